@@ -1,0 +1,20 @@
+"""Tollgate: an OpenAI-compatible gateway. Cheap models first, better ones when needed.
+
+A request goes one way, and each room has one duty:
+
+    __main__   the command line; the only reader of the environment
+    commands   one file a command
+    app        puts the rooms together; the only module that names concrete drivers
+    web        serve: the HTTP door, keys, parsing, rendering, streams
+    drivers    act: one file for each thing outside (HTTP, Redis, Prometheus)
+    simulator  pretend: providers that are not there; speaks their wire formats, keeps its own bill
+    config     read: YAML files to one checked snapshot
+    handle     the life of a request. Read this first
+    wire       translate: bytes <-> values, one module a dialect; pure
+    core       decide: catalog, plan, strategy, checks, money; pure
+
+Imports point downward only:
+__main__ > commands > app > web | drivers | simulator | config > handle | wire > core.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Read: YAML files to one immutable snapshot, checked whole before it is used."""

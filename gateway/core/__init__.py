@@ -1,0 +1,1 @@
+"""Decide: functions from values to values. No I/O, no clock, no randomness."""

@@ -1,0 +1,111 @@
+"""What can answer, and who may ask: the checked configuration as plain values."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+from gateway.core.money import Nanos, Price
+
+NO_OPTIONS: Final[Mapping[str, Any]] = {}
+
+
+class Check(Struct, frozen=True):
+    """A check by name, with its options: {"pattern": ...} for `regex` and `citation`."""
+
+    name: str
+    options: Mapping[str, Any] = NO_OPTIONS
+
+
+class Deployment(Struct, frozen=True):
+    """A model at one provider. `name` is "provider/model", unique in the catalog."""
+
+    name: str
+    provider: str
+    upstream: str
+    """The model's name at that provider."""
+    regions: frozenset[str] = frozenset()
+    weight: int | None = None
+    """Deployments with a weight share the traffic by it, ahead of those without, in their order."""
+
+
+class Model(Struct, frozen=True):
+    """A model, wherever it is deployed. Sizes are in tokens."""
+
+    name: str
+    deployments: tuple[Deployment, ...]
+    price: Price
+    context: int
+    usable_context: int
+    max_output: int
+    capabilities: frozenset[str] = frozenset()
+    fallbacks: tuple[str, ...] = ()
+    """Other models that may stand in when a client asks for this one by name."""
+
+
+class TierModel(Struct, frozen=True):
+    """A model's place in a tier; see Deployment.weight."""
+
+    model: str
+    weight: int | None = None
+
+
+class Tier(Struct, frozen=True):
+    name: str
+    models: tuple[TierModel, ...]
+    checks: tuple[Check, ...] = ()
+
+
+class Route(Struct, frozen=True):
+    """Tiers to climb, cheapest first. A rung is judged by the route's checks and its tier's."""
+
+    name: str
+    tiers: tuple[str, ...]
+    strategy: str = "cascade"
+    checks: tuple[Check, ...] = ()
+    timeout_s: float = 120.0
+
+
+class Catalog(Struct, frozen=True):
+    """Everything that `model` in a request can name. `tiers` is in climbing order."""
+
+    models: Mapping[str, Model]
+    tiers: Mapping[str, Tier]
+    routes: Mapping[str, Route]
+
+
+Period = Literal["hour", "day", "week", "month", "total"]
+
+
+class Budget(Struct, frozen=True):
+    """No more than `cap` in each calendar period of the tenant's time zone."""
+
+    cap: Nanos
+    per: Period
+
+
+class Key(Struct, frozen=True):
+    """A client's key: its SHA-256 in hex, never the key itself."""
+
+    id: str
+    sha256: str
+    budgets: tuple[Budget, ...] = ()
+
+
+class Tenant(Struct, frozen=True):
+    """Whose money is spent, and what it may be spent on."""
+
+    name: str
+    keys: tuple[Key, ...] = ()
+    budgets: tuple[Budget, ...] = ()
+    user_budgets: tuple[Budget, ...] = ()
+    """For each value of the request's `user` field."""
+    max_request: Nanos | None = None
+    """The most that one request may hold at once."""
+    timezone: str = "UTC"
+    models: tuple[str, ...] = ("*",)
+    """Patterns of the route, tier and model names that may be asked for."""
+    regions: frozenset[str] | None = None
+    """Where its data may go: a hard filter. None is anywhere."""
+    anonymous: bool = False
+    """Whether a request with no known key belongs to it. At most one tenant."""

@@ -1,0 +1,139 @@
+"""The values a chat is made of: what was asked, and what was answered.
+
+The client's JSON is kept as it came: its top level is split once and a field is decoded only
+when somebody reads it, so that what we do not understand reaches the provider untouched.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+class Extras(Struct, frozen=True):
+    """What the client asked of the gateway itself; removed before anything goes upstream."""
+
+    region: str | None = None
+    max_cost_usd: str | None = None
+    max_latency_ms: int | None = None
+    checks: tuple[str, ...] | None = None
+    strategy: str | None = None
+    tags: Mapping[str, str] = _NOTHING
+
+
+NO_EXTRAS: Final = Extras()
+
+
+class ChatRequest(Struct, frozen=True):
+    """One client's request.
+
+    `fields` is the top level of its JSON, undecoded, without the gateway's own extras.
+    `max_tokens` is the output limit it asked for, by whichever name.
+    """
+
+    fields: Mapping[str, Raw]
+    model: str
+    stream: bool = False
+    include_usage: bool = False
+    max_tokens: int | None = None
+    n: int = 1
+    user: str | None = None
+    extras: Extras = NO_EXTRAS
+
+    def json(self, name: str) -> Any:
+        """One top-level field, decoded; None when it is absent. Decodes anew at each call."""
+        raw = self.fields.get(name)
+        return None if raw is None else msgspec.json.decode(raw)
+
+
+class Usage(Struct, frozen=True):
+    """Tokens as the provider counted them. Each detail is part of its total, never beside it."""
+
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+    """Part of `prompt`: read from the provider's cache."""
+    cache_write: int = 0
+    """Part of `prompt`: written to the provider's cache."""
+    reasoning: int = 0
+    """Part of `completion`: thought, not shown."""
+
+
+class ToolCall(Struct, frozen=True):
+    """A tool the model asks for. `arguments` is JSON text, as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Choice(Struct, frozen=True):
+    """One answer of a completion. `finish` is one of OpenAI's five reasons."""
+
+    index: int = 0
+    text: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish: str = "stop"
+    refusal: str | None = None
+    reasoning: str | None = None
+    logprobs: Raw | None = None
+    extra: Mapping[str, Raw] = _NOTHING
+    """Other fields of the message, undecoded: annotations, audio, function_call, ..."""
+
+
+class Completion(Struct, frozen=True):
+    """One whole answer. `usage` is None when the provider did not say.
+
+    `fields` is the provider's own JSON, split but not decoded, when it already is a strictly
+    valid OpenAI answer that can be given to the client with only model and usage replaced.
+    """
+
+    choices: tuple[Choice, ...]
+    id: str = ""
+    created: int = 0
+    usage: Usage | None = None
+    fields: Mapping[str, Raw] | None = None
+
+    @property
+    def first(self) -> Choice:
+        return self.choices[0]
+
+
+class ToolDelta(Struct, frozen=True):
+    """A piece of a tool call. `index` counts the calls of one choice from 0."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+class ChoiceDelta(Struct, frozen=True):
+    """A piece of one choice."""
+
+    index: int = 0
+    text: str = ""
+    tool_calls: tuple[ToolDelta, ...] = ()
+    finish: str | None = None
+    refusal: str = ""
+    reasoning: str = ""
+    logprobs: Raw | None = None
+    extra: Mapping[str, Raw] = _NOTHING
+
+
+class Delta(Struct, frozen=True):
+    """One event of a streamed answer.
+
+    `usage` is cumulative: the last one seen counts. `raw` is the provider's own JSON when it
+    already is a strictly valid OpenAI chunk without usage that can be relayed with only the
+    model's name replaced.
+    """
+
+    choices: tuple[ChoiceDelta, ...] = ()
+    usage: Usage | None = None
+    id: str = ""
+    created: int = 0
+    raw: bytes | None = None

@@ -1,0 +1,196 @@
+"""Every error the gateway raises, what the client sees of it, and what may be done about it.
+
+GatewayError                     500  a bug of ours
+  ClientError                         the request cannot be served as it is
+    InvalidRequest               400    names the field and what is allowed
+    NothingFits                  400    every model was ruled out; says why, one by one
+    Unauthenticated              401
+    Forbidden                    403
+    UnknownModel                 404
+    TooLarge                     413
+    BudgetExceeded               429    names scope, cap and reset time
+  Unavailable                    503    try again in a second
+    LedgerDown, Busy
+  NoAnswer                       502    every candidate was tried
+    OutOfTime                    504
+  UpstreamError                       one call to one provider failed; only Rejected and Unsuitable,
+                                      the client's own faults, ever reach the client as they are
+    Unreachable                       refused, or reset before a byte came    retry: same once
+    TimedOut                          no answer in time                       retry: elsewhere
+    Throttled                         429                                     retry: elsewhere
+    Overloaded                        503, 529                                retry: elsewhere
+    Faulty                            other 5xx                               retry: elsewhere
+    Broken                            bytes we cannot read, or too few        retry: elsewhere
+    Misconfigured                     401, 402, 403, 404: our key or our model  retry: elsewhere
+    Unsuitable                        too long, or filtered, for this model   retry: elsewhere
+    Rejected                          other 4xx                               retry: never
+"""
+
+from typing import ClassVar, Literal
+
+Retry = Literal["same", "elsewhere", "never"]
+Bills = Literal["nothing", "prompt", "counted"]
+
+
+class GatewayError(Exception):
+    """Shown to the client as an OpenAI error object."""
+
+    status: int = 500
+    type: ClassVar[str] = "server_error"
+    code: ClassVar[str | None] = "internal_error"
+    should_retry: ClassVar[bool | None] = None
+    """What `x-should-retry` tells the client's SDK; None leaves it to the status."""
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class ClientError(GatewayError):
+    status = 400
+    type = "invalid_request_error"
+    should_retry = False
+
+
+class InvalidRequest(ClientError):
+    code = "invalid_request"
+
+
+class NothingFits(ClientError):
+    code = "no_model_fits"
+
+
+class Unauthenticated(ClientError):
+    status = 401
+    type = "authentication_error"
+    code = "invalid_api_key"
+
+
+class Forbidden(ClientError):
+    status = 403
+    type = "permission_error"
+    code = "model_not_allowed"
+
+
+class UnknownModel(ClientError):
+    status = 404
+    code = "model_not_found"
+
+
+class NotFound(ClientError):
+    status = 404
+    code = "not_found"
+
+
+class TooLarge(ClientError):
+    status = 413
+    code = "request_too_large"
+
+
+class BudgetExceeded(ClientError):
+    status = 429
+    type = "insufficient_quota"
+    code = "budget_exceeded"
+
+
+class Unavailable(GatewayError):
+    status = 503
+    retry_after: ClassVar[int] = 1
+
+
+class LedgerDown(Unavailable):
+    code = "ledger_unavailable"
+
+
+class Busy(Unavailable):
+    code = "too_many_requests_in_flight"
+
+
+class NoAnswer(GatewayError):
+    status = 502
+    type = "upstream_error"
+    code = "no_answer"
+    should_retry = False
+
+
+class OutOfTime(NoAnswer):
+    status = 504
+    code = "deadline_exceeded"
+
+
+class UpstreamError(GatewayError):
+    """A provider failed. The message may be shown: no key, no URL, no stack in it.
+
+    `bills` says what the provider will charge for the failed call: nothing, the prompt, or the
+    prompt and whatever of the answer had come.
+    """
+
+    status = 502
+    type = "upstream_error"
+    kind: ClassVar[str] = "upstream_error"
+    """The label of this class in metrics and headers."""
+    retry: ClassVar[Retry] = "elsewhere"
+    bills: ClassVar[Bills] = "nothing"
+    dings: ClassVar[bool] = True
+    """Whether it counts against the deployment's health."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        param: str | None = None,
+        upstream_code: str | None = None,
+    ) -> None:
+        super().__init__(message, param=param)
+        self.retry_after = retry_after
+        self.upstream_code = upstream_code
+        if status is not None:
+            self.status = status
+
+
+class Unreachable(UpstreamError):
+    kind = code = "unreachable"
+    retry = "same"
+
+
+class TimedOut(UpstreamError):
+    kind = code = "timed_out"
+    bills = "prompt"
+
+
+class Throttled(UpstreamError):
+    kind = code = "throttled"
+
+
+class Overloaded(UpstreamError):
+    kind = code = "overloaded"
+
+
+class Faulty(UpstreamError):
+    kind = code = "faulty"
+
+
+class Broken(UpstreamError):
+    kind = code = "broken"
+    bills = "counted"
+
+
+class Misconfigured(UpstreamError):
+    kind = code = "misconfigured"
+
+
+class Unsuitable(UpstreamError):
+    kind = code = "unsuitable"
+    type = "invalid_request_error"
+    should_retry = False
+    dings = False
+
+
+class Rejected(UpstreamError):
+    kind = code = "rejected"
+    type = "invalid_request_error"
+    retry = "never"
+    should_retry = False
+    dings = False

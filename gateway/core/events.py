@@ -1,0 +1,230 @@
+"""What happens to a request, in order; metrics and logs are written from these.
+
+Each life begins once, ends in exactly one of Replied, Denied or Dropped, and each Reserved in
+it is followed by exactly one Settled. `lawful` checks that, and every test of handle.py asks it.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from gateway.core.chat import Usage
+from gateway.core.money import Nanos
+
+Purpose = Literal["answer", "escalation", "retry", "fallback", "abandoned"]
+"""Why a call was made; `abandoned` once nobody waits for its answer any more."""
+
+
+class About(Struct, frozen=True):
+    """Whose life it is. `route` is a name from the configuration, or "other"."""
+
+    request_id: str
+    tenant: str
+    route: str
+    stream: bool
+
+
+class Began(Struct, frozen=True):
+    about: About
+
+
+class Planned(Struct, frozen=True):
+    about: About
+    rungs: int
+    skipped: int
+
+
+class Reserved(Struct, frozen=True):
+    about: About
+    hold: str
+    amount: Nanos
+    left: Nanos | None
+
+
+class Refused(Struct, frozen=True):
+    """The ledger would not hold a call's ceiling."""
+
+    about: About
+    scope: str
+
+
+class Attempted(Struct, frozen=True):
+    """A call to a provider came to its end. `outcome` is "ok", "dropped", or an error's kind."""
+
+    about: About
+    provider: str
+    model: str
+    tier: str
+    purpose: Purpose
+    outcome: str
+    seconds: float
+    first_token_s: float | None
+
+
+class Judged(Struct, frozen=True):
+    """An answer was held against its rung's checks; `failed` names those it did not pass."""
+
+    about: About
+    model: str
+    tier: str
+    checks: tuple[str, ...]
+    failed: tuple[str, ...]
+
+
+class Escalated(Struct, frozen=True):
+    """A poor answer: on to a better tier."""
+
+    about: About
+    from_tier: str
+    to_tier: str
+    reason: str
+
+
+class FellBack(Struct, frozen=True):
+    """A failed call: on to another candidate. `reason` is the error's kind."""
+
+    about: About
+    from_model: str
+    to_model: str
+    reason: str
+
+
+class Settled(Struct, frozen=True):
+    """`usage` is what was paid for; `counted` when we had to count it ourselves."""
+
+    about: About
+    hold: str
+    provider: str
+    model: str
+    tier: str
+    purpose: Purpose
+    held: Nanos
+    cost: Nanos
+    usage: Usage
+    counted: bool
+
+
+class Replied(Struct, frozen=True):
+    """`upstream_s` is the part of `seconds` that was spent waiting for providers."""
+
+    about: About
+    provider: str
+    model: str
+    tier: str
+    reason: str
+    seconds: float
+    upstream_s: float
+    first_token_s: float | None
+
+
+class Denied(Struct, frozen=True):
+    about: About
+    code: str
+    status: int
+    seconds: float
+
+
+class Dropped(Struct, frozen=True):
+    """The client went away."""
+
+    about: About
+    seconds: float
+
+
+class CircuitMoved(Struct, frozen=True):
+    """Not of one life: a deployment's circuit is now closed, open or half_open."""
+
+    deployment: str
+    state: str
+
+
+class LedgerTook(Struct, frozen=True):
+    """Not of one life: a ledger operation. `error` is its kind, or None."""
+
+    op: str
+    seconds: float
+    error: str | None
+
+
+class HoldsExpired(Struct, frozen=True):
+    """Not of one life: holds nobody settled were charged in full."""
+
+    tenant: str
+    holds: int
+    amount: Nanos
+
+
+class BudgetRead(Struct, frozen=True):
+    """Not of one life: where a tenant's own budget stands."""
+
+    tenant: str
+    per: str
+    limit: Nanos
+    spent: Nanos
+    held: Nanos
+
+
+class HoldsRead(Struct, frozen=True):
+    """Not of one life: how many holds of a tenant are open."""
+
+    tenant: str
+    holds: int
+
+
+LifeEvent = (
+    Began
+    | Planned
+    | Reserved
+    | Refused
+    | Attempted
+    | Judged
+    | Escalated
+    | FellBack
+    | Settled
+    | Replied
+    | Denied
+    | Dropped
+)
+Event = LifeEvent | CircuitMoved | LedgerTook | HoldsExpired | BudgetRead | HoldsRead
+
+_END: Final[Mapping[type, str]] = {Replied: "over", Denied: "over", Dropped: "over"}
+_STAY: Final[tuple[type, ...]] = (
+    Reserved,
+    Refused,
+    Attempted,
+    Judged,
+    Escalated,
+    FellBack,
+    Settled,
+)
+
+# state -> event -> next state; the holds still open are counted apart.
+LIFE: Final[Mapping[str, Mapping[type, str]]] = {
+    "new": {Began: "begun"},
+    "begun": {Planned: "planned", **_END},
+    "planned": {**dict.fromkeys(_STAY, "planned"), **_END},
+    "over": {},
+}
+
+
+def lawful(events: Iterable[Event]) -> str | None:
+    """None when the events of one life are whole and lawful; otherwise what is wrong."""
+    state = "new"
+    holds: set[str] = set()
+    for event in events:
+        following = LIFE[state].get(type(event))
+        if following is None:
+            return f"{type(event).__name__} in state {state}"
+        if isinstance(event, Reserved):
+            if event.hold in holds:
+                return f"hold {event.hold} reserved twice"
+            holds.add(event.hold)
+        elif isinstance(event, Settled):
+            if event.hold not in holds:
+                return f"hold {event.hold} settled but not open"
+            holds.remove(event.hold)
+        elif following == "over" and holds:
+            return f"{len(holds)} holds never settled"
+        state = following
+    return None if state == "over" else f"ends in state {state}"

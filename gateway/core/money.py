@@ -1,0 +1,65 @@
+"""Money is a whole number of nano-dollars, and a price a whole number of them per million tokens.
+
+So $0.0375 per million tokens is 37,500,000, every product is exact, and one call is rounded
+once, upwards.
+"""
+
+from decimal import Decimal
+from typing import Final, NewType
+
+from msgspec import Struct
+
+from gateway.core.chat import Usage
+
+Nanos = NewType("Nanos", int)
+
+PER_USD: Final = 1_000_000_000
+MAX_USD: Final = Decimal(9_000_000)
+"""The largest amount that a Lua number in the ledger still counts to the nano-dollar (2^53)."""
+
+_MILLION: Final = 1_000_000
+
+
+class Price(Struct, frozen=True):
+    """What a model charges, in nano-dollars per million tokens."""
+
+    input: int
+    output: int
+    cached_input: int
+    cache_write: int
+
+
+FREE: Final = Price(0, 0, 0, 0)
+
+
+def nanos(usd: Decimal | str | int) -> Nanos:
+    """US dollars as nano-dollars. Finer than a nano-dollar is rounded up."""
+    return Nanos(int((Decimal(usd) * PER_USD).to_integral_value("ROUND_CEILING")))
+
+
+def usd(amount: int) -> str:
+    """Nano-dollars as a decimal number of US dollars, exact: 1500 -> "0.0000015"."""
+    whole, rest = divmod(abs(amount), PER_USD)
+    text = f"{whole}.{rest:09d}".rstrip("0").rstrip(".")
+    return f"-{text}" if amount < 0 else text
+
+
+def cost(price: Price, usage: Usage) -> Nanos:
+    """What a call with this usage costs: exact, then rounded up once to a nano-dollar."""
+    fresh = usage.prompt - usage.cached - usage.cache_write
+    total = (
+        fresh * price.input
+        + usage.cached * price.cached_input
+        + usage.cache_write * price.cache_write
+        + usage.completion * price.output
+    )
+    return Nanos(-(-total // _MILLION))
+
+
+def ceiling(price: Price, prompt: int, output: int, *, caches: bool) -> Nanos:
+    """The most a call can cost: every input token at its dearest, every output token used.
+
+    `caches` says whether the request asks its provider to write a prompt cache, which costs more.
+    """
+    dearest = max(price.input, price.cache_write) if caches else price.input
+    return Nanos(-(-(prompt * dearest + output * price.output) // _MILLION))

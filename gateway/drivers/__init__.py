@@ -1,0 +1,1 @@
+"""Act: each driver implements one port of `gateway.core.ports`, one file for each thing outside."""

@@ -1,0 +1,1 @@
+"""Pretend: providers that are not there. Speaks their wire formats and keeps its own bill."""

@@ -1,0 +1,1 @@
+"""Serve: the HTTP face. Keys, limits, parsing, rendering, streams."""

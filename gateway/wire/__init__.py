@@ -1,0 +1,1 @@
+"""Translate: bytes to values and back, one module a dialect. No I/O; feed it bytes."""

@@ -1,0 +1,62 @@
+"""What every dialect offers: values to bytes and back. It does no I/O; feed it bytes."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+from gateway.core.chat import ChatRequest, Completion, Delta
+
+
+class Target(Struct, frozen=True):
+    """Which model to ask, and how it is to be asked.
+
+    `max_output` is the limit, in tokens, to send when the client gave none.
+    `quirks` are the provider's named departures from its dialect.
+    """
+
+    upstream: str
+    max_output: int
+    quirks: frozenset[str] = frozenset()
+
+
+class HttpCall(Struct, frozen=True):
+    """A POST ready to be sent; the driver adds base URL and key. Header names are lower case."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class StreamDecoder(Protocol):
+    """Reads one streamed answer, cut anywhere. Raises UpstreamError, and nothing else."""
+
+    def feed(self, chunk: bytes) -> list[Delta]:
+        """The deltas that are whole now."""
+        ...
+
+    def finish(self) -> list[Delta]:
+        """The last deltas, at the end of the stream. Raises Broken when the answer is not whole."""
+        ...
+
+
+class Dialect(Protocol):
+    """A wire format. A module offers these as functions; the table in wire/__init__ names it."""
+
+    def encode(self, request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
+        """Raises InvalidRequest for what this format cannot say, naming the field."""
+        ...
+
+    def decode(
+        self, status: int, headers: Mapping[str, str], body: bytes, target: Target
+    ) -> Completion:
+        """The answer; raises UpstreamError for anything else. Header names are lower case."""
+        ...
+
+    def decoder(self, target: Target) -> StreamDecoder:
+        """For a streamed answer with status 200."""
+        ...
+
+    def auth(self, api_key: str) -> Mapping[str, str]:
+        """The headers that carry the key."""
+        ...
