@@ -1,0 +1,60 @@
+# The whole workshop. It needs GNU make and a Python 3.11+ with venv; the rest comes from requirements.lock.
+
+# The first of these that is new enough; choose another with `make PYTHON=...`.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
+  "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+UV ?= uv
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup demo check format test bench lock clean
+.DEFAULT_GOAL := help
+
+help:  ## these lines
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 14
+
+setup: $(READY)  ## a .venv with the exact packages of requirements.lock
+
+demo: $(READY)  ## serve on simulated providers: no key, no network, no Docker
+	@$(BIN)/tollgate demo
+
+check: $(READY)  ## format, lint, types, import rules, Dockerfile
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+
+format: $(READY)  ## put the code in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: check  ## check and tests: everything CI runs
+	$(BIN)/pytest -q
+
+bench: $(READY)  ## the benchmark
+	$(BIN)/python -m benchmarks
+
+# One lock for the workshop, one for the image; the second takes its versions from the first.
+# A newer version of everything: make lock UPGRADE=--upgrade
+LOCK := $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-header --no-emit-index-url --no-emit-find-links
+lock:  ## resolve the versions again (needs uv)
+	@command -v $(UV) >/dev/null || { echo "make lock needs uv, see https://docs.astral.sh/uv/"; exit 1; }
+	$(LOCK) --group dev $(UPGRADE) --output-file requirements.lock
+	$(LOCK) --group build --constraint requirements.lock --no-annotate --output-file requirements-runtime.lock
+
+clean:  ## forget the .venv and what the tools cached
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+
+# Made again when the lock or pyproject.toml is newer.
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Tollgate needs Python 3.11 or newer; found: $$(python3 --version 2>&1)." \
+	  "Name one with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; v = sys.version_info; v < (3, 11) and sys.exit( \
+	  "Tollgate needs Python 3.11 or newer; $(PYTHON) is %d.%d." % v[:2])'
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv || { rm -rf .venv; \
+	  echo "$(PYTHON) has no venv module (Debian, Ubuntu: apt install python3-venv)."; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)
