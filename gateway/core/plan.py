@@ -1,19 +1,28 @@
 """From what was asked, the catalog, health and headroom to an ordered plan.
 
 A plan is a ladder: a failure moves sideways within a rung, a poor answer up to the next.
-`Plan.skipped` says why each other model is out.
+`Plan.skipped` says why each other deployment is out.
 """
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
-from gateway.core.catalog import Check, Deployment, Model
-from gateway.core.money import Nanos
+from gateway.core.catalog import Catalog, Check, Deployment, Model, Tenant, Tier
+from gateway.core.features import Features
+from gateway.core.money import Nanos, ceiling, usd
 
 Draw = Callable[[], float]
 """A random number in [0, 1)."""
+
+NO_TIER: Final = "none"
+"""The tier of a model that is in none."""
+_DEFAULT_TIMEOUT_S: Final = 120.0
+
+T = TypeVar("T", bound=Any)
 
 
 class Candidate(Struct, frozen=True):
@@ -35,9 +44,9 @@ class Rung(Struct, frozen=True):
 
 
 class Skipped(Struct, frozen=True):
-    """A deployment that is out, or a whole model, and why."""
+    """A deployment that is out, and why."""
 
-    name: str
+    deployment: str
     tier: str
     why: str
 
@@ -47,14 +56,20 @@ class Plan(Struct, frozen=True):
     skipped: tuple[Skipped, ...] = ()
 
 
+class Place(Struct, frozen=True):
+    """A model's place in a step; see Deployment.weight."""
+
+    model: Model
+    deployments: tuple[Deployment, ...]
+    weight: int | None = None
+
+
 class Step(Struct, frozen=True):
     """One rung before anything is ruled out."""
 
     tier: str
-    models: tuple[tuple[Model, int | None], ...]
-    checks: tuple[Check, ...]
-    provider: str | None = None
-    """Only deployments at this provider."""
+    places: tuple[Place, ...]
+    checks: tuple[Check, ...] = ()
 
 
 class Ladder(Struct, frozen=True):
@@ -62,8 +77,155 @@ class Ladder(Struct, frozen=True):
 
     name: str
     steps: tuple[Step, ...]
-    strategy: str
-    timeout_s: float
+    strategy: str = "cascade"
+    timeout_s: float = _DEFAULT_TIMEOUT_S
 
 
-DEFAULT_TIMEOUT_S: Final = 120.0
+class Limits(Struct, frozen=True):
+    """What rules a candidate out beside the request itself."""
+
+    tenant: Tenant
+    down: AbstractSet[str] = frozenset()
+    """Names of deployments whose circuit is open."""
+
+
+def ladders(catalog: Catalog) -> Mapping[str, Ladder]:
+    """Every name that a request may ask for: routes, tiers, models, "provider/model"."""
+    named: dict[str, Ladder] = {}
+    home: dict[str, str] = {}
+    for tier in reversed(tuple(catalog.tiers.values())):
+        home.update(dict.fromkeys((entry.model for entry in tier.models), tier.name))
+    for model in catalog.models.values():
+        tier_name = home.get(model.name, NO_TIER)
+        for deployment in model.deployments:
+            alone = Step(tier_name, (Place(model, (deployment,)),))
+            named[deployment.name] = Ladder(deployment.name, (alone,))
+        models = (model, *(catalog.models[name] for name in model.fallbacks))
+        places = tuple(Place(each, each.deployments) for each in models)
+        named[model.name] = Ladder(model.name, (Step(tier_name, places),))
+    climb = tuple(catalog.tiers)
+    for at, name in enumerate(climb):
+        steps = tuple(_step(catalog, catalog.tiers[each]) for each in climb[at:])
+        named[name] = Ladder(name, steps)
+    for route in catalog.routes.values():
+        steps = tuple(_step(catalog, catalog.tiers[each], route.checks) for each in route.tiers)
+        named[route.name] = Ladder(route.name, steps, route.strategy, route.timeout_s)
+    return named
+
+
+def make_plan(ladder: Ladder, features: Features, limits: Limits, draw: Draw) -> Plan:
+    """What could answer, in order, and why everything else is out."""
+    tenant = limits.tenant
+    allowed_all = allowed(tenant.models, ladder.name)
+    headroom = tenant.max_request
+    if features.max_cost is not None and (headroom is None or features.max_cost < headroom):
+        headroom = features.max_cost
+    rungs: list[Rung] = []
+    skipped: list[Skipped] = []
+    for step in ladder.steps:
+        fit: list[Candidate] = []
+        last_resort: list[Candidate] = []
+        for place in _weighted(step.places, draw):
+            model = place.model
+            why = None if allowed_all or allowed(tenant.models, model.name) else "tenant's models"
+            why = why or _unfit_model(model, features)
+            up = 0
+            candidates: list[Candidate] = []
+            for deployment in _weighted(place.deployments, draw):
+                out = why or _unfit_region(deployment, features.region, tenant.regions)
+                if not out:
+                    candidate = _candidate(model, deployment, step.tier, features)
+                    if headroom is not None and candidate.ceiling > headroom:
+                        out = f"headroom: may cost ${usd(candidate.ceiling)}, ${usd(headroom)} left"
+                    elif deployment.name in limits.down:
+                        candidates.append(candidate)
+                        continue
+                    else:
+                        up += 1
+                        fit.append(candidate)
+                        continue
+                skipped.append(Skipped(deployment.name, step.tier, out))
+            if up:
+                skipped += [Skipped(c.deployment.name, step.tier, "health") for c in candidates]
+            else:
+                # The last deployments of a model are never ejected, only asked after the healthy.
+                last_resort += candidates
+        if fit or last_resort:
+            rungs.append(Rung(step.tier, (*fit, *last_resort), step.checks))
+    return Plan(tuple(rungs), tuple(skipped))
+
+
+@lru_cache(maxsize=4096)
+def allowed(patterns: tuple[str, ...], name: str) -> bool:
+    """Whether a name matches one of the patterns, in which * stands for anything."""
+    return any(_matches(pattern, name) for pattern in patterns)
+
+
+def _matches(pattern: str, name: str) -> bool:
+    first, *rest = pattern.split("*")
+    if not rest:
+        return name == pattern
+    if not name.startswith(first):
+        return False
+    at = len(first)
+    *middle, last = rest
+    for part in middle:
+        found = name.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return len(name) - at >= len(last) and name.endswith(last)
+
+
+def _step(catalog: Catalog, tier: Tier, checks: tuple[Check, ...] = ()) -> Step:
+    places = tuple(
+        Place(catalog.models[entry.model], catalog.models[entry.model].deployments, entry.weight)
+        for entry in tier.models
+    )
+    return Step(tier.name, places, (*checks, *(c for c in tier.checks if c not in checks)))
+
+
+def _candidate(model: Model, deployment: Deployment, tier: str, features: Features) -> Candidate:
+    output = features.output
+    if output is None:
+        output = min(model.max_output, model.usable_context - features.prompt)
+    most = ceiling(model.price, features.prompt, output * features.n, caches=features.caches)
+    return Candidate(model, deployment, tier, output, most)
+
+
+def _unfit_model(model: Model, features: Features) -> str | None:
+    if missing := features.needs - model.capabilities:
+        return f"capabilities: no {', '.join(sorted(missing))}"
+    asked = features.output
+    if asked is not None and asked > model.max_output:
+        return f"max_output: {asked} tokens asked, at most {model.max_output}"
+    total = features.prompt + (1 if asked is None else asked)
+    if total > model.usable_context:
+        return f"context: up to {total} tokens, {model.usable_context} usable"
+    return None
+
+
+def _unfit_region(
+    deployment: Deployment, asked: str | None, home: AbstractSet[str] | None
+) -> str | None:
+    """A deployment that may answer from several regions must be allowed in all of them."""
+    where = deployment.regions
+    if asked is not None and where != {asked}:
+        return f"region: {asked} asked, runs in {_list(where)}"
+    if home is not None and not (where and where <= home):
+        return f"region: tenant allows {_list(home)}, runs in {_list(where)}"
+    return None
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "no stated region"
+
+
+def _weighted(items: Sequence[T], draw: Draw) -> Sequence[T]:
+    """Those with a weight first, drawn by it without putting back; then the rest in order."""
+    if len(items) == 1 or all(item.weight is None for item in items):
+        return items
+    drawn = [item for item in items if item.weight is not None]
+    # Efraimidis and Spirakis, 2006: the largest of draw^(1/weight) is a weighted choice.
+    drawn.sort(key=lambda item: draw() ** (1.0 / item.weight), reverse=True)
+    return [*drawn, *(item for item in items if item.weight is None)]

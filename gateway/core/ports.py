@@ -3,7 +3,7 @@
 Each port has one contract suite in tests/contracts, run on every implementation.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -85,7 +85,8 @@ class Ledger(Protocol):
         """Replace the hold by what the call did cost. Settling again changes nothing.
 
         A settle of a hold that has expired meanwhile corrects what was charged. When the ledger
-        cannot be reached it is kept and tried again until it can.
+        cannot be reached it is kept and tried again until it can. Once called it is carried out,
+        even when the caller is cancelled while it waits.
         """
         ...
 
@@ -109,9 +110,10 @@ class Upstream(Protocol):
 
     def stream(
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
-    ) -> AsyncGenerator[Delta, None]:
-        """Make one call, delta by delta. `timeout_s` bounds the wait for the first one.
+    ) -> AsyncGenerator[Sequence[Delta], None]:
+        """Make one call; deltas that arrive together come together, never an empty sequence.
 
-        Ends normally only when the provider's answer is whole. Closing it closes the call.
+        `timeout_s` bounds the wait for the first ones. Ends normally only when the provider's
+        answer is whole. Closing it closes the call.
         """
         ...

@@ -1,0 +1,155 @@
+"""Which deployments are fit to be asked, and how many retries we can afford.
+
+A circuit opens when half of a deployment's recent calls failed, stays open for a while (twice as
+long each time), then lets one probe through. Only failures count; a poor answer never does.
+Figures as in resilience4j's CircuitBreakerConfig and gRPC A50, fitted to slow LLM calls.
+"""
+
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
+from typing import Final, Literal
+
+State = Literal["closed", "open", "half_open"]
+
+WINDOW: Final = 20
+"""How many recent calls are remembered."""
+FEWEST: Final = 5
+"""No circuit opens on fewer calls than this."""
+OPEN_S: Final = 15.0
+LONGEST_OPEN_S: Final = 300.0
+PROBE_S: Final = 60.0
+"""A probe that has not come back after so long is taken for lost."""
+_MASK: Final = (1 << WINDOW) - 1
+
+_NONE_DOWN: Final[frozenset[str]] = frozenset()
+
+
+class Circuit:
+    """One deployment's breaker. `now` is monotonic seconds, passed in."""
+
+    __slots__ = ("_calls", "_failures", "_open_s", "_probe_until", "_until")
+
+    def __init__(self) -> None:
+        self._failures = 0  # a bit a call, 1 for a failure, the latest lowest
+        self._calls = 0
+        self._until = 0.0
+        self._open_s = 0.0  # 0 while closed
+        self._probe_until = 0.0
+
+    def state(self, now: float) -> State:
+        if not self._open_s:
+            return "closed"
+        return "open" if now < self._until else "half_open"
+
+    def admits(self, now: float) -> bool:
+        """Whether a call may be made: always when closed, one probe at a time when half open."""
+        return not self._open_s or (now >= self._until and now >= self._probe_until)
+
+    def probe(self, now: float) -> None:
+        """A call is being made; while half open, nobody else probes until it ends."""
+        if self._open_s:
+            self._probe_until = now + PROBE_S
+
+    def succeeded(self) -> None:
+        if self._open_s:
+            self.__init__()  # type: ignore[misc]
+        self._failures = (self._failures << 1) & _MASK
+        self._calls = min(self._calls + 1, WINDOW)
+
+    def failed(self, now: float, retry_after: float | None) -> None:
+        self._failures = ((self._failures << 1) | 1) & _MASK
+        self._calls = min(self._calls + 1, WINDOW)
+        enough = self._calls >= FEWEST and self._failures.bit_count() * 2 >= self._calls
+        if self._open_s or enough:
+            self._open_s = min(max(self._open_s * 2, OPEN_S), LONGEST_OPEN_S)
+            self._until = now + self._open_s
+            self._probe_until = 0.0
+        if retry_after:
+            # The provider said when to come back: believe it, within reason.
+            self._open_s = self._open_s or retry_after
+            self._until = max(self._until, now + min(retry_after, LONGEST_OPEN_S))
+
+
+class Health:
+    """The circuits of all deployments of a catalog."""
+
+    def __init__(
+        self,
+        deployments: Iterable[str],
+        moved: Callable[[str, State], None] = lambda deployment, state: None,
+    ) -> None:
+        self._circuits = {name: Circuit() for name in deployments}
+        self._shown: dict[str, State] = {}
+        self._troubled: set[str] = set()
+        self._moved = moved
+
+    def down(self, now: float) -> AbstractSet[str]:
+        """Deployments that are not to be asked now."""
+        if not self._troubled:
+            return _NONE_DOWN
+        for name in self._troubled:
+            self._show(name, now)
+        return {name for name in self._troubled if not self._circuits[name].admits(now)}
+
+    def asking(self, deployment: str, now: float) -> None:
+        """A call is about to be made."""
+        if deployment in self._troubled:
+            self._circuits[deployment].probe(now)
+
+    def succeeded(self, deployment: str, now: float) -> None:
+        self._circuits[deployment].succeeded()
+        if deployment in self._troubled:
+            self._show(deployment, now)
+            self._troubled.discard(deployment)
+
+    def failed(self, deployment: str, now: float, retry_after: float | None = None) -> None:
+        circuit = self._circuits[deployment]
+        circuit.failed(now, retry_after)
+        if circuit.state(now) != "closed":
+            self._troubled.add(deployment)
+            self._show(deployment, now)
+
+    def _show(self, deployment: str, now: float) -> None:
+        state = self._circuits[deployment].state(now)
+        if self._shown.get(deployment, "closed") != state:
+            self._shown[deployment] = state
+            self._moved(deployment, state)
+
+
+class RetryBudget:
+    """Retries are at most a share of recent first calls, and a few more (Finagle's RetryBudget).
+
+    So a provider that is down meets at most 1.2 times its usual load.
+    """
+
+    __slots__ = ("_began", "_calls", "_floor", "_last_calls", "_last_retries", "_retries", "_share")
+
+    PERIOD_S: Final = 10.0
+
+    def __init__(self, share: float = 0.2, floor: int = 10) -> None:
+        self._share = share
+        self._floor = floor
+        self._began = 0.0
+        self._calls = self._retries = 0
+        self._last_calls = self._last_retries = 0
+
+    def called(self, now: float) -> None:
+        """A request made its first call."""
+        self._turn(now)
+        self._calls += 1
+
+    def take(self, now: float) -> bool:
+        """Whether one more retry can be afforded; if so it is counted."""
+        self._turn(now)
+        calls = self._calls + self._last_calls
+        if self._retries + self._last_retries >= calls * self._share + self._floor:
+            return False
+        self._retries += 1
+        return True
+
+    def _turn(self, now: float) -> None:
+        if now - self._began >= self.PERIOD_S:
+            stale = now - self._began >= 2 * self.PERIOD_S
+            self._last_calls, self._last_retries = (0, 0) if stale else (self._calls, self._retries)
+            self._calls = self._retries = 0
+            self._began = now
