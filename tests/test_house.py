@@ -1,0 +1,167 @@
+"""The shape of the house, kept by a machine: sizes, names, the map, the lock."""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import gateway
+
+ROOT = Path(__file__).parent.parent
+HOUSE = sorted((ROOT / "gateway").rglob("*.py"))
+PYPROJECT = (ROOT / "pyproject.toml").read_text()
+LOCKS = ("requirements.lock", "requirements-runtime.lock")
+
+LONGEST = 300
+LONG_FOR_A_REASON: dict[str, str] = {}  # "gateway/room/file.py": "why it may be longer"
+
+# A name that says nothing about what is inside.
+EMPTY_NAME = re.compile(r"(util|helper|manager|service)s?|common|base|misc")
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text().splitlines())
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Each module and each `module.name` that a file imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def environment(tree: ast.AST) -> Iterator[str]:
+    """Each place where a file reaches for the process environment."""
+    names = {f"os.{n}" for n in ("environ", "environb", "getenv", "getenvb", "putenv")}
+    yield from (found for found in imports(tree) if found in names)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in names:
+            yield f"line {node.lineno}: {ast.unparse(node)}"
+
+
+def test_no_file_is_long() -> None:
+    long = {name(p): lines(p) for p in HOUSE if lines(p) > LONGEST}
+    assert long.keys() - LONG_FOR_A_REASON.keys() == set(), f"over {LONGEST} lines: {long}"
+    assert LONG_FOR_A_REASON.keys() <= long.keys(), "an exception is no longer needed"
+
+
+def test_names_say_what_is_inside() -> None:
+    parts = {part for p in HOUSE for part in p.relative_to(ROOT).with_suffix("").parts}
+    assert [part for part in sorted(parts) if EMPTY_NAME.fullmatch(part)] == []
+
+
+def test_the_map_is_the_tree() -> None:
+    assert gateway.__doc__ is not None
+    drawn = re.findall(r"^ {4}(\w+) {2,}\S", gateway.__doc__, flags=re.MULTILINE)
+    there = {p.relative_to(ROOT / "gateway").parts[0].removesuffix(".py") for p in HOUSE}
+    assert sorted(drawn) == sorted(there - {"__init__"})
+
+
+def test_the_map_and_the_contract_agree() -> None:
+    assert gateway.__doc__ is not None
+    layers = tomllib.loads(PYPROJECT)["tool"]["importlinter"]["contracts"][0]["layers"]
+    drawn = gateway.__doc__.strip().rstrip(".").splitlines()[-1]
+    assert drawn == " > ".join(re.sub("[()]", "", layer) for layer in layers)
+
+
+@pytest.mark.parametrize("room", ["gateway", "tests", "benchmarks"])
+def test_fakes_are_written_not_patched(room: str) -> None:
+    for path in sorted((ROOT / room).rglob("*.py")):
+        mocked = [m for m in imports(ast.parse(path.read_text())) if m.startswith("unittest")]
+        assert mocked == [], f"{name(path)}: write a fake that obeys the port's contract"
+
+
+def test_one_reader_of_the_environment() -> None:
+    for path in HOUSE:
+        if name(path) != "gateway/__main__.py":
+            found = list(environment(ast.parse(path.read_text())))
+            assert found == [], f"{name(path)}: only gateway/__main__.py reads the environment"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import os\nos.environ['A']",
+        "from os import environ",
+        "from os import getenv as g",
+        "import os\nx = os.getenv('A')",
+    ],
+)
+def test_the_environment_is_noticed(source: str) -> None:
+    assert list(environment(ast.parse(source)))
+
+
+# ---- what is installed
+
+
+def pinned(lock: str) -> dict[str, tuple[Requirement, list[str]]]:
+    """Each entry of a lock: its requirement and its hashes, by canonical name."""
+    found: dict[str, tuple[Requirement, list[str]]] = {}
+    for entry in re.split(r"\n(?=[\w.-]+==)", (ROOT / lock).read_text()):
+        requirement = Requirement(entry.splitlines()[0].rstrip("\\ "))
+        hashes = re.findall(r"--hash=(\S+)", entry)
+        found[canonicalize_name(requirement.name)] = (requirement, hashes)
+    return found
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_is_exact_and_hashed(lock: str) -> None:
+    for package, (requirement, hashes) in pinned(lock).items():
+        assert re.fullmatch(r"==[\w.+!]+", str(requirement.specifier)), f"{package} is not exact"
+        assert hashes, f"{package} has no hash"
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", h) for h in hashes), package
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_names_no_index_and_no_machine(lock: str) -> None:
+    for number, line in enumerate((ROOT / lock).read_text().splitlines(), 1):
+        place = re.search(r"://|file:|(^|[\s=@])[/~]|^\s*-(?!-hash=)|^\s*--(?!hash=)", line)
+        assert place is None, f"{lock}:{number}: {line}"
+
+
+def wanted(*groups: str) -> list[Requirement]:
+    project: dict[str, Any] = tomllib.loads(PYPROJECT)
+    lines = list(project["project"]["dependencies"])
+    for group in groups:
+        lines += [line for line in project["dependency-groups"][group] if isinstance(line, str)]
+    return [Requirement(line) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("lock", "groups"),
+    [("requirements.lock", ("build", "dev")), ("requirements-runtime.lock", ("build",))],
+)
+def test_a_lock_holds_what_pyproject_asks(lock: str, groups: tuple[str, ...]) -> None:
+    have = pinned(lock)
+    for want in wanted(*groups):
+        package = canonicalize_name(want.name)
+        assert package in have, f"{package} is not in {lock}: make lock"
+        version = str(have[package][0].specifier).removeprefix("==")
+        assert want.specifier.contains(version, prereleases=True), f"{want}: make lock"
+
+
+def test_the_image_gets_what_was_tested() -> None:
+    everything, image = (pinned(lock) for lock in LOCKS)
+    for package, (requirement, hashes) in image.items():
+        assert requirement.specifier == everything[package][0].specifier, f"{package}: make lock"
+        assert sorted(hashes) == sorted(everything[package][1]), f"{package}: make lock"
+
+
+def test_each_dependency_has_a_reason() -> None:
+    block = PYPROJECT.split("\ndependencies = [\n")[1].split("\n]")[0].splitlines()
+    bare = [line.strip() for line in block if not re.search(r'",\s+# \S', line)]
+    assert len(block) == len(wanted()), "one dependency a line"
+    assert bare == [], "say in a comment what it is for"
