@@ -15,7 +15,8 @@ GatewayError                     500  a bug of ours
     OutOfTime                    504
   UpstreamError                       one call to one provider failed; only Rejected and Unsuitable,
                                       the client's own faults, ever reach the client as they are
-    Unreachable                       refused, or reset before a byte came    retry: same once
+    Unreachable                       no connection                           retry: elsewhere
+    Reset                             closed before a byte of an answer came  retry: same once
     TimedOut                          no answer in time                       retry: elsewhere
     Throttled                         429                                     retry: elsewhere
     Overloaded                        503, 529                                retry: elsewhere
@@ -152,6 +153,10 @@ class UpstreamError(GatewayError):
 
 class Unreachable(UpstreamError):
     kind = code = "unreachable"
+
+
+class Reset(UpstreamError):
+    kind = code = "reset"
     retry = "same"
 
 

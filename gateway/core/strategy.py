@@ -17,7 +17,7 @@ from gateway.core.chat import Completion, Delta
 from gateway.core.checks import Finding
 from gateway.core.errors import UpstreamError
 from gateway.core.events import Purpose
-from gateway.core.plan import Candidate, Plan
+from gateway.core.plan import Candidate, Plan, Rung
 from gateway.core.ports import Refusal
 
 
@@ -59,18 +59,22 @@ Answer = Answered | Flowing
 Outcome = Answer | Failed | Refused | Stopped
 
 
-class Round(Struct, frozen=True):
-    """Calls to make at once, and why.
-
-    A lone call with no checks may flow. `after` is the candidate that failed or answered poorly,
-    and `why` its error's kind or the check it failed.
+class Because(Struct, frozen=True):
+    """Why a call is made: `after` failed or answered poorly, and `why` is its error's kind or
+    the check that it did not pass.
     """
 
-    calls: tuple[Candidate, ...]
-    checks: tuple[Check, ...] = ()
-    purpose: Purpose = "answer"
+    purpose: Purpose
     why: str = ""
     after: Candidate | None = None
+
+
+class Round(Struct, frozen=True):
+    """Calls to make at once, after a wait. A lone call with no checks may flow."""
+
+    calls: tuple[Candidate, ...]
+    checks: tuple[Check, ...]
+    because: Because
     wait_s: float = 0.0
 
 
@@ -87,45 +91,51 @@ Strategy = Generator[Round, tuple[Outcome, ...], Verdict]
 
 
 def cascade(plan: Plan) -> Strategy:
-    """Climb the rungs: to the next candidate on a failure, to the next rung on a poor answer.
-
-    A connection that was refused or reset is tried once more. A provider that says when to come
-    back is waited for only when nobody else is left to ask.
-    """
+    """Climb the rungs: to the next candidate on a failure, to the next rung on a poor answer."""
     best: Answered | None = None
     error: UpstreamError | None = None
-    purpose: Purpose = "answer"
-    why, after = "", None
+    because = Because("answer")
     last = plan.rungs[-1].candidates[-1] if plan.rungs else None
     for rung in plan.rungs:
         for candidate in rung.candidates:
-            again, wait_s = True, 0.0
-            while True:
-                (outcome,) = yield Round((candidate,), rung.checks, purpose, why, after, wait_s)
-                if isinstance(outcome, Refused):
-                    return Verdict(best, "budget", error, outcome.refusal)
-                if isinstance(outcome, Stopped):
-                    return Verdict(best, outcome.why, error)
-                if isinstance(outcome, Flowing):
+            outcome = yield from _call(candidate, rung, because, patient=candidate is last)
+            match outcome:
+                case Refused(refusal=refusal):
+                    return Verdict(best, "budget", error, refusal)
+                case Stopped(why=why):
+                    return Verdict(best, why, error)
+                case Flowing():
                     return Verdict(outcome, "unjudged")
-                if isinstance(outcome, Answered):
-                    if not outcome.findings:
-                        return Verdict(outcome, "passed" if rung.checks else "unjudged")
+                case Answered(findings=()):
+                    return Verdict(outcome, "passed" if rung.checks else "unjudged")
+                case Answered(findings=findings):
                     best = _better(best, outcome)
+                    because = Because("escalation", findings[0].check, candidate)
                     break
-                error = outcome.error
-                if error.retry == "never":
-                    return Verdict(best, error.kind, error)
-                why, after = error.kind, candidate
-                wait_s = (error.retry_after or 0.0) if candidate is last else 0.0
-                if not (again and (error.retry == "same" or wait_s)):
-                    purpose = "fallback"
-                    break
-                purpose, again = "retry", False
-            if isinstance(outcome, Answered):
-                purpose, why, after = "escalation", outcome.findings[0].check, candidate
-                break
+                case Failed(error=error):
+                    if error.retry == "never":
+                        return Verdict(best, error.kind, error)
+                    because = Because("fallback", error.kind, candidate)
     return Verdict(best, "best_effort" if best else "exhausted", error)
+
+
+def _call(
+    candidate: Candidate, rung: Rung, because: Because, *, patient: bool
+) -> Generator[Round, tuple[Outcome, ...], Outcome]:
+    """One call; once more when its connection was refused or reset before a byte came.
+
+    A provider that says when to come back is waited for only by the patient: when nobody else
+    is left to ask.
+    """
+    (outcome,) = yield Round((candidate,), rung.checks, because)
+    if isinstance(outcome, Failed):
+        error = outcome.error
+        wait_s = (error.retry_after or 0.0) if patient else 0.0
+        if error.retry == "same" or wait_s:
+            again = Because("retry", error.kind, candidate)
+            (second,) = yield Round((candidate,), rung.checks, again, wait_s)
+            return outcome if isinstance(second, Stopped) else second
+    return outcome
 
 
 def _better(best: Answered | None, new: Answered) -> Answered:
