@@ -1,0 +1,183 @@
+"""The blocks of a streamed answer: each is begun, added to and ended by events of its own."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final, Protocol
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.core.chat import ChoiceDelta, ToolDelta
+from gateway.core.errors import Broken
+from gateway.wire.anthropic.faults import read
+from gateway.wire.anthropic.reply import compact
+
+
+class Piece(Struct):
+    """The `delta` of a content_block_delta; a field that its type does not have is None."""
+
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    partial_json: str | None = None
+    citation: Raw = Raw(b"")
+
+
+class Kept:
+    """What a stream tells once, at its end, and how many tools it called so far."""
+
+    def __init__(self) -> None:
+        self.thinking: list[Raw] = []
+        self.server: list[Raw] = []
+        self.citations: list[Raw] = []
+        self.tools = 0
+
+
+class Block(Protocol):
+    """One open block. Each step gives what the client is to be told, if anything."""
+
+    def begin(self) -> ChoiceDelta | None: ...
+    def add(self, piece: Piece) -> ChoiceDelta | None: ...
+    def end(self) -> ChoiceDelta | None: ...
+
+
+class _Started(Struct):
+    type: str = ""
+    text: str = ""
+    thinking: str = ""
+    signature: str = ""
+    id: str = ""
+    name: str = ""
+    input: Raw = Raw(b"{}")
+
+
+class _Text:
+    def __init__(self, started: _Started, raw: Raw, kept: Kept) -> None:
+        self._kept = kept
+        self._first = started.text
+
+    def begin(self) -> ChoiceDelta | None:
+        return ChoiceDelta(text=self._first) if self._first else None
+
+    def add(self, piece: Piece) -> ChoiceDelta | None:
+        if bytes(piece.citation):
+            self._kept.citations.append(piece.citation)
+        return ChoiceDelta(text=piece.text) if piece.text else None
+
+    def end(self) -> None:
+        return None
+
+
+class _Thinking:
+    """Thoughts, and at last the signature without which they cannot be sent back."""
+
+    def __init__(self, started: _Started, raw: Raw, kept: Kept) -> None:
+        self._kept = kept
+        self._thoughts = [started.thinking]
+        self._signature = started.signature
+
+    def begin(self) -> ChoiceDelta | None:
+        return ChoiceDelta(reasoning=self._thoughts[0]) if self._thoughts[0] else None
+
+    def add(self, piece: Piece) -> ChoiceDelta | None:
+        self._signature += piece.signature or ""
+        if not piece.thinking:
+            return None
+        self._thoughts.append(piece.thinking)
+        return ChoiceDelta(reasoning=piece.thinking)
+
+    def end(self) -> None:
+        block = {
+            "type": "thinking",
+            "thinking": "".join(self._thoughts),
+            "signature": self._signature,
+        }
+        self._kept.thinking.append(Raw(msgspec.json.encode(block)))
+
+
+class _Redacted:
+    """Thoughts in cipher: whole from the start."""
+
+    def __init__(self, started: _Started, raw: Raw, kept: Kept) -> None:
+        kept.thinking.append(raw)
+
+    def begin(self) -> None:
+        return None
+
+    def add(self, piece: Piece) -> None:
+        return None
+
+    def end(self) -> None:
+        return None
+
+
+class _Tool:
+    """A tool for the client to run, counted among its like: not by its place in the answer."""
+
+    def __init__(self, started: _Started, raw: Raw, kept: Kept) -> None:
+        self._index = kept.tools
+        kept.tools += 1
+        self._started = started
+        self._spoke = False
+
+    def begin(self) -> ChoiceDelta:
+        return self._tell(ToolDelta(self._index, self._started.id, self._started.name))
+
+    def add(self, piece: Piece) -> ChoiceDelta | None:
+        if not piece.partial_json:
+            return None
+        self._spoke = True
+        return self._tell(ToolDelta(self._index, arguments=piece.partial_json))
+
+    def end(self) -> ChoiceDelta | None:
+        # A tool without arguments streams "": what it was begun with, `{}`, is its input.
+        if self._spoke:
+            return None
+        return self._tell(ToolDelta(self._index, arguments=compact(self._started.input)))
+
+    def _tell(self, delta: ToolDelta) -> ChoiceDelta:
+        return ChoiceDelta(tool_calls=(delta,))
+
+
+class _Server:
+    """A tool that runs at the provider, or what is newer than this: kept apart, whole."""
+
+    def __init__(self, started: _Started, raw: Raw, kept: Kept) -> None:
+        self._kept = kept
+        self._raw = raw
+        self._input = ""
+
+    def begin(self) -> None:
+        return None
+
+    def add(self, piece: Piece) -> None:
+        self._input += piece.partial_json or ""
+
+    def end(self) -> None:
+        block: dict[str, Any] = read(bytes(self._raw), dict[str, Any])
+        if self._input:
+            # An input that was cut off at the output limit is not JSON: the start's stands.
+            with suppress(Broken):
+                block["input"] = read(self._input.encode(), dict[str, Any])
+        self._kept.server.append(Raw(msgspec.json.encode(block)))
+
+
+_KINDS: Final[Mapping[str, Callable[[_Started, Raw, Kept], Block]]] = {
+    "text": _Text,
+    "thinking": _Thinking,
+    "redacted_thinking": _Redacted,
+    "tool_use": _Tool,
+}
+
+
+class _Kind(Struct):
+    type: str = ""
+
+
+def opened(raw: Raw, kept: Kept) -> Block:
+    """The block that a content_block_start begins."""
+    kind = _KINDS.get(read(bytes(raw), _Kind).type)
+    if kind is None:
+        return _Server(_Started(), raw, kept)
+    return kind(read(bytes(raw), _Started), raw, kept)

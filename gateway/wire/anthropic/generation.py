@@ -1,0 +1,41 @@
+"""What each generation of Claude accepts, told by the number in a model's name.
+
+Sources: Anthropic's pages on adaptive thinking, effort, structured outputs and the migration
+guides for 4.6 and 4.7; the recorded 400 for effort `xhigh` on 4.6. A name without a number
+(another vendor's model behind the same format) is taken to accept what the format always had.
+"""
+
+import re
+from typing import Final
+
+from msgspec import Struct
+
+_VERSION: Final = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?![\d.])")
+
+
+class Generation(Struct, frozen=True):
+    adaptive: bool = False
+    """Thinks by effort (4.6 on), not by a budget of tokens."""
+    xhigh: bool = False
+    """Knows the effort between `high` and `max` (4.7 on)."""
+    samples: bool = True
+    """Takes temperature, top_p and top_k (until 4.6)."""
+    both_samplers: bool = True
+    """Takes temperature and top_p at once (until 4.0)."""
+    schemas: bool = True
+    """Constrains its output to a JSON schema (4.1 on)."""
+
+
+def generation(upstream: str) -> Generation:
+    """By the provider's name for the model: claude-sonnet-4-5-20250929, claude-3-7-sonnet-..."""
+    found = _VERSION.search(upstream)
+    if found is None:
+        return Generation()
+    version = (int(found[1]), int(found[2] or 0))
+    return Generation(
+        adaptive=version >= (4, 6),
+        xhigh=version >= (4, 7),
+        samples=version < (4, 7),
+        both_samplers=version < (4, 1),
+        schemas=version >= (4, 1),
+    )

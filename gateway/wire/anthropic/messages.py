@@ -1,0 +1,191 @@
+"""OpenAI messages to system instructions and turns that alternate between user and assistant."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.core.errors import InvalidRequest
+from gateway.wire.anthropic.parts import Block, blocks, marked, text
+
+_ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
+_ROLES: Final = ("system", "developer", "user", "assistant", "tool")
+
+
+class Turn(Struct):
+    role: str
+    content: list[Block]
+
+
+class Conversation(Struct, frozen=True):
+    """`system` holds text blocks; `turns` alternate and none is empty."""
+
+    system: list[Block]
+    turns: list[Turn]
+
+    @property
+    def called(self) -> list[str]:
+        """Names of the tools that were called, each once."""
+        uses = (block["name"] for block in self._blocks() if block["type"] == "tool_use")
+        return list(dict.fromkeys(uses))
+
+    @property
+    def thoughtless_call(self) -> bool:
+        """Whether the last answer called tools without its thoughts having been sent back."""
+        last = next((turn for turn in reversed(self.turns) if turn.role == "assistant"), None)
+        kinds = [block["type"] for block in last.content] if last else []
+        return "tool_use" in kinds and kinds[0] not in {"thinking", "redacted_thinking"}
+
+    def _blocks(self) -> list[Block]:
+        return [block for turn in self.turns for block in turn.content]
+
+
+def conversation(messages: Any) -> Conversation:
+    """The decoded `messages`. Raises InvalidRequest, naming the place."""
+    if not isinstance(messages, list) or not messages:
+        raise InvalidRequest("messages must be a list with at least one message", param="messages")
+    system: list[Block] = []
+    turns: list[Turn] = []
+    for i, message in enumerate(messages):
+        where = f"messages[{i}]"
+        role = message.get("role") if isinstance(message, Mapping) else None
+        if role not in _ROLES:
+            raise InvalidRequest(
+                f"{where}.role must be one of {', '.join(_ROLES)}", param=f"{where}.role"
+            )
+        if role in {"system", "developer"}:
+            system += _instructions(message, where)
+        else:
+            _take(turns, role, message, where)
+    if not turns:
+        # Instructions alone are a whole request to OpenAI; here they become what the user says.
+        system, turns = [], [Turn("user", system)] if system else []
+    if not turns:
+        raise InvalidRequest("messages have no content", param="messages")
+    _trim(turns[-1])
+    return Conversation(system, turns)
+
+
+def _take(turns: list[Turn], role: str, message: Mapping[str, Any], where: str) -> None:
+    """Add a message to the last turn when that has its role, else as a turn of its own."""
+    found = _SPOKEN[role](message, where)
+    if not found:
+        return
+    speaker = "assistant" if role == "assistant" else "user"
+    if turns and turns[-1].role == speaker:
+        turns[-1].content += found
+    else:
+        turns.append(Turn(speaker, found))
+    if speaker == "user":
+        # The results of a turn's calls must come before anything else the user says.
+        turns[-1].content.sort(key=lambda block: block["type"] != "tool_result")
+
+
+def _instructions(message: Mapping[str, Any], where: str) -> list[Block]:
+    found = blocks(message.get("content"), f"{where}.content")
+    if any(block["type"] != "text" for block in found):
+        raise InvalidRequest(f"{where}: instructions may only be text", param=f"{where}.content")
+    return marked(found, message.get("cache_control"))
+
+
+def _user(message: Mapping[str, Any], where: str) -> list[Block]:
+    return marked(blocks(message.get("content"), f"{where}.content"), message.get("cache_control"))
+
+
+def _tool(message: Mapping[str, Any], where: str) -> list[Block]:
+    result: Block = {
+        "type": "tool_result",
+        "tool_use_id": tool_id(message.get("tool_call_id"), f"{where}.tool_call_id"),
+    }
+    content = message.get("content")
+    found = blocks(content, f"{where}.content")
+    if found:
+        result["content"] = content if isinstance(content, str) else found
+    if message.get("is_error") is True:
+        result["is_error"] = True
+    return marked([result], message.get("cache_control"))
+
+
+def _assistant(message: Mapping[str, Any], where: str) -> list[Block]:
+    for name in ("function_call", "audio"):
+        if message.get(name) is not None:
+            raise InvalidRequest(
+                f"{where}.{name} cannot be said to Anthropic's models", param=f"{where}.{name}"
+            )
+    spoken = blocks(message.get("content"), f"{where}.content")
+    if isinstance(message.get("refusal"), str):
+        spoken += text(message["refusal"])
+    calls = message.get("tool_calls") or []
+    if not isinstance(calls, list):
+        raise InvalidRequest(f"{where}.tool_calls must be a list", param=f"{where}.tool_calls")
+    uses = [_use(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(calls)]
+    thoughts = _thoughts(message.get("thinking_blocks"), f"{where}.thinking_blocks")
+    return marked(thoughts + spoken + uses, message.get("cache_control"))
+
+
+def _thoughts(given: Any, where: str) -> list[Block]:
+    """Thinking blocks as they came. Without a signature the API refuses one: it is left out,
+    as is `reasoning_content`, which never has one.
+    """
+    if given is None:
+        return []
+    if not isinstance(given, list) or not all(isinstance(each, Mapping) for each in given):
+        raise InvalidRequest(f"{where} must be a list of blocks", param=where)
+    return [
+        dict(each)
+        for each in given
+        if each.get("type") == "redacted_thinking"
+        or (each.get("type") == "thinking" and each.get("signature"))
+    ]
+
+
+def _use(call: Any, where: str) -> Block:
+    function = call.get("function") if isinstance(call, Mapping) else None
+    name = function.get("name") if isinstance(function, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(name, str):
+        raise InvalidRequest(f"{where} must be a call of a named function", param=where)
+    block = {
+        "type": "tool_use",
+        "id": tool_id(call.get("id"), f"{where}.id"),
+        "name": name,
+        "input": arguments(function.get("arguments"), f"{where}.function.arguments"),
+    }
+    return marked([block], call.get("cache_control"))[0]
+
+
+def arguments(given: Any, where: str) -> Raw:
+    """A call's arguments as the JSON object that was written: not a digit of it is changed.
+
+    Nothing at all ("", null, an encoded "") is a call without arguments.
+    """
+    if given is None or (isinstance(given, str) and given.strip() in {"", "null", '""'}):
+        return Raw(b"{}")
+    try:
+        # The reading is only a proof, so a number too great for us is skipped, not refused.
+        msgspec.json.decode(given, type=dict[str, Raw]) if isinstance(given, str) else given.keys()
+        return Raw(given.encode() if isinstance(given, str) else msgspec.json.encode(given))
+    except (msgspec.MsgspecError, AttributeError, UnicodeError, RecursionError):
+        raise InvalidRequest(f"{where} must be a JSON object", param=where) from None
+
+
+def tool_id(given: Any, where: str) -> str:
+    """The id of a call. One that another provider made with other signs than letters, digits,
+    `_` and `-` is replaced, the same way in the call and in its result.
+    """
+    if not isinstance(given, str) or not given:
+        raise InvalidRequest(f"{where} must name a tool call", param=where)
+    if _ID.fullmatch(given):
+        return given
+    return "toolu_" + hashlib.sha256(given.encode()).hexdigest()[:24]
+
+
+def _trim(last: Turn) -> None:
+    """An answer that is to be continued may not end in white space."""
+    if last.role == "assistant" and last.content[-1]["type"] == "text":
+        last.content[-1]["text"] = last.content[-1]["text"].rstrip()
+
+
+_SPOKEN: Final = {"user": _user, "assistant": _assistant, "tool": _tool}

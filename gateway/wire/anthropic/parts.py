@@ -1,0 +1,169 @@
+"""One part of an OpenAI message's content to one content block."""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from gateway.core.errors import InvalidRequest
+
+Block = dict[str, Any]
+
+_DATA_URL: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[^;,]*)*?);base64,", re.IGNORECASE)
+_IMAGES: Final[Mapping[str, str]] = {
+    "image/jpeg": "image/jpeg",
+    "image/jpg": "image/jpeg",
+    "image/png": "image/png",
+    "image/gif": "image/gif",
+    "image/webp": "image/webp",
+}
+_PDF: Final = "application/pdf"
+_NATIVE: Final = frozenset({
+    "container_upload", "document", "image", "redacted_thinking", "search_result", "thinking",
+})  # fmt: skip
+"""Blocks of the Messages API itself, which a client may put among its parts."""
+
+
+def blocks(content: Any, where: str) -> list[Block]:
+    """A message's content: a text, a list of parts, or null. `where` names it in errors.
+
+    The API refuses blocks of empty or white text, so they are left out.
+    """
+    if content is None:
+        return []
+    if isinstance(content, str):
+        return text(content)
+    if not isinstance(content, list):
+        raise InvalidRequest(f"{where} must be a string or a list of parts", param=where)
+    found: list[Block] = []
+    for i, part in enumerate(content):
+        found += _block(part, f"{where}[{i}]")
+    return found
+
+
+def text(said: str) -> list[Block]:
+    return [{"type": "text", "text": said}] if said.strip() else []
+
+
+def marked(found: list[Block], cache_control: Any) -> list[Block]:
+    """The blocks with the message's own cache_control on the last that can carry it."""
+    if isinstance(cache_control, Mapping):
+        for block in reversed(found):
+            if block["type"] not in {"thinking", "redacted_thinking"}:
+                block.setdefault("cache_control", cache_control)
+                break
+    return found
+
+
+def _block(part: Any, where: str) -> list[Block]:
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    kind = kind if isinstance(kind, str) else ""
+    if kind in _NATIVE:
+        return [dict(part)]
+    write = _PARTS.get(kind)
+    if write is None:
+        raise InvalidRequest(
+            f"{where}: Anthropic's models take no part of type {kind!r}; "
+            f"they take {', '.join(sorted(_PARTS))}",
+            param=where,
+        )
+    return marked(write(part, where), part.get("cache_control"))
+
+
+def _text(part: Mapping[str, Any], where: str) -> list[Block]:
+    return text(_string(part.get("text"), f"{where}.text"))
+
+
+def _refusal(part: Mapping[str, Any], where: str) -> list[Block]:
+    return text(_string(part.get("refusal"), f"{where}.refusal"))
+
+
+def _image(part: Mapping[str, Any], where: str) -> list[Block]:
+    image = part.get("image_url")
+    url = _string(
+        image.get("url") if isinstance(image, Mapping) else image, f"{where}.image_url.url"
+    )
+    if url[:8].lower() == "https://":
+        return [{"type": "image", "source": {"type": "url", "url": url}}]
+    media, data = _inline(url, f"{where}.image_url.url")
+    if media == _PDF:
+        return [_document(media, data)]
+    if media not in _IMAGES:
+        raise InvalidRequest(
+            f"{where}: images may be JPEG, PNG, GIF or WebP, not {media[:80] or 'untyped'}",
+            param=f"{where}.image_url.url",
+        )
+    return [
+        {"type": "image", "source": {"type": "base64", "media_type": _IMAGES[media], "data": data}}
+    ]
+
+
+def _file(part: Mapping[str, Any], where: str) -> list[Block]:
+    file = part.get("file")
+    if not isinstance(file, Mapping):
+        raise InvalidRequest(f"{where}.file must be an object", param=f"{where}.file")
+    name = file.get("filename")
+    title = {"title": name} if isinstance(name, str) and name.strip() else {}
+    if file.get("file_data") is None:
+        return [_uploaded(file, where) | title]
+    data = _string(file["file_data"], f"{where}.file.file_data")
+    media = _PDF
+    if data[:5].lower() == "data:":
+        media, data = _inline(data, f"{where}.file.file_data")
+    if media in _IMAGES:
+        return _image({"image_url": file["file_data"]}, where)
+    if media == _PDF:
+        return [_document(media, data) | title]
+    if media.startswith("text/"):
+        return [_document("text/plain", _plain(data, f"{where}.file.file_data")) | title]
+    raise InvalidRequest(
+        f"{where}: files may be PDF, plain text or images, not {media[:80] or 'untyped'}",
+        param=f"{where}.file.file_data",
+    )
+
+
+def _uploaded(file: Mapping[str, Any], where: str) -> Block:
+    """A file by its id: only one that was uploaded to Anthropic (ids begin with `file_`)."""
+    known = file.get("file_id")
+    if not isinstance(known, str) or not known.startswith("file_"):
+        raise InvalidRequest(
+            f"{where}: send the file itself as file_data; this provider cannot read an id "
+            "that another one gave",
+            param=f"{where}.file.file_id",
+        )
+    return {"type": "document", "source": {"type": "file", "file_id": known}}
+
+
+def _document(media: str, data: str) -> Block:
+    kind = "base64" if media == _PDF else "text"
+    return {"type": "document", "source": {"type": kind, "media_type": media, "data": data}}
+
+
+def _inline(url: str, where: str) -> tuple[str, str]:
+    """Media type and base64 of a data: URL."""
+    found = _DATA_URL.match(url)
+    if found is None:
+        raise InvalidRequest(f"{where} must be an https: or a base64 data: URL", param=where)
+    return (found[1] or "").lower(), url[found.end() :]
+
+
+def _plain(data: str, where: str) -> str:
+    try:
+        return base64.b64decode(data, validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise InvalidRequest(f"{where} is not UTF-8 text in base64", param=where) from None
+
+
+def _string(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{where} must be a string", param=where)
+    return value
+
+
+_PARTS: Final[Mapping[str, Callable[[Mapping[str, Any], str], list[Block]]]] = {
+    "text": _text,
+    "refusal": _refusal,
+    "image_url": _image,
+    "file": _file,
+}

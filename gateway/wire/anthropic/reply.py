@@ -1,0 +1,146 @@
+"""A whole answer."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.core.chat import Choice, Completion, ToolCall
+from gateway.core.errors import Broken
+from gateway.wire.anthropic.faults import fault, read, stream_fault
+from gateway.wire.anthropic.usage import usage
+from gateway.wire.dialect import Target
+
+FINISH: Final[Mapping[str, str]] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+"""stop_reason to finish_reason; a reason that is not here reads as `stop`."""
+
+
+class _Message(Struct):
+    """Of a body: everything has a default, so that what is missing is told apart here."""
+
+    type: str = ""
+    id: str = ""
+    content: list[Raw] | None = None
+    stop_reason: str | None = None
+    stop_details: Any = None
+    usage: Any = None
+    error: Any = None
+
+
+class _Block(Struct):
+    """Any content block; a field that its type does not have stays empty."""
+
+    type: str = ""
+    text: str = ""
+    thinking: str = ""
+    id: str = ""
+    name: str = ""
+    input: Raw = Raw(b"{}")
+    citations: list[Raw] | None = None
+
+
+class _Kind(Struct):
+    type: str = ""
+
+
+class Parts:
+    """What the blocks of one answer amount to."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.thoughts: list[str] = []
+        self.tools: list[ToolCall] = []
+        self.thinking_blocks: list[Raw] = []
+        self.server_blocks: list[Raw] = []
+        self.citations: list[Raw] = []
+
+    def add(self, raw: Raw) -> None:
+        place = _PLACES.get(read(bytes(raw), _Kind).type)
+        if place is None:
+            # Tools that ran at the provider, and what is newer than this, are not the client's.
+            self.server_blocks.append(raw)
+        else:
+            place(self, read(bytes(raw), _Block), raw)
+
+    def text(self, block: _Block, raw: Raw) -> None:
+        self.texts.append(block.text)
+        self.citations += block.citations or ()
+
+    def thinking(self, block: _Block, raw: Raw) -> None:
+        self.thoughts.append(block.thinking)
+        self.thinking_blocks.append(raw)
+
+    def redacted(self, block: _Block, raw: Raw) -> None:
+        self.thinking_blocks.append(raw)
+
+    def tool(self, block: _Block, raw: Raw) -> None:
+        self.tools.append(ToolCall(block.id, block.name, compact(block.input)))
+
+
+_PLACES: Final[Mapping[str, Callable[[Parts, _Block, Raw], None]]] = {
+    "text": Parts.text,
+    "thinking": Parts.thinking,
+    "redacted_thinking": Parts.redacted,
+    "tool_use": Parts.tool,
+}
+
+
+def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Completion:
+    """The answer; raises UpstreamError for anything else."""
+    if status != 200:
+        raise fault(status, headers, body)
+    message = read(body, _Message)
+    if message.type == "error" or message.error is not None:
+        raise stream_fault({"error": message.error})
+    if message.content is None:
+        raise Broken("the provider's answer has no content")
+    parts = Parts()
+    for raw in message.content:
+        parts.add(raw)
+    choice = Choice(
+        text="".join(parts.texts) or None,
+        tool_calls=tuple(parts.tools),
+        finish=finish(message.stop_reason, calls=bool(parts.tools)),
+        refusal=refusal(message.stop_reason, message.stop_details),
+        reasoning="".join(parts.thoughts) or None,
+        extra=extras(parts.thinking_blocks, parts.server_blocks, parts.citations),
+    )
+    return Completion(choices=(choice,), id=message.id, usage=usage(message.usage))
+
+
+def finish(stop_reason: str | None, *, calls: bool) -> str:
+    """OpenAI's reason. A client that reads `tool_calls` must find some."""
+    found = FINISH.get(stop_reason or "", "stop")
+    return "stop" if found == "tool_calls" and not calls else found
+
+
+def refusal(stop_reason: str | None, details: Any) -> str | None:
+    """Why the provider refused, where it says so in words."""
+    said = details.get("explanation") if isinstance(details, Mapping) else None
+    return said if stop_reason == "refusal" and isinstance(said, str) and said else None
+
+
+def extras(
+    thinking: Iterable[Raw], server: Iterable[Raw], citations: Iterable[Raw]
+) -> Mapping[str, Raw]:
+    """The message's fields that OpenAI has not; see the package."""
+    found = {
+        "thinking_blocks": list(thinking),
+        "server_tool_blocks": list(server),
+        "citations": list(citations),
+    }
+    return {name: Raw(msgspec.json.encode(blocks)) for name, blocks in found.items() if blocks}
+
+
+def compact(value: Raw) -> str:
+    """JSON text without white space, every number and string as it was written."""
+    return msgspec.json.format(bytes(value), indent=-1).decode()

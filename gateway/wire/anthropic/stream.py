@@ -1,0 +1,164 @@
+"""A streamed answer: events in the order message_start, blocks, message_delta, message_stop."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from msgspec import Raw, Struct
+
+from gateway.core.chat import ChoiceDelta, Delta
+from gateway.core.errors import Broken, UpstreamError
+from gateway.wire.anthropic.blocks import Block, Kept, Piece, opened
+from gateway.wire.anthropic.faults import read, stream_fault
+from gateway.wire.anthropic.reply import extras, finish, refusal
+from gateway.wire.anthropic.usage import latest, usage
+from gateway.wire.dialect import Target
+from gateway.wire.sse import SseDecoder
+
+
+class _Kind(Struct):
+    type: str = ""
+
+
+class _Head(Struct):
+    id: str = ""
+    usage: Any = None
+
+
+class _MessageStart(Struct):
+    message: _Head
+
+
+class _BlockStart(Struct):
+    index: int
+    content_block: Raw
+
+
+class _BlockDelta(Struct):
+    index: int
+    delta: Piece
+
+
+class _BlockStop(Struct):
+    index: int
+
+
+class _Ending(Struct, frozen=True):
+    stop_reason: str | None = None
+    stop_details: Any = None
+
+
+class _MessageDelta(Struct):
+    delta: _Ending = _Ending()
+    usage: Any = None
+
+
+class Decoder:
+    """Reads one streamed answer, cut anywhere; see StreamDecoder.
+
+    The first delta has no choice, only id and usage: an answer that breaks off can be charged
+    with it, but it is not yet output. When a failure comes in one chunk with good deltas, they
+    are given first and the failure is raised at the next call.
+    """
+
+    def __init__(self) -> None:
+        self._sse = SseDecoder()
+        self._open: dict[int, Block] = {}
+        self._kept = Kept()
+        self._usage: Mapping[str, Any] = {}
+        self._id = ""
+        self._finish: str | None = None
+        self._failure: UpstreamError | None = None
+
+    def feed(self, chunk: bytes) -> list[Delta]:
+        """The deltas that are whole now. Raises UpstreamError."""
+        return self._read(lambda: self._sse.feed(chunk))
+
+    def finish(self) -> list[Delta]:
+        """The last deltas. Raises Broken when the provider had not said why it stopped."""
+        deltas = self._read(self._sse.finish)
+        if self._failure is not None:
+            raise self._failure
+        if self._finish is None:
+            raise Broken("the stream ended before the answer did")
+        return deltas
+
+    def _read(self, events: Callable[[], list[tuple[str, bytes]]]) -> list[Delta]:
+        if self._failure is not None:
+            raise self._failure
+        deltas: list[Delta] = []
+        try:
+            for _, data in events():
+                delta = self._event(data)
+                if delta is not None:
+                    deltas.append(delta)
+        except UpstreamError as failure:
+            self._failure = failure
+            if not deltas:
+                raise
+        return deltas
+
+    def _event(self, data: bytes) -> Delta | None:
+        if data == b"[DONE]":  # not Anthropic's own, but some proxies add it
+            return None
+        handle = _EVENTS.get(read(data, _Kind).type)
+        return None if handle is None else handle(self, data)
+
+    def message_start(self, data: bytes) -> Delta:
+        head = read(data, _MessageStart).message
+        self._id = head.id
+        self._usage = latest(self._usage, head.usage)
+        return Delta(usage=usage(self._usage), id=self._id)
+
+    def block_start(self, data: bytes) -> Delta | None:
+        event = read(data, _BlockStart)
+        block = self._open[event.index] = opened(event.content_block, self._kept)
+        return self._told(block.begin())
+
+    def block_delta(self, data: bytes) -> Delta | None:
+        event = read(data, _BlockDelta)
+        block = self._open.get(event.index)
+        if block is None:
+            raise Broken("the stream adds to a block that it did not begin")
+        return self._told(block.add(event.delta))
+
+    def block_stop(self, data: bytes) -> Delta | None:
+        block = self._open.pop(read(data, _BlockStop).index, None)
+        return None if block is None else self._told(block.end())
+
+    def message_delta(self, data: bytes) -> Delta:
+        event = read(data, _MessageDelta)
+        self._usage = latest(self._usage, event.usage)
+        counted = usage(self._usage)
+        stopped = event.delta.stop_reason
+        if stopped is None or self._finish is not None:
+            return Delta(usage=counted, id=self._id)
+        kept = self._kept
+        self._finish = finish(stopped, calls=kept.tools > 0)
+        last = ChoiceDelta(
+            finish=self._finish,
+            refusal=refusal(stopped, event.delta.stop_details) or "",
+            extra=extras(kept.thinking, kept.server, kept.citations),
+        )
+        return Delta(choices=(last,), usage=counted, id=self._id)
+
+    def error(self, data: bytes) -> Delta:
+        raise stream_fault(read(data, dict[str, Any]))
+
+    def _told(self, delta: ChoiceDelta | None) -> Delta | None:
+        return None if delta is None else Delta(choices=(delta,), id=self._id)
+
+
+_EVENTS: Final[Mapping[str, Callable[[Decoder, bytes], Delta | None]]] = {
+    "message_start": Decoder.message_start,
+    "content_block_start": Decoder.block_start,
+    "content_block_delta": Decoder.block_delta,
+    "content_block_stop": Decoder.block_stop,
+    "message_delta": Decoder.message_delta,
+    "error": Decoder.error,
+}
+"""`ping`, `message_stop` and events newer than this say nothing that is needed."""
+
+
+def decoder(target: Target) -> Decoder:
+    """For a streamed answer with status 200."""
+    return Decoder()

@@ -1,0 +1,41 @@
+"""Token counts. `input_tokens` leaves the cache out; the counts of a stream are cumulative."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from gateway.core.chat import Usage
+
+ABSURD: Final = 1_000_000_000
+"""No call has so many tokens: a count from here on is a mistake, not a bill."""
+_INPUTS: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+_COUNTS: Final = (*_INPUTS, "output_tokens")
+
+
+def usage(said: Any) -> Usage | None:
+    """The `usage` object; None when a count is absent, negative or absurd."""
+    if not isinstance(said, Mapping) or not {"input_tokens", "output_tokens"} <= said.keys():
+        return None
+    counts = [said.get(name) or 0 for name in _COUNTS]
+    if not all(_sane(count) for count in counts):
+        return None
+    fresh, read, written, output = counts
+    details = said.get("output_tokens_details")
+    thought: Any = details.get("thinking_tokens") if isinstance(details, Mapping) else None
+    return Usage(
+        prompt=fresh + read + written,
+        completion=output,
+        cached=read,
+        cache_write=written,
+        reasoning=thought if _sane(thought) and thought <= output else 0,
+    )
+
+
+def latest(known: Mapping[str, Any], said: Any) -> Mapping[str, Any]:
+    """What a stream has said so far: the last value of each field that was not null."""
+    if not isinstance(said, Mapping):
+        return known
+    return {**known, **{name: value for name, value in said.items() if value is not None}}
+
+
+def _sane(count: Any) -> bool:
+    return type(count) is int and 0 <= count < ABSURD
