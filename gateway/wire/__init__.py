@@ -1,1 +1,9 @@
 """Translate: bytes to values and back, one module a dialect. No I/O; feed it bytes."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.wire import openai
+from gateway.wire.dialect import Dialect
+
+DIALECTS: Final[Mapping[str, Dialect]] = {"openai": openai}

@@ -1,0 +1,116 @@
+"""What the client gets: OpenAI's JSON, written from values. Pure; streams are in render_stream.
+
+An answer that came as strictly valid OpenAI JSON is relayed with its model and usage replaced.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from gateway.core.chat import Choice, Completion, ToolCall, Usage
+from gateway.core.errors import GatewayError, Rejected, Unsuitable
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def completion_body(  # noqa: PLR0913
+    completion: Completion,
+    model: str,
+    extension: bytes,
+    *,
+    usage: Usage,
+    request_id: str,
+    created: int,
+) -> bytes:
+    """A `chat.completion` object by `model`, the catalog's name for it.
+
+    `usage` is the answer's own, counted by us where the provider was silent, and `extension` the
+    JSON of its `gateway` field (b"" for none). `request_id` and `created` (Unix seconds) stand in
+    for what the provider left out.
+    """
+    fields = completion.fields
+    if fields is not None:
+        return _encode(
+            {**fields, "model": model, "usage": _relayed_usage(completion, usage, extension)}
+        )
+    return _encode(
+        {
+            "id": completion.id or f"chatcmpl-{request_id}",
+            "object": "chat.completion",
+            "created": completion.created or created,
+            "model": model,
+            "choices": [_choice(choice) for choice in completion.choices],
+            "usage": Raw(usage_json(usage, extension)),
+        }
+    )
+
+
+def usage_json(usage: Usage, extension: bytes = b"") -> bytes:
+    """A usage object, with the gateway's own field in it."""
+    return (
+        b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,'
+        b'"prompt_tokens_details":{"cached_tokens":%d,"cache_write_tokens":%d},'
+        b'"completion_tokens_details":{"reasoning_tokens":%d}%b}'
+    ) % (
+        usage.prompt,
+        usage.completion,
+        usage.prompt + usage.completion,
+        usage.cached,
+        usage.cache_write,
+        usage.reasoning,
+        b',"gateway":' + extension if extension else b"",
+    )
+
+
+def error_body(error: GatewayError) -> bytes:
+    """An OpenAI error object. A fault of the client's own keeps the provider's code for it."""
+    code = error.code
+    if isinstance(error, Rejected | Unsuitable):
+        code = error.upstream_code or code
+    return _encode(
+        {"error": {"message": str(error), "type": error.type, "param": error.param, "code": code}}
+    )
+
+
+def _relayed_usage(completion: Completion, usage: Usage, extension: bytes) -> Raw:
+    """The provider's own usage object, details and all, where it means what `usage` means."""
+    told = completion.fields.get("usage") if completion.fields else None
+    if told is None or usage != completion.usage:
+        return Raw(usage_json(usage, extension))
+    if not extension:
+        return told
+    text = bytes(told)
+    if b'"gateway"' in text:  # the provider is such a gateway too
+        return Raw(usage_json(usage, extension))
+    return Raw(b"%b,%b%b}" % (text.rstrip()[:-1], b'"gateway":', extension))
+
+
+def _choice(choice: Choice) -> dict[str, Any]:
+    return {
+        "index": choice.index,
+        "message": _message(choice),
+        "logprobs": choice.logprobs,
+        "finish_reason": choice.finish,
+    }
+
+
+def _message(choice: Choice) -> Mapping[str, Any]:
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": choice.text,
+        "refusal": choice.refusal,
+    }
+    if choice.reasoning:
+        message["reasoning_content"] = choice.reasoning
+    if choice.tool_calls:
+        message["tool_calls"] = [_call(call) for call in choice.tool_calls]
+    for name, value in choice.extra.items():
+        message.setdefault(name, value)
+    return message
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": call.id, "type": "function", "function": function}

@@ -1,0 +1,154 @@
+"""A streamed answer as the client gets it: OpenAI's chunks, as server-sent events."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from gateway.core.chat import Choice, ChoiceDelta, Completion, Delta, ToolDelta, Usage
+from gateway.core.errors import GatewayError
+from gateway.web.render import error_body, usage_json
+
+DONE: Final = b"data: [DONE]\n\n"
+KEEP_ALIVE: Final = b": waiting\n\n"
+"""A comment: clients drop it, and proxies see that the stream lives."""
+PIECE: Final = 400
+"""Characters of text in one chunk of a recut answer."""
+
+_MODEL: Final = re.compile(rb'"model"\s*:\s*"[^"\\]*"')
+_encode: Final = msgspec.json.Encoder().encode
+_split: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+class ChunkWriter:
+    """Writes one stream. All its chunks have one id, one time and one model.
+
+    These are the provider's own, as far as they are known with the first delta; `request_id` and
+    `created` (Unix seconds) stand in for what is not.
+    """
+
+    def __init__(self, model: str, *, request_id: str, created: int) -> None:
+        self._model = _encode(model)
+        self._renamed = b'"model":' + self._model
+        self._told = b"\0"
+        self._request_id = request_id
+        self._id = ""
+        self._created = created
+        self._head = b""
+        self._begun: set[int] = set()
+
+    def delta(self, delta: Delta) -> bytes:
+        """The event of a delta; b"" for one that only tells usage."""
+        if not self._head:
+            self._begin(delta.id, delta.created)
+        raw = delta.raw
+        if raw is not None and delta.id == self._id and delta.created == self._created:
+            for choice in delta.choices:
+                self._begun.add(choice.index)
+            return b"data: %b\n\n" % self._rename(raw)
+        if not delta.choices:
+            return b""
+        return self._event(_encode([self._choice(choice) for choice in delta.choices]))
+
+    def usage(self, usage: Usage, extension: bytes = b"") -> bytes:
+        """The last chunk, for a client that asked for usage: no choices, only that."""
+        if not self._head:
+            self._begin("", 0)
+        return self._event(b"[]", b',"usage":' + usage_json(usage, extension))
+
+    def recut(self, completion: Completion) -> Iterator[bytes]:
+        """The events of an answer that was held until whole."""
+        for choice in completion.choices:
+            for piece in _pieces(choice):
+                yield self.delta(Delta((piece,), id=completion.id, created=completion.created))
+
+    def _begin(self, name: str, created: int) -> None:
+        self._id = name or f"chatcmpl-{self._request_id}"
+        self._created = created or self._created
+        self._head = b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,%b' % (
+            _encode(self._id),
+            self._created,
+            self._renamed,
+        )
+
+    def _event(self, choices: bytes, rest: bytes = b"") -> bytes:
+        return b'%b,"choices":%b%b}\n\n' % (self._head, choices, rest)
+
+    def _rename(self, raw: bytes) -> bytes:
+        """A provider's chunk with the model replaced, at its top level only.
+
+        A chunk has a top-level model. When `"model"` is in it once, and no letter of it can be
+        hidden in an escape, that one is the top level's: inside a string its quotes would be
+        escaped. Otherwise the chunk is split.
+        """
+        if raw.count(b'"model"') == 1 and b"\\u00" not in raw:
+            if self._told not in raw:
+                found = _MODEL.search(raw)
+                self._told = b"\0" if found is None else found.group()
+            if self._told in raw:
+                return raw.replace(self._told, self._renamed, 1)
+        return _encode({**_split(raw), "model": Raw(self._model)})
+
+    def _choice(self, choice: ChoiceDelta) -> dict[str, Any]:
+        delta: dict[str, Any] = {}
+        if choice.index not in self._begun:
+            self._begun.add(choice.index)
+            delta = {"role": "assistant", "content": choice.text}
+        elif choice.text:
+            delta["content"] = choice.text
+        if choice.reasoning:
+            delta["reasoning_content"] = choice.reasoning
+        if choice.refusal:
+            delta["refusal"] = choice.refusal
+        if choice.tool_calls:
+            delta["tool_calls"] = [_call(call) for call in choice.tool_calls]
+        for name, value in choice.extra.items():
+            delta.setdefault(name, value)
+        return {
+            "index": choice.index,
+            "delta": delta,
+            "logprobs": choice.logprobs,
+            "finish_reason": choice.finish,
+        }
+
+
+def error_event(error: GatewayError) -> bytes:
+    """What breaks a stream. Never followed by DONE."""
+    return b"data: %b\n\n" % error_body(error)
+
+
+def _call(call: ToolDelta) -> dict[str, Any]:
+    function: dict[str, Any] = {"arguments": call.arguments}
+    if call.name is not None:
+        function["name"] = call.name
+    if call.id is None:
+        return {"index": call.index, "function": function}
+    return {"index": call.index, "id": call.id, "type": "function", "function": function}
+
+
+def _pieces(choice: Choice) -> Iterator[ChoiceDelta]:
+    """A whole choice as the deltas of a stream: its role first, its finish last."""
+    index = choice.index
+    yield ChoiceDelta(index)
+    for text in _cut(choice.reasoning):
+        yield ChoiceDelta(index, reasoning=text)
+    logprobs = choice.logprobs
+    for text in _cut(choice.text):
+        yield ChoiceDelta(index, text, logprobs=logprobs)
+        logprobs = None  # clients join them; they need not be beside their own tokens
+    for text in _cut(choice.refusal):
+        yield ChoiceDelta(index, refusal=text)
+    for number, call in enumerate(choice.tool_calls):
+        yield ChoiceDelta(
+            index, tool_calls=(ToolDelta(number, call.id, call.name, call.arguments),)
+        )
+    if choice.extra:
+        yield ChoiceDelta(index, extra=choice.extra)
+    yield ChoiceDelta(index, finish=choice.finish, logprobs=logprobs)
+
+
+def _cut(text: str | None) -> Iterator[str]:
+    for start in range(0, len(text or ""), PIECE):
+        yield (text or "")[start : start + PIECE]

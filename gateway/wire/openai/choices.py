@@ -1,0 +1,70 @@
+"""What a stream has said so far of each choice, and where a piece of a tool call belongs."""
+
+from gateway.core.chat import ToolDelta
+from gateway.wire.openai import tolerant
+
+
+class CallSoFar:
+    """One tool call so far."""
+
+    __slots__ = ("filled", "id", "named")
+
+    def __init__(self, given: str) -> None:
+        self.id = given
+        """As the provider gave it; "" when it gave none."""
+        self.named = False
+        self.filled = False
+
+
+class ChoiceSoFar:
+    """One choice so far."""
+
+    __slots__ = ("calls", "finished", "index", "legacy", "places")
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.calls: list[CallSoFar] = []
+        self.places: dict[int, int] = {}
+        """Where the calls with the provider's indexes are in `calls`."""
+        self.finished = False
+        self.legacy = False
+
+    def place(self, index: int | None, given: str, name: str) -> int:
+        """Which call a piece belongs to; a new one is added.
+
+        Some providers number no calls, or all of them 0 (BerriAI/litellm#5231).
+        """
+        calls = self.calls
+        if index is None:
+            known = [at for at, call in enumerate(calls) if given and call.id == given]
+            if known:
+                return known[0]
+            if calls and not given and not name:
+                return len(calls) - 1
+        else:
+            at = self.places.get(index)
+            if at is not None:
+                before = calls[at].id
+                if not (given and name and before and before != given):
+                    return at
+            self.places[index] = len(calls)
+        calls.append(CallSoFar(given))
+        return len(calls) - 1
+
+    def piece(self, at: int, answer: str, name: str, arguments: str) -> ToolDelta:
+        """A piece of a call; id and name are told once."""
+        call = self.calls[at]
+        given = None
+        if not call.named and not call.filled:
+            given = call.id or tolerant.call_id(answer, self.index, at)
+        told = name if name and not call.named else None
+        call.named = call.named or bool(name)
+        call.filled = call.filled or bool(arguments)
+        return ToolDelta(at, given, told, arguments)
+
+    def unfilled(self) -> list[ToolDelta]:
+        """Arguments for the calls that came without any: they must be JSON."""
+        pieces = [ToolDelta(at, arguments="{}") for at, c in enumerate(self.calls) if not c.filled]
+        for piece in pieces:
+            self.calls[piece.index].filled = True
+        return pieces

@@ -1,0 +1,183 @@
+"""Errors: which of ours a provider's error is, by its status, its code, and at last its words.
+
+Imitators put the error object at the top level, into a list, or into a 200; name the message
+`detail`; and give a number where OpenAI gives a code.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from gateway.core.errors import (
+    Broken,
+    Faulty,
+    Misconfigured,
+    Overloaded,
+    Rejected,
+    Throttled,
+    Unsuitable,
+    UpstreamError,
+)
+
+MAX_MESSAGE: Final = 500
+
+_BY_STATUS: Final[Mapping[int, type[UpstreamError]]] = {
+    **dict.fromkeys((401, 402, 403, 404), Misconfigured),
+    408: Faulty,
+    429: Throttled,
+    503: Overloaded,
+    529: Overloaded,
+}
+_STATUS_OF: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("rate_limit_exceeded", "rate_limit_error", "too_many_requests"), 429),
+    **dict.fromkeys(("ratelimiterror", "requests", "tokens", "resource_exhausted"), 429),
+    **dict.fromkeys(("overloaded_error", "overloaded", "server_overloaded"), 503),
+    **dict.fromkeys(("service_unavailable", "engine_overloaded", "unavailable"), 503),
+    **dict.fromkeys(("authentication_error", "invalid_api_key", "unauthorized"), 401),
+    **dict.fromkeys(("permission_error", "permission_denied"), 403),
+    **dict.fromkeys(("not_found_error", "model_not_found", "not_found"), 404),
+    **dict.fromkeys(("invalid_request_error", "badrequesterror", "bad_request"), 400),
+    "invalid_argument": 400,
+}
+"""What an error inside a 200 would have had for a status."""
+
+_OUR_ACCOUNT: Final = frozenset(
+    {
+        "insufficient_quota",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "insufficient_balance",
+        "invalid_api_key",
+        "model_not_found",
+        "account_deactivated",
+    }
+)
+_UNSUITABLE: Final = frozenset(
+    {
+        "context_length_exceeded",
+        "string_above_max_length",
+        "content_filter",
+        "content_filter_error",
+        "content_policy_violation",
+        "responsibleaipolicyviolation",
+        "moderation_blocked",
+        "invalid_prompt",
+        "data_inspection_failed",
+        # The model's own failure, told as a 400 (Groq): another model may well succeed.
+        "tool_use_failed",
+        "json_validate_failed",
+    }
+)
+_TOO_LONG: Final = re.compile(
+    r"context[ _](?:length|window|size)|maximum (?:prompt|input) length|prompt is too long"
+    r"|input is too long|too many (?:input )?tokens|reduce the length"
+    r"|request too large for model|content management policy|requires moderation",
+    re.IGNORECASE,
+)
+_BAD_KEY: Final = re.compile(
+    r"\bapi[ _-]?key\b.*\b(?:not valid|invalid|incorrect)\b"
+    r"|\b(?:invalid|incorrect)\b.*\bapi[ _-]?key\b",
+    re.IGNORECASE,
+)
+_SECRETS: Final = re.compile(
+    r"https?://\S+|\bBearer\s+\S+|\bAIza[\w-]{8,}"
+    r"|\b(?:sk|pk|rk|gsk|csk|xai|hf|nvapi|r8|tgp|key|fw|dapi)[-_][\w*.-]{6,}"
+)  # fmt: skip
+
+
+def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+    """The error of an answer whose status is not 200. Header names are lower case."""
+    try:
+        said = msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        said = None  # an HTML page of some proxy, or nothing
+    return _Said(said).error(status, retry_after(headers))
+
+
+def fault_inside(answer: Any, *, sure: bool = False) -> UpstreamError | None:
+    """The error that came with status 200, if there is one; `sure` says that it must be one."""
+    if not isinstance(answer, Mapping):
+        return None
+    if not (sure or answer.get("error") or answer.get("object") == "error"):
+        return None
+    said = _Said(answer)
+    return said.error(said.status_inside(), None)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait. A date is ignored: there is no clock here."""
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            wait = float(headers.get(name, "")) / unit
+        except ValueError:
+            continue
+        if math.isfinite(wait) and wait >= 0:
+            return wait
+    return None
+
+
+class _Said:
+    """What an error body says, wherever it says it."""
+
+    def __init__(self, body: Any) -> None:
+        if isinstance(body, list) and body:
+            body = body[0]
+        top = body if isinstance(body, Mapping) else {}
+        error = top.get("error")
+        inner = error if isinstance(error, Mapping) else top
+        words = error if isinstance(error, str) else inner.get("message") or inner.get("detail")
+        self.message = _shown(words) if isinstance(words, str) else ""
+        code = inner.get("code", inner.get("error_code"))
+        self.number = code if isinstance(code, int) else _number(code)
+        self.code = code if isinstance(code, str) and self.number is None else None
+        self.type = inner.get("type") if isinstance(inner.get("type"), str) else None
+        param = inner.get("param")
+        self.param = param[:MAX_MESSAGE] if isinstance(param, str) else None
+        deeper = inner.get("innererror")
+        deep = deeper.get("code") if isinstance(deeper, Mapping) else None
+        names = (self.code, self.type, deep)
+        self.names = frozenset(name.lower() for name in names if isinstance(name, str))
+
+    def status_inside(self) -> int:
+        if self.number is not None and 400 <= self.number < 600:
+            return self.number
+        if self.names & _UNSUITABLE:
+            return 400
+        return next((_STATUS_OF[name] for name in sorted(self.names) if name in _STATUS_OF), 500)
+
+    def error(self, status: int, wait: float | None) -> UpstreamError:
+        kind = self._kind(status)
+        return kind(
+            self.message or f"the provider answered with status {status}",
+            status=status if kind in (Rejected, Unsuitable) else None,
+            retry_after=wait,
+            param=self.param,
+            upstream_code=self.code[:100] if self.code else None,
+        )
+
+    def _kind(self, status: int) -> type[UpstreamError]:
+        if not 400 <= status < 600:
+            # A redirect is a wrong base URL; any other success is no answer to a chat.
+            return Misconfigured if 300 <= status < 400 else Broken
+        if status < 500 and self.names & _OUR_ACCOUNT:
+            return Misconfigured
+        if status in (400, 403, 413, 422) and self._unsuitable():
+            return Unsuitable
+        if status == 400 and _BAD_KEY.search(self.message):
+            return Misconfigured
+        return _BY_STATUS.get(status, Rejected if status < 500 else Faulty)
+
+    def _unsuitable(self) -> bool:
+        return bool(self.names & _UNSUITABLE or _TOO_LONG.search(self.message))
+
+
+def _number(code: Any) -> int | None:
+    return int(code) if isinstance(code, str) and re.fullmatch("[0-9]{1,9}", code) else None
+
+
+def _shown(message: str) -> str:
+    """A provider's words, without URLs and keys, and not too many."""
+    return _SECRETS.sub("[...]", message[: 4 * MAX_MESSAGE]).strip()[:MAX_MESSAGE]

@@ -1,0 +1,164 @@
+"""A whole answer: relayed where it is strictly valid, understood where it is not."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from gateway.core.chat import Choice, Completion, ToolCall, Usage
+from gateway.core.errors import Broken
+from gateway.wire.dialect import Target
+from gateway.wire.openai import strict, tolerant
+from gateway.wire.openai.faults import fault, fault_inside
+
+_split: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+_NO_EXTRA: Final[Mapping[str, Raw]] = {}
+
+
+def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Completion:
+    """The answer; raises UpstreamError for anything else. Header names are lower case."""
+    if status != 200:
+        raise fault(status, headers, body)
+    try:
+        answer = strict.answer(body)
+        fields = _split(body)
+        if not body.isascii():
+            body.decode()  # what is relayed unread must be UTF-8 too
+    except (ValueError, RecursionError):
+        return _understood(body)
+    if len(answer.choices) > 1 and len({c.index for c in answer.choices}) < len(answer.choices):
+        return _understood(body)
+    return _relayed(answer, fields)
+
+
+def _relayed(answer: strict.Answer, fields: dict[str, Raw]) -> Completion:
+    told = answer.usage
+    usage = None if told is None else strict_usage(told)
+    if told is None or not as_told(told, usage):
+        fields.pop("usage", None)
+    if any(c.logprobs is UNSET or c.message.refusal is UNSET for c in answer.choices):
+        fields["choices"] = _mended(fields["choices"])
+    choices = tuple([_choice(choice) for choice in answer.choices])
+    return Completion(choices, answer.id, answer.created, usage, fields)
+
+
+def strict_usage(told: strict.TokenUsage) -> Usage:
+    """A strictly valid usage as our own; see tolerant.usage."""
+    read, thought = told.prompt_tokens_details, told.completion_tokens_details
+    return tolerant.counted(
+        (told.prompt_tokens, told.completion_tokens, told.total_tokens),
+        cached=0 if read is UNSET else read.cached_tokens,
+        cache_write=0 if read is UNSET else read.cache_write_tokens,
+        reasoning=0 if thought is UNSET else thought.reasoning_tokens,
+    )
+
+
+def as_told(told: strict.TokenUsage, usage: Usage | None) -> bool:
+    """Whether a provider's usage may be relayed: it means what ours means."""
+    return (
+        usage is not None
+        and told.completion_tokens == usage.completion
+        and told.total_tokens == usage.prompt + usage.completion
+    )
+
+
+def _mended(choices: Raw) -> Raw:
+    """Choices with the two nullable fields that OpenAI's description requires, and it omits."""
+    decoded = msgspec.json.decode(choices)
+    for choice in decoded:
+        choice.setdefault("logprobs", None)
+        choice["message"].setdefault("refusal", None)
+    return Raw(msgspec.json.encode(decoded))
+
+
+def _choice(choice: strict.AnswerChoice) -> Choice:
+    message = choice.message
+    calls = message.tool_calls
+    return Choice(
+        choice.index,
+        message.content,
+        () if calls is UNSET else tuple([_call(call) for call in calls]),
+        choice.finish_reason,
+        message.refusal or None,
+        message.reasoning_content or message.reasoning or None,
+        Raw(msgspec.json.encode(choice.logprobs)) if choice.logprobs else None,
+        _extra(message),
+    )
+
+
+def _call(call: strict.FunctionCall | strict.CustomCall) -> ToolCall:
+    if isinstance(call, strict.FunctionCall):
+        return ToolCall(call.id, call.function.name, call.function.arguments)
+    return ToolCall(call.id, call.custom.name, call.custom.input)
+
+
+def _extra(message: strict.Message) -> Mapping[str, Raw]:
+    if not (message.annotations or message.function_call or message.audio):
+        return _NO_EXTRA
+    extra: dict[str, Raw] = {}
+    for name in ("annotations", "function_call", "audio"):
+        value = getattr(message, name)
+        if value:
+            extra[name] = Raw(msgspec.json.encode(value))
+    return extra
+
+
+def _understood(body: bytes) -> Completion:
+    try:
+        answer = msgspec.json.decode(body)
+        if isinstance(answer, list) and answer:
+            answer = answer[0]  # Gemini's OpenAI door wraps its errors
+        error = fault_inside(answer)
+        if error is not None:
+            raise error
+        return _loose(answer)
+    except (ValueError, RecursionError) as error:
+        raise Broken("the provider's answer cannot be read") from error
+
+
+def _loose(answer: Any) -> Completion:
+    choices = answer.get("choices") if isinstance(answer, Mapping) else None
+    told = choices if isinstance(choices, list) else []
+    if not told or not all(isinstance(choice, Mapping) for choice in told):
+        raise Broken("the provider's answer holds no choices")
+    name = tolerant.string(answer.get("id"))
+    places = [tolerant.index(choice.get("index"), at) for at, choice in enumerate(told)]
+    if len(set(places)) < len(places):
+        places = list(range(len(told)))
+    return Completion(
+        tuple(_loose_choice(at, choice, name) for at, choice in zip(places, told, strict=True)),
+        name,
+        tolerant.seconds(answer.get("created")),
+        tolerant.usage(answer.get("usage")),
+    )
+
+
+def _loose_choice(index: int, choice: Mapping[str, Any], answer: str) -> Choice:
+    message = choice.get("message")
+    if not isinstance(message, Mapping):
+        message = {"content": choice.get("text")}
+    text, thoughts = tolerant.content(message.get("content"))
+    calls = _loose_calls(message.get("tool_calls"), answer, index)
+    extra = tolerant.others(message, whole=True)
+    finish = tolerant.finish(choice.get("finish_reason"))
+    return Choice(
+        index,
+        text,
+        calls,
+        finish or tolerant.inferred(called=bool(calls), legacy="function_call" in extra),
+        tolerant.string(message.get("refusal")) or None,
+        tolerant.reasoning(message) or thoughts or None,
+        tolerant.logprobs(choice.get("logprobs")),
+        extra or _NO_EXTRA,
+    )
+
+
+def _loose_calls(value: Any, answer: str, index: int) -> tuple[ToolCall, ...]:
+    calls: list[ToolCall] = []
+    for call in value if isinstance(value, list) else ():
+        if isinstance(call, Mapping):
+            name, function, arguments = tolerant.called(call)
+            name = name or tolerant.call_id(answer, index, len(calls))
+            calls.append(ToolCall(name, function, arguments or "{}"))
+    return tuple(calls)

@@ -1,0 +1,64 @@
+"""What we send: the client's own JSON, with only what must differ replaced."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from gateway.core.chat import ChatRequest
+from gateway.core.errors import InvalidRequest
+from gateway.wire.dialect import HttpCall, Target
+
+_PATH: Final = "/chat/completions"
+_JSON: Final = {"content-type": "application/json", "accept": "application/json"}
+_SSE: Final = {"content-type": "application/json", "accept": "text/event-stream"}
+_WITH_USAGE: Final = Raw(b'{"include_usage":true}')
+_NEVER_SENT: Final = ("api_base", "base_url", "api_key", "headers")
+"""Other libraries take these from a body; an upstream that is such a library must not."""
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode_options: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+def auth(api_key: str) -> Mapping[str, str]:
+    """The header that carries the key."""
+    return {"authorization": f"Bearer {api_key}"}
+
+
+def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
+    """The call for a request; all fields that are not named here go out byte for byte.
+
+    Quirks: `max_tokens` is a host that does not know `max_completion_tokens`, `no_stream_usage`
+    one that does not know `stream_options`.
+    """
+    fields: dict[str, Any] = dict(request.fields)
+    fields["model"] = target.upstream
+    if stream:
+        fields["stream"] = True
+        if "no_stream_usage" in target.quirks:
+            fields.pop("stream_options", None)
+        else:
+            fields["stream_options"] = _with_usage(fields.get("stream_options"))
+    else:
+        fields.pop("stream", None)
+        fields.pop("stream_options", None)
+    fields.pop("max_tokens", None)
+    fields.pop("max_completion_tokens", None)
+    limit = target.max_output if request.max_tokens is None else request.max_tokens
+    fields["max_tokens" if "max_tokens" in target.quirks else "max_completion_tokens"] = limit
+    for name in _NEVER_SENT:
+        fields.pop(name, None)
+    return HttpCall(_PATH, _SSE if stream else _JSON, _encode(fields))
+
+
+def _with_usage(options: Raw | None) -> Any:
+    """The client's stream options, asking for usage: we always need it."""
+    if options is None:
+        return _WITH_USAGE
+    try:
+        return {**_decode_options(options), "include_usage": True}
+    except msgspec.ValidationError as error:
+        if bytes(options).strip() == b"null":
+            return _WITH_USAGE
+        raise InvalidRequest("stream_options must be an object", param="stream_options") from error

@@ -1,0 +1,205 @@
+"""What OpenAI's own SDK accepts in its strict mode, and its API description allows: as types.
+
+JSON that decodes into these can be given to a client unchanged. Unknown fields are allowed, and
+ignored here. A field that may be absent but not null is UNSET when absent.
+Source: openai.types.chat, and openai/openai-openapi 2.3.0.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+MAX_TOKENS: Final = 2**40
+"""A token count beyond this is an error of the provider's."""
+
+Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
+Index = Annotated[int, Meta(ge=0, le=2**31)]
+Seconds = Annotated[int, Meta(ge=0, le=2**40)]
+NonEmpty = Annotated[str, Meta(min_length=1)]
+Finish = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
+Tier = Literal["auto", "default", "flex", "scale", "priority", "fast"]
+
+
+class TopLogprob(Struct, gc=False):
+    token: str
+    logprob: float
+    bytes: list[int] | None
+
+
+class TokenLogprob(Struct, gc=False):
+    token: str
+    logprob: float
+    bytes: list[int] | None
+    top_logprobs: list[TopLogprob]
+
+
+class Logprobs(Struct, gc=False):
+    content: list[TokenLogprob] | None
+    refusal: list[TokenLogprob] | None
+
+
+class PromptDetails(Struct, gc=False):
+    cached_tokens: Tokens = 0
+    cache_write_tokens: Tokens = 0
+    audio_tokens: Tokens = 0
+    text_tokens: Tokens = 0
+    image_tokens: Tokens = 0
+
+
+class CompletionDetails(Struct, gc=False):
+    reasoning_tokens: Tokens = 0
+    audio_tokens: Tokens = 0
+    text_tokens: Tokens = 0
+    accepted_prediction_tokens: Tokens = 0
+    rejected_prediction_tokens: Tokens = 0
+
+
+class TokenUsage(Struct, gc=False):
+    prompt_tokens: Tokens
+    completion_tokens: Tokens
+    total_tokens: Tokens
+    prompt_tokens_details: PromptDetails | UnsetType = UNSET
+    completion_tokens_details: CompletionDetails | UnsetType = UNSET
+
+
+class Function(Struct, gc=False):
+    name: NonEmpty
+    arguments: NonEmpty
+
+
+class Custom(Struct, gc=False):
+    name: NonEmpty
+    input: str
+
+
+class FunctionCall(Struct, gc=False, tag_field="type", tag="function"):
+    id: NonEmpty
+    function: Function
+
+
+class CustomCall(Struct, gc=False, tag_field="type", tag="custom"):
+    id: NonEmpty
+    custom: Custom
+
+
+class UrlCitation(Struct, gc=False):
+    end_index: int
+    start_index: int
+    title: str
+    url: str
+
+
+class Annotation(Struct, gc=False):
+    type: Literal["url_citation"]
+    url_citation: UrlCitation
+
+
+class Audio(Struct, gc=False):
+    id: str
+    data: str
+    expires_at: int
+    transcript: str
+
+
+class LegacyCall(Struct, gc=False):
+    name: str
+    arguments: str
+
+
+class Message(Struct, gc=False):
+    role: Literal["assistant"]
+    content: str | None
+    refusal: str | UnsetType | None = UNSET
+    """Required, but OpenAI itself leaves it out now and then."""
+    tool_calls: list[FunctionCall | CustomCall] | UnsetType = UNSET
+    function_call: LegacyCall | UnsetType = UNSET
+    annotations: list[Annotation] | UnsetType = UNSET
+    audio: Audio | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+
+
+class AnswerChoice(Struct, gc=False):
+    index: Index
+    message: Message
+    finish_reason: Finish
+    logprobs: Logprobs | UnsetType | None = UNSET
+    """As `refusal`."""
+
+
+class Moderation(Struct, gc=False):
+    input: dict[str, Any]
+    output: dict[str, Any]
+
+
+class Answer(Struct, gc=False):
+    id: NonEmpty
+    object: Literal["chat.completion"]
+    created: Seconds
+    model: str
+    choices: Annotated[list[AnswerChoice], Meta(min_length=1)]
+    usage: TokenUsage | None = None
+    service_tier: Tier | None = None
+    system_fingerprint: str | None = None
+    metadata: dict[str, str] | UnsetType = UNSET
+    moderation: Moderation | None = None
+    error: None = None
+
+
+class FunctionPiece(Struct, gc=False, omit_defaults=True):
+    name: str | UnsetType = UNSET
+    arguments: str | UnsetType = UNSET
+
+
+class CallPiece(Struct, gc=False):
+    index: Index
+    id: str | UnsetType = UNSET
+    type: Literal["function"] | UnsetType = UNSET
+    function: FunctionPiece | UnsetType = UNSET
+
+
+class AudioPiece(Struct, gc=False, omit_defaults=True):
+    id: str | None = None
+    data: str | None = None
+    expires_at: int | None = None
+    transcript: str | None = None
+
+
+class Piece(Struct, gc=False):
+    """The delta of a chunk's choice."""
+
+    role: Literal["assistant"] | UnsetType = UNSET
+    content: str | None = None
+    refusal: str | None = None
+    tool_calls: list[CallPiece] | UnsetType = UNSET
+    function_call: FunctionPiece | UnsetType = UNSET
+    audio: AudioPiece | None = None
+    annotations: list[Annotation] | UnsetType = UNSET
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+
+
+class ChunkChoice(Struct, gc=False):
+    index: Index
+    delta: Piece
+    finish_reason: Finish | None
+    logprobs: Logprobs | None = None
+
+
+class Chunk(Struct, gc=False):
+    id: NonEmpty
+    object: Literal["chat.completion.chunk"]
+    created: Seconds
+    model: str
+    choices: list[ChunkChoice]
+    usage: TokenUsage | None = None
+    service_tier: Tier | None = None
+    system_fingerprint: str | None = None
+    obfuscation: str | UnsetType = UNSET
+    moderation: Moderation | None = None
+    error: None = None
+
+
+answer: Final = msgspec.json.Decoder(Answer).decode
+chunk: Final = msgspec.json.Decoder(Chunk).decode
