@@ -3,14 +3,14 @@
 Each port has one contract suite in tests/contracts, run on every implementation.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Literal, Protocol
 
 from msgspec import Struct
 
 from gateway.core.catalog import Budget
 from gateway.core.chat import ChatRequest, Completion, Delta
-from gateway.core.events import Event
+from gateway.core.events import Event, HoldsExpired
 from gateway.core.money import Nanos
 from gateway.core.plan import Candidate
 
@@ -72,12 +72,18 @@ class Balance(Struct, frozen=True):
 
 
 class Ledger(Protocol):
-    """Raises LedgerDown, and nothing else, from each method; `settle` raises nothing."""
+    """Raises LedgerDown, and nothing else, from each method; `settle` raises nothing.
+
+    Amounts are at most 9.0 million US dollars, below 2^53 nano-dollars. Whatever else a caller
+    gets wrong (a negative amount, an unknown time zone) is a ValueError or KeyError: a bug.
+    """
 
     async def reserve(self, purse: Purse, hold_id: str, amount: Nanos) -> Hold | Refusal:
         """Set `amount` aside in every account of the purse, all or nothing.
 
-        A hold that is not settled within its time to live is charged in full.
+        A hold that is not settled within its time to live is charged in full. Reserving again
+        under the same id gives the same hold and takes nothing. When this is cancelled or raises,
+        whatever it may have set aside is given back in the background.
         """
         ...
 
@@ -96,6 +102,21 @@ class Ledger(Protocol):
 
     async def open_holds(self, tenant: str) -> int:
         """How many holds of a tenant are neither settled nor expired."""
+        ...
+
+
+class LedgerDriver(Ledger, Protocol):
+    """What the composition root needs of a ledger beside what requests need."""
+
+    async def sweep(self, tenants: Iterable[str]) -> list[HoldsExpired]:
+        """Charge every hold whose time is over, also of tenants that send nothing any more.
+
+        What was charged is told to the observer as well.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Try once more, briefly, to settle what is still owed, then close."""
         ...
 
 

@@ -1,0 +1,97 @@
+"""Settles that did not get through yet: kept in memory, and tried again until they do.
+
+Each is idempotent, so one whose answer was lost may be sent again. What is lost with the process
+has been charged at its ceiling when its hold expires: never too little.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from msgspec import Struct
+
+from gateway.core.events import LedgerTook
+from gateway.core.ports import Clock, Observer
+from gateway.drivers.redis_connection import RedisError
+
+_MOST: Final = 10_000
+_UNTIL_S: Final = 86_400.0
+"""An expired hold can be corrected for a day; after that there is nothing left to settle."""
+_AT_ONCE: Final = 100
+_FIRST_WAIT_S: Final = 0.1
+_LONGEST_WAIT_S: Final = 2.0
+
+
+class _Debt(Struct, frozen=True):
+    op: str
+    command: bytes
+    since: float
+
+
+class Debts:
+    """`send` executes a command and raises RedisError."""
+
+    def __init__(
+        self, send: Callable[[bytes], Awaitable[Any]], clock: Clock, observe: Observer
+    ) -> None:
+        self._send = send
+        self._clock = clock
+        self._observe = observe
+        self._owed: dict[bytes, _Debt] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._owed)
+
+    def add(self, op: str, command: bytes) -> None:
+        self._owed[command] = _Debt(op, command, self._clock())
+        if len(self._owed) > _MOST:
+            self._give_up(next(iter(self._owed)), "overflow")
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._pay())
+
+    async def aclose(self, within_s: float) -> None:
+        """Try all once more, then give up."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self._owed:
+            await asyncio.wait([asyncio.ensure_future(self._round())], timeout=within_s)
+        for command in [*self._owed]:
+            self._give_up(command, "closed")
+
+    async def _pay(self) -> None:
+        wait = _FIRST_WAIT_S
+        while self._owed:
+            await asyncio.sleep(wait)
+            wait = _FIRST_WAIT_S if await self._round() else min(2 * wait, _LONGEST_WAIT_S)
+
+    async def _round(self) -> bool:
+        """Send what is owed, until an answer stays away. Whether any came."""
+        answered = False
+        waiting = [*self._owed.values()]
+        for start in range(0, len(waiting), _AT_ONCE):
+            some = waiting[start : start + _AT_ONCE]
+            results = await asyncio.gather(*map(self._try, some))
+            answered = answered or any(results)
+            if not all(results):
+                break
+        return answered
+
+    async def _try(self, debt: _Debt) -> bool:
+        now = self._clock()
+        if now - debt.since > _UNTIL_S:
+            self._give_up(debt.command, "late")
+            return True
+        try:
+            await self._send(debt.command)
+        except RedisError as error:
+            self._observe(LedgerTook(debt.op, self._clock() - now, error.kind))
+            return False
+        self._owed.pop(debt.command, None)
+        self._observe(LedgerTook(debt.op, self._clock() - now, None))
+        return True
+
+    def _give_up(self, command: bytes, why: str) -> None:
+        debt = self._owed.pop(command)
+        self._observe(LedgerTook("give_up", self._clock() - debt.since, why))
