@@ -1,1 +1,30 @@
-"""Pretend: providers that are not there. Speaks their wire formats and keeps its own bill."""
+"""Pretend: providers that are not there. Speaks their wire formats and keeps its own bill.
+
+behaviours   what a model's name makes it do, as a table
+asks         what is asked, whatever the format
+answers      what is answered: the same each time
+schemas      a value that satisfies a JSON Schema
+format       what a format offers
+openai       and openai_requests: chat completions
+anthropic    and anthropic_requests: messages
+bill         tokens, prices, and every call that was charged
+client       the other end of a request
+call         the life of one call: what is sent and what is charged
+app          the ASGI app
+serving      the app on a socket
+"""
+
+from gateway.simulator.app import Simulator
+from gateway.simulator.bill import Bill, BilledCall, Price, price_of
+from gateway.simulator.serving import Served, run_simulator, serve_simulator
+
+__all__ = [
+    "Bill",
+    "BilledCall",
+    "Price",
+    "Served",
+    "Simulator",
+    "price_of",
+    "run_simulator",
+    "serve_simulator",
+]

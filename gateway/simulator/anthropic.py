@@ -1,0 +1,153 @@
+"""Anthropic's messages, from the provider's side: what is sent.
+
+Shapes are those of recorded traffic: input tokens in `message_start`, the running total of
+output tokens in `message_delta`, a ping after the first block begins, and a call without
+arguments as one empty piece.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final, Literal
+
+import msgspec
+
+from gateway.simulator.answers import Answer, Call, pieces
+from gateway.simulator.anthropic_requests import read
+from gateway.simulator.asks import Fault
+from gateway.simulator.format import Frame, Reply, read_object
+
+__all__ = ["error", "failure", "frames", "headers", "name", "read", "whole"]
+
+_encode: Final = msgspec.json.Encoder().encode
+_RESET: Final = "2026-01-01T00:00:01Z"
+_FINISH: Final = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
+
+
+def name() -> str:
+    return "anthropic"
+
+
+def headers(request_id: str, status: int) -> dict[str, str]:
+    told = {
+        "anthropic-organization-id": "simulated",
+        "anthropic-ratelimit-requests-limit": "4000",
+        "anthropic-ratelimit-requests-remaining": "0" if status == 429 else "3999",
+        "anthropic-ratelimit-requests-reset": _RESET,
+        "request-id": request_id,
+    }
+    if status == 429:
+        told["retry-after"] = "1"
+    return told
+
+
+def failure(status: int, model: str) -> Fault:
+    match status:
+        case 429:
+            message = "This request would exceed your organization's rate limit of 60 requests"
+            return Fault(429, f"{message} per minute (model: {model}).", "rate_limit_error")
+        case 529:
+            return Fault(529, "Overloaded", "overloaded_error")
+        case _:
+            return Fault(status, "Internal server error", "api_error")
+
+
+def error(fault: Fault, request_id: str) -> bytes:
+    told = {"type": fault.kind, "message": fault.message}
+    return _encode({"type": "error", "error": told, "request_id": request_id})
+
+
+def whole(reply: Reply) -> bytes:
+    answer = reply.answers[0]
+    content: list[dict[str, Any]] = []
+    if answer.text:
+        content.append({"type": "text", "text": answer.text})
+    content += [_call(reply, place, call) for place, call in enumerate(answer.calls)]
+    body = _message(reply) | {"content": content} | _end(answer)
+    if reply.tells_usage:
+        body["usage"] = _usage(reply, reply.completion_tokens)
+    return _encode(body)
+
+
+def frames(reply: Reply) -> list[Frame]:
+    """One answer: the format has no `n`."""
+    answer = reply.answers[0]
+    # The first count of output tokens is a token or so, and means nothing.
+    begun = _message(reply) | {"usage": _usage(reply, 1)} if reply.tells_usage else _message(reply)
+    written = [_frame("message_start", message=begun)]
+    place = 0
+    if answer.text:
+        parts = [({"type": "text_delta", "text": text}, text) for text in pieces(answer.text)]
+        written += _block(place, {"type": "text", "text": ""}, parts)
+        place += 1
+    for number, call in enumerate(answer.calls):
+        parts = [
+            ({"type": "input_json_delta", "partial_json": text}, text)
+            for text in ("", *pieces(call.arguments))
+        ]
+        written += _block(place, _call(reply, number, call) | {"input": {}}, parts)
+        place += 1
+    told: dict[str, Any] = (
+        {"usage": {"output_tokens": reply.completion_tokens}} if reply.tells_usage else {}
+    )
+    return [
+        *written,
+        _frame("message_delta", 0, "end", delta=_end(answer), **told),
+        _frame("message_stop", 0, "end"),
+    ]
+
+
+def _block(
+    place: int, start: dict[str, Any], deltas: list[tuple[dict[str, Any], str]]
+) -> Iterator[Frame]:
+    yield _frame("content_block_start", index=place, content_block=start)
+    if place == 0:
+        yield _frame("ping")
+    for delta, text in deltas:
+        yield _frame("content_block_delta", len(text.encode()), index=place, delta=delta)
+    yield _frame("content_block_stop", index=place)
+
+
+def _frame(
+    kind: str, size: int = 0, part: Literal["answer", "end"] = "answer", **fields: Any
+) -> Frame:
+    data = _encode({"type": kind, **fields})
+    return Frame(b"event: %b\ndata: %b\n\n" % (kind.encode(), data), size, part)
+
+
+def _message(reply: Reply) -> dict[str, Any]:
+    return {
+        "id": f"msg_{reply.number:010d}",
+        "type": "message",
+        "role": "assistant",
+        "model": reply.ask.model,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+    }
+
+
+def _end(answer: Answer) -> dict[str, Any]:
+    reason = "stop_sequence" if answer.stopped_by else _FINISH[answer.finish]
+    return {"stop_reason": reason, "stop_sequence": answer.stopped_by}
+
+
+def _call(reply: Reply, place: int, call: Call) -> dict[str, Any]:
+    """The input is an object even where the model wrote no JSON; the real API has no way either.
+
+    A text that is not JSON goes under INVALID_JSON, as Anthropic's documentation does.
+    """
+    given = read_object(call.arguments.encode()) if call.arguments else {}
+    if given is None:
+        given = {"INVALID_JSON": call.arguments}
+    block_id = f"toolu_{reply.number:010d}{place:03d}"
+    return {"type": "tool_use", "id": block_id, "name": call.name, "input": given}
+
+
+def _usage(reply: Reply, output: int) -> dict[str, Any]:
+    return {
+        "input_tokens": reply.prompt_tokens,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+        "output_tokens": output,
+        "service_tier": "standard",
+    }

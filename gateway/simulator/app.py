@@ -1,0 +1,109 @@
+"""The simulated providers as one ASGI app: OpenAI and Anthropic under one roof, and their bill."""
+
+import asyncio
+import hashlib
+from itertools import count
+from typing import Final
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from gateway.simulator import anthropic, openai
+from gateway.simulator.asks import Fault
+from gateway.simulator.behaviours import BEHAVIOURS
+from gateway.simulator.bill import PRICES, Bill
+from gateway.simulator.call import Call, Pace
+from gateway.simulator.client import Client, Gone
+from gateway.simulator.format import Format
+
+FORMATS: Final[dict[str, Format]] = {
+    "/v1/chat/completions": openai,
+    "/openai/v1/chat/completions": openai,
+    "/v1/messages": anthropic,
+    "/anthropic/v1/messages": anthropic,
+}
+MODELS: Final = [f"{price}-{behaviour.name}" for price in PRICES for behaviour in BEHAVIOURS]
+"""Those that GET /v1/models lists. Any other name is answered too."""
+
+
+class Simulator:
+    """Providers that are not there. `app` serves them; `bill` is what they charge.
+
+    `pause_s` is the time between two pieces of a stream, `slow_s` before a slow answer.
+    """
+
+    def __init__(self, *, pause_s: float = 0.0, slow_s: float = 0.3) -> None:
+        self.bill = Bill()
+        self._pace = Pace(pause_s, slow_s)
+        self._numbers = count(1)
+        self._seen: set[bytes] = set()
+        self._open = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError(f"no {scope['type']} here")
+        try:
+            client = await Client.of(scope, receive, send)
+        except Gone:
+            return
+        try:
+            await self._route(client, scope["method"], scope["path"])
+        finally:
+            await client.close()
+
+    async def idle(self) -> None:
+        """Until no call is being served: then the bill is whole."""
+        await self._idle.wait()
+
+    async def _route(self, client: Client, method: str, path: str) -> None:
+        match method, path:
+            case "POST", _ if path in FORMATS:
+                await self._call(client, FORMATS[path])
+            case "GET", "/v1/models" | "/openai/v1/models":
+                await client.reply(200, {}, openai.models(MODELS))
+            case "GET", "/bill":
+                await client.reply(200, {}, self._told_bill())
+            case "DELETE", "/bill":
+                self.bill.clear()
+                await client.reply(200, {}, self._told_bill())
+            case _:
+                await _not_found(client, method, path)
+
+    async def _call(self, client: Client, wire: Format) -> None:
+        self._open += 1
+        self._idle.clear()
+        try:
+            call = Call(next(self._numbers), wire, self.bill, self._pace, self._see)
+            await call.serve(client)
+        finally:
+            self._open -= 1
+            if not self._open:
+                self._idle.set()
+
+    def _told_bill(self) -> bytes:
+        told = {
+            "cost": self.bill.cost,
+            "open": self._open,
+            "unbilled": self.bill.unbilled,
+            "models": self.bill.totals(),
+            "calls": self.bill.calls,
+        }
+        return msgspec.json.encode(told)
+
+    def _see(self, prompt: bytes) -> bool:
+        digest = hashlib.blake2b(prompt, digest_size=16).digest()
+        known = digest in self._seen
+        self._seen.add(digest)
+        return known
+
+
+async def _not_found(client: Client, method: str, path: str) -> None:
+    if path.startswith(("/anthropic", "/v1/messages")):
+        wire: Format = anthropic
+        fault = Fault(404, "Not found", "not_found_error")
+    else:
+        wire = openai
+        fault = Fault(404, f"Invalid URL ({method} {path})")
+    await client.reply(404, wire.headers("req_none", 404), wire.error(fault, "req_none"))

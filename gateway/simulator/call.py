@@ -1,0 +1,158 @@
+"""The life of one call to a simulated model: what is sent, and what it is charged.
+
+A refusal, an error and a reset before a byte cost nothing. Who hangs up before the headers pays
+the prompt, for the model had read it. After them the prompt and the answer sent so far are
+charged, whether or not the client is told any usage.
+"""
+
+from collections.abc import Callable
+
+from gateway.simulator.answers import answer_of
+from gateway.simulator.asks import Ask, Fault
+from gateway.simulator.behaviours import behaviour_of
+from gateway.simulator.bill import Bill, BilledCall, cost_of, tokens_in, tokens_of
+from gateway.simulator.client import Client
+from gateway.simulator.format import Format, Frame, Reply
+
+_PIECES = 3
+"""How many pieces of an answer come before it stalls or breaks; at least one never comes."""
+_READ_S = 0.01
+"""Given to the client to read what it was sent, before a reset throws away what it has not."""
+_ERRORS = {"throttle": 429, "error500": 500, "overloaded": 529}
+
+
+class Pace:
+    """Seconds between two pieces of a stream, and before the first byte of a slow answer."""
+
+    def __init__(self, pause_s: float, slow_s: float) -> None:
+        self.pause_s = pause_s
+        self.slow_s = slow_s
+
+
+class Call:
+    """`seen` says whether a prompt came before, and remembers it."""
+
+    def __init__(
+        self, number: int, wire: Format, bill: Bill, pace: Pace, seen: Callable[[bytes], bool]
+    ) -> None:
+        self._number = number
+        self._wire = wire
+        self._bill = bill
+        self._pace = pace
+        self._seen = seen
+        self._id = f"req_{number:010d}"
+        self._behaviour = "right"
+        self._prompt_tokens = 0
+        self._model = ""
+
+    async def serve(self, client: Client) -> None:
+        try:
+            ask = self._wire.read(client.body, client.headers)
+            self._model = ask.model
+            self._behaviour = behaviour_of(ask.model)
+            self._prompt_tokens = tokens_of(ask.texts)
+            self._fail_on_purpose(ask)
+        except Fault as fault:
+            self._bill.unbilled += 1
+            headers = self._wire.headers(self._id, fault.status)
+            await client.reply(fault.status, headers, self._wire.error(fault, self._id))
+            return
+        behaviour = self._behaviour
+        if behaviour == "reset" or (behaviour == "resetmid" and not ask.stream):
+            self._bill.unbilled += 1
+            await client.reset()
+            return
+        wait_s = {"stall": None, "slow": self._pace.slow_s}.get(behaviour, 0.0)
+        if await client.wait(wait_s):
+            self._charge(status=None)
+            return
+        reply = self._reply(ask)
+        if ask.stream:
+            await self._stream(client, reply)
+        else:
+            await self._send_whole(client, reply)
+
+    def _fail_on_purpose(self, ask: Ask) -> None:
+        status = _ERRORS.get(self._behaviour)
+        if self._behaviour == "flaky":
+            prompt = "\0".join((self._wire.name(), ask.model, *ask.texts)).encode()
+            status = None if self._seen(prompt) else 500
+        if status is not None:
+            raise self._wire.failure(status, ask.model)
+
+    def _reply(self, ask: Ask) -> Reply:
+        answers = (answer_of(ask, self._behaviour),) * ask.n
+        return Reply(
+            number=self._number,
+            ask=ask,
+            answers=answers,
+            prompt_tokens=self._prompt_tokens,
+            completion_tokens=tokens_in(sum(answer.size for answer in answers)),
+            tells_usage=self._behaviour != "nousage",
+        )
+
+    async def _send_whole(self, client: Client, reply: Reply) -> None:
+        body = self._wire.whole(reply)
+        headers = self._wire.headers(self._id, 200)
+        if self._behaviour == "stallmid":
+            length = {"content-type": "application/json", "content-length": str(len(body))}
+            await client.start(200, headers | length)
+            await client.write(body[: len(body) // 2])
+            await client.wait()
+            self._charge()
+            return
+        # Charged before it is sent: who has the answer finds it on the bill.
+        self._charge(reply.completion_tokens, whole=True)
+        await client.reply(200, headers, body)
+
+    async def _stream(self, client: Client, reply: Reply) -> None:
+        frames = self._wire.frames(reply)
+        told = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+        await client.start(200, self._wire.headers(self._id, 200) | told)
+        breaks = self._behaviour in ("stallmid", "resetmid")
+        body = [frame for frame in frames if frame.part == "answer"]
+        sent = 0
+        for frame in _first(body) if breaks else body:
+            await client.write(frame.data)
+            sent += frame.size
+            if await client.wait(self._pace.pause_s):
+                break
+        if self._behaviour == "stallmid":
+            await client.wait()
+        elif self._behaviour == "resetmid":
+            await client.wait(_READ_S)
+        ends = self._behaviour != "noend" and not breaks
+        self._charge(tokens_in(sent), whole=ends and not client.gone)
+        if client.gone:
+            return
+        if breaks:
+            await client.reset()
+            return
+        for frame in frames if ends else ():
+            if frame.part == "end":
+                await client.write(frame.data)
+        await client.write(b"", more=False)
+
+    def _charge(
+        self, completion_tokens: int = 0, *, status: int | None = 200, whole: bool = False
+    ) -> None:
+        self._bill.record(
+            BilledCall(
+                id=self._id,
+                format=self._wire.name(),
+                model=self._model,
+                behaviour=self._behaviour,
+                prompt_tokens=self._prompt_tokens,
+                completion_tokens=completion_tokens,
+                cost=cost_of(self._model, self._prompt_tokens, completion_tokens),
+                status=status,
+                whole=whole,
+            )
+        )
+
+
+def _first(frames: list[Frame]) -> list[Frame]:
+    """The frames up to the few pieces that are sent before a break."""
+    places = [place for place, frame in enumerate(frames) if frame.size]
+    last = max(1, min(_PIECES, len(places) - 1))
+    return frames[: places[last - 1] + 1] if places else frames

@@ -1,0 +1,79 @@
+"""Who asks, on the other end of one ASGI request: read it, write to it, notice that it left."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+from starlette.types import Message, Receive, Scope, Send
+
+RESET: Final = "tollgate.reset"
+"""The ASGI extension by which a server lets an app reset a connection; see serving.py."""
+
+
+class Gone(Exception):
+    """The client left before its request was whole."""
+
+
+class Client:
+    """`await Client.of(...)` has read the whole request. Close it at the end."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
+        self.body = body
+        self.headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        self._reset = (scope.get("extensions") or {}).get(RESET)
+        self._send = send
+        self._left = asyncio.ensure_future(_until_it_leaves(receive))
+
+    @classmethod
+    async def of(cls, scope: Scope, receive: Receive, send: Send) -> "Client":
+        """Raises Gone."""
+        body = b""
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        return cls(scope, receive, send, body)
+
+    @property
+    def gone(self) -> bool:
+        return self._left.done()
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        """True as soon as the client has left; else False after so long. None waits for that."""
+        if seconds == 0:
+            await asyncio.sleep(0)  # lets a hang-up be noticed
+        else:
+            await asyncio.wait({self._left}, timeout=seconds)
+        return self.gone
+
+    async def start(self, status: int, headers: Mapping[str, str]) -> None:
+        pairs = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
+        await self._send({"type": "http.response.start", "status": status, "headers": pairs})
+
+    async def write(self, data: bytes, *, more: bool = True) -> None:
+        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def reply(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        length = {"content-type": "application/json", "content-length": str(len(body))}
+        await self.start(status, length | dict(headers))
+        await self.write(body, more=False)
+
+    async def reset(self) -> None:
+        """Raises ConnectionResetError where the server cannot reset a connection."""
+        if self._reset is None:
+            raise ConnectionResetError("the simulated provider resets the connection")
+        await self._reset["reset"]()
+        await self.wait()
+
+    async def close(self) -> None:
+        self._left.cancel()
+        await asyncio.wait({self._left})
+
+
+async def _until_it_leaves(receive: Receive) -> None:
+    message: Message | dict[str, Any] = {"type": "http.request"}
+    while message["type"] != "http.disconnect":
+        message = await receive()

@@ -1,0 +1,66 @@
+"""What a simulated wire format offers. A module offers these as functions."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from gateway.simulator.answers import Answer
+from gateway.simulator.asks import Ask, Fault
+
+
+class Reply(Struct, frozen=True):
+    """An answer ready to be written. `number` counts the calls of a simulator from 1.
+
+    `tells_usage` is False for a provider that does not say what it counted.
+    """
+
+    number: int
+    ask: Ask
+    answers: tuple[Answer, ...]
+    prompt_tokens: int
+    completion_tokens: int
+    tells_usage: bool = True
+
+
+class Frame(Struct, frozen=True):
+    """One server-sent event. `size` is the bytes in it that are billed.
+
+    The part `end` is what tells that the answer is over: finish, usage and end mark.
+    """
+
+    data: bytes
+    size: int = 0
+    part: Literal["answer", "end"] = "answer"
+
+
+class Format(Protocol):
+    """Header names are lower case; a request id is what the provider calls this call."""
+
+    def name(self) -> str: ...
+
+    def read(self, body: bytes, headers: Mapping[str, str]) -> Ask:
+        """Raises Fault for what the real provider refuses."""
+        ...
+
+    def headers(self, request_id: str, status: int) -> dict[str, str]: ...
+
+    def failure(self, status: int, model: str) -> Fault:
+        """The fault that the provider tells with 429, 500 or 529."""
+        ...
+
+    def error(self, fault: Fault, request_id: str) -> bytes: ...
+
+    def whole(self, reply: Reply) -> bytes: ...
+
+    def frames(self, reply: Reply) -> list[Frame]: ...
+
+
+def read_object(body: bytes) -> dict[str, Any] | None:
+    """A JSON object, or None."""
+    try:
+        fields = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+    return fields if isinstance(fields, dict) else None

@@ -1,0 +1,111 @@
+"""The simulated providers on a socket, by a uvicorn protocol that can also reset a connection."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from gateway.simulator.app import Simulator
+from gateway.simulator.bill import Bill
+from gateway.simulator.client import RESET
+
+
+class ResettableProtocol(HttpToolsProtocol):
+    """Gives each request's scope an extension by which the app may reset the connection."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {RESET: {"reset": self.reset}}
+
+    async def reset(self) -> None:
+        """What was written goes out; then TCP sends RST. A unix socket has none, and is closed."""
+        for _ in range(100):
+            if not self.transport.get_write_buffer_size():
+                break
+            await asyncio.sleep(0)
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX:
+            # Closing with a linger of zero seconds is how a TCP socket is reset.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+
+@dataclass(frozen=True)
+class Served:
+    """A simulator that can be reached: over TCP at `base_url`, or at the unix socket `uds`."""
+
+    simulator: Simulator
+    base_url: str
+    uds: str | None = None
+
+    @property
+    def bill(self) -> Bill:
+        return self.simulator.bill
+
+    async def idle(self) -> None:
+        """Until no call is being served: then the bill is whole."""
+        await self.simulator.idle()
+
+
+@asynccontextmanager
+async def serve_simulator(
+    simulator: Simulator | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    uds: str | None = None,
+) -> AsyncIterator[Served]:
+    """Serve in the running loop; port 0 takes a free one. Leaving hangs up on every client, and
+    returns when the last call is on the bill.
+    """
+    simulator = simulator or Simulator()
+    config = _config(simulator)
+    config.load()
+    state = ServerState()
+
+    def protocol() -> asyncio.Protocol:
+        return ResettableProtocol(config=config, server_state=state, app_state={})
+
+    loop = asyncio.get_running_loop()
+    if uds is not None:
+        server = await loop.create_unix_server(protocol, path=uds)
+        served = Served(simulator, "http://simulator", uds)
+    else:
+        server = await loop.create_server(protocol, host=host, port=port)
+        port = server.sockets[0].getsockname()[1]
+        served = Served(simulator, f"http://{host}:{port}")
+    try:
+        yield served
+    finally:
+        server.close()
+        for connection in list(state.connections):
+            connection.transport.abort()
+        while state.tasks:
+            await asyncio.wait(set(state.tasks))
+        for _ in range(3):
+            await asyncio.sleep(0)  # transports close a turn of the loop later
+
+
+def run_simulator(host: str, port: int) -> None:
+    """Serve until interrupted."""
+    uvicorn.Server(_config(Simulator(), host, port)).run()
+
+
+def _config(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Config:
+    return uvicorn.Config(
+        simulator.app,
+        host=host,
+        port=port,
+        http=ResettableProtocol,
+        interface="asgi3",
+        lifespan="off",
+        ws="none",
+        access_log=False,
+        timeout_graceful_shutdown=1,
+    )
