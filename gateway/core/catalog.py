@@ -41,6 +41,8 @@ class Model(Struct, frozen=True):
     capabilities: frozenset[str] = frozenset()
     fallbacks: tuple[str, ...] = ()
     """Other models that may stand in when a client asks for this one by name."""
+    price_from: str = "catalog"
+    """Who said the price: "catalog", "free" or "genai-prices"."""
 
 
 class TierModel(Struct, frozen=True):

@@ -68,6 +68,9 @@ class Snapshot(Struct, frozen=True):
 
 
 DIALECTS: Final = ("anthropic", "openai")
+QUIRKS: Final = ("max_tokens", "no_stream_usage")
+"""Departures of a provider from its dialect: it wants `max_tokens` where OpenAI has
+`max_completion_tokens`; it refuses to be asked for the usage of a stream."""
 STRATEGIES: Final = ("cascade",)
 CAPABILITIES: Final = (
     "audio",

@@ -1,0 +1,82 @@
+"""YAML files to one snapshot: read, merge, check everything, build. All faults at once."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from gateway.config.build import build_models, build_snapshot
+from gateway.config.faults import ConfigError, Fault
+from gateway.config.references import check_references
+from gateway.config.tree import Tree, merge, parse
+from gateway.config.validate import validate
+from gateway.core.snapshot import Snapshot
+
+
+def load(paths: Sequence[Path], env: Mapping[str, str], *, at: datetime | None = None) -> Snapshot:
+    """The configuration in these files; a folder is its *.yaml and *.yml in name order.
+
+    `at` chooses among dated prices of genai-prices; None is the newest. Raises ConfigError with
+    every fault there is.
+    """
+    faults: list[Fault] = []
+    texts: list[tuple[str, str]] = []
+    for file in _files(paths, faults):
+        try:
+            texts.append((str(file), file.read_bytes().decode("utf-8-sig")))
+        except OSError as error:
+            why = error.strerror or "unreadable"
+            faults.append(Fault(str(file), None, None, "", f"cannot be read: {why}"))
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            faults.append(Fault(str(file), line, None, "", "is not UTF-8"))
+    return read(texts, env, at=at, faults=faults)
+
+
+def read(
+    texts: Iterable[tuple[str, str]],
+    env: Mapping[str, str],
+    *,
+    at: datetime | None = None,
+    faults: Iterable[Fault] = (),
+) -> Snapshot:
+    """The configuration in these texts, each with the name of its file.
+
+    `faults` are those of files that could not be read. References are only checked when every
+    file could be: what a missing file names would be reported as unknown.
+    """
+    early = list(faults)
+    trees: list[Tree] = []
+    for file, text in texts:
+        try:
+            trees.append(parse(file, text, env))
+        except ConfigError as error:
+            early += error.faults
+    tree = merge(trees)
+    if early:
+        raise ConfigError(_sorted(early + tree.faults, tree))
+    parts = validate(tree)
+    check_references(tree, parts)
+    models = build_models(tree, parts, at)
+    if tree.faults:
+        raise ConfigError(_sorted(tree.faults, tree))
+    return build_snapshot(parts, models)
+
+
+def _files(paths: Sequence[Path], faults: list[Fault]) -> Iterable[Path]:
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        found = sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml") and p.is_file())
+        if not found:
+            faults.append(Fault(str(path), None, None, "", "has no .yaml file in it"))
+        yield from found
+
+
+def _sorted(faults: Iterable[Fault], tree: Tree) -> list[Fault]:
+    """In the order of files and lines, each once."""
+    order = {file: i for i, file in enumerate(tree.files)}
+    return sorted(
+        dict.fromkeys(faults),
+        key=lambda fault: (order.get(fault.file, -1), fault.line or 0, fault.column or 0),
+    )

@@ -1,0 +1,276 @@
+"""Texts to typed values. What each accepts is also said in JSON Schema, for editors.
+
+Messages tell what is allowed; who reports them adds what was found, unless it is a secret.
+"""
+
+import re
+import warnings
+from collections.abc import Callable, Collection
+from decimal import Decimal
+from typing import Annotated, Any, Final, get_args
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from gateway.core.catalog import Period
+from gateway.core.money import MAX_USD
+from gateway.core.snapshot import CAPABILITIES, DIALECTS, QUIRKS, STRATEGIES, Secret
+
+_WHOLE: Final = re.compile(r"0|[1-9][0-9]*(_[0-9]+)*", re.ASCII)
+_DECIMAL: Final = re.compile(r"(0|[1-9][0-9]*(_[0-9]+)*)?(\.[0-9]+)?", re.ASCII)
+_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._:@+-]*"
+_HASH: Final = r"sha256:[0-9a-fA-F]{64}"
+_LONGEST_NUMBER: Final = 24
+_LONGEST_NAME: Final = 128
+_MAX_PRICE: Final = 1_000_000
+_FROM_ENV: Final = {"type": "string", "pattern": r"\$\{"}
+PERIODS: Final[tuple[str, ...]] = get_args(Period)
+REDIS_SCHEMES: Final = ("redis", "rediss", "unix")
+LATER_SCHEMES: Final = ("redis+sentinel", "redis+cluster")
+
+
+def wrong(message: str) -> PydanticCustomError:
+    """The message is followed by what was found: `must be ..., not "x"`."""
+    return PydanticCustomError("wrong", "{message}", {"message": message})
+
+
+def unshown(message: str) -> PydanticCustomError:
+    """The message stands alone."""
+    return PydanticCustomError("unshown", "{message}", {"message": message})
+
+
+def text(value: object) -> str:
+    if not isinstance(value, str):
+        raise wrong("must be a text")
+    if not value.strip() or not value.isprintable():
+        raise wrong("must be a text of printable characters")
+    return value
+
+
+def _matching(pattern: str, message: str) -> Callable[[object], str]:
+    def parse(value: object) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII):
+            raise wrong(message)
+        return value
+
+    return parse
+
+
+def _whole(low: int, high: int | None = None) -> Callable[[object], int]:
+    bound = f"above {low - 1}" if high is None else f"from {low} to {high}"
+
+    def parse(value: object) -> int:
+        if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and _WHOLE.fullmatch(value):
+            number = int(value)
+            if number >= low and (high is None or number <= high):
+                return number
+        raise wrong(f"must be a whole number {bound}")
+
+    return parse
+
+
+def _amount(what: str, allowed: Callable[[Decimal], bool]) -> Callable[[object], Decimal]:
+    def parse(value: object) -> Decimal:
+        if (
+            isinstance(value, str)
+            and value
+            and len(value) <= _LONGEST_NUMBER
+            and _DECIMAL.fullmatch(value)
+        ):
+            amount = Decimal(value)
+            if allowed(amount):
+                return amount
+        raise wrong(f"must be {what}")
+
+    return parse
+
+
+_seconds: Final = _amount("a number of seconds above 0", lambda s: s > 0)
+
+
+def _flag(value: object) -> bool:
+    if value not in ("true", "false"):
+        raise wrong("must be true or false")
+    return value == "true"
+
+
+def one_of(known: Collection[str]) -> Callable[[object], str]:
+    def parse(value: object) -> str:
+        if not isinstance(value, str) or value not in known:
+            raise PydanticCustomError(
+                "one_of", "{message}",
+                {"message": f"must be one of {', '.join(known)}", "known": tuple(known)},
+            )  # fmt: skip
+        return value
+
+    return parse
+
+
+def _api_key(value: object) -> Secret:
+    if not isinstance(value, str):
+        raise wrong("must be a text")
+    if not value:
+        raise unshown("is empty: give the provider's key, or remove api_key if it needs none")
+    if not re.fullmatch(r"[!-~]+", value):
+        raise unshown("must be printable ASCII without spaces or line ends")
+    return Secret(value)
+
+
+def _base_url(value: object) -> str:
+    message = "must be an http or https URL such as https://api.openai.com/v1"
+    if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
+        raise unshown(message)
+    try:
+        url = urlsplit(value)
+        port = url.port
+    except ValueError:
+        raise unshown(message) from None
+    if url.scheme not in ("http", "https") or not url.hostname or port == 0 or "\\" in value:
+        raise unshown(message)
+    if "@" in url.netloc:
+        raise unshown("must not hold credentials; the key goes in api_key")
+    if "?" in value or "#" in value:
+        raise unshown("must not have a query or a fragment")
+    return value.rstrip("/")
+
+
+def _redis_url(value: object) -> Secret:
+    allowed = "embedded, memory, or a URL with redis://, rediss:// or unix://"
+    if not isinstance(value, str):
+        raise unshown(f"must be {allowed}")
+    if value in ("embedded", "memory"):
+        return Secret(value)
+    scheme, _, rest = value.partition("://")
+    if scheme in LATER_SCHEMES:
+        raise unshown(f"{scheme}:// is not supported yet; it must be {allowed}")
+    if scheme not in REDIS_SCHEMES or not rest or not re.fullmatch(r"[!-~]+", value):
+        raise unshown(f"must be {allowed}")
+    try:
+        url = urlsplit(value)
+        complete = bool(url.path.strip("/")) if scheme == "unix" else bool(url.hostname)
+        complete = complete and url.port != 0
+    except ValueError:
+        complete = False
+    if not complete:
+        raise unshown("must name a host, or for unix:// a path")
+    return Secret(value)
+
+
+def _hash(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(_HASH, value, re.ASCII):
+        raise unshown('must be "sha256:" and 64 hex digits, as `tollgate key new` prints it')
+    return value.removeprefix("sha256:").lower()
+
+
+def _timezone(value: object) -> str:
+    message = "must be an IANA time zone such as Europe/Berlin"
+    if not isinstance(value, str):
+        raise wrong(message)
+    try:
+        # Any other text could be a path in the zone database's folder.
+        if re.fullmatch(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", value, re.ASCII):
+            return ZoneInfo(value).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        pass
+    raise wrong(message)
+
+
+def _pattern(value: object) -> str:
+    source = text(value)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(source)
+    except (re.error, OverflowError, RecursionError) as error:
+        why = error.msg if isinstance(error, re.error) else "it is too large"
+        raise unshown(f"must be a regular expression that compiles: {why}") from None
+    return source
+
+
+def _sql_dialect(value: object) -> str:
+    # Takes half a second to import, and few configurations name a dialect.
+    from sqlglot.dialects import DIALECTS as SQL  # noqa: PLC0415
+
+    return one_of(sorted(name.lower() for name in SQL))(value)
+
+
+def _or_env(schema: dict[str, Any]) -> dict[str, Any]:
+    """An editor sees `1_000` and `${N:-5}` as texts where we see a number."""
+    digits = {"type": "string", "pattern": r"^[0-9][0-9_]*(\.[0-9]+)?$"}
+    return {"anyOf": [schema, digits, _FROM_ENV]}
+
+
+def _json(schema: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema(schema)
+
+
+def _numbers(**bounds: float) -> WithJsonSchema:
+    return _json(_or_env({"type": "number", **bounds}))
+
+
+def _wholes(**bounds: int) -> WithJsonSchema:
+    return _json(_or_env({"type": "integer", **bounds}))
+
+
+def _choice(known: Collection[str]) -> WithJsonSchema:
+    return _json({"enum": list(known)})
+
+
+NAME_SCHEMA: Final = {"type": "string", "pattern": f"^{_NAME}$", "maxLength": _LONGEST_NAME}
+_TEXT: Final = _json({"type": "string", "minLength": 1})
+
+
+def name(value: object) -> str:
+    """What may be a name: it appears in headers, labels and ledger keys."""
+    if isinstance(value, str) and "/" in value:
+        raise wrong('must not contain "/": that is how provider/model is written')
+    if not isinstance(value, str) or len(value) > _LONGEST_NAME:
+        raise wrong(f"must be a name of at most {_LONGEST_NAME} characters")
+    return _matching(_NAME, "must be a name of letters, digits and . _ : @ + -")(value)
+
+
+Text = Annotated[str, BeforeValidator(text), _TEXT]
+Name = Annotated[str, BeforeValidator(name), _json(NAME_SCHEMA)]
+Tokens = Annotated[int, BeforeValidator(_whole(1, 1_000_000_000)), _wholes(minimum=1)]
+Count = Annotated[int, BeforeValidator(_whole(1)), _wholes(minimum=1)]
+Weight = Annotated[
+    int, BeforeValidator(_whole(1, 1_000_000)), _wholes(minimum=1, maximum=1_000_000)
+]
+Depth = Annotated[int, BeforeValidator(_whole(1, 200)), _wholes(minimum=1, maximum=200)]
+Seconds = Annotated[
+    float, BeforeValidator(lambda value: float(_seconds(value))), _numbers(exclusiveMinimum=0)
+]
+Milliseconds = Annotated[
+    int, BeforeValidator(_whole(1, 60_000)), _wholes(minimum=1, maximum=60_000)
+]
+Usd = Annotated[
+    Decimal,
+    BeforeValidator(
+        _amount(f"an amount in USD above 0 and at most {MAX_USD:,}", lambda a: 0 < a <= MAX_USD)
+    ),
+    _numbers(exclusiveMinimum=0, maximum=int(MAX_USD)),
+]
+UsdPerMillion = Annotated[
+    Decimal,
+    BeforeValidator(
+        _amount("USD per million tokens, such as 0.25", lambda a: 0 <= a <= _MAX_PRICE)
+    ),
+    _numbers(minimum=0, maximum=_MAX_PRICE),
+]
+Flag = Annotated[bool, BeforeValidator(_flag), _json({"anyOf": [{"type": "boolean"}, _FROM_ENV]})]
+Dialect = Annotated[str, BeforeValidator(one_of(DIALECTS)), _choice(DIALECTS)]
+Strategy = Annotated[str, BeforeValidator(one_of(STRATEGIES)), _choice(STRATEGIES)]
+Capability = Annotated[str, BeforeValidator(one_of(CAPABILITIES)), _choice(CAPABILITIES)]
+Quirk = Annotated[str, BeforeValidator(one_of(QUIRKS)), _choice(QUIRKS)]
+Per = Annotated[Period, BeforeValidator(one_of(PERIODS)), _choice(PERIODS)]
+ApiKey = Annotated[Secret, PlainValidator(_api_key), _TEXT]
+BaseUrl = Annotated[str, BeforeValidator(_base_url), _json({"type": "string", "minLength": 1})]
+RedisUrl = Annotated[Secret, PlainValidator(_redis_url), _TEXT]
+KeyHash = Annotated[str, BeforeValidator(_hash), _json({
+    "type": "string", "pattern": rf"^{_HASH}$|\$\{{",
+})]  # fmt: skip
+Timezone = Annotated[str, BeforeValidator(_timezone), _TEXT]
+Pattern = Annotated[str, BeforeValidator(_pattern), _TEXT]
+SqlDialect = Annotated[str, BeforeValidator(_sql_dialect), _TEXT]

@@ -1,0 +1,230 @@
+"""The YAML as pydantic models: strict, one class a stanza. The JSON Schema comes from these.
+
+Values come as texts (see tree.py); what an empty or a short form stands for is said in `expand`.
+"""
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+from pydantic.json_schema import GenerateJsonSchema
+
+from gateway.config.checks import OneCheck
+from gateway.config.scalars import (
+    NAME_SCHEMA,
+    ApiKey,
+    BaseUrl,
+    Capability,
+    Count,
+    Depth,
+    Dialect,
+    Flag,
+    KeyHash,
+    Milliseconds,
+    Name,
+    Per,
+    Quirk,
+    RedisUrl,
+    Seconds,
+    Strategy,
+    Text,
+    Timezone,
+    Tokens,
+    Usd,
+    UsdPerMillion,
+    Weight,
+    unshown,
+)
+from gateway.config.stanza import Stanza
+from gateway.core.snapshot import Secret
+
+
+class Provider(Stanza):
+    later: ClassVar[frozenset[str]] = frozenset({"auth"})
+
+    dialect: Dialect
+    """The wire format it speaks."""
+    base_url: BaseUrl
+    """Where its API begins. No credentials, no query; a trailing slash is dropped."""
+    api_key: ApiKey | None = None
+    """Its key, best as `${NAME}`. Leave it out for a host that asks for none."""
+    regions: tuple[Name, ...] = ()
+    """Where it processes data. Tenants and requests can ask for a region."""
+    quirks: tuple[Quirk, ...] = ()
+    """Its departures from the dialect."""
+
+
+class Deployment(Stanza):
+    provider: Name
+    """A name under `providers`."""
+    upstream: Text | None = None
+    """The model's name at that provider. Default: the model's own name."""
+    regions: tuple[Name, ...] | None = None
+    """Default: the provider's."""
+    weight: Weight | None = None
+    """Its share of the traffic, beside the other deployments with a weight."""
+
+
+class Price(Stanza):
+    short: ClassVar[dict[str, Any]] = {"const": "free"}
+
+    input: UsdPerMillion
+    """USD per million input tokens."""
+    output: UsdPerMillion
+    """USD per million output tokens, reasoning included."""
+    cached_input: UsdPerMillion | None = None
+    """Read from the provider's cache. Default: `input`."""
+    cache_write: UsdPerMillion | None = None
+    """Written to the provider's cache. Default: `input`."""
+
+    @classmethod
+    def expand(cls, value: Any) -> Any:
+        if value == "free":
+            return {"input": "0", "output": "0"}
+        if isinstance(value, str):
+            raise unshown("must be free, or a mapping such as {input: 0.25, output: 2}")
+        return value
+
+
+class Model(Stanza):
+    deployments: tuple[Deployment, ...]
+    """Where it can be asked, in order of preference; at most one for each provider."""
+    context: Tokens | None = None
+    """Its published window, input and output. Default: what genai-prices knows, else required."""
+    usable_context: Tokens | None = None
+    """How much of the window is trusted. Default: `context`."""
+    max_output: Tokens | None = None
+    """The longest answer. Also what is held when a client sets no limit.
+    Default: 16,384 or the window, whichever is less."""
+    capabilities: tuple[Capability, ...] = ("tools", "json_schema")
+    """What it can do; a request that needs more goes elsewhere."""
+    price: Price | None = None
+    """`free`, or the price. Default: looked up once in genai-prices for the first deployment."""
+    fallbacks: tuple[Name, ...] = ()
+    """Models that may stand in when a client asks for this one by name and it fails."""
+
+
+class TierModel(Stanza):
+    short: ClassVar[dict[str, Any]] = NAME_SCHEMA
+
+    model: Name
+    """A name under `models`."""
+    weight: Weight | None = None
+    """Its share of the traffic, beside the tier's other models with a weight."""
+
+    @classmethod
+    def expand(cls, value: Any) -> Any:
+        return {"model": value} if isinstance(value, str) else value
+
+
+class Tier(Stanza):
+    models: tuple[TierModel, ...]
+    """Names of models, in order of preference, each alone or as `{model, weight}`."""
+    checks: tuple[OneCheck, ...] = ()
+    """What its answers must pass, beside the route's checks."""
+
+
+class Route(Stanza):
+    tiers: tuple[Name, ...]
+    """The tiers to climb, in order."""
+    strategy: Strategy = "cascade"
+    """How to climb."""
+    checks: tuple[OneCheck, ...] = ()
+    """What an answer must pass; a poor one climbs to the next tier."""
+    timeout_s: Seconds = 120.0
+    """A request as a whole, all attempts. Must be less than `redis.hold_ttl_s`."""
+
+
+class Budget(Stanza):
+    usd: Usd
+    """The cap."""
+    per: Per
+    """The calendar period, in the tenant's time zone."""
+
+
+class Key(Stanza):
+    id: Name
+    """Its name in reports; unique in the tenant."""
+    hash: KeyHash
+    """`sha256:` and the SHA-256 of the key in hex, as `tollgate key new` prints it."""
+    budgets: tuple[Budget, ...] = ()
+    """What may be spent with this key."""
+
+
+class Tenant(Stanza):
+    keys: tuple[Key, ...] = ()
+    """Who may spend its money."""
+    budgets: tuple[Budget, ...] = ()
+    """What may be spent in all; a period at most once."""
+    user_budgets: tuple[Budget, ...] = ()
+    """What each value of the request's `user` may spend."""
+    max_request_usd: Usd | None = None
+    """The most that one request may hold."""
+    timezone: Timezone = "UTC"
+    """Where its days and months begin: an IANA name."""
+    models: tuple[Text, ...] = ("*",)
+    """Routes, tiers and models that may be asked for; `*` stands for any text."""
+    regions: tuple[Name, ...] | None = None
+    """Where its data may go. Default: anywhere."""
+    anonymous: Flag = False
+    """Requests with no key belong to it. At most one tenant."""
+
+
+class Redis(Stanza):
+    url: RedisUrl = Secret("embedded")
+    """`embedded` (a private server), `memory` (nothing is kept), or a redis://, rediss:// or
+    unix:// URL."""
+    data_dir: Text = ".tollgate"
+    """Where the embedded server keeps its files."""
+    timeout_ms: Milliseconds = 250
+    """One operation; after it the ledger counts as unreachable."""
+    hold_ttl_s: Seconds = 600.0
+    """A hold that nobody settled is charged in full after so long."""
+
+
+class Timeouts(Stanza):
+    connect_s: Seconds = 5.0
+    """Opening a connection to a provider."""
+    answer_s: Seconds = 60.0
+    """One call: until the whole answer, or the first piece of a flowing one."""
+    idle_s: Seconds = 30.0
+    """Between two pieces of a flowing answer."""
+
+
+class Limits(Stanza):
+    body_bytes: Count = 10_000_000
+    """The largest request body."""
+    json_depth: Depth = 64
+    """The deepest nesting of a request."""
+    in_flight: Count = 1_000
+    """Requests at once."""
+    in_flight_per_key: Count = 64
+    """Requests at once with one key."""
+
+
+class Config(Stanza):
+    redis: Redis = Redis()
+    """Where money is counted."""
+    providers: dict[Name, Provider]
+    """Who can be asked. A provider is data: an OpenAI-compatible one is a stanza."""
+    models: dict[Name, Model]
+    """What can answer."""
+    tiers: dict[Name, Tier] = Field(default_factory=dict)
+    """Groups of equals. Their order here is the order of climbing."""
+    routes: dict[Name, Route] = Field(default_factory=dict)
+    """Ways to climb: what clients usually ask for."""
+    tenants: dict[Name, Tenant]
+    """Who may ask, and what they may spend."""
+    timeouts: Timeouts = Timeouts()
+    """How long to wait, in seconds."""
+    limits: Limits = Limits()
+    """What one client may send."""
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of the whole configuration, for editors."""
+    found = Config.model_json_schema()
+    return {
+        "$schema": GenerateJsonSchema.schema_dialect,
+        "title": "Tollgate configuration",
+        **found,
+    }

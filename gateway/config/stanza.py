@@ -1,0 +1,47 @@
+"""What every mapping of the configuration has in common."""
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from gateway.config.tree import EMPTY
+
+
+class Stanza(BaseModel):
+    """A mapping that knows all its keys."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Keys that a later version will know."""
+    short: ClassVar[dict[str, Any] | None] = None
+    """JSON Schema of a short form, which `expand` writes out."""
+
+    @classmethod
+    def expand(cls, value: Any) -> Any:
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand(cls, value: Any) -> Any:
+        return {} if value is EMPTY else cls.expand(value)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        found = handler(core)
+        whole = handler.resolve_ref_schema(found)
+        # The class docstrings are for us; the fields' are for users.
+        whole.pop("description", None)
+        whole.pop("title", None)
+        for field in whole.get("properties", {}).values():
+            field.pop("title", None)
+        if cls.short is not None:
+            mapping = dict(whole)
+            whole.clear()
+            whole["anyOf"] = [cls.short, mapping]
+        return found

@@ -1,0 +1,220 @@
+"""YAML text to plain values that remember where they stood.
+
+Every scalar stays the text it was written as; the schema, not YAML, decides what it means. So
+`no` is a region if a region is wanted, and a price never becomes a float.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Final
+
+import yaml
+from msgspec import Struct, field
+
+from gateway.config.faults import ConfigError, Fault, Path, Place, dotted
+from gateway.config.interpolate import interpolate
+
+MAX_DEPTH: Final = 32
+MAX_NODES: Final = 50_000
+_TAGS: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
+_NULLS: Final = frozenset(("", "~", "null", "Null", "NULL"))
+
+
+class Empty(Enum):
+    """A key, or an item of a list, that was written without a value."""
+
+    EMPTY = "nothing"
+
+
+EMPTY: Final = Empty.EMPTY
+
+
+class Tree(Struct):
+    """Values are texts, EMPTY, lists and dicts; the places of keys and values are by path.
+
+    `masked` are the paths whose text came from the environment, never to be shown; `broken`
+    those that are at fault already and need no second fault.
+    """
+
+    root: dict[str, Any]
+    keys: dict[Path, Place] = field(default_factory=dict)
+    values: dict[Path, Place] = field(default_factory=dict)
+    masked: set[Path] = field(default_factory=set)
+    broken: set[Path] = field(default_factory=set)
+    faults: list[Fault] = field(default_factory=list)
+    files: tuple[str, ...] = ()
+
+    def known(self, path: Path) -> Path:
+        """The part of a path that was written."""
+        while path and path not in self.values:
+            path = path[:-1]
+        return path
+
+    def at(self, path: Path) -> Any:
+        """The value at a path that was written."""
+        value: Any = self.root
+        for step in path:
+            value = value[step]
+        return value
+
+    def place(self, path: Path) -> Place | None:
+        """A scalar's own place; for a list or a mapping, that of its key."""
+        path = self.known(path)
+        if path in self.keys and isinstance(self.at(path), list | dict):
+            return self.keys[path]
+        return self.values.get(path)
+
+    def fault(self, path: Path, message: str, place: Place | None = None) -> None:
+        """Note a fault; a path that was never written is reported where it should have been."""
+        where = place or self.place(path)
+        if where is None:
+            file = self.files[0] if self.files else "config"
+            self.faults.append(Fault(file, None, None, dotted(path), message))
+        else:
+            self.faults.append(Fault(where.file, where.line, where.column, dotted(path), message))
+
+
+class _Loader(yaml.BaseLoader):
+    """Resolves no tags and constructs nothing; refuses what is nested too deeply."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            mark = parent.start_mark if parent else None
+            raise yaml.composer.ComposerError(problem="nested too deeply", problem_mark=mark)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def parse(file: str, text: str, env: Mapping[str, str]) -> Tree:
+    """One file. Raises ConfigError for what is not YAML; other faults are in the tree."""
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
+        message = f"is not valid YAML: {_safe(error.problem or error.context or 'unreadable')}"
+        raise ConfigError([Fault(file, line, column, "", message)]) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        message = "is not valid YAML: a control character is not allowed"
+        raise ConfigError([Fault(file, line, None, "", message)]) from None
+    tree = Tree({}, files=(file,))
+    if node is None:
+        return tree
+    if not isinstance(node, yaml.MappingNode):
+        tree.values[()] = _place(file, node)
+        tree.fault((), "must be a mapping with keys such as providers, models, tenants")
+        return tree
+    tree.root = _Reader(file, env, tree).mapping(node, ())
+    return tree
+
+
+class _Reader:
+    """Turns composed nodes into the values of one tree."""
+
+    def __init__(self, file: str, env: Mapping[str, str], tree: Tree) -> None:
+        self.file, self.env, self.tree = file, env, tree
+        self.nodes = 0
+
+    def value(self, node: yaml.Node, path: Path) -> Any:
+        self.nodes += 1
+        place = _place(self.file, node)
+        # Aliases can make a small text endless; a tree that is this deep or large is one of those.
+        if len(path) > MAX_DEPTH or self.nodes > MAX_NODES:
+            message = "nested too deeply, or repeated too often, by aliases"
+            fault = Fault(self.file, place.line, place.column, dotted(path[:3]), message)
+            raise ConfigError([*self.tree.faults, fault])
+        self.tree.values[path] = place
+        if node.tag not in _TAGS:
+            self.tree.broken.add(path)
+            self.tree.fault(path, "must not have a YAML tag (!...)", place)
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*path, i)) for i, item in enumerate(node.value)]
+        return self.scalar(node, path, place) if isinstance(node, yaml.ScalarNode) else EMPTY
+
+    def mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in node.value:
+            place = _place(self.file, key)
+            if not isinstance(key, yaml.ScalarNode) or not key.value:
+                self.tree.fault(path, "a key must be a text", place)
+                continue
+            name = key.value
+            here = (*path, name)
+            if name == "<<":
+                self.tree.fault(path, "merge keys (<<) are not supported; write it out", place)
+            elif name in found:
+                self.tree.fault(
+                    here, f"is already given in line {self.tree.keys[here].line}", place
+                )
+            else:
+                self.tree.keys[here] = place
+                found[name] = self.value(value, here)
+        return found
+
+    def scalar(self, node: yaml.ScalarNode, path: Path, place: Place) -> str | Empty:
+        if node.style is None and node.value in _NULLS:
+            return EMPTY
+        text, used, problems = interpolate(node.value, self.env)
+        if used:
+            self.tree.masked.add(path)
+        for problem in problems:
+            self.tree.broken.add(path)
+            self.tree.fault(path, problem, place)
+        return text
+
+
+def merge(trees: list[Tree]) -> Tree:
+    """Several files as one: sections are joined, an entry given twice is a fault."""
+    whole = Tree({}, files=tuple(file for tree in trees for file in tree.files))
+    for tree in trees:
+        whole.faults += tree.faults
+        twice = _join(whole, tree)
+        for mine, theirs in ((whole.keys, tree.keys), (whole.values, tree.values)):
+            for path, place in theirs.items():
+                if path[:1] not in twice and path[:2] not in twice:
+                    mine.setdefault(path, place)
+        whole.masked |= tree.masked
+        whole.broken |= tree.broken
+    return whole
+
+
+def _join(whole: Tree, tree: Tree) -> set[Path]:
+    """Add the entries of a tree to `whole`; returns the paths that were there before."""
+    twice: set[Path] = set()
+    for section, entries in tree.root.items():
+        present = whole.root.get(section)
+        if present is None:
+            # A copy, since another file may add to it; EMPTY and texts are not copied.
+            whole.root[section] = dict(entries) if isinstance(entries, dict) else entries
+        elif isinstance(present, dict) and isinstance(entries, dict):
+            for name, entry in entries.items():
+                path = (section, name)
+                if name in present:
+                    twice.add(path)
+                    whole.fault(path, f"is already given in {whole.keys[path]}", tree.keys[path])
+                else:
+                    present[name] = entry
+        else:
+            twice.add((section,))
+            place = whole.keys[section,]
+            whole.fault((section,), f"is already given in {place}", tree.keys[section,])
+    return twice
+
+
+def _place(file: str, node: yaml.Node) -> Place:
+    return Place(file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def _safe(problem: str) -> str:
+    """The YAML reader quotes what it found, which may be a secret: only marks are kept."""
+    return re.sub(
+        r"""(?s)'(?!<)..{3,}'|"..{3,}\"""", "a word", problem.replace("\n", " ")
+    )  # '<block end>' and single characters stay

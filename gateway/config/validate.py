@@ -1,0 +1,157 @@
+"""A tree against the schema: what is right as models, what is wrong as faults, entry by entry."""
+
+from typing import Any, Final, TypeVar, get_args
+
+from msgspec import Struct
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from gateway.config import schema
+from gateway.config.checks import OneCheck
+from gateway.config.faults import Path, did_you_mean, listed, quoted
+from gateway.config.scalars import name as check_name
+from gateway.config.stanza import Stanza
+from gateway.config.tree import EMPTY, Tree
+
+S = TypeVar("S", bound=Stanza)
+# Under these keys a wrong value may be a secret, or a secret in the wrong place.
+_SECRET: Final = frozenset({"api_key", "hash", "id", "url", "base_url"})
+
+
+class Parts(Struct):
+    """The entries that fit the schema, by name. A section without faults is whole."""
+
+    providers: dict[str, schema.Provider]
+    models: dict[str, schema.Model]
+    tiers: dict[str, schema.Tier]
+    routes: dict[str, schema.Route]
+    tenants: dict[str, schema.Tenant]
+    redis: schema.Redis
+    timeouts: schema.Timeouts
+    limits: schema.Limits
+
+
+def validate(tree: Tree) -> Parts:
+    """Notes every fault in the tree."""
+    for key in tree.root:
+        if key not in schema.Config.model_fields:
+            _unknown(tree, (key,), schema.Config)
+    parts = Parts(
+        providers=_section(tree, "providers", schema.Provider),
+        models=_section(tree, "models", schema.Model),
+        tiers=_section(tree, "tiers", schema.Tier),
+        routes=_section(tree, "routes", schema.Route),
+        tenants=_section(tree, "tenants", schema.Tenant),
+        redis=_entry(tree, ("redis",), schema.Redis) or schema.Redis(),
+        timeouts=_entry(tree, ("timeouts",), schema.Timeouts) or schema.Timeouts(),
+        limits=_entry(tree, ("limits",), schema.Limits) or schema.Limits(),
+    )
+    for section in ("providers", "models", "tenants"):
+        if tree.root.get(section, EMPTY) in (EMPTY, {}):
+            tree.fault((section,), "at least one is required")
+    return parts
+
+
+def _section(tree: Tree, section: str, spec: type[S]) -> dict[str, S]:
+    found = tree.root.get(section, EMPTY)
+    if found is EMPTY:
+        return {}
+    if not isinstance(found, dict):
+        tree.fault((section,), f"must be a mapping, not {_kind(found)}")
+        return {}
+    for name in found:
+        try:
+            check_name(name)
+        except PydanticCustomError as error:
+            place = tree.keys[section, name]
+            tree.fault((section, name), f"the name {error.message()}", place)
+    entries = {name: _entry(tree, (section, name), spec) for name in found}
+    return {name: entry for name, entry in entries.items() if entry is not None}
+
+
+def _entry(tree: Tree, path: Path, spec: type[S]) -> S | None:
+    """One stanza, or None when it is at fault or was not written."""
+    if tree.known(path) != path:
+        return None
+    before = len(tree.faults)
+    entry = None
+    try:
+        entry = spec.model_validate(tree.at(path))
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            _note(tree, path, spec, detail)
+    broken = any(place[: len(path)] == path for place in tree.broken)
+    return None if broken or len(tree.faults) > before else entry
+
+
+def _note(tree: Tree, start: Path, spec: type[Stanza], detail: ErrorDetails) -> None:
+    """One of pydantic's errors, in our words and at its place."""
+    path = (*start, *detail["loc"])
+    written = tree.known(path)
+    if any(written[: len(broken)] == broken for broken in tree.broken):
+        return
+    kind, value = detail["type"], detail.get("input")
+    if kind == "missing":
+        tree.fault(written, f"{path[-1]} is required")
+    elif kind == "extra_forbidden":
+        _unknown(tree, path, _owner(spec, detail["loc"]))
+    elif value is EMPTY:
+        tree.fault(path, "has no value: write one, or remove it")
+    elif kind in ("model_type", "dict_type", "model_attributes_type"):
+        tree.fault(written, f"must be a mapping, not {_kind(value)}")
+    elif kind == "tuple_type":
+        tree.fault(written, f"must be a list, not {_kind(value)}")
+    else:
+        context = detail.get("ctx", {})
+        message = str(context.get("message", detail["msg"]))
+        if kind in ("wrong", "one_of"):
+            message += _found(tree, written, value, context.get("known", ()))
+        tree.fault(written, message)
+
+
+def _unknown(tree: Tree, path: Path, owner: type[BaseModel] | None) -> None:
+    """A key that nobody knows; or, written as a text alone, a check of that name."""
+    name = str(path[-1])
+    known = sorted(owner.model_fields) if owner else []
+    if owner is not None and issubclass(owner, Stanza) and name in owner.later:
+        tree.fault(path, "is not supported yet", tree.keys.get(path))
+        return
+    written = tree.known(path)
+    hidden = written != path and written in tree.masked
+    what = "check" if owner is OneCheck else "key"
+    hint = "" if hidden else did_you_mean(name, known)
+    subject = "" if written == path or hidden else f"{quoted(name)} "
+    message = f"{subject}is not a known {what}{hint} (known: {listed(known)})"
+    tree.fault(written, message, tree.keys.get(path))
+
+
+def _found(tree: Tree, path: Path, value: object, known: tuple[str, ...]) -> str:
+    """`, not "x"; did you mean y?`: never for what may be a secret."""
+    if not isinstance(value, str):
+        return f", not {_kind(value)}"
+    if path in tree.masked or not _SECRET.isdisjoint(path):
+        return ""
+    return f", not {quoted(value)}{did_you_mean(value, known)}"
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, str):
+        return "a text"
+    return "a list" if isinstance(value, list) else "a mapping"
+
+
+def _owner(spec: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel] | None:
+    """The model whose unknown key `loc` ends in."""
+    owner: type[BaseModel] | None = spec
+    for step in loc[:-1]:
+        if isinstance(step, str) and owner is not None:
+            field = owner.model_fields.get(step)
+            owner = _model_in(field.annotation) if field else None
+    return owner
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model in `Model`, `list[Model]` or `Model | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
