@@ -18,6 +18,8 @@ class World:
     retries: RetryBudget
     observe: Observer
     clock: Clock
+    wall: Clock
+    """Unix seconds, for what is shown; never for a decision."""
     sleep: Callable[[float], Awaitable[None]]
     draw: Draw
     new_id: Callable[[], str]

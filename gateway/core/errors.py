@@ -7,7 +7,11 @@ GatewayError                     500  a bug of ours
     Unauthenticated              401
     Forbidden                    403
     UnknownModel                 404
+    NotFound                     404
+    MethodNotAllowed             405
     TooLarge                     413
+    HeadersTooLarge              431
+    ClientGone                   499    nobody hears it; it is only counted
     BudgetExceeded               429    names scope, cap and reset time
   Unavailable                    503    try again in a second
     LedgerDown, Busy
@@ -83,9 +87,24 @@ class NotFound(ClientError):
     code = "not_found"
 
 
+class MethodNotAllowed(ClientError):
+    status = 405
+    code = "method_not_allowed"
+
+
 class TooLarge(ClientError):
     status = 413
     code = "request_too_large"
+
+
+class HeadersTooLarge(ClientError):
+    status = 431
+    code = "headers_too_large"
+
+
+class ClientGone(ClientError):
+    status = 499
+    code = "client_gone"
 
 
 class BudgetExceeded(ClientError):

@@ -5,6 +5,7 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.core import tokens
+from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest
 from gateway.core.money import Nanos, nanos
 
@@ -28,6 +29,8 @@ class Features(Struct, frozen=True):
     """Whether the request asks its provider to write a prompt cache."""
     region: str | None
     max_cost: Nanos | None
+    checks: tuple[Check, ...] | None = None
+    """What the client wants its answer held against, instead of the route's own checks."""
 
 
 _NONE: Final[frozenset[str]] = frozenset()
@@ -48,4 +51,5 @@ def read_features(request: ChatRequest) -> Features:
         caches=b'"cache_control"' in bytes(fields["messages"]),
         region=extras.region,
         max_cost=nanos(extras.max_cost_usd) if extras.max_cost_usd is not None else None,
+        checks=tuple(map(Check, extras.checks)) if extras.checks is not None else None,
     )

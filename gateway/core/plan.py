@@ -151,7 +151,8 @@ def make_plan(ladder: Ladder, features: Features, limits: Limits, draw: Draw) ->
                 # The last deployments of a model are never ejected, only asked after the healthy.
                 last_resort += candidates
         if fit or last_resort:
-            rungs.append(Rung(step.tier, (*fit, *last_resort), step.checks))
+            checks = step.checks if features.checks is None else features.checks
+            rungs.append(Rung(step.tier, (*fit, *last_resort), checks))
     return Plan(tuple(rungs), tuple(skipped))
 
 

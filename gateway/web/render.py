@@ -15,7 +15,7 @@ from gateway.core.errors import GatewayError, Rejected, Unsuitable
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def completion_body(  # noqa: PLR0913
+def completion_body(
     completion: Completion,
     model: str,
     extension: bytes,

@@ -83,7 +83,7 @@ class ChunkWriter:
         hidden in an escape, that one is the top level's: inside a string its quotes would be
         escaped. Otherwise the chunk is split.
         """
-        if raw.count(b'"model"') == 1 and b"\\u00" not in raw:
+        if raw.count(b'"model"') == 1 and b"\\u006" not in raw:
             if self._told not in raw:
                 found = _MODEL.search(raw)
                 self._told = b"\0" if found is None else found.group()

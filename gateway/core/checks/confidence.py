@@ -1,0 +1,97 @@
+"""The model's own word on its answer: a line CONFIDENCE: HIGH or CONFIDENCE: LOW.
+
+A weak sign. What models say of their certainty tells right answers from wrong ones little better
+than chance (AUROC 0.51 to 0.63 in Xiong et al., arXiv:2306.13063), so use it with other checks.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.core.chat import ChatRequest, Choice, Completion
+from gateway.core.checks.json_answer import asks_for_json
+
+INSTRUCTION: Final = (
+    "After your whole answer, add a last line of its own that says how sure you are that the"
+    " answer is right. It is exactly one of these two:\nCONFIDENCE: HIGH\nCONFIDENCE: LOW"
+)
+_MARK: Final = r"CONFIDENCE[*_` \t]*:[*_` \t]*(HIGH|LOW)\b[*_`.! \t\r]*"
+_LINE: Final = re.compile(rf"^[>#*_` \t-]*{_MARK}(?:\n[\r\n]*|\Z)", re.MULTILINE | re.IGNORECASE)
+_TAIL: Final = re.compile(rf"(?<=[ \t])[*_`]*{_MARK}\s*\Z", re.IGNORECASE)
+_FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
+_ITEMS: Final = msgspec.json.Decoder(list[Raw])
+
+
+class _Role(Struct):
+    role: str = ""
+
+
+_ROLE: Final = msgspec.json.Decoder(_Role)
+
+
+def confidence(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
+    """The answer says CONFIDENCE: HIGH. JSON and tool calls are not asked to."""
+    if choice.tool_calls or asks_for_json(request):
+        return None
+    text = choice.text or ""
+    marks = _LINE.findall(text) or _TAIL.findall(text)
+    if not marks:
+        return "it does not say how sure it is"
+    return None if marks[-1].upper() == "HIGH" else "it is not sure of itself"
+
+
+def ask_confidence(request: ChatRequest) -> ChatRequest:
+    """The request with the instruction at the end of its first system message, or with a system
+    message of its own in front: some chat templates allow one system message only, and only there.
+    Everything else stays as the client wrote it.
+    """
+    if asks_for_json(request) or "messages" not in request.fields:
+        return request
+    try:
+        messages = [bytes(raw) for raw in _ITEMS.decode(request.fields["messages"])]
+        system = messages and _ROLE.decode(messages[0]).role in ("system", "developer")
+        if system:
+            messages[0] = _extended(messages[0])
+    except (msgspec.DecodeError, RecursionError):
+        return request
+    if not system:
+        own = {"role": "system", "content": INSTRUCTION}
+        messages.insert(0, msgspec.json.encode(own))
+    raw = Raw(b"[" + b",".join(messages) + b"]")
+    return msgspec.structs.replace(request, fields={**request.fields, "messages": raw})
+
+
+def _extended(message: bytes) -> bytes:
+    fields = _FIELDS.decode(message)
+    content = msgspec.json.decode(fields.get("content", b"null"))
+    if isinstance(content, str):
+        fields["content"] = Raw(msgspec.json.encode(f"{content}\n\n{INSTRUCTION}"))
+    else:
+        parts = content if isinstance(content, list) else []
+        own = {"type": "text", "text": INSTRUCTION}
+        fields["content"] = Raw(msgspec.json.encode([*parts, own]))
+    return msgspec.json.encode(fields)
+
+
+def strip_confidence(completion: Completion) -> Completion:
+    """The answer without its marker lines, and without the blank space that stood before the last.
+
+    `fields` is dropped when a text changed, so that the answer is rendered anew.
+    """
+    choices = tuple(_stripped(choice) for choice in completion.choices)
+    if all(new is old for new, old in zip(choices, completion.choices, strict=True)):
+        return completion
+    return msgspec.structs.replace(completion, choices=choices, fields=None)
+
+
+def _stripped(choice: Choice) -> Choice:
+    if not choice.text:
+        return choice
+    text, lines = _LINE.subn("", choice.text)
+    text, tails = _TAIL.subn("", text)
+    if not lines and not tails:
+        return choice
+    return msgspec.structs.replace(choice, text=text.rstrip())

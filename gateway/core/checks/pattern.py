@@ -1,0 +1,39 @@
+"""Texts that must be found in an answer."""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from gateway.core.chat import ChatRequest, Choice
+
+CITATION: Final = r"\[\d+\]"
+
+
+def citation(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
+    """A citation, such as [3], occurs in the text."""
+    return _missing(choice, options.get("pattern", CITATION), "it cites nothing")
+
+
+def regex(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
+    """The configured pattern occurs in the text."""
+    return _missing(choice, options.get("pattern", ""), "the pattern is not found in it")
+
+
+@lru_cache(maxsize=256)
+def compiled(pattern: str) -> re.Pattern[str] | None:
+    """None for what is not a regular expression."""
+    try:
+        return re.compile(pattern)
+    except (re.error, OverflowError, RecursionError):
+        return None
+
+
+def _missing(choice: Choice, pattern: Any, why: str) -> str | None:
+    """A tool call is a step to an answer, and a faulty pattern is not the answer's fault."""
+    if choice.tool_calls and not choice.text:
+        return None
+    expression = compiled(pattern) if isinstance(pattern, str) else None
+    if expression is None or expression.search(choice.text or ""):
+        return None
+    return why

@@ -1,0 +1,174 @@
+"""Answers that say no.
+
+Only the beginning of a text is looked at: a long answer may well say "I cannot" somewhere. Each
+language has one expression, chosen by the text's first word, so that most texts cost one look-up.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from gateway.core.chat import ChatRequest, Choice
+
+HEAD: Final = 300
+"""Characters in which a refusal shows itself."""
+_BEFORE: Final = " \t\r\n*_#>\"'\u201c\u201d\u201e\u00ab\u00bb`\ufeff"
+_AFTER: Final = ",.!:;*"
+
+_EN_ACT: Final = (
+    r"(?:(?:in good conscience|ethically|directly|fully|legally|safely|be|really|actually),? )*"
+    r"(?:help(?! (?:but|it|feeling|thinking|wondering|noticing)\b)|assist|aid|provid|fulfil|"
+    r"comply|creat|generat|produc|writ|answer|respond|discuss|engag|support|giv|offer|complet|continu|participat|shar|disclos|reveal|facilitat|encourag|"
+    r"advis|perform|process|proceed|accommodat|satisf|carry out|identify|promot|endors|role-?play|"
+    r"go (?:along|ahead)|do (?:that|this|so|what|it)\b|talk about|tell you how|show you how|"
+    r"access|view|display|reproduc|translat|summari)"
+)
+_EN_CANNOT: Final = (
+    r"(?:cannot|can't|can not|won't|will not)(?: be able to)?"
+    r"|(?:am|are|'m|'re)(?: \w+ly| just)? (?:unable|not (?:able|allowed|permitted|willing|going|"
+    r"designed|programmed|authori[sz]ed|in a position)) to"
+)
+_EN_NO: Final = (
+    rf"\b(?:i|we) ?(?:simply |really |just |also |still )?(?:{_EN_CANNOT}) {_EN_ACT}"
+    r"|\b(?:i|we) ?(?:(?:do not|don't|would not|wouldn't) feel|(?:am|'m) not) comfortable"
+    r"|\b(?:i|we) ?(?:must|have to|need to|will have to|'ll have to|respectfully|politely)"
+    r"(?: respectfully| politely)? (?:decline|refuse)\b"
+    r"|\b(?:i|we) ?(?:decline|refuse) to (?:help|assist|answer|provide|write|create|generate)"
+    r"|\b(?:i|we) ?(?:would|'d) (?:rather|prefer) not"
+    r"|\b(?:that|this|it)(?:'s| is) (?:not )?something (?:that )?(?:i|we) "
+    r"(?:can(?!not|'t)[^.]{0,9} (?:help|assist|do)|cannot|can't|won't|am not|'m not)"
+    r"|\b(?:this|that|your|the) (?:request|content|question|prompt|topic)[^.\n]{0,30} "
+    r"(?:violates?|goes against|is against) "
+)
+_EN_OPENERS: Final = (
+    r"(?:(?:i|we) ?(?:'m|am|'re|are) (?:\w+ly |very |so )?(?:sorry|afraid)|(?:very |so )?sorry"
+    r"|(?:my |our )?(?:sincere )?apologies|(?:i|we) (?:\w+ly )?apologi[sz]e"
+    r"|unfortunately|regrettably|no\b|as an? (?:\w+ ){0,3}(?:ai|assistant|model)\b"
+    r"|thank you|thanks|i (?:understand|appreciate|know|see|recogni[sz]e|hear|aim|want|wish)\b"
+    r"|i(?:'d| would) (?:love|like|be happy)\b)[^\n]{0,140}?"
+)
+
+_SOURCES: Final[Mapping[str, tuple[str, str]]] = {
+    # language: the first words (or the first character) of a refusal; the expression
+    "en": (
+        (
+            "i i'm i'd we we're sorry apologies my our very so unfortunately regrettably no"
+            " as thank thanks this that that's your the it's"
+        ),
+        rf"(?:{_EN_OPENERS})?(?:{_EN_NO})",
+    ),
+    "de": (
+        "es tut leider entschuldigung ich dabei damit das bedauerlicherweise als",
+        (
+            r"(?:(?:es )?tut mir [^.!\n]{0,20}?leid|leider|entschuldigung|bedauerlicherweise|als ki"
+            r"|als sprachmodell)?[^\n]{0,60}?"
+            r"\b(?:(?:kann|darf|werde) ich|ich (?:kann|darf|werde|bin))"
+            r" [^.!?\n]{0,80}?(?:nicht|kein\w*)\b[^.!?\n]{0,60}?(?:helfen|behilflich|unterstützen|"
+            r"beantworten|erfüllen|bereitstellen|erstellen|nachkommen|in der lage)"
+        ),
+    ),
+    "fr": (
+        "je désolé désolée malheureusement navré en",
+        (
+            r"(?:je suis (?:vraiment )?(?:désolée?|navrée?)|désolée?|navrée?|malheureusement"
+            r"|en tant qu)?[^\n]{0,60}?\bje ne (?:peux|puis|suis|saurais|pourrai)"
+            r"(?: malheureusement)? pas (?:en mesure de |capable de |autorisée? à )?(?:vous |t'|te |y )?"
+            r"(?:aider|assister|répondre|fournir|créer|générer|écrire|satisfaire|accéder à (?:cette|votre))"
+        ),
+    ),
+    "es": (
+        "lo no lamentablemente disculpa disculpe perdón como siento desafortunadamente",
+        (
+            r"(?:lo siento|siento|lo lamento|lamentablemente|desafortunadamente|disculp[ae]|perdón"
+            r"|como (?:ia|modelo|asistente))?[^\n]{0,60}?\bno (?:puedo|podré|me es posible|"
+            r"estoy en condiciones de|tengo permitido) (?:\w+ )?(?:ayudar|asistir|proporcionar|"
+            r"cumplir|responder|crear|generar|escribir|ofrecer|participar|compartir)"
+        ),
+    ),
+    "it": (
+        "mi non purtroppo come spiacente",
+        (
+            r"(?:mi dispiace|spiacente|purtroppo|come (?:ia|modello))?[^\n]{0,60}?\bnon (?:posso|"
+            r"sono in grado di|mi è possibile) (?:\w+ )?(?:aiutar|assister|fornir|risponder|crear|"
+            r"generar|scriver|soddisfar)"
+        ),
+    ),
+    "pt": (
+        "desculpe desculpa lamento sinto infelizmente não como peço",
+        (
+            r"(?:desculp[ae]|peço desculpas?|lamento|sinto muito|infelizmente|como (?:uma )?ia)?"
+            r"[^\n]{0,60}?\bnão (?:posso|consigo|poderei|estou autorizado a) (?:\w+ )?(?:ajudar|"
+            r"ajudá|auxiliar|fornecer|atender|responder|criar|gerar|escrever|cumprir)"
+        ),
+    ),
+    "nl": (
+        "het sorry helaas ik als",
+        (
+            r"(?:het spijt me|sorry|helaas|als ai)?[^\n]{0,60}?\b(?:ik kan|kan ik) [^.!?\n]{0,60}?"
+            r"(?:niet|geen)\b[^.!?\n]{0,40}?(?:helpen|beantwoorden|voldoen|verstrekken|geven|maken)"
+        ),
+    ),
+    "ru": (
+        "извините простите к я мне сожалею",
+        (
+            r"(?:извините|простите|к сожалению|мне (?:очень )?жаль|сожалею)?[^\n]{0,60}?"
+            r"\bя не могу (?:\w+ ){0,2}?(?:помо[чг]|ответить|предоставить|выполнить|создать|обсуждать|написать)"
+        ),
+    ),
+    "zh": (
+        "抱 很 非 对 對 我 十 作",
+        (
+            r"(?:(?:非常|很|十分)?(?:抱歉|对不起|對不起|遗憾|遺憾)|作为[^,\uff0c\n]{0,20})[^\n]{0,20}?"
+            r"(?:无法|無法|不能|不便|没有办法|不可以)"
+            r"|我(?:无法|無法|不能)(?:提供|协助|協助|帮|幫|回答|满足|滿足|参与|生成|创作)"
+        ),
+    ),
+    "ja": (
+        "申 す 恐 そ ご",
+        (
+            r"(?:申し訳|すみません|恐れ入りますが|そのご?(?:要望|依頼|質問)|ご(?:要望|依頼|質問))"
+            r"[^\n]{0,80}?(?:できません|できかね|いたしかね|致しかね|しかねます|お答えできな)"
+        ),
+    ),
+    "ko": (
+        "죄 미 저",
+        r"(?:죄송|미안|저는)[^\n]{0,80}?(?:드릴 수 없|할 수 없|수 없습니다|어렵습니다)",
+    ),
+}
+
+
+def _by_first_word() -> dict[str, tuple[re.Pattern[str], ...]]:
+    table: dict[str, tuple[re.Pattern[str], ...]] = {}
+    for words, source in _SOURCES.values():
+        pattern = re.compile(source, re.IGNORECASE)
+        for word in words.split():
+            table[word] = (*table.get(word, ()), pattern)
+    return table
+
+
+_BY_FIRST_WORD: Final = _by_first_word()
+
+
+def not_refused(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
+    """The answer was not filtered and is not a refusal, by its fields or its first words."""
+    if choice.finish == "content_filter":
+        return "it was stopped by the provider's content filter"
+    if choice.refusal:
+        return "it is marked as a refusal"
+    if choice.text and not choice.tool_calls and begins_as_refusal(choice.text):
+        return "it begins as a refusal"
+    return None
+
+
+def begins_as_refusal(text: str) -> bool:
+    """Whether the first HEAD characters say no. More text after them changes nothing."""
+    head = text[:HEAD].lstrip(_BEFORE)
+    first = head[:16].split(None, 1)
+    if not first:
+        return False
+    table = _BY_FIRST_WORD
+    word = first[0].rstrip(_AFTER).lower()
+    if "\u2019" in head:  # the typographic apostrophe
+        head, word = head.replace("\u2019", "'"), word.replace("\u2019", "'")
+    patterns = table.get(word) or table.get(head[0])
+    return patterns is not None and any(pattern.match(head) for pattern in patterns)

@@ -1,0 +1,116 @@
+"""Values against the JSON Schemas that clients send.
+
+A schema is a stranger's: no reference in it is fetched, and one that would cost too much to hold
+a value against is not used. A schema that cannot be used is not the answer's fault.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final, Protocol
+from urllib.parse import unquote
+
+import jsonschema_rs
+import msgspec
+
+SIZE: Final = 65_536
+"""Bytes. A longer schema takes tens of milliseconds to compile, and is not used."""
+WORK: Final = 100_000
+"""Schemas visited for one value, references followed. Twenty-five definitions that each refer
+twice to the next are 1.8 kB and took 0.6 s; ten more would take ten minutes.
+"""
+DEPTH: Final = 256
+"""References followed in a row. With the depth of an answer this bounds the validator's stack,
+whose overflow would end the process.
+"""
+_UNBOUNDED: Final = ("$id", "id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveRef")
+_ANY_REFERENCE: Final = re.compile(rb"[Rr]ef|\\u")
+_PATTERNS: Final = jsonschema_rs.FancyRegexOptions(backtrack_limit=10_000)
+
+
+class Validator(Protocol):
+    def is_valid(self, instance: Any) -> bool: ...
+    def validate(self, instance: Any) -> None: ...
+
+
+def misfit(value: Any, schema: bytes) -> str | None:
+    """Why a value does not fit a schema (its JSON): a few words. None when it fits, or when the
+    schema cannot be used.
+    """
+    if len(schema) > SIZE:
+        return None
+    validator = _compiled(schema)
+    try:
+        if validator is None or validator.is_valid(value):
+            return None
+        # Finding the reason takes exponential time in a schema that refers to itself.
+        if _ANY_REFERENCE.search(schema):
+            return "it does not fit the schema"
+        validator.validate(value)
+    except jsonschema_rs.ValidationError as error:
+        where = "/".join(map(str, error.instance_path))[:60]
+        keyword = error.schema_path[-1] if error.schema_path else "false"
+        return f'"{keyword}" is not met' + (f" at {where}" if where else "")
+    except ValueError:  # a lone surrogate, which the validator cannot take
+        pass
+    return None
+
+
+@lru_cache(maxsize=256)
+def _compiled(schema: bytes) -> Validator | None:
+    try:
+        tree = msgspec.json.decode(schema)
+        if not isinstance(tree, dict | bool) or _too_costly(tree):
+            return None
+        return jsonschema_rs.validator_for(tree, offline=True, pattern_options=_PATTERNS)
+    except (msgspec.DecodeError, ValueError, RecursionError, jsonschema_rs.ReferencingError):
+        return None
+
+
+def _too_costly(tree: Any) -> bool:
+    work, depth = _weigh(tree, tree, {})
+    return work > WORK or depth > DEPTH
+
+
+_Weight = tuple[int, int]
+_TOO_MUCH: Final[_Weight] = (WORK + 1, DEPTH + 1)
+
+
+def _weigh(node: Any, root: Any, known: dict[int, _Weight]) -> _Weight:
+    """How many schemas stand below a node and how deep, each local reference followed once.
+
+    A reference back to where we are counts nothing: the validator remembers those.
+    """
+    if not isinstance(node, dict | list):
+        return 0, 0
+    if id(node) in known:
+        return known[id(node)]
+    known[id(node)] = 0, 0
+    below = list(node.values()) if isinstance(node, dict) else list(node)
+    if isinstance(node, dict):
+        if any(isinstance(node.get(key), str) for key in _UNBOUNDED) and node is not root:
+            return _TOO_MUCH
+        reference = node.get("$ref")
+        if isinstance(reference, str):
+            below.append(_target(reference, root))
+    work, depth = 1, 0
+    for child in below:
+        more, deeper = _weigh(child, root, known)
+        work += more
+        depth = max(depth, deeper)
+    known[id(node)] = min(work, WORK + 1), depth + 1
+    return known[id(node)]
+
+
+def _target(reference: str, root: Any) -> Any:
+    """What a local reference points to. None for one that the validator will not follow either."""
+    node = root
+    for name in unquote(reference).split("/")[1:]:
+        key = name.replace("~1", "/").replace("~0", "~")
+        if isinstance(node, Mapping):
+            node = node.get(key)
+        elif isinstance(node, list) and key.isdecimal() and int(key) < len(node):
+            node = node[int(key)]
+        else:
+            return None
+    return node

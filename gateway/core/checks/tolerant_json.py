@@ -1,0 +1,137 @@
+"""JSON as models write it: fenced, amid prose, with raw line breaks and LaTeX's backslashes.
+
+Most models fence their JSON, and some write line breaks into strings as they are: a strict reader
+would fail nearly every right answer of theirs. Duplicate keys count as the last one does.
+"""
+
+import json
+import re
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+DEPTH: Final = 64
+"""Deeper JSON is not read: what looks at it next may be recursive. Requests have the same limit."""
+_STARTS: Final = 16
+"""So many places are tried, so that a long text costs no more than so many readings."""
+
+_FENCE: Final = re.compile(r"```[\w+-]*[ \t]*\r?\n?|~~~[\w+-]*[ \t]*\r?\n")
+_AT_LINE_START: Final = re.compile(r"^[ \t]*(?=\{|\[\s*[\[{\"])", re.MULTILINE)
+_ESCAPE: Final = re.compile(r'\\(?:(["\\/bfnrt]|u[0-9a-fA-F]{4})|)')
+_BLANK: Final = "\ufeff \t\r\n"
+
+
+class Unreadable(Struct, frozen=True):
+    """There is no JSON in the text. `why` is one line that does not quote it."""
+
+    why: str
+
+
+_NOTHING_THERE: Final = Unreadable("it is not JSON")
+_TOO_DEEP: Final = Unreadable(f"its JSON is nested deeper than {DEPTH} levels")
+
+
+def read_json(text: str) -> Any:
+    """The JSON value of an answer, or Unreadable.
+
+    The whole text, else a fenced block that is JSON, else an object or a list that begins a line;
+    then the same again with stray backslashes escaped. NaN and Infinity are not JSON.
+    """
+    value = read_strict(text)
+    if not isinstance(value, Unreadable) or value is _TOO_DEEP:
+        return value
+    text = text.strip(_BLANK)
+    value = _search(text)
+    if isinstance(value, dict | list) or value is _TOO_DEEP or "\\" not in text:
+        return value
+    repaired = _search(_ESCAPE.sub(_escaped, text))
+    return value if repaired is _NOTHING_THERE else repaired
+
+
+def read_strict(text: str) -> Any:
+    """The JSON value that the whole text is, or Unreadable."""
+    try:
+        value = msgspec.json.decode(text)
+    except RecursionError:
+        return _TOO_DEEP
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        # Valid JSON that msgspec will not hold: lone surrogates, very long numbers.
+        try:
+            value = _STRICT.decode(text)
+        except RecursionError:
+            return _TOO_DEEP
+        except ValueError:
+            return _NOTHING_THERE
+    return _TOO_DEEP if _deeper(value, text) else value
+
+
+def _search(text: str) -> Any:
+    """The whole text, else the best of what is fenced, else of what begins a line."""
+    value = _read_at(text, 0, bounded=True)
+    if value is not _NOTHING_THERE:
+        return value
+    best: Any = _NOTHING_THERE
+    fences = (_skip_blank(text, fence.end()) for fence in _FENCE.finditer(text))
+    lines = (line.end() for line in _AT_LINE_START.finditer(text))
+    for starts, bounded in ((fences, True), (lines, False)):
+        for start in islice(starts, _STARTS):
+            value = _read_at(text, start, bounded=bounded)
+            if isinstance(value, dict) or value is _TOO_DEEP:
+                return value
+            # Snippets of code are often lists or texts; the answer seldom is.
+            if best is _NOTHING_THERE or (isinstance(value, list) and not isinstance(best, list)):
+                best = value
+        if isinstance(best, list):
+            break
+    return best
+
+
+def _read_at(text: str, start: int, *, bounded: bool) -> Any:
+    """The value that begins there; if bounded, one that a fence or the end of the text follows."""
+    try:
+        value, end = _LENIENT.raw_decode(text, start)
+    except RecursionError:
+        return _TOO_DEEP
+    except ValueError:
+        return _NOTHING_THERE
+    rest = text[end : end + 200].lstrip()
+    if bounded and rest and not rest.startswith(("```", "~~~")):
+        return _NOTHING_THERE
+    return _TOO_DEEP if _deeper(value, text) else value
+
+
+def _skip_blank(text: str, start: int) -> int:
+    while start < len(text) and text[start] in _BLANK:
+        start += 1
+    return start
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0] if match[1] else "\\\\"
+
+
+def _deeper(value: Any, text: str) -> bool:
+    """Whether a value read from this text is nested deeper than DEPTH."""
+    if text.count("{") + text.count("[") <= DEPTH:
+        return False
+    level = [value]
+    for _ in range(DEPTH + 1):
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+_STRICT: Final = json.JSONDecoder(parse_constant=_refuse_constant)
+_LENIENT: Final = json.JSONDecoder(parse_constant=_refuse_constant, strict=False)

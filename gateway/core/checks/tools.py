@@ -1,0 +1,126 @@
+"""Tool calls against the tools that the request declares."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.core.chat import ChatRequest, Choice, ToolCall
+from gateway.core.checks.schema import misfit
+from gateway.core.checks.tolerant_json import Unreadable, read_strict
+
+
+class _Function(Struct):
+    name: str
+    parameters: Raw = Raw(b"")
+
+
+class _Tool(Struct):
+    """A function, or a custom tool, whose input is free text."""
+
+    function: _Function | None = None
+    custom: _Function | None = None
+
+
+class _LegacyCall(Struct):
+    name: str
+    arguments: str = ""
+
+
+_TOOLS: Final = msgspec.json.Decoder(list[_Tool])
+_FUNCTIONS: Final = msgspec.json.Decoder(list[_Function])
+_LEGACY_CALL: Final = msgspec.json.Decoder(_LegacyCall | None)
+_UNREADABLE: Final = (msgspec.DecodeError, RecursionError)
+_FREE_TEXT: Final = b"free text"
+_NO_CALLS: Final = Raw(b"null")
+
+
+def tools_valid(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
+    """Each tool call names a declared tool with arguments that fit it, and one that
+    `tool_choice` demands is made.
+    """
+    fields = request.fields
+    calls = choice.tool_calls
+    if "function_call" in choice.extra:
+        calls += _legacy_calls(choice)
+    if "tool_choice" in fields:
+        why = _undone(calls, request)
+        if why is not None:
+            return why
+    if not calls:
+        return None
+    try:
+        declared = _declared(request)
+    except _UNREADABLE:  # the request's fault
+        return None
+    for call in calls:
+        why = _fault(call, declared)
+        if why is not None:
+            return why
+    return None
+
+
+def _fault(call: ToolCall, declared: Mapping[str, bytes]) -> str | None:
+    schema = declared.get(call.name)
+    if schema is None:
+        return "it calls a tool that was not declared"
+    if schema is _FREE_TEXT:
+        return None
+    value = read_strict(call.arguments) if call.arguments else {}
+    if isinstance(value, Unreadable):
+        return f"the arguments for {call.name}: {value.why}"
+    if not isinstance(value, dict):
+        return f"the arguments for {call.name} are not a JSON object"
+    why = misfit(value, schema) if schema else None
+    return why and f"the arguments for {call.name} do not fit: {why}"
+
+
+def _declared(request: ChatRequest) -> dict[str, bytes]:
+    """Each declared tool's parameters: JSON, or empty where any object will do."""
+    declared: dict[str, bytes] = {}
+    for tool in _TOOLS.decode(request.fields.get("tools", b"[]")):
+        if tool.function is not None:
+            declared[tool.function.name] = bytes(tool.function.parameters)
+        elif tool.custom is not None:
+            declared[tool.custom.name] = _FREE_TEXT
+    for function in _FUNCTIONS.decode(request.fields.get("functions", b"[]")):
+        declared[function.name] = bytes(function.parameters)
+    return declared
+
+
+def _undone(calls: tuple[ToolCall, ...], request: ChatRequest) -> str | None:
+    """What `tool_choice` demands and the answer does not do."""
+    try:
+        choice = request.json("tool_choice")
+    except _UNREADABLE:
+        return None
+    if choice == "none" and calls:
+        return "it calls a tool, and tool_choice is none"
+    name, demanded = _demand(choice)
+    if demanded and not calls:
+        return "tool_choice demands a tool call, and there is none"
+    if name is not None and any(call.name != name for call in calls):
+        return f"tool_choice demands {name[:64]}, and another tool is called"
+    return None
+
+
+def _demand(choice: Any) -> tuple[str | None, bool]:
+    """The tool that must be called, if it is named, and whether one must be called at all."""
+    if not isinstance(choice, Mapping):
+        return None, choice == "required"
+    inner = choice.get(str(choice.get("type")))
+    if not isinstance(inner, Mapping):
+        return None, False
+    if choice.get("type") == "allowed_tools":
+        return None, inner.get("mode") == "required"
+    name = inner.get("name")
+    return (name, True) if isinstance(name, str) else (None, False)
+
+
+def _legacy_calls(choice: Choice) -> tuple[ToolCall, ...]:
+    try:
+        call = _LEGACY_CALL.decode(choice.extra.get("function_call", _NO_CALLS))
+    except _UNREADABLE:
+        return ()
+    return () if call is None else (ToolCall("", call.name, call.arguments),)

@@ -1,0 +1,160 @@
+"""Every door that is not hot: models, health, metrics, explain. FastAPI, and a front before it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from gateway.core.catalog import Catalog, Model
+from gateway.core.errors import GatewayError, MethodNotAllowed, NotFound, UnknownModel
+from gateway.core.explain import dollars, explain
+from gateway.core.features import read_features
+from gateway.core.plan import Limits, allowed, make_plan
+from gateway.core.snapshot import Snapshot
+from gateway.web import render
+from gateway.web.door import PATH, Door, Receive, Scope, Send, find_ladder
+from gateway.web.headers import error_headers, read_headers
+from gateway.web.keys import Caller
+from gateway.web.parse import read_request
+
+Probe = Callable[[], Awaitable[str | None]]
+"""None when what it probes is well; otherwise what is wrong."""
+
+
+class Front:
+    """The whole HTTP face: the hot door first, FastAPI for every other path."""
+
+    def __init__(self, door: Door, api: FastAPI) -> None:
+        self.door = door
+        self.api = api
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST":
+            await self.door(scope, receive, send)
+        else:
+            await self.api(scope, receive, send)
+
+
+class Api:
+    """The handlers. `metrics` gives a scrape's text, `ledger` says whether money can be held."""
+
+    def __init__(
+        self,
+        door: Door,
+        snapshot: Snapshot,
+        metrics: Callable[[], bytes],
+        ledger: Probe,
+        version: str,
+    ) -> None:
+        self.door = door
+        self.models = {entry["id"]: entry for entry in list_models(snapshot.catalog)}
+        self.metrics = metrics
+        self.ledger = ledger
+        self.version = version
+
+    def app(self) -> FastAPI:
+        """The routes, each error in OpenAI's shape."""
+        app = FastAPI(title="Tollgate", version=self.version, docs_url=None, redoc_url=None)
+        app.add_exception_handler(GatewayError, self._failed)
+        app.add_exception_handler(HTTPException, self._no_such_door)
+        app.add_api_route("/livez", self.livez)
+        app.add_api_route("/readyz", self.readyz)
+        app.add_api_route("/metrics", self.scrape)
+        app.add_api_route("/v1/models", self.list_models)
+        app.add_api_route("/v1/models/{name:path}", self.one_model)
+        app.add_api_route("/v1/route/explain", self.explain, methods=["POST"])
+        return app
+
+    async def livez(self) -> Response:
+        """Whether the process serves; never asks Redis."""
+        return _json({"status": "live", "version": self.version})
+
+    async def readyz(self) -> Response:
+        wrong = await self.ledger()
+        state = {"status": "ready" if wrong is None else "not ready", "ledger": wrong or "ok"}
+        return _json(state, 200 if wrong is None else 503)
+
+    async def scrape(self) -> Response:
+        kind = "text/plain; version=0.0.4; charset=utf-8"
+        return Response(self.metrics(), media_type=kind)
+
+    async def list_models(self, request: Request) -> Response:
+        patterns = self._caller(request).tenant.models
+        shown = [entry for name, entry in self.models.items() if allowed(patterns, name)]
+        return _json({"object": "list", "data": shown})
+
+    async def one_model(self, name: str, request: Request) -> Response:
+        entry = self.models.get(name)
+        if entry is None or not allowed(self._caller(request).tenant.models, name):
+            raise UnknownModel(f"The model '{name[:100]}' does not exist here.", param="model")
+        return _json(entry)
+
+    async def explain(self, request: Request) -> Response:
+        """The plan of a chat request; no call is made."""
+        door, world = self.door, self.door.world
+        headers = read_headers(request.headers.raw, door.limits)
+        caller = door.keyring.caller(headers.authorization)
+        asked = read_request(await request.body(), headers.extras, door.limits.json_depth)
+        ladder = find_ladder(world, asked.model)
+        features = read_features(asked)
+        limits = Limits(caller.tenant, world.health.down(world.clock()))
+        plan = make_plan(ladder, features, limits, world.draw)
+        return _json(explain(asked, features, plan))
+
+    def _caller(self, request: Request) -> Caller:
+        return self.door.keyring.caller(request.headers.get("authorization", "").encode("latin-1"))
+
+    async def _failed(self, request: Request, error: Exception) -> Response:
+        if not isinstance(error, GatewayError):
+            raise error
+        headers = error_headers(error, f"req_{self.door.world.new_id()}", None)
+        told = {name.decode(): value.decode() for name, value in headers}
+        body = render.error_body(error)
+        return Response(body, error.status, told, media_type="application/json")
+
+    async def _no_such_door(self, request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException) and error.status_code == 405:
+            wrong: GatewayError = MethodNotAllowed(f"{request.method} is not allowed here.")
+        else:
+            wrong = NotFound("There is nothing here.")
+        return await self._failed(request, wrong)
+
+
+def list_models(catalog: Catalog) -> list[dict[str, Any]]:
+    """Routes, tiers and models as OpenAI lists models, with what we know of them beside it."""
+    common = {"object": "model", "created": 0, "owned_by": "tollgate"}
+    listed: list[dict[str, Any]] = []
+    for route in catalog.routes.values():
+        checks = [check.name for check in route.checks]
+        about = {"tiers": list(route.tiers), "strategy": route.strategy, "checks": checks}
+        listed.append({"id": route.name, **common, "kind": "route", **about})
+    for tier in catalog.tiers.values():
+        names = [entry.model for entry in tier.models]
+        listed.append({"id": tier.name, **common, "kind": "tier", "models": names})
+    listed += [
+        {"id": m.name, **common, "kind": "model", **_about(m)} for m in catalog.models.values()
+    ]
+    return listed
+
+
+def _about(model: Model) -> Mapping[str, Any]:
+    price = {
+        name: dollars(getattr(model.price, name))
+        for name in ("input", "output", "cached_input", "cache_write")
+    }
+    return {
+        "owned_by": model.deployments[0].provider,
+        "providers": [deployment.provider for deployment in model.deployments],
+        "regions": sorted({region for each in model.deployments for region in each.regions}),
+        "context": model.context,
+        "usable_context": model.usable_context,
+        "max_output": model.max_output,
+        "capabilities": sorted(model.capabilities),
+        "price_usd_per_million_tokens": price,
+    }
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")

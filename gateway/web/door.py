@@ -1,0 +1,204 @@
+"""POST /v1/chat/completions: the hot door, as a lean ASGI callable.
+
+Who is asking is settled before the body is read. A client that goes away cancels its request.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from gateway.core.errors import (
+    Busy,
+    ClientGone,
+    GatewayError,
+    InvalidRequest,
+    TooLarge,
+    Unavailable,
+    UnknownModel,
+)
+from gateway.core.events import About, Began, Denied
+from gateway.core.plan import Ladder
+from gateway.core.snapshot import Limits
+from gateway.handle import Life, Reply
+from gateway.web import render
+from gateway.web.bill import extension
+from gateway.web.headers import Headers, error_headers, read_headers, reply_headers
+from gateway.web.keys import Caller, Keyring
+from gateway.web.parse import read_request
+from gateway.web.stream import ClientStream
+from gateway.world import World
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+PATH: Final = "/v1/chat/completions"
+
+_log: Final = logging.getLogger("gateway")
+
+
+class InFlight:
+    """How many requests are being served, in all and for each key."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.total = 0
+        self.by_key: dict[str, int] = {}
+
+    def enter(self, who: str) -> None:
+        """Raises Busy when this one would be too many."""
+        here = self.by_key.get(who, 0)
+        if self.total >= self.limits.in_flight or here >= self.limits.in_flight_per_key:
+            raise Busy("Too many requests are being served at once; try again in a second.")
+        self.total += 1
+        self.by_key[who] = here + 1
+
+    def leave(self, who: str) -> None:
+        self.total -= 1
+        self.by_key[who] -= 1
+        if not self.by_key[who]:
+            del self.by_key[who]
+
+
+class Door:
+    """The ASGI callable. Everything it needs of the world is passed in."""
+
+    def __init__(self, world: World, keyring: Keyring, limits: Limits) -> None:
+        self.world = world
+        self.keyring = keyring
+        self.limits = limits
+        self.in_flight = InFlight(limits)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = f"req_{self.world.new_id()}"
+        caller = None
+        life = None
+        try:
+            headers = read_headers(scope["headers"], self.limits)
+            caller = self.keyring.caller(headers.authorization)
+            who = f"{caller.tenant.name}/{caller.key.id if caller.key else ''}"
+            self.in_flight.enter(who)
+            try:
+                body = await _read_body(headers, receive, self.limits.body_bytes)
+                life = self._begin(request_id, caller, headers, body)
+                await self._serve(life, receive, send)
+            finally:
+                self.in_flight.leave(who)
+        except GatewayError as error:
+            if life is None:
+                self._denied(request_id, caller, error)
+            await _refuse(send, error, request_id, life)
+        except ConnectionAbortedError:
+            if life is None:
+                self._denied(request_id, caller, ClientGone("The client went away."))
+        except Exception:  # noqa: BLE001 - a bug of ours is logged whole, and told as no more than that
+            _log.exception("request %s met a bug", request_id)
+            await _refuse(send, GatewayError("Internal error."), request_id, life)
+
+    def _begin(self, request_id: str, caller: Caller, headers: Headers, body: bytes) -> Life:
+        request = read_request(body, headers.extras, self.limits.json_depth)
+        find_ladder(self.world, request.model)
+        about = About(request_id, caller.tenant.name, request.model, request.stream)
+        return Life(self.world, caller.tenant, caller.purse(request.user), request, about)
+
+    async def _serve(self, life: Life, receive: Receive, send: Send) -> None:
+        """Answer, unless the client goes away first: then the life is cancelled."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a request is served in a task")
+        gone = False
+
+        async def watch() -> None:
+            nonlocal gone
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            gone = True
+            task.cancel()
+
+        watcher = asyncio.create_task(watch())
+        try:
+            if life.request.stream:
+                await ClientStream(life, send).run()
+            else:
+                await _send_whole(life, await life.answer(), send)
+        except asyncio.CancelledError:
+            if gone and task.uncancel() == 0:
+                raise ConnectionAbortedError from None
+            raise
+        finally:
+            watcher.cancel()
+
+    def _denied(self, request_id: str, caller: Caller | None, error: GatewayError) -> None:
+        """A request that never came to a life of its own still begins and ends once."""
+        tenant = caller.tenant.name if caller else "none"
+        about = About(request_id, tenant, "other", stream=False)
+        self.world.observe(Began(about))
+        self.world.observe(Denied(about, error.code or "error", error.status, 0.0))
+
+
+def find_ladder(world: World, model: str) -> Ladder:
+    """What a name in `model` stands for. Raises UnknownModel."""
+    ladder = world.ladders.get(model)
+    if ladder is None:
+        raise UnknownModel(
+            f"The model '{model[:100]}' does not exist here; GET /v1/models lists what does.",
+            param="model",
+        )
+    return ladder
+
+
+async def _read_body(headers: Headers, receive: Receive, most: int) -> bytes:
+    """The whole body. Raises TooLarge before more than `most` bytes are kept."""
+    if headers.encoded:
+        raise InvalidRequest("Send the body without a content encoding.", param="content-encoding")
+    too_large = TooLarge(f"The body is larger than {most} bytes.")
+    if headers.content_length > most:
+        raise too_large
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        parts, size = [body], len(body)
+        while message.get("more_body"):
+            message = await receive()
+            part = message.get("body", b"")
+            parts.append(part)
+            size += len(part)
+            if size > most:
+                raise too_large
+        body = b"".join(parts)
+    if message["type"] == "http.disconnect":
+        raise ConnectionAbortedError
+    if len(body) > most:
+        raise too_large
+    return body
+
+
+async def _send_whole(life: Life, reply: Reply, send: Send) -> None:
+    if reply.completion is None:
+        raise RuntimeError("a whole reply has a completion")
+    body = render.completion_body(
+        reply.completion,
+        reply.candidate.model.name,
+        extension(life.tab),
+        usage=life.tab.usage,
+        request_id=life.about.request_id,
+        created=int(life.world.wall()),
+    )
+    headers = reply_headers(life, reply, whole=True)
+    headers.append((b"content-type", b"application/json"))
+    headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _refuse(send: Send, error: GatewayError, request_id: str, life: Life | None) -> None:
+    body = render.error_body(error)
+    headers = error_headers(error, request_id, life)
+    headers.append((b"content-type", b"application/json"))
+    headers.append((b"content-length", b"%d" % len(body)))
+    if isinstance(error, Unavailable):
+        headers.append((b"retry-after", b"%d" % error.retry_after))
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,80 @@
+"""The headers that come in, and those that go out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.core.errors import GatewayError, HeadersTooLarge
+from gateway.core.money import usd
+from gateway.core.snapshot import Limits
+from gateway.handle import Life, Reply
+
+Pairs = list[tuple[bytes, bytes]]
+
+MAX_HEADERS: Final = 32_000
+"""Bytes of all header names and values together."""
+_EXTRA: Final = b"x-gateway-"
+_NONE: Final[Mapping[str, str]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """What we read of a request's headers. `extras` are its x-gateway-*, without that prefix."""
+
+    authorization: bytes
+    content_length: int
+    encoded: bool
+    extras: Mapping[str, str]
+
+
+def read_headers(pairs: Iterable[tuple[bytes, bytes]], limits: Limits) -> Headers:
+    """One pass over the headers; names are in lower case already (ASGI)."""
+    authorization, length, encoded = b"", 0, False
+    extras: dict[str, str] | None = None
+    size = 0
+    for name, value in pairs:
+        size += len(name) + len(value)
+        if name == b"authorization":
+            authorization = value
+        elif name == b"content-length":
+            # More digits than this is too large in any case.
+            length = int(value) if value.isdigit() and len(value) < 16 else limits.body_bytes + 1
+        elif name == b"content-encoding":
+            encoded = value.lower() != b"identity"
+        elif name.startswith(_EXTRA):
+            extras = extras or {}
+            extras[name[len(_EXTRA) :].decode("latin-1")] = value.decode("utf-8", "replace")
+    if size > MAX_HEADERS:
+        raise HeadersTooLarge(f"The headers are larger than {MAX_HEADERS} bytes.")
+    return Headers(authorization, length, encoded, extras or _NONE)
+
+
+def reply_headers(life: Life, reply: Reply, *, whole: bool) -> Pairs:
+    """Which model answered, how it came to that, and, once it is whole, what it cost."""
+    candidate, tab = reply.candidate, life.tab
+    attempts = len(tab.attempts) + (not whole)
+    headers = [
+        (b"x-request-id", life.about.request_id.encode()),
+        (b"x-gateway-model", candidate.model.name.encode()),
+        (b"x-gateway-provider", candidate.deployment.provider.encode()),
+        (b"x-gateway-tier", candidate.tier.encode()),
+        (b"x-gateway-attempts", b"%d" % attempts),
+        (b"x-gateway-escalations", b"%d" % life.escalations),
+        (b"x-gateway-reason", reply.reason.encode()),
+    ]
+    if whole:
+        headers.append((b"x-gateway-cost-usd", usd(tab.spent).encode()))
+    if tab.left is not None:
+        headers.append((b"x-gateway-budget-remaining-usd", usd(max(tab.left, 0)).encode()))
+    return headers
+
+
+def error_headers(error: GatewayError, request_id: str, life: Life | None) -> Pairs:
+    """Whether to try again, and what was spent on the way to this error."""
+    headers = [(b"x-request-id", request_id.encode())]
+    if error.should_retry is not None:
+        headers.append((b"x-should-retry", b"true" if error.should_retry else b"false"))
+    if life is not None:
+        headers.append((b"x-gateway-attempts", b"%d" % len(life.tab.attempts)))
+        headers.append((b"x-gateway-cost-usd", usd(life.tab.spent).encode()))
+    return headers

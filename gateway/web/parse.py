@@ -1,0 +1,125 @@
+"""A client's bytes to a ChatRequest, or one clear error that names the field.
+
+The body is split once into undecoded top-level fields, which go upstream as they came; beside
+that, the fields that we route on, or that every provider types alike, are checked.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.core.chat import NO_EXTRAS, ChatRequest
+from gateway.core.errors import InvalidRequest
+from gateway.web.extras import read_extras
+from gateway.web.refuse import refuse, wrong_type
+
+NEVER_USED: Final = ("gateway", "api_base", "base_url", "api_key", "headers", "extra_headers")
+"""Fields that are never sent on: upstream URLs and keys come from the configuration only."""
+
+_MAX_USER: Final = 256
+_MAX_CHOICES: Final = 128
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
+_BRACKETS_ONLY: Final = bytes(set(range(256)) - set(b"{}[]"))
+_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+class _Message(Struct):
+    role: str
+
+
+class _StreamOptions(Struct):
+    include_usage: bool | None = None
+
+
+class _Asked(Struct):
+    """The fields whose types we check; everything else is the provider's to judge."""
+
+    model: str
+    messages: list[_Message]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    n: int | None = None
+    user: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    tools: list[dict[str, Raw]] | None = None
+    tool_choice: str | dict[str, Raw] | None = None
+    response_format: dict[str, Raw] | None = None
+    parallel_tool_calls: bool | None = None
+    logprobs: bool | None = None
+    gateway: dict[str, Any] | None = None
+
+
+_split: Final = msgspec.json.Decoder(dict[str, Raw])
+_check: Final = msgspec.json.Decoder(_Asked)
+
+
+def read_request(body: bytes, headers: Mapping[str, str], json_depth: int) -> ChatRequest:
+    """The request, checked. `headers` are the client's x-gateway-* ones, without that prefix."""
+    try:
+        fields = _split.decode(body)
+        asked = _check.decode(body)
+        body.decode()
+    except msgspec.ValidationError as error:
+        wrong_type(error)
+    except RecursionError:
+        _too_deep(json_depth)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"The body is not valid JSON: {error}") from None
+    if body.count(b"{") + body.count(b"[") > json_depth and _deeper_than(json_depth, body):
+        _too_deep(json_depth)
+    max_tokens = _limits(asked)
+    for name in NEVER_USED:
+        fields.pop(name, None)
+    options = asked.stream_options
+    return ChatRequest(
+        fields,
+        asked.model,
+        asked.stream or False,
+        options is not None and bool(options.include_usage),
+        max_tokens,
+        asked.n or 1,
+        asked.user,
+        read_extras(asked.gateway, headers) if asked.gateway or headers else NO_EXTRAS,
+    )
+
+
+def _limits(asked: _Asked) -> int | None:
+    """Check the ranges that money and routing depend on. The output limit, by whichever name."""
+    if not asked.messages:
+        refuse("messages", "must hold at least one message")
+    if asked.n is not None and not 1 <= asked.n <= _MAX_CHOICES:
+        refuse("n", f"must be from 1 to {_MAX_CHOICES}")
+    if asked.user is not None and (len(asked.user) > _MAX_USER or _UNPRINTABLE.search(asked.user)):
+        refuse("user", f"must be at most {_MAX_USER} printable characters")
+    max_tokens = asked.max_completion_tokens
+    if max_tokens is not None and max_tokens < 1:
+        refuse("max_completion_tokens", "must be at least 1")
+    if max_tokens is None:
+        max_tokens = asked.max_tokens
+        if max_tokens is not None and max_tokens < 1:
+            refuse("max_tokens", "must be at least 1")
+    return max_tokens
+
+
+def _deeper_than(depth: int, body: bytes) -> bool:
+    """Whether valid JSON nests deeper: take away the innermost brackets, a level at a time."""
+    rest = _STRINGS.sub(b"", body).translate(None, _BRACKETS_ONLY)
+    for _ in range(depth):
+        rest = rest.replace(b"{}", b"").replace(b"[]", b"")
+        if not rest:
+            return False
+    return True
+
+
+def _too_deep(depth: int) -> NoReturn:
+    raise InvalidRequest(f"The body nests deeper than {depth} levels.") from None
