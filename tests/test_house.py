@@ -165,3 +165,28 @@ def test_each_dependency_has_a_reason() -> None:
     bare = [line.strip() for line in block if not re.search(r'",\s+# \S', line)]
     assert len(block) == len(wanted()), "one dependency a line"
     assert bare == [], "say in a comment what it is for"
+
+
+# ---- what people are told
+
+
+def test_where_things_go_is_there() -> None:
+    guide = (ROOT / ".github/CONTRIBUTING.md").read_text()
+    told = re.findall(r"`((?:gateway|tests|config|deploy)/[\w./-]*)`", guide)
+    assert len(told) > 10
+    assert [place for place in told if not (ROOT / place).exists()] == []
+
+
+def test_the_newest_release_is_in_the_changelog() -> None:
+    headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[:2] == ["Unreleased", gateway.__version__]
+
+
+def test_ci_runs_what_people_run() -> None:
+    script = ROOT / ".ci/run"
+    assert script.stat().st_mode & 0o111, "not executable"
+    assert script.read_text().rstrip().endswith("make test")
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text()
+    assert "run: make test" in workflow
+    for action in re.findall(r"uses: (\S+)", workflow):
+        assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action), f"{action}: pin the commit"
