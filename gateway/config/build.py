@@ -20,7 +20,7 @@ from gateway.core.catalog import (
     TierModel,
 )
 from gateway.core.money import FREE, Price, nanos
-from gateway.core.snapshot import Ledger, Limits, Provider, Snapshot, Timeouts
+from gateway.core.snapshot import Ledger, Limits, Provider, Secret, Snapshot, Timeouts
 
 _DEFAULT_MAX_OUTPUT: Final = 16_384
 _PRICE_MISSING: Final = (
@@ -57,7 +57,7 @@ def build_snapshot(parts: Parts, models: dict[str, Model]) -> Snapshot:
         providers={name: _provider(name, stanza) for name, stanza in parts.providers.items()},
         tenants={name: _tenant(name, stanza) for name, stanza in parts.tenants.items()},
         ledger=Ledger(
-            url=parts.redis.url,
+            url=Secret(parts.redis.url),
             data_dir=parts.redis.data_dir,
             timeout_s=parts.redis.timeout_ms / 1000,
             hold_ttl_s=parts.redis.hold_ttl_s,

@@ -267,7 +267,7 @@ Quirk = Annotated[str, BeforeValidator(one_of(QUIRKS)), _choice(QUIRKS)]
 Per = Annotated[Period, BeforeValidator(one_of(PERIODS)), _choice(PERIODS)]
 ApiKey = Annotated[Secret, PlainValidator(_api_key), _TEXT]
 BaseUrl = Annotated[str, BeforeValidator(_base_url), _json({"type": "string", "minLength": 1})]
-RedisUrl = Annotated[Secret, PlainValidator(_redis_url), _TEXT]
+RedisUrl = Annotated[str, PlainValidator(_redis_url), _TEXT]
 KeyHash = Annotated[str, BeforeValidator(_hash), _json({
     "type": "string", "pattern": rf"^{_HASH}$|\$\{{",
 })]  # fmt: skip

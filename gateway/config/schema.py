@@ -35,7 +35,6 @@ from gateway.config.scalars import (
     unshown,
 )
 from gateway.config.stanza import Stanza
-from gateway.core.snapshot import Secret
 
 
 class Provider(Stanza):
@@ -170,7 +169,7 @@ class Tenant(Stanza):
 
 
 class Redis(Stanza):
-    url: RedisUrl = Secret("embedded")
+    url: RedisUrl = "embedded"
     """`embedded` (a private server), `memory` (nothing is kept), or a redis://, rediss:// or
     unix:// URL."""
     data_dir: Text = ".tollgate"

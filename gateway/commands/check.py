@@ -1,0 +1,94 @@
+"""`tollgate check`: the configuration, its prices, its keys and its Redis; all faults at once."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from gateway.config.faults import ConfigError
+from gateway.config.load import load
+from gateway.core.catalog import Model, Tenant
+from gateway.core.money import usd
+from gateway.core.snapshot import Snapshot
+
+Ping = Callable[[Snapshot], str | None]
+"""What is wrong with the ledger that a snapshot names; None when it answers."""
+
+_PLACEHOLDER: Final = "0" * 64
+"""A hash that no key has."""
+
+
+def check(
+    paths: Sequence[Path],
+    env: Mapping[str, str],
+    ping: Ping,
+    *,
+    at: datetime | None = None,
+) -> tuple[list[str], int]:
+    """Lines for a person, and the exit code: 0 when it can be served, 1 when not.
+
+    `at` chooses among dated prices; see load. Warnings do not change the code.
+    """
+    try:
+        snapshot = load(paths, env, at=at)
+    except ConfigError as error:
+        count = len(error.faults)
+        return [*map(str, error.faults), f"{count} fault{'s' if count > 1 else ''}"], 1
+    lines = [*_summary(snapshot), *_warnings(snapshot)]
+    down = ping(snapshot)
+    if down is not None:
+        return [*lines, f"redis: {down}"], 1
+    return [*lines, "redis: answers", "ok"], 0
+
+
+def _summary(snapshot: Snapshot) -> Iterator[str]:
+    catalog = snapshot.catalog
+    counts = {
+        "provider": snapshot.providers,
+        "model": catalog.models,
+        "tier": catalog.tiers,
+        "route": catalog.routes,
+        "tenant": snapshot.tenants,
+    }
+    yield ", ".join(f"{len(v)} {k}{'' if len(v) == 1 else 's'}" for k, v in counts.items())
+    sources = Counter(model.price_from for model in catalog.models.values())
+    yield "prices: " + ", ".join(f"{sources[name]} {name}" for name in sorted(sources))
+    for model in catalog.models.values():
+        yield f"  {model.name}: {_price(model)}"
+    keyless = [p.name for p in snapshot.providers.values() if p.api_key is None]
+    with_key = len(snapshot.providers) - len(keyless)
+    without = f"; without: {', '.join(keyless)}" if keyless else ""
+    yield f"provider keys: {with_key} of {len(snapshot.providers)}{without}"
+
+
+def _price(model: Model) -> str:
+    if model.price_from == "free":
+        return "free"
+    price = model.price
+    text = f"input {usd(price.input)}, output {usd(price.output)}"
+    if price.cached_input != price.input:
+        text += f", cached input {usd(price.cached_input)}"
+    if price.cache_write != price.input:
+        text += f", cache write {usd(price.cache_write)}"
+    return f"{text} USD per million tokens, from {model.price_from}"
+
+
+def _warnings(snapshot: Snapshot) -> Iterator[str]:
+    for tenant in snapshot.tenants.values():
+        for warning in _of_tenant(tenant):
+            yield f"warning: tenant {tenant.name}: {warning}"
+    if snapshot.ledger.url == "memory":
+        yield "warning: redis.url is memory: every restart begins with full budgets"
+
+
+def _of_tenant(tenant: Tenant) -> Iterator[str]:
+    if tenant.anonymous:
+        yield "anonymous: anyone who reaches the gateway spends its money"
+    elif not tenant.keys:
+        yield f"no key: nobody can use it; tollgate key new {tenant.name}"
+    for key in tenant.keys:
+        if key.sha256 == _PLACEHOLDER:
+            yield f"key {key.id} is a placeholder: tollgate key new {tenant.name}"
+    if not tenant.budgets and tenant.max_request is None:
+        yield "no budget: its spending is only counted"
