@@ -69,7 +69,7 @@ class MemoryLedger:
         self._expire(purse.tenant)
         books = self._of(purse.tenant)
         if hold_id in books.void:
-            raise LedgerDown("this hold was given back")
+            raise LedgerDown("the ledger is unavailable (void)")
         if record := books.open.get(hold_id) or books.expired.get(hold_id):
             return record.hold
 
