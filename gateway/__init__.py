@@ -15,8 +15,8 @@ A request goes one way, and each room has one duty:
     wire       translate: bytes <-> values, one module a dialect; pure
     core       decide: catalog, plan, strategy, checks, money; pure
 
-Imports point downward only:
-__main__ > commands > app > web | drivers | simulator | config > handle > call > world | wire > core.
+Imports point downward only: __main__ > commands > app > web | drivers | simulator | config
+> handle > call > world | wire > core.
 """
 
 __version__ = "0.1.0"

@@ -8,7 +8,14 @@ series. Key, user and request id are never labels. Children are looked up once a
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client import multiprocess as across_workers
 
 from gateway.core import events
@@ -143,6 +150,7 @@ class Metrics:
         deployments: Iterable[str] = (),
         workers_dir: str | None = None,
     ) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each
         self.registry = CollectorRegistry()
         self._workers_dir = workers_dir
         self._metrics: dict[str, Any] = {}

@@ -17,7 +17,10 @@ KEEP_ALIVE: Final = b": waiting\n\n"
 PIECE: Final = 400
 """Characters of text in one chunk of a recut answer."""
 
-_MODEL: Final = re.compile(rb'"model"\s*:\s*"[^"\\]*"')
+_HEAD: Final = re.compile(
+    rb'(\{(?:\s*"\w+"\s*:\s*(?:"[^"\\]*"|\d+|null)\s*,)*?\s*"model"\s*:\s*)"[^"\\]*"'
+)
+"""The beginning of a chunk up to its model, with nothing but plain fields before it."""
 _encode: Final = msgspec.json.Encoder().encode
 _split: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
@@ -31,8 +34,7 @@ class ChunkWriter:
 
     def __init__(self, model: str, *, request_id: str, created: int) -> None:
         self._model = _encode(model)
-        self._renamed = b'"model":' + self._model
-        self._told = b"\0"
+        self._theirs = self._ours = b"\0"
         self._request_id = request_id
         self._id = ""
         self._created = created
@@ -47,7 +49,7 @@ class ChunkWriter:
         if raw is not None and delta.id == self._id and delta.created == self._created:
             for choice in delta.choices:
                 self._begun.add(choice.index)
-            return b"data: %b\n\n" % self._rename(raw)
+            return self._renamed(raw)
         if not delta.choices:
             return b""
         return self._event(_encode([self._choice(choice) for choice in delta.choices]))
@@ -67,29 +69,28 @@ class ChunkWriter:
     def _begin(self, name: str, created: int) -> None:
         self._id = name or f"chatcmpl-{self._request_id}"
         self._created = created or self._created
-        self._head = b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,%b' % (
+        self._head = b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b' % (
             _encode(self._id),
             self._created,
-            self._renamed,
+            self._model,
         )
 
     def _event(self, choices: bytes, rest: bytes = b"") -> bytes:
         return b'%b,"choices":%b%b}\n\n' % (self._head, choices, rest)
 
-    def _rename(self, raw: bytes) -> bytes:
-        """A provider's chunk with the model replaced, at its top level only.
+    def _renamed(self, raw: bytes) -> bytes:
+        """The event of a provider's chunk, with the model at its top level replaced.
 
-        A chunk has a top-level model. When `"model"` is in it once, and no letter of it can be
-        hidden in an escape, that one is the top level's: inside a string its quotes would be
-        escaped. Otherwise the chunk is split.
+        The chunks of a stream begin alike: what stands for their beginning is found once.
         """
-        if raw.count(b'"model"') == 1 and b"\\u006" not in raw:
-            if self._told not in raw:
-                found = _MODEL.search(raw)
-                self._told = b"\0" if found is None else found.group()
-            if self._told in raw:
-                return raw.replace(self._told, self._renamed, 1)
-        return _encode({**_split(raw), "model": Raw(self._model)})
+        if raw.startswith(self._theirs):
+            return b"%b%b\n\n" % (self._ours, raw[len(self._theirs) :])
+        head = _HEAD.match(raw)
+        if head is None:
+            return b"data: %b\n\n" % _encode({**_split(raw), "model": Raw(self._model)})
+        self._theirs = head.group()
+        self._ours = b"data: %b%b" % (head.group(1), self._model)
+        return b"%b%b\n\n" % (self._ours, raw[head.end() :])
 
     def _choice(self, choice: ChoiceDelta) -> dict[str, Any]:
         delta: dict[str, Any] = {}

@@ -1,0 +1,175 @@
+"""The command line; the only reader of the environment."""
+
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from gateway import __version__
+
+app = typer.Typer(
+    help="An OpenAI-compatible gateway: cheap models first, better ones when needed.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+keys = typer.Typer(help="Clients' keys.", no_args_is_help=True)
+app.add_typer(keys, name="key")
+
+Config = Annotated[
+    list[Path], typer.Option("--config", "-c", help="A YAML file, or a folder of them.")
+]
+Host = Annotated[str, typer.Option(help="The address to listen on.")]
+Port = Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.")]
+
+_CONFIG = [Path("config/gateway.yaml")]
+_SHARED = "TOLLGATE_SHARED_PORT"
+
+
+def _say(text: str) -> None:
+    typer.echo(text)
+    sys.stdout.flush()
+
+
+def _fail(text: str, code: int = 1) -> NoReturn:
+    typer.echo(text, err=True)
+    raise typer.Exit(code)
+
+
+@app.command()
+def serve(
+    config: Config = _CONFIG, host: Host = "127.0.0.1", port: Port = 4000, workers: int = 1
+) -> None:
+    """Serve a configuration."""
+    from gateway.commands.serve import Place
+    from gateway.commands.serve import serve as run
+    from gateway.commands.workers import WORKERS_DIR, run_workers
+    from gateway.config.faults import ConfigError
+    from gateway.config.load import load
+
+    try:
+        snapshot = load(config, os.environ)
+    except ConfigError as error:
+        _fail(str(error))
+    if workers > 1:
+        if port == 0:
+            _fail("--workers needs a --port other than 0: all of them listen on it")
+        paths = [part for path in config for part in ("--config", str(path))]
+        again = ["serve", *paths, "--host", host, "--port", str(port)]
+        raise typer.Exit(run_workers(again, workers, {**os.environ, _SHARED: "1"}))
+    place = Place(host, port, _SHARED in os.environ, os.environ.get(WORKERS_DIR))
+    try:
+        run(snapshot, place, _say)
+    except OSError as error:
+        _fail(f"cannot listen on {host}:{port}: {error.strerror or error}")
+
+
+@app.command()
+def demo(host: Host = "127.0.0.1", port: Port = 4000) -> None:
+    """Serve on built-in simulated providers: no key, no network, no Docker."""
+    from gateway.commands.serve import Place
+    from gateway.commands.serve import demo as run
+
+    try:
+        run(os.environ, Place(host, port), _say)
+    except OSError as error:
+        _fail(f"cannot listen on {host}:{port}: {error.strerror or error}")
+
+
+@app.command()
+def check(config: Config = _CONFIG) -> None:
+    """Check the configuration, its prices, keys and Redis; tell all faults at once."""
+    from gateway.commands.check import check as run
+    from gateway.commands.ping import ping
+
+    lines, code = run(config, os.environ, ping)
+    for line in lines:
+        typer.echo(line)
+    raise typer.Exit(code)
+
+
+@app.command()
+def explain(
+    request: Annotated[Path, typer.Argument(help="A chat request's JSON.")],
+    config: Config = _CONFIG,
+    tenant: Annotated[str | None, typer.Option(help="Whose limits hold.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the plan of a request: candidates, skipped models and why, expected and worst cost."""
+    import msgspec
+    from rich.console import Console
+
+    from gateway.commands.explain import explain_request, show
+    from gateway.config.faults import ConfigError
+    from gateway.config.load import load
+    from gateway.core.errors import GatewayError
+
+    try:
+        snapshot = load(config, os.environ)
+        who = next(iter(snapshot.tenants)) if tenant is None else tenant
+        if who not in snapshot.tenants:
+            _fail(f"no tenant {who}; there are {', '.join(snapshot.tenants)}")
+        told = explain_request(snapshot, request.read_bytes(), snapshot.tenants[who])
+    except ConfigError as error:
+        _fail(str(error))
+    except GatewayError as error:
+        _fail(f"{request}: {error}")
+    except OSError as error:
+        _fail(f"{request}: {error.strerror or error}")
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
+    else:
+        show(told, Console())
+
+
+@app.command()
+def simulate(host: Host = "127.0.0.1", port: Port = 4010) -> None:
+    """Serve the simulated providers on their own."""
+    from gateway.commands.simulate import run
+
+    run(host, port)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration."""
+    from gateway.config.publish import schema_text
+
+    typer.echo(schema_text())
+
+
+@keys.command("new")
+def new_key(tenant: str) -> None:
+    """Print a new key for a tenant, once, and the stanza to store."""
+    from gateway.commands.key import new_key as make
+    from gateway.config.faults import ConfigError
+
+    try:
+        key, stanza = make(tenant, secrets.token_bytes)
+    except ConfigError as error:
+        _fail(str(error))
+    typer.echo(f"{key}\n\nShown once. Add its hash to the configuration:\n\n{stanza}")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tollgate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Tollgate."""
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

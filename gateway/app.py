@@ -1,0 +1,145 @@
+"""Puts the rooms together: from a snapshot to a gateway that can be served.
+
+The only module that names concrete drivers.
+"""
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from gateway import __version__
+from gateway.core.errors import LedgerDown
+from gateway.core.events import CircuitMoved, Event
+from gateway.core.health import Health, RetryBudget
+from gateway.core.plan import ladders
+from gateway.core.ports import Ledger, Observer
+from gateway.core.snapshot import Snapshot
+from gateway.drivers.aiohttp_upstream import AiohttpUpstream
+from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.janitor import keep_house
+from gateway.drivers.memory_ledger import MemoryLedger
+from gateway.drivers.prometheus import Metrics
+from gateway.drivers.redis_ledger import RedisLedger
+from gateway.web.api import Api, Front
+from gateway.web.door import Door
+from gateway.web.keys import Keyring
+from gateway.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A gateway in the running loop: `front` is its ASGI app."""
+
+    front: Front
+    world: World
+    metrics: Metrics
+
+
+@asynccontextmanager
+async def open_gateway(
+    snapshot: Snapshot,
+    observers: Sequence[Observer] = (),
+    workers_dir: str | None = None,
+) -> AsyncIterator[Gateway]:
+    """Everything started, and stopped at the end. `observers` are told each event, too."""
+    deployments = [
+        deployment.name
+        for model in snapshot.catalog.models.values()
+        for deployment in model.deployments
+    ]
+    metrics = Metrics(snapshot.tenants, deployments, workers_dir)
+    observe = _all(metrics.observe, *observers)
+    async with AsyncExitStack() as stack:
+        ledger = await stack.enter_async_context(open_ledger(snapshot, observe))
+        upstream = AiohttpUpstream(snapshot.providers, snapshot.timeouts)
+        await stack.enter_async_context(upstream)
+        world = World(
+            ladders=ladders(snapshot.catalog),
+            ledger=ledger,
+            upstream=upstream,
+            health=Health(deployments, lambda name, state: observe(CircuitMoved(name, state))),
+            retries=RetryBudget(),
+            observe=observe,
+            clock=time.monotonic,
+            wall=time.time,
+            sleep=asyncio.sleep,
+            draw=random.Random().random,  # noqa: S311 - which equal is asked is no secret
+            new_id=_NewId(),
+            timeouts=snapshot.timeouts,
+        )
+        tenants = tuple(snapshot.tenants.values())
+        house = asyncio.create_task(keep_house(ledger, tenants, observe, asyncio.sleep))
+        stack.push_async_callback(_stop, house)
+        door = Door(world, Keyring(tenants), snapshot.limits)
+        api = Api(
+            door, snapshot, metrics.render, lambda: probe(ledger, tenants[0].name), __version__
+        )
+        yield Gateway(Front(door, api.app()), world, metrics)
+
+
+@asynccontextmanager
+async def open_ledger(snapshot: Snapshot, observe: Observer) -> AsyncIterator[Ledger]:
+    """The ledger that the snapshot names; "embedded" starts a private server and stops it."""
+    wanted = snapshot.ledger
+    if wanted.url == "memory":
+        yield MemoryLedger(time.time, wanted.hold_ttl_s, observe)
+        return
+    url, embedded = wanted.url, None
+    if url == "embedded":
+        embedded = EmbeddedRedis(Path(wanted.data_dir))
+        await asyncio.to_thread(embedded.start)
+        url = embedded.url
+    try:
+        ledger = RedisLedger(
+            url, ttl_s=wanted.hold_ttl_s, timeout_s=wanted.timeout_s, observe=observe
+        )
+        try:
+            yield ledger
+        finally:
+            await ledger.aclose()
+    finally:
+        if embedded is not None:
+            await asyncio.to_thread(embedded.stop)
+
+
+async def probe(ledger: Ledger, tenant: str) -> str | None:
+    """What is wrong with the ledger; None when it answers."""
+    try:
+        await ledger.open_holds(tenant)
+    except LedgerDown as error:
+        return str(error)
+    return None
+
+
+def _all(*observers: Observer) -> Observer:
+    if len(observers) == 1:
+        return observers[0]
+
+    def observe(event: Event) -> None:
+        for each in observers:
+            each(event)
+
+    return observe
+
+
+class _NewId:
+    """Ids that nobody guesses and no two processes share: a random prefix and a count."""
+
+    def __init__(self) -> None:
+        self._prefix = secrets.token_hex(12)
+        self._count = count()
+
+    def __call__(self) -> str:
+        return f"{self._prefix}{next(self._count):08x}"
+
+
+async def _stop(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

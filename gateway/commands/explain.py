@@ -1,0 +1,73 @@
+"""`tollgate explain request.json`: why this model, why not the others, what it will cost."""
+
+from typing import Any, Final
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from gateway.core.catalog import Tenant
+from gateway.core.errors import UnknownModel
+from gateway.core.explain import explain
+from gateway.core.features import read_features
+from gateway.core.plan import Limits, ladders, make_plan
+from gateway.core.snapshot import Snapshot
+from gateway.web.parse import read_request
+
+_ALWAYS_FIRST: Final = 0.0
+"""In place of a random draw: equals are shown in one order each time."""
+
+
+def explain_request(snapshot: Snapshot, body: bytes, tenant: Tenant) -> dict[str, Any]:
+    """The plan of a request's JSON, for a tenant. Raises a ClientError as the door would."""
+    request = read_request(body, {}, snapshot.limits.json_depth)
+    ladder = ladders(snapshot.catalog).get(request.model)
+    if ladder is None:
+        raise UnknownModel(f"The model '{request.model}' is not in the catalog.", param="model")
+    features = read_features(request)
+    plan = make_plan(ladder, features, Limits(tenant), lambda: _ALWAYS_FIRST)
+    told: dict[str, Any] = msgspec.json.decode(
+        msgspec.json.encode(explain(request, features, plan))
+    )
+    return told
+
+
+def show(told: dict[str, Any], console: Console) -> None:
+    """The same for a person."""
+    features = told["features"]
+    output = features["output"] or "no limit asked"
+    console.print(
+        f"[bold]{told['model']}[/]: about {features['prompt_counted']} tokens in "
+        f"(held for {features['prompt']}), out: {output}; needs: {_names(features['needs'])}"
+    )
+    table = Table("rung", "tier", "model", "provider", "expected USD", "worst USD", "checks")
+    for number, rung in enumerate(told["rungs"], 1):
+        for each in rung["candidates"]:
+            table.add_row(
+                str(number),
+                rung["tier"],
+                each["model"],
+                each["provider"],
+                _usd(each["expected_usd"]),
+                _usd(each["worst_usd"]),
+                _names(rung["checks"]),
+            )
+    console.print(table)
+    for skipped in told["skipped"]:
+        console.print(f"skipped {skipped['deployment']} ({skipped['tier']}): {skipped['why']}")
+    costs = told["cost_usd"]
+    if costs is None:
+        console.print("[bold red]no model fits this request[/]")
+        return
+    console.print(
+        f"expected ${_usd(costs['expected'])}, worst ${_usd(costs['worst'])}, "
+        f"always the last rung ${_usd(costs['always_smart'])}"
+    )
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _usd(amount: float) -> str:
+    return f"{amount:.9f}".rstrip("0").rstrip(".")

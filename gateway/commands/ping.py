@@ -1,0 +1,24 @@
+"""Whether the ledger that a configuration names can hold money: for `tollgate check`."""
+
+import asyncio
+
+from gateway.app import open_ledger, probe
+from gateway.core.events import Event
+from gateway.core.snapshot import Snapshot
+from gateway.drivers.embedded_redis import EmbeddedRedisError
+
+
+def ping(snapshot: Snapshot) -> str | None:
+    """What is wrong; None when it answers."""
+
+    def ignore(event: Event) -> None:
+        pass
+
+    async def ask() -> str | None:
+        async with open_ledger(snapshot, ignore) as ledger:
+            return await probe(ledger, next(iter(snapshot.tenants)))
+
+    try:
+        return asyncio.run(ask())
+    except EmbeddedRedisError as error:
+        return str(error)
