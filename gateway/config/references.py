@@ -50,7 +50,7 @@ class _Check:
     def references(self, path: Path, names: Sequence[str], section: str) -> None:
         """A list of names of a section: not empty, each known, none twice."""
         if not names:
-            self.tree.fault(path, f"at least one of {section} is required")
+            self.tree.fault(path, "at least one is required")
         for i, name in enumerate(names):
             # An item is a name alone, or a mapping that has it under `model`.
             here = self.tree.known((*path, i, "model"))
@@ -131,8 +131,10 @@ class _Check:
         for i, pattern in enumerate(tenant.models):
             here = (*path, "models", i)
             if names and not any(fnmatchcase(name, pattern) for name in names):
-                hint = "" if here in self.tree.masked else did_you_mean(pattern, names)
-                self.tree.fault(here, f"matches no route, tier or model{hint}")
+                hidden = here in self.tree.masked
+                subject = "" if hidden else f"{quoted(pattern)} "
+                hint = "" if hidden else did_you_mean(pattern, names)
+                self.tree.fault(here, f"{subject}matches no route, tier or model{hint}")
         if tenant.regions is not None:
             self.regions((*path, "regions"), tenant.regions)
 

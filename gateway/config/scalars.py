@@ -96,13 +96,13 @@ def _flag(value: object) -> bool:
     return value == "true"
 
 
-def one_of(known: Collection[str]) -> Callable[[object], str]:
+def one_of(known: Collection[str], message: str = "") -> Callable[[object], str]:
+    message = message or f"must be one of {', '.join(known)}"
+
     def parse(value: object) -> str:
         if not isinstance(value, str) or value not in known:
-            raise PydanticCustomError(
-                "one_of", "{message}",
-                {"message": f"must be one of {', '.join(known)}", "known": tuple(known)},
-            )  # fmt: skip
+            context = {"message": message, "known": tuple(known)}
+            raise PydanticCustomError("one_of", "{message}", context)
         return value
 
     return parse
@@ -193,7 +193,8 @@ def _sql_dialect(value: object) -> str:
     # Takes half a second to import, and few configurations name a dialect.
     from sqlglot.dialects import DIALECTS as SQL  # noqa: PLC0415
 
-    return one_of(sorted(name.lower() for name in SQL))(value)
+    known = sorted(name.lower() for name in SQL)
+    return one_of(known, "must be a dialect that sqlglot knows")(value)
 
 
 def _or_env(schema: dict[str, Any]) -> dict[str, Any]:
@@ -228,16 +229,16 @@ def name(value: object) -> str:
         raise wrong('must not contain "/": that is how provider/model is written')
     if not isinstance(value, str) or len(value) > _LONGEST_NAME:
         raise wrong(f"must be a name of at most {_LONGEST_NAME} characters")
-    return _matching(_NAME, "must be a name of letters, digits and . _ : @ + -")(value)
+    return _matching(
+        _NAME, "must be of letters, digits and . _ : @ + -, and begin with one of the first two"
+    )(value)
 
 
 Text = Annotated[str, BeforeValidator(text), _TEXT]
 Name = Annotated[str, BeforeValidator(name), _json(NAME_SCHEMA)]
-Tokens = Annotated[int, BeforeValidator(_whole(1, 1_000_000_000)), _wholes(minimum=1)]
+Tokens = Annotated[int, BeforeValidator(_whole(1)), _wholes(minimum=1)]
 Count = Annotated[int, BeforeValidator(_whole(1)), _wholes(minimum=1)]
-Weight = Annotated[
-    int, BeforeValidator(_whole(1, 1_000_000)), _wholes(minimum=1, maximum=1_000_000)
-]
+Weight = Annotated[int, BeforeValidator(_whole(1)), _wholes(minimum=1)]
 Depth = Annotated[int, BeforeValidator(_whole(1, 200)), _wholes(minimum=1, maximum=200)]
 Seconds = Annotated[
     float, BeforeValidator(lambda value: float(_seconds(value))), _numbers(exclusiveMinimum=0)

@@ -97,7 +97,7 @@ def parse(file: str, text: str, env: Mapping[str, str]) -> Tree:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        message = f"is not valid YAML: {_safe(error.problem or error.context or 'unreadable')}"
+        message = f"is not valid YAML: {_problem(error)}"
         raise ConfigError([Fault(file, line, column, "", message)]) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
@@ -107,9 +107,8 @@ def parse(file: str, text: str, env: Mapping[str, str]) -> Tree:
     if node is None:
         return tree
     if not isinstance(node, yaml.MappingNode):
-        tree.values[()] = _place(file, node)
-        tree.fault((), "must be a mapping with keys such as providers, models, tenants")
-        return tree
+        message = "must be a mapping with keys such as providers, models, tenants"
+        raise ConfigError([Fault(file, node.start_mark.line + 1, None, "", message)])
     tree.root = _Reader(file, env, tree).mapping(node, ())
     return tree
 
@@ -213,8 +212,15 @@ def _place(file: str, node: yaml.Node) -> Place:
     return Place(file, node.start_mark.line + 1, node.start_mark.column + 1)
 
 
-def _safe(problem: str) -> str:
-    """The YAML reader quotes what it found, which may be a secret: only marks are kept."""
-    return re.sub(
-        r"""(?s)'(?!<)..{3,}'|"..{3,}\"""", "a word", problem.replace("\n", " ")
-    )  # '<block end>' and single characters stay
+def _problem(error: yaml.MarkedYAMLError) -> str:
+    """The YAML reader's words, without those it quotes: an alias may be a secret not quoted."""
+    problem = error.problem or "unreadable"
+    if problem.startswith("but "):
+        problem = f"{error.context} {problem}"
+
+    def keep(found: re.Match[str]) -> str:
+        word = found[0][1:-1]
+        return found[0] if len(word) <= 2 or word.startswith("<") else ""
+
+    words = re.sub(r"""'[^']*'|"[^"]*\"""", keep, problem)
+    return " ".join(words.split())
