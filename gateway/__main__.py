@@ -49,6 +49,7 @@ def serve(
     from gateway.commands.workers import WORKERS_DIR, run_workers
     from gateway.config.faults import ConfigError
     from gateway.config.load import load
+    from gateway.core.errors import LedgerDown
 
     try:
         snapshot = load(config, os.environ)
@@ -63,6 +64,8 @@ def serve(
     place = Place(host, port, _SHARED in os.environ, os.environ.get(WORKERS_DIR))
     try:
         run(snapshot, place, _say)
+    except LedgerDown as error:
+        _fail(f"redis: {error}")
     except OSError as error:
         _fail(f"cannot listen on {host}:{port}: {error.strerror or error}")
 

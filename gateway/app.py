@@ -18,10 +18,10 @@ from gateway.core.errors import LedgerDown
 from gateway.core.events import CircuitMoved, Event
 from gateway.core.health import Health, RetryBudget
 from gateway.core.plan import ladders
-from gateway.core.ports import Ledger, Observer
+from gateway.core.ports import Ledger, LedgerDriver, Observer
 from gateway.core.snapshot import Snapshot
 from gateway.drivers.aiohttp_upstream import AiohttpUpstream
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from gateway.drivers.janitor import keep_house
 from gateway.drivers.memory_ledger import MemoryLedger
 from gateway.drivers.prometheus import Metrics
@@ -84,8 +84,11 @@ async def open_gateway(
 
 
 @asynccontextmanager
-async def open_ledger(snapshot: Snapshot, observe: Observer) -> AsyncIterator[Ledger]:
-    """The ledger that the snapshot names; "embedded" starts a private server and stops it."""
+async def open_ledger(snapshot: Snapshot, observe: Observer) -> AsyncIterator[LedgerDriver]:
+    """The ledger that the snapshot names; "embedded" starts a private server and stops it.
+
+    Raises LedgerDown when that server does not start.
+    """
     wanted = snapshot.ledger
     if wanted.url == "memory":
         yield MemoryLedger(time.time, wanted.hold_ttl_s, observe)
@@ -93,7 +96,10 @@ async def open_ledger(snapshot: Snapshot, observe: Observer) -> AsyncIterator[Le
     url, embedded = wanted.url, None
     if url == "embedded":
         embedded = EmbeddedRedis(Path(wanted.data_dir))
-        await asyncio.to_thread(embedded.start)
+        try:
+            await asyncio.to_thread(embedded.start)
+        except EmbeddedRedisError as error:
+            raise LedgerDown(str(error)) from error
         url = embedded.url
     try:
         ledger = RedisLedger(

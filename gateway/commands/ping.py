@@ -3,9 +3,9 @@
 import asyncio
 
 from gateway.app import open_ledger, probe
+from gateway.core.errors import LedgerDown
 from gateway.core.events import Event
 from gateway.core.snapshot import Snapshot
-from gateway.drivers.embedded_redis import EmbeddedRedisError
 
 
 def ping(snapshot: Snapshot) -> str | None:
@@ -20,5 +20,5 @@ def ping(snapshot: Snapshot) -> str | None:
 
     try:
         return asyncio.run(ask())
-    except EmbeddedRedisError as error:
+    except LedgerDown as error:
         return str(error)

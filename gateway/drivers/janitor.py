@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from gateway.core.catalog import Tenant
 from gateway.core.errors import LedgerDown
 from gateway.core.events import BudgetRead, HoldsRead
-from gateway.core.ports import Account, Ledger, Observer, Purse
+from gateway.core.ports import Account, LedgerDriver, Observer, Purse
 
 
 async def keep_house(
-    ledger: Ledger,
+    ledger: LedgerDriver,
     tenants: Sequence[Tenant],
     observe: Observer,
     sleep: Callable[[float], Awaitable[None]],
@@ -25,7 +25,7 @@ async def keep_house(
         await sleep(every_s)
 
 
-async def tidy(ledger: Ledger, tenant: Tenant, observe: Observer) -> None:
+async def tidy(ledger: LedgerDriver, tenant: Tenant, observe: Observer) -> None:
     """One tenant's round. Raises LedgerDown."""
     await ledger.sweep((tenant.name,))
     observe(HoldsRead(tenant.name, await ledger.open_holds(tenant.name)))

@@ -129,12 +129,7 @@ METRICS: Final[Mapping[str, tuple[type, str, tuple[str, ...], tuple[float, ...]]
         ("op", "kind"),
         (),
     ),
-    "gateway_circuit_state": (
-        Gauge,
-        "0 closed, 1 half open, 2 open.",
-        ("deployment",),
-        (),
-    ),
+    "gateway_circuit_state": (Gauge, "0 closed, 1 half open, 2 open.", ("deployment",), ()),
 }
 
 
