@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.wire import openai
+from gateway.wire import anthropic, openai
 from gateway.wire.dialect import Dialect
 
-DIALECTS: Final[Mapping[str, Dialect]] = {"openai": openai}
+DIALECTS: Final[Mapping[str, Dialect]] = {"openai": openai, "anthropic": anthropic}

@@ -28,6 +28,17 @@ class SseDecoder:
         Raises Broken for a line, or the data of one event, beyond 4 MiB: once the events ahead
         of it have been given.
         """
+        if self._begun and not (self._rest or self._data or self._name or self._too_long):
+            # Nearly all chunks are one whole event; it is cut out without splitting.
+            end = chunk.find(b"\n")
+            if (
+                chunk.startswith(b"data: ")
+                and end == len(chunk) - 2
+                and chunk.endswith(b"\n\n")
+                and b"\r" not in chunk
+                and end < MAX_LINE
+            ):
+                return [("", chunk[6:-2])]
         events: list[tuple[str, bytes]] = []
         if not self._too_long:
             rest = self._rest + chunk if self._rest else chunk

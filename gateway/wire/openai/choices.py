@@ -56,7 +56,7 @@ class ChoiceSoFar:
         call = self.calls[at]
         given = None
         if not call.named and not call.filled:
-            given = call.id or tolerant.call_id(answer, self.index, at)
+            given = call.id or tolerant.call_id(answer, (self.index, at), name, arguments)
         told = name if name and not call.named else None
         call.named = call.named or bool(name)
         call.filled = call.filled or bool(arguments)

@@ -35,31 +35,35 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
 def _relayed(answer: strict.Answer, fields: dict[str, Raw]) -> Completion:
     told = answer.usage
     usage = None if told is None else strict_usage(told)
-    if told is None or not as_told(told, usage):
+    if usage is None or told is None or not _means(told, usage):
         fields.pop("usage", None)
-    if any(c.logprobs is UNSET or c.message.refusal is UNSET for c in answer.choices):
+    choices: list[Choice] = []
+    mend = False
+    for choice in answer.choices:
+        mend = mend or choice.logprobs is UNSET or choice.message.refusal is UNSET
+        choices.append(_choice(choice))
+    if mend:
         fields["choices"] = _mended(fields["choices"])
-    choices = tuple([_choice(choice) for choice in answer.choices])
-    return Completion(choices, answer.id, answer.created, usage, fields)
+    return Completion(tuple(choices), answer.id, answer.created, usage, fields)
+
+
+def _means(told: strict.TokenUsage, usage: Usage) -> bool:
+    """Whether the provider's totals are what we mean by them."""
+    return told.completion_tokens == usage.completion and (
+        told.total_tokens == usage.prompt + usage.completion
+    )
 
 
 def strict_usage(told: strict.TokenUsage) -> Usage:
     """A strictly valid usage as our own; see tolerant.usage."""
     read, thought = told.prompt_tokens_details, told.completion_tokens_details
     return tolerant.counted(
-        (told.prompt_tokens, told.completion_tokens, told.total_tokens),
-        cached=0 if read is UNSET else read.cached_tokens,
-        cache_write=0 if read is UNSET else read.cache_write_tokens,
-        reasoning=0 if thought is UNSET else thought.reasoning_tokens,
-    )
-
-
-def as_told(told: strict.TokenUsage, usage: Usage | None) -> bool:
-    """Whether a provider's usage may be relayed: it means what ours means."""
-    return (
-        usage is not None
-        and told.completion_tokens == usage.completion
-        and told.total_tokens == usage.prompt + usage.completion
+        told.prompt_tokens,
+        told.completion_tokens,
+        told.total_tokens,
+        0 if read is UNSET else read.cached_tokens,
+        0 if read is UNSET else read.cache_write_tokens,
+        0 if thought is UNSET else thought.reasoning_tokens,
     )
 
 
@@ -159,6 +163,7 @@ def _loose_calls(value: Any, answer: str, index: int) -> tuple[ToolCall, ...]:
     for call in value if isinstance(value, list) else ():
         if isinstance(call, Mapping):
             name, function, arguments = tolerant.called(call)
-            name = name or tolerant.call_id(answer, index, len(calls))
-            calls.append(ToolCall(name, function, arguments or "{}"))
+            arguments = arguments or "{}"
+            made = tolerant.call_id(answer, (index, len(calls)), function, arguments)
+            calls.append(ToolCall(name or made, function, arguments))
     return tuple(calls)

@@ -66,28 +66,27 @@ def usage(value: Any) -> Usage | None:
     read = _details(value.get("prompt_tokens_details"))
     thought = _details(value.get("completion_tokens_details"))
     return counted(
-        (prompt, completion, total),
-        cached=tokens(read.get("cached_tokens")) or 0,
-        cache_write=tokens(read.get("cache_write_tokens")) or 0,
-        reasoning=tokens(thought.get("reasoning_tokens")) or 0,
+        prompt,
+        completion,
+        total,
+        tokens(read.get("cached_tokens")) or 0,
+        tokens(read.get("cache_write_tokens")) or 0,
+        tokens(thought.get("reasoning_tokens")) or 0,
     )
 
 
 def counted(
-    totals: tuple[int, int, int], *, cached: int, cache_write: int, reasoning: int
+    prompt: int, completion: int, total: int, cached: int, cache_write: int, reasoning: int
 ) -> Usage:
-    """A usage whose details are parts of its totals: (prompt, completion, total tokens)."""
-    prompt, completion, total = totals
-    apart = max(0, total - prompt - completion)
-    completion += apart
-    cached = min(cached, prompt)
-    return Usage(
-        prompt=prompt,
-        completion=completion,
-        cached=cached,
-        cache_write=min(cache_write, prompt - cached),
-        reasoning=min(max(reasoning, apart), completion),
-    )
+    """A usage from counts of tokens, each detail made a part of its total."""
+    apart = total - prompt - completion
+    if apart > 0:
+        completion += apart
+        reasoning = max(reasoning, apart)
+    if cached + cache_write > prompt:
+        cached = min(cached, prompt)
+        cache_write = min(cache_write, prompt - cached)
+    return Usage(prompt, completion, cached, cache_write, min(reasoning, completion))
 
 
 def _details(value: Any) -> Mapping[str, Any]:
@@ -182,10 +181,13 @@ def called(call: Mapping[str, Any]) -> tuple[str, str, str]:
     return string(call.get("id")), string(function.get("name")), as_text(written)
 
 
-def call_id(answer: str, choice: int, number: int) -> str:
-    """An id for a call that came without one: the same for the same call, at most 40 letters."""
-    name = f"{answer}/{choice}/{number}".encode()
-    return f"call_{hashlib.blake2b(name, digest_size=12).hexdigest()}"
+def call_id(answer: str, place: tuple[int, int], name: str, arguments: str) -> str:
+    """An id for a call that came without one: the same for the same call, at most 40 letters.
+
+    `answer` is the answer's own id, which may be absent too; `place` is (choice, call).
+    """
+    seed = f"{answer}/{place}/{name}/{arguments}".encode()
+    return f"call_{hashlib.blake2b(seed, digest_size=12).hexdigest()}"
 
 
 def logprobs(value: Any) -> Raw | None:
@@ -213,11 +215,16 @@ def others(message: Mapping[str, Any], *, whole: bool) -> dict[str, Raw]:
         if name in _SPOKEN or value is None or value == []:
             continue
         if name == "function_call" and isinstance(value, Mapping):
-            value = {  # noqa: PLW2901
-                key: as_text(part) if key == "arguments" else part for key, part in value.items()
-            }
+            value = _legacy_call(value)  # noqa: PLW2901
+            if not any(value.values()):
+                continue  # Snowflake sends an empty one with every answer
         shape = known.get(name)
         raw = Raw(msgspec.json.encode(value)) if shape is None else checked(value, shape)
         if raw is not None:
             fields[name] = raw
     return fields
+
+
+def _legacy_call(value: Mapping[str, Any]) -> dict[str, Any]:
+    told = {"name": value.get("name"), "arguments": as_text(value.get("arguments"))}
+    return {name: part for name, part in told.items() if part is not None}

@@ -1,0 +1,253 @@
+"""The openai dialect at its edges: what no recording shows."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.core.chat import ChatRequest, Choice, Completion, ToolCall, Usage
+from gateway.core.errors import Broken, InvalidRequest
+from gateway.wire import openai
+from gateway.wire.dialect import Target
+
+TARGET = Target("gpt-x", 500)
+
+
+def asked(body: bytes, **known: Any) -> ChatRequest:
+    fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    return ChatRequest(fields, "auto", **known)
+
+
+def sent(body: bytes, *quirks: str, stream: bool = False, **known: Any) -> dict[str, Any]:
+    call = openai.encode(
+        asked(body, **known), Target("gpt-x", 500, frozenset(quirks)), stream=stream
+    )
+    decoded: dict[str, Any] = json.loads(call.body)
+    return decoded
+
+
+MESSAGES = b'"messages":[{"role":"user","content":"caf\\u00e9  "}]'
+ENCODED = [
+    # request, what is known of it, stream, quirks, what is sent beside model and messages
+    (b"{%b}", {}, False, (), {"max_completion_tokens": 500}),
+    (b'{%b,"stream":true,"stream_options":{}}', {}, False, (), {"max_completion_tokens": 500}),
+    (b'{%b,"max_tokens":7}', {"max_tokens": 7}, False, (), {"max_completion_tokens": 7}),
+    (b'{%b,"max_tokens":null}', {}, False, (), {"max_completion_tokens": 500}),
+    (b"{%b}", {}, False, ("max_tokens",), {"max_tokens": 500}),
+    (
+        b'{%b,"max_completion_tokens":7}',
+        {"max_tokens": 7},
+        False,
+        ("max_tokens",),
+        {"max_tokens": 7},
+    ),
+    (
+        b"{%b}",
+        {},
+        True,
+        (),
+        {"max_completion_tokens": 500, "stream": True, "stream_options": {"include_usage": True}},
+    ),
+    (
+        b'{%b,"stream_options":{"include_usage":false,"include_obfuscation":false}}',
+        {},
+        True,
+        (),
+        {
+            "max_completion_tokens": 500,
+            "stream": True,
+            "stream_options": {"include_usage": True, "include_obfuscation": False},
+        },
+    ),
+    (
+        b'{%b,"stream_options":null}',
+        {},
+        True,
+        (),
+        {"max_completion_tokens": 500, "stream": True, "stream_options": {"include_usage": True}},
+    ),
+    (
+        b'{%b,"stream_options":{}}',
+        {},
+        True,
+        ("no_stream_usage",),
+        {"max_completion_tokens": 500, "stream": True},
+    ),
+    (
+        b'{%b,"new_field":{"a":[1]},"api_base":"http://evil","api_key":"k","headers":{}}',
+        {},
+        False,
+        (),
+        {"max_completion_tokens": 500, "new_field": {"a": [1]}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "known", "stream", "quirks", "expected"), ENCODED)
+def test_what_is_sent(
+    body: bytes,
+    known: dict[str, Any],
+    stream: bool,
+    quirks: tuple[str, ...],
+    expected: dict[str, Any],
+) -> None:
+    fields = sent(body % MESSAGES, *quirks, stream=stream, **known)
+    messages = [{"role": "user", "content": "café  "}]
+    assert fields == {"model": "gpt-x", "messages": messages, **expected}
+
+
+def test_fields_go_out_byte_for_byte() -> None:
+    call = openai.encode(asked(b'{%b,"seed":1.0}' % MESSAGES), TARGET, stream=False)
+    assert MESSAGES in call.body
+    assert b'"seed":1.0' in call.body
+
+
+def test_stream_options_must_be_an_object() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        sent(b'{%b,"stream_options":[1]}' % MESSAGES, stream=True)
+    assert caught.value.param == "stream_options"
+
+
+def test_the_key_is_a_bearer_token() -> None:
+    assert openai.auth("k") == {"authorization": "Bearer k"}
+
+
+# Whole answers ------------------------------------------------------------------------------------
+
+USAGE = {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14}
+MESSAGE = {"role": "assistant", "content": "hi", "refusal": None}
+CHOICE = {"index": 0, "message": MESSAGE, "finish_reason": "stop", "logprobs": None}
+ANSWER = {
+    "id": "c1", "object": "chat.completion", "created": 5, "model": "m", "choices": [CHOICE],
+    "usage": USAGE,
+}  # fmt: skip
+CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
+def answer(**fields: Any) -> Completion:
+    body = json.dumps({**ANSWER, **fields}).encode()
+    return openai.decode(200, {}, body, TARGET)
+
+
+def told(message: Any = None, **fields: Any) -> Completion:
+    choice = {**CHOICE, **fields}
+    return answer(choices=[choice if message is None else {**choice, "message": message}])
+
+
+def test_a_strict_answer_is_kept_for_relaying() -> None:
+    completion = answer(service_tier="default", new_field={"a": 1})
+    assert completion.fields is not None
+    assert bytes(completion.fields["new_field"]) == b'{"a": 1}'
+    assert completion.first == Choice(0, "hi")
+    assert (completion.id, completion.created, completion.usage) == ("c1", 5, Usage(10, 4))
+
+
+def test_a_relayed_answer_is_given_the_nullable_fields_that_openai_omits() -> None:
+    completion = answer(choices=[{k: v for k, v in CHOICE.items() if k != "logprobs"}])
+    assert completion.fields is not None
+    assert json.loads(bytes(completion.fields["choices"])) == [CHOICE]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"id": None}, {"object": ""}, {"created": -1}, {"created": 10**30}, {"service_tier": "odd"},
+     {"choices": [{**CHOICE, "index": None}]}, {"choices": [{**CHOICE, "finish_reason": ""}]},
+     {"choices": [CHOICE, CHOICE]}, {"usage": {**USAGE, "prompt_tokens_details": None}}],
+    ids=str,
+)  # fmt: skip
+def test_an_answer_that_is_not_strict_is_understood_but_not_relayed(fields: Any) -> None:
+    completion = answer(**fields)
+    assert completion.fields is None
+    assert completion.first == Choice(0, "hi")
+    assert completion.usage == Usage(10, 4)
+
+
+MESSAGES_READ: list[tuple[Any, Choice]] = [
+    ({"content": None}, Choice(0, None)),
+    ({"content": [{"type": "text", "text": "a"}, "b", {"type": "odd"}, 7]}, Choice(0, "ab")),
+    ({"content": {"x": 1}}, Choice(0, '{"x":1}')),
+    (
+        {"content": [{"type": "thinking", "thinking": [{"text": "hm"}]}, {"text": "a"}]},
+        Choice(0, "a", reasoning="hm"),
+    ),
+    ({"content": "a", "reasoning_content": "hm"}, Choice(0, "a", reasoning="hm")),
+    ({"content": "a", "reasoning": "hm"}, Choice(0, "a", reasoning="hm")),
+    ({"content": None, "refusal": "no"}, Choice(0, None, refusal="no")),
+    ({**MESSAGE, "content": "a", "reasoning": "hm"}, Choice(0, "a", reasoning="hm")),
+    (
+        {"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": {"x": 1}}}]},
+        Choice(0, None, (ToolCall("a", "f", '{"x":1}'),)),
+    ),
+    (
+        {"tool_calls": [{"id": "a", "name": "f", "arguments": None}, 7]},
+        Choice(0, None, (ToolCall("a", "f", "{}"),)),
+    ),
+    ({**MESSAGE, "tool_calls": [CALL]}, Choice(0, "hi", (ToolCall("a", "f", "{}"),))),
+]
+
+
+@pytest.mark.parametrize(("message", "choice"), MESSAGES_READ, ids=str)
+def test_messages(message: Any, choice: Choice) -> None:
+    assert told(message).first == choice
+
+
+def test_a_call_without_an_id_gets_the_same_one_each_time() -> None:
+    message = {"tool_calls": [{**CALL, "id": None}, {**CALL, "id": None}]}
+    first, second = told(message).first.tool_calls
+    assert (first, second) == told(message).first.tool_calls
+    assert first.id != second.id
+    assert len(first.id) <= 40
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "finish"),
+    [
+        (None, MESSAGE, "stop"),
+        ("", {"tool_calls": [CALL]}, "tool_calls"),
+        (None, {"function_call": {"name": "f", "arguments": {"x": 1}}}, "function_call"),
+        ("", {"content": "a", "function_call": {"name": "", "arguments": ""}}, "stop"),
+        ("eos", MESSAGE, "stop"),
+        ("max_tokens", MESSAGE, "length"),
+        ("SAFETY", MESSAGE, "content_filter"),
+        ("unheard_of", MESSAGE, "stop"),
+    ],
+)
+def test_finish_reasons(reason: Any, message: Any, finish: str) -> None:
+    assert told(message, finish_reason=reason).first.finish == finish
+
+
+@pytest.mark.parametrize(
+    ("usage", "read"),
+    [
+        (None, None),
+        ({}, None),
+        ({**USAGE, "prompt_tokens": -1}, None),
+        ({**USAGE, "prompt_tokens": 2**41}, None),
+        ({**USAGE, "prompt_tokens": 10**400}, None),
+        ({**USAGE, "prompt_tokens": 10.0}, Usage(10, 4)),
+        ({**USAGE, "prompt_tokens_details": {"cached_tokens": 8}}, Usage(10, 4, 8)),
+        ({**USAGE, "prompt_tokens_details": {"cached_tokens": 80}}, Usage(10, 4, 10)),
+        (
+            {**USAGE, "prompt_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 8}},
+            Usage(10, 4, 8, 2),
+        ),
+        ({**USAGE, "completion_tokens_details": {"reasoning_tokens": 3}}, Usage(10, 4, 0, 0, 3)),
+        ({**USAGE, "completion_tokens_details": {"reasoning_tokens": -3}}, Usage(10, 4)),
+        ({**USAGE, "total_tokens": 20}, Usage(10, 10, 0, 0, 6)),
+    ],
+    ids=str,
+)
+def test_usage(usage: Any, read: Usage | None) -> None:
+    assert answer(usage=usage).usage == read
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"null", b"[]", b"{}", b'{"choices":[]}', b'{"choices":[1]}', b"<html>",
+     b"\xff", b"[" * 100_000, b'{"choices":[{"finish_reason":"error"}]}'],
+    ids=lambda body: str(body[:40]),
+)  # fmt: skip
+def test_a_200_without_an_answer_is_broken(body: bytes) -> None:
+    with pytest.raises(Broken):
+        openai.decode(200, {}, body, TARGET)

@@ -1,0 +1,125 @@
+"""Errors of the openai dialect: which of ours they are, and what is shown of them."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.core.errors import (
+    Broken,
+    Faulty,
+    Misconfigured,
+    Overloaded,
+    Rejected,
+    Throttled,
+    Unsuitable,
+    UpstreamError,
+)
+from gateway.wire import openai
+from gateway.wire.dialect import Target
+
+TARGET = Target("gpt-x", 500)
+
+
+def error(status: int, said: Any, **headers: str) -> UpstreamError:
+    body = said if isinstance(said, bytes) else json.dumps(said).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    with pytest.raises(UpstreamError) as caught:
+        openai.decode(status, named, body, TARGET)
+    return caught.value
+
+
+def said(message: str = "why", **fields: Any) -> dict[str, Any]:
+    return {"error": {"message": message, **fields}}
+
+
+TOO_LONG = "This model's maximum context length is 8192 tokens."
+CLASSES: list[tuple[int, Any, type[UpstreamError], int]] = [
+    # status, body, class, the status a client would see
+    (400, said(), Rejected, 400),
+    (409, said(), Rejected, 409),
+    (413, said(), Rejected, 413),
+    (422, said(), Rejected, 422),
+    (400, said(code="context_length_exceeded"), Unsuitable, 400),
+    (400, said(TOO_LONG), Unsuitable, 400),
+    (413, said("Request too large for model x"), Unsuitable, 413),
+    (400, said(code="content_filter"), Unsuitable, 400),
+    (400, said(innererror={"code": "ResponsibleAIPolicyViolation"}), Unsuitable, 400),
+    (400, said(code="tool_use_failed"), Unsuitable, 400),
+    (400, said("API key not valid."), Misconfigured, 502),
+    (401, said(), Misconfigured, 502),
+    (402, said(), Misconfigured, 502),
+    (403, said(), Misconfigured, 502),
+    (404, said(), Misconfigured, 502),
+    (429, said(), Throttled, 502),
+    (429, said(code="insufficient_quota"), Misconfigured, 502),
+    (429, said(type="insufficient_quota"), Misconfigured, 502),
+    (408, said(), Faulty, 502),
+    (500, said(), Faulty, 502),
+    (504, b"<html>", Faulty, 502),
+    (503, b"", Overloaded, 502),
+    (529, said(), Overloaded, 502),
+    (302, b"", Misconfigured, 502),
+    (204, b"", Broken, 502),
+    # errors inside a 200
+    (200, said(code=429), Throttled, 502),
+    (200, said(code="429"), Throttled, 502),
+    (200, said(code=400), Rejected, 400),
+    (200, said(code="rate_limit_exceeded"), Throttled, 502),
+    (200, said(type="overloaded_error"), Overloaded, 502),
+    (200, said(type="invalid_request_error"), Rejected, 400),
+    (200, said(type="invalid_request_error", code="context_length_exceeded"), Unsuitable, 400),
+    (200, said(type="authentication_error"), Misconfigured, 502),
+    (200, said(code=7), Faulty, 502),
+    (200, {"error": "no"}, Faulty, 502),
+    (200, [said(code=503)], Overloaded, 502),
+    (200, {"object": "error", "message": "no", "code": 400}, Rejected, 400),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "kind", "shown"), CLASSES)
+def test_classes(status: int, body: Any, kind: type[UpstreamError], shown: int) -> None:
+    caught = error(status, body)
+    assert (type(caught), caught.status) == (kind, shown)
+
+
+MESSAGES = [
+    (said("why"), "why"),
+    ({"error": "why"}, "why"),
+    ({"detail": "why"}, "why"),
+    ({"message": "why", "type": "x"}, "why"),
+    ([said("why")], "why"),
+    (b"<html>secret page</html>", "the provider answered with status 400"),
+    (b"", "the provider answered with status 400"),
+    (said(""), "the provider answered with status 400"),
+    (said("x" * 9_000), "x" * 500),
+    (said("key sk-proj-abcdef123456 at https://x.test/keys?a=1 no"), "key [...] at [...] no"),
+]
+
+
+@pytest.mark.parametrize(("body", "message"), MESSAGES)
+def test_messages(body: Any, message: str) -> None:
+    assert str(error(400, body)) == message
+
+
+def test_code_and_param_are_kept() -> None:
+    caught = error(400, said(code="unsupported_value", param="messages[0].role"))
+    assert (caught.upstream_code, caught.param) == ("unsupported_value", "messages[0].role")
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({}, None),
+        ({"retry_after": "2"}, 2.0),
+        ({"retry_after": "0.5"}, 0.5),
+        ({"retry_after": "2", "retry_after_ms": "150"}, 0.15),
+        ({"retry_after": "2", "retry_after_ms": "soon"}, 2.0),
+        ({"retry_after": "-1"}, None),
+        ({"retry_after": "nan"}, None),
+        ({"retry_after": "1e999"}, None),
+        ({"retry_after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+    ],
+)
+def test_retry_after(headers: dict[str, str], wait: float | None) -> None:
+    assert error(429, said(), **headers).retry_after == wait

@@ -1,0 +1,206 @@
+"""Streams of the openai dialect at their edges: what no recording shows."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.core.chat import ChoiceDelta, Delta, ToolDelta, Usage
+from gateway.core.errors import Broken, Overloaded, UpstreamError
+from gateway.wire import openai
+from gateway.wire.dialect import Target
+from tests.folding import fold
+
+TARGET = Target("gpt-x", 500)
+HEAD = {"id": "c1", "object": "chat.completion.chunk", "created": 5, "model": "m"}
+
+
+def event(*choices: dict[str, Any], **fields: Any) -> bytes:
+    return b"data: " + json.dumps({**HEAD, "choices": choices, **fields}).encode() + b"\n\n"
+
+
+def piece(delta: Any, finish: Any = None, index: int = 0) -> dict[str, Any]:
+    return {"index": index, "delta": delta, "finish_reason": finish, "logprobs": None}
+
+
+FIRST = piece({"role": "assistant", "content": ""})
+DONE = b"data: [DONE]\n\n"
+STOP = event(piece({}, "stop"))
+
+
+def call(*, name: Any = None, arguments: Any = None, **fields: Any) -> dict[str, Any]:
+    function = {"name": name, "arguments": arguments}
+    return {
+        "tool_calls": [{**fields, "function": {k: v for k, v in function.items() if v is not None}}]
+    }
+
+
+def feed(body: bytes) -> list[Delta]:
+    decoder = openai.decoder(TARGET)
+    return decoder.feed(body) + decoder.finish()
+
+
+def test_strict_chunks_are_relayed_as_they_are() -> None:
+    events = [event(FIRST), event(piece({"content": "hi"})), STOP]
+    deltas = feed(b"".join(events) + DONE)
+    assert [delta.raw for delta in deltas] == [e[6:-2] for e in events]
+    assert {(delta.id, delta.created) for delta in deltas} == {("c1", 5)}
+
+
+REBUILT = {
+    "no role at first": event(piece({"content": "hi"})) + STOP,
+    "another id": event(FIRST) + event(piece({"content": "hi"}), id="c2") + STOP,
+    "another time": event(FIRST) + event(piece({"content": "hi"}), created=6) + STOP,
+    "usage beside a delta": event(FIRST)
+    + event(
+        piece({"content": "hi"}),
+        usage={"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+    )
+    + STOP,
+    "null tool calls": event(FIRST) + event(piece({"content": "hi", "tool_calls": None})) + STOP,
+    "list content": event(FIRST)
+    + event(piece({"content": [{"type": "text", "text": "hi"}]}))
+    + STOP,
+    "unknown tier": event(FIRST) + event(piece({"content": "hi"}), service_tier="on_demand") + STOP,
+    "no index": event(FIRST) + event({"delta": {"content": "hi"}}) + STOP,
+    "no object": event(FIRST) + event(piece({"content": "hi"}), object=None) + STOP,
+    "a line break in it": event(FIRST)
+    + event(piece({"content": "hi"})).replace(b', "choices"', b'\ndata: , "choices"')
+    + STOP,
+    "not UTF-8": event(FIRST)
+    + event(piece({"content": "hi"}), other="?").replace(b"?", b"\xff")
+    + STOP,
+}
+
+
+@pytest.mark.parametrize("body", REBUILT.values(), ids=REBUILT)
+def test_what_a_client_could_stumble_over_is_rebuilt(body: bytes) -> None:
+    folded, _ = fold(feed(body + DONE))
+    assert (folded[0].text, folded[0].finishes) == ("hi", ["stop"])
+    assert [d for d in feed(body + DONE) if d.raw is None and d.choices[0].text]
+
+
+CALLS: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
+    "OpenAI's own": (
+        [call(index=0, id="a", type="function", name="f", arguments="{"),
+         call(index=0, arguments="}")],
+        [("f", "{}")],
+    ),
+    "two, both with index 0": (
+        [call(index=0, id="a", name="f", arguments="{}"),
+         call(index=0, id="b", name="g", arguments="[]")],
+        [("f", "{}"), ("g", "[]")],
+    ),
+    "no index": (
+        [call(id="a", name="f", arguments='{"x":'), call(id="b", name="g", arguments="{}"),
+         call(arguments=" "), call(id="a", arguments="1}")],
+        [("f", '{"x":1}'), ("g", "{} ")],
+    ),
+    "no index, no id": (
+        [call(name="f", arguments="{"), call(arguments="}"), call(name="f", arguments="{}")],
+        [("f", "{}"), ("f", "{}")],
+    ),
+    "an index that does not begin at 0": (
+        [call(index=3, id="a", name="f", arguments="{}")],
+        [("f", "{}")],
+    ),
+    "an object for arguments": (
+        [call(index=0, id="a", name="f", arguments={"x": 1})],
+        [("f", '{"x":1}')],
+    ),
+    "no arguments": ([call(index=0, id="a", type="function", name="f")], [("f", "{}")]),
+    "id and name with every piece": (
+        [call(index=0, id="a", name="f", arguments="{"),
+         call(index=0, id="a", name="f", arguments="}")],
+        [("f", "{}")],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("pieces", "expected"), CALLS.values(), ids=CALLS)
+@pytest.mark.parametrize("fields", [{}, {"service_tier": "odd"}], ids=["strict", "tolerant"])
+def test_tool_calls(
+    pieces: list[dict[str, Any]], expected: list[tuple[str, str]], fields: dict[str, Any]
+) -> None:
+    body = b"".join(event(piece(delta), **fields) for delta in pieces)
+    folded, _ = fold(feed(event(FIRST) + body + event(piece({}, "tool_calls")) + DONE))
+    calls = [folded[0].calls[index] for index in sorted(folded[0].calls)]
+    assert [(call.name, call.arguments) for call in calls] == expected
+    assert sorted(folded[0].calls) == list(range(len(expected)))
+    assert len({call.id for call in calls} - {""}) == len(calls), "each call has an id"
+
+
+def test_usage_is_the_last_one_told() -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+    more = {**usage, "completion_tokens": 2, "total_tokens": 5}
+    body = event(FIRST, usage=usage) + STOP + event(usage=more) + DONE
+    assert fold(feed(body))[1] == Usage(3, 2)
+
+
+ENDS = {
+    "finish, no [DONE]": (event(FIRST) + STOP, "stop"),
+    "[DONE], no finish": (event(FIRST) + DONE, "stop"),
+    "[DONE], a call, no finish": (
+        event(FIRST) + event(piece(call(index=0, id="a", name="f", arguments="{}"))) + DONE,
+        "tool_calls",
+    ),
+    "empty finish": (event(FIRST) + event(piece({}, "")) + DONE, "stop"),
+    "finish twice": (event(FIRST) + STOP + STOP + DONE, "stop"),
+    "after [DONE]": (event(FIRST) + STOP + DONE + b"data: junk\n\n", "stop"),
+    "cut off after the finish": (event(FIRST) + STOP + b'data: {"usage": {', "stop"),
+    "no empty line at the end": (event(FIRST) + STOP.rstrip(), "stop"),
+    "eos": (event(FIRST) + event(piece({}, "eos")), "stop"),
+    "MAX_TOKENS": (event(FIRST) + event(piece({}, "MAX_TOKENS")), "length"),
+}
+
+
+@pytest.mark.parametrize(("body", "finish"), ENDS.values(), ids=ENDS)
+def test_whole_streams_finish_once(body: bytes, finish: str) -> None:
+    assert fold(feed(body))[0][0].finishes == [finish]
+
+
+TORN = {
+    "nothing": b"",
+    "only comments": b": a\n\n: b\n\n",
+    "only [DONE]": DONE,
+    "no end": event(FIRST) + event(piece({"content": "hi"})),
+    "half an event": event(FIRST) + b'data: {"id": "c1", "cho',
+    "not JSON": event(FIRST) + b"data: <html>\n\n",
+    "not an object": event(FIRST) + b"data: [1]\n\n",
+    "too deep": event(FIRST) + b"data: " + b"[" * 100_000 + b"\n\n",
+    "finish_reason error": event(FIRST) + event(piece({}, "error")) + DONE,
+    "HTML": b"<html><body>Bad gateway</body></html>",
+}
+
+
+@pytest.mark.parametrize("body", TORN.values(), ids=TORN)
+def test_torn_streams_are_broken(body: bytes) -> None:
+    with pytest.raises(Broken):
+        feed(body)
+
+
+def test_an_error_comes_after_the_deltas_ahead_of_it() -> None:
+    error = {"error": {"message": "busy", "type": "overloaded_error"}}
+    body = event(FIRST) + b"data: " + json.dumps(error).encode() + b"\n\n"
+    decoder = openai.decoder(TARGET)
+    assert len(decoder.feed(body)) == 1
+    with pytest.raises(Overloaded, match="busy"):
+        decoder.finish()
+
+
+def test_an_error_event_need_not_hold_an_error_object() -> None:
+    with pytest.raises(UpstreamError, match="no more"):
+        feed(b'event: error\ndata: {"message": "no more"}\n\n')
+
+
+def test_pieces_of_a_legacy_call_are_kept() -> None:
+    first = event(piece({"role": "assistant", "function_call": {"name": "f", "arguments": ""}}))
+    last = feed(first + DONE)[-1]
+    assert last.choices == (ChoiceDelta(finish="function_call"),)
+    assert dict(feed(first + DONE)[0].choices[0].extra).keys() == {"function_call"}
+
+
+def test_missing_arguments_are_told_with_the_finish() -> None:
+    body = event(FIRST) + event(piece(call(index=0, id="a", type="function", name="f")))
+    last = feed(body + event(piece({}, "tool_calls")))[-1]
+    assert last.choices[0].tool_calls == (ToolDelta(0, arguments="{}"),)
