@@ -8,12 +8,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from msgspec import Struct
+
 from gateway.core.chat import ChatRequest, Choice
 
 HEAD: Final = 300
 """Characters in which a refusal shows itself."""
-_BEFORE: Final = " \t\r\n*_#>\"'\u201c\u201d\u201e\u00ab\u00bb`\ufeff"
-_AFTER: Final = ",.!:;*"
+_FIRST_WORD: Final = re.compile(
+    r"[\s*_#>\"'`\u201c-\u201e\u00ab\u00bb\ufeff]{0,40}([^\s,.!:;*]{1,24})"
+)
 
 _EN_ACT: Final = (
     r"(?:(?:in good conscience|ethically|directly|fully|legally|safely|be|really|actually),? )*"
@@ -29,16 +32,16 @@ _EN_CANNOT: Final = (
     r"designed|programmed|authori[sz]ed|in a position)) to"
 )
 _EN_NO: Final = (
-    rf"\b(?:i|we) ?(?:simply |really |just |also |still )?(?:{_EN_CANNOT}) {_EN_ACT}"
-    r"|\b(?:i|we) ?(?:(?:do not|don't|would not|wouldn't) feel|(?:am|'m) not) comfortable"
-    r"|\b(?:i|we) ?(?:must|have to|need to|will have to|'ll have to|respectfully|politely)"
+    rf"\b(?:(?:i|we) ?(?:(?:simply |really |just |also |still )?(?:{_EN_CANNOT}) {_EN_ACT}"
+    r"|(?:(?:do not|don't|would not|wouldn't) feel|(?:am|'m) not) comfortable"
+    r"|(?:must|have to|need to|will have to|'ll have to|respectfully|politely)"
     r"(?: respectfully| politely)? (?:decline|refuse)\b"
-    r"|\b(?:i|we) ?(?:decline|refuse) to (?:help|assist|answer|provide|write|create|generate)"
-    r"|\b(?:i|we) ?(?:would|'d) (?:rather|prefer) not"
-    r"|\b(?:that|this|it)(?:'s| is) (?:not )?something (?:that )?(?:i|we) "
+    r"|(?:decline|refuse) to (?:help|assist|answer|provide|write|create|generate)"
+    r"|(?:would|'d) (?:rather|prefer) not)"
+    r"|(?:that|this|it)(?:'s| is) (?:not )?something (?:that )?(?:i|we) "
     r"(?:can(?!not|'t)[^.]{0,9} (?:help|assist|do)|cannot|can't|won't|am not|'m not)"
-    r"|\b(?:this|that|your|the) (?:request|content|question|prompt|topic)[^.\n]{0,30} "
-    r"(?:violates?|goes against|is against) "
+    r"|(?:this|that|your) (?:request|content|question|prompt|topic)[^.\n]{0,30} "
+    r"(?:violates?|goes against|is against) )"
 )
 _EN_OPENERS: Final = (
     r"(?:(?:i|we) ?(?:'m|am|'re|are) (?:\w+ly |very |so )?(?:sorry|afraid)|(?:very |so )?sorry"
@@ -48,17 +51,20 @@ _EN_OPENERS: Final = (
     r"|i(?:'d| would) (?:love|like|be happy)\b)[^\n]{0,140}?"
 )
 
-_SOURCES: Final[Mapping[str, tuple[str, str]]] = {
-    # language: the first words (or the first character) of a refusal; the expression
+_LANGUAGES: Final[Mapping[str, tuple[str, str, str]]] = {
+    # the first words, or the first character, of a refusal; what it contains; the whole of it:
+    # all in lower case
     "en": (
         (
             "i i'm i'd we we're sorry apologies my our very so unfortunately regrettably no"
-            " as thank thanks this that that's your the it's"
+            " as thank thanks this that that's your it's"
         ),
+        "not n't unable decline refuse violate against",
         rf"(?:{_EN_OPENERS})?(?:{_EN_NO})",
     ),
     "de": (
         "es tut leider entschuldigung ich dabei damit das bedauerlicherweise als",
+        "nicht kein",
         (
             r"(?:(?:es )?tut mir [^.!\n]{0,20}?leid|leider|entschuldigung|bedauerlicherweise|als ki"
             r"|als sprachmodell)?[^\n]{0,60}?"
@@ -69,15 +75,18 @@ _SOURCES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "fr": (
         "je désolé désolée malheureusement navré en",
+        "ne",
         (
             r"(?:je suis (?:vraiment )?(?:désolée?|navrée?)|désolée?|navrée?|malheureusement"
             r"|en tant qu)?[^\n]{0,60}?\bje ne (?:peux|puis|suis|saurais|pourrai)"
-            r"(?: malheureusement)? pas (?:en mesure de |capable de |autorisée? à )?(?:vous |t'|te |y )?"
-            r"(?:aider|assister|répondre|fournir|créer|générer|écrire|satisfaire|accéder à (?:cette|votre))"
+            r"(?: malheureusement)? pas (?:en mesure de |capable de |autorisée? à )?"
+            r"(?:vous |t'|te |y )?(?:aider|assister|répondre|fournir|créer|générer|écrire"
+            r"|satisfaire|accéder à (?:cette|votre))"
         ),
     ),
     "es": (
         "lo no lamentablemente disculpa disculpe perdón como siento desafortunadamente",
+        "no",
         (
             r"(?:lo siento|siento|lo lamento|lamentablemente|desafortunadamente|disculp[ae]|perdón"
             r"|como (?:ia|modelo|asistente))?[^\n]{0,60}?\bno (?:puedo|podré|me es posible|"
@@ -87,6 +96,7 @@ _SOURCES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "it": (
         "mi non purtroppo come spiacente",
+        "non",
         (
             r"(?:mi dispiace|spiacente|purtroppo|come (?:ia|modello))?[^\n]{0,60}?\bnon (?:posso|"
             r"sono in grado di|mi è possibile) (?:\w+ )?(?:aiutar|assister|fornir|risponder|crear|"
@@ -95,6 +105,7 @@ _SOURCES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "pt": (
         "desculpe desculpa lamento sinto infelizmente não como peço",
+        "não",
         (
             r"(?:desculp[ae]|peço desculpas?|lamento|sinto muito|infelizmente|como (?:uma )?ia)?"
             r"[^\n]{0,60}?\bnão (?:posso|consigo|poderei|estou autorizado a) (?:\w+ )?(?:ajudar|"
@@ -103,6 +114,7 @@ _SOURCES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "nl": (
         "het sorry helaas ik als",
+        "niet geen",
         (
             r"(?:het spijt me|sorry|helaas|als ai)?[^\n]{0,60}?\b(?:ik kan|kan ik) [^.!?\n]{0,60}?"
             r"(?:niet|geen)\b[^.!?\n]{0,40}?(?:helpen|beantwoorden|voldoen|verstrekken|geven|maken)"
@@ -110,13 +122,16 @@ _SOURCES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "ru": (
         "извините простите к я мне сожалею",
+        "не",
         (
             r"(?:извините|простите|к сожалению|мне (?:очень )?жаль|сожалею)?[^\n]{0,60}?"
-            r"\bя не могу (?:\w+ ){0,2}?(?:помо[чг]|ответить|предоставить|выполнить|создать|обсуждать|написать)"
+            r"\bя не могу (?:\w+ ){0,2}?(?:помо[чг]|ответить|предоставить|выполнить|создать"
+            r"|обсуждать|написать)"
         ),
     ),
     "zh": (
         "抱 很 非 对 對 我 十 作",
+        "无 無 不 没",
         (
             r"(?:(?:非常|很|十分)?(?:抱歉|对不起|對不起|遗憾|遺憾)|作为[^,\uff0c\n]{0,20})[^\n]{0,20}?"
             r"(?:无法|無法|不能|不便|没有办法|不可以)"
@@ -125,6 +140,7 @@ _SOURCES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "ja": (
         "申 す 恐 そ ご",
+        "ません しかね できな",
         (
             r"(?:申し訳|すみません|恐れ入りますが|そのご?(?:要望|依頼|質問)|ご(?:要望|依頼|質問))"
             r"[^\n]{0,80}?(?:できません|できかね|いたしかね|致しかね|しかねます|お答えできな)"
@@ -132,17 +148,25 @@ _SOURCES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "ko": (
         "죄 미 저",
+        "없 어렵",
         r"(?:죄송|미안|저는)[^\n]{0,80}?(?:드릴 수 없|할 수 없|수 없습니다|어렵습니다)",
     ),
 }
 
 
-def _by_first_word() -> dict[str, tuple[re.Pattern[str], ...]]:
-    table: dict[str, tuple[re.Pattern[str], ...]] = {}
-    for words, source in _SOURCES.values():
-        pattern = re.compile(source, re.IGNORECASE)
+class _Refusal(Struct, frozen=True):
+    contains: tuple[str, ...]
+    """It has one of these, which is the cheap question to ask first."""
+    whole: re.Pattern[str]
+
+
+def _by_first_word() -> dict[str, tuple[_Refusal, ...]]:
+    table: dict[str, tuple[_Refusal, ...]] = {}
+    for words, contains, source in _LANGUAGES.values():
+        refusal = _Refusal(tuple(contains.split()), re.compile(source))
         for word in words.split():
-            table[word] = (*table.get(word, ()), pattern)
+            for key in {word, word.replace("'", "\u2019")}:
+                table[key] = (*table.get(key, ()), refusal)
     return table
 
 
@@ -162,13 +186,15 @@ def not_refused(choice: Choice, request: ChatRequest, options: Mapping[str, Any]
 
 def begins_as_refusal(text: str) -> bool:
     """Whether the first HEAD characters say no. More text after them changes nothing."""
-    head = text[:HEAD].lstrip(_BEFORE)
-    first = head[:16].split(None, 1)
-    if not first:
+    first = _FIRST_WORD.match(text)
+    if first is None:
         return False
-    table = _BY_FIRST_WORD
-    word = first[0].rstrip(_AFTER).lower()
-    if "\u2019" in head:  # the typographic apostrophe
-        head, word = head.replace("\u2019", "'"), word.replace("\u2019", "'")
-    patterns = table.get(word) or table.get(head[0])
-    return patterns is not None and any(pattern.match(head) for pattern in patterns)
+    word = first[1].lower()
+    refusals = _BY_FIRST_WORD.get(word) or _BY_FIRST_WORD.get(word[0])
+    if refusals is None:
+        return False
+    head = text[first.start(1) : first.start(1) + HEAD].lower().replace("\u2019", "'")
+    return any(
+        any(sign in head for sign in refusal.contains) and refusal.whole.match(head)
+        for refusal in refusals
+    )
