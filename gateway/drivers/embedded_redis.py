@@ -29,8 +29,6 @@ from urllib.parse import quote
 _LONGEST_SOCKET: Final = 100
 """Bytes of a socket's path: the kernel takes 107 on Linux, 103 on macOS."""
 _START_S: Final = 10.0
-_HUNG_S: Final = 3.0
-_STOP_S: Final = 5.0
 _PING_S: Final = 0.5
 _POLL_S: Final = 0.01
 
@@ -42,9 +40,12 @@ class EmbeddedRedisError(RuntimeError):
 class EmbeddedRedis:
     """Start and stop block for some ten milliseconds; call them through asyncio.to_thread where
     a loop is running. Also a context manager.
+
+    A server that stays silent for `patience_s` is killed and started anew.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *, patience_s: float = 5.0) -> None:
+        self._patience = patience_s
         self.data_dir = data_dir.resolve()
         self.log = self.data_dir / "server.log"
         self._socket = _socket_path(self.data_dir)
@@ -62,22 +63,26 @@ class EmbeddedRedis:
         return None
 
     def start(self) -> None:
-        """Start the server, or join the one that runs. Raises EmbeddedRedisError."""
-        if self._users is not None:
-            return
+        """Start the server, join the one that runs, or bring back the one that died.
+
+        Raises EmbeddedRedisError.
+        """
         try:
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._socket.parent != self.data_dir:
                 _private(self._socket.parent)
             with self._changing():
-                users = self._open("users.lock")
+                joined = self._users is None
+                if self._users is None:
+                    self._users = self._open("users.lock")
+                    fcntl.flock(self._users, fcntl.LOCK_SH)
                 try:
-                    fcntl.flock(users, fcntl.LOCK_SH)
                     self._join_or_launch()
                 except BaseException:
-                    os.close(users)
+                    if joined:
+                        os.close(self._users)
+                        self._users = None
                     raise
-                self._users = users
         except OSError as error:
             raise EmbeddedRedisError(f"the embedded ledger cannot start: {error}") from error
 
@@ -111,7 +116,7 @@ class EmbeddedRedis:
 
     def _join_or_launch(self) -> None:
         lock = self._take_server_lock()
-        if lock is None and not self._answers_within(_HUNG_S):
+        if lock is None and not self._answers_within(self._patience):
             self._end_server()  # alive, but does not answer: what it has written is kept
             lock = self._take_server_lock()
         if lock is None:
@@ -156,7 +161,7 @@ class EmbeddedRedis:
             if self._server_lives() and pid is not None:
                 with suppress(ProcessLookupError):
                     os.kill(pid, number)
-            deadline = time.monotonic() + _STOP_S
+            deadline = time.monotonic() + self._patience
             while self._server_lives() and time.monotonic() < deadline:
                 time.sleep(_POLL_S)
 

@@ -4,7 +4,7 @@ Only a hold's id and an amount differ between two reserves of a purse in one per
 comes before them on the wire is built once: a `Plan`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha1, sha256
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from gateway.core.catalog import Budget
 from gateway.core.catalog import Period as Per
-from gateway.core.periods import period
+from gateway.core.periods import Period, period
 from gateway.core.ports import Account, Purse
 from gateway.drivers.redis_connection import encode
 
@@ -47,7 +47,7 @@ LOAD: Final = tuple(encode("SCRIPT", "LOAD", source) for source in SOURCES.value
 
 
 class Plan(Struct, frozen=True):
-    """The commands for a purse while Redis' clock is in [start, end), in Unix seconds.
+    """How to reserve from a purse while Redis' clock is in [start, end), in Unix seconds.
 
     `buckets` says which budget each bucket stands for and when it resets, and `rows` which bucket
     each budget of the purse counts in: two budgets of one account may share a period.
@@ -56,7 +56,7 @@ class Plan(Struct, frozen=True):
     start: int
     end: int
     reserve: bytes
-    balances: bytes
+    keys: tuple[str, ...]
     buckets: tuple[tuple[Account, Budget, int | None], ...]
     rows: tuple[tuple[Account, Budget, int], ...]
 
@@ -75,7 +75,20 @@ def escape(name: str) -> str:
     return escaped if len(escaped) <= _LONGEST else "=" + sha256(octets).hexdigest()
 
 
-def make_plan(purse: Purse, now: float, ttl_ms: int) -> Plan:
+class Calendar:
+    """The current period of each kind and zone, worked out once."""
+
+    def __init__(self) -> None:
+        self._current: dict[tuple[Per, str], Period] = {}
+
+    def at(self, per: Per, zone: str, now: float) -> Period:
+        span = self._current.get((per, zone))
+        if span is None or not span.start <= now < (span.end or _NEVER):
+            span = self._current[per, zone] = period(per, zone, now)
+        return span
+
+
+def make_plan(purse: Purse, calendar: Calendar, now: float, ttl_ms: int) -> Plan:
     start, end = 0, _NEVER
     prefix = _prefix(purse.tenant)
     found: dict[str, tuple[Account, Budget, int | None]] = {}
@@ -83,7 +96,7 @@ def make_plan(purse: Purse, now: float, ttl_ms: int) -> Plan:
     for account in purse.accounts:
         name = f"{prefix}b:{account.scope}:{escape(account.name)}:"
         for budget in account.budgets:
-            span = period(budget.per, purse.timezone, now)
+            span = calendar.at(budget.per, purse.timezone, now)
             if span.end is not None:
                 start, end = max(start, span.start), min(end, span.end)
             key = name + span.id
@@ -100,10 +113,14 @@ def make_plan(purse: Purse, now: float, ttl_ms: int) -> Plan:
         start=start,
         end=end,
         reserve=_head("reserve", keys, (ttl_ms, start, end, *limits), more=2),
-        balances=_head("balances", keys, (start, end)),
+        keys=tuple(keys),
         buckets=tuple(found.values()),
         rows=tuple((account, budget, position[key]) for account, budget, key in rows),
     )
+
+
+def read_balances(plan: Plan) -> bytes:
+    return _head("balances", plan.keys, (plan.start, plan.end))
 
 
 def tenant_commands(tenant: str) -> TenantCommands:
@@ -126,7 +143,7 @@ def _prefix(tenant: str) -> str:
     return f"tg:{{{escape(tenant)}}}:"
 
 
-def _head(script: str, keys: list[str], arguments: Iterable[int], more: int = 0) -> bytes:
+def _head(script: str, keys: Sequence[str], arguments: Iterable[int], more: int = 0) -> bytes:
     """An EVALSHA that `more` arguments are still to be added to."""
     parts: tuple[str | int, ...] = ("EVALSHA", _SHA[script], len(keys), *keys, *arguments)
     _, _, body = encode(*parts).partition(b"\r\n")

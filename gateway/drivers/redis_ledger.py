@@ -17,9 +17,11 @@ from gateway.core.money import Nanos
 from gateway.core.ports import Balance, Clock, Hold, Observer, Purse, Refusal
 from gateway.drivers.ledger_commands import (
     LOAD,
+    Calendar,
     Plan,
     TenantCommands,
     make_plan,
+    read_balances,
     tenant_commands,
     with_hold,
 )
@@ -61,6 +63,7 @@ class RedisLedger:
         self._clock = clock
         self._debts = Debts(self._run, clock, observe)
         self._ahead = 0.0
+        self._calendar = Calendar()
         self._plans: dict[Purse, Plan] = {}
         self._tenants: dict[str, TenantCommands] = {}
 
@@ -107,7 +110,7 @@ class RedisLedger:
     async def balances(self, purse: Purse) -> tuple[Balance, ...]:
         for _ in range(_TRIES):
             plan = self._plan(purse)
-            reply = await self._ask("balances", purse.tenant, plan.balances)
+            reply = await self._ask("balances", purse.tenant, read_balances(plan))
             if reply[0] != b"when":
                 spent, held = reply[3::2], reply[4::2]
                 return tuple(
@@ -199,7 +202,7 @@ class RedisLedger:
         if plan is None or not plan.start <= now < plan.end:
             if len(self._plans) >= _REMEMBERED:
                 self._plans.clear()
-            plan = self._plans[purse] = make_plan(purse, now, self._ttl_ms)
+            plan = self._plans[purse] = make_plan(purse, self._calendar, now, self._ttl_ms)
         return plan
 
     def _commands(self, tenant: str) -> TenantCommands:
