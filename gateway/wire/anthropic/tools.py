@@ -10,12 +10,13 @@ from gateway.wire.anthropic.schema import closed
 Tool = dict[str, Any]
 
 _NO_PARAMETERS: Final[Mapping[str, Any]] = {"type": "object", "properties": {}}
-_SERVER: Final = re.compile(r"[a-z_]+_\d{8}")
+_SERVER: Final = re.compile(r"[a-z0-9_]+_\d{8}")
 _CHOICES: Final[Mapping[str, str]] = {"auto": "auto", "none": "none", "required": "any"}
 
 
 def tools(given: Any, *, strict: bool) -> list[Tool]:
-    """The decoded `tools`. Tools of the API itself, like web_search_20250305, stay as they are.
+    """The decoded `tools`. Those in Anthropic's own words stay as they are: tools of the API, like
+    web_search_20250305, and the client's with an `input_schema`.
 
     `strict` says whether the model can be held to a schema; a tool whose schema cannot be said
     strictly is declared all the same, and its calls are for the caller to check.
@@ -55,7 +56,7 @@ def _tool(given: Any, where: str, *, strict: bool) -> Tool:
     if not isinstance(given, Mapping):
         raise InvalidRequest(f"{where} must be an object", param=where)
     kind = given.get("type")
-    if isinstance(kind, str) and _SERVER.fullmatch(kind):
+    if (isinstance(kind, str) and _SERVER.fullmatch(kind)) or "input_schema" in given:
         return dict(given)
     function = given.get("function")
     if kind != "function" or not isinstance(function, Mapping):
