@@ -1,0 +1,251 @@
+"""What clients get is valid: by OpenAI's API description, and by its SDK in strict mode."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+import openai as sdk
+import pytest
+
+from gateway.core.chat import (
+    Choice,
+    ChoiceDelta,
+    Completion,
+    Delta,
+    ToolCall,
+    Usage,
+)
+from gateway.core.errors import BudgetExceeded, GatewayError, InvalidRequest, Rejected, Unsuitable
+from gateway.web.render import completion_body, error_body
+from gateway.web.render_stream import DONE, KEEP_ALIVE, PIECE, ChunkWriter, error_event
+from gateway.wire import DIALECTS
+from gateway.wire.dialect import Target
+from gateway.wire.sse import SseDecoder
+from tests.openapi import CHUNK, WHOLE, faults
+from tests.recordings import Recording, recordings
+from tests.strict_sdk import ask, ask_streaming
+
+TARGET = Target("m", 100)
+EXTENSION = b'{"cost_usd":0.0001,"attempts":[]}'
+GATEWAY = json.loads(EXTENSION)
+USAGE = Usage(10, 4, 3, 2, 1)
+PROVIDERS = [
+    "openai", "anthropic", "azure", "cerebras", "cloudflare", "crusoe", "databricks", "deepseek",
+    "gemini", "groq", "huggingface", "llamacpp", "mistral", "ollama", "openrouter", "snowflake",
+    "together", "vllm", "xai", "zai",
+]  # fmt: skip
+
+
+def rendered(completion: Completion, usage: Usage = USAGE) -> bytes:
+    return completion_body(
+        completion, "catalog-name", EXTENSION, usage=usage, request_id="r1", created=7
+    )
+
+
+def writer() -> ChunkWriter:
+    return ChunkWriter("catalog-name", request_id="r1", created=7)
+
+
+def chunks(body: bytes) -> list[Any]:
+    """The JSON of each event but the last, which must be [DONE]."""
+    *events, last = SseDecoder().feed(body)
+    assert last == ("", b"[DONE]")
+    return [json.loads(data) for _, data in events]
+
+
+def told(recording: Recording) -> Completion | list[Delta] | None:
+    """A recording, decoded; None for an error."""
+    dialect = DIALECTS["anthropic" if "/messages__" in recording.file else "openai"]
+    if "__200__" not in recording.file or "35670edf" in recording.file:  # an error inside a 200
+        return None
+    if not recording.streamed:
+        return dialect.decode(200, recording.headers, recording.body, TARGET)
+    decoder = dialect.decoder(TARGET)
+    return decoder.feed(recording.body) + decoder.finish()
+
+
+def decoded(provider: str) -> Iterator[tuple[str, Completion | list[Delta]]]:
+    for recording in recordings(provider):
+        if "/chat__" in recording.file or "/messages__" in recording.file:
+            answer = told(recording)
+            if answer is not None:
+                yield recording.file, answer
+
+
+def flowing(deltas: Iterable[Delta]) -> bytes:
+    chunk_writer = writer()
+    body = b"".join(chunk_writer.delta(delta) for delta in deltas)
+    return body + KEEP_ALIVE + chunk_writer.usage(USAGE, EXTENSION) + DONE
+
+
+def recut(completion: Completion) -> bytes:
+    chunk_writer = writer()
+    return b"".join([*chunk_writer.recut(completion), chunk_writer.usage(USAGE, EXTENSION), DONE])
+
+
+def lawful_stream(name: str, body: bytes) -> list[Any]:
+    """The chunks of a stream that any client can read."""
+    events = chunks(body)
+    for event in events:
+        assert faults(CHUNK, event) == [], name
+        assert event["model"] == "catalog-name", name
+    assert len({(event["id"], event["created"]) for event in events}) == 1, name
+    assert [(e["choices"], e["usage"]["gateway"]) for e in events[-1:]] == [([], GATEWAY)], name
+    roles: dict[int, Any] = {}
+    finishes: list[int] = []
+    for choice in (choice for event in events for choice in event["choices"]):
+        roles.setdefault(choice["index"], choice["delta"].get("role"))
+        finishes += [choice["index"]] * (choice["finish_reason"] is not None)
+    assert roles == dict.fromkeys(roles, "assistant"), name
+    assert sorted(finishes) == sorted(roles), name
+    assert len(ask_streaming(body)) == len(events), name
+    return events
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_every_recorded_answer_is_rendered_strictly(provider: str) -> None:
+    for name, answer in decoded(provider):
+        if isinstance(answer, Completion):
+            body = rendered(answer, answer.usage or USAGE)
+            assert faults(WHOLE, json.loads(body)) == [], name
+            whole = ask(body)
+            assert whole.model == "catalog-name", name
+            assert whole.usage is not None, name
+            assert whole.usage.to_dict()["gateway"] == GATEWAY, name
+            assert [c.message.content for c in whole.choices] == [c.text for c in answer.choices]
+            events = lawful_stream(name, recut(answer))
+            for choice in answer.choices:
+                assert spoken(events, choice.index) == (choice.text or ""), name
+        else:
+            events = lawful_stream(name, flowing(answer))
+            text = "".join(c.text for delta in answer for c in delta.choices if c.index == 0)
+            assert spoken(events, 0) == text, name
+
+
+def spoken(events: list[Any], index: int) -> str:
+    return "".join(
+        choice["delta"].get("content") or ""
+        for event in events
+        for choice in event["choices"]
+        if choice["index"] == index
+    )
+
+
+LOGPROBS: dict[str, Any] = {
+    "content": [{"token": "a", "logprob": -0.5, "bytes": None, "top_logprobs": []}],
+    "refusal": None,
+}
+FULL = Choice(
+    index=1,
+    text="a\u2028" * 500,
+    tool_calls=(ToolCall("c1", "f", "{}"), ToolCall("c2", "g", '{"x":"é"}')),
+    finish="tool_calls",
+    refusal="no",
+    reasoning="hm",
+    logprobs=msgspec.Raw(json.dumps(LOGPROBS).encode()),
+    extra={"annotations": msgspec.Raw(b"[]"), "role": msgspec.Raw(b'"user"')},
+)
+
+
+def test_a_built_answer_holds_everything() -> None:
+    body = json.loads(rendered(Completion((Choice(0, None), FULL))))
+    assert faults(WHOLE, body) == []
+    assert (body["id"], body["created"], body["object"]) == ("chatcmpl-r1", 7, "chat.completion")
+    assert body["choices"][0]["message"] == {
+        "role": "assistant",
+        "content": None,
+        "refusal": None,
+    }
+    message = body["choices"][1]["message"]
+    assert message["role"] == "assistant"
+    assert message["reasoning_content"] == "hm"
+    assert message["annotations"] == []
+    assert [call["function"]["name"] for call in message["tool_calls"]] == ["f", "g"]
+    assert body["choices"][1]["logprobs"]["content"][0]["token"] == "a"
+    assert body["usage"] == {
+        "prompt_tokens": 10,
+        "completion_tokens": 4,
+        "total_tokens": 14,
+        "prompt_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 2},
+        "completion_tokens_details": {"reasoning_tokens": 1},
+        "gateway": GATEWAY,
+    }
+
+
+def test_a_held_answer_is_recut_whole() -> None:
+    body = recut(Completion((Choice(0, "hi", finish="length"), FULL), id="c9", created=9))
+    events = lawful_stream("recut", body)
+    assert {(event["id"], event["created"]) for event in events} == {("c9", 9)}
+    assert spoken(events, 0) == "hi"
+    assert spoken(events, 1) == FULL.text
+    choices = [c for event in events for c in event["choices"] if c["index"] == 1]
+    pieces = [len(c["delta"].get("content", "")) for c in choices]
+    assert sum(pieces) == 1_000
+    assert max(pieces) == PIECE
+    assert [c["logprobs"] for c in choices if c["logprobs"]] == [LOGPROBS]
+    calls = [call for c in choices for call in c["delta"].get("tool_calls", [])]
+    assert [(call["index"], call["id"]) for call in calls] == [(0, "c1"), (1, "c2")]
+    said = [c["delta"].get("reasoning_content") or c["delta"].get("refusal") for c in choices]
+    assert [text for text in said if text] == ["hm", "no"]
+
+
+OWN_USAGE: dict[str, Any] = {
+    "prompt_tokens": 2, "completion_tokens": 1, "total_tokens": 3,
+    "prompt_tokens_details": {"audio_tokens": 2},
+}  # fmt: skip
+PROVIDERS_OWN: dict[str, Any] = {
+    "id": "c1", "object": "chat.completion", "created": 5, "model": "upstream-name", "new": [1],
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi", "refusal": None},
+                 "logprobs": None, "finish_reason": "stop"}],
+    "usage": OWN_USAGE,
+}  # fmt: skip
+
+
+def relayed(counted: Usage = USAGE, **fields: Any) -> Any:
+    body = json.dumps({**PROVIDERS_OWN, **fields}).encode()
+    completion = DIALECTS["openai"].decode(200, {}, body, TARGET)
+    assert completion.fields is not None
+    return json.loads(rendered(completion, completion.usage or counted))
+
+
+def test_a_relayed_answer_changes_in_model_and_usage_only() -> None:
+    usage = {**OWN_USAGE, "gateway": GATEWAY}
+    assert relayed() == {**PROVIDERS_OWN, "model": "catalog-name", "usage": usage}
+
+
+@pytest.mark.parametrize(
+    ("told_usage", "counted"),
+    [
+        (None, USAGE),
+        ({"prompt_tokens": 2, "completion_tokens": 1, "total_tokens": 9}, Usage(2, 7, reasoning=6)),
+        ({**OWN_USAGE, "gateway": {"theirs": 1}}, Usage(2, 1)),
+    ],
+)
+def test_usage_that_is_not_the_providers_is_written_anew(told_usage: Any, counted: Usage) -> None:
+    usage = relayed(counted, usage=told_usage)["usage"]
+    assert usage["gateway"] == GATEWAY
+    assert usage["total_tokens"] == counted.prompt + counted.completion
+    assert usage["completion_tokens_details"]["reasoning_tokens"] == counted.reasoning
+
+
+ERRORS: list[tuple[GatewayError, str, str | None, str]] = [
+    (InvalidRequest("no", param="n"), "invalid_request_error", "n", "invalid_request"),
+    (BudgetExceeded("no"), "insufficient_quota", None, "budget_exceeded"),
+    (GatewayError("no"), "server_error", None, "internal_error"),
+    (
+        Rejected("no", param="stop", upstream_code="unsupported_parameter"),
+        "invalid_request_error",
+        "stop",
+        "unsupported_parameter",
+    ),
+    (Unsuitable("no"), "invalid_request_error", None, "unsuitable"),
+]
+
+
+@pytest.mark.parametrize(("error", "kind", "param", "code"), ERRORS)
+def test_errors(error: GatewayError, kind: str, param: str | None, code: str) -> None:
+    shown = {"error": {"message": "no", "type": kind, "param": param, "code": code}}
+    assert json.loads(error_body(error)) == shown
+    with pytest.raises(sdk.APIError, match="no"):
+        ask_streaming(flowing([Delta((ChoiceDelta(0, "a"),))])[: -len(DONE)] + error_event(error))
