@@ -39,14 +39,15 @@ def read(body: bytes, headers: Mapping[str, str]) -> Ask:
     if not isinstance(temperature, int | float) or not 0 <= temperature <= 1:
         raise Fault(400, "temperature: range: 0..1")
     messages = _messages(_typed(given, "messages", list, "list"))
-    questions = [message for message in messages if message["role"] == "user"]
+    asked = [_said(_blocks(m["content"])) for m in messages if m["role"] == "user"]
+    questions = [said for said in asked if said]
     tools, named = _tools(given)
     answered = any(block["type"] == "tool_result" for block in _blocks(messages[-1]["content"]))
     wanted = given.get("output_format") or (given.get("output_config") or {}).get("format") or {}
     return Ask(
         model=model,
         texts=(*_system(given), *(t for m in messages for t in _texts(_blocks(m["content"])))),
-        question="\n".join(_said(_blocks(questions[-1]["content"]))),
+        question="\n".join(questions[-1]) if questions else "",
         stream=_typed(given, "stream", bool, "boolean") if "stream" in given else False,
         limit=limit,
         stop=tuple(given.get("stop_sequences", ())),

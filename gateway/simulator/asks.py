@@ -43,7 +43,7 @@ class Ask(Struct, frozen=True):
     model: str
     texts: tuple[str, ...]
     question: str
-    """The text of the last message of the user."""
+    """The text of the last message of the user that has any; tool results are none."""
     stream: bool = False
     include_usage: bool = True
     n: int = 1

@@ -44,7 +44,8 @@ def read(body: bytes, headers: Mapping[str, str]) -> Ask:
     _check_fields(given)
     messages = _messages(given)
     texts = tuple(text for message in messages for text in _texts(message))
-    questions = [message for message in messages if message["role"] == "user"]
+    asked = [_texts(message) for message in messages if message["role"] == "user"]
+    questions = [said for said in asked if said]
     stop = given.get("stop", ())
     wants_json, schema = _json_wanted(given.get("response_format"), texts)
     tools, named = _tools(given)
@@ -52,7 +53,7 @@ def read(body: bytes, headers: Mapping[str, str]) -> Ask:
     return Ask(
         model=model,
         texts=texts,
-        question="\n".join(_texts(questions[-1])) if questions else "",
+        question="\n".join(questions[-1]) if questions else "",
         stream=stream,
         include_usage=not stream or given.get("stream_options", {}).get("include_usage") is True,
         n=given.get("n", 1),
@@ -117,8 +118,8 @@ def _check_message(where: str, message: Any) -> None:
         raise _missing(f"{where}.role")
     if role not in _ROLES:
         allowed = ", ".join(f"'{one}'" for one in _ROLES[:-1]) + f", and '{_ROLES[-1]}'"
-        message = f"Invalid value: '{role}'. Supported values are: {allowed}."
-        raise _invalid(f"{where}.role", message, "invalid_value")
+        fault = f"Invalid value: '{role}'. Supported values are: {allowed}."
+        raise _invalid(f"{where}.role", fault, "invalid_value")
     content = message.get("content")
     if content is None and role != "assistant":
         raise _wrong_type(f"{where}.content", "a string", content)

@@ -6,6 +6,7 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -18,6 +19,10 @@ from gateway.simulator.client import RESET
 
 class ResettableProtocol(HttpToolsProtocol):
     """Gives each request's scope an extension by which the app may reset the connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.access_log = False
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -65,7 +70,8 @@ async def serve_simulator(
     returns when the last call is on the bill.
     """
     simulator = simulator or Simulator()
-    config = _config(simulator)
+    # The process has its own logging; uvicorn would set it up anew.
+    config = _config(simulator, log_config=None)
     config.load()
     state = ServerState()
 
@@ -94,18 +100,16 @@ async def serve_simulator(
 
 def run_simulator(host: str, port: int) -> None:
     """Serve until interrupted."""
-    uvicorn.Server(_config(Simulator(), host, port)).run()
+    uvicorn.Server(_config(Simulator(), host=host, port=port)).run()
 
 
-def _config(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Config:
+def _config(simulator: Simulator, **options: Any) -> uvicorn.Config:
     return uvicorn.Config(
         simulator.app,
-        host=host,
-        port=port,
         http=ResettableProtocol,
         interface="asgi3",
         lifespan="off",
         ws="none",
-        access_log=False,
         timeout_graceful_shutdown=1,
+        **options,
     )
