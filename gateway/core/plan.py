@@ -93,8 +93,10 @@ def ladders(catalog: Catalog) -> Mapping[str, Ladder]:
     """Every name that a request may ask for: routes, tiers, models, "provider/model"."""
     named: dict[str, Ladder] = {}
     home: dict[str, str] = {}
-    for tier in reversed(tuple(catalog.tiers.values())):
-        home.update(dict.fromkeys((entry.model for entry in tier.models), tier.name))
+    routed = [name for route in catalog.routes.values() for name in route.tiers]
+    for tier_name in (*routed, *catalog.tiers):
+        for entry in catalog.tiers[tier_name].models:
+            home.setdefault(entry.model, tier_name)
     for model in catalog.models.values():
         tier_name = home.get(model.name, NO_TIER)
         for deployment in model.deployments:
