@@ -37,10 +37,10 @@ def look_up(base_url: str, upstream: str, at: datetime | None = None) -> Listing
         _, model = get_snapshot().find_provider_model(upstream, None, None, base_url)
     except LookupError:
         return Listing()
-    return Listing(_price(model, at or _NEWEST), model.context_window)
+    return Listing(price_of(model, at or _NEWEST), model.context_window)
 
 
-def _price(model: "ModelInfo", at: datetime) -> Price | None:
+def price_of(model: "ModelInfo", at: datetime) -> Price | None:
     """The dearest of a day, since one price holds until the next load; None when not by token."""
     if isinstance(model.prices, list) and not model.prices:
         return None
@@ -65,5 +65,5 @@ def _rate(price: "ModelPrice", unit: str) -> Decimal | None:
 
     rate = getattr(price, unit)
     if isinstance(rate, TieredPrices):
-        return max(rate.base, *(step.price for step in rate.tiers))
+        return max([rate.base, *(step.price for step in rate.tiers)])
     return rate if isinstance(rate, Decimal) else None

@@ -222,6 +222,9 @@ class Config(Stanza):
 def schema() -> dict[str, Any]:
     """JSON Schema of the whole configuration, for editors."""
     found = Config.model_json_schema()
+    for section in found["properties"].values():
+        if "patternProperties" in section:
+            section["additionalProperties"] = False
     return {
         "$schema": GenerateJsonSchema.schema_dialect,
         "title": "Tollgate configuration",

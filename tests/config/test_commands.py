@@ -1,0 +1,107 @@
+"""`tollgate check` and `tollgate key new`, without the command line around them."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+import yaml
+
+from gateway.commands.check import check
+from gateway.commands.key import new_key
+from gateway.config.faults import ConfigError
+from gateway.core.snapshot import Snapshot
+from tests.config.texts import NO_ENV, SOUND, snapshot
+
+MORE: Final = """\
+redis: {url: memory}
+tiers: {cheap: {models: [m1]}}
+"""
+
+
+def write(folder: Path, text: str) -> list[Path]:
+    path = folder / "f.yaml"
+    path.write_text(text, "utf-8")
+    return [path]
+
+
+def up(found: Snapshot) -> str | None:
+    return None
+
+
+def test_a_sound_configuration(tmp_path: Path) -> None:
+    price = "{input: 1, output: 2, cached_input: 0.1}"
+    m2 = f"  m2: {{deployments: [{{provider: local}}], context: 1, price: {price}}}\n"
+    text = SOUND.replace("tenants:", f"{m2}tenants:")
+    text += "    keys: [{id: k1, hash: 'sha256:" + "0" * 64 + "'}]\n  open: {anonymous: true}\n"
+    lines, code = check(write(tmp_path, text + "  shut:\n" + MORE), NO_ENV, up)
+    assert (lines, code) == (
+        [
+            "1 provider, 2 models, 1 tier, 0 routes, 3 tenants",
+            "prices: 1 catalog, 1 free",
+            "  m1: free",
+            "  m2: input 1, output 2, cached input 0.1 USD per million tokens, from catalog",
+            "provider keys: 0 of 1; without: local",
+            "warning: tenant acme: key k1 is a placeholder: tollgate key new acme",
+            "warning: tenant open: anonymous: anyone who reaches the gateway spends its money",
+            "warning: tenant open: no budget: its spending is only counted",
+            "warning: tenant shut: no key: nobody can use it; tollgate key new shut",
+            "warning: tenant shut: no budget: its spending is only counted",
+            "warning: redis.url is memory: every restart begins with full budgets",
+            "redis: answers",
+            "ok",
+        ],
+        0,
+    )
+
+
+def test_redis_is_asked_with_what_was_loaded(tmp_path: Path) -> None:
+    asked = []
+
+    def down(found: Snapshot) -> str:
+        asked.append(found)
+        return "cannot be reached"
+
+    lines, code = check(write(tmp_path, SOUND), NO_ENV, down)
+    assert (lines[-1], code) == ("redis: cannot be reached", 1)
+    assert asked == [snapshot(SOUND)]
+
+
+def test_every_fault_is_told_and_redis_is_left_alone(tmp_path: Path) -> None:
+    paths = write(tmp_path, SOUND.replace("usd: 1", "usd: 0") + "a: 1\n")
+
+    def never(found: Snapshot) -> str:
+        pytest.fail("asked")
+
+    lines, code = check(paths, NO_ENV, never)
+    assert [line.split(": ")[1] for line in lines[:-1]] == ["tenants.acme.budgets[0].usd", "a"]
+    assert (lines[-1], code) == ("2 faults", 1)
+
+
+def counting(size: int) -> bytes:
+    return bytes(range(size))
+
+
+def test_a_new_key_and_its_stanza() -> None:
+    key, stanza = new_key("acme", counting)
+    assert key == "tg-acme-AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+    assert re.fullmatch(r"tg-acme-[A-Za-z0-9_-]{43}", key)
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    assert yaml.safe_load(stanza) == {
+        "tenants": {"acme": {"keys": [{"id": "k000102", "hash": f"sha256:{digest}"}]}}
+    }
+    assert key not in stanza
+
+
+@pytest.mark.parametrize("tenant", ["acme", "1.0", "no"])
+def test_the_stanza_loads(tenant: str) -> None:
+    key, stanza = new_key(tenant, counting)
+    found = snapshot(SOUND[: SOUND.index("tenants:")] + stanza).tenants[tenant]
+    assert found.keys[0].sha256 == hashlib.sha256(key.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("tenant", ["", "a b", "a/b", "a\nb", "{a}", '"'])
+def test_a_name_that_cannot_be_one(tenant: str) -> None:
+    with pytest.raises(ConfigError, match="the name must"):
+        new_key(tenant, counting)

@@ -1,0 +1,273 @@
+"""What sound YAML becomes."""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from gateway.config.faults import ConfigError
+from gateway.config.load import load, read
+from gateway.core.catalog import (
+    Budget,
+    Catalog,
+    Check,
+    Deployment,
+    Key,
+    Model,
+    Route,
+    Tenant,
+    Tier,
+    TierModel,
+)
+from gateway.core.money import FREE, Nanos, Price
+from gateway.core.snapshot import Ledger, Limits, Provider, Snapshot, Timeouts
+from tests.config.texts import NO_ENV, SOUND, faults, snapshot
+
+WHOLE: Final = """\
+redis: {url: "redis://:pw@cache:6379/1", data_dir: /data, timeout_ms: 100, hold_ttl_s: 900}
+providers:
+  a: {dialect: openai, base_url: "https://a.example/v1/", api_key: "${A_KEY}", regions: [eu, no]}
+  b: {dialect: anthropic, base_url: http://b:8000, quirks: [max_tokens]}
+models:
+  big:
+    deployments:
+      - {provider: a, upstream: org/big-1, regions: [us], weight: 3}
+      - provider: b
+    context: 1_000_000
+    usable_context: 700000
+    max_output: 64000
+    capabilities: [vision]
+    price: {input: 0.0375, output: 15, cached_input: .3, cache_write: 3.75}
+    fallbacks: [small]
+  small: {deployments: [{provider: a}], context: 20000, price: {input: 1, output: 4}}
+  tiny: {deployments: [{provider: b}], context: 8000, price: free}
+tiers:
+  smart: {models: [{model: big, weight: 2}, small]}
+  cheap: {models: [small], checks: [not_refused, {sql: {dialect: postgres}}, sql, citation]}
+routes:
+  auto:
+    tiers: [cheap, smart]
+    checks: [complete: , regex: '^\\d+$', citation: {pattern: 'p'}]
+    timeout_s: 2.5
+tenants:
+  acme:
+    keys: [{id: k1, hash: "sha256:HASH", budgets: [{usd: 0.000000001, per: hour}]}]
+    budgets: [{usd: 50, per: day}, {usd: 9000000, per: total}]
+    user_budgets: [{usd: 2, per: week}]
+    max_request_usd: 0.50
+    timezone: Europe/Berlin
+    models: [auto, "b*"]
+    regions: [eu, "no"]
+  open: {anonymous: true}
+timeouts: {connect_s: 1, answer_s: 2, idle_s: 3}
+limits: {body_bytes: 100, json_depth: 5, in_flight: 6, in_flight_per_key: 7}
+""".replace("HASH", "AB" * 32)
+
+
+def test_everything_that_can_be_said() -> None:
+    eu = frozenset({"eu", "no"})
+    assert read([("f.yaml", WHOLE)], {"A_KEY": "secret"}) == Snapshot(
+        catalog=Catalog(
+            models={
+                "big": Model(
+                    "big",
+                    (
+                        Deployment("a/big", "a", "org/big-1", frozenset({"us"}), 3),
+                        Deployment("b/big", "b", "big"),
+                    ),
+                    Price(37_500_000, 15_000_000_000, 300_000_000, 3_750_000_000),
+                    context=1_000_000,
+                    usable_context=700_000,
+                    max_output=64_000,
+                    capabilities=frozenset({"vision"}),
+                    fallbacks=("small",),
+                ),
+                "small": Model(
+                    "small",
+                    (Deployment("a/small", "a", "small", eu),),
+                    Price(10**9, 4 * 10**9, 10**9, 10**9),
+                    context=20_000,
+                    usable_context=20_000,
+                    max_output=16_384,
+                    capabilities=frozenset({"tools", "json_schema"}),
+                ),
+                "tiny": Model(
+                    "tiny",
+                    (Deployment("b/tiny", "b", "tiny"),),
+                    FREE,
+                    context=8_000,
+                    usable_context=8_000,
+                    max_output=8_000,
+                    capabilities=frozenset({"tools", "json_schema"}),
+                    price_from="free",
+                ),
+            },
+            tiers={
+                "smart": Tier("smart", (TierModel("big", 2), TierModel("small"))),
+                "cheap": Tier(
+                    "cheap",
+                    (TierModel("small"),),
+                    (
+                        Check("not_refused"),
+                        Check("sql", {"dialect": "postgres"}),
+                        Check("sql"),
+                        Check("citation", {"pattern": r"\[\d+\]"}),
+                    ),
+                ),
+            },
+            routes={
+                "auto": Route(
+                    "auto",
+                    ("cheap", "smart"),
+                    "cascade",
+                    (
+                        Check("complete"),
+                        Check("regex", {"pattern": r"^\d+$"}),
+                        Check("citation", {"pattern": "p"}),
+                    ),
+                    2.5,
+                )
+            },
+        ),
+        providers={
+            "a": Provider("a", "openai", "https://a.example/v1", "secret", eu),  # type: ignore[arg-type]
+            "b": Provider("b", "anthropic", "http://b:8000", quirks=frozenset({"max_tokens"})),
+        },
+        tenants={
+            "acme": Tenant(
+                "acme",
+                (Key("k1", "ab" * 32, (Budget(Nanos(1), "hour"),)),),
+                (
+                    Budget(Nanos(50 * 10**9), "day"),
+                    Budget(Nanos(9_000_000 * 10**9), "total"),
+                ),
+                (Budget(Nanos(2 * 10**9), "week"),),
+                Nanos(500_000_000),
+                "Europe/Berlin",
+                ("auto", "b*"),
+                eu,
+            ),
+            "open": Tenant("open", anonymous=True),
+        },
+        ledger=Ledger("redis://:pw@cache:6379/1", "/data", 0.1, 900.0),
+        timeouts=Timeouts(1.0, 2.0, 3.0),
+        limits=Limits(100, 5, 6, 7),
+    )
+
+
+def test_the_order_of_tiers_is_the_order_of_climbing() -> None:
+    assert list(read([("f.yaml", WHOLE)], {"A_KEY": "x"}).catalog.tiers) == ["smart", "cheap"]
+
+
+def test_what_need_not_be_said() -> None:
+    found = snapshot(SOUND)
+    assert (found.ledger, found.timeouts, found.limits) == (Ledger(), Timeouts(), Limits())
+    assert found.providers["local"].api_key is None
+
+
+@pytest.mark.parametrize(
+    ("written", "region"),
+    [
+        ("no", "no"), ("on", "on"), ("1.0", "1.0"), ("12:30", "12:30"), ("0x1F", "0x1F"),
+        ("2026-01-01", "2026-01-01"), ('"eu"', "eu"), ("1_0", "1_0"),
+    ],
+)  # fmt: skip
+def test_a_text_is_what_was_written(written: str, region: str) -> None:
+    """Not what YAML 1.1 makes of it: a boolean, a float, a number to the base of 60, a date."""
+    text = SOUND.replace("[eu]", f"[{written}]")
+    assert snapshot(text).providers["local"].regions == {region}
+
+
+@pytest.mark.parametrize(
+    ("written", "env", "key"),
+    [
+        ("${K}", {"K": "v"}, "v"),
+        ("a-${K}-b-${K}", {"K": "v"}, "a-v-b-v"),
+        ("${K:-d}", {"K": "v"}, "v"),
+        ("${K:-d}", {"K": ""}, "d"),
+        ("${K:-d}", {}, "d"),
+        ("$${K}", {"K": "v"}, "${K}"),
+        ("$$K$", {"K": "v"}, "$$K$"),
+        ("${K}", {"K": "${L}"}, "${L}"),
+    ],
+)
+def test_interpolation(written: str, env: dict[str, str], key: str) -> None:
+    text = SOUND.replace("regions: [eu]", f'api_key: "{written}"')
+    assert snapshot(text, env).providers["local"].api_key == key
+
+
+def test_a_number_from_the_environment() -> None:
+    text = SOUND + "limits: {in_flight: '${N:-50}'}\n"
+    assert snapshot(text).limits.in_flight == 50
+    assert snapshot(text, {"N": "7"}).limits.in_flight == 7
+
+
+def test_an_anchor_is_shared() -> None:
+    text = SOUND.replace("[eu]", "&here [eu]").replace("acme:\n", "acme:\n    regions: *here\n")
+    assert snapshot(text).tenants["acme"].regions == frozenset({"eu"})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["embedded", "memory", "redis://h", "rediss://u:p@h:1/2", "unix:///run/x.sock"],
+)
+def test_redis_urls(url: str) -> None:
+    assert snapshot(f"{SOUND}redis: {{url: '{url}'}}\n").ledger.url == url
+
+
+def write(folder: Path, **texts: str) -> Path:
+    for name, text in texts.items():
+        (folder / f"{name}.yaml").write_text(text, "utf-8")
+    return folder
+
+
+def test_a_folder_is_its_files_in_name_order(tmp_path: Path) -> None:
+    tiers = "tiers: {zero: {models: [m1]}}\nredis: {data_dir: d}\n"
+    more = "tiers: {one: {models: [m1]}}\nredis: {url: memory}\n"
+    write(tmp_path, b_sound=SOUND, c_more=more, a_tiers=tiers)
+    (tmp_path / "notes.txt").write_text("not: [yaml", "utf-8")
+    found = load([tmp_path], NO_ENV)
+    assert list(found.catalog.tiers) == ["zero", "one"]
+    assert found.ledger == Ledger("memory", "d")
+
+
+def test_the_same_entry_in_two_files_names_both(tmp_path: Path) -> None:
+    more = "models:\n  m1: {context: big}\nlimits: 1\n"
+    write(tmp_path, a=SOUND + "limits: {in_flight: 2}\n", b=more)
+    with pytest.raises(ConfigError) as caught:
+        load([tmp_path], NO_ENV)
+    assert str(caught.value).replace(f"{tmp_path}/", "").split("\n") == [
+        "b.yaml:2: models.m1: is already given in a.yaml:4",
+        "b.yaml:3: limits: is already given in a.yaml:11",
+    ]
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (tmp_path / "bytes.yaml").write_bytes(b"a: 1\nb: \xff\n")
+    write(tmp_path, syntax="a: [", env="a: ${NONE}")
+    names = ["none.yaml", "empty", "bytes.yaml", "syntax.yaml", "env.yaml"]
+    with pytest.raises(ConfigError) as caught:
+        load([tmp_path / name for name in names], NO_ENV)
+    assert sorted(str(caught.value).replace(f"{tmp_path}/", "").split("\n")) == [
+        "bytes.yaml:2: is not UTF-8",
+        "empty: has no .yaml file in it",
+        "env.yaml:1: a: environment variable NONE is not set",
+        "none.yaml: cannot be read: No such file or directory",
+        "syntax.yaml:1: is not valid YAML: expected the node content, but found '<stream end>'",
+    ]
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_bytes(b"\xef\xbb\xbf" + SOUND.encode())
+    assert load([tmp_path / "f.yaml"], NO_ENV) == snapshot(SOUND)
+
+
+def test_ids_are_unique_in_a_tenant_and_hashes_everywhere() -> None:
+    keys = "keys: [{id: k1, hash: 'sha256:" + "a" * 64 + "'}]"
+    other = keys.replace("aaaa", "bbbb")
+    assert faults(SOUND + f"  b: {{{keys}}}\n  c: {{{other}}}\n") == []
+    assert faults(SOUND + f"  b: {{{keys}}}\n  c: {{{keys}}}\n") == [
+        "f.yaml:12: tenants.c.keys[0].hash: is the hash of tenants.b.keys[0] already"
+    ]

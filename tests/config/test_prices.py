@@ -1,0 +1,109 @@
+"""Prices and windows that genai-prices knows."""
+
+from datetime import UTC, datetime, time
+from decimal import Decimal
+from typing import Final
+
+import pytest
+from genai_prices.types import (
+    ClauseEquals,
+    ConditionalPrice,
+    ModelInfo,
+    ModelPrice,
+    StartDateConstraint,
+    Tier,
+    TieredPrices,
+    TimeOfDateConstraint,
+)
+
+from gateway.config.prices import Listing, look_up, price_of
+from gateway.core.money import Price
+from tests.config.texts import SOUND, faults, snapshot
+
+NOON: Final = datetime(2026, 6, 15, 12, tzinfo=UTC)
+USD: Final = 1_000_000_000
+
+
+def rates(input_: int, output: int, **more: Decimal) -> ModelPrice:
+    return ModelPrice(input_mtok=Decimal(input_), output_mtok=Decimal(output), **more)
+
+
+def tiered(base: int, *steps: tuple[int, int]) -> TieredPrices:
+    return TieredPrices(Decimal(base), [Tier(start, Decimal(price)) for start, price in steps])
+
+
+JUNE: Final = StartDateConstraint(datetime(2026, 6, 1, tzinfo=UTC).date())
+JULY: Final = StartDateConstraint(datetime(2026, 7, 1, tzinfo=UTC).date())
+NIGHT: Final = TimeOfDateConstraint(time(16, 30, tzinfo=UTC), time(0, 30, tzinfo=UTC))
+MORNING: Final = TimeOfDateConstraint(time(6, 30, tzinfo=UTC), time(7, 0, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("prices", "expected"),
+    [
+        (rates(1, 2), (1, 2, 1, 1)),
+        (rates(4, 8, cache_read_mtok=Decimal(1), cache_write_mtok=Decimal(5)), (4, 8, 1, 5)),
+        # The dearest step: which applies depends on the prompt.
+        (ModelPrice(input_mtok=tiered(1, (10, 2), (20, 3)), output_mtok=tiered(4)), (3, 4, 3, 3)),
+        # The dearest hour, be it the usual one or the exception.
+        ([ConditionalPrice(prices=rates(2, 4)), ConditionalPrice(NIGHT, prices=rates(1, 2))],
+         (2, 4, 2, 2)),
+        ([ConditionalPrice(prices=rates(2, 4)), ConditionalPrice(MORNING, prices=rates(3, 6))],
+         (3, 6, 3, 3)),
+        # What has begun, and nothing that has not.
+        ([ConditionalPrice(prices=rates(9, 9)), ConditionalPrice(JUNE, prices=rates(2, 2)),
+          ConditionalPrice(JULY, prices=rates(5, 5))], (2, 2, 2, 2)),
+        # Not priced by the token.
+        (ModelPrice(input_mtok=Decimal(1)), None),
+        (ModelPrice(requests_kcount=Decimal(1)), None),
+        ([], None),
+    ],
+)  # fmt: skip
+def test_one_price_of_many(
+    prices: ModelPrice | list[ConditionalPrice], expected: tuple[int, int, int, int] | None
+) -> None:
+    model = ModelInfo("m", ClauseEquals("m"), prices=prices)
+    want = None if expected is None else Price(*(rate * USD for rate in expected))
+    assert price_of(model, NOON) == want
+
+
+def test_a_known_model() -> None:
+    found = look_up("https://api.anthropic.com", "claude-sonnet-4-6", NOON)
+    assert found == Listing(Price(3 * USD, 15 * USD, 300_000_000, 3_750_000_000), context=1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "upstream"),
+    [
+        ("https://api.anthropic.com", "claude-of-nowhere"),
+        ("http://localhost:8000/v1", "gpt-5"),
+        ("https://api.groq.com/openai/v1", "gpt-5"),
+    ],
+)
+def test_an_unknown_one(base_url: str, upstream: str) -> None:
+    assert look_up(base_url, upstream, NOON) == Listing()
+
+
+GROQ: Final = SOUND.replace("http://localhost:8000/v1", "https://api.groq.com/openai/v1").replace(
+    "{provider: local}", "{provider: local, upstream: llama-3.1-8b-instant}"
+)
+
+
+def test_the_first_deployment_is_looked_up_for_what_is_not_written() -> None:
+    model = snapshot(GROQ.replace("    price: free\n", "")).catalog.models["m1"]
+    assert (model.price_from, model.context, model.price.input) == (
+        "genai-prices",
+        1000,
+        50_000_000,
+    )
+
+
+def test_what_is_written_wins() -> None:
+    model = snapshot(GROQ.replace("free", "{input: 7, output: 8}")).catalog.models["m1"]
+    assert (model.price_from, model.price.input) == ("catalog", 7 * USD)
+
+
+def test_a_price_without_a_window() -> None:
+    assert faults(GROQ.replace("    context: 1000\n    price: free\n", "")) == [
+        "f.yaml:4: models.m1: context is required: genai-prices does not know this model's window"
+    ]

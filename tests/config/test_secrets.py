@@ -1,0 +1,78 @@
+"""A secret never shows, however wrong the rest, or the place it was put in."""
+
+import traceback
+from typing import Final
+
+import pytest
+
+from gateway.config.faults import ConfigError
+from gateway.config.load import read
+from tests.config.texts import SOUND, faults, snapshot
+
+CANARY: Final = "sk-canary-4711"
+KEY: Final = "${SECRET}"
+
+
+@pytest.mark.parametrize("secret", [CANARY, KEY], ids=["written", "from the environment"])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("regions: [eu]", "api_key: ['SECRET_HERE']"),
+        ("regions: [eu]", "api_key: {a: 'SECRET_HERE'}"),
+        ("regions: [eu]", "api_key: 'two words SECRET_HERE'"),
+        ("regions: [eu]", "api_key: !tag 'SECRET_HERE'"),
+        ("http://localhost:8000/v1", "http://SECRET_HERE:SECRET_HERE@localhost"),
+        ("http://localhost:8000/v1", "http://localhost?key=SECRET_HERE"),
+        ("http://localhost:8000/v1", "SECRET_HERE"),
+        ("{dialect: openai,", "SECRET_HERE\n  other: {dialect: openai,"),
+        ("budgets:", "keys: ['SECRET_HERE']\n    budgets:"),
+        ("budgets:", "keys: [{id: 'SECRET_HERE/', hash: 'SECRET_HERE'}]\n    budgets:"),
+        ("tenants:", "redis: {url: 'redis://:SECRET_HERE@'}\ntenants:"),
+        ("tenants:", "redis: {url: 'mysql://:SECRET_HERE@h'}\ntenants:"),
+        ("tenants:", "redis: 'SECRET_HERE'\ntenants:"),
+    ],
+)
+def test_faults_do_not_show_it(old: str, new: str, secret: str) -> None:
+    text = SOUND.replace(old, new.replace("SECRET_HERE", secret))
+    with pytest.raises(ConfigError) as caught:
+        read([("f.yaml", text)], {"SECRET": CANARY})
+    assert str(caught.value)
+    assert CANARY not in "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        ("provider: local", "provider: '${SECRET}'"),
+        ("context: 1000", "context: '${SECRET}'"),
+        ("per: day", "per: '${SECRET}'"),
+        ("price: free", "price: '${SECRET}'"),
+        ("price: free", "price: free\n    fallbacks: ['${SECRET}']"),
+        ("budgets:", "models: ['${SECRET}']\n    budgets:"),
+        ("budgets:", "timezone: '${SECRET}'\n    budgets:"),
+        ("tenants:", "tiers: {t: {models: ['${SECRET}']}}\ntenants:"),
+        ("tenants:", "tiers: {t: {models: [m1], checks: ['${SECRET}']}}\ntenants:"),
+        ("tenants:", "tiers: {t: {models: [m1], checks: [regex: '(${SECRET}']}}\ntenants:"),
+    ],
+)
+def test_nothing_from_the_environment_is_shown(edit: tuple[str, str]) -> None:
+    report = faults(SOUND.replace(*edit), {"SECRET": CANARY})
+    assert report
+    assert CANARY not in "\n".join(report)
+
+
+@pytest.mark.parametrize(
+    "bad", [f"*{CANARY}", f"'{CANARY}", f'"{CANARY}\\q"', f"%{CANARY}: [", f"!{CANARY}!x y"]
+)
+def test_broken_yaml_does_not_show_it(bad: str) -> None:
+    report = faults(SOUND.replace("regions: [eu]", f"api_key: {bad}"))
+    assert report
+    assert CANARY not in "\n".join(report)
+
+
+def test_a_snapshot_does_not_show_it() -> None:
+    text = SOUND.replace("regions: [eu]", f'api_key: "{KEY}"')
+    found = snapshot(text + f"redis: {{url: 'redis://:{KEY}@h'}}\n", {"SECRET": CANARY})
+    assert found.providers["local"].api_key == CANARY
+    assert CANARY in found.ledger.url
+    assert CANARY not in repr(found)
