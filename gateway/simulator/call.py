@@ -63,7 +63,7 @@ class Call:
             await client.reset()
             return
         wait_s = {"stall": None, "slow": self._pace.slow_s}.get(behaviour, 0.0)
-        if await client.wait(wait_s):
+        if wait_s != 0 and await client.wait(wait_s):
             self._charge(status=None)
             return
         reply = self._reply(ask)

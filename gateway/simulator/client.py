@@ -22,7 +22,9 @@ class Client:
         self.headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
         self._reset = (scope.get("extensions") or {}).get(RESET)
         self._send = send
-        self._left = asyncio.ensure_future(_until_it_leaves(receive))
+        self._receive = receive
+        self._left: asyncio.Task[None] | None = None
+        """Ends when the client has left. Made when it is first asked for: most calls never ask."""
 
     @classmethod
     async def of(cls, scope: Scope, receive: Receive, send: Send) -> "Client":
@@ -39,10 +41,12 @@ class Client:
 
     @property
     def gone(self) -> bool:
-        return self._left.done()
+        return self._left is not None and self._left.done()
 
     async def wait(self, seconds: float | None = None) -> bool:
         """True as soon as the client has left; else False after so long. None waits for that."""
+        if self._left is None:
+            self._left = asyncio.create_task(_until_it_leaves(self._receive))
         if seconds == 0:
             await asyncio.sleep(0)  # lets a hang-up be noticed
         else:
@@ -69,8 +73,9 @@ class Client:
         await self.wait()
 
     async def close(self) -> None:
-        self._left.cancel()
-        await asyncio.wait({self._left})
+        if self._left is not None:
+            self._left.cancel()
+            await asyncio.wait({self._left})
 
 
 async def _until_it_leaves(receive: Receive) -> None:
