@@ -48,8 +48,7 @@ def test_delta_by_delta() -> None:
         [sse(start(input_tokens=3, output_tokens=1), *text(0, "Hi"), stop(output_tokens=9))]
     )
     assert found == [
-        Delta(usage=Usage(3, 1), id="msg_1"),
-        Delta(choices=(ChoiceDelta(text="Hi"),), id="msg_1"),
+        Delta(choices=(ChoiceDelta(text="Hi"),), usage=Usage(3, 1), id="msg_1"),
         Delta(choices=(ChoiceDelta(finish="stop"),), usage=Usage(3, 9), id="msg_1"),
     ]
 
@@ -189,10 +188,10 @@ def test_an_error_in_a_stream_is_raised_after_what_came_before_it(
         assert type(caught.value) is expected
 
 
-def test_an_error_that_comes_first_is_raised_at_once() -> None:
+def test_an_error_before_any_output_is_raised_at_once() -> None:
     error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
     with pytest.raises(Overloaded):
-        anthropic.decoder(TARGET).feed(sse(error))
+        anthropic.decoder(TARGET).feed(sse(start(input_tokens=3, output_tokens=1), error))
 
 
 BROKEN: Final[dict[str, bytes]] = {

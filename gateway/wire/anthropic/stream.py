@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from msgspec import Raw, Struct
 
-from gateway.core.chat import ChoiceDelta, Delta
+from gateway.core.chat import ChoiceDelta, Delta, Usage
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.anthropic.blocks import Block, Kept, Piece, opened
 from gateway.wire.anthropic.faults import read, stream_fault
@@ -55,9 +55,10 @@ class _MessageDelta(Struct):
 class Decoder:
     """Reads one streamed answer, cut anywhere; see StreamDecoder.
 
-    The first delta has no choice, only id and usage: an answer that breaks off can be charged
-    with it, but it is not yet output. When a failure comes in one chunk with good deltas, they
-    are given first and the failure is raised at the next call.
+    The usage that a stream begins with comes with the first delta, so that an answer that breaks
+    off can be charged, and not before it: until there is output, a failure can go elsewhere. When
+    a failure comes in one chunk with good deltas, they are given first and the failure is raised
+    at the next call.
     """
 
     def __init__(self) -> None:
@@ -65,6 +66,7 @@ class Decoder:
         self._open: dict[int, Block] = {}
         self._kept = Kept()
         self._usage: Mapping[str, Any] = {}
+        self._early: Usage | None = None
         self._id = ""
         self._finish: str | None = None
         self._failure: UpstreamError | None = None
@@ -103,11 +105,11 @@ class Decoder:
         handle = _EVENTS.get(read(data, _Kind).type)
         return None if handle is None else handle(self, data)
 
-    def message_start(self, data: bytes) -> Delta:
+    def message_start(self, data: bytes) -> None:
         head = read(data, _MessageStart).message
         self._id = head.id
         self._usage = latest(self._usage, head.usage)
-        return Delta(usage=usage(self._usage), id=self._id)
+        self._early = usage(self._usage)
 
     def block_start(self, data: bytes) -> Delta | None:
         event = read(data, _BlockStart)
@@ -145,7 +147,10 @@ class Decoder:
         raise stream_fault(read(data, dict[str, Any]))
 
     def _told(self, delta: ChoiceDelta | None) -> Delta | None:
-        return None if delta is None else Delta(choices=(delta,), id=self._id)
+        if delta is None:
+            return None
+        early, self._early = self._early, None
+        return Delta(choices=(delta,), usage=early, id=self._id)
 
 
 _EVENTS: Final[Mapping[str, Callable[[Decoder, bytes], Delta | None]]] = {
