@@ -6,13 +6,18 @@ from pydantic import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from gateway.config.scalars import Pattern, SqlDialect, unshown
+from gateway.config.scalars import Flag, Pattern, SqlDialect, unshown
 from gateway.config.stanza import Stanza
 from gateway.core.catalog import Check
 
 
 class NoOptions(Stanza):
     pass
+
+
+class JsonOptions(Stanza):
+    always: Flag = False
+    """Whether JSON is wanted even when the request did not ask for it."""
 
 
 class SqlOptions(Stanza):
@@ -55,7 +60,7 @@ class OneCheck(Stanza):
     """The answer was not cut at its length limit."""
     not_empty: NoOptions | None = None
     """There is a text or a tool call."""
-    json_if_asked: NoOptions | None = None
+    json_if_asked: JsonOptions | None = None
     """Valid JSON, and fitting the schema, when the request asked for it."""
     tools_valid: NoOptions | None = None
     """Tool calls name declared tools, with arguments that fit."""
@@ -74,7 +79,7 @@ class OneCheck(Stanza):
 
     def check(self) -> Check:
         name, options = next((n, o) for n, o in self if o is not None)
-        return Check(name, {k: v for k, v in options if v is not None})
+        return Check(name, {k: v for k, v in options if v is not None and v is not False})
 
     @classmethod
     def __get_pydantic_json_schema__(

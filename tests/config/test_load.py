@@ -5,6 +5,7 @@ from typing import Final
 
 import pytest
 
+from gateway.config.checks import CitationOptions, OneCheck
 from gateway.config.faults import ConfigError
 from gateway.config.load import load, read
 from gateway.core.catalog import (
@@ -19,6 +20,8 @@ from gateway.core.catalog import (
     Tier,
     TierModel,
 )
+from gateway.core.checks import CHECKS, fault
+from gateway.core.checks.pattern import CITATION
 from gateway.core.money import FREE, Nanos, Price
 from gateway.core.snapshot import Ledger, Limits, Provider, Snapshot, Timeouts
 from tests.config.texts import NO_ENV, SOUND, faults, snapshot
@@ -47,7 +50,12 @@ tiers:
 routes:
   auto:
     tiers: [cheap, smart]
-    checks: [complete: , regex: '^\\d+$', citation: {pattern: 'p'}]
+    checks:
+      - complete:
+      - json_if_asked: {always: true}
+      - json_if_asked
+      - regex: '^\\d+$'
+      - citation: {pattern: p}
     timeout_s: 2.5
 tenants:
   acme:
@@ -122,6 +130,8 @@ def test_everything_that_can_be_said() -> None:
                     "cascade",
                     (
                         Check("complete"),
+                        Check("json_if_asked", {"always": True}),
+                        Check("json_if_asked"),
                         Check("regex", {"pattern": r"^\d+$"}),
                         Check("citation", {"pattern": "p"}),
                     ),
@@ -153,6 +163,14 @@ def test_everything_that_can_be_said() -> None:
         timeouts=Timeouts(1.0, 2.0, 3.0),
         limits=Limits(100, 5, 6, 7),
     )
+
+
+def test_the_checks_are_those_of_the_core() -> None:
+    assert set(OneCheck.model_fields) == set(CHECKS)
+    catalog = read([("f.yaml", WHOLE)], {"A_KEY": "x"}).catalog
+    checks = catalog.routes["auto"].checks + catalog.tiers["cheap"].checks
+    assert [fault(check) for check in checks] == [None] * len(checks)
+    assert CitationOptions().pattern == CITATION
 
 
 def test_the_order_of_tiers_is_the_order_of_climbing() -> None:
