@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,3 +31,11 @@ def own_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
 def tenant() -> str:
     """A tenant that no other test uses."""
     return f"tenant-{os.getpid()}-{next(_NUMBERS)}"
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A TCP port on the loopback that nobody listened on just now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
