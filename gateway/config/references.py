@@ -1,12 +1,12 @@
 """What the schema cannot say: names that must exist, be unique, or fit each other."""
 
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
 
 from gateway.config import schema
 from gateway.config.faults import Path, did_you_mean, listed, quoted
 from gateway.config.tree import Tree
 from gateway.config.validate import Parts
+from gateway.core.plan import allowed
 
 
 def check_references(tree: Tree, parts: Parts) -> None:
@@ -130,7 +130,7 @@ class _Check:
             self.tree.fault((*path, "models"), "must not be empty; leave it out to allow all")
         for i, pattern in enumerate(tenant.models):
             here = (*path, "models", i)
-            if names and not any(fnmatchcase(name, pattern) for name in names):
+            if names and not any(allowed((pattern,), name) for name in names):
                 hidden = here in self.tree.masked
                 subject = "" if hidden else f"{quoted(pattern)} "
                 hint = "" if hidden else did_you_mean(pattern, names)
