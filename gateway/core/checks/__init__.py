@@ -48,7 +48,9 @@ _PATTERN: Final[Callable[[Any], object]] = compiled
 
 OPTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
     "citation": {"pattern": Option(str, r"a citation; default `\[\d+\]`", usable=_PATTERN)},
-    "json_if_asked": {"always": Option(bool, "ask for JSON whatever the request says")},
+    "json_if_asked": {
+        "always": Option(bool, "true or false: want JSON whatever the request says"),
+    },
     "regex": {
         "pattern": Option(str, "a regular expression", required=True, usable=_PATTERN),
     },

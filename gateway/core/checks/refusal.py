@@ -27,7 +27,8 @@ _EN_ACT: Final = (
     r"access|view|display|reproduc|translat|summari)"
 )
 _EN_CANNOT: Final = (
-    r"(?:cannot|can't|can not|won't|will not)(?: be able to)?"
+    r"(?:(?:cannot|can't|can not)(?: (?:and|or) (?:won't|will not))?|won't|will not)"
+    r"(?: be able to)?"
     r"|(?:am|are|'m|'re)(?: \w+ly| just)? (?:unable|not (?:able|allowed|permitted|willing|going|"
     r"designed|programmed|authori[sz]ed|in a position)) to"
 )

@@ -18,7 +18,8 @@ _STARTS: Final = 16
 """So many places are tried, so that a long text costs no more than so many readings."""
 
 _FENCE: Final = re.compile(r"```[\w+-]*[ \t]*\r?\n?|~~~[\w+-]*[ \t]*\r?\n")
-_AT_LINE_START: Final = re.compile(r"^[ \t]*(?=\{|\[\s*[\[{\"])", re.MULTILINE)
+_AT_LINE_START: Final = re.compile(r"^(?:\{|\[\s*[\[{\"])", re.MULTILINE)
+"""Not indented: that may be a whole part of something broken. And no citation, such as [1]."""
 _ESCAPE: Final = re.compile(r'\\(?:(["\\/bfnrt]|u[0-9a-fA-F]{4})|)')
 _BLANK: Final = "\ufeff \t\r\n"
 
@@ -68,23 +69,23 @@ def read_strict(text: str) -> Any:
 
 
 def _search(text: str) -> Any:
-    """The whole text, else the best of what is fenced, else of what begins a line."""
+    """The whole text, else the best of what is fenced; without fences, what begins a line."""
     value = _read_at(text, 0, bounded=True)
     if value is not _NOTHING_THERE:
         return value
     best: Any = _NOTHING_THERE
-    fences = (_skip_blank(text, fence.end()) for fence in _FENCE.finditer(text))
-    lines = (line.end() for line in _AT_LINE_START.finditer(text))
-    for starts, bounded in ((fences, True), (lines, False)):
-        for start in islice(starts, _STARTS):
-            value = _read_at(text, start, bounded=bounded)
-            if isinstance(value, dict) or value is _TOO_DEEP:
-                return value
-            # Snippets of code are often lists or texts; the answer seldom is.
-            if best is _NOTHING_THERE or (isinstance(value, list) and not isinstance(best, list)):
-                best = value
-        if isinstance(best, list):
-            break
+    fences = list(islice(_FENCE.finditer(text), _STARTS))
+    for fence in fences:
+        value = _read_at(text, _skip_blank(text, fence.end()), bounded=True)
+        if isinstance(value, dict) or value is _TOO_DEEP:
+            return value
+        # Snippets of code are often lists or texts; the answer seldom is.
+        if best is _NOTHING_THERE or (isinstance(value, list) and not isinstance(best, list)):
+            best = value
+    for line in () if fences else islice(_AT_LINE_START.finditer(text), _STARTS):
+        value = _read_at(text, line.start(), bounded=False)
+        if value is not _NOTHING_THERE:
+            return value
     return best
 
 
@@ -114,15 +115,15 @@ def _escaped(match: re.Match[str]) -> str:
 
 def _deeper(value: Any, text: str) -> bool:
     """Whether a value read from this text is nested deeper than DEPTH."""
-    if text.count("{") + text.count("[") <= DEPTH:
+    if text.count("{") + text.count("[") <= DEPTH or not isinstance(value, dict | list):
         return False
     level = [value]
-    for _ in range(DEPTH + 1):
+    for _ in range(DEPTH):
         level = [
             child
             for node in level
-            if isinstance(node, dict | list)
             for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)
         ]
         if not level:
             return False

@@ -1,0 +1,124 @@
+"""What is a refusal, in a dozen languages, and what only sounds like one."""
+
+import pytest
+
+from gateway.core.chat import Choice
+from tests.core.checked import call, whys
+
+REFUSALS = """\
+I'm very sorry, but I can't assist with that request.
+I’m sorry, but I can’t help with that.
+I'm sorry, I cannot fulfill this request.
+I'm sorry. I am not able to provide instructions for this.
+Sorry, I can't do that.
+Sorry - we're unable to answer questions about this.
+**I cannot help with that.**
+> I can't provide medical advice.
+I cannot and will not help with this.
+I can’t engage in this conversation.
+I cannot ethically assist you with this.
+I won't write that.
+I am unable to create content that depicts this.
+I'm not able to share personal information about private people.
+I'm not comfortable writing this story.
+I don't feel comfortable discussing this.
+I must respectfully decline this request.
+I have to decline.
+I'd rather not go into that.
+I apologize, but I cannot provide a summary of the copyrighted work.
+My apologies, but I am not permitted to discuss it.
+Unfortunately, I can't generate images of real people.
+As an AI language model, I cannot provide legal advice.
+As a large language model, I am not able to answer that.
+Thank you for asking, but I can't help with that.
+I understand that you are frustrated, but I cannot help you with that.
+I appreciate your trust, however I must decline.
+I'd love to help, but I can't write that.
+No, I can't help you with this.
+We cannot comply with this request.
+This request violates our content policy, so nothing follows.
+That's not something I can help with.
+Es tut mir leid, aber ich kann Ihnen dabei nicht helfen.
+Leider kann ich diese Anfrage nicht beantworten.
+Ich kann dir bei diesem Anliegen leider nicht weiterhelfen.
+Je suis désolé, mais je ne peux pas vous aider avec cette demande.
+Désolé, je ne peux pas répondre à cette question.
+Lo siento, pero no puedo ayudarte con eso.
+No puedo proporcionar esa información.
+Mi dispiace, ma non posso aiutarti con questa richiesta.
+Desculpe, mas não posso ajudar com isso.
+Het spijt me, maar ik kan je daar niet mee helpen.
+Извините, но я не могу помочь с этим.
+К сожалению, я не могу ответить на этот вопрос.
+抱歉,我无法协助处理这个请求。
+很抱歉，我不能提供这些信息。
+我无法提供此类内容。
+申し訳ありませんが、そのご要望にはお応えできません。
+죄송합니다. 해당 요청은 도와드릴 수 없습니다.
+"""  # noqa: RUF001
+
+ANSWERS = """\
+The capital is Paris.
+I can help with that.
+I think that it cannot be done in less than O(n log n).
+I can't see any mistake in your code: it is right.
+I can't help but notice that line 3 is wrong.
+I won't be long: the answer is 42.
+I cannot stress enough how important backups are.
+I'm sorry to hear that you are ill. Here is what helps.
+I'm sorry for your loss. You may write: We were saddened to hear of it.
+Sorry for the wait! Here is the list.
+Unfortunately, the train cannot stop there, so take the bus.
+As an AI, I have no feelings, but here is a poem about them.
+As an example, take a list that cannot be sorted.
+Thank you for the question. A compiler cannot decide whether a program halts.
+Thanks! That is right.
+No. A set cannot contain itself in ZF.
+No, that isn't possible in Python.
+I understand. Here is the plan.
+We cannot divide by zero, so x is not 3.
+We can't have both, by the CAP theorem.
+This question is about conversion, which cannot fail.
+My cat won't eat. What you can do: see a vet.
+It's not something you need to worry about.
+A refusal reads: "I'm sorry, I cannot help with that."
+Here is the email: Dear Ann, I am sorry, I cannot help on Friday.
+Ich kann dir helfen: nimm den Bus.
+Das kann nicht sein, denn 3 ist ungerade.
+Leider ist der Zug verspätet.
+Je ne sais quoi is a French phrase.
+No hay problema: aquí está la lista.
+Lo siento mucho por tu pérdida.
+Non è un numero primo.
+Het getal is niet even.
+Я думаю, что это Париж.
+我不能完全确定, 但答案是巴黎。
+很好的问题。答案是巴黎。
+すみません、答えはパリです。
+"""
+
+
+@pytest.mark.parametrize("text", REFUSALS.splitlines())
+def test_begins_as_a_refusal(text: str) -> None:
+    assert whys("not_refused", text) == ["it begins as a refusal"]
+    assert whys("not_refused", f"\n\n {text}\n\n" + "More. " * 500) == ["it begins as a refusal"]
+
+
+@pytest.mark.parametrize("text", ANSWERS.splitlines())
+def test_is_an_answer(text: str) -> None:
+    assert whys("not_refused", text) == []
+
+
+@pytest.mark.parametrize(
+    ("choice", "passes"),
+    [
+        (Choice(text="Well,", finish="content_filter"), False),
+        (Choice(refusal="No."), False),
+        (Choice(text="Paris", refusal=""), True),
+        (Choice(text=None), True),
+        (Choice(text="I cannot help with that from memory.", tool_calls=(call("f", {}),)), True),
+        (Choice(text="The story so far. " * 20 + "I cannot help with that."), True),
+    ],
+)
+def test_fields_that_say_no(choice: Choice, passes: bool) -> None:
+    assert (not whys("not_refused", choice)) is passes
