@@ -30,7 +30,7 @@ _KEPT: Final[Mapping[Per, int]] = {
 }
 """Seconds for which a bucket outlives its period, so that late settles find it."""
 _TURNED_AWAY: Final = 3_600
-"""Seconds for which a hold that was given back before it arrived is turned away."""
+"""Seconds for which the id of a hold that was given back is turned away."""
 _LONGEST: Final = 96
 
 

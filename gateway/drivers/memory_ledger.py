@@ -94,8 +94,8 @@ class MemoryLedger:
     async def void(self, tenant: str, hold_id: str) -> None:
         """Give a hold back whose call was surely never made, also one that is yet to arrive."""
         await asyncio.sleep(0)
-        if not self._close(tenant, hold_id, 0):
-            self._of(tenant).void.add(hold_id)
+        self._close(tenant, hold_id, 0)
+        self._of(tenant).void.add(hold_id)
 
     async def balances(self, purse: Purse) -> tuple[Balance, ...]:
         await asyncio.sleep(0)
@@ -140,8 +140,7 @@ class MemoryLedger:
         self._buckets = {s: b for s, b in self._buckets.items() if now < b.end + _KEPT_S}
         self._prune_at = 2 * len(self._buckets) + 1_000
 
-    def _close(self, tenant: str, hold_id: str, actual: int) -> bool:
-        """Charge `actual` for a hold, once. False when there is no such hold."""
+    def _close(self, tenant: str, hold_id: str, actual: int) -> None:
         books = self._of(tenant)
         if record := books.open.pop(hold_id, None):
             for bucket in record.buckets:
@@ -150,7 +149,6 @@ class MemoryLedger:
         elif record := books.expired.pop(hold_id, None):
             for bucket in record.buckets:
                 bucket.spent += actual - record.hold.amount
-        return record is not None or hold_id in books.void
 
     def _expire(self, tenant: str) -> HoldsExpired | None:
         now = self._clock()

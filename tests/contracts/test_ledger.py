@@ -327,6 +327,8 @@ async def test_a_void_hold_costs_nothing_and_stays_void(ledger: Driver, tenant: 
     for _ in range(2):
         await ledger.void(tenant, "h")
     await ledger.settle(hold, Nanos(30))
+    with pytest.raises(LedgerDown, match="void"):
+        await ledger.reserve(wallet, "h", Nanos(30))
     assert await books(ledger, wallet) == [(0, 0)]
     assert await ledger.open_holds(tenant) == 0
 

@@ -4,7 +4,7 @@
 --   tg:{tenant}:holds                          ZSET  hold id by expiry, Unix ms: the open holds
 --   tg:{tenant}:h:<hold id>                    "<state> <amount> <left>\n<bucket>\n<bucket>..."
 --   tg:{tenant}:b:<scope>:<account>:<period>   HASH  spent, held: a bucket
--- States: o open, x expired and charged, v given back before it arrived (has no amount).
+-- States: o open, x expired and charged, v given back, its id to be turned away (no amount).
 -- `left` is -1 where there is no budget. Amounts are whole nano-dollars below 2^53, which a Lua
 -- number counts exactly; they become text by '%.0f' only, since tostring rounds to 14 digits.
 --
