@@ -41,6 +41,7 @@ def schema_request(schema: Any) -> ChatRequest:
         ("```json\n[1, 2]\n```", [1, 2]),
         ('Here it is:\n\n```json\n{"a": 1}\n```\n\nI hope that it helps.', {"a": 1}),
         ('Run\n```python\n[1]\n```\nto get\n```json\n{"a": 1}\n```', {"a": 1}),
+        ("```\n1\n```\n" * 40 + '```json\n{"a": 1}\n```', {"a": 1}),
         ('```json\n{"a": "```python\\nx\\n```"}\n```', {"a": "```python\nx\n```"}),
         ('```json\n{"a": 1}', {"a": 1}),
         ('Here it is:\n\n{"a": 1}\n\nI hope that it helps.', {"a": 1}),

@@ -18,6 +18,7 @@ _STARTS: Final = 16
 """So many places are tried, so that a long text costs no more than so many readings."""
 
 _FENCE: Final = re.compile(r"```[\w+-]*[ \t]*\r?\n?|~~~[\w+-]*[ \t]*\r?\n")
+_JSON_FENCE: Final = re.compile(r"(?:```|~~~)json\b", re.IGNORECASE)
 _AT_LINE_START: Final = re.compile(r"^(?:\{|\[\s*[\[{\"])", re.MULTILINE)
 """Not indented: that may be a whole part of something broken. And no citation, such as [1]."""
 _ESCAPE: Final = re.compile(r'\\(?:(["\\/bfnrt]|u[0-9a-fA-F]{4})|)')
@@ -75,7 +76,7 @@ def _search(text: str) -> Any:
         return value
     best: Any = _NOTHING_THERE
     fences = list(islice(_FENCE.finditer(text), _STARTS))
-    for fence in fences:
+    for fence in (*islice(_JSON_FENCE.finditer(text), _STARTS), *fences):
         value = _read_at(text, _skip_blank(text, fence.end()), bounded=True)
         if isinstance(value, dict) or value is _TOO_DEEP:
             return value
