@@ -1,0 +1,155 @@
+"""Send a fixed number of one request over keep-alive connections, and check each answer.
+
+load.c does it where there is a C compiler; the class here does the same, slower.
+"""
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+PATIENCE_S = 20.0
+DONE = b"data: [DONE]\n\n"
+
+
+@dataclass(frozen=True)
+class Load:
+    """`needle` is in every right body."""
+
+    port: int
+    path: str
+    body: bytes
+    key: str
+    connections: int
+    needle: bytes
+
+    @property
+    def request(self) -> bytes:
+        """As the official SDK would send it, more or less."""
+        head = (
+            f"POST {self.path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\n"
+            "accept: application/json\r\naccept-encoding: gzip, deflate\r\n"
+            "content-type: application/json\r\nuser-agent: OpenAI/Python 1.99.0\r\n"
+            f"authorization: Bearer {self.key}\r\ncontent-length: {len(self.body)}\r\n\r\n"
+        )
+        return head.encode() + self.body
+
+
+@dataclass(frozen=True)
+class Done:
+    requests: int
+    wrong: int
+    events: int
+    """Server-sent events of all answers together."""
+    seconds: float
+    last: bytes
+    """The last body."""
+
+
+def run_c(program: Path, load: Load, total: int, prefix: Sequence[str], folder: Path) -> Done:
+    request, last = folder / "request", folder / "last"
+    request.write_bytes(load.request)
+    width = min(load.connections, total)
+    numbers = (str(load.port), str(width), str(total))
+    command = [*prefix, str(program), *numbers, str(request), load.needle.decode(), str(last)]
+    told: dict[str, Any] = json.loads(subprocess.check_output(command))
+    return Done(**told, last=last.read_bytes())
+
+
+def run_python(load: Load, total: int) -> Done:
+    return uvloop.run(send(load, total))
+
+
+async def send(load: Load, total: int) -> Done:
+    """As run_python, in the running loop."""
+    loop = asyncio.get_running_loop()
+    counts = _Counts(load, total, loop.create_future())
+    began = loop.time()
+    for _ in range(min(load.connections, total)):
+        await loop.create_connection(lambda: _Connection(counts), "127.0.0.1", load.port)
+    async with asyncio.timeout(PATIENCE_S + total / 100):
+        await counts.finished
+    seconds = loop.time() - began
+    return Done(counts.ended, counts.wrong, counts.events, seconds, counts.last)
+
+
+class _Counts:
+    def __init__(self, load: Load, total: int, finished: "asyncio.Future[None]") -> None:
+        self.request = load.request
+        self.needle = load.needle
+        self.left = total
+        self.total = total
+        self.finished = finished
+        self.ended = self.wrong = self.events = 0
+        self.last = b""
+
+    def end(self, head: bytes, body: bytes) -> None:
+        events = 0 if body.endswith(b"}") else body.count(b"\n\n")
+        right = head.startswith(b"HTTP/1.1 200 ") and self.needle in body
+        self.wrong += not (right and body.endswith((b"}", DONE)))
+        self.events += events
+        self.last = body
+        self.ended += 1
+        if self.ended == self.total and not self.finished.done():
+            self.finished.set_result(None)
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, counts: _Counts) -> None:
+        self.counts = counts
+        self.got = bytearray()
+        self.busy = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._ask()
+
+    def data_received(self, data: bytes) -> None:
+        self.got += data
+        head, end, rest = bytes(self.got).partition(b"\r\n\r\n")
+        if not end:
+            return
+        body = _whole(head.lower(), rest)
+        if body is not None:
+            self.busy = False
+            self.counts.end(head, body)
+            self._ask()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.busy:  # no answer: the run is wrong, and need not go on
+            self.counts.wrong += 1
+            if not self.counts.finished.done():
+                self.counts.finished.set_result(None)
+
+    def _ask(self) -> None:
+        self.got.clear()
+        if not self.counts.left:
+            self.transport.close()
+            return
+        self.counts.left -= 1
+        self.busy = True
+        self.transport.write(self.counts.request)
+
+
+def _whole(head: bytes, rest: bytes) -> bytes | None:
+    """The body, once it is whole."""
+    _, told, length = head.partition(b"\r\ncontent-length:")
+    if told:
+        size = int(length.split(b"\r\n", 1)[0])
+        return rest if len(rest) == size else None
+    if not rest.endswith(b"0\r\n\r\n"):
+        return None
+    body = bytearray()
+    while True:
+        size_line, end, rest = rest.partition(b"\r\n")
+        size = int(size_line, 16)
+        if not end or not size:
+            return bytes(body)
+        body += rest[:size]
+        rest = rest[size + 2 :]

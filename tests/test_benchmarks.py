@@ -1,0 +1,92 @@
+"""The benchmark counts and divides rightly, and notices a wrong answer. Nothing is timed."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from benchmarks import cpu
+from benchmarks.load import Load, send
+from benchmarks.systems import BODY_BYTES, NEEDLE, request_body
+from benchmarks.table import Cell, rows, table
+from gateway.simulator import serve_simulator
+
+STAT = "17 (a (odd) name) S 1 17 17 0 -1 4194304 9 0 0 0 {utime} {stime} 5 6 20 0 1 0 99 0 0"
+
+
+@pytest.mark.parametrize(("utime", "stime", "ticks"), [(0, 0, 0), (120, 30, 150), (7, 0, 7)])
+def test_cpu_time_is_user_and_system_of_the_process(utime: int, stime: int, ticks: int) -> None:
+    assert cpu.ticks(STAT.format(utime=utime, stime=stime)) == ticks
+
+
+@pytest.mark.parametrize(
+    ("children", "tree"),
+    [({}, [1]), ({1: [2, 3], 3: [4]}, [1, 2, 3, 4]), ({2: [5]}, [1])],
+)
+def test_a_tree_is_a_process_and_its_descendants(
+    children: Mapping[int, Sequence[int]], tree: Sequence[int]
+) -> None:
+    assert cpu.tree(1, lambda pid: children.get(pid, ())) == tree
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc, and the benchmark")
+def test_the_kernel_agrees_with_python_on_our_own_time() -> None:
+    ours = cpu.ticks((cpu.PROC / "self/stat").read_text()) / cpu.TICKS_PER_S
+    assert ours == pytest.approx(time.process_time(), abs=0.1)
+
+
+def test_a_ratio_is_taken_in_each_round_and_then_the_median() -> None:
+    """The second round was twice as slow for both: the ratio does not see it."""
+
+    def cell(cpu_s: float) -> Cell:
+        return Cell(requests=1000, per=1000, cpu_s=cpu_s, ledger_s=0.1, seconds=2.0)
+
+    rounds = {
+        "nginx": [cell(0.01), cell(0.02), cell(0.01)],
+        "tollgate": [cell(0.10), cell(0.24), cell(0.11)],
+    }
+    reference, ours = rows(rounds, "nginx")
+    assert reference.ratio == 1.0
+    assert (ours.us, ours.low, ours.high) == pytest.approx((110, 100, 240))
+    assert ours.ratio == pytest.approx(11.0)
+    assert (ours.ledger_us, ours.rate) == pytest.approx((100, 500))
+    line = table("title", "us/req", [ours]).splitlines()[-1].split()
+    assert line == ["tollgate", "110.0", "100.0-240.0", "11.0", "100.0", "500"]
+
+
+def test_without_nginx_there_is_no_ratio() -> None:
+    (ours,) = rows({"tollgate": [Cell(10, 500, 0.01, 0, 1)]}, "nginx")
+    assert ours.ratio is None
+    assert ours.us == pytest.approx(20), "a stream's price is by the event"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_request_has_the_size_that_is_told(stream: bool) -> None:
+    body = request_body("auto", stream=stream)
+    assert len(body) == BODY_BYTES
+    assert json.loads(body)["model"] == "auto"
+
+
+@pytest.mark.parametrize(
+    ("model", "stream", "wrong"),
+    [
+        ("cheap-right", False, 0),
+        ("cheap-right", True, 0),
+        ("cheap-error500", False, 12),
+        ("cheap-cut", False, 12),
+        ("cheap-noend", True, 12),
+    ],
+)
+async def test_a_load_counts_answers_that_are_not_right(
+    model: str, stream: bool, wrong: int
+) -> None:
+    async with serve_simulator() as simulator:
+        port = int(simulator.base_url.rpartition(":")[2])
+        body = request_body(model, stream=stream)
+        done = await send(Load(port, "/v1/chat/completions", body, "key", 3, NEEDLE), 12)
+        await simulator.idle()
+        calls = len(simulator.bill.calls) + simulator.bill.unbilled
+    assert (done.requests, done.wrong, calls) == (12, wrong, 12)
+    assert (done.events > 12) is stream
