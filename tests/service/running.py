@@ -1,0 +1,111 @@
+"""The whole gateway on loopback: real HTTP, a real Redis-protocol server, simulated providers."""
+
+import asyncio
+import socket
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+import openai
+import uvicorn
+
+from gateway.app import Gateway, open_gateway
+from gateway.config.load import read
+from gateway.core.events import Event, LifeEvent, Settled, lawful
+from gateway.core.ports import Account, Purse
+from gateway.core.snapshot import Snapshot
+from gateway.simulator import Served, serve_simulator
+from gateway.web.api import Front
+
+KEY = "tg-acme-0123456789abcdefghijklmnopqrstuvwxyz"
+HASH = f"sha256:{sha256(KEY.encode()).hexdigest()}"
+
+
+@dataclass
+class Running:
+    """A gateway that answers at `url`, the simulator behind it, and all that happened."""
+
+    url: str
+    gateway: Gateway
+    snapshot: Snapshot
+    simulator: Served
+    events: list[Event] = field(default_factory=list)
+    before: int = 0
+
+    def client(self, key: str = KEY, **options: object) -> openai.AsyncOpenAI:
+        """The official SDK, strict: it rejects every answer that is not as OpenAI says."""
+        return openai.AsyncOpenAI(
+            base_url=f"{self.url}/v1",
+            api_key=key,
+            max_retries=0,
+            _strict_response_validation=True,
+            **options,  # type: ignore[arg-type]
+        )
+
+    async def spent(self, tenant: str) -> int:
+        """Nano-dollars, as the ledger has them."""
+        whose = self.snapshot.tenants[tenant]
+        account = Account("tenant", tenant, whose.budgets)
+        purse = Purse(tenant, whose.timezone, (account,))
+        return (await self.gateway.world.ledger.balances(purse))[0].spent
+
+    async def begin(self, tenant: str) -> None:
+        """A fresh page in every book."""
+        self.events.clear()
+        self.simulator.bill.clear()
+        self.before = await self.spent(tenant)
+
+    async def audit(self, tenant: str) -> None:
+        """Every life is lawful, no hold is open, and three bills are one: the ledger's, the
+        settles', the simulator's own.
+        """
+        await self.simulator.idle()
+        async with asyncio.timeout(5):
+            while self.gateway.front.door.in_flight.total:
+                await asyncio.sleep(0.005)
+        lives: dict[str, list[Event]] = defaultdict(list)
+        for event in self.events:
+            if isinstance(event, LifeEvent):
+                lives[event.about.request_id].append(event)
+        for request_id, life in lives.items():
+            wrong = lawful(life)
+            assert wrong is None, f"{request_id}: {wrong}: {life}"
+        assert await self.gateway.world.ledger.open_holds(tenant) == 0
+        settled = sum(event.cost for event in self.events if isinstance(event, Settled))
+        assert settled == self.simulator.bill.cost, (settled, self.simulator.bill.calls)
+        assert await self.spent(tenant) - self.before == settled
+
+
+@asynccontextmanager
+async def running(text: str, env: Mapping[str, str]) -> AsyncIterator[Running]:
+    """Serve a configuration; ${SIMULATOR_URL} in it is the simulator's."""
+    async with AsyncExitStack() as stack:
+        simulator = await stack.enter_async_context(serve_simulator())
+        known = {**env, "SIMULATOR_URL": simulator.base_url, "HASH": HASH}
+        snapshot = read([("test.yaml", text)], known)
+        events: list[Event] = []
+        gateway = await stack.enter_async_context(open_gateway(snapshot, [events.append]))
+        url = await stack.enter_async_context(served(gateway.front))
+        yield Running(url, gateway, snapshot, simulator, events)
+
+
+@asynccontextmanager
+async def served(front: Front) -> AsyncIterator[str]:
+    """An ASGI app on a free port of loopback."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(
+            front, http="httptools", lifespan="off", ws="none", log_level="warning",
+            timeout_graceful_shutdown=1,
+        )  # fmt: skip
+        server = uvicorn.Server(config)
+        task = asyncio.create_task(server.serve(sockets=[bound]))
+        try:
+            while not server.started:
+                await asyncio.sleep(0.005)
+            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task

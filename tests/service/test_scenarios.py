@@ -1,0 +1,255 @@
+"""Every behaviour of the simulated providers, in both formats, streamed and not, through the whole
+service; after each the books must balance to the nano-dollar.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import openai
+import pytest
+import pytest_asyncio
+
+from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.simulator.behaviours import BEHAVIOURS
+from tests.service.running import KEY, Running, running
+
+pytest_plugins = ("tests.redis_server",)
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+WORDS = [behaviour.name for behaviour in BEHAVIOURS]
+FORMATS = ["openai", "anthropic"]
+SIZES = "context: 128000, max_output: 2048, capabilities: [tools, vision, json_schema]"
+CHEAP = "price: {input: 0.10, output: 0.40}"
+MID = "price: {input: 1, output: 4}"
+
+
+KINDS = ["alone", "beside", "up", "left"]
+WAYS = ["whole", "stream"]
+
+
+def named(kind: str, form: str, word: str, stream: bool) -> str:
+    """A model of its own for every scenario: one's open circuit must not be another's."""
+    return f"{kind}-{WAYS[stream]}-{form}-{word}"
+
+
+def configuration(tenant: str) -> str:
+    words = [
+        (named(kind, form, word, stream), kind, form, word)
+        for kind in KINDS
+        for form in FORMATS
+        for word in WORDS
+        for stream in (False, True)
+    ]
+    checks = "[confidence, not_refused, complete, not_empty, json_if_asked, tools_valid]"
+    return "\n".join(
+        [
+            "redis: {url: '${REDIS_URL}'}",
+            "timeouts: {connect_s: 1, answer_s: 0.7, idle_s: 0.4}",
+            "providers:",
+            "  openai: {dialect: openai, base_url: '${SIMULATOR_URL}/openai/v1', api_key: x}",
+            "  anthropic: {dialect: anthropic, base_url: '${SIMULATOR_URL}/anthropic', api_key: x}",
+            "models:",
+            *(
+                f"  {name}: {{deployments: [{{provider: {form}, upstream: cheap-{word}-{name}}}], "
+                f"{SIZES}, {CHEAP}}}"
+                for name, _, form, word in words
+            ),
+            "  helper:",
+            f"    {{deployments: [{{provider: anthropic, upstream: mid-right}}], {SIZES}, {MID}}}",
+            "  better:",
+            f"    {{deployments: [{{provider: openai, upstream: mid-right}}], {SIZES}, {MID}}}",
+            "tiers:",
+            # Sideways: the same tier has a model that answers. Upward: the next tier has one.
+            *(
+                f"  tier-{name}: {{models: [{name}{', helper' if kind == 'beside' else ''}]}}"
+                for name, kind, _, _ in words
+            ),
+            "  mid: {models: [better]}",
+            "routes:",
+            *(
+                f"  route-{name}: {{tiers: [tier-{name}, mid], checks: {checks}}}"
+                if kind == "up"
+                else f"  route-{name}: {{tiers: [tier-{name}]}}"
+                for name, kind, _, _ in words
+            ),
+            "tenants:",
+            f"  {tenant}:",
+            "    keys: [{id: k1, hash: '${HASH}'}]",
+            "    budgets: [{usd: 5, per: day}, {usd: 50, per: month}]",
+            "    user_budgets: [{usd: 1, per: day}]",
+        ]
+    )
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def everything(shared_redis: EmbeddedRedis) -> AsyncIterator[Running]:
+    async with running(configuration("acme"), {"REDIS_URL": shared_redis.url}) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def service(everything: Running) -> Running:
+    await everything.begin("acme")
+    return everything
+
+
+ASKED: dict[str, Any] = {
+    "messages": [{"role": "user", "content": "What is 17*23? Tell as JSON if asked."}],
+    "user": "ada",
+}
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "lookup",
+        "parameters": {
+            "type": "object",
+            "properties": {"q": {"type": "string"}},
+            "required": ["q"],
+        },
+    },
+}
+
+
+async def ask(client: openai.AsyncOpenAI, model: str, *, stream: bool, **more: Any) -> Any:
+    """The answer's text, finish and tool calls, however it came; or the error that was raised."""
+    asked = {**ASKED, **more}
+    try:
+        if not stream:
+            raw = await client.chat.completions.with_raw_response.create(model=model, **asked)
+            choice = raw.parse().choices[0]
+            return choice.message.content, choice.finish_reason, dict(raw.headers)
+        raw = await client.chat.completions.with_raw_response.create(
+            model=model, stream=True, stream_options={"include_usage": True}, **asked
+        )
+        text, finish, usage = "", None, None
+        async for chunk in raw.parse():
+            usage = chunk.usage or usage
+            for part in chunk.choices:
+                text += part.delta.content or ""
+                finish = part.finish_reason or finish
+        assert usage is not None, "usage was asked for"
+        return text, finish, dict(raw.headers)
+    except openai.APIError as error:
+        return error
+
+
+# What a client that asks for the model by name gets: an answer's finish, or an error's status
+# (None: after the answer had begun to flow). [not streamed, streamed]
+ALONE = {
+    "right": ("stop", "stop"),
+    "unsure": ("stop", "stop"),
+    "refuse": ("stop", "stop"),
+    "brokenjson": ("stop", "stop"),
+    "cut": ("length", "length"),
+    "throttle": (502, 502),
+    "error500": (502, 502),
+    "overloaded": (502, 502),
+    "stall": (502, 502),
+    "stallmid": (502, None),
+    "reset": (502, 502),
+    "resetmid": (502, None),
+    "noend": ("stop", None),
+    "slow": ("stop", "stop"),
+    "nousage": ("stop", "stop"),
+    "emptyanswer": ("stop", "stop"),
+    "badtool": ("stop", "stop"),
+    "flaky": (502, 502),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("word", WORDS)
+async def test_alone(service: Running, word: str, form: str, stream: bool) -> None:
+    async with service.client() as client:
+        got = await ask(client, named("alone", form, word, stream), stream=stream)
+    expected = ALONE[word][stream]
+    if isinstance(expected, str):
+        text, finish, headers = got
+        assert finish == expected
+        assert headers["x-gateway-model"] == named("alone", form, word, stream)
+        assert headers["x-gateway-attempts"] == "1"
+        if word not in ("emptyanswer", "unsure", "refuse", "brokenjson", "cut"):
+            assert "391" in text
+    elif expected is None:
+        assert isinstance(got, openai.APIError), got
+        assert not isinstance(got, openai.APIStatusError), got
+    else:
+        assert isinstance(got, openai.APIStatusError), got
+        assert got.status_code == expected
+        assert got.response.headers["x-should-retry"] == "false"
+        retried = word in ("reset", "throttle") or (word == "resetmid" and not stream)
+        assert got.response.headers["x-gateway-attempts"] == ("2" if retried else "1")
+    await service.audit("acme")
+
+
+FAILS_FIRST = ["throttle", "error500", "overloaded", "stall", "reset", "flaky"]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("word", [*FAILS_FIRST, "stallmid", "resetmid"])
+async def test_a_failure_moves_sideways(
+    service: Running, word: str, form: str, stream: bool
+) -> None:
+    async with service.client() as client:
+        name = named("beside", form, word, stream)
+        got = await ask(client, f"route-{name}", stream=stream)
+    if stream and word in ("stallmid", "resetmid"):
+        assert isinstance(got, openai.APIError), "once it flows, it is the answer"
+    else:
+        text, _, headers = got
+        assert "391" in text
+        assert headers["x-gateway-model"] == "helper"
+        assert headers["x-gateway-tier"] == f"tier-{name}"
+        assert headers["x-gateway-escalations"] == "0"
+        assert name in headers["x-gateway-reason"]
+    await service.audit("acme")
+
+
+POOR: dict[str, dict[str, Any]] = {
+    "unsure": {},
+    "refuse": {},
+    "cut": {},
+    "emptyanswer": {},
+    "brokenjson": {"response_format": {"type": "json_object"}},
+    "badtool": {"tools": [TOOL]},
+}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("word", POOR)
+async def test_a_poor_answer_moves_up(service: Running, word: str, form: str, stream: bool) -> None:
+    async with service.client() as client:
+        name = f"route-{named('up', form, word, stream)}"
+        got = await ask(client, name, stream=stream, **POOR[word])
+    text, _, headers = got
+    assert headers["x-gateway-model"] == "better"
+    assert headers["x-gateway-escalations"] == "1"
+    assert headers["x-gateway-attempts"] == "2"
+    assert headers["x-gateway-reason"].startswith("passed"), headers["x-gateway-reason"]
+    assert "CONFIDENCE" not in (text or "")
+    await service.audit("acme")
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("word", ["right", "slow", "stall", "stallmid"])
+async def test_a_client_that_leaves_is_charged_what_was_sent(
+    service: Running, word: str, form: str, stream: bool
+) -> None:
+    """It leaves before the first byte, or, where answers flow, after the first piece."""
+    body = {**ASKED, "model": named("left", form, word, stream), "stream": stream}
+    headers = {"authorization": f"Bearer {KEY}"}
+    async with httpx.AsyncClient(base_url=service.url, headers=headers) as client:
+        try:
+            async with client.stream(
+                "POST", "/v1/chat/completions", json=body, timeout=0.15
+            ) as response:
+                async for _ in response.aiter_bytes():
+                    break
+        except httpx.TimeoutException:
+            pass
+    await service.audit("acme")
