@@ -3,6 +3,7 @@
 import os
 import secrets
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -29,6 +30,11 @@ _CONFIG = [Path("config/gateway.yaml")]
 _SHARED = "TOLLGATE_SHARED_PORT"
 
 
+def _now() -> datetime:
+    """Dated prices are those of the start."""
+    return datetime.now(UTC)
+
+
 def _say(text: str) -> None:
     typer.echo(text)
     sys.stdout.flush()
@@ -52,7 +58,7 @@ def serve(
     from gateway.core.errors import LedgerDown
 
     try:
-        snapshot = load(config, os.environ)
+        snapshot = load(config, os.environ, at=_now())
     except ConfigError as error:
         _fail(str(error))
     if workers > 1:
@@ -88,7 +94,7 @@ def check(config: Config = _CONFIG) -> None:
     from gateway.commands.check import check as run
     from gateway.commands.ping import ping
 
-    lines, code = run(config, os.environ, ping)
+    lines, code = run(config, os.environ, ping, at=_now())
     for line in lines:
         typer.echo(line)
     raise typer.Exit(code)
@@ -111,7 +117,7 @@ def explain(
     from gateway.core.errors import GatewayError
 
     try:
-        snapshot = load(config, os.environ)
+        snapshot = load(config, os.environ, at=_now())
         who = next(iter(snapshot.tenants)) if tenant is None else tenant
         if who not in snapshot.tenants:
             _fail(f"no tenant {who}; there are {', '.join(snapshot.tenants)}")

@@ -14,7 +14,7 @@ from gateway.core.features import read_features
 from gateway.core.plan import Limits, allowed, make_plan
 from gateway.core.snapshot import Snapshot
 from gateway.web import render
-from gateway.web.door import PATH, Door, Receive, Scope, Send, find_ladder
+from gateway.web.door import PATH, Door, Receive, Scope, Send, find_ladder, read_body
 from gateway.web.headers import error_headers, read_headers
 from gateway.web.keys import Caller
 from gateway.web.parse import read_request
@@ -96,7 +96,8 @@ class Api:
         door, world = self.door, self.door.world
         headers = read_headers(request.headers.raw, door.limits)
         caller = door.keyring.caller(headers.authorization)
-        asked = read_request(await request.body(), headers.extras, door.limits.json_depth)
+        body = await read_body(headers, request.receive, door.limits.body_bytes)
+        asked = read_request(body, headers.extras, door.limits.json_depth)
         ladder = find_ladder(world, asked.model)
         features = read_features(asked)
         limits = Limits(caller.tenant, world.health.down(world.clock()))

@@ -81,7 +81,7 @@ class Door:
             who = f"{caller.tenant.name}/{caller.key.id if caller.key else ''}"
             self.in_flight.enter(who)
             try:
-                body = await _read_body(headers, receive, self.limits.body_bytes)
+                body = await read_body(headers, receive, self.limits.body_bytes)
                 life = self._begin(request_id, caller, headers, body)
                 await self._serve(life, receive, send)
             finally:
@@ -149,7 +149,7 @@ def find_ladder(world: World, model: str) -> Ladder:
     return ladder
 
 
-async def _read_body(headers: Headers, receive: Receive, most: int) -> bytes:
+async def read_body(headers: Headers, receive: Receive, most: int) -> bytes:
     """The whole body. Raises TooLarge before more than `most` bytes are kept."""
     if headers.encoded:
         raise InvalidRequest("Send the body without a content encoding.", param="content-encoding")
