@@ -8,11 +8,15 @@ import msgspec
 
 from gateway.core.chat import Extras
 from gateway.core.checks import CHECKS
+from gateway.core.money import MAX_USD
 from gateway.core.strategy import STRATEGIES
 from gateway.web.refuse import refuse, wrong_type
 
 EXTRAS: Final = tuple(Extras.__struct_fields__)
-_NEEDS_OPTIONS: Final = ("regex",)
+_CHECKS: Final = tuple(check for check in CHECKS if check not in _NEEDS_OPTIONS)
+_LONGEST_MS: Final = 86_400_000
+_LONGEST_NUMBER: Final = 40
+"""Characters of a number in a header, or in a string."""
 
 
 def read_extras(body: Mapping[str, Any] | None, headers: Mapping[str, str]) -> Extras:
@@ -39,14 +43,16 @@ def read_extras(body: Mapping[str, Any] | None, headers: Mapping[str, str]) -> E
 def _allowed(extras: Extras) -> None:
     if extras.max_cost_usd is not None:
         _amount(extras.max_cost_usd)
-    if extras.max_latency_ms is not None and extras.max_latency_ms < 1:
-        refuse("gateway.max_latency_ms", "must be at least 1")
+    if extras.max_latency_ms is not None and not 1 <= extras.max_latency_ms <= _LONGEST_MS:
+        refuse("gateway.max_latency_ms", f"must be from 1 to {_LONGEST_MS}")
     if extras.strategy is not None and extras.strategy not in STRATEGIES:
         refuse("gateway.strategy", f"is unknown; allowed are {', '.join(STRATEGIES)}")
-    for name in extras.checks or ():
-        allowed = [check for check in CHECKS if check not in _NEEDS_OPTIONS]
-        if name not in allowed:
-            refuse("gateway.checks", f"has '{name}'; allowed are {', '.join(allowed)}")
+    checks = extras.checks or ()
+    for name in checks:
+        if name not in _CHECKS:
+            refuse("gateway.checks", f"has '{name[:100]}'; allowed are {', '.join(_CHECKS)}")
+    if len(set(checks)) < len(checks):
+        refuse("gateway.checks", "names a check twice")
 
 
 def _from_header(key: str, text: str) -> Any:
@@ -56,7 +62,7 @@ def _from_header(key: str, text: str) -> Any:
         pairs = (pair.partition("=") for pair in text.split(",") if pair.strip())
         return {name.strip(): value.strip() for name, _, value in pairs}
     if key == "max_latency_ms":
-        if not text.strip().isdecimal():
+        if not text.strip().isdecimal() or len(text) > _LONGEST_NUMBER:
             refuse("x-gateway-max-latency-ms", "must be a whole number of milliseconds")
         return int(text)
     return text.strip()
@@ -64,8 +70,8 @@ def _from_header(key: str, text: str) -> Any:
 
 def _amount(text: str) -> None:
     try:
-        amount = Decimal(text)
+        amount = Decimal(text) if len(text) <= _LONGEST_NUMBER else Decimal(-1)
     except InvalidOperation:
         amount = Decimal(-1)
-    if not amount.is_finite() or amount <= 0:
-        refuse("gateway.max_cost_usd", "must be a number of US dollars above 0")
+    if not (amount.is_finite() and 0 < amount <= MAX_USD):
+        refuse("gateway.max_cost_usd", f"must be US dollars, above 0 and at most {MAX_USD:,}")
