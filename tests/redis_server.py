@@ -3,14 +3,21 @@
 import itertools
 import os
 import socket
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis import Redis
+from redis.backoff import ConstantBackoff
+from redis.exceptions import ConnectionError as NotConnected
+from redis.retry import Retry
 
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.embedded_redis import EmbeddedRedis, server_binary
 
 _NUMBERS = itertools.count()
+_PATIENT = Retry(ConstantBackoff(0.01), 1_000, (NotConnected, FileNotFoundError))
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +46,24 @@ def unused_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
+
+
+@pytest.fixture
+def cluster_redis(tmp_path: Path, unused_port: int) -> Iterator[str]:
+    """The URL of a server that is a whole cluster by itself."""
+    socket_path = tmp_path / "cluster.sock"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        bus = listener.getsockname()[1]
+    settings = {"port": unused_port, "cluster-port": bus, "unixsocket": socket_path}
+    command = [str(server_binary()), "--cluster-enabled", "yes", "--dir", str(tmp_path)]
+    for name, value in settings.items():
+        command += [f"--{name}", str(value)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        try:
+            with Redis(unix_socket_path=str(socket_path), retry=_PATIENT) as asked:
+                asked.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+                while "cluster_state:ok" not in str(asked.execute_command("CLUSTER", "INFO")):
+                    time.sleep(0.01)
+            yield f"unix://{socket_path}"
+        finally:
+            server.kill()

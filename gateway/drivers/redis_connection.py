@@ -7,13 +7,13 @@ row calls fail at once, and a probe looks every second whether the server is bac
 """
 
 import asyncio
-import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 from hiredis import HiredisError, Reader, ReplyError, pack_command
-from redis.asyncio.connection import SSLConnection, parse_url
+
+from gateway.drivers.redis_url import Address, parse_redis_url
 
 _FAILURES: Final = 3
 """In a row, after which calls fail at once."""
@@ -65,7 +65,7 @@ class RedisConnection:
         greeted: Callable[[list[Any]], None] = lambda _: None,
         probe_s: float = 1.0,
     ) -> None:
-        self._address = cast("dict[str, Any]", parse_url(url))
+        self._address = parse_redis_url(url)
         self._timeout = timeout_s
         self._greeting = [*_who(self._address), *greeting]
         self._greeted = greeted
@@ -143,12 +143,10 @@ class RedisConnection:
     async def _dial(self, wire: "_Wire") -> None:
         loop = asyncio.get_running_loop()
         where = self._address
-        if "path" in where:
-            await loop.create_unix_connection(lambda: wire, where["path"])
-            return
-        tls = _tls(where) if where.get("connection_class") is SSLConnection else None
-        host, port = where.get("host", "localhost"), where.get("port", 6379)
-        await loop.create_connection(lambda: wire, host, port, ssl=tls)
+        if where.path is not None:
+            await loop.create_unix_connection(lambda: wire, where.path)
+        else:
+            await loop.create_connection(lambda: wire, where.host, where.port, ssl=where.tls)
 
     def _unconnected(self, wire: "_Wire", kind: str, message: str) -> None:
         self._connecting = None
@@ -268,24 +266,12 @@ class _Wire(asyncio.Protocol):
             self._timer = self._loop.call_at(deadline, self._watch)
 
 
-def _who(address: dict[str, Any]) -> list[bytes]:
+def _who(address: Address) -> list[bytes]:
     """The commands that say who we are, and which database we mean."""
     greeting = []
-    if password := address.get("password"):
-        user = address.get("username")
-        greeting.append(encode("AUTH", user, password) if user else encode("AUTH", password))
-    if database := address.get("db"):
-        greeting.append(encode("SELECT", database))
+    if address.password:
+        user = (address.user,) if address.user else ()
+        greeting.append(encode("AUTH", *user, address.password))
+    if address.database:
+        greeting.append(encode("SELECT", address.database))
     return greeting
-
-
-def _tls(address: dict[str, Any]) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=address.get("ssl_ca_certs"))
-    if address.get("ssl_cert_reqs") == "none":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    elif str(address.get("ssl_check_hostname", "true")).lower() == "false":
-        context.check_hostname = False
-    if certificate := address.get("ssl_certfile"):
-        context.load_cert_chain(certificate, address.get("ssl_keyfile"))
-    return context

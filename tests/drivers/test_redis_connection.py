@@ -1,9 +1,7 @@
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hiredis import ReplyError
@@ -162,7 +160,7 @@ async def test_after_three_failures_calls_fail_at_once_until_a_probe_gets_throug
         assert kinds == ["unreachable"] * 3 + ["open"]
         async with pretender(tmp_path / "s", lambda _: b"+PONG\r\n"):
             async with asyncio.timeout(5):
-                while not connection.is_open:  # noqa: ASYNC110 -- a probe tells nobody
+                while not connection.is_open:
                     await asyncio.sleep(0.01)
             assert await connection.call(encode("PING")) == b"PONG"
             await connection.aclose()
@@ -212,18 +210,3 @@ async def test_rediss_speaks_tls_first(unused_port: int) -> None:
     ):
         assert await kind(connection, "PING") in {"unreachable", "lost"}
         assert (await heard.get())[:2] == b"\x16\x03"  # a TLS handshake, before any secret
-
-
-@pytest.mark.parametrize(
-    ("settings", "verify", "hostname"),
-    [
-        ({}, ssl.CERT_REQUIRED, True),
-        ({"ssl_cert_reqs": "none"}, ssl.CERT_NONE, False),
-        ({"ssl_check_hostname": "false"}, ssl.CERT_REQUIRED, False),
-    ],
-)
-def test_certificates_are_checked_unless_the_url_says_not_to(
-    settings: dict[str, Any], verify: ssl.VerifyMode, hostname: bool
-) -> None:
-    context = redis_connection._tls(settings)
-    assert (context.verify_mode, context.check_hostname) == (verify, hostname)

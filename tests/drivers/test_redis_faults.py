@@ -66,7 +66,7 @@ async def down_for(ledger: RedisLedger, hold_id: str) -> float:
 
 async def until(happened: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not happened():  # noqa: ASYNC110 -- what happens in the background tells nobody
+        while not happened():
             await asyncio.sleep(0.01)
 
 

@@ -27,7 +27,7 @@ from gateway.core.ports import Account, Hold, Purse, Refusal
 from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.drivers.ledger_commands import Calendar, escape, make_plan
 from gateway.drivers.memory_ledger import MemoryLedger
-from gateway.drivers.redis_connection import encode
+from gateway.drivers.redis_connection import RedisError, encode
 from gateway.drivers.redis_ledger import RedisLedger
 
 pytest_plugins = ("tests.redis_server",)
@@ -114,6 +114,23 @@ async def test_everything_of_a_tenant_is_in_one_slot_of_a_cluster(
     assert len(found) == 3
     tags = {key.split(b"{")[1].split(b"}")[0] for key in found}
     assert tags == {f"{tenant}%7D%7Bx".encode()}
+
+
+async def test_a_cluster_takes_each_operation_as_of_one_slot(
+    cluster_redis: str, tenant: str
+) -> None:
+    ledger = RedisLedger(cluster_redis, timeout_s=5)
+    user = Account("user", "{other}", (Budget(Nanos(100), "day"), Budget(Nanos(90), "total")))
+    wallet = Purse(tenant, "UTC", (*daily(tenant).accounts, user))
+    hold = await ledger.reserve(wallet, "h", Nanos(10))
+    assert isinstance(hold, Hold)
+    assert await ledger.open_holds(tenant) == 1
+    await ledger.settle(hold, Nanos(3))
+    assert {(b.spent, b.held) for b in await ledger.balances(wallet)} == {(3, 0)}
+    await ledger.sweep([tenant])
+    with pytest.raises(RedisError, match="CROSSSLOT"):
+        await raw(ledger, "MGET", "{a}1", "{b}1")
+    await ledger.aclose()
 
 
 async def test_a_settle_long_after_its_period_leaves_nothing_behind(
