@@ -6,14 +6,16 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.core.catalog import Check
 from gateway.core.chat import Extras
-from gateway.core.checks import CHECKS
+from gateway.core.checks import CHECKS, fault
 from gateway.core.money import MAX_USD
 from gateway.core.strategy import STRATEGIES
 from gateway.web.refuse import refuse, wrong_type
 
 EXTRAS: Final = tuple(Extras.__struct_fields__)
-_CHECKS: Final = tuple(check for check in CHECKS if check not in _NEEDS_OPTIONS)
+_CHECKS: Final = tuple(name for name in CHECKS if fault(Check(name)) is None)
+"""Those that need no option: a client can only name them."""
 _LONGEST_MS: Final = 86_400_000
 _LONGEST_NUMBER: Final = 40
 """Characters of a number in a header, or in a string."""
