@@ -40,7 +40,7 @@ def show(told: dict[str, Any], console: Console) -> None:
         f"[bold]{told['model']}[/]: about {features['prompt_counted']} tokens in "
         f"(held for {features['prompt']}), out: {output}; needs: {_names(features['needs'])}"
     )
-    table = Table("rung", "tier", "model", "provider", "expected USD", "worst USD", "checks")
+    table = Table("rung", "tier", "model", "provider", "expected USD", "worst USD")
     for number, rung in enumerate(told["rungs"], 1):
         for each in rung["candidates"]:
             table.add_row(
@@ -50,9 +50,11 @@ def show(told: dict[str, Any], console: Console) -> None:
                 each["provider"],
                 _usd(each["expected_usd"]),
                 _usd(each["worst_usd"]),
-                _names(rung["checks"]),
             )
     console.print(table)
+    for number, rung in enumerate(told["rungs"], 1):
+        how = "it flows" if rung["flows"] else f"checks: {_names(rung['checks'])}"
+        console.print(f"rung {number}, {rung['tier']}: {how}")
     for skipped in told["skipped"]:
         console.print(f"skipped {skipped['deployment']} ({skipped['tier']}): {skipped['why']}")
     costs = told["cost_usd"]

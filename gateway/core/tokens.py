@@ -14,7 +14,8 @@ BYTES_PER_TOKEN: Final = 4
 IMAGE_TOKENS: Final = 1_600
 """More than any provider of the catalog charges for an image scaled to its default limit."""
 _TOOL_TOKENS: Final = 700
-_MESSAGE_TOKENS: Final = 50
+_AROUND_TOKENS: Final = 100
+"""What stands around the messages: roles, separators, the `confidence` check's instruction."""
 _MEDIA: Final = (b'"image_url"', b'"input_audio"', b'"file"')
 
 
@@ -38,7 +39,7 @@ def bound(request: ChatRequest) -> int:
             else:
                 size += len(text)
     tools = _TOOL_TOKENS if "tools" in request.fields or "functions" in request.fields else 0
-    return count(size) * 13 // 10 + _MESSAGE_TOKENS + tools + media * IMAGE_TOKENS
+    return count(size) * 13 // 10 + _AROUND_TOKENS + tools + media * IMAGE_TOKENS
 
 
 def count_prompt(request: ChatRequest) -> int:
