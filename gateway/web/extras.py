@@ -50,11 +50,11 @@ def _allowed(extras: Extras) -> None:
     if extras.strategy is not None and extras.strategy not in STRATEGIES:
         refuse("gateway.strategy", f"is unknown; allowed are {', '.join(STRATEGIES)}")
     checks = extras.checks or ()
+    if len(set(checks)) < len(checks):
+        refuse("gateway.checks", "names a check twice")
     for name in checks:
         if name not in _CHECKS:
             refuse("gateway.checks", f"has '{name[:100]}'; allowed are {', '.join(_CHECKS)}")
-    if len(set(checks)) < len(checks):
-        refuse("gateway.checks", "names a check twice")
 
 
 def _from_header(key: str, text: str) -> Any:

@@ -6,6 +6,7 @@ that, the fields that we route on, or that every provider types alike, are check
 
 import re
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -21,9 +22,13 @@ NEVER_USED: Final = ("gateway", "api_base", "base_url", "api_key", "headers", "e
 
 _MAX_USER: Final = 256
 _MAX_CHOICES: Final = 128
+_MAX_VALUES: Final = 100_000
+"""Objects and arrays in a body: ten megabytes of empty ones would take seconds to read."""
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
 _BRACKETS_ONLY: Final = bytes(set(range(256)) - set(b"{}[]"))
-_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRINGS: Final = re.compile(rb'"[^"]*"')
+_STEPS: Final = bytes.maketrans(b"{[}]", b"\x01\x01\xff\xff")
+"""A bracket as the signed byte that it adds to the depth."""
 
 
 class _Message(Struct):
@@ -51,23 +56,22 @@ class _Asked(Struct):
     frequency_penalty: float | None = None
     seed: int | None = None
     stop: str | list[str] | None = None
-    tools: list[dict[str, Raw]] | None = None
-    tool_choice: str | dict[str, Raw] | None = None
-    response_format: dict[str, Raw] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     logprobs: bool | None = None
     gateway: dict[str, Any] | None = None
 
 
 _split: Final = msgspec.json.Decoder(dict[str, Raw])
-_check: Final = msgspec.json.Decoder(_Asked)
+_decode: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 def read_request(body: bytes, headers: Mapping[str, str], json_depth: int) -> ChatRequest:
     """The request, checked. `headers` are the client's x-gateway-* ones, without that prefix."""
     try:
         fields = _split.decode(body)
-        asked = _check.decode(body)
         body.decode()
     except msgspec.ValidationError as error:
         wrong_type(error)
@@ -75,8 +79,9 @@ def read_request(body: bytes, headers: Mapping[str, str], json_depth: int) -> Ch
         _too_deep(json_depth)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"The body is not valid JSON: {error}") from None
-    if body.count(b"{") + body.count(b"[") > json_depth and _deeper_than(json_depth, body):
-        _too_deep(json_depth)
+    if body.count(b"{") + body.count(b"[") > json_depth:
+        _check_shape(body, json_depth)
+    asked = _checked(body)
     max_tokens = _limits(asked)
     for name in NEVER_USED:
         fields.pop(name, None)
@@ -91,6 +96,18 @@ def read_request(body: bytes, headers: Mapping[str, str], json_depth: int) -> Ch
         asked.user,
         read_extras(asked.gateway, headers) if asked.gateway or headers else NO_EXTRAS,
     )
+
+
+def _checked(body: bytes) -> _Asked:
+    """The fields that we type. All is decoded, so that nobody meets what cannot be later on."""
+    try:
+        decoded = _decode.decode(body)
+    except msgspec.DecodeError as error:  # a number beyond all bounds
+        raise InvalidRequest(f"The body is not valid JSON: {error}") from None
+    try:
+        return msgspec.convert(decoded, _Asked)
+    except msgspec.ValidationError as error:
+        wrong_type(error)
 
 
 def _limits(asked: _Asked) -> int | None:
@@ -111,14 +128,14 @@ def _limits(asked: _Asked) -> int | None:
     return max_tokens
 
 
-def _deeper_than(depth: int, body: bytes) -> bool:
-    """Whether valid JSON nests deeper: take away the innermost brackets, a level at a time."""
-    rest = _STRINGS.sub(b"", body).translate(None, _BRACKETS_ONLY)
-    for _ in range(depth):
-        rest = rest.replace(b"{}", b"").replace(b"[]", b"")
-        if not rest:
-            return False
-    return True
+def _check_shape(body: bytes, depth: int) -> None:
+    """How deep valid JSON nests, and how many objects and arrays are in it."""
+    quotes_only_at_ends = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    brackets = _STRINGS.sub(b"", quotes_only_at_ends).translate(_STEPS, _BRACKETS_ONLY)
+    if len(brackets) > 2 * _MAX_VALUES:
+        raise InvalidRequest(f"The body has more than {_MAX_VALUES:,} objects and arrays.")
+    if max(accumulate(memoryview(brackets).cast("b")), default=0) > depth:
+        _too_deep(depth)
 
 
 def _too_deep(depth: int) -> NoReturn:
