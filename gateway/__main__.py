@@ -47,7 +47,10 @@ def _fail(text: str, code: int = 1) -> NoReturn:
 
 @app.command()
 def serve(
-    config: Config = _CONFIG, host: Host = "127.0.0.1", port: Port = 4000, workers: int = 1
+    config: Config = _CONFIG,
+    host: Host = "127.0.0.1",
+    port: Port = 4000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the port.")] = 1,
 ) -> None:
     """Serve a configuration."""
     from gateway.commands.serve import Place
@@ -61,15 +64,14 @@ def serve(
         snapshot = load(config, os.environ, at=_now())
     except ConfigError as error:
         _fail(str(error))
-    if workers > 1:
-        if port == 0:
-            _fail("--workers needs a --port other than 0: all of them listen on it")
-        paths = [part for path in config for part in ("--config", str(path))]
-        again = ["serve", *paths, "--host", host, "--port", str(port)]
-        raise typer.Exit(run_workers(again, workers, {**os.environ, _SHARED: "1"}))
-    place = Place(host, port, _SHARED in os.environ, os.environ.get(WORKERS_DIR))
     try:
-        run(snapshot, place, _say)
+        if workers > 1:
+            paths = [part for path in config for part in ("--config", str(path))]
+            with Place(host, port, shared=True).bind() as kept:  # nobody else takes the port
+                at = ["--host", host, "--port", str(kept.getsockname()[1])]
+                env = {**os.environ, _SHARED: "1"}
+                raise typer.Exit(run_workers(["serve", *paths, *at], workers, env))
+        run(snapshot, Place(host, port, _SHARED in os.environ, os.environ.get(WORKERS_DIR)), _say)
     except LedgerDown as error:
         _fail(f"redis: {error}")
     except OSError as error:

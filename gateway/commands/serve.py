@@ -1,9 +1,11 @@
 """`tollgate serve` and `tollgate demo`: one process, or several on one port."""
 
 import asyncio
+import signal
 import socket
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+import sys
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +25,7 @@ _BACKLOG: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where to listen. `shared` lets several processes listen on the same port."""
+    """Where to listen. `shared` is set in each worker of a parent: all listen on the same port."""
 
     host: str
     port: int
@@ -31,15 +33,32 @@ class Place:
     workers_dir: str | None = None
 
     def bind(self) -> socket.socket:
-        """A listening socket; raises OSError."""
+        """A socket that does not listen yet; raises OSError."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         bound = socket.socket(family, socket.SOCK_STREAM)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if self.shared:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        bound.bind((self.host, self.port))
-        bound.listen(_BACKLOG)
+        try:
+            bound.bind((self.host, self.port))
+        except OSError:
+            bound.close()
+            raise
         return bound
+
+
+class _Server(uvicorn.Server):
+    """Is told when to stop: uvicorn's own way would end the process by the signal once it has
+    served, with nothing closed.
+    """
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    async def stop_when(self, asked: asyncio.Event) -> None:
+        await asked.wait()
+        self.should_exit = True
 
 
 def serve(snapshot: Snapshot, place: Place, say: Callable[[str], None]) -> None:
@@ -67,10 +86,9 @@ def demo(env: Mapping[str, str], place: Place, say: Callable[[str], None]) -> No
 
 
 async def _serve(snapshot: Snapshot, place: Place, say: Callable[[str], None]) -> None:
+    asked = _asked_to_stop(place)
     with place.bind() as bound:
         async with open_gateway(snapshot, workers_dir=place.workers_dir) as gateway:
-            host, port = bound.getsockname()[:2]
-            say(f"Tollgate answers at http://{host}:{port}/v1")
             config = uvicorn.Config(
                 gateway.front,
                 http="httptools",
@@ -81,4 +99,27 @@ async def _serve(snapshot: Snapshot, place: Place, say: Callable[[str], None]) -
                 log_level="warning",
                 timeout_graceful_shutdown=30,
             )
-            await uvicorn.Server(config).serve(sockets=[bound])
+            server = _Server(config)
+            stopping = asyncio.create_task(server.stop_when(asked))
+            bound.listen(_BACKLOG)
+            host, port = bound.getsockname()[:2]
+            say(f"Tollgate answers at http://{host}:{port}/v1")
+            await server.serve(sockets=[bound])
+            stopping.cancel()
+
+
+def _asked_to_stop(place: Place) -> asyncio.Event:
+    """Set by SIGTERM, by SIGINT, and in a worker by the end of its parent."""
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    if place.shared:
+        stdin = sys.stdin.fileno()
+
+        def orphaned() -> None:
+            loop.remove_reader(stdin)
+            asked.set()
+
+        loop.add_reader(stdin, orphaned)
+    return asked

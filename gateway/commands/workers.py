@@ -1,7 +1,8 @@
 """`tollgate serve --workers N`: N processes, each with its own socket on the one port.
 
 The kernel spreads connections over the sockets (SO_REUSEPORT). The parent only starts them,
-replaces one that dies, and passes on the signal to stop.
+replaces one that dies, and passes on the signal to stop. A worker that finds its parent gone
+stops, too: otherwise it would share the port with the next start.
 """
 
 import signal
@@ -13,36 +14,60 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Final
 
+from prometheus_client.multiprocess import mark_process_dead
+
 WORKERS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Where prometheus-client shares the workers' metrics: it must be set before the import."""
 
-_FEWEST_SECONDS: Final = 1.0
+_POLL_S: Final = 0.1
+_TURNS_TO_REPLACE: Final = 10
+"""Turns between two looks for the dead: one that dies at once must not keep the machine busy."""
+_FIRST_S: Final = 10.0
+"""A worker that fails before would fail again: then all end, and its exit code is told."""
+
+Worker = subprocess.Popen[bytes]
 
 
 def run_workers(arguments: Sequence[str], count: int, env: Mapping[str, str]) -> int:
     """Run `tollgate <arguments>` in so many processes until told to stop; the exit code."""
+    stopping = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stopping
+        stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     with TemporaryDirectory(prefix="tollgate-metrics-") as folder:
         known = {**env, WORKERS_DIR: folder}
         command = [sys.executable, "-m", "gateway", *arguments]
 
-        def start() -> "subprocess.Popen[bytes]":
-            return subprocess.Popen(command, env=known)  # noqa: S603 - our own command
+        def start() -> Worker:
+            # Nothing is ever written to it: that it ends tells a worker that we are gone.
+            pipe = subprocess.PIPE
+            return subprocess.Popen(command, env=known, stdin=pipe)  # noqa: S603 - our own command
 
+        began = time.monotonic()
         workers = [start() for _ in range(count)]
-        stopping = False
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            nonlocal stopping
-            stopping = True
-            for worker in workers:
-                worker.send_signal(signal.SIGTERM)
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+        turn = 0
         while not stopping:
-            time.sleep(_FEWEST_SECONDS)
+            time.sleep(_POLL_S)
+            turn += 1
+            if turn % _TURNS_TO_REPLACE:
+                continue
             for at, worker in enumerate(workers):
                 code = worker.poll()
-                if code is not None and not stopping:
-                    workers[at] = start()
-        return max((worker.wait() for worker in workers), default=0)
+                if code is None or stopping:
+                    continue
+                if code > 0 and time.monotonic() - began < _FIRST_S:
+                    return _end(workers)
+                mark_process_dead(worker.pid, folder)  # type: ignore[no-untyped-call]
+                workers[at] = start()
+        return _end(workers)
+
+
+def _end(workers: Sequence[Worker]) -> int:
+    """Stop those that live, letting them answer what they have begun; the worst exit code."""
+    for worker in workers:
+        worker.send_signal(signal.SIGTERM)
+    return max(abs(worker.wait()) for worker in workers)
