@@ -36,9 +36,10 @@ class Tab:
 
     attempts: list[Attempt] = field(default_factory=list)
     usage: Usage = _NOTHING_YET
-    """Of the latest answer."""
+    """Of the answer that is given."""
     left: Nanos | None = None
     """What its tightest budget has left."""
+    escalations: int = 0
     upstream_s: float = 0.0
     first_token_at: float | None = None
 
@@ -75,6 +76,7 @@ class Call:
         if asked:
             request = checks.ask(asked, request)
         try:
+            self._held()
             answer = await self.world.upstream.send(candidate, request, timeout_s=timeout_s)
         except BaseException as error:
             await self._ended(error, request, Tally())
@@ -84,10 +86,9 @@ class Call:
         usage = answer.usage
         if usage is None:
             usage = Usage(tokens.count_prompt(request), tokens.count_answer(answer.choices))
-        self.tab.usage = usage
         await self._close("ok", usage, counted=answer.usage is None)
         if not asked:
-            return Answered(candidate, answer)
+            return Answered(candidate, answer, usage)
         findings = checks.judge(asked, answer, request)
         self.world.observe(
             events.Judged(
@@ -98,7 +99,7 @@ class Call:
                 tuple(finding.check for finding in findings),
             )
         )
-        return Answered(candidate, checks.strip(asked, answer), findings)
+        return Answered(candidate, checks.strip(asked, answer), usage, findings)
 
     async def open(self, request: ChatRequest, timeout_s: float) -> Outcome:
         """Wait for the first deltas: until then another candidate can still be asked."""
@@ -117,8 +118,9 @@ class Call:
         So the generator has begun before anybody else holds it, and closing it always settles.
         """
         tally = Tally()
-        deltas = self.world.upstream.stream(self.candidate, request, timeout_s=timeout_s)
         try:
+            self._held()
+            deltas = self.world.upstream.stream(self.candidate, request, timeout_s=timeout_s)
             async with aclosing(deltas):
                 async for some in deltas:
                     if not tally.begun:
@@ -133,13 +135,33 @@ class Call:
             if not tally.begun:
                 raise Broken("the stream was empty")
         except BaseException as error:
-            await self._ended(error, request, tally)
-            if tally.begun:
-                self.over(self.candidate, error)
+            try:
+                await self._ended(error, request, tally)
+            finally:
+                if tally.begun:
+                    self.over(self.candidate, error)
             raise
         self.tab.usage = tally.usage or tally.counted(request)
-        await self._close("ok", self.tab.usage, counted=tally.usage is None)
+        try:
+            await self._close("ok", self.tab.usage, counted=tally.usage is None)
+        except BaseException as error:
+            self.over(self.candidate, error)
+            raise
         self.over(self.candidate, None)
+
+    def _held(self) -> None:
+        """Tell what is held, and why another call is made; whatever fails now settles the hold."""
+        world, about, hold, to = self.world, self.about, self.hold, self.candidate
+        world.observe(events.Reserved(about, hold.id, hold.amount, hold.left))
+        because = self.wanted.because
+        after = because.after
+        if after is not None and because.purpose == "escalation":
+            self.tab.escalations += 1
+            world.observe(events.Escalated(about, after.tier, to.tier, because.why))
+        elif after is not None and because.purpose == "fallback":
+            names = (after.model.name, to.model.name)
+            world.observe(events.FellBack(about, *names, because.why))
+        world.health.asking(to.deployment.name, self.began)
 
     async def _ended(self, error: BaseException, request: ChatRequest, tally: Tally) -> None:
         """No whole answer came of it: it costs what the provider will bill for it."""
@@ -175,10 +197,12 @@ class Call:
             tab.left = Nanos(hold.left + hold.amount - spent)
         where = (candidate.deployment.provider, candidate.model.name, candidate.tier, purpose)
         took_s = now - self.began
-        self.world.observe(
-            events.Attempted(self.about, *where, outcome, took_s, self.first_token_s)
-        )
-        self.world.observe(
-            events.Settled(self.about, hold.id, *where, hold.amount, spent, usage, counted)
-        )
-        await self.world.ledger.settle(hold, spent)
+        try:
+            self.world.observe(
+                events.Attempted(self.about, *where, outcome, took_s, self.first_token_s)
+            )
+            self.world.observe(
+                events.Settled(self.about, hold.id, *where, hold.amount, spent, usage, counted)
+            )
+        finally:  # money first, whatever an observer thinks of it
+            await self.world.ledger.settle(hold, spent)

@@ -42,7 +42,6 @@ class Life:
         self.request = request
         self.about = about
         self.tab = Tab()
-        self.escalations = 0
         self._trail: list[str] = []
         self._began = world.clock()
         self._deadline = self._began
@@ -65,6 +64,7 @@ class Life:
         reason = "; ".join((verdict.why, *self._trail))
         if isinstance(answer, Flowing):
             return Reply(answer.candidate, reason, None, answer.deltas)
+        self.tab.usage = answer.usage
         self._over(answer.candidate, None, verdict.why)
         return Reply(answer.candidate, reason, answer.completion, None)
 
@@ -104,7 +104,9 @@ class Life:
             return Stopped(candidate, "deadline")
         if wanted.because.purpose == "retry" and not world.retries.take(now):
             return Stopped(candidate, "retry_budget")
-        self._tell_why(wanted)
+        because = wanted.because
+        if because.after is not None:
+            self._trail.append(f"{because.after.model.name} {because.why}")
         if wanted.wait_s:
             await world.sleep(wanted.wait_s)
         try:
@@ -116,27 +118,11 @@ class Life:
         if isinstance(hold, Refusal):
             world.observe(events.Refused(self.about, hold.scope))
             return Refused(candidate, hold)
-        world.observe(events.Reserved(self.about, hold.id, hold.amount, hold.left))
-        world.health.asking(candidate.deployment.name, now)
         call = Call(world, self.about, self.tab, wanted, hold, self._over)
-        timeout_s = min(world.timeouts.answer_s, self._deadline - call.began)
+        timeout_s = max(min(world.timeouts.answer_s, self._deadline - call.began), 0.0)
         if self.request.stream and not wanted.checks:
             return await call.open(self.request, timeout_s)
         return await call.ask(self.request, timeout_s)
-
-    def _tell_why(self, wanted: Round) -> None:
-        """A call that follows on a failure or a poor answer says so."""
-        because, to = wanted.because, wanted.calls[0]
-        if because.after is None:
-            return
-        after = because.after
-        self._trail.append(f"{after.model.name} {because.why}")
-        if because.purpose == "escalation":
-            self.escalations += 1
-            self.world.observe(events.Escalated(self.about, after.tier, to.tier, because.why))
-        elif because.purpose == "fallback":
-            names = (after.model.name, to.model.name)
-            self.world.observe(events.FellBack(self.about, *names, because.why))
 
     def _over(
         self, candidate: Candidate | None, error: BaseException | None, why: str = "unjudged"

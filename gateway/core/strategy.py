@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.core.catalog import Check
-from gateway.core.chat import Completion, Delta
+from gateway.core.chat import Completion, Delta, Usage
 from gateway.core.checks import Finding
 from gateway.core.errors import UpstreamError
 from gateway.core.events import Purpose
@@ -22,10 +22,11 @@ from gateway.core.ports import Refusal
 
 
 class Answered(Struct, frozen=True):
-    """A whole answer, and what its rung's checks found wanting in it."""
+    """A whole answer, what it was paid for, and what its rung's checks found wanting in it."""
 
     candidate: Candidate
     completion: Completion
+    usage: Usage = Usage()
     findings: tuple[Finding, ...] = ()
 
 
@@ -130,6 +131,8 @@ def _call(
     (outcome,) = yield Round((candidate,), rung.checks, because)
     if isinstance(outcome, Failed):
         error = outcome.error
+        if error.retry == "never":
+            return outcome
         wait_s = (error.retry_after or 0.0) if patient else 0.0
         if error.retry == "same" or wait_s:
             again = Because("retry", error.kind, candidate)

@@ -14,7 +14,6 @@ from gateway.core.errors import (
     GatewayError,
     InvalidRequest,
     TooLarge,
-    Unavailable,
     UnknownModel,
 )
 from gateway.core.events import About, Began, Denied
@@ -95,7 +94,10 @@ class Door:
                 self._denied(request_id, caller, ClientGone("The client went away."))
         except Exception:  # noqa: BLE001 - a bug of ours is logged whole, and told as no more than that
             _log.exception("request %s met a bug", request_id)
-            await _refuse(send, GatewayError("Internal error."), request_id, life)
+            bug = GatewayError("Internal error.")
+            if life is None:
+                self._denied(request_id, caller, bug)
+            await _refuse(send, bug, request_id, life)
 
     def _begin(self, request_id: str, caller: Caller, headers: Headers, body: bytes) -> Life:
         request = read_request(body, headers.extras, self.limits.json_depth)
@@ -198,7 +200,5 @@ async def _refuse(send: Send, error: GatewayError, request_id: str, life: Life |
     headers = error_headers(error, request_id, life)
     headers.append((b"content-type", b"application/json"))
     headers.append((b"content-length", b"%d" % len(body)))
-    if isinstance(error, Unavailable):
-        headers.append((b"retry-after", b"%d" % error.retry_after))
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

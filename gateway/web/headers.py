@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.core.errors import GatewayError, HeadersTooLarge
+from gateway.core.errors import GatewayError, HeadersTooLarge, Unavailable
 from gateway.core.money import usd
 from gateway.core.snapshot import Limits
 from gateway.handle import Life, Reply
@@ -59,7 +59,7 @@ def reply_headers(life: Life, reply: Reply, *, whole: bool) -> Pairs:
         (b"x-gateway-provider", candidate.deployment.provider.encode()),
         (b"x-gateway-tier", candidate.tier.encode()),
         (b"x-gateway-attempts", b"%d" % attempts),
-        (b"x-gateway-escalations", b"%d" % life.escalations),
+        (b"x-gateway-escalations", b"%d" % tab.escalations),
         (b"x-gateway-reason", reply.reason.encode()),
     ]
     if whole:
@@ -74,6 +74,8 @@ def error_headers(error: GatewayError, request_id: str, life: Life | None) -> Pa
     headers = [(b"x-request-id", request_id.encode())]
     if error.should_retry is not None:
         headers.append((b"x-should-retry", b"true" if error.should_retry else b"false"))
+    if isinstance(error, Unavailable):
+        headers.append((b"retry-after", b"%d" % error.retry_after))
     if life is not None:
         headers.append((b"x-gateway-attempts", b"%d" % len(life.tab.attempts)))
         headers.append((b"x-gateway-cost-usd", usd(life.tab.spent).encode()))
