@@ -6,8 +6,9 @@ then on the status is sent: what goes wrong later is told as an error event, nev
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import Any, Final
 
 from gateway.core.errors import GatewayError
@@ -15,6 +16,8 @@ from gateway.handle import Life, Reply
 from gateway.web.bill import extension
 from gateway.web.headers import Pairs, reply_headers
 from gateway.web.render_stream import DONE, KEEP_ALIVE, ChunkWriter, error_event
+
+_log: Final = logging.getLogger("gateway")
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -37,46 +40,42 @@ class ClientStream:
         self.begun = False
 
     async def run(self) -> None:
-        """Raises the GatewayError to show when nothing has been sent yet."""
-        comments = asyncio.create_task(self._comment())
+        """Raises what to show only while nothing has been sent yet; from then on it is told here,
+        as an event that no [DONE] follows.
+        """
         try:
-            reply = await self.life.answer()
+            await self._run()
         except GatewayError as error:
-            await _stopped(comments)
             if not self.begun:
                 raise
             await self._end(error_event(error))
-            return
+        except Exception:
+            if not self.begun:
+                raise
+            _log.exception("request %s met a bug", self.life.about.request_id)
+            await self._end(error_event(GatewayError("Internal error.")))
+
+    async def _run(self) -> None:
+        comments = asyncio.create_task(self._comment())
+        try:
+            reply = await self.life.answer()
+            async with AsyncExitStack() as closing:
+                if reply.deltas is not None:
+                    await closing.enter_async_context(aclosing(reply.deltas))
+                await _stopped(comments)
+                whole = reply.completion is not None
+                await self._begin(reply_headers(self.life, reply, whole=whole))
+                chunks = self._writer(reply)
+                if reply.completion is not None:
+                    for event in chunks.recut(reply.completion):
+                        await self._write(event)
+                elif reply.deltas is not None:
+                    # Deltas that come together leave together.
+                    async for some in reply.deltas:
+                        if data := b"".join([chunks.delta(delta) for delta in some]):
+                            await self._write(data)
         finally:
-            comments.cancel()
-        await _stopped(comments)
-        await self._begin(reply_headers(self.life, reply, whole=reply.completion is not None))
-        if reply.completion is None:
-            await self._flow(reply)
-        else:
-            await self._recut(reply)
-
-    async def _flow(self, reply: Reply) -> None:
-        """Deltas as they come; those that come together leave together."""
-        if reply.deltas is None:
-            raise RuntimeError("a flowing reply has deltas")
-        chunks = self._writer(reply)
-        async with aclosing(reply.deltas) as deltas:
-            try:
-                async for some in deltas:
-                    if data := b"".join([chunks.delta(delta) for delta in some]):
-                        await self._write(data)
-            except GatewayError as error:
-                await self._end(error_event(error))
-                return
-        await self._end(self._usage(chunks) + DONE)
-
-    async def _recut(self, reply: Reply) -> None:
-        if reply.completion is None:
-            raise RuntimeError("a held reply has a completion")
-        chunks = self._writer(reply)
-        for event in chunks.recut(reply.completion):
-            await self._write(event)
+            await _stopped(comments)
         await self._end(self._usage(chunks) + DONE)
 
     def _writer(self, reply: Reply) -> ChunkWriter:
@@ -99,10 +98,10 @@ class ClientStream:
 
     async def _begin(self, headers: Pairs) -> None:
         if not self.begun:
-            self.begun = True
             await self.send(
                 {"type": "http.response.start", "status": 200, "headers": headers + _SSE}
             )
+            self.begun = True
 
     async def _write(self, data: bytes) -> None:
         await self.send({"type": "http.response.body", "body": data, "more_body": True})
@@ -112,6 +111,7 @@ class ClientStream:
 
 
 async def _stopped(task: "asyncio.Task[None]") -> None:
-    """Wait until a cancelled task has sent what it had begun to send."""
-    task.cancel()
-    await asyncio.wait((task,))
+    """Until it has ended: from then on nobody else sends."""
+    if not task.done():
+        task.cancel()
+        await asyncio.wait((task,))
