@@ -8,13 +8,19 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from gateway.core.catalog import Catalog, Model
-from gateway.core.errors import GatewayError, MethodNotAllowed, NotFound, UnknownModel
+from gateway.core.errors import (
+    ClientGone,
+    GatewayError,
+    MethodNotAllowed,
+    NotFound,
+    UnknownModel,
+)
 from gateway.core.explain import dollars, explain
 from gateway.core.features import read_features
 from gateway.core.plan import Limits, allowed, make_plan
 from gateway.core.snapshot import Snapshot
 from gateway.web import render
-from gateway.web.door import PATH, Door, Receive, Scope, Send, find_ladder, read_body
+from gateway.web.door import PATH, Door, Message, Receive, Scope, Send, find_ladder, read_body
 from gateway.web.headers import error_headers, read_headers
 from gateway.web.keys import Caller
 from gateway.web.parse import read_request
@@ -31,10 +37,21 @@ class Front:
         self.api = api
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST":
-            await self.door(scope, receive, send)
-        else:
+        if scope["type"] != "http":
             await self.api(scope, receive, send)
+            return
+        if scope["path"] == PATH and scope["method"] == "POST":
+            await self.door(scope, receive, send)
+            return
+        request_id = f"req_{self.door.world.new_id()}"
+
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await self.api(scope, receive, named)
 
 
 class Api:
@@ -59,6 +76,9 @@ class Api:
         app = FastAPI(title="Tollgate", version=self.version, docs_url=None, redoc_url=None)
         app.add_exception_handler(GatewayError, self._failed)
         app.add_exception_handler(HTTPException, self._no_such_door)
+        app.add_exception_handler(ConnectionAbortedError, self._gone)
+        app.add_exception_handler(Exception, self._bug)
+        app.add_api_route(PATH, self.post_only, methods=["GET", "HEAD", "PUT", "PATCH", "DELETE"])
         app.add_api_route("/livez", self.livez)
         app.add_api_route("/readyz", self.readyz)
         app.add_api_route("/metrics", self.scrape)
@@ -66,6 +86,9 @@ class Api:
         app.add_api_route("/v1/models/{name:path}", self.one_model)
         app.add_api_route("/v1/route/explain", self.explain, methods=["POST"])
         return app
+
+    async def post_only(self) -> Response:
+        raise HTTPException(405, headers={"Allow": "POST"})
 
     async def livez(self) -> Response:
         """Whether the process serves; never asks Redis."""
@@ -86,8 +109,9 @@ class Api:
         return _json({"object": "list", "data": shown})
 
     async def one_model(self, name: str, request: Request) -> Response:
+        patterns = self._caller(request).tenant.models
         entry = self.models.get(name)
-        if entry is None or not allowed(self._caller(request).tenant.models, name):
+        if entry is None or not allowed(patterns, name):
             raise UnknownModel(f"The model '{name[:100]}' does not exist here.", param="model")
         return _json(entry)
 
@@ -110,17 +134,26 @@ class Api:
     async def _failed(self, request: Request, error: Exception) -> Response:
         if not isinstance(error, GatewayError):
             raise error
-        headers = error_headers(error, f"req_{self.door.world.new_id()}", None)
-        told = {name.decode(): value.decode() for name, value in headers}
+        pairs = error_headers(error, "", None)
+        told = {name.decode(): value.decode() for name, value in pairs if name != b"x-request-id"}
         body = render.error_body(error)
         return Response(body, error.status, told, media_type="application/json")
 
+    async def _bug(self, request: Request, error: Exception) -> Response:
+        """Told as no more than that; the framework raises it again, for the server to log."""
+        return await self._failed(request, GatewayError("Internal error."))
+
+    async def _gone(self, request: Request, error: Exception) -> Response:
+        return await self._failed(request, ClientGone("The client went away."))
+
     async def _no_such_door(self, request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException) and error.status_code == 405:
-            wrong: GatewayError = MethodNotAllowed(f"{request.method} is not allowed here.")
-        else:
-            wrong = NotFound("There is nothing here.")
-        return await self._failed(request, wrong)
+            response = await self._failed(
+                request, MethodNotAllowed(f"{request.method} is not allowed here.")
+            )
+            response.headers.update(error.headers or {})
+            return response
+        return await self._failed(request, NotFound("There is nothing here."))
 
 
 def list_models(catalog: Catalog) -> list[dict[str, Any]]:
