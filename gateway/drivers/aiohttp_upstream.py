@@ -65,6 +65,8 @@ class AiohttpUpstream:
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
     ) -> Completion:
         dialect, target, call = self._encode(candidate, request, stream=False)
+        if timeout_s <= 0:  # to aiohttp that is for ever
+            raise TimedOut("there was no time left to ask the provider")
         begun = False
         try:
             async with self._post(candidate, call, timeout_s, None) as response:
@@ -94,7 +96,10 @@ class AiohttpUpstream:
                             if until_first.when() is not None:
                                 until_first.reschedule(None)
                             yield deltas
-                    if deltas := decoder.finish():
+                    deltas = decoder.finish()
+                    if until_first.when() is not None:
+                        until_first.reschedule(None)  # else it would strike whoever reads this
+                    if deltas:
                         yield deltas
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _meant(error, begun=begun) from error
@@ -156,6 +161,6 @@ def _meant(error: Exception, *, begun: bool) -> UpstreamError:
         return Unreachable("the provider could not be connected to")
     if isinstance(error, TimeoutError):
         return TimedOut("the provider did not answer in time")
-    if begun:
-        return Broken("the connection to the provider broke before the answer was whole")
+    if begun or isinstance(error, aiohttp.ClientResponseError):
+        return Broken("the provider's answer broke off, or was no HTTP")
     return Reset("the provider closed the connection without an answer")
