@@ -48,7 +48,7 @@ def read_features(request: ChatRequest) -> Features:
         output=request.max_tokens,
         n=request.n,
         needs=frozenset(needs) if needs else _NONE,
-        caches=b'"cache_control"' in bytes(fields["messages"]),
+        caches=any(b'"cache_control"' in bytes(value) for value in fields.values()),
         region=extras.region,
         max_cost=nanos(extras.max_cost_usd) if extras.max_cost_usd is not None else None,
         checks=tuple(map(Check, extras.checks)) if extras.checks is not None else None,

@@ -46,7 +46,7 @@ def usd(amount: int) -> str:
 
 def cost(price: Price, usage: Usage) -> Nanos:
     """What a call with this usage costs: exact, then rounded up once to a nano-dollar."""
-    fresh = usage.prompt - usage.cached - usage.cache_write
+    fresh = max(usage.prompt - usage.cached - usage.cache_write, 0)
     total = (
         fresh * price.input
         + usage.cached * price.cached_input

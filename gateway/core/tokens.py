@@ -16,7 +16,8 @@ IMAGE_TOKENS: Final = 1_600
 _TOOL_TOKENS: Final = 700
 _AROUND_TOKENS: Final = 100
 """What stands around the messages: roles, separators, the `confidence` check's instruction."""
-_MEDIA: Final = (b'"image_url"', b'"input_audio"', b'"file"')
+_MEDIA_TYPES: Final = ("image_url", "input_audio", "file")
+_MEDIA: Final = tuple(f'"{name}"'.encode() for name in _MEDIA_TYPES)
 
 
 def count(size: int) -> int:
@@ -33,9 +34,9 @@ def bound(request: ChatRequest) -> int:
         if raw is not None:
             text = bytes(raw)
             if name == "messages" and any(mark in text for mark in _MEDIA):
-                messages = request.json("messages")
-                size += _text_size(messages)
-                media += _media_parts(messages)
+                parts = _media_parts(request.json("messages"))
+                media += len(parts)
+                size += len(text) - sum(map(_payload_size, parts))
             else:
                 size += len(text)
     tools = _TOOL_TOKENS if "tools" in request.fields or "functions" in request.fields else 0
@@ -72,10 +73,18 @@ def _text_size(messages: Any) -> int:
     return size
 
 
-def _media_parts(messages: Any) -> int:
-    return sum(
-        isinstance(part, Mapping) and part.get("type") not in ("text", "refusal")
+def _media_parts(messages: Any) -> list[Mapping[str, Any]]:
+    return [
+        part
         for message in messages
         if isinstance(message, Mapping) and isinstance(message.get("content"), list)
         for part in message["content"]
-    )
+        if isinstance(part, Mapping) and part.get("type") in _MEDIA_TYPES
+    ]
+
+
+def _payload_size(part: Mapping[str, Any]) -> int:
+    """Bytes of a part that are an image, a sound or a file, and no text."""
+    content = part.get(part["type"])
+    values = content.values() if isinstance(content, Mapping) else ()
+    return sum(len(value) for value in values if isinstance(value, str))
