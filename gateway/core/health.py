@@ -59,8 +59,12 @@ class Circuit:
     def failed(self, now: float, retry_after: float | None) -> None:
         self._failures = ((self._failures << 1) | 1) & _MASK
         self._calls = min(self._calls + 1, WINDOW)
-        enough = self._calls >= FEWEST and self._failures.bit_count() * 2 >= self._calls
-        if self._open_s or enough:
+        if self._open_s:
+            # Calls made before it opened fail as one with those that opened it.
+            opens = now >= self._until
+        else:
+            opens = self._calls >= FEWEST and self._failures.bit_count() * 2 >= self._calls
+        if opens:
             self._open_s = min(max(self._open_s * 2, OPEN_S), LONGEST_OPEN_S)
             self._until = now + self._open_s
             self._probe_until = 0.0
