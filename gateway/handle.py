@@ -7,6 +7,9 @@ call.py makes it, judges it and settles it once, however it ends.
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+from msgspec import structs
 
 from gateway.call import Call, Tab
 from gateway.core import events, refusals
@@ -18,6 +21,9 @@ from gateway.core.plan import Candidate, Ladder, Limits, Plan, make_plan
 from gateway.core.ports import Purse, Refusal
 from gateway.core.strategy import STRATEGIES, Flowing, Outcome, Refused, Round, Stopped, Verdict
 from gateway.world import World
+
+_TICK_S: Final = 0.001
+"""Timers may be so early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,8 @@ class Life:
             verdict = await self._carry_out(ladder, self._plan(ladder))
             answer = verdict.answer
             if answer is None:
+                if self.world.clock() >= self._deadline - _TICK_S:
+                    verdict = structs.replace(verdict, why="deadline")
                 raise refusals.no_answer(verdict, self.purse, self._trail)
         except BaseException as error:
             self._over(None, error)

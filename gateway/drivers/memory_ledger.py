@@ -88,8 +88,9 @@ class MemoryLedger:
         return hold
 
     async def settle(self, hold: Hold, actual: Nanos) -> None:
-        await asyncio.sleep(0)
+        # At once: a caller that is cancelled while it waits has settled nevertheless.
         self._close(hold.tenant, hold.id, max(actual, 0))
+        await asyncio.sleep(0)
 
     async def void(self, tenant: str, hold_id: str) -> None:
         """Give a hold back whose call was surely never made, also one that is yet to arrive."""

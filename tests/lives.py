@@ -1,0 +1,299 @@
+"""A world for the life of a request: fakes that obey the ports, and are as slow as the truth."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final, TypeVar
+
+import msgspec
+
+from gateway.core.catalog import (
+    Budget,
+    Catalog,
+    Check,
+    Deployment,
+    Model,
+    Route,
+    Tenant,
+    Tier,
+    TierModel,
+)
+from gateway.core.chat import (
+    ChatRequest,
+    Choice,
+    ChoiceDelta,
+    Completion,
+    Delta,
+    Extras,
+    Usage,
+)
+from gateway.core.errors import Faulty, LedgerDown, Rejected, Reset, Throttled, TimedOut, Unsuitable
+from gateway.core.events import About, Event, Settled, lawful
+from gateway.core.health import Health, RetryBudget
+from gateway.core.money import Nanos, Price
+from gateway.core.plan import Candidate, ladders
+from gateway.core.ports import Account, Hold, Observer, Purse, Refusal
+from gateway.core.snapshot import Timeouts
+from gateway.drivers.memory_ledger import MemoryLedger
+from gateway.handle import Life, Reply
+from gateway.world import World
+
+T = TypeVar("T")
+
+GOOD: Final = Check("regex", {"pattern": "GOOD"})
+PROMPT: Final = 10
+"""Tokens of the request, as we count them."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a model does once: say some pieces, or fail before, between (`error`) or never end."""
+
+    said: tuple[str, ...] = ()
+    usage: Usage | None = None
+    error: Exception | None = None
+    stalls: bool = False
+    took_s: float = 1.0
+
+
+def says(*pieces: str, told: bool = True) -> Turn:
+    """5 tokens of answer, where the provider tells its usage."""
+    return Turn(pieces, Usage(PROMPT, 5) if told else None)
+
+
+def fails(error: Exception, *pieces: str) -> Turn:
+    return Turn(pieces, error=error)
+
+
+ANSWER = PROMPT + 5
+"""Tokens of an answer whose usage is told."""
+COUNTED = PROMPT + 2
+"""Tokens of "GOOD one" where no usage is told."""
+
+well = says("GOOD ", "one")
+poor = says("po", "or")
+silent = says("GOOD ", "one", told=False)
+reset = fails(Reset("closed"))
+faulty = fails(Faulty("500"))
+late = fails(TimedOut("late"))
+wrong = fails(Rejected("no such field", status=422))
+busy = fails(Throttled("slow down", retry_after=2))
+long_busy = fails(Throttled("slow down", retry_after=1_000))
+unfit = fails(Unsuitable("too long", status=400))
+
+
+class Clock:
+    """Moved by hand: by what calls take, and by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+class Far:
+    """Where somebody can be made to wait for ever; `reached` tells that he does."""
+
+    def __init__(self, where: str = "") -> None:
+        self.where = where
+        self.reached = asyncio.Event()
+
+    async def at(self, where: str) -> None:
+        await asyncio.sleep(0)
+        if where == self.where:
+            self.reached.set()
+            await asyncio.Event().wait()
+
+
+class FarLedger(MemoryLedger):
+    def __init__(self, clock: Clock, far: Far) -> None:
+        super().__init__(clock)
+        self.far, self._asked = far, count(1)
+        self.down_from = 10**9
+        self.settles: list[tuple[str, int]] = []
+
+    async def reserve(self, purse: Purse, hold_id: str, amount: Nanos) -> Hold | Refusal:
+        await self.far.at("reserve")
+        if next(self._asked) >= self.down_from:
+            raise LedgerDown("the ledger is away")
+        return await super().reserve(purse, hold_id, amount)
+
+    async def settle(self, hold: Hold, actual: Nanos) -> None:
+        self.settles.append((hold.id, actual))
+        await super().settle(hold, actual)
+        await self.far.at("settle")
+
+
+@dataclass
+class ScriptedUpstream:
+    """Each model's turns, in order. `open` are the calls whose connection is still open."""
+
+    clock: Clock
+    far: Far
+    turns: Mapping[str, Sequence[Turn]]
+    asked: list[str] = field(default_factory=list)
+    timeouts: list[float] = field(default_factory=list)
+    open: int = 0
+
+    async def send(
+        self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
+    ) -> Completion:
+        turn = self._turn(candidate, timeout_s)
+        await self.far.at("send")
+        if turn.error is not None:
+            raise turn.error
+        return Completion((Choice(text="".join(turn.said)),), usage=turn.usage)
+
+    async def stream(
+        self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
+    ) -> AsyncGenerator[Sequence[Delta], None]:
+        turn = self._turn(candidate, timeout_s)
+        self.open += 1
+        try:
+            await self.far.at("send")
+            for number, piece in enumerate(turn.said):
+                await self.far.at(f"delta {number}")
+                yield (Delta((ChoiceDelta(text=piece),)),)
+            await self.far.at("end")
+            if turn.error is not None:
+                raise turn.error
+            if turn.usage is not None:
+                yield (Delta(usage=turn.usage),)
+        finally:
+            self.open -= 1
+
+    def _turn(self, candidate: Candidate, timeout_s: float) -> Turn:
+        name = candidate.model.name
+        turn = self.turns[name][self.asked.count(name)]
+        self.asked.append(name)
+        self.timeouts.append(timeout_s)
+        self.clock.now += turn.took_s
+        return turn
+
+
+def model(name: str, price: int) -> Model:
+    """`price` is nano-dollars for each token, in and out."""
+    each = Price(price * 10**6, price * 10**6, price * 10**6, price * 10**6)
+    at = (Deployment(f"{name}@p", "p", name),)
+    return Model(name, at, each, 1000, 1000, 100)
+
+
+CATALOG: Final = Catalog(
+    {"a": model("a", 1), "b": model("b", 1), "c": model("c", 10), "d": model("d", 100)},
+    {
+        "cheap": Tier("cheap", (TierModel("a"), TierModel("b"))),
+        "mid": Tier("mid", (TierModel("c"),)),
+        "smart": Tier("smart", (TierModel("d"),)),
+    },
+    {
+        "open": Route("open", ("cheap", "mid"), timeout_s=100),
+        "judged": Route("judged", ("cheap", "mid", "smart"), checks=(GOOD,), timeout_s=100),
+    },
+)
+
+
+@dataclass
+class Stage:
+    """One life, and the world around it."""
+
+    life: Life
+    upstream: ScriptedUpstream
+    ledger: FarLedger
+    clock: Clock
+    far: Far
+    events: list[Event]
+    health: list[tuple[str, str]]
+
+    async def books(self) -> tuple[int, int, int]:
+        """(spent, held, open holds)."""
+        (balance,) = await self.ledger.balances(self.life.purse)
+        return balance.spent, balance.held, await self.ledger.open_holds("t")
+
+
+def stage(
+    asked: str,
+    turns: Mapping[str, Sequence[Turn]],
+    *,
+    stream: bool = False,
+    budget: int = 10**6,
+    far: str = "",
+    extras: Extras | None = None,
+    observer: Observer | None = None,
+) -> Stage:
+    """A request for 20 tokens of answer."""
+    clock, reach = Clock(), Far(far)
+    upstream = ScriptedUpstream(clock, reach, defaultdict(list, turns))
+    ledger = FarLedger(clock, reach)
+    seen: list[Event] = []
+    moved: list[tuple[str, str]] = []
+
+    def observe(event: Event) -> None:
+        seen.append(event)
+        if observer is not None:
+            observer(event)
+
+    numbers = count(1)
+    world = World(
+        ladders=ladders(CATALOG),
+        ledger=ledger,
+        upstream=upstream,
+        health=Health(
+            [f"{name}@p" for name in CATALOG.models],
+            lambda deployment, state: moved.append((deployment, state)),
+        ),
+        retries=RetryBudget(),
+        observe=observe,
+        clock=clock,
+        wall=clock,
+        sleep=clock.sleep,
+        draw=lambda: 0.5,
+        new_id=lambda: f"h{next(numbers)}",
+        timeouts=Timeouts(),
+    )
+    budgets = (Budget(Nanos(budget), "total"),)
+    tenant = Tenant("t", budgets=budgets)
+    messages = msgspec.Raw(msgspec.json.encode([{"role": "user", "content": "x" * 4 * PROMPT}]))
+    request = ChatRequest(
+        {"messages": messages}, asked, stream, max_tokens=20, extras=extras or Extras()
+    )
+    purse = Purse("t", "UTC", (Account("tenant", "t", budgets),))
+    life = Life(world, tenant, purse, request, About("r", "t", asked, stream))
+    return Stage(life, upstream, ledger, clock, reach, seen, moved)
+
+
+async def hear(life: Life) -> tuple[Reply, str]:
+    """The reply and all its text, flowing or not; raises what the client is told."""
+    reply = await life.answer()
+    if reply.completion is not None:
+        return reply, reply.completion.first.text or ""
+    assert reply.deltas is not None
+    text = ""
+    async with aclosing(reply.deltas) as deltas:
+        async for some in deltas:
+            text += "".join(choice.text for delta in some for choice in delta.choices)
+    return reply, text
+
+
+async def whole(scene: Stage) -> None:
+    """What must hold after any life."""
+    assert lawful(scene.events) is None, f"{lawful(scene.events)}: {scene.events}"
+    spent, held, open_holds = await scene.books()
+    assert (held, open_holds) == (0, 0)
+    assert spent == scene.life.tab.spent == sum(cost for _, cost in scene.ledger.settles)
+    assert spent == sum(event.cost for event in told(scene, Settled))
+    assert len(scene.ledger.settles) == len({hold for hold, _ in scene.ledger.settles})
+    assert scene.upstream.open == 0
+
+
+def told(scene: Stage, kind: type[T]) -> list[T]:
+    return [event for event in scene.events if isinstance(event, kind)]

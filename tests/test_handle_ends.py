@@ -1,0 +1,165 @@
+"""How a life ends early: a flow breaks, the client leaves, or a bug of ours strikes."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from gateway.core.errors import Broken, Reset, TimedOut
+from gateway.core.events import Denied, Dropped, Event, FellBack, Reserved, Settled
+from tests.lives import (
+    ANSWER,
+    COUNTED,
+    PROMPT,
+    Turn,
+    fails,
+    faulty,
+    hear,
+    long_busy,
+    poor,
+    stage,
+    told,
+    well,
+    whole,
+)
+
+# A flow that breaks --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("turn", "heard_of_it", "spent"),
+    [
+        (fails(Broken("cut"), "GOOD ", "one"), Broken, COUNTED),
+        (fails(TimedOut("idle"), "GOOD "), TimedOut, PROMPT + 2),
+        (fails(Reset("closed"), "GOOD "), Reset, PROMPT + 2),
+        (fails(RuntimeError("a bug"), "GOOD "), RuntimeError, PROMPT + 2),
+    ],
+    ids=["cut", "idle", "reset", "bug"],
+)
+async def test_once_it_flows_it_is_the_answer(
+    turn: Turn, heard_of_it: type[Exception], spent: int
+) -> None:
+    scene = stage("open", {"a": [turn]}, stream=True)
+    with pytest.raises(heard_of_it):
+        await hear(scene.life)
+    assert scene.upstream.asked == ["a"]
+    assert len(told(scene, Denied)) == 1
+    assert scene.life.tab.spent == spent
+    await whole(scene)
+
+
+async def test_an_empty_stream_is_no_answer() -> None:
+    scene = stage("open", {"a": [Turn()], "b": [well]}, stream=True)
+    reply, _ = await hear(scene.life)
+    assert reply.reason == "unjudged; a broken"
+    await whole(scene)
+
+
+# The client leaves ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("where", "asked", "stream", "spent"),
+    [
+        ("reserve", "open", False, 0),
+        ("reserve", "open", True, 0),
+        ("send", "open", False, PROMPT),
+        ("send", "judged", True, PROMPT),
+        ("send", "open", True, PROMPT),
+        ("delta 0", "open", True, PROMPT),
+        ("delta 1", "open", True, PROMPT + 2),
+        ("end", "open", True, COUNTED),
+        ("settle", "open", False, ANSWER),
+        ("settle", "judged", False, ANSWER),
+        ("settle", "open", True, ANSWER),
+    ],
+)
+async def test_a_client_that_leaves(where: str, asked: str, stream: bool, spent: int) -> None:
+    scene = stage(asked, {"a": [well]}, stream=stream, far=where)
+    task = asyncio.create_task(hear(scene.life))
+    await scene.far.reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(told(scene, Dropped)) == 1
+    assert scene.life.tab.spent == spent
+    await whole(scene)
+
+
+async def test_a_client_that_leaves_twice() -> None:
+    """The server stops while the leaving client's call is being settled."""
+    scene = stage("open", {"a": [well]}, stream=True, far="delta 1")
+    task = asyncio.create_task(hear(scene.life))
+    await scene.far.reached.wait()
+    scene.far.where, scene.far.reached = "settle", asyncio.Event()
+    task.cancel()
+    await scene.far.reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(told(scene, Dropped)) == 1
+    await whole(scene)
+
+
+async def test_a_client_that_leaves_before_it_reads() -> None:
+    scene = stage("open", {"a": [well]}, stream=True)
+    reply = await scene.life.answer()
+    assert reply.deltas is not None
+    await reply.deltas.aclose()
+    assert [type(event) for event in scene.events[-2:]] == [Settled, Dropped]
+    assert [event.purpose for event in told(scene, Settled)] == ["abandoned"]
+    assert scene.life.tab.spent == PROMPT + 2
+    await whole(scene)
+
+
+async def test_a_client_that_stops_reading_in_the_middle() -> None:
+    scene = stage("open", {"a": [well]}, stream=True)
+    reply = await scene.life.answer()
+    assert reply.deltas is not None
+    await anext(reply.deltas)
+    await reply.deltas.aclose()
+    assert isinstance(scene.events[-1], Dropped)
+    await whole(scene)
+
+
+# Bugs of ours --------------------------------------------------------------------------------
+
+
+def breaks_at(kind: type[Event]) -> Callable[[Event], None]:
+    def observe(event: Event) -> None:
+        if type(event) is kind:
+            raise RuntimeError("a bug")
+
+    return observe
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_an_upstream_with_a_bug(stream: bool) -> None:
+    scene = stage("open", {"a": [fails(RuntimeError("a bug"))]}, stream=stream)
+    with pytest.raises(RuntimeError):
+        await hear(scene.life)
+    assert [(event.code, event.status) for event in told(scene, Denied)] == [
+        ("internal_error", 500)
+    ]
+    await whole(scene)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("kind", [Reserved, Settled, FellBack], ids=lambda kind: kind.__name__)
+async def test_an_observer_with_a_bug(kind: type[Event], stream: bool) -> None:
+    turns = {"a": [faulty if kind is FellBack else well], "b": [well]}
+    scene = stage("open", turns, stream=stream, observer=breaks_at(kind))
+    with pytest.raises(RuntimeError):
+        await hear(scene.life)
+    assert len(told(scene, Denied)) == 1
+    await whole(scene)
+
+
+# Health --------------------------------------------------------------------------------------
+
+
+async def test_a_failure_counts_against_a_deployment_and_a_poor_answer_does_not() -> None:
+    scene = stage("judged", {"a": [long_busy], "b": [poor], "c": [well]})
+    await hear(scene.life)
+    assert scene.health == [("a@p", "open")]
+    assert scene.life.world.health.down(scene.clock.now) == {"a@p"}
