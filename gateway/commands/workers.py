@@ -22,7 +22,7 @@ WORKERS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
 _POLL_S: Final = 0.1
 _TURNS_TO_REPLACE: Final = 10
 """Turns between two looks for the dead: one that dies at once must not keep the machine busy."""
-_FIRST_S: Final = 10.0
+_FIRST_S: Final = 60.0
 """A worker that fails before would fail again: then all end, and its exit code is told."""
 
 Worker = subprocess.Popen[bytes]

@@ -1,0 +1,71 @@
+"""The gateway as people run it: `tollgate serve` in processes of its own."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+_ANSWERS = re.compile(rb"Tollgate answers at (http://\S+)/v1")
+SERVE = (sys.executable, "-m", "gateway", "serve")
+
+
+@asynccontextmanager
+async def serving(
+    config: Path, *options: str, env: dict[str, str] | None = None
+) -> AsyncIterator[tuple[Process, str]]:
+    """`tollgate serve` on a free port, once it answers: the process and its address."""
+    process = await asyncio.create_subprocess_exec(
+        *SERVE, "--config", str(config), "--port", "0", *options,
+        env={**os.environ, **(env or {})}, stdin=DEVNULL, stdout=PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        told = await process.stdout.readline()
+        found = _ANSWERS.match(told)
+        assert found, f"it said {told!r}"
+        yield process, found[1].decode()
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        await process.communicate()
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def lives(pid: int | None) -> bool:
+    """Whether it runs; one that only waits to be taken note of does not."""
+    try:
+        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+async def until(what: str, seconds: float, *pids: int | None) -> None:
+    """Wait for processes to end: those of others' children tell us nothing when they do."""
+    try:
+        async with asyncio.timeout(seconds):
+            while any(map(lives, pids)):
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"{what}: {[pid for pid in pids if lives(pid)]} still run") from None
+
+
+def loopback(url: str) -> httpx.AsyncClient:
+    """A client that is quickly made: it reads no certificates."""
+    return httpx.AsyncClient(base_url=url, timeout=20, verify=False)  # noqa: S501 - plain HTTP
+
+
+async def ask(url: str, model: str, **more: object) -> httpx.Response:
+    """One chat request, on a connection of its own."""
+    body = {"model": model, "messages": [{"role": "user", "content": "What is 17*23?"}], **more}
+    async with loopback(url) as client:
+        return await client.post("/v1/chat/completions", json=body)
