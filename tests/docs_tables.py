@@ -1,0 +1,243 @@
+"""The tables of README.md and docs/ that are made from the code.
+
+`python -m tests.docs_tables` writes them anew; test_readme.py tells when they have drifted. What
+the code does not say of itself, the meaning of a header or an error, is said here, and a name
+without a meaning is a KeyError.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import getsource
+from pathlib import Path
+from typing import Final
+
+import typer.core
+import typer.main
+
+from gateway.__main__ import app
+from gateway.core import errors
+from gateway.core.chat import Extras
+from gateway.drivers.prometheus import METRICS
+from gateway.web import door, headers
+
+ROOT: Final = Path(__file__).parent.parent
+PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+
+_MADE: Final = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_HEADER: Final = re.compile(r'b"((?:x|retry)-[a-z-]*[a-z])"')
+
+HEADERS: Final[Mapping[str, str]] = {
+    "x-request-id": "Ours: name it when something is wrong. On errors, too.",
+    "x-gateway-model": "The model that answered, by its name here.",
+    "x-gateway-provider": "Where it was asked.",
+    "x-gateway-tier": "The tier that it answered for; `none` for a model in no tier.",
+    "x-gateway-attempts": "How many calls were made, the failed ones included.",
+    "x-gateway-escalations": "How often a poor answer led to a better tier.",
+    "x-gateway-reason": "Why this answer: `passed` its checks, `unjudged` (there were none), "
+    "`best_effort` (none passed; this one is best), or what stopped the climb (`budget`, "
+    "`deadline`, ...). Then each step on the way: the model, and its error or the check it failed.",
+    "x-gateway-cost-usd": "What all calls cost together. Not on a flowing stream, whose cost is "
+    "known at its end: ask for `stream_options={'include_usage': True}`.",
+    "x-gateway-budget-remaining-usd": "What the tightest budget has left. "
+    "Not there without a budget.",
+    "x-should-retry": "`false` where the same request would fail again. OpenAI's SDKs obey it.",
+    "retry-after": "Seconds, with a 503.",
+}
+
+EXTRAS: Final[Mapping[str, str]] = {
+    "region": "Only deployments that run there, and nowhere else.",
+    "max_cost_usd": "No single call that may cost more. "
+    "The tenant's `max_request_usd` holds as well.",
+    "max_latency_ms": "A deadline for all attempts together. "
+    "The route's `timeout_s` holds as well.",
+    "checks": "What the answer must pass, in place of the route's own checks. "
+    "In a header: names with commas.",
+    "strategy": "How to climb: `cascade`.",
+    "tags": "Names and values, for charging back. Read and checked, and not used yet. "
+    "In a header: `team=red,app=chat`.",
+}
+
+ERRORS: Final[Mapping[type[errors.GatewayError], str]] = {
+    errors.InvalidRequest: "Not JSON, a wrong type, a value out of range; names the field.",
+    errors.NothingFits: "Every model was ruled out; says why, one by one.",
+    errors.Rejected: "The provider finds the request wrong; its own message, code and 4xx.",
+    errors.Unsuitable: "Too long, or filtered, for every model asked; the provider's own words.",
+    errors.Unauthenticated: "No key, or one that is not known.",
+    errors.Forbidden: "The tenant may not use this model.",
+    errors.UnknownModel: "No route, tier, model or `provider/model` of this name.",
+    errors.NotFound: "No such path.",
+    errors.MethodNotAllowed: "Not with this method.",
+    errors.TooLarge: "The body is over `limits.body_bytes`.",
+    errors.HeadersTooLarge: "The headers are over 32,000 bytes.",
+    errors.BudgetExceeded: "Names the budget, what is left of it, and when it resets.",
+    errors.GatewayError: "A bug of ours; nothing more is told.",
+    errors.NoAnswer: "Every candidate was tried and failed; says how.",
+    errors.LedgerDown: "Money cannot be held, so no call is made.",
+    errors.Busy: "Over `limits.in_flight` or `limits.in_flight_per_key`.",
+    errors.OutOfTime: "The deadline came before an answer.",
+}
+
+FAILURES: Final[Mapping[type[errors.UpstreamError], str]] = {
+    errors.Unreachable: "No connection.",
+    errors.Reset: "Closed before a byte of the answer.",
+    errors.TimedOut: "No answer in time.",
+    errors.Throttled: "429.",
+    errors.Overloaded: "503 or 529.",
+    errors.Faulty: "Another 5xx.",
+    errors.Broken: "Bytes that cannot be read, or too few of them.",
+    errors.Misconfigured: "401, 402, 403 or 404: our key, or our name of the model.",
+    errors.Unsuitable: "Too long, or filtered, for this model.",
+    errors.Rejected: "Another 4xx.",
+}
+
+_UNHEARD: Final = (errors.ClientError, errors.Unavailable, errors.ClientGone)
+"""What is never raised as such, or heard by nobody."""
+_RETRIES: Final = {
+    "same": "the same once more, then another",
+    "elsewhere": "another candidate",
+    "never": "nobody",
+}
+_BILLS: Final = {
+    "nothing": "nothing",
+    "prompt": "the prompt",
+    "counted": "the prompt, and what had come",
+}
+
+
+def _table(heads: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
+    lines = [" | ".join(heads), "|".join("---" for _ in heads)]
+    lines += [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
+    return "".join(f"| {line} |\n" if "---|" not in line else f"|{line}|\n" for line in lines)
+
+
+def _kinds(of: type[errors.GatewayError]) -> Iterator[type[errors.GatewayError]]:
+    """A class and all below it, in the order of their definition."""
+    yield of
+    for kind in of.__subclasses__():
+        yield from _kinds(kind)
+
+
+def _retry(kind: type[errors.GatewayError]) -> str:
+    if kind.should_retry is not None:
+        return str(kind.should_retry).lower()
+    return f"`retry-after: {kind.retry_after}`" if issubclass(kind, errors.Unavailable) else ""
+
+
+def errors_table() -> str:
+    """What a client can get."""
+    told: list[type[errors.GatewayError]] = [
+        kind
+        for kind in _kinds(errors.GatewayError)
+        if not issubclass(kind, errors.UpstreamError) and kind not in _UNHEARD
+    ]
+    told += [errors.Rejected, errors.Unsuitable]
+    theirs: dict[type[errors.GatewayError], str]
+    theirs = {errors.Rejected: "4xx", errors.Unsuitable: "4xx"}
+    rows = {
+        kind: (
+            theirs.get(kind, str(kind.status)),
+            "the provider's" if kind in theirs else f"`{kind.code}`",
+            f"`{kind.type}`",
+            _retry(kind),
+            ERRORS[kind],
+        )
+        for kind in told
+    }
+    ordered = sorted(rows.values(), key=lambda row: (row[0], row[1]))
+    return _table(("status", "`code`", "`type`", "`x-should-retry`", "when"), iter(ordered))
+
+
+def failures_table() -> str:
+    """What can become of one call to a provider."""
+    heads = ("kind", "what happened", "then asked", "is charged", "counts against its health")
+    return _table(
+        heads,
+        (
+            (
+                f"`{kind.kind}`",
+                FAILURES[kind],
+                _RETRIES[kind.retry],
+                _BILLS[kind.bills],
+                "yes" if kind.dings else "no",
+            )
+            for kind in errors.UpstreamError.__subclasses__()
+        ),
+    )
+
+
+def sent_headers() -> list[str]:
+    """Every header of ours that the code writes, in its order."""
+    sources = [getsource(module) for module in (headers, door)]
+    return list(dict.fromkeys(name for text in sources for name in _HEADER.findall(text)))
+
+
+def headers_table() -> str:
+    rows = ((f"`{name}`", HEADERS[name]) for name in sent_headers())
+    return _table(("header", "what it says"), rows)
+
+
+def extras_table() -> str:
+    rows = (
+        (f"`{name}`", f"`x-gateway-{name.replace('_', '-')}`", EXTRAS[name])
+        for name in Extras.__struct_fields__
+    )
+    return _table(("in `gateway`", "as a header", "what it asks"), rows)
+
+
+def metrics_table() -> str:
+    rows = (
+        (f"`{name}`", kind.__name__.lower(), ", ".join(f"`{label}`" for label in labels), told)
+        for name, (kind, told, labels, _) in METRICS.items()
+    )
+    return _table(("metric", "kind", "labels", "what it says"), rows)
+
+
+def commands() -> dict[str, typer.core.TyperCommand]:
+    """Every command by its full name."""
+
+    def walk(name: str, of: object) -> Iterator[tuple[str, typer.core.TyperCommand]]:
+        if isinstance(of, typer.core.TyperGroup):
+            for below, command in of.commands.items():
+                yield from walk(f"{name} {below}", command)
+        elif isinstance(of, typer.core.TyperCommand):
+            yield name, of
+
+    return dict(walk("tollgate", typer.main.get_command(app)))
+
+
+def commands_table() -> str:
+    def usage(name: str, command: typer.core.TyperCommand) -> str:
+        words = [name]
+        for each in command.params:
+            if each.param_type_name == "argument":
+                words.append(str(each.name).upper())
+            elif each.name != "help":
+                words.append(f"[{each.opts[0]}]")
+        return f"`{' '.join(words)}`"
+
+    rows = ((usage(name, each), str(each.help)) for name, each in commands().items())
+    return _table(("command", "what it does"), rows)
+
+
+TABLES: Final[Mapping[str, Callable[[], str]]] = {
+    "commands": commands_table,
+    "errors": errors_table,
+    "extras": extras_table,
+    "failures": failures_table,
+    "headers": headers_table,
+    "metrics": metrics_table,
+}
+
+
+def remade(page: str) -> str:
+    """A page with its tables made anew."""
+    return _MADE.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}{found[3]}", page)
+
+
+def main() -> None:
+    for path in PAGES:
+        path.write_text(remade(path.read_text("utf-8")), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
