@@ -9,9 +9,11 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvloop
+
+from benchmarks.servers import CannotRun
 
 PATIENCE_S = 20.0
 DONE = b"data: [DONE]\n\n"
@@ -57,23 +59,28 @@ def run_c(program: Path, load: Load, total: int, prefix: Sequence[str], folder: 
     width = min(load.connections, total)
     numbers = (str(load.port), str(width), str(total))
     command = [*prefix, str(program), *numbers, str(request), load.needle.decode(), str(last)]
-    told: dict[str, Any] = json.loads(subprocess.check_output(command))
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise CannotRun(ran.stderr.strip())
+    told: dict[str, Any] = json.loads(ran.stdout)
     return Done(**told, last=last.read_bytes())
 
 
 def run_python(load: Load, total: int) -> Done:
-    return uvloop.run(send(load, total))
+    return uvloop.run(_send(load, total))
 
 
-async def send(load: Load, total: int) -> Done:
-    """As run_python, in the running loop."""
+async def _send(load: Load, total: int) -> Done:
     loop = asyncio.get_running_loop()
     counts = _Counts(load, total, loop.create_future())
     began = loop.time()
     for _ in range(min(load.connections, total)):
         await loop.create_connection(lambda: _Connection(counts), "127.0.0.1", load.port)
-    async with asyncio.timeout(PATIENCE_S + total / 100):
-        await counts.finished
+    try:
+        async with asyncio.timeout(PATIENCE_S + total / 100):
+            await counts.finished
+    except TimeoutError:
+        raise CannotRun(f"{counts.ended} of {total} answers, and no more") from None
     seconds = loop.time() - began
     return Done(counts.ended, counts.wrong, counts.events, seconds, counts.last)
 
@@ -106,8 +113,7 @@ class _Connection(asyncio.Protocol):
         self.busy = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is not derived from it
         self._ask()
 
     def data_received(self, data: bytes) -> None:

@@ -1,5 +1,6 @@
 """The benchmark counts and divides rightly, and notices a wrong answer. Nothing is timed."""
 
+import asyncio
 import json
 import sys
 import time
@@ -8,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from benchmarks import cpu
-from benchmarks.load import Load, send
+from benchmarks.load import Load, run_python
 from benchmarks.systems import BODY_BYTES, NEEDLE, request_body
 from benchmarks.table import Cell, rows, table
 from gateway.simulator import serve_simulator
@@ -85,7 +86,8 @@ async def test_a_load_counts_answers_that_are_not_right(
     async with serve_simulator() as simulator:
         port = int(simulator.base_url.rpartition(":")[2])
         body = request_body(model, stream=stream)
-        done = await send(Load(port, "/v1/chat/completions", body, "key", 3, NEEDLE), 12)
+        load = Load(port, "/v1/chat/completions", body, "key", 3, NEEDLE)
+        done = await asyncio.to_thread(run_python, load, 12)
         await simulator.idle()
         calls = len(simulator.bill.calls) + simulator.bill.unbilled
     assert (done.requests, done.wrong, calls) == (12, wrong, 12)
