@@ -1,0 +1,362 @@
+"""What every way of calling providers promises. A new one joins by one line in UPSTREAMS."""
+
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from gateway.core.catalog import Deployment, Model
+from gateway.core.chat import ChatRequest, Delta
+from gateway.core.errors import (
+    Broken,
+    Faulty,
+    Misconfigured,
+    Overloaded,
+    Rejected,
+    Reset,
+    Throttled,
+    TimedOut,
+    Unreachable,
+    UpstreamError,
+)
+from gateway.core.money import FREE, Nanos
+from gateway.core.plan import Candidate
+from gateway.core.ports import Upstream
+from gateway.core.snapshot import Provider, Secret, Timeouts
+from gateway.drivers.aiohttp_upstream import MAX_ANSWER, AiohttpUpstream
+from tests.contracts.provided import CHUNKED, SSE, Provided, chunk, close, hang, reset, sized
+
+Make = Callable[[Mapping[str, Provider], Timeouts], AbstractAsyncContextManager[Upstream]]
+
+UPSTREAMS: Final[Mapping[str, Make]] = {"aiohttp": AiohttpUpstream}
+
+KEY: Final = "sk-secret-0123456789"
+TIMEOUT_S: Final = 0.2
+SOON_S: Final = 1.0
+"""What may pass beyond a timeout on a busy machine."""
+
+ANSWER: Final = json.dumps({
+    "id": "c1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "hello", "refusal": None},
+            "finish_reason": "stop",
+            "logprobs": None,
+        }
+    ],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
+}).encode()  # fmt: skip
+EVENT: Final = (
+    b'data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"m",'
+    b'"choices":[{"index":0,"delta":{"role":"assistant","content":"hello"},"finish_reason":null}]}'
+    b"\n\n"
+)
+LAST: Final = (
+    b'data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"m",'
+    b'"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+)
+
+
+@dataclass
+class Bench:
+    upstream: Upstream
+    provider: Provided
+
+    async def send(self, timeout_s: float = 5) -> str:
+        answer = await self.upstream.send(CANDIDATE, asked(), timeout_s=timeout_s)
+        return answer.first.text or ""
+
+    def stream(self, timeout_s: float = 5) -> AsyncGenerator[Sequence[Delta], None]:
+        return self.upstream.stream(CANDIDATE, asked(), timeout_s=timeout_s)
+
+    async def read(self, timeout_s: float = 5) -> str:
+        text = ""
+        async with aclosing(self.stream(timeout_s)) as deltas:
+            async for some in deltas:
+                assert some, "deltas never come as an empty sequence"
+                text += "".join(choice.text for delta in some for choice in delta.choices)
+        return text
+
+    async def get(self, way: str, timeout_s: float = 5) -> str:
+        return await (self.send(timeout_s) if way == "send" else self.read(timeout_s))
+
+
+_HERE: Final = Deployment("m@p", "p", "m-at-p")
+CANDIDATE: Final = Candidate(Model("m", (_HERE,), FREE, 9, 9, 9), _HERE, "none", 9, Nanos(0))
+
+
+def asked() -> ChatRequest:
+    return ChatRequest({"messages": msgspec.Raw(b'[{"role":"user","content":"hi"}]')}, "m")
+
+
+Meet = Callable[[Provided], Awaitable[Bench]]
+
+
+@pytest.fixture(params=UPSTREAMS)
+async def meet(request: pytest.FixtureRequest) -> AsyncIterator[Meet]:
+    async with AsyncExitStack() as stack:
+
+        async def make(provider: Provided) -> Bench:
+            stack.callback((await provider.open()).close)
+            at = Provider("p", "openai", f"http://127.0.0.1:{provider.port}/v1", Secret(KEY))
+            timeouts = Timeouts(connect_s=1, idle_s=TIMEOUT_S)
+            upstream = UPSTREAMS[request.param]({"p": at}, timeouts)
+            return Bench(await stack.enter_async_context(upstream), provider)
+
+        yield make
+
+
+def unsaid(error: BaseException) -> None:
+    """What is shown to a client names neither our key nor where the provider is."""
+    for secret in (KEY, "127.0.0.1", "localhost", "http:", "/v1"):
+        assert secret not in str(error), f"the error says {error}"
+
+
+both = pytest.mark.parametrize("way", ["send", "stream"])
+
+
+# What works ----------------------------------------------------------------------------------
+
+
+async def test_a_whole_answer(meet: Meet) -> None:
+    bench = await meet(Provided(sized(ANSWER)))
+    assert await bench.send() == "hello"
+
+
+async def test_a_compressed_answer(meet: Meet) -> None:
+    bench = await meet(Provided(sized(gzip.compress(ANSWER), "200 OK", "content-encoding: gzip")))
+    assert await bench.send() == "hello"
+
+
+async def test_an_answer_in_chunks(meet: Meet) -> None:
+    pieces = b"".join(chunk(ANSWER[at : at + 7]) for at in range(0, len(ANSWER), 7))
+    bench = await meet(Provided(CHUNKED + pieces + chunk(b"")))
+    assert await bench.send() == "hello"
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+async def test_a_stream(meet: Meet, size: int) -> None:
+    told = EVENT + EVENT + LAST
+    pieces = b"".join(chunk(told[at : at + size]) for at in range(0, len(told), size))
+    bench = await meet(Provided(SSE + pieces + chunk(b"")))
+    assert await bench.read() == "hellohello"
+
+
+@both
+async def test_what_is_sent_is_ours_alone(meet: Meet, way: str) -> None:
+    cookie = "connection: close\r\nset-cookie: session=1; Path=/"
+    whole = sized(ANSWER, "200 OK", cookie)
+    flowing = SSE.replace(b"\r\n\r\n", f"\r\n{cookie}\r\n\r\n".encode())
+    flowing += chunk(EVENT + LAST) + chunk(b"")
+    bench = await meet(Provided(whole if way == "send" else flowing))
+    await bench.get(way)
+    await bench.get(way)
+    for head, body in zip(bench.provider.heads, bench.provider.bodies, strict=True):
+        first, *lines = head.decode().strip().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (x.partition(": ") for x in lines)}
+        assert first == "POST /v1/chat/completions HTTP/1.1"
+        assert headers == {
+            "host": f"127.0.0.1:{bench.provider.port}",
+            "authorization": f"Bearer {KEY}",
+            "content-type": "application/json",
+            "accept": "application/json" if way == "send" else "text/event-stream",
+            "content-length": str(len(body)),
+        }
+        sent: dict[str, Any] = json.loads(body)
+        assert (sent["model"], sent["max_completion_tokens"]) == ("m-at-p", 9)
+
+
+# What goes wrong -----------------------------------------------------------------------------
+
+
+@both
+async def test_nobody_listens(meet: Meet, way: str) -> None:
+    bench = await meet(Provided(listens=False))
+    with pytest.raises(Unreachable) as caught:
+        await bench.get(way)
+    unsaid(caught.value)
+
+
+HALF = len(ANSWER) // 2
+FAULTS: dict[str, tuple[Provided, type[UpstreamError]]] = {
+    "closed without a byte": (Provided(b"", close), Reset),
+    "reset without a byte": (Provided(b"", reset), Reset),
+    "closed within the head": (Provided(b"HTTP/1.1 200 OK\r\ncontent-", close), Reset),
+    "no HTTP": (Provided(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", close), Broken),
+    "a head that is none": (Provided(b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", close), Broken),
+    "cut by its length": (Provided(sized(ANSWER[:HALF], length=len(ANSWER)), close), Broken),
+    "cut within a chunk": (Provided(CHUNKED + chunk(ANSWER)[:HALF], close), Broken),
+    "cut between chunks": (Provided(CHUNKED + chunk(EVENT), close), Broken),
+    "reset in the body": (Provided(sized(ANSWER[:HALF], length=len(ANSWER)), reset), Broken),
+    "an event stream without an end": (Provided(SSE + chunk(EVENT) + chunk(b"")), Broken),
+    "no JSON": (Provided(sized(b"<html>It works!</html>")), Broken),
+    "nothing": (Provided(sized(b"")), Broken),
+    "no gzip": (Provided(sized(ANSWER, "200 OK", "content-encoding: gzip")), Broken),
+    "400": (Provided(sized(b'{"error":{"message":"no"}}', "400 Bad Request")), Rejected),
+    "401": (Provided(sized(b'{"error":{"message":"no"}}', "401 Unauthorized")), Misconfigured),
+    "404": (Provided(sized(b"", "404 Not Found")), Misconfigured),
+    "429": (Provided(sized(b"{}", "429 Too Many Requests", "Retry-After: 7")), Throttled),
+    "500": (Provided(sized(b"oops", "500 Internal Server Error")), Faulty),
+    "503": (Provided(sized(b"", "503 Service Unavailable")), Overloaded),
+    "529": (Provided(sized(b"", "529 Overloaded")), Overloaded),
+}
+
+
+@both
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_each_fault_has_its_name(meet: Meet, fault: str, way: str) -> None:
+    provided, expected = FAULTS[fault]
+    bench = await meet(Provided(provided.sends, provided.then))
+    with pytest.raises(UpstreamError) as caught:
+        await bench.get(way)
+    assert type(caught.value) is expected
+    unsaid(caught.value)
+
+
+@both
+async def test_retry_after_is_told(meet: Meet, way: str) -> None:
+    bench = await meet(Provided(sized(b"{}", "429 Too Many Requests", "Retry-After: 7")))
+    with pytest.raises(Throttled) as caught:
+        await bench.get(way)
+    assert caught.value.retry_after == 7
+
+
+@both
+async def test_a_redirect_is_not_followed(meet: Meet, way: str) -> None:
+    bench = await meet(Provided(sized(b"", "307 Temporary Redirect", "location: /v1/elsewhere")))
+    with pytest.raises(UpstreamError) as caught:
+        await bench.get(way)
+    assert len(bench.provider.heads) == 1
+    unsaid(caught.value)
+
+
+# Time ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("way", "sends", "timeout_s"),
+    [
+        ("send", b"", TIMEOUT_S),
+        ("stream", b"", TIMEOUT_S),
+        ("send", b"HTTP/1.1 200 OK\r\n", TIMEOUT_S),
+        ("stream", b"HTTP/1.1 200 OK\r\n", TIMEOUT_S),
+        ("send", sized(ANSWER[:HALF], length=len(ANSWER)), TIMEOUT_S),
+        ("stream", SSE, TIMEOUT_S),
+        ("stream", SSE + chunk(b": comments are no answer\n\n"), TIMEOUT_S),
+        ("stream", SSE + chunk(EVENT), 60),
+        ("stream", sized(b"{", "500 Internal Server Error", length=9), TIMEOUT_S),
+    ],
+)
+async def test_a_provider_that_hangs(meet: Meet, way: str, sends: bytes, timeout_s: float) -> None:
+    bench = await meet(Provided(sends, hang))
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(TimedOut) as caught:
+        await bench.get(way, timeout_s)
+    took_s = asyncio.get_running_loop().time() - began
+    assert TIMEOUT_S * 0.9 <= took_s < TIMEOUT_S + SOON_S
+    unsaid(caught.value)
+    await asyncio.wait_for(bench.provider.left.wait(), SOON_S)
+
+
+@both
+@pytest.mark.parametrize("timeout_s", [0.0, -1.0])
+async def test_no_time_at_all(meet: Meet, way: str, timeout_s: float) -> None:
+    bench = await meet(Provided(b"", hang))
+    with pytest.raises(TimedOut):
+        await asyncio.wait_for(bench.get(way, timeout_s), SOON_S)
+
+
+async def test_a_flowing_answer_may_take_longer_than_its_first_piece(meet: Meet) -> None:
+    """The timeout of the first deltas must not strike whoever reads the later ones."""
+    proceed = asyncio.Event()
+
+    async def more(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await proceed.wait()
+        writer.write(chunk(LAST) + chunk(b""))
+        await writer.drain()
+
+    bench = await meet(Provided(SSE + chunk(EVENT), more))
+    async with aclosing(bench.stream(TIMEOUT_S / 2)) as deltas:
+        await anext(deltas)
+        asyncio.get_running_loop().call_later(TIMEOUT_S * 0.75, proceed.set)
+        rest = [some async for some in deltas]
+    assert rest[-1][-1].choices[0].finish == "stop"
+
+
+async def test_first_deltas_at_the_very_end_strike_nobody(meet: Meet) -> None:
+    unended = (EVENT + LAST).rstrip()
+    unended = unended.removesuffix(b"data: [DONE]").rstrip()  # an answer without its empty line
+    only = unended.rsplit(b"\n\n", 1)[1].replace(b'"delta":{}', b'"delta":{"content":"hi"}')
+    bench = await meet(Provided(SSE + chunk(only) + chunk(b"")))
+    async with aclosing(bench.stream(TIMEOUT_S)) as deltas:
+        first = await anext(deltas)
+        late = asyncio.Event()
+        asyncio.get_running_loop().call_later(TIMEOUT_S * 1.5, late.set)
+        await late.wait()
+        assert [some async for some in deltas] == []
+    assert first[0].choices[0].text == "hi"
+
+
+# Leaving, and too much -----------------------------------------------------------------------
+
+
+async def test_closing_a_stream_hangs_up(meet: Meet) -> None:
+    bench = await meet(Provided(SSE + chunk(EVENT), hang))
+    deltas = bench.stream()
+    await anext(deltas)
+    assert not bench.provider.left.is_set()
+    await deltas.aclose()
+    await asyncio.wait_for(bench.provider.left.wait(), SOON_S)
+
+
+@both
+async def test_a_cancelled_call_hangs_up(meet: Meet, way: str) -> None:
+    asked_for = asyncio.Event()
+
+    async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked_for.set()
+        await reader.read()
+
+    bench = await meet(Provided(b"", wait))
+    task = asyncio.create_task(bench.get(way))
+    await asked_for.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.wait_for(bench.provider.left.wait(), SOON_S)
+
+
+@both
+@pytest.mark.parametrize("declared", [True, False], ids=["by its length", "in chunks"])
+async def test_an_absurd_answer(meet: Meet, way: str, declared: bool) -> None:
+    """As an answer, or as the body of an error."""
+    block = b" " * 2**20
+    sent = 0
+
+    async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        while sent <= MAX_ANSWER + 2**24:
+            writer.write(block if declared else chunk(block))
+            await writer.drain()
+            sent += len(block)
+
+    status = "200 OK" if way == "send" else "500 Internal Server Error"
+    head = f"HTTP/1.1 {status}\r\n".encode()
+    head += (
+        b"content-length: 999999999\r\n\r\n" if declared else b"transfer-encoding: chunked\r\n\r\n"
+    )
+    bench = await meet(Provided(head, pour))
+    with pytest.raises(Broken, match="64 MiB"):
+        await bench.get(way, 60)
+    await asyncio.wait_for(bench.provider.left.wait(), SOON_S)
+    assert sent <= MAX_ANSWER + 2**24
