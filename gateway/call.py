@@ -152,6 +152,7 @@ class Call:
     def _held(self) -> None:
         """Tell what is held, and why another call is made; whatever fails now settles the hold."""
         world, about, hold, to = self.world, self.about, self.hold, self.candidate
+        self.tab.left = hold.left
         world.observe(events.Reserved(about, hold.id, hold.amount, hold.left))
         because = self.wanted.because
         after = because.after
