@@ -1,6 +1,7 @@
 """`tollgate serve` and `tollgate demo`: one process, or several on one port."""
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -19,7 +20,8 @@ from gateway.config.load import load
 from gateway.core.snapshot import Snapshot
 from gateway.simulator import serve_simulator
 
-DEMO: Final = Path(__file__).resolve().parents[2] / "config" / "demo.yaml"
+_SHIPPED: Final = (Path(__file__).resolve().parents[2], Path())
+"""Where the folder config/ may be: beside the package, or, when it is installed, right here."""
 _BACKLOG: Final = 2048
 
 
@@ -79,10 +81,15 @@ def demo(env: Mapping[str, str], place: Place, say: Callable[[str], None]) -> No
             folder = stack.enter_context(TemporaryDirectory(prefix="tollgate-"))
             simulator = await stack.enter_async_context(serve_simulator())
             known = {"TOLLGATE_DATA_DIR": folder, **env, "SIMULATOR_URL": simulator.base_url}
-            await _serve(load([DEMO], known), place, say)
+            await _serve(load([_demo_file()], known), place, say)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
+
+
+def _demo_file() -> Path:
+    places = [folder / "config" / "demo.yaml" for folder in _SHIPPED]
+    return next((place for place in places if place.exists()), places[0])
 
 
 async def _serve(snapshot: Snapshot, place: Place, say: Callable[[str], None]) -> None:
@@ -95,6 +102,7 @@ async def _serve(snapshot: Snapshot, place: Place, say: Callable[[str], None]) -
                 lifespan="off",
                 ws="none",
                 access_log=False,
+                proxy_headers=False,
                 server_header=False,
                 log_level="warning",
                 timeout_graceful_shutdown=30,
@@ -103,9 +111,21 @@ async def _serve(snapshot: Snapshot, place: Place, say: Callable[[str], None]) -
             stopping = asyncio.create_task(server.stop_when(asked))
             bound.listen(_BACKLOG)
             host, port = bound.getsockname()[:2]
+            _spare_the_collector()
             say(f"Tollgate answers at http://{host}:{port}/v1")
             await server.serve(sockets=[bound])
             stopping.cancel()
+
+
+def _spare_the_collector() -> None:
+    """A sixth of a request's CPU went into collecting garbage that requests hardly make.
+
+    What is there at the start stays, so it is not walked again; the youngest generation is
+    collected every 20,000 new objects instead of every 700.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def _asked_to_stop(place: Place) -> asyncio.Event:

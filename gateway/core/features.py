@@ -9,12 +9,8 @@ from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest
 from gateway.core.money import Nanos, nanos
 
-_NEEDS: Final = (
-    ("messages", b'"image_url"', "vision"),
-    ("messages", b'"input_audio"', "audio"),
-    ("messages", b'"file"', "files"),
-    ("response_format", b'"json_schema"', "json_schema"),
-)
+_MEDIA_NEEDS: Final = tuple(zip(tokens.MEDIA, ("vision", "audio", "files"), strict=True))
+_CACHES: Final = b'"cache_control"'
 
 
 class Features(Struct, frozen=True):
@@ -39,17 +35,35 @@ _NONE: Final[frozenset[str]] = frozenset()
 def read_features(request: ChatRequest) -> Features:
     """The features of a checked request."""
     fields = request.fields
-    needs = {need for name, mark, need in _NEEDS if name in fields and mark in bytes(fields[name])}
-    if "tools" in fields or "functions" in fields:
-        needs.add("tools")
+    messages = bytes(fields["messages"])
+    needs = _needs(request, messages)
     extras = request.extras
     return Features(
-        prompt=tokens.bound(request),
+        prompt=tokens.bound(request, messages),
         output=request.max_tokens,
         n=request.n,
         needs=frozenset(needs) if needs else _NONE,
-        caches=any(b'"cache_control"' in bytes(value) for value in fields.values()),
+        caches=_CACHES in messages or _caches_beside_messages(request),
         region=extras.region,
         max_cost=nanos(extras.max_cost_usd) if extras.max_cost_usd is not None else None,
         checks=tuple(map(Check, extras.checks)) if extras.checks is not None else None,
+    )
+
+
+def _needs(request: ChatRequest, messages: bytes) -> set[str]:
+    fields = request.fields
+    needs: set[str] = set()
+    if tokens.TYPED in messages:
+        needs.update(need for mark, need in _MEDIA_NEEDS if mark in messages)
+    if "response_format" in fields and b'"json_schema"' in bytes(fields["response_format"]):
+        needs.add("json_schema")
+    if "tools" in fields or "functions" in fields:
+        needs.add("tools")
+    return needs
+
+
+def _caches_beside_messages(request: ChatRequest) -> bool:
+    """In tools, or in whatever else the client sends; a short request has nothing else."""
+    return any(
+        _CACHES in bytes(value) for name, value in request.fields.items() if name != "messages"
     )

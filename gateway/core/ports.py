@@ -21,7 +21,7 @@ Clock = Callable[[], float]
 Scope = Literal["tenant", "user", "key"]
 
 
-class Account(Struct, frozen=True):
+class Account(Struct, frozen=True, cache_hash=True):
     """A budget-holder that a request spends from; `name` is unique in its tenant and scope."""
 
     scope: Scope
@@ -29,7 +29,7 @@ class Account(Struct, frozen=True):
     budgets: tuple[Budget, ...]
 
 
-class Purse(Struct, frozen=True):
+class Purse(Struct, frozen=True, cache_hash=True):
     """All the accounts that a request spends from, at once. Periods follow `timezone` (IANA)."""
 
     tenant: str

@@ -6,7 +6,7 @@ Who is asking is settled before the body is read. A client that goes away cancel
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from gateway.core.errors import (
     Busy,
@@ -155,9 +155,8 @@ async def read_body(headers: Headers, receive: Receive, most: int) -> bytes:
     """The whole body. Raises TooLarge before more than `most` bytes are kept."""
     if headers.encoded:
         raise InvalidRequest("Send the body without a content encoding.", param="content-encoding")
-    too_large = TooLarge(f"The body is larger than {most} bytes.")
     if headers.content_length > most:
-        raise too_large
+        _too_large(most)
     message = await receive()
     body: bytes = message.get("body", b"")
     if message.get("more_body"):
@@ -168,13 +167,17 @@ async def read_body(headers: Headers, receive: Receive, most: int) -> bytes:
             parts.append(part)
             size += len(part)
             if size > most:
-                raise too_large
+                _too_large(most)
         body = b"".join(parts)
     if message["type"] == "http.disconnect":
         raise ConnectionAbortedError
     if len(body) > most:
-        raise too_large
+        _too_large(most)
     return body
+
+
+def _too_large(most: int) -> NoReturn:
+    raise TooLarge(f"The body is larger than {most} bytes.")
 
 
 async def _send_whole(life: Life, reply: Reply, send: Send) -> None:

@@ -2,7 +2,6 @@
 
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
@@ -13,18 +12,22 @@ from gateway.core.ports import Account, Purse
 _BEARER: Final = b"bearer "
 
 
-@dataclass(frozen=True, slots=True)
 class Caller:
     """A tenant, and the key it came with; None where anybody may come."""
 
-    tenant: Tenant
-    key: Key | None
+    def __init__(self, tenant: Tenant, key: Key | None) -> None:
+        self.tenant = tenant
+        self.key = key
+        self._own = self._purse(None)
 
     def purse(self, user: str | None) -> Purse:
         """Every account that a request of this caller spends from."""
+        return self._own if user is None or not self.tenant.user_budgets else self._purse(user)
+
+    def _purse(self, user: str | None) -> Purse:
         tenant, key = self.tenant, self.key
         accounts = [Account("tenant", tenant.name, tenant.budgets)]
-        if user is not None and tenant.user_budgets:
+        if user is not None:
             accounts.append(Account("user", user, tenant.user_budgets))
         if key is not None and key.budgets:
             accounts.append(Account("key", key.id, key.budgets))
