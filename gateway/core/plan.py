@@ -117,45 +117,67 @@ def ladders(catalog: Catalog) -> Mapping[str, Ladder]:
 
 def make_plan(ladder: Ladder, features: Features, limits: Limits, draw: Draw) -> Plan:
     """What could answer, in order, and why everything else is out."""
-    tenant = limits.tenant
-    allowed_all = allowed(tenant.models, ladder.name)
-    headroom = tenant.max_request
-    if features.max_cost is not None and (headroom is None or features.max_cost < headroom):
-        headroom = features.max_cost
-    rungs: list[Rung] = []
-    skipped: list[Skipped] = []
-    for step in ladder.steps:
-        fit: list[Candidate] = []
+    sieve = _Sieve(ladder.name, features, limits, draw)
+    rungs = tuple(rung for step in ladder.steps if (rung := sieve.rung(step)).candidates)
+    return Plan(rungs, tuple(sieve.skipped))
+
+
+class _Sieve:
+    """Rules candidates out, and notes why."""
+
+    def __init__(self, asked: str, features: Features, limits: Limits, draw: Draw) -> None:
+        self.features = features
+        self.tenant = limits.tenant
+        self.down = limits.down
+        self.draw = draw
+        self.skipped: list[Skipped] = []
+        self.any_model = allowed(self.tenant.models, asked)
+        caps = [cap for cap in (features.max_cost, self.tenant.max_request) if cap is not None]
+        self.headroom = min(caps, default=None)
+
+    def rung(self, step: Step) -> Rung:
+        """The candidates of a step that fit.
+
+        The last deployments of a model are never ejected for their health, only asked after the
+        healthy.
+        """
+        healthy: list[Candidate] = []
         last_resort: list[Candidate] = []
-        for place in _weighted(step.places, draw):
-            model = place.model
-            why = None if allowed_all or allowed(tenant.models, model.name) else "tenant's models"
-            why = why or _unfit_model(model, features)
-            up = 0
-            candidates: list[Candidate] = []
-            for deployment in _weighted(place.deployments, draw):
-                out = why or _unfit_region(deployment, features.region, tenant.regions)
-                if not out:
-                    candidate = _candidate(model, deployment, step.tier, features)
-                    if headroom is not None and candidate.ceiling > headroom:
-                        out = f"headroom: may cost ${usd(candidate.ceiling)}, ${usd(headroom)} left"
-                    elif deployment.name in limits.down:
-                        candidates.append(candidate)
-                        continue
-                    else:
-                        up += 1
-                        fit.append(candidate)
-                        continue
-                skipped.append(Skipped(deployment.name, step.tier, out))
+        for place in _weighted(step.places, self.draw):
+            up, down = self._fit(place, step.tier)
+            healthy += up
             if up:
-                skipped += [Skipped(c.deployment.name, step.tier, "health") for c in candidates]
+                self.skipped += [Skipped(c.deployment.name, c.tier, "health") for c in down]
             else:
-                # The last deployments of a model are never ejected, only asked after the healthy.
-                last_resort += candidates
-        if fit or last_resort:
-            checks = step.checks if features.checks is None else features.checks
-            rungs.append(Rung(step.tier, (*fit, *last_resort), checks))
-    return Plan(tuple(rungs), tuple(skipped))
+                last_resort += down
+        checks = step.checks if self.features.checks is None else self.features.checks
+        return Rung(step.tier, (*healthy, *last_resort), checks)
+
+    def _fit(self, place: Place, tier: str) -> tuple[list[Candidate], list[Candidate]]:
+        """A model's deployments that fit: those whose circuits are closed, and the others."""
+        up: list[Candidate] = []
+        down: list[Candidate] = []
+        model, features = place.model, self.features
+        unfit = self._forbidden(model) or _unfit_model(model, features)
+        for deployment in _weighted(place.deployments, self.draw):
+            why = unfit or _unfit_region(deployment, features.region, self.tenant.regions)
+            if why is None:
+                candidate = _candidate(model, deployment, tier, features)
+                why = self._too_dear(candidate)
+                if why is None:
+                    (down if deployment.name in self.down else up).append(candidate)
+                    continue
+            self.skipped.append(Skipped(deployment.name, tier, why))
+        return up, down
+
+    def _forbidden(self, model: Model) -> str | None:
+        permitted = self.any_model or allowed(self.tenant.models, model.name)
+        return None if permitted else "tenant's models"
+
+    def _too_dear(self, candidate: Candidate) -> str | None:
+        if self.headroom is None or candidate.ceiling <= self.headroom:
+            return None
+        return f"headroom: may cost ${usd(candidate.ceiling)}, ${usd(self.headroom)} left"
 
 
 @lru_cache(maxsize=4096)
