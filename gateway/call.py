@@ -69,6 +69,7 @@ class Call:
         self.over = over
         self.began = world.clock()
         self.first_token_s: float | None = None
+        self._dropped: tuple[str, ...] = ()
 
     async def ask(self, request: ChatRequest, timeout_s: float) -> Outcome:
         """Wait for the whole answer and judge it."""
@@ -108,7 +109,7 @@ class Call:
             await anext(flow)
         except UpstreamError as error:
             return Failed(self.candidate, error)
-        return Flowing(self.candidate, flow)
+        return Flowing(self.candidate, flow, self._dropped)
 
     async def _flow(
         self, request: ChatRequest, timeout_s: float
@@ -127,6 +128,7 @@ class Call:
                         now = self.world.clock()
                         self.first_token_s = now - self.began
                         self.tab.first_token_at = now
+                        self._dropped = some[0].dropped
                         tally.add(some)
                         yield ()
                     else:

@@ -28,12 +28,16 @@ _TICK_S: Final = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer for the client: a whole `completion`, or `deltas` that flow."""
+    """The answer for the client: a whole `completion`, or `deltas` that flow.
+
+    `dropped` names the fields of the request that whoever answered cannot honour.
+    """
 
     candidate: Candidate
     reason: str
     completion: Completion | None
     deltas: AsyncGenerator[Sequence[Delta], None] | None
+    dropped: tuple[str, ...] = ()
 
 
 class Life:
@@ -71,10 +75,11 @@ class Life:
             raise
         reason = "; ".join((verdict.why, *self._trail))
         if isinstance(answer, Flowing):
-            return Reply(answer.candidate, reason, None, answer.deltas)
+            return Reply(answer.candidate, reason, None, answer.deltas, answer.dropped)
         self.tab.usage = answer.usage
         self._over(answer.candidate, None, verdict.why)
-        return Reply(answer.candidate, reason, answer.completion, None)
+        whole = answer.completion
+        return Reply(answer.candidate, reason, whole, None, whole.dropped)
 
     def _plan(self, ladder: Ladder) -> Plan:
         features = read_features(self.request)

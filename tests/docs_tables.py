@@ -38,6 +38,8 @@ HEADERS: Final[Mapping[str, str]] = {
     "`deadline`, ...). Then each step on the way: the model, and its error or the check it failed.",
     "x-gateway-cost-usd": "What all calls cost together. Not on a flowing stream, whose cost is "
     "known at its end: ask for `stream_options={'include_usage': True}`.",
+    "x-gateway-dropped": "Fields of the request that the provider that answered cannot honour and "
+    "was not asked for: a seed, a penalty. Not there when there were none.",
     "x-gateway-budget-remaining-usd": "What the tightest budget has left. "
     "Not there without a budget.",
     "x-should-retry": "`false` where the same request would fail again. OpenAI's SDKs obey it.",

@@ -143,6 +143,8 @@ def _provider(name: str, stanza: schema.Provider) -> Provider:
         api_key=stanza.api_key,
         regions=frozenset(stanza.regions),
         quirks=frozenset(stanza.quirks),
+        lacks=frozenset(stanza.lacks),
+        unsupported=stanza.unsupported,
     )
 
 

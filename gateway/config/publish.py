@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.config.schema import schema
+from gateway.core.snapshot import QUIRKS
 
 SCHEMA_FILE: Final = "config/gateway.schema.json"
 MANUAL_FILE: Final = "docs/configuration.md"
@@ -34,7 +35,8 @@ def _tables() -> str:
     parts = [
         _table(path, stanza, whole["$defs"]) for path, stanza in _stanzas(whole, whole["$defs"])
     ]
-    return "\n".join(parts)
+    quirks = [f"| `{name}` | {meaning} |" for name, meaning in QUIRKS.items()]
+    return "\n".join([*parts, "### Quirks", "", "| quirk | |", "|---|---|", *quirks, ""])
 
 
 def _stanzas(

@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from gateway.core.catalog import Period
 from gateway.core.money import MAX_USD
-from gateway.core.snapshot import CAPABILITIES, DIALECTS, QUIRKS, STRATEGIES, Secret
+from gateway.core.snapshot import CAPABILITIES, DIALECTS, QUIRKS, STRATEGIES, UNSUPPORTED, Secret
 
 _WHOLE: Final = re.compile(r"0|[1-9][0-9]*(_[0-9]+)*", re.ASCII)
 _DECIMAL: Final = re.compile(r"(0|[1-9][0-9]*(_[0-9]+)*)?(\.[0-9]+)?", re.ASCII)
@@ -265,6 +265,7 @@ Dialect = Annotated[str, BeforeValidator(one_of(DIALECTS)), _choice(DIALECTS)]
 Strategy = Annotated[str, BeforeValidator(one_of(STRATEGIES)), _choice(STRATEGIES)]
 Capability = Annotated[str, BeforeValidator(one_of(CAPABILITIES)), _choice(CAPABILITIES)]
 Quirk = Annotated[str, BeforeValidator(one_of(QUIRKS)), _choice(QUIRKS)]
+Unsupported = Annotated[str, BeforeValidator(one_of(UNSUPPORTED)), _choice(UNSUPPORTED)]
 Per = Annotated[Period, BeforeValidator(one_of(PERIODS)), _choice(PERIODS)]
 ApiKey = Annotated[Secret, PlainValidator(_api_key), _TEXT]
 BaseUrl = Annotated[str, BeforeValidator(_base_url), _json({"type": "string", "minLength": 1})]

@@ -29,6 +29,7 @@ from gateway.config.scalars import (
     Text,
     Timezone,
     Tokens,
+    Unsupported,
     Usd,
     UsdPerMillion,
     Weight,
@@ -49,7 +50,12 @@ class Provider(Stanza):
     regions: tuple[Name, ...] = ()
     """Where it processes data. Tenants and requests can ask for a region."""
     quirks: tuple[Quirk, ...] = ()
-    """Its departures from the dialect."""
+    """Its departures from the dialect; see the table of quirks."""
+    lacks: tuple[Name, ...] = ()
+    """Request fields that it does not know, such as `seed`: they are never sent to it."""
+    unsupported: Unsupported = "drop"
+    """When a request has fields that it cannot honour, and the answer is valid without them:
+    `drop` them and name them in `x-gateway-dropped`, or `refuse` to ask it."""
 
 
 class Deployment(Stanza):
@@ -165,7 +171,7 @@ class Tenant(Stanza):
     regions: tuple[Name, ...] | None = None
     """Where its data may go. Default: anywhere."""
     anonymous: Flag = False
-    """Requests with no key belong to it. At most one tenant."""
+    """Requests with no key, or an unknown one, belong to it. At most one tenant."""
 
 
 class Redis(Stanza):

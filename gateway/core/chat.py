@@ -96,6 +96,8 @@ class Completion(Struct, frozen=True):
     created: int = 0
     usage: Usage | None = None
     fields: Mapping[str, Raw] | None = None
+    dropped: tuple[str, ...] = ()
+    """Fields of the request that this provider was not asked for: it cannot honour them."""
 
     @property
     def first(self) -> Choice:
@@ -137,3 +139,5 @@ class Delta(Struct, frozen=True):
     id: str = ""
     created: int = 0
     raw: bytes | None = None
+    dropped: tuple[str, ...] = ()
+    """Of the first delta of a stream: as Completion's."""

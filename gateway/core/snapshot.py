@@ -27,6 +27,11 @@ class Provider(Struct, frozen=True):
     regions: frozenset[str] = frozenset()
     quirks: frozenset[str] = frozenset()
     """The provider's named departures from its dialect."""
+    lacks: frozenset[str] = frozenset()
+    """Request fields that it does not know: they are never sent to it."""
+    unsupported: str = "drop"
+    """What becomes of a request with fields that it cannot honour: they are dropped and named in
+    a header, or it is not asked at all ("refuse")."""
 
 
 class Ledger(Struct, frozen=True):
@@ -68,9 +73,22 @@ class Snapshot(Struct, frozen=True):
 
 
 DIALECTS: Final = ("anthropic", "openai")
-QUIRKS: Final = ("max_tokens", "no_stream_usage")
-"""Departures of a provider from its dialect: it wants `max_tokens` where OpenAI has
-`max_completion_tokens`; it refuses to be asked for the usage of a stream."""
+QUIRKS: Final[Mapping[str, str]] = {
+    "echo_reasoning": "It wants its thoughts back: `reasoning_content`, `reasoning` and the like "
+    "stay in earlier turns, and a turn that calls tools has an empty `reasoning_content` where "
+    "the client sent none. To others they are not sent: many refuse them.",
+    "max_tokens": "It wants `max_tokens` where OpenAI has `max_completion_tokens`.",
+    "no_developer_role": "It does not know the role `developer`: `system` is sent.",
+    "no_stream_usage": "It refuses to be asked for the usage of a stream.",
+    "no_user_after_tool": "It refuses a `user` message right after a tool's result: a short "
+    "`assistant` message is put between.",
+    "random_seed": "Its `seed` is called `random_seed`.",
+    "short_tool_ids": "It takes ids of tool calls of 9 letters and digits only: any other id is "
+    "replaced by such a one, always the same.",
+}
+"""A provider's departures from the openai dialect that must be known before it is asked. What it
+leaves out or adds in its answers is understood without being named here."""
+UNSUPPORTED: Final = ("drop", "refuse")
 STRATEGIES: Final = ("cascade",)
 CAPABILITIES: Final = (
     "audio",

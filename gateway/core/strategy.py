@@ -31,10 +31,13 @@ class Answered(Struct, frozen=True):
 
 
 class Flowing(Struct, frozen=True):
-    """An answer whose first deltas have come; `deltas` gives them and the rest."""
+    """An answer whose first deltas have come; `deltas` gives them and the rest. `dropped` is as
+    Completion's.
+    """
 
     candidate: Candidate
     deltas: AsyncGenerator[Sequence[Delta], None]
+    dropped: tuple[str, ...] = ()
 
 
 class Failed(Struct, frozen=True):

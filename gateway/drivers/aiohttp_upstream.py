@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
+from msgspec import structs
 from multidict import CIMultiDictProxy
 
 from gateway.core.chat import ChatRequest, Completion, Delta
@@ -22,6 +23,7 @@ from gateway.core.plan import Candidate
 from gateway.core.snapshot import Provider, Timeouts
 from gateway.wire import DIALECTS
 from gateway.wire.dialect import Dialect, HttpCall, Target
+from gateway.wire.unsupported import without
 
 MAX_ANSWER: Final = 64 * 1024 * 1024
 """Bytes of one answer that are read before the provider is taken for broken."""
@@ -72,7 +74,8 @@ class AiohttpUpstream:
             async with self._post(candidate, call, timeout_s, None) as response:
                 begun = True
                 body = await _read(response)
-                return dialect.decode(response.status, _lower(response.headers), body, target)
+                answer = dialect.decode(response.status, _lower(response.headers), body, target)
+                return structs.replace(answer, dropped=call.dropped) if call.dropped else answer
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _meant(error, begun=begun) from error
 
@@ -81,6 +84,7 @@ class AiohttpUpstream:
     ) -> AsyncGenerator[Sequence[Delta], None]:
         dialect, target, call = self._encode(candidate, request, stream=True)
         begun = False
+        dropped = call.dropped
         try:
             # Until the first deltas the wait is bounded as a whole, then from piece to piece.
             async with asyncio.timeout(timeout_s) as until_first:
@@ -93,6 +97,9 @@ class AiohttpUpstream:
                     decoder = dialect.decoder(target)
                     async for chunk in response.content.iter_any():
                         if deltas := decoder.feed(chunk):
+                            if dropped:
+                                deltas[0] = structs.replace(deltas[0], dropped=dropped)
+                                dropped = ()
                             if until_first.when() is not None:
                                 until_first.reschedule(None)
                             yield deltas
@@ -100,6 +107,8 @@ class AiohttpUpstream:
                     if until_first.when() is not None:
                         until_first.reschedule(None)  # else it would strike whoever reads this
                     if deltas:
+                        if dropped:
+                            deltas[0] = structs.replace(deltas[0], dropped=dropped)
                         yield deltas
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _meant(error, begun=begun) from error
@@ -112,10 +121,22 @@ class AiohttpUpstream:
         target = Target(deployment.upstream, candidate.max_output, provider.quirks)
         dialect = DIALECTS[provider.dialect]
         try:
-            return dialect, target, dialect.encode(request, target, stream=stream)
+            missed: tuple[str, ...] = ()
+            if provider.lacks:
+                request, missed = without(request, provider.lacks, provider.name)
+            call = dialect.encode(request, target, stream=stream)
+            if missed:
+                call = structs.replace(call, dropped=tuple(sorted({*missed, *call.dropped})))
         except ClientError as error:
             # This format cannot say it; another candidate's may.
             raise Unsuitable(str(error), status=error.status, param=error.param) from error
+        if call.dropped and provider.unsupported == "refuse":
+            raise Unsuitable(
+                f"{provider.name} cannot honour: {', '.join(call.dropped)}",
+                status=400,
+                param=call.dropped[0],
+            )
+        return dialect, target, call
 
     def _post(
         self, candidate: Candidate, call: HttpCall, total_s: float | None, read_s: float | None

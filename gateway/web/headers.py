@@ -1,5 +1,6 @@
 """The headers that come in, and those that go out."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,8 @@ Pairs = list[tuple[bytes, bytes]]
 MAX_HEADERS: Final = 32_000
 """Bytes of all header names and values together."""
 _EXTRA: Final = b"x-gateway-"
+_PLAIN: Final = re.compile(r"[\w.\[\]-]{1,64}", re.ASCII)
+_NAMED: Final = 32
 _NONE: Final[Mapping[str, str]] = {}
 
 
@@ -64,9 +67,18 @@ def reply_headers(life: Life, reply: Reply, *, whole: bool) -> Pairs:
     ]
     if whole:
         headers.append((b"x-gateway-cost-usd", usd(tab.spent).encode()))
+    if reply.dropped:
+        headers.append((b"x-gateway-dropped", _names(reply.dropped)))
     if tab.left is not None:
         headers.append((b"x-gateway-budget-remaining-usd", usd(max(tab.left, 0)).encode()))
     return headers
+
+
+def _names(fields: tuple[str, ...]) -> bytes:
+    """Field names as a header. They are the client's own: an odd one is only counted."""
+    plain = [name for name in fields if _PLAIN.fullmatch(name)][:_NAMED]
+    rest = len(fields) - len(plain)
+    return ", ".join([*plain, f"{rest} more"] if rest else plain).encode()
 
 
 def error_headers(error: GatewayError, request_id: str, life: Life | None) -> Pairs:

@@ -26,6 +26,8 @@ class HttpCall(Struct, frozen=True):
     path: str
     headers: Mapping[str, str]
     body: bytes
+    dropped: tuple[str, ...] = ()
+    """Fields of the request that ask for something and are not in the call; see unsupported.py."""
 
 
 class StreamDecoder(Protocol):

@@ -1,0 +1,90 @@
+"""Request fields that a provider cannot honour: refused by name, or dropped and told by name.
+
+Dropped is what leaves the answer valid: fields that steer likelihoods, storage, caching or
+priority, which OpenAI itself ignores for some of its models, or takes as a hint. What would give
+another answer than was asked for is refused. A field that asks for nothing, null or OpenAI's
+default, is never missed.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import structs
+
+from gateway.core.chat import ChatRequest
+from gateway.core.errors import InvalidRequest
+
+NEEDED: Final = frozenset({
+    "audio", "function_call", "functions", "logprobs", "modalities", "n", "response_format", "stop",
+    "tool_choice", "tools", "web_search_options",
+})  # fmt: skip
+"""OpenAI's fields without which the answer is not the one that was asked for."""
+
+_ASKS_NOTHING: Final[Mapping[str, tuple[Any, ...]]] = {
+    "frequency_penalty": (0,),
+    "function_call": ("auto", "none"),
+    "functions": ([],),
+    "logit_bias": ({},),
+    "logprobs": (False,),
+    "metadata": ({},),
+    "modalities": ([], ["text"]),
+    "n": (1,),
+    "parallel_tool_calls": (True,),
+    "presence_penalty": (0,),
+    "response_format": ({"type": "text"},),
+    "service_tier": ("auto", "default"),
+    "stop": ([],),
+    "store": (False,),
+    "temperature": (1,),
+    "tool_choice": ("auto",),
+    "tools": ([],),
+    "top_logprobs": (0,),
+    "top_p": (1,),
+    "verbosity": ("medium",),
+}
+_OURS: Final = frozenset({
+    "max_completion_tokens", "max_tokens", "messages", "model", "stream", "stream_options",
+})  # fmt: skip
+"""Fields that every call carries in its own words."""
+
+
+def asks(name: str, value: Any) -> bool:
+    """Whether a decoded field asks for anything."""
+    return value is not None and value not in _ASKS_NOTHING.get(name, ())
+
+
+def dropped(given: Mapping[str, Any], said: Collection[str]) -> tuple[str, ...]:
+    """The decoded fields that ask for something and that the call does not say, sorted."""
+    return tuple(
+        sorted(
+            name
+            for name, value in given.items()
+            if name not in said and name not in _OURS and asks(name, value)
+        )
+    )
+
+
+def without(
+    request: ChatRequest, lacks: Iterable[str], provider: str
+) -> tuple[ChatRequest, tuple[str, ...]]:
+    """The request without the fields that a provider lacks, and which of them will be missed.
+
+    Raises InvalidRequest, naming the field, where the answer would not be what was asked for.
+    """
+    found = sorted(set(lacks) & request.fields.keys() - _OURS)
+    if not found:
+        return request, ()
+    missed = tuple(name for name in found if asks(name, _decoded(request, name)))
+    for name in missed:
+        if name in NEEDED:
+            raise InvalidRequest(f"{name}: {provider} cannot do this", param=name)
+    kept = {name: raw for name, raw in request.fields.items() if name not in found}
+    return structs.replace(request, fields=kept), missed
+
+
+def _decoded(request: ChatRequest, name: str) -> Any:
+    try:
+        return request.json(name)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        raise InvalidRequest(f"{name} cannot be read as JSON", param=name) from None
