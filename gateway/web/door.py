@@ -157,23 +157,20 @@ async def read_body(headers: Headers, receive: Receive, most: int) -> bytes:
         raise InvalidRequest("Send the body without a content encoding.", param="content-encoding")
     if headers.content_length > most:
         _too_large(most)
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if message.get("more_body"):
-        parts, size = [body], len(body)
-        while message.get("more_body"):
-            message = await receive()
-            part = message.get("body", b"")
-            parts.append(part)
-            size += len(part)
-            if size > most:
-                _too_large(most)
-        body = b"".join(parts)
-    if message["type"] == "http.disconnect":
-        raise ConnectionAbortedError
-    if len(body) > most:
-        _too_large(most)
-    return body
+    parts: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionAbortedError
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > most:
+            _too_large(most)
+        parts.append(part)
+        more = message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _too_large(most: int) -> NoReturn:
