@@ -102,17 +102,18 @@ class Clock:
 
 
 class Far:
-    """Where somebody can be made to wait for ever; `reached` tells that he does."""
+    """Where somebody is made to wait until `gate` is set; `reached` tells that he does."""
 
     def __init__(self, where: str = "") -> None:
         self.where = where
         self.reached = asyncio.Event()
+        self.gate = asyncio.Event()
 
     async def at(self, where: str) -> None:
         await asyncio.sleep(0)
         if where == self.where:
             self.reached.set()
-            await asyncio.Event().wait()
+            await self.gate.wait()
 
 
 class FarLedger(MemoryLedger):
