@@ -81,6 +81,36 @@ def test_what_cannot_be_said_is_refused_by_name(case: str) -> None:
     assert param.split("[")[0] in str(caught.value)
 
 
+DROPPED: Final[dict[str, tuple[JSON, tuple[str, ...]]]] = {
+    "all is said": ({"temperature": 0.5, "user": "u", "stop": ["x"], "stream": True}, ()),
+    "what asks for nothing": (
+        {"n": 1, "logprobs": False, "seed": None, "frequency_penalty": 0, "logit_bias": {},
+         "store": False, "service_tier": "auto", "temperature": 1, "top_p": 1.0},
+        (),
+    ),
+    "hints": (
+        {"seed": 7, "logit_bias": {"5": 1}, "presence_penalty": 0.5, "min_p": 0.1},
+        ("logit_bias", "min_p", "presence_penalty", "seed"),
+    ),
+    "one of two": ({"temperature": 0.5, "top_p": 0.5}, ("top_p",)),
+    "no sampling while thinking": (
+        {"temperature": 0.5, "reasoning_effort": "high", "max_tokens": 8_000}, ("temperature",),
+    ),
+    "no room to think": (
+        {"reasoning_effort": "high", "max_tokens": 100}, ("reasoning_effort",),
+    ),
+    "not asked to think": ({"reasoning_effort": "none"}, ()),
+    "metadata": ({"metadata": {"user_id": "u", "team": "red"}}, ("metadata",)),
+    "metadata of theirs": ({"metadata": {"user_id": "u"}}, ()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DROPPED)
+def test_what_is_dropped_is_told(case: str) -> None:
+    fields, dropped = DROPPED[case]
+    assert anthropic.encode(chat(**fields), TARGET, stream=False).dropped == dropped
+
+
 def test_streams_and_betas() -> None:
     assert body(stream=True)["stream"] is True
     call = anthropic.encode(chat(betas=["files-api-2025-04-14", "b"]), TARGET, stream=False)

@@ -36,6 +36,14 @@ ENCODED = [
     (b'{%b,"max_tokens":null}', {}, False, (), {"max_completion_tokens": 500}),
     (b"{%b}", {}, False, ("max_tokens",), {"max_tokens": 500}),
     (
+        b'{%b,"seed":5}',
+        {},
+        False,
+        ("random_seed",),
+        {"max_completion_tokens": 500, "random_seed": 5},
+    ),
+    (b'{%b,"seed":5}', {}, False, (), {"max_completion_tokens": 500, "seed": 5}),
+    (
         b'{%b,"max_completion_tokens":7}',
         {"max_tokens": 7},
         False,

@@ -15,6 +15,7 @@ from gateway.wire.anthropic.schema import closed
 from gateway.wire.anthropic.thinking import Thinking, sampling, thinking
 from gateway.wire.anthropic.tools import Tool, choice, recalled, tools
 from gateway.wire.dialect import HttpCall, Target
+from gateway.wire.unsupported import dropped
 
 PATH: Final = "/v1/messages"
 VERSION: Final = "2023-06-01"
@@ -30,16 +31,14 @@ samples, `system` before the instructions among the messages, `output_config` ov
 derive, `betas` as the header `anthropic-beta`.
 """
 
-DROPPED: Final = (
-    "frequency_penalty", "logit_bias", "metadata", "prediction", "presence_penalty",
-    "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "seed", "service_tier",
-    "store", "stream_options", "top_logprobs", "verbosity",
-)  # fmt: skip
-"""OpenAI's fields that Anthropic cannot honour and that leave the answer valid without them.
-
-They steer likelihoods, storage, caching or priority, or are best effort by OpenAI's own
-documentation. `metadata` is dropped because OpenAI's is for its own dashboard; its `user_id`,
-which is Anthropic's, is kept. Fields that nobody knows are dropped too: the API refuses them.
+_SAID: Final = frozenset({
+    *PASSED, "betas", "output_config", "parallel_tool_calls", "response_format", "stop", "system",
+    "tool_choice", "tools", "user",
+})  # fmt: skip
+"""Fields that every call honours, or that `_refuse` refuses. What is in none of these lists has no
+counterpart: OpenAI's hints on likelihoods, storage, caching and priority, and fields that nobody
+knows, which the API refuses. `metadata` is lost but for its `user_id`, which is Anthropic's: the
+rest is for OpenAI's own dashboard.
 """
 
 _INSTRUCTED: Final = "Answer with one valid JSON object and nothing else: no prose, no code fence."
@@ -81,7 +80,22 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     if stream:
         body["stream"] = True
     headers = {"content-type": "application/json", "anthropic-version": VERSION}
-    return HttpCall(PATH, headers | _betas(given.get("betas")), msgspec.json.encode(body))
+    headers |= _betas(given.get("betas"))
+    return HttpCall(PATH, headers, msgspec.json.encode(body), dropped(given, _said(given, body)))
+
+
+def _said(given: Mapping[str, Any], body: Mapping[str, Any]) -> frozenset[str]:
+    """The request's fields that this call honours, or has no need to."""
+    said = {*_SAID, *body}
+    thinks = "thinking" in body or "effort" in body.get("output_config", {})
+    if thinks or given.get("reasoning_effort") == "none":
+        said.add("reasoning_effort")
+    metadata = given.get("metadata")
+    if not isinstance(metadata, Mapping) or not metadata.keys() - {"user_id"}:
+        said.add("metadata")
+    else:
+        said.discard("metadata")
+    return frozenset(said)
 
 
 def _decoded(request: ChatRequest) -> dict[str, Any]:

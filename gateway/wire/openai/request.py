@@ -9,6 +9,7 @@ from msgspec import Raw
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
 from gateway.wire.dialect import HttpCall, Target
+from gateway.wire.openai.messages import prepared
 
 _PATH: Final = "/chat/completions"
 _JSON: Final = {"content-type": "application/json", "accept": "application/json"}
@@ -27,13 +28,14 @@ def auth(api_key: str) -> Mapping[str, str]:
 
 
 def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
-    """The call for a request; all fields that are not named here go out byte for byte.
+    """The call for a request; what is not named here, or in messages.py, goes out byte for byte.
 
-    Quirks: `max_tokens` is a host that does not know `max_completion_tokens`, `no_stream_usage`
-    one that does not know `stream_options`.
+    The quirks are those of core/snapshot.QUIRKS.
     """
     fields: dict[str, Any] = dict(request.fields)
     fields["model"] = target.upstream
+    if "messages" in fields:
+        fields["messages"] = prepared(fields["messages"], target.quirks)
     if stream:
         fields["stream"] = True
         if "no_stream_usage" in target.quirks:
@@ -47,6 +49,8 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     fields.pop("max_completion_tokens", None)
     limit = target.max_output if request.max_tokens is None else request.max_tokens
     fields["max_tokens" if "max_tokens" in target.quirks else "max_completion_tokens"] = limit
+    if "random_seed" in target.quirks and "seed" in fields:
+        fields["random_seed"] = fields.pop("seed")
     for name in _NEVER_SENT:
         fields.pop(name, None)
     return HttpCall(_PATH, _SSE if stream else _JSON, _encode(fields))

@@ -1,0 +1,123 @@
+"""Messages as a host with quirks takes them. All else in them goes out byte for byte."""
+
+import hashlib
+import re
+from collections.abc import Collection
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from gateway.core.errors import InvalidRequest
+
+Message = dict[str, Raw]
+
+
+class Thoughts(Struct, frozen=True):
+    """Fields of an answer that a client sends back with it. The first three are of other hosts,
+    the others of our own anthropic dialect; hosts that check what they get refuse all of them.
+    """
+
+    reasoning: Raw | UnsetType = UNSET
+    reasoning_content: Raw | UnsetType = UNSET
+    reasoning_details: Raw | UnsetType = UNSET
+    citations: Raw | UnsetType = UNSET
+    server_tool_blocks: Raw | UnsetType = UNSET
+    thinking_blocks: Raw | UnsetType = UNSET
+
+
+THOUGHTS: Final = Thoughts.__struct_fields__
+MESSAGE_QUIRKS: Final = frozenset(
+    {"echo_reasoning", "no_developer_role", "no_user_after_tool", "short_tool_ids"}
+)
+
+_SHORT: Final = re.compile(r"[A-Za-z0-9]{9}")
+_LETTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_NONE: Final = Thoughts()
+_BETWEEN: Final[Message] = {"role": Raw(b'"assistant"'), "content": Raw(b'"OK."')}
+_SYSTEM: Final = Raw(b'"system"')
+_EMPTY: Final = Raw(b'""')
+
+_encode: Final = msgspec.json.Encoder().encode
+_messages: Final = msgspec.json.Decoder(list[Message]).decode
+_string: Final = msgspec.json.Decoder(str).decode
+_thoughts_of: Final = msgspec.json.Decoder(list[Thoughts]).decode
+_calls: Final = msgspec.json.Decoder(list[Message]).decode
+
+
+def prepared(messages: Raw, quirks: Collection[str]) -> Raw:
+    """The messages as this host takes them; the very same where nothing need be changed."""
+    quirky = not MESSAGE_QUIRKS.isdisjoint(quirks)
+    if not quirky and b'"assistant"' not in bytes(messages):
+        return messages
+    try:
+        if not quirky and all(thoughts == _NONE for thoughts in _thoughts_of(messages)):
+            return messages
+        found = _messages(messages)
+        told = [_prepared(message, quirks) for message in found]
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        raise InvalidRequest("messages must be a list of messages", param="messages") from None
+    if "no_user_after_tool" in quirks:
+        told = _with_turns_between(told)
+    return messages if told == found else Raw(_encode(told))
+
+
+def short_id(given: str) -> str:
+    """An id of 9 letters and digits: itself, or one made from it, the same for the same id."""
+    if _SHORT.fullmatch(given):
+        return given
+    number = int.from_bytes(hashlib.blake2b(given.encode(), digest_size=8).digest())
+    letters = []
+    for _ in range(9):
+        number, place = divmod(number, len(_LETTERS))
+        letters.append(_LETTERS[place])
+    return "".join(letters)
+
+
+def _prepared(message: Message, quirks: Collection[str]) -> Message:
+    role = _string(message.get("role", _EMPTY))
+    if role == "developer" and "no_developer_role" in quirks:
+        return {**message, "role": _SYSTEM}
+    if role == "assistant":
+        message = _thoughts(message, echoed="echo_reasoning" in quirks)
+    return _short(message) if "short_tool_ids" in quirks else message
+
+
+def _thoughts(message: Message, *, echoed: bool) -> Message:
+    if not echoed:
+        return {name: raw for name, raw in message.items() if name not in THOUGHTS}
+    said = "reasoning_content" in message or "reasoning" in message
+    if said or bytes(message.get("tool_calls", b"null")) in (b"null", b"[]"):
+        return message
+    return {**message, "reasoning_content": _EMPTY}
+
+
+def _short(message: Message) -> Message:
+    told = dict(message)
+    if "tool_call_id" in told:
+        told["tool_call_id"] = _shortened(told["tool_call_id"])
+    calls = told.get("tool_calls")
+    if calls is not None and bytes(calls) != b"null":
+        told["tool_calls"] = Raw(
+            _encode([
+                {**call, "id": _shortened(call["id"])} if "id" in call else call
+                for call in _calls(calls)
+            ])
+        )  # fmt: skip
+    return told
+
+
+def _shortened(given: Raw) -> Raw:
+    return given if bytes(given) == b"null" else Raw(_encode(short_id(_string(given))))
+
+
+def _with_turns_between(messages: list[Message]) -> list[Message]:
+    told: list[Message] = []
+    before = ""
+    for message in messages:
+        role = _string(message.get("role", _EMPTY))
+        if role == "user" and before == "tool":
+            told.append(_BETWEEN)
+        told.append(message)
+        before = role
+    return told

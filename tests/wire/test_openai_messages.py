@@ -1,0 +1,88 @@
+"""What each quirk makes of the messages; everything else in them stays byte for byte."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from gateway.core.errors import InvalidRequest
+from gateway.wire.openai.messages import THOUGHTS, prepared, short_id
+
+JSON = dict[str, Any]
+
+ASK: JSON = {"role": "user", "content": "Hi"}
+DEVELOPER: JSON = {"role": "developer", "content": "Be brief"}
+CALL: JSON = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+SHORT: JSON = {**CALL, "id": "AbCdEf012"}
+CALLED: JSON = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+RESULT: JSON = {"role": "tool", "tool_call_id": "call_1", "content": "5"}
+SAID: JSON = {"role": "assistant", "content": "Hello", "refusal": None}
+BETWEEN: JSON = {"role": "assistant", "content": "OK."}
+THOUGHT: JSON = {"reasoning_content": "hm"}
+NEW = short_id("call_1")
+
+PREPARED: list[tuple[str, tuple[str, ...], list[JSON], list[JSON]]] = [
+    # title, quirks, messages, what is sent
+    ("nothing to do", (), [DEVELOPER, ASK, CALLED, RESULT, ASK], [DEVELOPER, ASK, CALLED, RESULT,
+                                                                  ASK]),
+    ("thoughts stay here", (), [ASK, SAID | THOUGHT, ASK], [ASK, SAID, ASK]),
+    ("all kinds of them", (), [SAID | dict.fromkeys(THOUGHTS, "x"), ASK], [SAID, ASK]),
+    ("thoughts of a user are words", (), [ASK | THOUGHT, SAID], [ASK | THOUGHT, SAID]),
+    ("thoughts go back", ("echo_reasoning",), [SAID | THOUGHT, ASK], [SAID | THOUGHT, ASK]),
+    ("none with a call", ("echo_reasoning",), [CALLED, RESULT],
+     [CALLED | {"reasoning_content": ""}, RESULT]),
+    ("none without", ("echo_reasoning",), [SAID, ASK], [SAID, ASK]),
+    ("under another name", ("echo_reasoning",), [CALLED | {"reasoning": "hm"}],
+     [CALLED | {"reasoning": "hm"}]),
+    ("developer", ("no_developer_role",), [DEVELOPER, ASK], [DEVELOPER | {"role": "system"}, ASK]),
+    ("user after tool", ("no_user_after_tool",), [CALLED, RESULT, RESULT, ASK, ASK],
+     [CALLED, RESULT, RESULT, BETWEEN, ASK, ASK]),
+    ("answer after tool", ("no_user_after_tool",), [CALLED, RESULT, SAID, ASK],
+     [CALLED, RESULT, SAID, ASK]),
+    ("long ids", ("short_tool_ids",), [CALLED, RESULT],
+     [CALLED | {"tool_calls": [CALL | {"id": NEW}]}, RESULT | {"tool_call_id": NEW}]),
+    ("short ids", ("short_tool_ids",), [CALLED | {"tool_calls": [SHORT]}],
+     [CALLED | {"tool_calls": [SHORT]}]),
+    ("no ids", ("short_tool_ids",), [SAID | {"tool_calls": None}, RESULT | {"tool_call_id": None}],
+     [SAID | {"tool_calls": None}, RESULT | {"tool_call_id": None}]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("title", "quirks", "messages", "sent"), PREPARED, ids=[case[0] for case in PREPARED]
+)
+def test_what_is_sent(
+    title: str, quirks: tuple[str, ...], messages: list[JSON], sent: list[JSON]
+) -> None:
+    given = Raw(msgspec.json.encode(messages))
+    told = prepared(given, quirks)
+    assert json.loads(bytes(told)) == sent, title
+    assert (told is given) == (messages == sent), "what need not change is not written anew"
+
+
+def test_what_is_not_changed_keeps_its_bytes() -> None:
+    odd = b'{"role": "assistant", "content" : "caf\\u00e9", "x": 1.0e0, "reasoning": "y"}'
+    told = bytes(prepared(Raw(b"[" + odd + b"]"), ()))
+    assert b'"caf\\u00e9"' in told
+    assert b"1.0e0" in told
+    assert b"reasoning" not in told
+
+
+@pytest.mark.parametrize("messages", [b"7", b"[7]", b'[{"role":7}]', b'["assistant"]'])
+def test_what_are_no_messages_is_said(messages: bytes) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        prepared(Raw(messages), ("no_developer_role",))
+    assert caught.value.param == "messages"
+
+
+@given(st.text())
+def test_short_ids_are_short_and_stay(given: str) -> None:
+    made = short_id(given)
+    assert len(made) == 9
+    assert made.isascii()
+    assert made.isalnum()
+    assert short_id(made) == made == short_id(given)
