@@ -1,0 +1,99 @@
+"""Why this model, why not the others, and what it will cost."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import structs
+
+from gateway.core.catalog import Budget, Tenant
+from gateway.core.chat import ChatRequest, Extras
+from gateway.core.explain import dollars, explain
+from gateway.core.features import read_features
+from gateway.core.money import Nanos
+from gateway.core.plan import Limits, ladders, make_plan
+from tests.core.asked import request, user
+from tests.lives import CATALOG
+
+
+def explained(asked: ChatRequest, tenant: Tenant | None = None) -> dict[str, Any]:
+    """As a client reads it, every number exact."""
+    features = read_features(asked)
+    limits = Limits(tenant or Tenant("t", budgets=(Budget(Nanos(1), "day"),)))
+    plan = make_plan(ladders(CATALOG)[asked.model], features, limits, lambda: 0.5)
+    told = msgspec.json.encode(explain(asked, features, plan))
+    found: dict[str, Any] = json.loads(told, parse_float=Decimal)
+    return found
+
+
+HI = request(user("x" * 40), model="judged", max_tokens=20)
+
+
+def test_the_plan_is_told_rung_by_rung() -> None:
+    told = explained(HI)
+    assert told["model"] == "judged"
+    assert [rung["tier"] for rung in told["rungs"]] == ["cheap", "mid", "smart"]
+    assert [rung["checks"] for rung in told["rungs"]] == [["regex"]] * 3
+    assert [each["deployment"] for each in told["rungs"][0]["candidates"]] == ["a@p", "b@p"]
+    assert told["skipped"] == []
+    assert told["features"]["prompt_counted"] == 10
+    assert told["features"]["output"] == 20
+
+
+def test_what_it_will_cost_to_the_nano_dollar() -> None:
+    told = explained(HI)
+    held = told["features"]["prompt"] + 20
+    assert told["rungs"][0]["candidates"][0] == {
+        "model": "a",
+        "provider": "p",
+        "deployment": "a@p",
+        "max_output": 20,
+        "expected_usd": Decimal(30).scaleb(-9),
+        "worst_usd": Decimal(held).scaleb(-9),
+    }
+    assert told["cost_usd"] == {
+        "expected": Decimal(30).scaleb(-9),
+        "worst": Decimal(held * 111).scaleb(-9),
+        "always_smart": Decimal(3_000).scaleb(-9),
+    }
+
+
+def test_several_answers_cost_as_many() -> None:
+    told = explained(structs.replace(HI, n=3))
+    assert told["cost_usd"]["expected"] == Decimal(10 + 3 * 20).scaleb(-9)
+
+
+@pytest.mark.parametrize(
+    ("asked", "flows"),
+    [
+        (HI, [False, False, False]),
+        (structs.replace(HI, stream=True), [False, False, False]),
+        (structs.replace(HI, stream=True, model="open"), [True, True]),
+        (structs.replace(HI, stream=True, extras=Extras(checks=())), [True, True, True]),
+        (structs.replace(HI, model="open"), [False, False]),
+    ],
+)
+def test_which_rungs_flow(asked: ChatRequest, flows: list[bool]) -> None:
+    assert [rung["flows"] for rung in explained(asked)["rungs"]] == flows
+
+
+def test_where_nothing_fits_there_is_no_cost() -> None:
+    told = explained(HI, Tenant("t", models=()))
+    assert (told["rungs"], told["cost_usd"]) == ([], None)
+    assert told["skipped"][0] == {"deployment": "a@p", "tier": "cheap", "why": "tenant's models"}
+    assert len(told["skipped"]) == 4
+
+
+def test_extras_are_told() -> None:
+    extras = Extras(region="eu", max_cost_usd="0.000000001", checks=("sql",))
+    told = explained(structs.replace(HI, extras=extras))["features"]
+    assert (told["region"], told["checks"]) == ("eu", ["sql"])
+    assert told["max_cost"] == Decimal(1).scaleb(-9)
+
+
+@pytest.mark.parametrize("amount", [0, 1, 1500, 10**9, 9_000_000 * 10**9 + 1])
+def test_dollars_are_exact_json_numbers(amount: int) -> None:
+    told = json.loads(msgspec.json.encode([dollars(amount)]), parse_float=Decimal)
+    assert Decimal(told[0]) * 10**9 == amount

@@ -1,0 +1,158 @@
+"""Circuits and the retry budget, by a clock moved by hand."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.health import (
+    FEWEST,
+    LONGEST_OPEN_S,
+    OPEN_S,
+    PROBE_S,
+    WINDOW,
+    Circuit,
+    Health,
+    RetryBudget,
+    State,
+)
+
+
+def failing(times: int, now: float = 0.0) -> Circuit:
+    circuit = Circuit()
+    for _ in range(times):
+        circuit.failed(now, None)
+    return circuit
+
+
+def test_a_few_failures_open_nothing() -> None:
+    assert failing(FEWEST - 1).state(0) == "closed"
+    assert failing(FEWEST).state(0) == "open"
+
+
+def test_half_of_the_recent_calls_must_fail() -> None:
+    circuit = Circuit()
+    for _ in range(WINDOW):
+        circuit.succeeded()
+    for _ in range(WINDOW // 2 - 1):
+        circuit.failed(0, None)
+    assert circuit.state(0) == "closed"
+    circuit.failed(0, None)
+    assert circuit.state(0) == "open"
+
+
+def test_one_probe_at_a_time_and_a_good_one_closes_it() -> None:
+    circuit = failing(FEWEST)
+    assert not circuit.admits(OPEN_S - 0.01)
+    assert circuit.state(OPEN_S) == "half_open"
+    assert circuit.admits(OPEN_S)
+    circuit.probe(OPEN_S)
+    assert not circuit.admits(OPEN_S + 1)
+    circuit.succeeded()
+    assert circuit.state(OPEN_S + 1) == "closed"
+    assert circuit.admits(OPEN_S + 1)
+    circuit.failed(OPEN_S + 1, None)
+    assert circuit.state(OPEN_S + 1) == "closed", "what was before is forgotten"
+
+
+def test_a_probe_that_is_lost_does_not_keep_it_open_for_ever() -> None:
+    circuit = failing(FEWEST)
+    circuit.probe(OPEN_S)
+    assert not circuit.admits(OPEN_S + PROBE_S - 0.01)
+    assert circuit.admits(OPEN_S + PROBE_S)
+
+
+def test_each_failed_probe_doubles_the_pause_up_to_a_bound() -> None:
+    circuit, now, pauses = failing(FEWEST), 0.0, [OPEN_S]
+    for _ in range(7):
+        now += pauses[-1]
+        assert circuit.state(now) == "half_open"
+        circuit.probe(now)
+        circuit.failed(now, None)
+        pauses.append(circuit._until - now)
+    assert pauses == [15, 30, 60, 120, 240, 300, 300, 300]
+    assert pauses[-1] == LONGEST_OPEN_S
+
+
+def test_calls_that_fail_together_open_it_once() -> None:
+    circuit = failing(50)
+    assert circuit.state(OPEN_S) == "half_open"
+
+
+def test_a_provider_that_says_when_to_come_back_is_believed() -> None:
+    circuit = Circuit()
+    circuit.failed(0, 2.0)
+    assert circuit.state(1.99) == "open"
+    assert circuit.state(2.0) == "half_open"
+    circuit.failed(3.0, 86_400)
+    assert circuit.state(3 + LONGEST_OPEN_S - 0.01) == "open"
+    assert circuit.state(3 + LONGEST_OPEN_S) == "half_open"
+
+
+@given(st.lists(st.tuples(st.sampled_from("sfpr"), st.floats(0, 400)), max_size=60))
+def test_a_circuit_always_closes_again(steps: list[tuple[str, float]]) -> None:
+    circuit, now = Circuit(), 0.0
+    for step, wait_s in steps:
+        now += wait_s
+        match step:
+            case "s":
+                circuit.succeeded()
+            case "f":
+                circuit.failed(now, None)
+            case "r":
+                circuit.failed(now, wait_s)
+            case _:
+                circuit.probe(now)
+    assert circuit.admits(now + LONGEST_OPEN_S + PROBE_S), "no probe is let through any more"
+    circuit.succeeded()
+    assert circuit.state(now) == "closed"
+
+
+def test_health_tells_each_move_once() -> None:
+    moves: list[tuple[str, State]] = []
+    health = Health(["a", "b"], lambda name, state: moves.append((name, state)))
+    for _ in range(FEWEST + 3):
+        health.failed("a", 0)
+    assert health.down(1) == {"a"}
+    assert health.down(OPEN_S) == set()
+    health.asking("a", OPEN_S)
+    assert health.down(OPEN_S) == {"a"}, "somebody is probing"
+    health.succeeded("a", OPEN_S + 1)
+    assert health.down(OPEN_S + 1) == frozenset()
+    assert moves == [("a", "open"), ("a", "half_open"), ("a", "closed")]
+
+
+def test_a_failure_of_one_is_not_anothers() -> None:
+    health = Health(["a", "b"])
+    for _ in range(WINDOW):
+        health.failed("a", 0)
+        health.succeeded("b", 0)
+    assert health.down(0) == {"a"}
+
+
+# Retries -------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 5)), max_size=200))
+def test_retries_are_a_fifth_of_the_calls_and_ten(steps: list[tuple[bool, float]]) -> None:
+    budget, now = RetryBudget(), 1_000.0
+    calls: list[float] = []
+    retries: list[float] = []
+    for retry, wait_s in steps:
+        now += wait_s
+        if not retry:
+            budget.called(now)
+            calls.append(now)
+        elif budget.take(now):
+            retries.append(now)
+            # What counts as recent is between one period and two.
+            recent = [at for at in calls if now - at < 2 * RetryBudget.PERIOD_S]
+            within = [at for at in retries if now - at < RetryBudget.PERIOD_S]
+            assert len(within) <= 0.2 * len(recent) + 10 + 1
+
+
+def test_a_storm_of_retries_is_bounded() -> None:
+    budget = RetryBudget()
+    for _ in range(100):
+        budget.called(5)
+    assert sum(budget.take(5) for _ in range(1_000)) == 30
+    assert sum(budget.take(14) for _ in range(1_000)) == 0, "still the same period"
+    assert sum(budget.take(100) for _ in range(1_000)) == 10

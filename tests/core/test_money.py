@@ -1,0 +1,111 @@
+"""Money is exact: no figure here is rounded but once, upwards."""
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.chat import Usage
+from gateway.core.money import FREE, MAX_USD, PER_USD, Price, ceiling, cost, nanos, usd
+
+RATES = st.integers(0, 10**12)
+"""Nano-dollars per million tokens: up to 1,000 dollars."""
+TOKENS = st.integers(0, 10**8)
+PRICES = st.builds(Price, RATES, RATES, RATES, RATES)
+
+
+@st.composite
+def usages(draw: st.DrawFn) -> Usage:
+    prompt, completion = draw(TOKENS), draw(TOKENS)
+    cached = draw(st.integers(0, prompt))
+    written = draw(st.integers(0, prompt - cached))
+    return Usage(prompt, completion, cached, written, draw(st.integers(0, completion)))
+
+
+@given(PRICES, usages())
+def test_a_cost_is_exact_and_rounded_up_once(price: Price, usage: Usage) -> None:
+    exact = (
+        Fraction(usage.prompt - usage.cached - usage.cache_write) * price.input
+        + Fraction(usage.cached) * price.cached_input
+        + Fraction(usage.cache_write) * price.cache_write
+        + Fraction(usage.completion) * price.output
+    ) / 10**6
+    assert cost(price, usage) == math.ceil(exact)
+
+
+@given(PRICES, usages(), st.integers(0, 10**6), st.integers(0, 10**6), st.booleans())
+def test_a_ceiling_covers_any_usage_within_its_bounds(
+    price: Price, usage: Usage, more_in: int, more_out: int, caches: bool
+) -> None:
+    # Reading a cache costs no more than not having one; writing one only where it was asked for.
+    price = Price(
+        price.input, price.output, min(price.cached_input, price.input), price.cache_write
+    )
+    if not caches:
+        usage = Usage(usage.prompt, usage.completion, usage.cached)
+    bound = ceiling(price, usage.prompt + more_in, usage.completion + more_out, caches=caches)
+    assert bound >= cost(price, usage)
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (Usage(), 0),
+        (Usage(1, 0), 1),  # 0.0375 nano-dollars, rounded up
+        (Usage(1_000_000, 0), 37_500),
+        (Usage(1_000_000, 1_000_000), 187_500),
+        (Usage(100, 0, 100), 1),
+        (Usage(1_000_000, 0, 400_000, 100_000), 37_500 * 5 // 10 + 4_000 + 5_000),
+        (Usage(10, 0, 500, 0), 5),  # a bill that makes no sense is never below 0
+    ],
+)
+def test_figures_by_hand(usage: Usage, expected: int) -> None:
+    assert cost(Price(37_500, 150_000, 10_000, 50_000), usage) == expected
+
+
+def test_a_thought_is_paid_as_a_part_of_the_answer() -> None:
+    price = Price(0, 10**6, 0, 0)
+    assert cost(price, Usage(0, 10, reasoning=9)) == cost(price, Usage(0, 10)) == 10
+
+
+@given(usages())
+def test_free_is_free(usage: Usage) -> None:
+    assert cost(FREE, usage) == ceiling(FREE, usage.prompt, usage.completion, caches=True) == 0
+
+
+@given(st.integers(-(10**18), 10**18))
+def test_dollars_are_told_exactly(amount: int) -> None:
+    assert Decimal(usd(amount)) * PER_USD == amount
+    assert nanos(usd(amount)) == amount
+
+
+@pytest.mark.parametrize(
+    ("amount", "told"),
+    [(0, "0"), (1500, "0.0000015"), (10**9, "1"), (2_500_000_000, "2.5"), (-1, "-0.000000001")],
+)
+def test_dollars_are_told_shortly(amount: int, told: str) -> None:
+    assert usd(amount) == told
+
+
+@pytest.mark.parametrize(
+    ("dollars", "expected"),
+    [
+        ("0.0375", 37_500_000),
+        (Decimal("0.1"), 100_000_000),
+        (3, 3_000_000_000),
+        ("1e-9", 1),
+        ("0.0000000001", 1),
+        ("0.0000000011", 2),
+        (MAX_USD, 9_000_000 * 10**9),
+    ],
+)
+def test_finer_than_a_nano_is_rounded_up(dollars: Decimal | str | int, expected: int) -> None:
+    assert nanos(dollars) == expected
+
+
+def test_the_most_is_counted_exactly_in_a_double() -> None:
+    most = nanos(MAX_USD)
+    assert int(float(most)) == most < 2**53

@@ -1,0 +1,310 @@
+"""From what was asked to who could answer, and why everybody else is out."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from gateway.core.catalog import (
+    Catalog,
+    Check,
+    Deployment,
+    Model,
+    Route,
+    Tenant,
+    Tier,
+    TierModel,
+)
+from gateway.core.features import Features
+from gateway.core.money import Nanos, Price
+from gateway.core.plan import Limits, Plan, allowed, ladders, make_plan
+
+EU, US = frozenset({"eu"}), frozenset({"us"})
+RATE = 10**6  # one nano-dollar a token
+
+
+def model(
+    name: str, *where: frozenset[str], weights: tuple[int | None, ...] = (), **more: Any
+) -> Model:
+    """Deployed at providers p0, p1, ... in these regions."""
+    at = tuple(
+        Deployment(f"{name}@p{i}", f"p{i}", name, regions, weights[i] if weights else None)
+        for i, regions in enumerate(where or (EU,))
+    )
+    sizes = {"context": 1000, "usable_context": 800, "max_output": 100} | more
+    return Model(name, at, Price(RATE, RATE, RATE, 2 * RATE), **sizes)
+
+
+def catalog(*models: Model, **tiers: str) -> Catalog:
+    """Tiers by the names of their models, in climbing order; the route `auto` climbs them all."""
+    return Catalog(
+        {each.name: each for each in models},
+        {
+            name: Tier(name, tuple(map(TierModel, listed.split())), (Check(f"of-{name}"),))
+            for name, listed in tiers.items()
+        },
+        {"auto": Route("auto", tuple(tiers), "cascade", (Check("of-auto"),), 7.0)},
+    )
+
+
+def features(**more: Any) -> Features:
+    plain = Features(100, 50, 1, frozenset(), caches=False, region=None, max_cost=None)
+    return structs.replace(plain, **more)
+
+
+def plan(
+    models: tuple[Model, ...],
+    *,
+    tenant: Tenant | None = None,
+    down: frozenset[str] = frozenset(),
+    draws: tuple[float, ...] = (),
+    asked: str = "only",
+    **more: Any,
+) -> Plan:
+    """The plan of one tier, `only`, with all these models."""
+    known = catalog(*models, only=" ".join(each.name for each in models))
+    numbers = iter(draws)
+    limits = Limits(tenant or Tenant("t"), down)
+    return make_plan(ladders(known)[asked], features(**more), limits, lambda: next(numbers))
+
+
+def order(made: Plan) -> list[list[str]]:
+    return [[each.deployment.name for each in rung.candidates] for rung in made.rungs]
+
+
+def skipped(made: Plan) -> dict[str, str]:
+    return {each.deployment: each.why for each in made.skipped}
+
+
+TWO = model("m", EU, US)
+SEES = model("v", capabilities=frozenset({"vision", "tools"}))
+
+RULED_OUT: list[tuple[str, tuple[Model, ...], dict[str, Any], str, dict[str, str]]] = [
+    # what, models, of the request and tenant, who is left, who is out and why
+    ("nothing", (TWO,), {}, "m@p0 m@p1", {}),
+    ("the region asked for", (TWO,), {"region": "us"}, "m@p1",
+     {"m@p0": "region: us asked, runs in eu"}),
+    ("a region nobody has", (TWO,), {"region": "mars"}, "",
+     {"m@p0": "region: mars asked, runs in eu", "m@p1": "region: mars asked, runs in us"}),
+    ("a deployment that may answer elsewhere", (model("m", EU | US, EU),), {"region": "eu"}, "m@p1",
+     {"m@p0": "region: eu asked, runs in eu, us"}),
+    ("where a tenant's data may go", (TWO,), {"tenant": Tenant("t", regions=EU)}, "m@p0",
+     {"m@p1": "region: tenant allows eu, runs in us"}),
+    ("several regions, all allowed", (model("m", EU | US),),
+     {"tenant": Tenant("t", regions=EU | US)}, "m@p0", {}),
+    ("several regions, one not allowed", (model("m", EU | US),),
+     {"tenant": Tenant("t", regions=EU)}, "", {"m@p0": "region: tenant allows eu, runs in eu, us"}),
+    ("no stated region", (model("m", frozenset()),), {"tenant": Tenant("t", regions=EU)}, "",
+     {"m@p0": "region: tenant allows eu, runs in no stated region"}),
+    ("no region is allowed", (TWO,), {"tenant": Tenant("t", regions=frozenset())}, "",
+     {"m@p0": "region: tenant allows no stated region, runs in eu",
+      "m@p1": "region: tenant allows no stated region, runs in us"}),
+    ("asked for what is not allowed", (TWO,),
+     {"region": "us", "tenant": Tenant("t", regions=EU)}, "",
+     {"m@p0": "region: us asked, runs in eu", "m@p1": "region: tenant allows eu, runs in us"}),
+    ("what it cannot do", (model("m"), SEES), {"needs": frozenset({"vision", "tools"})}, "v@p0",
+     {"m@p0": "capabilities: no tools, vision"}),
+    ("a part of what it cannot do", (SEES,), {"needs": frozenset({"vision", "audio"})}, "",
+     {"v@p0": "capabilities: no audio"}),
+    ("its longest answer", (model("m"),), {"output": 101}, "",
+     {"m@p0": "max_output: 101 tokens asked, at most 100"}),
+    ("an answer as long as it may be", (model("m"),), {"output": 100}, "m@p0", {}),
+    ("its window", (model("m"),), {"prompt": 751}, "",
+     {"m@p0": "context: up to 801 tokens, 800 usable"}),
+    ("a window just filled", (model("m"),), {"prompt": 750}, "m@p0", {}),
+    ("a window with no room for an answer", (model("m"),), {"prompt": 800, "output": None}, "",
+     {"m@p0": "context: up to 801 tokens, 800 usable"}),
+    ("models that a tenant may not use", (TWO, model("n")), {"tenant": Tenant("t", models=("n",))},
+     "n@p0", {"m@p0": "tenant's models", "m@p1": "tenant's models"}),
+    ("a tier that a tenant may use whole", (TWO,), {"tenant": Tenant("t", models=("only",))},
+     "m@p0 m@p1", {}),
+    ("what the request may cost", (model("m"),), {"max_cost": Nanos(149)}, "",
+     {"m@p0": "headroom: may cost $0.00000015, $0.000000149 left"}),
+    ("a cost just covered", (model("m"),), {"max_cost": Nanos(150)}, "m@p0", {}),
+    ("what its tenant lets one cost", (model("m"),), {"tenant": Tenant("t", max_request=Nanos(9))},
+     "", {"m@p0": "headroom: may cost $0.00000015, $0.000000009 left"}),
+    ("the tighter of both", (model("m"),),
+     {"tenant": Tenant("t", max_request=Nanos(9)), "max_cost": Nanos(8)},
+     "", {"m@p0": "headroom: may cost $0.00000015, $0.000000008 left"}),
+    ("a cost of nothing", (model("m"),), {"max_cost": Nanos(0)}, "",
+     {"m@p0": "headroom: may cost $0.00000015, $0 left"}),
+    ("an open circuit", (TWO,), {"down": frozenset({"m@p0"})}, "m@p1", {"m@p0": "health"}),
+    ("never the last of a model", (model("m"),), {"down": frozenset({"m@p0"})}, "m@p0", {}),
+    ("never all of a model", (TWO,), {"down": frozenset({"m@p0", "m@p1"})}, "m@p0 m@p1", {}),
+    ("the last of a model, after the healthy", (model("m"), model("n")),
+     {"down": frozenset({"m@p0"})}, "n@p0 m@p0", {}),
+    ("the last that fits is the last", (TWO,),
+     {"down": frozenset({"m@p1"}), "region": "us"}, "m@p1",
+     {"m@p0": "region: us asked, runs in eu"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("models", "given", "left", "out"),
+    [pytest.param(*row[1:], id=row[0]) for row in RULED_OUT],
+)
+def test_who_is_ruled_out_and_why(
+    models: tuple[Model, ...], given: dict[str, Any], left: str, out: dict[str, str]
+) -> None:
+    made = plan(models, **given)
+    assert order(made) == ([left.split()] if left else [])
+    assert skipped(made) == out
+
+
+def test_what_is_skipped_names_its_tier() -> None:
+    made = plan((TWO,), region="us")
+    assert [(each.deployment, each.tier) for each in made.skipped] == [("m@p0", "only")]
+
+
+# Sizes and ceilings --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "max_output", "ceiling"),
+    [
+        ({}, 50, 150),
+        ({"n": 3}, 50, 250),
+        ({"output": None}, 100, 200),
+        ({"output": None, "n": 2}, 100, 300),
+        ({"output": None, "prompt": 790}, 10, 800),
+        ({"caches": True}, 50, 250),
+    ],
+)
+def test_the_most_a_call_can_cost(given: dict[str, Any], max_output: int, ceiling: int) -> None:
+    (rung,) = plan((model("m"),), **given).rungs
+    (candidate,) = rung.candidates
+    assert (candidate.max_output, candidate.ceiling) == (max_output, ceiling)
+
+
+# Weights -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("weights", "draws", "expected"),
+    [
+        ((None, None, None), (), "m@p0 m@p1 m@p2"),
+        ((1, 1, 1), (0.1, 0.9, 0.5), "m@p1 m@p2 m@p0"),
+        ((1, None, 1), (0.1, 0.9), "m@p2 m@p0 m@p1"),  # those without a weight come last
+        ((9, 1, None), (0.5, 0.6), "m@p0 m@p1 m@p2"),  # 0.5 ^ (1/9) > 0.6
+        ((1, 9, None), (0.5, 0.6), "m@p1 m@p0 m@p2"),
+    ],
+)
+def test_weights_share_the_traffic(
+    weights: tuple[int | None, ...], draws: tuple[float, ...], expected: str
+) -> None:
+    made = plan((model("m", EU, EU, EU, weights=weights),), draws=draws)
+    assert order(made) == [expected.split()]
+
+
+def test_a_weighted_choice_comes_out_as_its_weights() -> None:
+    """Three to one, over evenly spread draws."""
+    known = ladders(catalog(model("m", EU, EU, weights=(3, 1)), only="m"))["only"]
+    grid = [(i + 0.5) / 40 for i in range(40)]
+    firsts = 0
+    for a in grid:
+        for b in grid:
+            draws: Iterator[float] = iter((a, b))
+            made = make_plan(known, features(), Limits(Tenant("t")), lambda it=draws: next(it))  # type: ignore[misc]
+            firsts += made.rungs[0].candidates[0].deployment.name == "m@p0"
+    assert abs(firsts / 1600 - 0.75) < 0.02
+
+
+# Names ---------------------------------------------------------------------------------------
+
+WIDE = catalog(
+    model("a"),
+    model("b"),
+    model("c", EU, US),
+    model("d", fallbacks=("a", "c")),
+    model("lone"),
+    cheap="a b",
+    mid="c b",
+    smart="d",
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "climbs"),
+    [
+        ("auto", ["cheap: a@p0 b@p0", "mid: c@p0 c@p1 b@p0", "smart: d@p0"]),
+        ("cheap", ["cheap: a@p0 b@p0", "mid: c@p0 c@p1 b@p0", "smart: d@p0"]),
+        ("mid", ["mid: c@p0 c@p1 b@p0", "smart: d@p0"]),
+        ("smart", ["smart: d@p0"]),
+        ("a", ["cheap: a@p0"]),
+        ("b", ["cheap: b@p0"]),  # its first tier
+        ("c", ["mid: c@p0 c@p1"]),
+        ("d", ["smart: d@p0 a@p0 c@p0 c@p1"]),
+        ("lone", ["none: lone@p0"]),
+        ("c@p1", ["mid: c@p1"]),
+        ("d@p0", ["smart: d@p0"]),
+    ],
+)
+def test_what_a_name_stands_for(name: str, climbs: list[str]) -> None:
+    made = make_plan(ladders(WIDE)[name], features(), Limits(Tenant("t")), lambda: 0.5)
+    assert [
+        f"{r.tier}: {' '.join(n)}" for r, n in zip(made.rungs, order(made), strict=True)
+    ] == climbs
+
+
+def test_only_known_names_stand_for_something() -> None:
+    names = {"auto", "cheap", "mid", "smart", *WIDE.models, "c@p1"}
+    names |= {f"{each}@p0" for each in WIDE.models}
+    assert set(ladders(WIDE)) == names
+
+
+@pytest.mark.parametrize(
+    ("name", "checks"),
+    [("auto", ["of-auto", "of-mid"]), ("mid", ["of-mid"]), ("c", []), ("c@p1", [])],
+)
+def test_which_checks_a_rung_is_held_against(name: str, checks: list[str]) -> None:
+    known = ladders(WIDE)[name]
+    made = make_plan(known, features(), Limits(Tenant("t")), lambda: 0.5)
+    rung = next(rung for rung in made.rungs if rung.tier == "mid")
+    assert [check.name for check in rung.checks] == checks
+    own = make_plan(known, features(checks=(Check("x"),)), Limits(Tenant("t")), lambda: 0.5)
+    assert {check.name for rung in own.rungs for check in rung.checks} == {"x"}
+    none = make_plan(known, features(checks=()), Limits(Tenant("t")), lambda: 0.5)
+    assert all(rung.checks == () for rung in none.rungs)
+
+
+def test_a_check_of_both_route_and_tier_is_made_once() -> None:
+    both = Catalog(
+        {"m": model("m")},
+        {"t": Tier("t", (TierModel("m"),), (Check("sql"), Check("complete")))},
+        {"r": Route("r", ("t",), checks=(Check("complete"),), timeout_s=7)},
+    )
+    ladder = ladders(both)["r"]
+    assert [check.name for check in ladder.steps[0].checks] == ["complete", "sql"]
+    assert (ladder.strategy, ladder.timeout_s) == ("cascade", 7)
+    assert ladders(both)["t"].timeout_s == ladders(both)["m"].timeout_s == 120
+
+
+def test_a_rung_with_nobody_is_no_rung() -> None:
+    tenant = Tenant("t", models=("a", "d"))
+    made = make_plan(ladders(WIDE)["auto"], features(), Limits(tenant), lambda: 0.5)
+    assert [rung.tier for rung in made.rungs] == ["cheap", "smart"]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "name", "expected"),
+    [
+        (("*",), "anything", True),
+        ((), "anything", False),
+        (("gpt-4",), "gpt-4", True),
+        (("gpt-4",), "gpt-4.1", False),
+        (("gpt-*",), "gpt-4.1", True),
+        (("gpt-*",), "my-gpt-4", False),
+        (("*-mini",), "gpt-5-mini", True),
+        (("*-mini",), "gpt-5-mini-2", False),
+        (("a*b*c",), "a1b2c", True),
+        (("a*b*c",), "acb", False),
+        (("ab*bc",), "abc", False),  # a letter is not used twice
+        (("a*a",), "a", False),
+        (("**",), "x", True),
+        (("[a-z]?",), "ab", False),  # nothing but * is special
+        (("x", "y*"), "yes", True),
+    ],
+)
+def test_patterns(patterns: tuple[str, ...], name: str, expected: bool) -> None:
+    assert allowed(patterns, name) is expected

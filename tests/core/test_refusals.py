@@ -1,0 +1,104 @@
+"""What a request without an answer is told."""
+
+from typing import Any
+
+import pytest
+
+from gateway.core.catalog import Budget, Period, Tenant
+from gateway.core.errors import (
+    BudgetExceeded,
+    Faulty,
+    Forbidden,
+    GatewayError,
+    NoAnswer,
+    NothingFits,
+    OutOfTime,
+    Rejected,
+    TimedOut,
+    Unsuitable,
+)
+from gateway.core.features import Features
+from gateway.core.money import Nanos
+from gateway.core.plan import Plan, Skipped
+from gateway.core.ports import Purse, Refusal, Scope
+from gateway.core.refusals import no_answer, nothing_fits
+from gateway.core.strategy import Verdict
+
+PURSE = Purse("acme", "Europe/Berlin", ())
+NOON = 1_795_345_200  # 2026-11-22T12:00 in Berlin
+RESETS = "It resets at 2026-11-22T12:00:00+01:00."
+
+
+def asked(max_cost: int | None = None) -> Features:
+    most = None if max_cost is None else Nanos(max_cost)
+    return Features(9, 9, 1, frozenset(), caches=False, region=None, max_cost=most)
+
+
+@pytest.mark.parametrize(
+    ("whys", "cap", "max_cost", "expected", "status", "says"),
+    [
+        (["context: x", "health"], None, None, NothingFits, 400, "d0: context: x; d1: health"),
+        (["tenant's models"], None, None, Forbidden, 403, "acme may not use the model 'auto'"),
+        (["tenant's models", "health"], None, None, NothingFits, 400, "d1: health"),
+        (["headroom: a"], 5, None, BudgetExceeded, 429, "tenant acme, $0.000000005 for each"),
+        (["headroom: a"], 5, 9, BudgetExceeded, 429, "ask for fewer tokens. d0: headroom: a"),
+        (["headroom: a"], 5, 4, NothingFits, 400, "d0: headroom: a"),
+        (["headroom: a"], None, 4, NothingFits, 400, "d0: headroom: a"),
+        (["headroom: a", "health"], 5, None, NothingFits, 400, "d1: health"),
+        ([], None, None, NothingFits, 400, "No model of 'auto' fits this request."),
+    ],
+)
+def test_nothing_fits(
+    whys: list[str],
+    cap: int | None,
+    max_cost: int | None,
+    expected: type[GatewayError],
+    status: int,
+    says: str,
+) -> None:
+    plan = Plan((), tuple(Skipped(f"d{i}", "t", why) for i, why in enumerate(whys)))
+    tenant = Tenant("acme", max_request=None if cap is None else Nanos(cap))
+    error = nothing_fits(plan, "auto", tenant, asked(max_cost))
+    assert (type(error), error.status, error.should_retry) == (expected, status, False)
+    assert says in str(error)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "trail", "expected", "told"),
+    [
+        (Verdict(None, "exhausted", Faulty("500")), ["a faulty"], NoAnswer,
+         "No model answered. a faulty; 500"),
+        (Verdict(None, "exhausted"), [], NoAnswer, "No model answered."),
+        (Verdict(None, "exhausted", TimedOut("late")), [], NoAnswer, "No model answered. late"),
+        (Verdict(None, "deadline", TimedOut("late")), ["a late"], OutOfTime,
+         "No model answered in time. a late; late"),
+        (Verdict(None, "deadline"), [], OutOfTime, "No model answered in time."),
+        (Verdict(None, "rejected", Rejected("bad", status=422)), ["a"], Rejected, "bad"),
+        (Verdict(None, "exhausted", Unsuitable("long", status=400)), [], Unsuitable, "long"),
+        (Verdict(None, "deadline", Rejected("bad field")), [], Rejected, "bad field"),
+    ],
+)  # fmt: skip
+def test_no_answer(
+    verdict: Verdict, trail: list[str], expected: type[GatewayError], told: str
+) -> None:
+    error = no_answer(verdict, PURSE, trail)
+    assert (type(error), str(error), error.should_retry) == (expected, told, False)
+
+
+@pytest.mark.parametrize(
+    ("scope", "per", "resets_at", "whose", "ends"),
+    [
+        ("tenant", "day", NOON, "tenant acme, $2.5 per day,", RESETS),
+        ("user", "month", NOON, "user 'x' of tenant acme, $2.5 per month,", RESETS),
+        ("key", "total", None, "key 'x' of tenant acme, $2.5 in total,", "It does not reset."),
+    ],
+)
+def test_no_money(scope: Scope, per: Period, resets_at: int | None, whose: str, ends: str) -> None:
+    budget = Budget(Nanos(2_500_000_000), per)
+    refusal = Refusal(scope, "x", budget, Nanos(100_000_000), resets_at)
+    error = no_answer(Verdict(None, "budget", Faulty("500"), refusal), PURSE, ["a faulty"])
+    seen: tuple[Any, ...] = (type(error), error.status, error.code, error.type, error.should_retry)
+    assert seen == (BudgetExceeded, 429, "budget_exceeded", "insufficient_quota", False)
+    assert str(error) == (
+        f"The budget of {whose} has $0.1 left, less than this request may cost. {ends}"
+    )

@@ -1,0 +1,44 @@
+"""What of a streamed answer has come, and what it is billed at if it ends there."""
+
+import pytest
+
+from gateway.core.chat import ChoiceDelta, Delta, ToolDelta, Usage
+from gateway.core.tally import Tally
+from tests.core.asked import request, user
+
+ASKED = request(user("x" * 40))
+
+
+def text(piece: str) -> Delta:
+    return Delta((ChoiceDelta(text=piece),))
+
+
+@pytest.mark.parametrize(
+    ("deltas", "expected"),
+    [
+        ([], Usage(10, 0)),
+        ([text("abcd"), text("e")], Usage(10, 2)),
+        ([text("é" * 2), text("")], Usage(10, 1)),
+        ([Delta((ChoiceDelta(reasoning="abcd"),))], Usage(10, 1)),
+        ([Delta((ChoiceDelta(refusal="abcd"),))], Usage(10, 1)),
+        ([Delta((ChoiceDelta(tool_calls=(ToolDelta(0, "c", "f", "abcd"),)),))], Usage(10, 1)),
+        ([Delta((ChoiceDelta(0, "abcd"), ChoiceDelta(1, "abcd")))], Usage(10, 2)),
+        ([Delta(usage=Usage(99, 1, 50, 20, 1)), text("abcd" * 5)], Usage(99, 5, 50, 20, 1)),
+        ([text("abcd"), Delta(usage=Usage(99, 30, reasoning=29))], Usage(99, 30, reasoning=29)),
+        ([Delta(usage=Usage(99, 1)), Delta(usage=Usage(99, 8))], Usage(99, 8)),
+        ([Delta(usage=Usage(0, 3))], Usage(10, 3)),
+    ],
+)
+def test_what_it_is_billed_at_here(deltas: list[Delta], expected: Usage) -> None:
+    tally = Tally()
+    for delta in deltas:
+        tally.add((delta,))
+    assert tally.counted(ASKED) == expected
+    assert tally.begun is bool(deltas)
+
+
+def test_what_the_provider_told_last_counts() -> None:
+    tally = Tally()
+    assert tally.usage is None
+    tally.add((Delta(usage=Usage(1, 1)), text("x"), Delta(usage=Usage(1, 2))))
+    assert tally.usage == Usage(1, 2)

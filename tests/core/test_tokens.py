@@ -1,0 +1,88 @@
+"""Tokens without a tokenizer: what is charged where nobody says, and what is held."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core import tokens
+from gateway.core.chat import ChatRequest, Choice, ToolCall
+from tests.core.asked import request, user
+
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 400_000}}
+SOUND = {"type": "input_audio", "input_audio": {"data": "A" * 400_000, "format": "wav"}}
+FILE = {"type": "file", "file": {"file_data": "A" * 400_000, "filename": "a.pdf"}}
+
+
+def bound(asked: ChatRequest) -> int:
+    return tokens.bound(asked, bytes(asked.fields["messages"]))
+
+
+@pytest.mark.parametrize(("size", "expected"), [(0, 0), (1, 1), (4, 1), (5, 2), (400, 100)])
+def test_four_bytes_are_a_token(size: int, expected: int) -> None:
+    assert tokens.count(size) == expected
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        ([], 0),
+        (user("x" * 40), 10),
+        (user("é" * 20), 10),
+        (user([{"type": "text", "text": "x" * 39}, PICTURE, {"type": "text", "text": "y"}]), 10),
+        ([*user("x" * 20), {"role": "assistant", "content": "y" * 20}], 10),
+        ([{"role": "assistant", "content": None, "tool_calls": []}], 0),
+        (user([{"type": "text", "text": 5}, 5, None]), 0),
+        (["no message", 5], 0),
+        ("no list", 0),
+    ],
+)
+def test_the_text_of_messages_is_counted(messages: Any, expected: int) -> None:
+    assert tokens.count_prompt(request(messages)) == expected
+
+
+def test_an_answer_is_its_text_its_thoughts_and_its_calls() -> None:
+    call = ToolCall("c", "f", "a" * 4)
+    first = Choice(0, "x" * 4, (call, call), refusal="y" * 4, reasoning="z" * 4)
+    assert tokens.count_answer([first, Choice(1, "é" * 2)]) == 6
+    assert tokens.count_answer([]) == 0
+
+
+@given(st.lists(st.text(max_size=200), max_size=20))
+def test_what_is_held_covers_what_is_counted(texts: list[str]) -> None:
+    asked = request([message for text in texts for message in user(text)])
+    assert bound(asked) >= tokens.count_prompt(asked)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"tools": [{"x": "a" * 4_000}]},
+        {"functions": [{"x": "a" * 4_000}]},
+        {"response_format": {"x": "a" * 4_000}},
+    ],
+)
+def test_what_goes_beside_the_messages_is_held_for(beside: dict[str, Any]) -> None:
+    assert bound(request(user("hi"), **beside)) - bound(request(user("hi"))) >= 1_000
+
+
+@pytest.mark.parametrize("part", [PICTURE, SOUND, FILE], ids=["image", "audio", "file"])
+def test_a_picture_is_not_held_for_by_its_bytes(part: Any) -> None:
+    one, two = bound(request(user([part]))), bound(request(user([part, part])))
+    assert tokens.IMAGE_TOKENS <= two - one < tokens.IMAGE_TOKENS + 100
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        {"role": "assistant", "tool_calls": [{"function": {"arguments": "x" * 40_000}}]},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "x" * 40_000}]},
+        {"role": "assistant", "reasoning_content": "x" * 40_000, "content": ""},
+        {"role": "user", "content": [{"type": "text", "text": "x" * 40_000}]},
+        {"role": "user", "content": "x" * 40_000},
+        {"role": "user", "content": [{"type": "other", "other": {"text": "x" * 40_000}}]},
+    ],
+)  # fmt: skip
+def test_no_text_hides_behind_a_picture(hidden: Any) -> None:
+    assert bound(request([hidden, *user([PICTURE])])) >= 10_000
