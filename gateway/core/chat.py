@@ -68,6 +68,8 @@ class ToolCall(Struct, frozen=True):
     id: str
     name: str
     arguments: str
+    extra: Mapping[str, Raw] = _NOTHING
+    """Other fields of the call, undecoded, to be sent back with it: extra_content."""
 
 
 class Choice(Struct, frozen=True):
@@ -111,6 +113,7 @@ class ToolDelta(Struct, frozen=True):
     id: str | None = None
     name: str | None = None
     arguments: str = ""
+    extra: Mapping[str, Raw] = _NOTHING
 
 
 class ChoiceDelta(Struct, frozen=True):

@@ -113,4 +113,4 @@ def _message(choice: Choice) -> Mapping[str, Any]:
 
 def _call(call: ToolCall) -> dict[str, Any]:
     function = {"name": call.name, "arguments": call.arguments}
-    return {"id": call.id, "type": "function", "function": function}
+    return {**call.extra, "id": call.id, "type": "function", "function": function}

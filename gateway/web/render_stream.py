@@ -125,8 +125,9 @@ def _call(call: ToolDelta) -> dict[str, Any]:
     if call.name is not None:
         function["name"] = call.name
     if call.id is None:
-        return {"index": call.index, "function": function}
-    return {"index": call.index, "id": call.id, "type": "function", "function": function}
+        return {**call.extra, "index": call.index, "function": function}
+    named = {"index": call.index, "id": call.id, "type": "function", "function": function}
+    return {**call.extra, **named}
 
 
 def _pieces(choice: Choice) -> Iterator[ChoiceDelta]:
@@ -143,7 +144,7 @@ def _pieces(choice: Choice) -> Iterator[ChoiceDelta]:
         yield ChoiceDelta(index, refusal=text)
     for number, call in enumerate(choice.tool_calls):
         yield ChoiceDelta(
-            index, tool_calls=(ToolDelta(number, call.id, call.name, call.arguments),)
+            index, tool_calls=(ToolDelta(number, call.id, call.name, call.arguments, call.extra),)
         )
     if choice.extra:
         yield ChoiceDelta(index, extra=choice.extra)

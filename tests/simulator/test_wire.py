@@ -66,7 +66,7 @@ async def ask(http: httpx.AsyncClient, wire: str, request: ChatRequest) -> Compl
 
 @pytest.mark.parametrize("tools", [False, True], ids=["text", "tools"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("wire", DIALECTS)
+@pytest.mark.parametrize("wire", BASES)
 @pytest.mark.parametrize("behaviour", ANSWERING)
 async def test_an_answer_is_understood_and_counted_as_it_is_billed(
     sim: Served, http: httpx.AsyncClient, wire: str, behaviour: str, stream: bool, tools: bool
@@ -93,7 +93,7 @@ async def test_an_answer_is_understood_and_counted_as_it_is_billed(
         assert counted == (billed.prompt_tokens, billed.completion_tokens)
 
 
-@pytest.mark.parametrize("wire", DIALECTS)
+@pytest.mark.parametrize("wire", BASES)
 @pytest.mark.parametrize("behaviour", ERRORS)
 async def test_an_error_is_understood(http: httpx.AsyncClient, wire: str, behaviour: str) -> None:
     with pytest.raises(UpstreamError) as caught:
@@ -102,7 +102,7 @@ async def test_an_error_is_understood(http: httpx.AsyncClient, wire: str, behavi
     assert caught.value.retry_after == (1.0 if behaviour == "throttle" else None)
 
 
-@pytest.mark.parametrize("wire", DIALECTS)
+@pytest.mark.parametrize("wire", BASES)
 async def test_a_conversation_with_tools_is_taken(
     sim: Served, http: httpx.AsyncClient, wire: str
 ) -> None:

@@ -1,0 +1,87 @@
+"""A stream that is one JSON array of objects, from bytes cut anywhere.
+
+That is what streamGenerateContent answers without `alt=sse`: the objects come as they are made.
+"""
+
+import re
+from typing import Final
+
+from gateway.core.errors import Broken
+
+MAX_OBJECT: Final = 4 * 1024 * 1024
+_OUTSIDE: Final = re.compile(rb'["{}]')
+_INSIDE: Final = re.compile(rb'["\\]')
+_BETWEEN: Final = re.compile(rb"[\s,\[\]]*")
+
+
+class ArrayDecoder:
+    """Feed it chunks; it gives the bytes of each top-level object once that is whole."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        self._at = 0
+        """How far what is held has been looked at."""
+        self._depth = 0
+        self._quoted = False
+        self._why: str | None = None
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The objects that are whole now.
+
+        Raises Broken for bytes that no array of objects has, and for an object beyond 4 MiB:
+        once the objects ahead of them have been given.
+        """
+        objects: list[bytes] = []
+        if self._why is None:
+            self._held += chunk
+            while self._step(objects):
+                pass
+        if self._why is not None and not objects:
+            raise Broken(self._why)
+        return objects
+
+    def finish(self) -> list[bytes]:
+        """Nothing more, or Broken where an object was begun."""
+        if self._why is None and self._depth:
+            self._why = "the stream ended within an object"
+        return self.feed(b"")
+
+    def _step(self, objects: list[bytes]) -> bool:
+        """Go on to the next mark; False when there is none yet."""
+        held = self._held
+        if self._depth == 0 and not self._next():
+            return False
+        found = (_INSIDE if self._quoted else _OUTSIDE).search(held, self._at)
+        if len(held) > MAX_OBJECT and (found is None or found.end() > MAX_OBJECT):
+            self._why = "an object of the stream is beyond 4 MiB"
+            return False
+        if found is None:
+            self._at = len(held)
+            return False
+        if found[0] == b"\\":
+            if found.end() == len(held):  # what it escapes is still to come
+                self._at = found.start()
+                return False
+            self._at = found.end() + 1
+            return True
+        self._at = found.end()
+        self._mark(found[0], objects)
+        return True
+
+    def _next(self) -> bool:
+        """Whether an object begins here; nothing stands before it but what an array has there."""
+        between = _BETWEEN.match(self._held)
+        del self._held[: between.end() if between else 0]
+        self._at = 0
+        if self._held and not self._held.startswith(b"{"):
+            self._why = "the stream is not an array of objects"
+        return bool(self._held) and self._why is None
+
+    def _mark(self, mark: bytes, objects: list[bytes]) -> None:
+        if mark == b'"':
+            self._quoted = not self._quoted
+            return
+        self._depth += 1 if mark == b"{" else -1
+        if self._depth == 0:
+            objects.append(bytes(self._held[: self._at]))
+            del self._held[: self._at]

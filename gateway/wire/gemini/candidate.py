@@ -1,0 +1,218 @@
+"""What the parts of one candidate amount to, whole or piece by piece."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.core.chat import ToolCall
+from gateway.core.errors import Broken
+from gateway.wire.gemini.faults import read
+from gateway.wire.signed_ids import signed
+
+_ABSENT: Final = Raw(b"null")
+_FILTERED: Final = frozenset({
+    "BLOCKLIST", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "IMAGE_SAFETY", "LANGUAGE",
+    "MODEL_ARMOR", "PROHIBITED_CONTENT", "RECITATION", "SAFETY", "SPII",
+})  # fmt: skip
+_NOTHING: Final = (b"null", b"{}", b"[]")
+_FAILED: Final = frozenset({
+    "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "MISSING_THOUGHT_SIGNATURE", "NO_IMAGE",
+    "TOO_MANY_TOOL_CALLS", "UNEXPECTED_TOOL_CALL",
+})  # fmt: skip
+"""The model tried to say what it could not: that is an answer only if a call came of it."""
+
+
+class Content(Struct):
+    parts: list[Raw] | None = None
+
+
+class Candidate(Struct):
+    """One of an answer, or a piece of it: nothing in it is certain to be there."""
+
+    index: int | None = None
+    content: Content | None = None
+    finishReason: str | None = None  # noqa: N815
+    logprobsResult: Raw = _ABSENT  # noqa: N815
+    groundingMetadata: Raw = _ABSENT  # noqa: N815
+    urlContextMetadata: Raw = _ABSENT  # noqa: N815
+    citationMetadata: Raw = _ABSENT  # noqa: N815
+    safetyRatings: Raw = _ABSENT  # noqa: N815
+
+
+class _Call(Struct):
+    name: str = ""
+    id: str | None = None
+    args: Raw = _ABSENT
+
+
+class _Part(Struct):
+    """Any part; a field that its kind does not have stays None."""
+
+    text: str | None = None
+    thought: bool | None = None
+    thoughtSignature: str | None = None  # noqa: N815
+    functionCall: _Call | None = None  # noqa: N815
+    inlineData: Any = None  # noqa: N815
+
+
+class Piece(Struct):
+    """What one candidate says at once, in OpenAI's words."""
+
+    text: str = ""
+    reasoning: str = ""
+    calls: list[ToolCall] = []
+
+
+class Told:
+    """One candidate as far as it has come. `answer_id` is the answer's own name, or ""."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.reason: str | None = None
+        self._said = False
+        self._images: list[Any] = []
+        self._others: list[Raw] = []
+        self._google: dict[str, Any] = {}
+
+    def add(self, candidate: Candidate, answer_id: str) -> Piece:
+        """Take in the candidate, or its next piece."""
+        piece = Piece(calls=[])
+        self.reason = candidate.finishReason or self.reason
+        for raw in (candidate.content and candidate.content.parts) or ():
+            self._part(raw, piece, f"{answer_id}/{candidate.index or 0}")
+        self._said = self._said or bool(piece.text or piece.calls)
+        known = {
+            "grounding_metadata": candidate.groundingMetadata,
+            "url_context_metadata": candidate.urlContextMetadata,
+            "citation_metadata": candidate.citationMetadata,
+        }
+        if self.reason in _FILTERED:
+            known["safety_ratings"] = candidate.safetyRatings
+        self._google |= {name: raw for name, raw in known.items() if bytes(raw) not in _NOTHING}
+        return piece
+
+    def finish(self) -> str:
+        """OpenAI's reason. Raises Broken where the model did not come to an end."""
+        reason = self.reason or ""
+        if reason in _FILTERED:
+            return "content_filter"
+        if reason == "MAX_TOKENS":
+            return "length"
+        if self.calls:
+            return "tool_calls"
+        if reason == "STOP" or (reason not in _FAILED and (self._said or self._images)):
+            return "stop"
+        raise Broken(f"the model broke off its answer: {reason[:80] or 'no reason given'}")
+
+    def extra(self) -> Mapping[str, Raw]:
+        """The message's fields that OpenAI has not; see the package."""
+        found: dict[str, Raw] = {}
+        if self._images:
+            found["images"] = Raw(msgspec.json.encode(self._images))
+        if self._google or self._others:
+            others = {"server_tool_parts": self._others} if self._others else {}
+            found["extra_content"] = _extra_content(self._google | others)
+        return found
+
+    def _part(self, raw: Raw, piece: Piece, where: str) -> None:
+        part = read(bytes(raw), _Part)
+        if part.functionCall is not None:
+            piece.calls.append(self._call(part.functionCall, part.thoughtSignature, where))
+            return
+        if part.thoughtSignature:
+            self._google["thought_signature"] = part.thoughtSignature
+        if part.text is not None:
+            if part.thought:
+                piece.reasoning += part.text
+            else:
+                piece.text += part.text
+        elif (image := _image(part.inlineData)) is not None:
+            self._images.append(image)
+        elif not _only_signed(raw):
+            self._others.append(raw)
+
+    def _call(self, call: _Call, signature: str | None, where: str) -> ToolCall:
+        if not call.name:
+            raise Broken("the provider's answer calls a function without a name")
+        arguments = _arguments(call.args)
+        name = call.id or _made_id(f"{where}/{self.calls}/{call.name}/{arguments}")
+        self.calls += 1
+        if not signature:
+            return ToolCall(name, call.name, arguments)
+        extra = {"extra_content": _extra_content({"thought_signature": signature})}
+        return ToolCall(signed(name, signature), call.name, arguments, extra)
+
+
+def logprobs(raw: Raw) -> Raw | None:
+    """OpenAI's logprobs of a logprobsResult; None where there are none that can be read."""
+    if bytes(raw) in _NOTHING:
+        return None
+    try:
+        result = msgspec.json.decode(bytes(raw), type=_Logprobs)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+    if not result.chosenCandidates:
+        return None
+    tops: Iterable[_Top] = result.topCandidates or ()
+    alternatives = [[_token(each) for each in top.candidates] for top in tops]
+    content = [
+        {**_token(each), "top_logprobs": alternatives[i] if i < len(alternatives) else []}
+        for i, each in enumerate(result.chosenCandidates)
+    ]
+    return Raw(msgspec.json.encode({"content": content, "refusal": None}))
+
+
+class _Token(Struct):
+    token: str = ""
+    logProbability: float = 0.0  # noqa: N815
+
+
+class _Top(Struct):
+    candidates: list[_Token] = []
+
+
+class _Logprobs(Struct):
+    chosenCandidates: list[_Token] = []  # noqa: N815
+    topCandidates: list[_Top] = []  # noqa: N815
+
+
+def _token(said: _Token) -> dict[str, Any]:
+    octets = list(said.token.encode())
+    return {"token": said.token, "logprob": said.logProbability, "bytes": octets}
+
+
+def _arguments(args: Raw) -> str:
+    """JSON text without white space, every number and string as it was written."""
+    if bytes(args) == b"null":
+        return "{}"
+    text = msgspec.json.format(bytes(args), indent=-1).decode()
+    if not text.startswith("{"):
+        raise Broken("the provider's answer calls a function with arguments that are no object")
+    return text
+
+
+def _made_id(what: str) -> str:
+    """An id for a call that came without one: the same for the same call of the same answer."""
+    return "call_" + hashlib.sha256(what.encode()).hexdigest()[:24]
+
+
+def _extra_content(google: Mapping[str, Any]) -> Raw:
+    return Raw(msgspec.json.encode({"google": google}))
+
+
+def _image(inline: Any) -> dict[str, Any] | None:
+    media = inline.get("mimeType") if isinstance(inline, Mapping) else None
+    if not isinstance(media, str) or not media.startswith("image/"):
+        return None
+    return {
+        "type": "image_url",
+        "image_url": {"url": f"data:{media};base64,{inline.get('data') or ''}"},
+    }
+
+
+def _only_signed(raw: Raw) -> bool:
+    """Whether a part is there for its signature alone."""
+    return read(bytes(raw), dict[str, Raw]).keys() <= {"thought", "thoughtSignature"}

@@ -1,0 +1,157 @@
+"""generationConfig: how much to write, how to draw words, how to think, and in which form."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from gateway.core.chat import ChatRequest
+from gateway.core.errors import InvalidRequest
+from gateway.wire.dialect import Target
+from gateway.wire.gemini.generation import Generation
+from gateway.wire.gemini.tools import schema
+
+JSON = dict[str, Any]
+
+BUDGETS: Final[Mapping[str, int]] = {
+    "minimal": 1_024,
+    "low": 1_024,
+    "medium": 8_192,
+    "high": 24_576,
+    "xhigh": 24_576,
+    "max": 24_576,
+}
+"""Tokens to think with, of Google's page on OpenAI compatibility; at most half the limit."""
+LEVELS: Final[Mapping[str, str]] = {
+    "none": "minimal",
+    "minimal": "minimal",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "high",
+    "max": "high",
+}
+LEAST_BUDGET: Final = 512
+"""No model of 2.5 that can be told a budget refuses this one; 2.5 Pro takes 128 and more."""
+_LEAST_PRO: Final = 128
+_NUMBERS: Final[Mapping[str, tuple[str, float, float]]] = {
+    "temperature": ("temperature", 0, 2),
+    "top_p": ("topP", 0, 1),
+    "top_k": ("topK", 0, 1_000_000),
+    "presence_penalty": ("presencePenalty", -2, 2),
+    "frequency_penalty": ("frequencyPenalty", -2, 2),
+}
+_PENALTIES: Final = ("presence_penalty", "frequency_penalty")
+_MODALITIES: Final = ("text", "image")
+
+
+_SEEDS: Final = 2**31
+_INSTRUCTED: Final = "Answer with one valid JSON object and nothing else: no prose, no code fence."
+
+
+def config(request: ChatRequest, target: Target, given: Mapping[str, Any]) -> JSON:
+    """All but the response format. Raises InvalidRequest, naming the field."""
+    asked = request.max_tokens
+    limit = target.max_output if asked is None else min(asked, target.max_output)
+    found: JSON = {"maxOutputTokens": limit}
+    for name, (told, least, most) in _NUMBERS.items():
+        value = given.get(name)
+        if value is None or (name in _PENALTIES and value == 0):
+            continue  # some models refuse to be told of a penalty, even of none
+        if type(value) not in {int, float} or not least <= value <= most:
+            raise InvalidRequest(f"{name} must be a number from {least} to {most}", param=name)
+        found[told] = value
+    if request.n > 1:
+        found["candidateCount"] = request.n
+    return (
+        found
+        | _stops(given.get("stop"))
+        | _logprobs(given)
+        | _seed(given.get("seed"))
+        | (_modalities(given.get("modalities")))
+    )
+
+
+def thinking(effort: Any, accepts: Generation, limit: int) -> JSON:
+    """From `reasoning_effort`: a hint, which gives way where a model does not think, or cannot
+    be kept from it. Who asks for thinking is shown the thoughts.
+    """
+    if effort is None:
+        return {}
+    if not isinstance(effort, str) or effort not in LEVELS:
+        raise InvalidRequest(
+            f"reasoning_effort must be one of {', '.join(LEVELS)}", param="reasoning_effort"
+        )
+    if not accepts.budgets:
+        return {}
+    shown = {"includeThoughts": True} if effort != "none" else {}
+    if accepts.levels:
+        level = LEVELS[effort]
+        if level == "minimal" and accepts.pro:
+            level = "low"
+        if level == "medium" and not accepts.medium:
+            level = "high"
+        return {"thinkingConfig": {"thinkingLevel": level.upper()} | shown}
+    if effort == "none":
+        return {"thinkingConfig": {"thinkingBudget": _LEAST_PRO if accepts.pro else 0}}
+    budget = max(LEAST_BUDGET, min(BUDGETS[effort], limit // 2))
+    return {"thinkingConfig": {"thinkingBudget": budget} | shown}
+
+
+def form(given: Any, *, constrains: bool) -> tuple[JSON, str | None]:
+    """`response_format` as fields or, where the model cannot be held to it, as an instruction."""
+    kind = given.get("type") if isinstance(given, Mapping) else None
+    if given is None or kind == "text":
+        return {}, None
+    as_json: JSON = {"responseMimeType": "application/json"}
+    if kind == "json_object":
+        return (as_json, None) if constrains else ({}, _INSTRUCTED)
+    wrapped = given.get("json_schema") if kind == "json_schema" else None
+    wanted = wrapped.get("schema") if isinstance(wrapped, Mapping) else None
+    if not isinstance(wanted, Mapping):
+        raise InvalidRequest(
+            "response_format must be text, json_object, or json_schema with a schema",
+            param="response_format",
+        )
+    if constrains:
+        exact = schema(wanted, "response_format.json_schema.schema")
+        return as_json | {"responseJsonSchema": exact}, None
+    said = msgspec.json.encode(wanted).decode()
+    return {}, f"{_INSTRUCTED}\nIt must be valid against this JSON Schema:\n{said}"
+
+
+def _stops(given: Any) -> JSON:
+    stops = [given] if isinstance(given, str) else [] if given is None else given
+    if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops):
+        raise InvalidRequest("stop must be a string or a list of strings", param="stop")
+    said = [stop for stop in stops if stop]
+    return {"stopSequences": said} if said else {}
+
+
+def _logprobs(given: Mapping[str, Any]) -> JSON:
+    if given.get("logprobs") is not True:
+        return {}
+    most = given.get("top_logprobs")
+    if most is not None and (type(most) is not int or not 0 <= most <= 20):
+        raise InvalidRequest("top_logprobs must be a number from 0 to 20", param="top_logprobs")
+    return {"responseLogprobs": True} | ({"logprobs": most} if most else {})
+
+
+def _seed(given: Any) -> JSON:
+    """OpenAI's seeds have 64 bits, Google's 31; the same one stays the same."""
+    if given is None:
+        return {}
+    if type(given) is not int:
+        raise InvalidRequest("seed must be a whole number", param="seed")
+    return {"seed": given % _SEEDS}
+
+
+def _modalities(given: Any) -> JSON:
+    if given is None or given in ([], ["text"]):
+        return {}
+    if not isinstance(given, list) or not all(each in _MODALITIES for each in given):
+        raise InvalidRequest(
+            f"modalities: Google's models answer with {' and '.join(_MODALITIES)} here",
+            param="modalities",
+        )
+    return {"responseModalities": [each.upper() for each in given]}

@@ -1,0 +1,172 @@
+"""OpenAI messages to the system instruction and turns of user and model."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.core.errors import InvalidRequest
+from gateway.wire.gemini.parts import Part, parts, text
+from gateway.wire.signed_ids import split
+
+UNSIGNED: Final = "Y29udGV4dF9lbmdpbmVlcmluZ19pc190aGVfd2F5X3RvX2dv"
+"""What Google's page on thought signatures has for a call that Gemini did not make itself:
+"context_engineering_is_the_way_to_go" in base64, as the recordings send it and Gemini 3 accepts."""
+_ROLES: Final = ("system", "developer", "user", "assistant", "tool")
+
+
+class Turn(Struct):
+    role: str
+    parts: list[Part]
+    results: bool = False
+    """Whether it holds the results of calls: those stand apart from what the user says."""
+
+
+class Conversation:
+    """`system` holds text parts; no turn is empty, and none has the role of the one before it,
+    but for results, which keep their own.
+
+    `signs` is a model that refuses a call without a signature. Raises InvalidRequest, naming the
+    place in `messages`.
+    """
+
+    def __init__(self, messages: Any, *, signs: bool) -> None:
+        self.system: list[Part] = []
+        self.turns: list[Turn] = []
+        self._signs = signs
+        self._names: dict[str, str] = {}
+        """The function that each call is of, by the call's id."""
+        if not isinstance(messages, list) or not messages:
+            raise InvalidRequest(
+                "messages must be a list with at least one message", param="messages"
+            )
+        for i, message in enumerate(messages):
+            self._take(message, f"messages[{i}]")
+        if not self.turns and self.system:
+            # Instructions alone are a whole request to OpenAI; here the user says them.
+            self.system, self.turns = [], [Turn("user", self.system)]
+        if not self.turns:
+            raise InvalidRequest("messages have no content", param="messages")
+
+    def _take(self, message: Any, where: str) -> None:
+        role = message.get("role") if isinstance(message, Mapping) else None
+        if role not in _ROLES:
+            raise InvalidRequest(
+                f"{where}.role must be one of {', '.join(_ROLES)}", param=f"{where}.role"
+            )
+        if role == "assistant":
+            self._add("model", self._assistant(message, where))
+        elif role == "tool":
+            self._tool(message, where)
+        elif role == "user":
+            self._add("user", parts(message.get("content"), f"{where}.content"))
+        else:
+            self.system += _instructions(message, where)
+
+    def _add(self, role: str, found: list[Part], *, results: bool = False) -> None:
+        last = self.turns[-1] if self.turns else None
+        if not found:
+            return
+        if last is not None and last.role == role and last.results == results:
+            last.parts += found
+        else:
+            self.turns.append(Turn(role, found, results))
+
+    def _assistant(self, message: Mapping[str, Any], where: str) -> list[Part]:
+        for name in ("function_call", "audio"):
+            if message.get(name) is not None:
+                raise InvalidRequest(
+                    f"{where}.{name} cannot be said to Google's models", param=f"{where}.{name}"
+                )
+        spoken = parts(message.get("content"), f"{where}.content")
+        if isinstance(message.get("refusal"), str):
+            spoken += text(message["refusal"])
+        signature = _signature(message)
+        if signature and spoken and "text" in spoken[-1]:
+            spoken[-1]["thoughtSignature"] = signature
+        calls = message.get("tool_calls") or []
+        if not isinstance(calls, list):
+            raise InvalidRequest(f"{where}.tool_calls must be a list", param=f"{where}.tool_calls")
+        made = [self._call(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(calls)]
+        if self._signs and made:
+            # Of calls made at once only the first is signed.
+            made[0].setdefault("thoughtSignature", UNSIGNED)
+        return spoken + made
+
+    def _call(self, call: Any, where: str) -> Part:
+        function = call.get("function") if isinstance(call, Mapping) else None
+        name = function.get("name") if isinstance(function, Mapping) else None
+        if not isinstance(function, Mapping) or not isinstance(name, str):
+            raise InvalidRequest(f"{where} must be a call of a named function", param=where)
+        call_id, carried = _id(call.get("id"), f"{where}.id")
+        self._names[call_id] = name
+        args = arguments(function.get("arguments"), f"{where}.function.arguments")
+        part: Part = {"functionCall": {"id": call_id, "name": name, "args": args}}
+        signature = _signature(call) or carried
+        return part | ({"thoughtSignature": signature} if signature else {})
+
+    def _tool(self, message: Mapping[str, Any], where: str) -> None:
+        call_id, _ = _id(message.get("tool_call_id"), f"{where}.tool_call_id")
+        name = self._names.get(call_id) or message.get("name")
+        if not isinstance(name, str):
+            raise InvalidRequest(
+                f"{where}.tool_call_id names no earlier tool call", param=f"{where}.tool_call_id"
+            )
+        content = message.get("content")
+        found = parts(content, f"{where}.content")
+        said = "".join(part["text"] for part in found if "text" in part)
+        response = {"id": call_id, "name": name, "response": _response(said)}
+        self._add("user", [{"functionResponse": response}], results=True)
+        self._add("user", [part for part in found if "text" not in part])
+
+
+def arguments(given: Any, where: str) -> Raw:
+    """A call's arguments as the JSON object that was written: not a digit of it is changed.
+
+    Nothing at all ("", null, an encoded "") is a call without arguments.
+    """
+    if given is None or (isinstance(given, str) and given.strip() in {"", "null", '""'}):
+        return Raw(b"{}")
+    if isinstance(given, Mapping):
+        return Raw(msgspec.json.encode(given))
+    found = _object(given) if isinstance(given, str) else None
+    if found is None:
+        raise InvalidRequest(f"{where} must be a JSON object", param=where)
+    return found
+
+
+def _response(said: str) -> Any:
+    """The API wants an object: one that the tool wrote, else {"result": text}."""
+    return _object(said) or {"result": said}
+
+
+def _object(written: str) -> Raw | None:
+    """The text as JSON, when it is an object. It is only read, so no number is too great."""
+    try:
+        msgspec.json.decode(written, type=dict[str, Raw])
+        return Raw(written.encode())
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+
+
+def _id(given: Any, where: str) -> tuple[str, str | None]:
+    """The id of a call as Google gave it, and the signature that travelled in it."""
+    if not isinstance(given, str) or not given:
+        raise InvalidRequest(f"{where} must name a tool call", param=where)
+    return split(given)
+
+
+def _signature(holder: Mapping[str, Any]) -> str | None:
+    """extra_content.google.thought_signature of a message or a call."""
+    found: Any = holder.get("extra_content")
+    for name in ("google", "thought_signature"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found if isinstance(found, str) and found else None
+
+
+def _instructions(message: Mapping[str, Any], where: str) -> list[Part]:
+    found = parts(message.get("content"), f"{where}.content")
+    if any("text" not in part for part in found):
+        raise InvalidRequest(f"{where}: instructions may only be text", param=f"{where}.content")
+    return found

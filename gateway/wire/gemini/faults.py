@@ -1,0 +1,158 @@
+"""What a failed call means: google.rpc.Status in JSON, from HTTP or inside a stream.
+
+Sources: Google's page on troubleshooting the Gemini API, google/rpc/code.proto and
+error_details.proto, and the recorded failures.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from gateway.core.errors import (
+    Broken,
+    Faulty,
+    Misconfigured,
+    Overloaded,
+    Rejected,
+    Throttled,
+    TimedOut,
+    Unsuitable,
+    UpstreamError,
+)
+
+MAX_MESSAGE: Final = 500
+"""Characters of a provider's message that are kept."""
+
+_BY_STATUS: Final[Mapping[int, type[UpstreamError]]] = {
+    401: Misconfigured,
+    402: Misconfigured,
+    403: Misconfigured,
+    404: Misconfigured,
+    408: TimedOut,
+    429: Throttled,
+    499: Faulty,
+    503: Overloaded,
+    529: Overloaded,
+}
+"""499 is the provider's own CANCELLED."""
+_BY_CODE: Final[Mapping[str, type[UpstreamError]]] = {
+    "ABORTED": Faulty,
+    "CANCELLED": Faulty,
+    "DATA_LOSS": Faulty,
+    "DEADLINE_EXCEEDED": Faulty,
+    "FAILED_PRECONDITION": Misconfigured,
+    "INTERNAL": Faulty,
+    "INVALID_ARGUMENT": Rejected,
+    "NOT_FOUND": Misconfigured,
+    "OUT_OF_RANGE": Rejected,
+    "PERMISSION_DENIED": Misconfigured,
+    "RESOURCE_EXHAUSTED": Throttled,
+    "UNAUTHENTICATED": Misconfigured,
+    "UNAVAILABLE": Overloaded,
+    "UNIMPLEMENTED": Faulty,
+    "UNKNOWN": Faulty,
+}
+"""FAILED_PRECONDITION is a location or a billing account that may not use the API."""
+_HUNDREDS: Final[Mapping[int, type[UpstreamError]]] = {
+    3: Misconfigured, 4: Rejected, 5: Faulty,
+}  # fmt: skip
+"""A redirect is a wrong base URL."""
+_BY_MESSAGE: Final[tuple[tuple[str, type[UpstreamError]], ...]] = (
+    ("api key not valid", Misconfigured),
+    ("api key expired", Misconfigured),
+    ("api key not found", Misconfigured),
+    ("api_key_invalid", Misconfigured),
+    ("user location is not supported", Misconfigured),
+    ("maximum number of tokens", Unsuitable),
+    ("token count", Unsuitable),
+    ("context window", Unsuitable),
+    ("this model", Unsuitable),
+    ("is not enabled for", Unsuitable),
+    ("response mime type", Unsuitable),
+    ("thought signature", Unsuitable),
+    ("thought_signature", Unsuitable),
+)
+"""A 400 says most things only in its text: not the client's fault, or only with this model."""
+_DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
+
+T = TypeVar("T")
+
+
+def read(data: bytes, shape: type[T]) -> T:
+    """JSON as a value of `shape`. Raises Broken, and nothing else, on any bytes."""
+    try:
+        # Raw parts are not checked for UTF-8 when they are skipped, so the whole is, here.
+        return msgspec.json.decode(data.decode(), type=shape)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        raise Broken("the provider's answer is not in the generateContent format") from None
+
+
+def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+    """The error that an answer with another status than 200 stands for."""
+    try:
+        said: Any = read(body, object)
+    except Broken:
+        said = None
+    return _fault(status, _error(said), headers)
+
+
+def stream_fault(error: Any) -> UpstreamError:
+    """The error that an `error` object inside a 200 stands for."""
+    said = error if isinstance(error, Mapping) else {}
+    code = said.get("code")
+    return _fault(code if type(code) is int and 300 <= code < 600 else 0, said, {})
+
+
+def _fault(status: int, error: Mapping[str, Any], headers: Mapping[str, str]) -> UpstreamError:
+    kind, message = _text(error.get("status")), _text(error.get("message"))
+    details = list(_details(error))
+    reasons = " ".join(_text(detail.get("reason")) for detail in details)
+    waits = [_seconds(_DURATION, _text(detail.get("retryDelay"))) for detail in details]
+    waits.append(_seconds(_DURATION, headers.get("retry-after", "") + "s"))
+    otherwise = f"HTTP status {status}" if status else "an error"
+    return _class(status, kind, f"{message} {reasons}")(
+        message or f"the provider answered with {otherwise}",
+        retry_after=next((wait for wait in waits if wait is not None), None),
+        upstream_code=kind or None,
+    )
+
+
+def _error(body: Any) -> Mapping[str, Any]:
+    """The object in {"error": {...}}, which streams without alt=sse put in a list."""
+    if isinstance(body, list):
+        body = body[0] if body else None
+    error = body.get("error") if isinstance(body, Mapping) else None
+    return error if isinstance(error, Mapping) else {}
+
+
+def _details(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    details = error.get("details")
+    for detail in details if isinstance(details, list) else ():
+        if isinstance(detail, Mapping):
+            yield detail
+
+
+def _text(value: Any) -> str:
+    return value[:MAX_MESSAGE] if isinstance(value, str) else ""
+
+
+def _seconds(pattern: re.Pattern[str], said: str) -> float | None:
+    found = pattern.fullmatch(said)
+    seconds = float(found[1]) if found else math.nan
+    return None if math.isnan(seconds) else seconds
+
+
+def _class(status: int, kind: str, message: str) -> type[UpstreamError]:
+    """The status decides where it is plain, else the code, else the hundreds of the status."""
+    found = _BY_STATUS.get(status) or _BY_CODE.get(kind)
+    if status >= 500:
+        return Overloaded if found is Overloaded else Faulty
+    if found is None:
+        found = _HUNDREDS.get(status // 100, Faulty if kind or status == 0 else Broken)
+    if found is Rejected:
+        text = message.lower()
+        return next((better for mark, better in _BY_MESSAGE if mark in text), found)
+    return found

@@ -1,0 +1,78 @@
+"""A whole answer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.core.chat import Choice, Completion
+from gateway.core.errors import Broken
+from gateway.wire.dialect import Target
+from gateway.wire.gemini.candidate import Candidate, Told, logprobs
+from gateway.wire.gemini.faults import fault, read, stream_fault
+from gateway.wire.gemini.usage import usage
+
+
+class Answer(Struct):
+    """A body, or a piece of a stream: nothing in it is certain to be there."""
+
+    candidates: list[Candidate] | None = None
+    promptFeedback: Any = None  # noqa: N815
+    usageMetadata: Any = None  # noqa: N815
+    responseId: str | None = None  # noqa: N815
+    error: Any = None
+
+
+def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Completion:
+    """The answer; raises UpstreamError for anything else."""
+    if status != 200:
+        raise fault(status, headers, body)
+    answer = parsed(body)
+    name = answer.responseId or ""
+    choices = [_choice(each, at, name) for at, each in enumerate(answer.candidates or ())]
+    choices.sort(key=lambda choice: choice.index)
+    if not choices:
+        choices = [blocked(answer)]
+    elif len({choice.index for choice in choices}) < len(choices):
+        raise Broken("the provider's answer has two candidates of one index")
+    return Completion(choices=tuple(choices), id=name, usage=usage(answer.usageMetadata))
+
+
+def parsed(body: bytes) -> Answer:
+    """A body or a piece of a stream; an error inside a 200 is raised."""
+    answer = read(body, Answer)
+    if answer.error is not None:
+        raise stream_fault(answer.error)
+    return answer
+
+
+def blocked(answer: Answer) -> Choice:
+    """What an answer without candidates says: the prompt was refused. Else raises Broken."""
+    reason = blocking(answer)
+    if reason is None:
+        raise Broken("the provider's answer has no candidates")
+    said = answer.promptFeedback.get("blockReasonMessage")
+    return Choice(finish="content_filter", refusal=said if isinstance(said, str) and said else None)
+
+
+def blocking(answer: Answer) -> str | None:
+    """Why the prompt was blocked, if it was."""
+    feedback = answer.promptFeedback
+    reason = feedback.get("blockReason") if isinstance(feedback, Mapping) else None
+    return reason if isinstance(reason, str) and reason else None
+
+
+def _choice(candidate: Candidate, at: int, answer_id: str) -> Choice:
+    """The candidate at a place in the list, which is its index where it has none."""
+    candidate.index = at if candidate.index is None else candidate.index
+    told = Told()
+    piece = told.add(candidate, answer_id)
+    return Choice(
+        index=candidate.index,
+        text=piece.text or None,
+        tool_calls=tuple(piece.calls),
+        finish=told.finish(),
+        reasoning=piece.reasoning or None,
+        logprobs=logprobs(candidate.logprobsResult),
+        extra=told.extra(),
+    )

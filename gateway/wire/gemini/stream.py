@@ -1,0 +1,142 @@
+"""A streamed answer: server-sent events, or one JSON array where `alt=sse` was not asked for."""
+
+from collections.abc import Callable
+from typing import Final
+
+from gateway.core.chat import Choice, ChoiceDelta, Delta, ToolCall, ToolDelta, Usage
+from gateway.core.errors import Broken, UpstreamError
+from gateway.wire.dialect import Target
+from gateway.wire.gemini.array import ArrayDecoder
+from gateway.wire.gemini.candidate import Candidate, Told, logprobs
+from gateway.wire.gemini.reply import Answer, blocked, blocking, parsed
+from gateway.wire.gemini.usage import usage
+from gateway.wire.sse import SseDecoder
+
+MOST: Final = 128
+"""Candidates that one answer may have; OpenAI's limit for `n`, beyond Google's own."""
+_BLANK: Final = b" \t\r\n\xef\xbb\xbf"
+
+
+class Decoder:
+    """Reads one streamed answer, cut anywhere; see StreamDecoder.
+
+    A candidate's finish reason comes at the end of the stream: Google may give one with every
+    piece, and a call in one piece makes the STOP of a later one `tool_calls`. When a failure
+    comes in one chunk with good deltas, they are given first and it is raised at the next call.
+    """
+
+    def __init__(self) -> None:
+        self._pieces = _Framing()
+        self._told: dict[int, Told] = {}
+        self._blocked: Choice | None = None
+        self._usage: Usage | None = None
+        self._id = ""
+        self._failure: UpstreamError | None = None
+
+    def feed(self, chunk: bytes) -> list[Delta]:
+        """The deltas that are whole now. Raises UpstreamError."""
+        return self._read(lambda: self._pieces.feed(chunk))
+
+    def finish(self) -> list[Delta]:
+        """The last deltas. Raises Broken when the provider had not said why it stopped."""
+        deltas = self._read(self._pieces.finish)
+        if self._failure is not None:
+            raise self._failure
+        if not self._told and self._blocked is not None:
+            said = self._blocked
+            return [*deltas, self._delta(_whole(said))]
+        if not self._told or any(told.reason is None for told in self._told.values()):
+            raise Broken("the stream ended before the answer did")
+        ends = [
+            ChoiceDelta(index, finish=told.finish(), extra=told.extra())
+            for index, told in sorted(self._told.items())
+        ]
+        return [*deltas, self._delta(*ends)]
+
+    def _read(self, pieces: Callable[[], list[bytes]]) -> list[Delta]:
+        if self._failure is not None:
+            raise self._failure
+        deltas: list[Delta] = []
+        try:
+            for data in pieces():
+                delta = self._piece(data)
+                if delta is not None:
+                    deltas.append(delta)
+        except UpstreamError as failure:
+            self._failure = failure
+            if not deltas:
+                raise
+        return deltas
+
+    def _piece(self, data: bytes) -> Delta | None:
+        if data == b"[DONE]":  # not Google's own, but some proxies add it
+            return None
+        answer = parsed(data)
+        self._id = self._id or answer.responseId or ""
+        self._usage = usage(answer.usageMetadata) or self._usage
+        if blocking(answer) is not None:
+            self._blocked = blocked(answer)
+        told = [self._candidate(each, answer) for each in answer.candidates or ()]
+        heard = [choice for choice in told if choice is not None]
+        return self._delta(*heard) if heard else None
+
+    def _candidate(self, candidate: Candidate, answer: Answer) -> ChoiceDelta | None:
+        """What a piece of a candidate adds, if anything. An index that is absent is 0."""
+        index = candidate.index = candidate.index or 0
+        if not 0 <= index < MOST:
+            raise Broken("the provider's answer has a candidate of an absurd index")
+        told = self._told.setdefault(index, Told())
+        before = told.calls
+        piece = told.add(candidate, self._id)
+        chances = logprobs(candidate.logprobsResult)
+        if not (piece.text or piece.reasoning or piece.calls or chances):
+            return None
+        return ChoiceDelta(
+            index,
+            piece.text,
+            tuple(_call(before + i, call) for i, call in enumerate(piece.calls)),
+            reasoning=piece.reasoning,
+            logprobs=chances,
+        )
+
+    def _delta(self, *choices: ChoiceDelta) -> Delta:
+        return Delta(choices=choices, usage=self._usage, id=self._id)
+
+
+class _Framing:
+    """Tells by the first byte how the pieces are framed."""
+
+    def __init__(self) -> None:
+        self._sse = SseDecoder()
+        self._array: ArrayDecoder | None = None
+        self._begun = False
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        if not self._begun:
+            chunk = chunk.lstrip(_BLANK)
+            if not chunk:
+                return []
+            self._begun = True
+            if chunk[:1] in {b"[", b"{"}:
+                self._array = ArrayDecoder()
+        if self._array is not None:
+            return self._array.feed(chunk)
+        return [data for _, data in self._sse.feed(chunk)]
+
+    def finish(self) -> list[bytes]:
+        if self._array is not None:
+            return self._array.finish()
+        return [data for _, data in self._sse.finish()]
+
+
+def _call(index: int, call: ToolCall) -> ToolDelta:
+    return ToolDelta(index, call.id, call.name, call.arguments, call.extra)
+
+
+def _whole(choice: Choice) -> ChoiceDelta:
+    return ChoiceDelta(choice.index, finish=choice.finish, refusal=choice.refusal or "")
+
+
+def decoder(target: Target) -> Decoder:
+    """For a streamed answer with status 200."""
+    return Decoder()

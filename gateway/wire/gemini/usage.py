@@ -1,0 +1,34 @@
+"""Token counts: `usageMetadata`. The counts of a stream are cumulative; the last one counts."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from gateway.core.chat import Usage
+
+ABSURD: Final = 1_000_000_000
+"""No call has so many tokens: a count from here on is a mistake, not a bill."""
+_COUNTS: Final = (
+    "promptTokenCount", "toolUsePromptTokenCount", "candidatesTokenCount", "thoughtsTokenCount",
+    "cachedContentTokenCount",
+)  # fmt: skip
+
+
+def usage(said: Any) -> Usage | None:
+    """None when there is no count of the prompt, or one is negative or absurd.
+
+    The cached tokens are part of promptTokenCount. What tools of the provider read, and what the
+    model thought, are counted beside it and beside candidatesTokenCount: totalTokenCount is the
+    sum of the four in every recording. A count that is absent is 0.
+    """
+    if not isinstance(said, Mapping) or said.get("promptTokenCount") is None:
+        return None
+    counts = [said.get(name) or 0 for name in _COUNTS]
+    if not all(type(count) is int and 0 <= count < ABSURD for count in counts):
+        return None
+    prompt, read, written, thought, cached = counts
+    return Usage(
+        prompt=prompt + read,
+        completion=written + thought,
+        cached=min(cached, prompt),
+        reasoning=thought,
+    )
