@@ -56,6 +56,7 @@ async def open_gateway(
     metrics = Metrics(snapshot.tenants, deployments, workers_dir)
     observe = _all(metrics.observe, *observers)
     async with AsyncExitStack() as stack:
+        stack.callback(metrics.close)
         ledger = await stack.enter_async_context(open_ledger(snapshot, observe))
         upstream = AiohttpUpstream(snapshot.providers, snapshot.timeouts)
         await stack.enter_async_context(upstream)

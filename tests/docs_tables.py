@@ -17,7 +17,7 @@ import typer.main
 from gateway.__main__ import app
 from gateway.core import errors
 from gateway.core.chat import Extras
-from gateway.drivers.prometheus import METRICS
+from gateway.drivers.metric_catalogue import METRICS, PROCESS_METRICS
 from gateway.web import door, headers
 
 ROOT: Final = Path(__file__).parent.parent
@@ -188,8 +188,8 @@ def extras_table() -> str:
 
 def metrics_table() -> str:
     rows = (
-        (f"`{name}`", kind.__name__.lower(), ", ".join(f"`{label}`" for label in labels), told)
-        for name, (kind, told, labels, _) in METRICS.items()
+        (f"`{name}`", each.kind, ", ".join(f"`{label}`" for label in each.labels), each.help)
+        for name, each in {**METRICS, **PROCESS_METRICS}.items()
     )
     return _table(("metric", "kind", "labels", "what it says"), rows)
 

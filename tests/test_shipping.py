@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.drivers.metric_catalogue import METRICS
+
 ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -204,9 +206,6 @@ def test_a_ratio_is_a_rate_over_a_rate(title: str, expression: str) -> None:
 
 
 def test_the_dashboard_asks_only_for_metrics_we_have() -> None:
-    catalogue = (ROOT / "gateway/drivers/prometheus.py").read_text()
-    ours = set(re.findall(r"\"(gateway_\w+)\"", catalogue))
-    assert ours, "no metric is named in the catalogue"
     for title, expression in EXPRESSIONS:
         for name in re.findall(r"\bgateway_\w+", expression):
-            assert {name, SERIES.sub("", name)} & ours, f"{title}: {name} is not ours"
+            assert {name, SERIES.sub("", name)} & set(METRICS), f"{title}: {name} is not ours"

@@ -14,10 +14,8 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Final
 
-from prometheus_client.multiprocess import mark_process_dead
-
-WORKERS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""Where prometheus-client shares the workers' metrics: it must be set before the import."""
+WORKERS_DIR: Final = "TOLLGATE_WORKERS_DIR"
+"""The folder where workers share their metrics."""
 
 _POLL_S: Final = 0.1
 _TURNS_TO_REPLACE: Final = 10
@@ -61,7 +59,6 @@ def run_workers(arguments: Sequence[str], count: int, env: Mapping[str, str]) ->
                     continue
                 if code > 0 and time.monotonic() - began < _FIRST_S:
                     return _end(workers)
-                mark_process_dead(worker.pid, folder)  # type: ignore[no-untyped-call]
                 workers[at] = start()
         return _end(workers)
 

@@ -1,142 +1,49 @@
-"""Metrics, written from events and from nothing else.
+"""Metrics, written from events and from nothing else."""
 
-Label values come from the configuration, or are an error's code, so that no client can mint a
-series. Key, user and request id are never labels. Children are looked up once and kept:
-`labels()` costs five times an increment.
-"""
-
-from collections.abc import Callable, Iterable, Mapping
+import os
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Final
-
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-    generate_latest,
-)
-from prometheus_client import multiprocess as across_workers
 
 from gateway.core import events
 from gateway.core.money import PER_USD
+from gateway.drivers.metric_catalogue import METRICS, same_here
+from gateway.drivers.metric_cells import NOWHERE, Cells, OwnCells, SharedCells
+from gateway.drivers.metric_text import Page
+from gateway.drivers.process_metrics import ProcessMetrics
 
-_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120)
-_SHORT: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
-_STATES: Final = {"closed": 0, "half_open": 1, "open": 2}
+_TOKENS: Final = ("input", "output", "cached_input", "cache_write", "reasoning")
+_STATES: Final = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
 
-# name -> (kind, help, labels, buckets)
-METRICS: Final[Mapping[str, tuple[type, str, tuple[str, ...], tuple[float, ...]]]] = {
-    "gateway_requests_total": (
-        Counter,
-        "Requests by how they ended: replied, denied (with the error's code) or dropped.",
-        ("route", "tenant", "stream", "outcome", "code"),
-        (),
-    ),
-    "gateway_request_duration_seconds": (
-        Histogram,
-        "From admitted to the last byte.",
-        ("route", "stream"),
-        _SECONDS,
-    ),
-    "gateway_time_to_first_token_seconds": (
-        Histogram,
-        "From admitted to the first delta of a flowing answer.",
-        ("model", "provider"),
-        _SECONDS,
-    ),
-    "gateway_overhead_seconds": (
-        Histogram,
-        "The gateway's own part of a replied request: everything but waiting for providers.",
-        (),
-        _SHORT,
-    ),
-    "gateway_inflight_requests": (Gauge, "Requests being served.", (), ()),
-    "gateway_upstream_attempts_total": (
-        Counter,
-        "Calls to providers by how they ended: ok, dropped, or the error's kind.",
-        ("provider", "model", "tier", "purpose", "outcome"),
-        (),
-    ),
-    "gateway_upstream_duration_seconds": (
-        Histogram,
-        "One call to a provider, from sent to its last byte.",
-        ("provider", "model"),
-        _SECONDS,
-    ),
-    "gateway_tokens_total": (
-        Counter,
-        "Tokens paid for. cached_input and cache_write are parts of input, reasoning of output.",
-        ("provider", "model", "type"),
-        (),
-    ),
-    "gateway_cost_usd_total": (
-        Counter,
-        "What calls cost, by why they were made.",
-        ("tenant", "model", "tier", "purpose"),
-        (),
-    ),
-    "gateway_counted_settles_total": (
-        Counter,
-        "Calls charged by our own count, since the provider told no usage.",
-        ("provider", "model"),
-        (),
-    ),
-    "gateway_escalations_total": (
-        Counter,
-        "Poor answers that led to a better tier, by the check that failed.",
-        ("from_tier", "to_tier", "reason"),
-        (),
-    ),
-    "gateway_fallbacks_total": (
-        Counter,
-        "Failed calls that led to another candidate, by the error's kind.",
-        ("from_model", "to_model", "reason"),
-        (),
-    ),
-    "gateway_check_verdicts_total": (
-        Counter,
-        "Answers that passed or failed each check.",
-        ("check", "verdict"),
-        (),
-    ),
-    "gateway_budget_limit_usd": (Gauge, "A tenant's own budget.", ("tenant", "period"), ()),
-    "gateway_budget_spent_usd": (Gauge, "Spent in this period.", ("tenant", "period"), ()),
-    "gateway_budget_held_usd": (Gauge, "Held for calls in flight.", ("tenant", "period"), ()),
-    "gateway_budget_decisions_total": (
-        Counter,
-        "Holds the ledger granted or refused, by the scope that refused.",
-        ("tenant", "decision", "scope"),
-        (),
-    ),
-    "gateway_budget_overrun_usd_total": (
-        Counter,
-        "What bills exceeded their holds by.",
-        ("tenant",),
-        (),
-    ),
-    "gateway_holds_open": (Gauge, "Holds neither settled nor expired.", ("tenant",), ()),
-    "gateway_holds_expired_total": (
-        Counter,
-        "Holds nobody settled in time; they were charged in full.",
-        ("tenant",),
-        (),
-    ),
-    "gateway_ledger_duration_seconds": (Histogram, "One ledger operation.", ("op",), _SHORT),
-    "gateway_ledger_errors_total": (
-        Counter,
-        "Ledger operations that failed.",
-        ("op", "kind"),
-        (),
-    ),
-    "gateway_circuit_state": (Gauge, "0 closed, 1 half open, 2 open.", ("deployment",), ()),
-}
+
+class _Family(dict[tuple[str, ...], int]):
+    """A metric's label values, and where the cells of that series begin.
+
+    To look a new one up is to make it, which may replace `cells.values`: look first, then count.
+    """
+
+    def __init__(self, name: str, cells: Cells) -> None:
+        super().__init__()
+        self.bounds = METRICS[name].buckets
+        self._name = name
+        self._cells = cells
+
+    def __missing__(self, labels: tuple[str, ...]) -> int:
+        try:
+            at = self._cells.add((self._name, *labels), METRICS[self._name].cells)
+        except OSError:
+            return NOWHERE
+        self[labels] = at
+        return at
 
 
 class Metrics:
     """An observer that counts; `render` is what a scrape gets.
 
-    With `workers_dir` (prometheus-client's multiprocess folder) a scrape adds up all workers.
+    Workers that are given the same folder answer for each other. `clock` gives seconds that all
+    of them agree on.
     """
 
     def __init__(
@@ -144,28 +51,30 @@ class Metrics:
         tenants: Iterable[str] = (),
         deployments: Iterable[str] = (),
         workers_dir: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each
-        self.registry = CollectorRegistry()
-        self._workers_dir = workers_dir
-        self._metrics: dict[str, Any] = {}
-        self._kept: dict[tuple[str, ...], Any] = {}
-        for name, (kind, told, labels, buckets) in METRICS.items():
-            extra: dict[str, Any] = {"buckets": buckets} if buckets else {}
-            if kind is Gauge:
-                per_worker = name == "gateway_inflight_requests"
-                extra["multiprocess_mode"] = "livesum" if per_worker else "livemostrecent"
-            self._metrics[name] = kind(name, told, labels, registry=self.registry, **extra)
-        for tenant in tenants:
-            self._of("gateway_holds_open", tenant)
-            self._of("gateway_holds_expired_total", tenant)
-            self._of("gateway_budget_overrun_usd_total", tenant)
-            self._of("gateway_budget_decisions_total", tenant, "granted", "none")
-            self._of("gateway_budget_decisions_total", tenant, "refused", "tenant")
-        for deployment in deployments:
-            self._of("gateway_circuit_state", deployment).set(0)
-        self._in_flight = self._of("gateway_inflight_requests")
-        self._overhead = self._of("gateway_overhead_seconds")
+        """Raises OSError when the folder cannot be written to."""
+        shared = workers_dir is not None
+        self._cells: Cells = SharedCells(Path(workers_dir)) if workers_dir else OwnCells()
+        self._clock = clock
+        self._page = Page()
+        self._processes = ProcessMetrics(os.getppid() if shared else None)
+        self._families = {name: _Family(name, self._cells) for name in METRICS}
+        self._take_over()
+        self._know(tenants, deployments)
+        of = self._families
+        self._in_flight = of["gateway_inflight_requests"][()]
+        self._overhead = of["gateway_overhead_seconds"]
+        self._requests = of["gateway_requests_total"]
+        self._durations = of["gateway_request_duration_seconds"]
+        self._first_tokens = of["gateway_time_to_first_token_seconds"]
+        self._attempts = of["gateway_upstream_attempts_total"]
+        self._upstream = of["gateway_upstream_duration_seconds"]
+        self._tokens = of["gateway_tokens_total"]
+        self._costs = of["gateway_cost_usd_total"]
+        self._verdicts = of["gateway_check_verdicts_total"]
+        self._decisions = of["gateway_budget_decisions_total"]
+        self._ledger = of["gateway_ledger_duration_seconds"]
         self._writers: dict[type, Callable[[Any], None]] = {
             events.Began: self._began,
             events.Reserved: self._reserved,
@@ -192,75 +101,104 @@ class Metrics:
 
     def render(self) -> bytes:
         """Prometheus text format 0.0.4."""
-        if self._workers_dir is None:
-            return generate_latest(self.registry)
-        registry = CollectorRegistry()
-        across_workers.MultiProcessCollector(registry, self._workers_dir)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+        shelves = self._cells.shelves()
+        processes = self._processes.text([shelf.pid for shelf in shelves])
+        return (self._page.text(shelves) + processes).encode()
 
-    def _of(self, *key: str) -> Any:
-        """A metric's child by its name and label values, looked up once."""
-        child = self._kept.get(key)
-        if child is None:
-            name, *labels = key
-            metric = self._metrics[name]
-            child = self._kept[key] = metric.labels(*labels) if labels else metric
-        return child
+    def close(self) -> None:
+        self._cells.close()
+
+    def _take_over(self) -> None:
+        """Count on where another worker ended; what it had in flight is over."""
+        for series, at, count in self._cells.series:
+            metric = same_here(series, count)
+            if metric is not None:
+                self._families[series[0]][series[1:]] = at
+                if metric.across.startswith("live"):
+                    self._cells.values[at] = 0.0
+
+    def _know(self, tenants: Iterable[str], deployments: Iterable[str]) -> None:
+        """Show at 0 what may well never happen."""
+        for tenant in tenants:
+            for name, *more in (
+                ("gateway_holds_open",),
+                ("gateway_holds_expired_total",),
+                ("gateway_budget_overrun_usd_total",),
+                ("gateway_budget_decisions_total", "granted", "none"),
+                ("gateway_budget_decisions_total", "refused", "tenant"),
+            ):
+                self._count(name, tenant, *more, by=0.0)
+        for deployment in deployments:
+            self._count("gateway_circuit_state", deployment, by=0.0)
+        self._count("gateway_inflight_requests", by=0.0)
+        self._count("gateway_overhead_seconds", by=0.0)
+
+    def _count(self, name: str, *labels: str, by: float = 1.0) -> None:
+        at = self._families[name][labels]
+        self._cells.values[at] += by
+
+    def _read(self, name: str, *labels: str, value: float) -> None:
+        at = self._families[name][labels]
+        values = self._cells.values
+        values[at] = value
+        values[at + 1] = self._clock()
+
+    def _took(self, family: _Family, labels: tuple[str, ...], seconds: float) -> None:
+        at = family[labels]
+        values = self._cells.values
+        values[at] += seconds
+        values[at + 1 + bisect_left(family.bounds, seconds)] += 1.0
 
     def _began(self, event: events.Began) -> None:
-        self._in_flight.inc()
+        self._cells.values[self._in_flight] += 1.0
 
     def _reserved(self, event: events.Reserved) -> None:
-        self._of("gateway_budget_decisions_total", event.about.tenant, "granted", "none").inc()
+        at = self._decisions[event.about.tenant, "granted", "none"]
+        self._cells.values[at] += 1.0
 
     def _refused(self, event: events.Refused) -> None:
-        tenant = event.about.tenant
-        self._of("gateway_budget_decisions_total", tenant, "refused", event.scope).inc()
+        at = self._decisions[event.about.tenant, "refused", event.scope]
+        self._cells.values[at] += 1.0
 
     def _attempted(self, event: events.Attempted) -> None:
-        where = (event.provider, event.model, event.tier, event.purpose, event.outcome)
-        self._of("gateway_upstream_attempts_total", *where).inc()
-        took = self._of("gateway_upstream_duration_seconds", event.provider, event.model)
-        took.observe(event.seconds)
+        provider, model = event.provider, event.model
+        at = self._attempts[provider, model, event.tier, event.purpose, event.outcome]
+        self._cells.values[at] += 1.0
+        self._took(self._upstream, (provider, model), event.seconds)
 
     def _judged(self, event: events.Judged) -> None:
+        failed = event.failed
         for check in event.checks:
-            verdict = "failed" if check in event.failed else "passed"
-            self._of("gateway_check_verdicts_total", check, verdict).inc()
+            at = self._verdicts[check, "failed" if check in failed else "passed"]
+            self._cells.values[at] += 1.0
 
     def _escalated(self, event: events.Escalated) -> None:
-        why = (event.from_tier, event.to_tier, event.reason)
-        self._of("gateway_escalations_total", *why).inc()
+        self._count("gateway_escalations_total", event.from_tier, event.to_tier, event.reason)
 
     def _fell_back(self, event: events.FellBack) -> None:
-        why = (event.from_model, event.to_model, event.reason)
-        self._of("gateway_fallbacks_total", *why).inc()
+        self._count("gateway_fallbacks_total", event.from_model, event.to_model, event.reason)
 
     def _settled(self, event: events.Settled) -> None:
-        provider, model, usage = event.provider, event.model, event.usage
-        who = (event.about.tenant, model, event.tier, event.purpose)
-        self._of("gateway_cost_usd_total", *who).inc(event.cost / PER_USD)
-        for kind, tokens in (
-            ("input", usage.prompt),
-            ("output", usage.completion),
-            ("cached_input", usage.cached),
-            ("cache_write", usage.cache_write),
-            ("reasoning", usage.reasoning),
-        ):
+        provider, model, usage, cost = event.provider, event.model, event.usage, event.cost
+        at = self._costs[event.about.tenant, model, event.tier, event.purpose]
+        self._cells.values[at] += cost / PER_USD
+        counts = usage.prompt, usage.completion, usage.cached, usage.cache_write, usage.reasoning
+        for kind, tokens in zip(_TOKENS, counts, strict=True):
             if tokens:
-                self._of("gateway_tokens_total", provider, model, kind).inc(tokens)
+                at = self._tokens[provider, model, kind]
+                self._cells.values[at] += tokens
         if event.counted:
-            self._of("gateway_counted_settles_total", provider, model).inc()
-        if event.cost > event.held:
-            over = self._of("gateway_budget_overrun_usd_total", event.about.tenant)
-            over.inc((event.cost - event.held) / PER_USD)
+            self._count("gateway_counted_settles_total", provider, model)
+        if cost > event.held:
+            over = (cost - event.held) / PER_USD
+            self._count("gateway_budget_overrun_usd_total", event.about.tenant, by=over)
 
     def _replied(self, event: events.Replied) -> None:
-        self._ended(event.about, "replied", "", event.seconds)
-        self._overhead.observe(max(event.seconds - event.upstream_s, 0.0))
-        if event.first_token_s is not None:
-            first = self._of("gateway_time_to_first_token_seconds", event.model, event.provider)
-            first.observe(event.first_token_s)
+        seconds, first = event.seconds, event.first_token_s
+        self._ended(event.about, "replied", "", seconds)
+        self._took(self._overhead, (), max(seconds - event.upstream_s, 0.0))
+        if first is not None:
+            self._took(self._first_tokens, (event.model, event.provider), first)
 
     def _denied(self, event: events.Denied) -> None:
         self._ended(event.about, "denied", event.code, event.seconds)
@@ -269,28 +207,30 @@ class Metrics:
         self._ended(event.about, "dropped", "", event.seconds)
 
     def _ended(self, about: events.About, outcome: str, code: str, seconds: float) -> None:
-        self._in_flight.dec()
-        stream = "true" if about.stream else "false"
-        who = (about.route, about.tenant, stream, outcome, code)
-        self._of("gateway_requests_total", *who).inc()
-        self._of("gateway_request_duration_seconds", about.route, stream).observe(seconds)
+        route, stream = about.route, "true" if about.stream else "false"
+        at = self._requests[route, about.tenant, stream, outcome, code]
+        values = self._cells.values
+        values[at] += 1.0
+        values[self._in_flight] -= 1.0
+        self._took(self._durations, (route, stream), seconds)
 
     def _circuit_moved(self, event: events.CircuitMoved) -> None:
-        self._of("gateway_circuit_state", event.deployment).set(_STATES[event.state])
+        at = self._families["gateway_circuit_state"][event.deployment,]
+        self._cells.values[at] = _STATES[event.state]
 
     def _ledger_took(self, event: events.LedgerTook) -> None:
-        self._of("gateway_ledger_duration_seconds", event.op).observe(event.seconds)
+        self._took(self._ledger, (event.op,), event.seconds)
         if event.error is not None:
-            self._of("gateway_ledger_errors_total", event.op, event.error).inc()
+            self._count("gateway_ledger_errors_total", event.op, event.error)
 
     def _holds_expired(self, event: events.HoldsExpired) -> None:
-        self._of("gateway_holds_expired_total", event.tenant).inc(event.holds)
+        self._count("gateway_holds_expired_total", event.tenant, by=event.holds)
 
     def _holds_read(self, event: events.HoldsRead) -> None:
-        self._of("gateway_holds_open", event.tenant).set(event.holds)
+        self._read("gateway_holds_open", event.tenant, value=event.holds)
 
     def _budget_read(self, event: events.BudgetRead) -> None:
         which = (event.tenant, event.per)
-        self._of("gateway_budget_limit_usd", *which).set(event.limit / PER_USD)
-        self._of("gateway_budget_spent_usd", *which).set(event.spent / PER_USD)
-        self._of("gateway_budget_held_usd", *which).set(event.held / PER_USD)
+        self._read("gateway_budget_limit_usd", *which, value=event.limit / PER_USD)
+        self._read("gateway_budget_spent_usd", *which, value=event.spent / PER_USD)
+        self._read("gateway_budget_held_usd", *which, value=event.held / PER_USD)

@@ -1,0 +1,146 @@
+"""Every metric: its name, its kind, and what it says.
+
+Label values come from the configuration, or are an error's code, so that no client can mint a
+series. Key, user and request id are never labels.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+from msgspec import Struct
+
+Across = Literal["sum", "live_sum", "live_worst", "latest"]
+"""What several workers' cells are together: of all there were, or of those that live."""
+
+
+class Metric(Struct, frozen=True):
+    """`buckets` are a histogram's upper bounds, without the infinite one."""
+
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    across: Across = "sum"
+
+    @property
+    def cells(self) -> int:
+        """How many cells a series has: a histogram's sum and its buckets, a gauge's age."""
+        if self.kind == "histogram":
+            return len(self.buckets) + 2
+        return 2 if self.across == "latest" else 1
+
+
+def same_here(series: Sequence[str], cells: int) -> Metric | None:
+    """The metric of a series, its name and label values; None of another version of this list."""
+    metric = METRICS.get(series[0])
+    if metric is None or (len(metric.labels) + 1, metric.cells) != (len(series), cells):
+        return None
+    return metric
+
+
+_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)
+_SHORT: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
+
+METRICS: Final[Mapping[str, Metric]] = {
+    "gateway_requests_total": Metric(
+        "counter",
+        "Requests by how they ended: replied, denied (with the error's code) or dropped.",
+        ("route", "tenant", "stream", "outcome", "code"),
+    ),
+    "gateway_request_duration_seconds": Metric(
+        "histogram", "From admitted to the last byte.", ("route", "stream"), _SECONDS
+    ),
+    "gateway_time_to_first_token_seconds": Metric(
+        "histogram",
+        "From admitted to the first delta of a flowing answer.",
+        ("model", "provider"),
+        _SECONDS,
+    ),
+    "gateway_overhead_seconds": Metric(
+        "histogram",
+        "The gateway's own part of a replied request: everything but waiting for providers.",
+        (),
+        _SHORT,
+    ),
+    "gateway_inflight_requests": Metric("gauge", "Requests being served.", across="live_sum"),
+    "gateway_upstream_attempts_total": Metric(
+        "counter",
+        "Calls to providers by how they ended: ok, dropped, or the error's kind.",
+        ("provider", "model", "tier", "purpose", "outcome"),
+    ),
+    "gateway_upstream_duration_seconds": Metric(
+        "histogram",
+        "One call to a provider, from sent to its last byte.",
+        ("provider", "model"),
+        _SECONDS,
+    ),
+    "gateway_tokens_total": Metric(
+        "counter",
+        "Tokens paid for. cached_input and cache_write are parts of input, reasoning of output.",
+        ("provider", "model", "type"),
+    ),
+    "gateway_cost_usd_total": Metric(
+        "counter",
+        "What calls cost, by why they were made.",
+        ("tenant", "model", "tier", "purpose"),
+    ),
+    "gateway_counted_settles_total": Metric(
+        "counter",
+        "Calls charged by our own count, since the provider told no usage.",
+        ("provider", "model"),
+    ),
+    "gateway_escalations_total": Metric(
+        "counter",
+        "Poor answers that led to a better tier, by the check that failed.",
+        ("from_tier", "to_tier", "reason"),
+    ),
+    "gateway_fallbacks_total": Metric(
+        "counter",
+        "Failed calls that led to another candidate, by the error's kind.",
+        ("from_model", "to_model", "reason"),
+    ),
+    "gateway_check_verdicts_total": Metric(
+        "counter", "Answers that passed or failed each check.", ("check", "verdict")
+    ),
+    "gateway_budget_limit_usd": Metric(
+        "gauge", "A tenant's own budget.", ("tenant", "period"), across="latest"
+    ),
+    "gateway_budget_spent_usd": Metric(
+        "gauge", "Spent in this period.", ("tenant", "period"), across="latest"
+    ),
+    "gateway_budget_held_usd": Metric(
+        "gauge", "Held for calls in flight.", ("tenant", "period"), across="latest"
+    ),
+    "gateway_budget_decisions_total": Metric(
+        "counter",
+        "Holds the ledger granted or refused, by the scope that refused.",
+        ("tenant", "decision", "scope"),
+    ),
+    "gateway_budget_overrun_usd_total": Metric(
+        "counter", "What bills exceeded their holds by.", ("tenant",)
+    ),
+    "gateway_holds_open": Metric(
+        "gauge", "Holds neither settled nor expired.", ("tenant",), across="latest"
+    ),
+    "gateway_holds_expired_total": Metric(
+        "counter", "Holds nobody settled in time; they were charged in full.", ("tenant",)
+    ),
+    "gateway_ledger_duration_seconds": Metric(
+        "histogram", "One ledger operation.", ("op",), _SHORT
+    ),
+    "gateway_ledger_errors_total": Metric(
+        "counter", "Ledger operations that failed.", ("op", "kind")
+    ),
+    "gateway_circuit_state": Metric(
+        "gauge", "0 closed, 1 half open, 2 open.", ("deployment",), across="live_worst"
+    ),
+}
+
+PROCESS_METRICS: Final[Mapping[str, Metric]] = {
+    "process_cpu_seconds_total": Metric("counter", "CPU time of all our processes."),
+    "process_resident_memory_bytes": Metric("gauge", "Memory of all our processes."),
+    "process_start_time_seconds": Metric("gauge", "When we started, in seconds since 1970."),
+    "process_open_fds": Metric("gauge", "Open files and sockets of the process with the most."),
+    "process_max_fds": Metric("gauge", "How many each process may have open."),
+}
+"""Read when asked for, from /proc."""

@@ -1,0 +1,206 @@
+"""Where metrics are counted: float64 cells, in memory of our own or in files that workers share.
+
+Each of several workers counts in a file of its own, which is mapped: to count is to add in memory,
+and nobody waits for anybody. The file grows by one record for each new series:
+
+    float64       the owner's pid
+    31 x float64  cells that nobody reads: see NOWHERE
+    a record for each series:
+        u32, u32      how many bytes its name has, and how many cells it has
+        bytes         its name, a JSON array; filled up with spaces to a multiple of eight
+        float64 ...   its cells
+
+A worker holds a lock on its file, which ends with it, however it ends. So the others know who
+lives; and the next worker that starts takes over a dead one's file and counts on in it: no counter
+goes back, and there are not more files than there were workers at once.
+"""
+
+import errno
+import fcntl
+import mmap
+import os
+import struct
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Protocol, TypeAlias
+
+import msgspec
+
+Series: TypeAlias = tuple[str, ...]
+"""A metric's name, then the values of its labels."""
+Values: TypeAlias = "list[float] | memoryview[float]"
+
+NOWHERE: Final = 1
+"""Where to count what there is no room for: the disk is full."""
+
+_CELL: Final = 8
+_HEAD: Final = 32
+_RECORD: Final = struct.Struct("=II")
+_SUFFIX: Final = ".cells"
+_decode: Final = msgspec.json.Decoder(Series).decode
+
+
+class Shelf(Protocol):
+    """One worker's cells, as a scrape reads them."""
+
+    pid: int
+    live: bool
+    values: Values
+    series: list[tuple[Series, int, int]]
+    """Each with where its cells begin and how many it has, in the order of their coming."""
+
+
+class Cells(Shelf, Protocol):
+    """The cells to count in. A new series may replace `values`: look for its cells first."""
+
+    def add(self, series: Series, count: int) -> int:
+        """Where its cells begin, all 0. Raises OSError."""
+
+    def shelves(self) -> Sequence[Shelf]:
+        """The cells of all workers, as they are now."""
+
+    def close(self) -> None:
+        """Let the others know that nobody counts here any more."""
+
+
+class OwnCells:
+    """In memory of this process."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.live = True
+        self.series: list[tuple[Series, int, int]] = []
+        self._list = [0.0] * _HEAD
+        self.values: Values = self._list
+
+    def add(self, series: Series, count: int) -> int:
+        at = len(self._list)
+        self._list.extend([0.0] * count)
+        self.series.append((series, at, count))
+        return at
+
+    def shelves(self) -> Sequence[Shelf]:
+        return (self,)
+
+    def close(self) -> None:
+        pass
+
+
+class _File:
+    """A worker's file, mapped as far as its records are whole."""
+
+    def __init__(self, descriptor: int, access: int, live: bool) -> None:
+        self.live = live
+        self.series: list[tuple[Series, int, int]] = []
+        self.values: Values = []
+        self._descriptor = descriptor
+        self._access = access
+        self._end = _HEAD
+        self.read()
+        self.pid = int(self.values[0])
+
+    def read(self) -> None:
+        """Take in the records that were added since."""
+        size = os.fstat(self._descriptor).st_size // _CELL
+        if size == len(self.values):
+            return
+        mapped = memoryview(mmap.mmap(self._descriptor, size * _CELL, access=self._access))
+        self.values = mapped.cast("d")
+        while self._end < size:
+            begin = self._end * _CELL
+            length, count = _RECORD.unpack_from(mapped, begin)
+            begin += _RECORD.size
+            at = (begin + length) // _CELL
+            if at + count > size:
+                return
+            self.series.append((_decode(mapped[begin : begin + length]), at, count))
+            self._end = at + count
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+
+class _OthersFile(_File):
+    def __init__(self, path: Path) -> None:
+        super().__init__(os.open(path, os.O_RDONLY), mmap.ACCESS_READ, live=False)
+
+    def look(self) -> None:
+        """Read what is new, and whether its worker lives."""
+        self.live = not _lock(self._descriptor, fcntl.LOCK_SH)
+        if not self.live:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        self.read()
+        self.pid = int(self.values[0])
+
+
+class SharedCells(_File):
+    """In a file of this worker in the folder of all."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises OSError."""
+        self._folder = folder
+        self._others: dict[Path, _OthersFile] = {}
+        self._path, descriptor = _left_behind(folder) or _new(folder)
+        super().__init__(descriptor, mmap.ACCESS_WRITE, live=True)
+        if self._end < len(self.values):  # its owner died while it wrote
+            os.ftruncate(descriptor, self._end * _CELL)
+            self.read()
+        self.pid = os.getpid()
+        self.values[0] = self.pid
+
+    def add(self, series: Series, count: int) -> int:
+        name = msgspec.json.encode(series)
+        name += b" " * (-len(name) % _CELL)
+        record = _RECORD.pack(len(name), count) + name + bytes(count * _CELL)
+        _write(self._descriptor, record, self._end * _CELL)
+        self.read()
+        return self._end - count
+
+    def shelves(self) -> Sequence[Shelf]:
+        for path in self._folder.glob(f"*{_SUFFIX}"):
+            if path != self._path and path not in self._others:
+                self._others[path] = _OthersFile(path)
+        for other in self._others.values():
+            other.look()
+        return (self, *self._others.values())
+
+    def close(self) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # the mapping would keep it
+        super().close()
+        for other in self._others.values():
+            other.close()
+
+
+def _left_behind(folder: Path) -> tuple[Path, int] | None:
+    """The file of one who died, open and locked."""
+    for path in sorted(folder.glob(f"*{_SUFFIX}")):
+        descriptor = os.open(path, os.O_RDWR)
+        if _lock(descriptor, fcntl.LOCK_EX):
+            return path, descriptor
+        os.close(descriptor)
+    return None
+
+
+def _new(folder: Path) -> tuple[Path, int]:
+    """A file that was locked before others could see it."""
+    descriptor, made = tempfile.mkstemp(".new", dir=folder)
+    _lock(descriptor, fcntl.LOCK_EX)
+    _write(descriptor, bytes(_HEAD * _CELL), 0)
+    return Path(made).rename(Path(made).with_suffix(_SUFFIX)), descriptor
+
+
+def _lock(descriptor: int, how: int) -> bool:
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _write(descriptor: int, data: bytes, at: int) -> None:
+    """Zeros, too, are written: a hole in a full disk would end us when it is counted in."""
+    if os.pwrite(descriptor, data, at) < len(data):
+        os.ftruncate(descriptor, at)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
