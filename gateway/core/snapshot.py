@@ -72,7 +72,7 @@ class Snapshot(Struct, frozen=True):
     limits: Limits = Limits()
 
 
-DIALECTS: Final = ("anthropic", "gemini", "openai")
+DIALECTS: Final = ("anthropic", "gemini", "ollama", "openai")
 QUIRKS: Final[Mapping[str, str]] = {
     "echo_reasoning": "It wants its thoughts back: `reasoning_content`, `reasoning` and the like "
     "stay in earlier turns, and a turn that calls tools has an empty `reasoning_content` where "

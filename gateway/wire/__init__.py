@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.wire import anthropic, gemini, openai
+from gateway.wire import anthropic, gemini, ollama, openai
 from gateway.wire.dialect import Dialect
 
 DIALECTS: Final[Mapping[str, Dialect]] = {
     "openai": openai,
     "anthropic": anthropic,
     "gemini": gemini,
+    "ollama": ollama,
 }

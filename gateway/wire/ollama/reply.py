@@ -1,0 +1,142 @@
+"""A whole answer, and the shape that the lines of a streamed one share with it."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.core.chat import Choice, Completion, ToolCall, Usage
+from gateway.core.errors import Broken
+from gateway.wire.dialect import Target
+from gateway.wire.ollama.faults import fault, fault_inside, read
+
+MAX_TOKENS: Final = 2**40
+"""A token count beyond this is an error of the provider's."""
+
+_NULL: Final = Raw(b"null")
+
+
+class _Function(Struct, frozen=True):
+    name: str = ""
+    arguments: Raw = _NULL
+
+
+class _Call(Struct, frozen=True):
+    function: _Function = _Function()
+    id: str | None = None
+
+
+class _Message(Struct):
+    content: str | None = None
+    thinking: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class Said(Struct):
+    """An answer, or one line of it. Everything has a default: what is missing is told apart."""
+
+    message: _Message | None = None
+    created_at: str = ""
+    done: bool = False
+    done_reason: str | None = None
+    prompt_eval_count: Any = None
+    eval_count: Any = None
+    logprobs: Any = None
+    error: Any = None
+
+
+def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Completion:
+    """The answer; raises UpstreamError for anything else. Header names are lower case."""
+    if status != 200:
+        raise fault(status, headers, body)
+    said = read(body, Said)
+    if said.error:
+        raise fault_inside(said.error)
+    message = said.message
+    if message is None or not said.done:
+        raise Broken("the provider's answer is not whole")
+    calls = tool_calls(said, 0)
+    choice = Choice(
+        text=message.content or (None if calls else ""),
+        tool_calls=calls,
+        finish=finish(said.done_reason, called=bool(calls)),
+        reasoning=message.thinking or None,
+        logprobs=logprobs(said.logprobs),
+    )
+    return Completion((choice,), created=seconds(said.created_at), usage=usage(said))
+
+
+def tool_calls(said: Said, before: int) -> tuple[ToolCall, ...]:
+    """The calls of an answer or a line, `before` of which came earlier."""
+    told = (said.message.tool_calls if said.message else None) or ()
+    return tuple(_call(call, said.created_at, before + at) for at, call in enumerate(told))
+
+
+def _call(call: _Call, when: str, place: int) -> ToolCall:
+    """Most versions give no id: one is made, the same for the same bytes."""
+    name, arguments = call.function.name, _text(call.function.arguments)
+    seed = f"{when}/{place}/{name}/{arguments}".encode()
+    made = f"call_{hashlib.blake2b(seed, digest_size=12).hexdigest()}"
+    return ToolCall(call.id or made, name, arguments)
+
+
+def _text(arguments: Raw) -> str:
+    """Arguments as JSON text, every number and string as it was written."""
+    written = bytes(arguments)
+    if written.startswith(b'"'):  # a text that holds JSON already
+        return read(written, str) or "{}"
+    return "{}" if written == b"null" else msgspec.json.format(written, indent=-1).decode()
+
+
+def finish(reason: str | None, *, called: bool) -> str:
+    """OpenAI's reason: Ollama says `stop` for calls, too."""
+    if called:
+        return "tool_calls"
+    return "length" if reason == "length" else "stop"
+
+
+def usage(said: Said) -> Usage | None:
+    """Both counts, or nothing: a prompt that was still in memory is not counted by Ollama."""
+    prompt, answer = _tokens(said.prompt_eval_count), _tokens(said.eval_count)
+    return None if prompt is None or answer is None else Usage(prompt, answer)
+
+
+def _tokens(count: Any) -> int | None:
+    return count if type(count) is int and 0 <= count <= MAX_TOKENS else None
+
+
+def seconds(created_at: str) -> int:
+    """RFC 3339 as Unix seconds; 0 for anything else."""
+    try:
+        when = datetime.fromisoformat(created_at)
+        return max(0, int(when.timestamp())) if when.tzinfo else 0
+    except (ValueError, OverflowError):
+        return 0
+
+
+class _Token(Struct):
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+
+
+class _Logprob(_Token):
+    top_logprobs: list[_Token] = msgspec.field(default_factory=list)
+
+
+class _Logprobs(Struct):
+    content: list[_Logprob]
+    refusal: None = None
+
+
+def logprobs(told: Any) -> Raw | None:
+    """Log probabilities in OpenAI's shape, which differs in what may be left out."""
+    if not told:
+        return None
+    try:
+        return Raw(msgspec.json.encode(_Logprobs(msgspec.convert(told, list[_Logprob]))))
+    except msgspec.ValidationError:
+        return None

@@ -1,0 +1,95 @@
+"""A streamed answer: one JSON object a line, the last of them with `done`."""
+
+from typing import Final
+
+from gateway.core.chat import ChoiceDelta, Delta, ToolDelta
+from gateway.core.errors import Broken, UpstreamError
+from gateway.wire.dialect import StreamDecoder, Target
+from gateway.wire.ollama.faults import fault_inside, read
+from gateway.wire.ollama.reply import Said, finish, logprobs, seconds, tool_calls, usage
+
+MAX_LINE: Final = 4 * 1024 * 1024
+
+
+def decoder(target: Target) -> StreamDecoder:
+    """For a streamed answer with status 200."""
+    return _Decoder()
+
+
+class _Decoder:
+    """Raises an error only after the deltas ahead of it have been given."""
+
+    def __init__(self) -> None:
+        self._rest: list[bytes] = []
+        self._size = 0
+        self._calls = 0
+        self._created = 0
+        self._done = False
+        self._failure: UpstreamError | None = None
+
+    def feed(self, chunk: bytes) -> list[Delta]:
+        if self._failure is not None:
+            raise self._failure
+        deltas: list[Delta] = []
+        try:
+            *lines, rest = chunk.split(b"\n")
+            for line in lines:
+                self._hold(line)
+                self._end_line(deltas)
+            self._hold(rest)
+        except UpstreamError as error:
+            if not deltas:
+                raise
+            self._failure = error
+        return deltas
+
+    def finish(self) -> list[Delta]:
+        """The last line, where it has no end. Raises Broken when the answer is not whole."""
+        if self._failure is not None:
+            raise self._failure
+        deltas: list[Delta] = []
+        self._end_line(deltas)
+        if not self._done:
+            raise Broken("the stream ended before the answer was whole")
+        return deltas
+
+    def _hold(self, piece: bytes) -> None:
+        if self._done or not piece:
+            return
+        self._size += len(piece)
+        if self._size > MAX_LINE:
+            raise Broken("a line of the stream is beyond 4 MiB")
+        self._rest.append(piece)
+
+    def _end_line(self, deltas: list[Delta]) -> None:
+        line = b"".join(self._rest).strip()
+        self._rest.clear()
+        self._size = 0
+        if line and not self._done:
+            delta = self._told(read(line, Said))
+            if delta is not None:
+                deltas.append(delta)
+
+    def _told(self, said: Said) -> Delta | None:
+        if said.error:
+            raise fault_inside(said.error)
+        if said.message is None and not said.done:
+            raise Broken("a line of the stream says nothing")
+        self._created = self._created or seconds(said.created_at)
+        calls = tuple(
+            ToolDelta(self._calls + at, call.id, call.name, call.arguments)
+            for at, call in enumerate(tool_calls(said, self._calls))
+        )
+        self._calls += len(calls)
+        self._done = said.done
+        message = said.message
+        told = ChoiceDelta(
+            text=(message.content if message else None) or "",
+            tool_calls=calls,
+            finish=finish(said.done_reason, called=self._calls > 0) if said.done else None,
+            reasoning=(message.thinking if message else None) or "",
+            logprobs=logprobs(said.logprobs),
+        )
+        if told == ChoiceDelta():
+            return None
+        return Delta((told,), usage(said), created=self._created)

@@ -1,0 +1,42 @@
+"""What tests of the ollama dialect share: requests, and streams put together."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from gateway.core.chat import ChatRequest, Delta
+from gateway.wire import ollama
+from gateway.wire.dialect import Target
+
+JSON = dict[str, Any]
+
+TARGET: Final = Target("llama3", 100)
+USER: Final[JSON] = {"role": "user", "content": "Hi"}
+
+
+def chat(**fields: Any) -> ChatRequest:
+    """A request as the door would have split it."""
+    fields = {"model": "m", "messages": [USER], **fields}
+    raw = msgspec.json.decode(msgspec.json.encode(fields), type=dict[str, Raw])
+    return ChatRequest(raw, "m", max_tokens=fields.get("max_tokens"))
+
+
+def body(*messages: JSON, stream: bool = False, **fields: Any) -> JSON:
+    """What is sent for these messages, or for "Hi"."""
+    asked = chat(messages=list(messages) or [USER], **fields)
+    found: JSON = json.loads(ollama.encode(asked, TARGET, stream=stream).body)
+    return found
+
+
+def lines(*said: Mapping[str, Any]) -> bytes:
+    return b"".join(json.dumps(each, ensure_ascii=False).encode() + b"\n" for each in said)
+
+
+def feed(pieces: Iterable[bytes]) -> list[Delta]:
+    """Everything a decoder says of these pieces, the end included."""
+    decoder = ollama.decoder(TARGET)
+    deltas = [delta for piece in pieces for delta in decoder.feed(piece)]
+    return deltas + decoder.finish()
