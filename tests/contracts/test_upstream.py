@@ -29,12 +29,14 @@ from gateway.core.money import FREE, Nanos
 from gateway.core.plan import Candidate
 from gateway.core.ports import Upstream
 from gateway.core.snapshot import Provider, Secret, Timeouts
-from gateway.drivers.aiohttp_upstream import MAX_ANSWER, AiohttpUpstream
+from gateway.drivers.aiohttp_upstream import AiohttpUpstream
+from gateway.drivers.http_failures import MAX_ANSWER
+from gateway.drivers.pool_upstream import PoolUpstream
 from tests.contracts.provided import CHUNKED, SSE, Provided, chunk, close, hang, reset, sized
 
 Make = Callable[[Mapping[str, Provider], Timeouts], AbstractAsyncContextManager[Upstream]]
 
-UPSTREAMS: Final[Mapping[str, Make]] = {"aiohttp": AiohttpUpstream}
+UPSTREAMS: Final[Mapping[str, Make]] = {"aiohttp": AiohttpUpstream, "own": PoolUpstream}
 
 KEY: Final = "sk-secret-0123456789"
 TIMEOUT_S: Final = 0.2
@@ -169,6 +171,7 @@ async def test_what_is_sent_is_ours_alone(meet: Meet, way: str) -> None:
             "host": f"127.0.0.1:{bench.provider.port}",
             "authorization": f"Bearer {KEY}",
             "content-type": "application/json",
+            "accept-encoding": "identity",
             "accept": "application/json" if way == "send" else "text/event-stream",
             "content-length": str(len(body)),
         }

@@ -1,0 +1,140 @@
+"""Connections to one origin: the one that was used last is used next, so that few stay open.
+
+No redirects, no cookies, no proxies: a proxy named in the environment is not asked. There is no
+limit to the connections: the door bounds what is in flight.
+"""
+
+import asyncio
+import socket
+import time
+from ssl import SSLContext
+from typing import Final
+
+from aiohappyeyeballs import start_connection
+
+from gateway.drivers import http_failures as failures
+from gateway.drivers.deadline_wheel import DeadlineWheel
+from gateway.drivers.http_connection import Connection, Stale
+
+IDLE_S: Final = 60.0
+"""After so long an idle connection is closed."""
+_NEXT_ADDRESS_S: Final = 0.25
+"""How long one address of a name may hang before the next is tried beside it (RFC 8305)."""
+
+
+class Pool:
+    """`tls` is None for plain HTTP. Lives in one event loop."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        tls: SSLContext | None,
+        wheel: DeadlineWheel,
+        *,
+        connect_s: float,
+        idle_s: float = IDLE_S,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._tls = tls
+        self._wheel = wheel
+        self._connect_s = connect_s
+        self._idle_s = idle_s
+        self._idle: dict[Connection, None] = {}  # in order: popitem gives the last
+        self._open: set[Connection] = set()
+        self._emptied: asyncio.Future[None] | None = None
+
+    @property
+    def open(self) -> int:
+        """How many connections there are."""
+        return len(self._open)
+
+    async def ask(self, request: bytes, deadline: float, *, whole: bool) -> Connection:
+        """A connection on which the answer is: whole, or the first of its body.
+
+        Give it back with `release`, or close it. The deadline is in seconds of time.monotonic;
+        it bounds connecting as well. Raises UpstreamError.
+        """
+        connection = self._last_used()
+        if connection is not None:
+            try:
+                return await self._ask_on(connection, request, deadline, whole=whole)
+            except Stale:
+                pass  # the provider closed it meanwhile, and has not seen the request
+        connection = await self._connect(deadline)
+        return await self._ask_on(connection, request, deadline, whole=whole)
+
+    def release(self, connection: Connection) -> None:
+        """It is free for the next request; or closed, if anything about it is not as it should."""
+        if self._emptied is None and connection.rest(time.monotonic() + self._idle_s):
+            self._idle[connection] = None
+        else:
+            connection.close()
+
+    async def aclose(self) -> None:
+        """Close all connections, also those in use, and wait until they are."""
+        self._emptied = asyncio.get_running_loop().create_future()
+        for connection in [*self._open]:
+            connection.drop()
+        if self._open:
+            await self._emptied
+
+    def made(self, connection: Connection) -> None:
+        self._open.add(connection)
+
+    def lost(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        self._idle.pop(connection, None)
+        if self._emptied is not None and not self._open and not self._emptied.done():
+            self._emptied.set_result(None)
+
+    def _last_used(self) -> Connection | None:
+        while self._idle:
+            connection, _ = self._idle.popitem()
+            if connection.open:
+                return connection
+        return None
+
+    @staticmethod
+    async def _ask_on(
+        connection: Connection, request: bytes, deadline: float, *, whole: bool
+    ) -> Connection:
+        try:
+            await connection.ask(request, deadline, whole=whole)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    async def _connect(self, deadline: float) -> Connection:
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            raise failures.no_time()
+        if self._emptied is not None:
+            raise failures.unreachable()  # we are being stopped
+        connection = Connection(self, self._wheel)
+        try:
+            async with asyncio.timeout(min(left_s, self._connect_s)):
+                await self._dial(connection)
+        except TimeoutError as error:
+            late = left_s <= self._connect_s
+            raise (failures.timed_out() if late else failures.unreachable()) from error
+        except (OSError, UnicodeError) as error:  # ssl.SSLError and gaierror are OSErrors
+            raise failures.unreachable() from error
+        return connection
+
+    async def _dial(self, connection: Connection) -> None:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        sock = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_S, interleave=1)
+        try:
+            await loop.create_connection(
+                lambda: connection,
+                sock=sock,
+                ssl=self._tls,
+                server_hostname=self._host if self._tls else None,
+            )
+        except BaseException:
+            connection.close()
+            raise

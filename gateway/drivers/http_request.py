@@ -1,0 +1,76 @@
+"""The bytes of a POST. Heads are made once: what differs from call to call is a length."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from gateway.core.errors import Unsuitable
+from gateway.wire.dialect import HttpCall
+
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE: Final = re.compile(r"[\t -~\x80-\xff]*")
+_PATH: Final = re.compile(r"/[!-~]*")
+_DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
+_MOST_HEADS: Final = 256
+"""Some headers come from clients (Anthropic's betas): they must not fill the memory."""
+
+
+class Origin:
+    """Where a base URL points: what is connected to."""
+
+    def __init__(self, base_url: str) -> None:
+        url = urlsplit(base_url)
+        self.tls = url.scheme == "https"
+        self.host = url.hostname or ""
+        self.port = url.port or _DEFAULT_PORTS[url.scheme]
+        self.path = url.path
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        default = self.port == _DEFAULT_PORTS[url.scheme]
+        self.named = host if default else f"{host}:{self.port}"
+        """As the header `host` has it."""
+
+    @property
+    def key(self) -> tuple[bool, str, int]:
+        """The same for two that can share connections."""
+        return self.tls, self.host, self.port
+
+
+class Posts:
+    """The POSTs to one provider. Raises ValueError for headers that cannot be sent."""
+
+    def __init__(self, origin: Origin, headers: Mapping[str, str]) -> None:
+        self._path = origin.path
+        self._lines = _lines({"host": origin.named, **headers}.items())
+        self._heads: dict[tuple[object, ...], bytes] = {}
+
+    def post(self, call: HttpCall) -> bytes:
+        """A whole request. Raises Unsuitable when the call cannot be written as HTTP."""
+        key = (call.path, *call.headers.items())
+        head = self._heads.get(key)
+        if head is None:
+            try:
+                head = self._head(call)
+            except ValueError as error:
+                raise Unsuitable("what was asked cannot be said in a header") from error
+            if len(self._heads) >= _MOST_HEADS:
+                self._heads.clear()
+            self._heads[key] = head
+        return b"%b%d\r\n\r\n%b" % (head, len(call.body), call.body)
+
+    def _head(self, call: HttpCall) -> bytes:
+        path = self._path + call.path
+        if not _PATH.fullmatch(path):
+            raise ValueError("no path")
+        lines = self._lines + _lines(call.headers.items())
+        return f"POST {path} HTTP/1.1\r\n{lines}content-length: ".encode("latin-1")
+
+
+def _lines(headers: Iterable[tuple[str, str]]) -> str:
+    """Nothing in a header may end its line: it would begin another."""
+    lines = []
+    for name, value in headers:
+        if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+            raise ValueError(f"the header {name!r} cannot be sent")
+        lines.append(f"{name}: {value}\r\n")
+    return "".join(lines)

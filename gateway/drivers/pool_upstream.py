@@ -1,0 +1,150 @@
+"""Calls to providers, over connections of our own: the default."""
+
+import ssl
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from types import TracebackType
+from typing import Never, Self
+
+from gateway.core.chat import ChatRequest, Completion, Delta
+from gateway.core.plan import Candidate
+from gateway.core.snapshot import Provider, Timeouts
+from gateway.drivers import http_failures as failures
+from gateway.drivers.deadline_wheel import DeadlineWheel
+from gateway.drivers.http_coding import coding_of
+from gateway.drivers.http_connection import WHOLE, Connection
+from gateway.drivers.http_pool import Pool
+from gateway.drivers.http_request import Origin, Posts
+from gateway.drivers.provider_calls import ProviderCall, ProviderCalls
+
+
+class PoolUpstream:
+    """Use as an async context manager; it owns its connections.
+
+    `cafile` names certificates to trust instead of the system's.
+    """
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        timeouts: Timeouts,
+        *,
+        cafile: str | None = None,
+    ) -> None:
+        self._connect_s = timeouts.connect_s
+        self._idle_s = timeouts.idle_s
+        self._cafile = cafile
+        self._calls = ProviderCalls(providers)
+        self._origins = {name: Origin(each.base_url) for name, each in providers.items()}
+        self._posts = {
+            name: Posts(origin, self._calls.headers[name]) for name, origin in self._origins.items()
+        }
+        self._wheel: DeadlineWheel | None = None
+        self._pools: dict[str, Pool] = {}
+        """By provider; those at one origin share theirs."""
+
+    async def __aenter__(self) -> Self:
+        self._wheel = DeadlineWheel()
+        tls = _tls(self._cafile) if any(each.tls for each in self._origins.values()) else None
+        shared: dict[tuple[bool, str, int], Pool] = {}
+        for name, origin in self._origins.items():
+            if origin.key not in shared:
+                shared[origin.key] = Pool(
+                    origin.host,
+                    origin.port,
+                    tls if origin.tls else None,
+                    self._wheel,
+                    connect_s=self._connect_s,
+                )
+            self._pools[name] = shared[origin.key]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for pool in self._pools.values():
+            await pool.aclose()
+        if self._wheel is not None:
+            self._wheel.close()
+
+    @property
+    def open(self) -> int:
+        """How many connections there are."""
+        return sum(pool.open for pool in {*self._pools.values()})
+
+    async def send(
+        self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
+    ) -> Completion:
+        call = self._calls.write(candidate, request, stream=False)
+        pool = self._pools[call.provider.name]
+        post = self._posts[call.provider.name].post(call.http)
+        if timeout_s <= 0:
+            raise failures.no_time()
+        answer = await pool.ask(post, time.monotonic() + timeout_s, whole=True)
+        body = answer.take()
+        status, headers = answer.status, answer.headers
+        pool.release(answer)
+        return call.read(status, headers, _plain(headers, body))
+
+    async def stream(
+        self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
+    ) -> AsyncGenerator[Sequence[Delta], None]:
+        call = self._calls.write(candidate, request, stream=True)
+        pool = self._pools[call.provider.name]
+        post = self._posts[call.provider.name].post(call.http)
+        if timeout_s <= 0:
+            raise failures.no_time()
+        deadline = time.monotonic() + timeout_s
+        answer = await pool.ask(post, deadline, whole=False)
+        if answer.status != 200:
+            await _refused(call, pool, answer, deadline)
+        first = True
+        try:
+            coding = coding_of(answer.headers)
+            decoder = call.dialect.decoder(call.target)
+            while True:
+                if piece := answer.take():
+                    if deltas := decoder.feed(coding.feed(piece)):
+                        yield call.told(deltas, first=first)
+                        first = False
+                elif answer.state == WHOLE:
+                    break
+                else:
+                    # Until the first deltas the wait is bounded as a whole, then each one.
+                    await answer.wait(deadline if first else time.monotonic() + self._idle_s)
+            coding.finish()
+            deltas = decoder.finish()
+        except BaseException:
+            answer.close()
+            raise
+        pool.release(answer)
+        if deltas:
+            yield call.told(deltas, first=first)
+
+
+async def _refused(call: ProviderCall, pool: Pool, answer: Connection, deadline: float) -> Never:
+    """There is no stream: what is said instead is read whole."""
+    try:
+        await answer.collect(deadline)
+    except BaseException:
+        answer.close()
+        raise
+    status, headers, body = answer.status, answer.headers, answer.take()
+    pool.release(answer)
+    call.refused(status, headers, _plain(headers, body))
+
+
+def _plain(headers: Mapping[str, str], body: bytes) -> bytes:
+    coding = coding_of(headers)
+    plain = coding.feed(body)
+    coding.finish()
+    return plain
+
+
+def _tls(cafile: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=cafile)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
