@@ -23,7 +23,7 @@ What has no OpenAI counterpart travels in fields of the assistant message and it
                     back a call is sent with the signature that Google has for calls that Gemini
                     did not make itself.
                     on a message: {"google": {...}} with what there is of
-                        thought_signature     of its text; send it back too
+                        thought_signature     of its text; send it back too, and
                         server_tool_parts     parts of tools that ran at the provider, and
                                               whatever is newer than this
                         grounding_metadata, url_context_metadata, citation_metadata

@@ -92,7 +92,7 @@ class Conversation:
         if self._signs and made:
             # Of calls made at once only the first is signed.
             made[0].setdefault("thoughtSignature", UNSIGNED)
-        return spoken + made
+        return _native(message) + spoken + made
 
     def _call(self, call: Any, where: str) -> Part:
         function = call.get("function") if isinstance(call, Mapping) else None
@@ -157,12 +157,22 @@ def _id(given: Any, where: str) -> tuple[str, str | None]:
     return split(given)
 
 
+def _google(holder: Mapping[str, Any], name: str) -> Any:
+    """A field of extra_content.google, of a message or a call; None where there is none."""
+    content = holder.get("extra_content")
+    google = content.get("google") if isinstance(content, Mapping) else None
+    return google.get(name) if isinstance(google, Mapping) else None
+
+
 def _signature(holder: Mapping[str, Any]) -> str | None:
-    """extra_content.google.thought_signature of a message or a call."""
-    found: Any = holder.get("extra_content")
-    for name in ("google", "thought_signature"):
-        found = found.get(name) if isinstance(found, Mapping) else None
+    found = _google(holder, "thought_signature")
     return found if isinstance(found, str) and found else None
+
+
+def _native(message: Mapping[str, Any]) -> list[Part]:
+    """Parts of the provider's own tools, as they came with an earlier answer."""
+    found = _google(message, "server_tool_parts")
+    return [part for part in found if isinstance(part, dict)] if isinstance(found, list) else []
 
 
 def _instructions(message: Mapping[str, Any], where: str) -> list[Part]:

@@ -12,7 +12,7 @@ from gateway.wire.gemini.config import config, form, thinking
 from gateway.wire.gemini.contents import Conversation
 from gateway.wire.gemini.generation import generation
 from gateway.wire.gemini.tools import Tools
-from gateway.wire.unsupported import dropped
+from gateway.wire.unsupported import asks, dropped
 
 JSON = dict[str, Any]
 
@@ -23,7 +23,7 @@ PASSED: Final = ("cachedContent", "labels", "modelArmorConfig", "safetySettings"
 `top_k`. Tools of the API stand among the tools: {"googleSearch": {}}.
 """
 
-REFUSED: Final = ("audio", "function_call", "functions", "web_search_options")
+REFUSED: Final = ("audio", "functions", "function_call", "web_search_options")
 """What would give another answer than was asked for. `modalities` is refused beyond text and
 images, a tool that is no function unless it is the API's own.
 """
@@ -50,7 +50,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     """Raises InvalidRequest for what the API cannot say, naming the field."""
     given = _decoded(request)
     for name in REFUSED:
-        if given.get(name) not in (None, [], {}):
+        if asks(name, given.get(name)):
             raise InvalidRequest(f"{name}: Google's models cannot do this", param=name)
     accepts = generation(target.upstream)
     talk = Conversation(given.get("messages"), signs=accepts.signs)
