@@ -175,6 +175,7 @@ class Call:
             await self._close(error.kind, owed, counted=not free)
             return
         # The task is being cancelled, or the flow closed: the client is gone.
+        self.world.health.gave_up(self.candidate.deployment.name)
         outcome = "internal_error" if isinstance(error, Exception) else "dropped"
         with anyio.CancelScope(shield=True):
             await self._close(outcome, tally.counted(request), counted=True)

@@ -10,6 +10,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
+from gateway.core.errors import InvalidRequest
+
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
@@ -44,9 +46,15 @@ class ChatRequest(Struct, frozen=True):
     extras: Extras = NO_EXTRAS
 
     def json(self, name: str) -> Any:
-        """One top-level field, decoded; None when it is absent. Decodes anew at each call."""
+        """One top-level field, decoded; None when it is absent. Decodes anew at each call.
+
+        Raises InvalidRequest for a number beyond all bounds, in a field that nobody has read yet.
+        """
         raw = self.fields.get(name)
-        return None if raw is None else msgspec.json.decode(raw)
+        try:
+            return None if raw is None else msgspec.json.decode(raw)
+        except msgspec.DecodeError as error:
+            raise InvalidRequest(f"'{name}' cannot be read: {error}.", param=name) from None
 
 
 class Usage(Struct, frozen=True):

@@ -100,6 +100,11 @@ class Health:
         if deployment in self._troubled:
             self._circuits[deployment].probe(now)
 
+    def gave_up(self, deployment: str) -> None:
+        """A call ended without a word on its deployment: its client left. Another may probe."""
+        if deployment in self._troubled:
+            self._circuits[deployment].probe(-PROBE_S)
+
     def succeeded(self, deployment: str, now: float) -> None:
         self._circuits[deployment].succeeded()
         if deployment in self._troubled:

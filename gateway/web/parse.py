@@ -31,10 +31,6 @@ _STEPS: Final = bytes.maketrans(b"{[}]", b"\x01\x01\xff\xff")
 """A bracket as the signed byte that it adds to the depth."""
 
 
-class _Message(Struct):
-    role: str
-
-
 class _StreamOptions(Struct):
     include_usage: bool | None = None
 
@@ -43,7 +39,7 @@ class _Asked(Struct):
     """The fields whose types we check; everything else is the provider's to judge."""
 
     model: str
-    messages: list[_Message]
+    messages: list[dict[str, Any]]
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     max_tokens: int | None = None
@@ -65,7 +61,7 @@ class _Asked(Struct):
 
 
 _split: Final = msgspec.json.Decoder(dict[str, Raw])
-_decode: Final = msgspec.json.Decoder(dict[str, Any])
+_check: Final = msgspec.json.Decoder(_Asked)
 
 
 def read_request(body: bytes, headers: Mapping[str, str], json_depth: int) -> ChatRequest:
@@ -99,15 +95,25 @@ def read_request(body: bytes, headers: Mapping[str, str], json_depth: int) -> Ch
 
 
 def _checked(body: bytes) -> _Asked:
-    """The fields that we type. All is decoded, so that nobody meets what cannot be later on."""
+    """The fields that we type, messages and tools decoded whole: nobody meets a number that is
+    beyond all bounds later on, when money is held.
+    """
     try:
-        decoded = _decode.decode(body)
-    except msgspec.DecodeError as error:  # a number beyond all bounds
-        raise InvalidRequest(f"The body is not valid JSON: {error}") from None
-    try:
-        return msgspec.convert(decoded, _Asked)
+        asked = _check.decode(body)
     except msgspec.ValidationError as error:
+        if "out of range" in str(error):
+            raise InvalidRequest(f"The body is not valid JSON: {error}") from None
         wrong_type(error)
+    for at, message in enumerate(asked.messages):
+        if type(message.get("role")) is not str:
+            _no_role(message, at)
+    return asked
+
+
+def _no_role(message: Mapping[str, Any], at: int) -> NoReturn:
+    param = f"messages[{at}].role"
+    told = "has the wrong type: Expected `str`" if "role" in message else "is missing"
+    refuse(param, told)
 
 
 def _limits(asked: _Asked) -> int | None:

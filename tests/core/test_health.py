@@ -156,3 +156,13 @@ def test_a_storm_of_retries_is_bounded() -> None:
     assert sum(budget.take(5) for _ in range(1_000)) == 30
     assert sum(budget.take(14) for _ in range(1_000)) == 0, "still the same period"
     assert sum(budget.take(100) for _ in range(1_000)) == 10
+
+
+def test_a_probe_whose_client_left_frees_the_place() -> None:
+    health = Health(["d"])
+    for _ in range(FEWEST):
+        health.failed("d", 0.0)
+    health.asking("d", OPEN_S)
+    assert health.down(OPEN_S) == {"d"}, "one probe is under way"
+    health.gave_up("d")
+    assert not health.down(OPEN_S)
