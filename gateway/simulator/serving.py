@@ -34,6 +34,8 @@ class ResettableProtocol(HttpToolsProtocol):
             if not self.transport.get_write_buffer_size():
                 break
             await asyncio.sleep(0)
+        if self.transport.is_closing():  # the client was quicker
+            return
         sock = self.transport.get_extra_info("socket")
         if sock is not None and sock.family != socket.AF_UNIX:
             # Closing with a linger of zero seconds is how a TCP socket is reset.
