@@ -70,9 +70,12 @@ class Snapshot(Struct, frozen=True):
     ledger: Ledger = Ledger()
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
+    client: str = "own"
+    """Which client makes the calls to providers: one of CLIENTS."""
 
 
-DIALECTS: Final = ("anthropic", "gemini", "ollama", "openai")
+CLIENTS: Final = ("own", "aiohttp")
+DIALECTS: Final = ("anthropic", "bedrock", "bedrock-invoke", "gemini", "ollama", "openai")
 QUIRKS: Final[Mapping[str, str]] = {
     "echo_reasoning": "It wants its thoughts back: `reasoning_content`, `reasoning` and the like "
     "stay in earlier turns, and a turn that calls tools has an empty `reasoning_content` where "

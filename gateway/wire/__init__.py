@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.wire import anthropic, gemini, ollama, openai
+from gateway.wire import anthropic, bedrock, gemini, ollama, openai
 from gateway.wire.dialect import Dialect
 
 DIALECTS: Final[Mapping[str, Dialect]] = {
     "openai": openai,
     "anthropic": anthropic,
+    "bedrock": bedrock,
+    "bedrock-invoke": bedrock.Invoke(anthropic),
     "gemini": gemini,
     "ollama": ollama,
 }

@@ -1,0 +1,37 @@
+"""AWS Bedrock: Converse and ConverseStream, and `invoke` with bodies of the Messages API.
+
+    request      a chat request to a Converse body
+      messages   turns and system instructions
+      turns      what the API wants of turns: who begins, what may stand together
+      parts      one content part to content blocks
+      tools      tools and tool_choice
+      extras     what only some models take: thinking, sampling, JSON schemas
+      schema     which JSON schemas can be held to
+      models     what each family of models accepts
+    reply        a whole answer
+    stream       a streamed answer
+      events     its events, from the messages of an event stream
+      blocks     the blocks that it is made of
+    usage        token counts
+    faults       what a failed call, or an exception in a stream, means
+    invoke       `invoke`: the model's own body, in Bedrock's frame
+      completions  bodies of models that only continue a text
+
+What has no OpenAI counterpart travels in fields of the assistant message:
+
+    thinking_blocks     [{"type": "thinking", "thinking": ..., "signature": ...}
+                         | {"type": "redacted_thinking", "data": ...}]
+                        Both ways: send them back unchanged with the message they came with. They
+                        are as Anthropic's own API has them, so either may continue the other's.
+    server_tool_blocks  blocks of tools that ran at the provider (answers only)
+    citations           citation objects, in order (answers only)
+
+In a stream each of them comes once, complete, with the finish reason.
+"""
+
+from gateway.wire.bedrock.invoke import Invoke
+from gateway.wire.bedrock.reply import decode
+from gateway.wire.bedrock.request import auth, encode
+from gateway.wire.bedrock.stream import decoder
+
+__all__ = ["Invoke", "auth", "decode", "decoder", "encode"]

@@ -1,0 +1,168 @@
+"""The blocks of a streamed answer. Only those of tools are begun by an event of their own."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.core.chat import ChoiceDelta, ToolDelta
+from gateway.core.errors import Broken
+from gateway.wire.bedrock.faults import read
+from gateway.wire.bedrock.reply import SERVER_TOOL, redacted, thinking, unsealed
+
+
+class _Input(Struct):
+    input: str = ""
+
+
+class _Thought(Struct, rename="camel"):
+    text: str | None = None
+    signature: str | None = None
+    redacted_content: str | None = None
+
+
+class Piece(Struct, rename="camel"):
+    """The `delta` of a contentBlockDelta: one of these, or something newer."""
+
+    text: str | None = None
+    tool_use: _Input | None = None
+    tool_result: tuple[Raw, ...] | None = None
+    reasoning_content: _Thought | None = None
+    citation: Raw = Raw(b"")
+
+
+class Kept:
+    """What a stream tells once, at its end, and how many tools it called so far."""
+
+    def __init__(self) -> None:
+        self.thinking: list[Mapping[str, Any]] = []
+        self.server: list[Raw] = []
+        self.citations: list[Raw] = []
+        self.tools = 0
+
+
+class Block(Protocol):
+    """One open block. Each step gives what the client is to be told, if anything."""
+
+    def begin(self) -> ChoiceDelta | None: ...
+    def add(self, piece: Piece) -> ChoiceDelta | None: ...
+    def end(self) -> ChoiceDelta | None: ...
+
+
+class Spoken:
+    """Text or thoughts: which of them, its pieces tell."""
+
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
+        self._thoughts: list[str] = []
+        self._signature = ""
+        self._sealed = ""
+
+    def begin(self) -> None:
+        return None
+
+    def add(self, piece: Piece) -> ChoiceDelta | None:
+        if piece.tool_use is not None:
+            raise Broken("the stream adds to a tool call that it did not begin")
+        if bytes(piece.citation):
+            self._kept.citations.append(piece.citation)
+        if piece.reasoning_content is not None:
+            return self._thought(piece.reasoning_content)
+        return ChoiceDelta(text=piece.text) if piece.text else None
+
+    def end(self) -> None:
+        self._kept.thinking += thinking("".join(self._thoughts), self._signature)
+        if self._sealed:
+            self._kept.thinking.append(redacted(self._sealed))
+
+    def _thought(self, said: _Thought) -> ChoiceDelta | None:
+        self._signature += said.signature or ""
+        self._sealed += unsealed(said.redacted_content or "")
+        if not said.text:
+            return None
+        self._thoughts.append(said.text)
+        return ChoiceDelta(reasoning=said.text)
+
+
+class _Started(Struct, rename="camel"):
+    """The `toolUse` that a block is begun with."""
+
+    tool_use_id: str = ""
+    name: str = ""
+    type: str = ""
+
+
+class _Tool:
+    """A tool for the client to run, counted among its like: not by its place in the answer.
+
+    A tool without arguments streams nothing, "" or an encoded "": its arguments are `{}`.
+    """
+
+    def __init__(self, started: _Started, kept: Kept) -> None:
+        self._index = kept.tools
+        kept.tools += 1
+        self._started = started
+        self._spoke = False
+        self._held = ""
+
+    def begin(self) -> ChoiceDelta:
+        return self._tell(ToolDelta(self._index, self._started.tool_use_id, self._started.name))
+
+    def add(self, piece: Piece) -> ChoiceDelta | None:
+        said = piece.tool_use.input if piece.tool_use is not None else ""
+        if not said:
+            return None
+        said, self._held = self._held + said, ""
+        if said == '""' and not self._spoke:
+            self._held = said
+            return None
+        self._spoke = True
+        return self._tell(ToolDelta(self._index, arguments=said))
+
+    def end(self) -> ChoiceDelta | None:
+        return None if self._spoke else self._tell(ToolDelta(self._index, arguments="{}"))
+
+    def _tell(self, delta: ToolDelta) -> ChoiceDelta:
+        return ChoiceDelta(tool_calls=(delta,))
+
+
+class _Server:
+    """A tool that runs at the provider, its result, or what is newer: kept apart, whole."""
+
+    def __init__(self, kind: str, started: Raw, kept: Kept) -> None:
+        self._kept = kept
+        self._kind = kind
+        self._started = started
+        self._input = ""
+        self._content: list[Raw] = []
+
+    def begin(self) -> None:
+        return None
+
+    def add(self, piece: Piece) -> None:
+        self._input += piece.tool_use.input if piece.tool_use is not None else ""
+        self._content += piece.tool_result or ()
+
+    def end(self) -> None:
+        block = dict(read(bytes(self._started), dict[str, Raw]))
+        if self._kind == "toolUse":
+            # An input that was cut off at the output limit is not JSON: it is left out.
+            with suppress(Broken):
+                read((self._input or "{}").encode(), dict[str, Raw])
+                block["input"] = Raw((self._input or "{}").encode())
+        if self._kind == "toolResult":
+            block["content"] = Raw(msgspec.json.encode(self._content))
+        self._kept.server.append(Raw(msgspec.json.encode({self._kind: block})))
+
+
+def opened(start: Mapping[str, Raw], kept: Kept) -> Block:
+    """The block that a contentBlockStart begins with `start`: a map of one member."""
+    for kind, raw in start.items():
+        if kind == "toolUse":
+            started = read(bytes(raw), _Started)
+            if started.type != SERVER_TOOL:
+                return _Tool(started, kept)
+        return _Server(kind, raw, kept)
+    return Spoken(kept)

@@ -1,0 +1,84 @@
+"""The messages of an event stream as events of an answer, and exceptions as errors."""
+
+from typing import Final, Protocol
+
+from gateway.core.chat import Delta
+from gateway.core.errors import Broken, UpstreamError
+from gateway.wire.bedrock.faults import foreign_fault, stream_fault
+from gateway.wire.eventstream import EventStreamReader, Message
+
+_MAX_FOREIGN: Final = 64 * 1024
+"""Bytes that are kept of what is no event stream: enough for an error in JSON."""
+
+
+class Answer(Protocol):
+    """Understands the events of one answer."""
+
+    def event(self, name: str, data: bytes) -> list[Delta]:
+        """Raises UpstreamError."""
+        ...
+
+    def finish(self) -> list[Delta]:
+        """At the end of the stream. Raises Broken when the answer is not whole."""
+        ...
+
+
+class EventDecoder:
+    """Reads one streamed answer, cut anywhere; see StreamDecoder.
+
+    When a failure comes in one chunk with good deltas, they are given first and the failure is
+    raised at the next call. Bytes that are no event stream (an error in JSON or HTML with status
+    200) are told by their first one: no message is 16 MiB long.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._reader = EventStreamReader()
+        self._begun = False
+        self._foreign: bytearray | None = None
+        self._failure: UpstreamError | None = None
+
+    def feed(self, chunk: bytes) -> list[Delta]:
+        """The deltas that are whole now. Raises UpstreamError."""
+        if self._failure is not None:
+            raise self._failure
+        if not self._begun and chunk:
+            self._begun = True
+            self._foreign = bytearray() if chunk[0] > 1 else None
+        if self._foreign is not None:
+            self._keep(self._foreign, chunk)
+            return []
+        deltas: list[Delta] = []
+        try:
+            for message in self._reader.feed(chunk):
+                deltas += self._event(message)
+        except UpstreamError as failure:
+            self._failure = failure
+            if not deltas:
+                raise
+        return deltas
+
+    def finish(self) -> list[Delta]:
+        """The last deltas. Raises Broken when the provider had not said why it stopped."""
+        if self._failure is not None:
+            raise self._failure
+        if self._foreign is not None:
+            raise foreign_fault(bytes(self._foreign))
+        self._reader.check()
+        return self._answer.finish()
+
+    def _event(self, message: Message) -> list[Delta]:
+        kind = message.text(":message-type")
+        if kind == "exception":
+            raise stream_fault(message.text(":exception-type"), message.payload)
+        if kind == "error":
+            raise stream_fault(
+                message.text(":error-code"), message.payload, message.text(":error-message")
+            )
+        return self._answer.event(message.text(":event-type"), message.payload)
+
+    def _keep(self, foreign: bytearray, chunk: bytes) -> None:
+        foreign += chunk
+        if len(foreign) > _MAX_FOREIGN:
+            self._failure = Broken("the provider's stream is not an event stream")
+            raise self._failure

@@ -1,0 +1,132 @@
+"""`invoke` and `invoke-with-response-stream`: the model's own body, in Bedrock's frame.
+
+Requests are those of the Messages API, without `model` and `stream`. Answers are read in three
+shapes: that API's, Converse's (Nova), and texts that were only continued (see completions).
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct, field, structs
+
+from gateway.core.chat import ChatRequest, Completion, Delta
+from gateway.core.errors import Broken, InvalidRequest
+from gateway.wire.bedrock import completions, reply
+from gateway.wire.bedrock.completions import TextAnswer
+from gateway.wire.bedrock.events import EventDecoder
+from gateway.wire.bedrock.faults import fault, read
+from gateway.wire.bedrock.request import auth, path
+from gateway.wire.bedrock.stream import EVENTS, Converse
+from gateway.wire.dialect import Dialect, HttpCall, StreamDecoder, Target
+
+VERSION: Final = "bedrock-2023-05-31"
+_TAKEN: Final = frozenset({"model", "stream"})
+_LACKS: Final = ("container", "inference_geo", "mcp_servers", "speed")
+"""Fields of the Messages API that its body on Bedrock does not have."""
+_NOT_SENT: Final = frozenset({"url", "file"})
+"""Sources of images and documents that Bedrock does not fetch."""
+
+
+class _Chunk(Struct):
+    content: str = field(name="bytes", default="")
+
+
+class Invoke:
+    """A dialect: `messages` is that of the Messages API, and knows nothing of Bedrock."""
+
+    def __init__(self, messages: Dialect) -> None:
+        self._messages = messages
+
+    def encode(self, request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
+        """Raises InvalidRequest for what the API cannot say, naming the field."""
+        call = self._messages.encode(request, target, stream=stream)
+        fields = msgspec.json.decode(call.body, type=dict[str, Raw])
+        for name in _LACKS:
+            if name in fields:
+                raise InvalidRequest(f"{name}: Bedrock cannot do this", param=name)
+        if any(kind in _NOT_SENT for kind in _sources(msgspec.json.decode(fields["messages"]))):
+            raise InvalidRequest(
+                "messages: images and files must be base64 data: URLs; Bedrock fetches nothing",
+                param="messages",
+            )
+        body: dict[str, Any] = {"anthropic_version": VERSION}
+        betas = call.headers.get("anthropic-beta")
+        if betas:
+            body["anthropic_beta"] = betas.split(",")
+        body |= {name: raw for name, raw in fields.items() if name not in _TAKEN}
+        operation = "invoke-with-response-stream" if stream else "invoke"
+        return structs.replace(
+            call,
+            path=path(target.upstream, operation),
+            headers={"content-type": "application/json"},
+            body=msgspec.json.encode(body),
+        )
+
+    def decode(
+        self, status: int, headers: Mapping[str, str], body: bytes, target: Target
+    ) -> Completion:
+        """The answer; raises UpstreamError for anything else. Header names are lower case."""
+        if status != 200:
+            raise fault(status, headers, body)
+        names = read(body, dict[str, Raw]).keys()
+        if "output" in names:
+            return reply.decode(status, headers, body, target)
+        if "content" not in names and names & completions.SIGNS:
+            return completions.completion(read(body, dict[str, Any]), headers)
+        return self._messages.decode(status, headers, body, target)
+
+    def decoder(self, target: Target) -> EventDecoder:
+        """For a streamed answer with status 200."""
+        return EventDecoder(_Answer(self._messages.decoder(target)))
+
+    def auth(self, api_key: str) -> Mapping[str, str]:
+        """The header that carries a Bedrock API key; without one, calls must be signed."""
+        return auth(api_key)
+
+
+class _Answer:
+    """The events of one streamed answer, each wrapped in a `chunk`: the first tells their shape."""
+
+    def __init__(self, messages: StreamDecoder) -> None:
+        self._messages = messages
+        self._converse: Converse | None = None
+        self._text: TextAnswer | None = None
+
+    def event(self, name: str, data: bytes) -> list[Delta]:
+        if name != "chunk":
+            return []
+        try:
+            inner = base64.b64decode(read(data, _Chunk).content, validate=True)
+        except (binascii.Error, ValueError):
+            raise Broken("a chunk of the stream is not in base64") from None
+        said = read(inner, dict[str, Raw])
+        if said.keys() & EVENTS.keys():
+            self._converse = self._converse or Converse()
+        elif self._converse is None and said.keys() & completions.SIGNS:
+            self._text = self._text or TextAnswer()
+        if self._converse is not None:
+            shape = self._converse
+            return [d for name, raw in said.items() for d in shape.event(name, bytes(raw))]
+        if self._text is not None:
+            return self._text.event(read(inner, dict[str, Any]))
+        # Line breaks between the tokens of JSON are white space: one event, one line.
+        line = inner.replace(b"\r", b" ").replace(b"\n", b" ")
+        return self._messages.feed(b"data: " + line + b"\n\n")
+
+    def finish(self) -> list[Delta]:
+        return (self._converse or self._text or self._messages).finish()
+
+
+def _sources(value: Any) -> list[Any]:
+    """The types of all sources in the content of messages, results of tools included."""
+    found: list[Any] = []
+    for each in value if isinstance(value, list) else ():
+        source = each.get("source") if isinstance(each, Mapping) else None
+        if isinstance(source, Mapping):
+            found.append(source.get("type"))
+        if isinstance(each, Mapping):
+            found += _sources(each.get("content"))
+    return found

@@ -1,0 +1,176 @@
+"""One part of an OpenAI message's content to content blocks."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from gateway.core.errors import InvalidRequest
+
+Block = dict[str, Any]
+
+NATIVE: Final = frozenset({
+    "audio", "cachePoint", "document", "guardContent", "image", "searchResult", "text", "video",
+})  # fmt: skip
+"""Blocks of Converse itself, maps of one member, which a client may put among its parts."""
+IN_RESULTS: Final = frozenset({"document", "image", "json", "searchResult", "text", "video"})
+"""What the result of a tool may be made of."""
+
+_DATA_URL: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[^;,]*)*?);base64,", re.IGNORECASE)
+_IMAGES: Final[Mapping[str, str]] = {
+    "image/jpeg": "jpeg",
+    "image/jpg": "jpeg",
+    "image/png": "png",
+    "image/gif": "gif",
+    "image/webp": "webp",
+}
+_DOCUMENTS: Final[Mapping[str, str]] = {
+    "application/pdf": "pdf",
+    "text/csv": "csv",
+    "application/msword": "doc",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.ms-excel": "xls",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "text/html": "html",
+    "text/plain": "txt",
+    "text/markdown": "md",
+}
+_NAMELESS: Final = re.compile(r"[^A-Za-z0-9 ()\[\]-]+")
+_MAX_NAME: Final = 190
+
+
+def blocks(content: Any, where: str) -> list[Block]:
+    """A message's content: a text, a list of parts, or null. `where` names it in errors.
+
+    The API refuses blocks of empty or white text, so they are left out.
+    """
+    if content is None:
+        return []
+    if isinstance(content, str):
+        return text(content)
+    if not isinstance(content, list):
+        raise InvalidRequest(f"{where} must be a string or a list of parts", param=where)
+    found: list[Block] = []
+    for i, part in enumerate(content):
+        found += _block(part, f"{where}[{i}]")
+    return found
+
+
+def text(said: str) -> list[Block]:
+    return [{"text": said}] if said.strip() else []
+
+
+def marked(found: list[Block], cache_control: Any) -> list[Block]:
+    """The blocks, and behind them the cache point that `cache_control` asks for.
+
+    A document may not stand right before a cache point (strands-agents/harness-sdk#1966): a line
+    break, which the API takes, is put between.
+    """
+    if not isinstance(cache_control, Mapping) or not found or "cachePoint" in found[-1]:
+        return found
+    point: Block = {"type": "default"}
+    if cache_control.get("ttl") in {"5m", "1h"}:
+        point["ttl"] = cache_control["ttl"]
+    between = [{"text": "\n"}] if "document" in found[-1] else []
+    return [*found, *between, {"cachePoint": point}]
+
+
+def _block(part: Any, where: str) -> list[Block]:
+    if not isinstance(part, Mapping):
+        raise InvalidRequest(f"{where} must be an object", param=where)
+    if "type" not in part and len(part) == 1 and NATIVE.issuperset(part):
+        return [dict(part)]
+    kind = part.get("type")
+    write = _PARTS.get(kind) if isinstance(kind, str) else None
+    if write is None:
+        raise InvalidRequest(
+            f"{where}: Bedrock takes no part of type {kind!r}; "
+            f"it takes {', '.join(sorted(_PARTS))}",
+            param=where,
+        )
+    return marked(write(part, where), part.get("cache_control"))
+
+
+def _text(part: Mapping[str, Any], where: str) -> list[Block]:
+    return text(_string(part.get("text"), f"{where}.text"))
+
+
+def _refusal(part: Mapping[str, Any], where: str) -> list[Block]:
+    return text(_string(part.get("refusal"), f"{where}.refusal"))
+
+
+def _image(part: Mapping[str, Any], where: str) -> list[Block]:
+    image = part.get("image_url")
+    place = f"{where}.image_url.url"
+    url = _string(image.get("url") if isinstance(image, Mapping) else image, place)
+    media, data = _inline(url, place)
+    if media in _DOCUMENTS:
+        return [_document(_DOCUMENTS[media], data, None)]
+    if media not in _IMAGES:
+        raise InvalidRequest(
+            f"{where}: images may be JPEG, PNG, GIF or WebP, not {media[:80] or 'untyped'}",
+            param=place,
+        )
+    return [{"image": {"format": _IMAGES[media], "source": {"bytes": data}}}]
+
+
+def _file(part: Mapping[str, Any], where: str) -> list[Block]:
+    file = part.get("file")
+    if not isinstance(file, Mapping):
+        raise InvalidRequest(f"{where}.file must be an object", param=f"{where}.file")
+    if file.get("file_data") is None:
+        raise InvalidRequest(
+            f"{where}: send the file itself as file_data; this provider cannot read an id "
+            "that another one gave",
+            param=f"{where}.file.file_id",
+        )
+    data = _string(file["file_data"], f"{where}.file.file_data")
+    media = "application/pdf"
+    if data[:5].lower() == "data:":
+        media, data = _inline(data, f"{where}.file.file_data")
+    if media in _IMAGES:
+        return _image({"image_url": file["file_data"]}, where)
+    form = _DOCUMENTS.get(media) or ("txt" if media.startswith("text/") else None)
+    if form is None:
+        raise InvalidRequest(
+            f"{where}: files may be PDF, CSV, Word, Excel, HTML, plain text, Markdown or images, "
+            f"not {media[:80] or 'untyped'}",
+            param=f"{where}.file.file_data",
+        )
+    return [_document(form, data, file.get("filename"))]
+
+
+def _document(form: str, data: str, name: Any) -> Block:
+    return {"document": {"name": _name(name), "format": form, "source": {"bytes": data}}}
+
+
+def _name(given: Any) -> str:
+    """A file's name in the characters the API takes; "" where there is none."""
+    if not isinstance(given, str):
+        return ""
+    stem = given.rpartition("/")[2].rpartition("\\")[2]
+    stem = stem.rpartition(".")[0] or stem
+    return " ".join(_NAMELESS.sub(" ", stem).split())[:_MAX_NAME]
+
+
+def _inline(url: str, where: str) -> tuple[str, str]:
+    """Media type and base64 of a data: URL."""
+    found = _DATA_URL.match(url)
+    if found is None:
+        raise InvalidRequest(
+            f"{where} must be a base64 data: URL; Bedrock fetches nothing", param=where
+        )
+    return (found[1] or "").lower(), url[found.end() :]
+
+
+def _string(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{where} must be a string", param=where)
+    return value
+
+
+_PARTS: Final[Mapping[str, Callable[[Mapping[str, Any], str], list[Block]]]] = {
+    "text": _text,
+    "refusal": _refusal,
+    "image_url": _image,
+    "file": _file,
+}

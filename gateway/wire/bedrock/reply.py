@@ -1,0 +1,193 @@
+"""A whole answer of Converse."""
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.core.chat import Choice, Completion, ToolCall
+from gateway.core.errors import Broken
+from gateway.wire.bedrock.faults import fault, read
+from gateway.wire.bedrock.usage import usage
+from gateway.wire.dialect import Target
+
+FINISH: Final[Mapping[str, str]] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "guardrail_intervened": "content_filter",
+    "content_filtered": "content_filter",
+}
+"""stopReason to finish_reason; a reason that is not here reads as `stop`."""
+_MALFORMED: Final = frozenset({"malformed_model_output", "malformed_tool_use"})
+
+SERVER_TOOL: Final = "server_tool_use"
+"""The `type` of a tool use that the provider carries out itself."""
+
+
+class ToolUse(Struct, rename="camel"):
+    tool_use_id: str = ""
+    name: str = ""
+    input: Raw = Raw(b"{}")
+    type: str = ""
+
+
+class _Thought(Struct):
+    text: str = ""
+    signature: str = ""
+
+
+class _Reasoning(Struct, rename="camel"):
+    reasoning_text: _Thought | None = None
+    redacted_content: str | None = None
+
+
+class _Cited(Struct):
+    text: str = ""
+
+
+class _Citations(Struct):
+    content: tuple[_Cited, ...] = ()
+    citations: tuple[Raw, ...] = ()
+
+
+class _Block(Struct, rename="camel"):
+    """One content block: exactly one of these, or something newer."""
+
+    text: str | None = None
+    tool_use: ToolUse | None = None
+    reasoning_content: _Reasoning | None = None
+    citations_content: _Citations | None = None
+
+
+class _Message(Struct):
+    content: list[Raw] | None = None
+
+
+class _Output(Struct):
+    message: _Message | None = None
+
+
+class _Answer(Struct, rename="camel"):
+    """Everything has a default, so that what is missing is told apart here."""
+
+    output: _Output | None = None
+    stop_reason: str = ""
+    usage: Any = None
+
+
+class Parts:
+    """What the blocks of one answer amount to."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.thoughts: list[str] = []
+        self.tools: list[ToolCall] = []
+        self.thinking_blocks: list[Mapping[str, Any]] = []
+        self.server_blocks: list[Raw] = []
+        self.citations: list[Raw] = []
+
+    def add(self, raw: Raw) -> None:
+        block = read(bytes(raw), _Block)
+        if block.text is not None:
+            self.texts.append(block.text)
+        elif block.reasoning_content is not None:
+            self._reasoning(block.reasoning_content)
+        elif block.citations_content is not None:
+            self.texts += (cited.text for cited in block.citations_content.content)
+            self.citations += block.citations_content.citations
+        elif block.tool_use is not None and block.tool_use.type != SERVER_TOOL:
+            use = block.tool_use
+            self.tools.append(ToolCall(use.tool_use_id, use.name, arguments(use.input)))
+        else:
+            # Tools that ran at the provider, and what is newer than this, are not the client's.
+            self.server_blocks.append(raw)
+
+    def _reasoning(self, said: _Reasoning) -> None:
+        if said.reasoning_text is not None:
+            self.thoughts.append(said.reasoning_text.text)
+            self.thinking_blocks += thinking(
+                said.reasoning_text.text, said.reasoning_text.signature
+            )
+        if said.redacted_content is not None:
+            self.thinking_blocks.append(redacted(unsealed(said.redacted_content)))
+
+
+def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Completion:
+    """The answer; raises UpstreamError for anything else."""
+    if status != 200:
+        raise fault(status, headers, body)
+    answer = read(body, _Answer)
+    message = answer.output.message if answer.output is not None else None
+    if message is None or message.content is None:
+        raise Broken("the provider's answer has no content")
+    parts = Parts()
+    for raw in message.content:
+        parts.add(raw)
+    choice = Choice(
+        text="".join(parts.texts) or None,
+        tool_calls=tuple(parts.tools),
+        finish=finish(answer.stop_reason, calls=bool(parts.tools)),
+        reasoning="".join(parts.thoughts) or None,
+        extra=extras(parts.thinking_blocks, parts.server_blocks, parts.citations),
+    )
+    told = usage(answer.usage)
+    return Completion(choices=(choice,), id=headers.get("x-amzn-requestid", ""), usage=told)
+
+
+def finish(stop_reason: str, *, calls: bool) -> str:
+    """OpenAI's reason. A client that reads `tool_calls` must find some.
+
+    Raises Broken where Bedrock itself could not read what the model wrote.
+    """
+    if stop_reason in _MALFORMED:
+        raise Broken(f"the model's answer was unreadable: {stop_reason}", upstream_code=stop_reason)
+    found = FINISH.get(stop_reason, "stop")
+    return "stop" if found == "tool_calls" and not calls else found
+
+
+def thinking(text: str, signature: str) -> list[Mapping[str, Any]]:
+    """A thinking block, when it is signed: without a signature it cannot be sent back."""
+    if not signature:
+        return []
+    return [{"type": "thinking", "thinking": text, "signature": signature}]
+
+
+def redacted(data: str) -> Mapping[str, Any]:
+    return {"type": "redacted_thinking", "data": data}
+
+
+def unsealed(content: str) -> str:
+    """The cipher as Anthropic's own API shows it; on this wire it is a blob, in base64 again."""
+    try:
+        return base64.b64decode(content, validate=True).decode("latin-1")
+    except (binascii.Error, ValueError):
+        raise Broken("the provider's redacted thoughts are not in base64") from None
+
+
+def arguments(given: Raw) -> str:
+    """JSON text without white space, every number and string as it was written.
+
+    A call without arguments may have null, or an encoded "", where an object belongs.
+    """
+    written = bytes(given)
+    if written in {b"null", b'""'}:
+        return "{}"
+    return msgspec.json.format(written, indent=-1).decode()
+
+
+def extras(
+    thinking_blocks: Iterable[Mapping[str, Any]], server: Iterable[Raw], citations: Iterable[Raw]
+) -> Mapping[str, Raw]:
+    """The message's fields that OpenAI has not; see the package."""
+    found = {
+        "thinking_blocks": list(thinking_blocks),
+        "server_tool_blocks": list(server),
+        "citations": list(citations),
+    }
+    return {name: Raw(msgspec.json.encode(blocks)) for name, blocks in found.items() if blocks}

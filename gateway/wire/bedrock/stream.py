@@ -1,0 +1,109 @@
+"""A streamed answer: messageStart, blocks, messageStop, metadata; usage comes after the end."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from msgspec import Raw, Struct
+
+from gateway.core.chat import ChoiceDelta, Delta
+from gateway.core.errors import Broken
+from gateway.wire.bedrock.blocks import Block, Kept, Piece, Spoken, opened
+from gateway.wire.bedrock.events import EventDecoder
+from gateway.wire.bedrock.faults import read
+from gateway.wire.bedrock.reply import extras, finish
+from gateway.wire.bedrock.usage import usage
+from gateway.wire.dialect import Target
+
+_NO_START: Final[Mapping[str, Raw]] = {}
+
+
+class _BlockStart(Struct, rename="camel"):
+    content_block_index: int = 0
+    start: Mapping[str, Raw] = _NO_START
+
+
+class _BlockDelta(Struct, rename="camel"):
+    delta: Piece
+    content_block_index: int = 0
+
+
+class _BlockStop(Struct, rename="camel"):
+    content_block_index: int = 0
+
+
+class _MessageStop(Struct, rename="camel"):
+    stop_reason: str = ""
+
+
+class _Metadata(Struct):
+    usage: Any = None
+
+
+class Converse:
+    """What the events of one answer amount to."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, Block] = {}
+        self._kept = Kept()
+        self._finished = False
+
+    def event(self, name: str, data: bytes) -> list[Delta]:
+        """`messageStart`, and events newer than this, say nothing that is needed."""
+        handle = EVENTS.get(name)
+        return [] if handle is None else handle(self, data)
+
+    def finish(self) -> list[Delta]:
+        if not self._finished:
+            raise Broken("the stream ended before the answer did")
+        return []
+
+    def block_start(self, data: bytes) -> list[Delta]:
+        event = read(data, _BlockStart)
+        block = self._open[event.content_block_index] = opened(event.start, self._kept)
+        return _told(block.begin())
+
+    def block_delta(self, data: bytes) -> list[Delta]:
+        event = read(data, _BlockDelta)
+        block = self._open.get(event.content_block_index)
+        if block is None:
+            block = self._open[event.content_block_index] = Spoken(self._kept)
+        return _told(block.add(event.delta))
+
+    def block_stop(self, data: bytes) -> list[Delta]:
+        block = self._open.pop(read(data, _BlockStop).content_block_index, None)
+        return [] if block is None else _told(block.end())
+
+    def message_stop(self, data: bytes) -> list[Delta]:
+        if self._finished:
+            return []
+        deltas = [delta for block in self._open.values() for delta in _told(block.end())]
+        self._open.clear()
+        kept = self._kept
+        last = ChoiceDelta(
+            finish=finish(read(data, _MessageStop).stop_reason, calls=kept.tools > 0),
+            extra=extras(kept.thinking, kept.server, kept.citations),
+        )
+        self._finished = True
+        return [*deltas, Delta(choices=(last,))]
+
+    def metadata(self, data: bytes) -> list[Delta]:
+        told = usage(read(data, _Metadata).usage)
+        return [] if told is None else [Delta(usage=told)]
+
+
+EVENTS: Final[Mapping[str, Callable[[Converse, bytes], list[Delta]]]] = {
+    "contentBlockStart": Converse.block_start,
+    "contentBlockDelta": Converse.block_delta,
+    "contentBlockStop": Converse.block_stop,
+    "messageStop": Converse.message_stop,
+    "metadata": Converse.metadata,
+}
+
+
+def _told(delta: ChoiceDelta | None) -> list[Delta]:
+    return [] if delta is None else [Delta(choices=(delta,))]
+
+
+def decoder(target: Target) -> EventDecoder:
+    """For a streamed answer with status 200."""
+    return EventDecoder(Converse())

@@ -1,0 +1,162 @@
+"""AWS event streams (application/vnd.amazon.eventstream): binary messages, cut anywhere.
+
+    total length    4 bytes, big endian, everything included
+    headers length  4 bytes
+    CRC-32          4 bytes, of the eight before
+    headers         one byte of length, name, one byte of type, value (of strings and bytes: two
+                    bytes of length before it)
+    payload
+    CRC-32          4 bytes, of all before
+
+Source: smithy.io, "Amazon Event Stream Specification". Both sums are checked.
+"""
+
+import struct
+from collections.abc import Callable, Mapping
+from typing import Final
+from zlib import crc32
+
+from msgspec import Struct
+
+from gateway.core.errors import Broken
+
+MAX_MESSAGE: Final = 16 * 1024 * 1024
+"""Bytes of one message."""
+
+HeaderValue = bool | int | str | bytes
+
+_PRELUDE: Final = struct.Struct(">III")
+_SUM: Final = struct.Struct(">I")
+_SHORT: Final = struct.Struct(">H")
+_LONG: Final = struct.Struct(">q")
+_AROUND: Final = _PRELUDE.size + _SUM.size
+_MAX_HEADERS: Final = 128 * 1024
+_BYTES, _STRING = 6, 7
+_NUMBERS: Final[Mapping[int, int]] = {2: 1, 3: 2, 4: 4, 5: 8, 8: 8}
+"""Types of whole numbers (8 is a time in milliseconds), and how many bytes each has."""
+_UUID: Final = 9
+
+
+class Message(Struct, frozen=True):
+    """One message. A UUID is 16 bytes, a time is Unix milliseconds."""
+
+    headers: Mapping[str, HeaderValue]
+    payload: bytes
+
+    def text(self, name: str) -> str:
+        """A header that is a string; "" when there is none."""
+        value = self.headers.get(name)
+        return value if isinstance(value, str) else ""
+
+
+class EventStreamReader:
+    """Feed it chunks; it gives whole messages."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+        self._failure: Broken | None = None
+
+    def feed(self, chunk: bytes) -> list[Message]:
+        """The messages that are whole now.
+
+        Raises Broken for a wrong sum, a length that cannot be or unreadable headers: once the
+        messages ahead of it have been given.
+        """
+        if self._failure is not None:
+            raise self._failure
+        self._rest += chunk
+        messages: list[Message] = []
+        start = 0
+        try:
+            while (size := self._size(start)) and len(self._rest) - start >= size:
+                messages.append(_read(bytes(self._rest[start : start + size])))
+                start += size
+        except Broken as failure:
+            self._failure = failure
+            if not messages:
+                raise
+        del self._rest[:start]
+        return messages
+
+    def check(self) -> None:
+        """At the end of the stream: raises the Broken that was held back, if any."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _size(self, start: int) -> int:
+        """Length of the message that begins there; 0 while that is not known."""
+        if len(self._rest) - start < _PRELUDE.size:
+            return 0
+        total, headers, summed = _PRELUDE.unpack_from(self._rest, start)
+        if crc32(self._rest[start : start + 8]) != summed:
+            raise Broken("the stream is damaged: the sum of a message's lengths is wrong")
+        fits = headers <= _MAX_HEADERS and headers + _AROUND <= total <= MAX_MESSAGE
+        if not fits:
+            raise Broken("the stream is damaged: a message has an impossible length")
+        return int(total)
+
+
+def write(message: Message) -> bytes:
+    """A message as bytes: bool, 64-bit number, string or bytes are the headers it can write."""
+    headers = b"".join(_header(name, value) for name, value in message.headers.items())
+    lengths = struct.pack(">II", _AROUND + len(headers) + len(message.payload), len(headers))
+    whole = lengths + _SUM.pack(crc32(lengths)) + headers + message.payload
+    return whole + _SUM.pack(crc32(whole))
+
+
+def _header(name: str, value: HeaderValue) -> bytes:
+    encoded = name.encode()
+    head = bytes([len(encoded)]) + encoded
+    if isinstance(value, bool):
+        return head + (b"\x00" if value else b"\x01")
+    if isinstance(value, int):
+        return head + b"\x05" + _LONG.pack(value)
+    kind, raw = (_STRING, value.encode()) if isinstance(value, str) else (_BYTES, value)
+    return head + bytes([kind]) + _SHORT.pack(len(raw)) + raw
+
+
+def _read(whole: bytes) -> Message:
+    if crc32(whole[:-4]) != _SUM.unpack_from(whole, len(whole) - 4)[0]:
+        raise Broken("the stream is damaged: the sum of a message is wrong")
+    end = _PRELUDE.size + _PRELUDE.unpack_from(whole)[1]
+    headers: dict[str, HeaderValue] = {}
+    place = _PRELUDE.size
+    try:
+        while place < end:
+            size = whole[place]
+            name = whole[place + 1 : place + 1 + size].decode()
+            place += 1 + size
+            headers[name], place = _VALUES[whole[place]](whole, place + 1)
+    except (IndexError, KeyError, UnicodeError, struct.error):
+        place = -1
+    if place != end:
+        raise Broken("the stream is damaged: a message has unreadable headers")
+    return Message(headers, whole[end:-4])
+
+
+def _number(size: int) -> Callable[[bytes, int], tuple[HeaderValue, int]]:
+    def number(whole: bytes, place: int) -> tuple[HeaderValue, int]:
+        return int.from_bytes(whole[place : place + size], signed=True), place + size
+
+    return number
+
+
+def _sized(whole: bytes, place: int) -> tuple[bytes, int]:
+    size = _SHORT.unpack_from(whole, place)[0]
+    return whole[place + 2 : place + 2 + size], place + 2 + size
+
+
+def _text(whole: bytes, place: int) -> tuple[HeaderValue, int]:
+    raw, after = _sized(whole, place)
+    return raw.decode(), after
+
+
+_VALUES: Final[Mapping[int, Callable[[bytes, int], tuple[HeaderValue, int]]]] = {
+    0: lambda whole, place: (True, place),
+    1: lambda whole, place: (False, place),
+    _BYTES: _sized,
+    _STRING: _text,
+    _UUID: lambda whole, place: (whole[place : place + 16], place + 16),
+    **{kind: _number(size) for kind, size in _NUMBERS.items()},
+}
+"""How a header's value is read, by its type: the value, and the place behind it."""
