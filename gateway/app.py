@@ -8,7 +8,7 @@ import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -18,12 +18,12 @@ from gateway.core.errors import LedgerDown
 from gateway.core.events import CircuitMoved, Event
 from gateway.core.health import Health, RetryBudget
 from gateway.core.plan import ladders
-from gateway.core.ports import Ledger, LedgerDriver, Observer
+from gateway.core.ports import Ledger, LedgerDriver, Observer, Upstream
 from gateway.core.snapshot import Snapshot
-from gateway.drivers.aiohttp_upstream import AiohttpUpstream
 from gateway.drivers.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from gateway.drivers.janitor import keep_house
 from gateway.drivers.memory_ledger import MemoryLedger
+from gateway.drivers.pool_upstream import PoolUpstream
 from gateway.drivers.prometheus import Metrics
 from gateway.drivers.redis_ledger import RedisLedger
 from gateway.web.api import Api, Front
@@ -58,8 +58,7 @@ async def open_gateway(
     async with AsyncExitStack() as stack:
         stack.callback(metrics.close)
         ledger = await stack.enter_async_context(open_ledger(snapshot, observe))
-        upstream = AiohttpUpstream(snapshot.providers, snapshot.timeouts)
-        await stack.enter_async_context(upstream)
+        upstream = await stack.enter_async_context(open_upstream(snapshot))
         world = World(
             ladders=ladders(snapshot.catalog),
             ledger=ledger,
@@ -113,6 +112,16 @@ async def open_ledger(snapshot: Snapshot, observe: Observer) -> AsyncIterator[Le
     finally:
         if embedded is not None:
             await asyncio.to_thread(embedded.stop)
+
+
+def open_upstream(snapshot: Snapshot) -> AbstractAsyncContextManager[Upstream]:
+    """What makes the calls to providers, as the snapshot names it."""
+    if snapshot.client == "aiohttp":
+        # Who does not choose it need not wait for its import.
+        from gateway.drivers.aiohttp_upstream import AiohttpUpstream  # noqa: PLC0415
+
+        return AiohttpUpstream(snapshot.providers, snapshot.timeouts)
+    return PoolUpstream(snapshot.providers, snapshot.timeouts)
 
 
 async def probe(ledger: Ledger, tenant: str) -> str | None:

@@ -64,6 +64,7 @@ def build_snapshot(parts: Parts, models: dict[str, Model]) -> Snapshot:
         ),
         timeouts=Timeouts(**dict(parts.timeouts)),
         limits=Limits(**dict(parts.limits)),
+        client=parts.client,
     )
 
 

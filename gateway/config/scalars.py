@@ -16,7 +16,15 @@ from pydantic_core import PydanticCustomError
 
 from gateway.core.catalog import Period
 from gateway.core.money import MAX_USD
-from gateway.core.snapshot import CAPABILITIES, DIALECTS, QUIRKS, STRATEGIES, UNSUPPORTED, Secret
+from gateway.core.snapshot import (
+    CAPABILITIES,
+    CLIENTS,
+    DIALECTS,
+    QUIRKS,
+    STRATEGIES,
+    UNSUPPORTED,
+    Secret,
+)
 
 _WHOLE: Final = re.compile(r"0|[1-9][0-9]*(_[0-9]+)*", re.ASCII)
 _DECIMAL: Final = re.compile(r"(0|[1-9][0-9]*(_[0-9]+)*)?(\.[0-9]+)?", re.ASCII)
@@ -262,6 +270,7 @@ UsdPerMillion = Annotated[
 ]
 Flag = Annotated[bool, BeforeValidator(_flag), _json({"anyOf": [{"type": "boolean"}, _FROM_ENV]})]
 Dialect = Annotated[str, BeforeValidator(one_of(DIALECTS)), _choice(DIALECTS)]
+Client = Annotated[str, BeforeValidator(one_of(CLIENTS)), _choice(CLIENTS)]
 Strategy = Annotated[str, BeforeValidator(one_of(STRATEGIES)), _choice(STRATEGIES)]
 Capability = Annotated[str, BeforeValidator(one_of(CAPABILITIES)), _choice(CAPABILITIES)]
 Quirk = Annotated[str, BeforeValidator(one_of(QUIRKS)), _choice(QUIRKS)]

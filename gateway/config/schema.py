@@ -14,6 +14,7 @@ from gateway.config.scalars import (
     ApiKey,
     BaseUrl,
     Capability,
+    Client,
     Count,
     Depth,
     Dialect,
@@ -223,6 +224,8 @@ class Config(Stanza):
     """How long to wait, in seconds."""
     limits: Limits = Limits()
     """What one client may send."""
+    client: Client = "own"
+    """What makes the calls to providers: connections of our `own`, or `aiohttp`."""
 
 
 def schema() -> dict[str, Any]:

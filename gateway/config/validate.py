@@ -10,8 +10,10 @@ from gateway.config import schema
 from gateway.config.checks import OneCheck
 from gateway.config.faults import Path, did_you_mean, listed, quoted
 from gateway.config.scalars import name as check_name
+from gateway.config.scalars import one_of
 from gateway.config.stanza import Stanza
 from gateway.config.tree import EMPTY, Tree
+from gateway.core.snapshot import CLIENTS
 
 S = TypeVar("S", bound=Stanza)
 # Under these keys a wrong value may be a secret, or a secret in the wrong place.
@@ -29,6 +31,7 @@ class Parts(Struct):
     redis: schema.Redis
     timeouts: schema.Timeouts
     limits: schema.Limits
+    client: str
 
 
 def validate(tree: Tree) -> Parts:
@@ -45,11 +48,26 @@ def validate(tree: Tree) -> Parts:
         redis=_entry(tree, ("redis",), schema.Redis) or schema.Redis(),
         timeouts=_entry(tree, ("timeouts",), schema.Timeouts) or schema.Timeouts(),
         limits=_entry(tree, ("limits",), schema.Limits) or schema.Limits(),
+        client=_client(tree),
     )
     for section in ("providers", "models", "tenants"):
         if tree.root.get(section, EMPTY) in (EMPTY, {}):
             tree.fault((section,), "at least one is required")
     return parts
+
+
+def _client(tree: Tree) -> str:
+    """The only key of the file itself that is no mapping."""
+    value = tree.root.get("client", CLIENTS[0])
+    if value is EMPTY:
+        tree.fault(("client",), "has no value: write one, or remove it")
+    elif ("client",) not in tree.broken:
+        try:
+            return one_of(CLIENTS)(value)
+        except PydanticCustomError as error:
+            found = _found(tree, ("client",), value, CLIENTS)
+            tree.fault(("client",), error.message() + found)
+    return CLIENTS[0]
 
 
 def _section(tree: Tree, section: str, spec: type[S]) -> dict[str, S]:

@@ -120,7 +120,7 @@ class Pool:
         except TimeoutError as error:
             late = left_s <= self._connect_s
             raise (failures.timed_out() if late else failures.unreachable()) from error
-        except (OSError, UnicodeError) as error:  # ssl.SSLError and gaierror are OSErrors
+        except (OSError, RuntimeError, UnicodeError) as error:  # uvloop has RuntimeErrors
             raise failures.unreachable() from error
         return connection
 

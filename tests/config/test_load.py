@@ -69,6 +69,7 @@ tenants:
   open: {anonymous: true}
 timeouts: {connect_s: 1, answer_s: 2, idle_s: 3}
 limits: {body_bytes: 100, json_depth: 5, in_flight: 6, in_flight_per_key: 7}
+client: aiohttp
 """.replace("HASH", "AB" * 32)
 
 
@@ -162,6 +163,7 @@ def test_everything_that_can_be_said() -> None:
         ledger=Ledger("redis://:pw@cache:6379/1", "/data", 0.1, 900.0),
         timeouts=Timeouts(1.0, 2.0, 3.0),
         limits=Limits(100, 5, 6, 7),
+        client="aiohttp",
     )
 
 
