@@ -1,0 +1,337 @@
+"""Every recorded exchange with Bedrock, against what AWS's own SDK read in it.
+
+`invoke` has no such oracle: its answers are read here a second time, another way.
+
+Explained differences: the SDK lists tools that ran at the provider among the calls; they are kept
+apart from those that the client is to run (3 of 54 answers). No other is left.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pytest
+
+from gateway.core.chat import Completion, Usage
+from gateway.core.errors import Misconfigured, Rejected, Unsuitable, UpstreamError
+from gateway.wire import DIALECTS
+from gateway.wire.bedrock.reply import FINISH
+from gateway.wire.dialect import Dialect
+from gateway.wire.eventstream import EventStreamReader
+from tests.recordings import Recording, cuts, recordings
+from tests.wire.bedrock_streams import CLAUDE, assembled, comparable, kept, read
+
+RECORDED: Final = recordings("bedrock")
+ANSWERS: Final = [each for each in RECORDED if each.status == 200]
+STREAMED: Final = [each for each in ANSWERS if each.streamed]
+CONVERSE: Final = [each for each in ANSWERS if "/converse" in each.file]
+INVOKE: Final = [each for each in ANSWERS if "/invoke" in each.file]
+FAILED: Final[Mapping[str, tuple[type[UpstreamError], str | None]]] = {
+    "bedrock/converse-stream__400__opentelemetry-python-c__881f692f.json": (
+        Misconfigured, "ValidationException"),  # the model identifier is invalid
+    "bedrock/converse-stream__400__pydantic-ai__2878179b.json": (Misconfigured, None),  # the same
+    "bedrock/converse__400__pydantic-ai__33f0dfa6.json": (Unsuitable, None),  # a video in a result
+    "bedrock/converse__400__pydantic-ai__3e4baa6f.json": (Unsuitable, None),  # a video
+    "bedrock/converse__400__pydantic-ai__d9681b35.json": (Unsuitable, None),  # an image in S3
+    "bedrock/converse__400__pydantic-ai__ef93874e.json": (Rejected, None),  # a document without one
+    "bedrock/invoke-stream__400__chatlas__3a5fbd2d.json": (Unsuitable, "ValidationException"),
+}  # fmt: skip
+
+
+def name(recording: Recording) -> str:
+    return recording.file.removeprefix("bedrock/").removesuffix(".json")
+
+
+def dialect(recording: Recording) -> Dialect:
+    return DIALECTS["bedrock-invoke" if "/invoke" in recording.file else "bedrock"]
+
+
+def whole(recording: Recording) -> Completion:
+    if recording.streamed:
+        return assembled(read([recording.body], dialect(recording).decoder))
+    return dialect(recording).decode(200, recording.headers, recording.body, CLAUDE)
+
+
+def understood(completion: Completion) -> dict[str, Any]:
+    choice = completion.first
+    return {
+        "content": choice.text or "",
+        "thinking": choice.reasoning or "",
+        "tool_calls": [
+            {"id": call.id, "name": call.name, "arguments": json.loads(call.arguments)}
+            for call in choice.tool_calls
+        ],
+        "finish": choice.finish,
+        "usage": completion.usage,
+    }
+
+
+def test_there_is_an_oracle_for_each() -> None:
+    assert (len(CONVERSE), len(INVOKE), len(STREAMED)) == (54, 31, 38)
+    assert {each.file for each in RECORDED if each.status != 200} == FAILED.keys()
+    assert all(each.oracle for each in CONVERSE)
+    assert all(each.oracle is None for each in INVOKE)
+
+
+# ---- Converse, as boto3 reads it
+
+
+def events(recording: Recording) -> list[tuple[str, dict[str, Any]]]:
+    reader = EventStreamReader()
+    messages = reader.feed(recording.body)
+    return [(each.text(":event-type"), json.loads(each.payload)) for each in messages]
+
+
+def blocks(recording: Recording) -> list[dict[str, Any]]:
+    """The content blocks that are no text, those of a stream as they were begun."""
+    if not recording.streamed:
+        found: list[dict[str, Any]] = json.loads(recording.body)["output"]["message"]["content"]
+        return found
+    return [event["start"] for kind, event in events(recording) if kind == "contentBlockStart"]
+
+
+def server_tools(recording: Recording) -> list[str]:
+    uses = [block["toolUse"] for block in blocks(recording) if "toolUse" in block]
+    return [use["toolUseId"] for use in uses if use.get("type") == "server_tool_use"]
+
+
+def expected(recording: Recording) -> dict[str, Any]:
+    assert recording.oracle is not None
+    parsed = recording.oracle["parsed"]
+    usage = parsed["usage"]
+    cached = usage.get("cacheReadInputTokens") or 0
+    written = usage.get("cacheWriteInputTokens") or 0
+    at_provider = server_tools(recording)
+    calls = [call for call in parsed["tool_calls"] if call["id"] not in at_provider]
+    for call in calls:
+        if isinstance(call["arguments"], str):
+            call["arguments"] = json.loads(call["arguments"] or "{}")
+    return {
+        "content": parsed["content"],
+        "thinking": parsed["thinking"],
+        "tool_calls": calls,
+        "finish": FINISH[parsed["finish"]],
+        "usage": Usage(
+            prompt=usage["totalTokens"] - usage["outputTokens"],  # the cache included
+            completion=usage["outputTokens"],
+            cached=cached,
+            cache_write=written,
+        ),
+    }
+
+
+@pytest.mark.parametrize("recording", CONVERSE, ids=name)
+def test_an_answer_reads_as_the_sdk_reads_it(recording: Recording) -> None:
+    assert understood(whole(recording)) == expected(recording)
+
+
+def test_few_differences_need_an_explanation() -> None:
+    assert [name(each) for each in CONVERSE if server_tools(each)] == [
+        "converse-stream__200__pydantic-ai__70f682d5",
+        "converse__200__pydantic-ai__9c934200",
+        "converse__200__pydantic-ai__a543f26f",
+    ]
+
+
+@pytest.mark.parametrize("recording", [r for r in CONVERSE if server_tools(r)], ids=name)
+def test_tools_that_ran_at_the_provider_are_kept_whole(recording: Recording) -> None:
+    use, result = kept(whole(recording).first.extra)["server_tool_blocks"]
+    assert use["toolUse"]["toolUseId"] == result["toolResult"]["toolUseId"]
+    assert use["toolUse"]["type"] == "server_tool_use"
+    assert use["toolUse"]["input"].keys() == {"snippet"}
+    assert result["toolResult"]["content"][0]["json"]["exitCode"] == 0
+    if not recording.streamed:
+        assert [use, result] == blocks(recording)[:2]
+
+
+def test_thoughts_can_be_sent_back() -> None:
+    found = {
+        name(recording): [
+            (block["type"], block.get("signature", block.get("data"))[:1])
+            for block in kept(whole(recording).first.extra).get("thinking_blocks", [])
+        ]
+        for recording in CONVERSE
+        if b"signature" in recording.body or b"redactedContent" in recording.body
+    }
+    # Both are ciphers of Anthropic's, which begin alike, though Converse has one in base64 twice.
+    thought, sealed = ("thinking", "E"), ("redacted_thinking", "E")
+    assert found == {
+        "converse-stream__200__pydantic-ai__64d2d411": [thought],
+        "converse-stream__200__pydantic-ai__fac69951": [sealed, sealed],
+        "converse__200__pydantic-ai__5d99142b": [sealed],
+        "converse__200__pydantic-ai__b303af25": [thought],
+    }
+
+
+# ---- invoke, read a second time
+
+
+def test_the_models_count_is_taken_not_that_of_the_frame() -> None:
+    """Two streams of Claude end with a count by Bedrock that is below the message's own."""
+    differing = {}
+    for recording in (each for each in INVOKE if each.streamed):
+        last = invoked(recording)[-1].get("amazon-bedrock-invocationMetrics", {})
+        usage = whole(recording).usage
+        if usage is not None and usage.completion != last.get("outputTokenCount", usage.completion):
+            differing[name(recording)] = (usage.completion, last["outputTokenCount"])
+    assert differing == {
+        "invoke-stream__200__chatlas__8beaa4c8": (38, 35),
+        "invoke-stream__200__opentelemetry-python-c__7547f491": (133, 97),
+    }
+
+
+def by_hand(recording: Recording) -> dict[str, Any]:
+    """A whole body, shape by shape; without counts in it, those of the headers."""
+    said = json.loads(recording.body)
+    told = {
+        kind: recording.headers.get(f"x-amzn-bedrock-{kind}-token-count", "")
+        for kind in ("input", "output")
+    }
+    texts, calls, usage = [], [], said.get("usage", {})
+    content = said.get("content") or said.get("output", {}).get("message", {}).get("content", [])
+    for block in content:
+        use = block.get("toolUse") or (block if block.get("type") == "tool_use" else None)
+        if use is None:
+            texts.append(block["text"])
+        else:
+            id_ = use.get("toolUseId") or use.get("id")
+            calls.append({"id": id_, "name": use["name"], "arguments": use["input"]})
+    for part in (said, *said.get("outputs", []), *said.get("generations", [])):
+        texts += [part[key] for key in ("completion", "generation", "text") if key in part]
+        reasons = ("stop_reason", "stopReason", "finish_reason")
+        said["reason"] = next((part[key] for key in reasons if key in part), said.get("reason"))
+    cached = usage.get("cache_read_input_tokens") or 0
+    written = usage.get("cache_creation_input_tokens") or 0
+    prompt = usage.get("input_tokens", usage.get("inputTokens", told["input"]))
+    completion = usage.get("output_tokens", usage.get("outputTokens", told["output"]))
+    return {
+        "content": "".join(texts),
+        "thinking": "",
+        "tool_calls": calls,
+        "finish": REASONS[said["reason"]],
+        "usage": Usage(int(prompt) + cached + written, int(completion), cached, written),
+    }
+
+
+REASONS: Final[dict[str, str]] = {
+    **FINISH,
+    "stop": "stop",
+    "length": "length",
+    "COMPLETE": "stop",
+    "MAX_TOKENS": "length",
+    "STOP_SEQUENCE": "stop",
+}
+
+
+@pytest.mark.parametrize("recording", [r for r in INVOKE if not r.streamed], ids=name)
+def test_an_invoked_answer_reads_as_by_hand(recording: Recording) -> None:
+    assert understood(whole(recording)) == by_hand(recording)
+
+
+def invoked(recording: Recording) -> list[dict[str, Any]]:
+    return [json.loads(base64.b64decode(event["bytes"])) for _, event in events(recording)]
+
+
+def by_hand_streamed(recording: Recording) -> dict[str, Any]:
+    texts, thoughts, reason = [], [], ""
+    calls: dict[int, dict[str, Any]] = {}
+    counts: dict[str, Any] = {}
+    for said in invoked(recording):
+        block = said.get("content_block") or said.get("contentBlockStart", {}).get("start", {})
+        use = block.get("toolUse") or (block if block.get("type") == "tool_use" else None)
+        outer = said.get("contentBlockStart") or said.get("contentBlockDelta") or said
+        index = outer.get("contentBlockIndex", said.get("index", 0))
+        if use is not None:
+            id_ = use.get("toolUseId") or use.get("id")
+            calls[index] = {"id": id_, "name": use["name"], "arguments": ""}
+        delta = outer.get("delta", {})
+        texts.append(delta.get("text") or said.get("outputText") or "")
+        thoughts.append(delta.get("thinking") or "")
+        more = delta.get("partial_json") or delta.get("toolUse", {}).get("input")
+        if more:
+            calls[index]["arguments"] += more
+        reason = delta.get("stop_reason") or said.get("messageStop", {}).get("stopReason") or reason
+        counts |= said.get("message", {}).get("usage") or said.get("usage") or {}
+        counts |= said.get("metadata", {}).get("usage") or {}
+        counts |= {key: count for key, count in said.items() if key.endswith("TokenCount")}
+    for call in calls.values():
+        call["arguments"] = json.loads(call["arguments"] or "{}")
+    return {
+        "content": "".join(texts),
+        "thinking": "".join(thoughts),
+        "tool_calls": list(calls.values()),
+        # The one stream without a reason was stopped by a guardrail.
+        "finish": REASONS[reason or "guardrail_intervened"],
+        "usage": Usage(
+            int(first(counts, "input_tokens", "inputTokens", "inputTextTokenCount")),
+            int(first(counts, "output_tokens", "outputTokens", "totalOutputTextTokenCount")),
+            counts.get("cache_read_input_tokens") or 0,
+            counts.get("cache_creation_input_tokens") or 0,
+        ),
+    }
+
+
+def first(counts: dict[str, Any], *names: str) -> Any:
+    return next(counts[name] for name in names if name in counts)
+
+
+@pytest.mark.parametrize("recording", [r for r in INVOKE if r.streamed], ids=name)
+def test_an_invoked_stream_reads_as_by_hand(recording: Recording) -> None:
+    assert understood(whole(recording)) == by_hand_streamed(recording)
+
+
+# ---- All streams, and all failures
+
+
+@pytest.mark.parametrize("recording", STREAMED, ids=name)
+def test_a_stream_reads_the_same_however_it_is_cut(recording: Recording) -> None:
+    decoder = dialect(recording).decoder
+    once = comparable(read([recording.body], decoder))
+    for way, chunks in enumerate(cuts(recording.body)):
+        assert comparable(read(chunks, decoder)) == once, f"cut {way} reads differently"
+
+
+def ends(body: bytes) -> list[int]:
+    """Where each message of an event stream ends, after the beginning of all."""
+    found = [0]
+    while found[-1] < len(body):
+        found.append(found[-1] + int.from_bytes(body[found[-1] : found[-1] + 4]))
+    return found
+
+
+@pytest.mark.parametrize("recording", STREAMED, ids=name)
+def test_a_stream_that_ends_early_is_broken(recording: Recording) -> None:
+    """The last two messages say that, and how, the answer ended; Titan's only one does."""
+    early = recording.body[: ends(recording.body)[-3:][0]]
+    with pytest.raises(UpstreamError, match="ended before"):
+        read([early], dialect(recording).decoder)
+
+
+@pytest.mark.parametrize("recording", [r for r in CONVERSE if r.streamed], ids=name)
+def test_an_answer_is_whole_without_its_usage(recording: Recording) -> None:
+    *_, early, _ = ends(recording.body)
+    found = assembled(read([recording.body[: early + 20]]))
+    assert found.usage is None
+    assert understood(found) == expected(recording) | {"usage": None}
+
+
+@pytest.mark.parametrize("recording", STREAMED, ids=name)
+def test_a_flipped_bit_is_noticed(recording: Recording) -> None:
+    middle = len(recording.body) // 2
+    flipped = bytes([recording.body[middle] ^ 1])
+    with pytest.raises(UpstreamError, match="damaged"):
+        read(
+            [recording.body[:middle] + flipped + recording.body[middle + 1 :]],
+            dialect(recording).decoder,
+        )
+
+
+@pytest.mark.parametrize("recording", [each for each in RECORDED if each.status != 200], ids=name)
+def test_a_failure_is_of_its_class(recording: Recording) -> None:
+    found, code = FAILED[recording.file]
+    with pytest.raises(UpstreamError) as caught:
+        dialect(recording).decode(recording.status, recording.headers, recording.body, CLAUDE)
+    assert type(caught.value) is found
+    assert caught.value.upstream_code == code
+    assert json.loads(recording.body)["message"] == str(caught.value)
