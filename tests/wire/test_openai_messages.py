@@ -22,6 +22,7 @@ CALLED: JSON = {"role": "assistant", "content": None, "tool_calls": [CALL]}
 RESULT: JSON = {"role": "tool", "tool_call_id": "call_1", "content": "5"}
 SAID: JSON = {"role": "assistant", "content": "Hello", "refusal": None}
 BETWEEN: JSON = {"role": "assistant", "content": "OK."}
+SIGNED: JSON = CALL | {"id": "call_1__thought__c2ln", "extra_content": {"google": {}}}
 THOUGHT: JSON = {"reasoning_content": "hm"}
 NEW = short_id("call_1")
 
@@ -38,6 +39,9 @@ PREPARED: list[tuple[str, tuple[str, ...], list[JSON], list[JSON]]] = [
     ("none without", ("echo_reasoning",), [SAID, ASK], [SAID, ASK]),
     ("under another name", ("echo_reasoning",), [CALLED | {"reasoning": "hm"}],
      [CALLED | {"reasoning": "hm"}]),
+    ("signed by Google", (), [CALLED | {"tool_calls": [SIGNED, CALL]},
+                              RESULT | {"tool_call_id": SIGNED["id"]}],
+     [CALLED | {"tool_calls": [CALL, CALL]}, RESULT]),
     ("developer", ("no_developer_role",), [DEVELOPER, ASK], [DEVELOPER | {"role": "system"}, ASK]),
     ("user after tool", ("no_user_after_tool",), [CALLED, RESULT, RESULT, ASK, ASK],
      [CALLED, RESULT, RESULT, BETWEEN, ASK, ASK]),

@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 
 from gateway.core.errors import InvalidRequest
 from gateway.wire.anthropic.parts import Block, blocks, marked, text
+from gateway.wire.signed_ids import split
 
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
 _ROLES: Final = ("system", "developer", "user", "assistant", "tool")
@@ -172,14 +173,16 @@ def arguments(given: Any, where: str) -> Raw:
 
 
 def tool_id(given: Any, where: str) -> str:
-    """The id of a call. One that another provider made with other signs than letters, digits,
-    `_` and `-` is replaced, the same way in the call and in its result.
+    """The id of a call, without a signature of Google's in it. One that another provider made
+    with other signs than letters, digits, `_` and `-` is replaced, the same way in the call and
+    in its result.
     """
     if not isinstance(given, str) or not given:
         raise InvalidRequest(f"{where} must name a tool call", param=where)
-    if _ID.fullmatch(given):
-        return given
-    return "toolu_" + hashlib.sha256(given.encode()).hexdigest()[:24]
+    told, _ = split(given)
+    if _ID.fullmatch(told):
+        return told
+    return "toolu_" + hashlib.sha256(told.encode()).hexdigest()[:24]
 
 
 def _trim(last: Turn) -> None:

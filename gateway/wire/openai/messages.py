@@ -9,19 +9,23 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from gateway.core.errors import InvalidRequest
+from gateway.wire.signed_ids import unsigned
 
 Message = dict[str, Raw]
 
 
 class Thoughts(Struct, frozen=True):
     """Fields of an answer that a client sends back with it. The first three are of other hosts,
-    the others of our own anthropic dialect; hosts that check what they get refuse all of them.
+    the others of our own anthropic and gemini dialects; hosts that check what they get refuse all
+    of them.
     """
 
     reasoning: Raw | UnsetType = UNSET
     reasoning_content: Raw | UnsetType = UNSET
     reasoning_details: Raw | UnsetType = UNSET
     citations: Raw | UnsetType = UNSET
+    extra_content: Raw | UnsetType = UNSET
+    images: Raw | UnsetType = UNSET
     server_tool_blocks: Raw | UnsetType = UNSET
     thinking_blocks: Raw | UnsetType = UNSET
 
@@ -47,11 +51,13 @@ _calls: Final = msgspec.json.Decoder(list[Message]).decode
 
 def prepared(messages: Raw, quirks: Collection[str]) -> Raw:
     """The messages as this host takes them; the very same where nothing need be changed."""
+    messages = unsigned(messages)
     quirky = not MESSAGE_QUIRKS.isdisjoint(quirks)
     if not quirky and b'"assistant"' not in bytes(messages):
         return messages
     try:
-        if not quirky and all(thoughts == _NONE for thoughts in _thoughts_of(messages)):
+        plain = not quirky and b'"extra_content"' not in bytes(messages)
+        if plain and all(thoughts == _NONE for thoughts in _thoughts_of(messages)):
             return messages
         found = _messages(messages)
         told = [_prepared(message, quirks) for message in found]
@@ -85,11 +91,20 @@ def _prepared(message: Message, quirks: Collection[str]) -> Message:
 
 def _thoughts(message: Message, *, echoed: bool) -> Message:
     if not echoed:
-        return {name: raw for name, raw in message.items() if name not in THOUGHTS}
+        kept = {name: raw for name, raw in message.items() if name not in THOUGHTS}
+        calls = kept.get("tool_calls", _EMPTY)
+        if b'"extra_content"' in bytes(calls):
+            kept["tool_calls"] = Raw(_encode([_plain(call) for call in _calls(calls)]))
+        return kept
     said = "reasoning_content" in message or "reasoning" in message
     if said or bytes(message.get("tool_calls", b"null")) in (b"null", b"[]"):
         return message
     return {**message, "reasoning_content": _EMPTY}
+
+
+def _plain(call: Message) -> Message:
+    """A call without the signature that Google put on it."""
+    return {name: raw for name, raw in call.items() if name != "extra_content"}
 
 
 def _short(message: Message) -> Message:

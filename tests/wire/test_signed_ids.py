@@ -1,0 +1,60 @@
+"""Signatures that travel in the ids of tool calls, and come off again."""
+
+import base64
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from gateway.wire import anthropic
+from gateway.wire.dialect import Target
+from gateway.wire.signed_ids import LONGEST, signed, split, unsigned
+from tests.wire.gemini_answers import call, calls, chat, result, user
+
+NAMES = st.text("abcXYZ019_-.:", min_size=1, max_size=12)
+BYTES = st.binary(min_size=1, max_size=90)
+
+
+@given(NAMES, BYTES, st.booleans())
+def test_a_signature_comes_back_as_the_bytes_it_was(name: str, sign: bytes, safe: bool) -> None:
+    encode = base64.urlsafe_b64encode if safe else base64.b64encode
+    id_ = signed(name, encode(sign).decode())
+    back, signature = split(id_)
+    assert back == name
+    assert base64.b64decode(signature or "") == sign
+    text = json.dumps([{"tool_call_id": id_, "content": f'of "{id_}"'}]).encode()
+    assert json.loads(bytes(unsigned(Raw(text))))[0] == {
+        "tool_call_id": name, "content": f'of "{id_}"',
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "signature", ["", "not base64!", "A" * (LONGEST + 1), "=", "ab=c"], ids=lambda text: text[:12]
+)
+def test_what_is_too_long_or_no_base64_does_not_travel(signature: str) -> None:
+    assert signed("call_1", signature) == "call_1"
+
+
+@pytest.mark.parametrize(
+    "id_", ["call_1", "__thought__c2ln", "call_1__thought__", "a__thought__b c"]
+)
+def test_other_ids_are_as_they_were(id_: str) -> None:
+    assert split(id_) == (id_, None)
+    raw = Raw(json.dumps([{"id": id_}]).encode())
+    assert bytes(unsigned(raw)) == bytes(raw)
+
+
+def test_messages_without_one_are_the_very_same() -> None:
+    raw = Raw(b'[{"role": "user", "content": "what is a thought__?"}]')
+    assert unsigned(raw) is raw
+
+
+def test_anthropic_is_not_sent_one() -> None:
+    id_ = signed("call_1", "c2lnbmVk")
+    request = chat(messages=[user(), calls(call(id_)), result(id_)])
+    sent = anthropic.encode(request, Target("claude", 100), stream=False).body
+    assert b'"id":"call_1"' in sent
+    assert b'"tool_use_id":"call_1"' in sent
+    assert b"thought" not in sent
