@@ -38,8 +38,8 @@ def same_here(series: Sequence[str], cells: int) -> Metric | None:
     return metric
 
 
-_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)
-_SHORT: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
+SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)
+SHORT: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
 
 METRICS: Final[Mapping[str, Metric]] = {
     "gateway_requests_total": Metric(
@@ -48,19 +48,19 @@ METRICS: Final[Mapping[str, Metric]] = {
         ("route", "tenant", "stream", "outcome", "code"),
     ),
     "gateway_request_duration_seconds": Metric(
-        "histogram", "From admitted to the last byte.", ("route", "stream"), _SECONDS
+        "histogram", "From admitted to the last byte.", ("route", "stream"), SECONDS
     ),
     "gateway_time_to_first_token_seconds": Metric(
         "histogram",
         "From admitted to the first delta of a flowing answer.",
         ("model", "provider"),
-        _SECONDS,
+        SECONDS,
     ),
     "gateway_overhead_seconds": Metric(
         "histogram",
         "The gateway's own part of a replied request: everything but waiting for providers.",
         (),
-        _SHORT,
+        SHORT,
     ),
     "gateway_inflight_requests": Metric("gauge", "Requests being served.", across="live_sum"),
     "gateway_upstream_attempts_total": Metric(
@@ -72,7 +72,7 @@ METRICS: Final[Mapping[str, Metric]] = {
         "histogram",
         "One call to a provider, from sent to its last byte.",
         ("provider", "model"),
-        _SECONDS,
+        SECONDS,
     ),
     "gateway_tokens_total": Metric(
         "counter",
@@ -125,9 +125,7 @@ METRICS: Final[Mapping[str, Metric]] = {
     "gateway_holds_expired_total": Metric(
         "counter", "Holds nobody settled in time; they were charged in full.", ("tenant",)
     ),
-    "gateway_ledger_duration_seconds": Metric(
-        "histogram", "One ledger operation.", ("op",), _SHORT
-    ),
+    "gateway_ledger_duration_seconds": Metric("histogram", "One ledger operation.", ("op",), SHORT),
     "gateway_ledger_errors_total": Metric(
         "counter", "Ledger operations that failed.", ("op", "kind")
     ),

@@ -81,11 +81,13 @@ class _Lines:
         size = len(buckets) + 1
         workers = [shelf.values[at : at + size] for shelf, at in self.places]
         seconds, *within = map(sum, zip(*workers, strict=True))
-        up_to = 0.0
-        for bucket, number_of in zip(buckets, within, strict=True):
-            up_to += number_of
-            out.append(f"{bucket}{number(up_to)}\n")
-        out.append(f"{count}{number(up_to)}\n{total}{number(seconds)}\n")
+        up_to, text = 0.0, "0.0"
+        for bucket, more in zip(buckets, within, strict=True):
+            if more:
+                up_to += more
+                text = number(up_to)
+            out.append(f"{bucket}{text}\n")
+        out.append(f"{count}{text}\n{total}{number(seconds)}\n")
 
 
 def _sum(places: Sequence[_Place]) -> float:

@@ -1,0 +1,73 @@
+"""Which cells a metric's series are counted in."""
+
+from collections.abc import Callable
+from typing import Generic, TypeAlias, TypeVar
+
+from gateway.core.ports import Clock
+from gateway.drivers.metric_catalogue import METRICS, same_here
+from gateway.drivers.metric_cells import NOWHERE, Cells
+
+Labels: TypeAlias = tuple[str, ...]
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Found(dict[K, V], Generic[K, V]):
+    """A dict that finds what is not in it, once.
+
+    To find a new series is to make it, and that may replace `cells.values`: so find, then count.
+    """
+
+    def __init__(self, find: Callable[[K], V]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, key: K) -> V:
+        found = self[key] = self._find(key)
+        return found
+
+
+class Families:
+    """Each metric: where the cells of a series begin, by the values of its labels."""
+
+    def __init__(self, cells: Cells, clock: Clock) -> None:
+        self._cells = cells
+        self._clock = clock
+        self._of = {name: self._family(name) for name in METRICS}
+        self._go_on()
+
+    def __getitem__(self, name: str) -> Found[Labels, int]:
+        return self._of[name]
+
+    def add(self, name: str, *labels: str, by: float = 1.0) -> None:
+        at = self._of[name][labels]
+        self._cells.values[at] += by
+
+    def show(self, name: str, *labels: str) -> None:
+        """At 0, before anything happens."""
+        self.add(name, *labels, by=0.0)
+
+    def set(self, name: str, *labels: str, to: float) -> None:
+        """A gauge that every worker reads: the latest counts."""
+        at = self._of[name][labels]
+        values = self._cells.values
+        values[at] = to
+        values[at + 1] = self._clock()
+
+    def _family(self, name: str) -> Found[Labels, int]:
+        def make(labels: Labels) -> int:
+            try:
+                return self._cells.add((name, *labels), METRICS[name].cells)
+            except OSError:  # no request fails because the disk is full
+                return NOWHERE
+
+        return Found(make)
+
+    def _go_on(self) -> None:
+        """Count on where another worker ended; what it had in flight has ended, too."""
+        for series, at, count in self._cells.series:
+            metric = same_here(series, count)
+            if metric is not None:
+                self._of[series[0]][series[1:]] = at
+                if metric.across.startswith("live"):
+                    self._cells.values[at] = 0.0
