@@ -146,6 +146,7 @@ def _provider(name: str, stanza: schema.Provider) -> Provider:
         quirks=frozenset(stanza.quirks),
         lacks=frozenset(stanza.lacks),
         unsupported=stanza.unsupported,
+        auth=stanza.auth.auth() if stanza.auth else None,
     )
 
 

@@ -24,6 +24,8 @@ class _Check:
 
     def run(self) -> None:
         self.collisions()
+        for name, provider in self.parts.providers.items():
+            self.provider(("providers", name), provider)
         for name, model in self.parts.models.items():
             self.model(name, model)
         for name, tier in self.parts.tiers.items():
@@ -35,6 +37,16 @@ class _Check:
                 message = f"must be less than redis.hold_ttl_s ({self.parts.redis.hold_ttl_s:g})"
                 self.tree.fault(("routes", name, "timeout_s"), message)
         self.tenants()
+
+    def provider(self, path: Path, provider: schema.Provider) -> None:
+        """A key that is not used, or missing, is a mistake in how calls are signed."""
+        if provider.auth is None:
+            return
+        way, keyed = provider.auth.way, provider.api_key is not None
+        if keyed and way not in provider.auth.needs_key:
+            self.tree.fault((*path, "api_key"), f"is not used with auth.{way}: remove it")
+        elif not keyed and way in provider.auth.needs_key:
+            self.tree.fault((*path, "auth"), f"{way} needs the provider's api_key")
 
     def collisions(self) -> None:
         """`model` in a request is a route, a tier or a model: one name, one meaning."""

@@ -282,6 +282,15 @@ RedisUrl = Annotated[str, PlainValidator(_redis_url), _TEXT]
 KeyHash = Annotated[str, BeforeValidator(_hash), _json({
     "type": "string", "pattern": rf"^{_HASH}$|\$\{{",
 })]  # fmt: skip
+ApiVersion = Annotated[str, BeforeValidator(_matching(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?", "must be a version such as 2024-10-21",
+)), _TEXT]  # fmt: skip
+AwsRegion = Annotated[str, BeforeValidator(_matching(
+    r"[a-z]{2}(-[a-z]+)+-[0-9]", "must be an AWS region such as eu-west-1",
+)), _TEXT]  # fmt: skip
+ScopeUrl = Annotated[str, BeforeValidator(_matching(
+    r"https://[!-~]+", "must be a scope such as https://www.googleapis.com/auth/cloud-platform",
+)), _TEXT]  # fmt: skip
 Timezone = Annotated[str, BeforeValidator(_timezone), _TEXT]
 Pattern = Annotated[str, BeforeValidator(_pattern), _TEXT]
 SqlDialect = Annotated[str, BeforeValidator(_sql_dialect), _TEXT]

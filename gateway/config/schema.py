@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 from pydantic.json_schema import GenerateJsonSchema
 
+from gateway.config.auth import Auth
 from gateway.config.checks import OneCheck
 from gateway.config.scalars import (
     NAME_SCHEMA,
@@ -40,14 +41,15 @@ from gateway.config.stanza import Stanza
 
 
 class Provider(Stanza):
-    later: ClassVar[frozenset[str]] = frozenset({"auth"})
-
     dialect: Dialect
     """The wire format it speaks."""
     base_url: BaseUrl
     """Where its API begins. No credentials, no query; a trailing slash is dropped."""
     api_key: ApiKey | None = None
     """Its key, best as `${NAME}`. Leave it out for a host that asks for none."""
+    auth: Auth | None = None
+    """How calls are signed: one of the keys below. Default: the dialect's own way, with
+    `api_key`."""
     regions: tuple[Name, ...] = ()
     """Where it processes data. Tenants and requests can ask for a region."""
     quirks: tuple[Quirk, ...] = ()

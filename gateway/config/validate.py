@@ -17,7 +17,7 @@ from gateway.core.snapshot import CLIENTS
 
 S = TypeVar("S", bound=Stanza)
 # Under these keys a wrong value may be a secret, or a secret in the wrong place.
-_SECRET: Final = frozenset({"api_key", "hash", "id", "url", "base_url"})
+_SECRET: Final = frozenset({"api_key", "auth", "hash", "id", "url", "base_url"})
 
 
 class Parts(Struct):

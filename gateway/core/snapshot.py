@@ -17,6 +17,45 @@ class Secret(str):
         return "Secret(...)"
 
 
+GOOGLE_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
+
+
+class AzureAuth(Struct, frozen=True):
+    """`api-key: <key>`, and the path of a deployment: `base_url` ends in /openai, then comes
+    /deployments/<upstream>/chat/completions?api-version=<api_version>.
+    """
+
+    api_version: str
+
+
+class AwsAuth(Struct, frozen=True):
+    """Signature Version 4 for the service bedrock. Without keys: those of the profile, or what
+    AWS's own tools would find in the environment, the shared files or the machine's role.
+    """
+
+    region: str
+    access_key_id: str | None = None
+    secret_access_key: Secret | None = None
+    session_token: Secret | None = None
+    profile: str | None = None
+
+
+class GoogleAuth(Struct, frozen=True):
+    """A token that google-auth gets: from a file (service account, workload identity), or as
+    Google's own tools would find it.
+    """
+
+    credentials: str | None = None
+    scopes: tuple[str, ...] = (GOOGLE_SCOPE,)
+
+
+class BearerAuth(Struct, frozen=True):
+    """`authorization: Bearer <key>`, whatever the dialect's own way is."""
+
+
+Auth = AzureAuth | AwsAuth | GoogleAuth | BearerAuth
+
+
 class Provider(Struct, frozen=True):
     """Where calls go. Only the configuration can say so, never a request."""
 
@@ -32,6 +71,8 @@ class Provider(Struct, frozen=True):
     unsupported: str = "drop"
     """What becomes of a request with fields that it cannot honour: they are dropped and named in
     a header, or it is not asked at all ("refuse")."""
+    auth: Auth | None = None
+    """How calls are signed. None is the dialect's own way, with `api_key`."""
 
 
 class Ledger(Struct, frozen=True):

@@ -1,0 +1,102 @@
+"""How calls to a provider are signed: exactly one way, with what it needs."""
+
+from typing import ClassVar
+
+from pydantic import GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from gateway.config.scalars import ApiKey, ApiVersion, AwsRegion, Flag, ScopeUrl, Text, unshown
+from gateway.config.stanza import Stanza
+from gateway.core import snapshot
+
+
+class Azure(Stanza):
+    api_version: ApiVersion
+    """The `api-version` of every call, such as `2024-10-21`. `base_url` ends in `/openai`."""
+
+    def auth(self) -> snapshot.Auth:
+        return snapshot.AzureAuth(self.api_version)
+
+
+class Aws(Stanza):
+    region: AwsRegion
+    """The region that calls are signed for: the one in `base_url`."""
+    access_key_id: ApiKey | None = None
+    """With `secret_access_key`. Default: what AWS's own tools would find."""
+    secret_access_key: ApiKey | None = None
+    """The secret of `access_key_id`."""
+    session_token: ApiKey | None = None
+    """Of temporary keys."""
+    profile: Text | None = None
+    """A profile of AWS's shared files, in place of keys."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Aws":
+        if (self.access_key_id is None) != (self.secret_access_key is None):
+            raise unshown("needs both access_key_id and secret_access_key, or neither")
+        if self.session_token is not None and self.access_key_id is None:
+            raise unshown("needs access_key_id and secret_access_key with its session_token")
+        if self.profile is not None and self.access_key_id is not None:
+            raise unshown("takes a profile or keys, not both")
+        return self
+
+    def auth(self) -> snapshot.Auth:
+        return snapshot.AwsAuth(
+            region=self.region,
+            access_key_id=None if self.access_key_id is None else str(self.access_key_id),
+            secret_access_key=self.secret_access_key,
+            session_token=self.session_token,
+            profile=self.profile,
+        )
+
+
+class Google(Stanza):
+    credentials: Text | None = None
+    """A file: a service account's key, or a workload identity. Default: what Google's own tools
+    would find."""
+    scopes: tuple[ScopeUrl, ...] = (snapshot.GOOGLE_SCOPE,)
+    """What the token is asked for."""
+
+    def auth(self) -> snapshot.Auth:
+        return snapshot.GoogleAuth(self.credentials, tuple(self.scopes))
+
+
+class Auth(Stanza):
+    """One way; `bearer: false` would be none."""
+
+    needs_key: ClassVar[frozenset[str]] = frozenset({"azure", "bearer"})
+
+    azure: Azure | None = None
+    """The header `api-key`, and Azure's paths of deployments. Needs `api_key`."""
+    aws: Aws | None = None
+    """AWS Signature Version 4. Takes no `api_key`."""
+    google: Google | None = None
+    """A token of a Google service account. Takes no `api_key`."""
+    bearer: Flag | None = None
+    """`true`: the header `authorization: Bearer`, whatever the dialect's own is. Needs
+    `api_key`."""
+
+    @model_validator(mode="after")
+    def _is_one_way(self) -> "Auth":
+        if sum(found is not None for _, found in self) != 1:
+            raise unshown("must name exactly one of azure, aws, google, bearer")
+        if self.bearer is False:
+            raise unshown("bearer must be true; leave auth out for the dialect's own way")
+        return self
+
+    @property
+    def way(self) -> str:
+        return next(name for name, found in self if found is not None)
+
+    def auth(self) -> snapshot.Auth:
+        chosen = self.azure or self.aws or self.google
+        return chosen.auth() if chosen else snapshot.BearerAuth()
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        found = super().__get_pydantic_json_schema__(core, handler)
+        handler.resolve_ref_schema(found).update(minProperties=1, maxProperties=1)
+        return found
