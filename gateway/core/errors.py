@@ -206,6 +206,7 @@ class Misconfigured(UpstreamError):
 
 
 class Unsuitable(UpstreamError):
+    status = 400
     kind = code = "unsuitable"
     type = "invalid_request_error"
     should_retry = False
@@ -213,6 +214,7 @@ class Unsuitable(UpstreamError):
 
 
 class Rejected(UpstreamError):
+    status = 400
     kind = code = "rejected"
     type = "invalid_request_error"
     retry = "never"

@@ -80,8 +80,10 @@ def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError
     except Broken:
         said = None
     kind, message = _said(said)
-    return _class(status, kind, message)(
+    found = _class(status, kind, message)
+    return found(
         message or f"the provider answered with HTTP status {status}",
+        status=status if found in (Rejected, Unsuitable) else None,
         retry_after=retry_after(headers),
         upstream_code=kind or None,
     )
