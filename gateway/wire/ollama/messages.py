@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from gateway.core.errors import InvalidRequest
+from gateway.wire.signed_ids import split
 
 JSON = dict[str, Any]
 
@@ -67,6 +68,7 @@ def _call(given: Any, where: str, names: dict[str, str]) -> JSON:
     told: JSON = {"function": {"name": name, "arguments": arguments(function, where)}}
     known = given.get("id")
     if isinstance(known, str) and known:
+        known, _ = split(known)
         names[known] = name
         told = {"id": known, **told}
     return told
@@ -92,6 +94,7 @@ def _result(given: Mapping[str, Any], names: Mapping[str, str]) -> JSON:
     known = given.get("tool_call_id")
     name = given.get("name")
     if isinstance(known, str) and known:
+        known, _ = split(known)
         told["tool_call_id"] = known
         name = names.get(known, name)
     if isinstance(name, str) and name:
