@@ -16,7 +16,7 @@ from gateway.config.load import read
 from gateway.core.events import Event, LifeEvent, Settled, lawful
 from gateway.core.ports import Account, Purse
 from gateway.core.snapshot import Snapshot
-from gateway.simulator import Served, serve_simulator
+from gateway.simulator import Served, Simulator, serve_simulator
 from gateway.web.api import Front
 
 KEY = "tg-acme-0123456789abcdefghijklmnopqrstuvwxyz"
@@ -79,10 +79,12 @@ class Running:
 
 
 @asynccontextmanager
-async def running(text: str, env: Mapping[str, str]) -> AsyncIterator[Running]:
+async def running(
+    text: str, env: Mapping[str, str], providers: Simulator | None = None
+) -> AsyncIterator[Running]:
     """Serve a configuration; ${SIMULATOR_URL} in it is the simulator's."""
     async with AsyncExitStack() as stack:
-        simulator = await stack.enter_async_context(serve_simulator())
+        simulator = await stack.enter_async_context(serve_simulator(providers))
         known = {**env, "SIMULATOR_URL": simulator.base_url, "HASH": HASH}
         snapshot = read([("test.yaml", text)], known)
         events: list[Event] = []
@@ -94,7 +96,8 @@ async def running(text: str, env: Mapping[str, str]) -> AsyncIterator[Running]:
 @asynccontextmanager
 async def served(front: Front) -> AsyncIterator[str]:
     """An ASGI app on a free port of loopback."""
-    with socket.socket() as bound:
+    # Named TCP, it gets TCP_NODELAY from asyncio: else an answer may wait 40 ms for an ACK.
+    with socket.socket(proto=socket.IPPROTO_TCP) as bound:
         bound.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
             front, http="httptools", lifespan="off", ws="none", log_level="warning",

@@ -1,0 +1,197 @@
+"""The running service while its Redis hangs or is gone: it says so at once, and comes back."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+import httpx
+import openai
+import pytest
+
+from gateway.app import probe
+from gateway.core.events import Reserved
+from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis_ledger import RedisLedger
+from gateway.simulator import Simulator
+from tests.service.running import Running, running
+
+pytest_plugins = ("tests.redis_server",)
+
+CONFIG = """
+redis: {url: '${REDIS_URL}'}
+providers:
+  sim: {dialect: openai, base_url: '${SIMULATOR_URL}/openai/v1', api_key: x}
+models:
+  right: {deployments: [{provider: sim, upstream: cheap-right}], context: 8000, max_output: 500,
+          price: {input: 0.10, output: 0.40}}
+  slow: {deployments: [{provider: sim, upstream: cheap-slow}], context: 8000, max_output: 500,
+         price: {input: 0.10, output: 0.40}}
+  better: {deployments: [{provider: sim, upstream: mid-right}], context: 8000, max_output: 500,
+           price: {input: 1, output: 4}}
+tiers:
+  cheap: {models: [slow]}
+  mid: {models: [better]}
+routes:
+  climbs: {tiers: [cheap, mid], checks: [{regex: {pattern: never said}}]}
+tenants:
+  acme:
+    keys: [{id: k1, hash: '${HASH}'}]
+    budgets: [{usd: 5, per: total}]
+"""
+BUDGET_S = 0.3
+"""What a refusal may take, Redis' answer awaited included; a busy machine is given more."""
+NOISE_S = 0.7
+FAULTS = pytest.mark.parametrize("fault", [signal.SIGSTOP, signal.SIGKILL], ids=["hangs", "gone"])
+
+
+@pytest.fixture
+async def service(own_redis: EmbeddedRedis) -> AsyncIterator[Running]:
+    simulator = Simulator(slow_s=0.5)
+    async with running(CONFIG, {"REDIS_URL": own_redis.url}, simulator) as started:
+        async with started.client() as client:
+            await ask(client, "right")  # connections are open, scripts are loaded
+        await started.begin("acme")
+        yield started
+
+
+@dataclass(frozen=True)
+class Got:
+    status: int
+    headers: Mapping[str, str]
+    text: str
+    code: str | None = None
+
+
+async def ask(client: openai.AsyncOpenAI, model: str, *, stream: bool = False) -> Got:
+    try:
+        raw = await client.chat.completions.with_raw_response.create(
+            model=model, messages=[{"role": "user", "content": "What is 17*23?"}], stream=stream
+        )
+    except openai.APIStatusError as error:
+        return Got(error.status_code, error.response.headers, error.message, error.code)
+    body = await raw.http_response.aread()
+    return Got(raw.status_code, raw.headers, body.decode())
+
+
+def strike(server: EmbeddedRedis, fault: signal.Signals) -> None:
+    assert server.pid
+    os.kill(server.pid, fault)
+
+
+def cure(server: EmbeddedRedis, fault: signal.Signals) -> None:
+    if fault == signal.SIGSTOP:
+        strike(server, signal.SIGCONT)
+    else:
+        server.start()
+
+
+async def until(happened: Callable[[], Awaitable[bool]], seconds: float = 5) -> None:
+    async with asyncio.timeout(seconds):
+        while not await happened():
+            await asyncio.sleep(0.02)
+
+
+async def balanced(service: Running) -> None:
+    """All that is owed is paid, and then the books are as if nothing had happened."""
+    ledger = service.gateway.world.ledger
+    assert isinstance(ledger, RedisLedger)
+
+    async def paid() -> bool:
+        return ledger.owed == 0 and await probe(ledger, "acme") is None
+
+    await until(paid)
+    await service.audit("acme")
+
+
+@FAULTS
+async def test_it_says_so_at_once_and_comes_back_by_itself(
+    service: Running, own_redis: EmbeddedRedis, fault: signal.Signals
+) -> None:
+    async with service.client() as client, httpx.AsyncClient(base_url=service.url) as plain:
+        strike(own_redis, fault)
+        took: list[float] = []
+        for number in range(8):
+            began = time.perf_counter()
+            refused = await ask(client, "right", stream=number % 2 == 1)
+            took.append(time.perf_counter() - began)
+            assert (refused.status, refused.code) == (503, "ledger_unavailable")
+            assert refused.headers["retry-after"] == "1"
+            assert "x-should-retry" not in refused.headers, "the SDK may try again"
+        print(f"{signal.Signals(fault).name}: {[round(seconds * 1000) for seconds in took]} ms")
+        assert max(took) < BUDGET_S + NOISE_S, took
+        assert min(took[3:]) < 0.1, took  # after three failures nobody waits for it
+        assert sorted(took[3:])[2] < BUDGET_S, took
+
+        assert (await plain.get("/livez")).status_code == 200
+        ready = await plain.get("/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (503, "not ready")
+        assert (await plain.get("/metrics")).status_code == 200
+
+        cure(own_redis, fault)
+
+        async def is_ready() -> bool:
+            return (await plain.get("/readyz")).status_code == 200
+
+        await until(is_ready)
+        assert (await ask(client, "right")).status == 200
+    assert len(service.simulator.bill.calls) == 1, "nothing is asked that is not held"
+    await balanced(service)
+
+
+@FAULTS
+async def test_many_are_refused_together_not_in_turn(
+    service: Running, own_redis: EmbeddedRedis, fault: signal.Signals
+) -> None:
+    async with service.client() as client:
+        strike(own_redis, fault)
+        began = time.perf_counter()
+        refused = await asyncio.gather(*(ask(client, "right") for _ in range(30)))
+        took = time.perf_counter() - began
+        assert {(each.status, each.code) for each in refused} == {(503, "ledger_unavailable")}
+        assert took < 3, took
+    cure(own_redis, fault)
+    await balanced(service)
+    assert service.simulator.bill.calls == []
+
+
+async def held(service: Running) -> bool:
+    return any(isinstance(event, Reserved) for event in service.events)
+
+
+@FAULTS
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_an_answer_under_way_is_given_and_settled_later(
+    service: Running, own_redis: EmbeddedRedis, stream: bool, fault: signal.Signals
+) -> None:
+    async with service.client() as client:
+        asking = asyncio.create_task(ask(client, "slow", stream=stream))
+        await until(lambda: held(service))
+        strike(own_redis, fault)
+        answered = await asking
+        assert answered.status == 200, answered
+        assert answered.headers["x-gateway-model"] == "slow"
+        assert service.gateway.world.ledger.owed == 1  # type: ignore[attr-defined]
+    cure(own_redis, fault)
+    await balanced(service)
+    assert await service.spent("acme") - service.before > 0
+
+
+@FAULTS
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_who_cannot_climb_any_more_gets_the_best_so_far(
+    service: Running, own_redis: EmbeddedRedis, stream: bool, fault: signal.Signals
+) -> None:
+    async with service.client() as client:
+        asking = asyncio.create_task(ask(client, "climbs", stream=stream))
+        await until(lambda: held(service))
+        strike(own_redis, fault)
+        answered = await asking
+    assert answered.status == 200, answered
+    assert "391" in answered.text
+    assert answered.headers["x-gateway-model"] == "slow"
+    assert answered.headers["x-gateway-reason"].startswith("ledger_unavailable")
+    cure(own_redis, fault)
+    await balanced(service)
