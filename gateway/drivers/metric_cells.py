@@ -9,6 +9,7 @@ and nobody waits for anybody. The file grows by one record for each new series:
         u32, u32      how many bytes its name has, and how many cells it has
         bytes         its name, a JSON array; filled up with spaces to a multiple of eight
         float64 ...   its cells
+    zeros, or less than a record, where one could not be written whole
 
 A worker holds a lock on its file, which ends with it, however it ends. So the others know who
 lives; and the next worker that starts takes over a dead one's file and counts on in it: no counter
@@ -94,6 +95,7 @@ class _File:
         self.live = live
         self.series: list[tuple[Series, int, int]] = []
         self.values: Values = []
+        self._mapped = memoryview(b"")
         self._descriptor = descriptor
         self._access = access
         self._end = _HEAD
@@ -103,18 +105,18 @@ class _File:
     def read(self) -> None:
         """Take in the records that were added since."""
         size = os.fstat(self._descriptor).st_size // _CELL
-        if size == len(self.values):
-            return
-        mapped = memoryview(mmap.mmap(self._descriptor, size * _CELL, access=self._access))
-        self.values = mapped.cast("d")
+        if size != len(self._mapped) // _CELL:
+            mapped = mmap.mmap(self._descriptor, size * _CELL, access=self._access)
+            self._mapped = memoryview(mapped)
+            self.values = self._mapped.cast("d")
         while self._end < size:
             begin = self._end * _CELL
-            length, count = _RECORD.unpack_from(mapped, begin)
+            length, count = _RECORD.unpack_from(self._mapped, begin)
             begin += _RECORD.size
             at = (begin + length) // _CELL
-            if at + count > size:
+            if not count or at + count > size:
                 return
-            self.series.append((_decode(mapped[begin : begin + length]), at, count))
+            self.series.append((_decode(self._mapped[begin : begin + length]), at, count))
             self._end = at + count
 
     def close(self) -> None:
@@ -144,9 +146,8 @@ class SharedCells(_File):
         self._others: dict[Path, _OthersFile] = {}
         self._path, descriptor = _left_behind(folder) or _new(folder)
         super().__init__(descriptor, mmap.ACCESS_WRITE, live=True)
-        if self._end < len(self.values):  # its owner died while it wrote
-            os.ftruncate(descriptor, self._end * _CELL)
-            self.read()
+        unfinished = self._mapped[self._end * _CELL :]  # its owner died while it wrote
+        unfinished[:] = bytes(len(unfinished))
         self.pid = os.getpid()
         self.values[0] = self.pid
 
@@ -201,6 +202,7 @@ def _lock(descriptor: int, how: int) -> bool:
 
 def _write(descriptor: int, data: bytes, at: int) -> None:
     """Zeros, too, are written: a hole in a full disk would end us when it is counted in."""
-    if os.pwrite(descriptor, data, at) < len(data):
-        os.ftruncate(descriptor, at)
+    written = os.pwrite(descriptor, data, at)
+    if written < len(data):
+        os.pwrite(descriptor, bytes(written), at)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

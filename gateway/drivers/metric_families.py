@@ -1,11 +1,12 @@
 """Which cells a metric's series are counted in."""
 
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import Generic, TypeAlias, TypeVar
 
 from gateway.core.ports import Clock
 from gateway.drivers.metric_catalogue import METRICS, same_here
-from gateway.drivers.metric_cells import NOWHERE, Cells
+from gateway.drivers.metric_cells import NOWHERE, Cells, Values
 
 Labels: TypeAlias = tuple[str, ...]
 K = TypeVar("K")
@@ -25,6 +26,12 @@ class Found(dict[K, V], Generic[K, V]):
     def __missing__(self, key: K) -> V:
         found = self[key] = self._find(key)
         return found
+
+
+def took(values: Values, at: int, bounds: tuple[float, ...], seconds: float) -> None:
+    """Add to a histogram's cells: the sum, then one for each bucket."""
+    values[at] += seconds
+    values[at + 1 + bisect_left(bounds, seconds)] += 1.0
 
 
 class Families:

@@ -5,7 +5,6 @@ Ten events of each request come here: which cells they count in is found once, a
 
 import os
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +13,8 @@ from gateway.core import events
 from gateway.core.money import PER_USD
 from gateway.core.ports import Clock, Observer
 from gateway.drivers.metric_catalogue import SECONDS, SHORT
-from gateway.drivers.metric_cells import Cells, OwnCells, SharedCells, Values
-from gateway.drivers.metric_families import Families, Found, Labels
+from gateway.drivers.metric_cells import Cells, OwnCells, SharedCells
+from gateway.drivers.metric_families import Families, Found, Labels, took
 from gateway.drivers.metric_text import Page
 from gateway.drivers.process_metrics import ProcessMetrics
 
@@ -88,7 +87,7 @@ class Metrics:
     def _find(self) -> None:
         """What each event of most requests counts in, by what it says."""
         of = self._of
-        ends, took = of["gateway_requests_total"], of["gateway_request_duration_seconds"]
+        ends, lasted = of["gateway_requests_total"], of["gateway_request_duration_seconds"]
         calls, waits = (
             of["gateway_upstream_attempts_total"],
             of["gateway_upstream_duration_seconds"],
@@ -102,7 +101,7 @@ class Metrics:
         self._passed = Found[str, int](lambda check: judged[check, "passed"])
         self._failed = Found[str, int](lambda check: judged[check, "failed"])
         self._ledger = Found[str, int](lambda op: ledger[op,])
-        self._ends = Found[Labels, tuple[int, int]](lambda to: (ends[to], took[to[0], to[2]]))
+        self._ends = Found[Labels, tuple[int, int]](lambda to: (ends[to], lasted[to[0], to[2]]))
         self._calls = Found[Labels, tuple[int, int]](lambda to: (calls[to], waits[to[:2]]))
         self._bills = Found[Labels, tuple[int, int, int]](
             lambda to: (
@@ -127,7 +126,7 @@ class Metrics:
         at, wait = self._calls[to]
         values = self._cells.values
         values[at] += 1.0
-        _took(values, wait, SECONDS, event.seconds)
+        took(values, wait, SECONDS, event.seconds)
 
     def _judged(self, event: events.Judged) -> None:
         failed = event.failed
@@ -168,11 +167,11 @@ class Metrics:
         seconds, first = event.seconds, event.first_token_s
         self._ended(event.about, "replied", "", seconds)
         ours = seconds - event.upstream_s
-        _took(self._cells.values, self._overhead, SHORT, max(ours, 0.0))
+        took(self._cells.values, self._overhead, SHORT, max(ours, 0.0))
         if first is not None:
             family = self._of["gateway_time_to_first_token_seconds"]
             at = family[event.model, event.provider]
-            _took(self._cells.values, at, SECONDS, first)
+            took(self._cells.values, at, SECONDS, first)
 
     def _denied(self, event: events.Denied) -> None:
         self._ended(event.about, "denied", event.code, event.seconds)
@@ -182,11 +181,11 @@ class Metrics:
 
     def _ended(self, about: events.About, outcome: str, code: str, seconds: float) -> None:
         stream = "true" if about.stream else "false"
-        at, took = self._ends[about.route, about.tenant, stream, outcome, code]
+        at, lasted = self._ends[about.route, about.tenant, stream, outcome, code]
         values = self._cells.values
         values[self._in_flight] -= 1.0
         values[at] += 1.0
-        _took(values, took, SECONDS, seconds)
+        took(values, lasted, SECONDS, seconds)
 
     def _circuit_moved(self, event: events.CircuitMoved) -> None:
         at = self._of["gateway_circuit_state"][event.deployment,]
@@ -194,7 +193,7 @@ class Metrics:
 
     def _ledger_took(self, event: events.LedgerTook) -> None:
         at = self._ledger[event.op]
-        _took(self._cells.values, at, SHORT, event.seconds)
+        took(self._cells.values, at, SHORT, event.seconds)
         if event.error is not None:
             self._of.add("gateway_ledger_errors_total", event.op, event.error)
 
@@ -220,9 +219,3 @@ def _dispatch(writers: Mapping[type, Callable[[Any], None]]) -> Observer:
             write(event)
 
     return observe
-
-
-def _took(values: Values, at: int, bounds: tuple[float, ...], seconds: float) -> None:
-    """A histogram's cells: the sum, then one for each bucket."""
-    values[at] += seconds
-    values[at + 1 + bisect_left(bounds, seconds)] += 1.0
