@@ -29,6 +29,7 @@ _FORMATS: Final = frozenset({"date", "date-time", "double", "float", "int32", "i
 _TYPES: Final[Mapping[type, str]] = {
     bool: "boolean", float: "number", int: "integer", str: "string", type(None): "null",
 }  # fmt: skip
+_DOTS: Final = str.maketrans("/~", "..")
 _DEEP: Final = 16
 """References within references that are resolved; those further down stay references."""
 _MANY: Final = 2_000
@@ -46,9 +47,13 @@ class _Subset:
         self._left = _MANY
         self._kept: dict[str, JSON] = {}
         """Definitions that are still referred to, by reference."""
+        self._pending: list[tuple[str, Mapping[str, Any]]] = []
 
     def whole(self, schema: Mapping[str, Any]) -> JSON:
         found = self._schema(schema, ())
+        while self._pending:
+            ref, target = self._pending.pop()
+            self._kept[ref] = self._schema(target, (ref,))
         if not self._kept:
             return found
         return found | {"$defs": {_name(ref): each for ref, each in self._kept.items()}}
@@ -95,8 +100,8 @@ class _Subset:
             beside = {key: value for key, value in schema.items() if key != "$ref"}
             return self._schema({**target, **beside}, (*path, ref))
         if ref not in self._kept:
-            self._kept[ref] = {}  # its own references to itself find it here
-            self._kept[ref] = self._schema(target, (*path, ref))
+            self._kept[ref] = {}
+            self._pending.append((ref, target))
         return {"$ref": f"#/$defs/{_name(ref)}"}  # nothing may stand beside it
 
     def _target(self, ref: str) -> Mapping[str, Any] | None:
@@ -113,7 +118,8 @@ class _Subset:
 
 def _name(ref: str) -> str:
     """The name under which a definition is kept."""
-    return ref.removeprefix("#/$defs/").removeprefix("#/definitions/").replace("/", ".") or "root"
+    plain = ref.removeprefix("#/$defs/").removeprefix("#").removeprefix("/")
+    return plain.translate(_DOTS) or "root"
 
 
 def _merged(schema: Mapping[str, Any]) -> JSON:

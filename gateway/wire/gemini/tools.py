@@ -83,7 +83,9 @@ def _function(given: Any, where: str) -> JSON:
             f"{where}.type must be 'function' for Google's models", param=f"{where}.type"
         )
     if not isinstance(function.get("name"), str):
-        raise InvalidRequest(f"{where}.function.name must be a string", param=where)
+        raise InvalidRequest(
+            f"{where}.function.name must be a string", param=f"{where}.function.name"
+        )
     described = function.get("description")
     found: JSON = {
         "name": function["name"],

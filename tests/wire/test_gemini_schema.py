@@ -1,0 +1,119 @@
+"""JSON schemas as the API accepts them."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.wire.gemini.schema import subset
+from tests.wire.anthropic_streams import PROPERTY
+
+STRING = {"type": "string"}
+NODE = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
+
+
+@pytest.mark.parametrize(
+    ("said", "sent"),
+    [
+        ({"type": "object", "properties": {}}, {"type": "object", "properties": {}}),
+        ({"$schema": "x", "title": "T", "default": 5, "examples": [5], "type": "integer"},
+         {"type": "integer"}),
+        ({"properties": {"title": STRING, "default": STRING, "$schema": STRING, "const": STRING}},
+         {"properties": {"title": STRING, "default": STRING, "$schema": STRING, "const": STRING}}),
+        ({"const": "a"}, {"enum": ["a"], "type": "string"}),
+        ({"const": None}, {"enum": [None], "type": "null"}),
+        ({"type": ["string", "null"], "enum": ["a", None]},
+         {"type": ["string", "null"], "enum": ["a", None]}),
+        ({"oneOf": [STRING, {"type": "null", "title": "N"}]},
+         {"anyOf": [STRING, {"type": "null"}]}),
+        ({"type": "array", "items": {"title": "I", "type": "string"}, "minItems": 1},
+         {"type": "array", "items": STRING, "minItems": 1}),
+        ({"type": "object", "additionalProperties": False}, {"type": "object",
+                                                             "additionalProperties": False}),
+        ({"additionalProperties": {"title": "T", "type": "string"}, "propertyNames": STRING},
+         {"additionalProperties": STRING}),
+        ({"type": "string", "format": "date-time"}, {"type": "string", "format": "date-time"}),
+        ({"type": "string", "format": "uri", "description": "Where"},
+         {"type": "string", "description": 'Where\n{"format": "uri"}'}),
+        ({"type": "number", "exclusiveMinimum": 0, "maximum": 9},
+         {"type": "number", "maximum": 9, "description": '{"exclusiveMinimum": 0}'}),
+        ({"allOf": [{"type": "object", "properties": {"a": STRING}, "required": ["a"]},
+                    {"properties": {"b": STRING}, "required": ["b"]}], "description": "D"},
+         {"type": "object", "properties": {"b": STRING, "a": STRING}, "required": ["a", "b"],
+          "description": "D"}),
+        ({"$defs": {"A": {"title": "A", "type": "string"}}, "$ref": "#/$defs/A"}, STRING),
+        ({"definitions": {"A": STRING}, "properties": {"a": {"$ref": "#/definitions/A",
+                                                             "description": "D"}}},
+         {"properties": {"a": {"type": "string", "description": "D"}}}),
+        ({"$ref": "https://example.com/schema"}, {}), ({"$ref": "#/$defs/None"}, {}),
+        ({"properties": {"a": True, "b": {}}}, {"properties": {"a": {}, "b": {}}}),
+        ({"$defs": {"Node": NODE}, "$ref": "#/$defs/Node"},
+         {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}},
+          "$defs": {"Node": NODE}}),
+        ({"type": "object", "properties": {"all": {"$ref": "#"}}},
+         {"type": "object", "$defs": {"root": {"type": "object", "properties": {"all": {
+             "$ref": "#/$defs/root"}}}}, "properties": {"all": {"type": "object", "properties": {
+                 "all": {"$ref": "#/$defs/root"}}}}}),
+    ],
+)  # fmt: skip
+def test_what_is_sent(said: Any, sent: Any) -> None:
+    assert subset(said) == sent
+
+
+def test_references_do_not_multiply_without_end() -> None:
+    """Each definition refers to the next four times: resolved, that would be 4 ** 30 schemas."""
+    defs: dict[str, Any] = {
+        f"D{i}": {"properties": {name: {"$ref": f"#/$defs/D{i + 1}"} for name in "abcd"}}
+        for i in range(30)
+    }
+    defs["D30"] = STRING
+    found = subset({"$defs": defs, "$ref": "#/$defs/D0"})
+    assert len(json.dumps(found)) < 500_000
+    assert found["$defs"]["D30"] == STRING
+
+
+def test_a_long_chain_of_references_is_followed() -> None:
+    defs: dict[str, Any] = {
+        f"D{i}": {"properties": {"a": {"$ref": f"#/$defs/D{i + 1}"}}} for i in range(3_000)
+    }
+    found = subset({"$defs": defs | {"D3000": STRING}, "$ref": "#/$defs/D0"})
+    assert found["$defs"]["D3000"] == STRING
+
+
+KNOWN = {
+    "$defs", "$ref", "additionalProperties", "anyOf", "description", "enum", "format", "items",
+    "maxItems", "maximum", "minItems", "minimum", "prefixItems", "properties", "required", "type",
+}  # fmt: skip
+NAMES = st.sampled_from(["a", "b", "title", "$ref"])
+REFS = st.sampled_from(["#", "#/$defs/a", "#/$defs/b", "#/properties/a", "x"])
+SCHEMAS = st.recursive(
+    st.fixed_dictionaries({}, optional={"type": st.just("string"), "$ref": REFS,
+                                        "const": st.integers(), "pattern": st.just("x")}),
+    lambda inner: st.fixed_dictionaries({}, optional={
+        "properties": st.dictionaries(NAMES, inner, max_size=3),
+        "$defs": st.dictionaries(NAMES, inner, max_size=2),
+        "anyOf": st.lists(inner, max_size=2), "allOf": st.lists(inner, max_size=2),
+        "items": inner | st.booleans(), "not": inner, "title": st.just("T"), "$ref": REFS,
+    }),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@PROPERTY
+@given(SCHEMAS)
+def test_only_known_fields_are_sent_and_every_reference_leads_somewhere(schema: Any) -> None:
+    sent = subset(schema)
+    defs = sent.get("$defs", {})
+    pending: list[Any] = [sent, *defs.values()]
+    while pending:
+        each = pending.pop()
+        assert each.keys() <= KNOWN
+        if "$ref" in each:
+            assert each["$ref"].removeprefix("#/$defs/") in defs
+            assert each.keys() <= {"$ref", "$defs"}
+        pending += each.get("properties", {}).values()
+        pending += each.get("anyOf", [])
+        items = each.get("items")
+        pending += [items] if isinstance(items, dict) else []
