@@ -8,6 +8,7 @@ import pytest
 from gateway.core.chat import Completion, Usage
 from gateway.core.errors import InvalidRequest
 from gateway.web.render import completion_body
+from gateway.web.render_stream import ChunkWriter
 from gateway.wire import gemini
 from gateway.wire.gemini.contents import UNSIGNED
 from gateway.wire.signed_ids import split
@@ -17,6 +18,7 @@ from tests.wire.gemini_answers import (
     TARGET,
     THIRD,
     answer,
+    as_sse,
     body,
     call,
     called,
@@ -24,6 +26,7 @@ from tests.wire.gemini_answers import (
     candidate,
     chat,
     contents,
+    read,
     result,
     user,
 )
@@ -212,6 +215,17 @@ def test_what_the_provider_ran_comes_back_before_the_text() -> None:
     signed = {"text": "2", "thoughtSignature": SIGNATURE}
     found = gemini.decode(200, {}, json.dumps(answer(candidate(code, signed))).encode(), TARGET)
     assert contents(user(), as_seen(found)) == [turn("user", "Hi"), turn("model", code, signed)]
+
+
+def test_a_signature_is_told_in_streams_too() -> None:
+    """As it flows, and cut anew from an answer that was held until whole."""
+    body = answer(candidate(called(thoughtSignature=SIGNATURE)))
+    whole = gemini.decode(200, {}, json.dumps(body).encode(), TARGET)
+    writer = ChunkWriter("gemini", request_id="r", created=1)
+    flowing = b"".join(writer.delta(delta) for delta in read([as_sse(body)]))
+    cut = b"".join(ChunkWriter("gemini", request_id="r", created=1).recut(whole))
+    told = f'"extra_content":{{"google":{{"thought_signature":"{SIGNATURE}"}}}}'.encode()
+    assert (flowing.count(told), cut.count(told)) == (1, 1)
 
 
 def as_seen(completion: Completion) -> JSON:
