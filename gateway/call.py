@@ -194,7 +194,7 @@ class Call:
         if outcome == "ok":
             self.world.health.succeeded(candidate.deployment.name, now)
         purpose = "abandoned" if outcome == "dropped" else self.wanted.because.purpose
-        spent = cost(candidate.model.price, usage)
+        spent = self._cost(usage, now - self.began)
         tab.attempts.append(Attempt(candidate, purpose, outcome, spent))
         tab.upstream_s += now - self.began
         if hold.left is not None:
@@ -210,3 +210,10 @@ class Call:
             )
         finally:  # money first, whatever an observer thinks of it
             await self.world.ledger.settle(hold, spent)
+
+    def _cost(self, usage: Usage, took_s: float) -> Nanos:
+        tariff = self.candidate.deployment.tariff
+        if tariff is None:
+            return cost(self.candidate.model.price, usage)
+        now = self.world.wall()
+        return tariff.cost(usage, now - took_s, now)

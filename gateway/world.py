@@ -19,7 +19,7 @@ class World:
     observe: Observer
     clock: Clock
     wall: Clock
-    """Unix seconds, for what is shown; never for a decision."""
+    """Unix seconds, for what is shown and for prices by the hour; never for a decision."""
     sleep: Callable[[float], Awaitable[None]]
     draw: Draw
     new_id: Callable[[], str]

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from gateway.core.money import Nanos, Price
+from gateway.core.tariff import Tariff
 
 NO_OPTIONS: Final[Mapping[str, Any]] = {}
 
@@ -27,6 +28,34 @@ class Deployment(Struct, frozen=True):
     regions: frozenset[str] = frozenset()
     weight: int | None = None
     """Deployments with a weight share the traffic by it, ahead of those without, in their order."""
+    tariff: Tariff | None = None
+    """What it charges there, where that is not simply the model's price."""
+
+
+class Deprecation(Struct, frozen=True):
+    """`since` is a day, 2026-01-31. `use_instead` need not be in the catalog."""
+
+    since: str
+    use_instead: str
+
+
+class Card(Struct, frozen=True):
+    """What is known of a model that no decision needs."""
+
+    cutoff: str | None = None
+    """When its knowledge ends: "2026-01", "late 2025"."""
+    latency: str | None = None
+    """One of snapshot.LATENCIES."""
+    batch: str | None = None
+    """What a batch costs of the price, such as "0.5"."""
+    source: str | None = None
+    """Where a price of the catalog was read."""
+    as_of: str | None = None
+    """On which day: 2026-01-31."""
+    deprecated: Deprecation | None = None
+
+
+NO_CARD: Final = Card()
 
 
 class Model(Struct, frozen=True):
@@ -43,6 +72,9 @@ class Model(Struct, frozen=True):
     """Other models that may stand in when a client asks for this one by name."""
     price_from: str = "catalog"
     """Who said the price: "catalog", "free" or "genai-prices"."""
+    token_factor: float = 1.0
+    """How many tokens its tokenizer makes of what others make one of, at most."""
+    card: Card = NO_CARD
 
 
 class TierModel(Struct, frozen=True):
@@ -74,6 +106,8 @@ class Catalog(Struct, frozen=True):
     models: Mapping[str, Model]
     tiers: Mapping[str, Tier]
     routes: Mapping[str, Route]
+    left_out: Mapping[str, str] = {}
+    """Models that cannot be asked, and why: none of their providers is configured."""
 
 
 Period = Literal["hour", "day", "week", "month", "total"]

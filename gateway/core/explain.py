@@ -8,7 +8,7 @@ from gateway.core import tokens
 from gateway.core.chat import ChatRequest, Usage
 from gateway.core.features import Features
 from gateway.core.money import Nanos, cost, usd
-from gateway.core.plan import Candidate, Plan
+from gateway.core.plan import Candidate, Plan, in_its_tokens
 
 TYPICAL_OUTPUT: Final = 400
 """Tokens of answer that the expected cost supposes, where the client did not ask for fewer."""
@@ -49,7 +49,8 @@ def dollars(amount: int) -> Raw:
 def expected_cost(candidate: Candidate, request: ChatRequest, features: Features) -> Nanos:
     """What a typical answer of this candidate costs."""
     output = min(candidate.max_output, TYPICAL_OUTPUT) * features.n
-    return cost(candidate.model.price, Usage(tokens.count_prompt(request), output))
+    prompt = in_its_tokens(candidate.model, tokens.count_prompt(request))
+    return cost(candidate.price, Usage(prompt, output))
 
 
 def _candidate(each: Candidate, request: ChatRequest, features: Features) -> dict[str, Any]:

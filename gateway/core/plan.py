@@ -7,13 +7,14 @@ A plan is a ladder: a failure moves sideways within a rung, a poor answer up to 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
+from math import ceil
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
 from gateway.core.catalog import Catalog, Check, Deployment, Model, Tenant, Tier
 from gateway.core.features import Features
-from gateway.core.money import Nanos, ceiling, usd
+from gateway.core.money import Nanos, Price, ceiling, usd
 
 Draw = Callable[[], float]
 """A random number in [0, 1)."""
@@ -33,6 +34,11 @@ class Candidate(Struct, frozen=True):
     tier: str
     max_output: int
     ceiling: Nanos
+
+    @property
+    def price(self) -> Price:
+        """Of a day, the dearest."""
+        return price_of(self.model, self.deployment)
 
 
 class Rung(Struct, frozen=True):
@@ -210,11 +216,24 @@ def _step(catalog: Catalog, tier: Tier, checks: tuple[Check, ...] = ()) -> Step:
     return Step(tier.name, places, (*checks, *(c for c in tier.checks if c not in checks)))
 
 
+def price_of(model: Model, deployment: Deployment) -> Price:
+    """Of a day, the dearest."""
+    tariff = deployment.tariff
+    return model.price if tariff is None else tariff.dearest
+
+
+def in_its_tokens(model: Model, tokens: int) -> int:
+    """Tokens as this model's tokenizer may count them."""
+    return tokens if model.token_factor == 1 else ceil(tokens * model.token_factor)
+
+
 def _candidate(model: Model, deployment: Deployment, tier: str, features: Features) -> Candidate:
+    prompt = in_its_tokens(model, features.prompt)
     output = features.output
     if output is None:
-        output = min(model.max_output, model.usable_context - features.prompt)
-    most = ceiling(model.price, features.prompt, output * features.n, caches=features.caches)
+        output = min(model.max_output, model.usable_context - prompt)
+    price = price_of(model, deployment)
+    most = ceiling(price, prompt, output * features.n, caches=features.caches)
     return Candidate(model, deployment, tier, output, most)
 
 
@@ -224,7 +243,7 @@ def _unfit_model(model: Model, features: Features) -> str | None:
     asked = features.output
     if asked is not None and asked > model.max_output:
         return f"max_output: {asked} tokens asked, at most {model.max_output}"
-    total = features.prompt + (1 if asked is None else asked)
+    total = in_its_tokens(model, features.prompt) + (1 if asked is None else asked)
     if total > model.usable_context:
         return f"context: up to {total} tokens, {model.usable_context} usable"
     return None

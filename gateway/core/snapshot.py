@@ -113,6 +113,8 @@ class Snapshot(Struct, frozen=True):
     limits: Limits = Limits()
     client: str = "own"
     """Which client makes the calls to providers: one of CLIENTS."""
+    not_configured: Mapping[str, str] = {}
+    """Optional providers that are left out, and why."""
 
 
 CLIENTS: Final = ("own", "aiohttp")
@@ -133,6 +135,7 @@ QUIRKS: Final[Mapping[str, str]] = {
 """A provider's departures from the openai dialect that must be known before it is asked. What it
 leaves out or adds in its answers is understood without being named here."""
 UNSUPPORTED: Final = ("drop", "refuse")
+LATENCIES: Final = ("fast", "normal", "slow")
 STRATEGIES: Final = ("cascade",)
 CAPABILITIES: Final = (
     "audio",

@@ -16,6 +16,7 @@ from gateway.core.snapshot import (
 from tests.config.texts import SOUND, snapshot
 
 CANARY: Final = "sk-canary-4711"
+KEYS: Final = "access_key_id: A, secret_access_key: s, session_token: t"
 
 
 @pytest.mark.parametrize(
@@ -27,8 +28,7 @@ CANARY: Final = "sk-canary-4711"
         ("auth: {aws: {region: eu-west-1}}", AwsAuth("eu-west-1")),
         ("auth: {aws: {region: us-gov-west-1, profile: p}}", AwsAuth("us-gov-west-1", profile="p")),
         (
-            "auth: {aws: {region: eu-west-1, access_key_id: A, secret_access_key: s, "
-            "session_token: t}}",
+            f"auth: {{aws: {{region: eu-west-1, {KEYS}}}}}",
             AwsAuth("eu-west-1", "A", Secret("s"), Secret("t")),
         ),
         ("auth: {google: {}}", GoogleAuth(None, (GOOGLE_SCOPE,))),

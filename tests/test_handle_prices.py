@@ -1,0 +1,38 @@
+"""What a life is charged where prices depend on the host and the hour."""
+
+from dataclasses import replace
+
+import pytest
+from msgspec import structs
+
+from gateway.core.catalog import Catalog
+from gateway.core.plan import ladders
+from gateway.core.tariff import Tariff, Window
+from tests.lives import ANSWER, CATALOG, hear, stage, well, whole
+
+MODEL = CATALOG.models["a"]
+TEN = structs.replace(MODEL.price, input=10**7, output=10**7, cached_input=10**7, cache_write=10**7)
+
+
+@pytest.mark.parametrize(
+    ("tariff", "nanos_a_token"),
+    [
+        (None, 1),
+        (Tariff(TEN), 10),
+        # The scene begins at 00:16:40 UTC of some day, and a call takes a second.
+        (Tariff(TEN, (Window(0, 30, MODEL.price),)), 1),
+        (Tariff(TEN, (Window(0, 10, MODEL.price),)), 10),
+        (Tariff(MODEL.price, (Window(10, 20, TEN),)), 10),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_call_costs_what_its_host_charges_at_that_hour(
+    tariff: Tariff | None, nanos_a_token: int, stream: bool
+) -> None:
+    scene = stage("a", {"a": [well]}, stream=stream)
+    there = structs.replace(MODEL.deployments[0], tariff=tariff)
+    known = Catalog({"a": structs.replace(MODEL, deployments=(there,))}, {}, {})
+    scene.life.world = replace(scene.life.world, ladders=ladders(known))
+    await hear(scene.life)
+    assert scene.life.tab.spent == ANSWER * nanos_a_token
+    await whole(scene)
