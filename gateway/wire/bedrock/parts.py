@@ -8,6 +8,9 @@ from gateway.core.errors import InvalidRequest
 
 Block = dict[str, Any]
 
+BREAK: Final[Mapping[str, str]] = {"text": "\n"}
+"""Stands between a document and a cache point."""
+
 NATIVE: Final = frozenset({
     "audio", "cachePoint", "document", "guardContent", "image", "searchResult", "text", "video",
 })  # fmt: skip
@@ -70,7 +73,7 @@ def marked(found: list[Block], cache_control: Any) -> list[Block]:
     point: Block = {"type": "default"}
     if cache_control.get("ttl") in {"5m", "1h"}:
         point["ttl"] = cache_control["ttl"]
-    between = [{"text": "\n"}] if "document" in found[-1] else []
+    between = [dict(BREAK)] if "document" in found[-1] else []
     return [*found, *between, {"cachePoint": point}]
 
 

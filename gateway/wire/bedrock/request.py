@@ -130,7 +130,7 @@ def _optional(
         "reasoning_effort": bool(thought),
         "temperature": "temperature" in sampled,
         "thinking": "thinking" in fields,
-        "top_k": "top_k" in sampled,
+        "top_k": bool({"top_k", "inferenceConfig"} & fields.keys()),
         "top_p": "top_p" in sampled,
     }
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from gateway.core.errors import InvalidRequest
 from gateway.wire.bedrock.models import Model
-from gateway.wire.bedrock.parts import Block
+from gateway.wire.bedrock.parts import BREAK, Block
 
 _GO_ON: Final = "Go on."
 _NOTED: Final = "Noted."
@@ -43,11 +43,13 @@ def lawful(turns: list[Turn], accepts: Model) -> list[Turn]:
 
 def uncached(content: list[Block]) -> list[Block]:
     """The blocks without cache points, and without the line breaks that parts.marked adds."""
-    return [
-        block
-        for block, after in zip(content, [*content[1:], {}], strict=True)
-        if "cachePoint" not in block and not (block == {"text": "\n"} and "cachePoint" in after)
-    ]
+    kept: list[Block] = []
+    for block in content:
+        if "cachePoint" not in block:
+            kept.append(block)
+        elif kept and kept[-1] == BREAK:
+            kept.pop()
+    return kept
 
 
 def _ordered(turn: Turn) -> Turn:
