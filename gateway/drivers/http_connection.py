@@ -129,8 +129,8 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def drop(self) -> None:
-        """Close, and tell whoever waits."""
-        self._fail(failures.reset())
+        """Close, and tell whoever waits that the answer broke off."""
+        self._ended(ConnectionAbortedError())
 
     def strike(self, now: float) -> None:
         if self.state == IDLE:
@@ -155,10 +155,8 @@ class Connection(asyncio.Protocol):
         elif self.state != ANSWERING or not self.open:
             self.close()  # more than was asked for
             return
-        before = self._size
+        head_was_here, before = self.status, self._size
         try:
-            if not self.status and len(data) > MAX_HEAD and _head_is_beyond(data):
-                raise HttpParserError
             assert self._parser is not None  # noqa: S101 - as long as it is open
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
@@ -166,15 +164,19 @@ class Connection(asyncio.Protocol):
                 self._fail(failures.broken())
                 return
             self.close()  # more came than one answer
-        if self.state == WHOLE:
+        came = self._barren + len(data)
+        if came > MAX_HEAD and not head_was_here and self._head_is_beyond():
+            self._fail(failures.broken())
+        elif self.state == WHOLE:
+            self._barren = 0
             self._wake()
-        elif self._size == before:
-            self._barren += len(data)
-            if self._barren > MAX_HEAD:
-                self._fail(failures.broken())
-        else:
+        elif self._size != before:
             self._barren = 0
             self._more()
+        elif came > MAX_HEAD:
+            self._fail(failures.broken())
+        else:
+            self._barren = came
 
     def eof_received(self) -> None:
         self._ended(None)
@@ -209,7 +211,6 @@ class Connection(asyncio.Protocol):
             return
         assert self._parser is not None  # noqa: S101
         self._keeps = self._parser.should_keep_alive()
-        self._barren = 0
         self.state = WHOLE
 
     # Inside
@@ -266,11 +267,10 @@ class Connection(asyncio.Protocol):
     def _unheard(self) -> Reset:
         return Stale("the connection was stale") if self._used else failures.reset()
 
+    def _head_is_beyond(self) -> bool:
+        return sum(len(name) + len(value) for name, value in self.headers.items()) > MAX_HEAD
+
     def _ends_with_the_connection(self) -> bool:
         """RFC 9112, 6.3: of an answer that does not say how long it is."""
         coding = self.headers.get("transfer-encoding", "").lower()
         return "content-length" not in self.headers and not coding.endswith("chunked")
-
-
-def _head_is_beyond(data: bytes) -> bool:
-    return data.find(b"\r\n\r\n", 0, MAX_HEAD) < 0

@@ -6,8 +6,8 @@ limit to the connections: the door bounds what is in flight.
 
 import asyncio
 import socket
+import ssl
 import time
-from ssl import SSLContext
 from typing import Final
 
 from aiohappyeyeballs import start_connection
@@ -22,6 +22,13 @@ _NEXT_ADDRESS_S: Final = 0.25
 """How long one address of a name may hang before the next is tried beside it (RFC 8305)."""
 
 
+def tls_context(cafile: str | None = None) -> ssl.SSLContext:
+    """Verifies certificate and host, by the system's authorities or those in a file."""
+    context = ssl.create_default_context(cafile=cafile)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 class Pool:
     """`tls` is None for plain HTTP. Lives in one event loop."""
 
@@ -29,7 +36,7 @@ class Pool:
         self,
         host: str,
         port: int,
-        tls: SSLContext | None,
+        tls: ssl.SSLContext | None,
         wheel: DeadlineWheel,
         *,
         connect_s: float,

@@ -1,6 +1,5 @@
 """Calls to providers, over connections of our own: the default."""
 
-import ssl
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import TracebackType
@@ -13,7 +12,7 @@ from gateway.drivers import http_failures as failures
 from gateway.drivers.deadline_wheel import DeadlineWheel
 from gateway.drivers.http_coding import coding_of
 from gateway.drivers.http_connection import WHOLE, Connection
-from gateway.drivers.http_pool import Pool
+from gateway.drivers.http_pool import Pool, tls_context
 from gateway.drivers.http_request import Origin, Posts
 from gateway.drivers.provider_calls import ProviderCall, ProviderCalls
 
@@ -45,7 +44,8 @@ class PoolUpstream:
 
     async def __aenter__(self) -> Self:
         self._wheel = DeadlineWheel()
-        tls = _tls(self._cafile) if any(each.tls for each in self._origins.values()) else None
+        secure = any(origin.tls for origin in self._origins.values())
+        tls = tls_context(self._cafile) if secure else None
         shared: dict[tuple[bool, str, int], Pool] = {}
         for name, origin in self._origins.items():
             if origin.key not in shared:
@@ -142,9 +142,3 @@ def _plain(headers: Mapping[str, str], body: bytes) -> bytes:
     plain = coding.feed(body)
     coding.finish()
     return plain
-
-
-def _tls(cafile: str | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=cafile)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
