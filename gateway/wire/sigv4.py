@@ -1,5 +1,7 @@
 """AWS Signature Version 4, in headers. Pure: the time and the credentials are passed in.
 
+Keys for a day and encoded paths are remembered: they are a third of the work.
+
 Source: AWS, "Create a signed AWS API request"; proved on AWS's own test suite. Signatures in the
 query (presigned URLs), chunked signing and S3's single encoding of the path are not here.
 """
@@ -8,6 +10,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
@@ -127,6 +130,7 @@ def _reach(scope: Scope, stamp: str) -> str:
     return f"{stamp[:8]}/{scope.region}/{scope.service}/aws4_request"
 
 
+@lru_cache(maxsize=64)
 def _key(secret: str, scope: Scope, day: str) -> bytes:
     key = f"AWS4{secret}".encode()
     for part in (day, scope.region, scope.service, "aws4_request"):
@@ -138,6 +142,7 @@ def _mac(key: bytes, text: str) -> bytes:
     return hmac.digest(key, text.encode(), "sha256")
 
 
+@lru_cache(maxsize=512)
 def _path(path: str, *, normalize: bool) -> str:
     if normalize:
         kept: list[str] = []

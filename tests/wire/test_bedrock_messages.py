@@ -1,65 +1,28 @@
-"""Messages as turns: what stands together, what is told in words, what is marked for the cache."""
+"""Messages as turns: what stands together, what is marked for the cache."""
 
-import json
-import re
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gateway.core.errors import InvalidRequest
-from gateway.wire import bedrock
 from gateway.wire.dialect import Target
-from tests.wire.bedrock_streams import CLAUDE, JSON, LLAMA, NOVA, PROPERTY, body, chat, turns
-
-KIMI: Final = Target("moonshot.kimi-k2-thinking", 8_192)
-CACHED: Final = {"type": "ephemeral"}
-POINT: Final = {"cachePoint": {"type": "default"}}
-TOOL: Final = {"type": "function", "function": {"name": "weather"}}
-PIXEL: Final = "data:image/png;base64,iVBO"
-IMAGE: Final = {"image": {"format": "png", "source": {"bytes": "iVBO"}}}
-
-
-def user(content: Any = "Hi", **more: Any) -> JSON:
-    return {"role": "user", "content": content, **more}
-
-
-def call(id_: str = "c1", arguments: Any = "{}", **more: Any) -> JSON:
-    function = {"name": "weather", "arguments": arguments}
-    return {"id": id_, "type": "function", "function": function, **more}
-
-
-def calls(*made: JSON, content: Any = None, **more: Any) -> JSON:
-    return {"role": "assistant", "content": content, "tool_calls": list(made), **more}
-
-
-def result(id_: str = "c1", content: Any = "sunny", **more: Any) -> JSON:
-    return {"role": "tool", "tool_call_id": id_, "content": content, **more}
-
-
-def text(said: str, **more: Any) -> JSON:
-    return {"type": "text", "text": said, **more}
-
-
-def used(id_: str = "c1", **arguments: Any) -> JSON:
-    return {"toolUse": {"toolUseId": id_, "name": "weather", "input": arguments}}
-
-
-def found(id_: str = "c1", *content: JSON, **more: Any) -> JSON:
-    return {"toolResult": {"toolUseId": id_, "content": list(content or [SUNNY]), **more}}
-
-
-SUNNY: Final = {"text": "sunny"}
-
-
-def file(data: str, name: str | None = None) -> JSON:
-    return {"type": "file", "file": {"file_data": data} | ({"filename": name} if name else {})}
-
-
-def document(form: str, name: str, data: str = "QQ==") -> JSON:
-    return {"document": {"name": name, "format": form, "source": {"bytes": data}}}
-
+from tests.wire.bedrock_messages import (
+    CACHED,
+    IMAGE,
+    PIXEL,
+    POINT,
+    TOOL,
+    call,
+    calls,
+    document,
+    file,
+    found,
+    result,
+    text,
+    used,
+    user,
+)
+from tests.wire.bedrock_streams import CLAUDE, JSON, LLAMA, NOVA, body, turns
 
 CONTENT: Final[list[tuple[Any, list[JSON]]]] = [
     ("Hi", [{"text": "Hi"}]),
@@ -179,52 +142,6 @@ def test_messages_become_turns(name: str) -> None:
     assert [(turn["role"], turn["content"]) for turn in made] == expected
 
 
-@pytest.mark.parametrize("fields", [{}, {"tools": [TOOL], "tool_choice": "none"}])
-def test_without_tools_to_call_earlier_calls_are_told_in_words(fields: JSON) -> None:
-    """Neither toolUse nor toolResult may be in a request without toolConfig."""
-    messages = [
-        user("a"),
-        calls(call(arguments='{"n":1e400}')),
-        result(),
-        result("c9", is_error=True),
-    ]
-    sent = body(CLAUDE, messages=messages, **fields)
-    assert "toolConfig" not in sent
-    assert [block["text"] for turn in sent["messages"] for block in turn["content"]] == [
-        "a",
-        'I called the tool weather with {"n":1e400}',
-        "The tool weather answered:",
-        "sunny",
-        "The tool  failed:",
-        "sunny",
-    ]
-
-
-THOUGHT: Final = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
-SEALED: Final = {"type": "redacted_thinking", "data": "EuoB"}
-UNSIGNED: Final = {"type": "thinking", "thinking": "Hm."}
-
-
-def test_thoughts_go_back_ahead_of_what_they_led_to() -> None:
-    turn = calls(call(), content="So.", thinking_blocks=[THOUGHT, SEALED, UNSIGNED])
-    _, answer, _ = turns(user(), turn, result(), tools=[TOOL])
-    assert answer["content"] == [
-        {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "c2ln"}}},
-        {"reasoningContent": {"redactedContent": "RXVvQg=="}},
-        {"text": "So."},
-        used(),
-    ]
-
-
-@pytest.mark.parametrize(("thoughts", "thinks"), [([THOUGHT], True), ([], False)])
-def test_thinking_goes_on_only_with_the_thoughts_of_the_last_call(
-    thoughts: list[JSON], thinks: bool
-) -> None:
-    messages = [user(), calls(call(), thinking_blocks=thoughts), result()]
-    sent = body(CLAUDE, messages=messages, tools=[TOOL], reasoning_effort="low")
-    assert ("additionalModelRequestFields" in sent) is thinks
-
-
 SYSTEM: Final[list[tuple[Target, list[JSON], list[JSON] | None]]] = [
     (CLAUDE, [user()], None),
     (CLAUDE, [{"role": "system", "content": "a"}, user(), {"role": "developer", "content": "b"}],
@@ -247,25 +164,6 @@ def test_instructions_alone_are_what_the_user_says() -> None:
     sent = body(messages=[{"role": "system", "content": "Sing."}])
     assert sent["messages"] == [{"role": "user", "content": [{"text": "Sing."}]}]
     assert "system" not in sent
-
-
-IDS: Final = [
-    (CLAUDE, "call_abc-1", False),
-    (KIMI, "functions.weather:0", False),
-    (CLAUDE, "functions.weather:0", True),
-    (KIMI, "a b", True),
-    (CLAUDE, "x" * 65, True),
-]
-
-
-@pytest.mark.parametrize(("target", "given", "replaced"), IDS)
-def test_an_id_that_the_model_refuses_is_replaced_in_call_and_result(
-    target: Target, given: str, replaced: bool
-) -> None:
-    _, asked, told = turns(user(), calls(call(given)), result(given), target=target, tools=[TOOL])
-    made = asked["content"][0]["toolUse"]["toolUseId"]
-    assert made == told["content"][0]["toolResult"]["toolUseId"]
-    assert re.fullmatch(r"tooluse_[0-9a-f]{22}" if replaced else re.escape(given), made)
 
 
 REFUSED: Final[list[tuple[list[Any], str]]] = [
@@ -306,23 +204,3 @@ def test_what_cannot_be_said_is_refused_by_place(messages: list[Any], param: str
     with pytest.raises(InvalidRequest) as refused:
         body(messages=messages, tools=[TOOL])
     assert refused.value.param == param
-
-
-NUMBERS: Final = ["1e400", "0.1000", "12345678901234567890123", "-0", "1E+2"]
-ARGUMENTS: Final = st.dictionaries(
-    st.text(max_size=4), st.sampled_from(NUMBERS) | st.text(max_size=4).map(json.dumps), max_size=4
-).map(lambda fields: "{" + ", ".join(f"{json.dumps(k)}: {v}" for k, v in fields.items()) + "}")
-
-
-@PROPERTY
-@given(ARGUMENTS)
-def test_arguments_are_sent_as_they_were_written(arguments: str) -> None:
-    messages = [user(), calls(call(arguments=arguments)), result()]
-    sent = bedrock.encode(chat(messages=messages, tools=[TOOL]), CLAUDE, stream=False)
-    assert f'"input":{arguments}'.encode() in sent.body
-
-
-@pytest.mark.parametrize("nothing", ["", " ", "null", '""', None])
-def test_no_arguments_are_an_empty_object(nothing: str | None) -> None:
-    _, asked, _ = turns(user(), calls(call(arguments=nothing)), result(), tools=[TOOL])
-    assert asked["content"] == [used()]

@@ -1,0 +1,108 @@
+"""Earlier answers sent back: calls, their ids and arguments, and the thoughts that led to them."""
+
+import json
+import re
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.wire import bedrock
+from gateway.wire.dialect import Target
+from tests.wire.bedrock_messages import (
+    TOOL,
+    call,
+    calls,
+    result,
+    used,
+    user,
+)
+from tests.wire.bedrock_streams import CLAUDE, JSON, PROPERTY, body, chat, turns
+
+KIMI: Final = Target("moonshot.kimi-k2-thinking", 8_192)
+
+
+@pytest.mark.parametrize("fields", [{}, {"tools": [TOOL], "tool_choice": "none"}])
+def test_without_tools_to_call_earlier_calls_are_told_in_words(fields: JSON) -> None:
+    """Neither toolUse nor toolResult may be in a request without toolConfig."""
+    messages = [
+        user("a"),
+        calls(call(arguments='{"n":1e400}')),
+        result(),
+        result("c9", is_error=True),
+    ]
+    sent = body(CLAUDE, messages=messages, **fields)
+    assert "toolConfig" not in sent
+    assert [block["text"] for turn in sent["messages"] for block in turn["content"]] == [
+        "a",
+        'I called the tool weather with {"n":1e400}',
+        "The tool weather answered:",
+        "sunny",
+        "The tool  failed:",
+        "sunny",
+    ]
+
+
+THOUGHT: Final = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
+SEALED: Final = {"type": "redacted_thinking", "data": "EuoB"}
+UNSIGNED: Final = {"type": "thinking", "thinking": "Hm."}
+
+
+def test_thoughts_go_back_ahead_of_what_they_led_to() -> None:
+    turn = calls(call(), content="So.", thinking_blocks=[THOUGHT, SEALED, UNSIGNED])
+    _, answer, _ = turns(user(), turn, result(), tools=[TOOL])
+    assert answer["content"] == [
+        {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "c2ln"}}},
+        {"reasoningContent": {"redactedContent": "RXVvQg=="}},
+        {"text": "So."},
+        used(),
+    ]
+
+
+@pytest.mark.parametrize(("thoughts", "thinks"), [([THOUGHT], True), ([], False)])
+def test_thinking_goes_on_only_with_the_thoughts_of_the_last_call(
+    thoughts: list[JSON], thinks: bool
+) -> None:
+    messages = [user(), calls(call(), thinking_blocks=thoughts), result()]
+    sent = body(CLAUDE, messages=messages, tools=[TOOL], reasoning_effort="low")
+    assert ("additionalModelRequestFields" in sent) is thinks
+
+
+IDS: Final = [
+    (CLAUDE, "call_abc-1", False),
+    (KIMI, "functions.weather:0", False),
+    (CLAUDE, "functions.weather:0", True),
+    (KIMI, "a b", True),
+    (CLAUDE, "x" * 65, True),
+]
+
+
+@pytest.mark.parametrize(("target", "given", "replaced"), IDS)
+def test_an_id_that_the_model_refuses_is_replaced_in_call_and_result(
+    target: Target, given: str, replaced: bool
+) -> None:
+    _, asked, told = turns(user(), calls(call(given)), result(given), target=target, tools=[TOOL])
+    made = asked["content"][0]["toolUse"]["toolUseId"]
+    assert made == told["content"][0]["toolResult"]["toolUseId"]
+    assert re.fullmatch(r"tooluse_[0-9a-f]{22}" if replaced else re.escape(given), made)
+
+
+NUMBERS: Final = ["1e400", "0.1000", "12345678901234567890123", "-0", "1E+2"]
+ARGUMENTS: Final = st.dictionaries(
+    st.text(max_size=4), st.sampled_from(NUMBERS) | st.text(max_size=4).map(json.dumps), max_size=4
+).map(lambda fields: "{" + ", ".join(f"{json.dumps(k)}: {v}" for k, v in fields.items()) + "}")
+
+
+@PROPERTY
+@given(ARGUMENTS)
+def test_arguments_are_sent_as_they_were_written(arguments: str) -> None:
+    messages = [user(), calls(call(arguments=arguments)), result()]
+    sent = bedrock.encode(chat(messages=messages, tools=[TOOL]), CLAUDE, stream=False)
+    assert f'"input":{arguments}'.encode() in sent.body
+
+
+@pytest.mark.parametrize("nothing", ["", " ", "null", '""', None])
+def test_no_arguments_are_an_empty_object(nothing: str | None) -> None:
+    _, asked, _ = turns(user(), calls(call(arguments=nothing)), result(), tools=[TOOL])
+    assert asked["content"] == [used()]
