@@ -1,14 +1,25 @@
 """How calls to a provider are signed: exactly one way, with what it needs."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, Final
 
-from pydantic import GetJsonSchemaHandler, model_validator
+from pydantic import BeforeValidator, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from gateway.config.scalars import ApiKey, ApiVersion, AwsRegion, Flag, ScopeUrl, Text, unshown
+from gateway.config.scalars import ApiKey, Flag, Text, described, matching, unshown
 from gateway.config.stanza import Stanza
 from gateway.core import snapshot
+
+_TEXT: Final = described({"type": "string", "minLength": 1})
+ApiVersion = Annotated[str, BeforeValidator(matching(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?", "must be a version such as 2024-10-21",
+)), _TEXT]  # fmt: skip
+AwsRegion = Annotated[str, BeforeValidator(matching(
+    r"[a-z]{2}(-[a-z]+)+-[0-9]", "must be an AWS region such as eu-west-1",
+)), _TEXT]  # fmt: skip
+ScopeUrl = Annotated[str, BeforeValidator(matching(
+    r"https://[!-~]+", "must be a scope such as https://www.googleapis.com/auth/cloud-platform",
+)), _TEXT]  # fmt: skip
 
 
 class Azure(Stanza):

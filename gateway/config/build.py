@@ -5,13 +5,16 @@ from datetime import datetime
 from typing import Final
 
 from gateway.config import schema
-from gateway.config.prices import Listing, look_up
+from gateway.config.offers import Offer, offer
+from gateway.config.optional import left_out, remaining
 from gateway.config.tree import Tree
 from gateway.config.validate import Parts
 from gateway.core.catalog import (
     Budget,
+    Card,
     Catalog,
     Deployment,
+    Deprecation,
     Key,
     Model,
     Route,
@@ -21,16 +24,19 @@ from gateway.core.catalog import (
 )
 from gateway.core.money import FREE, Price, nanos
 from gateway.core.snapshot import Ledger, Limits, Provider, Secret, Snapshot, Timeouts
+from gateway.core.tariff import Tariff
 
 _DEFAULT_MAX_OUTPUT: Final = 16_384
 _PRICE_MISSING: Final = (
-    "price missing: genai-prices knows none for its first deployment; write price: "
-    "{input: ..., output: ...} in USD per million tokens, or price: free"
+    "price missing: genai-prices knows none at {provider}; write price: "
+    "{{input: ..., output: ...}} in USD per million tokens, or price: free"
 )
 
 
 def build_models(tree: Tree, parts: Parts, at: datetime | None) -> dict[str, Model]:
-    """Every model whose stanza fits; notes a fault for each without a price or a window."""
+    """Every model whose stanza fits and that can be asked somewhere; notes a fault for each
+    without a price or a window.
+    """
     models = {}
     for name, stanza in parts.models.items():
         model = _model(tree, parts, name, stanza, at)
@@ -39,7 +45,7 @@ def build_models(tree: Tree, parts: Parts, at: datetime | None) -> dict[str, Mod
     return models
 
 
-def build_snapshot(parts: Parts, models: dict[str, Model]) -> Snapshot:
+def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapshot:
     """Only for parts without a fault."""
     tiers = {name: _tier(name, stanza) for name, stanza in parts.tiers.items()}
     routes = {
@@ -53,7 +59,7 @@ def build_snapshot(parts: Parts, models: dict[str, Model]) -> Snapshot:
         for name, stanza in parts.routes.items()
     }
     return Snapshot(
-        catalog=Catalog(models, tiers, routes),
+        catalog=Catalog(models, tiers, routes, left_out(tree, parts)),
         providers={name: _provider(name, stanza) for name, stanza in parts.providers.items()},
         tenants={name: _tenant(name, stanza) for name, stanza in parts.tenants.items()},
         ledger=Ledger(
@@ -64,6 +70,7 @@ def build_snapshot(parts: Parts, models: dict[str, Model]) -> Snapshot:
         ),
         timeouts=Timeouts(**dict(parts.timeouts)),
         limits=Limits(**dict(parts.limits)),
+        not_configured=tree.left_out,
         client=parts.client,
     )
 
@@ -71,40 +78,61 @@ def build_snapshot(parts: Parts, models: dict[str, Model]) -> Snapshot:
 def _model(
     tree: Tree, parts: Parts, name: str, stanza: schema.Model, at: datetime | None
 ) -> Model | None:
-    path = ("models", name)
-    first = stanza.deployments[0] if stanza.deployments else None
-    provider = parts.providers.get(first.provider) if first else None
-    if first is None or provider is None:
+    places = remaining(tree, stanza)
+    if not places or any(place.provider not in parts.providers for place in places):
         return None
-    listing = Listing()
-    if stanza.price is None or stanza.context is None:
-        listing = look_up(provider.base_url, first.upstream or name, at)
-    price = _price(stanza.price) if stanza.price else listing.price
-    context = stanza.context or listing.context
-    if price is None:
-        tree.fault(path, _PRICE_MISSING)
+    offers = [
+        offer(stanza, place, place.upstream or name, parts.providers[place.provider].base_url, at)
+        for place in places
+    ]
+    whole = True
+    for place, each in zip(places, offers, strict=True):
+        if each.tariff is None:
+            tree.fault(("models", name), _PRICE_MISSING.format(provider=place.provider))
+            whole = False
+    context = stanza.context or next((each.context for each in offers if each.context), None)
     if context is None:
-        tree.fault(path, "context is required: genai-prices does not know this model's window")
-    if price is None or context is None or not _sizes_fit(tree, name, stanza, context):
+        message = "context is required: genai-prices does not know this model's window"
+        tree.fault(("models", name), message)
+    if context is None or not _sizes_fit(tree, name, stanza, context) or not whole:
         return None
+    first = offers[0]
+    price = first.tariff.dearest if first.tariff else FREE
     usable = stanza.usable_context or context
     return Model(
         name=name,
-        deployments=tuple(_deployment(parts, name, d) for d in stanza.deployments),
+        deployments=tuple(
+            _deployment(parts, name, place, each.tariff, price)
+            for place, each in zip(places, offers, strict=True)
+        ),
         price=price,
         context=context,
         usable_context=usable,
         max_output=stanza.max_output or min(usable, _DEFAULT_MAX_OUTPUT),
         capabilities=frozenset(stanza.capabilities),
-        fallbacks=tuple(stanza.fallbacks),
-        price_from=_price_from(price, stanza.price),
+        fallbacks=_fallbacks(tree, parts, stanza),
+        price_from=first.price_from,
+        token_factor=stanza.token_factor,
+        card=_card(stanza, first),
     )
 
 
-def _price_from(price: Price, stanza: schema.Price | None) -> str:
-    if stanza is None:
-        return "genai-prices"
-    return "free" if price == FREE else "catalog"
+def _fallbacks(tree: Tree, parts: Parts, stanza: schema.Model) -> tuple[str, ...]:
+    """Those that can be asked."""
+    gone = left_out(tree, parts) if stanza.fallbacks else {}
+    return tuple(name for name in stanza.fallbacks if name not in gone)
+
+
+def _card(stanza: schema.Model, first: Offer) -> Card:
+    gone = stanza.deprecated
+    return Card(
+        cutoff=stanza.cutoff,
+        latency=stanza.latency,
+        batch=first.batch,
+        source=first.source,
+        as_of=first.as_of,
+        deprecated=Deprecation(gone.since, gone.use_instead) if gone else None,
+    )
 
 
 def _sizes_fit(tree: Tree, name: str, stanza: schema.Model, context: int) -> bool:
@@ -116,23 +144,19 @@ def _sizes_fit(tree: Tree, name: str, stanza: schema.Model, context: int) -> boo
     return fits
 
 
-def _price(stanza: schema.Price) -> Price:
-    cached = stanza.input if stanza.cached_input is None else stanza.cached_input
-    write = stanza.input if stanza.cache_write is None else stanza.cache_write
-    return Price(nanos(stanza.input), nanos(stanza.output), nanos(cached), nanos(write))
-
-
-def _deployment(parts: Parts, model: str, stanza: schema.Deployment) -> Deployment:
-    provider = parts.providers.get(stanza.provider)
+def _deployment(
+    parts: Parts, model: str, stanza: schema.Deployment, tariff: Tariff | None, price: Price
+) -> Deployment:
     regions = stanza.regions
     if regions is None:
-        regions = provider.regions if provider else ()
+        regions = parts.providers[stanza.provider].regions
     return Deployment(
         name=f"{stanza.provider}/{model}",
         provider=stanza.provider,
         upstream=stanza.upstream or model,
         regions=frozenset(regions),
         weight=stanza.weight,
+        tariff=None if tariff == Tariff(price) else tariff,
     )
 
 

@@ -4,34 +4,49 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from msgspec import Struct, field
+
 _REFERENCE: Final = re.compile(
     r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|\$\{", re.ASCII
 )
 
 
-def interpolate(text: str, env: Mapping[str, str]) -> tuple[str, bool, list[str]]:
-    """The text with its references replaced, whether there were any, and what is wrong.
-
-    A default stands in for a variable that is not set or empty. `$${` is a plain `${`.
+class Text(Struct):
+    """A text with its references replaced. `missing` are variables that are not set, or empty,
+    and have no default; `problems` say what is wrong.
     """
-    used = False
-    problems: list[str] = []
+
+    text: str = ""
+    used: bool = False
+    missing: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def interpolate(text: str, env: Mapping[str, str], stand_in: str | None = None) -> Text:
+    """A default stands in for a variable that is not set or empty; where there is none,
+    `stand_in` does. `$${` is a plain `${`.
+    """
+    made = Text()
 
     def replace(found: re.Match[str]) -> str:
-        nonlocal used
         if found[0] == "$${":
             return "${"
-        used = True
+        made.used = True
         name, default = found["name"], found["default"]
         if name is None:
-            problems.append("must write ${NAME} or ${NAME:-default}, or $${ for a plain ${")
+            made.problems.append("must write ${NAME} or ${NAME:-default}, or $${ for a plain ${")
             return ""
         value = env.get(name)
         if default is not None:
             return value or default
+        if not value:
+            made.missing.append(name)
+            if stand_in is not None:
+                return stand_in
         if value is None:
-            problems.append(f"environment variable {name} is not set")
+            made.problems.append(f"environment variable {name} is not set")
             return ""
         return value
 
-    return _REFERENCE.sub(replace, text), used, problems
+    made.text = _REFERENCE.sub(replace, text)
+    return made

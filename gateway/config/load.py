@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gateway.config.build import build_models, build_snapshot
 from gateway.config.faults import ConfigError, Fault
+from gateway.config.optional import check_tiers, leave_out, left_out
 from gateway.config.references import check_references
 from gateway.config.tree import Tree, merge, parse
 from gateway.config.validate import validate
@@ -52,14 +53,16 @@ def read(
         except ConfigError as error:
             early += error.faults
     tree = merge(trees)
+    leave_out(tree)
     if early:
         raise ConfigError(_sorted(early + tree.faults, tree))
     parts = validate(tree)
     check_references(tree, parts)
+    check_tiers(tree, parts, left_out(tree, parts))
     models = build_models(tree, parts, at)
     if tree.faults:
         raise ConfigError(_sorted(tree.faults, tree))
-    return build_snapshot(parts, models)
+    return build_snapshot(tree, parts, models)
 
 
 def _files(paths: Sequence[Path], faults: list[Fault]) -> Iterable[Path]:

@@ -3,26 +3,34 @@
 Looked up once, at load. The package takes most of a second to import, so only when needed.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from gateway.core.money import Price, nanos
+from gateway.core.tariff import DAY, Tariff, Window
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice
 
 _NEWEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
 _UNITS: Final = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
+_STEP: Final = 30
+"""Minutes: off-peak hours begin and end on the half hour."""
 
 
 class Listing(Struct, frozen=True):
-    """What is known of a model; the window is in tokens."""
+    """What is known of a model; the window is in tokens. `leaving` says that its provider takes
+    it out of service.
+    """
 
-    price: Price | None = None
+    tariff: Tariff | None = None
     context: int | None = None
+    leaving: bool = False
 
 
 def look_up(base_url: str, upstream: str, at: datetime | None = None) -> Listing:
@@ -37,17 +45,33 @@ def look_up(base_url: str, upstream: str, at: datetime | None = None) -> Listing
         _, model = get_snapshot().find_provider_model(upstream, None, None, base_url)
     except LookupError:
         return Listing()
-    return Listing(price_of(model, at or _NEWEST), model.context_window)
+    return Listing(tariff_of(model, at or _NEWEST), model.context_window, bool(model.deprecated))
 
 
-def price_of(model: "ModelInfo", at: datetime) -> Price | None:
-    """The dearest of a day, since one price holds until the next load; None when not by token."""
+def tariff_of(model: "ModelInfo", at: datetime) -> Tariff | None:
+    """Its prices on the day of `at`; None when they are not by the token.
+
+    The dearest of that day is the usual price; cheaper hours are windows. Prices that begin on a
+    later day come with the next load.
+    """
     if isinstance(model.prices, list) and not model.prices:
         return None
     midnight = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    # Off-peak hours begin and end on the half hour. Start dates follow the day of `at`.
-    times = [midnight + timedelta(minutes=30 * i) for i in range(48)]
-    listed = [model.get_prices(time) for time in times]
+    steps = range(0, DAY, _STEP)
+    listed = [model.get_prices(midnight + timedelta(minutes=step)) for step in steps]
+    dearest = _dearest(listed)
+    if dearest is None:
+        return None
+    hours = [(step, _dearest([each]) or dearest) for step, each in zip(steps, listed, strict=True)]
+    windows = []
+    for price, run in groupby(hours, key=lambda hour: hour[1]):
+        begins = [begin for begin, _ in run]
+        if price != dearest:
+            windows.append(Window(begins[0], begins[-1] + _STEP, price))
+    return Tariff(dearest, tuple(windows))
+
+
+def _dearest(listed: "Sequence[ModelPrice]") -> Price | None:
     rates = {unit: [r for p in listed if (r := _rate(p, unit)) is not None] for unit in _UNITS}
     if not rates["input_mtok"] or not rates["output_mtok"]:
         return None

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from gateway.config import schema
 from gateway.config.faults import Path, did_you_mean, listed, quoted
+from gateway.config.optional import remaining
 from gateway.config.tree import Tree
 from gateway.config.validate import Parts
 from gateway.core.plan import allowed
@@ -153,9 +154,9 @@ class _Check:
     def regions(self, path: Path, wanted: Sequence[str]) -> None:
         if not wanted:
             self.tree.fault(path, "must not be empty; leave it out to allow any region")
-        whole = all(
-            len(self.names[s]) == len(getattr(self.parts, s)) for s in ("providers", "models")
-        )
+        there = {s: len(getattr(self.parts, s)) for s in ("providers", "models")}
+        there["providers"] += len(self.tree.left_out)
+        whole = all(len(self.names[section]) == number for section, number in there.items())
         served = set(self._served())
         if wanted and whole and served.isdisjoint(wanted):
             message = f"no deployment is in any of these regions (known: {listed(served)})"
@@ -163,7 +164,7 @@ class _Check:
 
     def _served(self) -> Iterable[str]:
         for model in self.parts.models.values():
-            for deployment in model.deployments:
+            for deployment in remaining(self.tree, model):
                 provider = self.parts.providers.get(deployment.provider)
                 if deployment.regions is not None:
                     yield from deployment.regions

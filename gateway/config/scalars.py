@@ -57,7 +57,7 @@ def text(value: object) -> str:
     return value
 
 
-def _matching(pattern: str, message: str) -> Callable[[object], str]:
+def matching(pattern: str, message: str) -> Callable[[object], str]:
     def parse(value: object) -> str:
         if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII):
             raise wrong(message)
@@ -79,7 +79,7 @@ def _whole(low: int, high: int | None = None) -> Callable[[object], int]:
     return parse
 
 
-def _amount(what: str, allowed: Callable[[Decimal], bool]) -> Callable[[object], Decimal]:
+def amount(what: str, allowed: Callable[[Decimal], bool]) -> Callable[[object], Decimal]:
     def parse(value: object) -> Decimal:
         if (
             isinstance(value, str)
@@ -87,15 +87,15 @@ def _amount(what: str, allowed: Callable[[Decimal], bool]) -> Callable[[object],
             and len(value) <= _LONGEST_NUMBER
             and _DECIMAL.fullmatch(value)
         ):
-            amount = Decimal(value)
-            if allowed(amount):
-                return amount
+            number = Decimal(value)
+            if allowed(number):
+                return number
         raise wrong(f"must be {what}")
 
     return parse
 
 
-_seconds: Final = _amount("a number of seconds above 0", lambda s: s > 0)
+_seconds: Final = amount("a number of seconds above 0", lambda s: s > 0)
 
 
 def _flag(value: object) -> bool:
@@ -211,24 +211,24 @@ def _or_env(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [schema, digits, _FROM_ENV]}
 
 
-def _json(schema: dict[str, Any]) -> WithJsonSchema:
+def described(schema: dict[str, Any]) -> WithJsonSchema:
     return WithJsonSchema(schema)
 
 
-def _numbers(**bounds: float) -> WithJsonSchema:
-    return _json(_or_env({"type": "number", **bounds}))
+def numbers(**bounds: float) -> WithJsonSchema:
+    return described(_or_env({"type": "number", **bounds}))
 
 
 def _wholes(**bounds: int) -> WithJsonSchema:
-    return _json(_or_env({"type": "integer", **bounds}))
+    return described(_or_env({"type": "integer", **bounds}))
 
 
-def _choice(known: Collection[str]) -> WithJsonSchema:
-    return _json({"enum": list(known)})
+def choice(known: Collection[str]) -> WithJsonSchema:
+    return described({"enum": list(known)})
 
 
 NAME_SCHEMA: Final = {"type": "string", "pattern": f"^{_NAME}$", "maxLength": _LONGEST_NAME}
-_TEXT: Final = _json({"type": "string", "minLength": 1})
+_TEXT: Final = described({"type": "string", "minLength": 1})
 
 
 def name(value: object) -> str:
@@ -237,19 +237,19 @@ def name(value: object) -> str:
         raise wrong('must not contain "/": that is how provider/model is written')
     if not isinstance(value, str) or len(value) > _LONGEST_NAME:
         raise wrong(f"must be a name of at most {_LONGEST_NAME} characters")
-    return _matching(
+    return matching(
         _NAME, "must be of letters, digits and . _ : @ + -, and begin with one of the first two"
     )(value)
 
 
 Text = Annotated[str, BeforeValidator(text), _TEXT]
-Name = Annotated[str, BeforeValidator(name), _json(NAME_SCHEMA)]
+Name = Annotated[str, BeforeValidator(name), described(NAME_SCHEMA)]
 Tokens = Annotated[int, BeforeValidator(_whole(1)), _wholes(minimum=1)]
 Count = Annotated[int, BeforeValidator(_whole(1)), _wholes(minimum=1)]
 Weight = Annotated[int, BeforeValidator(_whole(1)), _wholes(minimum=1)]
 Depth = Annotated[int, BeforeValidator(_whole(1, 200)), _wholes(minimum=1, maximum=200)]
 Seconds = Annotated[
-    float, BeforeValidator(lambda value: float(_seconds(value))), _numbers(exclusiveMinimum=0)
+    float, BeforeValidator(lambda value: float(_seconds(value))), numbers(exclusiveMinimum=0)
 ]
 Milliseconds = Annotated[
     int, BeforeValidator(_whole(1, 60_000)), _wholes(minimum=1, maximum=60_000)
@@ -257,40 +257,31 @@ Milliseconds = Annotated[
 Usd = Annotated[
     Decimal,
     BeforeValidator(
-        _amount(f"an amount in USD above 0 and at most {MAX_USD:,}", lambda a: 0 < a <= MAX_USD)
+        amount(f"an amount in USD above 0 and at most {MAX_USD:,}", lambda a: 0 < a <= MAX_USD)
     ),
-    _numbers(exclusiveMinimum=0, maximum=int(MAX_USD)),
+    numbers(exclusiveMinimum=0, maximum=int(MAX_USD)),
 ]
 UsdPerMillion = Annotated[
     Decimal,
-    BeforeValidator(
-        _amount("USD per million tokens, such as 0.25", lambda a: 0 <= a <= _MAX_PRICE)
-    ),
-    _numbers(minimum=0, maximum=_MAX_PRICE),
+    BeforeValidator(amount("USD per million tokens, such as 0.25", lambda a: 0 <= a <= _MAX_PRICE)),
+    numbers(minimum=0, maximum=_MAX_PRICE),
 ]
-Flag = Annotated[bool, BeforeValidator(_flag), _json({"anyOf": [{"type": "boolean"}, _FROM_ENV]})]
-Dialect = Annotated[str, BeforeValidator(one_of(DIALECTS)), _choice(DIALECTS)]
-Client = Annotated[str, BeforeValidator(one_of(CLIENTS)), _choice(CLIENTS)]
-Strategy = Annotated[str, BeforeValidator(one_of(STRATEGIES)), _choice(STRATEGIES)]
-Capability = Annotated[str, BeforeValidator(one_of(CAPABILITIES)), _choice(CAPABILITIES)]
-Quirk = Annotated[str, BeforeValidator(one_of(QUIRKS)), _choice(QUIRKS)]
-Unsupported = Annotated[str, BeforeValidator(one_of(UNSUPPORTED)), _choice(UNSUPPORTED)]
-Per = Annotated[Period, BeforeValidator(one_of(PERIODS)), _choice(PERIODS)]
+Flag = Annotated[
+    bool, BeforeValidator(_flag), described({"anyOf": [{"type": "boolean"}, _FROM_ENV]})
+]
+Dialect = Annotated[str, BeforeValidator(one_of(DIALECTS)), choice(DIALECTS)]
+Client = Annotated[str, BeforeValidator(one_of(CLIENTS)), choice(CLIENTS)]
+Strategy = Annotated[str, BeforeValidator(one_of(STRATEGIES)), choice(STRATEGIES)]
+Capability = Annotated[str, BeforeValidator(one_of(CAPABILITIES)), choice(CAPABILITIES)]
+Quirk = Annotated[str, BeforeValidator(one_of(QUIRKS)), choice(QUIRKS)]
+Unsupported = Annotated[str, BeforeValidator(one_of(UNSUPPORTED)), choice(UNSUPPORTED)]
+Per = Annotated[Period, BeforeValidator(one_of(PERIODS)), choice(PERIODS)]
 ApiKey = Annotated[Secret, PlainValidator(_api_key), _TEXT]
-BaseUrl = Annotated[str, BeforeValidator(_base_url), _json({"type": "string", "minLength": 1})]
+BaseUrl = Annotated[str, BeforeValidator(_base_url), described({"type": "string", "minLength": 1})]
 RedisUrl = Annotated[str, PlainValidator(_redis_url), _TEXT]
-KeyHash = Annotated[str, BeforeValidator(_hash), _json({
+KeyHash = Annotated[str, BeforeValidator(_hash), described({
     "type": "string", "pattern": rf"^{_HASH}$|\$\{{",
 })]  # fmt: skip
-ApiVersion = Annotated[str, BeforeValidator(_matching(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?", "must be a version such as 2024-10-21",
-)), _TEXT]  # fmt: skip
-AwsRegion = Annotated[str, BeforeValidator(_matching(
-    r"[a-z]{2}(-[a-z]+)+-[0-9]", "must be an AWS region such as eu-west-1",
-)), _TEXT]  # fmt: skip
-ScopeUrl = Annotated[str, BeforeValidator(_matching(
-    r"https://[!-~]+", "must be a scope such as https://www.googleapis.com/auth/cloud-platform",
-)), _TEXT]  # fmt: skip
 Timezone = Annotated[str, BeforeValidator(_timezone), _TEXT]
 Pattern = Annotated[str, BeforeValidator(_pattern), _TEXT]
 SqlDialect = Annotated[str, BeforeValidator(_sql_dialect), _TEXT]

@@ -3,13 +3,14 @@
 Values come as texts (see tree.py); what an empty or a short form stands for is said in `expand`.
 """
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic.json_schema import GenerateJsonSchema
 
 from gateway.config.auth import Auth
 from gateway.config.checks import OneCheck
+from gateway.config.price import Day, Price
 from gateway.config.scalars import (
     NAME_SCHEMA,
     ApiKey,
@@ -33,11 +34,30 @@ from gateway.config.scalars import (
     Tokens,
     Unsupported,
     Usd,
-    UsdPerMillion,
     Weight,
-    unshown,
+    amount,
+    choice,
+    described,
+    matching,
+    numbers,
+    one_of,
 )
 from gateway.config.stanza import Stanza
+from gateway.core.snapshot import LATENCIES
+
+_CUTOFF: Final = r"((early|mid|late) )?[0-9]{4}|[0-9]{4}-(0[1-9]|1[0-2])"
+Cutoff = Annotated[
+    str,
+    BeforeValidator(matching(_CUTOFF, "must be such as 2026-01, 2025 or late 2025")),
+    described({"anyOf": [{"type": "string", "pattern": f"^({_CUTOFF})$"}, {"type": "integer"}]}),
+]
+Latency = Annotated[str, BeforeValidator(one_of(LATENCIES)), choice(LATENCIES)]
+TokenFactor = Annotated[
+    float,
+    BeforeValidator(lambda v: float(_token_factor(v))),
+    numbers(minimum=1, maximum=10),
+]
+_token_factor: Final = amount("a factor from 1 to 10, such as 1.35", lambda f: 1 <= f <= 10)
 
 
 class Provider(Stanza):
@@ -56,6 +76,9 @@ class Provider(Stanza):
     """Its departures from the dialect; see the table of quirks."""
     lacks: tuple[Name, ...] = ()
     """Request fields that it does not know, such as `seed`: they are never sent to it."""
+    optional: Flag = False
+    """Whether it is left out, with the models that only it serves, while a variable that it
+    names is not set. Otherwise that is a fault."""
     unsupported: Unsupported = "drop"
     """When a request has fields that it cannot honour, and the answer is valid without them:
     `drop` them and name them in `x-gateway-dropped`, or `refuse` to ask it."""
@@ -70,27 +93,15 @@ class Deployment(Stanza):
     """Default: the provider's."""
     weight: Weight | None = None
     """Its share of the traffic, beside the other deployments with a weight."""
+    price: Price | None = None
+    """What it costs there. Default: the model's price, else what genai-prices says."""
 
 
-class Price(Stanza):
-    short: ClassVar[dict[str, Any]] = {"const": "free"}
-
-    input: UsdPerMillion
-    """USD per million input tokens."""
-    output: UsdPerMillion
-    """USD per million output tokens, reasoning included."""
-    cached_input: UsdPerMillion | None = None
-    """Read from the provider's cache. Default: `input`."""
-    cache_write: UsdPerMillion | None = None
-    """Written to the provider's cache. Default: `input`."""
-
-    @classmethod
-    def expand(cls, value: Any) -> Any:
-        if value == "free":
-            return {"input": "0", "output": "0"}
-        if isinstance(value, str):
-            raise unshown("must be free, or a mapping such as {input: 0.25, output: 2}")
-        return value
+class Deprecated(Stanza):
+    since: Day
+    """From which day."""
+    use_instead: Name
+    """What its provider, or you, would have in its place."""
 
 
 class Model(Stanza):
@@ -106,9 +117,18 @@ class Model(Stanza):
     capabilities: tuple[Capability, ...] = ("tools", "json_schema")
     """What it can do; a request that needs more goes elsewhere."""
     price: Price | None = None
-    """`free`, or the price. Default: looked up once in genai-prices for the first deployment."""
+    """`free`, or the price. Default: looked up once in genai-prices, for each deployment."""
     fallbacks: tuple[Name, ...] = ()
     """Models that may stand in when a client asks for this one by name and it fails."""
+    token_factor: TokenFactor = 1.0
+    """How many tokens, at most, its tokenizer makes of what others make one of: what is held of
+    a budget grows by it."""
+    cutoff: Cutoff | None = None
+    """When its knowledge ends: `2026-01`, `2025`, or `late 2025`."""
+    latency: Latency | None = None
+    """How long a typical answer takes: under 2 seconds is `fast`, over 5 `slow`."""
+    deprecated: Deprecated | None = None
+    """It still answers, with `x-gateway-deprecated` in the reply."""
 
 
 class TierModel(Stanza):

@@ -34,7 +34,8 @@ class Tree(Struct):
     """Values are texts, EMPTY, lists and dicts; the places of keys and values are by path.
 
     `masked` are the paths whose text came from the environment, never to be shown; `broken`
-    those that are at fault already and need no second fault.
+    those that are at fault already and need no second fault; `missing` the variables that a path
+    lacks. `left_out` are the optional providers that lack some, and why.
     """
 
     root: dict[str, Any]
@@ -42,6 +43,8 @@ class Tree(Struct):
     values: dict[Path, Place] = field(default_factory=dict)
     masked: set[Path] = field(default_factory=set)
     broken: set[Path] = field(default_factory=set)
+    missing: dict[Path, list[str]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     files: tuple[str, ...] = ()
 
@@ -90,8 +93,11 @@ class _Loader(yaml.BaseLoader):
         return node
 
 
-def parse(file: str, text: str, env: Mapping[str, str]) -> Tree:
-    """One file. Raises ConfigError for what is not YAML; other faults are in the tree."""
+def parse(file: str, text: str, env: Mapping[str, str], stand_in: str | None = None) -> Tree:
+    """One file. Raises ConfigError for what is not YAML; other faults are in the tree.
+
+    `stand_in` replaces variables that providers lack.
+    """
     try:
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
@@ -109,15 +115,15 @@ def parse(file: str, text: str, env: Mapping[str, str]) -> Tree:
     if not isinstance(node, yaml.MappingNode):
         message = "must be a mapping with keys such as providers, models, tenants"
         raise ConfigError([Fault(file, node.start_mark.line + 1, None, "", message)])
-    tree.root = _Reader(file, env, tree).mapping(node, ())
+    tree.root = _Reader(file, env, tree, stand_in).mapping(node, ())
     return tree
 
 
 class _Reader:
     """Turns composed nodes into the values of one tree."""
 
-    def __init__(self, file: str, env: Mapping[str, str], tree: Tree) -> None:
-        self.file, self.env, self.tree = file, env, tree
+    def __init__(self, file: str, env: Mapping[str, str], tree: Tree, stand_in: str | None) -> None:
+        self.file, self.env, self.tree, self.stand_in = file, env, tree, stand_in
         self.nodes = 0
 
     def value(self, node: yaml.Node, path: Path) -> Any:
@@ -161,13 +167,17 @@ class _Reader:
     def scalar(self, node: yaml.ScalarNode, path: Path, place: Place) -> str | Empty:
         if node.style is None and node.value in _NULLS:
             return EMPTY
-        text, used, problems = interpolate(node.value, self.env)
-        if used:
+        found = interpolate(
+            node.value, self.env, self.stand_in if path[:1] == ("providers",) else None
+        )
+        if found.used:
             self.tree.masked.add(path)
-        for problem in problems:
+        if found.missing:
+            self.tree.missing[path] = found.missing
+        for problem in found.problems:
             self.tree.broken.add(path)
             self.tree.fault(path, problem, place)
-        return text
+        return found.text
 
 
 def merge(trees: list[Tree]) -> Tree:
@@ -182,6 +192,7 @@ def merge(trees: list[Tree]) -> Tree:
                     mine.setdefault(path, place)
         whole.masked |= tree.masked
         whole.broken |= tree.broken
+        whole.missing |= tree.missing
     return whole
 
 

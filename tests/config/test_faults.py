@@ -8,7 +8,7 @@ import pytest
 
 from gateway.config.faults import ConfigError
 from gateway.config.load import read
-from gateway.core.snapshot import DIALECTS
+from gateway.core.snapshot import DIALECTS, QUIRKS
 from tests.config.texts import NO_ENV, SOUND, faults
 
 GOLDEN: Final = Path(__file__).with_name("faults.txt")
@@ -16,15 +16,13 @@ GOLDEN: Final = Path(__file__).with_name("faults.txt")
 
 def cases() -> Iterator[tuple[str, str, list[str]]]:
     """Title, text and report of each case."""
-    for block in GOLDEN.read_text("utf-8").split("\n# ")[1:]:
+    golden = GOLDEN.read_text("utf-8")
+    for stands_for, names in (("DIALECTS", DIALECTS), ("QUIRKS", QUIRKS)):
+        golden = golden.replace(f"one of {stands_for}", f"one of {', '.join(names)}")
+    for block in golden.split("\n# ")[1:]:
         title, *lines = block.rstrip("\n").split("\n")
         old, new, whole, report = (
-            [
-                line[2:].replace("DIALECTS", ", ".join(DIALECTS))
-                for line in lines
-                if line[:1] == mark
-            ]
-            for mark in "-+!="
+            [line[2:] for line in lines if line[:1] == mark] for mark in "-+!="
         )
         assert len(lines) == len(old) + len(new) + len(whole) + len(report) + lines.count(""), title
         if whole:

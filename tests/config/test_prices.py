@@ -16,8 +16,9 @@ from genai_prices.types import (
     TimeOfDateConstraint,
 )
 
-from gateway.config.prices import Listing, look_up, price_of
+from gateway.config.prices import Listing, look_up, tariff_of
 from gateway.core.money import Price
+from gateway.core.tariff import Tariff, Window
 from tests.config.texts import SOUND, faults, snapshot
 
 NOON: Final = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -39,37 +40,51 @@ MORNING: Final = TimeOfDateConstraint(time(6, 30, tzinfo=UTC), time(7, 0, tzinfo
 
 
 @pytest.mark.parametrize(
-    ("prices", "expected"),
+    ("prices", "expected", "windows"),
     [
-        (rates(1, 2), (1, 2, 1, 1)),
-        (rates(4, 8, cache_read_mtok=Decimal(1), cache_write_mtok=Decimal(5)), (4, 8, 1, 5)),
+        (rates(1, 2), (1, 2, 1, 1), ()),
+        (rates(4, 8, cache_read_mtok=Decimal(1), cache_write_mtok=Decimal(5)), (4, 8, 1, 5), ()),
         # The dearest step: which applies depends on the prompt.
-        (ModelPrice(input_mtok=tiered(1, (10, 2), (20, 3)), output_mtok=tiered(4)), (3, 4, 3, 3)),
-        # The dearest hour, be it the usual one or the exception.
+        (ModelPrice(input_mtok=tiered(1, (10, 2), (20, 3)), output_mtok=tiered(4)), (3, 4, 3, 3), ()),
+        # The dearest hour is the usual price, be it the rule or the exception.
         ([ConditionalPrice(prices=rates(2, 4)), ConditionalPrice(NIGHT, prices=rates(1, 2))],
-         (2, 4, 2, 2)),
+         (2, 4, 2, 2), (("00:00", "00:30", 1, 2), ("16:30", "24:00", 1, 2))),
         ([ConditionalPrice(prices=rates(2, 4)), ConditionalPrice(MORNING, prices=rates(3, 6))],
-         (3, 6, 3, 3)),
+         (3, 6, 3, 3), (("00:00", "06:30", 2, 4), ("07:00", "24:00", 2, 4))),
         # What has begun, and nothing that has not.
         ([ConditionalPrice(prices=rates(9, 9)), ConditionalPrice(JUNE, prices=rates(2, 2)),
-          ConditionalPrice(JULY, prices=rates(5, 5))], (2, 2, 2, 2)),
+          ConditionalPrice(JULY, prices=rates(5, 5))], (2, 2, 2, 2), ()),
         # Not priced by the token.
-        (ModelPrice(input_mtok=Decimal(1)), None),
-        (ModelPrice(requests_kcount=Decimal(1)), None),
-        ([], None),
+        (ModelPrice(input_mtok=Decimal(1)), None, ()),
+        (ModelPrice(requests_kcount=Decimal(1)), None, ()),
+        ([], None, ()),
     ],
 )  # fmt: skip
-def test_one_price_of_many(
-    prices: ModelPrice | list[ConditionalPrice], expected: tuple[int, int, int, int] | None
+def test_the_prices_of_a_day(
+    prices: ModelPrice | list[ConditionalPrice],
+    expected: tuple[int, int, int, int] | None,
+    windows: tuple[tuple[str, str, int, int], ...],
 ) -> None:
     model = ModelInfo("m", ClauseEquals("m"), prices=prices)
-    want = None if expected is None else Price(*(rate * USD for rate in expected))
-    assert price_of(model, NOON) == want
+    cheaper = tuple(
+        Window(
+            minute(begin), minute(end), Price(*(rate * USD for rate in (fresh, out, fresh, fresh)))
+        )
+        for begin, end, fresh, out in windows
+    )
+    want = None if expected is None else Tariff(Price(*(r * USD for r in expected)), cheaper)
+    assert tariff_of(model, NOON) == want
+
+
+def minute(time: str) -> int:
+    hours, _, minutes = time.partition(":")
+    return int(hours) * 60 + int(minutes)
 
 
 def test_a_known_model() -> None:
     found = look_up("https://api.anthropic.com", "claude-sonnet-4-6", NOON)
-    assert found == Listing(Price(3 * USD, 15 * USD, 300_000_000, 3_750_000_000), context=1_000_000)
+    price = Price(3 * USD, 15 * USD, 300_000_000, 3_750_000_000)
+    assert found == Listing(Tariff(price), context=1_000_000)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +104,7 @@ GROQ: Final = SOUND.replace("http://localhost:8000/v1", "https://api.groq.com/op
 )
 
 
-def test_the_first_deployment_is_looked_up_for_what_is_not_written() -> None:
+def test_a_deployment_is_looked_up_for_what_is_not_written() -> None:
     model = snapshot(GROQ.replace("    price: free\n", "")).catalog.models["m1"]
     assert (model.price_from, model.context, model.price.input) == (
         "genai-prices",
