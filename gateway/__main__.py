@@ -53,6 +53,7 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the port.")] = 1,
 ) -> None:
     """Serve a configuration."""
+    from gateway.commands.check import deprecations
     from gateway.commands.serve import Place
     from gateway.commands.serve import serve as run
     from gateway.commands.workers import WORKERS_DIR, run_workers
@@ -64,6 +65,9 @@ def serve(
         snapshot = load(config, os.environ, at=_now())
     except ConfigError as error:
         _fail(str(error))
+    if _SHARED not in os.environ:  # a worker's parent has told it already
+        for line in deprecations(snapshot):
+            typer.echo(f"warning: {line}", err=True)
     try:
         if workers > 1:
             paths = [part for path in config for part in ("--config", str(path))]
@@ -134,6 +138,46 @@ def explain(
         typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
     else:
         show(told, Console())
+
+
+@app.command()
+def catalog(
+    config: Annotated[
+        list[Path] | None,
+        typer.Option("--config", "-c", help="YAML files. Default: the shipped ones."),
+    ] = None,
+    capability: Annotated[
+        list[str] | None, typer.Option(help="Only models with it; may be given again.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Only hosts that run there.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Only this host.")] = None,
+    max_input_price: Annotated[
+        float | None, typer.Option(help="USD per million input tokens, at most.")
+    ] = None,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Only what has an old price, or none any more.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List models with their hosts, sizes and prices, without any key; filter them."""
+    import msgspec
+    from rich.console import Console
+
+    from gateway.commands.catalog import Wanted, select, shipped, show
+    from gateway.config.faults import ConfigError
+    from gateway.config.shelf import load_shelf
+
+    now = _now()
+    try:
+        shelf = load_shelf(config or shipped(), os.environ, at=now)
+    except ConfigError as error:
+        _fail(str(error))
+    wanted = Wanted(frozenset(capability or ()), region, provider, max_input_price, stale)
+    found = select(shelf, wanted, now.date())
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+    else:
+        show(found, Console())
 
 
 @app.command()

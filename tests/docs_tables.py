@@ -40,6 +40,8 @@ HEADERS: Final[Mapping[str, str]] = {
     "known at its end: ask for `stream_options={'include_usage': True}`.",
     "x-gateway-dropped": "Fields of the request that the provider that answered cannot honour and "
     "was not asked for: a seed, a penalty. Not there when there were none.",
+    "x-gateway-deprecated": "`use X`: the model that answered is on its way out. "
+    "Not there otherwise.",
     "x-gateway-budget-remaining-usd": "What the tightest budget has left. "
     "Not there without a budget.",
     "x-should-retry": "`false` where the same request would fail again. OpenAI's SDKs obey it.",

@@ -9,7 +9,7 @@ from typing import Final
 from gateway.config.faults import ConfigError
 from gateway.config.load import load
 from gateway.core.catalog import Model, Tenant
-from gateway.core.money import usd
+from gateway.core.money import FREE, Price, usd
 from gateway.core.snapshot import Snapshot
 
 Ping = Callable[[Snapshot], str | None]
@@ -55,26 +55,54 @@ def _summary(snapshot: Snapshot) -> Iterator[str]:
     sources = Counter(model.price_from for model in catalog.models.values())
     yield "prices: " + ", ".join(f"{sources[name]} {name}" for name in sorted(sources))
     for model in catalog.models.values():
-        yield f"  {model.name}: {_price(model)}"
-    keyless = [p.name for p in snapshot.providers.values() if p.api_key is None]
+        yield f"  {model.name}: {_prices(model)}"
+    keyless = [p.name for p in snapshot.providers.values() if not (p.api_key or p.auth)]
     with_key = len(snapshot.providers) - len(keyless)
     without = f"; without: {', '.join(keyless)}" if keyless else ""
     yield f"provider keys: {with_key} of {len(snapshot.providers)}{without}"
+    for name, why in snapshot.not_configured.items():
+        yield f"not configured: {name}: {why}"
+    if catalog.left_out:
+        yield f"models left out with them: {', '.join(catalog.left_out)}"
 
 
-def _price(model: Model) -> str:
-    if model.price_from == "free":
+def _prices(model: Model) -> str:
+    """Of its first deployment, and of those that charge something else."""
+    told = _price(model.price, model.price_from == "free")
+    if model.price_from != "free":
+        told += f" USD per million tokens, from {model.price_from}"
+    for each in model.deployments[1:]:
+        if each.tariff is not None:
+            told += (
+                f"; at {each.provider} {_price(each.tariff.dearest, each.tariff.dearest == FREE)}"
+            )
+    if any(each.tariff is not None and each.tariff.windows for each in model.deployments):
+        told += "; cheaper at some hours"
+    return told
+
+
+def _price(price: Price, free: bool) -> str:
+    if free:
         return "free"
-    price = model.price
     text = f"input {usd(price.input)}, output {usd(price.output)}"
     if price.cached_input != price.input:
         text += f", cached input {usd(price.cached_input)}"
     if price.cache_write != price.input:
         text += f", cache write {usd(price.cache_write)}"
-    return f"{text} USD per million tokens, from {model.price_from}"
+    return text
+
+
+def deprecations(snapshot: Snapshot) -> Iterator[str]:
+    """A line for each model that is on its way out."""
+    for model in snapshot.catalog.models.values():
+        gone = model.card.deprecated
+        if gone is not None:
+            yield f"model {model.name}: deprecated since {gone.since}: use {gone.use_instead}"
 
 
 def _warnings(snapshot: Snapshot) -> Iterator[str]:
+    for line in deprecations(snapshot):
+        yield f"warning: {line}"
     for tenant in snapshot.tenants.values():
         for warning in _of_tenant(tenant):
             yield f"warning: tenant {tenant.name}: {warning}"

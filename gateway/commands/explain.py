@@ -23,7 +23,8 @@ def explain_request(snapshot: Snapshot, body: bytes, tenant: Tenant) -> dict[str
     request = read_request(body, {}, snapshot.limits.json_depth)
     ladder = ladders(snapshot.catalog).get(request.model)
     if ladder is None:
-        raise UnknownModel(f"The model '{request.model}' is not in the catalog.", param="model")
+        why = snapshot.catalog.left_out.get(request.model, "it is not in the catalog")
+        raise UnknownModel(f"The model '{request.model}' cannot be asked: {why}.", param="model")
     features = read_features(request)
     plan = make_plan(ladder, features, Limits(tenant), lambda: _ALWAYS_FIRST)
     told: dict[str, Any] = msgspec.json.decode(

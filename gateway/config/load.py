@@ -19,17 +19,7 @@ def load(paths: Sequence[Path], env: Mapping[str, str], *, at: datetime | None =
     `at` chooses among dated prices of genai-prices; None is the newest. Raises ConfigError with
     every fault there is.
     """
-    faults: list[Fault] = []
-    texts: list[tuple[str, str]] = []
-    for file in _files(paths, faults):
-        try:
-            texts.append((str(file), file.read_bytes().decode("utf-8-sig")))
-        except OSError as error:
-            why = error.strerror or "unreadable"
-            faults.append(Fault(str(file), None, None, "", f"cannot be read: {why}"))
-        except UnicodeDecodeError as error:
-            line = error.object.count(b"\n", 0, error.start) + 1
-            faults.append(Fault(str(file), line, None, "", "is not UTF-8"))
+    texts, faults = read_files(paths)
     return read(texts, env, at=at, faults=faults)
 
 
@@ -45,24 +35,54 @@ def read(
     `faults` are those of files that could not be read. References are only checked when every
     file could be: what a missing file names would be reported as unknown.
     """
-    early = list(faults)
-    trees: list[Tree] = []
-    for file, text in texts:
-        try:
-            trees.append(parse(file, text, env))
-        except ConfigError as error:
-            early += error.faults
-    tree = merge(trees)
-    leave_out(tree)
-    if early:
-        raise ConfigError(_sorted(early + tree.faults, tree))
+    tree = read_trees(texts, env, faults)
     parts = validate(tree)
     check_references(tree, parts)
     check_tiers(tree, parts, left_out(tree, parts))
     models = build_models(tree, parts, at)
     if tree.faults:
-        raise ConfigError(_sorted(tree.faults, tree))
+        raise ConfigError(in_order(tree.faults, tree))
     return build_snapshot(tree, parts, models)
+
+
+def read_files(paths: Sequence[Path]) -> tuple[list[tuple[str, str]], list[Fault]]:
+    """The text of each file, with its name, and what could not be read."""
+    faults: list[Fault] = []
+    texts: list[tuple[str, str]] = []
+    for file in _files(paths, faults):
+        try:
+            texts.append((str(file), file.read_bytes().decode("utf-8-sig")))
+        except OSError as error:
+            why = error.strerror or "unreadable"
+            faults.append(Fault(str(file), None, None, "", f"cannot be read: {why}"))
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            faults.append(Fault(str(file), line, None, "", "is not UTF-8"))
+    return texts, faults
+
+
+def read_trees(
+    texts: Iterable[tuple[str, str]],
+    env: Mapping[str, str],
+    faults: Iterable[Fault] = (),
+    stand_in: str | None = None,
+) -> Tree:
+    """All files as one; `stand_in` replaces variables that providers lack. Raises ConfigError
+    when a file could not be read.
+    """
+    early = list(faults)
+    trees: list[Tree] = []
+    for file, text in texts:
+        try:
+            trees.append(parse(file, text, env, stand_in))
+        except ConfigError as error:
+            early += error.faults
+    tree = merge(trees)
+    if stand_in is None:
+        leave_out(tree)
+    if early:
+        raise ConfigError(in_order(early + tree.faults, tree))
+    return tree
 
 
 def _files(paths: Sequence[Path], faults: list[Fault]) -> Iterable[Path]:
@@ -76,7 +96,7 @@ def _files(paths: Sequence[Path], faults: list[Fault]) -> Iterable[Path]:
         yield from found
 
 
-def _sorted(faults: Iterable[Fault], tree: Tree) -> list[Fault]:
+def in_order(faults: Iterable[Fault], tree: Tree) -> list[Fault]:
     """In the order of files and lines, each once."""
     order = {file: i for i, file in enumerate(tree.files)}
     return sorted(

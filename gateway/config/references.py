@@ -15,6 +15,11 @@ def check_references(tree: Tree, parts: Parts) -> None:
     _Check(tree, parts).run()
 
 
+def check_models(tree: Tree, parts: Parts) -> None:
+    """The same for providers and models alone."""
+    _Check(tree, parts).stock()
+
+
 class _Check:
     def __init__(self, tree: Tree, parts: Parts) -> None:
         self.tree, self.parts = tree, parts
@@ -25,10 +30,7 @@ class _Check:
 
     def run(self) -> None:
         self.collisions()
-        for name, provider in self.parts.providers.items():
-            self.provider(("providers", name), provider)
-        for name, model in self.parts.models.items():
-            self.model(name, model)
+        self.stock()
         for name, tier in self.parts.tiers.items():
             models = [entry.model for entry in tier.models]
             self.references(("tiers", name, "models"), models, "models")
@@ -38,6 +40,12 @@ class _Check:
                 message = f"must be less than redis.hold_ttl_s ({self.parts.redis.hold_ttl_s:g})"
                 self.tree.fault(("routes", name, "timeout_s"), message)
         self.tenants()
+
+    def stock(self) -> None:
+        for name, provider in self.parts.providers.items():
+            self.provider(("providers", name), provider)
+        for name, model in self.parts.models.items():
+            self.model(name, model)
 
     def provider(self, path: Path, provider: schema.Provider) -> None:
         """A key that is not used, or missing, is a mistake in how calls are signed."""

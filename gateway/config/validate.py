@@ -1,5 +1,6 @@
 """A tree against the schema: what is right as models, what is wrong as faults, entry by entry."""
 
+from collections.abc import Iterable
 from typing import Any, Final, TypeVar, get_args
 
 from msgspec import Struct
@@ -16,6 +17,7 @@ from gateway.config.tree import EMPTY, Tree
 from gateway.core.snapshot import CLIENTS
 
 S = TypeVar("S", bound=Stanza)
+REQUIRED: Final = ("providers", "models", "tenants")
 # Under these keys a wrong value may be a secret, or a secret in the wrong place.
 _SECRET: Final = frozenset({"api_key", "auth", "hash", "id", "url", "base_url"})
 
@@ -34,8 +36,8 @@ class Parts(Struct):
     client: str
 
 
-def validate(tree: Tree) -> Parts:
-    """Notes every fault in the tree."""
+def validate(tree: Tree, required: Iterable[str] = REQUIRED) -> Parts:
+    """Notes every fault in the tree. `required` are the sections that must not be empty."""
     for key in tree.root:
         if key not in schema.Config.model_fields:
             _unknown(tree, (key,), schema.Config)
@@ -50,7 +52,7 @@ def validate(tree: Tree) -> Parts:
         limits=_entry(tree, ("limits",), schema.Limits) or schema.Limits(),
         client=_client(tree),
     )
-    for section in ("providers", "models", "tenants"):
+    for section in required:
         if tree.root.get(section, EMPTY) in (EMPTY, {}):
             tree.fault((section,), "at least one is required")
     return parts

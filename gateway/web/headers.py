@@ -67,6 +67,9 @@ def reply_headers(life: Life, reply: Reply, *, whole: bool) -> Pairs:
     ]
     if whole:
         headers.append((b"x-gateway-cost-usd", usd(tab.spent).encode()))
+    gone = candidate.model.card.deprecated
+    if gone is not None:
+        headers.append((b"x-gateway-deprecated", b"use " + gone.use_instead.encode()))
     if reply.dropped:
         headers.append((b"x-gateway-dropped", _names(reply.dropped)))
     if tab.left is not None:

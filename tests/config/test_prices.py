@@ -45,7 +45,8 @@ MORNING: Final = TimeOfDateConstraint(time(6, 30, tzinfo=UTC), time(7, 0, tzinfo
         (rates(1, 2), (1, 2, 1, 1), ()),
         (rates(4, 8, cache_read_mtok=Decimal(1), cache_write_mtok=Decimal(5)), (4, 8, 1, 5), ()),
         # The dearest step: which applies depends on the prompt.
-        (ModelPrice(input_mtok=tiered(1, (10, 2), (20, 3)), output_mtok=tiered(4)), (3, 4, 3, 3), ()),
+        (ModelPrice(input_mtok=tiered(1, (10, 2), (20, 3)), output_mtok=tiered(4)),
+         (3, 4, 3, 3), ()),
         # The dearest hour is the usual price, be it the rule or the exception.
         ([ConditionalPrice(prices=rates(2, 4)), ConditionalPrice(NIGHT, prices=rates(1, 2))],
          (2, 4, 2, 2), (("00:00", "00:30", 1, 2), ("16:30", "24:00", 1, 2))),
