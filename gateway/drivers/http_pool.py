@@ -89,6 +89,8 @@ class Pool:
 
     def made(self, connection: Connection) -> None:
         self._open.add(connection)
+        if self._emptied is not None:  # we were being stopped meanwhile
+            connection.close()
 
     def lost(self, connection: Connection) -> None:
         self._open.discard(connection)
@@ -144,4 +146,5 @@ class Pool:
             )
         except BaseException:
             connection.close()
+            self.lost(connection)  # uvloop does not tell when it was made a moment ago
             raise

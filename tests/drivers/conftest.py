@@ -7,7 +7,12 @@ from typing import Final
 import pytest
 import uvloop
 
-BOTH: Final = ("test_http_pool.py", "test_http_answers.py", "test_http_tls.py")
+BOTH: Final = (
+    "test_http_pool.py",
+    "test_http_answers.py",
+    "test_http_faults.py",
+    "test_http_tls.py",
+)
 
 
 def pytest_asyncio_loop_factories(

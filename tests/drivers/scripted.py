@@ -41,8 +41,9 @@ class Peer:
             pass
 
     def reset(self) -> None:
-        sock: socket.socket = self.writer.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock: socket.socket | None = self.writer.get_extra_info("socket")
+        if sock is not None:  # else the client has left already
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
 
@@ -59,7 +60,7 @@ class Scripted:
         peer = Peer(len(self.peers), reader, writer)
         self.peers.append(peer)
         try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
+            with suppress(ConnectionError, asyncio.IncompleteReadError, RuntimeError):  # uvloop
                 await self.play(peer)
         finally:
             writer.close()

@@ -1,0 +1,76 @@
+"""Deadlines strike late by a tick at most, never early, and only when they have not moved."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+import pytest
+
+from gateway.drivers.deadline_wheel import NEVER, TICK_S, DeadlineWheel
+
+LATE_S = TICK_S + 0.1
+
+
+@dataclass(eq=False)
+class Thing:
+    deadline: float
+    tick: int = NEVER
+    struck: list[float] = field(default_factory=list)
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def strike(self, now: float) -> None:
+        self.struck.append(time.monotonic())
+        self.done.set()
+
+
+async def test_each_strikes_once_in_time() -> None:
+    wheel, began = DeadlineWheel(), time.monotonic()
+    things = [Thing(began + delay) for delay in (0.2, 0.01, 0.1, -5.0, 0.06, 0.2)]
+    for thing in things:
+        wheel.watch(thing)
+    for thing in things:
+        await asyncio.wait_for(thing.done.wait(), 1)
+    await asyncio.sleep(2 * TICK_S)
+    for thing in things:
+        (at,) = thing.struck
+        late = at - max(thing.deadline, began)
+        assert 0 <= late < LATE_S, f"{late} s late"
+
+
+@pytest.mark.parametrize(("first", "then"), [(0.05, 0.25), (0.25, 0.05), (30.0, 0.1)])
+async def test_a_deadline_that_moves(first: float, then: float) -> None:
+    wheel, began = DeadlineWheel(), time.monotonic()
+    thing = Thing(began + first)
+    wheel.watch(thing)
+    thing.deadline = began + then
+    wheel.watch(thing)
+    await asyncio.wait_for(thing.done.wait(), 1)
+    assert len(thing.struck) == 1
+    assert then <= thing.struck[0] - began < then + LATE_S
+
+
+async def test_one_that_is_forgotten() -> None:
+    wheel = DeadlineWheel()
+    gone, stays = Thing(time.monotonic() + 0.05), Thing(time.monotonic() + 0.05)
+    wheel.watch(gone)
+    wheel.watch(stays)
+    wheel.forget(gone)
+    wheel.forget(gone)
+    await asyncio.wait_for(stays.done.wait(), 1)
+    await asyncio.sleep(TICK_S)
+    assert gone.struck == []
+    wheel.watch(gone)
+    await asyncio.wait_for(gone.done.wait(), 1)
+
+
+async def test_many_calls_of_one_thing_leave_nothing_behind() -> None:
+    wheel = DeadlineWheel()
+    thing = Thing(0)
+    for number in range(10_000):
+        thing.deadline = time.monotonic() + (60 if number % 2 else 0.5)
+        wheel.watch(thing)
+    assert sum(map(len, wheel._ticks.values())) == 1
+    assert len(wheel._ticks) < 100
+    wheel.close()
+    await asyncio.sleep(0.6)
+    assert thing.struck == []
