@@ -1,30 +1,40 @@
 """Calls to providers, over aiohttp."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
 from multidict import CIMultiDictProxy
+from yarl import URL
 
 from gateway.core.chat import ChatRequest, Completion, Delta
-from gateway.core.errors import UpstreamError
+from gateway.core.errors import Unsuitable, UpstreamError
 from gateway.core.plan import Candidate
 from gateway.core.snapshot import Provider, Timeouts
 from gateway.drivers import http_failures as failures
 from gateway.drivers.http_failures import MAX_ANSWER
+from gateway.drivers.http_request import NONE, is_path
 from gateway.drivers.provider_calls import ProviderCall, ProviderCalls
+from gateway.drivers.signing import NO_SIGNERS, Signer
 
 _CONNECTIONS: Final = 0  # no limit: the door bounds what is in flight
+_LEAST_S: Final = 0.001  # no time at all would be no limit
 
 
 class AiohttpUpstream:
     """Use as an async context manager; it owns its connections."""
 
-    def __init__(self, providers: Mapping[str, Provider], timeouts: Timeouts) -> None:
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        timeouts: Timeouts,
+        signers: Mapping[str, Signer] = NO_SIGNERS,
+    ) -> None:
         self._timeouts = timeouts
-        self._calls = ProviderCalls(providers)
+        self._calls = ProviderCalls(providers, signers)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -52,9 +62,12 @@ class AiohttpUpstream:
         call = self._calls.write(candidate, request, stream=False)
         if timeout_s <= 0:  # to aiohttp that is for ever
             raise failures.no_time()
+        began_s = time.monotonic()
+        proof = await call.proof(timeout_s) if call.signer else NONE
+        left_s = max(timeout_s - (time.monotonic() - began_s), _LEAST_S)
         begun = False
         try:
-            async with self._post(call, timeout_s, None) as response:
+            async with self._post(call, proof, left_s, None) as response:
                 begun = True
                 body = await _read(response)
                 return call.read(response.status, _lower(response.headers), body)
@@ -70,7 +83,8 @@ class AiohttpUpstream:
         try:
             # Until the first deltas the wait is bounded as a whole, then from piece to piece.
             async with asyncio.timeout(timeout_s) as until_first:
-                async with self._post(call, None, self._timeouts.idle_s) as response:
+                proof = await call.proof(timeout_s) if call.signer else NONE
+                async with self._post(call, proof, None, self._timeouts.idle_s) as response:
                     begun = True
                     if response.status != 200:
                         body = await _read(response)
@@ -91,15 +105,21 @@ class AiohttpUpstream:
             raise _meant(error, begun=begun) from error
 
     def _post(
-        self, call: ProviderCall, total_s: float | None, read_s: float | None
+        self,
+        call: ProviderCall,
+        proof: Mapping[str, str],
+        total_s: float | None,
+        read_s: float | None,
     ) -> "aiohttp.client._RequestContextManager":
         session = self._session
         if session is None:
             raise RuntimeError("AiohttpUpstream is used outside its context")
+        if not is_path(call.http.path):
+            raise Unsuitable("the model's name cannot be sent")
         return session.post(
-            call.provider.base_url + call.http.path,
+            URL(call.url, encoded=True),  # else %3A becomes a colon, and the signature void
             data=call.http.body,
-            headers={**call.http.headers, **self._calls.headers[call.provider.name]},
+            headers={**call.http.headers, **self._calls.headers[call.provider.name], **proof},
             timeout=aiohttp.ClientTimeout(
                 total=total_s, sock_connect=self._timeouts.connect_s, sock_read=read_s
             ),

@@ -12,6 +12,7 @@ _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t -~\x80-\xff]*")
 _PATH: Final = re.compile(r"/[!-~]*")
 _DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
+NONE: Final[Mapping[str, str]] = {}
 _MOST_HEADS: Final = 256
 """Some headers come from clients (Anthropic's betas): they must not fill the memory."""
 
@@ -44,8 +45,11 @@ class Posts:
         self._lines = _lines({"host": origin.named, **headers}.items())
         self._heads: dict[tuple[object, ...], bytes] = {}
 
-    def post(self, call: HttpCall) -> bytes:
-        """A whole request. Raises Unsuitable when the call cannot be written as HTTP."""
+    def post(self, call: HttpCall, proof: Mapping[str, str] = NONE) -> bytes:
+        """A whole request; `proof` are the headers of this call alone.
+
+        Raises Unsuitable when the call cannot be written as HTTP.
+        """
         key = (call.path, *call.headers.items())
         head = self._heads.get(key)
         if head is None:
@@ -56,14 +60,22 @@ class Posts:
             if len(self._heads) >= _MOST_HEADS:
                 self._heads.clear()
             self._heads[key] = head
+        if proof:
+            lines = _lines(proof.items()).encode("latin-1")
+            return b"%b%d\r\n%b\r\n%b" % (head, len(call.body), lines, call.body)
         return b"%b%d\r\n\r\n%b" % (head, len(call.body), call.body)
 
     def _head(self, call: HttpCall) -> bytes:
         path = self._path + call.path
-        if not _PATH.fullmatch(path):
+        if not is_path(path):
             raise ValueError("no path")
         lines = self._lines + _lines(call.headers.items())
         return f"POST {path} HTTP/1.1\r\n{lines}content-length: ".encode("latin-1")
+
+
+def is_path(text: str) -> bool:
+    """Whether it can be sent as it is; it may have a query."""
+    return _PATH.fullmatch(text) is not None
 
 
 def _lines(headers: Iterable[tuple[str, str]]) -> str:

@@ -13,8 +13,9 @@ from gateway.drivers.deadline_wheel import DeadlineWheel
 from gateway.drivers.http_coding import coding_of
 from gateway.drivers.http_connection import WHOLE, Connection
 from gateway.drivers.http_pool import Pool, tls_context
-from gateway.drivers.http_request import Origin, Posts
+from gateway.drivers.http_request import NONE, Origin, Posts
 from gateway.drivers.provider_calls import ProviderCall, ProviderCalls
+from gateway.drivers.signing import NO_SIGNERS, Signer
 
 
 class PoolUpstream:
@@ -27,13 +28,14 @@ class PoolUpstream:
         self,
         providers: Mapping[str, Provider],
         timeouts: Timeouts,
+        signers: Mapping[str, Signer] = NO_SIGNERS,
         *,
         cafile: str | None = None,
     ) -> None:
         self._connect_s = timeouts.connect_s
         self._idle_s = timeouts.idle_s
         self._cafile = cafile
-        self._calls = ProviderCalls(providers)
+        self._calls = ProviderCalls(providers, signers)
         self._origins = {name: Origin(each.base_url) for name, each in providers.items()}
         self._posts = {
             name: Posts(origin, self._calls.headers[name]) for name, origin in self._origins.items()
@@ -80,10 +82,12 @@ class PoolUpstream:
     ) -> Completion:
         call = self._calls.write(candidate, request, stream=False)
         pool = self._pools[call.provider.name]
-        post = self._posts[call.provider.name].post(call.http)
         if timeout_s <= 0:
             raise failures.no_time()
-        answer = await pool.ask(post, time.monotonic() + timeout_s, whole=True)
+        deadline = time.monotonic() + timeout_s
+        proof = await call.proof(timeout_s) if call.signer else NONE
+        post = self._posts[call.provider.name].post(call.http, proof)
+        answer = await pool.ask(post, deadline, whole=True)
         body = answer.take()
         status, headers = answer.status, answer.headers
         pool.release(answer)
@@ -94,10 +98,11 @@ class PoolUpstream:
     ) -> AsyncGenerator[Sequence[Delta], None]:
         call = self._calls.write(candidate, request, stream=True)
         pool = self._pools[call.provider.name]
-        post = self._posts[call.provider.name].post(call.http)
         if timeout_s <= 0:
             raise failures.no_time()
         deadline = time.monotonic() + timeout_s
+        proof = await call.proof(timeout_s) if call.signer else NONE
+        post = self._posts[call.provider.name].post(call.http, proof)
         answer = await pool.ask(post, deadline, whole=False)
         if answer.status != 200:
             await _refused(call, pool, answer, deadline)

@@ -9,14 +9,17 @@ from typing import Final, Never
 from msgspec import Struct, structs
 
 from gateway.core.chat import ChatRequest, Completion, Delta
-from gateway.core.errors import Broken, ClientError, Unsuitable
+from gateway.core.errors import Broken, ClientError, Misconfigured, Unsuitable
 from gateway.core.plan import Candidate
-from gateway.core.snapshot import Provider
+from gateway.core.snapshot import AzureAuth, Provider
+from gateway.drivers.signing import NO_SIGNERS, Signer, fixed_headers, needs_signer
 from gateway.wire import DIALECTS
 from gateway.wire.dialect import Dialect, HttpCall, Target
 from gateway.wire.unsupported import without
 
 _PLAIN: Final[Mapping[str, str]] = {"accept-encoding": "identity"}
+_NOT_ACCEPTED: Final = frozenset({400, 401, 403})
+"""Misconfigured with one of these may mean a signature; with another, the model or the bill."""
 
 
 class ProviderCall(Struct, frozen=True):
@@ -26,17 +29,38 @@ class ProviderCall(Struct, frozen=True):
     dialect: Dialect
     target: Target
     http: HttpCall
+    signer: Signer | None = None
+    """None: the headers that are always the same are all there is."""
+
+    async def proof(self, timeout_s: float) -> Mapping[str, str]:
+        """The headers of this call alone. Raises Misconfigured."""
+        if self.signer is None:
+            return {}
+        return await self.signer.sign(self.url, self.http, timeout_s)
+
+    @property
+    def url(self) -> str:
+        """To be sent exactly so: it is signed."""
+        return self.provider.base_url + self.http.path
 
     def read(self, status: int, headers: Mapping[str, str], body: bytes) -> Completion:
         """A whole answer. Raises UpstreamError for anything else."""
-        answer = self.dialect.decode(status, headers, body, self.target)
+        answer = self._decode(status, headers, body)
         dropped = self.http.dropped
         return structs.replace(answer, dropped=dropped) if dropped else answer
 
     def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Never:
         """What was said in place of a stream. Raises UpstreamError."""
-        self.dialect.decode(status, headers, body, self.target)
+        self._decode(status, headers, body)
         raise Broken(f"status {status} with a body that is no error")
+
+    def _decode(self, status: int, headers: Mapping[str, str], body: bytes) -> Completion:
+        try:
+            return self.dialect.decode(status, headers, body, self.target)
+        except Misconfigured:
+            if self.signer is not None and status in _NOT_ACCEPTED:
+                self.signer.refused()
+            raise
 
     def told(self, deltas: list[Delta], *, first: bool) -> list[Delta]:
         """Deltas of a stream; the first ones say what was dropped."""
@@ -46,23 +70,41 @@ class ProviderCall(Struct, frozen=True):
         return [structs.replace(deltas[0], dropped=dropped), *deltas[1:]]
 
 
-class ProviderCalls:
-    """`headers` are those of every call to a provider, by its name: they carry the key."""
+class _Way(Struct, frozen=True):
+    """How one provider is asked."""
 
-    def __init__(self, providers: Mapping[str, Provider]) -> None:
-        self._providers = providers
-        self.headers: Mapping[str, Mapping[str, str]] = {
-            name: {**_PLAIN, **DIALECTS[provider.dialect].auth(provider.api_key or "")}
-            for name, provider in providers.items()
-        }
+    provider: Provider
+    dialect: Dialect
+    api_version: str | None
+    signer: Signer | None
+
+
+class ProviderCalls:
+    """`headers` are those of every call to a provider, by its name: they carry the key.
+
+    `signers` are those of the providers that need one: raises ValueError for one that is missing.
+    """
+
+    def __init__(
+        self, providers: Mapping[str, Provider], signers: Mapping[str, Signer] = NO_SIGNERS
+    ) -> None:
+        self._ways: dict[str, _Way] = {}
+        self.headers: dict[str, Mapping[str, str]] = {}
+        for name, provider in providers.items():
+            dialect, auth, signer = DIALECTS[provider.dialect], provider.auth, signers.get(name)
+            if needs_signer(provider) and signer is None:
+                raise ValueError(f"the provider {name} has no signer")
+            version = auth.api_version if isinstance(auth, AzureAuth) else None
+            self._ways[name] = _Way(provider, dialect, version, signer)
+            self.headers[name] = {**_PLAIN, **fixed_headers(provider, dialect)}
 
     def write(self, candidate: Candidate, request: ChatRequest, *, stream: bool) -> ProviderCall:
         """Raises Unsuitable for what this provider cannot be asked."""
         deployment = candidate.deployment
-        provider = self._providers[deployment.provider]
+        way = self._ways[deployment.provider]
+        provider, dialect = way.provider, way.dialect
         # Made each time: it costs what a look into a cache would (0.2 us).
-        target = Target(deployment.upstream, candidate.max_output, provider.quirks)
-        dialect = DIALECTS[provider.dialect]
+        target = Target(deployment.upstream, candidate.max_output, provider.quirks, way.api_version)
         try:
             missed: tuple[str, ...] = ()
             if provider.lacks:
@@ -79,4 +121,4 @@ class ProviderCalls:
                 status=400,
                 param=call.dropped[0],
             )
-        return ProviderCall(provider, dialect, target, call)
+        return ProviderCall(provider, dialect, target, call, way.signer)

@@ -18,6 +18,8 @@ class Target(Struct, frozen=True):
     upstream: str
     max_output: int
     quirks: frozenset[str] = frozenset()
+    api_version: str | None = None
+    """Of Azure, where the model is in the path and not only in the body."""
 
 
 class HttpCall(Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Raw
@@ -53,7 +54,13 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         fields["random_seed"] = fields.pop("seed")
     for name in _NEVER_SENT:
         fields.pop(name, None)
-    return HttpCall(_PATH, _SSE if stream else _JSON, _encode(fields))
+    path = _PATH if target.api_version is None else _azure(target.upstream, target.api_version)
+    return HttpCall(path, _SSE if stream else _JSON, _encode(fields))
+
+
+def _azure(deployment: str, version: str) -> str:
+    named = quote(deployment, safe="")
+    return f"/deployments/{named}{_PATH}?api-version={quote(version, safe='')}"
 
 
 def _with_usage(options: Raw | None) -> Any:
