@@ -118,7 +118,15 @@ class Snapshot(Struct, frozen=True):
 
 
 CLIENTS: Final = ("own", "aiohttp")
-DIALECTS: Final = ("anthropic", "bedrock", "bedrock-invoke", "gemini", "ollama", "openai")
+DIALECTS: Final = (
+    "anthropic",
+    "anthropic-vertex",
+    "bedrock",
+    "bedrock-invoke",
+    "gemini",
+    "ollama",
+    "openai",
+)
 QUIRKS: Final[Mapping[str, str]] = {
     "echo_reasoning": "It wants its thoughts back: `reasoning_content`, `reasoning` and the like "
     "stay in earlier turns, and a turn that calls tools has an empty `reasoning_content` where "
