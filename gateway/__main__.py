@@ -75,7 +75,8 @@ def serve(
                 at = ["--host", host, "--port", str(kept.getsockname()[1])]
                 env = {**os.environ, _SHARED: "1"}
                 raise typer.Exit(run_workers(["serve", *paths, *at], workers, env))
-        run(snapshot, Place(host, port, _SHARED in os.environ, os.environ.get(WORKERS_DIR)), _say)
+        place = Place(host, port, _SHARED in os.environ, os.environ.get(WORKERS_DIR))
+        run(snapshot, place, _say, os.environ)
     except LedgerDown as error:
         _fail(f"redis: {error}")
     except OSError as error:

@@ -7,11 +7,12 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Final
 
 from gateway import __version__
 from gateway.core.errors import LedgerDown
@@ -26,10 +27,13 @@ from gateway.drivers.memory_ledger import MemoryLedger
 from gateway.drivers.pool_upstream import PoolUpstream
 from gateway.drivers.prometheus import Metrics
 from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.signing import open_signers
 from gateway.web.api import Api, Front
 from gateway.web.door import Door
 from gateway.web.keys import Keyring
 from gateway.world import World
+
+_NO_ENV: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,12 @@ async def open_gateway(
     snapshot: Snapshot,
     observers: Sequence[Observer] = (),
     workers_dir: str | None = None,
+    env: Mapping[str, str] = _NO_ENV,
 ) -> AsyncIterator[Gateway]:
-    """Everything started, and stopped at the end. `observers` are told each event, too."""
+    """Everything started, and stopped at the end. `observers` are told each event, too.
+
+    `env` is where AWS's and Google's credentials may be named.
+    """
     deployments = [
         deployment.name
         for model in snapshot.catalog.models.values()
@@ -58,7 +66,7 @@ async def open_gateway(
     async with AsyncExitStack() as stack:
         stack.callback(metrics.close)
         ledger = await stack.enter_async_context(open_ledger(snapshot, observe))
-        upstream = await stack.enter_async_context(open_upstream(snapshot))
+        upstream = await stack.enter_async_context(open_upstream(snapshot, env))
         world = World(
             ladders=ladders(snapshot.catalog),
             ledger=ledger,
@@ -114,14 +122,20 @@ async def open_ledger(snapshot: Snapshot, observe: Observer) -> AsyncIterator[Le
             await asyncio.to_thread(embedded.stop)
 
 
-def open_upstream(snapshot: Snapshot) -> AbstractAsyncContextManager[Upstream]:
-    """What makes the calls to providers, as the snapshot names it."""
-    if snapshot.client == "aiohttp":
-        # Who does not choose it need not wait for its import.
-        from gateway.drivers.aiohttp_upstream import AiohttpUpstream  # noqa: PLC0415
+@asynccontextmanager
+async def open_upstream(snapshot: Snapshot, env: Mapping[str, str]) -> AsyncIterator[Upstream]:
+    """What makes the calls to providers, as the snapshot names it, and what signs them."""
+    providers, timeouts = snapshot.providers, snapshot.timeouts
+    async with open_signers(providers, env, time.time) as signers:
+        if snapshot.client == "aiohttp":
+            # Who does not choose it need not wait for its import.
+            from gateway.drivers.aiohttp_upstream import AiohttpUpstream  # noqa: PLC0415
 
-        return AiohttpUpstream(snapshot.providers, snapshot.timeouts)
-    return PoolUpstream(snapshot.providers, snapshot.timeouts)
+            async with AiohttpUpstream(providers, timeouts, signers) as upstream:
+                yield upstream
+        else:
+            async with PoolUpstream(providers, timeouts, signers) as own:
+                yield own
 
 
 async def probe(ledger: Ledger, tenant: str) -> str | None:

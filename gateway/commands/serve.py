@@ -63,11 +63,13 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def serve(snapshot: Snapshot, place: Place, say: Callable[[str], None]) -> None:
-    """Serve a configuration until SIGTERM or SIGINT."""
+def serve(
+    snapshot: Snapshot, place: Place, say: Callable[[str], None], env: Mapping[str, str]
+) -> None:
+    """Serve a configuration until SIGTERM or SIGINT; `env` as open_gateway has it."""
 
     async def run() -> None:
-        await _serve(snapshot, place, say)
+        await _serve(snapshot, place, say, env)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
@@ -81,7 +83,7 @@ def demo(env: Mapping[str, str], place: Place, say: Callable[[str], None]) -> No
             folder = stack.enter_context(TemporaryDirectory(prefix="tollgate-"))
             simulator = await stack.enter_async_context(serve_simulator())
             known = {"TOLLGATE_DATA_DIR": folder, **env, "SIMULATOR_URL": simulator.base_url}
-            await _serve(load([_demo_file()], known), place, say)
+            await _serve(load([_demo_file()], known), place, say, env)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
@@ -92,10 +94,12 @@ def _demo_file() -> Path:
     return next((place for place in places if place.exists()), places[0])
 
 
-async def _serve(snapshot: Snapshot, place: Place, say: Callable[[str], None]) -> None:
+async def _serve(
+    snapshot: Snapshot, place: Place, say: Callable[[str], None], env: Mapping[str, str]
+) -> None:
     asked = _asked_to_stop(place)
     with place.bind() as bound:
-        async with open_gateway(snapshot, workers_dir=place.workers_dir) as gateway:
+        async with open_gateway(snapshot, workers_dir=place.workers_dir, env=env) as gateway:
             config = uvicorn.Config(
                 gateway.front,
                 http="httptools",

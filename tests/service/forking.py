@@ -33,7 +33,7 @@ def live(snapshot: Snapshot) -> NoReturn:
 
     code = 1
     try:
-        serve(snapshot, Place("127.0.0.1", 0), say)
+        serve(snapshot, Place("127.0.0.1", 0), say, {})
         code = 0
     finally:
         os._exit(code)
