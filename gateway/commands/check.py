@@ -60,8 +60,9 @@ def _summary(snapshot: Snapshot) -> Iterator[str]:
     with_key = len(snapshot.providers) - len(keyless)
     without = f"; without: {', '.join(keyless)}" if keyless else ""
     yield f"provider keys: {with_key} of {len(snapshot.providers)}{without}"
-    for name, why in snapshot.not_configured.items():
-        yield f"not configured: {name}: {why}"
+    if snapshot.not_configured:
+        told = (f"{name} ({why})" for name, why in snapshot.not_configured.items())
+        yield f"not configured: {', '.join(told)}"
     if catalog.left_out:
         yield f"models left out with them: {', '.join(catalog.left_out)}"
 

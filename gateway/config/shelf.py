@@ -48,17 +48,12 @@ def load_shelf(
     """
     texts, faults = read_files(paths)
     tree = read_trees(texts, env, faults, _STAND_IN)
-    tree.root = {section: tree.root[section] for section in _SECTIONS if section in tree.root}
-    tree.faults = [fault for fault in tree.faults if _is_ours(fault.path)]
+    tree.keep(_SECTIONS)
     parts = validate(tree, _SECTIONS)
     check_models(tree, parts)
     if tree.faults:
         raise ConfigError(in_order(tree.faults, tree))
     return list(_entries(tree, parts, at))
-
-
-def _is_ours(path: str) -> bool:
-    return path.partition(".")[0] in _SECTIONS
 
 
 def _entries(tree: Tree, parts: Parts, at: datetime | None) -> Iterable[Entry]:

@@ -5,7 +5,7 @@ Every scalar stays the text it was written as; the schema, not YAML, decides wha
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum
 from typing import Any, Final
 
@@ -47,6 +47,13 @@ class Tree(Struct):
     left_out: dict[str, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     files: tuple[str, ...] = ()
+
+    def keep(self, sections: Collection[str]) -> None:
+        """Forget all others, and what is wrong with them."""
+        self.root = {name: entry for name, entry in self.root.items() if name in sections}
+        self.keys = {path: place for path, place in self.keys.items() if path[0] in sections}
+        self.values = {path: place for path, place in self.values.items() if path[0] in sections}
+        self.faults = [f for f in self.faults if f.path.partition(".")[0] in sections]
 
     def known(self, path: Path) -> Path:
         """The part of a path that was written."""

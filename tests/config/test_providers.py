@@ -1,9 +1,17 @@
-"""Provider stanzas: how calls are signed."""
+"""Provider stanzas: how calls are signed, what is left out, and those that are shipped."""
 
-from typing import Final
+import json
+import re
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
+import yaml
 
+from gateway.commands.explain import explain_request
+from gateway.config.load import read
+from gateway.core.errors import UnknownModel
+from gateway.core.plan import ladders
 from gateway.core.snapshot import (
     GOOGLE_SCOPE,
     Auth,
@@ -13,7 +21,8 @@ from gateway.core.snapshot import (
     GoogleAuth,
     Secret,
 )
-from tests.config.texts import SOUND, snapshot
+from tests.config.texts import SOUND, faults, snapshot
+from tests.recordings import need_shared
 
 CANARY: Final = "sk-canary-4711"
 KEYS: Final = "access_key_id: A, secret_access_key: s, session_token: t"
@@ -47,3 +56,155 @@ def test_its_secrets_are_not_shown() -> None:
     keys = f"access_key_id: A, secret_access_key: {CANARY}, session_token: {CANARY}"
     text = SOUND.replace("regions: [eu]", f"auth: {{aws: {{region: eu-west-1, {keys}}}}}")
     assert CANARY not in repr(snapshot(text))
+
+
+# Left out while a variable is not set ---------------------------------------------------------
+
+TWO: Final = """\
+providers:
+  paid: {dialect: openai, base_url: "https://${HOST}/v1", api_key: "${KEY}", optional: true}
+  here: {dialect: openai, base_url: "http://here/v1", regions: [eu]}
+models:
+  both: {deployments: [{provider: paid, regions: [us]}, {provider: here}], context: 9, price: free}
+  alone: {deployments: [{provider: paid}], context: 9, price: free}
+  free: {deployments: [{provider: here}], context: 9, price: free, fallbacks: [alone, both]}
+tenants: {t: {models: [alone, both]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("env", "lacks"),
+    [
+        ({}, "HOST, KEY not set"),
+        ({"HOST": "h"}, "KEY not set"),
+        ({"HOST": "h", "KEY": ""}, "KEY not set"),  # as a compose file passes on what is not set
+        ({"HOST": "h", "KEY": "k"}, None),
+    ],
+)
+def test_an_optional_provider_needs_all_its_variables(
+    env: dict[str, str], lacks: str | None
+) -> None:
+    found = snapshot(TWO, env)
+    assert found.not_configured == ({} if lacks is None else {"paid": lacks})
+    assert ("paid" in found.providers) is (lacks is None)
+
+
+def test_what_only_it_serves_is_left_out_with_it() -> None:
+    found = snapshot(TWO).catalog
+    assert {name: [d.provider for d in m.deployments] for name, m in found.models.items()} == {
+        "both": ["here"], "free": ["here"],
+    }  # fmt: skip
+    assert found.models["free"].fallbacks == ("both",)
+    assert found.left_out == {"alone": "not configured: paid (HOST, KEY not set)"}
+    assert ladders(found).keys() == {"both", "here/both", "free", "here/free"}
+
+
+def test_with_its_key_all_is_there() -> None:
+    found = snapshot(TWO, {"HOST": "h", "KEY": "k"}).catalog
+    assert found.models.keys() == {"both", "alone", "free"}
+    assert found.models["free"].fallbacks == ("alone", "both")
+    assert found.left_out == {}
+
+
+def test_a_region_that_only_it_serves_is_served_by_nobody() -> None:
+    report = faults(TWO.replace("models: [alone, both]", "regions: [us]"))
+    assert report == [
+        "f.yaml:8: tenants.t.regions: no deployment is in any of these regions (known: eu)"
+    ]
+
+
+def test_without_the_word_it_is_a_fault() -> None:
+    assert faults(TWO.replace(", optional: true", "")) == [
+        "f.yaml:2: providers.paid.base_url: environment variable HOST is not set",
+        "f.yaml:2: providers.paid.api_key: environment variable KEY is not set",
+    ]
+
+
+def test_an_explained_request_says_why_a_model_is_not_there() -> None:
+    body = b'{"model": "alone", "messages": [{"role": "user", "content": "x"}]}'
+    found = snapshot(TWO)
+    with pytest.raises(UnknownModel, match=r"not configured: paid \(HOST, KEY not set\)"):
+        explain_request(found, body, found.tenants["t"])
+
+
+# The shipped ones -----------------------------------------------------------------------------
+
+SHIPPED: Final = Path(__file__).resolve().parents[2] / "config/providers.yaml"
+STANZAS: Final[dict[str, Any]] = yaml.safe_load(SHIPPED.read_text("utf-8"))["providers"]
+NAMED: Final = [  # issue 3, part 3, in its order
+    ("OpenAI", "openai"), ("Azure OpenAI", "azure"), ("Anthropic", "anthropic"),
+    ("AWS Bedrock", "bedrock-us"), ("AWS Bedrock", "bedrock-eu"),
+    ("Google AI Studio", "google-ai-studio"), ("Vertex AI", "vertex-eu"),
+    ("Vertex AI", "vertex-global"), ("DeepSeek", "deepseek"), ("Moonshot", "moonshot"),
+    ("Mistral", "mistral"), ("xAI", "xai"), ("Groq", "groq"), ("Together", "together"),
+    ("Fireworks", "fireworks"), ("DashScope", "dashscope"), ("Zhipu/z.ai", "zai"),
+    ("Cerebras", "cerebras"), ("OpenRouter", "openrouter"), ("Hugging Face", "huggingface"),
+    ("Databricks", "databricks"), ("Snowflake", "snowflake"), ("Perplexity", "perplexity"),
+    ("MiniMax", "minimax"), ("vLLM", "vllm"), ("TGI", "tgi"), ("llama.cpp", "llamacpp"),
+    ("Ollama", "ollama"),
+]  # fmt: skip
+VARIABLES: Final = {
+    name: sorted(set(re.findall(r"\$\{(\w+)\}", str(stanza)))) for name, stanza in STANZAS.items()
+}
+ONE: Final = """\
+models: {m: {deployments: [{provider: NAME}], context: 9, price: free}}
+tenants: {t: {}}
+"""
+
+
+@pytest.mark.parametrize(("vendor", "name"), NAMED)
+def test_every_provider_of_the_field_has_a_stanza(vendor: str, name: str) -> None:
+    assert name in STANZAS, f"{vendor} has no stanza"
+
+
+@pytest.mark.parametrize("name", STANZAS)
+def test_a_stanza_is_used_once_its_variables_are_set(name: str) -> None:
+    env = {variable: f"eu-{variable.lower()}-1".replace("_", "-") for variable in VARIABLES[name]}
+    assert env, "it would always be there, and asked without a key"
+    texts = [("providers.yaml", SHIPPED.read_text("utf-8")), ("f.yaml", ONE.replace("NAME", name))]
+    found = read(texts, env)
+    assert name in found.providers
+    for variable in env:
+        missing = {key: value for key, value in env.items() if key != variable}
+        left = read([*texts, ("other.yaml", ALSO)], missing)
+        assert variable in left.not_configured[name]
+
+
+ALSO: Final = """\
+providers: {other: {dialect: openai, base_url: http://other}}
+models: {o: {deployments: [{provider: other}], context: 9, price: free}}
+"""
+
+
+def recorded_at() -> dict[str, set[str]]:
+    """Where recorded calls of each dialect's API went, without the path of the model."""
+    folder = need_shared("wire")
+    found: dict[str, set[str]] = {}
+    for entry in json.loads((folder / "index.json").read_bytes()):
+        url = json.loads((folder / entry["file"]).read_bytes())["request"]["url"]
+        found.setdefault(entry["provider"], set()).add(url)
+    return found
+
+
+def test_base_urls_are_those_of_recorded_calls() -> None:
+    """But for those of which no call was recorded; they say so."""
+    calls = recorded_at()
+    paths = {
+        "openai": "/chat/completions", "anthropic": "/v1/messages", "gemini": "/models/",
+        "bedrock": "/model/", "ollama": "/api/chat",
+    }  # fmt: skip
+    theirs = {
+        "google-ai-studio": "gemini", "vertex-eu": "vertex", "vertex-global": "vertex",
+        "bedrock-us": "bedrock", "bedrock-eu": "bedrock",
+    }  # fmt: skip
+    commented = SHIPPED.read_text("utf-8")
+    for name, stanza in STANZAS.items():
+        about = commented[: commented.index(f"\n  {name}:\n")].rpartition("\n\n")[2]
+        if "From its documentation" in about:
+            continue
+        path = "/deployments/" if "azure" in stanza.get("auth", {}) else paths[stanza["dialect"]]
+        pattern = re.escape(stanza["base_url"] + path).replace("europe\\-west4", "[a-z0-9-]+")
+        pattern = re.sub(r"\\\$\\\{\w+\\\}", "[a-z0-9.:-]+", pattern).replace(
+            "/v1/projects", "/v1(beta1)?/projects"
+        )
+        assert any(re.match(pattern, url) for url in calls[theirs.get(name, name)]), name
