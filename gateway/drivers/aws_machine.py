@@ -99,8 +99,8 @@ def _may_be_asked(url: str) -> bool:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        if parts.scheme == "https" or host in _CONTAINERS or host == "localhost":
-            return True
-        return ip_address(host).is_loopback
+        if parts.scheme != "http":
+            return parts.scheme == "https"
+        return host in _CONTAINERS or host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
