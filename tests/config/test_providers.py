@@ -8,10 +8,11 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from gateway.commands.check import check
 from gateway.commands.explain import explain_request
-from gateway.config.load import read
+from gateway.config.load import load, read
 from gateway.core.errors import UnknownModel
-from gateway.core.plan import ladders
+from gateway.core.plan import ladders, price_of
 from gateway.core.snapshot import (
     GOOGLE_SCOPE,
     Auth,
@@ -208,3 +209,61 @@ def test_base_urls_are_those_of_recorded_calls() -> None:
             "/v1/projects", "/v1(beta1)?/projects"
         )
         assert any(re.match(pattern, url) for url in calls[theirs.get(name, name)]), name
+
+
+MINE: Final = """\
+redis: {url: memory}
+tiers: {cheap: {models: [llama-3.3-8b]}}
+tenants: {acme: {budgets: [{usd: 5, per: day}]}}
+"""
+
+
+def test_one_key_is_enough(tmp_path: Path) -> None:
+    mine = tmp_path / "my.yaml"
+    mine.write_text(MINE, "utf-8")
+    found = load([SHIPPED, SHIPPED.with_name("models.yaml"), mine], {"GROQ_API_KEY": "k"})
+    assert found.providers.keys() == {"groq"}
+    assert found.not_configured.keys() == STANZAS.keys() - {"groq"}
+    assert found.catalog.models.keys() == {"llama-3.3-70b", "llama-3.3-8b"}
+    assert all(
+        [each.provider for each in model.deployments] == ["groq"]
+        for model in found.catalog.models.values()
+    )
+
+
+def test_with_every_key_every_model_is_there_and_each_host_has_its_price(tmp_path: Path) -> None:
+    mine = tmp_path / "my.yaml"
+    mine.write_text(MINE, "utf-8")
+    env = {each: "eu-west-1" for variables in VARIABLES.values() for each in variables}
+    found = load([SHIPPED, SHIPPED.with_name("models.yaml"), mine], env)
+    assert (found.not_configured, found.catalog.left_out) == ({}, {})
+    llama = found.catalog.models["llama-3.3-8b"]
+    prices = {each.provider: price_of(llama, each).input for each in llama.deployments}
+    assert prices == {
+        "groq": 50_000_000, "together": 180_000_000, "fireworks": 200_000_000,
+        "bedrock-us": 220_000_000, "vllm": 0, "ollama": 0,
+    }  # fmt: skip
+
+
+def test_check_says_what_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "f.yaml"
+    path.write_text(TWO.replace("models: [alone, both]", "budgets: [{usd: 1, per: day}]"), "utf-8")
+    lines, code = check([path], {"HOST": "h"}, lambda _: None)
+    assert code == 0
+    assert lines[4:7] == [
+        "provider keys: 0 of 1; without: here",
+        "not configured: paid (KEY not set)",
+        "models left out with them: alone",
+    ]
+
+
+OLD: Final = SOUND.replace(
+    "price: free", "price: free\n    deprecated: {since: 2026-01-31, use_instead: m2}"
+)
+
+
+def test_check_warns_of_what_is_deprecated(tmp_path: Path) -> None:
+    path = tmp_path / "f.yaml"
+    path.write_text(OLD, "utf-8")
+    lines, _ = check([path], {}, lambda _: None)
+    assert "warning: model m1: deprecated since 2026-01-31: use m2" in lines
