@@ -1,6 +1,9 @@
 """How calls to a provider are signed: exactly one way, with what it needs."""
 
+import re
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Final
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -10,6 +13,13 @@ from gateway.config.scalars import ApiKey, Flag, Text, described, matching, unsh
 from gateway.config.stanza import Stanza
 from gateway.core import snapshot
 
+NEVER_KEYLESS: Final[Mapping[str, str]] = {
+    "anthropic-vertex": "google",
+    "bedrock": "aws",
+    "bedrock-invoke": "aws",
+}
+"""Dialects of one cloud, and how it is signed in to. Others have hosts that ask for nothing."""
+_AWS_HOST: Final = re.compile(r"bedrock[a-z-]*\.([a-z0-9-]+)\.(amazonaws\.com(\.cn)?|api\.aws)")
 _TEXT: Final = described({"type": "string", "minLength": 1})
 ApiVersion = Annotated[str, BeforeValidator(matching(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?", "must be a version such as 2024-10-21",
@@ -95,6 +105,17 @@ class Auth(Stanza):
         if self.bearer is False:
             raise unshown("bearer must be true; leave auth out for the dialect's own way")
         return self
+
+    def misfits(self, dialect: str, base_url: str) -> Iterator[tuple[tuple[str, ...], str]]:
+        """What cannot work, by its place in the provider's stanza."""
+        if self.azure and dialect != "openai":
+            yield ("auth", "azure"), "goes with the dialect openai only"
+        elif self.azure and not base_url.endswith("/openai"):
+            yield ("base_url",), "must end in /openai with auth.azure"
+        if self.aws:
+            there = _AWS_HOST.fullmatch(urlsplit(base_url).hostname or "")
+            if there and there[1] != self.aws.region:
+                yield ("auth", "aws", "region"), "is not the region in base_url"
 
     @property
     def way(self) -> str:

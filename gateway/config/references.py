@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from gateway.config import schema
+from gateway.config.auth import NEVER_KEYLESS
 from gateway.config.faults import Path, did_you_mean, listed, quoted
 from gateway.config.optional import remaining
 from gateway.config.tree import Tree
@@ -50,7 +51,13 @@ class _Check:
     def provider(self, path: Path, provider: schema.Provider) -> None:
         """A key that is not used, or missing, is a mistake in how calls are signed."""
         if provider.auth is None:
+            if provider.api_key is None and provider.dialect in NEVER_KEYLESS:
+                who = NEVER_KEYLESS[provider.dialect]
+                message = f"{provider.dialect} needs auth.{who}, or a key in api_key"
+                self.tree.fault(path, message)
             return
+        for where, message in provider.auth.misfits(provider.dialect, provider.base_url):
+            self.tree.fault((*path, *where), message)
         way, keyed = provider.auth.way, provider.api_key is not None
         if keyed and way not in provider.auth.needs_key:
             self.tree.fault((*path, "api_key"), f"is not used with auth.{way}: remove it")

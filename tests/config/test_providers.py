@@ -49,7 +49,7 @@ KEYS: Final = "access_key_id: A, secret_access_key: s, session_token: t"
     ],
 )
 def test_ways_to_sign(written: str, auth: Auth | None) -> None:
-    text = SOUND.replace("regions: [eu]", written)
+    text = SOUND.replace("8000/v1", "8000/openai").replace("regions: [eu]", written)
     assert snapshot(text).providers["local"].auth == auth
 
 
