@@ -1,4 +1,5 @@
 # The whole workshop. It needs GNU make and a Python 3.11+ with venv; the rest comes from requirements.lock.
+# `make clients-test` takes more: requirements-clients.lock and, where npm is here, tests/clients/npm.
 
 # The first of these that is new enough; choose another with `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -6,12 +7,14 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 p
 UV ?= uv
 BIN := .venv/bin
 READY := .venv/.ready
+CLIENTS := .venv-clients
+NPM := tests/clients/npm
 
-.PHONY: help setup demo check format test bench lock clean
+.PHONY: help setup demo check format test clients clients-test bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## these lines
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 14
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/make \1	\2/' | expand -t 20
 
 setup: $(READY)  ## a .venv with the exact packages of requirements.lock
 
@@ -29,23 +32,33 @@ format: $(READY)  ## put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: check  ## check and tests: everything CI runs
-	$(BIN)/pytest -q
+test: check  ## check and tests: everything but other people's clients
+	$(BIN)/pytest -q --ignore=tests/clients
+
+clients: $(CLIENTS)/.ready $(NPM)/node_modules/.ready  ## other people's clients, in folders of their own
+
+clients-test: clients  ## they drive the gateway, and a server of theirs stands behind it
+	$(BIN)/pytest -q tests/clients
 
 bench: $(READY)  ## the benchmark
 	$(BIN)/python -m benchmarks
 
-# One lock for the workshop, one for the image; the second takes its versions from the first.
+# One lock for the workshop, one for the image, which takes its versions from the first, and one for
+# other people's clients, which want versions of their own; npm keeps that of its clients.
 # A newer version of everything: make lock UPGRADE=--upgrade
-LOCK := $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-header --no-emit-index-url --no-emit-find-links
 lock:  ## resolve the versions again (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv, see https://docs.astral.sh/uv/"; exit 1; }
-	$(LOCK) --group dev $(UPGRADE) --output-file requirements.lock
-	$(LOCK) --group build --constraint requirements.lock --no-annotate --output-file requirements-runtime.lock
+	$(LOCK) pyproject.toml --group dev $(UPGRADE) --output-file requirements.lock
+	$(LOCK) pyproject.toml --group build --constraint requirements.lock --no-annotate --output-file requirements-runtime.lock
+	$(LOCK) --group clients $(UPGRADE) --output-file requirements-clients.lock
+	@! command -v npm >/dev/null || npm --prefix $(NPM) install --package-lock-only --ignore-scripts \
+	  --omit-lockfile-registry-resolved --no-audit --no-fund --silent
 
 clean:  ## forget the .venv and what the tools cached
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf .venv $(CLIENTS) $(NPM)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
+	  .hypothesis *.egg-info
 
 # Made again when the lock or pyproject.toml is newer.
 $(READY): requirements.lock pyproject.toml
@@ -59,3 +72,15 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(READY)
+
+# Most of them is never imported, so nothing is compiled before it is.
+$(CLIENTS)/.ready: requirements-clients.lock | $(READY)
+	@test -x $(CLIENTS)/bin/python || "$(PYTHON)" -m venv $(CLIENTS)
+	@echo "Installing other people's clients into $(CLIENTS): two or three minutes, once."
+	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
+	  -r requirements-clients.lock
+	@touch $@
+
+$(NPM)/node_modules/.ready: $(NPM)/package-lock.json
+	@if command -v npm >/dev/null; then npm --prefix $(NPM) ci --ignore-scripts --no-audit --no-fund --silent && touch $@; \
+	  else echo "There is no npm here: the clients written for it are left out."; fi

@@ -1,6 +1,7 @@
 """The shape of the house, kept by a machine: sizes, names, the map, the lock."""
 
 import ast
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ import gateway
 ROOT = Path(__file__).parent.parent
 HOUSE = sorted((ROOT / "gateway").rglob("*.py"))
 PYPROJECT = (ROOT / "pyproject.toml").read_text()
-LOCKS = ("requirements.lock", "requirements-runtime.lock")
+LOCKS = ("requirements.lock", "requirements-runtime.lock", "requirements-clients.lock")
+NPM = ROOT / "tests/clients/npm"
 
 LONGEST = 300
 LONG_FOR_A_REASON: dict[str, str] = {}  # "gateway/room/file.py": "why it may be longer"
@@ -132,21 +134,37 @@ def test_a_lock_names_no_index_and_no_machine(lock: str) -> None:
         assert place is None, f"{lock}:{number}: {line}"
 
 
-def wanted(*groups: str) -> list[Requirement]:
+def test_npms_lock_is_exact_and_names_no_registry() -> None:
+    asked = json.loads((NPM / "package.json").read_text())["dependencies"]
+    lock = json.loads((NPM / "package-lock.json").read_text())
+    packages = dict(lock["packages"])
+    assert packages.pop("")["dependencies"] == asked, "package-lock.json is older: make lock"
+    for package, version in asked.items():
+        assert packages[f"node_modules/{package}"]["version"] == version, f"{package} is not exact"
+    for place, package in packages.items():
+        assert re.fullmatch(r"sha512-[\w+/]+=*", package["integrity"]), f"{place} has no hash"
+        assert "resolved" not in package, f"{place} is from {package['resolved']}"
+
+
+def wanted(*groups: str, ours: bool = True) -> list[Requirement]:
     project: dict[str, Any] = tomllib.loads(PYPROJECT)
-    lines = list(project["project"]["dependencies"])
+    lines = list(project["project"]["dependencies"]) if ours else []
     for group in groups:
         lines += [line for line in project["dependency-groups"][group] if isinstance(line, str)]
     return [Requirement(line) for line in lines]
 
 
 @pytest.mark.parametrize(
-    ("lock", "groups"),
-    [("requirements.lock", ("build", "dev")), ("requirements-runtime.lock", ("build",))],
+    ("lock", "wants"),
+    [
+        ("requirements.lock", wanted("build", "dev")),
+        ("requirements-runtime.lock", wanted("build")),
+        ("requirements-clients.lock", wanted("clients", ours=False)),
+    ],
 )
-def test_a_lock_holds_what_pyproject_asks(lock: str, groups: tuple[str, ...]) -> None:
+def test_a_lock_holds_what_pyproject_asks(lock: str, wants: list[Requirement]) -> None:
     have = pinned(lock)
-    for want in wanted(*groups):
+    for want in wants:
         package = canonicalize_name(want.name)
         assert package in have, f"{package} is not in {lock}: make lock"
         version = str(have[package][0].specifier).removeprefix("==")
@@ -154,7 +172,7 @@ def test_a_lock_holds_what_pyproject_asks(lock: str, groups: tuple[str, ...]) ->
 
 
 def test_the_image_gets_what_was_tested() -> None:
-    everything, image = (pinned(lock) for lock in LOCKS)
+    everything, image = (pinned(lock) for lock in LOCKS[:2])
     for package, (requirement, hashes) in image.items():
         assert requirement.specifier == everything[package][0].specifier, f"{package}: make lock"
         assert sorted(hashes) == sorted(everything[package][1]), f"{package}: make lock"
@@ -185,8 +203,9 @@ def test_the_newest_release_is_in_the_changelog() -> None:
 def test_ci_runs_what_people_run() -> None:
     script = ROOT / ".ci/run"
     assert script.stat().st_mode & 0o111, "not executable"
-    assert script.read_text().rstrip().endswith("make test")
+    steps = re.findall(r"^make (\S+)$", script.read_text(), re.MULTILINE)
+    assert steps == ["test", "clients-test"]
     workflow = (ROOT / ".github/workflows/ci.yml").read_text()
-    assert "run: make test" in workflow
+    assert re.findall(r"run: make (\S+)$", workflow, re.MULTILINE) == steps
     for action in re.findall(r"uses: (\S+)", workflow):
         assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action), f"{action}: pin the commit"
