@@ -9,12 +9,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import getsource
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import typer.core
 import typer.main
+import yaml
 
 from gateway.__main__ import app
+from gateway.commands.catalog import shipped
+from gateway.config.shelf import load_shelf
 from gateway.core import errors
 from gateway.core.chat import Extras
 from gateway.drivers.metric_catalogue import METRICS, PROCESS_METRICS
@@ -24,6 +27,8 @@ ROOT: Final = Path(__file__).parent.parent
 PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
 _MADE: Final = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
+_DEFAULT: Final = re.compile(r"\$\{.*\}")
 _HEADER: Final = re.compile(r'b"((?:x|retry)-[a-z-]*[a-z])"')
 
 HEADERS: Final[Mapping[str, str]] = {
@@ -223,6 +228,70 @@ def commands_table() -> str:
     return _table(("command", "what it does"), rows)
 
 
+def _stanzas() -> Mapping[str, Mapping[str, Any]]:
+    text = (ROOT / "config" / "providers.yaml").read_text("utf-8")
+    found: Mapping[str, Mapping[str, Any]] = yaml.safe_load(text)["providers"]
+    return found
+
+
+def _variables(stanza: Mapping[str, Any]) -> str:
+    """Those that must be set."""
+    return ", ".join(f"`{name}`" for name in dict.fromkeys(_VARIABLE.findall(str(stanza))))
+
+
+def providers_table() -> str:
+    rows = (
+        (f"`{name}`", f"`{stanza['dialect']}`", _variables(stanza))
+        for name, stanza in _stanzas().items()
+    )
+    return _table(("provider", "wire format", "is there once these are set"), rows)
+
+
+def stanzas_table() -> str:
+    rows = (
+        (
+            f"`{name}`",
+            f"`{stanza['dialect']}`",
+            _signed(stanza),
+            ", ".join(_DEFAULT.sub("yours", region) for region in stanza.get("regions", ())),
+            _variables(stanza),
+            ", ".join(f"`{quirk}`" for quirk in stanza.get("quirks", ())),
+        )
+        for name, stanza in _stanzas().items()
+    )
+    heads = ("provider", "wire format", "signed by", "regions", "variables", "quirks")
+    return _table(heads, rows)
+
+
+def _signed(stanza: Mapping[str, Any]) -> str:
+    if "auth" in stanza:
+        return f"`{next(iter(stanza['auth']))}`"
+    return "key" if "api_key" in stanza else ""
+
+
+def models_table() -> str:
+    rows = (
+        (
+            f"`{entry.name}`" + (" (deprecated)" if entry.stanza.deprecated else ""),
+            _tokens(entry.stanza.usable_context or entry.context),
+            _tokens(entry.context),
+            _tokens(entry.stanza.max_output),
+            ", ".join(sorted(entry.stanza.capabilities)),
+            entry.stanza.cutoff or "",
+            entry.stanza.latency or "",
+            ", ".join(f"`{host.provider}`" for host in entry.hosts),
+        )
+        for entry in load_shelf(shipped(), {})
+    )
+    heads = ("model", "trusted", "published", "longest answer", "can", "knows until", "answers",
+             "at")  # fmt: skip
+    return _table(heads, rows)
+
+
+def _tokens(size: int | None) -> str:
+    return "" if size is None else f"{size:,}"
+
+
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "commands": commands_table,
     "errors": errors_table,
@@ -230,6 +299,9 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "failures": failures_table,
     "headers": headers_table,
     "metrics": metrics_table,
+    "models": models_table,
+    "providers": providers_table,
+    "stanzas": stanzas_table,
 }
 
 

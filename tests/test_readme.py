@@ -285,7 +285,8 @@ def rest_of(text: str) -> str:
     """What a part of a configuration needs beside it to be whole."""
     there = yaml.safe_load(text)
     models = [model for tier in there.get("tiers", {}).values() for model in tier["models"]]
-    about = {"deployments": [{"provider": "any"}], "context": 1000, "price": "free"}
+    provider = next(iter(there.get("providers", ["any"])))
+    about = {"deployments": [{"provider": provider}], "context": 1000, "price": "free"}
     needed: dict[str, Any] = {
         "providers": {"any": {"dialect": "openai", "base_url": "http://any.test/v1"}},
         "models": dict.fromkeys(models or ["any"], about),

@@ -127,8 +127,10 @@ def _clock(minute: int) -> str:
 
 def show(found: Sequence[dict[str, Any]], console: Console) -> None:
     """The same for a person: a line a host."""
-    heads = ("model", "context", "host", "regions", "in", "cached", "out", "price from", "notes")
-    table = Table(*heads, title="USD per million tokens, at the dearest hour")
+    table = Table(title="USD per million tokens, at the dearest hour")
+    for head in ("model", "context", "host", "regions", "in", "cached", "out", "price from"):
+        table.add_column(head, no_wrap=head in ("model", "host"))
+    table.add_column("notes", overflow="fold")
     hosts = 0
     for model in found:
         for at, host in enumerate(model["hosts"]):
