@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
@@ -12,6 +13,7 @@ from typing import Final
 
 import pytest
 
+from gateway.app import open_upstream
 from gateway.core.catalog import Deployment, Model
 from gateway.core.errors import Misconfigured, UpstreamError
 from gateway.core.money import FREE, Nanos
@@ -28,6 +30,7 @@ from gateway.core.snapshot import (
     Timeouts,
 )
 from gateway.drivers.signing import open_signers
+from tests.config.texts import SOUND, snapshot
 from tests.contracts.aws import refusal
 from tests.contracts.provided import SSE, Provided, chunk, sized
 from tests.contracts.test_upstream import ANSWER, EVENT, LAST, UPSTREAMS, asked, both
@@ -244,6 +247,25 @@ async def test_no_credentials_ask_nobody(meet: Meet, way: str) -> None:
     with pytest.raises(Misconfigured, match="no AWS credentials in the environment"):
         await bench.get(way)
     assert bench.provider.heads == []
+
+
+@both
+@pytest.mark.parametrize("client", UPSTREAMS)
+async def test_the_gateway_signs_with_what_its_environment_has(client: str, way: str) -> None:
+    provider = Provided(converse(way))
+    server = await provider.open()
+    stanza = f'{{dialect: bedrock, base_url: "http://127.0.0.1:{provider.port}"'
+    text = SOUND.replace('{dialect: openai, base_url: "http://localhost:8000/v1"', stanza)
+    text = text.replace("regions: [eu]", f"auth: {{aws: {{region: {REGION}}}}}")
+    found = snapshot(f"{text}client: {client}\n")
+    model = found.catalog.models["m1"]
+    candidate = Candidate(model, model.deployments[0], "none", 9, Nanos(0))
+    env = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": CANARY}
+    async with open_upstream(found, env) as upstream:
+        bench = Signed(upstream, provider, candidate, Clock(time.time()))
+        assert await bench.get(way) == "hello"
+    server.close()
+    assert bench.refusal() is None
 
 
 # Azure, Google, bearer -----------------------------------------------------------------------
