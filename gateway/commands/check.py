@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,7 @@ from gateway.config.faults import ConfigError
 from gateway.config.load import load
 from gateway.core.catalog import Model, Tenant
 from gateway.core.money import FREE, Price, usd
-from gateway.core.snapshot import Snapshot
+from gateway.core.snapshot import GoogleAuth, Snapshot
 
 Ping = Callable[[Snapshot], str | None]
 """What is wrong with the ledger that a snapshot names; None when it answers."""
@@ -104,11 +105,24 @@ def deprecations(snapshot: Snapshot) -> Iterator[str]:
 def _warnings(snapshot: Snapshot) -> Iterator[str]:
     for line in deprecations(snapshot):
         yield f"warning: {line}"
+    google = [p.name for p in snapshot.providers.values() if isinstance(p.auth, GoogleAuth)]
+    if google and not _has_google_auth():
+        yield (
+            f"warning: google-auth is not installed: {', '.join(google)} can be asked only where "
+            "the machine has a role at Google; pip install 'tollgate[google]'"
+        )
     for tenant in snapshot.tenants.values():
         for warning in _of_tenant(tenant):
             yield f"warning: tenant {tenant.name}: {warning}"
     if snapshot.ledger.url == "memory":
         yield "warning: redis.url is memory: every restart begins with full budgets"
+
+
+def _has_google_auth() -> bool:
+    try:
+        return find_spec("google.auth") is not None
+    except ModuleNotFoundError:  # not even the package it is in
+        return False
 
 
 def _of_tenant(tenant: Tenant) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -54,6 +55,18 @@ def test_a_sound_configuration(tmp_path: Path) -> None:
         ],
         0,
     )
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_provider_that_needs_what_is_not_installed(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not there:
+        monkeypatch.setitem(sys.modules, "google.auth", None)
+    text = SOUND.replace("regions: [eu]", "auth: {google: {}}")
+    lines, code = check(write(tmp_path, text), NO_ENV, up)
+    warned = [line for line in lines if "google-auth is not installed: local can" in line]
+    assert (len(warned), code) == (0 if there else 1, 0)
 
 
 def test_redis_is_asked_with_what_was_loaded(tmp_path: Path) -> None:
