@@ -7,6 +7,10 @@ schemas      a value that satisfies a JSON Schema
 format       what a format offers
 openai       and openai_requests: chat completions
 anthropic    and anthropic_requests: messages
+gemini       and gemini_requests: generateContent
+bedrock      and bedrock_requests: Converse
+  eventstream  the binary messages of its streams
+ollama       and ollama_requests: chat, as lines of JSON
 bill         tokens, prices, and every call that was charged
 client       the other end of a request
 call         the life of one call: what is sent and what is charged
@@ -14,11 +18,12 @@ app          the ASGI app
 serving      the app on a socket
 """
 
-from gateway.simulator.app import Simulator
+from gateway.simulator.app import BASES, Simulator
 from gateway.simulator.bill import Bill, BilledCall, Price, price_of
 from gateway.simulator.serving import Served, run_simulator, serve_simulator
 
 __all__ = [
+    "BASES",
     "Bill",
     "BilledCall",
     "Price",

@@ -13,9 +13,12 @@ import msgspec
 from gateway.simulator.answers import Answer, Call, pieces
 from gateway.simulator.anthropic_requests import read
 from gateway.simulator.asks import Fault
-from gateway.simulator.format import Frame, Reply, read_object
+from gateway.simulator.format import Frame, Reply, arguments
 
-__all__ = ["error", "failure", "frames", "headers", "name", "read", "whole"]
+__all__ = [
+    "error", "failure", "frames", "headers", "interruption", "name", "read", "streams", "unknown",
+    "whole",
+]  # fmt: skip
 
 _encode: Final = msgspec.json.Encoder().encode
 _RESET: Final = "2026-01-01T00:00:01Z"
@@ -24,6 +27,10 @@ _FINISH: Final = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "too
 
 def name() -> str:
     return "anthropic"
+
+
+def streams() -> str:
+    return "text/event-stream; charset=utf-8"
 
 
 def headers(request_id: str, status: int) -> dict[str, str]:
@@ -50,9 +57,17 @@ def failure(status: int, model: str) -> Fault:
             return Fault(status, "Internal server error", "api_error")
 
 
+def unknown(method: str, path: str) -> Fault:
+    return Fault(404, "Not found", "not_found_error")
+
+
 def error(fault: Fault, request_id: str) -> bytes:
     told = {"type": fault.kind, "message": fault.message}
     return _encode({"type": "error", "error": told, "request_id": request_id})
+
+
+def interruption(request_id: str) -> bytes:
+    return b"event: error\ndata: %b\n\n" % error(failure(529, ""), request_id)
 
 
 def whole(reply: Reply) -> bytes:
@@ -131,15 +146,9 @@ def _end(answer: Answer) -> dict[str, Any]:
 
 
 def _call(reply: Reply, place: int, call: Call) -> dict[str, Any]:
-    """The input is an object even where the model wrote no JSON; the real API has no way either.
-
-    A text that is not JSON goes under INVALID_JSON, as Anthropic's documentation does.
-    """
-    given = read_object(call.arguments.encode()) if call.arguments else {}
-    if given is None:
-        given = {"INVALID_JSON": call.arguments}
+    """The input is an object even where the model wrote no JSON; the real API has no way either."""
     block_id = f"toolu_{reply.number:010d}{place:03d}"
-    return {"type": "tool_use", "id": block_id, "name": call.name, "input": given}
+    return {"type": "tool_use", "id": block_id, "name": call.name, "input": arguments(call)}
 
 
 def _usage(reply: Reply, output: int) -> dict[str, Any]:

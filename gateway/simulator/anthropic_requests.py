@@ -20,7 +20,7 @@ _BLOCKS: Final = {
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
 
 
-def read(body: bytes, headers: Mapping[str, str]) -> Ask:
+def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> Ask:
     """Raises Fault 400. Wants the header `anthropic-version`, as the real API does."""
     if "anthropic-version" not in headers:
         raise Fault(400, "anthropic-version: header is required")

@@ -1,27 +1,48 @@
-"""The simulated providers as one ASGI app: OpenAI and Anthropic under one roof, and their bill."""
+"""The simulated providers as one ASGI app: every format under one roof, and their bill."""
 
 import asyncio
 import hashlib
+import re
+from collections.abc import Mapping
 from itertools import count
 from typing import Final
+from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from gateway.simulator import anthropic, openai
-from gateway.simulator.asks import Fault
+from gateway.simulator import anthropic, bedrock, gemini, ollama, openai
 from gateway.simulator.behaviours import BEHAVIOURS
 from gateway.simulator.bill import PRICES, Bill
 from gateway.simulator.call import Call, Pace
 from gateway.simulator.client import Client, Gone
 from gateway.simulator.format import Format
 
-FORMATS: Final[dict[str, Format]] = {
-    "/v1/chat/completions": openai,
-    "/openai/v1/chat/completions": openai,
-    "/v1/messages": anthropic,
-    "/anthropic/v1/messages": anthropic,
-}
+_GOOGLE: Final = r"/models/(?P<model>[^/:]+):(?P<verb>generateContent|streamGenerateContent)"
+_AWS: Final = r"/model/(?P<model>.+)/(?P<verb>converse|converse-stream)"
+
+
+class Door:
+    """Where a provider is asked: at `base` and a path that matches `calls`, with its own `prefix`
+    before them or without.
+    """
+
+    def __init__(self, wire: Format, prefix: str, base: str, calls: str) -> None:
+        self.wire = wire
+        self.base = prefix + base
+        self.calls = re.compile(f"(?:{prefix})?{re.escape(base)}{calls}")
+        self.begins = (f"{prefix}/", base + calls.partition("(")[0])
+
+
+DOORS: Final = (
+    Door(openai, "/openai", "/v1", "/chat/completions"),
+    Door(anthropic, "/anthropic", "", "/v1/messages"),
+    Door(gemini, "/gemini", "/v1beta", _GOOGLE),
+    Door(bedrock, "/bedrock", "", _AWS),
+    Door(ollama, "/ollama", "", "/api/chat"),
+)
+BASES: Final[Mapping[str, str]] = {door.wire.name(): door.base for door in DOORS}
+"""What stands behind the simulator's URL in the base URL of a provider of each dialect."""
 MODELS: Final = [f"{price}-{behaviour.name}" for price in PRICES for behaviour in BEHAVIOURS]
 """Those that GET /v1/models lists. Any other name is answered too."""
 
@@ -59,8 +80,9 @@ class Simulator:
 
     async def _route(self, client: Client, method: str, path: str) -> None:
         match method, path:
-            case "POST", _ if path in FORMATS:
-                await self._call(client, FORMATS[path])
+            case "POST", _ if found := _asked(path):
+                wire, said = found
+                await self._call(client, wire, dict(parse_qsl(client.query)) | said)
             case "GET", "/v1/models" | "/openai/v1/models":
                 await client.reply(200, {}, openai.models(MODELS))
             case "GET", "/bill":
@@ -71,11 +93,11 @@ class Simulator:
             case _:
                 await _not_found(client, method, path)
 
-    async def _call(self, client: Client, wire: Format) -> None:
+    async def _call(self, client: Client, wire: Format, where: Mapping[str, str]) -> None:
         self._open += 1
         self._idle.clear()
         try:
-            call = Call(next(self._numbers), wire, self.bill, self._pace, self._see)
+            call = Call(next(self._numbers), wire, where, self.bill, self._pace, self._see)
             await call.serve(client)
         finally:
             self._open -= 1
@@ -99,11 +121,16 @@ class Simulator:
         return known
 
 
+def _asked(path: str) -> tuple[Format, dict[str, str]] | None:
+    """The format of a path, and what the path says."""
+    for door in DOORS:
+        if found := door.calls.fullmatch(path):
+            return door.wire, found.groupdict()
+    return None
+
+
 async def _not_found(client: Client, method: str, path: str) -> None:
-    if path.startswith(("/anthropic", "/v1/messages")):
-        wire: Format = anthropic
-        fault = Fault(404, "Not found", "not_found_error")
-    else:
-        wire = openai
-        fault = Fault(404, f"Invalid URL ({method} {path})")
+    found = (door.wire for door in DOORS if path.startswith(door.begins))
+    wire = next(found, openai)
+    fault = wire.unknown(method, path)
     await client.reply(404, wire.headers("req_none", 404), wire.error(fault, "req_none"))

@@ -19,15 +19,18 @@ BEHAVIOURS: Final = (
     Behaviour("refuse", "says that it cannot help, as its text"),
     Behaviour("brokenjson", "answers with JSON that ends half-way, and says it is complete"),
     Behaviour("cut", "stops half-way: finish `length`, stop reason `max_tokens`"),
-    Behaviour("throttle", "429 with `retry-after: 1` (OpenAI: `retry-after-ms` too)"),
+    Behaviour("throttle", "429, in the provider's own way to say in a second"),
     Behaviour("error500", "500"),
-    Behaviour("overloaded", "529, overloaded"),
+    Behaviour("overloaded", "529, overloaded (Gemini, Bedrock, Ollama: 503)"),
     Behaviour("stall", "takes the request and never sends a byte"),
     Behaviour(
         "stallmid", "sends a few pieces, then nothing more", "headers and half of the body, then so"
     ),
     Behaviour("reset", "resets the connection before any byte"),
     Behaviour("resetmid", "sends a few pieces, then resets", "resets before any byte"),
+    Behaviour(
+        "errormid", "sends a few pieces, then an error as the provider tells it", "as `overloaded`"
+    ),
     Behaviour("noend", "ends the stream without finish, final usage or end mark", "as `right`"),
     Behaviour("slow", "waits 300 ms (`slow_s`) before its first byte"),
     Behaviour("nousage", "tells no usage anywhere"),

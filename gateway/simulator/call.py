@@ -5,7 +5,7 @@ the prompt, for the model had read it. After them the prompt and the answer sent
 charged, whether or not the client is told any usage.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from gateway.simulator.answers import answer_of
 from gateway.simulator.asks import Ask, Fault
@@ -19,6 +19,7 @@ _PIECES = 3
 _READ_S = 0.01
 """Given to the client to read what it was sent, before a reset throws away what it has not."""
 _ERRORS = {"throttle": 429, "error500": 500, "overloaded": 529}
+_BREAKS = ("stallmid", "resetmid", "errormid")
 
 
 class Pace:
@@ -30,13 +31,22 @@ class Pace:
 
 
 class Call:
-    """`seen` says whether a prompt came before, and remembers it."""
+    """`where` is what the request's path and query say; `seen` says whether a prompt came before,
+    and remembers it.
+    """
 
     def __init__(
-        self, number: int, wire: Format, bill: Bill, pace: Pace, seen: Callable[[bytes], bool]
+        self,
+        number: int,
+        wire: Format,
+        where: Mapping[str, str],
+        bill: Bill,
+        pace: Pace,
+        seen: Callable[[bytes], bool],
     ) -> None:
         self._number = number
         self._wire = wire
+        self._where = where
         self._bill = bill
         self._pace = pace
         self._seen = seen
@@ -47,7 +57,7 @@ class Call:
 
     async def serve(self, client: Client) -> None:
         try:
-            ask = self._wire.read(client.body, client.headers)
+            ask = self._wire.read(client.body, client.headers, self._where)
             self._model = ask.model
             self._behaviour = behaviour_of(ask.model)
             self._prompt_tokens = tokens_of(ask.texts)
@@ -74,6 +84,8 @@ class Call:
 
     def _fail_on_purpose(self, ask: Ask) -> None:
         status = _ERRORS.get(self._behaviour)
+        if self._behaviour == "errormid" and not ask.stream:
+            status = 529
         if self._behaviour == "flaky":
             prompt = "\0".join((self._wire.name(), ask.model, *ask.texts)).encode()
             status = None if self._seen(prompt) else 500
@@ -107,9 +119,9 @@ class Call:
 
     async def _stream(self, client: Client, reply: Reply) -> None:
         frames = self._wire.frames(reply)
-        told = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+        told = {"content-type": self._wire.streams(), "cache-control": "no-cache"}
         await client.start(200, self._wire.headers(self._id, 200) | told)
-        breaks = self._behaviour in ("stallmid", "resetmid")
+        breaks = self._behaviour in _BREAKS
         body = [frame for frame in frames if frame.part == "answer"]
         sent = 0
         for frame in _first(body) if breaks else body:
@@ -124,6 +136,9 @@ class Call:
         ends = self._behaviour != "noend" and not breaks
         self._charge(tokens_in(sent), whole=ends and not client.gone)
         if client.gone:
+            return
+        if self._behaviour == "errormid":
+            await client.write(self._wire.interruption(self._id), more=False)
             return
         if breaks:
             await client.reset()

@@ -20,6 +20,7 @@ class Client:
     def __init__(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
         self.body = body
         self.headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        self.query = scope["query_string"].decode("latin-1")
         self._reset = (scope.get("extensions") or {}).get(RESET)
         self._send = send
         self._receive = receive

@@ -1,12 +1,13 @@
 """What a simulated wire format offers. A module offers these as functions."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 import msgspec
 from msgspec import Struct
 
-from gateway.simulator.answers import Answer
+from gateway.simulator.answers import Answer, Call
 from gateway.simulator.asks import Ask, Fault
 
 
@@ -25,7 +26,7 @@ class Reply(Struct, frozen=True):
 
 
 class Frame(Struct, frozen=True):
-    """One server-sent event. `size` is the bytes in it that are billed.
+    """One event, line or message of a stream. `size` is the bytes in it that are billed.
 
     The part `end` is what tells that the answer is over: finish, usage and end mark.
     """
@@ -40,14 +41,24 @@ class Format(Protocol):
 
     def name(self) -> str: ...
 
-    def read(self, body: bytes, headers: Mapping[str, str]) -> Ask:
-        """Raises Fault for what the real provider refuses."""
+    def streams(self) -> str:
+        """The content type of a stream."""
+        ...
+
+    def read(self, body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> Ask:
+        """`where` is what the path and the query say: `model`, `verb`, ... Raises Fault for what
+        the real provider refuses.
+        """
         ...
 
     def headers(self, request_id: str, status: int) -> dict[str, str]: ...
 
     def failure(self, status: int, model: str) -> Fault:
-        """The fault that the provider tells with 429, 500 or 529."""
+        """The fault that the provider tells where another says 429, 500 or 529."""
+        ...
+
+    def unknown(self, method: str, path: str) -> Fault:
+        """The fault that the provider tells for a path that it has not."""
         ...
 
     def error(self, fault: Fault, request_id: str) -> bytes: ...
@@ -55,6 +66,10 @@ class Format(Protocol):
     def whole(self, reply: Reply) -> bytes: ...
 
     def frames(self, reply: Reply) -> list[Frame]: ...
+
+    def interruption(self, request_id: str) -> bytes:
+        """The error that the provider tells within a stream."""
+        ...
 
 
 def read_object(body: bytes) -> dict[str, Any] | None:
@@ -64,3 +79,17 @@ def read_object(body: bytes) -> dict[str, Any] | None:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
     return fields if isinstance(fields, dict) else None
+
+
+def compact(value: Any) -> str:
+    """JSON text without white space."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def arguments(call: Call) -> dict[str, Any]:
+    """A call's arguments where the format wants an object, whatever the model wrote.
+
+    A text that is not JSON goes under INVALID_JSON, as Anthropic's documentation does.
+    """
+    given = read_object(call.arguments.encode()) if call.arguments else {}
+    return {"INVALID_JSON": call.arguments} if given is None else given

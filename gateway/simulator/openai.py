@@ -14,7 +14,10 @@ from gateway.simulator.asks import Ask, Fault
 from gateway.simulator.format import Frame, Reply
 from gateway.simulator.openai_requests import read
 
-__all__ = ["error", "failure", "frames", "headers", "models", "name", "read", "whole"]
+__all__ = [
+    "error", "failure", "frames", "headers", "interruption", "models", "name", "read", "streams",
+    "unknown", "whole",
+]  # fmt: skip
 
 _CREATED: Final = 1_767_225_600
 """2026-01-01: the simulator has no clock. Each call is a second later than the one before."""
@@ -24,6 +27,10 @@ _encode: Final = msgspec.json.Encoder().encode
 
 def name() -> str:
     return "openai"
+
+
+def streams() -> str:
+    return "text/event-stream; charset=utf-8"
 
 
 def headers(request_id: str, status: int) -> dict[str, str]:
@@ -58,6 +65,10 @@ def failure(status: int, model: str) -> Fault:
     return Fault(status, message, "server_error")
 
 
+def unknown(method: str, path: str) -> Fault:
+    return Fault(404, f"Invalid URL ({method} {path})")
+
+
 def error(fault: Fault, request_id: str) -> bytes:
     told = {
         "message": fault.message,
@@ -66,6 +77,10 @@ def error(fault: Fault, request_id: str) -> bytes:
         "code": fault.code,
     }
     return _encode({"error": told})
+
+
+def interruption(request_id: str) -> bytes:
+    return b"data: %b\n\n" % error(failure(500, ""), request_id)
 
 
 def models(names: list[str]) -> bytes:

@@ -28,7 +28,7 @@ _TYPES: Final[tuple[tuple[str, type | tuple[type, ...], str], ...]] = (
 )
 
 
-def read(body: bytes, headers: Mapping[str, str]) -> Ask:
+def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> Ask:
     """Raises Fault 400."""
     fields = read_object(body)
     if fields is None:

@@ -1,4 +1,4 @@
-"""Every behaviour over a real connection, in both formats, whole and streamed, with its bill."""
+"""Every behaviour over a real connection, in every format, whole and streamed, with its bill."""
 
 import asyncio
 import json
@@ -12,14 +12,7 @@ import pytest
 from gateway.simulator import BilledCall, Served, Simulator, serve_simulator
 from gateway.simulator.behaviours import BEHAVIOURS
 from tests.simulator.connect import connect
-
-PATHS = {"openai": "/openai/v1/chat/completions", "anthropic": "/anthropic/v1/messages"}
-QUESTION = "What is 17*23?"  # 14 bytes: 4 tokens
-TOOL: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}}
-TOOLS = {
-    "openai": [{"type": "function", "function": {"name": "weather", "parameters": TOOL}}],
-    "anthropic": [{"name": "weather", "input_schema": TOOL}],
-}
+from tests.simulator.wires import BY_ID, WIRES, events, messages, request, tells_usage, text_of
 
 
 @dataclass
@@ -32,45 +25,19 @@ class Got:
     broke: str | None
 
 
-def request(wire: str, model: str, *, stream: bool, **more: Any) -> dict[str, Any]:
-    messages = [{"role": "user", "content": QUESTION}]
-    fields = {"model": model, "messages": messages, "max_tokens": 100, "stream": stream}
-    return fields | more
-
-
 async def call(http: httpx.AsyncClient, wire: str, model: str, *, stream: bool, **more: Any) -> Got:
     """One call; a silence of 100 ms ends it."""
     got = Got(None, {}, b"", None)
-    fields = request(wire, model, stream=stream, **more)
+    path, fields = request(wire, model, stream=stream, **more)
     patience = httpx.Timeout(5, read=0.1 if "stall" in model else 5)
     try:
-        async with http.stream("POST", PATHS[wire], json=fields, timeout=patience) as response:
+        async with http.stream("POST", path, json=fields, timeout=patience) as response:
             got.status, got.headers = response.status_code, dict(response.headers)
             async for chunk in response.aiter_raw():
                 got.body += chunk
     except httpx.TransportError as error:
         got.broke = type(error).__name__
     return got
-
-
-def text_of(wire: str, body: bytes, *, stream: bool) -> str:
-    if not stream:
-        answer = json.loads(body)
-        if wire == "openai":
-            return str(answer["choices"][0]["message"]["content"])
-        return "".join(block["text"] for block in answer["content"])
-    events = [line[6:] for line in body.split(b"\n") if line.startswith(b"data: {")]
-    texts = []
-    for event in map(json.loads, events):
-        if wire == "openai":
-            texts += [choice["delta"].get("content") or "" for choice in event["choices"]]
-        else:
-            texts.append(event.get("delta", {}).get("text", ""))
-    return "".join(texts)
-
-
-def tells_usage(body: bytes) -> bool:
-    return b'"prompt_tokens"' in body or b'"output_tokens"' in body
 
 
 # behaviour: the text that comes, its tokens, whether everything comes
@@ -87,15 +54,26 @@ ANSWERS = {
     "badtool": ("17*23 = 391.", 3, True),
 }
 ERRORS = {"throttle": 429, "error500": 500, "overloaded": 529}
-BREAKS = {"stall", "stallmid", "reset", "resetmid"}
+BREAKS = {"stall", "stallmid", "reset", "resetmid", "errormid"}
+BUSY = {"openai": 529, "anthropic": 529, "gemini": 503, "bedrock": 503, "ollama": 503}
 
 
 def test_the_tables_of_these_tests_know_every_behaviour() -> None:
     assert {*ANSWERS, *ERRORS, *BREAKS, "flaky"} == {one.name for one in BEHAVIOURS}
 
 
+def told_id(wire: str, got: Got, *, stream: bool) -> str:
+    if wire == "ollama":  # it tells none
+        return "req_0000000001"
+    if wire != "gemini":
+        return got.headers[BY_ID[wire]]
+    said = events(wire, got.body) if stream else [json.loads(got.body)]
+    [found] = {each["responseId"] for each in said} or {"req_0000000001"}
+    return str(found)
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("wire", PATHS)
+@pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("behaviour", ANSWERS)
 async def test_an_answer_and_its_bill(
     sim: Served, http: httpx.AsyncClient, wire: str, behaviour: str, stream: bool
@@ -106,7 +84,7 @@ async def test_an_answer_and_its_bill(
     assert text_of(wire, got.body, stream=stream) == text
     assert sim.bill.calls == [
         BilledCall(
-            id=got.headers["x-request-id" if wire == "openai" else "request-id"],
+            id=told_id(wire, got, stream=stream),
             format=wire,
             model=f"cheap-{behaviour}",
             behaviour=behaviour,
@@ -119,40 +97,30 @@ async def test_an_answer_and_its_bill(
     ]
 
 
-@pytest.mark.parametrize("wire", PATHS)
+@pytest.mark.parametrize("wire", WIRES)
 async def test_usage_is_told_by_all_but_nousage(http: httpx.AsyncClient, wire: str) -> None:
-    asked: dict[str, Any] = {"stream_options": {"include_usage": True}} if wire == "openai" else {}
     for behaviour in ANSWERS:
         told = behaviour != "nousage"
         got = await call(http, wire, f"cheap-{behaviour}", stream=False)
         assert tells_usage(got.body) is told, behaviour
-        got = await call(http, wire, f"cheap-{behaviour}", stream=True, **asked)
-        if (wire, behaviour) != ("openai", "noend"):  # its usage comes last
+        got = await call(http, wire, f"cheap-{behaviour}", stream=True)
+        if behaviour != "noend" or wire in ("anthropic", "gemini"):  # others' comes last
             assert tells_usage(got.body) is told, behaviour
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("wire", PATHS)
+@pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("behaviour", ERRORS)
 async def test_an_error_costs_nothing(
     sim: Served, http: httpx.AsyncClient, wire: str, behaviour: str, stream: bool
 ) -> None:
     got = await call(http, wire, f"cheap-{behaviour}", stream=stream)
-    assert (got.status, got.headers["content-type"]) == (ERRORS[behaviour], "application/json")
-    error = json.loads(got.body)
-    kinds = {
-        ("openai", 429): "requests",
-        ("openai", 500): "server_error",
-        ("openai", 529): "server_error",
-        ("anthropic", 429): "rate_limit_error",
-        ("anthropic", 500): "api_error",
-        ("anthropic", 529): "overloaded_error",
-    }
-    assert error["error"]["type"] == kinds[wire, ERRORS[behaviour]]
-    if wire == "anthropic":
-        assert (error["type"], error["request_id"]) == ("error", got.headers["request-id"])
+    status = BUSY[wire] if behaviour == "overloaded" else ERRORS[behaviour]
+    assert (got.status, text_of(wire, got.body, stream=False)) == (status, "")
+    assert got.headers["content-type"].startswith("application/json")
     throttled = behaviour == "throttle"
-    assert got.headers.get("retry-after") == ("1" if throttled else None)
+    in_s = "1" if throttled and wire in ("openai", "anthropic") else None
+    assert got.headers.get("retry-after") == in_s
     in_ms = "1000" if throttled and wire == "openai" else None
     assert got.headers.get("retry-after-ms") == in_ms
     assert (sim.bill.calls, sim.bill.unbilled) == ([], 1)
@@ -164,7 +132,7 @@ class Break:
 
     behaviour: str
     stream: bool
-    error: str
+    error: str | None
     status: int | None = None
     text: str = ""
     tokens: int | None = None
@@ -179,10 +147,11 @@ BROKEN = [
     Break("reset", stream=True, error="ReadError"),
     Break("resetmid", stream=False, error="ReadError"),
     Break("resetmid", stream=True, error="ReadError", status=200, text="17*23 =", tokens=2),
+    Break("errormid", stream=True, error=None, status=200, text="17*23 =", tokens=2),
 ]
 
 
-@pytest.mark.parametrize("wire", PATHS)
+@pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: f"{case.behaviour}-{case.stream}")
 async def test_a_break_and_its_bill(
     sim: Served, http: httpx.AsyncClient, wire: str, case: Break
@@ -192,8 +161,8 @@ async def test_a_break_and_its_bill(
     assert (got.broke, got.status) == (case.error, case.status)
     if case.stream:
         assert text_of(wire, got.body, stream=True) == case.text
-        assert b"[DONE]" not in got.body
-        assert b"message_stop" not in got.body
+        for end in (b"[DONE]", b"message_stop", b"STOP", b"messageStop", b'"done":true'):
+            assert end not in got.body
     elif case.status == 200:
         assert 0 < len(got.body) < int(got.headers["content-length"])
     if case.tokens is None:
@@ -205,24 +174,64 @@ async def test_a_break_and_its_bill(
     assert (billed.status, billed.whole, sim.bill.unbilled) == (case.status, False, 0)
 
 
+async def test_an_error_in_the_middle_is_its_last_event(http: httpx.AsyncClient) -> None:
+    ends = {wire: (await call(http, wire, "mid-errormid", stream=True)).body for wire in WIRES}
+    assert events("openai", ends["openai"])[-1] == {
+        "error": {
+            "message": "The server had an error while processing your request. Sorry about that!",
+            "type": "server_error",
+            "param": None,
+            "code": None,
+        }
+    }
+    assert ends["anthropic"].endswith(
+        b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error",'
+        b'"message":"Overloaded"},"request_id":"req_0000000002"}\n\n'
+    )
+    assert ends["gemini"].endswith(
+        b'data: {"error":{"code":503,"message":"The model is overloaded. Please try again later.",'
+        b'"status":"UNAVAILABLE"}}\r\n\r\n'
+    )
+    headers, payload = messages(ends["bedrock"])[-1]
+    assert headers == {
+        ":exception-type": "modelStreamErrorException",
+        ":content-type": "application/json",
+        ":message-type": "exception",
+    }
+    assert json.loads(payload)["originalStatusCode"] == 529
+    assert ends["ollama"].endswith(
+        b'{"error":"an error was encountered while running the model: unexpected EOF"}\n'
+    )
+
+
+@pytest.mark.parametrize("wire", WIRES)
+async def test_without_a_stream_there_is_no_middle(
+    sim: Served, http: httpx.AsyncClient, wire: str
+) -> None:
+    got = await call(http, wire, "mid-errormid", stream=False)
+    assert got.status == BUSY[wire]
+    assert (sim.bill.calls, sim.bill.unbilled) == ([], 1)
+
+
 async def test_a_reset_is_a_reset(sim: Served) -> None:
     """Not an end of the connection, which a client could take for the end of an answer."""
     host, port = sim.base_url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    body = json.dumps(request("openai", "cheap-reset", stream=False)).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+    path, fields = request("openai", "cheap-reset", stream=False)
+    body = json.dumps(fields).encode()
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
     writer.write(head.encode() + body)
     with pytest.raises(ConnectionResetError):
         await reader.read()
     writer.close()
 
 
-@pytest.mark.parametrize("wire", PATHS)
+@pytest.mark.parametrize("wire", WIRES)
 async def test_flaky_fails_once_for_each_prompt(
     sim: Served, http: httpx.AsyncClient, wire: str
 ) -> None:
-    other = [{"role": "user", "content": "What is 2+2?"}]
-    again: tuple[dict[str, Any], ...] = ({}, {}, {"messages": other}, {"messages": other}, {})
+    other = {"question": "What is 2+2?"}
+    again: tuple[dict[str, Any], ...] = ({}, {}, other, other, {})
     statuses = [
         (await call(http, wire, "cheap-flaky", stream=False, **more)).status for more in again
     ]
@@ -242,9 +251,9 @@ async def test_who_leaves_a_slow_answer_pays_the_prompt() -> None:
         serve_simulator(Simulator(slow_s=60)) as sim,
         connect(sim.base_url) as http,
     ):
-        fields = request("openai", "cheap-slow", stream=True)
+        path, fields = request("openai", "cheap-slow", stream=True)
         with pytest.raises(httpx.ReadTimeout):
-            await http.post(PATHS["openai"], json=fields, timeout=0.1)
+            await http.post(path, json=fields, timeout=0.1)
         await sim.idle()
         billed = [(one.cost, one.status, one.whole) for one in sim.bill.calls]
         assert billed == [(400, None, False)]
@@ -253,14 +262,15 @@ async def test_who_leaves_a_slow_answer_pays_the_prompt() -> None:
 async def test_who_leaves_a_stream_pays_what_was_sent() -> None:
     """The stream pauses for long after its first piece: nothing else can have been sent."""
     async with serve_simulator(Simulator(pause_s=60)) as sim:
-        for wire, path in PATHS.items():
+        for wire in WIRES:
             async with connect(sim.base_url) as http:
-                fields = request(wire, "cheap-right", stream=True)
+                path, fields = request(wire, "cheap-right", stream=True)
                 async with http.stream("POST", path, json=fields) as response:
                     await anext(response.aiter_raw())
             await sim.idle()
             billed = [(one.completion_tokens, one.status, one.whole) for one in sim.bill.calls]
-            assert billed == [(0, 200, False)], wire
+            opens = wire in ("openai", "anthropic", "bedrock")  # with an event of no text
+            assert billed == [(0 if opens else 2, 200, False)], wire
             sim.bill.clear()
 
 
@@ -271,20 +281,19 @@ async def test_who_leaves_a_stream_pays_what_was_sent() -> None:
 async def test_tool_calls_and_their_bill(
     sim: Served, http: httpx.AsyncClient, behaviour: str, arguments: str, stream: bool
 ) -> None:
-    for wire in PATHS:
-        model = f"cheap-{behaviour}"
-        got = await call(http, wire, model, stream=stream, tools=TOOLS[wire])
+    for wire in WIRES:
+        got = await call(http, wire, f"cheap-{behaviour}", stream=stream, tool=True)
         assert got.status == 200, got.body
         assert b"weather" in got.body
     tokens = -(-len(arguments) // 4)
-    assert [one.completion_tokens for one in sim.bill.calls] == [tokens, tokens]
+    assert [one.completion_tokens for one in sim.bill.calls] == [tokens] * len(WIRES)
 
 
 async def test_the_end_of_the_simulator_completes_the_bill() -> None:
     async with connect("") as http, AsyncExitStack() as open_stream:
         async with serve_simulator() as sim:
-            fields = request("openai", "cheap-stallmid", stream=True)
-            url = sim.base_url + PATHS["openai"]
+            path, fields = request("openai", "cheap-stallmid", stream=True)
+            url = sim.base_url + path
             response = await open_stream.enter_async_context(http.stream("POST", url, json=fields))
             chunks = response.aiter_raw()
             got = b""

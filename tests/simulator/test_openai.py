@@ -81,7 +81,7 @@ async def test_the_strict_sdk_takes_every_whole_answer(
     sdk: openai.AsyncOpenAI, more: dict[str, Any]
 ) -> None:
     broken = {"throttle", "error500", "overloaded", "flaky"}
-    broken |= {"stall", "stallmid", "reset", "resetmid"}
+    broken |= {"stall", "stallmid", "reset", "resetmid", "errormid"}
     for behaviour in (one.name for one in BEHAVIOURS if one.name not in broken):
         answer = await create(sdk, f"cheap-{behaviour}", **more)
         assert answer.model == f"cheap-{behaviour}"
@@ -93,6 +93,8 @@ async def test_the_strict_sdk_takes_every_whole_answer(
 
 
 async def test_what_the_sdk_raises(sdk: openai.AsyncOpenAI) -> None:
+    with pytest.raises(openai.APIError, match="The server had an error"):
+        await stream(sdk, "cheap-errormid")
     for behaviour, error in (
         ("throttle", openai.RateLimitError),
         ("error500", openai.InternalServerError),

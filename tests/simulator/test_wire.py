@@ -12,13 +12,30 @@ import pytest
 from gateway.core.chat import ChatRequest, Choice, Completion, ToolCall
 from gateway.core.errors import Broken, UpstreamError
 from gateway.core.tokens import count_answer, count_prompt
-from gateway.simulator import Served
+from gateway.simulator import BASES, Served
 from gateway.simulator.behaviours import BEHAVIOURS
 from gateway.wire import DIALECTS
 from gateway.wire.dialect import Target
 
-BASES = {"openai": "/openai/v1", "anthropic": "/anthropic"}
-ERRORS = {"throttle": "throttled", "error500": "faulty", "overloaded": "overloaded"}
+ERRORS = {
+    "throttle": "throttled",
+    "error500": "faulty",
+    "overloaded": "overloaded",
+    "errormid": "overloaded",
+}
+IN_THE_MIDDLE = {
+    "openai": "faulty",
+    "anthropic": "overloaded",
+    "gemini": "overloaded",
+    "bedrock": "faulty",
+    "ollama": "faulty",
+}
+TELL_WHEN = ("openai", "anthropic", "gemini")
+"""Those that say after how long a throttled call may be made again."""
+WRITE_OBJECTS = {
+    "anthropic": (False,), "bedrock": (False,), "gemini": (False, True), "ollama": (False, True)
+}  # fmt: skip
+"""Where the arguments of a call are an object (streamed or not), and not what the model wrote."""
 UNFIT = {"flaky", "stall", "stallmid", "reset", "resetmid", *ERRORS}
 ANSWERING = [one.name for one in BEHAVIOURS if one.name not in UNFIT]
 SYSTEM = {"role": "system", "content": "Be brief. Call tools when there are any."}
@@ -36,11 +53,15 @@ def chat(model: str, *, stream: bool, **more: Any) -> ChatRequest:
     return ChatRequest(fields, model, stream=stream, include_usage=stream, max_tokens=100)
 
 
+async def post(http: httpx.AsyncClient, wire: str, request: ChatRequest) -> httpx.Response:
+    call = DIALECTS[wire].encode(request, Target(request.model, 100), stream=request.stream)
+    return await http.post(BASES[wire] + call.path, content=call.body, headers=dict(call.headers))
+
+
 async def ask(http: httpx.AsyncClient, wire: str, request: ChatRequest) -> Completion:
     """One call through a dialect. A streamed answer is put together from its deltas."""
     dialect, target = DIALECTS[wire], Target(request.model, 100)
-    call = dialect.encode(request, target, stream=request.stream)
-    got = await http.post(BASES[wire] + call.path, content=call.body, headers=dict(call.headers))
+    got = await post(http, wire, request)
     headers = {name.lower(): value for name, value in got.headers.items()}
     if not request.stream or got.status_code != 200:
         return dialect.decode(got.status_code, headers, got.content, target)
@@ -86,8 +107,7 @@ async def test_an_answer_is_understood_and_counted_as_it_is_billed(
         told = (answer.usage.prompt, answer.usage.completion)
         assert told == (billed.prompt_tokens, billed.completion_tokens)
     counted = (count_prompt(request), count_answer(answer.choices))
-    if wire == "anthropic" and tools and not stream:
-        # The input of a whole call is an object: its text is not what the model wrote.
+    if tools and stream in WRITE_OBJECTS.get(wire, ()):
         assert counted[0] == billed.prompt_tokens
     else:
         assert counted == (billed.prompt_tokens, billed.completion_tokens)
@@ -99,7 +119,22 @@ async def test_an_error_is_understood(http: httpx.AsyncClient, wire: str, behavi
     with pytest.raises(UpstreamError) as caught:
         await ask(http, wire, chat(f"cheap-{behaviour}", stream=False))
     assert (caught.value.kind, caught.value.bills) == (ERRORS[behaviour], "nothing")
-    assert caught.value.retry_after == (1.0 if behaviour == "throttle" else None)
+    told = behaviour == "throttle" and wire in TELL_WHEN
+    assert caught.value.retry_after == (1.0 if told else None)
+
+
+@pytest.mark.parametrize("wire", BASES)
+async def test_an_error_in_the_middle_comes_after_what_was_said(
+    http: httpx.AsyncClient, wire: str
+) -> None:
+    request = chat("cheap-errormid", stream=True)
+    got = await post(http, wire, request)
+    decoder = DIALECTS[wire].decoder(Target(request.model, 100))
+    deltas = decoder.feed(got.content)
+    assert "".join(choice.text for delta in deltas for choice in delta.choices) == "3*3 ="
+    with pytest.raises(UpstreamError) as caught:
+        decoder.finish()
+    assert caught.value.kind == IN_THE_MIDDLE[wire]
 
 
 @pytest.mark.parametrize("wire", BASES)

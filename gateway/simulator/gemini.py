@@ -1,0 +1,165 @@
+"""Gemini's generateContent, from the provider's side: what is sent.
+
+Shapes are those of recorded traffic: a call comes whole in one part, without an id, and finishes
+with STOP; each piece of a stream tells the usage so far, and a count of nothing is left out.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from gateway.simulator.answers import Answer, pieces
+from gateway.simulator.asks import Fault
+from gateway.simulator.bill import tokens_in
+from gateway.simulator.format import Frame, Reply, arguments
+from gateway.simulator.gemini_requests import read
+
+__all__ = [
+    "error", "failure", "frames", "headers", "interruption", "name", "read", "streams", "unknown",
+    "whole",
+]  # fmt: skip
+
+_encode: Final = msgspec.json.Encoder().encode
+_FINISH: Final = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP"}
+_RPC: Final = "type.googleapis.com/google.rpc"
+_LIMITS: Final = "https://ai.google.dev/gemini-api/docs/rate-limits"
+_METRIC: Final = "generativelanguage.googleapis.com/generate_content_requests"
+
+
+def name() -> str:
+    return "gemini"
+
+
+def streams() -> str:
+    return "text/event-stream"
+
+
+def headers(request_id: str, status: int) -> dict[str, str]:
+    """The id of a call is in the body: `responseId`. An error has none."""
+    return {"server-timing": "gfet4t7; dur=1"}
+
+
+def failure(status: int, model: str) -> Fault:
+    match status:
+        case 429:
+            message = (
+                "You exceeded your current quota, please check your plan and billing details. For "
+                f"more information on this error, head to: {_LIMITS}.\n* Quota exceeded for "
+                f"metric: {_METRIC}, limit: 60, model: {model}\nPlease retry in 1s."
+            )
+            return Fault(429, message, "RESOURCE_EXHAUSTED")
+        case 529:
+            message = "The model is overloaded. Please try again later."
+            return Fault(503, message, "UNAVAILABLE")
+        case _:
+            message = "An internal error has occurred. Please retry or report in "
+            message += "https://developers.generativeai.google/guide/troubleshooting"
+            return Fault(status, message, "INTERNAL")
+
+
+def unknown(method: str, path: str) -> Fault:
+    return Fault(404, f"{method} {path} is not found.", "NOT_FOUND")
+
+
+def error(fault: Fault, request_id: str) -> bytes:
+    told: dict[str, Any] = {
+        "code": fault.status,
+        "message": fault.message,
+        "status": fault.kind,
+    }
+    if fault.status == 429:
+        violation = {
+            "quotaMetric": _METRIC,
+            "quotaId": "GenerateRequestsPerMinutePerProjectPerModel",
+            "quotaValue": "60",
+        }
+        help_ = {"description": "Learn more about Gemini API quotas", "url": _LIMITS}
+        told["details"] = [
+            {"@type": f"{_RPC}.QuotaFailure", "violations": [violation]},
+            {"@type": f"{_RPC}.Help", "links": [help_]},
+            {"@type": f"{_RPC}.RetryInfo", "retryDelay": "1s"},
+        ]
+    return _encode({"error": told})
+
+
+def interruption(request_id: str) -> bytes:
+    return b"data: %b\r\n\r\n" % error(failure(529, ""), request_id)
+
+
+def whole(reply: Reply) -> bytes:
+    candidates = [
+        _candidate(index, _parts(answer), answer) for index, answer in enumerate(reply.answers)
+    ]
+    return _encode(_body(reply, candidates))
+
+
+def frames(reply: Reply) -> list[Frame]:
+    """The candidates are written together, a part of each in turn."""
+    written: list[Frame] = []
+    said = 0
+    candidates = [_pieces(answer) for answer in reply.answers]
+    while any(candidates):
+        for index, candidate in enumerate(candidates):
+            if candidate:
+                part, size = candidate.pop(0)
+                said += size
+                so_far = replace(reply, completion_tokens=tokens_in(said))
+                written.append(Frame(_event(so_far, _candidate(index, [part])), size))
+    ends = [
+        _event(reply, _candidate(index, [{"text": ""}] if answer.text else [], answer))
+        for index, answer in enumerate(reply.answers)
+    ]
+    return [*written, *(Frame(data, part="end") for data in ends)]
+
+
+def _pieces(answer: Answer) -> list[tuple[dict[str, Any], int]]:
+    """Parts, and the bytes in each that are billed."""
+    found: list[tuple[dict[str, Any], int]] = [
+        ({"text": text}, len(text.encode())) for text in pieces(answer.text)
+    ]
+    sizes = [len(call.arguments.encode()) for call in answer.calls]
+    return found + list(zip(_calls(answer), sizes, strict=True))
+
+
+def _parts(answer: Answer) -> list[dict[str, Any]]:
+    return ([{"text": answer.text}] if answer.text else []) + list(_calls(answer))
+
+
+def _calls(answer: Answer) -> Iterator[dict[str, Any]]:
+    """Arguments are an object even where the model wrote no JSON; the API has no other way."""
+    for call in answer.calls:
+        yield {"functionCall": {"name": call.name, "args": arguments(call)}}
+
+
+def _candidate(
+    index: int, parts: list[dict[str, Any]], ended: Answer | None = None
+) -> dict[str, Any]:
+    """One without parts has none at all, as recorded."""
+    content: dict[str, Any] = {"parts": parts, "role": "model"} if parts else {"role": "model"}
+    finish = {} if ended is None else {"finishReason": _FINISH[ended.finish]}
+    return {"content": content, **finish, "index": index}
+
+
+def _event(reply: Reply, candidate: dict[str, Any]) -> bytes:
+    return b"data: %b\r\n\r\n" % _encode(_body(reply, [candidate]))
+
+
+def _body(reply: Reply, candidates: list[dict[str, Any]]) -> dict[str, Any]:
+    body: dict[str, Any] = {"candidates": candidates}
+    if reply.tells_usage:
+        body["usageMetadata"] = _usage(reply)
+    body["modelVersion"] = reply.ask.model
+    body["responseId"] = f"req_{reply.number:010d}"
+    return body
+
+
+def _usage(reply: Reply) -> dict[str, Any]:
+    prompt, said = reply.prompt_tokens, reply.completion_tokens
+    return {
+        "promptTokenCount": prompt,
+        **({"candidatesTokenCount": said} if said else {}),
+        "totalTokenCount": prompt + said,
+        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": prompt}],
+    }

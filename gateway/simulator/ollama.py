@@ -1,0 +1,118 @@
+"""Ollama's chat, from the provider's side: what is sent.
+
+Shapes are those of recorded traffic: a stream is a JSON object a line, the last of them with
+`done`; counts and durations come with it; a call comes whole, without an id.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+import msgspec
+
+from gateway.simulator.answers import Answer, pieces
+from gateway.simulator.asks import Fault
+from gateway.simulator.format import Frame, Reply, arguments
+from gateway.simulator.ollama_requests import read
+
+__all__ = [
+    "error", "failure", "frames", "headers", "interruption", "name", "read", "streams", "unknown",
+    "whole",
+]  # fmt: skip
+
+_encode: Final = msgspec.json.Encoder().encode
+_CREATED: Final = 1_767_225_600
+"""2026-01-01: the simulator has no clock. Each call is a second later than the one before."""
+
+
+def name() -> str:
+    return "ollama"
+
+
+def streams() -> str:
+    return "application/x-ndjson"
+
+
+def headers(request_id: str, status: int) -> dict[str, str]:
+    """Ollama gives a call no id."""
+    return {"content-type": "application/json; charset=utf-8"}
+
+
+def failure(status: int, model: str) -> Fault:
+    match status:
+        case 429:
+            return Fault(429, "too many requests, please try again in 1s")
+        case 529:
+            return Fault(503, "server busy, please try again.  maximum pending requests exceeded")
+        case _:
+            return Fault(status, "llama runner process has terminated: exit status 2")
+
+
+def unknown(method: str, path: str) -> Fault:
+    return Fault(404, f"path '{path}' not found")
+
+
+def error(fault: Fault, request_id: str) -> bytes:
+    return _encode({"error": fault.message})
+
+
+def interruption(request_id: str) -> bytes:
+    return _line({"error": "an error was encountered while running the model: unexpected EOF"})
+
+
+def whole(reply: Reply) -> bytes:
+    answer = reply.answers[0]
+    calls = {"tool_calls": _calls(answer)} if answer.calls else {}
+    return _encode(_said(reply, answer.text, calls) | _end(reply, answer))
+
+
+def frames(reply: Reply) -> list[Frame]:
+    """One answer: the format has no `n`."""
+    answer = reply.answers[0]
+    written = [
+        _frame(_said(reply, text) | {"done": False}, len(text.encode()))
+        for text in pieces(answer.text)
+    ]
+    for call, told in zip(answer.calls, _calls(answer), strict=True):
+        line = _said(reply, "", {"tool_calls": [told]}) | {"done": False}
+        written.append(_frame(line, len(call.arguments.encode())))
+    return [*written, _frame(_said(reply, "") | _end(reply, answer), 0, "end")]
+
+
+def _frame(line: dict[str, Any], size: int, part: Literal["answer", "end"] = "answer") -> Frame:
+    return Frame(_line(line), size, part)
+
+
+def _line(said: dict[str, Any]) -> bytes:
+    return _encode(said) + b"\n"
+
+
+def _calls(answer: Answer) -> list[dict[str, Any]]:
+    """Arguments are an object even where the model wrote no JSON; the API has no other way."""
+    return [
+        {"function": {"name": call.name, "arguments": arguments(call)}} for call in answer.calls
+    ]
+
+
+def _said(reply: Reply, text: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
+    created = datetime.fromtimestamp(_CREATED + reply.number, UTC)
+    return {
+        "model": reply.ask.model,
+        "created_at": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "message": {"role": "assistant", "content": text, **(more or {})},
+    }
+
+
+def _end(reply: Reply, answer: Answer) -> dict[str, Any]:
+    """Calls finish with `stop`, too. Durations are in nanoseconds."""
+    told: dict[str, Any] = {
+        "done_reason": "length" if answer.finish == "length" else "stop",
+        "done": True,
+        "total_duration": 1_000_000,
+        "load_duration": 100_000,
+    }
+    if reply.tells_usage:
+        told["prompt_eval_count"] = reply.prompt_tokens
+        told["prompt_eval_duration"] = 400_000
+        told["eval_count"] = reply.completion_tokens
+        told["eval_duration"] = 500_000
+    return told

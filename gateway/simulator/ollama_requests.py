@@ -1,0 +1,88 @@
+"""Ollama's chat, from the provider's side: what is asked, and what is refused.
+
+It is refused what Go's JSON decoder cannot put into the request's fields; unknown fields and
+options are passed over, as the real server does. Source: api/types.go of github.com/ollama/ollama.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from gateway.simulator.asks import Ask, Fault, Tool
+from gateway.simulator.format import read_object
+
+_ROLES: Final = ("system", "user", "assistant", "tool")
+_TYPES: Final[Mapping[str, tuple[type, str]]] = {
+    "messages": (list, "[]api.Message"),
+    "model": (str, "string"),
+    "options": (dict, "map[string]interface {}"),
+    "stream": (bool, "bool"),
+    "tools": (list, "api.Tools"),
+}
+_GO: Final[Mapping[type, str]] = {
+    bool: "bool", int: "number", float: "number", str: "string", list: "array", dict: "object",
+}  # fmt: skip
+
+
+def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> Ask:
+    """Raises Fault 400. Who does not say `stream` gets a stream."""
+    fields = read_object(body)
+    if fields is None:
+        raise Fault(400, "invalid character in the request's JSON" if body else _EMPTY)
+    given = {name: value for name, value in fields.items() if value is not None}
+    for name, (kind, called) in _TYPES.items():
+        if name in given and not isinstance(given[name], kind):
+            raise _mismatch(given[name], f"ChatRequest.{name}", called)
+    if not given.get("model"):
+        raise Fault(400, "model is required")
+    messages = [_message(each) for each in given.get("messages", ())]
+    questions = [each["content"] for each in messages if each["role"] == "user"]
+    options = given.get("options", {})
+    limit = options.get("num_predict")
+    wanted = given.get("format") or None
+    if isinstance(wanted, str) and wanted != "json":
+        raise Fault(400, f'invalid format: "{wanted}"; expected "json" or a valid JSON Schema')
+    tools = tuple(_tool(each) for each in given.get("tools", ()))
+    return Ask(
+        model=given["model"],
+        texts=tuple(each["content"] for each in messages),
+        question=next((said for said in reversed(questions) if said), ""),
+        stream=given.get("stream", True),
+        limit=limit if isinstance(limit, int) and limit > 0 else None,
+        stop=tuple(options.get("stop") or ()),
+        tools=() if messages and messages[-1]["role"] == "tool" else tools,
+        wants_json=wanted is not None,
+        schema=wanted if isinstance(wanted, dict) else None,
+    )
+
+
+_EMPTY: Final = "missing request body"
+
+
+def _mismatch(value: Any, field: str, called: str) -> Fault:
+    got = _GO.get(type(value), "null")
+    message = f"json: cannot unmarshal {got} into Go struct field {field} of type {called}"
+    return Fault(400, message)
+
+
+def _message(message: Any) -> dict[str, Any]:
+    """A message that has a role and a text, and calls only with objects for arguments."""
+    if not isinstance(message, dict):
+        raise _mismatch(message, "ChatRequest.messages", "api.Message")
+    content = message.get("content") or ""
+    if not isinstance(content, str):
+        raise _mismatch(content, "ChatRequest.messages.content", "string")
+    if message.get("role") not in _ROLES:
+        raise Fault(400, f"invalid role: {message.get('role')}")
+    for call in message.get("tool_calls") or ():
+        given = (call.get("function") or {}).get("arguments", {})
+        if not isinstance(given, dict):
+            field = "ChatRequest.messages.tool_calls.function.arguments"
+            raise _mismatch(given, field, "api.ToolCallFunctionArguments")
+    return {"role": message["role"], "content": content}
+
+
+def _tool(tool: Any) -> Tool:
+    function = tool.get("function") if isinstance(tool, dict) else None
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise _mismatch(tool, "ChatRequest.tools", "api.Tool")
+    return Tool(function["name"], function.get("parameters") or {"type": "object"})
