@@ -34,7 +34,8 @@ from gateway.drivers.http_failures import MAX_ANSWER
 from gateway.drivers.pool_upstream import PoolUpstream
 from tests.contracts.provided import CHUNKED, SSE, Provided, chunk, close, hang, reset, sized
 
-Make = Callable[[Mapping[str, Provider], Timeouts], AbstractAsyncContextManager[Upstream]]
+Make = Callable[..., AbstractAsyncContextManager[Upstream]]
+"""Of providers, timeouts and, for some of them, signers."""
 
 UPSTREAMS: Final[Mapping[str, Make]] = {"aiohttp": AiohttpUpstream, "own": PoolUpstream}
 
