@@ -5,6 +5,7 @@ from typing import Final
 
 import pytest
 import pytest_asyncio
+from openai.types.chat import ChatCompletionMessageParam
 
 from tests.service.running import KEY, Running, running
 
@@ -31,7 +32,7 @@ providers:
 STANZA: Final = """\
   newcomer: {dialect: openai, base_url: "${SIMULATOR_URL}/openai/v1", api_key: "${NEW_KEY}"}
 """
-ASKED: Final = [{"role": "user", "content": "What is 17*23?"}]
+ASKED: Final[list[ChatCompletionMessageParam]] = [{"role": "user", "content": "What is 17*23?"}]
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -43,16 +44,15 @@ async def service() -> AsyncIterator[Running]:
 async def test_it_is_asked_and_paid_for(service: Running) -> None:
     await service.begin("acme")
     async with service.client() as client:
-        raw = await client.chat.completions.with_raw_response.create(model="new", messages=ASKED)  # type: ignore[arg-type]
+        raw = await client.chat.completions.with_raw_response.create(model="new", messages=ASKED)
         answer = raw.parse()
         assert answer.choices[0].message.content == "17*23 = 391."
         assert raw.headers["x-gateway-provider"] == "newcomer"
         assert "x-gateway-deprecated" not in raw.headers
         stream = await client.chat.completions.create(
             model="newcomer/new",
-            messages=ASKED,  # type: ignore[arg-type]
+            messages=ASKED,
             stream=True,
-            temperature=0,
         )
         pieces = [chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices]
     assert "".join(pieces) == "17*23 = 391."
@@ -64,7 +64,7 @@ async def test_a_model_on_its_way_out_says_what_to_use(service: Running, stream:
     async with service.client() as client:
         raw = await client.chat.completions.with_raw_response.create(
             model="old",
-            messages=ASKED,  # type: ignore[arg-type]
+            messages=ASKED,
             stream=stream,
         )
     assert raw.headers["x-gateway-deprecated"] == "use new"
@@ -73,7 +73,7 @@ async def test_a_model_on_its_way_out_says_what_to_use(service: Running, stream:
 async def test_a_host_is_paid_its_own_price(service: Running) -> None:
     await service.begin("acme")
     async with service.client() as client:
-        raw = await client.chat.completions.with_raw_response.create(model="dear", messages=ASKED)  # type: ignore[arg-type]
+        raw = await client.chat.completions.with_raw_response.create(model="dear", messages=ASKED)
     assert raw.headers["x-gateway-provider"] == "second"
     assert float(raw.headers["x-gateway-cost-usd"]) > 0
     await service.audit("acme")
