@@ -1,11 +1,11 @@
 """Compressed answers: we ask for none, and some provider sends one all the same."""
 
 import zlib
-from collections.abc import Mapping
 from typing import Final
 
 from gateway.core.errors import Broken
 from gateway.drivers.http_failures import MAX_ANSWER, broken, too_large
+from gateway.drivers.http_headers import Headers
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
@@ -24,7 +24,7 @@ class Plain:
 class Deflated(Plain):
     """A compressed one, fed in pieces. Raises Broken."""
 
-    def __init__(self, coding: str) -> None:
+    def __init__(self, coding: bytes) -> None:
         self._coding = coding
         self._inside: zlib._Decompress | None = None
 
@@ -50,7 +50,7 @@ class Deflated(Plain):
             raise broken()
 
     def _window(self, first: int) -> int:
-        if self._coding != "deflate":
+        if self._coding != b"deflate":
             return _GZIP
         # Some send it as RFC 9110 says, with zlib's header, and some without.
         return zlib.MAX_WBITS if first & 0x0F == zlib.DEFLATED else -zlib.MAX_WBITS
@@ -59,11 +59,14 @@ class Deflated(Plain):
 _PLAIN: Final = Plain()
 
 
-def coding_of(headers: Mapping[str, str]) -> Plain:
+def coding_of(headers: Headers) -> Plain:
     """How an answer with these headers is read. Raises Broken when it cannot be."""
-    coding = headers.get("content-encoding", "").strip().lower()
-    if coding in ("", "identity"):
+    said = headers.find(b"content-encoding")
+    if said is None:
         return _PLAIN
-    if coding in ("gzip", "x-gzip", "deflate"):
+    coding = said.strip().lower()
+    if coding in (b"", b"identity"):
+        return _PLAIN
+    if coding in (b"gzip", b"x-gzip", b"deflate"):
         return Deflated(coding)
     raise Broken("the answer is compressed in a way that was not asked for")

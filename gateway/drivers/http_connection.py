@@ -14,6 +14,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from gateway.core.errors import Reset, UpstreamError
 from gateway.drivers import http_failures as failures
 from gateway.drivers.deadline_wheel import NEVER, DeadlineWheel
+from gateway.drivers.http_headers import Headers
 
 MAX_HEAD: Final = 64 * 1024
 """Bytes that may come and be no part of a body: a head, or lines between the chunks."""
@@ -64,14 +65,13 @@ class Connection(asyncio.Protocol):
         self.tick = NEVER
         self.status = 0
         """0 until the head of the answer is here."""
-        self.headers: dict[str, str] = {}
-        """Names are in lower case."""
+        self.headers = Headers()
 
     def ask(self, request: bytes, deadline: float, *, whole: bool) -> asyncio.Future[None]:
         """Send a request, and wait: until the answer is whole, or for the first of its body."""
         self.state = ASKED
         self.status = 0
-        self.headers = {}
+        self.headers = Headers()
         self._collects = whole
         if self.open:
             self._transport.write(request)
@@ -194,7 +194,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.status:  # else it is a trailer
-            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+            self.headers.lines.append((name, value))
 
     def on_headers_complete(self) -> None:
         assert self._parser is not None  # noqa: S101
@@ -207,7 +207,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self.status < 200:  # it will go on
             self.status = 0
-            self.headers = {}
+            self.headers = Headers()
             return
         assert self._parser is not None  # noqa: S101
         self._keeps = self._parser.should_keep_alive()
@@ -268,7 +268,7 @@ class Connection(asyncio.Protocol):
         return Stale("the connection was stale") if self._used else failures.reset()
 
     def _head_is_beyond(self) -> bool:
-        return sum(len(name) + len(value) for name, value in self.headers.items()) > MAX_HEAD
+        return sum(len(name) + len(value) for name, value in self.headers.lines) > MAX_HEAD
 
     def _ends_with_the_connection(self) -> bool:
         """RFC 9112, 6.3: of an answer that does not say how long it is."""

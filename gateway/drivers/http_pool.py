@@ -63,14 +63,18 @@ class Pool:
         Give it back with `release`, or close it. The deadline is in seconds of time.monotonic;
         it bounds connecting as well. Raises UpstreamError.
         """
-        connection = self._last_used()
-        if connection is not None:
+        connection = self._last_used() or await self._connect(deadline)
+        while True:
             try:
-                return await self._ask_on(connection, request, deadline, whole=whole)
+                await connection.ask(request, deadline, whole=whole)
             except Stale:
-                pass  # the provider closed it meanwhile, and has not seen the request
-        connection = await self._connect(deadline)
-        return await self._ask_on(connection, request, deadline, whole=whole)
+                # The provider closed it meanwhile: a new one, which is never stale, is tried.
+                connection = await self._connect(deadline)
+            except BaseException:
+                connection.close()
+                raise
+            else:
+                return connection
 
     def release(self, connection: Connection) -> None:
         """It is free for the next request; or closed, if anything about it is not as it should."""
@@ -104,17 +108,6 @@ class Pool:
             if connection.open:
                 return connection
         return None
-
-    @staticmethod
-    async def _ask_on(
-        connection: Connection, request: bytes, deadline: float, *, whole: bool
-    ) -> Connection:
-        try:
-            await connection.ask(request, deadline, whole=whole)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
     async def _connect(self, deadline: float) -> Connection:
         left_s = deadline - time.monotonic()

@@ -12,6 +12,7 @@ from gateway.drivers import http_failures as failures
 from gateway.drivers.deadline_wheel import DeadlineWheel
 from gateway.drivers.http_coding import coding_of
 from gateway.drivers.http_connection import WHOLE, Connection
+from gateway.drivers.http_headers import Headers
 from gateway.drivers.http_pool import Pool, tls_context
 from gateway.drivers.http_request import NONE, Origin, Posts
 from gateway.drivers.provider_calls import ProviderCall, ProviderCalls
@@ -142,7 +143,7 @@ async def _refused(call: ProviderCall, pool: Pool, answer: Connection, deadline:
     call.refused(status, headers, _plain(headers, body))
 
 
-def _plain(headers: Mapping[str, str], body: bytes) -> bytes:
+def _plain(headers: Headers, body: bytes) -> bytes:
     coding = coding_of(headers)
     plain = coding.feed(body)
     coding.finish()

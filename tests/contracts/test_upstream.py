@@ -155,6 +155,29 @@ async def test_a_stream(meet: Meet, size: int) -> None:
     assert await bench.read() == "hellohello"
 
 
+async def test_a_compressed_stream(meet: Meet) -> None:
+    packed = gzip.compress(EVENT + LAST)
+    pieces = b"".join(chunk(packed[at : at + 9]) for at in range(0, len(packed), 9))
+    head = SSE.replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n")
+    bench = await meet(Provided(head + pieces + chunk(b"")))
+    assert await bench.read() == "hello"
+
+
+async def test_deltas_that_come_together_are_given_together(meet: Meet) -> None:
+    proceed = asyncio.Event()
+
+    async def more(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await proceed.wait()
+        writer.write(chunk(EVENT) + chunk(EVENT + LAST) + chunk(b""))
+        await writer.drain()
+
+    bench = await meet(Provided(SSE + chunk(EVENT * 3), more))
+    async with aclosing(bench.stream()) as deltas:
+        assert len(await anext(deltas)) == 3
+        proceed.set()
+        assert [len(some) async for some in deltas] == [3]
+
+
 @both
 async def test_what_is_sent_is_ours_alone(meet: Meet, way: str) -> None:
     cookie = "connection: close\r\nset-cookie: session=1; Path=/"
