@@ -247,7 +247,8 @@ class Config(Stanza):
     limits: Limits = Limits()
     """What one client may send."""
     client: Client = "own"
-    """What makes the calls to providers: connections of our `own`, or `aiohttp`."""
+    """What makes the calls to providers: connections of our `own`, or `aiohttp`. Neither asks a
+    proxy."""
 
 
 def schema() -> dict[str, Any]:
