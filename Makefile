@@ -19,7 +19,7 @@ help:  ## these lines
 setup: $(READY)  ## a .venv with the exact packages of requirements.lock
 
 demo: $(READY)  ## serve on simulated providers: no key, no network, no Docker
-	@$(BIN)/tollgate demo
+	@$(BIN)/tollgate demo $(if $(DIALECT),--dialect $(DIALECT))
 
 check: $(READY)  ## format, lint, types, import rules, Dockerfile
 	$(BIN)/ruff format --check .

@@ -84,13 +84,22 @@ def serve(
 
 
 @app.command()
-def demo(host: Host = "127.0.0.1", port: Port = 4000) -> None:
+def demo(
+    host: Host = "127.0.0.1",
+    port: Port = 4000,
+    dialect: Annotated[
+        str | None, typer.Option(help="What the providers of all tiers speak: gemini, bedrock, ...")
+    ] = None,
+) -> None:
     """Serve on built-in simulated providers: no key, no network, no Docker."""
     from gateway.commands.serve import Place
     from gateway.commands.serve import demo as run
+    from gateway.simulator import BASES
 
+    if dialect is not None and dialect not in BASES:
+        _fail(f"no simulated provider speaks {dialect}; they speak {', '.join(sorted(BASES))}")
     try:
-        run(os.environ, Place(host, port), _say)
+        run(os.environ, Place(host, port), _say, dialect)
     except OSError as error:
         _fail(f"cannot listen on {host}:{port}: {error.strerror or error}")
 

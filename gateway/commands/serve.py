@@ -18,7 +18,7 @@ import uvloop
 from gateway.app import open_gateway
 from gateway.config.load import load
 from gateway.core.snapshot import Snapshot
-from gateway.simulator import serve_simulator
+from gateway.simulator import BASES, serve_simulator
 
 _SHIPPED: Final = (Path(__file__).resolve().parents[2], Path())
 """Where the folder config/ may be: beside the package, or, when it is installed, right here."""
@@ -75,8 +75,13 @@ def serve(
         runner.run(run())
 
 
-def demo(env: Mapping[str, str], place: Place, say: Callable[[str], None]) -> None:
-    """Serve config/demo.yaml on simulated providers, with a fresh ledger each time."""
+def demo(
+    env: Mapping[str, str], place: Place, say: Callable[[str], None], dialect: str | None = None
+) -> None:
+    """Serve config/demo.yaml on simulated providers, with a fresh ledger each time.
+
+    `dialect` is what the providers of all tiers are to speak; else those of the file do.
+    """
 
     async def run() -> None:
         async with AsyncExitStack() as stack:
@@ -87,6 +92,17 @@ def demo(env: Mapping[str, str], place: Place, say: Callable[[str], None]) -> No
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
+
+
+def speaking(dialect: str | None) -> dict[str, str]:
+    """The variables by which config/demo.yaml puts every tier on one dialect."""
+    if dialect is None:
+        return {}
+    return {
+        "TOLLGATE_DEMO_DIALECT": dialect,
+        "TOLLGATE_DEMO_PATH": BASES[dialect],
+        "TOLLGATE_DEMO_OTHER": "openai" if dialect == "anthropic" else "anthropic",
+    }
 
 
 def _demo_file() -> Path:

@@ -4,5 +4,5 @@ from gateway.simulator import run_simulator
 
 
 def run(host: str, port: int) -> None:
-    """Serve OpenAI's and Anthropic's formats at host and port until interrupted."""
+    """Serve every format at host and port until interrupted."""
     run_simulator(host, port)

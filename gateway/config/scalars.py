@@ -224,7 +224,7 @@ def _wholes(**bounds: int) -> WithJsonSchema:
 
 
 def choice(known: Collection[str]) -> WithJsonSchema:
-    return described({"enum": list(known)})
+    return described({"anyOf": [{"enum": list(known)}, _FROM_ENV]})
 
 
 NAME_SCHEMA: Final = {"type": "string", "pattern": f"^{_NAME}$", "maxLength": _LONGEST_NAME}
@@ -243,7 +243,8 @@ def name(value: object) -> str:
 
 
 Text = Annotated[str, BeforeValidator(text), _TEXT]
-Name = Annotated[str, BeforeValidator(name), described(NAME_SCHEMA)]
+Naming = Annotated[str, BeforeValidator(name), described(NAME_SCHEMA)]
+Name = Annotated[str, BeforeValidator(name), described({"anyOf": [NAME_SCHEMA, _FROM_ENV]})]
 Tokens = Annotated[int, BeforeValidator(_whole(1)), _wholes(minimum=1)]
 Count = Annotated[int, BeforeValidator(_whole(1)), _wholes(minimum=1)]
 Weight = Annotated[int, BeforeValidator(_whole(1)), _wholes(minimum=1)]

@@ -24,6 +24,7 @@ from gateway.config.scalars import (
     KeyHash,
     Milliseconds,
     Name,
+    Naming,
     Per,
     Quirk,
     RedisUrl,
@@ -232,15 +233,15 @@ class Limits(Stanza):
 class Config(Stanza):
     redis: Redis = Redis()
     """Where money is counted."""
-    providers: dict[Name, Provider]
+    providers: dict[Naming, Provider]
     """Who can be asked. A provider is data: an OpenAI-compatible one is a stanza."""
-    models: dict[Name, Model]
+    models: dict[Naming, Model]
     """What can answer."""
-    tiers: dict[Name, Tier] = Field(default_factory=dict)
+    tiers: dict[Naming, Tier] = Field(default_factory=dict)
     """Groups of equals. Their order here is the order of climbing."""
-    routes: dict[Name, Route] = Field(default_factory=dict)
+    routes: dict[Naming, Route] = Field(default_factory=dict)
     """Ways to climb: what clients usually ask for."""
-    tenants: dict[Name, Tenant]
+    tenants: dict[Naming, Tenant]
     """Who may ask, and what they may spend."""
     timeouts: Timeouts = Timeouts()
     """How long to wait, in seconds."""

@@ -118,7 +118,7 @@ def test_demo_prices_are_the_simulators_own() -> None:
             assert model.price.cached_input == model.price.cache_write == price.input, model.name
 
 
-def test_the_demo_has_every_behaviour_in_both_formats() -> None:
+def test_the_demo_has_every_behaviour_in_two_formats() -> None:
     models = demo().catalog.models
     for prefix, provider in (("sim", "sim-openai"), ("claude-sim", "sim-anthropic")):
         for behaviour in BEHAVIOURS:

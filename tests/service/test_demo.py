@@ -1,0 +1,85 @@
+"""The demo on each wire format: every route answers, and only that format was spoken."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+from openai.types.chat import ChatCompletionMessageParam
+
+from gateway.commands.serve import speaking
+from gateway.core.snapshot import DIALECTS
+from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.simulator import BASES
+from tests.service.running import Running, running
+
+pytest_plugins = ("tests.redis_server",)
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+DEMO: Final = (ROOT / "config/demo.yaml").read_text("utf-8")
+ROUTES: Final = {
+    "auto": ("small", ["right"]),
+    "escalate": ("medium", ["unsure", "right"]),
+    "fallback": ("small", ["right"]),
+    "smart": ("large", ["right"]),
+    "sim-nousage": ("sim-nousage", ["nousage"]),
+}
+"""By route: the model that answers, and the behaviours that are billed on the way."""
+
+
+def test_each_is_a_dialect_of_ours() -> None:
+    assert set(BASES) <= set(DIALECTS)
+
+
+async def answered(service: Running, route: str, *, stream: bool) -> tuple[str, str]:
+    """The model that answered, and its text."""
+    ask: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What is 17*23?"}]
+    async with service.client() as client:
+        if not stream:
+            answer = await client.chat.completions.create(model=route, messages=ask)
+            return answer.model, answer.choices[0].message.content or ""
+        flow = await client.chat.completions.create(model=route, messages=ask, stream=True)
+        chunks = [chunk async for chunk in flow]
+    texts = [part.delta.content or "" for each in chunks for part in each.choices]
+    return chunks[0].model, "".join(texts)
+
+
+@pytest.mark.parametrize("dialect", sorted(BASES))
+async def test_every_route_answers_in_each_dialect(
+    shared_redis: EmbeddedRedis, dialect: str
+) -> None:
+    text = DEMO.replace("  demo:   #", f"  demo-{dialect}:   #")  # a tenant no other test uses
+    env = {"TOLLGATE_REDIS_URL": shared_redis.url, **speaking(dialect)}
+    async with running(text, env) as service:
+        for route, (model, billed) in ROUTES.items():
+            for stream in (False, True):
+                await service.begin(f"demo-{dialect}")
+                who, answer = await answered(service, route, stream=stream)
+                assert (who, "391" in answer) == (model, True), (route, stream, answer)
+                await service.audit(f"demo-{dialect}")
+                calls = service.simulator.bill.calls
+                assert [(call.format, call.behaviour) for call in calls] == [
+                    (dialect, behaviour) for behaviour in billed
+                ]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["DIALECT=gemini"], "tollgate demo --dialect gemini"),
+        ([], "tollgate demo"),
+    ],
+)
+def test_make_passes_the_dialect(given: list[str], said: str) -> None:
+    command = ["make", "--dry-run", "--assume-old=.venv/.ready", "demo", *given]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert told.strip().endswith(said)
+
+
+def test_a_dialect_that_nobody_speaks() -> None:
+    command = [sys.executable, "-m", "gateway", "demo", "--dialect", "cobol"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    spoken = "anthropic, bedrock, gemini, ollama, openai"
+    assert told.stderr == f"no simulated provider speaks cobol; they speak {spoken}\n"
+    assert told.returncode == 1
