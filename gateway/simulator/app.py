@@ -24,7 +24,7 @@ _AWS: Final = r"/model/(?P<model>.+)/(?P<verb>converse|converse-stream)"
 
 class Door:
     """Where a provider is asked: at `base` and a path that matches `calls`, with its own `prefix`
-    before them or without.
+    before them or without. What else `begins` so is told "not found" in the provider's words.
     """
 
     def __init__(self, wire: Format, prefix: str, base: str, calls: str) -> None:
