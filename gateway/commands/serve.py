@@ -87,7 +87,8 @@ def demo(
         async with AsyncExitStack() as stack:
             folder = stack.enter_context(TemporaryDirectory(prefix="tollgate-"))
             simulator = await stack.enter_async_context(serve_simulator())
-            known = {"TOLLGATE_DATA_DIR": folder, **env, "SIMULATOR_URL": simulator.base_url}
+            told = {"SIMULATOR_URL": simulator.base_url} | speaking(dialect)
+            known = {"TOLLGATE_DATA_DIR": folder, **env, **told}
             await _serve(load([_demo_file()], known), place, say, env)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

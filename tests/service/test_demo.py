@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import httpx
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
@@ -62,6 +63,20 @@ async def test_every_route_answers_in_each_dialect(
                 assert [(call.format, call.behaviour) for call in calls] == [
                     (dialect, behaviour) for behaviour in billed
                 ]
+
+
+def test_the_command_serves_the_dialect() -> None:
+    command = [sys.executable, "-m", "gateway", "demo", "--port", "0", "--dialect", "bedrock"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            url = process.stdout.readline().split()[-1]
+            body = {"model": "auto", "messages": [{"role": "user", "content": "What is 17*23?"}]}
+            got = httpx.post(f"{url}/chat/completions", json=body, timeout=20)
+        finally:
+            process.terminate()
+    assert got.headers["x-gateway-provider"] == "sim-bedrock"
+    assert "391" in got.json()["choices"][0]["message"]["content"]
 
 
 @pytest.mark.parametrize(
