@@ -7,14 +7,14 @@ from typing import Final
 
 import anyio
 
-from gateway.core import checks, events, tokens
+from gateway.core import checks, events
 from gateway.core.chat import ChatRequest, Delta, Usage
 from gateway.core.errors import Broken, UpstreamError
 from gateway.core.money import Nanos, cost
 from gateway.core.plan import Candidate
 from gateway.core.ports import Hold
 from gateway.core.strategy import Answered, Failed, Flowing, Outcome, Round
-from gateway.core.tally import Tally
+from gateway.core.tally import Tally, billed
 from gateway.world import World
 
 _NOTHING_YET: Final = Usage()
@@ -84,10 +84,8 @@ class Call:
             if isinstance(error, UpstreamError):
                 return Failed(candidate, error)
             raise
-        usage = answer.usage
-        if usage is None:
-            usage = Usage(tokens.count_prompt(request), tokens.count_answer(answer.choices))
-        await self._close("ok", usage, counted=answer.usage is None)
+        usage, counted = billed(answer, request)
+        await self._close("ok", usage, counted=counted)
         if not asked:
             return Answered(candidate, answer, usage)
         findings = checks.judge(asked, answer, request)
@@ -143,9 +141,9 @@ class Call:
                 if tally.begun:
                     self.over(self.candidate, error)
             raise
-        self.tab.usage = tally.usage or tally.counted(request)
+        self.tab.usage, counted = tally.billed(request)
         try:
-            await self._close("ok", self.tab.usage, counted=tally.usage is None)
+            await self._close("ok", self.tab.usage, counted=counted)
         except BaseException as error:
             self.over(self.candidate, error)
             raise

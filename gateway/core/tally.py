@@ -1,9 +1,28 @@
-"""What of a streamed answer has come so far, and what it will be billed at if it ends here."""
+"""What an answer is billed at: a whole one, and a streamed one wherever it ends."""
 
 from collections.abc import Sequence
 
+from msgspec import structs
+
 from gateway.core import tokens
-from gateway.core.chat import ChatRequest, Delta, Usage
+from gateway.core.chat import ChatRequest, Completion, Delta, Usage
+
+
+def billed(answer: Completion, request: ChatRequest) -> tuple[Usage, bool]:
+    """The usage of a whole answer, and whether we had to count some of it ourselves."""
+    told = answer.usage
+    if told is not None and told.prompt and told.completion:
+        return told, False
+    return _believed(told, tokens.count_answer(answer.choices), request)
+
+
+def _believed(told: Usage | None, counted: int, request: ChatRequest) -> tuple[Usage, bool]:
+    """No prompt has no tokens, and no text: a provider that says so has not counted."""
+    if told is not None and told.prompt and (told.completion or not counted):
+        return told, False
+    known = told or Usage()
+    prompt = known.prompt or tokens.count_prompt(request)
+    return structs.replace(known, prompt=prompt, completion=known.completion or counted), True
 
 
 class Tally:
@@ -28,6 +47,10 @@ class Tally:
                     self._size += len(choice.reasoning.encode()) + len(choice.refusal.encode())
                 for call in choice.tool_calls:
                     self._size += len(call.arguments.encode())
+
+    def billed(self, request: ChatRequest) -> tuple[Usage, bool]:
+        """Once the answer is whole: its usage, and whether we had to count some of it."""
+        return _believed(self.usage, tokens.count(self._size), request)
 
     def counted(self, request: ChatRequest) -> Usage:
         """What the provider told, or as much as we counted where that is more."""

@@ -1,9 +1,9 @@
-"""What of a streamed answer has come, and what it is billed at if it ends there."""
+"""What an answer is billed at: a whole one, and a streamed one wherever it ends."""
 
 import pytest
 
-from gateway.core.chat import ChoiceDelta, Delta, ToolDelta, Usage
-from gateway.core.tally import Tally
+from gateway.core.chat import Choice, ChoiceDelta, Completion, Delta, ToolDelta, Usage
+from gateway.core.tally import Tally, billed
 from tests.core.asked import request, user
 
 ASKED = request(user("x" * 40))
@@ -42,3 +42,25 @@ def test_what_the_provider_told_last_counts() -> None:
     assert tally.usage is None
     tally.add((Delta(usage=Usage(1, 1)), text("x"), Delta(usage=Usage(1, 2))))
     assert tally.usage == Usage(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("told", "said", "expected"),
+    [
+        (Usage(99, 30, reasoning=29), "abcd", (Usage(99, 30, reasoning=29), False)),
+        (Usage(99, 0), "", (Usage(99, 0), False)),
+        (None, "abcde", (Usage(10, 2), True)),
+        # A provider that has not counted, or left out a prompt that it had in its cache.
+        (Usage(0, 0), "abcde", (Usage(10, 2), True)),
+        (Usage(0, 7), "abcde", (Usage(10, 7), True)),
+        (Usage(99, 0, cached=50), "abcde", (Usage(99, 2, cached=50), True)),
+        (Usage(0, 0), "", (Usage(10, 0), True)),
+    ],
+)
+def test_what_a_whole_answer_is_billed_at(
+    told: Usage | None, said: str, expected: tuple[Usage, bool]
+) -> None:
+    answer = Completion(choices=(Choice(text=said),), usage=told)
+    tally = Tally()
+    tally.add((text(said), Delta(usage=told)))
+    assert billed(answer, ASKED) == tally.billed(ASKED) == expected
