@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
         self._parts: list[bytes] = []
         self._size = 0
         self._barren = 0
-        """Bytes that came since the last that were part of a body."""
+        """Bytes of the segments since the last that had some of a body, this one among them."""
         self._collects = False
         self._paused = False
         self._used = False
@@ -155,7 +155,8 @@ class Connection(asyncio.Protocol):
         elif self.state != ANSWERING or not self.open:
             self.close()  # more than was asked for
             return
-        head_was_here, before = self.status, self._size
+        before = self._size
+        self._barren += len(data)
         try:
             assert self._parser is not None  # noqa: S101 - as long as it is open
             self._parser.feed_data(data)
@@ -164,19 +165,14 @@ class Connection(asyncio.Protocol):
                 self._fail(failures.broken())
                 return
             self.close()  # more came than one answer
-        came = self._barren + len(data)
-        if came > MAX_HEAD and not head_was_here and self._head_is_beyond():
-            self._fail(failures.broken())
-        elif self.state == WHOLE:
+        if self.state == WHOLE:
             self._barren = 0
             self._wake()
         elif self._size != before:
             self._barren = 0
             self._more()
-        elif came > MAX_HEAD:
+        elif self._barren > MAX_HEAD:
             self._fail(failures.broken())
-        else:
-            self._barren = came
 
     def eof_received(self) -> None:
         self._ended(None)
@@ -197,6 +193,8 @@ class Connection(asyncio.Protocol):
             self.headers.lines.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if self._barren > MAX_HEAD and self._head_is_beyond():
+            raise HttpParserError("too large a head")
         assert self._parser is not None  # noqa: S101
         self.status = self._parser.get_status_code()
 

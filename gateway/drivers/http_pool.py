@@ -63,12 +63,12 @@ class Pool:
         Give it back with `release`, or close it. The deadline is in seconds of time.monotonic;
         it bounds connecting as well. Raises UpstreamError.
         """
-        connection = self._last_used() or await self._connect(deadline)
+        connection = self._idle.popitem()[0] if self._idle else await self._connect(deadline)
         while True:
             try:
                 await connection.ask(request, deadline, whole=whole)
             except Stale:
-                # The provider closed it meanwhile: a new one, which is never stale, is tried.
+                # The provider closed it meanwhile; a new connection is never stale.
                 connection = await self._connect(deadline)
             except BaseException:
                 connection.close()
@@ -101,13 +101,6 @@ class Pool:
         self._idle.pop(connection, None)
         if self._emptied is not None and not self._open and not self._emptied.done():
             self._emptied.set_result(None)
-
-    def _last_used(self) -> Connection | None:
-        while self._idle:
-            connection, _ = self._idle.popitem()
-            if connection.open:
-                return connection
-        return None
 
     async def _connect(self, deadline: float) -> Connection:
         left_s = deadline - time.monotonic()

@@ -194,11 +194,40 @@ async def test_what_is_no_body_is_bounded(head: bytes, block: bytes, way: str) -
         await until(lambda: pool.open == 0)
 
 
-async def test_chunk_by_chunk_is_no_head() -> None:
-    """The lines between the chunks are bounded from one part of the body to the next."""
-    sent = b"".join(chunk(b"x") for _ in range(30_000))
-    assert len(sent) > 2 * MAX_HEAD
-    assert await got(CHUNKED + sent + chunk(b""), "flowing", 7) == b"x" * 30_000
+@ways
+async def test_a_head_that_comes_with_its_body_is_bounded(way: str) -> None:
+    assert await got(sized(b"hello", "x: " + "y" * (MAX_HEAD - 100)), way) == b"hello"
+    with pytest.raises(Broken):
+        await got(sized(b"hello", "x: " + "y" * MAX_HEAD), way)
+
+
+async def test_lines_between_the_chunks_count_from_one_part_of_the_body_to_the_next() -> None:
+    line = b"1;" + b"e" * 1000 + b"\r\n"
+
+    async def play(peer: Peer) -> None:
+        await peer.hear()
+        peer.say(CHUNKED)
+        for _ in range(2 * MAX_HEAD // len(line)):
+            peer.say(line)
+            await asyncio.sleep(0.001)
+            peer.say(b"x\r\n")
+            await asyncio.sleep(0.001)
+        peer.say(chunk(b""))
+
+    async with scripted(play) as provider, pool_to(provider.port) as pool:
+        answer, found = await flow(pool)
+        pool.release(answer)
+    assert b"".join(found) == b"x" * (2 * MAX_HEAD // len(line))
+
+
+async def test_a_flow_that_is_read_whole_after_all() -> None:
+    sent = sized(b"x" * 20 * HIGH_WATER, status="HTTP/1.1 500 Oops")
+    async with scripted(says(sent)) as provider, pool_to(provider.port) as pool:
+        answer = await pool.ask(request(), time.monotonic() + SOON_S, whole=False)
+        await until(lambda: answer._paused)
+        await answer.collect(time.monotonic() + SOON_S)
+        assert (answer.status, len(answer.take())) == (500, 20 * HIGH_WATER)
+        pool.release(answer)
 
 
 async def test_a_flow_may_be_longer_than_an_answer_read_whole() -> None:

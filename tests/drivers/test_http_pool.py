@@ -242,6 +242,7 @@ async def test_an_idle_connection_is_closed_after_a_while() -> None:
         assert pool.open == 3
         await until(lambda: pool.open == 0)
         assert 0.08 < time.monotonic() - began < 0.1 + TICKS_S
+        assert not pool._idle
         await provider.all_left()
         assert await whole(pool) == b"3"
 
