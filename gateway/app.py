@@ -22,7 +22,7 @@ from gateway.core.plan import ladders
 from gateway.core.ports import Ledger, LedgerDriver, Observer, Upstream
 from gateway.core.snapshot import Snapshot
 from gateway.drivers.embedded_redis import EmbeddedRedis, EmbeddedRedisError
-from gateway.drivers.janitor import keep_house
+from gateway.drivers.janitor import Janitor
 from gateway.drivers.memory_ledger import MemoryLedger
 from gateway.drivers.pool_upstream import PoolUpstream
 from gateway.drivers.prometheus import Metrics
@@ -82,12 +82,16 @@ async def open_gateway(
             timeouts=snapshot.timeouts,
         )
         tenants = tuple(snapshot.tenants.values())
-        house = asyncio.create_task(keep_house(ledger, tenants, observe, asyncio.sleep))
+        janitor = Janitor(ledger, tenants, observe)
+        house = asyncio.create_task(janitor.keep_house(asyncio.sleep))
         stack.push_async_callback(_stop, house)
+
+        async def scrape() -> bytes:
+            await janitor.before_a_scrape()
+            return metrics.render()
+
         door = Door(world, Keyring(tenants), snapshot.limits)
-        api = Api(
-            door, snapshot, metrics.render, lambda: probe(ledger, tenants[0].name), __version__
-        )
+        api = Api(door, snapshot, scrape, lambda: probe(ledger, tenants[0].name), __version__)
         yield Gateway(Front(door, api.app()), world, metrics)
 
 

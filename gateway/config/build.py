@@ -109,6 +109,7 @@ def _model(
         context=context,
         usable_context=usable,
         max_output=stanza.max_output or min(usable, _DEFAULT_MAX_OUTPUT),
+        output_stated=stanza.max_output is not None,
         capabilities=frozenset(stanza.capabilities),
         fallbacks=_fallbacks(tree, parts, stanza),
         price_from=first.price_from,

@@ -67,11 +67,14 @@ class Model(Struct, frozen=True):
     context: int
     usable_context: int
     max_output: int
+    """What is held, and sent as the limit, while the client sets none."""
     capabilities: frozenset[str] = frozenset()
     fallbacks: tuple[str, ...] = ()
     """Other models that may stand in when a client asks for this one by name."""
     price_from: str = "catalog"
     """Who said the price: "catalog", "free" or "genai-prices"."""
+    output_stated: bool = True
+    """Whether `max_output` is the model's own bound, or only our default."""
     token_factor: float = 1.0
     """How many tokens its tokenizer makes of what others make one of, at most."""
     card: Card = NO_CARD

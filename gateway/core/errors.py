@@ -31,10 +31,16 @@ GatewayError                     500  a bug of ours
     Rejected                          other 4xx                               retry: never
 """
 
-from typing import ClassVar, Literal
+import re
+from typing import ClassVar, Final, Literal
 
 Retry = Literal["same", "elsewhere", "never"]
 Bills = Literal["nothing", "prompt", "counted"]
+_SECRETS: Final = re.compile(
+    r"\b\w+://[^\s\"']+|\bBearer\s+\S+|\bAIza[\w-]{8,}|\bA[KS]IA[A-Z0-9]{8,}"
+    r"|\b(?:sk|pk|rk|gsk|csk|xai|hf|nvapi|r8|tgp|key|fw|dapi)[-_][\w*.-]{6,}"
+)
+"""What providers put into their messages that is not for clients: addresses and keys."""
 
 
 class GatewayError(Exception):
@@ -163,7 +169,7 @@ class UpstreamError(GatewayError):
         param: str | None = None,
         upstream_code: str | None = None,
     ) -> None:
-        super().__init__(message, param=param)
+        super().__init__(_SECRETS.sub("[...]", message), param=param)
         self.retry_after = retry_after
         self.upstream_code = upstream_code
         if status is not None:

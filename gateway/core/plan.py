@@ -241,7 +241,7 @@ def _unfit_model(model: Model, features: Features) -> str | None:
     if missing := features.needs - model.capabilities:
         return f"capabilities: no {', '.join(sorted(missing))}"
     asked = features.output
-    if asked is not None and asked > model.max_output:
+    if asked is not None and model.output_stated and asked > model.max_output:
         return f"max_output: {asked} tokens asked, at most {model.max_output}"
     total = in_its_tokens(model, features.prompt) + (1 if asked is None else asked)
     if total > model.usable_context:

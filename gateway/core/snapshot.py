@@ -131,7 +131,8 @@ QUIRKS: Final[Mapping[str, str]] = {
     "echo_reasoning": "It wants its thoughts back: `reasoning_content`, `reasoning` and the like "
     "stay in earlier turns, and a turn that calls tools has an empty `reasoning_content` where "
     "the client sent none. To others they are not sent: many refuse them.",
-    "max_tokens": "It wants `max_tokens` where OpenAI has `max_completion_tokens`.",
+    "max_completion_tokens": "It refuses `max_tokens`, as OpenAI does for models that reason.",
+    "max_tokens": "It knows `max_tokens` only, not `max_completion_tokens`.",
     "no_developer_role": "It does not know the role `developer`: `system` is sent.",
     "no_stream_usage": "It refuses to be asked for the usage of a stream.",
     "no_user_after_tool": "It refuses a `user` message right after a tool's result: a short "

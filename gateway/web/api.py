@@ -61,7 +61,7 @@ class Api:
         self,
         door: Door,
         snapshot: Snapshot,
-        metrics: Callable[[], bytes],
+        metrics: Callable[[], Awaitable[bytes]],
         ledger: Probe,
         version: str,
     ) -> None:
@@ -101,7 +101,7 @@ class Api:
 
     async def scrape(self) -> Response:
         kind = "text/plain; version=0.0.4; charset=utf-8"
-        return Response(self.metrics(), media_type=kind)
+        return Response(await self.metrics(), media_type=kind)
 
     async def list_models(self, request: Request) -> Response:
         patterns = self._caller(request).tenant.models

@@ -31,6 +31,9 @@ _STEPS: Final = bytes.maketrans(b"{[}]", b"\x01\x01\xff\xff")
 """A bracket as the signed byte that it adds to the depth."""
 
 
+_ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
+
+
 class _StreamOptions(Struct):
     include_usage: bool | None = None
 
@@ -57,6 +60,14 @@ class _Asked(Struct):
     response_format: dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     logprobs: bool | None = None
+    top_logprobs: int | None = None
+    logit_bias: dict[str, float] | None = None
+    functions: list[dict[str, Any]] | None = None
+    modalities: list[str] | None = None
+    metadata: dict[str, Any] | None = None
+    store: bool | None = None
+    reasoning_effort: str | None = None
+    service_tier: str | None = None
     gateway: dict[str, Any] | None = None
 
 
@@ -105,15 +116,21 @@ def _checked(body: bytes) -> _Asked:
             raise InvalidRequest(f"The body is not valid JSON: {error}") from None
         wrong_type(error)
     for at, message in enumerate(asked.messages):
-        if type(message.get("role")) is not str:
-            _no_role(message, at)
+        role, content = message.get("role"), message.get("content")
+        if type(role) is not str or role not in _ROLES:
+            _wrong_role(message, at)
+        if type(content) is not str and content is not None and type(content) is not list:
+            refuse(f"messages[{at}].content", "has the wrong type: Expected `str | array | null`")
     return asked
 
 
-def _no_role(message: Mapping[str, Any], at: int) -> NoReturn:
+def _wrong_role(message: Mapping[str, Any], at: int) -> NoReturn:
     param = f"messages[{at}].role"
-    told = "has the wrong type: Expected `str`" if "role" in message else "is missing"
-    refuse(param, told)
+    if "role" not in message:
+        refuse(param, "is missing")
+    if type(message["role"]) is not str:
+        refuse(param, "has the wrong type: Expected `str`")
+    refuse(param, f"is unknown; allowed are {', '.join(_ROLES)}")
 
 
 def _limits(asked: _Asked) -> int | None:

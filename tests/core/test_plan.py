@@ -109,6 +109,7 @@ RULED_OUT: list[tuple[str, tuple[Model, ...], dict[str, Any], str, dict[str, str
      {"v@p0": "capabilities: no audio"}),
     ("its longest answer", (model("m"),), {"output": 101}, "",
      {"m@p0": "max_output: 101 tokens asked, at most 100"}),
+    ("a bound that nobody stated", (model("m", output_stated=False),), {"output": 101}, "m@p0", {}),
     ("an answer as long as it may be", (model("m"),), {"output": 100}, "m@p0", {}),
     ("its window", (model("m"),), {"prompt": 751}, "",
      {"m@p0": "context: up to 801 tokens, 800 usable"}),

@@ -32,7 +32,22 @@ ENCODED = [
     # request, what is known of it, stream, quirks, what is sent beside model and messages
     (b"{%b}", {}, False, (), {"max_completion_tokens": 500}),
     (b'{%b,"stream":true,"stream_options":{}}', {}, False, (), {"max_completion_tokens": 500}),
-    (b'{%b,"max_tokens":7}', {"max_tokens": 7}, False, (), {"max_completion_tokens": 7}),
+    # The client's own name for its limit stays, unless the host is known to know only one.
+    (b'{%b,"max_tokens":7}', {"max_tokens": 7}, False, (), {"max_tokens": 7}),
+    (
+        b'{%b,"max_tokens":7}',
+        {"max_tokens": 7},
+        False,
+        ("max_completion_tokens",),
+        {"max_completion_tokens": 7},
+    ),
+    (
+        b'{%b,"max_tokens":9,"max_completion_tokens":7}',
+        {"max_tokens": 7},
+        False,
+        (),
+        {"max_completion_tokens": 7},
+    ),
     (b'{%b,"max_tokens":null}', {}, False, (), {"max_completion_tokens": 500}),
     (b"{%b}", {}, False, ("max_tokens",), {"max_tokens": 500}),
     (

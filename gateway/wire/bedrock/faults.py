@@ -58,6 +58,7 @@ _BY_STATUS: Final[Mapping[int, type[UpstreamError]]] = {
     424: Faulty,
     429: Throttled,
     503: Overloaded,
+    529: Overloaded,
 }
 _HUNDREDS: Final[Mapping[int, type[UpstreamError]]] = {3: Misconfigured, 4: Rejected, 5: Faulty}
 """A redirect is a wrong base URL."""

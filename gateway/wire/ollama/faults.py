@@ -1,7 +1,6 @@
 """What a failed call means. Ollama says {"error": "..."}, with a status or inside a stream."""
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
@@ -42,7 +41,6 @@ _BY_WORDS: Final[tuple[tuple[str, type[UpstreamError]], ...]] = (
     ("unauthorized", Misconfigured),
 )
 """An error inside a stream has no status, and a 400 may only be this model's."""
-_ADDRESS: Final = re.compile(r"\b\w+://[^\s\"']+|\bBearer\s+\S+")
 
 T = TypeVar("T")
 
@@ -93,10 +91,9 @@ def _by_words(words: str, otherwise: type[UpstreamError]) -> type[UpstreamError]
 
 
 def _words(error: Any) -> str:
-    """What an error says, without the addresses of servers behind it."""
     if isinstance(error, dict):
         error = error.get("message")
-    return _ADDRESS.sub("[...]", error)[:MAX_MESSAGE] if isinstance(error, str) else ""
+    return error[:MAX_MESSAGE] if isinstance(error, str) else ""
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -82,10 +82,6 @@ _BAD_KEY: Final = re.compile(
     r"|\b(?:invalid|incorrect)\b.*\bapi[ _-]?key\b",
     re.IGNORECASE,
 )
-_SECRETS: Final = re.compile(
-    r"https?://\S+|\bBearer\s+\S+|\bAIza[\w-]{8,}"
-    r"|\b(?:sk|pk|rk|gsk|csk|xai|hf|nvapi|r8|tgp|key|fw|dapi)[-_][\w*.-]{6,}"
-)  # fmt: skip
 
 
 def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
@@ -129,7 +125,7 @@ class _Said:
         error = top.get("error")
         inner = error if isinstance(error, Mapping) else top
         words = error if isinstance(error, str) else inner.get("message") or inner.get("detail")
-        self.message = _shown(words) if isinstance(words, str) else ""
+        self.message = words.strip()[:MAX_MESSAGE] if isinstance(words, str) else ""
         code = inner.get("code", inner.get("error_code"))
         self.number = code if isinstance(code, int) else _number(code)
         self.code = code if isinstance(code, str) and self.number is None else None
@@ -176,8 +172,3 @@ class _Said:
 
 def _number(code: Any) -> int | None:
     return int(code) if isinstance(code, str) and re.fullmatch("[0-9]{1,9}", code) else None
-
-
-def _shown(message: str) -> str:
-    """A provider's words, without URLs and keys, and not too many."""
-    return _SECRETS.sub("[...]", message[: 4 * MAX_MESSAGE]).strip()[:MAX_MESSAGE]

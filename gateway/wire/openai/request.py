@@ -16,6 +16,9 @@ _PATH: Final = "/chat/completions"
 _JSON: Final = {"content-type": "application/json", "accept": "application/json"}
 _SSE: Final = {"content-type": "application/json", "accept": "text/event-stream"}
 _WITH_USAGE: Final = Raw(b'{"include_usage":true}')
+_NULL: Final = Raw(b"null")
+_LIMITS: Final = ("max_completion_tokens", "max_tokens")
+"""The names of the output limit; each is also the quirk of a host that knows only that one."""
 _NEVER_SENT: Final = ("api_base", "base_url", "api_key", "headers")
 """Other libraries take these from a body; an upstream that is such a library must not."""
 
@@ -46,16 +49,25 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     else:
         fields.pop("stream", None)
         fields.pop("stream_options", None)
-    fields.pop("max_tokens", None)
-    fields.pop("max_completion_tokens", None)
-    limit = target.max_output if request.max_tokens is None else request.max_tokens
-    fields["max_tokens" if "max_tokens" in target.quirks else "max_completion_tokens"] = limit
+    _limit_output(fields, request, target)
     if "random_seed" in target.quirks and "seed" in fields:
         fields["random_seed"] = fields.pop("seed")
     for name in _NEVER_SENT:
         fields.pop(name, None)
     path = _PATH if target.api_version is None else _azure(target.upstream, target.api_version)
     return HttpCall(path, _SSE if stream else _JSON, _encode(fields))
+
+
+def _limit_output(fields: dict[str, Any], request: ChatRequest, target: Target) -> None:
+    """One binding limit: the client's own, by its own name unless the host knows only one."""
+    quirks = target.quirks
+    name = next((name for name in _LIMITS if name in quirks), None)
+    if name is None and request.max_tokens is not None:
+        name = next(name for name in _LIMITS if bytes(fields.get(name, _NULL)) != b"null")
+    for each in _LIMITS:
+        fields.pop(each, None)
+    limit = target.max_output if request.max_tokens is None else request.max_tokens
+    fields[name or _LIMITS[0]] = limit
 
 
 def _azure(deployment: str, version: str) -> str:
