@@ -355,3 +355,13 @@ async def test_closing_tells_whoever_waits() -> None:
             await waits
         with pytest.raises(Unreachable):
             await whole(pool)
+
+
+async def test_closing_ends_what_is_still_connecting() -> None:
+    async with scripted(told) as provider, pool_to(provider.port) as pool:
+        call = asyncio.create_task(whole(pool))
+        await asyncio.sleep(0)
+        await pool.aclose()
+        with pytest.raises(UpstreamError):
+            await call
+        await until(lambda: pool.open == 0)
