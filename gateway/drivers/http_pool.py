@@ -93,8 +93,6 @@ class Pool:
 
     def made(self, connection: Connection) -> None:
         self._open.add(connection)
-        if self._emptied is not None:  # we were being stopped meanwhile
-            connection.close()
 
     def lost(self, connection: Connection) -> None:
         self._open.discard(connection)
@@ -106,8 +104,6 @@ class Pool:
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             raise failures.no_time()
-        if self._emptied is not None:
-            raise failures.unreachable()  # we are being stopped
         connection = Connection(self, self._wheel)
         try:
             async with asyncio.timeout(min(left_s, self._connect_s)):
@@ -117,6 +113,9 @@ class Pool:
             raise (failures.timed_out() if late else failures.unreachable()) from error
         except (OSError, RuntimeError, UnicodeError) as error:  # uvloop has RuntimeErrors
             raise failures.unreachable() from error
+        if self._emptied is not None:  # we are being stopped
+            connection.close()  # not in `made`: there uvloop loses track of the socket
+            raise failures.unreachable()
         return connection
 
     async def _dial(self, connection: Connection) -> None:

@@ -22,8 +22,8 @@ from tests.drivers.scripted import (
     whole,
 )  # fmt: skip
 
-TICKS_S = 0.15
-"""What a deadline may be late, on a busy machine."""
+LATE_S = 2.0
+"""What a deadline may be late on a busy machine."""
 
 
 async def told(peer: Peer) -> None:
@@ -241,7 +241,7 @@ async def test_an_idle_connection_is_closed_after_a_while() -> None:
         began = time.monotonic()
         assert pool.open == 3
         await until(lambda: pool.open == 0)
-        assert 0.08 < time.monotonic() - began < 0.1 + TICKS_S
+        assert 0.08 < time.monotonic() - began < LATE_S
         assert not pool._idle
         await provider.all_left()
         assert await whole(pool) == b"3"
