@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Final
 
 from gateway.config import schema
+from gateway.config.faults import Path
 from gateway.config.offers import Offer, offer
-from gateway.config.optional import left_out, remaining
+from gateway.config.optional import left_out, remaining, whole
 from gateway.config.tree import Tree
 from gateway.config.validate import Parts
 from gateway.core.catalog import (
@@ -34,8 +35,8 @@ _PRICE_MISSING: Final = (
 
 
 def build_models(tree: Tree, parts: Parts, at: datetime | None) -> dict[str, Model]:
-    """Every model whose stanza fits and that can be asked somewhere; notes a fault for each
-    without a price or a window.
+    """Every model that can be asked somewhere; notes a fault for each without a price or a window,
+    where that can be said.
     """
     models = {}
     for name, stanza in parts.models.items():
@@ -78,23 +79,28 @@ def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapsh
 def _model(
     tree: Tree, parts: Parts, name: str, stanza: schema.Model, at: datetime | None
 ) -> Model | None:
+    path = ("models", name)
     places = remaining(tree, stanza)
-    if not places or any(place.provider not in parts.providers for place in places):
-        return None
+    known = [place for place in places if place.provider in parts.providers]
     offers = [
         offer(stanza, place, place.upstream or name, parts.providers[place.provider].base_url, at)
-        for place in places
+        for place in known
     ]
-    whole = True
-    for place, each in zip(places, offers, strict=True):
+    sound = bool(known) and len(known) == len(places)
+    for place, each in zip(known, offers, strict=True):
         if each.tariff is None:
-            tree.fault(("models", name), _PRICE_MISSING.format(provider=place.provider))
-            whole = False
+            sound = False
+            if not _doubts(tree, name, stanza, place, "price"):
+                tree.fault(path, _PRICE_MISSING.format(provider=place.provider))
     context = stanza.context or next((each.context for each in offers if each.context), None)
+    if tree.doubtful((*path, "context")):
+        return None
     if context is None:
-        message = "context is required: genai-prices does not know this model's window"
-        tree.fault(("models", name), message)
-    if context is None or not _sizes_fit(tree, name, stanza, context) or not whole:
+        every = len(known) == len(places) and whole(tree, name, stanza)
+        if known and every and not any(_doubts(tree, name, stanza, each) for each in known):
+            message = "context is required: genai-prices does not know this model's window"
+            tree.fault(path, message)
+    if context is None or not _sizes_fit(tree, name, stanza, context) or not sound:
         return None
     first = offers[0]
     price = first.tariff.dearest if first.tariff else FREE
@@ -116,6 +122,18 @@ def _model(
         token_factor=stanza.token_factor,
         card=_card(stanza, first),
     )
+
+
+def _doubts(
+    tree: Tree, model: str, stanza: schema.Model, place: schema.Deployment, *keys: str
+) -> bool:
+    """Whether what genai-prices is asked, or one of these keys, is not known for a deployment."""
+    path: Path = ("models", model)
+    kept = zip(tree.kept((*path, "deployments")), stanza.deployments, strict=True)
+    here = next(where for where, each in kept if each is place)
+    mine = [(*here, key) for key in ("upstream", *keys)]
+    shared = [(*path, key) for key in keys]
+    return tree.doubtful(("providers", place.provider, "base_url"), *mine, *shared)
 
 
 def _fallbacks(tree: Tree, parts: Parts, stanza: schema.Model) -> tuple[str, ...]:

@@ -69,8 +69,14 @@ def quoted(text: str) -> str:
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     """`; did you mean x?` when something known is close, else nothing."""
+    close = closest(wrong, known)
+    return f"; did you mean {close}?" if close else ""
+
+
+def closest(wrong: str, known: Iterable[str]) -> str | None:
+    """What was meant, perhaps."""
     close = difflib.get_close_matches(wrong[:_LONGEST_SHOWN], list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return close[0] if close else None
 
 
 def listed(names: Iterable[str]) -> str:

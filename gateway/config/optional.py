@@ -37,21 +37,27 @@ def remaining(tree: Tree, stanza: schema.Model) -> list[schema.Deployment]:
     return [each for each in stanza.deployments if each.provider not in tree.left_out]
 
 
+def whole(tree: Tree, model: str, stanza: schema.Model) -> bool:
+    """Whether a model's deployments are all that were written."""
+    path = ("models", model, "deployments")
+    return tree.known(path) == path and len(stanza.deployments) == len(tree.at(path))
+
+
 def left_out(tree: Tree, parts: Parts) -> Mapping[str, str]:
     """The models that no configured provider serves, and why."""
     return {
         name: f"not configured: {_why(tree, stanza.deployments)}"
         for name, stanza in parts.models.items()
-        if stanza.deployments and not remaining(tree, stanza)
+        if stanza.deployments and whole(tree, name, stanza) and not remaining(tree, stanza)
     }
 
 
 def check_tiers(tree: Tree, parts: Parts, models: Mapping[str, str]) -> None:
     """A tier that names a model that is left out would promise what is not there."""
     for name, tier in parts.tiers.items():
-        for i, entry in enumerate(tier.models):
+        for here, entry in zip(tree.kept(("tiers", name, "models")), tier.models, strict=True):
             if entry.model in models:
-                path = tree.known(("tiers", name, "models", i, "model"))
+                path = tree.known((*here, "model"))
                 hidden = path in tree.masked
                 subject = "a model" if hidden else quoted(entry.model)
                 why = _why(tree, parts.models[entry.model].deployments)

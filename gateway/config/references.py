@@ -37,9 +37,10 @@ class _Check:
             self.references(("tiers", name, "models"), models, "models")
         for name, route in self.parts.routes.items():
             self.references(("routes", name, "tiers"), route.tiers, "tiers")
-            if route.timeout_s >= self.parts.redis.hold_ttl_s:
-                message = f"must be less than redis.hold_ttl_s ({self.parts.redis.hold_ttl_s:g})"
-                self.tree.fault(("routes", name, "timeout_s"), message)
+            here, longest = ("routes", name, "timeout_s"), self.parts.redis.hold_ttl_s
+            sure = not self.tree.doubtful(here, ("redis", "hold_ttl_s"))
+            if sure and route.timeout_s >= longest:
+                self.tree.fault(here, f"must be less than redis.hold_ttl_s ({longest:g})")
         self.tenants()
 
     def stock(self) -> None:
@@ -50,14 +51,19 @@ class _Check:
 
     def provider(self, path: Path, provider: schema.Provider) -> None:
         """A key that is not used, or missing, is a mistake in how calls are signed."""
+        auth, key, dialect, url = ((*path, k) for k in ("auth", "api_key", "dialect", "base_url"))
         if provider.auth is None:
-            if provider.api_key is None and provider.dialect in NEVER_KEYLESS:
+            sure = not self.tree.doubtful(auth, key, dialect)
+            if sure and provider.api_key is None and provider.dialect in NEVER_KEYLESS:
                 who = NEVER_KEYLESS[provider.dialect]
                 message = f"{provider.dialect} needs auth.{who}, or a key in api_key"
                 self.tree.fault(path, message)
             return
-        for where, message in provider.auth.misfits(provider.dialect, provider.base_url):
-            self.tree.fault((*path, *where), message)
+        if not self.tree.doubtful(dialect, url):
+            for where, message in provider.auth.misfits(provider.dialect, provider.base_url):
+                self.tree.fault((*path, *where), message)
+        if self.tree.doubtful(key):
+            return
         way, keyed = provider.auth.way, provider.api_key is not None
         if keyed and way not in provider.auth.needs_key:
             self.tree.fault((*path, "api_key"), f"is not used with auth.{way}: remove it")
@@ -77,19 +83,22 @@ class _Check:
 
     def references(self, path: Path, names: Sequence[str], section: str) -> None:
         """A list of names of a section: not empty, each known, none twice."""
-        if not names:
-            self.tree.fault(path, "at least one is required")
-        for i, name in enumerate(names):
+        self.at_least_one(path, names)
+        for i, (place, name) in enumerate(zip(self.tree.kept(path), names, strict=True)):
             # An item is a name alone, or a mapping that has it under `model`.
-            here = self.tree.known((*path, i, "model"))
+            here = self.tree.known((*place, "model"))
             if name in names[:i]:
                 self.tree.fault(here, "is in the list already")
             else:
                 self.named(here, name, section)
 
+    def at_least_one(self, path: Path, items: Sequence[object]) -> None:
+        if not items and not self.tree.doubtful(path):
+            self.tree.fault(path, "at least one is required")
+
     def named(self, path: Path, name: str, section: str) -> None:
         known = self.names[section]
-        if name not in known:
+        if name not in known and (section,) not in self.tree.doubts:
             hidden = path in self.tree.masked
             subject = "" if hidden else f" {quoted(name)}"
             hint = "" if hidden else did_you_mean(name, known)
@@ -98,18 +107,20 @@ class _Check:
 
     def model(self, name: str, model: schema.Model) -> None:
         path: Path = ("models", name)
-        if not model.deployments:
-            self.tree.fault((*path, "deployments"), "at least one is required")
-        providers = [d.provider for d in model.deployments]
-        for i, provider in enumerate(providers):
-            here: Path = (*path, "deployments", i, "provider")
-            if provider in providers[:i]:
-                message = f"is in deployments[{providers.index(provider)}] already: {name} can be"
+        self.at_least_one((*path, "deployments"), model.deployments)
+        first: dict[str, int | str] = {}
+        places = self.tree.kept((*path, "deployments"))
+        for place, deployment in zip(places, model.deployments, strict=True):
+            here: Path = (*place, "provider")
+            provider = deployment.provider
+            if provider in first:
+                message = f"is in deployments[{first[provider]}] already: {name} can be"
                 self.tree.fault(here, f"{message} deployed once at each provider")
             else:
                 self.named(here, provider, "providers")
-        for i, other in enumerate(model.fallbacks):
-            here = (*path, "fallbacks", i)
+                first[provider] = place[-1]
+        places = self.tree.kept((*path, "fallbacks"))
+        for i, (here, other) in enumerate(zip(places, model.fallbacks, strict=True)):
             if other == name:
                 self.tree.fault(here, "must be another model")
             elif other in model.fallbacks[:i]:
@@ -133,49 +144,67 @@ class _Check:
             self.reach(path, tenant)
 
     def keys(self, path: Path, tenant: schema.Tenant, hashes: dict[str, str]) -> None:
-        ids = [key.id for key in tenant.keys]
-        for i, key in enumerate(tenant.keys):
-            here = (*path, "keys", i)
-            if key.id in ids[:i]:
-                first = ids.index(key.id)
-                self.tree.fault((*here, "id"), f"is the id of keys[{first}] already")
-            if key.hash in hashes:
-                message = f"is the hash of {hashes[key.hash]} already"
-                self.tree.fault((*here, "hash"), message)
-            hashes.setdefault(key.hash, f"{path[0]}.{path[1]}.keys[{i}]")
+        ids: dict[str, int | str] = {}
+        for here, key in zip(self.tree.kept((*path, "keys")), tenant.keys, strict=True):
+            if not self.tree.doubtful((*here, "id")):
+                if key.id in ids:
+                    message = f"is the id of keys[{ids[key.id]}] already"
+                    self.tree.fault((*here, "id"), message)
+                ids.setdefault(key.id, here[-1])
+            if not self.tree.doubtful((*here, "hash")):
+                if key.hash in hashes:
+                    message = f"is the hash of {hashes[key.hash]} already"
+                    self.tree.fault((*here, "hash"), message)
+                hashes.setdefault(key.hash, f"{path[0]}.{path[1]}.keys[{here[-1]}]")
             self.budgets((*here, "budgets"), key.budgets)
 
     def budgets(self, path: Path, budgets: Sequence[schema.Budget]) -> None:
-        periods = [budget.per for budget in budgets]
-        for i, period in enumerate(periods):
-            if period in periods[:i]:
-                self.tree.fault((*path, i, "per"), f"there is a budget per {period} already")
+        periods: set[str] = set()
+        for place, budget in zip(self.tree.kept(path), budgets, strict=True):
+            here = (*place, "per")
+            if self.tree.doubtful(here):
+                continue
+            if budget.per in periods:
+                self.tree.fault(here, f"there is a budget per {budget.per} already")
+            periods.add(budget.per)
 
     def reach(self, path: Path, tenant: schema.Tenant) -> None:
         """A tenant that can reach nothing is a mistake, not a wish."""
         names = [*self.names["routes"], *self.names["tiers"], *self.names["models"]]
-        if not tenant.models:
-            self.tree.fault((*path, "models"), "must not be empty; leave it out to allow all")
-        for i, pattern in enumerate(tenant.models):
-            here = (*path, "models", i)
+        asked = (*path, "models")
+        if not tenant.models and not self.tree.doubtful(asked):
+            self.tree.fault(asked, "must not be empty; leave it out to allow all")
+        if any((section,) in self.tree.doubts for section in ("routes", "tiers", "models")):
+            names = []
+        # Left out, it is all of them, and has no place of its own.
+        for here, pattern in zip(self.tree.kept(asked), tenant.models, strict=False):
             if names and not any(allowed((pattern,), name) for name in names):
                 hidden = here in self.tree.masked
                 subject = "" if hidden else f"{quoted(pattern)} "
                 hint = "" if hidden else did_you_mean(pattern, names)
                 self.tree.fault(here, f"{subject}matches no route, tier or model{hint}")
-        if tenant.regions is not None:
+        if tenant.regions is not None and not self.tree.doubtful((*path, "regions")):
             self.regions((*path, "regions"), tenant.regions)
 
     def regions(self, path: Path, wanted: Sequence[str]) -> None:
         if not wanted:
             self.tree.fault(path, "must not be empty; leave it out to allow any region")
-        there = {s: len(getattr(self.parts, s)) for s in ("providers", "models")}
-        there["providers"] += len(self.tree.left_out)
-        whole = all(len(self.names[section]) == number for section, number in there.items())
         served = set(self._served())
-        if wanted and whole and served.isdisjoint(wanted):
+        if wanted and self._know_regions() and served.isdisjoint(wanted):
             message = f"no deployment is in any of these regions (known: {listed(served)})"
             self.tree.fault(path, message)
+
+    def _know_regions(self) -> bool:
+        """Whether nothing that is at fault could add a region."""
+        there = {s: len(getattr(self.parts, s)) for s in ("providers", "models")}
+        there["providers"] += len(self.tree.left_out)
+        places: list[Path] = [("providers", name, "regions") for name in self.parts.providers]
+        for name, model in self.parts.models.items():
+            if any(each.provider not in self.names["providers"] for each in model.deployments):
+                return False
+            places.append(("models", name, "deployments"))
+        whole = all(len(self.names[section]) == number for section, number in there.items())
+        return whole and not self.tree.doubtful(*places)
 
     def _served(self) -> Iterable[str]:
         for model in self.parts.models.values():

@@ -1,6 +1,6 @@
 """What every mapping of the configuration has in common."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -27,7 +27,7 @@ class Stanza(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _expand(cls, value: Any) -> Any:
-        return {} if value is EMPTY else cls.expand(value)
+        return cls.expand({} if value is EMPTY else value)
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -45,3 +45,10 @@ class Stanza(BaseModel):
             whole.clear()
             whole["anyOf"] = [cls.short, mapping]
         return found
+
+
+def model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model in `Model`, `list[Model]` or `Model | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(model_in, get_args(annotation))), None)

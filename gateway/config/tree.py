@@ -35,7 +35,8 @@ class Tree(Struct):
 
     `masked` are the paths whose text came from the environment, never to be shown; `broken`
     those that are at fault already and need no second fault; `missing` the variables that a path
-    lacks. `left_out` are the optional providers that lack some, and why.
+    lacks. `left_out` are the optional providers that lack some, and why. `doubts` are paths whose
+    value is at fault, or perhaps written under another key: nothing can be judged by them.
     """
 
     root: dict[str, Any]
@@ -45,6 +46,7 @@ class Tree(Struct):
     broken: set[Path] = field(default_factory=set)
     missing: dict[Path, list[str]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    doubts: set[Path] = field(default_factory=set)
     faults: list[Fault] = field(default_factory=list)
     files: tuple[str, ...] = ()
 
@@ -67,6 +69,18 @@ class Tree(Struct):
         for step in path:
             value = value[step]
         return value
+
+    def doubtful(self, *paths: Path) -> bool:
+        """Whether there is a doubt at, above or below one of these paths."""
+        return any(
+            path[: len(doubt)] == doubt[: len(path)] for doubt in self.doubts for path in paths
+        )
+
+    def kept(self, path: Path) -> list[Path]:
+        """The items of a list that were written and are not doubted."""
+        items = self.at(path) if self.known(path) == path and path not in self.doubts else None
+        number = len(items) if isinstance(items, list) else 0
+        return [here for i in range(number) if (here := (*path, i)) not in self.doubts]
 
     def place(self, path: Path) -> Place | None:
         """A scalar's own place; for a list or a mapping, that of its key."""

@@ -1,7 +1,7 @@
 """A tree against the schema: what is right as models, what is wrong as faults, entry by entry."""
 
 from collections.abc import Iterable
-from typing import Any, Final, TypeVar, get_args
+from typing import Final, TypeVar
 
 from msgspec import Struct
 from pydantic import BaseModel, ValidationError
@@ -9,10 +9,11 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from gateway.config import schema
 from gateway.config.checks import OneCheck
-from gateway.config.faults import Path, did_you_mean, listed, quoted
+from gateway.config.faults import Path, closest, did_you_mean, listed, quoted
+from gateway.config.mend import mend
 from gateway.config.scalars import name as check_name
 from gateway.config.scalars import one_of
-from gateway.config.stanza import Stanza
+from gateway.config.stanza import Stanza, model_in
 from gateway.config.tree import EMPTY, Tree
 from gateway.core.snapshot import CLIENTS
 
@@ -23,7 +24,7 @@ _SECRET: Final = frozenset({"api_key", "auth", "hash", "id", "url", "base_url"})
 
 
 class Parts(Struct):
-    """The entries that fit the schema, by name. A section without faults is whole."""
+    """The entries, by name. Those with faults are mended: to judge the rest by, never to build."""
 
     providers: dict[str, schema.Provider]
     models: dict[str, schema.Model]
@@ -41,6 +42,9 @@ def validate(tree: Tree, required: Iterable[str] = REQUIRED) -> Parts:
     for key in tree.root:
         if key not in schema.Config.model_fields:
             _unknown(tree, (key,), schema.Config)
+            meant = closest(key, schema.Config.model_fields)
+            if meant and meant not in tree.root:
+                tree.doubts.add((meant,))
     parts = Parts(
         providers=_section(tree, "providers", schema.Provider),
         models=_section(tree, "models", schema.Model),
@@ -53,7 +57,7 @@ def validate(tree: Tree, required: Iterable[str] = REQUIRED) -> Parts:
         client=_client(tree),
     )
     for section in required:
-        if tree.root.get(section, EMPTY) in (EMPTY, {}):
+        if tree.root.get(section, EMPTY) in (EMPTY, {}) and (section,) not in tree.doubts:
             tree.fault((section,), "at least one is required")
     return parts
 
@@ -78,6 +82,7 @@ def _section(tree: Tree, section: str, spec: type[S]) -> dict[str, S]:
         return {}
     if not isinstance(found, dict):
         tree.fault((section,), f"must be a mapping, not {_kind(found)}")
+        tree.doubts.add((section,))
         return {}
     for name in found:
         try:
@@ -90,18 +95,22 @@ def _section(tree: Tree, section: str, spec: type[S]) -> dict[str, S]:
 
 
 def _entry(tree: Tree, path: Path, spec: type[S]) -> S | None:
-    """One stanza, or None when it is at fault or was not written."""
+    """One stanza, mended when it is at fault; None when it is left out or was not written."""
     if tree.known(path) != path:
         return None
-    before = len(tree.faults)
+    faulty = [place[len(path) :] for place in tree.broken if place[: len(path)] == path]
     entry = None
     try:
         entry = spec.model_validate(tree.at(path))
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             _note(tree, path, spec, detail)
-    broken = any(place[: len(path)] == path for place in tree.broken)
-    return None if broken or len(tree.faults) > before else entry
+            faulty.append(detail["loc"])
+    if not faulty:
+        return entry
+    if path[0] == "providers" and path[1] in tree.left_out:
+        return None
+    return mend(tree, path, spec, faulty)
 
 
 def _note(tree: Tree, start: Path, spec: type[Stanza], detail: ErrorDetails) -> None:
@@ -166,12 +175,5 @@ def _owner(spec: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]
     for step in loc[:-1]:
         if isinstance(step, str) and owner is not None:
             field = owner.model_fields.get(step)
-            owner = _model_in(field.annotation) if field else None
+            owner = model_in(field.annotation) if field else None
     return owner
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The model in `Model`, `list[Model]` or `Model | None`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(filter(None, map(_model_in, get_args(annotation))), None)

@@ -323,7 +323,8 @@ def test_what_is_wrong_in_providers_and_models_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_shelf([path], NO_ENV, at=NOW)
     assert [fault.path for fault in caught.value.faults] == [
-        "models.m2.deployments[1].provider", "models.m3.context",
+        "models.m2.deployments[1].provider", "models.m3.deployments[0].provider",
+        "models.m3.context",
     ]  # fmt: skip
 
 

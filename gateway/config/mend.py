@@ -1,0 +1,116 @@
+"""A stanza with faults, without what is at fault: so that its other faults can be told, too."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from gateway.config.checks import OneCheck
+from gateway.config.faults import Path, closest
+from gateway.config.stanza import Stanza, model_in
+from gateway.config.tree import EMPTY, Tree
+
+S = TypeVar("S", bound=Stanza)
+_OUT: Final = object()
+_STAND_INS: Final[Mapping[str, Any]] = {
+    "base_url": "http://unknown.invalid",
+    "deployments": [],
+    "dialect": "openai",
+    "hash": f"sha256:{'0' * 64}",
+    "id": "unknown",
+    "models": [],
+    "per": "day",
+    "tiers": [],
+    "usd": "1",
+}
+"""Where a required key has no sound value. The tree doubts them, so nothing is judged by them."""
+
+
+def mend(tree: Tree, path: Path, spec: type[S], faulty: Iterable[Path]) -> S | None:
+    """The stanza at `path` without what is `faulty` in it: to judge the rest by, never to build.
+
+    The tree is told what to doubt. None when the stanza as a whole is at fault.
+    """
+    written = tree.at(path)
+    raw = {} if written is EMPTY else written
+    places = [place for place in faulty if place]
+    if not isinstance(raw, dict) or path in tree.broken:
+        return None
+    cuts = {cut: _stand_in(spec, cut) for cut in (_cut(spec, raw, place) for place in places)}
+    try:
+        entry = spec.model_validate(_without(raw, (), cuts))
+    except ValidationError:
+        return None
+    tree.doubts.update((*path, *doubt) for cut in cuts for doubt in _doubts(spec, raw, cut))
+    return entry
+
+
+def _cut(spec: type[BaseModel], raw: Any, place: Path) -> Path:
+    """The least that can be taken out: a key of the stanza, an item of its lists, or a key of
+    such an item.
+    """
+    owner: type[BaseModel] | None = spec
+    value = raw
+    for i, step in enumerate(place):
+        here = place[: i + 1]
+        if isinstance(step, int):
+            value = value[step]
+            # A check has exactly one key: without it, nothing would be left.
+            if not isinstance(value, dict) or owner is OneCheck:
+                return here
+            continue
+        field = owner.model_fields.get(step) if owner else None
+        value = value.get(step)
+        if i and field and field.is_required() and step not in _STAND_INS:
+            return here[:-1]
+        if not isinstance(value, list) or field is None:
+            return here
+        owner = model_in(field.annotation)
+    return place
+
+
+def _owner(spec: type[BaseModel], cut: Path) -> type[BaseModel] | None:
+    owner: type[BaseModel] | None = spec
+    for step in cut[:-1]:
+        if isinstance(step, str) and owner is not None:
+            owner = model_in(owner.model_fields[step].annotation)
+    return owner
+
+
+def _stand_in(spec: type[BaseModel], cut: Path) -> Any:
+    owner, key = _owner(spec, cut), cut[-1]
+    field = owner.model_fields.get(key) if owner and isinstance(key, str) else None
+    return _STAND_INS[str(key)] if field and field.is_required() else _OUT
+
+
+def _without(value: Any, here: Path, cuts: Mapping[Path, Any]) -> Any:
+    if isinstance(value, list):
+        whole = [((*here, i), item) for i, item in enumerate(value)]
+        return [_without(item, place, cuts) for place, item in whole if place not in cuts]
+    if not isinstance(value, dict):
+        return value
+    kept = {
+        key: _without(item, (*here, key), cuts)
+        for key, item in value.items()
+        if (*here, key) not in cuts
+    }
+    stand_ins = {
+        cut[-1]: stand_in
+        for cut, stand_in in cuts.items()
+        if cut[:-1] == here and stand_in is not _OUT
+    }
+    return kept | stand_ins
+
+
+def _doubts(spec: type[BaseModel], raw: Any, cut: Path) -> Iterable[Path]:
+    """What was taken out; for an unknown key, the key that it may stand for."""
+    owner, key = _owner(spec, cut), cut[-1]
+    if isinstance(key, int) or owner is None or key in owner.model_fields:
+        yield cut
+        return
+    value = raw
+    for step in cut[:-1]:
+        value = value[step]
+    meant = closest(key, owner.model_fields)
+    if meant and meant not in value:
+        yield (*cut[:-1], meant)
