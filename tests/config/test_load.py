@@ -98,6 +98,7 @@ def test_everything_that_can_be_said() -> None:
                     context=20_000,
                     usable_context=20_000,
                     max_output=16_384,
+                    output_stated=False,
                     capabilities=frozenset({"tools", "json_schema"}),
                 ),
                 "tiny": Model(
@@ -107,6 +108,7 @@ def test_everything_that_can_be_said() -> None:
                     context=8_000,
                     usable_context=8_000,
                     max_output=8_000,
+                    output_stated=False,
                     capabilities=frozenset({"tools", "json_schema"}),
                     price_from="free",
                 ),
