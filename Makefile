@@ -77,8 +77,8 @@ $(READY): requirements.lock pyproject.toml
 $(CLIENTS)/.ready: requirements-clients.lock | $(READY)
 	@test -x $(CLIENTS)/bin/python || "$(PYTHON)" -m venv $(CLIENTS)
 	@echo "Installing other people's clients into $(CLIENTS): two or three minutes, once."
-	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
-	  -r requirements-clients.lock
+	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps \
+	  --require-hashes -r requirements-clients.lock
 	@touch $@
 
 $(NPM)/node_modules/.ready: $(NPM)/package-lock.json

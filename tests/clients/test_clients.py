@@ -126,7 +126,7 @@ def configuration() -> str:
     models.append(("failing", "openai", "cheap-error500"))
     return "\n".join(
         [
-            "redis: {url: '${REDIS_URL}'}",
+            "redis: {url: '${REDIS_URL}', timeout_ms: 5000}",  # it is not what is tried here
             "providers:",
             "  openai: {dialect: openai, base_url: '${SIMULATOR_URL}/openai/v1', api_key: x}",
             "  anthropic: {dialect: anthropic, base_url: '${SIMULATOR_URL}/anthropic', api_key: x}",
