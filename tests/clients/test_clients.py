@@ -192,7 +192,9 @@ async def test_an_answer(told: Told, form: str) -> None:
     assert told.of[f"chat/{form}"] == {"text": TEXT, "tokens": TOKENS}
 
 
-@pytest.mark.parametrize(("played", "pieces"), [("stream/{}", 3), ("held/held-{}", 1)])
+@pytest.mark.parametrize(
+    ("played", "pieces"), [("stream/{}", 3), ("held/held-{}", 1)], ids=["flowing", "held"]
+)
 @pytest.mark.parametrize("form", FORMATS)
 async def test_a_stream(told: Told, form: str, played: str, pieces: int) -> None:
     """As it comes from the provider, and whole, after comments."""
