@@ -3,8 +3,8 @@
 import asyncio
 import socket
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Generator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -23,7 +23,7 @@ KEY = "tg-acme-0123456789abcdefghijklmnopqrstuvwxyz"
 HASH = f"sha256:{sha256(KEY.encode()).hexdigest()}"
 
 
-@dataclass
+@dataclass(repr=False)  # asyncio writes out what a fixture's task gave; this would be seconds
 class Running:
     """A gateway that answers at `url`, the simulator behind it, and all that happened."""
 
@@ -98,6 +98,16 @@ async def running(
         yield Running(url, gateway, snapshot, simulator, events)
 
 
+class _Server(uvicorn.Server):
+    """Leaves signals alone. uvicorn's own way puts back what it found: in a fixture that outlives
+    its task, a dead task's handler, and for the rest of the session.
+    """
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
 @asynccontextmanager
 async def served(front: Front) -> AsyncIterator[str]:
     """An ASGI app on a free port of loopback."""
@@ -108,7 +118,7 @@ async def served(front: Front) -> AsyncIterator[str]:
             front, http="httptools", lifespan="off", ws="none", log_level="warning",
             timeout_graceful_shutdown=1,
         )  # fmt: skip
-        server = uvicorn.Server(config)
+        server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[bound]))
         try:
             while not server.started:
