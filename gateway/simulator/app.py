@@ -74,6 +74,11 @@ class Simulator:
         finally:
             await client.close()
 
+    @property
+    def open(self) -> int:
+        """How many calls are being served."""
+        return self._open
+
     async def idle(self) -> None:
         """Until no call is being served: then the bill is whole."""
         await self._idle.wait()
