@@ -120,7 +120,12 @@ class Pool:
 
     async def _dial(self, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        try:  # an address needs no thread to be looked up in
+            found = socket.getaddrinfo(
+                self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+            )
+        except socket.gaierror:
+            found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         sock = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_S, interleave=1)
         try:
             await loop.create_connection(

@@ -294,7 +294,8 @@ async def test_a_provider_that_hangs(meet: Meet, way: str, sends: bytes, timeout
     took_s = asyncio.get_running_loop().time() - began
     assert TIMEOUT_S * 0.9 <= took_s < TIMEOUT_S + SOON_S
     unsaid(caught.value)
-    await asyncio.wait_for(bench.provider.left.wait(), SOON_S)
+    if bench.provider.heads:  # on a very busy machine the time is over before it was asked
+        await asyncio.wait_for(bench.provider.left.wait(), SOON_S)
 
 
 @both
