@@ -40,7 +40,7 @@ KEY_BUDGETS = {"keys": ", budgets: [{usd: 0.0001, per: total}]"}
 KEYS = {name: f"tg-{name}-0123456789abcdefghijklmnopqrstuvwxyz" for name in TENANTS}
 
 CONFIG = """
-redis: {url: '${REDIS_URL}'}
+redis: {url: '${REDIS_URL}', timeout_ms: 3000}
 providers:
   sim: {dialect: openai, base_url: '${SIMULATOR_URL}/openai/v1', api_key: x}
 models:

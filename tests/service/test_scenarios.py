@@ -52,8 +52,8 @@ def configuration(tenant: str) -> str:
     checks = "[confidence, not_refused, complete, not_empty, json_if_asked, tools_valid]"
     return "\n".join(
         [
-            "redis: {url: '${REDIS_URL}'}",
-            "timeouts: {connect_s: 1, answer_s: 0.7, idle_s: 0.4}",
+            "redis: {url: '${REDIS_URL}', timeout_ms: 3000}",
+            "timeouts: {connect_s: 1, answer_s: 1.2, idle_s: 0.8}",
             "providers:",
             *(
                 f"  {form}: {{dialect: {form}, base_url: '${{SIMULATOR_URL}}{base}', api_key: x}}"
