@@ -87,7 +87,8 @@ def test_the_command_serves_the_dialect() -> None:
     ],
 )
 def test_make_passes_the_dialect(given: list[str], said: str) -> None:
-    command = ["make", "--dry-run", "--no-print-directory", "--assume-old=.venv/.ready", "demo", *given]
+    quiet = ["--dry-run", "--no-print-directory", "--assume-old=.venv/.ready"]
+    command = ["make", *quiet, "demo", *given]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert told.strip().endswith(said)
 
