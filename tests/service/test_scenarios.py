@@ -100,7 +100,11 @@ async def everything(shared_redis: EmbeddedRedis) -> AsyncIterator[Running]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def service(everything: Running) -> Running:
+    """With a fresh page in every book; so busy that it can afford every retry."""
     await everything.begin("acme")
+    world = everything.gateway.world
+    for _ in range(1_000):
+        world.retries.called(world.clock())
     return everything
 
 
