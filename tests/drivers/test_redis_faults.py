@@ -83,9 +83,9 @@ async def test_a_server_that_hangs_costs_300_ms_three_times_then_nothing(
             await held(ledger, "before")
         signalled(own_redis, signal.SIGSTOP)
         took = [await down_for(ledger, f"h{number}") for number in range(3)]
-        assert min(took) < 0.3, took  # a busy machine only adds
+        assert max(took) < 0.3, took
         at_once = [await down_for(ledger, f"i{number}") for number in range(20)]
-        assert min(at_once) < 0.005, at_once
+        assert max(at_once) < 0.005, at_once
         signalled(own_redis, signal.SIGCONT)
         await back(ledger)
         await held(ledger, "after")
@@ -100,8 +100,8 @@ async def test_a_server_that_is_gone_is_down_at_once_and_its_return_is_noticed(
         await held(ledger, "open", 12)
         signalled(own_redis, signal.SIGKILL)
         took = [await down_for(ledger, f"h{number}") for number in range(5)]
-        assert min(took) < 0.3, took
-        assert min(took[3:]) < 0.005, took
+        assert max(took) < 0.3, took
+        assert max(took[3:]) < 0.005, took
         own_redis.start()
         await back(ledger)
         await until(lambda: ledger.owed == 0)
@@ -115,7 +115,7 @@ async def test_many_callers_wait_together_not_in_turn(own_redis: EmbeddedRedis) 
         await held(ledger, "before")
         signalled(own_redis, signal.SIGSTOP)
         took = await asyncio.gather(*(down_for(ledger, f"h{number}") for number in range(100)))
-        assert max(took) < 1.0, "each waited for the one before"
+        assert max(took) < 0.35, max(took)
         signalled(own_redis, signal.SIGCONT)
         await until(lambda: ledger.owed == 0)
         assert await books(ledger) == (0, 10)
