@@ -6,8 +6,10 @@ would change is not translated at all. Source: Anthropic's page on structured ou
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
+
+from gateway.wire.schemas import FORMATS, recursive
 
 _KEPT: Final = frozenset({
     "$ref", "const", "default", "description", "enum", "required", "title", "type",
@@ -17,9 +19,6 @@ _MAPS: Final = frozenset({"properties", "$defs", "definitions"})
 _BOUNDS: Final = frozenset({
     "exclusiveMaximum", "exclusiveMinimum", "maxItems", "maxLength", "maximum", "minItems",
     "minLength", "minimum", "multipleOf", "pattern", "uniqueItems", "format", "examples",
-})  # fmt: skip
-_FORMATS: Final = frozenset({
-    "date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uri", "uuid",
 })  # fmt: skip
 _SILENT: Final = frozenset({"$schema", "$id", "$comment", "additionalProperties"})
 
@@ -34,7 +33,7 @@ def closed(schema: Any) -> dict[str, Any] | None:
         result = _closed(schema)
     except (_OpenSchema, RecursionError):
         return None
-    return None if _recursive(result) else result
+    return None if recursive(result) else result
 
 
 def _closed(schema: Any) -> dict[str, Any]:
@@ -71,34 +70,5 @@ def _member(key: str, value: Any) -> Any:
 
 def _understood(key: str, value: Any) -> bool:
     if key == "format":
-        return isinstance(value, str) and value in _FORMATS
+        return isinstance(value, str) and value in FORMATS
     return key == "minItems" and type(value) is int and value in {0, 1}
-
-
-def _recursive(schema: Mapping[str, Any]) -> bool:
-    """Whether a definition leads back to itself."""
-    names = {
-        f"#/{place}/{name}": each
-        for place in ("$defs", "definitions")
-        for name, each in schema.get(place, {}).items()
-    }
-    leads = {name: set(_refs(each)) for name, each in names.items()}
-    pending = [(name, frozenset({name})) for name in leads]
-    while pending:
-        name, path = pending.pop()
-        for target in leads.get(name, ()):
-            if target in path:
-                return True
-            pending.append((target, path | {target}))
-    return "#" in set(_refs(schema))
-
-
-def _refs(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        if isinstance(value.get("$ref"), str):
-            yield value["$ref"]
-        for each in value.values():
-            yield from _refs(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _refs(each)

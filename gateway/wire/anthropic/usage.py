@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.core.chat import Usage
+from gateway.wire.counts import sane
 
-ABSURD: Final = 1_000_000_000
-"""No call has so many tokens: a count from here on is a mistake, not a bill."""
 _INPUTS: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _COUNTS: Final = (*_INPUTS, "output_tokens")
 
@@ -16,7 +15,7 @@ def usage(said: Any) -> Usage | None:
     if not isinstance(said, Mapping) or not {"input_tokens", "output_tokens"} <= said.keys():
         return None
     counts = [said.get(name) or 0 for name in _COUNTS]
-    if not all(_sane(count) for count in counts):
+    if not sane(*counts):
         return None
     fresh, read, written, output = counts
     details = said.get("output_tokens_details")
@@ -26,7 +25,7 @@ def usage(said: Any) -> Usage | None:
         completion=output,
         cached=read,
         cache_write=written,
-        reasoning=thought if _sane(thought) and thought <= output else 0,
+        reasoning=thought if sane(thought) and thought <= output else 0,
     )
 
 
@@ -35,7 +34,3 @@ def latest(known: Mapping[str, Any], said: Any) -> Mapping[str, Any]:
     if not isinstance(said, Mapping):
         return known
     return {**known, **{name: value for name, value in said.items() if value is not None}}
-
-
-def _sane(count: Any) -> bool:
-    return type(count) is int and 0 <= count < ABSURD

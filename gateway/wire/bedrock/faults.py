@@ -3,11 +3,8 @@
 The names are in the API reference of Bedrock Runtime; an exception in a stream has only a name.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
-
-import msgspec
 
 from gateway.core.errors import (
     Broken,
@@ -19,11 +16,10 @@ from gateway.core.errors import (
     Unsuitable,
     UpstreamError,
 )
+from gateway.wire import faults
+from gateway.wire.faults import Kind, by_words, retry_after, short
 
-MAX_MESSAGE: Final = 500
-"""Characters of a provider's message that are kept."""
-
-_BY_NAME: Final[Mapping[str, type[UpstreamError]]] = {
+_BY_NAME: Final[Mapping[str, Kind]] = {
     "accessdenied": Misconfigured,
     "conflict": Rejected,
     "expiredtoken": Misconfigured,
@@ -49,20 +45,10 @@ _BY_NAME: Final[Mapping[str, type[UpstreamError]]] = {
     "validation": Rejected,
 }
 """By the name without its ending, in lower case: streams write `throttlingException`."""
-_BY_STATUS: Final[Mapping[int, type[UpstreamError]]] = {
-    401: Misconfigured,
-    402: Misconfigured,
-    403: Misconfigured,
-    404: Misconfigured,
-    408: Faulty,
-    424: Faulty,
-    429: Throttled,
-    503: Overloaded,
-    529: Overloaded,
-}
-_HUNDREDS: Final[Mapping[int, type[UpstreamError]]] = {3: Misconfigured, 4: Rejected, 5: Faulty}
+_BY_STATUS: Final[Mapping[int, Kind]] = {**faults.PLAIN, 408: Faulty, 424: Faulty}
+_HUNDREDS: Final[Mapping[int, Kind]] = {3: Misconfigured, 4: Rejected, 5: Faulty}
 """A redirect is a wrong base URL."""
-_BY_MESSAGE: Final[tuple[tuple[str, type[UpstreamError]], ...]] = (
+_BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("model identifier is invalid", Misconfigured),
     ("on-demand throughput", Misconfigured),
     ("invocation of model id", Misconfigured),
@@ -88,11 +74,7 @@ T = TypeVar("T")
 
 def read(data: bytes, shape: type[T]) -> T:
     """JSON as a value of `shape`. Raises Broken, and nothing else, on any bytes."""
-    try:
-        # Raw parts are not checked for UTF-8 when they are skipped, so the whole is, here.
-        return msgspec.json.decode(data.decode(), type=shape)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        raise Broken("the provider's answer is not in Bedrock's format") from None
+    return faults.read(data, shape, "Bedrock's")
 
 
 def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
@@ -105,7 +87,7 @@ def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError
         name,
         _message(said) or f"the provider answered with HTTP status {status}",
         status=status,
-        retry_after=_retry_after(headers),
+        retry_after=retry_after(headers),
     )
 
 
@@ -126,27 +108,24 @@ def foreign_fault(body: bytes) -> UpstreamError:
 def _error(
     name: str, message: str, *, status: int = 0, retry_after: float | None = None
 ) -> UpstreamError:
-    name = _bare(name)
+    name = short(_bare(name))
     found = _class(name, status, message)
-    return found(message[:MAX_MESSAGE], retry_after=retry_after, upstream_code=name or None)
+    return found(short(message), retry_after=retry_after, upstream_code=name or None)
 
 
-def _class(name: str, status: int, message: str) -> type[UpstreamError]:
+def _class(name: str, status: int, message: str) -> Kind:
     """The name decides where it is known, else the status, else the status's hundreds."""
     known = name.lower().removesuffix("error").removesuffix("exception")
     found = _BY_NAME.get(known) or _BY_NAME.get(name.lower().removesuffix("exception"))
     found = found or _BY_STATUS.get(status) or _HUNDREDS.get(status // 100)
     if found is None:
         return Faulty if name else Broken
-    if found is Rejected:
-        text = message.lower()
-        return next((better for mark, better in _BY_MESSAGE if mark in text), found)
-    return found
+    return by_words(message, _BY_MESSAGE, found) if found is Rejected else found
 
 
 def _bare(name: str) -> str:
     """`com.amazon.bedrock#ValidationException:http://...` is a ValidationException."""
-    return name.partition(":")[0].rpartition("#")[2].strip()[:MAX_MESSAGE]
+    return name.partition(":")[0].rpartition("#")[2].strip()
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -163,12 +142,3 @@ def _message(said: Mapping[str, Any]) -> str:
 def _string(said: Mapping[str, Any], name: str) -> str:
     value = said.get(name)
     return value if isinstance(value, str) else ""
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds of `retry-after`; None when it is absent, a date, or not a sane number."""
-    try:
-        seconds = float(headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None

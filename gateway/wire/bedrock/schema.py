@@ -5,8 +5,10 @@ A schema that says more is not cut down: it is said in words instead. Source: AW
 structured output.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
+
+from gateway.wire.schemas import FORMATS, recursive
 
 _SAID: Final = frozenset({
     "$comment", "$id", "$schema", "const", "default", "description", "enum", "required", "title",
@@ -14,9 +16,6 @@ _SAID: Final = frozenset({
 })  # fmt: skip
 _LISTS: Final = frozenset({"allOf", "anyOf"})
 _MAPS: Final = frozenset({"$defs", "definitions", "properties"})
-_FORMATS: Final = frozenset({
-    "date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uri", "uuid",
-})  # fmt: skip
 _DEEPEST: Final = 32
 
 
@@ -26,7 +25,7 @@ def closed(schema: Any) -> dict[str, Any] | None:
         result = _closed(schema, _DEEPEST)
     except _Unsaid:
         return None
-    return None if _recursive(result) else result
+    return None if recursive(result) else result
 
 
 class _Unsaid(Exception):
@@ -47,7 +46,7 @@ def _closed(schema: Any, depth: int) -> dict[str, Any]:
 def _member(key: str, value: Any, depth: int) -> Any:
     if key in _SAID or key in {"$ref", "additionalProperties"}:
         return value
-    if key == "format" and isinstance(value, str) and value in _FORMATS:
+    if key == "format" and isinstance(value, str) and value in FORMATS:
         return value
     if key == "items":
         return _closed(value, depth)
@@ -56,33 +55,3 @@ def _member(key: str, value: Any, depth: int) -> Any:
     if key in _MAPS and isinstance(value, Mapping):
         return {name: _closed(each, depth) for name, each in value.items()}
     raise _Unsaid
-
-
-def _recursive(schema: Mapping[str, Any]) -> bool:
-    """Whether a definition leads back to itself."""
-    leads = {
-        f"#/{place}/{name}": frozenset(_refs(each))
-        for place in ("$defs", "definitions")
-        for name, each in schema.get(place, {}).items()
-    }
-    return "#" in set(_refs(schema)) or any(_leads_back(name, leads) for name in leads)
-
-
-def _leads_back(name: str, leads: Mapping[str, frozenset[str]]) -> bool:
-    seen: set[str] = set()
-    pending = set(leads[name])
-    while pending:
-        seen |= pending
-        pending = {after for each in pending for after in leads.get(each, ())} - seen
-    return name in seen
-
-
-def _refs(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        if isinstance(value.get("$ref"), str):
-            yield value["$ref"]
-        for each in value.values():
-            yield from _refs(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _refs(each)

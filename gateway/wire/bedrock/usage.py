@@ -1,12 +1,10 @@
 """Token counts. `inputTokens` leaves the cache out, `totalTokens` does not (recorded: 54 of 54)."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from gateway.core.chat import Usage
-
-ABSURD: Final = 1_000_000_000
-"""No call has so many tokens: a count from here on is a mistake, not a bill."""
+from gateway.wire.counts import sane
 
 
 def usage(said: Any) -> Usage | None:
@@ -25,8 +23,6 @@ def usage(said: Any) -> Usage | None:
 
 def counted(fresh: Any, output: Any, read: Any = 0, written: Any = 0) -> Usage | None:
     """Usage of these counts; None unless all of them are sane."""
-    if not all(
-        type(count) is int and 0 <= count < ABSURD for count in (fresh, output, read, written)
-    ):
+    if not sane(fresh, output, read, written):
         return None
     return Usage(prompt=fresh + read + written, completion=output, cached=read, cache_write=written)

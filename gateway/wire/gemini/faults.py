@@ -9,8 +9,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar
 
-import msgspec
-
 from gateway.core.errors import (
     Broken,
     Faulty,
@@ -22,23 +20,12 @@ from gateway.core.errors import (
     Unsuitable,
     UpstreamError,
 )
+from gateway.wire import faults
+from gateway.wire.faults import Kind, by_words, short
 
-MAX_MESSAGE: Final = 500
-"""Characters of a provider's message that are kept."""
-
-_BY_STATUS: Final[Mapping[int, type[UpstreamError]]] = {
-    401: Misconfigured,
-    402: Misconfigured,
-    403: Misconfigured,
-    404: Misconfigured,
-    408: TimedOut,
-    429: Throttled,
-    499: Faulty,
-    503: Overloaded,
-    529: Overloaded,
-}
+_BY_STATUS: Final[Mapping[int, Kind]] = {**faults.PLAIN, 408: TimedOut, 499: Faulty}
 """499 is the provider's own CANCELLED."""
-_BY_CODE: Final[Mapping[str, type[UpstreamError]]] = {
+_BY_CODE: Final[Mapping[str, Kind]] = {
     "ABORTED": Faulty,
     "CANCELLED": Faulty,
     "DATA_LOSS": Faulty,
@@ -56,11 +43,11 @@ _BY_CODE: Final[Mapping[str, type[UpstreamError]]] = {
     "UNKNOWN": Faulty,
 }
 """FAILED_PRECONDITION is a location or a billing account that may not use the API."""
-_HUNDREDS: Final[Mapping[int, type[UpstreamError]]] = {
+_HUNDREDS: Final[Mapping[int, Kind]] = {
     3: Misconfigured, 4: Rejected, 5: Faulty,
 }  # fmt: skip
 """A redirect is a wrong base URL."""
-_BY_MESSAGE: Final[tuple[tuple[str, type[UpstreamError]], ...]] = (
+_BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("api key not valid", Misconfigured),
     ("api key expired", Misconfigured),
     ("api key not found", Misconfigured),
@@ -83,11 +70,7 @@ T = TypeVar("T")
 
 def read(data: bytes, shape: type[T]) -> T:
     """JSON as a value of `shape`. Raises Broken, and nothing else, on any bytes."""
-    try:
-        # Raw parts are not checked for UTF-8 when they are skipped, so the whole is, here.
-        return msgspec.json.decode(data.decode(), type=shape)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        raise Broken("the provider's answer is not in the generateContent format") from None
+    return faults.read(data, shape, "the generateContent")
 
 
 def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
@@ -107,10 +90,10 @@ def stream_fault(error: Any) -> UpstreamError:
 
 
 def _fault(status: int, error: Mapping[str, Any], headers: Mapping[str, str]) -> UpstreamError:
-    kind, message = _text(error.get("status")), _text(error.get("message"))
+    kind, message = short(error.get("status")), short(error.get("message"))
     details = list(_details(error))
-    reasons = " ".join(_text(detail.get("reason")) for detail in details)
-    waits = [_seconds(_DURATION, _text(detail.get("retryDelay"))) for detail in details]
+    reasons = " ".join(short(detail.get("reason")) for detail in details)
+    waits = [_seconds(_DURATION, short(detail.get("retryDelay"))) for detail in details]
     waits.append(_seconds(_DURATION, headers.get("retry-after", "") + "s"))
     otherwise = f"HTTP status {status}" if status else "an error"
     return _class(status, kind, f"{message} {reasons}")(
@@ -135,24 +118,17 @@ def _details(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield detail
 
 
-def _text(value: Any) -> str:
-    return value[:MAX_MESSAGE] if isinstance(value, str) else ""
-
-
 def _seconds(pattern: re.Pattern[str], said: str) -> float | None:
     found = pattern.fullmatch(said)
     seconds = float(found[1]) if found else math.nan
     return None if math.isnan(seconds) else seconds
 
 
-def _class(status: int, kind: str, message: str) -> type[UpstreamError]:
+def _class(status: int, kind: str, message: str) -> Kind:
     """The status decides where it is plain, else the code, else the hundreds of the status."""
     found = _BY_STATUS.get(status) or _BY_CODE.get(kind)
     if status >= 500:
         return Overloaded if found is Overloaded else Faulty
     if found is None:
         found = _HUNDREDS.get(status // 100, Faulty if kind or status == 0 else Broken)
-    if found is Rejected:
-        text = message.lower()
-        return next((better for mark, better in _BY_MESSAGE if mark in text), found)
-    return found
+    return by_words(message, _BY_MESSAGE, found) if found is Rejected else found

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.core.chat import Usage
+from gateway.wire.counts import sane
 
-ABSURD: Final = 1_000_000_000
-"""No call has so many tokens: a count from here on is a mistake, not a bill."""
 _COUNTS: Final = (
     "promptTokenCount", "toolUsePromptTokenCount", "candidatesTokenCount", "thoughtsTokenCount",
     "cachedContentTokenCount",
@@ -23,7 +22,7 @@ def usage(said: Any) -> Usage | None:
     if not isinstance(said, Mapping) or said.get("promptTokenCount") is None:
         return None
     counts = [said.get(name) or 0 for name in _COUNTS]
-    if not all(type(count) is int and 0 <= count < ABSURD for count in counts):
+    if not sane(*counts):
         return None
     prompt, read, written, thought, cached = counts
     return Usage(

@@ -1,0 +1,11 @@
+"""Token counts as providers tell them: whole, not negative, and of this world."""
+
+from typing import Any, Final
+
+ABSURD: Final = 1_000_000_000
+"""No call has so many tokens: a count from here on is a mistake, not a bill."""
+
+
+def sane(*counts: Any) -> bool:
+    """Whether all of them can be believed. If not, the usage is missing: tokens are counted."""
+    return all(type(count) is int and 0 <= count < ABSURD for count in counts)

@@ -1,0 +1,65 @@
+"""What failed calls mean at every provider alike; what is one's own is in its dialect."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+
+from gateway.core.errors import (
+    Broken,
+    Misconfigured,
+    Overloaded,
+    Throttled,
+    UpstreamError,
+)
+
+MAX_MESSAGE: Final = 500
+"""Characters of a provider's message that are kept."""
+
+Kind = type[UpstreamError]
+
+PLAIN: Final[Mapping[int, Kind]] = {
+    401: Misconfigured,
+    402: Misconfigured,
+    403: Misconfigured,
+    404: Misconfigured,
+    429: Throttled,
+    503: Overloaded,
+    529: Overloaded,
+}
+"""Statuses that mean the same everywhere."""
+
+T = TypeVar("T")
+
+
+def read(data: bytes, shape: type[T], form: str) -> T:
+    """JSON as a value of `shape`. Raises Broken, and nothing else, on any bytes.
+
+    `form` names the format that it should have.
+    """
+    try:
+        # Raw parts are not checked for UTF-8 when they are skipped, so the whole is, here.
+        return msgspec.json.decode(data.decode(), type=shape)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        raise Broken(f"the provider's answer is not in {form} format") from None
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds of `retry-after`; None when it is absent, a date, or not a sane number."""
+    try:
+        seconds = float(headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def by_words(message: str, table: Sequence[tuple[str, Kind]], otherwise: Kind) -> Kind:
+    """The class of the first words of the table, in lower case, that the message has."""
+    said = message.lower()
+    return next((kind for words, kind in table if words in said), otherwise)
+
+
+def short(value: object) -> str:
+    """A text of the provider's, cut; "" for anything else."""
+    return value[:MAX_MESSAGE] if isinstance(value, str) else ""
