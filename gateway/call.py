@@ -8,13 +8,14 @@ from typing import Final
 import anyio
 
 from gateway.core import checks, events
+from gateway.core.accounts import Amounts, Hold
 from gateway.core.chat import ChatRequest, Delta, Usage
 from gateway.core.errors import Broken, UpstreamError
 from gateway.core.money import Nanos, cost
 from gateway.core.plan import Candidate
-from gateway.core.ports import Hold
 from gateway.core.strategy import Answered, Failed, Flowing, Outcome, Round
 from gateway.core.tally import Tally, billed
+from gateway.core.usage_record import UsageRecord
 from gateway.world import World
 
 _NOTHING_YET: Final = Usage()
@@ -153,7 +154,7 @@ class Call:
         """Tell what is held, and why another call is made; whatever fails now settles the hold."""
         world, about, hold, to = self.world, self.about, self.hold, self.candidate
         self.tab.left = hold.left
-        world.observe(events.Reserved(about, hold.id, hold.amount, hold.left))
+        world.observe(events.Reserved(about, hold.id, hold.amounts.nanos, hold.left))
         because = self.wanted.because
         after = because.after
         if after is not None and because.purpose == "escalation":
@@ -192,22 +193,59 @@ class Call:
         if outcome == "ok":
             self.world.health.succeeded(candidate.deployment.name, now)
         purpose = "abandoned" if outcome == "dropped" else self.wanted.because.purpose
-        spent = self._cost(usage, now - self.began)
-        tab.attempts.append(Attempt(candidate, purpose, outcome, spent))
-        tab.upstream_s += now - self.began
-        if hold.left is not None:
-            tab.left = Nanos(hold.left + hold.amount - spent)
-        where = (candidate.deployment.provider, candidate.model.name, candidate.tier, purpose)
         took_s = now - self.began
+        spent = self._cost(usage, took_s)
+        held = hold.amounts.nanos
+        tab.attempts.append(Attempt(candidate, purpose, outcome, spent))
+        tab.upstream_s += took_s
+        if hold.left is not None:
+            tab.left = Nanos(hold.left + held - spent)
+        where = (candidate.deployment.provider, candidate.model.name, candidate.tier, purpose)
+        record = self._record(outcome, purpose, spent, usage, counted=counted, took_s=took_s)
         try:
             self.world.observe(
                 events.Attempted(self.about, *where, outcome, took_s, self.first_token_s)
             )
             self.world.observe(
-                events.Settled(self.about, hold.id, *where, hold.amount, spent, usage, counted)
+                events.Settled(self.about, hold.id, *where, held, spent, usage, counted)
             )
         finally:  # money first, whatever an observer thinks of it
-            await self.world.ledger.settle(hold, spent)
+            actual = Amounts(spent, usage.prompt + usage.completion, hold.amounts.requests)
+            await self.world.ledger.settle(hold, actual, record)
+
+    def _record(  # noqa: PLR0913 - a record has many columns
+        self,
+        outcome: str,
+        purpose: events.Purpose,
+        spent: Nanos,
+        usage: Usage,
+        *,
+        counted: bool,
+        took_s: float,
+    ) -> UsageRecord:
+        about, candidate, hold = self.about, self.candidate, self.hold
+        return UsageRecord(
+            attempt=hold.id,
+            request=about.request_id,
+            tenant=about.tenant,
+            route=about.route,
+            model=candidate.model.name,
+            provider=candidate.deployment.provider,
+            tier=candidate.tier,
+            purpose=purpose,
+            outcome=outcome,
+            held=hold.amounts.nanos,
+            cost=spent,
+            usage=usage,
+            counted=counted,
+            organisation=about.organisation,
+            key=about.key,
+            user=about.user,
+            tags=about.tags,
+            stream=about.stream,
+            seconds=took_s,
+            first_token_s=self.first_token_s,
+        )
 
     def _cost(self, usage: Usage, took_s: float) -> Nanos:
         tariff = self.candidate.deployment.tariff

@@ -13,12 +13,12 @@ from msgspec import structs
 
 from gateway.call import Call, Tab
 from gateway.core import events, refusals
+from gateway.core.accounts import Amounts, Hold, Purse, Refusal
 from gateway.core.catalog import Tenant
 from gateway.core.chat import ChatRequest, Completion, Delta
 from gateway.core.errors import GatewayError, LedgerDown
 from gateway.core.features import read_features
 from gateway.core.plan import Candidate, Ladder, Limits, Plan, make_plan
-from gateway.core.ports import Purse, Refusal
 from gateway.core.strategy import STRATEGIES, Flowing, Outcome, Refused, Round, Stopped, Verdict
 from gateway.world import World
 
@@ -123,19 +123,26 @@ class Life:
         if wanted.wait_s:
             await world.sleep(wanted.wait_s)
         try:
-            hold = await world.ledger.reserve(self.purse, world.new_id(), candidate.ceiling)
+            hold = await self._hold(candidate)
         except LedgerDown:
             if not self.tab.attempts:
                 raise
             return Stopped(candidate, "ledger_unavailable")  # the best answer so far is given
         if isinstance(hold, Refusal):
-            world.observe(events.Refused(self.about, hold.scope))
+            world.observe(events.Refused(self.about, hold.account.scope))
             return Refused(candidate, hold)
         call = Call(world, self.about, self.tab, wanted, hold, self._over)
         timeout_s = max(min(world.timeouts.answer_s, self._deadline - call.began), 0.0)
         if self.request.stream and not wanted.checks:
             return await call.open(self.request, timeout_s)
         return await call.ask(self.request, timeout_s)
+
+    async def _hold(self, candidate: Candidate) -> Hold | Refusal:
+        """Set the call's ceiling aside. The request is counted with its first call."""
+        purse = self.purse.of_call(candidate.model.name, candidate.deployment.provider)
+        amounts = Amounts(candidate.ceiling, candidate.tokens, 0 if self.tab.attempts else 1)
+        life = self.about.request_id
+        return await self.world.ledger.reserve(purse, self.world.new_id(), amounts, life)
 
     def _over(
         self, candidate: Candidate | None, error: BaseException | None, why: str = "unjudged"

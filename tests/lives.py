@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from gateway.core.accounts import Account, Amounts, Hold, Purse, Refusal
 from gateway.core.catalog import (
     Budget,
     Catalog,
@@ -35,8 +36,9 @@ from gateway.core.events import About, Event, Settled, lawful
 from gateway.core.health import Health, RetryBudget
 from gateway.core.money import Nanos, Price
 from gateway.core.plan import Candidate, ladders
-from gateway.core.ports import Account, Hold, Observer, Purse, Refusal
+from gateway.core.ports import Observer
 from gateway.core.snapshot import Timeouts
+from gateway.core.usage_record import UsageRecord
 from gateway.drivers.memory_ledger import MemoryLedger
 from gateway.handle import Life, Reply
 from gateway.world import World
@@ -123,15 +125,17 @@ class FarLedger(MemoryLedger):
         self.down_from = 10**9
         self.settles: list[tuple[str, int]] = []
 
-    async def reserve(self, purse: Purse, hold_id: str, amount: Nanos) -> Hold | Refusal:
+    async def reserve(
+        self, purse: Purse, hold_id: str, amounts: Amounts, life: str = ""
+    ) -> Hold | Refusal:
         await self.far.at("reserve")
         if next(self._asked) >= self.down_from:
             raise LedgerDown("the ledger is away")
-        return await super().reserve(purse, hold_id, amount)
+        return await super().reserve(purse, hold_id, amounts, life)
 
-    async def settle(self, hold: Hold, actual: Nanos) -> None:
-        self.settles.append((hold.id, actual))
-        await super().settle(hold, actual)
+    async def settle(self, hold: Hold, actual: Amounts, record: UsageRecord | None = None) -> None:
+        self.settles.append((hold.id, actual.nanos))
+        await super().settle(hold, actual, record)
         await self.far.at("settle")
 
 
@@ -267,7 +271,7 @@ def stage(
     request = ChatRequest(
         {"messages": messages}, asked, stream, max_tokens=20, extras=extras or Extras()
     )
-    purse = Purse("t", "UTC", (Account("tenant", "t", budgets),))
+    purse = Purse("t", (Account("tenant", "t", budgets, "t"),))
     life = Life(world, tenant, purse, request, About("r", "t", asked, stream))
     return Stage(life, upstream, ledger, clock, reach, seen, moved)
 

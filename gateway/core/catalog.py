@@ -30,6 +30,8 @@ class Deployment(Struct, frozen=True):
     """Deployments with a weight share the traffic by it, ahead of those without, in their order."""
     tariff: Tariff | None = None
     """What it charges there, where that is not simply the model's price."""
+    quirks: frozenset[str] | None = None
+    """All that this model's calls have there; None: the provider's."""
 
 
 class Deprecation(Struct, frozen=True):
@@ -113,14 +115,25 @@ class Catalog(Struct, frozen=True):
     """Models that cannot be asked, and why: none of their providers is configured."""
 
 
-Period = Literal["hour", "day", "week", "month", "total"]
+Period = Literal["minute", "hour", "day", "week", "month", "total"]
+Meter = Literal["usd", "tokens", "requests", "at_once"]
+Mode = Literal["hard", "soft", "shadow"]
 
 
-class Budget(Struct, frozen=True):
-    """No more than `cap` in each calendar period of the tenant's time zone."""
+class Budget(Struct, frozen=True, cache_hash=True):
+    """No more than `cap` in each period: nano-dollars, tokens, requests, or requests at once (whose
+    period is "total").
 
-    cap: Nanos
+    A period is of the calendar, in the account's time zone; a rolling one is any span of its length
+    (24 hours, 7 days, 30 days). A hard budget refuses. A soft one warns: in a header, a metric and a
+    webhook. One in shadow mode only counts what it would have refused.
+    """
+
+    cap: int
     per: Period
+    meter: Meter = "usd"
+    rolling: bool = False
+    mode: Mode = "hard"
 
 
 class Key(Struct, frozen=True):
@@ -129,6 +142,21 @@ class Key(Struct, frozen=True):
     id: str
     sha256: str
     budgets: tuple[Budget, ...] = ()
+
+
+Budgets = Mapping[str, tuple[Budget, ...]]
+_NO_BUDGETS: Final[Budgets] = {}
+
+
+class Organisation(Struct, frozen=True):
+    """Tenants that also spend from shared budgets."""
+
+    name: str
+    budgets: tuple[Budget, ...] = ()
+    model_budgets: Budgets = _NO_BUDGETS
+    """By model; "*" is each model by itself."""
+    provider_budgets: Budgets = _NO_BUDGETS
+    timezone: str = "UTC"
 
 
 class Tenant(Struct, frozen=True):
@@ -148,3 +176,10 @@ class Tenant(Struct, frozen=True):
     """Where its data may go: a hard filter. None is anywhere."""
     anonymous: bool = False
     """Whether a request with no known key belongs to it. At most one tenant."""
+    organisation: Organisation | None = None
+    tag_budgets: Budgets = _NO_BUDGETS
+    """By tag: for each value of it."""
+    model_budgets: Budgets = _NO_BUDGETS
+    """By model; "*" is each model by itself."""
+    provider_budgets: Budgets = _NO_BUDGETS
+    on_ledger_unavailable: Literal["deny", "allow_local"] = "deny"

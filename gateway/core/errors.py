@@ -13,6 +13,7 @@ GatewayError                     500  a bug of ours
     HeadersTooLarge              431
     ClientGone                   499    nobody hears it; it is only counted
     BudgetExceeded               429    names scope, cap and reset time
+      RateLimited                429    the same of tokens or requests; says when to come again
   Unavailable                    503    try again in a second
     LedgerDown, Busy
   NoAnswer                       502    every candidate was tried
@@ -60,7 +61,7 @@ class GatewayError(Exception):
 class ClientError(GatewayError):
     status = 400
     type = "invalid_request_error"
-    should_retry = False
+    should_retry: ClassVar[bool | None] = False
 
 
 class InvalidRequest(ClientError):
@@ -117,6 +118,17 @@ class BudgetExceeded(ClientError):
     status = 429
     type = "insufficient_quota"
     code = "budget_exceeded"
+
+
+class RateLimited(BudgetExceeded):
+    type = "requests"
+    code = "rate_limit_exceeded"
+    should_retry = None
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds."""
 
 
 class Unavailable(GatewayError):

@@ -12,8 +12,20 @@ from msgspec import Struct
 from gateway.core.chat import Usage
 from gateway.core.money import Nanos
 
-Purpose = Literal["answer", "escalation", "retry", "fallback", "abandoned"]
+Purpose = Literal[
+    "answer",
+    "escalation",
+    "retry",
+    "fallback",
+    "vote",
+    "arbitration",
+    "audit",
+    "abandoned",
+]
 """Why a call was made; `abandoned` once nobody waits for its answer any more."""
+
+
+_NO_TAGS: Final[Mapping[str, str]] = {}
 
 
 class About(Struct, frozen=True):
@@ -23,6 +35,11 @@ class About(Struct, frozen=True):
     tenant: str
     route: str
     stream: bool
+    organisation: str = ""
+    key: str = ""
+    user: str = ""
+    tags: Mapping[str, str] = _NO_TAGS
+    """Only configured tags, and only their configured values or "other"."""
 
 
 class Began(Struct, frozen=True):

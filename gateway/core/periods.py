@@ -38,6 +38,9 @@ def period(per: Per, zone: str, unix_seconds: float) -> Period:
         return TOTAL
     clock = _zone(zone)
     now = datetime.fromtimestamp(unix_seconds, clock)
+    if per == "minute":
+        start = int(unix_seconds // 60) * 60
+        return Period(f"{datetime.fromtimestamp(start, UTC):%Y-%m-%dT%H:%M}", start, start + 60)
     if per == "hour":
         return _hour(clock, now, int(unix_seconds // 1))
     today = now.date()

@@ -34,6 +34,8 @@ class Candidate(Struct, frozen=True):
     tier: str
     max_output: int
     ceiling: Nanos
+    tokens: int = 0
+    """The most tokens it can take, in and out."""
 
     @property
     def price(self) -> Price:
@@ -234,7 +236,7 @@ def _candidate(model: Model, deployment: Deployment, tier: str, features: Featur
         output = min(model.max_output, model.usable_context - prompt)
     price = price_of(model, deployment)
     most = ceiling(price, prompt, output * features.n, caches=features.caches)
-    return Candidate(model, deployment, tier, output, most)
+    return Candidate(model, deployment, tier, output, most, prompt + output * features.n)
 
 
 def _unfit_model(model: Model, features: Features) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from gateway.core.accounts import Purse, Refusal
 from gateway.core.catalog import Tenant
 from gateway.core.errors import (
     BudgetExceeded,
@@ -18,7 +19,6 @@ from gateway.core.errors import (
 from gateway.core.features import Features
 from gateway.core.money import usd
 from gateway.core.plan import Plan
-from gateway.core.ports import Purse, Refusal
 from gateway.core.strategy import Verdict
 
 
@@ -57,8 +57,9 @@ def no_answer(verdict: Verdict, purse: Purse, trail: Sequence[str]) -> GatewayEr
 
 def _budget(refusal: Refusal, purse: Purse) -> str:
     who = f"tenant {purse.tenant}"
-    if refusal.scope != "tenant":
-        who = f"{refusal.scope} '{refusal.account}' of {who}"
+    account = refusal.account
+    if account.scope != "tenant":
+        who = f"{account.scope} '{account.name}' of {who}"
     budget = refusal.budget
     per = "in total" if budget.per == "total" else f"per {budget.per}"
     told = (
@@ -67,5 +68,5 @@ def _budget(refusal: Refusal, purse: Purse) -> str:
     )
     if refusal.resets_at is None:
         return f"{told} It does not reset."
-    reset = datetime.fromtimestamp(refusal.resets_at, ZoneInfo(purse.timezone)).isoformat()
+    reset = datetime.fromtimestamp(refusal.resets_at, ZoneInfo(account.timezone)).isoformat()
     return f"{told} It resets at {reset}."

@@ -140,9 +140,14 @@ QUIRKS: Final[Mapping[str, str]] = {
     "random_seed": "Its `seed` is called `random_seed`.",
     "short_tool_ids": "It takes ids of tool calls of 9 letters and digits only: any other id is "
     "replaced by such a one, always the same.",
+    "thought_signatures": "It is Google's OpenAI-compatible endpoint, with a model that signs its "
+    "tool calls (Gemini 3): signatures go back to it in `extra_content`, and the first call of a "
+    "turn that has none gets Google's stand-in. To others they are not sent.",
 }
 """A provider's departures from the openai dialect that must be known before it is asked. What it
 leaves out or adds in its answers is understood without being named here."""
+LIMIT_QUIRKS: Final = frozenset({"max_completion_tokens", "max_tokens"})
+"""Those of which a host has one at most: how it calls the output limit."""
 UNSUPPORTED: Final = ("drop", "refuse")
 LATENCIES: Final = ("fast", "normal", "slow")
 STRATEGIES: Final = ("cascade",)

@@ -12,13 +12,13 @@ from typing import Final
 
 from msgspec import Struct
 
+from gateway.core.accounts import Refusal
 from gateway.core.catalog import Check
 from gateway.core.chat import Completion, Delta, Usage
 from gateway.core.checks import Finding
 from gateway.core.errors import UpstreamError
 from gateway.core.events import Purpose
 from gateway.core.plan import Candidate, Plan, Rung
-from gateway.core.ports import Refusal
 
 
 class Answered(Struct, frozen=True):

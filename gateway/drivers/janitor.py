@@ -3,10 +3,12 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from gateway.core.accounts import Account, Purse
 from gateway.core.catalog import Tenant
 from gateway.core.errors import LedgerDown
 from gateway.core.events import BudgetRead, HoldsRead
-from gateway.core.ports import Account, LedgerDriver, Observer, Purse
+from gateway.core.money import Nanos
+from gateway.core.ports import LedgerDriver, Observer
 
 EVERY_S: Final = 2.0
 _FEW: Final = 50
@@ -41,10 +43,16 @@ class Janitor:
     async def _tidy(self, tenant: Tenant) -> None:
         await self._ledger.sweep((tenant.name,))
         self._observe(HoldsRead(tenant.name, await self._ledger.open_holds(tenant.name)))
-        account = Account("tenant", tenant.name, tenant.budgets)
-        purse = Purse(tenant.name, tenant.timezone, (account,))
+        account = Account("tenant", tenant.name, tenant.budgets, tenant.name, tenant.timezone)
+        purse = Purse(tenant.name, (account,))
         for balance in await self._ledger.balances(purse):
             budget = balance.budget
             self._observe(
-                BudgetRead(tenant.name, budget.per, budget.cap, balance.spent, balance.held)
+                BudgetRead(
+                    tenant.name,
+                    budget.per,
+                    Nanos(budget.cap),
+                    Nanos(balance.spent),
+                    Nanos(balance.held),
+                )
             )

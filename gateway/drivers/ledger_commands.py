@@ -12,10 +12,10 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from gateway.core.accounts import Account, Purse
 from gateway.core.catalog import Budget
 from gateway.core.catalog import Period as Per
 from gateway.core.periods import Period, period
-from gateway.core.ports import Account, Purse
 from gateway.drivers.redis_connection import encode
 
 _FOLDER: Final = Path(__file__).with_name("ledger_scripts")
@@ -23,6 +23,7 @@ _PRELUDE: Final = (_FOLDER / "expire.lua").read_text()
 _DAY: Final = 86_400
 _NEVER: Final = 2**53 - 1
 _KEPT: Final[Mapping[Per, int]] = {
+    "minute": _DAY,
     "hour": _DAY,
     "day": 3 * _DAY,
     "week": 10 * _DAY,
@@ -90,13 +91,13 @@ class Calendar:
 
 def make_plan(purse: Purse, calendar: Calendar, now: float, ttl_ms: int) -> Plan:
     start, end = 0, _NEVER
-    prefix = _prefix(purse.tenant)
+    prefix = _prefix(purse.home)
     found: dict[str, tuple[Account, Budget, int | None]] = {}
     rows: list[tuple[Account, Budget, str]] = []
     for account in purse.accounts:
-        name = f"{prefix}b:{account.scope}:{escape(account.name)}:"
+        name = f"{prefix}b:{escape(account.owner)}:{account.scope}:{escape(account.name)}:"
         for budget in account.budgets:
-            span = calendar.at(budget.per, purse.timezone, now)
+            span = calendar.at(budget.per, account.timezone, now)
             if span.end is not None:
                 start, end = max(start, span.start), min(end, span.end)
             key = name + span.id

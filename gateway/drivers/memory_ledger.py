@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway.core.accounts import Account, Amounts, Balance, Hold, Purse, Refusal
 from gateway.core.catalog import Budget
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired
 from gateway.core.money import Nanos
 from gateway.core.periods import Period, period
-from gateway.core.ports import Account, Balance, Hold, Observer, Purse, Refusal
+from gateway.core.ports import Observer
+from gateway.core.usage_record import UsageRecord
 
 _KEPT_S: Final = 40 * 86_400.0
 """How long after its end a period is remembered."""
@@ -62,12 +64,15 @@ class MemoryLedger:
         self._books: dict[str, _Books] = {}
         self._prune_at = 1_000
 
-    async def reserve(self, purse: Purse, hold_id: str, amount: Nanos) -> Hold | Refusal:
+    async def reserve(
+        self, purse: Purse, hold_id: str, amounts: Amounts, life: str = ""
+    ) -> Hold | Refusal:
+        amount = amounts.nanos
         if amount < 0:
             raise ValueError(f"a hold cannot be negative: {amount}")
         await asyncio.sleep(0)  # a real ledger is never there at once
-        self._expire(purse.tenant)
-        books = self._of(purse.tenant)
+        self._expire(purse.home)
+        books = self._of(purse.home)
         if hold_id in books.void:
             raise LedgerDown("the ledger is unavailable (void)")
         if record := books.open.get(hold_id) or books.expired.get(hold_id):
@@ -78,19 +83,22 @@ class MemoryLedger:
         for account, budget, span, bucket in self._lines(purse):
             rest = budget.cap - bucket.spent - bucket.held
             if amount > rest:
-                return Refusal(account.scope, account.name, budget, Nanos(max(rest, 0)), span.end)
+                return Refusal(account, budget, max(rest, 0), span.end)
             left = rest - amount if left is None else min(left, rest - amount)
             touched[id(bucket)] = bucket
         for bucket in touched.values():
             bucket.held += amount
-        hold = Hold(hold_id, purse.tenant, amount, None if left is None else Nanos(left))
+        hold = Hold(hold_id, purse, amounts, None if left is None else Nanos(left))
         books.open[hold_id] = _Record(hold, [*touched.values()], self._clock() + self._ttl)
         return hold
 
-    async def settle(self, hold: Hold, actual: Nanos) -> None:
+    async def settle(self, hold: Hold, actual: Amounts, record: UsageRecord | None = None) -> None:
         # At once: a caller that is cancelled while it waits has settled nevertheless.
-        self._close(hold.tenant, hold.id, max(actual, 0))
+        self._close(hold.purse.home, hold.id, max(actual.nanos, 0))
         await asyncio.sleep(0)
+
+    def leave(self, purse: Purse, life: str) -> None:
+        pass
 
     async def void(self, tenant: str, hold_id: str) -> None:
         """Give a hold back whose call was surely never made, also one that is yet to arrive."""
@@ -100,9 +108,9 @@ class MemoryLedger:
 
     async def balances(self, purse: Purse) -> tuple[Balance, ...]:
         await asyncio.sleep(0)
-        self._expire(purse.tenant)
+        self._expire(purse.home)
         return tuple(
-            Balance(account.scope, account.name, budget, Nanos(bucket.spent), Nanos(bucket.held))
+            Balance(account, budget, bucket.spent, bucket.held)
             for account, budget, _, bucket in self._lines(purse)
         )
 
@@ -126,8 +134,8 @@ class MemoryLedger:
         now = self._clock()
         for account in purse.accounts:
             for budget in account.budgets:
-                span = period(budget.per, purse.timezone, now)
-                slot = (purse.tenant, account.scope, account.name, span.id)
+                span = period(budget.per, account.timezone, now)
+                slot = (purse.home, account.scope, account.name, span.id)
                 bucket = self._buckets.get(slot)
                 if bucket is None:
                     self._prune(now)
@@ -145,11 +153,11 @@ class MemoryLedger:
         books = self._of(tenant)
         if record := books.open.pop(hold_id, None):
             for bucket in record.buckets:
-                bucket.held -= record.hold.amount
+                bucket.held -= record.hold.amounts.nanos
                 bucket.spent += actual
         elif record := books.expired.pop(hold_id, None):
             for bucket in record.buckets:
-                bucket.spent += actual - record.hold.amount
+                bucket.spent += actual - record.hold.amounts.nanos
 
     def _expire(self, tenant: str) -> HoldsExpired | None:
         now = self._clock()
@@ -158,13 +166,15 @@ class MemoryLedger:
         for record in late:
             books.expired[record.hold.id] = books.open.pop(record.hold.id)
             for bucket in record.buckets:
-                bucket.held -= record.hold.amount
-                bucket.spent += record.hold.amount
+                bucket.held -= record.hold.amounts.nanos
+                bucket.spent += record.hold.amounts.nanos
         gone = [i for i, r in books.expired.items() if r.expires + _CORRECTABLE_S <= now]
         for hold_id in gone:
             del books.expired[hold_id]
         if not late:
             return None
-        event = HoldsExpired(tenant, len(late), Nanos(sum(record.hold.amount for record in late)))
+        event = HoldsExpired(
+            tenant, len(late), Nanos(sum(record.hold.amounts.nanos for record in late))
+        )
         self._observe(event)
         return event

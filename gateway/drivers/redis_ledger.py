@@ -11,10 +11,12 @@ import time
 from collections.abc import Iterable
 from typing import Any, Final
 
+from gateway.core.accounts import Amounts, Balance, Hold, Purse, Refusal
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired, LedgerTook
 from gateway.core.money import Nanos
-from gateway.core.ports import Balance, Clock, Hold, Observer, Purse, Refusal
+from gateway.core.ports import Clock, Observer
+from gateway.core.usage_record import UsageRecord
 from gateway.drivers.ledger_commands import (
     LOAD,
     Calendar,
@@ -72,7 +74,10 @@ class RedisLedger:
         """How many settles and voids did not get through yet."""
         return len(self._debts)
 
-    async def reserve(self, purse: Purse, hold_id: str, amount: Nanos) -> Hold | Refusal:
+    async def reserve(
+        self, purse: Purse, hold_id: str, amounts: Amounts, life: str = ""
+    ) -> Hold | Refusal:
+        amount = amounts.nanos
         if not 0 <= amount <= _LARGEST:
             raise ValueError(f"not an amount that can be held: {amount}")
         began = self._clock()
@@ -81,8 +86,8 @@ class RedisLedger:
             for _ in range(_TRIES):
                 plan = self._plan(purse)
                 reply = await self._run(with_hold(plan.reserve, hold_id, amount))
-                self._tell_expired(purse.tenant, reply)
-                answer = self._reserved(reply, plan, purse.tenant, hold_id)
+                self._tell_expired(purse.home, reply)
+                answer = self._reserved(reply, plan, purse, hold_id)
                 if answer is not None:
                     return answer
             error = "when"
@@ -90,18 +95,21 @@ class RedisLedger:
         except RedisError as failure:
             error = failure.kind
             if failure.sent:
-                self._owe_void(purse.tenant, hold_id)
+                self._owe_void(purse.home, hold_id)
             raise LedgerDown(f"the ledger is unavailable ({error})") from failure
         except asyncio.CancelledError:
             error = "cancelled"
-            self._owe_void(purse.tenant, hold_id)
+            self._owe_void(purse.home, hold_id)
             raise
         finally:
             self._observe(LedgerTook("reserve", self._clock() - began, error))
 
-    async def settle(self, hold: Hold, actual: Nanos) -> None:
-        head = self._commands(hold.tenant).settle
-        await self._close("settle", with_hold(head, hold.id, min(max(actual, 0), _LARGEST)))
+    async def settle(self, hold: Hold, actual: Amounts, record: UsageRecord | None = None) -> None:
+        head = self._commands(hold.purse.home).settle
+        await self._close("settle", with_hold(head, hold.id, min(max(actual.nanos, 0), _LARGEST)))
+
+    def leave(self, purse: Purse, life: str) -> None:
+        pass
 
     async def void(self, tenant: str, hold_id: str) -> None:
         """Give a hold back whose call was surely never made, also one that is yet to arrive."""
@@ -110,11 +118,11 @@ class RedisLedger:
     async def balances(self, purse: Purse) -> tuple[Balance, ...]:
         for _ in range(_TRIES):
             plan = self._plan(purse)
-            reply = await self._ask("balances", purse.tenant, read_balances(plan))
+            reply = await self._ask("balances", purse.home, read_balances(plan))
             if reply[0] != b"when":
                 spent, held = reply[3::2], reply[4::2]
                 return tuple(
-                    Balance(account.scope, account.name, budget, spent[at], held[at])
+                    Balance(account, budget, spent[at], held[at])
                     for account, budget, at in plan.rows
                 )
             self._ahead = reply[3] - self._clock()
@@ -141,17 +149,16 @@ class RedisLedger:
         await self._connection.aclose()
 
     def _reserved(
-        self, reply: list[Any], plan: Plan, tenant: str, hold_id: str
+        self, reply: list[Any], plan: Plan, purse: Purse, hold_id: str
     ) -> Hold | Refusal | None:
         """What the script said; None when it wants to be asked for another period."""
         verdict = reply[0]
         if verdict == b"held":
             left = reply[3]
-            return Hold(hold_id, tenant, reply[4], left if left >= 0 else None)
+            return Hold(hold_id, purse, Amounts(reply[4]), left if left >= 0 else None)
         if verdict == b"refused":
             account, budget, resets_at = plan.buckets[reply[3]]
-            rest = Nanos(max(reply[4], 0))
-            return Refusal(account.scope, account.name, budget, rest, resets_at)
+            return Refusal(account, budget, max(reply[4], 0), resets_at)
         if verdict == b"when":
             self._ahead = reply[3] - self._clock()
             return None

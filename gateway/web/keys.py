@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final
 
+from gateway.core.accounts import Account, Purse
 from gateway.core.catalog import Key, Tenant
 from gateway.core.errors import Unauthenticated
-from gateway.core.ports import Account, Purse
 
 _BEARER: Final = b"bearer "
 
@@ -26,12 +26,13 @@ class Caller:
 
     def _purse(self, user: str | None) -> Purse:
         tenant, key = self.tenant, self.key
-        accounts = [Account("tenant", tenant.name, tenant.budgets)]
+        owner, zone = tenant.name, tenant.timezone
+        accounts = [Account("tenant", owner, tenant.budgets, owner, zone)]
         if user is not None:
-            accounts.append(Account("user", user, tenant.user_budgets))
+            accounts.append(Account("user", user, tenant.user_budgets, owner, zone))
         if key is not None and key.budgets:
-            accounts.append(Account("key", key.id, key.budgets))
-        return Purse(tenant.name, tenant.timezone, tuple(accounts))
+            accounts.append(Account("key", key.id, key.budgets, owner, zone))
+        return Purse(owner, tuple(accounts))
 
 
 class Keyring:

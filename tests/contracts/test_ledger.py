@@ -7,12 +7,13 @@ from typing import Protocol
 
 import pytest
 
+from gateway.core.accounts import Account, Balance, Hold, Purse, Refusal, Scope
 from gateway.core.catalog import Budget
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired
 from gateway.core.money import Nanos
 from gateway.core.periods import period
-from gateway.core.ports import Account, Balance, Hold, LedgerDriver, Purse, Refusal, Scope
+from gateway.core.ports import LedgerDriver
 from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.drivers.memory_ledger import MemoryLedger
 from gateway.drivers.redis_ledger import RedisLedger

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gateway.core.accounts import Account, Purse, Refusal, Scope
 from gateway.core.catalog import Budget, Period, Tenant
 from gateway.core.errors import (
     BudgetExceeded,
@@ -20,11 +21,10 @@ from gateway.core.errors import (
 from gateway.core.features import Features
 from gateway.core.money import Nanos
 from gateway.core.plan import Plan, Skipped
-from gateway.core.ports import Purse, Refusal, Scope
 from gateway.core.refusals import no_answer, nothing_fits
 from gateway.core.strategy import Verdict
 
-PURSE = Purse("acme", "Europe/Berlin", ())
+PURSE = Purse("acme", ())
 NOON = 1_795_345_200  # 2026-11-22T12:00 in Berlin
 RESETS = "It resets at 2026-11-22T12:00:00+01:00."
 
@@ -95,7 +95,8 @@ def test_no_answer(
 )
 def test_no_money(scope: Scope, per: Period, resets_at: int | None, whose: str, ends: str) -> None:
     budget = Budget(Nanos(2_500_000_000), per)
-    refusal = Refusal(scope, "x", budget, Nanos(100_000_000), resets_at)
+    account = Account(scope, "x", (budget,), "acme", "Europe/Berlin")
+    refusal = Refusal(account, budget, 100_000_000, resets_at)
     error = no_answer(Verdict(None, "budget", Faulty("500"), refusal), PURSE, ["a faulty"])
     seen: tuple[Any, ...] = (type(error), error.status, error.code, error.type, error.should_retry)
     assert seen == (BudgetExceeded, 429, "budget_exceeded", "insufficient_quota", False)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import pytest
 
+from gateway.core.accounts import Account, Refusal
 from gateway.core.catalog import Budget, Check, Deployment, Model
 from gateway.core.chat import Choice, Completion, Delta
 from gateway.core.checks import Finding
 from gateway.core.errors import Faulty, Rejected, Reset, Throttled, Unsuitable, UpstreamError
 from gateway.core.money import FREE, Nanos
 from gateway.core.plan import Candidate, Plan, Rung
-from gateway.core.ports import Refusal
 from gateway.core.strategy import (
     Answered,
     Failed,
@@ -58,7 +58,8 @@ busy, ahead = Throttled("429", retry_after=3), Throttled("429")
 wrong = Rejected("400")
 wrong_later = Rejected("409", retry_after=3)
 unfit = Unsuitable("too long")
-broke = Refusal("tenant", "t", Budget(Nanos(1), "day"), Nanos(0), 5)
+DAILY = (Budget(Nanos(1), "day"),)
+broke = Refusal(Account("tenant", "t", DAILY), DAILY[0], 0, 5)
 FLOW, LATE, SPENT = "flows", "deadline", "retry_budget"
 Reply = Says | UpstreamError | Refusal | str
 

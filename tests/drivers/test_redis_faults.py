@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from gateway.core.accounts import Account, Hold, Purse
 from gateway.core.catalog import Budget
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, LedgerTook
 from gateway.core.money import Nanos
-from gateway.core.ports import Account, Hold, Purse
 from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.drivers.redis_connection import encode
 from gateway.drivers.redis_ledger import RedisLedger

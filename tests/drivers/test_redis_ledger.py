@@ -17,13 +17,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from gateway.core.accounts import Account, Hold, Purse, Refusal
 from gateway.core.catalog import Budget
 from gateway.core.catalog import Period as Per
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired, LedgerTook
 from gateway.core.money import Nanos
 from gateway.core.periods import period
-from gateway.core.ports import Account, Hold, Purse, Refusal
 from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.drivers.ledger_commands import Calendar, escape, make_plan
 from gateway.drivers.memory_ledger import MemoryLedger

@@ -13,8 +13,8 @@ import uvicorn
 
 from gateway.app import Gateway, open_gateway
 from gateway.config.load import read
+from gateway.core.accounts import Account, Purse
 from gateway.core.events import Event, LifeEvent, Settled, lawful
-from gateway.core.ports import Account, Purse
 from gateway.core.snapshot import Snapshot
 from gateway.simulator import Served, Simulator, serve_simulator
 from gateway.web.api import Front
@@ -47,8 +47,8 @@ class Running:
     async def spent(self, tenant: str) -> int:
         """Nano-dollars, as the ledger has them."""
         whose = self.snapshot.tenants[tenant]
-        account = Account("tenant", tenant, whose.budgets)
-        purse = Purse(tenant, whose.timezone, (account,))
+        account = Account("tenant", tenant, whose.budgets, tenant, whose.timezone)
+        purse = Purse(tenant, (account,))
         return (await self.gateway.world.ledger.balances(purse))[0].spent
 
     async def begin(self, tenant: str) -> None:

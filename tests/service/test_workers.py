@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.core.accounts import Account, Purse
 from gateway.core.catalog import Budget
 from gateway.core.money import Nanos
-from gateway.core.ports import Account, Purse
 from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.drivers.redis_ledger import RedisLedger
 from gateway.simulator import Served, serve_simulator
@@ -33,7 +33,8 @@ models:
 tenants:
   acme: {{anonymous: true, budgets: [{{usd: 5, per: total}}]}}
 """
-PURSE = Purse("acme", "UTC", (Account("tenant", "acme", (Budget(Nanos(5_000_000_000), "total"),)),))
+BUDGETS = (Budget(Nanos(5_000_000_000), "total"),)
+PURSE = Purse("acme", (Account("tenant", "acme", BUDGETS, "acme"),))
 
 
 @pytest.fixture

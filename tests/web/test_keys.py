@@ -4,10 +4,10 @@ from hashlib import sha256
 
 import pytest
 
+from gateway.core.accounts import Account, Purse
 from gateway.core.catalog import Budget, Key, Tenant
 from gateway.core.errors import Unauthenticated
 from gateway.core.money import Nanos
-from gateway.core.ports import Account, Purse
 from gateway.web.keys import Keyring
 
 DAILY = (Budget(Nanos(5), "day"),)
@@ -86,4 +86,5 @@ def test_the_purse_holds_every_account(
 
 def test_a_purse_keeps_its_tenants_time() -> None:
     purse = Keyring([ACME]).caller(b"Bearer two").purse(None)
-    assert purse == Purse("acme", "Europe/Berlin", (Account("tenant", "acme", DAILY),))
+    account = Account("tenant", "acme", DAILY, "acme", "Europe/Berlin")
+    assert purse == Purse("acme", (account,))

@@ -1,0 +1,120 @@
+"""Accounts: who pays for a call, out of which budgets, and what is set aside or spent.
+
+Every budget is one mechanism: add up to a maximum, atomically, or refuse. What is added is told
+by its meter: nano-dollars, tokens, requests, or requests at once.
+"""
+
+from functools import lru_cache
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from gateway.core.catalog import Budget
+from gateway.core.money import Nanos
+
+Scope = Literal["organisation", "tenant", "user", "key", "tag", "model", "provider"]
+EACH: Final = "*"
+"""In `Purse.per_call`: the budget is for each model, or each provider, by itself."""
+
+
+class Amounts(Struct, frozen=True):
+    """What one call takes of each meter. A request is counted with its first call only."""
+
+    nanos: Nanos
+    tokens: int = 0
+    requests: int = 0
+
+
+class Account(Struct, frozen=True, cache_hash=True):
+    """A holder of budgets. `name` is unique in its scope and `owner`: the tenant whose account it
+    is, or "" for one of the organisation's own. Calendar periods follow `timezone` (IANA).
+    """
+
+    scope: Scope
+    name: str
+    budgets: tuple[Budget, ...]
+    owner: str = ""
+    timezone: str = "UTC"
+
+
+class Purse(Struct, frozen=True, cache_hash=True):
+    """All the accounts that a request spends from, at once.
+
+    `per_call` are accounts of a model or provider: only the calls that go there spend from them.
+    """
+
+    tenant: str
+    accounts: tuple[Account, ...]
+    organisation: str = ""
+    per_call: tuple[Account, ...] = ()
+
+    @property
+    def home(self) -> str:
+        """Whose ledger it is in: what shares a home is counted in one atomic step."""
+        return self.organisation or self.tenant
+
+    def of_call(self, model: str, provider: str) -> "Purse":
+        """The accounts that a call to this model at this provider spends from."""
+        return _of_call(self, model, provider) if self.per_call else self
+
+
+@lru_cache(maxsize=4096)
+def _of_call(purse: Purse, model: str, provider: str) -> Purse:
+    accounts = list(purse.accounts)
+    for account in purse.per_call:
+        name = model if account.scope == "model" else provider
+        if account.name in {name, EACH}:
+            accounts.append(
+                Account(account.scope, name, account.budgets, account.owner, account.timezone)
+            )
+    return Purse(purse.tenant, tuple(accounts), purse.organisation)
+
+
+class Warned(Struct, frozen=True):
+    """A budget that a hold brought to a share of its cap, in percent: 80 or 100.
+
+    `first` for the hold that did so, once in a period over all replicas. A budget in shadow mode
+    that would have refused is told as 100, `first` each time.
+    """
+
+    account: Account
+    budget: Budget
+    percent: Literal[80, 100]
+    first: bool
+
+
+class Hold(Struct, frozen=True):
+    """What is set aside for one call that is not settled yet. `left` is what the tightest budget
+    of money has left beside it; None where there is none.
+    """
+
+    id: str
+    purse: Purse
+    amounts: Amounts
+    left: Nanos | None = None
+    warned: tuple[Warned, ...] = ()
+
+
+class Refusal(Struct, frozen=True):
+    """Why a hold was refused: the budget that would have been passed, and what it has left, in
+    its meter's unit.
+
+    `resets_at` is when it has room again at the latest, in Unix seconds: the end of its period, or
+    when enough has left a rolling window. None for a budget in total, or of requests at once.
+    """
+
+    account: Account
+    budget: Budget
+    left: int
+    resets_at: float | None = None
+    now: float = 0.0
+    """Unix seconds by the ledger's clock."""
+
+
+class Balance(Struct, frozen=True):
+    """One budget in its current period, in its meter's unit. Requests at once are all `held`."""
+
+    account: Account
+    budget: Budget
+    spent: int
+    held: int

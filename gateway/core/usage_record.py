@@ -1,0 +1,62 @@
+"""What is kept of each call to a provider: who caused it, what it was for, what it cost.
+
+A record is written in the same atomic step as the settle that charges it, so the two cannot
+disagree. `charged` of a record is what its settle added to the budgets it names: summed up, the
+records are the counters.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from gateway.core.chat import Usage
+
+_NOTHING: Final[Mapping[str, str]] = {}
+
+
+class UsageRecord(Struct, frozen=True, omit_defaults=True):
+    """One call. `attempt` is the id of its hold. Amounts are nano-dollars, times are seconds."""
+
+    attempt: str
+    request: str
+    tenant: str
+    route: str
+    model: str
+    provider: str
+    tier: str
+    purpose: str
+    outcome: str
+    """"ok", "dropped", or an error's kind."""
+    held: int
+    cost: int
+    usage: Usage
+    counted: bool = False
+    """Whether we had to count its tokens ourselves."""
+    organisation: str = ""
+    key: str = ""
+    user: str = ""
+    tags: Mapping[str, str] = _NOTHING
+    stream: bool = False
+    seconds: float = 0.0
+    first_token_s: float | None = None
+
+
+_encoder: Final = msgspec.json.Encoder()
+_decoder: Final = msgspec.json.Decoder(UsageRecord)
+
+
+def encode(record: UsageRecord) -> bytes:
+    """JSON of one line."""
+    return _encoder.encode(record)
+
+
+def decode(line: bytes | str) -> UsageRecord:
+    """Raises msgspec.ValidationError for what is no record."""
+    return _decoder.decode(line)
+
+
+def as_json(record: UsageRecord) -> Any:
+    """The record as plain JSON values."""
+    return msgspec.to_builtins(record)
