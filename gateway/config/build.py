@@ -24,7 +24,15 @@ from gateway.core.catalog import (
     TierModel,
 )
 from gateway.core.money import FREE, Price, nanos
-from gateway.core.snapshot import Ledger, Limits, Provider, Secret, Snapshot, Timeouts
+from gateway.core.snapshot import (
+    LIMIT_QUIRKS,
+    Ledger,
+    Limits,
+    Provider,
+    Secret,
+    Snapshot,
+    Timeouts,
+)
 from gateway.core.tariff import Tariff
 
 _DEFAULT_MAX_OUTPUT: Final = 16_384
@@ -176,7 +184,16 @@ def _deployment(
         regions=frozenset(regions),
         weight=stanza.weight,
         tariff=None if tariff == Tariff(price) else tariff,
+        quirks=_quirks(parts.providers[stanza.provider], stanza),
     )
+
+
+def _quirks(provider: schema.Provider, here: schema.Deployment) -> frozenset[str] | None:
+    """A deployment's own beside the provider's; None where it has none."""
+    own, theirs = frozenset(here.quirks), frozenset(provider.quirks)
+    if own & LIMIT_QUIRKS:
+        theirs -= LIMIT_QUIRKS
+    return own | theirs if own else None
 
 
 def _provider(name: str, stanza: schema.Provider) -> Provider:

@@ -96,6 +96,9 @@ class Deployment(Stanza):
     """Its share of the traffic, beside the other deployments with a weight."""
     price: Price | None = None
     """What it costs there. Default: the model's price, else what genai-prices says."""
+    quirks: tuple[Quirk, ...] = ()
+    """This model's own, beside the provider's. Of `max_tokens` and `max_completion_tokens`, one
+    that is named here replaces one that is named there."""
 
 
 class Deprecated(Stanza):

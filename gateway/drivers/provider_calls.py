@@ -104,7 +104,8 @@ class ProviderCalls:
         way = self._ways[deployment.provider]
         provider, dialect = way.provider, way.dialect
         # Made each time: it costs what a look into a cache would (0.2 us).
-        target = Target(deployment.upstream, candidate.max_output, provider.quirks, way.api_version)
+        quirks = provider.quirks if deployment.quirks is None else deployment.quirks
+        target = Target(deployment.upstream, candidate.max_output, quirks, way.api_version)
         try:
             missed: tuple[str, ...] = ()
             if provider.lacks:

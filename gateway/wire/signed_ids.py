@@ -15,6 +15,10 @@ LONGEST: Final = 2_048
 """Characters of a signature that an id will carry: it comes back twice with each request. Of 88
 recorded signatures 78 are shorter."""
 
+UNSIGNED: Final = "Y29udGV4dF9lbmdpbmVlcmluZ19pc190aGVfd2F5X3RvX2dv"
+"""What Google's page on thought signatures has for a call that Gemini did not make itself:
+"context_engineering_is_the_way_to_go" in base64, as the recordings send it and Gemini 3 accepts."""
+
 _MARK: Final = "__thought__"
 _SIGNATURE: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 _SIGNED: Final = re.compile(rb'("[A-Za-z0-9_.:-]+)__thought__[A-Za-z0-9_-]+(?=")')

@@ -10,8 +10,7 @@ from gateway.core.errors import InvalidRequest
 from gateway.web.render import completion_body
 from gateway.web.render_stream import ChunkWriter
 from gateway.wire import gemini
-from gateway.wire.gemini.contents import UNSIGNED
-from gateway.wire.signed_ids import split
+from gateway.wire.signed_ids import UNSIGNED, split
 from tests.wire.gemini_answers import (
     JSON,
     SIGNATURE,

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from gateway.wire.dialect import Target
-from gateway.wire.gemini.contents import UNSIGNED
+from gateway.wire.signed_ids import UNSIGNED
 from tests.recordings import Recording
 from tests.wire.gemini_answers import JSON, body
 from tests.wire.test_gemini_recordings import RECORDED, name

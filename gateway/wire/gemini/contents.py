@@ -8,11 +8,8 @@ from msgspec import Raw, Struct
 
 from gateway.core.errors import InvalidRequest
 from gateway.wire.gemini.parts import Part, parts, text
-from gateway.wire.signed_ids import split
+from gateway.wire.signed_ids import UNSIGNED, split
 
-UNSIGNED: Final = "Y29udGV4dF9lbmdpbmVlcmluZ19pc190aGVfd2F5X3RvX2dv"
-"""What Google's page on thought signatures has for a call that Gemini did not make itself:
-"context_engineering_is_the_way_to_go" in base64, as the recordings send it and Gemini 3 accepts."""
 _ROLES: Final = ("system", "developer", "user", "assistant", "tool")
 
 

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from gateway.core.errors import InvalidRequest
+from gateway.wire.openai.signatures import returned
 from gateway.wire.signed_ids import unsigned
 
 Message = dict[str, Raw]
@@ -16,8 +17,8 @@ Message = dict[str, Raw]
 
 class Thoughts(Struct, frozen=True):
     """Fields of an answer that a client sends back with it. The first three are of other hosts,
-    the others of our own anthropic and gemini dialects; hosts that check what they get refuse all
-    of them.
+    the last one is of Google's OpenAI-compatible endpoint, the others are of our own anthropic and
+    gemini dialects; hosts that check what they get refuse all of them.
     """
 
     reasoning: Raw | UnsetType = UNSET
@@ -28,11 +29,18 @@ class Thoughts(Struct, frozen=True):
     images: Raw | UnsetType = UNSET
     server_tool_blocks: Raw | UnsetType = UNSET
     thinking_blocks: Raw | UnsetType = UNSET
+    thought_signature: Raw | UnsetType = UNSET
 
 
 THOUGHTS: Final = Thoughts.__struct_fields__
 MESSAGE_QUIRKS: Final = frozenset(
-    {"echo_reasoning", "no_developer_role", "no_user_after_tool", "short_tool_ids"}
+    {
+        "echo_reasoning",
+        "no_developer_role",
+        "no_user_after_tool",
+        "short_tool_ids",
+        "thought_signatures",
+    }
 )
 
 _SHORT: Final = re.compile(r"[A-Za-z0-9]{9}")
@@ -51,7 +59,8 @@ _calls: Final = msgspec.json.Decoder(list[Message]).decode
 
 def prepared(messages: Raw, quirks: Collection[str]) -> Raw:
     """The messages as this host takes them; the very same where nothing need be changed."""
-    messages = unsigned(messages)
+    if "thought_signatures" not in quirks:
+        messages = unsigned(messages)
     quirky = not MESSAGE_QUIRKS.isdisjoint(quirks)
     if not quirky and b'"assistant"' not in bytes(messages):
         return messages
@@ -84,16 +93,23 @@ def _prepared(message: Message, quirks: Collection[str]) -> Message:
     role = _string(message.get("role", _EMPTY))
     if role == "developer" and "no_developer_role" in quirks:
         return {**message, "role": _SYSTEM}
+    if "thought_signatures" in quirks:
+        message = returned(message)
     if role == "assistant":
-        message = _thoughts(message, echoed="echo_reasoning" in quirks)
+        message = _thoughts(message, quirks)
     return _short(message) if "short_tool_ids" in quirks else message
 
 
-def _thoughts(message: Message, *, echoed: bool) -> Message:
-    if not echoed:
-        kept = {name: raw for name, raw in message.items() if name not in THOUGHTS}
+def _thoughts(message: Message, quirks: Collection[str]) -> Message:
+    if "echo_reasoning" not in quirks:
+        signs = "thought_signatures" in quirks
+        kept = {
+            name: raw
+            for name, raw in message.items()
+            if name not in THOUGHTS or (signs and name == "extra_content")
+        }
         calls = kept.get("tool_calls", _EMPTY)
-        if b'"extra_content"' in bytes(calls):
+        if not signs and b'"extra_content"' in bytes(calls):
             kept["tool_calls"] = Raw(_encode([_plain(call) for call in _calls(calls)]))
         return kept
     said = "reasoning_content" in message or "reasoning" in message

@@ -9,11 +9,13 @@ from msgspec import UNSET, Raw
 from gateway.core.chat import Choice, Completion, ToolCall, Usage
 from gateway.core.errors import Broken
 from gateway.wire.dialect import Target
-from gateway.wire.openai import strict, tolerant
+from gateway.wire.openai import signatures, strict, tolerant
 from gateway.wire.openai.faults import fault, fault_inside
 
 _split: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _NO_EXTRA: Final[Mapping[str, Raw]] = {}
+_THEIRS: Final = ("reasoning_details", "extra_content", "images")
+_NOTHING: Final = (b"null", b"[]")
 
 
 def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Completion:
@@ -98,9 +100,13 @@ def _call(call: strict.FunctionCall | strict.CustomCall) -> ToolCall:
 
 
 def _extra(message: strict.Message) -> Mapping[str, Raw]:
+    extra: dict[str, Raw] = {
+        name: raw
+        for name in _THEIRS
+        if (raw := getattr(message, name)) is not UNSET and bytes(raw) not in _NOTHING
+    }
     if not (message.annotations or message.function_call or message.audio):
-        return _NO_EXTRA
-    extra: dict[str, Raw] = {}
+        return extra or _NO_EXTRA
     for name in ("annotations", "function_call", "audio"):
         value = getattr(message, name)
         if value:
@@ -165,5 +171,6 @@ def _loose_calls(value: Any, answer: str, index: int) -> tuple[ToolCall, ...]:
             name, function, arguments = tolerant.called(call)
             arguments = arguments or "{}"
             made = tolerant.call_id(answer, (index, len(calls)), function, arguments)
-            calls.append(ToolCall(name or made, function, arguments))
+            told = signatures.signed_id(call, name or made)
+            calls.append(ToolCall(told, function, arguments, signatures.with_call(call)))
     return tuple(calls)

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, Raw, ValidationError
+from msgspec import UNSET, Raw, ValidationError, structs
 
 from gateway.core.chat import ChoiceDelta, Delta, ToolDelta
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import StreamDecoder, Target
-from gateway.wire.openai import strict, tolerant
+from gateway.wire.openai import signatures, strict, tolerant
 from gateway.wire.openai.choices import ChoiceSoFar
 from gateway.wire.openai.faults import fault_inside
 from gateway.wire.openai.reply import strict_usage
@@ -237,8 +237,18 @@ class _Decoder:
                 given, name, arguments = tolerant.called(call)
                 index = tolerant.index(call.get("index"), -1)
                 at = choice.place(None if index < 0 else index, given, name)
-                calls.append(choice.piece(at, self._id, name, arguments))
+                piece = choice.piece(at, self._id, name, arguments)
+                calls.append(_signed(piece, call))
         return calls
+
+
+def _signed(piece: ToolDelta, call: Mapping[str, Any]) -> ToolDelta:
+    """A piece of a call with the signature that came with it."""
+    extra = signatures.with_call(call)
+    if not extra:
+        return piece
+    name = None if piece.id is None else signatures.signed_id(call, piece.id)
+    return structs.replace(piece, id=name, extra=extra)
 
 
 def _extra(piece: strict.Piece) -> Mapping[str, Raw]:

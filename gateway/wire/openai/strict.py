@@ -8,7 +8,7 @@ Source: openai.types.chat, and openai/openai-openapi 2.3.0.
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 MAX_TOKENS: Final = 2**40
 """A token count beyond this is an error of the provider's."""
@@ -76,6 +76,8 @@ class Custom(Struct, gc=False):
 class FunctionCall(Struct, gc=False, tag_field="type", tag="function"):
     id: NonEmpty
     function: Function
+    extra_content: None = None
+    """Google's signature: the call's id must carry it, too."""
 
 
 class CustomCall(Struct, gc=False, tag_field="type", tag="custom"):
@@ -118,6 +120,10 @@ class Message(Struct, gc=False):
     audio: Audio | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    reasoning_details: Raw | UnsetType = UNSET
+    extra_content: Raw | UnsetType = UNSET
+    images: Raw | UnsetType = UNSET
+    """The last three are other hosts': a client must have them to send them back."""
 
 
 class AnswerChoice(Struct, gc=False):
@@ -157,6 +163,8 @@ class CallPiece(Struct, gc=False):
     id: str | UnsetType = UNSET
     type: Literal["function"] | UnsetType = UNSET
     function: FunctionPiece | UnsetType = UNSET
+    extra_content: None = None
+    """As FunctionCall's."""
 
 
 class AudioPiece(Struct, gc=False, omit_defaults=True):
@@ -178,6 +186,10 @@ class Piece(Struct, gc=False):
     annotations: list[Annotation] | UnsetType = UNSET
     reasoning_content: str | None = None
     reasoning: str | None = None
+    reasoning_details: None = None
+    extra_content: None = None
+    images: None = None
+    """The last three, as Message's, are not lost when a chunk is read as a loose one."""
 
 
 class ChunkChoice(Struct, gc=False):

@@ -1,0 +1,76 @@
+"""Thought signatures as Google's OpenAI-compatible endpoint has them: `extra_content` of a call.
+
+Gemini 3 refuses a turn whose first call comes back without one. A client is given the field as it
+came, and the signature in the call's id too (wire/signed_ids.py); either brings it back.
+Source: Google's pages on thought signatures and on OpenAI compatibility.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.wire.signed_ids import UNSIGNED, signed, split
+
+_NO_EXTRA: Final[Mapping[str, Raw]] = {}
+
+
+class _Google(Struct):
+    thought_signature: str | None = None
+
+
+class _Content(Struct):
+    google: _Google | None = None
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_content: Final = msgspec.json.Decoder(_Content | None).decode
+_calls: Final = msgspec.json.Decoder(list[dict[str, Raw]] | None).decode
+_id: Final = msgspec.json.Decoder(str | None).decode
+_NULL: Final = Raw(b"null")
+
+
+def with_call(call: Mapping[str, Any]) -> Mapping[str, Raw]:
+    """What came with a decoded call, and is to come back with it."""
+    content = call.get("extra_content")
+    if not (isinstance(content, Mapping) and content):
+        return _NO_EXTRA
+    return {"extra_content": Raw(_encode(content))}
+
+
+def signed_id(call: Mapping[str, Any], name: str) -> str:
+    """The id of a decoded call, with its signature in it."""
+    content = call.get("extra_content")
+    google = content.get("google") if isinstance(content, Mapping) else None
+    signature = google.get("thought_signature") if isinstance(google, Mapping) else None
+    return signed(name, signature) if isinstance(signature, str) else name
+
+
+def returned(message: Mapping[str, Raw]) -> dict[str, Raw]:
+    """A message for Google: its own ids, and each signature in the field where it is looked for."""
+    told = _resigned(message, None)
+    if "tool_call_id" in told:
+        name, _ = split(_id(told["tool_call_id"]) or "")
+        told["tool_call_id"] = Raw(_encode(name))
+    calls = _calls(told.get("tool_calls", _NULL))
+    if calls:
+        told["tool_calls"] = Raw(_encode([_call(call, at) for at, call in enumerate(calls)]))
+    return told
+
+
+def _call(call: Mapping[str, Raw], at: int) -> dict[str, Raw]:
+    name, carried = split(_id(call.get("id", _NULL)) or "")
+    # Of calls made at once only the first is signed.
+    told = _resigned(call, carried or (None if at else UNSIGNED))
+    return {**told, "id": Raw(_encode(name))} if "id" in told else told
+
+
+def _resigned(holder: Mapping[str, Raw], otherwise: str | None) -> dict[str, Raw]:
+    """With the signature, and nothing else, in its `extra_content`."""
+    found = _content(holder.get("extra_content", _NULL))
+    signature = (found and found.google and found.google.thought_signature) or otherwise
+    told = {name: raw for name, raw in holder.items() if name != "extra_content"}
+    if signature:
+        told["extra_content"] = Raw(_encode({"google": {"thought_signature": signature}}))
+    return told
