@@ -8,7 +8,7 @@ from typing import Final
 import anyio
 
 from gateway.core import checks, events
-from gateway.core.accounts import Amounts, Hold
+from gateway.core.accounts import Amounts, Hold, Warned
 from gateway.core.chat import ChatRequest, Delta, Usage
 from gateway.core.errors import Broken, UpstreamError
 from gateway.core.money import Nanos, cost
@@ -43,6 +43,10 @@ class Tab:
     escalations: int = 0
     upstream_s: float = 0.0
     first_token_at: float | None = None
+    gone: bool = False
+    """The client is: what is still read is read for its usage only."""
+    warned: list[Warned] = field(default_factory=list)
+    """Soft budgets that stand at 80 or 100 percent."""
 
     @property
     def spent(self) -> Nanos:
@@ -155,6 +159,12 @@ class Call:
         world, about, hold, to = self.world, self.about, self.hold, self.candidate
         self.tab.left = hold.left
         world.observe(events.Reserved(about, hold.id, hold.amounts.nanos, hold.left))
+        for warned in hold.warned:
+            if warned.first:
+                told = events.BudgetWarned(about, warned.account, warned.budget, warned.percent)
+                world.observe(told)
+            if warned.budget.mode == "soft":
+                self.tab.warned.append(warned)
         because = self.wanted.because
         after = because.after
         if after is not None and because.purpose == "escalation":
@@ -192,7 +202,8 @@ class Call:
         now = self.world.clock()
         if outcome == "ok":
             self.world.health.succeeded(candidate.deployment.name, now)
-        purpose = "abandoned" if outcome == "dropped" else self.wanted.because.purpose
+        gone = tab.gone or outcome == "dropped"
+        purpose = "abandoned" if gone else self.wanted.because.purpose
         took_s = now - self.began
         spent = self._cost(usage, took_s)
         held = hold.amounts.nanos
@@ -213,7 +224,7 @@ class Call:
             actual = Amounts(spent, usage.prompt + usage.completion, hold.amounts.requests)
             await self.world.ledger.settle(hold, actual, record)
 
-    def _record(  # noqa: PLR0913 - a record has many columns
+    def _record(
         self,
         outcome: str,
         purpose: events.Purpose,

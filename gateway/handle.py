@@ -81,6 +81,16 @@ class Life:
         whole = answer.completion
         return Reply(answer.candidate, reason, whole, None, whole.dropped)
 
+    def abandon(self) -> float:
+        """The client is gone. For how many seconds to go on, so that what the call costs comes to
+        be known; 0 to be cancelled at once. No other call is made from now on.
+        """
+        ladder = self.world.ladders[self.request.model]
+        if ladder.on_disconnect != "drain" or self.tab.gone:
+            return 0.0
+        self.tab.gone = True
+        return ladder.drain_s
+
     def _plan(self, ladder: Ladder) -> Plan:
         features = read_features(self.request)
         limits = Limits(self.tenant, self.world.health.down(self._began))
@@ -113,6 +123,8 @@ class Life:
         """Hold the ceiling, then call."""
         world, candidate = self.world, wanted.calls[0]
         now = world.clock()
+        if self.tab.gone:
+            return Stopped(candidate, "client_gone")
         if now + wanted.wait_s >= self._deadline:
             return Stopped(candidate, "deadline")
         if wanted.because.purpose == "retry" and not world.retries.take(now):
@@ -129,7 +141,7 @@ class Life:
                 raise
             return Stopped(candidate, "ledger_unavailable")  # the best answer so far is given
         if isinstance(hold, Refusal):
-            world.observe(events.Refused(self.about, hold.account.scope))
+            world.observe(events.Refused(self.about, hold.account.scope, hold.budget.meter))
             return Refused(candidate, hold)
         call = Call(world, self.about, self.tab, wanted, hold, self._over)
         timeout_s = max(min(world.timeouts.answer_s, self._deadline - call.began), 0.0)
@@ -155,7 +167,7 @@ class Life:
             event = events.Denied(self.about, error.code or "error", error.status, seconds)
         elif isinstance(error, Exception):  # a bug of ours still ends the life
             event = events.Denied(self.about, "internal_error", 500, seconds)
-        elif error is not None or candidate is None:
+        elif error is not None or candidate is None or self.tab.gone:
             event = events.Dropped(self.about, seconds)
         else:
             first = self.tab.first_token_at
@@ -170,3 +182,4 @@ class Life:
                 None if first is None else first - self._began,
             )
         self.world.observe(event)
+        self.world.ledger.leave(self.purse, self.about.request_id)

@@ -95,14 +95,23 @@ class Tier(Struct, frozen=True):
     checks: tuple[Check, ...] = ()
 
 
+OnDisconnect = Literal["cancel", "drain"]
+"""When the client goes away: close the call that is being made, or read on to its usage."""
+
+
 class Route(Struct, frozen=True):
-    """Tiers to climb, cheapest first. A rung is judged by the route's checks and its tier's."""
+    """Tiers to climb, cheapest first. A rung is judged by the route's checks and its tier's.
+
+    Seconds: `timeout_s` bounds a request, `drain_s` how long is read on for nobody.
+    """
 
     name: str
     tiers: tuple[str, ...]
     strategy: str = "cascade"
     checks: tuple[Check, ...] = ()
     timeout_s: float = 120.0
+    on_disconnect: OnDisconnect = "cancel"
+    drain_s: float = 30.0
 
 
 class Catalog(Struct, frozen=True):
@@ -124,9 +133,9 @@ class Budget(Struct, frozen=True, cache_hash=True):
     """No more than `cap` in each period: nano-dollars, tokens, requests, or requests at once (whose
     period is "total").
 
-    A period is of the calendar, in the account's time zone; a rolling one is any span of its length
-    (24 hours, 7 days, 30 days). A hard budget refuses. A soft one warns: in a header, a metric and a
-    webhook. One in shadow mode only counts what it would have refused.
+    A period is of the calendar, in the account's time zone; a rolling one is any span of its
+    length (24 hours, 7 days, 30 days). A hard budget refuses. A soft one warns: in a header, a
+    metric and a webhook. One in shadow mode only counts what it would have refused.
     """
 
     cap: int

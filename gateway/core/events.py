@@ -9,6 +9,8 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from gateway.core.accounts import Account
+from gateway.core.catalog import Budget
 from gateway.core.chat import Usage
 from gateway.core.money import Nanos
 
@@ -64,6 +66,7 @@ class Refused(Struct, frozen=True):
 
     about: About
     scope: str
+    meter: str = "usd"
 
 
 class Attempted(Struct, frozen=True):
@@ -172,6 +175,17 @@ class HoldsExpired(Struct, frozen=True):
     amount: Nanos
 
 
+class BudgetWarned(Struct, frozen=True):
+    """A budget came to `percent` of its cap: once in a period over all replicas. In shadow mode:
+    it would have refused, each time.
+    """
+
+    about: About
+    account: Account
+    budget: Budget
+    percent: int
+
+
 class BudgetRead(Struct, frozen=True):
     """Not of one life: where a tenant's own budget stands."""
 
@@ -194,6 +208,7 @@ LifeEvent = (
     | Planned
     | Reserved
     | Refused
+    | BudgetWarned
     | Attempted
     | Judged
     | Escalated
@@ -209,6 +224,7 @@ _END: Final[Mapping[type, str]] = {Replied: "over", Denied: "over", Dropped: "ov
 _STAY: Final[tuple[type, ...]] = (
     Reserved,
     Refused,
+    BudgetWarned,
     Attempted,
     Judged,
     Escalated,

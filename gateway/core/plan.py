@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
-from gateway.core.catalog import Catalog, Check, Deployment, Model, Tenant, Tier
+from gateway.core.catalog import Catalog, Check, Deployment, Model, OnDisconnect, Tenant, Tier
 from gateway.core.features import Features
 from gateway.core.money import Nanos, Price, ceiling, usd
 
@@ -87,6 +87,8 @@ class Ladder(Struct, frozen=True):
     steps: tuple[Step, ...]
     strategy: str = "cascade"
     timeout_s: float = _DEFAULT_TIMEOUT_S
+    on_disconnect: OnDisconnect = "cancel"
+    drain_s: float = 0.0
 
 
 class Limits(Struct, frozen=True):
@@ -119,7 +121,14 @@ def ladders(catalog: Catalog) -> Mapping[str, Ladder]:
         named[name] = Ladder(name, steps)
     for route in catalog.routes.values():
         steps = tuple(_step(catalog, catalog.tiers[each], route.checks) for each in route.tiers)
-        named[route.name] = Ladder(route.name, steps, route.strategy, route.timeout_s)
+        named[route.name] = Ladder(
+            route.name,
+            steps,
+            route.strategy,
+            route.timeout_s,
+            route.on_disconnect,
+            route.drain_s,
+        )
     return named
 
 

@@ -1,18 +1,22 @@
 """Which error a request without an answer ends in, and what it tells the client."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from math import ceil
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from gateway.core.accounts import Purse, Refusal
-from gateway.core.catalog import Tenant
+from gateway.core.catalog import Period, Tenant
 from gateway.core.errors import (
     BudgetExceeded,
     Forbidden,
     GatewayError,
+    LedgerDown,
     NoAnswer,
     NothingFits,
     OutOfTime,
+    RateLimited,
     Rejected,
     Unsuitable,
 )
@@ -20,6 +24,15 @@ from gateway.core.features import Features
 from gateway.core.money import usd
 from gateway.core.plan import Plan
 from gateway.core.strategy import Verdict
+
+_SOON_S: Final = 1.0
+_SPAN: Final[Mapping[Period, str]] = {
+    "minute": "minute",
+    "hour": "hour",
+    "day": "24 hours",
+    "week": "7 days",
+    "month": "30 days",
+}
 
 
 def nothing_fits(plan: Plan, asked: str, tenant: Tenant, features: Features) -> GatewayError:
@@ -42,7 +55,9 @@ def nothing_fits(plan: Plan, asked: str, tenant: Tenant, features: Features) -> 
 def no_answer(verdict: Verdict, purse: Purse, trail: Sequence[str]) -> GatewayError:
     """Calls were made, or refused, and no answer came of it."""
     if verdict.refusal is not None:
-        return BudgetExceeded(_budget(verdict.refusal, purse))
+        return _refused(verdict.refusal, purse)
+    if verdict.why == "ledger_unavailable":
+        return LedgerDown("The ledger is unavailable: no other model could be asked.")
     error = verdict.error
     if isinstance(error, (Rejected, Unsuitable)):
         return error
@@ -55,18 +70,38 @@ def no_answer(verdict: Verdict, purse: Purse, trail: Sequence[str]) -> GatewayEr
     return NoAnswer(f"No model answered. {told}".rstrip())
 
 
-def _budget(refusal: Refusal, purse: Purse) -> str:
+def _refused(refusal: Refusal, purse: Purse) -> BudgetExceeded:
+    """Money is a quota: its SDK is told not to come back. The others are rates."""
+    account, budget = refusal.account, refusal.budget
     who = f"tenant {purse.tenant}"
-    account = refusal.account
-    if account.scope != "tenant":
-        who = f"{account.scope} '{account.name}' of {who}"
-    budget = refusal.budget
+    if account.scope == "organisation":
+        who = f"organisation {account.name}"
+    elif account.scope != "tenant":
+        owner = f"tenant {account.owner}" if account.owner else f"organisation {purse.organisation}"
+        who = f"{account.scope} '{account.name}' of {owner}"
+    if budget.meter == "at_once":
+        told = f"The limit of {who}, {budget.cap} requests at once, is reached."
+        return RateLimited(told, retry_after=_SOON_S)
     per = "in total" if budget.per == "total" else f"per {budget.per}"
-    told = (
-        f"The budget of {who}, ${usd(budget.cap)} {per}, has ${usd(refusal.left)} left, "
-        "less than this request may cost."
+    if budget.rolling:
+        per = f"in any {_SPAN[budget.per]}"
+    reset = _reset(refusal)
+    if budget.meter == "usd":
+        return BudgetExceeded(
+            f"The budget of {who}, ${usd(budget.cap)} {per}, has ${usd(refusal.left)} left, "
+            f"less than this request may cost. {reset}"
+        )
+    wait_s = _SOON_S if refusal.resets_at is None else refusal.resets_at - refusal.now
+    return RateLimited(
+        f"The limit of {who}, {budget.cap} {budget.meter} {per}, has {refusal.left} left, "
+        f"less than this request may take. {reset}",
+        retry_after=max(wait_s, 0.001),
     )
+
+
+def _reset(refusal: Refusal) -> str:
     if refusal.resets_at is None:
-        return f"{told} It does not reset."
-    reset = datetime.fromtimestamp(refusal.resets_at, ZoneInfo(account.timezone)).isoformat()
-    return f"{told} It resets at {reset}."
+        return "It does not reset."
+    zone = ZoneInfo(refusal.account.timezone)
+    when = datetime.fromtimestamp(ceil(refusal.resets_at), zone).isoformat()
+    return f"It has room again at {when}." if refusal.budget.rolling else f"It resets at {when}."

@@ -1,6 +1,7 @@
 """POST /v1/chat/completions: the hot door, as a lean ASGI callable.
 
-Who is asking is settled before the body is read. A client that goes away cancels its request.
+Who is asking is settled before the body is read. A client that goes away cancels its request, or
+leaves it to be read on to its usage, as its route says.
 """
 
 import asyncio
@@ -34,6 +35,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 PATH: Final = "/v1/chat/completions"
+_DRAINS: Final = 100
+"""How many answers are read on at once for clients that are gone."""
 
 _log: Final = logging.getLogger("gateway")
 
@@ -69,6 +72,7 @@ class Door:
         self.keyring = keyring
         self.limits = limits
         self.in_flight = InFlight(limits)
+        self.draining = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = f"req_{self.world.new_id()}"
@@ -117,6 +121,12 @@ class Door:
             while (await receive())["type"] != "http.disconnect":
                 pass
             gone = True
+            if self.draining < _DRAINS and (for_s := life.abandon()):
+                self.draining += 1
+                try:
+                    await asyncio.sleep(for_s)
+                finally:
+                    self.draining -= 1
             task.cancel()
 
         watcher = asyncio.create_task(watch())

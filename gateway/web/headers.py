@@ -1,11 +1,13 @@
 """The headers that come in, and those that go out."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Final
 
-from gateway.core.errors import GatewayError, HeadersTooLarge, Unavailable
+from gateway.core.accounts import Warned
+from gateway.core.errors import GatewayError, HeadersTooLarge, RateLimited, Unavailable
 from gateway.core.money import usd
 from gateway.core.snapshot import Limits
 from gateway.handle import Life, Reply
@@ -72,9 +74,17 @@ def reply_headers(life: Life, reply: Reply, *, whole: bool) -> Pairs:
         headers.append((b"x-gateway-deprecated", b"use " + gone.use_instead.encode()))
     if reply.dropped:
         headers.append((b"x-gateway-dropped", _names(reply.dropped)))
+    if tab.warned:
+        headers.append((b"x-gateway-budget-warning", _warnings(tab.warned)))
     if tab.left is not None:
         headers.append((b"x-gateway-budget-remaining-usd", usd(max(tab.left, 0)).encode()))
     return headers
+
+
+def _warnings(warned: Sequence[Warned]) -> bytes:
+    """Such as "80% tenant usd/day": scopes and meters, but no name of anybody."""
+    told = {f"{w.percent}% {w.account.scope} {w.budget.meter}/{w.budget.per}": 0 for w in warned}
+    return ", ".join(told).encode()
 
 
 def _names(fields: tuple[str, ...]) -> bytes:
@@ -89,6 +99,9 @@ def error_headers(error: GatewayError, request_id: str, life: Life | None) -> Pa
     headers = [(b"x-request-id", request_id.encode())]
     if error.should_retry is not None:
         headers.append((b"x-should-retry", b"true" if error.should_retry else b"false"))
+    if isinstance(error, RateLimited):
+        headers.append((b"retry-after", b"%d" % ceil(error.retry_after)))
+        headers.append((b"retry-after-ms", b"%d" % ceil(error.retry_after * 1000)))
     if isinstance(error, Unavailable):
         headers.append((b"retry-after", b"%d" % error.retry_after))
     if life is not None:
