@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec import structs
+
 from gateway.core.accounts import Account, Amounts, Balance, Hold, Purse, Refusal
 from gateway.core.catalog import Budget
 from gateway.core.errors import LedgerDown
@@ -76,7 +78,7 @@ class MemoryLedger:
         if hold_id in books.void:
             raise LedgerDown("the ledger is unavailable (void)")
         if record := books.open.get(hold_id) or books.expired.get(hold_id):
-            return record.hold
+            return structs.replace(record.hold, purse=purse)
 
         left: int | None = None
         touched: dict[int, _Bucket] = {}

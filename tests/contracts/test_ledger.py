@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pytest
 
-from gateway.core.accounts import Account, Balance, Hold, Purse, Refusal, Scope
+from gateway.core.accounts import Account, Amounts, Balance, Hold, Purse, Refusal, Scope
 from gateway.core.catalog import Budget
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired
@@ -52,18 +52,18 @@ class Bench:
 class GetThenAdd(MemoryLedger):
     """The shape to beware of: reads, awaits, then writes."""
 
-    async def reserve(self, purse: Purse, hold_id: str, amount: Nanos) -> Hold | Refusal:
+    async def reserve(
+        self, purse: Purse, hold_id: str, amounts: Amounts, life: str = ""
+    ) -> Hold | Refusal:
         for balance in await self.balances(purse):
             left = balance.budget.cap - balance.spent - balance.held
-            if amount > left:
-                return Refusal(balance.scope, balance.account, balance.budget, Nanos(left), None)
+            if amounts.nanos > left:
+                return Refusal(balance.account, balance.budget, left)
         accounts = (
-            Account(account.scope, account.name, (Budget(Nanos(HUGE), "total"),))
+            Account(account.scope, account.name, (Budget(HUGE, "total"),))
             for account in purse.accounts
         )
-        return await super().reserve(
-            Purse(purse.tenant, purse.timezone, tuple(accounts)), hold_id, amount
-        )
+        return await super().reserve(Purse(purse.tenant, tuple(accounts)), hold_id, amounts)
 
 
 Make = Callable[[float], Awaitable[Bench]]
@@ -113,16 +113,20 @@ async def hasty(make: Make) -> Bench:
     return await make(TTL_S)
 
 
+def nanos(amount: int) -> Amounts:
+    return Amounts(Nanos(amount))
+
+
 def account(*caps: int, scope: Scope = "tenant", name: str = "all") -> Account:
-    return Account(scope, name, tuple(Budget(Nanos(cap), "total") for cap in caps))
+    return Account(scope, name, tuple(Budget(cap, "total") for cap in caps))
 
 
-def purse(tenant: str, *accounts: Account, timezone: str = "UTC") -> Purse:
-    return Purse(tenant, timezone, accounts)
+def purse(tenant: str, *accounts: Account) -> Purse:
+    return Purse(tenant, accounts)
 
 
 async def held(ledger: Driver, purse: Purse, hold_id: str, amount: int) -> Hold:
-    answer = await ledger.reserve(purse, hold_id, Nanos(amount))
+    answer = await ledger.reserve(purse, hold_id, nanos(amount))
     assert isinstance(answer, Hold), f"{hold_id} was refused: {answer}"
     return answer
 
@@ -139,10 +143,10 @@ async def test_a_hold_is_set_aside_in_every_budget_and_says_what_the_tightest_ha
     ledger: Driver, tenant: str
 ) -> None:
     wallet = purse(tenant, account(100), account(50, scope="user", name="ann"))
-    assert await held(ledger, wallet, "h", 30) == Hold("h", tenant, Nanos(30), Nanos(20))
+    assert await held(ledger, wallet, "h", 30) == Hold("h", wallet, nanos(30), Nanos(20))
     assert await ledger.balances(wallet) == (
-        Balance("tenant", "all", Budget(Nanos(100), "total"), Nanos(0), Nanos(30)),
-        Balance("user", "ann", Budget(Nanos(50), "total"), Nanos(0), Nanos(30)),
+        Balance(wallet.accounts[0], Budget(100, "total"), 0, 30),
+        Balance(wallet.accounts[1], Budget(50, "total"), 0, 30),
     )
     assert await ledger.open_holds(tenant) == 1
 
@@ -162,8 +166,8 @@ async def test_a_refusal_names_the_budget_and_changes_nothing(
 ) -> None:
     wallet = purse(tenant, account(caps[0]), account(caps[1], scope="user", name="ann"))
     account_ = wallet.accounts[refused_by]
-    assert await ledger.reserve(wallet, "h", Nanos(amount)) == Refusal(
-        account_.scope, account_.name, account_.budgets[0], Nanos(left), None
+    assert await ledger.reserve(wallet, "h", nanos(amount)) == Refusal(
+        account_, account_.budgets[0], left
     )
     assert await books(ledger, wallet) == [(0, 0), (0, 0)]
     assert await ledger.open_holds(tenant) == 0
@@ -172,10 +176,10 @@ async def test_a_refusal_names_the_budget_and_changes_nothing(
 async def test_a_refusal_says_when_its_period_ends(ledger: Driver, tenant: str) -> None:
     zone = "Asia/Kolkata"
     for per in ("hour", "day", "week", "month"):
-        budget = Budget(Nanos(5), per)
-        wallet = purse(tenant, Account("user", per, (budget,)), timezone=zone)
+        budget = Budget(5, per)
+        wallet = purse(tenant, Account("user", per, (budget,), timezone=zone))
         before = period(per, zone, time.time()).end
-        answer = await ledger.reserve(wallet, per, Nanos(6))
+        answer = await ledger.reserve(wallet, per, nanos(6))
         after = period(per, zone, time.time()).end
         assert isinstance(answer, Refusal)
         assert answer.resets_at in {before, after}
@@ -196,7 +200,7 @@ async def test_get_then_add_at_once_never_passes_the_cap(tenant: str, count: int
 async def rush(ledger: Driver, tenant: str, count: int) -> None:
     wallet = purse(tenant, account(7 * 14 + 6), account(7 * 100, scope="user", name="ann"))
     answers = await asyncio.gather(
-        *(ledger.reserve(wallet, f"h{number}", Nanos(7)) for number in range(count))
+        *(ledger.reserve(wallet, f"h{number}", nanos(7)) for number in range(count))
     )
     assert sum(isinstance(answer, Hold) for answer in answers) == 14
     assert await books(ledger, wallet) == [(0, 98), (0, 98)]
@@ -206,7 +210,7 @@ async def test_reserving_again_under_an_id_gives_the_same_hold(ledger: Driver, t
     wallet = purse(tenant, account(100))
     first = await held(ledger, wallet, "h", 30)
     await held(ledger, wallet, "other", 30)
-    assert await ledger.reserve(wallet, "h", Nanos(30)) == first
+    assert await ledger.reserve(wallet, "h", nanos(30)) == first
     assert await books(ledger, wallet) == [(0, 60)]
     assert await ledger.open_holds(tenant) == 2
 
@@ -215,24 +219,24 @@ async def test_zero_can_be_held_and_a_negative_amount_cannot(ledger: Driver, ten
     wallet = purse(tenant, account(0))
     hold = await held(ledger, wallet, "h", 0)
     assert await ledger.open_holds(tenant) == 1
-    await ledger.settle(hold, Nanos(0))
+    await ledger.settle(hold, nanos(0))
     assert await ledger.open_holds(tenant) == 0
     with pytest.raises(ValueError, match="-1"):
-        await ledger.reserve(wallet, "i", Nanos(-1))
+        await ledger.reserve(wallet, "i", nanos(-1))
 
 
 async def test_a_purse_without_budgets_still_has_holds(ledger: Driver, tenant: str) -> None:
     hold = await held(ledger, purse(tenant), "h", 10**12)
     assert hold.left is None
     assert await ledger.open_holds(tenant) == 1
-    await ledger.settle(hold, Nanos(5))
+    await ledger.settle(hold, nanos(5))
     assert await ledger.open_holds(tenant) == 0
 
 
 async def test_a_lowered_budget_counts_from_the_next_hold(ledger: Driver, tenant: str) -> None:
     await held(ledger, purse(tenant, account(100)), "h", 80)
-    answer = await ledger.reserve(purse(tenant, account(50)), "i", Nanos(1))
-    assert answer == Refusal("tenant", "all", Budget(Nanos(50), "total"), Nanos(0), None)
+    answer = await ledger.reserve(purse(tenant, account(50)), "i", nanos(1))
+    assert answer == Refusal(account(50), Budget(50, "total"), 0)
 
 
 async def test_budgets_of_one_account_that_share_a_period_share_its_money(
@@ -241,8 +245,8 @@ async def test_budgets_of_one_account_that_share_a_period_share_its_money(
     wallet = purse(tenant, account(100, 50), account(100))
     await held(ledger, wallet, "h", 30)
     assert await books(ledger, wallet) == [(0, 30)] * 3
-    answer = await ledger.reserve(wallet, "i", Nanos(30))
-    assert answer == Refusal("tenant", "all", Budget(Nanos(50), "total"), Nanos(20), None)
+    answer = await ledger.reserve(wallet, "i", nanos(30))
+    assert answer == Refusal(account(100, 50), Budget(50, "total"), 20)
 
 
 @pytest.mark.parametrize(
@@ -253,13 +257,13 @@ async def test_any_text_is_a_name(ledger: Driver, tenant: str, name: str) -> Non
     wallet = purse(tenant, account(100, scope="user", name=name))
     near = purse(tenant, account(100, scope="user", name=name + "z"))
     hold = await held(ledger, wallet, "h", 30)
-    await ledger.settle(hold, Nanos(20))
+    await ledger.settle(hold, nanos(20))
     assert await books(ledger, wallet) == [(20, 0)]
     assert await books(ledger, near) == [(0, 0)]
 
 
 async def test_tenants_scopes_and_periods_do_not_mix(ledger: Driver, tenant: str) -> None:
-    day, total = Budget(Nanos(100), "day"), Budget(Nanos(100), "total")
+    day, total = Budget(100, "day"), Budget(100, "total")
     wallet = purse(tenant, Account("user", "ann", (day,)))
     others = [
         purse(tenant, Account("user", "ann", (total,))),
@@ -278,14 +282,14 @@ async def test_settling_replaces_the_hold_once(ledger: Driver, tenant: str, actu
     wallet = purse(tenant, account(100), account(11, scope="user", name="ann"))
     hold = await held(ledger, wallet, "h", 10)
     for _ in range(3):
-        await ledger.settle(hold, Nanos(actual))
+        await ledger.settle(hold, nanos(actual))
     assert await books(ledger, wallet) == [(actual, 0)] * 2
     assert await ledger.open_holds(tenant) == 0
 
 
 async def test_settling_what_was_never_held_changes_nothing(ledger: Driver, tenant: str) -> None:
     wallet = purse(tenant, account(100))
-    await ledger.settle(Hold("nobody", tenant, Nanos(5), None), Nanos(5))
+    await ledger.settle(Hold("nobody", wallet, nanos(5)), nanos(5))
     assert await books(ledger, wallet) == [(0, 0)]
 
 
@@ -293,19 +297,19 @@ async def test_a_settled_amount_is_free_for_others_at_once(ledger: Driver, tenan
     wallet = purse(tenant, account(100))
     for number in range(20):
         hold = await held(ledger, wallet, f"h{number}", 90)
-        await ledger.settle(hold, Nanos(0 if number % 2 else 1))
+        await ledger.settle(hold, nanos(0 if number % 2 else 1))
     assert await books(ledger, wallet) == [(10, 0)]
 
 
 async def test_a_hold_is_charged_where_it_was_made(ledger: Driver, tenant: str) -> None:
     """The period is the one of the reserve, whatever day it is at the settle."""
-    owner = Account("tenant", "all", (Budget(Nanos(100), "day"),))
+    daily = (Budget(100, "day"),)
     # It is never the same day at both of these places.
-    here = purse(tenant, owner, timezone="Pacific/Kiritimati")
-    there = purse(tenant, owner, timezone="Pacific/Pago_Pago")
+    here = purse(tenant, Account("tenant", "all", daily, timezone="Pacific/Kiritimati"))
+    there = purse(tenant, Account("tenant", "all", daily, timezone="Pacific/Pago_Pago"))
     hold = await held(ledger, here, "h", 30)
     assert await books(ledger, there) == [(0, 0)]
-    await ledger.settle(hold, Nanos(20))
+    await ledger.settle(hold, nanos(20))
     assert await books(ledger, here) == [(20, 0)]
     assert await books(ledger, there) == [(0, 0)]
 
@@ -313,9 +317,9 @@ async def test_a_hold_is_charged_where_it_was_made(ledger: Driver, tenant: str) 
 async def test_sums_are_exact_up_to_the_largest_budget(ledger: Driver, tenant: str) -> None:
     wallet = purse(tenant, account(HUGE))
     hold = await held(ledger, wallet, "most", HUGE - 1)
-    await ledger.settle(hold, Nanos(HUGE - 2))
-    assert await held(ledger, wallet, "one", 1) == Hold("one", tenant, Nanos(1), Nanos(1))
-    assert isinstance(await ledger.reserve(wallet, "over", Nanos(2)), Refusal)
+    await ledger.settle(hold, nanos(HUGE - 2))
+    assert await held(ledger, wallet, "one", 1) == Hold("one", wallet, nanos(1), Nanos(1))
+    assert isinstance(await ledger.reserve(wallet, "over", nanos(2)), Refusal)
     assert await books(ledger, wallet) == [(HUGE - 2, 1)]
 
 
@@ -327,9 +331,9 @@ async def test_a_void_hold_costs_nothing_and_stays_void(ledger: Driver, tenant: 
     hold = await held(ledger, wallet, "h", 30)
     for _ in range(2):
         await ledger.void(tenant, "h")
-    await ledger.settle(hold, Nanos(30))
+    await ledger.settle(hold, nanos(30))
     with pytest.raises(LedgerDown, match="void"):
-        await ledger.reserve(wallet, "h", Nanos(30))
+        await ledger.reserve(wallet, "h", nanos(30))
     assert await books(ledger, wallet) == [(0, 0)]
     assert await ledger.open_holds(tenant) == 0
 
@@ -340,7 +344,7 @@ async def test_a_hold_that_arrives_after_its_void_is_turned_away(
     wallet = purse(tenant, account(100))
     await ledger.void(tenant, "h")
     with pytest.raises(LedgerDown, match="void"):
-        await ledger.reserve(wallet, "h", Nanos(30))
+        await ledger.reserve(wallet, "h", nanos(30))
     assert await books(ledger, wallet) == [(0, 0)]
     assert await ledger.open_holds(tenant) == 0
 
@@ -368,7 +372,7 @@ async def test_a_late_settle_corrects_what_was_charged_once(
     await hasty.expire(tenant)
     assert await books(hasty.ledger, wallet) == [(30, 0)]
     for _ in range(2):
-        await hasty.ledger.settle(hold, Nanos(actual))
+        await hasty.ledger.settle(hold, nanos(actual))
     assert await books(hasty.ledger, wallet) == [(actual, 0)]
 
 
@@ -386,7 +390,7 @@ async def test_a_reserve_sweeps_what_expired_before(hasty: Bench, tenant: str) -
     hasty.late()
     async with asyncio.timeout(5):
         while hasty.expired() == (0, 0):
-            await hasty.ledger.settle(await held(hasty.ledger, wallet, "i", 0), Nanos(0))
+            await hasty.ledger.settle(await held(hasty.ledger, wallet, "i", 0), nanos(0))
     assert hasty.expired() == (1, 30)
     assert await books(hasty.ledger, wallet) == [(30, 0)]
 
@@ -395,9 +399,9 @@ async def test_settling_beside_expiry_counts_each_hold_once(hasty: Bench, tenant
     wallet = purse(tenant, account(10**9))
     holds = [await held(hasty.ledger, wallet, f"h{number}", 100) for number in range(40)]
     await asyncio.gather(
-        hasty.expire(tenant), *(hasty.ledger.settle(hold, Nanos(7)) for hold in holds[::2])
+        hasty.expire(tenant), *(hasty.ledger.settle(hold, nanos(7)) for hold in holds[::2])
     )
     await hasty.expire(tenant)
     for hold in holds[::4]:
-        await hasty.ledger.settle(hold, Nanos(9))
+        await hasty.ledger.settle(hold, nanos(9))
     assert await books(hasty.ledger, wallet) == [(20 * 7 + 20 * 100, 0)]

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.core.accounts import Account, Hold, Purse
+from gateway.core.accounts import Account, Amounts, Hold, Purse
 from gateway.core.catalog import Budget
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, LedgerTook
@@ -20,8 +20,12 @@ from gateway.drivers.redis_ledger import RedisLedger
 
 pytest_plugins = ("tests.redis_server",)
 
-PURSE = Purse("acme", "UTC", (Account("tenant", "acme", (Budget(Nanos(1_000), "total"),)),))
-BUCKET = "tg:{acme}:b:tenant:acme:total"
+PURSE = Purse("acme", (Account("tenant", "acme", (Budget(1_000, "total"),)),))
+BUCKET = "tg:{acme}:b::tenant:acme:total"
+
+
+def nanos(amount: int) -> Amounts:
+    return Amounts(Nanos(amount))
 
 
 @asynccontextmanager
@@ -46,7 +50,7 @@ async def raw(ledger: RedisLedger, *parts: str | int) -> object:
 
 
 async def held(ledger: RedisLedger, hold_id: str, amount: int = 10) -> Hold:
-    answer = await ledger.reserve(PURSE, hold_id, Nanos(amount))
+    answer = await ledger.reserve(PURSE, hold_id, nanos(amount))
     assert isinstance(answer, Hold)
     return answer
 
@@ -60,7 +64,7 @@ async def down_for(ledger: RedisLedger, hold_id: str) -> float:
     """How many seconds a reserve took to say that the ledger is down."""
     began = time.perf_counter()
     with pytest.raises(LedgerDown):
-        await ledger.reserve(PURSE, hold_id, Nanos(10))
+        await ledger.reserve(PURSE, hold_id, nanos(10))
     return time.perf_counter() - began
 
 
@@ -96,7 +100,7 @@ async def test_a_server_that_is_gone_is_down_at_once_and_its_return_is_noticed(
 ) -> None:
     async with opened(own_redis) as ledger:
         settled = await held(ledger, "settled", 70)
-        await ledger.settle(settled, Nanos(30))
+        await ledger.settle(settled, nanos(30))
         await held(ledger, "open", 12)
         signalled(own_redis, signal.SIGKILL)
         took = [await down_for(ledger, f"h{number}") for number in range(5)]
@@ -137,7 +141,7 @@ async def test_a_reserve_whose_answer_never_came_is_given_back(own_redis: Embedd
 async def test_a_reserve_nobody_waits_for_any_more_is_given_back(own_redis: EmbeddedRedis) -> None:
     async with opened(own_redis) as ledger:
         await held(ledger, "before")
-        asked = asyncio.create_task(ledger.reserve(PURSE, "h", Nanos(10)))
+        asked = asyncio.create_task(ledger.reserve(PURSE, "h", nanos(10)))
         await asyncio.sleep(0)
         asked.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -154,7 +158,7 @@ async def test_a_settle_waits_for_the_server_and_its_caller_does_not(
         holds = [await held(ledger, f"h{number}") for number in range(20)]
         signalled(own_redis, fault)
         began = time.perf_counter()
-        await asyncio.gather(*(ledger.settle(hold, Nanos(3)) for hold in holds))
+        await asyncio.gather(*(ledger.settle(hold, nanos(3)) for hold in holds))
         assert time.perf_counter() - began < 0.3
         assert ledger.owed == 20
         own_redis.start() if fault == signal.SIGKILL else signalled(own_redis, signal.SIGCONT)
@@ -165,7 +169,7 @@ async def test_a_settle_waits_for_the_server_and_its_caller_does_not(
 async def test_a_cancelled_settle_is_settled(own_redis: EmbeddedRedis) -> None:
     async with opened(own_redis) as ledger:
         hold = await held(ledger, "h")
-        settling = asyncio.create_task(ledger.settle(hold, Nanos(3)))
+        settling = asyncio.create_task(ledger.settle(hold, nanos(3)))
         await asyncio.sleep(0)
         settling.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -181,7 +185,7 @@ async def test_what_is_owed_at_the_end_is_tried_once_more_then_given_up(
     async with opened(own_redis, events.append) as ledger:
         hold = await held(ledger, "h")
         signalled(own_redis, signal.SIGKILL)
-        await ledger.settle(hold, Nanos(3))
+        await ledger.settle(hold, nanos(3))
     given_up = [event for event in events if isinstance(event, LedgerTook)]
     assert [(event.op, event.error) for event in given_up][-1] == ("give_up", "closed")
 
@@ -191,7 +195,7 @@ async def test_scripts_forgotten_under_load_are_loaded_again(own_redis: Embedded
 
         async def one(number: int) -> None:
             hold = await held(ledger, f"h{number}", 2)
-            await ledger.settle(hold, Nanos(1))
+            await ledger.settle(hold, nanos(1))
             await ledger.balances(PURSE)
 
         async def forget() -> None:
@@ -217,12 +221,12 @@ async def test_a_server_that_refuses_is_down_and_says_why(
 ) -> None:
     events: list[Event] = []
     async with opened(own_redis, events.append) as ledger, opened(own_redis) as admin:
-        hold = await ledger.reserve(Purse("acme", "UTC", ()), "h", Nanos(1))
+        hold = await ledger.reserve(Purse("acme", ()), "h", nanos(1))
         assert isinstance(hold, Hold)
         for command in commands:
             await raw(admin, *command)
         with pytest.raises(LedgerDown, match=kind):
-            await ledger.reserve(PURSE, "i", Nanos(10))
+            await ledger.reserve(PURSE, "i", nanos(10))
         took = events[-1]
         assert isinstance(took, LedgerTook)
         assert (took.op, took.error) == ("reserve", kind)
@@ -235,15 +239,15 @@ async def test_a_server_that_refuses_is_down_and_says_why(
 async def test_a_settle_that_meets_a_wrong_key_changes_nothing_until_it_is_right(
     own_redis: EmbeddedRedis,
 ) -> None:
-    user = Account("user", "ann", (Budget(Nanos(1_000), "total"),))
-    both = Purse("acme", "UTC", (*PURSE.accounts, user))
-    users = "tg:{acme}:b:user:ann:total"
+    user = Account("user", "ann", (Budget(1_000, "total"),))
+    both = Purse("acme", (*PURSE.accounts, user))
+    users = "tg:{acme}:b::user:ann:total"
     async with opened(own_redis) as ledger:
-        hold = await ledger.reserve(both, "h", Nanos(10))
+        hold = await ledger.reserve(both, "h", nanos(10))
         assert isinstance(hold, Hold)
         await raw(ledger, "RENAME", users, "aside")
         await raw(ledger, "SET", users, "not a hash")
-        await ledger.settle(hold, Nanos(3))
+        await ledger.settle(hold, nanos(3))
         assert ledger.owed == 1
         assert await books(ledger) == (0, 10), "not even the first of its two budgets"
         await raw(ledger, "RENAME", "aside", users)

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from gateway.core.accounts import Account, Hold, Purse, Refusal
+from gateway.core.accounts import Account, Amounts, Hold, Purse, Refusal
 from gateway.core.catalog import Budget
 from gateway.core.catalog import Period as Per
 from gateway.core.errors import LedgerDown
@@ -51,9 +51,13 @@ async def keys(ledger: RedisLedger, tenant: str) -> list[str]:
     return sorted(key.decode().split("}:")[1] for key in found)
 
 
+def nanos(amount: int) -> Amounts:
+    return Amounts(Nanos(amount))
+
+
 def daily(tenant: str, name: str = "all", cap: int = 1_000) -> Purse:
-    account = Account("user", name, (Budget(Nanos(cap), "day"),))
-    return Purse(tenant, "Europe/Berlin", (account,))
+    account = Account("user", name, (Budget(cap, "day"),), "", "Europe/Berlin")
+    return Purse(tenant, (account,))
 
 
 # Keys
@@ -84,18 +88,18 @@ def test_a_long_name_is_a_short_key_of_its_own() -> None:
 
 async def test_what_is_kept_of_a_hold_and_for_how_long(ledger: RedisLedger, tenant: str) -> None:
     pers: tuple[Per, ...] = ("hour", "day", "week", "month", "total")
-    account = Account("user", "ann", tuple(Budget(Nanos(100), per) for per in pers))
-    wallet = Purse(tenant, "UTC", (account,))
-    hold = await ledger.reserve(wallet, "h", Nanos(10))
+    account = Account("user", "ann", tuple(Budget(100, per) for per in pers))
+    wallet = Purse(tenant, (account,))
+    hold = await ledger.reserve(wallet, "h", nanos(10))
     assert isinstance(hold, Hold)
     assert len(await keys(ledger, tenant)) == 2 + len(pers)
-    await ledger.settle(hold, Nanos(3))
+    await ledger.settle(hold, nanos(3))
     now = time.time()
     spans = {per: period(per, "UTC", now) for per in pers}
-    assert await keys(ledger, tenant) == sorted(f"b:user:ann:{span.id}" for span in spans.values())
+    assert await keys(ledger, tenant) == sorted(f"b::user:ann:{span.id}" for span in spans.values())
     kept = {}
     for per, span in spans.items():
-        gone = await raw(ledger, "EXPIRETIME", f"tg:{{{tenant}}}:b:user:ann:{span.id}")
+        gone = await raw(ledger, "EXPIRETIME", f"tg:{{{tenant}}}:b::user:ann:{span.id}")
         kept[per] = gone - span.end if span.end else gone
     assert kept == {
         "hour": DAY,
@@ -109,7 +113,7 @@ async def test_what_is_kept_of_a_hold_and_for_how_long(ledger: RedisLedger, tena
 async def test_everything_of_a_tenant_is_in_one_slot_of_a_cluster(
     ledger: RedisLedger, tenant: str
 ) -> None:
-    await ledger.reserve(daily(f"{tenant}}}{{x", "}{"), "h", Nanos(1))
+    await ledger.reserve(daily(f"{tenant}}}{{x", "}{"), "h", nanos(1))
     found = await raw(ledger, "KEYS", f"tg:{{{tenant}%7D%7Bx}}:*")
     assert len(found) == 3
     tags = {key.split(b"{")[1].split(b"}")[0] for key in found}
@@ -120,12 +124,12 @@ async def test_a_cluster_takes_each_operation_as_of_one_slot(
     cluster_redis: str, tenant: str
 ) -> None:
     ledger = RedisLedger(cluster_redis, timeout_s=5)
-    user = Account("user", "{other}", (Budget(Nanos(100), "day"), Budget(Nanos(90), "total")))
-    wallet = Purse(tenant, "UTC", (*daily(tenant).accounts, user))
-    hold = await ledger.reserve(wallet, "h", Nanos(10))
+    user = Account("user", "{other}", (Budget(100, "day"), Budget(90, "total")))
+    wallet = Purse(tenant, (*daily(tenant).accounts, user))
+    hold = await ledger.reserve(wallet, "h", nanos(10))
     assert isinstance(hold, Hold)
     assert await ledger.open_holds(tenant) == 1
-    await ledger.settle(hold, Nanos(3))
+    await ledger.settle(hold, nanos(3))
     assert {(b.spent, b.held) for b in await ledger.balances(wallet)} == {(3, 0)}
     await ledger.sweep([tenant])
     with pytest.raises(RedisError, match="CROSSSLOT"):
@@ -136,11 +140,11 @@ async def test_a_cluster_takes_each_operation_as_of_one_slot(
 async def test_a_settle_long_after_its_period_leaves_nothing_behind(
     ledger: RedisLedger, tenant: str
 ) -> None:
-    hold = await ledger.reserve(daily(tenant), "h", Nanos(10))
+    hold = await ledger.reserve(daily(tenant), "h", nanos(10))
     assert isinstance(hold, Hold)
     (bucket,) = [key for key in await keys(ledger, tenant) if key.startswith("b:")]
     await raw(ledger, "DEL", f"tg:{{{tenant}}}:{bucket}")  # as its expiry would
-    await ledger.settle(hold, Nanos(3))
+    await ledger.settle(hold, nanos(3))
     assert await keys(ledger, tenant) == []
 
 
@@ -163,17 +167,17 @@ async def test_a_wrong_clock_here_costs_a_round_trip_and_never_a_wrong_period(
 ) -> None:
     wrong = [0.0]
     ledger = RedisLedger(shared_redis.url, timeout_s=5, clock=lambda: time.monotonic() + wrong[0])
-    hourly = Purse(tenant, "UTC", (Account("user", "ann", (Budget(Nanos(100), "hour"),)),))
+    hourly = Purse(tenant, (Account("user", "ann", (Budget(100, "hour"),)),))
     before = period("hour", "UTC", time.time())
-    await ledger.reserve(hourly, "h", Nanos(1))
+    await ledger.reserve(hourly, "h", nanos(1))
     wrong[0] = skew_s
-    await ledger.reserve(hourly, "i", Nanos(1))
+    await ledger.reserve(hourly, "i", nanos(1))
     wrong[0] = -skew_s
     (balance,) = await ledger.balances(hourly)
     after = period("hour", "UTC", time.time())
     kept = {key for key in await keys(ledger, tenant) if key.startswith("b:")}
     await ledger.aclose()
-    assert kept <= {f"b:user:ann:{before.id}", f"b:user:ann:{after.id}"}
+    assert kept <= {f"b::user:ann:{before.id}", f"b::user:ann:{after.id}"}
     assert balance.held == 2 or before != after
 
 
@@ -186,7 +190,7 @@ async def test_a_clock_that_never_agrees_is_a_ledger_that_is_down(
         shared_redis.url, timeout_s=5, clock=lambda: float(next(days)), observe=events.append
     )
     with pytest.raises(LedgerDown):
-        await ledger.reserve(daily(tenant), "h", Nanos(1))
+        await ledger.reserve(daily(tenant), "h", nanos(1))
     with pytest.raises(LedgerDown):
         await ledger.balances(daily(tenant))
     assert await keys(ledger, tenant) == []
@@ -196,10 +200,10 @@ async def test_a_clock_that_never_agrees_is_a_ledger_that_is_down(
 async def test_each_operation_is_told_once(shared_redis: EmbeddedRedis, tenant: str) -> None:
     events: list[Event] = []
     ledger = RedisLedger(shared_redis.url, timeout_s=5, observe=events.append)
-    hold = await ledger.reserve(daily(tenant), "h", Nanos(1))
+    hold = await ledger.reserve(daily(tenant), "h", nanos(1))
     assert isinstance(hold, Hold)
-    assert isinstance(await ledger.reserve(daily(tenant, cap=0), "i", Nanos(1)), Refusal)
-    await ledger.settle(hold, Nanos(1))
+    assert isinstance(await ledger.reserve(daily(tenant, cap=0), "i", nanos(1)), Refusal)
+    await ledger.settle(hold, nanos(1))
     await ledger.void(tenant, "j")
     await ledger.balances(daily(tenant))
     await ledger.open_holds(tenant)
@@ -217,7 +221,7 @@ async def test_two_gateways_never_pass_the_cap_together(
     other = RedisLedger(shared_redis.url, timeout_s=5)
     answers = await asyncio.gather(
         *(
-            gateway.reserve(daily(tenant, cap=700), f"{name}{number}", Nanos(7))
+            gateway.reserve(daily(tenant, cap=700), f"{name}{number}", nanos(7))
             for number in range(100)
             for name, gateway in (("a", ledger), ("b", other))
         )
@@ -262,12 +266,16 @@ class LikeTheModel(RuleBasedStateMachine):
         return expected
 
     def purse(self, caps: tuple[int, int, int]) -> Purse:
-        first, second, third = (Nanos(cap) for cap in caps)
+        first, second, third = caps
         return Purse(
             self.tenant,
-            "Europe/Berlin",
             (
-                Account("tenant", "all", (Budget(first, "total"), Budget(second, "month"))),
+                Account(
+                    "tenant",
+                    "all",
+                    (Budget(first, "total"), Budget(second, "month")),
+                    timezone="Europe/Berlin",
+                ),
                 Account("user", "ann", (Budget(third, "total"),)),
             ),
         )
@@ -278,16 +286,16 @@ class LikeTheModel(RuleBasedStateMachine):
     @rule(target=holds, caps=caps, amount=amounts)
     def reserve(self, caps: tuple[int, int, int], amount: int) -> str:
         hold_id = f"h{next(self.ids)}"
-        self.both("reserve", self.purse(caps), hold_id, amount)
+        self.both("reserve", self.purse(caps), hold_id, nanos(amount))
         return hold_id
 
     @rule(hold_id=holds, caps=caps, amount=amounts)
     def reserve_again(self, hold_id: str, caps: tuple[int, int, int], amount: int) -> None:
-        self.both("reserve", self.purse(caps), hold_id, amount)
+        self.both("reserve", self.purse(caps), hold_id, nanos(amount))
 
     @rule(hold_id=holds, actual=st.integers(0, 90))
     def settle(self, hold_id: str, actual: int) -> None:
-        self.both("settle", Hold(hold_id, self.tenant, Nanos(0), None), actual)
+        self.both("settle", Hold(hold_id, self.purse((0, 0, 0)), nanos(0)), nanos(actual))
 
     @rule(hold_id=holds)
     def void(self, hold_id: str) -> None:
