@@ -163,11 +163,13 @@ class Life:
         now = self.world.clock()
         seconds = now - self._began
         event: events.Event
-        if isinstance(error, GatewayError):
+        if self.tab.gone:
+            event = events.Dropped(self.about, seconds)
+        elif isinstance(error, GatewayError):
             event = events.Denied(self.about, error.code or "error", error.status, seconds)
         elif isinstance(error, Exception):  # a bug of ours still ends the life
             event = events.Denied(self.about, "internal_error", 500, seconds)
-        elif error is not None or candidate is None or self.tab.gone:
+        elif error is not None or candidate is None:
             event = events.Dropped(self.about, seconds)
         else:
             first = self.tab.first_token_at

@@ -202,6 +202,10 @@ CATALOG: Final = Catalog(
     },
     {
         "open": Route("open", ("cheap", "mid"), timeout_s=100),
+        "drained": Route(
+            "drained", ("cheap", "mid"), checks=(GOOD,), on_disconnect="drain", drain_s=7
+        ),
+        "drained-open": Route("drained-open", ("cheap", "mid"), on_disconnect="drain", drain_s=7),
         "judged": Route("judged", ("cheap", "mid", "smart"), checks=(GOOD,), timeout_s=100),
     },
 )

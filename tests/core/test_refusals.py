@@ -11,9 +11,11 @@ from gateway.core.errors import (
     Faulty,
     Forbidden,
     GatewayError,
+    LedgerDown,
     NoAnswer,
     NothingFits,
     OutOfTime,
+    RateLimited,
     Rejected,
     TimedOut,
     Unsuitable,
@@ -103,3 +105,40 @@ def test_no_money(scope: Scope, per: Period, resets_at: int | None, whose: str, 
     assert str(error) == (
         f"The budget of {whose} has $0.1 left, less than this request may cost. {ends}"
     )
+
+
+TOKENS = Budget(5000, "minute", "tokens")
+ASKED = Budget(60, "minute", "requests", rolling=True)
+AT_ONCE = Budget(4, "total", "at_once")
+
+
+@pytest.mark.parametrize(
+    ("account", "budget", "left", "resets_at", "wait_s", "told"),
+    [
+        (Account("tenant", "acme", (), "acme"), TOKENS, 12, NOON + 9.5, 9.5,
+         ("The limit of tenant acme, 5000 tokens per minute, has 12 left, less than this request "
+         "may take. It resets at 2026-11-22T11:00:10+00:00.")),
+        (Account("key", "k1", (), "acme"), ASKED, 0, NOON + 0.2, 0.2,
+         ("The limit of key 'k1' of tenant acme, 60 requests in any minute, has 0 left, less than "
+         "this request may take. It has room again at 2026-11-22T11:00:01+00:00.")),
+        (Account("organisation", "globex", ()), TOKENS, 0, None, 1.0,
+         ("The limit of organisation globex, 5000 tokens per minute, has 0 left, less than this "
+         "request may take. It does not reset.")),
+        (Account("model", "gpt-5", ()), AT_ONCE, 0, None, 1.0,
+         "The limit of model 'gpt-5' of organisation globex, 4 requests at once, is reached."),
+    ],
+)  # fmt: skip
+def test_a_rate_says_when_to_come_again(
+    account: Account, budget: Budget, left: int, resets_at: float | None, wait_s: float, told: str
+) -> None:
+    refusal = Refusal(account, budget, left, resets_at, now=NOON)
+    purse = Purse("acme", (), "globex")
+    error = no_answer(Verdict(None, "budget", refusal=refusal), purse, [])
+    assert isinstance(error, RateLimited)
+    assert (error.status, error.code, error.should_retry) == (429, "rate_limit_exceeded", None)
+    assert (error.retry_after, str(error)) == (pytest.approx(wait_s), told)
+
+
+def test_a_ledger_that_goes_away_is_not_the_providers_fault() -> None:
+    error = no_answer(Verdict(None, "ledger_unavailable", Faulty("500")), PURSE, ["a faulty"])
+    assert (type(error), error.status, error.code) == (LedgerDown, 503, "ledger_unavailable")

@@ -1,0 +1,69 @@
+"""A client that leaves a route which reads on to the usage of the call that is being made."""
+
+import asyncio
+
+import pytest
+
+from gateway.core.errors import Faulty
+from gateway.core.events import Dropped, Settled
+from tests.lives import ANSWER, PROMPT, Turn, hear, poor, stage, told, well, whole
+
+
+@pytest.mark.parametrize(
+    ("asked", "for_s"), [("open", 0.0), ("judged", 0.0), ("drained", 7.0), ("drained-open", 7.0)]
+)
+def test_the_route_says_how_long_is_read_on(asked: str, for_s: float) -> None:
+    life = stage(asked, {}).life
+    assert (life.abandon(), life.abandon()) == (for_s, 0.0), "the second time there is no more"
+
+
+@pytest.mark.parametrize(
+    ("where", "asked", "stream", "first", "spent"),
+    [
+        ("send", "drained", False, well, ANSWER),
+        ("send", "drained", True, well, ANSWER),
+        ("send", "drained", False, poor, ANSWER),
+        ("send", "drained-open", False, Turn(error=Faulty("500")), 0),
+        ("delta 0", "drained-open", True, well, ANSWER),
+        ("delta 1", "drained-open", True, well, ANSWER),
+        ("end", "drained-open", True, well, ANSWER),
+        ("settle", "drained-open", True, well, ANSWER),
+    ],
+)
+async def test_what_is_being_made_is_paid_by_its_usage_and_nothing_more_is_asked(
+    where: str, asked: str, stream: bool, first: Turn, spent: int
+) -> None:
+    scene = stage(asked, {"a": [first], "b": [well], "c": [well]}, stream=stream, far=where)
+    task = asyncio.create_task(hear(scene.life))
+    await scene.far.reached.wait()
+    scene.life.abandon()
+    scene.far.gate.set()
+    await asyncio.wait((task,))
+    assert isinstance(scene.events[-1], Dropped)
+    assert scene.upstream.asked == ["a"]
+    assert scene.life.tab.spent == spent
+    if where != "settle":
+        assert [event.purpose for event in told(scene, Settled)] == ["abandoned"]
+    await whole(scene)
+
+
+async def test_a_client_that_leaves_before_anything_is_asked() -> None:
+    scene = stage("drained", {"a": [well]}, far="reserve")
+    scene.life.abandon()
+    with pytest.raises(Exception, match="No model answered"):
+        await scene.life.answer()
+    assert scene.upstream.asked == []
+    await whole(scene)
+
+
+async def test_a_drain_ends_when_its_time_is_over() -> None:
+    scene = stage("drained-open", {"a": [well]}, stream=True, far="delta 1")
+    task = asyncio.create_task(hear(scene.life))
+    await scene.far.reached.wait()
+    scene.life.abandon()
+    task.cancel()  # as the door does after so many seconds
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert scene.life.tab.spent == PROMPT + 2
+    assert len(told(scene, Dropped)) == 1
+    await whole(scene)
