@@ -1,12 +1,13 @@
 """Request fields that a provider cannot honour: refused by name, or dropped and told by name.
 
 Dropped is what leaves the answer valid: fields that steer likelihoods, storage, caching or
-priority, which OpenAI itself ignores for some of its models, or takes as a hint. What would give
-another answer than was asked for is refused. A field that asks for nothing, null or OpenAI's
-default, is never missed.
+priority, which OpenAI itself ignores for some of its models, or takes as a hint. What is sent
+otherwise than it was asked, as a temperature beyond what a model takes, is told in the same way.
+What would give another answer than was asked for is refused. A field that asks for nothing, null
+or OpenAI's default, is never missed.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -55,14 +56,54 @@ def asks(name: str, value: Any) -> bool:
 
 
 def dropped(given: Mapping[str, Any], said: Collection[str]) -> tuple[str, ...]:
-    """The decoded fields that ask for something and that the call does not say, sorted."""
-    return tuple(
-        sorted(
-            name
-            for name, value in given.items()
-            if name not in said and name not in _OURS and asks(name, value)
-        )
-    )
+    """The decoded fields that ask for something and that the call does not say, sorted.
+
+    What is said otherwise than it was asked is not said. A field within a field is told, and may
+    be said, by its path: `messages.name`.
+    """
+    top = {name for name, value in given.items() if name not in _OURS and asks(name, value)}
+    return tuple(sorted((top | set(_within(given))) - set(said)))
+
+
+def _within(given: Mapping[str, Any]) -> Iterator[str]:
+    """Fields within fields that ask for something, and that few but OpenAI understand."""
+    for message in _objects(given.get("messages")):
+        yield from _of_message(message)
+    for tool in _objects(given.get("tools")):
+        if tool.get("cache_control") is not None:
+            yield "tools.cache_control"
+    if strict_tools(given.get("tools")):
+        yield "tools.function.strict"
+    form = given.get("response_format")
+    wrapped = form.get("json_schema") if isinstance(form, Mapping) else None
+    for name in ("description", "strict"):
+        if isinstance(wrapped, Mapping) and wrapped.get(name):
+            yield f"response_format.json_schema.{name}"
+    options = given.get("stream_options")
+    if isinstance(options, Mapping) and options.get("include_obfuscation") is True:
+        yield "stream_options.include_obfuscation"
+
+
+def _of_message(message: Mapping[str, Any]) -> Iterator[str]:
+    # A tool's result names its tool, which the call's id does as well.
+    if message.get("name") is not None and message.get("role") != "tool":
+        yield "messages.name"
+    for place in (message, *_objects(message.get("content"))):
+        if place.get("cache_control") is not None:
+            yield "messages.cache_control"
+        image = place.get("image_url")
+        if isinstance(image, Mapping) and image.get("detail") not in (None, "auto"):
+            yield "messages.content.image_url.detail"
+
+
+def strict_tools(tools: Any) -> int:
+    """How many of the decoded `tools` ask that calls follow their schema to the letter."""
+    functions = [tool.get("function") for tool in _objects(tools)]
+    return sum(isinstance(each, Mapping) and each.get("strict") is True for each in functions)
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
 
 
 def without(
@@ -75,7 +116,7 @@ def without(
     found = sorted(set(lacks) & request.fields.keys() - _OURS)
     if not found:
         return request, ()
-    missed = tuple(name for name in found if asks(name, _decoded(request, name)))
+    missed = tuple(name for name in found if asks(name, decoded(request, name)))
     for name in missed:
         if name in NEEDED:
             raise InvalidRequest(f"{name}: {provider} cannot do this", param=name)
@@ -83,7 +124,8 @@ def without(
     return structs.replace(request, fields=kept), missed
 
 
-def _decoded(request: ChatRequest, name: str) -> Any:
+def decoded(request: ChatRequest, name: str) -> Any:
+    """One field. Raises InvalidRequest, naming it, for what is no JSON."""
     try:
         return request.json(name)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):

@@ -192,7 +192,7 @@ OPENAI: Final = [
 ]
 REFUSED: Final[dict[str, str]] = {
     "chat__200__ai-gateway__4d65456d": "web_search_options",
-    "chat__200__ai-gateway__8f06b7cd": "modalities",
+    "chat__200__ai-gateway__8f06b7cd": "audio",
     "chat__200__chatlas__42ef5499": "logprobs",
     "chat__200__logfire__dec15b46": "messages[0].content[1]",  # input_audio
     "chat__200__openllmetry__70299be4": "functions",

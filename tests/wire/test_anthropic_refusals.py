@@ -24,7 +24,7 @@ from tests.wire.anthropic_streams import PROPERTY, TARGET, WORDS, body, chat, tu
 REFUSED: Final[dict[str, tuple[JSON, str]]] = {
     "two answers": ({"n": 2}, "n"),
     "log probabilities": ({"logprobs": True}, "logprobs"),
-    "sound": ({"modalities": ["text", "audio"], "audio": {}}, "modalities"),
+    "sound": ({"modalities": ["text", "audio"], "audio": {}}, "audio"),
     "functions": ({"functions": [{"name": "f"}]}, "functions"),
     "web search": ({"web_search_options": {}}, "web_search_options"),
     "no messages": ({"messages": []}, "messages"),
@@ -67,6 +67,7 @@ REFUSED: Final[dict[str, tuple[JSON, str]]] = {
     "an unknown form": ({"response_format": {"type": "xml"}}, "response_format"),
     "an unknown effort": ({"reasoning_effort": "heroic"}, "reasoning_effort"),
     "a stop of another kind": ({"stop": [1]}, "stop"),
+    "a stop at white space": ({"stop": ["END", "\n"]}, "stop"),
     "a temperature of another kind": ({"temperature": "hot"}, "temperature"),
     "a beta that is no name": ({"betas": ["a\r\nx-api-key: b"]}, "betas"),
 }  # fmt: skip
@@ -102,6 +103,7 @@ DROPPED: Final[dict[str, tuple[JSON, tuple[str, ...]]]] = {
     "not asked to think": ({"reasoning_effort": "none"}, ()),
     "metadata": ({"metadata": {"user_id": "u", "team": "red"}}, ("metadata",)),
     "metadata of theirs": ({"metadata": {"user_id": "u"}}, ()),
+    "a temperature above theirs": ({"temperature": 1.3}, ("temperature",)),
 }  # fmt: skip
 
 

@@ -47,8 +47,8 @@ FIELDS: Final[dict[str, tuple[JSON, JSON]]] = {
     "max_completion_tokens": ({"max_completion_tokens": 7}, {"max_tokens": 7}),
     "more than the model can write": ({"max_tokens": 99_999}, {"max_tokens": 8_192}),
     "stop, one": ({"stop": "END"}, {"stop_sequences": ["END"]}),
-    "stop, some white": ({"stop": ["\n", "END"]}, {"stop_sequences": ["END"]}),
-    "stop, all white": ({"stop": "\n\n"}, {"stop_sequences": None}),
+    "stop, some empty": ({"stop": ["", "END"]}, {"stop_sequences": ["END"]}),
+    "stop, all empty": ({"stop": [""]}, {"stop_sequences": None}),
     "temperature above 1": ({"temperature": 1.7}, {"temperature": 1.0}),
     "temperature and top_k": (
         {"temperature": 0.2, "top_k": 5},

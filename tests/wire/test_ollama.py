@@ -143,7 +143,7 @@ REFUSED: Final[list[tuple[JSON, str]]] = [
     ({"tools": [TOOL], "tool_choice": "required"}, "tool_choice"),
     ({"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "f"}}},
      "tool_choice"),
-    ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools[0]"),
+    ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools[0].type"),
     ({"tools": "f"}, "tools"),
     ({"functions": [F]}, "functions"),
     ({"web_search_options": {}}, "web_search_options"),

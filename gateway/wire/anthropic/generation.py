@@ -5,12 +5,9 @@ guides for 4.6 and 4.7; the recorded 400 for effort `xhigh` on 4.6. A name witho
 (another vendor's model behind the same format) is taken to accept what the format always had.
 """
 
-import re
-from typing import Final
-
 from msgspec import Struct
 
-_VERSION: Final = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?![\d.])")
+from gateway.wire.claude import version
 
 
 class Generation(Struct, frozen=True):
@@ -28,14 +25,13 @@ class Generation(Struct, frozen=True):
 
 def generation(upstream: str) -> Generation:
     """By the provider's name for the model: claude-sonnet-4-5-20250929, claude-3-7-sonnet-..."""
-    found = _VERSION.search(upstream)
+    found = version(upstream)
     if found is None:
         return Generation()
-    version = (int(found[1]), int(found[2] or 0))
     return Generation(
-        adaptive=version >= (4, 6),
-        xhigh=version >= (4, 7),
-        samples=version < (4, 7),
-        both_samplers=version < (4, 1),
-        schemas=version >= (4, 1),
+        adaptive=found >= (4, 6),
+        xhigh=found >= (4, 7),
+        samples=found < (4, 7),
+        both_samplers=found < (4, 1),
+        schemas=found >= (4, 1),
     )

@@ -5,15 +5,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from gateway.core.errors import InvalidRequest
-from gateway.wire.anthropic.parts import Block, blocks, marked, text
-from gateway.wire.signed_ids import split
+from gateway.wire import asked, calls, claude
+from gateway.wire.anthropic.parts import blocks, marked, text
+from gateway.wire.parts import Block
 
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
-_ROLES: Final = ("system", "developer", "user", "assistant", "tool")
 
 
 class Turn(Struct):
@@ -46,17 +45,10 @@ class Conversation(Struct, frozen=True):
 
 def conversation(messages: Any) -> Conversation:
     """The decoded `messages`. Raises InvalidRequest, naming the place."""
-    if not isinstance(messages, list) or not messages:
-        raise InvalidRequest("messages must be a list with at least one message", param="messages")
     system: list[Block] = []
     turns: list[Turn] = []
-    for i, message in enumerate(messages):
-        where = f"messages[{i}]"
-        role = message.get("role") if isinstance(message, Mapping) else None
-        if role not in _ROLES:
-            raise InvalidRequest(
-                f"{where}.role must be one of {', '.join(_ROLES)}", param=f"{where}.role"
-            )
+    for message, where in asked.messages(messages):
+        role = asked.role(message, where)
         if role in {"system", "developer"}:
             system += _instructions(message, where)
         else:
@@ -111,65 +103,25 @@ def _tool(message: Mapping[str, Any], where: str) -> list[Block]:
 
 
 def _assistant(message: Mapping[str, Any], where: str) -> list[Block]:
-    for name in ("function_call", "audio"):
-        if message.get(name) is not None:
-            raise InvalidRequest(
-                f"{where}.{name} cannot be said to Anthropic's models", param=f"{where}.{name}"
-            )
+    asked.unsayable(message, where, ("function_call", "audio"), "Anthropic's models")
     spoken = blocks(message.get("content"), f"{where}.content")
     if isinstance(message.get("refusal"), str):
         spoken += text(message["refusal"])
-    calls = message.get("tool_calls") or []
-    if not isinstance(calls, list):
-        raise InvalidRequest(f"{where}.tool_calls must be a list", param=f"{where}.tool_calls")
-    uses = [_use(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(calls)]
-    thoughts = _thoughts(message.get("thinking_blocks"), f"{where}.thinking_blocks")
-    return marked(thoughts + spoken + uses, message.get("cache_control"))
-
-
-def _thoughts(given: Any, where: str) -> list[Block]:
-    """Thinking blocks as they came. Without a signature the API refuses one: it is left out,
-    as is `reasoning_content`, which never has one.
-    """
-    if given is None:
-        return []
-    if not isinstance(given, list) or not all(isinstance(each, Mapping) for each in given):
-        raise InvalidRequest(f"{where} must be a list of blocks", param=where)
-    return [
-        dict(each)
-        for each in given
-        if each.get("type") == "redacted_thinking"
-        or (each.get("type") == "thinking" and each.get("signature"))
-    ]
+    made = calls.made(message, where)
+    uses = [_use(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(made)]
+    thoughts = claude.thoughts(message.get("thinking_blocks"), f"{where}.thinking_blocks")
+    return marked([*map(dict, thoughts), *spoken, *uses], message.get("cache_control"))
 
 
 def _use(call: Any, where: str) -> Block:
-    function = call.get("function") if isinstance(call, Mapping) else None
-    name = function.get("name") if isinstance(function, Mapping) else None
-    if not isinstance(function, Mapping) or not isinstance(name, str):
-        raise InvalidRequest(f"{where} must be a call of a named function", param=where)
+    name, arguments = calls.called(call, where)
     block = {
         "type": "tool_use",
         "id": tool_id(call.get("id"), f"{where}.id"),
         "name": name,
-        "input": arguments(function.get("arguments"), f"{where}.function.arguments"),
+        "input": arguments,
     }
     return marked([block], call.get("cache_control"))[0]
-
-
-def arguments(given: Any, where: str) -> Raw:
-    """A call's arguments as the JSON object that was written: not a digit of it is changed.
-
-    Nothing at all ("", null, an encoded "") is a call without arguments.
-    """
-    if given is None or (isinstance(given, str) and given.strip() in {"", "null", '""'}):
-        return Raw(b"{}")
-    try:
-        # The reading is only a proof, so a number too great for us is skipped, not refused.
-        msgspec.json.decode(given, type=dict[str, Raw]) if isinstance(given, str) else given.keys()
-        return Raw(given.encode() if isinstance(given, str) else msgspec.json.encode(given))
-    except (msgspec.MsgspecError, AttributeError, UnicodeError, RecursionError):
-        raise InvalidRequest(f"{where} must be a JSON object", param=where) from None
 
 
 def tool_id(given: Any, where: str) -> str:
@@ -177,9 +129,7 @@ def tool_id(given: Any, where: str) -> str:
     with other signs than letters, digits, `_` and `-` is replaced, the same way in the call and
     in its result.
     """
-    if not isinstance(given, str) or not given:
-        raise InvalidRequest(f"{where} must name a tool call", param=where)
-    told, _ = split(given)
+    told, _ = calls.call_id(given, where)
     if _ID.fullmatch(told):
         return told
     return "toolu_" + hashlib.sha256(told.encode()).hexdigest()[:24]

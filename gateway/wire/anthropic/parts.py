@@ -2,15 +2,13 @@
 
 import base64
 import binascii
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.core.errors import InvalidRequest
+from gateway.wire import parts
+from gateway.wire.parts import Block, Write, string
 
-Block = dict[str, Any]
-
-_DATA_URL: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[^;,]*)*?);base64,", re.IGNORECASE)
 _IMAGES: Final[Mapping[str, str]] = {
     "image/jpeg": "image/jpeg",
     "image/jpg": "image/jpeg",
@@ -30,16 +28,7 @@ def blocks(content: Any, where: str) -> list[Block]:
 
     The API refuses blocks of empty or white text, so they are left out.
     """
-    if content is None:
-        return []
-    if isinstance(content, str):
-        return text(content)
-    if not isinstance(content, list):
-        raise InvalidRequest(f"{where} must be a string or a list of parts", param=where)
-    found: list[Block] = []
-    for i, part in enumerate(content):
-        found += _block(part, f"{where}[{i}]")
-    return found
+    return parts.blocks(content, where, text, _block)
 
 
 def text(said: str) -> list[Block]:
@@ -58,32 +47,22 @@ def marked(found: list[Block], cache_control: Any) -> list[Block]:
 
 def _block(part: Any, where: str) -> list[Block]:
     kind = part.get("type") if isinstance(part, Mapping) else None
-    kind = kind if isinstance(kind, str) else ""
-    if kind in _NATIVE:
+    if isinstance(kind, str) and kind in _NATIVE:
         return [dict(part)]
-    write = _PARTS.get(kind)
-    if write is None:
-        raise InvalidRequest(
-            f"{where}: Anthropic's models take no part of type {kind!r}; "
-            f"they take {', '.join(sorted(_PARTS))}",
-            param=where,
-        )
+    write = parts.writer(part, where, _PARTS, "Anthropic's models take")
     return marked(write(part, where), part.get("cache_control"))
 
 
 def _text(part: Mapping[str, Any], where: str) -> list[Block]:
-    return text(_string(part.get("text"), f"{where}.text"))
+    return text(string(part.get("text"), f"{where}.text"))
 
 
 def _refusal(part: Mapping[str, Any], where: str) -> list[Block]:
-    return text(_string(part.get("refusal"), f"{where}.refusal"))
+    return text(string(part.get("refusal"), f"{where}.refusal"))
 
 
 def _image(part: Mapping[str, Any], where: str) -> list[Block]:
-    image = part.get("image_url")
-    url = _string(
-        image.get("url") if isinstance(image, Mapping) else image, f"{where}.image_url.url"
-    )
+    url = parts.url(part, "image_url", where)
     if url[:8].lower() == "https://":
         return [{"type": "image", "source": {"type": "url", "url": url}}]
     media, data = _inline(url, f"{where}.image_url.url")
@@ -100,16 +79,14 @@ def _image(part: Mapping[str, Any], where: str) -> list[Block]:
 
 
 def _file(part: Mapping[str, Any], where: str) -> list[Block]:
-    file = part.get("file")
-    if not isinstance(file, Mapping):
-        raise InvalidRequest(f"{where}.file must be an object", param=f"{where}.file")
+    file = parts.file(part, where)
     name = file.get("filename")
     title = {"title": name} if isinstance(name, str) and name.strip() else {}
     if file.get("file_data") is None:
         return [_uploaded(file, where) | title]
-    data = _string(file["file_data"], f"{where}.file.file_data")
+    data = string(file["file_data"], f"{where}.file.file_data")
     media = _PDF
-    if data[:5].lower() == "data:":
+    if parts.is_data(data):
         media, data = _inline(data, f"{where}.file.file_data")
     if media in _IMAGES:
         return _image({"image_url": file["file_data"]}, where)
@@ -142,10 +119,10 @@ def _document(media: str, data: str) -> Block:
 
 def _inline(url: str, where: str) -> tuple[str, str]:
     """Media type and base64 of a data: URL."""
-    found = _DATA_URL.match(url)
+    found = parts.inline(url)
     if found is None:
         raise InvalidRequest(f"{where} must be an https: or a base64 data: URL", param=where)
-    return (found[1] or "").lower(), url[found.end() :]
+    return found
 
 
 def _plain(data: str, where: str) -> str:
@@ -155,13 +132,7 @@ def _plain(data: str, where: str) -> str:
         raise InvalidRequest(f"{where} is not UTF-8 text in base64", param=where) from None
 
 
-def _string(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise InvalidRequest(f"{where} must be a string", param=where)
-    return value
-
-
-_PARTS: Final[Mapping[str, Callable[[Mapping[str, Any], str], list[Block]]]] = {
+_PARTS: Final[Mapping[str, Write]] = {
     "text": _text,
     "refusal": _refusal,
     "image_url": _image,

@@ -1,6 +1,5 @@
 """A chat request to a Messages body."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -8,14 +7,17 @@ import msgspec
 
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
+from gateway.wire import asked, claude
 from gateway.wire.anthropic.generation import Generation, generation
 from gateway.wire.anthropic.messages import Conversation, conversation
-from gateway.wire.anthropic.parts import Block, blocks
+from gateway.wire.anthropic.parts import blocks
 from gateway.wire.anthropic.schema import closed
-from gateway.wire.anthropic.thinking import Thinking, sampling, thinking
+from gateway.wire.anthropic.thinking import Thinking, thinking
 from gateway.wire.anthropic.tools import Tool, choice, recalled, tools
+from gateway.wire.asked import Form
 from gateway.wire.dialect import HttpCall, Target
-from gateway.wire.unsupported import dropped
+from gateway.wire.parts import Block
+from gateway.wire.unsupported import NEEDED, dropped, strict_tools
 
 PATH: Final = "/v1/messages"
 VERSION: Final = "2023-06-01"
@@ -31,18 +33,18 @@ samples, `system` before the instructions among the messages, `output_config` ov
 derive, `betas` as the header `anthropic-beta`.
 """
 
-_SAID: Final = frozenset({
-    *PASSED, "betas", "output_config", "parallel_tool_calls", "response_format", "stop", "system",
-    "tool_choice", "tools", "user",
-})  # fmt: skip
-"""Fields that every call honours, or that `_refuse` refuses. What is in none of these lists has no
-counterpart: OpenAI's hints on likelihoods, storage, caching and priority, and fields that nobody
-knows, which the API refuses. `metadata` is lost but for its `user_id`, which is Anthropic's: the
-rest is for OpenAI's own dashboard.
-"""
+_REFUSED: Final = NEEDED - {"response_format", "stop", "tool_choice", "tools"}
+"""What would give another answer than was asked for."""
 
-_INSTRUCTED: Final = "Answer with one valid JSON object and nothing else: no prose, no code fence."
-_BETA: Final = re.compile(r"[\w.-]+")
+_SAID: Final = frozenset({
+    *PASSED, "betas", "messages.cache_control", "output_config", "parallel_tool_calls",
+    "response_format", "stop", "system", "tool_choice", "tools", "tools.cache_control", "user",
+})  # fmt: skip
+"""Fields that every call honours. What is in none of these lists has no counterpart: OpenAI's
+hints on likelihoods, storage, caching and priority, and fields that nobody knows, which the API
+refuses. `metadata` is lost but for its `user_id`, which is Anthropic's: the rest is for OpenAI's
+own dashboard.
+"""
 
 
 def auth(api_key: str) -> Mapping[str, str]:
@@ -52,14 +54,15 @@ def auth(api_key: str) -> Mapping[str, str]:
 
 def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     """Raises InvalidRequest for what the API cannot say, naming the field."""
-    given = _decoded(request)
-    _refuse(request, given)
+    given = asked.fields(request)
+    asked.refuse(given, _REFUSED, "Anthropic's models")
     accepts = generation(target.upstream)
     talk = conversation(given.get("messages"))
-    max_tokens = _limit(request, target)
+    max_tokens = asked.limit(request, target)
     body: dict[str, Any] = {"model": target.upstream, "max_tokens": max_tokens}
-    told = _form(given.get("response_format"), accepts)
-    system = _system(given.get("system"), talk, told.get("instruction"))
+    form = asked.form(given.get("response_format"))
+    exact = closed(form.schema) if form.schema is not None and accepts.schemas else None
+    system = _system(given.get("system"), talk, form if exact is None else Form())
     if system:
         body["system"] = system
     body["messages"] = [{"role": turn.role, "content": turn.content} for turn in talk.turns]
@@ -73,9 +76,9 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         forced=forced,
         thoughtless=talk.thoughtless_call,
     )
-    body |= _thoughts(given, effort, told.get("format"))
-    thinks = _thinks(body.get("thinking"))
-    body |= sampling(given, accepts, thinks=thinks)
+    body |= _thoughts(given, effort, exact)
+    thinks = claude.thinks(body.get("thinking"))
+    body |= claude.sampling(given, none=thinks or not accepts.samples, both=accepts.both_samplers)
     body |= _stops(given.get("stop")) | _user(request, given)
     if stream:
         body["stream"] = True
@@ -86,7 +89,11 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
 
 def _said(given: Mapping[str, Any], body: Mapping[str, Any]) -> frozenset[str]:
     """The request's fields that this call honours, or has no need to."""
-    said = {*_SAID, *body}
+    said = {*_SAID, *(name for name in body if given.get(name) == body[name])}
+    if strict_tools(given.get("tools")) == sum("strict" in tool for tool in body.get("tools", ())):
+        said.add("tools.function.strict")
+    if "format" in body.get("output_config", {}):
+        said.add("response_format.json_schema.strict")
     thinks = "thinking" in body or "effort" in body.get("output_config", {})
     if thinks or given.get("reasoning_effort") == "none":
         said.add("reasoning_effort")
@@ -98,64 +105,11 @@ def _said(given: Mapping[str, Any], body: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(said)
 
 
-def _decoded(request: ChatRequest) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name in request.fields:
-        try:
-            found[name] = request.json(name)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            raise InvalidRequest(f"{name} cannot be read as JSON", param=name) from None
-    return found
-
-
-def _refuse(request: ChatRequest, given: Mapping[str, Any]) -> None:
-    """What would give another answer than was asked for."""
-    asked = {
-        "n": request.n > 1,
-        "logprobs": given.get("logprobs") is True,
-        "modalities": given.get("modalities") not in (None, [], ["text"]),
-        "audio": given.get("audio") is not None,
-        "functions": bool(given.get("functions")),
-        "function_call": given.get("function_call") is not None,
-        "web_search_options": given.get("web_search_options") is not None,
-    }
-    for name, is_asked in asked.items():
-        if is_asked:
-            raise InvalidRequest(f"{name}: Anthropic's models cannot do this", param=name)
-
-
-def _limit(request: ChatRequest, target: Target) -> int:
-    """The API wants a limit, and none above what the model can write."""
-    asked = request.max_tokens
-    return target.max_output if asked is None else min(asked, target.max_output)
-
-
-def _form(given: Any, accepts: Generation) -> dict[str, Any]:
-    """`response_format` as `format` or, where the API has no such thing, as an `instruction`."""
-    kind = given.get("type") if isinstance(given, Mapping) else None
-    if given is None or kind == "text":
-        return {}
-    if kind == "json_object":
-        return {"instruction": _INSTRUCTED}
-    wrapped = given.get("json_schema") if kind == "json_schema" else None
-    schema = wrapped.get("schema") if isinstance(wrapped, Mapping) else None
-    if not isinstance(schema, Mapping):
-        raise InvalidRequest(
-            "response_format must be text, json_object, or json_schema with a schema",
-            param="response_format",
-        )
-    exact = closed(schema) if accepts.schemas else None
-    if exact is not None:
-        return {"format": {"type": "json_schema", "schema": exact}}
-    said = msgspec.json.encode(schema).decode()
-    return {"instruction": f"{_INSTRUCTED}\nIt must be valid against this JSON Schema:\n{said}"}
-
-
-def _system(given: Any, talk: Conversation, instruction: str | None) -> str | list[Block]:
+def _system(given: Any, talk: Conversation, told: Form) -> str | list[Block]:
     """One text, or blocks when one of them is marked for the cache."""
     found = blocks(given, "system") + talk.system
-    if instruction is not None:
-        found.append({"type": "text", "text": instruction})
+    if told.json:
+        found.append({"type": "text", "text": told.instruction})
     if any("cache_control" in block for block in found):
         return found
     return "\n\n".join(block["text"] for block in found if block["type"] == "text")
@@ -171,7 +125,7 @@ def _tools(given: Mapping[str, Any], talk: Conversation, accepts: Generation) ->
     return found | ({"tool_choice": chosen} if chosen is not None else {})
 
 
-def _thoughts(given: Mapping[str, Any], effort: Thinking, form: Any) -> dict[str, Any]:
+def _thoughts(given: Mapping[str, Any], effort: Thinking, exact: Any) -> dict[str, Any]:
     """`thinking` and `output_config`; what the client said in Anthropic's own words comes first."""
     found: dict[str, Any] = {}
     own = given.get("thinking") is not None
@@ -180,23 +134,19 @@ def _thoughts(given: Mapping[str, Any], effort: Thinking, form: Any) -> dict[str
     config: dict[str, Any] = {}
     if effort.effort is not None and not own:
         config["effort"] = effort.effort
-    if form is not None:
-        config["format"] = form
+    if exact is not None:
+        config["format"] = {"type": "json_schema", "schema": exact}
     if isinstance(given.get("output_config"), Mapping):
         config |= given["output_config"]
     return found | ({"output_config": config} if config else {})
 
 
-def _thinks(config: Any) -> bool:
-    return isinstance(config, Mapping) and config.get("type") != "disabled"
-
-
 def _stops(given: Any) -> dict[str, Any]:
-    stops = [given] if isinstance(given, str) else [] if given is None else given
-    if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops):
-        raise InvalidRequest("stop must be a string or a list of strings", param="stop")
-    spoken = [stop for stop in stops if stop.strip()]
-    return {"stop_sequences": spoken} if spoken else {}
+    """The API refuses texts of white space alone; without them an answer would run on."""
+    stops = asked.stops(given)
+    if any(not stop.strip() for stop in stops):
+        raise InvalidRequest("stop: Anthropic's models cannot stop at white space", param="stop")
+    return {"stop_sequences": stops} if stops else {}
 
 
 def _user(request: ChatRequest, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -207,10 +157,5 @@ def _user(request: ChatRequest, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _betas(given: Any) -> dict[str, str]:
-    if given is None:
-        return {}
-    if not isinstance(given, list) or not all(
-        isinstance(beta, str) and _BETA.fullmatch(beta) for beta in given
-    ):
-        raise InvalidRequest("betas must be a list of names", param="betas")
-    return {"anthropic-beta": ",".join(given)} if given else {}
+    found = asked.betas(given)
+    return {"anthropic-beta": ",".join(found)} if found else {}

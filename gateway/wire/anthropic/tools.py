@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.core.errors import InvalidRequest
+from gateway.wire import calls
 from gateway.wire.anthropic.schema import closed
 
 Tool = dict[str, Any]
 
-_NO_PARAMETERS: Final[Mapping[str, Any]] = {"type": "object", "properties": {}}
 _SERVER: Final = re.compile(r"[a-z0-9_]+_\d{8}")
 _CHOICES: Final[Mapping[str, str]] = {"auto": "auto", "none": "none", "required": "any"}
 
@@ -30,7 +30,7 @@ def tools(given: Any, *, strict: bool) -> list[Tool]:
 
 def recalled(names: list[str]) -> list[Tool]:
     """Tools that were called earlier and are no longer offered: the API wants them declared."""
-    return [{"name": name, "input_schema": dict(_NO_PARAMETERS)} for name in names]
+    return [{"name": name, "input_schema": dict(calls.NO_PARAMETERS)} for name in names]
 
 
 def choice(given: Any, offered: list[Tool], *, parallel: bool) -> dict[str, Any] | None:
@@ -38,12 +38,12 @@ def choice(given: Any, offered: list[Tool], *, parallel: bool) -> dict[str, Any]
 
     May take tools out of `offered`: OpenAI's `allowed_tools` is a choice among fewer.
     """
-    if isinstance(given, Mapping) and given.get("type") == "allowed_tools":
-        given = _allow(given.get("allowed_tools"), offered)
+    given, names = calls.allowed(given)
+    if names is not None:
+        offered[:] = [tool for tool in offered if tool.get("name") in names]
     if not offered:
-        if given in (None, "auto", "none"):
-            return None
-        raise InvalidRequest("tool_choice needs tools to choose from", param="tool_choice")
+        calls.without_tools(given)
+        return None
     found = _choice(given)
     if not parallel:
         found = found or {"type": "auto"}
@@ -53,22 +53,16 @@ def choice(given: Any, offered: list[Tool], *, parallel: bool) -> dict[str, Any]
 
 
 def _tool(given: Any, where: str, *, strict: bool) -> Tool:
-    if not isinstance(given, Mapping):
-        raise InvalidRequest(f"{where} must be an object", param=where)
-    kind = given.get("type")
-    if (isinstance(kind, str) and _SERVER.fullmatch(kind)) or "input_schema" in given:
+    kind = given.get("type") if isinstance(given, Mapping) else None
+    if isinstance(given, Mapping) and (
+        (isinstance(kind, str) and _SERVER.fullmatch(kind)) or "input_schema" in given
+    ):
         return dict(given)
-    function = given.get("function")
-    if kind != "function" or not isinstance(function, Mapping):
-        raise InvalidRequest(
-            f"{where}.type must be 'function' for Anthropic's models", param=f"{where}.type"
-        )
-    if not isinstance(function.get("name"), str):
-        raise InvalidRequest(f"{where}.function.name must be a string", param=where)
+    function = calls.function_of(given, where, "Anthropic's models")
     tool: Tool = {"name": function["name"]}
     if isinstance(function.get("description"), str):
         tool["description"] = function["description"]
-    tool["input_schema"] = schema = _parameters(function.get("parameters"), where)
+    tool["input_schema"] = schema = calls.parameters(function.get("parameters"), where)
     exact = closed(schema) if strict and function.get("strict") is True else None
     if exact is not None:
         tool |= {"input_schema": exact, "strict": True}
@@ -78,40 +72,9 @@ def _tool(given: Any, where: str, *, strict: bool) -> Tool:
     return tool
 
 
-def _parameters(given: Any, where: str) -> Mapping[str, Any]:
-    if given is None or given == {}:
-        return dict(_NO_PARAMETERS)
-    if not isinstance(given, Mapping):
-        raise InvalidRequest(
-            f"{where}.function.parameters must be a JSON schema",
-            param=f"{where}.function.parameters",
-        )
-    return given if "type" in given else {"type": "object", **given}
-
-
 def _choice(given: Any) -> dict[str, Any] | None:
     if given is None:
         return None
     if isinstance(given, str) and given in _CHOICES:
         return {"type": _CHOICES[given]}
-    function = given.get("function") if isinstance(given, Mapping) else None
-    name = function.get("name") if isinstance(function, Mapping) else None
-    if not isinstance(name, str):
-        raise InvalidRequest(
-            "tool_choice must be none, auto, required or a named function", param="tool_choice"
-        )
-    return {"type": "tool", "name": name}
-
-
-def _allow(allowed: Any, offered: list[Tool]) -> Any:
-    """Keep the allowed tools only; the mode that is left is `auto` or `required`."""
-    named = allowed.get("tools") if isinstance(allowed, Mapping) else None
-    if not isinstance(named, list):
-        raise InvalidRequest("tool_choice.allowed_tools.tools must be a list", param="tool_choice")
-    names = [
-        each["function"].get("name")
-        for each in named
-        if isinstance(each, Mapping) and isinstance(each.get("function"), Mapping)
-    ]
-    offered[:] = [tool for tool in offered if tool.get("name") in names]
-    return allowed.get("mode", "auto")
+    return {"type": "tool", "name": calls.chosen(given)}

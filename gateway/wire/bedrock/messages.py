@@ -5,15 +5,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from gateway.core.errors import InvalidRequest
+from gateway.wire import asked, calls, claude
 from gateway.wire.bedrock.models import Model
-from gateway.wire.bedrock.parts import IN_RESULTS, Block, blocks, marked, text
+from gateway.wire.bedrock.parts import IN_RESULTS, blocks, marked, text
 from gateway.wire.bedrock.turns import Turn, lawful
+from gateway.wire.parts import Block
 
-_ROLES: Final = ("system", "developer", "user", "assistant", "tool")
 _IN_SYSTEM: Final = frozenset({"text", "cachePoint", "guardContent"})
 _ID: Final = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
 _CLAUDE_ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -45,11 +45,7 @@ class _Reader:
         self.turns: list[Turn] = []
 
     def take(self, message: Any, where: str) -> None:
-        role = message.get("role") if isinstance(message, Mapping) else None
-        if role not in _ROLES:
-            raise InvalidRequest(
-                f"{where}.role must be one of {', '.join(_ROLES)}", param=f"{where}.role"
-            )
+        role = asked.role(message, where)
         if role in {"system", "developer"}:
             self.system += instructions(message.get("content"), f"{where}.content", message)
             return
@@ -84,45 +80,33 @@ class _Reader:
         return marked([{"toolResult": result}, *points[:1]], message.get("cache_control"))
 
     def assistant(self, message: Mapping[str, Any], where: str) -> list[Block]:
-        for name in ("function_call", "audio"):
-            if message.get(name) is not None:
-                raise InvalidRequest(
-                    f"{where}.{name} cannot be said to Bedrock", param=f"{where}.{name}"
-                )
+        asked.unsayable(message, where, ("function_call", "audio"), "Bedrock")
         found = _thoughts(message.get("thinking_blocks"), f"{where}.thinking_blocks")
         found += blocks(message.get("content"), f"{where}.content")
         if isinstance(message.get("refusal"), str):
             found += text(message["refusal"])
-        calls = message.get("tool_calls") or []
-        if not isinstance(calls, list):
-            raise InvalidRequest(f"{where}.tool_calls must be a list", param=f"{where}.tool_calls")
-        for i, call in enumerate(calls):
+        for i, call in enumerate(calls.made(message, where)):
             found += self._use(call, f"{where}.tool_calls[{i}]")
         return marked(found, message.get("cache_control"))
 
     def _use(self, call: Any, where: str) -> list[Block]:
-        function = call.get("function") if isinstance(call, Mapping) else None
-        name = function.get("name") if isinstance(function, Mapping) else None
-        if not isinstance(function, Mapping) or not isinstance(name, str):
-            raise InvalidRequest(f"{where} must be a call of a named function", param=where)
+        name, given = calls.called(call, where)
         known = self._id(call.get("id"), f"{where}.id")
         self._names[known] = name
-        given = arguments(function.get("arguments"), f"{where}.function.arguments")
         if self._tells:
             return [{"text": f"I called the tool {name} with {bytes(given).decode()}"}]
         use = {"toolUse": {"toolUseId": known, "name": name, "input": given}}
         return marked([use], call.get("cache_control"))
 
     def _id(self, given: Any, where: str) -> str:
-        """The id of a call. One with other signs than the model takes, or too long, is replaced:
-        the same way in the call and in its result.
+        """The id of a call, without a signature of Google's in it. One with other signs than the
+        model takes, or too long, is replaced: the same way in the call and in its result.
         """
-        if not isinstance(given, str) or not given:
-            raise InvalidRequest(f"{where} must name a tool call", param=where)
+        told, _ = calls.call_id(given, where)
         strict = self._accepts.vendor in {"", "anthropic"}
-        if (_CLAUDE_ID if strict else _ID).fullmatch(given):
-            return given
-        return "tooluse_" + hashlib.sha256(given.encode("utf-8", "replace")).hexdigest()[:22]
+        if (_CLAUDE_ID if strict else _ID).fullmatch(told):
+            return told
+        return "tooluse_" + hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:22]
 
 
 def conversation(messages: Any, accepts: Model, *, tells: bool) -> Conversation:
@@ -131,11 +115,9 @@ def conversation(messages: Any, accepts: Model, *, tells: bool) -> Conversation:
     With `tells`, calls of tools and their results are told in words: Converse takes neither in a
     request that offers no tools, and has no way to offer tools that may not be called.
     """
-    if not isinstance(messages, list) or not messages:
-        raise InvalidRequest("messages must be a list with at least one message", param="messages")
     reader = _Reader(accepts, tells=tells)
-    for i, message in enumerate(messages):
-        reader.take(message, f"messages[{i}]")
+    for message, where in asked.messages(messages):
+        reader.take(message, where)
     system, turns = reader.system, reader.turns
     if not turns:
         # Instructions alone are a whole request to OpenAI; here they become what the user says.
@@ -153,19 +135,12 @@ def instructions(content: Any, where: str, message: Mapping[str, Any] | None = N
 
 
 def _thoughts(given: Any, where: str) -> list[Block]:
-    """Thinking blocks as they came. Without a signature the API refuses one: it is left out,
-    as is `reasoning_content`, which never has one.
-    """
-    if given is None:
-        return []
-    if not isinstance(given, list) or not all(isinstance(each, Mapping) for each in given):
-        raise InvalidRequest(f"{where} must be a list of blocks", param=where)
     found: list[Block] = []
-    for each in given:
-        if each.get("type") == "thinking" and each.get("signature"):
+    for each in claude.thoughts(given, where):
+        if each["type"] == "thinking":
             thought = {"text": each.get("thinking") or "", "signature": each["signature"]}
             found.append({"reasoningContent": {"reasoningText": thought}})
-        elif each.get("type") == "redacted_thinking":
+        else:
             found.append({"reasoningContent": {"redactedContent": _sealed(each, where)}})
     return found
 
@@ -177,21 +152,6 @@ def _sealed(each: Mapping[str, Any], where: str) -> bytes:
         return bytes(data.encode("latin-1"))
     except (AttributeError, UnicodeError):
         raise InvalidRequest(f"{where}: redacted thoughts have no data", param=where) from None
-
-
-def arguments(given: Any, where: str) -> Raw:
-    """A call's arguments as the JSON object that was written: not a digit of it is changed.
-
-    Nothing at all ("", null, an encoded "") is a call without arguments.
-    """
-    if given is None or (isinstance(given, str) and given.strip() in {"", "null", '""'}):
-        return Raw(b"{}")
-    try:
-        # The reading is only a proof, so a number too great for us is skipped, not refused.
-        msgspec.json.decode(given, type=dict[str, Raw]) if isinstance(given, str) else given.keys()
-        return Raw(given.encode() if isinstance(given, str) else msgspec.json.encode(given))
-    except (msgspec.MsgspecError, AttributeError, UnicodeError, RecursionError):
-        raise InvalidRequest(f"{where} must be a JSON object", param=where) from None
 
 
 _SPOKEN: Final = {"user": _Reader.user, "assistant": _Reader.assistant, "tool": _Reader.tool}

@@ -14,13 +14,14 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from gateway.wire.claude import version
+
 Thinks = Literal["budget", "adaptive", "nova", "effort", ""]
 
 _VENDOR: Final = re.compile(
     r"(?:^|[./])(ai21|amazon|anthropic|cohere|deepseek|google|meta|minimax|mistral|moonshot(?:ai)?"
     r"|nvidia|openai|qwen|writer|zai)\.(.+)"
 )
-_CLAUDE: Final = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?![\d.])")
 _HELD_TO_SCHEMAS: Final = re.compile(
     r"(?:deepseek\.v3|google\.|minimax\.|moonshot|nvidia\.|openai\.|qwen\.|zai\."
     r"|mistral\.(?:magistral|ministral|mistral-large-3|voxtral))"
@@ -80,13 +81,12 @@ def model(upstream: str) -> Model:
 
 
 def _claude(name: str) -> Model:
-    found = _CLAUDE.search(name)
-    version = (int(found[1]), int(found[2] or 0)) if found else (0, 0)
+    found = version(name) or (0, 0)
     return Model(
         "anthropic",
-        thinks="adaptive" if version >= (4, 6) else "budget" if version >= (3, 7) else "",
-        xhigh=version >= (4, 7),
-        samples=version < (4, 7),
-        both_samplers=version < (4, 1),
-        schemas=version >= (4, 5),
+        thinks="adaptive" if found >= (4, 6) else "budget" if found >= (3, 7) else "",
+        xhigh=found >= (4, 7),
+        samples=found < (4, 7),
+        both_samplers=found < (4, 1),
+        schemas=found >= (4, 5),
     )

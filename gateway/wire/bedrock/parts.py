@@ -1,12 +1,12 @@
 """One part of an OpenAI message's content to content blocks."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.core.errors import InvalidRequest
-
-Block = dict[str, Any]
+from gateway.wire import parts
+from gateway.wire.parts import Block, Write, string
 
 BREAK: Final[Mapping[str, str]] = {"text": "\n"}
 """Stands between a document and a cache point."""
@@ -18,7 +18,6 @@ NATIVE: Final = frozenset({
 IN_RESULTS: Final = frozenset({"document", "image", "json", "searchResult", "text", "video"})
 """What the result of a tool may be made of."""
 
-_DATA_URL: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[^;,]*)*?);base64,", re.IGNORECASE)
 _IMAGES: Final[Mapping[str, str]] = {
     "image/jpeg": "jpeg",
     "image/jpg": "jpeg",
@@ -46,16 +45,7 @@ def blocks(content: Any, where: str) -> list[Block]:
 
     The API refuses blocks of empty or white text, so they are left out.
     """
-    if content is None:
-        return []
-    if isinstance(content, str):
-        return text(content)
-    if not isinstance(content, list):
-        raise InvalidRequest(f"{where} must be a string or a list of parts", param=where)
-    found: list[Block] = []
-    for i, part in enumerate(content):
-        found += _block(part, f"{where}[{i}]")
-    return found
+    return parts.blocks(content, where, text, _block)
 
 
 def text(said: str) -> list[Block]:
@@ -78,34 +68,23 @@ def marked(found: list[Block], cache_control: Any) -> list[Block]:
 
 
 def _block(part: Any, where: str) -> list[Block]:
-    if not isinstance(part, Mapping):
-        raise InvalidRequest(f"{where} must be an object", param=where)
-    if "type" not in part and len(part) == 1 and NATIVE.issuperset(part):
+    if isinstance(part, Mapping) and len(part) == 1 and NATIVE.issuperset(part):
         return [dict(part)]
-    kind = part.get("type")
-    write = _PARTS.get(kind) if isinstance(kind, str) else None
-    if write is None:
-        raise InvalidRequest(
-            f"{where}: Bedrock takes no part of type {kind!r}; "
-            f"it takes {', '.join(sorted(_PARTS))}",
-            param=where,
-        )
+    write = parts.writer(part, where, _PARTS, "Bedrock takes")
     return marked(write(part, where), part.get("cache_control"))
 
 
 def _text(part: Mapping[str, Any], where: str) -> list[Block]:
-    return text(_string(part.get("text"), f"{where}.text"))
+    return text(string(part.get("text"), f"{where}.text"))
 
 
 def _refusal(part: Mapping[str, Any], where: str) -> list[Block]:
-    return text(_string(part.get("refusal"), f"{where}.refusal"))
+    return text(string(part.get("refusal"), f"{where}.refusal"))
 
 
 def _image(part: Mapping[str, Any], where: str) -> list[Block]:
-    image = part.get("image_url")
     place = f"{where}.image_url.url"
-    url = _string(image.get("url") if isinstance(image, Mapping) else image, place)
-    media, data = _inline(url, place)
+    media, data = _inline(parts.url(part, "image_url", where), place)
     if media in _DOCUMENTS:
         return [_document(_DOCUMENTS[media], data, None)]
     if media not in _IMAGES:
@@ -117,18 +96,16 @@ def _image(part: Mapping[str, Any], where: str) -> list[Block]:
 
 
 def _file(part: Mapping[str, Any], where: str) -> list[Block]:
-    file = part.get("file")
-    if not isinstance(file, Mapping):
-        raise InvalidRequest(f"{where}.file must be an object", param=f"{where}.file")
+    file = parts.file(part, where)
     if file.get("file_data") is None:
         raise InvalidRequest(
             f"{where}: send the file itself as file_data; this provider cannot read an id "
             "that another one gave",
             param=f"{where}.file.file_id",
         )
-    data = _string(file["file_data"], f"{where}.file.file_data")
+    data = string(file["file_data"], f"{where}.file.file_data")
     media = "application/pdf"
-    if data[:5].lower() == "data:":
+    if parts.is_data(data):
         media, data = _inline(data, f"{where}.file.file_data")
     if media in _IMAGES:
         return _image({"image_url": file["file_data"]}, where)
@@ -157,21 +134,15 @@ def _name(given: Any) -> str:
 
 def _inline(url: str, where: str) -> tuple[str, str]:
     """Media type and base64 of a data: URL."""
-    found = _DATA_URL.match(url)
+    found = parts.inline(url)
     if found is None:
         raise InvalidRequest(
             f"{where} must be a base64 data: URL; Bedrock fetches nothing", param=where
         )
-    return (found[1] or "").lower(), url[found.end() :]
+    return found
 
 
-def _string(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise InvalidRequest(f"{where} must be a string", param=where)
-    return value
-
-
-_PARTS: Final[Mapping[str, Callable[[Mapping[str, Any], str], list[Block]]]] = {
+_PARTS: Final[Mapping[str, Write]] = {
     "text": _text,
     "refusal": _refusal,
     "image_url": _image,

@@ -9,22 +9,23 @@ from msgspec import Struct
 
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
+from gateway.wire import asked, claude
+from gateway.wire.asked import Form
 from gateway.wire.bedrock.extras import (
-    Form,
     betas,
-    form,
     one_at_a_time,
     sampling,
+    structure,
     thinking,
     top_k,
 )
 from gateway.wire.bedrock.messages import Conversation, conversation, instructions
 from gateway.wire.bedrock.models import Model, model
-from gateway.wire.bedrock.parts import Block
 from gateway.wire.bedrock.tools import choice, tools
 from gateway.wire.bedrock.turns import uncached
 from gateway.wire.dialect import HttpCall, Target
-from gateway.wire.unsupported import dropped
+from gateway.wire.parts import Block
+from gateway.wire.unsupported import NEEDED, dropped, strict_tools
 
 PASSED: Final = (
     "additionalModelResponseFieldPaths", "guardrailConfig", "outputConfig", "performanceConfig",
@@ -36,14 +37,23 @@ PASSED: Final = (
 among the messages. Anthropic's `thinking`, `top_k` and `betas` are taken for Claude.
 """
 
+_REFUSED: Final = NEEDED - {"response_format", "stop", "tool_choice", "tools"}
+"""What would give another answer than was asked for."""
+
 _ALWAYS: Final = frozenset({
-    *PASSED, "additionalModelRequestFields", "response_format", "stop", "system", "tool_choice",
-    "tools",
+    *PASSED, "additionalModelRequestFields", "response_format",
+    "response_format.json_schema.description", "stop", "system", "tool_choice", "tools",
 })  # fmt: skip
 """Fields that are said, or refused, for every model. All of OpenAI's others that ask for something
 are dropped and named: they steer likelihoods, storage, caching or priority. `parallel_tool_calls`
 is said to Claude only.
 """
+
+_PAID: Final = frozenset({
+    "max_completion_tokens", "max_gen_len", "max_new_tokens", "max_tokens", "max_tokens_to_sample",
+    "maxTokens", "n", "num_generations",
+})  # fmt: skip
+"""Models' own names for what money was set aside for by other names."""
 
 
 def auth(api_key: str) -> Mapping[str, str]:
@@ -58,32 +68,35 @@ def path(upstream: str, operation: str) -> str:
 
 def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     """Raises InvalidRequest for what the API cannot say, naming the field."""
-    given = _decoded(request)
-    _refuse(request, given)
+    given = asked.fields(request)
+    asked.refuse(given, _REFUSED, "Bedrock")
     accepts = model(target.upstream)
     offer = _offer(given, accepts)
     talk = conversation(given.get("messages"), accepts, tells=not offer.tools)
-    told = form(given.get("response_format"), accepts)
+    form = asked.form(given.get("response_format"))
+    structured = structure(form, accepts)
     body: dict[str, Any] = {
         "messages": [{"role": turn.role, "content": turn.content} for turn in talk.turns]
     }
+    told = form if structured is None else Form()
     system = _system(given.get("system"), talk, told, accepts)
     if system:
         body["system"] = system
-    limit = target.max_output
-    limit = limit if request.max_tokens is None else min(request.max_tokens, limit)
+    limit = asked.limit(request, target)
     fields = _fields(given, accepts, offer, limit, thoughtless=talk.thoughtless_call)
-    sampled = sampling(given, accepts, thinks=_thinks(fields.get("thinking")))
+    sampled = sampling(given, accepts, thinks=claude.thinks(fields.get("thinking")))
     body["inferenceConfig"] = _inference(limit, sampled, given.get("stop"))
     if offer.tools:
         body["toolConfig"] = offer.config
-    if told.config is not None:
-        body["outputConfig"] = told.config
+    if structured is not None:
+        body["outputConfig"] = structured
     fields = top_k(sampled.get("top_k"), accepts) | fields
     if fields:
         body["additionalModelRequestFields"] = fields
     body |= {name: given[name] for name in PASSED if given.get(name) is not None}
-    said = _ALWAYS | {name for name, sent in _optional(offer, sampled, fields).items() if sent}
+    optional = _optional(given, accepts, offer, sampled, fields)
+    optional["response_format.json_schema.strict"] = structured is not None
+    said = _ALWAYS | {name for name, sent in optional.items() if sent}
     return HttpCall(
         path(target.upstream, "converse-stream" if stream else "converse"),
         {"content-type": "application/json"},
@@ -98,6 +111,8 @@ class _Offer(Struct, frozen=True):
     tools: list[Block]
     mode: str
     name: str | None
+    strict: int
+    """How many of the tools that were given are strict."""
     alone: bool
     """One call at a time, said in Claude's own words."""
 
@@ -111,59 +126,42 @@ class _Offer(Struct, frozen=True):
 
 def _offer(given: Mapping[str, Any], accepts: Model) -> _Offer:
     offered = tools(given.get("tools"), accepts)
+    strict = sum("strict" in tool.get("toolSpec", {}) for tool in offered)
     mode, name = choice(given.get("tool_choice"), offered)
     if mode == "none":
         offered, mode = [], "auto"
     single = given.get("parallel_tool_calls") is False
     alone = single and bool(offered) and accepts.vendor == "anthropic"
-    return _Offer(offered, mode, name, alone)
+    return _Offer(offered, mode, name, strict, alone)
 
 
 def _optional(
-    offer: _Offer, sampled: Mapping[str, Any], fields: Mapping[str, Any]
+    given: Mapping[str, Any],
+    accepts: Model,
+    offer: _Offer,
+    sampled: Mapping[str, Any],
+    fields: Mapping[str, Any],
 ) -> dict[str, bool]:
-    """Fields that only some models take, and whether this call has them."""
+    """Fields that only some models take, and whether this call has them as they were asked."""
     thought = {"thinking", "reasoning_effort", "reasoningConfig"} & fields.keys()
+    thoughtless = given.get("reasoning_effort") == "none" and accepts.thinks != "effort"
     return {
         "betas": "anthropic_beta" in fields,
+        "messages.cache_control": accepts.caches,
         "parallel_tool_calls": offer.alone or not offer.tools,
-        "reasoning_effort": bool(thought),
-        "temperature": "temperature" in sampled,
+        "reasoning_effort": bool(thought) or thoughtless,
+        "temperature": sampled.get("temperature") == given.get("temperature"),
         "thinking": "thinking" in fields,
+        "tools.cache_control": accepts.caches_tools,
+        "tools.function.strict": offer.strict == strict_tools(given.get("tools")),
         "top_k": bool({"top_k", "inferenceConfig"} & fields.keys()),
         "top_p": "top_p" in sampled,
     }
 
 
-def _decoded(request: ChatRequest) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name in request.fields:
-        try:
-            found[name] = request.json(name)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            raise InvalidRequest(f"{name} cannot be read as JSON", param=name) from None
-    return found
-
-
-def _refuse(request: ChatRequest, given: Mapping[str, Any]) -> None:
-    """What would give another answer than was asked for."""
-    asked = {
-        "n": request.n > 1,
-        "logprobs": given.get("logprobs") is True,
-        "modalities": given.get("modalities") not in (None, [], ["text"]),
-        "audio": given.get("audio") is not None,
-        "functions": bool(given.get("functions")),
-        "function_call": given.get("function_call") not in (None, "auto", "none"),
-        "web_search_options": given.get("web_search_options") is not None,
-    }
-    for name, is_asked in asked.items():
-        if is_asked:
-            raise InvalidRequest(f"{name}: Bedrock cannot do this", param=name)
-
-
 def _system(given: Any, talk: Conversation, told: Form, accepts: Model) -> list[Block]:
     found = instructions(given, "system") + talk.system
-    if told.instruction is not None:
+    if told.json:
         found.append({"text": told.instruction})
     return found if accepts.caches else uncached(found)
 
@@ -185,11 +183,10 @@ def _fields(
         raise InvalidRequest(
             "additionalModelRequestFields must be an object", param="additionalModelRequestFields"
         )
+    for name in sorted(_PAID & (own or {}).keys()):
+        where = f"additionalModelRequestFields.{name}"
+        raise InvalidRequest(f"{where}: say max_tokens and n instead", param=where)
     return found | dict(own or {})
-
-
-def _thinks(config: Any) -> bool:
-    return isinstance(config, Mapping) and config.get("type") != "disabled"
 
 
 def _inference(limit: int, sampled: Mapping[str, Any], stop: Any) -> dict[str, Any]:
@@ -197,9 +194,5 @@ def _inference(limit: int, sampled: Mapping[str, Any], stop: Any) -> dict[str, A
     for name, theirs in (("temperature", "temperature"), ("top_p", "topP")):
         if name in sampled:
             found[theirs] = sampled[name]
-    stops = [stop] if isinstance(stop, str) else [] if stop is None else stop
-    if not isinstance(stops, list) or not all(isinstance(each, str) for each in stops):
-        raise InvalidRequest("stop must be a string or a list of strings", param="stop")
-    if any(stops):
-        found["stopSequences"] = [each for each in stops if each]
-    return found
+    stops = asked.stops(stop)
+    return found | ({"stopSequences": stops} if stops else {})

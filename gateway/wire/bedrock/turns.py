@@ -7,7 +7,8 @@ from msgspec import Struct
 
 from gateway.core.errors import InvalidRequest
 from gateway.wire.bedrock.models import Model
-from gateway.wire.bedrock.parts import BREAK, Block
+from gateway.wire.bedrock.parts import BREAK
+from gateway.wire.parts import Block
 
 _GO_ON: Final = "Go on."
 _NOTED: Final = "Noted."

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
+from gateway.wire import asked
+from gateway.wire.asked import Form
 from gateway.wire.dialect import Target
 from gateway.wire.gemini.generation import Generation
 from gateway.wire.gemini.tools import schema
@@ -46,14 +46,11 @@ _MODALITIES: Final = ("text", "image")
 
 
 _SEEDS: Final = 2**31
-_INSTRUCTED: Final = "Answer with one valid JSON object and nothing else: no prose, no code fence."
 
 
 def config(request: ChatRequest, target: Target, given: Mapping[str, Any]) -> JSON:
     """All but the response format. Raises InvalidRequest, naming the field."""
-    asked = request.max_tokens
-    limit = target.max_output if asked is None else min(asked, target.max_output)
-    found: JSON = {"maxOutputTokens": limit}
+    found: JSON = {"maxOutputTokens": asked.limit(request, target)}
     for name, (told, least, most) in _NUMBERS.items():
         value = given.get(name)
         if value is None or (name in _PENALTIES and value == 0):
@@ -63,26 +60,22 @@ def config(request: ChatRequest, target: Target, given: Mapping[str, Any]) -> JS
         found[told] = value
     if request.n > 1:
         found["candidateCount"] = request.n
+    stops = asked.stops(given.get("stop"))
     return (
         found
-        | _stops(given.get("stop"))
+        | ({"stopSequences": stops} if stops else {})
         | _logprobs(given)
         | _seed(given.get("seed"))
         | (_modalities(given.get("modalities")))
     )
 
 
-def thinking(effort: Any, accepts: Generation, limit: int) -> JSON:
+def thinking(given: Any, accepts: Generation, limit: int) -> JSON:
     """From `reasoning_effort`: a hint, which gives way where a model does not think, or cannot
     be kept from it. Who asks for thinking is shown the thoughts.
     """
-    if effort is None:
-        return {}
-    if not isinstance(effort, str) or effort not in LEVELS:
-        raise InvalidRequest(
-            f"reasoning_effort must be one of {', '.join(LEVELS)}", param="reasoning_effort"
-        )
-    if not accepts.budgets:
+    effort = asked.effort(given, LEVELS)
+    if effort is None or not accepts.budgets:
         return {}
     shown = {"includeThoughts": True} if effort != "none" else {}
     if accepts.levels:
@@ -98,34 +91,17 @@ def thinking(effort: Any, accepts: Generation, limit: int) -> JSON:
     return {"thinkingConfig": {"thinkingBudget": budget} | shown}
 
 
-def form(given: Any, *, constrains: bool) -> tuple[JSON, str | None]:
+def form(wanted: Form, *, constrains: bool) -> tuple[JSON, str | None]:
     """`response_format` as fields or, where the model cannot be held to it, as an instruction."""
-    kind = given.get("type") if isinstance(given, Mapping) else None
-    if given is None or kind == "text":
+    if not wanted.json:
         return {}, None
+    if not constrains:
+        return {}, wanted.instruction
     as_json: JSON = {"responseMimeType": "application/json"}
-    if kind == "json_object":
-        return (as_json, None) if constrains else ({}, _INSTRUCTED)
-    wrapped = given.get("json_schema") if kind == "json_schema" else None
-    wanted = wrapped.get("schema") if isinstance(wrapped, Mapping) else None
-    if not isinstance(wanted, Mapping):
-        raise InvalidRequest(
-            "response_format must be text, json_object, or json_schema with a schema",
-            param="response_format",
-        )
-    if constrains:
-        exact = schema(wanted, "response_format.json_schema.schema")
-        return as_json | {"responseJsonSchema": exact}, None
-    said = msgspec.json.encode(wanted).decode()
-    return {}, f"{_INSTRUCTED}\nIt must be valid against this JSON Schema:\n{said}"
-
-
-def _stops(given: Any) -> JSON:
-    stops = [given] if isinstance(given, str) else [] if given is None else given
-    if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops):
-        raise InvalidRequest("stop must be a string or a list of strings", param="stop")
-    said = [stop for stop in stops if stop]
-    return {"stopSequences": said} if said else {}
+    if wanted.schema is None:
+        return as_json, None
+    exact = schema(wanted.schema, "response_format.json_schema.schema")
+    return as_json | {"responseJsonSchema": exact}, None
 
 
 def _logprobs(given: Mapping[str, Any]) -> JSON:

@@ -1,16 +1,15 @@
 """OpenAI messages to the system instruction and turns of user and model."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from gateway.core.errors import InvalidRequest
-from gateway.wire.gemini.parts import Part, parts, text
-from gateway.wire.signed_ids import UNSIGNED, split
-
-_ROLES: Final = ("system", "developer", "user", "assistant", "tool")
+from gateway.wire import asked, calls
+from gateway.wire.gemini.parts import parts, text
+from gateway.wire.parts import Block as Part
+from gateway.wire.signed_ids import UNSIGNED
 
 
 class Turn(Struct):
@@ -34,12 +33,8 @@ class Conversation:
         self._signs = signs
         self._names: dict[str, str] = {}
         """The function that each call is of, by the call's id."""
-        if not isinstance(messages, list) or not messages:
-            raise InvalidRequest(
-                "messages must be a list with at least one message", param="messages"
-            )
-        for i, message in enumerate(messages):
-            self._take(message, f"messages[{i}]")
+        for message, where in asked.messages(messages):
+            self._take(message, where)
         if not self.turns and self.system:
             # Instructions alone are a whole request to OpenAI; here the user says them.
             self.system, self.turns = [], [Turn("user", self.system)]
@@ -47,11 +42,7 @@ class Conversation:
             raise InvalidRequest("messages have no content", param="messages")
 
     def _take(self, message: Any, where: str) -> None:
-        role = message.get("role") if isinstance(message, Mapping) else None
-        if role not in _ROLES:
-            raise InvalidRequest(
-                f"{where}.role must be one of {', '.join(_ROLES)}", param=f"{where}.role"
-            )
+        role = asked.role(message, where)
         if role == "assistant":
             self._add("model", self._assistant(message, where))
         elif role == "tool":
@@ -71,40 +62,30 @@ class Conversation:
             self.turns.append(Turn(role, found, results))
 
     def _assistant(self, message: Mapping[str, Any], where: str) -> list[Part]:
-        for name in ("function_call", "audio"):
-            if message.get(name) is not None:
-                raise InvalidRequest(
-                    f"{where}.{name} cannot be said to Google's models", param=f"{where}.{name}"
-                )
+        asked.unsayable(message, where, ("function_call", "audio"), "Google's models")
         spoken = parts(message.get("content"), f"{where}.content")
         if isinstance(message.get("refusal"), str):
             spoken += text(message["refusal"])
         signature = _signature(message)
         if signature and spoken and "text" in spoken[-1]:
             spoken[-1]["thoughtSignature"] = signature
-        calls = message.get("tool_calls") or []
-        if not isinstance(calls, list):
-            raise InvalidRequest(f"{where}.tool_calls must be a list", param=f"{where}.tool_calls")
-        made = [self._call(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(calls)]
+        given = calls.made(message, where)
+        made = [self._call(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(given)]
         if self._signs and made:
             # Of calls made at once only the first is signed.
             made[0].setdefault("thoughtSignature", UNSIGNED)
         return _native(message) + spoken + made
 
     def _call(self, call: Any, where: str) -> Part:
-        function = call.get("function") if isinstance(call, Mapping) else None
-        name = function.get("name") if isinstance(function, Mapping) else None
-        if not isinstance(function, Mapping) or not isinstance(name, str):
-            raise InvalidRequest(f"{where} must be a call of a named function", param=where)
-        call_id, carried = _id(call.get("id"), f"{where}.id")
+        name, args = calls.called(call, where)
+        call_id, carried = calls.call_id(call.get("id"), f"{where}.id")
         self._names[call_id] = name
-        args = arguments(function.get("arguments"), f"{where}.function.arguments")
         part: Part = {"functionCall": {"id": call_id, "name": name, "args": args}}
         signature = _signature(call) or carried
         return part | ({"thoughtSignature": signature} if signature else {})
 
     def _tool(self, message: Mapping[str, Any], where: str) -> None:
-        call_id, _ = _id(message.get("tool_call_id"), f"{where}.tool_call_id")
+        call_id, _ = calls.call_id(message.get("tool_call_id"), f"{where}.tool_call_id")
         name = self._names.get(call_id) or message.get("name")
         if not isinstance(name, str):
             raise InvalidRequest(
@@ -118,40 +99,9 @@ class Conversation:
         self._add("user", [part for part in found if "text" not in part])
 
 
-def arguments(given: Any, where: str) -> Raw:
-    """A call's arguments as the JSON object that was written: not a digit of it is changed.
-
-    Nothing at all ("", null, an encoded "") is a call without arguments.
-    """
-    if given is None or (isinstance(given, str) and given.strip() in {"", "null", '""'}):
-        return Raw(b"{}")
-    if isinstance(given, Mapping):
-        return Raw(msgspec.json.encode(given))
-    found = _object(given) if isinstance(given, str) else None
-    if found is None:
-        raise InvalidRequest(f"{where} must be a JSON object", param=where)
-    return found
-
-
 def _response(said: str) -> Any:
     """The API wants an object: one that the tool wrote, else {"result": text}."""
-    return _object(said) or {"result": said}
-
-
-def _object(written: str) -> Raw | None:
-    """The text as JSON, when it is an object. It is only read, so no number is too great."""
-    try:
-        msgspec.json.decode(written, type=dict[str, Raw])
-        return Raw(written.encode())
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return None
-
-
-def _id(given: Any, where: str) -> tuple[str, str | None]:
-    """The id of a call as Google gave it, and the signature that travelled in it."""
-    if not isinstance(given, str) or not given:
-        raise InvalidRequest(f"{where} must name a tool call", param=where)
-    return split(given)
+    return calls.json_object(said) or {"result": said}
 
 
 def _google(holder: Mapping[str, Any], name: str) -> Any:

@@ -1,14 +1,14 @@
 """One part of an OpenAI message's content to one part of a turn."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.core.errors import InvalidRequest
+from gateway.wire import parts as given_parts
+from gateway.wire.parts import Block as Part
+from gateway.wire.parts import Write, is_data, string
 
-Part = dict[str, Any]
-
-_DATA_URL: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[^;,]*)*?);base64,", re.IGNORECASE)
 _SUFFIX: Final = re.compile(r"\.([A-Za-z0-9]{2,4})(?:[?#].*)?$", re.DOTALL)
 _YOUTUBE: Final = re.compile(r"https://(?:(?:www|m)\.)?(?:youtube\.com/|youtu\.be/)", re.IGNORECASE)
 _MEDIA: Final[Mapping[str, str]] = {
@@ -29,16 +29,7 @@ def parts(content: Any, where: str) -> list[Part]:
 
     The API refuses empty texts, so they are left out.
     """
-    if content is None:
-        return []
-    if isinstance(content, str):
-        return text(content)
-    if not isinstance(content, list):
-        raise InvalidRequest(f"{where} must be a string or a list of parts", param=where)
-    found: list[Part] = []
-    for i, part in enumerate(content):
-        found += _part(part, f"{where}[{i}]")
-    return found
+    return given_parts.blocks(content, where, text, _part)
 
 
 def text(said: str) -> list[Part]:
@@ -46,23 +37,15 @@ def text(said: str) -> list[Part]:
 
 
 def _part(part: Any, where: str) -> list[Part]:
-    kind = part.get("type") if isinstance(part, Mapping) else None
-    write = _PARTS.get(kind) if isinstance(kind, str) else None
-    if write is None:
-        raise InvalidRequest(
-            f"{where}: Google's models take no part of type {kind!r}; "
-            f"they take {', '.join(sorted(_PARTS))}",
-            param=where,
-        )
-    return write(part, where)
+    return given_parts.writer(part, where, _PARTS, "Google's models take")(part, where)
 
 
 def _text(part: Mapping[str, Any], where: str) -> list[Part]:
-    return text(_string(part.get("text"), f"{where}.text"))
+    return text(string(part.get("text"), f"{where}.text"))
 
 
 def _refusal(part: Mapping[str, Any], where: str) -> list[Part]:
-    return text(_string(part.get("refusal"), f"{where}.refusal"))
+    return text(string(part.get("refusal"), f"{where}.refusal"))
 
 
 def _image(part: Mapping[str, Any], where: str) -> list[Part]:
@@ -74,18 +57,16 @@ def _video(part: Mapping[str, Any], where: str) -> list[Part]:
 
 
 def _linked(part: Mapping[str, Any], field: str, where: str, otherwise: str) -> list[Part]:
-    given = part.get(field)
-    place = f"{where}.{field}.url"
-    url = _string(given.get("url") if isinstance(given, Mapping) else given, place)
-    return [_link(url, place, otherwise)]
+    url = given_parts.url(part, field, where)
+    return [_link(url, f"{where}.{field}.url", otherwise)]
 
 
 def _audio(part: Mapping[str, Any], where: str) -> list[Part]:
     audio = part.get("input_audio")
     if not isinstance(audio, Mapping):
         raise InvalidRequest(f"{where}.input_audio must be an object", param=where)
-    kind = _string(audio.get("format"), f"{where}.input_audio.format").lower()
-    data = _string(audio.get("data"), f"{where}.input_audio.data")
+    kind = string(audio.get("format"), f"{where}.input_audio.format").lower()
+    data = string(audio.get("data"), f"{where}.input_audio.data")
     return [_inline(_MEDIA.get(kind, f"audio/{kind}"), data)]
 
 
@@ -94,9 +75,7 @@ def _file(part: Mapping[str, Any], where: str) -> list[Part]:
 
     Its media type is `format`, that of its data: URL, or what its name tells, else PDF.
     """
-    file = part.get("file")
-    if not isinstance(file, Mapping):
-        raise InvalidRequest(f"{where}.file must be an object", param=f"{where}.file")
+    file = given_parts.file(part, where)
     told = file.get("format")
     named = file.get("filename")
     media = told if isinstance(told, str) and told else _guess(named, "application/pdf")
@@ -109,18 +88,18 @@ def _file(part: Mapping[str, Any], where: str) -> list[Part]:
                 param=f"{where}.file.file_id",
             )
         return [_uri(known, media if told or _guess(named, "") else _guess(known, media))]
-    data = _string(file["file_data"], f"{where}.file.file_data")
-    if data[:5].lower() == "data:":
+    data = string(file["file_data"], f"{where}.file.file_data")
+    if is_data(data):
         return [_link(data, f"{where}.file.file_data", media)]
     return [_inline(media, data)]
 
 
 def _link(url: str, where: str, otherwise: str) -> Part:
     """A data: URL as the data in it, another as a reference. `otherwise` is its media type."""
-    if url[:5].lower() == "data:":
-        found = _DATA_URL.match(url)
+    if is_data(url):
+        found = given_parts.inline(url)
         if found is not None:
-            return _inline((found[1] or otherwise).lower(), url[found.end() :])
+            return _inline(found[0] or otherwise.lower(), found[1])
     elif url[:8].lower() == "https://" or url.startswith("gs://"):
         return _uri(url, "video/mp4" if _YOUTUBE.match(url) else _guess(url, otherwise))
     raise InvalidRequest(f"{where} must be an https:, a gs: or a base64 data: URL", param=where)
@@ -139,13 +118,7 @@ def _uri(uri: str, media: str) -> Part:
     return {"fileData": {"mimeType": media, "fileUri": uri}}
 
 
-def _string(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise InvalidRequest(f"{where} must be a string", param=where)
-    return value
-
-
-_PARTS: Final[Mapping[str, Callable[[Mapping[str, Any], str], list[Part]]]] = {
+_PARTS: Final[Mapping[str, Write]] = {
     "text": _text,
     "refusal": _refusal,
     "image_url": _image,

@@ -7,12 +7,13 @@ import msgspec
 
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
+from gateway.wire import asked
 from gateway.wire.dialect import HttpCall, Target
 from gateway.wire.gemini.config import config, form, thinking
 from gateway.wire.gemini.contents import Conversation
 from gateway.wire.gemini.generation import generation
 from gateway.wire.gemini.tools import Tools
-from gateway.wire.unsupported import asks, dropped
+from gateway.wire.unsupported import dropped
 
 JSON = dict[str, Any]
 
@@ -38,6 +39,8 @@ hints on likelihoods, storage, caching, priority and the number of calls made at
 name, and fields that nobody knows, which the API refuses.
 """
 
+_PAID: Final[Mapping[str, str]] = {"candidateCount": "n", "maxOutputTokens": "max_tokens"}
+"""Fields of generationConfig that money was set aside for by other names."""
 _CONTENT_TYPE: Final = {"content-type": "application/json"}
 
 
@@ -48,27 +51,27 @@ def auth(api_key: str) -> Mapping[str, str]:
 
 def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     """Raises InvalidRequest for what the API cannot say, naming the field."""
-    given = _decoded(request)
-    for name in REFUSED:
-        if asks(name, given.get(name)):
-            raise InvalidRequest(f"{name}: Google's models cannot do this", param=name)
+    given = asked.fields(request)
+    asked.refuse(given, REFUSED, "Google's models")
     accepts = generation(target.upstream)
     talk = Conversation(given.get("messages"), signs=accepts.signs)
     tools = Tools(given.get("tools"))
-    asked = tools.body(given.get("tool_choice"))
+    offered = tools.body(given.get("tool_choice"))
     settings = config(request, target, given)
     settings |= thinking(given.get("reasoning_effort"), accepts, settings["maxOutputTokens"])
     told, instruction = form(
-        given.get("response_format"), constrains=accepts.schema_beside_tools or "tools" not in asked
+        asked.form(given.get("response_format")),
+        constrains=accepts.schema_beside_tools or "tools" not in offered,
     )
     system = talk.system + ([{"text": instruction}] if instruction else [])
     body: JSON = {"systemInstruction": {"parts": system}} if system else {}
     body["contents"] = [{"role": turn.role, "parts": turn.parts} for turn in talk.turns]
-    body |= asked
+    body |= offered
     body["generationConfig"] = settings | told
     for name in ("generationConfig", "toolConfig"):
-        if isinstance(given.get(name), Mapping):
-            body[name] = {**body.get(name, {}), **given[name]}
+        body[name] = _laid_over(body.get(name, {}), given.get(name), name)
+        if not body[name]:
+            del body[name]
     body |= {name: given[name] for name in PASSED if given.get(name) is not None}
     verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
     path = f"/models/{target.upstream}:{verb}"
@@ -79,18 +82,24 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
 def _said(given: JSON, settings: JSON) -> set[str]:
     """The request's fields that this call honours, or has no need to."""
     said = set(_SAID)
-    if "thinkingConfig" in settings or given.get("reasoning_effort") == "none":
+    thought = settings.get("thinkingConfig", {"thinkingBudget": 0})
+    none = given.get("reasoning_effort") == "none"
+    if thought == {"thinkingBudget": 0} if none else "thinkingConfig" in settings:
         said.add("reasoning_effort")
+    if "responseJsonSchema" in settings:
+        said.add("response_format.json_schema.strict")
     if "logprobs" in settings:
         said.add("top_logprobs")
     return said
 
 
-def _decoded(request: ChatRequest) -> JSON:
-    found: JSON = {}
-    for name in request.fields:
-        try:
-            found[name] = request.json(name)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            raise InvalidRequest(f"{name} cannot be read as JSON", param=name) from None
-    return found
+def _laid_over(ours: JSON, given: Any, name: str) -> JSON:
+    """What we derive, with the client's own words over it, but for what is paid for."""
+    if given is None:
+        return ours
+    if not isinstance(given, Mapping):
+        raise InvalidRequest(f"{name} must be an object", param=name)
+    for field, plain in _PAID.items():
+        if field in given and given[field] != ours.get(field):
+            raise InvalidRequest(f"{name}.{field}: say {plain} instead", param=f"{name}.{field}")
+    return {**ours, **given}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.core.errors import InvalidRequest
+from gateway.wire import calls
 from gateway.wire.gemini.schema import subset
 
 JSON = dict[str, Any]
@@ -43,49 +44,24 @@ class Tools:
         )
 
     def _config(self, choice: Any) -> JSON | None:
-        if isinstance(choice, Mapping) and choice.get("type") == "allowed_tools":
-            choice = self._allow(choice.get("allowed_tools"))
+        choice, names = calls.allowed(choice)
+        if names is not None:
+            self.functions = [each for each in self.functions if each["name"] in names]
         if not self.functions:
-            if choice in (None, "auto", "none"):
-                return None
-            raise InvalidRequest("tool_choice needs tools to choose from", param="tool_choice")
+            calls.without_tools(choice)
+            return None
         if choice is None:
             return None
         if isinstance(choice, str) and choice in _MODES:
             return {"mode": _MODES[choice]}
-        name = _name(choice)
-        if name is None:
-            raise InvalidRequest(
-                "tool_choice must be none, auto, required or a named function", param="tool_choice"
-            )
+        name = calls.chosen(choice)
         if name not in [function["name"] for function in self.functions]:
             raise InvalidRequest(f"tool_choice names no tool: {name[:80]}", param="tool_choice")
         return {"mode": "ANY", "allowedFunctionNames": [name]}
 
-    def _allow(self, allowed: Any) -> Any:
-        """Keep the allowed functions only; the mode that is left is `auto` or `required`."""
-        named = allowed.get("tools") if isinstance(allowed, Mapping) else None
-        if not isinstance(named, list):
-            raise InvalidRequest(
-                "tool_choice.allowed_tools.tools must be a list", param="tool_choice"
-            )
-        names = [_name(each) for each in named]
-        self.functions = [each for each in self.functions if each["name"] in names]
-        return allowed.get("mode", "auto")
-
 
 def _function(given: Any, where: str) -> JSON:
-    if not isinstance(given, Mapping):
-        raise InvalidRequest(f"{where} must be an object", param=where)
-    function = given.get("function")
-    if given.get("type") != "function" or not isinstance(function, Mapping):
-        raise InvalidRequest(
-            f"{where}.type must be 'function' for Google's models", param=f"{where}.type"
-        )
-    if not isinstance(function.get("name"), str):
-        raise InvalidRequest(
-            f"{where}.function.name must be a string", param=f"{where}.function.name"
-        )
+    function = calls.function_of(given, where, "Google's models")
     described = function.get("description")
     found: JSON = {
         "name": function["name"],
@@ -106,9 +82,3 @@ def schema(given: Mapping[str, Any], where: str) -> JSON:
         return subset(given)
     except RecursionError:
         raise InvalidRequest(f"{where} is too deeply nested", param=where) from None
-
-
-def _name(choice: Any) -> str | None:
-    function = choice.get("function") if isinstance(choice, Mapping) else None
-    name = function.get("name") if isinstance(function, Mapping) else None
-    return name if isinstance(name, str) else None

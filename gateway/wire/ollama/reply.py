@@ -10,11 +10,9 @@ from msgspec import Raw, Struct
 
 from gateway.core.chat import Choice, Completion, ToolCall, Usage
 from gateway.core.errors import Broken
+from gateway.wire.counts import sane
 from gateway.wire.dialect import Target
 from gateway.wire.ollama.faults import fault, fault_inside, read
-
-MAX_TOKENS: Final = 2**40
-"""A token count beyond this is an error of the provider's."""
 
 _NULL: Final = Raw(b"null")
 
@@ -100,12 +98,8 @@ def finish(reason: str | None, *, called: bool) -> str:
 
 def usage(said: Said) -> Usage | None:
     """Both counts, or nothing: a prompt that was still in memory is not counted by Ollama."""
-    prompt, answer = _tokens(said.prompt_eval_count), _tokens(said.eval_count)
-    return None if prompt is None or answer is None else Usage(prompt, answer)
-
-
-def _tokens(count: Any) -> int | None:
-    return count if type(count) is int and 0 <= count <= MAX_TOKENS else None
+    prompt, answer = said.prompt_eval_count, said.eval_count
+    return Usage(prompt, answer) if sane(prompt, answer) else None
 
 
 def seconds(created_at: str) -> int:

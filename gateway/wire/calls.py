@@ -1,0 +1,118 @@
+"""Tools, choices among them and calls of them: as OpenAI writes them, for dialects to translate."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from gateway.core.errors import InvalidRequest
+from gateway.wire.signed_ids import split
+
+NO_PARAMETERS: Final[Mapping[str, Any]] = {"type": "object", "properties": {}}
+
+
+def name_of(tool: Any) -> str | None:
+    """The name in {"function": {"name": ...}}: of a tool, a choice or a call."""
+    function = tool.get("function") if isinstance(tool, Mapping) else None
+    name = function.get("name") if isinstance(function, Mapping) else None
+    return name if isinstance(name, str) else None
+
+
+def function_of(tool: Any, where: str, who: str) -> Mapping[str, Any]:
+    """The function that a tool declares; it has a name. `who` cannot take another kind of tool."""
+    if not isinstance(tool, Mapping):
+        raise InvalidRequest(f"{where} must be an object", param=where)
+    function = tool.get("function")
+    if tool.get("type") != "function" or not isinstance(function, Mapping):
+        raise InvalidRequest(f"{where}.type must be 'function' for {who}", param=f"{where}.type")
+    if not isinstance(function.get("name"), str):
+        place = f"{where}.function.name"
+        raise InvalidRequest(f"{place} must be a string", param=place)
+    return function
+
+
+def parameters(given: Any, where: str) -> Mapping[str, Any]:
+    """A function's parameters as the schema of an object."""
+    if given is None or given == {}:
+        return dict(NO_PARAMETERS)
+    if not isinstance(given, Mapping):
+        place = f"{where}.function.parameters"
+        raise InvalidRequest(f"{place} must be a JSON schema", param=place)
+    return given if "type" in given else {"type": "object", **given}
+
+
+def allowed(choice: Any) -> tuple[Any, list[str] | None]:
+    """A `tool_choice` with the names it allows: OpenAI's `allowed_tools` is one among fewer.
+
+    None stands for all.
+    """
+    if not (isinstance(choice, Mapping) and choice.get("type") == "allowed_tools"):
+        return choice, None
+    given = choice.get("allowed_tools")
+    named = given.get("tools") if isinstance(given, Mapping) else None
+    if not isinstance(given, Mapping) or not isinstance(named, list):
+        raise InvalidRequest("tool_choice.allowed_tools.tools must be a list", param="tool_choice")
+    names = [name for name in map(name_of, named) if name is not None]
+    return given.get("mode", "auto"), names
+
+
+def chosen(choice: Any) -> str:
+    """The name in a `tool_choice` that is not one of OpenAI's three words."""
+    name = name_of(choice)
+    if name is None:
+        raise InvalidRequest(
+            "tool_choice must be none, auto, required or a named function", param="tool_choice"
+        )
+    return name
+
+
+def without_tools(choice: Any) -> None:
+    """Raises InvalidRequest for a choice that needs tools, where there are none."""
+    if choice not in (None, "auto", "none"):
+        raise InvalidRequest("tool_choice needs tools to choose from", param="tool_choice")
+
+
+def made(message: Mapping[str, Any], where: str) -> list[Any]:
+    """The calls of an assistant's message."""
+    calls = message.get("tool_calls") or []
+    if not isinstance(calls, list):
+        raise InvalidRequest(f"{where}.tool_calls must be a list", param=f"{where}.tool_calls")
+    return calls
+
+
+def called(call: Any, where: str) -> tuple[str, Raw]:
+    """Name and arguments of a call."""
+    name = name_of(call)
+    if name is None:
+        raise InvalidRequest(f"{where} must be a call of a named function", param=where)
+    return name, arguments(call["function"].get("arguments"), f"{where}.function.arguments")
+
+
+def call_id(given: Any, where: str) -> tuple[str, str | None]:
+    """The id of a call, and the signature of Google's that travelled in it, if any."""
+    if not isinstance(given, str) or not given:
+        raise InvalidRequest(f"{where} must name a tool call", param=where)
+    return split(given)
+
+
+def arguments(given: Any, where: str) -> Raw:
+    """A call's arguments as the JSON object that was written: not a digit of it is changed.
+
+    Nothing at all ("", null, an encoded "") is a call without arguments.
+    """
+    if given is None or (isinstance(given, str) and given.strip() in {"", "null", '""'}):
+        return Raw(b"{}")
+    found = Raw(msgspec.json.encode(given)) if isinstance(given, Mapping) else json_object(given)
+    if found is None:
+        raise InvalidRequest(f"{where} must be a JSON object", param=where)
+    return found
+
+
+def json_object(written: Any) -> Raw | None:
+    """A text as JSON, when it is an object. It is only read, so no number is too great."""
+    try:
+        msgspec.json.decode(written, type=dict[str, Raw])
+        return Raw(written.encode())
+    except (msgspec.MsgspecError, AttributeError, TypeError, UnicodeError, RecursionError):
+        return None

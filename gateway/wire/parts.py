@@ -1,0 +1,71 @@
+"""The content of an OpenAI message: a text, or a list of parts, which a dialect writes."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from gateway.core.errors import InvalidRequest
+
+Block = dict[str, Any]
+Write = Callable[[Mapping[str, Any], str], list[Block]]
+"""Writes one part, in the dialect's own words. The text says where it stands, for errors."""
+
+_DATA_URL: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[^;,]*)*?);base64,", re.IGNORECASE)
+
+
+def blocks(
+    content: Any,
+    where: str,
+    text: Callable[[str], list[Block]],
+    write: Callable[[Any, str], list[Block]],
+) -> list[Block]:
+    """A message's content: a text, a list of parts, or null. `where` names it in errors."""
+    if content is None:
+        return []
+    if isinstance(content, str):
+        return text(content)
+    if not isinstance(content, list):
+        raise InvalidRequest(f"{where} must be a string or a list of parts", param=where)
+    return [block for i, part in enumerate(content) for block in write(part, f"{where}[{i}]")]
+
+
+def writer(part: Any, where: str, writers: Mapping[str, Write], who: str) -> Write:
+    """What writes a part of this type. Raises InvalidRequest where nothing does."""
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    write = writers.get(kind) if isinstance(kind, str) else None
+    if write is None:
+        raise InvalidRequest(
+            f"{where}: {who} no part of type {str(kind)[:80]!r}, "
+            f"but of {', '.join(sorted(writers))}",
+            param=where,
+        )
+    return write
+
+
+def url(part: Mapping[str, Any], field: str, where: str) -> str:
+    """The URL of an image or a video: {"url": ...}, or the URL itself."""
+    given = part.get(field)
+    return string(given.get("url") if isinstance(given, Mapping) else given, f"{where}.{field}.url")
+
+
+def file(part: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    found = part.get("file")
+    if not isinstance(found, Mapping):
+        raise InvalidRequest(f"{where}.file must be an object", param=f"{where}.file")
+    return found
+
+
+def inline(given: str) -> tuple[str, str] | None:
+    """Media type ("" where it is not told) and base64 of a data: URL; None for any other."""
+    found = _DATA_URL.match(given)
+    return None if found is None else ((found[1] or "").lower(), given[found.end() :])
+
+
+def is_data(given: str) -> bool:
+    return given[:5].lower() == "data:"
+
+
+def string(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{where} must be a string", param=where)
+    return value
