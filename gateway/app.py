@@ -90,7 +90,7 @@ async def open_gateway(
             await janitor.before_a_scrape()
             return metrics.render()
 
-        door = Door(world, Keyring(tenants), snapshot.limits)
+        door = Door(world, Keyring(tenants), snapshot.limits, snapshot.tags)
         api = Api(door, snapshot, scrape, lambda: probe(ledger, tenants[0].name), __version__)
         yield Gateway(Front(door, api.app()), world, metrics)
 

@@ -111,6 +111,8 @@ class Snapshot(Struct, frozen=True):
     ledger: Ledger = Ledger()
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
+    tags: Mapping[str, tuple[str, ...]] = {}
+    """The configured tags, and the values that each may have as a label; see core/tags.py."""
     client: str = "own"
     """Which client makes the calls to providers: one of CLIENTS."""
     not_configured: Mapping[str, str] = {}

@@ -15,7 +15,7 @@ from gateway.core.errors import (
     NotFound,
     UnknownModel,
 )
-from gateway.core.explain import dollars, explain
+from gateway.core.explain import explain, rates
 from gateway.core.features import read_features
 from gateway.core.plan import Limits, allowed, make_plan
 from gateway.core.snapshot import Snapshot
@@ -174,10 +174,8 @@ def list_models(catalog: Catalog) -> list[dict[str, Any]]:
 
 
 def _about(model: Model) -> Mapping[str, Any]:
-    price = {
-        name: dollars(getattr(model.price, name))
-        for name in ("input", "output", "cached_input", "cache_write")
-    }
+    tariff = model.deployments[0].tariff
+    steps = () if tariff is None else tariff.rises()
     return {
         "owned_by": model.deployments[0].provider,
         "providers": [deployment.provider for deployment in model.deployments],
@@ -186,7 +184,8 @@ def _about(model: Model) -> Mapping[str, Any]:
         "usable_context": model.usable_context,
         "max_output": model.max_output,
         "capabilities": sorted(model.capabilities),
-        "price_usd_per_million_tokens": price,
+        "price_usd_per_million_tokens": rates(model.price),
+        "price_steps": [{"above": step.above, **rates(step.price)} for step in steps],
     }
 
 

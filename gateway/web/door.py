@@ -20,6 +20,7 @@ from gateway.core.errors import (
 from gateway.core.events import About, Began, Denied
 from gateway.core.plan import Ladder
 from gateway.core.snapshot import Limits
+from gateway.core.tags import Known, tagged
 from gateway.handle import Life, Reply
 from gateway.web import render
 from gateway.web.bill import extension
@@ -35,6 +36,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 PATH: Final = "/v1/chat/completions"
+_NO_TAGS: Final[Known] = {}
 _DRAINS: Final = 100
 """How many answers are read on at once for clients that are gone."""
 
@@ -67,10 +69,13 @@ class InFlight:
 class Door:
     """The ASGI callable. Everything it needs of the world is passed in."""
 
-    def __init__(self, world: World, keyring: Keyring, limits: Limits) -> None:
+    def __init__(
+        self, world: World, keyring: Keyring, limits: Limits, tags: Known = _NO_TAGS
+    ) -> None:
         self.world = world
         self.keyring = keyring
         self.limits = limits
+        self.tags = tags
         self.in_flight = InFlight(limits)
         self.draining = 0
 
@@ -106,8 +111,20 @@ class Door:
     def _begin(self, request_id: str, caller: Caller, headers: Headers, body: bytes) -> Life:
         request = read_request(body, headers.extras, self.limits.json_depth)
         find_ladder(self.world, request.model)
-        about = About(request_id, caller.tenant.name, request.model, request.stream)
-        return Life(self.world, caller.tenant, caller.purse(request.user), request, about)
+        tenant, key = caller.tenant, caller.key
+        given = request.extras.tags
+        tags = tagged(given, self.tags) if given else given
+        about = About(
+            request_id,
+            tenant.name,
+            request.model,
+            request.stream,
+            tenant.organisation.name if tenant.organisation else "",
+            key.id if key else "",
+            request.user or "",
+            tags,
+        )
+        return Life(self.world, tenant, caller.purse(request.user, tags), request, about)
 
     async def _serve(self, life: Life, receive: Receive, send: Send) -> None:
         """Answer, unless the client goes away first: then the life is cancelled."""

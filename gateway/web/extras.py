@@ -11,6 +11,7 @@ from gateway.core.chat import Extras
 from gateway.core.checks import CHECKS, fault
 from gateway.core.money import MAX_USD
 from gateway.core.strategy import STRATEGIES
+from gateway.core.tags import LONGEST, MOST
 from gateway.web.refuse import refuse, wrong_type
 
 EXTRAS: Final = tuple(Extras.__struct_fields__)
@@ -52,9 +53,20 @@ def _allowed(extras: Extras) -> None:
     checks = extras.checks or ()
     if len(set(checks)) < len(checks):
         refuse("gateway.checks", "names a check twice")
+    _tags(extras.tags)
     for name in checks:
         if name not in _CHECKS:
             refuse("gateway.checks", f"has '{name[:100]}'; allowed are {', '.join(_CHECKS)}")
+
+
+def _tags(tags: Mapping[str, str]) -> None:
+    if len(tags) > MOST:
+        refuse("gateway.tags", f"must be at most {MOST}")
+    for text in (*tags, *tags.values()):
+        if len(text) > LONGEST or not text.isprintable():
+            refuse("gateway.tags", f"must be of at most {LONGEST} printable characters each")
+    if "" in tags:
+        refuse("gateway.tags", "has a tag without a name")
 
 
 def _from_header(key: str, text: str) -> Any:

@@ -1,15 +1,16 @@
 """Who is asking: a bearer key to its tenant and the purse it spends from."""
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Final
 
-from gateway.core.accounts import Account, Purse
-from gateway.core.catalog import Key, Tenant
+from gateway.core.accounts import Account, Purse, Scope
+from gateway.core.catalog import Budgets, Key, Organisation, Tenant
 from gateway.core.errors import Unauthenticated
 
 _BEARER: Final = b"bearer "
+_NO_TAGS: Final[Mapping[str, str]] = {}
 
 
 class Caller:
@@ -18,21 +19,51 @@ class Caller:
     def __init__(self, tenant: Tenant, key: Key | None) -> None:
         self.tenant = tenant
         self.key = key
-        self._own = self._purse(None)
+        self._own = self._purse(None, _NO_TAGS)
 
-    def purse(self, user: str | None) -> Purse:
+    def purse(self, user: str | None, tags: Mapping[str, str] = _NO_TAGS) -> Purse:
         """Every account that a request of this caller spends from."""
-        return self._own if user is None or not self.tenant.user_budgets else self._purse(user)
+        tenant = self.tenant
+        of_user = user is not None and tenant.user_budgets
+        if not of_user and not any(tag in tags for tag in tenant.tag_budgets):
+            return self._own
+        return self._purse(user, tags)
 
-    def _purse(self, user: str | None) -> Purse:
-        tenant, key = self.tenant, self.key
+    def _purse(self, user: str | None, tags: Mapping[str, str]) -> Purse:
+        tenant, key, shared = self.tenant, self.key, self.tenant.organisation
         owner, zone = tenant.name, tenant.timezone
-        accounts = [Account("tenant", owner, tenant.budgets, owner, zone)]
-        if user is not None:
+        accounts = []
+        if shared is not None and shared.budgets:
+            name = shared.name
+            accounts.append(Account("organisation", name, shared.budgets, "", shared.timezone))
+        accounts.append(Account("tenant", owner, tenant.budgets, owner, zone))
+        if user is not None and tenant.user_budgets:
             accounts.append(Account("user", user, tenant.user_budgets, owner, zone))
         if key is not None and key.budgets:
             accounts.append(Account("key", key.id, key.budgets, owner, zone))
-        return Purse(owner, tuple(accounts))
+        for tag, budgets in tenant.tag_budgets.items():
+            if tag in tags:
+                accounts.append(Account("tag", f"{tag}={tags[tag]}", budgets, owner, zone))
+        return Purse(owner, tuple(accounts), shared.name if shared else "", _per_call(tenant))
+
+
+def _per_call(tenant: Tenant) -> tuple[Account, ...]:
+    """The accounts of models and providers: those of the organisation first."""
+    shared = tenant.organisation
+    found = _of(shared, "", shared.timezone) if shared is not None else ()
+    return (*found, *_of(tenant, tenant.name, tenant.timezone))
+
+
+def _of(whose: Tenant | Organisation, owner: str, zone: str) -> tuple[Account, ...]:
+    scopes: tuple[tuple[Scope, Budgets], ...] = (
+        ("model", whose.model_budgets),
+        ("provider", whose.provider_budgets),
+    )
+    return tuple(
+        Account(scope, name, budgets, owner, zone)
+        for scope, by_name in scopes
+        for name, budgets in by_name.items()
+    )
 
 
 class Keyring:

@@ -12,6 +12,10 @@ from msgspec import Raw
 from gateway.core.chat import Choice, Completion, ToolCall, Usage
 from gateway.core.errors import GatewayError, Rejected, Unsuitable
 
+OURS: Final = frozenset(
+    {"role", "content", "refusal", "reasoning_content", "reasoning", "tool_calls"}
+)
+"""Fields of a message, or of a delta, that nobody else may write."""
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -106,8 +110,8 @@ def _message(choice: Choice) -> Mapping[str, Any]:
         message["reasoning_content"] = choice.reasoning
     if choice.tool_calls:
         message["tool_calls"] = [_call(call) for call in choice.tool_calls]
-    for name, value in choice.extra.items():
-        message.setdefault(name, value)
+    if choice.extra:
+        message |= {name: raw for name, raw in choice.extra.items() if name not in OURS}
     return message
 
 

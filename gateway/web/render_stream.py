@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from gateway.core.chat import Choice, ChoiceDelta, Completion, Delta, ToolDelta, Usage
 from gateway.core.errors import GatewayError
-from gateway.web.render import error_body, usage_json
+from gateway.web.render import OURS, error_body, usage_json
 
 DONE: Final = b"data: [DONE]\n\n"
 KEEP_ALIVE: Final = b": waiting\n\n"
@@ -105,8 +105,8 @@ class ChunkWriter:
             delta["refusal"] = choice.refusal
         if choice.tool_calls:
             delta["tool_calls"] = [_call(call) for call in choice.tool_calls]
-        for name, value in choice.extra.items():
-            delta.setdefault(name, value)
+        if choice.extra:
+            delta |= {name: raw for name, raw in choice.extra.items() if name not in OURS}
         return {
             "index": choice.index,
             "delta": delta,

@@ -1,11 +1,12 @@
 """Who is asking."""
 
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
 from gateway.core.accounts import Account, Purse
-from gateway.core.catalog import Budget, Key, Tenant
+from gateway.core.catalog import Budget, Key, Organisation, Tenant
 from gateway.core.errors import Unauthenticated
 from gateway.core.money import Nanos
 from gateway.web.keys import Keyring
@@ -88,3 +89,54 @@ def test_a_purse_keeps_its_tenants_time() -> None:
     purse = Keyring([ACME]).caller(b"Bearer two").purse(None)
     account = Account("tenant", "acme", DAILY, "acme", "Europe/Berlin")
     assert purse == Purse("acme", (account,))
+
+
+ONE = (Budget(1, "day"),)
+TWO = (Budget(2, "minute", "requests"),)
+RICH = Tenant(
+    "rich",
+    keys=(Key("k9", sha256(b"nine").hexdigest()),),
+    budgets=DAILY,
+    timezone="Asia/Tokyo",
+    organisation=Organisation("globex", ONE, {"gpt-5": ONE}, timezone="Europe/Paris"),
+    tag_budgets={"use_case": TWO},
+    model_budgets={"*": TWO},
+    provider_budgets={"openai": ONE},
+)
+
+
+@pytest.mark.parametrize(
+    ("tags", "model", "provider", "more"),
+    [
+        ({}, "m", "p", [("model", "m", "rich", "Asia/Tokyo", TWO)]),
+        ({"other": "x"}, "m", "p", [("model", "m", "rich", "Asia/Tokyo", TWO)]),
+        (
+            {"use_case": "rag"},
+            "gpt-5",
+            "openai",
+            [
+                ("tag", "use_case=rag", "rich", "Asia/Tokyo", TWO),
+                ("model", "gpt-5", "", "Europe/Paris", ONE),
+                ("model", "gpt-5", "rich", "Asia/Tokyo", TWO),
+                ("provider", "openai", "rich", "Asia/Tokyo", ONE),
+            ],
+        ),
+    ],
+)
+def test_an_organisation_tags_models_and_providers(
+    tags: dict[str, str], model: str, provider: str, more: list[tuple[Any, ...]]
+) -> None:
+    purse = Keyring([RICH]).caller(b"Bearer nine").purse(None, tags)
+    assert (purse.home, purse.tenant) == ("globex", "rich")
+    call = purse.of_call(model, provider)
+    assert call.home == "globex"
+    assert [(a.scope, a.name, a.owner, a.timezone, a.budgets) for a in call.accounts] == [
+        ("organisation", "globex", "", "Europe/Paris", ONE),
+        ("tenant", "rich", "rich", "Asia/Tokyo", DAILY),
+        *more,
+    ]
+
+
+def test_users_cost_nothing_where_they_have_no_budget() -> None:
+    caller = Keyring([RICH]).caller(b"Bearer nine")
+    assert caller.purse("ann") is caller.purse("bob") is caller.purse(None, {"mine": "x"})
