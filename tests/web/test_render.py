@@ -1,7 +1,7 @@
 """What clients get is valid: by OpenAI's API description, and by its SDK in strict mode."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -21,20 +21,14 @@ from gateway.web.render import completion_body, error_body
 from gateway.web.render_stream import DONE, KEEP_ALIVE, PIECE, ChunkWriter, error_event
 from gateway.wire import DIALECTS
 from gateway.wire.dialect import Target
-from gateway.wire.sse import SseDecoder
-from tests.openapi import CHUNK, WHOLE, faults
-from tests.recordings import Recording, recordings
-from tests.strict_sdk import ask, ask_streaming
+from tests.openapi import WHOLE, faults
+from tests.strict_sdk import ask_streaming
+from tests.web.strict import lawful_stream, spoken
 
 TARGET = Target("m", 100)
 EXTENSION = b'{"cost_usd":0.0001,"attempts":[]}'
 GATEWAY = json.loads(EXTENSION)
 USAGE = Usage(10, 4, 3, 2, 1)
-PROVIDERS = [
-    "openai", "anthropic", "azure", "cerebras", "cloudflare", "crusoe", "databricks", "deepseek",
-    "gemini", "groq", "huggingface", "llamacpp", "mistral", "ollama", "openrouter", "snowflake",
-    "together", "vllm", "xai", "zai",
-]  # fmt: skip
 
 
 def rendered(completion: Completion, usage: Usage = USAGE) -> bytes:
@@ -47,32 +41,6 @@ def writer() -> ChunkWriter:
     return ChunkWriter("catalog-name", request_id="r1", created=7)
 
 
-def chunks(body: bytes) -> list[Any]:
-    """The JSON of each event but the last, which must be [DONE]."""
-    *events, last = SseDecoder().feed(body)
-    assert last == ("", b"[DONE]")
-    return [json.loads(data) for _, data in events]
-
-
-def told(recording: Recording) -> Completion | list[Delta] | None:
-    """A recording, decoded; None for an error."""
-    dialect = DIALECTS["anthropic" if "/messages__" in recording.file else "openai"]
-    if "__200__" not in recording.file or "35670edf" in recording.file:  # an error inside a 200
-        return None
-    if not recording.streamed:
-        return dialect.decode(200, recording.headers, recording.body, TARGET)
-    decoder = dialect.decoder(TARGET)
-    return decoder.feed(recording.body) + decoder.finish()
-
-
-def decoded(provider: str) -> Iterator[tuple[str, Completion | list[Delta]]]:
-    for recording in recordings(provider):
-        if "/chat__" in recording.file or "/messages__" in recording.file:
-            answer = told(recording)
-            if answer is not None:
-                yield recording.file, answer
-
-
 def flowing(deltas: Iterable[Delta]) -> bytes:
     chunk_writer = writer()
     body = b"".join(chunk_writer.delta(delta) for delta in deltas)
@@ -82,54 +50,6 @@ def flowing(deltas: Iterable[Delta]) -> bytes:
 def recut(completion: Completion) -> bytes:
     chunk_writer = writer()
     return b"".join([*chunk_writer.recut(completion), chunk_writer.usage(USAGE, EXTENSION), DONE])
-
-
-def lawful_stream(name: str, body: bytes) -> list[Any]:
-    """The chunks of a stream that any client can read."""
-    events = chunks(body)
-    for event in events:
-        assert faults(CHUNK, event) == [], name
-        assert event["model"] == "catalog-name", name
-    assert len({(event["id"], event["created"]) for event in events}) == 1, name
-    assert [(e["choices"], e["usage"]["gateway"]) for e in events[-1:]] == [([], GATEWAY)], name
-    roles: dict[int, Any] = {}
-    finishes: list[int] = []
-    for choice in (choice for event in events for choice in event["choices"]):
-        roles.setdefault(choice["index"], choice["delta"].get("role"))
-        finishes += [choice["index"]] * (choice["finish_reason"] is not None)
-    assert roles == dict.fromkeys(roles, "assistant"), name
-    assert sorted(finishes) == sorted(roles), name
-    assert len(ask_streaming(body)) == len(events), name
-    return events
-
-
-@pytest.mark.parametrize("provider", PROVIDERS)
-def test_every_recorded_answer_is_rendered_strictly(provider: str) -> None:
-    for name, answer in decoded(provider):
-        if isinstance(answer, Completion):
-            body = rendered(answer, answer.usage or USAGE)
-            assert faults(WHOLE, json.loads(body)) == [], name
-            whole = ask(body)
-            assert whole.model == "catalog-name", name
-            assert whole.usage is not None, name
-            assert whole.usage.to_dict()["gateway"] == GATEWAY, name
-            assert [c.message.content for c in whole.choices] == [c.text for c in answer.choices]
-            events = lawful_stream(name, recut(answer))
-            for choice in answer.choices:
-                assert spoken(events, choice.index) == (choice.text or ""), name
-        else:
-            events = lawful_stream(name, flowing(answer))
-            text = "".join(c.text for delta in answer for c in delta.choices if c.index == 0)
-            assert spoken(events, 0) == text, name
-
-
-def spoken(events: list[Any], index: int) -> str:
-    return "".join(
-        choice["delta"].get("content") or ""
-        for event in events
-        for choice in event["choices"]
-        if choice["index"] == index
-    )
 
 
 LOGPROBS: dict[str, Any] = {
@@ -176,6 +96,7 @@ def test_a_built_answer_holds_everything() -> None:
 def test_a_held_answer_is_recut_whole() -> None:
     body = recut(Completion((Choice(0, "hi", finish="length"), FULL), id="c9", created=9))
     events = lawful_stream("recut", body)
+    assert events[-1]["usage"]["gateway"] == GATEWAY
     assert {(event["id"], event["created"]) for event in events} == {("c9", 9)}
     assert spoken(events, 0) == "hi"
     assert spoken(events, 1) == FULL.text

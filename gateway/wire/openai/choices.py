@@ -1,7 +1,12 @@
 """What a stream has said so far of each choice, and where a piece of a tool call belongs."""
 
+from typing import Final
+
 from gateway.core.chat import ToolDelta
+from gateway.core.errors import Broken
 from gateway.wire.openai import tolerant
+
+NAMELESS: Final = "the provider's answer calls a tool without a name"
 
 
 class CallSoFar:
@@ -63,7 +68,11 @@ class ChoiceSoFar:
         return ToolDelta(at, given, told, arguments)
 
     def unfilled(self) -> list[ToolDelta]:
-        """Arguments for the calls that came without any: they must be JSON."""
+        """Arguments for the calls that came without any: they must be JSON. Raises Broken for a
+        call that nobody has named.
+        """
+        if not all(call.named for call in self.calls):
+            raise Broken(NAMELESS)
         pieces = [ToolDelta(at, arguments="{}") for at, c in enumerate(self.calls) if not c.filled]
         for piece in pieces:
             self.calls[piece.index].filled = True

@@ -10,6 +10,7 @@ from gateway.core.chat import Choice, Completion, ToolCall, Usage
 from gateway.core.errors import Broken
 from gateway.wire.dialect import Target
 from gateway.wire.openai import signatures, strict, tolerant
+from gateway.wire.openai.choices import NAMELESS
 from gateway.wire.openai.faults import fault, fault_inside
 
 _split: Final = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -50,10 +51,15 @@ def _relayed(answer: strict.Answer, fields: dict[str, Raw]) -> Completion:
 
 
 def _means(told: strict.TokenUsage, usage: Usage) -> bool:
-    """Whether the provider's totals are what we mean by them."""
-    return told.completion_tokens == usage.completion and (
-        told.total_tokens == usage.prompt + usage.completion
-    )
+    """Whether the provider's counts are what we mean by them, each detail a part of its total."""
+    if told.completion_tokens != usage.completion:
+        return False
+    if told.total_tokens != usage.prompt + usage.completion:
+        return False
+    read, thought = told.prompt_tokens_details, told.completion_tokens_details
+    if read is not UNSET and read.cached_tokens + read.cache_write_tokens > usage.prompt:
+        return False
+    return thought is UNSET or thought.reasoning_tokens <= usage.completion
 
 
 def strict_usage(told: strict.TokenUsage) -> Usage:
@@ -169,6 +175,8 @@ def _loose_calls(value: Any, answer: str, index: int) -> tuple[ToolCall, ...]:
     for call in value if isinstance(value, list) else ():
         if isinstance(call, Mapping):
             name, function, arguments = tolerant.called(call)
+            if not function:
+                raise Broken(NAMELESS)
             arguments = arguments or "{}"
             made = tolerant.call_id(answer, (index, len(calls)), function, arguments)
             told = signatures.signed_id(call, name or made)
