@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from gateway.core.money import Price, nanos
-from gateway.core.tariff import DAY, Tariff, Window
+from gateway.core.tariff import DAY, Step, Tariff, Window
 
 if TYPE_CHECKING:
-    from genai_prices.types import ModelInfo, ModelPrice
+    from genai_prices.types import ModelInfo, ModelPrice, Tier
 
 _NEWEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
 _UNITS: Final = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
-_STEP: Final = 30
+_HALF_HOUR: Final = 30
 """Minutes: off-peak hours begin and end on the half hour."""
+_SHORT: Final = 0
+"""Tokens of a prompt that no step is below: a tier holds from the token after its `start`."""
 
 
 class Listing(Struct, frozen=True):
@@ -31,6 +33,13 @@ class Listing(Struct, frozen=True):
     tariff: Tariff | None = None
     context: int | None = None
     leaving: bool = False
+
+
+class _Scale(Struct, frozen=True):
+    """A price and its steps."""
+
+    price: Price
+    steps: tuple[Step, ...]
 
 
 def look_up(base_url: str, upstream: str, at: datetime | None = None) -> Listing:
@@ -57,22 +66,36 @@ def tariff_of(model: "ModelInfo", at: datetime) -> Tariff | None:
     if isinstance(model.prices, list) and not model.prices:
         return None
     midnight = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    steps = range(0, DAY, _STEP)
-    listed = [model.get_prices(midnight + timedelta(minutes=step)) for step in steps]
-    dearest = _dearest(listed)
-    if dearest is None:
+    begins = range(0, DAY, _HALF_HOUR)
+    listed = [model.get_prices(midnight + timedelta(minutes=begin)) for begin in begins]
+    usual = _dearest(listed)
+    if usual is None:
         return None
-    hours = [(step, _dearest([each]) or dearest) for step, each in zip(steps, listed, strict=True)]
+    hours = [(b, _dearest([each]) or usual) for b, each in zip(begins, listed, strict=True)]
     windows = []
-    for price, run in groupby(hours, key=lambda hour: hour[1]):
-        begins = [begin for begin, _ in run]
-        if price != dearest:
-            windows.append(Window(begins[0], begins[-1] + _STEP, price))
-    return Tariff(dearest, tuple(windows))
+    for scale, run in groupby(hours, key=lambda hour: hour[1]):
+        those = [begin for begin, _ in run]
+        if scale != usual:
+            end = those[-1] + _HALF_HOUR
+            windows.append(Window(those[0], end, scale.price, steps=scale.steps))
+    return Tariff(usual.price, tuple(windows), usual.steps)
 
 
-def _dearest(listed: "Sequence[ModelPrice]") -> Price | None:
-    rates = {unit: [r for p in listed if (r := _rate(p, unit)) is not None] for unit in _UNITS}
+def _dearest(listed: "Sequence[ModelPrice]") -> _Scale | None:
+    """Each rate at its dearest, for short prompts and from each step on."""
+    price = _for_prompt(listed, _SHORT)
+    if price is None:
+        return None
+    starts = {tier.start for each in listed for unit in _UNITS for tier in _tiers(each, unit)}
+    steps = tuple(Step(start, _for_prompt(listed, start + 1) or price) for start in sorted(starts))
+    return _Scale(price, steps)
+
+
+def _for_prompt(listed: "Sequence[ModelPrice]", prompt: int) -> Price | None:
+    """The dearest rates for a prompt of so many tokens."""
+    rates = {
+        unit: [r for p in listed if (r := _rate(p, unit, prompt)) is not None] for unit in _UNITS
+    }
     if not rates["input_mtok"] or not rates["output_mtok"]:
         return None
     fresh, output = max(rates["input_mtok"]), max(rates["output_mtok"])
@@ -81,13 +104,21 @@ def _dearest(listed: "Sequence[ModelPrice]") -> Price | None:
     return Price(nanos(fresh), nanos(output), nanos(read), nanos(write))
 
 
-def _rate(price: "ModelPrice", unit: str) -> Decimal | None:
-    """USD per million. Of a price that rises with the prompt's length, the dearest step: a hold
-    must bound the bill, and the ledger's price is one number.
+def _rate(price: "ModelPrice", unit: str, prompt: int) -> Decimal | None:
+    """USD per million. A prompt of more tokens than a tier's start is charged by that tier, all
+    of it: so genai-prices' own calc_unit_price.
     """
     from genai_prices.types import TieredPrices  # noqa: PLC0415
 
     rate = getattr(price, unit)
     if isinstance(rate, TieredPrices):
-        return max([rate.base, *(step.price for step in rate.tiers)])
+        reached = [tier.price for tier in rate.tiers if prompt > tier.start]
+        return reached[-1] if reached else rate.base
     return rate if isinstance(rate, Decimal) else None
+
+
+def _tiers(price: "ModelPrice", unit: str) -> "Sequence[Tier]":
+    from genai_prices.types import TieredPrices  # noqa: PLC0415
+
+    rate = getattr(price, unit)
+    return rate.tiers if isinstance(rate, TieredPrices) else ()

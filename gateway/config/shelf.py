@@ -56,6 +56,17 @@ def load_shelf(
     return list(_entries(tree, parts, at))
 
 
+def load_tiers(paths: Sequence[Path], env: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
+    """The models of each tier in these files, in order. Raises ConfigError for faults in them."""
+    texts, faults = read_files(paths)
+    tree = read_trees(texts, env, faults, _STAND_IN)
+    tree.keep(("tiers",))
+    parts = validate(tree, ())
+    if tree.faults:
+        raise ConfigError(in_order(tree.faults, tree))
+    return {name: tuple(e.model for e in tier.models) for name, tier in parts.tiers.items()}
+
+
 def _entries(tree: Tree, parts: Parts, at: datetime | None) -> Iterable[Entry]:
     for name, stanza in parts.models.items():
         hosts = []

@@ -11,6 +11,7 @@ from gateway.config import schema
 from gateway.config.checks import OneCheck
 from gateway.config.faults import Path, closest, did_you_mean, listed, quoted
 from gateway.config.mend import mend
+from gateway.config.price import Price
 from gateway.config.scalars import name as check_name
 from gateway.config.scalars import one_of
 from gateway.config.stanza import Stanza, model_in
@@ -60,6 +61,15 @@ def validate(tree: Tree, required: Iterable[str] = REQUIRED) -> Parts:
         if tree.root.get(section, EMPTY) in (EMPTY, {}) and (section,) not in tree.doubts:
             tree.fault((section,), "at least one is required")
     return parts
+
+
+def validate_prices(tree: Tree) -> dict[str, Price]:
+    """A tree that is nothing but models by name, each with its price. Notes every fault."""
+    prices = {name: _entry(tree, (name,), Price) for name in tree.root}
+    for name, price in prices.items():
+        if price is not None and price.input is None and (name,) not in tree.broken:
+            tree.fault((name,), "needs input and output")
+    return {name: price for name, price in prices.items() if price is not None}
 
 
 def _client(tree: Tree) -> str:
