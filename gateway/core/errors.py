@@ -125,7 +125,7 @@ class RateLimited(BudgetExceeded):
     code = "rate_limit_exceeded"
     should_retry = None
 
-    def __init__(self, message: str, *, retry_after: float) -> None:
+    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         """Seconds."""
