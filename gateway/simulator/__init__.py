@@ -8,9 +8,15 @@ format       what a format offers
 openai       and openai_requests: chat completions
 anthropic    and anthropic_requests: messages
 gemini       and gemini_requests: generateContent
+  gemini_array   its streams without server-sent events
 bedrock      and bedrock_requests: Converse
-  eventstream  the binary messages of its streams
+  bedrock_invoke  its other door, with Anthropic's bodies
+  eventstream    the binary messages of its streams
 ollama       and ollama_requests: chat, as lines of JSON
+vertex       Gemini on Vertex AI
+anthropic_vertex  Claude there
+azure        OpenAI's models at deployments
+hosts        of APIs like OpenAI's: each one's 429
 bill         tokens, prices, and every call that was charged
 client       the other end of a request
 call         the life of one call: what is sent and what is charged
@@ -18,12 +24,13 @@ app          the ASGI app
 serving      the app on a socket
 """
 
-from gateway.simulator.app import BASES, Simulator
+from gateway.simulator.app import BASES, PLACES, Simulator
 from gateway.simulator.bill import Bill, BilledCall, Price, price_of
 from gateway.simulator.serving import Served, run_simulator, serve_simulator
 
 __all__ = [
     "BASES",
+    "PLACES",
     "Bill",
     "BilledCall",
     "Price",

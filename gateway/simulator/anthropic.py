@@ -41,6 +41,8 @@ def headers(request_id: str, status: int) -> dict[str, str]:
         "anthropic-ratelimit-requests-reset": _RESET,
         "request-id": request_id,
     }
+    if status == 429 or status >= 500:
+        told["x-should-retry"] = "true"
     if status == 429:
         told["retry-after"] = "1"
     return told
@@ -51,6 +53,12 @@ def failure(status: int, model: str) -> Fault:
         case 429:
             message = "This request would exceed your organization's rate limit of 60 requests"
             return Fault(429, f"{message} per minute (model: {model}).", "rate_limit_error")
+        case 400:
+            return Fault(400, "model: the simulated provider takes no request that names it so")
+        case 503:
+            return Fault(503, "Service temporarily unavailable", "api_error")
+        case 504:
+            return Fault(504, "Request timed out", "timeout_error")
         case 529:
             return Fault(529, "Overloaded", "overloaded_error")
         case _:
@@ -66,8 +74,8 @@ def error(fault: Fault, request_id: str) -> bytes:
     return _encode({"type": "error", "error": told, "request_id": request_id})
 
 
-def interruption(request_id: str) -> bytes:
-    return b"event: error\ndata: %b\n\n" % error(failure(529, ""), request_id)
+def interruption(request_id: str, fault: Fault | None) -> bytes:
+    return b"event: error\ndata: %b\n\n" % error(fault or failure(529, ""), request_id)
 
 
 def whole(reply: Reply) -> bytes:

@@ -24,9 +24,30 @@ def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> A
     """Raises Fault 400. Wants the header `anthropic-version`, as the real API does."""
     if "anthropic-version" not in headers:
         raise Fault(400, "anthropic-version: header is required")
+    return _ask(_read(body))
+
+
+def read_hosted(body: bytes, version: str, model: str, *, stream: bool) -> Ask:
+    """As other clouds want it: the version in the body, the model in the path. Raises Fault 400."""
+    fields = _read(body)
+    said = fields.pop("anthropic_version", None)
+    if said is None:
+        raise Fault(400, "anthropic_version: Field required")
+    if said != version:
+        raise Fault(400, f"anthropic_version: Input should be '{version}'")
+    if "model" in fields:
+        raise Fault(400, "model: Extra inputs are not permitted")
+    return _ask(fields | {"model": model, "stream": stream})
+
+
+def _read(body: bytes) -> dict[str, Any]:
     fields = read_object(body)
     if fields is None:
         raise Fault(400, "The request body is not valid JSON.")
+    return fields
+
+
+def _ask(fields: Mapping[str, Any]) -> Ask:
     given: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
     for name in ("model", "messages", "max_tokens"):
         if name not in given:

@@ -11,38 +11,81 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from gateway.simulator import anthropic, bedrock, gemini, ollama, openai
+from gateway.simulator import (
+    anthropic,
+    anthropic_vertex,
+    azure,
+    bedrock,
+    bedrock_invoke,
+    gemini,
+    ollama,
+    openai,
+    vertex,
+)
 from gateway.simulator.behaviours import BEHAVIOURS
 from gateway.simulator.bill import PRICES, Bill
 from gateway.simulator.call import Call, Pace
 from gateway.simulator.client import Client, Gone
 from gateway.simulator.format import Format
+from gateway.simulator.gemini_array import AsArray
+from gateway.simulator.hosts import HOSTS, Host
 
-_GOOGLE: Final = r"/models/(?P<model>[^/:]+):(?P<verb>generateContent|streamGenerateContent)"
-_AWS: Final = r"/model/(?P<model>.+)/(?P<verb>converse|converse-stream)"
+_GENERATE: Final = r"/models/(?P<model>[^/:]+):(?P<verb>generateContent|streamGenerateContent)"
+_PREDICT: Final = r"/models/(?P<model>[^/:]+):(?P<verb>rawPredict|streamRawPredict)"
+_CONVERSE: Final = r"/model/(?P<model>.+)/(?P<verb>converse|converse-stream)"
+_INVOKE: Final = r"/model/(?P<model>.+)/(?P<verb>invoke|invoke-with-response-stream)"
+_DEPLOYED: Final = r"/deployments/(?P<model>[^/]+)/chat/completions"
+_PROJECT: Final = "/v1/projects/simulated/locations/global/publishers"
+_EVENTS: Final = ("alt", "sse")
+"""What asks Google for server-sent events; else a stream is one JSON array."""
 
 
 class Door:
     """Where a provider is asked: at `base` and a path that matches `calls`, with its own `prefix`
     before them or without. What else `begins` so is told "not found" in the provider's words.
+    `array` is how it streams without server-sent events, where it can.
     """
 
-    def __init__(self, wire: Format, prefix: str, base: str, calls: str) -> None:
+    def __init__(
+        self, wire: Format, prefix: str, base: str, calls: str, array: Format | None = None
+    ) -> None:
         self.wire = wire
         self.base = prefix + base
         self.calls = re.compile(f"(?:{prefix})?{re.escape(base)}{calls}")
         self.begins = (f"{prefix}/", base + calls.partition("(")[0])
+        self._array = array
+
+    def format(self, where: Mapping[str, str]) -> Format:
+        """The format of a call whose path and query say this."""
+        if self._array is None or not where["verb"].startswith("stream"):
+            return self.wire
+        name, value = _EVENTS
+        return self.wire if where.get(name) == value else self._array
 
 
 DOORS: Final = (
     Door(openai, "/openai", "/v1", "/chat/completions"),
     Door(anthropic, "/anthropic", "", "/v1/messages"),
-    Door(gemini, "/gemini", "/v1beta", _GOOGLE),
-    Door(bedrock, "/bedrock", "", _AWS),
+    Door(gemini, "/gemini", "/v1beta", _GENERATE, AsArray(gemini)),
+    Door(bedrock, "/bedrock", "", _CONVERSE),
+    Door(bedrock_invoke, "/bedrock", "", _INVOKE),
     Door(ollama, "/ollama", "", "/api/chat"),
+    Door(anthropic_vertex, "/vertex", f"{_PROJECT}/anthropic", _PREDICT),
+    Door(vertex, "/vertex", f"{_PROJECT}/google", _GENERATE, AsArray(vertex)),
+    Door(azure, "/azure", "/openai", _DEPLOYED),
+    *(
+        Door(Host(name, busy), f"/{name}", "/v1", "/chat/completions")
+        for name, busy in HOSTS.items()
+    ),
 )
-BASES: Final[Mapping[str, str]] = {door.wire.name(): door.base for door in DOORS}
-"""What stands behind the simulator's URL in the base URL of a provider of each dialect."""
+PLACES: Final[Mapping[str, str]] = {door.wire.name(): door.base for door in DOORS}
+"""What stands behind the simulator's URL in the base URL of each provider."""
+_OTHERS: Final = frozenset({"vertex", "azure", *HOSTS})
+"""Providers whose dialect is another's."""
+BASES: Final[Mapping[str, str]] = {
+    name: base for name, base in PLACES.items() if name not in _OTHERS
+}
+"""The same, of a provider of each dialect."""
 MODELS: Final = [f"{price}-{behaviour.name}" for price in PRICES for behaviour in BEHAVIOURS]
 """Those that GET /v1/models lists. Any other name is answered too."""
 
@@ -86,8 +129,9 @@ class Simulator:
     async def _route(self, client: Client, method: str, path: str) -> None:
         match method, path:
             case "POST", _ if found := _asked(path):
-                wire, said = found
-                await self._call(client, wire, dict(parse_qsl(client.query)) | said)
+                door, said = found
+                where = dict(parse_qsl(client.query)) | said
+                await self._call(client, door.format(where), where)
             case "GET", "/v1/models" | "/openai/v1/models":
                 await client.reply(200, {}, openai.models(MODELS))
             case "GET", "/bill":
@@ -126,11 +170,11 @@ class Simulator:
         return known
 
 
-def _asked(path: str) -> tuple[Format, dict[str, str]] | None:
-    """The format of a path, and what the path says."""
+def _asked(path: str) -> tuple[Door, dict[str, str]] | None:
+    """The door that a path is of, and what the path says."""
     for door in DOORS:
         if found := door.calls.fullmatch(path):
-            return door.wire, found.groupdict()
+            return door, found.groupdict()
     return None
 
 

@@ -24,6 +24,7 @@ _encode: Final = msgspec.json.Encoder().encode
 _EXCEPTIONS: Final = {
     400: "ValidationException",
     404: "UnknownOperationException",
+    408: "ModelTimeoutException",
     429: "ThrottlingException",
     500: "InternalServerException",
     503: "ServiceUnavailableException",
@@ -52,7 +53,11 @@ def failure(status: int, model: str) -> Fault:
     match status:
         case 429:
             return Fault(429, "Too many requests, please wait before trying again.")
-        case 529:
+        case 400:
+            return Fault(400, "The provided request is not valid")
+        case 504:
+            return Fault(408, "The model did not answer in time. Try your request again.")
+        case 503 | 529:
             return Fault(503, "Bedrock is unable to process your request.")
         case _:
             message = "The system encountered an unexpected error during processing."
@@ -68,7 +73,11 @@ def error(fault: Fault, request_id: str) -> bytes:
     return _encode({"message": fault.message})
 
 
-def interruption(request_id: str) -> bytes:
+def interruption(request_id: str, fault: Fault | None) -> bytes:
+    """Streams write the exception's name with a small letter."""
+    if fault is not None:
+        named = _EXCEPTIONS.get(fault.status, _EXCEPTIONS[500])
+        return exception(named[0].lower() + named[1:], error(fault, request_id))
     told = {
         "message": failure(500, "").message,
         "originalMessage": "Overloaded",

@@ -1,5 +1,6 @@
 """What a simulated model does, chosen by its name: "cheap-right", "smart-slow", "mid-refuse-2"."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -20,8 +21,12 @@ BEHAVIOURS: Final = (
     Behaviour("brokenjson", "answers with JSON that ends half-way, and says it is complete"),
     Behaviour("cut", "stops half-way: finish `length`, stop reason `max_tokens`"),
     Behaviour("throttle", "429, in the provider's own way to say in a second"),
+    Behaviour("error400", "400: refuses the request"),
     Behaviour("error500", "500"),
-    Behaviour("overloaded", "529, overloaded (Gemini, Bedrock, Ollama: 503)"),
+    Behaviour("error502", "502: an HTML page of a proxy in front of it"),
+    Behaviour("error503", "503: unavailable"),
+    Behaviour("error504", "504: out of time (Bedrock: 408; Ollama: 500)"),
+    Behaviour("overloaded", "529, overloaded (Google, Bedrock, Ollama: 503)"),
     Behaviour("stall", "takes the request and never sends a byte"),
     Behaviour(
         "stallmid", "sends a few pieces, then nothing more", "headers and half of the body, then so"
@@ -29,7 +34,10 @@ BEHAVIOURS: Final = (
     Behaviour("reset", "resets the connection before any byte"),
     Behaviour("resetmid", "sends a few pieces, then resets", "resets before any byte"),
     Behaviour(
-        "errormid", "sends a few pieces, then an error as the provider tells it", "as `overloaded`"
+        "errormid",
+        "sends a few pieces, then an error as the provider tells it: its own, or that of the next "
+        "word, as in `errormid-throttle`",
+        "as that word, or `overloaded`",
     ),
     Behaviour("noend", "ends the stream without finish, final usage or end mark", "as `right`"),
     Behaviour("slow", "waits 300 ms (`slow_s`) before its first byte"),
@@ -39,12 +47,28 @@ BEHAVIOURS: Final = (
     Behaviour("flaky", "500 at the first call with a given prompt, then as `right`"),
 )
 
+FAILURES: Final[Mapping[str, int]] = {
+    "throttle": 429,
+    "error400": 400,
+    "error500": 500,
+    "error502": 502,
+    "error503": 503,
+    "error504": 504,
+    "overloaded": 529,
+}
+"""The statuses by which formats are asked for a failure; some tell it by another."""
 _NAMES: Final = frozenset(behaviour.name for behaviour in BEHAVIOURS)
 
 
 def behaviour_of(model: str) -> str:
     """The first behaviour among the words of a model's name, or "right"."""
     return next((word for word in model.split("-") if word in _NAMES), "right")
+
+
+def interruption_of(model: str) -> int | None:
+    """The failure, of those above, that is told in the middle of a stream; None: the usual one."""
+    _, _, rest = model.partition("errormid-")
+    return FAILURES.get(rest.partition("-")[0])
 
 
 def behaviour_table() -> str:

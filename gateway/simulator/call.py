@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from gateway.simulator.answers import answer_of
 from gateway.simulator.asks import Ask, Fault
-from gateway.simulator.behaviours import behaviour_of
+from gateway.simulator.behaviours import FAILURES, behaviour_of, interruption_of
 from gateway.simulator.bill import Bill, BilledCall, cost_of, tokens_in, tokens_of
 from gateway.simulator.client import Client
 from gateway.simulator.format import Format, Frame, Reply
@@ -18,7 +18,14 @@ _PIECES = 3
 """How many pieces of an answer come before it stalls or breaks; at least one never comes."""
 _READ_S = 0.01
 """Given to the client to read what it was sent, before a reset throws away what it has not."""
-_ERRORS = {"throttle": 429, "error500": 500, "overloaded": 529}
+_PROXY = b"""<html>\r
+<head><title>502 Bad Gateway</title></head>\r
+<body>\r
+<center><h1>502 Bad Gateway</h1></center>\r
+</body>\r
+</html>\r
+"""
+"""What stands in front of a provider tells in its own way that it did not reach it."""
 _BREAKS = ("stallmid", "resetmid", "errormid")
 
 
@@ -64,8 +71,7 @@ class Call:
             self._fail_on_purpose(ask)
         except Fault as fault:
             self._bill.unbilled += 1
-            headers = self._wire.headers(self._id, fault.status)
-            await client.reply(fault.status, headers, self._wire.error(fault, self._id))
+            await self._refuse(client, fault)
             return
         behaviour = self._behaviour
         if behaviour == "reset" or (behaviour == "resetmid" and not ask.stream):
@@ -82,10 +88,17 @@ class Call:
         else:
             await self._send_whole(client, reply)
 
+    async def _refuse(self, client: Client, fault: Fault) -> None:
+        if fault.status == 502:
+            await client.reply(502, {"content-type": "text/html"}, _PROXY)
+            return
+        headers = self._wire.headers(self._id, fault.status)
+        await client.reply(fault.status, headers, self._wire.error(fault, self._id))
+
     def _fail_on_purpose(self, ask: Ask) -> None:
-        status = _ERRORS.get(self._behaviour)
+        status = FAILURES.get(self._behaviour)
         if self._behaviour == "errormid" and not ask.stream:
-            status = 529
+            status = interruption_of(ask.model) or 529
         if self._behaviour == "flaky":
             prompt = "\0".join((self._wire.name(), ask.model, *ask.texts)).encode()
             status = None if self._seen(prompt) else 500
@@ -138,7 +151,7 @@ class Call:
         if client.gone:
             return
         if self._behaviour == "errormid":
-            await client.write(self._wire.interruption(self._id), more=False)
+            await client.write(self._interruption(), more=False)
             return
         if breaks:
             await client.reset()
@@ -147,6 +160,11 @@ class Call:
             if frame.part == "end":
                 await client.write(frame.data)
         await client.write(b"", more=False)
+
+    def _interruption(self) -> bytes:
+        status = interruption_of(self._model)
+        fault = None if status is None else self._wire.failure(status, self._model)
+        return self._wire.interruption(self._id, fault)
 
     def _charge(
         self, completion_tokens: int = 0, *, status: int | None = 200, whole: bool = False

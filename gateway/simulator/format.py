@@ -54,7 +54,7 @@ class Format(Protocol):
     def headers(self, request_id: str, status: int) -> dict[str, str]: ...
 
     def failure(self, status: int, model: str) -> Fault:
-        """The fault that the provider tells where another says 429, 500 or 529."""
+        """The fault that the provider tells for a status of behaviours.FAILURES."""
         ...
 
     def unknown(self, method: str, path: str) -> Fault:
@@ -67,8 +67,8 @@ class Format(Protocol):
 
     def frames(self, reply: Reply) -> list[Frame]: ...
 
-    def interruption(self, request_id: str) -> bytes:
-        """The error that the provider tells within a stream."""
+    def interruption(self, request_id: str, fault: Fault | None) -> bytes:
+        """A fault as it is told within a stream; None is the one that is usual there."""
         ...
 
 

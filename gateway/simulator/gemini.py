@@ -50,6 +50,13 @@ def failure(status: int, model: str) -> Fault:
                 f"metric: {_METRIC}, limit: 60, model: {model}\nPlease retry in 1s."
             )
             return Fault(429, message, "RESOURCE_EXHAUSTED")
+        case 400:
+            return Fault(400, "Request contains an invalid argument.", "INVALID_ARGUMENT")
+        case 503:
+            return Fault(503, "The service is currently unavailable.", "UNAVAILABLE")
+        case 504:
+            message = "The request timed out. Please try again."
+            return Fault(504, message, "DEADLINE_EXCEEDED")
         case 529:
             message = "The model is overloaded. Please try again later."
             return Fault(503, message, "UNAVAILABLE")
@@ -84,8 +91,8 @@ def error(fault: Fault, request_id: str) -> bytes:
     return _encode({"error": told})
 
 
-def interruption(request_id: str) -> bytes:
-    return b"data: %b\r\n\r\n" % error(failure(529, ""), request_id)
+def interruption(request_id: str, fault: Fault | None) -> bytes:
+    return b"data: %b\r\n\r\n" % error(fault or failure(529, ""), request_id)
 
 
 def whole(reply: Reply) -> bytes:

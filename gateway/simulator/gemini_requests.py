@@ -38,13 +38,10 @@ _HUMP: Final = re.compile(r"_([a-z])")
 
 
 def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> Ask:
-    """Raises Fault 400. A stream is server-sent events: without `alt=sse` it is refused here."""
+    """Raises Fault 400."""
     fields = read_object(body)
     if fields is None:
         raise _refused("Invalid JSON payload received. Expected an object.")
-    stream = where["verb"] == "streamGenerateContent"
-    if stream and where.get("alt") != "sse":
-        raise _refused("This simulated provider streams with alt=sse only.")
     given = _known(fields, _FIELDS, "")
     settings = _known(given.get("generationConfig") or {}, _SETTINGS, " at 'generation_config'")
     _check_settings(settings)
@@ -61,7 +58,7 @@ def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> A
         model=where["model"],
         texts=(*_texts(system), *(text for each in contents for text in _texts(each["parts"]))),
         question="\n".join(questions[-1]) if questions else "",
-        stream=stream,
+        stream=where["verb"] == "streamGenerateContent",
         n=settings.get("candidateCount", 1),
         limit=settings.get("maxOutputTokens"),
         stop=tuple(settings.get("stopSequences", ())),

@@ -41,7 +41,12 @@ def failure(status: int, model: str) -> Fault:
     match status:
         case 429:
             return Fault(429, "too many requests, please try again in 1s")
-        case 529:
+        case 400:
+            return Fault(400, "invalid request: the simulated provider takes no such name")
+        case 504:
+            message = "timed out waiting for llama runner to start - progress 0.00 - "
+            return Fault(500, message)
+        case 503 | 529:
             return Fault(503, "server busy, please try again.  maximum pending requests exceeded")
         case _:
             return Fault(status, "llama runner process has terminated: exit status 2")
@@ -55,7 +60,9 @@ def error(fault: Fault, request_id: str) -> bytes:
     return _encode({"error": fault.message})
 
 
-def interruption(request_id: str) -> bytes:
+def interruption(request_id: str, fault: Fault | None) -> bytes:
+    if fault is not None:
+        return _line({"error": fault.message})
     return _line({"error": "an error was encountered while running the model: unexpected EOF"})
 
 

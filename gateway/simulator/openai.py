@@ -42,6 +42,9 @@ def headers(request_id: str, status: int) -> dict[str, str]:
         "x-ratelimit-limit-requests": "10000",
         "x-ratelimit-remaining-requests": "0" if status == 429 else "9999",
         "x-ratelimit-reset-requests": "1s" if status == 429 else "6ms",
+        "x-ratelimit-limit-tokens": "2000000",
+        "x-ratelimit-remaining-tokens": "1999000",
+        "x-ratelimit-reset-tokens": "30ms",
     }
     if status == 429:
         told |= {"retry-after": "1", "retry-after-ms": "1000"}
@@ -58,6 +61,13 @@ def failure(status: int, model: str) -> Fault:
                 "requests",
                 code="rate_limit_exceeded",
             )
+        case 400:
+            message = "Invalid value: the simulated provider takes no request that names it so."
+            return Fault(400, message, param="model", code="invalid_value")
+        case 503:
+            message = "The server is temporarily unable to handle your request."
+        case 504:
+            message = "The server took too long to process your request."
         case 529:
             message = "The engine is currently overloaded, please try again later."
         case _:
@@ -79,8 +89,8 @@ def error(fault: Fault, request_id: str) -> bytes:
     return _encode({"error": told})
 
 
-def interruption(request_id: str) -> bytes:
-    return b"data: %b\n\n" % error(failure(500, ""), request_id)
+def interruption(request_id: str, fault: Fault | None) -> bytes:
+    return b"data: %b\n\n" % error(fault or failure(500, ""), request_id)
 
 
 def models(names: list[str]) -> bytes:

@@ -28,7 +28,10 @@ CHEAP = "price: {input: 0.10, output: 0.40}"
 MID = "price: {input: 1, output: 4}"
 
 
-FAILS_FIRST = ["throttle", "error500", "overloaded", "stall", "reset", "flaky"]
+FAILS_FIRST = [
+    "throttle", "error500", "error502", "error503", "error504", "overloaded", "stall", "reset",
+    "flaky",
+]  # fmt: skip
 BREAKS_OFF = ["stallmid", "resetmid", "errormid"]
 FALLS_SHORT = ["unsure", "refuse", "cut", "emptyanswer", "brokenjson", "badtool"]
 LEFT = ["right", "slow", "stall", "stallmid"]
@@ -165,7 +168,11 @@ ALONE = {
     "brokenjson": ("stop", "stop"),
     "cut": ("length", "length"),
     "throttle": (502, 502),
+    "error400": (400, 400),
     "error500": (502, 502),
+    "error502": (502, 502),
+    "error503": (502, 502),
+    "error504": (502, 502),
     "overloaded": (502, 502),
     "stall": (502, 502),
     "stallmid": (502, None),

@@ -243,9 +243,23 @@ async def test_a_refusal_costs_nothing(
     assert (sim.bill.calls, sim.bill.unbilled) == ([], 1)
 
 
-async def test_it_streams_server_sent_events_only(http: httpx.AsyncClient) -> None:
-    got = await http.post(f"{MODELS}/mid-right:streamGenerateContent", json={"contents": ASK})
-    assert (got.status_code, "alt=sse" in got.json()["error"]["message"]) == (400, True)
+ARRAY = STREAM.replace("data: ", "").removesuffix("\r\n\r\n").replace("\r\n\r\n", "\n,\r\n")
+
+
+async def test_without_alt_sse_a_stream_is_an_array(http: httpx.AsyncClient) -> None:
+    path = f"{MODELS}/mid-right:streamGenerateContent"
+    for query in ("", "?alt=json"):
+        got = await http.post(path + query, json={"contents": ASK})
+        assert got.text.replace("0000000002", "0000000001") == f"[{ARRAY}\n]\n"
+        assert got.headers["content-type"] == "application/json; charset=UTF-8"
+
+
+async def test_an_error_of_an_array_is_in_an_array(http: httpx.AsyncClient) -> None:
+    path = f"{MODELS}/mid-throttle:streamGenerateContent"
+    [said] = (await http.post(path, json={"contents": ASK})).json()
+    assert (said["error"]["code"], said["error"]["status"]) == (429, "RESOURCE_EXHAUSTED")
+    whole = await post(http, "mid-throttle")
+    assert whole.json() == said
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from gateway.simulator import Served
-from gateway.simulator.behaviours import BEHAVIOURS
+from gateway.simulator.behaviours import BEHAVIOURS, FAILURES
 
 ASK: list[dict[str, Any]] = [{"role": "user", "content": "2+2"}]
 PATH = "/v1/chat/completions"
@@ -80,8 +80,7 @@ async def stream(sdk: openai.AsyncOpenAI, model: str, **fields: Any) -> list[Cha
 async def test_the_strict_sdk_takes_every_whole_answer(
     sdk: openai.AsyncOpenAI, more: dict[str, Any]
 ) -> None:
-    broken = {"throttle", "error500", "overloaded", "flaky"}
-    broken |= {"stall", "stallmid", "reset", "resetmid", "errormid"}
+    broken = {*FAILURES, "flaky"} | {"stall", "stallmid", "reset", "resetmid", "errormid"}
     for behaviour in (one.name for one in BEHAVIOURS if one.name not in broken):
         answer = await create(sdk, f"cheap-{behaviour}", **more)
         assert answer.model == f"cheap-{behaviour}"

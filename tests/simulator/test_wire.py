@@ -3,37 +3,84 @@
 Neither knows the other's code: where they differ, one of them is wrong.
 """
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import httpx
 import msgspec
 import pytest
 
-from gateway.core.chat import ChatRequest, Choice, Completion, ToolCall
+from gateway.core.chat import ChatRequest, Choice, Completion, Delta, ToolCall
 from gateway.core.errors import Broken, UpstreamError
 from gateway.core.tokens import count_answer, count_prompt
-from gateway.simulator import BASES, Served
+from gateway.simulator import BASES, PLACES, Served
 from gateway.simulator.behaviours import BEHAVIOURS
+from gateway.simulator.hosts import HOSTS
 from gateway.wire import DIALECTS
-from gateway.wire.dialect import Target
+from gateway.wire.dialect import StreamDecoder, Target
 
+
+class Provider(NamedTuple):
+    """Where it is, and how it is asked; `array` streams what Google does without `alt=sse`."""
+
+    place: str
+    dialect: str
+    array: bool = False
+
+
+PROVIDERS = {
+    **{name: Provider(name, name) for name in BASES},
+    "azure": Provider("azure", "openai"),
+    "vertex": Provider("vertex", "gemini"),
+    "gemini-array": Provider("gemini", "gemini", array=True),
+    "vertex-array": Provider("vertex", "gemini", array=True),
+}
+WIRES = list(PROVIDERS)
 ERRORS = {
     "throttle": "throttled",
+    "error400": "rejected",
     "error500": "faulty",
+    "error502": "faulty",
+    "error503": "overloaded",
+    "error504": "faulty",
     "overloaded": "overloaded",
     "errormid": "overloaded",
+    "errormid-throttle": "throttled",
 }
+AFTER_ERRORMID = (
+    "",
+    "-throttle",
+    "-error400",
+    "-error500",
+    "-error503",
+    "-error504",
+    "-overloaded",
+)
+_OPENAI = "faulty throttled rejected faulty faulty faulty faulty"
+_ANTHROPIC = "overloaded throttled rejected faulty faulty faulty overloaded"
+_GOOGLE = "overloaded throttled rejected faulty overloaded faulty overloaded"
+_BEDROCK = "faulty throttled rejected faulty overloaded faulty overloaded"
 IN_THE_MIDDLE = {
-    "openai": "faulty",
-    "anthropic": "overloaded",
-    "gemini": "overloaded",
-    "bedrock": "faulty",
-    "ollama": "faulty",
+    "openai": _OPENAI,
+    "azure": _OPENAI,
+    "anthropic": _ANTHROPIC,
+    "anthropic-vertex": _ANTHROPIC,
+    "gemini": _GOOGLE,
+    "gemini-array": _GOOGLE,
+    "vertex": _GOOGLE,
+    "vertex-array": _GOOGLE,
+    "bedrock": _BEDROCK,
+    "bedrock-invoke": _BEDROCK,
+    "ollama": "faulty throttled faulty faulty overloaded faulty overloaded",
 }
-TELL_WHEN = ("openai", "anthropic", "gemini")
+"""What each of AFTER_ERRORMID is taken for. An error there has no status, only its own words."""
+TELL_WHEN = ("openai", "azure", "anthropic", "gemini", "gemini-array")
 """Those that say after how long a throttled call may be made again."""
+HOSTS_TELL_WHEN = ("groq",)
 WRITE_OBJECTS = {
-    "anthropic": (False,), "bedrock": (False,), "gemini": (False, True), "ollama": (False, True)
+    "anthropic": (False,), "anthropic-vertex": (False,),
+    "bedrock": (False,), "bedrock-invoke": (False,),
+    "gemini": (False, True), "ollama": (False, True),
 }  # fmt: skip
 """Where the arguments of a call are an object (streamed or not), and not what the model wrote."""
 UNFIT = {"flaky", "stall", "stallmid", "reset", "resetmid", *ERRORS}
@@ -54,13 +101,22 @@ def chat(model: str, *, stream: bool, **more: Any) -> ChatRequest:
 
 
 async def post(http: httpx.AsyncClient, wire: str, request: ChatRequest) -> httpx.Response:
-    call = DIALECTS[wire].encode(request, Target(request.model, 100), stream=request.stream)
-    return await http.post(BASES[wire] + call.path, content=call.body, headers=dict(call.headers))
+    provider = PROVIDERS.get(wire) or Provider(wire, "openai")
+    dialect, target = DIALECTS[provider.dialect], targeted(wire, request)
+    call = dialect.encode(request, target, stream=request.stream)
+    path = call.path.removesuffix("?alt=sse") if provider.array else call.path
+    url = PLACES[provider.place] + path
+    return await http.post(url, content=call.body, headers=dict(call.headers))
+
+
+def targeted(wire: str, request: ChatRequest) -> Target:
+    return Target(request.model, 100, api_version="2024-10-21" if wire == "azure" else None)
 
 
 async def ask(http: httpx.AsyncClient, wire: str, request: ChatRequest) -> Completion:
     """One call through a dialect. A streamed answer is put together from its deltas."""
-    dialect, target = DIALECTS[wire], Target(request.model, 100)
+    provider = PROVIDERS.get(wire) or Provider(wire, "openai")
+    dialect, target = DIALECTS[provider.dialect], targeted(wire, request)
     got = await post(http, wire, request)
     headers = {name.lower(): value for name, value in got.headers.items()}
     if not request.stream or got.status_code != 200:
@@ -87,7 +143,7 @@ async def ask(http: httpx.AsyncClient, wire: str, request: ChatRequest) -> Compl
 
 @pytest.mark.parametrize("tools", [False, True], ids=["text", "tools"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("wire", BASES)
+@pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("behaviour", ANSWERING)
 async def test_an_answer_is_understood_and_counted_as_it_is_billed(
     sim: Served, http: httpx.AsyncClient, wire: str, behaviour: str, stream: bool, tools: bool
@@ -107,37 +163,72 @@ async def test_an_answer_is_understood_and_counted_as_it_is_billed(
         told = (answer.usage.prompt, answer.usage.completion)
         assert told == (billed.prompt_tokens, billed.completion_tokens)
     counted = (count_prompt(request), count_answer(answer.choices))
-    if tools and stream in WRITE_OBJECTS.get(wire, ()):
+    if tools and stream in WRITE_OBJECTS.get(PROVIDERS[wire].dialect, ()):
         assert counted[0] == billed.prompt_tokens
     else:
         assert counted == (billed.prompt_tokens, billed.completion_tokens)
 
 
-@pytest.mark.parametrize("wire", BASES)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("behaviour", ERRORS)
-async def test_an_error_is_understood(http: httpx.AsyncClient, wire: str, behaviour: str) -> None:
-    with pytest.raises(UpstreamError) as caught:
-        await ask(http, wire, chat(f"cheap-{behaviour}", stream=False))
-    assert (caught.value.kind, caught.value.bills) == (ERRORS[behaviour], "nothing")
-    told = behaviour == "throttle" and wire in TELL_WHEN
-    assert caught.value.retry_after == (1.0 if told else None)
-
-
-@pytest.mark.parametrize("wire", BASES)
-async def test_an_error_in_the_middle_comes_after_what_was_said(
-    http: httpx.AsyncClient, wire: str
+async def test_an_error_is_understood(
+    sim: Served, http: httpx.AsyncClient, wire: str, behaviour: str, stream: bool
 ) -> None:
-    request = chat("cheap-errormid", stream=True)
-    got = await post(http, wire, request)
-    decoder = DIALECTS[wire].decoder(Target(request.model, 100))
-    deltas = decoder.feed(got.content)
-    assert "".join(choice.text for delta in deltas for choice in delta.choices) == "3*3 ="
+    if stream and behaviour.startswith("errormid"):
+        behaviour = behaviour.removeprefix("errormid-").replace("errormid", "overloaded")
     with pytest.raises(UpstreamError) as caught:
-        decoder.finish()
-    assert caught.value.kind == IN_THE_MIDDLE[wire]
+        await ask(http, wire, chat(f"cheap-{behaviour}", stream=stream))
+    assert (caught.value.kind, caught.value.bills) == (ERRORS[behaviour], "nothing")
+    told = behaviour.endswith("throttle") and wire in TELL_WHEN
+    assert caught.value.retry_after == (1.0 if told else None)
+    assert (sim.bill.calls, sim.bill.unbilled) == ([], 1)
 
 
-@pytest.mark.parametrize("wire", BASES)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("host", HOSTS)
+async def test_a_hosts_429_is_understood(
+    sim: Served, http: httpx.AsyncClient, host: str, stream: bool
+) -> None:
+    with pytest.raises(UpstreamError) as caught:
+        await ask(http, host, chat("cheap-throttle", stream=stream))
+    assert (caught.value.kind, caught.value.bills) == ("throttled", "nothing")
+    assert caught.value.retry_after == (1.0 if host in HOSTS_TELL_WHEN else None)
+    assert "{" not in str(caught.value), "the body is not the message"
+    answer = await ask(http, host, chat("cheap-right", stream=stream))
+    assert answer.first.text == "3*3 = 9."
+    assert [(each.format, each.model) for each in sim.bill.calls] == [(host, "cheap-right")]
+
+
+def fed(decoder: StreamDecoder, pieces: list[bytes]) -> Iterator[list[Delta]]:
+    for piece in pieces:
+        yield decoder.feed(piece)
+    yield decoder.finish()
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["at once", "byte by byte"])
+@pytest.mark.parametrize("place", range(len(AFTER_ERRORMID)), ids=AFTER_ERRORMID)
+@pytest.mark.parametrize("wire", WIRES)
+async def test_an_error_in_the_middle_comes_after_what_was_said(
+    sim: Served, http: httpx.AsyncClient, wire: str, place: int, cut: bool
+) -> None:
+    request = chat(f"cheap-errormid{AFTER_ERRORMID[place]}", stream=True)
+    got = await post(http, wire, request)
+    decoder = DIALECTS[PROVIDERS[wire].dialect].decoder(targeted(wire, request))
+    pieces = [bytes([each]) for each in got.content] if cut else [got.content]
+    said, kind = "", ""
+    try:
+        for deltas in fed(decoder, pieces):
+            said += "".join(choice.text for delta in deltas for choice in delta.choices)
+    except UpstreamError as error:
+        kind = error.kind
+    assert said == "3*3 ="
+    assert kind == IN_THE_MIDDLE[wire].split()[place]
+    [billed] = sim.bill.calls
+    assert (billed.completion_tokens, billed.whole) == (2, False)
+
+
+@pytest.mark.parametrize("wire", WIRES)
 async def test_a_conversation_with_tools_is_taken(
     sim: Served, http: httpx.AsyncClient, wire: str
 ) -> None:

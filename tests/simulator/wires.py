@@ -1,5 +1,6 @@
 """One question in every format, and what was answered, written and read by hand."""
 
+import base64
 import json
 import struct
 from collections.abc import Mapping
@@ -8,55 +9,97 @@ from zlib import crc32
 
 QUESTION: Final = "What is 17*23?"  # 14 bytes: 4 tokens
 TOOL: Final[Mapping[str, Any]] = {"type": "object", "properties": {"city": {"type": "string"}}}
-WIRES: Final = ("openai", "anthropic", "gemini", "bedrock", "ollama")
+FAMILIES: Final = {
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "gemini": "gemini",
+    "bedrock": "bedrock",
+    "ollama": "ollama",
+    "azure": "openai",
+    "bedrock-invoke": "anthropic",
+    "anthropic-vertex": "anthropic",
+    "vertex": "gemini",
+    "gemini-array": "gemini",
+    "vertex-array": "gemini",
+}
+"""Whose words each of them speaks. An array is what Google streams without `alt=sse`."""
+WIRES: Final = tuple(FAMILIES)
 BY_ID: Final = {
     "openai": "x-request-id",
+    "azure": "apim-request-id",
     "anthropic": "request-id",
+    "anthropic-vertex": "request-id",
     "bedrock": "x-amzn-requestid",
+    "bedrock-invoke": "x-amzn-requestid",
 }
-"""The header that tells a call's id. Gemini tells it in the body, Ollama not at all."""
+"""The header that tells a call's id. Google tells it in the body, Ollama not at all."""
+_WITH_USAGE: Final = {"stream_options": {"include_usage": True}}
+_PATHS: Final = {
+    "openai": "/openai/v1/chat/completions",
+    "anthropic": "/anthropic/v1/messages",
+    "ollama": "/ollama/api/chat",
+}
+_PROJECT: Final = "/vertex/v1/projects/simulated/locations/global/publishers"
 
 
 def request(
     wire: str, model: str, *, stream: bool, question: str = QUESTION, tool: bool = False
 ) -> tuple[str, dict[str, Any]]:
     """The path and the body. The tool is called `weather`."""
-    messages = [{"role": "user", "content": question}]
-    function = {"name": "weather", "parameters": TOOL}
-    offered: Any
+    fields = _asked(FAMILIES[wire], question) | (_offered(FAMILIES[wire]) if tool else {})
     match wire:
-        case "gemini":
-            verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
-            path = f"/gemini/v1beta/models/{model}:{verb}"
-            fields: dict[str, Any] = {
-                "contents": [{"role": "user", "parts": [{"text": question}]}],
-                "generationConfig": {"maxOutputTokens": 100},
-            }
-            offered = [{"functionDeclarations": [function]}]
+        case "gemini" | "vertex" | "gemini-array" | "vertex-array":
+            verb = "streamGenerateContent" if stream else "generateContent"
+            if stream and not wire.endswith("-array"):
+                verb += "?alt=sse"
+            base = f"{_PROJECT}/google" if wire.startswith("vertex") else "/gemini/v1beta"
+            return f"{base}/models/{model}:{verb}", fields
         case "bedrock":
-            path = f"/bedrock/model/{model}/{'converse-stream' if stream else 'converse'}"
-            fields = {
-                "messages": [{"role": "user", "content": [{"text": question}]}],
-                "inferenceConfig": {"maxTokens": 100},
-            }
-            spec = {"toolSpec": {"name": "weather", "inputSchema": {"json": TOOL}}}
-            return path, fields | ({"toolConfig": {"tools": [spec]}} if tool else {})
+            return f"/bedrock/model/{model}/{'converse-stream' if stream else 'converse'}", fields
+        case "bedrock-invoke":
+            verb = "invoke-with-response-stream" if stream else "invoke"
+            version = {"anthropic_version": "bedrock-2023-05-31"}
+            return f"/bedrock/model/{model}/{verb}", fields | version
+        case "anthropic-vertex":
+            verb = "streamRawPredict" if stream else "rawPredict"
+            told = {"anthropic_version": "vertex-2023-10-16", "stream": stream}
+            return f"{_PROJECT}/anthropic/models/{model}:{verb}", fields | told
+        case "azure":
+            fields |= {"stream": stream} | (_WITH_USAGE if stream else {})
+            deployed = f"/azure/openai/deployments/{model}/chat/completions"
+            return f"{deployed}?api-version=2024-10-21", fields
+    fields |= {"model": model, "stream": stream}
+    if wire == "openai" and stream:
+        fields |= _WITH_USAGE
+    return _PATHS[wire], fields
+
+
+def _asked(family: str, question: str) -> dict[str, Any]:
+    limit: dict[str, Any] = {"max_tokens": 100}
+    match family:
+        case "gemini":
+            turn = {"role": "user", "parts": [{"text": question}]}
+            return {"contents": [turn], "generationConfig": {"maxOutputTokens": 100}}
+        case "bedrock":
+            said = {"role": "user", "content": [{"text": question}]}
+            return {"messages": [said], "inferenceConfig": {"maxTokens": 100}}
         case "ollama":
-            path = "/ollama/api/chat"
-            fields = {"model": model, "messages": messages, "stream": stream}
-            fields["options"] = {"num_predict": 100}
-            offered = [{"type": "function", "function": function}]
+            limit = {"options": {"num_predict": 100}}
+    return {"messages": [{"role": "user", "content": question}], **limit}
+
+
+def _offered(family: str) -> dict[str, Any]:
+    function = {"name": "weather", "parameters": TOOL}
+    match family:
+        case "gemini":
+            return {"tools": [{"functionDeclarations": [function]}]}
+        case "bedrock":
+            spec = {"toolSpec": {"name": "weather", "inputSchema": {"json": TOOL}}}
+            return {"toolConfig": {"tools": [spec]}}
         case "anthropic":
-            path = "/anthropic/v1/messages"
-            fields = {"model": model, "messages": messages, "stream": stream, "max_tokens": 100}
-            offered = [{"name": "weather", "input_schema": TOOL}]
+            return {"tools": [{"name": "weather", "input_schema": TOOL}]}
         case _:
-            path = "/openai/v1/chat/completions"
-            fields = {"model": model, "messages": messages, "stream": stream, "max_tokens": 100}
-            if stream:
-                fields["stream_options"] = {"include_usage": True}
-            offered = [{"type": "function", "function": function}]
-    return path, fields | ({"tools": offered} if tool else {})
+            return {"tools": [{"type": "function", "function": function}]}
 
 
 def events(wire: str, body: bytes) -> list[dict[str, Any]]:
@@ -64,11 +107,21 @@ def events(wire: str, body: bytes) -> list[dict[str, Any]]:
     match wire:
         case "bedrock":
             return [json.loads(payload) for _, payload in messages(body)]
+        case "bedrock-invoke":
+            return [_chunk(json.loads(payload)) for _, payload in messages(body)]
+        case "gemini-array" | "vertex-array":
+            ends = b"" if body.endswith(b"\n]\n") else b"]"
+            return list(json.loads(body + ends)) if body else []
         case "ollama":
             return [json.loads(line) for line in body.splitlines()]
         case _:
             lines = [line.removeprefix(b"data: ") for line in body.splitlines()]
             return [json.loads(line) for line in lines if line.startswith(b"{")]
+
+
+def _chunk(said: dict[str, Any]) -> dict[str, Any]:
+    """What a chunk holds; an exception is itself."""
+    return dict(json.loads(base64.b64decode(said["bytes"]))) if "bytes" in said else said
 
 
 def messages(stream: bytes) -> list[tuple[dict[str, str], bytes]]:
@@ -91,11 +144,13 @@ def messages(stream: bytes) -> list[tuple[dict[str, str], bytes]]:
 
 def text_of(wire: str, body: bytes, *, stream: bool) -> str:
     said = events(wire, body) if stream else [json.loads(body)]
-    return "".join(text for each in said for text in _texts(wire, each))
+    if said and isinstance(said[0], list):  # an error where an array was asked for
+        (said,) = said
+    return "".join(text for each in said for text in _texts(FAMILIES[wire], each))
 
 
-def _texts(wire: str, said: dict[str, Any]) -> list[str]:
-    match wire:
+def _texts(family: str, said: dict[str, Any]) -> list[str]:
+    match family:
         case "openai":
             told = [choice.get("message") or choice["delta"] for choice in said.get("choices", ())]
             return [each.get("content") or "" for each in told]
@@ -113,6 +168,8 @@ def _texts(wire: str, said: dict[str, Any]) -> list[str]:
             return [said.get("message", {}).get("content", "")]
 
 
-def tells_usage(body: bytes) -> bool:
+def tells_usage(wire: str, body: bytes) -> bool:
+    if wire == "bedrock-invoke" and not body.startswith(b"{"):
+        body = json.dumps(events(wire, body)).encode()
     names = (b"prompt_tokens", b"output_tokens", b"usageMetadata", b"outputTokens", b"eval_count")
     return any(name in body for name in names)

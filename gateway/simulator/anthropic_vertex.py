@@ -1,0 +1,65 @@
+"""Claude on Vertex AI, from the provider's side: Anthropic's messages at Google's `rawPredict`.
+
+What Google's own doors refuse is told in Google's words: quotas, failures, unknown paths. What
+the model's servers refuse, overload among it, is told in Anthropic's. As others have reported it.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.simulator import anthropic, vertex
+from gateway.simulator.anthropic import frames, streams, whole
+from gateway.simulator.anthropic_requests import read_hosted
+from gateway.simulator.asks import Ask, Fault
+
+__all__ = [
+    "error", "failure", "frames", "headers", "interruption", "name", "read", "streams", "unknown",
+    "whole",
+]  # fmt: skip
+
+_VERSION: Final = "vertex-2023-10-16"
+_QUOTAS: Final = "https://cloud.google.com/vertex-ai/docs/generative-ai/quotas-genai"
+_METRIC: Final = "aiplatform.googleapis.com/online_prediction_requests_per_base_model"
+
+
+def name() -> str:
+    return "anthropic-vertex"
+
+
+def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> Ask:
+    """Raises Fault 400. Whether it streams is said by the path."""
+    stream = where["verb"] == "streamRawPredict"
+    return read_hosted(body, _VERSION, where["model"], stream=stream)
+
+
+def headers(request_id: str, status: int) -> dict[str, str]:
+    return {"request-id": request_id}
+
+
+def failure(status: int, model: str) -> Fault:
+    match status:
+        case 429:
+            message = f"Quota exceeded for {_METRIC} with base model: {model}. Please submit a"
+            return Fault(429, f"{message} quota increase request. {_QUOTAS}.", "RESOURCE_EXHAUSTED")
+        case 400 | 529:
+            return anthropic.failure(status, model)
+        case _:
+            return vertex.failure(status, model)
+
+
+def unknown(method: str, path: str) -> Fault:
+    return vertex.unknown(method, path)
+
+
+def error(fault: Fault, request_id: str) -> bytes:
+    """Google's codes are in capitals, Anthropic's are not."""
+    if fault.kind.isupper():
+        return vertex.error(fault, request_id)
+    return anthropic.error(fault, request_id)
+
+
+def interruption(request_id: str, fault: Fault | None) -> bytes:
+    """Within a stream only the model's servers speak."""
+    if fault is not None:
+        fault = anthropic.failure(fault.status, "")
+    return anthropic.interruption(request_id, fault)

@@ -1,0 +1,48 @@
+"""Google's stream without `alt=sse`: one JSON array, an object a piece.
+
+Source: ai.google.dev, "Generating content", streamGenerateContent. An error is in an array, too.
+"""
+
+from typing import Final
+
+from gateway.simulator.asks import Fault
+from gateway.simulator.format import Format, Frame, Reply
+
+_BETWEEN: Final = b"\n,\r\n"
+_END: Final = b"\n]\n"
+
+
+class AsArray:
+    """A format: `events` says the same as server-sent events."""
+
+    def __init__(self, events: Format) -> None:
+        self._events = events
+        self.read = events.read
+        self.headers = events.headers
+        self.failure = events.failure
+        self.unknown = events.unknown
+        self.whole = events.whole
+
+    def name(self) -> str:
+        return self._events.name()
+
+    def streams(self) -> str:
+        return "application/json; charset=UTF-8"
+
+    def error(self, fault: Fault, request_id: str) -> bytes:
+        return b"[%b%b" % (self._events.error(fault, request_id), _END)
+
+    def frames(self, reply: Reply) -> list[Frame]:
+        written = [
+            Frame((_BETWEEN if at else b"[") + _object(frame.data), frame.size, frame.part)
+            for at, frame in enumerate(self._events.frames(reply))
+        ]
+        return [*written, Frame(_END, part="end")]
+
+    def interruption(self, request_id: str, fault: Fault | None) -> bytes:
+        told = _object(self._events.interruption(request_id, fault))
+        return _BETWEEN + told + _END
+
+
+def _object(event: bytes) -> bytes:
+    return event.removeprefix(b"data: ").rstrip()

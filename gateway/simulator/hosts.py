@@ -1,0 +1,164 @@
+"""Hosts with an API like OpenAI's: how each says 429. In all else they answer as OpenAI does.
+
+Bodies are as the hosts' documentation or their users have shown them; OpenRouter's is recorded.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from gateway.simulator import openai
+from gateway.simulator.asks import Ask, Fault
+from gateway.simulator.format import Frame, Reply, compact
+
+
+class Busy(Struct, frozen=True):
+    """The body of a 429, whose {model} is filled in, and the headers that come with it."""
+
+    body: dict[str, Any]
+    headers: dict[str, str] = {}
+
+
+def _error(message: str, **more: Any) -> dict[str, Any]:
+    return {"error": {"message": message, **more}}
+
+
+HOSTS: Final[Mapping[str, Busy]] = {
+    "cerebras": Busy(
+        {
+            "message": "Requests per minute limit exceeded - too many requests sent.",
+            "type": "too_many_requests_error",
+            "param": "quota",
+            "code": "request_quota_exceeded",
+        },
+        {"x-ratelimit-remaining-requests-day": "0", "x-ratelimit-reset-requests-day": "1.0"},
+    ),
+    "dashscope": Busy(
+        _error(
+            "Requests rate limit exceeded, please try again later.",
+            type="limit_requests",
+            param=None,
+            code="limit_requests",
+        )
+    ),
+    "databricks": Busy(
+        {
+            "error_code": "REQUEST_LIMIT_EXCEEDED",
+            "message": "REQUEST_LIMIT_EXCEEDED: Exceeded workspace QPS rate limit for {model}.",
+        }
+    ),
+    "fireworks": Busy(
+        {
+            "error": "Too Many Requests",
+            "message": "You have exceeded your usage limits. Please try again later.",
+        }
+    ),
+    "groq": Busy(
+        _error(
+            "Rate limit reached for model `{model}` in organization `simulated` on requests per "
+            "minute (RPM): Limit 60, Used 60, Requested 1. Please try again in 1s.",
+            type="requests",
+            code="rate_limit_exceeded",
+        ),
+        {"retry-after": "1", "x-ratelimit-reset-requests": "1s"},
+    ),
+    "mistral": Busy(
+        {
+            "object": "error",
+            "message": "Rate limit exceeded",
+            "type": "rate_limited",
+            "param": None,
+            "code": "1300",
+        }
+    ),
+    "moonshot": Busy(
+        _error(
+            "Your account simulated request reached organization max RPM: 60, please try again "
+            "after 1 seconds",
+            type="rate_limit_reached_error",
+        )
+    ),
+    "openrouter": Busy(
+        {
+            "error": {
+                "code": 429,
+                "message": "Provider returned error",
+                "metadata": {
+                    "provider_name": "Simulated",
+                    "raw": "{model} is temporarily rate-limited upstream. Please retry shortly.",
+                },
+            },
+            "user_id": "user_simulated",
+        }
+    ),
+    "perplexity": Busy(
+        _error(
+            "Request rate limit exceeded, please try again later.",
+            type="request_rate_limit_exceeded",
+            code=429,
+        )
+    ),
+    "tgi": Busy({"error": "Model is overloaded", "error_type": "overloaded"}),
+    "together": Busy(
+        _error(
+            "You have reached the rate limit specific to this model {model}.",
+            type="model_rate_limit",
+            param=None,
+            code=None,
+        ),
+        {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1"},
+    ),
+    "xai": Busy(
+        {
+            "code": "Some resource has been exhausted",
+            "error": "Too many requests for team simulated and model {model}.",
+        }
+    ),
+    "zai": Busy({"error": {"code": "1302", "message": "Rate limit reached for requests"}}),
+}
+
+
+class Host:
+    """A format: OpenAI's, but for its name and its 429."""
+
+    def __init__(self, name: str, busy: Busy) -> None:
+        self._name = name
+        self._busy = busy
+
+    def name(self) -> str:
+        return self._name
+
+    def streams(self) -> str:
+        return openai.streams()
+
+    def read(self, body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> Ask:
+        """Raises Fault 400."""
+        return openai.read(body, headers, where)
+
+    def headers(self, request_id: str, status: int) -> dict[str, str]:
+        return {"x-request-id": request_id} | (self._busy.headers if status == 429 else {})
+
+    def failure(self, status: int, model: str) -> Fault:
+        """The message of a 429 is its whole body."""
+        if status == 429:
+            named = compact(model)[1:-1]  # as it stands within JSON
+            return Fault(429, compact(self._busy.body).replace("{model}", named))
+        return openai.failure(status, model)
+
+    def unknown(self, method: str, path: str) -> Fault:
+        return openai.unknown(method, path)
+
+    def error(self, fault: Fault, request_id: str) -> bytes:
+        return fault.message.encode() if fault.status == 429 else openai.error(fault, request_id)
+
+    def whole(self, reply: Reply) -> bytes:
+        return openai.whole(reply)
+
+    def frames(self, reply: Reply) -> list[Frame]:
+        return openai.frames(reply)
+
+    def interruption(self, request_id: str, fault: Fault | None) -> bytes:
+        if fault is None:
+            return openai.interruption(request_id, None)
+        return b"data: %b\n\n" % self.error(fault, request_id)

@@ -1,0 +1,96 @@
+"""Gemini on Vertex AI, from the provider's side: where it differs from AI Studio.
+
+Shapes are those of recorded traffic: candidates have no index, a stream tells its counts only at
+the end, and nothing says when a throttled call may be made again.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from gateway.simulator import gemini
+from gateway.simulator.asks import Ask, Fault
+from gateway.simulator.format import Frame, Reply, read_object
+from gateway.simulator.gemini import streams, unknown
+
+__all__ = [
+    "error", "failure", "frames", "headers", "interruption", "name", "read", "streams", "unknown",
+    "whole",
+]  # fmt: skip
+
+_encode: Final = msgspec.json.Encoder().encode
+_CREATED: Final = "2026-01-01T00:00:00.000000Z"
+_BUSY: Final = (
+    "Resource exhausted. Please try again later. Please refer to "
+    "https://cloud.google.com/vertex-ai/generative-ai/docs/error-code-429 for more details."
+)
+
+
+def name() -> str:
+    return "vertex"
+
+
+def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> Ask:
+    """Raises Fault 400. A turn without a role is refused, as the real API does."""
+    fields = read_object(body) or {}
+    turns = fields.get("contents")
+    for turn in turns if isinstance(turns, list) else ():
+        if isinstance(turn, dict) and "role" not in turn:
+            raise Fault(400, "Please use a valid role: user, model.", "INVALID_ARGUMENT")
+    return gemini.read(body, headers, where)
+
+
+def headers(request_id: str, status: int) -> dict[str, str]:
+    return {"content-type": "application/json; charset=UTF-8"} if status != 200 else {}
+
+
+def failure(status: int, model: str) -> Fault:
+    match status:
+        case 429:
+            return Fault(429, _BUSY, "RESOURCE_EXHAUSTED")
+        case 500:
+            return Fault(500, "Internal error encountered.", "INTERNAL")
+        case 529:
+            return failure(503, model)
+        case _:
+            return gemini.failure(status, model)
+
+
+def error(fault: Fault, request_id: str) -> bytes:
+    told: dict[str, Any] = {
+        "code": fault.status, "message": fault.message, "status": fault.kind,
+    }  # fmt: skip
+    return _encode({"error": told})
+
+
+def interruption(request_id: str, fault: Fault | None) -> bytes:
+    return b"data: %b\r\n\r\n" % error(fault or failure(503, ""), request_id)
+
+
+def whole(reply: Reply) -> bytes:
+    return _here(gemini.whole(reply), ended=True)
+
+
+def frames(reply: Reply) -> list[Frame]:
+    return [
+        replace(
+            frame,
+            data=b"data: %b\r\n\r\n"
+            % _here(frame.data.removeprefix(b"data: "), ended=frame.part == "end"),
+        )
+        for frame in gemini.frames(reply)
+    ]
+
+
+def _here(body: bytes, *, ended: bool) -> bytes:
+    """What AI Studio says, as it is said here."""
+    said: dict[str, Any] = msgspec.json.decode(body)
+    for candidate in said["candidates"]:
+        if candidate["index"] == 0:
+            del candidate["index"]
+    if "usageMetadata" in said:
+        counts = said["usageMetadata"] if ended else {}
+        said["usageMetadata"] = {**counts, "trafficType": "ON_DEMAND"}
+    return _encode(said | {"createTime": _CREATED})
