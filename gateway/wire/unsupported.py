@@ -89,8 +89,9 @@ def _of_message(message: Mapping[str, Any]) -> Iterator[str]:
     if message.get("name") is not None and message.get("role") != "tool":
         yield "messages.name"
     for place in (message, *_objects(message.get("content"))):
-        if place.get("cache_control") is not None:
-            yield "messages.cache_control"
+        for name in ("cache_control", "prompt_cache_breakpoint"):
+            if place.get(name) is not None:
+                yield f"messages.{name}"
         image = place.get("image_url")
         if isinstance(image, Mapping) and image.get("detail") not in (None, "auto"):
             yield "messages.content.image_url.detail"

@@ -41,8 +41,8 @@ _REFUSED: Final = NEEDED - {"response_format", "stop", "tool_choice", "tools"}
 """What would give another answer than was asked for."""
 
 _ALWAYS: Final = frozenset({
-    *PASSED, "additionalModelRequestFields", "response_format",
-    "response_format.json_schema.description", "stop", "system", "tool_choice", "tools",
+    *PASSED, "additionalModelRequestFields", "response_format", "stop", "system", "tool_choice",
+    "tools",
 })  # fmt: skip
 """Fields that are said, or refused, for every model. All of OpenAI's others that ask for something
 are dropped and named: they steer likelihoods, storage, caching or priority. `parallel_tool_calls`
@@ -95,8 +95,9 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         body["additionalModelRequestFields"] = fields
     body |= {name: given[name] for name in PASSED if given.get(name) is not None}
     optional = _optional(given, accepts, offer, sampled, fields)
-    optional["response_format.json_schema.strict"] = structured is not None
     said = _ALWAYS | {name for name, sent in optional.items() if sent}
+    if structured is not None:
+        said |= {"response_format.json_schema.description", "response_format.json_schema.strict"}
     return HttpCall(
         path(target.upstream, "converse-stream" if stream else "converse"),
         {"content-type": "application/json"},
