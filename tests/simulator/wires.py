@@ -48,6 +48,9 @@ def request(
     """The path and the body. The tool is called `weather`."""
     fields = _asked(FAMILIES[wire], question) | (_offered(FAMILIES[wire]) if tool else {})
     match wire:
+        case "openai" | "anthropic" | "ollama":
+            fields |= {"model": model, "stream": stream}
+            return _PATHS[wire], fields | (_WITH_USAGE if stream and wire == "openai" else {})
         case "gemini" | "vertex" | "gemini-array" | "vertex-array":
             verb = "streamGenerateContent" if stream else "generateContent"
             if stream and not wire.endswith("-array"):
@@ -64,18 +67,13 @@ def request(
             verb = "streamRawPredict" if stream else "rawPredict"
             told = {"anthropic_version": "vertex-2023-10-16", "stream": stream}
             return f"{_PROJECT}/anthropic/models/{model}:{verb}", fields | told
-        case "azure":
+        case _:
             fields |= {"stream": stream} | (_WITH_USAGE if stream else {})
             deployed = f"/azure/openai/deployments/{model}/chat/completions"
             return f"{deployed}?api-version=2024-10-21", fields
-    fields |= {"model": model, "stream": stream}
-    if wire == "openai" and stream:
-        fields |= _WITH_USAGE
-    return _PATHS[wire], fields
 
 
 def _asked(family: str, question: str) -> dict[str, Any]:
-    limit: dict[str, Any] = {"max_tokens": 100}
     match family:
         case "gemini":
             turn = {"role": "user", "parts": [{"text": question}]}
@@ -84,7 +82,9 @@ def _asked(family: str, question: str) -> dict[str, Any]:
             said = {"role": "user", "content": [{"text": question}]}
             return {"messages": [said], "inferenceConfig": {"maxTokens": 100}}
         case "ollama":
-            limit = {"options": {"num_predict": 100}}
+            limit: dict[str, Any] = {"options": {"num_predict": 100}}
+        case _:
+            limit = {"max_tokens": 100}
     return {"messages": [{"role": "user", "content": question}], **limit}
 
 
@@ -144,8 +144,8 @@ def messages(stream: bytes) -> list[tuple[dict[str, str], bytes]]:
 
 def text_of(wire: str, body: bytes, *, stream: bool) -> str:
     said = events(wire, body) if stream else [json.loads(body)]
-    if said and isinstance(said[0], list):  # an error where an array was asked for
-        (said,) = said
+    if not stream and isinstance(said[0], list):  # an error where an array was asked for
+        said = said[0]
     return "".join(text for each in said for text in _texts(FAMILIES[wire], each))
 
 
