@@ -58,7 +58,7 @@ def configuration() -> str:
     return "\n".join(
         [
             "redis: {url: '${REDIS_URL}', timeout_ms: 5000}",  # it is not what is tried here
-            "timeouts: {connect_s: 1, answer_s: 5, idle_s: 5}",
+            "timeouts: {connect_s: 10, answer_s: 60, idle_s: 60}",  # nor how fast this machine is
             "providers:",
             *(f"  {name}: {{{stanza}}}" for name, stanza in PROVIDERS.items()),
             "  simulator: {dialect: openai, base_url: '${SIMULATOR_URL}/openai/v1', api_key: x}",
