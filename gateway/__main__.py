@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -151,7 +152,10 @@ def explain(
 
 
 @app.command()
-def catalog(
+def catalog(  # noqa: PLR0913, PLR0917 - an option each
+    model: Annotated[
+        str | None, typer.Argument(help="All about this one. Default: a line for each host.")
+    ] = None,
     config: Annotated[
         list[Path] | None,
         typer.Option("--config", "-c", help="YAML files. Default: the shipped ones."),
@@ -167,13 +171,16 @@ def catalog(
     stale: Annotated[
         bool, typer.Option("--stale", help="Only what has an old price, or none any more.")
     ] = False,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Every column, on lines as long as it takes.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List models with their hosts, sizes and prices, without any key; filter them."""
     import msgspec
-    from rich.console import Console
 
-    from gateway.commands.catalog import Wanted, select, shipped, show
+    from gateway.commands.catalog import Wanted, select, shipped
+    from gateway.commands.catalog_text import detail, page, show
     from gateway.config.faults import ConfigError
     from gateway.config.shelf import load_shelf
 
@@ -182,12 +189,19 @@ def catalog(
         shelf = load_shelf(config or shipped(), os.environ, at=now)
     except ConfigError as error:
         _fail(str(error))
-    wanted = Wanted(frozenset(capability or ()), region, provider, max_input_price, stale)
+    if model is not None and model not in {entry.name for entry in shelf}:
+        _fail(f"no model {model} in the catalog; tollgate catalog lists them")
+    wanted = Wanted(model, frozenset(capability or ()), region, provider, max_input_price, stale)
     found = select(shelf, wanted, now.date())
     if json:
         typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+    elif model is not None:
+        for line in (line for each in found for line in detail(each)):
+            typer.echo(line)
     else:
-        show(found, Console())
+        terminal = sys.stdout.isatty() and not wide
+        width = shutil.get_terminal_size().columns if terminal else None
+        show(found, page(sys.stdout, width), wide=wide)
 
 
 @app.command()

@@ -6,24 +6,23 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from msgspec import Raw, Struct
-from rich.console import Console
-from rich.table import Table
+from msgspec import Struct
 
 from gateway.config.shelf import Entry, Host
-from gateway.core.explain import dollars
-from gateway.core.money import PER_USD, Price
+from gateway.core.explain import rates
+from gateway.core.money import PER_USD
+from gateway.core.tariff import Step
 
 _FOLDERS: Final = (Path(__file__).resolve().parents[2], Path())
 """Where the folder config/ may be: beside the package, or, when it is installed, right here."""
 _FILES: Final = ("providers.yaml", "models.yaml")
 STALE_AFTER: Final = timedelta(days=90)
-_THOUSAND: Final = 1_000
 
 
 class Wanted(Struct, frozen=True):
-    """What to list; None is any. A price is in USD per million input tokens."""
+    """What to list; None is any. A price is in USD per million input tokens of a short prompt."""
 
+    model: str | None = None
     capabilities: frozenset[str] = frozenset()
     region: str | None = None
     provider: str | None = None
@@ -42,6 +41,8 @@ def select(shelf: Sequence[Entry], wanted: Wanted, today: date) -> list[dict[str
     """The entries that are wanted, as JSON values. Prices are the dearest of the day."""
     found = []
     for entry in shelf:
+        if wanted.model not in (None, entry.name):
+            continue
         if not wanted.capabilities <= set(entry.stanza.capabilities):
             continue
         hosts = [_host(host, today) for host in entry.hosts if _fits(host, wanted, today)]
@@ -69,7 +70,7 @@ def _fits(host: Host, wanted: Wanted, today: date) -> bool:
         and (wanted.region is None or wanted.region in host.regions)
         and (
             most is None
-            or (tariff is not None and tariff.dearest.input <= Decimal(str(most)) * PER_USD)
+            or (tariff is not None and tariff.within(0).input <= Decimal(str(most)) * PER_USD)
         )
         and (not wanted.stale or bool(doubts(host, today)))
     )
@@ -100,12 +101,14 @@ def _host(host: Host, today: date) -> dict[str, Any]:
         "regions": list(host.regions),
         "configured": not host.lacks,
         "lacks": list(host.lacks),
-        "price": _rates(tariff.dearest) if tariff else None,
+        "price": rates(tariff.within(0)) if tariff else None,
+        "steps": _steps(tariff.rises()) if tariff else [],
         "windows": [
             {
                 "hours": f"{_clock(w.begin)}-{_clock(w.end)}",
                 "zone": w.zone,
-                "price": _rates(w.price),
+                "price": rates(w.price),
+                "steps": _steps(w.steps),
             }
             for w in (tariff.windows if tariff else ())
         ],
@@ -117,63 +120,9 @@ def _host(host: Host, today: date) -> dict[str, Any]:
     }
 
 
-def _rates(price: Price) -> dict[str, Any]:
-    return {name: dollars(getattr(price, name)) for name in Price.__struct_fields__}
+def _steps(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    return [{"above": step.above, **rates(step.price)} for step in steps]
 
 
 def _clock(minute: int) -> str:
     return f"{minute // 60:02}:{minute % 60:02}"
-
-
-def show(found: Sequence[dict[str, Any]], console: Console) -> None:
-    """The same for a person: a line a host."""
-    table = Table(title="USD per million tokens, at the dearest hour")
-    for head in ("model", "context", "host", "regions", "in", "cached", "out", "price from"):
-        table.add_column(head, no_wrap=head in ("model", "host"))
-    table.add_column("notes", overflow="fold")
-    hosts = 0
-    for model in found:
-        for at, host in enumerate(model["hosts"]):
-            price = host["price"] or {}
-            rates = (_plain(price.get(name)) for name in ("input", "cached_input", "output"))
-            name, size = (model["model"], _size(model)) if at == 0 else ("", "")
-            notes = [*_of_host(host), *(_of_model(model) if at == 0 else ())]
-            table.add_row(
-                name,
-                size,
-                host["provider"],
-                ", ".join(host["regions"]),
-                *rates,
-                host["price_from"],
-                "; ".join(notes),
-            )
-            hosts += 1
-    console.print(table)
-    console.print(f"{len(found)} models, {hosts} hosts")
-
-
-def _of_host(host: dict[str, Any]) -> list[str]:
-    notes = list(host["doubts"])
-    if host["windows"]:
-        notes.append("other prices at " + ", ".join(w["hours"] for w in host["windows"]))
-    if host["lacks"]:
-        notes.append(f"needs {', '.join(host['lacks'])}")
-    return notes
-
-
-def _of_model(model: dict[str, Any]) -> list[str]:
-    gone = model["deprecated"]
-    notes = [f"deprecated: use {gone['use_instead']}"] if gone else []
-    if model["token_factor"] != 1:
-        notes.append(f"tokens x {model['token_factor']:g}")
-    return notes
-
-
-def _size(model: dict[str, Any]) -> str:
-    """In thousands of tokens: what is trusted, and what was published."""
-    sizes = dict.fromkeys((model["usable_context"], model["context"]))
-    return " of ".join(f"{size // _THOUSAND:,}k" for size in sizes if size) or "?"
-
-
-def _plain(rate: Raw | None) -> str:
-    return "?" if rate is None else bytes(rate).decode()

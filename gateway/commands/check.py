@@ -75,9 +75,11 @@ def _prices(model: Model) -> str:
         told += f" USD per million tokens, from {model.price_from}"
     for each in model.deployments[1:]:
         if each.tariff is not None:
-            told += (
-                f"; at {each.provider} {_price(each.tariff.dearest, each.tariff.dearest == FREE)}"
-            )
+            price = each.tariff.within(0)
+            told += f"; at {each.provider} {_price(price, price == FREE)}"
+    steps = {s.above for d in model.deployments if d.tariff is not None for s in d.tariff.rises()}
+    if steps:
+        told += f"; dearer for prompts above {', '.join(f'{s:,}' for s in sorted(steps))} tokens"
     if any(each.tariff is not None and each.tariff.windows for each in model.deployments):
         told += "; cheaper at some hours"
     return told

@@ -1,5 +1,6 @@
 """`tollgate explain request.json`: why this model, why not the others, what it will cost."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -53,6 +54,8 @@ def show(told: dict[str, Any], console: Console) -> None:
                 _usd(each["worst_usd"]),
             )
     console.print(table)
+    for line in dict.fromkeys(_steps(told["rungs"])):
+        console.print(line)
     for number, rung in enumerate(told["rungs"], 1):
         how = "it flows" if rung["flows"] else f"checks: {_names(rung['checks'])}"
         console.print(f"rung {number}, {rung['tier']}: {how}")
@@ -66,6 +69,21 @@ def show(told: dict[str, Any], console: Console) -> None:
         f"expected ${_usd(costs['expected'])}, worst ${_usd(costs['worst'])}, "
         f"always the last rung ${_usd(costs['always_smart'])}"
     )
+
+
+def _steps(rungs: list[dict[str, Any]]) -> Iterator[str]:
+    """What longer prompts cost, where they cost more, and whether that is held for."""
+    for each in (each for rung in rungs for each in rung["candidates"]):
+        for step in each["price_steps"]:
+            held = ", held for" if step["above"] == each["held_above"] else ""
+            yield (
+                f"{each['deployment']}: {_rates(each['price_usd_per_million_tokens'])} USD per "
+                f"million tokens; {_rates(step)} for a prompt above {step['above']:,}{held}"
+            )
+
+
+def _rates(price: dict[str, float]) -> str:
+    return f"{_usd(price['input'])} in, {_usd(price['output'])} out"
 
 
 def _names(names: list[str]) -> str:

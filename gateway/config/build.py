@@ -23,6 +23,7 @@ from gateway.core.catalog import (
     Tier,
     TierModel,
 )
+from gateway.core.strategies import tactic
 from gateway.core.money import FREE, Price, nanos
 from gateway.core.snapshot import (
     LIMIT_QUIRKS,
@@ -61,7 +62,7 @@ def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapsh
         name: Route(
             name=name,
             tiers=tuple(stanza.tiers),
-            strategy=stanza.strategy,
+            strategy=tactic(stanza.strategy),
             checks=tuple(check.check() for check in stanza.checks),
             timeout_s=stanza.timeout_s,
         )
@@ -111,7 +112,7 @@ def _model(
     if context is None or not _sizes_fit(tree, name, stanza, context) or not sound:
         return None
     first = offers[0]
-    price = first.tariff.dearest if first.tariff else FREE
+    price = first.tariff.within(0) if first.tariff else FREE
     usable = stanza.usable_context or context
     return Model(
         name=name,

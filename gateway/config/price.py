@@ -1,8 +1,10 @@
 """What a model costs, as it is written."""
 
 import re
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BeforeValidator, GetJsonSchemaHandler, model_validator
@@ -12,6 +14,7 @@ from pydantic_core import CoreSchema
 from gateway.config.scalars import (
     Text,
     Timezone,
+    Tokens,
     UsdPerMillion,
     amount,
     described,
@@ -22,11 +25,12 @@ from gateway.config.scalars import (
 from gateway.config.stanza import Stanza
 from gateway.core import money
 from gateway.core.money import FREE, nanos
-from gateway.core.tariff import DAY, Tariff, Window
+from gateway.core.tariff import DAY, Step, Tariff, Window
 
 _HOURS: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]|24):([0-5]\d)", re.ASCII)
 _DAY_SHAPE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DEAREST_FACTOR: Final = 100
+_AS_IT_IS: Final = Decimal(1)
 
 
 def _hours(value: object) -> tuple[int, int]:
@@ -67,6 +71,19 @@ class Hour(Stanza):
     """What all rates are multiplied by in these hours."""
 
 
+class LongPrompt(Stanza):
+    above: Tokens
+    """Prompts of more tokens than this, cached ones included, are charged so: the whole call."""
+    input: UsdPerMillion
+    """USD per million input tokens."""
+    output: UsdPerMillion
+    """USD per million output tokens."""
+    cached_input: UsdPerMillion | None = None
+    """Default: `input`, of this step."""
+    cache_write: UsdPerMillion | None = None
+    """Default: `input`, of this step."""
+
+
 class Price(Stanza):
     short: ClassVar[dict[str, Any]] = {"const": "free"}
 
@@ -78,6 +95,9 @@ class Price(Stanza):
     """Read from the provider's cache. Default: `input`."""
     cache_write: UsdPerMillion | None = None
     """Written to the provider's cache. Default: `input`."""
+    steps: tuple[LongPrompt, ...] = ()
+    """What longer prompts cost, by rising `above`. The step that a prompt may reach is held; the
+    one that the reported prompt did reach is charged."""
     windows: tuple[Hour, ...] = ()
     """Hours of the day with another price. The dearest is held; what holds at a call's begin or
     at its end, whichever is dearer, is charged."""
@@ -104,26 +124,39 @@ class Price(Stanza):
             given = [n for n, v in self if n not in ("batch", "input", "output") and v]
             if given or self.batch is None:
                 raise unshown(f"needs input and output{f' with {given[0]}' if given else ''}")
+        starts = [step.above for step in self.steps]
+        if any(above <= before for before, above in pairwise(starts)):
+            raise unshown("steps must rise: each above more tokens than the one before it")
         return self
 
     def tariff(self) -> Tariff | None:
         """None when genai-prices is to say it."""
         if self.input is None or self.output is None:
             return None
-        cached = self.input if self.cached_input is None else self.cached_input
-        write = self.input if self.cache_write is None else self.cache_write
-        rates = (self.input, self.output, cached, write)
+        rates = _rates(self.input, self.output, self.cached_input, self.cache_write)
+        steps = [
+            (step.above, _rates(step.input, step.output, step.cached_input, step.cache_write))
+            for step in self.steps
+        ]
 
-        def times(factor: Decimal | int) -> money.Price:
+        def times(rates: Sequence[Decimal], factor: Decimal) -> money.Price:
             return money.Price(*(nanos(rate * factor) for rate in rates))
 
-        windows = (Window(*each.hours, times(each.factor), each.zone) for each in self.windows)
-        return Tariff(times(1), tuple(windows))
+        def rising(factor: Decimal) -> tuple[Step, ...]:
+            return tuple(Step(above, times(rates, factor)) for above, rates in steps)
+
+        windows = (
+            Window(*each.hours, times(rates, each.factor), each.zone, rising(each.factor))
+            for each in self.windows
+        )
+        return Tariff(times(rates, _AS_IT_IS), tuple(windows), rising(_AS_IT_IS))
 
     @property
     def is_free(self) -> bool:
         tariff = self.tariff()
-        return tariff is not None and tariff.dearest == FREE
+        return tariff is not None and all(
+            price == FREE for price in (tariff.usual, *(step.price for step in tariff.steps))
+        )
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -139,3 +172,10 @@ class Price(Stanza):
             **{name: ["input", "output"] for name in stated},
         }
         return found
+
+
+def _rates(
+    fresh: Decimal, output: Decimal, cached: Decimal | None, write: Decimal | None
+) -> tuple[Decimal, ...]:
+    """In the order of money.Price."""
+    return (fresh, output, fresh if cached is None else cached, fresh if write is None else write)

@@ -18,6 +18,20 @@ class Check(Struct, frozen=True):
     options: Mapping[str, Any] = NO_OPTIONS
 
 
+class Tactic(Struct, frozen=True):
+    """A strategy by its name, with its options, and the one that climbs on where it has no answer.
+
+    `options` are those of OPTIONS in core/strategies, checked.
+    """
+
+    name: str = "cascade"
+    options: Mapping[str, Any] = NO_OPTIONS
+    then: "Tactic | None" = None
+
+
+CASCADE: Final = Tactic()
+
+
 class Deployment(Struct, frozen=True):
     """A model at one provider. `name` is "provider/model", unique in the catalog."""
 
@@ -66,6 +80,7 @@ class Model(Struct, frozen=True):
     name: str
     deployments: tuple[Deployment, ...]
     price: Price
+    """Of its first deployment, for a short prompt at the dearest hour."""
     context: int
     usable_context: int
     max_output: int
@@ -107,7 +122,7 @@ class Route(Struct, frozen=True):
 
     name: str
     tiers: tuple[str, ...]
-    strategy: str = "cascade"
+    strategy: Tactic = CASCADE
     checks: tuple[Check, ...] = ()
     timeout_s: float = 120.0
     on_disconnect: OnDisconnect = "cancel"

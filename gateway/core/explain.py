@@ -7,8 +7,8 @@ from msgspec import Raw, structs
 from gateway.core import tokens
 from gateway.core.chat import ChatRequest, Usage
 from gateway.core.features import Features
-from gateway.core.money import Nanos, cost, usd
-from gateway.core.plan import Candidate, Plan, in_its_tokens
+from gateway.core.money import Nanos, Price, cost, usd
+from gateway.core.plan import Candidate, Plan, in_its_tokens, price_of
 
 TYPICAL_OUTPUT: Final = 400
 """Tokens of answer that the expected cost supposes, where the client did not ask for fewer."""
@@ -46,11 +46,17 @@ def dollars(amount: int) -> Raw:
     return Raw(usd(amount).encode())
 
 
+def rates(price: Price) -> dict[str, Raw]:
+    """A price in US dollars per million tokens, by the name of each rate."""
+    return {name: dollars(getattr(price, name)) for name in Price.__struct_fields__}
+
+
 def expected_cost(candidate: Candidate, request: ChatRequest, features: Features) -> Nanos:
     """What a typical answer of this candidate costs."""
     output = min(candidate.max_output, TYPICAL_OUTPUT) * features.n
     prompt = in_its_tokens(candidate.model, tokens.count_prompt(request))
-    return cost(candidate.price, Usage(prompt, output))
+    price = price_of(candidate.model, candidate.deployment, prompt)
+    return cost(price, Usage(prompt, output))
 
 
 def _candidate(each: Candidate, request: ChatRequest, features: Features) -> dict[str, Any]:
@@ -59,8 +65,22 @@ def _candidate(each: Candidate, request: ChatRequest, features: Features) -> dic
         "provider": each.deployment.provider,
         "deployment": each.deployment.name,
         "max_output": each.max_output,
+        **_priced(each, features),
         "expected_usd": dollars(expected_cost(each, request, features)),
         "worst_usd": dollars(each.ceiling),
+    }
+
+
+def _priced(each: Candidate, features: Features) -> dict[str, Any]:
+    """Its price for a short prompt, those for longer ones, and which of them is held for."""
+    tariff = each.deployment.tariff
+    steps = () if tariff is None else tariff.rises()
+    prompt = in_its_tokens(each.model, features.prompt)
+    reached = [step.above for step in steps if prompt > step.above]
+    return {
+        "price_usd_per_million_tokens": rates(price_of(each.model, each.deployment)),
+        "price_steps": [{"above": step.above, **rates(step.price)} for step in steps],
+        "held_above": reached[-1] if reached else None,
     }
 
 

@@ -37,11 +37,6 @@ class Candidate(Struct, frozen=True):
     tokens: int = 0
     """The most tokens it can take, in and out."""
 
-    @property
-    def price(self) -> Price:
-        """Of a day, the dearest."""
-        return price_of(self.model, self.deployment)
-
 
 class Rung(Struct, frozen=True):
     """Candidates tried in order until one answers; the answer is held against the checks."""
@@ -227,10 +222,10 @@ def _step(catalog: Catalog, tier: Tier, checks: tuple[Check, ...] = ()) -> Step:
     return Step(tier.name, places, (*checks, *(c for c in tier.checks if c not in checks)))
 
 
-def price_of(model: Model, deployment: Deployment) -> Price:
-    """Of a day, the dearest."""
+def price_of(model: Model, deployment: Deployment, prompt: int = 0) -> Price:
+    """At the dearest hour, while the prompt has at most so many of this model's tokens."""
     tariff = deployment.tariff
-    return model.price if tariff is None else tariff.dearest
+    return model.price if tariff is None else tariff.within(prompt)
 
 
 def in_its_tokens(model: Model, tokens: int) -> int:
@@ -243,7 +238,7 @@ def _candidate(model: Model, deployment: Deployment, tier: str, features: Featur
     output = features.output
     if output is None:
         output = min(model.max_output, model.usable_context - prompt)
-    price = price_of(model, deployment)
+    price = price_of(model, deployment, prompt)
     most = ceiling(price, prompt, output * features.n, caches=features.caches)
     return Candidate(model, deployment, tier, output, most, prompt + output * features.n)
 

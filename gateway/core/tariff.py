@@ -1,6 +1,6 @@
-"""What a deployment charges at which time of day."""
+"""What a deployment charges, by the time of day and the length of the prompt."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
@@ -14,6 +14,15 @@ from gateway.core.money import Nanos, Price, cost
 DAY: Final = 24 * 60
 
 
+class Step(Struct, frozen=True):
+    """The price of a call whose prompt has more than `above` tokens: of the whole call, not only
+    of the tokens beyond. Cached tokens are part of the prompt.
+    """
+
+    above: int
+    price: Price
+
+
 class Window(Struct, frozen=True):
     """A part of every day with its own price: from `begin` up to but not including `end`, in
     minutes since midnight in `zone`, an IANA name. One that ends at or before its begin ends on
@@ -24,6 +33,8 @@ class Window(Struct, frozen=True):
     end: int
     price: Price
     zone: str = "UTC"
+    steps: tuple[Step, ...] = ()
+    """Of its own price, rising by `above`; the tariff's do not hold in it."""
 
     def holds(self, unix_seconds: float) -> bool:
         clock = datetime.fromtimestamp(unix_seconds, _zone(self.zone))
@@ -33,33 +44,76 @@ class Window(Struct, frozen=True):
         return minute >= self.begin or minute < self.end
 
 
-class Tariff(Struct, frozen=True):
-    """A price, and the parts of the day when another holds."""
+class Tariff(Struct, frozen=True, cache_hash=True):
+    """A price with its steps, rising by `above`, and the parts of the day when others hold."""
 
     usual: Price
     windows: tuple[Window, ...] = ()
+    steps: tuple[Step, ...] = ()
 
-    @property
-    def dearest(self) -> Price:
-        """What must be held for."""
-        if not self.windows:
+    def within(self, prompt: int) -> Price:
+        """What must be held for while the prompt has at most so many tokens: each rate at its
+        dearest, of all hours and of every step that may be reached.
+        """
+        if not (self.windows or self.steps):
             return self.usual
-        return dearest([self.usual, *(window.price for window in self.windows)])
+        return next(step.price for step in _bounds(self) if prompt > step.above)
 
-    def at(self, unix_seconds: float) -> Price:
-        return next((w.price for w in self.windows if w.holds(unix_seconds)), self.usual)
+    def at(self, unix_seconds: float, prompt: int = 0) -> Price:
+        """The price of a call at that time with so many tokens of prompt."""
+        here = next((w for w in self.windows if w.holds(unix_seconds)), None)
+        if here is None:
+            return _reached(self.usual, self.steps, prompt)
+        return _reached(here.price, here.steps, prompt)
 
     def cost(self, usage: Usage, began: float, ended: float) -> Nanos:
         """What a call between two instants costs. Who bills by which of the two is not known for
         every provider: the dearer counts.
         """
-        return max(cost(self.at(began), usage), cost(self.at(ended), usage))
+        if not self.windows:
+            return cost(_reached(self.usual, self.steps, usage.prompt), usage)
+        return max(cost(self.at(each, usage.prompt), usage) for each in (began, ended))
+
+    def for_prompt(self, prompt: int) -> "Tariff":
+        """What a prompt of so many tokens is charged by: no steps any more."""
+        if not any((self.steps, *(window.steps for window in self.windows))):
+            return self
+        windows = tuple(
+            Window(w.begin, w.end, _reached(w.price, w.steps, prompt), w.zone) for w in self.windows
+        )
+        return Tariff(_reached(self.usual, self.steps, prompt), windows)
+
+    def rises(self) -> tuple[Step, ...]:
+        """The steps, each at its dearest hour."""
+        scales = [(self.usual, self.steps), *((w.price, w.steps) for w in self.windows)]
+        starts = sorted({step.above for _, steps in scales for step in steps})
+        return tuple(
+            Step(above, dearest(_reached(price, steps, above + 1) for price, steps in scales))
+            for above in starts
+        )
 
 
 def dearest(prices: Iterable[Price]) -> Price:
     """Each rate at its dearest."""
     rates = zip(*((p.input, p.output, p.cached_input, p.cache_write) for p in prices), strict=True)
     return Price(*map(max, rates))
+
+
+def _reached(price: Price, steps: Sequence[Step], prompt: int) -> Price:
+    for step in steps:
+        if prompt <= step.above:
+            break
+        price = step.price
+    return price
+
+
+@lru_cache(maxsize=4096)
+def _bounds(tariff: Tariff) -> tuple[Step, ...]:
+    """From the longest prompts to the shortest: the dearest price up to the next step."""
+    found = [Step(-1, dearest([tariff.usual, *(window.price for window in tariff.windows)]))]
+    for step in tariff.rises():
+        found.append(Step(step.above, dearest([found[-1].price, step.price])))
+    return tuple(reversed(found))
 
 
 @lru_cache(maxsize=64)

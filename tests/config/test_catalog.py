@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 import pytest
-from rich.console import Console
 
-from gateway.commands.catalog import Wanted, select, shipped, show
+from gateway.commands.catalog import Wanted, select, shipped
+from gateway.commands.catalog_text import detail, page, show
 from gateway.config.faults import ConfigError
 from gateway.config.shelf import Entry, load_shelf
 from gateway.core.money import nanos
@@ -177,7 +177,7 @@ def test_deepseeks_hours_are_those_of_genai_prices() -> None:
     peak, calm = (
         tariff.at(datetime(2026, 11, 22, hour, tzinfo=UTC).timestamp()) for hour in (2, 12)
     )
-    assert peak == tariff.dearest
+    assert peak == tariff.within(0)
     assert (peak.input, peak.output) == (2 * calm.input, 2 * calm.output)
 
 
@@ -214,8 +214,8 @@ def test_an_entry_makes_sense(entry: Entry) -> None:
     for host in entry.hosts:
         tariff = host.offer.tariff
         assert tariff is not None
-        price = tariff.dearest
-        assert price.cached_input <= price.input <= price.output
+        for price in (tariff.within(0), *(step.price for step in tariff.rises())):
+            assert price.cached_input <= price.input <= price.output
         # Batches are half the price, where they are said.
         assert host.offer.batch in (None, "0.5")
 
@@ -231,7 +231,7 @@ models:
     deployments:
       - {provider: groq, upstream: llama-3.1-8b-instant}
       - provider: here
-        price: {input: 1, output: 2, as_of: 2026-08-24, source: s, batch: 0.5, windows: [{hours: "23:00-06:00", zone: Europe/Berlin, factor: 0.5}]}
+        price: {input: 1, output: 2, as_of: 2026-08-24, source: s, batch: 0.5, steps: [{above: 4000, input: 3, output: 4, cached_input: 0.3}], windows: [{hours: "23:00-06:00", zone: Europe/Berlin, factor: 0.5}]}
     context: 9000
     capabilities: [vision]
     deprecated: {since: 2026-01-01, use_instead: m3}
@@ -263,6 +263,7 @@ EVERY: Final = ["groq/m1", "here/m1", "groq/m2", "here/m2", "here/m3"]
     ("wanted", "hosts"),
     [
         (Wanted(), EVERY),
+        (Wanted(model="m1"), ["groq/m1", "here/m1"]),
         (Wanted(capabilities=frozenset({"vision"})), ["groq/m1", "here/m1"]),
         (Wanted(capabilities=frozenset({"vision", "tools"})), []),
         (Wanted(region="mars"), ["here/m3"]),
@@ -290,10 +291,14 @@ def test_as_json(shelf: list[Entry]) -> None:
         "hosts": [{
             "provider": "here", "upstream": "m1", "regions": ["eu"], "configured": True,
             "lacks": [], "price": {"input": 1, "output": 2, "cached_input": 1, "cache_write": 1},
+            "steps": [{"above": 4000, "input": 3, "output": 4, "cached_input": Decimal("0.3"),
+                       "cache_write": 3}],
             "windows": [{
                 "hours": "23:00-06:00", "zone": "Europe/Berlin",
                 "price": {"input": Decimal("0.5"), "output": 1, "cached_input": Decimal("0.5"),
                           "cache_write": Decimal("0.5")},
+                "steps": [{"above": 4000, "input": Decimal("1.5"), "output": 2,
+                           "cached_input": Decimal("0.15"), "cache_write": Decimal("1.5")}],
             }],
             "batch": "0.5", "price_from": "catalog", "source": "s", "as_of": "2026-08-24",
             "doubts": [],
@@ -301,18 +306,97 @@ def test_as_json(shelf: list[Entry]) -> None:
     }  # fmt: skip
 
 
-def test_for_a_person(shelf: list[Entry]) -> None:
+def shown(shelf: list[Entry], width: int | None, *, wide: bool = False) -> str:
     out = io.StringIO()
-    show(select(shelf, Wanted(), NOW.date()), Console(file=out, width=250))
-    text = re.sub(r"[ │]+", " ", out.getvalue())
-    assert (
-        " m1 9k groq us 0.05 0.05 0.08 genai-prices needs GROQ_API_KEY; deprecated: use m3 " in text
-    )
-    assert " here eu 1 1 2 catalog other prices at 23:00-06:00 " in text
-    assert " groq us ? ? ? genai-prices gone from genai-prices; needs GROQ_API_KEY " in text
-    assert " here eu 3 3 3 catalog as of 2026-08-23 " in text
-    assert " m3 0k here mars 0 0 0 free tokens x 1.5 " in text
-    assert text.endswith("3 models, 5 hosts\n")
+    show(select(shelf, Wanted(), NOW.date()), page(out, width), wide=wide)
+    return out.getvalue()
+
+
+def test_for_a_person(shelf: list[Entry]) -> None:
+    lines = [re.sub(" +", " ", line).strip() for line in shown(shelf, None).splitlines()]
+    assert lines == [
+        "model tokens host in out notes",
+        "m1 9k groq 0.05 0.08 deprecated",
+        "here 1 2 3 / 4 above 4k; by the hour",
+        "m2 0k groq ? ? gone from genai-prices",
+        "here 3 3 as of 2026-08-23",
+        "m3 0k here 0 0 tokens x 1.5",
+        "",
+        "Prices: USD per million tokens, for a short prompt at the dearest hour.",
+        "3 models, 5 hosts; 2 hosts need variables that are not set",
+    ]
+
+
+def test_every_column_for_a_person(shelf: list[Entry]) -> None:
+    lines = [re.sub(" +", " ", line).strip() for line in shown(shelf, None, wide=True).splitlines()]
+    assert lines[1:3] == [
+        (
+            "m1 9k ? ? ? vision groq us 0.05 0.05 0.05 0.08 genai-prices deprecated: use m3; "
+            "needs GROQ_API_KEY"
+        ),
+        "here eu 1 1 1 2 0.5 catalog 2026-08-24 3 / 4 above 4k; other prices at 23:00-06:00",
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 100, None])
+def test_nothing_is_cut(width: int | None) -> None:
+    """In a terminal of 80 columns the notes go on below; a pipe has a line for each host."""
+    text = shown(list(SHELF.values()), width)
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    lines = text.splitlines()
+    assert width is None or max(map(len, lines)) <= width
+    words = set(text.split())
+    for entry in SHELF.values():
+        assert entry.name in words
+        assert {host.provider for host in entry.hosts} <= words
+    hosts = sum(len(entry.hosts) for entry in SHELF.values())
+    assert width is not None or len(lines) == 1 + hosts + 3
+    assert len(lines) <= 1.3 * hosts, "notes that fill the page"
+
+
+def test_all_about_one_model(shelf: list[Entry]) -> None:
+    (model,) = select(shelf, Wanted("m1", provider="here"), NOW.date())
+    assert [re.sub(r"(?<=\S)  +", " | ", line) for line in detail(model)] == [
+        "m1",
+        "  context | 9,000 tokens published, 9,000 trusted",
+        "  longest answer | ?",
+        "  can | vision",
+        "  knows until | not stated",
+        "  answers | not stated",
+        "  tokens | up to 1 where others make one of a text",
+        "  deprecated | since 2026-01-01: use m3",
+        "  at here, as m1",
+        "    regions | eu",
+        "    needs | nothing more",
+        "    price | USD per million tokens: 1 in, 2 out, 1 cached, 1 cache write",
+        (
+            "    above 4,000 | prompts of more tokens, the whole call: 3 in, 4 out, 0.3 cached, "
+            "3 cache write"
+        ),
+        "    23:00-06:00 Europe/Berlin | 0.5 in, 1 out, 0.5 cached, 0.5 cache write",
+        "    23:00-06:00 Europe/Berlin above 4,000 | 1.5 in, 2 out, 0.15 cached, 1.5 cache write",
+        "    batch | 0.5 of the price",
+        "    price from | catalog",
+        "    source | s",
+        "    as of | 2026-08-24",
+        "    doubts | none",
+    ]
+
+
+def test_a_step_is_held_and_charged_from_its_length_on() -> None:
+    """GPT-5.5 and Gemini 3.1 Pro, whose list prices rise with the prompt."""
+    for name, above, short, long in (
+        ("gpt-5.5", 272_000, ("5", "30"), ("10", "45")),
+        ("gemini-3.1-pro", 200_000, ("2", "12"), ("4", "18")),
+    ):
+        for host in SHELF[name].hosts:
+            tariff = host.offer.tariff
+            assert tariff is not None
+            for prompt, price in ((above, short), (above + 1, long)):
+                charged = tariff.at(NOW.timestamp(), prompt)
+                held = tariff.within(prompt)
+                assert (charged.input, charged.output) == tuple(map(nanos, price))
+                assert (held.input, held.output) == tuple(map(nanos, price))
 
 
 def test_what_is_wrong_in_providers_and_models_is_told(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from decimal import Decimal
 from typing import Final
 
 import pytest
+from genai_prices import Usage as TheirUsage
+from genai_prices import calc_price
 from genai_prices.types import (
     ClauseEquals,
     ConditionalPrice,
@@ -17,8 +19,9 @@ from genai_prices.types import (
 )
 
 from gateway.config.prices import Listing, look_up, tariff_of
-from gateway.core.money import Price
-from gateway.core.tariff import Tariff, Window
+from gateway.core.chat import Usage
+from gateway.core.money import Price, nanos
+from gateway.core.tariff import Step, Tariff, Window
 from tests.config.texts import SOUND, faults, snapshot
 
 NOON: Final = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -33,6 +36,11 @@ def tiered(base: int, *steps: tuple[int, int]) -> TieredPrices:
     return TieredPrices(Decimal(base), [Tier(start, Decimal(price)) for start, price in steps])
 
 
+def minute(time: str) -> int:
+    hours, _, minutes = time.partition(":")
+    return int(hours) * 60 + int(minutes)
+
+
 JUNE: Final = StartDateConstraint(datetime(2026, 6, 1, tzinfo=UTC).date())
 JULY: Final = StartDateConstraint(datetime(2026, 7, 1, tzinfo=UTC).date())
 NIGHT: Final = TimeOfDateConstraint(time(16, 30, tzinfo=UTC), time(0, 30, tzinfo=UTC))
@@ -44,9 +52,6 @@ MORNING: Final = TimeOfDateConstraint(time(6, 30, tzinfo=UTC), time(7, 0, tzinfo
     [
         (rates(1, 2), (1, 2, 1, 1), ()),
         (rates(4, 8, cache_read_mtok=Decimal(1), cache_write_mtok=Decimal(5)), (4, 8, 1, 5), ()),
-        # The dearest step: which applies depends on the prompt.
-        (ModelPrice(input_mtok=tiered(1, (10, 2), (20, 3)), output_mtok=tiered(4)),
-         (3, 4, 3, 3), ()),
         # The dearest hour is the usual price, be it the rule or the exception.
         ([ConditionalPrice(prices=rates(2, 4)), ConditionalPrice(NIGHT, prices=rates(1, 2))],
          (2, 4, 2, 2), (("00:00", "00:30", 1, 2), ("16:30", "24:00", 1, 2))),
@@ -77,9 +82,65 @@ def test_the_prices_of_a_day(
     assert tariff_of(model, NOON) == want
 
 
-def minute(time: str) -> int:
-    hours, _, minutes = time.partition(":")
-    return int(hours) * 60 + int(minutes)
+def prices(fresh: int, output: int, read: int | None = None) -> Price:
+    return Price(fresh * USD, output * USD, (fresh if read is None else read) * USD, fresh * USD)
+
+
+CONDITIONAL: Final = [
+    ConditionalPrice(prices=ModelPrice(input_mtok=tiered(2, (10, 4)), output_mtok=Decimal(9))),
+    ConditionalPrice(
+        NIGHT, prices=ModelPrice(input_mtok=tiered(1, (20, 5)), output_mtok=Decimal(8))
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("listed", "tariff"),
+    [
+        (ModelPrice(input_mtok=tiered(1, (10, 2), (20, 3)), output_mtok=tiered(4)),
+         Tariff(prices(1, 4), (), (Step(10, prices(2, 4)), Step(20, prices(3, 4))))),
+        # Each rate has its own steps; a cache that has none keeps its price.
+        (ModelPrice(input_mtok=tiered(2, (10, 5)), output_mtok=tiered(4, (20, 6)),
+                    cache_read_mtok=Decimal(1)),
+         Tariff(prices(2, 4, 1), (), (Step(10, prices(5, 4, 1)), Step(20, prices(5, 6, 1))))),
+        # Hours with steps of their own: what is usual is the dearest at every length.
+        (CONDITIONAL, Tariff(
+            prices(2, 9),
+            (Window(0, 30, prices(1, 8), steps=(Step(20, prices(5, 8)),)),
+             Window(30, minute("16:30"), prices(2, 9), steps=(Step(10, prices(4, 9)),)),
+             Window(minute("16:30"), 1440, prices(1, 8), steps=(Step(20, prices(5, 8)),))),
+            (Step(10, prices(4, 9)), Step(20, prices(5, 9))))),
+    ],
+)  # fmt: skip
+def test_prices_that_rise_with_the_prompt(
+    listed: ModelPrice | list[ConditionalPrice], tariff: Tariff
+) -> None:
+    assert tariff_of(ModelInfo("m", ClauseEquals("m"), prices=listed), NOON) == tariff
+
+
+@pytest.mark.parametrize(
+    ("base_url", "upstream"),
+    [
+        ("https://api.openai.com/v1", "gpt-5.5"),
+        ("https://generativelanguage.googleapis.com/v1beta", "gemini-3.1-pro-preview"),
+        ("https://generativelanguage.googleapis.com/v1beta", "gemini-2.5-pro"),
+        ("https://api.x.ai/v1", "grok-4.20"),
+        ("https://api.openai.com/v1", "gpt-4o"),
+    ],
+)
+@pytest.mark.parametrize("prompt", [1_000, 200_000, 200_001, 272_000, 272_001, 900_000])
+def test_a_call_costs_what_genai_prices_says_of_it(
+    base_url: str, upstream: str, prompt: int
+) -> None:
+    tariff = look_up(base_url, upstream, NOON).tariff
+    assert tariff is not None
+    cached, output = prompt // 3, 500
+    theirs = calc_price(
+        TheirUsage(input_tokens=prompt, cache_read_tokens=cached, output_tokens=output),
+        upstream, provider_api_url=base_url, genai_request_timestamp=NOON,
+    )  # fmt: skip
+    ours = tariff.cost(Usage(prompt, output, cached), NOON.timestamp(), NOON.timestamp())
+    assert ours == nanos(theirs.total_price)
 
 
 def test_a_known_model() -> None:

@@ -8,21 +8,26 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from gateway.core.catalog import Budget, Tenant
+from gateway.core.catalog import Budget, Catalog, Tenant
 from gateway.core.chat import ChatRequest, Extras
 from gateway.core.explain import dollars, explain
 from gateway.core.features import read_features
-from gateway.core.money import Nanos
+from gateway.core.money import Nanos, Price
 from gateway.core.plan import Limits, ladders, make_plan
+from gateway.core.tariff import Step, Tariff
 from tests.core.asked import request, user
 from tests.lives import CATALOG
 
+RATES = Price.__struct_fields__
 
-def explained(asked: ChatRequest, tenant: Tenant | None = None) -> dict[str, Any]:
+
+def explained(
+    asked: ChatRequest, tenant: Tenant | None = None, catalog: Catalog = CATALOG
+) -> dict[str, Any]:
     """As a client reads it, every number exact."""
     features = read_features(asked)
     limits = Limits(tenant or Tenant("t", budgets=(Budget(Nanos(1), "day"),)))
-    plan = make_plan(ladders(CATALOG)[asked.model], features, limits, lambda: 0.5)
+    plan = make_plan(ladders(catalog)[asked.model], features, limits, lambda: 0.5)
     told = msgspec.json.encode(explain(asked, features, plan))
     found: dict[str, Any] = json.loads(told, parse_float=Decimal)
     return found
@@ -50,6 +55,9 @@ def test_what_it_will_cost_to_the_nano_dollar() -> None:
         "provider": "p",
         "deployment": "a@p",
         "max_output": 20,
+        "price_usd_per_million_tokens": dict.fromkeys(RATES, Decimal("0.001")),
+        "price_steps": [],
+        "held_above": None,
         "expected_usd": Decimal(30).scaleb(-9),
         "worst_usd": Decimal(held).scaleb(-9),
     }
@@ -58,6 +66,23 @@ def test_what_it_will_cost_to_the_nano_dollar() -> None:
         "worst": Decimal(held * 111).scaleb(-9),
         "always_smart": Decimal(3_000).scaleb(-9),
     }
+
+
+def test_what_longer_prompts_cost_and_whether_that_is_held_for() -> None:
+    model = CATALOG.models["a"]
+    double = Price(*(2 * getattr(model.price, name) for name in RATES))
+    tariff = Tariff(model.price, (), (Step(20, double), Step(10**6, double)))
+    there = structs.replace(model.deployments[0], tariff=tariff)
+    known = Catalog({"a": structs.replace(model, deployments=(there,))}, {}, {})
+    told = explained(structs.replace(HI, model="a"), catalog=known)
+    (candidate,) = told["rungs"][0]["candidates"]
+    twice = dict.fromkeys(RATES, Decimal("0.002"))
+    assert candidate["price_usd_per_million_tokens"] == dict.fromkeys(RATES, Decimal("0.001"))
+    assert candidate["price_steps"] == [{"above": 20, **twice}, {"above": 10**6, **twice}]
+    # 10 tokens are counted, which may be more than 20: so the first step is held for.
+    assert candidate["held_above"] == 20
+    assert candidate["expected_usd"] == Decimal(30).scaleb(-9)
+    assert candidate["worst_usd"] == Decimal(2 * (told["features"]["prompt"] + 20)).scaleb(-9)
 
 
 def test_several_answers_cost_as_many() -> None:

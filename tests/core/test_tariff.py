@@ -4,14 +4,16 @@ from datetime import UTC, datetime
 from typing import Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from gateway.core.catalog import Catalog, Deployment, Model, Tenant
 from gateway.core.chat import Usage
 from gateway.core.features import Features
-from gateway.core.money import Price
-from gateway.core.plan import Candidate, Limits, ladders, make_plan
-from gateway.core.tariff import Tariff, Window
+from gateway.core.money import Price, ceiling, cost
+from gateway.core.plan import Candidate, Limits, ladders, make_plan, price_of
+from gateway.core.tariff import DAY, Step, Tariff, Window
 
 RATE: Final = 10**6  # one nano-dollar a token
 USUAL: Final = Price(4 * RATE, 8 * RATE, 2 * RATE, 5 * RATE)
@@ -56,8 +58,9 @@ def test_the_price_of_a_minute(windows: tuple[Window, ...], when: float, price: 
 
 
 def test_the_dearest_is_held_for_rate_by_rate() -> None:
-    assert Tariff(USUAL, (NIGHT, PEAK)).dearest == Price(9 * RATE, 8 * RATE, 2 * RATE, 5 * RATE)
-    assert Tariff(USUAL).dearest == USUAL
+    most = Price(9 * RATE, 8 * RATE, 2 * RATE, 5 * RATE)
+    assert Tariff(USUAL, (NIGHT, PEAK)).within(0) == most
+    assert Tariff(USUAL).within(10**9) == USUAL
 
 
 @pytest.mark.parametrize(
@@ -67,6 +70,143 @@ def test_the_dearest_is_held_for_rate_by_rate() -> None:
 )  # fmt: skip
 def test_across_the_edge_of_a_window_the_dearer_counts(began: str, ended: str, cost: int) -> None:
     assert Tariff(USUAL, (NIGHT,)).cost(Usage(100), at(began), at(ended)) == cost
+
+
+# By the length of the prompt ----------------------------------------------------------------------
+
+DOUBLE: Final = Price(8 * RATE, 16 * RATE, 4 * RATE, 10 * RATE)
+LONG: Final = Tariff(USUAL, (), (Step(200, DOUBLE),))
+LONGEST: Final = Tariff(HALF, (), (Step(100, USUAL), Step(200, DOUBLE)))
+LONG_NIGHTS: Final = Tariff(
+    USUAL, (structs.replace(NIGHT, steps=(Step(100, USUAL),)),), (Step(200, DOUBLE),)
+)
+
+
+@pytest.mark.parametrize(
+    ("tariff", "prompt", "when", "price"),
+    [
+        (LONG, 0, "12:00", USUAL),
+        (LONG, 200, "12:00", USUAL),
+        (LONG, 201, "12:00", DOUBLE),
+        (LONGEST, 100, "12:00", HALF),
+        (LONGEST, 101, "12:00", USUAL),
+        (LONGEST, 201, "12:00", DOUBLE),
+        # A window has steps of its own.
+        (LONG_NIGHTS, 150, "12:00", USUAL),
+        (LONG_NIGHTS, 250, "12:00", DOUBLE),
+        (LONG_NIGHTS, 100, "20:00", HALF),
+        (LONG_NIGHTS, 250, "20:00", USUAL),
+    ],
+)
+def test_the_step_that_a_prompt_reaches_is_charged_for_all_of_the_call(
+    tariff: Tariff, prompt: int, when: str, price: Price
+) -> None:
+    usage = Usage(prompt, 7, cached=prompt // 2)
+    assert tariff.at(at(when), prompt) == price
+    assert tariff.cost(usage, at(when), at(when)) == cost(price, usage)
+    short = tariff.for_prompt(prompt)
+    assert short.at(at(when), 10**9) == price
+
+
+@pytest.mark.parametrize(
+    ("tariff", "prompt", "price"),
+    [
+        (LONG, 200, USUAL),
+        (LONG, 201, DOUBLE),
+        (LONGEST, 50, HALF),
+        (LONG_NIGHTS, 150, USUAL),
+        (LONG_NIGHTS, 201, DOUBLE),
+        # A step that is cheaper than what is before it: a shorter prompt would be charged that.
+        (Tariff(DOUBLE, (), (Step(100, HALF),)), 500, DOUBLE),
+        (Tariff(DEAR, (), (Step(100, USUAL),)), 500, Price(9 * RATE, 8 * RATE, 2 * RATE, 5 * RATE)),
+    ],
+)
+def test_the_dearest_step_that_a_prompt_may_reach_is_held(
+    tariff: Tariff, prompt: int, price: Price
+) -> None:
+    assert tariff.within(prompt) == price
+
+
+def test_steps_are_told_at_the_dearest_hour() -> None:
+    assert LONG_NIGHTS.rises() == (Step(100, USUAL), Step(200, DOUBLE))
+    assert Tariff(USUAL, (NIGHT,)).rises() == Tariff(USUAL).rises() == ()
+
+
+RATES: Final = st.integers(0, 10**12)
+"""Nano-dollars per million tokens: up to 1,000 dollars."""
+TOKENS: Final = st.integers(0, 2000)
+
+
+@st.composite
+def scales(draw: st.DrawFn, *, rising: bool) -> tuple[Price, tuple[Step, ...]]:
+    """A price and its steps; a cache is read for no more than a prompt costs."""
+    found: list[Price] = []
+    starts = sorted(draw(st.sets(TOKENS, max_size=3)))
+    for _ in range(len(starts) + 1):
+        fresh, output, cached, write = (draw(RATES) for _ in range(4))
+        if rising and found:
+            last = found[-1]
+            fresh, output, write = (
+                fresh + last.input,
+                output + last.output,
+                write + last.cache_write,
+            )
+            cached = max(cached, last.cached_input)
+        found.append(Price(fresh, output, min(cached, fresh), write))
+    return found[0], tuple(map(Step, starts, found[1:]))
+
+
+@st.composite
+def tariffs(draw: st.DrawFn, *, rising: bool = False) -> Tariff:
+    minutes = st.integers(0, DAY - 1)
+    windows = []
+    for _ in range(draw(st.integers(0, 2))):
+        price, steps = draw(scales(rising=rising))
+        windows.append(Window(draw(minutes), draw(minutes), price, steps=steps))
+    price, steps = draw(scales(rising=rising))
+    return Tariff(price, tuple(windows), steps)
+
+
+@st.composite
+def usages(draw: st.DrawFn, *, writes: bool = True) -> Usage:
+    prompt = draw(TOKENS)
+    cached = draw(st.integers(0, prompt))
+    written = draw(st.integers(0, prompt - cached)) if writes else 0
+    return Usage(prompt, draw(TOKENS), cached, written)
+
+
+TIMES: Final = st.floats(0, 10**6)
+
+
+@given(tariffs(), usages(), TOKENS, TOKENS, TIMES, TIMES)
+def test_what_is_held_covers_whatever_is_charged_within_its_bounds(
+    tariff: Tariff, usage: Usage, more_in: int, more_out: int, began: float, ended: float
+) -> None:
+    caches = usage.cache_write > 0
+    prompt, output = usage.prompt + more_in, usage.completion + more_out
+    held = ceiling(tariff.within(prompt), prompt, output, caches=caches)
+    assert tariff.cost(usage, began, ended) <= held
+
+
+@given(tariffs(rising=True), usages(), TOKENS, TOKENS, TIMES, TIMES)
+def test_more_tokens_never_cost_less(
+    tariff: Tariff, usage: Usage, more_in: int, more_out: int, began: float, ended: float
+) -> None:
+    more = structs.replace(
+        usage, prompt=usage.prompt + more_in, completion=usage.completion + more_out
+    )
+    assert tariff.cost(more, began, ended) >= tariff.cost(usage, began, ended)
+
+
+@given(tariffs(), TOKENS, TOKENS)
+def test_a_longer_prompt_is_held_for_at_no_lower_rate(
+    tariff: Tariff, prompt: int, more: int
+) -> None:
+    here, there = tariff.within(prompt), tariff.within(prompt + more)
+    assert all(getattr(here, name) <= getattr(there, name) for name in Price.__struct_fields__)
+
+
+# Held and charged ---------------------------------------------------------------------------------
 
 
 def candidate(model: Model, prompt: int = 100, output: int | None = 10) -> list[Candidate]:
@@ -85,7 +225,18 @@ PLAIN: Final = Model("m", (HERE, ELSEWHERE, BY_THE_HOUR), USUAL, 1000, 800, 100)
 def test_each_host_is_held_at_its_own_price_and_its_dearest_hour() -> None:
     found = candidate(PLAIN)
     assert [each.ceiling for each in found] == [480, 240, 980]
-    assert [each.price.input for each in found] == [4 * RATE, 2 * RATE, 9 * RATE]
+    prices = [price_of(each.model, each.deployment).input for each in found]
+    assert prices == [4 * RATE, 2 * RATE, 9 * RATE]
+
+
+def test_the_step_that_the_bound_of_a_prompt_reaches_is_held() -> None:
+    there = structs.replace(HERE, tariff=LONG)
+    plain = structs.replace(PLAIN, deployments=(there,))
+    # With a tokenizer that makes more tokens of it, a short prompt may be a long one.
+    long = structs.replace(plain, token_factor=1.35)
+    found = [candidate(model, prompt)[0].ceiling
+             for model, prompt in ((plain, 200), (plain, 201), (long, 200))]  # fmt: skip
+    assert found == [200 * 4 + 10 * 8, 201 * 8 + 10 * 16, 270 * 8 + 10 * 16]
 
 
 @pytest.mark.parametrize(

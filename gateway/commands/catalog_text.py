@@ -1,0 +1,160 @@
+"""What `tollgate catalog` tells a person: a line a host, or all of one model."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Any, Final, Literal
+
+from rich.console import Console
+from rich.table import Table
+
+_BRIEF: Final = ("model", "tokens", "host", "in", "out", "notes")
+_WIDE: Final = (
+    "model", "tokens", "longest", "knows until", "answers", "can", "host", "regions", "in",
+    "cached", "written", "out", "batch", "price from", "as of", "notes",
+)  # fmt: skip
+_NUMBERS: Final = frozenset({"tokens", "longest", "in", "cached", "written", "out"})
+_WHOLE: Final = frozenset({"model", "tokens", "host", "in", "out"})
+"""Never broken: with the prices at their longest they leave the notes 19 of 80 columns."""
+_NO_END: Final = 10_000
+_THOUSAND: Final = 1_000
+
+
+def page(file: IO[str], width: int | None) -> Console:
+    """Where to show it. `width` is that of a terminal; None, as for a pipe, is what it takes."""
+    return Console(file=file, width=_NO_END if width is None else width, highlight=False)
+
+
+def show(found: Sequence[dict[str, Any]], console: Console, *, wide: bool = False) -> None:
+    """A line a host. What does not fit goes on in the next line: nothing is cut."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    heads = _WIDE if wide else _BRIEF
+    for head in heads:
+        justify: Literal["left", "right"] = "right" if head in _NUMBERS else "left"
+        table.add_column(head, justify=justify, overflow="fold", no_wrap=head in _WHOLE)
+    for model in found:
+        own, about = _of_model(model, wide=wide), _about(model, wide=wide)
+        for host in model["hosts"]:
+            notes = "; ".join([*about, *_notes(host, wide=wide)])
+            cells = {**own, **_of_host(host), "notes": notes}
+            table.add_row(*(cells.get(head, "") for head in heads))
+            own, about = {}, []
+    console.print(table)
+    hosts = [host for model in found for host in model["hosts"]]
+    lacking = sum(not host["configured"] for host in hosts)
+    told = f"; {lacking} hosts need variables that are not set" if lacking else ""
+    console.print("\nPrices: USD per million tokens, for a short prompt at the dearest hour.")
+    console.print(f"{len(found)} models, {len(hosts)} hosts{told}")
+
+
+def detail(model: dict[str, Any]) -> Iterator[str]:
+    """All that is known of one model, line by line."""
+    gone = model["deprecated"]
+    told = {
+        "context": f"{_tokens(model['context'])} tokens published, "
+        f"{_tokens(model['usable_context'])} trusted",
+        "longest answer": _tokens(model["max_output"]),
+        "can": ", ".join(model["capabilities"]),
+        "knows until": model["cutoff"],
+        "answers": model["latency"],
+        "tokens": f"up to {model['token_factor']:g} where others make one of a text",
+        "deprecated": f"since {gone['since']}: use {gone['use_instead']}" if gone else "no",
+    }
+    yield model["model"]
+    yield from _lines("  ", told)
+    for host in model["hosts"]:
+        yield f"  at {host['provider']}, as {host['upstream']}"
+        yield from _lines("    ", _all_of(host))
+
+
+def _all_of(host: dict[str, Any]) -> dict[str, str | None]:
+    told = {
+        "regions": ", ".join(host["regions"]) or None,
+        "needs": ", ".join(host["lacks"]) or "nothing more",
+        "price": host["price"] and f"USD per million tokens: {_priced(host['price'])}",
+    }
+    for step in host["steps"]:
+        above = f"above {_tokens(step['above'])}"
+        told[above] = f"prompts of more tokens, the whole call: {_priced(step)}"
+    for window in host["windows"]:
+        hours = f"{window['hours']} {window['zone']}"
+        told[hours] = _priced(window["price"])
+        for step in window["steps"]:
+            told[f"{hours} above {_tokens(step['above'])}"] = _priced(step)
+    told["batch"] = host["batch"] and f"{host['batch']} of the price"
+    told["price from"] = host["price_from"]
+    told["source"] = host["source"]
+    told["as of"] = host["as_of"]
+    told["doubts"] = "; ".join(host["doubts"]) or "none"
+    return told
+
+
+def _lines(indent: str, told: Mapping[str, str | None]) -> Iterator[str]:
+    width = max(map(len, told)) + 2
+    for name, text in told.items():
+        yield f"{indent}{name:<{width}}{text or 'not stated'}"
+
+
+def _priced(price: Mapping[str, Any]) -> str:
+    read, write = _plain(price["cached_input"]), _plain(price["cache_write"])
+    return (
+        f"{_plain(price['input'])} in, {_plain(price['output'])} out, "
+        f"{read} cached, {write} cache write"
+    )
+
+
+def _of_model(model: dict[str, Any], *, wide: bool) -> dict[str, str]:
+    sizes = dict.fromkeys((model["usable_context"], model["context"]))
+    told = [f"{size // _THOUSAND:,}k" for size in sizes if size]
+    return {
+        "model": model["model"],
+        "tokens": (" of ".join(told) if wide else "".join(told[:1])) or "?",
+        "longest": _tokens(model["max_output"]),
+        "knows until": model["cutoff"] or "?",
+        "answers": model["latency"] or "?",
+        "can": ", ".join(model["capabilities"]),
+    }
+
+
+def _of_host(host: dict[str, Any]) -> dict[str, str]:
+    price = host["price"] or {}
+    return {
+        "host": host["provider"],
+        "regions": ", ".join(host["regions"]),
+        "in": _plain(price.get("input")),
+        "out": _plain(price.get("output")),
+        "cached": _plain(price.get("cached_input")),
+        "written": _plain(price.get("cache_write")),
+        "batch": host["batch"] or "",
+        "price from": host["price_from"],
+        "as of": host["as_of"] or "",
+    }
+
+
+def _about(model: dict[str, Any], *, wide: bool) -> list[str]:
+    gone, notes = model["deprecated"], []
+    if gone:
+        notes.append(f"deprecated: use {gone['use_instead']}" if wide else "deprecated")
+    if model["token_factor"] != 1:
+        notes.append(f"tokens x {model['token_factor']:g}")
+    return notes
+
+
+def _notes(host: dict[str, Any], *, wide: bool) -> list[str]:
+    notes = list(host["doubts"])
+    for step in host["steps"]:
+        price = f"{_plain(step['input'])} / {_plain(step['output'])}"
+        notes.append(f"{price} above {step['above'] // _THOUSAND:,}k")
+    if host["windows"] and wide:
+        notes.append("other prices at " + ", ".join(w["hours"] for w in host["windows"]))
+    elif host["windows"]:
+        notes.append("by the hour")
+    if host["lacks"] and wide:
+        notes.append(f"needs {', '.join(host['lacks'])}")
+    return notes
+
+
+def _tokens(size: int | None) -> str:
+    return "?" if size is None else f"{size:,}"
+
+
+def _plain(rate: Any) -> str:
+    return "?" if rate is None else bytes(rate).decode()
