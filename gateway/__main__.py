@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from gateway import __version__
+from gateway.commands import cost
 
 app = typer.Typer(
     help="An OpenAI-compatible gateway: cheap models first, better ones when needed.",
@@ -34,6 +35,9 @@ _SHARED = "TOLLGATE_SHARED_PORT"
 def _now() -> datetime:
     """Dated prices are those of the start."""
     return datetime.now(UTC)
+
+
+app.add_typer(cost.app, name="cost", context_settings={"obj": cost.Outside(os.environ, _now)})
 
 
 def _say(text: str) -> None:

@@ -1,0 +1,184 @@
+"""`tollgate cost`: the options of its commands."""
+
+import sys
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDE: Final = 300
+
+app = typer.Typer(help="What models would cost.", no_args_is_help=True)
+
+Requests = Annotated[str, typer.Option(help="Requests a month.", metavar="N")]
+Prompt = Annotated[str, typer.Option("--input", help="Input tokens a request.", metavar="N")]
+Completion = Annotated[str, typer.Option("--output", help="Output tokens a request.", metavar="N")]
+CacheHit = Annotated[
+    str, typer.Option(help="Share of the input read from the provider's cache.", metavar="SHARE")
+]
+CacheWrite = Annotated[
+    str, typer.Option(help="Share of the input written to that cache.", metavar="SHARE")
+]
+Batch = Annotated[str, typer.Option(help="Share of the requests sent as batches.", metavar="SHARE")]
+Hours = Annotated[str, typer.Option(help="When requests come, for prices by the hour.")]
+Zone = Annotated[str, typer.Option(help="On whose clock: an IANA name.")]
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", help="Only these: a name, provider/model, or a pattern. Repeatable."),
+]
+Stated = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--price",
+        help="A price: MODEL=IN/OUT or MODEL=IN/OUT/CACHED, USD per million tokens. Repeatable.",
+    ),
+]
+PricesFile = Annotated[
+    Path | None, typer.Option("--prices", help="A YAML file of prices: models by name.")
+]
+Provider = Annotated[str | None, typer.Option(help="Only this host.")]
+Region = Annotated[str | None, typer.Option(help="Only hosts that run there.")]
+Config = Annotated[
+    list[Path] | None,
+    typer.Option("--config", "-c", help="YAML files. Default: the shipped catalog."),
+]
+Form = Annotated[str, typer.Option("--format", help="table, csv or json.")]
+Places = Annotated[str, typer.Option(help="Places after the point, in a table.", metavar="N")]
+
+
+class Outside(Struct, frozen=True):
+    """What only the command line may reach for."""
+
+    env: Mapping[str, str]
+    now: Callable[[], datetime]
+
+
+@app.command()
+def estimate(  # noqa: PLR0913, PLR0917 - one an option
+    ctx: typer.Context,
+    requests: Requests,
+    prompt: Prompt,
+    completion: Completion,
+    cache_hit: CacheHit = "0",
+    cache_write: CacheWrite = "0",
+    batch: Batch = "0",
+    hours: Hours = "00:00-24:00",
+    zone: Zone = "UTC",
+    model: Models = None,
+    price: Stated = None,
+    prices: PricesFile = None,
+    provider: Provider = None,
+    region: Region = None,
+    hosts: Annotated[
+        bool, typer.Option("--hosts", help="Every host of a model, not only the cheapest.")
+    ] = False,
+    config: Config = None,
+    form: Form = "table",
+    places: Places = "2",
+) -> None:
+    """What a month of requests costs at each model, the cheapest first."""
+    from gateway.commands.cost_estimate import Asked, Scene  # noqa: PLC0415 - so that --help is quick
+    from gateway.commands.cost_estimate import estimate as run  # noqa: PLC0415
+
+    asked = Asked(
+        requests, prompt, completion, cache_hit, cache_write, batch, hours, zone,
+        tuple(model or ()), tuple(price or ()), prices, provider, region,
+        tuple(config or ()), form, places,
+    )  # fmt: skip
+    scene = Scene(ctx.obj.env, ctx.obj.now())
+    _print(lambda: run(asked, scene, _console(), every_host=hosts))
+
+
+@app.command()
+def compare(  # noqa: PLR0913, PLR0917 - one an option
+    ctx: typer.Context,
+    requests: Requests = "",
+    prompt: Prompt = "",
+    completion: Completion = "",
+    mix: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Who answers which share: MODEL=SHARE; MODEL+BETTER=SHARE where BETTER answers "
+            "what MODEL could not. Tiers of --config are names, too. Repeatable.",
+            metavar="MODEL=SHARE",
+        ),
+    ] = None,
+    usage: Annotated[
+        list[Path] | None,
+        typer.Option(help="The mix as recorded: a JSONL file of usage records. Repeatable."),
+    ] = None,
+    cache_hit: CacheHit = "0",
+    cache_write: CacheWrite = "0",
+    batch: Batch = "0",
+    hours: Hours = "00:00-24:00",
+    zone: Zone = "UTC",
+    model: Models = None,
+    price: Stated = None,
+    prices: PricesFile = None,
+    provider: Provider = None,
+    region: Region = None,
+    gpu_hour: Annotated[
+        str, typer.Option(help="Machines of your own: what one GPU costs an hour.", metavar="USD")
+    ] = "",
+    gpus: Annotated[
+        str, typer.Option(help="GPUs of the set that serves the model.", metavar="N")
+    ] = "1",
+    tokens_per_second: Annotated[
+        str, typer.Option(help="Output tokens a second of the whole set, when busy.", metavar="N")
+    ] = "",
+    utilisation: Annotated[
+        str, typer.Option(help="Share of the time for which it is busy.", metavar="SHARE")
+    ] = "50%",
+    engineer: Annotated[
+        str, typer.Option(help="What its people cost a month.", metavar="USD")
+    ] = "",
+    other: Annotated[
+        str, typer.Option(help="Storage, traffic and the rest, a month.", metavar="USD")
+    ] = "0",
+    config: Config = None,
+    form: Form = "table",
+    places: Places = "2",
+) -> None:
+    """What a mix of models costs against each model alone, and against machines of your own."""
+    from gateway.commands.cost_compare import compare as run  # noqa: PLC0415 - quick --help
+    from gateway.commands.cost_estimate import Asked, Scene  # noqa: PLC0415
+    from gateway.commands.cost_machines import OwnAsked  # noqa: PLC0415
+
+    asked = Asked(
+        requests, prompt, completion, cache_hit, cache_write, batch, hours, zone,
+        tuple(model or ()), tuple(price or ()), prices, provider, region,
+        tuple(config or ()), form, places,
+    )  # fmt: skip
+    own = OwnAsked(gpu_hour, gpus, tokens_per_second, utilisation, engineer, other)
+    scene = Scene(ctx.obj.env, ctx.obj.now())
+    _print(lambda: run(asked, mix or (), usage or (), own, scene, _console()))
+
+
+def _console() -> "Console":
+    """A terminal's width; wherever else, as wide as it takes."""
+    from rich.console import Console  # noqa: PLC0415 - so that --help is quick
+
+    return Console() if sys.stdout.isatty() else Console(width=_WIDE)
+
+
+def _print(run: Callable[[], str | None]) -> None:
+    """Exit code 2 for an option that cannot be used, 1 for a file."""
+    from gateway.commands.cost_options import Wrong  # noqa: PLC0415 - so that --help is quick
+    from gateway.config.faults import ConfigError  # noqa: PLC0415
+
+    try:
+        text = run()
+    except Wrong as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    if text is not None:
+        typer.echo(text)

@@ -1,0 +1,101 @@
+"""Machines of one's own, as `tollgate cost compare` is told of them."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, Final
+
+from msgspec import Struct
+
+from gateway.commands.cost_options import Wrong, percent, positive, share, usd, whole
+from gateway.core.calculator import DAYS, HOURS, Machines, own_month, sets_for
+
+_MAX_HOUR: Final = 100_000
+_MAX_MONTH: Final = 9_000_000
+_MAX_GPUS: Final = 100_000
+
+
+class OwnAsked(Struct, frozen=True):
+    """The options as texts; "" is one that was not given."""
+
+    gpu_hour: str
+    gpus: str
+    tokens_per_second: str
+    utilisation: str
+    engineer: str
+    other: str
+
+
+class Own(Struct, frozen=True):
+    """`room` is how many requests a month one set serves; None is any number."""
+
+    machines: Machines
+    room: int | None
+    sets: int
+
+    def described(self) -> Mapping[str, Any]:
+        own = self.machines
+        return {
+            "gpu_usd_per_hour": own.gpu_hour,
+            "gpus_per_set": own.gpus,
+            "tokens_per_second_per_set": own.tokens_per_second,
+            "utilisation": own.utilisation,
+            "people_usd_per_month": own.people,
+            "requests_per_set": self.room,
+            "sets": self.sets,
+            "usd_per_month": own_month(own, self.sets),
+        }
+
+    def remarks(self) -> list[str]:
+        own = self.machines
+        serves = "any number of" if self.room is None else f"{self.room:,}"
+        gpus = "1 GPU" if own.gpus == 1 else f"{own.gpus:,} GPUs"
+        busy = f"busy {percent(own.utilisation)} of {HOURS} hours ({DAYS} days)"
+        least = "the least requests a month for which they cost no more"
+        return [
+            f"a set of {gpus}, {busy}, serves {serves} requests a month; needed: {self.sets:,}",
+            f"own machines from: {least}; empty where they never do",
+        ]
+
+
+def own_of(asked: OwnAsked, completion: Fraction, requests: int) -> Own | None:
+    """None when no machines are asked about. Raises Wrong."""
+    needed = {
+        "--gpu-hour": asked.gpu_hour,
+        "--tokens-per-second": asked.tokens_per_second,
+        "--engineer": asked.engineer,
+    }
+    given = {option: text for option, text in needed.items() if text}
+    if not given:
+        return None
+    for option in needed:
+        if option not in given:
+            raise Wrong(option, f"is needed with {', '.join(given)}: {' '.join(needed)} say it all")
+    machines = Machines(
+        usd("--gpu-hour", asked.gpu_hour, _MAX_HOUR),
+        whole("--gpus", asked.gpus, 1, _MAX_GPUS),
+        positive("--tokens-per-second", asked.tokens_per_second, "output tokens a second"),
+        share("--utilisation", asked.utilisation),
+        usd("--engineer", asked.engineer, _MAX_MONTH) + usd("--other", asked.other, _MAX_MONTH),
+    )
+    if not machines.utilisation:
+        raise Wrong("--utilisation", "must be above 0: machines that never work serve nobody")
+    room = machines.room(completion)
+    if room == 0:
+        raise Wrong("--tokens-per-second", "is too little for a single request a month")
+    return Own(machines, room, sets_for(room, requests))
+
+
+def own_row(own: Own, requests: int, mix: int) -> dict[str, Any]:
+    """A line like those of the others; `mix` is what the mix costs a month."""
+    paid = own_month(own.machines, own.sets)
+    gpus = own.machines.gpus * own.sets
+    return {
+        "what": "own machines",
+        "model": f"{gpus:,} GPU{'s' if gpus > 1 else ''}",
+        "host": "",
+        "usd_per_request": Fraction(paid, requests),
+        "usd_per_month": paid,
+        "mix_saves": percent(Fraction(paid - mix, paid)) if paid else None,
+        "own_machines_from": None,
+        "notes": [],
+    }

@@ -1,0 +1,96 @@
+"""What recorded usage tells of a mix: what was asked, which answers were given, at what cost."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from gateway.commands.cost_options import Wrong
+from gateway.core.chat import Usage
+from gateway.core.usage_record import UsageRecord, decode
+
+_BESIDE: Final = "audit"
+"""What such a call was for is no client's answer."""
+
+
+class Calls(Struct):
+    """All calls of one model in one tier for one purpose; `cost` in nano-dollars."""
+
+    count: int = 0
+    cost: int = 0
+
+
+class Recorded(Struct):
+    """`answers` are the tokens of each request's answer: its last call that gave one. `torn` files
+    end within a line; `twice` are records that came again.
+    """
+
+    requests: int
+    answers: Sequence[Usage]
+    calls: dict[tuple[str, str, str], Calls]
+    """By tier, model and purpose."""
+    cost: int
+    twice: int = 0
+    torn: int = 0
+
+    def by_length(self, starts: Sequence[int]) -> dict[int, Usage]:
+        """All answers' tokens together, of those whose prompts have that many tokens or more, up
+        to the next start. `starts` rise from 0.
+        """
+        parts: dict[int, list[Usage]] = {}
+        for usage in self.answers:
+            parts.setdefault(starts[bisect_right(starts, usage.prompt) - 1], []).append(usage)
+        return {start: _sum(usages) for start, usages in parts.items()}
+
+
+def recorded(paths: Iterable[Path]) -> Recorded:
+    """Files of usage records, one a line. Raises Wrong."""
+    calls: dict[tuple[str, str, str], Calls] = {}
+    answers: dict[str, Usage | None] = {}
+    seen: set[str] = set()
+    twice = torn = 0
+    for path in paths:
+        lines = _lines(path)
+        for number, line in enumerate(lines, 1):
+            try:
+                record = decode(line)
+            except msgspec.DecodeError as error:
+                if number == len(lines) and not line.endswith(b"\n"):
+                    torn += 1
+                    continue
+                raise Wrong("--usage", f"{path}:{number}: is no usage record: {error}") from None
+            if record.attempt in seen:
+                twice += 1
+                continue
+            seen.add(record.attempt)
+            place = calls.setdefault((record.tier, record.model, record.purpose), Calls())
+            place.count += 1
+            place.cost += record.cost
+            if record.purpose != _BESIDE:
+                answers[record.request] = _answer(record) or answers.get(record.request)
+    if not answers:
+        raise Wrong("--usage", "has no record of a request")
+    given = [usage for usage in answers.values() if usage is not None]
+    whole = sum(each.cost for each in calls.values())
+    return Recorded(len(answers), given, calls, whole, twice, torn)
+
+
+def _sum(usages: Sequence[Usage]) -> Usage:
+    """A prompt is at least what was cached of it: as a call is charged."""
+    cached, written = (sum(u.cached for u in usages), sum(u.cache_write for u in usages))
+    prompt = sum(max(u.prompt, u.cached + u.cache_write) for u in usages)
+    return Usage(prompt, sum(u.completion for u in usages), cached, written)
+
+
+def _answer(record: UsageRecord) -> Usage | None:
+    return record.usage if record.outcome == "ok" else None
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        return [line for line in path.read_bytes().splitlines(keepends=True) if line.strip()]
+    except OSError as error:
+        raise Wrong("--usage", f"{path}: {error.strerror or error}") from None
