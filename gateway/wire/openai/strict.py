@@ -10,12 +10,14 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-MAX_TOKENS: Final = 2**40
-"""A token count beyond this is an error of the provider's."""
+from gateway.wire.counts import ABSURD
 
-Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
+LATEST: Final = 2**40
+"""Unix seconds: a time beyond this is none."""
+
+Tokens = Annotated[int, Meta(ge=0, lt=ABSURD)]
 Index = Annotated[int, Meta(ge=0, le=2**31)]
-Seconds = Annotated[int, Meta(ge=0, le=2**40)]
+Seconds = Annotated[int, Meta(ge=0, le=LATEST)]
 NonEmpty = Annotated[str, Meta(min_length=1)]
 Finish = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
 Tier = Literal["auto", "default", "flex", "scale", "priority", "fast"]
@@ -105,7 +107,7 @@ class Audio(Struct, gc=False):
 
 
 class LegacyCall(Struct, gc=False):
-    name: str
+    name: NonEmpty
     arguments: str
 
 

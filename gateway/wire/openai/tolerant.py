@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from gateway.core.chat import Usage
 from gateway.core.errors import Broken, Overloaded
+from gateway.wire.counts import sane
 from gateway.wire.openai import strict
 
 _FINISHES: Final[Mapping[str, str]] = {
@@ -43,11 +44,13 @@ _PIECES: Final[Mapping[str, Any]] = {
 
 def tokens(value: Any) -> int | None:
     """A count of tokens, or None for what cannot be one."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value if 0 <= value <= strict.MAX_TOKENS else None
+    value = _whole(value)
+    return value if sane(value) else None
+
+
+def _whole(value: Any) -> Any:
+    """10 for 10.0, which some write."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def usage(value: Any) -> Usage | None:
@@ -101,7 +104,8 @@ def index(value: Any, otherwise: int) -> int:
 
 def seconds(value: Any) -> int:
     """`created`: Unix seconds, 0 for anything else."""
-    return tokens(value) or 0
+    value = _whole(value)
+    return value if type(value) is int and 0 <= value <= strict.LATEST else 0
 
 
 def string(value: Any) -> str:
