@@ -29,7 +29,8 @@ class HttpCall(Struct, frozen=True):
     headers: Mapping[str, str]
     body: bytes
     dropped: tuple[str, ...] = ()
-    """Fields of the request that ask for something and are not in the call; see unsupported.py."""
+    """Fields of the request that ask for something and are not in the call, or in it otherwise than
+    they were asked; see unsupported.py."""
 
 
 class StreamDecoder(Protocol):

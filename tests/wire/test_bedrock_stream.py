@@ -18,7 +18,8 @@ from gateway.core.errors import (
     Unsuitable,
     UpstreamError,
 )
-from gateway.wire import bedrock
+from gateway.wire import anthropic, bedrock
+from gateway.wire.dialect import Dialect
 from gateway.wire.eventstream import Message, write
 from tests.wire.bedrock_streams import (
     BEGIN,
@@ -47,26 +48,34 @@ def error(code: str, message: str) -> bytes:
     return write(Message(headers, b""))
 
 
-EXCEPTIONS: Final[list[tuple[bytes, type[UpstreamError], str]]] = [
-    (broke("throttlingException"), Throttled, "sorry"),
-    (broke("modelStreamErrorException"), Faulty, "sorry"),
-    (broke("internalServerException"), Faulty, "sorry"),
-    (broke("modelTimeoutException"), Faulty, "sorry"),
-    (broke("serviceUnavailableException"), Overloaded, "sorry"),
-    (broke("validationException"), Rejected, "sorry"),
-    (broke("validationException", "Input is too long for requested model."), Unsuitable, "Input"),
-    (broke("accessDeniedException"), Misconfigured, "sorry"),
-    (broke("newerException"), Faulty, "sorry"),
-    (error("InternalError", "odd"), Faulty, "odd"),
-    (write(Message({":message-type": "exception"}, b"<html>")), Broken, "broke off"),
-]
+EXCEPTIONS: Final[list[tuple[bytes, type[UpstreamError], str, int, str]]] = [
+    # what a stream breaks off with: its class, whether it is asked again, what a client sees
+    (broke("throttlingException"), Throttled, "elsewhere", 502, "sorry"),
+    (broke("modelStreamErrorException"), Faulty, "elsewhere", 502, "sorry"),
+    (broke("internalServerException"), Faulty, "elsewhere", 502, "sorry"),
+    (broke("modelTimeoutException"), Faulty, "elsewhere", 502, "sorry"),
+    (broke("serviceUnavailableException"), Overloaded, "elsewhere", 502, "sorry"),
+    (broke("validationException"), Rejected, "never", 400, "sorry"),
+    (broke("validationException", "Input is too long for requested model."), Unsuitable,
+     "elsewhere", 400, "Input"),
+    (broke("accessDeniedException"), Misconfigured, "elsewhere", 502, "sorry"),
+    (broke("newerException"), Faulty, "elsewhere", 502, "sorry"),
+    (error("InternalError", "odd"), Faulty, "elsewhere", 502, "odd"),
+    (write(Message({":message-type": "exception"}, b"<html>")), Broken, "elsewhere", 502, "off"),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("frame", "kind", "words"), EXCEPTIONS)
-def test_an_exception_is_of_its_class(frame: bytes, kind: type[UpstreamError], words: str) -> None:
+@pytest.mark.parametrize(
+    "dialect", [bedrock, bedrock.Invoke(anthropic)], ids=["converse", "invoke"]
+)
+@pytest.mark.parametrize(("frame", "kind", "retry", "status", "words"), EXCEPTIONS)
+def test_an_exception_is_of_its_class(
+    dialect: Dialect, frame: bytes, kind: type[UpstreamError], retry: str, status: int, words: str
+) -> None:
     with pytest.raises(UpstreamError, match=words) as caught:
-        bedrock.decoder(CLAUDE).feed(BEGIN + frame)
+        dialect.decoder(CLAUDE).feed(BEGIN + frame)
     assert type(caught.value) is kind
+    assert (caught.value.retry, caught.value.status) == (retry, status)
 
 
 def test_what_came_before_an_exception_is_given_first() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from gateway.wire import anthropic
+from gateway.wire import DIALECTS
 from gateway.wire.dialect import Target
 from gateway.wire.signed_ids import LONGEST, signed, split, unsigned
 from tests.wire.gemini_answers import call, calls, chat, result, user
@@ -51,10 +51,26 @@ def test_messages_without_one_are_the_very_same() -> None:
     assert unsigned(raw) is raw
 
 
-def test_anthropic_is_not_sent_one() -> None:
+@pytest.mark.parametrize(
+    ("dialect", "upstream"),
+    [("anthropic", "claude"), ("anthropic-vertex", "claude"), ("bedrock-invoke", "claude"),
+     ("bedrock", "us.anthropic.claude-sonnet-4-5-v1:0"), ("bedrock", "meta.llama3-3-70b"),
+     ("ollama", "llama3"), ("openai", "gpt-5")],
+)  # fmt: skip
+def test_no_other_provider_is_sent_one(dialect: str, upstream: str) -> None:
     id_ = signed("call_1", "c2lnbmVk")
-    request = chat(messages=[user(), calls(call(id_)), result(id_)])
-    sent = anthropic.encode(request, Target("claude", 100), stream=False).body
-    assert b'"id":"call_1"' in sent
-    assert b'"tool_use_id":"call_1"' in sent
+    offered = [{"type": "function", "function": {"name": "weather"}}]
+    request = chat(messages=[user(), calls(call(id_)), result(id_)], tools=offered)
+    sent = DIALECTS[dialect].encode(request, Target(upstream, 100), stream=False).body
+    assert sent.count(b'"call_1"') == 2
     assert b"thought" not in sent
+
+
+def test_a_long_id_without_its_signature_is_not_replaced() -> None:
+    id_ = signed("call_1", "c2lnbmVk" * 40)
+    request = chat(
+        messages=[user(), calls(call(id_)), result(id_)],
+        tools=[{"type": "function", "function": {"name": "weather"}}],
+    )
+    sent = DIALECTS["bedrock"].encode(request, Target("amazon.nova-pro", 100), stream=False).body
+    assert sent.count(b'"toolUseId":"call_1"') == 2

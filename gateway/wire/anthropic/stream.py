@@ -9,10 +9,11 @@ from gateway.core.chat import ChoiceDelta, Delta, Usage
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.anthropic.blocks import Block, Kept, Piece, opened
 from gateway.wire.anthropic.faults import read, stream_fault
-from gateway.wire.anthropic.reply import extras, finish, refusal
+from gateway.wire.anthropic.reply import decode, extras, finish, refusal
 from gateway.wire.anthropic.usage import latest, usage
-from gateway.wire.dialect import Target
+from gateway.wire.dialect import StreamDecoder, Target
 from gateway.wire.sse import SseDecoder
+from gateway.wire.whole import StreamOrWhole
 
 
 class _Kind(Struct):
@@ -109,7 +110,9 @@ class Decoder:
         head = read(data, _MessageStart).message
         self._id = head.id
         self._usage = latest(self._usage, head.usage)
-        self._early = usage(self._usage)
+        # Of the answer it says 1 or so, before there is any: not what an answer costs whose last
+        # count never comes, or makes no sense.
+        self._early = usage({**self._usage, "output_tokens": 0})
 
     def block_start(self, data: bytes) -> Delta | None:
         event = read(data, _BlockStart)
@@ -164,6 +167,6 @@ _EVENTS: Final[Mapping[str, Callable[[Decoder, bytes], Delta | None]]] = {
 """`ping`, `message_stop` and events newer than this say nothing that is needed."""
 
 
-def decoder(target: Target) -> Decoder:
+def decoder(target: Target) -> StreamDecoder:
     """For a streamed answer with status 200."""
-    return Decoder()
+    return StreamOrWhole(Decoder(), lambda body: decode(200, {}, body, target))

@@ -14,7 +14,7 @@ def usage(said: Any) -> Usage | None:
     """The `usage` object; None when a count is absent, negative or absurd."""
     if not isinstance(said, Mapping) or not {"input_tokens", "output_tokens"} <= said.keys():
         return None
-    counts = [said.get(name) or 0 for name in _COUNTS]
+    counts = [0 if said.get(name) is None else said[name] for name in _COUNTS]
     if not sane(*counts):
         return None
     fresh, read, written, output = counts

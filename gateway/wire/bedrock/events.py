@@ -1,14 +1,16 @@
 """The messages of an event stream as events of an answer, and exceptions as errors."""
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
-from gateway.core.chat import Delta
+from gateway.core.chat import Completion, Delta
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.bedrock.faults import foreign_fault, stream_fault
 from gateway.wire.eventstream import EventStreamReader, Message
+from gateway.wire.whole import BLANK, MAX_WHOLE, begins_json, recut
 
 _MAX_FOREIGN: Final = 64 * 1024
-"""Bytes that are kept of what is no event stream: enough for an error in JSON."""
+"""Bytes that are kept of what is neither an event stream nor JSON: a page of some proxy."""
 
 
 class Answer(Protocol):
@@ -27,12 +29,14 @@ class EventDecoder:
     """Reads one streamed answer, cut anywhere; see StreamDecoder.
 
     When a failure comes in one chunk with good deltas, they are given first and the failure is
-    raised at the next call. Bytes that are no event stream (an error in JSON or HTML with status
-    200) are told by their first one: no message is 16 MiB long.
+    raised at the next call. Bytes that are no event stream (with status 200 a whole answer, an
+    error in JSON, a page) are told by their first one: no message is 16 MiB long. `whole` reads
+    an answer in JSON.
     """
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, whole: Callable[[bytes], Completion]) -> None:
         self._answer = answer
+        self._whole = whole
         self._reader = EventStreamReader()
         self._begun = False
         self._foreign: bytearray | None = None
@@ -63,7 +67,7 @@ class EventDecoder:
         if self._failure is not None:
             raise self._failure
         if self._foreign is not None:
-            raise foreign_fault(bytes(self._foreign))
+            return [self._read_whole(bytes(self._foreign))]
         self._reader.check()
         return self._answer.finish()
 
@@ -77,8 +81,14 @@ class EventDecoder:
             )
         return self._answer.event(message.text(":event-type"), message.payload)
 
+    def _read_whole(self, body: bytes) -> Delta:
+        try:
+            return recut(self._whole(body.strip(BLANK)))
+        except Broken:
+            raise foreign_fault(body) from None
+
     def _keep(self, foreign: bytearray, chunk: bytes) -> None:
         foreign += chunk
-        if len(foreign) > _MAX_FOREIGN:
+        if len(foreign) > (MAX_WHOLE if begins_json(foreign[:64]) else _MAX_FOREIGN):
             self._failure = Broken("the provider's stream is not an event stream")
             raise self._failure

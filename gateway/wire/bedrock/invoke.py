@@ -80,7 +80,8 @@ class Invoke:
 
     def decoder(self, target: Target) -> EventDecoder:
         """For a streamed answer with status 200."""
-        return EventDecoder(_Answer(self._messages.decoder(target)))
+        answer = _Answer(self._messages.decoder(target))
+        return EventDecoder(answer, lambda body: self.decode(200, {}, body, target))
 
     def auth(self, api_key: str) -> Mapping[str, str]:
         """The header that carries a Bedrock API key; without one, calls must be signed."""

@@ -10,7 +10,7 @@ from gateway.core.errors import Broken
 from gateway.wire.bedrock.blocks import Block, Kept, Piece, Spoken, opened
 from gateway.wire.bedrock.events import EventDecoder
 from gateway.wire.bedrock.faults import read
-from gateway.wire.bedrock.reply import extras, finish
+from gateway.wire.bedrock.reply import decode, extras, finish
 from gateway.wire.bedrock.usage import usage
 from gateway.wire.dialect import Target
 
@@ -106,4 +106,4 @@ def _told(delta: ChoiceDelta | None) -> list[Delta]:
 
 def decoder(target: Target) -> EventDecoder:
     """For a streamed answer with status 200."""
-    return EventDecoder(Converse())
+    return EventDecoder(Converse(), lambda body: decode(200, {}, body, target))

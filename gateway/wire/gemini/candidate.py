@@ -12,6 +12,8 @@ from gateway.core.errors import Broken
 from gateway.wire.gemini.faults import read
 from gateway.wire.signed_ids import signed
 
+MOST: Final = 128
+"""Candidates that one answer may have; OpenAI's limit for `n`, beyond Google's own."""
 _ABSENT: Final = Raw(b"null")
 _FILTERED: Final = frozenset({
     "BLOCKLIST", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "IMAGE_SAFETY", "LANGUAGE",
@@ -144,6 +146,13 @@ class Told:
             return ToolCall(name, call.name, arguments)
         extra = {"extra_content": _extra_content({"thought_signature": signature})}
         return ToolCall(signed(name, signature), call.name, arguments, extra)
+
+
+def place(index: int) -> int:
+    """A candidate's index. Raises Broken for one that cannot be."""
+    if not 0 <= index < MOST:
+        raise Broken("the provider's answer has a candidate of an absurd index")
+    return index
 
 
 def logprobs(raw: Raw) -> Raw | None:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from gateway.core.chat import Choice, Completion
 from gateway.core.errors import Broken
 from gateway.wire.dialect import Target
-from gateway.wire.gemini.candidate import Candidate, Told, logprobs
+from gateway.wire.gemini.candidate import Candidate, Told, logprobs, place
 from gateway.wire.gemini.faults import fault, read, stream_fault
 from gateway.wire.gemini.usage import usage
 
@@ -64,11 +64,11 @@ def blocking(answer: Answer) -> str | None:
 
 def _choice(candidate: Candidate, at: int, answer_id: str) -> Choice:
     """The candidate at a place in the list, which is its index where it has none."""
-    candidate.index = at if candidate.index is None else candidate.index
+    index = candidate.index = place(at if candidate.index is None else candidate.index)
     told = Told()
     piece = told.add(candidate, answer_id)
     return Choice(
-        index=candidate.index,
+        index=index,
         text=piece.text or None,
         tool_calls=tuple(piece.calls),
         finish=told.finish(),

@@ -1,20 +1,16 @@
 """A streamed answer: server-sent events, or one JSON array where `alt=sse` was not asked for."""
 
 from collections.abc import Callable
-from typing import Final
 
 from gateway.core.chat import Choice, ChoiceDelta, Delta, ToolCall, ToolDelta, Usage
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import Target
 from gateway.wire.gemini.array import ArrayDecoder
-from gateway.wire.gemini.candidate import Candidate, Told, logprobs
+from gateway.wire.gemini.candidate import Candidate, Told, logprobs, place
 from gateway.wire.gemini.reply import Answer, blocked, blocking, parsed
 from gateway.wire.gemini.usage import usage
 from gateway.wire.sse import SseDecoder
-
-MOST: Final = 128
-"""Candidates that one answer may have; OpenAI's limit for `n`, beyond Google's own."""
-_BLANK: Final = b" \t\r\n\xef\xbb\xbf"
+from gateway.wire.whole import BLANK
 
 
 class Decoder:
@@ -82,9 +78,7 @@ class Decoder:
 
     def _candidate(self, candidate: Candidate, answer: Answer) -> ChoiceDelta | None:
         """What a piece of a candidate adds, if anything. An index that is absent is 0."""
-        index = candidate.index = candidate.index or 0
-        if not 0 <= index < MOST:
-            raise Broken("the provider's answer has a candidate of an absurd index")
+        index = candidate.index = place(candidate.index or 0)
         told = self._told.setdefault(index, Told())
         before = told.calls
         piece = told.add(candidate, self._id)
@@ -113,7 +107,7 @@ class _Framing:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         if not self._begun:
-            chunk = chunk.lstrip(_BLANK)
+            chunk = chunk.lstrip(BLANK)
             if not chunk:
                 return []
             self._begun = True

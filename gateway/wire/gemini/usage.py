@@ -21,7 +21,7 @@ def usage(said: Any) -> Usage | None:
     """
     if not isinstance(said, Mapping) or said.get("promptTokenCount") is None:
         return None
-    counts = [said.get(name) or 0 for name in _COUNTS]
+    counts = [0 if said.get(name) is None else said[name] for name in _COUNTS]
     if not sane(*counts):
         return None
     prompt, read, written, thought, cached = counts

@@ -7,6 +7,7 @@ from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import StreamDecoder, Target
 from gateway.wire.ollama.faults import fault_inside, read
 from gateway.wire.ollama.reply import Said, finish, logprobs, seconds, tool_calls, usage
+from gateway.wire.whole import BLANK
 
 MAX_LINE: Final = 4 * 1024 * 1024
 
@@ -23,6 +24,9 @@ class _Decoder:
         self._rest: list[bytes] = []
         self._size = 0
         self._calls = 0
+        self._spoken = False
+        self._spread = False
+        """Whether it is one answer over many lines: some proxy's, held until it is whole."""
         self._created = 0
         self._done = False
         self._failure: UpstreamError | None = None
@@ -48,6 +52,7 @@ class _Decoder:
         if self._failure is not None:
             raise self._failure
         deltas: list[Delta] = []
+        self._spread = False
         self._end_line(deltas)
         if not self._done:
             raise Broken("the stream ended before the answer was whole")
@@ -62,7 +67,12 @@ class _Decoder:
         self._rest.append(piece)
 
     def _end_line(self, deltas: list[Delta]) -> None:
-        line = b"".join(self._rest).strip()
+        if self._spread:
+            return
+        line = b"".join(self._rest).strip(BLANK)
+        if line == b"{":
+            self._spread = True
+            return
         self._rest.clear()
         self._size = 0
         if line and not self._done:
@@ -73,7 +83,8 @@ class _Decoder:
     def _told(self, said: Said) -> Delta | None:
         if said.error:
             raise fault_inside(said.error)
-        if said.message is None and not said.done:
+        self._spoken = self._spoken or said.message is not None
+        if not self._spoken or (said.message is None and not said.done):
             raise Broken("a line of the stream says nothing")
         self._created = self._created or seconds(said.created_at)
         calls = tuple(

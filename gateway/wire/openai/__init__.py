@@ -5,8 +5,15 @@ it has said so far), `faults` errors. `strict` is what may be relayed as it is; 
 what may not.
 """
 
+from gateway.wire.dialect import StreamDecoder, Target
+from gateway.wire.openai import stream
 from gateway.wire.openai.reply import decode
 from gateway.wire.openai.request import auth, encode
-from gateway.wire.openai.stream import decoder
+from gateway.wire.whole import StreamOrWhole
 
 __all__ = ["auth", "decode", "decoder", "encode"]
+
+
+def decoder(target: Target) -> StreamDecoder:
+    """For a streamed answer with status 200."""
+    return StreamOrWhole(stream.decoder(target), lambda body: decode(200, {}, body, target))
