@@ -65,18 +65,25 @@ async def test_every_route_answers_in_each_dialect(
                 ]
 
 
-def test_the_command_serves_the_dialect() -> None:
-    command = [sys.executable, "-m", "gateway", "demo", "--port", "0", "--dialect", "bedrock"]
+@pytest.mark.parametrize("dialect", ["bedrock", "anthropic-vertex"])
+def test_the_command_serves_the_dialect(dialect: str) -> None:
+    command = [sys.executable, "-m", "gateway", "demo", "--port", "0", "--dialect", dialect]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             url = process.stdout.readline().split()[-1]
             body = {"model": "auto", "messages": [{"role": "user", "content": "What is 17*23?"}]}
-            got = httpx.post(f"{url}/chat/completions", json=body, timeout=20)
+            whole, streamed = (
+                httpx.post(f"{url}/chat/completions", json={**body, "stream": stream}, timeout=20)
+                for stream in (False, True)
+            )
         finally:
             process.terminate()
-    assert got.headers["x-gateway-provider"] == "sim-bedrock"
-    assert "391" in got.json()["choices"][0]["message"]["content"]
+    for got in (whole, streamed):
+        assert got.headers["x-gateway-provider"] == f"sim-{dialect}"
+    assert "391" in whole.json()["choices"][0]["message"]["content"]
+    assert streamed.text.endswith("data: [DONE]\n\n")
+    assert "391" in streamed.text
 
 
 @pytest.mark.parametrize(
