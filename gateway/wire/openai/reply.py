@@ -15,7 +15,7 @@ from gateway.wire.openai.faults import fault, fault_inside
 
 _split: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _NO_EXTRA: Final[Mapping[str, Raw]] = {}
-_THEIRS: Final = ("reasoning_details", "extra_content", "images")
+_UNSAID: Final = (UNSET, UNSET, UNSET)
 _NOTHING: Final = (b"null", b"[]")
 
 
@@ -106,18 +106,19 @@ def _call(call: strict.FunctionCall | strict.CustomCall) -> ToolCall:
 
 
 def _extra(message: strict.Message) -> Mapping[str, Raw]:
-    extra: dict[str, Raw] = {
-        name: raw
-        for name in _THEIRS
-        if (raw := getattr(message, name)) is not UNSET and bytes(raw) not in _NOTHING
-    }
-    if not (message.annotations or message.function_call or message.audio):
-        return extra or _NO_EXTRA
+    theirs = (message.reasoning_details, message.extra_content, message.images)
+    if theirs == _UNSAID and not (message.annotations or message.function_call or message.audio):
+        return _NO_EXTRA
+    extra: dict[str, Raw] = {}
     for name in ("annotations", "function_call", "audio"):
         value = getattr(message, name)
         if value:
             extra[name] = Raw(msgspec.json.encode(value))
-    return extra
+    for name in ("reasoning_details", "extra_content", "images"):
+        raw = getattr(message, name)
+        if raw is not UNSET and bytes(raw) not in _NOTHING:
+            extra[name] = raw
+    return extra or _NO_EXTRA
 
 
 def _understood(body: bytes) -> Completion:
