@@ -35,10 +35,11 @@ class Got:
 
 
 async def call(http: httpx.AsyncClient, wire: str, model: str, *, stream: bool, **more: Any) -> Got:
-    """One call; a silence of 100 ms ends it."""
+    """One call. Where a silence is to come, one of 100 ms ends it; more, where bytes come first."""
     got = Got(None, {}, b"", None)
     path, fields = request(wire, model, stream=stream, **more)
-    patience = httpx.Timeout(5, read=0.1 if "stall" in model else 5)
+    read = 0.3 if "stallmid" in model else 0.1 if "stall" in model else 5
+    patience = httpx.Timeout(5, read=read)
     try:
         async with http.stream("POST", path, json=fields, timeout=patience) as response:
             got.status, got.headers = response.status_code, dict(response.headers)
