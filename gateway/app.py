@@ -18,9 +18,10 @@ from gateway import __version__
 from gateway.core.errors import LedgerDown
 from gateway.core.events import CircuitMoved, Event
 from gateway.core.health import Health, RetryBudget
-from gateway.core.plan import ladders
+from gateway.core.ladder import ladders
 from gateway.core.ports import Ledger, LedgerDriver, Observer, Upstream
 from gateway.core.snapshot import Snapshot
+from gateway.drivers.deprecations import Deprecations
 from gateway.drivers.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from gateway.drivers.janitor import Janitor
 from gateway.drivers.memory_ledger import MemoryLedger
@@ -62,7 +63,8 @@ async def open_gateway(
         for deployment in model.deployments
     ]
     metrics = Metrics(snapshot.tenants, deployments, workers_dir)
-    observe = _all(metrics.observe, *observers)
+    old = Deprecations(snapshot.catalog.models, time.monotonic)
+    observe = _all(metrics.observe, *observers, *([old.observe] if old.gone else []))
     async with AsyncExitStack() as stack:
         stack.callback(metrics.close)
         ledger = await stack.enter_async_context(open_ledger(snapshot, observe))

@@ -1,5 +1,6 @@
 """One call to one candidate: held already, made, judged, and settled exactly once."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from gateway.core.chat import ChatRequest, Delta, Usage
 from gateway.core.errors import Broken, UpstreamError
 from gateway.core.money import Nanos, cost
 from gateway.core.plan import Candidate
+from gateway.core.strategies.course import OUTRUN
 from gateway.core.strategy import Answered, Failed, Flowing, Outcome, Round
 from gateway.core.tally import Tally, billed
 from gateway.core.usage_record import UsageRecord
@@ -62,6 +64,7 @@ class Call:
         about: events.About,
         tab: Tab,
         wanted: Round,
+        candidate: Candidate,
         hold: Hold,
         over: Callable[[Candidate, BaseException | None], None],
     ) -> None:
@@ -69,7 +72,7 @@ class Call:
         self.about = about
         self.tab = tab
         self.wanted = wanted
-        self.candidate = wanted.calls[0]
+        self.candidate = candidate
         self.hold = hold
         self.over = over
         self.began = world.clock()
@@ -143,7 +146,7 @@ class Call:
             try:
                 await self._ended(error, request, tally)
             finally:
-                if tally.begun:
+                if tally.begun and not _outrun(error):
                     self.over(self.candidate, error)
             raise
         self.tab.usage, counted = tally.billed(request)
@@ -186,6 +189,8 @@ class Call:
         # The task is being cancelled, or the flow closed: the client is gone.
         self.world.health.gave_up(self.candidate.deployment.name)
         outcome = "internal_error" if isinstance(error, Exception) else "dropped"
+        if _outrun(error):
+            outcome = OUTRUN
         with anyio.CancelScope(shield=True):
             await self._close(outcome, tally.counted(request), counted=True)
 
@@ -264,3 +269,8 @@ class Call:
             return cost(self.candidate.model.price, usage)
         now = self.world.wall()
         return tariff.cost(usage, now - took_s, now)
+
+
+def _outrun(error: BaseException) -> bool:
+    """Another call of the same round was faster."""
+    return isinstance(error, asyncio.CancelledError) and error.args == (OUTRUN,)

@@ -12,14 +12,17 @@ from typing import Final
 from msgspec import structs
 
 from gateway.call import Call, Tab
-from gateway.core import events, refusals
+from gateway.core import events, refusals, tokens
 from gateway.core.accounts import Amounts, Hold, Purse, Refusal
 from gateway.core.catalog import Tenant
-from gateway.core.chat import ChatRequest, Completion, Delta
+from gateway.core.chat import ChatRequest, Completion, Delta, Message, add_messages
 from gateway.core.errors import GatewayError, LedgerDown
 from gateway.core.features import read_features
-from gateway.core.plan import Candidate, Ladder, Limits, Plan, make_plan
-from gateway.core.strategy import STRATEGIES, Flowing, Outcome, Refused, Round, Stopped, Verdict
+from gateway.core.ladder import Ladder
+from gateway.core.plan import Candidate, Limits, Plan, make_plan
+from gateway.core.strategies import carry_out, tactic
+from gateway.core.strategy import Flowing, Outcome, Refused, Round, Stopped, Verdict
+from gateway.rounds import together
 from gateway.world import World
 
 _TICK_S: Final = 0.001
@@ -55,6 +58,7 @@ class Life:
         self._trail: list[str] = []
         self._began = world.clock()
         self._deadline = self._began
+        self._uncounted = 1
 
     async def answer(self) -> Reply:
         """Answer the request, or raise the GatewayError to show.
@@ -108,26 +112,33 @@ class Life:
             timeout_s = min(timeout_s, extras.max_latency_ms / 1000)
         self._deadline = self._began + timeout_s
         self.world.retries.called(self._began)
-        strategy = STRATEGIES[extras.strategy or ladder.strategy](plan)
+        chosen = ladder.strategy if extras.strategy is None else tactic(extras.strategy)
+        strategy = carry_out(plan, chosen)
         try:
             wanted = next(strategy)
             while True:
-                wanted = strategy.send((await self._attempt(wanted),))
+                wanted = strategy.send(await self._round(wanted))
         except StopIteration as stop:
             verdict: Verdict = stop.value
             return verdict
         finally:
             strategy.close()
 
-    async def _attempt(self, wanted: Round) -> Outcome:
+    async def _round(self, wanted: Round) -> tuple[Outcome, ...]:
+        """The outcomes of a round, in the order of its calls."""
+        if len(wanted.calls) == 1:
+            return (await self._attempt(wanted, wanted.calls[0]),)
+        return await together(self._attempt, wanted, self.world.sleep)
+
+    async def _attempt(self, wanted: Round, candidate: Candidate) -> Outcome:
         """Hold the ceiling, then call."""
-        world, candidate = self.world, wanted.calls[0]
+        world = self.world
         now = world.clock()
         if self.tab.gone:
             return Stopped(candidate, "client_gone")
         if now + wanted.wait_s >= self._deadline:
             return Stopped(candidate, "deadline")
-        if wanted.because.purpose == "retry" and not world.retries.take(now):
+        if wanted.again and not world.retries.take(now):
             return Stopped(candidate, "retry_budget")
         because = wanted.because
         if because.after is not None:
@@ -135,24 +146,27 @@ class Life:
         if wanted.wait_s:
             await world.sleep(wanted.wait_s)
         try:
-            hold = await self._hold(candidate)
+            hold = await self._hold(candidate, wanted.said)
         except LedgerDown:
-            if not self.tab.attempts:
+            if not self.tab.attempts and len(wanted.calls) == 1:
                 raise
             return Stopped(candidate, "ledger_unavailable")  # the best answer so far is given
         if isinstance(hold, Refusal):
             world.observe(events.Refused(self.about, hold.account.scope, hold.budget.meter))
             return Refused(candidate, hold)
-        call = Call(world, self.about, self.tab, wanted, hold, self._over)
+        call = Call(world, self.about, self.tab, wanted, candidate, hold, self._over)
         timeout_s = max(min(world.timeouts.answer_s, self._deadline - call.began), 0.0)
-        if self.request.stream and not wanted.checks:
-            return await call.open(self.request, timeout_s)
-        return await call.ask(self.request, timeout_s)
+        request = add_messages(self.request, wanted.said) if wanted.said else self.request
+        if request.stream and not wanted.checks and not wanted.held:
+            return await call.open(request, timeout_s)
+        return await call.ask(request, timeout_s)
 
-    async def _hold(self, candidate: Candidate) -> Hold | Refusal:
+    async def _hold(self, candidate: Candidate, said: tuple[Message, ...]) -> Hold | Refusal:
         """Set the call's ceiling aside. The request is counted with its first call."""
         purse = self.purse.of_call(candidate.model.name, candidate.deployment.provider)
-        amounts = Amounts(candidate.ceiling, candidate.tokens, 0 if self.tab.attempts else 1)
+        more = tokens.bound_of(said) if said else 0
+        amounts = Amounts(candidate.with_more(more), candidate.tokens + more, self._uncounted)
+        self._uncounted = 0
         life = self.about.request_id
         return await self.world.ledger.reserve(purse, self.world.new_id(), amounts, life)
 

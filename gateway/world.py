@@ -1,10 +1,12 @@
 """Everything outside a request that its life needs, as ports and values."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.core.health import Health, RetryBudget
-from gateway.core.plan import Draw, Ladder
+from gateway.core.ladder import Ladder
+from gateway.core.plan import Draw
 from gateway.core.ports import Clock, Ledger, Observer, Upstream
 from gateway.core.snapshot import Timeouts
 
@@ -20,7 +22,7 @@ class World:
     clock: Clock
     wall: Clock
     """Unix seconds, for what is shown and for prices by the hour; never for a decision."""
-    sleep: Callable[[float], Awaitable[None]]
+    sleep: Callable[[float], Coroutine[Any, Any, None]]
     draw: Draw
     new_id: Callable[[], str]
     timeouts: Timeouts

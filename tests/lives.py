@@ -34,8 +34,9 @@ from gateway.core.chat import (
 from gateway.core.errors import Faulty, LedgerDown, Rejected, Reset, Throttled, TimedOut, Unsuitable
 from gateway.core.events import About, Event, Settled, lawful
 from gateway.core.health import Health, RetryBudget
+from gateway.core.ladder import ladders
 from gateway.core.money import Nanos, Price
-from gateway.core.plan import Candidate, ladders
+from gateway.core.plan import Candidate
 from gateway.core.ports import Observer
 from gateway.core.snapshot import Timeouts
 from gateway.core.usage_record import UsageRecord

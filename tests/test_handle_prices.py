@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from gateway.core.catalog import Catalog
-from gateway.core.plan import ladders
+from gateway.core.ladder import ladders
 from gateway.core.tariff import Tariff, Window
 from tests.lives import ANSWER, CATALOG, hear, stage, well, whole
 

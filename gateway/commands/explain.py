@@ -11,7 +11,8 @@ from gateway.core.catalog import Tenant
 from gateway.core.errors import UnknownModel
 from gateway.core.explain import explain
 from gateway.core.features import read_features
-from gateway.core.plan import Limits, ladders, make_plan
+from gateway.core.ladder import ladders
+from gateway.core.plan import Limits, make_plan
 from gateway.core.snapshot import Snapshot
 from gateway.web.parse import read_request
 

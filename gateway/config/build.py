@@ -23,7 +23,6 @@ from gateway.core.catalog import (
     Tier,
     TierModel,
 )
-from gateway.core.strategies import tactic
 from gateway.core.money import FREE, Price, nanos
 from gateway.core.snapshot import (
     LIMIT_QUIRKS,
@@ -34,6 +33,7 @@ from gateway.core.snapshot import (
     Snapshot,
     Timeouts,
 )
+from gateway.core.strategies import tactic
 from gateway.core.tariff import Tariff
 
 _DEFAULT_MAX_OUTPUT: Final = 16_384
@@ -186,6 +186,7 @@ def _deployment(
         weight=stanza.weight,
         tariff=None if tariff == Tariff(price) else tariff,
         quirks=_quirks(parts.providers[stanza.provider], stanza),
+        lacks=_lacks(parts.providers[stanza.provider], stanza),
     )
 
 
@@ -195,6 +196,11 @@ def _quirks(provider: schema.Provider, here: schema.Deployment) -> frozenset[str
     if own & LIMIT_QUIRKS:
         theirs -= LIMIT_QUIRKS
     return own | theirs if own else None
+
+
+def _lacks(provider: schema.Provider, here: schema.Deployment) -> frozenset[str] | None:
+    """A deployment's own beside the provider's; None where it has none."""
+    return frozenset((*here.lacks, *provider.lacks)) if here.lacks else None
 
 
 def _provider(name: str, stanza: schema.Provider) -> Provider:

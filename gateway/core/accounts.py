@@ -13,6 +13,8 @@ from gateway.core.catalog import Budget
 from gateway.core.money import Nanos
 
 Scope = Literal["organisation", "tenant", "user", "key", "tag", "model", "provider"]
+LARGEST: Final = 2**53 - 1
+"""The most that one amount may be, and one cap: a number in Redis' Lua is exact up to it."""
 EACH: Final = "*"
 """In `Purse.per_call`: the budget is for each model, or each provider, by itself."""
 
@@ -23,6 +25,32 @@ class Amounts(Struct, frozen=True):
     nanos: Nanos
     tokens: int = 0
     requests: int = 0
+
+
+def checked(amounts: Amounts) -> Amounts:
+    """The same, where the ledger can count it. Raises ValueError for what is negative, 2^53 or
+    more, or not a whole number at all.
+    """
+    for amount in (amounts.nanos, amounts.tokens, amounts.requests):
+        if type(amount) is not int or not 0 <= amount <= LARGEST:
+            raise ValueError(f"not an amount that can be held: {amount!r}")
+    return amounts
+
+
+def bounded(amounts: Amounts) -> Amounts:
+    """What is charged for an amount: the nearest that the ledger can count. Raises ValueError for
+    what is not a whole number.
+    """
+    nanos, tokens, requests = amounts.nanos, amounts.tokens, amounts.requests
+    if not type(nanos) is type(tokens) is type(requests) is int:
+        raise ValueError(f"not an amount that can be charged: {amounts}")
+    if 0 <= nanos <= LARGEST and 0 <= tokens <= LARGEST and 0 <= requests <= LARGEST:
+        return amounts
+    return Amounts(Nanos(_within(nanos)), _within(tokens), _within(requests))
+
+
+def _within(amount: int) -> int:
+    return min(max(amount, 0), LARGEST)
 
 
 class Account(Struct, frozen=True, cache_hash=True):
@@ -59,6 +87,13 @@ class Purse(Struct, frozen=True, cache_hash=True):
 
 
 @lru_cache(maxsize=4096)
+def has_places(purse: Purse) -> bool:
+    """Whether any of its calls may take a place among requests at once."""
+    accounts = (*purse.accounts, *purse.per_call)
+    return any(budget.meter == "at_once" for each in accounts for budget in each.budgets)
+
+
+@lru_cache(maxsize=4096)
 def _of_call(purse: Purse, model: str, provider: str) -> Purse:
     accounts = list(purse.accounts)
     for account in purse.per_call:
@@ -73,8 +108,9 @@ def _of_call(purse: Purse, model: str, provider: str) -> Purse:
 class Warned(Struct, frozen=True):
     """A budget that a hold brought to a share of its cap, in percent: 80 or 100.
 
-    `first` for the hold that did so, once in a period over all replicas. A budget in shadow mode
-    that would have refused is told as 100, `first` each time.
+    `first` for the hold that did so, once in a period over all replicas: of a rolling budget once
+    in its length, of one of requests at once once in an hour. A budget in shadow mode that would
+    have refused is told as 100, `first` each time.
     """
 
     account: Account
@@ -84,8 +120,8 @@ class Warned(Struct, frozen=True):
 
 
 class Hold(Struct, frozen=True):
-    """What is set aside for one call that is not settled yet. `left` is what the tightest budget
-    of money has left beside it; None where there is none.
+    """What is set aside for one call that is not settled yet. `left` is what the tightest hard
+    budget of money has left beside it; None where there is none.
     """
 
     id: str
@@ -97,7 +133,7 @@ class Hold(Struct, frozen=True):
 
 class Refusal(Struct, frozen=True):
     """Why a hold was refused: the budget that would have been passed, and what it has left, in
-    its meter's unit.
+    its meter's unit. Of several the first in the purse is named, those of requests at once last.
 
     `resets_at` is when it has room again at the latest, in Unix seconds: the end of its period, or
     when enough has left a rolling window. None for a budget in total, or of requests at once.
@@ -109,6 +145,8 @@ class Refusal(Struct, frozen=True):
     resets_at: float | None = None
     now: float = 0.0
     """Unix seconds by the ledger's clock."""
+    first: bool = False
+    """Whether this brought the budget to its cap, for the first time in the period; see Warned."""
 
 
 class Balance(Struct, frozen=True):

@@ -46,6 +46,8 @@ class Deployment(Struct, frozen=True):
     """What it charges there, where that is not simply the model's price."""
     quirks: frozenset[str] | None = None
     """All that this model's calls have there; None: the provider's."""
+    lacks: frozenset[str] | None = None
+    """All request fields that this model does not know there; None: the provider's."""
 
 
 class Deprecation(Struct, frozen=True):

@@ -4,11 +4,11 @@ The client's JSON is kept as it came: its top level is split once and a field is
 when somebody reads it, so that what we do not understand reaches the provider untouched.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from gateway.core.errors import InvalidRequest
 
@@ -55,6 +55,18 @@ class ChatRequest(Struct, frozen=True):
             return None if raw is None else msgspec.json.decode(raw)
         except msgspec.DecodeError as error:
             raise InvalidRequest(f"'{name}' cannot be read: {error}.", param=name) from None
+
+
+Message = Mapping[str, Any]
+"""One message of a chat, as JSON."""
+
+
+def add_messages(request: ChatRequest, said: Sequence[Message]) -> ChatRequest:
+    """The request with messages after the client's own."""
+    whole = bytes(request.fields["messages"]).rstrip()
+    more = msgspec.json.encode(said)
+    messages = b"%b,%b" % (whole[:-1], more[1:])
+    return structs.replace(request, fields={**request.fields, "messages": Raw(messages)})
 
 
 class Usage(Struct, frozen=True):

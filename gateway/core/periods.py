@@ -4,6 +4,7 @@ Within a zone the periods of one kind follow each other with no gap and no overl
 clocks change: a day may have 23 or 25 hours, and one without a midnight begins when it begins.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final
@@ -13,6 +14,16 @@ from msgspec import Struct
 
 from gateway.core.catalog import Period as Per
 
+SLOTS: Final = 24
+"""A rolling window is counted in so many slots of time, and the one that is under way."""
+ROLLING_S: Final[Mapping[Per, int]] = {
+    "minute": 60,
+    "hour": 3_600,
+    "day": 86_400,
+    "week": 7 * 86_400,
+    "month": 30 * 86_400,
+}
+"""Seconds in a rolling window of each period."""
 _HOUR: Final = 3600
 _DAY: Final = timedelta(days=1)
 
@@ -20,8 +31,8 @@ _DAY: Final = timedelta(days=1)
 class Period(Struct, frozen=True):
     """From `start` up to but not including `end`, in Unix seconds; `end` None is for ever.
 
-    `id` is unique among the periods of a zone: "2026-11-21T05+0100" (an hour), "2026-11-21",
-    "2026-W47" (ISO, from Monday), "2026-11", "total".
+    `id` is unique among the periods of a zone: "2026-11-21T05:09" (a minute, of UTC),
+    "2026-11-21T05+0100" (an hour), "2026-11-21", "2026-W47" (ISO, from Monday), "2026-11", "total".
     """
 
     id: str
@@ -52,6 +63,26 @@ def period(per: Per, zone: str, unix_seconds: float) -> Period:
         return _days(clock, f"{year:04d}-W{week:02d}", monday, monday + 7 * _DAY)
     first = today.replace(day=1)
     return _days(clock, f"{first:%Y-%m}", first, (first + 31 * _DAY).replace(day=1))
+
+
+def ended(period_id: str) -> int | None:
+    """A second by which the period of that id is over in every zone; None: never. Raises
+    ValueError for what is no id of a period.
+    """
+    if period_id == "total":
+        return None
+    if "W" in period_id:
+        start = datetime.strptime(f"{period_id}-1", "%G-W%V-%u").replace(tzinfo=UTC)
+        after = start + 7 * _DAY
+    elif "T" not in period_id:
+        start = datetime.fromisoformat(f"{period_id}-01"[:10]).replace(tzinfo=UTC)
+        after = start + (_DAY if len(period_id) == 10 else 31 * _DAY)
+    elif ":" in period_id:
+        return int(datetime.fromisoformat(f"{period_id}+00:00").timestamp()) + 60
+    else:
+        start = datetime.strptime(period_id, "%Y-%m-%dT%H%z")
+        return int(start.timestamp()) + _HOUR
+    return int(after.timestamp()) + 12 * _HOUR
 
 
 @lru_cache(maxsize=1024)

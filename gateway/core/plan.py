@@ -4,24 +4,27 @@ A plan is a ladder: a failure moves sideways within a rung, a poor answer up to 
 `Plan.skipped` says why each other deployment is out.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from math import ceil
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from gateway.core.catalog import Catalog, Check, Deployment, Model, OnDisconnect, Tenant, Tier
+from gateway.core.catalog import (
+    Check,
+    Deployment,
+    Model,
+    Tenant,
+)
 from gateway.core.features import Features
+from gateway.core.ladder import Ladder, Place, Step
 from gateway.core.money import Nanos, Price, ceiling, usd
 
 Draw = Callable[[], float]
 """A random number in [0, 1)."""
 
-NO_TIER: Final = "none"
-"""The tier of a model that is in none."""
-_DEFAULT_TIMEOUT_S: Final = 120.0
 
 T = TypeVar("T", bound=Any)
 
@@ -36,6 +39,18 @@ class Candidate(Struct, frozen=True):
     ceiling: Nanos
     tokens: int = 0
     """The most tokens it can take, in and out."""
+    prompt: int = 0
+    """The most of these that go in."""
+    slow_s: float = 2.0
+    """What it is seen to take at most in 95 of 100 cases, until its answer begins."""
+
+    def with_more(self, tokens: int) -> Nanos:
+        """The ceiling with so many more tokens going in."""
+        if not tokens:
+            return self.ceiling
+        prompt = self.prompt + in_its_tokens(self.model, tokens)
+        price = price_of(self.model, self.deployment, prompt)
+        return ceiling(price, prompt, self.tokens - self.prompt, caches=True)
 
 
 class Rung(Struct, frozen=True):
@@ -59,72 +74,12 @@ class Plan(Struct, frozen=True):
     skipped: tuple[Skipped, ...] = ()
 
 
-class Place(Struct, frozen=True):
-    """A model's place in a step; see Deployment.weight."""
-
-    model: Model
-    deployments: tuple[Deployment, ...]
-    weight: int | None = None
-
-
-class Step(Struct, frozen=True):
-    """One rung before anything is ruled out."""
-
-    tier: str
-    places: tuple[Place, ...]
-    checks: tuple[Check, ...] = ()
-
-
-class Ladder(Struct, frozen=True):
-    """What a name in `model` stands for, before anything is ruled out."""
-
-    name: str
-    steps: tuple[Step, ...]
-    strategy: str = "cascade"
-    timeout_s: float = _DEFAULT_TIMEOUT_S
-    on_disconnect: OnDisconnect = "cancel"
-    drain_s: float = 0.0
-
-
 class Limits(Struct, frozen=True):
     """What rules a candidate out beside the request itself."""
 
     tenant: Tenant
     down: AbstractSet[str] = frozenset()
     """Names of deployments whose circuit is open."""
-
-
-def ladders(catalog: Catalog) -> Mapping[str, Ladder]:
-    """Every name that a request may ask for: routes, tiers, models, "provider/model"."""
-    named: dict[str, Ladder] = {}
-    home: dict[str, str] = {}
-    routed = [name for route in catalog.routes.values() for name in route.tiers]
-    for tier_name in (*routed, *catalog.tiers):
-        for entry in catalog.tiers[tier_name].models:
-            home.setdefault(entry.model, tier_name)
-    for model in catalog.models.values():
-        tier_name = home.get(model.name, NO_TIER)
-        for deployment in model.deployments:
-            alone = Step(tier_name, (Place(model, (deployment,)),))
-            named[deployment.name] = Ladder(deployment.name, (alone,))
-        models = (model, *(catalog.models[name] for name in model.fallbacks))
-        places = tuple(Place(each, each.deployments) for each in models)
-        named[model.name] = Ladder(model.name, (Step(tier_name, places),))
-    climb = tuple(catalog.tiers)
-    for at, name in enumerate(climb):
-        steps = tuple(_step(catalog, catalog.tiers[each]) for each in climb[at:])
-        named[name] = Ladder(name, steps)
-    for route in catalog.routes.values():
-        steps = tuple(_step(catalog, catalog.tiers[each], route.checks) for each in route.tiers)
-        named[route.name] = Ladder(
-            route.name,
-            steps,
-            route.strategy,
-            route.timeout_s,
-            route.on_disconnect,
-            route.drain_s,
-        )
-    return named
 
 
 def make_plan(ladder: Ladder, features: Features, limits: Limits, draw: Draw) -> Plan:
@@ -214,14 +169,6 @@ def _matches(pattern: str, name: str) -> bool:
     return len(name) - at >= len(last) and name.endswith(last)
 
 
-def _step(catalog: Catalog, tier: Tier, checks: tuple[Check, ...] = ()) -> Step:
-    places = tuple(
-        Place(catalog.models[entry.model], catalog.models[entry.model].deployments, entry.weight)
-        for entry in tier.models
-    )
-    return Step(tier.name, places, (*checks, *(c for c in tier.checks if c not in checks)))
-
-
 def price_of(model: Model, deployment: Deployment, prompt: int = 0) -> Price:
     """At the dearest hour, while the prompt has at most so many of this model's tokens."""
     tariff = deployment.tariff
@@ -240,7 +187,7 @@ def _candidate(model: Model, deployment: Deployment, tier: str, features: Featur
         output = min(model.max_output, model.usable_context - prompt)
     price = price_of(model, deployment, prompt)
     most = ceiling(price, prompt, output * features.n, caches=features.caches)
-    return Candidate(model, deployment, tier, output, most, prompt + output * features.n)
+    return Candidate(model, deployment, tier, output, most, prompt + output * features.n, prompt)
 
 
 def _unfit_model(model: Model, features: Features) -> str | None:

@@ -142,6 +142,10 @@ QUIRKS: Final[Mapping[str, str]] = {
     "random_seed": "Its `seed` is called `random_seed`.",
     "short_tool_ids": "It takes ids of tool calls of 9 letters and digits only: any other id is "
     "replaced by such a one, always the same.",
+    "takes_reasoning": "It takes back its thoughts as `reasoning`: that field stays in earlier "
+    "turns. To others it is not sent: many refuse it.",
+    "takes_reasoning_content": "The same of `reasoning_content`.",
+    "takes_reasoning_details": "The same of `reasoning_details`, where signed thoughts are.",
     "thought_signatures": "It is Google's OpenAI-compatible endpoint, with a model that signs its "
     "tool calls (Gemini 3): signatures go back to it in `extra_content`, and the first call of a "
     "turn that has none gets Google's stand-in. To others they are not sent.",
@@ -152,7 +156,7 @@ LIMIT_QUIRKS: Final = frozenset({"max_completion_tokens", "max_tokens"})
 """Those of which a host has one at most: how it calls the output limit."""
 UNSUPPORTED: Final = ("drop", "refuse")
 LATENCIES: Final = ("fast", "normal", "slow")
-STRATEGIES: Final = ("cascade",)
+STRATEGIES: Final = ("arbitrate", "cascade", "hedge", "repair", "retry_cheap", "vote")
 CAPABILITIES: Final = (
     "audio",
     "files",

@@ -1,24 +1,24 @@
-"""How a plan is carried out: which calls to make, and which answer to keep.
+"""What a strategy says and hears: rounds of calls, their outcomes, and its verdict.
 
 A strategy is a generator. It yields rounds of calls, is sent their outcomes, and returns its
 verdict; whoever drives it does the I/O. So a strategy is tested by feeding it outcomes by hand.
+The strategies themselves are in core/strategies.
 
 An answer that must be judged is held back until it is whole. One that need not be may flow to
 the client as it comes; once it flows, it is the answer.
 """
 
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from typing import Final
+from collections.abc import AsyncGenerator, Generator, Sequence
 
 from msgspec import Struct
 
 from gateway.core.accounts import Refusal
 from gateway.core.catalog import Check
-from gateway.core.chat import Completion, Delta, Usage
+from gateway.core.chat import Completion, Delta, Message, Usage
 from gateway.core.checks import Finding
 from gateway.core.errors import UpstreamError
 from gateway.core.events import Purpose
-from gateway.core.plan import Candidate, Plan, Rung
+from gateway.core.plan import Candidate, Plan
 
 
 class Answered(Struct, frozen=True):
@@ -53,7 +53,9 @@ class Refused(Struct, frozen=True):
 
 
 class Stopped(Struct, frozen=True):
-    """There is no time, or no retry, left for this call; it was not made."""
+    """There is no time, or no retry, left for this call and it was not made; or another of its
+    round was faster ("outrun").
+    """
 
     candidate: Candidate
     why: str
@@ -74,12 +76,21 @@ class Because(Struct, frozen=True):
 
 
 class Round(Struct, frozen=True):
-    """Calls to make at once, after a wait. A lone call with no checks may flow."""
+    """Calls to make, after a wait. A lone call with no checks may flow, unless it is `held`."""
 
     calls: tuple[Candidate, ...]
     checks: tuple[Check, ...]
     because: Because
     wait_s: float = 0.0
+    again: bool = False
+    """A failed call is made once more: it draws on the retry budget."""
+    said: tuple[Message, ...] = ()
+    """Messages that are added after the client's."""
+    held: bool = False
+    """The answers are compared, so none of them flows."""
+    race_s: float | None = None
+    """The calls run a race: each begins so many seconds after the one before, or when that has
+    failed, and the first good answer ends it. None: all begin at once and all are waited for."""
 
 
 class Verdict(Struct, frozen=True):
@@ -94,61 +105,27 @@ class Verdict(Struct, frozen=True):
 Strategy = Generator[Round, tuple[Outcome, ...], Verdict]
 
 
-def cascade(plan: Plan) -> Strategy:
-    """Climb the rungs: to the next candidate on a failure, to the next rung on a poor answer."""
+class SoFar(Struct, frozen=True):
+    """Where a strategy takes over from another: what it has found, and why it gave up."""
+
+    because: Because = Because("answer")
     best: Answered | None = None
     error: UpstreamError | None = None
-    because = Because("answer")
-    last = plan.rungs[-1].candidates[-1] if plan.rungs else None
-    for rung in plan.rungs:
-        for candidate in rung.candidates:
-            outcome = yield from _call(candidate, rung, because, patient=candidate is last)
-            match outcome:
-                case Refused(refusal=refusal):
-                    return Verdict(best, "budget", error, refusal)
-                case Stopped(why=why):
-                    return Verdict(best, why, error)
-                case Flowing():
-                    return Verdict(outcome, "unjudged")
-                case Answered(findings=()):
-                    return Verdict(outcome, "passed" if rung.checks else "unjudged")
-                case Answered(findings=findings):
-                    best = _better(best, outcome)
-                    because = Because("escalation", findings[0].check, candidate)
-                    break
-                case Failed(error=error):
-                    if error.retry == "never":
-                        return Verdict(best, error.kind, error)
-                    because = Because("fallback", error.kind, candidate)
-    return Verdict(best, "best_effort" if best else "exhausted", error)
+    said: tuple[Message, ...] = ()
 
 
-def _call(
-    candidate: Candidate, rung: Rung, because: Because, *, patient: bool
-) -> Generator[Round, tuple[Outcome, ...], Outcome]:
-    """One call; once more when its connection was refused or reset before a byte came.
+class Onward(Struct, frozen=True):
+    """No verdict yet: what is left of the plan is for the strategy that comes next."""
 
-    A provider that says when to come back is waited for only by the patient: when nobody else
-    is left to ask.
-    """
-    (outcome,) = yield Round((candidate,), rung.checks, because)
-    if isinstance(outcome, Failed):
-        error = outcome.error
-        if error.retry == "never":
-            return outcome
-        wait_s = (error.retry_after or 0.0) if patient else 0.0
-        if error.retry == "same" or wait_s:
-            again = Because("retry", error.kind, candidate)
-            (second,) = yield Round((candidate,), rung.checks, again, wait_s)
-            return outcome if isinstance(second, Stopped) else second
-    return outcome
+    plan: Plan
+    so_far: SoFar
 
 
-def _better(best: Answered | None, new: Answered) -> Answered:
+Steps = Generator[Round, tuple[Outcome, ...], Verdict | Onward]
+
+
+def better(best: Answered | None, new: Answered) -> Answered:
     """The answer with fewer findings; of two alike, the later one, of the higher rung."""
     if best is None or len(new.findings) <= len(best.findings):
         return new
     return best
-
-
-STRATEGIES: Final[Mapping[str, Callable[[Plan], Strategy]]] = {"cascade": cascade}

@@ -5,10 +5,12 @@
 (1.3 times the count, and 700 more where tools are declared), made on the undecoded JSON.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from gateway.core.chat import ChatRequest, Choice
+import msgspec
+
+from gateway.core.chat import ChatRequest, Choice, Message
 
 BYTES_PER_TOKEN: Final = 4
 IMAGE_TOKENS: Final = 1_600
@@ -44,6 +46,11 @@ def bound(request: ChatRequest, messages: bytes) -> int:
             size += len(bytes(fields[name]))
     tools = _TOOL_TOKENS if "tools" in fields or "functions" in fields else 0
     return count(size) * 13 // 10 + _AROUND_TOKENS + tools + media * IMAGE_TOKENS
+
+
+def bound_of(messages: Sequence[Message]) -> int:
+    """The same of messages that we add ourselves."""
+    return count(len(msgspec.json.encode(messages))) * 13 // 10 + len(messages)
 
 
 def count_prompt(request: ChatRequest) -> int:

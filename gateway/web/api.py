@@ -162,7 +162,7 @@ def list_models(catalog: Catalog) -> list[dict[str, Any]]:
     listed: list[dict[str, Any]] = []
     for route in catalog.routes.values():
         checks = [check.name for check in route.checks]
-        about = {"tiers": list(route.tiers), "strategy": route.strategy, "checks": checks}
+        about = {"tiers": list(route.tiers), "strategy": route.strategy.name, "checks": checks}
         listed.append({"id": route.name, **common, "kind": "route", **about})
     for tier in catalog.tiers.values():
         names = [entry.model for entry in tier.models]

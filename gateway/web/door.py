@@ -18,7 +18,7 @@ from gateway.core.errors import (
     UnknownModel,
 )
 from gateway.core.events import About, Began, Denied
-from gateway.core.plan import Ladder
+from gateway.core.ladder import Ladder
 from gateway.core.snapshot import Limits
 from gateway.core.tags import Known, tagged
 from gateway.handle import Life, Reply

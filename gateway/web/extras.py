@@ -10,7 +10,7 @@ from gateway.core.catalog import Check
 from gateway.core.chat import Extras
 from gateway.core.checks import CHECKS, fault
 from gateway.core.money import MAX_USD
-from gateway.core.strategy import STRATEGIES
+from gateway.core.strategies import STRATEGIES
 from gateway.core.tags import LONGEST, MOST
 from gateway.web.refuse import refuse, wrong_type
 

@@ -12,8 +12,9 @@ from gateway.core.catalog import Budget, Catalog, Tenant
 from gateway.core.chat import ChatRequest, Extras
 from gateway.core.explain import dollars, explain
 from gateway.core.features import read_features
+from gateway.core.ladder import ladders
 from gateway.core.money import Nanos, Price
-from gateway.core.plan import Limits, ladders, make_plan
+from gateway.core.plan import Limits, make_plan
 from gateway.core.tariff import Step, Tariff
 from tests.core.asked import request, user
 from tests.lives import CATALOG

@@ -7,6 +7,7 @@ import pytest
 from msgspec import structs
 
 from gateway.core.catalog import (
+    CASCADE,
     Catalog,
     Check,
     Deployment,
@@ -17,8 +18,9 @@ from gateway.core.catalog import (
     TierModel,
 )
 from gateway.core.features import Features
+from gateway.core.ladder import ladders
 from gateway.core.money import Nanos, Price
-from gateway.core.plan import Limits, Plan, allowed, ladders, make_plan
+from gateway.core.plan import Limits, Plan, allowed, make_plan
 
 EU, US = frozenset({"eu"}), frozenset({"us"})
 RATE = 10**6  # one nano-dollar a token
@@ -44,7 +46,7 @@ def catalog(*models: Model, **tiers: str) -> Catalog:
             name: Tier(name, tuple(map(TierModel, listed.split())), (Check(f"of-{name}"),))
             for name, listed in tiers.items()
         },
-        {"auto": Route("auto", tuple(tiers), "cascade", (Check("of-auto"),), 7.0)},
+        {"auto": Route("auto", tuple(tiers), CASCADE, (Check("of-auto"),), 7.0)},
     )
 
 
@@ -277,7 +279,7 @@ def test_a_check_of_both_route_and_tier_is_made_once() -> None:
     )
     ladder = ladders(both)["r"]
     assert [check.name for check in ladder.steps[0].checks] == ["complete", "sql"]
-    assert (ladder.strategy, ladder.timeout_s) == ("cascade", 7)
+    assert (ladder.strategy, ladder.timeout_s) == (CASCADE, 7)
     assert ladders(both)["t"].timeout_s == ladders(both)["m"].timeout_s == 120
 
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import pytest
 
 from gateway.core.accounts import Account, Refusal
-from gateway.core.catalog import Budget, Check, Deployment, Model
+from gateway.core.catalog import CASCADE, Budget, Check, Deployment, Model, Tactic
 from gateway.core.chat import Choice, Completion, Delta
 from gateway.core.checks import Finding
 from gateway.core.errors import Faulty, Rejected, Reset, Throttled, Unsuitable, UpstreamError
 from gateway.core.money import FREE, Nanos
 from gateway.core.plan import Candidate, Plan, Rung
+from gateway.core.strategies import carry_out
 from gateway.core.strategy import (
     Answered,
     Failed,
@@ -20,7 +21,6 @@ from gateway.core.strategy import (
     Refused,
     Round,
     Stopped,
-    cascade,
 )
 
 CHECKS = (Check("complete"), Check("sql"))
@@ -79,9 +79,11 @@ def outcome(call: Candidate, reply: Reply) -> Outcome:
             return Stopped(call, why)
 
 
-def play(plan: Plan, *script: tuple[str, Reply]) -> tuple[str | None, str, list[Round]]:
+def play(
+    plan: Plan, *script: tuple[str, Reply], chosen: Tactic = CASCADE
+) -> tuple[str | None, str, list[Round]]:
     """Who answered, why, and every round asked for; the script is (expected call, reply)."""
-    strategy = cascade(plan)
+    strategy = carry_out(plan, chosen)
     rounds: list[Round] = []
     try:
         wanted = next(strategy)
@@ -225,7 +227,7 @@ def test_only_the_last_of_all_waits() -> None:
 
 
 def test_an_error_is_told_with_the_verdict() -> None:
-    strategy = cascade(ALONE)
+    strategy = carry_out(ALONE, CASCADE)
     wanted = next(strategy)
     with pytest.raises(StopIteration) as stop:
         strategy.send((Failed(wanted.calls[0], down),))

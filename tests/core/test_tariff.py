@@ -11,8 +11,9 @@ from msgspec import structs
 from gateway.core.catalog import Catalog, Deployment, Model, Tenant
 from gateway.core.chat import Usage
 from gateway.core.features import Features
+from gateway.core.ladder import ladders
 from gateway.core.money import Price, ceiling, cost
-from gateway.core.plan import Candidate, Limits, ladders, make_plan, price_of
+from gateway.core.plan import Candidate, Limits, make_plan, price_of
 from gateway.core.tariff import DAY, Step, Tariff, Window
 
 RATE: Final = 10**6  # one nano-dollar a token

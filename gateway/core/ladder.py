@@ -1,0 +1,89 @@
+"""What a name in `model` stands for: the rungs to climb, before anything is ruled out."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from gateway.core.catalog import (
+    CASCADE,
+    Catalog,
+    Check,
+    Deployment,
+    Model,
+    OnDisconnect,
+    Tactic,
+    Tier,
+)
+
+NO_TIER: Final = "none"
+"""The tier of a model that is in none."""
+_DEFAULT_TIMEOUT_S: Final = 120.0
+
+
+class Place(Struct, frozen=True):
+    """A model's place in a step; see Deployment.weight."""
+
+    model: Model
+    deployments: tuple[Deployment, ...]
+    weight: int | None = None
+
+
+class Step(Struct, frozen=True):
+    """One rung before anything is ruled out."""
+
+    tier: str
+    places: tuple[Place, ...]
+    checks: tuple[Check, ...] = ()
+
+
+class Ladder(Struct, frozen=True):
+    """What a name in `model` stands for, before anything is ruled out."""
+
+    name: str
+    steps: tuple[Step, ...]
+    strategy: Tactic = CASCADE
+    timeout_s: float = _DEFAULT_TIMEOUT_S
+    on_disconnect: OnDisconnect = "cancel"
+    drain_s: float = 0.0
+
+
+def ladders(catalog: Catalog) -> Mapping[str, Ladder]:
+    """Every name that a request may ask for: routes, tiers, models, "provider/model"."""
+    named: dict[str, Ladder] = {}
+    home: dict[str, str] = {}
+    routed = [name for route in catalog.routes.values() for name in route.tiers]
+    for tier_name in (*routed, *catalog.tiers):
+        for entry in catalog.tiers[tier_name].models:
+            home.setdefault(entry.model, tier_name)
+    for model in catalog.models.values():
+        tier_name = home.get(model.name, NO_TIER)
+        for deployment in model.deployments:
+            alone = Step(tier_name, (Place(model, (deployment,)),))
+            named[deployment.name] = Ladder(deployment.name, (alone,))
+        models = (model, *(catalog.models[name] for name in model.fallbacks))
+        places = tuple(Place(each, each.deployments) for each in models)
+        named[model.name] = Ladder(model.name, (Step(tier_name, places),))
+    climb = tuple(catalog.tiers)
+    for at, name in enumerate(climb):
+        steps = tuple(_step(catalog, catalog.tiers[each]) for each in climb[at:])
+        named[name] = Ladder(name, steps)
+    for route in catalog.routes.values():
+        steps = tuple(_step(catalog, catalog.tiers[each], route.checks) for each in route.tiers)
+        named[route.name] = Ladder(
+            route.name,
+            steps,
+            route.strategy,
+            route.timeout_s,
+            route.on_disconnect,
+            route.drain_s,
+        )
+    return named
+
+
+def _step(catalog: Catalog, tier: Tier, checks: tuple[Check, ...] = ()) -> Step:
+    places = tuple(
+        Place(catalog.models[entry.model], catalog.models[entry.model].deployments, entry.weight)
+        for entry in tier.models
+    )
+    return Step(tier.name, places, (*checks, *(c for c in tier.checks if c not in checks)))

@@ -1,0 +1,114 @@
+"""How a plan is carried out, by name: which calls to make, and which answer to keep."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from gateway.core.agree import MODES
+from gateway.core.catalog import CASCADE, Tactic
+from gateway.core.plan import Plan
+from gateway.core.strategies.cascade import cascade
+from gateway.core.strategies.hedge import hedge
+from gateway.core.strategies.repair import repair, retry_cheap
+from gateway.core.strategies.vote import arbitrate, vote
+from gateway.core.strategy import SoFar, Steps, Strategy, Verdict
+
+STRATEGIES: Final[Mapping[str, Callable[[Plan, Tactic, SoFar], Steps]]] = {
+    "arbitrate": arbitrate,
+    "cascade": cascade,
+    "hedge": hedge,
+    "repair": repair,
+    "retry_cheap": retry_cheap,
+    "vote": vote,
+}
+
+
+class Option(Struct, frozen=True):
+    """What a strategy can be told: its default, and what is allowed."""
+
+    default: Any
+    meaning: str
+    allowed: Callable[[Any], bool]
+
+
+def _from(low: int, high: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and low <= value <= high
+
+
+def _one_of(*known: str) -> Callable[[Any], bool]:
+    return lambda value: value in known
+
+
+_BALLOT: Final[Mapping[str, Option]] = {
+    "voters": Option(2, "2 or 3: how many models are asked at once", _from(2, 3)),
+    "need": Option(2, "2 or 3: how many must agree", _from(2, 3)),
+    "show_votes": Option(
+        default=False,
+        meaning="true or false: whether who decides sees the votes",
+        allowed=lambda value: type(value) is bool,
+    ),
+    "lone": Option(
+        "climb",
+        "climb or accept: what becomes of a lone vote when the others failed",
+        _one_of("climb", "accept"),
+    ),
+}
+OPTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
+    "arbitrate": _BALLOT,
+    "cascade": {},
+    "hedge": {
+        "after_ms": Option(
+            None,
+            "milliseconds from 1 to 60000; left out, the 95th percentile of what was observed",
+            lambda value: value is None or _from(1, 60_000)(value),
+        )
+    },
+    "repair": {"times": Option(1, "1 to 5: how often a finding goes back", _from(1, 5))},
+    "retry_cheap": {"tries": Option(3, "2 to 10: how often it is asked", _from(2, 10))},
+    "vote": {
+        **_BALLOT,
+        "agree": Option("auto", f"how answers agree: {', '.join(MODES)}", _one_of(*MODES)),
+        "pointers": Option(
+            (),
+            "JSON pointers such as /answer: what of a JSON answer is compared",
+            lambda value: all(type(each) is str and each[:1] == "/" for each in value),
+        ),
+    },
+}
+
+
+def tactic(
+    name: str, options: Mapping[str, Any] | None = None, then: Tactic | None = None
+) -> Tactic:
+    """A strategy with the options given, and the defaults of the others. `fault` has found none."""
+    given = options or {}
+    known = OPTIONS[name]
+    whole = {key: given.get(key, option.default) for key, option in known.items()}
+    return Tactic(name, whole, then)
+
+
+def fault(name: str, options: Mapping[str, Any]) -> str | None:
+    """Why a strategy cannot be used as it is configured; None when it can."""
+    if name not in STRATEGIES:
+        return f'there is no strategy "{name}"; there are {", ".join(STRATEGIES)}'
+    known = OPTIONS[name]
+    for key, value in options.items():
+        if key not in known:
+            return f'{name} has no option "{key}"; it has {", ".join(known) or "none"}'
+        if not known[key].allowed(value):
+            return f"{name}: {key} must be {known[key].meaning}"
+    if options.get("need", 2) > options.get("voters", 2):
+        return f"{name}: need must not be more than voters"
+    return None
+
+
+def carry_out(plan: Plan, chosen: Tactic) -> Strategy:
+    """The whole climb: one strategy after the other, until there is a verdict."""
+    so_far = SoFar()
+    while True:
+        end = yield from STRATEGIES[chosen.name](plan, chosen, so_far)
+        if isinstance(end, Verdict):
+            return end
+        plan, so_far = end.plan, end.so_far
+        chosen = chosen.then or CASCADE

@@ -1,0 +1,78 @@
+"""What every strategy makes of an outcome: the end, or something to go on from."""
+
+from collections.abc import Generator
+from typing import Final
+
+from gateway.core.plan import Candidate, Rung
+from gateway.core.strategy import (
+    Answered,
+    Because,
+    Failed,
+    Flowing,
+    Outcome,
+    Refused,
+    Round,
+    SoFar,
+    Stopped,
+    Verdict,
+    better,
+)
+
+
+class Course:
+    """Where a strategy stands: the best answer so far, the last error, and why it asks on."""
+
+    def __init__(self, so_far: SoFar) -> None:
+        self.because = so_far.because
+        self.best = so_far.best
+        self.error = so_far.error
+        self.said = so_far.said
+
+    def so_far(self) -> SoFar:
+        return SoFar(self.because, self.best, self.error, self.said)
+
+    def take(self, outcome: Outcome, rung: Rung) -> Verdict | None:
+        """The verdict that an outcome is; None when there is more to be asked."""
+        match outcome:
+            case Flowing():
+                return Verdict(outcome, "unjudged", self.error)
+            case Answered(findings=()):
+                return Verdict(outcome, "passed" if rung.checks else "unjudged", self.error)
+            case Answered(candidate, findings=findings):
+                self.best = better(self.best, outcome)
+                self.because = Because("escalation", findings[0].check, candidate)
+            case Failed(candidate, error):
+                self.error = error
+                self.because = Because("fallback", error.kind, candidate)
+                return Verdict(self.best, error.kind, error) if error.retry == "never" else None
+            case Refused(refusal=refusal):
+                return Verdict(self.best, "budget", self.error, refusal)
+            case Stopped(why=why):
+                return None if why == OUTRUN else Verdict(self.best, why, self.error)
+        return None
+
+    def ask(
+        self, candidate: Candidate, rung: Rung, *, patient: bool = False
+    ) -> Generator[Round, tuple[Outcome, ...], Outcome]:
+        """One call; once more when its connection was refused or reset before a byte came.
+
+        A provider that says when to come back is waited for only by the patient: when nobody else
+        is left to ask.
+        """
+        (outcome,) = yield self.round(rung, candidate)
+        if isinstance(outcome, Failed) and outcome.error.retry != "never":
+            error = outcome.error
+            wait_s = (error.retry_after or 0.0) if patient else 0.0
+            if error.retry == "same" or wait_s:
+                because = Because("retry", error.kind, candidate)
+                (second,) = yield Round(
+                    (candidate,), rung.checks, because, wait_s, again=True, said=self.said
+                )
+                return outcome if isinstance(second, Stopped) else second
+        return outcome
+
+    def round(self, rung: Rung, *calls: Candidate) -> Round:
+        return Round(calls, rung.checks, self.because, said=self.said)
+
+
+OUTRUN: Final = "outrun"

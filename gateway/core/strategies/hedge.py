@@ -1,0 +1,29 @@
+"""A second candidate when the first is slow: the first good answer wins, both are paid."""
+
+from msgspec import structs
+
+from gateway.core.catalog import Tactic
+from gateway.core.plan import Plan, Rung
+from gateway.core.strategies.course import Course
+from gateway.core.strategy import Answered, Onward, SoFar, Steps
+
+
+def hedge(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
+    """The second begins when the first has not answered after `after_ms`, by default the 95th
+    percentile of what the first was seen to take.
+    """
+    if not plan.rungs or len(plan.rungs[0].candidates) == 1:
+        return Onward(plan, so_far)
+    rung, higher = plan.rungs[0], plan.rungs[1:]
+    first, second, *others = rung.candidates
+    after_ms = tactic.options["after_ms"]
+    after_s = first.slow_s if after_ms is None else after_ms / 1000
+    course = Course(so_far)
+    outcomes = yield structs.replace(course.round(rung, first, second), race_s=after_s)
+    for outcome in outcomes:
+        verdict = course.take(outcome, rung)
+        if verdict is not None:
+            return verdict
+    if others and not any(isinstance(outcome, Answered) for outcome in outcomes):
+        higher = (Rung(rung.tier, tuple(others), rung.checks), *higher)
+    return Onward(Plan(higher, plan.skipped), course.so_far())

@@ -1,0 +1,124 @@
+"""Several cheap models at once: where they agree they are right, else the next rung decides."""
+
+from collections import Counter
+from collections.abc import Generator, Iterable
+from typing import Final
+
+from msgspec import structs
+
+from gateway.core.agree import Agreement, key_of
+from gateway.core.catalog import Tactic
+from gateway.core.chat import Message
+from gateway.core.plan import Candidate, Plan, Rung
+from gateway.core.strategies.course import Course
+from gateway.core.strategy import (
+    Answered,
+    Because,
+    Failed,
+    Onward,
+    Outcome,
+    Round,
+    SoFar,
+    Steps,
+    Verdict,
+    better,
+)
+
+_LEAD: Final = "Other models drafted these answers. They disagree, and may all be wrong."
+_DECIDE: Final = "Answer the request above yourself. Do not mention the drafts."
+
+
+def vote(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
+    """`voters` of the first rung answer at once, of different vendors where there are enough.
+
+    When `need` of them agree, the first of these is the answer; else the next rung decides, shown
+    the votes or not. Who fails is replaced from its rung. Of fewer votes than `need` nothing is
+    kept ("climb"), or a lone answer that passed its checks is given ("accept").
+    """
+    agreement = Agreement(tactic.options["agree"], tactic.options["pointers"])
+    return (yield from _vote(plan, tactic, so_far, agreement))
+
+
+def arbitrate(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
+    """A vote over tool calls: their names and what their arguments mean."""
+    return (yield from _vote(plan, tactic, so_far, Agreement("tools")))
+
+
+def _vote(plan: Plan, tactic: Tactic, so_far: SoFar, agreement: Agreement) -> Steps:
+    options, need = tactic.options, tactic.options["need"]
+    electorate = _diverse(plan.rungs[0]) if plan.rungs else []
+    if len(electorate) < need:
+        return Onward(plan, so_far)
+    rung, higher = plan.rungs[0], Plan(plan.rungs[1:], plan.skipped)
+    course = Course(so_far)
+    votes: list[Answered] = []
+    verdict = yield from _poll(course, rung, electorate, options["voters"], votes)
+    if verdict is not None:
+        return verdict
+    agreed = _agreed(votes, need, agreement)
+    if agreed is not None:
+        return Verdict(agreed, "agreed", course.error)
+    if votes and len(votes) < need and options["lone"] == "accept":
+        return Verdict(votes[0], "lone_vote", course.error)
+    for each in reversed(votes):
+        course.best = better(course.best, each)
+    after = course.best.candidate if course.best else electorate[0]
+    course.because = Because("arbitration", "disagreed" if len(votes) >= need else "votes", after)
+    if options["show_votes"]:
+        course.said = (*course.said, *_shown(votes))
+    return Onward(higher, course.so_far())
+
+
+def _poll(
+    course: Course, rung: Rung, electorate: list[Candidate], voters: int, votes: list[Answered]
+) -> Generator[Round, tuple[Outcome, ...], Verdict | None]:
+    """Fill `votes` with answers that pass, each failed call replaced by the next in line. A
+    verdict when the life ends with it.
+    """
+    course.because = Because("vote")
+    waiting = electorate
+    while waiting and len(votes) < voters:
+        missing = voters - len(votes)
+        now, waiting = waiting[:missing], waiting[missing:]
+        outcomes = yield structs.replace(course.round(rung, *now), held=True)
+        for outcome in outcomes:
+            if isinstance(outcome, Answered) and not outcome.findings:
+                votes.append(outcome)
+            elif (verdict := course.take(outcome, rung)) is not None:
+                return structs.replace(verdict, answer=votes[0] if votes else verdict.answer)
+        if not any(isinstance(outcome, Failed) for outcome in outcomes):
+            break
+    return None
+
+
+def _diverse(rung: Rung) -> list[Candidate]:
+    """Each model once, those of a vendor that is not among them yet first."""
+    first: list[Candidate] = []
+    later: list[Candidate] = []
+    for candidate in rung.candidates:
+        if any(candidate.model is other.model for other in (*first, *later)):
+            continue
+        vendors = {other.deployment.provider for other in first}
+        (later if candidate.deployment.provider in vendors else first).append(candidate)
+    return first + later
+
+
+def _agreed(votes: list[Answered], need: int, agreement: Agreement) -> Answered | None:
+    """The first of the largest group that means the same. What cannot be compared agrees with
+    nothing.
+    """
+    keys = [key_of(vote.completion, agreement) for vote in votes]
+    counts = Counter(key for key in keys if key is not None)
+    if not counts:
+        return None
+    most, size = counts.most_common(1)[0]
+    return votes[keys.index(most)] if size >= need else None
+
+
+def _shown(votes: Iterable[Answered]) -> tuple[Message, ...]:
+    """The votes, for whoever decides, as one message."""
+    texts = [vote.completion.first.text for vote in votes if vote.completion.choices]
+    drafts = [f"Draft {number}:\n{text}" for number, text in enumerate(texts, 1) if text]
+    if not drafts:
+        return ()
+    return ({"role": "user", "content": "\n\n".join([_LEAD, *drafts, _DECIDE])},)
