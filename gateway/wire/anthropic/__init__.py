@@ -23,6 +23,8 @@ the client sends them back:
     server_tool_blocks  blocks of tools that ran at the provider (answers only)
     citations           Anthropic's citation objects, in order (answers only)
 
+Pages among the citations are OpenAI's own `annotations` as well.
+
 In a stream each of them comes once, complete, with the finish reason.
 """
 

@@ -10,7 +10,8 @@ from msgspec import Raw, Struct
 from gateway.core.chat import ChoiceDelta, ToolDelta
 from gateway.core.errors import Broken
 from gateway.wire.anthropic.faults import read
-from gateway.wire.anthropic.reply import compact
+from gateway.wire.anthropic.reply import compact, page
+from gateway.wire.citations import Annotation
 
 
 class Piece(Struct):
@@ -31,6 +32,9 @@ class Kept:
         self.thinking: list[Raw] = []
         self.server: list[Raw] = []
         self.citations: list[Raw] = []
+        self.pages: list[Annotation] = []
+        self.said = 0
+        """Characters of text so far."""
         self.tools = 0
 
 
@@ -55,18 +59,28 @@ class _Started(Struct):
 class _Text:
     def __init__(self, started: _Started, raw: Raw, kept: Kept) -> None:
         self._kept = kept
+        self._start = kept.said
         self._first = started.text
+        self._citations: list[Raw] = []
 
     def begin(self) -> ChoiceDelta | None:
-        return ChoiceDelta(text=self._first) if self._first else None
+        return self._tell(self._first)
 
     def add(self, piece: Piece) -> ChoiceDelta | None:
         if bytes(piece.citation):
+            self._citations.append(piece.citation)
             self._kept.citations.append(piece.citation)
-        return ChoiceDelta(text=piece.text) if piece.text else None
+        return self._tell(piece.text)
 
     def end(self) -> None:
-        return None
+        for citation in self._citations:
+            self._kept.pages += page(citation, self._start, self._kept.said)
+
+    def _tell(self, text: str | None) -> ChoiceDelta | None:
+        if not text:
+            return None
+        self._kept.said += len(text)
+        return ChoiceDelta(text=text)
 
 
 class _Thinking:

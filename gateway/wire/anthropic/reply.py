@@ -10,6 +10,7 @@ from gateway.core.chat import Choice, Completion, ToolCall
 from gateway.core.errors import Broken
 from gateway.wire.anthropic.faults import fault, read, stream_fault
 from gateway.wire.anthropic.usage import usage
+from gateway.wire.citations import Annotation, annotations, cited
 from gateway.wire.dialect import Target
 
 FINISH: Final[Mapping[str, str]] = {
@@ -62,6 +63,7 @@ class Parts:
         self.thinking_blocks: list[Raw] = []
         self.server_blocks: list[Raw] = []
         self.citations: list[Raw] = []
+        self.pages: list[Annotation] = []
 
     def add(self, raw: Raw) -> None:
         place = _PLACES.get(read(bytes(raw), _Kind).type)
@@ -72,8 +74,11 @@ class Parts:
             place(self, read(bytes(raw), _Block), raw)
 
     def text(self, block: _Block, raw: Raw) -> None:
+        start = sum(map(len, self.texts))
         self.texts.append(block.text)
-        self.citations += block.citations or ()
+        for citation in block.citations or ():
+            self.citations.append(citation)
+            self.pages += page(citation, start, start + len(block.text))
 
     def thinking(self, block: _Block, raw: Raw) -> None:
         self.thoughts.append(block.thinking)
@@ -112,7 +117,7 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
         finish=finish(message.stop_reason, calls=bool(parts.tools)),
         refusal=refusal(message.stop_reason, message.stop_details),
         reasoning="".join(parts.thoughts) or None,
-        extra=extras(parts.thinking_blocks, parts.server_blocks, parts.citations),
+        extra=extras(parts.thinking_blocks, parts.server_blocks, parts.citations, parts.pages),
     )
     return Completion(choices=(choice,), id=message.id, usage=usage(message.usage))
 
@@ -130,7 +135,10 @@ def refusal(stop_reason: str | None, details: Any) -> str | None:
 
 
 def extras(
-    thinking: Iterable[Raw], server: Iterable[Raw], citations: Iterable[Raw]
+    thinking: Iterable[Raw],
+    server: Iterable[Raw],
+    citations: Iterable[Raw],
+    pages: Iterable[Annotation],
 ) -> Mapping[str, Raw]:
     """The message's fields that OpenAI has not; see the package."""
     found = {
@@ -138,7 +146,16 @@ def extras(
         "server_tool_blocks": list(server),
         "citations": list(citations),
     }
-    return {name: Raw(msgspec.json.encode(blocks)) for name, blocks in found.items() if blocks}
+    told = {name: Raw(msgspec.json.encode(blocks)) for name, blocks in found.items() if blocks}
+    return told | annotations(pages)
+
+
+def page(citation: Raw, start: int, end: int) -> list[Annotation]:
+    """A citation of a page, of the text from `start` to `end`; none of any other source."""
+    found: Any = read(bytes(citation), object)
+    if not isinstance(found, Mapping):
+        return []
+    return cited(found.get("url"), found.get("title"), start, end)
 
 
 def compact(value: Raw) -> str:

@@ -142,7 +142,7 @@ class Decoder:
         last = ChoiceDelta(
             finish=self._finish,
             refusal=refusal(stopped, event.delta.stop_details) or "",
-            extra=extras(kept.thinking, kept.server, kept.citations),
+            extra=extras(kept.thinking, kept.server, kept.citations, kept.pages),
         )
         return Delta(choices=(last,), usage=counted, id=self._id)
 

@@ -10,7 +10,8 @@ from msgspec import Raw, Struct
 from gateway.core.chat import ChoiceDelta, ToolDelta
 from gateway.core.errors import Broken
 from gateway.wire.bedrock.faults import read
-from gateway.wire.bedrock.reply import SERVER_TOOL, redacted, thinking, unsealed
+from gateway.wire.bedrock.reply import SERVER_TOOL, page, redacted, thinking, unsealed
+from gateway.wire.citations import Annotation
 
 
 class _Input(Struct):
@@ -40,6 +41,9 @@ class Kept:
         self.thinking: list[Mapping[str, Any]] = []
         self.server: list[Raw] = []
         self.citations: list[Raw] = []
+        self.pages: list[Annotation] = []
+        self.said = 0
+        """Characters of text so far."""
         self.tools = 0
 
 
@@ -56,6 +60,8 @@ class Spoken:
 
     def __init__(self, kept: Kept) -> None:
         self._kept = kept
+        self._start = kept.said
+        self._citations: list[Raw] = []
         self._thoughts: list[str] = []
         self._signature = ""
         self._sealed = ""
@@ -67,12 +73,18 @@ class Spoken:
         if piece.tool_use is not None:
             raise Broken("the stream adds to a tool call that it did not begin")
         if bytes(piece.citation):
+            self._citations.append(piece.citation)
             self._kept.citations.append(piece.citation)
         if piece.reasoning_content is not None:
             return self._thought(piece.reasoning_content)
-        return ChoiceDelta(text=piece.text) if piece.text else None
+        if not piece.text:
+            return None
+        self._kept.said += len(piece.text)
+        return ChoiceDelta(text=piece.text)
 
     def end(self) -> None:
+        for citation in self._citations:
+            self._kept.pages += page(citation, self._start, self._kept.said)
         self._kept.thinking += thinking("".join(self._thoughts), self._signature)
         if self._sealed:
             self._kept.thinking.append(redacted(self._sealed))

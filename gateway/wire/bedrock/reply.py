@@ -12,6 +12,7 @@ from gateway.core.chat import Choice, Completion, ToolCall
 from gateway.core.errors import Broken
 from gateway.wire.bedrock.faults import fault, read
 from gateway.wire.bedrock.usage import usage
+from gateway.wire.citations import Annotation, annotations, cited
 from gateway.wire.dialect import Target
 
 FINISH: Final[Mapping[str, str]] = {
@@ -91,6 +92,7 @@ class Parts:
         self.thinking_blocks: list[Mapping[str, Any]] = []
         self.server_blocks: list[Raw] = []
         self.citations: list[Raw] = []
+        self.pages: list[Annotation] = []
 
     def add(self, raw: Raw) -> None:
         block = read(bytes(raw), _Block)
@@ -99,14 +101,20 @@ class Parts:
         elif block.reasoning_content is not None:
             self._reasoning(block.reasoning_content)
         elif block.citations_content is not None:
-            self.texts += (cited.text for cited in block.citations_content.content)
-            self.citations += block.citations_content.citations
+            self._cited(block.citations_content)
         elif block.tool_use is not None and block.tool_use.type != SERVER_TOOL:
             use = block.tool_use
             self.tools.append(ToolCall(use.tool_use_id, use.name, arguments(use.input)))
         else:
             # Tools that ran at the provider, and what is newer than this, are not the client's.
             self.server_blocks.append(raw)
+
+    def _cited(self, said: _Citations) -> None:
+        start = sum(map(len, self.texts))
+        self.texts += (each.text for each in said.content)
+        for citation in said.citations:
+            self.citations.append(citation)
+            self.pages += page(citation, start, sum(map(len, self.texts)))
 
     def _reasoning(self, said: _Reasoning) -> None:
         if said.reasoning_text is not None:
@@ -134,7 +142,7 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
         tool_calls=tuple(parts.tools),
         finish=finish(answer.stop_reason, calls=bool(parts.tools)),
         reasoning="".join(parts.thoughts) or None,
-        extra=extras(parts.thinking_blocks, parts.server_blocks, parts.citations),
+        extra=extras(parts.thinking_blocks, parts.server_blocks, parts.citations, parts.pages),
     )
     told = usage(answer.usage)
     return Completion(choices=(choice,), id=headers.get("x-amzn-requestid", ""), usage=told)
@@ -182,7 +190,10 @@ def arguments(given: Raw) -> str:
 
 
 def extras(
-    thinking_blocks: Iterable[Mapping[str, Any]], server: Iterable[Raw], citations: Iterable[Raw]
+    thinking_blocks: Iterable[Mapping[str, Any]],
+    server: Iterable[Raw],
+    citations: Iterable[Raw],
+    pages: Iterable[Annotation],
 ) -> Mapping[str, Raw]:
     """The message's fields that OpenAI has not; see the package."""
     found = {
@@ -190,4 +201,13 @@ def extras(
         "server_tool_blocks": list(server),
         "citations": list(citations),
     }
-    return {name: Raw(msgspec.json.encode(blocks)) for name, blocks in found.items() if blocks}
+    told = {name: Raw(msgspec.json.encode(blocks)) for name, blocks in found.items() if blocks}
+    return told | annotations(pages)
+
+
+def page(citation: Raw, start: int, end: int) -> list[Annotation]:
+    """A citation of a page, of the text from `start` to `end`; none of any other source."""
+    found: Any = read(bytes(citation), object)
+    location = found.get("location") if isinstance(found, Mapping) else None
+    web = location.get("web") if isinstance(location, Mapping) else None
+    return cited(web.get("url"), found.get("title"), start, end) if isinstance(web, Mapping) else []

@@ -81,7 +81,7 @@ class Converse:
         kept = self._kept
         last = ChoiceDelta(
             finish=finish(read(data, _MessageStop).stop_reason, calls=kept.tools > 0),
-            extra=extras(kept.thinking, kept.server, kept.citations),
+            extra=extras(kept.thinking, kept.server, kept.citations, kept.pages),
         )
         self._finished = True
         return [*deltas, Delta(choices=(last,))]

@@ -9,6 +9,7 @@
       generation what each generation of Gemini accepts
     reply        a whole answer
       candidate  what the parts of one candidate amount to
+      grounding  the pages that it cites
     stream       a streamed answer
       array      the pieces of a stream that is one JSON array
     usage        token counts
@@ -29,6 +30,8 @@ What has no OpenAI counterpart travels in fields of the assistant message and it
                         grounding_metadata, url_context_metadata, citation_metadata
                         safety_ratings        where the answer was filtered
     images          pictures of the answer, as OpenAI's parts of type image_url
+
+Pages that an answer rests on are OpenAI's own `annotations` as well.
 
 In a stream these of the message come once, complete, with the finish reason.
 """

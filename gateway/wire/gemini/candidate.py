@@ -9,6 +9,8 @@ from msgspec import Raw, Struct
 
 from gateway.core.chat import ToolCall
 from gateway.core.errors import Broken
+from gateway.wire import citations
+from gateway.wire.gemini import grounding
 from gateway.wire.gemini.faults import read
 from gateway.wire.signed_ids import signed
 
@@ -75,6 +77,7 @@ class Told:
         self.calls = 0
         self.reason: str | None = None
         self._said = False
+        self._text: list[str] = []
         self._images: list[Any] = []
         self._others: list[Raw] = []
         self._google: dict[str, Any] = {}
@@ -85,6 +88,7 @@ class Told:
         self.reason = candidate.finishReason or self.reason
         for raw in (candidate.content and candidate.content.parts) or ():
             self._part(raw, piece, f"{answer_id}/{candidate.index or 0}")
+        self._text.append(piece.text)
         self._said = self._said or bool(piece.text or piece.calls)
         known = {
             "grounding_metadata": candidate.groundingMetadata,
@@ -112,6 +116,9 @@ class Told:
     def extra(self) -> Mapping[str, Raw]:
         """The message's fields that OpenAI has not; see the package."""
         found: dict[str, Raw] = {}
+        if "grounding_metadata" in self._google:
+            pages = grounding.annotations(self._google["grounding_metadata"], "".join(self._text))
+            found |= citations.annotations(pages)
         if self._images:
             found["images"] = Raw(msgspec.json.encode(self._images))
         if self._google or self._others:

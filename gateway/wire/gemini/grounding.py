@@ -1,0 +1,66 @@
+"""The pages that an answer rests on: Google's grounding metadata as OpenAI's annotations.
+
+Its segments count bytes of UTF-8, and repeat the words that they mean. Source: Google's page on
+grounding with Google Search, and the recorded answers.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.wire.citations import Annotation, cited
+
+
+class _Segment(Struct):
+    startIndex: int = 0  # noqa: N815
+    endIndex: int = 0  # noqa: N815
+    text: str | None = None
+
+
+class _Support(Struct):
+    segment: _Segment | None = None
+    groundingChunkIndices: list[int] = []  # noqa: N815
+
+
+class _Grounding(Struct):
+    groundingChunks: list[Mapping[str, Any]] = []  # noqa: N815
+    groundingSupports: list[_Support] = []  # noqa: N815
+
+
+def annotations(metadata: Raw, text: str) -> list[Annotation]:
+    """The pages, at the places of the text that rest on them; [] where that cannot be told."""
+    try:
+        told = msgspec.json.decode(bytes(metadata), type=_Grounding)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return []
+    pages = [_page(chunk) for chunk in told.groundingChunks]
+    found: list[Annotation] = []
+    octets = text.encode()
+    for support in told.groundingSupports:
+        place = _place(support.segment, text, octets) if support.segment else None
+        for index in support.groundingChunkIndices if place else ():
+            if place and 0 <= index < len(pages):
+                found += cited(*pages[index], *place)
+    return found
+
+
+def _page(chunk: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Address and title of {"web": {...}}, or of what else there is: at most one."""
+    page = next((each for each in chunk.values() if isinstance(each, Mapping)), {})
+    return page.get("uri"), page.get("title")
+
+
+def _place(segment: _Segment, text: str, octets: bytes) -> tuple[int, int] | None:
+    """First character of a segment, and the one behind its last."""
+    try:
+        start = len(octets[: max(0, segment.startIndex)].decode())
+        words = octets[max(0, segment.startIndex) : max(0, segment.endIndex)].decode()
+    except UnicodeError:
+        start, words = 0, ""
+    meant = words if segment.text is None else segment.text
+    if meant != words:
+        # The count is of another part of the answer: its words are looked for.
+        start = text.find(meant)
+    return (start, start + len(meant)) if meant and start >= 0 else None
