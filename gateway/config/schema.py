@@ -99,6 +99,9 @@ class Deployment(Stanza):
     quirks: tuple[Quirk, ...] = ()
     """This model's own, beside the provider's. Of `max_tokens` and `max_completion_tokens`, one
     that is named here replaces one that is named there."""
+    lacks: tuple[Name, ...] = ()
+    """Request fields that this model does not know there, beside those that the provider lacks:
+    `temperature` of a model that refuses to be steered."""
 
 
 class Deprecated(Stanza):

@@ -108,8 +108,9 @@ class ProviderCalls:
         target = Target(deployment.upstream, candidate.max_output, quirks, way.api_version)
         try:
             missed: tuple[str, ...] = ()
-            if provider.lacks:
-                request, missed = without(request, provider.lacks, provider.name)
+            lacks = provider.lacks if deployment.lacks is None else deployment.lacks
+            if lacks:
+                request, missed = without(request, lacks, provider.name)
             call = dialect.encode(request, target, stream=stream)
             if missed:
                 call = structs.replace(call, dropped=tuple(sorted({*missed, *call.dropped})))

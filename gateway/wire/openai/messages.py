@@ -39,6 +39,9 @@ MESSAGE_QUIRKS: Final = frozenset(
         "no_developer_role",
         "no_user_after_tool",
         "short_tool_ids",
+        "takes_reasoning",
+        "takes_reasoning_content",
+        "takes_reasoning_details",
         "thought_signatures",
     }
 )
@@ -106,7 +109,9 @@ def _thoughts(message: Message, quirks: Collection[str]) -> Message:
         kept = {
             name: raw
             for name, raw in message.items()
-            if name not in THOUGHTS or (signs and name == "extra_content")
+            if name not in THOUGHTS
+            or f"takes_{name}" in quirks
+            or (signs and name == "extra_content")
         }
         calls = kept.get("tool_calls", _EMPTY)
         if not signs and b'"extra_content"' in bytes(calls):
