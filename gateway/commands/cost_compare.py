@@ -8,33 +8,26 @@ from typing import Any, Final
 from msgspec import Struct
 from rich.console import Console
 
-from gateway.commands.catalog import shipped
 from gateway.commands.cost_estimate import (
     Asked,
     Scene,
     described,
     form_of,
     load_of,
-    shelf_of,
     titled,
 )
 from gateway.commands.cost_machines import Own, OwnAsked, own_of, own_row
+from gateway.commands.cost_models import Shop
 from gateway.commands.cost_options import MAX_REQUESTS, Wrong, climbs, percent, whole
 from gateway.commands.cost_prices import (
     STATED,
-    Catalog,
     Priced,
-    Wanted,
     cheapest,
     instants,
-    stated_prices,
 )
 from gateway.commands.cost_report import Row, as_csv, as_json, noted, say, show
 from gateway.commands.cost_usage import Recorded, recorded
-from gateway.config.faults import did_you_mean, quoted
-from gateway.config.shelf import load_tiers
 from gateway.core.calculator import (
-    Climb,
     Load,
     break_even,
     month,
@@ -44,15 +37,29 @@ from gateway.core.calculator import (
     spread,
 )
 
-_PARTS: Final = {"model": "model", "host": "host", "calls": "calls a month",
-                 "usd_per_month": "USD a month"}  # fmt: skip
-_RECORDED: Final = {"tier": "tier", "model": "model", "purpose": "purpose", "calls": "calls",
-                    "usd": "USD"}  # fmt: skip
-_HEADS: Final = {"what": "what", "model": "model", "host": "host",
-                 "usd_per_request": "USD a request", "usd_per_month": "USD a month",
-                 "mix_saves": "the mix saves"}  # fmt: skip
+_PARTS: Final = {
+    "model": "model",
+    "host": "host",
+    "calls": "calls a month",
+    "usd_per_month": "USD a month",
+}
+_RECORDED: Final = {
+    "tier": "tier",
+    "model": "model",
+    "purpose": "purpose",
+    "calls": "calls",
+    "usd": "USD",
+}
+_HEADS: Final = {
+    "what": "what",
+    "model": "model",
+    "host": "host",
+    "usd_per_request": "USD a request",
+    "usd_per_month": "USD a month",
+    "mix_saves": "the mix saves",
+}
 _EVEN: Final = {"own_machines_from": "own machines from"}
-_MIX: Final = "mix"
+_MIX, _ALONE = "mix", "alone"
 
 
 class Side(Struct, frozen=True):
@@ -95,15 +102,15 @@ def compare(
             "--mix", "or --usage is needed, and not both: the mix as shares, or as recorded"
         )
     minutes = instants(asked.hours, asked.zone, scene.now)
-    shop = _Shop(asked, scene, minutes)
+    shop = Shop(asked, scene, minutes)
     scales = _recorded(asked, usage, shop) if usage else _planned(asked, mix, shop)
     own = own_of(own_asked, scales.completion, scales.requests)
     rows = _rows(scales, own)
     if form == "csv":
         return as_csv(rows)
     if form == "json":
-        return as_json({**scales.described, "parts": scales.parts, "compared": rows,
-                        "own_machines": own and own.described()})  # fmt: skip
+        told = {"parts": scales.parts, "compared": rows, "own_machines": own and own.described()}
+        return as_json({**scales.described, **told})
     show(f"the mix: {scales.title}", scales.heads, scales.parts, places, console)
     shown = [{**rows[0], "model": "as above"}, *rows[1:]]
     heads = {**_HEADS, **(_EVEN if own else {})}
@@ -113,68 +120,7 @@ def compare(
     return None
 
 
-class _Shop:
-    """Models by the names that options use: stated, of a tier, or of the catalog."""
-
-    def __init__(self, asked: Asked, scene: Scene, minutes: Sequence[float]) -> None:
-        self.asked, self.scene, self.minutes = asked, scene, minutes
-        self.stated = stated_prices(asked.prices, asked.prices_file, scene.env)
-        self._catalog: Catalog | None = None
-        self._tiers: Mapping[str, tuple[str, ...]] | None = None
-
-    @property
-    def catalog(self) -> Catalog:
-        if self._catalog is None:
-            self._catalog = shelf_of(self.asked, self.scene)
-        return self._catalog
-
-    @property
-    def tiers(self) -> Mapping[str, tuple[str, ...]]:
-        if self._tiers is None:
-            self._tiers = load_tiers(self.asked.config or shipped(), self.scene.env)
-        return self._tiers
-
-    def hosts(self, option: str, name: str) -> list[Priced]:
-        """A tier is its first model. Raises Wrong."""
-        if name in self.stated:
-            return [self.stated[name]]
-        found = self.catalog.at(name)
-        if not found and name in self.tiers:
-            return self.hosts(option, self.tiers[name][0])
-        found = [each for each in found if self._fits(each)]
-        if not found:
-            raise Wrong(option, self._unknown(name))
-        return found
-
-    def wanted(self, names: Sequence[str]) -> list[list[Priced]]:
-        """Those to compare with: `--model`, else these."""
-        if not self.asked.models:
-            return [self.hosts("--mix", name) for name in names]
-        found: dict[str, list[Priced]] = {}
-        for name in self.asked.models:
-            if name in self.stated:
-                found[name] = [self.stated[name]]
-            else:
-                wanted = Wanted((name,), self.asked.provider, self.asked.region)
-                found.update(self.catalog.select(wanted))
-        return list(found.values())
-
-    def _fits(self, each: Priced) -> bool:
-        asked = self.asked
-        return asked.provider in (None, each.host) and (
-            asked.region is None or asked.region in each.regions
-        )
-
-    def _unknown(self, name: str) -> str:
-        if self.catalog.at(name):
-            return f"{quoted(name)} is not sold at such a host"
-        known = [*self.stated, *self.tiers]
-        if hint := did_you_mean(name, known):
-            return f"{quoted(name)} is no model and no tier{hint}"
-        return self.catalog.unknown(name)
-
-
-def _planned(asked: Asked, mix: Sequence[str], shop: _Shop) -> Scales:
+def _planned(asked: Asked, mix: Sequence[str], shop: Shop) -> Scales:
     load, planned = load_of(asked), climbs("--mix", mix)
 
     def cost(priced: Priced) -> Fraction:
@@ -183,49 +129,45 @@ def _planned(asked: Asked, mix: Sequence[str], shop: _Shop) -> Scales:
     calls = spread(planned)
     chosen = {name: cheapest(shop.hosts("--mix", name), cost) for name in calls}
     each = {name: cost(priced) for name, priced in chosen.items()}
-    parts = [
-        {
-            "model": chosen[name].model,
-            "host": chosen[name].host or STATED,
-            "calls": month_of(share, load),
-            "usd_per_month": month(each[name] * share, load.requests),
-            "notes": chosen[name].remarks(load),
-        }
-        for name, share in calls.items()
-    ]
-    alone = [cheapest(hosts, cost) for hosts in shop.wanted(list(calls))]
-    sides = [
-        Side("alone", p.model, p.host or STATED, cost(p), p.remarks(load))
-        for p in dict.fromkeys(alone)
-    ]
-    whole_mix = Side(_MIX, " ".join(_told(c) for c in planned), "", one_mixed(planned, each))
-    return Scales(load.requests, Fraction(load.completion), whole_mix, sides, parts, _PARTS,
-                  titled(load), described(load, asked))  # fmt: skip
+    alone = dict.fromkeys(cheapest(hosts, cost) for hosts in shop.wanted("--mix", list(calls)))
+    paths = " ".join(f"{'+'.join(climb.models)}={percent(climb.share)}" for climb in planned)
+    return Scales(
+        requests=load.requests,
+        completion=Fraction(load.completion),
+        mix=Side(_MIX, paths, "", one_mixed(planned, each)),
+        alone=[Side(_ALONE, p.model, p.host or STATED, cost(p), p.remarks(load)) for p in alone],
+        parts=[
+            {
+                "model": chosen[name].model,
+                "host": chosen[name].host or STATED,
+                "calls": round(share * load.requests),
+                "usd_per_month": month(each[name] * share, load.requests),
+                "notes": chosen[name].remarks(load),
+            }
+            for name, share in calls.items()
+        ],
+        heads=_PARTS,
+        title=titled(load),
+        described=described(load, asked),
+    )
 
 
-def month_of(share: Fraction, load: Load) -> int:
-    """Calls, rounded to a whole one."""
-    return round(share * load.requests)
-
-
-def _told(climb: Climb) -> str:
-    return f"{'+'.join(climb.models)}={percent(climb.share)}"
-
-
-def _recorded(asked: Asked, paths: Sequence[Path], shop: _Shop) -> Scales:
+def _recorded(asked: Asked, paths: Sequence[Path], shop: Shop) -> Scales:
     """What each request of the record would have cost elsewhere, by its answer's tokens."""
-    for option, text in (("--input", asked.prompt), ("--output", asked.completion)):
-        if text:
-            raise Wrong(option, "goes with --mix: --usage says how long requests are")
-    for option, text in (("--cache-hit", asked.cached), ("--cache-write", asked.cache_write),
-                         ("--batch", asked.batch)):  # fmt: skip
-        if text != "0":
-            raise Wrong(option, "goes with --mix: --usage says what was cached")
+    for option, text, usual in (
+        ("--input", asked.prompt, ""),
+        ("--output", asked.completion, ""),
+        ("--cache-hit", asked.cached, "0"),
+        ("--cache-write", asked.cache_write, "0"),
+        ("--batch", asked.batch, "0"),
+    ):
+        if text != usual:
+            raise Wrong(option, "goes with --mix: --usage says it of each request")
     found = recorded(paths)
-    requests = whole("--requests", asked.requests, 1, MAX_REQUESTS) if asked.requests else None
-    if not found.answers:
-        raise Wrong("--usage", "has no record of an answer to compare with")
-    completion = Fraction(sum(u.completion for u in found.answers), len(found.answers))
+    if asked.requests:
+        requests = whole("--requests", asked.requests, 1, MAX_REQUESTS)
+    else:
+        requests = found.requests
     longest = Load(
         1,
         max(u.prompt for u in found.answers),
@@ -239,36 +181,52 @@ def _recorded(asked: Asked, paths: Sequence[Path], shop: _Shop) -> Scales:
         total = (one_call(priced.rates(start, shop.minutes), usage) for start, usage in parts)
         return sum(total, Fraction(0)) / len(found.answers)
 
-    names = list(dict.fromkeys(model for _, model, _ in found.calls))
-    alone = [cheapest(hosts, cost) for hosts in shop.wanted(names)]
-    sides = [Side("alone", p.model, p.host or STATED, cost(p), p.remarks(longest)) for p in alone]
-    parts = [
-        {"tier": tier, "model": model, "purpose": purpose, "calls": c.count, "usd": c.cost}
-        for (tier, model, purpose), c in found.calls.items()
-    ]
-    mix = Side(_MIX, "as recorded", "", Fraction(found.cost, found.requests))
-    about = {
-        "recorded_requests": found.requests,
-        "recorded_answers": len(found.answers),
-        "recorded_usd": found.cost,
-        "requests": requests or found.requests,
-        "mean_output_tokens": completion,
-        "records_twice": found.twice,
-        "files_torn": found.torn,
-    }
-    return Scales(requests or found.requests, completion, mix, sides, parts, _RECORDED,
-                  f"{found.requests:,} recorded requests", about, _remarks(found))  # fmt: skip
+    seen = dict.fromkeys(model for _, model, _ in found.calls)
+    known = [name for name in seen if shop.knows(name)]
+    unknown = [] if asked.models else [name for name in seen if name not in known]
+    alone = [cheapest(hosts, cost) for hosts in shop.wanted("--usage", known)]
+    completion = Fraction(sum(u.completion for u in found.answers), len(found.answers))
+    return Scales(
+        requests=requests,
+        completion=completion,
+        mix=Side(_MIX, "as recorded", "", Fraction(found.cost, found.requests)),
+        alone=[Side(_ALONE, p.model, p.host or STATED, cost(p), p.remarks(longest)) for p in alone],
+        parts=[
+            {
+                "tier": tier,
+                "model": model,
+                "purpose": purpose,
+                "calls": each.count,
+                "usd": each.cost,
+            }
+            for (tier, model, purpose), each in found.calls.items()
+        ],
+        heads=_RECORDED,
+        title=f"{found.requests:,} recorded requests",
+        described={
+            "requests": requests,
+            "recorded_requests": found.requests,
+            "recorded_answers": len(found.answers),
+            "recorded_usd": found.cost,
+            "mean_output_tokens": completion,
+            "records_twice": found.twice,
+            "files_torn": found.torn,
+            "not_compared": unknown,
+        },
+        remarks=_remarks(found, unknown),
+    )
 
 
-def _remarks(found: Recorded) -> list[str]:
+def _remarks(found: Recorded, unknown: Sequence[str]) -> list[str]:
     remarks = []
+    if unknown:
+        remarks.append(f"not compared, for want of a price here: {', '.join(unknown)}")
     if failed := found.requests - len(found.answers):
-        remarks.append(f"{failed:,} requests had no answer: the mix paid for them, the rest is of "
-                       "those that had one")  # fmt: skip
+        remarks.append(f"without an answer: {failed:,} requests, which only the mix pays for")
     if found.twice:
-        remarks.append(f"{found.twice:,} records came twice and count once")
+        remarks.append(f"records that came twice, and count once: {found.twice:,}")
     if found.torn:
-        remarks.append(f"{found.torn:,} files end within a line, which is left out")
+        remarks.append(f"files that end within a line, which is left out: {found.torn:,}")
     return remarks
 
 

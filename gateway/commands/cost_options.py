@@ -38,10 +38,7 @@ def whole(option: str, text: str, low: int, high: int) -> int:
         number = int(_plain(text))
         if low <= number <= high:
             return number
-    raise Wrong(
-        option,
-        f"must be a whole number from {low:,} to {high:,}, such as 100000, not {_said(text)}",
-    )
+    raise Wrong(option, f"must be a whole number from {low:,} to {high:,}, not {_said(text)}")
 
 
 def share(option: str, text: str) -> Fraction:

@@ -43,7 +43,8 @@ def show(
     title: str, heads: Mapping[str, str], rows: Sequence[Row], places: int, console: Console
 ) -> None:
     """`heads` are the columns: the key of a row, and what stands above it."""
-    table = Table(title=title, title_justify="left")
+    say(title, console)
+    table = Table()
     for key, head in heads.items():
         table.add_column(head, justify="left" if key in _LEFT else "right", no_wrap=True)
     for row in rows:

@@ -74,6 +74,8 @@ def recorded(paths: Iterable[Path]) -> Recorded:
     if not answers:
         raise Wrong("--usage", "has no record of a request")
     given = [usage for usage in answers.values() if usage is not None]
+    if not given:
+        raise Wrong("--usage", "has no record of an answer to compare with")
     whole = sum(each.cost for each in calls.values())
     return Recorded(len(answers), given, calls, whole, twice, torn)
 
