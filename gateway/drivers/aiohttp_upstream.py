@@ -67,10 +67,10 @@ class AiohttpUpstream:
         left_s = max(timeout_s - (time.monotonic() - began_s), _LEAST_S)
         begun = False
         try:
-            async with self._post(call, proof, left_s, None) as response:
+            async with self._post(call, proof, left_s) as response:
                 begun = True
                 body = await _read(response)
-                return call.read(response.status, _lower(response.headers), body)
+                return call.read(response.status, _lower(response.headers), body, proof)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _meant(error, begun=begun) from error
 
@@ -80,27 +80,37 @@ class AiohttpUpstream:
         call = self._calls.write(candidate, request, stream=True)
         begun = False
         first = True
+        size = 0
+        proof = NONE
         try:
-            # Until the first deltas the wait is bounded as a whole, then from piece to piece.
-            async with asyncio.timeout(timeout_s) as until_first:
+            # Until the first deltas the wait is bounded as a whole, then from piece to piece. Not
+            # by sock_read: aiohttp forgets it when it cannot read a chunk, and waits for ever.
+            clock = asyncio.get_running_loop().time
+            async with asyncio.timeout(timeout_s) as patience:
                 proof = await call.proof(timeout_s) if call.signer else NONE
-                async with self._post(call, proof, None, self._timeouts.idle_s) as response:
+                async with self._post(call, proof, None) as response:
                     begun = True
                     if response.status != 200:
                         body = await _read(response)
-                        call.refused(response.status, _lower(response.headers), body)
+                        call.refused(response.status, _lower(response.headers), body, proof)
                     decoder = call.dialect.decoder(call.target)
                     async for chunk in response.content.iter_any():
+                        size += len(chunk)
+                        if size > MAX_ANSWER:
+                            raise failures.too_large()
                         if deltas := decoder.feed(chunk):
-                            if first:
-                                until_first.reschedule(None)
+                            patience.reschedule(None)  # else it would strike whoever reads this
                             yield call.told(deltas, first=first)
                             first = False
+                        if not first:
+                            patience.reschedule(clock() + self._timeouts.idle_s)
                     deltas = decoder.finish()
-                    if first:
-                        until_first.reschedule(None)  # else it would strike whoever reads this
+                    patience.reschedule(None)
                     if deltas:
                         yield call.told(deltas, first=first)
+        except UpstreamError as error:
+            call.hide(error, proof)
+            raise
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _meant(error, begun=begun) from error
 
@@ -109,7 +119,6 @@ class AiohttpUpstream:
         call: ProviderCall,
         proof: Mapping[str, str],
         total_s: float | None,
-        read_s: float | None,
     ) -> "aiohttp.client._RequestContextManager":
         session = self._session
         if session is None:
@@ -120,9 +129,7 @@ class AiohttpUpstream:
             URL(call.url, encoded=True),  # else %3A becomes a colon, and the signature void
             data=call.http.body,
             headers={**call.http.headers, **self._calls.headers[call.provider.name], **proof},
-            timeout=aiohttp.ClientTimeout(
-                total=total_s, sock_connect=self._timeouts.connect_s, sock_read=read_s
-            ),
+            timeout=aiohttp.ClientTimeout(total=total_s, sock_connect=self._timeouts.connect_s),
             allow_redirects=False,
         )
 

@@ -92,7 +92,7 @@ class PoolUpstream:
         body = answer.take()
         status, headers = answer.status, answer.headers
         pool.release(answer)
-        return call.read(status, headers, _plain(headers, body))
+        return call.read(status, headers, _plain(headers, body), proof)
 
     async def stream(
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
@@ -106,14 +106,14 @@ class PoolUpstream:
         post = self._posts[call.provider.name].post(call.http, proof)
         answer = await pool.ask(post, deadline, whole=False)
         if answer.status != 200:
-            await _refused(call, pool, answer, deadline)
+            await _refused(call, pool, answer, deadline, proof)
         first = True
         try:
-            coding = coding_of(answer.headers)
+            body = _Flow(answer)
             decoder = call.dialect.decoder(call.target)
             while True:
                 if piece := answer.take():
-                    if deltas := decoder.feed(coding.feed(piece)):
+                    if deltas := decoder.feed(body.plain(piece)):
                         yield call.told(deltas, first=first)
                         first = False
                 elif answer.state == WHOLE:
@@ -121,17 +121,38 @@ class PoolUpstream:
                 else:
                     # Until the first deltas the wait is bounded as a whole, then each one.
                     await answer.wait(deadline if first else time.monotonic() + self._idle_s)
-            coding.finish()
+            body.coding.finish()
             deltas = decoder.finish()
-        except BaseException:
+        except BaseException as error:
             answer.close()
+            call.hide(error, proof)
             raise
         pool.release(answer)
         if deltas:
             yield call.told(deltas, first=first)
 
 
-async def _refused(call: ProviderCall, pool: Pool, answer: Connection, deadline: float) -> Never:
+class _Flow:
+    """The body of a flowing answer, uncompressed."""
+
+    __slots__ = ("_size", "coding")
+
+    def __init__(self, answer: Connection) -> None:
+        self.coding = coding_of(answer.headers)
+        self._size = 0
+
+    def plain(self, piece: bytes) -> bytes:
+        """Raises Broken when it goes on beyond what is ever an answer."""
+        told = self.coding.feed(piece)
+        self._size += len(told)
+        if self._size > failures.MAX_ANSWER:
+            raise failures.too_large()
+        return told
+
+
+async def _refused(
+    call: ProviderCall, pool: Pool, answer: Connection, deadline: float, proof: Mapping[str, str]
+) -> Never:
     """There is no stream: what is said instead is read whole."""
     try:
         await answer.collect(deadline)
@@ -140,7 +161,7 @@ async def _refused(call: ProviderCall, pool: Pool, answer: Connection, deadline:
         raise
     status, headers, body = answer.status, answer.headers, answer.take()
     pool.release(answer)
-    call.refused(status, headers, _plain(headers, body))
+    call.refused(status, headers, _plain(headers, body), proof)
 
 
 def _plain(headers: Headers, body: bytes) -> bytes:

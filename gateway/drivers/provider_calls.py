@@ -8,10 +8,18 @@ from typing import Final, Never
 
 from msgspec import Struct, structs
 
-from gateway.core.chat import ChatRequest, Completion, Delta
-from gateway.core.errors import Broken, ClientError, Misconfigured, Unsuitable
+from gateway.core.chat import ChatRequest, Completion, Delta, Usage
+from gateway.core.errors import (
+    Broken,
+    ClientError,
+    Misconfigured,
+    Unsuitable,
+    UpstreamError,
+)
 from gateway.core.plan import Candidate
 from gateway.core.snapshot import AzureAuth, Provider
+from gateway.drivers.http_privacy import Privacy
+from gateway.drivers.http_request import NONE
 from gateway.drivers.signing import NO_SIGNERS, Signer, fixed_headers, needs_signer
 from gateway.wire import DIALECTS
 from gateway.wire.dialect import Dialect, HttpCall, Target
@@ -20,6 +28,9 @@ from gateway.wire.unsupported import without
 _PLAIN: Final[Mapping[str, str]] = {"accept-encoding": "identity"}
 _NOT_ACCEPTED: Final = frozenset({400, 401, 403})
 """Misconfigured with one of these may mean a signature; with another, the model or the bill."""
+_CONTEXTS: Final = 100
+"""So many contexts of its model are in no call, not even in one whose provider runs tools in a
+loop. A usage beyond is a mistake; believed, one of them would empty a budget."""
 
 
 class ProviderCall(Struct, frozen=True):
@@ -29,6 +40,9 @@ class ProviderCall(Struct, frozen=True):
     dialect: Dialect
     target: Target
     http: HttpCall
+    privacy: Privacy
+    most: int
+    """Tokens that a usage may tell of a prompt, and of an answer."""
     signer: Signer | None = None
     """None: the headers that are always the same are all there is."""
 
@@ -43,31 +57,60 @@ class ProviderCall(Struct, frozen=True):
         """To be sent exactly so: it is signed."""
         return self.provider.base_url + self.http.path
 
-    def read(self, status: int, headers: Mapping[str, str], body: bytes) -> Completion:
+    def read(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        proof: Mapping[str, str] = NONE,
+    ) -> Completion:
         """A whole answer. Raises UpstreamError for anything else."""
-        answer = self._decode(status, headers, body)
+        answer = self._decode(status, headers, body, proof)
+        if answer.usage is not None and self._absurd(answer.usage):
+            answer = structs.replace(answer, usage=None)
         dropped = self.http.dropped
         return structs.replace(answer, dropped=dropped) if dropped else answer
 
-    def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Never:
+    def refused(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        proof: Mapping[str, str] = NONE,
+    ) -> Never:
         """What was said in place of a stream. Raises UpstreamError."""
-        self._decode(status, headers, body)
+        self._decode(status, headers, body, proof)
         raise Broken(f"status {status} with a body that is no error")
 
-    def _decode(self, status: int, headers: Mapping[str, str], body: bytes) -> Completion:
+    def _decode(
+        self, status: int, headers: Mapping[str, str], body: bytes, proof: Mapping[str, str]
+    ) -> Completion:
         try:
             return self.dialect.decode(status, headers, body, self.target)
-        except Misconfigured:
-            if self.signer is not None and status in _NOT_ACCEPTED:
+        except UpstreamError as error:
+            self.hide(error, proof)
+            refused = isinstance(error, Misconfigured) and status in _NOT_ACCEPTED
+            if self.signer is not None and refused:
                 self.signer.refused()
             raise
 
     def told(self, deltas: list[Delta], *, first: bool) -> list[Delta]:
         """Deltas of a stream; the first ones say what was dropped."""
+        for at, delta in enumerate(deltas):
+            if delta.usage is not None and self._absurd(delta.usage):
+                deltas[at] = structs.replace(delta, usage=None)
         dropped = self.http.dropped
         if not (first and dropped):
             return deltas
         return [structs.replace(deltas[0], dropped=dropped), *deltas[1:]]
+
+    def hide(self, error: BaseException, proof: Mapping[str, str]) -> None:
+        """Take our key, and where we asked, out of a provider's words."""
+        if isinstance(error, UpstreamError):
+            self.privacy.hide(error, proof)
+
+    def _absurd(self, usage: Usage) -> bool:
+        return usage.prompt > self.most or usage.completion > self.most
 
 
 class _Way(Struct, frozen=True):
@@ -77,6 +120,7 @@ class _Way(Struct, frozen=True):
     dialect: Dialect
     api_version: str | None
     signer: Signer | None
+    privacy: Privacy
 
 
 class ProviderCalls:
@@ -95,7 +139,8 @@ class ProviderCalls:
             if needs_signer(provider) and signer is None:
                 raise ValueError(f"the provider {name} has no signer")
             version = auth.api_version if isinstance(auth, AzureAuth) else None
-            self._ways[name] = _Way(provider, dialect, version, signer)
+            privacy = Privacy(provider.base_url, provider.api_key)
+            self._ways[name] = _Way(provider, dialect, version, signer, privacy)
             self.headers[name] = {**_PLAIN, **fixed_headers(provider, dialect)}
 
     def write(self, candidate: Candidate, request: ChatRequest, *, stream: bool) -> ProviderCall:
@@ -123,4 +168,5 @@ class ProviderCalls:
                 status=400,
                 param=call.dropped[0],
             )
-        return ProviderCall(provider, dialect, target, call, way.signer)
+        most = _CONTEXTS * candidate.model.context
+        return ProviderCall(provider, dialect, target, call, way.privacy, most, way.signer)
