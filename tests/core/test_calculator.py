@@ -4,7 +4,7 @@ from fractions import Fraction
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.calculator import (
@@ -209,6 +209,10 @@ def test_without_answers_only_the_bill_counts() -> None:
     assert break_even(own, None, Fraction(1, 2)) == 1_440
 
 
+TRIED: Final = 5_000
+
+
+@settings(deadline=None)
 @given(
     st.integers(0, 3),
     st.integers(1, 3_000),
@@ -222,5 +226,18 @@ def test_it_is_the_least(gpu_hour: int, room: int, people: int, request_nanos: F
         return own_month(own, sets_for(served, requests)) <= request_nanos * requests
 
     found = break_even(own, served, request_nanos)
-    tried = next((n for n in range(1, 20_000) if pays(n)), None)
-    assert tried == (found if found is None or found < 20_000 else None)
+    least = next((n for n in range(1, TRIED) if pays(n)), None)
+    assert least == (None if found is None or found >= TRIED else found)
+
+
+@given(st.integers(1, 3), st.integers(1, 10**6), st.integers(0, 10**9), st.integers(1, 10**4))
+def test_it_pays_and_one_less_does_not(
+    gpu_hour: int, room: int, people: int, request_nanos: int
+) -> None:
+    own, served = machines(gpu_hour, room, people)
+    least = break_even(own, served, Fraction(request_nanos))
+    if least is not None:
+        bills = [
+            own_month(own, sets_for(served, n)) - request_nanos * n for n in (least, least - 1)
+        ]
+        assert bills[0] <= 0 < bills[1]
