@@ -32,7 +32,14 @@ TOLD = Usage(10, 4)
 ASKED: JSON = {
     "messages": [
         {"role": "developer", "content": "x"},
-        {"role": "assistant", "content": None, "tool_calls": [CALL], "reasoning_content": "hm"},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [CALL],
+            "reasoning_content": "hm",
+            "reasoning": "ah",
+            "reasoning_details": [{"text": "oh"}],
+        },
         {"role": "tool", "tool_call_id": "a", "content": "5"},
         {"role": "user", "content": "y"},
     ],
@@ -50,6 +57,9 @@ SENT: dict[str, tuple[str, Any, Any]] = {
     "no_user_after_tool": ("messages.3.role", "user", "assistant"),
     "random_seed": ("random_seed", None, 1),
     "short_tool_ids": ("messages.2.tool_call_id", "a", short_id("a")),
+    "takes_reasoning": ("messages.1.reasoning", None, "ah"),
+    "takes_reasoning_content": ("messages.1.reasoning_content", None, "hm"),
+    "takes_reasoning_details": ("messages.1.reasoning_details", None, [{"text": "oh"}]),
     "thought_signatures": ("messages.1.tool_calls.0.extra_content", None, SIGNED),
 }
 
