@@ -5,7 +5,7 @@ One comparison for all dialects, and the tables that account for whatever it doe
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway.core.chat import Completion, Delta, Usage
 from gateway.core.errors import (
@@ -17,6 +17,7 @@ from gateway.core.errors import (
 )
 from gateway.wire import DIALECTS
 from gateway.wire.dialect import Dialect, Target
+from tests.explained import EXPLAINED, Explanation
 from tests.folding import fold
 from tests.recordings import Recording, recordings
 
@@ -41,34 +42,6 @@ _DIALECT: Final[Mapping[str, str]] = {
     "invoke-stream": "bedrock-invoke",
 }
 _ALWAYS_STREAMS: Final = frozenset({"converse-stream", "invoke-stream", "streamGenerateContent"})
-
-_EMPTY_ARGUMENTS: Final = "no arguments are {}: '' is not JSON"
-_NO_FINISH: Final = "the provider gave no finish reason, or an empty one: it is inferred"
-_THOUGHTS_APART: Final = "the provider counts thoughts outside completion_tokens, and bills them"
-_NO_CALL_ID: Final = "the provider gave no id for the call: one is made"
-_SERVER_TOOL: Final = "a tool that ran at the provider is kept apart from those for the client"
-_CONTENT_PARTS: Final = "the SDK gives a list or an object as it is; we make text of it"
-
-EXPLAINED: Final[Mapping[str, Mapping[str, str]]] = {
-    # a file, or how its name begins: {field: why we say something else than the SDK}
-    "openai/chat__200__llm__0402884c": {"finish": _NO_FINISH},  # recorded through OpenRouter
-    "openai/chat__200__llm__2bba8181": {"tool_calls": _EMPTY_ARGUMENTS},  # likewise
-    "bedrock/converse-stream__200__pydantic-ai__70f682d5": {"tool_calls": _SERVER_TOOL},
-    "bedrock/converse__200__pydantic-ai__9c934200": {"tool_calls": _SERVER_TOOL},
-    "bedrock/converse__200__pydantic-ai__a543f26f": {"tool_calls": _SERVER_TOOL},
-    "cloudflare/": {"content": _CONTENT_PARTS},
-    "databricks/": {"tool_calls": _EMPTY_ARGUMENTS},
-    "gemini/chat__": {"tool_calls": _NO_CALL_ID, "usage": _THOUGHTS_APART},
-    "mistral/": {"content": _CONTENT_PARTS},
-    "snowflake/": {"finish": _NO_FINISH},
-    "together/": {"finish": "'eos' is stop"},
-    "xai/": {"usage": _THOUGHTS_APART},
-}
-DIFFERENT: Final[Mapping[str, int]] = {
-    "bedrock": 3, "cloudflare": 3, "databricks": 4, "gemini": 8, "mistral": 2, "openai": 2,
-    "snowflake": 9, "together": 1, "xai": 19,
-}  # fmt: skip
-"""How many files of a provider differ, each for an explained reason."""
 
 UNASKED: Final[Mapping[str, str]] = {
     "bedrock/invoke": "the SDK hands these bodies on unread; see test_bedrock_recordings",
@@ -272,9 +245,18 @@ _USAGES: Final[Mapping[str, Callable[[Any, Recording], Usage | None]]] = {
 # The comparison -----------------------------------------------------------------------------------
 
 
-def differences(recording: Recording) -> dict[str, str]:
-    """Field -> what we say, and what the SDK says. Raises UpstreamError."""
-    got, want = understood(recording), expected(recording)
+class Difference(NamedTuple):
+    """A field of which we say something else than the SDK."""
+
+    ours: Any
+    theirs: Any
+
+    def __str__(self) -> str:
+        return f"{self.ours} is not {self.theirs}"
+
+
+def differences(recording: Recording, got: JSON, want: JSON) -> dict[str, Difference]:
+    """What we understood beside what the SDK did, field by field, where the two differ."""
     assert recording.oracle is not None
     sdk = recording.oracle["sdk"]
     found = {}
@@ -287,9 +269,9 @@ def differences(recording: Recording) -> dict[str, str]:
             ours = [[_call(call, sdk) for call in calls] for calls in ours]
             theirs = [[_call(call, sdk) for call in calls] for calls in theirs]
         if ours != theirs:
-            found[name] = f"{ours} is not {theirs}"
+            found[name] = Difference(ours, theirs)
     if got["usage"] != want["usage"]:
-        found["usage"] = f"{got['usage']} is not {want['usage']}"
+        found["usage"] = Difference(got["usage"], want["usage"])
     return found
 
 
@@ -304,6 +286,13 @@ def _call(call: JSON, sdk: str) -> JSON:
     return {**name, "name": call["name"], "arguments": arguments}
 
 
-def unexplained(recording: Recording, found: Mapping[str, str]) -> dict[str, str]:
-    known = told(EXPLAINED, recording) or {}
-    return {name: text for name, text in found.items() if name not in known}
+def explained(
+    recording: Recording, found: Mapping[str, Difference], got: JSON, want: JSON
+) -> dict[str, str]:
+    """Of these differences, those whose explanation gives the very value that we say, and why."""
+    known: Mapping[str, Explanation] = told(EXPLAINED, recording) or {}
+    return {
+        name: known[name].why
+        for name, difference in found.items()
+        if name in known and known[name].says(want, got, recording) == difference.ours
+    }
