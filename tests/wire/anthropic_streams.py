@@ -4,14 +4,13 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
-from msgspec import Raw
 
-from gateway.core.chat import ChatRequest, Choice, Completion, Delta, ToolCall, Usage
+from gateway.core.chat import Delta
 from gateway.wire import anthropic
 from gateway.wire.dialect import Target
+from tests.wire.chats import chat
 
 WORDS: Final = st.text('ab \n"\\é\u2028\U0001f600', max_size=6)
 """Text with whatever is awkward in JSON and in server-sent events."""
@@ -58,57 +57,6 @@ def read(chunks: Iterable[bytes]) -> list[Delta]:
     decoder = anthropic.decoder(TARGET)
     deltas = [delta for chunk in chunks for delta in decoder.feed(chunk)]
     return deltas + decoder.finish()
-
-
-def assembled(deltas: Iterable[Delta]) -> Completion:
-    """The answer that deltas amount to, as a client puts them together."""
-    told = list(deltas)
-    choices = [choice for delta in told for choice in delta.choices]
-    calls: list[ToolCall] = []
-    for piece in (piece for choice in choices for piece in choice.tool_calls):
-        if piece.id is not None:
-            assert piece.index == len(calls), f"call {piece.index} begun out of order"
-            calls.append(ToolCall(piece.id, piece.name or "", piece.arguments))
-        else:
-            old = calls[piece.index]
-            calls[piece.index] = ToolCall(old.id, old.name, old.arguments + piece.arguments)
-    finishes = [choice.finish for choice in choices if choice.finish]
-    assert len(finishes) == 1, f"finished {len(finishes)} times"
-    extra: dict[str, Raw] = {}
-    for choice in choices:
-        extra |= choice.extra
-    return Completion(
-        choices=(
-            Choice(
-                text="".join(choice.text for choice in choices) or None,
-                tool_calls=tuple(calls),
-                finish=finishes[0],
-                refusal="".join(choice.refusal for choice in choices) or None,
-                reasoning="".join(choice.reasoning for choice in choices) or None,
-                extra=extra,
-            ),
-        ),
-        id=next((delta.id for delta in told if delta.id), ""),
-        usage=last_usage(told),
-    )
-
-
-def last_usage(deltas: Iterable[Delta]) -> Usage | None:
-    return next((d.usage for d in reversed(list(deltas)) if d.usage is not None), None)
-
-
-def chat(**fields: Any) -> ChatRequest:
-    """A request as the door would have split it."""
-    fields = {"model": "claude", "messages": [{"role": "user", "content": "Hi"}], **fields}
-    raw = msgspec.json.decode(msgspec.json.encode(fields), type=dict[str, Raw])
-    limit = fields.get("max_completion_tokens") or fields.get("max_tokens")
-    return ChatRequest(
-        raw,
-        str(fields["model"]),
-        max_tokens=limit if isinstance(limit, int) else None,
-        n=fields["n"] if isinstance(fields.get("n"), int) else 1,
-        user=fields["user"] if isinstance(fields.get("user"), str) else None,
-    )
 
 
 def body(target: Target = TARGET, *, stream: bool = False, **fields: Any) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from gateway.wire import DIALECTS
 from gateway.wire.dialect import Dialect
 from gateway.wire.eventstream import EventStreamReader
 from tests.recordings import Recording, recordings
-from tests.wire.bedrock_streams import CLAUDE, assembled, read
+from tests.wire.bedrock_streams import CLAUDE, read
+from tests.wire.chats import assembled
 
 RECORDED: Final = recordings("bedrock")
 ANSWERS: Final = [each for each in RECORDED if each.status == 200]

@@ -4,14 +4,14 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-import msgspec
 from hypothesis import settings
 from msgspec import Raw
 
-from gateway.core.chat import ChatRequest, Choice, Completion, Delta, ToolCall, Usage
+from gateway.core.chat import Delta
 from gateway.wire import bedrock
 from gateway.wire.dialect import StreamDecoder, Target
 from gateway.wire.eventstream import Message, write
+from tests.wire.chats import chat
 
 PROPERTY: Final = settings(deadline=None, max_examples=60)
 """How long an example takes says nothing on a machine that is shared."""
@@ -65,11 +65,6 @@ def stop(reason: str = "end_turn", **usage: int) -> bytes:
 BEGIN: Final = event("messageStart", role="assistant")
 
 
-def cut(body: bytes, places: list[int]) -> list[bytes]:
-    ends = sorted({place % (len(body) + 1) for place in places})
-    return [body[a:b] for a, b in zip([0, *ends], [*ends, len(body)], strict=True)]
-
-
 def read(
     chunks: Iterable[bytes], decoder: Callable[[Target], StreamDecoder] = bedrock.decoder
 ) -> list[Delta]:
@@ -77,38 +72,6 @@ def read(
     reading = decoder(CLAUDE)
     deltas = [delta for chunk in chunks for delta in reading.feed(chunk)]
     return deltas + reading.finish()
-
-
-def assembled(deltas: Iterable[Delta]) -> Completion:
-    """The answer that deltas amount to, as a client puts them together."""
-    told = list(deltas)
-    choices = [choice for delta in told for choice in delta.choices]
-    calls: list[ToolCall] = []
-    for piece in (piece for choice in choices for piece in choice.tool_calls):
-        if piece.id is not None:
-            assert piece.index == len(calls), f"call {piece.index} begun out of order"
-            calls.append(ToolCall(piece.id, piece.name or "", piece.arguments))
-        else:
-            old = calls[piece.index]
-            calls[piece.index] = ToolCall(old.id, old.name, old.arguments + piece.arguments)
-    finishes = [choice.finish for choice in choices if choice.finish]
-    assert len(finishes) == 1, f"finished {len(finishes)} times"
-    extra: dict[str, Raw] = {}
-    for choice in choices:
-        extra |= choice.extra
-    whole = Choice(
-        text="".join(choice.text for choice in choices) or None,
-        tool_calls=tuple(calls),
-        finish=finishes[0],
-        refusal="".join(choice.refusal for choice in choices) or None,
-        reasoning="".join(choice.reasoning for choice in choices) or None,
-        extra=extra,
-    )
-    return Completion(choices=(whole,), usage=last_usage(told))
-
-
-def last_usage(deltas: Iterable[Delta]) -> Usage | None:
-    return next((d.usage for d in reversed(list(deltas)) if d.usage is not None), None)
 
 
 def comparable(deltas: Iterable[Delta]) -> list[Any]:
@@ -125,20 +88,6 @@ def comparable(deltas: Iterable[Delta]) -> list[Any]:
 
 def kept(extra: Mapping[str, Raw]) -> JSON:
     return {name: json.loads(bytes(raw)) for name, raw in extra.items()}
-
-
-def chat(**fields: Any) -> ChatRequest:
-    """A request as the door would have split it."""
-    fields = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], **fields}
-    raw = msgspec.json.decode(msgspec.json.encode(fields), type=dict[str, Raw])
-    limit = fields.get("max_completion_tokens") or fields.get("max_tokens")
-    return ChatRequest(
-        raw,
-        str(fields["model"]),
-        max_tokens=limit if isinstance(limit, int) else None,
-        n=fields["n"] if isinstance(fields.get("n"), int) else 1,
-        user=fields["user"] if isinstance(fields.get("user"), str) else None,
-    )
 
 
 def body(target: Target = CLAUDE, *, stream: bool = False, **fields: Any) -> JSON:

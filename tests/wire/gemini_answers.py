@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw
 
-from gateway.core.chat import ChatRequest, Delta
+from gateway.core.chat import Delta
 from gateway.core.errors import UpstreamError
 from gateway.wire import gemini
 from gateway.wire.dialect import Target
+from tests.wire.chats import chat
 
 JSON = dict[str, Any]
 
@@ -72,19 +72,6 @@ def told(chunks: Iterable[bytes]) -> tuple[bytes, str]:
     except UpstreamError as error:
         ending = error.kind
     return msgspec.json.encode(deltas), ending
-
-
-def chat(**fields: Any) -> ChatRequest:
-    """A request as the door would have split it."""
-    fields = {"model": "gemini", "messages": [{"role": "user", "content": "Hi"}], **fields}
-    raw = msgspec.json.decode(msgspec.json.encode(fields), type=dict[str, Raw])
-    limit = fields.get("max_completion_tokens") or fields.get("max_tokens")
-    return ChatRequest(
-        raw,
-        str(fields["model"]),
-        max_tokens=limit if isinstance(limit, int) else None,
-        n=fields["n"] if isinstance(fields.get("n"), int) else 1,
-    )
 
 
 def body(target: Target = TARGET, **fields: Any) -> JSON:

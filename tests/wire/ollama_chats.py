@@ -4,24 +4,15 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-import msgspec
-from msgspec import Raw
-
-from gateway.core.chat import ChatRequest, Delta
+from gateway.core.chat import Delta
 from gateway.wire import ollama
 from gateway.wire.dialect import Target
+from tests.wire.chats import chat
 
 JSON = dict[str, Any]
 
 TARGET: Final = Target("llama3", 100)
 USER: Final[JSON] = {"role": "user", "content": "Hi"}
-
-
-def chat(**fields: Any) -> ChatRequest:
-    """A request as the door would have split it."""
-    fields = {"model": "m", "messages": [USER], **fields}
-    raw = msgspec.json.decode(msgspec.json.encode(fields), type=dict[str, Raw])
-    return ChatRequest(raw, "m", max_tokens=fields.get("max_tokens"))
 
 
 def body(*messages: JSON, stream: bool = False, **fields: Any) -> JSON:

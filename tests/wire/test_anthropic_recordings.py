@@ -11,7 +11,8 @@ import pytest
 from gateway.core.errors import UpstreamError
 from gateway.wire import anthropic
 from tests.recordings import Recording, recordings
-from tests.wire.anthropic_streams import TARGET, assembled, read
+from tests.wire.anthropic_streams import TARGET, read
+from tests.wire.chats import assembled
 
 RECORDED: Final = recordings("anthropic")
 ANSWERS: Final = [each for each in RECORDED if each.status == 200]

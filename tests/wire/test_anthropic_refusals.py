@@ -19,7 +19,8 @@ from tests.wire.anthropic_messages import (
     used,
     user,
 )
-from tests.wire.anthropic_streams import PROPERTY, TARGET, WORDS, body, chat, turns
+from tests.wire.anthropic_streams import PROPERTY, TARGET, WORDS, body, turns
+from tests.wire.chats import chat
 
 REFUSED: Final[dict[str, tuple[JSON, str]]] = {
     "two answers": ({"n": 2}, "n"),

@@ -18,7 +18,8 @@ from tests.wire.anthropic_messages import (
     said,
     user,
 )
-from tests.wire.anthropic_streams import TARGET, body, chat
+from tests.wire.anthropic_streams import TARGET, body
+from tests.wire.chats import chat
 
 
 def test_the_plainest_request() -> None:

@@ -23,16 +23,15 @@ from tests.wire.anthropic_streams import (
     TARGET,
     WORDS,
     add,
-    assembled,
     begin,
     end,
-    last_usage,
     read,
     sse,
     start,
     stop,
     text,
 )
+from tests.wire.chats import assembled, last_usage
 
 
 def tool(index: int, id_: str, *pieces: str) -> list[dict[str, Any]]:

@@ -18,7 +18,8 @@ from tests.wire.bedrock_messages import (
     used,
     user,
 )
-from tests.wire.bedrock_streams import CLAUDE, JSON, PROPERTY, body, chat, turns
+from tests.wire.bedrock_streams import CLAUDE, JSON, PROPERTY, body, turns
+from tests.wire.chats import chat
 
 KIMI: Final = Target("moonshot.kimi-k2-thinking", 8_192)
 

@@ -13,18 +13,8 @@ from gateway.core.chat import Usage
 from gateway.core.errors import Broken, Faulty, InvalidRequest, Overloaded, Throttled, UpstreamError
 from gateway.wire import DIALECTS
 from gateway.wire.dialect import Dialect, Target
-from tests.wire.bedrock_streams import (
-    CLAUDE,
-    JSON,
-    PROPERTY,
-    assembled,
-    broke,
-    chat,
-    comparable,
-    cut,
-    event,
-    read,
-)
+from tests.wire.bedrock_streams import CLAUDE, JSON, PROPERTY, broke, comparable, event, read
+from tests.wire.chats import assembled, chat, cut
 
 INVOKE: Final[Dialect] = DIALECTS["bedrock-invoke"]
 

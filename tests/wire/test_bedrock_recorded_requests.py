@@ -12,7 +12,8 @@ from gateway.wire import DIALECTS
 from gateway.wire.dialect import Target
 from tests.recordings import Recording, recordings
 from tests.wire.bedrock_requests import LIMIT, as_openai, in_one_way, plain, said_as_messages
-from tests.wire.bedrock_streams import JSON, body, chat
+from tests.wire.bedrock_streams import JSON, body
+from tests.wire.chats import chat
 
 RECORDED: Final = recordings("bedrock")
 CONVERSE: Final = [each for each in RECORDED if "/converse" in each.file]

@@ -27,7 +27,8 @@ from tests.wire.bedrock_recorded import (
     understood,
     whole,
 )
-from tests.wire.bedrock_streams import CLAUDE, assembled, comparable, kept, read
+from tests.wire.bedrock_streams import CLAUDE, comparable, kept, read
+from tests.wire.chats import assembled
 
 FAILED: Final[Mapping[str, tuple[type[UpstreamError], str | None]]] = {
     "bedrock/converse-stream__400__opentelemetry-python-c__881f692f.json": (

@@ -9,7 +9,8 @@ from gateway.core.errors import InvalidRequest
 from gateway.wire import bedrock
 from gateway.wire.bedrock.models import Model, model
 from gateway.wire.dialect import Target
-from tests.wire.bedrock_streams import CLAUDE, JSON, LLAMA, NOVA, body, chat
+from tests.wire.bedrock_streams import CLAUDE, JSON, LLAMA, NOVA, body
+from tests.wire.chats import chat
 
 GPT_OSS: Final = Target("openai.gpt-oss-120b-1:0", 8_192)
 OPUS: Final = Target("us.anthropic.claude-opus-4-6-v1", 8_192)

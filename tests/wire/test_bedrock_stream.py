@@ -26,11 +26,9 @@ from tests.wire.bedrock_streams import (
     CLAUDE,
     PROPERTY,
     add,
-    assembled,
     broke,
     call,
     comparable,
-    cut,
     end,
     event,
     kept,
@@ -39,6 +37,7 @@ from tests.wire.bedrock_streams import (
     stop,
     text,
 )
+from tests.wire.chats import assembled, cut
 
 TOOLS: Final = stop("tool_use", inputTokens=3, outputTokens=4)
 

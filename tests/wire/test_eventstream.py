@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.core.errors import Broken
 from gateway.wire.eventstream import MAX_MESSAGE, EventStreamReader, HeaderValue, Message, write
-from tests.wire.bedrock_streams import cut
+from tests.wire.chats import cut
 
 # The message that the specification gives as an example: a header of a string, and a payload.
 EXAMPLE = bytes.fromhex(

@@ -11,6 +11,7 @@ from gateway.web.render import completion_body
 from gateway.web.render_stream import ChunkWriter
 from gateway.wire import gemini
 from gateway.wire.signed_ids import UNSIGNED, split
+from tests.wire.chats import chat
 from tests.wire.gemini_answers import (
     JSON,
     SIGNATURE,
@@ -23,7 +24,6 @@ from tests.wire.gemini_answers import (
     called,
     calls,
     candidate,
-    chat,
     contents,
     read,
     result,

@@ -16,7 +16,7 @@ from gateway.core.chat import Completion, Usage
 from gateway.core.errors import Broken, Misconfigured, Rejected, Throttled, UpstreamError
 from gateway.wire import gemini
 from tests.recordings import Recording, cuts, recordings
-from tests.wire.anthropic_streams import assembled
+from tests.wire.chats import assembled
 from tests.wire.gemini_answers import TARGET, read
 
 RECORDED: Final = [

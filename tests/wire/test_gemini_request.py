@@ -8,7 +8,8 @@ import pytest
 from gateway.core.errors import InvalidRequest
 from gateway.wire import gemini
 from gateway.wire.dialect import Target
-from tests.wire.gemini_answers import JSON, TARGET, THIRD, WEATHER, body, chat, settings
+from tests.wire.chats import chat
+from tests.wire.gemini_answers import JSON, TARGET, THIRD, WEATHER, body, settings
 
 SECOND = Target("gemini-2.0-flash", 8_192)
 PRO = Target("gemini-2.5-pro", 8_192)

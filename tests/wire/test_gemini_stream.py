@@ -13,6 +13,7 @@ from gateway.wire import gemini
 from gateway.wire.gemini.array import MAX_OBJECT, ArrayDecoder
 from tests.folding import fold
 from tests.wire.anthropic_streams import PROPERTY
+from tests.wire.chats import cut
 from tests.wire.gemini_answers import (
     JSON,
     SIGNATURE,
@@ -191,11 +192,6 @@ PIECES = st.lists(
     ),
     max_size=4,
 )
-
-
-def cut(body: bytes, places: list[int]) -> list[bytes]:
-    ends = sorted({place % len(body) for place in places})
-    return [body[a:b] for a, b in zip([0, *ends], [*ends, len(body)], strict=True)]
 
 
 @PROPERTY

@@ -22,7 +22,8 @@ from gateway.core.errors import (
 from gateway.wire import ollama
 from gateway.wire.ollama.stream import MAX_LINE
 from tests.recordings import cuts
-from tests.wire.ollama_chats import JSON, TARGET, USER, body, chat, feed, lines
+from tests.wire.chats import chat
+from tests.wire.ollama_chats import JSON, TARGET, USER, body, feed, lines
 
 # What is sent -------------------------------------------------------------------------------------
 

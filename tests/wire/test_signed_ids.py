@@ -11,7 +11,8 @@ from msgspec import Raw
 from gateway.wire import DIALECTS
 from gateway.wire.dialect import Target
 from gateway.wire.signed_ids import LONGEST, signed, split, unsigned
-from tests.wire.gemini_answers import call, calls, chat, result, user
+from tests.wire.chats import chat
+from tests.wire.gemini_answers import call, calls, result, user
 
 NAMES = st.text("abcXYZ019_-.:", min_size=1, max_size=12)
 BYTES = st.binary(min_size=1, max_size=90)

@@ -9,7 +9,7 @@ from gateway.core.errors import Misconfigured, Overloaded, Rejected, Throttled, 
 from gateway.wire import DIALECTS
 from gateway.wire.dialect import Dialect, Target
 from tests.recordings import recordings
-from tests.wire.anthropic_streams import assembled, chat
+from tests.wire.chats import assembled, chat
 
 VERTEX: Final[Dialect] = DIALECTS["anthropic-vertex"]
 ANTHROPIC: Final[Dialect] = DIALECTS["anthropic"]
