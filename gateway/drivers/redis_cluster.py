@@ -9,6 +9,7 @@ https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
 import asyncio
 from binascii import crc_hqx
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any, Final
 
 from gateway.drivers.redis_connection import RedisConnection
@@ -16,7 +17,8 @@ from gateway.drivers.redis_url import Place
 from gateway.drivers.redis_wire import RedisError, encode
 
 _SLOTS: Final = 16_384
-_REDIRECTIONS: Final = 5
+_AT_ONCE: Final = 3
+"""How often a command is sent on without a pause."""
 _AGAIN_S: Final = 0.1
 """Between two looks at the map."""
 _MOMENT_S: Final = 0.01
@@ -157,19 +159,22 @@ class RedisCluster:
     async def _sent_on(
         self, command: bytes, node: RedisConnection, error: RedisError, until: float
     ) -> Any:
+        owner = node
         try:
             async with asyncio.timeout_at(until):
-                for _ in range(_REDIRECTIONS):
+                for hop in count():
+                    if error.kind == "tryagain" or hop >= _AT_ONCE:
+                        await asyncio.sleep(_MOMENT_S)
                     try:
                         if error.kind == "tryagain":
-                            await asyncio.sleep(_MOMENT_S)
+                            node = owner
                             return await node.call(command)
                         slot, host, port = _place(error)
                         node = self._node(host or node.address.host, port)
                         if error.kind == "ask":
                             asked = asyncio.gather(node.call(_ASKING), node.call(command))
                             return (await asked)[1]
-                        self._owners[slot] = node
+                        self._owners[slot] = owner = node
                         self._look_soon()
                         return await node.call(command)
                     except RedisError as again:
@@ -178,8 +183,8 @@ class RedisCluster:
                         error = again
         except TimeoutError:
             # The node that was asked last may have it.
-            raise RedisError("timeout", "the cluster did not answer in time", sent=True) from None
-        raise RedisError(error.kind, f"sent on too often: {error}", sent=False)
+            message = f"the cluster did not answer in time, after {error}"
+            raise RedisError("timeout", message, sent=True) from None
 
     def _may_look(self) -> bool:
         wait = self._probe_s if self._fault is not None else _AGAIN_S

@@ -77,7 +77,8 @@ class RedisConnection:
         return answer
 
     async def everywhere(self, command: bytes) -> list[tuple[str, Any]]:
-        return [(str(self.address), await self.call(command))]
+        said = await self.call(command)
+        return [(str(self.address), said)]
 
     def drop(self) -> None:
         """Use the connection no more; the next call makes a new one, finding the server again."""
