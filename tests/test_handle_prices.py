@@ -7,8 +7,8 @@ from msgspec import structs
 
 from gateway.core.catalog import Catalog
 from gateway.core.ladder import ladders
-from gateway.core.tariff import Tariff, Window
-from tests.lives import ANSWER, CATALOG, hear, stage, well, whole
+from gateway.core.tariff import Step, Tariff, Window
+from tests.lives import ANSWER, CATALOG, PROMPT, hear, stage, well, whole
 
 MODEL = CATALOG.models["a"]
 TEN = structs.replace(MODEL.price, input=10**7, output=10**7, cached_input=10**7, cache_write=10**7)
@@ -23,6 +23,10 @@ TEN = structs.replace(MODEL.price, input=10**7, output=10**7, cached_input=10**7
         (Tariff(TEN, (Window(0, 30, MODEL.price),)), 1),
         (Tariff(TEN, (Window(0, 10, MODEL.price),)), 10),
         (Tariff(MODEL.price, (Window(10, 20, TEN),)), 10),
+        # The step that the reported prompt did reach, not the one that it might have.
+        (Tariff(MODEL.price, (), (Step(PROMPT, TEN),)), 1),
+        (Tariff(MODEL.price, (), (Step(PROMPT - 1, TEN),)), 10),
+        (Tariff(MODEL.price, (Window(0, 30, MODEL.price, steps=(Step(0, TEN),)),)), 10),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])

@@ -107,7 +107,7 @@ def thoughtless(messages: list[JSON], stanza: JSON) -> list[JSON]:
 
 def withheld(recording: Recording, stanza: JSON) -> bool:
     """Whether it sends thoughts back to a host that did not ask for them."""
-    messages = recording.request["body"]["messages"]
+    messages: list[JSON] = recording.request["body"]["messages"]
     return thoughtless(messages, stanza) != messages
 
 
