@@ -1,4 +1,7 @@
 import asyncio
+import os
+import signal
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -164,6 +167,56 @@ async def test_after_three_failures_calls_fail_at_once_until_a_probe_gets_throug
                     await asyncio.sleep(0.01)
             assert await connection.call(encode("PING")) == b"PONG"
             await connection.aclose()
+
+
+@pytest.mark.parametrize("connected_before", [True, False])
+async def test_a_server_that_hangs_is_waited_for_once_then_not_a_millisecond(
+    own_redis: EmbeddedRedis, connected_before: bool
+) -> None:
+    async with connected(own_redis.url, timeout_s=0.25) as connection:
+        if connected_before:
+            assert await connection.call(encode("PING")) == b"PONG"
+        assert own_redis.pid
+        os.kill(own_redis.pid, signal.SIGSTOP)
+        took: list[float] = []
+        for _ in range(100):
+            began = time.perf_counter()
+            assert await kind(connection, "PING") == ("open" if took else "timeout")
+            took.append(time.perf_counter() - began)
+        assert took[0] < 0.35, took[0]
+        assert sorted(took[1:])[49] < 0.001, "the median: what else the machine does is not ours"
+        os.kill(own_redis.pid, signal.SIGCONT)
+        async with asyncio.timeout(10):
+            while not connection.is_open:
+                await asyncio.sleep(0.01)
+        assert await connection.call(encode("PING")) == b"PONG"
+
+
+async def test_a_server_that_stumbled_is_used_again_at_once(own_redis: EmbeddedRedis) -> None:
+    async with connected(own_redis.url, timeout_s=0.5, probe_s=60) as connection:
+        assert own_redis.pid
+        os.kill(own_redis.pid, signal.SIGSTOP)
+        assert await kind(connection, "PING") == "timeout"
+        os.kill(own_redis.pid, signal.SIGCONT)
+        async with asyncio.timeout(10):
+            while not connection.is_open:
+                await asyncio.sleep(0.001)
+        assert await connection.call(encode("PING")) == b"PONG"
+
+
+async def test_a_master_become_a_replica_is_left_when_all_its_answers_are_heard(
+    own_redis: EmbeddedRedis,
+) -> None:
+    async with connected(own_redis.url) as connection, connected(own_redis.url) as admin:
+        first = await connection.call(encode("CLIENT", "ID"))
+        await admin.call(encode("REPLICAOF", "127.0.0.1", "1"))
+        calls = [connection.call(encode(*each)) for each in (["INCR", "n"], ["ECHO", "a"])]
+        refusal, echo = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(refusal, RedisError)
+        assert (refusal.kind, refusal.sent, echo) == ("readonly", False, b"a")
+        await admin.call(encode("REPLICAOF", "NO", "ONE"))
+        assert await connection.call(encode("CLIENT", "ID")) > first, "another connection"
+        assert await connection.call(encode("INCR", "n")) == 1
 
 
 async def test_a_closed_connection_stays_closed(shared_redis: EmbeddedRedis) -> None:

@@ -3,7 +3,7 @@ import ssl
 import pytest
 from redis.asyncio.connection import parse_url
 
-from gateway.drivers.redis_url import parse_redis_url
+from gateway.drivers.redis_url import parse_place, parse_redis_url
 
 
 @pytest.mark.parametrize(
@@ -50,17 +50,85 @@ def test_certificates_are_checked_unless_the_url_says_not_to(
 
 
 @pytest.mark.parametrize(
+    ("url", "kind", "first", "service"),
+    [
+        ("redis://one:1", "single", ["one:1"], ""),
+        ("unix:///run/s.sock", "single", ["/run/s.sock"], ""),
+        ("redis+sentinel://one/money", "sentinel", ["one:26379"], "money"),
+        ("redis+sentinel://a:1,b,[::1]:3/a%20b", "sentinel", ["a:1", "b:26379", "::1:3"], "a b"),
+        ("redis+cluster://one,two:2/", "cluster", ["one:6379", "two:2"], ""),
+        ("redis+cluster://[::1]:3/0", "cluster", ["::1:3"], ""),
+    ],
+)  # fmt: skip
+def test_what_is_asked_first(url: str, kind: str, first: list[str], service: str) -> None:
+    place = parse_place(url)
+    assert (place.kind, [str(each) for each in place.first], place.service) == (
+        kind, first, service,
+    )  # fmt: skip
+
+
+def test_who_we_are_at_sentinels_and_at_the_master() -> None:
+    url = "redis+sentinel://ann:p%2Fw@a,b/money/2?sentinel_username=eye&sentinel_password=g%40s"
+    place = parse_place(url)
+    server = place.served_as.at("10.0.0.1", 7)
+    assert (server.user, server.password, server.database) == ("ann", "p/w", 2)
+    assert str(server) == "10.0.0.1:7"
+    for asked in place.first:
+        assert (asked.user, asked.password, asked.database) == ("eye", "g@s", 0)
+    without = parse_place("redis+sentinel://ann:pw@a/money")
+    assert (without.first[0].user, without.first[0].password) == (None, None)
+
+
+def test_who_we_are_at_each_node_of_a_cluster() -> None:
+    place = parse_place("redis+cluster://ann:pw@a,b")
+    assert {(each.user, each.password) for each in (place.served_as, *place.first)} == {
+        ("ann", "pw")
+    }
+
+
+def test_with_tls_all_speak_it() -> None:
+    for url in ("rediss+sentinel://a,b/money", "rediss+cluster://a,b", "rediss://a"):
+        place = parse_place(url)
+        assert all(each.tls for each in (place.served_as, *place.first)), url
+
+
+@pytest.mark.parametrize(
     ("url", "said"),
     [
         ("http://cache", "begins with"),
         ("cache:6379", "begins with"),
-        ("redis+cluster://cache", "begins with"),
+        ("redis+other://cache", "begins with"),
+        ("unix+cluster://cache", "begins with"),
+        ("redis://one,two", "one host"),
+        ("redis+sentinel://cache", "/service"),
+        ("redis+sentinel://cache/money/first", "'first'"),
+        ("redis+sentinel://cache/money?tiemout=1", "tiemout"),
+        ("redis+sentinel://cache:99999/money", "a port is"),
+        ("redis+cluster://cache/1", "no database but 0"),
+        ("redis+cluster://cache?db=1", "db"),
         ("redis://cache/first", "'first'"),
         ("redis://cache?tiemout=1", "tiemout"),
-        ("redis://cache:port", "[Pp]ort"),
+        ("redis://cache:port", "a port is"),
         ("unix://", "path"),
     ],
 )
 def test_a_url_that_is_wrong_is_refused(url: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        parse_redis_url(url)
+        parse_place(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://ann:secret/word@cache",
+        "redis+sentinel://ann:secret/word@cache/money",
+        "redis+cluster://:secret/word@cache",
+        "redis://:secret@cache?db=word",
+        "rediss://:secret@cache?ssl_ca_certs=/none",
+        ":secret@cache",
+    ],
+)
+def test_a_fault_shows_no_password(url: str) -> None:
+    with pytest.raises(ValueError, match=r"\w") as caught:
+        parse_place(url)
+    assert "secret" not in str(caught.value)
