@@ -20,6 +20,7 @@ from gateway.core.snapshot import (
     CAPABILITIES,
     CLIENTS,
     DIALECTS,
+    ON_UNSAFE,
     QUIRKS,
     STRATEGIES,
     UNSUPPORTED,
@@ -35,8 +36,7 @@ _LONGEST_NAME: Final = 128
 _MAX_PRICE: Final = 1_000_000
 _FROM_ENV: Final = {"type": "string", "pattern": r"\$\{"}
 PERIODS: Final[tuple[str, ...]] = get_args(Period)
-REDIS_SCHEMES: Final = ("redis", "rediss", "unix")
-LATER_SCHEMES: Final = ("redis+sentinel", "redis+cluster")
+_REDIS_SCHEME: Final = r"unix|rediss?(\+sentinel|\+cluster)?"
 
 
 def wrong(message: str) -> PydanticCustomError:
@@ -145,25 +145,34 @@ def _base_url(value: object) -> str:
 
 
 def _redis_url(value: object) -> Secret:
-    allowed = "embedded, memory, or a URL with redis://, rediss:// or unix://"
+    allowed = (
+        "embedded, memory, or a URL with redis://, rediss://, unix://, redis+sentinel:// or "
+        "redis+cluster://"
+    )
     if not isinstance(value, str):
         raise unshown(f"must be {allowed}")
     if value in ("embedded", "memory"):
         return Secret(value)
     scheme, _, rest = value.partition("://")
-    if scheme in LATER_SCHEMES:
-        raise unshown(f"{scheme}:// is not supported yet; it must be {allowed}")
-    if scheme not in REDIS_SCHEMES or not rest or not re.fullmatch(r"[!-~]+", value):
+    if not re.fullmatch(_REDIS_SCHEME, scheme) or not rest or not re.fullmatch(r"[!-~]+", value):
         raise unshown(f"must be {allowed}")
-    try:
-        url = urlsplit(value)
-        complete = bool(url.path.strip("/")) if scheme == "unix" else bool(url.hostname)
-        complete = complete and url.port != 0
-    except ValueError:
-        complete = False
-    if not complete:
+    place, _, path = re.split("[?#]", rest)[0].partition("/")
+    hosts = place.rpartition("@")[2]
+    named = map(_is_host, hosts.split(",") if "+" in scheme else [hosts])
+    if not (path.strip("/") if scheme == "unix" else all(named)):
         raise unshown("must name a host, or for unix:// a path")
+    if scheme.endswith("+sentinel") and not path.strip("/"):
+        raise unshown("must end in the name of a service that the sentinels know: /service")
     return Secret(value)
+
+
+def _is_host(text: str) -> bool:
+    """A name or an address, with a port or without."""
+    try:
+        url = urlsplit(f"//{text}")
+        return bool(url.hostname) and url.port != 0 and "," not in text
+    except ValueError:
+        return False
 
 
 def _hash(value: object) -> str:
@@ -272,6 +281,7 @@ Flag = Annotated[
 ]
 Dialect = Annotated[str, BeforeValidator(one_of(DIALECTS)), choice(DIALECTS)]
 Client = Annotated[str, BeforeValidator(one_of(CLIENTS)), choice(CLIENTS)]
+OnUnsafe = Annotated[str, BeforeValidator(one_of(ON_UNSAFE)), choice(ON_UNSAFE)]
 Strategy = Annotated[str, BeforeValidator(one_of(STRATEGIES)), choice(STRATEGIES)]
 Capability = Annotated[str, BeforeValidator(one_of(CAPABILITIES)), choice(CAPABILITIES)]
 Quirk = Annotated[str, BeforeValidator(one_of(QUIRKS)), choice(QUIRKS)]

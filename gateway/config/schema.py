@@ -25,6 +25,7 @@ from gateway.config.scalars import (
     Milliseconds,
     Name,
     Naming,
+    OnUnsafe,
     Per,
     Quirk,
     RedisUrl,
@@ -206,14 +207,17 @@ class Tenant(Stanza):
 
 class Redis(Stanza):
     url: RedisUrl = "embedded"
-    """`embedded` (a private server), `memory` (nothing is kept), or a redis://, rediss:// or
-    unix:// URL."""
+    """`embedded` (a private server), `memory` (nothing is kept), or a URL: redis://, rediss://,
+    unix://, redis+sentinel://host,host/service or redis+cluster://host,host."""
     data_dir: Text = ".tollgate"
     """Where the embedded server keeps its files."""
     timeout_ms: Milliseconds = 250
     """One operation; after it the ledger counts as unreachable."""
     hold_ttl_s: Seconds = 600.0
     """A hold that nobody settled is charged in full after so long."""
+    on_unsafe: OnUnsafe = "warn"
+    """What a start does with a server that can lose money: one that writes no log, may forget
+    keys when its memory is full, takes no writes, or is older than 6.2."""
 
 
 class Timeouts(Stanza):

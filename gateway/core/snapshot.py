@@ -83,6 +83,8 @@ class Ledger(Struct, frozen=True):
     timeout_s: float = 0.25
     hold_ttl_s: float = 600.0
     """A hold that nobody settled is charged in full after so long."""
+    on_unsafe: str = "warn"
+    """What a start does with a server that can lose money: one of ON_UNSAFE."""
 
 
 class Timeouts(Struct, frozen=True):
@@ -119,6 +121,7 @@ class Snapshot(Struct, frozen=True):
     """Optional providers that are left out, and why."""
 
 
+ON_UNSAFE: Final = ("warn", "refuse")
 CLIENTS: Final = ("own", "aiohttp")
 DIALECTS: Final = (
     "anthropic",

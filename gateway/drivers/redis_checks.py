@@ -71,8 +71,8 @@ async def inspect_url(url: str, timeout_s: float) -> tuple[Finding, ...]:
         await redis.aclose()
 
 
-def refusal(findings: tuple[Finding, ...], on_unsafe: Literal["refuse", "warn"]) -> str | None:
-    """Why not to start, if that is wanted."""
+def refusal(findings: tuple[Finding, ...], on_unsafe: str) -> str | None:
+    """Why not to start, if that is wanted (see core.snapshot.ON_UNSAFE)."""
     unsafe = [str(each) for each in findings if each.severity == "unsafe"]
     return "; ".join(unsafe) if unsafe and on_unsafe == "refuse" else None
 

@@ -231,7 +231,15 @@ def test_an_anchor_is_shared() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["embedded", "memory", "redis://h", "rediss://u:p@h:1/2", "unix:///run/x.sock"],
+    [
+        "embedded",
+        "memory",
+        "redis://h",
+        "rediss://u:p@h:1/2?ssl_ca_certs=/a/ca.pem",
+        "unix:///run/x.sock",
+        "redis+sentinel://u:p@h:1,h2,[::1]:3/money/1?sentinel_password=x",
+        "rediss+cluster://h,h2:2",
+    ],
 )
 def test_redis_urls(url: str) -> None:
     assert snapshot(f"{SOUND}redis: {{url: '{url}'}}\n").ledger.url == url
