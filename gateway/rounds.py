@@ -32,8 +32,10 @@ async def together(attempt: Attempt, wanted: Round, sleep: Sleep) -> tuple[Outco
             await asyncio.wait([begin(number) for number in range(len(calls))])
         else:
             await _race(begin, len(calls), wanted.race_s, sleep)
-    finally:
-        await _stop([call for call in calls if call is not None])
+    except asyncio.CancelledError:
+        await _stop([call for call in calls if call is not None], None)
+        raise
+    await _stop([call for call in calls if call is not None], OUTRUN)
     outcomes = [
         Stopped(candidate, OUTRUN) if call is None or call.cancelled() else call.result()
         for call, candidate in zip(calls, wanted.calls, strict=True)
@@ -46,19 +48,17 @@ async def _race(begin: Callable[[int], _Call], runners: int, apart_s: float, sle
     running: set[_Call] = set()
     for number in range(runners):
         running.add(begin(number))
-        if number == runners - 1:
-            while running and not _won(running):
-                running -= (await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED))[0]
-            return
-        timer = asyncio.ensure_future(sleep(apart_s))
+        timer = asyncio.ensure_future(sleep(apart_s)) if number < runners - 1 else None
         try:
-            while running and not timer.done():
-                done, _ = await asyncio.wait({*running, timer}, return_when=asyncio.FIRST_COMPLETED)
+            while running and not (timer and timer.done()):
+                awaited = {*running, timer} if timer else running
+                done, _ = await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
                 if _won(running & done):
                     return
                 running -= done
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
 
 
 def _won(calls: Iterable[_Call]) -> bool:
@@ -75,12 +75,19 @@ def _won(calls: Iterable[_Call]) -> bool:
     return False
 
 
-async def _stop(calls: list[_Call]) -> None:
-    """Until each has settled."""
+async def _stop(calls: list[_Call], why: str | None) -> None:
+    """Until each has settled, however often this is cancelled meanwhile."""
     for call in calls:
         if not call.done():
-            call.cancel(OUTRUN)
-    await asyncio.gather(*calls, return_exceptions=True)
+            call.cancel(why)
+    cancelled: asyncio.CancelledError | None = None
+    while not all(call.done() for call in calls):
+        try:
+            await asyncio.wait(calls)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 async def _only_one_flows(outcomes: list[Outcome]) -> list[Outcome]:

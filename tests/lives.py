@@ -39,6 +39,7 @@ from gateway.core.money import Nanos, Price
 from gateway.core.plan import Candidate
 from gateway.core.ports import Observer
 from gateway.core.snapshot import Timeouts
+from gateway.core.strategies import tactic
 from gateway.core.usage_record import UsageRecord
 from gateway.drivers.memory_ledger import MemoryLedger
 from gateway.handle import Life, Reply
@@ -59,6 +60,11 @@ class Turn:
     usage: Usage | None = None
     error: Exception | None = None
     stalls: bool = False
+
+    async def begun(self) -> None:
+        if self.stalls:
+            await asyncio.Event().wait()
+
     took_s: float = 1.0
 
 
@@ -91,7 +97,8 @@ unfit = fails(Unsuitable("too long", status=400))
 class Clock:
     """Moved by hand: by what calls take, and by sleeping."""
 
-    def __init__(self) -> None:
+    def __init__(self, far: "Far") -> None:
+        self.far = far
         self.now = 1_000.0
         self.slept: list[float] = []
 
@@ -99,6 +106,7 @@ class Clock:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
+        await self.far.at("sleep")
         self.slept.append(seconds)
         self.now += seconds
         await asyncio.sleep(0)
@@ -125,10 +133,12 @@ class FarLedger(MemoryLedger):
         self.far, self._asked = far, count(1)
         self.down_from = 10**9
         self.settles: list[tuple[str, int]] = []
+        self.requests: list[int] = []
 
     async def reserve(
         self, purse: Purse, hold_id: str, amounts: Amounts, life: str = ""
     ) -> Hold | Refusal:
+        self.requests.append(amounts.requests)
         await self.far.at("reserve")
         if next(self._asked) >= self.down_from:
             raise LedgerDown("the ledger is away")
@@ -149,13 +159,16 @@ class ScriptedUpstream:
     turns: Mapping[str, Sequence[Turn]]
     asked: list[str] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
+    requests: list[ChatRequest] = field(default_factory=list)
     open: int = 0
 
     async def send(
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
     ) -> Completion:
         turn = self._turn(candidate, timeout_s)
+        self.requests.append(request)
         await self.far.at("send")
+        await turn.begun()
         if turn.error is not None:
             raise turn.error
         return Completion((Choice(text="".join(turn.said)),), usage=turn.usage)
@@ -164,9 +177,11 @@ class ScriptedUpstream:
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
     ) -> AsyncGenerator[Sequence[Delta], None]:
         turn = self._turn(candidate, timeout_s)
+        self.requests.append(request)
         self.open += 1
         try:
             await self.far.at("send")
+            await turn.begun()
             for number, piece in enumerate(turn.said):
                 await self.far.at(f"delta {number}")
                 yield (Delta((ChoiceDelta(text=piece),)),)
@@ -203,6 +218,10 @@ CATALOG: Final = Catalog(
     },
     {
         "open": Route("open", ("cheap", "mid"), timeout_s=100),
+        "vote": Route("vote", ("cheap", "mid"), tactic("vote")),
+        "hedge": Route("hedge", ("cheap", "mid"), tactic("hedge")),
+        "judged-hedge": Route("judged-hedge", ("cheap", "mid"), tactic("hedge"), (GOOD,)),
+        "repair": Route("repair", ("cheap", "mid"), tactic("repair"), (GOOD,)),
         "drained": Route(
             "drained", ("cheap", "mid"), checks=(GOOD,), on_disconnect="drain", drain_s=7
         ),
@@ -241,7 +260,8 @@ def stage(
     observer: Observer | None = None,
 ) -> Stage:
     """A request for 20 tokens of answer."""
-    clock, reach = Clock(), Far(far)
+    reach = Far(far)
+    clock = Clock(reach)
     upstream = ScriptedUpstream(clock, reach, defaultdict(list, turns))
     ledger = FarLedger(clock, reach)
     seen: list[Event] = []

@@ -1,0 +1,133 @@
+"""Rounds of several calls in the life of a request: votes and races, streamed and not."""
+
+import asyncio
+
+import pytest
+
+from gateway.core.errors import Faulty, LedgerDown
+from gateway.core.events import Dropped, Replied, Reserved, Settled
+from tests.lives import ANSWER, PROMPT, Turn, hear, poor, says, stage, told, well, whole
+
+other = says("BAD")
+slow = Turn(stalls=True)
+broken = Turn(error=Faulty("500"))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_votes_that_agree(stream: bool) -> None:
+    scene = stage("vote", {"a": [well], "b": [well]}, stream=stream)
+    reply, text = await hear(scene.life)
+    assert (text, reply.reason, reply.candidate.model.name) == ("GOOD one", "agreed", "a")
+    assert reply.completion is not None, "an answer that is compared does not flow"
+    assert [event.purpose for event in told(scene, Settled)] == ["vote", "vote"]
+    assert scene.life.tab.spent == 2 * ANSWER
+    await whole(scene)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_votes_that_do_not_agree(stream: bool) -> None:
+    scene = stage("vote", {"a": [well], "b": [other], "c": [well]}, stream=stream)
+    reply, text = await hear(scene.life)
+    assert (text, reply.candidate.model.name) == ("GOOD one", "c")
+    assert (reply.deltas is not None) == stream, "who decides alone may flow"
+    purposes = [event.purpose for event in told(scene, Settled)]
+    assert purposes == ["vote", "vote", "arbitration"]
+    await whole(scene)
+
+
+async def test_a_request_is_counted_once_however_many_calls_it_makes() -> None:
+    scene = stage("vote", {"a": [well], "b": [other], "c": [well]})
+    await hear(scene.life)
+    assert sorted(scene.ledger.requests) == [0, 0, 1]
+
+
+@pytest.mark.parametrize("asked", ["hedge", "judged-hedge"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("a", "b", "wins"), [(slow, well, "b"), (broken, well, "b")])
+async def test_a_race(asked: str, stream: bool, a: Turn, b: Turn, wins: str) -> None:
+    scene = stage(asked, {"a": [a], "b": [b]}, stream=stream)
+    reply, text = await hear(scene.life)
+    assert (text, reply.candidate.model.name) == ("GOOD one", wins)
+    settled = {event.model: event for event in told(scene, Settled)}
+    assert settled["a"].purpose == settled["b"].purpose == "answer"
+    assert settled["a"].cost == (PROMPT if a is slow else 0), "who was outrun is paid, too"
+    assert len(told(scene, Replied)) == 1
+    await whole(scene)
+
+
+async def test_the_first_is_fast_enough() -> None:
+    """The second's turn would come: but nobody is asked that need not be."""
+    scene = stage("hedge", {"a": [well], "b": [well]}, far="sleep")
+    _, text = await hear(scene.life)
+    assert (text, scene.upstream.asked) == ("GOOD one", ["a"])
+    await whole(scene)
+
+
+async def test_two_that_begin_to_flow_at_once() -> None:
+    scene = stage("hedge", {"a": [well], "b": [well]}, stream=True, far="send")
+    task = asyncio.create_task(hear(scene.life))
+    while len(scene.upstream.asked) < 2:
+        await asyncio.sleep(0)
+    scene.far.gate.set()
+    reply, text = await task
+    assert (text, reply.candidate.model.name) == ("GOOD one", "a")
+    assert len(told(scene, Settled)) == 2
+    assert len(told(scene, Replied)) == 1
+    await whole(scene)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_leaves_during_a_round(stream: bool) -> None:
+    scene = stage("vote", {"a": [slow], "b": [slow]}, stream=stream)
+    task = asyncio.create_task(hear(scene.life))
+    while len(told(scene, Reserved)) < 2:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [event.purpose for event in told(scene, Settled)] == ["abandoned", "abandoned"]
+    assert isinstance(scene.events[-1], Dropped)
+    await whole(scene)
+
+
+async def test_a_voter_that_the_ledger_cannot_hold() -> None:
+    scene = stage("vote", {"a": [well], "b": [well]})
+    scene.ledger.down_from = 2
+    reply, _ = await hear(scene.life)
+    assert (reply.candidate.model.name, reply.reason) == ("a", "ledger_unavailable")
+    await whole(scene)
+
+
+async def test_no_voter_that_the_ledger_can_hold() -> None:
+    scene = stage("vote", {"a": [well], "b": [well]})
+    scene.ledger.down_from = 1
+    with pytest.raises(LedgerDown):
+        await scene.life.answer()
+    await whole(scene)
+
+
+async def test_money_for_one_voter_only() -> None:
+    scene = stage("vote", {"a": [well], "b": [well]}, budget=PROMPT * 13 // 10 + 100 + 20 + 40)
+    reply, _ = await hear(scene.life)
+    assert reply.reason == "budget"
+    await whole(scene)
+
+
+async def test_a_bug_in_one_call_ends_all() -> None:
+    scene = stage("vote", {"a": [Turn(error=RuntimeError("a bug"))], "b": [well]})
+    with pytest.raises(RuntimeError, match="a bug"):
+        await scene.life.answer()
+    await whole(scene)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_repair_sends_the_finding_along_and_holds_for_it(stream: bool) -> None:
+    scene = stage("repair", {"a": [poor, well]}, stream=stream)
+    reply, text = await hear(scene.life)
+    assert (text, reply.candidate.model.name) == ("GOOD one", "a")
+    first, second = scene.upstream.requests
+    assert second.json("messages")[: len(first.json("messages"))] == first.json("messages")
+    assert [message["role"] for message in second.json("messages")[1:]] == ["assistant", "user"]
+    holds = [event.amount for event in told(scene, Reserved)]
+    assert holds[1] > holds[0], "what goes in is more, and so is the ceiling"
+    await whole(scene)
