@@ -7,11 +7,10 @@ import re
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
 from gateway.core.chat import Choice, Completion, ToolCall
-from gateway.core.checks.tolerant_json import Unreadable, read_json
+from gateway.core.checks.tolerant_json import Unreadable, read_json, read_strict
 
 MODES: Final = ("auto", "choice", "json", "label", "number", "tools")
 
@@ -54,7 +53,7 @@ def _tools(choice: Choice, _: Agreement) -> Hashable | None:
 
 
 def _call(call: ToolCall) -> tuple[str, Hashable] | None:
-    arguments = _decoded(call.arguments or "{}")
+    arguments = read_strict(call.arguments or "{}")
     return None if isinstance(arguments, Unreadable) else (call.name, _meant(arguments))
 
 
@@ -187,10 +186,3 @@ def _pointed(value: Any, pointer: str) -> Any:
         else:
             return _MISSING
     return value
-
-
-def _decoded(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return Unreadable("it is not JSON")

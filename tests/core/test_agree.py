@@ -1,0 +1,129 @@
+"""When two answers mean the same."""
+
+import pytest
+
+from gateway.core.agree import MODES, Agreement, key_of
+from gateway.core.chat import Choice, Completion, ToolCall
+
+CALL = '{"city": "Rome", "days": 3}'
+
+
+def said(text: str) -> Completion:
+    return Completion((Choice(text=text),))
+
+
+def called(*calls: tuple[str, str]) -> Completion:
+    tools = tuple(ToolCall(f"id{n}", name, arguments) for n, (name, arguments) in enumerate(calls))
+    return Completion((Choice(text="", tool_calls=tools),))
+
+
+@pytest.mark.parametrize(
+    ("mode", "one", "other"),
+    [
+        ("number", "#### 42", "So she has 41 + 1 = 42 apples."),
+        ("number", "The answer is $1,234.50.", "It costs 1234.5 dollars"),
+        ("number", "The answer is 7. (We checked 3 cases.)", r"\boxed{7}"),
+        ("number", '{"reasoning": "3 and 4", "answer": "7"}', "the total is 7"),
+        ("choice", "B", "The answer is (B)."),
+        ("choice", "(c) because", '{"answer": "C"}'),
+        ("label", "Spam.", " spam "),
+        ("label", '{"label": "Spam"}', "SPAM"),
+        (
+            "json",
+            '{"a": 1, "b": [2.0, "X"]}',
+            '```json\n{"b": [2, "x."], "a": 1.0, "c": null}\n```',
+        ),
+        ("auto", '{"reasoning": "long", "answer": "42"}', '{"reasoning": "other", "answer": 42.0}'),
+        ("auto", "Paris", "paris."),
+        ("auto", '{"a": 1}', '{"a": 1.0, "b": ""}'),
+    ],
+)
+def test_texts_that_mean_the_same(mode: str, one: str, other: str) -> None:
+    key = key_of(said(one), Agreement(mode))
+    assert key is not None
+    assert key == key_of(said(other), Agreement(mode))
+
+
+@pytest.mark.parametrize(
+    ("mode", "one", "other"),
+    [
+        ("number", "#### 42", "#### -42"),
+        ("choice", "A", "B"),
+        ("label", "spam", "ham"),
+        ("json", '{"a": [1, 2]}', '{"a": [2, 1]}'),
+        ("json", '{"a": true}', '{"a": 1}'),
+        ("json", '{"a": "x"}', '{"b": "x"}'),
+        ("auto", '{"answer": "1"}', '{"answer": "2"}'),
+        ("tools", "no call", "no call"),
+    ],
+)
+def test_texts_that_do_not(mode: str, one: str, other: str) -> None:
+    keys = {key_of(said(text), Agreement(mode)) for text in (one, other)}
+    assert len(keys) == (1 if mode == "tools" else 2), "who calls nothing agrees on that"
+
+
+@pytest.mark.parametrize(
+    ("mode", "text"),
+    [
+        ("number", "no idea"),
+        ("choice", "none of them, really"),
+        ("label", "x" * 100),
+        ("json", "no"),
+        ("auto", "a long text " * 20),
+        ("label", ""),
+    ],
+)
+def test_what_cannot_be_compared(mode: str, text: str) -> None:
+    assert key_of(said(text), Agreement(mode)) is None
+
+
+def test_several_choices_cannot_be_compared() -> None:
+    assert key_of(Completion((Choice(text="1"), Choice(1, text="1"))), Agreement()) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ([("f", CALL)], [("f", '{"days": 3.0, "city": "rome."}')], True),
+        (
+            [("f", CALL)],
+            [("f", '{"city": "Rome", "days": 3, "unit": "", "more": null, "l": []}')],
+            True,
+        ),
+        ([("f", CALL), ("g", "{}")], [("g", ""), ("f", CALL)], True),
+        ([("f", CALL)], [("f", '{"city": "Rome", "days": 4}')], False),
+        ([("f", CALL)], [("g", CALL)], False),
+        ([("f", CALL)], [("f", CALL), ("f", CALL)], False),
+        ([("f", CALL)], [], False),
+        ([("f", "{broken")], [("f", "{broken")], False),
+        ([("f", '{"on": false}')], [("f", "{}")], False),
+        ([("f", '{"n": 0}')], [("f", "{}")], False),
+    ],
+)
+@pytest.mark.parametrize("mode", ["tools", "auto"])
+def test_tool_calls(
+    mode: str, one: list[tuple[str, str]], other: list[tuple[str, str]], same: bool
+) -> None:
+    keys = [key_of(called(*calls), Agreement(mode)) for calls in (one, other)]
+    assert (keys[0] is not None and keys[0] == keys[1]) == same
+
+
+@pytest.mark.parametrize(
+    ("pointers", "one", "other", "same"),
+    [
+        (("/answer",), '{"answer": 1, "why": "a"}', '{"answer": 1.0, "why": "b"}', True),
+        (("/a/0", "/b~1c"), '{"a": [1, 2], "b/c": "x"}', '{"a": [1, 3], "b/c": "X"}', True),
+        (("/answer",), '{"answer": 1}', '{"answer": 2}', False),
+        (("/answer",), '{"other": 1}', '{"other": 1}', False),
+    ],
+)
+def test_pointers(pointers: tuple[str, ...], one: str, other: str, same: bool) -> None:
+    keys = [key_of(said(text), Agreement("json", pointers)) for text in (one, other)]
+    assert (keys[0] is not None and keys[0] == keys[1]) == same
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("text", ["", "{", "\ud800", "1e999", "٣", "9" * 5000, "[[[[" * 999, "NaN"])
+def test_no_answer_breaks_it(mode: str, text: str) -> None:
+    key_of(said(text), Agreement(mode))
+    key_of(called(("f", text)), Agreement(mode))
