@@ -3,12 +3,13 @@
 Each port has one contract suite in tests/contracts, run on every implementation.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from gateway.core.accounts import Amounts, Balance, Hold, Purse, Refusal
 from gateway.core.chat import ChatRequest, Completion, Delta
 from gateway.core.events import Event, HoldsExpired
+from gateway.core.ledger_entry import Counter, Entry
 from gateway.core.plan import Candidate
 from gateway.core.usage_record import UsageRecord
 
@@ -67,6 +68,50 @@ class LedgerDriver(Ledger, Protocol):
         """Charge every hold whose time is over, also of homes that send nothing any more.
 
         What was charged is told to the observer as well.
+        """
+        ...
+
+    async def charge(
+        self, purse: Purse, call: str, at: float, actual: Amounts, record: UsageRecord | None = None
+    ) -> None:
+        """Charge a call that has no hold, to the budgets of its time, `at`, in Unix seconds.
+
+        Charging the same call again within a day changes nothing. Raises LedgerDown when that it
+        was charged is not sure: then do so again. It is never refused.
+        """
+        ...
+
+    async def records(self, home: str, after: str = "", count: int = 1_000) -> tuple[Entry, ...]:
+        """The entries of a home's book after the one at `after`, the oldest first, at most so many.
+
+        Of the book only the newest are kept, about as many as the driver was told.
+        """
+        ...
+
+    async def counted(self, home: str) -> dict[Counter, int]:
+        """What each bucket of a home has spent, but for those where that is nothing: what
+        `ledger_entry.sums` of all its entries gives, for the buckets that are still kept.
+
+        It reads all keys there are: for an operator, not for a request.
+        """
+        ...
+
+    async def load(
+        self,
+        home: str,
+        spent: Mapping[Counter, int],
+        *,
+        epoch: str = "",
+        after: Iterable[str] = (),
+        seq: int = 0,
+        force: bool = False,
+    ) -> int:
+        """Set what these buckets have spent; the others, and all that is held, stay as they are.
+
+        Gives 0, or, unless forced, how many holds are open: then nothing was set. A rolling bucket
+        is set as a whole. `epoch` is a new name for the home's data, which goes on from that of
+        `after`, and from its own: gateways that stopped at a loss of it go on. Entries count on
+        from `seq` at least. Raises ValueError for a key that is no bucket of the home.
         """
         ...
 

@@ -1,151 +1,204 @@
-"""The ledger's scripts, the keys they are given, and commands built once and used many times.
+"""The ledger's scripts, and commands built once and used many times.
 
-Only a hold's id and an amount differ between two reserves of a purse in one period, so all that
-comes before them on the wire is built once: a `Plan`.
+Only a hold's id, its amounts and its life differ between two reserves of a purse in one period, so
+all that comes before them on the wire is built once.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import sha1, sha256
+from hashlib import sha1
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
-from msgspec import Struct
+import msgspec
 
-from gateway.core.accounts import Account, Purse
-from gateway.core.catalog import Budget
-from gateway.core.catalog import Period as Per
-from gateway.core.periods import Period, period
-from gateway.drivers.redis_connection import encode
+from gateway.core.accounts import Amounts
+from gateway.core.ledger_entry import METERS, Counter
+from gateway.core.usage_record import UsageRecord
+from gateway.core.usage_record import encode as as_line
+from gateway.drivers.ledger_plans import Line, Plan, escape, prefix, read_key
+from gateway.drivers.redis_wire import encode
 
 _FOLDER: Final = Path(__file__).with_name("ledger_scripts")
-_PRELUDE: Final = (_FOLDER / "expire.lua").read_text()
-_DAY: Final = 86_400
-_NEVER: Final = 2**53 - 1
-_KEPT: Final[Mapping[Per, int]] = {
-    "minute": _DAY,
-    "hour": _DAY,
-    "day": 3 * _DAY,
-    "week": 10 * _DAY,
-    "month": 40 * _DAY,
-}
-"""Seconds for which a bucket outlives its period, so that late settles find it."""
-_TURNED_AWAY: Final = 3_600
-"""Seconds for which the id of a hold that was given back is turned away."""
-_LONGEST: Final = 96
+_PRELUDE: Final = (_FOLDER / "prelude.lua").read_text()
+_NAMES: Final = ("reserve", "settle", "charge", "balances", "sweep", "leave", "load")
+_SOURCES: Final = {name: (_FOLDER / f"{name}.lua").read_text() for name in _NAMES}
+_TURNED_AWAY_MS: Final = 3_600_000
+"""For how long the id of a hold that was given back is turned away."""
+_SETTLED_MS: Final = 300_000
+"""For how long it is known that a hold was settled, so that settling again changes nothing."""
+_AT_ONCE: Final = 500
+"""Buckets that one script sets."""
+_MODES: Final = ("hard", "soft", "shadow")
+_pack: Final = msgspec.msgpack.Encoder().encode
 
 
-def _script(name: str) -> str:
-    return _PRELUDE + (_FOLDER / f"{name}.lua").read_text()
+class Scripts:
+    """The scripts by name: how to load them, and what they are called by.
 
-
-SOURCES: Final = {name: _script(name) for name in ("reserve", "settle", "balances", "sweep")}
-_SHA: Final = {
-    name: sha1(source.encode(), usedforsecurity=False).hexdigest()
-    for name, source in SOURCES.items()
-}
-LOAD: Final = tuple(encode("SCRIPT", "LOAD", source) for source in SOURCES.values())
-
-
-class Plan(Struct, frozen=True):
-    """How to reserve from a purse while Redis' clock is in [start, end), in Unix seconds.
-
-    `buckets` says which budget each bucket stands for and when it resets, and `rows` which bucket
-    each budget of the purse counts in: two budgets of one account may share a period.
+    `clock` is the Lua that gives the seconds and microseconds that it is.
     """
 
-    start: int
-    end: int
-    reserve: bytes
-    keys: tuple[str, ...]
-    buckets: tuple[tuple[Account, Budget, int | None], ...]
-    rows: tuple[tuple[Account, Budget, int], ...]
+    def __init__(self, clock: str = "redis.call('TIME')") -> None:
+        prelude = _PRELUDE.replace("redis.call('TIME')", clock)
+        sources = {name: (prelude + source).encode() for name, source in _SOURCES.items()}
+        self.load = tuple(encode("SCRIPT", "LOAD", source) for source in sources.values())
+        self._sha = {
+            name: sha1(source, usedforsecurity=False).hexdigest()
+            for name, source in sources.items()
+        }
+        self._sources = {self._sha[name].encode(): source for name, source in sources.items()}
+
+    def head(
+        self, script: str, keys: Sequence[str], arguments: Iterable[str | bytes | int], more: int
+    ) -> bytes:
+        """An EVALSHA that `more` arguments are still to be added to."""
+        parts = ("EVALSHA", self._sha[script], len(keys), *keys, *arguments)
+        _, _, body = encode(*parts).partition(b"\r\n")
+        return b"*%d\r\n%b" % (len(parts) + more, body)
+
+    def whole(self, command: bytes) -> bytes:
+        """An EVALSHA with its script in it, for a server that has forgotten that: it is loaded."""
+        count, _, _, _, sha, rest = command.split(b"\r\n", 5)
+        source = self._sources[sha]
+        parts = (count, b"$4", b"EVAL", b"$%d" % len(source), source, rest)
+        return b"\r\n".join(parts)
 
 
-class TenantCommands(Struct, frozen=True):
-    settle: bytes
-    void: bytes
-    open: bytes
-    sweep: bytes
+SCRIPTS: Final = Scripts()
 
 
-def escape(name: str) -> str:
-    """Any text as a part of a key: no colon, brace or control character, and of bounded length."""
-    octets = name.encode("utf-8", "surrogatepass")
-    escaped = quote(octets, safe="")
-    return escaped if len(escaped) <= _LONGEST else "=" + sha256(octets).hexdigest()
+class HomeCommands:
+    """The commands of one home. `kept` is how many entries its book keeps, about."""
+
+    def __init__(self, home: str, scripts: Scripts, kept: int) -> None:
+        self._scripts = scripts
+        self._kept = kept
+        self.tag = prefix(home)
+        self._holds = f"{self.tag}holds"
+        self._settle = self._head("settle", _SETTLED_MS, 0, more=3)
+        self._void = self._head("settle", _TURNED_AWAY_MS, 1, more=3)
+        self._leave = self._head("leave", more=1)
+        self.sweep = self._head("sweep", 100)
+        self.open = self._head("sweep", 0)
+        self.state = encode("HMGET", f"{self.tag}state", "epoch", "after", "seq")
+
+    def reserve(self, plan: Plan, ttl_ms: int, tenant: str, epoch: str, fresh: str) -> bytes:
+        """All but what `reserving` adds. `fresh` is a name for a new epoch."""
+        lines = [_spec(line) + _limits(line) for line in plan.lines]
+        places = [_limits(line) for line in plan.places]
+        whose = _one_line(tenant)
+        spec = _pack((ttl_ms, plan.start, plan.end, epoch, fresh, whose, lines, places))
+        return self._head("reserve", spec, keys=_keys(plan), more=3)
+
+    def settle(self, hold_id: str, actual: Amounts, record: UsageRecord | None) -> bytes:
+        line = b"" if record is None else as_line(record)
+        return with_arguments(self._settle, hold_id.encode(), _plain(actual), line)
+
+    def void(self, hold_id: str) -> bytes:
+        return with_arguments(self._void, hold_id.encode(), b"0 0 0", b"")
+
+    def leave(self, life: str) -> bytes:
+        return with_arguments(self._leave, _one_line(life).encode())
+
+    def balances(self, plan: Plan, epoch: str) -> bytes:
+        lines = [(line.slot_ms, line.expires) for line in plan.lines]
+        spec = _pack((plan.start, plan.end, epoch, [*lines, *(False for _ in plan.places)]))
+        return self._head("balances", spec, keys=_keys(plan))
+
+    def charge(
+        self,
+        plan: Plan,
+        tenant: str,
+        call: tuple[str, float],
+        actual: Amounts,
+        record: UsageRecord | None,
+    ) -> bytes:
+        """`call` is its id, and when it was."""
+        name, at = call
+        spec = _pack((_one_line(tenant), int(at * 1_000), [_spec(line) for line in plan.lines]))
+        line = b"" if record is None else as_line(record)
+        keys = [line.key for line in plan.lines]
+        return self._head("charge", spec, name, _plain(actual), line, keys=keys)
+
+    def load(
+        self, spent: Mapping[Counter, int], ttl_ms: int, last: tuple[str, str, int], *, force: bool
+    ) -> list[bytes]:
+        """One after the other. `last` comes with the last of them: a new epoch, those it follows,
+        and what entries count on from at least.
+        """
+        buckets: dict[str, list[int]] = {}
+        for (key, slot), amount in spent.items():
+            known = read_key(key, ttl_ms)
+            if known is None or not key.startswith(self.tag):
+                raise ValueError(f"not a bucket of this home: {key}")
+            buckets.setdefault(key, [known.slot_ms, known.expires]).extend((slot, amount))
+        keys = [*buckets]
+        parts = [keys[start : start + _AT_ONCE] for start in range(0, len(keys), _AT_ONCE)] or [[]]
+        return [
+            self._head(
+                "load",
+                int(force),
+                *(last if part is parts[-1] else ("", "", 0)),
+                _pack([buckets[key] for key in part]),
+                keys=part,
+            )
+            for part in parts
+        ]
+
+    def scan(self, cursor: str) -> bytes:
+        return encode("SCAN", cursor, "MATCH", f"{self.tag}b:*", "COUNT", 1_000)
+
+    def is_bucket(self, key: str) -> bool:
+        return read_key(key, 0) is not None
+
+    def bucket(self, key: str) -> bytes:
+        return encode("HGETALL", key)
+
+    def entries(self, after: str, count: int) -> bytes:
+        start = f"({after}" if after else "-"
+        return encode("XRANGE", f"{self.tag}usage", start, "+", "COUNT", count)
+
+    def _head(
+        self, script: str, *arguments: str | bytes | int, keys: Iterable[str] = (), more: int = 0
+    ) -> bytes:
+        return self._scripts.head(script, (self._holds, *keys), (self._kept, *arguments), more)
 
 
-class Calendar:
-    """The current period of each kind and zone, worked out once."""
-
-    def __init__(self) -> None:
-        self._current: dict[tuple[Per, str], Period] = {}
-
-    def at(self, per: Per, zone: str, now: float) -> Period:
-        span = self._current.get((per, zone))
-        if span is None or not span.start <= now < (span.end or _NEVER):
-            span = self._current[per, zone] = period(per, zone, now)
-        return span
+def reserving(head: bytes, hold_id: str, amounts: Amounts, life: str) -> bytes:
+    """The whole command to reserve, from the head that a purse keeps ready."""
+    name, asked = hold_id.encode(), _plain(amounts)
+    whose = _one_line(life or hold_id).encode()
+    return b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
+        head, len(name), name, len(asked), asked, len(whose), whose,
+    )  # fmt: skip
 
 
-def make_plan(purse: Purse, calendar: Calendar, now: float, ttl_ms: int) -> Plan:
-    start, end = 0, _NEVER
-    prefix = _prefix(purse.home)
-    found: dict[str, tuple[Account, Budget, int | None]] = {}
-    rows: list[tuple[Account, Budget, str]] = []
-    for account in purse.accounts:
-        name = f"{prefix}b:{escape(account.owner)}:{account.scope}:{escape(account.name)}:"
-        for budget in account.budgets:
-            span = calendar.at(budget.per, account.timezone, now)
-            if span.end is not None:
-                start, end = max(start, span.start), min(end, span.end)
-            key = name + span.id
-            # Of two budgets that share a bucket the tighter one decides.
-            if key not in found or budget.cap < found[key][1].cap:
-                found[key] = (account, budget, span.end)
-            rows.append((account, budget, key))
-    keys = [f"{prefix}holds", *found]
-    limits: list[int] = []
-    for _, budget, resets_at in found.values():
-        limits += (budget.cap, 0 if resets_at is None else resets_at + _KEPT[budget.per])
-    position = {key: index for index, key in enumerate(found)}
-    return Plan(
-        start=start,
-        end=end,
-        reserve=_head("reserve", keys, (ttl_ms, start, end, *limits), more=2),
-        keys=tuple(keys),
-        buckets=tuple(found.values()),
-        rows=tuple((account, budget, position[key]) for account, budget, key in rows),
-    )
+def with_arguments(head: bytes, *arguments: bytes) -> bytes:
+    """A command that lacks its last arguments, with them."""
+    return head + b"".join([b"$%d\r\n%b\r\n" % (len(each), each) for each in arguments])
 
 
-def read_balances(plan: Plan) -> bytes:
-    return _head("balances", plan.keys, (plan.start, plan.end))
+def _plain(amounts: Amounts) -> bytes:
+    return b"%d %d %d" % (amounts.nanos, amounts.tokens, amounts.requests)
 
 
-def tenant_commands(tenant: str) -> TenantCommands:
-    keys = [f"{_prefix(tenant)}holds"]
-    return TenantCommands(
-        settle=_head("settle", keys, (0,), more=2),
-        void=_head("settle", keys, (_TURNED_AWAY,), more=2),
-        open=_head("sweep", keys, (0,)),
-        sweep=_head("sweep", keys, (100,)),
-    )
+def _one_line(text: str) -> str:
+    """As it stands in a hold, whose parts are lines."""
+    return text if text.isascii() and text.isprintable() else escape(text)
 
 
-def with_hold(head: bytes, hold_id: str, amount: int) -> bytes:
-    """A command that lacks its last two arguments, with them."""
-    name, number = hold_id.encode(), b"%d" % amount
-    return b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n" % (head, len(name), name, len(number), number)
+def _spec(line: Line) -> list[int]:
+    return [METERS.index(line.meter) + 1, line.slot_ms, line.expires]
 
 
-def _prefix(tenant: str) -> str:
-    return f"tg:{{{escape(tenant)}}}:"
+def _limits(line: Line) -> list[int]:
+    """Of each limit its mode, its cap, and from what on it is near: four fifths of it."""
+    spec: list[int] = []
+    for _, budget in line.limits:
+        cap, shadow = budget.cap, budget.mode == "shadow"
+        spec += (_MODES.index(budget.mode), cap, cap + 1 if shadow else cap - cap // 5)
+    return spec
 
 
-def _head(script: str, keys: Sequence[str], arguments: Iterable[int], more: int = 0) -> bytes:
-    """An EVALSHA that `more` arguments are still to be added to."""
-    parts: tuple[str | int, ...] = ("EVALSHA", _SHA[script], len(keys), *keys, *arguments)
-    _, _, body = encode(*parts).partition(b"\r\n")
-    return b"*%d\r\n%b" % (len(parts) + more, body)
+def _keys(plan: Plan) -> list[str]:
+    return [line.key for line in (*plan.lines, *plan.places)]

@@ -1,4 +1,4 @@
-"""Settles that did not get through yet: kept in memory, and tried again until they do.
+"""What did not get through to Redis yet: kept in memory, and tried again until it does.
 
 Each is idempotent, so one whose answer was lost may be sent again. What is lost with the process
 has been charged at its ceiling when its hold expires: never too little.
@@ -8,24 +8,31 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from msgspec import Struct
-
 from gateway.core.events import LedgerTook
 from gateway.core.ports import Clock, Observer
-from gateway.drivers.redis_connection import RedisError
+from gateway.drivers.redis_wire import RedisError
 
 _MOST: Final = 10_000
 _UNTIL_S: Final = 86_400.0
-"""An expired hold can be corrected for a day; after that there is nothing left to settle."""
+"""An expired hold can be corrected for longer, and a charge is known for as long."""
 _AT_ONCE: Final = 100
 _FIRST_WAIT_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 2.0
 
 
-class _Debt(Struct, frozen=True):
-    op: str
-    command: bytes
-    since: float
+class Debt:
+    """`instead` is the command to send when the server knows no such hold, unless this one may
+    have been executed before.
+    """
+
+    __slots__ = ("command", "instead", "maybe", "op", "since")
+
+    def __init__(self, op: str, command: bytes, instead: bytes | None, since: float) -> None:
+        self.op = op
+        self.command = command
+        self.instead = instead
+        self.since = since
+        self.maybe = False
 
 
 class Debts:
@@ -37,16 +44,20 @@ class Debts:
         self._send = send
         self._clock = clock
         self._observe = observe
-        self._owed: dict[bytes, _Debt] = {}
+        self._owed: dict[bytes, Debt] = {}
         self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
         return len(self._owed)
 
-    def add(self, op: str, command: bytes) -> None:
-        self._owed[command] = _Debt(op, command, self._clock())
+    def add(
+        self, op: str, command: bytes, instead: bytes | None = None, *, maybe: bool = False
+    ) -> None:
+        """`maybe`: it was sent, and may have been executed."""
+        debt = self._owed.setdefault(command, Debt(op, command, instead, self._clock()))
+        debt.maybe = debt.maybe or maybe
         if len(self._owed) > _MOST:
-            self._give_up(next(iter(self._owed)), "overflow")
+            self._give_up(next(iter(self._owed.values())), "overflow")
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._pay())
 
@@ -57,8 +68,8 @@ class Debts:
             await asyncio.wait([self._task])
         if self._owed:
             await asyncio.wait([asyncio.ensure_future(self._round())], timeout=within_s)
-        for command in [*self._owed]:
-            self._give_up(command, "closed")
+        for debt in [*self._owed.values()]:
+            self._give_up(debt, "closed")
 
     async def _pay(self) -> None:
         wait = _FIRST_WAIT_S
@@ -78,20 +89,30 @@ class Debts:
                 break
         return answered
 
-    async def _try(self, debt: _Debt) -> bool:
+    async def _try(self, debt: Debt) -> bool:
         now = self._clock()
         if now - debt.since > _UNTIL_S:
-            self._give_up(debt.command, "late")
+            self._give_up(debt, "late")
             return True
+        error = None
         try:
-            await self._send(debt.command)
-        except RedisError as error:
-            self._observe(LedgerTook(debt.op, self._clock() - now, error.kind))
+            reply = await self._send(debt.command)
+        except RedisError as failure:
+            debt.maybe = debt.maybe or failure.sent
+            self._observe(LedgerTook(debt.op, self._clock() - now, failure.kind))
             return False
+        except asyncio.CancelledError:
+            debt.maybe = True
+            raise
         self._owed.pop(debt.command, None)
-        self._observe(LedgerTook(debt.op, self._clock() - now, None))
+        if debt.instead is not None and reply[0] == 0:
+            # No such hold: it was settled and that is forgotten, or the ledger has lost it.
+            error = "unknown"
+            if not debt.maybe:
+                self.add("charge", debt.instead)
+        self._observe(LedgerTook(debt.op, self._clock() - now, error))
         return True
 
-    def _give_up(self, command: bytes, why: str) -> None:
-        debt = self._owed.pop(command)
+    def _give_up(self, debt: Debt, why: str) -> None:
+        self._owed.pop(debt.command, None)
         self._observe(LedgerTook("give_up", self._clock() - debt.since, why))

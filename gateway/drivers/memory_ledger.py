@@ -1,182 +1,279 @@
 """The ledger in this process's memory: the reference model that the Redis ledger is held to."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Final
 
-from msgspec import structs
-
-from gateway.core.accounts import Account, Amounts, Balance, Hold, Purse, Refusal
-from gateway.core.catalog import Budget
+from gateway.core.accounts import (
+    Amounts,
+    Balance,
+    Hold,
+    Purse,
+    Refusal,
+    Warned,
+    bounded,
+    checked,
+)
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired
+from gateway.core.ledger_entry import Charged, Counter, Entry, of_meter
 from gateway.core.money import Nanos
-from gateway.core.periods import Period, period
 from gateway.core.ports import Observer
 from gateway.core.usage_record import UsageRecord
+from gateway.drivers.ledger_plans import Calendar, Limit, Line, Plan, make_plan, prefix, read_key
+from gateway.drivers.memory_books import (
+    CHARGED_S,
+    Books,
+    Held,
+    Places,
+)
 
-_KEPT_S: Final = 40 * 86_400.0
-"""How long after its end a period is remembered."""
-_CORRECTABLE_S: Final = 86_400.0
-"""How long after its expiry a hold can still be settled at its true cost."""
-_Slot = tuple[str, str, str, str]
-"""Tenant, scope, account, period id."""
+_FORGET_EVERY: Final = 1_000
 
 
 def _ignore(_: Event) -> None:
     pass
 
 
-@dataclass
-class _Bucket:
-    """What an account spent and has on hold in one period."""
-
-    end: float
-    spent: int = 0
-    held: int = 0
-
-
-@dataclass
-class _Record:
-    hold: Hold
-    buckets: list[_Bucket]
-    expires: float
-
-
-@dataclass
-class _Books:
-    """One tenant's holds."""
-
-    open: dict[str, _Record] = field(default_factory=dict)
-    expired: dict[str, _Record] = field(default_factory=dict)
-    void: set[str] = field(default_factory=set)
-
-
 class MemoryLedger:
     """Budgets of one process. `clock` gives Unix seconds. Everything is lost with the process."""
 
     def __init__(
-        self, clock: Callable[[], float], ttl_s: float = 600.0, observe: Observer = _ignore
+        self,
+        clock: Callable[[], float],
+        ttl_s: float = 600.0,
+        observe: Observer = _ignore,
+        kept: int = 100_000,
     ) -> None:
         self._clock = clock
         self._ttl = ttl_s
         self._observe = observe
-        self._buckets: dict[_Slot, _Bucket] = {}
-        self._books: dict[str, _Books] = {}
-        self._prune_at = 1_000
+        self._kept = kept
+        self._calendar = Calendar()
+        self._books: dict[str, Books] = {}
+        self._looks = 0
 
     async def reserve(
         self, purse: Purse, hold_id: str, amounts: Amounts, life: str = ""
     ) -> Hold | Refusal:
-        amount = amounts.nanos
-        if amount < 0:
-            raise ValueError(f"a hold cannot be negative: {amount}")
+        checked(amounts)
+        self._plan(purse)
         await asyncio.sleep(0)  # a real ledger is never there at once
-        self._expire(purse.home)
-        books = self._of(purse.home)
-        if hold_id in books.void:
-            raise LedgerDown("the ledger is unavailable (void)")
-        if record := books.open.get(hold_id) or books.expired.get(hold_id):
-            return structs.replace(record.hold, purse=purse)
-
-        left: int | None = None
-        touched: dict[int, _Bucket] = {}
-        for account, budget, span, bucket in self._lines(purse):
-            rest = budget.cap - bucket.spent - bucket.held
-            if amount > rest:
-                return Refusal(account, budget, max(rest, 0), span.end)
-            left = rest - amount if left is None else min(left, rest - amount)
-            touched[id(bucket)] = bucket
-        for bucket in touched.values():
-            bucket.held += amount
-        hold = Hold(hold_id, purse, amounts, None if left is None else Nanos(left))
-        books.open[hold_id] = _Record(hold, [*touched.values()], self._clock() + self._ttl)
-        return hold
+        books, now = self._expire(purse.home)
+        if held := books.hold(hold_id, now):
+            if held.state not in {"open", "expired"}:
+                raise LedgerDown("the ledger is unavailable (void)")
+            return Hold(hold_id, purse, held.amounts, held.left)
+        wanted = _Wanted(books, self._plan(purse), life or hold_id, amounts, now)
+        refusal = wanted.refusal()
+        if refusal is not None:
+            return refusal
+        held = wanted.take(now + self._ttl, purse.tenant)
+        books.open[hold_id] = held
+        return Hold(hold_id, purse, amounts, held.left, wanted.warned())
 
     async def settle(self, hold: Hold, actual: Amounts, record: UsageRecord | None = None) -> None:
         # At once: a caller that is cancelled while it waits has settled nevertheless.
-        self._close(hold.purse.home, hold.id, max(actual.nanos, 0))
+        purse, cost, now = hold.purse, bounded(actual), self._clock()
+        if not self._of(purse.home).settle(hold.id, cost, record, now):
+            whole = Amounts(cost.nanos, cost.tokens, hold.amounts.requests)
+            self._charge(purse, hold.id, now, whole, record)
+        await asyncio.sleep(0)
+
+    async def charge(
+        self, purse: Purse, call: str, at: float, actual: Amounts, record: UsageRecord | None = None
+    ) -> None:
+        self._charge(purse, call, at, bounded(actual), record)
         await asyncio.sleep(0)
 
     def leave(self, purse: Purse, life: str) -> None:
-        pass
+        for places in self._of(purse.home).places.values():
+            places.lives.pop(life, None)
 
-    async def void(self, tenant: str, hold_id: str) -> None:
+    async def void(self, home: str, hold_id: str) -> None:
         """Give a hold back whose call was surely never made, also one that is yet to arrive."""
         await asyncio.sleep(0)
-        self._close(tenant, hold_id, 0)
-        self._of(tenant).void.add(hold_id)
+        self._of(home).void(hold_id, self._clock())
 
     async def balances(self, purse: Purse) -> tuple[Balance, ...]:
         await asyncio.sleep(0)
-        self._expire(purse.home)
-        return tuple(
-            Balance(account, budget, bucket.spent, bucket.held)
-            for account, budget, _, bucket in self._lines(purse)
-        )
+        books, now = self._expire(purse.home)
+        plan = self._plan(purse)
+        stands = []
+        for line in plan.lines:
+            bucket = books.bucket(line.key, now)
+            stands.append((bucket.within(now), bucket.held) if bucket else (0, 0))
+        for line in plan.places:
+            places = books.places.get(line.key)
+            stands.append((0, places.within(now) if places else 0))
+        return tuple(Balance(*limit, *stands[at]) for limit, at in plan.rows)
 
-    async def open_holds(self, tenant: str) -> int:
+    async def open_holds(self, home: str) -> int:
         await asyncio.sleep(0)
-        self._expire(tenant)
-        return len(self._of(tenant).open)
+        return len(self._expire(home)[0].open)
 
-    async def sweep(self, tenants: Iterable[str]) -> list[HoldsExpired]:
+    async def sweep(self, homes: Iterable[str]) -> list[HoldsExpired]:
         await asyncio.sleep(0)
-        return [event for tenant in tenants if (event := self._expire(tenant))]
+        swept: list[HoldsExpired] = []
+        for home in homes:
+            self._expire(home, swept.append)
+        return swept
+
+    async def records(self, home: str, after: str = "", count: int = 1_000) -> tuple[Entry, ...]:
+        await asyncio.sleep(0)
+        seq = int(after.partition("-")[0] or 0)
+        return tuple(islice((e for e in self._of(home).entries if e.seq > seq), count))
+
+    async def counted(self, home: str) -> dict[Counter, int]:
+        await asyncio.sleep(0)
+        return self._of(home).counted(self._clock())
+
+    async def load(
+        self,
+        home: str,
+        spent: Mapping[Counter, int],
+        *,
+        epoch: str = "",
+        after: Iterable[str] = (),
+        seq: int = 0,
+        force: bool = False,
+    ) -> int:
+        """There is but one epoch here: nothing outlives the process."""
+        known = {counter: _line(home, counter[0], round(self._ttl * 1_000)) for counter in spent}
+        await asyncio.sleep(0)
+        books, now = self._of(home), self._clock()
+        if books.open and not force:
+            return len(books.open)
+        for line in known.values():
+            books.use(line, now).spent = {}
+        for (key, slot), amount in spent.items():
+            books.buckets[key].spent[slot] = amount
+        books.seq = max(books.seq, seq)
+        return 0
 
     async def aclose(self) -> None:
         """Nothing is owed."""
 
-    def _of(self, tenant: str) -> _Books:
-        return self._books.setdefault(tenant, _Books())
+    def _of(self, home: str) -> Books:
+        found = self._books.get(home)
+        if found is None:
+            found = self._books[home] = Books(self._kept)
+        return found
 
-    def _lines(self, purse: Purse) -> Iterator[tuple[Account, Budget, Period, _Bucket]]:
-        """Every budget of the purse, with its current period and what that has seen."""
-        now = self._clock()
-        for account in purse.accounts:
-            for budget in account.budgets:
-                span = period(budget.per, account.timezone, now)
-                slot = (purse.home, account.scope, account.name, span.id)
-                bucket = self._buckets.get(slot)
-                if bucket is None:
-                    self._prune(now)
-                    end = float("inf") if span.end is None else float(span.end)
-                    bucket = self._buckets[slot] = _Bucket(end)
-                yield account, budget, span, bucket
+    def _plan(self, purse: Purse, at: float | None = None) -> Plan:
+        now = self._clock() if at is None else at
+        return make_plan(purse, self._calendar, now, round(self._ttl * 1_000))
 
-    def _prune(self, now: float) -> None:
-        if len(self._buckets) < self._prune_at:
+    def _charge(
+        self, purse: Purse, call: str, at: float, actual: Amounts, record: UsageRecord | None
+    ) -> None:
+        books, now = self._of(purse.home), self._clock()
+        if now < books.charged.get(call, 0):
             return
-        self._buckets = {s: b for s, b in self._buckets.items() if now < b.end + _KEPT_S}
-        self._prune_at = 2 * len(self._buckets) + 1_000
+        books.charged[call] = now + CHARGED_S
+        charged = []
+        for line in self._plan(purse, at).lines:
+            slot = 0
+            if line.slot_ms:
+                slot = min(int(at * 1_000), int(now * 1_000)) // line.slot_ms
+            if line.slot_ms or not 0 < line.expires <= now:
+                books.use(line, now)
+            charged.append(Charged(line.key, line.meter, slot))
+        books.enter("charged", call, actual, tuple(charged), record, now)
 
-    def _close(self, tenant: str, hold_id: str, actual: int) -> None:
-        books = self._of(tenant)
-        if record := books.open.pop(hold_id, None):
-            for bucket in record.buckets:
-                bucket.held -= record.hold.amounts.nanos
-                bucket.spent += actual
-        elif record := books.expired.pop(hold_id, None):
-            for bucket in record.buckets:
-                bucket.spent += actual - record.hold.amounts.nanos
+    def _expire(
+        self, home: str, tell: Callable[[HoldsExpired], None] = _ignore
+    ) -> tuple[Books, float]:
+        books, now = self._of(home), self._clock()
+        self._looks += 1
+        if self._looks % _FORGET_EVERY == 0:
+            books.forget(now)
+        if late := books.expire(now):
+            event = HoldsExpired(home, len(late), Nanos(sum(h.amounts.nanos for h in late)))
+            self._observe(event)
+            tell(event)
+        return books, now
 
-    def _expire(self, tenant: str) -> HoldsExpired | None:
-        now = self._clock()
-        books = self._of(tenant)
-        late = [record for record in books.open.values() if record.expires <= now]
-        for record in late:
-            books.expired[record.hold.id] = books.open.pop(record.hold.id)
-            for bucket in record.buckets:
-                bucket.held -= record.hold.amounts.nanos
-                bucket.spent += record.hold.amounts.nanos
-        gone = [i for i, r in books.expired.items() if r.expires + _CORRECTABLE_S <= now]
-        for hold_id in gone:
-            del books.expired[hold_id]
-        if not late:
-            return None
-        event = HoldsExpired(
-            tenant, len(late), Nanos(sum(record.hold.amounts.nanos for record in late))
+
+class _Wanted:
+    """One reserve: what it wants of each budget, and what those say."""
+
+    def __init__(self, books: Books, plan: Plan, life: str, amounts: Amounts, now: float) -> None:
+        self.books = books
+        self.plan = plan
+        self.life = life
+        self.amounts = amounts
+        self.now = now
+        self.left: int | None = None
+        self._told: list[tuple[Limit, Line, int]] = []
+
+    def refusal(self) -> Refusal | None:
+        for limit, line in self.plan.limits:
+            wanted, total = self._at(line)
+            budget = limit.budget
+            over = total > budget.cap and wanted > 0
+            if over and budget.mode == "hard":
+                return self._refuse(limit, line, total, wanted)
+            if budget.mode == "shadow":
+                self._told += [(limit, line, 0)] if over else []
+            elif total >= budget.cap - budget.cap // 5:
+                self._told.append((limit, line, 100 if total >= budget.cap else 80))
+            if line.meter == "usd" and budget.mode == "hard":
+                rest = max(budget.cap - total, 0)
+                self.left = rest if self.left is None else min(self.left, rest)
+        return None
+
+    def take(self, until: float, tenant: str) -> Held:
+        charged = []
+        for line in self.plan.lines:
+            bucket = self.books.use(line, self.now)
+            bucket.held += of_meter(self.amounts, line.meter)
+            charged.append(Charged(line.key, line.meter, bucket.slot(self.now)))
+        for line in self.plan.places:
+            self._places(line).lives[self.life] = until
+        left = None if self.left is None else Nanos(self.left)
+        return Held("open", until, self.amounts, left, self.life, tenant, tuple(charged))
+
+    def warned(self) -> tuple[Warned, ...]:
+        return tuple(
+            Warned(*limit, 80 if percent == 80 else 100, self._first(limit, line, percent))
+            for limit, line, percent in self._told
         )
-        self._observe(event)
-        return event
+
+    def _at(self, line: Line) -> tuple[int, int]:
+        """What is wanted of a line, and what would then be spent and held of it."""
+        if line.meter == "at_once":
+            places = self._places(line)
+            taken = places.within(self.now)
+            wanted = 0 if self.life in places.lives else 1
+            return wanted, taken + wanted
+        wanted = of_meter(self.amounts, line.meter)
+        bucket = self.books.bucket(line.key, self.now)
+        return wanted, wanted + (bucket.within(self.now) + bucket.held if bucket else 0)
+
+    def _refuse(self, limit: Limit, line: Line, total: int, wanted: int) -> Refusal:
+        cap = limit.budget.cap
+        resets_at: float | None = line.resets_at
+        if line.slot_ms:
+            bucket = self.books.use(line, self.now)
+            resets_at = bucket.resets_at(self.now, total - cap)
+        first = self._first(limit, line, 100)
+        return Refusal(*limit, max(cap - total + wanted, 0), resets_at, self.now, first)
+
+    def _first(self, limit: Limit, line: Line, percent: int) -> bool:
+        if not percent:
+            return True
+        at_once = line.meter == "at_once"
+        counted = self._places(line) if at_once else self.books.use(line, self.now)
+        return counted.first(self.now, limit.budget, percent)
+
+    def _places(self, line: Line) -> Places:
+        return self.books.places.setdefault(line.key, Places())
+
+
+def _line(home: str, key: str, ttl_ms: int) -> Line:
+    known = read_key(key, ttl_ms)
+    if known is None or not key.startswith(prefix(home)):
+        raise ValueError(f"not a bucket of this home: {key}")
+    return Line(key, known.meter, known.slot_ms, known.expires, None, ())

@@ -1,54 +1,58 @@
 """The ledger in Redis (6.2 or newer) or Valkey: one atomic script an operation.
 
-The scripts and their keys are described in ledger_scripts/expire.lua. Periods follow Redis' own
+The scripts and their keys are described in ledger_scripts/prelude.lua. Periods follow Redis' own
 clock: each command names the seconds it was made for, and a script that finds itself outside says
 what time it is. So a wrong clock here costs one more round trip, and never counts in a wrong
 period.
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import Iterable
 from typing import Any, Final
 
-from gateway.core.accounts import Amounts, Balance, Hold, Purse, Refusal
+from gateway.core.accounts import (
+    Amounts,
+    Balance,
+    Hold,
+    Purse,
+    Refusal,
+    Warned,
+    bounded,
+    checked,
+    has_places,
+)
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired, LedgerTook
 from gateway.core.money import Nanos
 from gateway.core.ports import Clock, Observer
 from gateway.core.usage_record import UsageRecord
-from gateway.drivers.ledger_commands import (
-    LOAD,
-    Calendar,
-    Plan,
-    TenantCommands,
-    make_plan,
-    read_balances,
-    tenant_commands,
-    with_hold,
-)
+from gateway.drivers.ledger_book import Book
+from gateway.drivers.ledger_commands import SCRIPTS, Scripts, reserving
 from gateway.drivers.ledger_debts import Debts
-from gateway.drivers.redis_connection import RedisConnection, RedisError
+from gateway.drivers.ledger_homes import TIME, DataLost, Homes, Ready, Settings
+from gateway.drivers.ledger_plans import Plan
+from gateway.drivers.redis_servers import open_redis
+from gateway.drivers.redis_wire import RedisError
 
-_REMEMBERED: Final = 4_096
-"""Purses and tenants whose commands are kept ready; each user has a purse of its own."""
-_TRIES: Final = 3
-_LARGEST: Final = 2**53 - 1
+_TRIES: Final = 4
 
 
 def _ignore(_: Event) -> None:
     pass
 
 
-class RedisLedger:
-    """One connection, for use on one event loop. `timeout_s` bounds each operation; what cannot
-    be answered in it is LedgerDown, also when the server refuses (READONLY, OOM, a key of a wrong
-    type: see the `error` of LedgerTook).
+class RedisLedger(Book):
+    """For use on one event loop. `timeout_s` bounds each operation; what cannot be answered in it
+    is LedgerDown, also when the server refuses (READONLY, OOM, a key of a wrong type: see the
+    `error` of LedgerTook), and when a home's data was lost ("data_lost").
 
-    `clock` gives monotonic seconds. `ttl_s` is how long a hold may stay open.
+    `clock` gives monotonic seconds. `ttl_s` is how long a hold may stay open, and `kept` how many
+    entries the book of a home keeps, about. `epoch` is the name for data that has none yet.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a test sets, a program leaves
         self,
         url: str,
         *,
@@ -57,41 +61,59 @@ class RedisLedger:
         probe_s: float = 1.0,
         observe: Observer = _ignore,
         clock: Clock = time.monotonic,
+        kept: int = 100_000,
+        epoch: str = "",
+        scripts: Scripts = SCRIPTS,
     ) -> None:
-        self._connection = RedisConnection(url, timeout_s=timeout_s, greeting=LOAD, probe_s=probe_s)
-        self._ttl_ms = round(ttl_s * 1_000)
+        connection = open_redis(
+            url,
+            timeout_s=timeout_s,
+            greeting=(*scripts.load, TIME),
+            greeted=self._greeted,
+            probe_s=probe_s,
+        )
         self._timeout = timeout_s
         self._observe = observe
         self._clock = clock
+        settings = Settings(round(ttl_s * 1_000), kept, epoch or secrets.token_hex(8), scripts)
+        super().__init__(Homes(settings, connection, clock, observe), connection)
+        self._run = self._homes.run
         self._debts = Debts(self._run, clock, observe)
-        self._ahead = 0.0
-        self._calendar = Calendar()
-        self._plans: dict[Purse, Plan] = {}
-        self._tenants: dict[str, TenantCommands] = {}
+        self._leaving: set[asyncio.Task[Any]] = set()
 
     @property
     def owed(self) -> int:
-        """How many settles and voids did not get through yet."""
+        """How many settles, voids and leaves did not get through yet."""
         return len(self._debts)
 
     async def reserve(
         self, purse: Purse, hold_id: str, amounts: Amounts, life: str = ""
     ) -> Hold | Refusal:
-        amount = amounts.nanos
-        if not 0 <= amount <= _LARGEST:
-            raise ValueError(f"not an amount that can be held: {amount}")
+        checked(amounts)
+        ready = self._homes.ready(purse)
         began = self._clock()
         error = None
         try:
             for _ in range(_TRIES):
-                plan = self._plan(purse)
-                reply = await self._run(with_hold(plan.reserve, hold_id, amount))
-                self._tell_expired(purse.home, reply)
-                answer = self._reserved(reply, plan, purse, hold_id)
+                home = ready.home
+                if home.lost:
+                    await self._homes.look(home)
+                    ready = self._homes.ready(purse)
+                before = home.seq
+                reply = await self._run(reserving(ready.reserve, hold_id, amounts, life))
+                if reply[1]:
+                    self._observe(HoldsExpired(home.name, reply[1], reply[2]))
+                home.saw(reply[3], before)
+                if reply[0] == b"held":
+                    left = Nanos(reply[4]) if reply[4] >= 0 else None
+                    warned = _warned(ready.plan, reply) if len(reply) > 5 else ()
+                    return Hold(hold_id, purse, amounts, left, warned)
+                answer = _answer(reply, ready.plan, purse, hold_id)
                 if answer is not None:
                     return answer
-            error = "when"
-            raise LedgerDown("the ledger's clock does not stand still")
+                await self._homes.note(reply, home)
+                ready = self._homes.ready(purse)
+            raise RedisError("when", "the ledger's clock does not stand still", sent=False)
         except RedisError as failure:
             error = failure.kind
             if failure.sent:
@@ -105,66 +127,56 @@ class RedisLedger:
             self._observe(LedgerTook("reserve", self._clock() - began, error))
 
     async def settle(self, hold: Hold, actual: Amounts, record: UsageRecord | None = None) -> None:
-        head = self._commands(hold.purse.home).settle
-        await self._close("settle", with_hold(head, hold.id, min(max(actual.nanos, 0), _LARGEST)))
+        home = self._homes.home(hold.purse.home)
+        command = home.commands.settle(hold.id, bounded(actual), record)
+        began = self._clock()
+        error = None
+        before = home.seq
+        try:
+            reply = await self._run(command)
+            if reply[0] == 0:
+                error = "unknown"
+                await self._deliver("charge", self._instead(hold, actual, record))
+            home.saw(reply[1], before)
+        except DataLost as failure:  # it is settled all the same
+            error = failure.kind
+        except RedisError as failure:
+            error = failure.kind
+            instead = self._instead(hold, actual, record)
+            self._debts.add("settle", command, instead, maybe=failure.sent)
+        except asyncio.CancelledError:
+            error = "cancelled"
+            self._debts.add("settle", command, self._instead(hold, actual, record), maybe=True)
+            raise
+        finally:
+            self._observe(LedgerTook("settle", self._clock() - began, error))
+
+    async def charge(
+        self, purse: Purse, call: str, at: float, actual: Amounts, record: UsageRecord | None = None
+    ) -> None:
+        command = self._charge(purse, call, at, actual, record)
+        await self._homes.ask("charge", self._homes.home(purse.home), command)
 
     def leave(self, purse: Purse, life: str) -> None:
-        pass
+        if not has_places(purse):
+            return
+        command = self._homes.home(purse.home).commands.leave(life)
 
-    async def void(self, tenant: str, hold_id: str) -> None:
+        def left(task: "asyncio.Task[Any]") -> None:
+            self._leaving.discard(task)
+            if task.cancelled() or task.exception() is not None:
+                self._debts.add("leave", command)
+
+        leaving = asyncio.ensure_future(self._run(command))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(left)
+
+    async def void(self, home: str, hold_id: str) -> None:
         """Give a hold back whose call was surely never made, also one that is yet to arrive."""
-        await self._close("void", with_hold(self._commands(tenant).void, hold_id, 0))
+        await self._deliver("void", self._homes.home(home).commands.void(hold_id))
 
-    async def balances(self, purse: Purse) -> tuple[Balance, ...]:
-        for _ in range(_TRIES):
-            plan = self._plan(purse)
-            reply = await self._ask("balances", purse.home, read_balances(plan))
-            if reply[0] != b"when":
-                spent, held = reply[3::2], reply[4::2]
-                return tuple(
-                    Balance(account, budget, spent[at], held[at])
-                    for account, budget, at in plan.rows
-                )
-            self._ahead = reply[3] - self._clock()
-        raise LedgerDown("the ledger's clock does not stand still")
-
-    async def open_holds(self, tenant: str) -> int:
-        reply = await self._ask("open_holds", tenant, self._commands(tenant).open)
-        return int(reply[3])
-
-    async def sweep(self, tenants: Iterable[str]) -> list[HoldsExpired]:
-        swept = []
-        for tenant in tenants:
-            holds = amount = 0
-            command = self._commands(tenant).sweep
-            while (reply := await self._ask("sweep", tenant, command))[1]:
-                holds += reply[1]
-                amount += reply[2]
-            if holds:
-                swept.append(HoldsExpired(tenant, holds, Nanos(amount)))
-        return swept
-
-    async def aclose(self) -> None:
-        await self._debts.aclose(2 * self._timeout)
-        await self._connection.aclose()
-
-    def _reserved(
-        self, reply: list[Any], plan: Plan, purse: Purse, hold_id: str
-    ) -> Hold | Refusal | None:
-        """What the script said; None when it wants to be asked for another period."""
-        verdict = reply[0]
-        if verdict == b"held":
-            left = reply[3]
-            return Hold(hold_id, purse, Amounts(reply[4]), left if left >= 0 else None)
-        if verdict == b"refused":
-            account, budget, resets_at = plan.buckets[reply[3]]
-            return Refusal(account, budget, max(reply[4], 0), resets_at)
-        if verdict == b"when":
-            self._ahead = reply[3] - self._clock()
-            return None
-        raise RedisError("void", "this hold was given back", sent=False)
-
-    async def _close(self, op: str, command: bytes) -> None:
+    async def _deliver(self, op: str, command: bytes) -> None:
+        """Now, or as soon as the server can be reached."""
         began = self._clock()
         error = None
         try:
@@ -179,50 +191,86 @@ class RedisLedger:
         finally:
             self._observe(LedgerTook(op, self._clock() - began, error))
 
-    async def _ask(self, op: str, tenant: str, command: bytes) -> list[Any]:
-        began = self._clock()
-        error = None
-        try:
-            reply: list[Any] = await self._run(command)
-        except RedisError as failure:
-            error = failure.kind
-            raise LedgerDown(f"the ledger is unavailable ({error})") from failure
-        finally:
-            self._observe(LedgerTook(op, self._clock() - began, error))
-        self._tell_expired(tenant, reply)
-        return reply
+    async def balances(self, purse: Purse) -> tuple[Balance, ...]:
+        ready = self._homes.ready(purse)
+        return await self._homes.told("balances", self._balances(ready, purse))
 
-    async def _run(self, command: bytes) -> Any:
-        try:
-            return await self._connection.call(command)
-        except RedisError as error:
-            if error.kind == "noscript":
-                await asyncio.gather(*map(self._connection.call, LOAD))
-                return await self._connection.call(command)
-            if error.kind == "readonly":
-                self._connection.drop()
-            raise
+    async def _balances(self, ready: Ready, purse: Purse) -> tuple[Balance, ...]:
+        for _ in range(_TRIES):
+            home = ready.home
+            if home.lost:
+                await self._homes.look(home)
+            reply = await self._homes.asked(home, home.commands.balances(ready.plan, home.epoch))
+            if reply[0] == b"balances":
+                spent, held = reply[4::2], reply[5::2]
+                rows = ready.plan.rows
+                return tuple(Balance(*limit, spent[at], held[at]) for limit, at in rows)
+            await self._homes.note(reply, home)
+            ready = self._homes.ready(purse)
+        raise RedisError("when", "the ledger's clock does not stand still", sent=False)
 
-    def _plan(self, purse: Purse) -> Plan:
-        now = self._clock() + self._ahead
-        plan = self._plans.get(purse)
-        if plan is None or not plan.start <= now < plan.end:
-            if len(self._plans) >= _REMEMBERED:
-                self._plans.clear()
-            plan = self._plans[purse] = make_plan(purse, self._calendar, now, self._ttl_ms)
-        return plan
+    async def open_holds(self, home: str) -> int:
+        known = self._homes.home(home)
+        reply = await self._homes.ask("open_holds", known, known.commands.open)
+        return int(reply[4])
 
-    def _commands(self, tenant: str) -> TenantCommands:
-        commands = self._tenants.get(tenant)
-        if commands is None:
-            if len(self._tenants) >= _REMEMBERED:
-                self._tenants.clear()
-            commands = self._tenants[tenant] = tenant_commands(tenant)
-        return commands
+    async def sweep(self, homes: Iterable[str]) -> list[HoldsExpired]:
+        swept = []
+        for name in homes:
+            holds = amount = 0
+            home = self._homes.home(name)
+            while (reply := await self._homes.ask("sweep", home, home.commands.sweep))[1]:
+                holds += reply[1]
+                amount += reply[2]
+            if holds:
+                swept.append(HoldsExpired(name, holds, Nanos(amount)))
+        return swept
 
-    def _owe_void(self, tenant: str, hold_id: str) -> None:
-        self._debts.add("void", with_hold(self._commands(tenant).void, hold_id, 0))
+    async def aclose(self) -> None:
+        if self._leaving:
+            await asyncio.wait(self._leaving, timeout=self._timeout)
+        await self._debts.aclose(2 * self._timeout)
+        await self._connection.aclose()
 
-    def _tell_expired(self, tenant: str, reply: list[Any]) -> None:
-        if reply[1]:
-            self._observe(HoldsExpired(tenant, reply[1], reply[2]))
+    def _greeted(self, answers: list[Any]) -> None:
+        self._homes.is_now(int(answers[-1][0]))
+
+    def _owe_void(self, home: str, hold_id: str) -> None:
+        self._debts.add("void", self._homes.home(home).commands.void(hold_id))
+
+    def _instead(self, hold: Hold, actual: Amounts, record: UsageRecord | None) -> bytes:
+        """What charges a call whose hold the ledger does not know."""
+        whole = Amounts(actual.nanos, actual.tokens, hold.amounts.requests)
+        return self._charge(hold.purse, hold.id, self._homes.now(), whole, record)
+
+    def _charge(
+        self, purse: Purse, call: str, at: float, actual: Amounts, record: UsageRecord | None
+    ) -> bytes:
+        plan = self._homes.plan(purse, at)
+        commands = self._homes.home(purse.home).commands
+        return commands.charge(plan, purse.tenant, (call, at), bounded(actual), record)
+
+
+def _warned(plan: Plan, reply: list[Any]) -> tuple[Warned, ...]:
+    told = []
+    for number, percent, first in zip(reply[5::3], reply[6::3], reply[7::3], strict=True):
+        (account, budget), _ = plan.limits[number - 1]
+        told.append(Warned(account, budget, percent, first == 1))
+    return tuple(told)
+
+
+def _answer(reply: list[Any], plan: Plan, purse: Purse, hold_id: str) -> Hold | Refusal | None:
+    """What a reserve was told that is not simply held; None when it is to ask once more."""
+    verdict = reply[0]
+    if verdict == b"refused":
+        number, rest, now_ms, resets_ms, first = reply[4:]
+        (account, budget), line = plan.limits[number - 1]
+        resets_at = resets_ms / 1_000 if resets_ms else line.resets_at
+        return Refusal(account, budget, rest, resets_at, now_ms / 1_000, first == 1)
+    if verdict == b"again":
+        left, nanos, tokens, requests = reply[4:]
+        amounts = Amounts(nanos, tokens, requests)
+        return Hold(hold_id, purse, amounts, left if left >= 0 else None)
+    if verdict == b"void":
+        raise RedisError("void", "its time is over", sent=False)
+    return None

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 import pytest
 
 from gateway.core.accounts import Account, Amounts, Balance, Hold, Purse, Refusal, Scope
 from gateway.core.catalog import Budget
+from gateway.core.catalog import Period as Per
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired
 from gateway.core.money import Nanos
@@ -17,11 +18,13 @@ from gateway.core.ports import LedgerDriver
 from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.drivers.memory_ledger import MemoryLedger
 from gateway.drivers.redis_ledger import RedisLedger
+from tests.ledger_time import LedgerTime
 
 pytest_plugins = ("tests.redis_server",)
 
 HUGE = 9_000_000 * 10**9
-TTL_S = 0.05
+TTL_S = 600.0
+KEPT = 10_000
 
 
 class Driver(LedgerDriver, Protocol):
@@ -29,18 +32,16 @@ class Driver(LedgerDriver, Protocol):
 
 
 class Bench:
-    """A ledger, what it told its observer, and a way to let all its open holds expire."""
+    """A ledger, the time it goes by, and what it told its observer."""
 
-    def __init__(self, ledger: Driver, events: list[Event], late: Callable[[], None]) -> None:
+    def __init__(self, ledger: Driver, time: LedgerTime, events: list[Event]) -> None:
         self.ledger = ledger
+        self.time = time
         self.events = events
-        self.late = late
 
     async def expire(self, tenant: str) -> None:
-        self.late()
-        async with asyncio.timeout(5):
-            while await self.ledger.open_holds(tenant):
-                await self.ledger.sweep([tenant])
+        """Let the time of all open holds be over."""
+        self.time.move(TTL_S)
         await self.ledger.sweep([tenant])
 
     def expired(self) -> tuple[int, int]:
@@ -66,51 +67,33 @@ class GetThenAdd(MemoryLedger):
         return await super().reserve(Purse(purse.tenant, tuple(accounts)), hold_id, amounts)
 
 
-Make = Callable[[float], Awaitable[Bench]]
-
-
 @pytest.fixture(params=["memory", "redis"])
-async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
-    made: list[Driver] = []
-
-    async def memory(ttl_s: float) -> Bench:
-        events: list[Event] = []
-        now = [time.time()]
-        ledger = MemoryLedger(lambda: now[0], ttl_s, events.append)
-        made.append(ledger)
-
-        def late() -> None:
-            now[0] += ttl_s
-
-        return Bench(ledger, events, late)
-
-    async def redis(ttl_s: float) -> Bench:
-        events: list[Event] = []
+async def bench(request: pytest.FixtureRequest, tenant: str) -> AsyncIterator[Bench]:
+    events: list[Event] = []
+    ledger: Driver
+    if request.param == "memory":
+        time = LedgerTime(tenant)
+        ledger = MemoryLedger(time, TTL_S, events.append, kept=KEPT)
+    else:
         server: EmbeddedRedis = request.getfixturevalue("shared_redis")
-        ledger = RedisLedger(server.url, ttl_s=ttl_s, timeout_s=5, observe=events.append)
-        made.append(ledger)
-        return Bench(ledger, events, lambda: None)
-
-    yield {"memory": memory, "redis": redis}[request.param]
-    for ledger in made:
-        await ledger.aclose()
-
-
-@pytest.fixture
-async def bench(make: Make) -> Bench:
-    """A ledger whose holds live long."""
-    return await make(600)
+        time = LedgerTime(tenant, server.url)
+        ledger = RedisLedger(
+            server.url,
+            ttl_s=TTL_S,
+            timeout_s=5,
+            observe=events.append,
+            clock=time,
+            kept=KEPT,
+            scripts=time.scripts(),
+        )
+    yield Bench(ledger, time, events)
+    await ledger.aclose()
+    time.close()
 
 
 @pytest.fixture
 async def ledger(bench: Bench) -> Driver:
     return bench.ledger
-
-
-@pytest.fixture
-async def hasty(make: Make) -> Bench:
-    """A ledger whose holds expire soon."""
-    return await make(TTL_S)
 
 
 def nanos(amount: int) -> Amounts:
@@ -129,6 +112,11 @@ async def held(ledger: Driver, purse: Purse, hold_id: str, amount: int) -> Hold:
     answer = await ledger.reserve(purse, hold_id, nanos(amount))
     assert isinstance(answer, Hold), f"{hold_id} was refused: {answer}"
     return answer
+
+
+def refused(answer: Hold | Refusal) -> tuple[Account, Budget, int]:
+    assert isinstance(answer, Refusal), f"it was not refused: {answer}"
+    return answer.account, answer.budget, answer.left
 
 
 async def books(ledger: Driver, purse: Purse) -> list[tuple[int, int]]:
@@ -166,24 +154,20 @@ async def test_a_refusal_names_the_budget_and_changes_nothing(
 ) -> None:
     wallet = purse(tenant, account(caps[0]), account(caps[1], scope="user", name="ann"))
     account_ = wallet.accounts[refused_by]
-    assert await ledger.reserve(wallet, "h", nanos(amount)) == Refusal(
-        account_, account_.budgets[0], left
-    )
+    answer = await ledger.reserve(wallet, "h", nanos(amount))
+    assert refused(answer) == (account_, account_.budgets[0], left)
     assert await books(ledger, wallet) == [(0, 0), (0, 0)]
     assert await ledger.open_holds(tenant) == 0
 
 
-async def test_a_refusal_says_when_its_period_ends(ledger: Driver, tenant: str) -> None:
+@pytest.mark.parametrize("per", ["minute", "hour", "day", "week", "month"])
+async def test_a_refusal_says_when_its_period_ends(bench: Bench, tenant: str, per: Per) -> None:
     zone = "Asia/Kolkata"
-    for per in ("hour", "day", "week", "month"):
-        budget = Budget(5, per)
-        wallet = purse(tenant, Account("user", per, (budget,), timezone=zone))
-        before = period(per, zone, time.time()).end
-        answer = await ledger.reserve(wallet, per, nanos(6))
-        after = period(per, zone, time.time()).end
-        assert isinstance(answer, Refusal)
-        assert answer.resets_at in {before, after}
-        assert answer.left == 5
+    wallet = purse(tenant, Account("user", "ann", (Budget(5, per),), timezone=zone))
+    answer = await bench.ledger.reserve(wallet, per, nanos(6))
+    assert isinstance(answer, Refusal)
+    assert answer.resets_at == period(per, zone, bench.time.now).end
+    assert (answer.left, answer.now) == (5, bench.time.now)
 
 
 @pytest.mark.parametrize("count", [50, 500])
@@ -191,7 +175,11 @@ async def test_many_at_once_never_pass_the_cap(ledger: Driver, tenant: str, coun
     await rush(ledger, tenant, count)
 
 
-@pytest.mark.xfail(strict=True, reason="get-then-add lets all through: the shape not to write")
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="get-then-add lets all through: the shape not to write",
+)
 @pytest.mark.parametrize("count", [50, 500])
 async def test_get_then_add_at_once_never_passes_the_cap(tenant: str, count: int) -> None:
     await rush(GetThenAdd(time.time), tenant, count)
@@ -236,7 +224,7 @@ async def test_a_purse_without_budgets_still_has_holds(ledger: Driver, tenant: s
 async def test_a_lowered_budget_counts_from_the_next_hold(ledger: Driver, tenant: str) -> None:
     await held(ledger, purse(tenant, account(100)), "h", 80)
     answer = await ledger.reserve(purse(tenant, account(50)), "i", nanos(1))
-    assert answer == Refusal(account(50), Budget(50, "total"), 0)
+    assert refused(answer) == (account(50), Budget(50, "total"), 0)
 
 
 async def test_budgets_of_one_account_that_share_a_period_share_its_money(
@@ -246,7 +234,7 @@ async def test_budgets_of_one_account_that_share_a_period_share_its_money(
     await held(ledger, wallet, "h", 30)
     assert await books(ledger, wallet) == [(0, 30)] * 3
     answer = await ledger.reserve(wallet, "i", nanos(30))
-    assert answer == Refusal(account(100, 50), Budget(50, "total"), 20)
+    assert refused(answer) == (account(100, 50), Budget(50, "total"), 20)
 
 
 @pytest.mark.parametrize(
@@ -287,12 +275,6 @@ async def test_settling_replaces_the_hold_once(ledger: Driver, tenant: str, actu
     assert await ledger.open_holds(tenant) == 0
 
 
-async def test_settling_what_was_never_held_changes_nothing(ledger: Driver, tenant: str) -> None:
-    wallet = purse(tenant, account(100))
-    await ledger.settle(Hold("nobody", wallet, nanos(5)), nanos(5))
-    assert await books(ledger, wallet) == [(0, 0)]
-
-
 async def test_a_settled_amount_is_free_for_others_at_once(ledger: Driver, tenant: str) -> None:
     wallet = purse(tenant, account(100))
     for number in range(20):
@@ -318,7 +300,7 @@ async def test_sums_are_exact_up_to_the_largest_budget(ledger: Driver, tenant: s
     wallet = purse(tenant, account(HUGE))
     hold = await held(ledger, wallet, "most", HUGE - 1)
     await ledger.settle(hold, nanos(HUGE - 2))
-    assert await held(ledger, wallet, "one", 1) == Hold("one", wallet, nanos(1), Nanos(1))
+    assert (await held(ledger, wallet, "one", 1)).left == 1
     assert isinstance(await ledger.reserve(wallet, "over", nanos(2)), Refusal)
     assert await books(ledger, wallet) == [(HUGE - 2, 1)]
 
@@ -352,56 +334,54 @@ async def test_a_hold_that_arrives_after_its_void_is_turned_away(
 # Expiring
 
 
-async def test_an_expired_hold_is_charged_in_full(hasty: Bench, tenant: str) -> None:
+async def test_an_expired_hold_is_charged_in_full(bench: Bench, tenant: str) -> None:
     wallet = purse(tenant, account(100), account(100, scope="user", name="ann"))
-    await held(hasty.ledger, wallet, "h", 30)
-    await held(hasty.ledger, wallet, "i", 12)
-    await hasty.expire(tenant)
-    assert hasty.expired() == (2, 42)
-    assert await books(hasty.ledger, wallet) == [(42, 0)] * 2
-    assert await hasty.ledger.open_holds(tenant) == 0
-    assert await hasty.ledger.sweep([tenant]) == []
+    await held(bench.ledger, wallet, "h", 30)
+    await held(bench.ledger, wallet, "i", 12)
+    await bench.expire(tenant)
+    assert bench.expired() == (2, 42)
+    assert await books(bench.ledger, wallet) == [(42, 0)] * 2
+    assert await bench.ledger.open_holds(tenant) == 0
+    assert await bench.ledger.sweep([tenant]) == []
 
 
 @pytest.mark.parametrize("actual", [0, 20, 30, 40])
 async def test_a_late_settle_corrects_what_was_charged_once(
-    hasty: Bench, tenant: str, actual: int
+    bench: Bench, tenant: str, actual: int
 ) -> None:
     wallet = purse(tenant, account(100))
-    hold = await held(hasty.ledger, wallet, "h", 30)
-    await hasty.expire(tenant)
-    assert await books(hasty.ledger, wallet) == [(30, 0)]
+    hold = await held(bench.ledger, wallet, "h", 30)
+    await bench.expire(tenant)
+    assert await books(bench.ledger, wallet) == [(30, 0)]
     for _ in range(2):
-        await hasty.ledger.settle(hold, nanos(actual))
-    assert await books(hasty.ledger, wallet) == [(actual, 0)]
+        await bench.ledger.settle(hold, nanos(actual))
+    assert await books(bench.ledger, wallet) == [(actual, 0)]
 
 
-async def test_a_late_void_gives_back_what_was_charged(hasty: Bench, tenant: str) -> None:
+async def test_a_late_void_gives_back_what_was_charged(bench: Bench, tenant: str) -> None:
     wallet = purse(tenant, account(100))
-    await held(hasty.ledger, wallet, "h", 30)
-    await hasty.expire(tenant)
-    await hasty.ledger.void(tenant, "h")
-    assert await books(hasty.ledger, wallet) == [(0, 0)]
+    await held(bench.ledger, wallet, "h", 30)
+    await bench.expire(tenant)
+    await bench.ledger.void(tenant, "h")
+    assert await books(bench.ledger, wallet) == [(0, 0)]
 
 
-async def test_a_reserve_sweeps_what_expired_before(hasty: Bench, tenant: str) -> None:
+async def test_a_reserve_sweeps_what_expired_before(bench: Bench, tenant: str) -> None:
     wallet = purse(tenant, account(100))
-    await held(hasty.ledger, wallet, "h", 30)
-    hasty.late()
-    async with asyncio.timeout(5):
-        while hasty.expired() == (0, 0):
-            await hasty.ledger.settle(await held(hasty.ledger, wallet, "i", 0), nanos(0))
-    assert hasty.expired() == (1, 30)
-    assert await books(hasty.ledger, wallet) == [(30, 0)]
+    await held(bench.ledger, wallet, "h", 30)
+    bench.time.move(TTL_S)
+    await held(bench.ledger, wallet, "i", 0)
+    assert bench.expired() == (1, 30)
+    assert await books(bench.ledger, wallet) == [(30, 0)]
 
 
-async def test_settling_beside_expiry_counts_each_hold_once(hasty: Bench, tenant: str) -> None:
+async def test_settling_beside_expiry_counts_each_hold_once(bench: Bench, tenant: str) -> None:
     wallet = purse(tenant, account(10**9))
-    holds = [await held(hasty.ledger, wallet, f"h{number}", 100) for number in range(40)]
+    holds = [await held(bench.ledger, wallet, f"h{number}", 100) for number in range(40)]
     await asyncio.gather(
-        hasty.expire(tenant), *(hasty.ledger.settle(hold, nanos(7)) for hold in holds[::2])
+        bench.expire(tenant), *(bench.ledger.settle(hold, nanos(7)) for hold in holds[::2])
     )
-    await hasty.expire(tenant)
+    await bench.ledger.sweep([tenant])
     for hold in holds[::4]:
-        await hasty.ledger.settle(hold, nanos(9))
-    assert await books(hasty.ledger, wallet) == [(20 * 7 + 20 * 100, 0)]
+        await bench.ledger.settle(hold, nanos(9))
+    assert await books(bench.ledger, wallet) == [(20 * 7 + 20 * 100, 0)]

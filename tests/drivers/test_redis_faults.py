@@ -21,7 +21,7 @@ from gateway.drivers.redis_ledger import RedisLedger
 pytest_plugins = ("tests.redis_server",)
 
 PURSE = Purse("acme", (Account("tenant", "acme", (Budget(1_000, "total"),)),))
-BUCKET = "tg:{acme}:b::tenant:acme:total"
+BUCKET = "tg:{acme}:b::tenant:acme:usd:total"
 
 
 def nanos(amount: int) -> Amounts:
@@ -241,7 +241,7 @@ async def test_a_settle_that_meets_a_wrong_key_changes_nothing_until_it_is_right
 ) -> None:
     user = Account("user", "ann", (Budget(1_000, "total"),))
     both = Purse("acme", (*PURSE.accounts, user))
-    users = "tg:{acme}:b::user:ann:total"
+    users = "tg:{acme}:b::user:ann:usd:total"
     async with opened(own_redis) as ledger:
         hold = await ledger.reserve(both, "h", nanos(10))
         assert isinstance(hold, Hold)

@@ -7,26 +7,16 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import (
-    Bundle,
-    RuleBasedStateMachine,
-    invariant,
-    rule,
-    run_state_machine_as_test,
-)
 
 from gateway.core.accounts import Account, Amounts, Hold, Purse, Refusal
 from gateway.core.catalog import Budget
 from gateway.core.catalog import Period as Per
 from gateway.core.errors import LedgerDown
-from gateway.core.events import Event, HoldsExpired, LedgerTook
+from gateway.core.events import Event, LedgerTook
 from gateway.core.money import Nanos
 from gateway.core.periods import period
 from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.ledger_commands import Calendar, escape, make_plan
-from gateway.drivers.memory_ledger import MemoryLedger
+from gateway.drivers.ledger_plans import escape
 from gateway.drivers.redis_connection import RedisError, encode
 from gateway.drivers.redis_ledger import RedisLedger
 
@@ -87,21 +77,24 @@ def test_a_long_name_is_a_short_key_of_its_own() -> None:
 
 
 async def test_what_is_kept_of_a_hold_and_for_how_long(ledger: RedisLedger, tenant: str) -> None:
-    pers: tuple[Per, ...] = ("hour", "day", "week", "month", "total")
+    pers: tuple[Per, ...] = ("minute", "hour", "day", "week", "month", "total")
     account = Account("user", "ann", tuple(Budget(100, per) for per in pers))
     wallet = Purse(tenant, (account,))
     hold = await ledger.reserve(wallet, "h", nanos(10))
     assert isinstance(hold, Hold)
-    assert len(await keys(ledger, tenant)) == 2 + len(pers)
+    assert len(await keys(ledger, tenant)) == 3 + len(pers)
     await ledger.settle(hold, nanos(3))
     now = time.time()
     spans = {per: period(per, "UTC", now) for per in pers}
-    assert await keys(ledger, tenant) == sorted(f"b::user:ann:{span.id}" for span in spans.values())
+    buckets = [f"b::user:ann:usd:{span.id}" for span in spans.values()]
+    assert await keys(ledger, tenant) == sorted([*buckets, "h:h", "state", "usage"])
+    assert 290 < await raw(ledger, "TTL", f"tg:{{{tenant}}}:h:h") <= 300
     kept = {}
     for per, span in spans.items():
-        gone = await raw(ledger, "EXPIRETIME", f"tg:{{{tenant}}}:b::user:ann:{span.id}")
+        gone = await raw(ledger, "EXPIRETIME", f"tg:{{{tenant}}}:b::user:ann:usd:{span.id}")
         kept[per] = gone - span.end if span.end else gone
     assert kept == {
+        "minute": DAY,
         "hour": DAY,
         "day": 3 * DAY,
         "week": 10 * DAY,
@@ -115,7 +108,7 @@ async def test_everything_of_a_tenant_is_in_one_slot_of_a_cluster(
 ) -> None:
     await ledger.reserve(daily(f"{tenant}}}{{x", "}{"), "h", nanos(1))
     found = await raw(ledger, "KEYS", f"tg:{{{tenant}%7D%7Bx}}:*")
-    assert len(found) == 3
+    assert len(found) == 4
     tags = {key.split(b"{")[1].split(b"}")[0] for key in found}
     assert tags == {f"{tenant}%7D%7Bx".encode()}
 
@@ -145,17 +138,13 @@ async def test_a_settle_long_after_its_period_leaves_nothing_behind(
     (bucket,) = [key for key in await keys(ledger, tenant) if key.startswith("b:")]
     await raw(ledger, "DEL", f"tg:{{{tenant}}}:{bucket}")  # as its expiry would
     await ledger.settle(hold, nanos(3))
-    assert await keys(ledger, tenant) == []
+    assert await keys(ledger, tenant) == ["h:h", "state", "usage"]
 
 
 async def test_commands_kept_ready_are_bounded(ledger: RedisLedger, tenant: str) -> None:
-    now = time.time()
-    calendar = Calendar()
     for number in range(10_000):
-        ledger._plans[daily(tenant, f"u{number}")] = make_plan(daily(tenant), calendar, now, 1)
-        if number % 100 == 0:
-            ledger._plan(daily(tenant, f"v{number}"))
-    assert len(ledger._plans) < 5_000
+        ledger._homes.ready(daily(tenant, f"u{number}"))
+    assert len(ledger._homes._ready) < 5_000
 
 
 # The clock
@@ -177,7 +166,7 @@ async def test_a_wrong_clock_here_costs_a_round_trip_and_never_a_wrong_period(
     after = period("hour", "UTC", time.time())
     kept = {key for key in await keys(ledger, tenant) if key.startswith("b:")}
     await ledger.aclose()
-    assert kept <= {f"b::user:ann:{before.id}", f"b::user:ann:{after.id}"}
+    assert kept <= {f"b::user:ann:usd:{before.id}", f"b::user:ann:usd:{after.id}"}
     assert balance.held == 2 or before != after
 
 
@@ -193,7 +182,7 @@ async def test_a_clock_that_never_agrees_is_a_ledger_that_is_down(
         await ledger.reserve(daily(tenant), "h", nanos(1))
     with pytest.raises(LedgerDown):
         await ledger.balances(daily(tenant))
-    assert await keys(ledger, tenant) == []
+    assert await keys(ledger, tenant) == ["state"]
     await ledger.aclose()
 
 
@@ -228,120 +217,3 @@ async def test_two_gateways_never_pass_the_cap_together(
     )
     await other.aclose()
     assert sum(isinstance(answer, Hold) for answer in answers) == 100
-
-
-# The model
-
-TTL_S = 3_600.0
-TENANTS = itertools.count()
-
-
-class LikeTheModel(RuleBasedStateMachine):
-    """Whatever is asked, the ledger in Redis answers as the one in memory does."""
-
-    url = ""
-    holds = Bundle("holds")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.runner = asyncio.Runner()
-        self.now = time.time()
-        self.tenant = f"model-{next(TENANTS)}"
-        self.told: tuple[list[Event], list[Event]] = ([], [])
-        self.model = MemoryLedger(lambda: self.now, TTL_S, self.told[0].append)
-        self.redis = RedisLedger(self.url, ttl_s=TTL_S, timeout_s=5, observe=self.told[1].append)
-        self.ids = itertools.count()
-
-    def both(self, call: str, *arguments: Any) -> Any:
-        """What both answer."""
-
-        async def ask(ledger: MemoryLedger | RedisLedger) -> Any:
-            try:
-                return await getattr(ledger, call)(*arguments)
-            except LedgerDown as error:
-                return str(error)
-
-        expected = self.runner.run(ask(self.model))
-        assert self.runner.run(ask(self.redis)) == expected
-        return expected
-
-    def purse(self, caps: tuple[int, int, int]) -> Purse:
-        first, second, third = caps
-        return Purse(
-            self.tenant,
-            (
-                Account(
-                    "tenant",
-                    "all",
-                    (Budget(first, "total"), Budget(second, "month")),
-                    timezone="Europe/Berlin",
-                ),
-                Account("user", "ann", (Budget(third, "total"),)),
-            ),
-        )
-
-    caps = st.tuples(*[st.sampled_from([0, 50, 100, 9 * 10**15])] * 3)
-    amounts = st.integers(0, 60) | st.sampled_from([9 * 10**15, 2**53 - 1])
-
-    @rule(target=holds, caps=caps, amount=amounts)
-    def reserve(self, caps: tuple[int, int, int], amount: int) -> str:
-        hold_id = f"h{next(self.ids)}"
-        self.both("reserve", self.purse(caps), hold_id, nanos(amount))
-        return hold_id
-
-    @rule(hold_id=holds, caps=caps, amount=amounts)
-    def reserve_again(self, hold_id: str, caps: tuple[int, int, int], amount: int) -> None:
-        self.both("reserve", self.purse(caps), hold_id, nanos(amount))
-
-    @rule(hold_id=holds, actual=st.integers(0, 90))
-    def settle(self, hold_id: str, actual: int) -> None:
-        self.both("settle", Hold(hold_id, self.purse((0, 0, 0)), nanos(0)), nanos(actual))
-
-    @rule(hold_id=holds)
-    def void(self, hold_id: str) -> None:
-        self.both("void", self.tenant, hold_id)
-
-    @rule()
-    def expire(self) -> None:
-        self.now += TTL_S
-
-        async def make_late() -> None:
-            index = f"tg:{{{self.tenant}}}:holds"
-            for hold_id in await raw(self.redis, "ZRANGE", index, 0, -1):
-                await raw(self.redis, "ZADD", index, 0, hold_id)
-
-        self.runner.run(make_late())
-
-    @rule()
-    def sweep(self) -> None:
-        self.both("sweep", [self.tenant])
-
-    @rule()
-    def count(self) -> None:
-        self.both("open_holds", self.tenant)
-
-    @invariant()
-    def same_books(self) -> None:
-        self.both("balances", self.purse((0, 0, 0)))
-        charged = [
-            sum(event.amount for event in told if isinstance(event, HoldsExpired))
-            for told in self.told
-        ]
-        assert charged[0] == charged[1]
-
-    def teardown(self) -> None:
-        self.runner.run(self.redis.aclose())
-        self.runner.close()
-
-
-def test_it_answers_as_the_model_does(shared_redis: EmbeddedRedis) -> None:
-    LikeTheModel.url = shared_redis.url
-    run_state_machine_as_test(
-        LikeTheModel,
-        settings=settings(
-            max_examples=100,
-            stateful_step_count=25,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow],
-        ),
-    )

@@ -226,12 +226,13 @@ class Books:
 
     def bucket(self, scope: str, name: str) -> tuple[int, int]:
         """Spent and held."""
-        spent, held = self._server.hmget(f"{self._keys}b:{scope}:{name}:total", "spent", "held")
+        key = f"{self._keys}b:{self.tenant}:{scope}:{name}:usd:total"
+        spent, held = self._server.hmget(key, "spent", "held")
         return int(spent or 0), int(held or 0)
 
     def users(self) -> dict[str, tuple[int, int]]:
-        found = self._server.scan_iter(f"{self._keys}b:user:*", 1000)
-        names = [key.split(":")[-2] for key in found]
+        found = self._server.scan_iter(f"{self._keys}b:{self.tenant}:user:*:usd:*", 1000)
+        names = [key.split(":")[-3] for key in found]
         return {name: self.bucket("user", name) for name in names}
 
     def open_holds(self) -> int:
@@ -242,10 +243,9 @@ class Books:
         amounts = defaultdict(list)
         for key in self._server.scan_iter(f"{self._keys}h:*", 1000):
             record = str(self._server.get(key))
-            state, amount = record.split(" ")[:2]
-            found = re.search(r":b:user:(u\d+):", record)
-            if state == "x" and found:
-                amounts[found[1]].append(int(amount))
+            found = re.match(r"x (\d+) [\s\S]*:user:(u\d+):usd:", record)
+            if found:
+                amounts[found[2]].append(int(found[1]))
         return amounts
 
 

@@ -1,15 +1,25 @@
--- What is spent and held in each bucket.
--- KEYS: holds, buckets. ARGV: the first second of the buckets' periods, and the first one after.
--- Gives {'balances', expired, charged, spent, held, spent, held, ...} or {'when', expired, charged,
--- the second it is}.
+-- What is spent and held in each bucket, and how many places are taken.
+-- KEYS: holds, buckets, places. ARGV: entries kept; {the first second of the buckets' periods, the
+-- first one after, epoch or '', slots' widths and keeps (ms) of the buckets} as msgpack.
+-- Gives {'balances', expired, charged, entries written, spent, held, spent, held, ...}, {'when', ...,
+-- the second it is} or {'lost', ..., epoch}.
+local start, stop, epoch, buckets = unpack(cmsgpack.unpack(ARGV[2]))
+if epoch ~= '' and known[1] ~= epoch then return { 'lost', 0, 0, SEQ, known[1] or '' } end
 local late, charged = expire(16)
-if SECOND < tonumber(ARGV[1]) or SECOND >= tonumber(ARGV[2]) then
-  return {'when', late, charged, SECOND}
-end
-local reply = {'balances', late, charged}
+if SECOND < start or SECOND >= stop then return { 'when', late, charged, SEQ, SECOND } end
+local reply = { 'balances', late, charged, SEQ }
 for i = 2, #KEYS do
-  local had = redis.call('HMGET', KEYS[i], 'spent', 'held')
-  reply[#reply + 1] = tonumber(had[1] or 0)
-  reply[#reply + 1] = tonumber(had[2] or 0)
+  local spent, held = 0, 0
+  local bucket = buckets[i - 1]
+  if not bucket then
+    held = redis.call('ZCOUNT', KEYS[i], '(' .. text(NOW_MS), '+inf')
+  elseif bucket[1] > 0 then
+    spent, held = roll(KEYS[i], bucket[1], bucket[2])
+  else
+    local had = redis.call('HMGET', KEYS[i], 'spent', 'held')
+    spent, held = tonumber(had[1] or 0), tonumber(had[2] or 0)
+  end
+  reply[#reply + 1] = spent
+  reply[#reply + 1] = held
 end
 return reply

@@ -1,0 +1,170 @@
+"""Which buckets a purse's budgets are counted in: their keys, periods and limits.
+
+Both ledgers go by it. A bucket is what one account spends of one meter in one period; budgets of
+an account that share them share the bucket.
+"""
+
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from gateway.core.accounts import LARGEST, Account, Purse
+from gateway.core.catalog import Budget, Meter
+from gateway.core.catalog import Period as Per
+from gateway.core.ledger_entry import METERS
+from gateway.core.periods import ROLLING_S, SLOTS, Period, ended, period
+
+_DAY: Final = 86_400
+NEVER: Final = 2**53 - 1
+_KEPT: Final[Mapping[Per, int]] = {
+    "minute": _DAY,
+    "hour": _DAY,
+    "day": 3 * _DAY,
+    "week": 10 * _DAY,
+    "month": 40 * _DAY,
+}
+"""Seconds for which a bucket outlives its period, so that late settles find it."""
+_ROLLING: Final = "rolling-"
+_LONGEST: Final = 96
+
+
+class Limit(NamedTuple):
+    account: Account
+    budget: Budget
+
+
+class Line(Struct, frozen=True):
+    """A bucket. `slot_ms` is how long a slot of a rolling one is, 0 in a calendar period.
+
+    `expires` is when it is forgotten, in Unix seconds, 0 for never; of a rolling one how long after
+    its last use, in milliseconds. `resets_at` is the end of its period.
+    """
+
+    key: str
+    meter: Meter
+    slot_ms: int
+    expires: int
+    resets_at: int | None
+    limits: tuple[Limit, ...]
+
+
+class Plan(Struct, frozen=True):
+    """The buckets of a purse while the ledger's clock is in [start, end), in Unix seconds.
+
+    `lines` are those of amounts, then `places`, those of requests at once; `limits` are theirs, in
+    that order. `rows` says which line each budget of the purse counts in.
+    """
+
+    start: int
+    end: int
+    lines: tuple[Line, ...]
+    places: tuple[Line, ...]
+    limits: tuple[tuple[Limit, Line], ...]
+    rows: tuple[tuple[Limit, int], ...]
+
+
+class Calendar:
+    """The current period of each kind and zone, worked out once."""
+
+    def __init__(self) -> None:
+        self._current: dict[tuple[Per, str], Period] = {}
+
+    def at(self, per: Per, zone: str, now: float) -> Period:
+        span = self._current.get((per, zone))
+        if span is None or not span.start <= now < (span.end or NEVER):
+            span = self._current[per, zone] = period(per, zone, now)
+        return span
+
+
+def escape(name: str) -> str:
+    """Any text as a part of a key: no colon, brace or control character, and of bounded length."""
+    octets = name.encode("utf-8", "surrogatepass")
+    escaped = quote(octets, safe="")
+    return escaped if len(escaped) <= _LONGEST else "=" + sha256(octets).hexdigest()
+
+
+def prefix(home: str) -> str:
+    """What the keys of a home begin with."""
+    return f"tg:{{{escape(home)}}}:"
+
+
+def make_plan(purse: Purse, calendar: Calendar, now: float, ttl_ms: int) -> Plan:
+    """Raises ValueError for a budget that cannot be counted, KeyError for an unknown zone."""
+    start, end = 0, NEVER
+    head = prefix(purse.home)
+    found: dict[str, Line] = {}
+    rows: list[tuple[Limit, str]] = []
+    for account in purse.accounts:
+        name = f"{head}b:{escape(account.owner)}:{account.scope}:{escape(account.name)}:"
+        for budget in account.budgets:
+            _check(budget)
+            span = None if budget.rolling else calendar.at(budget.per, account.timezone, now)
+            if span is not None and span.end is not None:
+                start, end = max(start, span.start), min(end, span.end)
+            key = f"{name}{budget.meter}:{span.id if span else _ROLLING + budget.per}"
+            limit = Limit(account, budget)
+            had = found.get(key)
+            limits = (*had.limits, limit) if had else (limit,)
+            found[key] = _line(key, budget, span, ttl_ms, limits)
+            rows.append((limit, key))
+    lines = tuple(line for line in found.values() if line.meter != "at_once")
+    places = tuple(line for line in found.values() if line.meter == "at_once")
+    position = {line.key: index for index, line in enumerate((*lines, *places))}
+    return Plan(
+        start=start,
+        end=end,
+        lines=lines,
+        places=places,
+        limits=tuple((limit, line) for line in (*lines, *places) for limit in line.limits),
+        rows=tuple((limit, position[key]) for limit, key in rows),
+    )
+
+
+def _line(
+    key: str, budget: Budget, span: Period | None, ttl_ms: int, limits: tuple[Limit, ...]
+) -> Line:
+    if span is None:
+        slot_ms = ROLLING_S[budget.per] * 1_000 // SLOTS
+        return Line(key, budget.meter, slot_ms, _outlives(slot_ms, ttl_ms), None, limits)
+    expires = 0 if span.end is None else span.end + _KEPT[budget.per]
+    return Line(key, budget.meter, 0, expires, span.end, limits)
+
+
+def _outlives(slot_ms: int, ttl_ms: int) -> int:
+    """A rolling bucket is kept for what is held in it as well."""
+    return (SLOTS + 1) * slot_ms + ttl_ms + 60_000
+
+
+def _check(budget: Budget) -> None:
+    if type(budget.cap) is not int or not 0 <= budget.cap <= LARGEST:
+        raise ValueError(f"not a cap: {budget.cap!r}")
+    total = budget.per == "total"
+    if budget.rolling if total else budget.meter == "at_once":
+        raise ValueError(f"there is no such budget: {budget}")
+
+
+class Key(NamedTuple):
+    """What a bucket's key says of it."""
+
+    meter: Meter
+    slot_ms: int
+    expires: int
+
+
+def read_key(key: str, ttl_ms: int) -> Key | None:
+    """How to keep the bucket of that key; None where it is not one that is spent from."""
+    parts = key.split(":", 7)  # a minute has a colon of its own
+    meter = next((meter for meter in METERS if parts[6:7] == [meter]), None)
+    if meter is None or parts[2] != "b" or len(parts) < 8:
+        return None
+    name = parts[7]
+    pers: Iterable[Per] = ROLLING_S
+    for per in pers:
+        if name == _ROLLING + per:
+            slot_ms = ROLLING_S[per] * 1_000 // SLOTS
+            return Key(meter, slot_ms, _outlives(slot_ms, ttl_ms))
+    end = ended(name)
+    return Key(meter, 0, 0 if end is None else end + max(_KEPT.values()))
