@@ -22,7 +22,6 @@ from gateway.core.snapshot import (
     DIALECTS,
     ON_UNSAFE,
     QUIRKS,
-    STRATEGIES,
     UNSUPPORTED,
     Secret,
 )
@@ -30,7 +29,6 @@ from gateway.core.snapshot import (
 _WHOLE: Final = re.compile(r"0|[1-9][0-9]*(_[0-9]+)*", re.ASCII)
 _DECIMAL: Final = re.compile(r"(0|[1-9][0-9]*(_[0-9]+)*)?(\.[0-9]+)?", re.ASCII)
 _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._:@+-]*"
-_HASH: Final = r"sha256:[0-9a-fA-F]{64}"
 _LONGEST_NUMBER: Final = 24
 _LONGEST_NAME: Final = 128
 _MAX_PRICE: Final = 1_000_000
@@ -66,7 +64,7 @@ def matching(pattern: str, message: str) -> Callable[[object], str]:
     return parse
 
 
-def _whole(low: int, high: int | None = None) -> Callable[[object], int]:
+def whole(low: int, high: int | None = None) -> Callable[[object], int]:
     bound = f"above {low - 1}" if high is None else f"from {low} to {high}"
 
     def parse(value: object) -> int:
@@ -175,12 +173,6 @@ def _is_host(text: str) -> bool:
         return False
 
 
-def _hash(value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch(_HASH, value, re.ASCII):
-        raise unshown('must be "sha256:" and 64 hex digits, as `tollgate key new` prints it')
-    return value.removeprefix("sha256:").lower()
-
-
 def _timezone(value: object) -> str:
     message = "must be an IANA time zone such as Europe/Berlin"
     if not isinstance(value, str):
@@ -228,7 +220,7 @@ def numbers(**bounds: float) -> WithJsonSchema:
     return described(_or_env({"type": "number", **bounds}))
 
 
-def _wholes(**bounds: int) -> WithJsonSchema:
+def wholes(**bounds: int) -> WithJsonSchema:
     return described(_or_env({"type": "integer", **bounds}))
 
 
@@ -254,16 +246,14 @@ def name(value: object) -> str:
 Text = Annotated[str, BeforeValidator(text), _TEXT]
 Naming = Annotated[str, BeforeValidator(name), described(NAME_SCHEMA)]
 Name = Annotated[str, BeforeValidator(name), described({"anyOf": [NAME_SCHEMA, _FROM_ENV]})]
-Tokens = Annotated[int, BeforeValidator(_whole(1)), _wholes(minimum=1)]
-Count = Annotated[int, BeforeValidator(_whole(1)), _wholes(minimum=1)]
-Weight = Annotated[int, BeforeValidator(_whole(1)), _wholes(minimum=1)]
-Depth = Annotated[int, BeforeValidator(_whole(1, 200)), _wholes(minimum=1, maximum=200)]
+Tokens = Annotated[int, BeforeValidator(whole(1)), wholes(minimum=1)]
+Count = Annotated[int, BeforeValidator(whole(1)), wholes(minimum=1)]
+Weight = Annotated[int, BeforeValidator(whole(1)), wholes(minimum=1)]
+Depth = Annotated[int, BeforeValidator(whole(1, 200)), wholes(minimum=1, maximum=200)]
 Seconds = Annotated[
     float, BeforeValidator(lambda value: float(_seconds(value))), numbers(exclusiveMinimum=0)
 ]
-Milliseconds = Annotated[
-    int, BeforeValidator(_whole(1, 60_000)), _wholes(minimum=1, maximum=60_000)
-]
+Milliseconds = Annotated[int, BeforeValidator(whole(1, 60_000)), wholes(minimum=1, maximum=60_000)]
 Usd = Annotated[
     Decimal,
     BeforeValidator(
@@ -282,7 +272,6 @@ Flag = Annotated[
 Dialect = Annotated[str, BeforeValidator(one_of(DIALECTS)), choice(DIALECTS)]
 Client = Annotated[str, BeforeValidator(one_of(CLIENTS)), choice(CLIENTS)]
 OnUnsafe = Annotated[str, BeforeValidator(one_of(ON_UNSAFE)), choice(ON_UNSAFE)]
-Strategy = Annotated[str, BeforeValidator(one_of(STRATEGIES)), choice(STRATEGIES)]
 Capability = Annotated[str, BeforeValidator(one_of(CAPABILITIES)), choice(CAPABILITIES)]
 Quirk = Annotated[str, BeforeValidator(one_of(QUIRKS)), choice(QUIRKS)]
 Unsupported = Annotated[str, BeforeValidator(one_of(UNSUPPORTED)), choice(UNSUPPORTED)]
@@ -290,9 +279,6 @@ Per = Annotated[Period, BeforeValidator(one_of(PERIODS)), choice(PERIODS)]
 ApiKey = Annotated[Secret, PlainValidator(_api_key), _TEXT]
 BaseUrl = Annotated[str, BeforeValidator(_base_url), described({"type": "string", "minLength": 1})]
 RedisUrl = Annotated[str, PlainValidator(_redis_url), _TEXT]
-KeyHash = Annotated[str, BeforeValidator(_hash), described({
-    "type": "string", "pattern": rf"^{_HASH}$|\$\{{",
-})]  # fmt: skip
 Timezone = Annotated[str, BeforeValidator(_timezone), _TEXT]
 Pattern = Annotated[str, BeforeValidator(_pattern), _TEXT]
 SqlDialect = Annotated[str, BeforeValidator(_sql_dialect), _TEXT]

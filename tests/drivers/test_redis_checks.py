@@ -89,6 +89,16 @@ async def test_a_server_out_of_reach_is_a_warning() -> None:
     assert await told(f"redis://127.0.0.1:{unused_port()}") == [("Redis", "unknown", "warning")]
 
 
+async def test_a_master_that_does_not_mind_its_replicas(tmp_path: Path) -> None:
+    master = Server(tmp_path / "master", appendonly="yes", repl_diskless_sync_delay=0)
+    replica = Server(tmp_path / "replica", replicaof=f"127.0.0.1 {master.port}")
+    async with running(master, replica):
+        await said(replica, ("INFO", "replication"), "master_link_status:up")
+        assert await told(master.url) == [("min-replicas-to-write", "0", "warning")]
+        await master.ask("CONFIG", "SET", "min-replicas-to-write", 1)
+        assert await told(master.url) == []
+
+
 async def test_a_cluster(tmp_path: Path) -> None:
     async with cluster(tmp_path, 2) as nodes:
         both = await inspect_url(f"redis+cluster://127.0.0.1:{nodes[0].port}", 5)
