@@ -64,6 +64,11 @@ FAULTS: Final[Mapping[str, tuple[type[UpstreamError], int]]] = {
     "groq/chat__400": (Unsuitable, 400),  # the model called no tool, or a wrong one
     "groq/chat__404": (Misconfigured, 502),
     "openai/chat__400": (Rejected, 400),
+    "openai/chat__400__ai-gateway__b507044c": (Unsuitable, 400),  # what *this model* does not take
+    "openai/chat__400__crewAI__dd47df84": (Unsuitable, 400),
+    "openai/chat__400__pydantic-ai__536be2e2": (Unsuitable, 400),
+    "openai/chat__400__pydantic-ai__56178bb5": (Unsuitable, 400),
+    "openai/chat__400__pydantic-ai__87dd920b": (Unsuitable, 400),
     "openai/chat__404": (Misconfigured, 502),
     "openrouter/chat__401": (Misconfigured, 502),
     "openrouter/chat__429": (Throttled, 502),

@@ -46,12 +46,15 @@ def read(data: bytes, shape: type[T], form: str) -> T:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds of `retry-after`; None when it is absent, a date, or not a sane number."""
-    try:
-        seconds = float(headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+    """Seconds to wait; None when they are absent, no sane number, or a date: no clock is here."""
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            wait = float(headers.get(name, "")) / unit
+        except ValueError:
+            continue
+        if math.isfinite(wait) and wait >= 0:
+            return wait
+    return None
 
 
 def by_words(message: str, table: Sequence[tuple[str, Kind]], otherwise: Kind) -> Kind:

@@ -31,6 +31,8 @@ from tests.wire.gemini_answers import (
 )
 
 MADE = {"functionCall": {"id": "c1", "name": "weather", "args": {}}}
+SHOWN = {"type": "image_url", "image_url": {"url": "data:image/png;base64,YQ=="}}
+IMAGE = {"inlineData": {"mimeType": "image/png", "data": "YQ=="}}
 
 
 def turn(role: str, *parts: Any) -> JSON:
@@ -72,6 +74,16 @@ def said(text: str) -> JSON:
             "url": "data:image/png;base64,aGk="}}]), user("C")],
          [turn("model", MADE), turn("user", response({"result": "see"})),
           turn("user", {"inlineData": {"mimeType": "image/png", "data": "aGk="}}, "C")]),
+        # A turn answers all calls at once: what results show stands after the last of them.
+        ([calls(call(), call("c2")), result(content=[said("see"), SHOWN]),
+          {"role": "system", "content": "Look"}, result("c2", content=[SHOWN]), user("C")],
+         [turn("model", MADE, {"functionCall": {**MADE["functionCall"], "id": "c2"}}),
+          turn("user", response({"result": "see"}), response({"result": ""}, "c2")),
+          turn("user", IMAGE, IMAGE, "C")]),
+        ([calls(call()), result(content=[SHOWN]), calls(call("c2")), result("c2")],
+         [turn("model", MADE), turn("user", response({"result": ""})), turn("user", IMAGE),
+          turn("model", {"functionCall": {**MADE["functionCall"], "id": "c2"}}),
+          turn("user", response({"result": "sunny"}, "c2"))]),
         ([{"role": "tool", "tool_call_id": "x", "name": "weather", "content": "5"}],
          [turn("user", {"functionResponse": {"id": "x", "name": "weather",
                                              "response": {"result": "5"}}})]),

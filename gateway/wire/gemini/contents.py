@@ -33,8 +33,11 @@ class Conversation:
         self._signs = signs
         self._names: dict[str, str] = {}
         """The function that each call is of, by the call's id."""
+        self._media: list[Part] = []
+        """Of results: said after the last of their run, for a turn must answer all calls at once."""
         for message, where in asked.messages(messages):
             self._take(message, where)
+        self._add("user", self._media)
         if not self.turns and self.system:
             # Instructions alone are a whole request to OpenAI; here the user says them.
             self.system, self.turns = [], [Turn("user", self.system)]
@@ -43,6 +46,9 @@ class Conversation:
 
     def _take(self, message: Any, where: str) -> None:
         role = asked.role(message, where)
+        if role in {"assistant", "user"}:
+            self._add("user", self._media)
+            self._media = []
         if role == "assistant":
             self._add("model", self._assistant(message, where))
         elif role == "tool":
@@ -96,7 +102,7 @@ class Conversation:
         said = "".join(part["text"] for part in found if "text" in part)
         response = {"id": call_id, "name": name, "response": _response(said)}
         self._add("user", [{"functionResponse": response}], results=True)
-        self._add("user", [part for part in found if "text" not in part])
+        self._media += [part for part in found if "text" not in part]
 
 
 def _response(said: str) -> Any:

@@ -4,7 +4,6 @@ Imitators put the error object at the top level, into a list, or into a 200; nam
 `detail`; and give a number where OpenAI gives a code.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -15,22 +14,14 @@ from gateway.core.errors import (
     Broken,
     Faulty,
     Misconfigured,
-    Overloaded,
     Rejected,
-    Throttled,
     Unsuitable,
     UpstreamError,
 )
+from gateway.wire import faults
+from gateway.wire.faults import Kind, by_words, retry_after, short
 
-MAX_MESSAGE: Final = 500
-
-_BY_STATUS: Final[Mapping[int, type[UpstreamError]]] = {
-    **dict.fromkeys((401, 402, 403, 404), Misconfigured),
-    408: Faulty,
-    429: Throttled,
-    503: Overloaded,
-    529: Overloaded,
-}
+_BY_STATUS: Final[Mapping[int, Kind]] = {**faults.PLAIN, 408: Faulty}
 _STATUS_OF: Final[Mapping[str, int]] = {
     **dict.fromkeys(("rate_limit_exceeded", "rate_limit_error", "too_many_requests"), 429),
     **dict.fromkeys(("ratelimiterror", "requests", "tokens", "resource_exhausted"), 429),
@@ -53,6 +44,7 @@ _OUR_ACCOUNT: Final = frozenset(
         "invalid_api_key",
         "model_not_found",
         "account_deactivated",
+        "unsupported_country_region_territory",
     }
 )
 _UNSUITABLE: Final = frozenset(
@@ -69,14 +61,31 @@ _UNSUITABLE: Final = frozenset(
         # The model's own failure, told as a 400 (Groq): another model may well succeed.
         "tool_use_failed",
         "json_validate_failed",
+        # What this model, or this host, does not know.
+        "unknown_parameter",
+        "extra_forbidden",
     }
 )
-_TOO_LONG: Final = re.compile(
-    r"context[ _](?:length|window|size)|maximum (?:prompt|input) length|prompt is too long"
-    r"|input is too long|too many (?:input )?tokens|reduce the length"
-    r"|request too large for model|content management policy|requires moderation",
-    re.IGNORECASE,
-)
+_UNSUPPORTED: Final = "unsupported_"
+"""How the codes begin of what only this model does not take: `unsupported_value`, ..."""
+_TOO_MUCH: Final = tuple(
+    (words, Unsuitable)
+    for words in (
+        "context length", "context_length", "context size", "context_size", "context window",
+        "context_window", "maximum input length", "maximum prompt length", "prompt is too long",
+        "input is too long", "too many tokens", "too many input tokens", "reduce the length",
+        "request too large for model", "content management policy", "requires moderation",
+    )
+)  # fmt: skip
+"""Too long, or filtered: in whichever status of the client's own it comes."""
+_THIS_MODEL: Final = tuple(
+    (words, Unsuitable)
+    for words in (
+        "this model", "does not support", "doesn't support", "not supported",
+        "unrecognized request argument", "unknown parameter", "extra inputs are not permitted",
+    )
+)  # fmt: skip
+"""What a 400 or 422 says only in its text: another model, or another host, may well take it."""
 _BAD_KEY: Final = re.compile(
     r"\bapi[ _-]?key\b.*\b(?:not valid|invalid|incorrect)\b"
     r"|\b(?:invalid|incorrect)\b.*\bapi[ _-]?key\b",
@@ -103,18 +112,6 @@ def fault_inside(answer: Any, *, sure: bool = False) -> UpstreamError | None:
     return said.error(said.status_inside(), None)
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait. A date is ignored: there is no clock here."""
-    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            wait = float(headers.get(name, "")) / unit
-        except ValueError:
-            continue
-        if math.isfinite(wait) and wait >= 0:
-            return wait
-    return None
-
-
 class _Said:
     """What an error body says, wherever it says it."""
 
@@ -125,13 +122,13 @@ class _Said:
         error = top.get("error")
         inner = error if isinstance(error, Mapping) else top
         words = error if isinstance(error, str) else inner.get("message") or inner.get("detail")
-        self.message = words.strip()[:MAX_MESSAGE] if isinstance(words, str) else ""
+        self.message = short(words.strip()) if isinstance(words, str) else ""
         code = inner.get("code", inner.get("error_code"))
         self.number = code if isinstance(code, int) else _number(code)
         self.code = code if isinstance(code, str) and self.number is None else None
         self.type = inner.get("type") if isinstance(inner.get("type"), str) else None
         param = inner.get("param")
-        self.param = param[:MAX_MESSAGE] if isinstance(param, str) else None
+        self.param = short(param) if isinstance(param, str) else None
         deeper = inner.get("innererror")
         deep = deeper.get("code") if isinstance(deeper, Mapping) else None
         names = (self.code, self.type, deep)
@@ -140,7 +137,7 @@ class _Said:
     def status_inside(self) -> int:
         if self.number is not None and 400 <= self.number < 600:
             return self.number
-        if self.names & _UNSUITABLE:
+        if self._unsuitable_by_name():
             return 400
         return next((_STATUS_OF[name] for name in sorted(self.names) if name in _STATUS_OF), 500)
 
@@ -154,20 +151,25 @@ class _Said:
             upstream_code=self.code[:100] if self.code else None,
         )
 
-    def _kind(self, status: int) -> type[UpstreamError]:
+    def _kind(self, status: int) -> Kind:
         if not 400 <= status < 600:
             # A redirect is a wrong base URL; any other success is no answer to a chat.
             return Misconfigured if 300 <= status < 400 else Broken
         if status < 500 and self.names & _OUR_ACCOUNT:
             return Misconfigured
-        if status in (400, 403, 413, 422) and self._unsuitable():
-            return Unsuitable
-        if status == 400 and _BAD_KEY.search(self.message):
+        if status in (400, 422) and _BAD_KEY.search(self.message):
             return Misconfigured
-        return _BY_STATUS.get(status, Rejected if status < 500 else Faulty)
+        found = _BY_STATUS.get(status, Rejected if status < 500 else Faulty)
+        if status in (400, 403, 413, 422):
+            if self._unsuitable_by_name():
+                return Unsuitable
+            found = by_words(self.message, _TOO_MUCH, found)
+        if status in (400, 422):
+            found = by_words(self.message, _THIS_MODEL, found)
+        return found
 
-    def _unsuitable(self) -> bool:
-        return bool(self.names & _UNSUITABLE or _TOO_LONG.search(self.message))
+    def _unsuitable_by_name(self) -> bool:
+        return any(name in _UNSUITABLE or name.startswith(_UNSUPPORTED) for name in self.names)
 
 
 def _number(code: Any) -> int | None:
