@@ -73,9 +73,11 @@ ERRORS: Final[Mapping[type[errors.GatewayError], str]] = {
     errors.Unsuitable: "Too long, or filtered, for every model asked; the provider's own words.",
     errors.Unauthenticated: "No key, or one that is not known.",
     errors.Forbidden: "The tenant may not use this model.",
+    errors.NotPermitted: "Admin API: the admin key's scopes do not reach so far.",
     errors.UnknownModel: "No route, tier, model or `provider/model` of this name.",
     errors.NotFound: "No such path.",
     errors.MethodNotAllowed: "Not with this method.",
+    errors.Conflict: "Admin API: the key was changed meanwhile, or is not one that can be.",
     errors.TooLarge: "The body is over `limits.body_bytes`.",
     errors.HeadersTooLarge: "The headers are over 32,000 bytes.",
     errors.BudgetExceeded: "Names the budget, what is left of it, and when it resets.",
@@ -83,6 +85,7 @@ ERRORS: Final[Mapping[type[errors.GatewayError], str]] = {
     errors.NoAnswer: "Every candidate was tried and failed; says how.",
     errors.LedgerDown: "Money cannot be held, so no call is made.",
     errors.Busy: "Over `limits.in_flight` or `limits.in_flight_per_key`.",
+    errors.KeysDown: "Whether a key is good cannot be told, or cannot be changed, now.",
     errors.OutOfTime: "The deadline came before an answer.",
 }
 

@@ -6,16 +6,18 @@ GatewayError                     500  a bug of ours
     NothingFits                  400    every model was ruled out; says why, one by one
     Unauthenticated              401
     Forbidden                    403
+    NotPermitted                 403    an admin key that may not do this
     UnknownModel                 404
     NotFound                     404
     MethodNotAllowed             405
+    Conflict                     409    it is not as it was thought to be
     TooLarge                     413
     HeadersTooLarge              431
     ClientGone                   499    nobody hears it; it is only counted
     BudgetExceeded               429    names scope, cap and reset time
       RateLimited                429    the same of tokens or requests; says when to come again
   Unavailable                    503    try again in a second
-    LedgerDown, Busy
+    LedgerDown, Busy, KeysDown
   NoAnswer                       502    every candidate was tried
     OutOfTime                    504
   UpstreamError                       one call to one provider failed; only Rejected and Unsuitable,
@@ -84,6 +86,12 @@ class Forbidden(ClientError):
     code = "model_not_allowed"
 
 
+class NotPermitted(ClientError):
+    status = 403
+    type = "permission_error"
+    code = "not_permitted"
+
+
 class UnknownModel(ClientError):
     status = 404
     code = "model_not_found"
@@ -97,6 +105,11 @@ class NotFound(ClientError):
 class MethodNotAllowed(ClientError):
     status = 405
     code = "method_not_allowed"
+
+
+class Conflict(ClientError):
+    status = 409
+    code = "conflict"
 
 
 class TooLarge(ClientError):
@@ -142,6 +155,10 @@ class LedgerDown(Unavailable):
 
 class Busy(Unavailable):
     code = "too_many_requests_in_flight"
+
+
+class KeysDown(Unavailable):
+    code = "keys_unavailable"
 
 
 class NoAnswer(GatewayError):
