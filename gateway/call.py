@@ -17,6 +17,7 @@ from gateway.core.plan import Candidate
 from gateway.core.strategies.course import OUTRUN
 from gateway.core.strategy import Answered, Failed, Flowing, Outcome, Round
 from gateway.core.tally import Tally, billed
+from gateway.core.tokens import Bound
 from gateway.core.usage_record import UsageRecord
 from gateway.world import World
 
@@ -45,6 +46,8 @@ class Tab:
     escalations: int = 0
     upstream_s: float = 0.0
     first_token_at: float | None = None
+    bound: Bound | None = None
+    """Of what goes in."""
     gone: bool = False
     """The client is: what is still read is read for its usage only."""
     warned: list[Warned] = field(default_factory=list)
@@ -210,6 +213,8 @@ class Call:
         gone = tab.gone or outcome == "dropped"
         purpose = "abandoned" if gone else self.wanted.because.purpose
         took_s = now - self.began
+        if not counted and tab.bound and not (tab.bound.media or self.wanted.said):
+            self.world.factors.learn(candidate.model.name, tab.bound.counted, usage.prompt)
         spent = self._cost(usage, took_s)
         held = hold.amounts.nanos
         tab.attempts.append(Attempt(candidate, purpose, outcome, spent))

@@ -97,7 +97,8 @@ class Life:
 
     def _plan(self, ladder: Ladder) -> Plan:
         features = read_features(self.request)
-        limits = Limits(self.tenant, self.world.health.down(self._began))
+        self.tab.bound = features.bound
+        limits = Limits(self.tenant, self.world.health.down(self._began), self.world.factors)
         plan = make_plan(ladder, features, limits, self.world.draw)
         self.world.observe(events.Planned(self.about, len(plan.rungs), len(plan.skipped)))
         if not plan.rungs:

@@ -1,9 +1,10 @@
 """Everything outside a request that its life needs, as ports and values."""
 
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.core.factors import Factors
 from gateway.core.health import Health, RetryBudget
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Draw
@@ -26,3 +27,4 @@ class World:
     draw: Draw
     new_id: Callable[[], str]
     timeouts: Timeouts
+    factors: Factors = field(default_factory=Factors)

@@ -25,6 +25,8 @@ class Features(Struct, frozen=True):
     """Whether the request asks its provider to write a prompt cache."""
     region: str | None
     max_cost: Nanos | None
+    bound: tokens.Bound | None = None
+    """What `prompt` is made of."""
     checks: tuple[Check, ...] | None = None
     """What the client wants its answer held against, instead of the route's own checks."""
 
@@ -38,8 +40,9 @@ def read_features(request: ChatRequest) -> Features:
     messages = bytes(fields["messages"])
     needs = _needs(request, messages)
     extras = request.extras
+    bound = tokens.bound(request, messages)
     return Features(
-        prompt=tokens.bound(request, messages),
+        prompt=bound.tokens,
         output=request.max_tokens,
         n=request.n,
         needs=frozenset(needs) if needs else _NONE,
@@ -47,6 +50,7 @@ def read_features(request: ChatRequest) -> Features:
         region=extras.region,
         max_cost=nanos(extras.max_cost_usd) if extras.max_cost_usd is not None else None,
         checks=tuple(map(Check, extras.checks)) if extras.checks is not None else None,
+        bound=bound,
     )
 
 

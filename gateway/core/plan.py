@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from math import ceil
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
@@ -18,6 +18,7 @@ from gateway.core.catalog import (
     Model,
     Tenant,
 )
+from gateway.core.factors import Factors
 from gateway.core.features import Features
 from gateway.core.ladder import Ladder, Place, Step
 from gateway.core.money import Nanos, Price, ceiling, usd
@@ -25,6 +26,8 @@ from gateway.core.money import Nanos, Price, ceiling, usd
 Draw = Callable[[], float]
 """A random number in [0, 1)."""
 
+
+_NOT_LEARNED: Final = Factors()
 
 T = TypeVar("T", bound=Any)
 
@@ -80,6 +83,7 @@ class Limits(Struct, frozen=True):
     tenant: Tenant
     down: AbstractSet[str] = frozenset()
     """Names of deployments whose circuit is open."""
+    factors: Factors = _NOT_LEARNED
 
 
 def make_plan(ladder: Ladder, features: Features, limits: Limits, draw: Draw) -> Plan:
@@ -96,6 +100,7 @@ class _Sieve:
         self.features = features
         self.tenant = limits.tenant
         self.down = limits.down
+        self.factors = limits.factors
         self.draw = draw
         self.skipped: list[Skipped] = []
         self.any_model = allowed(self.tenant.models, asked)
@@ -125,11 +130,12 @@ class _Sieve:
         up: list[Candidate] = []
         down: list[Candidate] = []
         model, features = place.model, self.features
-        unfit = self._forbidden(model) or _unfit_model(model, features)
+        prompt = prompt_bound(model, features, self.factors)
+        unfit = self._forbidden(model) or _unfit_model(model, features, prompt)
         for deployment in _weighted(place.deployments, self.draw):
             why = unfit or _unfit_region(deployment, features.region, self.tenant.regions)
             if why is None:
-                candidate = _candidate(model, deployment, tier, features)
+                candidate = _candidate(model, deployment, tier, features, prompt)
                 why = self._too_dear(candidate)
                 if why is None:
                     (down if deployment.name in self.down else up).append(candidate)
@@ -175,13 +181,22 @@ def price_of(model: Model, deployment: Deployment, prompt: int = 0) -> Price:
     return model.price if tariff is None else tariff.within(prompt)
 
 
+def prompt_bound(model: Model, features: Features, factors: Factors) -> int:
+    """The most tokens that go in, as this model's tokenizer may count them."""
+    factor = factors.of(model.name)
+    if factor is None or features.bound is None:
+        return in_its_tokens(model, features.prompt)
+    return features.bound.at(factor)
+
+
 def in_its_tokens(model: Model, tokens: int) -> int:
     """Tokens as this model's tokenizer may count them."""
     return tokens if model.token_factor == 1 else ceil(tokens * model.token_factor)
 
 
-def _candidate(model: Model, deployment: Deployment, tier: str, features: Features) -> Candidate:
-    prompt = in_its_tokens(model, features.prompt)
+def _candidate(
+    model: Model, deployment: Deployment, tier: str, features: Features, prompt: int
+) -> Candidate:
     output = features.output
     if output is None:
         output = min(model.max_output, model.usable_context - prompt)
@@ -190,13 +205,13 @@ def _candidate(model: Model, deployment: Deployment, tier: str, features: Featur
     return Candidate(model, deployment, tier, output, most, prompt + output * features.n, prompt)
 
 
-def _unfit_model(model: Model, features: Features) -> str | None:
+def _unfit_model(model: Model, features: Features, prompt: int) -> str | None:
     if missing := features.needs - model.capabilities:
         return f"capabilities: no {', '.join(sorted(missing))}"
     asked = features.output
     if asked is not None and model.output_stated and asked > model.max_output:
         return f"max_output: {asked} tokens asked, at most {model.max_output}"
-    total = in_its_tokens(model, features.prompt) + (1 if asked is None else asked)
+    total = prompt + (1 if asked is None else asked)
     if total > model.usable_context:
         return f"context: up to {total} tokens, {model.usable_context} usable"
     return None

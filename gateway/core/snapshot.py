@@ -106,6 +106,12 @@ class Limits(Struct, frozen=True):
     in_flight_per_key: int = 64
 
 
+class Alerts(Struct, frozen=True):
+    """Who is told of budgets that come to their end. The URL may hold a secret."""
+
+    webhook: Secret | None = None
+
+
 class Snapshot(Struct, frozen=True):
     catalog: Catalog
     providers: Mapping[str, Provider]
@@ -115,6 +121,7 @@ class Snapshot(Struct, frozen=True):
     limits: Limits = Limits()
     tags: Mapping[str, tuple[str, ...]] = {}
     """The configured tags, and the values that each may have as a label; see core/tags.py."""
+    alerts: Alerts = Alerts()
     client: str = "own"
     """Which client makes the calls to providers: one of CLIENTS."""
     not_configured: Mapping[str, str] = {}

@@ -6,9 +6,11 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from gateway.core.chat import ChatRequest, Choice, Message
 
@@ -30,11 +32,27 @@ def count(size: int) -> int:
     return -(-size // BYTES_PER_TOKEN)
 
 
-def bound(request: ChatRequest, messages: bytes) -> int:
-    """More input tokens than this request will be billed for, but not many more.
-
-    `messages` is that field's undecoded JSON.
+class Bound(Struct, frozen=True):
+    """`counted` tokens of text, as we count, and so many `beside`: for what stands around it, and
+    for media. `media` is how many parts are an image, a sound or a file.
     """
+
+    counted: int
+    beside: int
+    media: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """More input tokens than will be billed, but not many more."""
+        return self.counted * 13 // 10 + self.beside
+
+    def at(self, factor: float) -> int:
+        """The same for a model that is known to make so many tokens of one of ours."""
+        return ceil(self.counted * factor) + self.beside
+
+
+def bound(request: ChatRequest, messages: bytes) -> Bound:
+    """What goes in. `messages` is that field's undecoded JSON."""
     fields = request.fields
     size, media = len(messages), 0
     if TYPED in messages and any(mark in messages for mark in MEDIA):
@@ -45,7 +63,7 @@ def bound(request: ChatRequest, messages: bytes) -> int:
         if name in fields:
             size += len(bytes(fields[name]))
     tools = _TOOL_TOKENS if "tools" in fields or "functions" in fields else 0
-    return count(size) * 13 // 10 + _AROUND_TOKENS + tools + media * IMAGE_TOKENS
+    return Bound(count(size), _AROUND_TOKENS + tools + media * IMAGE_TOKENS, media)
 
 
 def bound_of(messages: Sequence[Message]) -> int:

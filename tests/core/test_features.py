@@ -57,8 +57,10 @@ def test_what_the_client_asked_of_the_gateway() -> None:
     asked = request(user("hi"), max_tokens=7, n=2)
     extras = Extras(region="eu", max_cost_usd="0.5", checks=("sql",))
     features = read_features(structs.replace(asked, extras=extras))
+    bound = tokens.bound(asked, bytes(asked.fields["messages"]))
     assert structs.asdict(features) == {
-        "prompt": tokens.bound(asked, bytes(asked.fields["messages"])),
+        "prompt": bound.tokens,
+        "bound": bound,
         "output": 7,
         "n": 2,
         "needs": frozenset(),

@@ -16,7 +16,7 @@ FILE = {"type": "file", "file": {"file_data": "A" * 400_000, "filename": "a.pdf"
 
 
 def bound(asked: ChatRequest) -> int:
-    return tokens.bound(asked, bytes(asked.fields["messages"]))
+    return tokens.bound(asked, bytes(asked.fields["messages"])).tokens
 
 
 @pytest.mark.parametrize(("size", "expected"), [(0, 0), (1, 1), (4, 1), (5, 2), (400, 100)])
