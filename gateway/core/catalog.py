@@ -163,11 +163,20 @@ class Budget(Struct, frozen=True, cache_hash=True):
 
 
 class Key(Struct, frozen=True):
-    """A client's key: its SHA-256 in hex, never the key itself."""
+    """A client's key: its SHA-256 in hex, never the key itself.
+
+    `peppered`: it is the HMAC-SHA256 under the configuration's pepper. `models` and `regions` are
+    all that the key may reach of what its tenant may; None is all of it. From `expires` on, in
+    Unix seconds, it is worth nothing.
+    """
 
     id: str
     sha256: str
     budgets: tuple[Budget, ...] = ()
+    peppered: bool = False
+    models: tuple[str, ...] | None = None
+    regions: frozenset[str] | None = None
+    expires: float | None = None
 
 
 Budgets = Mapping[str, tuple[Budget, ...]]

@@ -15,7 +15,6 @@ from msgspec import Struct, structs
 
 from gateway.core.catalog import Budget, Key, Tenant
 from gateway.core.plan import allowed
-from gateway.core.snapshot import Secret
 
 Right = Literal["read", "write"]
 """What an admin key may do with other keys: see them; make, rotate and revoke them."""
@@ -117,7 +116,9 @@ class KeyStore(Protocol):
         ...
 
     async def touch(self, used: Mapping[str, float]) -> None:
-        """Note when keys were last used, by "tenant/id"; the later time stays."""
+        """Note when keys were last used; the later time stays. A key of the configuration is
+        named "tenant/id"; of others, by their id, those that are gone are left out.
+        """
         ...
 
     async def last_used(self) -> Mapping[str, float]: ...
@@ -125,12 +126,12 @@ class KeyStore(Protocol):
     async def aclose(self) -> None: ...
 
 
-def key_text(tenant: str, random: bytes, *, admin: bool = False) -> Secret:
+def key_text(tenant: str, random: bytes, *, admin: bool = False) -> str:
     """The key itself, to be shown once. `random` are SECRET_BYTES that nobody can guess."""
     if len(random) != SECRET_BYTES:
         raise ValueError(f"a key is made of {SECRET_BYTES} random bytes")
     secret = base64.urlsafe_b64encode(random).rstrip(b"=").decode()
-    return Secret(f"{ADMIN_PREFIX}{secret}" if admin else f"{PREFIX}{tenant}-{secret}")
+    return f"{ADMIN_PREFIX}{secret}" if admin else f"{PREFIX}{tenant}-{secret}"
 
 
 def digest_of(key: str, pepper: str | None) -> str:
@@ -138,11 +139,6 @@ def digest_of(key: str, pepper: str | None) -> str:
     if pepper is None:
         return _PLAIN + sha256(key.encode()).hexdigest()
     return _PEPPERED + hmac.digest(pepper.encode(), key.encode(), "sha256").hex()
-
-
-def raw_digest(digest: str) -> bytes:
-    """The bytes of a kept digest."""
-    return bytes.fromhex(digest.rpartition(":")[2])
 
 
 def is_peppered(digest: str) -> bool:
@@ -201,6 +197,16 @@ def rotated(record: KeyRecord, digest: str, last4: str, now: float, overlap_s: f
     )
 
 
-def client_key(record: KeyRecord) -> Key:
-    """A record as the key of its tenant that budgets and usage records know."""
-    return Key(record.id, record.digest.rpartition(":")[2], record.budgets)
+def client_key(record: KeyRecord, digest: str, until: float | None = None) -> Key:
+    """One of a record's digests as a key of its tenant; a former one is valid `until` then."""
+    scopes = record.scopes
+    ends = [end for end in (scopes.expires, until) if end is not None]
+    return Key(
+        record.id,
+        digest.rpartition(":")[2],
+        record.budgets,
+        is_peppered(digest),
+        scopes.models,
+        scopes.regions,
+        min(ends, default=None),
+    )
