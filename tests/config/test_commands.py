@@ -1,6 +1,7 @@
 """`tollgate check` and `tollgate key new`, without the command line around them."""
 
 import hashlib
+import io
 import re
 import sys
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Final
 
 import pytest
 import yaml
+from rich.console import Console
 
 from gateway.commands.check import check
+from gateway.commands.explain import explain_request, show
 from gateway.commands.key import new_key
 from gateway.config.faults import ConfigError
 from gateway.core.snapshot import Snapshot
@@ -55,6 +58,38 @@ def test_a_sound_configuration(tmp_path: Path) -> None:
         ],
         0,
     )
+
+
+STEPPED: Final = SOUND.replace(
+    "price: free", "price: {input: 1, output: 2, steps: [{above: 90, input: 3, output: 4}]}"
+)
+
+
+def test_a_price_that_rises_with_the_prompt(tmp_path: Path) -> None:
+    lines, _ = check(write(tmp_path, STEPPED), NO_ENV, up)
+    assert lines[2] == (
+        "  m1: input 1, output 2 USD per million tokens, from catalog; "
+        "dearer for prompts above 90 tokens"
+    )
+
+
+def test_explain_tells_the_step_that_is_held_for() -> None:
+    found = snapshot(STEPPED)
+    body = b'{"model": "m1", "messages": [{"role": "user", "content": "x"}]}'
+    told = explain_request(found, body, found.tenants["acme"])
+    out = io.StringIO()
+    show(told, Console(file=out, width=200))
+    line = "local/m1: 1 in, 2 out USD per million tokens; 3 in, 4 out for a prompt above 90"
+    assert f"{line}, held for\n" in out.getvalue()
+
+
+def test_explain_tells_a_step_that_is_not_reached() -> None:
+    found = snapshot(STEPPED.replace("above: 90", "above: 900"))
+    body = b'{"model": "m1", "messages": [{"role": "user", "content": "x"}]}'
+    told = explain_request(found, body, found.tenants["acme"])
+    out = io.StringIO()
+    show(told, Console(file=out, width=200))
+    assert "3 in, 4 out for a prompt above 900\n" in out.getvalue()
 
 
 @pytest.mark.parametrize("there", [True, False])
