@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
+from aiohttp.connector import Connection
 from multidict import CIMultiDictProxy
 from yarl import URL
 
@@ -22,6 +23,18 @@ from gateway.drivers.signing import NO_SIGNERS, Signer
 
 _CONNECTIONS: Final = 0  # no limit: the door bounds what is in flight
 _LEAST_S: Final = 0.001  # no time at all would be no limit
+
+
+class _Request(aiohttp.ClientRequest):
+    """Is sent on no connection that has bytes waiting: aiohttp would take an answer that nobody
+    asked for, sent while the connection was idle, for the answer to this request.
+    """
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        if conn.protocol is None or conn.protocol.should_close:
+            conn.close()
+            raise aiohttp.ServerDisconnectedError
+        return await super().send(conn)
 
 
 class AiohttpUpstream:
@@ -40,6 +53,7 @@ class AiohttpUpstream:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=_CONNECTIONS, ttl_dns_cache=60),
+            request_class=_Request,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("user-agent", "accept-encoding"),
             auto_decompress=True,
