@@ -5,8 +5,11 @@ guides for 4.6 and 4.7.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
 
 from gateway.core.errors import InvalidRequest
 from gateway.wire.asked import number
@@ -55,6 +58,25 @@ def thinks(config: Any) -> bool:
     return isinstance(config, Mapping) and config.get("type") != "disabled"
 
 
+def thinks_forced(found: tuple[int, int] | None, *, bedrock: bool) -> bool:
+    """Whether a model that thinks by effort may do so where a tool is forced upon it.
+
+    With Anthropic itself all may (its page "Thinking with tool use", and a recorded answer of
+    4.6); at Bedrock those from 4.8 on (langchain-ai/langchain-aws#1141 and #1151). With a budget
+    of tokens no model may, anywhere.
+    """
+    return not bedrock or found is None or not (4, 6) <= found < (4, 8)
+
+
+def too_forced(config: Any, *, forced: bool, adaptive: bool) -> bool:
+    """Whether a client's own `thinking` would be refused for a forced tool; `adaptive` says
+    whether that is allowed beside one.
+    """
+    if not forced or not thinks(config):
+        return False
+    return not (adaptive and config.get("type") == "adaptive")
+
+
 def sampling(given: Mapping[str, Any], *, none: bool, both: bool) -> dict[str, Any]:
     """The temperature (0 to 1: above is 1), top_p and top_k, as far as the model takes them.
 
@@ -71,6 +93,38 @@ def sampling(given: Mapping[str, Any], *, none: bool, both: bool) -> dict[str, A
     if found["temperature"] is not None:
         found["temperature"] = min(warmth, 1.0)
     return {name: value for name, value in found.items() if value is not None}
+
+
+LACKS: Final = ("container", "inference_geo", "mcp_servers", "speed")
+"""Fields of the Messages API that its body at Bedrock and at Vertex AI does not have."""
+_FETCHED: Final = frozenset({"url", "file"})
+"""Sources of images and documents that only Anthropic itself fetches."""
+
+
+def sayable(fields: Mapping[str, Raw], who: str) -> None:
+    """Raises InvalidRequest, naming the field, for what a Messages body can say to Anthropic and
+    to nobody else. Sources: Anthropic's pages on Bedrock, Vertex AI, the Files API and the MCP
+    connector; for URLs at Vertex AI, BerriAI/litellm#18430 and anthropic-sdk-typescript#1038.
+    """
+    for name in LACKS:
+        if name in fields:
+            raise InvalidRequest(f"{name}: {who} cannot do this", param=name)
+    for name in ("system", "messages"):
+        if name in fields and any(_fetched(msgspec.json.decode(fields[name]))):
+            raise InvalidRequest(
+                f"{name}: images and files must be base64 data: URLs; {who} fetches nothing",
+                param=name,
+            )
+
+
+def _fetched(value: Any) -> Iterator[bool]:
+    """Whether each block, in the content of messages and of tools' results, is to be fetched."""
+    for each in value if isinstance(value, list) else ():
+        if isinstance(each, Mapping):
+            source = each.get("source")
+            yield isinstance(source, Mapping) and source.get("type") in _FETCHED
+            yield each.get("type") == "container_upload"
+            yield from _fetched(each.get("content"))
 
 
 def thoughts(given: Any, where: str) -> list[Mapping[str, Any]]:

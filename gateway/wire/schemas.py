@@ -9,6 +9,12 @@ FORMATS: Final = frozenset({
 """Formats of strings that a model can be held to."""
 
 
+def is_object(schema: Mapping[str, Any]) -> bool:
+    """Whether a value may be an object: its type says so, alone or in a list."""
+    kind = schema.get("type")
+    return kind == "object" or (isinstance(kind, list) and "object" in kind)
+
+
 def recursive(schema: Mapping[str, Any]) -> bool:
     """Whether a definition leads back to itself, or to the whole."""
     leads = {

@@ -1,6 +1,7 @@
 """Claude on Vertex AI: bodies of the Messages API at Google's `rawPredict`.
 
-The model stands in the path and the version in the body; all else is as at Anthropic's own door.
+The model stands in the path and the version in the body; what only Anthropic itself does (fetching
+URLs and files, MCP servers, containers) is refused by name; all else is as at its own door.
 Source: Anthropic, "Claude on Vertex AI"; the base URL ends in /publishers/anthropic.
 """
 
@@ -11,6 +12,7 @@ import msgspec
 from msgspec import Raw, structs
 
 from gateway.core.chat import ChatRequest, Completion
+from gateway.wire import claude
 from gateway.wire.dialect import Dialect, HttpCall, StreamDecoder, Target
 
 VERSION: Final = "vertex-2023-10-16"
@@ -28,6 +30,7 @@ class RawPredict:
         """Raises InvalidRequest for what the API cannot say, naming the field."""
         call = self._messages.encode(request, target, stream=stream)
         fields: dict[str, Any] = msgspec.json.decode(call.body, type=dict[str, Raw])
+        claude.sayable(fields, "Vertex AI")
         del fields["model"]
         return structs.replace(
             call,

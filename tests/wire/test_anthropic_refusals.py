@@ -101,6 +101,14 @@ DROPPED: Final[dict[str, tuple[JSON, tuple[str, ...]]]] = {
     "no room to think": (
         {"reasoning_effort": "high", "max_tokens": 100}, ("reasoning_effort",),
     ),
+    "no thinking beside a forced tool": (
+        {"thinking": {"type": "enabled", "budget_tokens": 2_000}, "tools": [WEATHER],
+         "tool_choice": "required"}, ("thinking",),
+    ),
+    "no effort beside a forced tool": (
+        {"reasoning_effort": "high", "tools": [WEATHER], "tool_choice": "required"},
+        ("reasoning_effort",),
+    ),
     "not asked to think": ({"reasoning_effort": "none"}, ()),
     "metadata": ({"metadata": {"user_id": "u", "team": "red"}}, ("metadata",)),
     "metadata of theirs": ({"metadata": {"user_id": "u"}}, ()),

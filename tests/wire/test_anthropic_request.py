@@ -181,6 +181,11 @@ FIELDS: Final[dict[str, tuple[JSON, JSON]]] = {
         {"reasoning_effort": "low", "tools": [WEATHER], "tool_choice": "required"},
         {"thinking": None, "tool_choice": {"type": "any"}},
     ),
+    "thinking of its own and a forced tool": (
+        {"thinking": {"type": "enabled", "budget_tokens": 2000}, "tools": [WEATHER],
+         "tool_choice": NAMED, "temperature": 0.3},
+        {"thinking": None, "temperature": 0.3},
+    ),
     "effort after a call without its thoughts": (
         {"reasoning_effort": "low", "tools": [WEATHER], "messages": CALLED},
         {"thinking": None},
@@ -206,6 +211,26 @@ GENERATIONS: Final[dict[str, tuple[str, JSON, JSON]]] = {
                {"thinking": {"type": "enabled", "budget_tokens": 1_024}, "output_config": None}),
     "4.6 by effort": ("claude-sonnet-4-6", {"reasoning_effort": "minimal"},
                       {"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}}),
+    "4.6 thinks before a forced tool": (
+        "claude-opus-4-6", {"reasoning_effort": "low", "tools": [WEATHER], "tool_choice": NAMED},
+        {"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}}),
+    "4.6 at Bedrock does not": (
+        "eu.anthropic.claude-opus-4-6-v1:0",
+        {"reasoning_effort": "low", "tools": [WEATHER], "tool_choice": "required"},
+        {"thinking": None, "output_config": {"effort": "low"}}),
+    "4.6 at Bedrock does not, asked in its own words": (
+        "eu.anthropic.claude-opus-4-6-v1:0",
+        {"thinking": {"type": "adaptive"}, "tools": [WEATHER], "tool_choice": "required"},
+        {"thinking": None}),
+    "4.6 by a budget of its own does not": (
+        "claude-opus-4-6",
+        {"thinking": {"type": "enabled", "budget_tokens": 2_000}, "tools": [WEATHER],
+         "tool_choice": "required"},
+        {"thinking": None}),
+    "4.8 at Bedrock does": (
+        "eu.anthropic.claude-opus-4-8",
+        {"reasoning_effort": "low", "tools": [WEATHER], "tool_choice": "required"},
+        {"thinking": {"type": "adaptive"}}),
     "4.6 knows no xhigh": ("eu.anthropic.claude-opus-4-6-v1:0", {"reasoning_effort": "xhigh"},
                            {"output_config": {"effort": "max"}}),
     "4.7 knows xhigh": ("claude-opus-4-7", {"reasoning_effort": "xhigh"},

@@ -57,6 +57,11 @@ CASES: Final[dict[str, tuple[Any, JSON | None]]] = {
         None,
     ),
     "any object is open": ({"type": "object"}, None),
+    "any object or null is open": ({"type": ["object", "null"]}, None),
+    "an object or null": (
+        {**thing(a={"type": "string"}), "type": ["object", "null"]},
+        {**shut(a={"type": "string"}), "type": ["object", "null"]},
+    ),
     "an object that says so is open": ({**thing(), "additionalProperties": True}, None),
     "a list of such": ({"type": "array", "items": {"type": "object"}}, None),
     "a keyword that is not known": ({"not": {"type": "string"}}, None),

@@ -96,6 +96,8 @@ def budget(tokens: int) -> JSON:
     return {"thinking": {"type": "enabled", "budget_tokens": tokens}}
 
 
+FORCED: Final = {"tools": [WEATHER], "tool_choice": "required"}
+OPUS_8: Final = Target("global.anthropic.claude-opus-4-8", 8_192)
 ALONE: Final = {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}
 ADDITIONAL: Final[list[tuple[Target, JSON, JSON | None]]] = [
     (CLAUDE, {"reasoning_effort": "low"}, budget(2_048)),
@@ -103,6 +105,13 @@ ADDITIONAL: Final[list[tuple[Target, JSON, JSON | None]]] = [
     (CLAUDE, {"reasoning_effort": "none"}, None),
     (CLAUDE, {"reasoning_effort": "low", "max_tokens": 1_500}, None),
     (CLAUDE, {"reasoning_effort": "low", "tools": [WEATHER], "tool_choice": "required"}, None),
+    # Until 4.7 a forced tool rules thinking out here; the effort is still a hint.
+    (OPUS, {"reasoning_effort": "low", **FORCED}, {"output_config": {"effort": "low"}}),
+    (OPUS_8, {"reasoning_effort": "low", **FORCED}, adaptive("low")),
+    (OPUS, {"thinking": {"type": "adaptive"}, **FORCED}, None),
+    (OPUS, {"thinking": {"type": "disabled"}, **FORCED}, {"thinking": {"type": "disabled"}}),
+    (OPUS_8, {"thinking": {"type": "adaptive"}, **FORCED}, {"thinking": {"type": "adaptive"}}),
+    (CLAUDE, budget(2_000) | FORCED, None),
     (THINKER, {"reasoning_effort": "minimal"}, budget(1_024)),
     (OLDEST, {"reasoning_effort": "high"}, None),
     (OPUS, {"reasoning_effort": "minimal"}, adaptive("low")),
@@ -198,6 +207,9 @@ DROPPED: Final[list[tuple[Target, JSON, tuple[str, ...]]]] = [
     (NOVA, {"parallel_tool_calls": False}, ()),
     (LLAMA, {"reasoning_effort": "low", "top_k": 3}, ("reasoning_effort", "top_k")),
     (CLAUDE, {"reasoning_effort": "low", "temperature": 0.5}, ("temperature",)),
+    (OPUS, {"reasoning_effort": "low", **FORCED}, ("reasoning_effort",)),
+    (OPUS, {"thinking": {"type": "adaptive"}, **FORCED}, ("thinking",)),
+    (OPUS_8, {"reasoning_effort": "low", **FORCED}, ()),
     (NOVA, {"thinking": {"type": "enabled"}, "betas": ["a"]}, ("betas", "thinking")),
     (CLAUDE, {"frequency_penalty": 0, "service_tier": "auto", "store": False}, ()),
 ]
@@ -222,7 +234,9 @@ FAMILIES: Final[list[tuple[str, Model]]] = [
         Model("anthropic", thinks="budget")),
     ("arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-haiku-4-5-20251001-v1:0",
         Model("anthropic", thinks="budget", both_samplers=False, schemas=True)),
-    ("global.anthropic.claude-opus-4-7", Model("anthropic", thinks="adaptive", xhigh=True,
+    ("global.anthropic.claude-opus-4-7", Model("anthropic", thinks="adaptive",
+        thinks_forced=False, xhigh=True, samples=False, both_samplers=False, schemas=True)),
+    ("global.anthropic.claude-opus-4-8", Model("anthropic", thinks="adaptive", xhigh=True,
         samples=False, both_samplers=False, schemas=True)),
     ("mistral.mistral-large-3-675b", Model("mistral", schemas=True, mixes=False, caches=False,
         tells_errors=False, caches_tools=False)),

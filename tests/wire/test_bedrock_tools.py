@@ -81,6 +81,7 @@ STRICT: Final[list[tuple[Target, JSON, JSON, bool]]] = [
     (CLAUDE, CLOSED, CLOSED, True),
     (CLAUDE, OPEN, OPEN, False),
     (CLAUDE, {"type": "object"}, {"type": "object"}, False),
+    (CLAUDE, {"type": ["object", "null"]}, {"type": ["object", "null"]}, False),
     (CLAUDE, {"type": "object", "properties": {"a": {"minimum": 1}}},
         {"type": "object", "properties": {"a": {"minimum": 1}}}, False),
     (NOVA, SCHEMA, SCHEMA, False),

@@ -84,7 +84,12 @@ def test_settings(asked: JSON, said: JSON) -> None:
         (TARGET, "low", {"thinkingBudget": 1_024, "includeThoughts": True}),
         (TARGET, "high", {"thinkingBudget": 4_096, "includeThoughts": True}),
         (PRO, "none", {"thinkingBudget": 128}),
-        (Target("gemini-2.5-pro", 100), "high", {"thinkingBudget": 512, "includeThoughts": True}),
+        # A budget stays below the limit; Pro alone cannot be kept from thinking.
+        (Target("gemini-2.5-flash", 1_100), "high",
+         {"thinkingBudget": 550, "includeThoughts": True}),
+        (Target("gemini-2.5-flash", 300), "high", {"thinkingBudget": 0}),
+        (Target("gemini-2.5-pro", 300), "high", {"thinkingBudget": 150, "includeThoughts": True}),
+        (Target("gemini-2.5-pro", 100), "high", {"thinkingBudget": 128, "includeThoughts": True}),
         (NEWEST, "medium", {"thinkingBudget": 8_192, "includeThoughts": True}),
         (NEWEST, "max", {"thinkingBudget": 24_576, "includeThoughts": True}),
         (THIRD, "none", {"thinkingLevel": "MINIMAL"}),
@@ -178,8 +183,9 @@ def test_what_is_dropped_is_told(asked: JSON, dropped: tuple[str, ...]) -> None:
     assert not set(dropped) & set(json.loads(call.body))
 
 
-def test_an_effort_for_a_model_that_does_not_think_is_told() -> None:
-    call = gemini.encode(chat(reasoning_effort="high"), SECOND, stream=False)
+@pytest.mark.parametrize("target", [SECOND, Target("gemini-2.5-flash", 300)])
+def test_an_effort_without_thoughts_is_told(target: Target) -> None:
+    call = gemini.encode(chat(reasoning_effort="high"), target, stream=False)
     assert call.dropped == ("reasoning_effort",)
 
 

@@ -5,7 +5,14 @@ from typing import Any, Final
 
 import pytest
 
-from gateway.core.errors import Misconfigured, Overloaded, Rejected, Throttled, UpstreamError
+from gateway.core.errors import (
+    InvalidRequest,
+    Misconfigured,
+    Overloaded,
+    Rejected,
+    Throttled,
+    UpstreamError,
+)
 from gateway.wire import DIALECTS
 from gateway.wire.dialect import Dialect, Target
 from tests.recordings import recordings
@@ -34,6 +41,51 @@ def test_the_model_is_in_the_path_and_the_version_in_the_body(stream: bool, verb
 def test_betas_stay_a_header() -> None:
     call = VERTEX.encode(chat(betas=["a-1", "b"]), CLAUDE, stream=False)
     assert call.headers["anthropic-beta"] == "a-1,b"
+
+
+URL: Final = {"type": "image_url", "image_url": {"url": "https://x.test/a.png"}}
+FILE: Final = {"type": "file", "file": {"file_id": "file_1"}}
+PDF: Final = {"type": "document", "source": {"type": "url", "url": "https://x.test/a.pdf"}}
+UPLOAD: Final = {"type": "container_upload", "file_id": "file_1"}
+
+
+def said(*parts: dict[str, Any]) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": list(parts)}]}
+
+
+@pytest.mark.parametrize("dialect", ["anthropic-vertex", "bedrock-invoke"])
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        (said(URL), "messages"),
+        (said(FILE), "messages"),
+        (said(PDF), "messages"),
+        (said(UPLOAD), "messages"),
+        ({"messages": [
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "tool_calls": [
+                {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "c", "content": [URL]}]}, "messages"),
+        ({"mcp_servers": [{"name": "m", "url": "https://x.test"}]}, "mcp_servers"),
+        ({"container": "c1"}, "container"),
+        ({"inference_geo": "eu"}, "inference_geo"),
+        ({"speed": "fast"}, "speed"),
+    ],
+)  # fmt: skip
+def test_what_only_anthropic_does_is_refused_by_name(
+    dialect: str, fields: dict[str, Any], param: str
+) -> None:
+    assert ANTHROPIC.encode(chat(**fields), CLAUDE, stream=False).body
+    with pytest.raises(InvalidRequest) as refused:
+        DIALECTS[dialect].encode(chat(**fields), CLAUDE, stream=False)
+    assert refused.value.param == param
+
+
+def test_a_picture_is_sent_as_data() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBO"}}
+    call = VERTEX.encode(chat(**said(picture)), CLAUDE, stream=False)
+    [turn] = json.loads(call.body)["messages"]
+    assert turn["content"][0]["source"]["data"] == "iVBO"
 
 
 def test_a_token_is_a_bearers() -> None:

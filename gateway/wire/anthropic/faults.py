@@ -45,6 +45,7 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("content filter", Unsuitable),
     ("maximum allowed number of output tokens", Unsuitable),
     ("this model", Unsuitable),
+    ("when tool_choice forces", Unsuitable),
 )
 """A 400 says most things only in its text: not the client's fault, or only with this model."""
 

@@ -7,12 +7,14 @@ guides for 4.6 and 4.7; the recorded 400 for effort `xhigh` on 4.6. A name witho
 
 from msgspec import Struct
 
-from gateway.wire.claude import version
+from gateway.wire.claude import thinks_forced, version
 
 
 class Generation(Struct, frozen=True):
     adaptive: bool = False
     """Thinks by effort (4.6 on), not by a budget of tokens."""
+    thinks_forced: bool = True
+    """May think by effort beside a forced tool; see claude.thinks_forced."""
     xhigh: bool = False
     """Knows the effort between `high` and `max` (4.7 on)."""
     samples: bool = True
@@ -30,6 +32,7 @@ def generation(upstream: str) -> Generation:
         return Generation()
     return Generation(
         adaptive=found >= (4, 6),
+        thinks_forced=thinks_forced(found, bedrock="anthropic." in upstream),
         xhigh=found >= (4, 7),
         samples=found < (4, 7),
         both_samplers=found < (4, 1),

@@ -26,7 +26,8 @@ PASSED: Final = (
     "cache_control", "container", "context_management", "inference_geo", "mcp_servers", "speed",
     "thinking",
 )  # fmt: skip
-"""Fields of the Messages API that a client may send beside OpenAI's: they go on untouched.
+"""Fields of the Messages API that a client may send beside OpenAI's: they go on untouched, but for
+`thinking` beside a forced tool where the API refuses that.
 
 `top_k`, `system`, `output_config` and `betas` are taken too: `top_k` as far as the model
 samples, `system` before the instructions among the messages, `output_config` over what we
@@ -69,6 +70,8 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     body |= _tools(given, talk, accepts)
     body |= {name: given[name] for name in PASSED if given.get(name) is not None}
     forced = body.get("tool_choice", {}).get("type") in {"any", "tool"}
+    if claude.too_forced(given.get("thinking"), forced=forced, adaptive=accepts.thinks_forced):
+        del body["thinking"]
     effort = thinking(
         given.get("reasoning_effort"),
         accepts,
@@ -94,9 +97,10 @@ def _said(given: Mapping[str, Any], body: Mapping[str, Any]) -> frozenset[str]:
         said.add("tools.function.strict")
     if "format" in body.get("output_config", {}):
         said.add("response_format.json_schema.strict")
-    thinks = "thinking" in body or "effort" in body.get("output_config", {})
-    if thinks or given.get("reasoning_effort") == "none":
+    if "thinking" in body or given.get("reasoning_effort") == "none":
         said.add("reasoning_effort")
+    if "thinking" not in body:
+        said.discard("thinking")
     metadata = given.get("metadata")
     if not isinstance(metadata, Mapping) or not metadata.keys() - {"user_id"}:
         said.add("metadata")

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.wire.schemas import FORMATS, recursive
+from gateway.wire.schemas import FORMATS, is_object, recursive
 
 _KEPT: Final = frozenset({
     "$ref", "const", "default", "description", "enum", "required", "title", "type",
@@ -46,7 +46,7 @@ def _closed(schema: Any) -> dict[str, Any]:
             bounds[key] = value
         elif key not in _SILENT:
             result[_LISTS.get(key, key)] = _member(key, value)
-    if schema.get("type") == "object" or "properties" in schema:
+    if is_object(schema) or "properties" in schema:
         if "properties" not in schema or schema.get("additionalProperties", False) is not False:
             raise _OpenSchema
         result["additionalProperties"] = False

@@ -19,12 +19,15 @@ class Thinking(Struct, frozen=True):
 def thinking(
     given: Any, accepts: Generation, max_tokens: int, *, forced: bool, thoughtless: bool
 ) -> Thinking:
-    """A hint: it gives way where a budget cannot be had; see claude.budget."""
+    """A hint: it gives way where a budget cannot be had, see claude.budget, and where a forced tool
+    rules thinking out: then the effort is still a hint on how much to write.
+    """
     effort = asked.effort(given, claude.EFFORTS)
     if effort is None or effort == "none":
         return Thinking()
     if accepts.adaptive:
-        return Thinking({"type": "adaptive"}, claude.level(effort, xhigh=accepts.xhigh))
+        config = None if forced and not accepts.thinks_forced else {"type": "adaptive"}
+        return Thinking(config, claude.level(effort, xhigh=accepts.xhigh))
     budget = claude.budget(effort, max_tokens, forced=forced, thoughtless=thoughtless)
     if budget is None:
         return Thinking()

@@ -17,6 +17,7 @@ from gateway.wire.bedrock.schema import closed
 _THREE: Final[Mapping[str, str]] = {"minimal": "low", "xhigh": "high", "max": "high"}
 _NOVA: Final[Mapping[str, str]] = {"minimal": "low", "low": "low"}
 """Every other effort is `medium`: with `high`, Nova 2 takes no limit on its output."""
+_ADAPTIVE: Final = {"thinking": {"type": "adaptive"}}
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -38,8 +39,8 @@ def thinking(
 ) -> dict[str, Any]:
     """From `reasoning_effort`: fields of the model's own.
 
-    It is a hint, so it gives way where the model does not think by request, and where a budget
-    cannot be had; see claude.budget.
+    It is a hint, so it gives way where the model does not think by request, where a forced
+    tool rules thinking out, and where a budget cannot be had; see claude.budget.
     """
     effort = asked.effort(given, claude.EFFORTS)
     if effort is None or effort == "none":
@@ -52,7 +53,8 @@ def thinking(
             return {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": level}}
         case "adaptive":
             level = claude.level(effort, xhigh=accepts.xhigh)
-            return {"thinking": {"type": "adaptive"}, "output_config": {"effort": level}}
+            found: dict[str, Any] = {"output_config": {"effort": level}}
+            return found if forced and not accepts.thinks_forced else _ADAPTIVE | found
         case "budget":
             budget = claude.budget(effort, max_tokens, forced=forced, thoughtless=thoughtless)
             if budget is None:

@@ -62,6 +62,7 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("context window", Unsuitable),
     ("content filter", Unsuitable),
     ("this model", Unsuitable),
+    ("when tool_choice forces", Unsuitable),
     ("the model that you are using", Unsuitable),
     ("malformed input request", Unsuitable),
     ("not supported", Unsuitable),

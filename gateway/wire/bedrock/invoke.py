@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Raw, Struct, field, structs
 
 from gateway.core.chat import ChatRequest, Completion, Delta
-from gateway.core.errors import Broken, InvalidRequest
+from gateway.core.errors import Broken
+from gateway.wire import claude
 from gateway.wire.bedrock import completions, reply
 from gateway.wire.bedrock.completions import TextAnswer
 from gateway.wire.bedrock.events import EventDecoder
@@ -24,10 +25,6 @@ from gateway.wire.dialect import Dialect, HttpCall, StreamDecoder, Target
 
 VERSION: Final = "bedrock-2023-05-31"
 _TAKEN: Final = frozenset({"model", "stream"})
-_LACKS: Final = ("container", "inference_geo", "mcp_servers", "speed")
-"""Fields of the Messages API that its body on Bedrock does not have."""
-_NOT_SENT: Final = frozenset({"url", "file"})
-"""Sources of images and documents that Bedrock does not fetch."""
 
 
 class _Chunk(Struct):
@@ -44,14 +41,7 @@ class Invoke:
         """Raises InvalidRequest for what the API cannot say, naming the field."""
         call = self._messages.encode(request, target, stream=stream)
         fields = msgspec.json.decode(call.body, type=dict[str, Raw])
-        for name in _LACKS:
-            if name in fields:
-                raise InvalidRequest(f"{name}: Bedrock cannot do this", param=name)
-        if any(kind in _NOT_SENT for kind in _sources(msgspec.json.decode(fields["messages"]))):
-            raise InvalidRequest(
-                "messages: images and files must be base64 data: URLs; Bedrock fetches nothing",
-                param="messages",
-            )
+        claude.sayable(fields, "Bedrock")
         body: dict[str, Any] = {"anthropic_version": VERSION}
         betas = call.headers.get("anthropic-beta")
         if betas:
@@ -119,15 +109,3 @@ class _Answer:
 
     def finish(self) -> list[Delta]:
         return (self._converse or self._text or self._messages).finish()
-
-
-def _sources(value: Any) -> list[Any]:
-    """The types of all sources in the content of messages, results of tools included."""
-    found: list[Any] = []
-    for each in value if isinstance(value, list) else ():
-        source = each.get("source") if isinstance(each, Mapping) else None
-        if isinstance(source, Mapping):
-            found.append(source.get("type"))
-        if isinstance(each, Mapping):
-            found += _sources(each.get("content"))
-    return found

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from gateway.wire.claude import version
+from gateway.wire.claude import thinks_forced, version
 
 Thinks = Literal["budget", "adaptive", "nova", "effort", ""]
 
@@ -34,6 +34,8 @@ class Model(Struct, frozen=True):
     thinks: Thinks = ""
     """How effort is asked for: by a budget of tokens (Claude 3.7 on), by effort that Claude
     decides on (4.6 on), Nova 2's reasoningConfig, or `reasoning_effort` as it is (gpt-oss)."""
+    thinks_forced: bool = True
+    """May think beside a forced tool; see claude.thinks_forced."""
     xhigh: bool = False
     """Knows the effort between `high` and `max` (Claude 4.7 on)."""
     samples: bool = True
@@ -85,6 +87,7 @@ def _claude(name: str) -> Model:
     return Model(
         "anthropic",
         thinks="adaptive" if found >= (4, 6) else "budget" if found >= (3, 7) else "",
+        thinks_forced=thinks_forced(found, bedrock=True),
         xhigh=found >= (4, 7),
         samples=found < (4, 7),
         both_samplers=found < (4, 1),

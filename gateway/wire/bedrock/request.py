@@ -174,8 +174,10 @@ def _fields(
     forced = offer.mode in {"any", "tool"}
     effort = given.get("reasoning_effort")
     found = thinking(effort, accepts, limit, forced=forced, thoughtless=thoughtless)
-    if given.get("thinking") is not None and accepts.vendor == "anthropic":
-        found = {"thinking": given["thinking"]}
+    own_thinking = given.get("thinking")
+    if own_thinking is not None and accepts.vendor == "anthropic":
+        out = claude.too_forced(own_thinking, forced=forced, adaptive=accepts.thinks_forced)
+        found = {} if out else {"thinking": own_thinking}
     if offer.alone:
         found |= one_at_a_time(offer.mode, offer.name)
     found |= betas(given.get("betas"), accepts)

@@ -8,7 +8,7 @@ structured output.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.wire.schemas import FORMATS, recursive
+from gateway.wire.schemas import FORMATS, is_object, recursive
 
 _SAID: Final = frozenset({
     "$comment", "$id", "$schema", "const", "default", "description", "enum", "required", "title",
@@ -36,7 +36,7 @@ def _closed(schema: Any, depth: int) -> dict[str, Any]:
     if not isinstance(schema, Mapping) or depth == 0:
         raise _Unsaid
     result = {key: _member(key, value, depth - 1) for key, value in schema.items()}
-    if schema.get("type") == "object" or "properties" in schema:
+    if is_object(schema) or "properties" in schema:
         if "properties" not in schema or schema.get("additionalProperties", False) is not False:
             raise _Unsaid
         result["additionalProperties"] = False

@@ -32,7 +32,8 @@ LEVELS: Final[Mapping[str, str]] = {
     "max": "high",
 }
 LEAST_BUDGET: Final = 512
-"""No model of 2.5 that can be told a budget refuses this one; 2.5 Pro takes 128 and more."""
+"""No model of 2.5 that can be told a budget refuses this one; without room for it, none thinks but
+2.5 Pro, which must, and takes 128 and more."""
 _LEAST_PRO: Final = 128
 _NUMBERS: Final[Mapping[str, tuple[str, float, float]]] = {
     "temperature": ("temperature", 0, 2),
@@ -71,8 +72,8 @@ def config(request: ChatRequest, target: Target, given: Mapping[str, Any]) -> JS
 
 
 def thinking(given: Any, accepts: Generation, limit: int) -> JSON:
-    """From `reasoning_effort`: a hint, which gives way where a model does not think, or cannot
-    be kept from it. Who asks for thinking is shown the thoughts.
+    """From `reasoning_effort`: a hint, which gives way where a model does not think, cannot be
+    kept from it, or may not write enough to think. Who asks for thinking is shown the thoughts.
     """
     effort = asked.effort(given, LEVELS)
     if effort is None or not accepts.budgets:
@@ -87,7 +88,11 @@ def thinking(given: Any, accepts: Generation, limit: int) -> JSON:
         return {"thinkingConfig": {"thinkingLevel": level.upper()} | shown}
     if effort == "none":
         return {"thinkingConfig": {"thinkingBudget": _LEAST_PRO if accepts.pro else 0}}
-    budget = max(LEAST_BUDGET, min(BUDGETS[effort], limit // 2))
+    budget = min(BUDGETS[effort], limit // 2)
+    if accepts.pro:
+        budget = max(budget, _LEAST_PRO)
+    elif budget < LEAST_BUDGET:
+        return {"thinkingConfig": {"thinkingBudget": 0}}
     return {"thinkingConfig": {"thinkingBudget": budget} | shown}
 
 

@@ -34,7 +34,7 @@ class Conversation:
         self._names: dict[str, str] = {}
         """The function that each call is of, by the call's id."""
         self._media: list[Part] = []
-        """Of results: said after the last of their run, for a turn must answer all calls at once."""
+        """Of results, said after the last of their run: a turn must answer all calls at once."""
         for message, where in asked.messages(messages):
             self._take(message, where)
         self._add("user", self._media)

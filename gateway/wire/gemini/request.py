@@ -41,6 +41,7 @@ name, and fields that nobody knows, which the API refuses.
 
 _PAID: Final[Mapping[str, str]] = {"candidateCount": "n", "maxOutputTokens": "max_tokens"}
 """Fields of generationConfig that money was set aside for by other names."""
+_THOUGHTLESS: Final[Mapping[str, Any]] = {"thinkingBudget": 0}
 _CONTENT_TYPE: Final = {"content-type": "application/json"}
 
 
@@ -82,9 +83,8 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
 def _said(given: JSON, settings: JSON) -> set[str]:
     """The request's fields that this call honours, or has no need to."""
     said = set(_SAID)
-    thought = settings.get("thinkingConfig", {"thinkingBudget": 0})
-    none = given.get("reasoning_effort") == "none"
-    if thought == {"thinkingBudget": 0} if none else "thinkingConfig" in settings:
+    thoughtless = settings.get("thinkingConfig", _THOUGHTLESS) == _THOUGHTLESS
+    if thoughtless is (given.get("reasoning_effort") == "none"):
         said.add("reasoning_effort")
     if "responseJsonSchema" in settings:
         said.add("response_format.json_schema.strict")
