@@ -1,31 +1,29 @@
 """Checked stanzas to the values that the rest of the house reads."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from gateway.config import schema
+from gateway.config.build_tenants import build_tenants
 from gateway.config.faults import Path
 from gateway.config.offers import Offer, offer
 from gateway.config.optional import left_out, remaining, whole
 from gateway.config.tree import Tree
 from gateway.config.validate import Parts
 from gateway.core.catalog import (
-    Budget,
     Card,
     Catalog,
     Deployment,
     Deprecation,
-    Key,
     Model,
     Route,
-    Tenant,
     Tier,
     TierModel,
 )
-from gateway.core.money import FREE, Price, nanos
+from gateway.core.money import FREE, Price
 from gateway.core.snapshot import (
     LIMIT_QUIRKS,
+    Alerts,
     Ledger,
     Limits,
     Provider,
@@ -33,7 +31,6 @@ from gateway.core.snapshot import (
     Snapshot,
     Timeouts,
 )
-from gateway.core.strategies import tactic
 from gateway.core.tariff import Tariff
 
 _DEFAULT_MAX_OUTPUT: Final = 16_384
@@ -62,16 +59,18 @@ def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapsh
         name: Route(
             name=name,
             tiers=tuple(stanza.tiers),
-            strategy=tactic(stanza.strategy),
+            strategy=stanza.strategy,
             checks=tuple(check.check() for check in stanza.checks),
             timeout_s=stanza.timeout_s,
+            on_disconnect=stanza.on_disconnect,
+            drain_s=stanza.drain_s,
         )
         for name, stanza in parts.routes.items()
     }
     return Snapshot(
         catalog=Catalog(models, tiers, routes, left_out(tree, parts)),
         providers={name: _provider(name, stanza) for name, stanza in parts.providers.items()},
-        tenants={name: _tenant(name, stanza) for name, stanza in parts.tenants.items()},
+        tenants=build_tenants(parts),
         ledger=Ledger(
             url=Secret(parts.redis.url),
             data_dir=parts.redis.data_dir,
@@ -81,6 +80,8 @@ def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapsh
         ),
         timeouts=Timeouts(**dict(parts.timeouts)),
         limits=Limits(**dict(parts.limits)),
+        tags=parts.tags,
+        alerts=Alerts(parts.alerts.webhook),
         not_configured=tree.left_out,
         client=parts.client,
     )
@@ -224,22 +225,3 @@ def _tier(name: str, stanza: schema.Tier) -> Tier:
         models=tuple(TierModel(entry.model, entry.weight) for entry in stanza.models),
         checks=tuple(check.check() for check in stanza.checks),
     )
-
-
-def _tenant(name: str, stanza: schema.Tenant) -> Tenant:
-    cap = stanza.max_request_usd
-    return Tenant(
-        name=name,
-        keys=tuple(Key(key.id, key.hash, _budgets(key.budgets)) for key in stanza.keys),
-        budgets=_budgets(stanza.budgets),
-        user_budgets=_budgets(stanza.user_budgets),
-        max_request=None if cap is None else nanos(cap),
-        timezone=stanza.timezone,
-        models=tuple(stanza.models),
-        regions=None if stanza.regions is None else frozenset(stanza.regions),
-        anonymous=stanza.anonymous,
-    )
-
-
-def _budgets(stanzas: Sequence[schema.Budget]) -> tuple[Budget, ...]:
-    return tuple(Budget(nanos(stanza.usd), stanza.per) for stanza in stanzas)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.config.checks import OneCheck
 from gateway.config.faults import Path, closest
-from gateway.config.stanza import Stanza, model_in
+from gateway.config.stanza import Stanza, by_name, model_in, owner_of
 from gateway.config.tree import EMPTY, Tree
 
 S = TypeVar("S", bound=Stanza)
@@ -19,9 +19,7 @@ _STAND_INS: Final[Mapping[str, Any]] = {
     "hash": f"sha256:{'0' * 64}",
     "id": "unknown",
     "models": [],
-    "per": "day",
     "tiers": [],
-    "usd": "1",
 }
 """Where a required key has no sound value. The tree doubts them, so nothing is judged by them."""
 
@@ -36,51 +34,55 @@ def mend(tree: Tree, path: Path, spec: type[S], faulty: Iterable[Path]) -> S | N
     places = [place for place in faulty if place]
     if not isinstance(raw, dict) or path in tree.broken:
         return None
-    cuts = {cut: _stand_in(spec, cut) for cut in (_cut(spec, raw, place) for place in places)}
-    try:
-        entry = spec.model_validate(_without(raw, (), cuts))
-    except ValidationError:
-        return None
-    tree.doubts.update((*path, *doubt) for cut in cuts for doubt in _doubts(spec, raw, cut))
-    return entry
+    for items in (False, True):
+        found = (_cut(spec, raw, place, items=items) for place in places)
+        cuts = {cut: _stand_in(spec, cut) for cut in found}
+        try:
+            entry = spec.model_validate(_without(raw, (), cuts))
+        except ValidationError:
+            continue
+        tree.doubts.update((*path, *doubt) for cut in cuts for doubt in _doubts(spec, raw, cut))
+        return entry
+    return None
 
 
-def _cut(spec: type[BaseModel], raw: Any, place: Path) -> Path:
-    """The least that can be taken out: a key of the stanza, an item of its lists, or a key of
-    such an item.
+def _cut(spec: type[BaseModel], raw: Any, place: Path, *, items: bool) -> Path:
+    """The least that can be taken out: a key of the stanza, an item of its lists, or, unless
+    `items` go as a whole, a key of such an item.
     """
     owner: type[BaseModel] | None = spec
-    value = raw
+    value, chosen = raw, False
     for i, step in enumerate(place):
         here = place[: i + 1]
         if isinstance(step, int):
             value = value[step]
             # A check has exactly one key: without it, nothing would be left.
-            if not isinstance(value, dict) or owner is OneCheck:
+            if items or not isinstance(value, dict) or owner is OneCheck:
                 return here
             continue
-        field = owner.model_fields.get(step) if owner else None
         value = value.get(step)
-        if i and field and field.is_required() and step not in _STAND_INS:
-            return here[:-1]
-        if not isinstance(value, list) or field is None:
+        if chosen:
+            chosen = False
+        else:
+            field = owner.model_fields.get(step) if owner else None
+            if i and field and field.is_required() and step not in _STAND_INS:
+                return here[:-1]
+            if field is None:
+                return here
+            owner = model_in(field.annotation)
+            chosen = by_name(field.annotation) and isinstance(value, dict)
+        if not chosen and not isinstance(value, list):
             return here
-        owner = model_in(field.annotation)
     return place
 
 
-def _owner(spec: type[BaseModel], cut: Path) -> type[BaseModel] | None:
-    owner: type[BaseModel] | None = spec
-    for step in cut[:-1]:
-        if isinstance(step, str) and owner is not None:
-            owner = model_in(owner.model_fields[step].annotation)
-    return owner
-
-
 def _stand_in(spec: type[BaseModel], cut: Path) -> Any:
-    owner, key = _owner(spec, cut), cut[-1]
+    owner, key = owner_of(spec, cut), cut[-1]
     field = owner.model_fields.get(key) if owner and isinstance(key, str) else None
-    return _STAND_INS[str(key)] if field and field.is_required() else _OUT
+    if field and field.is_required():
+        return _STAND_INS[str(key)]
+    own = owner.stand_ins if owner and issubclass(owner, Stanza) else {}
+    return own.get(str(key), _OUT)
 
 
 def _without(value: Any, here: Path, cuts: Mapping[Path, Any]) -> Any:
@@ -104,7 +106,7 @@ def _without(value: Any, here: Path, cuts: Mapping[Path, Any]) -> Any:
 
 def _doubts(spec: type[BaseModel], raw: Any, cut: Path) -> Iterable[Path]:
     """What was taken out; for an unknown key, the key that it may stand for."""
-    owner, key = _owner(spec, cut), cut[-1]
+    owner, key = owner_of(spec, cut), cut[-1]
     if isinstance(key, int) or owner is None or key in owner.model_fields:
         yield cut
         return

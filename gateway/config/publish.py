@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from gateway.config.schema import schema
 from gateway.core.snapshot import QUIRKS
+from gateway.core.strategies import OPTIONS
 
 SCHEMA_FILE: Final = "config/gateway.schema.json"
 MANUAL_FILE: Final = "docs/configuration.md"
@@ -36,7 +37,19 @@ def _tables() -> str:
         _table(path, stanza, whole["$defs"]) for path, stanza in _stanzas(whole, whole["$defs"])
     ]
     quirks = [f"| `{name}` | {meaning} |" for name, meaning in QUIRKS.items()]
-    return "\n".join([*parts, "### Quirks", "", "| quirk | |", "|---|---|", *quirks, ""])
+    options = [
+        f"| `{name}` | `{key}` | {_shown(option.default)} | {_prose(option.meaning)} |"
+        for name, known in OPTIONS.items()
+        for key, option in known.items()
+    ]
+    return "\n".join(
+        [
+            *parts,
+            *("### Strategies", "", "`cascade` has no options.", ""),
+            *("| strategy | option | default | |", "|---|---|---|---|", *options, ""),
+            *("### Quirks", "", "| quirk | |", "|---|---|", *quirks, ""),
+        ]
+    )
 
 
 def _stanzas(
@@ -137,6 +150,12 @@ def _default(name: str, field: Mapping[str, Any], required: Iterable[str]) -> st
         else str(value)
     )
     return f"`{text}`"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`" if value or value == 0 else ""
 
 
 def _prose(text: str) -> str:

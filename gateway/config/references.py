@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from gateway.config import schema
+from gateway.config.accounts import check_accounts
 from gateway.config.auth import NEVER_KEYLESS
 from gateway.config.faults import Path, did_you_mean, listed, quoted
 from gateway.config.optional import remaining
+from gateway.config.tenants import Tenant
 from gateway.config.tree import Tree
 from gateway.config.validate import Parts
 from gateway.core.plan import allowed
@@ -26,7 +28,7 @@ class _Check:
         self.tree, self.parts = tree, parts
         self.names = {
             section: list(found) if isinstance(found := tree.root.get(section), dict) else []
-            for section in ("providers", "models", "tiers", "routes", "tenants")
+            for section in ("providers", "models", "tiers", "routes", "organisations", "tags")
         }
 
     def run(self) -> None:
@@ -41,7 +43,17 @@ class _Check:
             sure = not self.tree.doubtful(here, ("redis", "hold_ttl_s"))
             if sure and route.timeout_s >= longest:
                 self.tree.fault(here, f"must be less than redis.hold_ttl_s ({longest:g})")
-        self.tenants()
+            elif sure and route.on_disconnect == "drain":
+                self.drain(("routes", name), route, longest)
+        check_accounts(self.tree, self.parts, self.named)
+        for name, tenant in self.parts.tenants.items():
+            self.reach(("tenants", name), tenant)
+
+    def drain(self, path: Path, route: schema.Route, longest: float) -> None:
+        doubtful = self.tree.doubtful((*path, "on_disconnect"), (*path, "drain_s"))
+        if not doubtful and route.timeout_s + route.drain_s >= longest:
+            told = f"with timeout_s must be less than redis.hold_ttl_s ({longest:g})"
+            self.tree.fault((*path, "drain_s"), told)
 
     def stock(self) -> None:
         for name, provider in self.parts.providers.items():
@@ -128,47 +140,7 @@ class _Check:
             else:
                 self.named(here, other, "models")
 
-    def tenants(self) -> None:
-        hashes: dict[str, str] = {}
-        anonymous: str | None = None
-        for name, tenant in self.parts.tenants.items():
-            path = ("tenants", name)
-            self.keys(path, tenant, hashes)
-            if tenant.anonymous and anonymous is not None:
-                message = f"only one tenant can be anonymous, and {anonymous} is"
-                self.tree.fault((*path, "anonymous"), message)
-            elif tenant.anonymous:
-                anonymous = name
-            self.budgets((*path, "budgets"), tenant.budgets)
-            self.budgets((*path, "user_budgets"), tenant.user_budgets)
-            self.reach(path, tenant)
-
-    def keys(self, path: Path, tenant: schema.Tenant, hashes: dict[str, str]) -> None:
-        ids: dict[str, int | str] = {}
-        for here, key in zip(self.tree.kept((*path, "keys")), tenant.keys, strict=True):
-            if not self.tree.doubtful((*here, "id")):
-                if key.id in ids:
-                    message = f"is the id of keys[{ids[key.id]}] already"
-                    self.tree.fault((*here, "id"), message)
-                ids.setdefault(key.id, here[-1])
-            if not self.tree.doubtful((*here, "hash")):
-                if key.hash in hashes:
-                    message = f"is the hash of {hashes[key.hash]} already"
-                    self.tree.fault((*here, "hash"), message)
-                hashes.setdefault(key.hash, f"{path[0]}.{path[1]}.keys[{here[-1]}]")
-            self.budgets((*here, "budgets"), key.budgets)
-
-    def budgets(self, path: Path, budgets: Sequence[schema.Budget]) -> None:
-        periods: set[str] = set()
-        for place, budget in zip(self.tree.kept(path), budgets, strict=True):
-            here = (*place, "per")
-            if self.tree.doubtful(here):
-                continue
-            if budget.per in periods:
-                self.tree.fault(here, f"there is a budget per {budget.per} already")
-            periods.add(budget.per)
-
-    def reach(self, path: Path, tenant: schema.Tenant) -> None:
+    def reach(self, path: Path, tenant: Tenant) -> None:
         """A tenant that can reach nothing is a mistake, not a wish."""
         names = [*self.names["routes"], *self.names["tiers"], *self.names["models"]]
         asked = (*path, "models")

@@ -3,11 +3,12 @@
 Values come as texts (see tree.py); what an empty or a short form stands for is said in `expand`.
 """
 
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, get_args
 
 from pydantic import BeforeValidator, Field
 from pydantic.json_schema import GenerateJsonSchema
 
+from gateway.config.alerts import Alerts
 from gateway.config.auth import Auth
 from gateway.config.checks import OneCheck
 from gateway.config.price import Day, Price
@@ -21,21 +22,16 @@ from gateway.config.scalars import (
     Depth,
     Dialect,
     Flag,
-    KeyHash,
     Milliseconds,
     Name,
     Naming,
     OnUnsafe,
-    Per,
     Quirk,
     RedisUrl,
     Seconds,
-    Strategy,
     Text,
-    Timezone,
     Tokens,
     Unsupported,
-    Usd,
     Weight,
     amount,
     choice,
@@ -45,8 +41,13 @@ from gateway.config.scalars import (
     one_of,
 )
 from gateway.config.stanza import Stanza
+from gateway.config.strategies import CLIMB, Strategy
+from gateway.config.tags import TagValues
+from gateway.config.tenants import Organisation, Tenant
+from gateway.core.catalog import OnDisconnect
 from gateway.core.snapshot import LATENCIES
 
+ON_DISCONNECT: Final[tuple[str, ...]] = get_args(OnDisconnect)
 _CUTOFF: Final = r"((early|mid|late) )?[0-9]{4}|[0-9]{4}-(0[1-9]|1[0-2])"
 Cutoff = Annotated[
     str,
@@ -162,47 +163,21 @@ class Tier(Stanza):
 class Route(Stanza):
     tiers: tuple[Name, ...]
     """The tiers to climb, in order."""
-    strategy: Strategy = "cascade"
-    """How to climb."""
+    strategy: Strategy = Field(default_factory=lambda: CLIMB)
+    """How to climb: a name, or a mapping of it to its options, with `then` for the strategy that
+    goes on where it has no answer: `{vote: {voters: 3}, then: cascade}`. See the table of
+    strategies."""
     checks: tuple[OneCheck, ...] = ()
     """What an answer must pass; a poor one climbs to the next tier."""
     timeout_s: Seconds = 120.0
     """A request as a whole, all attempts. Must be less than `redis.hold_ttl_s`."""
-
-
-class Budget(Stanza):
-    usd: Usd
-    """The cap."""
-    per: Per
-    """The calendar period, in the tenant's time zone."""
-
-
-class Key(Stanza):
-    id: Name
-    """Its name in reports; unique in the tenant."""
-    hash: KeyHash
-    """`sha256:` and the SHA-256 of the key in hex, as `tollgate key new` prints it."""
-    budgets: tuple[Budget, ...] = ()
-    """What may be spent with this key."""
-
-
-class Tenant(Stanza):
-    keys: tuple[Key, ...] = ()
-    """Who may spend its money."""
-    budgets: tuple[Budget, ...] = ()
-    """What may be spent in all; a period at most once."""
-    user_budgets: tuple[Budget, ...] = ()
-    """What each value of the request's `user` may spend."""
-    max_request_usd: Usd | None = None
-    """The most that one request may hold."""
-    timezone: Timezone = "UTC"
-    """Where its days and months begin: an IANA name."""
-    models: tuple[Text, ...] = ("*",)
-    """Routes, tiers and models that may be asked for; `*` stands for any text."""
-    regions: tuple[Name, ...] | None = None
-    """Where its data may go. Default: anywhere."""
-    anonymous: Flag = False
-    """Requests with no key, or an unknown one, belong to it. At most one tenant."""
+    on_disconnect: Annotated[
+        OnDisconnect, BeforeValidator(one_of(ON_DISCONNECT)), choice(ON_DISCONNECT)
+    ] = "cancel"
+    """When the client goes away: `cancel` the call that is being made, or `drain`: read on to its
+    usage, so that what it costs is what the provider says."""
+    drain_s: Seconds = 30.0
+    """How long `drain` reads on. With `timeout_s`, less than `redis.hold_ttl_s`."""
 
 
 class Redis(Stanza):
@@ -253,6 +228,13 @@ class Config(Stanza):
     """Ways to climb: what clients usually ask for."""
     tenants: dict[Naming, Tenant]
     """Who may ask, and what they may spend."""
+    organisations: dict[Naming, Organisation] = Field(default_factory=dict)
+    """Tenants that also share budgets."""
+    tags: dict[Naming, TagValues] = Field(default_factory=dict)
+    """What requests are told apart by for charging back, each with its values: `[rag, chat]`, or
+    `any`. Another value of a list counts as `other`. Those with a list are labels of metrics."""
+    alerts: Alerts = Alerts()
+    """Who is told of budgets that come to their end."""
     timeouts: Timeouts = Timeouts()
     """How long to wait, in seconds."""
     limits: Limits = Limits()

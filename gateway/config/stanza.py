@@ -1,6 +1,7 @@
 """What every mapping of the configuration has in common."""
 
-from typing import Any, ClassVar, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -19,6 +20,8 @@ class Stanza(BaseModel):
     """Keys that a later version will know."""
     short: ClassVar[dict[str, Any] | None] = None
     """JSON Schema of a short form, which `expand` writes out."""
+    stand_ins: ClassVar[Mapping[str, str]] = {}
+    """What mends it where an optional key has no sound value; see mend.py."""
 
     @classmethod
     def expand(cls, value: Any) -> Any:
@@ -52,3 +55,24 @@ def model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(model_in, get_args(annotation))), None)
+
+
+def by_name(annotation: Any) -> bool:
+    """Whether it is a mapping whose keys are names that somebody chose."""
+    return get_origin(annotation) is dict
+
+
+def owner_of(spec: type[BaseModel], loc: Sequence[int | str]) -> type[BaseModel] | None:
+    """The model whose key `loc` ends in; None where that is a name somebody chose."""
+    owner: type[BaseModel] | None = spec
+    chosen = False
+    for step in loc[:-1]:
+        if isinstance(step, int):
+            continue
+        if chosen:
+            chosen = False
+            continue
+        field = owner.model_fields.get(step) if owner else None
+        owner = model_in(field.annotation) if field else None
+        chosen = field is not None and by_name(field.annotation)
+    return None if chosen else owner

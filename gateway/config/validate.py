@@ -1,27 +1,32 @@
 """A tree against the schema: what is right as models, what is wrong as faults, entry by entry."""
 
-from collections.abc import Iterable
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from gateway.config import schema
+from gateway.config.alerts import Alerts
 from gateway.config.checks import OneCheck
 from gateway.config.faults import Path, closest, did_you_mean, listed, quoted
 from gateway.config.mend import mend
 from gateway.config.price import Price
 from gateway.config.scalars import name as check_name
 from gateway.config.scalars import one_of
-from gateway.config.stanza import Stanza, model_in
+from gateway.config.stanza import Stanza, owner_of
+from gateway.config.tags import tag_value, tag_values
+from gateway.config.tenants import Organisation, Tenant
 from gateway.config.tree import EMPTY, Tree
 from gateway.core.snapshot import CLIENTS
+from gateway.core.tags import MOST
 
 S = TypeVar("S", bound=Stanza)
+T = TypeVar("T")
 REQUIRED: Final = ("providers", "models", "tenants")
 # Under these keys a wrong value may be a secret, or a secret in the wrong place.
-_SECRET: Final = frozenset({"api_key", "auth", "hash", "id", "url", "base_url"})
+_SECRET: Final = frozenset({"api_key", "auth", "hash", "id", "url", "base_url", "webhook"})
 
 
 class Parts(Struct):
@@ -31,7 +36,10 @@ class Parts(Struct):
     models: dict[str, schema.Model]
     tiers: dict[str, schema.Tier]
     routes: dict[str, schema.Route]
-    tenants: dict[str, schema.Tenant]
+    tenants: dict[str, Tenant]
+    organisations: dict[str, Organisation]
+    tags: dict[str, tuple[str, ...]]
+    alerts: Alerts
     redis: schema.Redis
     timeouts: schema.Timeouts
     limits: schema.Limits
@@ -51,7 +59,10 @@ def validate(tree: Tree, required: Iterable[str] = REQUIRED) -> Parts:
         models=_section(tree, "models", schema.Model),
         tiers=_section(tree, "tiers", schema.Tier),
         routes=_section(tree, "routes", schema.Route),
-        tenants=_section(tree, "tenants", schema.Tenant),
+        tenants=_section(tree, "tenants", Tenant),
+        organisations=_section(tree, "organisations", Organisation),
+        tags=_tags(tree),
+        alerts=_entry(tree, ("alerts",), Alerts) or Alerts(),
         redis=_entry(tree, ("redis",), schema.Redis) or schema.Redis(),
         timeouts=_entry(tree, ("timeouts",), schema.Timeouts) or schema.Timeouts(),
         limits=_entry(tree, ("limits",), schema.Limits) or schema.Limits(),
@@ -75,18 +86,52 @@ def validate_prices(tree: Tree) -> dict[str, Price]:
 def _client(tree: Tree) -> str:
     """The only key of the file itself that is no mapping."""
     value = tree.root.get("client", CLIENTS[0])
+    if ("client",) in tree.broken:
+        return CLIENTS[0]
+    return _read(tree, ("client",), value, one_of(CLIENTS)) or CLIENTS[0]
+
+
+def _tags(tree: Tree) -> dict[str, tuple[str, ...]]:
+    """Each tag is `any` or a list of texts. Those with faults are left out."""
+    whole = {}
+    for name, value in _named(tree, "tags").items():
+        path = ("tags", name)
+        if any(broken[:2] == path for broken in tree.broken):
+            continue
+        before = len(tree.faults)
+        values = _read(tree, path, value, tag_values)
+        items = value if isinstance(value, list) else []
+        for i, item in enumerate(items):
+            if _read(tree, (*path, i), item, tag_value) and item in items[:i]:
+                tree.fault((*path, i), "is in the list already")
+        if values is not None and len(tree.faults) == before:
+            whole[name] = values
+    if len(whole) > MOST:
+        tree.fault(("tags",), f"must be at most {MOST}: a request can have no more")
+    return whole
+
+
+def _read(tree: Tree, path: Path, value: object, parse: Callable[[object], T]) -> T | None:
+    """None when it is at fault."""
     if value is EMPTY:
-        tree.fault(("client",), "has no value: write one, or remove it")
-    elif ("client",) not in tree.broken:
-        try:
-            return one_of(CLIENTS)(value)
-        except PydanticCustomError as error:
-            found = _found(tree, ("client",), value, CLIENTS)
-            tree.fault(("client",), error.message() + found)
-    return CLIENTS[0]
+        tree.fault(path, "has no value: write one, or remove it")
+        return None
+    try:
+        return parse(value)
+    except PydanticCustomError as error:
+        known = (error.context or {}).get("known", ())
+        told = _found(tree, path, value, known) if error.type in ("wrong", "one_of") else ""
+        tree.fault(path, error.message() + told)
+        return None
 
 
 def _section(tree: Tree, section: str, spec: type[S]) -> dict[str, S]:
+    entries = {name: _entry(tree, (section, name), spec) for name in _named(tree, section)}
+    return {name: entry for name, entry in entries.items() if entry is not None}
+
+
+def _named(tree: Tree, section: str) -> dict[str, Any]:
+    """The entries of a section as they were written, by name."""
     found = tree.root.get(section, EMPTY)
     if found is EMPTY:
         return {}
@@ -100,8 +145,7 @@ def _section(tree: Tree, section: str, spec: type[S]) -> dict[str, S]:
         except PydanticCustomError as error:
             place = tree.keys[section, name]
             tree.fault((section, name), f"the name {error.message()}", place)
-    entries = {name: _entry(tree, (section, name), spec) for name in found}
-    return {name: entry for name, entry in entries.items() if entry is not None}
+    return found
 
 
 def _entry(tree: Tree, path: Path, spec: type[S]) -> S | None:
@@ -133,7 +177,7 @@ def _note(tree: Tree, start: Path, spec: type[Stanza], detail: ErrorDetails) -> 
     if kind == "missing":
         tree.fault(written, f"{path[-1]} is required")
     elif kind == "extra_forbidden":
-        _unknown(tree, path, _owner(spec, detail["loc"]))
+        _unknown(tree, path, owner_of(spec, detail["loc"]))
     elif value is EMPTY:
         tree.fault(path, "has no value: write one, or remove it")
     elif kind in ("model_type", "dict_type", "model_attributes_type"):
@@ -177,13 +221,3 @@ def _kind(value: object) -> str:
     if isinstance(value, str):
         return "a text"
     return "a list" if isinstance(value, list) else "a mapping"
-
-
-def _owner(spec: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel] | None:
-    """The model whose unknown key `loc` ends in."""
-    owner: type[BaseModel] | None = spec
-    for step in loc[:-1]:
-        if isinstance(step, str) and owner is not None:
-            field = owner.model_fields.get(step)
-            owner = model_in(field.annotation) if field else None
-    return owner

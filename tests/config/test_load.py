@@ -3,19 +3,25 @@
 from pathlib import Path
 from typing import Final
 
+import jsonschema
 import pytest
+import yaml
 
 from gateway.config.checks import CitationOptions, OneCheck
 from gateway.config.faults import ConfigError
 from gateway.config.load import load, read
+from gateway.config.schema import schema
 from gateway.core.catalog import (
+    CASCADE,
     Budget,
     Catalog,
     Check,
     Deployment,
     Key,
     Model,
+    Organisation,
     Route,
+    Tactic,
     Tenant,
     Tier,
     TierModel,
@@ -130,7 +136,7 @@ def test_everything_that_can_be_said() -> None:
                 "auto": Route(
                     "auto",
                     ("cheap", "smart"),
-                    "cascade",
+                    CASCADE,
                     (
                         Check("complete"),
                         Check("json_if_asked", {"always": True}),
@@ -167,6 +173,121 @@ def test_everything_that_can_be_said() -> None:
         limits=Limits(100, 5, 6, 7),
         client="aiohttp",
     )
+
+
+MONEY: Final = """\
+providers:
+  local: {dialect: openai, base_url: "http://localhost:8000/v1"}
+models:
+  m1: {deployments: [{provider: local}], context: 1000, price: free}
+tiers:
+  cheap: {models: [m1]}
+routes:
+  auto:
+    tiers: [cheap]
+    strategy: {vote: {voters: 3, show_votes: true, agree: number}, then: {hedge: {after_ms: 70}}}
+    on_disconnect: drain
+    drain_s: 12.5
+  plain: {tiers: [cheap], strategy: vote}
+  compared: {tiers: [cheap], strategy: {vote: {pointers: [/a, /b]}, then: cascade}}
+tags: {use_case: [rag, chat], project: any}
+organisations:
+  globex:
+    budgets: [{usd: 1000, per: month}, {tokens: 5_000_000, per: minute}]
+    model_budgets: {"*": [{usd: 3, per: week, rolling: true}]}
+    provider_budgets: {local: [{requests: 7, per: minute, mode: shadow}]}
+    timezone: Europe/Berlin
+  empty: {}
+tenants:
+  acme:
+    organisation: globex
+    keys: [{id: k1, hash: "sha256:HASH", budgets: [{at_once: 4}]}]
+    budgets: [{usd: 50, per: day}, {usd: 40, per: day, mode: soft}, {at_once: 9, mode: shadow}]
+    tag_budgets: {use_case: [{usd: 2, per: day}], project: [{requests: 3, per: total}]}
+    model_budgets: {m1: [{tokens: 5, per: hour}]}
+    provider_budgets: {"*": [{usd: 1, per: total}]}
+    on_ledger_unavailable: allow_local
+  alone: {}
+alerts: {webhook: "https://hooks.example/${TOKEN}?a=b"}
+""".replace("HASH", "AB" * 32)
+
+
+def test_everything_that_can_be_said_of_money() -> None:
+    found = read([("f.yaml", MONEY)], {"TOKEN": "s3cret"})
+    globex = Organisation(
+        "globex",
+        (Budget(1000 * 10**9, "month"), Budget(5_000_000, "minute", "tokens")),
+        {"*": (Budget(3 * 10**9, "week", rolling=True),)},
+        {"local": (Budget(7, "minute", "requests", mode="shadow"),)},
+        "Europe/Berlin",
+    )
+    assert found.tenants == {
+        "acme": Tenant(
+            "acme",
+            (Key("k1", "ab" * 32, (Budget(4, "total", "at_once"),)),),
+            (
+                Budget(50 * 10**9, "day"),
+                Budget(40 * 10**9, "day", mode="soft"),
+                Budget(9, "total", "at_once", mode="shadow"),
+            ),
+            organisation=globex,
+            tag_budgets={
+                "use_case": (Budget(2 * 10**9, "day"),),
+                "project": (Budget(3, "total", "requests"),),
+            },
+            model_budgets={"m1": (Budget(5, "hour", "tokens"),)},
+            provider_budgets={"*": (Budget(10**9, "total"),)},
+            on_ledger_unavailable="allow_local",
+        ),
+        "alone": Tenant("alone"),
+    }
+    assert found.tags == {"use_case": ("rag", "chat"), "project": ()}
+    assert found.alerts.webhook == "https://hooks.example/s3cret?a=b"
+    ballot = {"need": 2, "lone": "climb"}
+    assert [route.strategy for route in found.catalog.routes.values()] == [
+        Tactic(
+            "vote",
+            {**ballot, "voters": 3, "show_votes": True, "agree": "number", "pointers": ()},
+            Tactic("hedge", {"after_ms": 70}),
+        ),
+        Tactic(
+            "vote",
+            {**ballot, "voters": 2, "show_votes": False, "agree": "auto", "pointers": ()},
+        ),
+        Tactic(
+            "vote",
+            {**ballot, "voters": 2, "show_votes": False, "agree": "auto", "pointers": ("/a", "/b")},
+            Tactic("cascade", {}),
+        ),
+    ]
+    auto, plain, _ = found.catalog.routes.values()
+    assert (auto.on_disconnect, auto.drain_s) == ("drain", 12.5)
+    assert (plain.on_disconnect, plain.drain_s) == ("cancel", 30.0)
+
+
+def test_an_editor_takes_the_same() -> None:
+    jsonschema.validate(yaml.safe_load(MONEY), schema())
+
+
+@pytest.mark.parametrize(
+    "stanza",
+    [
+        "routes: {r: {tiers: [cheap], strategy: {vote: {}, hedge: {}, repair: {}}}}",
+        "routes: {r: {tiers: [cheap], strategy: {vote: {voter: 2}}}}",
+        "routes: {r: {tiers: [cheap], strategy: polls}}",
+        "tenants: {acme: {budgets: [{usd: 1, tokens: 2, per: day}]}}",
+        "tenants: {acme: {budgets: [{per: day}]}}",
+        "tenants: {acme: {budgets: [{usd: 1}]}}",
+        "tenants: {acme: {budgets: [{usd: -1, per: day}]}}",
+        "tenants: {acme: {tag_budgets: [{usd: 1, per: day}]}}",
+        "tags: {use_case: []}",
+        "tags: {use_case: all}",
+    ],
+)
+def test_an_editor_marks(stanza: str) -> None:
+    whole = yaml.safe_load(MONEY) | yaml.safe_load(stanza)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(whole, schema())
 
 
 def test_the_checks_are_those_of_the_core() -> None:

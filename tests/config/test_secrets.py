@@ -30,6 +30,9 @@ KEY: Final = "${SECRET}"
         ("tenants:", "redis: {url: 'redis://:SECRET_HERE@'}\ntenants:"),
         ("tenants:", "redis: {url: 'mysql://:SECRET_HERE@h'}\ntenants:"),
         ("tenants:", "redis: 'SECRET_HERE'\ntenants:"),
+        ("tenants:", "alerts: {webhook: 'ftp://h/SECRET_HERE'}\ntenants:"),
+        ("tenants:", "alerts: {webhook: 'https://SECRET_HERE:SECRET_HERE@h/'}\ntenants:"),
+        ("tenants:", "alerts: {webhook: ['https://h/SECRET_HERE']}\ntenants:"),
     ],
 )
 def test_faults_do_not_show_it(old: str, new: str, secret: str) -> None:
@@ -51,6 +54,13 @@ def test_faults_do_not_show_it(old: str, new: str, secret: str) -> None:
         ("budgets:", "models: ['${SECRET}']\n    budgets:"),
         ("budgets:", "timezone: '${SECRET}'\n    budgets:"),
         ("tenants:", "tiers: {t: {models: ['${SECRET}']}}\ntenants:"),
+        ("tenants:", "tags: {t: ['${SECRET}', '${SECRET}']}\ntenants:"),
+        ("tenants:", "tags: {t: '${SECRET}'}\ntenants:"),
+        ("budgets:", "organisation: '${SECRET}'\n    budgets:"),
+        ("budgets:", "on_ledger_unavailable: '${SECRET}'\n    budgets:"),
+        ("tenants:", "routes: {r: {tiers: [], strategy: '${SECRET}'}}\ntenants:"),
+        ("tenants:", "routes: {r: {tiers: [], strategy: {vote: {agree: '${SECRET}'}}}}\ntenants:"),
+        ("tenants:", "routes: {r: {tiers: [], strategy: {vote:, then: '${SECRET}'}}}\ntenants:"),
         ("tenants:", "tiers: {t: {models: [m1], checks: ['${SECRET}']}}\ntenants:"),
         ("tenants:", "tiers: {t: {models: [m1], checks: [regex: '(${SECRET}']}}\ntenants:"),
     ],
@@ -72,7 +82,9 @@ def test_broken_yaml_does_not_show_it(bad: str) -> None:
 
 def test_a_snapshot_does_not_show_it() -> None:
     text = SOUND.replace("regions: [eu]", f'api_key: "{KEY}"')
-    found = snapshot(text + f"redis: {{url: 'redis://:{KEY}@h'}}\n", {"SECRET": CANARY})
+    text += f"redis: {{url: 'redis://:{KEY}@h'}}\nalerts: {{webhook: 'https://h/{KEY}'}}\n"
+    found = snapshot(text, {"SECRET": CANARY})
     assert found.providers["local"].api_key == CANARY
     assert CANARY in found.ledger.url
+    assert found.alerts.webhook == f"https://h/{CANARY}"
     assert CANARY not in repr(found)
