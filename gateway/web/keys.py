@@ -1,15 +1,26 @@
 """Who is asking: a bearer key to its tenant and the purse it spends from."""
 
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from hashlib import sha256
+from math import inf
 from typing import Final
 
 from gateway.core.accounts import Account, Purse, Scope
 from gateway.core.catalog import Budgets, Key, Organisation, Tenant
-from gateway.core.errors import Unauthenticated
+from gateway.core.errors import KeysDown, Unauthenticated
+from gateway.core.keys import (
+    LONGEST,
+    PREFIX,
+    Actor,
+    KeyRecord,
+    client_key,
+    is_peppered,
+    narrowed,
+)
 
 _BEARER: Final = b"bearer "
+_OURS: Final = PREFIX.encode()
 _NO_TAGS: Final[Mapping[str, str]] = {}
 
 
@@ -66,32 +77,200 @@ def _of(whose: Tenant | Organisation, owner: str, zone: str) -> tuple[Account, .
     )
 
 
-class Keyring:
-    """Keys are known by their SHA-256 only: they are long and random, so it needs no salt."""
+class _Holder:
+    """Whose a digest is, until when (Unix seconds), and its name among the keys last used.
 
-    def __init__(self, tenants: Iterable[Tenant]) -> None:
-        self._callers: dict[str, Caller] = {}
+    `plain` is the SHA-256 that it is found by: of a peppered digest once its key has come.
+    """
+
+    __slots__ = ("digest", "name", "peppered", "plain", "until", "who")
+
+    def __init__(
+        self, digest: str, who: Caller | Actor, until: float | None, name: str, *, peppered: bool
+    ) -> None:
+        self.digest = bytes.fromhex(digest)
+        self.peppered = peppered
+        self.plain = None if peppered else self.digest
+        self.who = who
+        self.until = inf if until is None else until
+        self.name = name
+
+
+async def _nothing_new() -> bool:
+    return True
+
+
+def _no_clock() -> float:
+    return inf
+
+
+class Keyring:
+    """Keys are known by their digests only: they are long and random, so these need no salt.
+
+    `wall` gives Unix seconds; without it, keys that end are over. `look` waits until a key that
+    was made before is here, too; false when that cannot be told.
+    """
+
+    def __init__(
+        self,
+        tenants: Iterable[Tenant],
+        *,
+        pepper: str | None = None,
+        admins: Iterable[KeyRecord] = (),
+        wall: Callable[[], float] = _no_clock,
+    ) -> None:
+        self.look: Callable[[], Awaitable[bool]] = _nothing_new
+        self._tenants = {tenant.name: tenant for tenant in tenants}
+        self._pepper = None if pepper is None else pepper.encode()
+        self._wall = wall
         self._anybody: Caller | None = None
-        for tenant in tenants:
+        self._used: set[str] = set()
+        self._stored: dict[str, tuple[_Holder, ...]] = {}
+        self._fixed: list[_Holder] = []
+        for tenant in self._tenants.values():
             for key in tenant.keys:
-                self._callers[key.sha256] = Caller(tenant, key)
+                self._fixed.append(_client(tenant, key, f"{tenant.name}/{key.id}"))
             if tenant.anonymous:
                 self._anybody = Caller(tenant, None)
+        for record in admins:
+            name = f"/{record.id}"
+            self._fixed.append(_admin(record, record.digest, record.scopes.expires, name))
+        self._plain: dict[bytes, _Holder] = {}
+        self._peppered: dict[bytes, _Holder] = {}
+        self.replace(())
+
+    def known(self, authorization: bytes) -> Caller | None:
+        """Whose key this Authorization header carries; None when none is known here yet."""
+        found = self._holder(authorization)
+        if found is None:
+            return None
+        who = found.who
+        return who if isinstance(who, Caller) else None
+
+    async def admit(self, authorization: bytes) -> Caller:
+        """Whose key it is when it was not known yet: it may have been made just now, elsewhere.
+
+        Raises Unauthenticated, or KeysDown when that cannot be told.
+        """
+        if authorization:
+            await self._looked(authorization)
+        return self.caller(authorization)
+
+    async def admit_admin(self, authorization: bytes) -> Actor:
+        """The same of an admin key."""
+        found = self._holder(authorization)
+        if found is None and authorization:
+            await self._looked(authorization)
+            found = self._holder(authorization)
+        if found is not None and isinstance(found.who, Actor):
+            return found.who
+        raise Unauthenticated("The admin API needs an admin key: 'Authorization: Bearer <key>'.")
 
     def caller(self, authorization: bytes) -> Caller:
         """Whose key this Authorization header carries. Raises Unauthenticated."""
-        if authorization[:7].lower() == _BEARER:
-            digest = sha256(authorization[7:].strip()).hexdigest()
-            found = self._callers.get(digest)
-            known = found.key.sha256 if found is not None and found.key is not None else ""
-            # The lookup leaks at most a prefix of a hash; the decision is constant-time.
-            if found is not None and hmac.compare_digest(known, digest):
-                return found
-        if self._anybody is not None:
-            return self._anybody
+        found = self.known(authorization) or self._anybody
+        if found is not None:
+            return found
         if not authorization:
             raise Unauthenticated(
                 "No API key was given. Send it as 'Authorization: Bearer <key>'; "
                 "make one with `tollgate key new <tenant>`."
             )
         raise Unauthenticated("The API key is not known here.")
+
+    def put(self, record: KeyRecord) -> None:
+        """A key of the store, new or changed."""
+        self.drop(record.id)
+        holders = tuple(self._holders_of(record))
+        for holder in holders:
+            self._hold(holder)
+        if holders:
+            self._stored[record.id] = holders
+
+    def drop(self, key_id: str) -> None:
+        """A key of the store that is gone."""
+        for holder in self._stored.pop(key_id, ()):
+            if self._peppered.get(holder.digest) is holder:
+                del self._peppered[holder.digest]
+            if holder.plain is not None and self._plain.get(holder.plain) is holder:
+                del self._plain[holder.plain]
+
+    def replace(self, records: Iterable[KeyRecord]) -> None:
+        """All keys of the store, in place of what was known of it."""
+        self._plain, self._peppered, self._stored = {}, {}, {}
+        for holder in self._fixed:
+            self._hold(holder)
+        for record in records:
+            self.put(record)
+
+    def used(self) -> set[str]:
+        """The names of keys that were used since this was last asked."""
+        used, self._used = self._used, set()
+        return used
+
+    def _holder(self, authorization: bytes) -> _Holder | None:
+        if authorization[:7].lower() != _BEARER:
+            return None
+        key = authorization[7:].strip()
+        if len(key) > LONGEST:
+            return None
+        digest = sha256(key).digest()
+        found = self._plain.get(digest) or self._first_met(key, digest)
+        # The lookup leaks at most a prefix of a digest; the decision is constant-time.
+        if found is None or not hmac.compare_digest(found.plain or b"", digest):
+            return None
+        if found.until != inf and found.until <= self._wall():
+            return None
+        self._used.add(found.name)
+        return found
+
+    def _first_met(self, key: bytes, plain: bytes) -> _Holder | None:
+        """A peppered key that has not come before: from now on it is found by its SHA-256, since
+        an HMAC for each request would cost more than all the rest.
+        """
+        if self._pepper is None:
+            return None
+        digest = hmac.digest(self._pepper, key, "sha256")
+        found = self._peppered.get(digest)
+        if found is None or not hmac.compare_digest(found.digest, digest):
+            return None
+        found.plain = plain
+        self._plain[plain] = found
+        return found
+
+    async def _looked(self, authorization: bytes) -> None:
+        """Wait for news of the store. Raises KeysDown when a key may be good all the same."""
+        known = await self.look()
+        if not known and authorization[7:].strip().startswith(_OURS):
+            raise KeysDown("Whether this API key is good cannot be told now.")
+
+    def _hold(self, holder: _Holder) -> None:
+        """What comes first stays: a key of the configuration."""
+        if holder.peppered:
+            self._peppered.setdefault(holder.digest, holder)
+        else:
+            self._plain.setdefault(holder.digest, holder)
+
+    def _holders_of(self, record: KeyRecord) -> Iterable[_Holder]:
+        """A holder for the key, and for each former one. None for a tenant that is no more."""
+        digests = [(record.digest, None), *((each.digest, each.until) for each in record.former)]
+        for digest, until in digests:
+            if is_peppered(digest) and self._pepper is None:
+                continue
+            key = client_key(record, digest, until)
+            if record.scopes.admin:
+                yield _admin(record, digest, key.expires, record.id)
+            elif record.tenant in self._tenants:
+                yield _client(self._tenants[record.tenant], key, record.id)
+
+
+def _client(tenant: Tenant, key: Key, name: str) -> _Holder:
+    models = tenant.models if key.models is None else key.models
+    caller = Caller(narrowed(tenant, models, key.regions), key)
+    return _Holder(key.sha256, caller, key.expires, name, peppered=key.peppered)
+
+
+def _admin(record: KeyRecord, digest: str, until: float | None, name: str) -> _Holder:
+    actor = Actor(record.id, record.scopes, record.tenant)
+    raw = digest.rpartition(":")[2]
+    return _Holder(raw, actor, until, name, peppered=is_peppered(digest))
