@@ -150,7 +150,14 @@ class ProviderCalls:
         provider, dialect = way.provider, way.dialect
         # Made each time: it costs what a look into a cache would (0.2 us).
         quirks = provider.quirks if deployment.quirks is None else deployment.quirks
-        target = Target(deployment.upstream, candidate.max_output, quirks, way.api_version)
+        target = Target(
+            deployment.upstream,
+            candidate.max_output,
+            quirks,
+            way.api_version,
+            candidate.prompt,
+            candidate.model.usable_context,
+        )
         try:
             missed: tuple[str, ...] = ()
             lacks = provider.lacks if deployment.lacks is None else deployment.lacks

@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from typing import Protocol
 
 import pytest
 
@@ -11,43 +9,14 @@ from gateway.core.accounts import Account, Amounts, Balance, Hold, Purse, Refusa
 from gateway.core.catalog import Budget
 from gateway.core.catalog import Period as Per
 from gateway.core.errors import LedgerDown
-from gateway.core.events import Event, HoldsExpired
 from gateway.core.money import Nanos
 from gateway.core.periods import period
-from gateway.core.ports import LedgerDriver
-from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.drivers.memory_ledger import MemoryLedger
-from gateway.drivers.redis_ledger import RedisLedger
-from tests.ledger_time import LedgerTime
+from tests.ledger_bench import TTL_S, Bench, Driver
 
-pytest_plugins = ("tests.redis_server",)
+pytest_plugins = ("tests.ledger_fixtures",)
 
 HUGE = 9_000_000 * 10**9
-TTL_S = 600.0
-KEPT = 10_000
-
-
-class Driver(LedgerDriver, Protocol):
-    async def void(self, tenant: str, hold_id: str) -> None: ...
-
-
-class Bench:
-    """A ledger, the time it goes by, and what it told its observer."""
-
-    def __init__(self, ledger: Driver, time: LedgerTime, events: list[Event]) -> None:
-        self.ledger = ledger
-        self.time = time
-        self.events = events
-
-    async def expire(self, tenant: str) -> None:
-        """Let the time of all open holds be over."""
-        self.time.move(TTL_S)
-        await self.ledger.sweep([tenant])
-
-    def expired(self) -> tuple[int, int]:
-        """How many holds expired so far, and how much that charged."""
-        told = [event for event in self.events if isinstance(event, HoldsExpired)]
-        return sum(event.holds for event in told), sum(event.amount for event in told)
 
 
 class GetThenAdd(MemoryLedger):
@@ -65,35 +34,6 @@ class GetThenAdd(MemoryLedger):
             for account in purse.accounts
         )
         return await super().reserve(Purse(purse.tenant, tuple(accounts)), hold_id, amounts)
-
-
-@pytest.fixture(params=["memory", "redis"])
-async def bench(request: pytest.FixtureRequest, tenant: str) -> AsyncIterator[Bench]:
-    events: list[Event] = []
-    ledger: Driver
-    if request.param == "memory":
-        time = LedgerTime(tenant)
-        ledger = MemoryLedger(time, TTL_S, events.append, kept=KEPT)
-    else:
-        server: EmbeddedRedis = request.getfixturevalue("shared_redis")
-        time = LedgerTime(tenant, server.url)
-        ledger = RedisLedger(
-            server.url,
-            ttl_s=TTL_S,
-            timeout_s=5,
-            observe=events.append,
-            clock=time,
-            kept=KEPT,
-            scripts=time.scripts(),
-        )
-    yield Bench(ledger, time, events)
-    await ledger.aclose()
-    time.close()
-
-
-@pytest.fixture
-async def ledger(bench: Bench) -> Driver:
-    return bench.ledger
 
 
 def nanos(amount: int) -> Amounts:

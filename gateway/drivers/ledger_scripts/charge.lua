@@ -19,9 +19,8 @@ for i, spec in ipairs(buckets) do
     is_fresh = not (had[1] or had[2])
     if is_fresh and expires > 0 and expires <= SECOND then is_fresh = nil end
   else
-    local newest
-    _, _, newest, is_fresh = roll(key, width, expires)
-    slot = math.min(math.floor(at / width), newest)
+    local _, _, newest, new = roll(key, width, expires)
+    slot, is_fresh = math.min(math.floor(at / width), newest), new
   end
   fresh[i] = is_fresh and { key, width, expires }
   lines[i] = meter .. ' ' .. text(slot) .. ' ' .. key

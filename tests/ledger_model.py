@@ -1,0 +1,222 @@
+"""The law of the ledger: whatever is asked, in whatever order, the one in Redis answers as the one
+in memory does, and the entries of its book sum up to what its buckets have spent.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from msgspec import structs
+from redis import Redis
+
+from gateway.core.accounts import Account, Amounts, Hold, Purse
+from gateway.core.catalog import Budget
+from gateway.core.errors import LedgerDown
+from gateway.core.events import Event, HoldsExpired
+from gateway.core.ledger_entry import Entry, sums
+from gateway.core.money import Nanos
+from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.memory_ledger import MemoryLedger
+from gateway.drivers.redis_ledger import RedisLedger
+from tests.ledger_time import LedgerTime
+
+TTL_S: Final = 600.0
+MOST_OPEN: Final = 15
+"""A reserve in Redis charges at most 16 expired holds, the model all."""
+HOME: Final = "acme"
+
+BUDGETS: Final = (
+    Budget(100, "total"),
+    Budget(50, "total"),
+    Budget(80, "total", mode="soft"),
+    Budget(60, "total", mode="shadow"),
+    Budget(100, "minute", rolling=True),
+    Budget(90, "day", rolling=True, mode="soft"),
+    Budget(120, "month"),
+    Budget(70, "hour", "tokens"),
+    Budget(100, "hour", "tokens", rolling=True),
+    Budget(3, "minute", "requests"),
+    Budget(4, "hour", "requests", rolling=True, mode="shadow"),
+    Budget(2, "total", "at_once"),
+    Budget(1, "total", "at_once", mode="soft"),
+    Budget(0, "total"),
+)
+budgets = st.lists(st.sampled_from(BUDGETS), max_size=4).map(tuple)
+amounts = st.builds(
+    Amounts,
+    st.integers(0, 60).map(Nanos),
+    st.sampled_from([0, 1, 30, 70]),
+    st.sampled_from([0, 1, 1]),
+)
+purses = st.builds(
+    lambda own, user: Purse(
+        "eu",
+        (
+            Account("tenant", "eu", own, "eu", "Europe/Berlin"),
+            Account("user", "ann", user, "eu", "Asia/Kolkata"),
+        ),
+        HOME,
+    ),
+    budgets,
+    budgets,
+)
+EVERYTHING: Final = Purse(
+    "eu",
+    (
+        Account("tenant", "eu", BUDGETS, "eu", "Europe/Berlin"),
+        Account("user", "ann", BUDGETS, "eu", "Asia/Kolkata"),
+    ),
+    HOME,
+)
+lives = st.sampled_from(["a", "b", "c"])
+waits = st.sampled_from(
+    [0.5, 2.5, 50, 150, 600, 3_600, 23 * 3_600, 86_400, 3 * 86_400, 31 * 86_400]
+)
+
+
+class LikeTheModel(RuleBasedStateMachine):
+    """One home."""
+
+    url = ""
+    holds = Bundle("holds")
+
+    def __init__(self) -> None:
+        super().__init__()
+        with Redis(unix_socket_path=self.url.removeprefix("unix://")) as server:
+            server.flushall()
+        self.runner = asyncio.Runner()
+        self.time = LedgerTime(HOME, self.url)
+        self.told: tuple[list[Event], list[Event]] = ([], [])
+        self.model = MemoryLedger(self.time, TTL_S, self.told[0].append)
+        self.redis = RedisLedger(
+            self.url,
+            ttl_s=TTL_S,
+            timeout_s=30,
+            observe=self.told[1].append,
+            clock=self.time,
+            scripts=self.time.scripts(),
+        )
+        self.ids = itertools.count()
+        self.open = 0
+
+    def run(self, asked: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            return self.runner.run(asked)
+        except LedgerDown as error:
+            return str(error)
+
+    def both(self, call: str, *arguments: Any, **named: Any) -> Any:
+        """What both answer."""
+        expected = self.run(getattr(self.model, call)(*arguments, **named))
+        found = self.run(getattr(self.redis, call)(*arguments, **named))
+        assert found == expected, f"{call}: {found}, not {expected}"
+        return found
+
+    @precondition(lambda self: self.open < MOST_OPEN)
+    @rule(target=holds, purse=purses, wanted=amounts, life=lives)
+    def reserve(self, purse: Purse, wanted: Amounts, life: str) -> Hold:
+        hold_id = f"h{next(self.ids):04}"
+        answer = self.both("reserve", purse, hold_id, wanted, life)
+        return answer if isinstance(answer, Hold) else Hold(hold_id, purse, wanted)
+
+    @rule(hold=holds, purse=purses, wanted=amounts)
+    def reserve_again(self, hold: Hold, purse: Purse, wanted: Amounts) -> None:
+        self.both("reserve", purse, hold.id, wanted)
+
+    @rule(hold=holds, actual=amounts)
+    def settle(self, hold: Hold, actual: Amounts) -> None:
+        self.both("settle", hold, actual)
+
+    @rule(hold=holds)
+    def void(self, hold: Hold) -> None:
+        self.both("void", HOME, hold.id)
+
+    @rule(life=lives)
+    def leave(self, life: str) -> None:
+        async def left() -> None:
+            self.model.leave(EVERYTHING, life)
+            self.redis.leave(EVERYTHING, life)
+            while self.redis._leaving:
+                await asyncio.sleep(0)
+
+        self.run(left())
+
+    @rule(purse=purses, call=lives, ago=waits, actual=amounts)
+    def charge(self, purse: Purse, call: str, ago: float, actual: Amounts) -> None:
+        self.both("charge", purse, call, self.time.now - ago, actual)
+
+    @rule(seconds=waits)
+    def wait(self, seconds: float) -> None:
+        self.time.move(seconds)
+
+    @rule()
+    def sweep(self) -> None:
+        self.both("sweep", [HOME])
+
+    @rule()
+    def rebuild(self) -> None:
+        """From its own book: that changes nothing."""
+        before = self.both("counted", HOME)
+        told = sums(self.run(self.redis.records(HOME)))
+        spent = {**dict.fromkeys(before, 0), **told}
+        kept = {key for key, _ in before}
+        self.both("load", HOME, {c: n for c, n in spent.items() if c[0] in kept}, force=True)
+        assert self.both("counted", HOME) == before
+
+    @rule()
+    def load_unforced(self) -> None:
+        assert self.both("load", HOME, {}) == self.open
+
+    @invariant()
+    def same_books(self) -> None:
+        self.both("balances", EVERYTHING)
+        self.open = self.both("open_holds", HOME)
+        charged = [
+            sum(event.amount for event in told if isinstance(event, HoldsExpired))
+            for told in self.told
+        ]
+        assert charged[0] == charged[1]
+
+    @invariant()
+    def the_book_explains_what_is_spent(self) -> None:
+        entries: list[Entry] = self.run(self.redis.records(HOME))
+        plain = [structs.replace(entry, at="", epoch="") for entry in entries]
+        model = [structs.replace(entry, at="") for entry in self.run(self.model.records(HOME))]
+        assert plain == model
+        assert [entry.seq for entry in entries] == [*range(1, len(entries) + 1)]
+        told = sums(entries)
+        counted = self.both("counted", HOME)
+        assert {counter: told.get(counter) for counter in counted} == counted
+        for (key, slot), spent in told.items():
+            if key.endswith(":total"):
+                assert counted.get((key, slot), 0) == spent
+
+    def teardown(self) -> None:
+        self.runner.run(self.redis.aclose())
+        self.runner.close()
+        self.time.close()
+
+
+def run_histories(server: EmbeddedRedis, count: int) -> None:
+    """Each of up to 25 steps."""
+    LikeTheModel.url = server.url
+    run_state_machine_as_test(
+        LikeTheModel,
+        settings=settings(
+            max_examples=count,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )
