@@ -71,11 +71,11 @@ async def _surplus(wire: Wire) -> bool:
     return True
 
 
-def configuration(cases: Iterable[str], patience_s: float) -> str:
+def configuration(cases: Iterable[str], timeouts: str) -> str:
     made = [
         "redis: {url: memory}",
         "client: ${CLIENT}",
-        f"timeouts: {{connect_s: 1, answer_s: {patience_s}, idle_s: {patience_s}}}",
+        f"timeouts: {timeouts}",
         "providers:",
     ]
     made += [
@@ -141,14 +141,16 @@ ASKED: Final = "What is 17*23?"
 HANGING: Final = [name for name, (_, row, _) in CASES.items() if row.waits]
 OTHERS: Final = [name for name in CASES if name not in HANGING]
 CLIENTS: Final = ("own", "aiohttp")
+PATIENT: Final = "{connect_s: 2, answer_s: 20, idle_s: 20}"
+IMPATIENT: Final = "{connect_s: 2, answer_s: 1, idle_s: 0.3}"
 
 
 @asynccontextmanager
-async def placed(client: str, cases: Sequence[str], patience_s: float) -> AsyncIterator[Place]:
+async def placed(client: str, cases: Sequence[str], timeouts: str) -> AsyncIterator[Place]:
     async with AsyncExitStack() as stack:
         provider = await stack.enter_async_context(fault_upstream(scripts()))
         env = {"PORT": str(provider.port), "CLIENT": client, "UPSTREAM_KEY": UPSTREAM_KEY}
-        text = configuration(cases, patience_s)
+        text = configuration(cases, timeouts)
         gateway = await stack.enter_async_context(running(text, env))
         http = httpx.AsyncClient(
             base_url=gateway.url, headers={"authorization": f"Bearer {KEY}"}, timeout=20
@@ -158,13 +160,13 @@ async def placed(client: str, cases: Sequence[str], patience_s: float) -> AsyncI
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module", params=CLIENTS)
 async def patient(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
-    async with placed(request.param, OTHERS, 10.0) as place:
+    async with placed(request.param, OTHERS, PATIENT) as place:
         yield place
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module", params=CLIENTS)
 async def impatient(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
-    async with placed(request.param, HANGING, 0.3) as place:
+    async with placed(request.param, HANGING, IMPATIENT) as place:
         yield place
 
 
@@ -189,7 +191,7 @@ async def test_a_silence(impatient: Place, name: str, caplog: pytest.LogCaptureF
 @pytest.mark.parametrize("model", ["stale", "surplus"])
 async def test_a_connection_that_is_used_again(client: str, model: str) -> None:
     """Each request gets its own answer, whatever came on the connection meanwhile."""
-    async with placed(client, OTHERS[:1], 10.0) as place:
+    async with placed(client, OTHERS[:1], PATIENT) as place:
         for _ in range(3):
             got = await place.ask(model, stream=False, upstream=f"good-{model}")
             assert got.status == 200, got.body
