@@ -20,6 +20,7 @@ from gateway.commands.catalog import shipped
 from gateway.config.shelf import load_shelf
 from gateway.core import errors
 from gateway.core.chat import Extras
+from gateway.core.strategies import STRATEGIES
 from gateway.drivers.metric_catalogue import METRICS, PROCESS_METRICS
 from gateway.web import door, headers
 
@@ -49,8 +50,11 @@ HEADERS: Final[Mapping[str, str]] = {
     "Not there otherwise.",
     "x-gateway-budget-remaining-usd": "What the tightest budget has left. "
     "Not there without a budget.",
+    "x-gateway-budget-warning": "Soft budgets that stand at 80 % or 100 % of their cap, such as "
+    "`80% tenant usd/day`. Not there when there are none.",
     "x-should-retry": "`false` where the same request would fail again. OpenAI's SDKs obey it.",
-    "retry-after": "Seconds, with a 503.",
+    "retry-after": "Seconds, with a 503, and with the 429 of a limit in tokens or requests.",
+    "retry-after-ms": "The same in milliseconds, with that 429.",
 }
 
 EXTRAS: Final[Mapping[str, str]] = {
@@ -61,8 +65,10 @@ EXTRAS: Final[Mapping[str, str]] = {
     "The route's `timeout_s` holds as well.",
     "checks": "What the answer must pass, in place of the route's own checks. "
     "In a header: names with commas.",
-    "strategy": "How to climb: `cascade`.",
-    "tags": "Names and values, for charging back. Read and checked, and not used yet. "
+    "strategy": "How to climb, in place of the route's own: "
+    f"{', '.join(f'`{name}`' for name in STRATEGIES)}.",
+    "tags": "Names and values, for charging back. A value that the configuration does not list is "
+    "`other`. "
     "In a header: `team=red,app=chat`.",
 }
 
@@ -81,6 +87,8 @@ ERRORS: Final[Mapping[type[errors.GatewayError], str]] = {
     errors.TooLarge: "The body is over `limits.body_bytes`.",
     errors.HeadersTooLarge: "The headers are over 32,000 bytes.",
     errors.BudgetExceeded: "Names the budget, what is left of it, and when it resets.",
+    errors.RateLimited: "A limit in tokens, requests, or requests at once; names it, and what is "
+    "left of it.",
     errors.GatewayError: "A bug of ours; nothing more is told.",
     errors.NoAnswer: "Every candidate was tried and failed; says how.",
     errors.LedgerDown: "Money cannot be held, so no call is made.",
@@ -132,6 +140,8 @@ def _kinds(of: type[errors.GatewayError]) -> Iterator[type[errors.GatewayError]]
 def _retry(kind: type[errors.GatewayError]) -> str:
     if kind.should_retry is not None:
         return str(kind.should_retry).lower()
+    if issubclass(kind, errors.RateLimited):
+        return "`retry-after`: until there is room"
     return f"`retry-after: {kind.retry_after}`" if issubclass(kind, errors.Unavailable) else ""
 
 
