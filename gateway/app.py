@@ -23,6 +23,7 @@ from gateway.core.ports import Ledger, LedgerDriver, Observer, Upstream
 from gateway.core.snapshot import Snapshot
 from gateway.drivers.deprecations import Deprecations
 from gateway.drivers.embedded_redis import EmbeddedRedis, EmbeddedRedisError
+from gateway.drivers.exact_tokens import ExactTokens
 from gateway.drivers.janitor import Janitor
 from gateway.drivers.memory_ledger import MemoryLedger
 from gateway.drivers.pool_upstream import PoolUpstream
@@ -82,6 +83,7 @@ async def open_gateway(
             draw=random.Random().random,  # noqa: S311 - which equal is asked is no secret
             new_id=_NewId(),
             timeouts=snapshot.timeouts,
+            exact_tokens=ExactTokens(env),
         )
         tenants = tuple(snapshot.tenants.values())
         janitor = Janitor(ledger, tenants, observe)

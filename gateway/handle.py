@@ -17,7 +17,7 @@ from gateway.core.accounts import Amounts, Hold, Purse, Refusal
 from gateway.core.catalog import Tenant
 from gateway.core.chat import ChatRequest, Completion, Delta, Message, add_messages
 from gateway.core.errors import GatewayError, LedgerDown
-from gateway.core.features import read_features
+from gateway.core.features import Features, read_features
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Candidate, Limits, Plan, make_plan
 from gateway.core.strategies import carry_out, tactic
@@ -68,7 +68,9 @@ class Life:
         self.world.observe(events.Began(self.about))
         try:
             ladder = self.world.ladders[self.request.model]
-            verdict = await self._carry_out(ladder, self._plan(ladder))
+            verdict = await self._carry_out(ladder, await self._plan(ladder))
+            if verdict.refusal is not None and not self.tab.attempts and await self._recount():
+                verdict = await self._carry_out(ladder, self._planned(ladder)[0])
             answer = verdict.answer
             if answer is None:
                 if self.world.clock() >= self._deadline - _TICK_S:
@@ -95,15 +97,34 @@ class Life:
         self.tab.gone = True
         return ladder.drain_s
 
-    def _plan(self, ladder: Ladder) -> Plan:
-        features = read_features(self.request)
-        self.tab.bound = features.bound
-        limits = Limits(self.tenant, self.world.health.down(self._began), self.world.factors)
-        plan = make_plan(ladder, features, limits, self.world.draw)
+    async def _plan(self, ladder: Ladder) -> Plan:
+        """What could answer. Where nothing can, the estimate may have been too careful."""
+        plan, features = self._planned(ladder)
+        if not plan.rungs and await self._recount():
+            plan, features = self._planned(ladder)
         self.world.observe(events.Planned(self.about, len(plan.rungs), len(plan.skipped)))
         if not plan.rungs:
             raise refusals.nothing_fits(plan, ladder.name, self.tenant, features)
         return plan
+
+    async def _recount(self) -> bool:
+        """Count what goes in exactly, once. Whether that is known, and less than was supposed."""
+        bound = self.tab.bound
+        if bound is None or bound.exact is not None:
+            return False
+        exact = await self.world.exact_tokens(self.request)
+        if exact is None:
+            return False
+        self.tab.bound = structs.replace(bound, exact=exact)
+        return exact + bound.beside < bound.tokens
+
+    def _planned(self, ladder: Ladder) -> tuple[Plan, Features]:
+        features = read_features(self.request)
+        if self.tab.bound is not None:
+            features = structs.replace(features, bound=self.tab.bound)
+        self.tab.bound = features.bound
+        limits = Limits(self.tenant, self.world.health.down(self._began), self.world.factors)
+        return make_plan(ladder, features, limits, self.world.draw), features
 
     async def _carry_out(self, ladder: Ladder, plan: Plan) -> Verdict:
         """Make the calls that the strategy asks for, until it has its verdict."""

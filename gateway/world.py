@@ -1,15 +1,20 @@
 """Everything outside a request that its life needs, as ports and values."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.core.chat import ChatRequest
 from gateway.core.factors import Factors
 from gateway.core.health import Health, RetryBudget
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Draw
 from gateway.core.ports import Clock, Ledger, Observer, Upstream
 from gateway.core.snapshot import Timeouts
+
+
+async def _not_known(_: ChatRequest) -> int | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,4 +32,6 @@ class World:
     draw: Draw
     new_id: Callable[[], str]
     timeouts: Timeouts
+    exact_tokens: Callable[[ChatRequest], Awaitable[int | None]] = _not_known
+    """Asked only where a decision depends on it."""
     factors: Factors = field(default_factory=Factors)

@@ -210,7 +210,13 @@ def model(name: str, price: int) -> Model:
 
 
 CATALOG: Final = Catalog(
-    {"a": model("a", 1), "b": model("b", 1), "c": model("c", 10), "d": model("d", 100)},
+    {
+        "a": model("a", 1),
+        "b": model("b", 1),
+        "c": model("c", 10),
+        "d": model("d", 100),
+        "gpt-5": model("gpt-5", 1),
+    },
     {
         "cheap": Tier("cheap", (TierModel("a"), TierModel("b"))),
         "mid": Tier("mid", (TierModel("c"),)),
@@ -258,6 +264,7 @@ def stage(
     far: str = "",
     extras: Extras | None = None,
     observer: Observer | None = None,
+    exact: int | None = None,
 ) -> Stage:
     """A request for 20 tokens of answer."""
     reach = Far(far)
@@ -273,6 +280,11 @@ def stage(
             observer(event)
 
     numbers = count(1)
+
+    async def exact_tokens(_: ChatRequest) -> int | None:
+        await asyncio.sleep(0)
+        return exact
+
     world = World(
         ladders=ladders(CATALOG),
         ledger=ledger,
@@ -289,6 +301,7 @@ def stage(
         draw=lambda: 0.5,
         new_id=lambda: f"h{next(numbers)}",
         timeouts=Timeouts(),
+        exact_tokens=exact_tokens,
     )
     budgets = (Budget(Nanos(budget), "total"),)
     tenant = Tenant("t", budgets=budgets)

@@ -22,6 +22,7 @@ from gateway.core.factors import Factors
 from gateway.core.features import Features
 from gateway.core.ladder import Ladder, Place, Step
 from gateway.core.money import Nanos, Price, ceiling, usd
+from gateway.core.tokens import has_openai_tokenizer
 
 Draw = Callable[[], float]
 """A random number in [0, 1)."""
@@ -183,10 +184,13 @@ def price_of(model: Model, deployment: Deployment, prompt: int = 0) -> Price:
 
 def prompt_bound(model: Model, features: Features, factors: Factors) -> int:
     """The most tokens that go in, as this model's tokenizer may count them."""
-    factor = factors.of(model.name)
-    if factor is None or features.bound is None:
+    bound = features.bound
+    if bound is None:
         return in_its_tokens(model, features.prompt)
-    return features.bound.at(factor)
+    if bound.exact is not None and has_openai_tokenizer(model.deployments[0].upstream):
+        return bound.exact + bound.beside
+    factor = factors.of(model.name)
+    return in_its_tokens(model, features.prompt) if factor is None else bound.at(factor)
 
 
 def in_its_tokens(model: Model, tokens: int) -> int:

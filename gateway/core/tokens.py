@@ -5,6 +5,7 @@
 (1.3 times the count, and 700 more where tools are declared), made on the undecoded JSON.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from typing import Any, Final
@@ -21,6 +22,10 @@ _TOOL_TOKENS: Final = 700
 _AROUND_TOKENS: Final = 100
 """What stands around the messages: roles, separators, the `confidence` check's instruction."""
 _SENT_WITH_MESSAGES: Final = ("tools", "functions", "response_format")
+_MESSAGE_FRAME: Final = ("role", "content")
+EACH_MESSAGE: Final = 4
+"""Tokens around a message that its text does not show, and one to spare."""
+_O200K: Final = re.compile(r"(gpt-(4o|4\.1|4\.5|5)|chatgpt-4o|o[134](-|$))")
 _MEDIA_TYPES: Final = ("image_url", "input_audio", "file")
 MEDIA: Final = tuple(f'"{name}"'.encode() for name in _MEDIA_TYPES)
 TYPED: Final = b'"type"'
@@ -40,6 +45,8 @@ class Bound(Struct, frozen=True):
     counted: int
     beside: int
     media: int = 0
+    exact: int | None = None
+    """Of the text, by OpenAI's tokenizer; where a decision depended on it."""
 
     @property
     def tokens(self) -> int:
@@ -64,6 +71,31 @@ def bound(request: ChatRequest, messages: bytes) -> Bound:
             size += len(bytes(fields[name]))
     tools = _TOOL_TOKENS if "tools" in fields or "functions" in fields else 0
     return Bound(count(size), _AROUND_TOKENS + tools + media * IMAGE_TOKENS, media)
+
+
+def has_openai_tokenizer(upstream: str) -> bool:
+    """Whether a model, by its name at its provider, counts as o200k_base does."""
+    return _O200K.match(upstream.rpartition("/")[2]) is not None
+
+
+def text_of(request: ChatRequest) -> tuple[str, int]:
+    """What a tokenizer has to read of a request, and how many messages it is in."""
+    fields = request.fields
+    messages = [each for each in request.json("messages") if isinstance(each, Mapping)]
+    beside = [bytes(fields[name]).decode() for name in _SENT_WITH_MESSAGES if name in fields]
+    return "\n".join([*map(_text_of, messages), *beside]), len(messages)
+
+
+def _text_of(message: Mapping[str, Any]) -> str:
+    """Its text, and whatever else it has, such as tool calls, as JSON. Media are left out."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [{"text": content}]
+    found = [part.get("text") for part in parts if isinstance(part, Mapping)]
+    texts = [text for text in found if isinstance(text, str)]
+    beside = {name: value for name, value in message.items() if name not in _MESSAGE_FRAME}
+    if beside:
+        texts.append(msgspec.json.encode(beside).decode())
+    return "\n".join(texts)
 
 
 def bound_of(messages: Sequence[Message]) -> int:

@@ -1,0 +1,60 @@
+"""Exact token counts by OpenAI's tokenizer, where a decision depends on them.
+
+tiktoken fetches its tables from the network at first use. So they are looked for where
+TIKTOKEN_CACHE_DIR says, and their hash is checked, before it is asked; without them there is no
+exact count, and the estimate stands.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from hashlib import sha1, sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from gateway.core import tokens
+from gateway.core.chat import ChatRequest
+
+if TYPE_CHECKING:
+    from tiktoken import Encoding
+
+ENCODING: Final = "o200k_base"
+_TABLE: Final = "https://openaipublic.blob.core.windows.net/encodings/o200k_base.tiktoken"
+_SHA256: Final = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
+TABLE_NAME: Final = sha1(_TABLE.encode(), usedforsecurity=False).hexdigest()
+"""What tiktoken calls the file in its folder."""
+
+
+class ExactTokens:
+    """Loaded at first use, in a thread: half a second that no request waits for but the first."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        folder = env.get("TIKTOKEN_CACHE_DIR")
+        self._table = Path(folder) / TABLE_NAME if folder else None
+        self._loading: asyncio.Task[Encoding | None] | None = None
+
+    async def __call__(self, request: ChatRequest) -> int | None:
+        """The tokens of a request's text; None when there are no tables, or no tiktoken."""
+        if self._table is None:
+            return None
+        if self._loading is None:
+            self._loading = asyncio.create_task(asyncio.to_thread(_load, self._table))
+        encoding = await asyncio.shield(self._loading)
+        if encoding is None:
+            return None
+        text, messages = tokens.text_of(request)
+        read = await asyncio.to_thread(encoding.encode_ordinary, text)
+        return len(read) + messages * tokens.EACH_MESSAGE
+
+
+def _load(table: Path) -> "Encoding | None":
+    try:
+        sound = sha256(table.read_bytes()).hexdigest() == _SHA256
+    except OSError:
+        return None
+    if not sound:
+        return None
+    try:
+        import tiktoken  # noqa: PLC0415 - few need it
+    except ImportError:
+        return None
+    return tiktoken.get_encoding(ENCODING)
