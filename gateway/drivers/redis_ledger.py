@@ -79,7 +79,7 @@ class RedisLedger(Book):
         super().__init__(Homes(settings, connection, clock, observe), connection)
         self._run = self._homes.run
         self._debts = Debts(self._run, clock, observe)
-        self._leaving: set[asyncio.Task[Any]] = set()
+        self._leaving: set[asyncio.Future[Any]] = set()
 
     @property
     def owed(self) -> int:
@@ -162,14 +162,18 @@ class RedisLedger(Book):
             return
         command = self._homes.home(purse.home).commands.leave(life)
 
-        def left(task: "asyncio.Task[Any]") -> None:
-            self._leaving.discard(task)
-            if task.cancelled() or task.exception() is not None:
+        def left(answer: "asyncio.Future[Any]") -> None:
+            self._leaving.discard(answer)
+            if answer.cancelled() or answer.exception() is not None:
                 self._debts.add("leave", command)
 
-        leaving = asyncio.ensure_future(self._run(command))
-        self._leaving.add(leaving)
-        leaving.add_done_callback(left)
+        try:
+            leaving = asyncio.ensure_future(self._connection.call(command))
+        except RedisError:
+            self._debts.add("leave", command)
+        else:
+            self._leaving.add(leaving)
+            leaving.add_done_callback(left)
 
     async def void(self, home: str, hold_id: str) -> None:
         """Give a hold back whose call was surely never made, also one that is yet to arrive."""
