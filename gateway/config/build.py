@@ -30,6 +30,7 @@ from gateway.core.snapshot import (
     Secret,
     Snapshot,
     Timeouts,
+    Usage,
 )
 from gateway.core.tariff import Tariff
 
@@ -82,6 +83,7 @@ def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapsh
         limits=Limits(**dict(parts.limits)),
         tags=parts.tags,
         alerts=Alerts(parts.alerts.webhook),
+        usage=Usage(**dict(parts.usage)),
         not_configured=tree.left_out,
         client=parts.client,
     )

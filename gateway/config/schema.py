@@ -44,6 +44,7 @@ from gateway.config.stanza import Stanza
 from gateway.config.strategies import CLIMB, Strategy
 from gateway.config.tags import TagValues
 from gateway.config.tenants import Organisation, Tenant
+from gateway.config.usage import Usage
 from gateway.core.catalog import OnDisconnect
 from gateway.core.snapshot import LATENCIES
 
@@ -235,6 +236,8 @@ class Config(Stanza):
     `any`. Another value of a list counts as `other`. Those with a list are labels of metrics."""
     alerts: Alerts = Alerts()
     """Who is told of budgets that come to their end."""
+    usage: Usage = Usage()
+    """Where records of calls are written on to."""
     timeouts: Timeouts = Timeouts()
     """How long to wait, in seconds."""
     limits: Limits = Limits()

@@ -19,6 +19,7 @@ from gateway.config.stanza import Stanza, owner_of
 from gateway.config.tags import tag_value, tag_values
 from gateway.config.tenants import Organisation, Tenant
 from gateway.config.tree import EMPTY, Tree
+from gateway.config.usage import Usage
 from gateway.core.snapshot import CLIENTS
 from gateway.core.tags import MOST
 
@@ -26,7 +27,7 @@ S = TypeVar("S", bound=Stanza)
 T = TypeVar("T")
 REQUIRED: Final = ("providers", "models", "tenants")
 # Under these keys a wrong value may be a secret, or a secret in the wrong place.
-_SECRET: Final = frozenset({"api_key", "auth", "hash", "id", "url", "base_url", "webhook"})
+_SECRET: Final = frozenset({"api_key", "auth", "hash", "id", "url", "base_url", "sink", "webhook"})
 
 
 class Parts(Struct):
@@ -40,6 +41,7 @@ class Parts(Struct):
     organisations: dict[str, Organisation]
     tags: dict[str, tuple[str, ...]]
     alerts: Alerts
+    usage: Usage
     redis: schema.Redis
     timeouts: schema.Timeouts
     limits: schema.Limits
@@ -63,6 +65,7 @@ def validate(tree: Tree, required: Iterable[str] = REQUIRED) -> Parts:
         organisations=_section(tree, "organisations", Organisation),
         tags=_tags(tree),
         alerts=_entry(tree, ("alerts",), Alerts) or Alerts(),
+        usage=_entry(tree, ("usage",), Usage) or Usage(),
         redis=_entry(tree, ("redis",), schema.Redis) or schema.Redis(),
         timeouts=_entry(tree, ("timeouts",), schema.Timeouts) or schema.Timeouts(),
         limits=_entry(tree, ("limits",), schema.Limits) or schema.Limits(),

@@ -112,6 +112,16 @@ class Alerts(Struct, frozen=True):
     webhook: Secret | None = None
 
 
+class Usage(Struct, frozen=True):
+    """Where usage records are written on to: `jsonl:folder`, `parquet:folder`, a PostgreSQL URL,
+    or None, nowhere. The URL may hold a secret. `every_s` None is the sink's own.
+    """
+
+    sink: Secret | None = None
+    keep_days: int | None = None
+    every_s: float | None = None
+
+
 class Snapshot(Struct, frozen=True):
     catalog: Catalog
     providers: Mapping[str, Provider]
@@ -122,6 +132,7 @@ class Snapshot(Struct, frozen=True):
     tags: Mapping[str, tuple[str, ...]] = {}
     """The configured tags, and the values that each may have as a label; see core/tags.py."""
     alerts: Alerts = Alerts()
+    usage: Usage = Usage()
     client: str = "own"
     """Which client makes the calls to providers: one of CLIENTS."""
     not_configured: Mapping[str, str] = {}

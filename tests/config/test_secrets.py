@@ -33,6 +33,8 @@ KEY: Final = "${SECRET}"
         ("tenants:", "alerts: {webhook: 'ftp://h/SECRET_HERE'}\ntenants:"),
         ("tenants:", "alerts: {webhook: 'https://SECRET_HERE:SECRET_HERE@h/'}\ntenants:"),
         ("tenants:", "alerts: {webhook: ['https://h/SECRET_HERE']}\ntenants:"),
+        ("tenants:", "usage: {sink: 'postgresql://:SECRET_HERE@h'}\ntenants:"),
+        ("tenants:", "usage: {sink: 'jsonl://SECRET_HERE'}\ntenants:"),
     ],
 )
 def test_faults_do_not_show_it(old: str, new: str, secret: str) -> None:

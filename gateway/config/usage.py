@@ -1,0 +1,46 @@
+"""Where usage records are written on to, and for how long they are kept."""
+
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import PlainValidator
+
+from gateway.config.scalars import Count, Seconds, described, unshown
+from gateway.config.stanza import Stanza
+from gateway.core.snapshot import Secret
+
+_ALLOWED = "must be jsonl:folder, parquet:folder, or a URL with postgresql://"
+
+
+def _sink(value: object) -> Secret:
+    if not isinstance(value, str) or not value.isprintable():
+        raise unshown(_ALLOWED)
+    kind, _, rest = value.partition(":")
+    if kind in ("jsonl", "parquet"):
+        if not rest.strip() or rest.startswith("//"):
+            raise unshown(f"must name a folder, such as {kind}:./usage")
+        return Secret(value)
+    if kind not in ("postgresql", "postgres") or not re.fullmatch(r"//[!-~]+", rest):
+        raise unshown(_ALLOWED)
+    try:
+        url = urlsplit(value)
+        named = bool(url.path.strip("/")) and url.port != 0
+    except ValueError:
+        named = False
+    if not named:
+        raise unshown("must name a database: postgresql://user:password@host/database")
+    return Secret(value)
+
+
+Sink = Annotated[Secret, PlainValidator(_sink), described({"type": "string", "minLength": 1})]
+
+
+class Usage(Stanza):
+    sink: Sink | None = None
+    """`jsonl:folder` or `parquet:folder`, or a database: `postgresql://user:password@host/name`.
+    Default: records stay in the ledger only, which keeps the newest."""
+    keep_days: Count | None = None
+    """Days for which the sink keeps them; older ones are removed. Default: for ever."""
+    every_s: Seconds | None = None
+    """Seconds between two writes. Default: 1; 60 for Parquet, where each write is a file."""
