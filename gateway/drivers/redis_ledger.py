@@ -136,6 +136,7 @@ class RedisLedger(Book):
             reply = await self._run(command)
             if reply[0] == 0:
                 error = "unknown"
+                self._homes.is_now(reply[2])
                 await self._deliver("charge", self._instead(hold, actual, record))
             home.saw(reply[1], before)
         except DataLost as failure:  # it is settled all the same

@@ -2,13 +2,13 @@
 -- KEYS: holds. ARGV: entries kept; for how long (ms) to turn its id away from now on; 1 to give it
 -- back (the call was surely never made, and the reserve may even arrive only later), else 0; hold
 -- id; amounts, of which the requests are those of the hold; the record.
--- Gives {1 settled, 2 an expired hold corrected, 3 its time was over already, 0 no such hold,
--- entries written}.
+-- Gives {1 settled, 2 an expired hold corrected, 3 its time was over already, entries written}, or
+-- {0 no such hold, entries written, the second it is}.
 local keep, back, id = tonumber(ARGV[2]), ARGV[3] == '1', ARGV[4]
 local record = redis.call('GET', HOLD .. id)
 if not record then
   if back then redis.call('SET', HOLD .. id, 'v', 'PXAT', soon(keep)) end
-  return { 0, SEQ }
+  return { 0, SEQ, SECOND }
 end
 local state, amounts, _, life, tenant, buckets = parse(record)
 if not amounts then return { 3, SEQ } end

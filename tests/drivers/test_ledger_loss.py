@@ -1,0 +1,167 @@
+"""What happens when Redis has lost what was spent: it is noticed, and nothing is reserved until the
+home is rebuilt.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from redis import Redis
+
+from gateway.core.accounts import Account, Amounts, Hold, Purse
+from gateway.core.catalog import Budget
+from gateway.core.errors import LedgerDown
+from gateway.core.events import Event, LedgerTook
+from gateway.core.ledger_entry import sums
+from gateway.core.money import Nanos
+from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis_ledger import RedisLedger
+
+pytest_plugins = ("tests.redis_server",)
+
+PURSE = Purse("acme", (Account("tenant", "acme", (Budget(100, "total"),), "acme"),))
+OTHER = Purse("other", (Account("tenant", "other", (Budget(100, "total"),), "other"),))
+TEN = Amounts(Nanos(10))
+Opens = Callable[[str], RedisLedger]
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    return []
+
+
+@pytest.fixture
+async def opens(own_redis: EmbeddedRedis, events: list[Event]) -> AsyncIterator[Opens]:
+    """A gateway's ledger; its epoch is for data that has none."""
+    opened: list[RedisLedger] = []
+
+    def ledger(epoch: str) -> RedisLedger:
+        opened.append(RedisLedger(own_redis.url, timeout_s=5, observe=events.append, epoch=epoch))
+        return opened[-1]
+
+    yield ledger
+    for each in opened:
+        await each.aclose()
+
+
+@pytest.fixture
+def server(own_redis: EmbeddedRedis) -> Redis:
+    return Redis(unix_socket_path=own_redis.url.removeprefix("unix://"), decode_responses=True)
+
+
+async def spend(ledger: RedisLedger, hold_id: str, purse: Purse = PURSE) -> None:
+    hold = await ledger.reserve(purse, hold_id, TEN)
+    assert isinstance(hold, Hold)
+    await ledger.settle(hold, TEN)
+
+
+async def is_lost(ledger: RedisLedger) -> None:
+    with pytest.raises(LedgerDown, match="data_lost"):
+        await ledger.reserve(PURSE, "lost", TEN)
+    with pytest.raises(LedgerDown, match="data_lost"):
+        await ledger.balances(PURSE)
+
+
+async def test_the_first_gateway_names_the_data_and_the_others_take_its_name(
+    opens: Opens, server: Redis
+) -> None:
+    one, two = opens("one"), opens("two")
+    await spend(one, "a")
+    await spend(two, "b")
+    await spend(one, "c")
+    assert server.hgetall("tg:{acme}:state") == {"epoch": "one", "seq": "3"}
+
+
+async def flushed(server: Redis) -> None:
+    server.flushall()
+
+
+async def flushed_and_begun_anew(server: Redis) -> None:
+    server.flushall()
+    server.hset("tg:{acme}:state", mapping={"epoch": "new", "seq": 50})
+
+
+async def some_forgotten(server: Redis) -> None:
+    """As a replica that was behind."""
+    server.hset("tg:{acme}:state", "seq", 1)
+
+
+@pytest.mark.parametrize("loss", [flushed, flushed_and_begun_anew, some_forgotten])
+async def test_a_loss_is_noticed_and_nothing_is_reserved_from_then_on(
+    opens: Opens,
+    server: Redis,
+    events: list[Event],
+    loss: Callable[[Redis], Awaitable[None]],
+) -> None:
+    ledger = opens("one")
+    await spend(ledger, "a")
+    await spend(ledger, "b")
+    await spend(ledger, "c", OTHER)
+    await loss(server)
+    await is_lost(ledger)
+    await is_lost(ledger)
+    told = [event.error for event in events if isinstance(event, LedgerTook)]
+    assert told[-4:] == ["data_lost"] * 4
+    async with asyncio.timeout(5):
+        while ledger.owed:  # what a reserve took before it saw the loss
+            await asyncio.sleep(0.01)
+    assert await ledger.open_holds("acme") == 0, "what lives on can be asked"
+    assert await ledger.sweep(["acme"]) == []
+
+
+async def test_a_home_that_lost_nothing_goes_on(opens: Opens, server: Redis) -> None:
+    ledger = opens("one")
+    await spend(ledger, "a")
+    await spend(ledger, "b", OTHER)
+    for key in server.scan_iter("tg:{acme}:*"):
+        server.delete(key)
+    await is_lost(ledger)
+    await spend(ledger, "c", OTHER)
+
+
+async def test_what_was_held_when_the_data_was_lost_is_charged_and_recorded(
+    opens: Opens, server: Redis, events: list[Event]
+) -> None:
+    ledger = opens("one")
+    await spend(ledger, "a")
+    hold = await ledger.reserve(PURSE, "b", TEN)
+    assert isinstance(hold, Hold)
+    server.flushall()
+    await ledger.settle(hold, Amounts(Nanos(7)))
+    (entry,) = await ledger.records("acme")
+    assert (entry.kind, entry.hold, entry.charged.nanos) == ("charged", "b", 7)
+    errors = [event.error for event in events if isinstance(event, LedgerTook)]
+    assert "data_lost" in errors, "the settle has noticed it"
+    await is_lost(ledger)
+
+
+async def test_a_rebuilt_home_is_used_again_by_those_who_remember_what_it_goes_on_from(
+    opens: Opens, server: Redis
+) -> None:
+    old, operator = opens("one"), opens("op")
+    await spend(old, "a")
+    await spend(old, "b")
+    book = await old.records("acme")
+    server.flushall()
+    await is_lost(old)
+    fresh = opens("two")
+    await spend(fresh, "c")
+    told = sums([*book, *await fresh.records("acme")])
+    epochs = {entry.epoch for entry in book}
+    assert epochs == {"one"}
+    assert await operator.load("acme", told, epoch="three", after=epochs, seq=2) == 0
+    for ledger, hold in ((old, "d"), (fresh, "e"), (operator, "f")):
+        await spend(ledger, hold)
+    (balance,) = await old.balances(PURSE)
+    assert balance.spent == 60
+    assert server.hget("tg:{acme}:state", "seq") == "5"
+
+
+async def test_a_home_that_goes_on_from_something_else_stays_lost(
+    opens: Opens, server: Redis
+) -> None:
+    old = opens("one")
+    await spend(old, "a")
+    server.flushall()
+    await opens("op").load("acme", {}, epoch="two", after=["another"])
+    await is_lost(old)
