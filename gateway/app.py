@@ -4,10 +4,11 @@ The only module that names concrete drivers.
 """
 
 import asyncio
+import logging
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -28,6 +29,7 @@ from gateway.drivers.janitor import Janitor
 from gateway.drivers.memory_ledger import MemoryLedger
 from gateway.drivers.pool_upstream import PoolUpstream
 from gateway.drivers.prometheus import Metrics
+from gateway.drivers.redis_checks import inspect_url, refusal
 from gateway.drivers.redis_ledger import RedisLedger
 from gateway.drivers.signing import open_signers
 from gateway.web.api import Api, Front
@@ -35,6 +37,7 @@ from gateway.web.door import Door
 from gateway.web.keys import Keyring
 from gateway.world import World
 
+_log: Final = logging.getLogger("gateway")
 _NO_ENV: Final[Mapping[str, str]] = {}
 
 
@@ -100,10 +103,13 @@ async def open_gateway(
 
 
 @asynccontextmanager
-async def open_ledger(snapshot: Snapshot, observe: Observer) -> AsyncIterator[LedgerDriver]:
+async def open_ledger(
+    snapshot: Snapshot, observe: Observer, warn: Callable[[str], None] = _log.warning
+) -> AsyncIterator[LedgerDriver]:
     """The ledger that the snapshot names; "embedded" starts a private server and stops it.
 
-    Raises LedgerDown when that server does not start.
+    `warn` is told why money should not be entrusted to somebody's server. Raises LedgerDown when
+    the private one does not start, or when the snapshot refuses one that is not safe.
     """
     wanted = snapshot.ledger
     if wanted.url == "memory":
@@ -117,6 +123,8 @@ async def open_ledger(snapshot: Snapshot, observe: Observer) -> AsyncIterator[Le
         except EmbeddedRedisError as error:
             raise LedgerDown(str(error)) from error
         url = embedded.url
+    else:
+        await _inspect(snapshot, warn)
     try:
         ledger = RedisLedger(
             url, ttl_s=wanted.hold_ttl_s, timeout_s=wanted.timeout_s, observe=observe
@@ -144,6 +152,20 @@ async def open_upstream(snapshot: Snapshot, env: Mapping[str, str]) -> AsyncIter
         else:
             async with PoolUpstream(providers, timeouts, signers) as own:
                 yield own
+
+
+async def _inspect(snapshot: Snapshot, warn: Callable[[str], None]) -> None:
+    """Whether money can be entrusted to the server. Raises LedgerDown when it is refused."""
+    wanted = snapshot.ledger
+    try:
+        findings = await inspect_url(wanted.url, wanted.timeout_s)
+    except ValueError as error:
+        raise LedgerDown(f"redis.url: {error}") from error
+    why = refusal(findings, wanted.on_unsafe)
+    if why is not None:
+        raise LedgerDown(why)
+    for finding in findings:
+        warn(str(finding))
 
 
 async def probe(ledger: Ledger, tenant: str) -> str | None:

@@ -13,8 +13,8 @@ from gateway.core.catalog import Model, Tenant
 from gateway.core.money import FREE, Price, usd
 from gateway.core.snapshot import GoogleAuth, Snapshot
 
-Ping = Callable[[Snapshot], str | None]
-"""What is wrong with the ledger that a snapshot names; None when it answers."""
+Ping = Callable[[Snapshot], tuple[str | None, list[str]]]
+"""What is wrong with the ledger that a snapshot names, None when it answers; and warnings."""
 
 _PLACEHOLDER: Final = "0" * 64
 """A hash that no key has."""
@@ -37,7 +37,8 @@ def check(
         count = len(error.faults)
         return [*map(str, error.faults), f"{count} fault{'s' if count > 1 else ''}"], 1
     lines = [*_summary(snapshot), *_warnings(snapshot)]
-    down = ping(snapshot)
+    down, unsafe = ping(snapshot)
+    lines += [f"warning: redis: {each}" for each in unsafe]
     if down is not None:
         return [*lines, f"redis: {down}"], 1
     return [*lines, "redis: answers", "ok"], 0

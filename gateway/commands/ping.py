@@ -8,17 +8,18 @@ from gateway.core.events import Event
 from gateway.core.snapshot import Snapshot
 
 
-def ping(snapshot: Snapshot) -> str | None:
-    """What is wrong; None when it answers."""
+def ping(snapshot: Snapshot) -> tuple[str | None, list[str]]:
+    """What is wrong, None when it answers; and what is to be warned of."""
+    warnings: list[str] = []
 
     def ignore(event: Event) -> None:
         pass
 
     async def ask() -> str | None:
-        async with open_ledger(snapshot, ignore) as ledger:
+        async with open_ledger(snapshot, ignore, warnings.append) as ledger:
             return await probe(ledger, next(iter(snapshot.tenants)))
 
     try:
-        return asyncio.run(ask())
+        return asyncio.run(ask()), warnings
     except LedgerDown as error:
-        return str(error)
+        return str(error), warnings

@@ -30,8 +30,8 @@ def write(folder: Path, text: str) -> list[Path]:
     return [path]
 
 
-def up(found: Snapshot) -> str | None:
-    return None
+def up(found: Snapshot) -> tuple[str | None, list[str]]:
+    return None, []
 
 
 def test_a_sound_configuration(tmp_path: Path) -> None:
@@ -107,19 +107,20 @@ def test_a_provider_that_needs_what_is_not_installed(
 def test_redis_is_asked_with_what_was_loaded(tmp_path: Path) -> None:
     asked = []
 
-    def down(found: Snapshot) -> str:
+    def down(found: Snapshot) -> tuple[str | None, list[str]]:
         asked.append(found)
-        return "cannot be reached"
+        return "cannot be reached", ["appendonly is no"]
 
     lines, code = check(write(tmp_path, SOUND), NO_ENV, down)
-    assert (lines[-1], code) == ("redis: cannot be reached", 1)
+    assert lines[-2:] == ["warning: redis: appendonly is no", "redis: cannot be reached"]
+    assert code == 1
     assert asked == [snapshot(SOUND)]
 
 
 def test_every_fault_is_told_and_redis_is_left_alone(tmp_path: Path) -> None:
     paths = write(tmp_path, SOUND.replace("usd: 1", "usd: 0") + "a: 1\n")
 
-    def never(found: Snapshot) -> str:
+    def never(found: Snapshot) -> tuple[str | None, list[str]]:
         pytest.fail("asked")
 
     lines, code = check(paths, NO_ENV, never)
