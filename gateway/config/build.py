@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from gateway.config import schema
+from gateway.config.admin import build_admin
 from gateway.config.build_tenants import build_tenants
 from gateway.config.faults import Path
 from gateway.config.offers import Offer, offer
@@ -84,6 +85,8 @@ def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapsh
         tags=parts.tags,
         alerts=Alerts(parts.alerts.webhook),
         usage=Usage(**dict(parts.usage)),
+        pepper=parts.keys.pepper,
+        admin=build_admin(parts.admin),
         not_configured=tree.left_out,
         client=parts.client,
     )

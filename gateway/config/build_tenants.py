@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+from msgspec import structs
+
 from gateway.config import tenants
+from gateway.config.admin import limits_of
 from gateway.config.validate import Parts
-from gateway.core.catalog import Budget, Budgets, Key, Organisation, Tenant
+from gateway.core.catalog import Budget, Budgets, Organisation, Tenant
 from gateway.core.money import nanos
 
 
@@ -28,7 +31,9 @@ def _tenant(name: str, stanza: tenants.Tenant, shared: Mapping[str, Organisation
     cap = stanza.max_request_usd
     return Tenant(
         name=name,
-        keys=tuple(Key(key.id, key.hash, _budgets(key.budgets)) for key in stanza.keys),
+        keys=tuple(
+            structs.replace(limits_of(key), budgets=_budgets(key.budgets)) for key in stanza.keys
+        ),
         budgets=_budgets(stanza.budgets),
         user_budgets=_budgets(stanza.user_budgets),
         max_request=None if cap is None else nanos(cap),

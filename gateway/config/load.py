@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from gateway.config.admin import check_keys
 from gateway.config.build import build_models, build_snapshot
 from gateway.config.faults import ConfigError, Fault
 from gateway.config.optional import check_tiers, leave_out, left_out
@@ -38,6 +39,7 @@ def read(
     tree = read_trees(texts, env, faults)
     parts = validate(tree)
     check_references(tree, parts)
+    check_keys(tree, parts.keys, parts.admin, parts.tenants)
     check_tiers(tree, parts, left_out(tree, parts))
     models = build_models(tree, parts, at)
     if tree.faults:

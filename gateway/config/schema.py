@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Final, get_args
 from pydantic import BeforeValidator, Field
 from pydantic.json_schema import GenerateJsonSchema
 
+from gateway.config.admin import Admin, Keys
 from gateway.config.alerts import Alerts
 from gateway.config.auth import Auth
 from gateway.config.checks import OneCheck
@@ -238,6 +239,10 @@ class Config(Stanza):
     """Who is told of budgets that come to their end."""
     usage: Usage = Usage()
     """Where records of calls are written on to."""
+    keys: Keys = Keys()
+    """How keys are kept: those of the tenants, and those that are made while it runs."""
+    admin: Admin | None = None
+    """An API of its own port for keys and budgets. Default: none."""
     timeouts: Timeouts = Timeouts()
     """How long to wait, in seconds."""
     limits: Limits = Limits()

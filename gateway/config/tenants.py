@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validat
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from gateway.config.price import Day
 from gateway.config.scalars import (
     Flag,
     Name,
@@ -25,7 +26,7 @@ from gateway.config.scalars import (
 from gateway.config.stanza import Stanza
 from gateway.core.catalog import Meter, Mode
 
-_HASH: Final = r"sha256:[0-9a-fA-F]{64}"
+_HASH: Final = r"(hmac-)?sha256:[0-9a-fA-F]{64}"
 _MOST: Final = 10**15
 """Of tokens or requests. The ledger counts up to 2^53 exactly."""
 _MOST_AT_ONCE: Final = 1_000_000
@@ -36,8 +37,10 @@ ON_LEDGER_UNAVAILABLE: Final = ("deny", "allow_local")
 
 def _hash(value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch(_HASH, value, re.ASCII):
-        raise unshown('must be "sha256:" and 64 hex digits, as `tollgate key new` prints it')
-    return value.removeprefix("sha256:").lower()
+        raise unshown(
+            'must be "sha256:" or "hmac-sha256:" and 64 hex digits, as `tollgate key new` prints it'
+        )
+    return value.lower()
 
 
 KeyHash = Annotated[str, BeforeValidator(_hash), described({
@@ -116,9 +119,16 @@ class Key(Stanza):
     id: Name
     """Its name in reports; unique in the tenant."""
     hash: KeyHash
-    """`sha256:` and the SHA-256 of the key in hex, as `tollgate key new` prints it."""
+    """`sha256:` and the SHA-256 of the key in hex, as `tollgate key new` prints it; or
+    `hmac-sha256:` and its HMAC-SHA256 under `keys.pepper`."""
     budgets: tuple[Budget, ...] = ()
     """What may be spent with this key."""
+    models: tuple[Text, ...] | None = None
+    """Of what the tenant may ask for, all that this key may. Default: all of it."""
+    regions: tuple[Name, ...] | None = None
+    """Of the tenant's regions, those of this key. Default: all of them."""
+    expires: Day | None = None
+    """The day, of UTC, from which on it is worth nothing."""
 
 
 class Organisation(Stanza):

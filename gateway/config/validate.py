@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from gateway.config import schema
+from gateway.config.admin import Admin, Keys
 from gateway.config.alerts import Alerts
 from gateway.config.checks import OneCheck
 from gateway.config.faults import Path, closest, did_you_mean, listed, quoted
@@ -27,7 +28,9 @@ S = TypeVar("S", bound=Stanza)
 T = TypeVar("T")
 REQUIRED: Final = ("providers", "models", "tenants")
 # Under these keys a wrong value may be a secret, or a secret in the wrong place.
-_SECRET: Final = frozenset({"api_key", "auth", "hash", "id", "url", "base_url", "sink", "webhook"})
+_SECRET: Final = frozenset(
+    {"api_key", "auth", "hash", "id", "url", "base_url", "sink", "webhook", "pepper"}
+)
 
 
 class Parts(Struct):
@@ -42,6 +45,8 @@ class Parts(Struct):
     tags: dict[str, tuple[str, ...]]
     alerts: Alerts
     usage: Usage
+    keys: Keys
+    admin: Admin | None
     redis: schema.Redis
     timeouts: schema.Timeouts
     limits: schema.Limits
@@ -66,6 +71,8 @@ def validate(tree: Tree, required: Iterable[str] = REQUIRED) -> Parts:
         tags=_tags(tree),
         alerts=_entry(tree, ("alerts",), Alerts) or Alerts(),
         usage=_entry(tree, ("usage",), Usage) or Usage(),
+        keys=_entry(tree, ("keys",), Keys) or Keys(),
+        admin=_entry(tree, ("admin",), Admin),
         redis=_entry(tree, ("redis",), schema.Redis) or schema.Redis(),
         timeouts=_entry(tree, ("timeouts",), schema.Timeouts) or schema.Timeouts(),
         limits=_entry(tree, ("limits",), schema.Limits) or schema.Limits(),

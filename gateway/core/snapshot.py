@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.core.catalog import Catalog, Tenant
+from gateway.core.keys import KeyRecord
 
 
 class Secret(str):
@@ -122,6 +123,14 @@ class Usage(Struct, frozen=True):
     every_s: float | None = None
 
 
+class Admin(Struct, frozen=True):
+    """Where the admin API is, and the keys for it that the configuration knows."""
+
+    host: str
+    port: int
+    keys: tuple[KeyRecord, ...] = ()
+
+
 class Snapshot(Struct, frozen=True):
     catalog: Catalog
     providers: Mapping[str, Provider]
@@ -133,6 +142,10 @@ class Snapshot(Struct, frozen=True):
     """The configured tags, and the values that each may have as a label; see core/tags.py."""
     alerts: Alerts = Alerts()
     usage: Usage = Usage()
+    pepper: Secret | None = None
+    """What keys are hashed with; None is plain SHA-256."""
+    admin: Admin | None = None
+    """None: there is no admin API."""
     client: str = "own"
     """Which client makes the calls to providers: one of CLIENTS."""
     not_configured: Mapping[str, str] = {}
