@@ -1,4 +1,5 @@
-"""Claude at whichever door: which generation a name tells, how it thinks and draws its words.
+"""Claude at whichever door: which generation a name tells, how it thinks and draws its words, and
+what only Anthropic's own door takes. What was thought is in thoughts.py.
 
 Sources: Anthropic's pages on adaptive thinking, effort and extended thinking, and the migration
 guides for 4.6 and 4.7.
@@ -125,19 +126,3 @@ def _fetched(value: Any) -> Iterator[bool]:
             yield isinstance(source, Mapping) and source.get("type") in _FETCHED
             yield each.get("type") == "container_upload"
             yield from _fetched(each.get("content"))
-
-
-def thoughts(given: Any, where: str) -> list[Mapping[str, Any]]:
-    """`thinking_blocks` of a message, as they came. Without a signature the API refuses one: it
-    is left out, as is `reasoning_content`, which never has one.
-    """
-    if given is None:
-        return []
-    if not isinstance(given, list) or not all(isinstance(each, Mapping) for each in given):
-        raise InvalidRequest(f"{where} must be a list of blocks", param=where)
-    return [
-        each
-        for each in given
-        if each.get("type") == "redacted_thinking"
-        or (each.get("type") == "thinking" and each.get("signature"))
-    ]

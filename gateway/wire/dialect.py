@@ -20,6 +20,10 @@ class Target(Struct, frozen=True):
     quirks: frozenset[str] = frozenset()
     api_version: str | None = None
     """Of Azure, where the model is in the path and not only in the body."""
+    prompt: int = 0
+    """The most tokens that go in, as far as they are known when the call is planned."""
+    context: int | None = None
+    """The most tokens that the model can be trusted with, in and out; None where nobody knows."""
 
 
 class HttpCall(Struct, frozen=True):

@@ -20,6 +20,7 @@ from gateway.core.errors import (
     UpstreamError,
 )
 from gateway.wire import ollama
+from gateway.wire.dialect import Target
 from gateway.wire.ollama.stream import MAX_LINE
 from tests.recordings import cuts
 from tests.wire.chats import chat
@@ -86,6 +87,31 @@ def test_what_is_sent(fields: JSON, said: JSON, dropped: tuple[str, ...]) -> Non
     assert json.loads(call.body) == expected
     assert call.dropped == dropped
     assert call.path == "/api/chat"
+
+
+WINDOWS: Final[list[tuple[int, int | None, JSON, int | None]]] = [
+    # the prompt's tokens, what the model can be trusted with, the request's fields, num_ctx
+    (0, None, {}, None),
+    (10, 131_072, {}, 4_096),
+    (2_972, 131_072, {}, 4_096),
+    (2_973, 131_072, {}, 8_192),
+    (50_000, 131_072, {}, 65_536),
+    (50_000, 60_000, {}, 60_000),
+    (10, 2_048, {}, 2_048),
+    (7_000, 131_072, {"max_tokens": 10}, 8_192),
+    (50_000, 131_072, {"num_ctx": 9}, 9),
+    (50_000, 131_072, {"options": {"num_ctx": 8}}, 8),
+]
+
+
+@pytest.mark.parametrize(("prompt", "context", "fields", "window"), WINDOWS)
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_window_holds_prompt_and_answer(
+    prompt: int, context: int | None, fields: JSON, window: int | None, stream: bool
+) -> None:
+    target = Target("llama3", 100, prompt=prompt, context=context)
+    call = ollama.encode(chat(**fields), target, stream=stream)
+    assert json.loads(call.body)["options"].get("num_ctx") == window
 
 
 CALL: Final[JSON] = {

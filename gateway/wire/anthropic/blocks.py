@@ -10,8 +10,9 @@ from msgspec import Raw, Struct
 from gateway.core.chat import ChoiceDelta, ToolDelta
 from gateway.core.errors import Broken
 from gateway.wire.anthropic.faults import read
-from gateway.wire.anthropic.reply import compact, page
+from gateway.wire.anthropic.reply import compact, page, thought
 from gateway.wire.citations import Annotation
+from gateway.wire.thoughts import placed
 
 
 class Piece(Struct):
@@ -88,6 +89,7 @@ class _Thinking:
 
     def __init__(self, started: _Started, raw: Raw, kept: Kept) -> None:
         self._kept = kept
+        self._place = (kept.said, kept.tools)
         self._thoughts = [started.thinking]
         self._signature = started.signature
 
@@ -107,14 +109,14 @@ class _Thinking:
             "thinking": "".join(self._thoughts),
             "signature": self._signature,
         }
-        self._kept.thinking.append(Raw(msgspec.json.encode(block)))
+        self._kept.thinking.append(Raw(msgspec.json.encode(placed(block, *self._place))))
 
 
 class _Redacted:
     """Thoughts in cipher: whole from the start."""
 
     def __init__(self, started: _Started, raw: Raw, kept: Kept) -> None:
-        kept.thinking.append(raw)
+        kept.thinking.append(thought(raw, kept.said, kept.tools))
 
     def begin(self) -> None:
         return None

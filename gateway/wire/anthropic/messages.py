@@ -8,9 +8,10 @@ from typing import Any, Final
 from msgspec import Struct
 
 from gateway.core.errors import InvalidRequest
-from gateway.wire import asked, calls, claude
+from gateway.wire import asked, calls
 from gateway.wire.anthropic.parts import blocks, marked, text
 from gateway.wire.parts import Block
+from gateway.wire.thoughts import sent_back, woven
 
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
 
@@ -108,9 +109,9 @@ def _assistant(message: Mapping[str, Any], where: str) -> list[Block]:
     if isinstance(message.get("refusal"), str):
         spoken += text(message["refusal"])
     made = calls.made(message, where)
-    uses = [_use(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(made)]
-    thoughts = claude.thoughts(message.get("thinking_blocks"), f"{where}.thinking_blocks")
-    return marked([*map(dict, thoughts), *spoken, *uses], message.get("cache_control"))
+    uses = [[_use(call, f"{where}.tool_calls[{i}]")] for i, call in enumerate(made)]
+    thoughts = sent_back(message.get("thinking_blocks"), f"{where}.thinking_blocks")
+    return marked(woven(thoughts, spoken, uses), message.get("cache_control"))
 
 
 def _use(call: Any, where: str) -> Block:

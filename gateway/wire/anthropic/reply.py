@@ -12,6 +12,7 @@ from gateway.wire.anthropic.faults import fault, read, stream_fault
 from gateway.wire.anthropic.usage import usage
 from gateway.wire.citations import Annotation, annotations, cited
 from gateway.wire.dialect import Target
+from gateway.wire.thoughts import placed
 
 FINISH: Final[Mapping[str, str]] = {
     "end_turn": "stop",
@@ -82,10 +83,11 @@ class Parts:
 
     def thinking(self, block: _Block, raw: Raw) -> None:
         self.thoughts.append(block.thinking)
-        self.thinking_blocks.append(raw)
+        self.redacted(block, raw)
 
     def redacted(self, block: _Block, raw: Raw) -> None:
-        self.thinking_blocks.append(raw)
+        said = sum(map(len, self.texts))
+        self.thinking_blocks.append(thought(raw, said, len(self.tools)))
 
     def tool(self, block: _Block, raw: Raw) -> None:
         self.tools.append(ToolCall(block.id, block.name, compact(block.input)))
@@ -148,6 +150,14 @@ def extras(
     }
     told = {name: Raw(msgspec.json.encode(blocks)) for name, blocks in found.items() if blocks}
     return told | annotations(pages)
+
+
+def thought(raw: Raw, said: int, called: int) -> Raw:
+    """A block of thoughts after so many characters and calls, with its place."""
+    if not said and not called:
+        return raw
+    block = read(bytes(raw), dict[str, Any])
+    return Raw(msgspec.json.encode(placed(block, said, called)))
 
 
 def page(citation: Raw, start: int, end: int) -> list[Annotation]:

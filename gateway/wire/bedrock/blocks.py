@@ -12,6 +12,7 @@ from gateway.core.errors import Broken
 from gateway.wire.bedrock.faults import read
 from gateway.wire.bedrock.reply import SERVER_TOOL, page, redacted, thinking, unsealed
 from gateway.wire.citations import Annotation
+from gateway.wire.thoughts import placed
 
 
 class _Input(Struct):
@@ -61,6 +62,7 @@ class Spoken:
     def __init__(self, kept: Kept) -> None:
         self._kept = kept
         self._start = kept.said
+        self._place = (kept.said, kept.tools)
         self._citations: list[Raw] = []
         self._thoughts: list[str] = []
         self._signature = ""
@@ -85,9 +87,10 @@ class Spoken:
     def end(self) -> None:
         for citation in self._citations:
             self._kept.pages += page(citation, self._start, self._kept.said)
-        self._kept.thinking += thinking("".join(self._thoughts), self._signature)
+        blocks: list[Mapping[str, Any]] = [*thinking("".join(self._thoughts), self._signature)]
         if self._sealed:
-            self._kept.thinking.append(redacted(self._sealed))
+            blocks.append(redacted(self._sealed))
+        self._kept.thinking += (placed(block, *self._place) for block in blocks)
 
     def _thought(self, said: _Thought) -> ChoiceDelta | None:
         self._signature += said.signature or ""

@@ -5,14 +5,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.core.errors import InvalidRequest
-from gateway.wire import asked, calls, claude
+from gateway.wire import asked, calls
 from gateway.wire.bedrock.models import Model
 from gateway.wire.bedrock.parts import IN_RESULTS, blocks, marked, text
 from gateway.wire.bedrock.turns import Turn, lawful
 from gateway.wire.parts import Block
+from gateway.wire.thoughts import Thought, sent_back, woven
 
 _IN_SYSTEM: Final = frozenset({"text", "cachePoint", "guardContent"})
 _ID: Final = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
@@ -81,13 +82,13 @@ class _Reader:
 
     def assistant(self, message: Mapping[str, Any], where: str) -> list[Block]:
         asked.unsayable(message, where, ("function_call", "audio"), "Bedrock")
-        found = _thoughts(message.get("thinking_blocks"), f"{where}.thinking_blocks")
-        found += blocks(message.get("content"), f"{where}.content")
+        thoughts = _thoughts(message.get("thinking_blocks"), f"{where}.thinking_blocks")
+        spoken = blocks(message.get("content"), f"{where}.content")
         if isinstance(message.get("refusal"), str):
-            found += text(message["refusal"])
-        for i, call in enumerate(calls.made(message, where)):
-            found += self._use(call, f"{where}.tool_calls[{i}]")
-        return marked(found, message.get("cache_control"))
+            spoken += text(message["refusal"])
+        made = enumerate(calls.made(message, where))
+        uses = [self._use(call, f"{where}.tool_calls[{i}]") for i, call in made]
+        return marked(woven(thoughts, spoken, uses), message.get("cache_control"))
 
     def _use(self, call: Any, where: str) -> list[Block]:
         name, given = calls.called(call, where)
@@ -134,14 +135,16 @@ def instructions(content: Any, where: str, message: Mapping[str, Any] | None = N
     return marked(found, message.get("cache_control") if message else None)
 
 
-def _thoughts(given: Any, where: str) -> list[Block]:
-    found: list[Block] = []
-    for each in claude.thoughts(given, where):
+def _thoughts(given: Any, where: str) -> list[Thought]:
+    found: list[Thought] = []
+    for thought in sent_back(given, where):
+        each = thought.block
         if each["type"] == "thinking":
-            thought = {"text": each.get("thinking") or "", "signature": each["signature"]}
-            found.append({"reasoningContent": {"reasoningText": thought}})
+            told = {"text": each.get("thinking") or "", "signature": each["signature"]}
+            block: Block = {"reasoningContent": {"reasoningText": told}}
         else:
-            found.append({"reasoningContent": {"redactedContent": _sealed(each, where)}})
+            block = {"reasoningContent": {"redactedContent": _sealed(each, where)}}
+        found.append(structs.replace(thought, block=block))
     return found
 
 

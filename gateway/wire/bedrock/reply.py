@@ -14,6 +14,7 @@ from gateway.wire.bedrock.faults import fault, read
 from gateway.wire.bedrock.usage import usage
 from gateway.wire.citations import Annotation, annotations, cited
 from gateway.wire.dialect import Target
+from gateway.wire.thoughts import placed
 
 FINISH: Final[Mapping[str, str]] = {
     "end_turn": "stop",
@@ -117,13 +118,14 @@ class Parts:
             self.pages += page(citation, start, sum(map(len, self.texts)))
 
     def _reasoning(self, said: _Reasoning) -> None:
+        place = (sum(map(len, self.texts)), len(self.tools))
+        blocks: list[Mapping[str, Any]] = []
         if said.reasoning_text is not None:
             self.thoughts.append(said.reasoning_text.text)
-            self.thinking_blocks += thinking(
-                said.reasoning_text.text, said.reasoning_text.signature
-            )
+            blocks += thinking(said.reasoning_text.text, said.reasoning_text.signature)
         if said.redacted_content is not None:
-            self.thinking_blocks.append(redacted(unsealed(said.redacted_content)))
+            blocks.append(redacted(unsealed(said.redacted_content)))
+        self.thinking_blocks += (placed(block, *place) for block in blocks)
 
 
 def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Completion:

@@ -6,9 +6,11 @@
     stream       a streamed one: a JSON object a line
     faults       what a failed call means
 
-Ollama's default window is small, and it cuts a longer prompt without a word: set `num_ctx` in the
-model's Modelfile, or let the client send it, as any other of Ollama's options, by its name or in
-`options`. Source: docs/api.md and api/types.go of github.com/ollama/ollama.
+Ollama's default window is small, and it cuts a longer prompt without a word: each call asks for one
+that holds prompt and answer (`num_ctx`), unless the client says its own, as it may any other of
+Ollama's options, by its name or in `options`.
+
+Source: docs/api.md and api/types.go of github.com/ollama/ollama.
 """
 
 from gateway.wire.ollama.reply import decode

@@ -22,6 +22,10 @@ OPTIONS: Final = frozenset({
 """Options that a client may set, by name or in its own `options`. Those that say how the server
 loads a model (`num_gpu`, ...) are not for clients to say, and `num_predict` is what is paid for.
 """
+SMALLEST_WINDOW: Final = 4_096
+"""Ollama's own default, in tokens: a smaller one would only make it load the model anew."""
+_MARGIN: Final = 1_024
+"""Tokens for what a prompt gains after it was counted: the words of a second try."""
 THINK: Final[Mapping[str, Any]] = {
     "none": False,
     "minimal": "low",
@@ -51,11 +55,12 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     """Raises InvalidRequest for what Ollama cannot say, naming the field."""
     given = asked.fields(request)
     asked.refuse(given, _CANNOT, "Ollama")
+    limit = asked.limit(request, target)
     body: dict[str, Any] = {
         "model": target.upstream,
         "messages": messages(given.get("messages")),
         "stream": stream,
-        "options": _options(given, asked.limit(request, target)),
+        "options": _window(target, limit) | _options(given, limit),
     }
     body |= {name: given[name] for name in _PASSED if given.get(name) is not None}
     body |= _tools(given) | _format(asked.form(given.get("response_format"))) | _logprobs(given)
@@ -68,6 +73,16 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     names = (*dropped(given, said), *_unsaid(given.get("options")))
     headers = _LINES if stream else _JSON
     return HttpCall(PATH, headers, msgspec.json.encode(body), names)
+
+
+def _window(target: Target, limit: int) -> dict[str, int]:
+    """`num_ctx`, without which a long prompt is cut with no word said: a power of two, since a
+    model is loaded anew for each other value, and at most what the model can be trusted with.
+    """
+    if target.context is None:
+        return {}
+    needed = max(target.prompt + limit + _MARGIN, SMALLEST_WINDOW)
+    return {"num_ctx": min(1 << (needed - 1).bit_length(), target.context)}
 
 
 def _options(given: Mapping[str, Any], limit: int) -> dict[str, Any]:
