@@ -30,9 +30,13 @@ def nanos(amount: int) -> Amounts:
 
 @asynccontextmanager
 async def opened(
-    server: EmbeddedRedis, observe: Callable[[Event], None] = lambda _: None, probe_s: float = 0.05
+    server: EmbeddedRedis,
+    observe: Callable[[Event], None] = lambda _: None,
+    probe_s: float = 0.05,
+    timeout_s: float = 0.25,
 ) -> AsyncIterator[RedisLedger]:
-    ledger = RedisLedger(server.url, observe=observe, probe_s=probe_s)
+    """`timeout_s` is more than the default where it is no part of what is tested."""
+    ledger = RedisLedger(server.url, observe=observe, probe_s=probe_s, timeout_s=timeout_s)
     try:
         yield ledger
     finally:
@@ -191,7 +195,7 @@ async def test_what_is_owed_at_the_end_is_tried_once_more_then_given_up(
 
 
 async def test_scripts_forgotten_under_load_are_loaded_again(own_redis: EmbeddedRedis) -> None:
-    async with opened(own_redis) as ledger, opened(own_redis) as other:
+    async with opened(own_redis, timeout_s=5) as ledger, opened(own_redis) as other:
 
         async def one(number: int) -> None:
             hold = await held(ledger, f"h{number}", 2)
@@ -220,7 +224,10 @@ async def test_a_server_that_refuses_is_down_and_says_why(
     own_redis: EmbeddedRedis, commands: list[tuple[str, ...]], cure: tuple[str, ...], kind: str
 ) -> None:
     events: list[Event] = []
-    async with opened(own_redis, events.append) as ledger, opened(own_redis) as admin:
+    async with (
+        opened(own_redis, events.append, timeout_s=5) as ledger,
+        opened(own_redis) as admin,
+    ):
         hold = await ledger.reserve(Purse("acme", ()), "h", nanos(1))
         assert isinstance(hold, Hold)
         for command in commands:
