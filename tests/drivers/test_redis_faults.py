@@ -195,7 +195,10 @@ async def test_what_is_owed_at_the_end_is_tried_once_more_then_given_up(
 
 
 async def test_scripts_forgotten_under_load_are_loaded_again(own_redis: EmbeddedRedis) -> None:
-    async with opened(own_redis, timeout_s=5) as ledger, opened(own_redis) as other:
+    async with (
+        opened(own_redis, timeout_s=5) as ledger,
+        opened(own_redis, timeout_s=5) as other,
+    ):
 
         async def one(number: int) -> None:
             hold = await held(ledger, f"h{number}", 2)
