@@ -25,13 +25,14 @@ from gateway.core.snapshot import Snapshot
 from gateway.drivers.deprecations import Deprecations
 from gateway.drivers.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from gateway.drivers.exact_tokens import ExactTokens
-from gateway.drivers.janitor import Janitor
+from gateway.drivers.janitor import MOST, Awake, Janitor
 from gateway.drivers.memory_ledger import MemoryLedger
 from gateway.drivers.pool_upstream import PoolUpstream
 from gateway.drivers.prometheus import Metrics
 from gateway.drivers.redis_checks import inspect_url, refusal
 from gateway.drivers.redis_ledger import RedisLedger
 from gateway.drivers.signing import open_signers
+from gateway.drivers.webhook import Webhook, poster
 from gateway.web.api import Api, Front
 from gateway.web.door import Door
 from gateway.web.keys import Keyring
@@ -66,11 +67,17 @@ async def open_gateway(
         for model in snapshot.catalog.models.values()
         for deployment in model.deployments
     ]
-    metrics = Metrics(snapshot.tenants, deployments, workers_dir)
+    metrics = Metrics(snapshot.tenants.values(), deployments, workers_dir, tags=snapshot.tags)
     old = Deprecations(snapshot.catalog.models, time.monotonic)
-    observe = _all(metrics.observe, *observers, *([old.observe] if old.gone else []))
+    told = [metrics.observe, *observers, *([old.observe] if old.gone else [])]
+    awake = Awake() if len(snapshot.tenants) > MOST else None
+    if awake is not None:
+        told.append(awake.observe)
     async with AsyncExitStack() as stack:
         stack.callback(metrics.close)
+        if snapshot.alerts.webhook is not None:
+            told.append(await stack.enter_async_context(open_webhook(snapshot, metrics.observe)))
+        observe = _all(*told)
         ledger = await stack.enter_async_context(open_ledger(snapshot, observe))
         upstream = await stack.enter_async_context(open_upstream(snapshot, env))
         world = World(
@@ -89,7 +96,7 @@ async def open_gateway(
             exact_tokens=ExactTokens(env),
         )
         tenants = tuple(snapshot.tenants.values())
-        janitor = Janitor(ledger, tenants, observe)
+        janitor = Janitor(ledger, tenants, observe, awake)
         house = asyncio.create_task(janitor.keep_house(asyncio.sleep))
         stack.push_async_callback(_stop, house)
 
@@ -166,6 +173,18 @@ async def _inspect(snapshot: Snapshot, warn: Callable[[str], None]) -> None:
         raise LedgerDown(why)
     for finding in findings:
         warn(str(finding))
+
+
+@asynccontextmanager
+async def open_webhook(snapshot: Snapshot, observe: Observer) -> AsyncIterator[Observer]:
+    """What tells the snapshot's webhook of budgets; `observe` is told how that ended."""
+    webhook = Webhook(poster(snapshot.alerts.webhook or ""), observe, time.time, asyncio.sleep)
+    sending = asyncio.create_task(webhook.run())
+    try:
+        yield webhook.observe
+    finally:
+        await webhook.flush()
+        await _stop(sending)
 
 
 async def probe(ledger: Ledger, tenant: str) -> str | None:

@@ -20,6 +20,7 @@ from gateway.core.errors import GatewayError, LedgerDown
 from gateway.core.features import Features, read_features
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Candidate, Limits, Plan, make_plan
+from gateway.core.traits import read_traits
 from gateway.core.strategies import carry_out, tactic
 from gateway.core.strategy import Flowing, Outcome, Refused, Round, Stopped, Verdict
 from gateway.rounds import together
@@ -67,7 +68,7 @@ class Life:
         """
         self.world.observe(events.Began(self.about))
         try:
-            ladder = self.world.ladders[self.request.model]
+            ladder = self._ladder()
             verdict = await self._carry_out(ladder, await self._plan(ladder))
             if verdict.refusal is not None and not self.tab.attempts and await self._recount():
                 verdict = await self._carry_out(ladder, self._planned(ladder)[0])
@@ -96,6 +97,18 @@ class Life:
             return 0.0
         self.tab.gone = True
         return ladder.drain_s
+
+    def _ladder(self) -> Ladder:
+        """What is climbed: what the route says, or the first of its rules that holds."""
+        ladder = self.world.ladders[self.request.model]
+        if not ladder.rules:
+            return ladder
+        features = read_features(self.request)
+        traits = read_traits(self.request, features, self.about.tags, self.world.wall())
+        rule, ladder = ladder.chosen(traits)
+        if rule:
+            self._trail.append(f"rule {rule}")
+        return ladder
 
     async def _plan(self, ladder: Ladder) -> Plan:
         """What could answer. Where nothing can, the estimate may have been too careful."""
@@ -155,13 +168,9 @@ class Life:
     async def _attempt(self, wanted: Round, candidate: Candidate) -> Outcome:
         """Hold the ceiling, then call."""
         world = self.world
-        now = world.clock()
-        if self.tab.gone:
-            return Stopped(candidate, "client_gone")
-        if now + wanted.wait_s >= self._deadline:
-            return Stopped(candidate, "deadline")
-        if wanted.again and not world.retries.take(now):
-            return Stopped(candidate, "retry_budget")
+        why_not = self._why_not(wanted)
+        if why_not is not None:
+            return Stopped(candidate, why_not)
         because = wanted.because
         if because.after is not None:
             self._trail.append(f"{because.after.model.name} {because.why}")
@@ -174,7 +183,7 @@ class Life:
                 raise
             return Stopped(candidate, "ledger_unavailable")  # the best answer so far is given
         if isinstance(hold, Refusal):
-            world.observe(events.Refused(self.about, hold.account.scope, hold.budget.meter))
+            self._refused(hold)
             return Refused(candidate, hold)
         call = Call(world, self.about, self.tab, wanted, candidate, hold, self._over)
         timeout_s = max(min(world.timeouts.answer_s, self._deadline - call.began), 0.0)
@@ -182,6 +191,21 @@ class Life:
         if request.stream and not wanted.checks and not wanted.held:
             return await call.open(request, timeout_s)
         return await call.ask(request, timeout_s)
+
+    def _refused(self, refusal: Refusal) -> None:
+        account, budget, observe = refusal.account, refusal.budget, self.world.observe
+        observe(events.Refused(self.about, account.scope, budget.meter))
+        if refusal.first:
+            observe(events.BudgetWarned(self.about, account, budget, 100))
+
+    def _why_not(self, wanted: Round) -> str | None:
+        """Why no call may be made any more, or not now."""
+        now = self.world.clock()
+        if self.tab.gone:
+            return "client_gone"
+        if now + wanted.wait_s >= self._deadline:
+            return "deadline"
+        return "retry_budget" if wanted.again and not self.world.retries.take(now) else None
 
     async def _hold(self, candidate: Candidate, said: tuple[Message, ...]) -> Hold | Refusal:
         """Set the call's ceiling aside. The request is counted with its first call."""

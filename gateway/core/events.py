@@ -168,7 +168,9 @@ class LedgerTook(Struct, frozen=True):
 
 
 class HoldsExpired(Struct, frozen=True):
-    """Not of one life: holds nobody settled were charged in full."""
+    """Not of one life: holds nobody settled were charged in full. `tenant` is its organisation's
+    name where it has one: they are counted together.
+    """
 
     tenant: str
     holds: int
@@ -187,20 +189,27 @@ class BudgetWarned(Struct, frozen=True):
 
 
 class BudgetRead(Struct, frozen=True):
-    """Not of one life: where a tenant's own budget stands."""
+    """Not of one life: where a budget stands, in its meter's unit."""
 
-    tenant: str
-    per: str
-    limit: Nanos
-    spent: Nanos
-    held: Nanos
+    account: Account
+    budget: Budget
+    spent: int
+    held: int
 
 
 class HoldsRead(Struct, frozen=True):
-    """Not of one life: how many holds of a tenant are open."""
+    """Not of one life: how many holds of a tenant, or of its organisation, are open."""
 
     tenant: str
     holds: int
+
+
+class AlertEnded(Struct, frozen=True):
+    """Not of one life: somebody was told of a budget (`sent`), or was not: `failed` each time it
+    was tried, or `dropped` since too many others waited.
+    """
+
+    outcome: Literal["sent", "failed", "dropped"]
 
 
 LifeEvent = (
@@ -218,7 +227,7 @@ LifeEvent = (
     | Denied
     | Dropped
 )
-Event = LifeEvent | CircuitMoved | LedgerTook | HoldsExpired | BudgetRead | HoldsRead
+Event = LifeEvent | CircuitMoved | LedgerTook | HoldsExpired | BudgetRead | HoldsRead | AlertEnded
 
 _END: Final[Mapping[type, str]] = {Replied: "over", Denied: "over", Dropped: "over"}
 _STAY: Final[tuple[type, ...]] = (

@@ -39,6 +39,7 @@ def same_here(series: Sequence[str], cells: int) -> Metric | None:
 
 
 SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)
+_BUDGET: Final = ("scope", "tenant", "meter", "per", "mode")
 SHORT: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
 
 METRICS: Final[Mapping[str, Metric]] = {
@@ -102,22 +103,51 @@ METRICS: Final[Mapping[str, Metric]] = {
     "gateway_check_verdicts_total": Metric(
         "counter", "Answers that passed or failed each check.", ("check", "verdict")
     ),
-    "gateway_budget_limit_usd": Metric(
-        "gauge", "A tenant's own budget.", ("tenant", "period"), across="latest"
+    "gateway_tag_cost_usd_total": Metric(
+        "counter",
+        "What calls cost, by each configured tag that lists its values.",
+        ("tenant", "tag", "value"),
     ),
-    "gateway_budget_spent_usd": Metric(
-        "gauge", "Spent in this period.", ("tenant", "period"), across="latest"
+    "gateway_tag_tokens_total": Metric(
+        "counter",
+        "Tokens paid for, input or output, by each of these tags.",
+        ("tenant", "tag", "value", "type"),
     ),
-    "gateway_budget_held_usd": Metric(
-        "gauge", "Held for calls in flight.", ("tenant", "period"), across="latest"
+    "gateway_budget_limit": Metric(
+        "gauge",
+        "The cap of a tenant's or an organisation's own budget, in its unit: usd is US dollars.",
+        _BUDGET,
+        across="latest",
+    ),
+    "gateway_budget_spent": Metric(
+        "gauge", "Spent of it in this period.", _BUDGET, across="latest"
+    ),
+    "gateway_budget_held": Metric(
+        "gauge", "Held of it for calls in flight.", _BUDGET, across="latest"
     ),
     "gateway_budget_decisions_total": Metric(
         "counter",
-        "Holds the ledger granted or refused, by the scope that refused.",
-        ("tenant", "decision", "scope"),
+        "Holds the ledger granted or refused, by the scope and unit of what refused.",
+        ("tenant", "decision", "scope", "meter"),
+    ),
+    "gateway_budget_warnings_total": Metric(
+        "counter",
+        "Budgets that came to 80 or 100 percent of their cap, once in a period.",
+        ("tenant", "scope", "meter", "mode", "percent"),
+    ),
+    "gateway_budget_shadow_refusals_total": Metric(
+        "counter",
+        "Holds that a budget in shadow mode would have refused.",
+        ("tenant", "scope", "meter"),
     ),
     "gateway_budget_overrun_usd_total": Metric(
         "counter", "What bills exceeded their holds by.", ("tenant",)
+    ),
+    "gateway_budget_overruns_total": Metric(
+        "counter", "Calls whose bill exceeded their hold.", ("tenant",)
+    ),
+    "gateway_alerts_total": Metric(
+        "counter", "Warnings to the webhook: sent, failed, or dropped.", ("outcome",)
     ),
     "gateway_holds_open": Metric(
         "gauge", "Holds neither settled nor expired.", ("tenant",), across="latest"
@@ -125,6 +155,7 @@ METRICS: Final[Mapping[str, Metric]] = {
     "gateway_holds_expired_total": Metric(
         "counter", "Holds nobody settled in time; they were charged in full.", ("tenant",)
     ),
+    "gateway_holds_expired_usd_total": Metric("counter", "What was charged for them.", ("tenant",)),
     "gateway_ledger_duration_seconds": Metric("histogram", "One ledger operation.", ("op",), SHORT),
     "gateway_ledger_errors_total": Metric(
         "counter", "Ledger operations that failed.", ("op", "kind")

@@ -6,12 +6,17 @@ Ten events of each request come here: which cells they count in is found once, a
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.core import events
+from gateway.core.accounts import Scope
+from gateway.core.catalog import Budget, Tenant
 from gateway.core.money import PER_USD
 from gateway.core.ports import Clock, Observer
+from gateway.core.tags import Known, labelled
+from gateway.drivers.metric_budgets import all_budgets, labels_of
 from gateway.drivers.metric_catalogue import SECONDS, SHORT
 from gateway.drivers.metric_cells import Cells, OwnCells, SharedCells
 from gateway.drivers.metric_families import Families, Found, Labels, took
@@ -20,7 +25,12 @@ from gateway.drivers.process_metrics import ProcessMetrics
 
 _STATES: Final = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
 _DECISIONS: Final = "gateway_budget_decisions_total"
+_WARNINGS: Final = "gateway_budget_warnings_total"
+_SHADOW: Final = "gateway_budget_shadow_refusals_total"
 _TOKENS: Final = "gateway_tokens_total"
+_FORESEEN: Final = 1_000
+"""So many tenants have series before anything happens to them."""
+_NO_TAGS: Final[Known] = {}
 
 
 class Metrics:
@@ -31,12 +41,14 @@ class Metrics:
 
     def __init__(
         self,
-        tenants: Iterable[str] = (),
+        tenants: Iterable[Tenant] = (),
         deployments: Iterable[str] = (),
         workers_dir: str | None = None,
         clock: Clock = time.monotonic,
+        tags: Known = _NO_TAGS,
     ) -> None:
         """Raises OSError when the folder cannot be written to."""
+        self._tags = {name: values for name, values in tags.items() if values}
         self._cells: Cells = SharedCells(Path(workers_dir)) if workers_dir else OwnCells()
         self._page = Page()
         self._processes = ProcessMetrics(os.getppid() if workers_dir else None)
@@ -61,6 +73,8 @@ class Metrics:
                 events.HoldsExpired: self._holds_expired,
                 events.HoldsRead: self._holds_read,
                 events.BudgetRead: self._budget_read,
+                events.BudgetWarned: self._budget_warned,
+                events.AlertEnded: self._alert_ended,
             }
         )
 
@@ -73,16 +87,34 @@ class Metrics:
     def close(self) -> None:
         self._cells.close()
 
-    def _know(self, tenants: Iterable[str], deployments: Iterable[str]) -> None:
+    def _know(self, tenants: Iterable[Tenant], deployments: Iterable[str]) -> None:
         """Show at 0 what may never happen."""
-        for tenant in tenants:
-            self._of.show("gateway_holds_open", tenant)
-            self._of.show("gateway_holds_expired_total", tenant)
-            self._of.show("gateway_budget_overrun_usd_total", tenant)
-            self._of.show(_DECISIONS, tenant, "granted", "none")
-            self._of.show(_DECISIONS, tenant, "refused", "tenant")
+        for tenant in islice(tenants, _FORESEEN):
+            name, home = tenant.name, tenant.name
+            if tenant.organisation is not None:
+                home = tenant.organisation.name
+            self._of.show("gateway_holds_open", home)
+            for counter in ("gateway_holds_expired_total", "gateway_holds_expired_usd_total"):
+                self._of.show(counter, home)
+            self._of.show("gateway_budget_overrun_usd_total", name)
+            self._of.show("gateway_budget_overruns_total", name)
+            self._of.show(_DECISIONS, name, "granted", "none", "none")
+            for scope, budget in all_budgets(tenant):
+                self._may(name, scope, budget)
         for deployment in deployments:
             self._of.show("gateway_circuit_state", deployment)
+        for outcome in ("sent", "failed", "dropped"):
+            self._of.show("gateway_alerts_total", outcome)
+
+    def _may(self, tenant: str, scope: Scope, budget: Budget) -> None:
+        meter, mode = budget.meter, budget.mode
+        if mode == "shadow":
+            self._of.show(_SHADOW, tenant, scope, meter)
+            return
+        if mode == "hard":
+            self._of.show(_DECISIONS, tenant, "refused", scope, meter)
+        for percent in ("80", "100"):
+            self._of.show(_WARNINGS, tenant, scope, meter, mode, percent)
 
     def _find(self) -> None:
         """What each event of most requests counts in, by what it says."""
@@ -97,7 +129,7 @@ class Metrics:
         ledger = of["gateway_ledger_duration_seconds"]
         self._in_flight = of["gateway_inflight_requests"][()]
         self._overhead = of["gateway_overhead_seconds"][()]
-        self._granted = Found[str, int](lambda tenant: decided[tenant, "granted", "none"])
+        self._granted = Found[str, int](lambda tenant: decided[tenant, "granted", "none", "none"])
         self._passed = Found[str, int](lambda check: judged[check, "passed"])
         self._failed = Found[str, int](lambda check: judged[check, "failed"])
         self._ledger = Found[str, int](lambda op: ledger[op,])
@@ -119,7 +151,7 @@ class Metrics:
         self._cells.values[at] += 1.0
 
     def _refused(self, event: events.Refused) -> None:
-        self._of.add(_DECISIONS, event.about.tenant, "refused", event.scope)
+        self._of.add(_DECISIONS, event.about.tenant, "refused", event.scope, event.meter)
 
     def _attempted(self, event: events.Attempted) -> None:
         to = (event.provider, event.model, event.tier, event.purpose, event.outcome)
@@ -162,6 +194,17 @@ class Metrics:
         if cost > event.held:
             over = (cost - event.held) / PER_USD
             self._of.add("gateway_budget_overrun_usd_total", tenant, by=over)
+            self._of.add("gateway_budget_overruns_total", tenant)
+        if self._tags:
+            self._charge_back(event)
+
+    def _charge_back(self, event: events.Settled) -> None:
+        tenant, usage = event.about.tenant, event.usage
+        for tag, value in labelled(event.about.tags, self._tags).items():
+            whose = (tenant, tag, value)
+            self._of.add("gateway_tag_cost_usd_total", *whose, by=event.cost / PER_USD)
+            self._of.add("gateway_tag_tokens_total", *whose, "input", by=usage.prompt)
+            self._of.add("gateway_tag_tokens_total", *whose, "output", by=usage.completion)
 
     def _replied(self, event: events.Replied) -> None:
         seconds, first = event.seconds, event.first_token_s
@@ -199,15 +242,31 @@ class Metrics:
 
     def _holds_expired(self, event: events.HoldsExpired) -> None:
         self._of.add("gateway_holds_expired_total", event.tenant, by=event.holds)
+        charged = event.amount / PER_USD
+        self._of.add("gateway_holds_expired_usd_total", event.tenant, by=charged)
 
     def _holds_read(self, event: events.HoldsRead) -> None:
         self._of.set("gateway_holds_open", event.tenant, to=event.holds)
 
     def _budget_read(self, event: events.BudgetRead) -> None:
-        which = (event.tenant, event.per)
-        self._of.set("gateway_budget_limit_usd", *which, to=event.limit / PER_USD)
-        self._of.set("gateway_budget_spent_usd", *which, to=event.spent / PER_USD)
-        self._of.set("gateway_budget_held_usd", *which, to=event.held / PER_USD)
+        budget = event.budget
+        which = labels_of(event.account, budget)
+        unit = PER_USD if budget.meter == "usd" else 1
+        self._of.set("gateway_budget_limit", *which, to=budget.cap / unit)
+        self._of.set("gateway_budget_spent", *which, to=event.spent / unit)
+        self._of.set("gateway_budget_held", *which, to=event.held / unit)
+
+    def _budget_warned(self, event: events.BudgetWarned) -> None:
+        """Whose request it was is told, not whose account: that may be a user's."""
+        tenant, scope, budget = event.about.tenant, event.account.scope, event.budget
+        if budget.mode == "shadow":
+            self._of.add(_SHADOW, tenant, scope, budget.meter)
+        else:
+            percent = str(event.percent)
+            self._of.add(_WARNINGS, tenant, scope, budget.meter, budget.mode, percent)
+
+    def _alert_ended(self, event: events.AlertEnded) -> None:
+        self._of.add("gateway_alerts_total", event.outcome)
 
 
 def _dispatch(writers: Mapping[type, Callable[[Any], None]]) -> Observer:

@@ -22,6 +22,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.utils import floatToGoString
 
 from gateway.core import events
+from gateway.core.catalog import Tenant
 from gateway.drivers.metric_catalogue import METRICS, PROCESS_METRICS
 from gateway.drivers.metric_cells import NOWHERE, OwnCells
 from gateway.drivers.metric_families import Families, took
@@ -80,7 +81,7 @@ def test_buckets_count_up_to_their_bounds() -> None:
 
 
 def test_a_scrape_is_read_whole() -> None:
-    families = text_string_to_metric_families(Metrics(["acme"], ["m@p"]).render().decode())
+    families = text_string_to_metric_families(Metrics([Tenant("acme")], ["m@p"]).render().decode())
     assert {family.name: family.type for family in families} == {
         name.removesuffix("_total"): metric.kind
         for name, metric in {**METRICS, **PROCESS_METRICS}.items()

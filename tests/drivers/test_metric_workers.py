@@ -12,6 +12,7 @@ from typing import Final
 import pytest
 
 from gateway.core import events
+from gateway.core.catalog import Tenant
 from gateway.drivers.metric_cells import Series, SharedCells, Shelf
 from gateway.drivers.prometheus import Metrics
 
@@ -23,12 +24,13 @@ LIVES: Final = 2000
 # Serves so many requests, then one that does not end.
 WORKER: Final = f"""
 import sys
+from gateway.core.catalog import Tenant
 from gateway.core.events import About, Began, Replied
 from gateway.drivers.prometheus import Metrics
 who = About("r1", "acme", "auto", False)
 began = Began(who)
 replied = Replied(who, "sim", "small", "cheap", "passed", 0.75, 0.5, None)
-metrics = Metrics(["acme"], ["small@sim"], sys.argv[1])
+metrics = Metrics([Tenant("acme")], ["small@sim"], sys.argv[1])
 print("counts", flush=True)
 for _ in range({LIVES}):
     metrics.observe(began)
@@ -107,7 +109,7 @@ def test_four_processes_count_and_one_is_killed(tmp_path: Path) -> None:
 
 def worker(folder: Path, at: float = 0.0) -> Metrics:
     """One that reads its gauges at that time."""
-    return Metrics(["acme"], ["small@sim"], str(folder), clock=lambda: at)
+    return Metrics([Tenant("acme")], ["small@sim"], str(folder), clock=lambda: at)
 
 
 def test_of_what_all_read_the_latest_is_told(tmp_path: Path) -> None:

@@ -3,8 +3,11 @@
 from typing import Final, get_args
 
 import pytest
+from msgspec import structs
 
 from gateway.core import events
+from gateway.core.accounts import Account
+from gateway.core.catalog import Budget, Key, Organisation, Tenant
 from gateway.core.chat import Usage
 from gateway.core.money import Nanos
 from gateway.drivers.metric_catalogue import METRICS
@@ -40,21 +43,55 @@ def tokens(kind: str) -> str:
     return f'gateway_tokens_total{{model="small",provider="sim",type="{kind}"}}'
 
 
-def decided(decision: str, scope: str) -> str:
-    labels = f'decision="{decision}",scope="{scope}",tenant="acme"'
+def decided(decision: str, scope: str, meter: str) -> str:
+    labels = f'decision="{decision}",meter="{meter}",scope="{scope}",tenant="acme"'
     return f"gateway_budget_decisions_total{{{labels}}}"
 
 
-def budget(name: str) -> str:
-    return f'gateway_budget_{name}_usd{{period="day",tenant="acme"}}'
+def budget(name: str, meter: str, per: str, mode: str, scope: str = "tenant") -> str:
+    labels = f'meter="{meter}",mode="{mode}",per="{per}",scope="{scope}",tenant="acme"'
+    return f"gateway_budget_{name}{{{labels}}}"
+
+
+def read(meter: str, per: str, mode: str, *values: float) -> dict[str, float]:
+    names = ("limit", "spent", "held")
+    told = {budget(name, meter, per, mode): v for name, v in zip(names, values, strict=True)}
+    return {name: value for name, value in told.items() if value}
+
+
+def warned(scope: str, meter: str, mode: str, percent: str) -> str:
+    labels = f'meter="{meter}",mode="{mode}",percent="{percent}",scope="{scope}",tenant="acme"'
+    return f"gateway_budget_warnings_total{{{labels}}}"
+
+
+def shadow(scope: str, meter: str) -> str:
+    labels = f'meter="{meter}",scope="{scope}",tenant="acme"'
+    return f"gateway_budget_shadow_refusals_total{{{labels}}}"
+
+
+def by_tag(kind: str, tag: str, value: str, more: str = "") -> str:
+    return f'gateway_tag_{kind}_total{{tag="{tag}",tenant="acme"{more},value="{value}"}}'
+
+
+OWN: Final = Account("tenant", "acme", (), "acme")
+ADA: Final = Account("user", "ada", (), "acme")
+TAGGED: Final = events.About("r1", "acme", "auto", stream=False, tags={"use_case": "rag", "x": "y"})
+TAGS: Final = {"use_case": ("rag", "chat"), "team": ("a",), "project": ()}
 
 
 # what happens, and what it changes
 COUNTED: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
     "began": (events.Began(WHO), {"gateway_inflight_requests": 1}),
     "planned": (events.Planned(WHO, 2, 1), {}),
-    "reserved": (events.Reserved(WHO, "h", Nanos(5), None), {decided("granted", "none"): 1}),
-    "refused": (events.Refused(WHO, "user"), {decided("refused", "user"): 1}),
+    "reserved": (
+        events.Reserved(WHO, "h", Nanos(5), None),
+        {decided("granted", "none", "none"): 1},
+    ),
+    "refused": (events.Refused(WHO, "user"), {decided("refused", "user", "usd"): 1}),
+    "refused a rate": (
+        events.Refused(WHO, "model", "tokens"),
+        {decided("refused", "model", "tokens"): 1},
+    ),
     "attempted": (
         events.Attempted(WHO, "sim", "small", "cheap", "answer", "ok", 0.5, None),
         {
@@ -91,7 +128,12 @@ COUNTED: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
             tokens("cache_write"): 3,
             tokens("reasoning"): 2,
             'gateway_budget_overrun_usd_total{tenant="acme"}': 5e-7,
+            'gateway_budget_overruns_total{tenant="acme"}': 1,
         },
+    ),
+    "settled_for_a_vote": (
+        structs.replace(settled(1000, Usage(prompt=70, completion=20)), purpose="vote"),
+        {COST.replace("answer", "vote"): 1e-6, tokens("input"): 70, tokens("output"): 20},
     ),
     "settled_by_our_count": (
         settled(0, Usage(), counted=True),
@@ -145,12 +187,60 @@ COUNTED: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
     ),
     "holds_expired": (
         events.HoldsExpired("acme", 3, Nanos(5)),
-        {'gateway_holds_expired_total{tenant="acme"}': 3},
+        {
+            'gateway_holds_expired_total{tenant="acme"}': 3,
+            'gateway_holds_expired_usd_total{tenant="acme"}': 5e-9,
+        },
     ),
     "holds_read": (events.HoldsRead("acme", 4), {'gateway_holds_open{tenant="acme"}': 4}),
     "budget_read": (
-        events.BudgetRead("acme", "day", Nanos(5 * 10**9), Nanos(2 * 10**9), Nanos(10**9)),
-        {budget("limit"): 5, budget("spent"): 2, budget("held"): 1},
+        events.BudgetRead(OWN, Budget(5 * 10**9, "day"), 2 * 10**9, 10**9),
+        read("usd", "day", "hard", 5, 2, 1),
+    ),
+    "soft_rolling_tokens_read": (
+        events.BudgetRead(OWN, Budget(5, "hour", "tokens", rolling=True, mode="soft"), 4, 3),
+        read("tokens", "rolling_hour", "soft", 5, 4, 3),
+    ),
+    "requests_at_once_read": (
+        events.BudgetRead(OWN, Budget(5, "total", "at_once"), 0, 3),
+        read("at_once", "none", "hard", 5, 0, 3),
+    ),
+    "budget_of_an_organisation_read": (
+        events.BudgetRead(Account("organisation", "acme", ()), Budget(7, "day", "requests"), 2, 0),
+        {
+            budget("limit", "requests", "day", "hard", "organisation"): 7,
+            budget("spent", "requests", "day", "hard", "organisation"): 2,
+        },
+    ),
+    "warned_of_a_soft_budget": (
+        events.BudgetWarned(WHO, ADA, Budget(5, "day", mode="soft"), 80),
+        {warned("user", "usd", "soft", "80"): 1},
+    ),
+    "warned_of_a_hard_budget": (
+        events.BudgetWarned(WHO, OWN, Budget(5, "day", "tokens"), 100),
+        {warned("tenant", "tokens", "hard", "100"): 1},
+    ),
+    "would_have_refused": (
+        events.BudgetWarned(WHO, ADA, Budget(5, "day", mode="shadow"), 100),
+        {shadow("user", "usd"): 1},
+    ),
+    "alert_dropped": (
+        events.AlertEnded("dropped"),
+        {'gateway_alerts_total{outcome="dropped"}': 1},
+    ),
+    "settled_with_tags": (
+        structs.replace(settled(1000, Usage(prompt=70, completion=20)), about=TAGGED),
+        {
+            COST: 1e-6,
+            tokens("input"): 70,
+            tokens("output"): 20,
+            by_tag("cost_usd", "use_case", "rag"): 1e-6,
+            by_tag("cost_usd", "team", ""): 1e-6,
+            by_tag("tokens", "use_case", "rag", ',type="input"'): 70,
+            by_tag("tokens", "team", "", ',type="input"'): 70,
+            by_tag("tokens", "use_case", "rag", ',type="output"'): 20,
+            by_tag("tokens", "team", "", ',type="output"'): 20,
+        },
     ),
 }
 
@@ -174,14 +264,15 @@ def difference(before: dict[str, float], after: dict[str, float]) -> dict[str, f
 
 @pytest.mark.parametrize(("event", "changes"), COUNTED.values(), ids=COUNTED)
 def test_what_an_event_counts(event: events.Event, changes: dict[str, float]) -> None:
-    metrics = Metrics(["acme"], ["small@sim"])
+    tags = TAGS if getattr(event, "about", None) is TAGGED else {}
+    metrics = Metrics([Tenant("acme")], ["small@sim"], tags=tags)
     before = samples(metrics.render())
     metrics.observe(event)
     once = samples(metrics.render())
     assert difference(before, once) == pytest.approx(changes)
     metrics.observe(event)
-    read = isinstance(event, events.CircuitMoved | events.HoldsRead | events.BudgetRead)
-    again = {} if read else changes
+    gauge = isinstance(event, events.CircuitMoved | events.HoldsRead | events.BudgetRead)
+    again = {} if gauge else changes
     assert difference(once, samples(metrics.render())) == pytest.approx(again)
 
 
@@ -195,14 +286,53 @@ def test_every_metric_is_in_the_table() -> None:
 
 
 def test_what_may_never_happen_is_told_at_0() -> None:
-    assert samples(Metrics(["acme"], ["small@sim"]).render()) == {
+    """Of each budget, what it can do: a hard one refuses and warns, a soft one warns."""
+    key = Key("k1", "00", (Budget(5, "day", "tokens", mode="soft"),))
+    globex = Organisation("globex", (Budget(9, "day"),), {"*": (Budget(5, "day", mode="shadow"),)})
+    tenant = Tenant("acme", (key,), (Budget(5, "day"), Budget(5, "week")), organisation=globex)
+    assert samples(Metrics([tenant], ["small@sim"]).render()) == {
         "gateway_inflight_requests": 0,
         "gateway_overhead_seconds_count": 0,
         "gateway_overhead_seconds_sum": 0,
-        decided("granted", "none"): 0,
-        decided("refused", "tenant"): 0,
+        decided("granted", "none", "none"): 0,
+        decided("refused", "tenant", "usd"): 0,
+        decided("refused", "organisation", "usd"): 0,
+        warned("tenant", "usd", "hard", "80"): 0,
+        warned("tenant", "usd", "hard", "100"): 0,
+        warned("organisation", "usd", "hard", "80"): 0,
+        warned("organisation", "usd", "hard", "100"): 0,
+        warned("key", "tokens", "soft", "80"): 0,
+        warned("key", "tokens", "soft", "100"): 0,
+        shadow("model", "usd"): 0,
         'gateway_budget_overrun_usd_total{tenant="acme"}': 0,
-        'gateway_holds_open{tenant="acme"}': 0,
-        'gateway_holds_expired_total{tenant="acme"}': 0,
+        'gateway_budget_overruns_total{tenant="acme"}': 0,
+        'gateway_holds_open{tenant="globex"}': 0,
+        'gateway_holds_expired_total{tenant="globex"}': 0,
+        'gateway_holds_expired_usd_total{tenant="globex"}': 0,
         'gateway_circuit_state{deployment="small@sim"}': 0,
+        **{f'gateway_alerts_total{{outcome="{how}"}}': 0 for how in ("sent", "failed", "dropped")},
     }
+
+
+def test_users_and_keys_make_no_series() -> None:
+    """However many there are: the page stays as long as it was."""
+    metrics = Metrics([Tenant("acme")])
+    sizes = []
+    for batch in range(2):
+        for number in range(100):
+            name = f"user{batch}.{number}"
+            about = events.About("r", "acme", "auto", stream=False, key=name, user=name)
+            account = Account("user", name, (), "acme")
+            metrics.observe(events.BudgetWarned(about, account, Budget(5, "day"), 80))
+            metrics.observe(events.Refused(about, "user"))
+        sizes.append(len(samples(metrics.render())))
+        assert b"user0." not in metrics.render()
+    assert sizes[0] == sizes[1]
+
+
+def test_of_very_many_tenants_not_all_are_foreseen() -> None:
+    metrics = Metrics([Tenant(f"t{number}") for number in range(1_100)])
+    open_holds = [name for name in samples(metrics.render()) if "holds_open" in name]
+    assert len(open_holds) == 1_000
+    metrics.observe(events.HoldsRead("t1099", 4))
+    assert samples(metrics.render())['gateway_holds_open{tenant="t1099"}'] == 4

@@ -1,0 +1,40 @@
+"""Budgets as labels: their scope, unit, period and mode; never whose key or which user."""
+
+from collections.abc import Iterable, Iterator
+
+from gateway.core.accounts import Account, Scope
+from gateway.core.catalog import Budget, Budgets, Tenant
+
+
+def labels_of(account: Account, budget: Budget) -> tuple[str, str, str, str, str]:
+    """scope, tenant, meter, per, mode. `per` is "rolling_day" for a rolling one, and "none" for one
+    of requests at once.
+    """
+    per: str = "none" if budget.meter == "at_once" else budget.per
+    if budget.rolling:
+        per = f"rolling_{per}"
+    return account.scope, account.name, budget.meter, per, budget.mode
+
+
+def all_budgets(tenant: Tenant) -> Iterator[tuple[Scope, Budget]]:
+    """Every budget that a request of a tenant may meet."""
+    shared = tenant.organisation
+    if shared is not None:
+        yield from _of("organisation", shared.budgets)
+        yield from _named("model", shared.model_budgets)
+        yield from _named("provider", shared.provider_budgets)
+    yield from _of("tenant", tenant.budgets)
+    yield from _of("user", tenant.user_budgets)
+    for key in tenant.keys:
+        yield from _of("key", key.budgets)
+    yield from _named("tag", tenant.tag_budgets)
+    yield from _named("model", tenant.model_budgets)
+    yield from _named("provider", tenant.provider_budgets)
+
+
+def _of(scope: Scope, budgets: Iterable[Budget]) -> Iterator[tuple[Scope, Budget]]:
+    return ((scope, budget) for budget in budgets)
+
+
+def _named(scope: Scope, by_name: Budgets) -> Iterator[tuple[Scope, Budget]]:
+    return ((scope, budget) for budgets in by_name.values() for budget in budgets)
