@@ -8,33 +8,42 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Final
 
+from fastapi import FastAPI
+
 from gateway import __version__
 from gateway.core.errors import LedgerDown
 from gateway.core.events import CircuitMoved, Event
 from gateway.core.health import Health, RetryBudget
+from gateway.core.keys import KeyStore
 from gateway.core.ladder import ladders
 from gateway.core.ports import Ledger, LedgerDriver, Observer, Upstream
+from gateway.core.snapshot import Ledger as Where
 from gateway.core.snapshot import Snapshot
 from gateway.drivers.deprecations import Deprecations
 from gateway.drivers.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from gateway.drivers.exact_tokens import ExactTokens
 from gateway.drivers.janitor import MOST, Awake, Janitor
+from gateway.drivers.memory_keys import MemoryKeys
 from gateway.drivers.memory_ledger import MemoryLedger
 from gateway.drivers.pool_upstream import PoolUpstream
 from gateway.drivers.prometheus import Metrics
 from gateway.drivers.redis_checks import inspect_url, refusal
+from gateway.drivers.redis_keys import RedisKeys
 from gateway.drivers.redis_ledger import RedisLedger
 from gateway.drivers.signing import open_signers
 from gateway.drivers.webhook import Webhook, poster
+from gateway.web.admin import Admin
 from gateway.web.api import Api, Front
 from gateway.web.door import Door
+from gateway.web.issuer import Issuer
+from gateway.web.key_watch import KeyWatch
 from gateway.web.keys import Keyring
 from gateway.world import World
 
@@ -49,6 +58,8 @@ class Gateway:
     front: Front
     world: World
     metrics: Metrics
+    admin: Callable[[], FastAPI]
+    """Makes the app of the admin API, for whoever is to serve it."""
 
 
 @asynccontextmanager
@@ -104,9 +115,11 @@ async def open_gateway(
             await janitor.before_a_scrape()
             return metrics.render()
 
-        door = Door(world, Keyring(tenants), snapshot.limits, snapshot.tags)
+        keyring, issuer = await stack.enter_async_context(open_keyring(snapshot))
+        door = Door(world, keyring, snapshot.limits, snapshot.tags)
         api = Api(door, snapshot, scrape, lambda: probe(ledger, tenants[0].name), __version__)
-        yield Gateway(Front(door, api.app()), world, metrics)
+        admin = Admin(keyring, issuer, ledger, snapshot, __version__).app
+        yield Gateway(Front(door, api.app()), world, metrics, admin)
 
 
 @asynccontextmanager
@@ -122,17 +135,9 @@ async def open_ledger(
     if wanted.url == "memory":
         yield MemoryLedger(time.time, wanted.hold_ttl_s, observe)
         return
-    url, embedded = wanted.url, None
-    if url == "embedded":
-        embedded = EmbeddedRedis(Path(wanted.data_dir))
-        try:
-            await asyncio.to_thread(embedded.start)
-        except EmbeddedRedisError as error:
-            raise LedgerDown(str(error)) from error
-        url = embedded.url
-    else:
+    if wanted.url != "embedded":
         await _inspect(snapshot, warn)
-    try:
+    async with _server(wanted) as url:
         ledger = RedisLedger(
             url, ttl_s=wanted.hold_ttl_s, timeout_s=wanted.timeout_s, observe=observe
         )
@@ -140,9 +145,62 @@ async def open_ledger(
             yield ledger
         finally:
             await ledger.aclose()
+
+
+@asynccontextmanager
+async def _server(wanted: Where) -> AsyncIterator[str]:
+    """The URL of a server that is there; "embedded" starts or joins the private one."""
+    if wanted.url != "embedded":
+        yield wanted.url
+        return
+    embedded = EmbeddedRedis(Path(wanted.data_dir))
+    try:
+        await asyncio.to_thread(embedded.start)
+    except EmbeddedRedisError as error:
+        raise LedgerDown(str(error)) from error
+    try:
+        yield embedded.url
     finally:
-        if embedded is not None:
-            await asyncio.to_thread(embedded.stop)
+        await asyncio.to_thread(embedded.stop)
+
+
+@asynccontextmanager
+async def open_keyring(snapshot: Snapshot) -> AsyncIterator[tuple[Keyring, Issuer]]:
+    """The keys of the snapshot and those that are kept beside the ledger, and what makes more."""
+    admins = () if snapshot.admin is None else snapshot.admin.keys
+    tenants = snapshot.tenants.values()
+    keyring = Keyring(tenants, pepper=snapshot.pepper, admins=admins, wall=time.time)
+    async with open_keys(snapshot) as store:
+        watch = KeyWatch(store, keyring, clock=time.monotonic, wall=time.time, sleep=asyncio.sleep)
+        await watch.refresh()
+        watching = asyncio.create_task(watch.keep())
+        try:
+            yield keyring, open_issuer(snapshot, store, watch.refresh)
+        finally:
+            await _stop(watching)
+            await watch.aclose()
+
+
+@asynccontextmanager
+async def open_keys(snapshot: Snapshot) -> AsyncIterator[KeyStore]:
+    """Where keys are kept that are no part of the configuration: where the ledger is."""
+    wanted = snapshot.ledger
+    if wanted.url == "memory":
+        yield MemoryKeys()
+        return
+    async with _server(wanted) as url:
+        store = RedisKeys(url, timeout_s=wanted.timeout_s)
+        try:
+            yield store
+        finally:
+            await store.aclose()
+
+
+def open_issuer(
+    snapshot: Snapshot, store: KeyStore, changed: Callable[[], Awaitable[object]] | None = None
+) -> Issuer:
+    """What makes keys; `changed` is awaited after each change."""
+    return Issuer(store, snapshot, random=secrets.token_bytes, wall=time.time, changed=changed)
 
 
 @asynccontextmanager

@@ -8,20 +8,14 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from gateway.core.catalog import Catalog, Model
-from gateway.core.errors import (
-    ClientGone,
-    GatewayError,
-    MethodNotAllowed,
-    NotFound,
-    UnknownModel,
-)
+from gateway.core.errors import UnknownModel
 from gateway.core.explain import explain, rates
 from gateway.core.features import read_features
 from gateway.core.plan import Limits, allowed, make_plan
 from gateway.core.snapshot import Snapshot
-from gateway.web import render
 from gateway.web.door import PATH, Door, Message, Receive, Scope, Send, find_ladder, read_body
-from gateway.web.headers import error_headers, read_headers
+from gateway.web.failures import tell_failures
+from gateway.web.headers import read_headers
 from gateway.web.keys import Caller
 from gateway.web.parse import read_request
 
@@ -74,10 +68,7 @@ class Api:
     def app(self) -> FastAPI:
         """The routes, each error in OpenAI's shape."""
         app = FastAPI(title="Tollgate", version=self.version, docs_url=None, redoc_url=None)
-        app.add_exception_handler(GatewayError, self._failed)
-        app.add_exception_handler(HTTPException, self._no_such_door)
-        app.add_exception_handler(ConnectionAbortedError, self._gone)
-        app.add_exception_handler(Exception, self._bug)
+        tell_failures(app)
         app.add_api_route(PATH, self.post_only, methods=["GET", "HEAD", "PUT", "PATCH", "DELETE"])
         app.add_api_route("/livez", self.livez)
         app.add_api_route("/readyz", self.readyz)
@@ -104,12 +95,12 @@ class Api:
         return Response(await self.metrics(), media_type=kind)
 
     async def list_models(self, request: Request) -> Response:
-        patterns = self._caller(request).tenant.models
+        patterns = (await self._caller(request)).tenant.models
         shown = [entry for name, entry in self.models.items() if allowed(patterns, name)]
         return _json({"object": "list", "data": shown})
 
     async def one_model(self, name: str, request: Request) -> Response:
-        patterns = self._caller(request).tenant.models
+        patterns = (await self._caller(request)).tenant.models
         entry = self.models.get(name)
         if entry is None or not allowed(patterns, name):
             raise UnknownModel(f"The model '{name[:100]}' does not exist here.", param="model")
@@ -119,7 +110,7 @@ class Api:
         """The plan of a chat request; no call is made."""
         door, world = self.door, self.door.world
         headers = read_headers(request.headers.raw, door.limits)
-        caller = door.keyring.caller(headers.authorization)
+        caller = await door.keyring.admit(headers.authorization)
         body = await read_body(headers, request.receive, door.limits.body_bytes)
         asked = read_request(body, headers.extras, door.limits.json_depth)
         ladder = find_ladder(world, asked.model)
@@ -128,32 +119,9 @@ class Api:
         plan = make_plan(ladder, features, limits, world.draw)
         return _json(explain(asked, features, plan))
 
-    def _caller(self, request: Request) -> Caller:
-        return self.door.keyring.caller(request.headers.get("authorization", "").encode("latin-1"))
-
-    async def _failed(self, request: Request, error: Exception) -> Response:
-        if not isinstance(error, GatewayError):
-            raise error
-        pairs = error_headers(error, "", None)
-        told = {name.decode(): value.decode() for name, value in pairs if name != b"x-request-id"}
-        body = render.error_body(error)
-        return Response(body, error.status, told, media_type="application/json")
-
-    async def _bug(self, request: Request, error: Exception) -> Response:
-        """Told as no more than that; the framework raises it again, for the server to log."""
-        return await self._failed(request, GatewayError("Internal error."))
-
-    async def _gone(self, request: Request, error: Exception) -> Response:
-        return await self._failed(request, ClientGone("The client went away."))
-
-    async def _no_such_door(self, request: Request, error: Exception) -> Response:
-        if isinstance(error, HTTPException) and error.status_code == 405:
-            response = await self._failed(
-                request, MethodNotAllowed(f"{request.method} is not allowed here.")
-            )
-            response.headers.update(error.headers or {})
-            return response
-        return await self._failed(request, NotFound("There is nothing here."))
+    async def _caller(self, request: Request) -> Caller:
+        authorization = request.headers.get("authorization", "").encode("latin-1")
+        return await self.door.keyring.admit(authorization)
 
 
 def list_models(catalog: Catalog) -> list[dict[str, Any]]:

@@ -85,7 +85,9 @@ class Door:
         life = None
         try:
             headers = read_headers(scope["headers"], self.limits)
-            caller = self.keyring.caller(headers.authorization)
+            caller = self.keyring.known(headers.authorization)
+            if caller is None:
+                caller = await self.keyring.admit(headers.authorization)
             who = f"{caller.tenant.name}/{caller.key.id if caller.key else ''}"
             self.in_flight.enter(who)
             try:

@@ -152,7 +152,7 @@ class Keyring:
 
         Raises Unauthenticated, or KeysDown when that cannot be told.
         """
-        if authorization:
+        if self._holder(authorization) is None and authorization:
             await self._looked(authorization)
         return self.caller(authorization)
 

@@ -1,0 +1,44 @@
+"""How FastAPI's doors tell that something is wrong: as OpenAI's error objects."""
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from gateway.core.errors import ClientGone, GatewayError, MethodNotAllowed, NotFound
+from gateway.web import render
+from gateway.web.headers import error_headers
+
+
+def tell_failures(app: FastAPI) -> None:
+    """Each error of the app in OpenAI's shape."""
+    app.add_exception_handler(GatewayError, _failed)
+    app.add_exception_handler(HTTPException, _no_such_door)
+    app.add_exception_handler(ConnectionAbortedError, _gone)
+    app.add_exception_handler(Exception, _bug)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    if not isinstance(error, GatewayError):
+        raise error
+    pairs = error_headers(error, "", None)
+    told = {name.decode(): value.decode() for name, value in pairs if name != b"x-request-id"}
+    body = render.error_body(error)
+    return Response(body, error.status, told, media_type="application/json")
+
+
+async def _bug(request: Request, error: Exception) -> Response:
+    """Told as no more than that; the framework raises it again, for the server to log."""
+    return await _failed(request, GatewayError("Internal error."))
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    return await _failed(request, ClientGone("The client went away."))
+
+
+async def _no_such_door(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        response = await _failed(
+            request, MethodNotAllowed(f"{request.method} is not allowed here.")
+        )
+        response.headers.update(error.headers or {})
+        return response
+    return await _failed(request, NotFound("There is nothing here."))
