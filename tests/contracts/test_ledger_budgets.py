@@ -1,6 +1,8 @@
 """What every ledger promises of each kind of budget: its meter, its window, its mode."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -211,6 +213,44 @@ async def test_a_place_at_one_model_is_given_back_by_the_purse_of_all(
     assert isinstance(await ledger.reserve(there, "c0", ONE, "c"), Refusal)
     ledger.leave(wallet, "a")
     await held(ledger, there, "c1", ONE, "c")
+
+
+# Calendar periods
+
+
+@pytest.mark.parametrize(
+    ("per", "zone", "before", "after"),
+    [
+        ("minute", "Asia/Kolkata", "2060-04-01T09:59:59", "2060-04-01T10:00:00"),
+        ("hour", "Asia/Kolkata", "2060-04-01T09:59:59", "2060-04-01T10:00:00"),
+        ("hour", "Europe/Berlin", "2060-03-28T01:59:59", "2060-03-28T03:00:00"),
+        ("day", "Pacific/Kiritimati", "2060-12-31T23:59:59", "2061-01-01T00:00:00"),
+        ("day", "Europe/Berlin", "2060-03-28T23:59:59", "2060-03-29T00:00:00"),
+        ("day", "Europe/Berlin", "2060-10-31T23:59:59", "2060-11-01T00:00:00"),
+        ("week", "America/New_York", "2060-03-21T23:59:59", "2060-03-22T00:00:00"),
+        ("month", "America/New_York", "2064-02-29T23:59:59", "2064-03-01T00:00:00"),
+        ("month", "Europe/Berlin", "2060-10-31T23:59:59", "2060-11-01T00:00:00"),
+    ],
+)
+async def test_what_is_held_before_a_period_ends_counts_in_it_and_only_there(
+    bench: Bench, tenant: str, per: Per, zone: str, before: str, after: str
+) -> None:
+    ledger = bench.ledger
+    wallet = Purse(tenant, (Account("user", "ann", (Budget(100, per),), tenant, zone),))
+    first, then = (
+        datetime.fromisoformat(at).replace(tzinfo=ZoneInfo(zone)) for at in (before, after)
+    )
+    bench.time.to(first.timestamp())
+    hold = await held(ledger, wallet, "h", Amounts(Nanos(60)))
+    answer = await refused(ledger, wallet, "i", Amounts(Nanos(60)))
+    assert answer.resets_at == then.timestamp() == bench.time.now + 1
+    bench.time.move(1)
+    assert await books(ledger, wallet) == [(0, 0)]
+    await held(ledger, wallet, "j", Amounts(Nanos(90)))
+    await ledger.settle(hold, Amounts(Nanos(50)))
+    assert await books(ledger, wallet) == [(0, 90)]
+    bench.time.move(-1)
+    assert await books(ledger, wallet) == [(50, 0)]
 
 
 # Rolling windows

@@ -2,13 +2,13 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.catalog import Period as Per
-from gateway.core.periods import TOTAL, period
+from gateway.core.periods import ROLLING_S, SLOTS, TOTAL, ended, period
 
-PERS: tuple[Per, ...] = ("hour", "day", "week", "month")
+PERS: tuple[Per, ...] = ("minute", "hour", "day", "week", "month")
 ZONES = (
     "UTC",
     "Europe/Berlin",
@@ -30,6 +30,7 @@ def at(text: str, zone: str, fold: int = 0) -> int:
 @pytest.mark.parametrize(
     ("per", "zone", "moment", "name", "start", "end"),
     [
+        ("minute", "UTC", "2026-11-21T05:09:59", "2026-11-21T05:09", "T05:09", "T05:10"),
         ("hour", "Europe/Berlin", "2026-11-21T05:59:59", "2026-11-21T05+0100", "T05:00", "T06:00"),
         ("hour", "Asia/Kolkata", "2026-11-21T05:10", "2026-11-21T05+0530", "T05:00", "T06:00"),
         ("day", "Europe/Berlin", "2026-11-21T23:59:59", "2026-11-21", "T00:00", "2026-11-22T00:00"),
@@ -99,3 +100,26 @@ def test_periods_tile_the_time(per: Per, zone: str, second: float) -> None:
     following = period(per, zone, found.end)
     assert following.start == found.end
     assert following.id != found.id
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@settings(deadline=None)  # the first strptime of a process loads its locale
+@given(moment=st.integers(0, 4_000_000_000))
+def test_an_id_says_when_its_period_is_over_at_the_latest(zone: str, moment: int) -> None:
+    for per in PERS:
+        span = period(per, zone, moment)
+        latest = ended(span.id)
+        assert span.end is not None
+        assert latest is not None
+        assert 0 <= latest - span.end <= 5 * 86_400, span
+    assert ended(TOTAL.id) is None
+
+
+@pytest.mark.parametrize("name", ["", "rolling-day", "2026", "2026-13", "2026-11-31", "2026-W60"])
+def test_what_is_no_id_of_a_period(name: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        ended(name)
+
+
+def test_slots_of_a_rolling_window_are_whole_milliseconds() -> None:
+    assert {per: s * 1_000 % SLOTS for per, s in ROLLING_S.items()} == dict.fromkeys(PERS, 0)

@@ -19,6 +19,7 @@ from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.drivers.ledger_plans import escape
 from gateway.drivers.redis_connection import RedisError, encode
 from gateway.drivers.redis_ledger import RedisLedger
+from tests.ledger_time import LedgerTime
 
 pytest_plugins = ("tests.redis_server",)
 
@@ -168,6 +169,30 @@ async def test_a_wrong_clock_here_costs_a_round_trip_and_never_a_wrong_period(
     await ledger.aclose()
     assert kept <= {f"b::user:ann:usd:{before.id}", f"b::user:ann:usd:{after.id}"}
     assert balance.held == 2 or before != after
+
+
+@pytest.mark.parametrize("skew_s", [-3_600, 3_600])
+async def test_a_replica_whose_clock_is_an_hour_wrong_shares_the_day_of_the_others(
+    shared_redis: EmbeddedRedis, tenant: str, skew_s: float
+) -> None:
+    now = LedgerTime(tenant, shared_redis.url)
+    replicas = [
+        RedisLedger(shared_redis.url, timeout_s=5, clock=clock, scripts=now.scripts())
+        for clock in (now, lambda: now() + skew_s)
+    ]
+    midnight = period("day", "Europe/Berlin", now()).end
+    assert midnight
+    for minutes in (-90, -30, -1, 1, 30, 90):
+        now.to(midnight + 60 * minutes)
+        for number, ledger in enumerate(replicas):
+            answer = await ledger.reserve(daily(tenant, cap=60), f"h{minutes}/{number}", nanos(10))
+            assert isinstance(answer, Hold)
+        whole = await asyncio.gather(*(ledger.balances(daily(tenant)) for ledger in replicas))
+        counted = [balance.spent + balance.held for (balance,) in whole]
+        assert counted == [20 * ([-90, -30, -1, 1, 30, 90].index(minutes) % 3 + 1)] * 2
+    for ledger in replicas:
+        await ledger.aclose()
+    now.close()
 
 
 async def test_a_clock_that_never_agrees_is_a_ledger_that_is_down(
