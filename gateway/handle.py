@@ -20,9 +20,9 @@ from gateway.core.errors import GatewayError, LedgerDown
 from gateway.core.features import Features, read_features
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Candidate, Limits, Plan, make_plan
-from gateway.core.traits import read_traits
 from gateway.core.strategies import carry_out, tactic
 from gateway.core.strategy import Flowing, Outcome, Refused, Round, Stopped, Verdict
+from gateway.core.traits import read_traits
 from gateway.rounds import together
 from gateway.world import World
 

@@ -18,6 +18,7 @@ from gateway.core.catalog import (
     Deployment,
     Model,
     Route,
+    Rule,
     Tenant,
     Tier,
     TierModel,
@@ -38,6 +39,7 @@ from gateway.core.ladder import ladders
 from gateway.core.money import Nanos, Price
 from gateway.core.plan import Candidate
 from gateway.core.ports import Observer
+from gateway.core.rules import Between, When
 from gateway.core.snapshot import Timeouts
 from gateway.core.strategies import tactic
 from gateway.core.usage_record import UsageRecord
@@ -232,6 +234,14 @@ CATALOG: Final = Catalog(
             "drained", ("cheap", "mid"), checks=(GOOD,), on_disconnect="drain", drain_s=7
         ),
         "drained-open": Route("drained-open", ("cheap", "mid"), on_disconnect="drain", drain_s=7),
+        "ruled": Route(
+            "ruled",
+            ("mid",),
+            rules=(
+                Rule("dear", When(tags={"use_case": frozenset({"legal"})}), ("smart",)),
+                Rule("short", When(output=Between(high=20)), ("cheap",), tactic("vote")),
+            ),
+        ),
         "judged": Route("judged", ("cheap", "mid", "smart"), checks=(GOOD,), timeout_s=100),
     },
 )
@@ -265,6 +275,7 @@ def stage(
     extras: Extras | None = None,
     observer: Observer | None = None,
     exact: int | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> Stage:
     """A request for 20 tokens of answer."""
     reach = Far(far)
@@ -310,7 +321,7 @@ def stage(
         {"messages": messages}, asked, stream, max_tokens=20, extras=extras or Extras()
     )
     purse = Purse("t", (Account("tenant", "t", budgets, "t"),))
-    life = Life(world, tenant, purse, request, About("r", "t", asked, stream))
+    life = Life(world, tenant, purse, request, About("r", "t", asked, stream, tags=tags or {}))
     return Stage(life, upstream, ledger, clock, reach, seen, moved)
 
 

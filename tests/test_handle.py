@@ -263,3 +263,19 @@ async def test_a_ledger_that_goes_down_keeps_the_answer_there_is() -> None:
     reply, text = await hear(scene.life)
     assert (text, reply.reason) == ("poor", "ledger_unavailable; a regex")
     await whole(scene)
+
+
+@pytest.mark.parametrize(
+    ("tags", "called", "reason"),
+    [
+        ({"use_case": "legal"}, ["d"], "unjudged; rule dear"),
+        ({}, ["a", "b"], "agreed; rule short"),
+    ],
+)
+async def test_the_first_rule_that_holds_says_what_is_climbed(
+    tags: dict[str, str], called: list[str], reason: str
+) -> None:
+    scene = stage("ruled", {name: [well] for name in "abcd"}, tags=tags)
+    reply, _ = await hear(scene.life)
+    assert (scene.upstream.asked, reply.reason) == (called, reason)
+    await whole(scene)

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from gateway.core.money import Nanos, Price
+from gateway.core.rules import When
 from gateway.core.tariff import Tariff
 
 NO_OPTIONS: Final[Mapping[str, Any]] = {}
@@ -112,6 +113,16 @@ class Tier(Struct, frozen=True):
     checks: tuple[Check, ...] = ()
 
 
+class Rule(Struct, frozen=True):
+    """What is climbed instead of a route's own tiers when a request meets the conditions."""
+
+    name: str
+    when: When
+    tiers: tuple[str, ...]
+    strategy: Tactic = CASCADE
+    checks: tuple[Check, ...] = ()
+
+
 OnDisconnect = Literal["cancel", "drain"]
 """When the client goes away: close the call that is being made, or read on to its usage."""
 
@@ -129,6 +140,8 @@ class Route(Struct, frozen=True):
     timeout_s: float = 120.0
     on_disconnect: OnDisconnect = "cancel"
     drain_s: float = 30.0
+    rules: tuple[Rule, ...] = ()
+    """Looked at in order before the route's own tiers: the first that holds is taken."""
 
 
 class Catalog(Struct, frozen=True):

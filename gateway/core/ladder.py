@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.core.catalog import (
     CASCADE,
@@ -12,9 +12,12 @@ from gateway.core.catalog import (
     Deployment,
     Model,
     OnDisconnect,
+    Route,
+    Rule,
     Tactic,
     Tier,
 )
+from gateway.core.rules import Traits, When, holds
 
 NO_TIER: Final = "none"
 """The tier of a model that is in none."""
@@ -46,6 +49,15 @@ class Ladder(Struct, frozen=True):
     timeout_s: float = _DEFAULT_TIMEOUT_S
     on_disconnect: OnDisconnect = "cancel"
     drain_s: float = 0.0
+    rules: tuple[tuple[str, When, "Ladder"], ...] = ()
+    """By name: what is climbed instead by a request that meets the conditions; the first counts."""
+
+    def chosen(self, traits: Traits) -> tuple[str, "Ladder"]:
+        """Which rule holds, "" for none, and what is climbed."""
+        for name, when, ladder in self.rules:
+            if holds(when, traits):
+                return name, ladder
+        return "", self
 
 
 def ladders(catalog: Catalog) -> Mapping[str, Ladder]:
@@ -69,16 +81,18 @@ def ladders(catalog: Catalog) -> Mapping[str, Ladder]:
         steps = tuple(_step(catalog, catalog.tiers[each]) for each in climb[at:])
         named[name] = Ladder(name, steps)
     for route in catalog.routes.values():
-        steps = tuple(_step(catalog, catalog.tiers[each], route.checks) for each in route.tiers)
-        named[route.name] = Ladder(
-            route.name,
-            steps,
-            route.strategy,
-            route.timeout_s,
-            route.on_disconnect,
-            route.drain_s,
-        )
+        named[route.name] = _of_route(catalog, route)
     return named
+
+
+def _of_route(catalog: Catalog, route: Route) -> Ladder:
+    def ladder(of: Route | Rule) -> Ladder:
+        steps = tuple(_step(catalog, catalog.tiers[tier], of.checks) for tier in of.tiers)
+        timeout_s, drain_s = route.timeout_s, route.drain_s
+        return Ladder(route.name, steps, of.strategy, timeout_s, route.on_disconnect, drain_s)
+
+    rules = tuple((rule.name, rule.when, ladder(rule)) for rule in route.rules)
+    return structs.replace(ladder(route), rules=rules)
 
 
 def _step(catalog: Catalog, tier: Tier, checks: tuple[Check, ...] = ()) -> Step:

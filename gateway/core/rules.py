@@ -1,0 +1,121 @@
+"""Rules before tiers: the first whose every condition holds says which rungs are climbed."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from gateway.core.money import Nanos
+
+_NO_TAGS: Final[Mapping[str, frozenset[str]]] = {}
+
+
+class Traits(Struct, frozen=True):
+    """Sizes are in tokens; `minute` is of the day in UTC, of Unix time `at`."""
+
+    prompt: int
+    output: int | None
+    script: str | None
+    has: frozenset[str]
+    tools: int
+    tags: Mapping[str, str]
+    region: str | None
+    max_latency_ms: int | None
+    max_cost: Nanos | None
+    at: float
+
+    def minute(self, zone: str) -> int:
+        """Minutes since midnight in a zone."""
+        clock = datetime.fromtimestamp(self.at, ZoneInfo(zone))
+        return clock.hour * 60 + clock.minute
+
+
+class Between(Struct, frozen=True):
+    """Above `low` and at most `high`; None is no bound."""
+
+    low: int | None = None
+    high: int | None = None
+
+    def holds(self, value: int) -> bool:
+        return (self.low is None or value > self.low) and (self.high is None or value <= self.high)
+
+
+ANY: Final = Between()
+
+
+class Hours(Struct, frozen=True):
+    """From `begin` up to but not including `end`, in minutes since midnight in `zone`; one that
+    ends at or before its begin ends on the next day.
+    """
+
+    begin: int
+    end: int
+    zone: str = "UTC"
+
+    def holds(self, minute: int) -> bool:
+        if self.begin < self.end:
+            return self.begin <= minute < self.end
+        return minute >= self.begin or minute < self.end
+
+
+class When(Struct, frozen=True):
+    """Conditions: each that is set must hold. With none it always holds."""
+
+    prompt: Between = ANY
+    output: Between | None = None
+    """Of the limit that the client set: never holds where it set none."""
+    scripts: frozenset[str] | None = None
+    has: frozenset[str] = frozenset()
+    """All of these."""
+    lacks: frozenset[str] = frozenset()
+    """None of these."""
+    tools: Between = ANY
+    tags: Mapping[str, frozenset[str]] = _NO_TAGS
+    """Each tag with one of its values."""
+    regions: frozenset[str] | None = None
+    latency_ms: int | None = None
+    """The client asked for an answer within so many milliseconds, or fewer."""
+    cost: Nanos | None = None
+    """The client set a cap of so much, or less."""
+    hours: Hours | None = None
+
+
+def holds(when: When, traits: Traits) -> bool:
+    """Whether a request meets every condition."""
+    return (
+        when.prompt.holds(traits.prompt)
+        and when.tools.holds(traits.tools)
+        and when.has <= traits.has
+        and not when.lacks & traits.has
+        and (when.scripts is None or traits.script in when.scripts)
+        and (when.regions is None or traits.region in when.regions)
+        and all(traits.tags.get(name) in values for name, values in when.tags.items())
+        and _within(traits.output, when.output)
+        and _at_most(traits.max_latency_ms, when.latency_ms)
+        and _at_most(traits.max_cost, when.cost)
+        and (when.hours is None or when.hours.holds(traits.minute(when.hours.zone)))
+    )
+
+
+def never(when: When) -> str | None:
+    """Why no request can meet the conditions; None when one can."""
+    for name, span in (("prompt", when.prompt), ("output", when.output), ("tools", when.tools)):
+        if span is None or span.low is None or span.high is None:
+            continue
+        if span.low >= span.high:
+            return f"nothing is above {span.low} and at most {span.high} ({name})"
+    if both := when.has & when.lacks:
+        return f"it cannot have and lack {', '.join(sorted(both))}"
+    if "tools" in when.lacks and (when.tools.low or 0) > 0:
+        return "it cannot lack tools and have some"
+    return None
+
+
+def _within(value: int | None, span: Between | None) -> bool:
+    return span is None or (value is not None and span.holds(value))
+
+
+def _at_most(value: int | None, bound: int | None) -> bool:
+    return bound is None or (value is not None and value <= bound)
