@@ -46,13 +46,16 @@ def check(
 
 def _summary(snapshot: Snapshot) -> Iterator[str]:
     catalog = snapshot.catalog
-    counts = {
+    counts: dict[str, Mapping[str, object]] = {
         "provider": snapshot.providers,
         "model": catalog.models,
         "tier": catalog.tiers,
         "route": catalog.routes,
         "tenant": snapshot.tenants,
     }
+    shared = {t.organisation.name for t in snapshot.tenants.values() if t.organisation}
+    if shared:
+        counts["organisation"] = dict.fromkeys(shared)
     yield ", ".join(f"{len(v)} {k}{'' if len(v) == 1 else 's'}" for k, v in counts.items())
     sources = Counter(model.price_from for model in catalog.models.values())
     yield "prices: " + ", ".join(f"{sources[name]} {name}" for name in sorted(sources))
@@ -136,5 +139,9 @@ def _of_tenant(tenant: Tenant) -> Iterator[str]:
     for key in tenant.keys:
         if key.sha256 == _PLACEHOLDER:
             yield f"key {key.id} is a placeholder: tollgate key new {tenant.name}"
-    if not tenant.budgets and tenant.max_request is None:
+    shared = tenant.organisation.budgets if tenant.organisation else ()
+    budgets = (*tenant.budgets, *shared)
+    if not budgets and tenant.max_request is None:
         yield "no budget: its spending is only counted"
+    elif budgets and not any(each.meter == "usd" and each.mode == "hard" for each in budgets):
+        yield "no hard budget in usd: what it spends in all has no bound"

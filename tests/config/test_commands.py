@@ -92,6 +92,31 @@ def test_explain_tells_a_step_that_is_not_reached() -> None:
     assert "3 in, 4 out for a prompt above 900\n" in out.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("budgets", "warned"),
+    [
+        ("", ["no budget: its spending is only counted"]),
+        ("max_request_usd: 1", []),
+        ("budgets: [{usd: 1, per: day}]", []),
+        ("budgets: [{usd: 1, per: day, rolling: true}, {at_once: 3}]", []),
+        ("budgets: [{at_once: 3}]", ["no hard budget in usd: what it spends in all has no bound"]),
+        (
+            "budgets: [{usd: 1, per: day, mode: soft}, {usd: 9, per: day, mode: shadow}]",
+            ["no hard budget in usd: what it spends in all has no bound"],
+        ),
+        ("organisation: globex", []),
+    ],
+)
+def test_what_bounds_a_tenant(budgets: str, warned: list[str], tmp_path: Path) -> None:
+    text = SOUND[: SOUND.index("tenants:")] + f"tenants: {{acme: {{{budgets}}}}}\n"
+    text += "organisations: {globex: {budgets: [{usd: 1, per: day}]}}\n"
+    lines, _ = check(write(tmp_path, text), NO_ENV, up)
+    start = "warning: tenant acme: "
+    told = [line.removeprefix(start) for line in lines if line.startswith(start)]
+    assert [line for line in told if "no key" not in line] == warned
+    assert lines[0].endswith("1 tenant, 1 organisation" if "globex" in budgets else "1 tenant")
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_a_provider_that_needs_what_is_not_installed(
     there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
