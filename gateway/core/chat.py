@@ -120,6 +120,8 @@ class Completion(Struct, frozen=True):
     fields: Mapping[str, Raw] | None = None
     dropped: tuple[str, ...] = ()
     """Fields of the request that this provider was not asked for: it cannot honour them."""
+    extra: Mapping[str, Raw] = _NOTHING
+    """Where there are no `fields`: the answer's own other fields, undecoded: search_results, ..."""
 
     @property
     def first(self) -> Choice:
@@ -164,3 +166,5 @@ class Delta(Struct, frozen=True):
     raw: bytes | None = None
     dropped: tuple[str, ...] = ()
     """Of the first delta of a stream: as Completion's."""
+    extra: Mapping[str, Raw] = _NOTHING
+    """Where there is no `raw`: as Completion's."""

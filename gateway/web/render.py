@@ -41,6 +41,7 @@ def completion_body(
         )
     return _encode(
         {
+            **completion.extra,
             "id": completion.id or f"chatcmpl-{request_id}",
             "object": "chat.completion",
             "created": completion.created or created,

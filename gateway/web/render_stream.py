@@ -1,7 +1,7 @@
 """A streamed answer as the client gets it: OpenAI's chunks, as server-sent events."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +21,10 @@ _HEAD: Final = re.compile(
     rb'(\{(?:\s*"\w+"\s*:\s*(?:"[^"\\]*"|\d+|null)\s*,)*?\s*"model"\s*:\s*)"[^"\\]*"'
 )
 """The beginning of a chunk up to its model, with nothing but plain fields before it."""
+_WRITTEN: Final = frozenset(
+    {"choices", "created", "error", "id", "metadata", "model", "object", "usage"}
+)
+"""Fields of a whole answer that a chunk has in its own way, or not at all."""
 _encode: Final = msgspec.json.Encoder().encode
 _split: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
@@ -52,7 +56,8 @@ class ChunkWriter:
             return self._renamed(raw)
         if not delta.choices:
             return b""
-        return self._event(_encode([self._choice(choice) for choice in delta.choices]))
+        rest = b"," + _encode(delta.extra)[1:-1] if delta.extra else b""
+        return self._event(_encode([self._choice(choice) for choice in delta.choices]), rest)
 
     def usage(self, usage: Usage, extension: bytes = b"") -> bytes:
         """The last chunk, for a client that asked for usage: no choices, only that."""
@@ -62,9 +67,11 @@ class ChunkWriter:
 
     def recut(self, completion: Completion) -> Iterator[bytes]:
         """The events of an answer that was held until whole."""
-        for choice in completion.choices:
-            for piece in _pieces(choice):
-                yield self.delta(Delta((piece,), id=completion.id, created=completion.created))
+        name, created = completion.id, completion.created
+        pieces = [piece for choice in completion.choices for piece in _pieces(choice)]
+        for piece in pieces[:-1]:
+            yield self.delta(Delta((piece,), id=name, created=created))
+        yield self.delta(Delta((*pieces[-1:],), id=name, created=created, extra=_rest(completion)))
 
     def _begin(self, name: str, created: int) -> None:
         self._id = name or f"chatcmpl-{self._request_id}"
@@ -76,7 +83,7 @@ class ChunkWriter:
         )
 
     def _event(self, choices: bytes, rest: bytes = b"") -> bytes:
-        return b'%b,"choices":%b%b}\n\n' % (self._head, choices, rest)
+        return b'%b,"choices":%b%b}\n\n' % (self._head, _one_line(choices), _one_line(rest))
 
     def _renamed(self, raw: bytes) -> bytes:
         """The event of a provider's chunk, with the model at its top level replaced.
@@ -120,7 +127,17 @@ def error_event(error: GatewayError) -> bytes:
     return b"data: %b\n\n" % error_body(error)
 
 
+def _one_line(value: bytes) -> bytes:
+    """JSON whose white space is no line break, as fields that came undecoded may have."""
+    if b"\n" in value or b"\r" in value:
+        return value.replace(b"\n", b" ").replace(b"\r", b" ")
+    return value
+
+
 def _call(call: ToolDelta) -> dict[str, Any]:
+    """A piece of a call. OpenAI's description knows chunks of functions alone, so that a call of a
+    custom tool is told as one whose arguments are its input; see openai/openai-openapi#576.
+    """
     function: dict[str, Any] = {"arguments": call.arguments}
     if call.name is not None:
         function["name"] = call.name
@@ -149,6 +166,13 @@ def _pieces(choice: Choice) -> Iterator[ChoiceDelta]:
     if choice.extra:
         yield ChoiceDelta(index, extra=choice.extra)
     yield ChoiceDelta(index, finish=choice.finish, logprobs=logprobs)
+
+
+def _rest(completion: Completion) -> Mapping[str, Raw]:
+    """The answer's own other fields, which stand in the last chunk."""
+    if completion.fields is None:
+        return completion.extra
+    return {name: raw for name, raw in completion.fields.items() if name not in _WRITTEN}
 
 
 def _cut(text: str | None) -> Iterator[str]:

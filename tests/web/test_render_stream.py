@@ -4,8 +4,12 @@ import json
 
 import pytest
 
-from gateway.core.chat import ChoiceDelta, Delta, ToolDelta, Usage
-from gateway.web.render_stream import ChunkWriter
+from gateway.core.chat import ChoiceDelta, Completion, Delta, ToolDelta, Usage
+from gateway.web.render import completion_body
+from gateway.web.render_stream import DONE, ChunkWriter
+from gateway.wire import openai
+from gateway.wire.dialect import Target
+from gateway.wire.sse import SseDecoder
 from tests.openapi import CHUNK, faults
 
 
@@ -64,3 +68,70 @@ def test_tool_deltas() -> None:
         {"index": 0, "id": "c1", "type": "function", "function": {"name": "f", "arguments": "{"}},
         {"index": 0, "function": {"arguments": "}"}},
     ]
+
+
+# What an answer has that OpenAI's have not --------------------------------------------------------
+
+FOUND = {
+    "citations": ["https://x.test/a"],
+    "search_results": [{"title": "A\n\u2028", "date": None, "score": 1.5}],
+}
+WHOLE = {
+    "id": "c1", "object": "chat.completion", "created": 5, "model": "sonar",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "a" * 900},
+                 "finish_reason": "stop", "delta": {"role": "assistant", "content": ""}}],
+    "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
+    **FOUND,
+}  # fmt: skip
+LOOSE = {**WHOLE, "object": "chat", "service_tier": "on_demand", "images": [], "x": None}
+TARGET = Target("sonar", 100)
+
+
+def events(body: bytes) -> list[dict[str, object]]:
+    return [json.loads(data) for _, data in SseDecoder().feed(body)]
+
+
+def understood(said: dict[str, object], indent: int | None) -> Completion:
+    return openai.decode(200, {}, json.dumps(said, indent=indent).encode(), TARGET)
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("said", [WHOLE, LOOSE], ids=["strict", "loose"])
+def test_other_fields_of_an_answer_are_told_once_where_it_is_cut(
+    said: dict[str, object], indent: int | None
+) -> None:
+    answer = understood(said, indent)
+    assert (answer.fields is None) is (said is LOOSE)
+    *before, last = events(b"".join(writer().recut(answer)))
+    assert all(not FOUND.keys() & chunk.keys() for chunk in before)
+    assert {name: last[name] for name in FOUND} == FOUND
+    assert last.keys() - FOUND.keys() == {"id", "object", "created", "model", "choices"}
+    assert faults(CHUNK, last) == []
+
+
+@pytest.mark.parametrize("said", [WHOLE, LOOSE], ids=["strict", "loose"])
+def test_other_fields_of_an_answer_are_told_whole(said: dict[str, object]) -> None:
+    body = completion_body(
+        understood(said, None), "m", b"", usage=Usage(1, 2), request_id="r1", created=7
+    )
+    told = json.loads(body)
+    assert {name: told[name] for name in FOUND} == FOUND
+    assert (told["object"], told["model"]) == ("chat.completion", "m")
+
+
+@pytest.mark.parametrize("kind", ["chat.completion.chunk", "chat.completion.done"])
+def test_other_fields_of_a_chunk_are_told_where_it_is_written_anew(kind: str) -> None:
+    delta = {"role": "assistant", "content": "a"}
+    chunk = {
+        **WHOLE, "object": kind,
+        "choices": [{"index": 0, "delta": delta, "finish_reason": "stop"}],
+    }  # fmt: skip
+    decoder = openai.decoder(TARGET)
+    data = b"data: " + json.dumps(chunk).encode() + b"\n\n"
+    deltas = [*decoder.feed(data + DONE), *decoder.finish()]
+    assert [delta.raw for delta in deltas] == [None]  # for it tells usage beside a delta
+    chunks = writer()
+    [told] = events(b"".join(chunks.delta(delta) for delta in deltas))
+    assert {name: told[name] for name in FOUND} == FOUND
+    assert "usage" not in told
+    assert faults(CHUNK, told) == []

@@ -42,8 +42,11 @@ def whole(name: str, answer: Completion) -> None:
     said = [choice["message"]["content"] for choice in value["choices"]]
     assert said == [choice.text for choice in answer.choices], name
     assert value["usage"]["completion_tokens"] == usage.completion, name
+    others = value.keys() - {"id", "object", "created", "model", "choices", "usage", "metadata"}
     for asked in (usage, None):
         chunks = lawful_stream(name, recut(answer, asked), usage=asked is not None)
+        last = [chunk for chunk in chunks if chunk["choices"]][-1]
+        assert {field: last.get(field) for field in others} == {f: value[f] for f in others}, name
         for choice, told in zip(answer.choices, value["choices"], strict=True):
             assert spoken(chunks, choice.index) == (choice.text or ""), name
             assert spoken(chunks, choice.index, "reasoning_content") == (choice.reasoning or "")

@@ -148,6 +148,7 @@ def _loose(answer: Any) -> Completion:
         name,
         tolerant.seconds(answer.get("created")),
         tolerant.usage(answer.get("usage")),
+        extra=tolerant.beside(answer),
     )
 
 

@@ -115,7 +115,8 @@ class _Decoder:
         if not choices and usage is None:
             return None
         raw = data if relay and usage is None and _one_line_of_text(data) else None
-        return Delta(tuple(choices), usage, self._id, self._created, raw)
+        extra = _NO_EXTRA if raw is not None else _beside(data)
+        return Delta(tuple(choices), usage, self._id, self._created, raw, extra=extra)
 
     def _same(self, name: str, created: int) -> bool:
         """Whether a chunk has the id and time of those before it."""
@@ -202,7 +203,8 @@ class _Decoder:
         usage = tolerant.usage(chunk.get("usage"))
         if not choices and usage is None:
             return None
-        return Delta(tuple(choices), usage, self._id, self._created)
+        extra = tolerant.beside(chunk)
+        return Delta(tuple(choices), usage, self._id, self._created, extra=extra)
 
     def _loose_choice(self, at: int, told: Mapping[str, Any]) -> ChoiceDelta | None:
         piece = told.get("delta") or told.get("message")
@@ -258,6 +260,14 @@ def _extra(piece: strict.Piece) -> Mapping[str, Raw]:
         if value:
             extra[name] = Raw(msgspec.json.encode(value))
     return extra
+
+
+def _beside(data: bytes) -> Mapping[str, Raw]:
+    """The fields of a strict chunk that OpenAI has not, for a chunk that is not relayed."""
+    try:
+        return tolerant.beside(msgspec.json.decode(data))
+    except (ValueError, RecursionError):
+        return _NO_EXTRA
 
 
 def _says_something(delta: ChoiceDelta) -> bool:

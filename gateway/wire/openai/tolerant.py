@@ -30,6 +30,11 @@ _OVERLOADED: Final = "insufficient_system_resource"
 _SPOKEN: Final = frozenset(
     {"role", "content", "refusal", "tool_calls", "reasoning_content", "reasoning"}
 )
+_TYPED: Final = frozenset({
+    "choices", "created", "error", "id", "metadata", "model", "moderation", "obfuscation", "object",
+    "service_tier", "system_fingerprint", "usage",
+})  # fmt: skip
+"""Fields of OpenAI's own answers and chunks: understood, or not to be given on as they are."""
 _WHOLE: Final[Mapping[str, Any]] = {
     "function_call": strict.LegacyCall,
     "annotations": list[strict.Annotation],
@@ -227,6 +232,15 @@ def others(message: Mapping[str, Any], *, whole: bool) -> dict[str, Raw]:
         if raw is not None:
             fields[name] = raw
     return fields
+
+
+def beside(answer: Mapping[str, Any]) -> dict[str, Raw]:
+    """The fields of an answer, or of a chunk, that OpenAI has not: search_results, ..."""
+    return {
+        name: Raw(msgspec.json.encode(value))
+        for name, value in answer.items()
+        if name not in _TYPED and value is not None and value != []
+    }
 
 
 def _legacy_call(value: Mapping[str, Any]) -> dict[str, Any]:
