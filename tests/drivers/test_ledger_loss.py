@@ -3,7 +3,7 @@ home is rebuilt.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 from redis import Redis
@@ -45,8 +45,10 @@ async def opens(own_redis: EmbeddedRedis, events: list[Event]) -> AsyncIterator[
 
 
 @pytest.fixture
-def server(own_redis: EmbeddedRedis) -> Redis:
-    return Redis(unix_socket_path=own_redis.url.removeprefix("unix://"), decode_responses=True)
+def server(own_redis: EmbeddedRedis) -> Iterator[Redis]:
+    path = own_redis.url.removeprefix("unix://")
+    with Redis(unix_socket_path=path, decode_responses=True) as server:
+        yield server
 
 
 async def spend(ledger: RedisLedger, hold_id: str, purse: Purse = PURSE) -> None:
