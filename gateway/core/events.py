@@ -197,6 +197,26 @@ class BudgetRead(Struct, frozen=True):
     held: int
 
 
+class UsageSunk(Struct, frozen=True):
+    """Not of one life: records of a home were written on to where usage is kept."""
+
+    tenant: str
+    records: int
+
+
+class UsageLost(Struct, frozen=True):
+    """Not of one life: a home's book had to drop records before they were written on."""
+
+    tenant: str
+    records: int
+
+
+class SinkFailed(Struct, frozen=True):
+    """Not of one life: where usage is kept took nothing. The records wait in the ledger."""
+
+    kind: str
+
+
 class HoldsRead(Struct, frozen=True):
     """Not of one life: how many holds of a tenant, or of its organisation, are open."""
 
@@ -227,7 +247,8 @@ LifeEvent = (
     | Denied
     | Dropped
 )
-Event = LifeEvent | CircuitMoved | LedgerTook | HoldsExpired | BudgetRead | HoldsRead | AlertEnded
+Sunk = UsageSunk | UsageLost | SinkFailed
+Event = LifeEvent | CircuitMoved | LedgerTook | HoldsExpired | BudgetRead | HoldsRead | AlertEnded | Sunk
 
 _END: Final[Mapping[type, str]] = {Replied: "over", Denied: "over", Dropped: "over"}
 _STAY: Final[tuple[type, ...]] = (

@@ -160,6 +160,14 @@ METRICS: Final[Mapping[str, Metric]] = {
     "gateway_ledger_errors_total": Metric(
         "counter", "Ledger operations that failed.", ("op", "kind")
     ),
+    "gateway_usage_records_total": Metric(
+        "counter",
+        "Records of calls that were written on to where usage is kept, or dropped before.",
+        ("tenant", "outcome"),
+    ),
+    "gateway_usage_sink_errors_total": Metric(
+        "counter", "Times that where usage is kept took nothing; it is tried again.", ("kind",)
+    ),
     "gateway_circuit_state": Metric(
         "gauge", "0 closed, 1 half open, 2 open.", ("deployment",), across="live_worst"
     ),

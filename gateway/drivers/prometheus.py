@@ -72,6 +72,9 @@ class Metrics:
                 events.LedgerTook: self._ledger_took,
                 events.HoldsExpired: self._holds_expired,
                 events.HoldsRead: self._holds_read,
+                events.UsageSunk: self._usage_sunk,
+                events.UsageLost: self._usage_lost,
+                events.SinkFailed: self._sink_failed,
                 events.BudgetRead: self._budget_read,
                 events.BudgetWarned: self._budget_warned,
                 events.AlertEnded: self._alert_ended,
@@ -244,6 +247,15 @@ class Metrics:
         self._of.add("gateway_holds_expired_total", event.tenant, by=event.holds)
         charged = event.amount / PER_USD
         self._of.add("gateway_holds_expired_usd_total", event.tenant, by=charged)
+
+    def _usage_sunk(self, event: events.UsageSunk) -> None:
+        self._of.add("gateway_usage_records_total", event.tenant, "kept", by=event.records)
+
+    def _usage_lost(self, event: events.UsageLost) -> None:
+        self._of.add("gateway_usage_records_total", event.tenant, "lost", by=event.records)
+
+    def _sink_failed(self, event: events.SinkFailed) -> None:
+        self._of.add("gateway_usage_sink_errors_total", event.kind)
 
     def _holds_read(self, event: events.HoldsRead) -> None:
         self._of.set("gateway_holds_open", event.tenant, to=event.holds)
