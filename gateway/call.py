@@ -163,6 +163,7 @@ class Call:
     def _held(self) -> None:
         """Tell what is held, and why another call is made; whatever fails now settles the hold."""
         world, about, hold, to = self.world, self.about, self.hold, self.candidate
+        world.pace.asking(to.deployment.name)
         self.tab.left = hold.left
         world.observe(events.Reserved(about, hold.id, hold.amounts.nanos, hold.left))
         for warned in hold.warned:
@@ -208,8 +209,11 @@ class Call:
         """Tell what became of the call, and replace its hold by what it cost."""
         candidate, hold, tab = self.candidate, self.hold, self.tab
         now = self.world.clock()
+        began_s = None
         if outcome == "ok":
             self.world.health.succeeded(candidate.deployment.name, now)
+            began_s = now - self.began if self.first_token_s is None else self.first_token_s
+        self.world.pace.answered(candidate.deployment.name, began_s)
         gone = tab.gone or outcome == "dropped"
         purpose = "abandoned" if gone else self.wanted.because.purpose
         took_s = now - self.began

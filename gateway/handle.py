@@ -23,6 +23,7 @@ from gateway.core.plan import Candidate, Limits, Plan, make_plan
 from gateway.core.strategies import carry_out, tactic
 from gateway.core.strategy import Flowing, Outcome, Refused, Round, Stopped, Verdict
 from gateway.core.traits import read_traits
+from gateway.core.warmth import beginning
 from gateway.rounds import together
 from gateway.world import World
 
@@ -60,6 +61,7 @@ class Life:
         self._began = world.clock()
         self._deadline = self._began
         self._uncounted = 1
+        self._begins: bytes | None = None
 
     async def answer(self) -> Reply:
         """Answer the request, or raise the GatewayError to show.
@@ -80,6 +82,9 @@ class Life:
         except BaseException as error:
             self._over(None, error)
             raise
+        if self._begins is not None:
+            name = answer.candidate.deployment.name
+            self.world.warmth.warmed(self._begins, name, self.world.clock())
         reason = "; ".join((verdict.why, *self._trail))
         if isinstance(answer, Flowing):
             return Reply(answer.candidate, reason, None, answer.deltas, answer.dropped)
@@ -136,8 +141,21 @@ class Life:
         if self.tab.bound is not None:
             features = structs.replace(features, bound=self.tab.bound)
         self.tab.bound = features.bound
-        limits = Limits(self.tenant, self.world.health.down(self._began), self.world.factors)
-        return make_plan(ladder, features, limits, self.world.draw), features
+        world = self.world
+        limits = Limits(self.tenant, world.health.down(self._began), world.factors, world.pace)
+        if ladder.ordered:
+            limits = self._with_warmth(limits)
+        return make_plan(ladder, features, limits, world.draw), features
+
+    def _with_warmth(self, limits: Limits) -> Limits:
+        """Where a rung is ordered by price it counts whose cache holds the request's beginning."""
+        world = self.world
+        begins = beginning(self.request)
+        if begins is None:
+            return structs.replace(limits, wall=world.wall())
+        self._begins, size = begins
+        warm = world.warmth.warm(self._begins, self._began)
+        return structs.replace(limits, warm=warm, prefix=tokens.count(size), wall=world.wall())
 
     async def _carry_out(self, ladder: Ladder, plan: Plan) -> Verdict:
         """Make the calls that the strategy asks for, until it has its verdict."""

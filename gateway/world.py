@@ -8,9 +8,11 @@ from gateway.core.chat import ChatRequest
 from gateway.core.factors import Factors
 from gateway.core.health import Health, RetryBudget
 from gateway.core.ladder import Ladder
+from gateway.core.pace import Pace
 from gateway.core.plan import Draw
 from gateway.core.ports import Clock, Ledger, Observer, Upstream
 from gateway.core.snapshot import Timeouts
+from gateway.core.warmth import Warmth
 
 
 async def _not_known(_: ChatRequest) -> int | None:
@@ -35,3 +37,5 @@ class World:
     exact_tokens: Callable[[ChatRequest], Awaitable[int | None]] = _not_known
     """Asked only where a decision depends on it."""
     factors: Factors = field(default_factory=Factors)
+    pace: Pace = field(default_factory=Pace)
+    warmth: Warmth = field(default_factory=Warmth)

@@ -234,6 +234,7 @@ CATALOG: Final = Catalog(
             "drained", ("cheap", "mid"), checks=(GOOD,), on_disconnect="drain", drain_s=7
         ),
         "drained-open": Route("drained-open", ("cheap", "mid"), on_disconnect="drain", drain_s=7),
+        "ordered": Route("ordered", ("cheap",), order="fastest"),
         "ruled": Route(
             "ruled",
             ("mid",),

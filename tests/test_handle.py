@@ -279,3 +279,24 @@ async def test_the_first_rule_that_holds_says_what_is_climbed(
     reply, _ = await hear(scene.life)
     assert (scene.upstream.asked, reply.reason) == (called, reason)
     await whole(scene)
+
+
+async def test_a_rung_is_asked_in_the_order_of_what_was_observed() -> None:
+    scene = stage("ordered", {"a": [well], "b": [well]})
+    for name, seconds in (("a@p", 3.0), ("b@p", 0.3)):
+        for _ in range(20):
+            scene.life.world.pace.asking(name)
+            scene.life.world.pace.answered(name, seconds)
+    await hear(scene.life)
+    assert scene.upstream.asked == ["b"]
+    await whole(scene)
+
+
+async def test_what_a_client_would_not_wait_for_is_left_out() -> None:
+    scene = stage("open", {"b": [well]}, extras=Extras(max_latency_ms=1_000))
+    for _ in range(20):
+        scene.life.world.pace.asking("a@p")
+        scene.life.world.pace.answered("a@p", 3.0)
+    await hear(scene.life)
+    assert scene.upstream.asked == ["b"]
+    await whole(scene)

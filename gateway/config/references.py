@@ -10,7 +10,7 @@ from gateway.config.optional import remaining
 from gateway.config.tenants import Tenant
 from gateway.config.tree import Tree
 from gateway.config.validate import Parts
-from gateway.core.plan import allowed
+from gateway.core.patterns import allowed
 
 
 def check_references(tree: Tree, parts: Parts) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from gateway.core.money import Nanos, Price
+from gateway.core.order import Order
 from gateway.core.rules import When
 from gateway.core.tariff import Tariff
 
@@ -121,6 +122,7 @@ class Rule(Struct, frozen=True):
     tiers: tuple[str, ...]
     strategy: Tactic = CASCADE
     checks: tuple[Check, ...] = ()
+    order: Order = "listed"
 
 
 OnDisconnect = Literal["cancel", "drain"]
@@ -140,6 +142,8 @@ class Route(Struct, frozen=True):
     timeout_s: float = 120.0
     on_disconnect: OnDisconnect = "cancel"
     drain_s: float = 30.0
+    order: Order = "listed"
+    """Which candidate of a rung is asked first; see core/order.py."""
     rules: tuple[Rule, ...] = ()
     """Looked at in order before the route's own tiers: the first that holds is taken."""
 

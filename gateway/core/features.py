@@ -25,6 +25,8 @@ class Features(Struct, frozen=True):
     """Whether the request asks its provider to write a prompt cache."""
     region: str | None
     max_cost: Nanos | None
+    max_latency_s: float | None = None
+    """Within how many seconds the client wants its answer."""
     bound: tokens.Bound | None = None
     """What `prompt` is made of."""
     checks: tuple[Check, ...] | None = None
@@ -50,6 +52,7 @@ def read_features(request: ChatRequest) -> Features:
         region=extras.region,
         max_cost=nanos(extras.max_cost_usd) if extras.max_cost_usd is not None else None,
         checks=tuple(map(Check, extras.checks)) if extras.checks is not None else None,
+        max_latency_s=None if extras.max_latency_ms is None else extras.max_latency_ms / 1000,
         bound=bound,
     )
 

@@ -17,6 +17,7 @@ from gateway.core.catalog import (
     Tactic,
     Tier,
 )
+from gateway.core.order import Order
 from gateway.core.rules import Traits, When, holds
 
 NO_TIER: Final = "none"
@@ -38,6 +39,7 @@ class Step(Struct, frozen=True):
     tier: str
     places: tuple[Place, ...]
     checks: tuple[Check, ...] = ()
+    order: Order = "listed"
 
 
 class Ladder(Struct, frozen=True):
@@ -49,6 +51,8 @@ class Ladder(Struct, frozen=True):
     timeout_s: float = _DEFAULT_TIMEOUT_S
     on_disconnect: OnDisconnect = "cancel"
     drain_s: float = 0.0
+    ordered: bool = False
+    """Whether any of its rungs is ordered by what is observed."""
     rules: tuple[tuple[str, When, "Ladder"], ...] = ()
     """By name: what is climbed instead by a request that meets the conditions; the first counts."""
 
@@ -87,17 +91,20 @@ def ladders(catalog: Catalog) -> Mapping[str, Ladder]:
 
 def _of_route(catalog: Catalog, route: Route) -> Ladder:
     def ladder(of: Route | Rule) -> Ladder:
-        steps = tuple(_step(catalog, catalog.tiers[tier], of.checks) for tier in of.tiers)
+        steps = tuple(_step(catalog, catalog.tiers[tier], of.checks, of.order) for tier in of.tiers)
         timeout_s, drain_s = route.timeout_s, route.drain_s
-        return Ladder(route.name, steps, of.strategy, timeout_s, route.on_disconnect, drain_s)
+        left, ordered = route.on_disconnect, of.order != "listed"
+        return Ladder(route.name, steps, of.strategy, timeout_s, left, drain_s, ordered)
 
     rules = tuple((rule.name, rule.when, ladder(rule)) for rule in route.rules)
     return structs.replace(ladder(route), rules=rules)
 
 
-def _step(catalog: Catalog, tier: Tier, checks: tuple[Check, ...] = ()) -> Step:
+def _step(
+    catalog: Catalog, tier: Tier, checks: tuple[Check, ...] = (), order: Order = "listed"
+) -> Step:
     places = tuple(
         Place(catalog.models[entry.model], catalog.models[entry.model].deployments, entry.weight)
         for entry in tier.models
     )
-    return Step(tier.name, places, (*checks, *(c for c in tier.checks if c not in checks)))
+    return Step(tier.name, places, (*checks, *(c for c in tier.checks if c not in checks)), order)

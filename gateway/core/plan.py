@@ -6,22 +6,25 @@ A plan is a ladder: a failure moves sideways within a rung, a poor answer up to 
 
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from functools import lru_cache
 from math import ceil
 from typing import Any, Final, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.core.catalog import (
     Check,
     Deployment,
     Model,
+    Tactic,
     Tenant,
 )
 from gateway.core.factors import Factors
 from gateway.core.features import Features
 from gateway.core.ladder import Ladder, Place, Step
 from gateway.core.money import Nanos, Price, ceiling, usd
+from gateway.core.order import Order, Standing, ordered
+from gateway.core.pace import Pace
+from gateway.core.patterns import allowed
 from gateway.core.tokens import has_openai_tokenizer
 
 Draw = Callable[[], float]
@@ -85,11 +88,18 @@ class Limits(Struct, frozen=True):
     down: AbstractSet[str] = frozenset()
     """Names of deployments whose circuit is open."""
     factors: Factors = _NOT_LEARNED
+    pace: Pace | None = None
+    warm: AbstractSet[str] = frozenset()
+    """Names of deployments whose prompt cache holds the request's beginning,"""
+    prefix: int = 0
+    """of so many tokens."""
+    wall: float = 0.0
+    """Unix seconds: prices change by the hour."""
 
 
 def make_plan(ladder: Ladder, features: Features, limits: Limits, draw: Draw) -> Plan:
     """What could answer, in order, and why everything else is out."""
-    sieve = _Sieve(ladder.name, features, limits, draw)
+    sieve = _Sieve(ladder, features, limits, draw)
     rungs = tuple(rung for step in ladder.steps if (rung := sieve.rung(step)).candidates)
     return Plan(rungs, tuple(sieve.skipped))
 
@@ -97,14 +107,16 @@ def make_plan(ladder: Ladder, features: Features, limits: Limits, draw: Draw) ->
 class _Sieve:
     """Rules candidates out, and notes why."""
 
-    def __init__(self, asked: str, features: Features, limits: Limits, draw: Draw) -> None:
+    def __init__(self, ladder: Ladder, features: Features, limits: Limits, draw: Draw) -> None:
         self.features = features
+        self.limits = limits
+        self.races = _races(ladder.strategy)
         self.tenant = limits.tenant
         self.down = limits.down
         self.factors = limits.factors
         self.draw = draw
         self.skipped: list[Skipped] = []
-        self.any_model = allowed(self.tenant.models, asked)
+        self.any_model = allowed(self.tenant.models, ladder.name)
         caps = [cap for cap in (features.max_cost, self.tenant.max_request) if cap is not None]
         self.headroom = min(caps, default=None)
 
@@ -123,6 +135,8 @@ class _Sieve:
                 self.skipped += [Skipped(c.deployment.name, c.tier, "health") for c in down]
             else:
                 last_resort += down
+        if step.order != "listed" and len(healthy) > 1:
+            healthy = self._ordered(step.order, healthy)
         checks = step.checks if self.features.checks is None else self.features.checks
         return Rung(step.tier, (*healthy, *last_resort), checks)
 
@@ -137,7 +151,9 @@ class _Sieve:
             why = unfit or _unfit_region(deployment, features.region, self.tenant.regions)
             if why is None:
                 candidate = _candidate(model, deployment, tier, features, prompt)
-                why = self._too_dear(candidate)
+                if self.races:
+                    candidate = self._with_pace(candidate)
+                why = self._too_dear(candidate) or self._too_slow(deployment)
                 if why is None:
                     (down if deployment.name in self.down else up).append(candidate)
                     continue
@@ -148,38 +164,57 @@ class _Sieve:
         permitted = self.any_model or allowed(self.tenant.models, model.name)
         return None if permitted else "tenant's models"
 
+    def _with_pace(self, candidate: Candidate) -> Candidate:
+        pace = self.limits.pace
+        slow_s = pace.within(candidate.deployment.name, 0.95) if pace else None
+        return candidate if slow_s is None else structs.replace(candidate, slow_s=slow_s)
+
+    def _ordered(self, order: Order, candidates: list[Candidate]) -> list[Candidate]:
+        limits = self.limits
+        standings = [
+            Standing(
+                each.deployment.name,
+                price_now(each.model, each.deployment, each.prompt, limits.wall),
+                each.prompt,
+                min(limits.prefix, each.prompt),
+                each.max_output * self.features.n,
+                each.model.card.latency,
+            )
+            for each in candidates
+        ]
+        best = ordered(order, standings, limits.pace or Pace(), limits.warm)
+        return [candidates[at] for at in best]
+
+    def _too_slow(self, deployment: Deployment) -> str | None:
+        """More often than not it takes longer than the client would wait."""
+        wanted, pace = self.features.max_latency_s, self.limits.pace
+        if wanted is None or pace is None:
+            return None
+        seen = pace.within(deployment.name, 0.5)
+        if seen is None or seen <= wanted:
+            return None
+        return f"latency: half of its answers take over {seen:.2g} s, {wanted:g} s asked"
+
     def _too_dear(self, candidate: Candidate) -> str | None:
         if self.headroom is None or candidate.ceiling <= self.headroom:
             return None
         return f"headroom: may cost ${usd(candidate.ceiling)}, ${usd(self.headroom)} left"
 
 
-@lru_cache(maxsize=4096)
-def allowed(patterns: tuple[str, ...], name: str) -> bool:
-    """Whether a name matches one of the patterns, in which * stands for anything."""
-    return any(_matches(pattern, name) for pattern in patterns)
-
-
-def _matches(pattern: str, name: str) -> bool:
-    first, *rest = pattern.split("*")
-    if not rest:
-        return name == pattern
-    if not name.startswith(first):
-        return False
-    at = len(first)
-    *middle, last = rest
-    for part in middle:
-        found = name.find(part, at)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return len(name) - at >= len(last) and name.endswith(last)
-
-
 def price_of(model: Model, deployment: Deployment, prompt: int = 0) -> Price:
     """At the dearest hour, while the prompt has at most so many of this model's tokens."""
     tariff = deployment.tariff
     return model.price if tariff is None else tariff.within(prompt)
+
+
+def price_now(model: Model, deployment: Deployment, prompt: int, wall: float) -> Price:
+    """What so long a prompt costs at this hour."""
+    tariff = deployment.tariff
+    return model.price if tariff is None else tariff.at(wall, prompt)
+
+
+def _races(tactic: Tactic | None) -> bool:
+    return tactic is not None and (tactic.name == "hedge" or _races(tactic.then))
 
 
 def prompt_bound(model: Model, features: Features, factors: Factors) -> int:

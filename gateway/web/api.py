@@ -11,7 +11,8 @@ from gateway.core.catalog import Catalog, Model
 from gateway.core.errors import UnknownModel
 from gateway.core.explain import explain, rates
 from gateway.core.features import read_features
-from gateway.core.plan import Limits, allowed, make_plan
+from gateway.core.patterns import allowed
+from gateway.core.plan import Limits, make_plan
 from gateway.core.snapshot import Snapshot
 from gateway.web.door import PATH, Door, Message, Receive, Scope, Send, find_ladder, read_body
 from gateway.web.failures import tell_failures

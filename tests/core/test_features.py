@@ -61,6 +61,7 @@ def test_what_the_client_asked_of_the_gateway() -> None:
     assert structs.asdict(features) == {
         "prompt": bound.tokens,
         "bound": bound,
+        "max_latency_s": None,
         "output": 7,
         "n": 2,
         "needs": frozenset(),

@@ -20,7 +20,8 @@ from gateway.core.catalog import (
 from gateway.core.features import Features
 from gateway.core.ladder import ladders
 from gateway.core.money import Nanos, Price
-from gateway.core.plan import Limits, Plan, allowed, make_plan
+from gateway.core.patterns import allowed
+from gateway.core.plan import Limits, Plan, make_plan
 
 EU, US = frozenset({"eu"}), frozenset({"us"})
 RATE = 10**6  # one nano-dollar a token

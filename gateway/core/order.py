@@ -1,0 +1,58 @@
+"""In which order the candidates of a rung are asked."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from gateway.core.chat import Usage
+from gateway.core.money import Price, cost
+from gateway.core.pace import Pace
+
+Order = Literal["listed", "cheapest", "fastest", "least_busy"]
+ORDERS: Final = ("listed", "cheapest", "fastest", "least_busy")
+"""`listed` is as the configuration lists them, those with a weight drawn by it first."""
+_TYPICAL_OUTPUT: Final = 400
+_SUPPOSED_S: Final = {"fast": 0.5, "normal": 2.0, "slow": 6.0}
+"""Until enough was observed: by the catalog's class of latency."""
+
+
+class Standing(Struct, frozen=True):
+    """What is known of a candidate when it is compared: by name, and tokens."""
+
+    deployment: str
+    price: Price
+    """Of this minute."""
+    prompt: int
+    prefix: int
+    """How much of the prompt is a beginning that a cache may hold."""
+    output: int
+    latency: str | None
+
+
+def ordered(
+    order: Order, standings: Sequence[Standing], pace: Pace, warm: AbstractSet[str]
+) -> list[int]:
+    """The positions, best first. Equals keep their order, the warm ones before the cold."""
+    keys = [(_key(order, each, pace, warm), each.deployment not in warm) for each in standings]
+    return sorted(range(len(standings)), key=keys.__getitem__)
+
+
+def _key(order: Order, of: Standing, pace: Pace, warm: AbstractSet[str]) -> float:
+    if order == "cheapest":
+        return expected(of, warm=of.deployment in warm)
+    if order == "fastest":
+        seen = pace.within(of.deployment, 0.5)
+        return _SUPPOSED_S.get(of.latency or "normal", 2.0) if seen is None else seen
+    return pace.busy(of.deployment) if order == "least_busy" else 0.0
+
+
+def expected(of: Standing, *, warm: bool) -> int:
+    """Nano-dollars of a typical answer. Who is warm reads the beginning from its cache; who is
+    not writes it first, so that moving a conversation costs what it costs.
+    """
+    output = min(of.output, _TYPICAL_OUTPUT)
+    if warm:
+        return cost(of.price, Usage(of.prompt, output, cached=of.prefix))
+    return cost(of.price, Usage(of.prompt, output, cache_write=of.prefix))
