@@ -15,7 +15,7 @@ from gateway.config.tenants import Key, KeyHash, Tenant
 from gateway.config.tree import Tree
 from gateway.core.catalog import Key as CatalogKey
 from gateway.core.keys import KeyRecord, Right, Scopes, is_peppered
-from gateway.core.plan import allowed
+from gateway.core.patterns import allowed
 from gateway.core.snapshot import Admin as AdminPlace
 from gateway.core.snapshot import Secret
 

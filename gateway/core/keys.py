@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol
 from msgspec import Struct, structs
 
 from gateway.core.catalog import Budget, Key, Tenant
-from gateway.core.plan import allowed
+from gateway.core.patterns import allowed
 
 Right = Literal["read", "write"]
 """What an admin key may do with other keys: see them; make, rotate and revoke them."""
