@@ -61,7 +61,7 @@ def serve(
     from gateway.commands.check import deprecations
     from gateway.commands.serve import Place
     from gateway.commands.serve import serve as run
-    from gateway.commands.workers import WORKERS_DIR, run_workers
+    from gateway.commands.workers import WORKER, WORKERS_DIR, run_workers
     from gateway.config.faults import ConfigError
     from gateway.config.load import load
     from gateway.core.errors import LedgerDown
@@ -80,12 +80,13 @@ def serve(
                 at = ["--host", host, "--port", str(kept.getsockname()[1])]
                 env = {**os.environ, _SHARED: "1"}
                 raise typer.Exit(run_workers(["serve", *paths, *at], workers, env))
-        place = Place(host, port, _SHARED in os.environ, os.environ.get(WORKERS_DIR))
+        number = int(os.environ.get(WORKER, "0"))
+        place = Place(host, port, _SHARED in os.environ, os.environ.get(WORKERS_DIR), number)
         run(snapshot, place, _say, os.environ)
     except LedgerDown as error:
         _fail(f"redis: {error}")
     except OSError as error:
-        _fail(f"cannot listen on {host}:{port}: {error.strerror or error}")
+        _fail(f"cannot listen on {error.filename or f'{host}:{port}'}: {error.strerror or error}")
 
 
 @app.command()

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Generator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +14,7 @@ from typing import Final
 
 import uvicorn
 import uvloop
+from starlette.types import ASGIApp
 
 from gateway.app import open_gateway
 from gateway.config.load import load
@@ -27,15 +28,18 @@ _BACKLOG: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where to listen. `shared` is set in each worker of a parent: all listen on the same port."""
+    """Where to listen. `shared` is set in each worker of a parent: all listen on the same port,
+    and the first of them, number 0, has what there can be one of only.
+    """
 
     host: str
     port: int
     shared: bool = False
     workers_dir: str | None = None
+    number: int = 0
 
     def bind(self) -> socket.socket:
-        """A socket that does not listen yet; raises OSError."""
+        """A socket that does not listen yet; raises OSError, whose filename is the address."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         bound = socket.socket(family, socket.SOCK_STREAM)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -43,8 +47,9 @@ class Place:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:
             bound.bind((self.host, self.port))
-        except OSError:
+        except OSError as error:
             bound.close()
+            error.filename = f"{self.host}:{self.port}"
             raise
         return bound
 
@@ -115,27 +120,48 @@ async def _serve(
     snapshot: Snapshot, place: Place, say: Callable[[str], None], env: Mapping[str, str]
 ) -> None:
     asked = _asked_to_stop(place)
-    with place.bind() as bound:
+    admin = snapshot.admin if place.number == 0 else None
+    with ExitStack() as stack:
+        bound = stack.enter_context(place.bind())
+        inside = None
+        if admin is not None:
+            inside = stack.enter_context(Place(admin.host, admin.port).bind())
         async with open_gateway(snapshot, workers_dir=place.workers_dir, env=env) as gateway:
-            config = uvicorn.Config(
-                gateway.front,
-                http="httptools",
-                lifespan="off",
-                ws="none",
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                log_level="warning",
-                timeout_graceful_shutdown=30,
-            )
-            server = _Server(config)
-            stopping = asyncio.create_task(server.stop_when(asked))
-            bound.listen(_BACKLOG)
-            host, port = bound.getsockname()[:2]
+            doors: list[tuple[ASGIApp, socket.socket]] = [(gateway.front, bound)]
+            told = [f"Tollgate answers at {_address(bound)}/v1"]
+            if inside is not None:
+                doors.append((gateway.admin(), inside))
+                told.append(f"The admin API answers at {_address(inside)}/admin/v1")
             _spare_the_collector()
-            say(f"Tollgate answers at http://{host}:{port}/v1")
-            await server.serve(sockets=[bound])
-            stopping.cancel()
+            for line in told:
+                say(line)
+            await asyncio.gather(*(_run(app, where, asked) for app, where in doors))
+
+
+async def _run(app: ASGIApp, bound: socket.socket, asked: asyncio.Event) -> None:
+    """Serve an app on a socket that listens from now on, until asked to stop."""
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        lifespan="off",
+        ws="none",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        log_level="warning",
+        timeout_graceful_shutdown=30,
+    )
+    server = _Server(config)
+    stopping = asyncio.create_task(server.stop_when(asked))
+    await server.serve(sockets=[bound])
+    stopping.cancel()
+
+
+def _address(bound: socket.socket) -> str:
+    """Where it listens: said once it does, so that whoever reads it is answered."""
+    bound.listen(_BACKLOG)
+    host, port = bound.getsockname()[:2]
+    return f"http://{host}:{port}"
 
 
 def _spare_the_collector() -> None:

@@ -16,6 +16,8 @@ from typing import Final
 
 WORKERS_DIR: Final = "TOLLGATE_WORKERS_DIR"
 """The folder where workers share their metrics."""
+WORKER: Final = "TOLLGATE_WORKER"
+"""Which worker a process is, from 0; who takes another's place has its number."""
 
 _POLL_S: Final = 0.1
 _TURNS_TO_REPLACE: Final = 10
@@ -40,13 +42,14 @@ def run_workers(arguments: Sequence[str], count: int, env: Mapping[str, str]) ->
         known = {**env, WORKERS_DIR: folder}
         command = [sys.executable, "-m", "gateway", *arguments]
 
-        def start() -> Worker:
+        def start(number: int) -> Worker:
             # Nothing is ever written to it: that it ends tells a worker that we are gone.
             pipe = subprocess.PIPE
-            return subprocess.Popen(command, env=known, stdin=pipe)  # noqa: S603 - our own command
+            own = {**known, WORKER: str(number)}
+            return subprocess.Popen(command, env=own, stdin=pipe)  # noqa: S603 - our own command
 
         began = time.monotonic()
-        workers = [start() for _ in range(count)]
+        workers = [start(number) for number in range(count)]
         turn = 0
         while not stopping:
             time.sleep(_POLL_S)
@@ -59,7 +62,7 @@ def run_workers(arguments: Sequence[str], count: int, env: Mapping[str, str]) ->
                     continue
                 if code > 0 and time.monotonic() - began < _FIRST_S:
                     return _end(workers)
-                workers[at] = start()
+                workers[at] = start(at)
         return _end(workers)
 
 
