@@ -190,15 +190,17 @@ class Books:
             self.enter("corrected", hold_id, less, held.buckets, None, now)
 
     def expire(self, now: float) -> list[Held]:
-        late = {hold: each for hold, each in self.open.items() if each.until <= now}
-        for hold_id, held in late.items():
-            del self.open[hold_id]
+        late = [(each.until, hold) for hold, each in self.open.items() if each.until <= now]
+        expired = []
+        for _, hold_id in sorted(late):
+            held = self.open.pop(hold_id)
+            expired.append(held)
             self.give_back(held, now)
             record = expired_record(hold_id, held.life, held.tenant, held.amounts)
             self.enter("expired", hold_id, held.amounts, held.buckets, record, now)
             held.state, held.until = "expired", now + CORRECTABLE_S
             self.over[hold_id] = held
-        return [*late.values()]
+        return expired
 
     def counted(self, now: float) -> dict[Counter, int]:
         self.forget(now)
