@@ -39,10 +39,12 @@ async def service(
     url = "memory" if request.param == "memory" else shared_redis.url
     with endpoint({"POST /hook": (204, "")}) as there:
         env = {"REDIS_URL": url, "WEBHOOK_URL": f"{there.url}/hook"}
-        async with running(CONFIG, env, Simulator(slow_s=0.5)) as started:
-            # One for all keys: each has its own TLS context, which takes long to make.
-            async with started.client() as client:
-                yield Service(started, there, client)
+        # One client for all keys: each has a TLS context of its own, which takes long to make.
+        async with (
+            running(CONFIG, env, Simulator(slow_s=0.5)) as started,
+            started.client() as client,
+        ):
+            yield Service(started, there, client)
 
 
 async def ask(service: Service, key: str, how: str, **more: Any) -> Any:
