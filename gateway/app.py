@@ -38,6 +38,9 @@ from gateway.drivers.redis_checks import inspect_url, refusal
 from gateway.drivers.redis_keys import RedisKeys
 from gateway.drivers.redis_ledger import RedisLedger
 from gateway.drivers.signing import open_signers
+from gateway.drivers.usage_books import Books, books_at, read_store
+from gateway.drivers.usage_open import open_sink
+from gateway.drivers.usage_sink import Moved
 from gateway.drivers.webhook import Webhook, poster
 from gateway.web.admin import Admin
 from gateway.web.api import Api, Front
@@ -49,6 +52,7 @@ from gateway.world import World
 
 _log: Final = logging.getLogger("gateway")
 _NO_ENV: Final[Mapping[str, str]] = {}
+read_usage: Final = read_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,9 @@ async def open_gateway(
     metrics = Metrics(snapshot.tenants.values(), deployments, workers_dir, tags=snapshot.tags)
     old = Deprecations(snapshot.catalog.models, time.monotonic)
     told = [metrics.observe, *observers, *([old.observe] if old.gone else [])]
+    moved = Moved()
+    if snapshot.usage.sink is not None:
+        told.append(moved.observe)
     awake = Awake() if len(snapshot.tenants) > MOST else None
     if awake is not None:
         told.append(awake.observe)
@@ -90,6 +97,8 @@ async def open_gateway(
             told.append(await stack.enter_async_context(open_webhook(snapshot, metrics.observe)))
         observe = _all(*told)
         ledger = await stack.enter_async_context(open_ledger(snapshot, observe))
+        sink = open_sink(snapshot, _server(snapshot.ledger), ledger, moved, observe, time.time)
+        await stack.enter_async_context(sink)
         upstream = await stack.enter_async_context(open_upstream(snapshot, env))
         world = World(
             ladders=ladders(snapshot.catalog),
@@ -145,6 +154,13 @@ async def open_ledger(
             yield ledger
         finally:
             await ledger.aclose()
+
+
+@asynccontextmanager
+async def open_books(snapshot: Snapshot, homes: Sequence[str] = ()) -> AsyncIterator[Books]:
+    """What is recorded, of these homes or of all. Raises LedgerDown and StoreError."""
+    async with _server(snapshot.ledger) as url, books_at(snapshot, url, homes) as books:
+        yield books
 
 
 @asynccontextmanager

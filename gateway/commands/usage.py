@@ -1,0 +1,132 @@
+"""`tollgate usage`: what was used and what it cost, by whom and for what."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+from rich.console import Console
+
+from gateway.app import open_books, read_usage
+from gateway.commands.cost_options import FORMATS, Wrong, one_of
+from gateway.commands.usage_report import as_text, show
+from gateway.config.faults import quoted
+from gateway.config.load import load
+from gateway.core.usage_line import Line, Reading, stamp
+from gateway.core.usage_table import Table, UnknownColumn
+
+_AGO: Final = re.compile(r"(\d{1,6})([mhdw])", re.ASCII)
+_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_STORES: Final = ("jsonl:", "parquet:", "postgresql:", "postgres:")
+
+
+class Asked(Struct, frozen=True):
+    """The options as they were written. `source` is a sink; "" is the configuration's."""
+
+    by: str
+    since: str
+    until: str
+    form: str
+    source: str
+    config: Sequence[Path]
+
+
+class Found(Struct, frozen=True):
+    """`text` is None where a table was shown. `notes` are for a person."""
+
+    text: str | None
+    notes: tuple[str, ...]
+
+
+def usage(asked: Asked, env: Mapping[str, str], now: datetime, console: Console) -> Found:
+    """Raises Wrong, ConfigError, StoreError and LedgerDown."""
+    form = one_of("--format", asked.form, FORMATS)
+    since = moment("--since", asked.since, now)
+    until = moment("--until", asked.until, now)
+    if since and until and since >= until:
+        raise Wrong("--until", "must be later than --since")
+    reading = Reading()
+    table, notes = asyncio.run(_read(asked, env, now, (since, until), reading))
+    if reading.twice:
+        notes.append(f"{reading.twice:,} records came again, and count once")
+    if reading.torn:
+        notes.append(f"{reading.torn:,} files end within a line, which is left out")
+    if form != "table":
+        return Found(as_text(table, form), tuple(notes))
+    show(table, console)
+    return Found(None, tuple(notes))
+
+
+def moment(option: str, text: str, now: datetime) -> str:
+    """`24h`, `7d`, `2026-11-01` or a time, as it stands in a line; "" is none. UTC where no offset
+    is written.
+    """
+    if not text:
+        return ""
+    ago = _AGO.fullmatch(text)
+    try:
+        if ago:
+            at = now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        else:
+            at = datetime.fromisoformat(text)
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+        return stamp(int(at.timestamp() * 1_000))
+    except (ValueError, OverflowError):
+        allowed = "24h, 7d, 2026-11-01 or 2026-11-01T12:00+01:00"
+        raise Wrong(option, f"must be such as {allowed}, not {quoted(text)}") from None
+
+
+async def _read(
+    asked: Asked,
+    env: Mapping[str, str],
+    now: datetime,
+    span: tuple[str, str],
+    reading: Reading,
+) -> tuple[Table, list[str]]:
+    async with _lines(asked, env, now, span, reading) as (table, lines, notes):
+        since, until = span
+        async for some in lines:
+            for line in some:
+                if since <= line.time and (not until or line.time < until):
+                    table.add(line)
+        return table, notes
+
+
+@asynccontextmanager
+async def _lines(
+    asked: Asked,
+    env: Mapping[str, str],
+    now: datetime,
+    span: tuple[str, str],
+    reading: Reading,
+) -> AsyncIterator[tuple[Table, AsyncGenerator[Sequence[Line], None], list[str]]]:
+    if asked.source:
+        if not asked.source.startswith(_STORES):
+            raise Wrong("--from", "must be jsonl:folder, parquet:folder or a postgresql:// URL")
+        table = _table(asked.by, None)
+        async with aclosing(read_usage(asked.source, reading, *span)) as lines:
+            yield table, lines, []
+        return
+    snapshot = load(asked.config, env, at=now)
+    table = _table(asked.by, tuple(snapshot.tags))
+    if snapshot.usage.sink is not None:
+        async with aclosing(read_usage(snapshot.usage.sink, reading, *span)) as lines:
+            yield table, lines, []
+        return
+    if snapshot.ledger.url == "memory":
+        raise Wrong("--from", "is needed: redis.url is memory, and there is no usage.sink")
+    async with open_books(snapshot) as books:
+        told = "there is no usage.sink: these are the newest records, which the ledger still has"
+        yield table, books.lines(reading, *span), [told]
+
+
+def _table(by: str, tags: Sequence[str] | None) -> Table:
+    names = [name.strip() for name in by.split(",") if name.strip()]
+    try:
+        return Table([*dict.fromkeys(names)], tags)
+    except UnknownColumn as error:
+        raise Wrong("--by", str(error)) from None
