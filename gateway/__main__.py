@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from gateway import __version__
-from gateway.commands import cost
+from gateway.commands import cost, ledger_app
 
 app = typer.Typer(
     help="An OpenAI-compatible gateway: cheap models first, better ones when needed.",
@@ -38,6 +38,9 @@ def _now() -> datetime:
 
 
 app.add_typer(cost.app, name="cost", context_settings={"obj": cost.Outside(os.environ, _now)})
+_OUTSIDE = {"obj": cost.Outside(os.environ, _now)}
+app.add_typer(ledger_app.app, name="ledger", context_settings=_OUTSIDE)
+app.command(context_settings=_OUTSIDE)(ledger_app.usage)
 
 
 def _say(text: str) -> None:
@@ -65,6 +68,7 @@ def serve(
     from gateway.config.faults import ConfigError
     from gateway.config.load import load
     from gateway.core.errors import LedgerDown
+    from gateway.core.usage_line import StoreError
 
     try:
         snapshot = load(config, os.environ, at=_now())
@@ -85,6 +89,8 @@ def serve(
         run(snapshot, place, _say, os.environ)
     except LedgerDown as error:
         _fail(f"redis: {error}")
+    except StoreError as error:
+        _fail(f"usage.sink: {error}")
     except OSError as error:
         _fail(f"cannot listen on {error.filename or f'{host}:{port}'}: {error.strerror or error}")
 
