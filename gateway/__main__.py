@@ -1,7 +1,6 @@
 """The command line; the only reader of the environment."""
 
 import os
-import secrets
 import shutil
 import sys
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from gateway import __version__
-from gateway.commands import cost, ledger_app
+from gateway.commands import cost, key_app, ledger_app
 
 app = typer.Typer(
     help="An OpenAI-compatible gateway: cheap models first, better ones when needed.",
@@ -19,8 +18,6 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
-keys = typer.Typer(help="Clients' keys.", no_args_is_help=True)
-app.add_typer(keys, name="key")
 
 Config = Annotated[
     list[Path], typer.Option("--config", "-c", help="A YAML file, or a folder of them.")
@@ -41,6 +38,7 @@ app.add_typer(cost.app, name="cost", context_settings={"obj": cost.Outside(os.en
 _OUTSIDE = {"obj": cost.Outside(os.environ, _now)}
 app.add_typer(ledger_app.app, name="ledger", context_settings=_OUTSIDE)
 app.command(context_settings=_OUTSIDE)(ledger_app.usage)
+app.add_typer(key_app.app, name="key", context_settings={"obj": key_app.Outside(os.environ, _now)})
 
 
 def _say(text: str) -> None:
@@ -149,7 +147,8 @@ def explain(
         who = next(iter(snapshot.tenants)) if tenant is None else tenant
         if who not in snapshot.tenants:
             _fail(f"no tenant {who}; there are {', '.join(snapshot.tenants)}")
-        told = explain_request(snapshot, request.read_bytes(), snapshot.tenants[who])
+        tenant, at = snapshot.tenants[who], _now().timestamp()
+        told = explain_request(snapshot, request.read_bytes(), tenant, at)
     except ConfigError as error:
         _fail(str(error))
     except GatewayError as error:
@@ -229,19 +228,6 @@ def schema() -> None:
     from gateway.config.publish import schema_text
 
     typer.echo(schema_text())
-
-
-@keys.command("new")
-def new_key(tenant: str) -> None:
-    """Print a new key for a tenant, once, and the stanza to store."""
-    from gateway.commands.key import new_key as make
-    from gateway.config.faults import ConfigError
-
-    try:
-        key, stanza = make(tenant, secrets.token_bytes)
-    except ConfigError as error:
-        _fail(str(error))
-    typer.echo(f"{key}\n\nShown once. Add its hash to the configuration:\n\n{stanza}")
 
 
 def _version(wanted: bool) -> None:

@@ -22,7 +22,7 @@ from gateway.core.ladder import Ladder
 from gateway.core.plan import Candidate, Limits, Plan, make_plan
 from gateway.core.strategies import carry_out, tactic
 from gateway.core.strategy import Flowing, Outcome, Refused, Round, Stopped, Verdict
-from gateway.core.traits import read_traits
+from gateway.core.traits import climbed
 from gateway.core.warmth import beginning
 from gateway.rounds import together
 from gateway.world import World
@@ -105,12 +105,8 @@ class Life:
 
     def _ladder(self) -> Ladder:
         """What is climbed: what the route says, or the first of its rules that holds."""
-        ladder = self.world.ladders[self.request.model]
-        if not ladder.rules:
-            return ladder
-        features = read_features(self.request)
-        traits = read_traits(self.request, features, self.about.tags, self.world.wall())
-        rule, ladder = ladder.chosen(traits)
+        named = self.world.ladders[self.request.model]
+        rule, ladder = climbed(named, self.request, self.about.tags, self.world.wall())
         if rule:
             self._trail.append(f"rule {rule}")
         return ladder

@@ -14,23 +14,29 @@ from gateway.core.features import read_features
 from gateway.core.ladder import ladders
 from gateway.core.plan import Limits, make_plan
 from gateway.core.snapshot import Snapshot
+from gateway.core.tags import tagged
+from gateway.core.traits import climbed
 from gateway.web.parse import read_request
 
 _ALWAYS_FIRST: Final = 0.0
 """In place of a random draw: equals are shown in one order each time."""
 
 
-def explain_request(snapshot: Snapshot, body: bytes, tenant: Tenant) -> dict[str, Any]:
-    """The plan of a request's JSON, for a tenant. Raises a ClientError as the door would."""
+def explain_request(
+    snapshot: Snapshot, body: bytes, tenant: Tenant, at: float = 0.0
+) -> dict[str, Any]:
+    """The plan of a request's JSON, for a tenant, `at` Unix seconds. Raises a ClientError as the door would."""
     request = read_request(body, {}, snapshot.limits.json_depth)
     ladder = ladders(snapshot.catalog).get(request.model)
     if ladder is None:
         why = snapshot.catalog.left_out.get(request.model, "it is not in the catalog")
         raise UnknownModel(f"The model '{request.model}' cannot be asked: {why}.", param="model")
+    tags = tagged(request.extras.tags, snapshot.tags)
+    rule, ladder = climbed(ladder, request, tags, at)
     features = read_features(request)
-    plan = make_plan(ladder, features, Limits(tenant), lambda: _ALWAYS_FIRST)
+    plan = make_plan(ladder, features, Limits(tenant, wall=at), lambda: _ALWAYS_FIRST)
     told: dict[str, Any] = msgspec.json.decode(
-        msgspec.json.encode(explain(request, features, plan))
+        msgspec.json.encode(explain(request, features, plan, ladder, rule))
     )
     return told
 
@@ -43,6 +49,8 @@ def show(told: dict[str, Any], console: Console) -> None:
         f"[bold]{told['model']}[/]: about {features['prompt_counted']} tokens in "
         f"(held for {features['prompt']}), out: {output}; needs: {_names(features['needs'])}"
     )
+    rule = f"rule [bold]{told['rule']}[/]; " if told["rule"] else ""
+    console.print(f"{rule}strategy: {_strategy(told['strategy'])}")
     table = Table("rung", "tier", "model", "provider", "expected USD", "worst USD")
     for number, rung in enumerate(told["rungs"], 1):
         for each in rung["candidates"]:
@@ -70,6 +78,16 @@ def show(told: dict[str, Any], console: Console) -> None:
         f"expected ${_usd(costs['expected'])}, worst ${_usd(costs['worst'])}, "
         f"always the last rung ${_usd(costs['always_smart'])}"
     )
+
+
+def _strategy(told: dict[str, Any] | None) -> str:
+    """`vote(voters=2, need=2), then cascade`."""
+    named = []
+    while told is not None:
+        options = ", ".join(f"{name}={value}" for name, value in told["options"].items())
+        named.append(f"{told['name']}({options})" if options else told["name"])
+        told = told["then"]
+    return ", then ".join(named)
 
 
 def _steps(rungs: list[dict[str, Any]]) -> Iterator[str]:

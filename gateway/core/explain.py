@@ -1,24 +1,33 @@
 """Why this model, why not the others, and what it will cost; no call is made."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from msgspec import Raw, structs
 
 from gateway.core import tokens
+from gateway.core.catalog import Tactic
 from gateway.core.chat import ChatRequest, Usage
 from gateway.core.features import Features
+from gateway.core.ladder import Ladder
 from gateway.core.money import Nanos, Price, cost, usd
 from gateway.core.plan import Candidate, Plan, in_its_tokens, price_of
+from gateway.core.strategies import tactic
 
+_BALLOTS: Final = ("vote", "arbitrate")
 TYPICAL_OUTPUT: Final = 400
 """Tokens of answer that the expected cost supposes, where the client did not ask for fewer."""
 
 
-def explain(request: ChatRequest, features: Features, plan: Plan) -> dict[str, Any]:
-    """The plan as JSON values. Costs are in US dollars.
+def explain(
+    request: ChatRequest, features: Features, plan: Plan, ladder: Ladder, rule: str = ""
+) -> dict[str, Any]:
+    """The plan as JSON values. Costs are in US dollars. `rule` is the name of the rule that chose
+    the ladder.
 
-    `expected` is the first candidate answering at a typical length; `worst` is every rung
-    answering poorly at its ceiling; `always_smart` is the last rung's first candidate alone.
+    `expected` is the first candidate, or each voter, answering at a typical length; `worst` is
+    every call of every rung answering poorly at its ceiling; `always_smart` is the last rung's
+    first candidate alone.
     """
     asked = structs.asdict(features)
     asked["needs"] = sorted(features.needs)
@@ -26,6 +35,8 @@ def explain(request: ChatRequest, features: Features, plan: Plan) -> dict[str, A
     asked["checks"] = None if features.checks is None else [c.name for c in features.checks]
     return {
         "model": request.model,
+        "rule": rule or None,
+        "strategy": _told(_tactic(request, ladder)),
         "features": {**asked, "prompt_counted": tokens.count_prompt(request)},
         "rungs": [
             {
@@ -37,7 +48,7 @@ def explain(request: ChatRequest, features: Features, plan: Plan) -> dict[str, A
             for rung in plan.rungs
         ],
         "skipped": [structs.asdict(skipped) for skipped in plan.skipped],
-        "cost_usd": _costs(request, features, plan),
+        "cost_usd": _costs(request, features, plan, _tactic(request, ladder)),
     }
 
 
@@ -84,13 +95,52 @@ def _priced(each: Candidate, features: Features) -> dict[str, Any]:
     }
 
 
-def _costs(request: ChatRequest, features: Features, plan: Plan) -> dict[str, Raw] | None:
+def _tactic(request: ChatRequest, ladder: Ladder) -> Tactic:
+    asked = request.extras.strategy
+    return ladder.strategy if asked is None else tactic(asked)
+
+
+def _told(chosen: Tactic | None) -> dict[str, Any] | None:
+    if chosen is None:
+        return None
+    return {"name": chosen.name, "options": dict(chosen.options), "then": _told(chosen.then)}
+
+
+def _worst(plan: Plan, chosen: Tactic) -> int:
+    """Every call at its ceiling, and every answer poor, rung after rung."""
+    total = 0
+    following: Tactic | None = chosen
+    for rung in plan.rungs:
+        ceilings = sorted((each.ceiling for each in rung.candidates), reverse=True)
+        total += sum(ceilings[:1]) if following is None else _worst_of(following, ceilings)
+        following = following.then if following is not None else None
+    return total
+
+
+def _worst_of(chosen: Tactic, ceilings: Sequence[int]) -> int:
+    """Of one rung; the ceilings are the dearest first."""
+    options = chosen.options
+    if chosen.name in _BALLOTS:
+        return sum(ceilings[: options["voters"]])
+    if chosen.name == "hedge":
+        return sum(ceilings[:2])
+    if chosen.name == "repair":
+        return ceilings[0] * (1 + int(options["times"]))
+    if chosen.name == "retry_cheap":
+        return ceilings[0] * int(options["tries"])
+    return ceilings[0]
+
+
+def _costs(
+    request: ChatRequest, features: Features, plan: Plan, chosen: Tactic
+) -> dict[str, Raw] | None:
     if not plan.rungs:
         return None
-    first, last = plan.rungs[0].candidates[0], plan.rungs[-1].candidates[0]
-    worst = sum(max(each.ceiling for each in rung.candidates) for rung in plan.rungs)
+    first, last = plan.rungs[0].candidates, plan.rungs[-1].candidates[0]
+    asked = first[: chosen.options["voters"]] if chosen.name in _BALLOTS else first[:1]
+    expected = sum(expected_cost(each, request, features) for each in asked)
     return {
-        "expected": dollars(expected_cost(first, request, features)),
-        "worst": dollars(worst),
+        "expected": dollars(expected),
+        "worst": dollars(_worst(plan, chosen)),
         "always_smart": dollars(expected_cost(last, request, features)),
     }

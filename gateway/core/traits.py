@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from gateway.core.chat import ChatRequest
-from gateway.core.features import Features
+from gateway.core.features import Features, read_features
+from gateway.core.ladder import Ladder
 from gateway.core.rules import Traits
 
 SCRIPTS: Final[Mapping[str, tuple[tuple[int, int], ...]]] = {
@@ -64,6 +65,15 @@ def read_traits(
         max_cost=features.max_cost,
         at=at,
     )
+
+
+def climbed(
+    ladder: Ladder, request: ChatRequest, tags: Mapping[str, str], at: float
+) -> tuple[str, Ladder]:
+    """Which rule of a ladder holds for a request, "" for none, and what is climbed."""
+    if not ladder.rules:
+        return "", ladder
+    return ladder.chosen(read_traits(request, read_features(request), tags, at))
 
 
 def script_of(text: str) -> str | None:

@@ -14,6 +14,8 @@ from gateway.core.features import read_features
 from gateway.core.patterns import allowed
 from gateway.core.plan import Limits, make_plan
 from gateway.core.snapshot import Snapshot
+from gateway.core.tags import tagged
+from gateway.core.traits import climbed
 from gateway.web.door import PATH, Door, Message, Receive, Scope, Send, find_ladder, read_body
 from gateway.web.failures import tell_failures
 from gateway.web.headers import read_headers
@@ -114,11 +116,13 @@ class Api:
         caller = await door.keyring.admit(headers.authorization)
         body = await read_body(headers, request.receive, door.limits.body_bytes)
         asked = read_request(body, headers.extras, door.limits.json_depth)
-        ladder = find_ladder(world, asked.model)
+        named, now = find_ladder(world, asked.model), world.wall()
+        rule, ladder = climbed(named, asked, tagged(asked.extras.tags, door.tags), now)
         features = read_features(asked)
-        limits = Limits(caller.tenant, world.health.down(world.clock()))
+        down = world.health.down(world.clock())
+        limits = Limits(caller.tenant, down, world.factors, world.pace, wall=now)
         plan = make_plan(ladder, features, limits, world.draw)
-        return _json(explain(asked, features, plan))
+        return _json(explain(asked, features, plan, ladder, rule))
 
     async def _caller(self, request: Request) -> Caller:
         authorization = request.headers.get("authorization", "").encode("latin-1")

@@ -16,6 +16,7 @@ from gateway.core.ladder import ladders
 from gateway.core.money import Nanos, Price
 from gateway.core.plan import Limits, make_plan
 from gateway.core.tariff import Step, Tariff
+from gateway.core.traits import climbed
 from tests.core.asked import request, user
 from tests.lives import CATALOG
 
@@ -28,8 +29,9 @@ def explained(
     """As a client reads it, every number exact."""
     features = read_features(asked)
     limits = Limits(tenant or Tenant("t", budgets=(Budget(Nanos(1), "day"),)))
-    plan = make_plan(ladders(catalog)[asked.model], features, limits, lambda: 0.5)
-    told = msgspec.json.encode(explain(asked, features, plan))
+    rule, ladder = climbed(ladders(catalog)[asked.model], asked, {}, 0.0)
+    plan = make_plan(ladder, features, limits, lambda: 0.5)
+    told = msgspec.json.encode(explain(asked, features, plan, ladder, rule))
     found: dict[str, Any] = json.loads(told, parse_float=Decimal)
     return found
 
@@ -123,3 +125,24 @@ def test_extras_are_told() -> None:
 def test_dollars_are_exact_json_numbers(amount: int) -> None:
     told = json.loads(msgspec.json.encode([dollars(amount)]), parse_float=Decimal)
     assert Decimal(told[0]) * 10**9 == amount
+
+
+@pytest.mark.parametrize(
+    ("model", "rule", "strategy", "calls"),
+    [
+        ("judged", None, "cascade", (1, 1 + 10 + 100)),
+        ("vote", None, "vote", (2, 2 + 10)),
+        ("hedge", None, "hedge", (1, 2 + 10)),
+        ("repair", None, "repair", (1, 2 + 10)),
+        ("ruled", "short", "vote", (2, 2)),
+    ],
+)
+def test_the_rule_the_strategy_and_what_they_cost(
+    model: str, rule: str | None, strategy: str, calls: tuple[int, int]
+) -> None:
+    """In calls to the cheapest: a call to c costs ten of them, one to d a hundred."""
+    told = explained(structs.replace(HI, model=model))
+    held = told["features"]["prompt"] + 20
+    assert (told["rule"], told["strategy"]["name"]) == (rule, strategy)
+    assert told["cost_usd"]["expected"] == Decimal(calls[0] * 30).scaleb(-9)
+    assert told["cost_usd"]["worst"] == Decimal(calls[1] * held).scaleb(-9)
