@@ -147,8 +147,8 @@ def explain(
         who = next(iter(snapshot.tenants)) if tenant is None else tenant
         if who not in snapshot.tenants:
             _fail(f"no tenant {who}; there are {', '.join(snapshot.tenants)}")
-        tenant, at = snapshot.tenants[who], _now().timestamp()
-        told = explain_request(snapshot, request.read_bytes(), tenant, at)
+        whose, at = snapshot.tenants[who], _now().timestamp()
+        told = explain_request(snapshot, request.read_bytes(), whose, at)
     except ConfigError as error:
         _fail(str(error))
     except GatewayError as error:

@@ -25,7 +25,10 @@ _ALWAYS_FIRST: Final = 0.0
 def explain_request(
     snapshot: Snapshot, body: bytes, tenant: Tenant, at: float = 0.0
 ) -> dict[str, Any]:
-    """The plan of a request's JSON, for a tenant, `at` Unix seconds. Raises a ClientError as the door would."""
+    """The plan of a request's JSON, for a tenant, `at` Unix seconds.
+
+    Raises a ClientError as the door would.
+    """
     request = read_request(body, {}, snapshot.limits.json_depth)
     ladder = ladders(snapshot.catalog).get(request.model)
     if ladder is None:
