@@ -18,14 +18,20 @@ _LONGEST_LABEL: Final = 60
 _ANSWER_KEYS: Final = ("answer", "final_answer", "result", "label", "choice", "output", "value")
 _NUMBER: Final = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|[-+]?\.\d+")
 _STATED: Final = re.compile(
-    r"(?:####|\\boxed\{|\b(?:answer|result|total|sum)\b[^.\n]{0,40}?(?:\bis\b|=|:))\s*",
-    re.IGNORECASE,
+    r"####|\\boxed\{+|\banswer\b(?:[^.\n:=]{0,40}?\bis\b)?[ *]*[:=]?[ *]*", re.IGNORECASE
 )
+"""Where an answer is given as such. Words like "total" are not enough: they occur on the way."""
+_PERIOD: Final = re.compile(r"[.!]\**(?:\s|$)")
 _CHOICE: Final = re.compile(
-    r"(?:\banswer\b\W*(?:is|:)?\W*|\bchoice\b\W*(?:is|:)?\W*|\\boxed\{)\(?([A-J])\b\)?",
-    re.IGNORECASE,
+    r"(?:(?i:\b(?:answer|choice|option)\b\W*(?:is|:)?\W*)|\\boxed\{+(?:\\text\{)?)"
+    r"(?:\(([A-Ja-j])\)|([B-HJ])\b|([AI])\b(?!['\u2019]|\s+(?!because\b|since\b|as\b)[a-z]))"
 )
-_LONE_CHOICE: Final = re.compile(r"\s*\W?([A-Ja-j])\b\W?(?:\s|$)")
+"""A bare letter is a capital one, and no word: not "the answer is a" or "the answer is A set"."""
+_LONE_CHOICE: Final = re.compile(
+    r"\W*([A-Ja-j])\W*$|\W{0,3}(?:([A-J])[).:]|\(([a-j])\)|([B-HJ])\s)"
+)
+_PLAIN: Final = re.compile(r"[^\W\d_]+(?:['\u2019 -][^\W\d_]+)*[.!]?")
+_LITERAL: Final = re.compile(r"'([^'\\]*)'|\"([^\"\\']*)\"|\s+")
 _NOT_WORDS: Final = re.compile(r"[\W_]+")
 _EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
 
@@ -68,33 +74,41 @@ def _json(choice: Choice, agreement: Agreement) -> Hashable | None:
 
 
 def _number(choice: Choice, _: Agreement) -> Hashable | None:
-    """The number that is stated as the answer, else the last one."""
-    text = _answer_text(choice)
+    """The number that is stated as the answer, else the last one; of a short JSON answer all."""
+    text, whole = _answer_text(choice)
+    if whole and len(text) <= _LONGEST_LABEL:
+        numbers = _NUMBER.findall(text.rpartition("=")[2])
+        return ("number", *map(_numeric, numbers)) if numbers else None
     stated = [match.end() for match in _STATED.finditer(text)]
     for start in reversed(stated):
-        if match := _NUMBER.search(text, start, start + 60):
+        after = text[start : start + 100].partition("\n")[0]
+        if match := _NUMBER.search(after.rpartition("=")[2]) or _NUMBER.search(after):
             return ("number", _numeric(match[0]))
     numbers = _NUMBER.findall(text)
     return ("number", _numeric(numbers[-1])) if numbers else None
 
 
 def _choice(choice: Choice, _: Agreement) -> Hashable | None:
-    text = _answer_text(choice)
-    if match := _LONE_CHOICE.fullmatch(text) or _LONE_CHOICE.match(text):
-        return ("choice", match[1].upper())
-    found = _CHOICE.findall(text)
+    """The letter that is stated last, or that the text is or begins with."""
+    text, _whole = _answer_text(choice)
+    lone = _LONE_CHOICE.match(text)
+    if lone and lone[1]:
+        return ("choice", lone[1].upper())
+    found = [match[match.lastindex or 0] for match in _CHOICE.finditer(text)]
+    if not found and lone:
+        found = [lone[lone.lastindex or 0]]
     return ("choice", found[-1].upper()) if found else None
 
 
 def _label(choice: Choice, _: Agreement) -> Hashable | None:
     """A short text, without case and punctuation."""
-    text = _answer_text(choice)
+    text, _whole = _answer_text(choice)
     return ("label", _words(text)) if 0 < len(text.strip()) <= _LONGEST_LABEL else None
 
 
 def _auto(choice: Choice, agreement: Agreement) -> Hashable | None:
-    """Tool calls; JSON by its answer, or whole where it has none; a short text by its number or
-    its words. A long text cannot be compared.
+    """Tool calls; JSON by its answer, or whole where it has none; a text by the answer that it
+    states, or, if it is short, by itself. Any other long text cannot be compared.
     """
     if choice.tool_calls:
         return _tools(choice, agreement)
@@ -104,12 +118,58 @@ def _auto(choice: Choice, agreement: Agreement) -> Hashable | None:
     value = read_json(text)
     if isinstance(value, dict):
         key = _answer_key(value)
-        return ("json", _meant(value)) if key is None else ("label", _scalar(value[key]))
+        return ("json", _meant(value)) if key is None else _short(str(value[key]))
     if isinstance(value, list):
         return ("json", _meant(value))
-    if 0 < len(text.strip()) <= _LONGEST_LABEL:
-        return ("label", _scalar(text))
-    return None
+    stated = _stated(text)
+    if stated is None and 0 < len(text.strip()) <= _LONGEST_LABEL:
+        stated = text.strip()
+    return None if stated is None else _short(stated)
+
+
+def _stated(text: str) -> str | None:
+    """What a text gives as its answer, the last time it does; None when it is not short."""
+    found = list(_STATED.finditer(text))
+    if not found:
+        return None
+    last = found[-1]
+    rest = text[last.end() : last.end() + 2 * _LONGEST_LABEL]
+    if last[0].startswith("\\boxed"):
+        answer = rest.partition("}")[0].removeprefix("\\text{")
+    else:
+        if last[0].strip(" *").lower() == "answer":  # spoken of, not given
+            return None
+        line = rest.strip().partition("\n")[0]
+        answer = _PERIOD.split(line, maxsplit=1)[0].strip("*() ")
+    return answer if 0 < len(answer) <= _LONGEST_LABEL else None
+
+
+def _short(text: str) -> Hashable | None:
+    """A short answer: a number, plain words without case, or anything else as it is written.
+
+    Whatever is no plain word may be code, where case, punctuation and blanks count; only those
+    between the parts of a list do not, nor which quotes stand around a text.
+    """
+    if not text:
+        return None
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`" and text[0] not in text[1:-1]:
+        text = text[1:-1]
+    bare = text.strip("$€£%.")
+    if _NUMBER.fullmatch(bare) and not (bare[0] == "0" and bare.isdecimal() and len(bare) > 1):
+        return ("number", _numeric(bare))
+    if _PLAIN.fullmatch(text) and all(map(_in_plain_case, text.split())):
+        return ("text", _words(text))
+    return ("literal", _LITERAL.sub(_tight, text) if text[:1] in {"[", "(", "{"} else text)
+
+
+def _in_plain_case(word: str) -> bool:
+    return word.islower() or word.isupper() or word[1:].islower()
+
+
+def _tight(match: re.Match[str]) -> str:
+    """A quoted text in single quotes; blanks outside of any are left out."""
+    text = match[0]
+    return "" if text.isspace() else f"'{text[1:-1]}'"
 
 
 _KEYS: Final[Mapping[str, Callable[[Choice, Agreement], Hashable | None]]] = {
@@ -122,14 +182,13 @@ _KEYS: Final[Mapping[str, Callable[[Choice, Agreement], Hashable | None]]] = {
 }
 
 
-def _answer_text(choice: Choice) -> str:
-    """The text, or the answer in it when it is a JSON object with one."""
+def _answer_text(choice: Choice) -> tuple[str, bool]:
+    """The text, or the answer in it when it is a JSON object with one; and whether it is."""
     text = choice.text or ""
     value = read_json(text) if "{" in text else None
     if isinstance(value, dict) and (key := _answer_key(value)) is not None:
-        answer = value[key]
-        return answer if isinstance(answer, str) else str(answer)
-    return text
+        return str(value[key]), True
+    return text, False
 
 
 def _answer_key(value: Mapping[str, Any]) -> str | None:

@@ -35,6 +35,17 @@ def called(*calls: tuple[str, str]) -> Completion:
         ),
         ("auto", '{"reasoning": "long", "answer": "42"}', '{"reasoning": "other", "answer": 42.0}'),
         ("auto", "Paris", "paris."),
+        ("auto", "Spam", '{"label": "SPAM"}'),
+        ("auto", "A long way. " * 9 + "The answer is (H).", "The answer is H"),
+        ("auto", "A long way. " * 9 + r"So it is \boxed{\text{B}}", "**Answer:** B"),
+        ("auto", "#### 18", "A long way. " * 9 + "The answer is: $18."),
+        ("auto", '{"answer": "[ (5, 1), (\'a b\', 2)]"}', '{"answer": "[(5,1), (\\"a b\\",2)]"}'),
+        ("auto", '{"answer": "[1, 2]"}', '{"answer": [1, 2]}'),
+        ("auto", '{"answer": "\'w)\'"}', '{"answer": "w)"}'),
+        ("number", "The total is 20 * 24 = 480.", "480"),
+        ("number", "The total of 62 toys less 48 is 14 balls.", "The answer is 62 - 48 = 14."),
+        ("choice", "A way to see it. The answer is (D).", "We find D. Answer: **D**"),
+        ("choice", "B because", r"It follows that \boxed{B}"),
         ("auto", '{"a": 1}', '{"a": 1.0, "b": ""}'),
     ],
 )
@@ -54,6 +65,14 @@ def test_texts_that_mean_the_same(mode: str, one: str, other: str) -> None:
         ("json", '{"a": true}', '{"a": 1}'),
         ("json", '{"a": "x"}', '{"b": "x"}'),
         ("auto", '{"answer": "1"}', '{"answer": "2"}'),
+        ("auto", '{"answer": "mGITr"}', '{"answer": "mgItR"}'),
+        ("auto", '{"answer": "w))"}', '{"answer": "w)"}'),
+        ("auto", '{"answer": "a  b"}', '{"answer": "a b"}'),
+        ("auto", '{"answer": " a"}', '{"answer": "a"}'),
+        ("auto", '{"answer": "00019"}', '{"answer": "19"}'),
+        ("auto", "['+', '9']", "['9', '+']"),
+        ("auto", "The answer is (H).", "The answer is (I)."),
+        ("choice", "The answer is A hollow one, so C. The answer is C", "Answer: A"),
         ("tools", "no call", "no call"),
     ],
 )
@@ -67,6 +86,9 @@ def test_texts_that_do_not(mode: str, one: str, other: str) -> None:
     [
         ("number", "no idea"),
         ("choice", "none of them, really"),
+        ("choice", "We cannot say: the answer is a hollow sphere"),
+        ("auto", '{"answer": ""}'),
+        ("auto", "No way to say what the answer to such a question would have to be at all."),
         ("label", "x" * 100),
         ("json", "no"),
         ("auto", "a long text " * 20),
@@ -123,7 +145,22 @@ def test_pointers(pointers: tuple[str, ...], one: str, other: str, same: bool) -
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("text", ["", "{", "\ud800", "1e999", "٣", "9" * 5000, "[[[[" * 999, "NaN"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "\ud800",
+        "1e999",
+        "٣",
+        "9" * 5000,
+        "a " * 9_000 + "9",
+        "answer is " * 9_000,
+        "a-" * 30 + "!?",
+        "[[[[" * 999,
+        "NaN",
+    ],
+)
 def test_no_answer_breaks_it(mode: str, text: str) -> None:
     key_of(said(text), Agreement(mode))
     key_of(called(("f", text)), Agreement(mode))
