@@ -117,6 +117,8 @@ def _warnings(snapshot: Snapshot) -> Iterator[str]:
             f"warning: google-auth is not installed: {', '.join(google)} can be asked only where "
             "the machine has a role at Google; pip install 'tollgate[google]'"
         )
+    if snapshot.pepper is None and any(not t.anonymous for t in snapshot.tenants.values()):
+        yield "warning: keys.pepper is not set: keys are kept as plain SHA-256"
     for tenant in snapshot.tenants.values():
         for warning in _of_tenant(tenant):
             yield f"warning: tenant {tenant.name}: {warning}"

@@ -1,29 +1,126 @@
-"""`tollgate key new`: a client's key, and the stanza that knows only its hash."""
+"""`tollgate key`: clients' keys, and those of the admin API, made, listed, rotated and revoked.
 
-import base64
-import hashlib
-from collections.abc import Callable
+A key that is not saved is only printed, with the stanza that knows its hash; the others are kept
+where the ledger is, and every gateway there knows of them at once.
+"""
 
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from rich.console import Console
+from rich.table import Table
+
+from gateway.app import open_issuer, open_keys
 from gateway.config.faults import ConfigError, Fault
 from gateway.config.scalars import name
+from gateway.core.keys import EVERYTHING, SECRET_BYTES, Actor, Right, digest_of, key_text
+from gateway.core.snapshot import Snapshot
+from gateway.web.admin_json import key_json
+from gateway.web.issuer import Issued, Issuer, Wish
+
+T = TypeVar("T")
+_OPERATOR: Final = Actor("command-line", EVERYTHING)
+_COLUMNS: Final = (
+    "id", "tenant", "kept in", "last 4", "created", "last used", "expires", "may",
+)  # fmt: skip
+_WHOLE: Final = frozenset({"id", "last 4", "created", "last used", "expires"})
 
 
-def new_key(tenant: str, token_bytes: Callable[[int], bytes]) -> tuple[str, str]:
-    """The key, to be shown once, and the YAML to add under `tenants`.
+def new_key(
+    tenant: str,
+    token_bytes: Callable[[int], bytes],
+    *,
+    pepper: str | None = None,
+    admin: Sequence[Right] = (),
+) -> tuple[str, str]:
+    """The key, to be shown once, and the YAML to add under `tenants`, or under `admin`.
 
     `token_bytes` is secrets.token_bytes: the 32 bytes asked of it are the whole strength of the
     key. Raises ConfigError when the tenant's name cannot be one.
     """
-    try:
-        name(tenant)
-    except ValueError as error:
-        raise ConfigError([Fault("tenant", None, None, "", f"the name {error}")]) from None
-    secret = base64.urlsafe_b64encode(token_bytes(32)).rstrip(b"=").decode()
-    key = f"tg-{tenant}-{secret}"
-    key_id = f"k{token_bytes(3).hex()}"
-    digest = hashlib.sha256(key.encode()).hexdigest()
+    if tenant or not admin:
+        try:
+            name(tenant)
+        except ValueError as error:
+            raise ConfigError([Fault("tenant", None, None, "", f"the name {error}")]) from None
+    key = key_text(tenant, token_bytes(SECRET_BYTES), admin=bool(admin))
+    known = f'id: k{token_bytes(3).hex()}, hash: "{digest_of(key, pepper)}"'
     # Quoted: a name such as 1.0 or yes is a text here, but not to every reader of YAML.
-    stanza = (
-        f'tenants:\n  "{tenant}":\n    keys:\n      - {{id: {key_id}, hash: "sha256:{digest}"}}\n'
+    if admin:
+        whose = f', tenant: "{tenant}"' if tenant else ""
+        return key, f"admin:\n  keys:\n    - {{{known}, scopes: [{', '.join(admin)}]{whose}}}\n"
+    return key, f'tenants:\n  "{tenant}":\n    keys:\n      - {{{known}}}\n'
+
+
+def save(snapshot: Snapshot, wish: Wish) -> dict[str, Any]:
+    """Make a key and keep it; what the admin API would tell. Raises GatewayError."""
+    return _with(snapshot, lambda issuer: issuer.create(_OPERATOR, wish), _issued)
+
+
+def rotate(snapshot: Snapshot, key_id: str, overlap_s: float) -> dict[str, Any]:
+    """A new key in the place of one; the one before stays valid for so long."""
+    return _with(snapshot, lambda issuer: issuer.rotate(_OPERATOR, key_id, overlap_s), _issued)
+
+
+def revoke(snapshot: Snapshot, key_id: str) -> dict[str, Any]:
+    told = {"id": key_id, "object": "key", "deleted": True}
+    return _with(snapshot, lambda issuer: issuer.revoke(_OPERATOR, key_id), lambda _: told)
+
+
+def list_keys(snapshot: Snapshot, tenant: str | None) -> dict[str, Any]:
+    """Those that are kept, and those of the configuration."""
+    return _with(
+        snapshot,
+        lambda issuer: issuer.all(_OPERATOR, tenant),
+        lambda found: {"object": "list", "data": [key_json(each) for each in found]},
     )
-    return key, stanza
+
+
+def show(listed: Mapping[str, Any], console: Console) -> None:
+    """A line a key."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for column in _COLUMNS:
+        table.add_column(column, overflow="fold", no_wrap=column in _WHOLE)
+    for key in listed["data"]:
+        table.add_row(
+            key["id"],
+            key["tenant"] or "all",
+            key["kept_in"],
+            key["last4"] or "",
+            _time(key["created_at"]),
+            _time(key["last_used_at"]) or "never",
+            _time(key["expires_at"]) or "never",
+            _reach(key),
+        )
+    console.print(table)
+
+
+def _reach(key: Mapping[str, Any]) -> str:
+    told = [f"admin {', '.join(key['admin'])}"] if key["admin"] else []
+    if key["models"] != ["*"]:
+        told.append(f"models {', '.join(key['models'])}")
+    if key["regions"] is not None:
+        told.append(f"regions {', '.join(key['regions'])}")
+    return "; ".join(told) or "all that its tenant may"
+
+
+def _time(at: int | None) -> str:
+    return "" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%MZ")
+
+
+def _issued(issued: Issued) -> dict[str, Any]:
+    return key_json(issued.record) | {"key": str(issued.key)}
+
+
+def _with(
+    snapshot: Snapshot,
+    ask: Callable[[Issuer], Awaitable[T]],
+    tell: Callable[[T], dict[str, Any]],
+) -> dict[str, Any]:
+    async def run() -> T:
+        async with open_keys(snapshot) as store:
+            return await ask(open_issuer(snapshot, store))
+
+    return tell(asyncio.run(run()))

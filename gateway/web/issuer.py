@@ -30,7 +30,7 @@ from gateway.core.ports import Clock
 from gateway.core.snapshot import Secret, Snapshot
 
 MOST_OVERLAP_S: Final = 90 * 86_400.0
-_ID_BYTES: Final = 8
+_ID_BYTES: Final = 6
 _SHOWN: Final = 4
 _PLAIN: Final = "sha256:"
 _PEPPERED: Final = "hmac-sha256:"

@@ -47,6 +47,7 @@ def test_a_sound_configuration(tmp_path: Path) -> None:
             "  m1: free",
             "  m2: input 1, output 2, cached input 0.1 USD per million tokens, from catalog",
             "provider keys: 0 of 1; without: local",
+            "warning: keys.pepper is not set: keys are kept as plain SHA-256",
             "warning: tenant acme: key k1 is a placeholder: tollgate key new acme",
             "warning: tenant open: anonymous: anyone who reaches the gateway spends its money",
             "warning: tenant open: no budget: its spending is only counted",

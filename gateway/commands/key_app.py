@@ -1,0 +1,167 @@
+"""`tollgate key ...` as the command line has it: options in, text or JSON out."""
+
+# What a command needs is imported when it runs, so that --help is quick.
+# ruff: noqa: PLC0415
+
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+
+import msgspec
+import typer
+
+if TYPE_CHECKING:
+    from gateway.core.snapshot import Snapshot
+
+_CONFIG: Final = Path("config/gateway.yaml")
+_DAY_S: Final = 86_400
+app: Final = typer.Typer(help="Clients' keys.", no_args_is_help=True)
+
+
+class Outside(msgspec.Struct, frozen=True):
+    """The environment, and what time it is."""
+
+    env: Mapping[str, str]
+    now: Callable[[], datetime]
+
+
+Config = Annotated[
+    list[Path] | None,
+    typer.Option("--config", "-c", help="YAML files or folders. Default: config/gateway.yaml."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("new")
+def new(  # noqa: PLR0913, PLR0917 - an option each
+    ctx: typer.Context,
+    tenant: Annotated[str, typer.Argument(help="Whose; none for an admin key of all.")] = "",
+    save: Annotated[
+        bool, typer.Option("--save", help="Keep it where the ledger is: it works at once.")
+    ] = False,
+    model: Annotated[
+        list[str] | None, typer.Option(help="A pattern of what it may ask for, at most; again.")
+    ] = None,
+    region: Annotated[
+        list[str] | None, typer.Option(help="Where its data may go, at most; again.")
+    ] = None,
+    budget: Annotated[
+        list[str] | None, typer.Option(help='Of its own, as JSON: \'{"usd": 5, "per": "day"}\'.')
+    ] = None,
+    admin: Annotated[
+        list[str] | None, typer.Option(help="A right in the admin API: read or write; again.")
+    ] = None,
+    days: Annotated[float | None, typer.Option(min=0.0, help="It ends after so many.")] = None,
+    config: Config = None,
+    json: AsJson = False,
+) -> None:
+    """Print a new key for a tenant, once, and the stanza to store; or --save it."""
+    from gateway.commands import key as run
+    from gateway.config.faults import ConfigError
+    from gateway.core.errors import GatewayError
+    from gateway.web.admin_json import read_wish
+
+    body: dict[str, Any] = {"tenant": tenant, "models": model, "regions": region}
+    body |= {"admin": admin or [], "expires_in_s": None if days is None else days * _DAY_S}
+    try:
+        body["budgets"] = [msgspec.json.decode(each) for each in budget or ()]
+        wish = read_wish(msgspec.json.encode(body))
+        if save:
+            told = run.save(_snapshot(ctx, config), wish)
+            _tell(told, json, f"{told['key']}\n\nShown once. It works at once, as {told['id']}.")
+            return
+        if model or region or budget or days is not None:
+            _fail("only a key that is saved has --model, --region, --budget or --days: add --save")
+        pepper = None if config is None else _snapshot(ctx, config, kept=False).pepper
+        key, stanza = run.new_key(
+            tenant, secrets.token_bytes, pepper=pepper, admin=sorted(wish.admin)
+        )
+    except msgspec.DecodeError as error:
+        _fail(f"--budget: not JSON: {error}")
+    except (ConfigError, GatewayError) as error:
+        _fail(str(error))
+    text = f"{key}\n\nShown once. Add its hash to the configuration:\n\n{stanza}"
+    _tell({"key": key, "stanza": stanza}, json, text)
+
+
+@app.command("list")
+def list_keys(
+    ctx: typer.Context,
+    tenant: Annotated[str | None, typer.Option(help="Only its keys.")] = None,
+    config: Config = None,
+    json: AsJson = False,
+) -> None:
+    """List the keys of the configuration and those that are kept where the ledger is."""
+    from gateway.commands import key as run
+    from gateway.commands.catalog_text import page
+
+    told = _asked(ctx, config, lambda snapshot: run.list_keys(snapshot, tenant))
+    if json:
+        _tell(told, json, "")
+    else:
+        terminal = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        run.show(told, page(sys.stdout, terminal))
+
+
+@app.command("rotate")
+def rotate(
+    ctx: typer.Context,
+    key_id: str,
+    overlap: Annotated[
+        float, typer.Option(min=0.0, help="Seconds that the key before stays valid.")
+    ] = 3_600.0,
+    config: Config = None,
+    json: AsJson = False,
+) -> None:
+    """Print a new key, once, in the place of one that is kept where the ledger is."""
+    from gateway.commands import key as run
+
+    told = _asked(ctx, config, lambda snapshot: run.rotate(snapshot, key_id, overlap))
+    _tell(told, json, f"{told['key']}\n\nShown once. The one before is valid {overlap:g} s more.")
+
+
+@app.command("revoke")
+def revoke(ctx: typer.Context, key_id: str, config: Config = None, json: AsJson = False) -> None:
+    """Revoke a key that is kept where the ledger is: no gateway takes it a second later."""
+    from gateway.commands import key as run
+
+    told = _asked(ctx, config, lambda snapshot: run.revoke(snapshot, key_id))
+    _tell(told, json, f"{key_id} is revoked.")
+
+
+def _asked(
+    ctx: typer.Context, config: list[Path] | None, ask: "Callable[[Snapshot], dict[str, Any]]"
+) -> dict[str, Any]:
+    from gateway.core.errors import GatewayError
+
+    try:
+        return ask(_snapshot(ctx, config))
+    except GatewayError as error:
+        _fail(str(error))
+
+
+def _snapshot(ctx: typer.Context, config: list[Path] | None, *, kept: bool = True) -> "Snapshot":
+    from gateway.config.faults import ConfigError
+    from gateway.config.load import load
+
+    outside: Outside = ctx.obj
+    try:
+        snapshot = load(config or [_CONFIG], outside.env, at=outside.now())
+    except ConfigError as error:
+        _fail(str(error))
+    if kept and snapshot.ledger.url == "memory":
+        _fail("redis.url is memory: no key is kept there, and no gateway would know of it")
+    return snapshot
+
+
+def _tell(told: Mapping[str, Any], json: bool, text: str) -> None:
+    typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode() if json else text)
+
+
+def _fail(text: str) -> NoReturn:
+    typer.echo(text, err=True)
+    raise typer.Exit(1)
