@@ -1,0 +1,130 @@
+"""What each place where usage is kept does: files of lines, Parquet, PostgreSQL."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from gateway.core.chat import Usage
+from gateway.core.usage_line import Line, Reading, StoreError
+from gateway.drivers.usage_open import open_store
+from gateway.drivers.usage_store import UsageStore
+from tests.usage_lines import HOUR, NOON, line
+
+pytest_plugins = ("tests.postgres_server",)
+
+Another = Callable[[], UsageStore]
+"""The store as another process opens it."""
+
+
+@pytest.fixture(params=["jsonl", "parquet", "postgresql"])
+async def another(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Another]:
+    if request.param == "postgresql":
+        sink = request.getfixturevalue("postgres_url")
+        await _emptied(sink)
+    else:
+        sink = f"{request.param}:{tmp_path / 'usage'}"
+    opened: list[UsageStore] = []
+
+    def open_it() -> UsageStore:
+        opened.append(open_store(sink))
+        return opened[-1]
+
+    yield open_it
+    for store in opened:
+        await store.aclose()
+
+
+async def _emptied(url: str) -> None:
+    import asyncpg  # noqa: PLC0415 - only where it is asked for
+
+    connection = await asyncpg.connect(url)
+    await connection.execute("DROP TABLE IF EXISTS tollgate_usage")
+    await connection.close()
+
+
+async def read(store: UsageStore, since: str = "", until: str = "") -> list[Line]:
+    found: list[Line] = []
+    async for some in store.read(Reading(), since, until):
+        found += some
+    return sorted(found, key=lambda line: (line.time, line.attempt, line.corrects))
+
+
+DAY = 24 * HOUR
+LINES: Sequence[Line] = (
+    line("a1"),
+    line("a2", ms=NOON + 1, seq=2, usage=Usage(), counted=True, first_token_s=None, user="ünï\n☃"),
+    line("a3", ms=NOON + 2, seq=3, tags={}, organisation="org", stream=False, cost=2**53 - 1),
+    line("a4", ms=NOON + DAY, kind="expired", seq=4, requests=0, purpose="expired"),
+    line("a4", ms=NOON + DAY + 1, kind="corrected", seq=5, nanos=-400, cost=100),
+    line("a5", ms=NOON + DAY + 2, kind="corrected", seq=6, nanos=-900, known=False),
+)
+
+
+async def test_what_is_written_is_read(another: Another) -> None:
+    await another().write(LINES[:4])
+    await another().write(LINES[4:])
+    assert await read(another()) == [*LINES]
+
+
+async def test_what_is_written_twice_is_read_once(another: Another) -> None:
+    one, other = another(), another()
+    await one.write(LINES)
+    await other.write(LINES[2:])
+    await one.write(LINES[:1])
+    assert await read(another()) == [*LINES]
+
+
+async def test_nothing_is_there_before(another: Another) -> None:
+    assert await read(another()) == []
+
+
+async def test_a_span_of_time(another: Another) -> None:
+    """At least what is in it, and no other day."""
+    store = another()
+    await store.write(LINES)
+    found = await read(store, "2026-11-22T00:00:00.000Z", "2026-11-23T00:00:00.000Z")
+    assert found == [*LINES[3:]]
+    assert await read(store, "", "2026-11-20T00:00:00.000Z") == []
+
+
+async def test_old_days_are_removed(another: Another) -> None:
+    store = another()
+    await store.write(LINES)
+    await store.tidy(date(2026, 11, 22))
+    assert await read(store) == [*LINES[3:]]
+    await store.write(LINES[:1])
+    assert await read(store) == [LINES[0], *LINES[3:]], "what is written again is there again"
+    await store.tidy(date(2026, 12, 22))
+    assert await read(store) == []
+
+
+async def test_names_that_a_database_cannot_hold(another: Another) -> None:
+    store = another()
+    await store.write([line("a1", user="a\0b", tags={"use_case": "c\0d"})])
+    (found,) = await read(store)
+    assert (found.user[:1], found.user[-1:], found.tags["use_case"][:1]) == ("a", "b", "c")
+
+
+async def test_many_at_once(another: Another) -> None:
+    store = another()
+    many = [line(f"{'0' * 24}{number:08x}", seq=number) for number in range(2_500)]
+    await store.write(many)
+    assert await read(store) == many
+
+
+@pytest.mark.parametrize(
+    ("sink", "kind"),
+    [
+        ("jsonl:/proc/nowhere", "disk"),
+        ("parquet:/proc/nowhere", "disk"),
+        ("postgresql://127.0.0.1:1/none", "unreachable"),
+    ],
+)
+async def test_a_store_that_takes_nothing_says_so(sink: str, kind: str) -> None:
+    store = open_store(sink)
+    with pytest.raises(StoreError) as caught:
+        await store.write(LINES)
+    assert caught.value.kind == kind
+    await store.aclose()
