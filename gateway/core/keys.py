@@ -9,9 +9,9 @@ import base64
 import hmac
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Final, Literal, Protocol
+from typing import Annotated, Final, Literal, Protocol
 
-from msgspec import Struct, structs
+from msgspec import Meta, Struct, structs
 
 from gateway.core.catalog import Budget, Key, Tenant
 from gateway.core.patterns import allowed
@@ -56,23 +56,27 @@ class Actor(Struct, frozen=True):
     """The only one whose keys it may touch; "" is all of them."""
 
 
+Digest = Annotated[str, Meta(pattern="^(hmac-)?sha256:[0-9a-f]{64}$")]
+"""What is kept of a key: "hmac-sha256:" under a pepper, or "sha256:", and hex."""
+
+
 class Former(Struct, frozen=True):
     """What a rotated key was before, valid `until` (Unix seconds)."""
 
-    digest: str
+    digest: Digest
     until: float
 
 
 class KeyRecord(Struct, frozen=True, omit_defaults=True):
     """What is kept of a key. Times are Unix seconds.
 
-    `digest` is "hmac-sha256:" or "sha256:" and hex. `revision` counts its changes. An admin key of
+    `revision` counts its changes. An admin key of
     all tenants has the tenant "".
     """
 
     id: str
     tenant: str
-    digest: str
+    digest: Digest
     last4: str
     created: float
     scopes: Scopes = Scopes()

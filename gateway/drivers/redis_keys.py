@@ -190,5 +190,5 @@ def _record(kept: bytes | None) -> KeyRecord | None:
         return None
     try:
         return _decode(kept.partition(b" ")[2])
-    except msgspec.ValidationError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
