@@ -113,7 +113,7 @@ class HomeCommands:
         actual: Amounts,
         record: UsageRecord | None,
     ) -> bytes:
-        """`call` is its id, and when it was."""
+        """`call` is its id, and when it was; 0 is now."""
         name, at = call
         spec = _pack((_one_line(tenant), int(at * 1_000), [_spec(line) for line in plan.lines]))
         line = b"" if record is None else as_line(record)

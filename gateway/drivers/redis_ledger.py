@@ -155,7 +155,8 @@ class RedisLedger(Book):
     async def charge(
         self, purse: Purse, call: str, at: float, actual: Amounts, record: UsageRecord | None = None
     ) -> None:
-        command = self._charge(purse, call, at, actual, record)
+        plan = self._homes.plan(purse, at)
+        command = self._charge(purse, plan, (call, at), actual, record)
         await self._homes.ask("charge", self._homes.home(purse.home), command)
 
     def leave(self, purse: Purse, life: str) -> None:
@@ -244,16 +245,21 @@ class RedisLedger(Book):
         self._debts.add("void", self._homes.home(home).commands.void(hold_id))
 
     def _instead(self, hold: Hold, actual: Amounts, record: UsageRecord | None) -> bytes:
-        """What charges a call whose hold the ledger does not know."""
+        """What charges a call whose hold the ledger does not know, as of now."""
         whole = Amounts(actual.nanos, actual.tokens, hold.amounts.requests)
-        return self._charge(hold.purse, hold.id, self._homes.now(), whole, record)
+        plan = self._homes.plan(hold.purse, self._homes.now())
+        return self._charge(hold.purse, plan, (hold.id, 0.0), whole, record)
 
     def _charge(
-        self, purse: Purse, call: str, at: float, actual: Amounts, record: UsageRecord | None
+        self,
+        purse: Purse,
+        plan: Plan,
+        call: tuple[str, float],
+        actual: Amounts,
+        record: UsageRecord | None,
     ) -> bytes:
-        plan = self._homes.plan(purse, at)
         commands = self._homes.home(purse.home).commands
-        return commands.charge(plan, purse.tenant, (call, at), bounded(actual), record)
+        return commands.charge(plan, purse.tenant, call, bounded(actual), record)
 
 
 def _warned(plan: Plan, reply: list[Any]) -> tuple[Warned, ...]:

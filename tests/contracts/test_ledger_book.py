@@ -152,6 +152,18 @@ async def test_a_settle_whose_hold_is_not_there_is_charged_once_and_kept(
     assert await spent(ledger, wallet) == [20, 120, 1]
 
 
+async def test_a_settle_without_its_hold_counts_in_the_slot_of_its_time(
+    bench: Bench, tenant: str
+) -> None:
+    wallet = Purse(tenant, (Account("user", "ann", (Budget(99, "minute", rolling=True),)),))
+    gone = Hold("gone", wallet, CEILING)
+    bench.time.move(2.5)
+    await bench.ledger.settle(gone, COST)
+    for moved, left in ((60, 20), (2.4, 20), (0.1, 0)):
+        bench.time.move(moved)
+        assert (await bench.ledger.balances(wallet))[0].spent == left, moved
+
+
 async def test_a_charge_is_made_in_the_periods_of_its_time_once_in_a_day(
     bench: Bench, tenant: str
 ) -> None:

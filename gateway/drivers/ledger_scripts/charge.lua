@@ -1,10 +1,11 @@
 -- Charges a call that has no hold, once in a day.
--- KEYS: holds, buckets. ARGV: entries kept; {tenant, when the call was (Unix ms), buckets} as
+-- KEYS: holds, buckets. ARGV: entries kept; {tenant, when the call was (Unix ms, 0: now), buckets} as
 -- msgpack, each bucket {meter, slot's width (ms, 0: calendar), expiry as for a reserve}; its id;
 -- amounts; the record.
 -- Gives {1 charged, 3 it was already, entries written}.
 local tenant, at, buckets = unpack(cmsgpack.unpack(ARGV[2]))
 local id = ARGV[3]
+if at == 0 then at = NOW_MS end
 local marker = HOME .. 'c:' .. id
 if redis.call('EXISTS', marker) == 1 then return { 3, SEQ } end
 
