@@ -48,6 +48,11 @@ _BALLOT: Final[Mapping[str, Option]] = {
         meaning="true or false: whether who decides sees the votes",
         allowed=lambda value: type(value) is bool,
     ),
+    "join": Option(
+        default=False,
+        meaning="true or false: whether a rung between the first and the last adds its vote",
+        allowed=lambda value: type(value) is bool,
+    ),
     "lone": Option(
         "climb",
         "climb or accept: what becomes of a lone vote when the others failed",

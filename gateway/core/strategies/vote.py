@@ -34,6 +34,9 @@ def vote(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
     When `need` of them agree, the first of these is the answer; else the next rung decides, shown
     the votes or not. Who fails is replaced from its rung. Of fewer votes than `need` nothing is
     kept ("climb"), or a lone answer that passed its checks is given ("accept").
+
+    With `join`, a rung that is not the last adds one more vote instead: its answer is given only
+    if with it `need` agree.
     """
     agreement = Agreement(tactic.options["agree"], tactic.options["pointers"])
     return (yield from _vote(plan, tactic, so_far, agreement))
@@ -66,7 +69,33 @@ def _vote(plan: Plan, tactic: Tactic, so_far: SoFar, agreement: Agreement) -> St
     course.because = Because("arbitration", "disagreed" if len(votes) >= need else "votes", after)
     if options["show_votes"]:
         course.said = (*course.said, *_shown(votes))
+    if votes and options["join"] and tactic.then is None:
+        return (yield from _joined(course, higher, votes, need, agreement))
     return Onward(higher, course.so_far())
+
+
+def _joined(
+    course: Course, plan: Plan, votes: list[Answered], need: int, agreement: Agreement
+) -> Steps:
+    """Each rung but the last adds a vote, until `need` agree; then the last one decides."""
+    for rung in plan.rungs[:-1]:
+        for candidate in rung.candidates:
+            (outcome,) = yield structs.replace(course.round(rung, candidate), held=True)
+            if not (isinstance(outcome, Answered) and not outcome.findings):
+                verdict = course.take(outcome, rung)
+                if verdict is not None:
+                    return verdict
+                if isinstance(outcome, Answered):
+                    break
+                continue
+            votes.append(outcome)
+            agreed = _agreed(votes, need, agreement)
+            if agreed is not None:
+                return Verdict(agreed, "agreed", course.error)
+            course.best = better(course.best, outcome)
+            course.because = Because("arbitration", "disagreed", candidate)
+            break
+    return Onward(Plan(plan.rungs[-1:], plan.skipped), course.so_far())
 
 
 def _poll(
