@@ -11,13 +11,14 @@ A request goes one way, and each room has one duty:
     config     read: YAML files to one checked snapshot
     handle     the life of a request. Read this first
     rounds     several calls at once: all of them, or a race
+    watch      a streamed answer that is judged while it comes: it flows, or is cut
     call       one call to one provider: made, judged, settled once
     world      everything outside a request that its life needs
     wire       translate: bytes <-> values, one module a dialect; pure
     core       decide: catalog, plan, strategy, checks, money; pure
 
 Imports point downward only: __main__ > commands > app > web | drivers | simulator | config
-> handle > rounds | call > world | wire > core.
+> handle > rounds | watch > call > world | wire > core.
 """
 
 __version__ = "0.1.0"

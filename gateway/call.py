@@ -10,7 +10,9 @@ import anyio
 
 from gateway.core import checks, events
 from gateway.core.accounts import Amounts, Hold, Warned
-from gateway.core.chat import ChatRequest, Delta, Usage
+from gateway.core.catalog import Check
+from gateway.core.chat import ChatRequest, Completion, Delta, Usage
+from gateway.core.checks.finding import Finding
 from gateway.core.errors import Broken, UpstreamError
 from gateway.core.money import Nanos, cost
 from gateway.core.plan import Candidate
@@ -58,6 +60,12 @@ class Tab:
         return Nanos(sum(attempt.cost for attempt in self.attempts))
 
 
+Over = Callable[[Candidate, BaseException | None, str], None]
+"""Told what ended the life, if anything did, and why the answer was kept."""
+_JUDGED: Final = ("ok", "cut")
+"""How a call ends whose provider did what it was asked."""
+
+
 class Call:
     """`over` is told when a flowing answer has ended: by None when it is whole."""
 
@@ -69,7 +77,7 @@ class Call:
         wanted: Round,
         candidate: Candidate,
         hold: Hold,
-        over: Callable[[Candidate, BaseException | None], None],
+        over: Over,
     ) -> None:
         self.world = world
         self.about = about
@@ -80,36 +88,40 @@ class Call:
         self.over = over
         self.began = world.clock()
         self.first_token_s: float | None = None
-        self._dropped: tuple[str, ...] = ()
+        self.dropped: tuple[str, ...] = ()
 
     async def ask(self, request: ChatRequest, timeout_s: float) -> Outcome:
         """Wait for the whole answer and judge it."""
-        candidate, asked = self.candidate, self.wanted.checks
+        candidate, asked = self.candidate, checks.at_hand(self.wanted.checks)
         if asked:
             request = checks.ask(asked, request)
         try:
-            self._held()
+            self.held()
             answer = await self.world.upstream.send(candidate, request, timeout_s=timeout_s)
         except BaseException as error:
-            await self._ended(error, request, Tally())
+            await self.ended(error, request, Tally())
             if isinstance(error, UpstreamError):
                 return Failed(candidate, error)
             raise
         usage, counted = billed(answer, request)
-        await self._close("ok", usage, counted=counted)
+        await self.close("ok", usage, counted=counted)
+        return self.judged(asked, answer, request, usage)
+
+    def judged(
+        self, asked: tuple[Check, ...], answer: Completion, request: ChatRequest, usage: Usage
+    ) -> Answered:
+        """A whole answer, held against its checks."""
         if not asked:
-            return Answered(candidate, answer, usage)
+            return Answered(self.candidate, answer, usage)
         findings = checks.judge(asked, answer, request)
-        self.world.observe(
-            events.Judged(
-                self.about,
-                candidate.model.name,
-                candidate.tier,
-                tuple(check.name for check in asked),
-                tuple(finding.check for finding in findings),
-            )
-        )
-        return Answered(candidate, checks.strip(asked, answer), usage, findings)
+        self.tell(asked, findings)
+        return Answered(self.candidate, checks.mend(asked, answer, request), usage, findings)
+
+    def tell(self, asked: tuple[Check, ...], findings: tuple[Finding, ...]) -> None:
+        model, tier = self.candidate.model.name, self.candidate.tier
+        names = tuple(check.name for check in asked)
+        failed = tuple(finding.check for finding in findings)
+        self.world.observe(events.Judged(self.about, model, tier, names, failed))
 
     async def open(self, request: ChatRequest, timeout_s: float) -> Outcome:
         """Wait for the first deltas: until then another candidate can still be asked."""
@@ -118,7 +130,7 @@ class Call:
             await anext(flow)
         except UpstreamError as error:
             return Failed(self.candidate, error)
-        return Flowing(self.candidate, flow, self._dropped)
+        return Flowing(self.candidate, flow, self.dropped)
 
     async def _flow(
         self, request: ChatRequest, timeout_s: float
@@ -129,7 +141,7 @@ class Call:
         """
         tally = Tally()
         try:
-            self._held()
+            self.held()
             deltas = self.world.upstream.stream(self.candidate, request, timeout_s=timeout_s)
             async with aclosing(deltas):
                 async for some in deltas:
@@ -137,7 +149,7 @@ class Call:
                         now = self.world.clock()
                         self.first_token_s = now - self.began
                         self.tab.first_token_at = now
-                        self._dropped = some[0].dropped
+                        self.dropped = some[0].dropped
                         tally.add(some)
                         yield ()
                     else:
@@ -147,20 +159,20 @@ class Call:
                 raise Broken("the stream was empty")
         except BaseException as error:
             try:
-                await self._ended(error, request, tally)
+                await self.ended(error, request, tally)
             finally:
-                if tally.begun and not _outrun(error):
-                    self.over(self.candidate, error)
+                if tally.begun and not outrun(error):
+                    self.over(self.candidate, error, "unjudged")
             raise
         self.tab.usage, counted = tally.billed(request)
         try:
-            await self._close("ok", self.tab.usage, counted=counted)
+            await self.close("ok", self.tab.usage, counted=counted)
         except BaseException as error:
-            self.over(self.candidate, error)
+            self.over(self.candidate, error, "unjudged")
             raise
-        self.over(self.candidate, None)
+        self.over(self.candidate, None, "unjudged")
 
-    def _held(self) -> None:
+    def held(self) -> None:
         """Tell what is held, and why another call is made; whatever fails now settles the hold."""
         world, about, hold, to = self.world, self.about, self.hold, self.candidate
         world.pace.asking(to.deployment.name)
@@ -182,21 +194,21 @@ class Call:
             world.observe(events.FellBack(about, *names, because.why))
         world.health.asking(to.deployment.name, self.began)
 
-    async def _ended(self, error: BaseException, request: ChatRequest, tally: Tally) -> None:
+    async def ended(self, error: BaseException, request: ChatRequest, tally: Tally) -> None:
         """No whole answer came of it: it costs what the provider will bill for it."""
         if isinstance(error, UpstreamError):
             self._blame(error)
             free = error.bills == "nothing" and not tally.begun
             owed = Usage() if free else tally.counted(request)
-            await self._close(error.kind, owed, counted=not free)
+            await self.close(error.kind, owed, counted=not free)
             return
         # The task is being cancelled, or the flow closed: the client is gone.
         self.world.health.gave_up(self.candidate.deployment.name)
         outcome = "internal_error" if isinstance(error, Exception) else "dropped"
-        if _outrun(error):
+        if outrun(error):
             outcome = OUTRUN
         with anyio.CancelScope(shield=True):
-            await self._close(outcome, tally.counted(request), counted=True)
+            await self.close(outcome, tally.counted(request), counted=True)
 
     def _blame(self, error: UpstreamError) -> None:
         name, now = self.candidate.deployment.name, self.world.clock()
@@ -205,19 +217,20 @@ class Call:
         else:
             self.world.health.succeeded(name, now)
 
-    async def _close(self, outcome: str, usage: Usage, *, counted: bool) -> None:
+    async def close(self, outcome: str, usage: Usage, *, counted: bool) -> None:
         """Tell what became of the call, and replace its hold by what it cost."""
         candidate, hold, tab = self.candidate, self.hold, self.tab
         now = self.world.clock()
         began_s = None
-        if outcome == "ok":
+        if outcome in _JUDGED:
             self.world.health.succeeded(candidate.deployment.name, now)
             began_s = now - self.began if self.first_token_s is None else self.first_token_s
         self.world.pace.answered(candidate.deployment.name, began_s)
         gone = tab.gone or outcome == "dropped"
         purpose = "abandoned" if gone else self.wanted.because.purpose
         took_s = now - self.began
-        if not counted and tab.bound and not (tab.bound.media or self.wanted.said):
+        own = self.wanted.said or self.wanted.because.purpose == "audit"  # not the client's alone
+        if not counted and tab.bound and not (tab.bound.media or own):
             self.world.factors.learn(candidate.model.name, tab.bound.counted, usage.prompt)
         spent = self._cost(usage, took_s)
         held = hold.amounts.nanos
@@ -280,6 +293,6 @@ class Call:
         return tariff.cost(usage, now - took_s, now)
 
 
-def _outrun(error: BaseException) -> bool:
+def outrun(error: BaseException) -> bool:
     """Another call of the same round was faster."""
     return isinstance(error, asyncio.CancelledError) and error.args == (OUTRUN,)

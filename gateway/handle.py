@@ -16,6 +16,7 @@ from gateway.core import events, refusals, tokens
 from gateway.core.accounts import Amounts, Hold, Purse, Refusal
 from gateway.core.catalog import Tenant
 from gateway.core.chat import ChatRequest, Completion, Delta, Message, add_messages
+from gateway.core.checks.watches import worth_watching
 from gateway.core.errors import GatewayError, LedgerDown
 from gateway.core.features import Features, read_features
 from gateway.core.ladder import Ladder
@@ -25,6 +26,7 @@ from gateway.core.strategy import Flowing, Outcome, Refused, Round, Stopped, Ver
 from gateway.core.traits import climbed
 from gateway.core.warmth import beginning
 from gateway.rounds import together
+from gateway.watch import watch
 from gateway.world import World
 
 _TICK_S: Final = 0.001
@@ -61,6 +63,7 @@ class Life:
         self._began = world.clock()
         self._deadline = self._began
         self._uncounted = 1
+        self._top = ""
         self._begins: bytes | None = None
 
     async def answer(self) -> Reply:
@@ -161,6 +164,7 @@ class Life:
             timeout_s = min(timeout_s, extras.max_latency_ms / 1000)
         self._deadline = self._began + timeout_s
         self.world.retries.called(self._began)
+        self._top = plan.rungs[-1].tier if plan.rungs else ""
         chosen = ladder.strategy if extras.strategy is None else tactic(extras.strategy)
         strategy = carry_out(plan, chosen)
         try:
@@ -204,6 +208,8 @@ class Life:
         request = add_messages(self.request, wanted.said) if wanted.said else self.request
         if request.stream and not wanted.checks and not wanted.held:
             return await call.open(request, timeout_s)
+        if request.stream and worth_watching(wanted.checks, request):
+            return await watch(call, request, timeout_s, cuts=candidate.tier != self._top)
         return await call.ask(request, timeout_s)
 
     def _refused(self, refusal: Refusal) -> None:

@@ -68,6 +68,8 @@ class Turn:
             await asyncio.Event().wait()
 
     took_s: float = 1.0
+    each_s: float = 0.0
+    """What each piece of a stream takes."""
 
 
 def says(*pieces: str, told: bool = True) -> Turn:
@@ -186,6 +188,7 @@ class ScriptedUpstream:
             await turn.begun()
             for number, piece in enumerate(turn.said):
                 await self.far.at(f"delta {number}")
+                self.clock.now += turn.each_s
                 yield (Delta((ChoiceDelta(text=piece),)),)
             await self.far.at("end")
             if turn.error is not None:

@@ -191,8 +191,9 @@ async def test_what_comes_of_it(script: Script, stream: bool) -> None:
     await whole(scene)
 
 
-async def test_a_judged_answer_is_held_also_when_streaming_was_asked_for() -> None:
-    scene = stage("judged", {"a": [well]}, stream=True)
+async def test_what_only_the_whole_decides_is_held_also_when_streaming_was_asked_for() -> None:
+    extras = Extras(checks=("complete",))
+    scene = stage("judged", {"a": [well]}, stream=True, extras=extras)
     reply = await scene.life.answer()
     assert reply.deltas is None
     assert reply.completion is not None

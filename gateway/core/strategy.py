@@ -4,8 +4,8 @@ A strategy is a generator. It yields rounds of calls, is sent their outcomes, an
 verdict; whoever drives it does the I/O. So a strategy is tested by feeding it outcomes by hand.
 The strategies themselves are in core/strategies.
 
-An answer that must be judged is held back until it is whole. One that need not be may flow to
-the client as it comes; once it flows, it is the answer.
+An answer that must be judged is held back until its checks are decided, which a part of it may
+do. One that need not be may flow to the client as it comes; once it flows, it is the answer.
 """
 
 from collections.abc import AsyncGenerator, Generator, Sequence
@@ -28,16 +28,19 @@ class Answered(Struct, frozen=True):
     completion: Completion
     usage: Usage = Usage()
     findings: tuple[Finding, ...] = ()
+    cut: bool = False
+    """It was stopped as soon as it failed: what there is of it."""
 
 
 class Flowing(Struct, frozen=True):
     """An answer whose first deltas have come; `deltas` gives them and the rest. `dropped` is as
-    Completion's.
+    Completion's. `why` is "passed" when its rung's checks are decided.
     """
 
     candidate: Candidate
     deltas: AsyncGenerator[Sequence[Delta], None]
     dropped: tuple[str, ...] = ()
+    why: str = "unjudged"
 
 
 class Failed(Struct, frozen=True):
@@ -125,7 +128,9 @@ Steps = Generator[Round, tuple[Outcome, ...], Verdict | Onward]
 
 
 def better(best: Answered | None, new: Answered) -> Answered:
-    """The answer with fewer findings; of two alike, the later one, of the higher rung."""
-    if best is None or len(new.findings) <= len(best.findings):
+    """A whole one before one that was cut; the answer with fewer findings; of two alike, the later
+    one, of the higher rung.
+    """
+    if best is None or (new.cut, len(new.findings)) <= (best.cut, len(best.findings)):
         return new
     return best

@@ -7,63 +7,54 @@ and when it lies, is in docs/checks.md.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from msgspec import Struct
-
 from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Choice, Completion
 from gateway.core.checks.confidence import ask_confidence, confidence, strip_confidence
 from gateway.core.checks.ending import complete, not_empty
+from gateway.core.checks.finding import Finding
+from gateway.core.checks.grounding import cites_context
 from gateway.core.checks.json_answer import json_if_asked
-from gateway.core.checks.pattern import citation, compiled, regex
+from gateway.core.checks.languages import language
+from gateway.core.checks.lengths import length
+from gateway.core.checks.options import OPTIONS, option_fault
+from gateway.core.checks.pattern import citation, regex
+from gateway.core.checks.python_code import python
 from gateway.core.checks.refusal import not_refused
-from gateway.core.checks.sql import known_dialect, sql
-from gateway.core.checks.tools import tools_valid
+from gateway.core.checks.schema_check import fixed, schema
+from gateway.core.checks.sql import sql
+from gateway.core.checks.tools import tool_known, tools_valid
+
+__all__ = [
+    "ASKED", "CHECKS", "OPTIONS", "CheckFn", "Finding", "ask", "asked_of", "at_hand", "fault",
+    "judge", "mend", "strip",
+]  # fmt: skip
 
 CheckFn = Callable[[Choice, ChatRequest, Mapping[str, Any]], str | None]
 """Why the choice does not pass, in one line that does not quote it; None when it does."""
 
 CHECKS: Final[Mapping[str, CheckFn]] = {
     "citation": citation,
+    "cites_context": cites_context,
     "complete": complete,
     "confidence": confidence,
     "json_if_asked": json_if_asked,
+    "language": language,
+    "length": length,
     "not_empty": not_empty,
     "not_refused": not_refused,
+    "python": python,
     "regex": regex,
+    "schema": schema,
     "sql": sql,
+    "tool_known": tool_known,
     "tools_valid": tools_valid,
 }
 
-
-class Option(Struct, frozen=True):
-    """What a check can be told. `usable` says whether a value of this type will do."""
-
-    type: type
-    meaning: str
-    required: bool = False
-    usable: Callable[[Any], object] = lambda value: True
-
-
-_PATTERN: Final[Callable[[Any], object]] = compiled
-
-OPTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
-    "citation": {"pattern": Option(str, r"a citation; default `\[\d+\]`", usable=_PATTERN)},
-    "json_if_asked": {
-        "always": Option(bool, "true or false: want JSON whatever the request says"),
-    },
-    "regex": {
-        "pattern": Option(str, "a regular expression", required=True, usable=_PATTERN),
-    },
-    "sql": {"dialect": Option(str, "one that sqlglot knows", usable=known_dialect)},
+ASKED: Final[Mapping[str, str]] = {
+    "judge": "Another model of the catalog finds that the answer meets a rubric.",
+    "webhook": "The owner's own test runner says so.",
 }
-_NONE: Final[Mapping[str, Option]] = {}
-
-
-class Finding(Struct, frozen=True):
-    """A check that an answer did not pass, and why."""
-
-    check: str
-    why: str
+"""Checks that ask somebody: who needs I/O does not look at what fails the others."""
 
 
 def judge(
@@ -71,10 +62,13 @@ def judge(
 ) -> tuple[Finding, ...]:
     """What is wrong with an answer; nothing when it passes. Each of its choices must pass.
 
-    Raises KeyError for a check that `fault` would have refused as unknown, and nothing else.
+    Those that ask somebody are left out. Raises KeyError for a check that `fault` would have
+    refused as unknown, and nothing else.
     """
     findings: tuple[Finding, ...] = ()
     for check in checks:
+        if check.name in ASKED:
+            continue
         run = CHECKS[check.name]
         why = None if completion.choices else "there is no answer"
         for choice in completion.choices:
@@ -96,21 +90,32 @@ def strip(checks: tuple[Check, ...], completion: Completion) -> Completion:
     return strip_confidence(completion) if _in_use("confidence", checks) else completion
 
 
+def mend(checks: tuple[Check, ...], completion: Completion, request: ChatRequest) -> Completion:
+    """The answer as the client gets it: stripped, and its JSON clean where a check is to fix it.
+    Judge it before.
+    """
+    for check in checks:
+        if check.name == "schema" and check.options.get("fix"):
+            completion = fixed(completion, request, check.options)
+    return strip(checks, completion)
+
+
+def asked_of(checks: tuple[Check, ...]) -> tuple[Check, ...]:
+    """Those that ask somebody."""
+    return tuple(check for check in checks if check.name in ASKED)
+
+
+def at_hand(checks: tuple[Check, ...]) -> tuple[Check, ...]:
+    """Those that ask nobody."""
+    return tuple(check for check in checks if check.name not in ASKED)
+
+
 def _in_use(name: str, checks: tuple[Check, ...]) -> bool:
     return any(check.name == name for check in checks)
 
 
 def fault(check: Check) -> str | None:
     """Why a check cannot be used as it is configured, or asked for; None when it can."""
-    if check.name not in CHECKS:
-        return f'there is no check "{check.name}"; there are {", ".join(CHECKS)}'
-    known = OPTIONS.get(check.name, _NONE)
-    for name, value in check.options.items():
-        if name not in known:
-            return f'{check.name} has no option "{name}"; it has {", ".join(known) or "none"}'
-        option = known[name]
-        if type(value) is not option.type or not option.usable(value):
-            return f"{check.name}: {name} must be {option.meaning}"
-    missing = [name for name, option in known.items() if option.required]
-    missing = [name for name in missing if name not in check.options]
-    return f"{check.name} needs the option {', '.join(missing)}" if missing else None
+    if check.name not in CHECKS and check.name not in ASKED:
+        return f'there is no check "{check.name}"; there are {", ".join((*CHECKS, *ASKED))}'
+    return option_fault(check.name, check.options)

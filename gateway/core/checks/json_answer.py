@@ -30,6 +30,11 @@ def asks_for_json(request: ChatRequest) -> bool:
     return "response_format" in request.fields and _format(request).type in _JSON
 
 
+def wants_json(request: ChatRequest, options: Mapping[str, Any]) -> bool:
+    """Whether `json_if_asked` looks at anything."""
+    return bool(options.get("always")) or asks_for_json(request)
+
+
 def json_if_asked(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
     """The text is JSON, and fits the schema, when the request's `response_format` asks for it."""
     always = options and options.get("always")
@@ -47,6 +52,12 @@ def json_if_asked(choice: Choice, request: ChatRequest, options: Mapping[str, An
         why = misfit(value, bytes(wanted.json_schema.schema))
         return why and f"its JSON does not fit the schema: {why}"
     return None
+
+
+def schema_asked(request: ChatRequest) -> bytes | None:
+    """The schema of the request's `response_format`, if it has one."""
+    wrapper = _format(request).json_schema if "response_format" in request.fields else None
+    return bytes(wrapper.schema) or None if wrapper is not None else None
 
 
 def _format(request: ChatRequest) -> _Format:

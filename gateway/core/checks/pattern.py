@@ -8,6 +8,7 @@ from typing import Any, Final
 from gateway.core.chat import ChatRequest, Choice
 
 CITATION: Final = r"\[\d+\]"
+_LOOKS_AHEAD: Final = re.compile(r"\$|\\[bBZ]|\(\?[=!>(]|[*+?}]\+")
 
 
 def citation(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
@@ -27,6 +28,11 @@ def compiled(pattern: str) -> re.Pattern[str] | None:
         return re.compile(pattern)
     except (re.error, OverflowError, RecursionError):
         return None
+
+
+def is_firm(pattern: Any) -> bool:
+    """Whether what it finds in a text it also finds in every longer one: it has no assertions."""
+    return isinstance(pattern, str) and _LOOKS_AHEAD.search(pattern) is None
 
 
 def _missing(choice: Choice, pattern: Any, why: str) -> str | None:

@@ -14,6 +14,11 @@ from gateway.core.chat import ChatRequest, Choice
 
 HEAD: Final = 300
 """Characters in which a refusal shows itself."""
+_BEFORE: Final = 40
+_LONGEST_WORD: Final = 24
+_AHEAD: Final = 24
+"""More than any expression below looks at behind what it matches."""
+_OPENING: Final = re.compile(r"[\s*_#>\"'`\u201c-\u201e\u00ab\u00bb\ufeff]{0,40}")
 _FIRST_WORD: Final = re.compile(
     r"[\s*_#>\"'`\u201c-\u201e\u00ab\u00bb\ufeff]{0,40}([^\s,.!:;*]{1,24})"
 )
@@ -155,6 +160,11 @@ _LANGUAGES: Final[Mapping[str, tuple[str, str, str]]] = {
 }
 
 
+FILTERED: Final = "it was stopped by the provider's content filter"
+MARKED: Final = "it is marked as a refusal"
+REFUSES: Final = "it begins as a refusal"
+
+
 class _Refusal(Struct, frozen=True):
     contains: tuple[str, ...]
     """It has one of these, which is the cheap question to ask first."""
@@ -177,11 +187,11 @@ _BY_FIRST_WORD: Final = _by_first_word()
 def not_refused(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
     """The answer was not filtered and is not a refusal, by its fields or its first words."""
     if choice.finish == "content_filter":
-        return "it was stopped by the provider's content filter"
+        return FILTERED
     if choice.refusal:
-        return "it is marked as a refusal"
+        return MARKED
     if choice.text and not choice.tool_calls and begins_as_refusal(choice.text):
-        return "it begins as a refusal"
+        return REFUSES
     return None
 
 
@@ -190,12 +200,39 @@ def begins_as_refusal(text: str) -> bool:
     first = _FIRST_WORD.match(text)
     if first is None:
         return False
-    word = first[1].lower()
-    refusals = _BY_FIRST_WORD.get(word) or _BY_FIRST_WORD.get(word[0])
-    if refusals is None:
-        return False
-    head = text[first.start(1) : first.start(1) + HEAD].lower().replace("\u2019", "'")
+    head = _head(text, first.start(1))
     return any(
         any(sign in head for sign in refusal.contains) and refusal.whole.match(head)
-        for refusal in refusals
+        for refusal in _refusals(first[1])
     )
+
+
+def prefix_refuses(text: str) -> bool | None:
+    """What is known of `begins_as_refusal` for any text that begins with this one."""
+    opening = _OPENING.match(text)
+    before = opening.end() if opening else 0
+    if before == len(text) and before < _BEFORE:
+        return None
+    first = _FIRST_WORD.match(text)
+    if first is None:
+        return None if before == len(text) else False
+    if first.end() == len(text) and len(first[1]) < _LONGEST_WORD:
+        return None
+    refusals = _refusals(first[1])
+    head = _head(text, first.start(1))
+    for refusal in refusals:
+        if any(sign in head for sign in refusal.contains):
+            found = refusal.whole.match(head)
+            if found is not None and found.end() + _AHEAD <= len(head):
+                return True
+    whole = len(text) - first.start(1) >= HEAD
+    return begins_as_refusal(text) if whole or not refusals else None
+
+
+def _refusals(first_word: str) -> tuple[_Refusal, ...]:
+    word = first_word.lower()
+    return _BY_FIRST_WORD.get(word) or _BY_FIRST_WORD.get(word[0]) or ()
+
+
+def _head(text: str, start: int) -> str:
+    return text[start : start + HEAD].lower().replace("\u2019", "'")

@@ -56,6 +56,11 @@ def misfit(value: Any, schema: bytes) -> str | None:
     return None
 
 
+def usable(schema: bytes) -> bool:
+    """Whether a schema can be used: JSON, not too long, and not too costly to apply."""
+    return len(schema) <= SIZE and _compiled(schema) is not None
+
+
 @lru_cache(maxsize=256)
 def _compiled(schema: bytes) -> Validator | None:
     try:

@@ -22,7 +22,15 @@ _JSON_FENCE: Final = re.compile(r"(?:```|~~~)json\b", re.IGNORECASE)
 _AT_LINE_START: Final = re.compile(r"^(?:\{|\[\s*[\[{\"])", re.MULTILINE)
 """Not indented: that may be a whole part of something broken. And no citation, such as [1]."""
 _ESCAPE: Final = re.compile(r'\\(?:(["\\/bfnrt]|u[0-9a-fA-F]{4})|)')
-_BLANK: Final = "\ufeff \t\r\n"
+BLANK: Final = "\ufeff \t\r\n"
+
+
+def begins_bare(text: str) -> bool | None:
+    """Whether a text begins with an object or a list; None while that cannot be said yet."""
+    text = text.lstrip(BLANK)
+    if _AT_LINE_START.match(text):
+        return True
+    return None if not text or (text[0] == "[" and not text[1:].strip()) else False
 
 
 class Unreadable(Struct, frozen=True):
@@ -38,13 +46,14 @@ _TOO_DEEP: Final = Unreadable(f"its JSON is nested deeper than {DEPTH} levels")
 def read_json(text: str) -> Any:
     """The JSON value of an answer, or Unreadable.
 
-    The whole text, else a fenced block that is JSON, else an object or a list that begins a line;
-    then the same again with stray backslashes escaped. NaN and Infinity are not JSON.
+    A text that begins with an object or a list is read there or not at all, so that a broken one
+    is known before it ends. Else a fenced block that is JSON, else an object or a list that begins
+    a line. All that again with stray backslashes escaped. NaN and Infinity are not JSON.
     """
     value = read_strict(text)
     if not isinstance(value, Unreadable) or value is _TOO_DEEP:
         return value
-    text = text.strip(_BLANK)
+    text = text.strip(BLANK)
     value = _search(text)
     if isinstance(value, dict | list) or value is _TOO_DEEP or "\\" not in text:
         return value
@@ -70,7 +79,9 @@ def read_strict(text: str) -> Any:
 
 
 def _search(text: str) -> Any:
-    """The whole text, else the best of what is fenced; without fences, what begins a line."""
+    """What begins the text, else the best of what is fenced; without fences, what begins a line."""
+    if _AT_LINE_START.match(text):
+        return _read_at(text, 0, bounded=False)
     value = _read_at(text, 0, bounded=True)
     if value is not _NOTHING_THERE:
         return value
@@ -105,7 +116,7 @@ def _read_at(text: str, start: int, *, bounded: bool) -> Any:
 
 
 def _skip_blank(text: str, start: int) -> int:
-    while start < len(text) and text[start] in _BLANK:
+    while start < len(text) and text[start] in BLANK:
         start += 1
     return start
 

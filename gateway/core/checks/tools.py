@@ -31,6 +31,7 @@ class _LegacyCall(Struct):
 _TOOLS: Final = msgspec.json.Decoder(list[_Tool])
 _FUNCTIONS: Final = msgspec.json.Decoder(list[_Function])
 _LEGACY_CALL: Final = msgspec.json.Decoder(_LegacyCall | None)
+UNDECLARED: Final = "it calls a tool that was not declared"
 _UNREADABLE: Final = (msgspec.DecodeError, RecursionError)
 _FREE_TEXT: Final = b"free text"
 _NO_CALLS: Final = Raw(b"null")
@@ -61,10 +62,34 @@ def tools_valid(choice: Choice, request: ChatRequest, options: Mapping[str, Any]
     return None
 
 
+def tool_known(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
+    """Each tool call names a declared tool, whatever its arguments."""
+    calls = choice.tool_calls
+    if "function_call" in choice.extra:
+        calls += _legacy_calls(choice)
+    names = declared_names(request) if calls else None
+    if names is None or all(call.name in names for call in calls):
+        return None
+    return UNDECLARED
+
+
+def offers_tools(request: ChatRequest) -> bool:
+    """Whether an answer may call one."""
+    return "tools" in request.fields or "functions" in request.fields
+
+
+def declared_names(request: ChatRequest) -> frozenset[str] | None:
+    """None for tools that cannot be read, which is the request's fault."""
+    try:
+        return frozenset(_declared(request))
+    except _UNREADABLE:
+        return None
+
+
 def _fault(call: ToolCall, declared: Mapping[str, bytes]) -> str | None:
     schema = declared.get(call.name)
     if schema is None:
-        return "it calls a tool that was not declared"
+        return UNDECLARED
     if schema is _FREE_TEXT:
         return None
     value = read_strict(call.arguments) if call.arguments else {}

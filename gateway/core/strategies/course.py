@@ -35,7 +35,7 @@ class Course:
         """The verdict that an outcome is; None when there is more to be asked."""
         match outcome:
             case Flowing():
-                return Verdict(outcome, "unjudged", self.error)
+                return Verdict(outcome, outcome.why, self.error)
             case Answered(findings=()):
                 return Verdict(outcome, "passed" if rung.checks else "unjudged", self.error)
             case Answered(candidate, findings=findings):

@@ -1,0 +1,113 @@
+"""A streamed answer put together, as a client would."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from gateway.core.chat import Choice, ChoiceDelta, Completion, Delta, ToolCall, ToolDelta, Usage
+
+_ITEMS: Final = msgspec.json.Decoder(list[Raw])
+CUT: Final = "length"
+"""How an answer ends that was stopped before its end: clients know it as not whole."""
+
+
+class Assembly:
+    """What deltas have come to. Pieces of `logprobs` are not joined: the first ones stand."""
+
+    def __init__(self) -> None:
+        self._choices: dict[int, _Parts] = {}
+        self._extra: dict[str, Raw] = {}
+        self._id = ""
+        self._created = 0
+        self._dropped: tuple[str, ...] = ()
+
+    def add(self, deltas: Sequence[Delta]) -> None:
+        for delta in deltas:
+            self._id = self._id or delta.id
+            self._created = self._created or delta.created
+            self._dropped = self._dropped or delta.dropped
+            _join(self._extra, delta.extra)
+            for piece in delta.choices:
+                choice = self._choices.get(piece.index)
+                if choice is None:
+                    choice = self._choices[piece.index] = _Parts()
+                choice.add(piece)
+
+    def completion(self, usage: Usage | None, *, whole: bool = True) -> Completion:
+        """The answer; one that is not whole is told as cut."""
+        unsaid = "stop" if whole else CUT
+        return Completion(
+            choices=tuple(self._choices[at].choice(at, unsaid) for at in sorted(self._choices)),
+            id=self._id,
+            created=self._created,
+            usage=usage,
+            dropped=self._dropped,
+            extra=self._extra,
+        )
+
+
+class _Parts:
+    """Of one choice."""
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._refusal: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: dict[int, _Call] = {}
+        self._finish: str | None = None
+        self._logprobs: Raw | None = None
+        self._extra: dict[str, Raw] = {}
+
+    def add(self, piece: ChoiceDelta) -> None:
+        self._text.append(piece.text)
+        if piece.refusal:
+            self._refusal.append(piece.refusal)
+        if piece.reasoning:
+            self._reasoning.append(piece.reasoning)
+        for call in piece.tool_calls:
+            self._calls.setdefault(call.index, _Call()).add(call)
+        self._finish = piece.finish or self._finish
+        self._logprobs = self._logprobs or piece.logprobs
+        _join(self._extra, piece.extra)
+
+    def choice(self, index: int, unsaid: str) -> Choice:
+        return Choice(
+            index,
+            "".join(self._text) or None,
+            tuple(self._calls[at].call() for at in sorted(self._calls)),
+            self._finish or unsaid,
+            "".join(self._refusal) or None,
+            "".join(self._reasoning) or None,
+            self._logprobs,
+            self._extra,
+        )
+
+
+class _Call:
+    def __init__(self) -> None:
+        self._id = self._name = ""
+        self._arguments: list[str] = []
+        self._extra: dict[str, Raw] = {}
+
+    def add(self, piece: ToolDelta) -> None:
+        """Id and name are told once."""
+        self._id = self._id or piece.id or ""
+        self._name = self._name or piece.name or ""
+        self._arguments.append(piece.arguments)
+        self._extra.update(piece.extra)
+
+    def call(self) -> ToolCall:
+        return ToolCall(self._id, self._name, "".join(self._arguments), self._extra)
+
+
+def _join(so_far: dict[str, Raw], more: Mapping[str, Raw]) -> None:
+    """Lists go on; of anything else the last one stands."""
+    for name, raw in more.items():
+        known = so_far.get(name)
+        if known is not None and bytes(known)[:1] == b"[" == bytes(raw)[:1]:
+            joined = [*_ITEMS.decode(known), *_ITEMS.decode(raw)]
+            so_far[name] = Raw(msgspec.json.encode(joined))
+        else:
+            so_far[name] = raw

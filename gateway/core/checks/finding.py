@@ -1,0 +1,10 @@
+"""What a check says."""
+
+from msgspec import Struct
+
+
+class Finding(Struct, frozen=True):
+    """A check that an answer did not pass, and why."""
+
+    check: str
+    why: str

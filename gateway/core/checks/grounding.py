@@ -1,0 +1,51 @@
+"""What an answer cites must be in what it was given: the citation that was invented."""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+
+from gateway.core.chat import ChatRequest, Choice
+from gateway.core.checks.languages import text_of
+from gateway.core.checks.pattern import compiled
+
+QUOTATION: Final = r'["\u201c\u201e\u00ab]([^"\u201c\u201d\u201e\u00ab\u00bb\n]{20,400})'
+"""The beginning of a quotation of some length."""
+_MOST: Final = 200
+"""So many citations are looked up."""
+_NOT_WORDS: Final = re.compile(r"[\W_]+")
+
+
+def cites_context(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
+    """Everything that the text cites occurs in the request's own messages."""
+    text = choice.text or ""
+    expression = compiled(options.get("pattern", QUOTATION)) if text else None
+    if expression is None:
+        return None
+    given = ""
+    for found in islice(expression.finditer(text), _MOST):
+        cited = _bare(found[expression.groups and 1] or found[0])
+        if cited and not given:
+            given = f" {_given(bytes(request.fields.get('messages', b'[]')))} "
+        if f" {cited} " not in given and cited:
+            return "it cites what is not in the request"
+    return None
+
+
+@lru_cache(maxsize=16)
+def _given(messages: bytes) -> str:
+    """What all but the model itself said."""
+    try:
+        told = msgspec.json.decode(messages)
+    except (msgspec.DecodeError, RecursionError):
+        return ""
+    said = [each for each in told if isinstance(each, Mapping)] if isinstance(told, list) else []
+    return _bare("\n".join(text_of(each) for each in said if each.get("role") != "assistant"))
+
+
+def _bare(text: str) -> str:
+    """Without case and punctuation."""
+    return _NOT_WORDS.sub(" ", text).strip().casefold()

@@ -1,0 +1,226 @@
+"""The language of a text: by its script, and for Latin letters by its most common words.
+
+Only a clear case is one: a short text, code or a formula is in no language, and passes.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from gateway.core.chat import ChatRequest, Choice
+
+STAGES: Final = (150, 400, 1_000)
+"""Characters after which the beginning is looked at; the last is all that is read of a text."""
+
+_SCRIPTS: Final[Mapping[str, str]] = {
+    "latin": "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff",
+    "cyrillic": "\u0400-\u052f",
+    "greek": "\u0370-\u03ff\u1f00-\u1fff",
+    "arabic": "\u0600-\u06ff\u0750-\u077f",
+    "hebrew": "\u0590-\u05ff",
+    "devanagari": "\u0900-\u097f",
+    "bengali": "\u0980-\u09ff",
+    "tamil": "\u0b80-\u0bff",
+    "thai": "\u0e00-\u0e7f",
+    "kana": "\u3040-\u30ff",
+    "hangul": "\u1100-\u11ff\uac00-\ud7af",
+    "han": "\u3400-\u4dbf\u4e00-\u9fff",
+}
+_RUNS: Final = {name: re.compile(f"[{ranges}]+") for name, ranges in _SCRIPTS.items()}
+_NOT_ASCII: Final = {name: run for name, run in _RUNS.items() if name != "latin"}
+
+_STOP_WORDS: Final[Mapping[str, str]] = {
+    "en": "the of and to is that it was for with are this be have from which you not an by as on"
+    " at or we they what there their has been would if",
+    "de": "der die das und ist nicht ein eine zu den von mit sich auf für dem im auch es wird sind"
+    " wir ich sie aus bei nach oder wenn haben einer",
+    "fr": "le la les des et est une un du dans que qui pour pas sur avec ce il sont par au vous"
+    " nous je plus cette ou mais être",
+    "es": "el la los las y es de que en un una por con para no se del su como más lo al este pero"
+    " son está usted",
+    "it": "il la gli le e è di che un una per con non del della si sono nel come più anche questo"
+    " ma ha essere alla",
+    "pt": "o a os as e é de que um uma por com para não do da em se no na mais como são dos você"
+    " está ao",
+    "nl": "de het een en van is dat niet op te voor met zijn er aan ook als bij maar wordt deze"
+    " naar of ik je wij",
+    "pl": "i w na z do nie że się jest to jak dla przez oraz po ale od są tym być który może",
+    "sv": "och att det som en är av för på med inte den till har de ett om men kan från jag",
+    "da": "og at det som en er af for på med ikke den til har de et om men kan fra jeg",
+    "tr": "ve bir bu için ile de da olarak olan daha çok gibi ne ama en kadar değil sonra",
+    "cs": "a je se na v že to s z do jako pro ale si by tak jsou od aby není",
+    "id": "yang dan di dengan untuk dari ini itu pada adalah tidak dalam akan ke ada juga oleh",
+    "vi": "là và của có không được cho trong một những các với người này đã để khi về",
+}
+_OF_SCRIPT: Final[Mapping[str, tuple[str, ...]]] = {
+    "cyrillic": ("ru", "uk", "bg", "sr", "be", "mk", "kk"),
+    "greek": ("el",),
+    "arabic": ("ar", "fa", "ur"),
+    "hebrew": ("he", "yi"),
+    "devanagari": ("hi", "mr", "ne"),
+    "bengali": ("bn", "as"),
+    "tamil": ("ta",),
+    "thai": ("th",),
+    "kana": ("ja",),
+    "hangul": ("ko",),
+    "han": ("zh",),
+    "latin": tuple(_STOP_WORDS),
+}
+_SCRIPT_OF: Final = {code: name for name, codes in _OF_SCRIPT.items() for code in codes}
+LANGUAGES: Final = tuple(sorted(_SCRIPT_OF))
+
+_NAMES: Final = (
+    "english german french spanish italian portuguese dutch polish swedish danish norwegian finnish"
+    " turkish czech indonesian vietnamese russian ukrainian bulgarian serbian greek arabic persian"
+    " farsi urdu hebrew hindi marathi nepali bengali tamil thai japanese korean chinese mandarin"
+    " cantonese latin romanian hungarian englisch deutsch französisch spanisch italienisch"
+    " portugiesisch russisch chinesisch japanisch anglais allemand français espagnol italien"
+    " portugais russe chinois japonais inglés alemán francés español italiano portugués ruso chino"
+    " japonés inglese tedesco francese spagnolo inglês alemão francês espanhol engels duits frans"
+    " spaans translate translation translator language übersetze übersetzung sprache traduire"
+    " traduis traduction langue traduce traducir traducción idioma traduci traduzione traduza"
+    " tradução vertaal taal bilingual multilingual"
+)
+_ELSEWHERE: Final = re.compile(
+    rf"\b(?:{'|'.join(_NAMES.split())})\b|翻译|翻譯|翻訳|英語|英语|中文|日本語|日语|한국어|영어|번역"
+    r"|перевед|перевод|английск|русск|по-немецки|язык",
+    re.IGNORECASE,
+)
+"""Words of a request that may ask for an answer in another language than its own."""
+_NOT_PROSE: Final = re.compile(
+    r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\$\$?[^$\n]*\$\$?", re.DOTALL
+)
+_WORD: Final = re.compile(r"[^\W\d_]+")
+_LEAST_LETTERS: Final = 12
+_LEAST_WORDS: Final = 5
+_LEAST_KINDS: Final = 3
+_CLEARLY: Final = 2.5
+"""So many times as many stop words must a text have of another language as of its own."""
+_COUNTED: Final = {
+    word: tuple(code for code, words in _STOP_WORDS.items() if word in words.split())
+    for words in _STOP_WORDS.values()
+    for word in words.split()
+    if len(word) > 1  # single letters stand for numbers, answers and propositions
+}
+
+
+def language(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
+    """The text is in the language that is configured, or that of the request, as far as its
+    script and its most common words tell.
+    """
+    text = choice.text or ""
+    wanted = expected(request, options) if text else frozenset()
+    if not wanted:
+        return None
+    for size in STAGES:
+        if len(text) < size:
+            break
+        verdict = at_stage(text, size, wanted)
+        if verdict is not None:
+            return verdict or None
+    else:
+        return None
+    found = _languages(text)
+    return _why(wanted) if found and not found & wanted else None
+
+
+def at_stage(text: str, size: int, wanted: frozenset[str]) -> str | None:
+    """What so much of the beginning decides: why it fails, "" that it passes, None nothing yet.
+
+    At the last stage it is one of the first two.
+    """
+    found = _languages(text[:size])
+    if found:
+        return "" if found & wanted else _why(wanted)
+    return "" if size == STAGES[-1] else None
+
+
+def expected(request: ChatRequest, options: Mapping[str, Any]) -> frozenset[str]:
+    """The languages that an answer may be in; none when any will do.
+
+    Without an option: that of the last question, and of the first message, which may be the
+    owner's; any, where the request names a language.
+    """
+    asked = options.get("language")
+    if isinstance(asked, str):
+        return frozenset((asked,)) & frozenset(LANGUAGES)
+    return _expected(bytes(request.fields.get("messages", b"[]")))
+
+
+@lru_cache(maxsize=64)
+def _expected(messages: bytes) -> frozenset[str]:
+    try:
+        told = msgspec.json.decode(messages)
+    except (msgspec.DecodeError, RecursionError):
+        return frozenset()
+    said = [each for each in told if isinstance(each, Mapping)] if isinstance(told, list) else []
+    asked = [text_of(each) for each in said if each.get("role") == "user"]
+    ruled = [text_of(each) for each in said if each.get("role") in ("system", "developer")]
+    if not asked or any(_ELSEWHERE.search(text[:20_000]) for text in (*ruled, asked[-1])):
+        return frozenset()
+    own = _languages(asked[-1][-STAGES[-1] :]) or _languages(asked[-1][: STAGES[-1]])
+    return own.union(*(_languages(text[: STAGES[-1]]) for text in ruled)) if own else own
+
+
+def text_of(message: Mapping[str, Any]) -> str:
+    """The text of a decoded message."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else ()
+    texts = [part.get("text") for part in parts if isinstance(part, Mapping)]
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def _why(wanted: frozenset[str]) -> str:
+    return f"it is not in {' or '.join(sorted(wanted)[:3])}"
+
+
+def _languages(text: str) -> frozenset[str]:
+    """The languages that a text may be in; none when nothing is clear."""
+    prose = _NOT_PROSE.sub(" ", text)
+    script = _script(prose)
+    if script is None:
+        return frozenset()
+    if script != "latin":
+        return frozenset(_OF_SCRIPT[script])
+    return _latin(_WORD.findall(prose.lower()))
+
+
+def _script(text: str) -> str | None:
+    """The script that most letters are of, when there are enough; None where two are about even."""
+    counts = {name: sum(map(len, run.findall(text))) for name, run in _scripts(text)}
+    letters = sum(counts.values())
+    if letters < _LEAST_LETTERS:
+        return None
+    kana, han = counts.get("kana", 0), counts.get("han", 0)
+    if kana and kana * 8 >= kana + han:  # Japanese is written in both
+        counts["kana"], counts["han"] = kana + han, 0
+    best = max(counts, key=lambda name: counts[name] * (3 if name != "latin" else 1))
+    # A few names, terms or symbols in Latin letters are in any text, and a quotation may be.
+    share = counts[best] / letters
+    return best if share >= (0.8 if best == "latin" else 0.4) else None
+
+
+def _scripts(text: str) -> Iterable[tuple[str, re.Pattern[str]]]:
+    return (("latin", _RUNS["latin"]),) if text.isascii() else _RUNS.items()
+
+
+def _latin(words: list[str]) -> frozenset[str]:
+    """The languages whose stop words a text has clearly more of than of all others."""
+    hits: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
+    for word, times in Counter(words).items():
+        for code in _COUNTED.get(word, ()):
+            hits[code] += times
+            kinds[code] += 1
+    if not hits:
+        return frozenset()
+    best, most = hits.most_common(1)[0]
+    if most < _LEAST_WORDS or kinds[best] < _LEAST_KINDS or most * 12 < len(words):
+        return frozenset()
+    return frozenset(code for code, number in hits.items() if number * _CLEARLY >= most) | {best}

@@ -1,0 +1,54 @@
+"""JSON that fits a schema: the owner's, or the one of the request."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import structs
+
+from gateway.core.chat import ChatRequest, Choice, Completion
+from gateway.core.checks.json_answer import schema_asked
+from gateway.core.checks.schema import misfit
+from gateway.core.checks.tolerant_json import Unreadable, read_json, read_strict
+
+
+def schema(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
+    """The text is JSON that fits a schema: the configured one, else that of the request's
+    `response_format`; without either, anything passes.
+    """
+    wanted = _wanted(request, options)
+    if wanted is None or (choice.tool_calls and not choice.text):
+        return None
+    value = read_json(choice.text or "")
+    if isinstance(value, Unreadable):
+        return value.why
+    why = misfit(value, wanted)
+    return why and f"its JSON does not fit the schema: {why}"
+
+
+def fixed(completion: Completion, request: ChatRequest, options: Mapping[str, Any]) -> Completion:
+    """The answer with clean JSON in place of each text that passes and that a strict reader would
+    choke on: fenced, amid prose, with raw line breaks or stray backslashes.
+    """
+    choices = tuple(_fixed(choice, request, options) for choice in completion.choices)
+    if all(new is old for new, old in zip(choices, completion.choices, strict=True)):
+        return completion
+    return structs.replace(completion, choices=choices, fields=None)
+
+
+def _fixed(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> Choice:
+    text = choice.text or ""
+    if not text or not isinstance(read_strict(text), Unreadable):
+        return choice
+    if _wanted(request, options) is None or schema(choice, request, options) is not None:
+        return choice
+    try:
+        clean = msgspec.json.encode(read_json(text)).decode()
+    except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot say
+        return choice
+    return structs.replace(choice, text=clean, logprobs=None)
+
+
+def _wanted(request: ChatRequest, options: Mapping[str, Any]) -> bytes | None:
+    own = options.get("schema")
+    return own.encode() if isinstance(own, str) else schema_asked(request)

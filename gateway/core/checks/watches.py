@@ -1,0 +1,227 @@
+"""What the beginning of an answer decides: each watch follows one check while the answer comes.
+
+A watch says why the check fails once nothing that may still come can mend it, PASSES once nothing
+can spoil it, and None as long as it cannot say. A check without a watch is decided at the end.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import Any, Final
+
+from gateway.core.catalog import Check
+from gateway.core.chat import ChatRequest, Choice, ChoiceDelta, Delta
+from gateway.core.checks import languages, lengths, refusal, schema_check
+from gateway.core.checks.finding import Finding
+from gateway.core.checks.heard import Heard
+from gateway.core.checks.json_answer import json_if_asked, wants_json
+from gateway.core.checks.json_prefix import JsonPrefix
+from gateway.core.checks.pattern import CITATION, compiled, is_firm
+from gateway.core.checks.tolerant_json import BLANK, begins_bare
+from gateway.core.checks.tools import UNDECLARED, declared_names, offers_tools
+
+
+class Passes(Enum):
+    """Nothing that may still come changes it."""
+
+    PASSES = "passes"
+
+
+PASSES: Final = Passes.PASSES
+Seen = str | Passes | None
+Watch = Callable[[Heard], Seen]
+"""Called after each piece that comes, until it has said something."""
+
+
+def _not_refused(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
+    """Refusals say so at once. What the provider's filter does later is not waited for."""
+    tools = offers_tools(request)
+
+    def look(heard: Heard) -> Seen:
+        if heard.refused:
+            return refusal.MARKED
+        refuses = refusal.prefix_refuses(heard.head) if heard.head else None
+        if refuses is None or (refuses and tools):  # a tool call may follow, and is an answer
+            return None
+        return refusal.REFUSES if refuses else PASSES
+
+    return look
+
+
+def _not_empty(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
+    def look(heard: Heard) -> Seen:
+        there = heard.called or heard.refused or (heard.more and not heard.more.isspace())
+        return PASSES if there else None
+
+    return look
+
+
+def _tools(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
+    """A text to a request without tools is not followed by a call."""
+    names = declared_names(request)
+    none = not offers_tools(request)
+
+    def look(heard: Heard) -> Seen:
+        if names is None:
+            return None
+        if any(name not in names for name in heard.called):
+            return UNDECLARED
+        return PASSES if none and heard.size and not heard.called else None
+
+    return look
+
+
+def _tools_valid(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
+    look = _tools(request, options)
+    demanded = "tool_choice" in request.fields
+    return lambda heard: None if (seen := look(heard)) is PASSES and demanded else seen
+
+
+def _length(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
+    bounds = lengths.Bounds(options)
+    words = lengths.Words()
+
+    def look(heard: Heard) -> Seen:
+        words.add(heard.more)
+        return bounds.look(heard.size, words.count, heard.bytes, PASSES)
+
+    return look
+
+
+def _language(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
+    expected = languages.expected(request, options)
+    stages = list(languages.STAGES)
+
+    def look(heard: Heard) -> Seen:
+        if not expected:
+            return PASSES
+        while stages and heard.size >= stages[0]:
+            verdict = languages.at_stage(heard.head, stages.pop(0), expected)
+            if verdict is not None:
+                return verdict or PASSES
+        return None
+
+    return look
+
+
+def _json(
+    request: ChatRequest,
+    options: Mapping[str, Any],
+    check: Callable[[Choice, ChatRequest, Mapping[str, Any]], str | None],
+) -> Watch:
+    """Of an answer that begins as JSON: a broken one is known at once, and nothing that comes
+    after a whole one counts. Of any other nothing is known before its end.
+    """
+    prefix: JsonPrefix | None = None
+    elsewhere = False
+
+    def look(heard: Heard) -> Seen:
+        nonlocal prefix, elsewhere
+        if elsewhere or not heard.more:
+            return None
+        more = heard.more
+        if prefix is None:
+            begun = begins_bare(heard.head)
+            if begun is None:
+                return None
+            if not begun:
+                elsewhere = True
+                return None
+            prefix, more = JsonPrefix(), heard.text.lstrip(BLANK)
+        prefix.feed(more)
+        if prefix.standing == "open":
+            return None
+        # Asked of what has come, the check says what it will say of the whole.
+        return check(Choice(text=heard.text), request, options) or PASSES
+
+    return look
+
+
+def _json_if_asked(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
+    if not wants_json(request, options):
+        return lambda heard: PASSES
+    return _json(request, options, json_if_asked)
+
+
+def _schema(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
+    """One that mends the answer has it mended whole."""
+    look = _json(request, options, schema_check.schema)
+    if not options.get("fix"):
+        return look
+    return lambda heard: None if (seen := look(heard)) is PASSES else seen
+
+
+def _found(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
+    """What a pattern without assertions has found stays found."""
+    source = options.get("pattern", CITATION)
+    pattern = compiled(source) if is_firm(source) else None
+    again = 0
+
+    def look(heard: Heard) -> Seen:
+        nonlocal again
+        if pattern is None or heard.size <= again:
+            return None
+        again = heard.size + heard.size // 4  # so that all looks together cost a few whole ones
+        return PASSES if pattern.search(heard.text) else None
+
+    return look
+
+
+WATCHES: Final[Mapping[str, Callable[[ChatRequest, Mapping[str, Any]], Watch]]] = {
+    "citation": _found,
+    "json_if_asked": _json_if_asked,
+    "language": _language,
+    "length": _length,
+    "not_empty": _not_empty,
+    "not_refused": _not_refused,
+    "regex": _found,
+    "schema": _schema,
+    "tool_known": _tools,
+    "tools_valid": _tools_valid,
+}
+_ONLY_PASS: Final = frozenset(("citation", "not_empty", "regex"))
+_CUTS: Final = WATCHES.keys() - _ONLY_PASS
+_SEVERAL: Final = frozenset(("audio", "functions", "logprobs", "modalities"))
+"""Where these are asked for, the pieces of an answer are not simply put together."""
+
+
+class Watching:
+    """Several checks of one answer while it comes."""
+
+    def __init__(self, checks: tuple[Check, ...], request: ChatRequest) -> None:
+        self._heard = Heard()
+        self._open: list[tuple[str, Watch]] = []
+        self._never = False
+        """Whether a check is decided only by the whole answer."""
+        for check in checks:
+            make = WATCHES.get(check.name)
+            if make is None:
+                self._never = True
+            else:
+                self._open.append((check.name, make(request, check.options)))
+
+    def feed(self, deltas: Sequence[Delta]) -> Finding | Passes | None:
+        """What is known now: one check that fails, or that all pass."""
+        pieces: list[ChoiceDelta] = [piece for delta in deltas for piece in delta.choices]
+        if not pieces:
+            return None
+        heard = self._heard
+        heard.add(pieces)
+        if heard.ended:  # the whole of it is judged
+            return None
+        still = []
+        for name, look in self._open:
+            seen = look(heard)
+            if isinstance(seen, str):
+                return Finding(name, seen)
+            if seen is None:
+                still.append((name, look))
+        self._open = still
+        return None if still or self._never else PASSES
+
+
+def worth_watching(checks: tuple[Check, ...], request: ChatRequest) -> bool:
+    """Whether an answer may be cut, or flow, before it is whole."""
+    if request.n > 1 or not _SEVERAL.isdisjoint(request.fields):
+        return False
+    names = {check.name for check in checks}
+    return bool(names & _CUTS) or (bool(names) and names <= WATCHES.keys())

@@ -1,0 +1,159 @@
+"""A streamed answer that is judged while it comes.
+
+It is held back until its checks are decided: then it flows. As soon as one fails it is cut: the
+rest is neither generated nor paid for, and another model can be asked. What is not decided before
+its end is judged on the whole.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from gateway.call import Call, outrun
+from gateway.core import checks
+from gateway.core.assembly import Assembly
+from gateway.core.catalog import Check
+from gateway.core.chat import ChatRequest, Delta
+from gateway.core.checks.finding import Finding
+from gateway.core.checks.watches import Watching
+from gateway.core.errors import Broken, TimedOut, UpstreamError
+from gateway.core.strategy import Answered, Failed, Flowing, Outcome
+from gateway.core.tally import Tally
+
+
+async def watch(call: Call, request: ChatRequest, timeout_s: float, *, cuts: bool) -> Outcome:
+    """Until its checks are decided. `timeout_s` bounds that; `cuts` says whether a failing answer
+    is stopped, which serves nobody when nobody else is left to ask.
+    """
+    asked = checks.at_hand(call.wanted.checks)
+    watched = _Watched(call, asked, checks.ask(asked, request), timeout_s, cuts=cuts)
+    flow = watched.flow()
+    try:
+        await anext(flow)
+    except StopAsyncIteration:
+        assert watched.answered is not None  # noqa: S101 - it ends in no other way
+        return watched.answered
+    except UpstreamError as error:
+        return Failed(call.candidate, error)
+    return Flowing(call.candidate, flow, call.dropped, "passed")
+
+
+class _Watched:
+    """One call. `answered` is its end when it never flows."""
+
+    def __init__(
+        self,
+        call: Call,
+        asked: tuple[Check, ...],
+        request: ChatRequest,
+        timeout_s: float,
+        *,
+        cuts: bool,
+    ) -> None:
+        self.call = call
+        self.asked = asked
+        self.request = request
+        self.timeout_s = timeout_s
+        self.cuts = cuts
+        self.flows = not call.wanted.held and asked == call.wanted.checks
+        self.answered: Answered | None = None
+        self._tally = Tally()
+        self._assembly = Assembly()
+        self._watching: Watching | None = Watching(asked, request)
+        self._waiting: list[Sequence[Delta]] = []
+        self._flowing = False
+        self._finding: Finding | None = None
+
+    async def flow(self) -> AsyncGenerator[Sequence[Delta], None]:
+        """Yield nothing once when it may flow, then what has waited and all that comes; or
+        nothing at all. It begins, and is settled, as Call's own.
+        """
+        call = self.call
+        try:
+            call.held()
+            async with aclosing(self._read()) as read:
+                async for some in read:
+                    yield some
+        except BaseException as error:
+            try:
+                await call.ended(error, self.request, self._tally)
+            finally:
+                if self._flowing and not outrun(error):
+                    call.over(call.candidate, error, "passed")
+            raise
+        if self._flowing:
+            await self._close()
+        elif self._finding is not None:
+            await self._cut(self._finding)
+        else:
+            await self._whole()
+
+    async def _read(self) -> AsyncGenerator[Sequence[Delta], None]:
+        call = self.call
+        deltas = call.world.upstream.stream(call.candidate, self.request, timeout_s=self.timeout_s)
+        async with aclosing(deltas):
+            async for some in deltas:
+                self._came(some)
+                if self._flowing:
+                    yield some
+                    continue
+                if self._look(some):
+                    yield ()
+                    for held in self._waiting:
+                        yield held
+                    self._waiting = []
+                elif self._finding is not None:
+                    return
+        if not self._tally.begun:
+            raise Broken("the stream was empty")
+
+    def _came(self, some: Sequence[Delta]) -> None:
+        call = self.call
+        if not self._tally.begun:
+            call.first_token_s = call.world.clock() - call.began
+            call.dropped = some[0].dropped
+        self._tally.add(some)
+
+    def _look(self, some: Sequence[Delta]) -> bool:
+        """Whether it may flow from now on. Else there may be a finding to cut it for."""
+        if self.flows:
+            self._waiting.append(some)
+        self._assembly.add(some)
+        call = self.call
+        seen = self._watching.feed(some) if self._watching is not None else None
+        if seen is not None:
+            self._watching = None
+        if isinstance(seen, Finding):
+            self._finding = seen if self.cuts else None
+        elif seen is not None and self.flows:
+            self._flowing = True
+            call.tab.first_token_at = call.world.clock()
+            call.tell(self.asked, ())
+            return True
+        if self._finding is None and call.world.clock() - call.began >= self.timeout_s:
+            raise TimedOut("the provider's answer was not whole in time")
+        return False
+
+    async def _cut(self, finding: Finding) -> None:
+        usage = self._tally.counted(self.request)
+        await self.call.close("cut", usage, counted=True)
+        self.call.tell(self.asked, (finding,))
+        part = self._assembly.completion(usage, whole=False)
+        answer = checks.mend(self.asked, part, self.request)
+        self.answered = Answered(self.call.candidate, answer, usage, (finding,), cut=True)
+
+    async def _whole(self) -> None:
+        """It ended before all was decided."""
+        usage, counted = self._tally.billed(self.request)
+        await self.call.close("ok", usage, counted=counted)
+        answer = self._assembly.completion(usage)
+        self.answered = self.call.judged(self.asked, answer, self.request, usage)
+
+    async def _close(self) -> None:
+        call = self.call
+        call.tab.usage, counted = self._tally.billed(self.request)
+        try:
+            await call.close("ok", call.tab.usage, counted=counted)
+        except BaseException as error:
+            call.over(call.candidate, error, "passed")
+            raise
+        call.over(call.candidate, None, "passed")

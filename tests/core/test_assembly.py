@@ -1,0 +1,53 @@
+"""A streamed answer put together is the answer that was cut into it."""
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from gateway.core.assembly import Assembly
+from gateway.core.chat import Choice, ChoiceDelta, Completion, Delta, ToolCall, ToolDelta, Usage
+from gateway.wire.whole import recut
+
+USAGE = Usage(3, 4)
+LINKS = Raw(b'[{"url":"a"}]')
+CALLS = (ToolCall("1", "f", '{"a":1}', {"x": Raw(b"1")}), ToolCall("2", "g", "{}"))
+WHOLE = {
+    "text": Choice(text="Paris", logprobs=Raw(b'{"content":[]}')),
+    "calls": Choice(text="Look:", tool_calls=CALLS, finish="tool_calls"),
+    "a refusal": Choice(refusal="No.", reasoning="Hm."),
+    "filtered": Choice(text="Par", finish="content_filter", extra={"annotations": LINKS}),
+}
+
+
+@pytest.mark.parametrize("choice", WHOLE.values(), ids=WHOLE)
+def test_what_was_cut_is_put_together(choice: Choice) -> None:
+    answer = Completion((choice,), "id", 7, USAGE)
+    assembly = Assembly()
+    assembly.add([recut(answer)])
+    assert assembly.completion(USAGE) == answer
+
+
+def test_pieces_are_joined() -> None:
+    assembly = Assembly()
+    assembly.add([Delta((ChoiceDelta(text="Pa"),), id="x", created=1, dropped=("seed",))])
+    assembly.add([Delta((ChoiceDelta(text="ris", extra={"annotations": LINKS}),), id="y")])
+    assembly.add([Delta((ChoiceDelta(extra={"annotations": LINKS}),))])
+    assembly.add([Delta((ChoiceDelta(index=1, text="Rome", finish="length"),))])
+    pieces = ToolDelta(0, "1", "f"), ToolDelta(0, arguments='{"a"'), ToolDelta(0, arguments=":1}")
+    for piece in pieces:
+        assembly.add([Delta((ChoiceDelta(tool_calls=(piece,)),))])
+    assembly.add([Delta((ChoiceDelta(finish="tool_calls"),)), Delta(usage=USAGE)])
+    answer = assembly.completion(USAGE)
+    assert (answer.id, answer.created, answer.dropped) == ("x", 1, ("seed",))
+    first, second = answer.choices
+    assert (first.text, first.finish) == ("Paris", "tool_calls")
+    assert first.tool_calls == (ToolCall("1", "f", '{"a":1}'),)
+    assert msgspec.json.decode(first.extra["annotations"]) == [{"url": "a"}, {"url": "a"}]
+    assert (second.text, second.finish) == ("Rome", "length")
+
+
+@pytest.mark.parametrize(("whole", "finish"), [(True, "stop"), (False, "length")])
+def test_how_it_ends_when_nobody_said(whole: bool, finish: str) -> None:
+    assembly = Assembly()
+    assembly.add([Delta((ChoiceDelta(text="Par"),))])
+    assert assembly.completion(None, whole=whole).first.finish == finish

@@ -1,0 +1,195 @@
+"""Streamed answers that are judged while they come: they flow early, or are cut and climbed."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from gateway.core.chat import Extras, Usage
+from gateway.core.errors import Broken, Faulty
+from gateway.core.events import Attempted, Dropped, Judged, Replied, Settled
+from tests.lives import ANSWER, PROMPT, Turn, fails, hear, says, stage, told, well, whole
+
+NO = "I'm sorry, but I can't help with that request at all, "
+BREAKS = "it breaks before anything flows: sideways"
+JUDGED = Extras(checks=("not_refused",))
+refuses = Turn((NO, "and ", "so on."), Usage(PROMPT, 40))
+CUT = PROMPT + -(-len(NO) // 4)
+"""Tokens of a refusal that was cut at its first piece, as we count them."""
+breaks = fails(Broken("it broke"), "I ")
+
+
+@dataclass(frozen=True)
+class Script:
+    """Who says what, and what comes of it; `flows` when it was given before it was whole."""
+
+    turns: Mapping[str, Sequence[Turn]]
+    kept: str
+    reason: str
+    spent: int
+    flows: bool
+    checks: tuple[str, ...] = ("not_refused",)
+    asked: str = "open"
+
+
+SCRIPTS = {
+    "decided at its first word": Script({"a": [well]}, "a: GOOD one", "passed", ANSWER, flows=True),
+    "cut and climbed": Script(
+        {"a": [refuses], "c": [well]},
+        "c: GOOD one",
+        "passed; a not_refused",
+        CUT + 10 * ANSWER,
+        flows=True,
+    ),
+    "cut, and nobody above answers": Script(
+        {"a": [refuses], "c": [Turn(error=Faulty("500"))]},
+        f"a: {NO}",
+        "best_effort; a not_refused",
+        CUT,
+        flows=False,
+    ),
+    "the last is not cut": Script(
+        {"a": [refuses], "c": [refuses]},
+        f"c: {NO}and so on.",
+        "best_effort; a not_refused",
+        CUT + 10 * (PROMPT + 40),
+        flows=False,
+    ),
+    "not decided before the end": Script(
+        {"a": [says("I am", " GOOD")]}, "a: I am GOOD", "passed", ANSWER, flows=False
+    ),
+    "one of two is decided at the end": Script(
+        {"a": [well]},
+        "a: GOOD one",
+        "passed",
+        ANSWER,
+        flows=False,
+        checks=("not_refused", "complete"),
+    ),
+    BREAKS: Script(
+        {"a": [breaks], "b": [well]},
+        "b: GOOD one",
+        "passed; a broken",
+        PROMPT + 1 + ANSWER,
+        flows=True,
+    ),
+    "a vote is not shown": Script(
+        {"a": [well], "b": [well]}, "a: GOOD one", "agreed", 2 * ANSWER, flows=False, asked="vote"
+    ),
+    "a vote is cut": Script(
+        {"a": [refuses], "b": [well], "c": [well]},
+        "c: GOOD one",
+        "passed; b votes",
+        CUT + 11 * ANSWER,
+        flows=True,
+        asked="vote",
+    ),
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
+async def test_what_comes_of_a_stream(script: Script) -> None:
+    extras = Extras(checks=script.checks)
+    scene = stage(script.asked, script.turns, stream=True, extras=extras)
+    reply, text = await hear(scene.life)
+    assert f"{reply.candidate.model.name}: {text}" == script.kept
+    assert reply.reason == script.reason
+    assert (reply.deltas is not None) is script.flows
+    assert scene.life.tab.spent == script.spent
+    (replied,) = told(scene, Replied)
+    assert (replied.first_token_s is not None) is script.flows
+    await whole(scene)
+
+
+@pytest.mark.parametrize("name", sorted(SCRIPTS.keys() - {BREAKS}))
+async def test_what_is_not_streamed_is_kept_alike_and_is_whole(name: str) -> None:
+    """But for a break, which only a stream can have."""
+    script = SCRIPTS[name]
+    scene = stage(script.asked, script.turns, extras=Extras(checks=script.checks))
+    reply, text = await hear(scene.life)
+    assert f"{reply.candidate.model.name}: {text}".startswith(script.kept)
+    assert reply.reason == script.reason
+    await whole(scene)
+
+
+async def test_a_cut_answer_is_told_as_cut_and_its_provider_is_well() -> None:
+    scene = stage("open", {"a": [refuses], "c": [well]}, stream=True, extras=JUDGED)
+    await hear(scene.life)
+    first, second = told(scene, Attempted)
+    assert (first.outcome, second.outcome) == ("cut", "ok")
+    assert [event.failed for event in told(scene, Judged)] == [("not_refused",), ()]
+    assert [event.counted for event in told(scene, Settled)] == [True, False]
+    assert scene.health == []
+    await whole(scene)
+
+
+async def test_an_answer_that_was_cut_says_that_it_is_not_whole() -> None:
+    scene = stage(
+        "open", {"a": [refuses], "c": [Turn(error=Faulty("500"))]}, stream=True, extras=JUDGED
+    )
+    reply, _ = await hear(scene.life)
+    assert reply.completion is not None
+    assert reply.completion.first.finish == "length"
+
+
+async def test_what_waited_flows_first_and_the_rest_as_it_comes() -> None:
+    pieces = ("I ", *("x" * 150, "y" * 150), "and ", "so on")
+    scene = stage("open", {"a": [says(*pieces)]}, stream=True, extras=JUDGED, far="delta 3")
+    reply = await scene.life.answer()
+    assert reply.deltas is not None
+    heard = ""
+    waiting = asyncio.create_task(anext(reply.deltas))
+    while not scene.far.reached.is_set():
+        heard += "".join(c.text for delta in await waiting for c in delta.choices)
+        waiting = asyncio.create_task(anext(reply.deltas))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert heard == "".join(pieces[:3])
+    scene.far.gate.set()
+    heard += "".join(c.text for delta in await waiting for c in delta.choices)
+    async for some in reply.deltas:
+        heard += "".join(c.text for delta in some for c in delta.choices)
+    assert heard == "".join(pieces)
+    await whole(scene)
+
+
+async def test_a_break_once_it_flows_is_the_clients_to_hear() -> None:
+    scene = stage("open", {"a": [fails(Broken("it broke"), "GOOD ")]}, stream=True, extras=JUDGED)
+    with pytest.raises(Broken):
+        await hear(scene.life)
+    assert scene.upstream.asked == ["a"]
+    await whole(scene)
+
+
+@pytest.mark.parametrize("where", ["send", "delta 0", "delta 1", "end", "settle"])
+async def test_a_client_that_leaves_while_it_is_held(where: str) -> None:
+    scene = stage("open", {"a": [says("I ", "am")]}, stream=True, extras=JUDGED, far=where)
+    task = asyncio.create_task(hear(scene.life))
+    await scene.far.reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert isinstance(scene.events[-1], Dropped)
+    await whole(scene)
+
+
+async def test_a_client_that_leaves_while_it_flows() -> None:
+    scene = stage("open", {"a": [well]}, stream=True, extras=JUDGED)
+    reply = await scene.life.answer()
+    assert reply.deltas is not None
+    await anext(reply.deltas)
+    await reply.deltas.aclose()
+    assert isinstance(scene.events[-1], Dropped)
+    assert scene.life.tab.spent == PROMPT + 2
+    await whole(scene)
+
+
+async def test_a_held_stream_that_drips_is_left_in_time() -> None:
+    """The time for a whole answer is that of one which does not stream."""
+    drips = Turn(("I ",) * 40, Usage(PROMPT, 5), each_s=2.0)
+    scene = stage("open", {"a": [drips], "b": [well]}, stream=True, extras=JUDGED)
+    reply, text = await hear(scene.life)
+    assert (reply.candidate.model.name, text) == ("b", "GOOD one")
+    assert [event.outcome for event in told(scene, Attempted)] == ["timed_out", "ok"]
+    await whole(scene)
