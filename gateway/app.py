@@ -30,6 +30,7 @@ from gateway.drivers.deprecations import Deprecations
 from gateway.drivers.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from gateway.drivers.exact_tokens import ExactTokens
 from gateway.drivers.janitor import MOST, Awake, Janitor
+from gateway.drivers.local_open import allowing_local
 from gateway.drivers.memory_keys import MemoryKeys
 from gateway.drivers.memory_ledger import MemoryLedger
 from gateway.drivers.pool_upstream import PoolUpstream
@@ -62,6 +63,7 @@ class Gateway:
     front: Front
     world: World
     metrics: Metrics
+    issuer: Issuer
     admin: Callable[[], FastAPI]
     """Makes the app of the admin API, for whoever is to serve it."""
 
@@ -128,7 +130,7 @@ async def open_gateway(
         door = Door(world, keyring, snapshot.limits, snapshot.tags)
         api = Api(door, snapshot, scrape, lambda: probe(ledger, tenants[0].name), __version__)
         admin = Admin(keyring, issuer, ledger, snapshot, __version__).app
-        yield Gateway(Front(door, api.app()), world, metrics, admin)
+        yield Gateway(Front(door, api.app()), world, metrics, issuer, admin)
 
 
 @asynccontextmanager
@@ -150,10 +152,9 @@ async def open_ledger(
         ledger = RedisLedger(
             url, ttl_s=wanted.hold_ttl_s, timeout_s=wanted.timeout_s, observe=observe
         )
-        try:
-            yield ledger
-        finally:
-            await ledger.aclose()
+        clocks = {"clock": time.monotonic, "wall": time.time}
+        async with allowing_local(ledger, snapshot, observe, **clocks) as local:
+            yield local
 
 
 @asynccontextmanager
