@@ -1,11 +1,15 @@
 """A ledger of each kind: `pytest_plugins = ("tests.ledger_fixtures",)`."""
 
+import time as time_of_day
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from gateway.core.catalog import Tenant
 from gateway.core.events import Event
 from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.local_ledger import LocalLedger
 from gateway.drivers.memory_ledger import MemoryLedger
 from gateway.drivers.redis_ledger import RedisLedger
 from tests.ledger_bench import KEPT, TTL_S, Bench, Driver
@@ -14,8 +18,10 @@ from tests.ledger_time import LedgerTime
 pytest_plugins = ("tests.redis_server",)
 
 
-@pytest.fixture(params=["memory", "redis"])
-async def bench(request: pytest.FixtureRequest, tenant: str) -> AsyncIterator[Bench]:
+@pytest.fixture(params=["memory", "redis", "local"])
+async def bench(
+    request: pytest.FixtureRequest, tenant: str, tmp_path: Path
+) -> AsyncIterator[Bench]:
     events: list[Event] = []
     ledger: Driver
     if request.param == "memory":
@@ -24,7 +30,7 @@ async def bench(request: pytest.FixtureRequest, tenant: str) -> AsyncIterator[Be
     else:
         server: EmbeddedRedis = request.getfixturevalue("shared_redis")
         time = LedgerTime(tenant, server.url)
-        ledger = RedisLedger(
+        redis = ledger = RedisLedger(
             server.url,
             ttl_s=TTL_S,
             timeout_s=5,
@@ -33,6 +39,13 @@ async def bench(request: pytest.FixtureRequest, tenant: str) -> AsyncIterator[Be
             kept=KEPT,
             scripts=time.scripts(),
         )
+        if request.param == "local":  # as long as its server is there, nothing is different
+            whose = Tenant(tenant, on_ledger_unavailable="allow_local")
+            ledger = local = LocalLedger(
+                redis, [whose], tmp_path, replicas=2, observe=events.append,
+                clock=time_of_day.monotonic, wall=time,
+            )  # fmt: skip
+            await local.start()
     yield Bench(ledger, time, events)
     await ledger.aclose()
     time.close()

@@ -79,6 +79,7 @@ def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapsh
             timeout_s=parts.redis.timeout_ms / 1000,
             hold_ttl_s=parts.redis.hold_ttl_s,
             on_unsafe=parts.redis.on_unsafe,
+            replicas=parts.redis.replicas,
         ),
         timeouts=Timeouts(**dict(parts.timeouts)),
         limits=Limits(**dict(parts.limits)),

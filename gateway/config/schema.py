@@ -187,7 +187,7 @@ class Redis(Stanza):
     """`embedded` (a private server), `memory` (nothing is kept), or a URL: redis://, rediss://,
     unix://, redis+sentinel://host,host/service or redis+cluster://host,host."""
     data_dir: Text = ".tollgate"
-    """Where the embedded server keeps its files."""
+    """Where the embedded server keeps its files, and every gateway what `allow_local` has spent."""
     timeout_ms: Milliseconds = 250
     """One operation; after it the ledger counts as unreachable."""
     hold_ttl_s: Seconds = 600.0
@@ -195,6 +195,9 @@ class Redis(Stanza):
     on_unsafe: OnUnsafe = "warn"
     """What a start does with a server that can lose money: one that writes no log, may forget
     keys when its memory is full, takes no writes, or is older than 6.2."""
+    replicas: Count = 1
+    """How many processes share it, all workers of all gateways: with `allow_local` each may spend
+    so small a part of what is left. Fewer than there are lets them pass a cap together."""
 
 
 class Timeouts(Stanza):

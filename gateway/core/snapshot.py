@@ -86,6 +86,8 @@ class Ledger(Struct, frozen=True):
     """A hold that nobody settled is charged in full after so long."""
     on_unsafe: str = "warn"
     """What a start does with a server that can lose money: one of ON_UNSAFE."""
+    replicas: int = 1
+    """How many processes share it: what each may spend of the rest while it is away."""
 
 
 class Timeouts(Struct, frozen=True):

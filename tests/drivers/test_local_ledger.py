@@ -1,0 +1,399 @@
+"""`allow_local`: what is spent while Redis is away stays within the shares, and is charged then."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from gateway.core.accounts import Account, Amounts, Hold, Purse
+from gateway.core.catalog import Budget, Meter, Mode, Tenant
+from gateway.core.chat import Usage
+from gateway.core.errors import LedgerDown
+from gateway.core.events import Event, HoldsExpired
+from gateway.core.money import Nanos
+from gateway.core.usage_record import UsageRecord
+from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.local_journal import journals
+from gateway.drivers.local_ledger import LocalLedger
+from gateway.drivers.redis_ledger import RedisLedger
+from tests.promises import Reached
+
+pytest_plugins = ("tests.redis_server",)
+
+TENANTS = (Tenant("acme", on_ledger_unavailable="allow_local"), Tenant("other"))
+TEN = Amounts(Nanos(10), 10, 1)
+
+
+def purse(*budgets: Budget, tenant: str = "acme") -> Purse:
+    return Purse(tenant, (Account("tenant", tenant, budgets, tenant),))
+
+
+HUNDRED = purse(Budget(100, "total"))
+
+
+class Gate:
+    """One gateway's ledger."""
+
+    def __init__(self, ledger: LocalLedger, inner: RedisLedger, events: list[Event]) -> None:
+        self.ledger = ledger
+        self.inner = inner
+        self.events = events
+
+    async def know(self, purse: Purse = HUNDRED) -> None:
+        await self.ledger.balances(purse)
+
+    async def take(
+        self, hold_id: str, purse: Purse = HUNDRED, amounts: Amounts = TEN
+    ) -> Hold | None:
+        """The hold; None when it is refused, or the ledger said to be down."""
+        try:
+            answer = await self.ledger.reserve(purse, hold_id, amounts)
+        except LedgerDown:
+            return None
+        return answer if isinstance(answer, Hold) else None
+
+    async def take_all(self, name: str, purse: Purse = HUNDRED) -> list[Hold]:
+        """As many of ten as there are, one after the other."""
+        found: list[Hold] = []
+        while hold := await self.take(f"{name}{len(found)}", purse):
+            found.append(hold)
+            assert len(found) <= 20
+        return found
+
+    async def paid(self) -> None:
+        await until(lambda: self.ledger.owed == 0)
+
+    async def back(self) -> None:
+        """The ledger's word is enough again."""
+        await until(lambda: not self.ledger._away)
+
+    async def die(self) -> None:
+        """As a killed process: nothing is closed but what the kernel closes."""
+        for task in self.ledger._tasks:
+            task.cancel()
+        await asyncio.wait(self.ledger._tasks)
+        if journal := self.ledger._books._journal:
+            os.close(journal._file)
+        self.inner._debts._owed.clear()
+        await self.inner.aclose()
+
+
+@asynccontextmanager
+async def gate(
+    server: EmbeddedRedis, folder: Path, replicas: int = 1, settle_s: float = 0.3
+) -> AsyncIterator[Gate]:
+    events: list[Event] = []
+    inner = RedisLedger(server.url, observe=events.append, probe_s=0.05)
+    ledger = LocalLedger(
+        inner, TENANTS, folder, replicas=replicas, observe=events.append,
+        clock=time.monotonic, wall=time.time, settle_s=settle_s,
+    )  # fmt: skip
+    await ledger.start()
+    made = Gate(ledger, inner, events)
+    try:
+        yield made
+    finally:
+        if not inner._connection._closed:  # type: ignore[attr-defined]
+            await ledger.aclose()
+
+
+def hang(server: EmbeddedRedis) -> None:
+    assert server.pid
+    os.kill(server.pid, signal.SIGSTOP)
+
+
+def go_on(server: EmbeddedRedis) -> None:
+    assert server.pid
+    os.kill(server.pid, signal.SIGCONT)
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not happened():
+            await asyncio.sleep(0.01)
+
+
+async def books(server: EmbeddedRedis, purse: Purse = HUNDRED) -> tuple[int, int]:
+    ledger = RedisLedger(server.url, timeout_s=5)
+    try:
+        (balance,) = await ledger.balances(purse)
+        return balance.spent, balance.held
+    finally:
+        await ledger.aclose()
+
+
+def record(call: str, cost: int) -> UsageRecord:
+    return UsageRecord(
+        call, "r", "acme", "auto", "m", "p", "cheap", "answer", "ok", 10, cost, Usage(3, 4)
+    )
+
+
+@pytest.mark.parametrize(
+    ("budget", "replicas", "fit"),
+    [
+        (Budget(100, "total"), 1, 10),
+        (Budget(100, "day"), 2, 5),
+        (Budget(100, "month", rolling=True), 3, 3),
+        (Budget(100, "hour", "tokens"), 2, 5),
+        (Budget(7, "day", "requests"), 2, 3),
+        (Budget(7, "total", "at_once"), 2, 3),
+        (Budget(5, "day"), 1, 0),
+    ],
+)
+async def test_a_share_is_what_was_left_divided_by_all(
+    own_redis: EmbeddedRedis, tmp_path: Path, budget: Budget, replicas: int, fit: int
+) -> None:
+    whose = purse(budget)
+    async with gate(own_redis, tmp_path / "data", replicas) as here:
+        await here.know(whose)
+        hang(own_redis)
+        assert len(await here.take_all("h", whose)) == fit
+        go_on(own_redis)
+
+
+async def test_what_was_spent_and_held_before_is_not_left(
+    own_redis: EmbeddedRedis, tmp_path: Path
+) -> None:
+    async with gate(own_redis, tmp_path, 2) as here, gate(own_redis, tmp_path, 2) as there:
+        for number in range(3):
+            await there.take(f"theirs{number}")
+        await here.know()
+        await here.take("ours")
+        hang(own_redis)
+        assert len(await here.take_all("h")) == 3  # of 60 that are left
+        go_on(own_redis)
+
+
+@pytest.mark.parametrize("mode", ["soft", "shadow"])
+async def test_what_refuses_nobody_refuses_nobody(
+    own_redis: EmbeddedRedis, tmp_path: Path, mode: Mode
+) -> None:
+    whose = purse(Budget(5, "day", mode=mode))
+    async with gate(own_redis, tmp_path) as here:
+        await here.know(whose)
+        hang(own_redis)
+        assert await here.take("h", whose)
+        go_on(own_redis)
+
+
+async def test_of_what_nothing_is_known_nothing_is_spent(
+    own_redis: EmbeddedRedis, tmp_path: Path
+) -> None:
+    user = Account("user", "ann", (Budget(50, "day"),), "acme")
+    both = Purse("acme", (*HUNDRED.accounts, user))
+    async with gate(own_redis, tmp_path) as here:
+        await here.know()
+        hang(own_redis)
+        assert await here.take("known") is not None
+        assert await here.take("unknown", both) is None
+        go_on(own_redis)
+
+
+async def test_a_tenant_that_did_not_ask_for_it_is_refused(
+    own_redis: EmbeddedRedis, tmp_path: Path
+) -> None:
+    theirs = purse(Budget(100, "total"), tenant="other")
+    async with gate(own_redis, tmp_path) as here:
+        await here.know(theirs)
+        hang(own_redis)
+        assert await here.take("h", theirs) is None
+        go_on(own_redis)
+
+
+async def test_lost_data_is_no_absence(own_redis: EmbeddedRedis, tmp_path: Path) -> None:
+    async with gate(own_redis, tmp_path) as here:
+        assert await here.take("h")
+        with Redis.from_url(own_redis.url) as server:
+            server.flushall()
+        assert await here.take("i") is None
+        assert journals(tmp_path) == []
+
+
+async def test_the_first_waits_for_the_server_and_the_others_do_not(
+    own_redis: EmbeddedRedis, tmp_path: Path, reached: Reached
+) -> None:
+    whose = purse(Budget(10_000, "total"))
+    async with gate(own_redis, tmp_path) as here:
+        await here.know(whose)
+        hang(own_redis)
+        took = []
+        for number in range(200):
+            began = time.perf_counter()
+            assert await here.take(f"h{number}", whose)
+            took.append(time.perf_counter() - began)
+        go_on(own_redis)
+    took_later = sorted(took[1:])[len(took) * 9 // 10]
+    told = f"{took[0] * 1e3:.0f} ms, then {took_later * 1e3:.2f} ms"
+    reached("money", "hung server, allow_local: the first, then 90 % of", told, "+250 ms, < 1 ms")
+    assert took[0] < 0.3
+    assert took_later < 0.001
+
+
+async def test_what_was_spent_is_charged_when_it_is_back(
+    own_redis: EmbeddedRedis, tmp_path: Path
+) -> None:
+    async with gate(own_redis, tmp_path) as here:
+        await here.know()
+        hang(own_redis)
+        holds = await here.take_all("h")
+        for number, hold in enumerate(holds):
+            await here.ledger.settle(hold, Amounts(Nanos(number)), record(hold.id, number))
+        assert await here.take("more"), "what they did not use can be held again"
+        (journal,) = journals(tmp_path)
+        assert journal.read_bytes().count(b"\n") == 21
+        go_on(own_redis)
+        await here.paid()
+        assert await books(own_redis) == (45, 10), "and what is under way is held there"
+        kept = [entry.record for entry in await here.ledger.records("acme")]
+        assert kept == [record(f"h{number}", number) for number in range(10)]
+        await here.back()
+        assert journal.read_bytes() == b""
+    assert journals(tmp_path) == []
+
+
+async def test_a_call_that_goes_on_after_the_return_is_settled_as_any(
+    own_redis: EmbeddedRedis, tmp_path: Path
+) -> None:
+    async with gate(own_redis, tmp_path) as here:
+        await here.know()
+        hang(own_redis)
+        hold = await here.take("h")
+        assert hold
+        go_on(own_redis)
+        await until(lambda: not here.ledger._books.open)
+        assert await books(own_redis) == (0, 10)
+        await here.ledger.settle(hold, Amounts(Nanos(7)))
+        assert await books(own_redis) == (7, 0)
+
+
+async def test_for_a_while_the_ledger_and_the_share_have_to_agree(
+    own_redis: EmbeddedRedis, tmp_path: Path
+) -> None:
+    """Another process may have spent its share and not have charged it yet."""
+    async with gate(own_redis, tmp_path, 2, settle_s=1) as here:
+        await here.know()
+        hang(own_redis)
+        assert await here.take("h")
+        go_on(own_redis)
+        await until(lambda: not here.ledger._is_away("acme"))
+        assert len(await here.take_all("i")) == 4
+        assert await books(own_redis) == (0, 50)
+        await here.back()
+        assert len(await here.take_all("j")) == 5
+
+
+async def test_two_that_are_cut_off_stay_within_the_cap(
+    own_redis: EmbeddedRedis, tmp_path: Path
+) -> None:
+    async with gate(own_redis, tmp_path, 2) as one, gate(own_redis, tmp_path, 2) as two:
+        for each in (one, two):
+            await each.know()
+        hang(own_redis)
+        spent = [(each, await each.take_all(name)) for each, name in ((one, "a"), (two, "b"))]
+        assert [len(holds) for _, holds in spent] == [5, 5]
+        for each, holds in spent:
+            for hold in holds:
+                await each.ledger.settle(hold, TEN)
+        go_on(own_redis)
+        for each in (one, two):
+            await each.back()
+        assert await books(own_redis) == (100, 0)
+        refused = await one.ledger.reserve(HUNDRED, "more", TEN)
+        assert not isinstance(refused, Hold)
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"type":"held","call":"torn","at"'])
+async def test_whoever_starts_next_charges_what_the_dead_have_spent(
+    own_redis: EmbeddedRedis, tmp_path: Path, torn: bytes
+) -> None:
+    async with gate(own_redis, tmp_path) as dead:
+        await dead.know()
+        hang(own_redis)
+        holds = [await dead.take(f"h{number}") for number in range(3)]
+        assert holds[0]
+        await dead.ledger.settle(holds[0], Amounts(Nanos(3)), record("h0", 3))
+        await dead.die()
+    (journal,) = journals(tmp_path)
+    journal.write_bytes(journal.read_bytes() + torn)
+    async with gate(own_redis, tmp_path) as early:  # the ledger is still away
+        assert await early.take("early") is None, "it knows of nothing"
+        assert journals(tmp_path) == [journal]
+        go_on(own_redis)
+        await early.back()
+        # The first, which the server had held before it hung, too: its void died with the process.
+        assert await books(own_redis) == (23, 0)
+        assert journals(tmp_path) == []
+        expired = [event for event in early.events if isinstance(event, HoldsExpired)]
+        assert {(event.tenant, event.holds, event.amount) for event in expired} == {("acme", 1, 10)}
+        records = [entry.record for entry in await early.ledger.records("acme")]
+        assert [(r.attempt, r.outcome, r.cost) for r in records if r] == [
+            ("h0", "ok", 3), ("h1", "expired", 10), ("h2", "expired", 10),
+        ]  # fmt: skip
+
+
+async def test_a_journal_is_charged_once_however_often_it_is_read(
+    own_redis: EmbeddedRedis, tmp_path: Path
+) -> None:
+    async with gate(own_redis, tmp_path) as dead:
+        await dead.know()
+        hang(own_redis)
+        hold = await dead.take("h")
+        assert hold
+        await dead.ledger.settle(hold, Amounts(Nanos(7)), record("h", 7))
+        await dead.die()
+    go_on(own_redis)
+    (journal,) = journals(tmp_path)
+    told = journal.read_bytes()
+    for _ in range(3):
+        journal.write_bytes(told)
+        async with gate(own_redis, tmp_path):
+            assert await books(own_redis) == (7, 0)
+
+
+async def test_a_broken_line_is_kept_for_somebody_to_look_at(
+    own_redis: EmbeddedRedis, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "local-1-x.jsonl").write_bytes(b'{"type":"what"}\n')
+    async with gate(own_redis, tmp_path):
+        assert (tmp_path / "local-1-x.damaged").read_bytes() == b'{"type":"what"}\n'
+    assert "not all could be charged" in caplog.text
+
+
+async def test_what_cannot_be_written_down_is_not_spent(
+    own_redis: EmbeddedRedis, tmp_path: Path
+) -> None:
+    async with gate(own_redis, tmp_path / "data") as here:
+        await here.know()
+        hang(own_redis)
+        (tmp_path / "data").rmdir()
+        assert await here.take("h") is None
+        (tmp_path / "data").mkdir()
+        assert await here.take("h")
+        go_on(own_redis)
+
+
+@pytest.mark.parametrize("meter", ["requests", "at_once"])
+async def test_a_request_of_several_calls_counts_once(
+    own_redis: EmbeddedRedis, tmp_path: Path, meter: Meter
+) -> None:
+    whose = purse(Budget(1, "total", meter))
+    async with gate(own_redis, tmp_path) as here:
+        await here.know(whose)
+        hang(own_redis)
+        first = await here.ledger.reserve(whose, "a", TEN, "life")
+        second = await here.ledger.reserve(whose, "b", Amounts(Nanos(10)), "life")
+        assert isinstance(first, Hold)
+        assert isinstance(second, Hold)
+        assert await here.take("c", whose) is None
+        for hold in (first, second):
+            await here.ledger.settle(hold, TEN)
+        here.ledger.leave(whose, "life")
+        freed = await here.take("d", whose)
+        assert (freed is not None) == (meter == "at_once")
+        go_on(own_redis)
