@@ -1,13 +1,50 @@
 """What is printed at the end of a session: the recordings of every provider, and every figure that
-was promised.
+was promised. Where the session is shared by several processes, each sends what it found.
 """
 
+from dataclasses import asdict
+from typing import Any, Final
+
 import pytest
+from hypothesis import settings
 
 from tests import promises
-from tests.figures import FIGURES, reasons, table
+from tests.figures import FIGURES, Figures, reasons, table
 
 reached = promises.reached
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("tollgate", deadline=None)
+settings.load_profile("tollgate")
+
+_SENT: Final = "figures"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """A process of the session is done."""
+    found = getattr(node, "workeroutput", {}).get(_SENT)
+    if found is None:
+        return
+    stash = node.config.stash
+    mine = stash.setdefault(FIGURES, {})
+    for name, each in found["recordings"].items():
+        mine.setdefault(name, Figures(name)).add(Figures.made(each))
+    for subject, rows in found["reached"].items():
+        stash.setdefault(promises.REACHED, {}).setdefault(subject, {}).update(
+            {what: tuple(row) for what, row in rows.items()}
+        )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        stash = session.config.stash
+        recordings = {
+            name: {**asdict(each), "reasons": dict(each.reasons)}
+            for name, each in stash.get(FIGURES, {}).items()
+        }
+        output[_SENT] = {"recordings": recordings, "reached": stash.get(promises.REACHED, {})}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -23,6 +23,16 @@ class Figures:
     unexplained: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
+    @classmethod
+    def made(cls, values: Mapping[str, Any]) -> "Figures":
+        """From `asdict`, sent by another process."""
+        return cls(**{**values, "reasons": Counter(values["reasons"])})
+
+    def add(self, other: "Figures") -> None:
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.reasons.update(other.reasons)
+
     def differ(self, found: Iterable[str], known: Mapping[str, str]) -> None:
         """Count the fields of one file that differ from what the SDK read in it."""
         fields = set(found)
@@ -31,6 +41,9 @@ class Figures:
         self.reasons.update(known[name] for name in fields & known.keys())
 
 
+_COUNTS: Final = (
+    "files", "compared", "failures", "unasked", "unspoken", "cuts", "different", "unexplained",
+)  # fmt: skip
 FIGURES: Final = pytest.StashKey[dict[str, Figures]]()
 
 _HEADS: Final = (
