@@ -9,6 +9,7 @@ import pytest
 from gateway.config.faults import ConfigError
 from gateway.config.load import read
 from gateway.core.snapshot import DIALECTS, QUIRKS
+from gateway.core.strategies import OPTIONS
 from tests.config.texts import NO_ENV, SOUND, faults
 
 GOLDEN: Final = Path(__file__).with_name("faults.txt")
@@ -19,6 +20,7 @@ def cases() -> Iterator[tuple[str, str, list[str]]]:
     golden = GOLDEN.read_text("utf-8")
     for stands_for, names in (("DIALECTS", DIALECTS), ("QUIRKS", QUIRKS)):
         golden = golden.replace(f"one of {stands_for}", f"one of {', '.join(names)}")
+    golden = golden.replace("known: OPTIONS", f"known: {', '.join(sorted(OPTIONS['vote']))}")
     for block in golden.split("\n# ")[1:]:
         title, *lines = block.rstrip("\n").split("\n")
         old, new, whole, report = (

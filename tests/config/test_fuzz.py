@@ -17,6 +17,8 @@ WORDS = sorted(
     {word for word in SOUND.replace("{", " ").replace(":", " ").split() if word.isalnum()}
     | set(Config.model_fields)
     | {"checks", "regex", "price", "weight", "keys", "hash", "url", "no", "~", "1e3", "0x1", "1_0"}
+    | {"tag_budgets", "model_budgets", "organisation", "at_once", "rolling", "mode", "soft", "*"}
+    | {"strategy", "vote", "then", "voters", "pointers", "any", "webhook"}
 )
 PIECES = st.lists(st.sampled_from(MARKS + WORDS) | st.text(max_size=4), max_size=60).map("".join)
 SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(WORDS)
@@ -39,6 +41,44 @@ def only_config_errors(text: str) -> None:
         return
     assert found.faults
     assert len(str(found).splitlines()) == len(found.faults)
+
+
+BUDGETS = ["budgets", "user_budgets", "tag_budgets", "model_budgets", "provider_budgets", "keys"]
+AMOUNTS = st.sampled_from(["usd", "tokens", "requests", "at_once", "per", "rolling", "mode", "x"])
+BUDGET = st.dictionaries(AMOUNTS, st.sampled_from(["1", "day", "true", "soft", "-1", [], {}, None]))
+NAMED = st.dictionaries(
+    st.sampled_from(["m1", "local", "*", "x y"]), st.lists(BUDGET | SCALARS, max_size=3) | SCALARS
+)
+
+
+@given(st.dictionaries(st.sampled_from(BUDGETS), NAMED | st.lists(BUDGET | SCALARS) | SCALARS))
+@settings(max_examples=100, deadline=None)
+def test_any_budgets(tenant: dict[str, Any]) -> None:
+    sound = yaml.safe_load(SOUND)
+    sound["tenants"]["acme"] = tenant
+    sound["organisations"] = {"globex": tenant}
+    only_config_errors(yaml.safe_dump(sound, allow_unicode=True))
+
+
+OPTION = st.sampled_from(["voters", "need", "agree", "pointers", "times", "after_ms", "x"])
+STRATEGY = st.recursive(
+    SCALARS | st.sampled_from(["vote", "hedge"]),
+    lambda inner: st.dictionaries(
+        st.sampled_from(["vote", "hedge", "repair", "then", "x"]),
+        inner | st.dictionaries(OPTION, VALUES, max_size=3),
+        max_size=3,
+    ),
+    max_leaves=6,
+)
+
+
+@given(STRATEGY)
+@settings(max_examples=100, deadline=None)
+def test_any_strategy(strategy: Any) -> None:
+    sound = yaml.safe_load(SOUND)
+    sound["tiers"] = {"t": {"models": ["m1"]}}
+    sound["routes"] = {"r": {"tiers": ["t"], "strategy": strategy}}
+    only_config_errors(yaml.safe_dump(sound, allow_unicode=True))
 
 
 @given(PIECES)
