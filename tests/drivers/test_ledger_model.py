@@ -8,7 +8,7 @@ pytest_plugins = ("tests.redis_server",)
 
 
 def test_it_answers_as_the_model_does(own_redis: EmbeddedRedis) -> None:
-    run_histories(own_redis, 60)
+    run_histories(own_redis, 40)
 
 
 async def test_many_users_leave_only_their_own_expiring_keys(own_redis: EmbeddedRedis) -> None:
