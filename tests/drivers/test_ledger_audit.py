@@ -186,7 +186,7 @@ async def it(own_redis: EmbeddedRedis) -> AsyncIterator[World]:
 
 def key_of(it: World) -> str:
     (key,) = it.redis.keys("tg:*:b:*:usd:*")
-    return str(key.decode())
+    return key.decode() if isinstance(key, bytes) else key
 
 
 async def test_a_counter_that_somebody_changed_is_found_and_mended(it: World) -> None:

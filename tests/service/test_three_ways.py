@@ -120,8 +120,13 @@ def of_the_records(service: Running, entries: list[Entry]) -> None:
 
 async def written_on(service: Running, kept: Path, entries: list[Entry]) -> Table:
     """What the sink made of them, once it has."""
+
+    def sunk() -> int:
+        told = (event for event in service.events if isinstance(event, UsageSunk))
+        return sum(event.records for event in told if event.tenant == TENANT)
+
     async with asyncio.timeout(10):
-        while sum(e.records for e in service.events if isinstance(e, UsageSunk)) < len(entries):
+        while sunk() < len(entries):
             await asyncio.sleep(0.02)
     table, reading = Table(["purpose"]), Reading()
     ours = {entry.hold for entry in entries}
