@@ -45,7 +45,9 @@ def only_config_errors(text: str) -> None:
 
 BUDGETS = ["budgets", "user_budgets", "tag_budgets", "model_budgets", "provider_budgets", "keys"]
 AMOUNTS = st.sampled_from(["usd", "tokens", "requests", "at_once", "per", "rolling", "mode", "x"])
-BUDGET = st.dictionaries(AMOUNTS, st.sampled_from(["1", "day", "true", "soft", "-1", [], {}, None]))
+BUDGET: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
+    AMOUNTS, st.sampled_from(["1", "day", "true", "soft", "-1", [], {}, None])
+)
 NAMED = st.dictionaries(
     st.sampled_from(["m1", "local", "*", "x y"]), st.lists(BUDGET | SCALARS, max_size=3) | SCALARS
 )

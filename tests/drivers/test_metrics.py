@@ -224,6 +224,18 @@ COUNTED: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
         events.BudgetWarned(WHO, ADA, Budget(5, "day", mode="shadow"), 100),
         {shadow("user", "usd"): 1},
     ),
+    "usage_kept": (
+        events.UsageSunk("acme", 3),
+        {'gateway_usage_records_total{outcome="kept",tenant="acme"}': 3},
+    ),
+    "usage_lost": (
+        events.UsageLost("acme", 3),
+        {'gateway_usage_records_total{outcome="lost",tenant="acme"}': 3},
+    ),
+    "usage_taken_by_nobody": (
+        events.SinkFailed("OSError"),
+        {'gateway_usage_sink_errors_total{kind="OSError"}': 1},
+    ),
     "alert_dropped": (
         events.AlertEnded("dropped"),
         {'gateway_alerts_total{outcome="dropped"}': 1},
