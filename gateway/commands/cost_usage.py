@@ -1,17 +1,18 @@
 """What recorded usage tells of a mix: what was asked, which answers were given, at what cost."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from gateway.commands.cost_options import Wrong
 from gateway.core.chat import Usage
-from gateway.core.usage_record import UsageRecord, decode
+from gateway.core.usage_line import BadLine, Line, Reading
+from gateway.core.usage_record import UsageRecord
 
+_EXPIRED: Final = "expired"
 _BESIDE: Final = "audit"
 """What such a call was for is no client's answer."""
 
@@ -50,34 +51,33 @@ def recorded(paths: Iterable[Path]) -> Recorded:
     """Files of usage records, one a line. Raises Wrong."""
     calls: dict[tuple[str, str, str], Calls] = {}
     answers: dict[str, Usage | None] = {}
-    seen: set[str] = set()
-    twice = torn = 0
+    expired: dict[str, int] = {}
+    corrected: set[str] = set()
+    reading = Reading()
     for path in paths:
-        lines = _lines(path)
-        for number, line in enumerate(lines, 1):
-            try:
-                record = decode(line)
-            except msgspec.DecodeError as error:
-                if number == len(lines) and not line.endswith(b"\n"):
-                    torn += 1
-                    continue
-                raise Wrong("--usage", f"{path}:{number}: is no usage record: {error}") from None
-            if record.attempt in seen:
-                twice += 1
+        for record in _lines(path, reading):
+            if record.purpose == _EXPIRED:  # of no model; what it did cost may be told elsewhere
+                expired[record.attempt] = record.cost
                 continue
-            seen.add(record.attempt)
+            if record.corrects:
+                corrected.add(record.attempt)
+            if not record.purpose:  # it expired, and was never made
+                continue
             place = calls.setdefault((record.tier, record.model, record.purpose), Calls())
             place.count += 1
             place.cost += record.cost
             if record.purpose != _BESIDE:
                 answers[record.request] = _answer(record) or answers.get(record.request)
+    alone = [cost for attempt, cost in expired.items() if attempt not in corrected]
+    if alone:
+        calls["none", "unknown", _EXPIRED] = Calls(len(alone), sum(alone))
     if not answers:
         raise Wrong("--usage", "has no record of a request")
     given = [usage for usage in answers.values() if usage is not None]
     if not given:
         raise Wrong("--usage", "has no record of an answer to compare with")
-    whole = sum(each.cost for each in calls.values())
-    return Recorded(len(answers), given, calls, whole, twice, torn)
+    cost = sum(each.cost for each in calls.values())
+    return Recorded(len(answers), given, calls, cost, reading.twice, reading.torn)
 
 
 def _sum(usages: Sequence[Usage]) -> Usage:
@@ -91,8 +91,11 @@ def _answer(record: UsageRecord) -> Usage | None:
     return record.usage if record.outcome == "ok" else None
 
 
-def _lines(path: Path) -> list[bytes]:
+def _lines(path: Path, reading: Reading) -> Iterator[Line]:
     try:
-        return [line for line in path.read_bytes().splitlines(keepends=True) if line.strip()]
+        with path.open("rb") as raw:
+            yield from reading.decoded(raw)
+    except BadLine as error:
+        raise Wrong("--usage", f"{path}:{error.number}: {error}") from None
     except OSError as error:
         raise Wrong("--usage", f"{path}: {error.strerror or error}") from None
