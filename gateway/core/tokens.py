@@ -18,6 +18,10 @@ from gateway.core.chat import ChatRequest, Choice, Message
 BYTES_PER_TOKEN: Final = 4
 IMAGE_TOKENS: Final = 1_600
 """More than any provider of the catalog charges for an image scaled to its default limit."""
+_BYTES_PER_MEDIA_TOKEN: Final[Mapping[str, int]] = {"input_audio": 125, "file": 16}
+"""Of base64. Speech at 32 kbit/s is 32 tokens a second at most; a dense page of a document is
+3,000 tokens and 36 kB. A recording or a document of few bytes counts as much as an image.
+"""
 _TOOL_TOKENS: Final = 700
 _AROUND_TOKENS: Final = 100
 """What stands around the messages: roles, separators, the `confidence` check's instruction."""
@@ -61,16 +65,17 @@ class Bound(Struct, frozen=True):
 def bound(request: ChatRequest, messages: bytes) -> Bound:
     """What goes in. `messages` is that field's undecoded JSON."""
     fields = request.fields
-    size, media = len(messages), 0
+    size, media, media_tokens = len(messages), 0, 0
     if TYPED in messages and any(mark in messages for mark in MEDIA):
         parts = _media_parts(request.json("messages"))
         media = len(parts)
         size -= sum(map(_payload_size, parts))
+        media_tokens = sum(map(_media_tokens, parts))
     for name in _SENT_WITH_MESSAGES:
         if name in fields:
             size += len(bytes(fields[name]))
     tools = _TOOL_TOKENS if "tools" in fields or "functions" in fields else 0
-    return Bound(count(size), _AROUND_TOKENS + tools + media * IMAGE_TOKENS, media)
+    return Bound(count(size), _AROUND_TOKENS + tools + media_tokens, media)
 
 
 def has_openai_tokenizer(upstream: str) -> bool:
@@ -141,6 +146,11 @@ def _media_parts(messages: Any) -> list[Mapping[str, Any]]:
         for part in message["content"]
         if isinstance(part, Mapping) and part.get("type") in _MEDIA_TYPES
     ]
+
+
+def _media_tokens(part: Mapping[str, Any]) -> int:
+    each = _BYTES_PER_MEDIA_TOKEN.get(part["type"])
+    return IMAGE_TOKENS if each is None else max(IMAGE_TOKENS, _payload_size(part) // each)
 
 
 def _payload_size(part: Mapping[str, Any]) -> int:

@@ -86,3 +86,20 @@ def test_a_picture_is_not_held_for_by_its_bytes(part: Any) -> None:
 )  # fmt: skip
 def test_no_text_hides_behind_a_picture(hidden: Any) -> None:
     assert bound(request([hidden, *user([PICTURE])])) >= 10_000
+
+
+@pytest.mark.parametrize(
+    ("part", "size", "each"),
+    [
+        ({"type": "input_audio", "input_audio": {"format": "mp3"}}, 1_000_000, 8_000),
+        ({"type": "file", "file": {"filename": "a.pdf"}}, 1_000_000, 62_500),
+        ({"type": "image_url", "image_url": {}}, 1_000_000, tokens.IMAGE_TOKENS),
+    ],
+)
+def test_long_recordings_and_documents_are_held_for(
+    part: dict[str, Any], size: int, each: int
+) -> None:
+    field = {"input_audio": "data", "file": "file_data", "image_url": "url"}[part["type"]]
+    whole = {"type": part["type"], part["type"]: {**part[part["type"]], field: "x" * size}}
+    one, two = bound(request(user([whole]))), bound(request(user([whole, whole])))
+    assert each <= two - one < each + 100
