@@ -276,7 +276,7 @@ def test_a_shell_block_is_shell(block: Block) -> None:
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "yaml"], ids=str)
 def test_a_yaml_block_is_a_configuration(block: Block) -> None:
-    env = dict.fromkeys(re.findall(r"\$\{(\w+)\}", block.text), "x")
+    env = dict.fromkeys(re.findall(r"\$\{(\w+)\}", block.text), "x" * 16)
     snapshot = read([(str(block), block.text + rest_of(block.text))], env)
     assert snapshot.catalog.models
 
