@@ -8,17 +8,19 @@ A request goes one way, and each room has one duty:
     web        serve: the HTTP door, keys, parsing, rendering, streams
     drivers    act: one file for each thing outside (HTTP, Redis, Prometheus)
     simulator  pretend: providers that are not there; speaks their wire formats, keeps its own bill
+    replay     rehearse: a policy against recorded answers; figures and pictures
     config     read: YAML files to one checked snapshot
     handle     the life of a request. Read this first
     rounds     several calls at once: all of them, or a race
+    examine    the checks that ask somebody: a test runner, another model
     watch      a streamed answer that is judged while it comes: it flows, or is cut
     call       one call to one provider: made, judged, settled once
     world      everything outside a request that its life needs
     wire       translate: bytes <-> values, one module a dialect; pure
     core       decide: catalog, plan, strategy, checks, money; pure
 
-Imports point downward only: __main__ > commands > app > web | drivers | simulator | config
-> handle > rounds | watch > call > world | wire > core.
+Imports point downward only: __main__ > commands > app > web | drivers | simulator | replay
+| config > handle > examine | rounds | watch > call > world | wire > core.
 """
 
 __version__ = "0.1.0"

@@ -1,0 +1,113 @@
+"""`tollgate replay DIR`: what a route would have cost and missed, on recorded answers."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from rich.console import Console
+
+from gateway.commands.replay_route import find_route
+from gateway.core.catalog import Catalog, Route
+from gateway.core.guard import Watch
+from gateway.replay.figures import Figures, measure
+from gateway.replay.lineup import Lineup, alias, line_up
+from gateway.replay.picture import draw
+from gateway.replay.records import Records, Unusable, read
+from gateway.replay.rehearse import Decision, Rehearsal
+from gateway.replay.rehearse_guard import WatchedRehearsal
+from gateway.replay.report import as_json, brief, decision_lines, show
+from gateway.replay.sweep import frontier, trials
+
+SEED: Final = 1
+"""replay_score.py draws its samples from the same, so that intervals are the same too."""
+
+
+class Asked(Struct, frozen=True):
+    """What the command line asks for. `watch` is the guard's settings, None for no guard."""
+
+    folder: Path
+    route: str
+    pool: tuple[str, ...] = ()
+    smart: str | None = None
+    config: tuple[Path, ...] = ()
+    decisions: Path | None = None
+    svg: Path | None = None
+    sweep: bool = False
+    watch: Watch | None = None
+    seed: int = SEED
+
+
+class Rehearsed(Struct, frozen=True):
+    rehearsal: Rehearsal
+    decisions: Sequence[Decision]
+    figures: Figures
+
+
+def replay(asked: Asked, env: Mapping[str, str], console: Console | None) -> dict[str, Any]:
+    """Rehearse, write the files that are asked for, print to the console if there is one, and
+    give the figures as JSON values. Raises Unusable, ConfigError and OSError.
+    """
+    records = read(asked.folder)
+    catalog, route = find_route(asked.route, asked.config, map(alias, records.models), env)
+    lineup = line_up(records, catalog, route, asked.pool, asked.smart)
+    done = _rehearse(asked, records, lineup, asked.route)
+    told = {"set": records.name, **as_json(done.rehearsal, done.decisions, done.figures)}
+    if console is not None:
+        console.print(f"[bold]{records.name}[/]: {asked.route}")
+        show(told, done.figures, console)
+    others = _swept(asked, records, catalog, route, lineup) if asked.sweep else ()
+    best = frontier([each.figures.policy for each in others])
+    if asked.sweep:
+        told["tried"] = len(others)
+        told["frontier"] = msgspec.to_builtins(best)
+        if console is not None:
+            console.print(f"{len(others)} policies tried; none is both cheaper and better than:")
+            for line in best:
+                console.print(brief(line), soft_wrap=True, highlight=False, markup=False)
+    if asked.decisions is not None:
+        asked.decisions.write_bytes(b"".join(decision_lines(done.decisions)))
+    if asked.svg is not None:
+        title = f"{records.name}: {alias(Path(asked.route).stem)}"
+        asked.svg.write_text(draw(done.figures, title, best), encoding="utf-8")
+    return told
+
+
+def watch_of(settings: Iterable[str]) -> Watch:
+    """A guard from texts such as threshold=0.8. Raises Unusable."""
+    given: dict[str, str] = {}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        if name not in Watch.__struct_fields__:
+            known = ", ".join(Watch.__struct_fields__)
+            raise Unusable(f"the guard has no setting {name}; it has {known}")
+        given[name] = value
+    try:
+        return msgspec.convert(given, Watch, strict=False)
+    except msgspec.ValidationError as error:
+        raise Unusable(f"the guard: {error}") from None
+
+
+def _rehearse(asked: Asked, records: Records, lineup: Lineup, name: str) -> Rehearsed:
+    rng = Random(asked.seed)  # noqa: S311 - the same figures each time, not a secret
+    if asked.watch is None:
+        rehearsal = Rehearsal(records, lineup)
+    else:
+        draws = Random(asked.seed)  # noqa: S311 - as above
+        rehearsal = WatchedRehearsal(records, lineup, asked.watch, draws.random)
+    decisions = rehearsal.run()
+    if not decisions:
+        raise Unusable(f"no query was answered by all of {', '.join(lineup.pool)}")
+    unserved = sum(each.served is None for each in decisions)
+    if unserved:
+        raise Unusable(f"{unserved} queries have no answer under this route")
+    return Rehearsed(rehearsal, decisions, measure(rehearsal, decisions, name, rng))
+
+
+def _swept(
+    asked: Asked, records: Records, catalog: Catalog, route: Route, lineup: Lineup
+) -> list[Rehearsed]:
+    tried = trials(records, catalog, route, lineup.pool, lineup.smart)
+    return [_rehearse(asked, records, each.lineup, each.name) for each in tried]

@@ -1,0 +1,79 @@
+"""`tollgate replay` as the command line has it: options in, a table or JSON out."""
+
+# What the command needs is imported when it runs, so that --help is quick.
+# ruff: noqa: PLC0415
+
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+
+import typer
+
+_CONFIG: Final = (Path("config/gateway.yaml"),)
+
+
+def replay(  # noqa: PLR0913, PLR0917 - an option each
+    ctx: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Recorded answers.")],
+    route: Annotated[
+        str, typer.Option(help="A YAML file (FILE#route), a route's name, or a strategy's.")
+    ],
+    pool: Annotated[
+        str, typer.Option(help="Recorded models, comma-separated, from the first rung up.")
+    ] = "",
+    smart: Annotated[
+        str | None, typer.Option(help="The recorded model that all is weighed against.")
+    ] = None,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option("--config", "-c", help="Where a route's name is looked up."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    svg: Annotated[Path | None, typer.Option(help="Write a picture.")] = None,
+    decisions: Annotated[
+        Path | None, typer.Option(help="Write what was served and called, a line a query.")
+    ] = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Try the grid of the route's parameters.")
+    ] = False,
+    guard: Annotated[bool, typer.Option("--guard", help="Let the guard watch.")] = False,
+    guard_set: Annotated[
+        list[str] | None, typer.Option(help="A setting of the guard, such as threshold=0.8.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the intervals, and of the guard's draws.")] = 1,
+) -> None:
+    """Rehearse a route on recorded answers: what it would have cost, and missed."""
+    import msgspec
+    from rich.console import Console
+
+    from gateway.commands.replay import Asked, watch_of
+    from gateway.commands.replay import replay as run
+    from gateway.config.faults import ConfigError
+    from gateway.replay.records import Unusable
+
+    names = tuple(name.strip() for name in pool.split(",") if name.strip())
+    try:
+        watch = watch_of(guard_set or ()) if guard or guard_set else None
+        asked = Asked(
+            folder,
+            route,
+            names,
+            smart,
+            tuple(config or _CONFIG),
+            decisions,
+            svg,
+            sweep,
+            watch,
+            seed,
+        )
+        told = run(asked, ctx.obj, None if json else Console())
+    except (ConfigError, Unusable) as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror or error}")
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
+
+
+def _fail(text: str) -> NoReturn:
+    typer.echo(text, err=True)
+    raise typer.Exit(1)

@@ -1,0 +1,131 @@
+"""Whether cheap answers are as good as the smart model's: measured, and acted on.
+
+A share of the answers that a vote or a cheap rung gave is also asked of the smart tier. Where too
+few mean the same, the smart tier answers instead, and a share of its requests is also put to the
+cheap ones, to see whether they have become better. Both are billed as audit.
+
+A state is of one route and one bucket of requests. It is plain numbers that only grow by
+observations, so that any store can hold it.
+"""
+
+from math import sqrt
+from typing import Final, Literal
+
+from msgspec import Struct, structs
+
+from gateway.core.features import Features
+from gateway.core.money import Nanos
+
+_LONG: Final = 2_000
+"""Tokens: a prompt above it is another kind of request."""
+_Z: Final = 1.645
+"""The bound is wrong in at most one case of twenty."""
+
+_FEWEST: Final = 10
+"""Comparisons."""
+
+Course = Literal["cheap", "audited", "smart", "probed"]
+"""The cheap ones answer, or they do and the smart one is asked too; the smart one answers, or it
+does and the cheap ones are asked too."""
+
+
+class Watch(Struct, frozen=True):
+    """What a route wants of its guard. All are shares but `least` and `memory`: comparisons."""
+
+    threshold: float = 0.75
+    """Of the answers that mean the same, as the lower bound. Below it the cheap ones are off."""
+    share: float = 0.02
+    """Of cheap answers that are audited."""
+    probe: float = 0.1
+    """Of smart answers that the cheap ones are asked for too, while they are off."""
+    cap: float = 0.05
+    """Audits cost at most this part of what is spent."""
+    least: int = 30
+    """After so many comparisons it is decided, and after fewer where they leave no doubt. Until
+    then the cheap ones answer, each answer is audited and no cap holds."""
+    memory: int = 500
+    """After so many, older ones fade."""
+
+
+WATCH: Final = Watch()
+
+
+class Guard(Struct, frozen=True):
+    """What was seen of one bucket: comparisons, and how many of them meant the same."""
+
+    seen: float = 0.0
+    agreed: float = 0.0
+    spent: int = 0
+    """Nano-dollars, audits among them."""
+    audit: int = 0
+    """Nano-dollars of audits."""
+
+    @property
+    def rate(self) -> float:
+        """Of the comparisons, how many meant the same; 1.0 before the first."""
+        return self.agreed / self.seen if self.seen else 1.0
+
+    @property
+    def bound(self) -> float:
+        """What that rate is at least, with 95 % confidence: Wilson's lower bound."""
+        return lower_bound(self.agreed, self.seen)
+
+    def observe(self, agreed: bool, watch: Watch = WATCH) -> "Guard":
+        """One more comparison; both counts fade once there are as many as are remembered."""
+        fade = min(1.0, watch.memory / (self.seen + 1.0))
+        return structs.replace(
+            self, seen=(self.seen + 1.0) * fade, agreed=(self.agreed + agreed) * fade
+        )
+
+    def pay(self, spent: Nanos, *, audit: bool = False) -> "Guard":
+        """What a request cost, or its audit."""
+        return structs.replace(
+            self, spent=self.spent + spent, audit=self.audit + (spent if audit else 0)
+        )
+
+    def proven(self, watch: Watch = WATCH) -> bool:
+        """Whether enough was seen to decide: fewer comparisons do where they leave no doubt."""
+        if self.seen >= min(watch.least, watch.memory):
+            return True
+        if self.seen < _FEWEST:
+            return False
+        best = 1.0 - lower_bound(self.seen - self.agreed, self.seen)
+        return self.bound >= watch.threshold or best < watch.threshold
+
+    def allows(self, watch: Watch = WATCH) -> bool:
+        """Whether the cheap ones may answer."""
+        return not self.proven(watch) or self.bound >= watch.threshold
+
+    def compares(self, draw: float, watch: Watch = WATCH) -> bool:
+        """Whether this request is also asked of the others. `draw` is random, in [0, 1)."""
+        if not self.proven(watch):
+            return True
+        if self.audit > watch.cap * self.spent:
+            return False
+        return draw < (watch.share if self.bound >= watch.threshold else watch.probe)
+
+    def course(self, draw: float, watch: Watch = WATCH) -> Course:
+        """Who answers, and whether the others are asked too."""
+        compares = self.compares(draw, watch)
+        if self.allows(watch):
+            return "audited" if compares else "cheap"
+        return "probed" if compares else "smart"
+
+
+def lower_bound(successes: float, trials: float) -> float:
+    """Wilson's, of a share; 0.0 without trials."""
+    if trials <= 0:
+        return 0.0
+    share, z2 = successes / trials, _Z * _Z
+    spread = _Z * sqrt(max(share * (1 - share), 0.0) / trials + z2 / (4 * trials * trials))
+    return max((share + z2 / (2 * trials) - spread) / (1 + z2 / trials), 0.0)
+
+
+def bucket(features: Features) -> str:
+    """Which kind of request this is: cheap ones may be good at one and poor at another."""
+    kind = "text"
+    if "tools" in features.needs:
+        kind = "tools"
+    elif "json_schema" in features.needs:
+        kind = "json"
+    return f"{kind}-long" if features.prompt > _LONG else kind

@@ -1,0 +1,11 @@
+"""Rehearse: a policy against recorded answers of real models.
+
+records, recorded_tools   read a folder of recorded answers
+lineup     which recorded model stands for which of a route's
+rehearse   drive the real plan, strategies and checks, with a record in place of each call
+rehearse_guard   the same, watched by the guard
+figures    accuracy, dollars, lift, each with its interval
+sweep      the grid of a route's parameters
+report     the figures as JSON and as a table
+picture    the figures as an SVG
+"""

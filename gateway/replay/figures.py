@@ -1,0 +1,233 @@
+"""What a policy came to, beside always one model, the best mix of them, and the best there was.
+
+The zero router mixes single models at random so that it pays the same: the upper hull of their
+points (dollars, accuracy). Intervals are of 95 %, by a bootstrap over the queries.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from random import Random
+from typing import Final, TypeVar
+
+from msgspec import Struct
+
+from gateway.core.money import PER_USD
+from gateway.replay.rehearse import Decision, Rehearsal
+
+SAMPLES: Final = 400
+_MOST: Final = 8_000
+"""More queries are drawn in so many random blocks: the interval is the same, and the work is not
+that of a hundred thousand."""
+
+T = TypeVar("T")
+Point = tuple[float, float]
+"""(dollars a query, accuracy)"""
+
+
+class Figure(Struct, frozen=True):
+    """A value, and where it lies in 95 of 100 draws."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Line(Struct, frozen=True):
+    """One policy. Accuracy is from 0 to 1, differences are in percentage points."""
+
+    name: str
+    accuracy: Figure
+    usd_per_1000: Figure
+    cost_of_smart: Figure
+    vs_smart_pp: Figure
+    lift_pp: Figure
+    calls: Figure
+    p50_s: Figure | None = None
+    p95_s: Figure | None = None
+
+
+class Outcomes(Struct, frozen=True):
+    """One policy's, a value for each query."""
+
+    quality: Sequence[float]
+    usd: Sequence[float]
+    calls: Sequence[float]
+    seconds: Sequence[float] | None
+
+
+class Figures(Struct, frozen=True):
+    queries: int
+    smart: str
+    policy: Line
+    singles: tuple[Line, ...]
+    oracle: Line
+
+
+def measure(rehearsal: Rehearsal, decisions: Sequence[Decision], name: str, rng: Random) -> Figures:
+    """Every line of the report. There is at least one decision."""
+    pool, smart = rehearsal.pool, rehearsal.lineup.smart
+    singles = {each: _single(rehearsal, each) for each in pool}
+    scales = _Scales(singles, smart, _samples(len(decisions), rng))
+    return Figures(
+        queries=len(decisions),
+        smart=smart,
+        policy=scales.line(name, _decided(decisions)),
+        singles=tuple(scales.line(f"always {each}", singles[each]) for each in pool),
+        oracle=scales.line("oracle", _oracle(rehearsal, pool)),
+    )
+
+
+def hull(points: Sequence[Point]) -> list[Point]:
+    """The corners of what a random mix can reach, from the cheapest up."""
+    corners: list[Point] = []
+    for point in sorted(points):
+        if corners and point[1] <= corners[-1][1]:
+            continue
+        while len(corners) > 1 and _below(corners[-2], corners[-1], point):
+            corners.pop()
+        corners.append(point)
+    return corners
+
+
+def mixed(corners: Sequence[Point], usd: float) -> float:
+    """The accuracy of the best mix at that price."""
+    if usd <= corners[0][0]:
+        return corners[0][1]
+    for (cheap, low), (dear, high) in pairwise(corners):
+        if usd <= dear:
+            return low + (high - low) * (usd - cheap) / (dear - cheap)
+    return corners[-1][1]
+
+
+def _below(first: Point, middle: Point, last: Point) -> bool:
+    """Whether the middle one lies on or below the line of the others."""
+    rise = (middle[1] - first[1]) * (last[0] - first[0])
+    return rise <= (last[1] - first[1]) * (middle[0] - first[0])
+
+
+def _decided(decisions: Sequence[Decision]) -> Outcomes:
+    times = [each.seconds for each in decisions if each.seconds is not None]
+    return Outcomes(
+        [each.quality for each in decisions],
+        [(each.cost + each.audit_cost) / PER_USD for each in decisions],
+        [float(len(each.called) + len(each.audited)) for each in decisions],
+        times if len(times) == len(decisions) else None,
+    )
+
+
+def _single(rehearsal: Rehearsal, name: str) -> Outcomes:
+    answers = [rehearsal.answers[name][query.id] for query in rehearsal.queries]
+    times = [each.seconds for each in answers if each.seconds is not None]
+    return Outcomes(
+        [each.quality for each in answers],
+        [each.cost / PER_USD for each in answers],
+        [1.0] * len(answers),
+        times if len(times) == len(answers) else None,
+    )
+
+
+def _oracle(rehearsal: Rehearsal, pool: Sequence[str]) -> Outcomes:
+    """For each query the best answer, and of those the cheapest."""
+    best = [
+        min(
+            (rehearsal.answers[name][query.id] for name in pool),
+            key=lambda answer: (-answer.quality, answer.cost),
+        )
+        for query in rehearsal.queries
+    ]
+    usd = [each.cost / PER_USD for each in best]
+    return Outcomes([each.quality for each in best], usd, [1.0] * len(best), None)
+
+
+Sample = Sequence[int]
+
+
+class _Samples(Struct, frozen=True):
+    """`blocks` are the queries of each block, or None where each query is one."""
+
+    draws: Sequence[Sample]
+    blocks: Sequence[Sequence[int]] | None
+
+    def means(self, values: Sequence[float]) -> list[float]:
+        """The mean of the values in each sample."""
+        if self.blocks is None:
+            return [sum(map(values.__getitem__, draw)) / len(draw) for draw in self.draws]
+        sums = [sum(map(values.__getitem__, block)) for block in self.blocks]
+        sizes = [len(block) for block in self.blocks]
+        return [
+            sum(map(sums.__getitem__, draw)) / sum(map(sizes.__getitem__, draw))
+            for draw in self.draws
+        ]
+
+
+def _samples(queries: int, rng: Random) -> _Samples:
+    blocks = None
+    units = queries
+    if queries > _MOST:
+        order = list(range(queries))
+        rng.shuffle(order)
+        units = _MOST // 4
+        blocks = [order[at::units] for at in range(units)]
+    return _Samples([[rng.randrange(units) for _ in range(units)] for _ in range(SAMPLES)], blocks)
+
+
+class _Scales:
+    """Weighs each policy against the smart model and the mix of all, in each sample."""
+
+    def __init__(self, singles: Mapping[str, Outcomes], smart: str, samples: _Samples) -> None:
+        self.samples = samples
+        self.singles = [_both(each, _mean) for each in singles.values()]
+        self.smart = _both(singles[smart], _mean)
+        drawn = {name: _both(each, samples.means) for name, each in singles.items()}
+        self.drawn_smart = drawn[smart]
+        points = [list(zip(*each, strict=True)) for each in drawn.values()]
+        self.drawn_hulls = [hull(each) for each in zip(*points, strict=True)]
+
+    def line(self, name: str, outcomes: Outcomes) -> Line:
+        usd, quality = _both(outcomes, _mean)
+        drawn_usd, drawn_quality = _both(outcomes, self.samples.means)
+        smart_usd, smart_quality = self.smart
+        smarts_usd, smarts_quality = self.drawn_smart
+        ratios = [a / b if b else 0.0 for a, b in zip(drawn_usd, smarts_usd, strict=True)]
+        gaps = [100 * (a - b) for a, b in zip(drawn_quality, smarts_quality, strict=True)]
+        lifts = [
+            100 * (quality - mixed(corners, usd))
+            for corners, usd, quality in zip(
+                self.drawn_hulls, drawn_usd, drawn_quality, strict=True
+            )
+        ]
+        return Line(
+            name,
+            accuracy=_figure(quality, drawn_quality),
+            usd_per_1000=_figure(1000 * usd, [1000 * each for each in drawn_usd]),
+            cost_of_smart=_figure(usd / smart_usd if smart_usd else 0.0, ratios),
+            vs_smart_pp=_figure(100 * (quality - smart_quality), gaps),
+            lift_pp=_figure(100 * (quality - mixed(hull(self.singles), usd)), lifts),
+            calls=_figure(_mean(outcomes.calls), self.samples.means(outcomes.calls)),
+            p50_s=self._late(outcomes.seconds, 0.50),
+            p95_s=self._late(outcomes.seconds, 0.95),
+        )
+
+    def _late(self, seconds: Sequence[float] | None, share: float) -> Figure | None:
+        """A percentile; its interval is by order statistics, not by drawing."""
+        if seconds is None:
+            return None
+        ordered = sorted(seconds)
+        last = len(ordered) - 1
+        spread = 1.96 * (share * (1 - share) / len(ordered)) ** 0.5
+        places = [min(max(share + step, 0.0), 1.0) for step in (0.0, -spread, spread)]
+        return Figure(*(ordered[round(place * last)] for place in places))
+
+
+def _both(outcomes: Outcomes, mean: Callable[[Sequence[float]], T]) -> tuple[T, T]:
+    return mean(outcomes.usd), mean(outcomes.quality)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _figure(value: float, drawn: Sequence[float]) -> Figure:
+    ordered = sorted(drawn)
+    count = len(ordered)
+    return Figure(value, ordered[int(0.025 * count)], ordered[int(0.975 * count)])

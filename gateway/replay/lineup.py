@@ -1,0 +1,156 @@
+"""Which recorded models stand on which rung: the configured route, filled from the recordings."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct, structs
+
+from gateway.core.catalog import Catalog, Deployment, Model, Route, Tier, TierModel
+from gateway.core.ladder import Ladder, ladders
+from gateway.core.snapshot import CAPABILITIES
+from gateway.replay.records import Recorded, Records, Unusable
+
+_AMPLE: Final = 10_000_000
+"""Tokens: whoever has answered had room for the question."""
+_BALLOTS: Final = ("arbitrate", "vote")
+
+
+class Lineup(Struct, frozen=True):
+    """`pool` is in the order of the rungs; `notes` says what was put in whose place."""
+
+    ladder: Ladder
+    pool: tuple[str, ...]
+    smart: str
+    notes: tuple[str, ...] = ()
+
+
+def alias(name: str) -> str:
+    """A recorded model's name as a configuration may write it: without its owner."""
+    return name.rpartition("/")[2]
+
+
+def line_up(
+    records: Records,
+    catalog: Catalog,
+    route: Route,
+    pool: Sequence[str] = (),
+    smart: str | None = None,
+) -> Lineup:
+    """The route over recorded models. Raises Unusable.
+
+    Where the route names recorded models, it is taken as it is, less what is not in the pool.
+    Else the pool is dealt to its rungs: the smart one to the last, the others from the first on.
+    Without a pool that is every recorded model by price.
+    """
+    by_name = {alias(name): name for name in records.models} | {n: n for n in records.models}
+    unknown = [each for each in (*pool, *([smart] if smart else [])) if each not in by_name]
+    if unknown:
+        known = ", ".join(records.models)
+        raise Unusable(f"no recorded answers of {', '.join(unknown)}; there are {known}")
+    wanted = [by_name[each] for each in pool] or sorted(records.models, key=_dearness(records))
+    if smart is not None and by_name[smart] not in wanted:
+        wanted.append(by_name[smart])
+    tiers, notes = _named(catalog, route, by_name, wanted)
+    if not tiers:
+        tiers = _dealt(catalog, route, wanted, by_name[smart] if smart else _best(records, wanted))
+    elif smart is not None and by_name[smart] not in tiers[-1].models:
+        notes.append(f"{smart} is not on the last rung")
+    return _built(records, catalog, route, tiers, by_name[smart] if smart else None, notes)
+
+
+class _Rung(Struct, frozen=True):
+    tier: Tier
+    models: tuple[str, ...]
+    """As they are recorded."""
+
+
+def _named(
+    catalog: Catalog, route: Route, by_name: Mapping[str, str], wanted: Sequence[str]
+) -> tuple[list[_Rung], list[str]]:
+    """The route's own tiers, as far as they are recorded; none where no tier of it is."""
+    tiers = []
+    out: list[str] = []
+    for name in route.tiers:
+        tier = catalog.tiers[name]
+        there = [by_name[e.model] for e in tier.models if by_name.get(e.model) in wanted]
+        out += [e.model for e in tier.models if by_name.get(e.model) not in wanted]
+        if there:
+            tiers.append(_Rung(tier, tuple(there)))
+    notes = [f"left out, for there are no recorded answers in the pool: {', '.join(out)}"]
+    return tiers, notes if out and tiers else []
+
+
+def _dealt(catalog: Catalog, route: Route, pool: Sequence[str], smart: str) -> list[_Rung]:
+    """The first rung gets as many as vote, or those that are left over; the others one each."""
+    cheap = [name for name in pool if name != smart]
+    tiers = [catalog.tiers[name] for name in route.tiers]
+    first = max(1, len(cheap) - len(tiers) + 2) if tiers else 1
+    if route.strategy.name in _BALLOTS:
+        first = max(first, route.strategy.options["voters"])
+    hands = [hand for hand in (cheap[:first], *([each] for each in cheap[first:])) if hand]
+    below = tiers[:-1] or tiers or [Tier("cheap", ())]
+    while len(below) < len(hands):
+        below.append(structs.replace(below[-1], name=f"{below[-1].name}_{len(below)}"))
+    rungs = [_Rung(tier, tuple(hand)) for tier, hand in zip(below, hands, strict=False)]
+    return [*rungs, _Rung(tiers[-1] if tiers else Tier("smart", ()), (smart,))]
+
+
+def _built(
+    records: Records,
+    catalog: Catalog,
+    route: Route,
+    rungs: Sequence[_Rung],
+    smart: str | None,
+    notes: Sequence[str],
+) -> Lineup:
+    """Rules that lead to other tiers are kept where those name recorded models."""
+    names = list(dict.fromkeys(name for rung in rungs for name in rung.models))
+    models = {name: _model(records.models[name], catalog) for name in names}
+    tiers = {}
+    for number, rung in enumerate(rungs):
+        name = rung.tier.name if rung.tier.name not in tiers else f"{rung.tier.name}_{number}"
+        filled = tuple(TierModel(each) for each in rung.models)
+        tiers[name] = structs.replace(rung.tier, name=name, models=filled)
+    kept = tuple(rule for rule in route.rules if all(tier in tiers for tier in rule.tiers))
+    if len(kept) < len(route.rules):
+        notes = [*notes, "rules that lead to tiers without recorded models are left out"]
+    route = structs.replace(route, name="replay", tiers=tuple(tiers), rules=kept)
+    built = Catalog(models, tiers, {"replay": route})
+    pool = tuple(names)
+    return Lineup(ladders(built)["replay"], pool, smart or rungs[-1].models[0], tuple(notes))
+
+
+def _model(recorded: Recorded, catalog: Catalog) -> Model:
+    """At the recording's price; at the provider that the configuration says, if it says one."""
+    known = catalog.models.get(alias(recorded.name))
+    provider = known.deployments[0].provider if known else recorded.name
+    deployment = Deployment(f"{provider}/{recorded.name}", provider, recorded.name)
+    return Model(
+        name=recorded.name,
+        deployments=(deployment,),
+        price=recorded.price,
+        context=_AMPLE,
+        usable_context=_AMPLE,
+        max_output=1,
+        capabilities=frozenset(CAPABILITIES),
+        output_stated=False,
+    )
+
+
+def _dearness(records: Records) -> Callable[[str], tuple[int, str]]:
+    def dearness(name: str) -> tuple[int, str]:
+        price = records.models[name].price
+        return price.input + price.output, name
+
+    return dearness
+
+
+def _best(records: Records, pool: Sequence[str]) -> str:
+    """The most accurate one of the queries that all have answered, as replay_score.py takes it."""
+    asked = records.asked(tuple(pool))
+
+    def right(name: str) -> float:
+        answers = records.models[name].answers
+        return sum(answers[query.id].quality for query in asked)
+
+    return max(pool, key=right)

@@ -1,0 +1,203 @@
+"""A folder of recorded answers: what was asked, and what each model answered.
+
+`queries.jsonl` has a line for each query, `answers.<model>.jsonl` one for each answer, and
+`meta.json` the models with their prices. Each format has a reader in FORMATS, by the file that
+shows it is one.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from gateway.core.chat import ChatRequest, Choice, Completion, Usage
+from gateway.core.money import Nanos, Price, cost, nanos
+from gateway.replay.recorded_tools import declared, tool_calls
+
+
+class Unusable(Exception):
+    """A folder that cannot be replayed. The text says which file and line, and why."""
+
+
+class Answer(Struct, frozen=True):
+    """`quality` is from 0 to 1. `seconds` is None where it was not recorded."""
+
+    completion: Completion
+    quality: float
+    cost: Nanos
+    usage: Usage
+    seconds: float | None
+    blank: bool
+    """Nothing was recorded but whether it is right: there is nothing to judge or to compare."""
+
+
+class Query(Struct, frozen=True):
+    id: str
+    request: ChatRequest
+
+
+class Recorded(Struct, frozen=True):
+    """One model. `left_out` counts its lines that do not say whether the answer is right."""
+
+    name: str
+    price: Price
+    answers: Mapping[str, Answer]
+    left_out: int = 0
+
+
+class Records(Struct, frozen=True):
+    name: str
+    queries: tuple[Query, ...]
+    models: Mapping[str, Recorded]
+
+    def asked(self, pool: tuple[str, ...]) -> list[Query]:
+        """The queries that every model of a pool has answered."""
+        answers = [self.models[name].answers for name in pool]
+        return [query for query in self.queries if all(query.id in each for each in answers)]
+
+
+class _Model(Struct):
+    file: str
+    usd_per_mtok_in: float | None = None
+    usd_per_mtok_out: float | None = None
+
+
+class _Meta(Struct):
+    models: dict[str, _Model]
+    set: str = ""
+
+
+class _Query(Struct):
+    id: str
+    prompt: str | None = None
+    messages: list[dict[str, Any]] | None = None
+    functions: list[dict[str, Any]] | None = None
+    tools: list[dict[str, Any]] | None = None
+
+
+class _Answer(Struct):
+    """`correct` is a flag or a share; `finish` one of OpenAI's reasons."""
+
+    id: str
+    text: str | None = None
+    tool_calls: Any = None
+    final: Any = None
+    correct: bool | float | None = None
+    tokens_in: float | None = None
+    tokens_out: float | None = None
+    cost_usd: float | None = None
+    finish: str = "stop"
+    latency_s: float | None = None
+    latency_ms: float | None = None
+
+
+_LINE: Final = msgspec.json.Decoder(_Answer)
+_QUERY: Final = msgspec.json.Decoder(_Query)
+_META: Final = msgspec.json.Decoder(_Meta)
+_FLAT: Final = Usage(prompt=1_000)
+"""What an answer without tokens is taken to cost: replay_score.py does the same."""
+
+
+def read(folder: Path) -> Records:
+    """Raises Unusable."""
+    for mark, reader in FORMATS.items():
+        if (folder / mark).is_file():
+            return reader(folder)
+    raise Unusable(f"{folder}: no recorded answers here (there is no {' or '.join(FORMATS)})")
+
+
+def _read_set(folder: Path) -> Records:
+    file = folder / "meta.json"
+    try:
+        meta = _META.decode(_bytes(file))
+    except msgspec.DecodeError as error:
+        raise Unusable(f"{file}: {error}") from None
+    queries = tuple(_queries(folder / "queries.jsonl"))
+    if not queries:
+        raise Unusable(f"{folder / 'queries.jsonl'}: no queries")
+    models = {name: _model(name, folder, model) for name, model in meta.models.items()}
+    if not models:
+        raise Unusable(f"{file}: no model has answered these queries")
+    return Records(meta.set or folder.name, queries, models)
+
+
+FORMATS: Final[Mapping[str, Callable[[Path], Records]]] = {"meta.json": _read_set}
+
+
+def _queries(file: Path) -> Iterator[Query]:
+    for line in _lines(file, _QUERY):
+        messages = line.messages
+        if messages is None:
+            if line.prompt is None:
+                raise Unusable(f"{file}: {line.id} has neither prompt nor messages")
+            messages = [{"role": "user", "content": line.prompt}]
+        fields = {"messages": msgspec.Raw(msgspec.json.encode(messages))}
+        tools = line.tools or [declared(function) for function in line.functions or ()]
+        if tools:
+            fields["tools"] = msgspec.Raw(msgspec.json.encode(tools))
+        yield Query(line.id, ChatRequest(fields, "replay"))
+
+
+def _model(name: str, folder: Path, meta: _Model) -> Recorded:
+    price = Price(
+        input=_rate(meta.usd_per_mtok_in),
+        output=_rate(meta.usd_per_mtok_out),
+        cached_input=_rate(meta.usd_per_mtok_in),
+        cache_write=_rate(meta.usd_per_mtok_in),
+    )
+    lines = list(_lines(folder / meta.file, _LINE))
+    answers = {line.id: _answer(line, price) for line in lines if line.correct is not None}
+    return Recorded(name, price, answers, sum(line.correct is None for line in lines))
+
+
+def _answer(line: _Answer, price: Price) -> Answer:
+    calls = tool_calls(line.tool_calls)
+    text = line.text if line.text is not None else _text(line.final)
+    usage = _FLAT
+    if line.tokens_out is not None:
+        usage = Usage(int(line.tokens_in or 0), int(line.tokens_out))
+    seconds = line.latency_s
+    if seconds is None and line.latency_ms is not None:
+        seconds = line.latency_ms / 1000
+    finish = "tool_calls" if calls and line.finish == "stop" else line.finish
+    return Answer(
+        completion=Completion((Choice(text=text, tool_calls=calls, finish=finish),)),
+        quality=float(line.correct or 0),
+        cost=cost(price, usage) if line.cost_usd is None else nanos(_exact(line.cost_usd)),
+        usage=usage,
+        seconds=seconds,
+        blank=text is None and not calls,
+    )
+
+
+def _text(final: Any) -> str | None:
+    """The extracted answer, where the text it was extracted from is not recorded."""
+    return None if final is None else str(final)
+
+
+def _rate(usd: float | None) -> int:
+    """Nano-dollars per million tokens."""
+    return 0 if usd is None else int(nanos(_exact(usd)))
+
+
+def _exact(usd: float) -> Decimal:
+    return Decimal(str(usd))
+
+
+def _lines(file: Path, decoder: Any) -> Iterator[Any]:
+    for number, line in enumerate(_bytes(file).splitlines(), 1):
+        if line.strip():
+            try:
+                yield decoder.decode(line)
+            except msgspec.DecodeError as error:
+                raise Unusable(f"{file}:{number}: {error}") from None
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise Unusable(f"{file}: {error.strerror or error}") from None

@@ -1,0 +1,171 @@
+"""Drive the real plan, strategies and checks, with a record in place of each call.
+
+What handle.py does around them needs a network, a clock and a ledger; here a round is answered at
+once. A recorded answer is the same however often it is asked for, and whatever is said after the
+client's messages.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from gateway.core import checks
+from gateway.core.agree import Agreement, key_of
+from gateway.core.catalog import Tactic, Tenant
+from gateway.core.features import Features, read_features
+from gateway.core.ladder import Ladder
+from gateway.core.money import Nanos
+from gateway.core.plan import Candidate, Limits, Plan, make_plan
+from gateway.core.strategies import carry_out
+from gateway.core.strategies.course import OUTRUN
+from gateway.core.strategy import Answered, Outcome, Round, Stopped, Verdict
+from gateway.core.traits import climbed
+from gateway.replay.lineup import Lineup
+from gateway.replay.records import Answer, Query, Records
+
+_LIMITS: Final = Limits(Tenant("replay"))
+
+
+class Decision(Struct, frozen=True):
+    """What became of one query. `called` has every call that was paid for, in order; `why` is the
+    verdict's word. `audited` are calls that the client does not see.
+    """
+
+    id: str
+    served: str | None
+    called: tuple[str, ...]
+    quality: float
+    cost: Nanos
+    why: str
+    seconds: float | None = None
+    audited: tuple[str, ...] = ()
+    audit_cost: Nanos = Nanos(0)
+
+
+class Rehearsal:
+    """One lineup over one set of records, and what was noticed on the way."""
+
+    def __init__(self, records: Records, lineup: Lineup) -> None:
+        self.lineup = lineup
+        self.pool = tuple(dict.fromkeys((*lineup.pool, lineup.smart)))
+        self.answers = {name: records.models[name].answers for name in self.pool}
+        self.queries = records.asked(self.pool)
+        self.compared = 0
+        """Votes that were looked at."""
+        self.incomparable = 0
+        """Those of them that have no key: they agree with nothing."""
+        self.failed: Counter[str] = Counter()
+        """Answers that a check found wanting, by the check."""
+        self.failed_though_right: Counter[str] = Counter()
+        self.unheard = 0
+        """Calls with added messages, which the recorded answer did not see."""
+
+    def run(self) -> list[Decision]:
+        return [self.decide(query) for query in self.queries]
+
+    def planned(self, query: Query) -> tuple[Ladder, Plan, Features]:
+        features = read_features(query.request)
+        _, ladder = climbed(self.lineup.ladder, query.request, {}, 0.0)
+        return ladder, make_plan(ladder, features, _LIMITS, _listed), features
+
+    def decide(self, query: Query) -> Decision:
+        ladder, plan, _ = self.planned(query)
+        return self.carried_out(query, plan, ladder.strategy)
+
+    def carried_out(self, query: Query, plan: Plan, chosen: Tactic) -> Decision:
+        """One request, from its plan to its verdict."""
+        strategy = carry_out(plan, chosen)
+        names: list[str] = []
+        took: float | None = 0.0
+        verdict = Verdict(None, "exhausted")
+        try:
+            wanted = next(strategy)
+            while True:
+                outcomes, begun, seconds = self._round(wanted, query)
+                names += [call.model.name for call in wanted.calls[:begun]]
+                took = None if took is None or seconds is None else took + seconds
+                if wanted.because.purpose == "vote":
+                    self._count(outcomes, chosen)
+                wanted = strategy.send(tuple(outcomes))
+        except StopIteration as stop:
+            verdict = stop.value
+        served = verdict.answer.candidate.model.name if verdict.answer else None
+        return Decision(
+            id=query.id,
+            served=served,
+            called=tuple(names),
+            quality=self.answers[served][query.id].quality if served else 0.0,
+            cost=self.cost_of(names, query),
+            why=verdict.why,
+            seconds=took,
+        )
+
+    def cost_of(self, names: Sequence[str], query: Query) -> Nanos:
+        return Nanos(sum(self.answers[name][query.id].cost for name in names))
+
+    def _round(self, wanted: Round, query: Query) -> tuple[tuple[Outcome, ...], int, float | None]:
+        """The outcomes, how many calls began, and how long it took until they were there."""
+        answers = [self.answers[call.model.name][query.id] for call in wanted.calls]
+        self.unheard += len(wanted.calls) if wanted.said else 0
+        outcomes = tuple(
+            self._outcome(wanted, call, answer, query)
+            for call, answer in zip(wanted.calls, answers, strict=True)
+        )
+        times = [answer.seconds for answer in answers]
+        if wanted.race_s is not None:
+            return _race(outcomes, times, wanted.race_s)
+        known = [each for each in times if each is not None]
+        return outcomes, len(outcomes), max(known) if len(known) == len(times) else None
+
+    def _outcome(self, wanted: Round, call: Candidate, answer: Answer, query: Query) -> Answered:
+        if not wanted.checks or answer.blank:
+            return Answered(call, answer.completion, answer.usage)
+        findings = checks.judge(wanted.checks, answer.completion, query.request)
+        for finding in findings:
+            self.failed[finding.check] += 1
+            self.failed_though_right[finding.check] += answer.quality >= 1.0
+        whole = checks.strip(wanted.checks, answer.completion)
+        return Answered(call, whole, answer.usage, findings)
+
+    def _count(self, outcomes: Sequence[Outcome], chosen: Tactic) -> None:
+        """How often an answer of a vote could not be compared."""
+        agreement = agreement_of(chosen)
+        for outcome in outcomes:
+            if isinstance(outcome, Answered) and not outcome.findings:
+                self.compared += 1
+                self.incomparable += key_of(outcome.completion, agreement) is None
+
+
+def agreement_of(chosen: Tactic) -> Agreement:
+    """How a strategy, or who watches it, compares two answers."""
+    if chosen.name == "arbitrate":
+        return Agreement("tools")
+    if chosen.name == "vote":
+        return Agreement(chosen.options["agree"], chosen.options["pointers"])
+    return Agreement()
+
+
+def _listed() -> float:
+    """In place of a random draw: equals in their order."""
+    return 0.0
+
+
+def _race(
+    outcomes: Sequence[Answered], times: Sequence[float | None], apart_s: float
+) -> tuple[tuple[Outcome, ...], int, float | None]:
+    """As rounds.py has it: each begins so long after the one before, the first good answer ends it.
+
+    Where no times are recorded every answer is there at once, so that the first good one is alone.
+    """
+    starts = [apart_s * number for number in range(len(outcomes))]
+    ends = [at + (took or 0.0) for at, took in zip(starts, times, strict=True)]
+    good = [at for at, outcome in zip(ends, outcomes, strict=True) if not outcome.findings]
+    end = min(good, default=max(ends))
+    begun = sum(at < end for at in starts[1:]) + 1 if good else len(outcomes)
+    told = tuple(
+        outcome if at <= end else Stopped(outcome.candidate, OUTRUN)
+        for at, outcome in zip(ends, outcomes, strict=True)
+    )
+    return told, begun, None if None in times else end

@@ -1,0 +1,113 @@
+"""The grid of a route's parameters, each point rehearsed, and which of them are worth having."""
+
+from collections.abc import Iterator, Sequence
+from itertools import permutations, product
+from typing import Any, Final
+
+from msgspec import Struct, structs
+
+from gateway.core.catalog import Catalog, Check, Route, Tactic
+from gateway.core.strategies import fault, tactic
+from gateway.replay.figures import Line
+from gateway.replay.lineup import Lineup, alias, line_up
+from gateway.replay.records import Records
+
+_GRID: Final[dict[str, dict[str, tuple[Any, ...]]]] = {
+    "arbitrate": {
+        "voters": (2, 3),
+        "need": (2, 3),
+        "join": (False, True),
+        "show_votes": (False, True),
+    },
+    "cascade": {},
+    "hedge": {"after_ms": (None, 500, 1_000, 2_000)},
+    "repair": {"times": (1, 2, 3)},
+    "retry_cheap": {"tries": (2, 3, 5)},
+    "vote": {
+        "voters": (2, 3),
+        "need": (2, 3),
+        "join": (False, True),
+        "agree": ("auto", "number", "choice", "label"),
+        "show_votes": (False, True),
+    },
+}
+_UNHEARD: Final = ("show_votes", "times", "tries")
+"""What a recorded answer cannot tell apart is tried only where the route itself sets it."""
+
+
+class Trial(Struct, frozen=True):
+    """One point of the grid, by a name that says what is set, ready to be rehearsed."""
+
+    name: str
+    lineup: Lineup
+
+
+def trials(
+    records: Records,
+    catalog: Catalog,
+    route: Route,
+    pool: Sequence[str],
+    smart: str,
+    most: int = 200,
+) -> list[Trial]:
+    """Strategy options, checks on and off, and which cheap models stand first, in which order.
+
+    Points that come to the same lineup and strategy are tried once; at most so many in all.
+    """
+    cheap = [name for name in pool if name != smart]
+    found: dict[str, Trial] = {}
+    for chosen, checks in product(_tactics(route.strategy), _checks(route)):
+        seats = _seats(chosen, cheap)
+        for order in permutations(cheap, seats) if seats else [tuple(cheap)]:
+            rest = [name for name in cheap if name not in order]
+            for behind in (rest, []) if rest else ([],):
+                policy = structs.replace(route, strategy=chosen, checks=checks, tiers=(), rules=())
+                lineup = line_up(records, catalog, policy, (*order, *behind, smart), smart)
+                name = _name(chosen, checks, lineup)
+                found.setdefault(name, Trial(name, lineup))
+                if len(found) >= most:
+                    return list(found.values())
+    return list(found.values())
+
+
+def frontier(lines: Sequence[Line]) -> list[Line]:
+    """Those that no other beats in both accuracy and dollars, the cheapest first."""
+    kept: list[Line] = []
+    for line in sorted(lines, key=lambda each: (each.usd_per_1000.value, -each.accuracy.value)):
+        if not kept or line.accuracy.value > kept[-1].accuracy.value:
+            kept.append(line)
+    return kept
+
+
+def _tactics(chosen: Tactic) -> Iterator[Tactic]:
+    grid = {
+        key: values if key not in _UNHEARD else (chosen.options[key],)
+        for key, values in _GRID[chosen.name].items()
+    }
+    for values in product(*grid.values()):
+        options = {**chosen.options, **dict(zip(grid, values, strict=True))}
+        if fault(chosen.name, options) is None:
+            yield tactic(chosen.name, options, chosen.then)
+
+
+def _checks(route: Route) -> Iterator[tuple[Check, ...]]:
+    yield route.checks
+    if route.checks:
+        yield ()
+
+
+def _seats(chosen: Tactic, cheap: Sequence[str]) -> int:
+    """How many models the first rung asks; of more than four cheap ones all orders are too many."""
+    seats = int(chosen.options.get("voters", 1))
+    return min(seats, len(cheap))
+
+
+def _name(chosen: Tactic, checks: Sequence[Check], lineup: Lineup) -> str:
+    rungs = " > ".join(
+        "+".join(alias(place.model.name) for place in step.places) for step in lineup.ladder.steps
+    )
+    told = " ".join(
+        f"{key}={value}" for key, value in chosen.options.items() if value not in ((), None)
+    )
+    held = f"; checks {', '.join(check.name for check in checks)}" if checks else ""
+    return f"{chosen.name} {told}; {rungs}{held}".replace(" ;", ";")
