@@ -30,6 +30,10 @@ KEY: Final = "${SECRET}"
         ("tenants:", "redis: {url: 'redis://:SECRET_HERE@'}\ntenants:"),
         ("tenants:", "redis: {url: 'mysql://:SECRET_HERE@h'}\ntenants:"),
         ("tenants:", "redis: 'SECRET_HERE'\ntenants:"),
+        ("tenants:", "keys: {pepper: 'SECRET_HERE'}\ntenants:"),
+        ("tenants:", "keys: {pepper: 'a long one of words SECRET_HERE'}\ntenants:"),
+        ("tenants:", "keys: 'SECRET_HERE'\ntenants:"),
+        ("tenants:", "admin: {keys: [{id: 'SECRET_HERE/', hash: 'SECRET_HERE'}]}\ntenants:"),
         ("tenants:", "alerts: {webhook: 'ftp://h/SECRET_HERE'}\ntenants:"),
         ("tenants:", "alerts: {webhook: 'https://SECRET_HERE:SECRET_HERE@h/'}\ntenants:"),
         ("tenants:", "alerts: {webhook: ['https://h/SECRET_HERE']}\ntenants:"),
@@ -85,8 +89,10 @@ def test_broken_yaml_does_not_show_it(bad: str) -> None:
 def test_a_snapshot_does_not_show_it() -> None:
     text = SOUND.replace("regions: [eu]", f'api_key: "{KEY}"')
     text += f"redis: {{url: 'redis://:{KEY}@h'}}\nalerts: {{webhook: 'https://h/{KEY}'}}\n"
+    text += f"keys: {{pepper: '{KEY}{KEY}'}}\n"
     found = snapshot(text, {"SECRET": CANARY})
     assert found.providers["local"].api_key == CANARY
     assert CANARY in found.ledger.url
     assert found.alerts.webhook == f"https://h/{CANARY}"
+    assert found.pepper == 2 * CANARY
     assert CANARY not in repr(found)
