@@ -67,10 +67,14 @@ def test_what_goes_beside_the_messages_is_held_for(beside: dict[str, Any]) -> No
     assert bound(request(user("hi"), **beside)) - bound(request(user("hi"))) >= 1_000
 
 
-@pytest.mark.parametrize("part", [PICTURE, SOUND, FILE], ids=["image", "audio", "file"])
-def test_a_picture_is_not_held_for_by_its_bytes(part: Any) -> None:
+@pytest.mark.parametrize(
+    ("part", "each"),
+    [(PICTURE, tokens.IMAGE_TOKENS), (SOUND, 3_200), (FILE, 25_000)],
+    ids=["image", "audio", "file"],
+)
+def test_media_are_not_held_for_as_text(part: Any, each: int) -> None:
     one, two = bound(request(user([part]))), bound(request(user([part, part])))
-    assert tokens.IMAGE_TOKENS <= two - one < tokens.IMAGE_TOKENS + 100
+    assert each <= two - one < each + 100
 
 
 @pytest.mark.parametrize(
