@@ -90,7 +90,10 @@ class Table:
         group = tuple([read(line) for read in self._of])
         kind = line.ledger.kind if line.ledger is not None else "settled"
         calls = 0 if kind == "corrected" else 1
-        self._sums.setdefault(group, Sums()).add(line, charged, calls)
+        sums = self._sums.get(group)
+        if sums is None:
+            sums = self._sums[group] = Sums()
+        sums.add(line, charged, calls)
         if kind == "expired":
             self._expired[line.attempt] = (group, charged)
         elif kind == "corrected":
