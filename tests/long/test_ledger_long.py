@@ -1,15 +1,48 @@
 """The ledger's promises at full size: `make test-long`. tests/ has each of them small."""
 
+from pathlib import Path
+
+import pytest
+
 from gateway.drivers.embedded_redis import EmbeddedRedis
 from tests.ledger_model import run_histories
 from tests.ledger_scale import check_what_many_users_leave
+from tests.ledger_swarm import check_swarm
+from tests.promises import Reached
+from tests.service.test_crash import check_gateways, check_servers
 
 pytest_plugins = ("tests.redis_server",)
 
-
-def test_ten_thousand_histories_are_as_the_model_has_them(own_redis: EmbeddedRedis) -> None:
-    run_histories(own_redis, 10_000)
+HISTORIES, USERS = 10_000, 100_000
 
 
-async def test_a_hundred_thousand_users_leave_only_their_own_keys(own_redis: EmbeddedRedis) -> None:
-    await check_what_many_users_leave(own_redis.url, 100_000)
+def test_ten_thousand_histories_are_as_the_model_has_them(
+    own_redis: EmbeddedRedis, reached: Reached
+) -> None:
+    run_histories(own_redis, HISTORIES)
+    told = f"{HISTORIES:,} histories as the model has them"
+    reached("money", "each hold ends once, replays change nothing", told, "all")
+
+
+async def test_a_hundred_thousand_users_leave_only_their_own_keys(
+    own_redis: EmbeddedRedis, reached: Reached
+) -> None:
+    await check_what_many_users_leave(own_redis.url, USERS)
+    reached("money", f"{USERS:,} users leave, that expires", "a key for each budget", "only that")
+
+
+@pytest.mark.parametrize("processes", [1, 2, 8, 32])
+async def test_no_cap_is_passed(own_redis: EmbeddedRedis, processes: int, reached: Reached) -> None:
+    await check_swarm(own_redis.url, processes, 10_000, reached)
+
+
+async def test_fifty_gateways_are_killed(
+    own_redis: EmbeddedRedis, tenant: str, tmp_path: Path, reached: Reached
+) -> None:
+    await check_gateways(own_redis, tenant, tmp_path, reached, 50)
+
+
+async def test_twenty_servers_are_killed(
+    own_redis: EmbeddedRedis, tenant: str, tmp_path: Path, reached: Reached
+) -> None:
+    await check_servers(own_redis, tenant, tmp_path, reached, 20)

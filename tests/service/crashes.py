@@ -32,12 +32,12 @@ from gateway.simulator import Bill, BilledCall, Simulator, serve_simulator
 from tests.service.fleet import Fleet, Load, fleet_of, under_load
 
 REPLICAS = 3
-HOLD_TTL_S = 4
+HOLD_TTL_S = 9
 TIGHT_CAP = 4_000_000
 
 CONFIG = """
 redis: {{url: '{redis}', timeout_ms: 2000, hold_ttl_s: {ttl}, data_dir: '{data}'}}
-timeouts: {{answer_s: 3}}
+timeouts: {{answer_s: 8}}
 providers:
   one: {{dialect: openai, base_url: '{simulator}/openai/v1', api_key: x}}
   two: {{dialect: anthropic, base_url: '{simulator}/anthropic', api_key: x}}
@@ -59,11 +59,11 @@ tiers:
   second: {{models: [better]}}
   third: {{models: [best]}}
 routes:
-  plain: {{tiers: [first], timeout_s: 3}}
-  waits: {{tiers: [waiting], timeout_s: 3}}
-  climbs: {{tiers: [doubtful, second, third], checks: [confidence], timeout_s: 3}}
-  breaks: {{tiers: [broken], timeout_s: 3}}
-  aside: {{tiers: [failing-first], timeout_s: 3}}
+  plain: {{tiers: [first], timeout_s: 8}}
+  waits: {{tiers: [waiting], timeout_s: 8}}
+  climbs: {{tiers: [doubtful, second, third], checks: [confidence], timeout_s: 8}}
+  breaks: {{tiers: [broken], timeout_s: 8}}
+  aside: {{tiers: [failing-first], timeout_s: 8}}
 tenants:
   {wide}:
     keys: [{{id: k, hash: 'sha256:{wide_hash}'}}]

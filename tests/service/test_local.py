@@ -1,5 +1,5 @@
-"""`allow_local` in running gateways: the server hangs, one of the two is killed meanwhile, and in the
-end no cap was passed and all books are equal.
+"""`allow_local` in running gateways: the server hangs, one of the two is killed meanwhile, and then
+no cap was passed and all books are equal.
 """
 
 import asyncio
@@ -27,14 +27,14 @@ KEY = "tg-local-0123456789abcdefghijklmnopqrstuvwxyz"
 CAP = 2_500_000
 CONFIG = """
 redis: {{url: '{redis}', hold_ttl_s: {ttl}, data_dir: '{data}', replicas: 2}}
-timeouts: {{answer_s: 3}}
+timeouts: {{answer_s: 8}}
 providers:
   one: {{dialect: openai, base_url: '{simulator}/openai/v1', api_key: x}}
 models:
   right: {{deployments: [{{provider: one, upstream: cheap-right}}], context: 8000, max_output: 100,
            price: {{input: 0.10, output: 0.40}}}}
 tiers: {{first: {{models: [right]}}}}
-routes: {{plain: {{tiers: [first], timeout_s: 3}}}}
+routes: {{plain: {{tiers: [first], timeout_s: 8}}}}
 tenants:
   {tenant}:
     keys: [{{id: k, hash: 'sha256:{hash}'}}]
