@@ -17,7 +17,6 @@ from gateway.core.catalog import (
     Deployment,
     Deprecation,
     Model,
-    Route,
     Tier,
     TierModel,
 )
@@ -57,18 +56,7 @@ def build_models(tree: Tree, parts: Parts, at: datetime | None) -> dict[str, Mod
 def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapshot:
     """Only for parts without a fault."""
     tiers = {name: _tier(name, stanza) for name, stanza in parts.tiers.items()}
-    routes = {
-        name: Route(
-            name=name,
-            tiers=tuple(stanza.tiers),
-            strategy=stanza.strategy,
-            checks=tuple(check.check() for check in stanza.checks),
-            timeout_s=stanza.timeout_s,
-            on_disconnect=stanza.on_disconnect,
-            drain_s=stanza.drain_s,
-        )
-        for name, stanza in parts.routes.items()
-    }
+    routes = {name: stanza.route(name) for name, stanza in parts.routes.items()}
     return Snapshot(
         catalog=Catalog(models, tiers, routes, left_out(tree, parts)),
         providers={name: _provider(name, stanza) for name, stanza in parts.providers.items()},

@@ -3,7 +3,7 @@
 Values come as texts (see tree.py); what an empty or a short form stands for is said in `expand`.
 """
 
-from typing import Annotated, Any, ClassVar, Final, get_args
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BeforeValidator, Field
 from pydantic.json_schema import GenerateJsonSchema
@@ -13,6 +13,7 @@ from gateway.config.alerts import Alerts
 from gateway.config.auth import Auth
 from gateway.config.checks import OneCheck
 from gateway.config.price import Day, Price
+from gateway.config.routes import Route
 from gateway.config.scalars import (
     NAME_SCHEMA,
     ApiKey,
@@ -42,14 +43,11 @@ from gateway.config.scalars import (
     one_of,
 )
 from gateway.config.stanza import Stanza
-from gateway.config.strategies import CLIMB, Strategy
 from gateway.config.tags import TagValues
 from gateway.config.tenants import Organisation, Tenant
 from gateway.config.usage import Usage
-from gateway.core.catalog import OnDisconnect
 from gateway.core.snapshot import LATENCIES
 
-ON_DISCONNECT: Final[tuple[str, ...]] = get_args(OnDisconnect)
 _CUTOFF: Final = r"((early|mid|late) )?[0-9]{4}|[0-9]{4}-(0[1-9]|1[0-2])"
 Cutoff = Annotated[
     str,
@@ -160,26 +158,6 @@ class Tier(Stanza):
     """Names of models, in order of preference, each alone or as `{model, weight}`."""
     checks: tuple[OneCheck, ...] = ()
     """What its answers must pass, beside the route's checks."""
-
-
-class Route(Stanza):
-    tiers: tuple[Name, ...]
-    """The tiers to climb, in order."""
-    strategy: Strategy = Field(default_factory=lambda: CLIMB)
-    """How to climb: a name, or a mapping of it to its options, with `then` for the strategy that
-    goes on where it has no answer: `{vote: {voters: 3}, then: cascade}`. See the table of
-    strategies."""
-    checks: tuple[OneCheck, ...] = ()
-    """What an answer must pass; a poor one climbs to the next tier."""
-    timeout_s: Seconds = 120.0
-    """A request as a whole, all attempts. Must be less than `redis.hold_ttl_s`."""
-    on_disconnect: Annotated[
-        OnDisconnect, BeforeValidator(one_of(ON_DISCONNECT)), choice(ON_DISCONNECT)
-    ] = "cancel"
-    """When the client goes away: `cancel` the call that is being made, or `drain`: read on to its
-    usage, so that what it costs is what the provider says."""
-    drain_s: Seconds = 30.0
-    """How long `drain` reads on. With `timeout_s`, less than `redis.hold_ttl_s`."""
 
 
 class Redis(Stanza):

@@ -14,6 +14,7 @@ from gateway.config.checks import OneCheck
 from gateway.config.faults import Path, closest, did_you_mean, listed, quoted
 from gateway.config.mend import mend
 from gateway.config.price import Price
+from gateway.config.routes import Route
 from gateway.config.scalars import name as check_name
 from gateway.config.scalars import one_of
 from gateway.config.stanza import Stanza, owner_of
@@ -39,7 +40,7 @@ class Parts(Struct):
     providers: dict[str, schema.Provider]
     models: dict[str, schema.Model]
     tiers: dict[str, schema.Tier]
-    routes: dict[str, schema.Route]
+    routes: dict[str, Route]
     tenants: dict[str, Tenant]
     organisations: dict[str, Organisation]
     tags: dict[str, tuple[str, ...]]
@@ -65,7 +66,7 @@ def validate(tree: Tree, required: Iterable[str] = REQUIRED) -> Parts:
         providers=_section(tree, "providers", schema.Provider),
         models=_section(tree, "models", schema.Model),
         tiers=_section(tree, "tiers", schema.Tier),
-        routes=_section(tree, "routes", schema.Route),
+        routes=_section(tree, "routes", Route),
         tenants=_section(tree, "tenants", Tenant),
         organisations=_section(tree, "organisations", Organisation),
         tags=_tags(tree),
