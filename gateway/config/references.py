@@ -7,6 +7,8 @@ from gateway.config.accounts import check_accounts
 from gateway.config.auth import NEVER_KEYLESS
 from gateway.config.faults import Path, did_you_mean, listed, quoted
 from gateway.config.optional import remaining
+from gateway.config.routes import Route
+from gateway.config.rules import check_rules
 from gateway.config.tenants import Tenant
 from gateway.config.tree import Tree
 from gateway.config.validate import Parts
@@ -39,6 +41,7 @@ class _Check:
             self.references(("tiers", name, "models"), models, "models")
         for name, route in self.parts.routes.items():
             self.references(("routes", name, "tiers"), route.tiers, "tiers")
+            self.rules(("routes", name), route)
             here, longest = ("routes", name, "timeout_s"), self.parts.redis.hold_ttl_s
             sure = not self.tree.doubtful(here, ("redis", "hold_ttl_s"))
             if sure and route.timeout_s >= longest:
@@ -49,7 +52,12 @@ class _Check:
         for name, tenant in self.parts.tenants.items():
             self.reach(("tenants", name), tenant)
 
-    def drain(self, path: Path, route: schema.Route, longest: float) -> None:
+    def rules(self, path: Path, route: Route) -> None:
+        for place, rule in zip(self.tree.kept((*path, "rules")), route.rules, strict=True):
+            self.references((*place, "tiers"), rule.tiers, "tiers")
+        check_rules(self.tree, path, route, self.parts.tags, self.named, self.served)
+
+    def drain(self, path: Path, route: Route, longest: float) -> None:
         doubtful = self.tree.doubtful((*path, "on_disconnect"), (*path, "drain_s"))
         if not doubtful and route.timeout_s + route.drain_s >= longest:
             told = f"with timeout_s must be less than redis.hold_ttl_s ({longest:g})"
@@ -161,6 +169,9 @@ class _Check:
     def regions(self, path: Path, wanted: Sequence[str]) -> None:
         if not wanted:
             self.tree.fault(path, "must not be empty; leave it out to allow any region")
+        self.served(path, wanted)
+
+    def served(self, path: Path, wanted: Sequence[str]) -> None:
         served = set(self._served())
         if wanted and self._know_regions() and served.isdisjoint(wanted):
             message = f"no deployment is in any of these regions (known: {listed(served)})"
