@@ -1,5 +1,6 @@
 """What each place where usage is kept does: files of lines, Parquet, PostgreSQL."""
 
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date
 from pathlib import Path
@@ -128,3 +129,21 @@ async def test_a_store_that_takes_nothing_says_so(sink: str, kind: str) -> None:
         await store.write(LINES)
     assert caught.value.kind == kind
     await store.aclose()
+
+
+@pytest.mark.parametrize(
+    ("sink", "package", "said"),
+    [
+        ("parquet:x", "pyarrow", "Parquet needs pyarrow: pip install 'tollgate[parquet]'"),
+        ("postgres://h/x", "asyncpg", "PostgreSQL needs asyncpg: pip install 'tollgate[postgres]'"),
+    ],
+)
+def test_a_package_that_is_missing_is_one_clear_message(
+    monkeypatch: pytest.MonkeyPatch, sink: str, package: str, said: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    for store in ("parquet_store", "postgres_store"):
+        monkeypatch.delitem(sys.modules, f"gateway.drivers.{store}", raising=False)
+    with pytest.raises(StoreError) as caught:
+        open_store(sink)
+    assert (caught.value.kind, str(caught.value)) == ("missing", said)
