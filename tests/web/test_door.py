@@ -103,7 +103,7 @@ async def test_an_answer(http: httpx.AsyncClient) -> None:
         ("POST", PATH, {"json": ASK | {"max_tokens": 9999}}, 400, "no_model_fits", "model"),
         ("POST", PATH, {"json": ASK, "headers": {"x-gateway-region": "mars\u00e9".encode()}},
          400, "no_model_fits", "model"),
-        ("POST", PATH, {"json": ASK, "headers": {"x-gateway-strategy": "vote"}},
+        ("POST", PATH, {"json": ASK, "headers": {"x-gateway-strategy": "guess"}},
          400, "invalid_request", "gateway.strategy"),
         ("POST", PATH, {"json": ASK, "headers": {"content-encoding": "gzip"}},
          400, "invalid_request", "content-encoding"),
