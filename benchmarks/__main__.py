@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -11,20 +12,20 @@ from tempfile import TemporaryDirectory
 
 from benchmarks import systems
 from benchmarks.servers import CannotRun
-from benchmarks.systems import Bench, System
+from benchmarks.systems import Bench, Row
 from benchmarks.table import Cell, rows, table
 
 RESULTS = Path(__file__).with_name("results")
 REFERENCE = "nginx"
 
 
-def measure(systems: list[System], rounds: int, cpu_s: float) -> dict[str, list[Cell]]:
+def measure(systems: Sequence[Row], rounds: int, cpu_s: float) -> dict[str, list[Cell]]:
     """Warm each up, then measure all in each round, in an order that turns."""
     totals = {system.name: system.calibrate(cpu_s) for system in systems}
     cells: dict[str, list[Cell]] = {system.name: [] for system in systems}
     for turn in range(rounds):
         first = turn % len(systems)
-        for system in systems[first:] + systems[:first]:
+        for system in (*systems[first:], *systems[:first]):
             cells[system.name].append(system.measure(totals[system.name]))
     return cells
 

@@ -3,18 +3,21 @@
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 from benchmarks import cpu, servers
+from benchmarks.ledger import AT_ONCE, Pairs
 from benchmarks.load import Done, Load, run_c, run_python
 from benchmarks.servers import HERE, TOLLGATE, CannotRun, pinned, started
 from benchmarks.table import Cell
+from gateway.drivers.embedded_redis import EmbeddedRedis
 
-GROUPS = ("chat", "simulator", "stream")
+GROUPS = ("chat", "simulator", "stream", "ledger")
 
 CONNECTIONS = 32
 EVENTS = 50
@@ -73,11 +76,22 @@ class System:
             raise CannotRun(f"{told}, the last answer is no completion: {done.last[:300]!r}")
 
 
+class Row(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def calibrate(self, cpu_s: float) -> int:
+        """How many requests take about so much CPU time."""
+        ...
+
+    def measure(self, total: int) -> Cell: ...
+
+
 @dataclass(frozen=True)
 class Group:
     title: str
     unit: str
-    systems: list[System]
+    systems: Sequence[Row]
 
 
 @dataclass(frozen=True)
@@ -118,6 +132,9 @@ class Bench:
         """None where a part of it is missing."""
         if name == "simulator":
             return self._simulator_group()
+        if name == "ledger":
+            server = self.stack.enter_context(EmbeddedRedis(self.folder / "pairs"))
+            return Group(f"Ledger, {AT_ONCE} requests in flight", "us/pair", [Pairs(server)])
         if self.fast is None:
             return None
         return self._chat_group() if name == "chat" else self._stream_group()
