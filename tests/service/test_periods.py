@@ -1,5 +1,5 @@
-"""Midnight, a change of clocks and the end of a month, through two gateways, one with a wrong clock:
-each request counts once, in the period it began in by the clock of the ledger.
+"""Midnight, a change of clocks, the end of a month, through two gateways, one with a wrong clock:
+every request counts once, in the period it began in by that of the ledger.
 """
 
 from collections.abc import AsyncIterator
