@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final, cast
+
+import msgspec
 
 from gateway.core.accounts import Amounts
 from gateway.core.chat import Usage
@@ -66,7 +69,9 @@ class Book:
 
 
 def read_entry(reply: Any) -> Entry:
-    """One element of what XRANGE answers. Raises msgspec.ValidationError for a broken record."""
+    """One element of what XRANGE answers. What it charged is known also where its record is of
+    another version, and cannot be read.
+    """
     at, flat = reply
     texts = [each.decode() for each in flat]
     fields = dict(zip(texts[::2], texts[1::2], strict=True))
@@ -74,7 +79,9 @@ def read_entry(reply: Any) -> Entry:
     charged = Amounts(Nanos(nanos), tokens, requests)
     kind = cast("Kind", fields["kind"])
     hold = fields["id"]
-    record = decode(fields["record"]) if fields["record"] else None
+    record = None
+    with suppress(msgspec.MsgspecError):
+        record = decode(fields["record"]) if fields["record"] else None
     if kind == "expired":
         record = expired_record(hold, fields["life"], fields["tenant"], charged)
     return Entry(
