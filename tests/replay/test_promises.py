@@ -1,0 +1,101 @@
+"""What was promised of routing, on the recorded answers of real models."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.core.guard import Watch
+from tests.promises import Reached
+from tests.replay.sets import FLASH, LLAMA, MINI, SMART, bad_pair, shared, told
+
+GSM, CRUX = shared("zeroeval-gsm"), shared("zeroeval-crux")
+SUBJECT = "routing"
+
+
+def figure(policy: dict[str, Any], name: str) -> float:
+    value: float = policy["policy"][name]["value"]
+    return value
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> str:
+    file = tmp_path / "three.yaml"
+    file.write_text("tiers: [cheap, mid, smart]\nstrategy: {vote: {join: true}}\n")
+    return str(file)
+
+
+def test_gsm8k_two_cheap_and_smart(reached: Reached) -> None:
+    found = told(GSM, "vote", LLAMA, FLASH, SMART)
+    gap, cost = figure(found, "vs_smart_pp"), figure(found, "cost_of_smart")
+    reached(
+        SUBJECT,
+        "GSM8K, two cheap + smart",
+        f"{gap:+.2f} pp at {cost:.3f} of its cost",
+        "within 1 pp at <= 0.26",
+    )
+    assert gap >= -1.0
+    assert cost <= 0.26
+
+
+def test_gsm8k_three_tiers(three: str, reached: Reached) -> None:
+    found = told(GSM, three, LLAMA, FLASH, MINI, SMART)
+    gap, cost = figure(found, "vs_smart_pp"), figure(found, "cost_of_smart")
+    reached(
+        SUBJECT,
+        "GSM8K, three tiers",
+        f"{gap:+.2f} pp at {cost:.3f} of its cost",
+        "within 1 pp at <= 0.12",
+    )
+    assert gap >= -1.0
+    assert cost <= 0.12
+
+
+def test_crux_two_cheap_and_smart(reached: Reached) -> None:
+    lift = figure(told(CRUX, "vote", FLASH, MINI, SMART), "lift_pp")
+    reached(SUBJECT, "CRUX, two cheap + smart: lift", f"{lift:+.2f} pp", ">= +2.5 pp")
+    assert lift >= 2.5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_bad_pair_is_switched_off(tmp_path: Path, seed: int, reached: Reached) -> None:
+    folder = bad_pair(tmp_path / "bad", seed=seed)
+    free = figure(told(folder, "vote", "weak", "frail", "strong"), "lift_pp")
+    assert free <= -5.0, "the pair is not bad enough to show anything"
+    found = told(folder, "vote", "weak", "frail", "strong", watch=Watch(), seed=seed)
+    lift, audit = figure(found, "lift_pp"), found["guard"]["audit_share_of_spend"]
+    reached(
+        SUBJECT,
+        f"a bad pair, draw {seed}: lift, audits",
+        f"{lift:+.2f} pp (unguarded {free:+.2f}), {audit:.1%}",
+        ">= -1 pp, <= 5 %",
+    )
+    assert not found["guard"]["buckets"]["text"]["on"]
+    assert lift >= -1.0
+    assert audit <= 0.05
+
+
+@pytest.mark.parametrize("pool", [(LLAMA, FLASH, SMART), (FLASH, MINI, SMART)])
+def test_a_good_pair_stays_on(pool: tuple[str, ...]) -> None:
+    for folder in (GSM, CRUX):
+        found = told(folder, "vote", *pool, watch=Watch())
+        assert found["guard"]["buckets"]["text"]["on"]
+        assert found["guard"]["audit_share_of_spend"] <= 0.06
+
+
+@pytest.mark.parametrize("folder", [GSM, CRUX], ids=["gsm", "crux"])
+@pytest.mark.parametrize("cheap", [LLAMA, FLASH, MINI])
+def test_a_check_of_json_pays(tmp_path: Path, folder: Path, cheap: str, reached: Reached) -> None:
+    """All these models were asked for JSON in words, and most fence it."""
+    file = tmp_path / "route.yaml"
+    file.write_text("tiers: [cheap, smart]\nchecks: [{json_if_asked: {always: true}}]\n")
+    found = told(folder, str(file), cheap, SMART)
+    lift = figure(found, "lift_pp")
+    failed = found["checks"].get("json_if_asked", {"failed": 0, "of_them_right": 0})
+    reached(
+        SUBJECT,
+        f"JSON check, {folder.name[9:]}, {cheap}: lift",
+        f"{lift:+.2f} pp, {failed['failed']} climb",
+        "not negative",
+    )
+    assert lift >= -1e-9
