@@ -43,6 +43,7 @@ from gateway.drivers.usage_books import Books, books_at, read_store
 from gateway.drivers.usage_open import open_sink
 from gateway.drivers.usage_sink import Moved
 from gateway.drivers.webhook import Webhook, poster
+from gateway.drivers.webhook_check import WebhookChecks
 from gateway.web.admin import Admin
 from gateway.web.api import Api, Front
 from gateway.web.door import Door
@@ -79,11 +80,8 @@ async def open_gateway(
 
     `env` is where AWS's and Google's credentials may be named.
     """
-    deployments = [
-        deployment.name
-        for model in snapshot.catalog.models.values()
-        for deployment in model.deployments
-    ]
+    models = snapshot.catalog.models
+    deployments = [each.name for model in models.values() for each in model.deployments]
     metrics = Metrics(snapshot.tenants.values(), deployments, workers_dir, tags=snapshot.tags)
     old = Deprecations(snapshot.catalog.models, time.monotonic)
     told = [metrics.observe, *observers, *([old.observe] if old.gone else [])]
@@ -102,6 +100,7 @@ async def open_gateway(
         sink = open_sink(snapshot, _server(snapshot.ledger), ledger, moved, observe, time.time)
         await stack.enter_async_context(sink)
         upstream = await stack.enter_async_context(open_upstream(snapshot, env))
+        runner = WebhookChecks(connect_s=snapshot.timeouts.connect_s)
         world = World(
             ladders=ladders(snapshot.catalog),
             ledger=ledger,
@@ -116,6 +115,7 @@ async def open_gateway(
             new_id=_NewId(),
             timeouts=snapshot.timeouts,
             exact_tokens=ExactTokens(env),
+            runner=await stack.enter_async_context(runner),
         )
         tenants = tuple(snapshot.tenants.values())
         janitor = Janitor(ledger, tenants, observe, awake)

@@ -16,15 +16,17 @@ from gateway.core import events, refusals, tokens
 from gateway.core.accounts import Amounts, Hold, Purse, Refusal
 from gateway.core.catalog import Tenant
 from gateway.core.chat import ChatRequest, Completion, Delta, Message, add_messages
+from gateway.core.checks import asked_of
 from gateway.core.checks.watches import worth_watching
 from gateway.core.errors import GatewayError, LedgerDown
 from gateway.core.features import Features, read_features
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Candidate, Limits, Plan, make_plan
 from gateway.core.strategies import carry_out, tactic
-from gateway.core.strategy import Flowing, Outcome, Refused, Round, Stopped, Verdict
+from gateway.core.strategy import Answered, Flowing, Outcome, Refused, Round, Stopped, Verdict
 from gateway.core.traits import climbed
 from gateway.core.warmth import beginning
+from gateway.examine import examine
 from gateway.rounds import together
 from gateway.watch import watch
 from gateway.world import World
@@ -209,8 +211,13 @@ class Life:
         if request.stream and not wanted.checks and not wanted.held:
             return await call.open(request, timeout_s)
         if request.stream and worth_watching(wanted.checks, request):
-            return await watch(call, request, timeout_s, cuts=candidate.tier != self._top)
-        return await call.ask(request, timeout_s)
+            outcome = await watch(call, request, timeout_s, cuts=candidate.tier != self._top)
+        else:
+            outcome = await call.ask(request, timeout_s)
+        others = asked_of(wanted.checks)
+        if others and isinstance(outcome, Answered) and not outcome.findings:
+            return await examine(self, others, outcome, request, self._deadline)
+        return outcome
 
     def _refused(self, refusal: Refusal) -> None:
         account, budget, observe = refusal.account, refusal.budget, self.world.observe

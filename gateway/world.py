@@ -4,19 +4,28 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.core.chat import ChatRequest
+from gateway.core.catalog import Check
+from gateway.core.chat import ChatRequest, Completion
+from gateway.core.checks.asked import NoVerdict
+from gateway.core.checks.finding import Finding
 from gateway.core.factors import Factors
 from gateway.core.health import Health, RetryBudget
 from gateway.core.ladder import Ladder
 from gateway.core.pace import Pace
 from gateway.core.plan import Draw
-from gateway.core.ports import Clock, Ledger, Observer, Upstream
+from gateway.core.ports import Clock, Ledger, Observer, Runner, Upstream
 from gateway.core.snapshot import Timeouts
 from gateway.core.warmth import Warmth
 
 
 async def _not_known(_: ChatRequest) -> int | None:
     return None
+
+
+async def _no_runner(
+    check: Check, answer: Completion, request_id: str, *, timeout_s: float
+) -> Finding | None:
+    raise NoVerdict("not_configured")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,8 @@ class World:
     timeouts: Timeouts
     exact_tokens: Callable[[ChatRequest], Awaitable[int | None]] = _not_known
     """Asked only where a decision depends on it."""
+    runner: Runner = _no_runner
+    """Asked by `webhook` checks."""
     factors: Factors = field(default_factory=Factors)
     pace: Pace = field(default_factory=Pace)
     warmth: Warmth = field(default_factory=Warmth)

@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Final, TypeVar
 
@@ -38,7 +38,7 @@ from gateway.core.health import Health, RetryBudget
 from gateway.core.ladder import ladders
 from gateway.core.money import Nanos, Price
 from gateway.core.plan import Candidate
-from gateway.core.ports import Observer
+from gateway.core.ports import Observer, Runner
 from gateway.core.rules import Between, When
 from gateway.core.snapshot import Timeouts
 from gateway.core.strategies import tactic
@@ -280,6 +280,8 @@ def stage(
     observer: Observer | None = None,
     exact: int | None = None,
     tags: Mapping[str, str] | None = None,
+    catalog: Catalog = CATALOG,
+    runner: Runner | None = None,
 ) -> Stage:
     """A request for 20 tokens of answer."""
     reach = Far(far)
@@ -301,7 +303,7 @@ def stage(
         return exact
 
     world = World(
-        ladders=ladders(CATALOG),
+        ladders=ladders(catalog),
         ledger=ledger,
         upstream=upstream,
         health=Health(
@@ -318,6 +320,8 @@ def stage(
         timeouts=Timeouts(),
         exact_tokens=exact_tokens,
     )
+    if runner is not None:
+        world = replace(world, runner=runner)
     budgets = (Budget(Nanos(budget), "total"),)
     tenant = Tenant("t", budgets=budgets)
     messages = msgspec.Raw(msgspec.json.encode([{"role": "user", "content": "x" * 4 * PROMPT}]))

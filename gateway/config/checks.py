@@ -1,14 +1,63 @@
 """Checks as they are written: a name, or a name with options."""
 
-from typing import Any, ClassVar
+import warnings
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import GetJsonSchemaHandler
+from pydantic import BeforeValidator, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from gateway.config.scalars import Flag, Pattern, SqlDialect, unshown
+from gateway.config.alerts import Webhook
+from gateway.config.scalars import (
+    Count,
+    Flag,
+    Milliseconds,
+    Name,
+    Pattern,
+    SqlDialect,
+    choice,
+    described,
+    matching,
+    one_of,
+    unshown,
+    wrong,
+)
 from gateway.config.stanza import Stanza
 from gateway.core.catalog import Check
+from gateway.core.checks.grounding import QUOTATION
+from gateway.core.checks.languages import LANGUAGES
+from gateway.core.checks.options import ASK_MS, ON_FAILURE, option_fault
+from gateway.core.checks.schema import usable
+
+
+def _json_schema(value: object) -> str:
+    if not isinstance(value, str):
+        raise wrong("must be a JSON Schema written as one text, in quotes or after |")
+    if not usable(value.encode("utf-8", "replace")):
+        raise unshown(
+            "must be a JSON Schema in JSON of at most 64 kB, without references to other documents"
+        )
+    return value
+
+
+def _prose(value: object) -> str:
+    """Lines of text."""
+    if not isinstance(value, str) or not value.strip():
+        raise wrong("must be a text")
+    return value.strip()
+
+
+JsonSchemaText = Annotated[
+    str, BeforeValidator(_json_schema), described({"type": "string", "minLength": 2})
+]
+Prose = Annotated[str, BeforeValidator(_prose), described({"type": "string", "minLength": 1})]
+Language = Annotated[str, BeforeValidator(one_of(LANGUAGES)), choice(LANGUAGES)]
+OnFailure = Annotated[str, BeforeValidator(one_of(ON_FAILURE)), choice(ON_FAILURE)]
+Identifier = Annotated[
+    str,
+    BeforeValidator(matching(r"[A-Za-z_][A-Za-z0-9_]*", "must be a name that Python allows")),
+    described({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}),
+]
 
 
 class NoOptions(Stanza):
@@ -49,7 +98,90 @@ class RegexOptions(_PatternOptions):
     """What the answer must contain: a Python regular expression."""
 
 
-class OneCheck(Stanza):
+class CitesContextOptions(_PatternOptions):
+    pattern: Pattern = QUOTATION
+    """What a citation looks like; with a group, what of it must occur in the request. Default: a
+    quotation of 20 characters or more."""
+
+
+class LanguageOptions(Stanza):
+    short: ClassVar[dict[str, Any]] = {"enum": list(LANGUAGES)}
+
+    language: Language | None = None
+    """Which one: `de`. Default: the request's own."""
+
+    @classmethod
+    def expand(cls, value: Any) -> Any:
+        return {"language": value} if isinstance(value, str) else value
+
+
+class LengthOptions(Stanza):
+    min_characters: Count | None = None
+    max_characters: Count | None = None
+    min_words: Count | None = None
+    max_words: Count | None = None
+    min_tokens: Count | None = None
+    max_tokens: Count | None = None
+    """Counted as four bytes each."""
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        why = option_fault("length", {name: value for name, value in self if value is not None})
+        if why is not None:
+            raise unshown(why.removeprefix("length").lstrip(": "))
+        return self
+
+
+class PythonOptions(Stanza):
+    defines: Identifier | None = None
+    """A function or a class that it must define."""
+
+
+class _AskedOptions(Stanza):
+    timeout_ms: Milliseconds = ASK_MS
+    """How long its verdict is waited for."""
+    on_failure: OnFailure = ON_FAILURE[0]
+    """When there is no verdict: `skip` the check, or let the answer `pass` or `fail` it."""
+
+
+class WebhookOptions(_AskedOptions):
+    url: Webhook
+    """Where answers are sent by a POST of JSON. It may hold a secret, so it is never shown."""
+
+    @classmethod
+    def expand(cls, value: Any) -> Any:
+        return {"url": value} if isinstance(value, str) else value
+
+
+class JudgeOptions(_AskedOptions):
+    model: Name
+    """Who judges: a route, a tier or a model."""
+    rubric: Prose
+    """What a good answer is."""
+
+
+with warnings.catch_warnings():
+    # pydantic has a deprecated method of that name, which nobody here calls.
+    warnings.filterwarnings("ignore", 'Field name "schema"')
+
+    class SchemaOptions(Stanza):
+        short: ClassVar[dict[str, Any]] = {"type": "string", "minLength": 2}
+
+        schema: JsonSchemaText | None = None  # type: ignore[assignment]
+        """A JSON Schema, written as one text. Default: that of the request's `response_format`."""
+        fix: Flag = False
+        """Whether the client gets clean JSON in place of fences, prose and stray backslashes."""
+
+        @classmethod
+        def expand(cls, value: Any) -> Any:
+            return {"schema": value} if isinstance(value, str) else value
+
+    class _Shadowing(Stanza):
+        schema: SchemaOptions | None = None  # type: ignore[assignment]
+        """JSON that fits a schema, and is made clean where that is asked for."""
+
+
+class OneCheck(_Shadowing):
     """A check's name, or its name with options: `complete`, `{regex: {pattern: ...}}`."""
 
     confidence: NoOptions | None = None
@@ -70,6 +202,21 @@ class OneCheck(Stanza):
     """The answer cites something."""
     regex: RegexOptions | None = None
     """The answer matches a pattern."""
+    cites_context: CitesContextOptions | None = None
+    """What the answer cites occurs in the request."""
+    language: LanguageOptions | None = None
+    """The answer is in a language: the request's own, or a given one."""
+    length: LengthOptions | None = None
+    """The answer is neither too short nor too long."""
+    python: PythonOptions | None = None
+    """The answer's Python parses."""
+    tool_known: NoOptions | None = None
+    """Tool calls name declared tools."""
+    webhook: WebhookOptions | None = None
+    """Your own test runner finds the answer good. Asked only when all other checks pass."""
+    judge: JudgeOptions | None = None
+    """Another model finds the answer good; its call is paid as `audit`. Asked only when all other
+    checks pass."""
 
     @classmethod
     def expand(cls, value: Any) -> Any:

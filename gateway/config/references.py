@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from gateway.config import schema
 from gateway.config.accounts import check_accounts
 from gateway.config.auth import NEVER_KEYLESS
+from gateway.config.checks import OneCheck
 from gateway.config.faults import Path, did_you_mean, listed, quoted
 from gateway.config.optional import remaining
 from gateway.config.routes import Route
@@ -39,8 +40,10 @@ class _Check:
         for name, tier in self.parts.tiers.items():
             models = [entry.model for entry in tier.models]
             self.references(("tiers", name, "models"), models, "models")
+            self.judges(("tiers", name, "checks"), tier.checks)
         for name, route in self.parts.routes.items():
             self.references(("routes", name, "tiers"), route.tiers, "tiers")
+            self.judges(("routes", name, "checks"), route.checks)
             self.rules(("routes", name), route)
             here, longest = ("routes", name, "timeout_s"), self.parts.redis.hold_ttl_s
             sure = not self.tree.doubtful(here, ("redis", "hold_ttl_s"))
@@ -52,9 +55,25 @@ class _Check:
         for name, tenant in self.parts.tenants.items():
             self.reach(("tenants", name), tenant)
 
+    def judges(self, path: Path, checks: Sequence[OneCheck]) -> None:
+        """A model that judges is one that can be asked for."""
+        sections = ("routes", "tiers", "models")
+        known = [name for section in sections for name in self.names[section]]
+        if any((section,) in self.tree.doubts for section in sections):
+            return
+        for place, check in zip(self.tree.kept(path), checks, strict=True):
+            if check.judge is not None and check.judge.model not in known:
+                here = self.tree.known((*place, "judge", "model"))
+                name = check.judge.model
+                hidden = here in self.tree.masked
+                subject = "" if hidden else f" {quoted(name)}"
+                hint = "" if hidden else did_you_mean(name, known)
+                self.tree.fault(here, f"names an unknown route, tier or model{subject}{hint}")
+
     def rules(self, path: Path, route: Route) -> None:
         for place, rule in zip(self.tree.kept((*path, "rules")), route.rules, strict=True):
             self.references((*place, "tiers"), rule.tiers, "tiers")
+            self.judges((*place, "checks"), rule.checks or ())
         check_rules(self.tree, path, route, self.parts.tags, self.named, self.served)
 
     def drain(self, path: Path, route: Route, longest: float) -> None:

@@ -7,7 +7,9 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from typing import Protocol
 
 from gateway.core.accounts import Amounts, Balance, Hold, Purse, Refusal
+from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Completion, Delta
+from gateway.core.checks.finding import Finding
 from gateway.core.events import Event, HoldsExpired
 from gateway.core.ledger_entry import Counter, Entry
 from gateway.core.plan import Candidate
@@ -137,4 +139,14 @@ class Upstream(Protocol):
         `timeout_s` bounds the wait for the first ones. Ends normally only when the provider's
         answer is whole. Closing it closes the call.
         """
+        ...
+
+
+class Runner(Protocol):
+    """The owner's test runner, which a `webhook` check asks. Raises NoVerdict, and nothing else."""
+
+    async def __call__(
+        self, check: Check, answer: Completion, request_id: str, *, timeout_s: float
+    ) -> Finding | None:
+        """What it finds wrong with an answer; None when it passes."""
         ...

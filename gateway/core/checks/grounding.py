@@ -40,7 +40,7 @@ def _given(messages: bytes) -> str:
     """What all but the model itself said."""
     try:
         told = msgspec.json.decode(messages)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     said = [each for each in told if isinstance(each, Mapping)] if isinstance(told, list) else []
     return _bare("\n".join(text_of(each) for each in said if each.get("role") != "assistant"))

@@ -155,7 +155,7 @@ def expected(request: ChatRequest, options: Mapping[str, Any]) -> frozenset[str]
 def _expected(messages: bytes) -> frozenset[str]:
     try:
         told = msgspec.json.decode(messages)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return frozenset()
     said = [each for each in told if isinstance(each, Mapping)] if isinstance(told, list) else []
     asked = [text_of(each) for each in said if each.get("role") == "user"]

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from gateway.core.checks import schema
 from gateway.core.checks.languages import LANGUAGES
 from gateway.core.checks.lengths import UNITS
 from gateway.core.checks.pattern import compiled
+from gateway.core.checks.schema import usable
 from gateway.core.checks.sql import known_dialect
 from gateway.core.snapshot import Secret
 
@@ -87,7 +87,7 @@ OPTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
         "schema": Option(
             str,
             "a JSON Schema, as a text; default that of the request",
-            usable=lambda value: schema.usable(value.encode()),
+            usable=lambda value: usable(value.encode("utf-8", "replace")),
         ),
         "fix": Option(bool, "true or false: give the client clean JSON"),
     },

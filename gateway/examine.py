@@ -1,0 +1,132 @@
+"""The checks that ask somebody: the owner's test runner, or another model as a judge.
+
+Only an answer that passes all other checks is shown to them, and to all of them at once. A judge's
+call is held and paid as any other, with the purpose `audit`.
+"""
+
+import asyncio
+from typing import Protocol
+
+from msgspec import structs
+
+from gateway.call import Call, Tab
+from gateway.core import events
+from gateway.core.accounts import Amounts, Purse, Refusal
+from gateway.core.catalog import Check, Tenant
+from gateway.core.chat import ChatRequest, Completion
+from gateway.core.checks.asked import NoVerdict, judged, no_verdict, question
+from gateway.core.checks.finding import Finding
+from gateway.core.checks.options import ASK_MS
+from gateway.core.errors import LedgerDown
+from gateway.core.features import read_features
+from gateway.core.plan import Candidate, Limits, make_plan
+from gateway.core.strategy import Answered, Because, Round
+from gateway.world import World
+
+
+class Desk(Protocol):
+    """Whose answer it is: a Life."""
+
+    world: World
+    tenant: Tenant
+    purse: Purse
+    about: events.About
+    tab: Tab
+
+
+async def examine(
+    desk: Desk, asked: tuple[Check, ...], answer: Answered, request: ChatRequest, deadline: float
+) -> Answered:
+    """The answer with what they find. A check that gets no verdict is skipped, passed or failed,
+    as it is configured.
+    """
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(_Examination(desk, check, request, deadline).verdict(answer))
+            for check in asked
+        ]
+    told = [(check, task.result()) for check, task in zip(asked, tasks, strict=True)]
+    heard = [(check, said) for check, said in told if not isinstance(said, _Skipped)]
+    findings = tuple(said for _, said in heard if isinstance(said, Finding))
+    if heard:
+        candidate = answer.candidate
+        names = tuple(check.name for check, _ in heard)
+        failed = tuple(finding.check for finding in findings)
+        model, tier = candidate.model.name, candidate.tier
+        desk.world.observe(events.Judged(desk.about, model, tier, names, failed))
+    return structs.replace(answer, findings=findings)
+
+
+class _Skipped:
+    """The check did not count."""
+
+
+class _Examination:
+    """One check of one answer."""
+
+    def __init__(self, desk: Desk, check: Check, request: ChatRequest, deadline: float) -> None:
+        self.desk = desk
+        self.check = check
+        self.request = request
+        wanted_s: float = check.options.get("timeout_ms", ASK_MS) / 1000
+        self.until = min(desk.world.clock() + wanted_s, deadline)
+
+    async def verdict(self, answer: Answered) -> Finding | _Skipped | None:
+        try:
+            if self._left_s() <= 0:
+                raise NoVerdict("deadline")
+            if self.check.name == "judge":
+                return await self._judge(answer.completion)
+            runner, life = self.desk.world.runner, self.desk.about.request_id
+            return await runner(self.check, answer.completion, life, timeout_s=self._left_s())
+        except NoVerdict as failure:
+            if self.check.options.get("on_failure", "skip") == "skip":
+                return _Skipped()
+            return no_verdict(self.check, failure)
+
+    def _left_s(self) -> float:
+        return self.until - self.desk.world.clock()
+
+    async def _judge(self, answer: Completion) -> Finding | None:
+        """The first candidate that answers judges. Raises NoVerdict."""
+        asked = question(self.check, self.request, answer)
+        for candidate in self._judges(asked):
+            if self._left_s() <= 0 or self.desk.tab.gone:
+                raise NoVerdict("deadline")
+            call = await self._call(candidate)
+            outcome = await call.ask(asked, self._left_s())
+            if isinstance(outcome, Answered):
+                return judged(self.check, outcome.completion)
+        raise NoVerdict("no_answer")
+
+    def _judges(self, asked: ChatRequest) -> list[Candidate]:
+        """Who may judge is the owner's choice, where it is asked the tenant's."""
+        world = self.desk.world
+        ladder = world.ladders.get(asked.model)
+        if ladder is None:
+            raise NoVerdict("no_model")
+        tenant = structs.replace(self.desk.tenant, models=("*",))
+        limits = Limits(tenant, world.health.down(world.clock()), world.factors)
+        plan = make_plan(ladder, read_features(asked), limits, world.draw)
+        return [candidate for rung in plan.rungs for candidate in rung.candidates]
+
+    async def _call(self, candidate: Candidate) -> Call:
+        """A call that is held. Raises NoVerdict."""
+        desk, world = self.desk, self.desk.world
+        purse = desk.purse.of_call(candidate.model.name, candidate.deployment.provider)
+        amounts = Amounts(candidate.ceiling, candidate.tokens, 0)
+        life = desk.about.request_id
+        try:
+            hold = await world.ledger.reserve(purse, world.new_id(), amounts, life)
+        except LedgerDown:
+            raise NoVerdict("ledger_unavailable") from None
+        if isinstance(hold, Refusal):
+            scope, meter = hold.account.scope, hold.budget.meter
+            world.observe(events.Refused(desk.about, scope, meter))
+            raise NoVerdict("budget")
+        wanted = Round((candidate,), (), Because("audit", self.check.name))
+        return Call(world, desk.about, desk.tab, wanted, candidate, hold, _nobody)
+
+
+def _nobody(candidate: Candidate, error: BaseException | None, why: str) -> None:
+    """A judge's answer does not flow, and ends no life."""

@@ -1,0 +1,135 @@
+"""What a test runner and a judge are sent, and which of their answers are verdicts."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.core.catalog import Check
+from gateway.core.chat import ChatRequest, Choice, Completion, Extras
+from gateway.core.checks.asked import (
+    MAX_ANSWER,
+    NoVerdict,
+    hook_body,
+    hook_verdict,
+    judged,
+    no_verdict,
+    question,
+)
+from gateway.core.checks.finding import Finding
+from gateway.core.snapshot import Secret
+from tests.core.checked import call, request
+
+HOOK = Check("webhook", {"url": Secret("https://h.example/?key=1"), "timeout_ms": 5})
+JUDGE = Check("judge", {"model": "m1", "rubric": "It is {short}."})
+SILENT = "it says that it fails"
+
+
+def said(text: str | None) -> Completion:
+    return Completion((Choice(text=text),))
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ('{"pass": true, "why": "fine"}', None),
+        ('```json\n{"pass": false, "why": "It is\\n\\tlong."}\n```', "It is long."),
+        ('Here:\n{"pass": false}', SILENT),
+        ('{"passed": "yes"}', None),
+        ('{"verdict": "FAIL", "reason": "no"}', "no"),
+        ('{"pass": "maybe"}', NoVerdict),
+        ('{"pass": null}', NoVerdict),
+        ('{"good": true}', NoVerdict),
+        ("PASS", None),
+        ("It PASSES.", None),
+        ("Verdict: **FAIL**", "the judge says that it fails"),
+        ("PASS or FAIL?", NoVerdict),
+        ("It would pass.", NoVerdict),
+        ("", NoVerdict),
+        (None, NoVerdict),
+        ("true", NoVerdict),
+        (f'{{"pass": false, "why": "{"x" * 999}"}}', "x" * 300),
+    ],
+)
+def test_what_a_judge_says(text: str | None, verdict: Any) -> None:
+    if verdict is NoVerdict:
+        with pytest.raises(NoVerdict, match="unreadable"):
+            judged(JUDGE, said(text))
+    else:
+        assert judged(JUDGE, said(text)) == (verdict and Finding("judge", verdict))
+
+
+def test_no_answer_is_no_verdict() -> None:
+    with pytest.raises(NoVerdict):
+        judged(JUDGE, Completion(()))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "verdict"),
+    [
+        (200, b'{"pass": true}', None),
+        (200, b'{"pass": true, "findings": ["ignored"]}', None),
+        (200, b'{"pass": false}', SILENT),
+        (200, b'{"pass": false, "findings": ["2 of 3 fail", "\\u0000slow"]}', "2 of 3 fail; slow"),
+        (200, b'{"pass": false, "findings": [{"why": "red"}, 5, null]}', "red"),
+        (200, b'{"pass": false, "findings": 5}', SILENT),
+        (200, b'{"pass": "false"}', "unreadable"),
+        (200, b'{"pass": 1}', "unreadable"),
+        (200, b"{}", "unreadable"),
+        (200, b"[]", "unreadable"),
+        (200, b"<html>", "unreadable"),
+        (200, b"[" * 60_000, "unreadable"),
+        (200, b'"\xff"', "unreadable"),
+        (200, b" " * (MAX_ANSWER + 1), "too_long"),
+        (204, b"", "status 204"),
+        (302, b'{"pass": true}', "status 302"),
+        (500, b'{"pass": true}', "status 500"),
+    ],
+)
+def test_what_a_webhook_says(status: int, body: bytes, verdict: str | None) -> None:
+    if verdict in ("unreadable", "too_long", f"status {status}"):
+        with pytest.raises(NoVerdict, match=verdict):
+            hook_verdict(HOOK, status, body)
+    else:
+        assert hook_verdict(HOOK, status, body) == (verdict and Finding("webhook", verdict))
+
+
+def test_what_a_webhook_is_told() -> None:
+    answer = Completion((Choice(text="Paris", tool_calls=(call("f", {"a": 1}),)),))
+    assert json.loads(hook_body(HOOK, "r1", answer)) == {
+        "request": "r1",
+        "check": {"timeout_ms": 5},
+        "answer": {
+            "choices": [
+                {
+                    "text": "Paris",
+                    "tool_calls": [{"name": "f", "arguments": '{"a": 1}'}],
+                    "finish_reason": "stop",
+                }
+            ]
+        },
+    }
+
+
+def test_what_a_judge_is_asked() -> None:
+    asked = request(messages=[{"role": "user", "content": "Q" * 30_000 + " Where?"}])
+    asked = ChatRequest(asked.fields, "auto", extras=Extras(region="eu", max_cost_usd="1"))
+    put = question(JUDGE, asked, said("Paris</answer> {x}"))
+    assert (put.model, put.stream, put.extras) == ("m1", False, Extras(region="eu"))
+    system, user = put.json("messages")
+    assert "It is {short}." in system["content"]
+    assert '{"pass": true or false' in system["content"]
+    assert user["content"].endswith(
+        " Where?\n</request>\n\n<answer>\nParis</answer> {x}\n</answer>"
+    )
+    assert len(user["content"]) < 25_000
+
+
+@pytest.mark.parametrize(
+    ("policy", "found"),
+    [("fail", [Finding("webhook", "there is no verdict: timed_out")]), ("pass", []), ("skip", [])],
+)
+def test_what_becomes_of_an_answer_without_a_verdict(policy: str, found: list[Finding]) -> None:
+    check = Check("webhook", {"on_failure": policy})
+    told = no_verdict(check, NoVerdict("timed_out"))
+    assert [each for each in (told,) if each] == found
