@@ -26,7 +26,7 @@ from gateway.core.catalog import (
     Tier,
     TierModel,
 )
-from gateway.core.checks import CHECKS, fault
+from gateway.core.checks import ASKED, CHECKS, fault
 from gateway.core.checks.pattern import CITATION
 from gateway.core.money import FREE, Nanos, Price
 from gateway.core.snapshot import Ledger, Limits, Provider, Snapshot, Timeouts
@@ -291,7 +291,7 @@ def test_an_editor_marks(stanza: str) -> None:
 
 
 def test_the_checks_are_those_of_the_core() -> None:
-    assert set(OneCheck.model_fields) == set(CHECKS)
+    assert set(OneCheck.model_fields) == {*CHECKS, *ASKED}
     catalog = read([("f.yaml", WHOLE)], {"A_KEY": "x"}).catalog
     checks = catalog.routes["auto"].checks + catalog.tiers["cheap"].checks
     assert [fault(check) for check in checks] == [None] * len(checks)
