@@ -276,7 +276,7 @@ async def test_for_a_while_the_ledger_and_the_share_have_to_agree(
     own_redis: EmbeddedRedis, tmp_path: Path
 ) -> None:
     """Another process may have spent its share and not have charged it yet."""
-    async with gate(own_redis, tmp_path, 2, settle_s=1) as here:
+    async with gate(own_redis, tmp_path, 2, settle_s=4) as here:
         await here.know()
         hang(own_redis)
         assert await here.take("h")
@@ -363,6 +363,21 @@ async def test_a_broken_line_is_kept_for_somebody_to_look_at(
     async with gate(own_redis, tmp_path):
         assert (tmp_path / "local-1-x.damaged").read_bytes() == b'{"type":"what"}\n'
     assert "not all could be charged" in caplog.text
+
+
+async def test_a_journal_is_on_the_disk_in_a_second(
+    own_redis: EmbeddedRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    async with gate(own_redis, tmp_path) as here:
+        await here.know()
+        hang(own_redis)
+        assert await here.take("h")
+        journal = here.ledger._books._journal
+        assert journal
+        await until(lambda: journal._file in synced)
+        go_on(own_redis)
 
 
 async def test_what_cannot_be_written_down_is_not_spent(
