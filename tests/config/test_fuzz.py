@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.config.faults import ConfigError
 from gateway.config.load import read
+from gateway.config.routes import When
 from gateway.config.schema import Config
 from tests.config.texts import SOUND
 
@@ -80,6 +81,39 @@ def test_any_strategy(strategy: Any) -> None:
     sound = yaml.safe_load(SOUND)
     sound["tiers"] = {"t": {"models": ["m1"]}}
     sound["routes"] = {"r": {"tiers": ["t"], "strategy": strategy}}
+    only_config_errors(yaml.safe_dump(sound, allow_unicode=True))
+
+
+CONDITION = st.sampled_from([*When.model_fields, "tokens"])
+SPAN = st.dictionaries(st.sampled_from(["above", "at_most", "from", "to", "zone"]), SCALARS)
+NAMES = st.sampled_from(["t", "x", "han", "tools", "code", "eu", "legal", "other", None, 3])
+WHEN = st.dictionaries(
+    CONDITION,
+    SCALARS
+    | SPAN
+    | st.lists(NAMES, max_size=3)
+    | st.dictionaries(st.sampled_from(["use_case", "x"]), st.lists(NAMES, max_size=2)),
+    max_size=3,
+)
+RULE: st.SearchStrategy[Any] = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.sampled_from(["a", "b", "a b", None]),
+        "when": WHEN | SCALARS,
+        "tiers": st.lists(NAMES, max_size=2) | SCALARS,
+        "order": st.sampled_from(["cheapest", "x"]),
+        "x": SCALARS,
+    },
+)
+
+
+@given(st.lists(RULE | SCALARS, max_size=4) | RULE)
+@settings(max_examples=200, deadline=None)
+def test_any_rules(rules: Any) -> None:
+    sound = yaml.safe_load(SOUND)
+    sound["tiers"] = {"t": {"models": ["m1"]}}
+    sound["tags"] = {"use_case": ["legal"]}
+    sound["routes"] = {"r": {"tiers": ["t"], "rules": rules}}
     only_config_errors(yaml.safe_dump(sound, allow_unicode=True))
 
 
