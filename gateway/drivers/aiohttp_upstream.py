@@ -19,6 +19,7 @@ from gateway.drivers import http_failures as failures
 from gateway.drivers.http_failures import MAX_ANSWER
 from gateway.drivers.http_request import NONE, is_path
 from gateway.drivers.provider_calls import ProviderCall, ProviderCalls
+from gateway.drivers.provider_flow import AFTER_S, ProviderFlow
 from gateway.drivers.signing import NO_SIGNERS, Signer
 
 _CONNECTIONS: Final = 0  # no limit: the door bounds what is in flight
@@ -93,11 +94,10 @@ class AiohttpUpstream:
     ) -> AsyncGenerator[Sequence[Delta], None]:
         call = self._calls.write(candidate, request, stream=True)
         begun = False
-        first = True
-        size = 0
+        flow = ProviderFlow(call)
         proof = NONE
         try:
-            # Until the first deltas the wait is bounded as a whole, then from piece to piece. Not
+            # Until the first deltas the wait is bounded as a whole, then from one to the next. Not
             # by sock_read: aiohttp forgets it when it cannot read a chunk, and waits for ever.
             clock = asyncio.get_running_loop().time
             async with asyncio.timeout(timeout_s) as patience:
@@ -107,26 +107,25 @@ class AiohttpUpstream:
                     if response.status != 200:
                         body = await _read(response)
                         call.refused(response.status, _lower(response.headers), body, proof)
-                    decoder = call.dialect.decoder(call.target)
                     async for chunk in response.content.iter_any():
-                        size += len(chunk)
-                        if size > MAX_ANSWER:
-                            raise failures.too_large()
-                        if deltas := decoder.feed(chunk):
+                        for deltas in flow.read(chunk):
                             patience.reschedule(None)  # else it would strike whoever reads this
-                            yield call.told(deltas, first=first)
-                            first = False
-                        if not first:
+                            yield deltas
                             patience.reschedule(clock() + self._timeouts.idle_s)
-                    deltas = decoder.finish()
-                    patience.reschedule(None)
-                    if deltas:
-                        yield call.told(deltas, first=first)
+                        if flow.done:
+                            break
+                    patience.reschedule(clock() + AFTER_S)
+                    async for _ in response.content.iter_any():
+                        pass  # until its connection can be used again
         except UpstreamError as error:
             call.hide(error, proof)
             raise
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _meant(error, begun=begun) from error
+            if not flow.complete:
+                raise _meant(error, begun=begun) from error
+        last = flow.finish(proof)
+        if last:
+            yield last
 
     def _post(
         self,

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Never, Self
 
 from gateway.core.chat import ChatRequest, Completion, Delta
+from gateway.core.errors import UpstreamError
 from gateway.core.plan import Candidate
 from gateway.core.snapshot import Provider, Timeouts
 from gateway.drivers import http_failures as failures
@@ -16,6 +17,7 @@ from gateway.drivers.http_headers import Headers
 from gateway.drivers.http_pool import Pool, tls_context
 from gateway.drivers.http_request import NONE, Origin, Posts
 from gateway.drivers.provider_calls import ProviderCall, ProviderCalls
+from gateway.drivers.provider_flow import AFTER_S, ProviderFlow
 from gateway.drivers.signing import NO_SIGNERS, Signer
 
 
@@ -107,47 +109,55 @@ class PoolUpstream:
         answer = await pool.ask(post, deadline, whole=False)
         if answer.status != 200:
             await _refused(call, pool, answer, deadline, proof)
-        first = True
         try:
-            body = _Flow(answer)
-            decoder = call.dialect.decoder(call.target)
-            while True:
-                if piece := answer.take():
-                    if deltas := decoder.feed(body.plain(piece)):
-                        yield call.told(deltas, first=first)
-                        first = False
+            coding = coding_of(answer.headers)
+            flow = ProviderFlow(call)
+            while not flow.done:
+                if body := answer.take():
+                    for deltas in flow.read(coding.feed(body)):
+                        yield deltas
+                        # Until the first deltas the wait is bounded as a whole, then from one to
+                        # the next: what says nothing is no sign of life.
+                        deadline = time.monotonic() + self._idle_s
                 elif answer.state == WHOLE:
+                    coding.finish()
                     break
-                else:
-                    # Until the first deltas the wait is bounded as a whole, then each one.
-                    await answer.wait(deadline if first else time.monotonic() + self._idle_s)
-            body.coding.finish()
-            deltas = decoder.finish()
+                elif not await _more(answer, flow, deadline):
+                    break
+            await _rest(answer, flow)
+            last = flow.finish(proof)
         except BaseException as error:
             answer.close()
             call.hide(error, proof)
             raise
+        answer.take()  # what came behind the end
         pool.release(answer)
-        if deltas:
-            yield call.told(deltas, first=first)
+        if last:
+            yield last
 
 
-class _Flow:
-    """The body of a flowing answer, uncompressed."""
+async def _more(answer: Connection, flow: ProviderFlow, deadline: float) -> bool:
+    """Wait for more; False when nothing comes, and nothing is missed. Raises UpstreamError."""
+    try:
+        await answer.wait(deadline)
+    except UpstreamError:
+        if flow.complete:
+            return False
+        raise
+    return True
 
-    __slots__ = ("_size", "coding")
 
-    def __init__(self, answer: Connection) -> None:
-        self.coding = coding_of(answer.headers)
-        self._size = 0
-
-    def plain(self, piece: bytes) -> bytes:
-        """Raises Broken when it goes on beyond what is ever an answer."""
-        told = self.coding.feed(piece)
-        self._size += len(told)
-        if self._size > failures.MAX_ANSWER:
-            raise failures.too_large()
-        return told
+async def _rest(answer: Connection, flow: ProviderFlow) -> None:
+    """Wait a moment for the end of an answer that has said all."""
+    if not flow.done or answer.state == WHOLE:
+        return
+    deadline = time.monotonic() + AFTER_S
+    try:
+        while answer.state != WHOLE and time.monotonic() < deadline:
+            if not answer.take():
+                await answer.wait(deadline)
+    except UpstreamError:
+        answer.close()
 
 
 async def _refused(

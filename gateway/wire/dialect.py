@@ -40,6 +40,19 @@ class HttpCall(Struct, frozen=True):
 class StreamDecoder(Protocol):
     """Reads one streamed answer, cut anywhere. Raises UpstreamError, and nothing else."""
 
+    @property
+    def done(self) -> bool:
+        """The mark of the end has come: nothing that comes now belongs to the answer."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """What has come is a whole answer with its usage: what breaks off now comes after it.
+
+        Not the end where a provider may still correct itself: more is read, and heard.
+        """
+        ...
+
     def feed(self, chunk: bytes) -> list[Delta]:
         """The deltas that are whole now."""
         ...

@@ -6,9 +6,12 @@ Lines are split on bytes: str.splitlines would also cut at U+2028, which answers
 from typing import Final
 
 from gateway.core.errors import Broken
+from gateway.wire.silence import MOST_BYTES, endless
 
 MAX_LINE: Final = 4 * 1024 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
+_BESIDE: Final = 64
+"""Bytes of its other lines, as its name, that an event with data may have."""
 
 
 class SseDecoder:
@@ -19,14 +22,16 @@ class SseDecoder:
         self._name = ""
         self._data: list[bytes] = []
         self._size = 0
+        self._noise = 0
+        """Bytes of lines that were no data, but for a few with each event."""
         self._begun = False
         self._too_long = False
 
     def feed(self, chunk: bytes) -> list[tuple[str, bytes]]:
         """The events that are whole now.
 
-        Raises Broken for a line, or the data of one event, beyond 4 MiB: once the events ahead
-        of it have been given.
+        Raises Broken for a line, or the data of one event, beyond 4 MiB, and for a stream that
+        has more than 2 MiB of comments and empty lines: once the events ahead have been given.
         """
         if self._begun and not (self._rest or self._data or self._name or self._too_long):
             # Nearly all chunks are one whole event; it is cut out without splitting.
@@ -45,8 +50,11 @@ class SseDecoder:
             if not self._begun:
                 rest = self._begin(rest)
             self._read(self._lines(rest), events)
-        if self._too_long and not events:
-            raise Broken("a line of the stream is beyond 4 MiB")
+        if not events:
+            if self._too_long:
+                raise Broken("a line of the stream is beyond 4 MiB")
+            if self._noise > MOST_BYTES:
+                raise endless()
         return events
 
     def finish(self) -> list[tuple[str, bytes]]:
@@ -76,17 +84,24 @@ class SseDecoder:
         return lines
 
     def _read(self, lines: list[bytes], events: list[tuple[str, bytes]]) -> None:
+        noise = self._noise
         for line in lines:
             if not line:
                 if self._data:
                     events.append((self._name, b"\n".join(self._data)))
                     self._data, self._size = [], 0
+                    noise = noise - _BESIDE if noise > _BESIDE else 0
+                else:
+                    noise += 1
                 self._name = ""
             elif line.startswith(b"data:"):
                 self._data.append(line[6:] if line.startswith(b"data: ") else line[5:])
                 self._size += len(line)
                 if self._size > MAX_LINE:
                     self._too_long = True
-                    return
-            elif line.startswith(b"event:"):
-                self._name = line[6:].strip().decode("utf-8", "replace")
+                    break
+            else:
+                noise += len(line) + 1
+                if line.startswith(b"event:"):
+                    self._name = line[6:].strip().decode("utf-8", "replace")
+        self._noise = noise

@@ -33,6 +33,16 @@ class StreamOrWhole:
         self.feed: Callable[[bytes], list[Delta]] = self._first
         """The deltas that are whole now: once it is a stream, that stream's own, at no cost."""
 
+    @property
+    def done(self) -> bool:
+        """See StreamDecoder."""
+        return self._stream.done
+
+    @property
+    def complete(self) -> bool:
+        """See StreamDecoder. Of one JSON answer only its end can tell."""
+        return self._stream.complete
+
     def finish(self) -> list[Delta]:
         """The last deltas. Raises Broken when the answer is not whole."""
         if self._held is None:

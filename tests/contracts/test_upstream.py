@@ -32,7 +32,17 @@ from gateway.core.snapshot import Provider, Secret, Timeouts
 from gateway.drivers.aiohttp_upstream import AiohttpUpstream
 from gateway.drivers.http_failures import MAX_ANSWER
 from gateway.drivers.pool_upstream import PoolUpstream
-from tests.contracts.provided import CHUNKED, SSE, Provided, chunk, close, hang, reset, sized
+from tests.contracts.provided import (
+    CHUNKED,
+    SSE,
+    Provided,
+    Then,
+    chunk,
+    close,
+    hang,
+    reset,
+    sized,
+)
 
 Make = Callable[..., AbstractAsyncContextManager[Upstream]]
 """Of providers, timeouts and, for some of them, signers."""
@@ -335,6 +345,144 @@ async def test_first_deltas_at_the_very_end_strike_nobody(meet: Meet) -> None:
         await late.wait()
         assert [some async for some in deltas] == []
     assert first[0].choices[0].text == "hi"
+
+
+ODD: Final = EVENT.replace(b'"created":1', b'"created":"1"')
+"""Not as OpenAI writes it: one of these without text is nothing, and one of OpenAI's is relayed."""
+SILENCES: Final = {
+    "comments": b": still here\n\n",
+    "names of nothing": b"event: ping\n\n",
+    "empty events": ODD.replace(b"hello", b""),
+}
+
+
+@pytest.mark.parametrize("noise", SILENCES.values(), ids=SILENCES)
+async def test_what_says_nothing_is_silence(meet: Meet, noise: bytes) -> None:
+    """Comments that come for ever keep no flow alive."""
+    paced = asyncio.Event()
+
+    async def murmur(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        while not writer.is_closing():
+            writer.write(chunk(noise))
+            await writer.drain()
+            paced.clear()
+            loop.call_later(TIMEOUT_S / 8, paced.set)
+            await paced.wait()
+
+    bench = await meet(Provided(SSE + chunk(ODD), murmur))
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(TimedOut):
+        await bench.read(60)
+    took_s = asyncio.get_running_loop().time() - began
+    assert TIMEOUT_S * 0.9 <= took_s < TIMEOUT_S + SOON_S
+    await asyncio.wait_for(bench.provider.left.wait(), SOON_S)
+
+
+# After the end -------------------------------------------------------------------------------
+
+USAGE: Final = (
+    b'data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"m","choices":[],'
+    b'"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}}\n\n'
+)
+UNMARKED: Final = LAST.removesuffix(b"data: [DONE]\n\n") + USAGE
+
+
+async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Something more, for ever."""
+    more = asyncio.Event()
+    while not writer.is_closing():
+        writer.write(chunk(b": and so on\n\n"))
+        await writer.drain()
+        more.clear()
+        asyncio.get_running_loop().call_later(0.01, more.set)
+        await more.wait()
+
+
+async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(chunk(b"data: {oops\n\n") + b"no chunk\r\n")
+    await writer.drain()
+    await reader.read()
+
+
+def heard(then: Then) -> tuple[Then, asyncio.Event]:
+    """The same, once the event is set: what was not read yet is lost with a connection."""
+    ready = asyncio.Event()
+
+    async def later(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ready.wait()
+        await then(reader, writer)
+
+    return later, ready
+
+
+async def read_on(bench: Bench, ready: asyncio.Event) -> str:
+    """The text; ready when its end has been read."""
+    text = ""
+    async with aclosing(bench.stream()) as deltas:
+        async for some in deltas:
+            text += "".join(choice.text for delta in some for choice in delta.choices)
+            if any(choice.finish for delta in some for choice in delta.choices):
+                ready.set()
+    return text
+
+
+MARKS: Final = {"bare": LAST, "counted": UNMARKED + b"data: [DONE]\n\n"}
+
+
+@pytest.mark.parametrize("then", [hang, reset, close, trickle, garbage])
+@pytest.mark.parametrize("end", MARKS.values(), ids=MARKS)
+async def test_what_happens_behind_the_end_is_no_fault(meet: Meet, end: bytes, then: Then) -> None:
+    """The answer is whole, at once, and its connection is not used again."""
+    later, ready = heard(then)
+    bench = await meet(Provided(SSE + chunk(EVENT + end), later))
+    for times in (1, 2):
+        assert await asyncio.wait_for(read_on(bench, ready), SOON_S) == "hello"
+        await asyncio.wait_for(bench.provider.left.wait(), SOON_S)
+        assert len(bench.provider.heads) == times
+        bench.provider.left.clear()
+        ready.clear()
+
+
+@pytest.mark.parametrize("then", [hang, reset, close])
+async def test_an_answer_without_a_mark_is_whole_when_it_is_counted(meet: Meet, then: Then) -> None:
+    later, ready = heard(then)
+    bench = await meet(Provided(SSE + chunk(EVENT + UNMARKED), later))
+    assert await asyncio.wait_for(read_on(bench, ready), TIMEOUT_S + SOON_S) == "hello"
+    await asyncio.wait_for(bench.provider.left.wait(), SOON_S)
+
+
+@pytest.mark.parametrize(("then", "kind"), [(hang, TimedOut), (reset, Broken), (close, Broken)])
+async def test_an_answer_that_is_not_counted_is_not_whole(
+    meet: Meet, then: Then, kind: type[UpstreamError]
+) -> None:
+    """A reason to stop alone may be one of several choices'."""
+    later, ready = heard(then)
+    uncounted = LAST.removesuffix(b"data: [DONE]\n\n")
+    bench = await meet(Provided(SSE + chunk(EVENT + uncounted), later))
+    with pytest.raises(kind):
+        await read_on(bench, ready)
+
+
+async def test_a_connection_is_used_again_whose_end_comes_a_packet_later(meet: Meet) -> None:
+    """As most servers send it: the end of the answer, then that of the HTTP."""
+    ended = asyncio.Event()
+
+    async def later(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for times in (1, 2):
+            asyncio.get_running_loop().call_later(0.02, ended.set)
+            await ended.wait()
+            writer.write(chunk(b"\n") + chunk(b""))
+            if times == 1:
+                await reader.readuntil(b"\r\n\r\n")
+                ended.clear()
+                writer.write(SSE + chunk(EVENT + LAST))
+        await reader.read()
+
+    bench = await meet(Provided(SSE + chunk(EVENT + LAST), later))
+    assert await bench.read() == "hello"
+    assert await bench.read() == "hello"
+    assert len(bench.provider.heads) == 1, "another connection was made"
 
 
 # Leaving, and too much -----------------------------------------------------------------------

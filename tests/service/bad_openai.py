@@ -56,11 +56,11 @@ def openai_alone() -> Iterator[Row]:
     yield Row("a-deep-object-midway", None, "", say.then(b"data: " + deep + b"\n\n"), "mid broken")
     for name, index in (("huge", _MANY), ("absurd", 10**30), ("negative", -1)):
         moved = b'"index":%d' % index
-        yield Row(f"a-{name}-index", say.body(good.replace(b'"index":0', moved)), "ok",
-                  say.stream(flow.replace(b'"index":0', moved)), "ok")
+        yield Row(f"a-{name}-index", say.body(good.replace(b'"index":0', moved)), "broken",
+                  say.stream(flow.replace(b'"index":0', moved)), "broken")
         call = f'{{"index":{index},"id":"t","type":"function","function":{{"name":"f"}}}}'
         yield Row(f"a-{name}-call-index", None, "",
-                  say.stream(sse(called(0, call), piece('"391"')) + told), "ok")
+                  say.stream(sse(called(0, call), piece('"391"')) + told), "broken")
     both = sse(piece('"3"'), piece('"391"', 1), piece('"91"'), finished(1))
     yield Row("interleaved-choices", None, "", say.stream(both + told), "ok")
     yield Row("no-choices", say.body(b'{"choices":[]}'), "broken",

@@ -158,6 +158,18 @@ def hangs(*parts: bytes) -> Script:
     return script
 
 
+def murmurs(noise: bytes) -> Script:
+    """For ever."""
+
+    async def script(wire: Wire) -> None:
+        left = asyncio.ensure_future(wire.reader.read())
+        while not left.done():
+            await wire.say(noise)
+            await asyncio.wait([left], timeout=0.05)
+
+    return script
+
+
 def half_closes(*parts: bytes) -> Script:
     async def script(wire: Wire) -> None:
         await wire.say(*parts)

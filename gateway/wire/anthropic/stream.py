@@ -12,6 +12,7 @@ from gateway.wire.anthropic.faults import read, stream_fault
 from gateway.wire.anthropic.reply import decode, extras, finish, refusal
 from gateway.wire.anthropic.usage import latest, usage
 from gateway.wire.dialect import StreamDecoder, Target
+from gateway.wire.silence import one_more
 from gateway.wire.sse import SseDecoder
 from gateway.wire.whole import StreamOrWhole
 
@@ -70,7 +71,17 @@ class Decoder:
         self._early: Usage | None = None
         self._id = ""
         self._finish: str | None = None
+        self._counted = False
+        """Whether the usage came that ends it."""
+        self._silent = 0
+        """Events that gave no delta."""
         self._failure: UpstreamError | None = None
+        self.done = False
+
+    @property
+    def complete(self) -> bool:
+        """See StreamDecoder."""
+        return self._failure is None and self._finish is not None and self._counted
 
     def feed(self, chunk: bytes) -> list[Delta]:
         """The deltas that are whole now. Raises UpstreamError."""
@@ -91,8 +102,12 @@ class Decoder:
         deltas: list[Delta] = []
         try:
             for _, data in events():
+                if self.done:
+                    break
                 delta = self._event(data)
-                if delta is not None:
+                if delta is None:
+                    self._silent = one_more(self._silent)
+                else:
                     deltas.append(delta)
         except UpstreamError as failure:
             self._failure = failure
@@ -139,12 +154,17 @@ class Decoder:
             return Delta(usage=counted, id=self._id)
         kept = self._kept
         self._finish = finish(stopped, calls=kept.tools > 0)
+        self._counted = counted is not None
         last = ChoiceDelta(
             finish=self._finish,
             refusal=refusal(stopped, event.delta.stop_details) or "",
             extra=extras(kept.thinking, kept.server, kept.citations, kept.pages),
         )
         return Delta(choices=(last,), usage=counted, id=self._id)
+
+    def message_stop(self, data: bytes) -> None:
+        """One that comes before the reason to stop is no end."""
+        self.done = self._finish is not None
 
     def error(self, data: bytes) -> Delta:
         raise stream_fault(read(data, dict[str, Any]))
@@ -162,9 +182,10 @@ _EVENTS: Final[Mapping[str, Callable[[Decoder, bytes], Delta | None]]] = {
     "content_block_delta": Decoder.block_delta,
     "content_block_stop": Decoder.block_stop,
     "message_delta": Decoder.message_delta,
+    "message_stop": Decoder.message_stop,
     "error": Decoder.error,
 }
-"""`ping`, `message_stop` and events newer than this say nothing that is needed."""
+"""`ping` and events newer than this say nothing that is needed."""
 
 
 def decoder(target: Target) -> StreamDecoder:

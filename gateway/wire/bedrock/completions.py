@@ -68,13 +68,22 @@ def piece(said: Mapping[str, Any]) -> Piece:
 class TextAnswer:
     """What the events of one streamed text amount to."""
 
+    done = False
+
     def __init__(self) -> None:
         self._finish: str | None = None
+        self._counted = False
+
+    @property
+    def complete(self) -> bool:
+        """See StreamDecoder."""
+        return self._finish is not None and self._counted
 
     def event(self, said: Mapping[str, Any]) -> list[Delta]:
         found = piece(said)
         first = self._finish is None
         self._finish = self._finish or found.finish
+        self._counted = self._counted or found.usage is not None
         choice = ChoiceDelta(text=found.text, finish=found.finish if first else None)
         choices = (choice,) if choice.text or choice.finish else ()
         return [Delta(choices, found.usage)] if choices or found.usage else []

@@ -7,6 +7,7 @@ from gateway.core.chat import Completion, Delta
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.bedrock.faults import foreign_fault, stream_fault
 from gateway.wire.eventstream import EventStreamReader, Message
+from gateway.wire.silence import one_more
 from gateway.wire.whole import BLANK, MAX_WHOLE, begins_json, recut
 
 _MAX_FOREIGN: Final = 64 * 1024
@@ -14,7 +15,13 @@ _MAX_FOREIGN: Final = 64 * 1024
 
 
 class Answer(Protocol):
-    """Understands the events of one answer."""
+    """Understands the events of one answer. `done` and `complete` are StreamDecoder's."""
+
+    @property
+    def done(self) -> bool: ...
+
+    @property
+    def complete(self) -> bool: ...
 
     def event(self, name: str, data: bytes) -> list[Delta]:
         """Raises UpstreamError."""
@@ -40,7 +47,19 @@ class EventDecoder:
         self._reader = EventStreamReader()
         self._begun = False
         self._foreign: bytearray | None = None
+        self._silent = 0
+        """Messages that gave no delta."""
         self._failure: UpstreamError | None = None
+
+    @property
+    def done(self) -> bool:
+        """See StreamDecoder."""
+        return self._answer.done
+
+    @property
+    def complete(self) -> bool:
+        """See StreamDecoder."""
+        return self._failure is None and self._answer.complete
 
     def feed(self, chunk: bytes) -> list[Delta]:
         """The deltas that are whole now. Raises UpstreamError."""
@@ -55,7 +74,13 @@ class EventDecoder:
         deltas: list[Delta] = []
         try:
             for message in self._reader.feed(chunk):
-                deltas += self._event(message)
+                if self.done:
+                    break
+                told = self._event(message)
+                if told:
+                    deltas += told
+                else:
+                    self._silent = one_more(self._silent)
         except UpstreamError as failure:
             self._failure = failure
             if not deltas:

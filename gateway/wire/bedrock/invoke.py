@@ -108,4 +108,16 @@ class _Answer:
         return self._messages.feed(b"data: " + line + b"\n\n")
 
     def finish(self) -> list[Delta]:
-        return (self._converse or self._text or self._messages).finish()
+        return self._shape.finish()
+
+    @property
+    def done(self) -> bool:
+        return self._shape.done
+
+    @property
+    def complete(self) -> bool:
+        return self._shape.complete
+
+    @property
+    def _shape(self) -> Converse | TextAnswer | StreamDecoder:
+        return self._converse or self._text or self._messages

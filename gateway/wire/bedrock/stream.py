@@ -46,6 +46,13 @@ class Converse:
         self._open: dict[int, Block] = {}
         self._kept = Kept()
         self._finished = False
+        self.done = False
+        """Whether the metadata came, which are the last event."""
+
+    @property
+    def complete(self) -> bool:
+        """Without metadata there is no usage."""
+        return self.done
 
     def event(self, name: str, data: bytes) -> list[Delta]:
         """`messageStart`, and events newer than this, say nothing that is needed."""
@@ -88,6 +95,7 @@ class Converse:
 
     def metadata(self, data: bytes) -> list[Delta]:
         told = usage(read(data, _Metadata).usage)
+        self.done = self._finished
         return [] if told is None else [Delta(usage=told)]
 
 

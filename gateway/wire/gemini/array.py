@@ -9,8 +9,10 @@ from typing import Final
 from gateway.core.errors import Broken
 
 MAX_OBJECT: Final = 4 * 1024 * 1024
-_OUTSIDE: Final = re.compile(rb'["{}]')
-_INSIDE: Final = re.compile(rb'["\\]')
+_OUTSIDE: Final = re.compile(rb'[^"{}]*+(?:\{[^"{}]*+\}[^"{}]*+)*+(["{}])?')
+"""The way to the next mark, over objects with neither strings nor objects in them."""
+_INSIDE: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+(")?', re.DOTALL)
+"""The rest of a string, and its end if that is here: never half of an escape."""
 _BETWEEN: Final = re.compile(rb"[\s,\[\]]*")
 
 
@@ -51,21 +53,16 @@ class ArrayDecoder:
         held = self._held
         if self._depth == 0 and not self._next():
             return False
-        found = (_INSIDE if self._quoted else _OUTSIDE).search(held, self._at)
-        if len(held) > MAX_OBJECT and (found is None or found.end() > MAX_OBJECT):
+        found = (_INSIDE if self._quoted else _OUTSIDE).match(held, self._at)
+        assert found is not None  # noqa: S101 - both match nothing as well
+        self._at = found.end()
+        if self._at > MAX_OBJECT:
             self._why = "an object of the stream is beyond 4 MiB"
             return False
-        if found is None:
-            self._at = len(held)
+        mark: bytes | None = found[1]
+        if mark is None:
             return False
-        if found[0] == b"\\":
-            if found.end() == len(held):  # what it escapes is still to come
-                self._at = found.start()
-                return False
-            self._at = found.end() + 1
-            return True
-        self._at = found.end()
-        self._mark(found[0], objects)
+        self._mark(mark, objects)
         return True
 
     def _next(self) -> bool:
@@ -73,9 +70,13 @@ class ArrayDecoder:
         between = _BETWEEN.match(self._held)
         del self._held[: between.end() if between else 0]
         self._at = 0
-        if self._held and not self._held.startswith(b"{"):
+        if not self._held:
+            return False
+        if not self._held.startswith(b"{"):
             self._why = "the stream is not an array of objects"
-        return bool(self._held) and self._why is None
+            return False
+        self._at = self._depth = 1
+        return True
 
     def _mark(self, mark: bytes, objects: list[bytes]) -> None:
         if mark == b'"':

@@ -9,6 +9,7 @@ from gateway.wire.gemini.array import ArrayDecoder
 from gateway.wire.gemini.candidate import Candidate, Told, logprobs, place
 from gateway.wire.gemini.reply import Answer, blocked, blocking, parsed
 from gateway.wire.gemini.usage import usage
+from gateway.wire.silence import one_more
 from gateway.wire.sse import SseDecoder
 from gateway.wire.whole import BLANK
 
@@ -19,7 +20,10 @@ class Decoder:
     A candidate's finish reason comes at the end of the stream: Google may give one with every
     piece, and a call in one piece makes the STOP of a later one `tool_calls`. When a failure
     comes in one chunk with good deltas, they are given first and it is raised at the next call.
+    For the same reason nothing but the end of the stream says that it is done.
     """
+
+    done = False
 
     def __init__(self) -> None:
         self._pieces = _Framing()
@@ -27,7 +31,16 @@ class Decoder:
         self._blocked: Choice | None = None
         self._usage: Usage | None = None
         self._id = ""
+        self._silent = 0
+        """Pieces that gave no delta."""
         self._failure: UpstreamError | None = None
+
+    @property
+    def complete(self) -> bool:
+        """See StreamDecoder."""
+        if self._failure is not None or self._usage is None or not self._told:
+            return False
+        return all(told.reason is not None for told in self._told.values())
 
     def feed(self, chunk: bytes) -> list[Delta]:
         """The deltas that are whole now. Raises UpstreamError."""
@@ -56,7 +69,9 @@ class Decoder:
         try:
             for data in pieces():
                 delta = self._piece(data)
-                if delta is not None:
+                if delta is None:
+                    self._silent = one_more(self._silent)
+                else:
                     deltas.append(delta)
         except UpstreamError as failure:
             self._failure = failure

@@ -7,6 +7,7 @@ from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import StreamDecoder, Target
 from gateway.wire.ollama.faults import fault_inside, read
 from gateway.wire.ollama.reply import Said, finish, logprobs, seconds, tool_calls, usage
+from gateway.wire.silence import MOST_BYTES, endless, one_more
 from gateway.wire.whole import BLANK
 
 MAX_LINE: Final = 4 * 1024 * 1024
@@ -29,18 +30,25 @@ class _Decoder:
         """Whether it is one answer over many lines: some proxy's, held until it is whole."""
         self._created = 0
         self._done = False
+        self._blank = 0
+        """Bytes of lines with nothing on them."""
+        self._silent = 0
+        """Lines that said nothing."""
         self._failure: UpstreamError | None = None
+
+    @property
+    def done(self) -> bool:
+        """See StreamDecoder."""
+        return self._done
+
+    complete = done
 
     def feed(self, chunk: bytes) -> list[Delta]:
         if self._failure is not None:
             raise self._failure
         deltas: list[Delta] = []
         try:
-            *lines, rest = chunk.split(b"\n")
-            for line in lines:
-                self._hold(line)
-                self._end_line(deltas)
-            self._hold(rest)
+            self._read(chunk, deltas)
         except UpstreamError as error:
             if not deltas:
                 raise
@@ -58,6 +66,25 @@ class _Decoder:
             raise Broken("the stream ended before the answer was whole")
         return deltas
 
+    def _read(self, chunk: bytes, deltas: list[Delta]) -> None:
+        if self._spread or self._done:
+            self._hold(chunk)
+            return
+        *lines, rest = chunk.split(b"\n")
+        blank = self._blank
+        for at, line in enumerate(lines):
+            if not self._rest and not line.strip(BLANK):
+                blank += len(line) + 1
+                if blank > MOST_BYTES:
+                    raise endless()
+                continue
+            self._hold(line)
+            if self._end_line(deltas):
+                self._hold(b"\n".join((*lines[at + 1 :], rest)))
+                return
+        self._blank = blank
+        self._hold(rest)
+
     def _hold(self, piece: bytes) -> None:
         if self._done or not piece:
             return
@@ -66,19 +93,21 @@ class _Decoder:
             raise Broken("a line of the stream is beyond 4 MiB")
         self._rest.append(piece)
 
-    def _end_line(self, deltas: list[Delta]) -> None:
-        if self._spread:
-            return
+    def _end_line(self, deltas: list[Delta]) -> bool:
+        """Whether it is spread over the lines to come, too."""
         line = b"".join(self._rest).strip(BLANK)
-        if line == b"{":
+        if line == b"{" and not self._spread:
             self._spread = True
-            return
+            return True
         self._rest.clear()
         self._size = 0
         if line and not self._done:
             delta = self._told(read(line, Said))
-            if delta is not None:
+            if delta is None:
+                self._silent = one_more(self._silent)
+            else:
                 deltas.append(delta)
+        return False
 
     def _told(self, said: Said) -> Delta | None:
         if said.error:

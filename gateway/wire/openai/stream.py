@@ -17,6 +17,7 @@ from gateway.wire.openai import signatures, strict, tolerant
 from gateway.wire.openai.choices import ChoiceSoFar
 from gateway.wire.openai.faults import fault_inside
 from gateway.wire.openai.reply import strict_usage
+from gateway.wire.silence import one_more
 from gateway.wire.sse import SseDecoder
 
 _NO_EXTRA: Final[Mapping[str, Raw]] = {}
@@ -37,7 +38,23 @@ class _Decoder:
         self._id = ""
         self._created = 0
         self._done = False
+        self._counted = False
+        """Whether a usage has come."""
+        self._silent = 0
+        """Events that said nothing."""
         self._failure: UpstreamError | None = None
+
+    @property
+    def done(self) -> bool:
+        """See StreamDecoder."""
+        return self._done
+
+    @property
+    def complete(self) -> bool:
+        """See StreamDecoder. Hosts without `[DONE]` may still send a better usage."""
+        choices = self._choices.values()
+        ended = self._counted and bool(choices) and all(choice.finished for choice in choices)
+        return self._failure is None and ended
 
     def feed(self, chunk: bytes) -> list[Delta]:
         if self._failure is not None:
@@ -82,8 +99,11 @@ class _Decoder:
                 self._done = True
                 return
             delta = self._event(name, data)
-            if delta is not None:
+            if delta is None:
+                self._silent = one_more(self._silent)
+            else:
                 deltas.append(delta)
+                self._counted = self._counted or delta.usage is not None
 
     def _event(self, name: str, data: bytes) -> Delta | None:
         if name != "error":
@@ -114,7 +134,7 @@ class _Decoder:
         usage = None if chunk.usage is None else strict_usage(chunk.usage)
         if not choices and usage is None:
             return None
-        raw = data if relay and usage is None and _one_line_of_text(data) else None
+        raw = data if relay and usage is None and strict.one_line_of_text(data) else None
         extra = _NO_EXTRA if raw is not None else _beside(data)
         return Delta(tuple(choices), usage, self._id, self._created, raw, extra=extra)
 
@@ -272,15 +292,3 @@ def _beside(data: bytes) -> Mapping[str, Raw]:
 
 def _says_something(delta: ChoiceDelta) -> bool:
     return delta != ChoiceDelta(delta.index)
-
-
-def _one_line_of_text(data: bytes) -> bool:
-    if b"\n" in data:
-        return False
-    if data.isascii():
-        return True
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -15,8 +15,11 @@ from gateway.wire.counts import ABSURD
 LATEST: Final = 2**40
 """Unix seconds: a time beyond this is none."""
 
+LAST: Final = 128
+"""No index is beyond: a request asks for so many choices, and has so many tools, at most."""
+
 Tokens = Annotated[int, Meta(ge=0, lt=ABSURD)]
-Index = Annotated[int, Meta(ge=0, le=2**31)]
+Index = Annotated[int, Meta(ge=0, le=LAST)]
 Seconds = Annotated[int, Meta(ge=0, le=LATEST)]
 NonEmpty = Annotated[str, Meta(min_length=1)]
 Finish = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
@@ -217,3 +220,16 @@ class Chunk(Struct, gc=False):
 
 answer: Final = msgspec.json.Decoder(Answer).decode
 chunk: Final = msgspec.json.Decoder(Chunk).decode
+
+
+def one_line_of_text(data: bytes) -> bool:
+    """Whether it can be the data of an event as it is."""
+    if b"\n" in data:
+        return False
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -102,9 +102,15 @@ def _details(value: Any) -> Mapping[str, Any]:
 
 
 def index(value: Any, otherwise: int) -> int:
-    """A choice's index."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if whole and 0 <= value < 2**31 else otherwise
+    """The index of a choice, or of a call, that came as a number. Raises Broken for an absurd one:
+    a client may make a list so long.
+    """
+    value = _whole(value)
+    if type(value) is not int:
+        return otherwise
+    if not 0 <= value <= strict.LAST:
+        raise Broken("the provider's answer has an absurd index")
+    return value
 
 
 def seconds(value: Any) -> int:

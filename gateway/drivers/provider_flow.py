@@ -1,0 +1,65 @@
+"""A streamed answer as it comes: what both clients make of its pieces, and when it is over."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from gateway.core.chat import Delta
+from gateway.core.errors import UpstreamError
+from gateway.drivers import http_failures as failures
+from gateway.drivers.provider_calls import ProviderCall
+
+AFTER_S: Final = 0.25
+"""How long the end of the HTTP answer is waited for after the answer's own, so that the connection
+can be used again. It mostly is there, or in the next packet.
+"""
+_PIECE: Final = 256 * 1024
+"""What is read at once: unpacked bytes may come by the 64 MiB, and their lines all at once."""
+
+
+class ProviderFlow:
+    """Give it bytes of the body."""
+
+    __slots__ = ("_begun", "_call", "_decoder", "_size")
+
+    def __init__(self, call: ProviderCall) -> None:
+        self._call = call
+        self._decoder = call.dialect.decoder(call.target)
+        self._size = 0
+        self._begun = False
+
+    @property
+    def done(self) -> bool:
+        """Whether its end has come: nothing is to be read any more."""
+        return self._decoder.done
+
+    @property
+    def complete(self) -> bool:
+        """Whether what fails now fails after the answer."""
+        return self._decoder.done or self._decoder.complete
+
+    def read(self, body: bytes) -> Iterator[list[Delta]]:
+        """The deltas that are whole now, mostly all at once; never an empty list.
+
+        Raises UpstreamError; Broken when it goes on beyond what is ever an answer.
+        """
+        self._size += len(body)
+        if self._size > failures.MAX_ANSWER:
+            raise failures.too_large()
+        for at in range(0, len(body), _PIECE):
+            piece = body if len(body) <= _PIECE else body[at : at + _PIECE]
+            if deltas := self._decoder.feed(piece):
+                yield self._told(deltas)
+
+    def finish(self, proof: Mapping[str, str]) -> list[Delta]:
+        """The last ones. Raises Broken when the answer is not whole."""
+        try:
+            return self._told(self._decoder.finish())
+        except UpstreamError as error:
+            self._call.hide(error, proof)
+            raise
+
+    def _told(self, deltas: list[Delta]) -> list[Delta]:
+        if not deltas:
+            return deltas
+        first, self._begun = not self._begun, True
+        return self._call.told(deltas, first=first)
