@@ -30,6 +30,7 @@ from gateway.drivers.deprecations import Deprecations
 from gateway.drivers.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from gateway.drivers.exact_tokens import ExactTokens
 from gateway.drivers.janitor import MOST, Awake, Janitor
+from gateway.drivers.local_ledger import LocalLedger
 from gateway.drivers.local_open import allowing_local
 from gateway.drivers.memory_keys import MemoryKeys
 from gateway.drivers.memory_ledger import MemoryLedger
@@ -263,11 +264,11 @@ async def open_webhook(snapshot: Snapshot, observe: Observer) -> AsyncIterator[O
 
 
 async def probe(ledger: Ledger, tenant: str) -> str | None:
-    """What is wrong with the ledger; None when it answers."""
+    """What is wrong with the ledger; None when it answers, or a tenant can go on without it."""
     try:
         await ledger.open_holds(tenant)
     except LedgerDown as error:
-        return str(error)
+        return None if isinstance(ledger, LocalLedger) and ledger.goes_on else str(error)
     return None
 
 

@@ -93,6 +93,11 @@ class LocalLedger:
         ]
 
     @property
+    def goes_on(self) -> bool:
+        """Whether there is a tenant that can be served while the ledger is away."""
+        return bool(self._allowed)
+
+    @property
     def owed(self) -> int:
         """How many calls were made without the ledger and may not be charged yet, at least."""
         return len(self._books.open) + self._books.unpaid

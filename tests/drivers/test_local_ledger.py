@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from gateway.app import probe
 from gateway.core.accounts import Account, Amounts, Hold, Purse
 from gateway.core.catalog import Budget, Meter, Mode, Tenant
 from gateway.core.chat import Usage
@@ -192,6 +193,14 @@ async def test_of_what_nothing_is_known_nothing_is_spent(
         hang(own_redis)
         assert await here.take("known") is not None
         assert await here.take("unknown", both) is None
+        go_on(own_redis)
+
+
+async def test_it_is_ready_all_the_while(own_redis: EmbeddedRedis, tmp_path: Path) -> None:
+    async with gate(own_redis, tmp_path) as here:
+        hang(own_redis)
+        assert await probe(here.inner, "acme") == "the ledger is unavailable (timeout)"
+        assert await probe(here.ledger, "acme") is None
         go_on(own_redis)
 
 
