@@ -1,6 +1,6 @@
 """Which route `tollgate replay` rehearses: a file's, the configuration's, or just a strategy."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ _DEFAULT: Final = "auto"
 
 
 def find_route(
-    wanted: str, config: Sequence[Path], recorded: Iterable[str], env: Mapping[str, str]
+    wanted: str, config: Sequence[Path], env: Mapping[str, str]
 ) -> tuple[Catalog, Route]:
     """`FILE`, `FILE#route`, a route of the configuration, or a strategy with its defaults.
 
@@ -36,7 +36,7 @@ def find_route(
     """
     file, _, name = wanted.partition("#")
     if Path(file).is_file():
-        return _of_file(Path(file), name, recorded, env)
+        return _of_file(Path(file), name, env)
     there = [path for path in config if path.exists()]
     routes: Mapping[str, Route] = {}
     if there and wanted not in STRATEGIES:
@@ -53,9 +53,7 @@ def find_route(
     raise Unusable(f"{wanted} is neither a file nor a route; there are {known}")
 
 
-def _of_file(
-    file: Path, name: str, recorded: Iterable[str], env: Mapping[str, str]
-) -> tuple[Catalog, Route]:
+def _of_file(file: Path, name: str, env: Mapping[str, str]) -> tuple[Catalog, Route]:
     texts, faults = read_files([file])
     if faults:
         raise ConfigError(faults)
@@ -70,7 +68,7 @@ def _of_file(
     if bare:
         texts = [(str(file), yaml.safe_dump({"routes": {_DEFAULT: {"tiers": ["cheap"], **tree}}}))]
     if "models" not in tree:
-        texts.append(("recorded", yaml.safe_dump(_around({} if bare else tree, tree, recorded))))
+        texts.append(("recorded", yaml.safe_dump(_around({} if bare else tree, tree))))
     catalog = _catalog(texts, env)
     route = _one_of(catalog.routes, name, file)
     if bare and "tiers" not in tree:
@@ -86,11 +84,11 @@ def _one_of(routes: Mapping[str, Route], name: str, file: Path) -> Route:
     return routes[name]
 
 
-def _around(tree: Mapping[str, Any], stanza: Mapping[str, Any], recorded: Iterable[str]) -> Any:
+def _around(tree: Mapping[str, Any], stanza: Mapping[str, Any]) -> Any:
     """A configuration around tiers and routes: every model they name, at nobody's."""
     tiers = tree.get("tiers") or {}
     named = [entry for tier in tiers.values() if isinstance(tier, dict) for entry in _models(tier)]
-    models = dict.fromkeys((*recorded, *named, _NOBODY))
+    models = dict.fromkeys((*named, _NOBODY))
     wanted = [stanza.get("tiers")] if "routes" not in stanza else []
     wanted += [r.get("tiers") for r in (tree.get("routes") or {}).values() if isinstance(r, dict)]
     missing = [

@@ -2,7 +2,8 @@
 
 A share of the answers that a vote or a cheap rung gave is also asked of the smart tier. Where too
 few mean the same, the smart tier answers instead, and a share of its requests is also put to the
-cheap ones, to see whether they have become better. Both are billed as audit.
+cheap ones, to see whether they have become better. So it begins, too: trust is earned, and what
+the first dozen requests cost is the same in either order. Both are billed as audit.
 
 A state is of one route and one bucket of requests. It is plain numbers that only grow by
 observations, so that any store can hold it.
@@ -42,7 +43,7 @@ class Watch(Struct, frozen=True):
     """Audits cost at most this part of what is spent."""
     least: int = 30
     """After so many comparisons it is decided, and after fewer where they leave no doubt. Until
-    then the cheap ones answer, each answer is audited and no cap holds."""
+    then the smart one answers, the cheap ones are always asked too, and no cap holds."""
     memory: int = 500
     """After so many, older ones fade."""
 
@@ -55,6 +56,8 @@ class Guard(Struct, frozen=True):
 
     seen: float = 0.0
     agreed: float = 0.0
+    tried: int = 0
+    """How often both were asked."""
     spent: int = 0
     """Nano-dollars, audits among them."""
     audit: int = 0
@@ -73,9 +76,12 @@ class Guard(Struct, frozen=True):
     def observe(self, agreed: bool, watch: Watch = WATCH) -> "Guard":
         """One more comparison; both counts fade once there are as many as are remembered."""
         fade = min(1.0, watch.memory / (self.seen + 1.0))
-        return structs.replace(
-            self, seen=(self.seen + 1.0) * fade, agreed=(self.agreed + agreed) * fade
-        )
+        seen, same = (self.seen + 1.0) * fade, (self.agreed + agreed) * fade
+        return structs.replace(self, seen=seen, agreed=same, tried=self.tried + 1)
+
+    def missed(self) -> "Guard":
+        """The others were asked too, and nothing could be compared."""
+        return structs.replace(self, tried=self.tried + 1)
 
     def pay(self, spent: Nanos, *, audit: bool = False) -> "Guard":
         """What a request cost, or its audit."""
@@ -83,26 +89,32 @@ class Guard(Struct, frozen=True):
             self, spent=self.spent + spent, audit=self.audit + (spent if audit else 0)
         )
 
-    def proven(self, watch: Watch = WATCH) -> bool:
-        """Whether enough was seen to decide: fewer comparisons do where they leave no doubt."""
-        if self.seen >= min(watch.least, watch.memory):
+    def decided(self, watch: Watch = WATCH) -> bool:
+        """Whether enough was seen: fewer comparisons will do where they leave no doubt. And where
+        hardly any answers can be compared, it is decided that nothing can be seen.
+        """
+        if self.seen >= min(watch.least, watch.memory) or self.unseen(watch):
             return True
         if self.seen < _FEWEST:
             return False
         best = 1.0 - lower_bound(self.seen - self.agreed, self.seen)
         return self.bound >= watch.threshold or best < watch.threshold
 
+    def unseen(self, watch: Watch = WATCH) -> bool:
+        """Whether it was tried often, and little was seen."""
+        return self.tried >= 3 * watch.least and self.seen < _FEWEST
+
     def allows(self, watch: Watch = WATCH) -> bool:
-        """Whether the cheap ones may answer."""
-        return not self.proven(watch) or self.bound >= watch.threshold
+        """Whether the cheap ones may answer: not before they are seen to be good enough."""
+        return self.unseen(watch) or (self.decided(watch) and self.bound >= watch.threshold)
 
     def compares(self, draw: float, watch: Watch = WATCH) -> bool:
         """Whether this request is also asked of the others. `draw` is random, in [0, 1)."""
-        if not self.proven(watch):
+        if not self.decided(watch):
             return True
         if self.audit > watch.cap * self.spent:
             return False
-        return draw < (watch.share if self.bound >= watch.threshold else watch.probe)
+        return draw < (watch.share if self.allows(watch) else watch.probe)
 
     def course(self, draw: float, watch: Watch = WATCH) -> Course:
         """Who answers, and whether the others are asked too."""

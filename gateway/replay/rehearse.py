@@ -78,6 +78,7 @@ class Rehearsal:
         """One request, from its plan to its verdict."""
         strategy = carry_out(plan, chosen)
         names: list[str] = []
+        votes: list[Outcome] = []
         took: float | None = 0.0
         verdict = Verdict(None, "exhausted")
         try:
@@ -86,11 +87,12 @@ class Rehearsal:
                 outcomes, begun, seconds = self._round(wanted, query)
                 names += [call.model.name for call in wanted.calls[:begun]]
                 took = None if took is None or seconds is None else took + seconds
-                if wanted.because.purpose == "vote":
-                    self._count(outcomes, chosen)
+                votes += outcomes if wanted.because.purpose == "vote" else ()
                 wanted = strategy.send(tuple(outcomes))
         except StopIteration as stop:
             verdict = stop.value
+        if votes:
+            self._count(votes, chosen, agreed=verdict.why == "agreed")
         served = verdict.answer.candidate.model.name if verdict.answer else None
         return Decision(
             id=query.id,
@@ -129,13 +131,14 @@ class Rehearsal:
         whole = checks.strip(wanted.checks, answer.completion)
         return Answered(call, whole, answer.usage, findings)
 
-    def _count(self, outcomes: Sequence[Outcome], chosen: Tactic) -> None:
+    def _count(self, votes: Sequence[Outcome], chosen: Tactic, *, agreed: bool) -> None:
         """How often an answer of a vote could not be compared."""
-        agreement = agreement_of(chosen)
-        for outcome in outcomes:
-            if isinstance(outcome, Answered) and not outcome.findings:
-                self.compared += 1
-                self.incomparable += key_of(outcome.completion, agreement) is None
+        passed = [each for each in votes if isinstance(each, Answered) and not each.findings]
+        self.compared += len(passed)
+        if not (agreed and len(passed) == chosen.options["need"]):  # then each of them has a key
+            agreement = agreement_of(chosen)
+            keys = [key_of(each.completion, agreement) for each in passed]
+            self.incomparable += keys.count(None)
 
 
 def agreement_of(chosen: Tactic) -> Agreement:

@@ -40,8 +40,8 @@ class WatchedRehearsal(Rehearsal):
             if course == "probed":
                 probe = self.carried_out(query, cheap, ladder.strategy)
                 decision = structs.replace(decision, audited=probe.called, audit_cost=probe.cost)
-                if probe.served is not None and probe.why in _KEPT:
-                    guard = self._compared(guard, query, probe.served)
+                kept = probe.served if probe.why in _KEPT else None
+                guard = self._compared(guard, query, kept, decision.served)
         else:
             decision = self.carried_out(query, plan, ladder.strategy)
             below: set[str | None] = {call.model.name for call in plan.rungs[0].candidates}
@@ -51,7 +51,7 @@ class WatchedRehearsal(Rehearsal):
                 decision = structs.replace(
                     decision, audited=(smart,), audit_cost=self.cost_of((smart,), query)
                 )
-                guard = self._compared(guard, query, served)
+                guard = self._compared(guard, query, served, smart)
         guard = guard.pay(decision.cost).pay(decision.audit_cost, audit=True)
         self.switched += guard.allows(self.watch) != self.allowed(kind)
         self.guards[kind] = guard
@@ -60,14 +60,17 @@ class WatchedRehearsal(Rehearsal):
     def allowed(self, kind: str) -> bool:
         return self.guards.get(kind, Guard()).allows(self.watch)
 
-    def _compared(self, guard: Guard, query: Query, served: str) -> Guard:
-        """Unchanged where the smart answer cannot be compared: that says nothing of the cheap."""
+    def _compared(self, guard: Guard, query: Query, cheap: str | None, better: str | None) -> Guard:
+        """What cannot be compared says nothing of the cheap ones."""
         agreement = agreement_of(self.lineup.ladder.strategy)
-        smart = key_of(self.answers[self.lineup.smart][query.id].completion, agreement)
-        if smart is None:
-            return guard
-        cheap = key_of(self.answers[served][query.id].completion, agreement)
-        return guard.observe(cheap == smart, self.watch)
+        keys = [
+            key_of(self.answers[name][query.id].completion, agreement)
+            for name in (cheap, better)
+            if name is not None
+        ]
+        if len(keys) < 2 or None in keys:
+            return guard.missed()
+        return guard.observe(keys[0] == keys[1], self.watch)
 
     @property
     def audit_share(self) -> float:

@@ -57,8 +57,10 @@ def trials(
     cheap = [name for name in pool if name != smart]
     found: dict[str, Trial] = {}
     for chosen, checks in product(_tactics(route.strategy), _checks(route)):
-        seats = _seats(chosen, cheap)
-        for order in permutations(cheap, seats) if seats else [tuple(cheap)]:
+        seats = int(chosen.options.get("voters", 1))
+        if seats > len(cheap):
+            continue
+        for order in permutations(cheap, seats):
             rest = [name for name in cheap if name not in order]
             for behind in (rest, []) if rest else ([],):
                 policy = structs.replace(route, strategy=chosen, checks=checks, tiers=(), rules=())
@@ -94,12 +96,6 @@ def _checks(route: Route) -> Iterator[tuple[Check, ...]]:
     yield route.checks
     if route.checks:
         yield ()
-
-
-def _seats(chosen: Tactic, cheap: Sequence[str]) -> int:
-    """How many models the first rung asks; of more than four cheap ones all orders are too many."""
-    seats = int(chosen.options.get("voters", 1))
-    return min(seats, len(cheap))
 
 
 def _name(chosen: Tactic, checks: Sequence[Check], lineup: Lineup) -> str:

@@ -17,10 +17,9 @@ NUMBER = re.compile(r"[-+]?\d+\.\d+")
 
 def scored(folder: Path, decisions: Path, pool: tuple[str, ...]) -> dict[str, list[float]]:
     """Each line of the script: its name, and its numbers as they are printed."""
-    command = [sys.executable, SCRIPT, folder, "--pool", ",".join(pool), "--smart", pool[-1]]
-    run = subprocess.run(
-        [*command, "--decisions", decisions], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, str(SCRIPT), str(folder), "--pool", ",".join(pool)]
+    command += ["--smart", pool[-1], "--decisions", str(decisions)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
     lines = run.stdout.splitlines()[2:]
     return {line[:62].strip(): [float(n) for n in NUMBER.findall(line[62:])] for line in lines}
 
