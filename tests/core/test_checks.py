@@ -7,7 +7,7 @@ from msgspec import Raw
 
 from gateway.core.catalog import Check
 from gateway.core.chat import Choice, Completion, ToolCall
-from gateway.core.checks import CHECKS, OPTIONS, Finding, ask, fault, judge, strip
+from gateway.core.checks import ASKED, CHECKS, OPTIONS, Finding, ask, fault, judge, strip
 from tests.core.checked import call, request, whys
 
 SEARCH = (call("search", {}),)
@@ -88,11 +88,24 @@ def test_no_choice_at_all_fails_and_no_check_passes() -> None:
         (Check("sql"), None),
         (Check("sql", {"dialect": "postgres"}), None),
         (Check("json_if_asked", {"always": True}), None),
-        (Check("polite"), 'there is no check "polite"; there are citation, complete,'),
+        (
+            Check("polite"),
+            'there is no check "polite"; there are citation, cites_context,',
+        ),
         (Check("complete", {"pattern": "x"}), 'complete has no option "pattern"; it has none'),
         (Check("sql", {"dialekt": "x"}), 'sql has no option "dialekt"; it has dialect'),
         (Check("sql", {"dialect": "klingon"}), "sql: dialect must be one that sqlglot knows"),
         (Check("regex"), "regex needs the option pattern"),
+        (Check("length"), "length needs one of min_characters, max_characters,"),
+        (Check("length", {"min_words": 3, "max_words": 2}), "length: min_words must not be above"),
+        (Check("length", {"max_words": 0}), "length: max_words must be the most words"),
+        (Check("language", {"language": "xx"}), "language: language must be one of ar,"),
+        (Check("schema", {"schema": "{"}), "schema: schema must be a JSON Schema"),
+        (Check("python", {"defines": "f("}), "python: defines must be the name of"),
+        (Check("webhook"), "webhook needs the option url"),
+        (Check("webhook", {"url": "http://h"}), "webhook: url must be an http or https URL"),
+        (Check("judge"), "judge needs the option model, rubric"),
+        (Check("judge", {"model": "m", "rubric": "r", "on_failure": "x"}), "judge: on_failure"),
         (Check("regex", {"pattern": "("}), "regex: pattern must be a regular expression"),
         (Check("regex", {"pattern": 5}), "regex: pattern must be a regular expression"),
         (Check("json_if_asked", {"always": 1}), "json_if_asked: always must be true or false"),
@@ -104,7 +117,7 @@ def test_fault_tells_a_check_that_cannot_be_used(check: Check, says: str | None)
 
 
 def test_only_known_checks_have_options() -> None:
-    assert OPTIONS.keys() <= CHECKS.keys()
+    assert OPTIONS.keys() <= {*CHECKS, *ASKED}
 
 
 @pytest.mark.parametrize("name", sorted(CHECKS.keys() - {"confidence"}))

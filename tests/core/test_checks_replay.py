@@ -5,9 +5,16 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+import pytest
+
+from gateway.core.catalog import Check
+from gateway.core.chat import ChatRequest, ChoiceDelta, Delta
+from gateway.core.checks.finding import Finding
 from gateway.core.checks.refusal import begins_as_refusal
 from gateway.core.checks.tolerant_json import Unreadable, read_json
-from tests.core.checked import whys
+from gateway.core.checks.watches import WATCHES, Watching
+from tests.core.checked import request, whys
+from tests.promises import Reached
 from tests.recordings import need_shared
 
 FOLDER = need_shared("replay")
@@ -77,3 +84,73 @@ def test_no_latex_that_was_put_into_json_unescaped_fails() -> None:
         written = f'```json\n{{\n  "reasoning": "{text}",\n  "answer": "A"\n}}\n```'
         assert read_json(written)["answer"] == "A", answer["id"]
     assert laden > 300
+
+
+# ---- how often the checks fail a right answer, as the manual says
+
+
+@cache
+def prompts() -> dict[str, ChatRequest]:
+    """The request of each answer, by its id."""
+    found = {}
+    for file in sorted(FOLDER.glob("*/queries.jsonl")):
+        for line in file.read_bytes().splitlines():
+            query = json.loads(line)
+            if "prompt" in query:
+                message = {"role": "user", "content": query["prompt"]}
+                found[query["id"]] = request(messages=[message])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("check", "options", "which", "most"),
+    [
+        ("not_refused", {}, "*", 0),
+        ("not_empty", {}, "*", 0),
+        ("language", {}, "*", 0),
+        ("length", {"max_tokens": 4_000}, "*", 0),
+        ("schema", {"schema": '{"required": ["answer"]}'}, "zeroeval-*", 20),
+        ("json_if_asked", {"always": True}, "zeroeval-*", 20),
+        ("cites_context", {"pattern": r"assert (f\(.{1,60}?\)) =="}, "zeroeval-crux", 12),
+    ],
+)
+def test_how_many_right_answers_fail(
+    check: str, options: dict[str, Any], which: str, most: int, reached: Reached
+) -> None:
+    """And that it is decided the same while the answer comes."""
+    right = [answer for answer in answers(which) if answer["correct"]]
+    failing = 0
+    for answer in right:
+        asked = prompts()[answer["id"]]
+        told = whys(check, answer["text"], asked, **options)
+        failing += bool(told)
+        if check in WATCHES:
+            watching = Watching((Check(check, options),), asked)
+            seen = watching.feed((Delta((ChoiceDelta(text=answer["text"]),)),))
+            assert seen is None or isinstance(seen, Finding) == bool(told), answer["id"]
+    share = f"{failing:,} of {len(right):,} ({failing / len(right):.2%})"
+    reached("routing", f"right answers that fail {check}", share, f"at most {most}")
+    assert failing <= most
+
+
+def test_when_a_stream_of_right_answers_may_flow(reached: Reached) -> None:
+    """How much of an answer is held until it is known to be no refusal, in its own language: of
+    answers of more than 400 characters without fences, which are no prose.
+    """
+    prose = [each for each in answers("*") if len(each["text"]) > 400 and "```" not in each["text"]]
+    assert len(prose) > 5_000
+    prose = prose[::10]
+    checks = {"not_refused": (Check("not_refused"),), "language": (Check("language"),)}
+    for name, some in checks.items():
+        waited = []
+        for answer in prose:
+            watching = Watching(some, prompts()[answer["id"]])
+            text = answer["text"]
+            ends = range(16, len(text) + 16, 16)
+            pieces = (Delta((ChoiceDelta(text=text[at - 16 : at]),)) for at in ends)
+            seen = (end for end, piece in zip(ends, pieces, strict=True) if watching.feed((piece,)))
+            waited.append(next(seen, len(text)) / len(text))
+        median = sorted(waited)[len(waited) // 2]
+        told = f"{median:.0%} of an answer, in the median"
+        reached("routing", f"held for {name}", told, "at most 60%")
+        assert median <= 0.6, name

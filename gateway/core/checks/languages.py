@@ -35,7 +35,7 @@ _NOT_ASCII: Final = {name: run for name, run in _RUNS.items() if name != "latin"
 
 _STOP_WORDS: Final[Mapping[str, str]] = {
     "en": "the of and to is that it was for with are this be have from which you not an by as on"
-    " at or we they what there their has been would if",
+    " at or we they what there their has been would if he she can will each were how than",
     "de": "der die das und ist nicht ein eine zu den von mit sich auf für dem im auch es wird sind"
     " wir ich sie aus bei nach oder wenn haben einer",
     "fr": "le la les des et est une un du dans que qui pour pas sur avec ce il sont par au vous"
@@ -97,6 +97,8 @@ _NOT_PROSE: Final = re.compile(
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _LEAST_LETTERS: Final = 12
 _LEAST_WORDS: Final = 5
+_FEW_WORDS: Final = 3
+"""Enough to let a text pass that has no more of any other language."""
 _LEAST_KINDS: Final = 3
 _CLEARLY: Final = 2.5
 """So many times as many stop words must a text have of another language as of its own."""
@@ -136,7 +138,8 @@ def at_stage(text: str, size: int, wanted: frozenset[str]) -> str | None:
     found = _languages(text[:size])
     if found:
         return "" if found & wanted else _why(wanted)
-    return "" if size == STAGES[-1] else None
+    likely = size == STAGES[-1] or _languages(text[:size], _FEW_WORDS) & wanted
+    return "" if likely else None
 
 
 def expected(request: ChatRequest, options: Mapping[str, Any]) -> frozenset[str]:
@@ -180,7 +183,7 @@ def _why(wanted: frozenset[str]) -> str:
     return f"it is not in {' or '.join(sorted(wanted)[:3])}"
 
 
-def _languages(text: str) -> frozenset[str]:
+def _languages(text: str, least: int = _LEAST_WORDS) -> frozenset[str]:
     """The languages that a text may be in; none when nothing is clear."""
     prose = _NOT_PROSE.sub(" ", text)
     script = _script(prose)
@@ -188,7 +191,7 @@ def _languages(text: str) -> frozenset[str]:
         return frozenset()
     if script != "latin":
         return frozenset(_OF_SCRIPT[script])
-    return _latin(_WORD.findall(prose.lower()))
+    return _latin(_WORD.findall(prose.lower()), least)
 
 
 def _script(text: str) -> str | None:
@@ -210,7 +213,7 @@ def _scripts(text: str) -> Iterable[tuple[str, re.Pattern[str]]]:
     return (("latin", _RUNS["latin"]),) if text.isascii() else _RUNS.items()
 
 
-def _latin(words: list[str]) -> frozenset[str]:
+def _latin(words: list[str], least: int) -> frozenset[str]:
     """The languages whose stop words a text has clearly more of than of all others."""
     hits: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
@@ -221,6 +224,6 @@ def _latin(words: list[str]) -> frozenset[str]:
     if not hits:
         return frozenset()
     best, most = hits.most_common(1)[0]
-    if most < _LEAST_WORDS or kinds[best] < _LEAST_KINDS or most * 12 < len(words):
+    if most < least or kinds[best] < _LEAST_KINDS or most * 12 < len(words):
         return frozenset()
     return frozenset(code for code, number in hits.items() if number * _CLEARLY >= most) | {best}
