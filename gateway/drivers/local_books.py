@@ -28,6 +28,14 @@ class Open(NamedTuple):
     at: float
 
 
+class Absence:
+    """A home whose ledger was away `since`, and when it may be trusted alone; None: it is away."""
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.until: float | None = None
+
+
 class LocalBooks:
     """`open` are the calls that only this process knows of, by id; `agreed` those that the ledger
     knows of as well. `moved` is what it calls those that it was told of later.

@@ -24,7 +24,7 @@ from gateway.core.events import HoldsExpired, LedgerTook
 from gateway.core.ledger_entry import Counter, Entry
 from gateway.core.ports import Clock, Observer
 from gateway.core.usage_record import UsageRecord
-from gateway.drivers.local_books import LocalBooks, Open
+from gateway.drivers.local_books import Absence, LocalBooks, Open
 from gateway.drivers.local_payer import Voiding
 from gateway.drivers.local_rooms import Look, Rooms, Wanted, Watched
 from gateway.drivers.redis_wire import RedisError
@@ -34,18 +34,11 @@ SETTLE_S: Final = 5.0
 _POLL_S: Final = 0.1
 _LOOK_S: Final = 1.0
 _AT_ONCE: Final = 200
+_KNOCKS: Final = 20
 _UNREACHABLE: Final = frozenset(
     {"timeout", "unreachable", "lost", "open", "loading", "readonly", "masterdown", "clusterdown"}
 )
 _log: Final = logging.getLogger("gateway")
-
-
-class _Absence:
-    """A home whose ledger was away `since`, and when it may be trusted alone; None: it is away."""
-
-    def __init__(self, since: float) -> None:
-        self.since = since
-        self.until: float | None = None
 
 
 class LocalLedger:
@@ -76,7 +69,7 @@ class LocalLedger:
         self._settle = settle_s
         self._rooms = Rooms(replicas, clock, wall)
         self._books = LocalBooks(ledger, folder, observe, wall)
-        self._away: dict[str, _Absence] = {}
+        self._away: dict[str, Absence] = {}
         self._asked: set[str] = set()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -86,7 +79,7 @@ class LocalLedger:
         the folder cannot be used.
         """
         failing = await self._books.start()
-        self._away = {home: _Absence(self._clock()) for home in failing}
+        self._away = {home: Absence(self._clock()) for home in failing}
         self._tasks = [
             asyncio.create_task(self._keep()),
             asyncio.create_task(self._books.keep_synced()),
@@ -161,7 +154,8 @@ class LocalLedger:
 
     async def settle(self, hold: Hold, actual: Amounts, record: UsageRecord | None = None) -> None:
         if self._books.settle(hold, actual, record):
-            self._wake.set()
+            if not self._is_away(hold.purse.home):
+                self._wake.set()
         else:
             theirs = self._books.moved.pop(hold.id, hold)
             await self._ledger.settle(theirs, actual, record)
@@ -226,7 +220,7 @@ class LocalLedger:
         cause = error.__cause__
         if not isinstance(cause, RedisError) or cause.kind not in _UNREACHABLE:
             return False
-        self._away.setdefault(home, _Absence(self._clock())).until = None
+        self._away.setdefault(home, Absence(self._clock())).until = None
         self._wake.set()
         return True
 
@@ -272,9 +266,13 @@ class LocalLedger:
 
     async def _knock(self, away: list[str]) -> None:
         """Is it back? Then charge what is owed, and hand over what is under way."""
-        answered = [home for home in away if await self._answers(home)]
+        some, others = away[:_KNOCKS], away[_KNOCKS:]
+        answered = [home for home in some if await self._answers(home)]
+        for home in some:  # the others come next
+            self._away[home] = self._away.pop(home)
         if not answered:
             return
+        answered += [home for home in others if await self._answers(home)]
         failing = await self._books.pay()
         for home in answered:
             if home not in failing:
