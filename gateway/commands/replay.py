@@ -13,7 +13,7 @@ from rich.console import Console
 from gateway.commands.replay_route import find_route
 from gateway.core.catalog import Catalog, Route
 from gateway.core.guard import Watch
-from gateway.replay.figures import Figures, measure
+from gateway.replay.figures import SAMPLES, Figures, Line, measure
 from gateway.replay.lineup import Lineup, alias, line_up
 from gateway.replay.picture import draw
 from gateway.replay.records import Records, Unusable, read
@@ -57,10 +57,9 @@ def replay(asked: Asked, env: Mapping[str, str], console: Console | None) -> dic
     lineup = line_up(records, catalog, route, asked.pool, asked.smart)
     done = _rehearse(asked, records, lineup, asked.route)
     told = {"set": records.name, **as_json(done.rehearsal, done.decisions, done.figures)}
-    others = _swept(asked, records, catalog, route, lineup) if asked.sweep else ()
-    best = frontier([each.figures.policy for each in others])
+    tried, best = _swept(asked, records, catalog, route, lineup) if asked.sweep else (0, [])
     if asked.sweep:
-        told["tried"] = len(others)
+        told["tried"] = tried
         told["frontier"] = msgspec.to_builtins(best)
     if asked.decisions is not None:
         asked.decisions.write_bytes(b"".join(decision_lines(done.decisions)))
@@ -71,7 +70,7 @@ def replay(asked: Asked, env: Mapping[str, str], console: Console | None) -> dic
         console.print(f"{records.name}: {asked.route}", markup=False, highlight=False)
         show(told, done.figures, console)
         if asked.sweep:
-            console.print(f"{len(others)} policies tried; none is both cheaper and better than:")
+            console.print(f"{tried} policies tried; none is both cheaper and better than:")
         for line in best:
             console.print(brief(line), soft_wrap=True, highlight=False, markup=False)
     return told
@@ -92,7 +91,9 @@ def watch_of(settings: Iterable[str]) -> Watch:
         raise Unusable(f"the guard: {error}") from None
 
 
-def _rehearse(asked: Asked, records: Records, lineup: Lineup, name: str) -> Rehearsed:
+def _rehearse(
+    asked: Asked, records: Records, lineup: Lineup, name: str, samples: int = SAMPLES
+) -> Rehearsed:
     rng = Random(asked.seed)  # noqa: S311 - the same figures each time, not a secret
     if asked.watch is None:
         rehearsal = Rehearsal(records, lineup)
@@ -105,11 +106,18 @@ def _rehearse(asked: Asked, records: Records, lineup: Lineup, name: str) -> Rehe
     unserved = sum(each.served is None for each in decisions)
     if unserved:
         raise Unusable(f"{unserved} queries have no answer under this route")
-    return Rehearsed(rehearsal, decisions, measure(rehearsal, decisions, name, rng))
+    return Rehearsed(rehearsal, decisions, measure(rehearsal, decisions, name, rng, samples))
 
 
 def _swept(
     asked: Asked, records: Records, catalog: Catalog, route: Route, lineup: Lineup
-) -> list[Rehearsed]:
-    tried = trials(records, catalog, route, lineup.pool, lineup.smart)
-    return [_rehearse(asked, records, each.lineup, each.name) for each in tried]
+) -> tuple[int, list[Line]]:
+    """How many policies were tried, and the frontier of them; only that gets its intervals."""
+    tried = {each.name: each for each in trials(records, catalog, route, lineup.pool, lineup.smart)}
+    lines = [
+        _rehearse(asked, records, each.lineup, each.name, samples=1).figures.policy
+        for each in tried.values()
+    ]
+    best = [tried[line.name] for line in frontier(lines)]
+    whole = [_rehearse(asked, records, each.lineup, each.name).figures.policy for each in best]
+    return len(tried), whole

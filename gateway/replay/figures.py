@@ -63,11 +63,17 @@ class Figures(Struct, frozen=True):
     oracle: Line
 
 
-def measure(rehearsal: Rehearsal, decisions: Sequence[Decision], name: str, rng: Random) -> Figures:
-    """Every line of the report. There is at least one decision."""
+def measure(
+    rehearsal: Rehearsal,
+    decisions: Sequence[Decision],
+    name: str,
+    rng: Random,
+    samples: int = SAMPLES,
+) -> Figures:
+    """Every line of the report. There is at least one decision, and one sample."""
     pool, smart = rehearsal.pool, rehearsal.lineup.smart
     singles = {each: _single(rehearsal, each) for each in pool}
-    scales = _Scales(singles, smart, _samples(len(decisions), rng))
+    scales = _Scales(singles, smart, _samples(len(decisions), rng, samples))
     return Figures(
         queries=len(decisions),
         smart=smart,
@@ -160,7 +166,7 @@ class _Samples(Struct, frozen=True):
         ]
 
 
-def _samples(queries: int, rng: Random) -> _Samples:
+def _samples(queries: int, rng: Random, count: int = SAMPLES) -> _Samples:
     blocks = None
     units = queries
     if queries > _MOST:
@@ -168,7 +174,7 @@ def _samples(queries: int, rng: Random) -> _Samples:
         rng.shuffle(order)
         units = _MOST // 4
         blocks = [order[at::units] for at in range(units)]
-    return _Samples([[rng.randrange(units) for _ in range(units)] for _ in range(SAMPLES)], blocks)
+    return _Samples([[rng.randrange(units) for _ in range(units)] for _ in range(count)], blocks)
 
 
 class _Scales:

@@ -12,7 +12,7 @@ from gateway.replay.records import Recorded, Records, Unusable
 
 _AMPLE: Final = 10_000_000
 """Tokens: whoever has answered had room for the question."""
-_BALLOTS: Final = ("arbitrate", "vote")
+BALLOTS: Final = ("arbitrate", "vote")
 
 
 class Lineup(Struct, frozen=True):
@@ -85,7 +85,7 @@ def _dealt(catalog: Catalog, route: Route, pool: Sequence[str], smart: str) -> l
     cheap = [name for name in pool if name != smart]
     tiers = [catalog.tiers[name] for name in route.tiers]
     first = max(1, len(cheap) - len(tiers) + 2) if tiers else 1
-    if route.strategy.name in _BALLOTS:
+    if route.strategy.name in BALLOTS:
         first = max(first, route.strategy.options["voters"])
     hands = [hand for hand in (cheap[:first], *([each] for each in cheap[first:])) if hand]
     below = tiers[:-1] or tiers or [Tier("cheap", ())]

@@ -1,7 +1,7 @@
 """The grid of a route's parameters, each point rehearsed, and which of them are worth having."""
 
 from collections.abc import Iterator, Sequence
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 from typing import Any, Final
 
 from msgspec import Struct, structs
@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 from gateway.core.catalog import Catalog, Check, Route, Tactic
 from gateway.core.strategies import fault, tactic
 from gateway.replay.figures import Line
-from gateway.replay.lineup import Lineup, alias, line_up
+from gateway.replay.lineup import BALLOTS, Lineup, alias, line_up
 from gateway.replay.records import Records
 
 _GRID: Final[dict[str, dict[str, tuple[Any, ...]]]] = {
@@ -60,7 +60,9 @@ def trials(
         seats = int(chosen.options.get("voters", 1))
         if seats > len(cheap):
             continue
-        for order in permutations(cheap, seats):
+        # On a ballot the order says nothing: who agrees means the same.
+        orders = combinations if chosen.name in BALLOTS else permutations
+        for order in orders(cheap, seats):
             rest = [name for name in cheap if name not in order]
             for behind in (rest, []) if rest else ([],):
                 policy = structs.replace(route, strategy=chosen, checks=checks, tiers=(), rules=())
