@@ -109,7 +109,7 @@ DECIDED: Final[dict[str, tuple[str, str, ChatRequest, Mapping[str, Any], int, An
     "long enough, so far": (
         "length", "Paris is", PLAIN, {"min_words": 1, "max_words": 9}, LATE, None,
     ),
-    "another language": ("language", GERMAN, ENGLISH, {}, 150, "it is not in en or nl"),
+    "another language": ("language", GERMAN, ENGLISH, {}, 150, "it is not in en"),
     "the same language": ("language", PROSE, ENGLISH, {}, 150, PASSES),
     "the language asked for": ("language", GERMAN, ENGLISH, {"language": "de"}, 150, PASSES),
     "found": ("citation", "It is [12] so", PLAIN, {}, 11, PASSES),

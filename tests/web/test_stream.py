@@ -64,9 +64,9 @@ async def listen(scene: Stage, quiet_s: float = NEVER_S) -> Client:
     return client
 
 
-@pytest.mark.parametrize("asked", ["open", "judged"])
-async def test_an_answer_flowing_or_held(asked: str) -> None:
-    life = scene(asked, {"a": [well]})
+@pytest.mark.parametrize(("asked", "held"), [("open", False), ("judged", False), ("vote", True)])
+async def test_an_answer_flowing_or_held(asked: str, held: bool) -> None:
+    life = scene(asked, {"a": [well], "b": [well]})
     client = await listen(life)
     assert client.text == "GOOD one"
     assert client.data[-1].endswith(DONE)
@@ -74,7 +74,7 @@ async def test_an_answer_flowing_or_held(asked: str) -> None:
     (head,) = client.heads
     assert head["content-type"] == "text/event-stream; charset=utf-8"
     assert head["x-gateway-model"] == "a"
-    assert ("x-gateway-cost-usd" in head) == (asked == "judged")
+    assert ("x-gateway-cost-usd" in head) is held
     assert {event["model"] for event in client.events} == {"a"}
     await whole(life)
 
