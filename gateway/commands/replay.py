@@ -14,7 +14,7 @@ from gateway.commands.replay_route import find_route
 from gateway.core.catalog import Catalog, Route
 from gateway.core.guard import Watch
 from gateway.replay.figures import SAMPLES, Figures, Line, measure
-from gateway.replay.lineup import Lineup, alias, line_up
+from gateway.replay.lineup import Lineup, line_up
 from gateway.replay.picture import draw
 from gateway.replay.records import Records, Unusable, read
 from gateway.replay.rehearse import Decision, Rehearsal
@@ -55,7 +55,8 @@ def replay(asked: Asked, env: Mapping[str, str], console: Console | None) -> dic
     gc.freeze()  # a million values that stay: looking for garbage among them takes most of the time
     catalog, route = find_route(asked.route, asked.config, env)
     lineup = line_up(records, catalog, route, asked.pool, asked.smart)
-    done = _rehearse(asked, records, lineup, asked.route)
+    name = _called(asked.route)
+    done = _rehearse(asked, records, lineup, name)
     told = {"set": records.name, **as_json(done.rehearsal, done.decisions, done.figures)}
     tried, best = _swept(asked, records, catalog, route, lineup) if asked.sweep else (0, [])
     if asked.sweep:
@@ -64,7 +65,7 @@ def replay(asked: Asked, env: Mapping[str, str], console: Console | None) -> dic
     if asked.decisions is not None:
         asked.decisions.write_bytes(b"".join(decision_lines(done.decisions)))
     if asked.svg is not None:
-        title = f"{records.name}: {alias(Path(asked.route).stem)}"
+        title = f"{records.name}: {name}"
         asked.svg.write_text(draw(done.figures, title, best), encoding="utf-8")
     if console is not None:
         console.print(f"{records.name}: {asked.route}", markup=False, highlight=False)
@@ -89,6 +90,12 @@ def watch_of(settings: Iterable[str]) -> Watch:
         return msgspec.convert(given, Watch, strict=False)
     except msgspec.ValidationError as error:
         raise Unusable(f"the guard: {error}") from None
+
+
+def _called(route: str) -> str:
+    """A file by its own name, without its folder."""
+    file, mark, name = route.partition("#")
+    return f"{Path(file).stem}{mark}{name}"
 
 
 def _rehearse(

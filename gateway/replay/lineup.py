@@ -114,6 +114,9 @@ def _built(
     kept = tuple(rule for rule in route.rules if all(tier in tiers for tier in rule.tiers))
     if len(kept) < len(route.rules):
         notes = [*notes, "rules that lead to tiers without recorded models are left out"]
+    strategy = route.strategy
+    if strategy.name in BALLOTS and len(rungs[0].models) < strategy.options["need"]:
+        notes = [*notes, f"the first rung has too few models for {strategy.name}: it is climbed"]
     route = structs.replace(route, name="replay", tiers=tuple(tiers), rules=kept)
     built = Catalog(models, tiers, {"replay": route})
     pool = tuple(names)

@@ -42,7 +42,7 @@ def draw(figures: Figures, title: str, others: Sequence[Line] = ()) -> str:
             "<title>the best random mix of single models</title></path>"
         )
     parts += [_dot(frame, line, _POLICY, 2.5, label=False) for line in others]
-    parts += [_dot(frame, line, _SINGLE, 4.5) for line in figures.singles]
+    parts += [_dot(frame, line, _SINGLE, 4.5, down=13) for line in figures.singles]
     parts.append(_dot(frame, figures.oracle, _BEST, 4.5))
     parts.append(_whiskers(frame, figures.policy))
     parts.append(_dot(frame, figures.policy, _POLICY, 6.0))
@@ -103,7 +103,10 @@ def _path(frame: _Frame, figures: Figures) -> Iterator[str]:
             move = "L"
 
 
-def _dot(frame: _Frame, line: Line, colour: str, radius: float, *, label: bool = True) -> str:
+def _dot(
+    frame: _Frame, line: Line, colour: str, radius: float, *, label: bool = True, down: int = 0
+) -> str:
+    """`down`: how much lower than the dot its label stands, out of the way of the hull."""
     x, y = frame.place(_point(line))
     usd, percent = _point(line)
     name = escape(line.name)
@@ -112,11 +115,12 @@ def _dot(frame: _Frame, line: Line, colour: str, radius: float, *, label: bool =
     if not label:
         return dot
     right = x > _WIDTH * 0.72
+    down = -down if right else down
     at = x - radius - 4 if right else x + radius + 4
     anchor = "end" if right else "start"
     shown = escape(line.name.removeprefix("always "))
     return (
-        f'{dot}<text x="{at:.1f}" y="{y + 4:.1f}" text-anchor="{anchor}" fill="{colour}">'
+        f'{dot}<text x="{at:.1f}" y="{y + 4 + down:.1f}" text-anchor="{anchor}" fill="{colour}">'
         f"{shown}</text>"
     )
 

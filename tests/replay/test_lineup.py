@@ -99,6 +99,12 @@ def test_what_is_not_recorded_is_told(tmp_path: Path, folder: Path) -> None:
     assert found["notes"] == ["left out, for there are no recorded answers in the pool: gone"]
 
 
+def test_a_vote_of_one_is_none(folder: Path) -> None:
+    found = told(folder, "vote", "tiny", "big")
+    assert found["notes"] == ["the first rung has too few models for vote: it is climbed"]
+    assert found["verdicts"] == {"unjudged": 1}
+
+
 @pytest.mark.parametrize(
     ("route", "pool", "why"),
     [

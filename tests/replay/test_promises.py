@@ -1,10 +1,12 @@
 """What was promised of routing, on the recorded answers of real models."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.core.checks.tolerant_json import Unreadable, read_json
 from gateway.core.guard import Watch
 from tests.promises import Reached
 from tests.replay.sets import FLASH, LLAMA, MINI, SMART, bad_pair, shared, told
@@ -99,3 +101,24 @@ def test_a_check_of_json_pays(tmp_path: Path, folder: Path, cheap: str, reached:
         "not negative",
     )
     assert lift >= -1e-9
+
+
+def test_no_json_that_is_valid_fails(reached: Reached) -> None:
+    """Fenced or not; and the same again as it is when LaTeX is put into it unescaped."""
+    valid = failed = laden = laden_failed = 0
+    for folder in (GSM, CRUX):
+        for file in sorted(folder.glob("answers.*.jsonl")):
+            for row in map(json.loads, file.read_text("utf-8").splitlines()):
+                if not row["json_valid"]:
+                    continue
+                valid += 1
+                failed += isinstance(read_json(row["text"]), Unreadable)
+                latex = row["text"].replace('"reasoning": "', r'"reasoning": "\( \frac{1}{2} \) ')
+                if latex != row["text"]:
+                    laden += 1
+                    laden_failed += isinstance(read_json(latex), Unreadable)
+    reached(SUBJECT, "valid JSON, fenced or not: false failures", f"{failed} of {valid:,}", "0")
+    reached(SUBJECT, "the same with LaTeX in it", f"{laden_failed} of {laden:,}", "0")
+    assert valid > 9_000
+    assert laden > 9_000
+    assert (failed, laden_failed) == (0, 0)
