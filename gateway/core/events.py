@@ -248,7 +248,16 @@ LifeEvent = (
     | Dropped
 )
 Sunk = UsageSunk | UsageLost | SinkFailed
-Event = LifeEvent | CircuitMoved | LedgerTook | HoldsExpired | BudgetRead | HoldsRead | AlertEnded | Sunk
+Event = (
+    LifeEvent
+    | CircuitMoved
+    | LedgerTook
+    | HoldsExpired
+    | BudgetRead
+    | HoldsRead
+    | AlertEnded
+    | Sunk
+)
 
 _END: Final[Mapping[type, str]] = {Replied: "over", Denied: "over", Dropped: "over"}
 _STAY: Final[tuple[type, ...]] = (

@@ -21,7 +21,6 @@ from gateway.core.catalog import (
     Model,
     Organisation,
     Route,
-    Tactic,
     Tenant,
     Tier,
     TierModel,
@@ -30,10 +29,12 @@ from gateway.core.checks import ASKED, CHECKS, fault
 from gateway.core.checks.pattern import CITATION
 from gateway.core.money import FREE, Nanos, Price
 from gateway.core.snapshot import Ledger, Limits, Provider, Snapshot, Timeouts
+from gateway.core.strategies import tactic
 from tests.config.texts import NO_ENV, SOUND, faults, snapshot
 
 WHOLE: Final = """\
-redis: {url: "redis://:pw@cache:6379/1", data_dir: /data, timeout_ms: 100, hold_ttl_s: 900}
+redis:
+  {url: "redis://:pw@cache:6379/1", data_dir: /data, timeout_ms: 100, hold_ttl_s: 900, replicas: 4}
 providers:
   a: {dialect: openai, base_url: "https://a.example/v1/", api_key: "${A_KEY}", regions: [eu, no]}
   b: {dialect: anthropic, base_url: http://b:8000, quirks: [max_tokens]}
@@ -168,7 +169,7 @@ def test_everything_that_can_be_said() -> None:
             ),
             "open": Tenant("open", anonymous=True),
         },
-        ledger=Ledger("redis://:pw@cache:6379/1", "/data", 0.1, 900.0),
+        ledger=Ledger("redis://:pw@cache:6379/1", "/data", 0.1, 900.0, replicas=4),
         timeouts=Timeouts(1.0, 2.0, 3.0),
         limits=Limits(100, 5, 6, 7),
         client="aiohttp",
@@ -243,22 +244,11 @@ def test_everything_that_can_be_said_of_money() -> None:
     }
     assert found.tags == {"use_case": ("rag", "chat"), "project": ()}
     assert found.alerts.webhook == "https://hooks.example/s3cret?a=b"
-    ballot = {"need": 2, "lone": "climb"}
+    asked = {"voters": 3, "show_votes": True, "agree": "number"}
     assert [route.strategy for route in found.catalog.routes.values()] == [
-        Tactic(
-            "vote",
-            {**ballot, "voters": 3, "show_votes": True, "agree": "number", "pointers": ()},
-            Tactic("hedge", {"after_ms": 70}),
-        ),
-        Tactic(
-            "vote",
-            {**ballot, "voters": 2, "show_votes": False, "agree": "auto", "pointers": ()},
-        ),
-        Tactic(
-            "vote",
-            {**ballot, "voters": 2, "show_votes": False, "agree": "auto", "pointers": ("/a", "/b")},
-            Tactic("cascade", {}),
-        ),
+        tactic("vote", asked, tactic("hedge", {"after_ms": 70})),
+        tactic("vote"),
+        tactic("vote", {"pointers": ("/a", "/b")}, tactic("cascade")),
     ]
     auto, plain, _ = found.catalog.routes.values()
     assert (auto.on_disconnect, auto.drain_s) == ("drain", 12.5)

@@ -155,7 +155,11 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"gateway": {"checks": ["magic"]}}, "gateway.checks", "has 'magic'; allowed are citation"),
     ({"gateway": {"checks": ["regex"]}}, "gateway.checks", "has 'regex'; allowed are"),
     ({"gateway": {"checks": ["sql", "sql"]}}, "gateway.checks", "names a check twice"),
-    ({"gateway": {"strategy": "guess"}}, "gateway.strategy", "is unknown; allowed are arbitrate, casc"),
+    (
+        {"gateway": {"strategy": "guess"}},
+        "gateway.strategy",
+        "is unknown; allowed are arbitrate, casc",
+    ),
     ({"gateway": {"tags": {"team": 5}}}, "gateway.tags", "has the wrong type"),
     ({"gateway": {"tags": None}}, "gateway.tags", "has the wrong type"),
 ]
