@@ -138,8 +138,8 @@ class RateLimited(BudgetExceeded):
     code = "rate_limit_exceeded"
     should_retry = None
 
-    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, retry_after: float = 1.0, param: str | None = None) -> None:
+        super().__init__(message, param=param)
         self.retry_after = retry_after
         """Seconds."""
 
