@@ -52,7 +52,7 @@ async def rebuild(
     kept = {
         counter: amount
         for counter, amount in told.sums.items()
-        if counter[0] in keys or not _forgotten(counter, now)
+        if counter[0] in keys or not forgotten(counter, now)
     }
     spent = {**dict.fromkeys(counted, 0), **kept}
     return await ledger.load(home, spent, epoch=epoch, after=told.epochs, seq=told.seq, force=force)
@@ -80,12 +80,12 @@ def _differences(
         have, should = counted.get(counter, 0), before.get(counter, 0)
         if have == should or have in were.get(counter, ()):
             continue
-        if counter not in counted and _forgotten(counter, now):
+        if counter not in counted and forgotten(counter, now):
             continue
         yield Difference(*counter, have, should)
 
 
-def _forgotten(counter: Counter, now: float) -> bool:
+def forgotten(counter: Counter, now: float) -> bool:
     """Whether that bucket, or its slot, may be kept no longer."""
     key, slot = counter
     known = read_key(key, 0)
