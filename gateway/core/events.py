@@ -248,16 +248,8 @@ LifeEvent = (
     | Dropped
 )
 Sunk = UsageSunk | UsageLost | SinkFailed
-Event = (
-    LifeEvent
-    | CircuitMoved
-    | LedgerTook
-    | HoldsExpired
-    | BudgetRead
-    | HoldsRead
-    | AlertEnded
-    | Sunk
-)
+Beside = CircuitMoved | LedgerTook | HoldsExpired | BudgetRead | HoldsRead | AlertEnded
+Event = LifeEvent | Beside | Sunk
 
 _END: Final[Mapping[type, str]] = {Replied: "over", Denied: "over", Dropped: "over"}
 _STAY: Final[tuple[type, ...]] = (
