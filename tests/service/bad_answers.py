@@ -213,8 +213,9 @@ def _waits(say: Speaker) -> Iterator[Row]:
     yield Row("hangs-in-the-body", hangs(sized(say.form.whole())[:-9]), "timed_out",
               hangs(say.opened), "timed_out", waits=True)
     yield Row("hangs-midway", None, "", hangs(say.begun), "mid timed_out", waits=True)
-    yield Row("murmurs-midway", None, "", once_flowing(say.begun, murmurs(chunk(say.form.noise(9)))),
-              "mid timed_out", waits=True)
+    murmur = murmurs(chunk(say.form.noise(9)))
+    yield Row("murmurs-midway", None, "",
+              once_flowing(say.begun, murmur), "mid timed_out", waits=True)
     yield Row("hangs-behind-the-end", None, "",
               once_flowing(say.begun, hangs(chunk(say.rest))), "ok", waits=True)
 

@@ -163,9 +163,13 @@ def murmurs(noise: bytes) -> Script:
 
     async def script(wire: Wire) -> None:
         left = asyncio.ensure_future(wire.reader.read())
-        while not left.done():
-            await wire.say(noise)
-            await asyncio.wait([left], timeout=0.05)
+        try:
+            while not left.done():
+                await wire.say(noise)
+                await asyncio.wait([left], timeout=0.05)
+        finally:
+            left.cancel()
+            await asyncio.gather(left, return_exceptions=True)
 
     return script
 
