@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -95,6 +96,20 @@ def get(port: int, path: str, method: str = "GET") -> bytes:
     with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310
         body: bytes = answer.read()
         return body
+
+
+def ready(port: int) -> None:
+    """Until a gateway that has just started says so: its ledger may still be starting, too."""
+    until = time.monotonic() + 30
+    while True:
+        try:
+            get(port, "/readyz")
+        except urllib.error.HTTPError as error:
+            if error.code != 503 or time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def fast_count(port: int) -> int:

@@ -248,7 +248,7 @@ class Bench:
         }
         serve = [str(TOLLGATE), "serve", "--config", config, "--port", str(port)]
         pid = self._start(f"gateway-{ledger}", [*pinned(SUT_CPU), *serve], port, env)
-        servers.get(port, "/readyz")
+        servers.ready(port)
         told = data / "server.pid"
         return Gateway(ledger, port, pid, int(told.read_text()) if told.exists() else None)
 
