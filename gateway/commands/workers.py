@@ -67,7 +67,11 @@ def run_workers(arguments: Sequence[str], count: int, env: Mapping[str, str]) ->
 
 
 def _end(workers: Sequence[Worker]) -> int:
-    """Stop those that live, letting them answer what they have begun; the worst exit code."""
+    """Stop those that live, letting them answer what they have begun; the worst exit code.
+
+    One that our signal met before it could listen to it has done nothing wrong.
+    """
     for worker in workers:
         worker.send_signal(signal.SIGTERM)
-    return max(abs(worker.wait()) for worker in workers)
+    codes = [worker.wait() for worker in workers]
+    return max((abs(code) for code in codes if code != -signal.SIGTERM), default=0)
