@@ -4,7 +4,8 @@ A request goes one way, and each room has one duty:
 
     __main__   the command line; the only reader of the environment
     commands   one file a command
-    app        puts the rooms together; the only module that names concrete drivers
+    app        puts the rooms together; only it and stores name concrete drivers
+    stores     opens what money, keys and records are kept in
     web        serve: the HTTP door, keys, parsing, rendering, streams
     drivers    act: one file for each thing outside (HTTP, Redis, Prometheus)
     simulator  pretend: providers that are not there; speaks their wire formats, keeps its own bill
@@ -19,7 +20,7 @@ A request goes one way, and each room has one duty:
     wire       translate: bytes <-> values, one module a dialect; pure
     core       decide: catalog, plan, strategy, checks, money; pure
 
-Imports point downward only: __main__ > commands > app > web | drivers | simulator | replay
+Imports point downward only: __main__ > commands > app > stores > web | drivers | simulator | replay
 | config > handle > examine | rounds | watch > call > world | wire > core.
 """
 

@@ -1,10 +1,9 @@
 """Puts the rooms together: from a snapshot to a gateway that can be served.
 
-The only module that names concrete drivers.
+With stores.py the only module that names concrete drivers.
 """
 
 import asyncio
-import logging
 import random
 import secrets
 import time
@@ -12,39 +11,28 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI
 
 from gateway import __version__
-from gateway.core.errors import LedgerDown
 from gateway.core.events import CircuitMoved, Event
 from gateway.core.health import Health, RetryBudget
 from gateway.core.keys import KeyStore
 from gateway.core.ladder import ladders
-from gateway.core.ports import Ledger, LedgerDriver, Observer, Upstream
-from gateway.core.snapshot import Ledger as Where
+from gateway.core.ports import Observer, Upstream
 from gateway.core.snapshot import Snapshot
 from gateway.drivers.deprecations import Deprecations
-from gateway.drivers.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from gateway.drivers.exact_tokens import ExactTokens
 from gateway.drivers.janitor import MOST, Awake, Janitor
-from gateway.drivers.local_ledger import LocalLedger
-from gateway.drivers.local_open import allowing_local
-from gateway.drivers.memory_keys import MemoryKeys
-from gateway.drivers.memory_ledger import MemoryLedger
 from gateway.drivers.pool_upstream import PoolUpstream
 from gateway.drivers.prometheus import Metrics
-from gateway.drivers.redis_checks import inspect_url, refusal
-from gateway.drivers.redis_keys import RedisKeys
-from gateway.drivers.redis_ledger import RedisLedger
 from gateway.drivers.signing import open_signers
-from gateway.drivers.usage_books import Books, books_at, read_store
 from gateway.drivers.usage_open import open_sink
 from gateway.drivers.usage_sink import Moved
 from gateway.drivers.webhook import Webhook, poster
 from gateway.drivers.webhook_check import WebhookChecks
+from gateway.stores import open_keys, open_ledger, probe, server
 from gateway.web.admin import Admin
 from gateway.web.api import Api, Front
 from gateway.web.door import Door
@@ -53,9 +41,7 @@ from gateway.web.key_watch import KeyWatch
 from gateway.web.keys import Keyring
 from gateway.world import World
 
-_log: Final = logging.getLogger("gateway")
 _NO_ENV: Final[Mapping[str, str]] = {}
-read_usage: Final = read_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +84,7 @@ async def open_gateway(
             told.append(await stack.enter_async_context(open_webhook(snapshot, metrics.observe)))
         observe = _all(*told)
         ledger = await stack.enter_async_context(open_ledger(snapshot, observe))
-        sink = open_sink(snapshot, _server(snapshot.ledger), ledger, moved, observe, time.time)
+        sink = open_sink(snapshot, server(snapshot.ledger), ledger, moved, observe, time.time)
         await stack.enter_async_context(sink)
         upstream = await stack.enter_async_context(open_upstream(snapshot, env))
         runner = WebhookChecks(connect_s=snapshot.timeouts.connect_s)
@@ -135,54 +121,6 @@ async def open_gateway(
 
 
 @asynccontextmanager
-async def open_ledger(
-    snapshot: Snapshot, observe: Observer, warn: Callable[[str], None] = _log.warning
-) -> AsyncIterator[LedgerDriver]:
-    """The ledger that the snapshot names; "embedded" starts a private server and stops it.
-
-    `warn` is told why money should not be entrusted to somebody's server. Raises LedgerDown when
-    the private one does not start, or when the snapshot refuses one that is not safe.
-    """
-    wanted = snapshot.ledger
-    if wanted.url == "memory":
-        yield MemoryLedger(time.time, wanted.hold_ttl_s, observe)
-        return
-    if wanted.url != "embedded":
-        await _inspect(snapshot, warn)
-    async with _server(wanted) as url:
-        ledger = RedisLedger(
-            url, ttl_s=wanted.hold_ttl_s, timeout_s=wanted.timeout_s, observe=observe
-        )
-        clocks = {"clock": time.monotonic, "wall": time.time}
-        async with allowing_local(ledger, snapshot, observe, **clocks) as local:
-            yield local
-
-
-@asynccontextmanager
-async def open_books(snapshot: Snapshot, homes: Sequence[str] = ()) -> AsyncIterator[Books]:
-    """What is recorded, of these homes or of all. Raises LedgerDown and StoreError."""
-    async with _server(snapshot.ledger) as url, books_at(snapshot, url, homes) as books:
-        yield books
-
-
-@asynccontextmanager
-async def _server(wanted: Where) -> AsyncIterator[str]:
-    """The URL of a server that is there; "embedded" starts or joins the private one."""
-    if wanted.url != "embedded":
-        yield wanted.url
-        return
-    embedded = EmbeddedRedis(Path(wanted.data_dir))
-    try:
-        await asyncio.to_thread(embedded.start)
-    except EmbeddedRedisError as error:
-        raise LedgerDown(str(error)) from error
-    try:
-        yield embedded.url
-    finally:
-        await asyncio.to_thread(embedded.stop)
-
-
-@asynccontextmanager
 async def open_keyring(snapshot: Snapshot) -> AsyncIterator[tuple[Keyring, Issuer]]:
     """The keys of the snapshot and those that are kept beside the ledger, and what makes more."""
     admins = () if snapshot.admin is None else snapshot.admin.keys
@@ -197,21 +135,6 @@ async def open_keyring(snapshot: Snapshot) -> AsyncIterator[tuple[Keyring, Issue
         finally:
             await _stop(watching)
             await watch.aclose()
-
-
-@asynccontextmanager
-async def open_keys(snapshot: Snapshot) -> AsyncIterator[KeyStore]:
-    """Where keys are kept that are no part of the configuration: where the ledger is."""
-    wanted = snapshot.ledger
-    if wanted.url == "memory":
-        yield MemoryKeys()
-        return
-    async with _server(wanted) as url:
-        store = RedisKeys(url, timeout_s=wanted.timeout_s)
-        try:
-            yield store
-        finally:
-            await store.aclose()
 
 
 def open_issuer(
@@ -237,20 +160,6 @@ async def open_upstream(snapshot: Snapshot, env: Mapping[str, str]) -> AsyncIter
                 yield own
 
 
-async def _inspect(snapshot: Snapshot, warn: Callable[[str], None]) -> None:
-    """Whether money can be entrusted to the server. Raises LedgerDown when it is refused."""
-    wanted = snapshot.ledger
-    try:
-        findings = await inspect_url(wanted.url, wanted.timeout_s)
-    except ValueError as error:
-        raise LedgerDown(f"redis.url: {error}") from error
-    why = refusal(findings, wanted.on_unsafe)
-    if why is not None:
-        raise LedgerDown(why)
-    for finding in findings:
-        warn(str(finding))
-
-
 @asynccontextmanager
 async def open_webhook(snapshot: Snapshot, observe: Observer) -> AsyncIterator[Observer]:
     """What tells the snapshot's webhook of budgets; `observe` is told how that ended."""
@@ -261,15 +170,6 @@ async def open_webhook(snapshot: Snapshot, observe: Observer) -> AsyncIterator[O
     finally:
         await webhook.flush()
         await _stop(sending)
-
-
-async def probe(ledger: Ledger, tenant: str) -> str | None:
-    """What is wrong with the ledger; None when it answers, or a tenant can go on without it."""
-    try:
-        await ledger.open_holds(tenant)
-    except LedgerDown as error:
-        return None if isinstance(ledger, LocalLedger) and ledger.goes_on else str(error)
-    return None
 
 
 def _all(*observers: Observer) -> Observer:

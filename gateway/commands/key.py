@@ -12,11 +12,12 @@ from typing import Any, Final, TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from gateway.app import open_issuer, open_keys
+from gateway.app import open_issuer
 from gateway.config.faults import ConfigError, Fault
 from gateway.config.scalars import name
 from gateway.core.keys import EVERYTHING, SECRET_BYTES, Actor, Right, digest_of, key_text
 from gateway.core.snapshot import Snapshot
+from gateway.stores import open_keys
 from gateway.web.admin_json import key_json
 from gateway.web.issuer import Issued, Issuer, Wish
 

@@ -6,12 +6,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from gateway.app import open_books
 from gateway.commands.cost_options import Wrong
 from gateway.config.load import load
 from gateway.core.ledger_audit import Audit
 from gateway.core.money import usd
 from gateway.core.snapshot import Snapshot
+from gateway.stores import open_books
 
 _SHOWN: Final = 50
 """Differences of a home; of more the number is told."""

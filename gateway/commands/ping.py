@@ -2,10 +2,10 @@
 
 import asyncio
 
-from gateway.app import open_ledger, probe
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event
 from gateway.core.snapshot import Snapshot
+from gateway.stores import open_ledger, probe
 
 
 def ping(snapshot: Snapshot) -> tuple[str | None, list[str]]:

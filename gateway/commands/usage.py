@@ -11,13 +11,13 @@ from typing import Final
 from msgspec import Struct
 from rich.console import Console
 
-from gateway.app import open_books, read_usage
 from gateway.commands.cost_options import FORMATS, Wrong, one_of
 from gateway.commands.usage_report import as_text, show
 from gateway.config.faults import quoted
 from gateway.config.load import load
 from gateway.core.usage_line import Line, Reading, stamp
 from gateway.core.usage_table import Table, UnknownColumn
+from gateway.stores import open_books, read_usage
 
 _AGO: Final = re.compile(r"(\d{1,6})([mhdw])", re.ASCII)
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

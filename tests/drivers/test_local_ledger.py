@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from gateway.app import probe
 from gateway.core.accounts import Account, Amounts, Hold, Purse
 from gateway.core.catalog import Budget, Meter, Mode, Tenant
 from gateway.core.chat import Usage
@@ -23,6 +22,7 @@ from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.drivers.local_journal import journals
 from gateway.drivers.local_ledger import LocalLedger
 from gateway.drivers.redis_ledger import RedisLedger
+from gateway.stores import probe
 from tests.promises import Reached
 
 pytest_plugins = ("tests.redis_server",)

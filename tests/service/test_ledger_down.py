@@ -11,11 +11,11 @@ import httpx
 import openai
 import pytest
 
-from gateway.app import probe
 from gateway.core.events import Reserved
 from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.drivers.redis_ledger import RedisLedger
 from gateway.simulator import Simulator
+from gateway.stores import probe
 from tests.service.running import Running, running
 
 pytest_plugins = ("tests.redis_server",)

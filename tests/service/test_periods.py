@@ -77,7 +77,7 @@ async def two(
         gateways = []
         for clock in (time, lambda: time() + skew_s):
             ledger = partial(RedisLedger, clock=clock, scripts=time.scripts())
-            monkeypatch.setattr("gateway.app.RedisLedger", ledger)
+            monkeypatch.setattr("gateway.stores.RedisLedger", ledger)
             env = {"REDIS_URL": shared_redis.url}
             gateways.append(await stack.enter_async_context(running(text, env)))
         yield Two(gateways, time)

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from gateway.app import open_ledger
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event
 from gateway.core.snapshot import Ledger
+from gateway.stores import open_ledger
 from tests.config.texts import SOUND, snapshot
 from tests.drivers.redis_fleet import Server, running
 

@@ -1,0 +1,116 @@
+"""Where money, keys and records are kept, opened as the snapshot names it.
+
+With app.py the only module that names concrete drivers.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from gateway.core.errors import LedgerDown
+from gateway.core.keys import KeyStore
+from gateway.core.ports import Ledger, LedgerDriver, Observer
+from gateway.core.snapshot import Ledger as Where
+from gateway.core.snapshot import Snapshot
+from gateway.drivers.embedded_redis import EmbeddedRedis, EmbeddedRedisError
+from gateway.drivers.local_ledger import LocalLedger
+from gateway.drivers.local_open import allowing_local
+from gateway.drivers.memory_keys import MemoryKeys
+from gateway.drivers.memory_ledger import MemoryLedger
+from gateway.drivers.redis_checks import inspect_url, refusal
+from gateway.drivers.redis_keys import RedisKeys
+from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.usage_books import Books, books_at, read_store
+
+_log: Final = logging.getLogger("gateway")
+read_usage: Final = read_store
+
+
+@asynccontextmanager
+async def open_ledger(
+    snapshot: Snapshot, observe: Observer, warn: Callable[[str], None] = _log.warning
+) -> AsyncIterator[LedgerDriver]:
+    """The ledger that the snapshot names; "embedded" starts a private server and stops it.
+
+    `warn` is told why money should not be entrusted to somebody's server. Raises LedgerDown when
+    the private one does not start, or when the snapshot refuses one that is not safe.
+    """
+    wanted = snapshot.ledger
+    if wanted.url == "memory":
+        yield MemoryLedger(time.time, wanted.hold_ttl_s, observe)
+        return
+    if wanted.url != "embedded":
+        await _inspect(snapshot, warn)
+    async with server(wanted) as url:
+        ledger = RedisLedger(
+            url, ttl_s=wanted.hold_ttl_s, timeout_s=wanted.timeout_s, observe=observe
+        )
+        clocks = {"clock": time.monotonic, "wall": time.time}
+        async with allowing_local(ledger, snapshot, observe, **clocks) as local:
+            yield local
+
+
+@asynccontextmanager
+async def open_books(snapshot: Snapshot, homes: Sequence[str] = ()) -> AsyncIterator[Books]:
+    """What is recorded, of these homes or of all. Raises LedgerDown and StoreError."""
+    async with server(snapshot.ledger) as url, books_at(snapshot, url, homes) as books:
+        yield books
+
+
+@asynccontextmanager
+async def server(wanted: Where) -> AsyncIterator[str]:
+    """The URL of a server that is there; "embedded" starts or joins the private one."""
+    if wanted.url != "embedded":
+        yield wanted.url
+        return
+    embedded = EmbeddedRedis(Path(wanted.data_dir))
+    try:
+        await asyncio.to_thread(embedded.start)
+    except EmbeddedRedisError as error:
+        raise LedgerDown(str(error)) from error
+    try:
+        yield embedded.url
+    finally:
+        await asyncio.to_thread(embedded.stop)
+
+
+@asynccontextmanager
+async def open_keys(snapshot: Snapshot) -> AsyncIterator[KeyStore]:
+    """Where keys are kept that are no part of the configuration: where the ledger is."""
+    wanted = snapshot.ledger
+    if wanted.url == "memory":
+        yield MemoryKeys()
+        return
+    async with server(wanted) as url:
+        store = RedisKeys(url, timeout_s=wanted.timeout_s)
+        try:
+            yield store
+        finally:
+            await store.aclose()
+
+
+async def _inspect(snapshot: Snapshot, warn: Callable[[str], None]) -> None:
+    """Whether money can be entrusted to the server. Raises LedgerDown when it is refused."""
+    wanted = snapshot.ledger
+    try:
+        findings = await inspect_url(wanted.url, wanted.timeout_s)
+    except ValueError as error:
+        raise LedgerDown(f"redis.url: {error}") from error
+    why = refusal(findings, wanted.on_unsafe)
+    if why is not None:
+        raise LedgerDown(why)
+    for finding in findings:
+        warn(str(finding))
+
+
+async def probe(ledger: Ledger, tenant: str) -> str | None:
+    """What is wrong with the ledger; None when it answers, or a tenant can go on without it."""
+    try:
+        await ledger.open_holds(tenant)
+    except LedgerDown as error:
+        return None if isinstance(ledger, LocalLedger) and ledger.goes_on else str(error)
+    return None
