@@ -16,7 +16,7 @@ from gateway.core.checks.finding import Finding
 from gateway.core.errors import Broken, UpstreamError
 from gateway.core.money import Nanos, cost
 from gateway.core.plan import Candidate
-from gateway.core.strategies.course import OUTRUN
+from gateway.core.strategies.course import OUTRUN, UNHEARD
 from gateway.core.strategy import Answered, Failed, Flowing, Outcome, Round
 from gateway.core.tally import Tally, billed
 from gateway.core.tokens import Bound
@@ -161,7 +161,7 @@ class Call:
             try:
                 await self.ended(error, request, tally)
             finally:
-                if tally.begun and not outrun(error):
+                if tally.begun and not beside_life(error):
                     self.over(self.candidate, error, "unjudged")
             raise
         self.tab.usage, counted = tally.billed(request)
@@ -205,7 +205,7 @@ class Call:
         # The task is being cancelled, or the flow closed: the client is gone.
         self.world.health.gave_up(self.candidate.deployment.name)
         outcome = "internal_error" if isinstance(error, Exception) else "dropped"
-        if outrun(error):
+        if error.args == (OUTRUN,):
             outcome = OUTRUN
         with anyio.CancelScope(shield=True):
             await self.close(outcome, tally.counted(request), counted=True)
@@ -293,6 +293,6 @@ class Call:
         return tariff.cost(usage, now - took_s, now)
 
 
-def outrun(error: BaseException) -> bool:
-    """Another call of the same round was faster."""
-    return isinstance(error, asyncio.CancelledError) and error.args == (OUTRUN,)
+def beside_life(error: BaseException) -> bool:
+    """It ends only this call: who closed it, for one of these reasons, ends the life."""
+    return isinstance(error, asyncio.CancelledError) and error.args in ((OUTRUN,), (UNHEARD,))

@@ -1,12 +1,12 @@
 """Several calls of one round at once: all of them, or a race that the first good answer ends."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from gateway.core.plan import Candidate
-from gateway.core.strategies.course import OUTRUN
+from gateway.core.strategies.course import OUTRUN, UNHEARD
 from gateway.core.strategy import Answered, Flowing, Outcome, Round, Stopped
 
 Attempt = Callable[[Round, Candidate], Coroutine[Any, Any, Outcome]]
@@ -17,8 +17,8 @@ _Call = asyncio.Task[Outcome]
 async def together(attempt: Attempt, wanted: Round, sleep: Sleep) -> tuple[Outcome, ...]:
     """The outcomes, in the order of the calls.
 
-    A call that was outrun is cancelled, settled, and told as Stopped. When this is cancelled, so
-    is every call.
+    A call that was outrun is cancelled, settled, and told as Stopped. When this is cancelled, or
+    one of them meets a bug, so is every call, and what has begun to flow is closed.
     """
     calls: list[_Call | None] = [None] * len(wanted.calls)
 
@@ -32,15 +32,19 @@ async def together(attempt: Attempt, wanted: Round, sleep: Sleep) -> tuple[Outco
             await asyncio.wait([begin(number) for number in range(len(calls))])
         else:
             await _race(begin, len(calls), wanted.race_s, sleep)
-    except asyncio.CancelledError:
-        await _stop([call for call in calls if call is not None], None)
+        await _stop([call for call in calls if call is not None], OUTRUN)
+        outcomes = [
+            Stopped(candidate, OUTRUN) if call is None or call.cancelled() else call.result()
+            for call, candidate in zip(calls, wanted.calls, strict=True)
+        ]
+        return tuple(await _only_one_flows(outcomes))
+    except BaseException:
+        made = [call for call in calls if call is not None]
+        try:
+            await _stop(made, None)
+        finally:
+            await _close([flow for call in made for flow in _flowing(call)], UNHEARD)
         raise
-    await _stop([call for call in calls if call is not None], OUTRUN)
-    outcomes = [
-        Stopped(candidate, OUTRUN) if call is None or call.cancelled() else call.result()
-        for call, candidate in zip(calls, wanted.calls, strict=True)
-    ]
-    return tuple(await _only_one_flows(outcomes))
 
 
 async def _race(begin: Callable[[int], _Call], runners: int, apart_s: float, sleep: Sleep) -> None:
@@ -80,10 +84,14 @@ async def _stop(calls: list[_Call], why: str | None) -> None:
     for call in calls:
         if not call.done():
             call.cancel(why)
+    await _ended(calls)
+
+
+async def _ended(tasks: Sequence[asyncio.Task[Any]]) -> None:
     cancelled: asyncio.CancelledError | None = None
-    while not all(call.done() for call in calls):
+    while not all(task.done() for task in tasks):
         try:
-            await asyncio.wait(calls)
+            await asyncio.wait(tasks)
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
@@ -92,12 +100,29 @@ async def _stop(calls: list[_Call], why: str | None) -> None:
 
 async def _only_one_flows(outcomes: list[Outcome]) -> list[Outcome]:
     """Of two that began to flow in the same instant, the later is closed."""
-    first: Flowing | None = None
-    for number, outcome in enumerate(outcomes):
-        if isinstance(outcome, Flowing) and first is None:
-            first = outcome
-        elif isinstance(outcome, Flowing):
-            with suppress(asyncio.CancelledError):
-                await outcome.deltas.athrow(asyncio.CancelledError(OUTRUN))
-            outcomes[number] = Stopped(outcome.candidate, OUTRUN)
-    return outcomes
+    later = [each for each in outcomes if isinstance(each, Flowing)][1:]
+    if not later:
+        return outcomes
+    await _close(later, OUTRUN)
+    return [Stopped(each.candidate, OUTRUN) if each in later else each for each in outcomes]
+
+
+def _flowing(call: _Call) -> list[Flowing]:
+    """What a call has that is done: one that flows, or nothing."""
+    if call.cancelled() or call.exception() is not None:
+        return []
+    outcome = call.result()
+    return [outcome] if isinstance(outcome, Flowing) else []
+
+
+async def _close(flows: Sequence[Flowing], why: str) -> None:
+    """Until each has settled, as `_stop`. A flow that is closed already stays so."""
+
+    async def closed(flow: Flowing) -> None:
+        with suppress(asyncio.CancelledError, StopAsyncIteration):
+            await flow.deltas.athrow(asyncio.CancelledError(why))
+
+    tasks = [asyncio.ensure_future(closed(flow)) for flow in flows]
+    await _ended(tasks)
+    for task in tasks:
+        task.result()

@@ -8,7 +8,7 @@ its end is judged on the whole.
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from gateway.call import Call, outrun
+from gateway.call import Call, beside_life
 from gateway.core import checks
 from gateway.core.assembly import Assembly
 from gateway.core.catalog import Check
@@ -77,7 +77,7 @@ class _Watched:
             try:
                 await call.ended(error, self.request, self._tally)
             finally:
-                if self._flowing and not outrun(error):
+                if self._flowing and not beside_life(error):
                     call.over(call.candidate, error, "passed")
             raise
         if self._flowing:

@@ -3,7 +3,10 @@
 import asyncio
 
 import pytest
+from msgspec import structs
 
+from gateway.core.accounts import Account
+from gateway.core.catalog import Budget
 from gateway.core.errors import Faulty, LedgerDown
 from gateway.core.events import Dropped, Replied, Reserved, Settled
 from tests.lives import ANSWER, PROMPT, Turn, hear, poor, says, stage, told, well, whole
@@ -130,4 +133,58 @@ async def test_a_repair_sends_the_finding_along_and_holds_for_it(stream: bool) -
     assert [message["role"] for message in second.json("messages")[1:]] == ["assistant", "user"]
     holds = [event.amount for event in told(scene, Reserved)]
     assert holds[1] > holds[0], "what goes in is more, and so is the ceiling"
+    await whole(scene)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("asked", "reason"), [("hedge", "unjudged"), ("judged-hedge", "passed"), ("vote", "budget")]
+)
+async def test_an_answer_is_given_when_the_first_call_of_its_round_was_refused(
+    asked: str, reason: str, stream: bool
+) -> None:
+    scene = stage(asked, {"b": [well]}, stream=stream)
+    spent = Account("model", "a", (Budget(1, "total"),), "t")
+    scene.life.purse = structs.replace(scene.life.purse, per_call=(spent,))
+    reply, text = await hear(scene.life)
+    assert (text, reply.candidate.model.name) == ("GOOD one", "b")
+    assert reply.reason == reason
+    assert scene.life.tab.spent == ANSWER
+    await whole(scene)
+
+
+@pytest.mark.parametrize("turns", [(well, slow), (slow, well), (well, well)])
+async def test_a_client_that_leaves_a_race_at_any_moment(turns: tuple[Turn, Turn]) -> None:
+    """Also when an answer has begun to flow that nobody has taken yet: it is closed, paid, and
+    ends no life of its own.
+    """
+    ticks, task = 0, None
+    while task is None or task.cancelled():
+        ticks += 1
+        scene = stage("hedge", {"a": [turns[0]], "b": [turns[1]]}, stream=True)
+        task = asyncio.create_task(hear(scene.life))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        await whole(scene)
+    assert ticks > 5, "it was cancelled at many moments"
+
+
+async def test_a_client_that_leaves_while_the_later_of_two_answers_is_closed() -> None:
+    scene = stage("hedge", {"a": [well], "b": [well]}, stream=True, far="send")
+    task = asyncio.create_task(hear(scene.life))
+    while len(scene.upstream.asked) < 2:
+        await asyncio.sleep(0)
+    scene.far.where = "settle"
+    scene.far.reached.clear()
+    scene.far.gate.set()
+    scene.far.gate = asyncio.Event()
+    await scene.far.reached.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    scene.far.gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert isinstance(scene.events[-1], Dropped)
     await whole(scene)

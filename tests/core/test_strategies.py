@@ -271,6 +271,27 @@ VOTE, THREE = tactic("vote"), tactic("vote", {"voters": 3, "need": 2})
             plan("a/p"), tactic("hedge"), [{"a/p": "x"}], (("a/p", "x"), "passed"), id="alone"
         ),
         pytest.param(
+            TWO,
+            tactic("hedge"),
+            [{"a/p": Stopped(candidate("a/p"), "ledger_unavailable"), "b/q": "y"}],
+            (("b/q", "y"), "passed"),
+            id="a good answer is given though the first was not held",
+        ),
+        pytest.param(
+            TWO,
+            tactic("hedge"),
+            [{"a/p": WRONG, "b/q": "!y"}],
+            (("b/q", "y"), "rejected"),
+            id="so is a poor one, when the first was the client's fault",
+        ),
+        pytest.param(
+            TWO,
+            tactic("vote"),
+            [{"a/p": WRONG, "b/q": "y"}],
+            (("b/q", "y"), "rejected"),
+            id="a vote that was paid for is given",
+        ),
+        pytest.param(
             plan("a/p b/q", "c/r d/s", "s"),
             tactic("vote", then=tactic("vote")),
             [{"a/p": "1", "b/q": "2"}, {"c/r": "3", "d/s": "3"}],

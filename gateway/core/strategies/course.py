@@ -1,6 +1,6 @@
 """What every strategy makes of an outcome: the end, or something to go on from."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Final
 
 from gateway.core.plan import Candidate, Rung
@@ -76,3 +76,24 @@ class Course:
 
 
 OUTRUN: Final = "outrun"
+UNHEARD: Final = "unheard"
+"""Why an answer is closed that began to flow when nobody was there any more to take it."""
+
+
+def paid_first(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Of calls that were made at once: answers, the good ones first, before what ends the life.
+    So none that was paid for is thrown away because another was refused.
+    """
+    return sorted(outcomes, key=_standing)
+
+
+def _standing(outcome: Outcome) -> int:
+    match outcome:
+        case Flowing() | Answered(findings=()):
+            return 0
+        case Answered():
+            return 1
+        case Failed(error=error) if error.retry != "never":
+            return 2
+        case _:
+            return 3

@@ -4,7 +4,7 @@ from msgspec import structs
 
 from gateway.core.catalog import Tactic
 from gateway.core.plan import Plan, Rung
-from gateway.core.strategies.course import Course
+from gateway.core.strategies.course import Course, paid_first
 from gateway.core.strategy import Answered, Onward, SoFar, Steps
 
 
@@ -20,7 +20,7 @@ def hedge(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
     after_s = first.slow_s if after_ms is None else after_ms / 1000
     course = Course(so_far)
     outcomes = yield structs.replace(course.round(rung, first, second), race_s=after_s)
-    for outcome in outcomes:
+    for outcome in paid_first(outcomes):
         verdict = course.take(outcome, rung)
         if verdict is not None:
             return verdict

@@ -10,7 +10,7 @@ from gateway.core.agree import Agreement, key_of
 from gateway.core.catalog import Tactic
 from gateway.core.chat import Message
 from gateway.core.plan import Candidate, Plan, Rung
-from gateway.core.strategies.course import Course
+from gateway.core.strategies.course import Course, paid_first
 from gateway.core.strategy import (
     Answered,
     Because,
@@ -110,7 +110,7 @@ def _poll(
         missing = voters - len(votes)
         now, waiting = waiting[:missing], waiting[missing:]
         outcomes = yield structs.replace(course.round(rung, *now), held=True)
-        for outcome in outcomes:
+        for outcome in paid_first(outcomes):
             if isinstance(outcome, Answered) and not outcome.findings:
                 votes.append(outcome)
             elif (verdict := course.take(outcome, rung)) is not None:
