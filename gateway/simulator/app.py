@@ -22,9 +22,10 @@ from gateway.simulator import (
     openai,
     vertex,
 )
+from gateway.simulator.answers import answer_of
 from gateway.simulator.behaviours import BEHAVIOURS
 from gateway.simulator.bill import PRICES, Bill
-from gateway.simulator.call import Call, Pace
+from gateway.simulator.call import Answers, Call, Pace
 from gateway.simulator.client import Client, Gone
 from gateway.simulator.format import Format
 from gateway.simulator.gemini_array import AsArray
@@ -93,12 +94,16 @@ MODELS: Final = [f"{price}-{behaviour.name}" for price in PRICES for behaviour i
 class Simulator:
     """Providers that are not there. `app` serves them; `bill` is what they charge.
 
-    `pause_s` is the time between two pieces of a stream, `slow_s` before a slow answer.
+    `pause_s` is the time between two pieces of a stream, `slow_s` before a slow answer; `answers`
+    is what is said by models that answer.
     """
 
-    def __init__(self, *, pause_s: float = 0.0, slow_s: float = 0.3) -> None:
+    def __init__(
+        self, *, pause_s: float = 0.0, slow_s: float = 0.3, answers: Answers = answer_of
+    ) -> None:
         self.bill = Bill()
         self._pace = Pace(pause_s, slow_s)
+        self._answers = answers
         self._numbers = count(1)
         self._seen: set[bytes] = set()
         self._open = 0
@@ -146,7 +151,8 @@ class Simulator:
         self._open += 1
         self._idle.clear()
         try:
-            call = Call(next(self._numbers), wire, where, self.bill, self._pace, self._see)
+            number, pace = next(self._numbers), self._pace
+            call = Call(number, wire, where, self.bill, pace, self._see, self._answers)
             await call.serve(client)
         finally:
             self._open -= 1

@@ -7,7 +7,7 @@ charged, whether or not the client is told any usage.
 
 from collections.abc import Callable, Mapping
 
-from gateway.simulator.answers import answer_of
+from gateway.simulator.answers import Answer
 from gateway.simulator.asks import Ask, Fault
 from gateway.simulator.behaviours import FAILURES, behaviour_of, interruption_of
 from gateway.simulator.bill import Bill, BilledCall, cost_of, tokens_in, tokens_of
@@ -27,6 +27,8 @@ _PROXY = b"""<html>\r
 """
 """What stands in front of a provider tells in its own way that it did not reach it."""
 _BREAKS = ("stallmid", "resetmid", "errormid")
+Answers = Callable[[Ask, str], Answer]
+"""What a model that behaves so says when it is asked so."""
 
 
 class Pace:
@@ -50,6 +52,7 @@ class Call:
         bill: Bill,
         pace: Pace,
         seen: Callable[[bytes], bool],
+        answers: Answers,
     ) -> None:
         self._number = number
         self._wire = wire
@@ -57,6 +60,7 @@ class Call:
         self._bill = bill
         self._pace = pace
         self._seen = seen
+        self._answers = answers
         self._id = f"req_{number:010d}"
         self._behaviour = "right"
         self._prompt_tokens = 0
@@ -106,7 +110,7 @@ class Call:
             raise self._wire.failure(status, ask.model)
 
     def _reply(self, ask: Ask) -> Reply:
-        answers = (answer_of(ask, self._behaviour),) * ask.n
+        answers = (self._answers(ask, self._behaviour),) * ask.n
         return Reply(
             number=self._number,
             ask=ask,
