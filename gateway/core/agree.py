@@ -21,6 +21,7 @@ _STATED: Final = re.compile(
     r"####|\\boxed\{+|\banswer\b(?:[^.\n:=]{0,40}?\bis\b)?[ *]*[:=]?[ *]*", re.IGNORECASE
 )
 """Where an answer is given as such. Words like "total" are not enough: they occur on the way."""
+_MARKS: Final = ("answer", "####", "\\boxed")
 _PERIOD: Final = re.compile(r"[.!]\**(?:\s|$)")
 _CHOICE: Final = re.compile(
     r"(?:(?i:\b(?:answer|choice|option)\b\W*(?:is|:)?\W*)|\\boxed\{+(?:\\text\{)?)"
@@ -129,7 +130,7 @@ def _auto(choice: Choice, agreement: Agreement) -> Hashable | None:
 
 def _stated(text: str) -> str | None:
     """What a text gives as its answer, the last time it does; None when it is not short."""
-    found = list(_STATED.finditer(text))
+    found = list(_STATED.finditer(text, _first_mark(text)))
     if not found:
         return None
     last = found[-1]
@@ -142,6 +143,17 @@ def _stated(text: str) -> str | None:
         line = rest.strip().partition("\n")[0]
         answer = _PERIOD.split(line, maxsplit=1)[0].strip("*() ")
     return answer if 0 < len(answer) <= _LONGEST_LABEL else None
+
+
+def _first_mark(text: str) -> int:
+    """Nothing is stated before it. A pattern without case is slow, and most texts end with their
+    answer.
+    """
+    lower = text.lower()
+    if len(lower) != len(text):  # places in it are not those of the text
+        return 0
+    found = [lower.find(mark) for mark in _MARKS]
+    return min((at for at in found if at >= 0), default=len(text))
 
 
 def _short(text: str) -> Hashable | None:

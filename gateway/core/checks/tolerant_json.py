@@ -23,6 +23,8 @@ _AT_LINE_START: Final = re.compile(r"^(?:\{|\[\s*[\[{\"])", re.MULTILINE)
 """Not indented: that may be a whole part of something broken. And no citation, such as [1]."""
 _ESCAPE: Final = re.compile(r'\\(?:(["\\/bfnrt]|u[0-9a-fA-F]{4})|)')
 BLANK: Final = "\ufeff \t\r\n"
+_BEGINS: Final = '{["-0123456789tfnNI'
+"""What a JSON value may begin with; json reads NaN and Infinity, too, to refuse them."""
 
 
 def begins_bare(text: str) -> bool | None:
@@ -54,6 +56,8 @@ def read_json(text: str) -> Any:
     if not isinstance(value, Unreadable) or value is _TOO_DEEP:
         return value
     text = text.strip(BLANK)
+    if not _may_hold(text):
+        return value
     value = _search(text)
     if isinstance(value, dict | list) or value is _TOO_DEEP or "\\" not in text:
         return value
@@ -69,6 +73,8 @@ def read_strict(text: str) -> Any:
         return _TOO_DEEP
     except (msgspec.DecodeError, UnicodeEncodeError):
         # Valid JSON that msgspec will not hold: lone surrogates, very long numbers.
+        if text.lstrip(" \t\r\n")[:1] not in _BEGINS:
+            return _NOTHING_THERE
         try:
             value = _STRICT.decode(text)
         except RecursionError:
@@ -76,6 +82,13 @@ def read_strict(text: str) -> Any:
         except ValueError:
             return _NOTHING_THERE
     return _TOO_DEEP if _deeper(value, text) else value
+
+
+def _may_hold(text: str) -> bool:
+    """Whether there is any place in it where JSON is looked for: in most prose there is none."""
+    if text[:1] in _BEGINS or "```" in text or "~~~" in text:
+        return True
+    return ("{" in text or "[" in text) and _AT_LINE_START.search(text) is not None
 
 
 def _search(text: str) -> Any:
