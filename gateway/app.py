@@ -35,7 +35,7 @@ from gateway.drivers.webhook_check import WebhookChecks
 from gateway.stores import open_keys, open_ledger, probe, server
 from gateway.web.admin import Admin
 from gateway.web.api import Api, Front
-from gateway.web.door import Door
+from gateway.web.door import Door, Generation
 from gateway.web.issuer import Issuer
 from gateway.web.key_watch import KeyWatch
 from gateway.web.keys import Keyring
@@ -49,11 +49,15 @@ class Gateway:
     """A gateway in the running loop: `front` is its ASGI app."""
 
     front: Front
-    world: World
     metrics: Metrics
     issuer: Issuer
     admin: Callable[[], FastAPI]
     """Makes the app of the admin API, for whoever is to serve it."""
+
+    @property
+    def world(self) -> World:
+        """Of those who come now."""
+        return self.front.door.now.world
 
 
 @asynccontextmanager
@@ -114,10 +118,10 @@ async def open_gateway(
             return metrics.render()
 
         keyring, issuer = await stack.enter_async_context(open_keyring(snapshot))
-        door = Door(world, keyring, snapshot.limits, snapshot.tags)
+        door = Door(Generation(world, keyring, snapshot.limits, snapshot.tags))
         api = Api(door, snapshot, scrape, lambda: probe(ledger, tenants[0].name), __version__)
         admin = Admin(keyring, issuer, ledger, snapshot, __version__).app
-        yield Gateway(Front(door, api.app()), world, metrics, issuer, admin)
+        yield Gateway(Front(door, api.app()), metrics, issuer, admin)
 
 
 @asynccontextmanager

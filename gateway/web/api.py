@@ -40,7 +40,7 @@ class Front:
         if scope["path"] == PATH and scope["method"] == "POST":
             await self.door(scope, receive, send)
             return
-        request_id = f"req_{self.door.world.new_id()}"
+        request_id = f"req_{self.door.now.world.new_id()}"
 
         async def named(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -63,10 +63,14 @@ class Api:
         version: str,
     ) -> None:
         self.door = door
-        self.models = {entry["id"]: entry for entry in list_models(snapshot.catalog)}
         self.metrics = metrics
         self.ledger = ledger
         self.version = version
+        self.turn(snapshot)
+
+    def turn(self, snapshot: Snapshot) -> None:
+        """List what this configuration has."""
+        self.models = {entry["id"]: entry for entry in list_models(snapshot.catalog)}
 
     def app(self) -> FastAPI:
         """The routes, each error in OpenAI's shape."""
@@ -111,13 +115,14 @@ class Api:
 
     async def explain(self, request: Request) -> Response:
         """The plan of a chat request; no call is made."""
-        door, world = self.door, self.door.world
-        headers = read_headers(request.headers.raw, door.limits)
-        caller = await door.keyring.admit(headers.authorization)
-        body = await read_body(headers, request.receive, door.limits.body_bytes)
-        asked = read_request(body, headers.extras, door.limits.json_depth)
+        here = self.door.now
+        world = here.world
+        headers = read_headers(request.headers.raw, here.limits)
+        caller = await here.keyring.admit(headers.authorization)
+        body = await read_body(headers, request.receive, here.limits.body_bytes)
+        asked = read_request(body, headers.extras, here.limits.json_depth)
         named, now = find_ladder(world, asked.model), world.wall()
-        rule, ladder = climbed(named, asked, tagged(asked.extras.tags, door.tags), now)
+        rule, ladder = climbed(named, asked, tagged(asked.extras.tags, here.tags), now)
         features = read_features(asked)
         down = world.health.down(world.clock())
         limits = Limits(caller.tenant, down, world.factors, world.pace, wall=now)
@@ -126,7 +131,7 @@ class Api:
 
     async def _caller(self, request: Request) -> Caller:
         authorization = request.headers.get("authorization", "").encode("latin-1")
-        return await self.door.keyring.admit(authorization)
+        return await self.door.now.keyring.admit(authorization)
 
 
 def list_models(catalog: Catalog) -> list[dict[str, Any]]:

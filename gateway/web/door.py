@@ -7,6 +7,7 @@ leaves it to be read on to its usage, as its route says.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from gateway.core.errors import (
@@ -15,6 +16,7 @@ from gateway.core.errors import (
     GatewayError,
     InvalidRequest,
     TooLarge,
+    Unauthenticated,
     UnknownModel,
 )
 from gateway.core.events import About, Began, Denied
@@ -36,7 +38,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 PATH: Final = "/v1/chat/completions"
-_NO_TAGS: Final[Known] = {}
 _DRAINS: Final = 100
 """How many answers are read on at once for clients that are gone."""
 
@@ -66,67 +67,72 @@ class InFlight:
             del self.by_key[who]
 
 
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What one configuration comes to. A request takes it once, when it comes, and keeps it."""
+
+    world: World
+    keyring: Keyring
+    limits: Limits
+    tags: Known
+
+
 class Door:
     """The ASGI callable. Everything it needs of the world is passed in."""
 
-    def __init__(
-        self, world: World, keyring: Keyring, limits: Limits, tags: Known = _NO_TAGS
-    ) -> None:
-        self.world = world
-        self.keyring = keyring
-        self.limits = limits
-        self.tags = tags
-        self.in_flight = InFlight(limits)
+    def __init__(self, now: Generation) -> None:
+        self.now = now
+        self.in_flight = InFlight(now.limits)
         self.draining = 0
 
+    def turn(self, now: Generation) -> None:
+        """Whoever comes from here on is served by this one."""
+        self.now = now
+        self.in_flight.limits = now.limits
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = f"req_{self.world.new_id()}"
+        now = self.now
+        request_id = f"req_{now.world.new_id()}"
         caller = None
         life = None
         try:
-            headers = read_headers(scope["headers"], self.limits)
-            caller = self.keyring.known(headers.authorization)
+            headers = read_headers(scope["headers"], now.limits)
+            caller = now.keyring.known(headers.authorization)
             if caller is None:
-                caller = await self.keyring.admit(headers.authorization)
+                now, caller = await self._admit(headers.authorization)
             who = f"{caller.tenant.name}/{caller.key.id if caller.key else ''}"
             self.in_flight.enter(who)
             try:
-                body = await read_body(headers, receive, self.limits.body_bytes)
-                life = self._begin(request_id, caller, headers, body)
+                body = await read_body(headers, receive, now.limits.body_bytes)
+                life = _begin(now, request_id, caller, headers, body)
                 await self._serve(life, receive, send)
             finally:
                 self.in_flight.leave(who)
         except GatewayError as error:
             if life is None:
-                self._denied(request_id, caller, error)
+                _denied(now.world, request_id, caller, error)
             await _refuse(send, error, request_id, life)
         except ConnectionAbortedError:
             if life is None:
-                self._denied(request_id, caller, ClientGone("The client went away."))
+                _denied(now.world, request_id, caller, ClientGone("The client went away."))
         except Exception:  # noqa: BLE001 - a bug of ours is logged whole, and told as no more than that
             _log.exception("request %s met a bug", request_id)
             bug = GatewayError("Internal error.")
             if life is None:
-                self._denied(request_id, caller, bug)
+                _denied(now.world, request_id, caller, bug)
             await _refuse(send, bug, request_id, life)
 
-    def _begin(self, request_id: str, caller: Caller, headers: Headers, body: bytes) -> Life:
-        request = read_request(body, headers.extras, self.limits.json_depth)
-        find_ladder(self.world, request.model)
-        tenant, key = caller.tenant, caller.key
-        given = request.extras.tags
-        tags = tagged(given, self.tags) if given else given
-        about = About(
-            request_id,
-            tenant.name,
-            request.model,
-            request.stream,
-            tenant.organisation.name if tenant.organisation else "",
-            key.id if key else "",
-            request.user or "",
-            tags,
-        )
-        return Life(self.world, tenant, caller.purse(request.user, tags), request, about)
+    async def _admit(self, authorization: bytes) -> tuple[Generation, Caller]:
+        """Whose key it is that was not known yet. While that is looked for, a new generation may
+        take over: then it is the one that knows.
+        """
+        while True:
+            now = self.now
+            try:
+                return now, await now.keyring.admit(authorization)
+            except Unauthenticated:
+                if now is self.now:
+                    raise
 
     async def _serve(self, life: Life, receive: Receive, send: Send) -> None:
         """Answer, unless the client goes away first: then the life is cancelled."""
@@ -161,12 +167,32 @@ class Door:
         finally:
             watcher.cancel()
 
-    def _denied(self, request_id: str, caller: Caller | None, error: GatewayError) -> None:
-        """A request that never came to a life of its own still begins and ends once."""
-        tenant = caller.tenant.name if caller else "none"
-        about = About(request_id, tenant, "other", stream=False)
-        self.world.observe(Began(about))
-        self.world.observe(Denied(about, error.code or "error", error.status, 0.0))
+
+def _begin(now: Generation, request_id: str, caller: Caller, headers: Headers, body: bytes) -> Life:
+    request = read_request(body, headers.extras, now.limits.json_depth)
+    find_ladder(now.world, request.model)
+    tenant, key = caller.tenant, caller.key
+    given = request.extras.tags
+    tags = tagged(given, now.tags) if given else given
+    about = About(
+        request_id,
+        tenant.name,
+        request.model,
+        request.stream,
+        tenant.organisation.name if tenant.organisation else "",
+        key.id if key else "",
+        request.user or "",
+        tags,
+    )
+    return Life(now.world, tenant, caller.purse(request.user, tags), request, about)
+
+
+def _denied(world: World, request_id: str, caller: Caller | None, error: GatewayError) -> None:
+    """A request that never came to a life of its own still begins and ends once."""
+    tenant = caller.tenant.name if caller else "none"
+    about = About(request_id, tenant, "other", stream=False)
+    world.observe(Began(about))
+    world.observe(Denied(about, error.code or "error", error.status, 0.0))
 
 
 def find_ladder(world: World, model: str) -> Ladder:
