@@ -30,6 +30,8 @@ from gateway.drivers.memory_books import (
 )
 
 _FORGET_EVERY: Final = 1_000
+_REMEMBERED: Final = 4_096
+"""Purses whose plan is kept."""
 
 
 def _ignore(_: Event) -> None:
@@ -51,6 +53,7 @@ class MemoryLedger:
         self._observe = observe
         self._kept = kept
         self._calendar = Calendar()
+        self._plans: dict[Purse, Plan] = {}
         self._books: dict[str, Books] = {}
         self._looks = 0
 
@@ -163,7 +166,13 @@ class MemoryLedger:
 
     def _plan(self, purse: Purse, at: float | None = None) -> Plan:
         now = self._clock() if at is None else at
-        return make_plan(purse, self._calendar, now, round(self._ttl * 1_000))
+        found = self._plans.get(purse)
+        if found is None or not found.start <= now < found.end:
+            if len(self._plans) >= _REMEMBERED:
+                self._plans.clear()
+            found = make_plan(purse, self._calendar, now, round(self._ttl * 1_000))
+            self._plans[purse] = found
+        return found
 
     def _charge(
         self, purse: Purse, call: str, at: float, actual: Amounts, record: UsageRecord | None
