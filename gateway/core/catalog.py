@@ -9,6 +9,7 @@ from gateway.core.money import Nanos, Price
 from gateway.core.order import Order
 from gateway.core.rules import When
 from gateway.core.tariff import Tariff
+from gateway.core.trials import Canary, Compares, Shadow, Watch
 
 NO_OPTIONS: Final[Mapping[str, Any]] = {}
 
@@ -146,6 +147,11 @@ class Route(Struct, frozen=True):
     """Which candidate of a rung is asked first; see core/order.py."""
     rules: tuple[Rule, ...] = ()
     """Looked at in order before the route's own tiers: the first that holds is taken."""
+    guard: Watch | None = None
+    compares: Compares = Compares()
+    """How its guard, and its shadow, compare."""
+    shadow: Shadow | None = None
+    canary: Canary | None = None
 
 
 class Catalog(Struct, frozen=True):

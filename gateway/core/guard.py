@@ -9,13 +9,20 @@ A state is of one route and one bucket of requests. It is plain numbers that onl
 observations, so that any store can hold it.
 """
 
+from collections.abc import Mapping
 from math import sqrt
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from msgspec import Struct, structs
 
 from gateway.core.features import Features
 from gateway.core.money import Nanos
+from gateway.core.trials import Watch
+
+__all__ = [
+    "BUCKETS", "WATCH", "Course", "Growth", "Guard", "GuardStore", "State", "Watch", "bucket",
+    "lower_bound",
+]  # fmt: skip
 
 _LONG: Final = 2_000
 """Tokens: a prompt above it is another kind of request."""
@@ -25,27 +32,13 @@ _Z: Final = 1.645
 _FEWEST: Final = 10
 """Comparisons."""
 
+BUCKETS: Final = ("json", "json-long", "text", "text-long", "tools", "tools-long")
+"""All that `bucket` can say."""
+
+State = Literal["learning", "on", "off"]
 Course = Literal["cheap", "audited", "smart", "probed"]
 """The cheap ones answer, or they do and the smart one is asked too; the smart one answers, or it
 does and the cheap ones are asked too."""
-
-
-class Watch(Struct, frozen=True):
-    """What a route wants of its guard. All are shares but `least` and `memory`: comparisons."""
-
-    threshold: float = 0.75
-    """Of the answers that mean the same, as the lower bound. Below it the cheap ones are off."""
-    share: float = 0.02
-    """Of cheap answers that are audited."""
-    probe: float = 0.1
-    """Of smart answers that the cheap ones are asked for too, while they are off."""
-    cap: float = 0.05
-    """Audits cost at most this part of what is spent."""
-    least: int = 30
-    """After so many comparisons it is decided, and after fewer where they leave no doubt. Until
-    then the smart one answers, the cheap ones are always asked too, and no cap holds."""
-    memory: int = 500
-    """After so many, older ones fade."""
 
 
 WATCH: Final = Watch()
@@ -108,6 +101,12 @@ class Guard(Struct, frozen=True):
         """Whether the cheap ones may answer: not before they are seen to be good enough."""
         return self.unseen(watch) or (self.decided(watch) and self.bound >= watch.threshold)
 
+    def state(self, watch: Watch = WATCH) -> State:
+        """Whether the cheap ones are on or off, or that is not decided yet."""
+        if self.allows(watch):
+            return "on"
+        return "off" if self.decided(watch) else "learning"
+
     def compares(self, draw: float, watch: Watch = WATCH) -> bool:
         """Whether this request is also asked of the others. `draw` is random, in [0, 1)."""
         if not self.decided(watch):
@@ -122,6 +121,38 @@ class Guard(Struct, frozen=True):
         if self.allows(watch):
             return "audited" if compares else "cheap"
         return "probed" if compares else "smart"
+
+
+class Growth(Struct, frozen=True):
+    """What somebody has seen since: comparisons in their order, and those that told nothing."""
+
+    same: tuple[bool, ...] = ()
+    missed: int = 0
+    spent: int = 0
+    audit: int = 0
+    memory: int = WATCH.memory
+
+    def onto(self, guard: Guard) -> Guard:
+        """The state with it."""
+        watch = Watch(memory=self.memory)
+        for same in self.same:
+            guard = guard.observe(same, watch)
+        tried, spent = guard.tried + self.missed, guard.spent + self.spent
+        return structs.replace(guard, tried=tried, spent=spent, audit=guard.audit + self.audit)
+
+
+class GuardStore(Protocol):
+    """Where the states are that all replicas share. Raises LedgerDown, and nothing else."""
+
+    async def grow(self, number: int, growths: Mapping[str, Growth]) -> Mapping[str, Guard]:
+        """Add to each state, and give all of them as they are now; who is new begins at nothing.
+
+        A caller counts its numbers up. The same number again adds nothing: it may be sent again
+        when it is not known whether it was added.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
 
 
 def lower_bound(successes: float, trials: float) -> float:

@@ -1,10 +1,12 @@
 """What a name in `model` stands for: the rungs to climb, before anything is ruled out."""
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Final
 
 from msgspec import Struct, structs
 
+from gateway.core.agree import Agreement
 from gateway.core.catalog import (
     CASCADE,
     Catalog,
@@ -19,6 +21,7 @@ from gateway.core.catalog import (
 )
 from gateway.core.order import Order
 from gateway.core.rules import Traits, When, holds
+from gateway.core.trials import Canary, Shadow, Watch, chosen
 
 NO_TIER: Final = "none"
 """The tier of a model that is in none."""
@@ -42,6 +45,18 @@ class Step(Struct, frozen=True):
     order: Order = "listed"
 
 
+class Behind(Struct, frozen=True):
+    """What goes on behind the answers. `name` is the route, or "route/rule"; `key` changes with
+    it and with what is compared: models, strategy, checks.
+    """
+
+    name: str
+    key: str
+    agreement: Agreement
+    watch: Watch | None = None
+    shadow: Shadow | None = None
+
+
 class Ladder(Struct, frozen=True):
     """What a name in `model` stands for, before anything is ruled out."""
 
@@ -55,6 +70,8 @@ class Ladder(Struct, frozen=True):
     """Whether any of its rungs is ordered by what is observed."""
     rules: tuple[tuple[str, When, "Ladder"], ...] = ()
     """By name: what is climbed instead by a request that meets the conditions; the first counts."""
+    behind: Behind | None = None
+    canary: "tuple[Canary, Ladder] | None" = None
 
     def chosen(self, traits: Traits) -> tuple[str, "Ladder"]:
         """Which rule holds, "" for none, and what is climbed."""
@@ -62,6 +79,19 @@ class Ladder(Struct, frozen=True):
             if holds(when, traits):
                 return name, ladder
         return "", self
+
+    def of_tenant(self, tenant: str) -> "tuple[str, Ladder]":
+        """The route that is climbed for a tenant, "" for this one, and its ladder."""
+        if self.canary is not None:
+            canary, ladder = self.canary
+            if chosen(canary.share, self.name, tenant):
+                return canary.route, ladder
+        return "", self
+
+    def named(self, name: str) -> "Ladder":
+        """The same for those who asked for another name: what they may ask for goes by that."""
+        rules = tuple((rule, when, structs.replace(of, name=name)) for rule, when, of in self.rules)
+        return structs.replace(self, name=name, rules=rules)
 
 
 def ladders(catalog: Catalog) -> Mapping[str, Ladder]:
@@ -86,6 +116,13 @@ def ladders(catalog: Catalog) -> Mapping[str, Ladder]:
         named[name] = Ladder(name, steps)
     for route in catalog.routes.values():
         named[route.name] = _of_route(catalog, route)
+    moved = {
+        route.name: (route.canary, named[route.canary.route].named(route.name))
+        for route in catalog.routes.values()
+        if route.canary is not None
+    }
+    for name, canary in moved.items():
+        named[name] = structs.replace(named[name], canary=canary)
     return named
 
 
@@ -94,10 +131,35 @@ def _of_route(catalog: Catalog, route: Route) -> Ladder:
         steps = tuple(_step(catalog, catalog.tiers[tier], of.checks, of.order) for tier in of.tiers)
         timeout_s, drain_s = route.timeout_s, route.drain_s
         left, ordered = route.on_disconnect, of.order != "listed"
-        return Ladder(route.name, steps, of.strategy, timeout_s, left, drain_s, ordered)
+        behind = _behind(route, of, steps)
+        name, rules = route.name, ()
+        return Ladder(name, steps, of.strategy, timeout_s, left, drain_s, ordered, rules, behind)
 
     rules = tuple((rule.name, rule.when, ladder(rule)) for rule in route.rules)
     return structs.replace(ladder(route), rules=rules)
+
+
+def agreement_of(chosen: Tactic) -> Agreement:
+    """How a strategy, or who watches it, compares two answers."""
+    if chosen.name == "arbitrate":
+        return Agreement("tools")
+    if chosen.name == "vote":
+        return Agreement(chosen.options["agree"], chosen.options["pointers"])
+    return Agreement()
+
+
+def _behind(route: Route, of: Route | Rule, steps: tuple[Step, ...]) -> Behind | None:
+    if route.guard is None and route.shadow is None:
+        return None
+    compares = route.compares
+    agreement = agreement_of(of.strategy)
+    if compares.mode is not None:
+        agreement = Agreement(compares.mode, compares.pointers)
+    models = [[place.model.name for place in step.places] for step in (steps[0], steps[-1])]
+    compared = repr((models, of.strategy, agreement, steps[0].checks)).encode()
+    name = route.name if of is route else f"{route.name}/{of.name}"
+    key = f"{name}:{blake2b(compared, digest_size=4).hexdigest()}"
+    return Behind(name, key, agreement, route.guard, route.shadow)
 
 
 def _step(

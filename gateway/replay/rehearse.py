@@ -12,10 +12,10 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.core import checks
-from gateway.core.agree import Agreement, key_of
+from gateway.core.agree import key_of
 from gateway.core.catalog import Tactic, Tenant
 from gateway.core.features import Features, read_features
-from gateway.core.ladder import Ladder
+from gateway.core.ladder import Ladder, agreement_of
 from gateway.core.money import Nanos
 from gateway.core.plan import Candidate, Limits, Plan, make_plan
 from gateway.core.strategies import carry_out
@@ -139,15 +139,6 @@ class Rehearsal:
             agreement = agreement_of(chosen)
             keys = [key_of(each.completion, agreement) for each in passed]
             self.incomparable += keys.count(None)
-
-
-def agreement_of(chosen: Tactic) -> Agreement:
-    """How a strategy, or who watches it, compares two answers."""
-    if chosen.name == "arbitrate":
-        return Agreement("tools")
-    if chosen.name == "vote":
-        return Agreement(chosen.options["agree"], chosen.options["pointers"])
-    return Agreement()
 
 
 def _listed() -> float:

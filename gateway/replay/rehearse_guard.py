@@ -4,13 +4,12 @@ from collections.abc import Callable
 
 from msgspec import structs
 
-from gateway.core.agree import key_of
-from gateway.core.catalog import CASCADE
 from gateway.core.guard import Guard, Watch, bucket
-from gateway.core.plan import Plan
+from gateway.core.guarded import applies, cheap_part, compare, kept, learn, smart_instead
+from gateway.core.ladder import agreement_of
 from gateway.replay.lineup import Lineup
 from gateway.replay.records import Query, Records
-from gateway.replay.rehearse import Decision, Rehearsal, agreement_of
+from gateway.replay.rehearse import Decision, Rehearsal
 
 
 class WatchedRehearsal(Rehearsal):
@@ -28,25 +27,23 @@ class WatchedRehearsal(Rehearsal):
 
     def decide(self, query: Query) -> Decision:
         ladder, plan, features = self.planned(query)
-        if len(plan.rungs) == 1:
+        if not applies(ladder, plan):
             return self.carried_out(query, plan, ladder.strategy)
         kind = bucket(features)
         guard = self.guards.get(kind, Guard())
         course = guard.course(self.draw(), self.watch)
-        cheap = Plan(plan.rungs[:1], plan.skipped)
         if course in {"smart", "probed"}:
-            higher = Plan(plan.rungs[1:], plan.skipped)
-            decision = self.carried_out(query, higher, ladder.strategy.then or CASCADE)
+            decision = self.carried_out(query, *smart_instead(plan, ladder.strategy))
             if course == "probed":
-                probe = self.carried_out(query, cheap, ladder.strategy)
+                probe = self.carried_out(query, cheap_part(plan), ladder.strategy)
                 decision = structs.replace(decision, audited=probe.called, audit_cost=probe.cost)
-                kept = probe.served if probe.why in _KEPT else None
-                guard = self._compared(guard, query, kept, decision.served)
+                said = probe.served if kept(probe.why) else None
+                guard = self._compared(guard, query, said, decision.served)
         else:
             decision = self.carried_out(query, plan, ladder.strategy)
             below: set[str | None] = {call.model.name for call in plan.rungs[0].candidates}
             served = decision.served
-            if course == "audited" and decision.why in _KEPT and served and served in below:
+            if course == "audited" and kept(decision.why) and served and served in below:
                 smart = self.lineup.smart
                 decision = structs.replace(
                     decision, audited=(smart,), audit_cost=self.cost_of((smart,), query)
@@ -62,15 +59,11 @@ class WatchedRehearsal(Rehearsal):
 
     def _compared(self, guard: Guard, query: Query, cheap: str | None, better: str | None) -> Guard:
         """What cannot be compared says nothing of the cheap ones."""
-        agreement = agreement_of(self.lineup.ladder.strategy)
-        keys = [
-            key_of(self.answers[name][query.id].completion, agreement)
-            for name in (cheap, better)
-            if name is not None
-        ]
-        if len(keys) < 2 or None in keys:
+        if cheap is None or better is None:
             return guard.missed()
-        return guard.observe(keys[0] == keys[1], self.watch)
+        agreement = agreement_of(self.lineup.ladder.strategy)
+        told = [self.answers[name][query.id].completion for name in (cheap, better)]
+        return learn(guard, compare(told[0], told[1], agreement), self.watch)
 
     @property
     def audit_share(self) -> float:
@@ -78,6 +71,3 @@ class WatchedRehearsal(Rehearsal):
         spent = sum(guard.spent for guard in self.guards.values())
         audit = sum(guard.audit for guard in self.guards.values())
         return audit / spent if spent else 0.0
-
-
-_KEPT = ("agreed", "lone_vote", "passed", "unjudged")

@@ -1,0 +1,54 @@
+"""What a guard's decision means for a plan, and for two answers: in replay as in the gateway."""
+
+from gateway.core.agree import Agreement, key_of
+from gateway.core.catalog import CASCADE, Tactic
+from gateway.core.chat import Completion
+from gateway.core.guard import Guard, Watch
+from gateway.core.ladder import Ladder
+from gateway.core.plan import Plan, Rung, Skipped
+
+_KEPT = ("agreed", "lone_vote", "passed", "unjudged")
+
+
+def applies(ladder: Ladder, plan: Plan) -> bool:
+    """Whether there is something to guard: the first tier may answer, and so may the last."""
+    rungs, steps = plan.rungs, ladder.steps
+    return len(rungs) > 1 and rungs[0].tier == steps[0].tier and rungs[-1].tier == steps[-1].tier
+
+
+def kept(why: str) -> bool:
+    """Whether a verdict kept its answer for what it is, and not for want of others."""
+    return why in _KEPT
+
+
+def cheap_part(plan: Plan) -> Plan:
+    """The first rung alone."""
+    return Plan(plan.rungs[:1], plan.skipped)
+
+
+def smart_part(plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
+    """The last rung alone, and the strategy for it."""
+    return Plan(plan.rungs[-1:], plan.skipped), chosen.then or CASCADE
+
+
+def smart_instead(plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
+    """The last rung in place of all. Should each call of it fail, those below are asked after all:
+    a guard is no reason to give no answer.
+    """
+    below, last = plan.rungs[:-1], plan.rungs[-1]
+    then = chosen.then or CASCADE
+    others = tuple(each for rung in below for each in rung.candidates)
+    told = tuple(Skipped(each.deployment.name, each.tier, "guard") for each in others)
+    candidates = (*last.candidates, *others) if then.name == CASCADE.name else last.candidates
+    return Plan((Rung(last.tier, candidates, last.checks),), (*plan.skipped, *told)), then
+
+
+def compare(one: Completion, other: Completion, agreement: Agreement) -> bool | None:
+    """Whether two answers mean the same; None when that cannot be told."""
+    first, second = key_of(one, agreement), key_of(other, agreement)
+    return None if first is None or second is None else first == second
+
+
+def learn(guard: Guard, same: bool | None, watch: Watch) -> Guard:
+    """What a comparison tells: one that says nothing was tried all the same."""
+    return guard.missed() if same is None else guard.observe(same, watch)
