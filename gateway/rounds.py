@@ -5,6 +5,8 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from msgspec import structs
+
 from gateway.core.plan import Candidate
 from gateway.core.strategies.course import OUTRUN, UNHEARD
 from gateway.core.strategy import Answered, Flowing, Outcome, Round, Stopped
@@ -21,9 +23,10 @@ async def together(attempt: Attempt, wanted: Round, sleep: Sleep) -> tuple[Outco
     one of them meets a bug, so is every call, and what has begun to flow is closed.
     """
     calls: list[_Call | None] = [None] * len(wanted.calls)
+    others = _beside(wanted)
 
     def begin(number: int) -> _Call:
-        call = asyncio.ensure_future(attempt(wanted, wanted.calls[number]))
+        call = asyncio.ensure_future(attempt(others if number else wanted, wanted.calls[number]))
         calls[number] = call
         return call
 
@@ -45,6 +48,16 @@ async def together(attempt: Attempt, wanted: Round, sleep: Sleep) -> tuple[Outco
         finally:
             await _close([flow for call in made for flow in _flowing(call)], UNHEARD)
         raise
+
+
+def _beside(wanted: Round) -> Round:
+    """The round as all calls but the first make it: one step up is told once, however many take it.
+    Who failed is told by each that stands in.
+    """
+    because = wanted.because
+    if because.after is None or because.purpose == "fallback":
+        return wanted
+    return structs.replace(wanted, because=structs.replace(because, after=None))
 
 
 async def _race(begin: Callable[[int], _Call], runners: int, apart_s: float, sleep: Sleep) -> None:

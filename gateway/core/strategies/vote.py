@@ -104,7 +104,7 @@ def _poll(
     """Fill `votes` with answers that pass, each failed call replaced by the next in line. A
     verdict when the life ends with it.
     """
-    course.because = Because("vote")
+    course.because = structs.replace(course.because, purpose="vote")
     waiting = electorate
     while waiting and len(votes) < voters:
         missing = voters - len(votes)
