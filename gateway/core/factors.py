@@ -5,6 +5,7 @@ is what 99 % of the model's recent bills stay within, so that holds bound bills 
 than they need to be. The recent weigh most: a provider that changes its tokenizer is learned anew.
 """
 
+from collections.abc import Iterable
 from math import ceil, log
 from typing import Final
 
@@ -29,6 +30,12 @@ class Factors:
         self._seen: dict[str, list[float]] = {}
         self._known: dict[str, float] = {}
         self._total: dict[str, float] = {}
+
+    def turn(self, models: Iterable[str]) -> None:
+        """These there are from now on, and are what they were."""
+        for name in {*self._seen} - {*models}:
+            del self._seen[name], self._total[name]
+            self._known.pop(name, None)
 
     def of(self, model: str) -> float | None:
         """None until enough is known."""

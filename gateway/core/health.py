@@ -74,6 +74,13 @@ class Circuit:
             self._until = max(self._until, now + min(retry_after, LONGEST_OPEN_S))
 
 
+class _Circuits(dict[str, Circuit]):
+    """One that a reload has taken out may still be told of: nobody will ask how it is."""
+
+    def __missing__(self, name: str) -> Circuit:
+        return Circuit()
+
+
 class Health:
     """The circuits of all deployments of a catalog."""
 
@@ -82,10 +89,21 @@ class Health:
         deployments: Iterable[str],
         moved: Callable[[str, State], None] = lambda deployment, state: None,
     ) -> None:
-        self._circuits = {name: Circuit() for name in deployments}
+        self._circuits = _Circuits((name, Circuit()) for name in deployments)
         self._shown: dict[str, State] = {}
         self._troubled: set[str] = set()
         self._moved = moved
+
+    def turn(self, deployments: Iterable[str], anew: AbstractSet[str] = _NONE_DOWN) -> None:
+        """These there are from now on; those in `anew` are not what they were."""
+        names = frozenset(deployments)
+        for name in {*self._circuits} - (names - anew):
+            del self._circuits[name]
+            self._troubled.discard(name)
+            if self._shown.pop(name, "closed") != "closed":
+                self._moved(name, "closed")
+        for name in names - self._circuits.keys():
+            self._circuits[name] = Circuit()
 
     def down(self, now: float) -> AbstractSet[str]:
         """Deployments that are not to be asked now."""
@@ -114,7 +132,7 @@ class Health:
     def failed(self, deployment: str, now: float, retry_after: float | None = None) -> None:
         circuit = self._circuits[deployment]
         circuit.failed(now, retry_after)
-        if circuit.state(now) != "closed":
+        if circuit.state(now) != "closed" and deployment in self._circuits:
             self._troubled.add(deployment)
             self._show(deployment, now)
 

@@ -1,6 +1,8 @@
 """How deployments are doing: how long until an answer begins, and how many calls are out."""
 
 from bisect import bisect_left
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 _EDGES: Final = tuple(0.02 * 1.15**step for step in range(64))
@@ -26,6 +28,17 @@ class Pace:
 
     def __init__(self) -> None:
         self._seen: dict[str, _Seen] = {}
+
+    def turn(self, deployments: Iterable[str], anew: AbstractSet[str] = frozenset()) -> None:
+        """These there are from now on; those in `anew` are not what they were. Of the others only
+        the calls that are out are remembered, until the next turn.
+        """
+        names = frozenset(deployments) - anew
+        for name in {*self._seen} - names:
+            busy = self._seen.pop(name).busy
+            if busy:
+                self._seen[name] = _Seen()
+                self._seen[name].busy = busy
 
     def asking(self, deployment: str) -> None:
         """A call is out, until `answered`."""

@@ -1,6 +1,7 @@
 """Whose prompt cache holds a request's beginning: to move it elsewhere is to pay for it again."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
@@ -33,6 +34,13 @@ class Warmth:
         else:
             self._held.move_to_end(key)
         at[deployment] = now + LIFETIME_S
+
+    def forget(self, deployments: Iterable[str]) -> None:
+        """They are not what they were, or are no more."""
+        gone = tuple(deployments)
+        for at in self._held.values() if gone else ():
+            for name in gone:
+                at.pop(name, None)
 
     def warm(self, key: bytes, now: float) -> frozenset[str]:
         """The deployments whose cache should still hold it."""

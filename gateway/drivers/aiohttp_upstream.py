@@ -71,6 +71,13 @@ class AiohttpUpstream:
         if self._session is not None:
             await self._session.close()
 
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """Its connections."""
+        if self._session is None:
+            raise RuntimeError("AiohttpUpstream is used outside its context")
+        return self._session
+
     async def send(
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
     ) -> Completion:
@@ -133,12 +140,9 @@ class AiohttpUpstream:
         proof: Mapping[str, str],
         total_s: float | None,
     ) -> "aiohttp.client._RequestContextManager":
-        session = self._session
-        if session is None:
-            raise RuntimeError("AiohttpUpstream is used outside its context")
         if not is_path(call.http.path):
             raise Unsuitable("the model's name cannot be sent")
-        return session.post(
+        return self.session.post(
             URL(call.url, encoded=True),  # else %3A becomes a colon, and the signature void
             data=call.http.body,
             headers={**call.http.headers, **self._calls.headers[call.provider.name], **proof},

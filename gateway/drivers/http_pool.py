@@ -51,6 +51,7 @@ class Pool:
         self._idle: dict[Connection, None] = {}  # in order: popitem gives the last
         self._open: set[Connection] = set()
         self._emptied: asyncio.Future[None] | None = None
+        self._keeps = True
 
     @property
     def open(self) -> int:
@@ -78,13 +79,22 @@ class Pool:
 
     def release(self, connection: Connection) -> None:
         """It is free for the next request; or closed, if anything about it is not as it should."""
-        if self._emptied is None and connection.rest(time.monotonic() + self._idle_s):
+        if self._keeps and connection.rest(time.monotonic() + self._idle_s):
             self._idle[connection] = None
         else:
             connection.close()
 
+    def retire(self) -> None:
+        """Keep no connection from now on: each is closed once the call that it serves is over.
+        It still serves calls, each over a connection of its own.
+        """
+        self._keeps = False
+        for connection in [*self._idle]:
+            connection.close()
+
     async def aclose(self) -> None:
         """Close all connections, also those in use, and wait until they are."""
+        self._keeps = False
         self._emptied = asyncio.get_running_loop().create_future()
         for connection in [*self._open]:
             connection.drop()

@@ -64,10 +64,14 @@ class Janitor:
     ) -> None:
         self._ledger = ledger
         self._observe = observe
-        self._places = list(_places(tenants))
         self._most = most
-        self._turn = 0
         self._awake = awake or Awake()
+        self.turn(tenants)
+
+    def turn(self, tenants: Sequence[Tenant]) -> None:
+        """These there are from now on."""
+        self._places = list(_places(tenants))
+        self._turn = 0
         self._told: set[str] = set()
         self._of: dict[str, list[Place]] = {}
         for place in self._places:

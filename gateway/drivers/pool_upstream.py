@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from ssl import SSLContext
 from types import TracebackType
-from typing import Never, Self
+from typing import Never, Self, TypeAlias
+from weakref import WeakSet
 
 from gateway.core.chat import ChatRequest, Completion, Delta
 from gateway.core.errors import UpstreamError
@@ -20,6 +22,9 @@ from gateway.drivers.provider_calls import ProviderCall, ProviderCalls
 from gateway.drivers.provider_flow import AFTER_S, ProviderFlow
 from gateway.drivers.signing import NO_SIGNERS, Signer
 
+_Where: TypeAlias = tuple[bool, str, int]
+"""An origin: whether it is TLS, its host, its port."""
+
 
 class PoolUpstream:
     """Use as an async context manager; it owns its connections.
@@ -35,6 +40,7 @@ class PoolUpstream:
         *,
         cafile: str | None = None,
     ) -> None:
+        self._providers = providers
         self._connect_s = timeouts.connect_s
         self._idle_s = timeouts.idle_s
         self._cafile = cafile
@@ -44,25 +50,65 @@ class PoolUpstream:
             name: Posts(origin, self._calls.headers[name]) for name, origin in self._origins.items()
         }
         self._wheel: DeadlineWheel | None = None
+        self._tls: SSLContext | None = None
+        self._left: WeakSet[Pool] = WeakSet()
+        """Those of former upstreams, until their last call is over."""
         self._pools: dict[str, Pool] = {}
         """By provider; those at one origin share theirs."""
 
     async def __aenter__(self) -> Self:
         self._wheel = DeadlineWheel()
-        secure = any(origin.tls for origin in self._origins.values())
-        tls = tls_context(self._cafile) if secure else None
-        shared: dict[tuple[bool, str, int], Pool] = {}
+        self._open({}, self._wheel)
+        return self
+
+    def renewed(
+        self,
+        providers: Mapping[str, Provider],
+        timeouts: Timeouts,
+        signers: Mapping[str, Signer] = NO_SIGNERS,
+    ) -> "PoolUpstream":
+        """What takes its place, and closes what both have. It still makes the calls of those who
+        have it, but its connections are kept only where those who share them are as they were.
+        """
+        if self._wheel is None:
+            raise RuntimeError("PoolUpstream is used outside its context")
+        new = PoolUpstream(providers, timeouts, signers, cafile=self._cafile)
+        kept = {} if new._connect_s != self._connect_s else self._same(new)
+        new._wheel, new._tls, new._left = self._wheel, self._tls, self._left
+        new._open(kept, self._wheel)
+        for pool in {*self._pools.values()} - {*kept.values()}:
+            pool.retire()
+            new._left.add(pool)
+        return new
+
+    def _same(self, new: "PoolUpstream") -> dict[_Where, Pool]:
+        """The pools of origins whose providers are the same, in both."""
+        before, after = self._by_origin(), new._by_origin()  # noqa: SLF001 - one of us
+        return {
+            where: self._pools[theirs[0].name]
+            for where, theirs in before.items()
+            if after.get(where) == theirs
+        }
+
+    def _by_origin(self) -> dict[_Where, list[Provider]]:
+        found: dict[_Where, list[Provider]] = {}
+        for name in sorted(self._providers):
+            found.setdefault(self._origins[name].key, []).append(self._providers[name])
+        return found
+
+    def _open(self, shared: dict[_Where, Pool], wheel: DeadlineWheel) -> None:
+        if self._tls is None and any(origin.tls for origin in self._origins.values()):
+            self._tls = tls_context(self._cafile)
         for name, origin in self._origins.items():
             if origin.key not in shared:
                 shared[origin.key] = Pool(
                     origin.host,
                     origin.port,
-                    tls if origin.tls else None,
-                    self._wheel,
+                    self._tls if origin.tls else None,
+                    wheel,
                     connect_s=self._connect_s,
                 )
             self._pools[name] = shared[origin.key]
-        return self
 
     async def __aexit__(
         self,
@@ -70,7 +116,7 @@ class PoolUpstream:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for pool in self._pools.values():
+        for pool in {*self._pools.values(), *self._left}:
             await pool.aclose()
         if self._wheel is not None:
             self._wheel.close()

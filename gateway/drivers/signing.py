@@ -77,13 +77,20 @@ async def open_signers(
     async with AsyncExitStack() as stack:
         signers: dict[str, Signer] = {}
         for name, provider in providers.items():
-            if isinstance(provider.auth, AwsAuth):
-                signers[name] = AwsSigner(provider.auth, env, wall)
-            elif isinstance(provider.auth, GoogleAuth):
-                signers[name] = GoogleSigner(provider.auth, env, wall)
-        for signer in signers.values():
-            stack.push_async_callback(signer.aclose)
+            signer = signer_of(provider, env, wall)
+            if signer is not None:
+                signers[name] = signer
+                stack.push_async_callback(signer.aclose)
         yield signers
+
+
+def signer_of(provider: Provider, env: Mapping[str, str], wall: Clock) -> Signer | None:
+    """None where the headers of every call are enough."""
+    if isinstance(provider.auth, AwsAuth):
+        return AwsSigner(provider.auth, env, wall)
+    if isinstance(provider.auth, GoogleAuth):
+        return GoogleSigner(provider.auth, env, wall)
+    return None
 
 
 class AwsSigner:

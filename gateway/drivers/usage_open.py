@@ -54,13 +54,13 @@ async def open_sink(
     moved: Moved,
     observe: Observer,
     wall: Callable[[], float],
-) -> AsyncIterator[None]:
+) -> AsyncIterator[UsageSink | None]:
     """The task, running, where the snapshot names a sink. `server` is the URL of the ledger's, or
     "memory": then it is `ledger`.
     """
     usage = snapshot.usage
     if usage.sink is None:
-        yield
+        yield None
         return
     store = open_store(usage.sink)
     async with server as url, _books(usage.sink, url, ledger, observe) as (book, marks):
@@ -77,7 +77,7 @@ async def open_sink(
         every_s = usage.every_s or store.every_s
         task = asyncio.create_task(sink.keep_writing(every_s, time.monotonic, asyncio.sleep))
         try:
-            yield
+            yield sink
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError):

@@ -82,6 +82,10 @@ class UsageSink:
         self._keep_days = keep_days
         self._sound = True
 
+    def turn(self, homes: Iterable[str]) -> None:
+        """There are these as well. Those that were may have more to say."""
+        self._homes |= frozenset(homes)
+
     async def keep_writing(
         self, every_s: float, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]]
     ) -> None:

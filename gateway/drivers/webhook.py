@@ -43,10 +43,13 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class Webhook:
-    """`observe` is an observer; `run` sends until it is cancelled. The URL is never shown."""
+    """`observe` is an observer; `run` sends until it is cancelled. The URL is never shown.
+
+    `post` may be another one from one moment to the next.
+    """
 
     def __init__(self, post: Post, observe: Observer, wall: Clock, sleep: Sleep) -> None:
-        self._post = post
+        self.post = post
         self._tell = observe
         self._wall = wall
         self._sleep = sleep
@@ -77,7 +80,7 @@ class Webhook:
         why = ""
         for pause in (*PAUSES_S, None):
             try:
-                status = (await _in_a_thread(partial(self._post, body))).status
+                status = (await _in_a_thread(partial(self.post, body))).status
             except OSError as error:
                 why = type(error).__name__  # its text may hold the URL
             else:

@@ -54,6 +54,13 @@ class WebhookChecks:
         if self._wheel is not None:
             self._wheel.close()
 
+    def turn(self, connect_s: float) -> None:
+        """No connection is kept from before: a URL may be another one's, or nobody's."""
+        self._connect_s = connect_s
+        for hook in self._hooks.values():
+            hook.pool.retire()
+        self._hooks = {}
+
     async def __call__(
         self, check: Check, answer: Completion, request_id: str, *, timeout_s: float
     ) -> Finding | None:

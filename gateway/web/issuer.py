@@ -80,12 +80,16 @@ class Issuer:
         changed: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self._store = store
-        self._tenants = snapshot.tenants
-        self._pepper = snapshot.pepper
-        self._admins = () if snapshot.admin is None else snapshot.admin.keys
         self._random = random
         self._wall = wall
         self._changed = changed
+        self.turn(snapshot)
+
+    def turn(self, snapshot: Snapshot) -> None:
+        """Go by this configuration from now on."""
+        self._tenants = snapshot.tenants
+        self._pepper = snapshot.pepper
+        self._admins = () if snapshot.admin is None else snapshot.admin.keys
 
     async def create(self, by: Actor, wish: Wish) -> Issued:
         """Raises InvalidRequest, or NotPermitted for what the creator does not have itself."""

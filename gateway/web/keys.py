@@ -120,6 +120,8 @@ class Keyring:
         wall: Callable[[], float] = _no_clock,
     ) -> None:
         self.look: Callable[[], Awaitable[bool]] = _nothing_new
+        self.records: dict[str, KeyRecord] = {}
+        """Of the store, by id."""
         self._tenants = {tenant.name: tenant for tenant in tenants}
         self._pepper = None if pepper is None else pepper.encode()
         self._wall = wall
@@ -181,6 +183,7 @@ class Keyring:
     def put(self, record: KeyRecord) -> None:
         """A key of the store, new or changed."""
         self.drop(record.id)
+        self.records[record.id] = record
         holders = tuple(self._holders_of(record))
         for holder in holders:
             self._hold(holder)
@@ -189,6 +192,7 @@ class Keyring:
 
     def drop(self, key_id: str) -> None:
         """A key of the store that is gone."""
+        self.records.pop(key_id, None)
         for holder in self._stored.pop(key_id, ()):
             if self._peppered.get(holder.digest) is holder:
                 del self._peppered[holder.digest]
@@ -197,11 +201,19 @@ class Keyring:
 
     def replace(self, records: Iterable[KeyRecord]) -> None:
         """All keys of the store, in place of what was known of it."""
-        self._plain, self._peppered, self._stored = {}, {}, {}
+        self._plain, self._peppered, self._stored, self.records = {}, {}, {}, {}
         for holder in self._fixed:
             self._hold(holder)
         for record in records:
             self.put(record)
+
+    def catch_up(self, records: Mapping[str, KeyRecord]) -> None:
+        """Be as another keyring is, whose records these are."""
+        for key_id in self.records.keys() - records.keys():
+            self.drop(key_id)
+        for key_id, record in records.items():
+            if self.records.get(key_id) is not record:
+                self.put(record)
 
     def used(self) -> set[str]:
         """The names of keys that were used since this was last asked."""
