@@ -80,6 +80,8 @@ class Usage(Struct, frozen=True):
     """Part of `prompt`: written to the provider's cache."""
     reasoning: int = 0
     """Part of `completion`: thought, not shown."""
+    cache_write_1h: int = 0
+    """Part of `cache_write`: to be kept for an hour, which costs more."""
 
 
 class ToolCall(Struct, frozen=True):

@@ -11,6 +11,7 @@ from gateway.core.money import Nanos, nanos
 
 _MEDIA_NEEDS: Final = tuple(zip(tokens.MEDIA, ("vision", "audio", "files"), strict=True))
 _CACHES: Final = b'"cache_control"'
+_AN_HOUR: Final = b'"1h"'
 
 
 class Features(Struct, frozen=True):
@@ -31,6 +32,8 @@ class Features(Struct, frozen=True):
     """What `prompt` is made of."""
     checks: tuple[Check, ...] | None = None
     """What the client wants its answer held against, instead of the route's own checks."""
+    caches_1h: bool = False
+    """Whether it asks for a cache that is kept for an hour."""
 
 
 _NONE: Final[frozenset[str]] = frozenset()
@@ -43,17 +46,19 @@ def read_features(request: ChatRequest) -> Features:
     needs = _needs(request, messages)
     extras = request.extras
     bound = tokens.bound(request, messages)
+    caches = _CACHES in messages or _beside_messages(request, _CACHES)
     return Features(
         prompt=bound.tokens,
         output=request.max_tokens,
         n=request.n,
         needs=frozenset(needs) if needs else _NONE,
-        caches=_CACHES in messages or _caches_beside_messages(request),
+        caches=caches,
         region=extras.region,
         max_cost=nanos(extras.max_cost_usd) if extras.max_cost_usd is not None else None,
         checks=tuple(map(Check, extras.checks)) if extras.checks is not None else None,
         max_latency_s=None if extras.max_latency_ms is None else extras.max_latency_ms / 1000,
         bound=bound,
+        caches_1h=caches and (_AN_HOUR in messages or _beside_messages(request, _AN_HOUR)),
     )
 
 
@@ -69,8 +74,6 @@ def _needs(request: ChatRequest, messages: bytes) -> set[str]:
     return needs
 
 
-def _caches_beside_messages(request: ChatRequest) -> bool:
+def _beside_messages(request: ChatRequest, mark: bytes) -> bool:
     """In tools, or in whatever else the client sends; a short request has nothing else."""
-    return any(
-        _CACHES in bytes(value) for name, value in request.fields.items() if name != "messages"
-    )
+    return any(mark in bytes(value) for name, value in request.fields.items() if name != "messages")

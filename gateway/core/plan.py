@@ -50,6 +50,8 @@ class Candidate(Struct, frozen=True):
     """The most of these that go in."""
     slow_s: float = 2.0
     """What it is seen to take at most in 95 of 100 cases, until its answer begins."""
+    caches_1h: bool = False
+    """Whether it may be billed for a cache that is kept for an hour."""
 
     def with_more(self, tokens: int) -> Nanos:
         """The ceiling with so many more tokens going in."""
@@ -57,7 +59,8 @@ class Candidate(Struct, frozen=True):
             return self.ceiling
         prompt = self.prompt + in_its_tokens(self.model, tokens)
         price = price_of(self.model, self.deployment, prompt)
-        return ceiling(price, prompt, self.tokens - self.prompt, caches=True)
+        answer = self.tokens - self.prompt
+        return ceiling(price, prompt, answer, caches=True, an_hour=self.caches_1h)
 
 
 class Rung(Struct, frozen=True):
@@ -240,8 +243,10 @@ def _candidate(
     if output is None:
         output = min(model.max_output, model.usable_context - prompt)
     price = price_of(model, deployment, prompt)
-    most = ceiling(price, prompt, output * features.n, caches=features.caches)
-    return Candidate(model, deployment, tier, output, most, prompt + output * features.n, prompt)
+    an_hour = features.caches_1h
+    most = ceiling(price, prompt, output * features.n, caches=features.caches, an_hour=an_hour)
+    tokens = prompt + output * features.n
+    return Candidate(model, deployment, tier, output, most, tokens, prompt, caches_1h=an_hour)
 
 
 def _unfit_model(model: Model, features: Features, prompt: int) -> str | None:

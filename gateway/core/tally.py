@@ -61,4 +61,5 @@ class Tally:
             cached=told.cached,
             cache_write=told.cache_write,
             reasoning=told.reasoning,
+            cache_write_1h=told.cache_write_1h,
         )

@@ -53,6 +53,24 @@ def test_whether_a_cache_is_to_be_written(
     assert read_features(request(messages, **beside)).caches is caches
 
 
+HOUR = {"type": "ephemeral", "ttl": "1h"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "beside", "an_hour"),
+    [
+        (user([{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}]), {}, False),
+        (user([{"type": "text", "text": "x", "cache_control": HOUR}]), {}, True),
+        (user("hi"), {"tools": [{"function": {}, "cache_control": HOUR}]}, True),
+        (user("in 1h"), {"stop": "1h"}, False),
+    ],
+)
+def test_whether_a_cache_is_to_be_kept_for_an_hour(
+    messages: Any, beside: dict[str, Any], an_hour: bool
+) -> None:
+    assert read_features(request(messages, **beside)).caches_1h is an_hour
+
+
 def test_what_the_client_asked_of_the_gateway() -> None:
     asked = request(user("hi"), max_tokens=7, n=2)
     extras = Extras(region="eu", max_cost_usd="0.5", checks=("sql",))
@@ -66,6 +84,7 @@ def test_what_the_client_asked_of_the_gateway() -> None:
         "n": 2,
         "needs": frozenset(),
         "caches": False,
+        "caches_1h": False,
         "region": "eu",
         "max_cost": nanos("0.5"),
         "checks": (Check("sql"),),

@@ -22,7 +22,8 @@ def usages(draw: st.DrawFn) -> Usage:
     prompt, completion = draw(TOKENS), draw(TOKENS)
     cached = draw(st.integers(0, prompt))
     written = draw(st.integers(0, prompt - cached))
-    return Usage(prompt, completion, cached, written, draw(st.integers(0, completion)))
+    thought, hour = draw(st.integers(0, completion)), draw(st.integers(0, written))
+    return Usage(prompt, completion, cached, written, thought, hour)
 
 
 @given(PRICES, usages())
@@ -30,7 +31,8 @@ def test_a_cost_is_exact_and_rounded_up_once(price: Price, usage: Usage) -> None
     exact = (
         Fraction(usage.prompt - usage.cached - usage.cache_write) * price.input
         + Fraction(usage.cached) * price.cached_input
-        + Fraction(usage.cache_write) * price.cache_write
+        + Fraction(usage.cache_write - usage.cache_write_1h) * price.cache_write
+        + Fraction(usage.cache_write_1h) * math.ceil(Fraction(price.cache_write * 8, 5))
         + Fraction(usage.completion) * price.output
     ) / 10**6
     assert cost(price, usage) == math.ceil(exact)
@@ -46,7 +48,8 @@ def test_a_ceiling_covers_any_usage_within_its_bounds(
     )
     if not caches:
         usage = Usage(usage.prompt, usage.completion, usage.cached)
-    bound = ceiling(price, usage.prompt + more_in, usage.completion + more_out, caches=caches)
+    most = (usage.prompt + more_in, usage.completion + more_out)
+    bound = ceiling(price, *most, caches=caches, an_hour=usage.cache_write_1h > 0)
     assert bound >= cost(price, usage)
 
 
@@ -59,6 +62,7 @@ def test_a_ceiling_covers_any_usage_within_its_bounds(
         (Usage(1_000_000, 1_000_000), 187_500),
         (Usage(100, 0, 100), 1),
         (Usage(1_000_000, 0, 400_000, 100_000), 37_500 * 5 // 10 + 4_000 + 5_000),
+        (Usage(1_000_000, 0, 400_000, 100_000, 0, 40_000), 37_500 // 2 + 4_000 + 3_000 + 3_200),
         (Usage(10, 0, 500, 0), 5),  # a bill that makes no sense is never below 0
     ],
 )

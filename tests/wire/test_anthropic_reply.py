@@ -125,6 +125,19 @@ USAGES: Final[list[tuple[Any, Usage | None]]] = [
         Usage(prompt=123, completion=5, cached=20, cache_write=100, reasoning=4),
     ),
     (
+        {
+            "input_tokens": 3,
+            "cache_creation_input_tokens": 100,
+            "cache_creation": {"ephemeral_5m_input_tokens": 60, "ephemeral_1h_input_tokens": 40},
+            "output_tokens": 5,
+        },
+        Usage(prompt=103, completion=5, cache_write=100, cache_write_1h=40),
+    ),
+    (
+        {"input_tokens": 3, "cache_creation": {"ephemeral_1h_input_tokens": 4}, "output_tokens": 5},
+        Usage(3, 5),
+    ),
+    (
         {"input_tokens": 3, "cache_read_input_tokens": None, "output_tokens": 5},
         Usage(3, 5),
     ),

@@ -58,6 +58,23 @@ def test_an_answer_is_its_blocks() -> None:
     assert (found.id, found.usage) == ("r1", Usage(8, 2, cached=3, cache_write=4))
 
 
+@pytest.mark.parametrize(
+    ("details", "an_hour"),
+    [
+        ([{"inputTokens": 3, "ttl": "1h"}, {"inputTokens": 1, "ttl": "5m"}], 3),
+        ([{"inputTokens": 1, "ttl": "5m"}], 0),
+        ([{"inputTokens": 9, "ttl": "1h"}], 4),
+        ([{"inputTokens": -3, "ttl": "1h"}, {"ttl": "1h"}, 7], 0),
+        ({"ttl": "1h"}, 0),
+    ],
+)
+def test_what_is_kept_for_an_hour_is_told(details: Any, an_hour: int) -> None:
+    found = answer(
+        {"text": "Hi"}, inputTokens=1, outputTokens=2, cacheWriteInputTokens=4, cacheDetails=details
+    )
+    assert found.usage == Usage(5, 2, cache_write=4, cache_write_1h=an_hour)
+
+
 INPUTS: Final = [
     ('{"n": 1e400, "d": 0.1000}', '{"n":1e400,"d":0.1000}'),
     ('{"a": " b  c "}', '{"a":" b  c "}'),

@@ -18,6 +18,8 @@ def usage(said: Any) -> Usage | None:
     if not sane(*counts):
         return None
     fresh, read, written, output = counts
+    kept = said.get("cache_creation")
+    hour: Any = kept.get("ephemeral_1h_input_tokens") if isinstance(kept, Mapping) else None
     details = said.get("output_tokens_details")
     thought: Any = details.get("thinking_tokens") if isinstance(details, Mapping) else None
     return Usage(
@@ -26,6 +28,7 @@ def usage(said: Any) -> Usage | None:
         cached=read,
         cache_write=written,
         reasoning=thought if sane(thought) and thought <= output else 0,
+        cache_write_1h=min(hour, written) if sane(hour) else 0,
     )
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import structs
+
 from gateway.core.chat import Usage
 from gateway.wire.counts import sane
 
@@ -18,7 +20,18 @@ def usage(said: Any) -> Usage | None:
         said.get(f"{name}InputTokens") or said.get(f"{name}InputTokenCount") or 0
         for name in ("cacheRead", "cacheWrite")
     )
-    return counted(said.get("inputTokens"), said.get("outputTokens"), read, written)
+    told = counted(said.get("inputTokens"), said.get("outputTokens"), read, written)
+    hour = _an_hour(said.get("cacheDetails"))
+    if told is None or not hour:
+        return told
+    return structs.replace(told, cache_write_1h=min(hour, told.cache_write))
+
+
+def _an_hour(details: Any) -> int:
+    """Tokens written for an hour: `cacheDetails` tells what was written by its `ttl`."""
+    kept = [each for each in details if isinstance(each, Mapping)] if type(details) is list else []
+    counts: list[Any] = [each.get("inputTokens") for each in kept if each.get("ttl") == "1h"]
+    return sum(counts) if sane(*counts) else 0
 
 
 def counted(fresh: Any, output: Any, read: Any = 0, written: Any = 0) -> Usage | None:
