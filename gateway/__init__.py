@@ -11,6 +11,7 @@ A request goes one way, and each room has one duty:
     simulator  pretend: providers that are not there; speaks their wire formats, keeps its own bill
     replay     rehearse: a policy against recorded answers; figures and pictures
     config     read: YAML files to one checked snapshot
+    recall     the response cache: a life whose answer may have been given before
     handle     the life of a request. Read this first
     rounds     several calls at once: all of them, or a race
     examine    the checks that ask somebody: a test runner, another model
@@ -21,7 +22,7 @@ A request goes one way, and each room has one duty:
     core       decide: catalog, plan, strategy, checks, money; pure
 
 Imports point downward only: __main__ > commands > app > stores > web | drivers | simulator | replay
-| config > handle > examine | rounds | watch > call > world | wire > core.
+| config > recall > handle > examine | rounds | watch > call > world | wire > core.
 """
 
 __version__ = "0.1.0"

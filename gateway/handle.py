@@ -39,7 +39,8 @@ _TICK_S: Final = 0.001
 class Reply:
     """The answer for the client: a whole `completion`, or `deltas` that flow.
 
-    `dropped` names the fields of the request that whoever answered cannot honour.
+    `dropped` names the fields of the request that whoever answered cannot honour, `headers` are
+    more to tell the client.
     """
 
     candidate: Candidate
@@ -47,6 +48,7 @@ class Reply:
     completion: Completion | None
     deltas: AsyncGenerator[Sequence[Delta], None] | None
     dropped: tuple[str, ...] = ()
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class Life:

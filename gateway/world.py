@@ -13,7 +13,7 @@ from gateway.core.health import Health, RetryBudget
 from gateway.core.ladder import Ladder
 from gateway.core.pace import Pace
 from gateway.core.plan import Draw
-from gateway.core.ports import Clock, Ledger, Observer, Runner, Upstream
+from gateway.core.ports import Clock, Ledger, Observer, Responses, Runner, Upstream
 from gateway.core.snapshot import Timeouts
 from gateway.core.warmth import Warmth
 
@@ -47,6 +47,8 @@ class World:
     """Asked only where a decision depends on it."""
     runner: Runner = _no_runner
     """Asked by `webhook` checks."""
+    responses: Responses | None = None
+    """Where routes keep answers; None where none does."""
     factors: Factors = field(default_factory=Factors)
     pace: Pace = field(default_factory=Pace)
     warmth: Warmth = field(default_factory=Warmth)

@@ -15,6 +15,7 @@ import typer.core
 import typer.main
 import yaml
 
+from gateway import recall
 from gateway.__main__ import app
 from gateway.commands.catalog import shipped
 from gateway.config.shelf import load_shelf
@@ -44,6 +45,8 @@ HEADERS: Final[Mapping[str, str]] = {
     "`deadline`, ...). Then each step on the way: the model, and its error or the check it failed.",
     "x-gateway-cost-usd": "What all calls cost together. Not on a flowing stream, whose cost is "
     "known at its end: ask for `stream_options={'include_usage': True}`.",
+    "x-gateway-cache": "`hit`, `miss` or `bypass`, of a route that keeps its answers: see "
+    "docs/cache.md. A hit has an `age`, in seconds, too. Not there otherwise.",
     "x-gateway-dropped": "Fields of the request that the provider that answered cannot honour and "
     "was not asked for: a seed, a penalty. Not there when there were none.",
     "x-gateway-deprecated": "`use X`: the model that answered is on its way out. "
@@ -189,7 +192,7 @@ def failures_table() -> str:
 
 def sent_headers() -> list[str]:
     """Every header of ours that the code writes, in its order."""
-    sources = [getsource(module) for module in (headers, door)]
+    sources = [getsource(module) for module in (headers, recall, door)]
     return list(dict.fromkeys(name for text in sources for name in _HEADER.findall(text)))
 
 

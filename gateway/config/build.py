@@ -21,6 +21,7 @@ from gateway.core.catalog import (
     TierModel,
 )
 from gateway.core.money import FREE, Price
+from gateway.core.response_cache import marked
 from gateway.core.snapshot import (
     LIMIT_QUIRKS,
     Alerts,
@@ -56,10 +57,11 @@ def build_models(tree: Tree, parts: Parts, at: datetime | None) -> dict[str, Mod
 def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapshot:
     """Only for parts without a fault."""
     tiers = {name: _tier(name, stanza) for name, stanza in parts.tiers.items()}
-    routes = {name: stanza.route(name) for name, stanza in parts.routes.items()}
+    providers = {name: _provider(name, stanza) for name, stanza in parts.providers.items()}
+    routes = {name: marked(s.route(name), providers) for name, s in parts.routes.items()}
     return Snapshot(
         catalog=Catalog(models, tiers, routes, left_out(tree, parts)),
-        providers={name: _provider(name, stanza) for name, stanza in parts.providers.items()},
+        providers=providers,
         tenants=build_tenants(parts),
         ledger=Ledger(
             url=Secret(parts.redis.url),

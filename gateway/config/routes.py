@@ -24,7 +24,7 @@ from gateway.config.stanza import Stanza
 from gateway.config.strategies import CLIMB, Strategy
 from gateway.config.tags import tag_value
 from gateway.core import catalog, rules
-from gateway.core.catalog import OnDisconnect
+from gateway.core.catalog import OnDisconnect, Per
 from gateway.core.money import nanos
 from gateway.core.order import ORDERS, Order
 from gateway.core.rules import ANY, Between
@@ -32,6 +32,7 @@ from gateway.core.tags import LONGEST
 from gateway.core.traits import HAS, SCRIPTS
 
 ON_DISCONNECT: Final[tuple[str, ...]] = get_args(OnDisconnect)
+CACHED_PER: Final[tuple[str, ...]] = get_args(Per)
 _CLOCK: Final = r"([01][0-9]|2[0-3]):[0-5][0-9]"
 
 
@@ -155,6 +156,15 @@ class Rule(Stanza):
     """Default: the route's."""
 
 
+class Cache(Stanza):
+    ttl_s: Seconds = 3_600.0
+    """For how long an answer is kept."""
+    most_bytes: Count = 1_000_000
+    """The largest answer that is kept, as it is kept."""
+    per: Annotated[Per, BeforeValidator(one_of(CACHED_PER)), choice(CACHED_PER)] = "tenant"
+    """Whom an answer is kept for: all of the `tenant`, or only the same `user` of a request."""
+
+
 class Route(Stanza):
     tiers: tuple[Name, ...]
     """The tiers to climb, in order."""
@@ -169,6 +179,9 @@ class Route(Stanza):
     `least_busy` as observed. Between equals, who has the prompt in its cache."""
     rules: tuple[Rule, ...] = ()
     """Looked at in order: the first whose conditions hold says what is climbed instead."""
+    cache: Cache | None = None
+    """Keep good answers, and give them to the same tenant for requests that are exactly the same.
+    They are stored beside the ledger. Default: nothing is kept."""
     timeout_s: Seconds = 120.0
     """A request as a whole, all attempts. Must be less than `redis.hold_ttl_s`."""
     on_disconnect: Annotated[
@@ -189,6 +202,7 @@ class Route(Stanza):
             on_disconnect=self.on_disconnect,
             drain_s=self.drain_s,
             order=self.order,
+            cache=None if self.cache is None else catalog.Cache(**dict(self.cache)),
             rules=tuple(map(self._rule, self.rules)),
         )
 

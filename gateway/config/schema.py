@@ -196,6 +196,8 @@ class Limits(Stanza):
     """Requests at once."""
     in_flight_per_key: Count = 64
     """Requests at once with one key."""
+    cache_bytes: Count = 16_000_000
+    """What the answers may take that routes with a `cache` keep for one tenant, in bytes."""
 
 
 class Config(Stanza):

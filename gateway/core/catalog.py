@@ -130,6 +130,21 @@ OnDisconnect = Literal["cancel", "drain"]
 """When the client goes away: close the call that is being made, or read on to its usage."""
 
 
+Per = Literal["tenant", "user"]
+
+
+class Cache(Struct, frozen=True):
+    """How a route keeps its answers for requests that are the same: for `ttl_s` seconds, those of
+    at most so many bytes, for whom. See core/response_cache.py.
+    """
+
+    ttl_s: float = 3_600.0
+    most_bytes: int = 1_000_000
+    per: Per = "tenant"
+    mark: str = ""
+    """A digest of all that is configured and can change an answer."""
+
+
 class Route(Struct, frozen=True):
     """Tiers to climb, cheapest first. A rung is judged by the route's checks and its tier's.
 
@@ -147,6 +162,7 @@ class Route(Struct, frozen=True):
     """Which candidate of a rung is asked first; see core/order.py."""
     rules: tuple[Rule, ...] = ()
     """Looked at in order before the route's own tiers: the first that holds is taken."""
+    cache: Cache | None = None
     guard: Watch | None = None
     compares: Compares = Compares()
     """How its guard, and its shadow, compare."""

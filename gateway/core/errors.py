@@ -11,6 +11,7 @@ GatewayError                     500  a bug of ours
     NotFound                     404
     MethodNotAllowed             405
     Conflict                     409    it is not as it was thought to be
+    ConfigRefused                422    the configuration has faults: the old one goes on
     TooLarge                     413
     HeadersTooLarge              431
     ClientGone                   499    nobody hears it; it is only counted
@@ -112,6 +113,13 @@ class Conflict(ClientError):
     code = "conflict"
 
 
+class ConfigRefused(ClientError):
+    """Its text is one line a fault."""
+
+    status = 422
+    code = "config_refused"
+
+
 class TooLarge(ClientError):
     status = 413
     code = "request_too_large"
@@ -155,6 +163,10 @@ class LedgerDown(Unavailable):
 
 class Busy(Unavailable):
     code = "too_many_requests_in_flight"
+
+
+class CacheDown(Exception):
+    """No client's error: where answers are kept cannot say in time whether one is."""
 
 
 class KeysDown(Unavailable):

@@ -232,6 +232,17 @@ class AlertEnded(Struct, frozen=True):
     outcome: Literal["sent", "failed", "dropped"]
 
 
+class CacheAsked(Struct, frozen=True):
+    """Beside a life whose route keeps answers: hit, miss, bypass (it is not to be looked for) or
+    error. `saved` is what it cost when it was made, `to` who made it: provider, model, tier.
+    """
+
+    about: About
+    outcome: str
+    saved: Nanos = Nanos(0)
+    to: tuple[str, str, str] | None = None
+
+
 LifeEvent = (
     Began
     | Planned
@@ -248,20 +259,13 @@ LifeEvent = (
     | Dropped
 )
 Sunk = UsageSunk | UsageLost | SinkFailed
-Beside = CircuitMoved | LedgerTook | HoldsExpired | BudgetRead | HoldsRead | AlertEnded
+Beside = CacheAsked | CircuitMoved | LedgerTook | HoldsExpired | BudgetRead | HoldsRead | AlertEnded
 Event = LifeEvent | Beside | Sunk
 
 _END: Final[Mapping[type, str]] = {Replied: "over", Denied: "over", Dropped: "over"}
 _STAY: Final[tuple[type, ...]] = (
-    Reserved,
-    Refused,
-    BudgetWarned,
-    Attempted,
-    Judged,
-    Escalated,
-    FellBack,
-    Settled,
-)
+    Reserved, Refused, BudgetWarned, Attempted, Judged, Escalated, FellBack, Settled,
+)  # fmt: skip
 
 # state -> event -> next state; the holds still open are counted apart.
 LIFE: Final[Mapping[str, Mapping[type, str]]] = {

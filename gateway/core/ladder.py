@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 from gateway.core.agree import Agreement
 from gateway.core.catalog import (
     CASCADE,
+    Cache,
     Catalog,
     Check,
     Deployment,
@@ -19,6 +20,7 @@ from gateway.core.catalog import (
     Tactic,
     Tier,
 )
+from gateway.core.digest import digest
 from gateway.core.order import Order
 from gateway.core.rules import Traits, When, holds
 from gateway.core.trials import Canary, Shadow, Watch, chosen
@@ -72,6 +74,7 @@ class Ladder(Struct, frozen=True):
     """By name: what is climbed instead by a request that meets the conditions; the first counts."""
     behind: Behind | None = None
     canary: "tuple[Canary, Ladder] | None" = None
+    cache: Cache | None = None
 
     def chosen(self, traits: Traits) -> tuple[str, "Ladder"]:
         """Which rule holds, "" for none, and what is climbed."""
@@ -136,7 +139,11 @@ def _of_route(catalog: Catalog, route: Route) -> Ladder:
         return Ladder(name, steps, of.strategy, timeout_s, left, drain_s, ordered, rules, behind)
 
     rules = tuple((rule.name, rule.when, ladder(rule)) for rule in route.rules)
-    return structs.replace(ladder(route), rules=rules)
+    whole = structs.replace(ladder(route), rules=rules)
+    if route.cache is None:
+        return whole
+    mark = digest((route.cache.mark, whole))
+    return structs.replace(whole, cache=structs.replace(route.cache, mark=mark))
 
 
 def agreement_of(chosen: Tactic) -> Agreement:

@@ -142,6 +142,24 @@ class Upstream(Protocol):
         ...
 
 
+class Responses(Protocol):
+    """Answers that are kept for a while, a tenant's apart from all others'. What is kept of a
+    tenant is bounded: what does not fit goes, of the longest kept first. It may forget any time.
+    """
+
+    async def find(self, tenant: str, key: str) -> tuple[bytes, float] | None:
+        """What was kept under a key, and for how many seconds it will be. Raises CacheDown when
+        that cannot be told in time, and nothing else.
+        """
+        ...
+
+    def keep(self, tenant: str, key: str, data: bytes, ttl_s: float) -> None:
+        """Keep it, in the background, in place of what was there. Whatever fails is forgotten."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
 class Runner(Protocol):
     """The owner's test runner, which a `webhook` check asks. Raises NoVerdict, and nothing else."""
 

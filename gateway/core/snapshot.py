@@ -107,6 +107,8 @@ class Limits(Struct, frozen=True):
     json_depth: int = 64
     in_flight: int = 1_000
     in_flight_per_key: int = 64
+    cache_bytes: int = 16_000_000
+    """What is kept of each tenant's answers, where a route keeps them."""
 
 
 class Alerts(Struct, frozen=True):

@@ -168,6 +168,16 @@ METRICS: Final[Mapping[str, Metric]] = {
     "gateway_usage_sink_errors_total": Metric(
         "counter", "Times that where usage is kept took nothing; it is tried again.", ("kind",)
     ),
+    "gateway_cache_requests_total": Metric(
+        "counter",
+        "Requests to routes that keep answers: hit, miss, bypass (it was not looked), error.",
+        ("route", "tenant", "outcome"),
+    ),
+    "gateway_cache_saved_usd_total": Metric(
+        "counter",
+        "What kept answers cost when they were made, once for each time they were given again.",
+        ("route", "tenant", "tier"),
+    ),
     "gateway_circuit_state": Metric(
         "gauge", "0 closed, 1 half open, 2 open.", ("deployment",), across="live_worst"
     ),

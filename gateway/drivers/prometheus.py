@@ -78,6 +78,7 @@ class Metrics:
                 events.BudgetRead: self._budget_read,
                 events.BudgetWarned: self._budget_warned,
                 events.AlertEnded: self._alert_ended,
+                events.CacheAsked: self._cache_asked,
             }
         )
 
@@ -279,6 +280,13 @@ class Metrics:
 
     def _alert_ended(self, event: events.AlertEnded) -> None:
         self._of.add("gateway_alerts_total", event.outcome)
+
+    def _cache_asked(self, event: events.CacheAsked) -> None:
+        whose = (event.about.route, event.about.tenant)
+        self._of.add("gateway_cache_requests_total", *whose, event.outcome)
+        if event.to is not None:
+            by = event.saved / PER_USD
+            self._of.add("gateway_cache_saved_usd_total", *whose, event.to[2], by=by)
 
 
 def _dispatch(writers: Mapping[type, Callable[[Any], None]]) -> Observer:

@@ -24,9 +24,16 @@ from gateway.core.ladder import Ladder
 from gateway.core.snapshot import Limits
 from gateway.core.tags import Known, tagged
 from gateway.handle import Life, Reply
+from gateway.recall import RecallingLife
 from gateway.web import render
 from gateway.web.bill import extension
-from gateway.web.headers import Headers, error_headers, read_headers, reply_headers
+from gateway.web.headers import (
+    Headers,
+    error_headers,
+    read_cache_asks,
+    read_headers,
+    reply_headers,
+)
 from gateway.web.keys import Caller, Keyring
 from gateway.web.parse import read_request
 from gateway.web.stream import ClientStream
@@ -104,7 +111,7 @@ class Door:
             self.in_flight.enter(who)
             try:
                 body = await read_body(headers, receive, now.limits.body_bytes)
-                life = _begin(now, request_id, caller, headers, body)
+                life = _begin(now, request_id, caller, headers, body, scope)
                 await self._serve(life, receive, send)
             finally:
                 self.in_flight.leave(who)
@@ -168,9 +175,11 @@ class Door:
             watcher.cancel()
 
 
-def _begin(now: Generation, request_id: str, caller: Caller, headers: Headers, body: bytes) -> Life:
+def _begin(
+    now: Generation, request_id: str, caller: Caller, headers: Headers, body: bytes, scope: Scope
+) -> Life:
     request = read_request(body, headers.extras, now.limits.json_depth)
-    find_ladder(now.world, request.model)
+    ladder = find_ladder(now.world, request.model)
     tenant, key = caller.tenant, caller.key
     given = request.extras.tags
     tags = tagged(given, now.tags) if given else given
@@ -184,7 +193,11 @@ def _begin(now: Generation, request_id: str, caller: Caller, headers: Headers, b
         request.user or "",
         tags,
     )
-    return Life(now.world, tenant, caller.purse(request.user, tags), request, about)
+    purse = caller.purse(request.user, tags)
+    if ladder.cache is not None:
+        asks = read_cache_asks(scope["headers"])
+        return RecallingLife(now.world, tenant, purse, request, about, asks)
+    return Life(now.world, tenant, purse, request, about)
 
 
 def _denied(world: World, request_id: str, caller: Caller | None, error: GatewayError) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 from gateway.core.accounts import Warned
 from gateway.core.errors import GatewayError, HeadersTooLarge, RateLimited, Unavailable
 from gateway.core.money import usd
+from gateway.core.response_cache import Asks, read_asks
 from gateway.core.snapshot import Limits
 from gateway.handle import Life, Reply
 
@@ -54,6 +55,11 @@ def read_headers(pairs: Iterable[tuple[bytes, bytes]], limits: Limits) -> Header
     return Headers(authorization, length, encoded, extras or _NONE)
 
 
+def read_cache_asks(pairs: Iterable[tuple[bytes, bytes]]) -> Asks:
+    """What the client says of answers that are kept; read only where a route keeps any."""
+    return read_asks(value for name, value in pairs if name == b"cache-control")
+
+
 def reply_headers(life: Life, reply: Reply, *, whole: bool) -> Pairs:
     """Which model answered, how it came to that, and, once it is whole, what it cost."""
     candidate, tab = reply.candidate, life.tab
@@ -74,6 +80,8 @@ def reply_headers(life: Life, reply: Reply, *, whole: bool) -> Pairs:
         headers.append((b"x-gateway-deprecated", b"use " + gone.use_instead.encode()))
     if reply.dropped:
         headers.append((b"x-gateway-dropped", _names(reply.dropped)))
+    if reply.headers:
+        headers += reply.headers
     if tab.warned:
         headers.append((b"x-gateway-budget-warning", _warnings(tab.warned)))
     if tab.left is not None:

@@ -1,0 +1,106 @@
+"""Answers that are kept in Redis, each with its time to live; a tenant's share is bounded.
+
+All of a tenant is in one slot of a cluster, under {tollgate:cache:<tenant>}:
+
+    <key>     the answer; it expires by itself
+    ends      sorted set: key -> when it expires, Unix ms
+    sizes     hash: key -> its bytes; "" -> all of them
+
+Where a tenant's share is used up, what expires first goes first. The connection is our own: a
+large answer must not stand in the way of money.
+"""
+
+import asyncio
+from typing import Final
+
+from gateway.core.errors import CacheDown
+from gateway.drivers.memory_responses import BESIDE
+from gateway.drivers.redis_servers import open_redis
+from gateway.drivers.redis_wire import RedisError, encode
+
+_AT_ONCE: Final = 64
+"""Answers that are being written; of more, some are not kept."""
+
+_FIND: Final = "return {redis.call('GET', KEYS[1]) or '', redis.call('PTTL', KEYS[1])}"
+_KEEP: Final = """
+local entry, ends, sizes = KEYS[1], KEYS[2], KEYS[3]
+local space, key, data, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[5])
+local ttl, size = tonumber(ARGV[4]), string.len(data) + tonumber(ARGV[6])
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local function drop(name)
+  redis.call('DEL', space .. name)
+  redis.call('ZREM', ends, name)
+  local was = redis.call('HGET', sizes, name)
+  if was then
+    redis.call('HDEL', sizes, name)
+    redis.call('HINCRBY', sizes, '', -tonumber(was))
+  end
+end
+drop(key)
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', now, 'LIMIT', 0, 100)) do
+  drop(name)
+end
+if size > most then return 0 end
+while tonumber(redis.call('HGET', sizes, '') or '0') + size > most do
+  local first = redis.call('ZRANGE', ends, 0, 0)[1]
+  if first then drop(first) else redis.call('DEL', sizes) end
+end
+redis.call('SET', entry, data, 'PX', ttl)
+redis.call('ZADD', ends, now + ttl, key)
+redis.call('HSET', sizes, key, size)
+redis.call('HINCRBY', sizes, '', size)
+for _, name in ipairs({ends, sizes}) do
+  if redis.call('PTTL', name) < ttl then redis.call('PEXPIRE', name, ttl) end
+end
+return 1
+"""
+
+
+class RedisResponses:
+    """For use on one event loop. At most `most_bytes` of each tenant; `timeout_s` bounds each
+    command.
+    """
+
+    def __init__(
+        self, url: str, most_bytes: int, *, timeout_s: float = 0.25, probe_s: float = 1.0
+    ) -> None:
+        self._most = most_bytes
+        self._timeout = timeout_s
+        self._connection = open_redis(url, timeout_s=timeout_s, probe_s=probe_s)
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def find(self, tenant: str, key: str) -> tuple[bytes, float] | None:
+        try:
+            found = await self._connection.call(encode("EVAL", _FIND, 1, _space(tenant) + key))
+        except RedisError as error:
+            raise CacheDown(f"kept answers cannot be reached in Redis ({error.kind})") from error
+        data, left_ms = found
+        return None if left_ms <= 0 else (data, left_ms / 1_000)
+
+    def keep(self, tenant: str, key: str, data: bytes, ttl_s: float) -> None:
+        if len(self._writing) >= _AT_ONCE:
+            return
+        space = _space(tenant)
+        keys = (space + key, f"{space}ends", f"{space}sizes")
+        told = (space, key, data, max(round(ttl_s * 1_000), 1), self._most, BESIDE)
+        writing = asyncio.create_task(self._write(encode("EVAL", _KEEP, len(keys), *keys, *told)))
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+
+    async def aclose(self) -> None:
+        if self._writing:
+            await asyncio.wait([*self._writing], timeout=self._timeout)
+        for left in [*self._writing]:
+            left.cancel()
+        await self._connection.aclose()
+
+    async def _write(self, command: bytes) -> None:
+        try:
+            await self._connection.call(command)
+        except RedisError:
+            return  # it is not kept, and the next one who asks finds nothing
+
+
+def _space(tenant: str) -> str:
+    return f"{{tollgate:cache:{tenant}}}:"

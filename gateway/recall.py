@@ -1,0 +1,130 @@
+"""The response cache in a request's life: an answer that was given before, for the same request.
+
+A life that finds one is over: nothing is held, called or charged. One that finds none goes on as
+any other, and its answer is kept when it is good. Nothing here can fail a request: where the cache
+cannot say in time, nothing is kept.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Final
+
+from msgspec import structs
+
+from gateway.core import events, response_cache
+from gateway.core.accounts import Purse
+from gateway.core.assembly import Assembly
+from gateway.core.catalog import Tenant
+from gateway.core.chat import ChatRequest, Completion, Delta
+from gateway.core.errors import CacheDown
+from gateway.core.response_cache import Asks, Kept, Recalled
+from gateway.core.traits import climbed
+from gateway.handle import Life, Reply
+from gateway.world import World
+
+_ASKS: Final = Asks()
+_ALIKE: Final = {"error": "miss"}
+"""What a client need not tell apart."""
+
+
+class RecallingLife(Life):
+    """Of a request to a route that keeps its answers."""
+
+    def __init__(
+        self,
+        world: World,
+        tenant: Tenant,
+        purse: Purse,
+        request: ChatRequest,
+        about: events.About,
+        asks: Asks = _ASKS,
+    ) -> None:
+        super().__init__(world, tenant, purse, request, about)
+        self.asks = asks
+        self.named = world.ladders[request.model]
+        self.rule = ""
+        self._key: str | None = None
+        """Under which its answer is to be kept."""
+
+    async def answer(self) -> Reply:
+        try:
+            found, outcome = await self._look()
+        except BaseException as error:
+            self.world.observe(events.Began(self.about))
+            self._over(None, error)
+            raise
+        if found is not None:
+            return self._again(found)
+        self.world.observe(events.CacheAsked(self.about, outcome))
+        status = _ALIKE.get(outcome, outcome).encode()
+        reply = await super().answer()
+        reply = replace(reply, headers=((b"x-gateway-cache", status),))
+        if self._key is None:
+            return reply
+        why = reply.reason.partition(";")[0]
+        if reply.deltas is None:
+            self._keep(reply, reply.completion, why)
+            return reply
+        if not response_cache.joins(self.request):
+            return reply
+        deltas = self._heard(reply, reply.deltas, why)
+        await anext(deltas)  # so that closing it closes the call, also before anybody listens
+        return replace(reply, deltas=deltas)
+
+    async def _look(self) -> tuple[Recalled | None, str]:
+        """The answer that was kept for this request, and what came of asking for it."""
+        cache, kept, asks = self.named.cache, self.world.responses, self.asks
+        if cache is None or kept is None or not (asks.look or asks.keep):
+            return None, "bypass"
+        self.rule = climbed(self.named, self.request, self.about.tags, self.world.wall())[0]
+        key = response_cache.key_of(self.request, self.tenant, cache, self.rule, self.about.user)
+        self._key = key if asks.keep else None
+        if key is None or not asks.look:
+            return None, "bypass"
+        try:
+            found = await kept.find(self.tenant.name, key)
+        except CacheDown:
+            return None, "error"
+        if found is None:
+            return None, "miss"
+        recalled = response_cache.unpack(*found, cache, self.named, asks)
+        return recalled, "miss" if recalled is None else "hit"
+
+    def _again(self, found: Recalled) -> Reply:
+        """The whole life of a request whose answer was kept."""
+        self.tab.usage, who, observe = found.usage, found.candidate, self.world.observe
+        to = (who.deployment.provider, who.model.name, who.tier)
+        seconds = self.world.clock() - self._began
+        observe(events.Began(self.about))
+        observe(events.CacheAsked(self.about, "hit", found.saved, to))
+        observe(events.Replied(self.about, *to, "cached", seconds, 0.0, None))
+        whole = found.completion
+        reason = f"cached; rule {self.rule}" if self.rule else "cached"
+        told = ((b"x-gateway-cache", b"hit"), (b"age", b"%d" % found.age_s))
+        return Reply(who, reason, whole, None, whole.dropped, told)
+
+    async def _heard(
+        self, reply: Reply, deltas: AsyncGenerator[Sequence[Delta], None], why: str
+    ) -> AsyncGenerator[Sequence[Delta], None]:
+        """Yield nothing once, then the deltas; the answer is kept when it has ended whole."""
+        assembly = Assembly()
+        async with aclosing(deltas) as heard:
+            yield ()
+            async for some in heard:
+                assembly.add(some)
+                yield some
+        whole = structs.replace(assembly.completion(self.tab.usage), dropped=reply.dropped)
+        self._keep(reply, whole, why)
+
+    def _keep(self, reply: Reply, whole: Completion | None, why: str) -> None:
+        cache, kept, key = self.named.cache, self.world.responses, self._key
+        if cache is None or kept is None or key is None or whole is None:
+            return
+        if not response_cache.may_keep(whole, why, self.request):
+            return
+        who, tab = reply.candidate, self.tab
+        told = Kept(who.deployment.name, who.tier, whole, tab.usage, tab.spent, cache.ttl_s)
+        data = response_cache.pack(told)
+        if len(data) <= cache.most_bytes:
+            kept.keep(self.tenant.name, key, data, cache.ttl_s)
