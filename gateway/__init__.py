@@ -12,6 +12,7 @@ A request goes one way, and each room has one duty:
     replay     rehearse: a policy against recorded answers; figures and pictures
     config     read: YAML files to one checked snapshot
     recall     the response cache: a life whose answer may have been given before
+    behind     what goes on behind the answers: audits of a guard, shadows
     handle     the life of a request. Read this first
     rounds     several calls at once: all of them, or a race
     examine    the checks that ask somebody: a test runner, another model
@@ -22,7 +23,7 @@ A request goes one way, and each room has one duty:
     core       decide: catalog, plan, strategy, checks, money; pure
 
 Imports point downward only: __main__ > commands > app > stores > web | drivers | simulator | replay
-| config > recall > handle > examine | rounds | watch > call > world | wire > core.
+| config > behind | recall > handle > examine | rounds | watch > call > world | wire > core.
 """
 
 __version__ = "0.1.0"

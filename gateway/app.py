@@ -32,7 +32,7 @@ from gateway.drivers.usage_open import open_sink
 from gateway.drivers.usage_sink import Moved
 from gateway.drivers.webhook import Webhook, poster
 from gateway.drivers.webhook_check import WebhookChecks
-from gateway.stores import open_keys, open_ledger, open_responses, probe, server
+from gateway.stores import open_backstage, open_keys, open_ledger, open_responses, probe, server
 from gateway.web.admin import Admin
 from gateway.web.api import Api, Front
 from gateway.web.door import Door, Generation
@@ -107,6 +107,7 @@ async def open_gateway(
             timeouts=snapshot.timeouts,
             exact_tokens=ExactTokens(env),
             runner=await stack.enter_async_context(runner),
+            behind=await stack.enter_async_context(open_backstage(snapshot, ledger, observe)),
             responses=await stack.enter_async_context(open_responses(snapshot)),
         )
         tenants = tuple(snapshot.tenants.values())

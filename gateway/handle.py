@@ -29,7 +29,7 @@ from gateway.core.warmth import beginning
 from gateway.examine import examine
 from gateway.rounds import together
 from gateway.watch import watch
-from gateway.world import World
+from gateway.world import Attendant, World
 
 _TICK_S: Final = 0.001
 """Timers may be so early."""
@@ -63,6 +63,10 @@ class Life:
         self.request = request
         self.about = about
         self.tab = Tab()
+        self._route, self._named = world.ladders[request.model].of_tenant(tenant.name)
+        if self._route:
+            self.about = structs.replace(about, route=self._route)
+        self._attendant: Attendant | None = None
         self._trail: list[str] = []
         self._began = world.clock()
         self._deadline = self._began
@@ -93,6 +97,8 @@ class Life:
             name = answer.candidate.deployment.name
             self.world.warmth.warmed(self._begins, name, self.world.clock())
         reason = "; ".join((verdict.why, *self._trail))
+        if self._attendant is not None:
+            answer = await self._attendant.hears(answer)
         if isinstance(answer, Flowing):
             return Reply(answer.candidate, reason, None, answer.deltas, answer.dropped)
         self.tab.usage = answer.usage
@@ -104,7 +110,7 @@ class Life:
         """The client is gone. For how many seconds to go on, so that what the call costs comes to
         be known; 0 to be cancelled at once. No other call is made from now on.
         """
-        ladder = self.world.ladders[self.request.model]
+        ladder = self._named
         if ladder.on_disconnect != "drain" or self.tab.gone:
             return 0.0
         self.tab.gone = True
@@ -112,8 +118,9 @@ class Life:
 
     def _ladder(self) -> Ladder:
         """What is climbed: what the route says, or the first of its rules that holds."""
-        named = self.world.ladders[self.request.model]
-        rule, ladder = climbed(named, self.request, self.about.tags, self.world.wall())
+        if self._route:
+            self._trail.append(f"canary {self._route}")
+        rule, ladder = climbed(self._named, self.request, self.about.tags, self.world.wall())
         if rule:
             self._trail.append(f"rule {rule}")
         return ladder
@@ -170,6 +177,10 @@ class Life:
         self.world.retries.called(self._began)
         self._top = plan.rungs[-1].tier if plan.rungs else ""
         chosen = ladder.strategy if extras.strategy is None else tactic(extras.strategy)
+        if ladder.behind is not None and self.world.behind is not None:
+            self._attendant = self._attendant or self.world.behind.attend(self, ladder)
+            whole, (plan, chosen) = plan, self._attendant.course(plan, chosen)
+            self._trail += ["guard"] if plan is not whole else []
         strategy = carry_out(plan, chosen)
         try:
             wanted = next(strategy)
@@ -274,3 +285,5 @@ class Life:
             )
         self.world.observe(event)
         self.world.ledger.leave(self.purse, self.about.request_id)
+        if self._attendant is not None and candidate and isinstance(event, events.Replied):
+            self._attendant.over(candidate, why)

@@ -2,19 +2,23 @@
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from gateway.core.catalog import Check
+from gateway.core.accounts import Purse
+from gateway.core.catalog import Check, Tactic, Tenant
 from gateway.core.chat import ChatRequest, Completion
 from gateway.core.checks.asked import NoVerdict
 from gateway.core.checks.finding import Finding
+from gateway.core.events import About
 from gateway.core.factors import Factors
 from gateway.core.health import Health, RetryBudget
 from gateway.core.ladder import Ladder
+from gateway.core.money import Nanos
 from gateway.core.pace import Pace
-from gateway.core.plan import Draw
+from gateway.core.plan import Candidate, Draw, Plan
 from gateway.core.ports import Clock, Ledger, Observer, Responses, Runner, Upstream
 from gateway.core.snapshot import Timeouts
+from gateway.core.strategy import Answer
 from gateway.core.warmth import Warmth
 
 
@@ -26,6 +30,46 @@ async def _no_runner(
     check: Check, answer: Completion, request_id: str, *, timeout_s: float
 ) -> Finding | None:
     raise NoVerdict("not_configured")
+
+
+class Costs(Protocol):
+    @property
+    def spent(self) -> Nanos: ...
+
+
+class Desk(Protocol):
+    """Whose answer it is: a Life."""
+
+    world: "World"
+    tenant: Tenant
+    purse: Purse
+    request: ChatRequest
+    about: About
+
+    @property
+    def tab(self) -> Costs: ...
+
+
+class Attendant(Protocol):
+    """Of one life with something behind it."""
+
+    def course(self, plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
+        """Who is to answer, and how: a guard may leave the cheap ones out."""
+        ...
+
+    async def hears(self, answer: Answer) -> Answer:
+        """The answer that is given, to be given on."""
+        ...
+
+    def over(self, candidate: Candidate, why: str) -> None:
+        """It was given whole. Whatever follows, follows by itself."""
+        ...
+
+
+class Behind(Protocol):
+    """What goes on behind the answers; see the room of that name."""
+
+    def attend(self, life: Desk, ladder: Ladder) -> Attendant: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +93,7 @@ class World:
     """Asked by `webhook` checks."""
     responses: Responses | None = None
     """Where routes keep answers; None where none does."""
+    behind: Behind | None = None
     factors: Factors = field(default_factory=Factors)
     pace: Pace = field(default_factory=Pace)
     warmth: Warmth = field(default_factory=Warmth)

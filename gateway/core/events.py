@@ -10,9 +10,28 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from gateway.core.accounts import Account
+from gateway.core.beside import (
+    AlertEnded,
+    AuditLeft,
+    BudgetRead,
+    CircuitMoved,
+    GuardRead,
+    HoldsExpired,
+    HoldsRead,
+    LedgerTook,
+    SinkFailed,
+    Unseen,
+    UsageLost,
+    UsageSunk,
+)
 from gateway.core.catalog import Budget
 from gateway.core.chat import Usage
 from gateway.core.money import Nanos
+
+__all__ = [
+    "AlertEnded", "AuditLeft", "BudgetRead", "CircuitMoved", "GuardRead",
+    "HoldsExpired", "HoldsRead", "LedgerTook", "SinkFailed", "Unseen", "UsageLost", "UsageSunk",
+]  # fmt: skip
 
 Purpose = Literal[
     "answer",
@@ -152,31 +171,6 @@ class Dropped(Struct, frozen=True):
     seconds: float
 
 
-class CircuitMoved(Struct, frozen=True):
-    """Not of one life: a deployment's circuit is now closed, open or half_open."""
-
-    deployment: str
-    state: str
-
-
-class LedgerTook(Struct, frozen=True):
-    """Not of one life: a ledger operation. `error` is its kind, or None."""
-
-    op: str
-    seconds: float
-    error: str | None
-
-
-class HoldsExpired(Struct, frozen=True):
-    """Not of one life: holds nobody settled were charged in full. `tenant` is its organisation's
-    name where it has one: they are counted together.
-    """
-
-    tenant: str
-    holds: int
-    amount: Nanos
-
-
 class BudgetWarned(Struct, frozen=True):
     """A budget came to `percent` of its cap: once in a period over all replicas. In shadow mode:
     it would have refused, each time.
@@ -186,50 +180,6 @@ class BudgetWarned(Struct, frozen=True):
     account: Account
     budget: Budget
     percent: int
-
-
-class BudgetRead(Struct, frozen=True):
-    """Not of one life: where a budget stands, in its meter's unit."""
-
-    account: Account
-    budget: Budget
-    spent: int
-    held: int
-
-
-class UsageSunk(Struct, frozen=True):
-    """Not of one life: records of a home were written on to where usage is kept."""
-
-    tenant: str
-    records: int
-
-
-class UsageLost(Struct, frozen=True):
-    """Not of one life: a home's book had to drop records before they were written on."""
-
-    tenant: str
-    records: int
-
-
-class SinkFailed(Struct, frozen=True):
-    """Not of one life: where usage is kept took nothing. The records wait in the ledger."""
-
-    kind: str
-
-
-class HoldsRead(Struct, frozen=True):
-    """Not of one life: how many holds of a tenant, or of its organisation, are open."""
-
-    tenant: str
-    holds: int
-
-
-class AlertEnded(Struct, frozen=True):
-    """Not of one life: somebody was told of a budget (`sent`), or was not: `failed` each time it
-    was tried, or `dropped` since too many others waited.
-    """
-
-    outcome: Literal["sent", "failed", "dropped"]
 
 
 class CacheAsked(Struct, frozen=True):
@@ -243,8 +193,27 @@ class CacheAsked(Struct, frozen=True):
     to: tuple[str, str, str] | None = None
 
 
+class AuditBegan(Struct, frozen=True):
+    """A life that no client sees. It is lawful as any, and no request."""
+
+    about: About
+
+
+class AuditEnded(Struct, frozen=True):
+    """`outcome`: what it said agreed, differed or was incomparable with what the client was given,
+    or was undecided (its votes); or it failed, was refused by a budget, or cancelled.
+    """
+
+    about: About
+    kind: Unseen
+    outcome: str
+    seconds: float
+
+
 LifeEvent = (
     Began
+    | AuditBegan
+    | AuditEnded
     | Planned
     | Reserved
     | Refused
@@ -260,7 +229,7 @@ LifeEvent = (
 )
 Sunk = UsageSunk | UsageLost | SinkFailed
 Beside = CacheAsked | CircuitMoved | LedgerTook | HoldsExpired | BudgetRead | HoldsRead | AlertEnded
-Event = LifeEvent | Beside | Sunk
+Event = LifeEvent | Beside | Sunk | AuditLeft | GuardRead
 
 _END: Final[Mapping[type, str]] = {Replied: "over", Denied: "over", Dropped: "over"}
 _STAY: Final[tuple[type, ...]] = (
@@ -269,9 +238,11 @@ _STAY: Final[tuple[type, ...]] = (
 
 # state -> event -> next state; the holds still open are counted apart.
 LIFE: Final[Mapping[str, Mapping[type, str]]] = {
-    "new": {Began: "begun"},
+    "new": {Began: "begun", AuditBegan: "unseen"},
     "begun": {Planned: "planned", **_END},
     "planned": {**dict.fromkeys(_STAY, "planned"), **_END},
+    "unseen": {Planned: "audited", AuditEnded: "over"},
+    "audited": {**dict.fromkeys(_STAY, "audited"), AuditEnded: "over"},
     "over": {},
 }
 

@@ -14,6 +14,9 @@ from msgspec import Struct
 from gateway.core.chat import Usage
 
 _NOTHING: Final[Mapping[str, str]] = {}
+COMPARED: Final = "compared"
+"""The purpose of a record that is of no call: an answer that no client saw was compared with the
+one that was given. It cost nothing; `outcome` is agreed, differed or incomparable."""
 
 
 class UsageRecord(Struct, frozen=True, omit_defaults=True):
@@ -41,6 +44,8 @@ class UsageRecord(Struct, frozen=True, omit_defaults=True):
     stream: bool = False
     seconds: float = 0.0
     first_token_s: float | None = None
+    signals: tuple[float, ...] = ()
+    """Of the request, with one of its calls, where its route is to be learned from."""
 
 
 _encoder: Final = msgspec.json.Encoder()

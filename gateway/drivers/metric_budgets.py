@@ -1,9 +1,13 @@
 """Budgets as labels: their scope, unit, period and mode; never whose key or which user."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
+from gateway.core import events
 from gateway.core.accounts import Account, Scope
 from gateway.core.catalog import Budget, Budgets, Tenant
+from gateway.core.money import PER_USD
+from gateway.drivers.metric_families import Families
 
 
 def labels_of(account: Account, budget: Budget) -> tuple[str, str, str, str, str]:
@@ -38,3 +42,19 @@ def _of(scope: Scope, budgets: Iterable[Budget]) -> Iterator[tuple[Scope, Budget
 
 def _named(scope: Scope, by_name: Budgets) -> Iterator[tuple[Scope, Budget]]:
     return ((scope, budget) for budgets in by_name.values() for budget in budgets)
+
+
+def budget_writers(of: Families) -> Mapping[type, Callable[[Any], None]]:
+    """Where budgets stand, and how many holds are open."""
+
+    def budget(event: events.BudgetRead) -> None:
+        which = labels_of(event.account, event.budget)
+        unit = PER_USD if event.budget.meter == "usd" else 1
+        of.set("gateway_budget_limit", *which, to=event.budget.cap / unit)
+        of.set("gateway_budget_spent", *which, to=event.spent / unit)
+        of.set("gateway_budget_held", *which, to=event.held / unit)
+
+    def holds(event: events.HoldsRead) -> None:
+        of.set("gateway_holds_open", event.tenant, to=event.holds)
+
+    return {events.BudgetRead: budget, events.HoldsRead: holds}

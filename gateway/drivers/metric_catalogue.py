@@ -40,6 +40,7 @@ def same_here(series: Sequence[str], cells: int) -> Metric | None:
 
 SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)
 _BUDGET: Final = ("scope", "tenant", "meter", "per", "mode")
+_GUARDED: Final = ("route", "bucket")
 SHORT: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
 
 METRICS: Final[Mapping[str, Metric]] = {
@@ -177,6 +178,39 @@ METRICS: Final[Mapping[str, Metric]] = {
         "counter",
         "What kept answers cost when they were made, once for each time they were given again.",
         ("route", "tenant", "tier"),
+    ),
+    "gateway_audits_total": Metric(
+        "counter",
+        "Answers that were followed by a guard's audit or a shadow, and what came of it; crowded: "
+        "too many went on already.",
+        ("route", "kind", "outcome"),
+    ),
+    "gateway_guard_state": Metric(
+        "gauge",
+        "Whether the cheap tier may answer: 0 off, 1 learning, 2 on. Of all replicas.",
+        _GUARDED,
+        across="latest",
+    ),
+    "gateway_guard_agreement_rate": Metric(
+        "gauge",
+        "Of the answers that were compared, how many meant what the smart tier says.",
+        _GUARDED,
+        across="latest",
+    ),
+    "gateway_guard_agreement_lower_bound": Metric(
+        "gauge",
+        "What that rate is at least, with 95 % confidence: what is held against the threshold.",
+        _GUARDED,
+        across="latest",
+    ),
+    "gateway_guard_audits": Metric(
+        "gauge", "How often both were asked so far.", _GUARDED, across="latest"
+    ),
+    "gateway_guard_spent_usd": Metric(
+        "gauge",
+        "What was spent so far: by requests and their audits (all), by audits alone (audit).",
+        (*_GUARDED, "part"),
+        across="latest",
     ),
     "gateway_circuit_state": Metric(
         "gauge", "0 closed, 1 half open, 2 open.", ("deployment",), across="live_worst"

@@ -16,10 +16,11 @@ from gateway.core.catalog import Budget, Tenant
 from gateway.core.money import PER_USD
 from gateway.core.ports import Clock, Observer
 from gateway.core.tags import Known, labelled
-from gateway.drivers.metric_budgets import all_budgets, labels_of
+from gateway.drivers.metric_budgets import all_budgets, budget_writers
 from gateway.drivers.metric_catalogue import SECONDS, SHORT
 from gateway.drivers.metric_cells import Cells, OwnCells, SharedCells
 from gateway.drivers.metric_families import Families, Found, Labels, took
+from gateway.drivers.metric_guard import guard_writers
 from gateway.drivers.metric_text import Page
 from gateway.drivers.process_metrics import ProcessMetrics
 
@@ -71,13 +72,13 @@ class Metrics:
                 events.CircuitMoved: self._circuit_moved,
                 events.LedgerTook: self._ledger_took,
                 events.HoldsExpired: self._holds_expired,
-                events.HoldsRead: self._holds_read,
                 events.UsageSunk: self._usage_sunk,
                 events.UsageLost: self._usage_lost,
                 events.SinkFailed: self._sink_failed,
-                events.BudgetRead: self._budget_read,
                 events.BudgetWarned: self._budget_warned,
                 events.AlertEnded: self._alert_ended,
+                **budget_writers(self._of),
+                **guard_writers(self._of),
                 events.CacheAsked: self._cache_asked,
             }
         )
@@ -257,17 +258,6 @@ class Metrics:
 
     def _sink_failed(self, event: events.SinkFailed) -> None:
         self._of.add("gateway_usage_sink_errors_total", event.kind)
-
-    def _holds_read(self, event: events.HoldsRead) -> None:
-        self._of.set("gateway_holds_open", event.tenant, to=event.holds)
-
-    def _budget_read(self, event: events.BudgetRead) -> None:
-        budget = event.budget
-        which = labels_of(event.account, budget)
-        unit = PER_USD if budget.meter == "usd" else 1
-        self._of.set("gateway_budget_limit", *which, to=budget.cap / unit)
-        self._of.set("gateway_budget_spent", *which, to=event.spent / unit)
-        self._of.set("gateway_budget_held", *which, to=event.held / unit)
 
     def _budget_warned(self, event: events.BudgetWarned) -> None:
         """Whose request it was is told, not whose account: that may be a user's."""

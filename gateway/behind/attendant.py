@@ -1,0 +1,199 @@
+"""Attends one life: says who is to answer, hears the answer, and has it followed."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import aclosing, suppress
+from typing import Any, Final, Protocol
+
+from msgspec import structs
+
+from gateway.behind.guards import Guards
+from gateway.behind.unseen import Unseen
+from gateway.core import events
+from gateway.core.accounts import Amounts, Purse
+from gateway.core.assembly import Assembly
+from gateway.core.catalog import Tactic
+from gateway.core.chat import Completion, Delta, Usage
+from gateway.core.errors import LedgerDown
+from gateway.core.features import read_features
+from gateway.core.guard import Course, bucket
+from gateway.core.guarded import applies, compare, kept, smart_instead
+from gateway.core.health import RetryBudget
+from gateway.core.ladder import Behind, Ladder
+from gateway.core.money import Nanos
+from gateway.core.plan import Candidate, Plan
+from gateway.core.strategy import Answer, Answered, Verdict
+from gateway.core.usage_record import COMPARED, UsageRecord
+from gateway.world import Desk
+
+Charge = Callable[[Purse, str, float, Amounts, UsageRecord], Awaitable[None]]
+"""As the ledger's: a record of what was charged."""
+
+_NOTHING: Final = Amounts(Nanos(0))
+_SAID: Final = {True: "agreed", False: "differed", None: "incomparable"}
+
+
+class Stage(Protocol):
+    """Where it happens: a Backstage."""
+
+    guards: Guards
+    charge: Charge
+    retries: RetryBudget
+
+    def has_room(self, route: str, kind: events.Unseen) -> bool: ...
+
+    def follow(self, work: Coroutine[Any, Any, None]) -> None: ...
+
+
+class Attendant:
+    """Of one life on one ladder. Its guard, where it has one, decides once.
+
+    A client that names its own strategy or checks gets these: the guard knows nothing of them.
+    """
+
+    def __init__(self, stage: Stage, life: Desk, ladder: Ladder, behind: Behind) -> None:
+        self._stage = stage
+        self._life = life
+        self._ladder = ladder
+        self._behind = behind
+        self._state = ""
+        """The name of the guard's state; "" where no guard decides."""
+        self._course: Course | None = None
+        shadow = behind.shadow
+        self._shadowed = shadow is not None and life.world.draw() < shadow.share
+        self._answer: Completion | None = None
+        self._heard = Assembly()
+
+    def course(self, plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
+        """Who is to answer."""
+        if self._course is None:
+            self._course = self._decided(plan)
+        if self._course in {"smart", "probed"} and applies(self._ladder, plan):
+            return smart_instead(plan, chosen)
+        return plan, chosen
+
+    async def hears(self, answer: Answer) -> Answer:
+        """The same answer, listened to where it is to be compared."""
+        if not (self._shadowed or self._course in {"audited", "probed"}):
+            return answer
+        if isinstance(answer, Answered):
+            self._answer = answer.completion
+            return answer
+        flow = self._listen(answer.deltas)
+        await anext(flow)  # so that closing it closes the call, also before anybody reads
+        return structs.replace(answer, deltas=flow)
+
+    def over(self, candidate: Candidate, why: str) -> None:
+        """The client has its whole answer."""
+        if self._state:
+            self._stage.guards.paid(self._state, self._life.tab.spent)
+        tiers = self._ladder.steps[0].tier, self._ladder.steps[-1].tier
+        if self._course == "audited" and kept(why) and candidate.tier == tiers[0]:
+            self._follow("guard", self._audit)
+        elif self._course == "probed" and candidate.tier == tiers[1]:
+            self._follow("guard", self._probe)
+        if self._shadowed:
+            self._follow("shadow", self._shadow)
+
+    def _decided(self, plan: Plan) -> Course:
+        watch, life = self._behind.watch, self._life
+        extras = life.request.extras
+        if watch is None or extras.strategy is not None or extras.checks is not None:
+            return "cheap"
+        if not applies(self._ladder, plan):
+            return "cheap"
+        self._state = f"{self._behind.key}:{bucket(read_features(life.request))}"
+        guard = self._stage.guards.state(self._state, watch)
+        return guard.course(life.world.draw(), watch)
+
+    async def _listen(
+        self, flow: AsyncGenerator[Sequence[Delta], None]
+    ) -> AsyncGenerator[Sequence[Delta], None]:
+        async with aclosing(flow) as deltas:
+            yield ()
+            async for some in deltas:
+                self._heard.add(some)
+                yield some
+
+    def _follow(self, kind: events.Unseen, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if self._stage.has_room(self._behind.name, kind):
+            self._stage.follow(work())
+
+    @property
+    def _shown(self) -> Completion:
+        return self._answer or self._heard.completion(None)
+
+    async def _audit(self) -> None:
+        """The smart ones are asked what the cheap ones have answered."""
+        unseen = Unseen(self._life, "guard", self._ladder, "smart", self._stage.retries)
+        await self._watched(unseen, lambda verdict: verdict.answer)
+
+    async def _probe(self) -> None:
+        """The cheap ones are asked what the smart ones have answered."""
+        unseen = Unseen(self._life, "guard", self._ladder, "cheap", self._stage.retries)
+        await self._watched(unseen, lambda verdict: verdict.answer if kept(verdict.why) else None)
+
+    async def _watched(self, unseen: Unseen, given: Callable[[Verdict], Answer | None]) -> None:
+        guards, name = self._stage.guards, self._state
+
+        def told(verdict: Verdict) -> str:
+            if verdict.answer is None:
+                return _no_answer(verdict)
+            answer = given(verdict)
+            same = self._compared(answer) if isinstance(answer, Answered) else None
+            guards.compared(name, same)
+            return "undecided" if answer is None else _SAID[same]
+
+        try:
+            verdict, outcome = await unseen.run(told)
+        finally:
+            guards.paid(name, unseen.tab.spent, audit=True)
+        await self._record(unseen, verdict, outcome)
+
+    async def _shadow(self) -> None:
+        """The other route is asked the same; its failures are its own."""
+        shadow, life = self._behind.shadow, self._life
+        assert shadow is not None  # noqa: S101 - else nothing is shadowed
+        ladder = life.world.ladders[shadow.route].named(self._ladder.name)
+        unseen = Unseen(life, "shadow", ladder, "whole", self._stage.retries)
+        unseen.about = structs.replace(unseen.about, route=shadow.route)
+
+        def told(verdict: Verdict) -> str:
+            if not isinstance(verdict.answer, Answered):
+                return _no_answer(verdict)
+            return _SAID[self._compared(verdict.answer)]
+
+        verdict, outcome = await unseen.run(told)
+        await self._record(unseen, verdict, outcome)
+
+    def _compared(self, answer: Answered) -> bool | None:
+        return compare(self._shown, answer.completion, self._behind.agreement)
+
+    async def _record(self, unseen: Unseen, verdict: Verdict | None, outcome: str) -> None:
+        """What came of the comparison, beside the records of the calls. It costs nothing."""
+        if verdict is None or verdict.answer is None or outcome not in _SAID.values():
+            return
+        about, to, world = unseen.about, verdict.answer.candidate, unseen.world
+        record = UsageRecord(
+            attempt=world.new_id(),
+            request=about.request_id,
+            tenant=about.tenant,
+            route=about.route,
+            model=to.model.name,
+            provider=to.deployment.provider,
+            tier=to.tier,
+            purpose=COMPARED,
+            outcome=outcome,
+            held=0,
+            cost=0,
+            usage=Usage(),
+            organisation=about.organisation,
+            key=about.key,
+            user=about.user,
+            tags=about.tags,
+        )
+        with suppress(LedgerDown):
+            await self._stage.charge(unseen.purse, record.attempt, world.wall(), _NOTHING, record)
+
+
+def _no_answer(verdict: Verdict) -> str:
+    return "failed" if verdict.refusal is None else "refused"

@@ -1,0 +1,75 @@
+"""All that goes on behind the answers: so many lives at once, and at the end all are settled."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from gateway.behind.attendant import Attendant, Charge
+from gateway.behind.guards import Guards
+from gateway.core import events
+from gateway.core.health import RetryBudget
+from gateway.core.ladder import Ladder
+from gateway.core.ports import Observer
+from gateway.world import Desk
+
+AT_ONCE: Final = 32
+"""More are left out, not put off: they would only come later, and all together."""
+DRAIN_S: Final = 5.0
+"""So long they may go on when the gateway stops; then they are cancelled."""
+
+_log: Final = logging.getLogger("gateway")
+
+
+class Backstage:
+    """For use on one event loop."""
+
+    def __init__(
+        self, guards: Guards, charge: Charge, observe: Observer, at_once: int = AT_ONCE
+    ) -> None:
+        self.guards = guards
+        self.charge = charge
+        self.retries = RetryBudget()
+        """Its own: what fails here takes no retry from a client."""
+        self._observe = observe
+        self._at_once = at_once
+        self._running: set[asyncio.Task[None]] = set()
+        self._open = True
+
+    def attend(self, life: Desk, ladder: Ladder) -> Attendant:
+        """Of a ladder with something behind it."""
+        assert ladder.behind is not None  # noqa: S101 - else nobody asks
+        return Attendant(self, life, ladder, ladder.behind)
+
+    def has_room(self, route: str, kind: events.Unseen) -> bool:
+        """Whether one more may begin. Who may not is counted."""
+        if self._open and len(self._running) < self._at_once:
+            return True
+        self._observe(events.AuditLeft(route, kind))
+        return False
+
+    def follow(self, work: Coroutine[Any, Any, None]) -> None:
+        """It goes on by itself."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    async def idle(self) -> None:
+        """Until nothing goes on."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    async def aclose(self, drain_s: float = DRAIN_S) -> None:
+        """All calls have been settled when this ends."""
+        self._open = False
+        if self._running:
+            await asyncio.wait(self._running, timeout=drain_s)
+        for task in self._running:
+            task.cancel()
+        await self.idle()
+        await self.guards.aclose()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("an audit met a bug", exc_info=error)

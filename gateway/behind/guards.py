@@ -1,0 +1,147 @@
+"""What guards have seen: read from memory, and told to the other replicas in the background.
+
+While the store is away the last known states hold, with what was seen here since; that is told
+when the store is back.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+from gateway.core.errors import LedgerDown
+from gateway.core.events import GuardRead
+from gateway.core.guard import BUCKETS, WATCH, Growth, Guard, GuardStore, Watch
+from gateway.core.ladder import Ladder
+from gateway.core.money import Nanos
+from gateway.core.ports import Observer
+
+EVERY_S: Final = 1.0
+"""So old may be what a replica knows of the others."""
+_MOST: Final = 10_000
+"""Comparisons that are kept for a store that is away. What is over is not told."""
+
+_log: Final = logging.getLogger("gateway")
+
+
+class _Owed:
+    """What was seen of one state, and is not told yet."""
+
+    def __init__(self) -> None:
+        self.same: list[bool] = []
+        self.missed = self.spent = self.audit = 0
+
+    def growth(self, watch: Watch) -> Growth:
+        return Growth(tuple(self.same), self.missed, self.spent, self.audit, watch.memory)
+
+
+class Guards:
+    """For use on one event loop. States go by a Behind's key and a bucket: "key:bucket"."""
+
+    def __init__(self, store: GuardStore, observe: Observer) -> None:
+        self._store = store
+        self._observe = observe
+        self._watches: dict[str, Watch] = {}
+        self._known: dict[str, Guard] = {}
+        self._owed: dict[str, _Owed] = {}
+        self._telling: dict[str, Growth] = {}
+        self._number = 0
+        self._shown: dict[str, Guard] = {}
+        self._well = True
+        self._lock = asyncio.Lock()
+
+    def state(self, name: str, watch: Watch = WATCH) -> Guard:
+        """As it is known here. It is refreshed from now on."""
+        self._watches[name] = watch
+        return self._known.get(name, _NOTHING)
+
+    def know(self, ladders: Iterable[Ladder]) -> None:
+        """Whose states are to be read before anybody asks."""
+        for ladder in ladders:
+            for each in (ladder, *(of for _, _, of in ladder.rules)):
+                if each.behind is not None and each.behind.watch is not None:
+                    names = (f"{each.behind.key}:{kind}" for kind in BUCKETS)
+                    self._watches.update(dict.fromkeys(names, each.behind.watch))
+
+    def compared(self, name: str, same: bool | None) -> None:
+        """Both were asked. None: what they said could not be compared."""
+        owed = self._owes(name)
+        if same is None:
+            owed.missed += 1
+            self._known[name] = self.state(name, self._watch(name)).missed()
+        elif len(owed.same) < _MOST:
+            owed.same.append(same)
+            watch = self._watch(name)
+            self._known[name] = self.state(name, watch).observe(same, watch)
+
+    def paid(self, name: str, spent: Nanos, *, audit: bool = False) -> None:
+        """What a request cost, or its audit."""
+        owed = self._owes(name)
+        owed.spent += spent
+        owed.audit += spent if audit else 0
+        self._known[name] = self.state(name, self._watch(name)).pay(spent, audit=audit)
+
+    async def keep(self, sleep: Callable[[float], Awaitable[None]]) -> None:
+        """Run until cancelled."""
+        while True:
+            await self.refresh()
+            await sleep(EVERY_S)
+
+    async def refresh(self) -> bool:
+        """Tell what was seen here, and learn what all have seen. False when that failed."""
+        async with self._lock:
+            return not self._watches or await self._refresh()
+
+    async def aclose(self) -> None:
+        await self.refresh()
+        await self._store.aclose()
+
+    async def _refresh(self) -> bool:
+        """What could not be told is told again as it was, by the same number."""
+        if not self._telling:
+            self._number += 1
+            owed, self._owed = self._owed, {}
+            self._telling = {
+                name: owed[name].growth(watch) if name in owed else Growth(memory=watch.memory)
+                for name, watch in self._watches.items()
+            }
+        try:
+            found = await self._store.grow(self._number, self._telling)
+        except LedgerDown as error:
+            self._is_well(well=False, why=str(error))
+            return False
+        self._telling = {}
+        for name, guard in found.items():
+            since = self._owed.get(name)
+            known = guard if since is None else since.growth(self._watch(name)).onto(guard)
+            self._known[name] = known
+            self._show(name, known)
+        self._is_well(well=True)
+        return True
+
+    def _show(self, name: str, guard: Guard) -> None:
+        if guard.spent and self._shown.get(name) != guard:
+            self._shown[name] = guard
+            route, _, kind = name.rsplit(":", 2)
+            watch = self._watch(name)
+            self._observe(GuardRead(route, kind, guard.state(watch), guard))
+
+    def _owes(self, name: str) -> _Owed:
+        owed = self._owed.get(name)
+        if owed is None:
+            owed = self._owed[name] = _Owed()
+        return owed
+
+    def _watch(self, name: str) -> Watch:
+        return self._watches.get(name, WATCH)
+
+    def _is_well(self, *, well: bool, why: str = "") -> None:
+        if well != self._well:
+            self._well = well
+            if well:
+                _log.warning("the guards of all replicas are read again")
+            else:
+                _log.warning("guards go by what is known here: %s", why)
+
+
+_NOTHING: Final = Guard()

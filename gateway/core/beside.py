@@ -1,0 +1,102 @@
+"""What happens beside the lives of requests: circuits, the ledger, records, guards."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from gateway.core.accounts import Account
+from gateway.core.catalog import Budget
+from gateway.core.guard import Guard, State
+from gateway.core.money import Nanos
+
+Unseen = Literal["guard", "shadow"]
+"""Why a life goes on behind another: see gateway/behind."""
+
+
+class CircuitMoved(Struct, frozen=True):
+    """Not of one life: a deployment's circuit is now closed, open or half_open."""
+
+    deployment: str
+    state: str
+
+
+class LedgerTook(Struct, frozen=True):
+    """Not of one life: a ledger operation. `error` is its kind, or None."""
+
+    op: str
+    seconds: float
+    error: str | None
+
+
+class HoldsExpired(Struct, frozen=True):
+    """Not of one life: holds nobody settled were charged in full. `tenant` is its organisation's
+    name where it has one: they are counted together.
+    """
+
+    tenant: str
+    holds: int
+    amount: Nanos
+
+
+class BudgetRead(Struct, frozen=True):
+    """Not of one life: where a budget stands, in its meter's unit."""
+
+    account: Account
+    budget: Budget
+    spent: int
+    held: int
+
+
+class UsageSunk(Struct, frozen=True):
+    """Not of one life: records of a home were written on to where usage is kept."""
+
+    tenant: str
+    records: int
+
+
+class UsageLost(Struct, frozen=True):
+    """Not of one life: a home's book had to drop records before they were written on."""
+
+    tenant: str
+    records: int
+
+
+class SinkFailed(Struct, frozen=True):
+    """Not of one life: where usage is kept took nothing. The records wait in the ledger."""
+
+    kind: str
+
+
+class HoldsRead(Struct, frozen=True):
+    """Not of one life: how many holds of a tenant, or of its organisation, are open."""
+
+    tenant: str
+    holds: int
+
+
+class AlertEnded(Struct, frozen=True):
+    """Not of one life: somebody was told of a budget (`sent`), or was not: `failed` each time it
+    was tried, or `dropped` since too many others waited.
+    """
+
+    outcome: Literal["sent", "failed", "dropped"]
+
+
+class AuditLeft(Struct, frozen=True):
+    """Not of one life: an answer was not followed, since too many others were. `route` is a
+    Behind's name.
+    """
+
+    route: str
+    kind: Unseen
+
+
+class GuardRead(Struct, frozen=True):
+    """Not of one life: what the guard of a route has seen of one bucket of requests, on all
+    replicas.
+    """
+
+    route: str
+    bucket: str
+    state: State
+    guard: Guard
