@@ -20,7 +20,7 @@ from gateway.core.events import CircuitMoved, Event
 from gateway.core.health import Health, RetryBudget
 from gateway.core.keys import KeyStore
 from gateway.core.ladder import ladders
-from gateway.core.ports import Observer, Upstream
+from gateway.core.ports import LedgerDriver, Observer, Upstream
 from gateway.core.snapshot import Snapshot
 from gateway.drivers.deprecations import Deprecations
 from gateway.drivers.exact_tokens import ExactTokens
@@ -28,6 +28,7 @@ from gateway.drivers.janitor import MOST, Awake, Janitor
 from gateway.drivers.pool_upstream import PoolUpstream
 from gateway.drivers.prometheus import Metrics
 from gateway.drivers.signing import open_signers
+from gateway.drivers.sweeper import Sweeper, homes_of
 from gateway.drivers.usage_open import open_sink
 from gateway.drivers.usage_sink import Moved
 from gateway.drivers.webhook import Webhook, poster
@@ -112,8 +113,7 @@ async def open_gateway(
         )
         tenants = tuple(snapshot.tenants.values())
         janitor = Janitor(ledger, tenants, observe, awake)
-        house = asyncio.create_task(janitor.keep_house(asyncio.sleep))
-        stack.push_async_callback(_stop, house)
+        await stack.enter_async_context(keeping_house(janitor, snapshot, ledger))
 
         async def scrape() -> bytes:
             await janitor.before_a_scrape()
@@ -124,6 +124,24 @@ async def open_gateway(
         api = Api(door, snapshot, scrape, lambda: probe(ledger, tenants[0].name), __version__)
         admin = Admin(keyring, issuer, ledger, snapshot, __version__).app
         yield Gateway(Front(door, api.app()), metrics, issuer, admin)
+
+
+@asynccontextmanager
+async def keeping_house(
+    janitor: Janitor, snapshot: Snapshot, ledger: LedgerDriver
+) -> AsyncIterator[None]:
+    """Reads budgets for metrics and charges expired holds, in the background."""
+    homes, ttl_s = homes_of(snapshot.tenants.values()), snapshot.ledger.hold_ttl_s
+    sweeper = Sweeper(ledger, homes, ttl_s, time.monotonic)
+    tasks = [
+        asyncio.create_task(janitor.keep_house(asyncio.sleep)),
+        asyncio.create_task(sweeper.keep(asyncio.sleep)),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            await _stop(task)
 
 
 @asynccontextmanager

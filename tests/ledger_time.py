@@ -41,7 +41,7 @@ class LedgerTime:
         return self.now
 
     def scripts(self) -> Scripts:
-        return Scripts(f"redis.call('MGET', '{self._name}:s', '{self._name}:us')")
+        return Scripts("MGET", f"{self._name}:s", f"{self._name}:us")
 
     def to(self, now: float) -> None:
         self.move(now - self.now)

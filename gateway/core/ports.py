@@ -73,6 +73,12 @@ class LedgerDriver(Ledger, Protocol):
         """
         ...
 
+    async def first_over(self, homes: Sequence[str]) -> list[float | None]:
+        """Of each home, in how many seconds its first open hold is over: 0 or less where one is,
+        or where the home cannot be read; None where no hold is open.
+        """
+        ...
+
     async def charge(
         self, purse: Purse, call: str, at: float, actual: Amounts, record: UsageRecord | None = None
     ) -> None:

@@ -1,9 +1,8 @@
-"""What nobody's request does: charge expired holds, and read where budgets stand for metrics.
+"""Reads for metrics where budgets stand. What expires is charged by the sweeper.
 
 All are looked at every two seconds, up to `MOST`. Of more, those whose tenants sent something
 since they were last looked at come first, in half of a round, and the others in turn, `MOST` in
-each round: so 100,000 that sleep cost no more than 200. Their expired holds are charged within
-half an hour, or at once when they wake.
+each round: so 100,000 that sleep cost no more than 200.
 """
 
 import logging
@@ -66,13 +65,13 @@ class Janitor:
         self._observe = observe
         self._most = most
         self._awake = awake or Awake()
+        self._told: set[str] = set()
         self.turn(tenants)
 
     def turn(self, tenants: Sequence[Tenant]) -> None:
         """These there are from now on."""
         self._places = list(_places(tenants))
         self._turn = 0
-        self._told: set[str] = set()
         self._of: dict[str, list[Place]] = {}
         for place in self._places:
             self._of.setdefault(place.home, []).append(place)
@@ -121,7 +120,6 @@ class Janitor:
 
     async def _look(self, place: Place) -> None:
         if place.first:
-            await self._ledger.sweep((place.home,))
             self._observe(HoldsRead(place.home, await self._ledger.open_holds(place.home)))
         for each in await self._ledger.balances(place.purse):
             self._observe(BudgetRead(each.account, each.budget, each.spent, each.held))

@@ -1,7 +1,7 @@
 """The ledger's book in Redis, a stream: read, and held against the buckets, which it explains."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, cast
 
@@ -12,8 +12,10 @@ from gateway.core.chat import Usage
 from gateway.core.ledger_entry import METERS, Charged, Counter, Entry, Kind
 from gateway.core.money import Nanos
 from gateway.core.usage_record import UsageRecord, decode
+from gateway.drivers.ledger_commands import first_hold
 from gateway.drivers.ledger_homes import Homes
 from gateway.drivers.redis_servers import Redis
+from gateway.drivers.redis_wire import RedisError
 
 _NOTHING: Final = Usage()
 
@@ -47,6 +49,17 @@ class Book:
             cursor = reply[0].decode()
             if cursor == "0":
                 return found
+
+    async def first_over(self, homes: Sequence[str]) -> list[float | None]:
+        return await self._homes.told("first_over", self._first_over(homes))
+
+    async def _first_over(self, homes: Sequence[str]) -> list[float | None]:
+        asked = [self._homes.settings.scripts.time, *map(first_hold, homes)]
+        time, *firsts = await asyncio.gather(*map(self._homes.run, asked), return_exceptions=True)
+        if isinstance(time, BaseException):
+            raise time
+        now = int(time[0]) + int(time[1]) / 1_000_000
+        return [_over(first, now) for first in firsts]
 
     async def load(
         self,
@@ -112,6 +125,15 @@ def expired_record(hold: str, life: str, tenant: str, ceiling: Amounts) -> Usage
         cost=ceiling.nanos,
         usage=_NOTHING,
     )
+
+
+def _over(first: Any, now: float) -> float | None:
+    """In how many seconds, by what ZRANGE answers."""
+    if isinstance(first, RedisError):
+        return 0.0
+    if isinstance(first, BaseException):
+        raise first
+    return float(first[1]) / 1_000 - now if first else None
 
 
 def _bucket(line: str) -> Charged:

@@ -28,6 +28,8 @@ _SETTLED_MS: Final = 300_000
 """For how long it is known that a hold was settled, so that settling again changes nothing."""
 _AT_ONCE: Final = 500
 """Buckets that one script sets."""
+SWEPT: Final = 100
+"""Expired holds that one script charges at most, when it is asked to sweep."""
 _MODES: Final = ("hard", "soft", "shadow")
 _pack: Final = msgspec.msgpack.Encoder().encode
 
@@ -35,10 +37,12 @@ _pack: Final = msgspec.msgpack.Encoder().encode
 class Scripts:
     """The scripts by name: how to load them, and what they are called by.
 
-    `clock` is the Lua that gives the seconds and microseconds that it is.
+    `time` is the command that gives the seconds and microseconds that it is.
     """
 
-    def __init__(self, clock: str = "redis.call('TIME')") -> None:
+    def __init__(self, *time: str) -> None:
+        self.time = encode(*(time or ("TIME",)))
+        clock = f"redis.call({', '.join(map(repr, time or ('TIME',)))})"
         prelude = _PRELUDE.replace("redis.call('TIME')", clock)
         sources = {name: (prelude + source).encode() for name, source in _SOURCES.items()}
         self.load = tuple(encode("SCRIPT", "LOAD", source) for source in sources.values())
@@ -78,7 +82,7 @@ class HomeCommands:
         self._settle = self._head("settle", _SETTLED_MS, 0, more=3)
         self._void = self._head("settle", _TURNED_AWAY_MS, 1, more=3)
         self._leave = self._head("leave", more=1)
-        self.sweep = self._head("sweep", 100)
+        self.sweep = self._head("sweep", SWEPT)
         self.open = self._head("sweep", 0)
         self.state = encode("HMGET", f"{self.tag}state", "epoch", "after", "seq")
 
@@ -162,6 +166,11 @@ class HomeCommands:
         self, script: str, *arguments: str | bytes | int, keys: Iterable[str] = (), more: int = 0
     ) -> bytes:
         return self._scripts.head(script, (self._holds, *keys), (self._kept, *arguments), more)
+
+
+def first_hold(home: str) -> bytes:
+    """Asks for the open hold that is over first, without anything being kept ready for the home."""
+    return encode("ZRANGE", f"{prefix(home)}holds", 0, 0, "WITHSCORES")
 
 
 def reserving(head: bytes, hold_id: str, amounts: Amounts, life: str) -> bytes:

@@ -12,7 +12,7 @@ that cannot be reached: nothing is reserved then.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -20,8 +20,7 @@ from typing import Final
 from gateway.core.accounts import Amounts, Balance, Hold, Purse, Refusal, checked
 from gateway.core.catalog import Tenant
 from gateway.core.errors import LedgerDown
-from gateway.core.events import HoldsExpired, LedgerTook
-from gateway.core.ledger_entry import Counter, Entry
+from gateway.core.events import LedgerTook
 from gateway.core.ports import Clock, Observer
 from gateway.core.usage_record import UsageRecord
 from gateway.drivers.local_books import Absence, LocalBooks, Open
@@ -39,6 +38,10 @@ _UNREACHABLE: Final = frozenset(
     {"timeout", "unreachable", "lost", "open", "loading", "readonly", "masterdown", "clusterdown"}
 )
 _log: Final = logging.getLogger("gateway")
+
+
+def _alone(tenants: Iterable[Tenant]) -> frozenset[str]:
+    return frozenset(each.name for each in tenants if each.on_ledger_unavailable == "allow_local")
 
 
 class LocalLedger:
@@ -61,9 +64,15 @@ class LocalLedger:
         settle_s: float = SETTLE_S,
     ) -> None:
         self._ledger = ledger
-        self._allowed = frozenset(
-            each.name for each in tenants if each.on_ledger_unavailable == "allow_local"
-        )
+        # What is not asked for a request is the ledger's own.
+        self.first_over = ledger.first_over
+        self.sweep = ledger.sweep
+        self.charge = ledger.charge
+        self.void = ledger.void
+        self.records = ledger.records
+        self.counted = ledger.counted
+        self.load = ledger.load
+        self._allowed = self._always = _alone(tenants)
         self._observe = observe
         self._clock = clock
         self._settle = settle_s
@@ -73,6 +82,11 @@ class LocalLedger:
         self._asked: set[str] = set()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+
+    def turn(self, tenants: Iterable[Tenant]) -> None:
+        """Those of these that allow it may from now on; what others hold is settled as it was."""
+        self._allowed = _alone(tenants)
+        self._always &= self._allowed  # of others, a life may have begun before they were allowed
 
     async def start(self) -> None:
         """Charge what the dead left behind, and keep an eye on what is left. Raises OSError where
@@ -162,11 +176,9 @@ class LocalLedger:
 
     def leave(self, purse: Purse, life: str) -> None:
         self._rooms.leave(life)
-        if purse.tenant in self._allowed:
-            if life not in self._asked:
-                return
+        if life in self._asked or purse.tenant not in self._always:
             self._asked.discard(life)
-        self._ledger.leave(purse, life)
+            self._ledger.leave(purse, life)
 
     async def balances(self, purse: Purse) -> tuple[Balance, ...]:
         if purse.tenant not in self._allowed:
@@ -175,35 +187,6 @@ class LocalLedger:
 
     async def open_holds(self, home: str) -> int:
         return await self._ledger.open_holds(home)
-
-    async def sweep(self, homes: Iterable[str]) -> list[HoldsExpired]:
-        return await self._ledger.sweep(homes)
-
-    async def charge(
-        self, purse: Purse, call: str, at: float, actual: Amounts, record: UsageRecord | None = None
-    ) -> None:
-        await self._ledger.charge(purse, call, at, actual, record)
-
-    async def void(self, home: str, hold_id: str) -> None:
-        await self._ledger.void(home, hold_id)
-
-    async def records(self, home: str, after: str = "", count: int = 1_000) -> tuple[Entry, ...]:
-        return await self._ledger.records(home, after, count)
-
-    async def counted(self, home: str) -> dict[Counter, int]:
-        return await self._ledger.counted(home)
-
-    async def load(
-        self,
-        home: str,
-        spent: Mapping[Counter, int],
-        *,
-        epoch: str = "",
-        after: Iterable[str] = (),
-        seq: int = 0,
-        force: bool = False,
-    ) -> int:
-        return await self._ledger.load(home, spent, epoch=epoch, after=after, seq=seq, force=force)
 
     async def aclose(self) -> None:
         """What is not charged then stays in the journal, for the next start."""

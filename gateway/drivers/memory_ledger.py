@@ -1,7 +1,7 @@
 """The ledger in this process's memory: the reference model that the Redis ledger is held to."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
@@ -122,6 +122,15 @@ class MemoryLedger:
         for home in homes:
             self._expire(home, swept.append)
         return swept
+
+    async def first_over(self, homes: Sequence[str]) -> list[float | None]:
+        await asyncio.sleep(0)
+        now = self._clock()
+        known = [self._books.get(home) for home in homes]
+        firsts = (
+            min((h.until for h in b.open.values()), default=None) if b else None for b in known
+        )
+        return [None if first is None else first - now for first in firsts]
 
     async def records(self, home: str, after: str = "", count: int = 1_000) -> tuple[Entry, ...]:
         await asyncio.sleep(0)

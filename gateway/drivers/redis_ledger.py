@@ -29,7 +29,7 @@ from gateway.core.money import Nanos
 from gateway.core.ports import Clock, Observer
 from gateway.core.usage_record import UsageRecord
 from gateway.drivers.ledger_book import Book
-from gateway.drivers.ledger_commands import SCRIPTS, Scripts, reserving
+from gateway.drivers.ledger_commands import SCRIPTS, SWEPT, Scripts, reserving
 from gateway.drivers.ledger_debts import Debts
 from gateway.drivers.ledger_homes import TIME, DataLost, Homes, Ready, Settings
 from gateway.drivers.ledger_plans import Plan
@@ -225,8 +225,11 @@ class RedisLedger(Book):
         for name in homes:
             holds = amount = 0
             home = self._homes.home(name)
-            while (reply := await self._homes.ask("sweep", home, home.commands.sweep))[1]:
-                holds += reply[1]
+            late = SWEPT
+            while late == SWEPT:
+                reply = await self._homes.ask("sweep", home, home.commands.sweep)
+                late = reply[1]
+                holds += late
                 amount += reply[2]
             if holds:
                 swept.append(HoldsExpired(name, holds, Nanos(amount)))

@@ -325,3 +325,18 @@ async def test_settling_beside_expiry_counts_each_hold_once(bench: Bench, tenant
     for hold in holds[::4]:
         await bench.ledger.settle(hold, nanos(9))
     assert await books(bench.ledger, wallet) == [(20 * 7 + 20 * 100, 0)]
+
+
+async def test_it_says_when_the_first_hold_of_a_home_is_over(bench: Bench, tenant: str) -> None:
+    wallet, other = purse(tenant), f"{tenant}-other"
+    await held(bench.ledger, wallet, "h", 30)
+    bench.time.move(100)
+    hold = await held(bench.ledger, wallet, "i", 12)
+    assert await bench.ledger.first_over([tenant, other]) == [pytest.approx(500), None]
+    bench.time.move(500)
+    assert await bench.ledger.first_over([other, tenant]) == [None, pytest.approx(0)]
+    await bench.ledger.sweep([tenant])
+    assert await bench.ledger.first_over([tenant]) == [pytest.approx(100)]
+    await bench.ledger.settle(hold, nanos(1))
+    assert await bench.ledger.first_over([tenant]) == [None]
+    assert await bench.ledger.first_over([]) == []

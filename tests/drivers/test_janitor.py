@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable
 from typing import Final
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from gateway.core.accounts import Account, Amounts, Hold, Purse
 from gateway.core.catalog import Budget, Organisation, Tenant
 from gateway.core.errors import LedgerDown
-from gateway.core.events import About, BudgetRead, Event, HoldsExpired, HoldsRead, Reserved
+from gateway.core.events import About, BudgetRead, Event, HoldsRead, Reserved
 from gateway.core.money import Nanos
 from gateway.drivers.janitor import Awake, Janitor
 from gateway.drivers.memory_ledger import MemoryLedger
@@ -31,12 +30,11 @@ class Told(MemoryLedger):
         self.asked: list[str] = []
         self.broken: dict[str, Exception] = {}
 
-    async def sweep(self, homes: Iterable[str]) -> list[HoldsExpired]:
-        (home,) = homes
+    async def open_holds(self, home: str) -> int:
         self.asked.append(home)
         if home in self.broken:
             raise self.broken[home]
-        return await super().sweep((home,))
+        return await super().open_holds(home)
 
 
 def tenants(count: int, organisation: Organisation | None = None) -> list[Tenant]:

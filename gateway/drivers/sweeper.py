@@ -1,0 +1,124 @@
+"""Charges expired holds within seconds, in however many homes, whoever made them and died.
+
+Nobody tells it of a hold. Of each home it asks when its first open hold is over. Where there is
+none, none can be over before one that is made now, which is in `ttl_s`: so a home that sleeps is
+asked once in that time, and 100,000 of them cost 200 short questions a second.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+from zlib import crc32
+
+from gateway.core.catalog import Tenant
+from gateway.core.errors import LedgerDown
+from gateway.core.ports import Clock, LedgerDriver
+
+EVERY_S: Final = 1.0
+_TOGETHER: Final = 100
+"""So many are asked at once: a millisecond or two of work."""
+_REST_S: Final = 0.005
+"""Between two questions, at most: as long as the first of them took."""
+
+_log: Final = logging.getLogger("gateway")
+
+
+class Sweeper:
+    """`ttl_s` is how long a hold may stay open; `clock` gives monotonic seconds."""
+
+    def __init__(
+        self, ledger: LedgerDriver, homes: Iterable[str], ttl_s: float, clock: Clock
+    ) -> None:
+        self._ledger = ledger
+        self._ttl = ttl_s
+        self._clock = clock
+        self._second = int(clock())
+        self._slots: dict[int, list[str]] = {}
+        """The homes to ask, by the second from which on."""
+        self._missed: deque[str] = deque()
+        """Those that were to be asked already, the longest ago first."""
+        self._homes: set[str] = set()
+        self._told: set[str] = set()
+        self.turn(homes)
+
+    def turn(self, homes: Iterable[str]) -> None:
+        """There are these as well. Those that were may still have holds."""
+        new = dict.fromkeys(home for home in homes if home not in self._homes)
+        self._missed += new
+        self._homes.update(new)
+
+    async def keep(self, sleep: Callable[[float], Awaitable[None]]) -> None:
+        """Run until cancelled."""
+        while True:
+            await self.round(sleep)
+            await sleep(EVERY_S)
+
+    async def round(self, sleep: Callable[[float], Awaitable[None]]) -> None:
+        """Ask all whose time it is, and of those that were missed as many as answer."""
+        due = self._due()
+        for start in range(0, len(due), _TOGETHER):
+            await self._ask(due[start : start + _TOGETHER], sleep)
+        for _ in range(0, len(self._missed), _TOGETHER):
+            some = [self._missed.popleft() for _ in range(min(_TOGETHER, len(self._missed)))]
+            if not await self._ask(some, sleep):
+                break
+
+    def _due(self) -> list[str]:
+        now = int(self._clock())
+        due: list[str] = []
+        for second in range(self._second, now + 1):
+            due += self._slots.pop(second, ())
+        self._second = now + 1
+        return due
+
+    async def _ask(self, homes: list[str], sleep: Callable[[float], Awaitable[None]]) -> bool:
+        """Whether all of them answered."""
+        began = self._clock()
+        try:
+            first = await self._ledger.first_over(homes)
+        except LedgerDown:
+            self._missed += homes
+            return False
+        over = []
+        for home, seconds in zip(homes, first, strict=True):
+            if seconds is None:
+                self._later(home, began + self._apart(home))
+            elif seconds > 0:
+                self._later(home, began + min(seconds, self._ttl))
+            else:
+                over.append(home)
+        swept = await asyncio.gather(*map(self._sweep, over))
+        await sleep(min(self._clock() - began, _REST_S))
+        return all(swept)
+
+    async def _sweep(self, home: str) -> bool:
+        try:
+            await self._ledger.sweep((home,))
+        except LedgerDown:
+            self._missed.append(home)
+            return False
+        except Exception as error:  # noqa: BLE001 - one home's trouble is not the others'
+            self._missed.append(home)
+            kind = type(error).__name__
+            if kind not in self._told:
+                self._told.add(kind)
+                _log.exception("the expired holds of %s cannot be charged", home)
+            return False
+        self._later(home, self._clock())
+        return True
+
+    def _apart(self, home: str) -> float:
+        """Until an empty home is asked again: no two at the same time because both began so."""
+        return self._ttl * (1 - crc32(home.encode("utf-8", "surrogatepass")) / 2**33)
+
+    def _later(self, home: str, at: float) -> None:
+        self._slots.setdefault(max(int(at) + 1, self._second), []).append(home)
+
+
+def homes_of(tenants: Iterable[Tenant]) -> Iterable[str]:
+    """Where their money is counted together."""
+    return dict.fromkeys(
+        each.organisation.name if each.organisation else each.name for each in tenants
+    )
