@@ -120,7 +120,8 @@ class Life:
         """What is climbed: what the route says, or the first of its rules that holds."""
         if self._route:
             self._trail.append(f"canary {self._route}")
-        rule, ladder = climbed(self._named, self.request, self.about.tags, self.world.wall())
+        wall, home = self.world.wall(), self.tenant.regions
+        rule, ladder = climbed(self._named, self.request, self.about.tags, wall, home)
         if rule:
             self._trail.append(f"rule {rule}")
         return ladder

@@ -35,7 +35,7 @@ def explain_request(
         why = snapshot.catalog.left_out.get(request.model, "it is not in the catalog")
         raise UnknownModel(f"The model '{request.model}' cannot be asked: {why}.", param="model")
     tags = tagged(request.extras.tags, snapshot.tags)
-    rule, ladder = climbed(ladder, request, tags, at)
+    rule, ladder = climbed(ladder, request, tags, at, tenant.regions)
     features = read_features(request)
     plan = make_plan(ladder, features, Limits(tenant, wall=at), lambda: _ALWAYS_FIRST)
     told: dict[str, Any] = msgspec.json.decode(

@@ -116,7 +116,7 @@ class When(Stanza):
     tags: dict[Naming, Values] = Field(default_factory=dict)
     """Configured tags, each with the values that it may have."""
     region: Regions | None = None
-    """The region that the client asked for: any of these."""
+    """The region that the client asked for, or all that its tenant or key allows, are among these."""
     max_latency_ms: Count | None = None
     """The client asked for an answer within so many milliseconds, or fewer."""
     max_cost_usd: Usd | None = None

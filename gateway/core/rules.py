@@ -21,7 +21,10 @@ class Traits(Struct, frozen=True):
     has: frozenset[str]
     tools: int
     tags: Mapping[str, str]
-    region: str | None
+    regions: frozenset[str] | None
+    """Where the answer may come from: the region that was asked for, else those of the tenant or of
+    its key. None is anywhere.
+    """
     max_latency_ms: int | None
     max_cost: Nanos | None
     at: float
@@ -75,6 +78,7 @@ class When(Struct, frozen=True):
     tags: Mapping[str, frozenset[str]] = _NO_TAGS
     """Each tag with one of its values."""
     regions: frozenset[str] | None = None
+    """All that the answer may come from are among these."""
     latency_ms: int | None = None
     """The client asked for an answer within so many milliseconds, or fewer."""
     cost: Nanos | None = None
@@ -90,7 +94,7 @@ def holds(when: When, traits: Traits) -> bool:
         and when.has <= traits.has
         and not when.lacks & traits.has
         and (when.scripts is None or traits.script in when.scripts)
-        and (when.regions is None or traits.region in when.regions)
+        and (when.regions is None or _confined(traits.regions, when.regions))
         and all(traits.tags.get(name) in values for name, values in when.tags.items())
         and _within(traits.output, when.output)
         and _at_most(traits.max_latency_ms, when.latency_ms)
@@ -115,6 +119,10 @@ def never(when: When) -> str | None:
 
 def _within(value: int | None, span: Between | None) -> bool:
     return span is None or (value is not None and span.holds(value))
+
+
+def _confined(regions: frozenset[str] | None, to: frozenset[str]) -> bool:
+    return regions is not None and regions <= to
 
 
 def _at_most(value: int | None, bound: int | None) -> bool:

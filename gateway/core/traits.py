@@ -8,29 +8,23 @@ from gateway.core.chat import ChatRequest
 from gateway.core.features import Features, read_features
 from gateway.core.ladder import Ladder
 from gateway.core.rules import Traits
+from gateway.core.scripts import SCRIPTS, letters_of
 
-SCRIPTS: Final[Mapping[str, tuple[tuple[int, int], ...]]] = {
-    "arabic": ((0x0600, 0x06FF), (0x0750, 0x077F), (0x08A0, 0x08FF)),
-    "cyrillic": ((0x0400, 0x052F),),
-    "devanagari": ((0x0900, 0x097F),),
-    "greek": ((0x0370, 0x03FF),),
-    "han": ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x2FA1F)),
-    "hangul": ((0x1100, 0x11FF), (0x3130, 0x318F), (0xAC00, 0xD7AF)),
-    "hebrew": ((0x0590, 0x05FF),),
-    "kana": ((0x3040, 0x30FF), (0x31F0, 0x31FF)),
-    "latin": ((0x0041, 0x005A), (0x0061, 0x007A), (0x00C0, 0x024F)),
-    "thai": ((0x0E00, 0x0E7F),),
-}
+__all__ = ["HAS", "SCRIPTS", "climbed", "read_traits", "script_of"]
+
 HAS: Final = ("audio", "code", "files", "images", "json_schema", "tools")
 _READ: Final = 4_000
 """Characters of the last user message: enough to know a script by, and no more work."""
+_READ_OF_SCRIPT: Final = 1_000
 _FOREIGN: Final = 0.2
 """A script other than Latin that has so much of the letters is the text's: Latin words stand in
 most technical texts of any language."""
-_CODE: Final = re.compile(
-    r"^\s*(?:def |class |import |from \w+ import |#include|public |private |function |const "
-    r"|let |SELECT\b|INSERT INTO|CREATE TABLE)|[;{}]\s*$"
+_LETTER: Final = re.compile("[A-Za-z]")
+_BEGINS: Final = re.compile(
+    r"def |class |import |from \w+ import |#include|public |private |function |const |let "
+    r"|SELECT\b|INSERT INTO|CREATE TABLE"
 )
+_ENDS: Final = (";", "{", "}")
 _CODE_LINES: Final = 2
 """So many such lines, or a fence, make a text one with code."""
 _NEEDS: Final = {
@@ -42,25 +36,29 @@ _NEEDS: Final = {
 
 
 def read_traits(
-    request: ChatRequest, features: Features, tags: Mapping[str, str], at: float
+    request: ChatRequest,
+    features: Features,
+    tags: Mapping[str, str],
+    at: float,
+    home: frozenset[str] | None = None,
 ) -> Traits:
-    """`at` is Unix seconds."""
+    """`at` is Unix seconds; `home` the regions of who asks, None for anywhere."""
     text = _last_user_text(request)
     tools = request.json("tools")
     has = {_NEEDS[need] for need in features.needs if need in _NEEDS}
     if tools or request.json("functions"):
         has.add("tools")
-    if "```" in text or sum(map(bool, map(_CODE.search, text.splitlines()))) >= _CODE_LINES:
+    if "```" in text or sum(map(_is_code, map(str.strip, text.splitlines()))) >= _CODE_LINES:
         has.add("code")
     extras = request.extras
     return Traits(
         prompt=features.prompt,
         output=features.output,
-        script=script_of(text),
+        script=script_of(text[:_READ_OF_SCRIPT]),
         has=frozenset(has),
         tools=len(tools) if isinstance(tools, list) else 0,
         tags=tags,
-        region=extras.region,
+        regions=home if extras.region is None else frozenset((extras.region,)),
         max_latency_ms=extras.max_latency_ms,
         max_cost=features.max_cost,
         at=at,
@@ -68,32 +66,39 @@ def read_traits(
 
 
 def climbed(
-    ladder: Ladder, request: ChatRequest, tags: Mapping[str, str], at: float
+    ladder: Ladder,
+    request: ChatRequest,
+    tags: Mapping[str, str],
+    at: float,
+    home: frozenset[str] | None = None,
 ) -> tuple[str, Ladder]:
     """Which rule of a ladder holds for a request, "" for none, and what is climbed."""
     if not ladder.rules:
         return "", ladder
-    return ladder.chosen(read_traits(request, read_features(request), tags, at))
+    return ladder.chosen(read_traits(request, read_features(request), tags, at, home))
 
 
 def script_of(text: str) -> str | None:
     """The script that a text is written in; None without letters of one that is known."""
-    counts = dict.fromkeys(SCRIPTS, 0)
-    for character in text:
-        code = ord(character)
-        for script, ranges in SCRIPTS.items():
-            if any(low <= code <= high for low, high in ranges):
-                counts[script] += 1
-                break
+    if text.isascii():
+        return "latin" if _LETTER.search(text) else None
+    counts = letters_of(text)
     letters = sum(counts.values())
     if not letters:
         return None
-    latin = counts.pop("latin")
+    latin = counts.pop("latin", 0)
+    if not counts:
+        return "latin"
     most = max(counts, key=counts.__getitem__)
-    if counts["kana"]:  # Japanese is written in both
-        most = "kana" if counts["kana"] + counts["han"] >= counts[most] else most
-    foreign = counts[most] + (counts["han"] if most == "kana" else 0)
-    return most if foreign >= _FOREIGN * letters else "latin" if latin else most
+    foreign = counts[most]
+    kana, han = counts.get("kana", 0), counts.get("han", 0)
+    if kana and kana + han >= foreign:  # Japanese is written in both
+        most, foreign = "kana", kana + han
+    return most if foreign >= _FOREIGN * letters or not latin else "latin"
+
+
+def _is_code(line: str) -> bool:
+    return line.endswith(_ENDS) or _BEGINS.match(line) is not None
 
 
 def _last_user_text(request: ChatRequest) -> str:

@@ -122,7 +122,8 @@ class Api:
         body = await read_body(headers, request.receive, here.limits.body_bytes)
         asked = read_request(body, headers.extras, here.limits.json_depth)
         named, now = find_ladder(world, asked.model), world.wall()
-        rule, ladder = climbed(named, asked, tagged(asked.extras.tags, here.tags), now)
+        tags, home = tagged(asked.extras.tags, here.tags), caller.tenant.regions
+        rule, ladder = climbed(named, asked, tags, now, home)
         features = read_features(asked)
         down = world.health.down(world.clock())
         limits = Limits(caller.tenant, down, world.factors, world.pace, wall=now)

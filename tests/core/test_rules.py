@@ -22,8 +22,12 @@ def asked(text: Any = "hello", extras: Extras | None = None, **fields: Any) -> C
     return ChatRequest(raw, "m", max_tokens=fields.get("max_tokens"), extras=extras or Extras())
 
 
-def traits(request: ChatRequest, tags: dict[str, str] | None = None) -> Traits:
-    return read_traits(request, read_features(request), tags or {}, NOON)
+def traits(
+    request: ChatRequest,
+    tags: dict[str, str] | None = None,
+    home: frozenset[str] | None = None,
+) -> Traits:
+    return read_traits(request, read_features(request), tags or {}, NOON, home)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +85,26 @@ def test_tags(tags: dict[str, str], yes: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("home", "asked_for", "yes"),
+    [
+        (None, None, False),
+        ("on-prem", None, True),
+        ("eu", None, False),
+        ("eu on-prem", None, False),
+        ("eu on-prem", "on-prem", True),
+        ("on-prem dmz", None, True),
+        ("on-prem", "eu", False),
+    ],
+)
+def test_where_a_tenant_is_at_home(home: str | None, asked_for: str | None, yes: bool) -> None:
+    """A rule for a region holds for who may be answered from nowhere else."""
+    when = When(regions=frozenset({"on-prem", "dmz"}))
+    request = asked(extras=Extras(region=asked_for))
+    regions = None if home is None else frozenset(home.split())
+    assert holds(when, traits(request, home=regions)) is yes
+
+
+@pytest.mark.parametrize(
     ("text", "script"),
     [
         ("hello", "latin"),
@@ -89,6 +113,9 @@ def test_tags(tags: dict[str, str], yes: bool) -> None:
         ("Docker \u3067 container \u3092\u8d77\u52d5\u3059\u308b\u65b9\u6cd5\u306f", "kana"),
         ("\uc548\ub155\ud558\uc138\uc694", "hangul"),
         ("\u041f\u0440\u0438\u0432\u0435\u0442, Docker", "cyrillic"),
+        ("Docker \u0438 Kubernetes: \u0447\u0442\u043e \u043b\u0443\u0447\u0448\u0435", "cyrillic"),
+        ("\u0b89\u0b99\u0bcd\u0b95\u0bb3\u0bcd", "tamil"),
+        ("na\u00efve caf\u00e9", "latin"),
         ("the letter \u03c0 in a long English sentence about numbers", "latin"),
         ("123 + 4", None),
         ("", None),

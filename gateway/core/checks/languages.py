@@ -5,33 +5,17 @@ Only a clear case is one: a short text, code or a formula is in no language, and
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
 from gateway.core.chat import ChatRequest, Choice
+from gateway.core.scripts import letters_of
 
 STAGES: Final = (150, 400, 1_000)
 """Characters after which the beginning is looked at; the last is all that is read of a text."""
-
-_SCRIPTS: Final[Mapping[str, str]] = {
-    "latin": "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff",
-    "cyrillic": "\u0400-\u052f",
-    "greek": "\u0370-\u03ff\u1f00-\u1fff",
-    "arabic": "\u0600-\u06ff\u0750-\u077f",
-    "hebrew": "\u0590-\u05ff",
-    "devanagari": "\u0900-\u097f",
-    "bengali": "\u0980-\u09ff",
-    "tamil": "\u0b80-\u0bff",
-    "thai": "\u0e00-\u0e7f",
-    "kana": "\u3040-\u30ff",
-    "hangul": "\u1100-\u11ff\uac00-\ud7af",
-    "han": "\u3400-\u4dbf\u4e00-\u9fff",
-}
-_RUNS: Final = {name: re.compile(f"[{ranges}]+") for name, ranges in _SCRIPTS.items()}
-_NOT_ASCII: Final = {name: run for name, run in _RUNS.items() if name != "latin"}
 
 _STOP_WORDS: Final[Mapping[str, str]] = {
     "en": "the of and to is that it was for with are this be have from which you not an by as on"
@@ -196,7 +180,7 @@ def _languages(text: str, least: int = _LEAST_WORDS) -> frozenset[str]:
 
 def _script(text: str) -> str | None:
     """The script that most letters are of, when there are enough; None where two are about even."""
-    counts = {name: sum(map(len, run.findall(text))) for name, run in _scripts(text)}
+    counts = letters_of(text)
     letters = sum(counts.values())
     if letters < _LEAST_LETTERS:
         return None
@@ -207,10 +191,6 @@ def _script(text: str) -> str | None:
     # A few names, terms or symbols in Latin letters are in any text, and a quotation may be.
     share = counts[best] / letters
     return best if share >= (0.8 if best == "latin" else 0.4) else None
-
-
-def _scripts(text: str) -> Iterable[tuple[str, re.Pattern[str]]]:
-    return (("latin", _RUNS["latin"]),) if text.isascii() else _RUNS.items()
 
 
 def _latin(words: list[str], least: int) -> frozenset[str]:
