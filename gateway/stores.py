@@ -7,22 +7,28 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from gateway.behind.backstage import Backstage
+from gateway.behind.guards import Guards
 from gateway.core.errors import LedgerDown
+from gateway.core.guard import GuardStore
 from gateway.core.keys import KeyStore
+from gateway.core.ladder import ladders
 from gateway.core.ports import Ledger, LedgerDriver, Observer, Responses
 from gateway.core.snapshot import Ledger as Where
 from gateway.core.snapshot import Snapshot
 from gateway.drivers.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from gateway.drivers.local_ledger import LocalLedger
 from gateway.drivers.local_open import allowing_local
+from gateway.drivers.memory_guard import MemoryGuard
 from gateway.drivers.memory_keys import MemoryKeys
 from gateway.drivers.memory_ledger import MemoryLedger
 from gateway.drivers.memory_responses import MemoryResponses
 from gateway.drivers.redis_checks import inspect_url, refusal
+from gateway.drivers.redis_guard import RedisGuard
 from gateway.drivers.redis_keys import RedisKeys
 from gateway.drivers.redis_ledger import RedisLedger
 from gateway.drivers.redis_responses import RedisResponses
@@ -108,6 +114,31 @@ async def open_responses(snapshot: Snapshot) -> AsyncIterator[Responses]:
             yield kept
         finally:
             await kept.aclose()
+
+
+@asynccontextmanager
+async def open_backstage(
+    snapshot: Snapshot, ledger: LedgerDriver, observe: Observer
+) -> AsyncIterator[Backstage]:
+    """What goes on behind the answers. What guards have seen is kept where the ledger is."""
+    wanted = snapshot.ledger
+    async with AsyncExitStack() as stack:
+        store: GuardStore = MemoryGuard()
+        if wanted.url != "memory":
+            url = await stack.enter_async_context(server(wanted))
+            store = RedisGuard(url, timeout_s=wanted.timeout_s)
+        guards = Guards(store, observe)
+        guards.know(ladders(snapshot.catalog).values())
+        await guards.refresh()
+        keeping = asyncio.create_task(guards.keep(asyncio.sleep))
+        backstage = Backstage(guards, ledger.charge, observe)
+        try:
+            yield backstage
+        finally:
+            keeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeping
+            await backstage.aclose()
 
 
 async def _inspect(snapshot: Snapshot, warn: Callable[[str], None]) -> None:
