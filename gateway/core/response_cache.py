@@ -85,7 +85,8 @@ def read_asks(values: Iterable[bytes]) -> Asks:
         elif name == b"max-age":
             seconds = value.strip(b'"')
             age = float(seconds[:_LONGEST_AGE]) if seconds.isdigit() else 0.0
-            asks = structs.replace(asks, max_age_s=min(age, asks.max_age_s or age))
+            least = age if asks.max_age_s is None else min(age, asks.max_age_s)
+            asks = structs.replace(asks, max_age_s=least)
     return asks
 
 
