@@ -77,7 +77,8 @@ class RecallingLife(Life):
         cache, kept, asks = self.named.cache, self.world.responses, self.asks
         if cache is None or kept is None or not (asks.look or asks.keep):
             return None, "bypass"
-        self.rule = climbed(self.named, self.request, self.about.tags, self.world.wall())[0]
+        wall, home = self.world.wall(), self.tenant.regions
+        self.rule = climbed(self.named, self.request, self.about.tags, wall, home)[0]
         key = response_cache.key_of(self.request, self.tenant, cache, self.rule, self.about.user)
         self._key = key if asks.keep else None
         if key is None or not asks.look:

@@ -70,7 +70,8 @@ class Unseen(Life):
         return verdict, outcome
 
     def _ladder(self) -> Ladder:
-        _, ladder = climbed(self._climbed, self.request, self.about.tags, self.world.wall())
+        wall, home = self.world.wall(), self.tenant.regions
+        _, ladder = climbed(self._climbed, self.request, self.about.tags, wall, home)
         if self._part == "smart":
             return structs.replace(ladder, behind=None, strategy=ladder.strategy.then or CASCADE)
         return structs.replace(ladder, behind=None)

@@ -28,8 +28,9 @@ from gateway.core.catalog import OnDisconnect, Per
 from gateway.core.money import nanos
 from gateway.core.order import ORDERS, Order
 from gateway.core.rules import ANY, Between
+from gateway.core.scripts import SCRIPTS
 from gateway.core.tags import LONGEST
-from gateway.core.traits import HAS, SCRIPTS
+from gateway.core.traits import HAS
 
 ON_DISCONNECT: Final[tuple[str, ...]] = get_args(OnDisconnect)
 CACHED_PER: Final[tuple[str, ...]] = get_args(Per)
@@ -116,7 +117,7 @@ class When(Stanza):
     tags: dict[Naming, Values] = Field(default_factory=dict)
     """Configured tags, each with the values that it may have."""
     region: Regions | None = None
-    """The region that the client asked for, or all that its tenant or key allows, are among these."""
+    """The region that was asked for, else all that the tenant or its key allows: among these."""
     max_latency_ms: Count | None = None
     """The client asked for an answer within so many milliseconds, or fewer."""
     max_cost_usd: Usd | None = None

@@ -8,9 +8,7 @@ from gateway.core.chat import ChatRequest
 from gateway.core.features import Features, read_features
 from gateway.core.ladder import Ladder
 from gateway.core.rules import Traits
-from gateway.core.scripts import SCRIPTS, letters_of
-
-__all__ = ["HAS", "SCRIPTS", "climbed", "read_traits", "script_of"]
+from gateway.core.scripts import letters_of
 
 HAS: Final = ("audio", "code", "files", "images", "json_schema", "tools")
 _READ: Final = 4_000
@@ -70,9 +68,11 @@ def climbed(
     request: ChatRequest,
     tags: Mapping[str, str],
     at: float,
-    home: frozenset[str] | None = None,
+    home: frozenset[str] | None,
 ) -> tuple[str, Ladder]:
-    """Which rule of a ladder holds for a request, "" for none, and what is climbed."""
+    """Which rule of a ladder holds for a request, "" for none, and what is climbed. `home` are the
+    regions of who asks, None for anywhere.
+    """
     if not ladder.rules:
         return "", ladder
     return ladder.chosen(read_traits(request, read_features(request), tags, at, home))

@@ -67,7 +67,7 @@ class Rehearsal:
 
     def planned(self, query: Query) -> tuple[Ladder, Plan, Features]:
         features = read_features(query.request)
-        _, ladder = climbed(self.lineup.ladder, query.request, {}, 0.0)
+        _, ladder = climbed(self.lineup.ladder, query.request, {}, 0.0, None)
         return ladder, make_plan(ladder, features, _LIMITS, _listed), features
 
     def decide(self, query: Query) -> Decision:

@@ -29,7 +29,7 @@ def explained(
     """As a client reads it, every number exact."""
     features = read_features(asked)
     limits = Limits(tenant or Tenant("t", budgets=(Budget(Nanos(1), "day"),)))
-    rule, ladder = climbed(ladders(catalog)[asked.model], asked, {}, 0.0)
+    rule, ladder = climbed(ladders(catalog)[asked.model], asked, {}, 0.0, None)
     plan = make_plan(ladder, features, limits, lambda: 0.5)
     told = msgspec.json.encode(explain(asked, features, plan, ladder, rule))
     found: dict[str, Any] = json.loads(told, parse_float=Decimal)
