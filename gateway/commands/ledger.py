@@ -69,6 +69,14 @@ async def _rebuild(
             lines += _told(audit)
             if not write:
                 continue
+            less = sum(each.told < each.counted for each in audit.differences)
+            if audit.missing and less and not force:
+                code = 1
+                lines.append(
+                    f"{home}: not set: of {less:,} counters the records know too little, for some "
+                    "are missing; --force makes them forget that"
+                )
+                continue
             held = await books.rebuild(home, force=force)
             if held:
                 code = 1

@@ -289,6 +289,24 @@ def test_a_counter_is_found_wrong_and_set_right(
     assert run("ledger", "verify", *only).stdout == right
 
 
+def test_records_that_are_missing_give_no_money_back(
+    tmp_path: Path, shared_redis: EmbeddedRedis, tenant: str
+) -> None:
+    """Without a sink only the newest are kept: their sum is not what was spent."""
+    asyncio.run(spend(shared_redis.url, tenant, "a", "b", "c"))
+    only = ["--home", tenant, "-c", config(tmp_path, shared_redis, tenant)]
+    key = f"tg:{{{tenant}}}:b:{tenant}:tenant:{tenant}:usd:total"
+    with Redis(unix_socket_path=shared_redis.url.removeprefix("unix://")) as server:
+        server.xtrim(f"tg:{{{tenant}}}:usage", maxlen=2, approximate=False)
+        refused = run("ledger", "rebuild", "--yes", *only)
+        said = f"{tenant}: not set: of 1 counters the records know too little, for some are missing"
+        assert refused.exit_code == 1
+        assert refused.stdout.splitlines()[-1].startswith(said)
+        assert server.hget(key, "spent") == b"60"
+        assert run("ledger", "rebuild", "--yes", "--force", *only).exit_code == 0
+        assert server.hget(key, "spent") == b"40"
+
+
 def test_all_of_it_is_lost_and_made_anew_from_files(
     tmp_path: Path, own_redis: EmbeddedRedis, tenant: str
 ) -> None:
