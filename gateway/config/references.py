@@ -12,6 +12,7 @@ from gateway.config.routes import Route
 from gateway.config.rules import check_rules
 from gateway.config.tenants import Tenant
 from gateway.config.tree import Tree
+from gateway.config.trial_faults import check_trials
 from gateway.config.validate import Parts
 from gateway.core.patterns import allowed
 
@@ -45,6 +46,7 @@ class _Check:
             self.references(("routes", name, "tiers"), route.tiers, "tiers")
             self.judges(("routes", name, "checks"), route.checks)
             self.rules(("routes", name), route)
+            check_trials(self.tree, ("routes", name), route, self.named)
             here, longest = ("routes", name, "timeout_s"), self.parts.redis.hold_ttl_s
             sure = not self.tree.doubtful(here, ("redis", "hold_ttl_s"))
             if sure and route.timeout_s >= longest:

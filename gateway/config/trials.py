@@ -1,0 +1,81 @@
+"""What a route tries out, as it is written: a guard, a shadow, a canary."""
+
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator
+
+from gateway.config.scalars import Count, Name, amount, choice, described, numbers, one_of, unshown
+from gateway.config.stanza import Stanza
+from gateway.core import trials
+from gateway.core.agree import MODES
+from gateway.core.trials import Compares
+
+_share: Final = amount("a share from 0 to 1, such as 0.05", lambda share: 0 <= share <= 1)
+_some: Final = amount("a share above 0 and at most 1, such as 0.05", lambda share: 0 < share <= 1)
+Share = Annotated[
+    float, BeforeValidator(lambda value: float(_share(value))), numbers(minimum=0, maximum=1)
+]
+Some = Annotated[
+    float,
+    BeforeValidator(lambda value: float(_some(value))),
+    numbers(exclusiveMinimum=0, maximum=1),
+]
+
+
+def _pointer(value: object) -> str:
+    if not isinstance(value, str) or value[:1] != "/":
+        raise unshown("must be a JSON pointer such as /answer")
+    return value
+
+
+Pointer = Annotated[
+    str, BeforeValidator(_pointer), described({"type": "string", "pattern": r"^(/|\$\{)"})
+]
+
+
+class Guard(Stanza):
+    threshold: Some = 0.75
+    """Of the answers of the first tier, the part that must mean what the last tier says: as the
+    lower bound of the rate. Below it the last tier answers."""
+    share: Share = 0.02
+    """Of the first tier's answers: how many are also asked of the last tier."""
+    probe: Share = 0.1
+    """Of requests while the first tier is off: for how many it is asked all the same."""
+    cap: Share = 0.05
+    """What audits may cost, as a part of what is spent on the route's kind of requests."""
+    least: Count = 30
+    """Comparisons after which it decides, and not before ten. Until then the last tier answers,
+    and the first is always asked, too."""
+    memory: Count = 500
+    """After so many comparisons the older ones fade."""
+    agree: Annotated[str, BeforeValidator(one_of(MODES)), choice(MODES)] | None = None
+    """How answers are compared. Default: as the route's vote does, else `auto`."""
+    pointers: tuple[Pointer, ...] = ()
+    """With `agree: json`: what of the answers is compared. Default: the whole."""
+
+    def watch(self) -> trials.Watch:
+        told = self.model_dump(exclude={"agree", "pointers"})
+        return trials.Watch(**told)
+
+    def compares(self) -> Compares:
+        return Compares(self.agree, self.pointers)
+
+
+class Shadow(Stanza):
+    route: Name
+    """The other route. Who asks sees nothing of it, and waits for nothing."""
+    share: Some = 0.01
+    """Of requests that it is asked, too."""
+
+    def shadow(self) -> trials.Shadow:
+        return trials.Shadow(self.route, self.share)
+
+
+class Canary(Stanza):
+    route: Name
+    """The other route. It answers in place of this one."""
+    share: Some = 0.05
+    """Of the tenants, always the same ones; a larger share has those of a smaller."""
+
+    def canary(self) -> trials.Canary:
+        return trials.Canary(self.route, self.share)
