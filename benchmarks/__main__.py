@@ -41,17 +41,23 @@ def main() -> None:
     raw: dict[str, dict[str, list[dict[str, float]]]] = {}
     try:
         with TemporaryDirectory(prefix="tollgate-bench-") as folder, ExitStack() as stack:
-            bench = Bench(Path(folder), stack)
-            for note in bench.notes:
-                print(note)
-            for name in [given.only] if given.only else systems.GROUPS:
-                group = bench.group(name)
+            wanted = [given.only] if given.only else systems.GROUPS
+            bench = None
+            if not set(wanted) <= set(systems.ALONE):
+                bench = Bench(Path(folder), stack)
+                for note in bench.notes:
+                    print(note)
+            for name in wanted:
+                group = systems.alone(name, Path(folder))
+                if group is None and bench is not None:
+                    group = bench.group(name)
                 if group is None:
                     continue
                 cells = measure(group.systems, given.rounds, given.cpu_s)
                 print("\n" + table(group.title, group.unit, rows(cells, REFERENCE)), flush=True)
                 raw[name] = {row: [asdict(cell) for cell in each] for row, each in cells.items()}
-            bench.check_books()
+            if bench is not None:
+                bench.check_books()
     except CannotRun as error:
         raise SystemExit(f"bench: {error}") from None
     RESULTS.mkdir(exist_ok=True)

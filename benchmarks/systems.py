@@ -10,14 +10,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks import cpu, servers
+from benchmarks import cpu, planning, rehearsal, servers
 from benchmarks.ledger import AT_ONCE, Pairs
 from benchmarks.load import Done, Load, run_c, run_python
 from benchmarks.servers import HERE, TOLLGATE, CannotRun, pinned, started
 from benchmarks.table import Cell
 from gateway.drivers.embedded_redis import EmbeddedRedis
 
-GROUPS = ("chat", "simulator", "stream", "ledger")
+ALONE = ("planning", "replay")
+"""Tables for which nothing has to run."""
+GROUPS = ("chat", "simulator", "stream", "ledger", *ALONE)
 
 CONNECTIONS = 32
 EVENTS = 50
@@ -100,6 +102,19 @@ class Gateway:
     port: int
     pid: int
     ledger_pid: int | None
+
+
+def alone(name: str, folder: Path) -> Group | None:
+    """A table that needs no gateway; None for the others."""
+    if name == "planning":
+        title = f"Features, rules and plan of a 1 kB request; the aim is {planning.GOAL_US} us"
+        return Group(title, "us/req", planning.rows(request_body("auto", stream=False)))
+    if name == "replay":
+        goal = f"{rehearsal.QUERIES:,} queries in {rehearsal.GOAL_S} s"
+        each = rehearsal.GOAL_S / rehearsal.QUERIES * 1e6
+        title = f"tollgate replay, {rehearsal.FEWER:,} queries; the aim is {goal}, {each:.0f} us"
+        return Group(title, "us/query", rehearsal.rows(folder))
+    return None
 
 
 class Bench:

@@ -5,11 +5,13 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
-from benchmarks import cpu
+from benchmarks import cpu, planning, rehearsal
 from benchmarks.load import Load, run_python
+from benchmarks.servers import CannotRun
 from benchmarks.systems import BODY_BYTES, NEEDLE, request_body
 from benchmarks.table import Cell, rows, table
 from gateway.simulator import serve_simulator
@@ -92,3 +94,18 @@ async def test_a_load_counts_answers_that_are_not_right(
         calls = len(simulator.bill.calls) + simulator.bill.unbilled
     assert (done.requests, done.wrong, calls) == (12, wrong, 12)
     assert (done.events > 12) is stream
+
+
+def test_planning_comes_to_every_rung() -> None:
+    """It ends with an error where a plan has other rungs than the route."""
+    for row in planning.rows(request_body("auto", stream=False)):
+        assert row.measure(planning.BATCH).requests == planning.BATCH
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_a_rehearsal_is_of_all_queries(tmp_path: Path, at: int) -> None:
+    row = rehearsal.rows(tmp_path)[at]
+    rehearsal.write(row.folder, 60)
+    assert row.measure(60).cpu_s > 0
+    with pytest.raises(CannotRun, match="60 queries instead of 61"):
+        row.measure(61)

@@ -51,8 +51,7 @@ def replay(asked: Asked, env: Mapping[str, str], console: Console | None) -> dic
     """Rehearse, write the files that are asked for, print to the console if there is one, and
     give the figures as JSON values. Raises Unusable, ConfigError and OSError.
     """
-    records = read(asked.folder)
-    gc.freeze()  # a million values that stay: looking for garbage among them takes most of the time
+    records = _read(asked.folder)
     catalog, route = find_route(asked.route, asked.config, env)
     lineup = line_up(records, catalog, route, asked.pool, asked.smart)
     name = _called(asked.route)
@@ -75,6 +74,16 @@ def replay(asked: Asked, env: Mapping[str, str], console: Console | None) -> dic
         for line in best:
             console.print(brief(line), soft_wrap=True, highlight=False, markup=False)
     return told
+
+
+def _read(folder: Path) -> Records:
+    """A million values that stay: looking for garbage among them would take most of the time."""
+    gc.disable()
+    try:
+        return read(folder)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def watch_of(settings: Iterable[str]) -> Watch:
