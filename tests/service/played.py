@@ -39,6 +39,7 @@ _READ: Final = tuple(
     )
 )  # fmt: skip
 _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
+_NO_ENV: Final[Mapping[str, str]] = {}
 QUESTION: Final = "What is 6 by 7?"
 
 
@@ -62,7 +63,9 @@ class Scene:
             for each in rung.split():
                 model, _, says = each.partition("=")
                 does = says.removeprefix("!").partition("|")[0] if says[0] == "!" else "says"
-                here.append((model, f"{price}-{does}-{self.name}-{model}", says))
+                # One word, so that the scene's name is not taken for what the model does.
+                own = self.name.replace("-", ".")
+                here.append((model, f"{price}-{does}-{own}-{model}", says))
             found.append(here)
         return found
 
@@ -206,12 +209,16 @@ class Stage:
 
 @asynccontextmanager
 async def playing(
-    scenes: Sequence[Scene], says: Says, more: str = "", **simulated: float
+    scenes: Sequence[Scene],
+    says: Says,
+    more: str = "",
+    env: Mapping[str, str] = _NO_ENV,
+    **simulated: float,
 ) -> AsyncIterator[Stage]:
     """The scenes served. `simulated` is of the Simulator: `pause_s`, `slow_s`."""
     cast = Cast(scenes, says)
     providers = Simulator(answers=cast.answer, **simulated)
-    async with running(configuration(scenes, more), {}, providers) as service:
+    async with running(configuration(scenes, more), env, providers) as service:
         headers = {"authorization": f"Bearer {KEY}"}
         async with httpx.AsyncClient(base_url=service.url, headers=headers, timeout=20) as client:
             yield Stage(service, cast, client)
