@@ -21,7 +21,7 @@ def _believed(told: Usage | None, counted: int, request: ChatRequest) -> tuple[U
     if told is not None and told.prompt and (told.completion or not counted):
         return told, False
     known = told or Usage()
-    prompt = known.prompt or tokens.count_prompt(request)
+    prompt = known.prompt or tokens.count_input(request)
     return structs.replace(known, prompt=prompt, completion=known.completion or counted), True
 
 
@@ -56,7 +56,7 @@ class Tally:
         """What the provider told, or as much as we counted where that is more."""
         told = self.usage or Usage()
         return Usage(
-            prompt=told.prompt or tokens.count_prompt(request),
+            prompt=told.prompt or tokens.count_input(request),
             completion=max(told.completion, tokens.count(self._size)),
             cached=told.cached,
             cache_write=told.cache_write,

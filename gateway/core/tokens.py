@@ -109,8 +109,18 @@ def bound_of(messages: Sequence[Message]) -> int:
 
 
 def count_prompt(request: ChatRequest) -> int:
-    """The text of all messages, counted: what a provider that said nothing is paid for."""
+    """The text of all messages, counted."""
     return count(_text_size(request.json("messages")))
+
+
+def count_input(request: ChatRequest) -> int:
+    """All that goes in: what a provider that said nothing is paid for. Text, tools, calls of tools
+    and schemas are counted; of media their bound is taken.
+    """
+    messages, fields = request.json("messages"), request.fields
+    size = _text_size(messages) + _calls_size(messages)
+    size += sum(len(bytes(fields[name])) for name in _SENT_WITH_MESSAGES if name in fields)
+    return count(size) + sum(map(_media_tokens, _media_parts(messages)))
 
 
 def count_answer(choices: Iterable[Choice]) -> int:
@@ -136,6 +146,12 @@ def _text_size(messages: Any) -> int:
                 text = part.get("text") if isinstance(part, Mapping) else None
                 size += len(text.encode()) if isinstance(text, str) else 0
     return size
+
+
+def _calls_size(messages: Sequence[Mapping[str, Any]]) -> int:
+    """Bytes of the calls of tools in decoded messages, as JSON."""
+    called = [each["tool_calls"] for each in messages if each.get("tool_calls")]
+    return sum(len(msgspec.json.encode(calls)) for calls in called)
 
 
 def _media_parts(messages: Any) -> list[Mapping[str, Any]]:

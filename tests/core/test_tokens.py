@@ -42,6 +42,26 @@ def test_the_text_of_messages_is_counted(messages: Any, expected: int) -> None:
     assert tokens.count_prompt(request(messages)) == expected
 
 
+CALLED = {"role": "assistant", "content": None, "tool_calls": [{"id": "x" * 29}]}
+
+
+@pytest.mark.parametrize(
+    ("messages", "beside", "expected"),
+    [
+        (user("x" * 40), {}, 10),
+        (user([{"type": "text", "text": "x" * 40}, PICTURE]), {}, 10 + 1_600),
+        (user([FILE]), {}, 25_000),
+        ([*user("x" * 40), CALLED], {}, 10 + 10),
+        (user("x" * 40), {"tools": ["x" * 36], "response_format": {"x" * 34: 1}}, 10 + 10 + 10),
+    ],
+)
+def test_what_is_paid_for_when_nobody_says(
+    messages: Any, beside: dict[str, Any], expected: int
+) -> None:
+    """Not only the text: who sends much else and hangs up would pay for nothing."""
+    assert tokens.count_input(request(messages, **beside)) == expected
+
+
 def test_an_answer_is_its_text_its_thoughts_and_its_calls() -> None:
     call = ToolCall("c", "f", "a" * 4)
     first = Choice(0, "x" * 4, (call, call), refusal="y" * 4, reasoning="z" * 4)
@@ -52,7 +72,7 @@ def test_an_answer_is_its_text_its_thoughts_and_its_calls() -> None:
 @given(st.lists(st.text(max_size=200), max_size=20))
 def test_what_is_held_covers_what_is_counted(texts: list[str]) -> None:
     asked = request([message for text in texts for message in user(text)])
-    assert bound(asked) >= tokens.count_prompt(asked)
+    assert bound(asked) >= tokens.count_input(asked) >= tokens.count_prompt(asked)
 
 
 @pytest.mark.parametrize(
