@@ -52,6 +52,7 @@ class Tab:
     """Of what goes in."""
     gone: bool = False
     """The client is: what is still read is read for its usage only."""
+    signals: tuple[float, ...] = ()
     warned: list[Warned] = field(default_factory=list)
     """Soft budgets that stand at 80 or 100 percent."""
 
@@ -283,6 +284,7 @@ class Call:
             stream=about.stream,
             seconds=took_s,
             first_token_s=self.first_token_s,
+            signals=self.tab.signals if len(self.tab.attempts) == 1 else (),
         )
 
     def _cost(self, usage: Usage, took_s: float) -> Nanos:

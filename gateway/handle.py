@@ -20,6 +20,7 @@ from gateway.core.checks import asked_of
 from gateway.core.checks.watches import worth_watching
 from gateway.core.errors import GatewayError, LedgerDown
 from gateway.core.features import Features, read_features
+from gateway.core.first_rung import after, begin
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Candidate, Limits, Plan, make_plan
 from gateway.core.strategies import carry_out, tactic
@@ -156,7 +157,10 @@ class Life:
         limits = Limits(self.tenant, world.health.down(self._began), world.factors, world.pace)
         if ladder.ordered:
             limits = self._with_warmth(limits)
-        return make_plan(ladder, features, limits, world.draw), features
+        plan = make_plan(ladder, features, limits, world.draw)
+        if ladder.learned is not None:
+            plan, self.tab.signals = begin(ladder, plan, self.request, features)
+        return plan, features
 
     def _with_warmth(self, limits: Limits) -> Limits:
         """Where a rung is ordered by price it counts whose cache holds the request's beginning."""
@@ -178,6 +182,9 @@ class Life:
         self.world.retries.called(self._began)
         self._top = plan.rungs[-1].tier if plan.rungs else ""
         chosen = ladder.strategy if extras.strategy is None else tactic(extras.strategy)
+        if plan.start is not None and plan.start.below:
+            chosen = after(chosen, plan.start.below)
+            self._trail.append(f"learned {plan.start.tier}")
         if ladder.behind is not None and self.world.behind is not None:
             self._attendant = self._attendant or self.world.behind.attend(self, ladder)
             whole, (plan, chosen) = plan, self._attendant.course(plan, chosen)

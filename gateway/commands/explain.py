@@ -11,6 +11,7 @@ from gateway.core.catalog import Tenant
 from gateway.core.errors import UnknownModel
 from gateway.core.explain import explain
 from gateway.core.features import read_features
+from gateway.core.first_rung import begin
 from gateway.core.ladder import ladders
 from gateway.core.plan import Limits, make_plan
 from gateway.core.snapshot import Snapshot
@@ -38,6 +39,7 @@ def explain_request(
     rule, ladder = climbed(ladder, request, tags, at, tenant.regions)
     features = read_features(request)
     plan = make_plan(ladder, features, Limits(tenant, wall=at), lambda: _ALWAYS_FIRST)
+    plan, _ = begin(ladder, plan, request, features)
     told: dict[str, Any] = msgspec.json.decode(
         msgspec.json.encode(explain(request, features, plan, ladder, rule))
     )
@@ -54,6 +56,8 @@ def show(told: dict[str, Any], console: Console) -> None:
     )
     rule = f"rule [bold]{told['rule']}[/]; " if told["rule"] else ""
     console.print(f"{rule}strategy: {_strategy(told['strategy'])}")
+    for line in _start(told["learned"]):
+        console.print(line)
     table = Table("rung", "tier", "model", "provider", "expected USD", "worst USD")
     for number, rung in enumerate(told["rungs"], 1):
         for each in rung["candidates"]:
@@ -81,6 +85,22 @@ def show(told: dict[str, Any], console: Console) -> None:
         f"expected ${_usd(costs['expected'])}, worst ${_usd(costs['worst'])}, "
         f"always the last rung ${_usd(costs['always_smart'])}"
     )
+
+
+def _start(told: dict[str, Any] | None) -> Iterator[str]:
+    """Where the plan begins, and what was learned of each tier."""
+    if told is None:
+        return
+    yield (
+        f"begins at [bold]{told['first']}[/], as it was learned: the least expected cost of those "
+        f"at least {told['floor']:.0%} likely to pass, or {told['within']:.0%} less than the best"
+    )
+    for each in told["tiers"]:
+        clears = "" if each["clears"] else ", which is too little"
+        yield (
+            f"  {each['tier']}: {each['passes']:.0%} likely to pass{clears}; "
+            f"in the end ${_usd(each['expected_usd'])}"
+        )
 
 
 def _strategy(told: dict[str, Any] | None) -> str:

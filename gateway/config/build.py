@@ -58,7 +58,10 @@ def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapsh
     """Only for parts without a fault."""
     tiers = {name: _tier(name, stanza) for name, stanza in parts.tiers.items()}
     providers = {name: _provider(name, stanza) for name, stanza in parts.providers.items()}
-    routes = {name: marked(s.route(name), providers) for name, s in parts.routes.items()}
+    routes = {
+        name: marked(s.route(name, parts.weights.get(name)), providers)
+        for name, s in parts.routes.items()
+    }
     return Snapshot(
         catalog=Catalog(models, tiers, routes, left_out(tree, parts)),
         providers=providers,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Self, get_args
 from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from gateway.config.checks import OneCheck
+from gateway.config.learned import Learning
 from gateway.config.scalars import (
     Count,
     Name,
@@ -26,6 +27,7 @@ from gateway.config.tags import tag_value
 from gateway.config.trials import Canary, Guard, Shadow
 from gateway.core import catalog, rules
 from gateway.core.catalog import OnDisconnect, Per
+from gateway.core.learned import Weights
 from gateway.core.money import nanos
 from gateway.core.order import ORDERS, Order
 from gateway.core.rules import ANY, Between
@@ -192,6 +194,9 @@ class Route(Stanza):
     """Ask another route as well, behind the answers. Default: none."""
     canary: Canary | None = None
     """Move a share of the tenants to another route. Default: none."""
+    learned: Learning | None = None
+    """Begin at the tier with the least expected cost whose answer is likely to pass. Default:
+    always at the first."""
     timeout_s: Seconds = 120.0
     """A request as a whole, all attempts. Must be less than `redis.hold_ttl_s`."""
     on_disconnect: Annotated[
@@ -202,7 +207,7 @@ class Route(Stanza):
     drain_s: Seconds = 30.0
     """How long `drain` reads on. With `timeout_s`, less than `redis.hold_ttl_s`."""
 
-    def route(self, name: str) -> catalog.Route:
+    def route(self, name: str, weights: Weights | None = None) -> catalog.Route:
         return catalog.Route(
             name=name,
             tiers=self.tiers,
@@ -214,6 +219,7 @@ class Route(Stanza):
             order=self.order,
             cache=None if self.cache is None else catalog.Cache(**dict(self.cache)),
             rules=tuple(map(self._rule, self.rules)),
+            learned=None if self.learned is None else self.learned.learned(weights),
             guard=None if self.guard is None else self.guard.watch(),
             compares=Compares() if self.guard is None else self.guard.compares(),
             shadow=None if self.shadow is None else self.shadow.shadow(),

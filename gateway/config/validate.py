@@ -12,6 +12,7 @@ from gateway.config.admin import Admin, Keys
 from gateway.config.alerts import Alerts
 from gateway.config.checks import OneCheck
 from gateway.config.faults import Path, closest, did_you_mean, listed, quoted
+from gateway.config.learned import check_learned
 from gateway.config.mend import mend
 from gateway.config.price import Price
 from gateway.config.routes import Route
@@ -22,6 +23,7 @@ from gateway.config.tags import tag_value, tag_values
 from gateway.config.tenants import Organisation, Tenant
 from gateway.config.tree import EMPTY, Tree
 from gateway.config.usage import Usage
+from gateway.core.learned import Weights
 from gateway.core.snapshot import CLIENTS
 from gateway.core.tags import MOST
 
@@ -52,6 +54,8 @@ class Parts(Struct):
     timeouts: schema.Timeouts
     limits: schema.Limits
     client: str
+    weights: dict[str, Weights] = {}
+    """Of routes that learned where to begin."""
 
 
 def validate(tree: Tree, required: Iterable[str] = REQUIRED) -> Parts:
@@ -79,6 +83,10 @@ def validate(tree: Tree, required: Iterable[str] = REQUIRED) -> Parts:
         limits=_entry(tree, ("limits",), schema.Limits) or schema.Limits(),
         client=_client(tree),
     )
+    for name, route in parts.routes.items():
+        weights = check_learned(tree, ("routes", name), route.learned, route.tiers)
+        if weights is not None:
+            parts.weights[name] = weights
     for section in required:
         if tree.root.get(section, EMPTY) in (EMPTY, {}) and (section,) not in tree.doubts:
             tree.fault((section,), "at least one is required")

@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
+from gateway.core.learned import Learned
 from gateway.core.money import Nanos, Price
 from gateway.core.order import Order
 from gateway.core.rules import When
@@ -163,6 +164,8 @@ class Route(Struct, frozen=True):
     rules: tuple[Rule, ...] = ()
     """Looked at in order before the route's own tiers: the first that holds is taken."""
     cache: Cache | None = None
+    learned: Learned | None = None
+    """Where to begin, by what was learned; see core/first_rung.py."""
     guard: Watch | None = None
     compares: Compares = Compares()
     """How its guard, and its shadow, compare."""

@@ -9,9 +9,12 @@ from gateway.core import tokens
 from gateway.core.catalog import Tactic
 from gateway.core.chat import ChatRequest, Usage
 from gateway.core.features import Features
+from gateway.core.first_rung import after
 from gateway.core.ladder import Ladder
+from gateway.core.learned import Start
 from gateway.core.money import Nanos, Price, cost, usd
 from gateway.core.plan import Candidate, Plan, in_its_tokens, price_of
+from gateway.core.signals import NAMES
 from gateway.core.strategies import tactic
 
 _BALLOTS: Final = ("vote", "arbitrate")
@@ -33,10 +36,14 @@ def explain(
     asked["needs"] = sorted(features.needs)
     asked["max_cost"] = None if features.max_cost is None else dollars(features.max_cost)
     asked["checks"] = None if features.checks is None else [c.name for c in features.checks]
+    chosen = _tactic(request, ladder)
+    if plan.start is not None:
+        chosen = after(chosen, plan.start.below)
     return {
         "model": request.model,
         "rule": rule or None,
-        "strategy": _told(_tactic(request, ladder)),
+        "strategy": _told(chosen),
+        "learned": _learned(plan.start),
         "features": {**asked, "prompt_counted": tokens.count_prompt(request)},
         "rungs": [
             {
@@ -48,7 +55,28 @@ def explain(
             for rung in plan.rungs
         ],
         "skipped": [structs.asdict(skipped) for skipped in plan.skipped],
-        "cost_usd": _costs(request, features, plan, _tactic(request, ladder)),
+        "cost_usd": _costs(request, features, plan, chosen),
+    }
+
+
+def _learned(start: Start | None) -> dict[str, Any] | None:
+    """Where the plan begins by what was learned, and by which numbers."""
+    if start is None:
+        return None
+    return {
+        "first": start.tier,
+        "floor": start.floor,
+        "within": start.within,
+        "tiers": [
+            {
+                "tier": each.tier,
+                "passes": round(each.passes, 4),
+                "clears": each.clears,
+                "expected_usd": dollars(each.expected),
+            }
+            for each in start.estimates
+        ],
+        "signals": dict(zip(NAMES, (round(each, 4) for each in start.signals), strict=True)),
     }
 
 

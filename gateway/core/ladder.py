@@ -21,6 +21,7 @@ from gateway.core.catalog import (
     Tier,
 )
 from gateway.core.digest import digest
+from gateway.core.learned import Learned
 from gateway.core.order import Order
 from gateway.core.rules import Traits, When, holds
 from gateway.core.trials import Canary, Shadow, Watch, chosen
@@ -75,6 +76,7 @@ class Ladder(Struct, frozen=True):
     behind: Behind | None = None
     canary: "tuple[Canary, Ladder] | None" = None
     cache: Cache | None = None
+    learned: Learned | None = None
 
     def chosen(self, traits: Traits) -> tuple[str, "Ladder"]:
         """Which rule holds, "" for none, and what is climbed."""
@@ -136,7 +138,8 @@ def _of_route(catalog: Catalog, route: Route) -> Ladder:
         left, ordered = route.on_disconnect, of.order != "listed"
         behind = _behind(route, of, steps)
         name, rules = route.name, ()
-        return Ladder(name, steps, of.strategy, timeout_s, left, drain_s, ordered, rules, behind)
+        ladder = Ladder(name, steps, of.strategy, timeout_s, left, drain_s, ordered, rules, behind)
+        return structs.replace(ladder, learned=route.learned)
 
     rules = tuple((rule.name, rule.when, ladder(rule)) for rule in route.rules)
     whole = structs.replace(ladder(route), rules=rules)

@@ -21,6 +21,7 @@ from gateway.core.catalog import (
 from gateway.core.factors import Factors
 from gateway.core.features import Features
 from gateway.core.ladder import Ladder, Place, Step
+from gateway.core.learned import Start
 from gateway.core.money import Nanos, Price, ceiling, usd
 from gateway.core.order import Order, Standing, ordered
 from gateway.core.pace import Pace
@@ -82,6 +83,8 @@ class Skipped(Struct, frozen=True):
 class Plan(Struct, frozen=True):
     rungs: tuple[Rung, ...]
     skipped: tuple[Skipped, ...] = ()
+    start: Start | None = None
+    """Why it begins where it does, where that was learned; see core/first_rung.py."""
 
 
 class Limits(Struct, frozen=True):

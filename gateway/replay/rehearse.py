@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.core import checks
 from gateway.core.agree import key_of
 from gateway.core.catalog import Tactic, Tenant
 from gateway.core.features import Features, read_features
+from gateway.core.first_rung import after, begin
 from gateway.core.ladder import Ladder, agreement_of
 from gateway.core.money import Nanos
 from gateway.core.plan import Candidate, Limits, Plan, make_plan
@@ -59,6 +60,8 @@ class Rehearsal:
         self.failed: Counter[str] = Counter()
         """Answers that a check found wanting, by the check."""
         self.failed_though_right: Counter[str] = Counter()
+        self.begun: Counter[str] = Counter()
+        """Where plans began, of a route that learned it."""
         self.unheard = 0
         """Calls with added messages, which the recorded answer did not see."""
 
@@ -68,7 +71,14 @@ class Rehearsal:
     def planned(self, query: Query) -> tuple[Ladder, Plan, Features]:
         features = read_features(query.request)
         _, ladder = climbed(self.lineup.ladder, query.request, {}, 0.0, None)
-        return ladder, make_plan(ladder, features, _LIMITS, _listed), features
+        plan = make_plan(ladder, features, _LIMITS, _listed)
+        if ladder.learned is not None:
+            plan, _ = begin(ladder, plan, query.request, features)
+            if plan.start is not None:
+                self.begun[plan.start.tier] += 1
+                chosen = after(ladder.strategy, plan.start.below)
+                ladder = structs.replace(ladder, strategy=chosen)
+        return ladder, plan, features
 
     def decide(self, query: Query) -> Decision:
         ladder, plan, _ = self.planned(query)
