@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, Literal
 
 import uvicorn
 import uvloop
@@ -20,10 +20,12 @@ from gateway.app import open_gateway
 from gateway.config.load import load
 from gateway.core.snapshot import Snapshot
 from gateway.simulator import BASES, serve_simulator
+from gateway.web.hot import hot
 
 _SHIPPED: Final = (Path(__file__).resolve().parents[2], Path())
 """Where the folder config/ may be: beside the package, or, when it is installed, right here."""
 _BACKLOG: Final = 2048
+Protocol = type[asyncio.Protocol] | Literal["httptools"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,22 +129,28 @@ async def _serve(
         if admin is not None:
             inside = stack.enter_context(Place(admin.host, admin.port).bind())
         async with open_gateway(snapshot, workers_dir=place.workers_dir, env=env) as gateway:
-            doors: list[tuple[ASGIApp, socket.socket]] = [(gateway.front, bound)]
+            doors: list[tuple[ASGIApp, Protocol, socket.socket]] = [
+                (gateway.front, hot(gateway.front.door), bound)
+            ]
             told = [f"Tollgate answers at {_address(bound)}/v1"]
             if inside is not None:
-                doors.append((gateway.admin(), inside))
+                doors.append((gateway.admin(), "httptools", inside))
                 told.append(f"The admin API answers at {_address(inside)}/admin/v1")
             _spare_the_collector()
             for line in told:
                 say(line)
-            await asyncio.gather(*(_run(app, where, asked) for app, where in doors))
+            await asyncio.gather(
+                *(_run(app, protocol, where, asked) for app, protocol, where in doors)
+            )
 
 
-async def _run(app: ASGIApp, bound: socket.socket, asked: asyncio.Event) -> None:
+async def _run(
+    app: ASGIApp, protocol: Protocol, bound: socket.socket, asked: asyncio.Event
+) -> None:
     """Serve an app on a socket that listens from now on, until asked to stop."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=protocol,
         lifespan="off",
         ws="none",
         access_log=False,

@@ -16,7 +16,8 @@ from gateway.core.plan import Limits, make_plan
 from gateway.core.snapshot import Snapshot
 from gateway.core.tags import tagged
 from gateway.core.traits import climbed
-from gateway.web.door import PATH, Door, Message, Receive, Scope, Send, find_ladder, read_body
+from gateway.web.asgi import AsgiClient, Message, Receive, Scope, Send
+from gateway.web.door import PATH, Door, find_ladder, read_body
 from gateway.web.failures import tell_failures
 from gateway.web.headers import read_headers
 from gateway.web.keys import Caller
@@ -38,7 +39,7 @@ class Front:
             await self.api(scope, receive, send)
             return
         if scope["path"] == PATH and scope["method"] == "POST":
-            await self.door(scope, receive, send)
+            await self.door.serve(AsgiClient(scope["headers"], receive, send))
             return
         request_id = f"req_{self.door.now.world.new_id()}"
 

@@ -1,4 +1,4 @@
-"""POST /v1/chat/completions: the hot door, as a lean ASGI callable.
+"""POST /v1/chat/completions: the hot door.
 
 Who is asking is settled before the body is read. A client that goes away cancels its request, or
 leaves it to be read on to its usage, as its route says.
@@ -6,16 +6,14 @@ leaves it to be read on to its usage, as its route says.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Final
 
 from gateway.core.errors import (
     Busy,
     ClientGone,
     GatewayError,
     InvalidRequest,
-    TooLarge,
     Unauthenticated,
     UnknownModel,
 )
@@ -26,7 +24,9 @@ from gateway.core.tags import Known, tagged
 from gateway.handle import Life, Reply
 from gateway.recall import RecallingLife
 from gateway.web import render
+from gateway.web.asgi import Receive, read_all, too_large
 from gateway.web.bill import extension
+from gateway.web.client import Client
 from gateway.web.headers import (
     Headers,
     error_headers,
@@ -39,12 +39,8 @@ from gateway.web.parse import read_request
 from gateway.web.stream import ClientStream
 from gateway.world import World
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
 PATH: Final = "/v1/chat/completions"
+_JSON: Final = (b"content-type", b"application/json")
 _DRAINS: Final = 100
 """How many answers are read on at once for clients that are gone."""
 
@@ -84,8 +80,44 @@ class Generation:
     tags: Known
 
 
+class _Leaving:
+    """What becomes of a request whose client goes away: it is cancelled, now or after a while in
+    which its answer is read on.
+    """
+
+    def __init__(self, door: "Door", life: Life) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a request is served in a task")
+        self._door = door
+        self._life = life
+        self._task = task
+        self._gone = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def gone(self) -> None:
+        self._gone = True
+        door = self._door
+        for_s = self._life.abandon() if door.draining < _DRAINS else 0.0
+        if for_s:
+            door.draining += 1
+            self._timer = asyncio.get_running_loop().call_later(for_s, self._task.cancel)
+        else:
+            self._task.cancel()
+
+    def over(self) -> bool:
+        """Whether that is why the task was cancelled, and nothing else."""
+        return self._gone and self._task.uncancel() == 0
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._door.draining -= 1
+
+
 class Door:
-    """The ASGI callable. Everything it needs of the world is passed in."""
+    """Answers clients. Everything it needs of the world is passed in."""
 
     def __init__(self, now: Generation) -> None:
         self.now = now
@@ -97,28 +129,30 @@ class Door:
         self.now = now
         self.in_flight.limits = now.limits
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, client: Client) -> None:
+        """Answer a request, whatever becomes of it."""
         now = self.now
         request_id = f"req_{now.world.new_id()}"
         caller = None
         life = None
         try:
-            headers = read_headers(scope["headers"], now.limits)
+            headers = read_headers(client.headers, now.limits)
             caller = now.keyring.known(headers.authorization)
             if caller is None:
                 now, caller = await self._admit(headers.authorization)
-            who = f"{caller.tenant.name}/{caller.key.id if caller.key else ''}"
+            who = caller.name
             self.in_flight.enter(who)
             try:
-                body = await read_body(headers, receive, now.limits.body_bytes)
-                life = _begin(now, request_id, caller, headers, body, scope)
-                await self._serve(life, receive, send)
+                accepted(headers, now.limits.body_bytes)
+                body = await client.body(now.limits.body_bytes)
+                life = _begin(now, request_id, caller, headers, body, client)
+                await self._answer(life, client)
             finally:
                 self.in_flight.leave(who)
         except GatewayError as error:
             if life is None:
                 _denied(now.world, request_id, caller, error)
-            await _refuse(send, error, request_id, life)
+            await _refuse(client, error, request_id, life)
         except ConnectionAbortedError:
             if life is None:
                 _denied(now.world, request_id, caller, ClientGone("The client went away."))
@@ -127,7 +161,7 @@ class Door:
             bug = GatewayError("Internal error.")
             if life is None:
                 _denied(now.world, request_id, caller, bug)
-            await _refuse(send, bug, request_id, life)
+            await _refuse(client, bug, request_id, life)
 
     async def _admit(self, authorization: bytes) -> tuple[Generation, Caller]:
         """Whose key it is that was not known yet. While that is looked for, a new generation may
@@ -141,42 +175,26 @@ class Door:
                 if now is self.now:
                     raise
 
-    async def _serve(self, life: Life, receive: Receive, send: Send) -> None:
+    async def _answer(self, life: Life, client: Client) -> None:
         """Answer, unless the client goes away first: then the life is cancelled."""
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a request is served in a task")
-        gone = False
-
-        async def watch() -> None:
-            nonlocal gone
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            gone = True
-            if self.draining < _DRAINS and (for_s := life.abandon()):
-                self.draining += 1
-                try:
-                    await asyncio.sleep(for_s)
-                finally:
-                    self.draining -= 1
-            task.cancel()
-
-        watcher = asyncio.create_task(watch())
+        leaving = _Leaving(self, life)
+        client.when_gone(leaving.gone)
         try:
             if life.request.stream:
-                await ClientStream(life, send).run()
+                await ClientStream(life, client).run()
             else:
-                await _send_whole(life, await life.answer(), send)
+                await _send_whole(life, await life.answer(), client)
         except asyncio.CancelledError:
-            if gone and task.uncancel() == 0:
+            if leaving.over():
                 raise ConnectionAbortedError from None
             raise
         finally:
-            watcher.cancel()
+            leaving.stop()
+            client.when_gone(None)
 
 
 def _begin(
-    now: Generation, request_id: str, caller: Caller, headers: Headers, body: bytes, scope: Scope
+    now: Generation, request_id: str, caller: Caller, headers: Headers, body: bytes, client: Client
 ) -> Life:
     request = read_request(body, headers.extras, now.limits.json_depth)
     ladder = find_ladder(now.world, request.model)
@@ -195,7 +213,7 @@ def _begin(
     )
     purse = caller.purse(request.user, tags)
     if ladder.cache is not None:
-        asks = read_cache_asks(scope["headers"])
+        asks = read_cache_asks(client.headers)
         return RecallingLife(now.world, tenant, purse, request, about, asks)
     return Life(now.world, tenant, purse, request, about)
 
@@ -219,33 +237,21 @@ def find_ladder(world: World, model: str) -> Ladder:
     return ladder
 
 
-async def read_body(headers: Headers, receive: Receive, most: int) -> bytes:
-    """The whole body. Raises TooLarge before more than `most` bytes are kept."""
+def accepted(headers: Headers, most: int) -> None:
+    """Raises InvalidRequest or TooLarge for a body that need not be read."""
     if headers.encoded:
         raise InvalidRequest("Send the body without a content encoding.", param="content-encoding")
     if headers.content_length > most:
-        _too_large(most)
-    parts: list[bytes] = []
-    size = 0
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ConnectionAbortedError
-        part: bytes = message.get("body", b"")
-        size += len(part)
-        if size > most:
-            _too_large(most)
-        parts.append(part)
-        more = message.get("more_body", False)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        too_large(most)
 
 
-def _too_large(most: int) -> NoReturn:
-    raise TooLarge(f"The body is larger than {most} bytes.")
+async def read_body(headers: Headers, receive: Receive, most: int) -> bytes:
+    """The whole body of a request to any other path."""
+    accepted(headers, most)
+    return await read_all(receive, most)
 
 
-async def _send_whole(life: Life, reply: Reply, send: Send) -> None:
+async def _send_whole(life: Life, reply: Reply, client: Client) -> None:
     if reply.completion is None:
         raise RuntimeError("a whole reply has a completion")
     body = render.completion_body(
@@ -257,16 +263,11 @@ async def _send_whole(life: Life, reply: Reply, send: Send) -> None:
         created=int(life.world.wall()),
     )
     headers = reply_headers(life, reply, whole=True)
-    headers.append((b"content-type", b"application/json"))
-    headers.append((b"content-length", b"%d" % len(body)))
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    headers.append(_JSON)
+    await client.reply(200, headers, body)
 
 
-async def _refuse(send: Send, error: GatewayError, request_id: str, life: Life | None) -> None:
-    body = render.error_body(error)
+async def _refuse(client: Client, error: GatewayError, request_id: str, life: Life | None) -> None:
     headers = error_headers(error, request_id, life)
-    headers.append((b"content-type", b"application/json"))
-    headers.append((b"content-length", b"%d" % len(body)))
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    headers.append(_JSON)
+    await client.reply(error.status, headers, render.error_body(error))

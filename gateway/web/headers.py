@@ -12,8 +12,7 @@ from gateway.core.money import usd
 from gateway.core.response_cache import Asks, read_asks
 from gateway.core.snapshot import Limits
 from gateway.handle import Life, Reply
-
-Pairs = list[tuple[bytes, bytes]]
+from gateway.web.client import Pairs
 
 MAX_HEADERS: Final = 32_000
 """Bytes of all header names and values together."""

@@ -30,6 +30,8 @@ class Caller:
     def __init__(self, tenant: Tenant, key: Key | None) -> None:
         self.tenant = tenant
         self.key = key
+        self.name = f"{tenant.name}/{key.id if key else ''}"
+        """Unlike that of any other."""
         self._own = self._purse(None, _NO_TAGS)
 
     def purse(self, user: str | None, tags: Mapping[str, str] = _NO_TAGS) -> Purse:

@@ -7,19 +7,17 @@ then on the status is sent: what goes wrong later is told as an error event, nev
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack, aclosing
-from typing import Any, Final
+from typing import Final
 
 from gateway.core.errors import GatewayError
 from gateway.handle import Life, Reply
 from gateway.web.bill import extension
-from gateway.web.headers import Pairs, reply_headers
+from gateway.web.client import Client, Pairs
+from gateway.web.headers import reply_headers
 from gateway.web.render_stream import DONE, KEEP_ALIVE, ChunkWriter, error_event
 
 _log: Final = logging.getLogger("gateway")
-
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 QUIET_S: Final = 10.0
 """How long a client hears nothing before the first comment, and between two."""
@@ -33,9 +31,9 @@ _SSE: Final[Pairs] = [
 class ClientStream:
     """One streamed response."""
 
-    def __init__(self, life: Life, send: Send, quiet_s: float = QUIET_S) -> None:
+    def __init__(self, life: Life, client: Client, quiet_s: float = QUIET_S) -> None:
         self.life = life
-        self.send = send
+        self.client = client
         self.quiet_s = quiet_s
         self.begun = False
 
@@ -48,12 +46,12 @@ class ClientStream:
         except GatewayError as error:
             if not self.begun:
                 raise
-            await self._end(error_event(error))
+            await self.client.end(error_event(error))
         except Exception:
             if not self.begun:
                 raise
             _log.exception("request %s met a bug", self.life.about.request_id)
-            await self._end(error_event(GatewayError("Internal error.")))
+            await self.client.end(error_event(GatewayError("Internal error.")))
 
     async def _run(self) -> None:
         comments = asyncio.create_task(self._comment())
@@ -68,15 +66,15 @@ class ClientStream:
                 chunks = self._writer(reply)
                 if reply.completion is not None:
                     for event in chunks.recut(reply.completion):
-                        await self._write(event)
+                        await self.client.write(event)
                 elif reply.deltas is not None:
                     # Deltas that come together leave together.
                     async for some in reply.deltas:
                         if data := b"".join([chunks.delta(delta) for delta in some]):
-                            await self._write(data)
+                            await self.client.write(data)
         finally:
             await _stopped(comments)
-        await self._end(self._usage(chunks) + DONE)
+        await self.client.end(self._usage(chunks) + DONE)
 
     def _writer(self, reply: Reply) -> ChunkWriter:
         created = int(self.life.world.wall())
@@ -94,20 +92,12 @@ class ClientStream:
         while True:
             await asyncio.sleep(self.quiet_s)
             await self._begin([(b"x-request-id", self.life.about.request_id.encode())])
-            await self._write(KEEP_ALIVE)
+            await self.client.write(KEEP_ALIVE)
 
     async def _begin(self, headers: Pairs) -> None:
         if not self.begun:
-            await self.send(
-                {"type": "http.response.start", "status": 200, "headers": headers + _SSE}
-            )
+            await self.client.begin(200, headers + _SSE)
             self.begun = True
-
-    async def _write(self, data: bytes) -> None:
-        await self.send({"type": "http.response.body", "body": data, "more_body": True})
-
-    async def _end(self, data: bytes) -> None:
-        await self.send({"type": "http.response.body", "body": data})
 
 
 async def _stopped(task: "asyncio.Task[None]") -> None:

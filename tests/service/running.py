@@ -18,6 +18,7 @@ from gateway.core.events import Event, LifeEvent, Settled, lawful
 from gateway.core.snapshot import Snapshot
 from gateway.simulator import Served, Simulator, serve_simulator
 from gateway.web.api import Front
+from gateway.web.hot import hot
 
 KEY = "tg-acme-0123456789abcdefghijklmnopqrstuvwxyz"
 HASH = f"sha256:{sha256(KEY.encode()).hexdigest()}"
@@ -115,7 +116,7 @@ async def served(front: Front) -> AsyncIterator[str]:
     with socket.socket(proto=socket.IPPROTO_TCP) as bound:
         bound.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
-            front, http="httptools", lifespan="off", ws="none", log_level="warning",
+            front, http=hot(front.door), lifespan="off", ws="none", log_level="warning",
             timeout_graceful_shutdown=1,
         )  # fmt: skip
         server = _Server(config)

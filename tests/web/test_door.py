@@ -273,7 +273,7 @@ async def test_junk_adds_no_series(service: Running, http: httpx.AsyncClient) ->
 
         headers = [(b"authorization", ME["authorization"].encode())]
         scope = {"type": "http", "path": PATH, "method": "POST", "headers": headers}
-        await front.door(scope, receive, send)
+        await front(scope, receive, send)
     assert statuses == {400, 404}
     assert series((await http.get("/metrics")).text) == before
 

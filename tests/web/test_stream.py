@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from msgspec import structs
 
 from gateway.core.errors import Broken, NoAnswer
 from gateway.core.events import Dropped
+from gateway.web.client import Pairs
 from gateway.web.render_stream import DONE, KEEP_ALIVE
 from gateway.web.stream import ClientStream
 from tests.lives import Stage, Turn, fails, faulty, poor, says, stage, told, well, whole
@@ -23,25 +24,39 @@ NEVER_S = 1_000.0
 class Client:
     """What it was sent; `heard` is set once something is."""
 
+    headers: Pairs = field(default_factory=list)
     heads: list[dict[str, str]] = field(default_factory=list)
     data: list[bytes] = field(default_factory=list)
     ended: bool = False
     heard: asyncio.Event = field(default_factory=asyncio.Event)
     waits_for: bytes = b""
 
-    async def send(self, message: MutableMapping[str, Any]) -> None:
+    async def begin(self, status: int, headers: Pairs) -> None:
         await asyncio.sleep(0)
-        assert not self.ended, f"sent after the end: {message}"
-        if message["type"] == "http.response.start":
-            assert not self.heads, "a second head"
-            assert message["status"] == 200
-            self.heads.append({n.decode(): v.decode() for n, v in message["headers"]})
-            return
+        assert not self.heads, "a second head"
+        assert status == 200
+        self.heads.append({name.decode(): value.decode() for name, value in headers})
+
+    async def write(self, data: bytes) -> None:
+        await asyncio.sleep(0)
         assert self.heads, "data before the head"
-        self.data.append(message["body"])
-        self.ended = not message.get("more_body", False)
+        assert not self.ended, f"sent after the end: {data!r}"
+        self.data.append(data)
         if self.waits_for and self.data.count(self.waits_for) == 2:
             self.heard.set()
+
+    async def end(self, data: bytes) -> None:
+        await self.write(data)
+        self.ended = True
+
+    async def body(self, most: int) -> bytes:
+        raise NotImplementedError
+
+    async def reply(self, status: int, headers: Pairs, body: bytes) -> None:
+        raise NotImplementedError
+
+    def when_gone(self, tell: Callable[[], None] | None) -> None:
+        raise NotImplementedError
 
     @property
     def events(self) -> list[Any]:
@@ -60,7 +75,7 @@ def scene(asked: str, turns: dict[str, Sequence[Turn]], far: str = "") -> Stage:
 
 async def listen(scene: Stage, quiet_s: float = NEVER_S) -> Client:
     client = Client()
-    await ClientStream(scene.life, client.send, quiet_s).run()
+    await ClientStream(scene.life, client, quiet_s).run()
     return client
 
 
@@ -83,7 +98,7 @@ async def test_nothing_sent_yet_the_error_is_raised() -> None:
     life = scene("judged", {name: [faulty] for name in "abcd"})
     client = Client()
     with pytest.raises(NoAnswer):
-        await ClientStream(life.life, client.send, NEVER_S).run()
+        await ClientStream(life.life, client, NEVER_S).run()
     assert client.heads == []
 
 
@@ -111,7 +126,7 @@ async def test_a_bug_in_the_middle_is_an_error_event_too(caplog: pytest.LogCaptu
 async def begun(life: Stage) -> tuple[Client, "asyncio.Task[None]"]:
     """A client that has heard two comments while its answer is held."""
     client = Client(waits_for=KEEP_ALIVE)
-    task = asyncio.create_task(ClientStream(life.life, client.send, 0.001).run())
+    task = asyncio.create_task(ClientStream(life.life, client, 0.001).run())
     await asyncio.wait_for(client.heard.wait(), 5)
     return client, task
 
@@ -155,11 +170,12 @@ async def test_a_client_that_leaves_before_the_head_of_a_flow_is_out() -> None:
     life = scene("open", {"a": [says("x")]})
     sending = asyncio.Event()
 
-    async def send(message: MutableMapping[str, Any]) -> None:
-        sending.set()
-        await asyncio.Event().wait()
+    class Stuck(Client):
+        async def begin(self, status: int, headers: Pairs) -> None:
+            sending.set()
+            await asyncio.Event().wait()
 
-    task = asyncio.create_task(ClientStream(life.life, send, NEVER_S).run())
+    task = asyncio.create_task(ClientStream(life.life, Stuck(), NEVER_S).run())
     await sending.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

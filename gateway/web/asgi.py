@@ -1,0 +1,76 @@
+"""A client that an ASGI server speaks to. Slower than `hot`, by a fifth of a request's CPU."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, NoReturn, TypeAlias
+
+from gateway.core.errors import TooLarge
+from gateway.web.client import Pairs
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+
+class AsgiClient:
+    """One request of an ASGI server; see web/client.py."""
+
+    def __init__(
+        self, headers: Sequence[tuple[bytes, bytes]], receive: Receive, send: Send
+    ) -> None:
+        self.headers = headers
+        self._receive = receive
+        self._send = send
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def body(self, most: int) -> bytes:
+        return await read_all(self._receive, most)
+
+    def when_gone(self, tell: Callable[[], None] | None) -> None:
+        if self._watcher is not None:
+            self._watcher.cancel()
+            self._watcher = None
+        if tell is not None:
+            self._watcher = asyncio.create_task(self._watch(tell))
+
+    async def reply(self, status: int, headers: Pairs, body: bytes) -> None:
+        headers.append((b"content-length", b"%d" % len(body)))
+        await self.begin(status, headers)
+        await self.end(body)
+
+    async def begin(self, status: int, headers: Pairs) -> None:
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def write(self, data: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self, data: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": data})
+
+    async def _watch(self, tell: Callable[[], None]) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        tell()
+
+
+async def read_all(receive: Receive, most: int) -> bytes:
+    """The whole body, as Client.body gives it."""
+    parts: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionAbortedError
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > most:
+            too_large(most)
+        parts.append(part)
+        more = message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def too_large(most: int) -> NoReturn:
+    raise TooLarge(f"The body is larger than {most} bytes.")

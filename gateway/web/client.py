@@ -1,0 +1,42 @@
+"""Who asked: what it sent, and where its answer goes. Two kinds, by how its bytes come.
+
+`hot` is HTTP/1.1 straight from the socket, `asgi` is any ASGI server. The door tells no difference.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
+
+Pairs: TypeAlias = list[tuple[bytes, bytes]]
+
+
+class Client(Protocol):
+    """One request. Either `reply`, or `begin`, any number of `write` and one `end`."""
+
+    @property
+    def headers(self) -> Sequence[tuple[bytes, bytes]]:
+        """As they came; names in lower case."""
+        ...
+
+    async def body(self, most: int) -> bytes:
+        """The whole body. Raises TooLarge before more than `most` bytes are kept, and
+        ConnectionAbortedError when the client goes away first.
+        """
+        ...
+
+    def when_gone(self, tell: Callable[[], None] | None) -> None:
+        """What to call, once, if the client goes away before its answer has ended."""
+        ...
+
+    async def reply(self, status: int, headers: Pairs, body: bytes) -> None:
+        """The whole answer; its length is told here."""
+        ...
+
+    async def begin(self, status: int, headers: Pairs) -> None:
+        """An answer whose length is not known. It may wait for the first `write`."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Waits while the client is slower than we are."""
+        ...
+
+    async def end(self, data: bytes) -> None: ...
