@@ -1,7 +1,7 @@
 """A client straight from its socket: HTTP/1.1 for the one path that is hot.
 
 A connection begins here. What is not the plainest of requests for a chat completion (another path
-or method, a body without a length, `Expect`, an upgrade) is handed to uvicorn's own protocol with
+or method, a body without a length, `Expect`) is handed to uvicorn's own protocol with
 every byte that came, and the connection stays there. So this speaks little HTTP, and all of it
 strictly: llhttp reads the heads, and the body is as long as it was said to be.
 
@@ -10,8 +10,8 @@ One request is answered at a time. Bytes of the next one wait, and the client is
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
-from itertools import takewhile
 from typing import Any, Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -22,6 +22,7 @@ from uvicorn.server import ServerState
 from gateway.web.asgi import too_large
 from gateway.web.client import Pairs
 from gateway.web.door import PATH, Door
+from gateway.web.idle import Idle
 
 _ASKS: Final = b"POST %b HTTP/1.1\r\n" % PATH.encode()
 _MAX_HEAD: Final = 64 * 1024
@@ -31,40 +32,10 @@ _UNWANTED: Final = 16 * 1024 * 1024
 """Bytes of a body that are let pass when its request is refused: a client that is cut off while it
 sends may never read why.
 """
-_LOOK_S: Final = 1.0
-_ODD: Final = frozenset({b"expect", b"transfer-encoding", b"upgrade"})
+_ODD: Final = frozenset({b"expect", b"transfer-encoding"})
 _STATUS: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
-
-
-class Idle:
-    """Connections that wait for a request: closed when they have for too long."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, most_s: float) -> None:
-        self._loop = loop
-        self._most_s = most_s
-        self._since: dict[HotProtocol, float] = {}
-        """In the order of their times."""
-        self._timer: asyncio.TimerHandle | None = None
-
-    def enter(self, connection: "HotProtocol") -> None:
-        self._since.pop(connection, None)
-        self._since[connection] = self._loop.time()
-        if self._timer is None:
-            self._timer = self._loop.call_later(_LOOK_S, self._look)
-
-    def leave(self, connection: "HotProtocol") -> None:
-        self._since.pop(connection, None)
-
-    def _look(self) -> None:
-        self._timer = None
-        long_ago = self._loop.time() - self._most_s
-        for connection in [*takewhile(lambda each: self._since[each] <= long_ago, self._since)]:
-            del self._since[connection]
-            connection.shutdown()
-        if self._since:
-            self._timer = self._loop.call_later(_LOOK_S, self._look)
 
 
 class HotProtocol(asyncio.Protocol):
@@ -74,24 +45,23 @@ class HotProtocol(asyncio.Protocol):
         self,
         door: Door,
         idle: Idle,
-        *,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
-        loop: asyncio.AbstractEventLoop,
+        _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.headers: Pairs = []
         self._door = door
         self._idle = idle
-        self._loop = loop
-        self._config = config
+        self._loop = _loop or asyncio.get_running_loop()
+        self._uvicorn = (config, server_state, app_state)
         self._state = server_state
-        self._app_state = app_state
-        self._parser: HttpRequestParser | None = HttpRequestParser(self)
         self._transport: asyncio.Transport
+        self._parser: HttpRequestParser | None = HttpRequestParser(self)
         self._came = b""
         """What came and is no part of a request yet."""
         self._parts: list[bytes] = []
+        self._kept = 0
         self._left = 0
         """Bytes of this request's body that are still to come."""
         self._busy = False
@@ -105,7 +75,7 @@ class HotProtocol(asyncio.Protocol):
         self._waits: asyncio.Future[None] | None = None
         """For the rest of a body."""
         self._drained: asyncio.Future[None] | None = None
-        self._paused = False
+        self._reading = True
 
     # What the transport tells
 
@@ -123,9 +93,8 @@ class HotProtocol(asyncio.Protocol):
             data = self._came + data
         if self._busy:
             self._came = data
-            if len(data) > _AHEAD and not self._paused:
-                self._paused = True
-                self._transport.pause_reading()
+            if len(data) > _AHEAD:
+                self._reads(on=False)
         else:
             self._next(data)
 
@@ -134,9 +103,8 @@ class HotProtocol(asyncio.Protocol):
         self._idle.leave(self)
         self._parser = None  # it refers to us
         self.resume_writing()
-        waits, self._waits = self._waits, None
-        if waits is not None and not waits.done():
-            waits.set_exception(ConnectionAbortedError())
+        if self._waits is not None and not self._waits.done():
+            self._waits.set_exception(ConnectionAbortedError())
         tell, self._tell = self._tell, None
         if tell is not None:
             tell()
@@ -167,12 +135,12 @@ class HotProtocol(asyncio.Protocol):
 
     async def body(self, most: int) -> bytes:
         if self._left:
-            if self._left + sum(map(len, self._parts)) > most:
-                self._unread = True
+            if self._left + self._kept > most:
                 too_large(most)
             if self._transport.is_closing():
                 raise ConnectionAbortedError
             self._waits = self._loop.create_future()
+            self._reads(on=True)
             await self._waits
         parts = self._parts
         body = parts[0] if len(parts) == 1 else b"".join(parts)
@@ -210,19 +178,14 @@ class HotProtocol(asyncio.Protocol):
 
     def _next(self, data: bytes) -> None:
         """Take a request out of what came, as soon as its head is whole."""
-        if not data.startswith(_ASKS):
-            if len(data) < len(_ASKS) and _ASKS.startswith(data):
-                self._came = data
-            else:
-                self._hand_over(data)
-            return
         end = data.find(b"\r\n\r\n") + 4
-        if end < 4:
+        if not data.startswith(_ASKS) and not _ASKS.startswith(data):
+            length = None
+        elif end < 4 and len(data) <= _MAX_HEAD:
             self._came = data
-            if len(data) > _MAX_HEAD:
-                self._hand_over(data)
             return
-        length = self._read_head(data[:end])
+        else:
+            length = self._read_head(data[:end]) if end >= 4 else None
         if length is None:
             self._hand_over(data)
             return
@@ -230,12 +193,11 @@ class HotProtocol(asyncio.Protocol):
         self._busy = True
         self._unread = False
         self._parts = []
-        self._left = length
+        self._kept, self._left, self._waits = 0, length, None
         self._idle.leave(self)
         if rest := (self._more(data[end:]) if length else data[end:]):
             self._came = rest
-        task = self._loop.create_task(self._serve())
-        self._state.tasks.add(task)
+        self._state.tasks.add(self._loop.create_task(self._serve()))
 
     def _read_head(self, head: bytes) -> int | None:
         """The body's length; None when this is not as plain as we want it."""
@@ -244,7 +206,9 @@ class HotProtocol(asyncio.Protocol):
         self.headers = []
         try:
             parser.feed_data(head)
-        except (HttpParserError, HttpParserUpgrade):
+        except HttpParserUpgrade:
+            self._keep = False  # we stay with what we speak, and this parser does not
+        except HttpParserError:
             return None
         length = None
         for name, value in self.headers:
@@ -252,10 +216,8 @@ class HotProtocol(asyncio.Protocol):
                 length = value
             elif name in _ODD:
                 return None
-        if length is None:
-            return None
         self._keep = self._keep and parser.should_keep_alive()
-        return int(length)
+        return None if length is None else int(length)
 
     def _more(self, data: bytes) -> bytes:
         """Some of the body, and what came behind it."""
@@ -263,15 +225,16 @@ class HotProtocol(asyncio.Protocol):
         if len(data) > self._left:
             data, behind = data[: self._left], data[self._left :]
         self._left -= len(data)
-        parser = self._parser
-        assert parser is not None  # noqa: S101
-        parser.feed_data(data)
+        if self._parser is not None and self._keep:
+            self._parser.feed_data(data)
         if not self._unread:
             self._parts.append(data)
+            self._kept += len(data)
+            if self._kept > _AHEAD and self._waits is None:
+                self._reads(on=False)  # who is asking is not settled yet
         if not self._left:
-            waits, self._waits = self._waits, None
-            if waits is not None and not waits.done():
-                waits.set_result(None)
+            if self._waits is not None and not self._waits.done():
+                self._waits.set_result(None)
             if not self._busy:
                 self._rest()
         return behind
@@ -297,50 +260,37 @@ class HotProtocol(asyncio.Protocol):
         self._busy = False
         self._tell = None
         self._unread = True
+        self._parts = []
         self._state.total_requests += 1
         if not self._keep or self._left > _UNWANTED:
             self._transport.close()
             return
         self._idle.enter(self)
-        if not self._left:
-            self._rest()
+        self._rest()
 
     def _rest(self) -> None:
         """The next request may have come."""
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
-        if self._came:
+        self._reads(on=True)
+        if self._came and not self._left:
             came, self._came = self._came, b""
             self._next(came)
+
+    def _reads(self, *, on: bool) -> None:
+        if on != self._reading:
+            self._reading = on
+            (self._transport.resume_reading if on else self._transport.pause_reading)()
 
     def _hand_over(self, data: bytes) -> None:
         """From now on the connection is uvicorn's."""
         self._state.connections.discard(cast("HttpToolsProtocol", self))
         self._idle.leave(self)
         self._parser = None
-        theirs = HttpToolsProtocol(self._config, self._state, self._app_state, self._loop)
+        theirs = HttpToolsProtocol(*self._uvicorn, self._loop)
         self._transport.set_protocol(theirs)
         theirs.connection_made(self._transport)
         theirs.data_received(data)
 
 
-def hot(door: Door) -> type[asyncio.Protocol]:
-    """What uvicorn.Config takes as `http`."""
-    idle: Idle | None = None
-
-    def protocol(
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> HotProtocol:
-        nonlocal idle
-        loop = _loop or asyncio.get_running_loop()
-        if idle is None:
-            idle = Idle(loop, config.timeout_keep_alive)
-        return HotProtocol(
-            door, idle, config=config, server_state=server_state, app_state=app_state, loop=loop
-        )
-
-    return cast("type[asyncio.Protocol]", protocol)
+def hot(door: Door, idle_s: float = 5.0) -> type[asyncio.Protocol]:
+    """What uvicorn.Config takes as `http`. After so long an idle connection is closed."""
+    return cast("type[asyncio.Protocol]", partial(HotProtocol, door, Idle(idle_s)))

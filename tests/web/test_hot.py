@@ -1,0 +1,216 @@
+"""The hot door, byte by byte: what came, what goes out, and who has the connection then."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.service.running import KEY, Running, running
+from tests.web.test_door import CONFIG
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+BODY = json.dumps({"model": "right", "messages": [{"role": "user", "content": "2+2"}]}).encode()
+STREAMED = BODY[:-1] + b', "stream": true}'
+STALLS = BODY.replace(b'"right"', b'"stall"')
+PATH = b"/v1/chat/completions"
+
+
+def head(length: int, *more: bytes, path: bytes = PATH) -> bytes:
+    lines = [
+        b"POST %b HTTP/1.1" % path,
+        b"Host: here",
+        b"Authorization: Bearer %b" % KEY.encode(),
+        b"Content-Length: %d" % length,
+        *more,
+    ]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def asks(body: bytes = BODY, *more: bytes) -> bytes:
+    return head(len(body), *more) + body
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def service() -> AsyncIterator[Running]:
+    async with running(CONFIG, {"NARROW": "sha256:" + "0" * 64}) as served:
+        yield served
+
+
+class Wire:
+    """One connection, read answer by answer."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, *pieces: bytes) -> None:
+        for piece in pieces:
+            self.writer.write(piece)
+            await self.writer.drain()
+            await asyncio.sleep(0)
+
+    async def answer(self) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of the next answer; (100, {}, b"") is an answer, too."""
+        first, *lines = (await self._until(b"\r\n\r\n")).decode("latin-1").splitlines()[:-1]
+        headers = dict(line.lower().split(": ", 1) for line in lines)
+        status = int(first.split(" ")[1])
+        if "content-length" in headers:
+            return status, headers, await self.reader.readexactly(int(headers["content-length"]))
+        body = b""
+        while headers.get("transfer-encoding") == "chunked":
+            size = int(await self._until(b"\r\n"), 16)
+            body += (await self.reader.readexactly(size + 2))[:-2]
+            if not size:
+                break
+        return status, headers, body
+
+    async def ended(self) -> bool:
+        return await asyncio.wait_for(self.reader.read(1), 5) == b""
+
+    async def _until(self, mark: bytes) -> bytes:
+        return await asyncio.wait_for(self.reader.readuntil(mark), 5)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def wire(service: Running) -> AsyncIterator[Wire]:
+    host, port = service.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    yield Wire(reader, writer)
+    writer.close()
+    await service.audit("acme")
+
+
+async def right(wire: Wire) -> None:
+    status, headers, body = await wire.answer()
+    assert (status, headers["content-type"]) == (200, "application/json"), body
+    assert json.loads(body)["object"] == "chat.completion"
+
+
+@pytest.mark.parametrize("size", [1, 7, 40, 10_000])
+async def test_a_request_in_pieces(wire: Wire, size: int) -> None:
+    whole = asks()
+    await wire.send(*[whole[at : at + size] for at in range(0, len(whole), size)])
+    await right(wire)
+
+
+async def test_a_stream_is_chunked_and_the_connection_goes_on(wire: Wire) -> None:
+    for _ in range(2):
+        await wire.send(asks(STREAMED))
+        status, headers, body = await wire.answer()
+        assert (status, headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+        assert body.endswith(b"data: [DONE]\n\n")
+    await wire.send(asks())
+    await right(wire)
+
+
+async def test_requests_that_come_before_they_are_due(wire: Wire) -> None:
+    """Three at once, the last of them in two pieces."""
+    whole = asks()
+    await wire.send(whole + asks(STREAMED) + whole[:90])
+    await right(wire)
+    assert (await wire.answer())[2].endswith(b"data: [DONE]\n\n")
+    await wire.send(whole[90:])
+    await right(wire)
+
+
+async def test_far_ahead_the_client_waits(wire: Wire) -> None:
+    """So many requests at once that no buffer takes them: none is lost."""
+    await asyncio.gather(wire.send(asks() * 600), *[right(wire)])
+    for _ in range(599):
+        await right(wire)
+
+
+async def test_another_path_and_the_hot_one_after_it(wire: Wire) -> None:
+    await wire.send(asks(), b"GET /livez HTTP/1.1\r\nhost: here\r\n\r\n")
+    await right(wire)
+    status, _, body = await wire.answer()
+    assert (status, json.loads(body)["status"]) == (200, "live")
+    await wire.send(asks())
+    await right(wire)
+
+
+@pytest.mark.parametrize(
+    ("request_", "statuses"),
+    [
+        (asks(BODY, b"Expect: 100-continue"), [100, 200]),
+        (asks(BODY, b"Upgrade: h2c", b"Connection: upgrade"), [200]),
+        (
+            asks().replace(b"Content-Length: %d" % len(BODY), b"Transfer-Encoding: chunked")
+            .replace(BODY, b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)),
+            [200],
+        ),
+        (head(0, path=b"/v1/chat/completions/"), [307]),
+        (head(0, path=b"/v1/chat/completions?x=1") + b"", [400]),
+        (asks(BODY, b"Content-Length: 1"), [400]),
+        (asks(BODY, b"Transfer-Encoding: chunked"), [400]),
+        (asks(BODY, b"Bad Name: 1"), [400]),
+        (asks(BODY, b"a: b\r\n c: folded"), [400]),
+        (b"POST /v1/chat/completions HTTP/1.1\nhost: here\n\n", [400]),
+        (b"\x16\x03\x01\x02\x00", [400]),
+    ],
+    ids=[
+        "expect", "upgrade", "chunked", "path", "query", "two_lengths", "length_and_chunked",
+        "bad_name", "folded", "bare_lf", "tls",
+    ],
+)  # fmt: skip
+async def test_what_is_not_plain(wire: Wire, request_: bytes, statuses: list[int]) -> None:
+    await wire.send(request_)
+    assert [(await wire.answer())[0] for _ in statuses] == statuses
+
+
+@pytest.mark.parametrize(
+    ("more", "body", "status"),
+    [
+        ((), b"x" * 20_001, 413),
+        ((b"Content-Encoding: gzip",), BODY, 400),
+        ((), b"{", 400),
+    ],
+    ids=["too_large", "encoded", "no_json"],
+)
+async def test_refused_and_the_connection_goes_on(
+    wire: Wire, more: tuple[bytes, ...], body: bytes, status: int
+) -> None:
+    sent = asks(body, *more)
+    await wire.send(sent[:300], sent[300:])
+    assert (await wire.answer())[0] == status
+    await wire.send(asks())
+    await right(wire)
+
+
+async def test_refused_before_the_body_is_there(wire: Wire) -> None:
+    """An unknown key, and 20 kB that never come: who asks is settled first."""
+    await wire.send(head(20_000).replace(KEY.encode(), b"tg-nobody-0000000000"))
+    assert (await wire.answer())[0] == 401
+
+
+async def test_far_too_large_ends_the_connection(wire: Wire) -> None:
+    await wire.send(head(10**9))
+    assert (await wire.answer())[0] == 413
+    assert await wire.ended()
+
+
+async def test_close_as_asked(wire: Wire) -> None:
+    await wire.send(asks(BODY, b"Connection: close"))
+    status, headers, _ = await wire.answer()
+    assert (status, headers["connection"]) == (200, "close")
+    assert await wire.ended()
+
+
+async def test_a_client_that_leaves_within_its_body(service: Running, wire: Wire) -> None:
+    await wire.send(asks()[:-10])
+    wire.writer.close()
+    async with asyncio.timeout(5):
+        while service.gateway.front.door.in_flight.total:
+            await asyncio.sleep(0.005)
+
+
+async def test_a_client_that_leaves_while_it_waits(service: Running, wire: Wire) -> None:
+    await wire.send(asks(STALLS))
+    async with asyncio.timeout(5):
+        while not service.gateway.front.door.in_flight.total:
+            await asyncio.sleep(0.005)
+        wire.writer.close()
+        while service.gateway.front.door.in_flight.total:
+            await asyncio.sleep(0.005)
