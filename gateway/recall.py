@@ -19,7 +19,6 @@ from gateway.core.catalog import Tenant
 from gateway.core.chat import ChatRequest, Completion, Delta
 from gateway.core.errors import CacheDown
 from gateway.core.response_cache import Asks, Kept, Recalled
-from gateway.core.traits import climbed
 from gateway.handle import Life, Reply
 from gateway.world import World
 
@@ -42,8 +41,6 @@ class RecallingLife(Life):
     ) -> None:
         super().__init__(world, tenant, purse, request, about)
         self.asks = asks
-        self.named = world.ladders[request.model]
-        self.rule = ""
         self._key: str | None = None
         """Under which its answer is to be kept."""
 
@@ -57,6 +54,7 @@ class RecallingLife(Life):
         if found is not None:
             return self._again(found)
         self.world.observe(events.CacheAsked(self.about, outcome))
+        self._trail.clear()
         status = _ALIKE.get(outcome, outcome).encode()
         reply = await super().answer()
         reply = replace(reply, headers=((b"x-gateway-cache", status),))
@@ -74,12 +72,12 @@ class RecallingLife(Life):
 
     async def _look(self) -> tuple[Recalled | None, str]:
         """The answer that was kept for this request, and what came of asking for it."""
-        cache, kept, asks = self.named.cache, self.world.responses, self.asks
+        cache, kept, asks = self._named.cache, self.world.responses, self.asks
         if cache is None or kept is None or not (asks.look or asks.keep):
             return None, "bypass"
-        wall, home = self.world.wall(), self.tenant.regions
-        self.rule = climbed(self.named, self.request, self.about.tags, wall, home)[0]
-        key = response_cache.key_of(self.request, self.tenant, cache, self.rule, self.about.user)
+        self._ladder()  # notes on its trail which rule holds
+        rule = "; ".join(self._trail)
+        key = response_cache.key_of(self.request, self.tenant, cache, rule, self.about.user)
         self._key = key if asks.keep else None
         if key is None or not asks.look:
             return None, "bypass"
@@ -89,7 +87,7 @@ class RecallingLife(Life):
             return None, "error"
         if found is None:
             return None, "miss"
-        recalled = response_cache.unpack(*found, cache, self.named, asks)
+        recalled = response_cache.unpack(*found, cache, self._named, asks)
         return recalled, "miss" if recalled is None else "hit"
 
     def _again(self, found: Recalled) -> Reply:
@@ -101,7 +99,7 @@ class RecallingLife(Life):
         observe(events.CacheAsked(self.about, "hit", found.saved, to))
         observe(events.Replied(self.about, *to, "cached", seconds, 0.0, None))
         whole = found.completion
-        reason = f"cached; rule {self.rule}" if self.rule else "cached"
+        reason = "; ".join(("cached", *self._trail))
         told = ((b"x-gateway-cache", b"hit"), (b"age", b"%d" % found.age_s))
         return Reply(who, reason, whole, None, whole.dropped, told)
 
@@ -119,7 +117,7 @@ class RecallingLife(Life):
         self._keep(reply, whole, why)
 
     def _keep(self, reply: Reply, whole: Completion | None, why: str) -> None:
-        cache, kept, key = self.named.cache, self.world.responses, self._key
+        cache, kept, key = self._named.cache, self.world.responses, self._key
         if cache is None or kept is None or key is None or whole is None:
             return
         if not response_cache.may_keep(whole, why, self.request):
