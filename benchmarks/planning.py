@@ -87,7 +87,6 @@ def config(each: int) -> str:
     }
     size = MODELS // len(TIERS)
     tiers = {tier: {"models": names[at * size :][:each]} for at, tier in enumerate(TIERS)}
-    plain = {"tiers": list(TIERS)}
     tree = {
         "providers": {"p": {"dialect": "openai", "base_url": "http://p.test/v1"}},
         "models": dict.fromkeys(names, model),
