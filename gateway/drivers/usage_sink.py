@@ -34,6 +34,8 @@ _BATCH: Final = 5_000
 _LONG_AGO: Final = 1_000_000_000_000
 """Unix milliseconds: what is earlier is no time, but a mere count."""
 _FAILURES: Final = (StoreError, LedgerDown, RedisError)
+_UNREADABLE: Final = (LedgerDown, LookupError, TypeError, ValueError)
+"""A key of a wrong type, or an entry that nobody of us wrote."""
 _T = TypeVar("_T")
 _log: Final = logging.getLogger("gateway")
 
@@ -81,6 +83,7 @@ class UsageSink:
         self._wall = wall
         self._keep_days = keep_days
         self._sound = True
+        self._unread: set[str] = set()
 
     def turn(self, homes: Iterable[str]) -> None:
         """There are these as well. Those that were may have more to say."""
@@ -106,7 +109,8 @@ class UsageSink:
 
     async def round(self, *, sweep: bool = False) -> bool:
         """Write on what there is: of the homes that moved, or of all. Whether that was done."""
-        homes = self._moved.take()
+        homes = self._moved.take() | self._unread
+        self._unread = set()
         try:
             if sweep:
                 await self._marks.name(self._homes)
@@ -121,7 +125,7 @@ class UsageSink:
         except asyncio.CancelledError:
             self._moved.homes |= homes
             raise
-        self._sound = True
+        self._sound = not self._unread
         return True
 
     async def tidy(self) -> bool:
@@ -156,8 +160,7 @@ class UsageSink:
     async def _batch(self, mine: dict[str, Mark]) -> list[str]:
         """The homes that have more to say."""
         most = max(_BATCH // max(len(mine), 1), _PAGE)
-        read = await _together(self._read(home, mark.at, most) for home, mark in mine.items())
-        found = {home: entries for home, entries in zip(mine, read, strict=True) if entries}
+        found = await self._found(mine, most)
         if not found:
             return []
         lines = [
@@ -175,6 +178,26 @@ class UsageSink:
                 _log.error("usage: %d records of %s were dropped before they were kept", lost, home)
             self._observe(UsageSunk(home, len(entries)))
         return [home for home, entries in found.items() if len(entries) >= most]
+
+    async def _found(self, mine: dict[str, Mark], most: int) -> dict[str, list[Entry]]:
+        """What each home's book says. One that cannot be read does not hold up the others."""
+        asked = (self._read(home, mark.at, most) for home, mark in mine.items())
+        read = await asyncio.gather(*asked, return_exceptions=True)
+        found: dict[str, list[Entry]] = {}
+        failed: dict[str, Exception] = {}
+        for home, each in zip(mine, read, strict=True):
+            if isinstance(each, _UNREADABLE):
+                failed[home] = each
+            elif isinstance(each, BaseException):
+                raise each
+            elif each:
+                found[home] = each
+        for home, error in failed.items():
+            if isinstance(error, LedgerDown) and len(failed) == len(mine):
+                raise error  # it is the ledger's trouble, and no book's
+            self._unread.add(home)
+            self._failed(_unread(home, error))
+        return found
 
     async def _read(self, home: str, after: str, most: int) -> list[Entry]:
         entries: list[Entry] = []
@@ -195,6 +218,11 @@ class UsageSink:
         if self._sound:
             _log.warning("usage: not written on, it waits in the ledger: %s", error)
         self._sound = False
+
+
+def _unread(home: str, error: Exception) -> StoreError:
+    why = str(error) if isinstance(error, LedgerDown) else f"no entry of ours: {error!r}"
+    return StoreError("book", f"the book of {home} cannot be read: {why}")
 
 
 def missing(mark: Mark, entries: Sequence[Entry]) -> int:

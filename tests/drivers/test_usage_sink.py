@@ -313,3 +313,25 @@ def entry(seq: int, epoch: str) -> Entry:
 )
 def test_what_is_missing(mark: Mark, found: list[tuple[int, str]], lost: int) -> None:
     assert missing(mark, [entry(*each) for each in found]) == lost
+
+
+@pytest.mark.parametrize("spoil", ["wrong type", "no entry of ours"])
+async def test_a_book_that_cannot_be_read_holds_up_no_other(books: Books, spoil: str) -> None:
+    await books.spend("a")
+    bad = f"{books.home}-bad"
+    key = f"tg:{{{bad}}}:usage"
+    sink = books.sink(homes=[bad, books.home])
+    with Redis(unix_socket_path=books.url.removeprefix("unix://")) as server:
+        if spoil == "wrong type":
+            server.set(key, "x")
+        else:
+            server.xadd(key, {"who": "knows"})
+        assert await sink.round(sweep=True)
+        assert books.store.attempts == ["a"]
+        assert [each.kind for each in books.told if isinstance(each, SinkFailed)] == ["book"]
+        server.delete(key)
+    books.told.clear()
+    await books.spend("b")
+    assert await sink.round(sweep=True)
+    assert books.store.attempts == ["a", "b"]
+    assert not [each for each in books.told if isinstance(each, SinkFailed)]
