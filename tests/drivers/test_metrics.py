@@ -9,6 +9,7 @@ from gateway.core import events
 from gateway.core.accounts import Account
 from gateway.core.catalog import Budget, Key, Organisation, Tenant
 from gateway.core.chat import Usage
+from gateway.core.guard import Guard, lower_bound
 from gateway.core.money import Nanos
 from gateway.drivers.metric_catalogue import METRICS
 from gateway.drivers.prometheus import Metrics
@@ -247,6 +248,29 @@ COUNTED: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
             'gateway_cache_saved_usd_total{route="auto",tenant="acme",tier="cheap"}': 1e-6,
         },
     ),
+    "audit_began": (events.AuditBegan(WHO), {}),
+    "audit_ended": (
+        events.AuditEnded(WHO, "shadow", "differed", 0.5),
+        {'gateway_audits_total{kind="shadow",outcome="differed",route="auto"}': 1},
+    ),
+    "audit_left_out": (
+        events.AuditLeft("auto", "guard"),
+        {'gateway_audits_total{kind="guard",outcome="crowded",route="auto"}': 1},
+    ),
+    "guard_read": (
+        events.GuardRead("auto", "text", "on", Guard(40.0, 36.0, 41, 2 * 10**9, 10**8)),
+        {
+            f'gateway_guard_{name}{{bucket="text",route="auto"{part}}}': value
+            for name, part, value in (
+                ("state", "", 2),
+                ("agreement_rate", "", 0.9),
+                ("agreement_lower_bound", "", lower_bound(36, 40)),
+                ("audits", "", 41),
+                ("spent_usd", ',part="all"', 2.0),
+                ("spent_usd", ',part="audit"', 0.1),
+            )
+        },
+    ),
     "alert_dropped": (
         events.AlertEnded("dropped"),
         {'gateway_alerts_total{outcome="dropped"}': 1},
@@ -294,7 +318,9 @@ def test_what_an_event_counts(event: events.Event, changes: dict[str, float]) ->
     once = samples(metrics.render())
     assert difference(before, once) == pytest.approx(changes)
     metrics.observe(event)
-    gauge = isinstance(event, events.CircuitMoved | events.HoldsRead | events.BudgetRead)
+    gauge = isinstance(
+        event, events.CircuitMoved | events.HoldsRead | events.BudgetRead | events.GuardRead
+    )
     again = {} if gauge else changes
     assert difference(once, samples(metrics.render())) == pytest.approx(again)
 

@@ -1,0 +1,337 @@
+"""What goes on behind answers: audits, probes, shadows and canaries in the life of a request."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+import pytest
+
+from gateway.behind.backstage import Backstage
+from gateway.behind.guards import Guards
+from gateway.core import events
+from gateway.core.catalog import Route, Rule
+from gateway.core.chat import Extras
+from gateway.core.guard import Growth, Guard
+from gateway.core.ladder import ladders
+from gateway.core.rules import When
+from gateway.core.strategies import tactic
+from gateway.core.trials import Canary, Compares, Shadow, Watch, chosen
+from gateway.core.usage_record import COMPARED
+from gateway.drivers.memory_guard import MemoryGuard
+from gateway.handle import Reply
+from tests.lives import (
+    ANSWER,
+    CATALOG,
+    GOOD,
+    Stage,
+    Turn,
+    faulty,
+    hear,
+    says,
+    stage,
+    told,
+    well,
+)
+
+ALWAYS: Final = Watch(share=1.0, probe=1.0, cap=1.0)
+NEVER: Final = Watch(share=0.0, probe=0.0)
+GOOD_PAIR: Final = Growth(same=(True,) * 40, spent=10**9)
+BAD_PAIR: Final = Growth(same=(True, False) * 20, spent=10**9)
+NEW: Final = Growth()
+other = says("BAD")
+LABEL: Final = Compares("label")
+
+
+def route(watch: Watch | None = ALWAYS, **more: object) -> Route:
+    known = {"tiers": ("cheap", "mid"), "strategy": tactic("vote"), "compares": LABEL}
+    return Route("r", guard=watch, **(known | more))  # type: ignore[arg-type]
+
+
+async def scene(
+    of: Route,
+    turns: Mapping[str, Sequence[Turn]],
+    seen: Growth = NEW,
+    *,
+    others: Sequence[Route] = (),
+    at_once: int = 32,
+    **more: object,
+) -> tuple[Stage, Backstage]:
+    """`seen` is what the guard has seen of texts so far."""
+    routes = {each.name: each for each in (of, *others)}
+    catalog = type(CATALOG)(CATALOG.models, CATALOG.tiers, {**CATALOG.routes, **routes})
+    made = stage(of.name, turns, catalog=catalog, **more)  # type: ignore[arg-type]
+    store = MemoryGuard()
+    named = ladders(catalog)
+    behind = named[of.name].behind
+    if behind is not None and seen != NEW:
+        await store.grow(0, {f"{behind.key}:text": seen})
+    guards = Guards(store, made.events.append)
+    guards.know(named.values())
+    await guards.refresh()
+    made.events.clear()
+    backstage = Backstage(guards, made.ledger.charge, made.events.append, at_once)
+    made.life.world = replace(made.life.world, behind=backstage)
+    return made, backstage
+
+
+async def given(made: Stage, backstage: Backstage) -> tuple[Reply, str]:
+    """The answer; then all that went on behind it has ended."""
+    reply, text = await hear(made.life)
+    await backstage.idle()
+    return reply, text
+
+
+async def sound(made: Stage) -> None:
+    """Each life is lawful, nothing is held, and all bills are one."""
+    lives: dict[str, list[events.Event]] = defaultdict(list)
+    for event in made.events:
+        if isinstance(event, events.LifeEvent):
+            lives[event.about.request_id].append(event)
+    for name, life in lives.items():
+        assert events.lawful(life) is None, f"{name}: {events.lawful(life)}: {life}"
+    spent, held, open_holds = await made.books()
+    assert (held, open_holds) == (0, 0)
+    settled = told(made, events.Settled)
+    assert spent == sum(event.cost for event in settled)
+    for event in settled:
+        if event.purpose != "abandoned":
+            assert (event.purpose == "audit") == ("~" in event.about.request_id)
+    assert made.upstream.open == 0
+
+
+def outcomes(made: Stage) -> list[tuple[str, str]]:
+    return [(event.kind, event.outcome) for event in told(made, events.AuditEnded)]
+
+
+def state(backstage: Backstage) -> Guard:
+    (found,) = [each for each in backstage.guards._known.values() if each != Guard()]
+    return found
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("seen", "watch", "turns", "who", "text", "reason", "audits", "same", "missed"),
+    [
+        pytest.param(
+            NEW, NEVER, {"a": [well], "b": [well], "c": [well]},
+            "c", "GOOD one", "unjudged; guard", [("guard", "agreed")], (True,), 0,
+            id="it learns: the smart one answers, the vote agrees with it",
+        ),
+        pytest.param(
+            NEW, NEVER, {"a": [other], "b": [other], "c": [well]},
+            "c", "GOOD one", "unjudged; guard", [("guard", "differed")], (False,), 0,
+            id="it learns: the vote says something else",
+        ),
+        pytest.param(
+            NEW, NEVER, {"a": [well], "b": [other], "c": [well]},
+            "c", "GOOD one", "unjudged; guard", [("guard", "undecided")], (), 1,
+            id="it learns: a vote without a result tells nothing",
+        ),
+        pytest.param(
+            NEW, NEVER, {"a": [faulty], "b": [faulty], "c": [well]},
+            "c", "GOOD one", "unjudged; guard", [("guard", "failed")], (), 0,
+            id="it learns: the vote fails",
+        ),
+        pytest.param(
+            GOOD_PAIR, NEVER, {"a": [well], "b": [well]},
+            "a", "GOOD one", "agreed", [], (), 0,
+            id="on",
+        ),
+        pytest.param(
+            GOOD_PAIR, ALWAYS, {"a": [well], "b": [well], "c": [well]},
+            "a", "GOOD one", "agreed", [("guard", "agreed")], (True,), 0,
+            id="on, and audited",
+        ),
+        pytest.param(
+            GOOD_PAIR, ALWAYS, {"a": [well], "b": [well], "c": [says("x" * 99)]},
+            "a", "GOOD one", "agreed", [("guard", "incomparable")], (), 1,
+            id="on, and audited: what is no label cannot be compared",
+        ),
+        pytest.param(
+            GOOD_PAIR, ALWAYS, {"a": [well], "b": [other], "c": [well]},
+            "c", "GOOD one", "unjudged; a disagreed", [], (), 0,
+            id="on, and the smart one was asked anyway: nothing to audit",
+        ),
+        pytest.param(
+            BAD_PAIR, NEVER, {"c": [well]},
+            "c", "GOOD one", "unjudged; guard", [], (), 0,
+            id="off",
+        ),
+        pytest.param(
+            BAD_PAIR, ALWAYS, {"a": [well], "b": [well], "c": [well]},
+            "c", "GOOD one", "unjudged; guard", [("guard", "agreed")], (True,), 0,
+            id="off, and probed",
+        ),
+        pytest.param(
+            BAD_PAIR, ALWAYS, {"a": [well], "c": [faulty]},
+            "a", "GOOD one", "unjudged; guard; c faulty", [], (), 0,
+            id="off, and the smart one fails: the cheap one is better than nothing",
+        ),
+    ],
+)  # fmt: skip
+async def test_a_guarded_vote(  # noqa: PLR0917 - a row of the table
+    seen: Growth, watch: Watch, turns: dict[str, list[Turn]], who: str, text: str, reason: str,
+    audits: list[tuple[str, str]], same: tuple[bool, ...], missed: int, stream: bool,
+) -> None:  # fmt: skip
+    made, backstage = await scene(route(watch), turns, seen, stream=stream)
+    reply, heard = await given(made, backstage)
+    assert (reply.candidate.model.name, heard, reply.reason) == (who, text, reason)
+    assert outcomes(made) == audits
+    before = seen.onto(Guard())
+    after = Growth(same, missed, memory=watch.memory).onto(before)
+    found = state(backstage)
+    assert (found.seen, found.agreed, found.tried) == (after.seen, after.agreed, after.tried)
+    audited = sum(each.cost for each in told(made, events.Settled) if each.purpose == "audit")
+    assert (found.spent, found.audit) == (seen.spent + made.life.tab.spent + audited, audited)
+    await sound(made)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_audit_is_in_nobodys_way(stream: bool) -> None:
+    stalled = Turn(stalls=True)
+    turns = {"a": [well], "b": [well], "c": [stalled]}
+    made, backstage = await scene(route(), turns, GOOD_PAIR, stream=stream)
+    _, text = await hear(made.life)
+    assert text == "GOOD one"
+    assert (
+        events.lawful([e for e in made.events if getattr(e, "about", None) == made.life.about])
+        is None
+    )
+    await asyncio.sleep(0)
+    await backstage.aclose(drain_s=0.0)
+    assert outcomes(made) == [("guard", "cancelled")]
+    await sound(made)
+    assert not backstage.has_room("r", "guard"), "what is closed begins nothing"
+
+
+async def test_so_many_at_once() -> None:
+    made, backstage = await scene(route(), {"a": [well], "b": [well]}, GOOD_PAIR, at_once=0)
+    await given(made, backstage)
+    assert told(made, events.AuditLeft) == [events.AuditLeft("r", "guard")]
+    assert outcomes(made) == []
+    await sound(made)
+
+
+async def test_what_the_purse_refuses_is_not_audited() -> None:
+    made, backstage = await scene(route(), {"a": [well], "b": [well]}, GOOD_PAIR, budget=300)
+    reply, _ = await given(made, backstage)
+    assert reply.reason == "agreed"
+    assert outcomes(made) == [("guard", "refused")]
+    assert state(backstage).tried == 40
+    await sound(made)
+
+
+async def test_a_client_that_leaves_gets_no_audit() -> None:
+    made, backstage = await scene(route(NEVER), {"c": [well]}, BAD_PAIR, stream=True)
+    reply = await made.life.answer()
+    assert reply.deltas is not None
+    await anext(reply.deltas)
+    await reply.deltas.aclose()
+    await backstage.idle()
+    assert outcomes(made) == []
+    await sound(made)
+
+
+async def test_a_listened_stream_that_nobody_reads_is_closed() -> None:
+    made, backstage = await scene(
+        route(), {"a": [well], "b": [well], "c": [well]}, BAD_PAIR, stream=True
+    )
+    reply = await made.life.answer()
+    assert reply.deltas is not None
+    await reply.deltas.aclose()
+    await backstage.idle()
+    assert outcomes(made) == []
+    await sound(made)
+
+
+@pytest.mark.parametrize("extras", [Extras(strategy="cascade"), Extras(checks=("not_empty",))])
+async def test_who_says_how_is_not_guarded(extras: Extras) -> None:
+    made, backstage = await scene(route(), {"a": [well], "b": [well]}, BAD_PAIR, extras=extras)
+    reply, _ = await given(made, backstage)
+    assert reply.candidate.model.name == "a"
+    assert "guard" not in reply.reason
+    assert outcomes(made) == []
+
+
+async def test_a_rule_has_a_guard_of_its_own() -> None:
+    ruled = route(NEVER, rules=(Rule("always", When(), ("cheap", "smart"), tactic("vote")),))
+    made, backstage = await scene(ruled, {"a": [well], "b": [well], "d": [well]}, GOOD_PAIR)
+    reply, _ = await given(made, backstage)
+    assert reply.reason == "unjudged; rule always; guard"
+    names = {name.rpartition(":")[0].rpartition(":")[0] for name in backstage.guards._known}
+    assert names == {"r", "r/always"}
+
+
+async def test_a_checked_cascade_is_guarded_too() -> None:
+    judged = route(ALWAYS, strategy=tactic("cascade"), checks=(GOOD,))
+    turns = {"a": [well], "c": [says("GOOD", " three")]}
+    made, backstage = await scene(judged, turns, GOOD_PAIR)
+    reply, _ = await given(made, backstage)
+    assert reply.reason == "passed"
+    assert outcomes(made) == [("guard", "differed")]
+    await sound(made)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("turn", "outcome"),
+    [(well, "agreed"), (other, "differed"), (says("x" * 99), "incomparable"), (faulty, "failed")],
+)
+async def test_a_shadow(turn: Turn, outcome: str, stream: bool) -> None:
+    shadowed = route(None, tiers=("mid",), shadow=Shadow("s", 1.0), strategy=tactic("cascade"))
+    made, backstage = await scene(
+        shadowed, {"c": [well], "d": [turn]}, stream=stream, others=[Route("s", ("smart",))]
+    )
+    reply, text = await given(made, backstage)
+    assert (text, reply.reason) == ("GOOD one", "unjudged")
+    assert outcomes(made) == [("shadow", outcome)]
+    assert [attempt.candidate.model.name for attempt in made.life.tab.attempts] == ["c"]
+    entries = await made.ledger.records("t")
+    kept = [entry.record for entry in entries if entry.record is not None]
+    hidden = [each for each in kept if each.request == "r~shadow"]
+    assert {(each.route, each.purpose) for each in hidden} - {("s", COMPARED)} == {("s", "audit")}
+    compared = [each.outcome for each in hidden if each.purpose == COMPARED]
+    assert compared == ([] if outcome == "failed" else [outcome])
+    await sound(made)
+
+
+@pytest.mark.parametrize(("draw", "asked"), [(0.4, 0), (0.6, 1)])
+async def test_a_share_of_requests_has_a_shadow(draw: float, asked: int) -> None:
+    shadowed = route(None, tiers=("mid",), shadow=Shadow("s", draw), strategy=tactic("cascade"))
+    made, backstage = await scene(
+        shadowed, {"c": [well], "d": [well]}, others=[Route("s", ("smart",))]
+    )
+    await given(made, backstage)
+    assert len(outcomes(made)) == asked, "the world draws 0.5"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("share", "who", "name"), [(1.0, "d", "s"), (1e-9, "c", "r")])
+async def test_a_canary(share: float, who: str, name: str, stream: bool) -> None:
+    moved = route(None, tiers=("mid",), canary=Canary("s", share), strategy=tactic("cascade"))
+    made, backstage = await scene(
+        moved, {"c": [well], "d": [well]}, stream=stream, others=[Route("s", ("smart",))]
+    )
+    reply, _ = await given(made, backstage)
+    assert reply.candidate.model.name == who
+    assert reply.reason == ("unjudged; canary s" if name == "s" else "unjudged")
+    (ended,) = told(made, events.Replied)
+    assert ended.about.route == name
+    (entry,) = await made.ledger.records("t")
+    assert entry.record is not None
+    assert entry.record.route == name
+    assert made.life.tab.spent == (100 if who == "d" else 10) * ANSWER
+    await sound(made)
+
+
+def test_a_larger_share_has_the_tenants_of_a_smaller() -> None:
+    tenants = [f"t{number}" for number in range(2_000)]
+    few = {name for name in tenants if chosen(0.1, "auto", name)}
+    more = {name for name in tenants if chosen(0.3, "auto", name)}
+    assert few < more
+    assert len(few) == pytest.approx(200, rel=0.2)
+    assert len(more) == pytest.approx(600, rel=0.1)
+    assert few != {name for name in tenants if chosen(0.1, "code", name)}, "of each route others"
+    assert all(chosen(1.0, "auto", name) for name in tenants)

@@ -1,0 +1,153 @@
+"""What guards have seen, on several replicas: told in the background, and the same on all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+
+import pytest
+import pytest_asyncio
+
+from gateway.behind.guards import Guards
+from gateway.core.errors import LedgerDown
+from gateway.core.events import Event, GuardRead
+from gateway.core.guard import Growth, Guard, Watch
+from gateway.core.money import Nanos
+from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.memory_guard import MemoryGuard
+from gateway.drivers.redis_guard import RedisGuard
+
+pytest_plugins = ("tests.redis_server",)
+
+WATCH = Watch(threshold=0.75, memory=50)
+
+
+class Away(MemoryGuard):
+    """A store that can be away, before it has added something or after."""
+
+    away = ""
+
+    async def grow(self, number: int, growths: Mapping[str, Growth]) -> Mapping[str, Guard]:
+        if self.away == "before":
+            raise LedgerDown("away")
+        found = await super().grow(number, growths)
+        if self.away == "after":
+            raise LedgerDown("the answer was lost")
+        return found
+
+
+def silent(_: Event) -> None:
+    pass
+
+
+@pytest_asyncio.fixture
+async def replicas(shared_redis: EmbeddedRedis) -> AsyncIterator[tuple[Guards, Guards]]:
+    pair = tuple(Guards(RedisGuard(shared_redis.url), silent) for _ in range(2))
+    yield pair[0], pair[1]
+    for each in pair:
+        await each.aclose()
+
+
+async def test_two_replicas_agree(replicas: tuple[Guards, Guards], tenant: str) -> None:
+    one, other = replicas
+    name = f"{tenant}:0:text"
+    for each in replicas:
+        assert each.state(name, WATCH).course(0.0, WATCH) == "probed", "nothing is known"
+    for number in range(30):
+        (one if number % 2 else other).compared(name, same=number % 3 != 0)
+        one.paid(name, Nanos(100))
+    one.compared(name, None)
+    other.paid(name, Nanos(10), audit=True)
+    for each in (one, other, one):
+        assert await each.refresh()
+    assert one.state(name, WATCH) == other.state(name, WATCH)
+    found = one.state(name, WATCH)
+    assert (found.seen, found.agreed, found.tried) == (30.0, 20.0, 31)
+    assert (found.spent, found.audit) == (3_010, 10)
+    for each in replicas:
+        assert each.state(name, WATCH).course(0.99, WATCH) == "smart", "off, on both"
+    for _ in range(120):
+        other.compared(name, same=True)
+    await other.refresh()
+    await one.refresh()
+    assert one.state(name, WATCH).course(0.99, WATCH) == "cheap", "back, on both"
+    assert one.state(name, WATCH) == other.state(name, WATCH)
+
+
+async def test_a_replica_that_comes_later_knows(
+    replicas: tuple[Guards, Guards], tenant: str
+) -> None:
+    one, other = replicas
+    name = f"{tenant}:0:text"
+    for _ in range(40):
+        one.compared(name, same=True)
+    one.paid(name, Nanos(10**9))
+    await one.refresh()
+    other.state(name, WATCH)
+    await other.refresh()
+    assert other.state(name, WATCH).course(0.99, WATCH) == "cheap"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_while_the_store_is_away(when: str, caplog: pytest.LogCaptureFixture) -> None:
+    store = Away()
+    guards = Guards(store, silent)
+    guards.compared("r:0:text", same=True)
+    assert await guards.refresh()
+    store.away = when
+    for _ in range(3):
+        guards.compared("r:0:text", same=False)
+        guards.paid("r:0:text", Nanos(5))
+        assert not await guards.refresh()
+    last = guards.state("r:0:text", WATCH)
+    assert (last.seen, last.agreed, last.spent) == (4.0, 1.0, 15), "it goes on by what is known"
+    store.away = ""
+    assert await guards.refresh()
+    assert await guards.refresh()
+    assert guards.state("r:0:text", WATCH) == last
+    assert await store.grow(0, {"r:0:text": Growth()}) == {"r:0:text": last}, "and told, once"
+    assert [record.message.partition(":")[0] for record in caplog.records] == [
+        "guards go by what is known here",
+        "the guards of all replicas are read again",
+    ]
+
+
+async def test_what_is_seen_while_it_tells_is_not_lost() -> None:
+    reached, gate = asyncio.Event(), asyncio.Event()
+
+    class Slow(MemoryGuard):
+        async def grow(self, number: int, growths: Mapping[str, Growth]) -> Mapping[str, Guard]:
+            found = await super().grow(number, growths)
+            reached.set()
+            await gate.wait()
+            return found
+
+    guards = Guards(Slow(), silent)
+    guards.compared("r:0:text", same=True)
+    telling = asyncio.create_task(guards.refresh())
+    await reached.wait()
+    guards.compared("r:0:text", same=False)
+    gate.set()
+    await telling
+    assert guards.state("r:0:text").seen == 2.0
+    await guards.refresh()
+    assert guards.state("r:0:text").seen == 2.0
+
+
+async def test_a_state_is_shown_when_it_has_changed() -> None:
+    shown: list[Event] = []
+    guards = Guards(MemoryGuard(), shown.append)
+    guards.state("auto/legal:0:text-long", WATCH)
+    await guards.refresh()
+    assert shown == [], "nothing has happened"
+    for _ in range(3):
+        guards.compared("auto/legal:0:text-long", same=True)
+    guards.paid("auto/legal:0:text-long", Nanos(7))
+    await guards.refresh()
+    await guards.refresh()
+    state = Guard(3.0, 3.0, 3, 7)
+    assert shown == [GuardRead("auto/legal", "text-long", "learning", state)]
+
+
+async def test_nobody_is_asked_where_nothing_is_guarded() -> None:
+    store = Away()
+    store.away = "before"
+    assert await Guards(store, silent).refresh()
