@@ -260,7 +260,7 @@ COUNTED: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
     "guard_read": (
         events.GuardRead("auto", "text", "on", Guard(40.0, 36.0, 41, 2 * 10**9, 10**8)),
         {
-            f'gateway_guard_{name}{{bucket="text",route="auto"{part}}}': value
+            f'gateway_guard_{name}{{bucket="text"{part},route="auto"}}': value
             for name, part, value in (
                 ("state", "", 2),
                 ("agreement_rate", "", 0.9),
