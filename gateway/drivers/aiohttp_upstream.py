@@ -94,12 +94,13 @@ class AiohttpUpstream:
                 body = await _read(response)
                 return call.read(response.status, _lower(response.headers), body, proof)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _meant(error, begun=begun) from error
+            raise _meant(error, time.monotonic() - began_s, begun=begun) from error
 
     async def stream(
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
     ) -> AsyncGenerator[Sequence[Delta], None]:
         call = self._calls.write(candidate, request, stream=True)
+        began_s = time.monotonic()
         begun = False
         flow = ProviderFlow(call)
         proof = NONE
@@ -129,7 +130,7 @@ class AiohttpUpstream:
             raise
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if not flow.complete:
-                raise _meant(error, begun=begun) from error
+                raise _meant(error, time.monotonic() - began_s, begun=begun) from error
         last = flow.finish(proof)
         if last:
             yield last
@@ -171,12 +172,14 @@ def _lower(headers: CIMultiDictProxy[str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def _meant(error: Exception, *, begun: bool) -> UpstreamError:
-    """What a failure of the transport means. Its own text may name our URL: it is not shown."""
+def _meant(error: Exception, asked_s: float, *, begun: bool) -> UpstreamError:
+    """What a failure of the transport means, so long after it was asked. Its own text may name our
+    URL: it is not shown.
+    """
     if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
         return failures.unreachable()
     if isinstance(error, TimeoutError):
         return failures.timed_out()
     if begun or isinstance(error, aiohttp.ClientResponseError):
         return failures.broken()
-    return failures.reset()
+    return failures.unheard(asked_s)

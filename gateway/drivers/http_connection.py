@@ -59,6 +59,7 @@ class Connection(asyncio.Protocol):
         self._used = False
         self._keeps = False
         self._error: UpstreamError | None = None
+        self._asked_at = 0.0
         self.state: str = IDLE
         self.open = False
         self.deadline = 0.0
@@ -70,6 +71,7 @@ class Connection(asyncio.Protocol):
     def ask(self, request: bytes, deadline: float, *, whole: bool) -> asyncio.Future[None]:
         """Send a request, and wait: until the answer is whole, or for the first of its body."""
         self.state = ASKED
+        self._asked_at = self._loop.time()
         self.status = 0
         self.headers = Headers()
         self._collects = whole
@@ -254,7 +256,7 @@ class Connection(asyncio.Protocol):
         elif self.state != ANSWERING:
             self.close()
         elif not self.status:
-            self._fail(failures.reset())
+            self._fail(failures.unheard(self._loop.time() - self._asked_at))
         elif exc is None and self._ends_with_the_connection():
             self.close()
             self.state = WHOLE
@@ -262,8 +264,10 @@ class Connection(asyncio.Protocol):
         else:
             self._fail(failures.broken())
 
-    def _unheard(self) -> Reset:
-        return Stale("the connection was stale") if self._used else failures.reset()
+    def _unheard(self) -> UpstreamError:
+        error = failures.unheard(self._loop.time() - self._asked_at)
+        stale = self._used and isinstance(error, Reset)
+        return Stale("the connection was stale") if stale else error
 
     def _head_is_beyond(self) -> bool:
         return sum(len(name) + len(value) for name, value in self.headers.lines) > MAX_HEAD

@@ -7,6 +7,10 @@ from typing import Final
 
 from gateway.core.errors import Broken, Reset, TimedOut, Unreachable
 
+WORKED_S: Final = 1.0
+"""After so long a provider has begun to work on an answer: who merely closes idle connections, or
+is being restarted, does so at once.
+"""
 MAX_ANSWER: Final = 64 * 1024 * 1024
 """Bytes of one answer that are read before the provider is taken for broken."""
 
@@ -25,6 +29,15 @@ def no_time() -> TimedOut:
 
 def reset() -> Reset:
     return Reset("the provider closed the connection without an answer")
+
+
+def unheard(asked_s: float) -> Reset | Broken:
+    """The connection was closed before a byte of an answer, so long after it was asked for. What
+    was worked on may be billed: it is not simply asked for again.
+    """
+    if asked_s < WORKED_S:
+        return reset()
+    return Broken("the provider closed the connection before its answer")
 
 
 def broken() -> Broken:

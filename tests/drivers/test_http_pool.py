@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from gateway.core.errors import Broken, Reset, TimedOut, Unreachable, UpstreamError
+from gateway.drivers import http_failures
 from tests.drivers.scripted import (
     CHUNKED,
     SOON_S,
@@ -89,6 +90,27 @@ async def test_a_stale_connection_is_replaced_unseen(how: Callable[[Peer], objec
     async with scripted(play) as provider, pool_to(provider.port) as pool:
         assert [await whole(pool) for _ in range(3)] == [b"0", b"1", b"1"]
         assert len(provider.peers) == 2
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["new", "used before"])
+async def test_who_leaves_after_working_on_an_answer_is_not_asked_again(
+    used: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a call may be billed: it is not repeated unseen, and costs its prompt."""
+    monkeypatch.setattr(http_failures, "WORKED_S", 0.0)
+
+    async def play(peer: Peer) -> None:
+        if used:
+            await once(peer)
+        await peer.hear()
+
+    async with scripted(play) as provider, pool_to(provider.port) as pool:
+        if used:
+            assert await whole(pool) == b"0"
+        with pytest.raises(Broken) as failed:
+            await whole(pool)
+        assert failed.value.bills == "counted"
+        assert len(provider.peers) == 1
 
 
 async def test_it_is_replaced_only_once() -> None:
