@@ -137,10 +137,13 @@ class Homes:
             await self.look(home)
 
     async def look(self, home: Home) -> None:
-        """Look whether a lost home was rebuilt."""
+        """Look whether a lost home was rebuilt: from data that is remembered, or, where nothing
+        is known to have been spent in that, from any.
+        """
         reply = await self.run(home.commands.state)
+        rebuilt = reply[1] is not None
         epoch, after, seq = ((each or b"").decode() for each in reply)
-        if not epoch or home.epoch not in after.split():
+        if not epoch or not (home.epoch in after.split() or (rebuilt and home.seq == 0)):
             raise DataLost(sent=False)
         home.epoch, home.seq, home.lost = epoch, int(seq or 0), False
 

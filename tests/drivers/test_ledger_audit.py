@@ -46,6 +46,8 @@ steps = st.lists(
 
 KNOWN_S = 300
 """Seconds for which the ledger knows that a hold was settled."""
+TRIED_S = TTL_S + 86_400
+"""For how long after a reserve a settle may be tried: it is given up a day after it was owed."""
 
 
 class World:
@@ -59,6 +61,8 @@ class World:
         self.ledger = self.gateway()
         self.ids = itertools.count()
         self.holds: list[Hold] = []
+        self.since: dict[str, float] = {}
+        """When each was held."""
         self.over: dict[str, float] = {}
         """When each was settled first, or given back."""
         self.kept: list[Entry] = []
@@ -77,6 +81,7 @@ class World:
             held = await ledger.reserve(one, name, other)
             if isinstance(held, Hold):
                 self.holds.append(held)
+                self.since[name] = self.time.now
         elif what == "charge":
             assert isinstance(one, Purse)
             assert isinstance(other, Amounts)
@@ -90,6 +95,8 @@ class World:
         elif self.holds:
             assert isinstance(one, int)
             hold = self.holds[one % len(self.holds)]
+            if self.too_late(hold):
+                return
             if self.time.now > self.over.setdefault(hold.id, self.time.now) + KNOWN_S:
                 return  # nobody settles twice so late, but by a retry that knows it may be one
             if what == "void":
@@ -97,6 +104,9 @@ class World:
             else:
                 assert isinstance(other, Amounts)
                 await ledger.settle(hold, other, record(hold.id))
+
+    def too_late(self, hold: Hold) -> bool:
+        return self.time.now > self.since[hold.id] + TRIED_S
 
     async def keep(self) -> None:
         """What a sink would have."""
@@ -145,7 +155,7 @@ async def history(server: EmbeddedRedis, steps: list[tuple[str, object, object]]
             await it.keep()
         await it.ledger.sweep([HOME])
         for hold in it.holds:
-            if hold.id not in it.over:
+            if hold.id not in it.over and not it.too_late(hold):
                 await it.ledger.settle(hold, Amounts(Nanos(7), 3), record(hold.id))
         await it.keep()
         found = await audit(it.ledger, HOME, it.told(), it.time.now)

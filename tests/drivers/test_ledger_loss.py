@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import pytest
 from redis import Redis
 
-from gateway.core.accounts import Account, Amounts, Hold, Purse
+from gateway.core.accounts import Account, Amounts, Hold, Purse, Refusal
 from gateway.core.catalog import Budget
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, LedgerTook
@@ -167,3 +167,26 @@ async def test_a_home_that_goes_on_from_something_else_stays_lost(
     server.flushall()
     await opens("op").load("acme", {}, epoch="two", after=["another"])
     await is_lost(old)
+
+
+async def test_who_knows_of_nothing_spent_goes_on_from_whatever_was_rebuilt(
+    opens: Opens, server: Redis
+) -> None:
+    """No record names its data, since nothing was charged in it; so what is rebuilt does not."""
+    idle, busy = opens("one"), opens("one")
+    for ledger in (idle, busy):
+        assert isinstance(await ledger.reserve(PURSE, "a", TEN), Hold)
+    await idle.void("acme", "a")
+    server.flushall()
+    await is_lost(idle)
+    await flushed_and_begun_anew(server)
+    await is_lost(idle)
+    bucket = "tg:{acme}:b:acme:tenant:acme:usd:total"
+    await opens("op").load("acme", {(bucket, 0): 90}, epoch="two", after=["another"], seq=60)
+    for ledger in (idle, busy):
+        assert [each.spent for each in await ledger.balances(PURSE)] == [90]
+    await spend(idle, "b")
+    refused = await busy.reserve(PURSE, "c", TEN)
+    assert isinstance(refused, Refusal)
+    server.flushall()
+    await is_lost(idle)
