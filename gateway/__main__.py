@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from gateway import __version__
-from gateway.commands import cost, key_app, ledger_app, replay_app
+from gateway.commands import cost, key_app, learn_app, ledger_app, replay_app
 
 app = typer.Typer(
     help="An OpenAI-compatible gateway: cheap models first, better ones when needed.",
@@ -36,6 +36,7 @@ def _now() -> datetime:
 
 app.add_typer(cost.app, name="cost", context_settings={"obj": cost.Outside(os.environ, _now)})
 app.command("replay", context_settings={"obj": os.environ})(replay_app.replay)
+app.command("learn", context_settings={"obj": os.environ})(learn_app.learn)
 _OUTSIDE = {"obj": cost.Outside(os.environ, _now)}
 app.add_typer(ledger_app.app, name="ledger", context_settings=_OUTSIDE)
 app.command(context_settings=_OUTSIDE)(ledger_app.usage)

@@ -17,7 +17,7 @@ from gateway.core.ladder import Ladder
 from gateway.core.learned import Estimate, Learned, Start
 from gateway.core.money import Nanos, cost
 from gateway.core.plan import Candidate, Plan, Rung, Skipped, in_its_tokens, price_of
-from gateway.core.signals import read_signals
+from gateway.core.signals import kept, read_signals
 
 _BALLOTS: Final = ("arbitrate", "vote")
 
@@ -25,8 +25,8 @@ _BALLOTS: Final = ("arbitrate", "vote")
 def begin(
     ladder: Ladder, plan: Plan, request: ChatRequest, features: Features
 ) -> tuple[Plan, tuple[float, ...]]:
-    """The plan from its best first rung on, and the request's signals for its record. Should each
-    call of that rung fail, those below are asked after all.
+    """The plan from its best first rung on, and what is kept of the request in its record. Should
+    each call of that rung fail, those below are asked after all.
 
     The plan is left as it is where nothing was learned, where there is nothing to choose, and where
     a rung is not among what was learned. A request that says its own strategy or checks is neither
@@ -38,9 +38,9 @@ def begin(
     signals = read_signals(request)
     weights, rungs = learned.weights, plan.rungs
     if weights is None or len(rungs) < 2 or any(r.tier not in weights.rungs for r in rungs):
-        return plan, signals
+        return plan, kept(signals)
     start = choose(learned, rungs, ladder.strategy, features, signals)
-    below, kept = rungs[: start.below], rungs[start.below :]
+    below, left = rungs[: start.below], rungs[start.below :]
     skipped = [
         Skipped(each.deployment.name, rung.tier, f"learned: {_told(start, number)}")
         for number, rung in enumerate(below)
@@ -48,9 +48,9 @@ def begin(
     ]
     if below and after(ladder.strategy, start.below).name == CASCADE.name:
         others = (each for rung in below for each in rung.candidates)
-        first = structs.replace(kept[0], candidates=(*kept[0].candidates, *others))
-        kept = (first, *kept[1:])
-    return Plan(kept, (*plan.skipped, *skipped), start), signals
+        first = structs.replace(left[0], candidates=(*left[0].candidates, *others))
+        left = (first, *left[1:])
+    return Plan(left, (*plan.skipped, *skipped), start), kept(signals)
 
 
 def choose(

@@ -36,9 +36,12 @@ NAMES: Final = (
 )
 """Counts are log(1 + n); shares are of the words, or of the bytes for digits and foreign letters.
 `context` is what was said beside the text that is read."""
+LAYOUT: Final = 1
+"""Of records: it stands before the numbers, and is another one when NAMES are."""
 _READ: Final = 1_000
 """Bytes from the end of the last user message: there the question is."""
 _CODE_LINES: Final = 2
+_KEPT_DIGITS: Final = 4
 
 _NEGATION, _QUANTITY, _FUNCTION, _PERSON = range(1, 5)
 _WORDS: Final[Mapping[int, str]] = {
@@ -91,6 +94,16 @@ def read_signals(request: ChatRequest) -> tuple[float, ...]:
         log1p(len(tools)) if isinstance(tools, list) else 0.0,
         1.0 if "response_format" in fields else 0.0,
     )
+
+
+def kept(signals: tuple[float, ...]) -> tuple[float, ...]:
+    """As they stand in a usage record: short."""
+    return (LAYOUT, *map(round, signals, repeat(_KEPT_DIGITS)))
+
+
+def of_record(kept: tuple[float, ...]) -> tuple[float, ...] | None:
+    """From a usage record; None where they are of another layout."""
+    return kept[1:] if len(kept) == len(NAMES) + 1 and kept[0] == LAYOUT else None
 
 
 def _of_text(text: bytes) -> tuple[float, ...]:

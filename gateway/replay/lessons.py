@@ -6,16 +6,18 @@ rung passed where nothing was climbed from it, and of rungs above nothing is kno
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
-from msgspec import Struct
+import msgspec
+from msgspec import Struct, structs
 
+from gateway.core.chat import Usage
 from gateway.core.errors import InvalidRequest
 from gateway.core.first_rung import after
 from gateway.core.guarded import kept
 from gateway.core.plan import Plan
-from gateway.core.signals import NAMES, read_signals
-from gateway.core.usage_line import Line
+from gateway.core.signals import of_record, read_signals
 from gateway.replay.lineup import Lineup
 from gateway.replay.records import Records, Unusable
 from gateway.replay.rehearse import Rehearsal
@@ -24,6 +26,23 @@ _CLIMBED: Final = ("arbitration", "escalation")
 _NOT_ASKED_FOR: Final = ("audit", "compared")
 """Purposes of what no client sees."""
 _RIGHT: Final = 0.5
+_UNREAD: Final = "lines that are no records, or lack a field"
+
+
+class Call(Struct, frozen=True):
+    """What is read of a usage record."""
+
+    attempt: str
+    request: str
+    route: str
+    tier: str
+    purpose: str
+    outcome: str
+    usage: Usage
+    signals: tuple[float, ...] = ()
+
+
+_CALL: Final = msgspec.json.Decoder(Call)
 
 
 class Lesson(Struct, frozen=True):
@@ -49,7 +68,8 @@ class Lessons(Struct, frozen=True):
 
 def of_records(records: Records, lineup: Lineup) -> Lessons:
     """A rung passes when its part of the strategy keeps an answer, and that is right."""
-    rehearsal = Rehearsal(records, lineup)
+    ladder = structs.replace(lineup.ladder, learned=None)
+    rehearsal = Rehearsal(records, structs.replace(lineup, ladder=ladder))
     tiers = tuple(step.tier for step in lineup.ladder.steps)
     skipped: Counter[str] = Counter()
     missing = len(records.queries) - len(rehearsal.queries)
@@ -80,18 +100,21 @@ def of_records(records: Records, lineup: Lineup) -> Lessons:
     return Lessons(records.name, tiers, tuple(lessons), tokens, skipped, complete=True)
 
 
-def of_usage(lines: Iterable[Line], route: str | None, name: str) -> Lessons:
-    """Of the records of one route: None is the only one that has signals. Raises Unusable."""
-    requests: defaultdict[str, list[Line]] = defaultdict(list)
-    for line in lines:
-        if line.request and line.purpose not in _NOT_ASKED_FOR and not line.corrects:
-            requests[line.request].append(line)
-    route = _only_route(requests.values(), name) if route is None else route
-    skipped: Counter[str] = Counter()
+def of_usage(every: Iterable[Call], route: str | None, name: str, unread: int = 0) -> Lessons:
+    """Of the records of one route: None is the only one that has signals. `unread` is how many
+    lines were no records. Raises Unusable.
+    """
+    requests: defaultdict[str, dict[str, Call]] = defaultdict(dict)
+    for call in every:
+        if call.request and call.purpose not in _NOT_ASKED_FOR:
+            requests[call.request].setdefault(call.attempt, call)
+    told = {request: [*calls.values()] for request, calls in requests.items()}
+    route = _only_route(told.values(), name) if route is None else route
+    skipped: Counter[str] = Counter({_UNREAD: unread} if unread else {})
     lessons: list[Lesson] = []
     lengths: defaultdict[str, list[int]] = defaultdict(list)
     above: Counter[tuple[str, str]] = Counter()
-    for request, calls in requests.items():
+    for request, calls in told.items():
         signals, why = _signals(calls, route)
         tiers = list(dict.fromkeys(each.tier for each in calls))
         passed = {} if why else _passed(tiers, calls)
@@ -108,26 +131,47 @@ def of_usage(lines: Iterable[Line], route: str | None, name: str) -> Lessons:
     return Lessons(name, rungs, tuple(lessons), tokens, skipped, complete=False)
 
 
-def _only_route(requests: Iterable[Sequence[Line]], name: str) -> str:
+def _only_route(requests: Iterable[Sequence[Call]], name: str) -> str:
     routes = sorted({each.route for calls in requests for each in calls if each.signals})
     if len(routes) > 1:
         raise Unusable(f"{name}: records of several routes: choose one of {', '.join(routes)}")
     return routes[0] if routes else ""
 
 
-def _signals(calls: Sequence[Line], route: str) -> tuple[tuple[float, ...], str]:
+def _signals(calls: Sequence[Call], route: str) -> tuple[tuple[float, ...], str]:
     """Of one request, or why there are none. Its first call has them."""
     if calls[0].route != route:
         return (), "of another route" if route else "without signals"
-    signals = next((each.signals for each in calls if each.signals), ())
-    if not signals:
+    kept = next((each.signals for each in calls if each.signals), ())
+    if not kept:
         return (), "without signals"
-    if len(signals) != len(NAMES):
-        return (), "of other signals"
-    return signals, ""
+    signals = of_record(kept)
+    return ((), "of other signals") if signals is None else (signals, "")
 
 
-def _passed(tiers: Sequence[str], calls: Sequence[Line]) -> dict[str, bool]:
+def read_calls(folder: Path) -> tuple[list[Call], int]:
+    """The usage records in a folder of lines of JSON, and how many lines are none. Raises
+    Unusable.
+    """
+    calls: list[Call] = []
+    unread = 0
+    try:
+        for file in sorted(folder.glob("*.jsonl")):
+            for line in file.read_bytes().splitlines():
+                try:
+                    calls.append(_CALL.decode(line))
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    unread += bool(line.strip())
+    except OSError as error:
+        raise Unusable(f"{error.filename}: {error.strerror or error}") from None
+    if not calls:
+        raise Unusable(
+            f"{folder}: neither recorded answers (meta.json) nor usage records (*.jsonl)"
+        )
+    return calls, unread
+
+
+def _passed(tiers: Sequence[str], calls: Sequence[Call]) -> dict[str, bool]:
     """Who was climbed from did not pass; who answered last did. A rung that gave no answer at all
     says nothing of what it would have said.
     """

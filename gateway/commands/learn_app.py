@@ -1,0 +1,52 @@
+"""`tollgate learn` as the command line has it."""
+
+# What the command needs is imported when it runs, so that --help is quick.
+# ruff: noqa: PLC0415
+
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+
+import typer
+
+_CONFIG: Final = (Path("config/gateway.yaml"),)
+
+
+def learn(  # noqa: PLR0913, PLR0917 - an option each
+    ctx: typer.Context,
+    source: Annotated[
+        str,
+        typer.Option("--from", help="A folder of recorded answers, or of usage records (*.jsonl)."),
+    ],
+    out: Annotated[Path, typer.Option(help="The file of weights to write.")],
+    seed: Annotated[int, typer.Option(help="Of what is held out: same seed, same bytes.")] = 1,
+    route: Annotated[
+        str | None, typer.Option(help="Of records, a route's name; else as for replay.")
+    ] = None,
+    pool: Annotated[
+        str, typer.Option(help="Recorded models, comma-separated, from the first rung up.")
+    ] = "",
+    smart: Annotated[str | None, typer.Option(help="The recorded model of the last rung.")] = None,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option("--config", "-c", help="Where a route's name is looked up."),
+    ] = None,
+) -> None:
+    """Learn where a route had best begin, from what was answered; write weights for `learned`."""
+    from gateway.commands.learn import Asked, run
+    from gateway.config.faults import ConfigError
+    from gateway.replay.records import Unusable
+
+    names = tuple(name.strip() for name in pool.split(",") if name.strip())
+    asked = Asked(source, out, route, names, smart, tuple(config or _CONFIG), seed)
+    try:
+        for line in run(asked, ctx.obj):
+            typer.echo(line)
+    except (ConfigError, Unusable) as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror or error}")
+
+
+def _fail(text: str) -> NoReturn:
+    typer.echo(text, err=True)
+    raise typer.Exit(1)
