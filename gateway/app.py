@@ -33,7 +33,15 @@ from gateway.drivers.usage_open import open_sink
 from gateway.drivers.usage_sink import Moved
 from gateway.drivers.webhook import Webhook, poster
 from gateway.drivers.webhook_check import WebhookChecks
-from gateway.stores import open_backstage, open_keys, open_ledger, open_responses, probe, server
+from gateway.stores import (
+    open_backstage,
+    open_hits,
+    open_keys,
+    open_ledger,
+    open_responses,
+    probe,
+    server,
+)
 from gateway.web.admin import Admin
 from gateway.web.api import Api, Front
 from gateway.web.door import Door, Generation
@@ -110,6 +118,7 @@ async def open_gateway(
             runner=await stack.enter_async_context(runner),
             behind=await stack.enter_async_context(open_backstage(snapshot, ledger, observe)),
             responses=await stack.enter_async_context(open_responses(snapshot)),
+            given_again=await stack.enter_async_context(open_hits(ledger)),
         )
         tenants = tuple(snapshot.tenants.values())
         janitor = Janitor(ledger, tenants, observe, awake)

@@ -16,13 +16,15 @@ from gateway.core import events, response_cache
 from gateway.core.accounts import Purse
 from gateway.core.assembly import Assembly
 from gateway.core.catalog import Tenant
-from gateway.core.chat import ChatRequest, Completion, Delta
+from gateway.core.chat import ChatRequest, Completion, Delta, Usage
 from gateway.core.errors import CacheDown
 from gateway.core.response_cache import Asks, Kept, Recalled
+from gateway.core.usage_record import CACHED, UsageRecord
 from gateway.handle import Life, Reply
 from gateway.world import World
 
 _ASKS: Final = Asks()
+_NOTHING: Final = Usage()
 _ALIKE: Final = {"error": "miss"}
 """What a client need not tell apart."""
 
@@ -98,10 +100,35 @@ class RecallingLife(Life):
         observe(events.Began(self.about))
         observe(events.CacheAsked(self.about, "hit", found.saved, to))
         observe(events.Replied(self.about, *to, "cached", seconds, 0.0, None))
+        self.world.given_again(self._hit(found.saved, to))
         whole = found.completion
         reason = "; ".join(("cached", *self._trail))
         told = ((b"x-gateway-cache", b"hit"), (b"age", b"%d" % found.age_s))
         return Reply(who, reason, whole, None, whole.dropped, told)
+
+    def _hit(self, saved: int, to: tuple[str, str, str]) -> UsageRecord:
+        about, (provider, model, tier) = self.about, to
+        return UsageRecord(
+            attempt="",
+            request="",
+            tenant=about.tenant,
+            route=about.route,
+            model=model,
+            provider=provider,
+            tier=tier,
+            purpose=CACHED,
+            outcome="ok",
+            held=0,
+            cost=0,
+            usage=_NOTHING,
+            organisation=about.organisation,
+            key=about.key,
+            user=about.user,
+            tags=about.tags,
+            stream=about.stream,
+            hits=1,
+            saved=saved,
+        )
 
     async def _heard(
         self, reply: Reply, deltas: AsyncGenerator[Sequence[Delta], None], why: str

@@ -5,9 +5,11 @@ With app.py the only module that names concrete drivers.
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +22,8 @@ from gateway.core.ladder import ladders
 from gateway.core.ports import Ledger, LedgerDriver, Observer, Responses
 from gateway.core.snapshot import Ledger as Where
 from gateway.core.snapshot import Snapshot
+from gateway.core.usage_record import UsageRecord
+from gateway.drivers.cache_hits import noting_hits
 from gateway.drivers.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from gateway.drivers.local_ledger import LocalLedger
 from gateway.drivers.local_open import allowing_local
@@ -139,6 +143,15 @@ async def open_backstage(
             with suppress(asyncio.CancelledError):
                 await keeping
             await backstage.aclose()
+
+
+@asynccontextmanager
+async def open_hits(ledger: LedgerDriver) -> AsyncIterator[Callable[[UsageRecord], None]]:
+    """Told of each answer that is given again: it notes that in the ledger's book."""
+    prefix, numbers = secrets.token_hex(12), count()
+    new_id = lambda: f"{prefix}{next(numbers):08x}"  # noqa: E731 - as a hold's
+    async with noting_hits(ledger.charge, time.time, new_id) as hits:
+        yield hits.add
 
 
 async def _inspect(snapshot: Snapshot, warn: Callable[[str], None]) -> None:

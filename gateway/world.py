@@ -19,6 +19,7 @@ from gateway.core.plan import Candidate, Draw, Plan
 from gateway.core.ports import Clock, Ledger, Observer, Responses, Runner, Upstream
 from gateway.core.snapshot import Timeouts
 from gateway.core.strategy import Answer
+from gateway.core.usage_record import UsageRecord
 from gateway.core.warmth import Warmth
 
 
@@ -71,6 +72,16 @@ class Behind(Protocol):
 
     def attend(self, life: Desk, ladder: Ladder) -> Attendant: ...
 
+    def foresee(
+        self, request: ChatRequest, ladder: Ladder, plan: Plan
+    ) -> tuple[Ladder, Plan, Mapping[str, Any] | None]:
+        """Who would answer, without a draw, and what is known of the guard, as JSON values."""
+        ...
+
+
+def _unnoted(_: UsageRecord) -> None:
+    pass
+
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -93,6 +104,8 @@ class World:
     """Asked by `webhook` checks."""
     responses: Responses | None = None
     """Where routes keep answers; None where none does."""
+    given_again: Callable[[UsageRecord], None] = _unnoted
+    """Told of each answer that was kept and is given again, for usage reports."""
     behind: Behind | None = None
     factors: Factors = field(default_factory=Factors)
     pace: Pace = field(default_factory=Pace)

@@ -10,7 +10,7 @@ from msgspec import Struct
 from gateway.commands.cost_options import Wrong
 from gateway.core.chat import Usage
 from gateway.core.usage_line import BadLine, Line, Reading
-from gateway.core.usage_record import UsageRecord
+from gateway.core.usage_record import NO_CALLS, UsageRecord
 
 _EXPIRED: Final = "expired"
 _BESIDE: Final = "audit"
@@ -61,7 +61,7 @@ def recorded(paths: Iterable[Path]) -> Recorded:
                 continue
             if record.corrects:
                 corrected.add(record.attempt)
-            if not record.purpose:  # it expired, and was never made
+            if not record.purpose or record.purpose in NO_CALLS:  # such as expired, never made
                 continue
             place = calls.setdefault((record.tier, record.model, record.purpose), Calls())
             place.count += 1

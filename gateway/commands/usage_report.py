@@ -20,6 +20,8 @@ _HEADS: Final = {
     "reasoning_tokens": "reasoning",
     "cost_usd": "cost USD",
     "counted_share": "counted",
+    "cache_hits": "hits",
+    "saved_usd": "saved USD",
 }
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet would carry out, and a client may have sent as its user."""
@@ -65,11 +67,13 @@ def _figures(sums: Sums) -> dict[str, Any]:
         "reasoning_tokens": sums.reasoning,
         "cost_usd": sums.nanos,
         "counted_share": round(sums.counted / sums.calls, 6) if sums.calls else 0.0,
+        "cache_hits": sums.hits,
+        "saved_usd": sums.saved,
     }
 
 
 def _said(key: str, figure: float) -> str:
-    if key == "cost_usd":
+    if key.endswith("_usd"):
         return usd(int(figure))
     if key == "counted_share":
         return f"{figure:.1%}"

@@ -17,6 +17,10 @@ _NOTHING: Final[Mapping[str, str]] = {}
 COMPARED: Final = "compared"
 """The purpose of a record that is of no call: an answer that no client saw was compared with the
 one that was given. It cost nothing; `outcome` is agreed, differed or incomparable."""
+CACHED: Final = "cached"
+"""The purpose of a record that is of no call: of answers that were kept, and given again `hits`
+times, of one user within some seconds. They cost nothing; it names no request."""
+NO_CALLS: Final = (CACHED, COMPARED)
 
 
 class UsageRecord(Struct, frozen=True, omit_defaults=True):
@@ -46,6 +50,10 @@ class UsageRecord(Struct, frozen=True, omit_defaults=True):
     first_token_s: float | None = None
     signals: tuple[float, ...] = ()
     """Of the request, with one of its calls, where its route is to be learned from."""
+
+    hits: int = 0
+    saved: int = 0
+    """What the answers cost when they were made, once for each hit."""
 
 
 _encoder: Final = msgspec.json.Encoder()

@@ -52,7 +52,11 @@ _COLUMNS: Final[Sequence[tuple[str, str, _Read]]] = (
     ("reasoning", "int", lambda line, _: line.usage.reasoning),
     ("seconds", "float", lambda line, _: line.seconds),
     ("first_token_s", "float", lambda line, _: line.first_token_s),
+    ("hits", "int", lambda line, _: line.hits),
+    ("saved_nanos", "int", lambda line, _: line.saved),
 )
+LATER: Final = ("hits", "saved_nanos")
+"""Columns that what was written before does not have: 0."""
 NAMES: Final = tuple(name for name, _, _ in _COLUMNS)
 KINDS: Final = tuple(kind for _, kind, _ in _COLUMNS)
 """Of each column: text, int, float (or None), bool, json (as text) or time."""
@@ -96,6 +100,8 @@ def line_of_row(row: Sequence[Any]) -> Line:
         stream=has["stream"],
         seconds=has["seconds"],
         first_token_s=has["first_token_s"],
+        hits=has["hits"],
+        saved=has["saved_nanos"],
         time=stamp(ms),
         ledger=None if booked == NO_ENTRY else booked,
     )

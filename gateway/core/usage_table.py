@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from gateway.core.accounts import Amounts
 from gateway.core.usage_line import Line
+from gateway.core.usage_record import NO_CALLS
 
 Group = tuple[str, ...]
 COLUMNS: Final = (
@@ -42,7 +43,8 @@ class Sums(Struct):
     """Amounts are nano-dollars and tokens. A request counts where its first call went to.
 
     `counted` are calls whose tokens were counted by us. The details are parts of `prompt` and
-    `completion`.
+    `completion`. `hits` are requests that were given an answer that was kept, `saved` what those
+    answers cost when they were made.
     """
 
     requests: int = 0
@@ -54,6 +56,8 @@ class Sums(Struct):
     cache_write: int = 0
     reasoning: int = 0
     nanos: int = 0
+    hits: int = 0
+    saved: int = 0
 
     def add(self, line: Line, charged: Amounts, calls: int) -> None:
         usage = line.usage
@@ -66,6 +70,8 @@ class Sums(Struct):
         self.cache_write += usage.cache_write
         self.reasoning += usage.reasoning
         self.nanos += charged.nanos
+        self.hits += line.hits
+        self.saved += line.saved
 
     def plus(self, other: "Sums") -> None:
         for name in self.__struct_fields__:
@@ -89,7 +95,7 @@ class Table:
         charged = line.charged
         group = tuple([read(line) for read in self._of])
         kind = line.ledger.kind if line.ledger is not None else "settled"
-        calls = 0 if kind == "corrected" else 1
+        calls = 0 if kind == "corrected" or line.purpose in NO_CALLS else 1
         sums = self._sums.get(group)
         if sums is None:
             sums = self._sums[group] = Sums()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.core.usage_line import Line, Reading, StoreError
-from gateway.core.usage_row import KINDS, NAMES, columns_of, line_of_row
+from gateway.core.usage_row import KINDS, LATER, NAMES, columns_of, line_of_row
 from gateway.drivers.usage_store import AT_ONCE, Folder, by_day, disk_error, sync_folder
 
 try:
@@ -92,5 +92,8 @@ class ParquetStore:
 
 
 def _lines(batch: Any) -> list[Line]:
-    columns = [batch.column(name).to_pylist() for name in NAMES]
+    later = set(LATER).difference(batch.schema.names)
+    columns = [
+        [0] * batch.num_rows if name in later else batch.column(name).to_pylist() for name in NAMES
+    ]
     return [line_of_row(row) for row in zip(*columns, strict=True)]

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
 from gateway.core.usage_line import Line, Reading, StoreError
-from gateway.core.usage_row import KINDS, NAMES, columns_of, line_of_row
+from gateway.core.usage_row import KINDS, LATER, NAMES, columns_of, line_of_row
 from gateway.drivers.usage_store import AT_ONCE
 
 try:
@@ -35,6 +35,7 @@ _TYPES: Final = {
 }
 _COLUMNS: Final = ",\n".join(
     f"    {name} {_TYPES[kind]}{'' if name == _NULLABLE else ' NOT NULL'}"
+    f"{' DEFAULT 0' if name in LATER else ''}"
     for name, kind in zip(NAMES, KINDS, strict=True)
 )
 TABLE: Final = f"""\
@@ -45,6 +46,14 @@ CREATE TABLE IF NOT EXISTS tollgate_usage (
 CREATE INDEX IF NOT EXISTS tollgate_usage_time ON tollgate_usage (time);
 CREATE INDEX IF NOT EXISTS tollgate_usage_tenant ON tollgate_usage (tenant, time);
 """
+_ADD: Final = "".join(
+    f"ALTER TABLE tollgate_usage ADD COLUMN IF NOT EXISTS {name} bigint NOT NULL DEFAULT 0;\n"
+    for name in LATER
+)
+_HAS: Final = (
+    "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('tollgate_usage') "
+    "AND attname = ANY($1::text[]) AND NOT attisdropped"
+)
 _SENT: Final = [
     "text" if kind == "json" else _TYPES[kind] for kind in KINDS
 ]  # JSON goes as the text it is
@@ -134,6 +143,8 @@ class PostgresStore:
             await self._connection.execute("SET client_min_messages TO warning")
             if await self._connection.fetchval("SELECT to_regclass('tollgate_usage')") is None:
                 await self._connection.execute(TABLE)
+            elif await self._connection.fetchval(_HAS, LATER) < len(LATER):
+                await self._connection.execute(_ADD)
         return self._connection
 
     def _failed(self, error: BaseException) -> StoreError:

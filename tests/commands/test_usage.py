@@ -49,7 +49,7 @@ LINES = [
 ]  # fmt: skip
 HEADS = (
     "requests,calls,input_tokens,cached_tokens,cache_write_tokens,output_tokens,reasoning_tokens,"
-    "cost_usd,counted_share"
+    "cost_usd,counted_share,cache_hits,saved_usd"
 )
 
 
@@ -140,27 +140,42 @@ def test_every_figure(kept: str) -> None:
             {
                 "model": "large", "requests": 0, "calls": 1, "input_tokens": 100,
                 "cached_tokens": 0, "cache_write_tokens": 0, "output_tokens": 7,
-                "reasoning_tokens": 0, "cost_usd": 1, "counted_share": 0.0,
+                "reasoning_tokens": 0, "cost_usd": 1, "counted_share": 0.0, "cache_hits": 0,
+                "saved_usd": 0,
             },
             {
                 "model": "small", "requests": 4, "calls": 4, "input_tokens": 120,
                 "cached_tokens": 40, "cache_write_tokens": 20, "output_tokens": 80,
                 "reasoning_tokens": 16, "cost_usd": 0.000000017, "counted_share": 0.25,
+                "cache_hits": 0, "saved_usd": 0,
             },
         ],
         "total": {
             "requests": 4, "calls": 5, "input_tokens": 220, "cached_tokens": 40,
             "cache_write_tokens": 20, "output_tokens": 87, "reasoning_tokens": 16,
-            "cost_usd": 1.000000017, "counted_share": 0.2,
+            "cost_usd": 1.000000017, "counted_share": 0.2, "cache_hits": 0, "saved_usd": 0,
         },
     }  # fmt: skip
+
+
+def test_kept_answers_are_hits_and_no_calls(tmp_path: Path) -> None:
+    none: dict[str, Any] = {"usage": Usage(), "cost": 0, "requests": 0, "nanos": 0, "kind": "charged"}
+    lines = [
+        line("a1", cost=2_000),
+        line("h1", purpose="cached", hits=7, saved=14_000, **none),
+        line("c1", purpose="compared", outcome="agreed", **none),
+    ]
+    asyncio.run(_write(tmp_path, lines, "a"))
+    found = told(f"jsonl:{tmp_path}", "--by", "tenant")["total"]
+    names = ("requests", "calls", "cost_usd", "cache_hits", "saved_usd")
+    assert [found[name] for name in names] == [1, 1, 0.000002, 7, 0.000014]
 
 
 def test_a_table_has_a_total(kept: str) -> None:
     found = run("usage", "--from", kept, "--by", "tenant,user")
     assert found.exit_code == 0
     last = [cell.strip() for cell in found.stdout.splitlines()[-2].strip("│ ").split("│")]
-    assert (last[0], last[-2]) == ("total", "1.000000017")
+    assert (last[0], last[-4]) == ("total", "1.000000017")
 
 
 def test_what_came_twice_or_torn_is_told(kept: str, tmp_path: Path) -> None:
@@ -171,7 +186,7 @@ def test_what_came_twice_or_torn_is_told(kept: str, tmp_path: Path) -> None:
         "note: 2 records came again, and count once\n"
         "note: 1 files end within a line, which is left out\n"
     )
-    assert "acme,3,4,190,30,15,67,12,1.000000013,0.25\n" in found.stdout
+    assert "acme,3,4,190,30,15,67,12,1.000000013,0.25,0,0\n" in found.stdout
 
 
 def test_a_correction_may_be_read_first(tmp_path: Path) -> None:
@@ -254,7 +269,7 @@ def test_without_a_sink_the_ledger_tells(
     file = config(tmp_path, shared_redis, tenant)
     found = run("usage", "-c", file, "--by", "tenant,tag.use_case", "--format", "csv")
     assert found.exit_code == 0
-    assert f"{tenant},rag,3,3,90,30,15,60,12,0.00000006,0.0\n" in found.stdout
+    assert f"{tenant},rag,3,3,90,30,15,60,12,0.00000006,0.0,0,0\n" in found.stdout
     assert found.stderr.startswith("note: there is no usage.sink: these are the newest records")
     wrong = run("usage", "-c", file, "--by", "tag.usecase")
     assert wrong.exit_code == 2

@@ -6,9 +6,11 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from gateway.core.chat import Usage
 from gateway.core.usage_line import Line, Reading, StoreError
+from gateway.core.usage_row import LATER
 from gateway.drivers.usage_open import open_store
 from gateway.drivers.usage_store import UsageStore
 from tests.usage_lines import HOUR, NOON, line
@@ -45,6 +47,15 @@ async def _emptied(url: str) -> None:
     await connection.close()
 
 
+async def _without(url: str, columns: Sequence[str]) -> None:
+    import asyncpg  # noqa: PLC0415 - only where it is asked for
+
+    connection = await asyncpg.connect(url)
+    for name in columns:
+        await connection.execute(f"ALTER TABLE tollgate_usage DROP COLUMN {name}")
+    await connection.close()
+
+
 async def read(store: UsageStore, since: str = "", until: str = "") -> list[Line]:
     found: list[Line] = []
     async for some in store.read(Reading(), since, until):
@@ -60,11 +71,26 @@ LINES: Sequence[Line] = (
     line("a4", ms=NOON + DAY, kind="expired", seq=4, requests=0, purpose="expired"),
     line("a4", ms=NOON + DAY + 1, kind="corrected", seq=5, nanos=-400, cost=100),
     line("a5", ms=NOON + DAY + 2, kind="corrected", seq=6, nanos=-900, known=False),
+    line("h1", ms=NOON + DAY + 3, kind="charged", seq=7, purpose="cached", hits=3, saved=1_500),
 )
 
 
 async def test_what_is_written_is_read(another: Another) -> None:
     await another().write(LINES[:4])
+    await another().write(LINES[4:])
+    assert await read(another()) == [*LINES]
+
+
+async def test_what_was_written_before_there_were_hits_is_read(
+    another: Another, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """By a version whose rows ended before them."""
+    await another().write(LINES[:4])
+    for path in (tmp_path / "usage").glob("*.parquet"):
+        parquet.write_table(parquet.read_table(path).drop_columns([*LATER]), path)
+    if "postgresql" in request.node.name:
+        await _without(request.getfixturevalue("postgres_url"), LATER)
+    assert await read(another()) == [*LINES[:4]]
     await another().write(LINES[4:])
     assert await read(another()) == [*LINES]
 
