@@ -14,9 +14,10 @@ from gateway.commands.replay_route import find_route
 from gateway.core.catalog import Catalog, Route
 from gateway.core.guard import Watch
 from gateway.replay.figures import SAMPLES, Figures, Line, measure
+from gateway.replay.formats import read
 from gateway.replay.lineup import Lineup, line_up
 from gateway.replay.picture import draw
-from gateway.replay.records import Records, Unusable, read
+from gateway.replay.records import Records, Unusable
 from gateway.replay.rehearse import Decision, Rehearsal
 from gateway.replay.rehearse_guard import WatchedRehearsal
 from gateway.replay.report import as_json, brief, decision_lines, show
@@ -51,7 +52,7 @@ def replay(asked: Asked, env: Mapping[str, str], console: Console | None) -> dic
     """Rehearse, write the files that are asked for, print to the console if there is one, and
     give the figures as JSON values. Raises Unusable, ConfigError and OSError.
     """
-    records = _read(asked.folder)
+    records = _read(asked)
     catalog, route = find_route(asked.route, asked.config, env)
     lineup = line_up(records, catalog, route, asked.pool, asked.smart)
     name = _called(asked.route)
@@ -76,11 +77,11 @@ def replay(asked: Asked, env: Mapping[str, str], console: Console | None) -> dic
     return told
 
 
-def _read(folder: Path) -> Records:
+def _read(asked: Asked) -> Records:
     """A million values that stay: looking for garbage among them would take most of the time."""
     gc.disable()
     try:
-        return read(folder)
+        return read(asked.folder, asked.smart)
     finally:
         gc.freeze()
         gc.enable()

@@ -18,7 +18,7 @@ from gateway.replay.records import Unusable
 
 _STAND_IN: Final = "xx-none-1"
 """In place of variables that are not set: nothing is called."""
-_SECTIONS: Final = ("providers", "models", "tiers", "routes")
+_SECTIONS: Final = ("providers", "models", "tiers", "routes", "tags")
 _NOWHERE: Final = "nowhere"
 _NOBODY: Final = "to-be-dealt"
 """In a tier that the file does not say: the pool is dealt to it."""
@@ -85,7 +85,9 @@ def _one_of(routes: Mapping[str, Route], name: str, file: Path) -> Route:
 
 
 def _around(tree: Mapping[str, Any], stanza: Mapping[str, Any]) -> Any:
-    """A configuration around tiers and routes: every model they name, at nobody's."""
+    """A configuration around tiers and routes: every model they name, at nobody's, and what their
+    rules ask for.
+    """
     tiers = tree.get("tiers") or {}
     named = [entry for tier in tiers.values() if isinstance(tier, dict) for entry in _models(tier)]
     models = dict.fromkeys((*named, _NOBODY))
@@ -98,11 +100,26 @@ def _around(tree: Mapping[str, Any], stanza: Mapping[str, Any]) -> Any:
         if isinstance(name, str) and name not in tiers
     ]
     model = {"deployments": [{"provider": _NOWHERE}], "price": "free"}
+    asked = [*_conditions(stanza), *_conditions(*(tree.get("routes") or {}).values())]
+    regions = [each for when in asked for each in _texts(when.get("region"))]
+    tags = [each for when in asked for each in _texts(list(when.get("tags") or ()))]
+    nowhere = {"dialect": "openai", "base_url": "http://localhost"}
     return {
-        "providers": {_NOWHERE: {"dialect": "openai", "base_url": "http://localhost"}},
+        "providers": {_NOWHERE: nowhere | ({"regions": regions} if regions else {})},
         "models": {name: {**model, "context": 1_000_000} for name in models},
         "tiers": {name: {"models": [_NOBODY]} for name in dict.fromkeys(missing)},
-    }
+    } | ({"tags": dict.fromkeys(tags, "any")} if tags and "tags" not in tree else {})
+
+
+def _conditions(*routes: Any) -> list[Mapping[str, Any]]:
+    """Of every rule of these routes."""
+    rules = [rule for each in routes if isinstance(each, dict) for rule in each.get("rules") or ()]
+    found = [rule.get("when") for rule in rules if isinstance(rule, dict)]
+    return [when for when in found if isinstance(when, dict)]
+
+
+def _texts(values: Any) -> list[str]:
+    return [each for each in values if isinstance(each, str)] if isinstance(values, list) else []
 
 
 def _models(tier: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,8 @@
 """Rehearse: a policy against recorded answers of real models.
 
-records, recorded_tools   read a folder of recorded answers
+formats    which of these recorded answers are
+records, recorded_tools   a folder of recorded answers
+lives      the gateway's own log, with content
 lineup     which recorded model stands for which of a route's
 rehearse   drive the real plan, strategies and checks, with a record in place of each call
 rehearse_guard   the same, watched by the guard

@@ -117,10 +117,20 @@ def _built(
     strategy = route.strategy
     if strategy.name in BALLOTS and len(rungs[0].models) < strategy.options["need"]:
         notes = [*notes, f"the first rung has too few models for {strategy.name}: it is climbed"]
-    route = structs.replace(route, name="replay", tiers=tuple(tiers), rules=kept)
+    route = structs.replace(
+        route,
+        name="replay",
+        tiers=tuple(tiers),
+        rules=kept,
+        canary=None,
+        shadow=None,
+        cache=None,
+    )
     built = Catalog(models, tiers, {"replay": route})
     pool = tuple(names)
-    return Lineup(ladders(built)["replay"], pool, smart or rungs[-1].models[0], tuple(notes))
+    return Lineup(
+        ladders(built)["replay"], pool, smart or rungs[-1].models[0], (*records.notes, *notes)
+    )
 
 
 def _model(recorded: Recorded, catalog: Catalog) -> Model:

@@ -1,11 +1,11 @@
 """A folder of recorded answers: what was asked, and what each model answered.
 
 `queries.jsonl` has a line for each query, `answers.<model>.jsonl` one for each answer, and
-`meta.json` the models with their prices. Each format has a reader in FORMATS, by the file that
-shows it is one.
+`meta.json` the models with their prices.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -13,9 +13,12 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from gateway.core.chat import ChatRequest, Choice, Completion, Usage
+from gateway.core.chat import ChatRequest, Choice, Completion, Extras, Usage
 from gateway.core.money import Nanos, Price, cost, nanos
 from gateway.replay.recorded_tools import declared, tool_calls
+
+MARK: Final = "meta.json"
+"""The file by which such a folder is known."""
 
 
 class Unusable(Exception):
@@ -34,9 +37,16 @@ class Answer(Struct, frozen=True):
     """Nothing was recorded but whether it is right: there is nothing to judge or to compare."""
 
 
+_NO_TAGS: Final[Mapping[str, str]] = {}
+
+
 class Query(Struct, frozen=True):
+    """`at` is Unix seconds: when it was asked, as far as rules by the hour care."""
+
     id: str
     request: ChatRequest
+    tags: Mapping[str, str] = _NO_TAGS
+    at: float = 0.0
 
 
 class Recorded(Struct, frozen=True):
@@ -52,6 +62,8 @@ class Records(Struct, frozen=True):
     name: str
     queries: tuple[Query, ...]
     models: Mapping[str, Recorded]
+    notes: tuple[str, ...] = ()
+    """What was left out, and how it is known what is right."""
 
     def asked(self, pool: tuple[str, ...]) -> list[Query]:
         """The queries that every model of a pool has answered."""
@@ -76,6 +88,13 @@ class _Query(Struct):
     messages: list[dict[str, Any]] | None = None
     functions: list[dict[str, Any]] | None = None
     tools: list[dict[str, Any]] | None = None
+    response_format: dict[str, Any] | None = None
+    max_tokens: int | None = None
+    region: str | None = None
+    max_cost_usd: float | None = None
+    max_latency_ms: int | None = None
+    tags: dict[str, str] = {}
+    time: datetime | None = None
 
 
 class _Answer(Struct):
@@ -101,16 +120,9 @@ _FLAT: Final = Usage(prompt=1_000)
 """What an answer without tokens is taken to cost: replay_score.py does the same."""
 
 
-def read(folder: Path) -> Records:
+def read_set(folder: Path) -> Records:
     """Raises Unusable."""
-    for mark, reader in FORMATS.items():
-        if (folder / mark).is_file():
-            return reader(folder)
-    raise Unusable(f"{folder}: no recorded answers here (there is no {' or '.join(FORMATS)})")
-
-
-def _read_set(folder: Path) -> Records:
-    file = folder / "meta.json"
+    file = folder / MARK
     try:
         meta = _META.decode(_bytes(file))
     except msgspec.DecodeError as error:
@@ -121,10 +133,9 @@ def _read_set(folder: Path) -> Records:
     models = {name: _model(name, folder, model) for name, model in meta.models.items()}
     if not models:
         raise Unusable(f"{file}: no model has answered these queries")
-    return Records(meta.set or folder.name, queries, models)
-
-
-FORMATS: Final[Mapping[str, Callable[[Path], Records]]] = {"meta.json": _read_set}
+    unmarked = sum(model.left_out for model in models.values())
+    text = f"left out, for they do not say whether they are right: {unmarked:,} answers"
+    return Records(meta.set or folder.name, queries, models, (text,) if unmarked else ())
 
 
 def _queries(file: Path) -> Iterator[Query]:
@@ -138,7 +149,16 @@ def _queries(file: Path) -> Iterator[Query]:
         tools = line.tools or [declared(function) for function in line.functions or ()]
         if tools:
             fields["tools"] = msgspec.Raw(msgspec.json.encode(tools))
-        yield Query(line.id, ChatRequest(fields, "replay"))
+        if line.response_format is not None:
+            fields["response_format"] = msgspec.Raw(msgspec.json.encode(line.response_format))
+        extras = Extras(
+            region=line.region,
+            max_cost_usd=None if line.max_cost_usd is None else str(_exact(line.max_cost_usd)),
+            max_latency_ms=line.max_latency_ms,
+        )
+        request = ChatRequest(fields, "replay", max_tokens=line.max_tokens, extras=extras)
+        at = line.time.timestamp() if line.time is not None else 0.0
+        yield Query(line.id, request, line.tags, at)
 
 
 def _model(name: str, folder: Path, meta: _Model) -> Recorded:

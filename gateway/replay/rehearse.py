@@ -60,7 +60,7 @@ class Rehearsal:
         self.failed: Counter[str] = Counter()
         """Answers that a check found wanting, by the check."""
         self.failed_though_right: Counter[str] = Counter()
-        self.begun: Counter[str] = Counter()
+        self.began: Counter[str] = Counter()
         """Where plans began, of a route that learned it."""
         self.unheard = 0
         """Calls with added messages, which the recorded answer did not see."""
@@ -70,12 +70,15 @@ class Rehearsal:
 
     def planned(self, query: Query) -> tuple[Ladder, Plan, Features]:
         features = read_features(query.request)
-        _, ladder = climbed(self.lineup.ladder, query.request, {}, 0.0, None)
+        _, ladder = climbed(self.lineup.ladder, query.request, query.tags, query.at, None)
+        if features.region or features.max_cost or features.max_latency_s:
+            # Rules see them. Who has answered ran somewhere, and was neither too dear nor too late.
+            features = structs.replace(features, region=None, max_cost=None, max_latency_s=None)
         plan = make_plan(ladder, features, _LIMITS, _listed)
         if ladder.learned is not None:
             plan, _ = begin(ladder, plan, query.request, features)
             if plan.start is not None:
-                self.begun[plan.start.tier] += 1
+                self.began[plan.start.tier] += 1
                 chosen = after(ladder.strategy, plan.start.below)
                 ladder = structs.replace(ladder, strategy=chosen)
         return ladder, plan, features

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from gateway.replay.formats import read
 from gateway.replay.recorded_tools import declared, tool_calls
-from gateway.replay.records import Unusable, read
+from gateway.replay.records import Unusable
 from tests.replay.sets import Row, asked, write
 
 
@@ -166,5 +167,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, file: str, content: str, wh
 
 
 def test_a_folder_of_something_else(tmp_path: Path) -> None:
-    with pytest.raises(Unusable, match=r"no recorded answers here \(there is no meta.json\)"):
+    with pytest.raises(
+        Unusable, match=r"no recorded answers here \(there is no meta.json or lives.jsonl\)"
+    ):
         read(tmp_path)

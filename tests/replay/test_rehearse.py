@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.config.faults import ConfigError
 from gateway.replay.records import Unusable
 from tests.replay.sets import Row, asked, said, told, write
 
@@ -273,3 +274,62 @@ def test_the_same_calls_in_a_vote(calls: Path) -> None:
     """Without the check two wrong calls agree; two texts of different words do not."""
     found = told(calls, "vote", "one", "two", "smart")
     assert found["verdicts"] == {"unjudged": 4, "agreed": 3}
+
+
+# ---- rules
+
+
+@pytest.mark.parametrize(
+    ("when", "beside", "climbs"),
+    [
+        ("{tags: {team: [red]}}", {"tags": {"team": "red"}}, True),
+        ("{tags: {team: [red]}}", {"tags": {"team": "blue"}}, False),
+        ("{tags: {team: [red]}}", {}, False),
+        ("{hours: {from: '22:00', to: '06:00'}}", {"time": "2026-11-22T23:30:00Z"}, True),
+        ("{hours: {from: '22:00', to: '06:00'}}", {"time": "2026-11-22T23:30:00-08:00"}, False),
+        ("{hours: {from: '22:00', to: '06:00'}}", {}, True),  # not recorded: at midnight, UTC
+        ("{region: [eu]}", {"region": "eu"}, True),
+        ("{max_latency_ms: 500}", {"max_latency_ms": 400}, True),
+        ("{max_cost_usd: 0.02}", {"max_cost_usd": 0.01}, True),
+        ("{output_tokens: {at_most: 10}}", {"max_tokens": 10}, True),
+        ("{has: [json_schema]}", {"response_format": {"type": "json_schema"}}, True),
+        ("{has: [json_schema]}", {}, False),
+    ],
+)
+def test_rules_see_what_is_recorded(
+    tmp_path: Path, when: str, beside: dict[str, Any], climbs: bool
+) -> None:
+    """The rule asks the smart one only."""
+    answers = {"cheap": said({"a": "0"}, {"a": "1"}), "smart": said({"a": "1"}, {"a": "1"})}
+    folder = write(tmp_path / "set", [{**asked("a")[0], **beside}], answers, PRICES)
+    text = f"""
+tiers: {{low: {{models: [cheap]}}, high: {{models: [smart]}}}}
+routes: {{r: {{tiers: [low, high], rules: [{{name: x, when: {when}, tiers: [high]}}]}}}}
+"""
+    found = told(folder, route(tmp_path, text))
+    assert values(found, "accuracy") == (float(climbs),)
+
+
+def test_tags_of_the_configuration_are_known(tmp_path: Path, folder: Path) -> None:
+    """And one that it does not name is a fault, as it is when the gateway starts."""
+    text = "tags: {team: [red]}\ntiers: {low: {models: [cheap]}, high: {models: [smart]}}\n"
+    rule = (
+        "routes: {r: {tiers: [low, high], rules: [{name: x, when: {tags: {TAG: [red]}}, TIERS}]}}"
+    )
+    rule = rule.replace("TIERS", "tiers: [high]")
+    found = told(folder, route(tmp_path, text + rule.replace("TAG", "team")))
+    assert values(found, "accuracy") == (0.5,)
+    with pytest.raises(ConfigError, match='an unknown tag "use"'):
+        told(folder, route(tmp_path, text + rule.replace("TAG", "use")))
+
+
+def test_what_goes_on_behind_the_answers_is_not_rehearsed(tmp_path: Path, folder: Path) -> None:
+    """A canary, a shadow and a cache belong to the service."""
+    text = """
+tiers: {low: {models: [cheap]}, high: {models: [smart]}}
+routes:
+  auto: {tiers: [low, high], canary: {route: b, share: 0.5}, shadow: {route: b, share: 0.5},
+         cache: {ttl_s: 60}}
+  b: {tiers: [high]}
+"""
+    assert values(told(folder, route(tmp_path, text)), "accuracy", "calls") == (0.5, 1.0)
