@@ -33,6 +33,8 @@ def as_json(
         for name, count in sorted(rehearsal.failed.items())
     }
     told["calls_with_added_messages"] = rehearsal.unheard
+    if rehearsal.began:
+        told["began"] = dict(sorted(rehearsal.began.items()))
     told["notes"] = list(_notes(rehearsal))
     if isinstance(rehearsal, WatchedRehearsal):
         told["guard"] = {
@@ -142,6 +144,11 @@ def _guarded(told: dict[str, Any]) -> Iterator[str]:
 
 def _notes(rehearsal: Rehearsal) -> Iterator[str]:
     yield from rehearsal.lineup.notes
+    if rehearsal.began:
+        began = ", ".join(f"{tier} {count:,}" for tier, count in sorted(rehearsal.began.items()))
+        yield f"began, as it was learned: {began}"
+    elif rehearsal.lineup.ladder.learned is not None:
+        yield "nothing was learned of these tiers: every plan began at the first"
     if rehearsal.unheard:
         yield (
             f"{rehearsal.unheard:,} calls were made with added messages; the recorded answers did "
