@@ -12,7 +12,7 @@ from gateway.core import events
 from gateway.core.accounts import Amounts, Purse
 from gateway.core.assembly import Assembly
 from gateway.core.catalog import Tactic
-from gateway.core.chat import Completion, Delta, Usage
+from gateway.core.chat import ChatRequest, Completion, Delta, Usage
 from gateway.core.errors import LedgerDown
 from gateway.core.features import read_features
 from gateway.core.guard import Course, bucket
@@ -42,6 +42,14 @@ class Stage(Protocol):
     def has_room(self, route: str, kind: events.Unseen) -> bool: ...
 
     def follow(self, work: Coroutine[Any, Any, None]) -> None: ...
+
+
+def guarded_by(behind: Behind, request: ChatRequest, ladder: Ladder, plan: Plan) -> str | None:
+    """The name of the state that decides about a request; None where no guard does."""
+    extras = request.extras
+    if behind.watch is None or extras.strategy is not None or extras.checks is not None:
+        return None
+    return f"{behind.key}:{bucket(read_features(request))}" if applies(ladder, plan) else None
 
 
 class Attendant:
@@ -96,13 +104,11 @@ class Attendant:
 
     def _decided(self, plan: Plan) -> Course:
         watch, life = self._behind.watch, self._life
-        extras = life.request.extras
-        if watch is None or extras.strategy is not None or extras.checks is not None:
+        name = guarded_by(self._behind, life.request, self._ladder, plan)
+        if watch is None or name is None:
             return "cheap"
-        if not applies(self._ladder, plan):
-            return "cheap"
-        self._state = f"{self._behind.key}:{bucket(read_features(life.request))}"
-        guard = self._stage.guards.state(self._state, watch)
+        self._state = name
+        guard = self._stage.guards.state(name, watch)
         return guard.course(life.world.draw(), watch)
 
     async def _listen(

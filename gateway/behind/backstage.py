@@ -2,14 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 
-from gateway.behind.attendant import Attendant, Charge
+from msgspec import structs
+
+from gateway.behind.attendant import Attendant, Charge, guarded_by
 from gateway.behind.guards import Guards
 from gateway.core import events
+from gateway.core.chat import ChatRequest
+from gateway.core.guarded import smart_instead
 from gateway.core.health import RetryBudget
 from gateway.core.ladder import Ladder
+from gateway.core.plan import Plan
 from gateway.core.ports import Observer
 from gateway.world import Desk
 
@@ -40,6 +45,26 @@ class Backstage:
         """Of a ladder with something behind it."""
         assert ladder.behind is not None  # noqa: S101 - else nobody asks
         return Attendant(self, life, ladder, ladder.behind)
+
+    def foresee(
+        self, request: ChatRequest, ladder: Ladder, plan: Plan
+    ) -> tuple[Ladder, Plan, Mapping[str, Any] | None]:
+        """Who would answer, without a draw, and what is known of the guard, as JSON values."""
+        name = None if ladder.behind is None else guarded_by(ladder.behind, request, ladder, plan)
+        if name is None or ladder.behind is None or ladder.behind.watch is None:
+            return ladder, plan, None
+        watch = ladder.behind.watch
+        guard = self.guards.state(name, watch)
+        told = {
+            "bucket": name.rpartition(":")[2],
+            "state": guard.state(watch),
+            "threshold": watch.threshold,
+            "agreement": {"rate": guard.rate, "lower_bound": guard.bound, "compared": guard.seen},
+        }
+        if guard.allows(watch):
+            return ladder, plan, told
+        plan, chosen = smart_instead(plan, ladder.strategy)
+        return structs.replace(ladder, strategy=chosen), plan, told
 
     def has_room(self, route: str, kind: events.Unseen) -> bool:
         """Whether one more may begin. Who may not is counted."""

@@ -122,14 +122,19 @@ class Api:
         caller = await here.keyring.admit(headers.authorization)
         body = await read_body(headers, request.receive, here.limits.body_bytes)
         asked = read_request(body, headers.extras, here.limits.json_depth)
-        named, now = find_ladder(world, asked.model), world.wall()
+        moved, named = find_ladder(world, asked.model).of_tenant(caller.tenant.name)
+        now = world.wall()
         tags, home = tagged(asked.extras.tags, here.tags), caller.tenant.regions
         rule, ladder = climbed(named, asked, tags, now, home)
         features = read_features(asked)
         down = world.health.down(world.clock())
         limits = Limits(caller.tenant, down, world.factors, world.pace, wall=now)
         plan = make_plan(ladder, features, limits, world.draw)
-        return _json(explain(asked, features, plan, ladder, rule))
+        guard = None
+        if world.behind is not None:
+            ladder, plan, guard = world.behind.foresee(asked, ladder, plan)
+        told = explain(asked, features, plan, ladder, rule)
+        return _json({**told, "canary": moved or None, "guard": guard})
 
     async def _caller(self, request: Request) -> Caller:
         authorization = request.headers.get("authorization", "").encode("latin-1")

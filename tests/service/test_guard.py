@@ -1,0 +1,210 @@
+"""A guard, a shadow and a canary through the whole gateway: streamed and not, in every book."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from gateway.behind.backstage import Backstage
+from gateway.core.events import AuditEnded, Settled
+from gateway.core.ports import LedgerDriver
+from gateway.core.usage_record import COMPARED, UsageRecord
+from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.simulator import Simulator
+from gateway.simulator.answers import Answer
+from gateway.simulator.asks import Ask
+from tests.service.running import KEY, Running, running
+
+pytest_plugins = ("tests.redis_server",)
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+GUARD = "guard: {threshold: 0.6, share: 1, probe: 1, cap: 1, least: 12, memory: 16}"
+CONFIG = """
+redis: {url: "${REDIS_URL}", timeout_ms: 5000}  # a busy machine is no fault here
+providers:
+  one: {dialect: openai, base_url: "${SIMULATOR_URL}/openai/v1", api_key: x}
+  two: {dialect: anthropic, base_url: "${SIMULATOR_URL}/anthropic", api_key: x}
+models:
+  small: {deployments: [{provider: one, upstream: cheap-small}], context: &c 100000,
+    max_output: &m 1000, price: {input: 0.10, output: 0.40}}
+  quick: {deployments: [{provider: two, upstream: cheap-quick}], context: *c, max_output: *m,
+    price: {input: 0.10, output: 0.40}}
+  large: {deployments: [{provider: one, upstream: smart-large}], context: *c, max_output: *m,
+    price: {input: 5, output: 20}}
+tiers:
+  cheap: {models: [small, quick]}
+  smart: {models: [large]}
+routes:
+  whole: {tiers: [cheap, smart], strategy: vote, GUARD}
+  streamed: {tiers: [cheap, smart], strategy: vote, GUARD}
+  flowing: {tiers: [cheap, smart], GUARD}
+  shadowed: {tiers: [smart], shadow: {route: cheap-next, share: 1}}
+  moved: {tiers: [smart], canary: {route: cheap-next, share: 1}}
+  cheap-next: {tiers: [cheap]}
+tenants:
+  behind: {keys: [{id: k1, hash: "${HASH}"}], budgets: [{usd: 50, per: day}]}
+""".replace("GUARD", GUARD)
+TENANT = "behind"
+
+
+class Says:
+    """What the simulated models say."""
+
+    def __init__(self) -> None:
+        self.cheap = "wrong"
+
+    def answer(self, ask: Ask, behaviour: str) -> Answer:
+        return Answer("right" if ask.model.startswith("smart") else self.cheap)
+
+
+@pytest.fixture(scope="module")
+def says() -> Says:
+    return Says()
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def service(shared_redis: EmbeddedRedis, says: Says) -> AsyncIterator[Running]:
+    simulator = Simulator(answers=says.answer)
+    async with running(CONFIG, {"REDIS_URL": shared_redis.url}, simulator) as started:
+        yield started
+
+
+def backstage(service: Running) -> Backstage:
+    return cast("Backstage", service.gateway.world.behind)
+
+
+def _client(service: Running, headers: dict[str, str]) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=service.url, headers=headers, timeout=10, verify=False)  # noqa: S501 - plain HTTP
+
+
+async def ask(service: Running, route: str, *, stream: bool) -> tuple[str, httpx.Headers]:
+    """The text and the headers."""
+    body = {"model": route, "stream": stream, "messages": [{"role": "user", "content": "2+2"}]}
+    headers = {"authorization": f"Bearer {KEY}"}
+    async with _client(service, headers) as client:
+        answer = await client.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 200, answer.text
+    if not stream:
+        return answer.json()["choices"][0]["message"]["content"], answer.headers
+    assert answer.text.endswith("data: [DONE]\n\n")
+    events = [line[6:] for line in answer.text.splitlines() if line.startswith("data: {")]
+    pieces = [json.loads(event)["choices"] for event in events]
+    return "".join(p[0]["delta"].get("content") or "" for p in pieces if p), answer.headers
+
+
+async def explained(service: Running, route: str) -> Any:
+    body = {"model": route, "messages": [{"role": "user", "content": "2+2"}]}
+    headers = {"authorization": f"Bearer {KEY}"}
+    async with _client(service, headers) as client:
+        return (await client.post("/v1/route/explain", json=body)).json()
+
+
+async def scraped(service: Running, route: str) -> dict[str, float]:
+    """What the metrics say of a route's guard."""
+    assert await backstage(service).guards.refresh()
+    async with _client(service, {}) as client:
+        lines = (await client.get("/metrics")).text.splitlines()
+    told = (line.rpartition(" ") for line in lines if line.startswith("gateway_guard_"))
+    return {
+        name.partition("{")[0].removeprefix("gateway_guard_"): float(value)
+        for name, _, value in told
+        if f'route="{route}"' in name and 'part="audit"' not in name
+    }
+
+
+async def records(service: Running) -> list[UsageRecord]:
+    ledger = cast("LedgerDriver", service.gateway.world.ledger)
+    entries = await ledger.records(TENANT, count=100_000)
+    return [entry.record for entry in entries if entry.record is not None]
+
+
+async def until(service: Running, route: str, tier: str, *, stream: bool) -> None:
+    """Ask until this tier answers, and see that it does not take long."""
+    for _ in range(60):
+        _, headers = await ask(service, route, stream=stream)
+        await backstage(service).idle()
+        if headers["x-gateway-tier"] == tier:
+            return
+    pytest.fail(f"{tier} never answers")
+
+
+@pytest.mark.parametrize(
+    ("route", "stream", "reason"),
+    [("whole", False, "agreed"), ("streamed", True, "agreed"), ("flowing", True, "unjudged")],
+)
+async def test_a_bad_pair_is_switched_off_and_comes_back(
+    service: Running, says: Says, route: str, reason: str, *, stream: bool
+) -> None:
+    await service.begin(TENANT)
+    says.cheap = "wrong"
+    for _ in range(14):
+        text, headers = await ask(service, route, stream=stream)
+        assert (text, headers["x-gateway-tier"]) == ("right", "smart")
+        assert headers["x-gateway-reason"] == "unjudged; guard"
+        await backstage(service).idle()
+    seen = await scraped(service, route)
+    assert (seen["state"], seen["agreement_rate"], seen["audits"]) == (0, 0.0, 14)
+    told = await explained(service, route)
+    assert told["guard"]["state"] == "off"
+    assert [rung["tier"] for rung in told["rungs"]] == ["smart"]
+    assert {each["why"] for each in told["skipped"]} == {"guard"}
+
+    says.cheap = "right"
+    await until(service, route, "cheap", stream=stream)
+    text, headers = await ask(service, route, stream=stream)
+    assert (text, headers["x-gateway-reason"]) == ("right", reason)
+    await backstage(service).idle()
+    seen = await scraped(service, route)
+    assert seen["state"] == 2
+    assert seen["agreement_lower_bound"] >= 0.6
+    assert (await explained(service, route))["guard"]["state"] == "on"
+
+    says.cheap = "wrong"
+    await until(service, route, "smart", stream=stream)
+    await service.audit(TENANT)
+    await of_the_records(service, route)
+
+
+async def of_the_records(service: Running, route: str) -> None:
+    """They are the simulator's bill, and audits are told apart from what was asked for."""
+    settled = {event.purpose for event in service.events if isinstance(event, Settled)}
+    assert settled - {"vote"} == {"answer", "audit"}
+    ours = [each for each in await records(service) if each.route == route]
+    assert sum(each.cost for each in ours) == service.simulator.bill.cost
+    assert {each.purpose for each in ours if "~guard" in each.request} == {"audit", COMPARED}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_shadow_is_seen_in_the_records_alone(
+    service: Running, says: Says, *, stream: bool
+) -> None:
+    await service.begin(TENANT)
+    before = len(await records(service))
+    says.cheap = "wrong"
+    text, headers = await ask(service, "shadowed", stream=stream)
+    assert (text, headers["x-gateway-attempts"]) == ("right", "1")
+    await backstage(service).idle()
+    await service.audit(TENANT)
+    (ended,) = [event for event in service.events if isinstance(event, AuditEnded)]
+    assert (ended.kind, ended.outcome, ended.about.route) == ("shadow", "differed", "cheap-next")
+    new = (await records(service))[before:]
+    assert [(each.route, each.purpose, each.model) for each in new] == [
+        ("shadowed", "answer", "large"),
+        ("cheap-next", "audit", "small"),
+        ("cheap-next", COMPARED, "small"),
+    ]
+    assert new[1].request == new[2].request == f"{new[0].request}~shadow"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_canary_is_told_to_who_asks(service: Running, says: Says, *, stream: bool) -> None:
+    await service.begin(TENANT)
+    says.cheap = "cheap words"
+    text, headers = await ask(service, "moved", stream=stream)
+    assert (text, headers["x-gateway-reason"]) == ("cheap words", "unjudged; canary cheap-next")
+    assert (await explained(service, "moved"))["canary"] == "cheap-next"
+    await service.audit(TENANT)
+    assert (await records(service))[-1].route == "cheap-next"
