@@ -181,8 +181,7 @@ class Call:
         world.observe(events.Reserved(about, hold.id, hold.amounts.nanos, hold.left))
         for warned in hold.warned:
             if warned.first:
-                told = events.BudgetWarned(about, warned.account, warned.budget, warned.percent)
-                world.observe(told)
+                world.observe(events.budget_warned(about, warned))
             if warned.budget.mode == "soft":
                 self.tab.warned.append(warned)
         because = self.wanted.because

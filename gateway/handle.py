@@ -244,7 +244,9 @@ class Life:
         account, budget, observe = refusal.account, refusal.budget, self.world.observe
         observe(events.Refused(self.about, account.scope, budget.meter))
         if refusal.first:
-            observe(events.BudgetWarned(self.about, account, budget, 100))
+            spent = budget.cap - refusal.left
+            told = events.BudgetWarned(self.about, account, budget, 100, spent, refusal.resets_at)
+            observe(told)
 
     def _why_not(self, wanted: Round) -> str | None:
         """Why no call may be made any more, or not now."""

@@ -117,6 +117,10 @@ class Warned(Struct, frozen=True):
     budget: Budget
     percent: Literal[80, 100]
     first: bool
+    spent: int
+    """And held: with this hold, in the meter's unit."""
+    resets_at: float | None
+    """The end of its period, in Unix seconds; None where it has none, or rolls."""
 
 
 class Hold(Struct, frozen=True):

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from gateway.core.accounts import Account
+from gateway.core.accounts import Account, Warned
 from gateway.core.beside import (
     AlertEnded,
     AuditLeft,
@@ -173,13 +173,22 @@ class Dropped(Struct, frozen=True):
 
 class BudgetWarned(Struct, frozen=True):
     """A budget came to `percent` of its cap: once in a period over all replicas. In shadow mode:
-    it would have refused, each time.
+    it would have refused, each time. `spent` is with what is held, in the meter's unit.
     """
 
     about: About
     account: Account
     budget: Budget
     percent: int
+    spent: int = 0
+    resets_at: float | None = None
+    """When it has room again, in Unix seconds, where that is known."""
+
+
+def budget_warned(about: About, warned: Warned) -> BudgetWarned:
+    """What a hold said, told of its request."""
+    account, budget, percent = warned.account, warned.budget, warned.percent
+    return BudgetWarned(about, account, budget, percent, warned.spent, warned.resets_at)
 
 
 class CacheAsked(Struct, frozen=True):

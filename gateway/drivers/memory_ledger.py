@@ -22,12 +22,7 @@ from gateway.core.money import Nanos
 from gateway.core.ports import Observer
 from gateway.core.usage_record import UsageRecord
 from gateway.drivers.ledger_plans import Calendar, Limit, Line, Plan, make_plan, prefix, read_key
-from gateway.drivers.memory_books import (
-    CHARGED_S,
-    Books,
-    Held,
-    Places,
-)
+from gateway.drivers.memory_books import CHARGED_S, Books, Held, Places
 
 _FORGET_EVERY: Final = 1_000
 _REMEMBERED: Final = 4_096
@@ -224,7 +219,7 @@ class _Wanted:
         self.amounts = amounts
         self.now = now
         self.left: int | None = None
-        self._told: list[tuple[Limit, Line, int]] = []
+        self._told: list[tuple[Limit, Line, int, int]] = []
 
     def refusal(self) -> Refusal | None:
         for limit, line in self.plan.limits:
@@ -234,9 +229,9 @@ class _Wanted:
             if over and budget.mode == "hard":
                 return self._refuse(limit, line, total, wanted)
             if budget.mode == "shadow":
-                self._told += [(limit, line, 0)] if over else []
+                self._told += [(limit, line, 0, total)] if over else []
             elif total >= budget.cap - budget.cap // 5:
-                self._told.append((limit, line, 100 if total >= budget.cap else 80))
+                self._told.append((limit, line, 100 if total >= budget.cap else 80, total))
             if line.meter == "usd" and budget.mode == "hard":
                 rest = max(budget.cap - total, 0)
                 self.left = rest if self.left is None else min(self.left, rest)
@@ -254,10 +249,11 @@ class _Wanted:
         return Held("open", until, self.amounts, left, self.life, tenant, tuple(charged))
 
     def warned(self) -> tuple[Warned, ...]:
-        return tuple(
-            Warned(*limit, 80 if percent == 80 else 100, self._first(limit, line, percent))
-            for limit, line, percent in self._told
-        )
+        told = []
+        for limit, line, percent, total in self._told:
+            first = self._first(limit, line, percent)
+            told.append(Warned(*limit, 80 if percent == 80 else 100, first, total, line.resets_at))
+        return tuple(told)
 
     def _at(self, line: Line) -> tuple[int, int]:
         """What is wanted of a line, and what would then be spent and held of it."""

@@ -267,9 +267,10 @@ class RedisLedger(Book):
 
 def _warned(plan: Plan, reply: list[Any]) -> tuple[Warned, ...]:
     told = []
-    for number, percent, first in zip(reply[5::3], reply[6::3], reply[7::3], strict=True):
-        (account, budget), _ = plan.limits[number - 1]
-        told.append(Warned(account, budget, percent, first == 1))
+    for at in range(5, len(reply), 4):
+        number, percent, first, spent = reply[at : at + 4]
+        (account, budget), line = plan.limits[number - 1]
+        told.append(Warned(account, budget, percent, first == 1, spent, line.resets_at))
     return tuple(told)
 
 

@@ -2,14 +2,17 @@
 
     {"tenant": "acme", "organisation": "globex", "scope": "tenant", "account": "acme",
      "meter": "usd", "per": "day", "rolling": false, "mode": "soft", "percent": 80, "cap": 50,
-     "at": "2026-01-31T12:00:00Z"}
+     "spent": 40.25, "resets_at": "2026-02-01T00:00:00Z", "at": "2026-01-31T12:00:00Z"}
 
-`cap` is in US dollars, tokens or requests, by `meter`; `per` is null for requests at once.
-`tenant` is whose request it was. Nothing waits for it: a request only puts a note in a queue.
+`cap` and `spent` are in US dollars, tokens or requests, by `meter`; `per` is null for requests at
+once. `spent` is with what is held for requests under way; `resets_at` is null where no time is
+known. `tenant` is whose request it was. Nothing waits for it: a request only puts a note in a
+queue.
 """
 
 import asyncio
 import logging
+import math
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -19,6 +22,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.core.catalog import Budget
 from gateway.core.events import AlertEnded, BudgetWarned, Event
 from gateway.core.money import usd
 from gateway.core.ports import Clock, Observer
@@ -102,7 +106,7 @@ def poster(url: str) -> Post:
 
 def note(event: BudgetWarned, unix_seconds: float) -> bytes:
     about, account, budget = event.about, event.account, event.budget
-    at = datetime.fromtimestamp(int(unix_seconds), UTC).isoformat().replace("+00:00", "Z")
+    resets_at = event.resets_at
     told: dict[str, Any] = {
         "tenant": about.tenant,
         "organisation": about.organisation or None,
@@ -113,10 +117,20 @@ def note(event: BudgetWarned, unix_seconds: float) -> bytes:
         "rolling": budget.rolling,
         "mode": budget.mode,
         "percent": event.percent,
-        "cap": msgspec.Raw(usd(budget.cap).encode()) if budget.meter == "usd" else budget.cap,
-        "at": at,
+        "cap": _amount(budget, budget.cap),
+        "spent": _amount(budget, event.spent),
+        "resets_at": None if resets_at is None else _time(math.ceil(resets_at)),
+        "at": _time(int(unix_seconds)),
     }
     return msgspec.json.encode(told)
+
+
+def _amount(budget: Budget, amount: int) -> object:
+    return msgspec.Raw(usd(amount).encode()) if budget.meter == "usd" else amount
+
+
+def _time(unix_seconds: int) -> str:
+    return datetime.fromtimestamp(unix_seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
 async def _in_a_thread(post: Callable[[], Answer]) -> Answer:

@@ -10,7 +10,7 @@ from gateway.core.accounts import Account, Amounts, Hold, Purse, Refusal, Warned
 from gateway.core.catalog import Budget, Mode
 from gateway.core.catalog import Period as Per
 from gateway.core.money import Nanos
-from gateway.core.periods import ROLLING_S, SLOTS
+from gateway.core.periods import ROLLING_S, SLOTS, period
 from tests.ledger_bench import TTL_S, Bench, Driver
 
 pytest_plugins = ("tests.ledger_fixtures",)
@@ -312,13 +312,17 @@ async def test_in_no_window_is_more_than_the_cap(bench: Bench, tenant: str) -> N
 
 def told(hold: Hold) -> Sequence[tuple[int, int, bool]]:
     """Which budget (by its cap), how far, and whether for the first time."""
+    for each in hold.warned:
+        share = 0 if each.budget.mode == "shadow" else each.budget.cap * each.percent // 100
+        assert each.spent >= share
     return [(each.budget.cap, each.percent, each.first) for each in hold.warned]
 
 
 @pytest.mark.parametrize("mode", ["hard", "soft"])
 async def test_a_budget_warns_at_80_and_at_100_percent_and_says_once_that_it_is_the_first_time(
-    ledger: Driver, tenant: str, mode: Mode
+    bench: Bench, tenant: str, mode: Mode
 ) -> None:
+    ledger = bench.ledger
     budget = Budget(100, "day", mode=mode)
     wallet = purse(tenant, budget)
     steps = [(79, []), (1, [(100, 80, True)]), (1, [(100, 80, False)]), (19, [(100, 100, True)])]
@@ -327,7 +331,8 @@ async def test_a_budget_warns_at_80_and_at_100_percent_and_says_once_that_it_is_
         hold = await held(ledger, wallet, f"h{number}", Amounts(Nanos(amount)))
         assert told(hold) == expected, amount
         warned = hold.warned
-    assert warned == (Warned(wallet.accounts[0], budget, 100, True),)
+    ends = period("day", wallet.accounts[0].timezone, bench.time.now).end
+    assert warned == (Warned(wallet.accounts[0], budget, 100, True, 100, ends),)
     answer = await ledger.reserve(wallet, "over", Amounts(Nanos(1)))
     if mode == "soft":
         assert isinstance(answer, Hold)

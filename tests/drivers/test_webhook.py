@@ -19,7 +19,10 @@ from tests.drivers.endpoints import endpoint
 
 ABOUT: Final = About("r1", "acme", "auto", stream=False, organisation="globex", user="ada")
 OWN: Final = Account("tenant", "acme", (), "acme")
-SOFT: Final = BudgetWarned(ABOUT, OWN, Budget(50 * 10**9, "day", mode="soft"), 80)
+ADA: Final = Account("user", "ada", (), "acme")
+SOFT: Final = BudgetWarned(
+    ABOUT, OWN, Budget(50 * 10**9, "day", mode="soft"), 80, 40_250_000_000, 1_769_904_000
+)
 NOON: Final = 1_769_860_800.9
 SENT: Final = AlertEnded("sent")
 FAILED: Final = AlertEnded("failed")
@@ -35,22 +38,22 @@ NOTES: Final[dict[str, tuple[BudgetWarned, dict[str, object]]]] = {
     "soft": (
         SOFT,
         {"scope": "tenant", "account": "acme", "meter": "usd", "per": "day", "mode": "soft",
-         "percent": 80, "cap": 50},
+         "percent": 80, "cap": 50, "spent": 40.25, "resets_at": "2026-02-01T00:00:00Z"},
     ),
     "hard, of a user": (
-        BudgetWarned(ABOUT, Account("user", "ada", (), "acme"), Budget(1, "month"), 100),
+        BudgetWarned(ABOUT, ADA, Budget(1, "month"), 100, 2, 1e9 + 0.1),
         {"scope": "user", "account": "ada", "meter": "usd", "per": "month", "mode": "hard",
-         "percent": 100, "cap": 1e-9},
+         "percent": 100, "cap": 1e-9, "spent": 2e-9, "resets_at": "2001-09-09T01:46:41Z"},
     ),
     "rolling tokens": (
-        BudgetWarned(ABOUT, OWN, Budget(7, "hour", "tokens", rolling=True), 80),
+        BudgetWarned(ABOUT, OWN, Budget(7, "hour", "tokens", rolling=True), 80, 6),
         {"scope": "tenant", "account": "acme", "meter": "tokens", "per": "hour", "mode": "hard",
-         "percent": 80, "cap": 7, "rolling": True},
+         "percent": 80, "cap": 7, "spent": 6, "resets_at": None, "rolling": True},
     ),
     "at once": (
-        BudgetWarned(ABOUT, OWN, Budget(7, "total", "at_once"), 100),
+        BudgetWarned(ABOUT, OWN, Budget(7, "total", "at_once"), 100, 7),
         {"scope": "tenant", "account": "acme", "meter": "at_once", "per": None, "mode": "hard",
-         "percent": 100, "cap": 7},
+         "percent": 100, "cap": 7, "spent": 7, "resets_at": None},
     ),
 }  # fmt: skip
 

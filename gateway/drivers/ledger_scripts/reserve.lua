@@ -7,7 +7,8 @@
 -- outlive its last use; 0 never), then for each limit its mode (0 hard, 1 soft, 2 shadow), cap, and
 -- from where on it is near}; the places, each {the same of each limit}.
 -- Gives, each after how many holds expired meanwhile, what that charged, and the entries written:
---   {'held', ..., left, then for each limit that is to be told its number, percent and 1 if first}
+--   {'held', ..., left, then for each limit that is to be told its number, percent, 1 if first, and
+--    what is spent and held of it then}
 --   {'again', ..., left, nano-dollars, tokens, requests}: it is held already
 --   {'refused', ..., which limit, its rest, the millisecond it is, and when enough has left a
 --    rolling window (0: it is none), 1 if first}
@@ -94,9 +95,9 @@ local function weigh(bucket, limits, from, total, wanted)
       local over = total > cap and wanted > 0
       if over and mode == 0 then return refuse(bucket, cap, total, wanted) end
       if mode < 2 then
-        told[#told + 1] = { number, bucket, mode, cap, total >= cap and 100 or 80 }
+        told[#told + 1] = { number, total, bucket, mode, cap, total >= cap and 100 or 80 }
       elseif over then
-        told[#told + 1] = { number }
+        told[#told + 1] = { number, total }
       end
     end
     if bucket.meter == 1 and limits[i] == 0 and (left < 0 or cap - total < left) then
@@ -158,9 +159,10 @@ end
 
 local reply = { 'held', late, charged, SEQ, left }
 for _, limit in ipairs(told) do
-  local which, bucket, mode, cap, percent = unpack(limit)
+  local which, total, bucket, mode, cap, percent = unpack(limit)
   reply[#reply + 1] = which
   reply[#reply + 1] = percent or 100
   reply[#reply + 1] = bucket and first(bucket, mode, cap, percent) or 1
+  reply[#reply + 1] = total
 end
 return reply
