@@ -48,7 +48,7 @@ def show(table: Table, console: Console) -> None:
     for group, sums in table.rows():
         names = [name if name.isprintable() else repr(name) for name in group]
         figures = (_said(key, figure) for key, figure in _figures(sums).items())
-        shown.add_row(*(_plain(name) for name in names), *figures)
+        shown.add_row(*names, *figures)
     console.print(shown, highlight=False, markup=False)
 
 
@@ -78,10 +78,6 @@ def _said(key: str, figure: float) -> str:
     if key == "counted_share":
         return f"{figure:.1%}"
     return f"{figure:,}"
-
-
-def _plain(name: str) -> str:
-    return name.replace("[", r"\[")
 
 
 def _cell(value: Any) -> Any:

@@ -159,7 +159,13 @@ def test_every_figure(kept: str) -> None:
 
 
 def test_kept_answers_are_hits_and_no_calls(tmp_path: Path) -> None:
-    none: dict[str, Any] = {"usage": Usage(), "cost": 0, "requests": 0, "nanos": 0, "kind": "charged"}
+    none: dict[str, Any] = {
+        "usage": Usage(),
+        "cost": 0,
+        "requests": 0,
+        "nanos": 0,
+        "kind": "charged",
+    }
     lines = [
         line("a1", cost=2_000),
         line("h1", purpose="cached", hits=7, saved=14_000, **none),
@@ -239,6 +245,13 @@ def test_compare_reads_the_same_files(kept: str, tmp_path: Path) -> None:
         ("smart", "large", "escalation"): (1, 1_000_000_000),
         ("none", "unknown", "expired"): (1, 70),
     }
+
+
+@pytest.mark.parametrize("user", ["[bold]y", "[/]", r"\[red]x", "a\\"])
+def test_a_name_stands_in_the_table_as_it_is(user: str, tmp_path: Path) -> None:
+    asyncio.run(_write(tmp_path, [line("a1", user=user)], "p"))
+    found = run("usage", "--from", f"jsonl:{tmp_path}", "--by", "user")
+    assert f"│ {user} " in found.stdout
 
 
 # ---- with a configuration, and a ledger
