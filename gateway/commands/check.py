@@ -16,6 +16,8 @@ from gateway.core.snapshot import GoogleAuth, Snapshot
 Ping = Callable[[Snapshot], tuple[str | None, list[str]]]
 """What is wrong with the ledger that a snapshot names, None when it answers; and warnings."""
 
+_SINKS: Final = {"parquet:": ("pyarrow", "parquet"), "postgres": ("asyncpg", "postgres")}
+"""What a sink needs, by how it begins: the package, and the extra it comes with."""
 _PLACEHOLDER: Final = "0" * 64
 """A hash that no key has."""
 
@@ -39,9 +41,10 @@ def check(
     lines = [*_summary(snapshot), *_warnings(snapshot)]
     down, unsafe = ping(snapshot)
     lines += [f"warning: redis: {each}" for each in unsafe]
-    if down is not None:
-        return [*lines, f"redis: {down}"], 1
-    return [*lines, "redis: answers", "ok"], 0
+    missing = _missing_for(snapshot.usage.sink)
+    lines += [] if missing is None else [f"usage.sink: {missing}"]
+    lines.append(f"redis: {down or 'answers'}")
+    return (lines, 1) if down is not None or missing is not None else ([*lines, "ok"], 0)
 
 
 def _summary(snapshot: Snapshot) -> Iterator[str]:
@@ -112,7 +115,7 @@ def _warnings(snapshot: Snapshot) -> Iterator[str]:
     for line in deprecations(snapshot):
         yield f"warning: {line}"
     google = [p.name for p in snapshot.providers.values() if isinstance(p.auth, GoogleAuth)]
-    if google and not _has_google_auth():
+    if google and not _has("google.auth"):
         yield (
             f"warning: google-auth is not installed: {', '.join(google)} can be asked only where "
             "the machine has a role at Google; pip install 'tollgate[google]'"
@@ -126,9 +129,20 @@ def _warnings(snapshot: Snapshot) -> Iterator[str]:
         yield "warning: redis.url is memory: every restart begins with full budgets"
 
 
-def _has_google_auth() -> bool:
+def _missing_for(sink: str | None) -> str | None:
+    """What writes usage records on, and is not installed."""
+    for kind, (package, extra) in _SINKS.items():
+        if sink is not None and sink.startswith(kind) and not _has(package):
+            return (
+                f"{package} is not installed: a gateway does not start without it; "
+                f"pip install 'tollgate[{extra}]'"
+            )
+    return None
+
+
+def _has(package: str) -> bool:
     try:
-        return find_spec("google.auth") is not None
+        return find_spec(package) is not None
     except ModuleNotFoundError:  # not even the package it is in
         return False
 

@@ -103,8 +103,9 @@ def _fields(text: bytes) -> dict[str, str]:
 def _of_info(server: str, info: Mapping[str, str]) -> Iterator[Finding]:
     version = info.get("redis_version", "")
     if _numbers(version) < _OLDEST:
-        why = "the ledger's scripts use what it has not"
-        yield _finding(server, "version", version or "not told", "6.2 or newer", why)
+        why = "on an older one the ledger's scripts fail (SET with PXAT): every request is a 503"
+        wanted = "Redis 6.2 or newer, or Valkey"
+        yield _finding(server, "version", version or "not told", wanted, why)
     if info.get("role", "master") != "master":
         why = "it takes no writes: name the master, or redis+sentinel://"
         yield _finding(server, "role", info["role"], "master", why)

@@ -130,6 +130,32 @@ def test_a_provider_that_needs_what_is_not_installed(
     assert (len(warned), code) == (0 if there else 1, 0)
 
 
+@pytest.mark.parametrize(
+    ("sink", "package", "extra"),
+    [
+        ("parquet:./usage", "pyarrow", "parquet"),
+        ("postgresql://ann:pw@db/usage", "asyncpg", "postgres"),
+        ("jsonl:./usage", "", ""),
+    ],
+)
+def test_a_sink_that_needs_what_is_not_installed(
+    sink: str, package: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = write(tmp_path, f"{SOUND}\nusage: {{sink: '{sink}'}}\n")
+    lines, code = check(paths, NO_ENV, up)
+    assert (lines[-2:], code) == (["redis: answers", "ok"], 0)
+    for name in ("pyarrow", "asyncpg"):
+        monkeypatch.setitem(sys.modules, name, None)
+    lines, code = check(paths, NO_ENV, up)
+    why = (
+        f"usage.sink: {package} is not installed: a gateway does not start without it; "
+        f"pip install 'tollgate[{extra}]'"
+    )
+    assert (lines[-2:], code) == (
+        ([why, "redis: answers"], 1) if package else (["redis: answers", "ok"], 0)
+    )
+
+
 def test_redis_is_asked_with_what_was_loaded(tmp_path: Path) -> None:
     asked = []
 

@@ -73,6 +73,21 @@ async def test_what_a_server_says_of_itself(info: str, wanted: Told) -> None:
         assert await told(f"redis://{place}") == wanted
 
 
+async def test_a_server_that_is_too_old_says_what_is_needed() -> None:
+    def answer(command: list[bytes]) -> bytes:
+        old = PASSED.replace("7.0.0", "6.0.16")
+        return f"${len(old)}\r\n{old}\r\n".encode() if command[0] == b"INFO" else b"*0\r\n"
+
+    async with pretended(answer) as place:
+        findings = await inspect_url(f"redis://{place}", 5)
+    why = (
+        f"version is 6.0.16 at {place}, wanted: Redis 6.2 or newer, or Valkey; on an older "
+        "one the ledger's scripts fail (SET with PXAT): every request is a 503"
+    )
+    assert [*map(str, findings)] == [why]
+    assert (refusal(findings, "refuse"), refusal(findings, "warn")) == (why, None)
+
+
 async def test_what_may_not_be_asked_is_a_warning(tmp_path: Path) -> None:
     server = Server(tmp_path, appendonly="yes")
     async with running(server):
