@@ -5,6 +5,7 @@ A request goes one way, and each room has one duty:
     __main__   the command line; the only reader of the environment
     commands   one file a command
     app        puts the rooms together; only it and stores name concrete drivers
+    reload     another configuration while requests are served, whole or not at all
     stores     opens what money, keys and records are kept in
     web        serve: the HTTP door, keys, parsing, rendering, streams
     drivers    act: one file for each thing outside (HTTP, Redis, Prometheus)
@@ -22,8 +23,9 @@ A request goes one way, and each room has one duty:
     wire       translate: bytes <-> values, one module a dialect; pure
     core       decide: catalog, plan, strategy, checks, money; pure
 
-Imports point downward only: __main__ > commands > app > stores > web | drivers | simulator | replay
-| config > behind | recall > handle > examine | rounds | watch > call > world | wire > core.
+Imports point downward only: __main__ > commands > app > reload > stores > web | drivers | simulator
+| replay | config > behind | recall > handle > examine | rounds | watch > call > world | wire
+> core.
 """
 
 __version__ = "0.1.0"

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -25,15 +26,17 @@ from gateway.core.snapshot import Snapshot
 from gateway.drivers.deprecations import Deprecations
 from gateway.drivers.exact_tokens import ExactTokens
 from gateway.drivers.janitor import MOST, Awake, Janitor
-from gateway.drivers.pool_upstream import PoolUpstream
+from gateway.drivers.local_ledger import LocalLedger
 from gateway.drivers.prometheus import Metrics
-from gateway.drivers.signing import open_signers
 from gateway.drivers.sweeper import Sweeper, homes_of
+from gateway.drivers.upstream_open import Upstreams, open_upstreams
 from gateway.drivers.usage_open import open_sink
 from gateway.drivers.usage_sink import Moved
 from gateway.drivers.webhook import Webhook, poster
 from gateway.drivers.webhook_check import WebhookChecks
+from gateway.reload import Reload, Source, Standing, no_source
 from gateway.stores import (
+    find_request,
     open_backstage,
     open_hits,
     open_keys,
@@ -62,6 +65,8 @@ class Gateway:
     issuer: Issuer
     admin: Callable[[], FastAPI]
     """Makes the app of the admin API, for whoever is to serve it."""
+    reload: Reload
+    """Reads the configuration again, and goes by it."""
 
     @property
     def world(self) -> World:
@@ -75,39 +80,93 @@ async def open_gateway(
     observers: Sequence[Observer] = (),
     workers_dir: str | None = None,
     env: Mapping[str, str] = _NO_ENV,
+    source: Source | None = None,
 ) -> AsyncIterator[Gateway]:
     """Everything started, and stopped at the end. `observers` are told each event, too.
 
-    `env` is where AWS's and Google's credentials may be named.
+    `env` is where AWS's and Google's credentials may be named, `source` where the configuration
+    is read from again.
     """
-    models = snapshot.catalog.models
-    deployments = [each.name for model in models.values() for each in model.deployments]
+    deployments = _deployments(snapshot)
     metrics = Metrics(snapshot.tenants.values(), deployments, workers_dir, tags=snapshot.tags)
-    old = Deprecations(snapshot.catalog.models, time.monotonic)
-    told = [metrics.observe, *observers, *([old.observe] if old.gone else [])]
-    moved = Moved()
-    if snapshot.usage.sink is not None:
-        told.append(moved.observe)
-    awake = Awake() if len(snapshot.tenants) > MOST else None
-    if awake is not None:
-        told.append(awake.observe)
+    told = [metrics.observe, *observers]
     async with AsyncExitStack() as stack:
         stack.callback(metrics.close)
-        if snapshot.alerts.webhook is not None:
-            told.append(await stack.enter_async_context(open_webhook(snapshot, metrics.observe)))
-        observe = _all(*told)
+        scene = await stack.enter_async_context(_open_scene(snapshot, told, env))
+        world, ledger = scene.world, scene.ledger
+
+        async def scrape() -> bytes:
+            await scene.janitor.before_a_scrape()
+            return metrics.render()
+
+        watch, keyring, issuer = await stack.enter_async_context(open_keyring(snapshot))
+        door = Door(Generation(world, keyring, snapshot.limits, snapshot.tags))
+        api = Api(door, snapshot, scrape, partial(probe, ledger), __version__)
+        api.find = find_request(ledger)
+        admin = Admin(door, issuer, ledger, snapshot, __version__)
+        parts = (
+            *scene.parts,
+            lambda new: metrics.turn(new.tenants.values(), _deployments(new), new.tags),
+            issuer.turn,
+            api.turn,
+            admin.turn,
+        )
+        standing = Standing(door, scene.upstreams, watch, make_keyring, scene.observer, parts)
+        where = source or no_source(snapshot)
+        reload = Reload(where, standing.turn, observe=scene.observe, wall=time.time)
+        admin.reload = reload
+        yield Gateway(Front(door, api.app()), metrics, issuer, admin.app, reload)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What is opened for requests, and how it goes by another configuration. `observe` is told
+    what is no request's, `observer` makes what a configuration's requests tell.
+    """
+
+    world: World
+    ledger: LedgerDriver
+    upstreams: Upstreams
+    janitor: Janitor
+    observe: Observer
+    observer: Callable[[Snapshot], Observer]
+    parts: Sequence[Callable[[Snapshot], None]]
+
+
+@asynccontextmanager
+async def _open_scene(
+    snapshot: Snapshot, observers: Sequence[Observer], env: Mapping[str, str]
+) -> AsyncIterator[_Scene]:
+    moved, awake = Moved(), Awake()
+    told = [*observers, *([] if snapshot.usage.sink is None else [moved.observe])]
+    observe = _all(*told)
+    async with AsyncExitStack() as stack:
+        webhook = await stack.enter_async_context(open_webhook(snapshot, observers[0]))
+
+        def observer(its: Snapshot) -> Observer:
+            old = Deprecations(its.catalog.models, time.monotonic)
+            asked = [
+                *([old.observe] if old.gone else ()),
+                *([awake.observe] if len(its.tenants) > MOST else ()),
+                *([webhook.observe] if its.alerts.webhook is not None else ()),
+            ]
+            return _all(*told, *asked)
+
         ledger = await stack.enter_async_context(open_ledger(snapshot, observe))
-        sink = open_sink(snapshot, server(snapshot.ledger), ledger, moved, observe, time.time)
-        await stack.enter_async_context(sink)
-        upstream = await stack.enter_async_context(open_upstream(snapshot, env))
+        opened = open_sink(snapshot, server(snapshot.ledger), ledger, moved, observe, time.time)
+        sink = await stack.enter_async_context(opened)
+        upstreams = await stack.enter_async_context(open_upstreams(env, time.time))
         runner = WebhookChecks(connect_s=snapshot.timeouts.connect_s)
+        behind = await stack.enter_async_context(open_backstage(snapshot, ledger, observe))
+        responses = await stack.enter_async_context(open_responses(snapshot))
+        names = _deployments(snapshot)
         world = World(
             ladders=ladders(snapshot.catalog),
             ledger=ledger,
-            upstream=upstream,
-            health=Health(deployments, lambda name, state: observe(CircuitMoved(name, state))),
+            upstream=await upstreams.turn(snapshot),
+            health=Health(names, lambda name, state: observe(CircuitMoved(name, state))),
             retries=RetryBudget(),
-            observe=observe,
+            observe=observer(snapshot),
             clock=time.monotonic,
             wall=time.time,
             sleep=asyncio.sleep,
@@ -116,29 +175,33 @@ async def open_gateway(
             timeouts=snapshot.timeouts,
             exact_tokens=ExactTokens(env),
             runner=await stack.enter_async_context(runner),
-            behind=await stack.enter_async_context(open_backstage(snapshot, ledger, observe)),
-            responses=await stack.enter_async_context(open_responses(snapshot)),
+            behind=behind,
+            responses=responses,
             given_again=await stack.enter_async_context(open_hits(ledger)),
         )
-        tenants = tuple(snapshot.tenants.values())
-        janitor = Janitor(ledger, tenants, observe, awake)
-        await stack.enter_async_context(keeping_house(janitor, snapshot, ledger))
+        janitor = Janitor(ledger, tuple(snapshot.tenants.values()), observe, awake)
+        sweeper = await stack.enter_async_context(keeping_house(janitor, snapshot, ledger))
 
-        async def scrape() -> bytes:
-            await janitor.before_a_scrape()
-            return metrics.render()
+        def turn(new: Snapshot) -> None:
+            there = tuple(new.tenants.values())
+            janitor.turn(there)
+            sweeper.turn(homes_of(there))
+            if sink is not None:
+                sink.turn(homes_of(there))
+            if isinstance(ledger, LocalLedger):
+                ledger.turn(there)
+            webhook.turn(poster(new.alerts.webhook or ""))
+            runner.turn(new.timeouts.connect_s)
+            behind.guards.know(ladders(new.catalog).values())
+            responses.turn(new.limits.cache_bytes)
 
-        keyring, issuer = await stack.enter_async_context(open_keyring(snapshot))
-        door = Door(Generation(world, keyring, snapshot.limits, snapshot.tags))
-        api = Api(door, snapshot, scrape, lambda: probe(ledger, tenants[0].name), __version__)
-        admin = Admin(keyring, issuer, ledger, snapshot, __version__).app
-        yield Gateway(Front(door, api.app()), metrics, issuer, admin)
+        yield _Scene(world, ledger, upstreams, janitor, observe, observer, (turn,))
 
 
 @asynccontextmanager
 async def keeping_house(
     janitor: Janitor, snapshot: Snapshot, ledger: LedgerDriver
-) -> AsyncIterator[None]:
+) -> AsyncIterator[Sweeper]:
     """Reads budgets for metrics and charges expired holds, in the background."""
     homes, ttl_s = homes_of(snapshot.tenants.values()), snapshot.ledger.hold_ttl_s
     sweeper = Sweeper(ledger, homes, ttl_s, time.monotonic)
@@ -147,27 +210,32 @@ async def keeping_house(
         asyncio.create_task(sweeper.keep(asyncio.sleep)),
     ]
     try:
-        yield
+        yield sweeper
     finally:
         for task in tasks:
             await _stop(task)
 
 
 @asynccontextmanager
-async def open_keyring(snapshot: Snapshot) -> AsyncIterator[tuple[Keyring, Issuer]]:
+async def open_keyring(snapshot: Snapshot) -> AsyncIterator[tuple[KeyWatch, Keyring, Issuer]]:
     """The keys of the snapshot and those that are kept beside the ledger, and what makes more."""
-    admins = () if snapshot.admin is None else snapshot.admin.keys
-    tenants = snapshot.tenants.values()
-    keyring = Keyring(tenants, pepper=snapshot.pepper, admins=admins, wall=time.time)
+    keyring = make_keyring(snapshot)
     async with open_keys(snapshot) as store:
         watch = KeyWatch(store, keyring, clock=time.monotonic, wall=time.time, sleep=asyncio.sleep)
         await watch.refresh()
         watching = asyncio.create_task(watch.keep())
         try:
-            yield keyring, open_issuer(snapshot, store, watch.refresh)
+            yield watch, keyring, open_issuer(snapshot, store, watch.refresh)
         finally:
             await _stop(watching)
             await watch.aclose()
+
+
+def make_keyring(snapshot: Snapshot) -> Keyring:
+    """The keys of the snapshot alone."""
+    admins = () if snapshot.admin is None else snapshot.admin.keys
+    tenants = snapshot.tenants.values()
+    return Keyring(tenants, pepper=snapshot.pepper, admins=admins, wall=time.time)
 
 
 def open_issuer(
@@ -180,29 +248,25 @@ def open_issuer(
 @asynccontextmanager
 async def open_upstream(snapshot: Snapshot, env: Mapping[str, str]) -> AsyncIterator[Upstream]:
     """What makes the calls to providers, as the snapshot names it, and what signs them."""
-    providers, timeouts = snapshot.providers, snapshot.timeouts
-    async with open_signers(providers, env, time.time) as signers:
-        if snapshot.client == "aiohttp":
-            # Who does not choose it need not wait for its import.
-            from gateway.drivers.aiohttp_upstream import AiohttpUpstream  # noqa: PLC0415
-
-            async with AiohttpUpstream(providers, timeouts, signers) as upstream:
-                yield upstream
-        else:
-            async with PoolUpstream(providers, timeouts, signers) as own:
-                yield own
+    async with open_upstreams(env, time.time) as upstreams:
+        yield await upstreams.turn(snapshot)
 
 
 @asynccontextmanager
-async def open_webhook(snapshot: Snapshot, observe: Observer) -> AsyncIterator[Observer]:
+async def open_webhook(snapshot: Snapshot, observe: Observer) -> AsyncIterator[Webhook]:
     """What tells the snapshot's webhook of budgets; `observe` is told how that ended."""
     webhook = Webhook(poster(snapshot.alerts.webhook or ""), observe, time.time, asyncio.sleep)
     sending = asyncio.create_task(webhook.run())
     try:
-        yield webhook.observe
+        yield webhook
     finally:
         await webhook.flush()
         await _stop(sending)
+
+
+def _deployments(snapshot: Snapshot) -> list[str]:
+    models = snapshot.catalog.models.values()
+    return [each.name for model in models for each in model.deployments]
 
 
 def _all(*observers: Observer) -> Observer:

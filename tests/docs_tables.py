@@ -87,6 +87,7 @@ ERRORS: Final[Mapping[type[errors.GatewayError], str]] = {
     errors.NotFound: "No such path.",
     errors.MethodNotAllowed: "Not with this method.",
     errors.Conflict: "Admin API: the key was changed meanwhile, or is not one that can be.",
+    errors.ConfigRefused: "Admin API: the configuration has faults, told in a line each.",
     errors.TooLarge: "The body is over `limits.body_bytes`.",
     errors.HeadersTooLarge: "The headers are over 32,000 bytes.",
     errors.BudgetExceeded: "Names the budget, what is left of it, and when it resets.",

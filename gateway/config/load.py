@@ -2,7 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
 
 from gateway.config.admin import check_keys
 from gateway.config.build import build_models, build_snapshot
@@ -12,6 +16,60 @@ from gateway.config.references import check_references
 from gateway.config.tree import Tree, merge, parse
 from gateway.config.validate import validate
 from gateway.core.snapshot import Snapshot
+
+_HASH: Final = 12
+"""Hexadecimal digits."""
+
+
+class Loaded(Struct, frozen=True):
+    """A configuration, the files that it is of, and the beginning of the SHA-256 of their texts,
+    one after the other. Variables are not in that.
+    """
+
+    snapshot: Snapshot
+    hash: str
+    files: tuple[str, ...] = ()
+
+    def faults(self, paths: Iterable[str], message: str) -> list[Fault]:
+        """The same fault at each of these places of it."""
+        file = self.files[0] if self.files else "config"
+        return [Fault(file, None, None, path, message) for path in paths]
+
+
+def load_whole(
+    paths: Sequence[Path], env: Mapping[str, str], *, at: datetime | None = None
+) -> Loaded:
+    """As `load`, with what names it."""
+    texts, faults = read_files(paths)
+    return named(read(texts, env, at=at, faults=faults), texts)
+
+
+def named(snapshot: Snapshot, texts: Sequence[tuple[str, str]]) -> Loaded:
+    """A snapshot with what names it: `texts` are those that it was read from."""
+    digest = sha256("".join(text for _, text in texts).encode()).hexdigest()
+    return Loaded(snapshot, digest[:_HASH], tuple(file for file, _ in texts))
+
+
+Stamp = tuple[tuple[str, int, int, int], ...]
+
+
+def stamp(paths: Sequence[Path]) -> Stamp:
+    """What tells that a file is another one, was written to, has come or has gone: for each its
+    name, its inode, its size and when it was written, in nanoseconds. Never fails.
+    """
+    found = []
+    for path in paths:
+        try:
+            files = list(_files([path], []))
+        except OSError:
+            files = []
+        for file in files:
+            try:
+                it = file.stat()
+            except OSError:
+                continue
+            found.append((str(file), it.st_ino, it.st_size, it.st_mtime_ns))
+    return tuple(found)
 
 
 def load(paths: Sequence[Path], env: Mapping[str, str], *, at: datetime | None = None) -> Snapshot:

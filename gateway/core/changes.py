@@ -21,6 +21,16 @@ class Change(Struct, frozen=True):
         return f"{self.path} {self.what}"
 
 
+class ConfigRead(Struct, frozen=True):
+    """An event, not of one life. `result` is start, changed, unchanged or refused; `hash` is that
+    of what is served now, 12 hexadecimal digits, and `at` when it was read, in Unix seconds.
+    """
+
+    result: str
+    hash: str
+    at: float
+
+
 class Reloaded(Struct, frozen=True):
     """What a reload came to. `hash` names the texts of the files, `at` is Unix seconds."""
 

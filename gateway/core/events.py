@@ -25,11 +25,12 @@ from gateway.core.beside import (
     UsageSunk,
 )
 from gateway.core.catalog import Budget
+from gateway.core.changes import ConfigRead
 from gateway.core.chat import Usage
 from gateway.core.money import Nanos
 
 __all__ = [
-    "AlertEnded", "AuditLeft", "BudgetRead", "CircuitMoved", "GuardRead",
+    "AlertEnded", "AuditLeft", "BudgetRead", "CircuitMoved", "ConfigRead", "GuardRead",
     "HoldsExpired", "HoldsRead", "LedgerTook", "SinkFailed", "Unseen", "UsageLost", "UsageSunk",
 ]  # fmt: skip
 
@@ -238,7 +239,7 @@ LifeEvent = (
 )
 Sunk = UsageSunk | UsageLost | SinkFailed
 Beside = CacheAsked | CircuitMoved | LedgerTook | HoldsExpired | BudgetRead | HoldsRead | AlertEnded
-Event = LifeEvent | Beside | Sunk | AuditLeft | GuardRead
+Event = LifeEvent | Beside | Sunk | AuditLeft | GuardRead | ConfigRead
 
 _END: Final[Mapping[type, str]] = {Replied: "over", Denied: "over", Dropped: "over"}
 _STAY: Final[tuple[type, ...]] = (

@@ -163,6 +163,10 @@ class Responses(Protocol):
         """Keep it, in the background, in place of what was there. Whatever fails is forgotten."""
         ...
 
+    def turn(self, most_bytes: int) -> None:
+        """Keep so much of each tenant's from now on."""
+        ...
+
     async def aclose(self) -> None: ...
 
 

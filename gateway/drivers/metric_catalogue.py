@@ -221,6 +221,22 @@ PROCESS_METRICS: Final[Mapping[str, Metric]] = {
     "process_cpu_seconds_total": Metric("counter", "CPU time of all our processes."),
     "process_resident_memory_bytes": Metric("gauge", "Memory of all our processes."),
     "process_start_time_seconds": Metric("gauge", "When we started, in seconds since 1970."),
+    "gateway_config_reloads_total": Metric(
+        "counter",
+        "Times the files were read again: changed, unchanged or refused.",
+        ("result",),
+    ),
+    "gateway_config_reload_failed": Metric(
+        "gauge", "1 while the files have faults and an older one is served.", across="live_worst"
+    ),
+    "gateway_config_hash": Metric(
+        "gauge",
+        "Which configuration is served: the first 48 bits of its files' SHA-256, as a number.",
+        across="latest",
+    ),
+    "gateway_config_loaded_timestamp_seconds": Metric(
+        "gauge", "When it was read, in seconds since 1970.", across="latest"
+    ),
     "process_open_fds": Metric("gauge", "Open files and sockets of the process with the most."),
     "process_max_fds": Metric("gauge", "How many each process may have open."),
 }

@@ -6,13 +6,11 @@ Ten events of each request come here: which cells they count in is found once, a
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.core import events
-from gateway.core.accounts import Scope
-from gateway.core.catalog import Budget, Tenant
+from gateway.core.catalog import Tenant
 from gateway.core.money import PER_USD
 from gateway.core.ports import Clock, Observer
 from gateway.core.tags import Known, labelled
@@ -20,6 +18,7 @@ from gateway.drivers.metric_budgets import all_budgets, budget_writers
 from gateway.drivers.metric_catalogue import SECONDS, SHORT
 from gateway.drivers.metric_cells import Cells, OwnCells, SharedCells
 from gateway.drivers.metric_families import Families, Found, Labels, took
+from gateway.drivers.metric_foreseen import foresee, forget
 from gateway.drivers.metric_guard import guard_writers
 from gateway.drivers.metric_text import Page
 from gateway.drivers.process_metrics import ProcessMetrics
@@ -29,8 +28,6 @@ _DECISIONS: Final = "gateway_budget_decisions_total"
 _WARNINGS: Final = "gateway_budget_warnings_total"
 _SHADOW: Final = "gateway_budget_shadow_refusals_total"
 _TOKENS: Final = "gateway_tokens_total"
-_FORESEEN: Final = 1_000
-"""So many tenants have series before anything happens to them."""
 _NO_TAGS: Final[Known] = {}
 
 
@@ -49,12 +46,11 @@ class Metrics:
         tags: Known = _NO_TAGS,
     ) -> None:
         """Raises OSError when the folder cannot be written to."""
-        self._tags = {name: values for name, values in tags.items() if values}
         self._cells: Cells = SharedCells(Path(workers_dir)) if workers_dir else OwnCells()
         self._page = Page()
         self._processes = ProcessMetrics(os.getppid() if workers_dir else None)
         self._of = Families(self._cells, clock)
-        self._know(tenants, deployments)
+        self.turn(tenants, deployments, tags)
         self._find()
         self.observe: Observer = _dispatch(
             {
@@ -77,6 +73,7 @@ class Metrics:
                 events.SinkFailed: self._sink_failed,
                 events.BudgetWarned: self._budget_warned,
                 events.AlertEnded: self._alert_ended,
+                events.ConfigRead: self._config_read,
                 **budget_writers(self._of),
                 **guard_writers(self._of),
                 events.CacheAsked: self._cache_asked,
@@ -92,34 +89,12 @@ class Metrics:
     def close(self) -> None:
         self._cells.close()
 
-    def _know(self, tenants: Iterable[Tenant], deployments: Iterable[str]) -> None:
-        """Show at 0 what may never happen."""
-        for tenant in islice(tenants, _FORESEEN):
-            name, home = tenant.name, tenant.name
-            if tenant.organisation is not None:
-                home = tenant.organisation.name
-            self._of.show("gateway_holds_open", home)
-            for counter in ("gateway_holds_expired_total", "gateway_holds_expired_usd_total"):
-                self._of.show(counter, home)
-            self._of.show("gateway_budget_overrun_usd_total", name)
-            self._of.show("gateway_budget_overruns_total", name)
-            self._of.show(_DECISIONS, name, "granted", "none", "none")
-            for scope, budget in all_budgets(tenant):
-                self._may(name, scope, budget)
-        for deployment in deployments:
-            self._of.show("gateway_circuit_state", deployment)
-        for outcome in ("sent", "failed", "dropped"):
-            self._of.show("gateway_alerts_total", outcome)
-
-    def _may(self, tenant: str, scope: Scope, budget: Budget) -> None:
-        meter, mode = budget.meter, budget.mode
-        if mode == "shadow":
-            self._of.show(_SHADOW, tenant, scope, meter)
-            return
-        if mode == "hard":
-            self._of.show(_DECISIONS, tenant, "refused", scope, meter)
-        for percent in ("80", "100"):
-            self._of.show(_WARNINGS, tenant, scope, meter, mode, percent)
+    def turn(self, tenants: Iterable[Tenant], deployments: Iterable[str], tags: Known) -> None:
+        """Go by this configuration: what is new is there at 0."""
+        there = [*tenants]
+        self._tags = {name: values for name, values in tags.items() if values}
+        foresee(self._of, there, deployments)
+        forget(self._of, there)
 
     def _find(self) -> None:
         """What each event of most requests counts in, by what it says."""
@@ -277,6 +252,16 @@ class Metrics:
         if event.to is not None:
             by = event.saved / PER_USD
             self._of.add("gateway_cache_saved_usd_total", *whose, event.to[2], by=by)
+    def _config_read(self, event: events.ConfigRead) -> None:
+        if event.result != "start":
+            self._of.add("gateway_config_reloads_total", event.result)
+        refused = event.result == "refused"
+        at = self._of["gateway_config_reload_failed"][()]
+        self._cells.values[at] = float(refused)
+        if not refused:
+            self._of.set("gateway_config_hash", to=int(event.hash or "0", 16))
+            self._of.set("gateway_config_loaded_timestamp_seconds", to=event.at)
+
 
 
 def _dispatch(writers: Mapping[type, Callable[[Any], None]]) -> Observer:

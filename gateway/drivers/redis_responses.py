@@ -88,6 +88,10 @@ class RedisResponses:
         self._writing.add(writing)
         writing.add_done_callback(self._writing.discard)
 
+    def turn(self, most_bytes: int) -> None:
+        """So much from now on."""
+        self._most = most_bytes
+
     async def aclose(self) -> None:
         if self._writing:
             await asyncio.wait([*self._writing], timeout=self._timeout)

@@ -14,7 +14,7 @@ from gateway.drivers.signing import Signer, signer_of
 
 
 class Upstreams:
-    """Use `upstreams` below. What a former upstream has alone ends with the last call that has it.
+    """Use `open_upstreams`. What a former upstream has alone ends with the last call that has it.
 
     `env` is where AWS's and Google's credentials may be named, `wall` gives Unix seconds.
     """
@@ -102,7 +102,9 @@ class Upstreams:
 
 
 @asynccontextmanager
-async def upstreams(env: Mapping[str, str], wall: Callable[[], float]) -> AsyncIterator[Upstreams]:
+async def open_upstreams(
+    env: Mapping[str, str], wall: Callable[[], float]
+) -> AsyncIterator[Upstreams]:
     """All that they opened is closed at the end."""
     opened = Upstreams(env, wall)
     try:

@@ -47,17 +47,18 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class Webhook:
-    """`observe` is an observer; `run` sends until it is cancelled. The URL is never shown.
-
-    `post` may be another one from one moment to the next.
-    """
+    """`observe` is an observer; `run` sends until it is cancelled. The URL is never shown."""
 
     def __init__(self, post: Post, observe: Observer, wall: Clock, sleep: Sleep) -> None:
-        self.post = post
+        self._post = post
         self._tell = observe
         self._wall = wall
         self._sleep = sleep
         self._waiting: asyncio.Queue[bytes] = asyncio.Queue(WAITING)
+
+    def turn(self, post: Post) -> None:
+        """Whom to tell from now on, also of what waits."""
+        self._post = post
 
     def observe(self, event: Event) -> None:
         if type(event) is not BudgetWarned or event.budget.mode == "shadow":
@@ -84,7 +85,7 @@ class Webhook:
         why = ""
         for pause in (*PAUSES_S, None):
             try:
-                status = (await _in_a_thread(partial(self.post, body))).status
+                status = (await _in_a_thread(partial(self._post, body))).status
             except OSError as error:
                 why = type(error).__name__  # its text may hold the URL
             else:

@@ -2,22 +2,31 @@
 of its own, and is no part of the public face.
 """
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 from fastapi import FastAPI, Request, Response
 from msgspec import structs
 
 from gateway.core.accounts import EACH, Purse
 from gateway.core.catalog import Tenant
-from gateway.core.errors import InvalidRequest, NotFound
+from gateway.core.changes import Reloaded
+from gateway.core.errors import Conflict, InvalidRequest, NotFound, NotPermitted
 from gateway.core.keys import Actor, client_key
 from gateway.core.ports import Ledger
 from gateway.core.snapshot import Limits, Snapshot
-from gateway.web.admin_json import balance_json, key_json, read_overlap, read_wish
-from gateway.web.door import read_body
+from gateway.web.admin_json import (
+    balance_json,
+    key_json,
+    read_overlap,
+    read_wish,
+    reloaded_json,
+)
+from gateway.web.door import Door, read_body
 from gateway.web.failures import tell_failures
 from gateway.web.headers import read_headers
 from gateway.web.issuer import Issued, Issuer, may
-from gateway.web.keys import Caller, Keyring
+from gateway.web.keys import Caller
 
 PREFIX = "/admin/v1"
 _BODY_BYTES = 100_000
@@ -27,14 +36,20 @@ class Admin:
     """The handlers. Each asks who it is before anything else."""
 
     def __init__(
-        self, keyring: Keyring, issuer: Issuer, ledger: Ledger, snapshot: Snapshot, version: str
+        self, door: Door, issuer: Issuer, ledger: Ledger, snapshot: Snapshot, version: str
     ) -> None:
-        self.keyring = keyring
+        self.door = door
         self.issuer = issuer
         self.ledger = ledger
-        self.tenants = snapshot.tenants
         self.limits = Limits(body_bytes=_BODY_BYTES)
         self.version = version
+        self.reload: Callable[[str], Awaitable[Reloaded]] | None = None
+        """Reads the configuration again, for a reason. Raises ConfigRefused."""
+        self.turn(snapshot)
+
+    def turn(self, snapshot: Snapshot) -> None:
+        """Go by this configuration from now on."""
+        self.tenants = snapshot.tenants
 
     def app(self) -> FastAPI:
         """The routes, each error in OpenAI's shape."""
@@ -47,6 +62,7 @@ class Admin:
         app.add_api_route(one, self.revoke, methods=["DELETE"])
         app.add_api_route(f"{one}/rotate", self.rotate, methods=["POST"])
         app.add_api_route(f"{PREFIX}/tenants/{{tenant}}/budgets", self.budgets)
+        app.add_api_route(f"{PREFIX}/reload", self.read_again, methods=["POST"])
         return app
 
     async def create(self, request: Request) -> Response:
@@ -84,6 +100,16 @@ class Admin:
         balances = await self.ledger.balances(purse)
         return _json({"object": "list", "data": [balance_json(each) for each in balances]})
 
+    async def read_again(self, request: Request) -> Response:
+        """Go by what the configuration's files say now."""
+        by, _ = await self._asked(request)
+        may(by, "write")
+        if by.tenant:
+            raise NotPermitted("A key of one tenant cannot reload what is everybody's.")
+        if self.reload is None:
+            raise Conflict("There is nothing to read again here.")
+        return _json(reloaded_json(await self.reload(f"asked by {by.id}")))
+
     async def _purse(self, by: Actor, tenant: Tenant, request: Request) -> Purse:
         """What is shared with other tenants is shown to those only who see them all."""
         key_id, key = request.query_params.get("key"), None
@@ -99,7 +125,7 @@ class Admin:
 
     async def _asked(self, request: Request) -> tuple[Actor, bytes]:
         headers = read_headers(request.headers.raw, self.limits)
-        by = await self.keyring.admit_admin(headers.authorization)
+        by = await self.door.now.keyring.admit_admin(headers.authorization)
         return by, await read_body(headers, request.receive, self.limits.body_bytes)
 
 

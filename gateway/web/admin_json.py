@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 
 from gateway.core.accounts import Balance
 from gateway.core.catalog import Budget, Meter, Mode, Period
+from gateway.core.changes import Reloaded
 from gateway.core.keys import KeyRecord, Right
 from gateway.core.money import MAX_USD, nanos, usd
 from gateway.web.issuer import Listed, Wish
@@ -17,6 +18,7 @@ from gateway.web.refuse import refuse, wrong_type
 _MOST: Final = 10**15
 _MOST_AT_ONCE: Final = 1_000_000
 _MOST_ITEMS: Final = 100
+_MOST_CHANGES: Final = 1_000
 _LONGEST: Final = 128
 _LONGEST_LIFE_S: Final = 100 * 366 * 86_400.0
 OVERLAP_S: Final = 3_600.0
@@ -109,6 +111,19 @@ def balance_json(balance: Balance) -> dict[str, Any]:
         "rolling": budget.rolling,
         "mode": budget.mode,
         **{name: _amount(budget.meter, amount) for name, amount in amounts.items()},
+    }
+
+
+def reloaded_json(done: Reloaded) -> dict[str, Any]:
+    """What a reload changed, by name; at first a thousand of them."""
+    shown = [{"path": each.path, "change": each.what} for each in done.changes[:_MOST_CHANGES]]
+    return {
+        "object": "reload",
+        "result": "changed" if done.changes else "unchanged",
+        "hash": done.hash,
+        "at": int(done.at),
+        "changes": shown,
+        "changes_in_all": len(done.changes),
     }
 
 

@@ -1,21 +1,24 @@
 """Every door that is not hot: models, health, metrics, explain. FastAPI, and a front before it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from gateway.core.analyze import analyze
 from gateway.core.catalog import Catalog, Model
-from gateway.core.errors import UnknownModel
+from gateway.core.errors import NotFound, UnknownModel
 from gateway.core.explain import explain, rates
 from gateway.core.features import read_features
+from gateway.core.first_rung import begin
 from gateway.core.patterns import allowed
 from gateway.core.plan import Limits, make_plan
 from gateway.core.snapshot import Snapshot
 from gateway.core.tags import tagged
 from gateway.core.traits import climbed
+from gateway.core.usage_line import Line
 from gateway.web.asgi import AsgiClient, Message, Receive, Scope, Send
 from gateway.web.door import PATH, Door, find_ladder, read_body
 from gateway.web.failures import tell_failures
@@ -23,8 +26,16 @@ from gateway.web.headers import read_headers
 from gateway.web.keys import Caller
 from gateway.web.parse import read_request
 
-Probe = Callable[[], Awaitable[str | None]]
-"""None when what it probes is well; otherwise what is wrong."""
+Probe = Callable[[str], Awaitable[str | None]]
+"""Asked of a tenant's. None when what it probes is well; otherwise what is wrong."""
+
+
+Find = Callable[[str, str], Awaitable[Sequence[Line]]]
+"""The records of a request, by its home and its id. Raises LedgerDown."""
+
+
+async def _nothing(home: str, request_id: str) -> Sequence[Line]:
+    return ()
 
 
 class Front:
@@ -67,11 +78,14 @@ class Api:
         self.metrics = metrics
         self.ledger = ledger
         self.version = version
+        self.find: Find = _nothing
+        """The records of a request."""
         self.turn(snapshot)
 
     def turn(self, snapshot: Snapshot) -> None:
         """List what this configuration has."""
         self.models = {entry["id"]: entry for entry in list_models(snapshot.catalog)}
+        self.tenant = next(iter(snapshot.tenants))
 
     def app(self) -> FastAPI:
         """The routes, each error in OpenAI's shape."""
@@ -84,6 +98,7 @@ class Api:
         app.add_api_route("/v1/models", self.list_models)
         app.add_api_route("/v1/models/{name:path}", self.one_model)
         app.add_api_route("/v1/route/explain", self.explain, methods=["POST"])
+        app.add_api_route("/v1/route/explain/{request_id}", self.analyze)
         return app
 
     async def post_only(self) -> Response:
@@ -94,7 +109,7 @@ class Api:
         return _json({"status": "live", "version": self.version})
 
     async def readyz(self) -> Response:
-        wrong = await self.ledger()
+        wrong = await self.ledger(self.tenant)
         state = {"status": "ready" if wrong is None else "not ready", "ledger": wrong or "ok"}
         return _json(state, 200 if wrong is None else 503)
 
@@ -129,12 +144,27 @@ class Api:
         features = read_features(asked)
         down = world.health.down(world.clock())
         limits = Limits(caller.tenant, down, world.factors, world.pace, wall=now)
-        plan = make_plan(ladder, features, limits, world.draw)
+        plan, _ = begin(ladder, make_plan(ladder, features, limits, world.draw), asked, features)
         guard = None
         if world.behind is not None:
             ladder, plan, guard = world.behind.foresee(asked, ladder, plan)
         told = explain(asked, features, plan, ladder, rule)
         return _json({**told, "canary": moved or None, "guard": guard})
+
+    async def analyze(self, request_id: str, request: Request) -> Response:
+        """What became of a finished request of the caller's own tenant."""
+        tenant = (await self._caller(request)).tenant
+        home = tenant.organisation.name if tenant.organisation else tenant.name
+        found = await self.find(home, request_id)
+        mine = [line for line in found if line.tenant == tenant.name]
+        told = analyze(request_id, mine, self.door.now.world.ladders)
+        if told is None:
+            raise NotFound(
+                f"No record of a request '{request_id[:100]}': it is not one of yours, it is not "
+                "over, it made no call (an answer that was kept makes none), or it is too old.",
+                param="request_id",
+            )
+        return _json(told)
 
     async def _caller(self, request: Request) -> Caller:
         authorization = request.headers.get("authorization", "").encode("latin-1")

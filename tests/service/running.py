@@ -12,10 +12,12 @@ import openai
 import uvicorn
 
 from gateway.app import Gateway, open_gateway
-from gateway.config.load import read
+from gateway.config.load import Loaded, named, read
 from gateway.core.accounts import Account, Purse
+from gateway.core.changes import Reloaded
 from gateway.core.events import Event, LifeEvent, Settled, lawful
 from gateway.core.snapshot import Snapshot
+from gateway.reload import Source
 from gateway.simulator import Served, Simulator, serve_simulator
 from gateway.web.api import Front
 from gateway.web.hot import hot
@@ -32,8 +34,15 @@ class Running:
     gateway: Gateway
     snapshot: Snapshot
     simulator: Served
+    text: list[str]
+    """What a reload reads."""
     events: list[Event] = field(default_factory=list)
     before: int = 0
+
+    async def reload(self, text: str) -> Reloaded:
+        """Go by another text; the simulator and the keys are as before."""
+        self.text[:] = [text]
+        return await self.gateway.reload("a test")
 
     def client(self, key: str = KEY, **options: object) -> openai.AsyncOpenAI:
         """The official SDK, strict: it rejects every answer that is not as OpenAI says."""
@@ -92,11 +101,19 @@ async def running(
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(serve_simulator(providers))
         known = {**env, "SIMULATOR_URL": simulator.base_url, "HASH": HASH}
-        snapshot = read([("test.yaml", text)], known)
+        texts = [text]
+
+        def load() -> Loaded:
+            files = [("test.yaml", each) for each in texts]
+            return named(read(files, known), files)
+
+        began = load()
         events: list[Event] = []
-        gateway = await stack.enter_async_context(open_gateway(snapshot, [events.append]))
+        gateway = await stack.enter_async_context(
+            open_gateway(began.snapshot, [events.append], source=Source(began, load))
+        )
         url = await stack.enter_async_context(served(gateway.front))
-        yield Running(url, gateway, snapshot, simulator, events)
+        yield Running(url, gateway, began.snapshot, simulator, texts, events)
 
 
 class _Server(uvicorn.Server):
