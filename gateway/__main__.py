@@ -130,10 +130,15 @@ def check(config: Config = _CONFIG) -> None:
 
 @app.command()
 def explain(
-    request: Annotated[Path, typer.Argument(help="A chat request's JSON.")],
+    request: Annotated[
+        Path, typer.Argument(help="A chat request's JSON; with --analyze, a request's id.")
+    ],
     config: Config = _CONFIG,
     tenant: Annotated[str | None, typer.Option(help="Whose limits hold.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    analyze: Annotated[
+        bool, typer.Option("--analyze", help="What became of a request, by its x-request-id.")
+    ] = False,
 ) -> None:
     """Show the plan of a request: candidates, skipped models and why, expected and worst cost."""
     import msgspec
@@ -144,6 +149,9 @@ def explain(
     from gateway.config.load import load
     from gateway.core.errors import GatewayError
 
+    if analyze:
+        _analyze(str(request), config, tenant, json)
+        return
     try:
         snapshot = load(config, os.environ, at=_now())
         who = next(iter(snapshot.tenants)) if tenant is None else tenant
@@ -157,6 +165,31 @@ def explain(
         _fail(f"{request}: {error}")
     except OSError as error:
         _fail(f"{request}: {error.strerror or error}")
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
+    else:
+        show(told, Console())
+
+
+def _analyze(request_id: str, config: list[Path], tenant: str | None, json: bool) -> None:
+    import msgspec
+    from rich.console import Console
+
+    from gateway.commands.analyze import analyze_request, show
+    from gateway.commands.cost_options import Wrong
+    from gateway.config.faults import ConfigError
+    from gateway.config.load import load
+    from gateway.core.errors import LedgerDown
+    from gateway.core.usage_line import StoreError
+
+    try:
+        told = analyze_request(load(config, os.environ, at=_now()), request_id, tenant)
+    except Wrong as error:
+        _fail(str(error), 2)
+    except (ConfigError, LedgerDown, StoreError) as error:
+        _fail(str(error))
+    if told is None:
+        _fail(f"no record of a request {request_id}; answers that were kept have none")
     if json:
         typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
     else:

@@ -37,6 +37,7 @@ from gateway.drivers.redis_keys import RedisKeys
 from gateway.drivers.redis_ledger import RedisLedger
 from gateway.drivers.redis_responses import RedisResponses
 from gateway.drivers.usage_books import Books, books_at, read_store
+from gateway.drivers.usage_search import Find, Search
 
 _log: Final = logging.getLogger("gateway")
 read_usage: Final = read_store
@@ -152,6 +153,11 @@ async def open_hits(ledger: LedgerDriver) -> AsyncIterator[Callable[[UsageRecord
     new_id = lambda: f"{prefix}{next(numbers):08x}"  # noqa: E731 - as a hold's
     async with noting_hits(ledger.charge, time.time, new_id) as hits:
         yield hits.add
+
+
+def find_request(ledger: LedgerDriver) -> Find:
+    """What finds the records of a request, by its home and its id."""
+    return Search(ledger, time.time)
 
 
 async def _inspect(snapshot: Snapshot, warn: Callable[[str], None]) -> None:

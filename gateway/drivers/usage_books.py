@@ -16,6 +16,7 @@ from gateway.drivers.redis_servers import open_redis
 from gateway.drivers.redis_wire import RedisError, encode
 from gateway.drivers.usage_marks import HOMES
 from gateway.drivers.usage_open import homes_of, open_store
+from gateway.drivers.usage_search import Search
 from gateway.drivers.usage_store import UsageStore
 
 _PATIENCE_S: Final = 30.0
@@ -52,6 +53,22 @@ class Books:
                 lines = (line_of(home, entry, when(entry)) for entry in page)
                 yield [line for line in lines if reading.first(line)]
                 after = page[-1].at
+
+    async def of_request(self, request_id: str) -> list[Line]:
+        """The lines of one request: what the books still have, else what was kept. Raises
+        StoreError and LedgerDown.
+        """
+        search = Search(self._ledger, lambda: self._now)
+        for home in self.homes:
+            if found := await search(home, request_id):
+                return found
+        kept: dict[str, list[Line]] = {}
+        if self._store is not None:
+            async for lines in self._store.read(Reading()):
+                for line in lines:
+                    if line.request == request_id or line.attempt in kept:
+                        kept.setdefault(line.attempt, []).append(line)
+        return [line for lines in kept.values() for line in lines]
 
     async def audit(self, home: str) -> Audit:
         """Raises StoreError and LedgerDown."""

@@ -1,0 +1,98 @@
+"""`tollgate explain --analyze ID`: what became of a finished request, from its records."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from gateway.commands.cost_options import Wrong
+from gateway.core.analyze import analyze
+from gateway.core.ladder import ladders
+from gateway.core.snapshot import Snapshot
+from gateway.core.usage_line import Line
+from gateway.stores import open_books
+
+
+def analyze_request(
+    snapshot: Snapshot, request_id: str, tenant: str | None = None
+) -> dict[str, Any] | None:
+    """None where nothing is recorded of it, or not of this tenant. Raises Wrong, LedgerDown and
+    StoreError.
+    """
+    if snapshot.ledger.url == "memory" and snapshot.usage.sink is None:
+        told = "redis.url is memory, and there is no usage.sink: ask the gateway that runs"
+        raise Wrong("--analyze", f"{told}, GET /v1/route/explain/{request_id}")
+    lines = asyncio.run(_lines(snapshot, request_id))
+    mine = [line for line in lines if tenant is None or line.tenant == tenant]
+    found = analyze(request_id, mine, ladders(snapshot.catalog))
+    if found is None:
+        return None
+    told_as: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(found))
+    return told_as
+
+
+async def _lines(snapshot: Snapshot, request_id: str) -> list[Line]:
+    async with open_books(snapshot) as books:
+        return await books.of_request(request_id)
+
+
+def show(told: dict[str, Any], console: Console) -> None:
+    """The same for a person."""
+    took = "" if told["seconds"] is None else f", {told['began']}, {told['seconds']:.3f} s"
+    how = "streamed" if told["stream"] else "whole"
+    console.print(f"[bold]{told['request']}[/]: {told['tenant']}, {told['route']}, {how}{took}")
+    _show_plan(told["plan"], console)
+    table = Table("call", "tier", "model", "provider", "purpose", "outcome")
+    for head in ("held USD", "charged USD", "in", "out", "ms", "first ms"):
+        table.add_column(head, justify="right")
+    for number, each in enumerate(told["attempts"], 1):
+        tokens, first = each["tokens"], each["first_token_ms"]
+        table.add_row(
+            str(number),
+            *(each[name] or "-" for name in ("tier", "model", "provider", "purpose", "outcome")),
+            _usd(each["held_usd"]),
+            _usd(each["charged_usd"]),
+            f"{tokens['prompt']:,}",
+            f"{tokens['completion']:,}{' (counted)' if each['counted'] else ''}",
+            f"{each['ms']:,.0f}",
+            "-" if first is None else f"{first:,.0f}",
+        )
+    console.print(table)
+    for number, each in enumerate(told["attempts"], 1):
+        console.print(f"call {number}: {each['why']}")
+    if told["compared"]:
+        console.print(f"compared behind the answer: {', '.join(told['compared'])}")
+    answer, costs = told["answered_by"], told["cost_usd"]
+    if answer is None:
+        console.print("[bold red]no call gave an answer[/]")
+    else:
+        console.print(f"answered by {answer['model']} at {answer['provider']} ({answer['tier']})")
+    line = f"charged ${_usd(costs['charged'])} of ${_usd(costs['held'])} held"
+    if costs["always_smart"] is not None:
+        line += f"; always the last rung ${_usd(costs['always_smart'])}, saved"
+        line += f" ${_usd(costs['saved'])}"
+    console.print(line)
+
+
+def _show_plan(plan: dict[str, Any] | None, console: Console) -> None:
+    if plan is None:
+        console.print("plan: not known: what was asked is not in the configuration any more")
+        return
+    rule = f"rule [bold]{plan['rule']}[/]; " if plan["rule"] else ""
+    console.print(f"plan, as it is configured now: {rule}strategy {plan['strategy']}")
+    for number, rung in enumerate(plan["rungs"], 1):
+        who = ", ".join(
+            f"{each['model']} at {each['provider']}: {_times(each['calls'])}"
+            for each in rung["candidates"]
+        )
+        console.print(f"rung {number}, {rung['tier']}: {who}")
+
+
+def _times(calls: int) -> str:
+    return "not asked" if not calls else "asked" if calls == 1 else f"asked {calls} times"
+
+
+def _usd(amount: float) -> str:
+    return f"{amount:.9f}".rstrip("0").rstrip(".")

@@ -1,0 +1,198 @@
+"""What became of a request, from the records of its calls, beside the plan it was made by.
+
+As EXPLAIN ANALYZE in a database: explain.py says what would be done, this says what was. Records
+do not hold the plan of that time, so it is the configuration's of now. They say what each call was
+for; what led to it is read from the call before.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from msgspec import Struct, structs
+
+from gateway.core.chat import Usage
+from gateway.core.explain import dollars
+from gateway.core.ladder import Ladder, Place, Step
+from gateway.core.money import cost
+from gateway.core.plan import price_of
+from gateway.core.usage_line import Line
+from gateway.core.usage_record import COMPARED
+
+_JUDGED: Final = frozenset({"ok", "cut"})
+_UNSEEN: Final = frozenset({"audit", COMPARED, "expired"})
+"""Purposes of what gave no client an answer."""
+
+
+class Made(Struct, frozen=True):
+    """One call: its record, and what all its entries charged together, in nano-dollars."""
+
+    line: Line
+    charged: int
+
+    @property
+    def began(self) -> float:
+        """Unix seconds; of a ledger that knows no time, the place in its book."""
+        line = self.line
+        if not line.time:
+            return float(line.ledger.seq) if line.ledger is not None else 0.0
+        return datetime.fromisoformat(line.time).timestamp() - line.seconds
+
+
+def calls_of(lines: Iterable[Line]) -> tuple[Made, ...]:
+    """The calls in the order they were made; one that expired and was corrected is one call."""
+    found: dict[str, Made] = {}
+    for line in lines:
+        before = found.get(line.attempt)
+        so_far = 0 if before is None else before.charged
+        told = line if before is None or line.model else before.line
+        found[line.attempt] = Made(told, so_far + line.charged.nanos)
+    return tuple(sorted(found.values(), key=lambda made: made.began))
+
+
+def analyze(
+    request_id: str, lines: Sequence[Line], named: Mapping[str, Ladder]
+) -> dict[str, Any] | None:
+    """JSON values; None where nothing is recorded of the request. Costs are in US dollars.
+
+    `held` is what the calls might have cost at most, `always_smart` what the last rung's first
+    model asks for the tokens of the answer, and `saved` the difference to what was charged.
+    """
+    made = calls_of(lines)
+    calls = [each for each in made if each.line.purpose != COMPARED]
+    if not calls:
+        return None
+    first = next((each.line for each in calls if each.line.model), calls[0].line)
+    known = first.time != ""
+    begins = calls[0].began
+    ends = max(each.began + each.line.seconds for each in calls)
+    answer = next((each for each in reversed(calls) if _answers(each.line)), None)
+    rule, ladder = _climbed(named.get(first.route), calls)
+    return {
+        "request": request_id,
+        **{name: getattr(first, name) for name in ("tenant", "organisation", "route", "key")},
+        **{name: getattr(first, name) for name in ("user", "tags", "stream")},
+        "began": datetime.fromtimestamp(begins, UTC).isoformat() if known else None,
+        "seconds": round(ends - begins, 6) if known else None,
+        "plan": None if ladder is None else _plan(rule, ladder, calls),
+        "attempts": list(_attempts(calls)),
+        "answered_by": None if answer is None else _where(answer.line),
+        "compared": [each.line.outcome for each in made if each.line.purpose == COMPARED],
+        "cost_usd": _costs(calls, answer, ladder),
+    }
+
+
+def _answers(line: Line) -> bool:
+    return line.outcome == "ok" and line.purpose not in _UNSEEN
+
+
+def _where(line: Line) -> dict[str, str]:
+    return {"model": line.model, "provider": line.provider, "tier": line.tier}
+
+
+def _attempts(calls: Sequence[Made]) -> Iterator[dict[str, Any]]:
+    before: Line | None = None
+    for made in calls:
+        line = made.line
+        first = line.first_token_s
+        yield {
+            **_where(line),
+            "deployment": f"{line.provider}/{line.model}" if line.model else "",
+            "purpose": line.purpose,
+            "outcome": line.outcome,
+            "why": _why(line, before),
+            "held_usd": dollars(line.held),
+            "charged_usd": dollars(made.charged),
+            "tokens": structs.asdict(line.usage),
+            "counted": line.counted,
+            "ms": round(line.seconds * 1000, 3),
+            "first_token_ms": None if first is None else round(first * 1000, 3),
+        }
+        before = before if line.purpose in _UNSEEN else line
+
+
+def _why(line: Line, before: Line | None) -> str:
+    """What led to a call, in a few words."""
+    fixed = {
+        "vote": "one of the voters",
+        "audit": "asked about an answer, or behind it: no client saw what it said",
+        "expired": "nobody settled its hold in time: it was charged in full",
+        "abandoned": "the client was gone",
+    }
+    if line.purpose in fixed:
+        return fixed[line.purpose]
+    if before is None:
+        return "asked first"
+    name = before.model
+    if line.purpose == "arbitration":
+        return "the votes before it did not agree"
+    if line.purpose in {"escalation", "answer"} and before.outcome in _JUDGED:
+        return f"what {name} said was not good enough" if line.purpose != "answer" else "asked too"
+    return f"{name} failed: {before.outcome}"
+
+
+def _climbed(ladder: Ladder | None, calls: Sequence[Made]) -> tuple[str, Ladder | None]:
+    """The rule, "" for none, and the ladder that has all that was asked; it may have changed."""
+    if ladder is None:
+        return "", None
+    seen = [each.line for each in calls if each.line.purpose not in _UNSEEN]
+    asked = {(line.tier, line.model) for line in seen}
+    every = [("", ladder), *((name, each) for name, _, each in ladder.rules)]
+    for name, each in every:
+        if asked <= {(step.tier, place.model.name) for step, place in _places(each)}:
+            return name, each
+    return "", None
+
+
+def _places(ladder: Ladder) -> Iterator[tuple[Step, Place]]:
+    for step in ladder.steps:
+        for place in step.places:
+            yield step, place
+
+
+def _plan(rule: str, ladder: Ladder, calls: Sequence[Made]) -> dict[str, Any]:
+    """Each rung, and how often each of its candidates was asked."""
+    lines = [each.line for each in calls]
+    asked = [(line.tier, line.provider, line.model) for line in lines if line.purpose != "audit"]
+    return {
+        "rule": rule or None,
+        "strategy": ladder.strategy.name,
+        "rungs": [
+            {
+                "tier": step.tier,
+                "checks": [check.name for check in step.checks],
+                "candidates": [
+                    {
+                        "model": place.model.name,
+                        "provider": each.provider,
+                        "calls": asked.count((step.tier, each.provider, place.model.name)),
+                    }
+                    for place in step.places
+                    for each in place.deployments
+                ],
+            }
+            for step in ladder.steps
+        ],
+    }
+
+
+def _costs(calls: Sequence[Made], answer: Made | None, ladder: Ladder | None) -> dict[str, Any]:
+    charged = sum(each.charged for each in calls)
+    smart = _smart(answer, ladder) if answer is not None and ladder is not None else None
+    return {
+        "charged": dollars(charged),
+        "held": dollars(sum(each.line.held for each in calls)),
+        "always_smart": None if smart is None else dollars(smart),
+        "saved": None if smart is None else dollars(smart - charged),
+    }
+
+
+def _smart(answer: Made, ladder: Ladder) -> int:
+    """What the last rung's first candidate asks for the tokens of this answer."""
+    line, last = answer.line, ladder.steps[-1].places[0]
+    deployment = last.deployments[0]
+    if (line.model, line.provider) == (last.model.name, deployment.provider):
+        return answer.charged
+    usage = line.usage
+    price = price_of(last.model, deployment, usage.prompt)
+    return cost(price, Usage(usage.prompt, usage.completion))

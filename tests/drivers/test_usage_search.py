@@ -1,0 +1,83 @@
+"""The records of one request, among those of many."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from gateway.core.accounts import Amounts
+from gateway.core.ledger_entry import Entry
+from gateway.core.money import Nanos
+from gateway.drivers.jsonl_store import JsonlStore
+from gateway.drivers.usage_books import Books
+from gateway.drivers.usage_search import Search
+from tests.usage_lines import NOON, line, record
+
+HOUR_MS: Final = 3_600_000
+MINUTE_MS: Final = 60_000
+
+
+def entry(hold: str, request: str, ms: int, seq: int = 1, known: bool = True) -> Entry:
+    made = record(hold, request=request) if known else None
+    return Entry(f"{ms}-0", seq, "e", "settled", hold, Amounts(Nanos(5)), (), made)
+
+
+class Book:
+    """What was entered, in order; `read` are the pages that were asked for."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = entries
+        self.read: list[str] = []
+
+    async def records(self, home: str, after: str = "", count: int = 1_000) -> tuple[Entry, ...]:
+        self.read.append(after)
+        since = int(after.partition("-")[0] or 0)
+        later = [each for each in self.entries if int(each.at.partition("-")[0]) > since]
+        return tuple(later[:count])
+
+
+OLD: Final = [entry(f"o{number}", "old", NOON - 30 * HOUR_MS + number) for number in range(1_200)]
+
+
+@pytest.mark.parametrize(
+    ("ago_ms", "pages"),
+    [(MINUTE_MS, 2), (7 * MINUTE_MS, 4), (2 * HOUR_MS, 3), (5 * HOUR_MS + 57 * MINUTE_MS, 7)],
+)
+async def test_the_newest_are_looked_at_first(ago_ms: int, pages: int) -> None:
+    """And more, where some of it may lie before what was looked at."""
+    mine = [entry(f"m{number}", "mine", NOON - ago_ms + number, 5 + number) for number in range(2)]
+    book = Book([*OLD, *mine])
+    found = await Search(book, lambda: NOON / 1_000)("acme", "mine")
+    assert [each.attempt for each in found] == ["m0", "m1"]
+    assert len(book.read) == pages
+
+
+async def test_what_is_not_there_is_looked_for_everywhere() -> None:
+    book = Book(OLD)
+    assert await Search(book, lambda: NOON / 1_000)("acme", "none") == []
+    assert len(await Search(book, lambda: NOON / 1_000)("acme", "old")) == len(OLD)
+
+
+async def test_a_correction_without_a_record_is_of_its_call() -> None:
+    book = Book([entry("m", "mine", NOON), entry("m", "", NOON + 1, known=False)])
+    found = await Search(book, lambda: NOON / 1_000)("acme", "mine")
+    assert [(each.attempt, each.request) for each in found] == [("m", "mine"), ("m", "")]
+
+
+async def test_a_ledger_that_only_counts_tells_no_time() -> None:
+    book = Book([entry("m", "mine", 1), entry("n", "mine", 2)])
+    found = await Search(book, lambda: NOON / 1_000)("acme", "mine")
+    assert [each.time for each in found] == ["", ""]
+
+
+async def test_what_no_book_has_any_more_is_in_the_store(tmp_path: Path) -> None:
+    store = JsonlStore(tmp_path, "a")
+    kept = [line("a1", request="mine"), line("a2", request="other"),
+            line("a1", request="", kind="corrected", known=False)]  # fmt: skip
+    await store.write(kept)
+    books = Books(Book([]), store, ["acme"], NOON / 1_000)  # type: ignore[arg-type]
+    found = await books.of_request("mine")
+    assert [(each.attempt, each.corrects) for each in found] == [("a1", False), ("a1", True)]
+    assert await books.of_request("none") == []
+    await store.aclose()
