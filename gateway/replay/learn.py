@@ -62,22 +62,33 @@ def teach(lessons: Sequence[Lesson], rungs: Sequence[str], seed: int) -> Taught:
     """The penalty is found among these lessons alone."""
     scales = tuple(scale_of(column) for column in _columns(lessons))
     columns = _scaled(scales, lessons)
-    everywhere = [at for at, each in enumerate(lessons) if all(r in each.passed for r in rungs)]
-    known = everywhere if len(everywhere) >= FEWEST else list(range(len(lessons)))
-    answers = [
-        [float(lessons[at].passed.get(rung, False)) for at in known]
-        for rung in rungs
-        if all(rung in lessons[at].passed for at in known)
-    ]
-    folds = [fold_of(lessons[at].id, seed) for at in known]
-    picked = columns if len(known) == len(lessons) else [[c[at] for at in known] for c in columns]
-    penalty = penalty_of(picked, answers, folds, PENALTIES) if answers else PENALTIES[2]
+    penalty = _penalty(lessons, columns, rungs, seed)
     fits = {}
     for rung in rungs:
         here = [at for at, each in enumerate(lessons) if rung in each.passed]
         part = columns if len(here) == len(lessons) else [[c[at] for at in here] for c in columns]
         fits[rung] = fit(part, [lessons[at].passed[rung] for at in here], penalty)
     return Taught(scales, fits, penalty)
+
+
+def _penalty(
+    lessons: Sequence[Lesson], columns: Sequence[Column], rungs: Sequence[str], seed: int
+) -> float:
+    """What decides is how much better the last rung is: that is to be predicted well. Where it is
+    not known, whether the first one passes.
+    """
+    first, last = rungs[0], rungs[-1]
+    known = [at for at, each in enumerate(lessons) if first in each.passed and last in each.passed]
+    if len(known) == len(lessons):
+        wanted = [float(each.passed[last]) - each.passed[first] for each in lessons]
+    else:
+        known = [at for at, each in enumerate(lessons) if first in each.passed]
+        wanted = [float(lessons[at].passed[first]) for at in known]
+    if not known:
+        return PENALTIES[-1]
+    picked = [[column[at] for at in known] for column in columns]
+    folds = [fold_of(lessons[at].id, seed) for at in known]
+    return penalty_of(picked, [wanted], folds, PENALTIES)
 
 
 def held_out(lessons: Lessons, seed: int) -> Worth:

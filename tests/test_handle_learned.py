@@ -1,0 +1,100 @@
+"""A life that begins where it was learned: streamed and not, and what its record keeps."""
+
+import pytest
+from msgspec import structs
+
+from gateway.core.chat import Extras
+from gateway.core.events import Escalated, FellBack, Settled
+from gateway.core.learned import Learned
+from gateway.core.signals import kept, read_signals
+from gateway.core.strategies import tactic
+from tests.core.test_first_rung import odds
+from tests.lives import CATALOG, Stage, Turn, faulty, hear, poor, stage, told, well, whole
+from tests.weights import weights
+
+SURE = Learned(weights(odds(cheap=0.2, mid=0.95, smart=0.97)), 0.9, 0.0)
+
+
+def begun(
+    turns: dict[str, list[Turn]],
+    *,
+    learned: Learned | None = SURE,
+    stream: bool = False,
+    asked: str = "judged",
+    extras: Extras | None = None,
+) -> Stage:
+    route = structs.replace(CATALOG.routes[asked], learned=learned)
+    catalog = structs.replace(CATALOG, routes={**CATALOG.routes, asked: route})
+    return stage(asked, turns, stream=stream, catalog=catalog, extras=extras)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_first_rung_is_left_out(stream: bool) -> None:
+    scene = begun({"c": [well]}, stream=stream)
+    reply, text = await hear(scene.life)
+    assert (text, reply.candidate.model.name) == ("GOOD one", "c")
+    assert reply.reason == "passed; learned mid"
+    assert [event.purpose for event in told(scene, Settled)] == ["answer"]
+    await whole(scene)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_poor_answer_climbs_from_there(stream: bool) -> None:
+    scene = begun({"c": [poor], "d": [well]}, stream=stream)
+    reply, _ = await hear(scene.life)
+    assert reply.candidate.model.name == "d"
+    (climbed,) = told(scene, Escalated)
+    assert (climbed.from_tier, climbed.to_tier) == ("mid", "smart")
+    await whole(scene)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_was_left_out_answers_when_the_others_fail(stream: bool) -> None:
+    scene = begun({"c": [faulty], "a": [well]}, stream=stream)
+    reply, text = await hear(scene.life)
+    assert (text, reply.candidate.model.name) == ("GOOD one", "a")
+    (fell,) = told(scene, FellBack)
+    assert (fell.from_model, fell.to_model) == ("c", "a")
+    await whole(scene)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_route_without_checks_flows_from_there(stream: bool) -> None:
+    scene = begun({"c": [well]}, stream=stream, asked="open")
+    reply, text = await hear(scene.life)
+    assert (text, reply.deltas is not None) == ("GOOD one", stream)
+    await whole(scene)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_vote_that_is_left_out_is_no_vote_of_others(stream: bool) -> None:
+    scene = begun({"c": [well]}, stream=stream, asked="vote")
+    assert CATALOG.routes["vote"].strategy == tactic("vote")
+    reply, _ = await hear(scene.life)
+    assert (reply.candidate.model.name, reply.reason) == ("c", "unjudged; learned mid")
+    await whole(scene)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("learned", "extras", "keeps"),
+    [
+        (None, None, False),
+        (Learned(), None, True),
+        (Learned(weights(odds(cheap=0.95, mid=0.9, smart=0.9))), None, True),
+        (SURE, Extras(checks=("not_refused",)), False),
+        (SURE, Extras(strategy="cascade"), False),
+    ],
+    ids=["nothing", "only kept", "the first", "own checks", "own strategy"],
+)
+async def test_the_first_record_keeps_what_can_be_learned(
+    learned: Learned | None, extras: Extras | None, keeps: bool, stream: bool
+) -> None:
+    scene = begun({"a": [poor], "c": [well]}, learned=learned, stream=stream, extras=extras)
+    await hear(scene.life)
+    assert scene.upstream.asked[0] == "a"
+    records = [entry.record for entry in await scene.ledger.records("t")]
+    found = [record.signals for record in records if record is not None]
+    wanted = kept(read_signals(scene.life.request)) if keeps else ()
+    assert found == [wanted, *[()] * (len(found) - 1)]
+    await whole(scene)
