@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from gateway import __version__
-from gateway.commands import cost, key_app, learn_app, ledger_app, replay_app
+from gateway.commands import cost, key_app, learn_app, ledger_app, replay_app, routes_app
 
 app = typer.Typer(
     help="An OpenAI-compatible gateway: cheap models first, better ones when needed.",
@@ -40,6 +40,7 @@ app.command("learn", context_settings={"obj": os.environ})(learn_app.learn)
 _OUTSIDE = {"obj": cost.Outside(os.environ, _now)}
 app.add_typer(ledger_app.app, name="ledger", context_settings=_OUTSIDE)
 app.command(context_settings=_OUTSIDE)(ledger_app.usage)
+app.add_typer(routes_app.app, name="routes", context_settings=_OUTSIDE)
 app.add_typer(key_app.app, name="key", context_settings={"obj": key_app.Outside(os.environ, _now)})
 
 

@@ -45,12 +45,12 @@ def usage(
 
     def read() -> tuple[list[str], int]:
         asked = Asked(by, since, until, form, source, config)
-        found = run(asked, ctx.obj.env, ctx.obj.now(), _console())
+        found = run(asked, ctx.obj.env, ctx.obj.now(), console())
         for note in found.notes:
             typer.echo(f"note: {note}", err=True)
         return [found.text] if found.text is not None else [], 0
 
-    _tell(read)
+    tell(read)
 
 
 @app.command()
@@ -58,7 +58,7 @@ def verify(ctx: typer.Context, home: Homes = None, config: Config = _CONFIG) -> 
     """Hold each counter against the sum of its records. Exit code 1 where any differs."""
     from gateway.commands.ledger import verify as run  # noqa: PLC0415 - so that --help is quick
 
-    _tell(lambda: run(config, ctx.obj.env, ctx.obj.now(), home or ()))
+    tell(lambda: run(config, ctx.obj.env, ctx.obj.now(), home or ()))
 
 
 @app.command()
@@ -75,10 +75,10 @@ def rebuild(
     from gateway.commands.ledger import rebuild as run  # noqa: PLC0415 - so that --help is quick
 
     env, now = ctx.obj.env, ctx.obj.now()
-    _tell(lambda: run(config, env, now, home or (), write=yes, force=force))
+    tell(lambda: run(config, env, now, home or (), write=yes, force=force))
 
 
-def _tell(run: Callable[[], tuple[list[str], int]]) -> None:
+def tell(run: Callable[[], tuple[list[str], int]]) -> None:
     """Exit code 2 for an option that cannot be used, 1 for what could not be read."""
     from gateway.commands.cost_options import Wrong  # noqa: PLC0415 - so that --help is quick
     from gateway.config.faults import ConfigError  # noqa: PLC0415
@@ -106,7 +106,7 @@ def _fail(text: str, code: int = 1) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _console() -> "Console":
+def console() -> "Console":
     """A terminal's width; wherever else, as wide as it takes."""
     from rich.console import Console  # noqa: PLC0415 - so that --help is quick
 

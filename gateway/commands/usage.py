@@ -87,41 +87,55 @@ async def _read(
     span: tuple[str, str],
     reading: Reading,
 ) -> tuple[Table, list[str]]:
-    async with _lines(asked, env, now, span, reading) as (table, lines, notes):
-        since, until = span
-        async for some in lines:
-            for line in some:
-                if since <= line.time and (not until or line.time < until):
-                    table.add(line)
+    whence = (asked.source, asked.config)
+    async with recorded(whence, env, now, span, reading) as (tags, lines, notes):
+        table = _table(asked.by, tags)
+        async for line in lines:
+            table.add(line)
         return table, notes
 
 
 @asynccontextmanager
-async def _lines(
-    asked: Asked,
+async def recorded(
+    whence: tuple[str, Sequence[Path]],
     env: Mapping[str, str],
     now: datetime,
     span: tuple[str, str],
     reading: Reading,
-) -> AsyncIterator[tuple[Table, AsyncGenerator[Sequence[Line], None], list[str]]]:
-    if asked.source:
-        if not asked.source.startswith(_STORES):
+) -> AsyncIterator[tuple[Sequence[str] | None, AsyncIterator[Line], list[str]]]:
+    """The tags that there are (None: any), what was recorded in a span of time, and notes for a
+    person. `whence` is a sink ("" for the configuration's), and the configuration.
+
+    Raises Wrong, ConfigError, StoreError and LedgerDown.
+    """
+    source, config = whence
+    if source:
+        if not source.startswith(_STORES):
             raise Wrong("--from", "must be jsonl:folder, parquet:folder or a postgresql:// URL")
-        table = _table(asked.by, None)
-        async with aclosing(read_usage(asked.source, reading, *span)) as lines:
-            yield table, lines, []
+        async with aclosing(read_usage(source, reading, *span)) as lines:
+            yield None, _within(lines, span), []
         return
-    snapshot = load(asked.config, env, at=now)
-    table = _table(asked.by, tuple(snapshot.tags))
+    snapshot = load(config, env, at=now)
+    tags = tuple(snapshot.tags)
     if snapshot.usage.sink is not None:
         async with aclosing(read_usage(snapshot.usage.sink, reading, *span)) as lines:
-            yield table, lines, []
+            yield tags, _within(lines, span), []
         return
     if snapshot.ledger.url == "memory":
         raise Wrong("--from", "is needed: redis.url is memory, and there is no usage.sink")
     async with open_books(snapshot) as books:
         told = "there is no usage.sink: these are the newest records, which the ledger still has"
-        yield table, books.lines(reading, *span), [told]
+        yield tags, _within(books.lines(reading, *span), span), [told]
+
+
+async def _within(
+    lines: AsyncGenerator[Sequence[Line], None], span: tuple[str, str]
+) -> AsyncIterator[Line]:
+    since, until = span
+    async for some in lines:
+        for line in some:
+            if since <= line.time and (not until or line.time < until):
+                yield line
 
 
 def _table(by: str, tags: Sequence[str] | None) -> Table:

@@ -1,0 +1,46 @@
+"""The options of `tollgate routes`."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from gateway.commands.ledger_app import console, tell
+
+_CONFIG: Final = [Path("config/gateway.yaml")]
+app = typer.Typer(help="What routes came to.", no_args_is_help=True)
+
+
+@app.callback()
+def routes() -> None:
+    """What routes came to."""
+
+
+@app.command()
+def compare(
+    ctx: typer.Context,
+    route: Annotated[list[str], typer.Argument(help="The routes.")],
+    since: Annotated[
+        str, typer.Option(help="From when on: 24h, 7d, 2026-11-01, or a time. UTC.")
+    ] = "",
+    until: Annotated[str, typer.Option(help="Before when.")] = "",
+    form: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+    source: Annotated[
+        str, typer.Option("--from", help="A sink to read. Default: usage.sink, else the ledger.")
+    ] = "",
+    config: Annotated[
+        list[Path], typer.Option("--config", "-c", help="A YAML file, or a folder of them.")
+    ] = _CONFIG,
+) -> None:
+    """Routes beside each other, by their records: cost, climbing, agreement, latency."""
+    from gateway.commands.routes import Asked  # noqa: PLC0415 - so that --help is quick
+    from gateway.commands.routes import compare as run  # noqa: PLC0415
+
+    def read() -> tuple[list[str], int]:
+        asked = Asked(route, since, until, form, source, config)
+        found = run(asked, ctx.obj.env, ctx.obj.now(), console())
+        for note in found.notes:
+            typer.echo(f"note: {note}", err=True)
+        return [found.text] if found.text is not None else [], 0
+
+    tell(read)
