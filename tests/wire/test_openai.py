@@ -27,6 +27,26 @@ def sent(body: bytes, *quirks: str, stream: bool = False, **known: Any) -> dict[
     return decoded
 
 
+@pytest.mark.parametrize(
+    ("tier", "told", "dropped"),
+    [
+        (b'"flex"', "flex", ()),
+        (b'"auto"', "auto", ()),
+        (b'"priority"', None, ("service_tier",)),
+        (b' "\\u0070riority" ', None, ("service_tier",)),
+        (b'"performance"', None, ("service_tier",)),
+    ],
+)
+def test_a_dearer_tier_of_service_is_not_asked_for(
+    tier: bytes, told: str | None, dropped: tuple[str, ...]
+) -> None:
+    """Its price is not known: what is held and charged would be half of the bill."""
+    body = b'{%b,"service_tier":%b}' % (MESSAGES, tier)
+    call = openai.encode(asked(body), TARGET, stream=False)
+    assert json.loads(call.body).get("service_tier") == told
+    assert call.dropped == dropped
+
+
 MESSAGES = b'"messages":[{"role":"user","content":"caf\\u00e9  "}]'
 ENCODED = [
     # request, what is known of it, stream, quirks, what is sent beside model and messages

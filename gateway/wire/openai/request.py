@@ -22,6 +22,9 @@ _LIMITS: Final = ("max_completion_tokens", "max_tokens")
 _NEVER_SENT: Final = ("api_base", "base_url", "api_key", "headers")
 """Other libraries take these from a body; an upstream that is such a library must not."""
 
+_DEARER: Final = ("priority", "performance")
+"""OpenAI's, at about twice the price, and Groq's."""
+
 _encode: Final = msgspec.json.Encoder().encode
 _decode_options: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
@@ -54,8 +57,19 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         fields["random_seed"] = fields.pop("seed")
     for name in _NEVER_SENT:
         fields.pop(name, None)
+    dropped = ("service_tier",) if "service_tier" in fields and _dearer_tier(fields) else ()
     path = _PATH if target.api_version is None else _azure(target.upstream, target.api_version)
-    return HttpCall(path, _SSE if stream else _JSON, _encode(fields))
+    return HttpCall(path, _SSE if stream else _JSON, _encode(fields), dropped)
+
+
+def _dearer_tier(fields: dict[str, Any]) -> bool:
+    """Whether a tier of service is taken out that has a price which is not known here: such a call
+    would cost more than is held and charged for it.
+    """
+    if msgspec.json.decode(fields["service_tier"]) not in _DEARER:
+        return False
+    del fields["service_tier"]
+    return True
 
 
 def _limit_output(fields: dict[str, Any], request: ChatRequest, target: Target) -> None:
