@@ -10,6 +10,7 @@ from gateway.config.faults import Path, did_you_mean, listed, quoted
 from gateway.config.optional import remaining
 from gateway.config.routes import Route
 from gateway.config.rules import check_rules
+from gateway.config.strategy_faults import check_strategies
 from gateway.config.tenants import Tenant
 from gateway.config.tree import Tree
 from gateway.config.trial_faults import check_trials
@@ -47,6 +48,7 @@ class _Check:
             self.judges(("routes", name, "checks"), route.checks)
             self.rules(("routes", name), route)
             check_trials(self.tree, ("routes", name), route, self.named)
+            check_strategies(self.tree, self.parts, ("routes", name), route)
             here, longest = ("routes", name, "timeout_s"), self.parts.redis.hold_ttl_s
             sure = not self.tree.doubtful(here, ("redis", "hold_ttl_s"))
             if sure and route.timeout_s >= longest:

@@ -180,9 +180,11 @@ MONEY: Final = """\
 providers:
   local: {dialect: openai, base_url: "http://localhost:8000/v1"}
 models:
-  m1: {deployments: [{provider: local}], context: 1000, price: free}
+  m1: &m {deployments: [{provider: local}], context: 1000, price: free}
+  m2: *m
+  m3: *m
 tiers:
-  cheap: {models: [m1]}
+  cheap: {models: [m1, m2, m3]}
 routes:
   auto:
     tiers: [cheap]

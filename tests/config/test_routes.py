@@ -19,7 +19,7 @@ tags: {use_case: [legal, chat], project: any}
 routes:
   auto:
     tiers: [cheap, smart]
-    strategy: hedge
+    strategy: repair
     checks: [complete]
     order: cheapest
     rules:
@@ -67,24 +67,24 @@ def test_a_condition(written: str, when: When) -> None:
     assert list(VALIDATOR.iter_errors(yaml.safe_load(with_rule(text)))) == []
 
 
-HEDGE, CLIMB = tactic("hedge"), tactic("cascade")
+REPAIR, CLIMB = tactic("repair"), tactic("cascade")
 COMPLETE, DECLINED = (Check("complete"),), (Check("not_refused"),)
 
 
 @pytest.mark.parametrize(
     ("written", "rule"),
     [
-        ("", Rule("r", When(), ("smart",), HEDGE, COMPLETE, "cheapest")),
-        ("checks: []", Rule("r", When(), ("smart",), HEDGE, (), "cheapest")),
-        ("checks: [not_refused]", Rule("r", When(), ("smart",), HEDGE, DECLINED, "cheapest")),
+        ("", Rule("r", When(), ("smart",), REPAIR, COMPLETE, "cheapest")),
+        ("checks: []", Rule("r", When(), ("smart",), REPAIR, (), "cheapest")),
+        ("checks: [not_refused]", Rule("r", When(), ("smart",), REPAIR, DECLINED, "cheapest")),
         ("strategy: cascade", Rule("r", When(), ("smart",), CLIMB, COMPLETE, "cheapest")),
-        ("order: listed", Rule("r", When(), ("smart",), HEDGE, COMPLETE, "listed")),
+        ("order: listed", Rule("r", When(), ("smart",), REPAIR, COMPLETE, "listed")),
     ],
 )  # fmt: skip
 def test_what_a_rule_leaves_out_is_the_routes(written: str, rule: Rule) -> None:
     found = route(f"{{name: r, tiers: [smart], {written}}}")
     assert found.rules == (rule,)
-    assert (found.strategy, found.checks, found.order) == (HEDGE, COMPLETE, "cheapest")
+    assert (found.strategy, found.checks, found.order) == (REPAIR, COMPLETE, "cheapest")
 
 
 def test_a_route_without_rules() -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
+from gateway.core.strategies import STRATEGIES
 from gateway.simulator.answers import REFUSAL, Answer, Call
 from tests.service.played import Scene, Stage, playing
 
@@ -148,7 +149,6 @@ the-second-passes | strategy: {{hedge: {{after_ms: 20}}}}, {GOOD} | a=!slow b=go
 the-first-is-down | strategy: {{hedge: {{after_ms: 5000}}}} | a=!error500 b=good > m=good | b 0 unjudged | 0 | a answer faulty, b answer ok
 both-are-poor | strategy: {{hedge: {{after_ms: 1}}}}, {GOOD} | a=!slow|bad b=bad > m=good | m 1 passed; b regex | 1 | b answer ok, a answer ok, m escalation ok
 both-are-down | strategy: {{hedge: {{after_ms: 5000}}}} | a=!error500 b=!error503 c=good | c 0 unjudged; b overloaded | 0 | a answer faulty, b answer overloaded, c fallback ok
-nobody-to-hedge-by | strategy: hedge | a=good > m=good | a 0 unjudged | 0 | a answer ok
 """  # noqa: E501 - a table
 
 THEN: Final = f"""\
@@ -174,8 +174,9 @@ SHOWN: Final = Scene("shown", "a=42 b=43 > m=44", "strategy: {vote: {show_votes:
 UNSHOWN: Final = Scene("unshown", "a=42 b=43 > m=44", "strategy: vote")
 REPAIRED: Final = Scene("told", "a=bad|good > m=good", f"strategy: repair, {GOOD}")
 RETRIED: Final = Scene("untold", "a=bad|good > m=good", f"strategy: retry_cheap, {GOOD}")
+ALONE: Final = Scene("alone", "a=42 > m=44")
 SCENES: Final = (
-    *(scene(*row.values[:3]) for row in ROWS), SHOWN, UNSHOWN, REPAIRED, RETRIED,
+    *(scene(*row.values[:3]) for row in ROWS), SHOWN, UNSHOWN, REPAIRED, RETRIED, ALONE,
 )  # fmt: skip
 
 
@@ -243,17 +244,21 @@ async def test_what_was_found_goes_back_to_who_repairs_only(stage: Stage, stream
 
 @STREAM
 @pytest.mark.parametrize(
-    ("strategy", "given", "made"),
+    ("scene", "strategy", "given", "made"),
     [
-        ("cascade", "a 0 unjudged", "a answer ok"),
-        ("vote", "m 1 unjudged; a disagreed", "a vote ok, b vote ok, m arbitration ok"),
-        ("hedge", "a 0 unjudged", "a answer ok"),
+        (UNSHOWN, "cascade", "a 0 unjudged", "a answer ok"),
+        (UNSHOWN, "vote", "m 1 unjudged; a disagreed", "a vote ok, b vote ok, m arbitration ok"),
+        (UNSHOWN, "arbitrate", "a 0 agreed", "a vote ok, b vote ok"),
+        (UNSHOWN, "hedge", "a 0 unjudged", "a answer ok"),
+        *((ALONE, strategy, "a 0 unjudged", "a answer ok") for strategy in STRATEGIES),
     ],
+    ids=lambda value: value.name if isinstance(value, Scene) else value,
 )
 async def test_a_client_may_name_another(
-    stage: Stage, strategy: str, given: str, made: str, stream: bool
+    stage: Stage, scene: Scene, strategy: str, given: str, made: str, stream: bool
 ) -> None:
-    told = await stage.play(UNSHOWN, stream=stream, strategy=strategy)
+    """Where there are too few models for it, or no check, it is asked for as ever: once."""
+    told = await stage.play(scene, stream=stream, strategy=strategy)
     assert f"{told.model} {told.tier} {told.reason}" == given
     assert told.calls == sorted(made.split(", "))
     await stage.audit()

@@ -24,6 +24,10 @@ STRATEGIES: Final[Mapping[str, Callable[[Plan, Tactic, SoFar], Steps]]] = {
 }
 
 
+BALLOTS: Final = ("arbitrate", "vote")
+"""Those that ask several models and compare what they say."""
+
+
 class Option(Struct, frozen=True):
     """What a strategy can be told: its default, and what is allowed."""
 

@@ -1,0 +1,64 @@
+"""Strategies that no tier has enough models for."""
+
+from collections.abc import Iterator, Sequence
+
+from gateway.config.faults import Path
+from gateway.config.optional import remaining
+from gateway.config.routes import Route
+from gateway.config.tree import Tree
+from gateway.config.validate import Parts
+from gateway.core.catalog import Tactic
+from gateway.core.strategies import BALLOTS
+
+
+def check_strategies(tree: Tree, parts: Parts, path: Path, route: Route) -> None:
+    """Notes every fault in the tree. `path` is the route's."""
+    sure = not tree.doubtful(("tiers",), ("models",), ("providers",))
+    if not sure or tree.doubtful((*path, "strategy"), (*path, "tiers"), (*path, "rules")):
+        return
+    if told := _short(tree, parts, route.strategy, route.tiers):
+        tree.fault((*path, "strategy"), told)
+        return
+    for here, rule in zip(tree.kept((*path, "rules")), route.rules, strict=True):
+        chosen = rule.strategy or route.strategy
+        if told := _short(tree, parts, chosen, rule.tiers):
+            own = rule.strategy is not None
+            tree.fault((*here, "strategy" if own else "tiers"), told)
+
+
+def _short(tree: Tree, parts: Parts, chosen: Tactic, tiers: Sequence[str]) -> str | None:
+    """Why one of the strategies, the first or what comes `then`, can never be what it says.
+
+    A strategy takes the tier of its place in line; or an earlier one, where those before it had
+    nothing to do. One in line beyond the tiers has nothing to do itself.
+    """
+    for place, each in enumerate(_in_line(chosen)):
+        needs, of = _needs(each)
+        here = [name for name in tiers[: place + 1] if name in parts.tiers]
+        if needs < 2 or place >= len(tiers) or not here:
+            continue
+        if max(_has(tree, parts, name, of) for name in here) < needs:
+            where = " or ".join(here)
+            return f"{each.name} needs {needs} {of} in one tier: {where} has fewer"
+    return None
+
+
+def _in_line(chosen: Tactic | None) -> Iterator[Tactic]:
+    while chosen is not None:
+        yield chosen
+        chosen = chosen.then
+
+
+def _needs(chosen: Tactic) -> tuple[int, str]:
+    if chosen.name in BALLOTS:
+        return chosen.options["voters"], "models"
+    return (2, "deployments") if chosen.name == "hedge" else (1, "models")
+
+
+def _has(tree: Tree, parts: Parts, tier: str, of: str) -> int:
+    """How many models or deployments a tier has; what is left out or unknown is told elsewhere."""
+    names = {entry.model for entry in parts.tiers[tier].models}
+    if of == "models":
+        return len(names)
+    known = [parts.models[name] for name in names if name in parts.models]
+    return sum(len(remaining(tree, model)) for model in known) + len(names) - len(known)
