@@ -54,9 +54,16 @@ METRICS: Final[Mapping[str, Metric]] = {
     ),
     "gateway_time_to_first_token_seconds": Metric(
         "histogram",
-        "From admitted to the first delta of a flowing answer.",
-        ("model", "provider"),
+        "From admitted to the first token that the client of a stream gets. judged is no, early (it "
+        "flows since its checks are decided), whole (it was held until then) or cached.",
+        ("model", "provider", "route", "judged"),
         SECONDS,
+    ),
+    "gateway_answers_total": Metric(
+        "counter",
+        "Answers that were judged or compared, by why they were given: passed, agreed, lone_vote, "
+        "best_effort (none passed), cached, or what kept a better one from being asked for.",
+        ("route", "tier", "reason"),
     ),
     "gateway_overhead_seconds": Metric(
         "histogram",
@@ -67,7 +74,8 @@ METRICS: Final[Mapping[str, Metric]] = {
     "gateway_inflight_requests": Metric("gauge", "Requests being served.", across="live_sum"),
     "gateway_upstream_attempts_total": Metric(
         "counter",
-        "Calls to providers by how they ended: ok, dropped, or the error's kind.",
+        "Calls to providers by how they ended: ok, cut (it failed a check), outrun (another was "
+        "faster), dropped (its client left), or the error's kind.",
         ("provider", "model", "tier", "purpose", "outcome"),
     ),
     "gateway_upstream_duration_seconds": Metric(
@@ -98,7 +106,8 @@ METRICS: Final[Mapping[str, Metric]] = {
     ),
     "gateway_fallbacks_total": Metric(
         "counter",
-        "Failed calls that led to another candidate, by the error's kind.",
+        "Failed calls, and refusals of a model, that led to another candidate of the tier, by the "
+        "error's kind or the check.",
         ("from_model", "to_model", "reason"),
     ),
     "gateway_check_verdicts_total": Metric(
@@ -212,15 +221,6 @@ METRICS: Final[Mapping[str, Metric]] = {
         (*_GUARDED, "part"),
         across="latest",
     ),
-    "gateway_circuit_state": Metric(
-        "gauge", "0 closed, 1 half open, 2 open.", ("deployment",), across="live_worst"
-    ),
-}
-
-PROCESS_METRICS: Final[Mapping[str, Metric]] = {
-    "process_cpu_seconds_total": Metric("counter", "CPU time of all our processes."),
-    "process_resident_memory_bytes": Metric("gauge", "Memory of all our processes."),
-    "process_start_time_seconds": Metric("gauge", "When we started, in seconds since 1970."),
     "gateway_config_reloads_total": Metric(
         "counter",
         "Times the files were read again: changed, unchanged or refused.",
@@ -237,6 +237,15 @@ PROCESS_METRICS: Final[Mapping[str, Metric]] = {
     "gateway_config_loaded_timestamp_seconds": Metric(
         "gauge", "When it was read, in seconds since 1970.", across="latest"
     ),
+    "gateway_circuit_state": Metric(
+        "gauge", "0 closed, 1 half open, 2 open.", ("deployment",), across="live_worst"
+    ),
+}
+
+PROCESS_METRICS: Final[Mapping[str, Metric]] = {
+    "process_cpu_seconds_total": Metric("counter", "CPU time of all our processes."),
+    "process_resident_memory_bytes": Metric("gauge", "Memory of all our processes."),
+    "process_start_time_seconds": Metric("gauge", "When we started, in seconds since 1970."),
     "process_open_fds": Metric("gauge", "Open files and sockets of the process with the most."),
     "process_max_fds": Metric("gauge", "How many each process may have open."),
 }

@@ -14,7 +14,7 @@ from gateway.core.catalog import Tenant
 from gateway.core.money import PER_USD
 from gateway.core.ports import Clock, Observer
 from gateway.core.tags import Known, labelled
-from gateway.drivers.metric_budgets import all_budgets, budget_writers
+from gateway.drivers.metric_budgets import budget_writers
 from gateway.drivers.metric_catalogue import SECONDS, SHORT
 from gateway.drivers.metric_cells import Cells, OwnCells, SharedCells
 from gateway.drivers.metric_families import Families, Found, Labels, took
@@ -187,14 +187,23 @@ class Metrics:
             self._of.add("gateway_tag_tokens_total", *whose, "output", by=usage.completion)
 
     def _replied(self, event: events.Replied) -> None:
-        seconds, first = event.seconds, event.first_token_s
+        seconds = event.seconds
         self._ended(event.about, "replied", "", seconds)
         ours = seconds - event.upstream_s
         took(self._cells.values, self._overhead, SHORT, max(ours, 0.0))
-        if first is not None:
-            family = self._of["gateway_time_to_first_token_seconds"]
-            at = family[event.model, event.provider]
-            took(self._cells.values, at, SECONDS, first)
+        if event.about.stream:
+            self._streamed(event)
+        if event.reason != "unjudged":
+            self._of.add("gateway_answers_total", event.about.route, event.tier, event.reason)
+
+    def _streamed(self, event: events.Replied) -> None:
+        """What was held came to its client when it was whole."""
+        first, reason = event.first_token_s, event.reason
+        flowed = "whole" if first is None else "early"
+        judged = {"unjudged": "no", "cached": "cached"}.get(reason, flowed)
+        family = self._of["gateway_time_to_first_token_seconds"]
+        at = family[event.model, event.provider, event.about.route, judged]
+        took(self._cells.values, at, SECONDS, event.seconds if first is None else first)
 
     def _denied(self, event: events.Denied) -> None:
         self._ended(event.about, "denied", event.code, event.seconds)
@@ -243,15 +252,6 @@ class Metrics:
             percent = str(event.percent)
             self._of.add(_WARNINGS, tenant, scope, budget.meter, budget.mode, percent)
 
-    def _alert_ended(self, event: events.AlertEnded) -> None:
-        self._of.add("gateway_alerts_total", event.outcome)
-
-    def _cache_asked(self, event: events.CacheAsked) -> None:
-        whose = (event.about.route, event.about.tenant)
-        self._of.add("gateway_cache_requests_total", *whose, event.outcome)
-        if event.to is not None:
-            by = event.saved / PER_USD
-            self._of.add("gateway_cache_saved_usd_total", *whose, event.to[2], by=by)
     def _config_read(self, event: events.ConfigRead) -> None:
         if event.result != "start":
             self._of.add("gateway_config_reloads_total", event.result)
@@ -262,6 +262,15 @@ class Metrics:
             self._of.set("gateway_config_hash", to=int(event.hash or "0", 16))
             self._of.set("gateway_config_loaded_timestamp_seconds", to=event.at)
 
+    def _alert_ended(self, event: events.AlertEnded) -> None:
+        self._of.add("gateway_alerts_total", event.outcome)
+
+    def _cache_asked(self, event: events.CacheAsked) -> None:
+        whose = (event.about.route, event.about.tenant)
+        self._of.add("gateway_cache_requests_total", *whose, event.outcome)
+        if event.to is not None:
+            by = event.saved / PER_USD
+            self._of.add("gateway_cache_saved_usd_total", *whose, event.to[2], by=by)
 
 
 def _dispatch(writers: Mapping[type, Callable[[Any], None]]) -> Observer:

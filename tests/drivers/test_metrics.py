@@ -40,6 +40,14 @@ FOR = '{route="auto",stream="false"}'
 AT = '{model="small",provider="sim"}'
 
 
+def given(reason: str) -> str:
+    return f'gateway_answers_total{{reason="{reason}",route="auto",tier="cheap"}}'
+
+
+def first_token(judged: str) -> str:
+    return f'{{judged="{judged}",model="small",provider="sim",route="auto"}}'
+
+
 def tokens(kind: str) -> str:
     return f'gateway_tokens_total{{model="small",provider="sim",type="{kind}"}}'
 
@@ -147,18 +155,37 @@ COUNTED: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
             ended("replied"): 1,
             **one("gateway_request_duration_seconds", 0.75, FOR),
             **one("gateway_overhead_seconds", 0.25),
+            given("passed"): 1,
         },
     ),
-    "replied_flowing": (
-        events.Replied(STREAMED, "sim", "small", "cheap", "passed", 0.75, 1.5, 0.125),
+    "replied_unjudged": (
+        events.Replied(WHO, "sim", "small", "cheap", "unjudged", 0.75, 0.5, None),
         {
             "gateway_inflight_requests": -1,
-            ended("replied", stream="true"): 1,
-            **one("gateway_request_duration_seconds", 0.75, FOR.replace("false", "true")),
-            "gateway_overhead_seconds_count": 1,
-            **one("gateway_time_to_first_token_seconds", 0.125, AT),
+            ended("replied"): 1,
+            **one("gateway_request_duration_seconds", 0.75, FOR),
+            **one("gateway_overhead_seconds", 0.25),
         },
     ),
+    **{
+        f"streamed_{judged}": (
+            events.Replied(STREAMED, "sim", "small", "cheap", reason, 0.75, 1.5, first),
+            {
+                "gateway_inflight_requests": -1,
+                ended("replied", stream="true"): 1,
+                **one("gateway_request_duration_seconds", 0.75, FOR.replace("false", "true")),
+                "gateway_overhead_seconds_count": 1,
+                **one("gateway_time_to_first_token_seconds", seconds, first_token(judged)),
+                **({} if reason == "unjudged" else {given(reason): 1}),
+            },
+        )
+        for judged, reason, first, seconds in (
+            ("no", "unjudged", 0.125, 0.125),
+            ("early", "passed", 0.125, 0.125),
+            ("whole", "best_effort", None, 0.75),
+            ("cached", "cached", None, 0.75),
+        )
+    },
     "denied": (
         events.Denied(WHO, "budget_exceeded", 429, 0.25),
         {

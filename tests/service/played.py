@@ -35,7 +35,7 @@ _READ: Final = tuple(
     f"gateway_{name}{{"
     for name in (
         "upstream_attempts_total", "cost_usd_total", "answers_total", "escalations_total",
-        "fallbacks_total", "first_token_seconds_count", "check_verdicts_total",
+        "fallbacks_total", "time_to_first_token_seconds_count", "check_verdicts_total",
     )
 )  # fmt: skip
 _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
