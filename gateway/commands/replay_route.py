@@ -20,8 +20,8 @@ _STAND_IN: Final = "xx-none-1"
 """In place of variables that are not set: nothing is called."""
 _SECTIONS: Final = ("providers", "models", "tiers", "routes", "tags")
 _NOWHERE: Final = "nowhere"
-_NOBODY: Final = "to-be-dealt"
-"""In a tier that the file does not say: the pool is dealt to it."""
+_NOBODY: Final = ("to-be-dealt-1", "to-be-dealt-2", "to-be-dealt-3")
+"""In a tier that the file does not say: the pool is dealt to it. As many as may vote."""
 _NOTHING: Final = Catalog({}, {}, {})
 _DEFAULT: Final = "auto"
 
@@ -90,7 +90,7 @@ def _around(tree: Mapping[str, Any], stanza: Mapping[str, Any]) -> Any:
     """
     tiers = tree.get("tiers") or {}
     named = [entry for tier in tiers.values() if isinstance(tier, dict) for entry in _models(tier)]
-    models = dict.fromkeys((*named, _NOBODY))
+    models = dict.fromkeys((*named, *_NOBODY))
     wanted = [stanza.get("tiers")] if "routes" not in stanza else []
     wanted += [r.get("tiers") for r in (tree.get("routes") or {}).values() if isinstance(r, dict)]
     missing = [
@@ -107,7 +107,7 @@ def _around(tree: Mapping[str, Any], stanza: Mapping[str, Any]) -> Any:
     return {
         "providers": {_NOWHERE: nowhere | ({"regions": regions} if regions else {})},
         "models": {name: {**model, "context": 1_000_000} for name in models},
-        "tiers": {name: {"models": [_NOBODY]} for name in dict.fromkeys(missing)},
+        "tiers": {name: {"models": list(_NOBODY)} for name in dict.fromkeys(missing)},
     } | ({"tags": dict.fromkeys(tags, "any")} if tags and "tags" not in tree else {})
 
 
