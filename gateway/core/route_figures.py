@@ -100,8 +100,10 @@ class RouteFigures:
     def figures(self) -> Iterator[Figures]:
         """In the order of the routes; those that are not in the records have nothing but a name."""
         for route in self.routes:
-            yield self._figures(route, "answered")
-            if (route, "shadow") in self._requests:
+            shadow = (route, "shadow") in self._requests
+            if (route, "answered") in self._requests or not shadow:
+                yield self._figures(route, "answered")
+            if shadow:
                 yield self._figures(route, "shadow")
 
     def _figures(self, route: str, seen: Seen) -> Figures:

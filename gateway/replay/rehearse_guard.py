@@ -61,7 +61,8 @@ class WatchedRehearsal(Rehearsal):
         """What cannot be compared says nothing of the cheap ones."""
         if cheap is None or better is None:
             return guard.missed()
-        agreement = agreement_of(self.lineup.ladder.strategy)
+        behind = self.lineup.ladder.behind
+        agreement = behind.agreement if behind else agreement_of(self.lineup.ladder.strategy)
         told = [self.answers[name][query.id].completion for name in (cheap, better)]
         return learn(guard, compare(told[0], told[1], agreement), self.watch)
 
