@@ -22,7 +22,7 @@ from gateway.core.errors import GatewayError, LedgerDown
 from gateway.core.features import Features, read_features
 from gateway.core.first_rung import after, begin
 from gateway.core.ladder import Ladder
-from gateway.core.plan import Candidate, Limits, Plan, make_plan
+from gateway.core.plan import Candidate, Limits, Plan
 from gateway.core.strategies import carry_out, tactic
 from gateway.core.strategy import Answered, Flowing, Outcome, Refused, Round, Stopped, Verdict
 from gateway.core.traits import climbed
@@ -157,7 +157,7 @@ class Life:
         limits = Limits(self.tenant, world.health.down(self._began), world.factors, world.pace)
         if ladder.ordered:
             limits = self._with_warmth(limits)
-        plan = make_plan(ladder, features, limits, world.draw)
+        plan = world.plans.plan(ladder, features, limits, world.draw)
         if ladder.learned is not None:
             plan, self.tab.signals = begin(ladder, plan, self.request, features)
         return plan, features

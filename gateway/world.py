@@ -16,6 +16,7 @@ from gateway.core.ladder import Ladder
 from gateway.core.money import Nanos
 from gateway.core.pace import Pace
 from gateway.core.plan import Candidate, Draw, Plan
+from gateway.core.plans import Plans
 from gateway.core.ports import Clock, Ledger, Observer, Responses, Runner, Upstream
 from gateway.core.snapshot import Timeouts
 from gateway.core.strategy import Answer
@@ -108,5 +109,6 @@ class World:
     """Told of each answer that was kept and is given again, for usage reports."""
     behind: Behind | None = None
     factors: Factors = field(default_factory=Factors)
+    plans: Plans = field(default_factory=Plans)
     pace: Pace = field(default_factory=Pace)
     warmth: Warmth = field(default_factory=Warmth)

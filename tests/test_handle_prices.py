@@ -1,12 +1,9 @@
 """What a life is charged where prices depend on the host and the hour."""
 
-from dataclasses import replace
-
 import pytest
 from msgspec import structs
 
 from gateway.core.catalog import Catalog
-from gateway.core.ladder import ladders
 from gateway.core.tariff import Step, Tariff, Window
 from tests.lives import ANSWER, CATALOG, PROMPT, hear, stage, well, whole
 
@@ -33,10 +30,9 @@ TEN = structs.replace(MODEL.price, input=10**7, output=10**7, cached_input=10**7
 async def test_a_call_costs_what_its_host_charges_at_that_hour(
     tariff: Tariff | None, nanos_a_token: int, stream: bool
 ) -> None:
-    scene = stage("a", {"a": [well]}, stream=stream)
     there = structs.replace(MODEL.deployments[0], tariff=tariff)
     known = Catalog({"a": structs.replace(MODEL, deployments=(there,))}, {}, {})
-    scene.life.world = replace(scene.life.world, ladders=ladders(known))
+    scene = stage("a", {"a": [well]}, stream=stream, catalog=known)
     await hear(scene.life)
     assert scene.life.tab.spent == ANSWER * nanos_a_token
     await whole(scene)

@@ -19,6 +19,8 @@ _LOW: Final = 0.25
 _STEP: Final = 1.03
 _BINS: Final = 128
 """Ratios from 0.25 to 10.7, each bin 3 % above the one before; the ends take what is beyond."""
+_EACH: Final = 16
+"""Bills of a model between two looks at them all."""
 _MEMORY: Final = 4_000
 """Bills after which all that were seen count half."""
 
@@ -27,6 +29,8 @@ class Factors:
     """Of every model, by its name. Bounded by the number of models."""
 
     def __init__(self) -> None:
+        self.version = 0
+        """Another one as soon as any of them is another."""
         self._seen: dict[str, list[float]] = {}
         self._known: dict[str, float] = {}
         self._total: dict[str, float] = {}
@@ -56,8 +60,11 @@ class Factors:
             bins[:] = [each / 2 for each in bins]
             total /= 2
         self._total[model] = total
-        if total >= _ENOUGH:
-            self._known[model] = _within(bins, total * _COVERED) * _MARGIN
+        if total >= _ENOUGH and (model not in self._known or int(total) % _EACH == 0):
+            known = _within(bins, total * _COVERED) * _MARGIN
+            if known != self._known.get(model):
+                self._known[model] = known
+                self.version += 1
 
 
 _LOG_STEP: Final = log(_STEP)

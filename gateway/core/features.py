@@ -46,34 +46,37 @@ def read_features(request: ChatRequest) -> Features:
     needs = _needs(request, messages)
     extras = request.extras
     bound = tokens.bound(request, messages)
-    caches = _CACHES in messages or _beside_messages(request, _CACHES)
+    caches = _anywhere(request, _CACHES)
     return Features(
         prompt=bound.tokens,
         output=request.max_tokens,
         n=request.n,
-        needs=frozenset(needs) if needs else _NONE,
+        needs=needs,
         caches=caches,
         region=extras.region,
         max_cost=nanos(extras.max_cost_usd) if extras.max_cost_usd is not None else None,
         checks=tuple(map(Check, extras.checks)) if extras.checks is not None else None,
         max_latency_s=None if extras.max_latency_ms is None else extras.max_latency_ms / 1000,
         bound=bound,
-        caches_1h=caches and (_AN_HOUR in messages or _beside_messages(request, _AN_HOUR)),
+        caches_1h=caches and _anywhere(request, _AN_HOUR),
     )
 
 
-def _needs(request: ChatRequest, messages: bytes) -> set[str]:
+def _needs(request: ChatRequest, messages: bytes) -> frozenset[str]:
     fields = request.fields
-    needs: set[str] = set()
+    needs = _NONE
     if tokens.TYPED in messages:
-        needs.update(need for mark, need in _MEDIA_NEEDS if mark in messages)
+        needs = frozenset(need for mark, need in _MEDIA_NEEDS if mark in messages)
     if "response_format" in fields and b'"json_schema"' in bytes(fields["response_format"]):
-        needs.add("json_schema")
+        needs |= {"json_schema"}
     if "tools" in fields or "functions" in fields:
-        needs.add("tools")
+        needs |= {"tools"}
     return needs
 
 
-def _beside_messages(request: ChatRequest, mark: bytes) -> bool:
-    """In tools, or in whatever else the client sends; a short request has nothing else."""
-    return any(mark in bytes(value) for name, value in request.fields.items() if name != "messages")
+def _anywhere(request: ChatRequest, mark: bytes) -> bool:
+    """In the messages, in tools, or in whatever else the client sends."""
+    for value in request.fields.values():  # noqa: SIM110 - `any` would cost 1 us more
+        if mark in bytes(value):
+            return True
+    return False

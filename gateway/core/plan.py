@@ -116,7 +116,7 @@ class _Sieve:
     def __init__(self, ladder: Ladder, features: Features, limits: Limits, draw: Draw) -> None:
         self.features = features
         self.limits = limits
-        self.races = _races(ladder.strategy)
+        self.races = races(ladder.strategy)
         self.tenant = limits.tenant
         self.down = limits.down
         self.factors = limits.factors
@@ -219,8 +219,9 @@ def price_now(model: Model, deployment: Deployment, prompt: int, wall: float) ->
     return model.price if tariff is None else tariff.at(wall, prompt)
 
 
-def _races(tactic: Tactic | None) -> bool:
-    return tactic is not None and (tactic.name == "hedge" or _races(tactic.then))
+def races(tactic: Tactic | None) -> bool:
+    """Whether a strategy wants to know how fast its candidates are."""
+    return tactic is not None and (tactic.name == "hedge" or races(tactic.then))
 
 
 def prompt_bound(model: Model, features: Features, factors: Factors) -> int:
