@@ -5,9 +5,10 @@ from typing import Any, Final
 import jsonschema
 import pytest
 import yaml
+from msgspec import structs
 
 from gateway.config.schema import schema
-from gateway.core.catalog import Check, Route, Rule
+from gateway.core.catalog import Cache, Check, Route, Rule
 from gateway.core.money import nanos
 from gateway.core.rules import Between, Hours, When
 from gateway.core.strategies import tactic
@@ -119,3 +120,23 @@ def test_a_value_from_the_environment_is_not_shown() -> None:
     (fault,) = faults(text, {"A": "a-secret"})
     assert fault.endswith("is no value of the tag use_case (known: chat, legal, other)")
     assert "a-secret" not in fault
+
+
+@pytest.mark.parametrize(
+    ("written", "cache"),
+    [
+        ("{}", Cache()),
+        ("{ttl_s: 0.5, most_bytes: 1_000, per: user}", Cache(0.5, 1_000, "user")),
+    ],
+)
+def test_a_cache(written: str, cache: Cache) -> None:
+    text = f"{SOUND}{ROUTES}      []\n    cache: {written}\n"
+    VALIDATOR.validate(yaml.safe_load(text))
+    found = snapshot(text).catalog.routes["auto"].cache
+    assert found is not None
+    assert structs.replace(found, mark="") == cache
+    assert len(found.mark) == 64
+
+
+def test_nothing_is_kept_unless_a_route_says_so() -> None:
+    assert snapshot(f"{SOUND}{ROUTES}      []\n").catalog.routes["auto"].cache is None
