@@ -204,7 +204,6 @@ def rotated(record: KeyRecord, digest: str, last4: str, now: float, overlap_s: f
 def client_key(record: KeyRecord, digest: str, until: float | None = None) -> Key:
     """One of a record's digests as a key of its tenant; a former one is valid `until` then."""
     scopes = record.scopes
-    ends = [end for end in (scopes.expires, until) if end is not None]
     return Key(
         record.id,
         digest.rpartition(":")[2],
@@ -212,5 +211,13 @@ def client_key(record: KeyRecord, digest: str, until: float | None = None) -> Ke
         is_peppered(digest),
         scopes.models,
         scopes.regions,
-        min(ends, default=None),
+        ends(record, until),
     )
+
+
+def ends(record: KeyRecord, until: float | None) -> float | None:
+    """From when on a digest that is valid `until` then is worth nothing; None: never."""
+    first = record.scopes.expires
+    if first is None or until is None:
+        return until if first is None else first
+    return min(first, until)

@@ -12,8 +12,8 @@ A key itself is not in here, only its digest.
 """
 
 import secrets
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -86,6 +86,7 @@ end
 return 1
 """
 _KEYS: Final = (5, _RECORDS, _CHANGES, _VERSION, _EPOCH, _USED)
+_T = TypeVar("_T")
 _ASK_VERSION: Final = encode("MGET", _EPOCH, _VERSION)
 _decode: Final = msgspec.json.Decoder(KeyRecord).decode
 _to_json: Final = msgspec.json.Encoder(order="sorted").encode
@@ -134,7 +135,7 @@ class RedisKeys:
             await self._ask("EVAL", _TOUCH, *_KEYS, *told[at : at + 2 * _PAGE])
 
     async def last_used(self) -> Mapping[str, float]:
-        return {name.decode(): float(at) for name, at in await self._scan(_USED)}
+        return {name.decode(): at for name, at in (await self._scan(_USED, float)).items()}
 
     async def aclose(self) -> None:
         await self._connection.aclose()
@@ -156,18 +157,19 @@ class RedisKeys:
 
     async def _whole(self, version: Version) -> Changes:
         """All there is: as of the version or later, so what is later will be told again."""
-        found = [_record(kept) for _, kept in await self._scan(_RECORDS)]
-        records = tuple(record for record in found if record is not None)
+        found = await self._scan(_RECORDS, _record)
+        records = tuple(record for record in found.values() if record is not None)
         return Changes(version, records, whole=True)
 
-    async def _scan(self, key: str) -> list[tuple[bytes, bytes]]:
-        found: dict[bytes, bytes] = {}
+    async def _scan(self, key: str, read: Callable[[bytes], _T]) -> dict[bytes, _T]:
+        """A page at a time, each read before the next comes: nobody waits for all of it."""
+        found: dict[bytes, _T] = {}
         cursor = b"0"
         while True:
             cursor, page = await self._ask("HSCAN", key, cursor, "COUNT", _PAGE)
-            found.update(zip(page[::2], page[1::2], strict=True))
+            found.update(zip(page[::2], map(read, page[1::2]), strict=True))
             if cursor == b"0":
-                return list(found.items())
+                return found
 
     async def _ask(self, *parts: str | bytes | int) -> Any:
         return await self._call(encode(*parts))

@@ -22,11 +22,11 @@ from gateway.web.admin_json import (
     read_wish,
     reloaded_json,
 )
+from gateway.web.callers import Caller
 from gateway.web.door import Door, read_body
 from gateway.web.failures import tell_failures
 from gateway.web.headers import read_headers
 from gateway.web.issuer import Issued, Issuer, may
-from gateway.web.keys import Caller
 
 PREFIX = "/admin/v1"
 _BODY_BYTES = 100_000

@@ -20,10 +20,10 @@ from gateway.core.tags import tagged
 from gateway.core.traits import climbed
 from gateway.core.usage_line import Line
 from gateway.web.asgi import AsgiClient, Message, Receive, Scope, Send
+from gateway.web.callers import Caller
 from gateway.web.door import PATH, Door, find_ladder, read_body
 from gateway.web.failures import tell_failures
 from gateway.web.headers import read_headers
-from gateway.web.keys import Caller
 from gateway.web.parse import read_request
 
 Probe = Callable[[str], Awaitable[str | None]]
@@ -109,6 +109,8 @@ class Api:
         return _json({"status": "live", "version": self.version})
 
     async def readyz(self) -> Response:
+        if self.door.closing:
+            return _json({"status": "draining"}, 503)
         wrong = await self.ledger(self.tenant)
         state = {"status": "ready" if wrong is None else "not ready", "ledger": wrong or "ok"}
         return _json(state, 200 if wrong is None else 503)

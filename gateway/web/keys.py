@@ -6,96 +6,13 @@ from hashlib import sha256
 from math import inf
 from typing import Final
 
-from gateway.core.accounts import Account, Purse, Scope
-from gateway.core.catalog import Budgets, Key, Organisation, Tenant
+from gateway.core.catalog import Tenant
 from gateway.core.errors import KeysDown, Unauthenticated
-from gateway.core.keys import (
-    LONGEST,
-    PREFIX,
-    Actor,
-    KeyRecord,
-    client_key,
-    is_peppered,
-    narrowed,
-)
+from gateway.core.keys import LONGEST, PREFIX, Actor, KeyRecord, is_peppered
+from gateway.web.callers import Caller, Holder, of_admin, of_tenant, stored
 
 _BEARER: Final = b"bearer "
 _OURS: Final = PREFIX.encode()
-_NO_TAGS: Final[Mapping[str, str]] = {}
-
-
-class Caller:
-    """A tenant, and the key it came with; None where anybody may come."""
-
-    def __init__(self, tenant: Tenant, key: Key | None) -> None:
-        self.tenant = tenant
-        self.key = key
-        self.name = f"{tenant.name}/{key.id if key else ''}"
-        """Unlike that of any other."""
-        self._own = self._purse(None, _NO_TAGS)
-
-    def purse(self, user: str | None, tags: Mapping[str, str] = _NO_TAGS) -> Purse:
-        """Every account that a request of this caller spends from."""
-        tenant = self.tenant
-        of_user = user is not None and tenant.user_budgets
-        if not of_user and not any(tag in tags for tag in tenant.tag_budgets):
-            return self._own
-        return self._purse(user, tags)
-
-    def _purse(self, user: str | None, tags: Mapping[str, str]) -> Purse:
-        tenant, key, shared = self.tenant, self.key, self.tenant.organisation
-        owner, zone = tenant.name, tenant.timezone
-        accounts = []
-        if shared is not None and shared.budgets:
-            name = shared.name
-            accounts.append(Account("organisation", name, shared.budgets, "", shared.timezone))
-        accounts.append(Account("tenant", owner, tenant.budgets, owner, zone))
-        if user is not None and tenant.user_budgets:
-            accounts.append(Account("user", user, tenant.user_budgets, owner, zone))
-        if key is not None and key.budgets:
-            accounts.append(Account("key", key.id, key.budgets, owner, zone))
-        for tag, budgets in tenant.tag_budgets.items():
-            if tag in tags:
-                accounts.append(Account("tag", f"{tag}={tags[tag]}", budgets, owner, zone))
-        return Purse(owner, tuple(accounts), shared.name if shared else "", _per_call(tenant))
-
-
-def _per_call(tenant: Tenant) -> tuple[Account, ...]:
-    """The accounts of models and providers: those of the organisation first."""
-    shared = tenant.organisation
-    found = _of(shared, "", shared.timezone) if shared is not None else ()
-    return (*found, *_of(tenant, tenant.name, tenant.timezone))
-
-
-def _of(whose: Tenant | Organisation, owner: str, zone: str) -> tuple[Account, ...]:
-    scopes: tuple[tuple[Scope, Budgets], ...] = (
-        ("model", whose.model_budgets),
-        ("provider", whose.provider_budgets),
-    )
-    return tuple(
-        Account(scope, name, budgets, owner, zone)
-        for scope, by_name in scopes
-        for name, budgets in by_name.items()
-    )
-
-
-class _Holder:
-    """Whose a digest is, until when (Unix seconds), and its name among the keys last used.
-
-    `plain` is the SHA-256 that it is found by: of a peppered digest once its key has come.
-    """
-
-    __slots__ = ("digest", "name", "peppered", "plain", "until", "who")
-
-    def __init__(
-        self, digest: str, who: Caller | Actor, until: float | None, name: str, *, peppered: bool
-    ) -> None:
-        self.digest = bytes.fromhex(digest)
-        self.peppered = peppered
-        self.plain = None if peppered else self.digest
-        self.who = who
-        self.until = inf if until is None else until
-        self.name = name
 
 
 async def _nothing_new() -> bool:
@@ -129,18 +46,16 @@ class Keyring:
         self._wall = wall
         self._anybody: Caller | None = None
         self._used: set[str] = set()
-        self._stored: dict[str, tuple[_Holder, ...]] = {}
-        self._fixed: list[_Holder] = []
+        self._stored: dict[str, tuple[Holder, ...]] = {}
+        self._fixed: list[Holder] = []
         for tenant in self._tenants.values():
             for key in tenant.keys:
-                self._fixed.append(_client(tenant, key, f"{tenant.name}/{key.id}"))
+                self._fixed.append(of_tenant(tenant, key))
             if tenant.anonymous:
                 self._anybody = Caller(tenant, None)
-        for record in admins:
-            name = f"/{record.id}"
-            self._fixed.append(_admin(record, record.digest, record.scopes.expires, name))
-        self._plain: dict[bytes, _Holder] = {}
-        self._peppered: dict[bytes, _Holder] = {}
+        self._fixed += map(of_admin, admins)
+        self._plain: dict[bytes, Holder] = {}
+        self._peppered: dict[bytes, Holder] = {}
         self.replace(())
 
     def known(self, authorization: bytes) -> Caller | None:
@@ -184,9 +99,10 @@ class Keyring:
 
     def put(self, record: KeyRecord) -> None:
         """A key of the store, new or changed."""
-        self.drop(record.id)
+        if record.id in self.records:
+            self.drop(record.id)
         self.records[record.id] = record
-        holders = tuple(self._holders_of(record))
+        holders = self._holders_of(record)
         for holder in holders:
             self._hold(holder)
         if holders:
@@ -222,7 +138,7 @@ class Keyring:
         used, self._used = self._used, set()
         return used
 
-    def _holder(self, authorization: bytes) -> _Holder | None:
+    def _holder(self, authorization: bytes) -> Holder | None:
         if authorization[:7].lower() != _BEARER:
             return None
         key = authorization[7:].strip()
@@ -235,10 +151,12 @@ class Keyring:
             return None
         if found.until != inf and found.until <= self._wall():
             return None
+        if found.who is None:
+            found.met()
         self._used.add(found.name)
         return found
 
-    def _first_met(self, key: bytes, plain: bytes) -> _Holder | None:
+    def _first_met(self, key: bytes, plain: bytes) -> Holder | None:
         """A peppered key that has not come before: from now on it is found by its SHA-256, since
         an HMAC for each request would cost more than all the rest.
         """
@@ -258,33 +176,22 @@ class Keyring:
         if not known and authorization[7:].strip().startswith(_OURS):
             raise KeysDown("Whether this API key is good cannot be told now.")
 
-    def _hold(self, holder: _Holder) -> None:
+    def _hold(self, holder: Holder) -> None:
         """What comes first stays: a key of the configuration."""
         if holder.peppered:
             self._peppered.setdefault(holder.digest, holder)
         else:
             self._plain.setdefault(holder.digest, holder)
 
-    def _holders_of(self, record: KeyRecord) -> Iterable[_Holder]:
+    def _holders_of(self, record: KeyRecord) -> tuple[Holder, ...]:
         """A holder for the key, and for each former one. None for a tenant that is no more."""
+        admin = record.scopes.admin
+        tenant = None if admin else self._tenants.get(record.tenant)
+        if tenant is None and not admin:
+            return ()
         digests = [(record.digest, None), *((each.digest, each.until) for each in record.former)]
-        for digest, until in digests:
-            if is_peppered(digest) and self._pepper is None:
-                continue
-            key = client_key(record, digest, until)
-            if record.scopes.admin:
-                yield _admin(record, digest, key.expires, record.id)
-            elif record.tenant in self._tenants:
-                yield _client(self._tenants[record.tenant], key, record.id)
-
-
-def _client(tenant: Tenant, key: Key, name: str) -> _Holder:
-    models = tenant.models if key.models is None else key.models
-    caller = Caller(narrowed(tenant, models, key.regions), key)
-    return _Holder(key.sha256, caller, key.expires, name, peppered=key.peppered)
-
-
-def _admin(record: KeyRecord, digest: str, until: float | None, name: str) -> _Holder:
-    actor = Actor(record.id, record.scopes, record.tenant)
-    raw = digest.rpartition(":")[2]
-    return _Holder(raw, actor, until, name, peppered=is_peppered(digest))
+        return tuple(
+            stored(record, tenant, digest, until, record.id)
+            for digest, until in digests
+            if self._pepper is not None or not is_peppered(digest)
+        )

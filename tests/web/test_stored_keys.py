@@ -301,3 +301,25 @@ async def test_a_watch_that_ends_leaves_nobody_waiting() -> None:
     await watch.aclose()
     with pytest.raises(asyncio.CancelledError):
         await asking
+
+
+async def test_thousands_of_keys_are_learned_while_others_go_on() -> None:
+    """At a start, and at each return of a store with other data; what is gone is gone first."""
+    many = [record(f"s-{n}", pepper=None) for n in range(4_000)]
+    many = [structs.replace(each, id=f"key_{n}") for n, each in enumerate(many)]
+    store = Watched()
+    for each in many[:-1]:
+        await store.save(each)
+    keyring, watch, _ = watched(store)
+    keyring.put(many[-1])
+    learning = asyncio.create_task(watch.refresh())
+    turns, seen = 0, []
+    while not learning.done():
+        await asyncio.sleep(0)
+        turns += 1
+        seen.append((keyring.known(bearer("s-0")), keyring.known(bearer("s-3999"))))
+    assert await learning
+    assert turns >= 4_000 // 500
+    assert all(last is None for first, last in seen if first is not None)
+    assert all(keyring.known(bearer(f"s-{n}")) is not None for n in range(0, 3_999, 97))
+    await watch.aclose()

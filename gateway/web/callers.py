@@ -1,0 +1,130 @@
+"""A tenant with the key it came with, and who holds a digest: what a keyring gives."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from math import inf
+from typing import Final
+
+from gateway.core.accounts import Account, Purse, Scope
+from gateway.core.catalog import Budgets, Key, Organisation, Tenant
+from gateway.core.keys import Actor, KeyRecord, client_key, ends, is_peppered, narrowed
+
+_NO_TAGS: Final[Mapping[str, str]] = {}
+
+
+class Caller:
+    """A tenant, and the key it came with; None where anybody may come."""
+
+    def __init__(self, tenant: Tenant, key: Key | None) -> None:
+        self.tenant = tenant
+        self.key = key
+        self.name = f"{tenant.name}/{key.id if key else ''}"
+        """Unlike that of any other."""
+        self._own = self._purse(None, _NO_TAGS)
+
+    def purse(self, user: str | None, tags: Mapping[str, str] = _NO_TAGS) -> Purse:
+        """Every account that a request of this caller spends from."""
+        tenant = self.tenant
+        of_user = user is not None and tenant.user_budgets
+        if not of_user and not any(tag in tags for tag in tenant.tag_budgets):
+            return self._own
+        return self._purse(user, tags)
+
+    def _purse(self, user: str | None, tags: Mapping[str, str]) -> Purse:
+        tenant, key, shared = self.tenant, self.key, self.tenant.organisation
+        owner, zone = tenant.name, tenant.timezone
+        accounts = []
+        if shared is not None and shared.budgets:
+            name = shared.name
+            accounts.append(Account("organisation", name, shared.budgets, "", shared.timezone))
+        accounts.append(Account("tenant", owner, tenant.budgets, owner, zone))
+        if user is not None and tenant.user_budgets:
+            accounts.append(Account("user", user, tenant.user_budgets, owner, zone))
+        if key is not None and key.budgets:
+            accounts.append(Account("key", key.id, key.budgets, owner, zone))
+        for tag, budgets in tenant.tag_budgets.items():
+            if tag in tags:
+                accounts.append(Account("tag", f"{tag}={tags[tag]}", budgets, owner, zone))
+        return Purse(owner, tuple(accounts), shared.name if shared else "", _per_call(tenant))
+
+
+def _per_call(tenant: Tenant) -> tuple[Account, ...]:
+    """The accounts of models and providers: those of the organisation first."""
+    shared = tenant.organisation
+    found = _of(shared, "", shared.timezone) if shared is not None else ()
+    return (*found, *_of(tenant, tenant.name, tenant.timezone))
+
+
+def _of(whose: Tenant | Organisation, owner: str, zone: str) -> tuple[Account, ...]:
+    scopes: tuple[tuple[Scope, Budgets], ...] = (
+        ("model", whose.model_budgets),
+        ("provider", whose.provider_budgets),
+    )
+    return tuple(
+        Account(scope, name, budgets, owner, zone)
+        for scope, by_name in scopes
+        for name, budgets in by_name.items()
+    )
+
+
+class Holder:
+    """Whose a digest is, until when (Unix seconds), and its name among the keys last used.
+
+    `plain` is the SHA-256 that it is found by: of a peppered digest once its key has come. `who`
+    is made when the key first comes: for ten thousand keys at once that would take long.
+    """
+
+    __slots__ = ("_make", "digest", "name", "peppered", "plain", "until", "who")
+
+    def __init__(
+        self,
+        digest: str,
+        make: Callable[[], Caller | Actor],
+        until: float | None,
+        name: str,
+        *,
+        peppered: bool,
+    ) -> None:
+        self.digest = bytes.fromhex(digest)
+        self.peppered = peppered
+        self.plain = None if peppered else self.digest
+        self.who: Caller | Actor | None = None
+        self.until = inf if until is None else until
+        self.name = name
+        self._make = make
+
+    def met(self) -> None:
+        self.who = self._make()
+
+
+def of_tenant(tenant: Tenant, key: Key) -> Holder:
+    """Of a key of the configuration."""
+    make, name = partial(_caller, tenant, key), f"{tenant.name}/{key.id}"
+    return Holder(key.sha256, make, key.expires, name, peppered=key.peppered)
+
+
+def of_admin(record: KeyRecord) -> Holder:
+    """Of an admin key of the configuration."""
+    return stored(record, None, record.digest, None, f"/{record.id}")
+
+
+def stored(
+    record: KeyRecord, tenant: Tenant | None, digest: str, until: float | None, name: str
+) -> Holder:
+    """Of one of a record's digests. Without a tenant it is an admin key."""
+    make: Callable[[], Caller | Actor]
+    if tenant is None:
+        make = partial(Actor, record.id, record.scopes, record.tenant)
+    else:
+        make = partial(_stored, tenant, record, digest, until)
+    raw = digest.rpartition(":")[2]
+    return Holder(raw, make, ends(record, until), name, peppered=is_peppered(digest))
+
+
+def _stored(tenant: Tenant, record: KeyRecord, digest: str, until: float | None) -> Caller:
+    return _caller(tenant, client_key(record, digest, until))
+
+
+def _caller(tenant: Tenant, key: Key) -> Caller:
+    models = tenant.models if key.models is None else key.models
+    return Caller(narrowed(tenant, models, key.regions), key)
