@@ -64,9 +64,10 @@ class Life:
         self.request = request
         self.about = about
         self.tab = Tab()
-        self._route, self._named = world.ladders[request.model].of_tenant(tenant.name)
-        if self._route:
-            self.about = structs.replace(about, route=self._route)
+        self._route, self._named = "", world.ladders[request.model]
+        if self._named.canary is not None:
+            self._route, self._named = self._named.of_tenant(tenant.name)
+            self.about = structs.replace(about, route=self._route or about.route)
         self._attendant: Attendant | None = None
         self._trail: list[str] = []
         self._began = world.clock()

@@ -208,3 +208,23 @@ async def test_a_canary_is_told_to_who_asks(service: Running, says: Says, *, str
     assert (await explained(service, "moved"))["canary"] == "cheap-next"
     await service.audit(TENANT)
     assert (await records(service))[-1].route == "cheap-next"
+
+
+async def test_replicas_agree(shared_redis: EmbeddedRedis, says: Says) -> None:
+    """Two gateways, each asked every other time: what one has seen both go by."""
+    says.cheap = "wrong"
+    text = CONFIG.replace(f"  {TENANT}:", "  replicas:").replace(" whole:", " shared:")
+    env = {"REDIS_URL": shared_redis.url}
+    simulators = [Simulator(answers=says.answer) for _ in range(2)]
+    async with running(text, env, simulators[0]) as one, running(text, env, simulators[1]) as two:
+        for _ in range(7):
+            for replica in (one, two):
+                await ask(replica, "shared", stream=False)
+                await backstage(replica).idle()
+        both = [backstage(replica).guards for replica in (one, two, one)]
+        assert [await each.refresh() for each in both] == [True] * 3
+        states = [(await explained(each, "shared"))["guard"] for each in (one, two)]
+        assert states[0] == states[1]
+        assert (states[0]["state"], states[0]["agreement"]["compared"]) == ("off", 14)
+        bills = [replica.simulator.bill.cost for replica in (one, two)]
+        assert await one.spent("replicas") == await two.spent("replicas") == sum(bills)
