@@ -52,7 +52,7 @@ class Tab:
     """Of what goes in."""
     gone: bool = False
     """The client is: what is still read is read for its usage only."""
-    signals: tuple[float, ...] = ()
+    signals: tuple[int, ...] = ()
     warned: list[Warned] = field(default_factory=list)
     """Soft budgets that stand at 80 or 100 percent."""
 

@@ -8,15 +8,13 @@ that is no worse than the dearest costs less, however hard the question is.
 from collections.abc import Sequence
 from typing import Final
 
-from msgspec import structs
-
 from gateway.core.catalog import CASCADE, Tactic
-from gateway.core.chat import ChatRequest, Usage
+from gateway.core.chat import ChatRequest
 from gateway.core.features import Features
 from gateway.core.ladder import Ladder
 from gateway.core.learned import Estimate, Learned, Start
-from gateway.core.money import Nanos, cost
-from gateway.core.plan import Candidate, Plan, Rung, Skipped, in_its_tokens, price_of
+from gateway.core.money import Nanos
+from gateway.core.plan import Candidate, Plan, Rung, in_its_tokens, price_of
 from gateway.core.signals import kept, read_signals
 
 _BALLOTS: Final = ("arbitrate", "vote")
@@ -24,7 +22,7 @@ _BALLOTS: Final = ("arbitrate", "vote")
 
 def begin(
     ladder: Ladder, plan: Plan, request: ChatRequest, features: Features
-) -> tuple[Plan, tuple[float, ...]]:
+) -> tuple[Plan, tuple[int, ...]]:
     """The plan from its best first rung on, and what is kept of the request in its record. Should
     each call of that rung fail, those below are asked after all.
 
@@ -37,20 +35,21 @@ def begin(
         return plan, ()
     signals = read_signals(request)
     weights, rungs = learned.weights, plan.rungs
-    if weights is None or len(rungs) < 2 or any(r.tier not in weights.rungs for r in rungs):
+    if weights is None or len(rungs) < 2:
         return plan, kept(signals)
+    for rung in rungs:
+        if rung.tier not in weights.rungs:
+            return plan, kept(signals)
     start = choose(learned, rungs, ladder.strategy, features, signals)
-    below, left = rungs[: start.below], rungs[start.below :]
-    skipped = [
-        Skipped(each.deployment.name, rung.tier, f"learned: {_told(start, number)}")
-        for number, rung in enumerate(below)
-        for each in rung.candidates
-    ]
-    if below and after(ladder.strategy, start.below).name == CASCADE.name:
-        others = (each for rung in below for each in rung.candidates)
-        first = structs.replace(left[0], candidates=(*left[0].candidates, *others))
-        left = (first, *left[1:])
-    return Plan(left, (*plan.skipped, *skipped), start), kept(signals)
+    below = start.below
+    if not below:
+        return Plan(rungs, plan.skipped, start), kept(signals)
+    left = rungs[below:]
+    if after(ladder.strategy, below).name == CASCADE.name:
+        first = left[0]
+        others = [each for rung in rungs[:below] for each in rung.candidates]
+        left = (Rung(first.tier, (*first.candidates, *others), first.checks), *left[1:])
+    return Plan(left, plan.skipped, start), kept(signals)
 
 
 def choose(
@@ -64,22 +63,22 @@ def choose(
     weights = learned.weights
     assert weights is not None  # noqa: S101 - who asks has looked
     chances = weights.chances(signals)
-    best = max(chances[rung.tier] for rung in rungs)
+    best = max([chances[rung.tier] for rung in rungs])
+    enough = min(learned.floor, best - learned.within)
     estimates: list[Estimate] = []
-    following = Nanos(0)
-    for number in reversed(range(len(rungs))):
+    expected = below = 0
+    least = -1
+    for number in range(len(rungs) - 1, -1, -1):
         rung = rungs[number]
-        passes = chances[rung.tier]
-        tokens = weights.rungs[rung.tier].answer_tokens
-        own = _own_cost(rung, after(chosen, number), features, tokens)
-        following = Nanos(own + round((1.0 - passes) * following))
-        clears = passes >= learned.floor or passes >= best - learned.within
-        estimates.append(Estimate(rung.tier, passes, clears, following))
+        tier = rung.tier
+        passes = chances[tier]
+        own = _own_cost(rung, after(chosen, number), features, weights.rungs[tier].answer_tokens)
+        expected = own + round((1.0 - passes) * expected)
+        clears = passes >= enough
+        estimates.append(Estimate(tier, passes, clears, Nanos(expected)))
+        if clears and (least < 0 or expected <= least):
+            least, below = expected, number
     estimates.reverse()
-    below = min(
-        (number for number, each in enumerate(estimates) if each.clears),
-        key=lambda number: estimates[number].expected,
-    )
     return Start(below, tuple(estimates), signals, learned.floor, learned.within)
 
 
@@ -92,23 +91,18 @@ def after(chosen: Tactic, rungs: int) -> Tactic:
     return chosen
 
 
-def _own_cost(rung: Rung, chosen: Tactic, features: Features, answer_tokens: int) -> Nanos:
-    """What the rung's first calls come to, at the length that its answers had."""
-    calls = chosen.options["voters"] if chosen.name in _BALLOTS else 1
-    asked = rung.candidates[:calls]
-    return Nanos(sum(_cost(each, features, answer_tokens) for each in asked))
+def _own_cost(rung: Rung, chosen: Tactic, features: Features, answer_tokens: int) -> int:
+    """What the rung's first calls come to, in nano-dollars, at the length that its answers had."""
+    if chosen.name in _BALLOTS:
+        asked = rung.candidates[: chosen.options["voters"]]
+        return sum(_cost(each, features, answer_tokens) for each in asked)
+    return _cost(rung.candidates[0], features, answer_tokens)
 
 
-def _cost(candidate: Candidate, features: Features, answer_tokens: int) -> Nanos:
+def _cost(candidate: Candidate, features: Features, answer_tokens: int) -> int:
     counted = features.prompt if features.bound is None else features.bound.counted
-    prompt = in_its_tokens(candidate.model, counted)
+    model = candidate.model
+    prompt = in_its_tokens(model, counted)
     output = min(answer_tokens, candidate.max_output) * features.n
-    return cost(price_of(candidate.model, candidate.deployment, prompt), Usage(prompt, output))
-
-
-def _told(start: Start, number: int) -> str:
-    """Why a rung is not the first."""
-    each = start.estimates[number]
-    if not each.clears:
-        return f"{each.passes:.0%} likely to pass"
-    return f"{each.passes:.0%} likely to pass, and dearer in the end than {start.tier}"
+    price = price_of(model, candidate.deployment, prompt)
+    return (prompt * price.input + output * price.output) // 1_000_000

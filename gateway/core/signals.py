@@ -41,7 +41,7 @@ LAYOUT: Final = 1
 _READ: Final = 1_000
 """Bytes from the end of the last user message: there the question is."""
 _CODE_LINES: Final = 2
-_KEPT_DIGITS: Final = 4
+_PARTS: Final = 10_000
 
 _NEGATION, _QUANTITY, _FUNCTION, _PERSON = range(1, 5)
 _WORDS: Final[Mapping[int, str]] = {
@@ -96,14 +96,16 @@ def read_signals(request: ChatRequest) -> tuple[float, ...]:
     )
 
 
-def kept(signals: tuple[float, ...]) -> tuple[float, ...]:
-    """As they stand in a usage record: short."""
-    return (LAYOUT, *map(round, signals, repeat(_KEPT_DIGITS)))
+def kept(signals: tuple[float, ...]) -> tuple[int, ...]:
+    """As they stand in a usage record: whole numbers of ten-thousandths, after the layout's."""
+    return (LAYOUT, *[int(each * _PARTS) for each in signals])
 
 
-def of_record(kept: tuple[float, ...]) -> tuple[float, ...] | None:
+def of_record(kept: tuple[int, ...]) -> tuple[float, ...] | None:
     """From a usage record; None where they are of another layout."""
-    return kept[1:] if len(kept) == len(NAMES) + 1 and kept[0] == LAYOUT else None
+    if len(kept) != len(NAMES) + 1 or kept[0] != LAYOUT:
+        return None
+    return tuple(each / _PARTS for each in kept[1:])
 
 
 def _of_text(text: bytes) -> tuple[float, ...]:
@@ -134,8 +136,11 @@ def _of_text(text: bytes) -> tuple[float, ...]:
 
 
 def _has_code(text: bytes) -> bool:
-    ends = text.count(b";\n") + text.count(b"{\n") + text.count(b"}\n")
-    return ends >= _CODE_LINES or b"```" in text
+    if b"```" in text:
+        return True
+    if b"\n" not in text:
+        return False
+    return text.count(b";\n") + text.count(b"{\n") + text.count(b"}\n") >= _CODE_LINES
 
 
 def _asked(messages: Any) -> tuple[bytes, int]:

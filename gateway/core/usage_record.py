@@ -48,7 +48,7 @@ class UsageRecord(Struct, frozen=True, omit_defaults=True):
     stream: bool = False
     seconds: float = 0.0
     first_token_s: float | None = None
-    signals: tuple[float, ...] = ()
+    signals: tuple[int, ...] = ()
     """Of the request, with one of its calls, where its route is to be learned from."""
 
     hits: int = 0

@@ -39,7 +39,7 @@ class Call(Struct, frozen=True):
     purpose: str
     outcome: str
     usage: Usage
-    signals: tuple[float, ...] = ()
+    signals: tuple[int, ...] = ()
 
 
 _CALL: Final = msgspec.json.Decoder(Call)

@@ -96,6 +96,28 @@ def test_a_file_that_cannot_be_used_is_one_fault(
     assert check(paths, NO_ENV, ping) == ([wanted, "1 fault"], 1)
 
 
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        ("{floor: 2}", ['floor: must be a share from 0 to 1, such as 0.05, not "2"']),
+        ("{within: .inf}", ['within: must be a share from 0 to 1, such as 0.05, not ".inf"']),
+        ("{file: }", ["file: has no value: write one, or remove it"]),
+        ("weights.json", [": must be a mapping, not a text"]),
+        (
+            "{files: weights.json}",
+            ["files: is not a known key; did you mean file? (known: file, floor, within)"],
+        ),
+        ("{file: w.json, floor: x}", ['floor: must be a share from 0 to 1, such as 0.05, not "x"']),
+    ],
+)
+def test_what_is_written_wrong(tmp_path: Path, text: str, faults: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(config(tmp_path, text), NO_ENV)
+    told = [f"{each.path}: {each.message}" for each in caught.value.faults]
+    wanted = [f"routes.auto.learned.{each}".replace(".:", ":") for each in faults]
+    assert told == wanted
+
+
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"learned\.file: cannot be read: Is a directory"):
         load(config(tmp_path, "{file: .}"), NO_ENV)
