@@ -54,7 +54,7 @@ METRICS: Final[Mapping[str, Metric]] = {
     ),
     "gateway_time_to_first_token_seconds": Metric(
         "histogram",
-        "From admitted to the first token that the client of a stream gets. judged is no, early (it "
+        "From admitted to the first token that a stream's client gets. judged is no, early (it "
         "flows since its checks are decided), whole (it was held until then) or cached.",
         ("model", "provider", "route", "judged"),
         SECONDS,
