@@ -120,8 +120,8 @@ class Call:
 
     def tell(self, asked: tuple[Check, ...], findings: tuple[Finding, ...]) -> None:
         model, tier = self.candidate.model.name, self.candidate.tier
-        names = tuple(check.name for check in asked)
-        failed = tuple(finding.check for finding in findings)
+        names = tuple([check.name for check in asked])
+        failed = tuple([finding.check for finding in findings])
         self.world.observe(events.Judged(self.about, model, tier, names, failed))
 
     async def open(self, request: ChatRequest, timeout_s: float) -> Outcome:

@@ -19,7 +19,7 @@ _LOW: Final = 0.25
 _STEP: Final = 1.03
 _BINS: Final = 128
 """Ratios from 0.25 to 10.7, each bin 3 % above the one before; the ends take what is beyond."""
-_EACH: Final = 16
+_EACH: Final = 64
 """Bills of a model between two looks at them all."""
 _MEMORY: Final = 4_000
 """Bills after which all that were seen count half."""

@@ -200,10 +200,13 @@ def begins_as_refusal(text: str) -> bool:
     first = _FIRST_WORD.match(text)
     if first is None:
         return False
+    refusals = _refusals(first[1])
+    if not refusals:
+        return False
     head = _head(text, first.start(1))
     return any(
         any(sign in head for sign in refusal.contains) and refusal.whole.match(head)
-        for refusal in _refusals(first[1])
+        for refusal in refusals
     )
 
 

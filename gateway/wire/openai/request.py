@@ -75,13 +75,14 @@ def _dearer_tier(fields: dict[str, Any]) -> bool:
 def _limit_output(fields: dict[str, Any], request: ChatRequest, target: Target) -> None:
     """One binding limit: the client's own, by its own name unless the host knows only one."""
     quirks = target.quirks
-    name = next((name for name in _LIMITS if name in quirks), None)
-    if name is None and request.max_tokens is not None:
-        name = next(name for name in _LIMITS if bytes(fields.get(name, _NULL)) != b"null")
+    name = _LIMITS[0]
+    if request.max_tokens is not None and bytes(fields.get(name, _NULL)) == b"null":
+        name = _LIMITS[1]  # which the client gave, then
     for each in _LIMITS:
         fields.pop(each, None)
-    limit = target.max_output if request.max_tokens is None else request.max_tokens
-    fields[name or _LIMITS[0]] = limit
+        if each in quirks:
+            name = each
+    fields[name] = target.max_output if request.max_tokens is None else request.max_tokens
 
 
 def _azure(deployment: str, version: str) -> str:
