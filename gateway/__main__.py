@@ -62,19 +62,21 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the port.")] = 1,
 ) -> None:
     """Serve a configuration."""
+    from msgspec import structs
+
     from gateway.commands.check import deprecations
-    from gateway.commands.serve import Place
+    from gateway.commands.serve import Place, source_of
     from gateway.commands.serve import serve as run
-    from gateway.commands.workers import WORKER, WORKERS_DIR, run_workers
+    from gateway.commands.workers import WORKER, WORKERS_DIR, beside, run_workers
     from gateway.config.faults import ConfigError
-    from gateway.config.load import load
     from gateway.core.errors import LedgerDown
     from gateway.core.usage_line import StoreError
 
     try:
-        snapshot = load(config, os.environ, at=_now())
+        source = source_of(config, os.environ, _now)
     except ConfigError as error:
         _fail(str(error))
+    snapshot = source.began.snapshot
     if _SHARED not in os.environ:  # a worker's parent has told it already
         for line in deprecations(snapshot):
             typer.echo(f"warning: {line}", err=True)
@@ -87,7 +89,9 @@ def serve(
                 raise typer.Exit(run_workers(["serve", *paths, *at], workers, env))
         number = int(os.environ.get(WORKER, "0"))
         place = Place(host, port, _SHARED in os.environ, os.environ.get(WORKERS_DIR), number)
-        run(snapshot, place, _say, os.environ)
+        if place.shared:
+            source = structs.replace(source, beside=beside(os.getppid()))
+        run(snapshot, place, _say, os.environ, source)
     except LedgerDown as error:
         _fail(f"redis: {error}")
     except StoreError as error:

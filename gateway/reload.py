@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.config.faults import ConfigError
-from gateway.config.load import Loaded
+from gateway.config.load import Loaded, Stamp
 from gateway.core.changes import Reloaded, changes, fixed
 from gateway.core.errors import ConfigRefused
 from gateway.core.events import ConfigRead
@@ -25,6 +25,11 @@ from gateway.web.door import Door, Generation
 from gateway.web.key_watch import KeyWatch
 from gateway.web.keys import Keyring
 
+_LOOK_S: Final = 1.0
+"""Between two looks at the files: a few stats each, which also work where no file system tells of
+changes (network mounts, bind mounts, a cluster's config maps)."""
+_QUIET_S: Final = 0.2
+"""For so long a file must not change any more before it is read."""
 _SHOWN: Final = 20
 """So many changes are named in the log; the rest is counted."""
 _log: Final = logging.getLogger("gateway")
@@ -110,10 +115,17 @@ def _upstreams(snapshot: Snapshot, model: str) -> list[str]:
 
 
 class Source(Struct, frozen=True):
-    """What was read at the start, and what reads again: it may block. It raises ConfigError."""
+    """What was read at the start, and what reads again: it may block. It raises ConfigError.
+
+    `stamp` tells files that changed, `first` what it told before they were read; `beside` tells the
+    others who serve the same files that these are to be read again.
+    """
 
     began: Loaded
     read: Callable[[], Loaded]
+    stamp: Callable[[], Stamp] = tuple
+    first: Stamp = ()
+    beside: Callable[[], None] | None = None
 
 
 def no_source(snapshot: Snapshot) -> Source:
@@ -135,18 +147,25 @@ class Reload:
     ) -> None:
         self._began = source.began.snapshot
         self._now = source.began
-        self._read = source.read
+        self._source = source
         self._turn = turn
         self._observe = observe
         self._wall = wall
         self._lock = asyncio.Lock()
         observe(ConfigRead("start", source.began.hash, wall()))
 
-    async def __call__(self, why: str) -> Reloaded:
-        """Raises ConfigRefused, whose text is one line a fault: then the old one goes on."""
+    @property
+    def snapshot(self) -> Snapshot:
+        """What is served now."""
+        return self._now.snapshot
+
+    async def __call__(self, why: str, *, alone: bool = False) -> Reloaded:
+        """Those beside us do the same, unless it is for us alone. Raises ConfigRefused, whose text
+        is one line a fault: then the old one goes on.
+        """
         async with self._lock:
             try:
-                return await self._again(why)
+                done = await self._again(why)
             except (ConfigError, OSError) as error:
                 self._observe(ConfigRead("refused", self._now.hash, self._wall()))
                 _log.warning(
@@ -156,9 +175,34 @@ class Reload:
                     error,
                 )
                 raise ConfigRefused(str(error)) from None
+        if done.changes and not alone and self._source.beside is not None:
+            self._source.beside()
+        return done
+
+    async def told(self, why: str, *, alone: bool = False) -> None:
+        """The same, where nobody waits for the answer: it is in the log."""
+        try:
+            await self(why, alone=alone)
+        except ConfigRefused:
+            pass
+        except Exception:  # noqa: BLE001 - a bug of ours, which nobody else would hear of
+            _log.exception("a reload met a bug (%s)", why)
+
+    async def watch(self, sleep: Callable[[float], Awaitable[None]]) -> None:
+        """Read again whenever a file has changed, once it is written. Runs until cancelled."""
+        seen = self._source.first
+        while True:
+            await sleep(_LOOK_S)
+            found = await asyncio.to_thread(self._source.stamp)
+            if found == seen or not self.snapshot.server.watch:
+                continue
+            while seen != found:
+                await sleep(_QUIET_S)
+                seen, found = found, await asyncio.to_thread(self._source.stamp)
+            await self.told("a file has changed")
 
     async def _again(self, why: str) -> Reloaded:
-        loaded = await asyncio.to_thread(self._read)
+        loaded = await asyncio.to_thread(self._source.read)
         old, new = self._now.snapshot, loaded.snapshot
         held = fixed(self._began, new)
         if held:

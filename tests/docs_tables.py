@@ -97,6 +97,7 @@ ERRORS: Final[Mapping[type[errors.GatewayError], str]] = {
     errors.NoAnswer: "Every candidate was tried and failed; says how.",
     errors.LedgerDown: "Money cannot be held, so no call is made.",
     errors.Busy: "Over `limits.in_flight` or `limits.in_flight_per_key`.",
+    errors.ShuttingDown: "This process is stopped, and its time to finish is over; ask again.",
     errors.KeysDown: "Whether a key is good cannot be told, or cannot be changed, now.",
     errors.OutOfTime: "The deadline came before an answer.",
 }

@@ -4,10 +4,10 @@ import asyncio
 import gc
 import signal
 import socket
-import sys
-from collections.abc import Callable, Generator, Mapping
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Literal
@@ -17,8 +17,10 @@ import uvloop
 from starlette.types import ASGIApp
 
 from gateway.app import open_gateway
-from gateway.config.load import load
+from gateway.commands.stopping import drain, stop_by_signals
+from gateway.config.load import load_whole, stamp
 from gateway.core.snapshot import Snapshot
+from gateway.reload import Reload, Source
 from gateway.simulator import BASES, serve_simulator
 from gateway.web.hot import hot
 
@@ -65,18 +67,18 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Generator[None, None, None]:
         yield
 
-    async def stop_when(self, asked: asyncio.Event) -> None:
-        await asked.wait()
-        self.should_exit = True
-
 
 def serve(
-    snapshot: Snapshot, place: Place, say: Callable[[str], None], env: Mapping[str, str]
+    snapshot: Snapshot,
+    place: Place,
+    say: Callable[[str], None],
+    env: Mapping[str, str],
+    source: Source | None = None,
 ) -> None:
-    """Serve a configuration until SIGTERM or SIGINT; `env` as open_gateway has it."""
+    """Serve until SIGTERM or SIGINT; `env` and `source` as open_gateway has them."""
 
     async def run() -> None:
-        await _serve(snapshot, place, say, env)
+        await _serve(snapshot, place, say, env, source)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
@@ -96,10 +98,27 @@ def demo(
             simulator = await stack.enter_async_context(serve_simulator())
             told = {"SIMULATOR_URL": simulator.base_url} | speaking(dialect)
             known = {"TOLLGATE_DATA_DIR": folder, **env, **told}
-            await _serve(load([_demo_file()], known), place, say, env)
+            source = source_of([_demo_file()], known, lambda: None)
+            await _serve(source.began.snapshot, place, say, env, source)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
+
+
+def source_of(
+    paths: Sequence[Path], env: Mapping[str, str], now: Callable[[], datetime | None]
+) -> Source:
+    """A configuration, and how it is read again; `now` chooses among dated prices. Raises
+    ConfigError.
+    """
+    first = stamp(paths)
+    began = load_whole(paths, env, at=now())
+    return Source(
+        began,
+        lambda: load_whole(paths, env, at=now()),
+        lambda: stamp(paths),
+        first,
+    )
 
 
 def speaking(dialect: str | None) -> dict[str, str]:
@@ -119,35 +138,67 @@ def _demo_file() -> Path:
 
 
 async def _serve(
-    snapshot: Snapshot, place: Place, say: Callable[[str], None], env: Mapping[str, str]
+    snapshot: Snapshot,
+    place: Place,
+    say: Callable[[str], None],
+    env: Mapping[str, str],
+    source: Source | None,
 ) -> None:
-    asked = _asked_to_stop(place)
+    stop = stop_by_signals(place.shared)
     admin = snapshot.admin if place.number == 0 else None
     with ExitStack() as stack:
         bound = stack.enter_context(place.bind())
         inside = None
         if admin is not None:
             inside = stack.enter_context(Place(admin.host, admin.port).bind())
-        async with open_gateway(snapshot, workers_dir=place.workers_dir, env=env) as gateway:
-            doors: list[tuple[ASGIApp, Protocol, socket.socket]] = [
-                (gateway.front, hot(gateway.front.door), bound)
-            ]
+        opened = open_gateway(snapshot, workers_dir=place.workers_dir, env=env, source=source)
+        async with opened as gateway, _reloading(gateway.reload, watch=place.number == 0):
+            door = gateway.front.door
+            servers = [_server(gateway.front, hot(door))]
+            sockets = [bound]
             told = [f"Tollgate answers at {_address(bound)}/v1"]
             if inside is not None:
-                doors.append((gateway.admin(), "httptools", inside))
+                servers.append(_server(gateway.admin(), "httptools"))
+                sockets.append(inside)
                 told.append(f"The admin API answers at {_address(inside)}/admin/v1")
             _spare_the_collector()
             for line in told:
                 say(line)
-            await asyncio.gather(
-                *(_run(app, protocol, where, asked) for app, protocol, where in doors)
-            )
+            serving = [
+                asyncio.create_task(server.serve(sockets=[where]))
+                for server, where in zip(servers, sockets, strict=True)
+            ]
+            asked = asyncio.create_task(stop.asked.wait())
+            await asyncio.wait((asked, *serving), return_when=asyncio.FIRST_COMPLETED)
+            await drain(door, gateway.reload.snapshot.server, stop, servers, serving)
 
 
-async def _run(
-    app: ASGIApp, protocol: Protocol, bound: socket.socket, asked: asyncio.Event
-) -> None:
-    """Serve an app on a socket that listens from now on, until asked to stop."""
+@asynccontextmanager
+async def _reloading(reload: Reload, *, watch: bool) -> AsyncIterator[None]:
+    """By SIGHUP, which a parent passes on to all of its workers, and, in one of them, by a change
+    of the files.
+    """
+    running: set[asyncio.Task[None]] = set()
+
+    def hung_up() -> None:
+        running.add(asyncio.create_task(reload.told("SIGHUP", alone=True)))
+        running.difference_update([task for task in running if task.done()])
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, hung_up)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    if watch:
+        running.add(asyncio.create_task(reload.watch(asyncio.sleep)))
+    try:
+        yield
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+def _server(app: ASGIApp, protocol: Protocol) -> uvicorn.Server:
+    """It has no time of its own in which to end: see stopping.py."""
     config = uvicorn.Config(
         app,
         http=protocol,
@@ -157,12 +208,8 @@ async def _run(
         proxy_headers=False,
         server_header=False,
         log_level="warning",
-        timeout_graceful_shutdown=30,
     )
-    server = _Server(config)
-    stopping = asyncio.create_task(server.stop_when(asked))
-    await server.serve(sockets=[bound])
-    stopping.cancel()
+    return _Server(config)
 
 
 def _address(bound: socket.socket) -> str:
@@ -181,20 +228,3 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-
-
-def _asked_to_stop(place: Place) -> asyncio.Event:
-    """Set by SIGTERM, by SIGINT, and in a worker by the end of its parent."""
-    asked = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked.set)
-    if place.shared:
-        stdin = sys.stdin.fileno()
-
-        def orphaned() -> None:
-            loop.remove_reader(stdin)
-            asked.set()
-
-        loop.add_reader(stdin, orphaned)
-    return asked

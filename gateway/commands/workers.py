@@ -5,11 +5,12 @@ replaces one that dies, and passes on the signal to stop. A worker that finds it
 stops, too: otherwise it would share the port with the next start.
 """
 
+import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Final
@@ -30,14 +31,10 @@ Worker = subprocess.Popen[bytes]
 
 def run_workers(arguments: Sequence[str], count: int, env: Mapping[str, str]) -> int:
     """Run `tollgate <arguments>` in so many processes until told to stop; the exit code."""
-    stopping = False
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal stopping
-        stopping = True
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    told = _Told()
+    signal.signal(signal.SIGTERM, told.stop)
+    signal.signal(signal.SIGINT, told.stop)
+    signal.signal(signal.SIGHUP, told.reload)
     with TemporaryDirectory(prefix="tollgate-metrics-") as folder:
         known = {**env, WORKERS_DIR: folder}
         command = [sys.executable, "-m", "gateway", *arguments]
@@ -46,32 +43,75 @@ def run_workers(arguments: Sequence[str], count: int, env: Mapping[str, str]) ->
             # Nothing is ever written to it: that it ends tells a worker that we are gone.
             pipe = subprocess.PIPE
             own = {**known, WORKER: str(number)}
-            return subprocess.Popen(command, env=own, stdin=pipe)  # noqa: S603 - our own command
+            # A worker that cannot listen to it yet keeps it until it can.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+            try:
+                return subprocess.Popen(command, env=own, stdin=pipe)  # noqa: S603 - our own command
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
         began = time.monotonic()
         workers = [start(number) for number in range(count)]
         turn = 0
-        while not stopping:
+        while not told.stops:
             time.sleep(_POLL_S)
             turn += 1
+            if told.reloads:
+                told.reloads = False
+                _signal(workers, signal.SIGHUP)
             if turn % _TURNS_TO_REPLACE:
                 continue
             for at, worker in enumerate(workers):
                 code = worker.poll()
-                if code is None or stopping:
+                if code is None or told.stops:
                     continue
                 if code > 0 and time.monotonic() - began < _FIRST_S:
-                    return _end(workers)
+                    return _end(workers, told)
                 workers[at] = start(at)
-        return _end(workers)
+        return _end(workers, told)
 
 
-def _end(workers: Sequence[Worker]) -> int:
+class _Told:
+    """What signals said: to stop, how often, and to read the configuration again."""
+
+    def __init__(self) -> None:
+        self.stops = 0
+        self.reloads = False
+
+    def stop(self, number: int, frame: FrameType | None) -> None:
+        self.stops += 1
+
+    def reload(self, number: int, frame: FrameType | None) -> None:
+        self.reloads = True
+
+
+def beside(parent: int) -> Callable[[], None]:
+    """In a worker: tells the parent, and so every worker, that there is something to reload."""
+
+    def tell() -> None:
+        if os.getppid() == parent:  # else it is gone, and we are about to be
+            os.kill(parent, signal.SIGHUP)
+
+    return tell
+
+
+def _signal(workers: Sequence[Worker], number: signal.Signals) -> None:
+    for worker in workers:
+        worker.send_signal(number)
+
+
+def _end(workers: Sequence[Worker], told: _Told) -> int:
     """Stop those that live, letting them answer what they have begun; the worst exit code.
 
-    One that our signal met before it could listen to it has done nothing wrong.
+    One that our signal met before it could listen to it has done nothing wrong. Who is told again
+    to stop tells them again.
     """
-    for worker in workers:
-        worker.send_signal(signal.SIGTERM)
+    _signal(workers, signal.SIGTERM)
+    passed = max(told.stops, 1)
+    while any(worker.poll() is None for worker in workers):
+        if told.stops > passed:
+            passed = told.stops
+            _signal(workers, signal.SIGTERM)
+        time.sleep(_POLL_S / 10)
     codes = [worker.wait() for worker in workers]
     return max((abs(code) for code in codes if code != -signal.SIGTERM), default=0)

@@ -29,6 +29,7 @@ from gateway.core.snapshot import (
     Limits,
     Provider,
     Secret,
+    Server,
     Snapshot,
     Timeouts,
     Usage,
@@ -82,6 +83,7 @@ def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapsh
         pepper=parts.keys.pepper,
         admin=build_admin(parts.admin),
         not_configured=tree.left_out,
+        server=Server(**dict(parts.server)),
         client=parts.client,
     )
 

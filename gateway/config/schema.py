@@ -42,6 +42,7 @@ from gateway.config.scalars import (
     numbers,
     one_of,
 )
+from gateway.config.server import Server
 from gateway.config.stanza import Stanza
 from gateway.config.tags import TagValues
 from gateway.config.tenants import Organisation, Tenant
@@ -230,6 +231,8 @@ class Config(Stanza):
     """How long to wait, in seconds."""
     limits: Limits = Limits()
     """What one client may send."""
+    server: Server = Server()
+    """How the service stops, and whether it looks at its own files."""
     client: Client = "own"
     """What makes the calls to providers: connections of our `own`, or `aiohttp`. Neither asks a
     proxy."""

@@ -18,6 +18,7 @@ from gateway.config.price import Price
 from gateway.config.routes import Route
 from gateway.config.scalars import name as check_name
 from gateway.config.scalars import one_of
+from gateway.config.server import Server
 from gateway.config.stanza import Stanza, owner_of
 from gateway.config.tags import tag_value, tag_values
 from gateway.config.tenants import Organisation, Tenant
@@ -53,6 +54,7 @@ class Parts(Struct):
     redis: schema.Redis
     timeouts: schema.Timeouts
     limits: schema.Limits
+    server: Server
     client: str
     weights: dict[str, Weights] = {}
     """Of routes that learned where to begin."""
@@ -81,6 +83,7 @@ def validate(tree: Tree, required: Iterable[str] = REQUIRED) -> Parts:
         redis=_entry(tree, ("redis",), schema.Redis) or schema.Redis(),
         timeouts=_entry(tree, ("timeouts",), schema.Timeouts) or schema.Timeouts(),
         limits=_entry(tree, ("limits",), schema.Limits) or schema.Limits(),
+        server=_entry(tree, ("server",), Server) or Server(),
         client=_client(tree),
     )
     for name, route in parts.routes.items():

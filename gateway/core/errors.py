@@ -18,7 +18,7 @@ GatewayError                     500  a bug of ours
     BudgetExceeded               429    names scope, cap and reset time
       RateLimited                429    the same of tokens or requests; says when to come again
   Unavailable                    503    try again in a second
-    LedgerDown, Busy, KeysDown
+    LedgerDown, Busy, KeysDown, ShuttingDown
   NoAnswer                       502    every candidate was tried
     OutOfTime                    504
   UpstreamError                       one call to one provider failed; only Rejected and Unsuitable,
@@ -167,6 +167,10 @@ class Busy(Unavailable):
 
 class CacheDown(Exception):
     """No client's error: where answers are kept cannot say in time whether one is."""
+
+
+class ShuttingDown(Unavailable):
+    code = "shutting_down"
 
 
 class KeysDown(Unavailable):

@@ -111,6 +111,16 @@ class Limits(Struct, frozen=True):
     """What is kept of each tenant's answers, where a route keeps them."""
 
 
+class Server(Struct, frozen=True):
+    """How it stops, in seconds: for how long it accepts requests though it is not ready, and for
+    how long it then finishes them. Whether it looks if its files have changed.
+    """
+
+    drain_delay_s: float = 0.0
+    drain_timeout_s: float = 30.0
+    watch: bool = True
+
+
 class Alerts(Struct, frozen=True):
     """Who is told of budgets that come to their end. The URL may hold a secret."""
 
@@ -152,6 +162,7 @@ class Snapshot(Struct, frozen=True):
     """None: there is no admin API."""
     client: str = "own"
     """Which client makes the calls to providers: one of CLIENTS."""
+    server: Server = Server()
     not_configured: Mapping[str, str] = {}
     """Optional providers that are left out, and why."""
 

@@ -109,6 +109,8 @@ class Api:
         return _json({"status": "live", "version": self.version})
 
     async def readyz(self) -> Response:
+        if self.door.closing:
+            return _json({"status": "draining"}, 503)
         wrong = await self.ledger(self.tenant)
         state = {"status": "ready" if wrong is None else "not ready", "ledger": wrong or "ok"}
         return _json(state, 200 if wrong is None else 503)

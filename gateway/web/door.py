@@ -6,6 +6,7 @@ leaves it to be read on to its usage, as its route says.
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,7 @@ from gateway.core.errors import (
     ClientGone,
     GatewayError,
     InvalidRequest,
+    ShuttingDown,
     Unauthenticated,
     UnknownModel,
 )
@@ -23,10 +25,10 @@ from gateway.core.snapshot import Limits
 from gateway.core.tags import Known, tagged
 from gateway.handle import Life, Reply
 from gateway.recall import RecallingLife
-from gateway.web.callers import Caller
 from gateway.web import render
 from gateway.web.asgi import Receive, read_all, too_large
 from gateway.web.bill import extension
+from gateway.web.callers import Caller
 from gateway.web.client import Client
 from gateway.web.headers import (
     Headers,
@@ -124,6 +126,15 @@ class Door:
         self.now = now
         self.in_flight = InFlight(now.limits)
         self.draining = 0
+        self.closing = False
+        """Not ready for more: whoever asks is served all the same."""
+        self.ending = False
+
+    def end(self, tasks: Iterable["asyncio.Task[None]"]) -> None:
+        """The time to finish is over for these: each is told, settles, and ends."""
+        self.ending = True
+        for task in [*tasks]:
+            task.cancel()
 
     def turn(self, now: Generation) -> None:
         """Whoever comes from here on is served by this one."""
@@ -164,6 +175,11 @@ class Door:
                 _denied(now.world, request_id, caller, bug)
             await _refuse(client, bug, request_id, life)
 
+    def _ended(self) -> bool:
+        """Whether that is why the task was cancelled, and nothing else."""
+        task = asyncio.current_task()
+        return self.ending and task is not None and task.uncancel() == 0
+
     async def _admit(self, authorization: bytes) -> tuple[Generation, Caller]:
         """Whose key it is that was not known yet. While that is looked for, a new generation may
         take over: then it is the one that knows.
@@ -180,15 +196,21 @@ class Door:
         """Answer, unless the client goes away first: then the life is cancelled."""
         leaving = _Leaving(self, life)
         client.when_gone(leaving.gone)
+        stream = ClientStream(life, client) if life.request.stream else None
         try:
-            if life.request.stream:
-                await ClientStream(life, client).run()
+            if stream is not None:
+                await stream.run()
             else:
                 await _send_whole(life, await life.answer(), client)
         except asyncio.CancelledError:
             if leaving.over():
                 raise ConnectionAbortedError from None
-            raise
+            if not self._ended():
+                raise
+            over = ShuttingDown("The gateway is being stopped; ask again.")
+            if stream is None or not stream.begun:
+                raise over from None
+            await stream.broken_off(over)
         finally:
             leaving.stop()
             client.when_gone(None)

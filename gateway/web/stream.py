@@ -53,6 +53,10 @@ class ClientStream:
             _log.exception("request %s met a bug", self.life.about.request_id)
             await self.client.end(error_event(GatewayError("Internal error.")))
 
+    async def broken_off(self, error: GatewayError) -> None:
+        """Told as the last event, to a client that has begun to read."""
+        await self.client.end(error_event(error))
+
     async def _run(self) -> None:
         comments = asyncio.create_task(self._comment())
         try:

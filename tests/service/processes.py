@@ -7,7 +7,7 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -18,13 +18,17 @@ SERVE = (sys.executable, "-m", "gateway", "serve")
 
 @asynccontextmanager
 async def serving(
-    config: Path, *options: str, env: dict[str, str] | None = None
+    config: Path, *options: str, env: dict[str, str] | None = None, log: Path | None = None
 ) -> AsyncIterator[tuple[Process, str]]:
-    """`tollgate serve` on a free port, once it answers: the process and its address."""
-    process = await asyncio.create_subprocess_exec(
-        *SERVE, "--config", str(config), "--port", "0", *options,
-        env={**os.environ, **(env or {})}, stdin=DEVNULL, stdout=PIPE,
-    )  # fmt: skip
+    """`tollgate serve` on a free port, once it answers: the process and its address. Its log is
+    written to a file, if one is named.
+    """
+    with ExitStack() as stack:
+        errors = None if log is None else stack.enter_context(log.open("wb"))
+        process = await asyncio.create_subprocess_exec(
+            *SERVE, "--config", str(config), "--port", "0", *options,
+            env={**os.environ, **(env or {})}, stdin=DEVNULL, stdout=PIPE, stderr=errors,
+        )  # fmt: skip
     try:
         assert process.stdout is not None
         told = await process.stdout.readline()

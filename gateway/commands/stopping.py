@@ -1,0 +1,91 @@
+"""How a gateway ends: told once, it finishes what it has begun; told again, it ends now.
+
+SIGTERM         not ready, but whoever asks is served, for `drain_delay_s`
+SIGINT          the same without that: somebody sits at it
+                then no more connections; what was begun has `drain_timeout_s`
+again, or late  streams get an error event, other requests a 503; all is settled
+                after five more seconds whatever still runs is left
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import uvicorn
+
+from gateway.core.snapshot import Server
+from gateway.web.door import Door
+
+LAST_S: Final = 5.0
+"""For settling what was broken off."""
+
+
+class Stop:
+    """`asked` once it is to end, `now` when told again. `delays`: there may be a load balancer."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.now = asyncio.Event()
+        self.delays = True
+
+    def tell(self, *, delays: bool) -> None:
+        if self.asked.is_set():
+            self.now.set()
+        else:
+            self.delays = delays
+            self.asked.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Less, when it is to end now."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.now.wait()
+
+
+def stop_by_signals(parent: bool) -> Stop:
+    """SIGTERM and SIGINT; and, where there is a parent, that it is gone: it never writes to our
+    stdin, whose end tells it.
+    """
+    stop = Stop()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, lambda: stop.tell(delays=True))
+    loop.add_signal_handler(signal.SIGINT, lambda: stop.tell(delays=False))
+    if parent:
+        stdin = sys.stdin.fileno()
+
+        def orphaned() -> None:
+            loop.remove_reader(stdin)
+            stop.asked.set()
+
+        loop.add_reader(stdin, orphaned)
+    return stop
+
+
+async def drain(
+    door: Door,
+    how: Server,
+    stop: Stop,
+    servers: Sequence[uvicorn.Server],
+    serving: Iterable["asyncio.Task[Any]"],
+) -> None:
+    """From asked to stop until no request is served any more. `serving` are what the servers run,
+    the first of which has the door.
+    """
+    door.closing = True
+    if stop.delays and how.drain_delay_s:
+        await stop.wait(how.drain_delay_s)
+    for server in servers:
+        server.should_exit = True
+    late = asyncio.create_task(stop.wait(how.drain_timeout_s))
+    over = asyncio.gather(*serving)
+    await asyncio.wait((late, over), return_when=asyncio.FIRST_COMPLETED)
+    if not over.done():
+        door.end(servers[0].server_state.tasks)
+        await asyncio.wait((over,), timeout=LAST_S)
+    for server in servers:
+        server.force_exit = True
+    late.cancel()
+    await over

@@ -1,0 +1,21 @@
+"""How the service itself behaves: how it stops, and whether it looks at its own files."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from gateway.config.scalars import Flag, Seconds, amount, numbers
+from gateway.config.stanza import Stanza
+
+_wait = amount("a number of seconds, 0 or more", lambda seconds: seconds >= 0)
+Wait = Annotated[float, BeforeValidator(lambda value: float(_wait(value))), numbers(minimum=0)]
+
+
+class Server(Stanza):
+    drain_delay_s: Wait = 0.0
+    """After SIGTERM, for how long it still accepts requests while `/readyz` says that it is not
+    ready: as long as whoever spreads the load takes to notice."""
+    drain_timeout_s: Seconds = 30.0
+    """For how long it then finishes what it has begun. Streams that are left get an error event."""
+    watch: Flag = True
+    """Whether it looks every second if a file of its configuration has changed, and reloads."""
