@@ -28,9 +28,9 @@ from gateway.drivers.exact_tokens import ExactTokens
 from gateway.drivers.janitor import MOST, Awake, Janitor
 from gateway.drivers.local_ledger import LocalLedger
 from gateway.drivers.prometheus import Metrics
-from gateway.drivers.sweeper import Sweeper, homes_of
+from gateway.drivers.sweeper import Sweeper
 from gateway.drivers.upstream_open import Upstreams, open_upstreams
-from gateway.drivers.usage_open import open_sink
+from gateway.drivers.usage_open import homes_of, open_sink
 from gateway.drivers.usage_sink import Moved
 from gateway.drivers.webhook import Webhook, poster
 from gateway.drivers.webhook_check import WebhookChecks

@@ -22,7 +22,8 @@ from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.drivers.ledger_plans import prefix
 from gateway.drivers.memory_ledger import MemoryLedger
 from gateway.drivers.redis_ledger import RedisLedger
-from gateway.drivers.sweeper import EVERY_S, Sweeper, homes_of
+from gateway.drivers.sweeper import EVERY_S, Sweeper
+from gateway.drivers.usage_open import homes_of
 from tests.promises import Reached
 
 pytest_plugins = ("tests.redis_server",)
