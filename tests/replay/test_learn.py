@@ -156,7 +156,7 @@ def test_what_is_learned_of_usage_records(tmp_path: Path) -> None:
     texts = [json.dumps(each) for each in lines]
     other = json.dumps(lines[0] | {"request": "o", "route": "other", "signals": []})
     silent = json.dumps(lines[0] | {"request": "s", "signals": []})
-    older = json.dumps(lines[0] | {"request": "v", "signals": [0, 1.5, 2.5]})
+    older = json.dumps(lines[0] | {"request": "v", "signals": [0, 15, 25]})
     nobody = json.dumps({k: v for k, v in lines[0].items() if k != "tier"})
     folder = lined(tmp_path / "usage", *texts, *texts[:5], other, silent, older, nobody, '{"att')
     told = learn(folder, tmp_path / "w.json")

@@ -25,7 +25,7 @@ def lessons(name: str) -> Lessons:
     ("name", "what", "seeds", "promised"),
     [
         ("routellm-gsm8k", "GSM8K", 3, 0.62),
-        ("routellm-mmlu", "MMLU", 3, 0.65),
+        ("routellm-mmlu", "MMLU", 2, 0.65),
     ],
 )
 def test_a_learned_start(
