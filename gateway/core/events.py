@@ -90,7 +90,9 @@ class Refused(Struct, frozen=True):
 
 
 class Attempted(Struct, frozen=True):
-    """A call to a provider came to its end. `outcome` is "ok", "dropped", or an error's kind."""
+    """A call to a provider came to its end. `outcome` is "ok", "cut", "outrun", "dropped", or an
+    error's kind.
+    """
 
     about: About
     provider: str

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from gateway.core.money import Nanos
+from gateway.core.tokens import AROUND_TOKENS
 
 _NO_TAGS: Final[Mapping[str, frozenset[str]]] = {}
 
@@ -110,6 +111,10 @@ def never(when: When) -> str | None:
             continue
         if span.low >= span.high:
             return f"nothing is above {span.low} and at most {span.high} ({name})"
+    if when.prompt.high is not None and when.prompt.high <= AROUND_TOKENS:
+        return f"a prompt is held for more than {AROUND_TOKENS} tokens"
+    if when.output is not None and when.output.high == 0:
+        return "no limit is 0 (output)"
     if both := when.has & when.lacks:
         return f"it cannot have and lack {', '.join(sorted(both))}"
     if "tools" in when.lacks and (when.tools.low or 0) > 0:

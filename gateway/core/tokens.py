@@ -23,7 +23,7 @@ _BYTES_PER_MEDIA_TOKEN: Final[Mapping[str, int]] = {"input_audio": 125, "file": 
 3,000 tokens and 36 kB. A recording or a document of few bytes counts as much as an image.
 """
 _TOOL_TOKENS: Final = 700
-_AROUND_TOKENS: Final = 100
+AROUND_TOKENS: Final = 100
 """What stands around the messages: roles, separators, the `confidence` check's instruction."""
 _SENT_WITH_MESSAGES: Final = ("tools", "functions", "response_format")
 _MESSAGE_FRAME: Final = ("role", "content")
@@ -75,7 +75,7 @@ def bound(request: ChatRequest, messages: bytes) -> Bound:
         if name in fields:
             size += len(bytes(fields[name]))
     tools = _TOOL_TOKENS if "tools" in fields or "functions" in fields else 0
-    return Bound(count(size), _AROUND_TOKENS + tools + media_tokens, media)
+    return Bound(count(size), AROUND_TOKENS + tools + media_tokens, media)
 
 
 def has_openai_tokenizer(upstream: str) -> bool:

@@ -35,7 +35,7 @@ class UsageRecord(Struct, frozen=True, omit_defaults=True):
     tier: str
     purpose: str
     outcome: str
-    """"ok", "dropped", or an error's kind."""
+    """"ok", "cut", "outrun", "dropped", or an error's kind."""
     held: int
     cost: int
     usage: Usage

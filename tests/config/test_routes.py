@@ -39,7 +39,7 @@ def route(rule: str) -> Route:
 CONDITIONS: Final = [
     ("{}", When()),
     ("{prompt_tokens: {above: 500_000}}", When(prompt=Between(500_000, None))),
-    ("{prompt_tokens: {above: 0, at_most: 9}}", When(prompt=Between(0, 9))),
+    ("{prompt_tokens: {above: 0, at_most: 900}}", When(prompt=Between(0, 900))),
     ("{output_tokens: {at_most: 50}}", When(output=Between(None, 50))),
     ("{tools: {above: 9}}", When(tools=Between(9, None))),
     ("{script: [han, kana]}", When(scripts=frozenset({"han", "kana"}))),

@@ -129,7 +129,10 @@ def test_scripts(text: str, script: str | None) -> None:
     ("when", "why"),
     [
         (When(), None),
-        (When(prompt=Between(5, 6)), None),
+        (When(prompt=Between(5, 101)), None),
+        (When(prompt=Between(high=100)), "a prompt is held for more than 100 tokens"),
+        (When(output=Between(high=1)), None),
+        (When(output=Between(high=0)), "no limit is 0 (output)"),
         (When(prompt=Between(6, 6)), "nothing is above 6 and at most 6 (prompt)"),
         (When(has=frozenset({"code"}), lacks=frozenset({"code"})), "it cannot have and lack code"),
         (
