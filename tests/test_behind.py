@@ -7,11 +7,14 @@ from dataclasses import replace
 from typing import Final
 
 import pytest
+from msgspec.structs import replace as replaced
 
 from gateway.behind.backstage import Backstage
 from gateway.behind.guards import Guards
+from gateway.behind.unseen import without_places
 from gateway.core import events
-from gateway.core.catalog import Route, Rule
+from gateway.core.accounts import EACH, Account, Purse
+from gateway.core.catalog import Budget, Route, Rule
 from gateway.core.chat import Extras
 from gateway.core.guard import Growth, Guard
 from gateway.core.ladder import ladders
@@ -185,6 +188,7 @@ async def test_a_guarded_vote(  # noqa: PLR0917 - a row of the table
     assert (found.seen, found.agreed, found.tried) == (after.seen, after.agreed, after.tried)
     audited = sum(each.cost for each in told(made, events.Settled) if each.purpose == "audit")
     assert (found.spent, found.audit) == (seen.spent + made.life.tab.spent + audited, audited)
+    assert sum(made.ledger.requests) == 1, "an audit is no request of the client's"
     await sound(made)
 
 
@@ -324,6 +328,15 @@ async def test_a_canary(share: float, who: str, name: str, stream: bool) -> None
     assert entry.record.route == name
     assert made.life.tab.spent == (100 if who == "d" else 10) * ANSWER
     await sound(made)
+
+
+def test_an_audit_takes_no_place_among_requests_at_once() -> None:
+    places, day = Budget(1, "total", "at_once"), Budget(5, "day")
+    whole = Account("tenant", "t", (places, day), "t")
+    model = Account("model", EACH, (places,), "t")
+    purse = without_places(Purse("t", (whole,), "org", (model,)))
+    kept = (replaced(whole, budgets=(day,)),), (replaced(model, budgets=()),)
+    assert (purse.accounts, purse.per_call, purse.home) == (*kept, "org")
 
 
 def test_a_larger_share_has_the_tenants_of_a_smaller() -> None:

@@ -4,6 +4,7 @@ from gateway.config.accounts import Named
 from gateway.config.faults import Path
 from gateway.config.routes import Route
 from gateway.config.tree import Tree
+from gateway.core.guard import lower_bound
 
 
 def check_trials(tree: Tree, path: Path, route: Route, named: Named) -> None:
@@ -24,6 +25,11 @@ def check_trials(tree: Tree, path: Path, route: Route, named: Named) -> None:
     if sure and route.tiers and all(len(tiers) < 2 for tiers in ladders):
         told = "needs a tier above the first, whose answers it holds the first's against"
         tree.fault((*path, "guard"), told)
+    threshold, memory = (*path, "guard", "threshold"), (*path, "guard", "memory")
+    best = lower_bound(guard.memory, guard.memory)
+    if guard.threshold > best and not tree.doubtful(threshold, memory):
+        told = f"can never be reached: of {guard.memory} comparisons the bound is at most"
+        tree.fault(threshold, f"{told} {best:.3f}")
     pointers, agree = (*path, "guard", "pointers"), (*path, "guard", "agree")
     if guard.pointers and guard.agree != "json" and not tree.doubtful(pointers, agree):
         tree.fault(pointers, "are used with agree: json only")

@@ -4,7 +4,17 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator
 
-from gateway.config.scalars import Count, Name, amount, choice, described, numbers, one_of, unshown
+from gateway.config.scalars import (
+    Name,
+    amount,
+    choice,
+    described,
+    numbers,
+    one_of,
+    unshown,
+    whole,
+    wholes,
+)
 from gateway.config.stanza import Stanza
 from gateway.core import trials
 from gateway.core.agree import MODES
@@ -20,6 +30,9 @@ Some = Annotated[
     BeforeValidator(lambda value: float(_some(value))),
     numbers(exclusiveMinimum=0, maximum=1),
 ]
+
+
+Comparisons = Annotated[int, BeforeValidator(whole(10)), wholes(minimum=10)]
 
 
 def _pointer(value: object) -> str:
@@ -43,10 +56,10 @@ class Guard(Stanza):
     """Of requests while the first tier is off: for how many it is asked all the same."""
     cap: Share = 0.05
     """What audits may cost, as a part of what is spent on the route's kind of requests."""
-    least: Count = 30
-    """Comparisons after which it decides, and not before ten. Until then the last tier answers,
-    and the first is always asked, too."""
-    memory: Count = 500
+    least: Comparisons = 30
+    """Comparisons after which it decides, and earlier where there is no doubt. Until then the last
+    tier answers, and the first is always asked, too."""
+    memory: Comparisons = 500
     """After so many comparisons the older ones fade."""
     agree: Annotated[str, BeforeValidator(one_of(MODES)), choice(MODES)] | None = None
     """How answers are compared. Default: as the route's vote does, else `auto`."""
