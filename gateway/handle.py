@@ -28,7 +28,7 @@ from gateway.core.strategy import Answered, Flowing, Outcome, Refused, Round, St
 from gateway.core.traits import climbed
 from gateway.core.warmth import beginning
 from gateway.examine import examine
-from gateway.rounds import together
+from gateway.rounds import Once, together
 from gateway.watch import watch
 from gateway.world import Attendant, World
 
@@ -72,7 +72,7 @@ class Life:
         self._trail: list[str] = []
         self._began = world.clock()
         self._deadline = self._began
-        self._uncounted = 1
+        self._once = Once()
         self._top = ""
         self._begins: bytes | None = None
 
@@ -85,7 +85,7 @@ class Life:
         try:
             ladder = self._ladder()
             verdict = await self._carry_out(ladder, await self._plan(ladder))
-            if verdict.refusal is not None and not self.tab.attempts and await self._recount():
+            if refusals.of_tokens(verdict) and not self.tab.attempts and await self._recount():
                 verdict = await self._carry_out(ladder, self._planned(ladder)[0])
             answer = verdict.answer
             if answer is None:
@@ -259,13 +259,12 @@ class Life:
         return "retry_budget" if wanted.again and not self.world.retries.take(now) else None
 
     async def _hold(self, candidate: Candidate, said: tuple[Message, ...]) -> Hold | Refusal:
-        """Set the call's ceiling aside. The request is counted with its first call."""
+        """Set the call's ceiling aside. The request is counted with the first held."""
         purse = self.purse.of_call(candidate.model.name, candidate.deployment.provider)
         more = tokens.bound_of(said) if said else 0
-        amounts = Amounts(candidate.with_more(more), candidate.tokens + more, self._uncounted)
-        self._uncounted = 0
-        life = self.about.request_id
-        return await self.world.ledger.reserve(purse, self.world.new_id(), amounts, life)
+        amounts = Amounts(candidate.with_more(more), candidate.tokens + more)
+        ledger, hold_id = self.world.ledger, self.world.new_id()
+        return await self._once.held(ledger, purse, hold_id, amounts, self.about.request_id)
 
     def _over(
         self, candidate: Candidate | None, error: BaseException | None, why: str = "unjudged"

@@ -7,13 +7,51 @@ from typing import Any
 
 from msgspec import structs
 
+from gateway.core.accounts import Amounts, Hold, Purse, Refusal
 from gateway.core.plan import Candidate
+from gateway.core.ports import Ledger
 from gateway.core.strategies.course import OUTRUN, UNHEARD
 from gateway.core.strategy import Answered, Flowing, Outcome, Round, Stopped
 
 Attempt = Callable[[Round, Candidate], Coroutine[Any, Any, Outcome]]
 Sleep = Callable[[float], Coroutine[Any, Any, None]]
 _Call = asyncio.Task[Outcome]
+
+
+class Once:
+    """A request counts once, with the first of its calls that is held. Until then the calls of a
+    round ask one after the other: a limit of requests that refuses one refuses them all.
+    """
+
+    __slots__ = ("_counts", "_waiting")
+
+    def __init__(self) -> None:
+        self._counts = 1
+        self._waiting: list[asyncio.Future[None]] | None = None
+        """Who waits for the one that asks; None while nobody asks."""
+
+    async def held(
+        self, ledger: Ledger, purse: Purse, hold_id: str, amounts: Amounts, life: str
+    ) -> Hold | Refusal:
+        """As `reserve`, with the request counted or not."""
+        while self._counts and self._waiting is not None:
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            await turn
+        if not self._counts:
+            return await ledger.reserve(purse, hold_id, amounts, life)
+        waiting = self._waiting = []
+        try:
+            counted = Amounts(amounts.nanos, amounts.tokens, 1)
+            hold = await ledger.reserve(purse, hold_id, counted, life)
+            if type(hold) is Hold:
+                self._counts = 0
+            return hold
+        finally:
+            self._waiting = None
+            for turn in waiting:
+                if not turn.done():
+                    turn.set_result(None)
 
 
 async def together(attempt: Attempt, wanted: Round, sleep: Sleep) -> tuple[Outcome, ...]:

@@ -5,10 +5,11 @@ import asyncio
 import pytest
 from msgspec import structs
 
-from gateway.core.accounts import Account
+from gateway.core.accounts import Account, Amounts
 from gateway.core.catalog import Budget
-from gateway.core.errors import Faulty, LedgerDown
+from gateway.core.errors import Faulty, LedgerDown, RateLimited
 from gateway.core.events import Dropped, Replied, Reserved, Settled
+from gateway.core.money import Nanos
 from tests.lives import ANSWER, PROMPT, Turn, hear, poor, says, stage, told, well, whole
 
 other = says("BAD")
@@ -110,7 +111,7 @@ async def test_no_voter_that_the_ledger_can_hold() -> None:
 
 
 async def test_money_for_one_voter_only() -> None:
-    scene = stage("vote", {"a": [well], "b": [well]}, budget=PROMPT * 13 // 10 + 100 + 20 + 40)
+    scene = stage("vote", {"a": [well], "b": [well]}, budget=PROMPT * 13 // 10 + 100 + 20 + 10)
     reply, _ = await hear(scene.life)
     assert reply.reason == "budget"
     await whole(scene)
@@ -187,4 +188,36 @@ async def test_a_client_that_leaves_while_the_later_of_two_answers_is_closed() -
     with pytest.raises(asyncio.CancelledError):
         await task
     assert isinstance(scene.events[-1], Dropped)
+    await whole(scene)
+
+
+@pytest.mark.parametrize(("asked", "exact"), [("vote", None), ("hedge", None), ("gpt-5", 5)])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_limit_of_requests_refuses_every_call_of_the_request(
+    asked: str, exact: int | None, stream: bool
+) -> None:
+    """Not only the first: neither the other voters, nor the try with an exact count."""
+    turns = {"a": [well], "b": [well], "gpt-5": [well]}
+    scene = stage(asked, turns, stream=stream, exact=exact)
+    full = Account("user", "u", (Budget(1, "total", "requests"),), "t")
+    purse = scene.life.purse
+    scene.life.purse = structs.replace(purse, accounts=(*purse.accounts, full))
+    await scene.ledger.reserve(scene.life.purse, "before", Amounts(Nanos(0), 0, 1))
+    with pytest.raises(RateLimited):
+        await scene.life.answer()
+    assert scene.upstream.asked == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "exact", "cap", "counted"),
+    [("vote", None, 1, [1, 1]), ("hedge", None, 1, [1, 1]), ("gpt-5", 5, 130, [1, 1])],
+)
+async def test_a_request_is_counted_with_the_first_call_that_is_held(
+    asked: str, exact: int | None, cap: int, counted: list[int]
+) -> None:
+    scene = stage(asked, {"b": [well], "gpt-5": [well]}, exact=exact)
+    small = tuple(Account("model", name, (Budget(cap, "total"),), "t") for name in ("a", "gpt-5"))
+    scene.life.purse = structs.replace(scene.life.purse, per_call=small)
+    await hear(scene.life)
+    assert scene.ledger.requests == counted
     await whole(scene)

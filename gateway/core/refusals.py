@@ -52,6 +52,11 @@ def nothing_fits(plan: Plan, asked: str, tenant: Tenant, features: Features) -> 
     return NothingFits(f"No model of '{asked}' fits this request. {told}", param="model")
 
 
+def of_tokens(verdict: Verdict) -> bool:
+    """Whether it was refused for what its tokens may be, or may cost: fewer might be held."""
+    return verdict.refusal is not None and verdict.refusal.budget.meter in {"usd", "tokens"}
+
+
 def no_answer(verdict: Verdict, purse: Purse, trail: Sequence[str]) -> GatewayError:
     """Calls were made, or refused, and no answer came of it."""
     if verdict.refusal is not None:
