@@ -43,6 +43,7 @@ NOT_RUN: Final = {
     "make test": "it would run these tests",
     ". .venv/bin/activate": "the tests run in such an environment already",
     "tollgate serve": "it serves until it is stopped; tests/service does that",
+    "tollgate replay ../shared": "not all have the sets; tests/replay/test_pictures.py runs it",
     "docker compose": "it needs Docker; tests/test_shipping.py looks at the compose file",
 }
 # Text that is no output of the block above it, by its beginning.

@@ -81,10 +81,10 @@ def read_lives(file: Path, smart: str | None = None) -> Records:
     if not marked:
         smart = smart if smart in models else max(models, key=lambda name: _dear(models[name]))
         models, lost = _held_against(models, smart)
-        notes.append(f"nobody marked these answers: right is what means the same as {smart}'s")
+        notes.append(f"these answers are not marked: right is what means the same as {smart}'s")
         if lost:
             notes.append(f"left out, for they cannot be compared with it: {lost:,} answers")
-    return Records(file.parent.name, tuple(map(_query, whole)), models, tuple(notes))
+    return Records(file.absolute().parent.name, tuple(map(_query, whole)), models, tuple(notes))
 
 
 def _answers(lives: Iterable[_Life]) -> tuple[dict[str, dict[str, Answer]], bool]:

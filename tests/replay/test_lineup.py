@@ -74,11 +74,11 @@ providers:
 models:
   small: {deployments: [{provider: p}], context: 9000, price: {input: 1, output: 1}}
   big: {deployments: [{provider: p}], context: 9000, price: {input: 1, output: 1}}
-tiers: {cheap: {models: [small]}, best: {models: [big]}}
+tiers: {cheap: {models: [small]}, pair: {models: [small, big]}, best: {models: [big]}}
 routes:
   auto: {tiers: [cheap, best]}
   up: {tiers: [best]}
-  voted: {tiers: [cheap, best], checks: [not_empty], strategy: {vote: {agree: label}}}
+  voted: {tiers: [pair, best], checks: [not_empty], strategy: {vote: {agree: label}}}
 """
 
 

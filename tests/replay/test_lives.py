@@ -78,7 +78,7 @@ def test_a_vote_over_what_was_logged(tmp_path: Path, place: str) -> None:
     assert policy["p50_s"]["value"] == 1.0
     assert found["singles"][-1]["accuracy"]["value"] == 1.0
     assert found["notes"] == [
-        "nobody marked these answers: right is what means the same as large's"
+        "these answers are not marked: right is what means the same as large's"
     ]
 
 
