@@ -110,8 +110,11 @@ class Metrics:
         self._in_flight = of["gateway_inflight_requests"][()]
         self._overhead = of["gateway_overhead_seconds"][()]
         self._granted = Found[str, int](lambda tenant: decided[tenant, "granted", "none", "none"])
-        self._passed = Found[str, int](lambda check: judged[check, "passed"])
-        self._failed = Found[str, int](lambda check: judged[check, "failed"])
+        self._judged_in = Found[tuple[Labels, Labels], tuple[int, ...]](
+            lambda told: tuple(
+                [judged[each, "failed" if each in told[1] else "passed"] for each in told[0]]
+            )
+        )
         self._ledger = Found[str, int](lambda op: ledger[op,])
         self._ends = Found[Labels, tuple[int, int]](lambda to: (ends[to], lasted[to[0], to[2]]))
         self._calls = Found[Labels, tuple[int, int]](lambda to: (calls[to], waits[to[:2]]))
@@ -141,10 +144,10 @@ class Metrics:
         took(values, wait, SECONDS, event.seconds)
 
     def _judged(self, event: events.Judged) -> None:
-        failed = event.failed
-        for check in event.checks:
-            at = self._failed[check] if check in failed else self._passed[check]
-            self._cells.values[at] += 1.0
+        cells = self._judged_in[event.checks, event.failed]
+        values = self._cells.values
+        for at in cells:
+            values[at] += 1.0
 
     def _escalated(self, event: events.Escalated) -> None:
         why = (event.from_tier, event.to_tier, event.reason)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import ceil
 from typing import Final
 
@@ -17,6 +18,8 @@ from gateway.web.client import Pairs
 MAX_HEADERS: Final = 32_000
 """Bytes of all header names and values together."""
 _EXTRA: Final = b"x-gateway-"
+_DIGITS: Final = 15
+"""A length of more is too large in any case."""
 _PLAIN: Final = re.compile(r"[\w.\[\]-]{1,64}", re.ASCII)
 _NAMED: Final = 32
 _NONE: Final[Mapping[str, str]] = {}
@@ -32,26 +35,27 @@ class Headers:
     extras: Mapping[str, str]
 
 
-def read_headers(pairs: Iterable[tuple[bytes, bytes]], limits: Limits) -> Headers:
-    """One pass over the headers; names are in lower case already (ASGI)."""
-    authorization, length, encoded = b"", 0, False
-    extras: dict[str, str] | None = None
-    size = 0
-    for name, value in pairs:
-        size += len(name) + len(value)
-        if name == b"authorization":
-            authorization = value
-        elif name == b"content-length":
-            # More digits than this is too large in any case.
-            length = int(value) if value.isdigit() and len(value) < 16 else limits.body_bytes + 1
-        elif name == b"content-encoding":
-            encoded = value.lower() != b"identity"
-        elif name.startswith(_EXTRA):
-            extras = extras or {}
-            extras[name[len(_EXTRA) :].decode("latin-1")] = value.decode("utf-8", "replace")
-    if size > MAX_HEADERS:
+def read_headers(pairs: Sequence[tuple[bytes, bytes]], limits: Limits) -> Headers:
+    """What is read of the headers; names are in lower case already."""
+    if sum(map(len, chain.from_iterable(pairs))) > MAX_HEADERS:
         raise HeadersTooLarge(f"The headers are larger than {MAX_HEADERS} bytes.")
-    return Headers(authorization, length, encoded, extras or _NONE)
+    named = dict(pairs)
+    length = named.get(b"content-length", b"0")
+    if not length.isdigit() or len(length) > _DIGITS:
+        length = b"%d" % (limits.body_bytes + 1)
+    extras = [name for name in named if name[:10] == _EXTRA]
+    return Headers(
+        named.get(b"authorization", b""),
+        int(length),
+        named.get(b"content-encoding", b"identity").lower() != b"identity",
+        {_extra(name): named[name].decode("utf-8", "replace") for name in extras}
+        if extras
+        else _NONE,
+    )
+
+
+def _extra(name: bytes) -> str:
+    return name[len(_EXTRA) :].decode("latin-1")
 
 
 def read_cache_asks(pairs: Iterable[tuple[bytes, bytes]]) -> Asks:

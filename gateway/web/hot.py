@@ -33,6 +33,7 @@ _UNWANTED: Final = 16 * 1024 * 1024
 sends may never read why.
 """
 _ODD: Final = frozenset({b"expect", b"transfer-encoding"})
+_LINE: Final = b"%b: %b\r\n".__mod__
 _STATUS: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
@@ -210,12 +211,10 @@ class HotProtocol(asyncio.Protocol):
             self._keep = False  # we stay with what we speak, and this parser does not
         except HttpParserError:
             return None
-        length = None
-        for name, value in self.headers:
-            if name == b"content-length":
-                length = value
-            elif name in _ODD:
-                return None
+        named = dict(self.headers)
+        length = named.get(b"content-length")
+        if not _ODD.isdisjoint(named):
+            return None
         self._keep = self._keep and parser.should_keep_alive()
         return None if length is None else int(length)
 
@@ -247,7 +246,7 @@ class HotProtocol(asyncio.Protocol):
             self._state.tasks.discard(cast("asyncio.Task[None]", task))
 
     def _head_of(self, status: int, headers: Pairs) -> bytes:
-        lines = [b"%b: %b\r\n" % pair for pair in (*self._state.default_headers, *headers)]
+        lines = [*map(_LINE, self._state.default_headers), *map(_LINE, headers)]
         if not self._keep:
             lines.append(b"connection: close\r\n")
         head = _STATUS[status] + b"".join(lines)
