@@ -64,8 +64,8 @@ def rows(folder: Path) -> Sequence[Replay]:
     ruled.write_text(
         "tiers: {cheap: {models: [small, quick]}, smart: {models: [large]}}\n"
         "routes: {auto: {tiers: [cheap, smart], strategy: vote, rules: [\n"
-        "  {name: code, when: {has: [code]}, tiers: [smart]},\n"
-        "  {name: asian, when: {script: [han, kana]}, tiers: [smart]}]}}\n"
+        "  {name: code, when: {has: [code]}, tiers: [smart], strategy: cascade},\n"
+        "  {name: asian, when: {script: [han]}, tiers: [smart], strategy: cascade}]}}\n"
     )
     answers = folder / "answers"
     return (
