@@ -1,6 +1,7 @@
 """Another configuration while requests are served: whole, or not at all."""
 
 import asyncio
+import math
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -235,24 +236,27 @@ async def test_the_admin_api_reloads(sound: Running) -> None:
 
 async def test_metrics_tell_of_it(sound: Running) -> None:
     async def lines(begin: str) -> dict[str, float]:
-        text = sound.gateway.metrics.render().decode()
+        async with loopback(sound.url) as client:
+            text = (await client.get("/metrics")).text
         found = [line.rpartition(" ") for line in text.splitlines() if line.startswith(begin)]
         return {name: float(value) for name, _, value in found}
 
-    before = await lines("gateway_config")
-    more = config(sound).replace("{usd: 5, per: total}", "{usd: 5, per: day}")
+    limit = 'gateway_budget_limit{meter="usd",mode="hard",per="%s",scope="tenant",tenant="acme"}'
+    changed = 'gateway_config_reloads_total{result="changed"}'
+    before = await lines("gateway_")
+    assert before[limit % "total"] == 5
+    more = config(sound).replace("{usd: 5, per: total}", "{usd: 6, per: day}")
     more = more.replace("  slow: {", "  new: {") + "  more: {budgets: [{usd: 1, per: day}]}\n"
     done = await sound.reload(more)
-    after = await lines("gateway_config")
-    changed = 'gateway_config_reloads_total{result="changed"}'
+    after = await lines("gateway_")
     assert after[changed] == before[changed] + 1
     assert after["gateway_config_hash"] == int(done.hash, 16)
     assert after["gateway_config_loaded_timestamp_seconds"] == pytest.approx(done.at)
     assert after["gateway_config_reload_failed"] == 0
-    assert (await lines("gateway_circuit_state"))['gateway_circuit_state{deployment="q/new"}'] == 0
-    assert (await lines("gateway_budget_overruns_total"))[
-        'gateway_budget_overruns_total{tenant="more"}'
-    ] == 0
+    assert after['gateway_circuit_state{deployment="q/new"}'] == 0
+    assert after['gateway_budget_overruns_total{tenant="more"}'] == 0
+    assert after[limit % "day"] == 6
+    assert math.isnan(after[limit % "total"]), "there is no such budget any more"
     with pytest.raises(ConfigRefused):
         await sound.reload("providers: {}")
     failed = await lines("gateway_config")
