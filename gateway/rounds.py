@@ -25,8 +25,8 @@ class Once:
 
     __slots__ = ("_counts", "_waiting")
 
-    def __init__(self) -> None:
-        self._counts = 1
+    def __init__(self, *, counts: bool = True) -> None:
+        self._counts = counts
         self._waiting: list[asyncio.Future[None]] | None = None
         """Who waits for the one that asks; None while nobody asks."""
 
@@ -45,7 +45,7 @@ class Once:
             counted = Amounts(amounts.nanos, amounts.tokens, 1)
             hold = await ledger.reserve(purse, hold_id, counted, life)
             if type(hold) is Hold:
-                self._counts = 0
+                self._counts = False
             return hold
         finally:
             self._waiting = None

@@ -21,6 +21,7 @@ from gateway.core.plan import Candidate, Plan
 from gateway.core.strategy import Because, Outcome, Round, Verdict
 from gateway.core.traits import climbed
 from gateway.handle import Life
+from gateway.rounds import Once
 from gateway.world import Desk
 
 Part = Literal["cheap", "smart", "whole"]
@@ -49,7 +50,7 @@ class Unseen(Life):
         self.kind = kind
         self._climbed = ladder
         self._part = part
-        self._uncounted = 0
+        self._once = Once(counts=False)
 
     async def run(self, told: Callable[[Verdict], str]) -> tuple[Verdict | None, str]:
         """Its verdict, if it came to one, and what `told` says came of it."""
