@@ -119,8 +119,8 @@ class Fleet:
         await self.begin()
         opened, process = self.live.pop(0)
         process.terminate()
+        assert await process.wait() == 0  # to be told twice would be to end at once
         await opened.__aexit__(None, None, None)
-        assert process.returncode == 0
 
     async def end(self) -> None:
         for opened, _ in self.live:
