@@ -1,0 +1,82 @@
+"""What takes the place of an upstream when its configuration changes."""
+
+import asyncio
+import gc
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from gateway.core.snapshot import AwsAuth, Provider, Snapshot, Timeouts
+from gateway.drivers.aiohttp_upstream import AiohttpUpstream
+from gateway.drivers.upstream_open import open_upstreams
+from tests.config.texts import SOUND, snapshot
+
+ONE = Provider("one", "openai", "http://one:1/v1")
+TWO = Provider("two", "openai", "http://two:2/v1")
+SAME = Provider("same", "openai", "http://one:1/v2")
+
+
+def having(*providers: Provider, client: str = "own", connect_s: float = 5.0) -> Snapshot:
+    named = {each.name: each for each in providers}
+    timeouts = Timeouts(connect_s=connect_s)
+    return structs.replace(snapshot(SOUND), providers=named, client=client, timeouts=timeouts)
+
+
+@pytest.mark.parametrize(
+    ("after", "kept"),
+    [
+        (having(ONE, TWO), {"one": True, "two": True}),
+        (having(TWO), {"two": True}),
+        (
+            having(structs.replace(ONE, base_url="http://three:3/v1"), TWO),
+            {"one": False, "two": True},
+        ),
+        (
+            having(structs.replace(ONE, quirks=frozenset({"max_tokens"})), TWO),
+            {"one": False, "two": True},
+        ),
+        (having(ONE, SAME, TWO), {"one": False, "same": False, "two": True}),
+        (having(ONE, TWO, connect_s=1.0), {"one": False, "two": False}),
+    ],
+)
+async def test_connections_are_kept_where_all_that_share_them_are_the_same(
+    after: Snapshot, kept: dict[str, bool]
+) -> None:
+    async with open_upstreams({}, lambda: 0.0) as upstreams:
+        old: Any = await upstreams.turn(having(ONE, TWO))
+        new: Any = await upstreams.turn(after)
+        assert {name: pool is old._pools.get(name) for name, pool in new._pools.items()} == kept
+
+
+async def test_the_same_is_the_same() -> None:
+    async with open_upstreams({}, lambda: 0.0) as upstreams:
+        assert await upstreams.turn(having(ONE)) is await upstreams.turn(having(ONE))
+
+
+async def test_a_signer_keeps_what_it_has_fetched() -> None:
+    here = structs.replace(ONE, dialect="bedrock", auth=AwsAuth("eu-west-1", "id", None))
+    async with open_upstreams({}, lambda: 0.0) as upstreams:
+        await upstreams.turn(having(here))
+        first = upstreams._signers["one"]
+        await upstreams.turn(having(here, TWO))
+        assert upstreams._signers["one"] is first
+        await upstreams.turn(having(structs.replace(here, auth=AwsAuth("us-east-1"))))
+        assert upstreams._signers["one"] is not first
+
+
+async def test_aiohttps_session_ends_with_the_last_who_has_it() -> None:
+    async with open_upstreams({}, lambda: 0.0) as upstreams:
+        old = await upstreams.turn(having(ONE, client="aiohttp"))
+        assert isinstance(old, AiohttpUpstream)
+        session: Any = old.session
+        new = await upstreams.turn(having(TWO, client="aiohttp"))
+        assert isinstance(new, AiohttpUpstream)
+        assert not session.closed, "a request has it yet"
+        del old
+        gc.collect()
+        async with asyncio.timeout(5):
+            while not session.closed:
+                await asyncio.sleep(0)
+        assert not new.session.closed
+    assert new.session.closed
