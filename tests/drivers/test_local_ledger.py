@@ -221,6 +221,28 @@ async def test_a_tenant_that_did_not_ask_for_it_is_refused(
         go_on(own_redis)
 
 
+async def test_who_may_go_on_can_change_while_it_runs(
+    own_redis: EmbeddedRedis, tmp_path: Path
+) -> None:
+    """A place that was taken before is given back to the ledger all the same."""
+    budgets = Budget(100, "total"), Budget(1, "total", "at_once")
+    theirs = purse(*budgets, tenant="other")
+    allowed = Tenant("other", on_ledger_unavailable="allow_local")
+    async with gate(own_redis, tmp_path) as here:
+        held = await here.take("h", theirs)
+        assert held is not None
+        here.ledger.turn([*TENANTS, allowed])
+        await here.ledger.settle(held, Amounts(Nanos(0), 0, 1))
+        here.ledger.leave(theirs, "h")
+        await here.know(theirs)
+        assert [each.held for each in await here.inner.balances(theirs)] == [0, 0]
+        hang(own_redis)
+        assert await here.take("again", theirs) is not None
+        here.ledger.turn(TENANTS)
+        assert await here.take("other", theirs) is None
+        go_on(own_redis)
+
+
 async def test_lost_data_is_no_absence(own_redis: EmbeddedRedis, tmp_path: Path) -> None:
     async with gate(own_redis, tmp_path) as here:
         assert await here.take("h")
