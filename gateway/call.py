@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
+from msgspec import Struct
 
 from gateway.core import checks, events
 from gateway.core.accounts import Amounts, Hold, Warned
@@ -26,8 +26,7 @@ from gateway.world import World
 _NOTHING_YET: Final = Usage()
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """A call that was made, what became of it, and what it cost."""
 
     candidate: Candidate
@@ -36,11 +35,10 @@ class Attempt:
     cost: Nanos
 
 
-@dataclass(slots=True)
-class Tab:
+class Tab(Struct):
     """What one life's calls have come to so far."""
 
-    attempts: list[Attempt] = field(default_factory=list)
+    attempts: list[Attempt] = []
     usage: Usage = _NOTHING_YET
     """Of the answer that is given."""
     left: Nanos | None = None
@@ -53,7 +51,7 @@ class Tab:
     gone: bool = False
     """The client is: what is still read is read for its usage only."""
     signals: tuple[int, ...] = ()
-    warned: list[Warned] = field(default_factory=list)
+    warned: list[Warned] = []
     """Soft budgets that stand at 80 or 100 percent."""
 
     @property

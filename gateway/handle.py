@@ -6,10 +6,9 @@ call.py makes it, judges it and settles it once, however it ends.
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from gateway.call import Call, Tab
 from gateway.core import events, refusals, tokens
@@ -36,8 +35,7 @@ _TICK_S: Final = 0.001
 """Timers may be so early."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """The answer for the client: a whole `completion`, or `deltas` that flow.
 
     `dropped` names the fields of the request that whoever answered cannot honour, `headers` are

@@ -7,7 +7,6 @@ cannot say in time, nothing is kept.
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Final
 
 from msgspec import structs
@@ -59,7 +58,7 @@ class RecallingLife(Life):
         self._trail.clear()
         status = _ALIKE.get(outcome, outcome).encode()
         reply = await super().answer()
-        reply = replace(reply, headers=((b"x-gateway-cache", status),))
+        reply = structs.replace(reply, headers=((b"x-gateway-cache", status),))
         if self._key is None:
             return reply
         why = reply.reason.partition(";")[0]
@@ -70,7 +69,7 @@ class RecallingLife(Life):
             return reply
         deltas = self._heard(reply, reply.deltas, why)
         await anext(deltas)  # so that closing it closes the call, also before anybody listens
-        return replace(reply, deltas=deltas)
+        return structs.replace(reply, deltas=deltas)
 
     async def _look(self) -> tuple[Recalled | None, str]:
         """The answer that was kept for this request, and what came of asking for it."""

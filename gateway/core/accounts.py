@@ -31,22 +31,27 @@ def checked(amounts: Amounts) -> Amounts:
     """The same, where the ledger can count it. Raises ValueError for what is negative, 2^53 or
     more, or not a whole number at all.
     """
-    for amount in (amounts.nanos, amounts.tokens, amounts.requests):
-        if type(amount) is not int or not 0 <= amount <= LARGEST:
-            raise ValueError(f"not an amount that can be held: {amount!r}")
-    return amounts
+    if _counts(amounts):
+        return amounts
+    raise ValueError(f"not an amount that can be held: {amounts}")
 
 
 def bounded(amounts: Amounts) -> Amounts:
     """What is charged for an amount: the nearest that the ledger can count. Raises ValueError for
     what is not a whole number.
     """
+    if _counts(amounts):
+        return amounts
     nanos, tokens, requests = amounts.nanos, amounts.tokens, amounts.requests
     if not type(nanos) is type(tokens) is type(requests) is int:
         raise ValueError(f"not an amount that can be charged: {amounts}")
-    if 0 <= nanos <= LARGEST and 0 <= tokens <= LARGEST and 0 <= requests <= LARGEST:
-        return amounts
     return Amounts(Nanos(_within(nanos)), _within(tokens), _within(requests))
+
+
+def _counts(amounts: Amounts) -> bool:
+    nanos, tokens, requests = amounts.nanos, amounts.tokens, amounts.requests
+    whole = type(nanos) is type(tokens) is type(requests) is int
+    return whole and 0 <= (nanos | tokens | requests) <= LARGEST  # all ones: none has more bits
 
 
 def _within(amount: int) -> int:

@@ -5,6 +5,7 @@ once, upwards.
 """
 
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final, NewType
 
 from msgspec import Struct
@@ -37,6 +38,7 @@ def nanos(usd: Decimal | str | int) -> Nanos:
     return Nanos(int((Decimal(usd) * PER_USD).to_integral_value("ROUND_CEILING")))
 
 
+@lru_cache(maxsize=256)  # a reply says the same amount three times
 def usd(amount: int) -> str:
     """Nano-dollars as a decimal number of US dollars, exact: 1500 -> "0.0000015"."""
     whole, rest = divmod(abs(amount), PER_USD)

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from math import ceil
 from typing import Final
+
+from msgspec import Struct
 
 from gateway.core.accounts import Warned
 from gateway.core.errors import GatewayError, HeadersTooLarge, RateLimited, Unavailable
@@ -18,6 +19,13 @@ from gateway.web.client import Pairs
 MAX_HEADERS: Final = 32_000
 """Bytes of all header names and values together."""
 _EXTRA: Final = b"x-gateway-"
+_ORDINARY: Final = frozenset(
+    b"host accept accept-encoding authorization connection content-length content-type user-agent "
+    b"x-stainless-arch x-stainless-async x-stainless-lang x-stainless-os "
+    b"x-stainless-package-version x-stainless-read-timeout x-stainless-retry-count "
+    b"x-stainless-runtime x-stainless-runtime-version".split()
+)
+"""What OpenAI's SDKs send: none of them is ours."""
 _DIGITS: Final = 15
 """A length of more is too large in any case."""
 _PLAIN: Final = re.compile(r"[\w.\[\]-]{1,64}", re.ASCII)
@@ -25,8 +33,7 @@ _NAMED: Final = 32
 _NONE: Final[Mapping[str, str]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Headers:
+class Headers(Struct, frozen=True):
     """What we read of a request's headers. `extras` are its x-gateway-*, without that prefix."""
 
     authorization: bytes
@@ -43,7 +50,7 @@ def read_headers(pairs: Sequence[tuple[bytes, bytes]], limits: Limits) -> Header
     length = named.get(b"content-length", b"0")
     if not length.isdigit() or len(length) > _DIGITS:
         length = b"%d" % (limits.body_bytes + 1)
-    extras = [name for name in named if name[:10] == _EXTRA]
+    extras = [name for name in named.keys() - _ORDINARY if name[:10] == _EXTRA]
     return Headers(
         named.get(b"authorization", b""),
         int(length),

@@ -7,6 +7,8 @@ and when it lies, is in docs/checks.md.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from msgspec import Struct
+
 from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Choice, Completion
 from gateway.core.checks.confidence import ask_confidence, confidence, strip_confidence
@@ -57,6 +59,42 @@ ASKED: Final[Mapping[str, str]] = {
 """Checks that ask somebody: who needs I/O does not look at what fails the others."""
 
 
+class _Set(Struct, frozen=True):
+    """What a tuple of checks comes to."""
+
+    checks: tuple[Check, ...]
+    at_hand: tuple[Check, ...]
+    others: tuple[Check, ...]
+    runs: tuple[tuple[str, CheckFn, Mapping[str, Any]], ...]
+    fixes: tuple[Check, ...]
+    asks: bool
+
+
+_MOST: Final = 1_000
+_sets: dict[int, _Set] = {}
+"""By id, each with its checks: the same few are met all the time, and going through them costs a
+request 10 us.
+"""
+
+
+def _set_of(checks: tuple[Check, ...]) -> _Set:
+    found = _sets.get(id(checks))
+    if found is None or found.checks is not checks:
+        at_hand = tuple(check for check in checks if check.name not in ASKED)
+        found = _Set(
+            checks,
+            checks if at_hand == checks else at_hand,
+            tuple(check for check in checks if check.name in ASKED),
+            tuple((check.name, CHECKS[check.name], check.options) for check in at_hand),
+            tuple(check for check in checks if check.name == "schema" and check.options.get("fix")),
+            any(check.name == "confidence" for check in checks),
+        )
+        if len(_sets) >= _MOST:
+            _sets.clear()
+        _sets[id(checks)] = found
+    return found
+
+
 def judge(
     checks: tuple[Check, ...], completion: Completion, request: ChatRequest
 ) -> tuple[Finding, ...]:
@@ -67,11 +105,7 @@ def judge(
     """
     findings: tuple[Finding, ...] = ()
     choices = completion.choices
-    for check in checks:
-        name = check.name
-        if name in ASKED:
-            continue
-        run, options = CHECKS[name], check.options
+    for name, run, options in _set_of(checks).runs:
         why = None if choices else "there is no answer"
         for choice in choices:
             why = run(choice, request, options)
@@ -84,40 +118,32 @@ def judge(
 
 def ask(checks: tuple[Check, ...], request: ChatRequest) -> ChatRequest:
     """The request as these checks need it to be sent: `confidence` asks for its marker line."""
-    return ask_confidence(request) if _in_use("confidence", checks) else request
+    return ask_confidence(request) if _set_of(checks).asks else request
 
 
 def strip(checks: tuple[Check, ...], completion: Completion) -> Completion:
     """The answer without what `ask` asked for. Judge it before."""
-    return strip_confidence(completion) if _in_use("confidence", checks) else completion
+    return strip_confidence(completion) if _set_of(checks).asks else completion
 
 
 def mend(checks: tuple[Check, ...], completion: Completion, request: ChatRequest) -> Completion:
     """The answer as the client gets it: stripped, and its JSON clean where a check is to fix it.
     Judge it before.
     """
-    for check in checks:
-        if check.name == "schema" and check.options.get("fix"):
-            completion = fixed(completion, request, check.options)
-    return strip(checks, completion)
+    those = _set_of(checks)
+    for check in those.fixes:
+        completion = fixed(completion, request, check.options)
+    return strip_confidence(completion) if those.asks else completion
 
 
 def asked_of(checks: tuple[Check, ...]) -> tuple[Check, ...]:
     """Those that ask somebody."""
-    return tuple([check for check in checks if check.name in ASKED])
+    return _set_of(checks).others
 
 
 def at_hand(checks: tuple[Check, ...]) -> tuple[Check, ...]:
     """Those that ask nobody."""
-    others = asked_of(checks)
-    return tuple(check for check in checks if check.name not in ASKED) if others else checks
-
-
-def _in_use(name: str, checks: tuple[Check, ...]) -> bool:
-    for check in checks:  # noqa: SIM110 - `any` costs four times as much
-        if check.name == name:
-            return True
-    return False
+    return _set_of(checks).at_hand
 
 
 def fault(check: Check) -> str | None:
