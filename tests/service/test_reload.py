@@ -22,7 +22,7 @@ from tests.service.running import KEY, Running, running
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CONFIG = """
-redis: {url: embedded, data_dir: '${FOLDER}'}
+redis: {url: embedded, timeout_ms: 5000, data_dir: '${FOLDER}'}
 admin: {keys: [{id: root, hash: '${ADMIN}', scopes: [read, write]}]}
 tags: {app: [chat, rag]}
 providers:
@@ -89,8 +89,9 @@ async def asking(
     """So many slow calls that are at their provider. All are answered at the end."""
     asked = [asyncio.create_task(ask(service, "slow", stream=stream)) for _ in range(count)]
     upstream: Any = service.gateway.world.upstream
+    pools = {*upstream._pools.values()}
     async with asyncio.timeout(10):
-        while upstream.open < count:
+        while upstream.open - sum(len(pool._idle) for pool in pools) < count:
             assert not any(each.done() for each in asked), "they were too quick"
             await asyncio.sleep(0.001)
     yield asked
@@ -119,7 +120,7 @@ async def test_a_provider_that_moved_ends_its_calls_where_they_began(sound: Runn
         before: Any = sound.gateway.world.upstream
         await sound.reload(config(sound).replace("api_key: y", "api_key: z"))
         after: Any = sound.gateway.world.upstream
-        assert (after is before, before.open, after.open) == (False, 4, 0)
+        assert (after is before, before.open >= 4, after.open) == (False, True, 0)
     assert before.open == 0
     await ask(sound, "slow")
     assert after.open == 1
@@ -191,7 +192,7 @@ async def test_models_come_and_go(sound: Running) -> None:
         ("tenants:", "tenants: [", "is not valid YAML"),
         (CONFIG, "", "providers: at least one is required"),
         ("admin: {", "admin: {port: 4007, ", "admin.port: cannot change while it runs"),
-        ("data_dir:", "timeout_ms: 7, data_dir:", "redis.timeout_ms: cannot change while it runs"),
+        ("timeout_ms: 5000", "timeout_ms: 7", "redis.timeout_ms: cannot change while it runs"),
     ],
 )
 async def test_what_is_wrong_is_told_and_the_old_one_goes_on(
