@@ -6,10 +6,9 @@ from contextlib import aclosing
 from typing import Final
 
 import anyio
-from msgspec import Struct
 
 from gateway.core import checks, events
-from gateway.core.accounts import Amounts, Hold, Warned
+from gateway.core.accounts import Amounts, Hold
 from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Completion, Delta, Usage
 from gateway.core.checks.finding import Finding
@@ -18,46 +17,10 @@ from gateway.core.money import Nanos, cost
 from gateway.core.plan import Candidate
 from gateway.core.strategies.course import OUTRUN, UNHEARD
 from gateway.core.strategy import Answered, Failed, Flowing, Outcome, Round
+from gateway.core.tab import Attempt, Tab
 from gateway.core.tally import Tally, billed
-from gateway.core.tokens import Bound
 from gateway.core.usage_record import UsageRecord
 from gateway.world import World
-
-_NOTHING_YET: Final = Usage()
-
-
-class Attempt(Struct, frozen=True):
-    """A call that was made, what became of it, and what it cost."""
-
-    candidate: Candidate
-    purpose: events.Purpose
-    outcome: str
-    cost: Nanos
-
-
-class Tab(Struct):
-    """What one life's calls have come to so far."""
-
-    attempts: list[Attempt] = []
-    usage: Usage = _NOTHING_YET
-    """Of the answer that is given."""
-    left: Nanos | None = None
-    """What its tightest budget has left."""
-    escalations: int = 0
-    upstream_s: float = 0.0
-    first_token_at: float | None = None
-    bound: Bound | None = None
-    """Of what goes in."""
-    gone: bool = False
-    """The client is: what is still read is read for its usage only."""
-    signals: tuple[int, ...] = ()
-    warned: list[Warned] = []
-    """Soft budgets that stand at 80 or 100 percent."""
-
-    @property
-    def spent(self) -> Nanos:
-        return Nanos(sum(attempt.cost for attempt in self.attempts))
-
 
 Over = Callable[[Candidate, BaseException | None, str], None]
 """Told what ended the life, if anything did, and why the answer was kept."""
@@ -233,6 +196,7 @@ class Call:
         spent = self._cost(usage, took_s)
         held = hold.amounts.nanos
         tab.attempts.append(Attempt(candidate, purpose, outcome, spent))
+        tab.held -= held
         tab.upstream_s += took_s
         if hold.left is not None:
             tab.left = Nanos(hold.left + held - spent)

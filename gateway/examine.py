@@ -9,9 +9,9 @@ from typing import Protocol
 
 from msgspec import structs
 
-from gateway.call import Call, Tab
+from gateway.call import Call
 from gateway.core import events
-from gateway.core.accounts import Amounts, Purse, Refusal
+from gateway.core.accounts import Amounts, Hold, Purse
 from gateway.core.catalog import Check, Tenant
 from gateway.core.chat import ChatRequest, Completion
 from gateway.core.checks.asked import NoVerdict, judged, no_verdict, question
@@ -20,7 +20,10 @@ from gateway.core.checks.options import ASK_MS
 from gateway.core.errors import LedgerDown
 from gateway.core.features import read_features
 from gateway.core.plan import Candidate, Limits, make_plan
-from gateway.core.strategy import Answered, Because, Round
+from gateway.core.refusals import told_of
+from gateway.core.strategies.course import BUDGET, aside
+from gateway.core.strategy import Answered, Because, Refused, Round
+from gateway.core.tab import Tab
 from gateway.world import World
 
 
@@ -90,14 +93,19 @@ class _Examination:
     async def _judge(self, answer: Completion) -> Finding | None:
         """The first candidate that answers judges. Raises NoVerdict."""
         asked = question(self.check, self.request, answer)
+        failure = "no_answer"
         for candidate in self._judges(asked):
             if self._left_s() <= 0 or self.desk.tab.gone:
                 raise NoVerdict("deadline")
             call = await self._call(candidate)
+            if call is None:
+                failure = BUDGET
+                continue
+            failure = "no_answer"
             outcome = await call.ask(asked, self._left_s())
             if isinstance(outcome, Answered):
                 return judged(self.check, outcome.completion)
-        raise NoVerdict("no_answer")
+        raise NoVerdict(failure)
 
     def _judges(self, asked: ChatRequest) -> list[Candidate]:
         """Who may judge is the owner's choice, where it is asked the tenant's."""
@@ -110,20 +118,28 @@ class _Examination:
         plan = make_plan(ladder, read_features(asked), limits, world.draw)
         return [candidate for rung in plan.rungs for candidate in rung.candidates]
 
-    async def _call(self, candidate: Candidate) -> Call:
-        """A call that is held. Raises NoVerdict."""
+    async def _call(self, candidate: Candidate) -> Call | None:
+        """A call that is held; None where another may be. Raises NoVerdict."""
         desk, world = self.desk, self.desk.world
         purse = desk.purse.of_call(candidate.model.name, candidate.deployment.provider)
         amounts = Amounts(candidate.ceiling, candidate.tokens, 0)
-        life = desk.about.request_id
+        life, tab, hold = desk.about.request_id, desk.tab, None
+        if not tab.has_room(amounts.nanos):
+            return None
+        tab.held += amounts.nanos
         try:
             hold = await world.ledger.reserve(purse, world.new_id(), amounts, life)
         except LedgerDown:
             raise NoVerdict("ledger_unavailable") from None
-        if isinstance(hold, Refusal):
-            scope, meter = hold.account.scope, hold.budget.meter
-            world.observe(events.Refused(desk.about, scope, meter))
-            raise NoVerdict("budget")
+        finally:
+            if not isinstance(hold, Hold):
+                tab.held -= amounts.nanos
+        if not isinstance(hold, Hold):
+            for told in told_of(desk.about, hold):
+                world.observe(told)
+            if aside(Refused(candidate, hold)):
+                return None
+            raise NoVerdict(BUDGET)
         wanted = Round((candidate,), (), Because("audit", self.check.name))
         return Call(world, desk.about, desk.tab, wanted, candidate, hold, _nobody)
 

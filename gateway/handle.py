@@ -10,20 +10,32 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from gateway.call import Call, Tab
+from gateway.call import Call
 from gateway.core import events, refusals, tokens
 from gateway.core.accounts import Amounts, Hold, Purse, Refusal
 from gateway.core.catalog import Tenant
 from gateway.core.chat import ChatRequest, Completion, Delta, Message, add_messages
 from gateway.core.checks import asked_of
 from gateway.core.checks.watches import worth_watching
-from gateway.core.errors import GatewayError, LedgerDown
+from gateway.core.ending import ended
+from gateway.core.errors import LedgerDown
 from gateway.core.features import Features, read_features
 from gateway.core.first_rung import after, begin
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Candidate, Limits, Plan
 from gateway.core.strategies import carry_out, tactic
-from gateway.core.strategy import Answered, Flowing, Outcome, Refused, Round, Stopped, Verdict
+from gateway.core.strategies.course import BUDGET, aside
+from gateway.core.strategy import (
+    Answered,
+    Flowing,
+    Outcome,
+    Refused,
+    Round,
+    Stopped,
+    Verdict,
+)
+from gateway.core.tab import Tab
+from gateway.core.trail import Trail
 from gateway.core.traits import climbed
 from gateway.core.warmth import beginning
 from gateway.examine import examine
@@ -67,7 +79,7 @@ class Life:
             self._route, self._named = self._named.of_tenant(tenant.name)
             self.about = structs.replace(about, route=self._route or about.route)
         self._attendant: Attendant | None = None
-        self._trail: list[str] = []
+        self._trail = Trail()
         self._began = world.clock()
         self._deadline = self._began
         self._once = Once()
@@ -89,14 +101,14 @@ class Life:
             if answer is None:
                 if self.world.clock() >= self._deadline - _TICK_S:
                     verdict = structs.replace(verdict, why="deadline")
-                raise refusals.no_answer(verdict, self.purse, self._trail)
+                raise refusals.no_answer(verdict, self.purse, self._trail.words)
         except BaseException as error:
             self._over(None, error)
             raise
         if self._begins is not None:
             name = answer.candidate.deployment.name
             self.world.warmth.warmed(self._begins, name, self.world.clock())
-        reason = "; ".join((verdict.why, *self._trail))
+        reason = self._trail.after(verdict.why)
         if self._attendant is not None:
             answer = await self._attendant.hears(answer)
         if isinstance(answer, Flowing):
@@ -119,11 +131,11 @@ class Life:
     def _ladder(self) -> Ladder:
         """What is climbed: what the route says, or the first of its rules that holds."""
         if self._route:
-            self._trail.append(f"canary {self._route}")
+            self._trail.note(f"canary {self._route}")
         wall, home = self.world.wall(), self.tenant.regions
         rule, ladder = climbed(self._named, self.request, self.about.tags, wall, home)
         if rule:
-            self._trail.append(f"rule {rule}")
+            self._trail.note(f"rule {rule}")
         return ladder
 
     async def _plan(self, ladder: Ladder) -> Plan:
@@ -157,6 +169,7 @@ class Life:
         if ladder.ordered:
             limits = self._with_warmth(limits)
         plan = world.plans.plan(ladder, features, limits, world.draw)
+        self.tab.most = plan.most
         if ladder.learned is not None:
             plan, self.tab.signals = begin(ladder, plan, self.request, features)
         return plan, features
@@ -183,11 +196,12 @@ class Life:
         chosen = ladder.strategy if extras.strategy is None else tactic(extras.strategy)
         if plan.start is not None and plan.start.below:
             chosen = after(chosen, plan.start.below)
-            self._trail.append(f"learned {plan.start.tier}")
+            self._trail.note(f"learned {plan.start.tier}")
         if ladder.behind is not None and self.world.behind is not None:
             self._attendant = self._attendant or self.world.behind.attend(self, ladder)
             whole, (plan, chosen) = plan, self._attendant.course(plan, chosen)
-            self._trail += ["guard"] if plan is not whole else []
+            if plan is not whole:
+                self._trail.note("guard")
         strategy = carry_out(plan, chosen)
         try:
             wanted = next(strategy)
@@ -211,9 +225,7 @@ class Life:
         why_not = self._why_not(wanted)
         if why_not is not None:
             return Stopped(candidate, why_not)
-        because = wanted.because
-        if because.after is not None:
-            self._trail.append(f"{because.after.model.name} {because.why}")
+        self._trail.because(wanted.because)
         if wanted.wait_s:
             await world.sleep(wanted.wait_s)
         try:
@@ -222,9 +234,8 @@ class Life:
             if not self.tab.attempts and len(wanted.calls) == 1:
                 raise
             return Stopped(candidate, "ledger_unavailable")  # the best answer so far is given
-        if isinstance(hold, Refusal):
-            self._refused(hold)
-            return Refused(candidate, hold)
+        if not isinstance(hold, Hold):
+            return self._not_held(candidate, hold)
         call = Call(world, self.about, self.tab, wanted, candidate, hold, self._over)
         timeout_s = max(min(world.timeouts.answer_s, self._deadline - call.began), 0.0)
         request = add_messages(self.request, wanted.said) if wanted.said else self.request
@@ -239,13 +250,15 @@ class Life:
             return await examine(self, others, outcome, request, self._deadline)
         return outcome
 
-    def _refused(self, refusal: Refusal) -> None:
-        account, budget, observe = refusal.account, refusal.budget, self.world.observe
-        observe(events.Refused(self.about, account.scope, budget.meter))
-        if refusal.first:
-            spent = budget.cap - refusal.left
-            told = events.BudgetWarned(self.about, account, budget, 100, spent, refusal.resets_at)
-            observe(told)
+    def _not_held(self, candidate: Candidate, refusal: Refusal | None) -> Outcome:
+        outcome: Outcome = Stopped(candidate, BUDGET)
+        if refusal is not None:
+            outcome = Refused(candidate, refusal)
+            for told in refusals.told_of(self.about, refusal):
+                self.world.observe(told)
+        if aside(outcome):
+            self._trail.short(candidate)
+        return outcome
 
     def _why_not(self, wanted: Round) -> str | None:
         """Why no call may be made any more, or not now."""
@@ -256,41 +269,29 @@ class Life:
             return "deadline"
         return "retry_budget" if wanted.again and not self.world.retries.take(now) else None
 
-    async def _hold(self, candidate: Candidate, said: tuple[Message, ...]) -> Hold | Refusal:
-        """Set the call's ceiling aside. The request is counted with the first held."""
+    async def _hold(self, candidate: Candidate, said: tuple[Message, ...]) -> Hold | Refusal | None:
+        """Set the call's ceiling aside; None where the request may not cost so much more."""
         purse = self.purse.of_call(candidate.model.name, candidate.deployment.provider)
         more = tokens.bound_of(said) if said else 0
-        amounts = Amounts(candidate.with_more(more), candidate.tokens + more)
+        amounts = Amounts(*candidate.with_more(more))
+        tab, hold = self.tab, None
+        if not tab.has_room(amounts.nanos):
+            return None
         ledger, hold_id = self.world.ledger, self.world.new_id()
-        return await self._once.held(ledger, purse, hold_id, amounts, self.about.request_id)
+        tab.held += amounts.nanos
+        try:
+            hold = await self._once.held(ledger, purse, hold_id, amounts, self.about.request_id)
+            return hold
+        finally:
+            if type(hold) is not Hold:
+                tab.held -= amounts.nanos
 
     def _over(
         self, candidate: Candidate | None, error: BaseException | None, why: str = "unjudged"
     ) -> None:
         """The life ends, once: replied, denied, or dropped by the client."""
-        now = self.world.clock()
-        seconds = now - self._began
-        event: events.Event
-        if self.tab.gone:
-            event = events.Dropped(self.about, seconds)
-        elif isinstance(error, GatewayError):
-            event = events.Denied(self.about, error.code or "error", error.status, seconds)
-        elif isinstance(error, Exception):  # a bug of ours still ends the life
-            event = events.Denied(self.about, "internal_error", 500, seconds)
-        elif error is not None or candidate is None:
-            event = events.Dropped(self.about, seconds)
-        else:
-            first = self.tab.first_token_at
-            event = events.Replied(
-                self.about,
-                candidate.deployment.provider,
-                candidate.model.name,
-                candidate.tier,
-                why,
-                seconds,
-                self.tab.upstream_s,
-                None if first is None else first - self._began,
-            )
+        began, now = self._began, self.world.clock()
+        event = ended(self.about, self.tab, candidate, error, why, began=began, now=now)
         self.world.observe(event)
         self.world.ledger.leave(self.purse, self.about.request_id)
         if self._attendant is not None and candidate and isinstance(event, events.Replied):

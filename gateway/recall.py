@@ -55,7 +55,7 @@ class RecallingLife(Life):
         if found is not None:
             return self._again(found)
         self.world.observe(events.CacheAsked(self.about, outcome))
-        self._trail.clear()
+        self._trail.words.clear()
         status = _ALIKE.get(outcome, outcome).encode()
         reply = await super().answer()
         reply = structs.replace(reply, headers=((b"x-gateway-cache", status),))
@@ -77,7 +77,7 @@ class RecallingLife(Life):
         if cache is None or kept is None or not (asks.look or asks.keep):
             return None, "bypass"
         self._ladder()  # notes on its trail which rule holds
-        rule = "; ".join(self._trail)
+        rule = "; ".join(self._trail.words)
         key = response_cache.key_of(self.request, self.tenant, cache, rule, self.about.user)
         self._key = key if asks.keep else None
         if key is None or not asks.look:
@@ -101,7 +101,7 @@ class RecallingLife(Life):
         observe(events.Replied(self.about, *to, "cached", seconds, 0.0, None))
         self.world.given_again(self._hit(found.saved, to))
         whole = found.completion
-        reason = "; ".join(("cached", *self._trail))
+        reason = self._trail.after("cached")
         told = ((b"x-gateway-cache", b"hit"), (b"age", b"%d" % found.age_s))
         return Reply(who, reason, whole, None, whole.dropped, told)
 

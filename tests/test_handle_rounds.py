@@ -139,18 +139,23 @@ async def test_a_repair_sends_the_finding_along_and_holds_for_it(stream: bool) -
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
-    ("asked", "reason"), [("hedge", "unjudged"), ("judged-hedge", "passed"), ("vote", "budget")]
+    ("asked", "who", "reason", "spent"),
+    [
+        ("hedge", "b", "unjudged; a budget", ANSWER),
+        ("judged-hedge", "b", "passed; a budget", ANSWER),
+        ("vote", "c", "unjudged; a budget; b votes", 11 * ANSWER),
+    ],
 )
 async def test_an_answer_is_given_when_the_first_call_of_its_round_was_refused(
-    asked: str, reason: str, stream: bool
+    asked: str, who: str, reason: str, spent: int, stream: bool
 ) -> None:
-    scene = stage(asked, {"b": [well]}, stream=stream)
-    spent = Account("model", "a", (Budget(1, "total"),), "t")
-    scene.life.purse = structs.replace(scene.life.purse, per_call=(spent,))
+    scene = stage(asked, {"b": [well], "c": [well]}, stream=stream)
+    full = Account("model", "a", (Budget(1, "total"),), "t")
+    scene.life.purse = structs.replace(scene.life.purse, per_call=(full,))
     reply, text = await hear(scene.life)
-    assert (text, reply.candidate.model.name) == ("GOOD one", "b")
+    assert (text, reply.candidate.model.name) == ("GOOD one", who)
     assert reply.reason == reason
-    assert scene.life.tab.spent == ANSWER
+    assert scene.life.tab.spent == spent
     await whole(scene)
 
 
@@ -210,12 +215,13 @@ async def test_a_limit_of_requests_refuses_every_call_of_the_request(
 
 @pytest.mark.parametrize(
     ("asked", "exact", "cap", "counted"),
-    [("vote", None, 1, [1, 1]), ("hedge", None, 1, [1, 1]), ("gpt-5", 5, 130, [1, 1])],
+    [("vote", None, 1, [1, 1, 0]), ("hedge", None, 1, [1, 1]), ("gpt-5", 5, 130, [1, 1])],
 )
 async def test_a_request_is_counted_with_the_first_call_that_is_held(
     asked: str, exact: int | None, cap: int, counted: list[int]
 ) -> None:
-    scene = stage(asked, {"b": [well], "gpt-5": [well]}, exact=exact)
+    turns = {"b": [well], "c": [well], "gpt-5": [well]}
+    scene = stage(asked, turns, exact=exact)
     small = tuple(Account("model", name, (Budget(cap, "total"),), "t") for name in ("a", "gpt-5"))
     scene.life.purse = structs.replace(scene.life.purse, per_call=small)
     await hear(scene.life)

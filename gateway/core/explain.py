@@ -29,8 +29,8 @@ def explain(
     the ladder.
 
     `expected` is the first candidate, or each voter, answering at a typical length; `worst` is
-    every call of every rung answering poorly at its ceiling; `always_smart` is the last rung's
-    first candidate alone.
+    every call of every rung answering poorly at its ceiling, within what one request may cost;
+    `always_smart` is the last rung's first candidate alone.
     """
     asked = structs.asdict(features)
     asked["needs"] = sorted(features.needs)
@@ -167,8 +167,9 @@ def _costs(
     first, last = plan.rungs[0].candidates, plan.rungs[-1].candidates[0]
     asked = first[: chosen.options["voters"]] if chosen.name in _BALLOTS else first[:1]
     expected = sum(expected_cost(each, request, features) for each in asked)
+    worst = _worst(plan, chosen)
     return {
         "expected": dollars(expected),
-        "worst": dollars(_worst(plan, chosen)),
+        "worst": dollars(worst if plan.most is None else min(worst, plan.most)),
         "always_smart": dollars(expected_cost(last, request, features)),
     }

@@ -43,13 +43,13 @@ def begin(
     start = choose(learned, rungs, ladder.strategy, features, signals)
     below = start.below
     if not below:
-        return Plan(rungs, plan.skipped, start), kept(signals)
+        return Plan(rungs, plan.skipped, start, plan.most), kept(signals)
     left = rungs[below:]
     if after(ladder.strategy, below).name == CASCADE.name:
         first = left[0]
         others = [each for rung in rungs[:below] for each in rung.candidates]
         left = (Rung(first.tier, (*first.candidates, *others), first.checks), *left[1:])
-    return Plan(left, plan.skipped, start), kept(signals)
+    return Plan(left, plan.skipped, start, plan.most), kept(signals)
 
 
 def choose(

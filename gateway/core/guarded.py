@@ -23,12 +23,12 @@ def kept(why: str) -> bool:
 
 def cheap_part(plan: Plan) -> Plan:
     """The first rung alone."""
-    return Plan(plan.rungs[:1], plan.skipped)
+    return Plan(plan.rungs[:1], plan.skipped, most=plan.most)
 
 
 def smart_part(plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
     """The last rung alone, and the strategy for it."""
-    return Plan(plan.rungs[-1:], plan.skipped), chosen.then or CASCADE
+    return Plan(plan.rungs[-1:], plan.skipped, most=plan.most), chosen.then or CASCADE
 
 
 def smart_instead(plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
@@ -40,7 +40,8 @@ def smart_instead(plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
     others = tuple(each for rung in below for each in rung.candidates)
     told = tuple(Skipped(each.deployment.name, each.tier, "guard") for each in others)
     candidates = (*last.candidates, *others) if then.name == CASCADE.name else last.candidates
-    return Plan((Rung(last.tier, candidates, last.checks),), (*plan.skipped, *told)), then
+    rungs = (Rung(last.tier, candidates, last.checks),)
+    return Plan(rungs, (*plan.skipped, *told), most=plan.most), then
 
 
 def compare(one: Completion, other: Completion, agreement: Agreement) -> bool | None:

@@ -54,14 +54,16 @@ class Candidate(Struct, frozen=True):
     caches_1h: bool = False
     """Whether it may be billed for a cache that is kept for an hour."""
 
-    def with_more(self, tokens: int) -> Nanos:
-        """The ceiling with so many more tokens going in."""
+    def with_more(self, tokens: int) -> tuple[Nanos, int]:
+        """The ceiling, and the tokens in all, with so many more going in."""
         if not tokens:
-            return self.ceiling
-        prompt = self.prompt + in_its_tokens(self.model, tokens)
+            return self.ceiling, self.tokens
+        more = in_its_tokens(self.model, tokens)
+        prompt = self.prompt + more
         price = price_of(self.model, self.deployment, prompt)
         answer = self.tokens - self.prompt
-        return ceiling(price, prompt, answer, caches=True, an_hour=self.caches_1h)
+        most = ceiling(price, prompt, answer, caches=True, an_hour=self.caches_1h)
+        return most, self.tokens + more
 
 
 class Rung(Struct, frozen=True):
@@ -85,6 +87,8 @@ class Plan(Struct, frozen=True):
     skipped: tuple[Skipped, ...] = ()
     start: Start | None = None
     """Why it begins where it does, where that was learned; see core/first_rung.py."""
+    most: Nanos | None = None
+    """What all calls of the request together may cost; None where nothing says."""
 
 
 class Limits(Struct, frozen=True):
@@ -107,7 +111,7 @@ def make_plan(ladder: Ladder, features: Features, limits: Limits, draw: Draw) ->
     """What could answer, in order, and why everything else is out."""
     sieve = _Sieve(ladder, features, limits, draw)
     rungs = tuple(rung for step in ladder.steps if (rung := sieve.rung(step)).candidates)
-    return Plan(rungs, tuple(sieve.skipped))
+    return Plan(rungs, tuple(sieve.skipped), most=sieve.headroom)
 
 
 class _Sieve:

@@ -20,9 +20,11 @@ from gateway.core.errors import (
     Rejected,
     Unsuitable,
 )
+from gateway.core.events import About, BudgetWarned, Refused
 from gateway.core.features import Features
 from gateway.core.money import usd
 from gateway.core.plan import Plan
+from gateway.core.strategies.course import BUDGET
 from gateway.core.strategy import Verdict
 
 _SOON_S: Final = 1.0
@@ -57,6 +59,16 @@ def of_tokens(verdict: Verdict) -> bool:
     return verdict.refusal is not None and verdict.refusal.budget.meter in {"usd", "tokens"}
 
 
+def told_of(about: About, refusal: Refusal) -> tuple[Refused | BudgetWarned, ...]:
+    """What the ledger said, told of its request; and that a cap is reached, where it is new."""
+    account, budget = refusal.account, refusal.budget
+    told = Refused(about, account.scope, budget.meter)
+    if not refusal.first:
+        return (told,)
+    spent = budget.cap - refusal.left
+    return told, BudgetWarned(about, account, budget, 100, spent, refusal.resets_at)
+
+
 def no_answer(verdict: Verdict, purse: Purse, trail: Sequence[str]) -> GatewayError:
     """Calls were made, or refused, and no answer came of it."""
     if verdict.refusal is not None:
@@ -69,6 +81,8 @@ def no_answer(verdict: Verdict, purse: Purse, trail: Sequence[str]) -> GatewayEr
     tried = list(trail)
     if error is not None:
         tried.append(str(error))
+    if verdict.why == BUDGET:
+        tried.append("what it may cost leaves no room for another call")
     told = "; ".join(tried)
     if verdict.why == "deadline":
         return OutOfTime(f"No model answered in time. {told}".rstrip())

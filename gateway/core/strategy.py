@@ -56,8 +56,8 @@ class Refused(Struct, frozen=True):
 
 
 class Stopped(Struct, frozen=True):
-    """There is no time, or no retry, left for this call and it was not made; or another of its
-    round was faster ("outrun").
+    """There is no time, no retry, or nothing left of what the request may cost ("budget"), and the
+    call was not made; or another of its round was faster ("outrun").
     """
 
     candidate: Candidate
@@ -115,6 +115,10 @@ class SoFar(Struct, frozen=True):
     best: Answered | None = None
     error: UpstreamError | None = None
     said: tuple[Message, ...] = ()
+    refusal: Refusal | None = None
+    """The first by a cap of a model or a provider: somebody else was asked instead."""
+    short: bool = False
+    """The last call that was wanted was not made, for want of money."""
 
 
 class Onward(Struct, frozen=True):

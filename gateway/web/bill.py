@@ -4,8 +4,8 @@ from typing import Final
 
 import msgspec
 
-from gateway.call import Attempt, Tab
 from gateway.core.money import usd
+from gateway.core.tab import Attempt, Tab
 
 _MOST: Final = 1_000
 _known: dict[tuple[str, ...], bytes] = {}

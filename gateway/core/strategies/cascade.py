@@ -8,7 +8,7 @@ from msgspec import structs
 from gateway.core.catalog import Tactic
 from gateway.core.plan import Candidate, Plan
 from gateway.core.strategies.course import Course
-from gateway.core.strategy import Answered, SoFar, Steps, Verdict
+from gateway.core.strategy import Answered, SoFar, Steps
 
 _DECLINED: Final = "not_refused"
 
@@ -31,7 +31,7 @@ def cascade(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
                 waiting = _elsewhere(outcome, waiting) if _declined(outcome) else []
                 if waiting:
                     course.because = structs.replace(course.because, purpose="fallback")
-    return Verdict(course.best, "best_effort" if course.best else "exhausted", course.error)
+    return course.end()
 
 
 def _declined(answer: Answered) -> bool:

@@ -27,12 +27,24 @@ class Course:
         self.best = so_far.best
         self.error = so_far.error
         self.said = so_far.said
+        self.refusal = so_far.refusal
+        self.short = so_far.short
 
     def so_far(self) -> SoFar:
-        return SoFar(self.because, self.best, self.error, self.said)
+        because, best, error, said = self.because, self.best, self.error, self.said
+        return SoFar(because, best, error, said, self.refusal, self.short)
+
+    def end(self) -> Verdict:
+        """Nobody is left to ask."""
+        why = "best_effort" if self.best else "exhausted"
+        return Verdict(self.best, BUDGET if self.short else why, self.error, self.refusal)
 
     def take(self, outcome: Outcome, rung: Rung) -> Verdict | None:
         """The verdict that an outcome is; None when there is more to be asked."""
+        if aside(outcome):
+            self._set_aside(outcome)
+            return None
+        self.short = False
         match outcome:
             case Flowing():
                 return Verdict(outcome, outcome.why, self.error)
@@ -46,10 +58,18 @@ class Course:
                 self.because = Because("fallback", error.kind, candidate)
                 return Verdict(self.best, error.kind, error) if error.retry == "never" else None
             case Refused(refusal=refusal):
-                return Verdict(self.best, "budget", self.error, refusal)
+                return Verdict(self.best, BUDGET, self.error, refusal)
             case Stopped(why=why):
                 return None if why == OUTRUN else Verdict(self.best, why, self.error)
         return None
+
+    def _set_aside(self, outcome: Outcome) -> None:
+        """A poor answer, or a failure, stays the reason why the next is asked."""
+        self.short = True
+        if isinstance(outcome, Refused):
+            self.refusal = self.refusal or outcome.refusal
+        if self.because.after is None:
+            self.because = Because("fallback", BUDGET, outcome.candidate)
 
     def ask(
         self, candidate: Candidate, rung: Rung, *, patient: bool = False
@@ -75,9 +95,24 @@ class Course:
         return Round(calls, rung.checks, self.because, said=self.said)
 
 
+BUDGET: Final = "budget"
+"""Why a call is not made: it would pass a cap. And why an answer is kept: no other may be asked."""
 OUTRUN: Final = "outrun"
 UNHEARD: Final = "unheard"
 """Why an answer is closed that began to flow when nobody was there any more to take it."""
+
+
+_THEIRS: Final = ("model", "provider")
+"""Scopes of caps that leave others to be asked."""
+
+
+def aside(outcome: Outcome) -> bool:
+    """Whether a call was not made for want of money, and another may be: its model or provider is
+    at its cap, or its ceiling is above what is left of what the request may cost.
+    """
+    if isinstance(outcome, Refused):
+        return outcome.refusal.account.scope in _THEIRS
+    return isinstance(outcome, Stopped) and outcome.why == BUDGET
 
 
 def paid_first(outcomes: Iterable[Outcome]) -> list[Outcome]:

@@ -4,8 +4,8 @@ from msgspec import structs
 
 from gateway.core.catalog import Tactic
 from gateway.core.plan import Plan, Rung
-from gateway.core.strategies.course import Course, paid_first
-from gateway.core.strategy import Answered, Onward, SoFar, Steps
+from gateway.core.strategies.course import Course, aside, paid_first
+from gateway.core.strategy import Answered, Onward, SoFar, Steps, Stopped
 
 
 def hedge(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
@@ -24,6 +24,8 @@ def hedge(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
         verdict = course.take(outcome, rung)
         if verdict is not None:
             return verdict
+    short = [each.candidate for each in outcomes if isinstance(each, Stopped) and aside(each)]
+    others = [*short, *others]  # there may be room for it without the other
     if others and not any(isinstance(outcome, Answered) for outcome in outcomes):
         higher = (Rung(rung.tier, tuple(others), rung.checks), *higher)
     return Onward(Plan(higher, plan.skipped), course.so_far())

@@ -5,7 +5,7 @@ from msgspec import structs
 from gateway.core.catalog import Tactic
 from gateway.core.chat import Message
 from gateway.core.plan import Plan
-from gateway.core.strategies.course import Course
+from gateway.core.strategies.course import Course, aside
 from gateway.core.strategy import Answered, Onward, SoFar, Steps
 
 
@@ -33,14 +33,17 @@ def _tries(plan: Plan, so_far: SoFar, tries: int, *, tell: bool) -> Steps:
             verdict = course.take(outcome, rung)
             if verdict is not None:
                 return verdict
-            if not isinstance(outcome, Answered):
+            if isinstance(outcome, Answered) and left:
+                course.because = structs.replace(course.because, purpose="retry")
+                if tell:
+                    course.said = (*course.said, *_told(outcome))
+                continue
+            no_room = course.because.purpose == "retry" and aside(outcome)
+            if not (no_room or isinstance(outcome, Answered)):
                 break
-            if not left:
-                course.said = so_far.said
-                return Onward(higher, course.so_far())
-            course.because = structs.replace(course.because, purpose="retry")
-            if tell:
-                course.said = (*course.said, *_told(outcome))
+            course.because = structs.replace(course.because, purpose="escalation")
+            course.said = so_far.said
+            return Onward(higher, course.so_far())
         course.said = so_far.said
     return Onward(higher, course.so_far())
 

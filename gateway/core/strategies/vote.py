@@ -10,7 +10,7 @@ from gateway.core.agree import Agreement, key_of
 from gateway.core.catalog import Tactic
 from gateway.core.chat import Message
 from gateway.core.plan import Candidate, Plan, Rung
-from gateway.core.strategies.course import Course, paid_first
+from gateway.core.strategies.course import Course, aside, paid_first
 from gateway.core.strategy import (
     Answered,
     Because,
@@ -20,6 +20,7 @@ from gateway.core.strategy import (
     Round,
     SoFar,
     Steps,
+    Stopped,
     Verdict,
     better,
 )
@@ -88,6 +89,7 @@ def _joined(
                 if isinstance(outcome, Answered):
                     break
                 continue
+            course.short = False
             votes.append(outcome)
             agreed = _agreed(votes, need, agreement)
             if agreed is not None:
@@ -112,10 +114,14 @@ def _poll(
         outcomes = yield structs.replace(course.round(rung, *now), held=True)
         for outcome in paid_first(outcomes):
             if isinstance(outcome, Answered) and not outcome.findings:
+                course.short = False
                 votes.append(outcome)
             elif (verdict := course.take(outcome, rung)) is not None:
                 return structs.replace(verdict, answer=votes[0] if votes else verdict.answer)
-        if not any(isinstance(outcome, Failed) for outcome in outcomes):
+        short = [each.candidate for each in outcomes if isinstance(each, Stopped) and aside(each)]
+        if len(short) < len(outcomes):
+            waiting = [*short, *waiting]  # there may be room for them once the others are paid
+        if not any(isinstance(each, Failed) or aside(each) for each in outcomes):
             break
     return None
 

@@ -1,0 +1,55 @@
+"""What the calls of one life have come to so far."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from gateway.core.accounts import Warned
+from gateway.core.chat import Usage
+from gateway.core.events import Purpose
+from gateway.core.money import Nanos
+from gateway.core.plan import Candidate
+from gateway.core.tokens import Bound
+
+_NOTHING_YET: Final = Usage()
+
+
+class Attempt(Struct, frozen=True):
+    """A call that was made, what became of it, and what it cost."""
+
+    candidate: Candidate
+    purpose: Purpose
+    outcome: str
+    cost: Nanos
+
+
+class Tab(Struct):
+    """What one life's calls have come to so far."""
+
+    attempts: list[Attempt] = []
+    usage: Usage = _NOTHING_YET
+    """Of the answer that is given."""
+    left: Nanos | None = None
+    """What its tightest budget has left."""
+    escalations: int = 0
+    upstream_s: float = 0.0
+    first_token_at: float | None = None
+    bound: Bound | None = None
+    """Of what goes in."""
+    gone: bool = False
+    """The client is: what is still read is read for its usage only."""
+    signals: tuple[int, ...] = ()
+    warned: list[Warned] = []
+    """Soft budgets that stand at 80 or 100 percent."""
+    most: Nanos | None = None
+    """What all calls together may cost; None where nothing says."""
+    held: int = 0
+    """Nano-dollars set aside for those that are under way."""
+
+    @property
+    def spent(self) -> Nanos:
+        return Nanos(sum(attempt.cost for attempt in self.attempts))
+
+    def has_room(self, nanos: int) -> bool:
+        """For a call that may cost so much."""
+        return self.most is None or self.spent + self.held + nanos <= self.most
