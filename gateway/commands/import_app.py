@@ -1,0 +1,66 @@
+"""`tollgate import ...` as the command line has it."""
+
+# What a command needs is imported when it runs, so that --help is quick.
+# ruff: noqa: PLC0415
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from gateway.commands.outside import Outside
+
+app: Final = typer.Typer(help="Another gateway's configuration as ours.", no_args_is_help=True)
+
+
+@app.callback()
+def root() -> None:
+    """Another gateway's configuration as ours."""
+
+
+@app.command()
+def litellm(
+    ctx: typer.Context,
+    files: Annotated[list[Path], typer.Argument(metavar="CONFIG", help="Its config.yaml.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The file to write. Default: print it.")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the YAML and the list as JSON.")
+    ] = False,
+) -> None:
+    """Translate a LiteLLM config.yaml, and list what could not be carried over."""
+    import msgspec
+
+    from gateway.commands.import_litellm import Unreadable, run
+    from gateway.config.litellm.paper import listing
+
+    outside: Outside = ctx.obj
+    try:
+        told = run(files, outside.env)
+        if out is not None:
+            with out.open("x", encoding="utf-8") as file:
+                file.write(told.yaml)
+    except Unreadable as error:
+        _fail(str(error))
+    except FileExistsError:
+        _fail(f"{out}: is there already")
+    except OSError as error:
+        _fail(f"{out}: {error.strerror or error}")
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
+        return
+    if out is None:
+        typer.echo(told.yaml, nl=False)
+    for heading, lines in listing(told.notes):
+        typer.echo(f"{heading}:", err=True)
+        for line in lines:
+            typer.echo(f"  {line}", err=True)
+    if out is not None:
+        typer.echo(f"Wrote {out}. Next: tollgate check -c {out}", err=True)
+
+
+def _fail(text: str) -> NoReturn:
+    typer.echo(text, err=True)
+    raise typer.Exit(1)

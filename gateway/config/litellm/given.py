@@ -1,0 +1,137 @@
+"""A mapping of theirs. What is not taken from it is told, so nothing is lost in silence."""
+
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+Kind = Literal["lost", "changed", "check"]
+"""Has no place here; is done in another way; is a guess, or needs a hand."""
+_FROM_ENV: Final = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
+_UNFIT: Final = re.compile(r"[^A-Za-z0-9._:@+-]+", re.ASCII)
+
+
+class Note(Struct, frozen=True):
+    """`path` is where it stands in their file, such as `model_list[2].litellm_params.rpm`."""
+
+    kind: Kind
+    path: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.text}"
+
+
+class Notes:
+    """What is to be told, in order, each once."""
+
+    def __init__(self) -> None:
+        self._all: dict[Note, None] = {}
+
+    def add(self, kind: Kind, path: str, text: str) -> None:
+        self._all[Note(kind, path, text)] = None
+
+    def all(self) -> tuple[Note, ...]:
+        return tuple(self._all)
+
+
+class Given:
+    """`values` has texts, lists and mappings, as the YAML wrote them; None is nothing."""
+
+    def __init__(self, values: object, path: str) -> None:
+        self.path = path
+        self._values = dict(values) if isinstance(values, Mapping) else {}
+        self._parts: list[Given] = []
+        self._odd = not isinstance(values, Mapping) and values is not None
+
+    def at(self, key: str) -> str:
+        return f"{self.path}.{key}" if self.path else key
+
+    def has(self, key: str) -> bool:
+        return self._values.get(key) is not None
+
+    def take(self, key: str) -> Any:
+        return self._values.pop(key, None)
+
+    def text(self, *keys: str) -> str | None:
+        """Of the first key that is there. A list or a mapping stays, and is told."""
+        for key in keys:
+            if isinstance(self._values.get(key), str):
+                return str(self._values.pop(key))
+        return None
+
+    def number(self, *keys: str) -> Decimal | None:
+        """What is no number stays, and is told."""
+        for key in keys:
+            value = self._values.get(key)
+            try:
+                found = Decimal(value.replace("_", "")) if isinstance(value, str) else None
+            except InvalidOperation:
+                continue
+            if found is not None and found.is_finite() and found >= 0:
+                del self._values[key]
+                return found
+        return None
+
+    def count(self, *keys: str) -> int | None:
+        """A whole number above 0."""
+        found = self.number(*keys)
+        return None if found is None or int(found) < 1 else int(found)
+
+    def flag(self, key: str) -> bool | None:
+        value = self._values.get(key)
+        if isinstance(value, str) and value.lower() in {"true", "false", "yes", "no", "on", "off"}:
+            del self._values[key]
+            return value.lower() in {"true", "yes", "on"}
+        return None
+
+    def part(self, key: str) -> "Given":
+        """The mapping there, empty when there is none; what is left of it is told with this."""
+        part = Given(self._values.pop(key, None), self.at(key))
+        self._parts.append(part)
+        return part
+
+    def parts(self, key: str) -> "list[Given]":
+        """Of a list of mappings."""
+        found = self._values.get(key)
+        if not isinstance(found, list):
+            return []
+        del self._values[key]
+        parts = [Given(each, f"{self.at(key)}[{i}]") for i, each in enumerate(found)]
+        self._parts += parts
+        return parts
+
+    def forget(self) -> None:
+        """The whole is told in one note."""
+        self._values.clear()
+        self._parts.clear()
+        self._odd = False
+
+    def left(self) -> Iterator[str]:
+        """Where something stands that nobody took."""
+        if self._odd:
+            yield self.path
+        for key, value in self._values.items():
+            if value not in (None, [], {}):
+                yield self.at(str(key))
+        for part in self._parts:
+            yield from part.left()
+
+
+def variable(value: str) -> str | None:
+    """The environment variable that `os.environ/NAME` is."""
+    found = _FROM_ENV.fullmatch(value)
+    return found[1] if found else None
+
+
+def reference(value: str) -> str:
+    """As we write it: `${NAME}`, or the text itself."""
+    name = variable(value)
+    return value.replace("${", "$${") if name is None else f"${{{name}}}"
+
+
+def fit(name: str) -> str:
+    """A name that may be one here."""
+    return _UNFIT.sub("-", name).strip("-._:@+")[:128] or "unnamed"

@@ -1,0 +1,235 @@
+"""Who is meant by `azure/gpt-4o`: the stanza of a provider, from those that come ready."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from gateway.config.litellm.given import Given, Notes, reference, variable
+
+
+class Host(Struct, frozen=True):
+    """`stanza` is a name in config/providers.yaml. `key` and `base` are the variables that
+    LiteLLM reads where the configuration says nothing.
+    """
+
+    stanza: str
+    key: str | None = None
+    base: str | None = None
+    local: str | None = None
+    """Where it is while that variable is not set."""
+
+
+_OLLAMA: Final = "http://localhost:11434"
+HOSTS: Final[Mapping[str, Host]] = {
+    "anthropic": Host("anthropic", "ANTHROPIC_API_KEY"),
+    "azure": Host("azure", "AZURE_API_KEY", "AZURE_API_BASE"),
+    "azure_ai": Host("azure-foundry", "AZURE_AI_API_KEY", "AZURE_AI_API_BASE"),
+    "cerebras": Host("cerebras", "CEREBRAS_API_KEY"),
+    "dashscope": Host("dashscope", "DASHSCOPE_API_KEY"),
+    "databricks": Host("databricks", "DATABRICKS_API_KEY", "DATABRICKS_API_BASE"),
+    "deepseek": Host("deepseek", "DEEPSEEK_API_KEY"),
+    "fireworks_ai": Host("fireworks", "FIREWORKS_AI_API_KEY"),
+    "gemini": Host("google-ai-studio", "GEMINI_API_KEY"),
+    "groq": Host("groq", "GROQ_API_KEY"),
+    "hosted_vllm": Host("vllm", None, "HOSTED_VLLM_API_BASE"),
+    "huggingface": Host("huggingface", "HUGGINGFACE_API_KEY"),
+    "llamafile": Host("llamacpp", None, "LLAMAFILE_API_BASE"),
+    "lm_studio": Host("llamacpp", None, "LM_STUDIO_API_BASE"),
+    "minimax": Host("minimax", "MINIMAX_API_KEY"),
+    "mistral": Host("mistral", "MISTRAL_API_KEY"),
+    "moonshot": Host("moonshot", "MOONSHOT_API_KEY"),
+    "ollama": Host("ollama", None, "OLLAMA_API_BASE", _OLLAMA),
+    "ollama_chat": Host("ollama", None, "OLLAMA_API_BASE", _OLLAMA),
+    "openai": Host("openai", "OPENAI_API_KEY"),
+    "openrouter": Host("openrouter", "OPENROUTER_API_KEY"),
+    "perplexity": Host("perplexity", "PERPLEXITYAI_API_KEY"),
+    "together_ai": Host("together", "TOGETHERAI_API_KEY"),
+    "xai": Host("xai", "XAI_API_KEY"),
+    "zai": Host("zai", "ZAI_API_KEY"),
+}
+_NAMED: Final = {
+    "gpt-": "openai",
+    "chatgpt-": "openai",
+    "o1": "openai",
+    "o3": "openai",
+    "o4": "openai",
+    "claude-": "anthropic",
+    "gemini-": "vertex_ai",
+}
+"""Whom LiteLLM asks for a model without a prefix, by how its name begins."""
+_DUMMIES: Final = frozenset(
+    ("none", "dummy", "empty", "fake", "fake-key", "anything", "not-needed", "no-key", "na", "x")
+)
+_AZURE_VERSION: Final = "2024-12-01-preview"
+_COMPATIBLE: Final = {"dialect": "openai", "quirks": ["max_tokens", "no_developer_role"]}
+"""Some server that speaks OpenAI's format, and is not OpenAI's."""
+_AWS: Final = {
+    "aws_access_key_id": "access_key_id",
+    "aws_secret_access_key": "secret_access_key",
+    "aws_session_token": "session_token",
+    "aws_profile_name": "profile",
+}
+
+
+class Asked(Struct, frozen=True):
+    """A model at its provider: `prefix` is theirs, `name` what we would call the stanza."""
+
+    prefix: str
+    name: str
+    upstream: str
+    stanza: dict[str, Any]
+
+
+class Asker:
+    """Stanzas for entries. `ready` are the providers that come ready, as their YAML has them."""
+
+    def __init__(self, ready: Mapping[str, Mapping[str, Any]], notes: Notes) -> None:
+        self._ready = ready
+        self._notes = notes
+        self._secrets: dict[str, str] = {}
+
+    def asked(self, params: Given) -> Asked | None:
+        """None, and a note, when there is no way to ask it."""
+        model = params.text("model") or ""
+        prefix, rest = _split(model, params.text("custom_llm_provider"))
+        if "*" in model:
+            text = (
+                f"{model}: a pattern is no model: write an entry for each model that is asked for"
+            )
+            self._notes.add("lost", params.path.removesuffix(".litellm_params"), text)
+            return None
+        if prefix == "bedrock":
+            return self._bedrock(params, rest)
+        if prefix in {"vertex_ai", "vertex_ai_beta"}:
+            return self._vertex(params, rest)
+        host = HOSTS.get(prefix)
+        if host is None:
+            text = f"{prefix or model}: no stanza is known for it; see docs/providers.md"
+            self._notes.add("lost", params.path.removesuffix(".litellm_params"), text)
+            return None
+        if prefix == "azure":
+            return self._azure(params, host, rest)
+        return self._keyed(params, host, prefix, rest)
+
+    def _keyed(self, params: Given, host: Host, prefix: str, rest: str) -> Asked:
+        """One that is asked with a key in a header, or without any."""
+        stanza, name = self._ready_made(host.stanza), host.stanza
+        base = params.text("api_base", "base_url")
+        if base is not None and prefix == "openai" and not _at(base, "openai.com"):
+            stanza, name = dict(_COMPATIBLE), "openai-compatible"
+        if base is not None:
+            stanza["base_url"] = reference(base).rstrip("/")
+        elif host.base is not None:
+            default = f":-{host.local}" if host.local else ""
+            stanza["base_url"] = f"${{{host.base}{default}}}"
+        if base is not None or host.base is not None:
+            stanza.pop("regions", None)
+        self._key(params, stanza, host.key if name == host.stanza else None, name)
+        return Asked(prefix, name, rest, _in_order(stanza))
+
+    def _azure(self, params: Given, host: Host, rest: str) -> Asked:
+        stanza = self._ready_made("azure")
+        stanza.pop("regions", None)
+        base = params.text("api_base", "base_url") or f"os.environ/{host.base}"
+        stanza["base_url"] = f"{reference(base).rstrip('/').removesuffix('/openai')}/openai"
+        if variable(base):
+            text = f"{variable(base)} must be like https://x.openai.azure.com, without a path or /"
+            self._notes.add("check", params.at("api_base"), text)
+        version = params.text("api_version")
+        told = reference(version) if version else f"${{AZURE_API_VERSION:-{_AZURE_VERSION}}}"
+        stanza["auth"] = {"azure": {"api_version": told}}
+        self._key(params, stanza, host.key, "azure")
+        return Asked("azure", "azure", rest, _in_order(stanza))
+
+    def _bedrock(self, params: Given, rest: str) -> Asked:
+        *way, upstream = rest.split("/") if "arn:" not in rest else [rest]
+        regions = [part for part in way if part not in {"converse", "invoke", "converse_like"}]
+        region = params.text("aws_region_name") or (regions[0] if regions else None)
+        region = reference(region) if region else "${AWS_REGION_NAME:-us-east-1}"
+        auth = {"region": region}
+        for theirs, ours in _AWS.items():
+            value = params.text(theirs)
+            if value is not None:
+                auth[ours] = self._secret(params.at(theirs), value, theirs.upper())
+        if ("access_key_id" in auth) != ("secret_access_key" in auth):
+            for ours in ("access_key_id", "secret_access_key", "session_token"):
+                auth.pop(ours, None)
+            text = "half of a pair of keys: credentials are found as AWS's own tools find them"
+            self._notes.add("changed", params.path, text)
+        host = f"https://bedrock-runtime.{region}.amazonaws.com"
+        return Asked("bedrock", "bedrock", upstream,
+                     {"dialect": "bedrock", "base_url": host, "auth": {"aws": auth}})  # fmt: skip
+
+    def _vertex(self, params: Given, rest: str) -> Asked | None:
+        claude = rest.startswith("claude")
+        if not claude and not rest.startswith("gemini"):
+            text = f"{rest}: of Vertex AI's models only Gemini and Claude can be asked"
+            self._notes.add("lost", params.path.removesuffix(".litellm_params"), text)
+            return None
+        project = reference(params.text("vertex_project") or "os.environ/VERTEXAI_PROJECT")
+        place = reference(params.text("vertex_location") or "us-central1")
+        named = "" if place == "global" else f"{place}-"
+        version, publisher = ("v1", "anthropic") if claude else ("v1beta1", "google")
+        google: dict[str, Any] = {}
+        credentials = params.text("vertex_credentials")
+        if credentials is not None and credentials.lstrip().startswith("{"):
+            text = "credentials are a file here: name it in auth.google.credentials"
+            self._notes.add("lost", params.at("vertex_credentials"), text)
+        elif credentials is not None:
+            google["credentials"] = reference(credentials)
+        return Asked("vertex_ai", "vertex-claude" if claude else "vertex", rest, {
+            "dialect": "anthropic-vertex" if claude else "gemini",
+            "base_url": f"https://{named}aiplatform.googleapis.com/{version}/projects/{project}"
+                        f"/locations/{place}/publishers/{publisher}",
+            "auth": {"google": google},
+        })  # fmt: skip
+
+    def _ready_made(self, name: str) -> dict[str, Any]:
+        kept = ("dialect", "base_url", "api_key", "auth", "regions", "quirks", "lacks")
+        return {key: self._ready[name][key] for key in kept if key in self._ready[name]}
+
+    def _key(self, params: Given, stanza: dict[str, Any], default: str | None, name: str) -> None:
+        value = params.text("api_key")
+        if value is not None and value.lower() in _DUMMIES and default is None:
+            self._notes.add("changed", params.at("api_key"), "no key is sent: it is none")
+        elif value is not None:
+            own = default or f"{name.upper().replace('-', '_')}_API_KEY"
+            stanza["api_key"] = self._secret(params.at("api_key"), value, own)
+        elif default is not None:
+            stanza["api_key"] = f"${{{default}}}"
+        else:
+            stanza.pop("api_key", None)
+
+    def _secret(self, path: str, value: str, name: str) -> str:
+        """A secret is never copied: it is a variable."""
+        if variable(value) is None:
+            stem, number = name, 1
+            while self._secrets.setdefault(name, value) != value:
+                number += 1
+                name = f"{stem}_{number}"
+            text = f"the secret is not copied: set the variable {name} to it"
+            self._notes.add("check", path, text)
+            return f"${{{name}}}"
+        return reference(value)
+
+
+def _split(model: str, provider: str | None) -> tuple[str, str]:
+    """Who is asked, "" where nobody can tell, and for what."""
+    prefix, _, rest = model.partition("/")
+    if provider is not None:
+        return provider, model.removeprefix(f"{provider}/")
+    if rest:
+        return prefix, rest
+    return next((who for begin, who in _NAMED.items() if model.startswith(begin)), ""), model
+
+
+def _at(url: str, domain: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host == domain or host.endswith(f".{domain}")
+
+
+def _in_order(stanza: Mapping[str, Any]) -> dict[str, Any]:
+    order = ("dialect", "base_url", "api_key", "auth", "regions", "quirks", "lacks")
+    return {key: stanza[key] for key in order if key in stanza}

@@ -1,0 +1,208 @@
+"""LiteLLM's configurations come over whole, or it is said what did not.
+
+tests/config/litellm has theirs; NAME.txt is what is printed of NAME.yaml.
+`python -m tests.config.test_litellm` writes those anew: read what changed.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from gateway.config.litellm.paper import joined, page, read_texts
+from gateway.config.litellm.translate import Imported, translate
+from gateway.config.load import read
+from gateway.config.prices import Listing, look_up
+from gateway.core.money import FREE
+from gateway.core.tariff import Tariff
+from tests.docs_tables import ROOT
+
+CASES: Final = Path(__file__).parent / "litellm"
+NAMES: Final = sorted(path.stem for path in CASES.glob("*.yaml"))
+READY: Final[dict[str, Any]] = yaml.safe_load((ROOT / "config/providers.yaml").read_text())[
+    "providers"
+]
+ENV: Final = {"LITELLM_MASTER_KEY": "sk-master"}
+
+
+def listed(base_url: str, upstream: str) -> Listing:
+    """Whether genai-prices knows it, never what it says: that changes with its versions."""
+    found = look_up(base_url, upstream)
+    known = None if found.tariff is None else Tariff(FREE)
+    return Listing(known, None if found.context is None else 100_000)
+
+
+def imported(source: Mapping[str, Any], env: Mapping[str, str] = ENV) -> Imported:
+    return translate(source, READY, listed, env)
+
+
+def text_of(name: str) -> str:
+    return (CASES / f"{name}.yaml").read_text("utf-8")
+
+
+def printed(name: str) -> str:
+    found = imported(read_texts(text_of(name)))
+    return page(found.config, found.notes, f"{name}.yaml")
+
+
+def variables(text: str) -> dict[str, str]:
+    """Those that must be set, each with something of its kind."""
+    names = re.findall(r"\$\{(\w+)\}", text)
+    kinds = {
+        "API_BASE": "https://some.test",
+        "BASE_CA": "https://some.test",
+        "REDIS_URL": "redis://h",
+    }
+    return {name: next((v for k, v in kinds.items() if k in name), "some") for name in names}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_printed(name: str) -> None:
+    assert printed(name) == (CASES / f"{name}.txt").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_a_sound_configuration(name: str) -> None:
+    text = printed(name)
+    snapshot = read([(name, text)], variables(text))
+    assert snapshot.catalog.models
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_secret_is_copied(name: str) -> None:
+    secrets = ("sk-literal-secret", "sk-abcdef", "hunter2", "sk-1234", "sk-master", "u:p@h")
+    assert [secret for secret in secrets if secret in printed(name)] == []
+
+
+def mappings(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(value, dict):
+        yield path, value
+        for key, each in value.items():
+            yield from mappings(each, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for i, each in enumerate(value):
+            yield from mappings(each, f"{path}[{i}]")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_lost_in_silence(name: str) -> None:
+    """A setting that nobody knows, wherever it stands, is told: where it is, or what it is in."""
+    count = len(list(mappings(read_texts(text_of(name)))))
+    for at in range(count):
+        source = read_texts(text_of(name))
+        path, place = list(mappings(source))[at]
+        place["never_heard_of"] = "1"
+        told = [note.path for note in imported(source).notes]
+        new = f"{path}.never_heard_of" if path else "never_heard_of"
+        assert any(new == each or new.startswith((f"{each}.", f"{each}[")) for each in told), new
+
+
+# Each: what is in litellm_params, and the provider, upstream name and price that come of it.
+ENTRIES: Final[list[tuple[str, dict[str, Any], str, object]]] = [
+    ("{model: gpt-4o}", {"base_url": "https://api.openai.com/v1", "api_key": "${OPENAI_API_KEY}"},
+     "gpt-4o", None),
+    ("{model: o3, custom_llm_provider: azure, api_base: 'https://a.openai.azure.com/openai/'}",
+     {"base_url": "https://a.openai.azure.com/openai"}, "o3", None),
+    ("{model: openai/x, api_base: 'https://eu.api.openai.com/v1/'}",
+     {"base_url": "https://eu.api.openai.com/v1"}, "x", "free"),
+    ("{model: openai/x, api_base: 'http://h/v1', api_key: 'none'}",
+     {"base_url": "http://h/v1", "api_key": None, "dialect": "openai"}, "x", "free"),
+    ("{model: ollama/llama3}",
+     {"base_url": "${OLLAMA_API_BASE:-http://localhost:11434}", "dialect": "ollama"},
+     "llama3", "free"),
+    ("{model: openrouter/anthropic/claude-sonnet-4.6}",
+     {"api_key": "${OPENROUTER_API_KEY}"}, "anthropic/claude-sonnet-4.6", None),
+    ("{model: bedrock/converse/us.amazon.nova-pro-v1:0}",
+     {"base_url": "https://bedrock-runtime.${AWS_REGION_NAME:-us-east-1}.amazonaws.com"},
+     "us.amazon.nova-pro-v1:0", "free"),
+    ("{model: bedrock/eu-west-1/anthropic.claude-v2}",
+     {"auth": {"aws": {"region": "eu-west-1"}}}, "anthropic.claude-v2", "free"),
+    ("{model: bedrock/m, aws_access_key_id: a}",
+     {"auth": {"aws": {"region": "${AWS_REGION_NAME:-us-east-1}"}}}, "m", "free"),
+    ("{model: groq/m, input_cost_per_token: 0, output_cost_per_token: 0}", {}, "m", "free"),
+    ("{model: groq/m, input_cost_per_token: 1e-7}", {}, "m", {"input": "0.1", "output": "0"}),
+    ("{model: groq/m, api_key: 'a${b'}", {"api_key": "${GROQ_API_KEY}"}, "m", "free"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("params", "stanza", "upstream", "price"), ENTRIES)
+def test_an_entry(params: str, stanza: dict[str, Any], upstream: str, price: object) -> None:
+    source = read_texts(f"model_list: [{{model_name: m, litellm_params: {params}}}]")
+    config = imported(source).config
+    [provider] = config["providers"].values()
+    [deployment] = config["models"]["m"]["deployments"]
+    assert {key: provider.get(key) for key in stanza} == stanza
+    assert deployment["upstream"] == upstream
+    assert (deployment.get("price") == price) or (price == "free" and "price" not in deployment)
+
+
+# Each: what router_settings or cache_params say, and the redis.url that comes of it.
+REDIS: Final = [
+    ("router_settings: {redis_host: h}", "redis://h:6379"),
+    ("router_settings: {redis_host: h, redis_port: 1, redis_password: os.environ/P}",
+     "redis://:${P}@h:1"),
+    ("router_settings: {redis_url: 'redis://a/1', redis_host: h}", "redis://a/1"),
+    ("litellm_settings: {cache_params: {host: h, username: u, password: os.environ/P}}",
+     "redis://u:${P}@h:6379"),
+    ("litellm_settings: {cache_params: {type: redis}}",
+     "redis://${REDIS_HOST:-localhost}:${REDIS_PORT:-6379}"),
+    ("litellm_settings: {cache_params: {type: redis, redis_startup_nodes: [{host: a, port: 1}]}}",
+     "redis+cluster://a:1"),
+    ("litellm_settings: {cache_params: {type: local}}", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "url"), REDIS)
+def test_redis(text: str, url: str | None) -> None:
+    assert imported(read_texts(text)).config.get("redis", {}).get("url") == url
+
+
+def test_the_master_key_is_only_known_by_its_hash() -> None:
+    source = read_texts("general_settings: {master_key: os.environ/MASTER}")
+    assert "admin" not in imported(source, {}).config
+    [key] = imported(source, {"MASTER": "abc"}).config["admin"]["keys"]
+    assert key["hash"].startswith("sha256:ba7816bf8f01cfea")
+
+
+def test_two_secrets_are_two_variables() -> None:
+    keys = ("a", "b", "a")
+    models = [
+        {"model_name": f"m{i}", "litellm_params": {"model": "gpt-4o", "api_key": f"sk-{key}"}}
+        for i, key in enumerate(keys)
+    ]
+    found = imported({"model_list": models}).config["providers"]
+    assert {name: each["api_key"] for name, each in found.items()} == {
+        "openai": "${OPENAI_API_KEY}",
+        "openai-2": "${OPENAI_API_KEY_2}",
+    }
+
+
+def test_files_that_include_one_another() -> None:
+    one = {"model_list": ["a"], "s": {"x": "1", "y": "1"}, "t": "1"}
+    more = {"model_list": ["b"], "s": {"y": "2"}, "t": "2"}
+    both = {"model_list": ["a", "b"], "s": {"x": "1", "y": "2"}, "t": "2"}
+    assert joined(one, more) == both
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("a: [", "line 1: expected the node content, but found '<stream end>'"),
+        ("- a", "it is no mapping"),
+        (
+            "a: !!python/object:os.system {}",
+            "line 1: could not determine a constructor for the tag",
+        ),
+    ],
+)
+def test_what_is_no_configuration(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(why)):
+        read_texts(text)
+
+
+if __name__ == "__main__":
+    for each in NAMES:
+        (CASES / f"{each}.txt").write_text(printed(each), "utf-8")
