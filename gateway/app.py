@@ -87,8 +87,8 @@ async def open_gateway(
     `env` is where AWS's and Google's credentials may be named, `source` where the configuration
     is read from again.
     """
-    deployments = _deployments(snapshot)
-    metrics = Metrics(snapshot.tenants.values(), deployments, workers_dir, tags=snapshot.tags)
+    metrics = Metrics(workers_dir=workers_dir)
+    metrics.turn(snapshot)
     told = [metrics.observe, *observers]
     async with AsyncExitStack() as stack:
         stack.callback(metrics.close)
@@ -106,7 +106,7 @@ async def open_gateway(
         admin = Admin(door, issuer, ledger, snapshot, __version__)
         parts = (
             *scene.parts,
-            lambda new: metrics.turn(new.tenants.values(), _deployments(new), new.tags),
+            metrics.turn,
             issuer.turn,
             api.turn,
             admin.turn,
@@ -179,7 +179,8 @@ async def _open_scene(
             responses=responses,
             given_again=await stack.enter_async_context(open_hits(ledger)),
         )
-        janitor = Janitor(ledger, tuple(snapshot.tenants.values()), observe, awake)
+        there = tuple(snapshot.tenants.values())
+        janitor = Janitor(ledger, there, observe, awake, lambda: world.retries.left(world.clock()))
         sweeper = await stack.enter_async_context(keeping_house(janitor, snapshot, ledger))
 
         def turn(new: Snapshot) -> None:

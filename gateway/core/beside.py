@@ -47,6 +47,12 @@ class BudgetRead(Struct, frozen=True):
     held: int
 
 
+class RetriesRead(Struct, frozen=True):
+    """Not of one life: how many retries this process could afford now."""
+
+    left: int
+
+
 class UsageSunk(Struct, frozen=True):
     """Not of one life: records of a home were written on to where usage is kept."""
 

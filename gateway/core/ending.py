@@ -36,4 +36,6 @@ def ended(
         seconds,
         tab.upstream_s,
         None if first is None else first - began,
+        tab.usage,
+        tab.spent,
     )

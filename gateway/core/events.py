@@ -19,6 +19,7 @@ from gateway.core.beside import (
     HoldsExpired,
     HoldsRead,
     LedgerTook,
+    RetriesRead,
     SinkFailed,
     Unseen,
     UsageLost,
@@ -31,7 +32,8 @@ from gateway.core.money import Nanos
 
 __all__ = [
     "AlertEnded", "AuditLeft", "BudgetRead", "CircuitMoved", "ConfigRead", "GuardRead",
-    "HoldsExpired", "HoldsRead", "LedgerTook", "SinkFailed", "Unseen", "UsageLost", "UsageSunk",
+    "HoldsExpired", "HoldsRead", "LedgerTook", "RetriesRead", "SinkFailed", "Unseen",
+    "UsageLost", "UsageSunk",
 ]  # fmt: skip
 
 Purpose = Literal[
@@ -48,6 +50,7 @@ Purpose = Literal[
 
 
 _NO_TAGS: Final[Mapping[str, str]] = {}
+_UNKNOWN: Final = Usage()
 
 
 class About(Struct, frozen=True):
@@ -148,7 +151,9 @@ class Settled(Struct, frozen=True):
 
 
 class Replied(Struct, frozen=True):
-    """`upstream_s` is the part of `seconds` that was spent waiting for providers."""
+    """`upstream_s` is the part of `seconds` that was spent waiting for providers, `usage` of the
+    answer that was given, and `spent` what all calls for it cost.
+    """
 
     about: About
     provider: str
@@ -158,6 +163,8 @@ class Replied(Struct, frozen=True):
     seconds: float
     upstream_s: float
     first_token_s: float | None
+    usage: Usage = _UNKNOWN
+    spent: Nanos = Nanos(0)
 
 
 class Denied(Struct, frozen=True):
@@ -241,7 +248,7 @@ LifeEvent = (
 )
 Sunk = UsageSunk | UsageLost | SinkFailed
 Beside = CacheAsked | CircuitMoved | LedgerTook | HoldsExpired | BudgetRead | HoldsRead | AlertEnded
-Event = LifeEvent | Beside | Sunk | AuditLeft | GuardRead | ConfigRead
+Event = LifeEvent | Beside | Sunk | AuditLeft | GuardRead | ConfigRead | RetriesRead
 
 _END: Final[Mapping[type, str]] = {Replied: "over", Denied: "over", Dropped: "over"}
 _STAY: Final[tuple[type, ...]] = (

@@ -5,6 +5,7 @@ long each time), then lets one probe through. Only failures count; a poor answer
 Figures as in resilience4j's CircuitBreakerConfig and gRPC A50, fitted to slow LLM calls.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from typing import Final, Literal
@@ -173,6 +174,12 @@ class RetryBudget:
             return False
         self._retries += 1
         return True
+
+    def left(self, now: float) -> int:
+        """How many retries can be afforded now."""
+        self._turn(now)
+        most = (self._calls + self._last_calls) * self._share + self._floor
+        return max(math.ceil(most) - self._retries - self._last_retries, 0)
 
     def _turn(self, now: float) -> None:
         if now - self._began >= self.PERIOD_S:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from gateway.core.accounts import Account, Purse
 from gateway.core.catalog import Organisation, Tenant
 from gateway.core.errors import LedgerDown
-from gateway.core.events import BudgetRead, Event, HoldsRead, Reserved
+from gateway.core.events import BudgetRead, Event, HoldsRead, Reserved, RetriesRead
 from gateway.core.ports import LedgerDriver, Observer
 
 EVERY_S: Final = 2.0
@@ -59,12 +59,16 @@ class Janitor:
         tenants: Sequence[Tenant],
         observe: Observer,
         awake: Awake | None = None,
+        retries: Callable[[], int] | None = None,
+        *,
         most: int = MOST,
     ) -> None:
+        """`retries` says how many this process could afford."""
         self._ledger = ledger
         self._observe = observe
         self._most = most
         self._awake = awake or Awake()
+        self._retries = retries
         self._told: set[str] = set()
         self.turn(tenants)
 
@@ -87,6 +91,8 @@ class Janitor:
             await self.round()
 
     async def round(self) -> None:
+        if self._retries is not None:
+            self._observe(RetriesRead(self._retries()))
         sound = True
         for place in self._chosen():
             try:

@@ -1,13 +1,18 @@
 """Budgets as labels: their scope, unit, period and mode; never whose key or which user."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from gateway.core import events
 from gateway.core.accounts import Account, Scope
 from gateway.core.catalog import Budget, Budgets, Tenant
 from gateway.core.money import PER_USD
+from gateway.core.periods import period
+from gateway.core.ports import Clock
 from gateway.drivers.metric_families import Families
+
+PROJECTED: Final = "gateway_budget_projected_exhaustion_timestamp_seconds"
 
 
 def labels_of(account: Account, budget: Budget) -> tuple[str, str, str, str, str]:
@@ -36,6 +41,24 @@ def all_budgets(tenant: Tenant) -> Iterator[tuple[Scope, Budget]]:
     yield from _named("provider", tenant.provider_budgets)
 
 
+def exhausted(event: events.BudgetRead, now: float) -> float | None:
+    """When a budget by the calendar will be spent if its period goes on as it did so far, in Unix
+    seconds; infinite when that is after its end. None for one that has no such period.
+    """
+    budget = event.budget
+    if budget.rolling or budget.per == "total" or budget.meter == "at_once":
+        return None
+    taken, left = event.spent + event.held, budget.cap - event.spent - event.held
+    if left <= 0:
+        return now
+    here = period(budget.per, event.account.timezone, now)
+    gone = now - here.start
+    if taken <= 0 or gone <= 0:
+        return math.inf
+    when = now + left * gone / taken
+    return when if here.end is not None and when < here.end else math.inf
+
+
 def _of(scope: Scope, budgets: Iterable[Budget]) -> Iterator[tuple[Scope, Budget]]:
     return ((scope, budget) for budget in budgets)
 
@@ -44,7 +67,7 @@ def _named(scope: Scope, by_name: Budgets) -> Iterator[tuple[Scope, Budget]]:
     return ((scope, budget) for budgets in by_name.values() for budget in budgets)
 
 
-def budget_writers(of: Families) -> Mapping[type, Callable[[Any], None]]:
+def budget_writers(of: Families, wall: Clock) -> Mapping[type, Callable[[Any], None]]:
     """Where budgets stand, and how many holds are open."""
 
     def budget(event: events.BudgetRead) -> None:
@@ -53,6 +76,9 @@ def budget_writers(of: Families) -> Mapping[type, Callable[[Any], None]]:
         of.set("gateway_budget_limit", *which, to=event.budget.cap / unit)
         of.set("gateway_budget_spent", *which, to=event.spent / unit)
         of.set("gateway_budget_held", *which, to=event.held / unit)
+        when = exhausted(event, wall())
+        if when is not None:
+            of.set(PROJECTED, *which, to=when)
 
     def holds(event: events.HoldsRead) -> None:
         of.set("gateway_holds_open", event.tenant, to=event.holds)

@@ -5,29 +5,10 @@ series. Key, user and request id are never labels.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Final
 
-from msgspec import Struct
-
-Across = Literal["sum", "live_sum", "live_worst", "latest"]
-"""What several workers' cells are together: of all there were, or of those that live."""
-
-
-class Metric(Struct, frozen=True):
-    """`buckets` are a histogram's upper bounds, without the infinite one."""
-
-    kind: Literal["counter", "gauge", "histogram"]
-    help: str
-    labels: tuple[str, ...] = ()
-    buckets: tuple[float, ...] = ()
-    across: Across = "sum"
-
-    @property
-    def cells(self) -> int:
-        """How many cells a series has: a histogram's sum and its buckets, a gauge's age."""
-        if self.kind == "histogram":
-            return len(self.buckets) + 2
-        return 2 if self.across == "latest" else 1
+from gateway.drivers.metric_money import BUDGETS_AND_LEDGER
+from gateway.drivers.metric_shape import A_TOKEN, SECONDS, SHORT, Metric
 
 
 def same_here(series: Sequence[str], cells: int) -> Metric | None:
@@ -38,12 +19,9 @@ def same_here(series: Sequence[str], cells: int) -> Metric | None:
     return metric
 
 
-SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)
-_BUDGET: Final = ("scope", "tenant", "meter", "per", "mode")
 _GUARDED: Final = ("route", "bucket")
-SHORT: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
 
-METRICS: Final[Mapping[str, Metric]] = {
+_REQUESTS: Final[Mapping[str, Metric]] = {
     "gateway_requests_total": Metric(
         "counter",
         "Requests by how they ended: replied, denied (with the error's code) or dropped.",
@@ -58,6 +36,13 @@ METRICS: Final[Mapping[str, Metric]] = {
         "flows since its checks are decided), whole (it was held until then) or cached.",
         ("model", "provider", "route", "judged"),
         SECONDS,
+    ),
+    "gateway_time_per_output_token_seconds": Metric(
+        "histogram",
+        "Of streams that flow as they come: from the first token to the last, for each but the "
+        "first.",
+        ("model", "provider"),
+        A_TOKEN,
     ),
     "gateway_answers_total": Metric(
         "counter",
@@ -84,6 +69,20 @@ METRICS: Final[Mapping[str, Metric]] = {
         ("provider", "model"),
         SECONDS,
     ),
+    "gateway_circuit_state": Metric(
+        "gauge", "0 closed, 1 half open, 2 open.", ("deployment",), across="live_worst"
+    ),
+    "gateway_retry_budget_retries": Metric(
+        "gauge",
+        "How many more calls may be made now in place of failed ones. Read every two seconds.",
+        across="live_sum",
+    ),
+    "gateway_fallbacks_total": Metric(
+        "counter",
+        "Failed calls, and refusals of a model, that led to another candidate of the tier, by the "
+        "error's kind or the check.",
+        ("from_model", "to_model", "reason"),
+    ),
     "gateway_tokens_total": Metric(
         "counter",
         "Tokens paid for. cached_input and cache_write are parts of input, reasoning of output.",
@@ -93,25 +92,6 @@ METRICS: Final[Mapping[str, Metric]] = {
         "counter",
         "What calls cost, by why they were made.",
         ("tenant", "model", "tier", "purpose"),
-    ),
-    "gateway_counted_settles_total": Metric(
-        "counter",
-        "Calls charged by our own count, since the provider told no usage.",
-        ("provider", "model"),
-    ),
-    "gateway_escalations_total": Metric(
-        "counter",
-        "Poor answers that led to a better tier, by the check that failed.",
-        ("from_tier", "to_tier", "reason"),
-    ),
-    "gateway_fallbacks_total": Metric(
-        "counter",
-        "Failed calls, and refusals of a model, that led to another candidate of the tier, by the "
-        "error's kind or the check.",
-        ("from_model", "to_model", "reason"),
-    ),
-    "gateway_check_verdicts_total": Metric(
-        "counter", "Answers that passed or failed each check.", ("check", "verdict")
     ),
     "gateway_tag_cost_usd_total": Metric(
         "counter",
@@ -123,70 +103,36 @@ METRICS: Final[Mapping[str, Metric]] = {
         "Tokens paid for, input or output, by each of these tags.",
         ("tenant", "tag", "value", "type"),
     ),
-    "gateway_budget_limit": Metric(
-        "gauge",
-        "The cap of a tenant's or an organisation's own budget, in its unit: usd is US dollars.",
-        _BUDGET,
-        across="latest",
-    ),
-    "gateway_budget_spent": Metric(
-        "gauge", "Spent of it in this period.", _BUDGET, across="latest"
-    ),
-    "gateway_budget_held": Metric(
-        "gauge", "Held of it for calls in flight.", _BUDGET, across="latest"
-    ),
-    "gateway_budget_decisions_total": Metric(
+    "gateway_counted_settles_total": Metric(
         "counter",
-        "Holds the ledger granted or refused, by the scope and unit of what refused.",
-        ("tenant", "decision", "scope", "meter"),
+        "Calls charged by our own count, since the provider told no usage.",
+        ("provider", "model"),
     ),
-    "gateway_budget_warnings_total": Metric(
+    "gateway_always_smart_cost_usd_total": Metric(
         "counter",
-        "Budgets that came to 80 or 100 percent of their cap, once in a period.",
-        ("tenant", "scope", "meter", "mode", "percent"),
+        "Of routes with several tiers: what their answers would have cost, had the first model of "
+        "the last tier given them with the same tokens. Cached answers are left out.",
+        ("tenant", "route"),
     ),
-    "gateway_budget_shadow_refusals_total": Metric(
+    "gateway_always_smart_actual_usd_total": Metric(
         "counter",
-        "Holds that a budget in shadow mode would have refused.",
-        ("tenant", "scope", "meter"),
+        "What the same answers did cost, with every call made for them and every audit: the "
+        "difference is what climbing saved, or, below 0, lost.",
+        ("tenant", "route"),
     ),
-    "gateway_budget_overrun_usd_total": Metric(
-        "counter", "What bills exceeded their holds by.", ("tenant",)
-    ),
-    "gateway_budget_overruns_total": Metric(
-        "counter", "Calls whose bill exceeded their hold.", ("tenant",)
-    ),
-    "gateway_alerts_total": Metric(
-        "counter", "Warnings to the webhook: sent, failed, or dropped.", ("outcome",)
-    ),
-    "gateway_holds_open": Metric(
-        "gauge", "Holds neither settled nor expired.", ("tenant",), across="latest"
-    ),
-    "gateway_holds_expired_total": Metric(
-        "counter", "Holds nobody settled in time; they were charged in full.", ("tenant",)
-    ),
-    "gateway_holds_expired_usd_total": Metric("counter", "What was charged for them.", ("tenant",)),
-    "gateway_ledger_duration_seconds": Metric("histogram", "One ledger operation.", ("op",), SHORT),
-    "gateway_ledger_errors_total": Metric(
-        "counter", "Ledger operations that failed.", ("op", "kind")
-    ),
-    "gateway_usage_records_total": Metric(
+    "gateway_escalations_total": Metric(
         "counter",
-        "Records of calls that were written on to where usage is kept, or dropped before.",
-        ("tenant", "outcome"),
+        "Poor answers that led to a better tier, by the check that failed.",
+        ("from_tier", "to_tier", "reason"),
     ),
-    "gateway_usage_sink_errors_total": Metric(
-        "counter", "Times that where usage is kept took nothing; it is tried again.", ("kind",)
+    "gateway_check_verdicts_total": Metric(
+        "counter", "Answers that passed or failed each check.", ("check", "verdict")
     ),
-    "gateway_cache_requests_total": Metric(
+    "gateway_votes_total": Metric(
         "counter",
-        "Requests to routes that keep answers: hit, miss, bypass (it was not looked), error.",
-        ("route", "tenant", "outcome"),
-    ),
-    "gateway_cache_saved_usd_total": Metric(
-        "counter",
-        "What kept answers cost when they were made, once for each time they were given again.",
-        ("route", "tenant", "tier"),
+        "What became of votes: agreed, lone_vote (one came, and was given), or a call to arbitrate "
+        "between them was made (arbitrated).",
+        ("route", "result"),
     ),
     "gateway_audits_total": Metric(
         "counter",
@@ -221,6 +167,26 @@ METRICS: Final[Mapping[str, Metric]] = {
         (*_GUARDED, "part"),
         across="latest",
     ),
+}
+_BESIDE: Final[Mapping[str, Metric]] = {
+    "gateway_usage_records_total": Metric(
+        "counter",
+        "Records of calls that were written on to where usage is kept, or dropped before.",
+        ("tenant", "outcome"),
+    ),
+    "gateway_usage_sink_errors_total": Metric(
+        "counter", "Times that where usage is kept took nothing; it is tried again.", ("kind",)
+    ),
+    "gateway_cache_requests_total": Metric(
+        "counter",
+        "Requests to routes that keep answers: hit, miss, bypass (it was not looked), error.",
+        ("route", "tenant", "outcome"),
+    ),
+    "gateway_cache_saved_usd_total": Metric(
+        "counter",
+        "What kept answers cost when they were made, once for each time they were given again.",
+        ("route", "tenant", "tier"),
+    ),
     "gateway_config_reloads_total": Metric(
         "counter",
         "Times the files were read again: changed, unchanged or refused.",
@@ -237,10 +203,11 @@ METRICS: Final[Mapping[str, Metric]] = {
     "gateway_config_loaded_timestamp_seconds": Metric(
         "gauge", "When it was read, in seconds since 1970.", across="latest"
     ),
-    "gateway_circuit_state": Metric(
-        "gauge", "0 closed, 1 half open, 2 open.", ("deployment",), across="live_worst"
+    "gateway_build_info": Metric(
+        "gauge", "1, with what is running as labels.", ("version", "python"), across="live_worst"
     ),
 }
+METRICS: Final[Mapping[str, Metric]] = {**_REQUESTS, **BUDGETS_AND_LEDGER, **_BESIDE}
 
 PROCESS_METRICS: Final[Mapping[str, Metric]] = {
     "process_cpu_seconds_total": Metric("counter", "CPU time of all our processes."),

@@ -38,7 +38,7 @@ class Families:
     """Each metric: where the cells of a series begin, by the values of its labels."""
 
     def __init__(self, cells: Cells, clock: Clock) -> None:
-        self._cells = cells
+        self.cells = cells
         self._clock = clock
         self._of = {name: self._family(name) for name in METRICS}
         self._go_on()
@@ -48,7 +48,7 @@ class Families:
 
     def add(self, name: str, *labels: str, by: float = 1.0) -> None:
         at = self._of[name][labels]
-        self._cells.values[at] += by
+        self.cells.values[at] += by
 
     def show(self, name: str, *labels: str) -> None:
         """At 0, before anything happens."""
@@ -57,14 +57,14 @@ class Families:
     def set(self, name: str, *labels: str, to: float) -> None:
         """A gauge that every worker reads: the latest counts."""
         at = self._of[name][labels]
-        values = self._cells.values
+        values = self.cells.values
         values[at] = to
         values[at + 1] = self._clock()
 
     def _family(self, name: str) -> Found[Labels, int]:
         def make(labels: Labels) -> int:
             try:
-                return self._cells.add((name, *labels), METRICS[name].cells)
+                return self.cells.add((name, *labels), METRICS[name].cells)
             except OSError:  # no request fails because the disk is full
                 return NOWHERE
 
@@ -72,9 +72,9 @@ class Families:
 
     def _go_on(self) -> None:
         """Count on where another worker ended; what it had in flight has ended, too."""
-        for series, at, count in self._cells.series:
+        for series, at, count in self.cells.series:
             metric = same_here(series, count)
             if metric is not None:
                 self._of[series[0]][series[1:]] = at
                 if metric.across.startswith("live"):
-                    self._cells.values[at] = 0.0
+                    self.cells.values[at] = 0.0

@@ -9,13 +9,18 @@ from typing import Final
 
 from gateway.core.accounts import Account, Scope
 from gateway.core.catalog import Budget, Tenant
-from gateway.drivers.metric_budgets import all_budgets, labels_of
+from gateway.drivers.metric_budgets import PROJECTED, all_budgets, labels_of
 from gateway.drivers.metric_families import Families
 
 _DECISIONS: Final = "gateway_budget_decisions_total"
 _FORESEEN: Final = 1_000
 """So many tenants have series before anything happens to them."""
-_OF_BUDGETS: Final = ("gateway_budget_limit", "gateway_budget_spent", "gateway_budget_held")
+_OF_BUDGETS: Final = (
+    "gateway_budget_limit",
+    "gateway_budget_spent",
+    "gateway_budget_held",
+    PROJECTED,
+)
 _OF_HOMES: Final = "gateway_holds_open"
 
 

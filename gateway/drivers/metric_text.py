@@ -1,10 +1,12 @@
 """What a scrape gets: the cells of all workers, added up, in Prometheus' text format 0.0.4."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from gateway.drivers.metric_catalogue import METRICS, Across, Metric, same_here
+from gateway.drivers.metric_catalogue import METRICS, same_here
 from gateway.drivers.metric_cells import Series, Shelf
+from gateway.drivers.metric_shape import Across, Metric
 
 _Place: TypeAlias = tuple[Shelf, int]
 """Where one worker counts a series: the first of its cells."""
@@ -19,6 +21,8 @@ def head(name: str, kind: str, help_text: str) -> str:
 
 def number(value: float) -> str:
     """As Go and prometheus_client write it: with an exponent from a million on."""
+    if not math.isfinite(value):
+        return "NaN" if value != value else "+Inf" if value > 0 else "-Inf"  # noqa: PLR0124
     text = repr(value)
     whole = text.find(".")
     if value > 0 and whole > 6:

@@ -4,30 +4,38 @@ Ten events of each request come here: which cells they count in is found once, a
 """
 
 import os
+import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
+from gateway import __version__
 from gateway.core import events
-from gateway.core.catalog import Tenant
+from gateway.core.catalog import Catalog, Tenant
 from gateway.core.money import PER_USD
 from gateway.core.ports import Clock, Observer
+from gateway.core.snapshot import Snapshot
 from gateway.core.tags import Known, labelled
+from gateway.drivers.metric_beside import beside_writers
 from gateway.drivers.metric_budgets import budget_writers
-from gateway.drivers.metric_catalogue import SECONDS, SHORT
-from gateway.drivers.metric_cells import Cells, OwnCells, SharedCells
+from gateway.drivers.metric_cells import NOWHERE, Cells, OwnCells, SharedCells
 from gateway.drivers.metric_families import Families, Found, Labels, took
 from gateway.drivers.metric_foreseen import foresee, forget
+from gateway.drivers.metric_foreseen_routes import foresee_routes
 from gateway.drivers.metric_guard import guard_writers
+from gateway.drivers.metric_ledger import ledger_writers
+from gateway.drivers.metric_saved import EMPTY, Saved
+from gateway.drivers.metric_shape import A_TOKEN, PARTS, SECONDS, SHORT
 from gateway.drivers.metric_text import Page
 from gateway.drivers.process_metrics import ProcessMetrics
 
-_STATES: Final = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
 _DECISIONS: Final = "gateway_budget_decisions_total"
 _WARNINGS: Final = "gateway_budget_warnings_total"
 _SHADOW: Final = "gateway_budget_shadow_refusals_total"
 _TOKENS: Final = "gateway_tokens_total"
+_VOTES: Final = "gateway_votes_total"
+_VOTED: Final = ("agreed", "lone_vote")
 _NO_TAGS: Final[Known] = {}
 
 
@@ -44,13 +52,16 @@ class Metrics:
         workers_dir: str | None = None,
         clock: Clock = time.monotonic,
         tags: Known = _NO_TAGS,
+        catalog: Catalog = EMPTY,
+        wall: Clock = time.time,  # noqa: TID251 - as the default only
     ) -> None:
         """Raises OSError when the folder cannot be written to."""
         self._cells: Cells = SharedCells(Path(workers_dir)) if workers_dir else OwnCells()
         self._page = Page()
         self._processes = ProcessMetrics(os.getppid() if workers_dir else None)
         self._of = Families(self._cells, clock)
-        self.turn(tenants, deployments, tags)
+        self._saved = Saved(self._of, wall)
+        self._go_by(tenants, deployments, tags, catalog)
         self._find()
         self.observe: Observer = _dispatch(
             {
@@ -65,18 +76,11 @@ class Metrics:
                 events.Replied: self._replied,
                 events.Denied: self._denied,
                 events.Dropped: self._dropped,
-                events.CircuitMoved: self._circuit_moved,
-                events.LedgerTook: self._ledger_took,
-                events.HoldsExpired: self._holds_expired,
-                events.UsageSunk: self._usage_sunk,
-                events.UsageLost: self._usage_lost,
-                events.SinkFailed: self._sink_failed,
                 events.BudgetWarned: self._budget_warned,
-                events.AlertEnded: self._alert_ended,
-                events.ConfigRead: self._config_read,
-                **budget_writers(self._of),
+                **budget_writers(self._of, wall),
+                **ledger_writers(self._of),
+                **beside_writers(self._of),
                 **guard_writers(self._of),
-                events.CacheAsked: self._cache_asked,
             }
         )
 
@@ -89,25 +93,44 @@ class Metrics:
     def close(self) -> None:
         self._cells.close()
 
-    def turn(self, tenants: Iterable[Tenant], deployments: Iterable[str], tags: Known) -> None:
+    def turn(self, new: Snapshot) -> None:
         """Go by this configuration: what is new is there at 0."""
+        models = new.catalog.models.values()
+        deployments = [each.name for model in models for each in model.deployments]
+        self._go_by(new.tenants.values(), deployments, new.tags, new.catalog)
+
+    def _go_by(
+        self,
+        tenants: Iterable[Tenant],
+        deployments: Iterable[str],
+        tags: Known,
+        catalog: Catalog,
+    ) -> None:
         there = [*tenants]
         self._tags = {name: values for name, values in tags.items() if values}
+        self._saved.turn(catalog)
+        self._tops = self._saved.tops
         foresee(self._of, there, deployments)
+        foresee_routes(self._of, there, catalog, self._tops)
         forget(self._of, there)
 
     def _find(self) -> None:
         """What each event of most requests counts in, by what it says."""
         of = self._of
         ends, lasted = of["gateway_requests_total"], of["gateway_request_duration_seconds"]
-        calls, waits = (
+        calls, spans = (
             of["gateway_upstream_attempts_total"],
             of["gateway_upstream_duration_seconds"],
         )
         costs, tokens = of["gateway_cost_usd_total"], of[_TOKENS]
         decided, judged = of[_DECISIONS], of["gateway_check_verdicts_total"]
-        ledger = of["gateway_ledger_duration_seconds"]
+        ratios, paces = (
+            of["gateway_settle_ratio"],
+            of["gateway_time_per_output_token_seconds"],
+        )
         self._in_flight = of["gateway_inflight_requests"][()]
+        running = of["gateway_build_info"][__version__, platform.python_version()]
+        self._cells.values[running] = 1.0
         self._overhead = of["gateway_overhead_seconds"][()]
         self._granted = Found[str, int](lambda tenant: decided[tenant, "granted", "none", "none"])
         self._judged_in = Found[tuple[Labels, Labels], tuple[int, ...]](
@@ -115,11 +138,19 @@ class Metrics:
                 [judged[each, "failed" if each in told[1] else "passed"] for each in told[0]]
             )
         )
-        self._ledger = Found[str, int](lambda op: ledger[op,])
+        waits = of["gateway_time_to_first_token_seconds"]
+        self._waits = Found[Labels, tuple[int, int]](
+            lambda to: (waits[to], paces[to[:2]] if to[3] == "no" else NOWHERE)
+        )
+        given, votes = of["gateway_answers_total"], of[_VOTES]
+        self._given = Found[Labels, tuple[int, ...]](
+            lambda to: (given[to], *([votes[to[0], to[2]]] if to[2] in _VOTED else ()))
+        )
         self._ends = Found[Labels, tuple[int, int]](lambda to: (ends[to], lasted[to[0], to[2]]))
-        self._calls = Found[Labels, tuple[int, int]](lambda to: (calls[to], waits[to[:2]]))
-        self._bills = Found[Labels, tuple[int, int, int]](
+        self._calls = Found[Labels, tuple[int, int]](lambda to: (calls[to], spans[to[:2]]))
+        self._bills = Found[Labels, tuple[int, int, int, int]](
             lambda to: (
+                ratios[to[2],],
                 costs[to[1:]],
                 tokens[to[0], to[2], "input"],
                 tokens[to[0], to[2], "output"],
@@ -142,6 +173,8 @@ class Metrics:
         values = self._cells.values
         values[at] += 1.0
         took(values, wait, SECONDS, event.seconds)
+        if event.purpose == "arbitration":
+            self._of.add(_VOTES, event.about.route, "arbitrated")
 
     def _judged(self, event: events.Judged) -> None:
         cells = self._judged_in[event.checks, event.failed]
@@ -161,8 +194,10 @@ class Metrics:
         provider, model, usage, cost = event.provider, event.model, event.usage, event.cost
         tenant = event.about.tenant
         bill = self._bills[provider, tenant, model, event.tier, event.purpose]
-        spent, prompt, completion = bill
+        part, spent, prompt, completion = bill
         values = self._cells.values
+        if event.held:
+            took(values, part, PARTS, cost / event.held)
         values[spent] += cost / PER_USD
         values[prompt] += usage.prompt
         values[completion] += usage.completion
@@ -180,6 +215,8 @@ class Metrics:
             self._of.add("gateway_budget_overruns_total", tenant)
         if self._tags:
             self._charge_back(event)
+        if event.purpose == "audit" and event.about.route in self._tops:
+            self._saved.audited(tenant, event.about.route, cost)
 
     def _charge_back(self, event: events.Settled) -> None:
         tenant, usage = event.about.tenant, event.usage
@@ -190,23 +227,32 @@ class Metrics:
             self._of.add("gateway_tag_tokens_total", *whose, "output", by=usage.completion)
 
     def _replied(self, event: events.Replied) -> None:
-        seconds = event.seconds
-        self._ended(event.about, "replied", "", seconds)
+        about, seconds, reason = event.about, event.seconds, event.reason
+        self._ended(about, "replied", "", seconds)
         ours = seconds - event.upstream_s
         took(self._cells.values, self._overhead, SHORT, max(ours, 0.0))
-        if event.about.stream:
+        if about.stream:
             self._streamed(event)
-        if event.reason != "unjudged":
-            self._of.add("gateway_answers_total", event.about.route, event.tier, event.reason)
+        if reason != "unjudged":
+            places = self._given[about.route, event.tier, reason]
+            values = self._cells.values
+            for at in places:
+                values[at] += 1.0
+        if about.route in self._tops and reason != "cached":
+            self._saved.answered(about.tenant, about.route, event.usage, event.spent)
 
     def _streamed(self, event: events.Replied) -> None:
         """What was held came to its client when it was whole."""
         first, reason = event.first_token_s, event.reason
-        flowed = "whole" if first is None else "early"
-        judged = {"unjudged": "no", "cached": "cached"}.get(reason, flowed)
-        family = self._of["gateway_time_to_first_token_seconds"]
-        at = family[event.model, event.provider, event.about.route, judged]
-        took(self._cells.values, at, SECONDS, event.seconds if first is None else first)
+        judged = "no" if reason == "unjudged" else "cached" if reason == "cached" else "early"
+        if first is None and judged == "early":
+            judged = "whole"
+        at, pace = self._waits[event.model, event.provider, event.about.route, judged]
+        values = self._cells.values
+        took(values, at, SECONDS, event.seconds if first is None else first)
+        more = event.usage.completion - 1
+        if more > 0 and judged == "no" and first is not None:
+            took(values, pace, A_TOKEN, (event.seconds - first) / more)
 
     def _denied(self, event: events.Denied) -> None:
         self._ended(event.about, "denied", event.code, event.seconds)
@@ -222,30 +268,6 @@ class Metrics:
         values[at] += 1.0
         took(values, lasted, SECONDS, seconds)
 
-    def _circuit_moved(self, event: events.CircuitMoved) -> None:
-        at = self._of["gateway_circuit_state"][event.deployment,]
-        self._cells.values[at] = _STATES[event.state]
-
-    def _ledger_took(self, event: events.LedgerTook) -> None:
-        at = self._ledger[event.op]
-        took(self._cells.values, at, SHORT, event.seconds)
-        if event.error is not None:
-            self._of.add("gateway_ledger_errors_total", event.op, event.error)
-
-    def _holds_expired(self, event: events.HoldsExpired) -> None:
-        self._of.add("gateway_holds_expired_total", event.tenant, by=event.holds)
-        charged = event.amount / PER_USD
-        self._of.add("gateway_holds_expired_usd_total", event.tenant, by=charged)
-
-    def _usage_sunk(self, event: events.UsageSunk) -> None:
-        self._of.add("gateway_usage_records_total", event.tenant, "kept", by=event.records)
-
-    def _usage_lost(self, event: events.UsageLost) -> None:
-        self._of.add("gateway_usage_records_total", event.tenant, "lost", by=event.records)
-
-    def _sink_failed(self, event: events.SinkFailed) -> None:
-        self._of.add("gateway_usage_sink_errors_total", event.kind)
-
     def _budget_warned(self, event: events.BudgetWarned) -> None:
         """Whose request it was is told, not whose account: that may be a user's."""
         tenant, scope, budget = event.about.tenant, event.account.scope, event.budget
@@ -255,33 +277,15 @@ class Metrics:
             percent = str(event.percent)
             self._of.add(_WARNINGS, tenant, scope, budget.meter, budget.mode, percent)
 
-    def _config_read(self, event: events.ConfigRead) -> None:
-        if event.result != "start":
-            self._of.add("gateway_config_reloads_total", event.result)
-        refused = event.result == "refused"
-        at = self._of["gateway_config_reload_failed"][()]
-        self._cells.values[at] = float(refused)
-        if not refused:
-            self._of.set("gateway_config_hash", to=int(event.hash or "0", 16))
-            self._of.set("gateway_config_loaded_timestamp_seconds", to=event.at)
-
-    def _alert_ended(self, event: events.AlertEnded) -> None:
-        self._of.add("gateway_alerts_total", event.outcome)
-
-    def _cache_asked(self, event: events.CacheAsked) -> None:
-        whose = (event.about.route, event.about.tenant)
-        self._of.add("gateway_cache_requests_total", *whose, event.outcome)
-        if event.to is not None:
-            by = event.saved / PER_USD
-            self._of.add("gateway_cache_saved_usd_total", *whose, event.to[2], by=by)
-
 
 def _dispatch(writers: Mapping[type, Callable[[Any], None]]) -> Observer:
-    writer_of = writers.get
+    write = {**dict.fromkeys(get_args(events.Event), _nothing), **writers}
 
     def observe(event: events.Event) -> None:
-        write = writer_of(type(event))
-        if write is not None:
-            write(event)
+        write[type(event)](event)
 
     return observe
+
+
+def _nothing(_: events.Event) -> None:
+    pass

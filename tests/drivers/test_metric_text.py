@@ -58,7 +58,7 @@ def test_the_text_is_what_prometheus_client_writes() -> None:
     assert Page().text(cells.shelves()).encode() == generate_latest(registry)
 
 
-@given(st.floats(0, allow_infinity=False, allow_nan=False))
+@given(st.floats(0))
 def test_numbers_are_written_as_go_does(value: float) -> None:
     assert number(value) == floatToGoString(value)  # type: ignore[no-untyped-call]
 
@@ -72,7 +72,8 @@ def test_buckets_count_up_to_their_bounds() -> None:
         for family in text_string_to_metric_families(metrics.render().decode())
         if family.name == "gateway_ledger_duration_seconds"
     )
-    buckets = {s.labels["le"]: s.value for s in family.samples if s.name.endswith("_bucket")}
+    ours = [s for s in family.samples if s.labels["op"] == "reserve"]
+    buckets = {s.labels["le"]: s.value for s in ours if s.name.endswith("_bucket")}
     assert buckets["0.0001"] == 1
     assert buckets["0.00025"] == 2
     assert buckets["0.1"] == 2

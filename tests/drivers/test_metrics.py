@@ -1,16 +1,35 @@
 """What each event counts."""
 
-from typing import Final, get_args
+import math
+from platform import python_version
+from typing import Any, Final, get_args
 
 import pytest
 from msgspec import structs
 
+from gateway import __version__
 from gateway.core import events
 from gateway.core.accounts import Account
-from gateway.core.catalog import Budget, Key, Organisation, Tenant
+from gateway.core.catalog import (
+    Budget,
+    Cache,
+    Catalog,
+    Check,
+    Deployment,
+    Key,
+    Model,
+    Organisation,
+    Route,
+    Tactic,
+    Tenant,
+    Tier,
+    TierModel,
+)
 from gateway.core.chat import Usage
 from gateway.core.guard import Guard, lower_bound
-from gateway.core.money import Nanos
+from gateway.core.money import Nanos, Price
+from gateway.core.snapshot import Snapshot
+from gateway.drivers.metric_budgets import exhausted
 from gateway.drivers.metric_catalogue import METRICS
 from gateway.drivers.prometheus import Metrics
 
@@ -82,6 +101,23 @@ def by_tag(kind: str, tag: str, value: str, more: str = "") -> str:
     return f'gateway_tag_{kind}_total{{tag="{tag}",tenant="acme"{more},value="{value}"}}'
 
 
+NOON: Final = 1_790_078_400.0
+"""Of a day, and of a day of the week's: 12 hours are gone, by UTC."""
+
+
+def spent_at(meter: str, per: str, mode: str, scope: str = "tenant") -> str:
+    return budget("projected_exhaustion_timestamp_seconds", meter, per, mode, scope)
+
+
+def of_hold(part: float) -> dict[str, float]:
+    return one("gateway_settle_ratio", part, '{model="small"}')
+
+
+def climbed(what: str) -> str:
+    return f'gateway_always_smart_{what}_usd_total{{route="climbing",tenant="acme"}}'
+
+
+CLIMBING: Final = events.About("r1", "acme", "climbing", stream=False)
 OWN: Final = Account("tenant", "acme", (), "acme")
 ADA: Final = Account("user", "ada", (), "acme")
 TAGGED: Final = events.About("r1", "acme", "auto", stream=False, tags={"use_case": "rag", "x": "y"})
@@ -125,12 +161,13 @@ COUNTED: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
     ),
     "settled": (
         settled(1000, Usage(prompt=70, completion=20)),
-        {COST: 1e-6, tokens("input"): 70, tokens("output"): 20},
+        {COST: 1e-6, tokens("input"): 70, tokens("output"): 20, **of_hold(1.0)},
     ),
     "settled_over_its_hold": (
         settled(1500, FIVE),
         {
             COST: 1.5e-6,
+            **of_hold(1.5),
             tokens("input"): 70,
             tokens("output"): 20,
             tokens("cached_input"): 5,
@@ -142,11 +179,16 @@ COUNTED: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
     ),
     "settled_for_a_vote": (
         structs.replace(settled(1000, Usage(prompt=70, completion=20)), purpose="vote"),
-        {COST.replace("answer", "vote"): 1e-6, tokens("input"): 70, tokens("output"): 20},
+        {
+            COST.replace("answer", "vote"): 1e-6,
+            tokens("input"): 70,
+            tokens("output"): 20,
+            **of_hold(1.0),
+        },
     ),
     "settled_by_our_count": (
         settled(0, Usage(), counted=True),
-        {f"gateway_counted_settles_total{AT}": 1},
+        {f"gateway_counted_settles_total{AT}": 1, 'gateway_settle_ratio_count{model="small"}': 1},
     ),
     "replied": (
         events.Replied(WHO, "sim", "small", "cheap", "passed", 0.75, 0.5, None),
@@ -156,6 +198,64 @@ COUNTED: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
             **one("gateway_request_duration_seconds", 0.75, FOR),
             **one("gateway_overhead_seconds", 0.25),
             given("passed"): 1,
+        },
+    ),
+    **{
+        f"replied_{reason}": (
+            events.Replied(WHO, "sim", "small", "cheap", reason, 0.75, 0.75, None),
+            {
+                "gateway_inflight_requests": -1,
+                ended("replied"): 1,
+                **one("gateway_request_duration_seconds", 0.75, FOR),
+                "gateway_overhead_seconds_count": 1,
+                given(reason): 1,
+                f'gateway_votes_total{{result="{reason}",route="auto"}}': 1,
+            },
+        )
+        for reason in ("agreed", "lone_vote")
+    },
+    "arbitrated": (
+        events.Attempted(WHO, "sim", "small", "cheap", "arbitration", "ok", 0.5, None),
+        {
+            f"gateway_upstream_attempts_total{{{CALL.replace('answer', 'arbitration')}}}": 1,
+            **one("gateway_upstream_duration_seconds", 0.5, AT),
+            'gateway_votes_total{result="arbitrated",route="auto"}': 1,
+        },
+    ),
+    "replied_by_a_cheap_tier": (
+        events.Replied(
+            CLIMBING, "sim", "small", "cheap", "unjudged", 0.75, 0.75, None, Usage(70, 20), Nanos(9)
+        ),
+        {
+            "gateway_inflight_requests": -1,
+            ended("replied").replace("auto", "climbing"): 1,
+            **one("gateway_request_duration_seconds", 0.75, FOR.replace("auto", "climbing")),
+            "gateway_overhead_seconds_count": 1,
+            climbed("cost"): (70 * 3 + 20 * 15) * 1e-9,
+            climbed("actual"): 9e-9,
+        },
+    ),
+    "audited": (
+        structs.replace(settled(1000, Usage(70, 20)), about=CLIMBING, purpose="audit"),
+        {
+            COST.replace("answer", "audit"): 1e-6,
+            tokens("input"): 70,
+            tokens("output"): 20,
+            **of_hold(1.0),
+            climbed("actual"): 1e-6,
+        },
+    ),
+    "streamed_tokens": (
+        events.Replied(
+            STREAMED, "sim", "small", "cheap", "unjudged", 0.75, 1.5, 0.25, Usage(70, 11)
+        ),
+        {
+            "gateway_inflight_requests": -1,
+            ended("replied", stream="true"): 1,
+            **one("gateway_request_duration_seconds", 0.75, FOR.replace("false", "true")),
+            "gateway_overhead_seconds_count": 1,
+            **one("gateway_time_to_first_token_seconds", 0.25, first_token("no")),
+            **one("gateway_time_per_output_token_seconds", 0.05, AT),
         },
     ),
     "replied_unjudged": (
@@ -211,8 +311,19 @@ COUNTED: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
         {
             **one("gateway_ledger_duration_seconds", 0.25, '{op="settle"}'),
             'gateway_ledger_errors_total{kind="timeout",op="settle"}': 1,
+            'gateway_settle_failures_total{reason="timeout"}': 1,
+            "gateway_ledger_mode": 2,
         },
     ),
+    "settle_given_up": (
+        events.LedgerTook("give_up", 0.25, "late"),
+        {
+            **one("gateway_ledger_duration_seconds", 0.25, '{op="give_up"}'),
+            'gateway_ledger_errors_total{kind="late",op="give_up"}': 1,
+            'gateway_settle_failures_total{reason="given_up"}': 1,
+        },
+    ),
+    "retries_read": (events.RetriesRead(7), {"gateway_retry_budget_retries": 7}),
     "holds_expired": (
         events.HoldsExpired("acme", 3, Nanos(5)),
         {
@@ -223,7 +334,11 @@ COUNTED: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
     "holds_read": (events.HoldsRead("acme", 4), {'gateway_holds_open{tenant="acme"}': 4}),
     "budget_read": (
         events.BudgetRead(OWN, Budget(5 * 10**9, "day"), 2 * 10**9, 10**9),
-        read("usd", "day", "hard", 5, 2, 1),
+        {
+            **read("usd", "day", "hard", 5, 2, 1),
+            # 3 are taken in 12 hours
+            spent_at("usd", "day", "hard"): NOON + 8 * 3600,
+        },
     ),
     "soft_rolling_tokens_read": (
         events.BudgetRead(OWN, Budget(5, "hour", "tokens", rolling=True, mode="soft"), 4, 3),
@@ -234,10 +349,11 @@ COUNTED: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
         read("at_once", "none", "hard", 5, 0, 3),
     ),
     "budget_of_an_organisation_read": (
-        events.BudgetRead(Account("organisation", "acme", ()), Budget(7, "day", "requests"), 2, 0),
+        events.BudgetRead(Account("organisation", "acme", ()), Budget(7, "day", "requests"), 4, 0),
         {
             budget("limit", "requests", "day", "hard", "organisation"): 7,
-            budget("spent", "requests", "day", "hard", "organisation"): 2,
+            budget("spent", "requests", "day", "hard", "organisation"): 4,
+            spent_at("requests", "day", "hard", "organisation"): NOON + 9 * 3600,
         },
     ),
     "warned_of_a_soft_budget": (
@@ -321,6 +437,7 @@ COUNTED: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
         structs.replace(settled(1000, Usage(prompt=70, completion=20)), about=TAGGED),
         {
             COST: 1e-6,
+            **of_hold(1.0),
             tokens("input"): 70,
             tokens("output"): 20,
             by_tag("cost_usd", "use_case", "rag"): 1e-6,
@@ -334,7 +451,31 @@ COUNTED: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
 }
 
 
-CONFIG_GAUGES = (
+SEEN_AT_START: Final = ("gateway_build_info",)
+PRICES: Final = (Price(1_000, 2_000, 0, 0), Price(3_000_000, 15_000_000, 0, 0))
+MODELS: Final = {
+    name: Model(name, (Deployment(f"sim/{name}", "sim", name),), price, 9_000, 9_000, 900)
+    for name, price in zip(("small", "large"), PRICES, strict=True)
+}
+SQL: Final = (Check("sql"),)
+CATALOG: Final = Catalog(
+    MODELS,
+    {"cheap": Tier("cheap", (TierModel("small"),)), "smart": Tier("smart", (TierModel("large"),))},
+    {
+        "climbing": Route("climbing", ("cheap", "smart"), checks=SQL),
+        "flat": Route("flat", ("cheap",)),
+        "votes": Route("votes", ("cheap", "smart"), Tactic("vote"), cache=Cache()),
+    },
+)
+
+
+def counting(**more: Any) -> Metrics:
+    return Metrics([Tenant("acme")], ["small@sim"], catalog=CATALOG, wall=lambda: NOON, **more)
+
+
+GAUGES = (
+    "gateway_ledger_mode",
+    "gateway_retry_budget_retries",
     "gateway_config_hash",
     "gateway_config_loaded_timestamp_seconds",
     "gateway_config_reload_failed",
@@ -361,7 +502,7 @@ def difference(before: dict[str, float], after: dict[str, float]) -> dict[str, f
 @pytest.mark.parametrize(("event", "changes"), COUNTED.values(), ids=COUNTED)
 def test_what_an_event_counts(event: events.Event, changes: dict[str, float]) -> None:
     tags = TAGS if getattr(event, "about", None) is TAGGED else {}
-    metrics = Metrics([Tenant("acme")], ["small@sim"], tags=tags)
+    metrics = counting(tags=tags)
     before = samples(metrics.render())
     metrics.observe(event)
     once = samples(metrics.render())
@@ -370,7 +511,7 @@ def test_what_an_event_counts(event: events.Event, changes: dict[str, float]) ->
     gauge = isinstance(
         event, events.CircuitMoved | events.HoldsRead | events.BudgetRead | events.GuardRead
     )
-    counted = {name: by for name, by in changes.items() if name not in CONFIG_GAUGES}
+    counted = {name: by for name, by in changes.items() if name not in GAUGES}
     again = {} if gauge else counted
     assert difference(once, samples(metrics.render())) == pytest.approx(again)
 
@@ -381,7 +522,9 @@ def test_every_event_is_in_the_table() -> None:
 
 def test_every_metric_is_in_the_table() -> None:
     moved = {name.partition("{")[0] for _, changes in COUNTED.values() for name in changes}
-    assert {name.removesuffix("_sum").removesuffix("_count") for name in moved} == set(METRICS)
+    assert {name.removesuffix("_sum").removesuffix("_count") for name in moved} == set(
+        METRICS
+    ) - set(SEEN_AT_START)
 
 
 def test_what_may_never_happen_is_told_at_0() -> None:
@@ -414,7 +557,100 @@ def test_what_may_never_happen_is_told_at_0() -> None:
             f'gateway_config_reloads_total{{result="{how}"}}': 0
             for how in ("changed", "unchanged", "refused")
         },
+        **of_the_ledger(),
+        "gateway_ledger_mode": 0,
+        f'gateway_build_info{{python="{python_version()}",version="{__version__}"}}': 1,
     }
+
+
+def of_the_ledger() -> dict[str, float]:
+    faults = ("timeout", "unreachable", "lost", "open")
+    name = "gateway_ledger_errors_total"
+    told = {f'{name}{{kind="{k}",op="{op}"}}': 0.0 for k in faults for op in ("reserve", "settle")}
+    for reason in (*faults, "given_up"):
+        told[f'gateway_settle_failures_total{{reason="{reason}"}}'] = 0.0
+    for op in ("reserve", "settle"):
+        told |= {
+            f'gateway_ledger_duration_seconds_{of}{{op="{op}"}}': 0.0 for of in ("sum", "count")
+        }
+    return told
+
+
+def test_what_routes_may_count_is_told_at_0() -> None:
+    told = samples(counting().render())
+    expected = [
+        climbed("cost"),
+        climbed("actual"),
+        climbed("cost").replace("climbing", "votes"),
+        'gateway_escalations_total{from_tier="cheap",reason="sql",to_tier="smart"}',
+        'gateway_check_verdicts_total{check="sql",verdict="failed"}',
+        *(f'gateway_votes_total{{result="{r}",route="votes"}}' for r in ("agreed", "arbitrated")),
+        'gateway_cache_requests_total{outcome="hit",route="votes",tenant="acme"}',
+        *(ended("replied", stream=s).replace("auto", "flat") for s in ("true", "false")),
+        COST,
+        COST.replace("cheap", "smart").replace("small", "large"),
+        f"gateway_upstream_attempts_total{{{CALL}}}",
+        'gateway_settle_ratio_count{model="large"}',
+        *map(tokens, ("input", "output", "cached_input", "cache_write", "reasoning")),
+    ]
+    assert {name: told.get(name) for name in expected} == dict.fromkeys(expected, 0.0)
+    assert climbed("cost").replace("climbing", "flat") not in told, "nothing to compare with"
+    votes = [name for name in told if name.startswith("gateway_votes_total")]
+    assert [name for name in votes if "climbing" in name] == []
+
+
+def test_the_ledger_goes_away_and_comes_back() -> None:
+    """With the mode after each: of local calls a failure beside them is nothing new."""
+    metrics = counting()
+    for op, error, mode in (
+        ("reserve", None, 0),
+        ("settle", "unknown", 0),
+        ("give_up", "late", 0),
+        ("reserve", "timeout", 2),
+        ("balances", "open", 2),
+        ("local", None, 1),
+        ("balances", "open", 1),
+        ("local", "spent", 1),
+        ("balances", None, 0),
+        ("open_holds", "dataloss", 2),
+        ("reserve", None, 0),
+    ):
+        metrics.observe(events.LedgerTook(op, 0.001, error))
+        assert samples(metrics.render())["gateway_ledger_mode"] == mode, (op, error)
+
+
+DAY_S: Final = 86_400
+MIDNIGHT: Final = NOON - DAY_S / 2
+
+
+@pytest.mark.parametrize(
+    ("budget", "taken", "now", "when"),
+    [
+        (Budget(100, "day"), 50, NOON, math.inf),  # as the day ends, and not before it
+        (Budget(100, "day"), 51, NOON, NOON + 49 * DAY_S / 102),
+        (Budget(100, "day"), 0, NOON, math.inf),
+        (Budget(100, "day"), 1, MIDNIGHT, math.inf),
+        (Budget(100, "day"), 100, NOON, NOON),
+        (Budget(100, "day"), 120, NOON, NOON),
+        (Budget(100, "hour", "requests"), 60, NOON + 1_800, NOON + 3_000),
+        (Budget(100, "day", rolling=True), 50, NOON, None),
+        (Budget(100, "total"), 50, NOON, None),
+        (Budget(100, "total", "at_once"), 50, NOON, None),
+    ],
+)
+def test_when_a_budget_will_be_spent(
+    budget: Budget, taken: int, now: float, when: float | None
+) -> None:
+    read = events.BudgetRead(OWN, budget, taken // 2, taken - taken // 2)
+    assert exhausted(read, now) == (when if when is None else pytest.approx(when))
+
+
+def test_never_is_written_as_prometheus_does() -> None:
+    metrics = counting()
+    metrics.observe(events.BudgetRead(OWN, Budget(100, "day"), 0, 0))
+    assert spent_at("usd", "day", "hard") + " +Inf\n" in metrics.render().decode()
+    metrics.turn(Snapshot(CATALOG, {}, {}))
+    assert spent_at("usd", "day", "hard") + " NaN\n" in metrics.render().decode()
 
 
 def test_users_and_keys_make_no_series() -> None:
