@@ -62,7 +62,7 @@ HEADERS: Final[Mapping[str, str]] = {
 
 EXTRAS: Final[Mapping[str, str]] = {
     "region": "Only deployments that run there, and nowhere else.",
-    "max_cost_usd": "No single call that may cost more. "
+    "max_cost_usd": "No call that may bring all calls of the request above it. "
     "The tenant's `max_request_usd` holds as well.",
     "max_latency_ms": "A deadline for all attempts together. "
     "The route's `timeout_s` holds as well.",
@@ -104,12 +104,12 @@ ERRORS: Final[Mapping[type[errors.GatewayError], str]] = {
 
 FAILURES: Final[Mapping[type[errors.UpstreamError], str]] = {
     errors.Unreachable: "No connection.",
-    errors.Reset: "Closed before a byte of the answer.",
+    errors.Reset: "Closed before a byte of the answer, within a second.",
     errors.TimedOut: "No answer in time.",
     errors.Throttled: "429.",
     errors.Overloaded: "503 or 529.",
     errors.Faulty: "Another 5xx.",
-    errors.Broken: "Bytes that cannot be read, or too few of them.",
+    errors.Broken: "Bytes that cannot be read, or too few of them; or closed after a second or more.",
     errors.Misconfigured: "401, 402, 403 or 404: our key, or our name of the model.",
     errors.Unsuitable: "Too long, or filtered, for this model.",
     errors.Rejected: "Another 4xx.",

@@ -158,7 +158,7 @@ class Tenant(Stanza):
     provider_budgets: Budgets = Field(default_factory=dict)
     """What may be spent at one provider, by its name; `"*"` is each by itself."""
     max_request_usd: Usd | None = None
-    """The most that one request may hold."""
+    """The most that all calls of one request may cost together."""
     on_ledger_unavailable: OnLedgerUnavailable = "deny"
     """While the ledger cannot be reached: `deny` its requests, or `allow_local`: let each
     gateway spend up to what it last knew to be left."""

@@ -245,7 +245,7 @@ class Tenant(Struct, frozen=True):
     user_budgets: tuple[Budget, ...] = ()
     """For each value of the request's `user` field."""
     max_request: Nanos | None = None
-    """The most that one request may hold at once."""
+    """The most that all calls of one request may cost together."""
     timezone: str = "UTC"
     models: tuple[str, ...] = ("*",)
     """Patterns of the route, tier and model names that may be asked for."""
