@@ -224,8 +224,9 @@ def commands() -> dict[str, typer.core.TyperCommand]:
 
     def walk(name: str, of: object) -> Iterator[tuple[str, typer.core.TyperCommand]]:
         if isinstance(of, typer.core.TyperGroup):
-            for below, command in of.commands.items():
-                yield from walk(f"{name} {below}", command)
+            context = typer.Context(of)
+            for below in of.list_commands(context):
+                yield from walk(f"{name} {below}", of.get_command(context, below))
         elif isinstance(of, typer.core.TyperCommand):
             yield name, of
 

@@ -1,13 +1,13 @@
 """`tollgate cost`: the options of its commands."""
 
 import sys
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from msgspec import Struct
+
+from gateway.commands.options import AsJson
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,13 +52,6 @@ Form = Annotated[str, typer.Option("--format", help="table, csv or json.")]
 Places = Annotated[str, typer.Option(help="Places after the point, in a table.", metavar="N")]
 
 
-class Outside(Struct, frozen=True):
-    """What only the command line may reach for."""
-
-    env: Mapping[str, str]
-    now: Callable[[], datetime]
-
-
 @app.command()
 def estimate(  # noqa: PLR0913, PLR0917 - one an option
     ctx: typer.Context,
@@ -80,6 +73,7 @@ def estimate(  # noqa: PLR0913, PLR0917 - one an option
     ] = False,
     config: Config = None,
     form: Form = "table",
+    json: AsJson = False,
     places: Places = "2",
 ) -> None:
     """What a month of requests costs at each model, the cheapest first."""
@@ -89,7 +83,7 @@ def estimate(  # noqa: PLR0913, PLR0917 - one an option
     asked = Asked(
         requests, prompt, completion, cache_hit, cache_write, batch, hours, zone,
         tuple(model or ()), tuple(price or ()), prices, provider, region,
-        tuple(config or ()), form, places,
+        tuple(config or ()), "json" if json else form, places,
     )  # fmt: skip
     scene = Scene(ctx.obj.env, ctx.obj.now())
     _print(lambda: run(asked, scene, _console(), every_host=hosts))
@@ -143,6 +137,7 @@ def compare(  # noqa: PLR0913, PLR0917 - one an option
     ] = "0",
     config: Config = None,
     form: Form = "table",
+    json: AsJson = False,
     places: Places = "2",
 ) -> None:
     """What a mix of models costs against each model alone, and against machines of your own."""
@@ -153,7 +148,7 @@ def compare(  # noqa: PLR0913, PLR0917 - one an option
     asked = Asked(
         requests, prompt, completion, cache_hit, cache_write, batch, hours, zone,
         tuple(model or ()), tuple(price or ()), prices, provider, region,
-        tuple(config or ()), form, places,
+        tuple(config or ()), "json" if json else form, places,
     )  # fmt: skip
     own = OwnAsked(gpu_hour, gpus, tokens_per_second, utilisation, engineer, other)
     scene = Scene(ctx.obj.env, ctx.obj.now())

@@ -4,9 +4,11 @@
 # ruff: noqa: PLC0415
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+
+from gateway.commands.options import fail, say_json
 
 if TYPE_CHECKING:
     from gateway.commands.outside import Outside
@@ -31,8 +33,6 @@ def litellm(
     ] = False,
 ) -> None:
     """Translate a LiteLLM config.yaml, and list what could not be carried over."""
-    import msgspec
-
     from gateway.commands.import_litellm import Unreadable, run
     from gateway.config.litellm.paper import listing
 
@@ -43,13 +43,13 @@ def litellm(
             with out.open("x", encoding="utf-8") as file:
                 file.write(told.yaml)
     except Unreadable as error:
-        _fail(str(error))
+        fail(str(error))
     except FileExistsError:
-        _fail(f"{out}: is there already")
+        fail(f"{out}: is there already")
     except OSError as error:
-        _fail(f"{out}: {error.strerror or error}")
+        fail(f"{out}: {error.strerror or error}")
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
+        say_json(told)
         return
     if out is None:
         typer.echo(told.yaml, nl=False)
@@ -59,8 +59,3 @@ def litellm(
             typer.echo(f"  {line}", err=True)
     if out is not None:
         typer.echo(f"Wrote {out}. Next: tollgate check -c {out}", err=True)
-
-
-def _fail(text: str) -> NoReturn:
-    typer.echo(text, err=True)
-    raise typer.Exit(1)

@@ -7,7 +7,6 @@ import secrets
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
@@ -15,18 +14,12 @@ import msgspec
 import typer
 
 if TYPE_CHECKING:
+    from gateway.commands.outside import Outside
     from gateway.core.snapshot import Snapshot
 
 _CONFIG: Final = Path("config/gateway.yaml")
 _DAY_S: Final = 86_400
 app: Final = typer.Typer(help="Clients' keys.", no_args_is_help=True)
-
-
-class Outside(msgspec.Struct, frozen=True):
-    """The environment, and what time it is."""
-
-    env: Mapping[str, str]
-    now: Callable[[], datetime]
 
 
 Config = Annotated[

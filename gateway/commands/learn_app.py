@@ -4,9 +4,11 @@
 # ruff: noqa: PLC0415
 
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Final
 
 import typer
+
+from gateway.commands.options import AsJson, fail, say_lines
 
 _CONFIG: Final = (Path("config/gateway.yaml"),)
 
@@ -30,6 +32,7 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
         list[Path] | None,
         typer.Option("--config", "-c", help="Where a route's name is looked up."),
     ] = None,
+    json: AsJson = False,
 ) -> None:
     """Learn where a route had best begin, from what was answered; write weights for `learned`."""
     from gateway.commands.learn import Asked, run
@@ -39,14 +42,8 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
     names = tuple(name.strip() for name in pool.split(",") if name.strip())
     asked = Asked(source, out, route, names, smart, tuple(config or _CONFIG), seed)
     try:
-        for line in run(asked, ctx.obj):
-            typer.echo(line)
+        say_lines(run(asked, ctx.obj.env), ok=True, json=json)
     except (ConfigError, Unusable) as error:
-        _fail(str(error))
+        fail(str(error))
     except OSError as error:
-        _fail(f"{error.filename}: {error.strerror or error}")
-
-
-def _fail(text: str) -> NoReturn:
-    typer.echo(text, err=True)
-    raise typer.Exit(1)
+        fail(f"{error.filename}: {error.strerror or error}")

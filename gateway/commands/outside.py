@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import NamedTuple
 
-import msgspec
 
-
-class Outside(msgspec.Struct, frozen=True):
-    """`now` has a time zone."""
+class Outside(NamedTuple):
+    """`now` has a time zone. Light: every --help imports it."""
 
     env: Mapping[str, str]
     now: Callable[[], datetime]

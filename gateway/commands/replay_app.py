@@ -65,7 +65,7 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
             watch,
             seed,
         )
-        told = run(asked, ctx.obj, None if json else Console())
+        told = run(asked, ctx.obj.env, None if json else Console())
     except (ConfigError, Unusable) as error:
         _fail(str(error))
     except OSError as error:

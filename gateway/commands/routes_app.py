@@ -1,13 +1,12 @@
 """The options of `tollgate routes`."""
 
-from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from gateway.commands.ledger_app import console, tell
+from gateway.commands.options import CONFIG, AsJson, Config
 
-_CONFIG: Final = [Path("config/gateway.yaml")]
 app = typer.Typer(help="What routes came to.", no_args_is_help=True)
 
 
@@ -17,7 +16,7 @@ def routes() -> None:
 
 
 @app.command()
-def compare(
+def compare(  # noqa: PLR0913, PLR0917 - an option each
     ctx: typer.Context,
     route: Annotated[list[str], typer.Argument(help="The routes.")],
     since: Annotated[
@@ -28,16 +27,15 @@ def compare(
     source: Annotated[
         str, typer.Option("--from", help="A sink to read. Default: usage.sink, else the ledger.")
     ] = "",
-    config: Annotated[
-        list[Path], typer.Option("--config", "-c", help="A YAML file, or a folder of them.")
-    ] = _CONFIG,
+    config: Config = CONFIG,
+    json: AsJson = False,
 ) -> None:
     """Routes beside each other, by their records: cost, climbing, agreement, latency."""
     from gateway.commands.routes import Asked  # noqa: PLC0415 - so that --help is quick
     from gateway.commands.routes import compare as run  # noqa: PLC0415
 
     def read() -> tuple[list[str], int]:
-        asked = Asked(route, since, until, form, source, config)
+        asked = Asked(route, since, until, "json" if json else form, source, config)
         found = run(asked, ctx.obj.env, ctx.obj.now(), console())
         for note in found.notes:
             typer.echo(f"note: {note}", err=True)

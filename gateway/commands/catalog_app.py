@@ -1,0 +1,68 @@
+"""`tollgate catalog` as the command line has it."""
+
+# What a command needs is imported when it runs, so that --help is quick.
+# ruff: noqa: PLC0415
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.commands.options import AsJson, fail, say_json
+
+if TYPE_CHECKING:
+    from gateway.commands.outside import Outside
+
+
+def catalog(  # noqa: PLR0913, PLR0917 - an option each
+    ctx: typer.Context,
+    model: Annotated[
+        str | None, typer.Argument(help="All about this one. Default: a line for each host.")
+    ] = None,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option("--config", "-c", help="YAML files. Default: the shipped ones."),
+    ] = None,
+    capability: Annotated[
+        list[str] | None, typer.Option(help="Only models with it; may be given again.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Only hosts that run there.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Only this host.")] = None,
+    max_input_price: Annotated[
+        float | None, typer.Option(help="USD per million input tokens, at most.")
+    ] = None,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Only what has an old price, or none any more.")
+    ] = False,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Every column, on lines as long as it takes.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """List models with their hosts, sizes and prices, without any key; filter them."""
+    from gateway.commands.catalog import Wanted, select, shipped
+    from gateway.commands.catalog_text import detail, page, show
+    from gateway.config.faults import ConfigError
+    from gateway.config.shelf import load_shelf
+
+    outside: Outside = ctx.obj
+    now = outside.now()
+    try:
+        shelf = load_shelf(config or shipped(), outside.env, at=now)
+    except ConfigError as error:
+        fail(str(error))
+    if model is not None and model not in {entry.name for entry in shelf}:
+        fail(f"no model {model} in the catalog; tollgate catalog lists them")
+    wanted = Wanted(model, frozenset(capability or ()), region, provider, max_input_price, stale)
+    found = select(shelf, wanted, now.date())
+    if json:
+        say_json(found)
+    elif model is not None:
+        for line in (line for each in found for line in detail(each)):
+            typer.echo(line)
+    else:
+        terminal = sys.stdout.isatty() and not wide
+        width = shutil.get_terminal_size().columns if terminal else None
+        show(found, page(sys.stdout, width), wide=wide)

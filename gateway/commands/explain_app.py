@@ -1,0 +1,83 @@
+"""`tollgate explain` as the command line has it."""
+
+# What a command needs is imported when it runs, so that --help is quick.
+# ruff: noqa: PLC0415
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.commands.options import CONFIG, AsJson, Config, fail, say_json
+
+if TYPE_CHECKING:
+    from gateway.commands.outside import Outside
+
+
+def explain(
+    ctx: typer.Context,
+    request: Annotated[
+        Path, typer.Argument(help="A chat request's JSON; with --analyze, a request's id.")
+    ],
+    config: Config = CONFIG,
+    tenant: Annotated[str | None, typer.Option(help="Whose limits hold.")] = None,
+    json: AsJson = False,
+    analyze: Annotated[
+        bool, typer.Option("--analyze", help="What became of a request, by its x-request-id.")
+    ] = False,
+) -> None:
+    """Show the plan of a request: candidates, skipped models and why, expected and worst cost."""
+    from rich.console import Console
+
+    from gateway.commands.explain import explain_request, show
+    from gateway.config.faults import ConfigError
+    from gateway.config.load import load
+    from gateway.core.errors import GatewayError
+
+    outside: Outside = ctx.obj
+    if analyze:
+        _analyze(outside, str(request), config, tenant, json=json)
+        return
+    try:
+        snapshot = load(config, outside.env, at=outside.now())
+        who = next(iter(snapshot.tenants)) if tenant is None else tenant
+        if who not in snapshot.tenants:
+            fail(f"no tenant {who}; there are {', '.join(snapshot.tenants)}")
+        whose, at = snapshot.tenants[who], outside.now().timestamp()
+        told = explain_request(snapshot, request.read_bytes(), whose, at)
+    except ConfigError as error:
+        fail(str(error))
+    except GatewayError as error:
+        fail(f"{request}: {error}")
+    except OSError as error:
+        fail(f"{request}: {error.strerror or error}")
+    if json:
+        say_json(told)
+    else:
+        show(told, Console())
+
+
+def _analyze(
+    outside: "Outside", request_id: str, config: list[Path], tenant: str | None, *, json: bool
+) -> None:
+    from rich.console import Console
+
+    from gateway.commands.analyze import analyze_request, show
+    from gateway.commands.cost_options import Wrong
+    from gateway.config.faults import ConfigError
+    from gateway.config.load import load
+    from gateway.core.errors import LedgerDown
+    from gateway.core.usage_line import StoreError
+
+    try:
+        told = analyze_request(load(config, outside.env, at=outside.now()), request_id, tenant)
+    except Wrong as error:
+        fail(str(error), 2)
+    except (ConfigError, LedgerDown, StoreError) as error:
+        fail(str(error))
+    if told is None:
+        fail(f"no record of a request {request_id}; answers that were kept have none")
+    if json:
+        say_json(told)
+    else:
+        show(told, Console())

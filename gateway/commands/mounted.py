@@ -1,0 +1,56 @@
+"""Commands that are imported when they are asked for, so that --help is quick."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import typer
+import typer.core
+import typer.main
+
+if TYPE_CHECKING:
+    from typer._click import Command, Context, HelpFormatter
+
+Mount = tuple[str, str]
+"""Where it is, `module:name` of gateway.commands, and what --help says of it."""
+
+
+def group(table: Mapping[str, Mount]) -> type[typer.core.TyperGroup]:
+    """A group of these commands, in this order. Each is a function, or a Typer of several."""
+
+    class Mounted(typer.core.TyperGroup):
+        def list_commands(self, ctx: "Context") -> list[str]:
+            return list(table)
+
+        def get_command(self, ctx: "Context", cmd_name: str) -> "Command | None":
+            if cmd_name in table and cmd_name not in self.commands:
+                self.commands[cmd_name] = _made(cmd_name, table[cmd_name][0])
+            return self.commands.get(cmd_name)
+
+        def format_commands(self, ctx: "Context", formatter: "HelpFormatter") -> None:
+            with formatter.section("Commands"):
+                formatter.write_dl([(name, about) for name, (_, about) in table.items()])
+
+    return Mounted
+
+
+class _Several(typer.core.TyperGroup):
+    """Whose help tells the whole of what each command does."""
+
+    def format_commands(self, ctx: "Context", formatter: "HelpFormatter") -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.help or "") for name, each in self.commands.items()])
+
+
+def _made(name: str, place: str) -> "Command":
+    module, _, attribute = place.partition(":")
+    found = getattr(import_module(f"gateway.commands.{module}"), attribute)
+    if isinstance(found, typer.Typer):
+        found.rich_markup_mode, found.info.cls = None, _Several
+        made: Command = typer.main.get_group(found)
+    else:
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+        alone.command(name)(found)
+        made = typer.main.get_command(alone)
+    made.name = name
+    return made

@@ -1,0 +1,44 @@
+"""Options that commands share."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+# A list: it is what the option gives.
+CONFIG = [Path("config/gateway.yaml")]
+Config = Annotated[
+    list[Path], typer.Option("--config", "-c", help="A YAML file, or a folder of them.")
+]
+Host = Annotated[str, typer.Option(help="The address to listen on.")]
+Port = Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def say(text: str) -> None:
+    """At once, also where what is printed goes to a file."""
+    typer.echo(text)
+    sys.stdout.flush()
+
+
+def say_json(told: Any) -> None:
+    import msgspec  # noqa: PLC0415 - so that --help is quick
+
+    typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
+
+
+def say_lines(lines: Iterable[str], *, ok: bool, json: bool) -> None:
+    """For a person, or as `{"ok": ..., "lines": [...]}`."""
+    if json:
+        say_json({"ok": ok, "lines": list(lines)})
+        return
+    for line in lines:
+        typer.echo(line)
+
+
+def fail(text: str, code: int = 1) -> NoReturn:
+    """1: it cannot be done; 2: an option cannot be used."""
+    typer.echo(text, err=True)
+    raise typer.Exit(code)

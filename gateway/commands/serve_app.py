@@ -1,0 +1,102 @@
+"""`tollgate serve`, `demo` and `simulate` as the command line has them."""
+
+# What a command needs is imported when it runs, so that --help is quick.
+# ruff: noqa: PLC0415
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.commands.options import CONFIG, Config, Host, Port, fail, say
+
+if TYPE_CHECKING:
+    from gateway.commands.outside import Outside
+
+SHARED = "TOLLGATE_SHARED_PORT"
+"""Set in the environment of a worker, whose parent keeps the port."""
+
+
+def serve(
+    ctx: typer.Context,
+    config: Config = CONFIG,
+    host: Host = "127.0.0.1",
+    port: Port = 4000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the port.")] = 1,
+) -> None:
+    """Serve a configuration."""
+    from msgspec import structs
+
+    from gateway.commands.check import deprecations
+    from gateway.commands.serve import Place, source_of
+    from gateway.commands.serve import serve as run
+    from gateway.commands.workers import WORKER, WORKERS_DIR, beside
+    from gateway.config.faults import ConfigError
+    from gateway.core.errors import LedgerDown
+    from gateway.core.usage_line import StoreError
+
+    outside: Outside = ctx.obj
+    env = outside.env
+    try:
+        source = source_of(config, env, outside.now)
+    except ConfigError as error:
+        fail(str(error))
+    snapshot = source.began.snapshot
+    if SHARED not in env:  # a worker's parent has told it already
+        for line in deprecations(snapshot):
+            typer.echo(f"warning: {line}", err=True)
+    try:
+        if workers > 1:
+            raise typer.Exit(_share(config, host, port, workers, env))
+        number = int(env.get(WORKER, "0"))
+        place = Place(host, port, SHARED in env, env.get(WORKERS_DIR), number)
+        if place.shared:
+            source = structs.replace(source, beside=beside(os.getppid()))
+        run(snapshot, place, say, env, source)
+    except LedgerDown as error:
+        fail(f"redis: {error}")
+    except StoreError as error:
+        fail(f"usage.sink: {error}")
+    except OSError as error:
+        fail(f"cannot listen on {error.filename or f'{host}:{port}'}: {error.strerror or error}")
+
+
+def _share(config: list[Path], host: str, port: int, workers: int, env: Mapping[str, str]) -> int:
+    """Serve by several processes; the exit code."""
+    from gateway.commands.serve import Place
+    from gateway.commands.workers import run_workers
+
+    paths = [part for path in config for part in ("--config", str(path))]
+    with Place(host, port, shared=True).bind() as kept:  # nobody else takes the port
+        at = ["--host", host, "--port", str(kept.getsockname()[1])]
+        return run_workers(["serve", *paths, *at], workers, {**env, SHARED: "1"})
+
+
+def demo(
+    ctx: typer.Context,
+    host: Host = "127.0.0.1",
+    port: Port = 4000,
+    dialect: Annotated[
+        str | None, typer.Option(help="What the providers of all tiers speak: gemini, bedrock, ...")
+    ] = None,
+) -> None:
+    """Serve on built-in simulated providers: no key, no network, no Docker."""
+    from gateway.commands.serve import Place
+    from gateway.commands.serve import demo as run
+    from gateway.simulator import BASES
+
+    if dialect is not None and dialect not in BASES:
+        fail(f"no simulated provider speaks {dialect}; they speak {', '.join(sorted(BASES))}")
+    try:
+        run(ctx.obj.env, Place(host, port), say, dialect)
+    except OSError as error:
+        fail(f"cannot listen on {host}:{port}: {error.strerror or error}")
+
+
+def simulate(host: Host = "127.0.0.1", port: Port = 4010) -> None:
+    """Serve the simulated providers on their own."""
+    from gateway.commands.simulate import run
+
+    run(host, port)

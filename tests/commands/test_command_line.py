@@ -1,0 +1,117 @@
+"""The command line as a whole: quick help, what it says of each command, JSON, exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.__main__ import COMMANDS, app
+from tests.docs_tables import commands
+
+SLOW: Final = ("aiohttp", "fastapi", "genai_prices", "msgspec", "redis", "rich", "yaml")
+"""What takes long to import, and no help needs. Typer needs pydantic for a command's options."""
+SERVES: Final = {"tollgate serve", "tollgate demo", "tollgate simulate"}
+WITHOUT_JSON: Final = {"tollgate schema"}  # it prints nothing else
+FAULTY: Final = "providers: {}\n"
+
+
+def run(*words: str) -> tuple[int, str]:
+    found = CliRunner().invoke(app, list(words))
+    return found.exit_code, found.output
+
+
+@pytest.mark.parametrize("words", ["--help", "--version", "serve --help", "import --help"])
+def test_help_imports_little(words: str) -> None:
+    slow = (*SLOW, "pydantic") if words.startswith("-") else SLOW
+    script = (
+        "import sys\nfrom gateway.__main__ import app\n"
+        f"try: app({words.split()})\nexcept SystemExit: pass\n"
+        f"print([name for name in {slow} if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
+def test_help_says_of_each_what_it_says_of_itself() -> None:
+    told = {name: about for name, (_, about) in COMMANDS.items()}
+    own = {
+        name.split()[1]: str(each.help) for name, each in commands().items() if name.count(" ") == 1
+    }
+    assert {name: told[name] for name in own} == own
+
+
+@pytest.mark.parametrize("name", sorted(commands().keys() - SERVES - WITHOUT_JSON))
+def test_each_command_prints_json(name: str) -> None:
+    options = {option for each in commands()[name].params for option in each.opts}
+    assert "--json" in options
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_tells_the_commands(shell: str) -> None:
+    env = {"_TOLLGATE_COMPLETE": f"complete_{shell}", "COMP_WORDS": "tollgate k", "COMP_CWORD": "1"}
+    env |= {"_TYPER_COMPLETE_ARGS": "tollgate k", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    found = CliRunner().invoke(app, [], env=env, prog_name="tollgate")
+    assert "key" in found.stdout
+
+
+# Each: what is run, and the exit code that comes of it.
+CODES: Final = [
+    (["--version"], 0),
+    (["schema"], 0),
+    (["check", "-c", "faulty.yaml"], 1),
+    (["check", "-c", "missing.yaml"], 1),
+    (["import", "litellm", "missing.yaml"], 1),
+    (["import", "litellm", "faulty.yaml"], 1),
+    (["check", "--nonsense"], 2),
+    (["nonsense"], 2),
+    (["import", "litellm"], 2),
+]
+
+
+@pytest.mark.parametrize(("words", "code"), CODES)
+def test_exit_codes(
+    words: list[str], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "faulty.yaml").write_text(FAULTY)
+    assert run(*words)[0] == code
+
+
+def test_check_as_json(tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_text(FAULTY)
+    code, printed = run("check", "--json", "-c", str(tmp_path / "f.yaml"))
+    told = json.loads(printed)
+    assert (code, told["ok"], told["lines"][-1]) == (1, False, "3 faults")
+
+
+LITELLM: Final = """
+model_list:
+  - model_name: gpt-4o
+    litellm_params: {model: openai/gpt-4o, api_key: os.environ/OPENAI_API_KEY, organization: o}
+"""
+
+
+def test_import_writes_a_file_that_check_accepts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "some")
+    (tmp_path / "more.yaml").write_text(LITELLM)
+    (tmp_path / "theirs.yaml").write_text("include: [more.yaml]\n")
+    code, printed = run("import", "litellm", "theirs.yaml", "-o", "ours.yaml")
+    assert code == 0
+    assert "organization: no header can be added" in printed
+    code, printed = run("check", "-c", "ours.yaml")
+    assert (code, printed.splitlines()[-1]) == (0, "ok")
+    assert run("import", "litellm", "theirs.yaml", "-o", "ours.yaml") == (
+        1,
+        "ours.yaml: is there already\n",
+    )
+    told = json.loads(run("import", "litellm", "theirs.yaml", "--json")[1])
+    assert told["yaml"] == (tmp_path / "ours.yaml").read_text()
+    last = told["notes"][-1]
+    assert (last["kind"], last["path"]) == ("lost", "model_list[0].litellm_params.organization")
