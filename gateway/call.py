@@ -5,8 +5,6 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Final
 
-import anyio
-
 from gateway.core import checks, events
 from gateway.core.accounts import Amounts, Hold
 from gateway.core.catalog import Check
@@ -61,12 +59,12 @@ class Call:
             self.held()
             answer = await self.world.upstream.send(candidate, request, timeout_s=timeout_s)
         except BaseException as error:
-            await self.ended(error, request, Tally())
+            self.ended(error, request, Tally())
             if isinstance(error, UpstreamError):
                 return Failed(candidate, error)
             raise
         usage, counted = billed(answer, request)
-        await self.close("ok", usage, counted=counted)
+        self.close("ok", usage, counted=counted)
         return self.judged(asked, answer, request, usage)
 
     def judged(
@@ -121,14 +119,14 @@ class Call:
                 raise Broken("the stream was empty")
         except BaseException as error:
             try:
-                await self.ended(error, request, tally)
+                self.ended(error, request, tally)
             finally:
                 if tally.begun and not beside_life(error):
                     self.over(self.candidate, error, "unjudged")
             raise
         self.tab.usage, counted = tally.billed(request)
         try:
-            await self.close("ok", self.tab.usage, counted=counted)
+            self.close("ok", self.tab.usage, counted=counted)
         except BaseException as error:
             self.over(self.candidate, error, "unjudged")
             raise
@@ -155,21 +153,20 @@ class Call:
             world.observe(events.FellBack(about, *names, because.why))
         world.health.asking(to.deployment.name, self.began)
 
-    async def ended(self, error: BaseException, request: ChatRequest, tally: Tally) -> None:
+    def ended(self, error: BaseException, request: ChatRequest, tally: Tally) -> None:
         """No whole answer came of it: it costs what the provider will bill for it."""
         if isinstance(error, UpstreamError):
             self._blame(error)
             free = error.bills == "nothing" and not tally.begun
             owed = Usage() if free else tally.counted(request)
-            await self.close(error.kind, owed, counted=not free)
+            self.close(error.kind, owed, counted=not free)
             return
         # The task is being cancelled, or the flow closed: the client is gone.
         self.world.health.gave_up(self.candidate.deployment.name)
         outcome = "internal_error" if isinstance(error, Exception) else "dropped"
         if error.args == (OUTRUN,):
             outcome = OUTRUN
-        with anyio.CancelScope(shield=True):
-            await self.close(outcome, tally.counted(request), counted=True)
+        self.close(outcome, tally.counted(request), counted=True)
 
     def _blame(self, error: UpstreamError) -> None:
         name, now = self.candidate.deployment.name, self.world.clock()
@@ -178,7 +175,7 @@ class Call:
         else:
             self.world.health.succeeded(name, now)
 
-    async def close(self, outcome: str, usage: Usage, *, counted: bool) -> None:
+    def close(self, outcome: str, usage: Usage, *, counted: bool) -> None:
         """Tell what became of the call, and replace its hold by what it cost."""
         candidate, hold, tab = self.candidate, self.hold, self.tab
         now = self.world.clock()
@@ -211,7 +208,7 @@ class Call:
             )
         finally:  # money first, whatever an observer thinks of it
             actual = Amounts(spent, usage.prompt + usage.completion, hold.amounts.requests)
-            await self.world.ledger.settle(hold, actual, record)
+            self.world.ledger.settle(hold, actual, record)  # which no answer waits for
 
     def _record(
         self,

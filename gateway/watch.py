@@ -75,17 +75,17 @@ class _Watched:
                     yield some
         except BaseException as error:
             try:
-                await call.ended(error, self.request, self._tally)
+                call.ended(error, self.request, self._tally)
             finally:
                 if self._flowing and not beside_life(error):
                     call.over(call.candidate, error, "passed")
             raise
         if self._flowing:
-            await self._close()
+            self._close()
         elif self._finding is not None:
-            await self._cut(self._finding)
+            self._cut(self._finding)
         else:
-            await self._whole()
+            self._whole()
 
     async def _read(self) -> AsyncGenerator[Sequence[Delta], None]:
         call = self.call
@@ -133,26 +133,26 @@ class _Watched:
             raise TimedOut("the provider's answer was not whole in time")
         return False
 
-    async def _cut(self, finding: Finding) -> None:
+    def _cut(self, finding: Finding) -> None:
         usage = self._tally.counted(self.request)
-        await self.call.close("cut", usage, counted=True)
+        self.call.close("cut", usage, counted=True)
         self.call.tell(self.asked, (finding,))
         part = self._assembly.completion(usage, whole=False)
         answer = checks.mend(self.asked, part, self.request)
         self.answered = Answered(self.call.candidate, answer, usage, (finding,), cut=True)
 
-    async def _whole(self) -> None:
+    def _whole(self) -> None:
         """It ended before all was decided."""
         usage, counted = self._tally.billed(self.request)
-        await self.call.close("ok", usage, counted=counted)
+        self.call.close("ok", usage, counted=counted)
         answer = self._assembly.completion(usage)
         self.answered = self.call.judged(self.asked, answer, self.request, usage)
 
-    async def _close(self) -> None:
+    def _close(self) -> None:
         call = self.call
         call.tab.usage, counted = self._tally.billed(self.request)
         try:
-            await call.close("ok", call.tab.usage, counted=counted)
+            call.close("ok", call.tab.usage, counted=counted)
         except BaseException as error:
             call.over(call.candidate, error, "passed")
             raise

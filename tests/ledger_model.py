@@ -160,8 +160,7 @@ class LikeTheModel(RuleBasedStateMachine):
         async def left() -> None:
             self.model.leave(EVERYTHING, life)
             self.redis.leave(EVERYTHING, life)
-            while self.redis._leaving:
-                await asyncio.sleep(0)
+            await self.redis.settled()
 
         self.run(left())
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -148,10 +148,11 @@ class FarLedger(MemoryLedger):
             raise LedgerDown("the ledger is away")
         return await super().reserve(purse, hold_id, amounts, life)
 
-    async def settle(self, hold: Hold, actual: Amounts, record: UsageRecord | None = None) -> None:
+    def settle(
+        self, hold: Hold, actual: Amounts, record: UsageRecord | None = None
+    ) -> Awaitable[None]:
         self.settles.append((hold.id, actual.nanos))
-        await super().settle(hold, actual, record)
-        await self.far.at("settle")
+        return super().settle(hold, actual, record)
 
 
 @dataclass

@@ -1,16 +1,18 @@
 """How a life ends early: a flow breaks, the client leaves, or a bug of ours strikes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from gateway.core.errors import Broken, Reset, TimedOut
 from gateway.core.events import Denied, Dropped, Event, FellBack, Reserved, Settled
 from tests.lives import (
-    ANSWER,
     COUNTED,
     PROMPT,
+    FarLedger,
     Turn,
     fails,
     faulty,
@@ -69,9 +71,6 @@ async def test_an_empty_stream_is_no_answer() -> None:
         ("delta 0", "open", True, PROMPT),
         ("delta 1", "open", True, PROMPT + 2),
         ("end", "open", True, COUNTED),
-        ("settle", "open", False, ANSWER),
-        ("settle", "judged", False, ANSWER),
-        ("settle", "open", True, ANSWER),
     ],
 )
 async def test_a_client_that_leaves(where: str, asked: str, stream: bool, spent: int) -> None:
@@ -86,19 +85,17 @@ async def test_a_client_that_leaves(where: str, asked: str, stream: bool, spent:
     await whole(scene)
 
 
-async def test_a_client_that_leaves_twice() -> None:
-    """The server stops while the leaving client's call is being settled."""
-    scene = stage("open", {"a": [well]}, stream=True, far="delta 1")
-    task = asyncio.create_task(hear(scene.life))
-    await scene.far.reached.wait()
-    scene.far.where, scene.far.reached = "settle", asyncio.Event()
-    task.cancel()
-    await scene.far.reached.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert len(told(scene, Dropped)) == 1
-    await whole(scene)
+@pytest.mark.parametrize(("asked", "stream"), [("open", False), ("judged", False), ("open", True)])
+async def test_no_answer_waits_for_what_it_costs_to_be_settled(asked: str, stream: bool) -> None:
+    class Hangs(FarLedger):
+        def settle(self, *given: Any) -> Awaitable[None]:
+            super().settle(*given)
+            return asyncio.get_running_loop().create_future()
+
+    scene = stage(asked, {"a": [well]}, stream=stream)
+    scene.life.world = replace(scene.life.world, ledger=(ledger := Hangs(scene.clock, scene.far)))
+    _, text = await asyncio.wait_for(hear(scene.life), 5)
+    assert (text, len(ledger.settles)) == ("GOOD one", 1)
 
 
 async def test_a_client_that_leaves_before_it_reads() -> None:

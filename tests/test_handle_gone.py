@@ -27,7 +27,6 @@ def test_the_route_says_how_long_is_read_on(asked: str, for_s: float) -> None:
         ("delta 0", "drained-open", True, well, ANSWER),
         ("delta 1", "drained-open", True, well, ANSWER),
         ("end", "drained-open", True, well, ANSWER),
-        ("settle", "drained-open", True, well, ANSWER),
     ],
 )
 async def test_what_is_being_made_is_paid_by_its_usage_and_nothing_more_is_asked(
@@ -42,8 +41,7 @@ async def test_what_is_being_made_is_paid_by_its_usage_and_nothing_more_is_asked
     assert isinstance(scene.events[-1], Dropped)
     assert scene.upstream.asked == ["a"]
     assert scene.life.tab.spent == spent
-    if where != "settle":
-        assert [event.purpose for event in told(scene, Settled)] == ["abandoned"]
+    assert [event.purpose for event in told(scene, Settled)] == ["abandoned"]
     await whole(scene)
 
 

@@ -177,25 +177,6 @@ async def test_a_client_that_leaves_a_race_at_any_moment(turns: tuple[Turn, Turn
     assert ticks > 5, "it was cancelled at many moments"
 
 
-async def test_a_client_that_leaves_while_the_later_of_two_answers_is_closed() -> None:
-    scene = stage("hedge", {"a": [well], "b": [well]}, stream=True, far="send")
-    task = asyncio.create_task(hear(scene.life))
-    while len(scene.upstream.asked) < 2:
-        await asyncio.sleep(0)
-    scene.far.where = "settle"
-    scene.far.reached.clear()
-    scene.far.gate.set()
-    scene.far.gate = asyncio.Event()
-    await scene.far.reached.wait()
-    task.cancel()
-    await asyncio.sleep(0)
-    scene.far.gate.set()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert isinstance(scene.events[-1], Dropped)
-    await whole(scene)
-
-
 @pytest.mark.parametrize(("asked", "exact"), [("vote", None), ("hedge", None), ("gpt-5", 5)])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_limit_of_requests_refuses_every_call_of_the_request(

@@ -162,7 +162,7 @@ async def test_a_break_once_it_flows_is_the_clients_to_hear() -> None:
     await whole(scene)
 
 
-@pytest.mark.parametrize("where", ["send", "delta 0", "delta 1", "end", "settle"])
+@pytest.mark.parametrize("where", ["send", "delta 0", "delta 1", "end"])
 async def test_a_client_that_leaves_while_it_is_held(where: str) -> None:
     scene = stage("open", {"a": [says("I ", "am")]}, stream=True, extras=JUDGED, far=where)
     task = asyncio.create_task(hear(scene.life))

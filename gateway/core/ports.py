@@ -3,8 +3,16 @@
 Each port has one contract suite in tests/contracts, run on every implementation.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from typing import Final, Protocol
 
 from gateway.core.accounts import Amounts, Balance, Hold, Purse, Refusal
 from gateway.core.catalog import Check
@@ -18,6 +26,16 @@ from gateway.core.usage_record import UsageRecord
 Observer = Callable[[Event], None]
 Clock = Callable[[], float]
 """Monotonic seconds."""
+
+
+class Done:
+    """What has been done already, for whoever awaits it."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
+DONE: Final = Done()
 
 
 class Ledger(Protocol):
@@ -40,13 +58,15 @@ class Ledger(Protocol):
         """
         ...
 
-    async def settle(self, hold: Hold, actual: Amounts, record: UsageRecord | None = None) -> None:
+    def settle(
+        self, hold: Hold, actual: Amounts, record: UsageRecord | None = None
+    ) -> Awaitable[None]:
         """Replace the hold by what the call did cost, and keep the record in the same step.
         Settling again changes nothing.
 
         A settle of a hold that has expired meanwhile corrects what was charged. When the ledger
         cannot be reached it is kept and tried again until it can. Once called it is carried out,
-        even when the caller is cancelled while it waits.
+        before whatever is asked next: nobody need wait for it, so no answer does.
         """
         ...
 

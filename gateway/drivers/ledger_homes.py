@@ -6,6 +6,7 @@ any more: a server without its data, or a replica that had not got it yet. Nothi
 until the state says that it goes on from the epoch that is remembered.
 """
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Any, Final, TypeVar
 
@@ -169,8 +170,20 @@ class Homes:
         return reply
 
     async def run(self, command: bytes) -> Any:
+        return await self.answered(command, self.send(command))
+
+    def send(self, command: bytes) -> Awaitable[Any]:
+        """Its answer, for `answered`. Where it can, it is sent before this returns."""
         try:
-            return await self._connection.call(command)
+            return self._connection.call(command)
+        except RedisError as error:
+            failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            return failed
+
+    async def answered(self, command: bytes, answer: Awaitable[Any]) -> Any:
+        try:
+            return await answer
         except RedisError as error:
             if error.kind == "noscript":
                 return await self._connection.call(self.settings.scripts.whole(command))

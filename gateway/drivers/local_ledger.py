@@ -12,7 +12,7 @@ that cannot be reached: nothing is reserved then.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ from gateway.core.accounts import Amounts, Balance, Hold, Purse, Refusal, checke
 from gateway.core.catalog import Tenant
 from gateway.core.errors import LedgerDown
 from gateway.core.events import LedgerTook
-from gateway.core.ports import Clock, Observer
+from gateway.core.ports import DONE, Clock, Observer
 from gateway.core.usage_record import UsageRecord
 from gateway.drivers.local_books import Absence, LocalBooks, Open
 from gateway.drivers.local_payer import Voiding
@@ -166,13 +166,15 @@ class LocalLedger:
         self._rooms.take(wanted, life)
         return hold
 
-    async def settle(self, hold: Hold, actual: Amounts, record: UsageRecord | None = None) -> None:
+    def settle(
+        self, hold: Hold, actual: Amounts, record: UsageRecord | None = None
+    ) -> Awaitable[None]:
         if self._books.settle(hold, actual, record):
             if not self._is_away(hold.purse.home):
                 self._wake.set()
-        else:
-            theirs = self._books.moved.pop(hold.id, hold)
-            await self._ledger.settle(theirs, actual, record)
+            return DONE
+        theirs = self._books.moved.pop(hold.id, hold)
+        return self._ledger.settle(theirs, actual, record)
 
     def leave(self, purse: Purse, life: str) -> None:
         self._rooms.leave(life)

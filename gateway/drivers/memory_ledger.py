@@ -1,7 +1,7 @@
 """The ledger in this process's memory: the reference model that the Redis ledger is held to."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
@@ -19,7 +19,7 @@ from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired
 from gateway.core.ledger_entry import Charged, Counter, Entry, of_meter
 from gateway.core.money import Nanos
-from gateway.core.ports import Observer
+from gateway.core.ports import DONE, Observer
 from gateway.core.usage_record import UsageRecord
 from gateway.drivers.ledger_plans import Calendar, Limit, Line, Plan, make_plan, prefix, read_key
 from gateway.drivers.memory_books import CHARGED_S, Books, Held, Places
@@ -71,13 +71,14 @@ class MemoryLedger:
         books.open[hold_id] = held
         return Hold(hold_id, purse, amounts, held.left, wanted.warned())
 
-    async def settle(self, hold: Hold, actual: Amounts, record: UsageRecord | None = None) -> None:
-        # At once: a caller that is cancelled while it waits has settled nevertheless.
+    def settle(
+        self, hold: Hold, actual: Amounts, record: UsageRecord | None = None
+    ) -> Awaitable[None]:
         purse, cost, now = hold.purse, bounded(actual), self._clock()
         if not self._of(purse.home).settle(hold.id, cost, record, now):
             whole = Amounts(cost.nanos, cost.tokens, hold.amounts.requests)
             self._charge(purse, hold.id, now, whole, record)
-        await asyncio.sleep(0)
+        return DONE
 
     async def charge(
         self, purse: Purse, call: str, at: float, actual: Amounts, record: UsageRecord | None = None

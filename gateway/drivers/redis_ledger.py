@@ -19,7 +19,6 @@ from gateway.core.accounts import (
     Purse,
     Refusal,
     Warned,
-    bounded,
     checked,
     has_places,
 )
@@ -31,8 +30,9 @@ from gateway.core.usage_record import UsageRecord
 from gateway.drivers.ledger_book import Book
 from gateway.drivers.ledger_commands import SCRIPTS, SWEPT, Scripts, reserving
 from gateway.drivers.ledger_debts import Debts
-from gateway.drivers.ledger_homes import TIME, DataLost, Homes, Ready, Settings
+from gateway.drivers.ledger_homes import TIME, Homes, Ready, Settings
 from gateway.drivers.ledger_plans import Plan
+from gateway.drivers.ledger_settles import Settles
 from gateway.drivers.redis_servers import open_redis
 from gateway.drivers.redis_wire import RedisError
 
@@ -79,7 +79,8 @@ class RedisLedger(Book):
         super().__init__(Homes(settings, connection, clock, observe), connection)
         self._run = self._homes.run
         self._debts = Debts(self._run, clock, observe)
-        self._leaving: set[asyncio.Future[Any]] = set()
+        self._settles = Settles(self._homes, self._debts, clock, observe)
+        self.settle = self._settles.settle
 
     @property
     def owed(self) -> int:
@@ -126,76 +127,20 @@ class RedisLedger(Book):
         finally:
             self._observe(LedgerTook("reserve", self._clock() - began, error))
 
-    async def settle(self, hold: Hold, actual: Amounts, record: UsageRecord | None = None) -> None:
-        home = self._homes.home(hold.purse.home)
-        command = home.commands.settle(hold.id, bounded(actual), record)
-        began = self._clock()
-        error = None
-        before = home.seq
-        try:
-            reply = await self._run(command)
-            if reply[0] == 0:
-                error = "unknown"
-                self._homes.is_now(reply[2])
-                await self._deliver("charge", self._instead(hold, actual, record))
-            home.saw(reply[1], before)
-        except DataLost as failure:  # it is settled all the same
-            error = failure.kind
-        except RedisError as failure:
-            error = failure.kind
-            instead = self._instead(hold, actual, record)
-            self._debts.add("settle", command, instead, maybe=failure.sent)
-        except asyncio.CancelledError:
-            error = "cancelled"
-            self._debts.add("settle", command, self._instead(hold, actual, record), maybe=True)
-            raise
-        finally:
-            self._observe(LedgerTook("settle", self._clock() - began, error))
-
     async def charge(
         self, purse: Purse, call: str, at: float, actual: Amounts, record: UsageRecord | None = None
     ) -> None:
         plan = self._homes.plan(purse, at)
-        command = self._charge(purse, plan, (call, at), actual, record)
+        command = self._settles.charging(purse, plan, (call, at), actual, record)
         await self._homes.ask("charge", self._homes.home(purse.home), command)
 
     def leave(self, purse: Purse, life: str) -> None:
-        if not has_places(purse):
-            return
-        command = self._homes.home(purse.home).commands.leave(life)
-
-        def left(answer: "asyncio.Future[Any]") -> None:
-            self._leaving.discard(answer)
-            if answer.cancelled() or answer.exception() is not None:
-                self._debts.add("leave", command)
-
-        try:
-            leaving = asyncio.ensure_future(self._connection.call(command))
-        except RedisError:
-            self._debts.add("leave", command)
-        else:
-            self._leaving.add(leaving)
-            leaving.add_done_callback(left)
+        if has_places(purse):
+            self._settles.leave(purse.home, life)
 
     async def void(self, home: str, hold_id: str) -> None:
         """Give a hold back whose call was surely never made, also one that is yet to arrive."""
-        await self._deliver("void", self._homes.home(home).commands.void(hold_id))
-
-    async def _deliver(self, op: str, command: bytes) -> None:
-        """Now, or as soon as the server can be reached."""
-        began = self._clock()
-        error = None
-        try:
-            await self._run(command)
-        except RedisError as failure:
-            error = failure.kind
-            self._debts.add(op, command)
-        except asyncio.CancelledError:
-            error = "cancelled"
-            self._debts.add(op, command)
-            raise
-        finally:
-            self._observe(LedgerTook(op, self._clock() - began, error))
+        await self._settles.deliver("void", self._homes.home(home).commands.void(hold_id))
 
     async def balances(self, purse: Purse) -> tuple[Balance, ...]:
         ready = self._homes.ready(purse)
@@ -235,9 +180,12 @@ class RedisLedger(Book):
                 swept.append(HoldsExpired(name, holds, Nanos(amount)))
         return swept
 
+    async def settled(self) -> None:
+        """Until what was settled, and left, has been answered."""
+        await self._settles.over(self._timeout)
+
     async def aclose(self) -> None:
-        if self._leaving:
-            await asyncio.wait(self._leaving, timeout=self._timeout)
+        await self.settled()
         await self._debts.aclose(2 * self._timeout)
         await self._connection.aclose()
 
@@ -246,23 +194,6 @@ class RedisLedger(Book):
 
     def _owe_void(self, home: str, hold_id: str) -> None:
         self._debts.add("void", self._homes.home(home).commands.void(hold_id))
-
-    def _instead(self, hold: Hold, actual: Amounts, record: UsageRecord | None) -> bytes:
-        """What charges a call whose hold the ledger does not know, as of now."""
-        whole = Amounts(actual.nanos, actual.tokens, hold.amounts.requests)
-        plan = self._homes.plan(hold.purse, self._homes.now())
-        return self._charge(hold.purse, plan, (hold.id, 0.0), whole, record)
-
-    def _charge(
-        self,
-        purse: Purse,
-        plan: Plan,
-        call: tuple[str, float],
-        actual: Amounts,
-        record: UsageRecord | None,
-    ) -> bytes:
-        commands = self._homes.home(purse.home).commands
-        return commands.charge(plan, purse.tenant, call, bounded(actual), record)
 
 
 def _warned(plan: Plan, reply: list[Any]) -> tuple[Warned, ...]:

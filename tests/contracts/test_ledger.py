@@ -64,6 +64,19 @@ async def books(ledger: Driver, purse: Purse) -> list[tuple[int, int]]:
     return [(balance.spent, balance.held) for balance in await ledger.balances(purse)]
 
 
+# Settling, which nobody need wait for
+
+
+async def test_what_is_settled_leaves_room_for_what_is_asked_next(
+    ledger: Driver, tenant: str
+) -> None:
+    wallet = purse(tenant, account(100))
+    for number in range(20):
+        hold = await held(ledger, wallet, f"h{number}", 80)
+        ledger.settle(hold, nanos(1))
+    assert await books(ledger, wallet) == [(20, 0)]
+
+
 # Holding
 
 
@@ -318,9 +331,11 @@ async def test_a_reserve_sweeps_what_expired_before(bench: Bench, tenant: str) -
 async def test_settling_beside_expiry_counts_each_hold_once(bench: Bench, tenant: str) -> None:
     wallet = purse(tenant, account(10**9))
     holds = [await held(bench.ledger, wallet, f"h{number}", 100) for number in range(40)]
-    await asyncio.gather(
-        bench.expire(tenant), *(bench.ledger.settle(hold, nanos(7)) for hold in holds[::2])
-    )
+
+    async def settle(hold: Hold) -> None:
+        await bench.ledger.settle(hold, nanos(7))
+
+    await asyncio.gather(bench.expire(tenant), *map(settle, holds[::2]))
     await bench.ledger.sweep([tenant])
     for hold in holds[::4]:
         await bench.ledger.settle(hold, nanos(9))

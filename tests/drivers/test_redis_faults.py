@@ -176,13 +176,22 @@ async def test_a_settle_waits_for_the_server_and_its_caller_does_not(
 async def test_a_cancelled_settle_is_settled(own_redis: EmbeddedRedis) -> None:
     async with opened(own_redis) as ledger:
         hold = await held(ledger, "h")
-        settling = asyncio.create_task(ledger.settle(hold, nanos(3)))
+        settling = asyncio.ensure_future(ledger.settle(hold, nanos(3)))
         await asyncio.sleep(0)
         settling.cancel()
         with pytest.raises(asyncio.CancelledError):
             await settling
         await until(lambda: ledger.owed == 0)
         assert await books(ledger) == (3, 0)
+
+
+async def test_what_is_being_settled_at_the_end_is_waited_for(own_redis: EmbeddedRedis) -> None:
+    async with opened(own_redis) as ledger:
+        holds = [await held(ledger, f"h{number}") for number in range(50)]
+        for hold in holds:
+            ledger.settle(hold, nanos(3))
+    async with opened(own_redis) as other:
+        assert await books(other) == (150, 0)
 
 
 async def test_what_is_owed_at_the_end_is_tried_once_more_then_given_up(

@@ -154,9 +154,8 @@ async def test_after_a_comment_an_error_is_an_event_and_no_done() -> None:
     await whole(life)
 
 
-@pytest.mark.parametrize("where", ["send", "settle"])
-async def test_a_client_that_leaves_after_comments(where: str) -> None:
-    life = scene("judged", {"a": [poor]}, far=where)
+async def test_a_client_that_leaves_after_comments() -> None:
+    life = scene("judged", {"a": [poor]}, far="send")
     _, task = await begun(life)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
