@@ -1,4 +1,4 @@
-"""CPU time of processes, as the kernel tells it: user and system, without their children's."""
+"""CPU time and memory of processes, as the kernel tells them."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -11,7 +11,8 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 def ticks(stat: str) -> int:
     """utime + stime of a /proc/<pid>/stat (proc(5), fields 14 and 15), in clock ticks.
 
-    The second field is the program's name, which may hold spaces and parentheses.
+    Its children's are not in it. The second field is the program's name, which may hold spaces
+    and parentheses.
     """
     fields = stat.rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
@@ -34,3 +35,14 @@ def seconds(pid: int) -> float:
     """User and system time that a process and its descendants have used so far."""
     total = sum(ticks((PROC / str(each) / "stat").read_text()) for each in tree(pid, children))
     return total / TICKS_PER_S
+
+
+def rss_kb(status: str) -> int:
+    """VmRSS of a /proc/<pid>/status, in kB; 0 where there is none."""
+    told = [line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")]
+    return int(told[0]) if told else 0
+
+
+def resident_kb(pid: int) -> int:
+    """Memory that a process and its descendants hold, in kB."""
+    return sum(rss_kb((PROC / str(each) / "status").read_text()) for each in tree(pid, children))

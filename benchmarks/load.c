@@ -1,24 +1,35 @@
-/* A fixed number of one request over keep-alive connections, each answer checked.
+/* A fixed number of requests over keep-alive connections, each answer checked.
  *
- *   load PORT CONNECTIONS TOTAL REQUEST_FILE NEEDLE LAST_BODY_FILE
+ *   load PORT CONNECTIONS TOTAL RATE REQUESTS_FILE KINDS NEEDLE LAST_BODY_FILE
  *
- * REQUEST_FILE is the request as it goes over the wire. An answer is right when its status is 200,
- * its framing whole, and its body has NEEDLE and ends with '}' or, for server-sent events, with
- * "data: [DONE]\n\n". Prints {"requests":N,"wrong":N,"events":N,"seconds":S} and leaves the last
- * body in LAST_BODY_FILE.
+ * REQUESTS_FILE has KINDS requests of the same size, as they go over the wire; they are sent in
+ * turn. An answer is right when its status is 200, its framing whole, and its body has NEEDLE and
+ * ends with '}' or, for server-sent events, with "data: [DONE]\n\n".
+ *
+ * With RATE 0 each connection asks again as soon as it is answered. Otherwise the requests are due
+ * at times drawn beforehand, RATE a second on average (a Poisson process, always the same one), and
+ * latency is counted from when a request was due, whether or not a connection was free to send it:
+ * a server that stalls is not spared those who would have come meanwhile.
+ *
+ * Prints {"requests":N,"wrong":N,"events":N,"seconds":S,"latency_ms":[P50,P99,P99.9],
+ * "first_ms":P50}, where `first` is the body's first byte, and leaves the last body in
+ * LAST_BODY_FILE.
  */
 #define _GNU_SOURCE
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <math.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { ROOM = 1 << 18, PATIENCE_MS = 20000 };
+enum { ROOM = 1 << 16, PATIENCE_MS = 20000 };
 
 typedef struct {
     int fd, busy;
@@ -27,15 +38,20 @@ typedef struct {
     size_t at;            /* where the next chunk begins */
     long length;          /* of the body; -1 when it comes in chunks */
     size_t body_size;
+    double due, first;    /* seconds; `first` is 0 until there is a byte of the body */
     char in[ROOM], body[ROOM];
 } Connection;
 
 static struct sockaddr_in server;
 static int poller;
-static char *request;
+static char *requests;
 static size_t request_size;
 static const char *needle;
-static long total, started, finished, wrong, events;
+static long kinds, total, started, finished, wrong, events;
+static double began, rate;
+static double *due, *latency, *first;     /* `due` counts from `began` */
+static Connection **idle;
+static int idle_count;
 
 static double now(void) {
     struct timespec t;
@@ -52,16 +68,34 @@ static void dial(Connection *c) {
     epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &wanted);
 }
 
-static void ask(Connection *c) {
-    c->busy = 0;
-    if (started == total) return;
-    started++;
+static void ask(Connection *c, double when) {
+    const char *at = requests + started++ % kinds * request_size;
     c->busy = 1;
+    c->due = when;
+    c->first = 0;
     c->size = c->head = c->body_size = 0;
-    if (send(c->fd, request, request_size, MSG_NOSIGNAL) != (ssize_t)request_size) {
-        perror("load: send");
-        exit(1);
+    for (size_t sent = 0; sent < request_size;) {
+        ssize_t some = send(c->fd, at + sent, request_size - sent, MSG_NOSIGNAL);
+        if (some <= 0) { perror("load: send"); exit(1); }
+        sent += some;
     }
+}
+
+/* The connection has nothing to wait for: it asks at once, or when the next request is due. */
+static void next(Connection *c) {
+    c->busy = 0;
+    if (rate) idle[idle_count++] = c;
+    else if (started < total) ask(c, now());
+}
+
+/* Sends what is due, and tells how long nothing else is; -1 when nothing will be. */
+static double send_due(void) {
+    while (rate && started < total && idle_count) {
+        double left = began + due[started] - now();
+        if (left > 0) return left;
+        ask(idle[--idle_count], began + due[started]);
+    }
+    return -1;
 }
 
 static void read_head(Connection *c) {
@@ -103,56 +137,108 @@ static int is_right(Connection *c) {
     return size >= mark && !memcmp(c->body + size - mark, done, mark);
 }
 
+static void end(Connection *c, int right) {
+    double at = now();
+    latency[finished] = at - c->due;
+    first[finished] = (c->first ? c->first : at) - c->due;
+    finished++;
+    wrong += !right;
+}
+
 static void receive(Connection *c) {
     ssize_t got = recv(c->fd, c->in + c->size, ROOM - 1 - c->size, 0);
     if (got <= 0 || !c->busy) {
-        if (c->busy) wrong++, finished++;
+        int was_busy = c->busy;
+        if (was_busy) end(c, 0);
         close(c->fd);
         dial(c);
-        ask(c);
+        if (was_busy) next(c);
         return;
     }
     c->size += got;
     c->in[c->size] = 0;
     if (!c->head) read_head(c);
+    if (c->head && !c->first && c->size > c->head) c->first = now();
     if (!c->head || !read_body(c)) return;
-    finished++;
-    wrong += !is_right(c);
-    if (finished < total) ask(c);
+    end(c, is_right(c));
+    next(c);
+}
+
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double ms(double *sorted, double share) {
+    return sorted[(long)((total - 1) * share)] * 1e3;
 }
 
 static char *read_file(const char *path, size_t *size) {
     FILE *file = fopen(path, "rb");
     if (!file) { perror(path); exit(1); }
-    char *data = malloc(1 << 20);
-    *size = fread(data, 1, 1 << 20, file);
+    fseek(file, 0, SEEK_END);
+    *size = ftell(file);
+    rewind(file);
+    char *data = malloc(*size);
+    if (fread(data, 1, *size, file) != *size) { perror(path); exit(1); }
     fclose(file);
     return data;
 }
 
-int main(int count, char **args) {
-    if (count != 7) { fprintf(stderr, "usage: see load.c\n"); return 2; }
-    int width = atoi(args[2]);
+static void prepare(int width, char **args) {
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
     total = atol(args[3]);
-    request = read_file(args[4], &request_size);
-    needle = args[5];
+    rate = atof(args[4]);
+    kinds = atol(args[6]);
+    requests = read_file(args[5], &request_size);
+    request_size /= kinds;
+    needle = args[7];
     server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(atoi(args[1])),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     poller = epoll_create1(0);
+    idle = calloc(width, sizeof *idle);
+    latency = calloc(total, sizeof *latency);
+    first = calloc(total, sizeof *first);
+    due = calloc(total, sizeof *due);
+    srand48(1);
+    double at = 0;
+    for (long i = 0; rate && i < total; i++) due[i] = at += -log(1 - drand48()) / rate;
+}
+
+int main(int count, char **args) {
+    if (count != 9) { fprintf(stderr, "usage: see load.c\n"); return 2; }
+    int width = atoi(args[2]);
+    prepare(width, args);
     Connection *all = calloc(width, sizeof *all), *last = all;
-    double began = now();
-    for (int i = 0; i < width; i++) dial(&all[i]), ask(&all[i]);
+    began = now();
+    for (int i = 0; i < width; i++) dial(&all[i]), next(&all[i]);
+    if (rate) began = now();
     struct epoll_event ready[256];
     while (finished < total) {
-        int n = epoll_wait(poller, ready, 256, PATIENCE_MS);
-        if (n == 0) { fprintf(stderr, "load: no answer for 20 s\n"); return 1; }
+        double left = send_due(), most = PATIENCE_MS / 1e3;
+        int is_patient = left < 0 || left > most;
+        if (is_patient) left = most;
+        struct timespec wait = {(time_t)left, (long)((left - (time_t)left) * 1e9)};
+        struct pollfd one = {.fd = poller, .events = POLLIN};
+        if (rate) ppoll(&one, 1, &wait, NULL);   /* to the microsecond */
+        int n = epoll_wait(poller, ready, 256, rate ? 0 : PATIENCE_MS);
+        if (n == 0 && (!rate || (is_patient && !one.revents))) {
+            fprintf(stderr, "load: no answer for 20 s, after %ld of %ld\n", finished, total);
+            return 1;
+        }
         for (int i = 0; i < n; i++) receive(last = ready[i].data.ptr);
     }
     double seconds = now() - began;
-    FILE *file = fopen(args[6], "wb");
+    FILE *file = fopen(args[8], "wb");
     fwrite(last->body, 1, last->body_size, file);
     fclose(file);
-    printf("{\"requests\":%ld,\"wrong\":%ld,\"events\":%ld,\"seconds\":%.6f}\n",
-           finished, wrong, events, seconds);
+    qsort(latency, total, sizeof *latency, by_size);
+    qsort(first, total, sizeof *first, by_size);
+    printf("{\"requests\":%ld,\"wrong\":%ld,\"events\":%ld,\"seconds\":%.6f,"
+           "\"latency_ms\":[%.4f,%.4f,%.4f],\"first_ms\":%.4f}\n", finished, wrong, events,
+           seconds, ms(latency, .5), ms(latency, .99), ms(latency, .999), ms(first, .5));
     return 0;
 }

@@ -7,7 +7,8 @@ import asyncio
 import json
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,29 +22,40 @@ DONE = b"data: [DONE]\n\n"
 
 @dataclass(frozen=True)
 class Load:
-    """`needle` is in every right body."""
+    """`needle` is in every right body. Each of `keys` asks in turn; they are of one length.
+
+    With a `rate` the requests come at random times, so many a second on average, whether or not
+    those before are answered; without it each connection asks as soon as it is answered.
+    """
 
     port: int
-    path: str
     body: bytes
-    key: str
+    keys: Sequence[str]
     connections: int
     needle: bytes
+    path: str = "/v1/chat/completions"
+    rate: float = 0.0
+    headers: str = ""
+    """More of them, each ended by CR LF."""
 
-    @property
-    def request(self) -> bytes:
+    def request(self, key: str) -> bytes:
         """As the official SDK would send it, more or less."""
         head = (
             f"POST {self.path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\n"
             "accept: application/json\r\naccept-encoding: gzip, deflate\r\n"
             "content-type: application/json\r\nuser-agent: OpenAI/Python 1.99.0\r\n"
-            f"authorization: Bearer {self.key}\r\ncontent-length: {len(self.body)}\r\n\r\n"
+            f"{self.headers}"
+            f"authorization: Bearer {key}\r\ncontent-length: {len(self.body)}\r\n\r\n"
         )
         return head.encode() + self.body
 
 
 @dataclass(frozen=True)
 class Done:
+    """`latency_ms` is the 50th, 99th and 99.9th percentile, from when a request was due to its
+    answer's end; `first_ms` the median until its body's first byte. The slow load tells neither.
+    """
+
     requests: int
     wrong: int
     events: int
@@ -51,19 +63,22 @@ class Done:
     seconds: float
     last: bytes
     """The last body."""
+    latency_ms: tuple[float, ...] = ()
+    first_ms: float = 0.0
 
 
 def run_c(program: Path, load: Load, total: int, prefix: Sequence[str], folder: Path) -> Done:
-    request, last = folder / "request", folder / "last"
-    request.write_bytes(load.request)
-    width = min(load.connections, total)
-    numbers = (str(load.port), str(width), str(total))
-    command = [*prefix, str(program), *numbers, str(request), load.needle.decode(), str(last)]
+    requests, last = folder / "requests", folder / "last"
+    requests.write_bytes(b"".join(load.request(key) for key in load.keys))
+    width = load.connections if load.rate else min(load.connections, total)
+    command = [*prefix, str(program), str(load.port), str(width), str(total), str(load.rate)]
+    command += [str(requests), str(len(load.keys)), load.needle.decode(), str(last)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode:
         raise CannotRun(ran.stderr.strip())
     told: dict[str, Any] = json.loads(ran.stdout)
-    return Done(**told, last=last.read_bytes())
+    done = Done(**told, last=last.read_bytes())
+    return replace(done, latency_ms=tuple(done.latency_ms))
 
 
 def run_python(load: Load, total: int) -> Done:
@@ -87,7 +102,7 @@ async def _send(load: Load, total: int) -> Done:
 
 class _Counts:
     def __init__(self, load: Load, total: int, finished: "asyncio.Future[None]") -> None:
-        self.request = load.request
+        self.requests = cycle([load.request(key) for key in load.keys])
         self.needle = load.needle
         self.left = total
         self.total = total
@@ -140,7 +155,7 @@ class _Connection(asyncio.Protocol):
             return
         self.counts.left -= 1
         self.busy = True
-        self.transport.write(self.counts.request)
+        self.transport.write(next(self.counts.requests))
 
 
 def _whole(head: bytes, rest: bytes) -> bytes | None:

@@ -23,14 +23,19 @@ class CannotRun(Exception):
     """Something is missing or does not start; the message says what."""
 
 
+SUT_CPU, OTHER_CPU = 0, 1
+"""Where what is measured runs, and where load and upstreams do."""
+
+
 def pinned(cpu: int) -> list[str]:
     """What to put before a command so that it runs on that CPU, where that is possible."""
     taskset = shutil.which("taskset")
     return [taskset, "-c", str(cpu)] if taskset and (os.cpu_count() or 1) > 1 else []
 
 
-def nginx_binary() -> str | None:
-    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+def binary(name: str) -> str | None:
+    """A program of the system's, also where only its administrator looks."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
 def compiled(name: str, folder: Path) -> Path | None:
@@ -39,7 +44,8 @@ def compiled(name: str, folder: Path) -> Path | None:
     if compiler is None:
         return None
     program = folder / name
-    subprocess.run([compiler, "-O2", "-o", str(program), str(HERE / f"{name}.c")], check=True)
+    source = str(HERE / f"{name}.c")
+    subprocess.run([compiler, "-O2", "-o", str(program), source, "-lm"], check=True)
     return program
 
 
@@ -52,7 +58,11 @@ def free_port() -> int:
 
 @contextmanager
 def started(
-    command: Sequence[str], port: int, log: Path, env: Mapping[str, str] | None = None
+    command: Sequence[str],
+    port: int,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    patience_s: float = _START_S,
 ) -> Iterator[int]:
     """The process id of a server that listens on `port`; it is stopped at the end."""
     with (
@@ -60,7 +70,7 @@ def started(
         subprocess.Popen(command, stdout=out, stderr=out, env=env) as process,
     ):
         try:
-            _wait_for(port, process, log)
+            _wait_for(port, process, log, patience_s)
             yield process.pid
         finally:
             process.send_signal(signal.SIGTERM)
@@ -70,8 +80,8 @@ def started(
                 process.kill()
 
 
-def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + _START_S
+def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path, patience_s: float) -> None:
+    deadline = time.monotonic() + patience_s
     while process.poll() is None and time.monotonic() < deadline:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
@@ -83,11 +93,11 @@ def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
     raise CannotRun(f"{log.stem} did not start: {said}")
 
 
-def nginx_conf(folder: Path, port: int, fast: int, simulator: int) -> str:
-    text = (HERE / "nginx.conf").read_text()
-    given = {"FOLDER": folder, "PORT": port, "FAST": fast, "SIMULATOR": simulator}
+def filled(template: str, **given: object) -> str:
+    """A file of this folder, its @NAMES@ filled in."""
+    text = (HERE / template).read_text()
     for name, value in given.items():
-        text = text.replace(f"@{name}@", str(value))
+        text = text.replace(f"@{name.upper()}@", str(value))
     return text
 
 
@@ -98,9 +108,9 @@ def get(port: int, path: str, method: str = "GET") -> bytes:
         return body
 
 
-def ready(port: int) -> None:
+def ready(port: int, patience_s: float = _START_S) -> None:
     """Until a gateway that has just started says so: its ledger may still be starting, too."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + patience_s
     while True:
         try:
             get(port, "/readyz")
@@ -112,9 +122,9 @@ def ready(port: int) -> None:
             return
 
 
-def fast_count(port: int) -> int:
-    """How many requests upstream.c says it had."""
-    return int(json.loads(get(port, "/"))["requests"])
+def upstream_count(port: int, what: str = "requests") -> int:
+    """How many requests upstream.c says it had, or has `open`."""
+    return int(json.loads(get(port, "/"))[what])
 
 
 def simulator_count(port: int) -> int:

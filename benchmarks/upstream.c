@@ -1,11 +1,12 @@
-/* A provider that answers at once, on one thread: what a proxy costs shows when nothing behind it
- * is slow. It speaks enough of OpenAI's chat completions for a benchmark, and keeps its own count.
+/* A provider on one thread: what a proxy costs shows when nothing behind it is slow. It speaks
+ * enough of OpenAI's chat completions for a benchmark, and keeps its own count.
  *
- *   upstream PORT EVENTS PACE_US
+ *   upstream PORT EVENTS PACE_US DELAY_US
  *
  * A POST whose body has "stream":true gets EVENTS server-sent events ([DONE] is the last), one
- * every PACE_US microseconds; any other POST gets a chat completion of about 1 kB. A GET gets the
- * counts: {"requests":N,"streams":N}.
+ * every PACE_US microseconds; any other POST gets a chat completion of about 1 kB, and when the body
+ * names the model "poor", one that refuses. Both begin after DELAY_US microseconds. A GET gets the
+ * counts: {"requests":N,"streams":N,"open":N}, where those are open that still wait for something.
  */
 #define _GNU_SOURCE
 #include <netinet/in.h>
@@ -16,27 +17,31 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST = 1024, ROOM = 65536, LONGEST = 1024 };
+enum { MOST = 16384, ROOM = 16384, MOST_ROOM = 1 << 24, LONGEST = 1024 };
+enum { IDLE = -1, WAITING = -2, WAITING_POOR = -3 };   /* instead of an event to send */
+enum { CROWD = 1000, TURN_US = 1000 };   /* that many streams are looked at once in a while only */
 
 typedef struct {
     int fd;
     size_t size;      /* bytes of `in` */
-    int next;         /* the event to send next; -1 when not streaming */
+    size_t room;      /* that `in` has */
+    int next;         /* the event to send next, or one of the above */
     uint64_t due;     /* when, in microseconds */
-    char in[ROOM];
+    char *in;
 } Connection;
 
 static Connection *connections[MOST];
-static int poller, timer, events;
-static uint64_t pace_us;
+static int poller, timer, events, highest, open_now;
+static uint64_t pace_us, delay_us;
 static unsigned long requests, streams;
-static char whole[4096], *event;      /* `event` holds `events` slots of LONGEST bytes */
-static size_t whole_size, *event_size;
+static char whole[4096], poor[4096], *event;   /* `event` holds `events` slots of LONGEST bytes */
+static size_t whole_size, poor_size, *event_size;
 
 static const char SSE_HEAD[] =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
@@ -51,18 +56,24 @@ static uint64_t now_us(void) {
     return t.tv_sec * 1000000ull + t.tv_nsec / 1000;
 }
 
-static void write_answers(void) {
-    char text[600] = "", body[3000];
-    while (strlen(text) < 430) strcat(text, "The quick brown fox jumps over the lazy dog. ");
+static size_t write_whole(char *into, const char *text) {
+    char body[3000];
     int size = sprintf(body,
         "{\"id\":\"chatcmpl-bench0123456789\",\"object\":\"chat.completion\",\"created\":1767225600,"
         "\"model\":\"bench\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\","
         "\"content\":\"%s\",\"refusal\":null,\"annotations\":[]},\"logprobs\":null,"
         "\"finish_reason\":\"stop\"}]," USAGE ",\"service_tier\":\"default\","
         "\"system_fingerprint\":\"fp_bench\"}", text);
-    whole_size = sprintf(whole,
+    return sprintf(into,
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nx-request-id: req_bench\r\n"
         "Content-Length: %d\r\n\r\n%s", size, body);
+}
+
+static void write_answers(void) {
+    char text[600] = "", body[3000];
+    while (strlen(text) < 430) strcat(text, "The quick brown fox jumps over the lazy dog. ");
+    whole_size = write_whole(whole, text);
+    poor_size = write_whole(poor, "I'm sorry, but I can't help with that.");
 
     event = calloc(events, LONGEST);
     event_size = calloc(events, sizeof *event_size);
@@ -92,7 +103,9 @@ static void write_answers(void) {
 
 static void drop(Connection *c) {
     connections[c->fd] = NULL;
+    open_now -= c->next != IDLE;
     close(c->fd);
+    free(c->in);
     free(c);
 }
 
@@ -104,29 +117,46 @@ static int put(Connection *c, const char *data, size_t size) {
 static int answer(Connection *c, int is_get, const char *body, size_t size) {
     if (is_get) {
         char told[128], reply[256];
-        int n = sprintf(told, "{\"requests\":%lu,\"streams\":%lu}", requests, streams);
+        int n = sprintf(told, "{\"requests\":%lu,\"streams\":%lu,\"open\":%d}",
+                        requests, streams, open_now);
         return put(c, reply, sprintf(reply, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", n, told));
     }
     requests++;
     const char *flag = memmem(body, size, "\"stream\"", 8);
     if (flag) for (flag += 8; *flag == ':' || *flag == ' ';) flag++;
-    if (!flag || strncmp(flag, "true", 4)) return put(c, whole, whole_size);
+    if (!flag || strncmp(flag, "true", 4)) {
+        int is_poor = memmem(body, size, "\"poor\"", 6) != NULL;
+        if (!delay_us) return is_poor ? put(c, poor, poor_size) : put(c, whole, whole_size);
+        c->next = is_poor ? WAITING_POOR : WAITING;
+        c->due = now_us() + delay_us;
+        open_now++;
+        return 0;
+    }
     streams++;
+    open_now++;
     c->next = 0;
-    c->due = now_us() + pace_us;
+    c->due = now_us() + delay_us + pace_us;
     return put(c, SSE_HEAD, sizeof SSE_HEAD - 1);
+}
+
+/* Makes room for what a request still brings. */
+static int grow(Connection *c) {
+    if (c->room - c->size > ROOM / 2) return 0;
+    if (c->room >= MOST_ROOM) return -1;
+    c->room *= 2;
+    c->in = realloc(c->in, c->room);
+    return c->in ? 0 : -1;
 }
 
 /* Answers the first whole request in `in`, and those behind it; a chunked body counts as none. */
 static int serve(Connection *c) {
-    while (c->size && c->next < 0) {
+    while (c->size && c->next == IDLE) {
         c->in[c->size] = 0;
         char *end = memmem(c->in, c->size, "\r\n\r\n", 4);
         if (!end) return 0;
         char *length = strcasestr(c->in, "\r\ncontent-length:");
         size_t body = length && length < end ? strtoul(length + 17, NULL, 10) : 0;
         size_t head = end + 4 - c->in, need = head + body;
-        if (need >= ROOM) return -1;
         if (c->size < need) return 0;
         int failed = answer(c, c->in[0] == 'G', c->in + head, body);
         memmove(c->in, c->in + need, c->size - need);
@@ -136,20 +166,37 @@ static int serve(Connection *c) {
     return 0;
 }
 
-/* Sends the events that are due, and sets the timer for the next one. */
+/* Sends what is due on one connection, and what follows it there; -1 when nobody takes it. */
+static int send_due(Connection *c) {
+    int failed;
+    if (c->next >= 0) {
+        int i = c->next++;
+        failed = put(c, event + i * LONGEST, event_size[i]);
+        c->due += pace_us;
+        if (c->next < events) return failed;
+    } else {
+        failed = c->next == WAITING ? put(c, whole, whole_size) : put(c, poor, poor_size);
+    }
+    c->next = IDLE;
+    open_now--;
+    return failed || serve(c) ? -1 : 0;
+}
+
+/* Sends all that is due, and sets the timer for what is next. */
 static void play(void) {
+    static uint64_t looked;
     uint64_t now = now_us(), soonest = UINT64_MAX;
-    for (int fd = 0; fd < MOST; fd++) {
-        Connection *c = connections[fd];
-        if (!c || c->next < 0) continue;
-        if (c->due <= now) {
-            int i = c->next++;
-            int failed = put(c, event + i * LONGEST, event_size[i]);
-            c->due += pace_us;
-            if (c->next == events) { c->next = -1; failed = failed || serve(c); }
-            if (failed) { drop(c); continue; }
+    if (!open_now) return;
+    if (open_now > CROWD && now < looked + TURN_US) {
+        soonest = looked + TURN_US;
+    } else {
+        looked = now;
+        for (int fd = 0; fd <= highest; fd++) {
+            Connection *c = connections[fd];
+            if (!c || c->next == IDLE) continue;
+            if (c->due <= now && send_due(c)) { drop(c); continue; }
+            if (c->next != IDLE && c->due < soonest) soonest = c->due;
         }
-        if (c->next >= 0 && c->due < soonest) soonest = c->due;
     }
     if (soonest == UINT64_MAX) return;
     struct itimerspec at = {.it_value = {soonest / 1000000, soonest % 1000000 * 1000}};
@@ -157,15 +204,20 @@ static void play(void) {
 }
 
 int main(int count, char **args) {
-    if (count != 4) { fprintf(stderr, "usage: upstream PORT EVENTS PACE_US\n"); return 2; }
+    if (count != 5) { fprintf(stderr, "usage: see upstream.c\n"); return 2; }
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
     events = atoi(args[2]);
     pace_us = strtoull(args[3], NULL, 10);
+    delay_us = strtoull(args[4], NULL, 10);
     write_answers();
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(atoi(args[1])),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    if (bind(listener, (void *)&at, sizeof at) || listen(listener, 1024)) { perror("upstream"); return 1; }
+    if (bind(listener, (void *)&at, sizeof at) || listen(listener, 8192)) { perror("upstream"); return 1; }
     poller = epoll_create1(0);
     struct epoll_event wanted = {.events = EPOLLIN, .data.fd = listener}, ready[256];
     epoll_ctl(poller, EPOLL_CTL_ADD, listener, &wanted);
@@ -181,7 +233,8 @@ int main(int count, char **args) {
                 if (new >= MOST) { close(new); continue; }
                 setsockopt(new, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
                 Connection *c = connections[new] = malloc(sizeof *c);
-                c->fd = new, c->size = 0, c->next = -1;
+                c->fd = new, c->size = 0, c->next = IDLE, c->room = ROOM, c->in = malloc(ROOM);
+                if (new > highest) highest = new;
                 wanted.data.fd = new;
                 epoll_ctl(poller, EPOLL_CTL_ADD, new, &wanted);
                 continue;
@@ -189,11 +242,11 @@ int main(int count, char **args) {
             uint64_t rings;
             if (fd == timer && read(timer, &rings, sizeof rings)) continue;
             Connection *c = connections[fd];
-            ssize_t got = c ? recv(fd, c->in + c->size, ROOM - 1 - c->size, 0) : 0;
+            ssize_t got = c ? recv(fd, c->in + c->size, c->room - 1 - c->size, 0) : 0;
             if (!c) continue;
             if (got <= 0) { drop(c); continue; }
             c->size += got;
-            if (serve(c)) drop(c);
+            if (serve(c) || grow(c)) drop(c);
         }
     }
 }

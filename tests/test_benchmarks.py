@@ -13,7 +13,7 @@ from benchmarks import cpu, planning, rehearsal
 from benchmarks.load import Load, run_python
 from benchmarks.servers import CannotRun
 from benchmarks.systems import BODY_BYTES, NEEDLE, request_body
-from benchmarks.table import Cell, rows, table
+from benchmarks.table import Cell, Measured, Reading, Readings, lines_of, rows
 from gateway.simulator import serve_simulator
 
 STAT = "17 (a (odd) name) S 1 17 17 0 -1 4194304 9 0 0 0 {utime} {stime} 5 6 20 0 1 0 99 0 0"
@@ -40,6 +40,10 @@ def test_the_kernel_agrees_with_python_on_our_own_time() -> None:
     assert ours == pytest.approx(time.process_time(), abs=0.1)
 
 
+def measured(rounds: Mapping[str, Sequence[Cell]], **beside: str) -> Measured:
+    return Measured("title", "us/req", rounds, beside)
+
+
 def test_a_ratio_is_taken_in_each_round_and_then_the_median() -> None:
     """The second round was twice as slow for both: the ratio does not see it."""
 
@@ -50,19 +54,24 @@ def test_a_ratio_is_taken_in_each_round_and_then_the_median() -> None:
         "nginx": [cell(0.01), cell(0.02), cell(0.01)],
         "tollgate": [cell(0.10), cell(0.24), cell(0.11)],
     }
-    reference, ours = rows(rounds, "nginx")
+    table = measured(rounds, nginx="nginx", tollgate="nginx")
+    reference, ours = rows(table)
     assert reference.ratio == 1.0
     assert (ours.us, ours.low, ours.high) == pytest.approx((110, 100, 240))
     assert ours.ratio == pytest.approx(11.0)
     assert (ours.ledger_us, ours.rate) == pytest.approx((100, 500))
-    line = table("title", "us/req", [ours]).splitlines()[-1].split()
-    assert line == ["tollgate", "110.0", "100.0-240.0", "11.0", "100.0", "500"]
+    assert lines_of(table)[-1] == ["tollgate", "110.0", "100.0-240.0", "11.00", "100.0", "500"]
 
 
-def test_without_nginx_there_is_no_ratio() -> None:
-    (ours,) = rows({"tollgate": [Cell(10, 500, 0.01, 0, 1)]}, "nginx")
+def test_without_a_reference_there_is_no_ratio() -> None:
+    (ours,) = rows(measured({"tollgate": [Cell(10, 500, 0.01, 0, 1)]}, tollgate="nginx"))
     assert ours.ratio is None
     assert ours.us == pytest.approx(20), "a stream's price is by the event"
+
+
+def test_a_reading_is_told_with_its_spread() -> None:
+    table = Readings("title", {"idle": Reading("MB", [101.0, 99.0, 123.4])})
+    assert lines_of(table)[-1] == ["idle", "101", "99.0-123", "MB"]
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -70,6 +79,7 @@ def test_a_request_has_the_size_that_is_told(stream: bool) -> None:
     body = request_body("auto", stream=stream)
     assert len(body) == BODY_BYTES
     assert json.loads(body)["model"] == "auto"
+    assert len(request_body("auto", stream=stream, size=1 << 14)) == 1 << 14
 
 
 @pytest.mark.parametrize(
@@ -88,7 +98,7 @@ async def test_a_load_counts_answers_that_are_not_right(
     async with serve_simulator() as simulator:
         port = int(simulator.base_url.rpartition(":")[2])
         body = request_body(model, stream=stream)
-        load = Load(port, "/v1/chat/completions", body, "key", 3, NEEDLE)
+        load = Load(port, body, ("key", "yek"), 3, NEEDLE)
         done = await asyncio.to_thread(run_python, load, 12)
         await simulator.idle()
         calls = len(simulator.bill.calls) + simulator.bill.unbilled

@@ -1,0 +1,26 @@
+"""Tables for which no gateway has to run."""
+
+from contextlib import ExitStack
+
+from benchmarks import planning, rehearsal
+from benchmarks.ledger import AT_ONCE, Pairs
+from benchmarks.stage import Stage
+from benchmarks.systems import Group, request_body
+from gateway.drivers.embedded_redis import EmbeddedRedis
+
+
+def ledger(stage: Stage, stack: ExitStack) -> Group:
+    server = stack.enter_context(EmbeddedRedis(stage.folder / "pairs"))
+    return Group(f"Ledger, {AT_ONCE} requests in flight", "us/pair", [Pairs(server)])
+
+
+def plan(stage: Stage, stack: ExitStack) -> Group:
+    title = f"Features, rules and plan of a 1 kB request; the aim is {planning.GOAL_US} us"
+    return Group(title, "us/req", planning.rows(request_body("auto", stream=False)))
+
+
+def replay(stage: Stage, stack: ExitStack) -> Group:
+    goal = f"{rehearsal.QUERIES:,} queries in {rehearsal.GOAL_S} s"
+    each = rehearsal.GOAL_S / rehearsal.QUERIES * 1e6
+    title = f"tollgate replay, {rehearsal.FEWER:,} queries; the aim is {goal}, {each:.0f} us"
+    return Group(title, "us/query", rehearsal.rows(stage.folder))

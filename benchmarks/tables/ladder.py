@@ -1,0 +1,31 @@
+"""What each of the gateway's duties adds to the price of a request: a ladder of rows, each with
+one more. The metrics and one call alone are measured in this process: no gateway is without them.
+"""
+
+from contextlib import ExitStack
+
+from benchmarks.gateways import FREE_KEY
+from benchmarks.hop import Hop
+from benchmarks.metrics import MetricsAlone
+from benchmarks.stage import PLAIN, Stage
+from benchmarks.systems import Group, Row
+
+PASS, ROUTE, LEDGER = "pass-through", "+ route", "+ ledger: a hold, two budgets"
+CHECKS, CLIMB, VOTE = "+ four checks", "+ escalation: a second rung", "vote of two models"
+HOP, METRICS = "of which one call alone", "of which the metrics"
+
+
+def ladder(stage: Stage, stack: ExitStack) -> Group:
+    main, free = stage.main, (FREE_KEY,)
+    systems: list[Row] = [
+        *stage.through_nginx(PLAIN),
+        stage.through(main, PASS, "small", keys=free),
+        stage.through(main, ROUTE, "auto-unchecked", keys=free),
+        stage.through(main, LEDGER, "auto-unchecked"),
+        stage.through(main, CHECKS, "auto"),
+        stage.through(main, CLIMB, "climbs", calls_each=2),
+        stage.through(main, VOTE, "votes", calls_each=2),
+        Hop(HOP, stage.provider("fast").port),
+        MetricsAlone(METRICS, stage.provider("fast").port),
+    ]
+    return Group("Duties, one more in each row", "us/req", systems)
