@@ -20,6 +20,10 @@ COMMANDS: Final[dict[str, Mount]] = {
         "check_app:check",
         "Check the configuration, its prices, keys and Redis; tell all faults at once.",
     ),
+    "doctor": (
+        "doctor_app:doctor",
+        "Look at Python, secrets, configuration, Redis, tokenizer, ports and providers.",
+    ),
     "explain": (
         "explain_app:explain",
         "Show the plan of a request: candidates, skipped models and why, expected and worst cost.",

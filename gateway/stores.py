@@ -25,22 +25,26 @@ from gateway.core.snapshot import Snapshot
 from gateway.core.usage_record import UsageRecord
 from gateway.drivers.cache_hits import noting_hits
 from gateway.drivers.embedded_redis import EmbeddedRedis, EmbeddedRedisError
+from gateway.drivers.exact_tokens import table_fault
 from gateway.drivers.local_ledger import LocalLedger
 from gateway.drivers.local_open import allowing_local
 from gateway.drivers.memory_guard import MemoryGuard
 from gateway.drivers.memory_keys import MemoryKeys
 from gateway.drivers.memory_ledger import MemoryLedger
 from gateway.drivers.memory_responses import MemoryResponses
-from gateway.drivers.redis_checks import inspect_url, refusal
+from gateway.drivers.redis_checks import Finding, inspect_url, refusal
 from gateway.drivers.redis_guard import RedisGuard
 from gateway.drivers.redis_keys import RedisKeys
 from gateway.drivers.redis_ledger import RedisLedger
 from gateway.drivers.redis_responses import RedisResponses
+from gateway.drivers.redis_vitals import Vitals, vitals
+from gateway.drivers.redis_wire import RedisError
 from gateway.drivers.usage_books import Books, books_at, read_store
 from gateway.drivers.usage_search import Find, Search
 
 _log: Final = logging.getLogger("gateway")
 read_usage: Final = read_store
+token_table_fault: Final = table_fault
 
 
 @asynccontextmanager
@@ -65,6 +69,21 @@ async def open_ledger(
         clocks = {"clock": time.monotonic, "wall": time.time}
         async with allowing_local(ledger, snapshot, observe, **clocks) as local:
             yield local
+
+
+async def look_at(wanted: Where) -> tuple[tuple[Vitals, ...], tuple[Finding, ...]]:
+    """What a person wants to know of the servers where money is counted, and what is wrong with
+    them. Nothing of the one in memory. Raises LedgerDown when one does not answer.
+    """
+    if wanted.url == "memory":
+        return (), ()
+    async with server(wanted) as url:
+        try:
+            told = await vitals(url, wanted.timeout_s, time.time)
+            found = await inspect_url(url, wanted.timeout_s)
+        except RedisError as error:
+            raise LedgerDown(str(error)) from error
+    return told, () if wanted.url == "embedded" else found
 
 
 @asynccontextmanager

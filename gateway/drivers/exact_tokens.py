@@ -46,12 +46,26 @@ class ExactTokens:
         return len(read) + messages * tokens.EACH_MESSAGE
 
 
-def _load(table: Path) -> "Encoding | None":
+def table_fault(env: Mapping[str, str]) -> str | None:
+    """Why there is no exact count; None when the table is there and sound."""
+    folder = env.get("TIKTOKEN_CACHE_DIR")
+    if not folder:
+        return "TIKTOKEN_CACHE_DIR is not set"
+    table = Path(folder) / TABLE_NAME
+    if not table.is_file():
+        return f"{table} is not there"
+    return None if _sound(table) else f"{table} is not the file that it should be"
+
+
+def _sound(table: Path) -> bool:
     try:
-        sound = sha256(table.read_bytes()).hexdigest() == _SHA256
+        return sha256(table.read_bytes()).hexdigest() == _SHA256
     except OSError:
-        return None
-    if not sound:
+        return False
+
+
+def _load(table: Path) -> "Encoding | None":
+    if not _sound(table):
         return None
     try:
         import tiktoken  # noqa: PLC0415 - few need it
