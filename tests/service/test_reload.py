@@ -89,9 +89,12 @@ async def asking(
     """So many slow calls that are at their provider. All are answered at the end."""
     asked = [asyncio.create_task(ask(service, "slow", stream=stream)) for _ in range(count)]
     upstream: Any = service.gateway.world.upstream
-    pools = {*upstream._pools.values()}
+    pools, door = {*upstream._pools.values()}, service.gateway.front.door
     async with asyncio.timeout(10):
-        while upstream.open - sum(len(pool._idle) for pool in pools) < count:
+        while (
+            upstream.open - sum(len(pool._idle) for pool in pools) < count
+            or door.in_flight.total < count
+        ):
             assert not any(each.done() for each in asked), "they were too quick"
             await asyncio.sleep(0.001)
     yield asked
