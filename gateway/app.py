@@ -29,7 +29,8 @@ from gateway.drivers.janitor import MOST, Awake, Janitor
 from gateway.drivers.local_ledger import LocalLedger
 from gateway.drivers.prometheus import Metrics
 from gateway.drivers.sweeper import Sweeper
-from gateway.drivers.upstream_open import Upstreams, open_upstreams
+from gateway.drivers.telling import open_telling
+from gateway.drivers.upstream_open import Tap, Upstreams, open_upstreams
 from gateway.drivers.usage_open import homes_of, open_sink
 from gateway.drivers.usage_sink import Moved
 from gateway.drivers.webhook import Webhook, poster
@@ -89,10 +90,11 @@ async def open_gateway(
     """
     metrics = Metrics(workers_dir=workers_dir)
     metrics.turn(snapshot)
-    told = [metrics.observe, *observers]
     async with AsyncExitStack() as stack:
         stack.callback(metrics.close)
-        scene = await stack.enter_async_context(_open_scene(snapshot, told, env))
+        telling = await stack.enter_async_context(open_telling(snapshot, time.time))
+        told = [metrics.observe, *telling.observers, *observers]
+        scene = await stack.enter_async_context(_open_scene(snapshot, told, env, telling.tap))
         world, ledger = scene.world, scene.ledger
 
         async def scrape() -> bytes:
@@ -104,13 +106,7 @@ async def open_gateway(
         api = Api(door, snapshot, scrape, partial(probe, ledger), __version__)
         api.find = find_request(ledger)
         admin = Admin(door, issuer, ledger, snapshot, __version__)
-        parts = (
-            *scene.parts,
-            metrics.turn,
-            issuer.turn,
-            api.turn,
-            admin.turn,
-        )
+        parts = (*scene.parts, metrics.turn, telling.turn, issuer.turn, api.turn, admin.turn)
         standing = Standing(door, scene.upstreams, watch, make_keyring, scene.observer, parts)
         where = source or no_source(snapshot)
         reload = Reload(where, standing.turn, observe=scene.observe, wall=time.time)
@@ -135,7 +131,7 @@ class _Scene:
 
 @asynccontextmanager
 async def _open_scene(
-    snapshot: Snapshot, observers: Sequence[Observer], env: Mapping[str, str]
+    snapshot: Snapshot, observers: Sequence[Observer], env: Mapping[str, str], tap: Tap
 ) -> AsyncIterator[_Scene]:
     moved, awake = Moved(), Awake()
     told = [*observers, *([] if snapshot.usage.sink is None else [moved.observe])]
@@ -155,7 +151,7 @@ async def _open_scene(
         ledger = await stack.enter_async_context(open_ledger(snapshot, observe))
         opened = open_sink(snapshot, server(snapshot.ledger), ledger, moved, observe, time.time)
         sink = await stack.enter_async_context(opened)
-        upstreams = await stack.enter_async_context(open_upstreams(env, time.time))
+        upstreams = await stack.enter_async_context(open_upstreams(env, time.time, tap))
         runner = WebhookChecks(connect_s=snapshot.timeouts.connect_s)
         behind = await stack.enter_async_context(open_backstage(snapshot, ledger, observe))
         responses = await stack.enter_async_context(open_responses(snapshot))

@@ -91,7 +91,7 @@ class Life:
 
         The life of a flowing reply goes on until its deltas end or are closed.
         """
-        self.world.observe(events.Began(self.about))
+        self.world.observe(events.Began(self.about, self.request))
         try:
             ladder = self._ladder()
             verdict = await self._carry_out(ladder, await self._plan(ladder))
@@ -113,7 +113,7 @@ class Life:
             answer = await self._attendant.hears(answer)
         if isinstance(answer, Flowing):
             return Reply(answer.candidate, reason, None, answer.deltas, answer.dropped)
-        self.tab.usage = answer.usage
+        self.tab.usage, self.tab.answer = answer.usage, answer.completion
         self._over(answer.candidate, None, verdict.why)
         whole = answer.completion
         return Reply(answer.candidate, reason, whole, None, whole.dropped)

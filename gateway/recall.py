@@ -49,7 +49,7 @@ class RecallingLife(Life):
         try:
             found, outcome = await self._look()
         except BaseException as error:
-            self.world.observe(events.Began(self.about))
+            self.world.observe(events.Began(self.about, self.request))
             self._over(None, error)
             raise
         if found is not None:
@@ -96,11 +96,11 @@ class RecallingLife(Life):
         self.tab.usage, who, observe = found.usage, found.candidate, self.world.observe
         to = (who.deployment.provider, who.model.name, who.tier)
         seconds = self.world.clock() - self._began
-        observe(events.Began(self.about))
+        observe(events.Began(self.about, self.request))
         observe(events.CacheAsked(self.about, "hit", found.saved, to))
-        observe(events.Replied(self.about, *to, "cached", seconds, 0.0, None))
-        self.world.given_again(self._hit(found.saved, to))
         whole = found.completion
+        observe(events.Replied(self.about, *to, "cached", seconds, 0.0, None, answer=whole))
+        self.world.given_again(self._hit(found.saved, to))
         reason = self._trail.after("cached")
         told = ((b"x-gateway-cache", b"hit"), (b"age", b"%d" % found.age_s))
         return Reply(who, reason, whole, None, whole.dropped, told)

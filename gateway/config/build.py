@@ -27,6 +27,7 @@ from gateway.core.snapshot import (
     Alerts,
     Ledger,
     Limits,
+    Log,
     Provider,
     Secret,
     Server,
@@ -80,6 +81,7 @@ def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapsh
         tags=parts.tags,
         alerts=Alerts(parts.alerts.webhook),
         usage=Usage(**dict(parts.usage)),
+        log=_log(parts),
         pepper=parts.keys.pepper,
         admin=build_admin(parts.admin),
         not_configured=tree.left_out,
@@ -218,6 +220,11 @@ def _provider(name: str, stanza: schema.Provider) -> Provider:
         unsupported=stanza.unsupported,
         auth=stanza.auth.auth() if stanza.auth else None,
     )
+
+
+def _log(parts: Parts) -> Log | None:
+    log = parts.log
+    return None if log is None else Log(log.to, log.log_content, log.sample)
 
 
 def _tier(name: str, stanza: schema.Tier) -> Tier:

@@ -12,6 +12,7 @@ from gateway.config.admin import Admin, Keys
 from gateway.config.alerts import Alerts
 from gateway.config.auth import Auth
 from gateway.config.checks import OneCheck
+from gateway.config.log import Log
 from gateway.config.price import Day, Price
 from gateway.config.routes import Route
 from gateway.config.scalars import (
@@ -223,6 +224,8 @@ class Config(Stanza):
     """Who is told of budgets that come to their end."""
     usage: Usage = Usage()
     """Where records of calls are written on to."""
+    log: Log | None = None
+    """A line of JSON for each request. Default: none."""
     keys: Keys = Keys()
     """How keys are kept: those of the tenants, and those that are made while it runs."""
     admin: Admin | None = None

@@ -13,6 +13,7 @@ from gateway.config.alerts import Alerts
 from gateway.config.checks import OneCheck
 from gateway.config.faults import Path, closest, did_you_mean, listed, quoted
 from gateway.config.learned import check_learned
+from gateway.config.log import Log
 from gateway.config.mend import mend
 from gateway.config.price import Price
 from gateway.config.routes import Route
@@ -49,6 +50,7 @@ class Parts(Struct):
     tags: dict[str, tuple[str, ...]]
     alerts: Alerts
     usage: Usage
+    log: Log | None
     keys: Keys
     admin: Admin | None
     redis: schema.Redis
@@ -78,6 +80,7 @@ def validate(tree: Tree, required: Iterable[str] = REQUIRED) -> Parts:
         tags=_tags(tree),
         alerts=_entry(tree, ("alerts",), Alerts) or Alerts(),
         usage=_entry(tree, ("usage",), Usage) or Usage(),
+        log=_entry(tree, ("log",), Log),
         keys=_entry(tree, ("keys",), Keys) or Keys(),
         admin=_entry(tree, ("admin",), Admin),
         redis=_entry(tree, ("redis",), schema.Redis) or schema.Redis(),

@@ -38,4 +38,5 @@ def ended(
         None if first is None else first - began,
         tab.usage,
         tab.spent,
+        tab.answer,
     )

@@ -27,7 +27,7 @@ from gateway.core.beside import (
 )
 from gateway.core.catalog import Budget
 from gateway.core.changes import ConfigRead
-from gateway.core.chat import Usage
+from gateway.core.chat import ChatRequest, Completion, Usage
 from gateway.core.money import Nanos
 
 __all__ = [
@@ -68,7 +68,10 @@ class About(Struct, frozen=True):
 
 
 class Began(Struct, frozen=True):
+    """`request` is what was asked, where it was read: for those only who are told to keep words."""
+
     about: About
+    request: ChatRequest | None = None
 
 
 class Planned(Struct, frozen=True):
@@ -165,6 +168,8 @@ class Replied(Struct, frozen=True):
     first_token_s: float | None
     usage: Usage = _UNKNOWN
     spent: Nanos = Nanos(0)
+    answer: Completion | None = None
+    """As it was given, unless it flowed: of words, as Began's."""
 
 
 class Denied(Struct, frozen=True):

@@ -137,6 +137,16 @@ class Usage(Struct, frozen=True):
     every_s: float | None = None
 
 
+class Log(Struct, frozen=True):
+    """A line for each life, to stdout, stderr or a file. `content` is one of LOG_CONTENT in
+    core/life_words.py; `sample` is the share of lives whose words are kept.
+    """
+
+    to: str = "stdout"
+    content: str = "off"
+    sample: float = 0.01
+
+
 class Admin(Struct, frozen=True):
     """Where the admin API is, and the keys for it that the configuration knows."""
 
@@ -156,6 +166,8 @@ class Snapshot(Struct, frozen=True):
     """The configured tags, and the values that each may have as a label; see core/tags.py."""
     alerts: Alerts = Alerts()
     usage: Usage = Usage()
+    log: Log | None = None
+    """None: no lines are written."""
     pepper: Secret | None = None
     """What keys are hashed with; None is plain SHA-256."""
     admin: Admin | None = None

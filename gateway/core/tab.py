@@ -5,7 +5,7 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.core.accounts import Warned
-from gateway.core.chat import Usage
+from gateway.core.chat import Completion, Usage
 from gateway.core.events import Purpose
 from gateway.core.money import Nanos
 from gateway.core.plan import Candidate
@@ -29,6 +29,8 @@ class Tab(Struct):
     attempts: list[Attempt] = []
     usage: Usage = _NOTHING_YET
     """Of the answer that is given."""
+    answer: Completion | None = None
+    """That answer, unless it flows."""
     left: Nanos | None = None
     """What its tightest budget has left."""
     escalations: int = 0

@@ -12,6 +12,13 @@ from gateway.core.snapshot import Provider, Snapshot, Timeouts
 from gateway.drivers.pool_upstream import PoolUpstream
 from gateway.drivers.signing import Signer, signer_of
 
+Tap = Callable[[Upstream], Upstream]
+"""Puts something between calls and those who make them."""
+
+
+def no_tap(upstream: Upstream) -> Upstream:
+    return upstream
+
 
 class Upstreams:
     """Use `open_upstreams`. What a former upstream has alone ends with the last call that has it.
@@ -19,7 +26,10 @@ class Upstreams:
     `env` is where AWS's and Google's credentials may be named, `wall` gives Unix seconds.
     """
 
-    def __init__(self, env: Mapping[str, str], wall: Callable[[], float]) -> None:
+    def __init__(
+        self, env: Mapping[str, str], wall: Callable[[], float], tap: Tap = no_tap
+    ) -> None:
+        self._tap = tap
         self._env = env
         self._wall = wall
         self._providers: Mapping[str, Provider] = {}
@@ -45,8 +55,8 @@ class Upstreams:
         else:
             upstream = self._own = await self._pools(providers, timeouts, signers)
         self._providers, self._signers = providers, signers
-        self._asked, self._last = asked, upstream
-        return upstream
+        self._asked, self._last = asked, self._tap(upstream)
+        return self._last
 
     async def aclose(self) -> None:
         for stack in [*self._others]:
@@ -103,10 +113,10 @@ class Upstreams:
 
 @asynccontextmanager
 async def open_upstreams(
-    env: Mapping[str, str], wall: Callable[[], float]
+    env: Mapping[str, str], wall: Callable[[], float], tap: Tap = no_tap
 ) -> AsyncIterator[Upstreams]:
     """All that they opened is closed at the end."""
-    opened = Upstreams(env, wall)
+    opened = Upstreams(env, wall, tap)
     try:
         yield opened
     finally:

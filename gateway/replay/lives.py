@@ -21,6 +21,8 @@ from gateway.replay.recorded_tools import tool_calls
 from gateway.replay.records import Answer, Query, Recorded, Records, Unusable
 
 MARK: Final = "lives.jsonl"
+BEHIND: Final = "~"
+"""In the id of a life that no client sees: before it is that of the seen one."""
 _ASKED: Final = ("messages", "tools", "functions", "tool_choice", "response_format")
 _PER_TOKENS: Final = 1_000_000
 _ANYHOW: Final = Agreement()
@@ -67,7 +69,7 @@ def read_lives(file: Path, smart: str | None = None) -> Records:
     """Raises Unusable. `smart` says whose answers are taken for right; the dearest model's where
     it is not said.
     """
-    lives = {life.request: life for life in _lives(file)}
+    lives = _joined(_lives(file))
     whole = [life for life in lives.values() if life.asked and "messages" in life.asked]
     if not whole:
         raise Unusable(f"{file}: no life with its content (log_content was not full)")
@@ -85,6 +87,20 @@ def read_lives(file: Path, smart: str | None = None) -> Records:
         if lost:
             notes.append(f"left out, for they cannot be compared with it: {lost:,} answers")
     return Records(file.absolute().parent.name, tuple(map(_query, whole)), models, tuple(notes))
+
+
+def _joined(lives: Iterable[_Life]) -> dict[str, _Life]:
+    """What went on behind an answer is a line of its own: its calls are those of the seen life."""
+    found: dict[str, _Life] = {}
+    for life in lives:
+        seen, mark, _ = life.request.partition(BEHIND)
+        known = found.get(seen)
+        if known is not None and (mark or BEHIND in known.request):
+            first, other = (known, life) if mark else (life, known)
+            attempts = (*first.attempts, *other.attempts)
+            life = structs.replace(first, attempts=attempts)  # noqa: PLW2901
+        found[seen] = life
+    return found
 
 
 def _answers(lives: Iterable[_Life]) -> tuple[dict[str, dict[str, Answer]], bool]:

@@ -86,6 +86,7 @@ class Api:
         """List what this configuration has."""
         self.models = {entry["id"]: entry for entry in list_models(snapshot.catalog)}
         self.tenant = next(iter(snapshot.tenants))
+        self.log_content = "off" if snapshot.log is None else snapshot.log.content
 
     def app(self) -> FastAPI:
         """The routes, each error in OpenAI's shape."""
@@ -113,7 +114,8 @@ class Api:
             return _json({"status": "draining"}, 503)
         wrong = await self.ledger(self.tenant)
         state = {"status": "ready" if wrong is None else "not ready", "ledger": wrong or "ok"}
-        return _json(state, 200 if wrong is None else 503)
+        told = {**state, "log_content": self.log_content}
+        return _json(told, 200 if wrong is None else 503)
 
     async def scrape(self) -> Response:
         kind = "text/plain; version=0.0.4; charset=utf-8"

@@ -87,6 +87,13 @@ def test_another_may_be_the_smart_one(tmp_path: Path) -> None:
     assert rights(folder, "quick")["large"] == {"a": 1.0, "b": 1.0, "c": 0.0}
 
 
+@pytest.mark.parametrize("first", ["seen", "behind"])
+def test_what_went_on_behind_an_answer_belongs_to_it(tmp_path: Path, first: str) -> None:
+    seen, behind = life("a", {"small": "1"}), life("a~guard", {"large": "2"}, asked=None)
+    both = (seen, behind) if first == "seen" else (behind, seen)
+    assert rights(log(tmp_path, *both)) == {"small": {"a": 0.0}, "large": {"a": 1.0}}
+
+
 def test_marks_of_the_owner_count_instead(tmp_path: Path) -> None:
     marked = [call("small", "x", correct=True), call("large", "y", correct=0.25)]
     unmarked = [call("small", "z"), call("large", "z", correct=False)]

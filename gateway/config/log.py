@@ -1,0 +1,25 @@
+"""Where a line for each request is written, and whether words are in it."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from gateway.config.scalars import Text, amount, choice, numbers, one_of
+from gateway.config.stanza import Stanza
+from gateway.core.life_words import LOG_CONTENT
+
+LogContent = Annotated[str, BeforeValidator(one_of(LOG_CONTENT)), choice(LOG_CONTENT)]
+_share = amount("a share from 0 to 1", lambda share: share <= 1)
+Share = Annotated[
+    float, BeforeValidator(lambda value: float(_share(value))), numbers(minimum=0, maximum=1)
+]
+
+
+class Log(Stanza):
+    to: Text = "stdout"
+    """`stdout`, `stderr`, or a file, to which lines are added."""
+    log_content: LogContent = "off"
+    """What is written of requests and answers beside names, times and money: nothing (`off`),
+    their `hash`, all of a `sample` of the requests, or all (`full`). `/readyz` shows it."""
+    sample: Share = 0.01
+    """The share of the requests whose words are written, with `log_content: sample`."""

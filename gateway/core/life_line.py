@@ -1,0 +1,254 @@
+"""A life that is over as one line of a log: from its events, in order, and from nothing else.
+
+Without content there is no word of the client's in it but configured tags, and no word of a
+model's: names, counts, money, times. The user is a hash. Every field is in docs/logs.md.
+
+What lines have in common is written once and kept: a line costs a third of what encoding it does.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+from gateway.core.events import (
+    About,
+    Attempted,
+    AuditEnded,
+    Began,
+    CacheAsked,
+    Denied,
+    Escalated,
+    Event,
+    FellBack,
+    Judged,
+    Planned,
+    Refused,
+    Replied,
+    Settled,
+)
+from gateway.core.life_words import Content, Hash, hear, say
+
+Names = Mapping[str, str]
+"""Gives each text as it may be shown."""
+K = TypeVar("K")
+
+_GONE: Final = 499
+"""The status of a client that went away, as proxies log it."""
+_REMEMBERED: Final = 10_000
+_json: Final = msgspec.json.Encoder().encode
+_END: Final = (
+    b'"outcome":"%b","status":%d,"reason":%b,"model":%b,"provider":%b,"tier":%b,"seconds":%.6f,'
+    b'"first_token_s":%b,'
+)
+_LIFE: Final = (
+    b'{"time":"%b","request":"%b",%b%b"user":"%b","tags":%b,"plan":%b,"cost":%d,"held":%d,'
+    b'"attempts":[%b]%b}\n'
+)
+_CALL: Final = (
+    b'{%b"outcome":%b,"seconds":%.6f,"first_token_s":%b,"held":%d,"cost":%d,"counted":%b,'
+    b'"usage":{"prompt":%d,"completion":%d,"cached":%d,"cache_write":%d,"reasoning":%d}'
+)
+_FLAGS: Final = {False: b"false", True: b"true"}
+
+
+class _Kept(dict[K, bytes], Generic[K]):
+    """What is written of something, found once; not for ever, where there is no end of it."""
+
+    def __init__(self, write: Callable[[K], bytes]) -> None:
+        self._write = write
+
+    def __missing__(self, key: K) -> bytes:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        found = self[key] = self._write(key)
+        return found
+
+
+class Writer:
+    """Writes lines. `names` gives texts as they may be shown, `hashed` a user's hash."""
+
+    def __init__(self, names: Names, hashed: Hash) -> None:
+        self._hashed = hashed
+        self._text: _Kept[str] = _Kept(lambda text: _json(names[text]))
+        self._who = _Kept(self._written_who)
+        self._to = _Kept(self._written_to)
+        self._tags = _Kept(self._written_tags)
+        self._checks = _Kept(_written_checks)
+        self._second, self._time = -1, b""
+
+    def line(self, life: Sequence[Event], at: float, content: Content | None) -> bytes:
+        """Of a whole life, with its line break; `at` is when it ended, in Unix seconds."""
+        first, last = life[0], life[-1]
+        about: About = first.about  # type: ignore[union-attr]
+        plan = b"null"
+        calls: list[bytes] = []
+        others: list[Event] = []
+        made: list[Settled | None] = []
+        early: list[Judged] = []
+        cost = held = 0
+        ended: Any = None
+        event: Any
+        for event in life:
+            kind = type(event)
+            if kind is Attempted:
+                ended = event
+            elif kind is Settled:
+                calls.append(self._call(event, ended))
+                made.append(event)
+                if early:
+                    early = [each for each in early if not self._judge(calls, made, each)]
+                cost += event.cost
+                held += event.held
+            elif kind is Judged:
+                if not self._judge(calls, made, event):
+                    early.append(event)
+            elif kind is Planned:
+                plan = b'{"rungs":%d,"skipped":%d}' % (event.rungs, event.skipped)
+            elif kind is not Began:
+                others.append(event)
+        if content is not None:
+            hear(calls, life, content)
+        user, tags = about.user, about.tags
+        return _LIFE % (
+            self._written(at),
+            about.request_id.encode(),
+            self._end(last),
+            self._who[about.tenant, about.organisation, about.route, about.key, about.stream],
+            self._hashed(user.encode()).encode() if user else b"",
+            self._tags[tuple(tags.items())] if tags else b"{}",
+            plan,
+            cost,
+            held,
+            b"},".join(calls) + b"}" if calls else b"",
+            self._rest(others, life, content) if len(others) > 1 or content is not None else b"",
+        )
+
+    def _call(self, event: Settled, ended: Attempted) -> bytes:
+        """Left open. A call is told as it ended, and right after that as it was paid."""
+        usage = event.usage
+        return _CALL % (
+            self._to[event.model, event.provider, event.tier, event.purpose],
+            self._text[ended.outcome],
+            ended.seconds,
+            _seconds(ended.first_token_s),
+            event.held,
+            event.cost,
+            _FLAGS[event.counted],
+            usage.prompt,
+            usage.completion,
+            usage.cached,
+            usage.cache_write,
+            usage.reasoning,
+        )
+
+    def _judge(self, calls: list[bytes], made: list[Settled | None], judged: Judged) -> bool:
+        """Whether the call it is of is there: what flows is judged before it is paid. Of calls at
+        once to one model the first is the first that was judged.
+        """
+        for at, call in enumerate(made):
+            if call is not None and call.model == judged.model and call.tier == judged.tier:
+                made[at] = None
+                calls[at] += self._checks[judged.checks, judged.failed]
+                return True
+        return False
+
+    def _end(self, event: Any) -> bytes:
+        text, kind = self._text, type(event)
+        if kind is Replied:
+            return _END % (
+                b"replied",
+                200,
+                text[event.reason],
+                text[event.model],
+                text[event.provider],
+                text[event.tier],
+                event.seconds,
+                _seconds(event.first_token_s),
+            )
+        said = (b"dropped", _GONE, b'"client_gone"')
+        if kind is Denied:
+            said = (b"denied", event.status, text[event.code])
+        elif kind is AuditEnded:
+            said = (event.outcome.encode(), 0, text[event.kind])
+        return _END % (*said, b'""', b'""', b'""', event.seconds, b"null")
+
+    def _rest(
+        self, others: Sequence[Event], life: Sequence[Event], content: Content | None
+    ) -> bytes:
+        """What most lives have nothing of."""
+        found: dict[str, Any] = {}
+        event: Any
+        for event in others:
+            _OTHERS.get(type(event), _nothing)(found, event)
+        if content is not None:
+            say(found, life, content)
+        return b"," + _json(found)[1:-1] if found else b""
+
+    def _written(self, at: float) -> bytes:
+        """RFC 3339, to a millisecond, in UTC."""
+        second = int(at)
+        if second != self._second:
+            self._second = second
+            self._time = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
+        return b"%b.%03dZ" % (self._time, int((at - second) * 1000))
+
+    def _written_tags(self, tags: tuple[tuple[str, str], ...]) -> bytes:
+        text = self._text
+        return b"{%b}" % b",".join([b"%b:%b" % (text[tag], text[value]) for tag, value in tags])
+
+    def _written_who(self, about: tuple[str, str, str, str, bool]) -> bytes:
+        tenant, organisation, route, key, stream = about
+        text = self._text
+        whose = b'"organisation":%b,' % text[organisation] if organisation else b""
+        return b'"tenant":%b,%b"route":%b,"key":%b,"stream":%b,' % (
+            text[tenant], whose, text[route], text[key], _FLAGS[stream],
+        )  # fmt: skip
+
+    def _written_to(self, to: tuple[str, str, str, str]) -> bytes:
+        found = tuple(map(self._text.__getitem__, to))
+        return b'"model":%b,"provider":%b,"tier":%b,"purpose":%b,' % found
+
+
+def _seconds(seconds: float | None) -> bytes:
+    return b"null" if seconds is None else b"%.6f" % seconds
+
+
+def _written_checks(judged: tuple[tuple[str, ...], tuple[str, ...]]) -> bytes:
+    return b',"checks":%b,"failed":%b' % tuple(map(_json, judged))
+
+
+def _nothing(found: dict[str, Any], event: Any) -> None:
+    pass
+
+
+def _refused(found: dict[str, Any], event: Refused) -> None:
+    found.setdefault("refused", []).append(f"{event.scope} {event.meter}")
+
+
+def _escalated(found: dict[str, Any], event: Escalated) -> None:
+    step = {"kind": "escalation", "from": event.from_tier, "to": event.to_tier}
+    found.setdefault("steps", []).append({**step, "reason": event.reason})
+
+
+def _fell_back(found: dict[str, Any], event: FellBack) -> None:
+    step = {"kind": "fallback", "from": event.from_model, "to": event.to_model}
+    found.setdefault("steps", []).append({**step, "reason": event.reason})
+
+
+def _cache_asked(found: dict[str, Any], event: CacheAsked) -> None:
+    found["cache"] = event.outcome
+
+
+def _audited(found: dict[str, Any], event: AuditEnded) -> None:
+    found["behind"] = event.kind
+
+
+_OTHERS: Final[Mapping[type, Callable[[dict[str, Any], Any], None]]] = {
+    Refused: _refused,
+    Escalated: _escalated,
+    FellBack: _fell_back,
+    CacheAsked: _cache_asked,
+    AuditEnded: _audited,
+}

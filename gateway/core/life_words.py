@@ -1,0 +1,96 @@
+"""The words of a life, for a log that keeps them: what was asked, what each call answered, what
+was given. Or their hashes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from gateway.core.chat import ChatRequest, Choice, Completion
+from gateway.core.events import Event, Replied, Settled
+
+LOG_CONTENT: Final = ("off", "hash", "sample", "full")
+"""What may be known of the words of a request: nothing, their hash, all of some, or all."""
+Hash = Callable[[bytes], str]
+_WHO: Final = frozenset({"user", "safety_identifier"})
+_json: Final = msgspec.json.Encoder().encode
+
+
+class Content(Struct):
+    """What was said in a life: `heard` has each call's answer, by its hold."""
+
+    request: ChatRequest | None
+    heard: Mapping[str, Completion]
+    hash: Hash | None
+    """None: the words themselves are written."""
+
+
+def hear(calls: list[bytes], life: Sequence[Event], content: Content) -> None:
+    """Add to each call's line, left open, what it said. A call is paid once, in their order."""
+    holds = [event.hold for event in life if isinstance(event, Settled)]
+    for at, hold in enumerate(holds):
+        heard = content.heard.get(hold)
+        if heard is None:
+            continue
+        said = _json(said_of(heard))
+        if content.hash is None:
+            calls[at] += b',"answer":%b' % said
+        else:
+            calls[at] += b',"answer_hash":"%b"' % content.hash(said).encode()
+
+
+def say(found: dict[str, Any], life: Sequence[Event], content: Content) -> None:
+    """Add to a line's fields."""
+    request, answer = content.request, _given(life, content.heard)
+    said = None if answer is None else said_of(answer)
+    asked = None if request is None else asked_of(request)
+    if content.hash is None:
+        found |= {} if asked is None else {"asked": asked}
+        found |= {} if said is None else {"answer": said}
+        return
+    if asked is not None:
+        found["asked_hash"] = content.hash(_json(asked.get("messages")))
+    if said is not None:
+        found["answer_hash"] = content.hash(_json(said))
+
+
+def _given(life: Sequence[Event], heard: Mapping[str, Completion]) -> Completion | None:
+    """What the client got. What flowed is what the call has said that is told of in the end."""
+    last = life[-1]
+    if not isinstance(last, Replied):
+        return None
+    if last.answer is not None:
+        return last.answer
+    to = last.model, last.provider, last.tier
+    holds = [
+        event.hold
+        for event in life
+        if isinstance(event, Settled) and (event.model, event.provider, event.tier) == to
+    ]
+    return next((heard[hold] for hold in reversed(holds) if hold in heard), None)
+
+
+def asked_of(request: ChatRequest) -> dict[str, Any]:
+    """The client's JSON, written anew: no line break and no escape of its own is left in it. Who
+    it is asked for stays a hash.
+    """
+    return {name: request.json(name) for name in request.fields if name not in _WHO}
+
+
+def said_of(answer: Completion) -> list[dict[str, Any]]:
+    """Each choice, with what there is of it."""
+    return [_said(choice) for choice in answer.choices]
+
+
+def _said(choice: Choice) -> dict[str, Any]:
+    said: dict[str, Any] = {"text": choice.text, "finish": choice.finish}
+    if choice.refusal is not None:
+        said["refusal"] = choice.refusal
+    if choice.tool_calls:
+        said["tool_calls"] = [
+            {"id": call.id, "name": call.name, "arguments": call.arguments}
+            for call in choice.tool_calls
+        ]
+    return said

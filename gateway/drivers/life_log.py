@@ -1,0 +1,165 @@
+"""One line a life, as an observer of events; see core/life_line.py for what is in it.
+
+Where words are kept, too, a tap on the calls to providers hears every answer: which call it was is
+known from the hold that was told in the same task.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from contextvars import ContextVar
+from hashlib import blake2b
+from typing import Any, Final
+
+from gateway.core import events
+from gateway.core.assembly import Assembly
+from gateway.core.chat import ChatRequest, Completion, Delta
+from gateway.core.life_line import Writer
+from gateway.core.life_words import Content
+from gateway.core.plan import Candidate
+from gateway.core.ports import Upstream
+from gateway.core.redaction import Redactor
+from gateway.core.snapshot import Log
+from gateway.drivers.line_writer import LineWriter
+
+_HOLD: Final[ContextVar[str]] = ContextVar("hold")
+_BEGIN, _AMID, _OVER, _HELD, _CACHE = range(5)
+_KINDS: Final[Mapping[type, int]] = {
+    **dict.fromkeys((events.Began, events.AuditBegan), _BEGIN),
+    **dict.fromkeys(
+        (
+            events.Planned, events.Refused, events.Attempted, events.Judged, events.Escalated,
+            events.FellBack, events.Settled,
+        ),
+        _AMID,
+    ),
+    **dict.fromkeys(
+        (events.Replied, events.Denied, events.Dropped, events.AuditEnded), _OVER
+    ),
+    events.Reserved: _HELD,
+    events.CacheAsked: _CACHE,
+}  # fmt: skip
+_SIZE: Final = 16
+"""Bytes of a hash."""
+MARK: Final = "~"
+"""Before it in an id: the seen life."""
+
+
+class LifeLog:
+    """`write` gets each line, `wall` gives Unix seconds. Hashes are keyed with `pepper`, if any."""
+
+    def __init__(
+        self,
+        write: Callable[[bytes], None],
+        wall: Callable[[], float],
+        redactor: Redactor,
+        log: Log,
+        pepper: str | None = None,
+    ) -> None:
+        self._write = write
+        self._wall = wall
+        key = (pepper or "").encode()[:64]
+        self._hash = lambda data: blake2b(data, key=key, digest_size=_SIZE).hexdigest()
+        self._writer = Writer(redactor.names, self._hash)
+        self._log = log
+        self._heard: dict[str, dict[str, Completion]] | None = None
+        """By life and hold; None where no words are kept."""
+        if log.content != "off":
+            self._heard = {}
+        self._lives: dict[str, list[events.Event]] = {}
+        self._early: dict[str, list[events.Event]] = {}
+
+    def observe(self, event: Any) -> None:
+        kind = _KINDS.get(type(event))
+        if kind is None:
+            return
+        if kind == _AMID:
+            self._lives[event.about.request_id].append(event)
+        elif kind == _OVER:
+            life = self._lives.pop(event.about.request_id)
+            life.append(event)
+            self._over(life)
+        elif kind == _BEGIN:
+            self._lives[event.about.request_id] = [event]
+            if self._early:
+                self._lives[event.about.request_id] += self._early.pop(event.about.request_id, ())
+            if self._heard is not None and self._chosen(event.about.request_id):
+                self._heard[event.about.request_id] = {}
+        elif kind == _CACHE:
+            self._early_of(event).append(event)
+        elif self._heard is not None:
+            _HOLD.set(f"{event.about.request_id} {event.hold}")
+
+    def _early_of(self, event: events.CacheAsked) -> list[events.Event]:
+        """What is told of a life before it begins: that its answer was not kept."""
+        life = self._lives.get(event.about.request_id)
+        return self._early.setdefault(event.about.request_id, []) if life is None else life
+
+    def tap(self, upstream: Upstream) -> Upstream:
+        """The same, and what it answers is heard, where words are kept."""
+        return upstream if self._heard is None else _Tapped(upstream, self._hears)
+
+    def _over(self, life: list[events.Event]) -> None:
+        content = None
+        if self._heard is not None:
+            first: Any = life[0]
+            heard = self._heard.pop(first.about.request_id, None)
+            if heard is not None:
+                hashed = self._hash if self._log.content == "hash" else None
+                content = Content(getattr(first, "request", None), heard, hashed)
+        self._write(self._writer.line(life, self._wall(), content))
+
+    def _chosen(self, request_id: str) -> bool:
+        """What goes on behind an answer is kept where the answer is."""
+        if self._log.content != "sample":
+            return True
+        seen = request_id.partition(MARK)[0].encode()
+        return int.from_bytes(blake2b(seen, digest_size=4).digest()) < self._log.sample * 2**32
+
+    def _hears(self, call: str, answer: Completion) -> None:
+        request_id, _, hold = call.partition(" ")
+        heard = self._heard.get(request_id) if self._heard is not None else None
+        if heard is not None:
+            heard[hold] = answer
+
+
+class _Tapped:
+    """An Upstream."""
+
+    def __init__(self, upstream: Upstream, hears: Callable[[str, Completion], None]) -> None:
+        self._upstream = upstream
+        self._hears = hears
+
+    async def send(
+        self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
+    ) -> Completion:
+        call = _HOLD.get("")
+        answer = await self._upstream.send(candidate, request, timeout_s=timeout_s)
+        self._hears(call, answer)
+        return answer
+
+    async def stream(
+        self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
+    ) -> AsyncGenerator[Sequence[Delta], None]:
+        call, assembly, whole = _HOLD.get(""), Assembly(), False
+        flow = self._upstream.stream(candidate, request, timeout_s=timeout_s)
+        try:
+            async with aclosing(flow) as deltas:
+                async for some in deltas:
+                    assembly.add(some)
+                    yield some
+            whole = True
+        finally:
+            self._hears(call, assembly.completion(None, whole=whole))
+
+
+@asynccontextmanager
+async def open_life_log(
+    log: Log, wall: Callable[[], float], redactor: Redactor, pepper: str | None
+) -> AsyncIterator[LifeLog]:
+    """All that was told is written at the end. Raises OSError for a file that cannot be opened."""
+    # Without words a line has nothing that the names were not redacted for one by one.
+    writer = LineWriter(log.to, None if log.content == "off" else redactor.bytes)
+    try:
+        yield LifeLog(writer.write, wall, redactor, log, pepper)
+    finally:
+        await writer.aclose()
