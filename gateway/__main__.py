@@ -32,6 +32,10 @@ COMMANDS: Final[dict[str, Mount]] = {
         "catalog_app:catalog",
         "List models with their hosts, sizes and prices, without any key; filter them.",
     ),
+    "top": (
+        "top_app:top",
+        "Watch requests, money, tiers, circuits and budgets, from a gateway's /metrics.",
+    ),
     "cost": ("cost:app", "What models would cost."),
     "usage": (
         "ledger_app:usage",

@@ -1,0 +1,78 @@
+"""`tollgate top` as the command line has it."""
+
+# What a command needs is imported when it runs, so that --help is quick.
+# ruff: noqa: PLC0415
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.commands.options import AsJson, fail, say_json
+
+if TYPE_CHECKING:
+    from gateway.commands.top import Reading
+
+
+def top(
+    url: Annotated[
+        str, typer.Argument(help="A gateway's metrics.")
+    ] = "http://127.0.0.1:4000/metrics",
+    every: Annotated[
+        float, typer.Option(min=0.1, help="Seconds between two looks.", metavar="S")
+    ] = 2.0,
+    once: Annotated[
+        bool, typer.Option("--once", help="Look once: what was since it began.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Watch requests, money, tiers, circuits and budgets, from a gateway's /metrics."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from gateway.commands.top import show, view
+
+    now = _look(url)
+    if once:
+        told = view(now)
+        say_json(told) if json else Console().print(show(told, url))
+        return
+    try:
+        if json:  # a line a look, the second on
+            while True:
+                now, before = _after(url, every), now
+                _line(view(now, before))
+        with Live(show(view(now), url), auto_refresh=False, screen=True) as live:
+            while True:
+                now, before = _after(url, every), now
+                live.update(show(view(now, before), url), refresh=True)
+    except KeyboardInterrupt:
+        raise typer.Exit from None
+
+
+def _after(url: str, seconds: float) -> "Reading":
+    time.sleep(seconds)
+    return _look(url)
+
+
+def _line(told: object) -> None:
+    import msgspec
+
+    from gateway.commands.options import say
+
+    say(msgspec.json.encode(told).decode())
+
+
+def _look(url: str) -> "Reading":
+    import httpx
+
+    from gateway.commands.top import read
+
+    try:
+        answer = httpx.get(url, timeout=5.0, trust_env=False)
+        answer.raise_for_status()
+        return read(answer.text, time.monotonic())
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        fail(f"{url}: {error or type(error).__name__}")
+    except ValueError as error:
+        fail(f"{url}: {error}")
