@@ -109,6 +109,16 @@ def reading(table: str, name: str) -> Read:
     return read
 
 
+def exactly(table: str, name: str) -> Read:
+    def read(tables: Tables) -> float:
+        found = tables[table]
+        if not isinstance(found, Readings):
+            raise KeyError(table)
+        return median(found.rows[name].values)
+
+    return read
+
+
 def apart(table: str, name: str, other: str) -> Read:
     """By how many percent their prices differ."""
     return lambda tables: abs(times(table, name, other)(tables) - 1) * 100
@@ -138,7 +148,7 @@ GOALS: Final = (
         "system calls a request, without Redis",
         5.0,
         "",
-        reading("syscalls", "tollgate, ledger in memory"),
+        exactly("syscalls", "tollgate, ledger in memory"),
     ),
     Goal("added latency at 200 a second, p50", 0.5, "ms", late("paced", "tollgate", 0)),
     Goal("added latency at 200 a second, p99", 3.0, "ms", late("paced", "tollgate", 1)),

@@ -5,13 +5,14 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from benchmarks import cpu, planning, rehearsal
-from benchmarks.load import Load, run_python
-from benchmarks.servers import CannotRun
+from benchmarks.load import Load, run_c, run_python
+from benchmarks.servers import CannotRun, compiled
 from benchmarks.systems import BODY_BYTES, NEEDLE, request_body
 from benchmarks.table import Cell, Measured, Reading, Readings, lines_of, rows
 from gateway.simulator import serve_simulator
@@ -104,6 +105,34 @@ async def test_a_load_counts_answers_that_are_not_right(
         calls = len(simulator.bill.calls) + simulator.bill.unbilled
     assert (done.requests, done.wrong, calls) == (12, wrong, 12)
     assert (done.events > 12) is stream
+
+
+async def test_a_load_at_a_fixed_rate_counts_from_when_a_request_was_due(tmp_path: Path) -> None:
+    """One connection, 20 ms for an answer, 200 requests a second: those who wait are not spared.
+    From when they were sent, none would have taken much more than 20 ms.
+    """
+    program = compiled("load", tmp_path)
+    if program is None:
+        pytest.skip("no C compiler")
+    answer = b'HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n{"finish":"stop"}'
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                await reader.readexactly(len(load.request("key")))
+                await asyncio.sleep(0.02)
+                writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        load = Load(port, b"{}", ("key",), 1, b'"finish":"stop"', rate=200)
+        done = await asyncio.to_thread(run_c, program, load, 40, (), tmp_path)
+    p50, p99, p999 = done.latency_ms
+    assert (done.requests, done.wrong) == (40, 0), done.last
+    assert 100 < p50 < p99 <= p999
+    assert done.seconds > 40 * 0.02
 
 
 def test_planning_comes_to_every_rung() -> None:

@@ -26,7 +26,8 @@ def _table(stage: Stage, stack: ExitStack, ask: Ask, route: str, unit: str) -> G
         try:
             systems.append(_peer(stage, stack, ask, name))
         except CannotRun as error:
-            missing.append(f"Without {name}: {error}.")
+            why = " ".join(str(error).split())
+            missing.append(f"Without {name}: {why[-160:]}.")
     told = "A stream" if ask.stream else "1 kB"
     title = f"{told}, {ask.connections} connections, other gateways"
     return Group(title, unit, systems, latency=True, note=" ".join(missing))

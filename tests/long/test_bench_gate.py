@@ -1,0 +1,52 @@
+"""What the benchmark is held to, on every machine: `make bench-gate`, which CI runs.
+
+System calls are counted, and do not depend on the machine. The ratios to nginx do, a little: their
+limits are wide, and only catch what makes a request dearer by half and more. The goals themselves
+are in benchmarks/goals.py, and are read from `make bench` on a machine that has nothing else to do.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from benchmarks import servers
+from benchmarks.__main__ import make
+from benchmarks.goals import times
+from benchmarks.stage import Effort, Stage
+from benchmarks.tables.syscalls import but_for_getpid, count
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark needs Linux")
+
+EFFORT = Effort(rounds=3, cpu_s=0.5, seconds=5, most=100)
+FLOWING = "tollgate, flowing"
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    for program in ("nginx", "strace", "cc"):
+        if servers.binary(program) is None:
+            pytest.skip(f"no {program} (Debian, Ubuntu: apt install nginx strace gcc)")
+    folder: Path = tmp_path_factory.mktemp("bench")
+    with ExitStack() as stack:
+        yield Stage(folder, stack, EFFORT)
+
+
+@pytest.mark.parametrize(("ledger", "most"), [("memory", 5.0), ("embedded", 6.0)])
+def test_system_calls_of_a_request(stage: Stage, ledger: str, most: float) -> None:
+    """Python 3.11 has more of them: a getpid for each question for the running loop."""
+    with ExitStack() as stack:
+        found = count(stage, stack, ledger, "auto")
+    assert but_for_getpid(found) <= most, found.most_common()
+    assert found["getpid"] <= 5, "who asks for the running loop so often?"
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "most"),
+    [("chat", "tollgate", 12.0), ("tls", "tollgate", 10.0), ("stream", FLOWING, 5.0)],
+)
+def test_cpu_time_beside_nginx(stage: Stage, table: str, name: str, most: float) -> None:
+    found = times(table, name, "nginx")({table: make(table, stage)})
+    assert found <= most, f"{table}: {found:.1f} times as dear as nginx"
