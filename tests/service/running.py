@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 
 import openai
@@ -103,9 +104,13 @@ async def running(
         known = {**env, "SIMULATOR_URL": simulator.base_url, "HASH": HASH}
         texts = [text]
 
-        def load() -> Loaded:
+        @lru_cache(maxsize=4)
+        def sound(*texts: str) -> Loaded:
             files = [("test.yaml", each) for each in texts]
             return named(read(files, known), files)
+
+        def load() -> Loaded:
+            return sound(*texts)
 
         began = load()
         events: list[Event] = []

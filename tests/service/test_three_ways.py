@@ -5,6 +5,8 @@ and below a better one; and clients that leave. All of it at once, streamed and 
 """
 
 import asyncio
+import json
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -23,6 +25,7 @@ from gateway.core.usage_line import Reading
 from gateway.core.usage_table import Table
 from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.drivers.usage_open import open_store
+from gateway.simulator.answers import pieces
 from tests.promises import Reached
 from tests.service.running import KEY, Running, running
 from tests.service.test_scenarios import ASKED, FORMATS, KINDS, ask, configuration, named
@@ -33,6 +36,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 TENANT = "three-ways"
 AT_ONCE = 48
 LEAVES_S = 0.15
+HASTY = "{connect_s: 1, answer_s: 1.2, idle_s: 0.8}"
+PATIENT = "{connect_s: 60, answer_s: 100, idle_s: 100}"
+ENDS = re.compile(r"(route-left-\S+-(?:right|slow): \{tiers: \[[^]]*\])\}")
+"""Calls that end by themselves: who leaves them cannot know whether before or after. They are read
+on to what the provider reports.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +51,11 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def service(shared_redis: EmbeddedRedis, kept: Path) -> AsyncIterator[Running]:
-    text = f"{configuration(TENANT)}\nusage: {{sink: 'jsonl:{kept}', every_s: 0.1}}\n"
+    text = configuration(TENANT).replace(HASTY, PATIENT)
+    assert PATIENT in text
+    text = ENDS.sub(r"\1, on_disconnect: drain, drain_s: 60}", text)
+    assert "on_disconnect" in text
+    text = f"{text}\nusage: {{sink: 'jsonl:{kept}', every_s: 0.1}}\n"
     async with running(text, {"REDIS_URL": shared_redis.url}) as started:
         yield started
 
@@ -53,40 +66,86 @@ def asked(stream: bool) -> Iterator[tuple[str, str]]:
         for word in words:
             for form in FORMATS:
                 name = named(kind, form, word, stream)
-                yield kind, name if kind in {"alone", "left"} else f"route-{name}"
+                itself = kind == "alone" or (kind == "left" and "stall" in word)
+                yield kind, name if itself else f"route-{name}"
 
 
-async def leave(service: Running, model: str, stream: bool) -> None:
-    """Before the first byte, or, where answers flow, after the first piece."""
+async def answer_parts(client: openai.AsyncOpenAI) -> str:
+    """What a stream says that stalls in the middle: the first pieces of the whole answer."""
+    answer = await client.chat.completions.create(model="helper", **ASKED)
+    said = pieces(answer.choices[0].message.content or "")
+    return "".join(said[: min(3, len(said) - 1)])
+
+
+async def leave(service: Running, model: str, stream: bool, heard: dict[str, str]) -> None:
+    """Listen, and leave when cancelled; to one that is drained, at a moment of no consequence."""
     headers = {"authorization": f"Bearer {KEY}"}
     body = {**ASKED, "model": model, "stream": stream}
+    wait_s = LEAVES_S if model.startswith("route-") else None
     async with httpx.AsyncClient(base_url=service.url, headers=headers, verify=False) as client:  # noqa: S501 - plain HTTP
         try:
             async with client.stream(
-                "POST", "/v1/chat/completions", json=body, timeout=LEAVES_S
+                "POST", "/v1/chat/completions", json=body, timeout=wait_s
             ) as response:
-                async for _ in response.aiter_bytes():
-                    break
+                async for line in response.aiter_lines():
+                    if wait_s is not None:
+                        break
+                    chunk = json.loads(line.removeprefix("data: ") or "{}")
+                    for choice in chunk.get("choices", ()):
+                        heard[model] += choice["delta"].get("content") or ""
         except httpx.TimeoutException:
             pass
 
 
+async def leave_what_stalls(service: Running, models: list[str], stream: bool, said: str) -> None:
+    """All at once, when the simulator serves each of them and what it says is heard."""
+    heard = dict.fromkeys(models, "")
+    expected = {name: said if stream and "stallmid" in name else "" for name in models}
+    tasks = [asyncio.create_task(leave(service, name, stream, heard)) for name in models]
+    async with asyncio.timeout(60):
+        while service.simulator.simulator.open < len(models) or heard != expected:
+            await asyncio.sleep(0.01)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
 async def ask_everything(service: Running, stream: bool) -> Counter[str]:
-    """How many there were of each kind, and of each that failed."""
+    """How many there were of each kind, and of each that failed.
+
+    What stalls is left to timeouts that strike; whatever else there is, to some that do not, on
+    however busy a machine: a whole answer that is given up may be billed all the same.
+    """
     room = asyncio.Semaphore(AT_ONCE)
     happened: Counter[str] = Counter()
+    every = list(asked(stream))
+    stalls = [each for each in every if "stall" in each[1]]
+    left = [name for kind, name in stalls if kind == "left"]
 
     async def one(client: openai.AsyncOpenAI, kind: str, model: str) -> None:
         async with room:
             happened[kind] += 1
             if kind == "left":
-                await leave(service, model, stream)
+                await leave(service, model, stream, {})
             elif isinstance(await ask(client, model, stream=stream), openai.APIError):
                 happened["failed"] += 1
 
-    async with service.client() as client, asyncio.TaskGroup() as group:
-        for kind, model in asked(stream):
-            group.create_task(one(client, kind, model))
+    async with service.client() as client:
+        said = await answer_parts(client)
+        async with asyncio.TaskGroup() as group:
+            for kind, model in every:
+                if (kind, model) not in stalls:
+                    group.create_task(one(client, kind, model))
+        await service.simulator.idle()
+        await leave_what_stalls(service, left, stream, said)
+        happened["left"] += len(left)
+        patient = service.text[0]
+        await service.reload(patient.replace(PATIENT, "{connect_s: 30, answer_s: 4, idle_s: 3}"))
+        async with asyncio.TaskGroup() as group:
+            for kind, model in stalls:
+                if kind != "left":
+                    group.create_task(one(client, kind, model))
+        await service.reload(patient)
     return happened
 
 
