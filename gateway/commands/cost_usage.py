@@ -84,7 +84,9 @@ def _sum(usages: Sequence[Usage]) -> Usage:
     """A prompt is at least what was cached of it: as a call is charged."""
     cached, written = (sum(u.cached for u in usages), sum(u.cache_write for u in usages))
     prompt = sum(max(u.prompt, u.cached + u.cache_write) for u in usages)
-    return Usage(prompt, sum(u.completion for u in usages), cached, written)
+    an_hour = sum(u.cache_write_1h for u in usages)
+    completion = sum(u.completion for u in usages)
+    return Usage(prompt, completion, cached, written, cache_write_1h=an_hour)
 
 
 def _answer(record: UsageRecord) -> Usage | None:

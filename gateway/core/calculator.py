@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.core.chat import Usage
-from gateway.core.money import Nanos, Price
+from gateway.core.money import Nanos, Price, for_an_hour
 
 DAYS: Final = 30
 HOURS: Final = DAYS * 24
@@ -47,6 +47,8 @@ class Rates(Struct, frozen=True):
     cached_input: Fraction
     cache_write: Fraction
     batch: Fraction = _ALL
+    cache_write_1h: Fraction = _NONE
+    """Of what is written for an hour."""
 
 
 class Climb(Struct, frozen=True):
@@ -95,6 +97,7 @@ def average(minutes: Mapping[Price, int], batch: Fraction = _ALL) -> Rates:
         mean(p.cached_input for p in minutes),
         mean(p.cache_write for p in minutes),
         batch,
+        mean(for_an_hour(p) for p in minutes),
     )
 
 
@@ -116,7 +119,8 @@ def one_call(rates: Rates, usage: Usage) -> Fraction:
     return (
         fresh * rates.input
         + usage.cached * rates.cached_input
-        + usage.cache_write * rates.cache_write
+        + (usage.cache_write - usage.cache_write_1h) * rates.cache_write
+        + usage.cache_write_1h * rates.cache_write_1h
         + usage.completion * rates.output
     ) / _MILLION
 

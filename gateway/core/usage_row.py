@@ -1,6 +1,6 @@
 """Lines of usage as rows of a table: its columns, and values there and back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -54,9 +54,13 @@ _COLUMNS: Final[Sequence[tuple[str, str, _Read]]] = (
     ("first_token_s", "float", lambda line, _: line.first_token_s),
     ("hits", "int", lambda line, _: line.hits),
     ("saved_nanos", "int", lambda line, _: line.saved),
+    ("cache_write_1h", "int", lambda line, _: line.usage.cache_write_1h),
+    ("signals", "json", lambda line, _: _json(line.signals)),
 )
-LATER: Final = ("hits", "saved_nanos")
-"""Columns that what was written before does not have: 0."""
+LATER: Final[Mapping[str, int | str]] = {
+    "hits": 0, "saved_nanos": 0, "cache_write_1h": 0, "signals": "[]",
+}  # fmt: skip
+"""Columns that what was written before does not have, and what it is read as."""
 NAMES: Final = tuple(name for name, _, _ in _COLUMNS)
 KINDS: Final = tuple(kind for _, kind, _ in _COLUMNS)
 """Of each column: text, int, float (or None), bool, json (as text) or time."""
@@ -90,7 +94,12 @@ def line_of_row(row: Sequence[Any]) -> Line:
         held=has["held_nanos"],
         cost=has["cost_nanos"],
         usage=Usage(
-            has["prompt"], has["completion"], has["cached"], has["cache_write"], has["reasoning"]
+            prompt=has["prompt"],
+            completion=has["completion"],
+            cached=has["cached"],
+            cache_write=has["cache_write"],
+            reasoning=has["reasoning"],
+            cache_write_1h=has["cache_write_1h"],
         ),
         counted=has["counted"],
         organisation=has["organisation"],
@@ -102,6 +111,7 @@ def line_of_row(row: Sequence[Any]) -> Line:
         first_token_s=has["first_token_s"],
         hits=has["hits"],
         saved=has["saved_nanos"],
+        signals=msgspec.json.decode(has["signals"], type=tuple[int, ...]),
         time=stamp(ms),
         ledger=None if booked == NO_ENTRY else booked,
     )

@@ -94,6 +94,7 @@ class ParquetStore:
 def _lines(batch: Any) -> list[Line]:
     later = set(LATER).difference(batch.schema.names)
     columns = [
-        [0] * batch.num_rows if name in later else batch.column(name).to_pylist() for name in NAMES
+        [LATER[name]] * batch.num_rows if name in later else batch.column(name).to_pylist()
+        for name in NAMES
     ]
     return [line_of_row(row) for row in zip(*columns, strict=True)]

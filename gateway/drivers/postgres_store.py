@@ -33,9 +33,14 @@ _TYPES: Final = {
     "json": "jsonb",
     "time": "timestamptz",
 }
+
+
+def _default(name: str) -> str:
+    return f" DEFAULT '{LATER[name]}'" if name in LATER else ""
+
+
 _COLUMNS: Final = ",\n".join(
-    f"    {name} {_TYPES[kind]}{'' if name == _NULLABLE else ' NOT NULL'}"
-    f"{' DEFAULT 0' if name in LATER else ''}"
+    f"    {name} {_TYPES[kind]}{'' if name == _NULLABLE else ' NOT NULL'}{_default(name)}"
     for name, kind in zip(NAMES, KINDS, strict=True)
 )
 TABLE: Final = f"""\
@@ -47,7 +52,8 @@ CREATE INDEX IF NOT EXISTS tollgate_usage_time ON tollgate_usage (time);
 CREATE INDEX IF NOT EXISTS tollgate_usage_tenant ON tollgate_usage (tenant, time);
 """
 _ADD: Final = "".join(
-    f"ALTER TABLE tollgate_usage ADD COLUMN IF NOT EXISTS {name} bigint NOT NULL DEFAULT 0;\n"
+    f"ALTER TABLE tollgate_usage ADD COLUMN IF NOT EXISTS {name} "
+    f"{_TYPES[KINDS[NAMES.index(name)]]} NOT NULL{_default(name)};\n"
     for name in LATER
 )
 _HAS: Final = (
@@ -143,7 +149,7 @@ class PostgresStore:
             await self._connection.execute("SET client_min_messages TO warning")
             if await self._connection.fetchval("SELECT to_regclass('tollgate_usage')") is None:
                 await self._connection.execute(TABLE)
-            elif await self._connection.fetchval(_HAS, LATER) < len(LATER):
+            elif await self._connection.fetchval(_HAS, [*LATER]) < len(LATER):
                 await self._connection.execute(_ADD)
         return self._connection
 

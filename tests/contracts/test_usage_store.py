@@ -72,6 +72,7 @@ LINES: Sequence[Line] = (
     line("a4", ms=NOON + DAY + 1, kind="corrected", seq=5, nanos=-400, cost=100),
     line("a5", ms=NOON + DAY + 2, kind="corrected", seq=6, nanos=-900, known=False),
     line("h1", ms=NOON + DAY + 3, kind="charged", seq=7, purpose="cached", hits=3, saved=1_500),
+    line("c1", ms=NOON + DAY + 4, seq=8, usage=Usage(30, 20, 10, 5, 4, 3), signals=(1_000, 0)),
 )
 
 
@@ -89,7 +90,7 @@ async def test_what_was_written_before_there_were_hits_is_read(
     for path in (tmp_path / "usage").glob("*.parquet"):
         parquet.write_table(parquet.read_table(path).drop_columns([*LATER]), path)
     if "postgresql" in request.node.name:
-        await _without(request.getfixturevalue("postgres_url"), LATER)
+        await _without(request.getfixturevalue("postgres_url"), [*LATER])
     assert await read(another()) == [*LINES[:4]]
     await another().write(LINES[4:])
     assert await read(another()) == [*LINES]

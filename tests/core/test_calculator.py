@@ -115,7 +115,8 @@ def test_a_sum_is_rounded_once_upwards() -> None:
 
 
 TOKENS: Final = st.integers(0, 10**6)
-USAGES: Final = st.builds(Usage, TOKENS, TOKENS, st.integers(0, 10**5), st.integers(0, 10**5))
+_CACHED: Final = st.integers(0, 10**5)
+USAGES: Final = st.builds(Usage, TOKENS, TOKENS, _CACHED, _CACHED, cache_write_1h=_CACHED)
 PRICES: Final = st.builds(Price, *[st.integers(0, 10**12)] * 4)
 
 

@@ -197,8 +197,8 @@ def test_too_little_to_learn_from(tmp_path: Path) -> None:
     ("source", "why"),
     [
         ("nowhere", "nowhere: neither recorded answers (meta.json) nor usage records (*.jsonl)"),
-        ("postgresql://u:secret@h/d", "postgresql keeps no signals: usage.sink must be jsonl:fol"),
-        ("parquet:usage", "parquet keeps no signals: usage.sink must be jsonl:folder"),
+        ("postgresql://u:secret@h/d", "postgresql is not read for signals: usage.sink must be"),
+        ("parquet:usage", "parquet is not read for signals: usage.sink must be"),
     ],
 )
 def test_what_goes_wrong_is_one_line(tmp_path: Path, source: str, why: str) -> None:
