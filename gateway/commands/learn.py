@@ -65,7 +65,9 @@ def _bin(each: Bin) -> str:
 def _lessons(asked: Asked, env: Mapping[str, str]) -> Lessons:
     folder = Path(asked.source.removeprefix(_JSONL))
     if "://" in asked.source or asked.source.startswith("parquet:"):
-        raise Unusable(f"{_kind(asked.source)} is not read for signals: usage.sink must be jsonl:folder")
+        raise Unusable(
+            f"{_kind(asked.source)} is not read for signals: usage.sink must be jsonl:folder"
+        )
     if not any((folder / mark).is_file() for mark in FORMATS):
         calls, unread = read_calls(folder)
         return of_usage(calls, asked.route, str(folder), unread)
