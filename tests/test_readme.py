@@ -34,17 +34,19 @@ from tests.docs_tables import PAGES, ROOT, commands, remade
 
 BIN: Final = Path(sys.executable).parent
 PYTHON, SHELL, OUTPUT = "python", "bash", "text"
-PARSED: Final = {"yaml", "promql"}
+PARSED: Final = {"javascript", "yaml", "promql"}  # the first by tests/clients/test_snippets.py
 DEMO: Final = "localhost:4000"
 
-# The beginning of a shell block that is parsed only, and why it is not run.
+# The beginning of a block that is parsed only, and why it is not run.
 NOT_RUN: Final = {
+    "# pip install": "it is not installed here; tests/clients/test_snippets.py runs it",
     "git clone": "it is how this checkout came here; the demo is run by itself",
     "make test": "it would run these tests",
     ". .venv/bin/activate": "the tests run in such an environment already",
     "tollgate serve": "it serves until it is stopped; tests/service does that",
     "tollgate replay ../shared": "not all have the sets; tests/replay/test_pictures.py runs it",
     "docker compose": "it needs Docker; tests/test_shipping.py looks at the compose file",
+    "kubectl": "it needs a cluster; tests/ops/test_kubernetes.py looks at the files",
 }
 # Text that is no output of the block above it, by its beginning.
 NOT_OUTPUT: Final = ('data: {"error"',)
@@ -261,8 +263,8 @@ def test_every_output_is_compared() -> None:
 
 
 def test_each_exception_is_still_needed() -> None:
-    shells = [block.text for block in BLOCKS if block.language == SHELL]
-    assert [key for key in NOT_RUN if not any(text.startswith(key) for text in shells)] == []
+    code = [block.text for block in BLOCKS if block.language in {SHELL, PYTHON}]
+    assert [key for key in NOT_RUN if not any(text.startswith(key) for text in code)] == []
     texts = [block.text for block in BLOCKS if block.language == OUTPUT]
     assert [key for key in NOT_OUTPUT if not any(text.startswith(key) for text in texts)] == []
 
