@@ -39,10 +39,10 @@ class Load:
     """More of them, each ended by CR LF."""
 
     def request(self, key: str) -> bytes:
-        """As the official SDK would send it, more or less."""
+        """As the official SDK would send it, more or less: nobody is to compress."""
         head = (
             f"POST {self.path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\n"
-            "accept: application/json\r\naccept-encoding: gzip, deflate\r\n"
+            "accept: application/json\r\naccept-encoding: identity\r\n"
             "content-type: application/json\r\nuser-agent: OpenAI/Python 1.99.0\r\n"
             f"{self.headers}"
             f"authorization: Bearer {key}\r\ncontent-length: {len(self.body)}\r\n\r\n"

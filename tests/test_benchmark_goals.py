@@ -1,6 +1,7 @@
 """What the benchmark makes of its figures: goals, the report, the picture. Nothing is timed."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import median
 from xml.etree import ElementTree as ET
 
@@ -144,3 +145,11 @@ def test_the_tables_of_the_goals_are_made() -> None:
     reached(Every())
     assert asked <= ALL.keys()
     assert len(asked) > 10
+
+
+def test_the_manual_asks_what_the_benchmark_asks() -> None:
+    page = (Path(__file__).parents[1] / "docs/performance.md").read_text()
+    for goal in GOALS:
+        least = "at least" if goal.at_least else "at most"
+        line = f"| {goal.told} | {least} {goal.limit:,g} {goal.unit}".rstrip() + " |"
+        assert line in page, line
