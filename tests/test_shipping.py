@@ -1,4 +1,4 @@
-"""What is shipped beside the code: the image, the compose file, the dashboard."""
+"""What is shipped beside the code: the image, the compose file."""
 
 import json
 import re
@@ -18,21 +18,12 @@ from gateway.config.faults import ConfigError
 from gateway.config.load import load
 from gateway.config.server import Server
 from gateway.drivers import exact_tokens
-from gateway.drivers.metric_catalogue import METRICS
 
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text().splitlines()
 DIGEST = r"@sha256:[0-9a-f]{64}"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-DASHBOARD: dict[str, Any] = json.loads(
-    (ROOT / "deploy/grafana/dashboards/overview.json").read_text()
-)
-PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
-EXPRESSIONS = [(p["title"], target["expr"]) for p in PANELS for target in p["targets"]]
-
-# What Prometheus adds to the name of a histogram.
-SERIES = re.compile(r"(_bucket|_sum|_count)$")
 
 
 # ---- the image
@@ -215,7 +206,7 @@ def test_without_keys_the_real_gateway_tells_each_that_is_missing() -> None:
     assert {where for where in wanted if where in str(told.value)} == wanted
 
 
-# ---- Prometheus and the dashboard
+# ---- Prometheus and Grafana; their rules and dashboards are in test_monitoring.py
 
 
 def test_prometheus_asks_the_gateway_where_it_listens() -> None:
@@ -236,38 +227,3 @@ def test_grafana_finds_what_it_is_given() -> None:
     assert mounts["./deploy/grafana/dashboards"] == folder
     source = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())
     assert source["datasources"][0]["url"] == "http://prometheus:9090"
-
-
-def test_the_dashboard_is_whole() -> None:
-    assert DASHBOARD["uid"]
-    assert DASHBOARD["schemaVersion"] >= 39
-    variables = {v["name"]: v["type"] for v in DASHBOARD["templating"]["list"]}
-    assert variables["datasource"] == "datasource"
-    ids = [panel["id"] for panel in DASHBOARD["panels"]]
-    assert len(ids) == len(set(ids))
-    assert len(PANELS) >= 20
-
-
-@pytest.mark.parametrize("panel", PANELS, ids=lambda p: p["title"])
-def test_each_panel_says_what_it_shows(panel: dict[str, Any]) -> None:
-    assert panel["description"].endswith((".", "?"))
-    assert panel["fieldConfig"]["defaults"]["unit"]
-    source = {"type": "prometheus", "uid": "${datasource}"}
-    assert [panel["datasource"], *(t["datasource"] for t in panel["targets"])] == [source] * (
-        1 + len(panel["targets"])
-    )
-
-
-@pytest.mark.parametrize(("title", "expression"), EXPRESSIONS)
-def test_a_ratio_is_a_rate_over_a_rate(title: str, expression: str) -> None:
-    assert "clamp_min" not in expression, "it hides errors below one request a second"
-    _, slash, below = expression.partition(" / ")
-    if slash:
-        assert re.fullmatch(r"\(.*> 0\)", below), f"{title}: nothing divides by zero: {below}"
-        assert ("rate(" in expression.partition(" / ")[0]) == ("rate(" in below), title
-
-
-def test_the_dashboard_asks_only_for_metrics_we_have() -> None:
-    for title, expression in EXPRESSIONS:
-        for name in re.findall(r"\bgateway_\w+", expression):
-            assert {name, SERIES.sub("", name)} & set(METRICS), f"{title}: {name} is not ours"

@@ -166,3 +166,18 @@ def test_a_probe_whose_client_left_frees_the_place() -> None:
     assert health.down(OPEN_S) == {"d"}, "one probe is under way"
     health.gave_up("d")
     assert not health.down(OPEN_S)
+
+
+def test_what_is_left_of_a_retry_budget() -> None:
+    """Ten, and a fifth of the calls of this and the last ten seconds."""
+    budget, now = RetryBudget(), 1_000.0
+    assert budget.left(now) == 10
+    for _ in range(11):
+        budget.called(now)
+    assert budget.left(now) == 13, "12.2: as long as there are fewer, one more is taken"
+    taken = 0
+    while budget.take(now):
+        taken += 1
+        assert budget.left(now) == 13 - taken
+    assert (taken, budget.left(now)) == (13, 0)
+    assert budget.left(now + 3 * RetryBudget.PERIOD_S) == 10
