@@ -105,7 +105,7 @@ def version(name: str) -> str:
 
 def _debs(at: Path) -> str:
     (package,) = at.glob("haproxy_*.deb")
-    return package.name.split("_")[1]
+    return package.name.split("_")[1].partition("-")[0]  # without Debian's own
 
 
 def _said(command: list[str]) -> str:

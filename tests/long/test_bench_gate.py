@@ -22,6 +22,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark n
 
 EFFORT = Effort(rounds=3, cpu_s=0.5, seconds=5, most=100)
 FLOWING = "tollgate, flowing"
+RATIOS = (("chat", "tollgate", 25.0), ("tls", "tollgate", 25.0), ("stream", FLOWING, 6.0))
+"""About half above what is measured on a busy machine; they go down with it."""
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +45,7 @@ def test_system_calls_of_a_request(stage: Stage, ledger: str, most: float) -> No
     assert found["getpid"] <= 5, "who asks for the running loop so often?"
 
 
-@pytest.mark.parametrize(
-    ("table", "name", "most"),
-    [("chat", "tollgate", 12.0), ("tls", "tollgate", 10.0), ("stream", FLOWING, 5.0)],
-)
+@pytest.mark.parametrize(("table", "name", "most"), RATIOS)
 def test_cpu_time_beside_nginx(stage: Stage, table: str, name: str, most: float) -> None:
     found = times(table, name, "nginx")({table: make(table, stage)})
     assert found <= most, f"{table}: {found:.1f} times as dear as nginx"
