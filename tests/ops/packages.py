@@ -34,6 +34,14 @@ def output(command: Sequence[str | Path], **env: str) -> str:
     return ran.stdout
 
 
+def fetched(what: str, command: Sequence[str | Path]) -> None:
+    """Skips where the machine cannot reach Debian, saying what it was to fetch."""
+    ran = run(command)
+    if ran.returncode:
+        said = (ran.stdout + ran.stderr).strip().splitlines()[-1:] or [""]
+        pytest.skip(f"missing: {what}, and it cannot be fetched here: {said[0]}")
+
+
 def installed(*programs: str) -> None:
     """Each is here, or its package of the same name is installed; skips where neither can be."""
     missing = [program for program in programs if shutil.which(program) is None]
@@ -68,8 +76,9 @@ def of_trixie(package: str, program: str) -> Path:
         "APT::Sandbox::User": "root",
     }
     apt_get = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in settings.items())]
-    output([*apt_get, "update"])
-    output([*apt_get, "install", "--yes", "--download-only", "--no-install-recommends", package])
+    fetched(package, [*apt_get, "update"])
+    only = ["--yes", "--download-only", "--no-install-recommends"]
+    fetched(package, [*apt_get, "install", *only, package])
     (archive,) = (apt / "cache/archives").glob(f"{package}_*.deb")
     output(["dpkg-deb", "--extract", archive, KEPT / package])
     return there

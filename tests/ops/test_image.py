@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import gateway
-from tests.ops.packages import KEPT, MIRROR, ROOT, installed, output, run
+from tests.ops.packages import KEPT, MIRROR, ROOT, fetched, installed, output, run
 
 BASE, IMAGE, NAME = "localhost/tollgate-base:trixie", "localhost/tollgate:test", "tollgate-test"
 MOST_MB = 200
@@ -51,7 +51,7 @@ def base() -> str:
         tree = KEPT / "base"
         output(["rm", "-rf", tree])
         with_python = "--include=python3,python3-venv"
-        output(["debootstrap", "--variant=minbase", with_python, "trixie", tree, MIRROR])
+        fetched(BASE, ["debootstrap", "--variant=minbase", with_python, "trixie", tree, MIRROR])
         for folder in WITHOUT:
             output(["find", tree / folder, "-type", "f", "-delete"])
         made = output([*BUILDAH, "from", "scratch"]).strip()
