@@ -59,7 +59,7 @@ image-test: $(READY)  ## the image alone: built by buildah, run by podman; as ro
 docs: $(DOCS)/.ready  ## the manual as a site, in build/manual; a link that leads nowhere stops it
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet -f deploy/manual/mkdocs.yml
 
-bench: $(READY)  ## the benchmark: half an hour
+bench: $(READY)  ## the benchmark: three quarters of an hour
 	$(BIN)/python -m benchmarks
 
 bench-peers: $(READY)  ## other gateways in the same run, and benchmarks/RESULTS.md: another quarter

@@ -46,7 +46,9 @@ def make(name: str, stage: Stage) -> Measured | Readings:
         group = ALL[name](stage, stack)
         if isinstance(group, Readings):
             return group
-        return finished(group, measure(group.systems, effort.rounds, effort.cpu_s))
+        return finished(
+            group, measure(group.systems, min(group.rounds, effort.rounds), effort.cpu_s)
+        )
 
 
 def finished(group: Group, cells: dict[str, list[Cell]]) -> Measured:

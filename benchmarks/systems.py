@@ -102,13 +102,16 @@ class Row(Protocol):
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that are measured in turn. `latency` says whether their latencies are of interest."""
+    """Rows that are measured in turn. `latency` says whether their latencies are of interest,
+    `rounds` how many are enough where each takes long.
+    """
 
     title: str
     unit: str
     systems: Sequence[Row]
     latency: bool = False
     note: str = ""
+    rounds: int = 1_000
 
     @property
     def beside(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from benchmarks import servers
 from benchmarks.servers import OTHER_CPU, TOLLGATE, pinned, started
 
 EVENTS, PACE_MS = 50, 5
-CROWD_EVENTS, CROWD_PACE_MS = 40, 500
+CROWD_EVENTS, CROWD_PACE_MS = 25, 1000
 DELAY_S = 2
 
 
