@@ -49,6 +49,7 @@ from gateway.stores import (
 from gateway.web.admin import Admin
 from gateway.web.api import Api, Front
 from gateway.web.door import Door, Generation
+from gateway.web.headers import read_headers
 from gateway.web.issuer import Issuer
 from gateway.web.key_watch import KeyWatch
 from gateway.web.keys import Keyring
@@ -103,6 +104,7 @@ async def open_gateway(
 
         watch, keyring, issuer = await stack.enter_async_context(open_keyring(snapshot))
         door = Door(Generation(world, keyring, snapshot.limits, snapshot.tags))
+        door.read = telling.reading(read_headers)
         api = Api(door, snapshot, scrape, partial(probe, ledger), __version__)
         api.find = find_request(ledger)
         admin = Admin(door, issuer, ledger, snapshot, __version__)

@@ -28,6 +28,7 @@ from gateway.core.snapshot import (
     Ledger,
     Limits,
     Log,
+    Otel,
     Provider,
     Secret,
     Server,
@@ -82,6 +83,7 @@ def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapsh
         alerts=Alerts(parts.alerts.webhook),
         usage=Usage(**dict(parts.usage)),
         log=_log(parts),
+        otel=_otel(parts),
         pepper=parts.keys.pepper,
         admin=build_admin(parts.admin),
         not_configured=tree.left_out,
@@ -218,6 +220,7 @@ def _provider(name: str, stanza: schema.Provider) -> Provider:
         quirks=frozenset(stanza.quirks),
         lacks=frozenset(stanza.lacks),
         unsupported=stanza.unsupported,
+        forward_traceparent=stanza.forward_traceparent,
         auth=stanza.auth.auth() if stanza.auth else None,
     )
 
@@ -225,6 +228,13 @@ def _provider(name: str, stanza: schema.Provider) -> Provider:
 def _log(parts: Parts) -> Log | None:
     log = parts.log
     return None if log is None else Log(log.to, log.log_content, log.sample)
+
+
+def _otel(parts: Parts) -> Otel | None:
+    otel = parts.otel
+    if otel is None:
+        return None
+    return Otel(otel.endpoint, otel.headers, otel.service_name, otel.sample, otel.content)
 
 
 def _tier(name: str, stanza: schema.Tier) -> Tier:

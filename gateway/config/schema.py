@@ -13,6 +13,7 @@ from gateway.config.alerts import Alerts
 from gateway.config.auth import Auth
 from gateway.config.checks import OneCheck
 from gateway.config.log import Log
+from gateway.config.otel import Otel
 from gateway.config.price import Day, Price
 from gateway.config.routes import Route
 from gateway.config.scalars import (
@@ -81,6 +82,8 @@ class Provider(Stanza):
     """Its departures from the dialect; see the table of quirks."""
     lacks: tuple[Name, ...] = ()
     """Request fields that it does not know, such as `seed`: they are never sent to it."""
+    forward_traceparent: Flag = False
+    """Whether a call tells it which trace it belongs to, in `traceparent`. Only with `otel`."""
     optional: Flag = False
     """Whether it is left out, with the models that only it serves, while a variable that it
     names is not set. Otherwise that is a fault."""
@@ -224,6 +227,8 @@ class Config(Stanza):
     """Who is told of budgets that come to their end."""
     usage: Usage = Usage()
     """Where records of calls are written on to."""
+    otel: Otel | None = None
+    """Where traces are sent, by OpenTelemetry. Default: nowhere."""
     log: Log | None = None
     """A line of JSON for each request. Default: none."""
     keys: Keys = Keys()

@@ -15,6 +15,7 @@ from gateway.config.faults import Path, closest, did_you_mean, listed, quoted
 from gateway.config.learned import check_learned
 from gateway.config.log import Log
 from gateway.config.mend import mend
+from gateway.config.otel import Otel
 from gateway.config.price import Price
 from gateway.config.routes import Route
 from gateway.config.scalars import name as check_name
@@ -34,7 +35,19 @@ T = TypeVar("T")
 REQUIRED: Final = ("providers", "models", "tenants")
 # Under these keys a wrong value may be a secret, or a secret in the wrong place.
 _SECRET: Final = frozenset(
-    {"api_key", "auth", "hash", "id", "url", "base_url", "sink", "webhook", "pepper"}
+    {
+        "api_key",
+        "auth",
+        "hash",
+        "id",
+        "url",
+        "base_url",
+        "sink",
+        "webhook",
+        "pepper",
+        "headers",
+        "endpoint",
+    }
 )
 
 
@@ -51,6 +64,7 @@ class Parts(Struct):
     alerts: Alerts
     usage: Usage
     log: Log | None
+    otel: Otel | None
     keys: Keys
     admin: Admin | None
     redis: schema.Redis
@@ -81,6 +95,7 @@ def validate(tree: Tree, required: Iterable[str] = REQUIRED) -> Parts:
         alerts=_entry(tree, ("alerts",), Alerts) or Alerts(),
         usage=_entry(tree, ("usage",), Usage) or Usage(),
         log=_entry(tree, ("log",), Log),
+        otel=_entry(tree, ("otel",), Otel),
         keys=_entry(tree, ("keys",), Keys) or Keys(),
         admin=_entry(tree, ("admin",), Admin),
         redis=_entry(tree, ("redis",), schema.Redis) or schema.Redis(),

@@ -45,7 +45,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "ledger.timeout_s": "redis.timeout_ms",
 }
 """Where the configuration says otherwise than the snapshot."""
-_AT_START: Final = ("redis", "usage", "admin", "log")
+_AT_START: Final = ("redis", "usage", "admin", "log", "otel")
 """What is opened once. Of the admin API only its place: its keys can change."""
 
 

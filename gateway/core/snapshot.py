@@ -72,6 +72,8 @@ class Provider(Struct, frozen=True):
     unsupported: str = "drop"
     """What becomes of a request with fields that it cannot honour: they are dropped and named in
     a header, or it is not asked at all ("refuse")."""
+    forward_traceparent: bool = False
+    """Whether it is told which trace a call belongs to, where requests are traced."""
     auth: Auth | None = None
     """How calls are signed. None is the dialect's own way, with `api_key`."""
 
@@ -147,6 +149,18 @@ class Log(Struct, frozen=True):
     sample: float = 0.01
 
 
+class Otel(Struct, frozen=True):
+    """Where spans are sent, by OTLP over HTTP. Its headers may hold a key. `content`: with words;
+    `sample` is the share of the traces that begin here.
+    """
+
+    endpoint: str
+    headers: Mapping[str, Secret] = {}
+    service: str = "tollgate"
+    sample: float = 1.0
+    content: bool = False
+
+
 class Admin(Struct, frozen=True):
     """Where the admin API is, and the keys for it that the configuration knows."""
 
@@ -166,6 +180,8 @@ class Snapshot(Struct, frozen=True):
     """The configured tags, and the values that each may have as a label; see core/tags.py."""
     alerts: Alerts = Alerts()
     usage: Usage = Usage()
+    otel: Otel | None = None
+    """None: nothing is traced."""
     log: Log | None = None
     """None: no lines are written."""
     pepper: Secret | None = None

@@ -1,27 +1,23 @@
 """One line a life, as an observer of events; see core/life_line.py for what is in it.
 
-Where words are kept, too, a tap on the calls to providers hears every answer: which call it was is
-known from the hold that was told in the same task.
+Where words are kept, too, a tap on the calls to providers hears every answer.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
-from contextvars import ContextVar
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from hashlib import blake2b
 from typing import Any, Final
 
 from gateway.core import events
-from gateway.core.assembly import Assembly
-from gateway.core.chat import ChatRequest, Completion, Delta
+from gateway.core.chat import Completion
 from gateway.core.life_line import Writer
 from gateway.core.life_words import Content
-from gateway.core.plan import Candidate
 from gateway.core.ports import Upstream
 from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Log
+from gateway.drivers.heard_answers import HOLD, HeardUpstream
 from gateway.drivers.line_writer import LineWriter
 
-_HOLD: Final[ContextVar[str]] = ContextVar("hold")
 _BEGIN, _AMID, _OVER, _HELD, _CACHE = range(5)
 _KINDS: Final[Mapping[type, int]] = {
     **dict.fromkeys((events.Began, events.AuditBegan), _BEGIN),
@@ -87,7 +83,7 @@ class LifeLog:
         elif kind == _CACHE:
             self._early_of(event).append(event)
         elif self._heard is not None:
-            _HOLD.set(f"{event.about.request_id} {event.hold}")
+            HOLD.set((event.about.request_id, event.hold))
 
     def _early_of(self, event: events.CacheAsked) -> list[events.Event]:
         """What is told of a life before it begins: that its answer was not kept."""
@@ -96,7 +92,7 @@ class LifeLog:
 
     def tap(self, upstream: Upstream) -> Upstream:
         """The same, and what it answers is heard, where words are kept."""
-        return upstream if self._heard is None else _Tapped(upstream, self._hears)
+        return upstream if self._heard is None else HeardUpstream(upstream, self._hears)
 
     def _over(self, life: list[events.Event]) -> None:
         content = None
@@ -115,41 +111,10 @@ class LifeLog:
         seen = request_id.partition(MARK)[0].encode()
         return int.from_bytes(blake2b(seen, digest_size=4).digest()) < self._log.sample * 2**32
 
-    def _hears(self, call: str, answer: Completion) -> None:
-        request_id, _, hold = call.partition(" ")
+    def _hears(self, request_id: str, hold: str, answer: Completion) -> None:
         heard = self._heard.get(request_id) if self._heard is not None else None
         if heard is not None:
             heard[hold] = answer
-
-
-class _Tapped:
-    """An Upstream."""
-
-    def __init__(self, upstream: Upstream, hears: Callable[[str, Completion], None]) -> None:
-        self._upstream = upstream
-        self._hears = hears
-
-    async def send(
-        self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
-    ) -> Completion:
-        call = _HOLD.get("")
-        answer = await self._upstream.send(candidate, request, timeout_s=timeout_s)
-        self._hears(call, answer)
-        return answer
-
-    async def stream(
-        self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
-    ) -> AsyncGenerator[Sequence[Delta], None]:
-        call, assembly, whole = _HOLD.get(""), Assembly(), False
-        flow = self._upstream.stream(candidate, request, timeout_s=timeout_s)
-        try:
-            async with aclosing(flow) as deltas:
-                async for some in deltas:
-                    assembly.add(some)
-                    yield some
-            whole = True
-        finally:
-            self._hears(call, assembly.completion(None, whole=whole))
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ from gateway.core.snapshot import AzureAuth, Provider
 from gateway.drivers.http_privacy import Privacy
 from gateway.drivers.http_request import NONE
 from gateway.drivers.signing import NO_SIGNERS, Signer, fixed_headers, needs_signer
+from gateway.drivers.traceparent import CALL
 from gateway.wire import DIALECTS
 from gateway.wire.dialect import Dialect, HttpCall, Target
 from gateway.wire.unsupported import without
@@ -164,6 +165,8 @@ class ProviderCalls:
             if lacks:
                 request, missed = without(request, lacks, provider.name)
             call = dialect.encode(request, target, stream=stream)
+            if provider.forward_traceparent and (trace := CALL.get()):
+                call = structs.replace(call, headers={**call.headers, "traceparent": trace})
             if missed:
                 call = structs.replace(call, dropped=tuple(sorted({*missed, *call.dropped})))
         except ClientError as error:

@@ -1,14 +1,18 @@
 """What is told of lives beside metrics: lines of a log, and traces; nothing unless asked for."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
-from gateway.core.ports import Observer
+from gateway.core.ports import Observer, Upstream
 from gateway.core.redaction import Redactor, secrets_of
 from gateway.core.snapshot import Snapshot
 from gateway.drivers.life_log import open_life_log
-from gateway.drivers.upstream_open import Tap, no_tap
+from gateway.drivers.traceparent import Read, reading_parent
+from gateway.drivers.upstream_open import Tap
+
+_INSTALL: Final = "pip install 'tollgate[otel]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,18 +22,52 @@ class Telling:
     observers: Sequence[Observer]
     tap: Tap
     turn: Callable[[Snapshot], None]
+    traces: bool
+
+    def reading(self, read: Read) -> Read:
+        """What reads the headers of a request; where requests are traced it is seen in them whose
+        trace it belongs to.
+        """
+        return reading_parent(read) if self.traces else read
 
 
 @asynccontextmanager
 async def open_telling(snapshot: Snapshot, wall: Callable[[], float]) -> AsyncIterator[Telling]:
-    """All that was told is out at the end. Raises OSError for a file that cannot be opened."""
+    """All that was told is out at the end. Raises OSError for a file that cannot be opened, and
+    where traces are configured and the extra `otel` is not installed.
+    """
     redactor = Redactor(secrets_of(snapshot))
     observers: list[Observer] = []
-    tap = no_tap
+    taps: list[Tap] = []
+    turns: list[Callable[[Snapshot], None]] = [lambda new: redactor.turn(secrets_of(new))]
     async with AsyncExitStack() as stack:
         if snapshot.log is not None:
             opened = open_life_log(snapshot.log, wall, redactor, snapshot.pepper)
             log = await stack.enter_async_context(opened)
             observers.append(log.observe)
-            tap = log.tap
-        yield Telling(observers, tap, lambda new: redactor.turn(secrets_of(new)))
+            taps.append(log.tap)
+        if snapshot.otel is not None:
+            # Who does not trace need not wait for its import, nor have it.
+            try:
+                from gateway.drivers.otel import open_traces  # noqa: PLC0415
+            except ImportError as error:
+                raise OSError(f"traces need OpenTelemetry ({error}): {_INSTALL}") from None
+
+            spans = open_traces(snapshot.otel, snapshot, redactor)
+            traces = await stack.enter_async_context(spans)
+            observers.append(traces.observe)
+            taps.append(traces.tap)
+            turns.append(traces.turn)
+
+        def turn(new: Snapshot) -> None:
+            for each in turns:
+                each(new)
+
+        traces_them = snapshot.otel is not None
+        yield Telling(observers, lambda upstream: _tapped(upstream, taps), turn, traces_them)
+
+
+def _tapped(upstream: Upstream, taps: Iterable[Tap]) -> Upstream:
+    for tap in taps:
+        upstream = tap(upstream)
+    return upstream

@@ -129,6 +129,8 @@ class Door:
         self.closing = False
         """Not ready for more: whoever asks is served all the same."""
         self.ending = False
+        self.read = read_headers
+        """Reads each request's headers; who traces requests puts itself before it."""
 
     def end(self, tasks: Iterable["asyncio.Task[None]"]) -> None:
         """The time to finish is over for these: each is told, settles, and ends."""
@@ -148,7 +150,7 @@ class Door:
         caller = None
         life = None
         try:
-            headers = read_headers(client.headers, now.limits)
+            headers = self.read(client.headers, now.limits)
             caller = now.keyring.known(headers.authorization)
             if caller is None:
                 now, caller = await self._admit(headers.authorization)
