@@ -59,11 +59,11 @@ class Call:
             self.held()
             answer = await self.world.upstream.send(candidate, request, timeout_s=timeout_s)
         except BaseException as error:
-            self.ended(error, request, Tally())
+            self.ended(error, request, Tally(candidate.model.image_tokens))
             if isinstance(error, UpstreamError):
                 return Failed(candidate, error)
             raise
-        usage, counted = billed(answer, request)
+        usage, counted = billed(answer, request, candidate.model.image_tokens)
         self.close("ok", usage, counted=counted)
         return self.judged(asked, answer, request, usage)
 
@@ -99,7 +99,7 @@ class Call:
 
         So the generator has begun before anybody else holds it, and closing it always settles.
         """
-        tally = Tally()
+        tally = Tally(self.candidate.model.image_tokens)
         try:
             self.held()
             deltas = self.world.upstream.stream(self.candidate, request, timeout_s=timeout_s)

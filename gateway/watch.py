@@ -56,7 +56,7 @@ class _Watched:
         self.cuts = cuts
         self.flows = not call.wanted.held and asked == call.wanted.checks
         self.answered: Answered | None = None
-        self._tally = Tally()
+        self._tally = Tally(call.candidate.model.image_tokens)
         self._assembly = Assembly()
         self._watching: Watching | None = Watching(asked, request)
         self._waiting: list[Sequence[Delta]] = []

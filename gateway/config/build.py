@@ -37,6 +37,7 @@ from gateway.core.snapshot import (
     Usage,
 )
 from gateway.core.tariff import Tariff
+from gateway.core.tokens import image_tokens
 
 _DEFAULT_MAX_OUTPUT: Final = 16_384
 _PRICE_MISSING: Final = (
@@ -137,6 +138,7 @@ def _model(
         price_from=first.price_from,
         token_factor=stanza.token_factor,
         card=_card(stanza, first),
+        image_tokens=stanza.image_tokens or max(image_tokens(p.upstream or name) for p in places),
     )
 
 

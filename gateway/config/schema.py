@@ -137,6 +137,9 @@ class Model(Stanza):
     token_factor: TokenFactor = 1.0
     """How many tokens, at most, its tokenizer makes of what others make one of: what is held of
     a budget grows by it."""
+    image_tokens: Tokens | None = None
+    """The most tokens that an image is billed at, for what is held. Default: by its name 48,169
+    (gpt-4o-mini), 3,779 (other models of OpenAI), 5,000 (Claude), else 6,404."""
     cutoff: Cutoff | None = None
     """When its knowledge ends: `2026-01`, `2025`, or `late 2025`."""
     latency: Latency | None = None

@@ -10,6 +10,7 @@ from gateway.core.money import Nanos, Price
 from gateway.core.order import Order
 from gateway.core.rules import When
 from gateway.core.tariff import Tariff
+from gateway.core.tokens import IMAGE_TOKENS
 from gateway.core.trials import Canary, Compares, Shadow, Watch
 
 NO_OPTIONS: Final[Mapping[str, Any]] = {}
@@ -101,6 +102,8 @@ class Model(Struct, frozen=True):
     token_factor: float = 1.0
     """How many tokens its tokenizer makes of what others make one of, at most."""
     card: Card = NO_CARD
+    image_tokens: int = IMAGE_TOKENS
+    """The most that it may be billed at for an image."""
 
 
 class TierModel(Struct, frozen=True):

@@ -26,7 +26,7 @@ from gateway.core.money import Nanos, Price, ceiling, usd
 from gateway.core.order import Order, Standing, ordered
 from gateway.core.pace import Pace
 from gateway.core.patterns import allowed
-from gateway.core.tokens import has_openai_tokenizer
+from gateway.core.tokens import IMAGE_TOKENS, has_openai_tokenizer
 
 Draw = Callable[[], float]
 """A random number in [0, 1)."""
@@ -250,6 +250,9 @@ def _candidate(
     output = features.output
     if output is None:
         output = min(model.max_output, model.usable_context - prompt)
+    bound = features.bound
+    if bound is not None and bound.images:  # they may be billed at more than they take of a context
+        prompt += bound.images * (model.image_tokens - IMAGE_TOKENS)
     price = price_of(model, deployment, prompt)
     an_hour = features.caches_1h
     most = ceiling(price, prompt, output * features.n, caches=features.caches, an_hour=an_hour)

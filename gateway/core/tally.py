@@ -8,29 +8,36 @@ from gateway.core import tokens
 from gateway.core.chat import ChatRequest, Completion, Delta, Usage
 
 
-def billed(answer: Completion, request: ChatRequest) -> tuple[Usage, bool]:
-    """The usage of a whole answer, and whether we had to count some of it ourselves."""
+def billed(
+    answer: Completion, request: ChatRequest, each_image: int = tokens.IMAGE_TOKENS
+) -> tuple[Usage, bool]:
+    """The usage of a whole answer, and whether we had to count some of it ourselves. `each_image`
+    is what its model takes for an image.
+    """
     told = answer.usage
     if told is not None and told.prompt and told.completion:
         return told, False
-    return _believed(told, tokens.count_answer(answer.choices), request)
+    return _believed(told, tokens.count_answer(answer.choices), request, each_image)
 
 
-def _believed(told: Usage | None, counted: int, request: ChatRequest) -> tuple[Usage, bool]:
+def _believed(
+    told: Usage | None, counted: int, request: ChatRequest, each_image: int
+) -> tuple[Usage, bool]:
     """No prompt has no tokens, and no text: a provider that says so has not counted."""
     if told is not None and told.prompt and (told.completion or not counted):
         return told, False
     known = told or Usage()
-    prompt = known.prompt or tokens.count_input(request)
+    prompt = known.prompt or tokens.count_input(request, each_image)
     return structs.replace(known, prompt=prompt, completion=known.completion or counted), True
 
 
 class Tally:
-    """Counts the deltas of one call."""
+    """Counts the deltas of one call, to a model that takes `each_image` tokens for an image."""
 
-    __slots__ = ("_size", "begun", "usage")
+    __slots__ = ("_each_image", "_size", "begun", "usage")
 
-    def __init__(self) -> None:
+    def __init__(self, each_image: int = tokens.IMAGE_TOKENS) -> None:
+        self._each_image = each_image
         self.begun = False
         self.usage: Usage | None = None
         """The last usage that the provider told."""
@@ -50,13 +57,13 @@ class Tally:
 
     def billed(self, request: ChatRequest) -> tuple[Usage, bool]:
         """Once the answer is whole: its usage, and whether we had to count some of it."""
-        return _believed(self.usage, tokens.count(self._size), request)
+        return _believed(self.usage, tokens.count(self._size), request, self._each_image)
 
     def counted(self, request: ChatRequest) -> Usage:
         """What the provider told, or as much as we counted where that is more."""
         told = self.usage or Usage()
         return Usage(
-            prompt=told.prompt or tokens.count_input(request),
+            prompt=told.prompt or tokens.count_input(request, self._each_image),
             completion=max(told.completion, tokens.count(self._size)),
             cached=told.cached,
             cache_write=told.cache_write,

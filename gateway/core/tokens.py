@@ -17,7 +17,17 @@ from gateway.core.chat import ChatRequest, Choice, Message
 
 BYTES_PER_TOKEN: Final = 4
 IMAGE_TOKENS: Final = 1_600
-"""More than any provider of the catalog charges for an image scaled to its default limit."""
+"""What an image takes of a context. What it may be billed at is the model's `image_tokens`."""
+_BILLED_IMAGES: Final[Sequence[tuple[str, int]]] = (
+    # 2,833 and 5,667 for each of at most 8 tiles: OpenAI's table of image costs.
+    (r"^gpt-4o-mini", 48_169),
+    # At most 85 and 170 for each of 8 tiles, or 1,536 patches times 2.46: OpenAI's again.
+    (r"^(gpt-(4o|4\.1|4\.5|5)|chatgpt-4o|o[134](-|$))", 3_779),
+    # 3.75 megapixels, of 750 pixels a token: Anthropic, of its last models; 1,600 of those before.
+    (r"claude-", 5_000),
+)
+_ANY_BILLED_IMAGE: Final = 6_404
+"""Of whoever is not above: four tiles of 1,601 (Together, of Llama) are the most that is known."""
 _BYTES_PER_MEDIA_TOKEN: Final[Mapping[str, int]] = {"input_audio": 125, "file": 16}
 """Of base64. Speech at 32 kbit/s is 32 tokens a second at most; a dense page of a document is
 3,000 tokens and 36 kB. A recording or a document of few bytes counts as much as an image.
@@ -51,6 +61,8 @@ class Bound(Struct, frozen=True):
     media: int = 0
     exact: int | None = None
     """Of the text, by OpenAI's tokenizer; where a decision depended on it."""
+    images: int = 0
+    """How many of the media are images: each counts IMAGE_TOKENS beside."""
 
     @property
     def tokens(self) -> int:
@@ -65,17 +77,28 @@ class Bound(Struct, frozen=True):
 def bound(request: ChatRequest, messages: bytes) -> Bound:
     """What goes in. `messages` is that field's undecoded JSON."""
     fields = request.fields
-    size, media, media_tokens = len(messages), 0, 0
+    size, media, media_tokens, images = len(messages), 0, 0, 0
     if TYPED in messages and any(mark in messages for mark in MEDIA):
         parts = _media_parts(request.json("messages"))
         media = len(parts)
         size -= sum(map(_payload_size, parts))
         media_tokens = sum(map(_media_tokens, parts))
+        images = _images(parts)
     for name in _SENT_WITH_MESSAGES:
         if name in fields:
             size += len(bytes(fields[name]))
     tools = _TOOL_TOKENS if "tools" in fields or "functions" in fields else 0
-    return Bound(count(size), AROUND_TOKENS + tools + media_tokens, media)
+    beside = AROUND_TOKENS + tools + media_tokens
+    return Bound(count(size), beside, media, images=images)
+
+
+def image_tokens(upstream: str) -> int:
+    """The most that an image is billed at by a model, by its name at its provider, as far as it is
+    known. Gemini bills large ones by the tile, without a bound that is known.
+    """
+    name = upstream.rpartition("/")[2]
+    found = (most for family, most in _BILLED_IMAGES if re.search(family, name))
+    return next(found, _ANY_BILLED_IMAGE)
 
 
 def has_openai_tokenizer(upstream: str) -> bool:
@@ -113,14 +136,16 @@ def count_prompt(request: ChatRequest) -> int:
     return count(_text_size(request.json("messages")))
 
 
-def count_input(request: ChatRequest) -> int:
+def count_input(request: ChatRequest, each_image: int = IMAGE_TOKENS) -> int:
     """All that goes in: what a provider that said nothing is paid for. Text, tools, calls of tools
-    and schemas are counted; of media their bound is taken.
+    and schemas are counted; of media their bound is taken, `each_image` tokens of an image.
     """
     messages, fields = request.json("messages"), request.fields
     size = _text_size(messages) + _calls_size(messages)
     size += sum(len(bytes(fields[name])) for name in _SENT_WITH_MESSAGES if name in fields)
-    return count(size) + sum(map(_media_tokens, _media_parts(messages)))
+    parts = _media_parts(messages)
+    beside = _images(parts) * (each_image - IMAGE_TOKENS)
+    return count(size) + sum(map(_media_tokens, parts)) + beside
 
 
 def count_answer(choices: Iterable[Choice]) -> int:
@@ -162,6 +187,10 @@ def _media_parts(messages: Any) -> list[Mapping[str, Any]]:
         for part in message["content"]
         if isinstance(part, Mapping) and part.get("type") in _MEDIA_TYPES
     ]
+
+
+def _images(parts: Sequence[Mapping[str, Any]]) -> int:
+    return sum(part["type"] not in _BYTES_PER_MEDIA_TOKEN for part in parts)
 
 
 def _media_tokens(part: Mapping[str, Any]) -> int:

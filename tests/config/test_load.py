@@ -49,6 +49,7 @@ models:
     capabilities: [vision]
     price: {input: 0.0375, output: 15, cached_input: .3, cache_write: 3.75}
     fallbacks: [small]
+    image_tokens: 3_000
   small: {deployments: [{provider: a}], context: 20000, price: {input: 1, output: 4}}
   tiny: {deployments: [{provider: b}], context: 8000, price: free}
 tiers:
@@ -97,6 +98,7 @@ def test_everything_that_can_be_said() -> None:
                     max_output=64_000,
                     capabilities=frozenset({"vision"}),
                     fallbacks=("small",),
+                    image_tokens=3_000,
                 ),
                 "small": Model(
                     "small",
@@ -107,6 +109,7 @@ def test_everything_that_can_be_said() -> None:
                     max_output=16_384,
                     output_stated=False,
                     capabilities=frozenset({"tools", "json_schema"}),
+                    image_tokens=6_404,
                 ),
                 "tiny": Model(
                     "tiny",
@@ -118,6 +121,7 @@ def test_everything_that_can_be_said() -> None:
                     output_stated=False,
                     capabilities=frozenset({"tools", "json_schema"}),
                     price_from="free",
+                    image_tokens=6_404,
                 ),
             },
             tiers={

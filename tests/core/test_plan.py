@@ -22,6 +22,7 @@ from gateway.core.ladder import ladders
 from gateway.core.money import Nanos, Price
 from gateway.core.patterns import allowed
 from gateway.core.plan import Limits, Plan, make_plan
+from gateway.core.tokens import IMAGE_TOKENS, Bound
 
 EU, US = frozenset({"eu"}), frozenset({"us"})
 RATE = 10**6  # one nano-dollar a token
@@ -312,3 +313,23 @@ def test_a_rung_with_nobody_is_no_rung() -> None:
 )
 def test_patterns(patterns: tuple[str, ...], name: str, expected: bool) -> None:
     assert allowed(patterns, name) is expected
+
+
+def test_images_are_held_at_what_they_may_be_billed_and_fitted_at_what_they_take() -> None:
+    """Two of them: the window has no room for the bill's tokens, nor need it have."""
+    bound = Bound(50, 2 * IMAGE_TOKENS, 2, images=2)
+    sizes: dict[str, Any] = {"context": 4_000, "usable_context": 4_000}
+    dear, plain = (
+        model(name, image_tokens=most, **sizes)
+        for name, most in (("dear", 5_000), ("plain", IMAGE_TOKENS))
+    )
+    asked = features(bound=bound, prompt=bound.tokens)
+    found = make_plan(
+        ladders(catalog(dear, plain, all="dear plain"))["auto"],
+        asked,
+        Limits(Tenant("t")),
+        lambda: 0.5,
+    )
+    one, other = found.rungs[0].candidates
+    more = 2 * (5_000 - IMAGE_TOKENS)
+    assert one.ceiling - other.ceiling == one.tokens - other.tokens == more

@@ -64,3 +64,11 @@ def test_what_a_whole_answer_is_billed_at(
     tally = Tally()
     tally.add((text(said), Delta(usage=told)))
     assert billed(answer, ASKED) == tally.billed(ASKED) == expected
+
+
+def test_an_image_that_nobody_told_of_is_billed_at_what_its_model_takes() -> None:
+    asked = request(user([{"type": "image_url", "image_url": {"url": "x"}}]))
+    tally = Tally(5_000)
+    assert tally.counted(asked).prompt == 5_000
+    assert tally.billed(asked)[0].prompt == 5_000
+    assert billed(Completion(choices=()), asked, 5_000)[0].prompt == 5_000

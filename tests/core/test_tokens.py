@@ -127,3 +127,28 @@ def test_long_recordings_and_documents_are_held_for(
     whole = {"type": part["type"], part["type"]: {**part[part["type"]], field: "x" * size}}
     one, two = bound(request(user([whole]))), bound(request(user([whole, whole])))
     assert each <= two - one < each + 100
+
+
+@pytest.mark.parametrize(
+    ("upstream", "most"),
+    [
+        ("gpt-4o-mini", 48_169),
+        ("openai/gpt-4o-mini-2024-07-18", 48_169),
+        ("gpt-4o", 3_779),
+        ("gpt-5-nano", 3_779),
+        ("o3", 3_779),
+        ("eu.anthropic.claude-opus-4-7-v1:0", 5_000),
+        ("gemini-2.5-flash", 6_404),
+        ("llama-o3-large", 6_404),
+    ],
+)
+def test_the_most_that_an_image_is_billed_at(upstream: str, most: int) -> None:
+    assert tokens.image_tokens(upstream) == most
+
+
+def test_an_image_is_counted_at_what_its_model_takes_for_one() -> None:
+    asked = request(user([PICTURE, PICTURE, SOUND]))
+    more = tokens.count_input(asked, 5_000) - tokens.count_input(asked)
+    assert more == 2 * (5_000 - tokens.IMAGE_TOKENS)
+    found = tokens.bound(asked, bytes(asked.fields["messages"]))
+    assert (found.media, found.images) == (3, 2)
