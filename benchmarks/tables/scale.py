@@ -12,6 +12,8 @@ from benchmarks.gateways import Setting
 from benchmarks.stage import Ask, Stage
 from benchmarks.systems import Group, System
 
+A_FILE = 3_000
+"""Tenants; a file of configuration may have 50,000 nodes."""
 KEYS = 1_000
 """So many of the tenants ask."""
 
@@ -42,9 +44,9 @@ def tenants(stage: Stage, stack: ExitStack) -> Group:
     """They ask in turn; each has two budgets."""
     systems: list[System] = []
     for count in stage.effort.sizes(10, 1_000, 10_000, 100_000):
-        file = stage.folder / f"tenants-{count}.yaml"
-        keys = write_tenants(file, count)
-        setting = Setting(f"tenants-{count}", extra=(file,), patience_s=600)
+        written = stage.folder / f"tenants-{count}"
+        keys = write_tenants(written, count)
+        setting = Setting(f"of-{count}-tenants", extra=(written,), patience_s=600)
         gateway = stage.gateway(stack, setting)
         asking = Random(1).sample(keys, min(count, KEYS))  # noqa: S311 - no secret
         systems.append(stage.through(gateway, f"{count:,} tenants", "auto", keys=asking))
@@ -87,20 +89,24 @@ def _beside_first(systems: list[System]) -> list[System]:
     return [replace(system, beside=systems[0].name) for system in systems]
 
 
-def write_tenants(file: Path, count: int) -> list[str]:
-    """A file of configuration with so many tenants; their keys."""
+def write_tenants(folder: Path, count: int) -> list[str]:
+    """A folder of configuration with so many tenants; their keys. A file may not be too large."""
+    folder.mkdir()
     keys = [f"tg-bench-tenant-{number:021}" for number in range(count)]
-    with file.open("w") as out:
-        out.write("tenants:\n")
-        for number, key in enumerate(keys):
-            tenant = {
-                "keys": [
-                    {"id": f"k{number}", "hash": f"sha256:{sha256(key.encode()).hexdigest()}"}
-                ],
-                "budgets": [{"usd": 1000000, "per": "day"}, {"usd": 9000000, "per": "month"}],
-            }
-            out.write(f"  t{number}: {json.dumps(tenant)}\n")
+    for first in range(0, count, A_FILE):
+        lines = [
+            f"  t{first + at}: {json.dumps(_tenant(key))}\n"
+            for at, key in enumerate(keys[first : first + A_FILE])
+        ]
+        (folder / f"{first:06}.yaml").write_text("tenants:\n" + "".join(lines))
     return keys
+
+
+def _tenant(key: str) -> dict[str, object]:
+    return {
+        "keys": [{"id": "k", "hash": f"sha256:{sha256(key.encode()).hexdigest()}"}],
+        "budgets": [{"usd": 1000000, "per": "day"}, {"usd": 9000000, "per": "month"}],
+    }
 
 
 def write_models(file: Path, count: int) -> None:
