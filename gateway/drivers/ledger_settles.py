@@ -5,6 +5,7 @@ What does not get through is owed, and tried again; see ledger_debts.
 
 import asyncio
 from collections.abc import Awaitable
+from functools import cached_property
 from typing import Any
 
 from gateway.core.accounts import Amounts, Hold, Purse, bounded
@@ -27,13 +28,18 @@ class Settles:
         self._observe = observe
         self._under_way: set[asyncio.Future[Any]] = set()
 
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """Looked for once: on Python 3.11 each look is a system call."""
+        return asyncio.get_running_loop()
+
     def settle(
         self, hold: Hold, actual: Amounts, record: UsageRecord | None = None
     ) -> Awaitable[None]:
         home = self._homes.home(hold.purse.home)
         command = home.commands.settle(hold.id, bounded(actual), record)
         settled = self._settled(hold, actual, record, command, self._homes.send(command))
-        settling = asyncio.ensure_future(settled)
+        settling = self._loop.create_task(settled)
         self._under_way.add(settling)
         settling.add_done_callback(self._under_way.discard)
         return settling

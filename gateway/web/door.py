@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from gateway.core.errors import (
@@ -38,14 +39,13 @@ from gateway.web.headers import (
     reply_headers,
 )
 from gateway.web.keys import Keyring
+from gateway.web.leaving import Leaving
 from gateway.web.parse import read_request
 from gateway.web.stream import ClientStream
 from gateway.world import World
 
 PATH: Final = "/v1/chat/completions"
 _JSON: Final = (b"content-type", b"application/json")
-_DRAINS: Final = 100
-"""How many answers are read on at once for clients that are gone."""
 
 _log: Final = logging.getLogger("gateway")
 
@@ -83,42 +83,6 @@ class Generation:
     tags: Known
 
 
-class _Leaving:
-    """What becomes of a request whose client goes away: it is cancelled, now or after a while in
-    which its answer is read on.
-    """
-
-    def __init__(self, door: "Door", life: Life) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a request is served in a task")
-        self._door = door
-        self._life = life
-        self._task = task
-        self._gone = False
-        self._timer: asyncio.TimerHandle | None = None
-
-    def gone(self) -> None:
-        self._gone = True
-        door = self._door
-        for_s = self._life.abandon() if door.draining < _DRAINS else 0.0
-        if for_s:
-            door.draining += 1
-            self._timer = asyncio.get_running_loop().call_later(for_s, self._task.cancel)
-        else:
-            self._task.cancel()
-
-    def over(self) -> bool:
-        """Whether that is why the task was cancelled, and nothing else."""
-        return self._gone and self._task.uncancel() == 0
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-            self._door.draining -= 1
-
-
 class Door:
     """Answers clients. Everything it needs of the world is passed in."""
 
@@ -142,6 +106,11 @@ class Door:
         """Whoever comes from here on is served by this one."""
         self.now = now
         self.in_flight.limits = now.limits
+
+    @cached_property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Looked for once: on Python 3.11 each look is a system call."""
+        return asyncio.get_running_loop()
 
     async def serve(self, client: Client) -> None:
         """Answer a request, whatever becomes of it."""
@@ -196,7 +165,7 @@ class Door:
 
     async def _answer(self, life: Life, client: Client) -> None:
         """Answer, unless the client goes away first: then the life is cancelled."""
-        leaving = _Leaving(self, life)
+        leaving = Leaving(self, life)
         client.when_gone(leaving.gone)
         stream = ClientStream(life, client) if life.request.stream else None
         try:

@@ -239,7 +239,7 @@ class HotProtocol(asyncio.Protocol):
         return behind
 
     async def _serve(self) -> None:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)  # which need not be looked for
         try:
             await self._door.serve(self)
         finally:

@@ -16,6 +16,8 @@ class Idle:
     for all of them: one for each would cost a request a microsecond.
     """
 
+    _loop: asyncio.AbstractEventLoop
+
     def __init__(self, most_s: float) -> None:
         self._most_s = most_s
         self._since: dict[Connection, float] = {}
@@ -23,21 +25,20 @@ class Idle:
         self._timer: asyncio.TimerHandle | None = None
 
     def enter(self, connection: Connection) -> None:
-        loop = asyncio.get_running_loop()
-        self._since.pop(connection, None)
-        self._since[connection] = loop.time()
         if self._timer is None:
-            self._timer = loop.call_later(_LOOK_S, self._look)
+            self._loop = asyncio.get_running_loop()
+            self._timer = self._loop.call_later(_LOOK_S, self._look)
+        self._since.pop(connection, None)
+        self._since[connection] = self._loop.time()
 
     def leave(self, connection: Connection) -> None:
         self._since.pop(connection, None)
 
     def _look(self) -> None:
         self._timer = None
-        loop = asyncio.get_running_loop()
-        long_ago = loop.time() - self._most_s
+        long_ago = self._loop.time() - self._most_s
         for connection in [*takewhile(lambda each: self._since[each] <= long_ago, self._since)]:
             del self._since[connection]
             connection.shutdown()
         if self._since:
-            self._timer = loop.call_later(_LOOK_S, self._look)
+            self._timer = self._loop.call_later(_LOOK_S, self._look)
