@@ -109,7 +109,7 @@ FAILURES: Final[Mapping[type[errors.UpstreamError], str]] = {
     errors.Throttled: "429.",
     errors.Overloaded: "503 or 529.",
     errors.Faulty: "Another 5xx.",
-    errors.Broken: "Bytes that cannot be read, or too few of them; or closed after a second or more.",
+    errors.Broken: "Bytes that cannot be read, or too few of them; or closed after a second.",
     errors.Misconfigured: "401, 402, 403 or 404: our key, or our name of the model.",
     errors.Unsuitable: "Too long, or filtered, for this model.",
     errors.Rejected: "Another 4xx.",
