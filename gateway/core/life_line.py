@@ -12,11 +12,11 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
+from gateway.core.chat import Usage
 from gateway.core.events import (
     About,
     Attempted,
     AuditEnded,
-    Began,
     CacheAsked,
     Denied,
     Escalated,
@@ -38,18 +38,17 @@ _GONE: Final = 499
 """The status of a client that went away, as proxies log it."""
 _REMEMBERED: Final = 10_000
 _json: Final = msgspec.json.Encoder().encode
-_END: Final = (
-    b'"outcome":"%b","status":%d,"reason":%b,"model":%b,"provider":%b,"tier":%b,"seconds":%.6f,'
-    b'"first_token_s":%b,'
-)
+_END: Final = b'%b"seconds":%.6f,"first_token_s":%b,'
 _LIFE: Final = (
     b'{"time":"%b","request":"%b",%b%b"user":"%b","tags":%b,"plan":%b,"cost":%d,"held":%d,'
     b'"attempts":[%b]%b}\n'
 )
 _CALL: Final = (
-    b'{%b"outcome":%b,"seconds":%.6f,"first_token_s":%b,"held":%d,"cost":%d,"counted":%b,'
-    b'"usage":{"prompt":%d,"completion":%d,"cached":%d,"cache_write":%d,"reasoning":%d}'
+    b'{%b"seconds":%.6f,"first_token_s":%b,"held":%d,"cost":%d,"usage":{"prompt":%d,'
+    b'"completion":%d,%b'
 )
+_MS: Final = tuple([b".%03dZ" % ms for ms in range(1_000)])
+_PLAIN: Final = b'"cached":0,"cache_write":0,"reasoning":0}'
 _FLAGS: Final = {False: b"false", True: b"true"}
 
 
@@ -74,6 +73,7 @@ class Writer:
         self._text: _Kept[str] = _Kept(lambda text: _json(names[text]))
         self._who = _Kept(self._written_who)
         self._to = _Kept(self._written_to)
+        self._ends = _Kept(self._written_end)
         self._tags = _Kept(self._written_tags)
         self._checks = _Kept(_written_checks)
         self._second, self._time = -1, b""
@@ -90,7 +90,7 @@ class Writer:
         cost = held = 0
         ended: Any = None
         event: Any
-        for event in life:
+        for event in life[1:-1]:
             kind = type(event)
             if kind is Attempted:
                 ended = event
@@ -106,7 +106,7 @@ class Writer:
                     early.append(event)
             elif kind is Planned:
                 plan = b'{"rungs":%d,"skipped":%d}' % (event.rungs, event.skipped)
-            elif kind is not Began:
+            else:
                 others.append(event)
         if content is not None:
             hear(calls, life, content)
@@ -122,25 +122,23 @@ class Writer:
             cost,
             held,
             b"},".join(calls) + b"}" if calls else b"",
-            self._rest(others, life, content) if len(others) > 1 or content is not None else b"",
+            self._rest(others, life, content) if others or content is not None else b"",
         )
 
     def _call(self, event: Settled, ended: Attempted) -> bytes:
         """Left open. A call is told as it ended, and right after that as it was paid."""
         usage = event.usage
+        first = ended.first_token_s
+        to = (event.model, event.provider, event.tier, event.purpose, ended.outcome, event.counted)
         return _CALL % (
-            self._to[event.model, event.provider, event.tier, event.purpose],
-            self._text[ended.outcome],
+            self._to[to],
             ended.seconds,
-            _seconds(ended.first_token_s),
+            b"null" if first is None else b"%.6f" % first,
             event.held,
             event.cost,
-            _FLAGS[event.counted],
             usage.prompt,
             usage.completion,
-            usage.cached,
-            usage.cache_write,
-            usage.reasoning,
+            _details(usage) if usage.cached or usage.cache_write or usage.reasoning else _PLAIN,
         )
 
     def _judge(self, calls: list[bytes], made: list[Settled | None], judged: Judged) -> bool:
@@ -155,24 +153,18 @@ class Writer:
         return False
 
     def _end(self, event: Any) -> bytes:
-        text, kind = self._text, type(event)
+        kind, first = type(event), None
         if kind is Replied:
-            return _END % (
-                b"replied",
-                200,
-                text[event.reason],
-                text[event.model],
-                text[event.provider],
-                text[event.tier],
-                event.seconds,
-                _seconds(event.first_token_s),
-            )
-        said = (b"dropped", _GONE, b'"client_gone"')
-        if kind is Denied:
-            said = (b"denied", event.status, text[event.code])
+            end = ("replied", 200, event.reason, event.model, event.provider, event.tier)
+            first = event.first_token_s
+        elif kind is Denied:
+            end = ("denied", event.status, event.code, "", "", "")
         elif kind is AuditEnded:
-            said = (event.outcome.encode(), 0, text[event.kind])
-        return _END % (*said, b'""', b'""', b'""', event.seconds, b"null")
+            end = (event.outcome, 0, event.kind, "", "", "")
+        else:
+            end = ("dropped", _GONE, "client_gone", "", "", "")
+        told = b"null" if first is None else b"%.6f" % first
+        return _END % (self._ends[end], event.seconds, told)
 
     def _rest(
         self, others: Sequence[Event], life: Sequence[Event], content: Content | None
@@ -192,7 +184,7 @@ class Writer:
         if second != self._second:
             self._second = second
             self._time = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
-        return b"%b.%03dZ" % (self._time, int((at - second) * 1000))
+        return self._time + _MS[int((at - second) * 1000)]
 
     def _written_tags(self, tags: tuple[tuple[str, str], ...]) -> bytes:
         text = self._text
@@ -206,13 +198,27 @@ class Writer:
             text[tenant], whose, text[route], text[key], _FLAGS[stream],
         )  # fmt: skip
 
-    def _written_to(self, to: tuple[str, str, str, str]) -> bytes:
-        found = tuple(map(self._text.__getitem__, to))
-        return b'"model":%b,"provider":%b,"tier":%b,"purpose":%b,' % found
+    def _written_to(self, to: tuple[str, str, str, str, str, bool]) -> bytes:
+        *texts, counted = to
+        written = [*map(self._text.__getitem__, map(str, texts)), _FLAGS[bool(counted)]]
+        return (
+            b'"model":%b,"provider":%b,"tier":%b,"purpose":%b,"outcome":%b,"counted":%b,'
+            % tuple(written)
+        )
+
+    def _written_end(self, end: tuple[str, int, str, str, str, str]) -> bytes:
+        """A life that no client sees has no status, and for a reason what it is for."""
+        outcome, status, reason, model, provider, tier = end
+        text = self._text
+        behind = b"" if status else b'"behind":%b,' % text[reason]
+        return b'%b"outcome":%b,"status":%d,"reason":%b,"model":%b,"provider":%b,"tier":%b,' % (
+            behind, text[outcome], status, text[reason], text[model], text[provider], text[tier],
+        )  # fmt: skip
 
 
-def _seconds(seconds: float | None) -> bytes:
-    return b"null" if seconds is None else b"%.6f" % seconds
+def _details(usage: Usage) -> bytes:
+    told = (usage.cached, usage.cache_write, usage.reasoning)
+    return b'"cached":%d,"cache_write":%d,"reasoning":%d}' % told
 
 
 def _written_checks(judged: tuple[tuple[str, ...], tuple[str, ...]]) -> bytes:
@@ -241,14 +247,9 @@ def _cache_asked(found: dict[str, Any], event: CacheAsked) -> None:
     found["cache"] = event.outcome
 
 
-def _audited(found: dict[str, Any], event: AuditEnded) -> None:
-    found["behind"] = event.kind
-
-
 _OTHERS: Final[Mapping[type, Callable[[dict[str, Any], Any], None]]] = {
     Refused: _refused,
     Escalated: _escalated,
     FellBack: _fell_back,
     CacheAsked: _cache_asked,
-    AuditEnded: _audited,
 }

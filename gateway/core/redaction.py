@@ -6,6 +6,7 @@ the last thing that is done to bytes before they leave, so it holds wherever the
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
@@ -80,6 +81,15 @@ class _Names(dict[str, str]):
 def without_keys(text: str) -> str:
     """The text without what looks like a key."""
     return _KEYS.sub(HIDDEN, text)
+
+
+def keyless(name: str) -> str:
+    """A name that somebody is known by. One with a key in it, which is kept nowhere, is known by
+    its hash from here on.
+    """
+    if _KEYS.search(name) is None:
+        return name
+    return f"hidden:{sha256(name.encode()).hexdigest()[:32]}"
 
 
 def secrets_of(snapshot: Snapshot) -> frozenset[str]:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
+from gateway.core.redaction import keyless
+
 OTHER: Final = "other"
 """What stands for a value that the configuration does not list."""
 MOST: Final = 16
@@ -15,9 +17,13 @@ One without values takes any, and is no label."""
 
 
 def tagged(given: Mapping[str, str], known: Known) -> Mapping[str, str]:
-    """A request's tags as they are recorded: a value outside its configured set is "other"."""
+    """A request's tags as they are recorded: a value outside its configured set is "other", and
+    a key is none.
+    """
     return {
-        name: value if not (values := known.get(name)) or value in values else OTHER
+        keyless(name): keyless(value)
+        if not (values := known.get(name)) or value in values
+        else OTHER
         for name, value in given.items()
     }
 

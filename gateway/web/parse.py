@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 
 from gateway.core.chat import NO_EXTRAS, ChatRequest
 from gateway.core.errors import InvalidRequest
+from gateway.core.redaction import keyless
 from gateway.web.extras import read_extras
 from gateway.web.refuse import refuse, wrong_type
 
@@ -100,7 +101,7 @@ def read_request(body: bytes, headers: Mapping[str, str], json_depth: int) -> Ch
         options is not None and bool(options.include_usage),
         max_tokens,
         asked.n or 1,
-        asked.user,
+        keyless(asked.user) if asked.user else asked.user,
         read_extras(asked.gateway, headers) if asked.gateway or headers else NO_EXTRAS,
     )
 

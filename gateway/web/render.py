@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from gateway.core.chat import Choice, Completion, ToolCall, Usage
 from gateway.core.errors import GatewayError, Rejected, Unsuitable
+from gateway.core.redaction import without_keys
 
 OURS: Final = frozenset(
     {"role", "content", "refusal", "reasoning_content", "reasoning", "tool_calls"}
@@ -74,9 +75,9 @@ def error_body(error: GatewayError) -> bytes:
     code = error.code
     if isinstance(error, Rejected | Unsuitable):
         code = error.upstream_code or code
-    return _encode(
-        {"error": {"message": str(error), "type": error.type, "param": error.param, "code": code}}
-    )
+    told = {"message": str(error), "type": error.type, "param": error.param, "code": code}
+    # What a client or a provider has sent may be quoted in any of them.
+    return _encode({"error": {name: text and without_keys(text) for name, text in told.items()}})
 
 
 def _relayed_usage(completion: Completion, usage: Usage, extension: bytes) -> Raw:

@@ -1,0 +1,155 @@
+"""Lines to a file or a pipe: whole, in order, all of them at a normal stop; and what one costs."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from gateway.core import events
+from gateway.core.chat import Usage
+from gateway.core.money import Nanos
+from gateway.core.redaction import Redactor
+from gateway.core.snapshot import Log
+from gateway.drivers.life_log import LifeLog
+from gateway.drivers.line_writer import LineWriter
+from tests.promises import Reached
+
+ABOUT: Final = events.About(
+    "req_a25acafeec4b85abe55e984900000002", "acme", "auto", stream=False, key="k1"
+)
+WHERE: Final = ("one", "small", "cheap", "answer")
+LIFE: Final = (
+    events.Began(ABOUT),
+    events.Planned(ABOUT, 2, 0),
+    events.Reserved(ABOUT, "h", Nanos(412_200), Nanos(10**9)),
+    events.Attempted(ABOUT, *WHERE, "ok", 0.0024111234, None),
+    events.Settled(ABOUT, "h", *WHERE, Nanos(412_200), Nanos(2_200), Usage(90, 10), counted=False),
+    events.Judged(ABOUT, "small", "cheap", ("regex",), ()),
+    events.Replied(ABOUT, "one", "small", "cheap", "passed", 0.0031234, 0.0024, None),
+)
+
+
+async def test_all_is_written_in_order_at_a_normal_stop(tmp_path: Path) -> None:
+    file = tmp_path / "lines"
+    writer = LineWriter(str(file))
+    for number in range(20_000):
+        writer.write(b"%d\n" % number)
+        if number % 5_000 == 0:
+            await asyncio.sleep(0)
+    await writer.aclose()
+    assert file.read_bytes().split() == [b"%d" % number for number in range(20_000)]
+    assert file.stat().st_mode & 0o777 == 0o640
+
+
+async def test_a_file_that_was_moved_away_is_made_anew(tmp_path: Path) -> None:
+    file = tmp_path / "lines"
+    writer = LineWriter(str(file))
+    writer.write(b"old\n")
+    while not file.read_bytes():
+        await asyncio.sleep(0.005)
+    file.rename(tmp_path / "lines.1")
+    writer.write(b"new\n")
+    await writer.aclose()
+    assert [(tmp_path / name).read_bytes() for name in ("lines.1", "lines")] == [b"old\n", b"new\n"]
+
+
+async def test_a_reader_who_does_not_read_stops_nothing(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe takes 64 kB; the rest waits. When it is read, all of it comes."""
+    reader, end = os.pipe()
+    kept = os.dup(1)
+    os.dup2(end, 1)
+    try:
+        writer = LineWriter("stdout")
+        began = time.monotonic()
+        for number in range(3_000):
+            writer.write(b"%d %b\n" % (number, b"x" * 100))
+        await asyncio.sleep(0.1)
+        assert time.monotonic() - began < 1, "the loop waited for the reader"
+        closing = asyncio.create_task(writer.aclose())
+        read = b""
+        while read.count(b"\n") < 3_000:
+            read += await asyncio.to_thread(os.read, reader, 1 << 20)
+        await closing
+    finally:
+        os.dup2(kept, 1)
+        for each in (kept, reader, end):
+            os.close(each)
+    assert [int(line.split()[0]) for line in read.splitlines()] == [*range(3_000)]
+
+
+WORKER: Final = """
+import asyncio, sys
+from gateway.drivers.line_writer import LineWriter
+async def main():
+    writer = LineWriter(sys.argv[1])
+    for number in range(400):
+        writer.write(sys.argv[2].encode() * (9_000 if number % 7 == 0 else 90) + b"\\n")
+        if number % 20 == 0:
+            await asyncio.sleep(0.06)
+    await writer.aclose()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("to", ["a pipe", "a file"])
+def test_lines_of_several_workers_stay_whole(tmp_path: Path, to: str) -> None:
+    """Also those that are longer than what a pipe takes in one piece."""
+    file = tmp_path / "lines"
+    reader, end = os.pipe()
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, "stdout" if to == "a pipe" else str(file), letter],
+            stdout=end,
+        )
+        for letter in "ab"
+    ]
+    os.close(end)
+    with os.fdopen(reader, "rb") as pipe:
+        read = pipe.read()
+    assert [worker.wait() for worker in workers] == [0, 0]
+    lines = (read if to == "a pipe" else file.read_bytes()).splitlines()
+    assert len(lines) == 800
+    assert {(len(set(line)), len(line)) for line in lines} == {(1, 90), (1, 9_000)}
+
+
+async def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        LineWriter(str(tmp_path / "nowhere" / "lines"))
+
+
+def test_what_a_line_costs(reached: Reached) -> None:
+    """The least of many short stretches: what else runs on the machine is in the others."""
+    lines: list[bytes] = []
+    log = LifeLog(lines.append, lambda: 1_790_000_000.5, Redactor(), Log())
+
+    def stretch(observe: object, lives: int = 100) -> float:
+        began = time.thread_time_ns()
+        for _ in range(lives):
+            for event in LIFE:
+                observe(event)  # type: ignore[operator]
+        lines.clear()
+        return (time.thread_time_ns() - began) / lives / 1_000
+
+    nothing = min(stretch(lambda event: None) for _ in range(300))
+    took = min(stretch(log.observe) for _ in range(300)) - nothing
+    reached("operations", "CPU of a log line", f"{took:.1f} us", "< 5 us on an idle core")
+    assert took < 12, "a line costs more than twice what it may, even on a busy machine"
+
+
+def test_a_line_is_json() -> None:
+    lines: list[bytes] = []
+    log = LifeLog(lines.append, lambda: 1_790_000_000.5, Redactor(), Log())
+    for event in LIFE:
+        log.observe(event)
+    (line,) = map(json.loads, lines)
+    assert line["time"] == "2026-09-21T14:13:20.500Z"
+    assert line["seconds"] == 0.003123
+    assert line["attempts"][0]["usage"]["prompt"] == 90
