@@ -65,6 +65,7 @@ class Call:
             raise
         usage, counted = billed(answer, request, candidate.model.image_tokens)
         self.close("ok", usage, counted=counted)
+        await asyncio.sleep(0)  # the settle is on its way before the answer is
         return self.judged(asked, answer, request, usage)
 
     def judged(
@@ -127,6 +128,7 @@ class Call:
         self.tab.usage, counted = tally.billed(request)
         try:
             self.close("ok", self.tab.usage, counted=counted)
+            await asyncio.sleep(0)  # as in ask
         except BaseException as error:
             self.over(self.candidate, error, "unjudged")
             raise

@@ -5,6 +5,7 @@ rest is neither generated nor paid for, and another model can be asked. What is 
 its end is judged on the whole.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
@@ -81,11 +82,11 @@ class _Watched:
                     call.over(call.candidate, error, "passed")
             raise
         if self._flowing:
-            self._close()
+            await self._close()
         elif self._finding is not None:
-            self._cut(self._finding)
+            await self._cut(self._finding)
         else:
-            self._whole()
+            await self._whole()
 
     async def _read(self) -> AsyncGenerator[Sequence[Delta], None]:
         call = self.call
@@ -133,26 +134,29 @@ class _Watched:
             raise TimedOut("the provider's answer was not whole in time")
         return False
 
-    def _cut(self, finding: Finding) -> None:
+    async def _cut(self, finding: Finding) -> None:
         usage = self._tally.counted(self.request)
         self.call.close("cut", usage, counted=True)
+        await asyncio.sleep(0)
         self.call.tell(self.asked, (finding,))
         part = self._assembly.completion(usage, whole=False)
         answer = checks.mend(self.asked, part, self.request)
         self.answered = Answered(self.call.candidate, answer, usage, (finding,), cut=True)
 
-    def _whole(self) -> None:
+    async def _whole(self) -> None:
         """It ended before all was decided."""
         usage, counted = self._tally.billed(self.request)
         self.call.close("ok", usage, counted=counted)
+        await asyncio.sleep(0)
         answer = self._assembly.completion(usage)
         self.answered = self.call.judged(self.asked, answer, self.request, usage)
 
-    def _close(self) -> None:
+    async def _close(self) -> None:
         call = self.call
         call.tab.usage, counted = self._tally.billed(self.request)
         try:
             call.close("ok", call.tab.usage, counted=counted)
+            await asyncio.sleep(0)
         except BaseException as error:
             call.over(call.candidate, error, "passed")
             raise

@@ -4,7 +4,7 @@ in memory does, and the entries of its book sum up to what its buckets have spen
 
 import asyncio
 import itertools
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, ClassVar, Final
 
 import uvloop
@@ -88,11 +88,12 @@ waits = st.sampled_from(
 Stands = tuple[tuple[Balance, ...], int, tuple[Entry, ...], dict[Counter, int]]
 
 
-def at_once(asked: Coroutine[Any, Any, Any]) -> Any:
-    """What a coroutine gives that waits for nobody: it needs no event loop."""
+def at_once(asked: Awaitable[Any]) -> Any:
+    """What is given by whom nobody waits for: it needs no event loop."""
+    steps = asked.__await__()
     try:
         while True:
-            asked.send(None)
+            next(steps)
     except StopIteration as answer:
         return answer.value
     except LedgerDown as error:
@@ -132,7 +133,11 @@ class LikeTheModel(RuleBasedStateMachine):
     def both(self, call: str, *arguments: Any, **named: Any) -> Any:
         """What both answer."""
         expected = at_once(getattr(self.model, call)(*arguments, **named))
-        found = self.run(getattr(self.redis, call)(*arguments, **named))
+
+        async def asked() -> Any:
+            return await getattr(self.redis, call)(*arguments, **named)
+
+        found = self.run(asked())
         assert found == expected, f"{call}: {found}, not {expected}"
         return found
 

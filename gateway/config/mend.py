@@ -16,6 +16,7 @@ _STAND_INS: Final[Mapping[str, Any]] = {
     "base_url": "http://unknown.invalid",
     "deployments": [],
     "dialect": "openai",
+    "endpoint": "http://unknown.invalid",
     "hash": f"sha256:{'0' * 64}",
     "id": "unknown",
     "models": [],

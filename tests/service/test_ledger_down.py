@@ -157,6 +157,13 @@ async def test_many_are_refused_together_not_in_turn(
     assert service.simulator.bill.calls == []
 
 
+async def owed(service: Running) -> bool:
+    """Whether what a call cost did not get through, and is not forgotten."""
+    ledger = service.gateway.world.ledger
+    assert isinstance(ledger, RedisLedger)
+    return ledger.owed == 1
+
+
 async def held(service: Running) -> bool:
     return any(isinstance(event, Reserved) for event in service.events)
 
@@ -173,7 +180,7 @@ async def test_an_answer_under_way_is_given_and_settled_later(
         answered = await asking
         assert answered.status == 200, answered
         assert answered.headers["x-gateway-model"] == "slow"
-        assert service.gateway.world.ledger.owed == 1  # type: ignore[attr-defined]
+        await until(lambda: owed(service))
     cure(own_redis, fault)
     await balanced(service)
     assert await service.spent("acme") - service.before > 0
