@@ -11,6 +11,8 @@ from gateway.commands.options import CONFIG, AsJson, Config, fail, say_lines
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from gateway.commands.usage import Found
+
 _WIDE: Final = 300
 
 app = typer.Typer(help="Counters and the records that explain them.", no_args_is_help=True)
@@ -43,10 +45,7 @@ def usage(  # noqa: PLR0913, PLR0917 - an option each
 
     def read() -> tuple[list[str], int]:
         asked = Asked(by, since, until, "json" if json else form, source, config)
-        found = run(asked, ctx.obj.env, ctx.obj.now(), console())
-        for note in found.notes:
-            typer.echo(f"note: {note}", err=True)
-        return [found.text] if found.text is not None else [], 0
+        return said(run(asked, ctx.obj.env, ctx.obj.now(), console()))
 
     tell(read)
 
@@ -99,6 +98,13 @@ def tell(run: Callable[[], tuple[list[str], int]], *, json: bool = False) -> Non
     say_lines(lines, ok=code == 0, json=json)
     if code:
         raise typer.Exit(code)
+
+
+def said(found: "Found") -> tuple[list[str], int]:
+    """What is printed of it. Its notes go to whoever watches."""
+    for note in found.notes:
+        typer.echo(f"note: {note}", err=True)
+    return [found.text] if found.text is not None else [], 0
 
 
 def console() -> "Console":

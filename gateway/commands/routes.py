@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.commands.cost_options import Wrong, one_of
-from gateway.commands.usage import moment, recorded
+from gateway.commands.usage import Found, moment, recorded
 from gateway.core.route_figures import Estimate, Figures, RouteFigures
 from gateway.core.usage_line import Reading
 
@@ -28,13 +28,6 @@ class Asked(Struct, frozen=True):
     form: str
     source: str
     config: Sequence[Path]
-
-
-class Found(Struct, frozen=True):
-    """`text` is None where a table was shown. `notes` are for a person."""
-
-    text: str | None
-    notes: tuple[str, ...]
 
 
 def compare(asked: Asked, env: Mapping[str, str], now: datetime, console: Console) -> Found:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.commands.ledger_app import console, tell
+from gateway.commands.ledger_app import console, said, tell
 from gateway.commands.options import CONFIG, AsJson, Config
 
 app = typer.Typer(help="What routes came to.", no_args_is_help=True)
@@ -36,9 +36,6 @@ def compare(  # noqa: PLR0913, PLR0917 - an option each
 
     def read() -> tuple[list[str], int]:
         asked = Asked(route, since, until, "json" if json else form, source, config)
-        found = run(asked, ctx.obj.env, ctx.obj.now(), console())
-        for note in found.notes:
-            typer.echo(f"note: {note}", err=True)
-        return [found.text] if found.text is not None else [], 0
+        return said(run(asked, ctx.obj.env, ctx.obj.now(), console()))
 
     tell(read)

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 import pytest_asyncio
 
-from gateway.core.events import Denied
+from gateway.core.events import Denied, Settled
 from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.web import door
 from gateway.web.stream import ClientStream
@@ -251,4 +251,21 @@ async def test_nobody_is_asked_in_vain(told: Told) -> None:
 
 
 async def test_the_books_balance(told: Told, service: Running) -> None:
-    await service.audit("acme")
+    """To the nano-dollar, but for broken streams of one that declares tools: without usage we count
+    them, and the simulator's tokenizer reads only messages.
+    """
+    if told.client.program != "instructor_client":
+        await service.audit("acme")
+        return
+    await service.simulator.idle()
+    await service.audit_ours("acme")
+    settled = [event for event in service.events if isinstance(event, Settled)]
+    calls = service.simulator.bill.calls
+    assert sum(each.cost for each in settled if not each.counted) == sum(
+        call.cost for call in calls if call.whole
+    )
+    counted = [each for each in settled if each.counted]
+    broken = [call for call in calls if not call.whole]
+    assert len(counted) == len(broken)
+    assert sum(call.cost for call in broken) <= sum(each.cost for each in counted)
+    assert all(each.cost <= each.held for each in counted)
