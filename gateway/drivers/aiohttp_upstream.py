@@ -182,4 +182,4 @@ def _meant(error: Exception, asked_s: float, *, begun: bool) -> UpstreamError:
         return failures.timed_out()
     if begun or isinstance(error, aiohttp.ClientResponseError):
         return failures.broken()
-    return failures.unheard(asked_s)
+    return failures.unheard(asked_s, error)

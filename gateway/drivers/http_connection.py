@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
         if self.open:
             self._transport.write(request)
         else:
-            self._fail(self._unheard())
+            self._fail(self._unheard(None))
         return self.wait(deadline)
 
     def wait(self, deadline: float) -> asyncio.Future[None]:
@@ -252,11 +252,11 @@ class Connection(asyncio.Protocol):
         if not self.open:
             return
         if self.state == ASKED:
-            self._fail(self._unheard())
+            self._fail(self._unheard(exc))
         elif self.state != ANSWERING:
             self.close()
         elif not self.status:
-            self._fail(failures.unheard(self._loop.time() - self._asked_at))
+            self._fail(failures.unheard(self._loop.time() - self._asked_at, exc))
         elif exc is None and self._ends_with_the_connection():
             self.close()
             self.state = WHOLE
@@ -264,8 +264,8 @@ class Connection(asyncio.Protocol):
         else:
             self._fail(failures.broken())
 
-    def _unheard(self) -> UpstreamError:
-        error = failures.unheard(self._loop.time() - self._asked_at)
+    def _unheard(self, exc: Exception | None) -> UpstreamError:
+        error = failures.unheard(self._loop.time() - self._asked_at, exc)
         stale = self._used and isinstance(error, Reset)
         return Stale("the connection was stale") if stale else error
 

@@ -3,6 +3,7 @@
 The client's own words may name our URL: these are shown instead.
 """
 
+import errno
 from typing import Final
 
 from gateway.core.errors import Broken, Reset, TimedOut, Unreachable
@@ -10,6 +11,10 @@ from gateway.core.errors import Broken, Reset, TimedOut, Unreachable
 WORKED_S: Final = 1.0
 """After so long a provider has begun to work on an answer: who merely closes idle connections, or
 is being restarted, does so at once.
+"""
+UNREAD_S: Final = 10.0
+"""The same for a connection that was reset: whose system finds unread what we asked answers so, and
+a busy one may be seconds late. A balancer that resets after minutes may well have passed it on.
 """
 MAX_ANSWER: Final = 64 * 1024 * 1024
 """Bytes of one answer that are read before the provider is taken for broken."""
@@ -31,11 +36,13 @@ def reset() -> Reset:
     return Reset("the provider closed the connection without an answer")
 
 
-def unheard(asked_s: float) -> Reset | Broken:
-    """The connection was closed before a byte of an answer, so long after it was asked for. What
-    was worked on may be billed: it is not simply asked for again.
+def unheard(asked_s: float, why: Exception | None) -> Reset | Broken:
+    """The connection was closed before a byte of an answer, so long after it was asked for; `why`
+    is what the system said, None for a clean end. What was worked on may be billed: it is not
+    simply asked for again.
     """
-    if asked_s < WORKED_S:
+    unread = isinstance(why, OSError) and why.errno in (errno.ECONNRESET, errno.EPIPE)
+    if asked_s < (UNREAD_S if unread else WORKED_S):
         return reset()
     return Broken("the provider closed the connection before its answer")
 

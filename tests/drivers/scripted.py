@@ -8,6 +8,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from fcntl import ioctl
+from termios import FIONREAD
+from typing import cast
 
 from gateway.drivers.deadline_wheel import DeadlineWheel
 from gateway.drivers.http_connection import WHOLE, Connection
@@ -39,6 +42,12 @@ class Peer:
         """Until the client has left."""
         while await self.reader.read(65536):
             pass
+
+    async def leave_unread(self) -> None:
+        """Until more has come, which is left with the system."""
+        cast("asyncio.Transport", self.writer.transport).pause_reading()
+        sock: socket.socket = self.writer.get_extra_info("socket")
+        await until(lambda: ioctl(sock.fileno(), FIONREAD, bytes(4)) != bytes(4))
 
     def reset(self) -> None:
         sock: socket.socket | None = self.writer.get_extra_info("socket")

@@ -113,6 +113,28 @@ async def test_who_leaves_after_working_on_an_answer_is_not_asked_again(
         assert len(provider.peers) == 1
 
 
+@pytest.mark.parametrize(
+    "how", [lambda peer: peer.writer.transport.abort(), Peer.reset], ids=["unread", "reset"]
+)
+async def test_who_leaves_what_we_asked_unread_is_replaced_unseen_however_busy_it_was(
+    how: Callable[[Peer], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It closes an idle connection late, as we ask: it cannot have worked on an answer."""
+    monkeypatch.setattr(http_failures, "WORKED_S", 0.0)
+
+    async def play(peer: Peer) -> None:
+        if peer.number == 0:
+            await once(peer)
+            await peer.leave_unread()
+            how(peer)
+        else:
+            await told(peer)
+
+    async with scripted(play) as provider, pool_to(provider.port) as pool:
+        assert [await whole(pool) for _ in range(3)] == [b"0", b"1", b"1"]
+        assert len(provider.peers) == 2
+
+
 async def test_it_is_replaced_only_once() -> None:
     async def play(peer: Peer) -> None:
         if peer.number == 0:
