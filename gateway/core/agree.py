@@ -15,6 +15,8 @@ from gateway.core.checks.tolerant_json import Unreadable, read_json, read_strict
 MODES: Final = ("auto", "choice", "json", "label", "number", "tools")
 
 _LONGEST_LABEL: Final = 60
+_LONGEST_NUMBER: Final = 4_000
+"""Digits: Python reads no integer above 4,300."""
 _ANSWER_KEYS: Final = ("answer", "final_answer", "result", "label", "choice", "output", "value")
 _NUMBER: Final = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|[-+]?\.\d+")
 _STATED: Final = re.compile(
@@ -227,7 +229,7 @@ def _scalar(value: Any) -> Hashable:
     if isinstance(value, bool) or value is None:
         return ("literal", str(value))
     if isinstance(value, int | float):
-        return ("number", repr(float(value)))
+        return ("number", _exact(value))
     text = str(value)
     bare = text.strip().strip("$€£%. ")
     if _NUMBER.fullmatch(bare):
@@ -240,7 +242,19 @@ def _words(text: str) -> str:
 
 
 def _numeric(text: str) -> str:
-    return repr(float(text.replace(",", "")))
+    """A whole number by its digits: a long one may be an id, which a float would confuse."""
+    text = text.replace(",", "")
+    if len(text) > _LONGEST_NUMBER:
+        return text
+    whole, _, part = text.partition(".")
+    if (part and int(part)) or not whole.strip("+-"):
+        return _exact(float(text))
+    return str(int(whole))
+
+
+def _exact(value: float) -> str:
+    """1 and 1.0 are the same; what is no number, or has no end, is what it is."""
+    return str(int(value)) if value == value // 1 else repr(value)
 
 
 _MISSING: Final = object()

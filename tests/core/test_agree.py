@@ -120,6 +120,10 @@ def test_several_choices_cannot_be_compared() -> None:
         ([("f", "{broken")], [("f", "{broken")], False),
         ([("f", '{"on": false}')], [("f", "{}")], False),
         ([("f", '{"n": 0}')], [("f", "{}")], False),
+        ([("f", '{"id": 9007199254740992}')], [("f", '{"id": 9007199254740993}')], False),
+        ([("f", '{"id": 9007199254740993}')], [("f", '{"id": "9007199254740993"}')], True),
+        ([("f", '{"n": 1e20}')], [("f", '{"n": 100000000000000000000}')], True),
+        ([("f", f'{{"n": {"9" * 400}}}')], [("f", f'{{"n": {"9" * 400}}}')], True),
     ],
 )
 @pytest.mark.parametrize("mode", ["tools", "auto"])
@@ -153,7 +157,11 @@ def test_pointers(pointers: tuple[str, ...], one: str, other: str, same: bool) -
         "\ud800",
         "1e999",
         "٣",
+        "9" * 400,
+        "-" + "9" * 400 + ".5",
         "9" * 5000,
+        '{"answer": ' + "9" * 400 + "}",
+        "-.0",
         "a " * 9_000 + "9",
         "answer is " * 9_000,
         "a-" * 30 + "!?",
