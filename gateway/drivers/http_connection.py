@@ -157,7 +157,6 @@ class Connection(asyncio.Protocol):
         elif self.state != ANSWERING or not self.open:
             self.close()  # more than was asked for
             return
-        before = self._size
         self._barren += len(data)
         try:
             assert self._parser is not None  # noqa: S101 - as long as it is open
@@ -170,8 +169,7 @@ class Connection(asyncio.Protocol):
         if self.state == WHOLE:
             self._barren = 0
             self._wake()
-        elif self._size != before:
-            self._barren = 0
+        elif not self._barren:
             self._more()
         elif self._barren > MAX_HEAD:
             self._fail(failures.broken())
@@ -203,6 +201,7 @@ class Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         self._parts.append(body)
         self._size += len(body)
+        self._barren = 0
 
     def on_message_complete(self) -> None:
         if self.status < 200:  # it will go on

@@ -100,8 +100,8 @@ class ProviderCall(Struct, frozen=True):
         for at, delta in enumerate(deltas):
             if delta.usage is not None and self._absurd(delta.usage):
                 deltas[at] = structs.replace(delta, usage=None)
-        dropped = self.http.dropped
-        if not (first and dropped):
+        dropped = self.http.dropped if first else ()
+        if not dropped:
             return deltas
         return [structs.replace(deltas[0], dropped=dropped), *deltas[1:]]
 

@@ -1,6 +1,6 @@
 """A streamed answer as it comes: what both clients make of its pieces, and when it is over."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from gateway.core.chat import Delta
@@ -37,7 +37,7 @@ class ProviderFlow:
         """Whether what fails now fails after the answer."""
         return self._decoder.done or self._decoder.complete
 
-    def read(self, body: bytes) -> Iterator[list[Delta]]:
+    def read(self, body: bytes) -> Iterable[list[Delta]]:
         """The deltas that are whole now, mostly all at once; never an empty list.
 
         Raises UpstreamError; Broken when it goes on beyond what is ever an answer.
@@ -45,9 +45,14 @@ class ProviderFlow:
         self._size += len(body)
         if self._size > failures.MAX_ANSWER:
             raise failures.too_large()
+        if len(body) > _PIECE:
+            return self._pieces(body)
+        deltas = self._decoder.feed(body)
+        return (self._told(deltas),) if deltas else ()
+
+    def _pieces(self, body: bytes) -> Iterator[list[Delta]]:
         for at in range(0, len(body), _PIECE):
-            piece = body if len(body) <= _PIECE else body[at : at + _PIECE]
-            if deltas := self._decoder.feed(piece):
+            if deltas := self._decoder.feed(body[at : at + _PIECE]):
                 yield self._told(deltas)
 
     def finish(self, proof: Mapping[str, str]) -> list[Delta]:

@@ -53,6 +53,8 @@ class ChunkWriter:
         if raw is not None and delta.id == self._id and delta.created == self._created:
             for choice in delta.choices:
                 self._begun.add(choice.index)
+            if raw.startswith(self._theirs):
+                return b"%b%b\n\n" % (self._ours, raw[len(self._theirs) :])
             return self._renamed(raw)
         if not delta.choices:
             return b""
@@ -90,8 +92,6 @@ class ChunkWriter:
 
         The chunks of a stream begin alike: what stands for their beginning is found once.
         """
-        if raw.startswith(self._theirs):
-            return b"%b%b\n\n" % (self._ours, raw[len(self._theirs) :])
         head = _HEAD.match(raw)
         if head is None:
             return b"data: %b\n\n" % _encode({**_split(raw), "model": Raw(self._model)})

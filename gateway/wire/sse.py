@@ -25,6 +25,8 @@ class SseDecoder:
         self._noise = 0
         """Bytes of lines that were no data, but for a few with each event."""
         self._begun = False
+        self._between = False
+        """What has come ends with an event."""
         self._too_long = False
 
     def feed(self, chunk: bytes) -> list[tuple[str, bytes]]:
@@ -33,29 +35,27 @@ class SseDecoder:
         Raises Broken for a line, or the data of one event, beyond 4 MiB, and for a stream that
         has more than 2 MiB of comments and empty lines: once the events ahead have been given.
         """
-        if self._begun and not (self._rest or self._data or self._name or self._too_long):
-            # Nearly all chunks are one whole event; it is cut out without splitting.
-            end = chunk.find(b"\n")
-            if (
-                chunk.startswith(b"data: ")
-                and end == len(chunk) - 2
-                and chunk.endswith(b"\n\n")
-                and b"\r" not in chunk
-                and end < MAX_LINE
-            ):
-                return [("", chunk[6:-2])]
-        events: list[tuple[str, bytes]] = []
+        if self._between and chunk.endswith(b"\n\n") and len(chunk) <= MAX_LINE:
+            # Nearly all chunks are whole events of one line each: these need no reading by lines.
+            events = chunk[6:-2].split(b"\n\ndata: ")
+            ends = 2 * len(events)
+            if chunk.startswith(b"data: ") and chunk.count(b"\n") == ends and b"\r" not in chunk:
+                return [("", data) for data in events]
+        found: list[tuple[str, bytes]] = []
         if not self._too_long:
             rest = self._rest + chunk if self._rest else chunk
             if not self._begun:
                 rest = self._begin(rest)
-            self._read(self._lines(rest), events)
-        if not events:
+            self._read(self._lines(rest), found)
+            self._between = self._begun and not (
+                self._rest or self._data or self._name or self._too_long
+            )
+        if not found:
             if self._too_long:
                 raise Broken("a line of the stream is beyond 4 MiB")
             if self._noise > MOST_BYTES:
                 raise endless()
-        return events
+        return found
 
     def finish(self) -> list[tuple[str, bytes]]:
         """The last event, where the stream ended without its empty line."""

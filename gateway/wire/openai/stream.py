@@ -14,6 +14,7 @@ from gateway.core.chat import ChoiceDelta, Delta, ToolDelta
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import StreamDecoder, Target
 from gateway.wire.openai import signatures, strict, tolerant
+from gateway.wire.openai.alike import Alike
 from gateway.wire.openai.choices import ChoiceSoFar
 from gateway.wire.openai.faults import fault_inside
 from gateway.wire.openai.reply import strict_usage
@@ -34,6 +35,7 @@ class _Decoder:
 
     def __init__(self) -> None:
         self._sse = SseDecoder()
+        self._alike = Alike()
         self._choices: dict[int, ChoiceSoFar] = {}
         self._id = ""
         self._created = 0
@@ -95,15 +97,15 @@ class _Decoder:
         for name, data in events:
             if self._done:
                 return
-            if data == b"[DONE]":
+            if not name and (text := self._alike.read(data)) is not None:
+                deltas.append(Delta((text,), None, self._id, self._created, data))
+            elif data == b"[DONE]":
                 self._done = True
-                return
-            delta = self._event(name, data)
-            if delta is None:
-                self._silent = one_more(self._silent)
-            else:
+            elif (delta := self._event(name, data)) is not None:
                 deltas.append(delta)
                 self._counted = self._counted or delta.usage is not None
+            else:
+                self._silent = one_more(self._silent)
 
     def _event(self, name: str, data: bytes) -> Delta | None:
         if name != "error":
@@ -134,9 +136,11 @@ class _Decoder:
         usage = None if chunk.usage is None else strict_usage(chunk.usage)
         if not choices and usage is None:
             return None
-        raw = data if relay and usage is None and strict.one_line_of_text(data) else None
-        extra = _NO_EXTRA if raw is not None else _beside(data)
-        return Delta(tuple(choices), usage, self._id, self._created, raw, extra=extra)
+        pieces, name, created = tuple(choices), self._id, self._created
+        if relay and usage is None and strict.one_line_of_text(data):
+            self._alike.learn(data, chunk)
+            return Delta(pieces, None, name, created, data)
+        return Delta(pieces, usage, name, created, extra=_beside(data))
 
     def _same(self, name: str, created: int) -> bool:
         """Whether a chunk has the id and time of those before it."""
