@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 from gateway.core.errors import TooLarge
-from gateway.web.client import Pairs
+from gateway.web.client import Headers, Pairs
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -20,6 +20,7 @@ class AsgiClient:
         self, headers: Sequence[tuple[bytes, bytes]], receive: Receive, send: Send
     ) -> None:
         self.headers = headers
+        self.known: Headers | None = None
         self._receive = receive
         self._send = send
         self._watcher: asyncio.Task[None] | None = None

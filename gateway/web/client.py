@@ -3,14 +3,30 @@
 `hot` is HTTP/1.1 straight from the socket, `asgi` is any ASGI server. The door tells no difference.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias
+
+from msgspec import Struct
 
 Pairs: TypeAlias = list[tuple[bytes, bytes]]
 
 
+class Headers(Struct, frozen=True):
+    """What we read of a request's headers. `extras` are its x-gateway-*, without that prefix."""
+
+    authorization: bytes
+    content_length: int
+    encoded: bool
+    extras: Mapping[str, str]
+
+
 class Client(Protocol):
     """One request. Either `reply`, or `begin`, any number of `write` and one `end`."""
+
+    known: Headers | None
+    """What was read of the headers, where the same came before on this connection, but for the
+    length; None where it is to be read. Whoever reads it leaves it here.
+    """
 
     @property
     def headers(self) -> Sequence[tuple[bytes, bytes]]:

@@ -30,9 +30,8 @@ from gateway.web import render
 from gateway.web.asgi import Receive, read_all, too_large
 from gateway.web.bill import extension
 from gateway.web.callers import Caller
-from gateway.web.client import Client
+from gateway.web.client import Client, Headers
 from gateway.web.headers import (
-    Headers,
     error_headers,
     read_cache_asks,
     read_headers,
@@ -119,14 +118,14 @@ class Door:
         caller = None
         life = None
         try:
-            headers = self.read(client.headers, now.limits)
+            headers = client.known or self.read(client.headers, now.limits)
             caller = now.keyring.known(headers.authorization)
             if caller is None:
                 now, caller = await self._admit(headers.authorization)
             who = caller.name
             self.in_flight.enter(who)
             try:
-                accepted(headers, now.limits.body_bytes)
+                client.known = client.known or accepted(headers, now.limits.body_bytes)
                 body = await client.body(now.limits.body_bytes)
                 life = _begin(now, request_id, caller, headers, body, client)
                 await self._answer(life, client)
@@ -231,12 +230,13 @@ def find_ladder(world: World, model: str) -> Ladder:
     return ladder
 
 
-def accepted(headers: Headers, most: int) -> None:
-    """Raises InvalidRequest or TooLarge for a body that need not be read."""
+def accepted(headers: Headers, most: int) -> Headers:
+    """The same. Raises InvalidRequest or TooLarge for a body that need not be read."""
     if headers.encoded:
         raise InvalidRequest("Send the body without a content encoding.", param="content-encoding")
     if headers.content_length > most:
         too_large(most)
+    return headers
 
 
 async def read_body(headers: Headers, receive: Receive, most: int) -> bytes:

@@ -6,15 +6,13 @@ from itertools import chain
 from math import ceil
 from typing import Final
 
-from msgspec import Struct
-
 from gateway.core.accounts import Warned
 from gateway.core.errors import GatewayError, HeadersTooLarge, RateLimited, Unavailable
 from gateway.core.money import usd
 from gateway.core.response_cache import Asks, read_asks
 from gateway.core.snapshot import Limits
 from gateway.handle import Life, Reply
-from gateway.web.client import Pairs
+from gateway.web.client import Headers, Pairs
 
 MAX_HEADERS: Final = 32_000
 """Bytes of all header names and values together."""
@@ -31,15 +29,6 @@ _DIGITS: Final = 15
 _PLAIN: Final = re.compile(r"[\w.\[\]-]{1,64}", re.ASCII)
 _NAMED: Final = 32
 _NONE: Final[Mapping[str, str]] = {}
-
-
-class Headers(Struct, frozen=True):
-    """What we read of a request's headers. `extras` are its x-gateway-*, without that prefix."""
-
-    authorization: bytes
-    content_length: int
-    encoded: bool
-    extras: Mapping[str, str]
 
 
 def read_headers(pairs: Sequence[tuple[bytes, bytes]], limits: Limits) -> Headers:

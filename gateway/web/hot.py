@@ -14,14 +14,14 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, cast
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.web.asgi import too_large
-from gateway.web.client import Pairs
+from gateway.web.client import Headers, Pairs
 from gateway.web.door import PATH, Door
+from gateway.web.hot_head import Heads
 from gateway.web.idle import Idle
 
 _ASKS: Final = b"POST %b HTTP/1.1\r\n" % PATH.encode()
@@ -32,7 +32,6 @@ _UNWANTED: Final = 16 * 1024 * 1024
 """Bytes of a body that are let pass when its request is refused: a client that is cut off while it
 sends may never read why.
 """
-_ODD: Final = frozenset({b"expect", b"transfer-encoding"})
 _LINE: Final = b"%b: %b\r\n".__mod__
 _STATUS: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
@@ -52,13 +51,14 @@ class HotProtocol(asyncio.Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.headers: Pairs = []
+        self.known: Headers | None = None
         self._door = door
         self._idle = idle
         self._loop = _loop or asyncio.get_running_loop()
         self._uvicorn = (config, server_state, app_state)
         self._state = server_state
         self._transport: asyncio.Transport
-        self._parser: HttpRequestParser | None = HttpRequestParser(self)
+        self._heads = Heads()
         self._came = b""
         """What came and is no part of a request yet."""
         self._parts: list[bytes] = []
@@ -102,7 +102,6 @@ class HotProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._state.connections.discard(cast("HttpToolsProtocol", self))
         self._idle.leave(self)
-        self._parser = None  # it refers to us
         self.resume_writing()
         if self._waits is not None and not self._waits.done():
             self._waits.set_exception(ConnectionAbortedError())
@@ -117,11 +116,6 @@ class HotProtocol(asyncio.Protocol):
         drained, self._drained = self._drained, None
         if drained is not None and not drained.done():
             drained.set_result(None)
-
-    # What the parser tells
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
 
     # What uvicorn tells
 
@@ -202,21 +196,12 @@ class HotProtocol(asyncio.Protocol):
 
     def _read_head(self, head: bytes) -> int | None:
         """The body's length; None when this is not as plain as we want it."""
-        parser = self._parser
-        assert parser is not None  # noqa: S101 - as long as it is connected
-        self.headers = []
-        try:
-            parser.feed_data(head)
-        except HttpParserUpgrade:
-            self._keep = False  # we stay with what we speak, and this parser does not
-        except HttpParserError:
-            return None
-        named = dict(self.headers)
-        length = named.get(b"content-length")
-        if not _ODD.isdisjoint(named):
-            return None
-        self._keep = self._keep and parser.should_keep_alive()
-        return None if length is None else int(length)
+        heads = self._heads
+        length = heads.read(head)
+        if not heads.again:
+            self.headers, self.known = heads.headers, None
+            self._keep = self._keep and heads.keeps
+        return length
 
     def _more(self, data: bytes) -> bytes:
         """Some of the body, and what came behind it."""
@@ -224,8 +209,6 @@ class HotProtocol(asyncio.Protocol):
         if len(data) > self._left:
             data, behind = data[: self._left], data[self._left :]
         self._left -= len(data)
-        if self._parser is not None and self._keep:
-            self._parser.feed_data(data)
         if not self._unread:
             self._parts.append(data)
             self._kept += len(data)
@@ -283,7 +266,6 @@ class HotProtocol(asyncio.Protocol):
         """From now on the connection is uvicorn's."""
         self._state.connections.discard(cast("HttpToolsProtocol", self))
         self._idle.leave(self)
-        self._parser = None
         theirs = HttpToolsProtocol(*self._uvicorn, self._loop)
         self._transport.set_protocol(theirs)
         theirs.connection_made(self._transport)
