@@ -18,6 +18,14 @@ from gateway.drivers.ledger_plans import Plan
 from gateway.drivers.redis_wire import RedisError
 
 
+def _is_well(answer: "asyncio.Future[Any]", before: int) -> bool:
+    """Whether a settle was answered, of a hold that was known, by data that goes on."""
+    if answer.cancelled() or answer.exception() is not None:
+        return False
+    known, seq, *_ = answer.result()
+    return bool(known) and seq >= before
+
+
 class Settles:
     """Of one ledger."""
 
@@ -36,13 +44,31 @@ class Settles:
     def settle(
         self, hold: Hold, actual: Amounts, record: UsageRecord | None = None
     ) -> Awaitable[None]:
+        """Who waits for it need not, and may give up: it goes on."""
         home = self._homes.home(hold.purse.home)
         command = home.commands.settle(hold.id, bounded(actual), record)
-        settled = self._settled(hold, actual, record, command, self._homes.send(command))
-        settling = self._loop.create_task(settled)
-        self._under_way.add(settling)
-        settling.add_done_callback(self._under_way.discard)
-        return settling
+        began, before = self._clock(), home.seq
+        asked = asyncio.ensure_future(self._homes.send(command), loop=self._loop)
+        settled: asyncio.Future[None] = self._loop.create_future()
+        self._under_way.add(settled)
+
+        def heard(answer: "asyncio.Future[Any]") -> None:
+            # A settle that goes well needs no task, which costs a request 8 us.
+            if _is_well(answer, before):
+                home.saw(answer.result()[1], before)
+                self._ended(settled)
+                self._observe(LedgerTook("settle", self._clock() - began, None))
+            else:
+                last = self._settled(hold, actual, record, command, answer, (began, before))
+                self._loop.create_task(last).add_done_callback(lambda _: self._ended(settled))
+
+        asked.add_done_callback(heard)
+        return settled
+
+    def _ended(self, settled: "asyncio.Future[None]") -> None:
+        self._under_way.discard(settled)
+        if not settled.done():
+            settled.set_result(None)
 
     async def _settled(
         self,
@@ -51,11 +77,12 @@ class Settles:
         record: UsageRecord | None,
         command: bytes,
         answer: Awaitable[Any],
+        since: tuple[float, int],
     ) -> None:
+        """As it was answered. `since` is when it was asked for, and what was known of its home."""
         home = self._homes.home(hold.purse.home)
-        began = self._clock()
+        began, before = since
         error = None
-        before = home.seq
         try:
             reply = await self._homes.answered(command, answer)
             if reply[0] == 0:
