@@ -188,8 +188,8 @@ class Route(Stanza):
     """Keep good answers, and give them to the same tenant for requests that are exactly the same.
     They are stored beside the ledger. Default: nothing is kept."""
     guard: Guard | None = None
-    """Measure whether the first tier's answers are as good as the last tier's, and switch it off
-    where they are not. `guard: {}` is one with its defaults. Default: none."""
+    """Measure whether what is answered below the last tier is as good as what that one says, and
+    switch those below off where it is not. `guard: {}` is one with its defaults. Default: none."""
     shadow: Shadow | None = None
     """Ask another route as well, behind the answers. Default: none."""
     canary: Canary | None = None
