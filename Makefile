@@ -37,7 +37,7 @@ format: $(READY)  ## put the code in shape
 	$(BIN)/ruff format .
 
 test: check  ## check and tests: everything but other people's clients, and what takes long
-	$(BIN)/pytest -q --numprocesses auto --maxprocesses 4 --dist loadscope --ignore=tests/clients --ignore=tests/long --ignore=tests/ops
+	OPS_FETCH=no $(BIN)/pytest -q --numprocesses auto --maxprocesses 4 --dist loadscope --ignore=tests/clients --ignore=tests/long
 
 test-long: $(READY)  ## the same laws at full size: an hour
 	$(BIN)/pytest -q tests/long
