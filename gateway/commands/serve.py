@@ -17,8 +17,10 @@ import uvloop
 from starlette.types import ASGIApp
 
 from gateway.app import open_gateway
+from gateway.commands.process_log import process_log
 from gateway.commands.stopping import drain, stop_by_signals
 from gateway.config.load import load_whole, stamp
+from gateway.core.redaction import Redactor, secrets_of
 from gateway.core.snapshot import Snapshot
 from gateway.reload import Reload, Source
 from gateway.simulator import BASES, serve_simulator
@@ -146,12 +148,16 @@ async def _serve(
 ) -> None:
     stop = stop_by_signals(place.shared)
     admin = snapshot.admin if place.number == 0 else None
+    redactor = Redactor(secrets_of(snapshot))
     with ExitStack() as stack:
+        stack.enter_context(process_log(redactor))
         bound = stack.enter_context(place.bind())
         inside = None
         if admin is not None:
             inside = stack.enter_context(Place(admin.host, admin.port).bind())
-        opened = open_gateway(snapshot, workers_dir=place.workers_dir, env=env, source=source)
+        opened = open_gateway(
+            snapshot, workers_dir=place.workers_dir, env=env, source=source, redactor=redactor
+        )
         async with opened as gateway, _reloading(gateway.reload, watch=place.number == 0):
             door = gateway.front.door
             servers = [_server(gateway.front, hot(door))]
@@ -198,7 +204,9 @@ async def _reloading(reload: Reload, *, watch: bool) -> AsyncIterator[None]:
 
 
 def _server(app: ASGIApp, protocol: Protocol) -> uvicorn.Server:
-    """It has no time of its own in which to end: see stopping.py."""
+    """It has no time of its own in which to end: see stopping.py. What it logs goes to the
+    process's own log, as all else.
+    """
     config = uvicorn.Config(
         app,
         http=protocol,
@@ -207,6 +215,7 @@ def _server(app: ASGIApp, protocol: Protocol) -> uvicorn.Server:
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        log_config=None,
         log_level="warning",
     )
     return _Server(config)
