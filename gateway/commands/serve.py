@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from gateway.web.hot import hot
 _SHIPPED: Final = (Path(__file__).resolve().parents[2], Path())
 """Where the folder config/ may be: beside the package, or, when it is installed, right here."""
 _BACKLOG: Final = 2048
+_COARSE_NS: Final = 1_000_000_000
+"""Some file systems tell when a file was written to a second."""
 Protocol = type[asyncio.Protocol] | Literal["httptools"]
 
 
@@ -113,12 +116,16 @@ def source_of(
     """A configuration, and how it is read again; `now` chooses among dated prices. Raises
     ConfigError.
     """
-    first = stamp(paths)
+    before, first = time.time_ns() - _COARSE_NS, stamp(paths)
     began = load_whole(paths, env, at=now())
+    # Which files of weights there are is known only now: one that was written meanwhile is left
+    # out, so that it is read again.
+    named = stamp((), began.snapshot)
+    first += tuple(each for each in named if each[-1] < before)
     return Source(
         began,
         lambda: load_whole(paths, env, at=now()),
-        lambda: stamp(paths),
+        lambda snapshot: stamp(paths, snapshot),
         first,
     )
 

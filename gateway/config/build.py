@@ -63,7 +63,7 @@ def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapsh
     tiers = {name: _tier(name, stanza) for name, stanza in parts.tiers.items()}
     providers = {name: _provider(name, stanza) for name, stanza in parts.providers.items()}
     routes = {
-        name: marked(s.route(name, parts.weights.get(name)), providers)
+        name: marked(s.route(name, parts.begins.get(name)), providers)
         for name, s in parts.routes.items()
     }
     return Snapshot(

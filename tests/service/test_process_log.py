@@ -57,7 +57,7 @@ async def test_a_gateway_writes_it_so(tmp_path: Path) -> None:
         config.write_text(f"{CONFIG}\n{THEIRS}: 1\nx-{OURS}: 1\n")
         process.send_signal(signal.SIGHUP)
         async with asyncio.timeout(20):
-            while "gateway_config_reload_failed 1" not in (await client.get("/metrics")).text:
+            while "\ngateway_config_reload_failed 1" not in (await client.get("/metrics")).text:
                 await asyncio.sleep(0.02)
     told = log.read_text()
     assert "the configuration was not reloaded (SIGHUP)" in told
