@@ -115,10 +115,9 @@ def ladders(catalog: Catalog) -> Mapping[str, Ladder]:
         models = (model, *(catalog.models[name] for name in model.fallbacks))
         places = tuple(Place(each, each.deployments) for each in models)
         named[model.name] = Ladder(model.name, (Step(tier_name, places),))
-    climb = tuple(catalog.tiers)
-    for at, name in enumerate(climb):
-        steps = tuple(_step(catalog, catalog.tiers[each]) for each in climb[at:])
-        named[name] = Ladder(name, steps)
+    climb = tuple(_step(catalog, tier) for tier in catalog.tiers.values())
+    for at, name in enumerate(catalog.tiers):
+        named[name] = Ladder(name, climb[at:])
     for route in catalog.routes.values():
         named[route.name] = _of_route(catalog, route)
     moved = {
