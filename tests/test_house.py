@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ HOUSE = sorted((ROOT / "gateway").rglob("*.py"))
 PYPROJECT = (ROOT / "pyproject.toml").read_text()
 LOCKS = (
     *("requirements.lock", "requirements-runtime.lock", "requirements-clients.lock"),
-    "tests/ops/requirements.lock",
+    *("tests/ops/requirements.lock", "deploy/manual/requirements.lock"),
 )
 NPM = ROOT / "tests/clients/npm"
 
@@ -120,6 +121,17 @@ def pinned(lock: str) -> dict[str, tuple[Requirement, list[str]]]:
         hashes = re.findall(r"--hash=(\S+)", entry)
         found[canonicalize_name(requirement.name)] = (requirement, hashes)
     return found
+
+
+def test_every_lock_is_looked_at() -> None:
+    """And made by `make lock`: what it does not make grows old unseen."""
+    made = re.findall(r"--output-file (\S+)", (ROOT / "Makefile").read_text())
+    assert sorted(made) == sorted(LOCKS)
+    ours = subprocess.run(
+        ["git", "ls-files", "*.lock"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if ours.returncode == 0:  # in a tree without git there is nothing to ask
+        assert sorted(ours.stdout.split()) == sorted(LOCKS)
 
 
 @pytest.mark.parametrize("lock", LOCKS)
