@@ -111,14 +111,13 @@ def _is_code(line: str) -> bool:
 
 def _last_user_text(request: ChatRequest) -> str:
     for message in reversed(request.json("messages")):
-        if isinstance(message, Mapping) and message.get("role") == "user":
-            return "\n".join(_texts(message.get("content")))[:_READ]
+        if isinstance(message, dict) and message.get("role") == "user":
+            content = message.get("content")
+            return (content if isinstance(content, str) else "\n".join(_texts(content)))[:_READ]
     return ""
 
 
 def _texts(content: Any) -> Iterator[str]:
-    if isinstance(content, str):
-        yield content
     for part in content if isinstance(content, list) else ():
         text = part.get("text") if isinstance(part, Mapping) else None
         if isinstance(text, str):
