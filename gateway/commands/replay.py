@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct, structs
 from rich.console import Console
 
+from gateway.commands.progress import busy, steps
 from gateway.commands.replay_route import find_route
 from gateway.core.catalog import Catalog, Route
 from gateway.core.guard import Watch
@@ -54,7 +55,8 @@ def replay(asked: Asked, env: Mapping[str, str], console: Console | None) -> dic
     """Rehearse, write the files that are asked for, print to the console if there is one, and
     give the figures as JSON values. Raises Unusable, ConfigError and OSError.
     """
-    records = _read(asked)
+    with busy(f"reading {asked.folder}"):
+        records = _read(asked)
     catalog, route = find_route(asked.route, asked.config, env)
     watch = None if asked.guard is None else watch_of(asked.guard, route.guard)
     guarded = route.guard is not None
@@ -65,7 +67,8 @@ def replay(asked: Asked, env: Mapping[str, str], console: Console | None) -> dic
         lineup = structs.replace(lineup, notes=notes)
     name = _called(asked.route)
     run = _Run(asked, records, watch)
-    done = run.rehearse(lineup, name)
+    with busy(f"rehearsing {name}"):
+        done = run.rehearse(lineup, name)
     told = {"set": records.name, **as_json(done.rehearsal, done.decisions, done.figures)}
     tried, best = _swept(run, catalog, route, lineup) if asked.sweep else (0, [])
     if asked.sweep:
@@ -148,7 +151,9 @@ def _swept(run: _Run, catalog: Catalog, route: Route, lineup: Lineup) -> tuple[i
     every = trials(run.records, catalog, route, lineup.pool, lineup.smart)
     tried = {each.name: each for each in every}
     lines = [
-        run.rehearse(each.lineup, each.name, samples=1).figures.policy for each in tried.values()
+        run.rehearse(each.lineup, each.name, samples=1).figures.policy
+        for each in steps([*tried.values()], "policies tried")
     ]
     best = [tried[line.name] for line in frontier(lines)]
-    return len(tried), [run.rehearse(each.lineup, each.name).figures.policy for each in best]
+    measured = steps(best, "the best of them measured")
+    return len(tried), [run.rehearse(each.lineup, each.name).figures.policy for each in measured]
