@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Literal
 
 from msgspec import structs
 
@@ -20,14 +20,13 @@ from gateway.core.ladder import Ladder
 from gateway.core.plan import Candidate, Plan
 from gateway.core.strategy import Because, Outcome, Round, Stopped, Verdict
 from gateway.core.traits import climbed
+from gateway.core.usage_record import BEHIND
 from gateway.handle import Life
 from gateway.rounds import Once
 from gateway.world import Desk
 
 Part = Literal["cheap", "smart", "whole"]
 """Of a ladder: all but its last rung, that one alone, or both."""
-MARK: Final = "~"
-"""The id of an unseen life is that of the seen one, this, and what it is for."""
 
 
 class Unseen(Life):
@@ -46,7 +45,7 @@ class Unseen(Life):
         world = replace(desk.world, retries=retries, behind=None)
         super().__init__(world, desk.tenant, without_places(desk.purse), request, about)
         self.about = structs.replace(
-            about, request_id=f"{about.request_id}{MARK}{kind}", stream=False
+            about, request_id=f"{about.request_id}{BEHIND}{kind}", stream=False
         )
         self.kind = kind
         self._climbed = ladder

@@ -44,7 +44,7 @@ def test_a_new_tokenizer_is_learned_anew() -> None:
 
 def test_noise_makes_no_plan_anew() -> None:
     """Each move does: what scatters about a bin's edge must not move to and fro."""
-    factors, rng = Factors(), Random(1)
+    factors, rng = Factors(), Random(1)  # noqa: S311 - not a secret
     versions = []
     for _ in range(8):
         for _ in range(20_000):

@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import AsyncIterator
+from io import StringIO
 from typing import Any, cast
 
 import httpx
 import pytest
 import pytest_asyncio
+from rich.console import Console
 
 from gateway.behind.backstage import Backstage
+from gateway.commands.analyze import show
 from gateway.core.events import AuditEnded, Settled
 from gateway.core.ports import LedgerDriver
 from gateway.core.usage_record import COMPARED, UsageRecord
@@ -102,6 +105,11 @@ async def explained(service: Running, route: str) -> Any:
         return (await client.post("/v1/route/explain", json=body)).json()
 
 
+async def became(service: Running, request_id: str) -> Any:
+    async with _client(service, {"authorization": f"Bearer {KEY}"}) as client:
+        return (await client.get(f"/v1/route/explain/{request_id}")).json()
+
+
 async def scraped(service: Running, route: str) -> dict[str, float]:
     """What the metrics say of a route's guard."""
     assert await backstage(service).guards.refresh()
@@ -157,6 +165,9 @@ async def test_a_bad_pair_is_switched_off_and_comes_back(
     text, headers = await ask(service, route, stream=stream)
     assert (text, headers["x-gateway-reason"]) == ("right", reason)
     await backstage(service).idle()
+    (audit,) = (await became(service, headers["x-request-id"]))["behind"]
+    assert (audit["kind"], audit["compared"]) == ("guard", "agreed")
+    assert [each["model"] for each in audit["attempts"]] == ["large"]
     seen = await scraped(service, route)
     assert seen["state"] == 2
     assert seen["agreement_lower_bound"] >= 0.6
@@ -197,6 +208,19 @@ async def test_a_shadow_is_seen_in_the_records_alone(
         ("cheap-next", COMPARED, "small"),
     ]
     assert new[1].request == new[2].request == f"{new[0].request}~shadow"
+    analyzed = await became(service, headers["x-request-id"])
+    assert [each["model"] for each in analyzed["attempts"]] == ["large"]
+    (behind,) = analyzed["behind"]
+    assert (behind["kind"], behind["route"], behind["compared"]) == (
+        "shadow", "cheap-next", "differed",
+    )  # fmt: skip
+    assert [each["model"] for each in behind["attempts"]] == ["small"]
+    assert analyzed["cost_usd"]["behind"] == behind["charged_usd"] == new[1].cost / 1e9
+    page = StringIO()
+    show(analyzed, Console(file=page, width=200))
+    assert "behind the answer, as a shadow of cheap-next, call 2: differed; charged $" in (
+        page.getvalue()
+    )
 
 
 @pytest.mark.parametrize("stream", [False, True])
