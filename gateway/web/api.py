@@ -1,6 +1,7 @@
 """Every door that is not hot: models, health, metrics, explain. FastAPI, and a front before it."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPMethod
 from typing import Any
 
 import msgspec
@@ -90,14 +91,26 @@ class Api:
 
     def app(self) -> FastAPI:
         """The routes, each error in OpenAI's shape."""
-        app = FastAPI(title="Tollgate", version=self.version, docs_url=None, redoc_url=None)
+        # A redirect would name whatever `Host` the client sent, and http even behind TLS.
+        app = FastAPI(
+            title="Tollgate",
+            version=self.version,
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+        )
         tell_failures(app)
-        app.add_api_route(PATH, self.post_only, methods=["GET", "HEAD", "PUT", "PATCH", "DELETE"])
-        app.add_api_route("/livez", self.livez)
-        app.add_api_route("/readyz", self.readyz)
-        app.add_api_route("/metrics", self.scrape)
-        app.add_api_route("/v1/models", self.list_models)
-        app.add_api_route("/v1/models/{name:path}", self.one_model)
+        others = [method.value for method in HTTPMethod if method != HTTPMethod.POST]
+        app.add_api_route(PATH, self.post_only, methods=others, include_in_schema=False)
+        for path, read in (
+            ("/livez", self.livez),
+            ("/readyz", self.readyz),
+            ("/metrics", self.scrape),
+            ("/v1/models", self.list_models),
+            ("/v1/models/{name:path}", self.one_model),
+        ):
+            app.add_api_route(path, read)
+            app.add_api_route(path, read, methods=["HEAD"], include_in_schema=False)
         app.add_api_route("/v1/route/explain", self.explain, methods=["POST"])
         app.add_api_route("/v1/route/explain/{request_id}", self.analyze)
         return app
@@ -171,8 +184,9 @@ class Api:
         return _json(told)
 
     async def _caller(self, request: Request) -> Caller:
-        authorization = request.headers.get("authorization", "").encode("latin-1")
-        return await self.door.now.keyring.admit(authorization)
+        here = self.door.now
+        headers = read_headers(request.headers.raw, here.limits)
+        return await here.keyring.admit(headers.authorization)
 
 
 def list_models(catalog: Catalog) -> list[dict[str, Any]]:

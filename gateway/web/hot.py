@@ -23,6 +23,7 @@ from gateway.web.asgi import too_large
 from gateway.web.client import Pairs
 from gateway.web.door import PATH, Door
 from gateway.web.idle import Idle
+from gateway.web.plain import PlainProtocol
 
 _ASKS: Final = b"POST %b HTTP/1.1\r\n" % PATH.encode()
 _MAX_HEAD: Final = 64 * 1024
@@ -284,7 +285,8 @@ class HotProtocol(asyncio.Protocol):
         self._state.connections.discard(cast("HttpToolsProtocol", self))
         self._idle.leave(self)
         self._parser = None
-        theirs = HttpToolsProtocol(*self._uvicorn, self._loop)
+        theirs = PlainProtocol(*self._uvicorn, self._loop)
+        theirs.door = self._door
         self._transport.set_protocol(theirs)
         theirs.connection_made(self._transport)
         theirs.data_received(data)

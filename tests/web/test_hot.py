@@ -141,7 +141,7 @@ async def test_another_path_and_the_hot_one_after_it(wire: Wire) -> None:
             .replace(BODY, b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)),
             [200],
         ),
-        (head(0, path=b"/v1/chat/completions/"), [307]),
+        (head(0, path=b"/v1/chat/completions/"), [404]),
         (head(0, path=b"/v1/chat/completions?x=1") + b"", [400]),
         (asks(BODY, b"Content-Length: 1"), [400]),
         (asks(BODY, b"Transfer-Encoding: chunked"), [400]),
@@ -158,6 +158,27 @@ async def test_another_path_and_the_hot_one_after_it(wire: Wire) -> None:
 async def test_what_is_not_plain(wire: Wire, request_: bytes, statuses: list[int]) -> None:
     await wire.send(request_)
     assert [(await wire.answer())[0] for _ in statuses] == statuses
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [b"\x16\x03\x01\x02\x00", b"FOO / HTTP/1.1\r\n\r\n", asks(BODY, b"Content-Length: 1")],
+    ids=["tls", "unknown_method", "two_lengths"],
+)
+async def test_what_is_no_http_is_told_as_every_error_is(wire: Wire, request_: bytes) -> None:
+    await wire.send(request_)
+    status, headers, body = await wire.answer()
+    error = json.loads(body)["error"]
+    assert (status, error["type"], error["code"], error["param"]) == (
+        400,
+        "invalid_request_error",
+        "invalid_request",
+        None,
+    )
+    told = ("content-type", "x-should-retry", "connection")
+    assert [headers[name] for name in told] == ["application/json", "false", "close"]
+    assert headers["x-request-id"].startswith("req_")
+    assert await wire.reader.read() == b""
 
 
 @pytest.mark.parametrize(
