@@ -222,7 +222,7 @@ def test_ci_runs_what_people_run() -> None:
     assert steps == ["test", "clients-test", "ops-test", "bench-gate"]
     workflow = (ROOT / ".github/workflows/ci.yml").read_text()
     assert re.findall(r"run: make (\S+)$", workflow, re.MULTILINE) == steps
-    # It is not root there: what the tests would install as root, and fail without, is installed first.
+    # It is not root there: what the tests would install as root, and fail without, comes first.
     installed = re.search(r"apt-get install .*", workflow.partition("run: make test")[0])
     assert installed, "nothing is installed before the tests"
     assert {"prometheus", "nginx", "strace"} <= set(installed[0].split())
