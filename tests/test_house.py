@@ -219,7 +219,7 @@ def test_ci_runs_what_people_run() -> None:
     script = ROOT / ".ci/run"
     assert script.stat().st_mode & 0o111, "not executable"
     steps = re.findall(r"^make (\S+)$", script.read_text(), re.MULTILINE)
-    assert steps == ["test", "clients-test", "ops-test", "bench-gate"]
+    assert steps == ["test", "clients-test", "ops-test", "docs", "bench-gate"]
     workflow = (ROOT / ".github/workflows/ci.yml").read_text()
     assert re.findall(r"run: make (\S+)$", workflow, re.MULTILINE) == steps
     # It is not root there: what the tests would install as root, and fail without, comes first.
