@@ -50,14 +50,14 @@ clients-test: clients  ## they drive the gateway, and a server of theirs stands 
 ops: $(OPS)/.ready  ## what the next one needs, in a folder of its own
 
 # Programs of Debian that are not here are installed when root; else each test names what it misses.
-ops-test: ops  ## what is run beside the code, for real: compose, Kubernetes, Prometheus, the image
+ops-test: ops $(DOCS)/.ready  ## what is run beside the code, for real: compose, Kubernetes, Prometheus, the image
 	$(BIN)/pytest -q tests/ops
 
 image-test: $(READY)  ## the image alone: built by buildah, run by podman; as root, some five minutes the first time
 	$(BIN)/pytest -q tests/ops/test_image.py
 
 docs: $(DOCS)/.ready  ## the manual as a site, in build/manual; a link that leads nowhere stops it
-	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet -f deploy/manual/mkdocs.yml
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build -f deploy/manual/mkdocs.yml  # --quiet would count no warning
 
 bench: $(READY)  ## the benchmark: three quarters of an hour
 	$(BIN)/python -m benchmarks
