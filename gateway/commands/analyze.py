@@ -23,7 +23,8 @@ def analyze_request(
     """
     if snapshot.ledger.url == "memory" and snapshot.usage.sink is None:
         told = "redis.url is memory, and there is no usage.sink: ask the gateway that runs"
-        raise Wrong("--analyze", f"{told}, GET /v1/route/explain/{request_id}")
+        there = f"by --gateway URL, or GET /v1/route/explain/{request_id}"
+        raise Wrong("--analyze", f"{told}, {there}")
     lines = asyncio.run(_lines(snapshot, request_id))
     mine = [line for line in lines if tenant is None or line.tenant == tenant]
     found = analyze(request_id, mine, ladders(snapshot.catalog))

@@ -1,15 +1,19 @@
 """A guard, a shadow and a canary through the whole gateway: streamed and not, in every book."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from io import StringIO
+from tempfile import NamedTemporaryFile
 from typing import Any, cast
 
 import httpx
 import pytest
 import pytest_asyncio
 from rich.console import Console
+from typer.testing import CliRunner
 
+from gateway.__main__ import app
 from gateway.behind.backstage import Backstage
 from gateway.commands.analyze import show
 from gateway.core.events import AuditEnded, Settled
@@ -105,6 +109,25 @@ async def explained(service: Running, route: str) -> Any:
         return (await client.post("/v1/route/explain", json=body)).json()
 
 
+async def at_the_command_line(service: Running, route: str, **env: str) -> str:
+    """What `tollgate explain --gateway` prints."""
+    known = {"TOLLGATE_KEY": KEY, "COLUMNS": "200", **env}
+    with NamedTemporaryFile() as file:
+        file.write(
+            json.dumps({"model": route, "messages": [{"role": "user", "content": "2+2"}]}).encode()
+        )
+        file.flush()
+        words = ["explain", file.name, "--gateway", f"{service.url}/v1"]
+        found = await asyncio.to_thread(CliRunner().invoke, app, words, env=known)
+    return found.output
+
+
+async def test_a_key_that_is_none_is_told_and_not_shown(service: Running) -> None:
+    page = await at_the_command_line(service, "whole", TOLLGATE_KEY="tg-nobody")
+    assert "(the key is read from TOLLGATE_KEY)" in page
+    assert "tg-nobody" not in page
+
+
 async def became(service: Running, request_id: str) -> Any:
     async with _client(service, {"authorization": f"Bearer {KEY}"}) as client:
         return (await client.get(f"/v1/route/explain/{request_id}")).json()
@@ -159,6 +182,10 @@ async def test_a_bad_pair_is_switched_off_and_comes_back(
     assert told["guard"]["state"] == "off"
     assert [rung["tier"] for rung in told["rungs"]] == ["smart"]
     assert {each["why"] for each in told["skipped"]} == {"guard"}
+
+    page = await at_the_command_line(service, route)
+    assert "guard, text: off, the last tier answers; 0% of 14 comparisons agree" in page
+    assert "skipped one/small (cheap): guard" in page
 
     says.cheap = "right"
     await until(service, route, "cheap", stream=stream)
