@@ -286,7 +286,7 @@ class HotProtocol(asyncio.Protocol):
         self._idle.leave(self)
         self._parser = None
         theirs = PlainProtocol(*self._uvicorn, self._loop)
-        theirs.door = self._door
+        theirs.door, theirs.idle = self._door, self._idle
         self._transport.set_protocol(theirs)
         theirs.connection_made(self._transport)
         theirs.data_received(data)

@@ -2,11 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import cast
 
 import pytest
 import pytest_asyncio
+from uvicorn import Config
+from uvicorn.server import ServerState
 
+from gateway.web.hot import hot
 from tests.service.running import KEY, Running, running
 from tests.web.test_door import CONFIG
 
@@ -235,3 +239,28 @@ async def test_a_client_that_leaves_while_it_waits(service: Running, wire: Wire)
         wire.writer.close()
         while service.gateway.front.door.in_flight.total:
             await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /livez HTTP/1.1\r\nhost: here\r\n\r\n"])
+@pytest.mark.parametrize(
+    "begun", [b"POST /v1/chat", b"GET /livez HTTP/1.1\r\nhost: here\r\n", b"G"]
+)
+async def test_a_head_that_never_ends_ends_the_connection(
+    service: Running, before: bytes, begun: bytes
+) -> None:
+    front = service.gateway.front
+    config = Config(front, lifespan="off", log_config=None)
+    config.load()
+    made = cast("Callable[..., asyncio.Protocol]", hot(front.door, 0.2))
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: made(config, ServerState(), {}), "127.0.0.1", 0)
+    async with server:
+        wire = Wire(*await asyncio.open_connection(*server.sockets[0].getsockname()))
+        if before:
+            await wire.send(before)
+            assert (await wire.answer())[0] == 200
+        await wire.send(begun)
+        try:
+            assert await wire.ended()
+        finally:
+            wire.writer.close()
