@@ -5,6 +5,7 @@ import logging
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -42,11 +43,28 @@ def test_whoever_writes_it(logger: str, capsys: pytest.CaptureFixture[str]) -> N
     assert "ValueError: what was sent: [redacted] [redacted]" in told
 
 
+def test_a_thread_that_ends_by_a_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    def fails() -> None:
+        raise ValueError(f"what was sent: {OURS} {THEIRS}")
+
+    with process_log(Redactor([OURS])):
+        thread = threading.Thread(target=fails, name="lines")
+        thread.start()
+        thread.join()
+    told = capsys.readouterr().err
+    assert "the thread lines met a bug\nTraceback" in told
+    assert "ValueError: what was sent: [redacted] [redacted]" in told
+
+
 def test_it_is_over_when_it_is_over() -> None:
-    before = [*logging.getLogger().handlers]
+    def now() -> tuple[object, ...]:
+        return *logging.getLogger().handlers, threading.excepthook
+
+    before = now()
     with process_log(Redactor()):
-        assert len(logging.getLogger().handlers) == len(before) + 1
-    assert logging.getLogger().handlers == before
+        assert len(now()) == len(before) + 1
+        assert now()[-1] != before[-1]
+    assert now() == before
 
 
 async def test_a_gateway_writes_it_so(tmp_path: Path) -> None:
