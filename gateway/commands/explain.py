@@ -39,10 +39,11 @@ def explain_request(
     tags = tagged(request.extras.tags, snapshot.tags)
     rule, ladder = climbed(ladder, request, tags, at, tenant.regions)
     features = read_features(request)
-    plan = make_plan(ladder, features, Limits(tenant, wall=at), lambda: _ALWAYS_FIRST)
+    limits = Limits(tenant, wall=at)
+    plan = make_plan(ladder, features, limits, lambda: _ALWAYS_FIRST)
     plan, _ = begin(ladder, plan, request, features)
     told: dict[str, Any] = msgspec.json.decode(
-        msgspec.json.encode(explain(request, features, plan, ladder, rule))
+        msgspec.json.encode(explain(request, features, plan, ladder, rule, limits))
     )
     return {**told, "canary": moved or None, "guard": _unknown(ladder)}
 
@@ -85,6 +86,10 @@ def show(told: dict[str, Any], console: Console) -> None:
     for number, rung in enumerate(told["rungs"], 1):
         how = "it flows" if rung["flows"] else f"checks: {_names(rung['checks'])}"
         console.print(f"rung {number}, {rung['tier']}: {how}")
+        whys = [each["why"] for each in rung["candidates"]]
+        if len(whys) > 1 and set(whys) != {"as listed"}:
+            named = (f"{each['deployment']} ({each['why']})" for each in rung["candidates"])
+            console.print(f"  {rung['order']}: {', '.join(named)}", soft_wrap=True)
     for skipped in told["skipped"]:
         console.print(f"skipped {skipped['deployment']} ({skipped['tier']}): {skipped['why']}")
     costs = told["cost_usd"]

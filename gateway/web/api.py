@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
+from msgspec import structs
 from starlette.exceptions import HTTPException
 
 from gateway.core.analyze import analyze
@@ -18,8 +19,10 @@ from gateway.core.patterns import allowed
 from gateway.core.plan import Limits, make_plan
 from gateway.core.snapshot import Snapshot
 from gateway.core.tags import tagged
+from gateway.core.tokens import count
 from gateway.core.traits import climbed
 from gateway.core.usage_line import Line
+from gateway.core.warmth import beginning
 from gateway.web.asgi import AsgiClient, Message, Receive, Scope, Send
 from gateway.web.callers import Caller
 from gateway.web.door import PATH, Door, find_ladder, read_body
@@ -161,11 +164,14 @@ class Api:
         features = read_features(asked)
         down = world.health.down(world.clock())
         limits = Limits(caller.tenant, down, world.factors, world.pace, wall=now)
+        if ladder.ordered and (begins := beginning(asked)) is not None:
+            warm = world.warmth.warm(begins[0], world.clock())
+            limits = structs.replace(limits, warm=warm, prefix=count(begins[1]))
         plan, _ = begin(ladder, make_plan(ladder, features, limits, world.draw), asked, features)
         guard = None
         if world.behind is not None:
             ladder, plan, guard = world.behind.foresee(asked, ladder, plan)
-        told = explain(asked, features, plan, ladder, rule)
+        told = explain(asked, features, plan, ladder, rule, limits)
         return _json({**told, "canary": moved or None, "guard": guard})
 
     async def analyze(self, request_id: str, request: Request) -> Response:

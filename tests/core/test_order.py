@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from gateway.core.chat import ChatRequest
 from gateway.core.money import Price
-from gateway.core.order import Order, Standing, ordered
+from gateway.core.order import Order, Standing, ordered, told
 from gateway.core.pace import Pace
 from gateway.core.warmth import LIFETIME_S, Warmth, beginning
 
@@ -89,6 +89,29 @@ def test_an_order(
         "".join(standings[at].deployment for at in ordered(order, standings, seen, warm))
         == expected
     )
+
+
+@pytest.mark.parametrize(
+    ("order", "of", "seen", "warm", "why"),
+    [
+        ("listed", standing("a"), Pace(), set(), "as listed"),
+        ("cheapest", standing("a", CHEAP), Pace(), set(), "$0.024 at this hour"),
+        (
+            "cheapest", b_with(9_500), Pace(), {"b"},
+            "$0.0069 at this hour, its prompt cache holds the beginning",
+        ),
+        ("fastest", standing("a"), pace(a=0.4), set(), "half of its answers begin within 0.43 s"),
+        (
+            "fastest", standing("a", latency="slow"), Pace(), set(),
+            "supposed to begin within 6 s: too little was seen",
+        ),
+        ("least_busy", standing("a"), Pace(), set(), "0 calls out"),
+    ],
+)  # fmt: skip
+def test_what_a_place_goes_by(
+    order: Order, of: Standing, seen: Pace, warm: set[str], why: str
+) -> None:
+    assert told(order, of, seen, warm) == why
 
 
 def test_the_least_busy() -> None:
