@@ -24,6 +24,7 @@ from gateway.core.ladder import ladders
 from gateway.core.ports import LedgerDriver, Observer, Upstream
 from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Snapshot
+from gateway.core.warmth import Warmth, lifetimes
 from gateway.drivers.deprecations import Deprecations
 from gateway.drivers.exact_tokens import ExactTokens
 from gateway.drivers.janitor import MOST, Awake, Janitor
@@ -160,12 +161,12 @@ async def _open_scene(
         runner = WebhookChecks(connect_s=snapshot.timeouts.connect_s)
         behind = await stack.enter_async_context(open_backstage(snapshot, ledger, observe))
         responses = await stack.enter_async_context(open_responses(snapshot))
-        names = _deployments(snapshot)
         world = World(
             ladders=ladders(snapshot.catalog),
             ledger=ledger,
             upstream=await upstreams.turn(snapshot),
-            health=Health(names, lambda name, state: observe(CircuitMoved(name, state))),
+            health=Health(_deployments(snapshot), lambda *now: observe(CircuitMoved(*now))),
+            warmth=Warmth(lifetimes(snapshot.catalog)),
             retries=RetryBudget(),
             observe=observer(snapshot),
             clock=time.monotonic,

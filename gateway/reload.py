@@ -20,6 +20,7 @@ from gateway.core.events import ConfigRead
 from gateway.core.ladder import ladders
 from gateway.core.ports import Clock, Observer
 from gateway.core.snapshot import Snapshot
+from gateway.core.warmth import lifetimes
 from gateway.drivers.upstream_open import Upstreams
 from gateway.web.door import Door, Generation
 from gateway.web.key_watch import KeyWatch
@@ -63,6 +64,7 @@ class Standing:
         world.pace.turn(learned.deployments, learned.anew)
         world.factors.turn(learned.models)
         world.warmth.forget(learned.anew | learned.gone)
+        world.warmth.turn(lifetimes(new.catalog))
         world = replace(
             world,
             ladders=named,

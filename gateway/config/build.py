@@ -196,6 +196,7 @@ def _deployment(
         tariff=None if tariff == Tariff(price) else tariff,
         quirks=_quirks(parts.providers[stanza.provider], stanza),
         lacks=_lacks(parts.providers[stanza.provider], stanza),
+        cache_s=parts.providers[stanza.provider].cache_lifetime_s,
     )
 
 

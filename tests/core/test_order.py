@@ -190,6 +190,23 @@ def test_a_cache_is_kept_for_a_while() -> None:
     assert warmth.warm(b"other", 0.0) == frozenset()
 
 
+@pytest.mark.parametrize(
+    ("deployment", "an_hour", "until"),
+    [
+        ("short", False, 60.0),
+        ("long", False, 7_200.0),
+        ("unsaid", False, LIFETIME_S),
+        ("short", True, 3_600.0),
+        ("long", True, 7_200.0),
+    ],
+)
+def test_each_provider_has_its_own_lifetime(deployment: str, an_hour: bool, until: float) -> None:
+    warmth = Warmth({"short": 60.0, "long": 7_200.0})
+    warmth.warmed(b"k", deployment, 0.0, an_hour=an_hour)
+    assert warmth.warm(b"k", until - 1.0) == {deployment}
+    assert warmth.warm(b"k", until) == frozenset()
+
+
 def test_what_is_remembered_is_bounded() -> None:
     warmth = Warmth()
     for number in range(60_000):

@@ -21,7 +21,8 @@ CONFIG: Final = """
 redis: {url: memory}
 providers:
   one: {dialect: openai, base_url: "${SIMULATOR_URL}/openai/v1", api_key: x}
-  two: {dialect: anthropic, base_url: "${SIMULATOR_URL}/anthropic", api_key: x}
+  two: {dialect: anthropic, base_url: "${SIMULATOR_URL}/anthropic", api_key: x,
+    cache_lifetime_s: 600}
 models:
   dear: {deployments: [{provider: one, upstream: smart-right}], context: &c 100000,
     max_output: &m 1000, price: &smart {input: 5, output: 20}}
@@ -216,3 +217,16 @@ async def test_a_cap_of_time_is_a_deadline(client: httpx.AsyncClient, stream: bo
     got = await ask(client, "idle", stream=stream, max_latency_ms=int(SLOW_S * 1000 / 3))
     assert got.status_code == 504, got.text
     assert got.headers["x-should-retry"] == "false"
+
+
+async def test_how_long_a_prompt_cache_counts_is_configured(service: Running) -> None:
+    def lasts(deployment: str) -> list[bool]:
+        warmth = service.gateway.world.warmth
+        warmth.warmed(b"k", deployment, 0.0)
+        return [deployment in warmth.warm(b"k", at) for at in (299.0, 301.0, 599.0, 601.0)]
+
+    assert lasts("one/flaky") == [True, False, False, False]
+    assert lasts("two/steady") == [True, True, True, False]
+    for text, until in ((CONFIG.replace("600}", "1000}"), True), (CONFIG, False)):
+        await service.reload(text)
+        assert lasts("two/steady") == [True, True, True, until]
