@@ -39,15 +39,20 @@ models:
     max_output: &m 1000, price: {input: 0.10, output: 0.40}}
   quick: {deployments: [{provider: two, upstream: cheap-quick}], context: *c, max_output: *m,
     price: {input: 0.10, output: 0.40}}
+  poor: {deployments: [{provider: one, upstream: cheap-poor}], context: *c, max_output: *m,
+    price: {input: 0.10, output: 0.40}}
   large: {deployments: [{provider: one, upstream: smart-large}], context: *c, max_output: *m,
     price: {input: 5, output: 20}}
 tiers:
+  lowest: {models: [poor]}
   cheap: {models: [small, quick]}
   smart: {models: [large]}
 routes:
   whole: {tiers: [cheap, smart], strategy: vote, GUARD}
   streamed: {tiers: [cheap, smart], strategy: vote, GUARD}
   flowing: {tiers: [cheap, smart], GUARD}
+  climbing: {tiers: [lowest, cheap, smart], checks: [{regex: right|wrong}], GUARD}
+  climbing-too: {tiers: [lowest, cheap, smart], checks: [{regex: right|wrong}], GUARD}
   shadowed: {tiers: [smart], shadow: {route: cheap-next, share: 1}}
   moved: {tiers: [smart], canary: {route: cheap-next, share: 1}}
   cheap-next: {tiers: [cheap]}
@@ -64,6 +69,8 @@ class Says:
         self.cheap = "wrong"
 
     def answer(self, ask: Ask, behaviour: str) -> Answer:
+        if ask.model == "cheap-poor":
+            return Answer("hm")
         return Answer("right" if ask.model.startswith("smart") else self.cheap)
 
 
@@ -163,18 +170,24 @@ async def until(service: Running, route: str, tier: str, *, stream: bool) -> Non
 
 
 @pytest.mark.parametrize(
-    ("route", "stream", "reason"),
-    [("whole", False, "agreed"), ("streamed", True, "agreed"), ("flowing", True, "unjudged")],
+    ("route", "stream", "reason", "smart"),
+    [
+        ("whole", False, "agreed", "unjudged; guard"),
+        ("streamed", True, "agreed", "unjudged; guard"),
+        ("flowing", True, "unjudged", "unjudged; guard"),
+        ("climbing", False, "passed; poor regex", "passed; guard"),
+        ("climbing-too", True, "passed; poor regex", "passed; guard"),
+    ],
 )
 async def test_a_bad_pair_is_switched_off_and_comes_back(
-    service: Running, says: Says, route: str, reason: str, *, stream: bool
+    service: Running, says: Says, route: str, reason: str, smart: str, *, stream: bool
 ) -> None:
     await service.begin(TENANT)
     says.cheap = "wrong"
     for _ in range(14):
         text, headers = await ask(service, route, stream=stream)
         assert (text, headers["x-gateway-tier"]) == ("right", "smart")
-        assert headers["x-gateway-reason"] == "unjudged; guard"
+        assert headers["x-gateway-reason"] == smart
         await backstage(service).idle()
     seen = await scraped(service, route)
     assert (seen["state"], seen["agreement_rate"], seen["audits"]) == (0, 0.0, 14)
@@ -209,7 +222,7 @@ async def test_a_bad_pair_is_switched_off_and_comes_back(
 async def of_the_records(service: Running, route: str) -> None:
     """They are the simulator's bill, and audits are told apart from what was asked for."""
     settled = {event.purpose for event in service.events if isinstance(event, Settled)}
-    assert settled - {"vote"} == {"answer", "audit"}
+    assert settled - {"vote", "escalation"} == {"answer", "audit"}
     ours = [each for each in await records(service) if each.route == route]
     assert sum(each.cost for each in ours) == service.simulator.bill.cost
     assert {each.purpose for each in ours if "~guard" in each.request} == {"audit", COMPARED}
