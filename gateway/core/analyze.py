@@ -120,7 +120,7 @@ def _where(line: Line) -> dict[str, str]:
 
 
 def _attempts(calls: Sequence[Made]) -> Iterator[dict[str, Any]]:
-    before: Line | None = None
+    so_far: list[Line] = []
     for made in calls:
         line = made.line
         first = line.first_token_s
@@ -129,7 +129,7 @@ def _attempts(calls: Sequence[Made]) -> Iterator[dict[str, Any]]:
             "deployment": f"{line.provider}/{line.model}" if line.model else "",
             "purpose": line.purpose,
             "outcome": line.outcome,
-            "why": _why(line, before),
+            "why": _why(line, so_far),
             "held_usd": dollars(line.held),
             "charged_usd": dollars(made.charged),
             "tokens": structs.asdict(line.usage),
@@ -137,11 +137,12 @@ def _attempts(calls: Sequence[Made]) -> Iterator[dict[str, Any]]:
             "ms": round(line.seconds * 1000, 3),
             "first_token_ms": None if first is None else round(first * 1000, 3),
         }
-        before = before if line.purpose in _UNSEEN else line
+        if line.purpose not in _UNSEEN:
+            so_far.append(line)
 
 
-def _why(line: Line, before: Line | None) -> str:
-    """What led to a call, in a few words."""
+def _why(line: Line, so_far: Sequence[Line]) -> str:
+    """What led to a call, in a few words. `so_far` are those made before it."""
     fixed = {
         "vote": "one of the voters",
         "audit": "asked about an answer, or behind it: no client saw what it said",
@@ -150,13 +151,23 @@ def _why(line: Line, before: Line | None) -> str:
     }
     if line.purpose in fixed:
         return fixed[line.purpose]
-    if before is None:
+    if not so_far:
         return "asked first"
-    name = before.model
+    before = so_far[-1]
     if line.purpose == "arbitration":
         return "the votes before it did not agree"
-    if line.purpose in {"escalation", "answer"} and before.outcome in _JUDGED:
-        return f"what {name} said was not good enough" if line.purpose != "answer" else "asked too"
+    if line.purpose == "fallback":
+        # Of calls that were made at once, it stands in for the one that failed.
+        beside = [each for each in so_far if each.tier in {line.tier, before.tier}]
+        failed = [each for each in beside if each.outcome not in _JUDGED]
+        before = failed[-1] if failed else before
+    name = before.model
+    if before.outcome in _JUDGED:
+        return {
+            "answer": "asked too",
+            "fallback": "what was said before it was refused: another vendor is asked",
+            "retry": f"what {name} said was not good enough: it is asked again",
+        }.get(line.purpose, f"what {name} said was not good enough")
     return f"{name} failed: {before.outcome}"
 
 

@@ -79,6 +79,35 @@ SCRIPTS: dict[str, tuple[list[Line], list[tuple[str, str]], str | None]] = {
         [("small", "asked first"), ("small", "small failed: reset")],
         "small",
     ),
+    "repaired": (
+        [call("a", 0, 1), call("b", 1, 1, purpose="retry")],
+        [
+            ("small", "asked first"),
+            ("small", "what small said was not good enough: it is asked again"),
+        ],
+        "small",
+    ),
+    "refused": (
+        [call("a", 0, 1), call("b", 1, 1, model="other", purpose="fallback")],
+        [
+            ("small", "asked first"),
+            ("other", "what was said before it was refused: another vendor is asked"),
+        ],
+        "other",
+    ),
+    "a vote of which one fails": (
+        [
+            call("a", 0, 1, purpose="vote", outcome="faulty"),
+            call("b", 0.1, 2, model="other", purpose="vote"),
+            call("c", 4, 1, model="large", purpose="fallback"),
+        ],
+        [
+            ("small", "one of the voters"),
+            ("other", "one of the voters"),
+            ("large", "small failed: faulty"),
+        ],
+        "large",
+    ),
     "a vote": (
         [
             call("b", 0.1, 2, model="other", purpose="vote"),
