@@ -102,7 +102,8 @@ def test_our_own_files(file: str) -> None:
     "text",
     [
         "[a: , b]", "{a: , b: 1}", "a: {b: # here\n }", "a:\n", "a: \n- \n", "a:\tb", "|#", "--- ",
-        "[http://x?y=1]", "a: [!, b]", "a: !t", "a: b: c", "a: 'b", "a: &x {b: c}\nd: *x", "[" * 99, "",
+        "[http://x?y=1]", "a: [!, b]", "a: !t", "a: b: c", "a: 'b", "a: &x {b: c}\nd: *x", "[" * 99,
+        "",
     ],
 )  # fmt: skip
 def test_where_the_two_differ(text: str) -> None:
