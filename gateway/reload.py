@@ -20,6 +20,7 @@ from gateway.core.events import ConfigRead
 from gateway.core.ladder import ladders
 from gateway.core.ports import Clock, Observer
 from gateway.core.snapshot import Snapshot
+from gateway.core.warmth import lifetimes
 from gateway.drivers.upstream_open import Upstreams
 from gateway.web.door import Door, Generation
 from gateway.web.key_watch import KeyWatch
@@ -63,6 +64,7 @@ class Standing:
         world.pace.turn(learned.deployments, learned.anew)
         world.factors.turn(learned.models)
         world.warmth.forget(learned.anew | learned.gone)
+        world.warmth.turn(lifetimes(new.catalog))
         world = replace(
             world,
             ladders=named,
@@ -117,13 +119,14 @@ def _upstreams(snapshot: Snapshot, model: str) -> list[str]:
 class Source(Struct, frozen=True):
     """What was read at the start, and what reads again: it may block. It raises ConfigError.
 
-    `stamp` tells files that changed, `first` what it told before they were read; `beside` tells the
-    others who serve the same files that these are to be read again.
+    `stamp` tells whether files changed, those that a configuration names among them; `first` is
+    what it told of them as they were read; `beside` tells the others who serve the same files that
+    these are to be read again.
     """
 
     began: Loaded
     read: Callable[[], Loaded]
-    stamp: Callable[[], Stamp] = tuple
+    stamp: Callable[[Snapshot], Stamp] = lambda snapshot: ()
     first: Stamp = ()
     beside: Callable[[], None] | None = None
 
@@ -193,12 +196,13 @@ class Reload:
         seen = self._source.first
         while True:
             await sleep(_LOOK_S)
-            found = await asyncio.to_thread(self._source.stamp)
+            found = await asyncio.to_thread(self._source.stamp, self.snapshot)
             if found == seen or not self.snapshot.server.watch:
                 continue
             while seen != found:
                 await sleep(_QUIET_S)
-                seen, found = found, await asyncio.to_thread(self._source.stamp)
+                seen = found
+                found = await asyncio.to_thread(self._source.stamp, self.snapshot)
             await self.told("a file has changed")
 
     async def _again(self, why: str) -> Reloaded:

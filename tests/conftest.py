@@ -2,6 +2,8 @@
 was promised. Where the session is shared by several processes, each sends what it found.
 """
 
+import os
+import sys
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -18,6 +20,30 @@ settings.register_profile("tollgate", deadline=None)
 settings.load_profile("tollgate")
 
 _SENT: Final = "figures"
+
+
+_LONG: Final = (
+    "tests/service",
+    "tests/test_readme.py",
+    "tests/replay",
+    "tests/drivers",
+    "tests/ops",
+)
+"""Where whole servers are started and waited for. Begun last, one of them would be all that is
+left to do.
+"""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are cores, for there is always somebody who waits."""
+    return (
+        len(os.sched_getaffinity(0)) + 1 if sys.platform == "linux" else (os.cpu_count() or 1) + 1
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import log
 from typing import Final
 
 import pytest
@@ -18,6 +19,7 @@ from gateway.core.catalog import Budget, Route, Rule
 from gateway.core.chat import Extras
 from gateway.core.guard import Growth, Guard
 from gateway.core.ladder import ladders
+from gateway.core.learned import Learned
 from gateway.core.rules import When
 from gateway.core.strategies import tactic
 from gateway.core.trials import Canary, Compares, Shadow, Watch, chosen
@@ -32,11 +34,13 @@ from tests.lives import (
     Turn,
     faulty,
     hear,
+    poor,
     says,
     stage,
     told,
     well,
 )
+from tests.weights import weights
 
 ALWAYS: Final = Watch(share=1.0, probe=1.0, cap=1.0)
 NEVER: Final = Watch(share=0.0, probe=0.0)
@@ -276,6 +280,89 @@ async def test_a_checked_cascade_is_guarded_too() -> None:
     assert reply.reason == "passed"
     assert outcomes(made) == [("guard", "differed")]
     await sound(made)
+
+
+def laddered(**more: object) -> Route:
+    """Three tiers, each answer held against a check."""
+    known = {"tiers": ("cheap", "mid", "smart"), "strategy": tactic("cascade"), "checks": (GOOD,)}
+    return route(ALWAYS, **(known | more))
+
+
+MID_FIRST: Final = Learned(
+    weights(
+        {tier: log(p / (1 - p)) for tier, p in (("cheap", 0.1), ("mid", 0.95), ("smart", 0.99))}
+    )
+)
+three = says("GOOD", " three")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("more", "seen", "turns", "reason", "audits", "asked"),
+    [
+        pytest.param(
+            {}, GOOD_PAIR, {"a": [poor], "c": [well], "d": [well]},
+            "passed; a regex", [("guard", "agreed")], "a c d",
+            id="on: what a middle tier was believed is audited",
+        ),
+        pytest.param(
+            {}, GOOD_PAIR, {"a": [poor], "c": [poor], "d": [well]},
+            "passed; a regex; c regex", [], "a c d",
+            id="on: what the last tier said is not",
+        ),
+        pytest.param(
+            {"learned": MID_FIRST}, GOOD_PAIR, {"c": [well], "d": [three]},
+            "passed; learned mid", [("guard", "differed")], "c d",
+            id="on: one that begins above the first tier is audited",
+        ),
+        pytest.param(
+            {"learned": MID_FIRST}, BAD_PAIR, {"d": [well], "c": [well]},
+            "passed; learned mid; guard", [("guard", "agreed")], "d c",
+            id="off: one that would begin above the first tier is not begun there, and probed",
+        ),
+        pytest.param(
+            {}, NEW, {"d": [well], "a": [poor], "c": [well]},
+            "passed; guard", [("guard", "agreed")], "d a c",
+            id="it learns: all below the last tier is climbed",
+        ),
+        pytest.param(
+            {}, NEW, {"d": [well], "a": [poor], "c": [poor]},
+            "passed; guard", [("guard", "undecided")], "d a c",
+            id="it learns: the last tier is not asked once more",
+        ),
+        pytest.param(
+            {"strategy": tactic("vote", {"join": True}), "checks": ()}, NEW,
+            {"d": [well], "a": [well], "b": [other], "c": [well]},
+            "unjudged; guard", [("guard", "agreed")], "d a b c",
+            id="it learns: a tier that joins the vote joins the probe",
+        ),
+        pytest.param(
+            {"strategy": tactic("vote", {"join": True}), "checks": ()}, NEW,
+            {"d": [well], "a": [well], "b": [other], "c": [three]},
+            "unjudged; guard", [("guard", "undecided")], "d a b c",
+            id="it learns: a tier that joins the vote is not believed by itself",
+        ),
+    ],
+)  # fmt: skip
+async def test_what_is_answered_below_the_last_tier_is_guarded(
+    more: dict[str, object], seen: Growth, turns: dict[str, list[Turn]], reason: str,
+    audits: list[tuple[str, str]], asked: str, *, stream: bool,
+) -> None:  # fmt: skip
+    made, backstage = await scene(laddered(**more), turns, seen, stream=stream)
+    reply, _ = await given(made, backstage)
+    assert (reply.reason, outcomes(made)) == (reason, audits)
+    assert made.upstream.asked == asked.split()
+    await sound(made)
+
+
+def test_other_weights_are_another_policy() -> None:
+    """What was seen of one says nothing of the other; signals that are only kept change nothing."""
+    routes = [laddered(learned=each) for each in (None, Learned(), MID_FIRST)]
+    keys = [
+        ladders(type(CATALOG)(CATALOG.models, CATALOG.tiers, {"r": each}))["r"].behind
+        for each in routes
+    ]
+    assert keys[0] == keys[1] != keys[2]
 
 
 @pytest.mark.parametrize("stream", [False, True])

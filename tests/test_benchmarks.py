@@ -137,8 +137,14 @@ async def test_a_load_at_a_fixed_rate_counts_from_when_a_request_was_due(tmp_pat
 
 def test_planning_comes_to_every_rung() -> None:
     """It ends with an error where a plan has other rungs than the route."""
-    for row in planning.rows(request_body("auto", stream=False)):
-        assert row.measure(planning.BATCH).requests == planning.BATCH
+    for row in planning.rows(planning.various(300)):
+        assert row.measure(300).requests == 300
+
+
+def test_most_requests_find_a_plan_and_some_do_not() -> None:
+    bodies = planning.various()
+    assert 0.005 < planning.missed(bodies) < 0.1
+    assert planning.missed(bodies[:1] * 10) == 1 / planning.KEPT
 
 
 @pytest.mark.parametrize("at", range(3))

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ HOUSE = sorted((ROOT / "gateway").rglob("*.py"))
 PYPROJECT = (ROOT / "pyproject.toml").read_text()
 LOCKS = (
     *("requirements.lock", "requirements-runtime.lock", "requirements-clients.lock"),
-    "tests/ops/requirements.lock",
+    *("tests/ops/requirements.lock", "deploy/manual/requirements.lock"),
 )
 NPM = ROOT / "tests/clients/npm"
 
@@ -122,6 +123,17 @@ def pinned(lock: str) -> dict[str, tuple[Requirement, list[str]]]:
     return found
 
 
+def test_every_lock_is_looked_at() -> None:
+    """And made by `make lock`: what it does not make grows old unseen."""
+    made = re.findall(r"--output-file (\S+)", (ROOT / "Makefile").read_text())
+    assert sorted(made) == sorted(LOCKS)
+    ours = subprocess.run(
+        ["git", "ls-files", "*.lock"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if ours.returncode == 0:  # in a tree without git there is nothing to ask
+        assert sorted(ours.stdout.split()) == sorted(LOCKS)
+
+
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_is_exact_and_hashed(lock: str) -> None:
     for package, (requirement, hashes) in pinned(lock).items():
@@ -207,8 +219,12 @@ def test_ci_runs_what_people_run() -> None:
     script = ROOT / ".ci/run"
     assert script.stat().st_mode & 0o111, "not executable"
     steps = re.findall(r"^make (\S+)$", script.read_text(), re.MULTILINE)
-    assert steps == ["test", "clients-test", "ops-test", "bench-gate"]
+    assert steps == ["test", "clients-test", "ops-test", "docs", "bench-gate"]
     workflow = (ROOT / ".github/workflows/ci.yml").read_text()
     assert re.findall(r"run: make (\S+)$", workflow, re.MULTILINE) == steps
+    # It is not root there: what the tests would install as root, and fail without, comes first.
+    installed = re.search(r"apt-get install .*", workflow.partition("run: make test")[0])
+    assert installed, "nothing is installed before the tests"
+    assert {"prometheus", "nginx", "strace"} <= set(installed[0].split())
     for action in re.findall(r"uses: (\S+)", workflow):
         assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action), f"{action}: pin the commit"

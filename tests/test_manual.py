@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import yaml
 
+from gateway.core import changes
 from tests.docs_tables import ROOT
 
 SITE: Final = ROOT / "deploy/manual/mkdocs.yml"
@@ -29,3 +30,11 @@ def test_every_page_is_in_the_list_of_pages() -> None:
     text = (ROOT / "docs/README.md").read_text("utf-8")
     there = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
     assert sorted(name for name in there if f"| [{name}]({name}) |" not in text) == []
+
+
+def test_what_needs_a_restart_is_told() -> None:
+    """All that a reload refuses to change, by its section."""
+    text = (ROOT / "docs/reload.md").read_text("utf-8")
+    told = text.partition("### What needs a restart")[2].partition("###")[0]
+    missing = [each for each in changes._AT_START if f"`{each}." not in told]
+    assert missing == []

@@ -94,10 +94,10 @@ class Attendant:
         """The client has its whole answer."""
         if self._state:
             self._stage.guards.paid(self._state, self._life.tab.spent)
-        tiers = self._ladder.steps[0].tier, self._ladder.steps[-1].tier
-        if self._course == "audited" and kept(why) and candidate.tier == tiers[0]:
+        last = candidate.tier == self._ladder.steps[-1].tier
+        if self._course == "audited" and kept(why) and not last:
             self._follow("guard", self._audit)
-        elif self._course == "probed" and candidate.tier == tiers[1]:
+        elif self._course == "probed" and last:
             self._follow("guard", self._probe)
         if self._shadowed:
             self._follow("shadow", self._shadow)

@@ -11,6 +11,7 @@ from gateway.behind.attendant import Attendant, Charge, guarded_by
 from gateway.behind.guards import Guards
 from gateway.core import events
 from gateway.core.chat import ChatRequest
+from gateway.core.first_rung import after
 from gateway.core.guarded import smart_instead
 from gateway.core.health import RetryBudget
 from gateway.core.ladder import Ladder
@@ -63,7 +64,10 @@ class Backstage:
         }
         if guard.allows(watch):
             return ladder, plan, told
-        plan, chosen = smart_instead(plan, ladder.strategy)
+        chosen = ladder.strategy
+        if plan.start is not None:
+            chosen = after(chosen, plan.start.below)
+        plan, chosen = smart_instead(plan, chosen)
         return structs.replace(ladder, strategy=chosen), plan, told
 
     def has_room(self, route: str, kind: events.Unseen) -> bool:

@@ -4,29 +4,29 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Literal
 
 from msgspec import structs
 
 from gateway.core import events
 from gateway.core.accounts import Account, Purse
-from gateway.core.catalog import CASCADE
 from gateway.core.chat import Extras
 from gateway.core.errors import GatewayError
 from gateway.core.features import Features
-from gateway.core.guarded import cheap_part, smart_part
+from gateway.core.first_rung import after
+from gateway.core.guarded import smart_part
 from gateway.core.health import RetryBudget
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Candidate, Plan
-from gateway.core.strategy import Because, Outcome, Round, Verdict
+from gateway.core.strategy import Because, Outcome, Round, Stopped, Verdict
 from gateway.core.traits import climbed
+from gateway.core.usage_record import BEHIND
 from gateway.handle import Life
 from gateway.rounds import Once
 from gateway.world import Desk
 
 Part = Literal["cheap", "smart", "whole"]
-MARK: Final = "~"
-"""The id of an unseen life is that of the seen one, this, and what it is for."""
+"""Of a ladder: all but its last rung, that one alone, or both."""
 
 
 class Unseen(Life):
@@ -45,7 +45,7 @@ class Unseen(Life):
         world = replace(desk.world, retries=retries, behind=None)
         super().__init__(world, desk.tenant, without_places(desk.purse), request, about)
         self.about = structs.replace(
-            about, request_id=f"{about.request_id}{MARK}{kind}", stream=False
+            about, request_id=f"{about.request_id}{BEHIND}{kind}", stream=False
         )
         self.kind = kind
         self._climbed = ladder
@@ -74,18 +74,19 @@ class Unseen(Life):
         wall, home = self.world.wall(), self.tenant.regions
         _, ladder = climbed(self._climbed, self.request, self.about.tags, wall, home)
         if self._part == "smart":
-            return structs.replace(ladder, behind=None, strategy=ladder.strategy.then or CASCADE)
+            chosen = after(ladder.strategy, len(ladder.steps) - 1)
+            return structs.replace(ladder, behind=None, strategy=chosen)
         return structs.replace(ladder, behind=None)
 
     def _planned(self, ladder: Ladder) -> tuple[Plan, Features]:
         plan, features = super()._planned(ladder)
-        if self._part == "cheap":
-            plan = cheap_part(plan)
-        elif self._part == "smart":
-            plan = smart_part(plan, ladder.strategy)[0]
+        if self._part == "smart":
+            plan = smart_part(plan)
         return plan, features
 
     async def _attempt(self, wanted: Round, candidate: Candidate) -> Outcome:
+        if self._part == "cheap" and candidate.tier == self._top:
+            return Stopped(candidate, self.kind)
         because = Because("audit", self.kind)
         return await super()._attempt(structs.replace(wanted, because=because), candidate)
 

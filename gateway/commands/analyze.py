@@ -23,7 +23,8 @@ def analyze_request(
     """
     if snapshot.ledger.url == "memory" and snapshot.usage.sink is None:
         told = "redis.url is memory, and there is no usage.sink: ask the gateway that runs"
-        raise Wrong("--analyze", f"{told}, GET /v1/route/explain/{request_id}")
+        there = f"by --gateway URL, or GET /v1/route/explain/{request_id}"
+        raise Wrong("--analyze", f"{told}, {there}")
     lines = asyncio.run(_lines(snapshot, request_id))
     mine = [line for line in lines if tenant is None or line.tenant == tenant]
     found = analyze(request_id, mine, ladders(snapshot.catalog))
@@ -47,7 +48,8 @@ def show(told: dict[str, Any], console: Console) -> None:
     table = Table("call", "tier", "model", "provider", "purpose", "outcome")
     for head in ("held USD", "charged USD", "in", "out", "ms", "first ms"):
         table.add_column(head, justify="right")
-    for number, each in enumerate(told["attempts"], 1):
+    behind = [each for life in told["behind"] for each in life["attempts"]]
+    for number, each in enumerate([*told["attempts"], *behind], 1):
         tokens, first = each["tokens"], each["first_token_ms"]
         table.add_row(
             str(number),
@@ -62,18 +64,33 @@ def show(told: dict[str, Any], console: Console) -> None:
     console.print(table)
     for number, each in enumerate(told["attempts"], 1):
         console.print(f"call {number}: {each['why']}")
-    if told["compared"]:
-        console.print(f"compared behind the answer: {', '.join(told['compared'])}")
+    number = len(told["attempts"])
+    for life in told["behind"]:
+        console.print(_told_behind(life, number + 1))
+        number += len(life["attempts"])
     answer, costs = told["answered_by"], told["cost_usd"]
     if answer is None:
         console.print("[bold red]no call gave an answer[/]")
     else:
         console.print(f"answered by {answer['model']} at {answer['provider']} ({answer['tier']})")
     line = f"charged ${_usd(costs['charged'])} of ${_usd(costs['held'])} held"
+    if costs["behind"]:
+        line += f", and ${_usd(costs['behind'])} behind the answer"
     if costs["always_smart"] is not None:
         line += f"; always the last rung ${_usd(costs['always_smart'])}, saved"
         line += f" ${_usd(costs['saved'])}"
     console.print(line)
+
+
+def _told_behind(life: dict[str, Any], first: int) -> str:
+    """`behind the answer, as a guard's audit, calls 3 to 4: agreed; charged $0.0001`."""
+    last = first + len(life["attempts"]) - 1
+    calls = "no call" if last < first else f"call {first}" if last == first else ""
+    what = "a guard's" if life["kind"] == "guard" else f"a shadow of {life['route']}"
+    return (
+        f"behind the answer, as {what}, {calls or f'calls {first} to {last}'}: "
+        f"{life['compared'] or 'not compared'}; charged ${_usd(life['charged_usd'])}"
+    )
 
 
 def _show_plan(plan: dict[str, Any] | None, console: Console) -> None:

@@ -12,7 +12,7 @@ from gateway.core.errors import UnknownModel
 from gateway.core.explain import explain
 from gateway.core.features import read_features
 from gateway.core.first_rung import begin
-from gateway.core.ladder import ladders
+from gateway.core.ladder import Ladder, ladders
 from gateway.core.plan import Limits, make_plan
 from gateway.core.snapshot import Snapshot
 from gateway.core.tags import tagged
@@ -35,15 +35,23 @@ def explain_request(
     if ladder is None:
         why = snapshot.catalog.left_out.get(request.model, "it is not in the catalog")
         raise UnknownModel(f"The model '{request.model}' cannot be asked: {why}.", param="model")
+    moved, ladder = ladder.of_tenant(tenant.name)
     tags = tagged(request.extras.tags, snapshot.tags)
     rule, ladder = climbed(ladder, request, tags, at, tenant.regions)
     features = read_features(request)
-    plan = make_plan(ladder, features, Limits(tenant, wall=at), lambda: _ALWAYS_FIRST)
+    limits = Limits(tenant, wall=at)
+    plan = make_plan(ladder, features, limits, lambda: _ALWAYS_FIRST)
     plan, _ = begin(ladder, plan, request, features)
     told: dict[str, Any] = msgspec.json.decode(
-        msgspec.json.encode(explain(request, features, plan, ladder, rule))
+        msgspec.json.encode(explain(request, features, plan, ladder, rule, limits))
     )
-    return told
+    return {**told, "canary": moved or None, "guard": _unknown(ladder)}
+
+
+def _unknown(ladder: Ladder) -> dict[str, str] | None:
+    """Of a guard, here, where no gateway runs."""
+    guarded = ladder.behind is not None and ladder.behind.watch is not None
+    return {"state": "unknown"} if guarded else None
 
 
 def show(told: dict[str, Any], console: Console) -> None:
@@ -55,7 +63,10 @@ def show(told: dict[str, Any], console: Console) -> None:
         f"(held for {features['prompt']}), out: {output}; needs: {_names(features['needs'])}"
     )
     rule = f"rule [bold]{told['rule']}[/]; " if told["rule"] else ""
-    console.print(f"{rule}strategy: {_strategy(told['strategy'])}")
+    canary = f"canary [bold]{told['canary']}[/]; " if told["canary"] else ""
+    console.print(f"{canary}{rule}strategy: {_strategy(told['strategy'])}")
+    if told["guard"] is not None:
+        console.print(_guard(told["guard"]))
     for line in _start(told["learned"]):
         console.print(line)
     table = Table("rung", "tier", "model", "provider", "expected USD", "worst USD")
@@ -75,6 +86,10 @@ def show(told: dict[str, Any], console: Console) -> None:
     for number, rung in enumerate(told["rungs"], 1):
         how = "it flows" if rung["flows"] else f"checks: {_names(rung['checks'])}"
         console.print(f"rung {number}, {rung['tier']}: {how}")
+        whys = [each["why"] for each in rung["candidates"]]
+        if len(whys) > 1 and set(whys) != {"as listed"}:
+            named = (f"{each['deployment']} ({each['why']})" for each in rung["candidates"])
+            console.print(f"  {rung['order']}: {', '.join(named)}", soft_wrap=True)
     for skipped in told["skipped"]:
         console.print(f"skipped {skipped['deployment']} ({skipped['tier']}): {skipped['why']}")
     costs = told["cost_usd"]
@@ -84,6 +99,19 @@ def show(told: dict[str, Any], console: Console) -> None:
     console.print(
         f"expected ${_usd(costs['expected'])}, worst ${_usd(costs['worst'])}, "
         f"always the last rung ${_usd(costs['always_smart'])}"
+    )
+
+
+def _guard(told: dict[str, Any]) -> str:
+    """What it has seen of such requests, and so who answers."""
+    if told["state"] == "unknown":
+        return "guard: what it has seen is known where the gateway runs: ask by --gateway URL"
+    seen = told["agreement"]
+    who = "as below" if told["state"] == "on" else "the last tier answers"
+    return (
+        f"guard, {told['bucket']}: [bold]{told['state']}[/], {who}; {seen['rate']:.0%} of "
+        f"{seen['compared']:.0f} comparisons agree, at least {seen['lower_bound']:.0%} "
+        f"({told['threshold']:.0%} are asked)"
     )
 
 

@@ -25,6 +25,14 @@ def explain(
     analyze: Annotated[
         bool, typer.Option("--analyze", help="What became of a request, by its x-request-id.")
     ] = False,
+    gateway: Annotated[
+        str | None,
+        typer.Option(
+            help="Ask one that runs, with the key in TOLLGATE_KEY: its guards, circuits and prices "
+            "of now.",
+            metavar="URL",
+        ),
+    ] = None,
 ) -> None:
     """Show the plan of a request: candidates, skipped models and why, expected and worst cost."""
     from rich.console import Console
@@ -35,6 +43,11 @@ def explain(
     from gateway.core.errors import GatewayError
 
     outside: Outside = ctx.obj
+    if gateway is not None:
+        if tenant is not None:
+            fail("--tenant is not for --gateway: the key says whose limits hold", 2)
+        _live(outside, gateway, request, analyze=analyze, json=json)
+        return
     if analyze:
         _analyze(outside, str(request), config, tenant, json=json)
         return
@@ -55,6 +68,29 @@ def explain(
         say_json(told)
     else:
         show(told, Console())
+
+
+def _live(outside: "Outside", url: str, request: Path, *, analyze: bool, json: bool) -> None:
+    from rich.console import Console
+
+    from gateway.commands import analyze as became
+    from gateway.commands import explain as plan
+    from gateway.commands.explain_live import KEY, NotTold, analyze_live, explain_live
+
+    key = outside.env.get(KEY)
+    try:
+        if analyze:
+            told = analyze_live(url, key, str(request))
+        else:
+            told = explain_live(url, key, request.read_bytes())
+    except NotTold as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{request}: {error.strerror or error}")
+    if json:
+        say_json(told)
+    else:
+        (became.show if analyze else plan.show)(told, Console())
 
 
 def _analyze(

@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct, structs
 
+from gateway.commands.progress import busy
 from gateway.commands.replay_route import find_route
 from gateway.replay.formats import FORMATS, read
 from gateway.replay.learn import Bin, Worth, learn
@@ -33,8 +34,9 @@ def run(asked: Asked, env: Mapping[str, str]) -> Iterator[str]:
     """Write the file; lines for a person. Raises Unusable, ConfigError and OSError, and then
     nothing is written.
     """
-    lessons = _lessons(asked, env)
-    text, worth = learn(lessons, asked.seed)
+    with busy(f"learning from {asked.source}"):
+        lessons = _lessons(asked, env)
+        text, worth = learn(lessons, asked.seed)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_bytes(text)
     yield from told(lessons, worth)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.commands.cost_options import Wrong
+from gateway.commands.progress import steps
 from gateway.config.load import load
 from gateway.core.ledger_audit import Audit
 from gateway.core.money import usd
@@ -51,7 +52,7 @@ async def _verify(snapshot: Snapshot, homes: Sequence[str]) -> tuple[list[str], 
     lines: list[str] = []
     code = 0
     async with open_books(snapshot, homes) as books:
-        for home in books.homes:
+        for home in steps(books.homes, "homes looked at"):
             audit = await books.audit(home)
             lines += _told(audit)
             code = code or int(bool(audit.differences))
@@ -64,7 +65,7 @@ async def _rebuild(
     lines: list[str] = []
     code = 0
     async with open_books(snapshot, homes) as books:
-        for home in books.homes:
+        for home in steps(books.homes, "homes looked at"):
             audit = await books.audit(home)
             lines += _told(audit)
             if not write:

@@ -13,7 +13,9 @@ Config = Annotated[
     list[Path], typer.Option("--config", "-c", help="A YAML file, or a folder of them.")
 ]
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
-Port = Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.")]
+Port = Annotated[
+    int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

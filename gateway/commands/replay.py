@@ -7,9 +7,10 @@ from random import Random
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from rich.console import Console
 
+from gateway.commands.progress import busy, steps
 from gateway.commands.replay_route import find_route
 from gateway.core.catalog import Catalog, Route
 from gateway.core.guard import Watch
@@ -28,7 +29,9 @@ SEED: Final = 1
 
 
 class Asked(Struct, frozen=True):
-    """What the command line asks for. `watch` is the guard's settings, None for no guard."""
+    """What the command line asks for. `guard` are settings such as threshold=0.8 in place of the
+    route's own, None for no guard.
+    """
 
     folder: Path
     route: str
@@ -38,7 +41,7 @@ class Asked(Struct, frozen=True):
     decisions: Path | None = None
     svg: Path | None = None
     sweep: bool = False
-    watch: Watch | None = None
+    guard: tuple[str, ...] | None = None
     seed: int = SEED
 
 
@@ -52,13 +55,22 @@ def replay(asked: Asked, env: Mapping[str, str], console: Console | None) -> dic
     """Rehearse, write the files that are asked for, print to the console if there is one, and
     give the figures as JSON values. Raises Unusable, ConfigError and OSError.
     """
-    records = _read(asked)
+    with busy(f"reading {asked.folder}"):
+        records = _read(asked)
     catalog, route = find_route(asked.route, asked.config, env)
+    watch = None if asked.guard is None else watch_of(asked.guard, route.guard)
+    guarded = route.guard is not None
+    route = route if watch is None else structs.replace(route, guard=watch)
     lineup = line_up(records, catalog, route, asked.pool, asked.smart)
+    if watch is None and guarded:
+        notes = (*lineup.notes, "the route has a guard: --guard rehearses it, too")
+        lineup = structs.replace(lineup, notes=notes)
     name = _called(asked.route)
-    done = _rehearse(asked, records, lineup, name)
+    run = _Run(asked, records, watch)
+    with busy(f"rehearsing {name}"):
+        done = run.rehearse(lineup, name)
     told = {"set": records.name, **as_json(done.rehearsal, done.decisions, done.figures)}
-    tried, best = _swept(asked, records, catalog, route, lineup) if asked.sweep else (0, [])
+    tried, best = _swept(run, catalog, route, lineup) if asked.sweep else (0, [])
     if asked.sweep:
         told["tried"] = tried
         told["frontier"] = msgspec.to_builtins(best)
@@ -87,9 +99,11 @@ def _read(asked: Asked) -> Records:
         gc.enable()
 
 
-def watch_of(settings: Iterable[str]) -> Watch:
-    """A guard from texts such as threshold=0.8. Raises Unusable."""
-    given: dict[str, str] = {}
+def watch_of(settings: Iterable[str], own: Watch | None = None) -> Watch:
+    """A guard from texts such as threshold=0.8; what they leave out is as the route's own says, or
+    as it is by default. Raises Unusable.
+    """
+    given: dict[str, Any] = {} if own is None else structs.asdict(own)
     for setting in settings:
         name, _, value = setting.partition("=")
         if name not in Watch.__struct_fields__:
@@ -108,33 +122,38 @@ def _called(route: str) -> str:
     return f"{Path(file).stem}{mark}{name}"
 
 
-def _rehearse(
-    asked: Asked, records: Records, lineup: Lineup, name: str, samples: int = SAMPLES
-) -> Rehearsed:
-    rng = Random(asked.seed)  # noqa: S311 - the same figures each time, not a secret
-    if asked.watch is None:
-        rehearsal = Rehearsal(records, lineup)
-    else:
-        draws = Random(asked.seed)  # noqa: S311 - as above
-        rehearsal = WatchedRehearsal(records, lineup, asked.watch, draws.random)
-    decisions = rehearsal.run()
-    if not decisions:
-        raise Unusable(f"no query was answered by all of {', '.join(lineup.pool)}")
-    unserved = sum(each.served is None for each in decisions)
-    if unserved:
-        raise Unusable(f"{unserved} queries have no answer under this route")
-    return Rehearsed(rehearsal, decisions, measure(rehearsal, decisions, name, rng, samples))
+class _Run(Struct, frozen=True):
+    """What holds for every policy. `watch` are the guard's numbers, None for no guard."""
+
+    asked: Asked
+    records: Records
+    watch: Watch | None
+
+    def rehearse(self, lineup: Lineup, name: str, samples: int = SAMPLES) -> Rehearsed:
+        seed = self.asked.seed
+        rng = Random(seed)  # noqa: S311 - the same figures each time, not a secret
+        if self.watch is None:
+            rehearsal = Rehearsal(self.records, lineup)
+        else:
+            draws = Random(seed)  # noqa: S311 - as above
+            rehearsal = WatchedRehearsal(self.records, lineup, self.watch, draws.random)
+        decisions = rehearsal.run()
+        if not decisions:
+            raise Unusable(f"no query was answered by all of {', '.join(lineup.pool)}")
+        unserved = sum(each.served is None for each in decisions)
+        if unserved:
+            raise Unusable(f"{unserved} queries have no answer under this route")
+        return Rehearsed(rehearsal, decisions, measure(rehearsal, decisions, name, rng, samples))
 
 
-def _swept(
-    asked: Asked, records: Records, catalog: Catalog, route: Route, lineup: Lineup
-) -> tuple[int, list[Line]]:
+def _swept(run: _Run, catalog: Catalog, route: Route, lineup: Lineup) -> tuple[int, list[Line]]:
     """How many policies were tried, and the frontier of them; only that gets its intervals."""
-    tried = {each.name: each for each in trials(records, catalog, route, lineup.pool, lineup.smart)}
+    every = trials(run.records, catalog, route, lineup.pool, lineup.smart)
+    tried = {each.name: each for each in every}
     lines = [
-        _rehearse(asked, records, each.lineup, each.name, samples=1).figures.policy
-        for each in tried.values()
+        run.rehearse(each.lineup, each.name, samples=1).figures.policy
+        for each in steps([*tried.values()], "policies tried")
     ]
     best = [tried[line.name] for line in frontier(lines)]
-    whole = [_rehearse(asked, records, each.lineup, each.name).figures.policy for each in best]
-    return len(tried), whole
+    measured = steps(best, "the best of them measured")
+    return len(tried), [run.rehearse(each.lineup, each.name).figures.policy for each in measured]

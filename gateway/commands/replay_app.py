@@ -35,9 +35,10 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
     sweep: Annotated[
         bool, typer.Option("--sweep", help="Try the grid of the route's parameters.")
     ] = False,
-    guard: Annotated[bool, typer.Option("--guard", help="Let the guard watch.")] = False,
+    guard: Annotated[bool, typer.Option("--guard", help="Let the route's guard watch.")] = False,
     guard_set: Annotated[
-        list[str] | None, typer.Option(help="A setting of the guard, such as threshold=0.8.")
+        list[str] | None,
+        typer.Option(help="In place of the route's: a setting of the guard, as threshold=0.8."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the intervals, and of the guard's draws.")] = 1,
 ) -> None:
@@ -45,14 +46,13 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
     import msgspec
     from rich.console import Console
 
-    from gateway.commands.replay import Asked, watch_of
+    from gateway.commands.replay import Asked
     from gateway.commands.replay import replay as run
     from gateway.config.faults import ConfigError
     from gateway.replay.records import Unusable
 
     names = tuple(name.strip() for name in pool.split(",") if name.strip())
     try:
-        watch = watch_of(guard_set or ()) if guard or guard_set else None
         asked = Asked(
             folder,
             route,
@@ -62,7 +62,7 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
             decisions,
             svg,
             sweep,
-            watch,
+            tuple(guard_set or ()) if guard or guard_set else None,
             seed,
         )
         told = run(asked, ctx.obj.env, None if json else Console())

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ import uvloop
 from starlette.types import ASGIApp
 
 from gateway.app import open_gateway
+from gateway.commands.process_log import process_log
 from gateway.commands.stopping import drain, stop_by_signals
 from gateway.config.load import load_whole, stamp
+from gateway.core.redaction import Redactor, secrets_of
 from gateway.core.snapshot import Snapshot
 from gateway.reload import Reload, Source
 from gateway.simulator import BASES, serve_simulator
@@ -27,6 +30,8 @@ from gateway.web.hot import hot
 _SHIPPED: Final = (Path(__file__).resolve().parents[2], Path())
 """Where the folder config/ may be: beside the package, or, when it is installed, right here."""
 _BACKLOG: Final = 2048
+_COARSE_NS: Final = 1_000_000_000
+"""Some file systems tell when a file was written to a second."""
 Protocol = type[asyncio.Protocol] | Literal["httptools"]
 
 
@@ -111,12 +116,16 @@ def source_of(
     """A configuration, and how it is read again; `now` chooses among dated prices. Raises
     ConfigError.
     """
-    first = stamp(paths)
+    before, first = time.time_ns() - _COARSE_NS, stamp(paths)
     began = load_whole(paths, env, at=now())
+    # Which files of weights there are is known only now: one that was written meanwhile is left
+    # out, so that it is read again.
+    named = stamp((), began.snapshot)
+    first += tuple(each for each in named if each[-1] < before)
     return Source(
         began,
         lambda: load_whole(paths, env, at=now()),
-        lambda: stamp(paths),
+        lambda snapshot: stamp(paths, snapshot),
         first,
     )
 
@@ -146,12 +155,16 @@ async def _serve(
 ) -> None:
     stop = stop_by_signals(place.shared)
     admin = snapshot.admin if place.number == 0 else None
+    redactor = Redactor(secrets_of(snapshot))
     with ExitStack() as stack:
+        stack.enter_context(process_log(redactor))
         bound = stack.enter_context(place.bind())
         inside = None
         if admin is not None:
             inside = stack.enter_context(Place(admin.host, admin.port).bind())
-        opened = open_gateway(snapshot, workers_dir=place.workers_dir, env=env, source=source)
+        opened = open_gateway(
+            snapshot, workers_dir=place.workers_dir, env=env, source=source, redactor=redactor
+        )
         async with opened as gateway, _reloading(gateway.reload, watch=place.number == 0):
             door = gateway.front.door
             servers = [_server(gateway.front, hot(door))]
@@ -198,7 +211,9 @@ async def _reloading(reload: Reload, *, watch: bool) -> AsyncIterator[None]:
 
 
 def _server(app: ASGIApp, protocol: Protocol) -> uvicorn.Server:
-    """It has no time of its own in which to end: see stopping.py."""
+    """It has no time of its own in which to end: see stopping.py. What it logs goes to the
+    process's own log, as all else.
+    """
     config = uvicorn.Config(
         app,
         http=protocol,
@@ -207,6 +222,7 @@ def _server(app: ASGIApp, protocol: Protocol) -> uvicorn.Server:
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        log_config=None,
         log_level="warning",
     )
     return _Server(config)

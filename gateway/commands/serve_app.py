@@ -99,4 +99,8 @@ def simulate(host: Host = "127.0.0.1", port: Port = 4010) -> None:
     """Serve the simulated providers on their own."""
     from gateway.commands.simulate import run
 
-    run(host, port)
+    try:
+        run(host, port)
+    except OSError as error:
+        why = str(error.strerror or error).partition(" (")[0]
+        fail(f"cannot listen on {host}:{port}: {why}")

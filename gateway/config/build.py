@@ -63,7 +63,7 @@ def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapsh
     tiers = {name: _tier(name, stanza) for name, stanza in parts.tiers.items()}
     providers = {name: _provider(name, stanza) for name, stanza in parts.providers.items()}
     routes = {
-        name: marked(s.route(name, parts.weights.get(name)), providers)
+        name: marked(s.route(name, parts.begins.get(name)), providers)
         for name, s in parts.routes.items()
     }
     return Snapshot(
@@ -196,6 +196,7 @@ def _deployment(
         tariff=None if tariff == Tariff(price) else tariff,
         quirks=_quirks(parts.providers[stanza.provider], stanza),
         lacks=_lacks(parts.providers[stanza.provider], stanza),
+        cache_s=parts.providers[stanza.provider].cache_lifetime_s,
     )
 
 

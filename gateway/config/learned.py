@@ -32,21 +32,21 @@ class Learning(Stanza):
     """Or how much less likely than the likeliest tier's: a question that none can answer need not
     be put to the dearest."""
 
-    def learned(self, weights: Weights | None) -> learned.Learned:
-        return learned.Learned(weights, self.floor, self.within)
+    def learned(self, weights: Weights | None = None, file: str = "") -> learned.Learned:
+        return learned.Learned(weights, self.floor, self.within, file)
 
 
 def check_learned(
     tree: Tree, route: Place, stanza: Learning | None, tiers: tuple[str, ...]
-) -> Weights | None:
-    """The weights of a route; notes a fault where they cannot be used."""
+) -> learned.Learned | None:
+    """What a route makes of its weights; notes a fault where they cannot be used."""
     here = (*route, "learned", "file")
     if stanza is None or stanza.file is None or tree.doubtful(here):
         return None
     place = tree.place(here)
-    folder = Path(place.file).parent if place else Path()
+    file = (Path(place.file).parent if place else Path()) / stanza.file
     try:
-        weights = read_weights(_bytes(folder / stanza.file))
+        weights = read_weights(_bytes(file))
     except OSError as error:
         tree.fault(here, f"cannot be read: {error.strerror or 'unreadable'}")
     except BadWeights as error:
@@ -55,7 +55,7 @@ def check_learned(
         if tree.doubtful((*route, "tiers")):
             return None
         if _fits(tree, here, weights.rungs, tiers):
-            return weights
+            return stanza.learned(weights, str(file))
     return None
 
 

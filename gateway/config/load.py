@@ -1,6 +1,7 @@
 """YAML files to one snapshot: read, merge, check everything, build. All faults at once."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -53,21 +54,23 @@ def named(snapshot: Snapshot, texts: Sequence[tuple[str, str]]) -> Loaded:
 Stamp = tuple[tuple[str, int, int, int], ...]
 
 
-def stamp(paths: Sequence[Path]) -> Stamp:
+def stamp(paths: Sequence[Path], snapshot: Snapshot | None = None) -> Stamp:
     """What tells that a file is another one, was written to, has come or has gone: for each its
     name, its inode, its size and when it was written, in nanoseconds. Never fails.
+
+    The files of weights are among them that a configuration names.
     """
-    found = []
+    files: list[Path] = []
     for path in paths:
-        try:
-            files = list(_files([path], []))
-        except OSError:
-            files = []
-        for file in files:
-            try:
-                it = file.stat()
-            except OSError:
-                continue
+        with suppress(OSError):
+            files += _files([path], [])
+    routes = () if snapshot is None else snapshot.catalog.routes.values()
+    begins = [route.learned for route in routes if route.learned is not None]
+    files += map(Path, sorted({each.file for each in begins if each.file}))
+    found = []
+    for file in files:
+        with suppress(OSError):
+            it = file.stat()
             found.append((str(file), it.st_ino, it.st_size, it.st_mtime_ns))
     return tuple(found)
 

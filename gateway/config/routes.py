@@ -27,7 +27,7 @@ from gateway.config.tags import tag_value
 from gateway.config.trials import Canary, Guard, Shadow
 from gateway.core import catalog, rules
 from gateway.core.catalog import OnDisconnect, Per
-from gateway.core.learned import Weights
+from gateway.core.learned import Learned
 from gateway.core.money import nanos
 from gateway.core.order import ORDERS, Order
 from gateway.core.rules import ANY, Between
@@ -188,8 +188,8 @@ class Route(Stanza):
     """Keep good answers, and give them to the same tenant for requests that are exactly the same.
     They are stored beside the ledger. Default: nothing is kept."""
     guard: Guard | None = None
-    """Measure whether the first tier's answers are as good as the last tier's, and switch it off
-    where they are not. `guard: {}` is one with its defaults. Default: none."""
+    """Measure whether what is answered below the last tier is as good as what that one says, and
+    switch those below off where it is not. `guard: {}` is one with its defaults. Default: none."""
     shadow: Shadow | None = None
     """Ask another route as well, behind the answers. Default: none."""
     canary: Canary | None = None
@@ -207,7 +207,7 @@ class Route(Stanza):
     drain_s: Seconds = 30.0
     """How long `drain` reads on. With `timeout_s`, less than `redis.hold_ttl_s`."""
 
-    def route(self, name: str, weights: Weights | None = None) -> catalog.Route:
+    def route(self, name: str, begins: Learned | None = None) -> catalog.Route:
         return catalog.Route(
             name=name,
             tiers=self.tiers,
@@ -219,7 +219,7 @@ class Route(Stanza):
             order=self.order,
             cache=None if self.cache is None else catalog.Cache(**dict(self.cache)),
             rules=tuple(map(self._rule, self.rules)),
-            learned=None if self.learned is None else self.learned.learned(weights),
+            learned=begins or (None if self.learned is None else self.learned.learned()),
             guard=None if self.guard is None else self.guard.watch(),
             compares=Compares() if self.guard is None else self.guard.compares(),
             shadow=None if self.shadow is None else self.shadow.shadow(),

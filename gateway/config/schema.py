@@ -82,6 +82,9 @@ class Provider(Stanza):
     """Its departures from the dialect; see the table of quirks."""
     lacks: tuple[Name, ...] = ()
     """Request fields that it does not know, such as `seed`: they are never sent to it."""
+    cache_lifetime_s: Seconds = 300.0
+    """How long its prompt cache holds a beginning that nobody asks for again. Until then a route
+    with an `order` counts on it."""
     forward_traceparent: Flag = False
     """Whether a call tells it which trace it belongs to, in `traceparent`. Only with `otel`."""
     optional: Flag = False

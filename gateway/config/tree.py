@@ -14,8 +14,8 @@ from msgspec import Struct, field
 
 from gateway.config.faults import ConfigError, Fault, Path, Place, dotted
 from gateway.config.interpolate import interpolate
+from gateway.config.nodes import MAX_DEPTH, compose
 
-MAX_DEPTH: Final = 32
 MAX_NODES: Final = 50_000
 _TAGS: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
 _NULLS: Final = frozenset(("", "~", "null", "Null", "NULL"))
@@ -99,28 +99,13 @@ class Tree(Struct):
             self.faults.append(Fault(where.file, where.line, where.column, dotted(path), message))
 
 
-class _Loader(yaml.BaseLoader):
-    """Resolves no tags and constructs nothing; refuses what is nested too deeply."""
-
-    depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            mark = parent.start_mark if parent else None
-            raise yaml.composer.ComposerError(problem="nested too deeply", problem_mark=mark)
-        node: yaml.Node | None = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
-
-
 def parse(file: str, text: str, env: Mapping[str, str], stand_in: str | None = None) -> Tree:
     """One file. Raises ConfigError for what is not YAML; other faults are in the tree.
 
     `stand_in` replaces variables that providers lack.
     """
     try:
-        node = yaml.compose(text, Loader=_Loader)
+        node = compose(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)

@@ -48,17 +48,17 @@ Pointer = Annotated[
 
 class Guard(Stanza):
     threshold: Some = 0.75
-    """Of the answers of the first tier, the part that must mean what the last tier says: as the
-    lower bound of the rate. Below it the last tier answers."""
+    """Of the answers from below the last tier, the part that must mean what the last tier says: as
+    the lower bound of the rate. Below it the last tier answers."""
     share: Share = 0.02
-    """Of the first tier's answers: how many are also asked of the last tier."""
+    """Of the answers from below the last tier: how many are also asked of it."""
     probe: Share = 0.1
-    """Of requests while the first tier is off: for how many it is asked all the same."""
+    """Of requests while those below are off: for how many they are asked all the same."""
     cap: Share = 0.05
     """What audits may cost, as a part of what is spent on the route's kind of requests."""
     least: Comparisons = 30
     """Comparisons after which it decides, and earlier where there is no doubt. Until then the last
-    tier answers, and the first is always asked, too."""
+    tier answers, and those below are always asked, too."""
     memory: Comparisons = 500
     """After so many comparisons the older ones fade."""
     agree: Annotated[str, BeforeValidator(one_of(MODES)), choice(MODES)] | None = None

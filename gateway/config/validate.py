@@ -26,7 +26,7 @@ from gateway.config.tags import tag_value, tag_values
 from gateway.config.tenants import Organisation, Tenant
 from gateway.config.tree import EMPTY, Tree
 from gateway.config.usage import Usage
-from gateway.core.learned import Weights
+from gateway.core.learned import Learned
 from gateway.core.snapshot import CLIENTS
 from gateway.core.tags import MOST
 
@@ -72,7 +72,7 @@ class Parts(Struct):
     limits: schema.Limits
     server: Server
     client: str
-    weights: dict[str, Weights] = {}
+    begins: dict[str, Learned] = {}
     """Of routes that learned where to begin."""
 
 
@@ -105,9 +105,9 @@ def validate(tree: Tree, required: Iterable[str] = REQUIRED) -> Parts:
         client=_client(tree),
     )
     for name, route in parts.routes.items():
-        weights = check_learned(tree, ("routes", name), route.learned, route.tiers)
-        if weights is not None:
-            parts.weights[name] = weights
+        begins = check_learned(tree, ("routes", name), route.learned, route.tiers)
+        if begins is not None:
+            parts.begins[name] = begins
     for section in required:
         if tree.root.get(section, EMPTY) in (EMPTY, {}) and (section,) not in tree.doubts:
             tree.fault((section,), "at least one is required")

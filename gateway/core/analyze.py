@@ -17,7 +17,7 @@ from gateway.core.ladder import Ladder, Place, Step
 from gateway.core.money import cost
 from gateway.core.plan import price_of
 from gateway.core.usage_line import Line
-from gateway.core.usage_record import COMPARED
+from gateway.core.usage_record import BEHIND, COMPARED
 
 _JUDGED: Final = frozenset({"ok", "cut"})
 _UNSEEN: Final = frozenset({"audit", COMPARED, "expired"})
@@ -56,9 +56,12 @@ def analyze(
     """JSON values; None where nothing is recorded of the request. Costs are in US dollars.
 
     `held` is what the calls might have cost at most, `always_smart` what the last rung's first
-    model asks for the tokens of the answer, and `saved` the difference to what was charged.
+    model asks for the tokens of the answer, and `saved` the difference to what was charged. What
+    went on behind the answer is told by itself, and paid for beside it: `behind`.
     """
-    made = calls_of(lines)
+    every = calls_of(lines)
+    made = [each for each in every if BEHIND not in _beyond(each, request_id)]
+    unseen = [each for each in every if BEHIND in _beyond(each, request_id)]
     calls = [each for each in made if each.line.purpose != COMPARED]
     if not calls:
         return None
@@ -77,9 +80,35 @@ def analyze(
         "plan": None if ladder is None else _plan(rule, ladder, calls),
         "attempts": list(_attempts(calls)),
         "answered_by": None if answer is None else _where(answer.line),
-        "compared": [each.line.outcome for each in made if each.line.purpose == COMPARED],
-        "cost_usd": _costs(calls, answer, ladder),
+        "compared": [each.line.outcome for each in every if each.line.purpose == COMPARED],
+        "behind": list(_behind(unseen)),
+        "cost_usd": {
+            **_costs(calls, answer, ladder),
+            "behind": dollars(sum(each.charged for each in unseen)),
+        },
     }
+
+
+def _beyond(made: Made, request_id: str) -> str:
+    return made.line.request.removeprefix(request_id)
+
+
+def _behind(unseen: Sequence[Made]) -> Iterator[dict[str, Any]]:
+    """Each life that no client saw: what for, its calls, and what its answer said beside the one
+    that was given; None where that was not compared.
+    """
+    for name in dict.fromkeys(each.line.request for each in unseen):
+        mine = [each for each in unseen if each.line.request == name]
+        calls = [each for each in mine if each.line.purpose != COMPARED]
+        said = [each.line.outcome for each in mine if each.line.purpose == COMPARED]
+        yield {
+            "request": name,
+            "kind": name.rpartition(BEHIND)[2],
+            "route": mine[0].line.route,
+            "attempts": list(_attempts(calls)),
+            "compared": said[-1] if said else None,
+            "charged_usd": dollars(sum(each.charged for each in mine)),
+        }
 
 
 def _answers(line: Line) -> bool:
@@ -91,7 +120,7 @@ def _where(line: Line) -> dict[str, str]:
 
 
 def _attempts(calls: Sequence[Made]) -> Iterator[dict[str, Any]]:
-    before: Line | None = None
+    so_far: list[Line] = []
     for made in calls:
         line = made.line
         first = line.first_token_s
@@ -100,7 +129,7 @@ def _attempts(calls: Sequence[Made]) -> Iterator[dict[str, Any]]:
             "deployment": f"{line.provider}/{line.model}" if line.model else "",
             "purpose": line.purpose,
             "outcome": line.outcome,
-            "why": _why(line, before),
+            "why": _why(line, so_far),
             "held_usd": dollars(line.held),
             "charged_usd": dollars(made.charged),
             "tokens": structs.asdict(line.usage),
@@ -108,11 +137,12 @@ def _attempts(calls: Sequence[Made]) -> Iterator[dict[str, Any]]:
             "ms": round(line.seconds * 1000, 3),
             "first_token_ms": None if first is None else round(first * 1000, 3),
         }
-        before = before if line.purpose in _UNSEEN else line
+        if line.purpose not in _UNSEEN:
+            so_far.append(line)
 
 
-def _why(line: Line, before: Line | None) -> str:
-    """What led to a call, in a few words."""
+def _why(line: Line, so_far: Sequence[Line]) -> str:
+    """What led to a call, in a few words. `so_far` are those made before it."""
     fixed = {
         "vote": "one of the voters",
         "audit": "asked about an answer, or behind it: no client saw what it said",
@@ -121,13 +151,23 @@ def _why(line: Line, before: Line | None) -> str:
     }
     if line.purpose in fixed:
         return fixed[line.purpose]
-    if before is None:
+    if not so_far:
         return "asked first"
-    name = before.model
+    before = so_far[-1]
     if line.purpose == "arbitration":
         return "the votes before it did not agree"
-    if line.purpose in {"escalation", "answer"} and before.outcome in _JUDGED:
-        return f"what {name} said was not good enough" if line.purpose != "answer" else "asked too"
+    if line.purpose == "fallback":
+        # Of calls that were made at once, it stands in for the one that failed.
+        beside = [each for each in so_far if each.tier in {line.tier, before.tier}]
+        failed = [each for each in beside if each.outcome not in _JUDGED]
+        before = failed[-1] if failed else before
+    name = before.model
+    if before.outcome in _JUDGED:
+        return {
+            "answer": "asked too",
+            "fallback": "what was said before it was refused: another vendor is asked",
+            "retry": f"what {name} said was not good enough: it is asked again",
+        }.get(line.purpose, f"what {name} said was not good enough")
     return f"{name} failed: {before.outcome}"
 
 

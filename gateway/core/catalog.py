@@ -53,6 +53,9 @@ class Deployment(Struct, frozen=True):
     """All that this model's calls have there; None: the provider's."""
     lacks: frozenset[str] | None = None
     """All request fields that this model does not know there; None: the provider's."""
+    cache_s: float = 300.0
+    """How long its prompt cache holds a beginning that nobody asks for again: five minutes at most
+    hosts."""
 
 
 class Deprecation(Struct, frozen=True):

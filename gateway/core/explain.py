@@ -1,32 +1,47 @@
 """Why this model, why not the others, and what it will cost; no call is made."""
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from msgspec import Raw, structs
 
 from gateway.core import tokens
-from gateway.core.catalog import Tactic
+from gateway.core.catalog import CASCADE, Tactic, Tenant
 from gateway.core.chat import ChatRequest, Usage
 from gateway.core.features import Features
 from gateway.core.first_rung import after
-from gateway.core.ladder import Ladder
+from gateway.core.ladder import Ladder, Step
 from gateway.core.learned import Start
 from gateway.core.money import Nanos, Price, cost, usd
-from gateway.core.plan import Candidate, Plan, in_its_tokens, price_of
+from gateway.core.order import Order, Standing, told
+from gateway.core.pace import Pace
+from gateway.core.plan import (
+    Candidate,
+    Limits,
+    Plan,
+    Rung,
+    in_its_tokens,
+    price_now,
+    price_of,
+)
 from gateway.core.signals import NAMES
 from gateway.core.strategies import tactic
 
 _BALLOTS: Final = ("vote", "arbitrate")
+_UNSEEN: Final = Limits(Tenant(""))
 TYPICAL_OUTPUT: Final = 400
 """Tokens of answer that the expected cost supposes, where the client did not ask for fewer."""
 
 
 def explain(
-    request: ChatRequest, features: Features, plan: Plan, ladder: Ladder, rule: str = ""
+    request: ChatRequest,
+    features: Features,
+    plan: Plan,
+    ladder: Ladder,
+    rule: str = "",
+    limits: Limits = _UNSEEN,
 ) -> dict[str, Any]:
     """The plan as JSON values. Costs are in US dollars. `rule` is the name of the rule that chose
-    the ladder.
+    the ladder, `limits` what the plan was made by.
 
     `expected` is the first candidate, or each voter, answering at a typical length; `worst` is
     every call of every rung answering poorly at its ceiling, within what one request may cost;
@@ -48,15 +63,67 @@ def explain(
         "rungs": [
             {
                 "tier": rung.tier,
+                "order": _order(ladder, rung),
                 "checks": [check.name for check in rung.checks],
                 "flows": request.stream and not rung.checks,
-                "candidates": [_candidate(each, request, features) for each in rung.candidates],
+                "candidates": [
+                    {
+                        **_candidate(each, request, features),
+                        "why": why_there(each, rung, ladder, features, limits),
+                    }
+                    for each in rung.candidates
+                ],
             }
             for rung in plan.rungs
         ],
         "skipped": [structs.asdict(skipped) for skipped in plan.skipped],
         "cost_usd": _costs(request, features, plan, chosen),
     }
+
+
+def why_there(
+    each: Candidate, rung: Rung, ladder: Ladder, features: Features, limits: Limits
+) -> str:
+    """What a candidate's place in its rung goes by."""
+    if each.tier != rung.tier:
+        return f"when those of {rung.tier} fail"
+    if each.deployment.name in limits.down:
+        return "its circuit is open: when the others fail"
+    order = _order(ladder, rung)
+    weight = _weight(ladder, each)
+    if order == "listed" and weight is not None:
+        return f"drawn, by its weight of {weight}"
+    standing = standing_of(each, features, limits)
+    return told(order, standing, limits.pace or Pace(), limits.warm)
+
+
+def standing_of(each: Candidate, features: Features, limits: Limits) -> Standing:
+    """As the plan compares them."""
+    return Standing(
+        each.deployment.name,
+        price_now(each.model, each.deployment, each.prompt, limits.wall),
+        each.prompt,
+        min(limits.prefix, each.prompt),
+        each.max_output * features.n,
+        each.model.card.latency,
+    )
+
+
+def _step(ladder: Ladder, tier: str) -> Step | None:
+    return next((step for step in ladder.steps if step.tier == tier), None)
+
+
+def _order(ladder: Ladder, rung: Rung) -> Order:
+    step = _step(ladder, rung.tier)
+    return "listed" if step is None else step.order
+
+
+def _weight(ladder: Ladder, each: Candidate) -> int | None:
+    """Its own among the model's deployments, else the model's in its tier."""
+    step = _step(ladder, each.tier)
+    places = () if step is None else step.places
+    of = [place.weight for place in places if each.deployment in place.deployments]
+    return each.deployment.weight or (of[0] if of else None)
 
 
 def _learned(start: Start | None) -> dict[str, Any] | None:
@@ -137,26 +204,25 @@ def _told(chosen: Tactic | None) -> dict[str, Any] | None:
 def _worst(plan: Plan, chosen: Tactic) -> int:
     """Every call at its ceiling, and every answer poor, rung after rung."""
     total = 0
-    following: Tactic | None = chosen
+    following: Tactic = chosen
     for rung in plan.rungs:
-        ceilings = sorted((each.ceiling for each in rung.candidates), reverse=True)
-        total += sum(ceilings[:1]) if following is None else _worst_of(following, ceilings)
-        following = following.then if following is not None else None
+        total += _worst_of(following, rung)
+        following = following.then or CASCADE
     return total
 
 
-def _worst_of(chosen: Tactic, ceilings: Sequence[int]) -> int:
-    """Of one rung; the ceilings are the dearest first."""
-    options = chosen.options
-    if chosen.name in _BALLOTS:
-        return sum(ceilings[: options["voters"]])
-    if chosen.name == "hedge":
-        return sum(ceilings[:2])
-    if chosen.name == "repair":
-        return ceilings[0] * (1 + int(options["times"]))
-    if chosen.name == "retry_cheap":
-        return ceilings[0] * int(options["tries"])
-    return ceilings[0]
+def _worst_of(chosen: Tactic, rung: Rung) -> int:
+    """Of one rung. Where refusals are looked for, a vendor that refuses is followed by another."""
+    options, name = chosen.options, chosen.name
+    dearest = sorted(rung.candidates, key=lambda each: each.ceiling, reverse=True)
+    at_once = options["voters"] if name in _BALLOTS else 2 if name == "hedge" else 1
+    tries = {"repair": 1 + options.get("times", 0), "retry_cheap": options.get("tries", 1)}
+    asked = dearest[:at_once]
+    if any(check.name == "not_refused" for check in rung.checks):
+        for each in dearest[at_once:]:
+            if all(each.deployment.provider != other.deployment.provider for other in asked):
+                asked.append(each)
+    return int(tries.get(name, 1)) * sum(each.ceiling for each in asked)
 
 
 def _costs(

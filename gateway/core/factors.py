@@ -62,12 +62,20 @@ class Factors:
         self._total[model] = total
         if total >= _ENOUGH and (model not in self._known or int(total) % _EACH == 0):
             known = _within(bins, total * _COVERED) * _MARGIN
-            if known != self._known.get(model):
+            if _moves(self._known.get(model), known):
                 self._known[model] = known
                 self.version += 1
 
 
 _LOG_STEP: Final = log(_STEP)
+_LOWER: Final = _STEP**1.5
+
+
+def _moves(was: float | None, known: float) -> bool:
+    """Up at once, since holds must bound bills; down by two bins or more. What goes to and fro
+    between two neighbours is noise, and each move makes every kept plan anew.
+    """
+    return was is None or known > was or known * _LOWER < was
 
 
 def _within(bins: list[float], wanted: float) -> float:

@@ -1,8 +1,13 @@
-"""What a guard's decision means for a plan, and for two answers: in replay as in the gateway."""
+"""What a guard's decision means for a plan, and for two answers: in replay as in the gateway.
+
+A guard holds what is answered below the last tier against the last tier: by whichever tier, and
+wherever the plan begins.
+"""
 
 from gateway.core.agree import Agreement, key_of
 from gateway.core.catalog import CASCADE, Tactic
 from gateway.core.chat import Completion
+from gateway.core.first_rung import after
 from gateway.core.guard import Guard, Watch
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Plan, Rung, Skipped
@@ -11,9 +16,9 @@ _KEPT = ("agreed", "lone_vote", "passed", "unjudged")
 
 
 def applies(ladder: Ladder, plan: Plan) -> bool:
-    """Whether there is something to guard: the first tier may answer, and so may the last."""
-    rungs, steps = plan.rungs, ladder.steps
-    return len(rungs) > 1 and rungs[0].tier == steps[0].tier and rungs[-1].tier == steps[-1].tier
+    """Whether there is something to guard: another tier may answer, and so may the last."""
+    rungs = plan.rungs
+    return len(rungs) > 1 and rungs[-1].tier == ladder.steps[-1].tier
 
 
 def kept(why: str) -> bool:
@@ -21,14 +26,9 @@ def kept(why: str) -> bool:
     return why in _KEPT
 
 
-def cheap_part(plan: Plan) -> Plan:
-    """The first rung alone."""
-    return Plan(plan.rungs[:1], plan.skipped, most=plan.most)
-
-
-def smart_part(plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
-    """The last rung alone, and the strategy for it."""
-    return Plan(plan.rungs[-1:], plan.skipped, most=plan.most), chosen.then or CASCADE
+def smart_part(plan: Plan) -> Plan:
+    """The last rung alone."""
+    return Plan(plan.rungs[-1:], plan.skipped, most=plan.most)
 
 
 def smart_instead(plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
@@ -36,7 +36,7 @@ def smart_instead(plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
     a guard is no reason to give no answer.
     """
     below, last = plan.rungs[:-1], plan.rungs[-1]
-    then = chosen.then or CASCADE
+    then = after(chosen, len(below))
     others = tuple(each for rung in below for each in rung.candidates)
     told = tuple(Skipped(each.deployment.name, each.tier, "guard") for each in others)
     candidates = (*last.candidates, *others) if then.name == CASCADE.name else last.candidates

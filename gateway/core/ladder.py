@@ -50,7 +50,7 @@ class Step(Struct, frozen=True):
 
 class Behind(Struct, frozen=True):
     """What goes on behind the answers. `name` is the route, or "route/rule"; `key` changes with
-    it and with what is compared: models, strategy, checks.
+    it and with what is compared: models, strategy, checks, what was learned.
     """
 
     name: str
@@ -115,10 +115,9 @@ def ladders(catalog: Catalog) -> Mapping[str, Ladder]:
         models = (model, *(catalog.models[name] for name in model.fallbacks))
         places = tuple(Place(each, each.deployments) for each in models)
         named[model.name] = Ladder(model.name, (Step(tier_name, places),))
-    climb = tuple(catalog.tiers)
-    for at, name in enumerate(climb):
-        steps = tuple(_step(catalog, catalog.tiers[each]) for each in climb[at:])
-        named[name] = Ladder(name, steps)
+    climb = tuple(_step(catalog, tier) for tier in catalog.tiers.values())
+    for at, name in enumerate(catalog.tiers):
+        named[name] = Ladder(name, climb[at:])
     for route in catalog.routes.values():
         named[route.name] = _of_route(catalog, route)
     moved = {
@@ -165,8 +164,10 @@ def _behind(route: Route, of: Route | Rule, steps: tuple[Step, ...]) -> Behind |
     agreement = agreement_of(of.strategy)
     if compares.mode is not None:
         agreement = Agreement(compares.mode, compares.pointers)
-    models = [[place.model.name for place in step.places] for step in (steps[0], steps[-1])]
-    compared = repr((models, of.strategy, agreement, steps[0].checks)).encode()
+    models = [[place.model.name for place in step.places] for step in steps]
+    checks = [step.checks for step in steps[:-1]]
+    learned = route.learned if route.learned is not None and route.learned.weights else None
+    compared = repr((models, of.strategy, agreement, checks, learned)).encode()
     name = route.name if of is route else f"{route.name}/{of.name}"
     key = f"{name}:{blake2b(compared, digest_size=4).hexdigest()}"
     return Behind(name, key, agreement, route.guard, route.shadow)

@@ -57,12 +57,14 @@ class Weights(Struct, frozen=True):
 class Learned(Struct, frozen=True):
     """What a route makes of it. A rung may be the first when its answer passes with a chance of at
     least `floor`, or with one of at most `within` less than the likeliest rung's. Without weights
-    the signals are only kept in the usage records, to be learned from.
+    the signals are only kept in the usage records, to be learned from. `file` is where the weights
+    were read from.
     """
 
     weights: Weights | None = None
     floor: float = 0.9
     within: float = 0.05
+    file: str = ""
 
 
 class Estimate(Struct, frozen=True):

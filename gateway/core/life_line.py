@@ -38,10 +38,9 @@ _GONE: Final = 499
 """The status of a client that went away, as proxies log it."""
 _REMEMBERED: Final = 10_000
 _json: Final = msgspec.json.Encoder().encode
-_END: Final = b'%b"seconds":%.6f,"first_token_s":%b,'
 _LIFE: Final = (
-    b'{"time":"%b","request":"%b",%b%b"user":"%b","tags":%b,"plan":%b,"cost":%d,"held":%d,'
-    b'"attempts":[%b]%b}\n'
+    b'{"time":"%b%b","request":"%b",%b"seconds":%.6f,"first_token_s":%b,%b"user":"%b","tags":%b,'
+    b'"plan":%b,"cost":%d,"held":%d,"attempts":[%b]%b}\n'
 )
 _CALL: Final = (
     b'{%b"seconds":%.6f,"first_token_s":%b,"held":%d,"cost":%d,"usage":{"prompt":%d,'
@@ -111,10 +110,17 @@ class Writer:
         if content is not None:
             hear(calls, life, content)
         user, tags = about.user, about.tags
+        end, first_token_s = _end(last)
+        second = int(at)
+        if second != self._second:
+            self._second, self._time = second, _written(second)
         return _LIFE % (
-            self._written(at),
+            self._time,
+            _MS[int((at - second) * 1000)],
             about.request_id.encode(),
-            self._end(last),
+            self._ends[end],
+            last.seconds,  # type: ignore[union-attr]
+            b"null" if first_token_s is None else b"%.6f" % first_token_s,
             self._who[about.tenant, about.organisation, about.route, about.key, about.stream],
             self._hashed(user.encode()).encode() if user else b"",
             self._tags[tuple(tags.items())] if tags else b"{}",
@@ -152,20 +158,6 @@ class Writer:
                 return True
         return False
 
-    def _end(self, event: Any) -> bytes:
-        kind, first = type(event), None
-        if kind is Replied:
-            end = ("replied", 200, event.reason, event.model, event.provider, event.tier)
-            first = event.first_token_s
-        elif kind is Denied:
-            end = ("denied", event.status, event.code, "", "", "")
-        elif kind is AuditEnded:
-            end = (event.outcome, 0, event.kind, "", "", "")
-        else:
-            end = ("dropped", _GONE, "client_gone", "", "", "")
-        told = b"null" if first is None else b"%.6f" % first
-        return _END % (self._ends[end], event.seconds, told)
-
     def _rest(
         self, others: Sequence[Event], life: Sequence[Event], content: Content | None
     ) -> bytes:
@@ -177,14 +169,6 @@ class Writer:
         if content is not None:
             say(found, life, content)
         return b"," + _json(found)[1:-1] if found else b""
-
-    def _written(self, at: float) -> bytes:
-        """RFC 3339, to a millisecond, in UTC."""
-        second = int(at)
-        if second != self._second:
-            self._second = second
-            self._time = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
-        return self._time + _MS[int((at - second) * 1000)]
 
     def _written_tags(self, tags: tuple[tuple[str, str], ...]) -> bytes:
         text = self._text
@@ -214,6 +198,24 @@ class Writer:
         return b'%b"outcome":%b,"status":%d,"reason":%b,"model":%b,"provider":%b,"tier":%b,' % (
             behind, text[outcome], status, text[reason], text[model], text[provider], text[tier],
         )  # fmt: skip
+
+
+def _end(event: Any) -> tuple[tuple[str, int, str, str, str, str], float | None]:
+    """What a life came to, and when its client got a first token."""
+    kind = type(event)
+    if kind is Replied:
+        end = ("replied", 200, event.reason, event.model, event.provider, event.tier)
+        return end, event.first_token_s
+    if kind is Denied:
+        return ("denied", event.status, event.code, "", "", ""), None
+    if kind is AuditEnded:
+        return (event.outcome, 0, event.kind, "", "", ""), None
+    return ("dropped", _GONE, "client_gone", "", "", ""), None
+
+
+def _written(second: int) -> bytes:
+    """RFC 3339, in UTC, without what comes behind the second."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
 
 
 def _details(usage: Usage) -> bytes:

@@ -7,7 +7,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from gateway.core.chat import Usage
-from gateway.core.money import Price, cost
+from gateway.core.money import Price, cost, usd
 from gateway.core.pace import Pace
 
 Order = Literal["listed", "cheapest", "fastest", "least_busy"]
@@ -46,6 +46,22 @@ def _key(order: Order, of: Standing, pace: Pace, warm: AbstractSet[str]) -> floa
         seen = pace.within(of.deployment, 0.5)
         return _SUPPOSED_S.get(of.latency or "normal", 2.0) if seen is None else seen
     return pace.busy(of.deployment) if order == "least_busy" else 0.0
+
+
+def told(order: Order, of: Standing, pace: Pace, warm: AbstractSet[str]) -> str:
+    """For a person: what its place goes by."""
+    cached = ", its prompt cache holds the beginning" if of.deployment in warm else ""
+    if order == "cheapest":
+        return f"${usd(expected(of, warm=bool(cached)))} at this hour{cached}"
+    if order == "fastest":
+        seen = pace.within(of.deployment, 0.5)
+        if seen is None:
+            supposed = _key(order, of, pace, warm)
+            return f"supposed to begin within {supposed:g} s: too little was seen{cached}"
+        return f"half of its answers begin within {seen:.2g} s{cached}"
+    if order == "least_busy":
+        return f"{pace.busy(of.deployment)} calls out{cached}"
+    return f"as listed{cached}"
 
 
 def expected(of: Standing, *, warm: bool) -> int:

@@ -88,18 +88,20 @@ class When(Struct, frozen=True):
 
 
 def holds(when: When, traits: Traits) -> bool:
-    """Whether a request meets every condition."""
+    """Whether a request meets every condition. Most rules set one or two, and each request is held
+    against all of them: what is not set is not looked into.
+    """
     return (
-        when.prompt.holds(traits.prompt)
-        and when.tools.holds(traits.tools)
-        and when.has <= traits.has
-        and not when.lacks & traits.has
+        (when.prompt is ANY or when.prompt.holds(traits.prompt))
+        and (when.tools is ANY or when.tools.holds(traits.tools))
+        and (not when.has or when.has <= traits.has)
+        and (not when.lacks or not when.lacks & traits.has)
         and (when.scripts is None or traits.script in when.scripts)
         and (when.regions is None or _confined(traits.regions, when.regions))
-        and all(traits.tags.get(name) in values for name, values in when.tags.items())
-        and _within(traits.output, when.output)
-        and _at_most(traits.max_latency_ms, when.latency_ms)
-        and _at_most(traits.max_cost, when.cost)
+        and (not when.tags or _tagged(traits.tags, when.tags))
+        and (when.output is None or _within(traits.output, when.output))
+        and (when.latency_ms is None or _at_most(traits.max_latency_ms, when.latency_ms))
+        and (when.cost is None or _at_most(traits.max_cost, when.cost))
         and (when.hours is None or when.hours.holds(traits.minute(when.hours.zone)))
     )
 
@@ -122,13 +124,17 @@ def never(when: When) -> str | None:
     return None
 
 
-def _within(value: int | None, span: Between | None) -> bool:
-    return span is None or (value is not None and span.holds(value))
+def _tagged(tags: Mapping[str, str], wanted: Mapping[str, frozenset[str]]) -> bool:
+    return all(tags.get(name) in values for name, values in wanted.items())
+
+
+def _within(value: int | None, span: Between) -> bool:
+    return value is not None and span.holds(value)
 
 
 def _confined(regions: frozenset[str] | None, to: frozenset[str]) -> bool:
     return regions is not None and regions <= to
 
 
-def _at_most(value: int | None, bound: int | None) -> bool:
-    return bound is None or (value is not None and value <= bound)
+def _at_most(value: int | None, bound: int) -> bool:
+    return value is not None and value <= bound

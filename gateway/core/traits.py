@@ -46,7 +46,7 @@ def read_traits(
     has = {_NEEDS[need] for need in features.needs if need in _NEEDS}
     if tools or request.json("functions"):
         has.add("tools")
-    if "```" in text or sum(map(_is_code, map(str.strip, text.splitlines()))) >= _CODE_LINES:
+    if "```" in text or _has_code(text):
         has.add("code")
     extras = request.extras
     return Traits(
@@ -69,13 +69,15 @@ def climbed(
     tags: Mapping[str, str],
     at: float,
     home: frozenset[str] | None,
+    features: Features | None = None,
 ) -> tuple[str, Ladder]:
     """Which rule of a ladder holds for a request, "" for none, and what is climbed. `home` are the
-    regions of who asks, None for anywhere.
+    regions of who asks, None for anywhere. `features` are the request's, where they are read.
     """
     if not ladder.rules:
         return "", ladder
-    return ladder.chosen(read_traits(request, read_features(request), tags, at, home))
+    features = features or read_features(request)
+    return ladder.chosen(read_traits(request, features, tags, at, home))
 
 
 def script_of(text: str) -> str | None:
@@ -97,20 +99,25 @@ def script_of(text: str) -> str | None:
     return most if foreign >= _FOREIGN * letters or not latin else "latin"
 
 
+def _has_code(text: str) -> bool:
+    if "\n" not in text:
+        return False
+    return sum(map(_is_code, map(str.strip, text.split("\n")))) >= _CODE_LINES
+
+
 def _is_code(line: str) -> bool:
     return line.endswith(_ENDS) or _BEGINS.match(line) is not None
 
 
 def _last_user_text(request: ChatRequest) -> str:
     for message in reversed(request.json("messages")):
-        if isinstance(message, Mapping) and message.get("role") == "user":
-            return "\n".join(_texts(message.get("content")))[:_READ]
+        if isinstance(message, dict) and message.get("role") == "user":
+            content = message.get("content")
+            return (content if isinstance(content, str) else "\n".join(_texts(content)))[:_READ]
     return ""
 
 
 def _texts(content: Any) -> Iterator[str]:
-    if isinstance(content, str):
-        yield content
     for part in content if isinstance(content, list) else ():
         text = part.get("text") if isinstance(part, Mapping) else None
         if isinstance(text, str):

@@ -21,6 +21,8 @@ CACHED: Final = "cached"
 """The purpose of a record that is of no call: of answers that were kept, and given again `hits`
 times, of one user within some seconds. They cost nothing; it names no request."""
 NO_CALLS: Final = (CACHED, COMPARED)
+BEHIND: Final = "~"
+"""The id of a life that no client sees is that of the seen one, this, and what it is for."""
 
 
 class UsageRecord(Struct, frozen=True, omit_defaults=True):
@@ -54,6 +56,11 @@ class UsageRecord(Struct, frozen=True, omit_defaults=True):
     hits: int = 0
     saved: int = 0
     """What the answers cost when they were made, once for each hit."""
+
+
+def is_of(request: str, asked: str) -> bool:
+    """Whether a record's request is the one that is asked for, or went on behind it."""
+    return request == asked or request.startswith(f"{asked}{BEHIND}")
 
 
 _encoder: Final = msgspec.json.Encoder()

@@ -1,19 +1,22 @@
 """Whose prompt cache holds a request's beginning: to move it elsewhere is to pay for it again."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Final
 
 import msgspec
 from msgspec import Raw
 
+from gateway.core.catalog import Catalog
 from gateway.core.chat import ChatRequest
 
 _MOST: Final = 50_000
 """Beginnings that are remembered; the oldest are forgotten first."""
 LIFETIME_S: Final = 300.0
-"""How long a provider keeps a beginning that nobody asks for again: five minutes at most hosts."""
+"""How long a provider keeps a beginning that nobody asks for again, where nothing else is said."""
+_AN_HOUR_S: Final = 3_600.0
+_DEFAULT: Final[Mapping[str, float]] = {}
 _LEAST: Final = 4_096
 """Bytes, about 1,024 tokens: shorter beginnings are cached by nobody."""
 
@@ -21,11 +24,18 @@ _LEAST: Final = 4_096
 class Warmth:
     """Per replica: prompt caches are the provider's, and any replica's request warms them."""
 
-    def __init__(self) -> None:
+    def __init__(self, lifetimes: Mapping[str, float] = _DEFAULT) -> None:
         self._held: OrderedDict[bytes, dict[str, float]] = OrderedDict()
+        self._lifetimes = lifetimes
 
-    def warmed(self, key: bytes, deployment: str, now: float) -> None:
-        """A deployment has just read a request that begins so."""
+    def turn(self, lifetimes: Mapping[str, float]) -> None:
+        """By deployment, from now on; see `lifetimes`."""
+        self._lifetimes = lifetimes
+
+    def warmed(self, key: bytes, deployment: str, now: float, *, an_hour: bool = False) -> None:
+        """A deployment has just read a request that begins so. `an_hour`: it asked to have it kept
+        for so long.
+        """
         at = self._held.get(key)
         if at is None:
             at = self._held[key] = {}
@@ -33,7 +43,8 @@ class Warmth:
                 self._held.popitem(last=False)
         else:
             self._held.move_to_end(key)
-        at[deployment] = now + LIFETIME_S
+        lifetime_s = self._lifetimes.get(deployment, LIFETIME_S)
+        at[deployment] = now + (max(lifetime_s, _AN_HOUR_S) if an_hour else lifetime_s)
 
     def forget(self, deployments: Iterable[str]) -> None:
         """They are not what they were, or are no more."""
@@ -46,6 +57,12 @@ class Warmth:
         """The deployments whose cache should still hold it."""
         at = self._held.get(key)
         return frozenset(name for name, until in at.items() if until > now) if at else frozenset()
+
+
+def lifetimes(catalog: Catalog) -> Mapping[str, float]:
+    """Of each deployment's prompt cache, in seconds, by its name."""
+    models = catalog.models.values()
+    return {each.name: each.cache_s for model in models for each in model.deployments}
 
 
 def beginning(request: ChatRequest) -> tuple[bytes, int] | None:

@@ -15,6 +15,7 @@ from gateway.core.life_words import Content
 from gateway.core.ports import Upstream
 from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Log
+from gateway.core.usage_record import BEHIND
 from gateway.drivers.heard_answers import HOLD, HeardUpstream
 from gateway.drivers.line_writer import LineWriter
 
@@ -36,8 +37,6 @@ _KINDS: Final[Mapping[type, int]] = {
 }  # fmt: skip
 _SIZE: Final = 16
 """Bytes of a hash."""
-MARK: Final = "~"
-"""Before it in an id: the seen life."""
 
 
 class LifeLog:
@@ -108,7 +107,7 @@ class LifeLog:
         """What goes on behind an answer is kept where the answer is."""
         if self._log.content != "sample":
             return True
-        seen = request_id.partition(MARK)[0].encode()
+        seen = request_id.partition(BEHIND)[0].encode()
         return int.from_bytes(blake2b(seen, digest_size=4).digest()) < self._log.sample * 2**32
 
     def _hears(self, request_id: str, hold: str, answer: Completion) -> None:

@@ -32,11 +32,15 @@ class Telling:
 
 
 @asynccontextmanager
-async def open_telling(snapshot: Snapshot, wall: Callable[[], float]) -> AsyncIterator[Telling]:
-    """All that was told is out at the end. Raises OSError for a file that cannot be opened, and
-    where traces are configured and the extra `otel` is not installed.
+async def open_telling(
+    snapshot: Snapshot, wall: Callable[[], float], redactor: Redactor
+) -> AsyncIterator[Telling]:
+    """All that was told is out at the end. The redactor is told each configuration's secrets.
+
+    Raises OSError for a file that cannot be opened, and where traces are configured and the extra
+    `otel` is not installed.
     """
-    redactor = Redactor(secrets_of(snapshot))
+    redactor.turn(secrets_of(snapshot))
     observers: list[Observer] = []
     taps: list[Tap] = []
     turns: list[Callable[[Snapshot], None]] = [lambda new: redactor.turn(secrets_of(new))]

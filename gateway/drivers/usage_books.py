@@ -10,6 +10,7 @@ from gateway.core.ledger_audit import Audit, Told
 from gateway.core.ports import LedgerDriver
 from gateway.core.snapshot import Snapshot
 from gateway.core.usage_line import Line, Reading, entry_of, line_of, when
+from gateway.core.usage_record import is_of
 from gateway.drivers.ledger_audit import audit, rebuild
 from gateway.drivers.redis_ledger import RedisLedger
 from gateway.drivers.redis_servers import open_redis
@@ -55,8 +56,8 @@ class Books:
                 after = page[-1].at
 
     async def of_request(self, request_id: str) -> list[Line]:
-        """The lines of one request: what the books still have, else what was kept. Raises
-        StoreError and LedgerDown.
+        """The lines of one request, and of what went on behind it: what the books still have, else
+        what was kept. Raises StoreError and LedgerDown.
         """
         search = Search(self._ledger, lambda: self._now)
         for home in self.homes:
@@ -66,7 +67,7 @@ class Books:
         if self._store is not None:
             async for lines in self._store.read(Reading()):
                 for line in lines:
-                    if line.request == request_id or line.attempt in kept:
+                    if is_of(line.request, request_id) or line.attempt in kept:
                         kept.setdefault(line.attempt, []).append(line)
         return [line for lines in kept.values() for line in lines]
 

@@ -1,4 +1,7 @@
-"""The records of one request, in the ledger's book of its home: the newest are looked at first."""
+"""The records of one request, in the ledger's book of its home: the newest are looked at first.
+
+Those of what went on behind its answer are among them.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,6 +12,7 @@ from msgspec import structs
 from gateway.core.ledger_entry import Entry
 from gateway.core.ports import Clock
 from gateway.core.usage_line import Line, line_of, when
+from gateway.core.usage_record import is_of
 
 _PAGE: Final = 500
 """Entries that are read at once: a few milliseconds of the event loop's time."""
@@ -54,7 +58,7 @@ class Search:
         holds: set[str] = set()
         while page := await self._book.records(home, after, _PAGE):
             for entry in page:
-                mine = entry.record is not None and entry.record.request == request_id
+                mine = entry.record is not None and is_of(entry.record.request, request_id)
                 if mine or entry.hold in holds:
                     found.append(entry)
                     holds.add(entry.hold)

@@ -17,12 +17,11 @@ from msgspec import Raw, Struct, structs
 from gateway.core.agree import Agreement, key_of
 from gateway.core.chat import ChatRequest, Choice, Completion, Usage
 from gateway.core.money import Nanos, Price
+from gateway.core.usage_record import BEHIND
 from gateway.replay.recorded_tools import tool_calls
 from gateway.replay.records import Answer, Query, Recorded, Records, Unusable
 
 MARK: Final = "lives.jsonl"
-BEHIND: Final = "~"
-"""In the id of a life that no client sees: before it is that of the seen one."""
 _ASKED: Final = ("messages", "tools", "functions", "tool_choice", "response_format")
 _PER_TOKENS: Final = 1_000_000
 _ANYHOW: Final = Agreement()

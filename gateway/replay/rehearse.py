@@ -87,8 +87,10 @@ class Rehearsal:
         ladder, plan, _ = self.planned(query)
         return self.carried_out(query, plan, ladder.strategy)
 
-    def carried_out(self, query: Query, plan: Plan, chosen: Tactic) -> Decision:
-        """One request, from its plan to its verdict."""
+    def carried_out(
+        self, query: Query, plan: Plan, chosen: Tactic, *, without: str = ""
+    ) -> Decision:
+        """One request, from its plan to its verdict. It ends where the tier `without` is asked."""
         strategy = carry_out(plan, chosen)
         names: list[str] = []
         votes: list[Outcome] = []
@@ -97,11 +99,14 @@ class Rehearsal:
         try:
             wanted = next(strategy)
             while True:
+                if wanted.calls[0].tier == without:
+                    wanted = strategy.send(tuple(Stopped(c, "guard") for c in wanted.calls))
+                    continue
                 outcomes, begun, seconds = self._round(wanted, query)
                 names += [call.model.name for call in wanted.calls[:begun]]
                 took = None if took is None or seconds is None else took + seconds
                 votes += outcomes if wanted.because.purpose == "vote" else ()
-                wanted = strategy.send(tuple(outcomes))
+                wanted = strategy.send(outcomes)
         except StopIteration as stop:
             verdict = stop.value
         if votes:

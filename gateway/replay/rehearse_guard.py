@@ -5,15 +5,17 @@ from collections.abc import Callable
 from msgspec import structs
 
 from gateway.core.guard import Guard, Watch, bucket
-from gateway.core.guarded import applies, cheap_part, compare, kept, learn, smart_instead
-from gateway.core.ladder import agreement_of
+from gateway.core.guarded import applies, compare, kept, learn, smart_instead
+from gateway.core.ladder import Ladder, agreement_of
 from gateway.replay.lineup import Lineup
 from gateway.replay.records import Query, Records
 from gateway.replay.rehearse import Decision, Rehearsal
 
 
 class WatchedRehearsal(Rehearsal):
-    """`draw` gives random numbers in [0, 1). `guards` are the states by bucket at the end."""
+    """`draw` gives random numbers in [0, 1). `guards` are the states at the end, by bucket; those
+    of a rule by its name and the bucket.
+    """
 
     def __init__(
         self, records: Records, lineup: Lineup, watch: Watch, draw: Callable[[], float]
@@ -29,26 +31,26 @@ class WatchedRehearsal(Rehearsal):
         ladder, plan, features = self.planned(query)
         if not applies(ladder, plan):
             return self.carried_out(query, plan, ladder.strategy)
-        kind = bucket(features)
+        kind = _name(ladder, bucket(features))
         guard = self.guards.get(kind, Guard())
         course = guard.course(self.draw(), self.watch)
         if course in {"smart", "probed"}:
             decision = self.carried_out(query, *smart_instead(plan, ladder.strategy))
             if course == "probed":
-                probe = self.carried_out(query, cheap_part(plan), ladder.strategy)
+                last = plan.rungs[-1].tier
+                probe = self.carried_out(query, plan, ladder.strategy, without=last)
                 decision = structs.replace(decision, audited=probe.called, audit_cost=probe.cost)
                 said = probe.served if kept(probe.why) else None
-                guard = self._compared(guard, query, said, decision.served)
+                guard = self._compared(guard, query, ladder, said, decision.served)
         else:
             decision = self.carried_out(query, plan, ladder.strategy)
-            below: set[str | None] = {call.model.name for call in plan.rungs[0].candidates}
-            served = decision.served
+            served, smart = decision.served, plan.rungs[-1].candidates[0].model.name
+            below = {call.model.name for rung in plan.rungs[:-1] for call in rung.candidates}
             if course == "audited" and kept(decision.why) and served and served in below:
-                smart = self.lineup.smart
                 decision = structs.replace(
                     decision, audited=(smart,), audit_cost=self.cost_of((smart,), query)
                 )
-                guard = self._compared(guard, query, served, smart)
+                guard = self._compared(guard, query, ladder, served, smart)
         guard = guard.pay(decision.cost).pay(decision.audit_cost, audit=True)
         self.switched += guard.allows(self.watch) != self.allowed(kind)
         self.guards[kind] = guard
@@ -57,12 +59,14 @@ class WatchedRehearsal(Rehearsal):
     def allowed(self, kind: str) -> bool:
         return self.guards.get(kind, Guard()).allows(self.watch)
 
-    def _compared(self, guard: Guard, query: Query, cheap: str | None, better: str | None) -> Guard:
+    def _compared(
+        self, guard: Guard, query: Query, ladder: Ladder, cheap: str | None, better: str | None
+    ) -> Guard:
         """What cannot be compared says nothing of the cheap ones."""
         if cheap is None or better is None:
             return guard.missed()
-        behind = self.lineup.ladder.behind
-        agreement = behind.agreement if behind else agreement_of(self.lineup.ladder.strategy)
+        behind = ladder.behind
+        agreement = behind.agreement if behind else agreement_of(ladder.strategy)
         told = [self.answers[name][query.id].completion for name in (cheap, better)]
         return learn(guard, compare(told[0], told[1], agreement), self.watch)
 
@@ -72,3 +76,8 @@ class WatchedRehearsal(Rehearsal):
         spent = sum(guard.spent for guard in self.guards.values())
         audit = sum(guard.audit for guard in self.guards.values())
         return audit / spent if spent else 0.0
+
+
+def _name(ladder: Ladder, kind: str) -> str:
+    rule = "" if ladder.behind is None else ladder.behind.name.partition("/")[2]
+    return f"{rule}: {kind}" if rule else kind

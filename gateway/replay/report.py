@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import structs
 from rich.console import Console
 from rich.table import Table
 
@@ -38,6 +39,7 @@ def as_json(
     told["notes"] = list(_notes(rehearsal))
     if isinstance(rehearsal, WatchedRehearsal):
         told["guard"] = {
+            "settings": structs.asdict(rehearsal.watch),
             "audit_share_of_spend": rehearsal.audit_share,
             "switched": rehearsal.switched,
             "buckets": {

@@ -132,6 +132,17 @@ def _check_message(where: str, message: Any) -> None:
             raise _missing(f"{where}.content[{place}].type")
     if role == "tool" and not isinstance(message.get("tool_call_id"), str):
         raise _missing(f"{where}.tool_call_id")
+    _check_calls(f"{where}.tool_calls", message.get("tool_calls"))
+
+
+def _check_calls(where: str, calls: Any) -> None:
+    if calls is not None and not isinstance(calls, list):
+        raise _wrong_type(where, "an array of objects", calls)
+    for place, call in enumerate(calls or ()):
+        if not isinstance(call, dict):
+            raise _wrong_type(f"{where}[{place}]", "an object", call)
+        if not isinstance(call.get("id"), str):
+            raise _missing(f"{where}[{place}].id")
 
 
 def _check_tool_results(messages: Sequence[Mapping[str, Any]]) -> None:
@@ -150,7 +161,7 @@ def _check_tool_results(messages: Sequence[Mapping[str, Any]]) -> None:
             continue
         if waiting:
             break
-        waiting = [call.get("id", "") for call in message.get("tool_calls") or ()]
+        waiting = [call["id"] for call in message.get("tool_calls") or ()]
     if waiting:
         raise Fault(
             400,

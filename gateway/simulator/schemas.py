@@ -84,8 +84,9 @@ class _Maker:
         return target if isinstance(target, Mapping) else {}
 
     def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
-        properties = schema.get("properties") or {}
-        required = schema.get("required") or []
+        properties, required = schema.get("properties"), schema.get("required")
+        properties = properties if isinstance(properties, Mapping) else {}
+        required = required if isinstance(required, list) else []
         names = list(properties) if depth < _DEPTH else [n for n in properties if n in required]
         names += [name for name in required if name not in properties]
         return {n: self.make(properties.get(n, {"type": "string"}), n, depth + 1) for n in names}

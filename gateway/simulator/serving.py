@@ -101,7 +101,10 @@ async def serve_simulator(
 
 
 def run_simulator(host: str, port: int) -> None:
-    """Serve until interrupted."""
+    """Serve until interrupted. Raises OSError when nothing can listen there."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Tried first: uvicorn itself would log it and end the process with a code of its own.
+    socket.create_server((host, port), family=family).close()
     uvicorn.Server(_config(Simulator(), host=host, port=port)).run()
 
 

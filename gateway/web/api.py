@@ -1,10 +1,12 @@
 """Every door that is not hot: models, health, metrics, explain. FastAPI, and a front before it."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPMethod
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
+from msgspec import structs
 from starlette.exceptions import HTTPException
 
 from gateway.core.analyze import analyze
@@ -17,8 +19,10 @@ from gateway.core.patterns import allowed
 from gateway.core.plan import Limits, make_plan
 from gateway.core.snapshot import Snapshot
 from gateway.core.tags import tagged
+from gateway.core.tokens import count
 from gateway.core.traits import climbed
 from gateway.core.usage_line import Line
+from gateway.core.warmth import beginning
 from gateway.web.asgi import AsgiClient, Message, Receive, Scope, Send
 from gateway.web.callers import Caller
 from gateway.web.door import PATH, Door, find_ladder, read_body
@@ -90,14 +94,26 @@ class Api:
 
     def app(self) -> FastAPI:
         """The routes, each error in OpenAI's shape."""
-        app = FastAPI(title="Tollgate", version=self.version, docs_url=None, redoc_url=None)
+        # A redirect would name whatever `Host` the client sent, and http even behind TLS.
+        app = FastAPI(
+            title="Tollgate",
+            version=self.version,
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+        )
         tell_failures(app)
-        app.add_api_route(PATH, self.post_only, methods=["GET", "HEAD", "PUT", "PATCH", "DELETE"])
-        app.add_api_route("/livez", self.livez)
-        app.add_api_route("/readyz", self.readyz)
-        app.add_api_route("/metrics", self.scrape)
-        app.add_api_route("/v1/models", self.list_models)
-        app.add_api_route("/v1/models/{name:path}", self.one_model)
+        others = [method.value for method in HTTPMethod if method != HTTPMethod.POST]
+        app.add_api_route(PATH, self.post_only, methods=others, include_in_schema=False)
+        for path, read in (
+            ("/livez", self.livez),
+            ("/readyz", self.readyz),
+            ("/metrics", self.scrape),
+            ("/v1/models", self.list_models),
+            ("/v1/models/{name:path}", self.one_model),
+        ):
+            app.add_api_route(path, read)
+            app.add_api_route(path, read, methods=["HEAD"], include_in_schema=False)
         app.add_api_route("/v1/route/explain", self.explain, methods=["POST"])
         app.add_api_route("/v1/route/explain/{request_id}", self.analyze)
         return app
@@ -148,11 +164,14 @@ class Api:
         features = read_features(asked)
         down = world.health.down(world.clock())
         limits = Limits(caller.tenant, down, world.factors, world.pace, wall=now)
+        if ladder.ordered and (begins := beginning(asked)) is not None:
+            warm = world.warmth.warm(begins[0], world.clock())
+            limits = structs.replace(limits, warm=warm, prefix=count(begins[1]))
         plan, _ = begin(ladder, make_plan(ladder, features, limits, world.draw), asked, features)
         guard = None
         if world.behind is not None:
             ladder, plan, guard = world.behind.foresee(asked, ladder, plan)
-        told = explain(asked, features, plan, ladder, rule)
+        told = explain(asked, features, plan, ladder, rule, limits)
         return _json({**told, "canary": moved or None, "guard": guard})
 
     async def analyze(self, request_id: str, request: Request) -> Response:
@@ -171,8 +190,9 @@ class Api:
         return _json(told)
 
     async def _caller(self, request: Request) -> Caller:
-        authorization = request.headers.get("authorization", "").encode("latin-1")
-        return await self.door.now.keyring.admit(authorization)
+        here = self.door.now
+        headers = read_headers(request.headers.raw, here.limits)
+        return await here.keyring.admit(headers.authorization)
 
 
 def list_models(catalog: Catalog) -> list[dict[str, Any]]:

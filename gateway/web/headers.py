@@ -32,18 +32,20 @@ _NONE: Final[Mapping[str, str]] = {}
 
 
 def read_headers(pairs: Sequence[tuple[bytes, bytes]], limits: Limits) -> Headers:
-    """What is read of the headers; names are in lower case already."""
+    """What is read of the headers; names are in lower case already. A parser may leave the white
+    space that a value may end in.
+    """
     if sum(map(len, chain.from_iterable(pairs))) > MAX_HEADERS:
         raise HeadersTooLarge(f"The headers are larger than {MAX_HEADERS} bytes.")
     named = dict(pairs)
-    length = named.get(b"content-length", b"0")
+    length = named.get(b"content-length", b"0").rstrip()
     if not length.isdigit() or len(length) > _DIGITS:
         length = b"%d" % (limits.body_bytes + 1)
     extras = [name for name in named.keys() - _ORDINARY if name[:10] == _EXTRA]
     return Headers(
         named.get(b"authorization", b""),
         int(length),
-        named.get(b"content-encoding", b"identity").lower() != b"identity",
+        named.get(b"content-encoding", b"identity").rstrip().lower() != b"identity",
         {_extra(name): named[name].decode("utf-8", "replace") for name in extras}
         if extras
         else _NONE,

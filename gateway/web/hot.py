@@ -23,6 +23,7 @@ from gateway.web.client import Headers, Pairs
 from gateway.web.door import PATH, Door
 from gateway.web.hot_head import Heads
 from gateway.web.idle import Idle
+from gateway.web.plain import PlainProtocol
 
 _ASKS: Final = b"POST %b HTTP/1.1\r\n" % PATH.encode()
 _MAX_HEAD: Final = 64 * 1024
@@ -266,7 +267,8 @@ class HotProtocol(asyncio.Protocol):
         """From now on the connection is uvicorn's."""
         self._state.connections.discard(cast("HttpToolsProtocol", self))
         self._idle.leave(self)
-        theirs = HttpToolsProtocol(*self._uvicorn, self._loop)
+        theirs = PlainProtocol(*self._uvicorn, self._loop)
+        theirs.door, theirs.idle = self._door, self._idle
         self._transport.set_protocol(theirs)
         theirs.connection_made(self._transport)
         theirs.data_received(data)

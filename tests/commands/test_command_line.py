@@ -1,6 +1,7 @@
 """The command line as a whole: quick help, what it says of each command, JSON, exit codes."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,9 @@ CODES: Final = [
     (["check", "--nonsense"], 2),
     (["nonsense"], 2),
     (["import", "litellm"], 2),
+    (["serve", "--port", "65536"], 2),
+    (["demo", "--port", "-1"], 2),
+    (["simulate", "--port", "65536"], 2),
 ]
 
 
@@ -79,6 +83,14 @@ def test_exit_codes(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "faulty.yaml").write_text(FAULTY)
     assert run(*words)[0] == code
+
+
+@pytest.mark.parametrize("command", ["demo", "simulate"])
+def test_a_port_that_is_taken(command: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = taken.getsockname()[1]
+        told = run(command, "--port", str(where))
+    assert told == (1, f"cannot listen on 127.0.0.1:{where}: Address already in use\n")
 
 
 def test_check_as_json(tmp_path: Path) -> None:

@@ -84,6 +84,39 @@ def test_explain_tells_the_step_that_is_held_for() -> None:
     assert f"{line}, held for\n" in out.getvalue()
 
 
+GUARDED: Final = (
+    SOUND
+    + """
+routes:
+  auto: {tiers: [t, u], guard: {}}
+  moved: {tiers: [t], canary: {route: auto, share: 1}}
+  plain: {tiers: [t, u]}
+tiers: {t: {models: [m1]}, u: {models: [m1]}}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("route", "guard", "canary"),
+    [
+        ("auto", {"state": "unknown"}, None),
+        ("moved", {"state": "unknown"}, "auto"),
+        ("plain", None, None),
+    ],
+)
+def test_explain_says_what_only_a_gateway_knows(
+    route: str, guard: dict[str, str] | None, canary: str | None
+) -> None:
+    found = snapshot(GUARDED)
+    body = b'{"model": "%b", "messages": [{"role": "user", "content": "x"}]}' % route.encode()
+    told = explain_request(found, body, found.tenants["acme"])
+    assert (told["guard"], told["canary"]) == (guard, canary)
+    out = io.StringIO()
+    show(told, Console(file=out, width=200))
+    assert ("ask by --gateway URL" in out.getvalue()) == (guard is not None)
+    assert (f"canary {canary};" in out.getvalue()) == (canary is not None)
+
+
 def test_explain_tells_a_step_that_is_not_reached() -> None:
     found = snapshot(STEPPED.replace("above: 90", "above: 900"))
     body = b'{"model": "m1", "messages": [{"role": "user", "content": "x"}]}'

@@ -100,6 +100,78 @@ def test_nothing_is_lost_in_silence(name: str) -> None:
         assert any(new == each or new.startswith((f"{each}.", f"{each}[")) for each in told), new
 
 
+Place = tuple[str | int, ...]
+SAYS_NOTHING: Final[Mapping[str, str]] = {
+    "api_key": "of the variable that is asked for without it",
+    "base_model": "known without it, by the name that is asked",
+    "drop_params": "as without it",
+    "gpt-4o": "the same fallback stands elsewhere, too",
+    "max_input_tokens": "as it is known",
+    "model_info": "nothing but what says nothing",
+    "order": "it is the last one, as it stands",
+    "redis_port": "as without it",
+    "routing_strategy": "as without it",
+}
+"""Settings of the samples that say what is so without them."""
+
+
+def settings(value: Any, path: Place = ()) -> Iterator[Place]:
+    """Where each one stands."""
+    for key, each in value.items() if isinstance(value, dict) else ():
+        yield (*path, key)
+        yield from settings(each, (*path, key))
+    for at, each in enumerate(value if isinstance(value, list) else ()):
+        yield from settings(each, (*path, at))
+
+
+def dotted(path: Place) -> str:
+    return "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in path).removeprefix(".")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_known_is_used_or_told(name: str) -> None:
+    """Each setting, taken away, makes another configuration or another list; but for those of what
+    is told as a whole, and anchors.
+    """
+    whole = imported(read_texts(text_of(name)))
+    told = tuple(f"{note.path}{end}" for note in whole.notes for end in (".", "["))
+    silent = []
+    for path in settings(read_texts(text_of(name))):
+        place = source = read_texts(text_of(name))
+        for step in path[:-1]:
+            place = place[step]  # type: ignore[index]
+        del place[path[-1]]  # type: ignore[arg-type]
+        where = dotted(path)
+        if where.startswith(("x-", *told)) or str(path[-1]) in SAYS_NOTHING:
+            continue
+        if path == ("model_list",) or imported(source) != whole:
+            continue
+        silent.append(where)
+    assert silent == []
+
+
+def test_who_should_only_step_in_is_told() -> None:
+    """Some have the same order, so all share: the last one would be asked as often as the first."""
+    entry = "{{model_name: m, litellm_params: {{model: {}/a, order: {}}}}}"
+    each = (("groq", 1), ("openai", 1), ("mistral", 2))
+    entries = ", ".join(entry.format(*of) for of in each)
+    found = imported(read_texts(f"model_list: [{entries}]"))
+    (model,) = found.config["models"].values()
+    assert [each["weight"] for each in model["deployments"]] == ["1", "1", "1"]
+    changed = [note.path for note in found.notes if note.kind == "changed"]
+    assert "model_list[2].litellm_params.order" in changed
+
+
+def test_of_two_timeouts_the_other_is_told() -> None:
+    text = (
+        "model_list: [{model_name: m, litellm_params: {model: groq/a}}]\n"
+        "router_settings: {timeout: 60}\nlitellm_settings: {request_timeout: 600}\n"
+    )
+    found = imported(read_texts(text))
+    assert found.config["timeouts"] == {"answer_s": "60"}
+    assert "litellm_settings.request_timeout" in [note.path for note in found.notes]
+
+
 # Each: what is in litellm_params, and the provider, upstream name and price that come of it.
 ENTRIES: Final[list[tuple[str, dict[str, Any], str, object]]] = [
     ("{model: gpt-4o}", {"base_url": "https://api.openai.com/v1", "api_key": "${OPENAI_API_KEY}"},

@@ -79,6 +79,35 @@ SCRIPTS: dict[str, tuple[list[Line], list[tuple[str, str]], str | None]] = {
         [("small", "asked first"), ("small", "small failed: reset")],
         "small",
     ),
+    "repaired": (
+        [call("a", 0, 1), call("b", 1, 1, purpose="retry")],
+        [
+            ("small", "asked first"),
+            ("small", "what small said was not good enough: it is asked again"),
+        ],
+        "small",
+    ),
+    "refused": (
+        [call("a", 0, 1), call("b", 1, 1, model="other", purpose="fallback")],
+        [
+            ("small", "asked first"),
+            ("other", "what was said before it was refused: another vendor is asked"),
+        ],
+        "other",
+    ),
+    "a vote of which one fails": (
+        [
+            call("a", 0, 1, purpose="vote", outcome="faulty"),
+            call("b", 0.1, 2, model="other", purpose="vote"),
+            call("c", 4, 1, model="large", purpose="fallback"),
+        ],
+        [
+            ("small", "one of the voters"),
+            ("other", "one of the voters"),
+            ("large", "small failed: faulty"),
+        ],
+        "large",
+    ),
     "a vote": (
         [
             call("b", 0.1, 2, model="other", purpose="vote"),
@@ -152,10 +181,10 @@ def test_every_figure_of_a_climb() -> None:
         "user": "ann", "tags": {"use_case": "rag"}, "stream": True,
         "began": "2026-11-21T12:00:00+00:00", "seconds": 3.5,
         "answered_by": {"model": "large", "provider": "sim", "tier": "smart"},
-        "compared": ["agreed"],
+        "compared": ["agreed"], "behind": [],
         "cost_usd": {
             "charged": 0.00000055, "held": 0.0000018, "always_smart": 0.0000005,
-            "saved": -0.00000005,
+            "saved": -0.00000005, "behind": 0,
         },
     }  # fmt: skip
     assert cheap == {
@@ -177,7 +206,33 @@ def test_what_the_smart_one_would_have_cost() -> None:
     costs = told(call("a", 0, 1, usage=Usage(30, 20)))["cost_usd"]
     assert costs == {
         "charged": 0.00000005, "held": 0.0000009, "always_smart": 0.0005, "saved": 0.00049995,
+        "behind": 0,
     }  # fmt: skip
+
+
+def test_what_went_on_behind_the_answer_is_told_by_itself() -> None:
+    found = told(
+        call("a", 0, 1),
+        call("g", 1, 2, request="r~guard", model="large", purpose="audit"),
+        call("h", 3, 0, request="r~guard", model="large", purpose="compared", outcome="differed",
+             cost=0),
+        call("s", 1, 1, request="r~shadow", route="next", purpose="audit", outcome="timed_out"),
+    )  # fmt: skip
+    assert [each["model"] for each in found["attempts"]] == ["small"]
+    guard, shadow = found["behind"]
+    assert (guard["kind"], guard["request"], guard["compared"]) == ("guard", "r~guard", "differed")
+    assert [each["model"] for each in guard["attempts"]] == ["large"]
+    assert guard["charged_usd"] == 0.0000005
+    assert (shadow["kind"], shadow["route"], shadow["compared"]) == ("shadow", "next", None)
+    assert found["cost_usd"]["behind"] == 0.00000055
+    assert found["compared"] == ["differed"]
+
+
+def test_an_audit_may_be_asked_for_by_its_own_id() -> None:
+    audit = call("g", 1, 2, request="r~guard", model="large", purpose="audit")
+    found = analyze("r~guard", [audit], NAMED)
+    assert found is not None
+    assert (len(found["attempts"]), found["behind"]) == (1, [])
 
 
 def test_a_rule_is_known_by_what_it_asked() -> None:

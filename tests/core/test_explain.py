@@ -2,23 +2,33 @@
 
 import json
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import pytest
 from msgspec import structs
 
-from gateway.core.catalog import Budget, Catalog, Tenant
+from gateway.core.catalog import (
+    Budget,
+    Catalog,
+    Check,
+    Route,
+    Tactic,
+    Tenant,
+    Tier,
+    TierModel,
+)
 from gateway.core.chat import ChatRequest, Extras
-from gateway.core.explain import dollars, explain
+from gateway.core.explain import dollars, explain, why_there
 from gateway.core.features import read_features
 from gateway.core.ladder import ladders
 from gateway.core.money import Nanos, Price
-from gateway.core.plan import Limits, make_plan
+from gateway.core.plan import Limits, Rung, make_plan
+from gateway.core.strategies import tactic
 from gateway.core.tariff import Step, Tariff
 from gateway.core.traits import climbed
 from tests.core.asked import request, user
-from tests.lives import CATALOG
+from tests.lives import CATALOG, model
 
 RATES = Price.__struct_fields__
 
@@ -63,6 +73,7 @@ def test_what_it_will_cost_to_the_nano_dollar() -> None:
         "held_above": None,
         "expected_usd": Decimal(30).scaleb(-9),
         "worst_usd": Decimal(held).scaleb(-9),
+        "why": "as listed",
     }
     assert told["cost_usd"] == {
         "expected": Decimal(30).scaleb(-9),
@@ -86,6 +97,57 @@ def test_what_longer_prompts_cost_and_whether_that_is_held_for() -> None:
     assert candidate["held_above"] == 20
     assert candidate["expected_usd"] == Decimal(30).scaleb(-9)
     assert candidate["worst_usd"] == Decimal(2 * (told["features"]["prompt"] + 20)).scaleb(-9)
+
+
+REFUSALS: Final = (Check("not_refused"),)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "checks", "calls"),
+    [
+        (tactic("cascade"), (), 3),
+        (tactic("cascade"), REFUSALS, 3 + 1),
+        (tactic("vote"), (), 3 + 2),
+        (tactic("vote"), REFUSALS, 3 + 2 + 1),
+        (tactic("hedge"), REFUSALS, 3 + 2 + 1),
+        (tactic("repair"), REFUSALS, 2 * (3 + 1)),
+        (tactic("retry_cheap", {"tries": 4}), REFUSALS, 4 * (3 + 1)),
+    ],
+)
+def test_the_worst_is_that_every_vendor_refuses(
+    chosen: Tactic, checks: tuple[Check, ...], calls: int
+) -> None:
+    """Of one rung: models of 3, 2 and 1 at two vendors."""
+    models = {}
+    for name, price, vendor in (("x", 1, "q"), ("y", 2, "p"), ("z", 3, "p")):
+        made = model(name, price)
+        there = structs.replace(made.deployments[0], provider=vendor)
+        models[name] = structs.replace(made, deployments=(there,))
+    catalog = Catalog(
+        models,
+        {"all": Tier("all", tuple(map(TierModel, models)))},
+        {"r": Route("r", ("all",), chosen, checks)},
+    )
+    told = explained(structs.replace(HI, model="r"), catalog=catalog)
+    held = told["features"]["prompt"] + 20
+    assert told["cost_usd"]["worst"] == Decimal(calls * held).scaleb(-9)
+
+
+def test_who_stands_in_for_a_rung_is_told_as_such() -> None:
+    ladder = ladders(CATALOG)["judged"]
+    features = read_features(HI)
+    limits = Limits(Tenant("t"), down=frozenset({"b@p"}))
+    plan = make_plan(ladder, features, limits, lambda: 0.5)
+    cheap, mid, smart = plan.rungs
+    instead = Rung(smart.tier, (*smart.candidates, *mid.candidates), ())
+    whys = [
+        [why_there(each, rung, ladder, features, limits) for each in rung.candidates]
+        for rung in (instead, cheap)
+    ]
+    assert whys == [
+        ["as listed", "when those of smart fail"],
+        ["as listed", "its circuit is open: when the others fail"],
+    ]
 
 
 def test_several_answers_cost_as_many() -> None:

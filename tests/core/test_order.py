@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from gateway.core.chat import ChatRequest
 from gateway.core.money import Price
-from gateway.core.order import Order, Standing, ordered
+from gateway.core.order import Order, Standing, ordered, told
 from gateway.core.pace import Pace
 from gateway.core.warmth import LIFETIME_S, Warmth, beginning
 
@@ -91,6 +91,29 @@ def test_an_order(
     )
 
 
+@pytest.mark.parametrize(
+    ("order", "of", "seen", "warm", "why"),
+    [
+        ("listed", standing("a"), Pace(), set(), "as listed"),
+        ("cheapest", standing("a", CHEAP), Pace(), set(), "$0.024 at this hour"),
+        (
+            "cheapest", b_with(9_500), Pace(), {"b"},
+            "$0.0069 at this hour, its prompt cache holds the beginning",
+        ),
+        ("fastest", standing("a"), pace(a=0.4), set(), "half of its answers begin within 0.43 s"),
+        (
+            "fastest", standing("a", latency="slow"), Pace(), set(),
+            "supposed to begin within 6 s: too little was seen",
+        ),
+        ("least_busy", standing("a"), Pace(), set(), "0 calls out"),
+    ],
+)  # fmt: skip
+def test_what_a_place_goes_by(
+    order: Order, of: Standing, seen: Pace, warm: set[str], why: str
+) -> None:
+    assert told(order, of, seen, warm) == why
+
+
 def test_the_least_busy() -> None:
     seen = Pace()
     for name in "aab":
@@ -165,6 +188,23 @@ def test_a_cache_is_kept_for_a_while() -> None:
     assert warmth.warm(b"k", 200.0) == {"a", "b"}
     assert warmth.warm(b"k", LIFETIME_S) == {"b"}
     assert warmth.warm(b"other", 0.0) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("deployment", "an_hour", "until"),
+    [
+        ("short", False, 60.0),
+        ("long", False, 7_200.0),
+        ("unsaid", False, LIFETIME_S),
+        ("short", True, 3_600.0),
+        ("long", True, 7_200.0),
+    ],
+)
+def test_each_provider_has_its_own_lifetime(deployment: str, an_hour: bool, until: float) -> None:
+    warmth = Warmth({"short": 60.0, "long": 7_200.0})
+    warmth.warmed(b"k", deployment, 0.0, an_hour=an_hour)
+    assert warmth.warm(b"k", until - 1.0) == {deployment}
+    assert warmth.warm(b"k", until) == frozenset()
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from gateway.drivers.deadline_wheel import NEVER, TICK_S, DeadlineWheel
+from tests.in_time import in_time
 
-LATE_S = TICK_S + 1.0
-"""On a busy machine."""
+SLACK_S = 0.05
 
 
 @dataclass(eq=False)
@@ -23,19 +23,20 @@ class Thing:
         self.struck.append(time.monotonic())
         self.done.set()
 
+    async def strikes_in_time(self, began: float) -> None:
+        await in_time(max(self.deadline - began, 0) + TICK_S + SLACK_S, self.done.wait())
+
 
 async def test_each_strikes_once_in_time() -> None:
     wheel, began = DeadlineWheel(), time.monotonic()
     things = [Thing(began + delay) for delay in (0.2, 0.01, 0.1, -5.0, 0.06, 0.2)]
     for thing in things:
         wheel.watch(thing)
-    for thing in things:
-        await asyncio.wait_for(thing.done.wait(), 5)
+    await asyncio.gather(*(thing.strikes_in_time(began) for thing in things))
     await asyncio.sleep(2 * TICK_S)
     for thing in things:
         (at,) = thing.struck
-        late = at - max(thing.deadline, began)
-        assert 0 <= late < LATE_S, f"{late} s late"
+        assert at >= max(thing.deadline, began)
 
 
 @pytest.mark.parametrize(("first", "then"), [(0.05, 0.25), (0.25, 0.05), (30.0, 0.1)])
@@ -45,9 +46,9 @@ async def test_a_deadline_that_moves(first: float, then: float) -> None:
     wheel.watch(thing)
     thing.deadline = began + then
     wheel.watch(thing)
-    await asyncio.wait_for(thing.done.wait(), 5)
+    await thing.strikes_in_time(began)
     assert len(thing.struck) == 1
-    assert then <= thing.struck[0] - began < then + LATE_S
+    assert thing.struck[0] - began >= then
 
 
 async def test_one_that_is_forgotten() -> None:

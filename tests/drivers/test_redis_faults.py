@@ -17,11 +17,15 @@ from gateway.core.money import Nanos
 from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.drivers.redis_connection import encode
 from gateway.drivers.redis_ledger import RedisLedger
+from tests.in_time import at_once, in_time
 from tests.promises import Reached
 
 pytest_plugins = ("tests.redis_server",)
 
 PURSE = Purse("acme", (Account("tenant", "acme", (Budget(1_000, "total"),)),))
+LIMIT_S = 0.25
+WAITED_S = LIMIT_S + 0.05
+"""For a server that hangs, once; what else is to be done for an answer is in it."""
 BUCKET = "tg:{acme}:b::tenant:acme:usd:total"
 
 
@@ -34,9 +38,9 @@ async def opened(
     server: EmbeddedRedis,
     observe: Callable[[Event], None] = lambda _: None,
     probe_s: float = 0.05,
-    timeout_s: float = 0.25,
+    timeout_s: float = 5,
 ) -> AsyncIterator[RedisLedger]:
-    """`timeout_s` is more than the default where it is no part of what is tested."""
+    """`timeout_s` is the default's where a server hangs; elsewhere no part of what is tested."""
     ledger = RedisLedger(server.url, observe=observe, probe_s=probe_s, timeout_s=timeout_s)
     try:
         yield ledger
@@ -65,11 +69,19 @@ async def books(ledger: RedisLedger) -> tuple[int, int]:
     return balance.spent, balance.held
 
 
-async def down_for(ledger: RedisLedger, hold_id: str) -> float:
-    """How many seconds a reserve took to say that the ledger is down."""
+async def down(ledger: RedisLedger, hold_id: str) -> float:
+    """How many seconds a reserve took to say that the ledger is down: not more than 250 ms."""
     began = time.perf_counter()
     with pytest.raises(LedgerDown):
-        await ledger.reserve(PURSE, hold_id, nanos(10))
+        await in_time(WAITED_S, ledger.reserve(PURSE, hold_id, nanos(10)))
+    return time.perf_counter() - began
+
+
+def down_at_once(ledger: RedisLedger, hold_id: str) -> float:
+    """The same, where nothing is waited for any more."""
+    began = time.perf_counter()
+    with pytest.raises(LedgerDown):
+        at_once(ledger.reserve(PURSE, hold_id, nanos(10)))
     return time.perf_counter() - began
 
 
@@ -84,19 +96,17 @@ async def back(ledger: RedisLedger) -> None:
 
 
 @pytest.mark.parametrize("connected", [True, False])
-async def test_a_server_that_hangs_costs_300_ms_three_times_then_nothing(
+async def test_a_server_that_hangs_costs_250_ms_once_then_nothing(
     own_redis: EmbeddedRedis, connected: bool, reached: Reached
 ) -> None:
-    async with opened(own_redis) as ledger:
+    async with opened(own_redis, timeout_s=LIMIT_S) as ledger:
         if connected:
             await held(ledger, "before")
         signalled(own_redis, signal.SIGSTOP)
-        took = [await down_for(ledger, f"h{number}") for number in range(3)]
-        assert max(took) < 0.3, took
-        at_once = [await down_for(ledger, f"i{number}") for number in range(20)]
-        told = f"{took[0] * 1e3:.0f} ms, then {sorted(at_once)[17] * 1e3:.2f} ms"
+        first = await down(ledger, "h")
+        later = [down_at_once(ledger, f"i{number}") for number in range(20)]
+        told = f"{first * 1e3:.0f} ms, then {sorted(later)[17] * 1e3:.2f} ms"
         reached("money", "hung server: the first, then 90 % of", told, "+250 ms, < 1 ms")
-        assert max(at_once) < 0.005, at_once
         signalled(own_redis, signal.SIGCONT)
         await back(ledger)
         await held(ledger, "after")
@@ -110,9 +120,10 @@ async def test_a_server_that_is_gone_is_down_at_once_and_its_return_is_noticed(
         await ledger.settle(settled, nanos(30))
         await held(ledger, "open", 12)
         signalled(own_redis, signal.SIGKILL)
-        took = [await down_for(ledger, f"h{number}") for number in range(5)]
-        assert max(took) < 0.3, took
-        assert max(took[3:]) < 0.005, took
+        for number in range(3):
+            await down(ledger, f"h{number}")
+        for number in range(20):
+            down_at_once(ledger, f"i{number}")
         own_redis.start()
         await back(ledger)
         await until(lambda: ledger.owed == 0)
@@ -122,27 +133,26 @@ async def test_a_server_that_is_gone_is_down_at_once_and_its_return_is_noticed(
 
 
 async def test_many_callers_wait_together_not_in_turn(own_redis: EmbeddedRedis) -> None:
-    async with opened(own_redis) as ledger:
+    async with opened(own_redis, timeout_s=LIMIT_S) as ledger:
         await held(ledger, "before")
         signalled(own_redis, signal.SIGSTOP)
-        took = await asyncio.gather(*(down_for(ledger, f"h{number}") for number in range(100)))
-        assert max(took) < 0.35, max(took)
+        await asyncio.gather(*(down(ledger, f"h{number}") for number in range(100)))
         signalled(own_redis, signal.SIGCONT)
         await until(lambda: ledger.owed == 0)
         assert await books(ledger) == (0, 10)
 
 
 async def test_a_reserve_whose_answer_never_came_is_given_back(own_redis: EmbeddedRedis) -> None:
-    async with opened(own_redis) as ledger:
+    async with opened(own_redis, timeout_s=LIMIT_S) as ledger:
         await held(ledger, "before")
         signalled(own_redis, signal.SIGSTOP)
-        await down_for(ledger, "lost")
+        await down(ledger, "lost")
         assert ledger.owed == 1
         signalled(own_redis, signal.SIGCONT)  # now it executes the reserve, too
         await until(lambda: ledger.owed == 0)
         assert await books(ledger) == (0, 10)
         assert await ledger.open_holds("acme") == 1
-        await down_for(ledger, "lost")  # under its id it stays given back
+        await down(ledger, "lost")  # under its id it stays given back
 
 
 async def test_a_reserve_nobody_waits_for_any_more_is_given_back(own_redis: EmbeddedRedis) -> None:
@@ -161,12 +171,10 @@ async def test_a_reserve_nobody_waits_for_any_more_is_given_back(own_redis: Embe
 async def test_a_settle_waits_for_the_server_and_its_caller_does_not(
     own_redis: EmbeddedRedis, fault: signal.Signals
 ) -> None:
-    async with opened(own_redis) as ledger:
+    async with opened(own_redis, timeout_s=LIMIT_S) as ledger:
         holds = [await held(ledger, f"h{number}") for number in range(20)]
         signalled(own_redis, fault)
-        began = time.perf_counter()
-        await asyncio.gather(*(ledger.settle(hold, nanos(3)) for hold in holds))
-        assert time.perf_counter() - began < 0.3
+        await in_time(WAITED_S, asyncio.gather(*(ledger.settle(hold, nanos(3)) for hold in holds)))
         assert ledger.owed == 20
         own_redis.start() if fault == signal.SIGKILL else signalled(own_redis, signal.SIGCONT)
         await until(lambda: ledger.owed == 0)
@@ -207,10 +215,7 @@ async def test_what_is_owed_at_the_end_is_tried_once_more_then_given_up(
 
 
 async def test_scripts_forgotten_under_load_are_loaded_again(own_redis: EmbeddedRedis) -> None:
-    async with (
-        opened(own_redis, timeout_s=5) as ledger,
-        opened(own_redis, timeout_s=5) as other,
-    ):
+    async with opened(own_redis) as ledger, opened(own_redis) as other:
 
         async def one(number: int) -> None:
             hold = await held(ledger, f"h{number}", 2)
@@ -240,7 +245,7 @@ async def test_a_server_that_refuses_is_down_and_says_why(
 ) -> None:
     events: list[Event] = []
     async with (
-        opened(own_redis, events.append, timeout_s=5) as ledger,
+        opened(own_redis, events.append) as ledger,
         opened(own_redis) as admin,
     ):
         hold = await ledger.reserve(Purse("acme", ()), "h", nanos(1))

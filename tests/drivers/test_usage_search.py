@@ -65,6 +65,16 @@ async def test_a_correction_without_a_record_is_of_its_call() -> None:
     assert [(each.attempt, each.request) for each in found] == [("m", "mine"), ("m", "")]
 
 
+async def test_what_went_on_behind_it_is_found_too() -> None:
+    book = Book(
+        [entry(name, name, NOON) for name in ("mine", "mine~guard", "mine2", "mine~shadow")]
+    )
+    search = Search(book, lambda: NOON / 1_000)
+    found = [each.request for each in await search("acme", "mine")]
+    assert found == ["mine", "mine~guard", "mine~shadow"]
+    assert [each.request for each in await search("acme", "mine~guard")] == ["mine~guard"]
+
+
 async def test_a_ledger_that_only_counts_tells_no_time() -> None:
     book = Book([entry("m", "mine", 1), entry("n", "mine", 2)])
     found = await Search(book, lambda: NOON / 1_000)("acme", "mine")

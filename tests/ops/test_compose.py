@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.ops.packages import ROOT, of_trixie, output, run
+from tests.promises import Reached
 
 DEMO = {"gateway", "valkey"}
 MONITORING = {"prometheus", "grafana"}
@@ -49,12 +50,15 @@ def asked(compose: list[str], folder: Path, *words: str) -> tuple[int, str, str]
     ],
 )
 def test_each_profile_is_sound(
-    compose: list[str], checkout: Path, profiles: list[str], services: set[str]
+    compose: list[str], checkout: Path, profiles: list[str], services: set[str], reached: Reached
 ) -> None:
     if "providers" in profiles:
         (checkout / ".env").write_text("TOLLGATE_DEMO=1\n")
     words = [word for name in profiles for word in ("--profile", name)]
-    assert asked(compose, checkout, *words, "config", "-q") == (0, "", "")
+    code, told, wrong = asked(compose, checkout, *words, "config", "-q")
+    what = f"docker compose config, {' and '.join(profiles) or 'no profile'}: findings"
+    reached("operations", what, str(len((told + wrong).splitlines())), "0")
+    assert (code, told, wrong) == (0, "", "")
     _, told, _ = asked(compose, checkout, *words, "config", "--services")
     assert set(told.split()) == services
 

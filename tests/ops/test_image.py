@@ -16,6 +16,7 @@ import pytest
 
 import gateway
 from tests.ops.packages import KEPT, MIRROR, ROOT, fetched, installed, output, run
+from tests.promises import Reached
 
 BASE, IMAGE, NAME = "localhost/tollgate-base:trixie", "localhost/tollgate:test", "tollgate-test"
 MOST_MB = 200
@@ -117,10 +118,9 @@ def running(image: str) -> Iterator[dict[str, Any]]:
         run([*PODMAN, "rm", "--force", NAME])
 
 
-def test_it_is_small(about: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_small(about: dict[str, Any], reached: Reached) -> None:
     size = about["Size"] / 1e6
-    with capsys.disabled():
-        print(f"\nimage: {size:.0f} MB (aim: below {MOST_MB}), on Debian's own Python")
+    reached("operations", "image, on Debian's own Python", f"{size:.0f} MB", f"< {MOST_MB} MB")
     assert size < MOST_MB
 
 
@@ -133,14 +133,10 @@ def test_it_says_what_it_is(about: dict[str, Any], revision: str) -> None:
     assert about["Healthcheck"]["Test"][0] == "CMD"
 
 
-def test_it_answers_with_no_rights(
-    running: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with capsys.disabled():
-        print(
-            f"\nimage: first 200 after {running['started_s']:.1f} s with podman's own part, "
-            f"{running['rss_mb']:.0f} MB resident, simulator included"
-        )
+def test_it_answers_with_no_rights(running: dict[str, Any], reached: Reached) -> None:
+    told = f"{running['started_s']:.1f} s, {running['rss_mb']:.0f} MB"
+    what = "image: `podman run` to the first 200; memory with the simulator"
+    reached("operations", what, told, "-")
     status, body = running["chat"]
     assert status == 200
     assert body["choices"][0]["message"]["content"] == 'You said: "hello"'

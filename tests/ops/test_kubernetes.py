@@ -14,6 +14,7 @@ from gateway.commands.stopping import LAST_S
 from gateway.config.load import load
 from gateway.drivers.metric_catalogue import METRICS
 from tests.ops.packages import ROOT, of_trixie, output, run
+from tests.promises import Reached
 
 FOLDER = ROOT / "deploy/kubernetes"
 OLDEST = "1.31"
@@ -61,10 +62,13 @@ def validate() -> list[str | Path]:
 
 @pytest.mark.parametrize("version", [OLDEST, "newest"])
 def test_each_object_is_what_kubernetes_knows(
-    composed: Path, validate: list[str | Path], version: str
+    composed: Path, validate: list[str | Path], version: str, reached: Reached
 ) -> None:
     which = [] if version == "newest" else ["-k", version]
     ran = run([*validate, *which, composed])
+    what = f"kubernetes-validate --strict, {composed.stem}, {version}: findings"
+    found = 0 if ran.returncode == 0 else len((ran.stdout + ran.stderr).splitlines())
+    reached("operations", what, str(found), "0")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     passed = (ran.stdout + ran.stderr).count(" passed for resource ")
     assert passed == len(OBJECTS[composed.stem])

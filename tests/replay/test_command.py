@@ -92,22 +92,88 @@ def test_sweep_tries_checks_on_and_off(tmp_path: Path, folder: Path) -> None:
 
 def test_the_guard_is_in_the_report(tmp_path: Path) -> None:
     folder = bad_pair(tmp_path / "bad", 200)
-    state = told(folder, "vote", "weak", "frail", "strong", watch=Watch())["guard"]
+    state = told(folder, "vote", "weak", "frail", "strong", guard=())["guard"]
     bucket = state["buckets"]["text"]
     assert not bucket["on"]
     assert bucket["lower_bound"] < bucket["rate"] < 0.75
     assert bucket["comparisons"] >= 10
 
 
+OWN = Watch(threshold=0.5, share=0.5)
+
+
 @pytest.mark.parametrize(
-    ("settings", "watch"),
+    ("settings", "own", "watch"),
     [
-        ([], Watch()),
-        (["threshold=0.9", "least=50"], Watch(threshold=0.9, least=50)),
+        ([], None, Watch()),
+        (["threshold=0.9", "least=50"], None, Watch(threshold=0.9, least=50)),
+        ([], OWN, OWN),
+        (["threshold=0.9"], OWN, Watch(threshold=0.9, share=0.5)),
     ],
 )
-def test_settings_of_the_guard(settings: list[str], watch: Watch) -> None:
-    assert watch_of(settings) == watch
+def test_settings_of_the_guard(settings: list[str], own: Watch | None, watch: Watch) -> None:
+    assert watch_of(settings, own) == watch
+
+
+GUARDED = """
+tiers: {low: {models: [weak, frail]}, high: {models: [strong]}}
+routes:
+  r: {tiers: [low, high], strategy: vote, guard: {threshold: 0.3}, rules: [
+    {name: red, when: {tags: {team: [red]}}, tiers: [low, high]}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "threshold", "on"), [((), 0.3, True), (("threshold=0.75",), 0.75, False)]
+)
+def test_the_guard_is_the_routes_own(
+    tmp_path: Path, settings: tuple[str, ...], threshold: float, on: bool
+) -> None:
+    """62 % of this pair's answers are right: enough for one, and not for the other."""
+    folder = bad_pair(tmp_path / "bad", 400)
+    queries = [json.loads(line) for line in (folder / "queries.jsonl").read_text().splitlines()]
+    tagged = [{**each, "tags": {"team": "red"}} for each in queries[::2]] + queries[1::2]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(each) + "\n" for each in tagged))
+    (tmp_path / "r.yaml").write_text(GUARDED)
+    found = told(folder, str(tmp_path / "r.yaml"), guard=settings)["guard"]
+    assert found["settings"]["threshold"] == threshold
+    states = {name: bucket["on"] for name, bucket in found["buckets"].items()}
+    assert states == {"text": on, "red: text": on}, "a rule has a guard of its own"
+
+
+def test_a_guard_that_is_not_rehearsed_is_told(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(GUARDED)
+    found = told(bad_pair(tmp_path / "bad", 40), str(tmp_path / "r.yaml"))
+    assert "guard" not in found
+    assert "the route has a guard: --guard rehearses it, too" in found["notes"]
+
+
+@pytest.mark.parametrize(
+    ("mid", "state"),
+    [
+        pytest.param("1", (12, 1.0), id="a middle tier that is believed is compared"),
+        pytest.param("0", (0, 1.0), id="and where only the last one is, there is nothing to see"),
+    ],
+)
+def test_all_below_the_last_tier_is_guarded(
+    tmp_path: Path, mid: str, state: tuple[int, float]
+) -> None:
+    ids = [f"q{number}" for number in range(12)]
+    right = dict.fromkeys(ids, "1")
+    answers = {
+        "low": said(dict.fromkeys(ids, "0"), right),
+        "mid": said(dict.fromkeys(ids, mid), right),
+        "top": said(right, right),
+    }
+    prices = {"low": (1.0, 1.0), "mid": (2.0, 2.0), "top": (30.0, 30.0)}
+    folder = write(tmp_path / "set", asked(*ids), answers, prices)
+    file = tmp_path / "r.yaml"
+    file.write_text("{tiers: [a, b, c], checks: [{regex: '1'}]}")
+    found = told(folder, str(file), guard=("share=1", "probe=1", "cap=1", "threshold=0.5"))
+    bucket = found["guard"]["buckets"]["text"]
+    assert (bucket["comparisons"], bucket["rate"]) == state
+    calls = {"1": 12 * 2 + 12, "0": 12 * 3}[mid]
+    assert found["policy"]["calls"]["value"] == calls / 12, "the last one is not asked twice"
 
 
 @pytest.mark.parametrize("setting", ["threshold=high", "least=0.5", "least", "=1"])

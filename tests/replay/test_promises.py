@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from gateway.core.checks.tolerant_json import Unreadable, read_json
-from gateway.core.guard import Watch
 from tests.promises import Reached
 from tests.replay.sets import FLASH, LLAMA, MINI, SMART, bad_pair, shared, told
 
@@ -65,7 +64,7 @@ def test_a_bad_pair_is_switched_off(tmp_path: Path, seed: int, reached: Reached)
     folder = bad_pair(tmp_path / "bad", seed=seed)
     free = figure(told(folder, "vote", "weak", "frail", "strong"), "lift_pp")
     assert free <= -5.0, "the pair is not bad enough to show anything"
-    found = told(folder, "vote", "weak", "frail", "strong", watch=Watch(), seed=seed)
+    found = told(folder, "vote", "weak", "frail", "strong", guard=(), seed=seed)
     lift, audit = figure(found, "lift_pp"), found["guard"]["audit_share_of_spend"]
     reached(
         SUBJECT,
@@ -81,7 +80,7 @@ def test_a_bad_pair_is_switched_off(tmp_path: Path, seed: int, reached: Reached)
 @pytest.mark.parametrize("pool", [(LLAMA, FLASH, SMART), (FLASH, MINI, SMART)])
 def test_a_good_pair_stays_on(pool: tuple[str, ...]) -> None:
     for folder in (GSM, CRUX):
-        found = told(folder, "vote", *pool, watch=Watch())
+        found = told(folder, "vote", *pool, guard=())
         assert found["guard"]["buckets"]["text"]["on"]
         assert found["guard"]["audit_share_of_spend"] <= 0.06
 

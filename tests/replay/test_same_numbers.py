@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.guard import Watch
 from tests.replay.sets import FLASH, LLAMA, MINI, SMART, bad_pair, shared, told
 
 SCRIPT = shared("replay_score.py")
@@ -58,7 +57,7 @@ def test_the_same_numbers(tmp_path: Path, name: str, route: str, pool: tuple[str
 def test_audits_are_paid_for_in_both(tmp_path: Path) -> None:
     folder = bad_pair(tmp_path / "bad", 300)
     file, pool = tmp_path / "decisions.jsonl", ("weak", "frail", "strong")
-    found = told(folder, "vote", *pool, decisions=file, watch=Watch())
+    found = told(folder, "vote", *pool, decisions=file, guard=())
     assert found["guard"]["audit_share_of_spend"] > 0
     theirs = scored(folder, file, pool)["DECISIONS"]
     assert list(shown(found["policy"])) == pytest.approx(theirs, abs=0.011)

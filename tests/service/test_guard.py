@@ -1,14 +1,21 @@
 """A guard, a shadow and a canary through the whole gateway: streamed and not, in every book."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from io import StringIO
+from tempfile import NamedTemporaryFile
 from typing import Any, cast
 
 import httpx
 import pytest
 import pytest_asyncio
+from rich.console import Console
+from typer.testing import CliRunner
 
+from gateway.__main__ import app
 from gateway.behind.backstage import Backstage
+from gateway.commands.analyze import show
 from gateway.core.events import AuditEnded, Settled
 from gateway.core.ports import LedgerDriver
 from gateway.core.usage_record import COMPARED, UsageRecord
@@ -32,15 +39,20 @@ models:
     max_output: &m 1000, price: {input: 0.10, output: 0.40}}
   quick: {deployments: [{provider: two, upstream: cheap-quick}], context: *c, max_output: *m,
     price: {input: 0.10, output: 0.40}}
+  poor: {deployments: [{provider: one, upstream: cheap-poor}], context: *c, max_output: *m,
+    price: {input: 0.10, output: 0.40}}
   large: {deployments: [{provider: one, upstream: smart-large}], context: *c, max_output: *m,
     price: {input: 5, output: 20}}
 tiers:
+  lowest: {models: [poor]}
   cheap: {models: [small, quick]}
   smart: {models: [large]}
 routes:
   whole: {tiers: [cheap, smart], strategy: vote, GUARD}
   streamed: {tiers: [cheap, smart], strategy: vote, GUARD}
   flowing: {tiers: [cheap, smart], GUARD}
+  climbing: {tiers: [lowest, cheap, smart], checks: [{regex: right|wrong}], GUARD}
+  climbing-too: {tiers: [lowest, cheap, smart], checks: [{regex: right|wrong}], GUARD}
   shadowed: {tiers: [smart], shadow: {route: cheap-next, share: 1}}
   moved: {tiers: [smart], canary: {route: cheap-next, share: 1}}
   cheap-next: {tiers: [cheap]}
@@ -57,6 +69,8 @@ class Says:
         self.cheap = "wrong"
 
     def answer(self, ask: Ask, behaviour: str) -> Answer:
+        if ask.model == "cheap-poor":
+            return Answer("hm")
         return Answer("right" if ask.model.startswith("smart") else self.cheap)
 
 
@@ -102,6 +116,30 @@ async def explained(service: Running, route: str) -> Any:
         return (await client.post("/v1/route/explain", json=body)).json()
 
 
+async def at_the_command_line(service: Running, route: str, **env: str) -> str:
+    """What `tollgate explain --gateway` prints."""
+    known = {"TOLLGATE_KEY": KEY, "COLUMNS": "200", **env}
+    with NamedTemporaryFile() as file:
+        file.write(
+            json.dumps({"model": route, "messages": [{"role": "user", "content": "2+2"}]}).encode()
+        )
+        file.flush()
+        words = ["explain", file.name, "--gateway", f"{service.url}/v1"]
+        found = await asyncio.to_thread(CliRunner().invoke, app, words, env=known)
+    return found.output
+
+
+async def test_a_key_that_is_none_is_told_and_not_shown(service: Running) -> None:
+    page = await at_the_command_line(service, "whole", TOLLGATE_KEY="tg-nobody")
+    assert "(the key is read from TOLLGATE_KEY)" in page
+    assert "tg-nobody" not in page
+
+
+async def became(service: Running, request_id: str) -> Any:
+    async with _client(service, {"authorization": f"Bearer {KEY}"}) as client:
+        return (await client.get(f"/v1/route/explain/{request_id}")).json()
+
+
 async def scraped(service: Running, route: str) -> dict[str, float]:
     """What the metrics say of a route's guard."""
     assert await backstage(service).guards.refresh()
@@ -132,18 +170,24 @@ async def until(service: Running, route: str, tier: str, *, stream: bool) -> Non
 
 
 @pytest.mark.parametrize(
-    ("route", "stream", "reason"),
-    [("whole", False, "agreed"), ("streamed", True, "agreed"), ("flowing", True, "unjudged")],
+    ("route", "stream", "reason", "smart"),
+    [
+        ("whole", False, "agreed", "unjudged; guard"),
+        ("streamed", True, "agreed", "unjudged; guard"),
+        ("flowing", True, "unjudged", "unjudged; guard"),
+        ("climbing", False, "passed; poor regex", "passed; guard"),
+        ("climbing-too", True, "passed; poor regex", "passed; guard"),
+    ],
 )
 async def test_a_bad_pair_is_switched_off_and_comes_back(
-    service: Running, says: Says, route: str, reason: str, *, stream: bool
+    service: Running, says: Says, route: str, reason: str, smart: str, *, stream: bool
 ) -> None:
     await service.begin(TENANT)
     says.cheap = "wrong"
     for _ in range(14):
         text, headers = await ask(service, route, stream=stream)
         assert (text, headers["x-gateway-tier"]) == ("right", "smart")
-        assert headers["x-gateway-reason"] == "unjudged; guard"
+        assert headers["x-gateway-reason"] == smart
         await backstage(service).idle()
     seen = await scraped(service, route)
     assert (seen["state"], seen["agreement_rate"], seen["audits"]) == (0, 0.0, 14)
@@ -152,11 +196,18 @@ async def test_a_bad_pair_is_switched_off_and_comes_back(
     assert [rung["tier"] for rung in told["rungs"]] == ["smart"]
     assert {each["why"] for each in told["skipped"]} == {"guard"}
 
+    page = await at_the_command_line(service, route)
+    assert "guard, text: off, the last tier answers; 0% of 14 comparisons agree" in page
+    assert "skipped one/small (cheap): guard" in page
+
     says.cheap = "right"
     await until(service, route, "cheap", stream=stream)
     text, headers = await ask(service, route, stream=stream)
     assert (text, headers["x-gateway-reason"]) == ("right", reason)
     await backstage(service).idle()
+    (audit,) = (await became(service, headers["x-request-id"]))["behind"]
+    assert (audit["kind"], audit["compared"]) == ("guard", "agreed")
+    assert [each["model"] for each in audit["attempts"]] == ["large"]
     seen = await scraped(service, route)
     assert seen["state"] == 2
     assert seen["agreement_lower_bound"] >= 0.6
@@ -171,7 +222,7 @@ async def test_a_bad_pair_is_switched_off_and_comes_back(
 async def of_the_records(service: Running, route: str) -> None:
     """They are the simulator's bill, and audits are told apart from what was asked for."""
     settled = {event.purpose for event in service.events if isinstance(event, Settled)}
-    assert settled - {"vote"} == {"answer", "audit"}
+    assert settled - {"vote", "escalation"} == {"answer", "audit"}
     ours = [each for each in await records(service) if each.route == route]
     assert sum(each.cost for each in ours) == service.simulator.bill.cost
     assert {each.purpose for each in ours if "~guard" in each.request} == {"audit", COMPARED}
@@ -197,6 +248,19 @@ async def test_a_shadow_is_seen_in_the_records_alone(
         ("cheap-next", COMPARED, "small"),
     ]
     assert new[1].request == new[2].request == f"{new[0].request}~shadow"
+    analyzed = await became(service, headers["x-request-id"])
+    assert [each["model"] for each in analyzed["attempts"]] == ["large"]
+    (behind,) = analyzed["behind"]
+    assert (behind["kind"], behind["route"], behind["compared"]) == (
+        "shadow", "cheap-next", "differed",
+    )  # fmt: skip
+    assert [each["model"] for each in behind["attempts"]] == ["small"]
+    assert analyzed["cost_usd"]["behind"] == behind["charged_usd"] == new[1].cost / 1e9
+    page = StringIO()
+    show(analyzed, Console(file=page, width=200))
+    assert "behind the answer, as a shadow of cheap-next, call 2: differed; charged $" in (
+        page.getvalue()
+    )
 
 
 @pytest.mark.parametrize("stream", [False, True])

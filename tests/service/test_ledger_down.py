@@ -3,19 +3,21 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import httpx
 import openai
 import pytest
 
+from gateway.core.errors import LedgerDown
 from gateway.core.events import Reserved
 from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.drivers.redis_ledger import RedisLedger
 from gateway.simulator import Simulator
 from gateway.stores import probe
+from tests.in_time import in_time
 from tests.service.running import Running, running
 
 pytest_plugins = ("tests.redis_server",)
@@ -44,6 +46,8 @@ tenants:
 BUDGET_S = 0.3
 """What a refusal may take, Redis' answer awaited included; a busy machine is given more."""
 NOISE_S = 0.7
+AT_ONCE_S = 0.2
+"""After three failures: less than anybody would wait for Redis."""
 FAULTS = pytest.mark.parametrize("fault", [signal.SIGSTOP, signal.SIGKILL], ids=["hangs", "gone"])
 
 
@@ -53,7 +57,14 @@ async def service(own_redis: EmbeddedRedis) -> AsyncIterator[Running]:
     async with running(CONFIG, {"REDIS_URL": own_redis.url}, simulator) as started:
         async with started.client() as client:
             await ask(client, "right")  # connections are open, scripts are loaded
-        await started.begin("acme")
+
+        async def begun() -> bool:
+            with suppress(LedgerDown):  # where a busy machine keeps Redis' answer for 250 ms
+                await started.begin("acme")
+                return True
+            return False
+
+        await until(begun)
         yield started
 
 
@@ -112,18 +123,12 @@ async def test_it_says_so_at_once_and_comes_back_by_itself(
 ) -> None:
     async with service.client() as client, httpx.AsyncClient(base_url=service.url) as plain:
         strike(own_redis, fault)
-        took: list[float] = []
         for number in range(8):
-            began = time.perf_counter()
-            refused = await ask(client, "right", stream=number % 2 == 1)
-            took.append(time.perf_counter() - began)
+            within_s = BUDGET_S + NOISE_S if number < 3 else AT_ONCE_S
+            refused = await in_time(within_s, ask(client, "right", stream=number % 2 == 1))
             assert (refused.status, refused.code) == (503, "ledger_unavailable")
             assert refused.headers["retry-after"] == "1"
             assert "x-should-retry" not in refused.headers, "the SDK may try again"
-        print(f"{signal.Signals(fault).name}: {[round(seconds * 1000) for seconds in took]} ms")
-        assert max(took) < BUDGET_S + NOISE_S, took
-        assert min(took[3:]) < 0.1, took  # after three failures nobody waits for it
-        assert sorted(took[3:])[2] < BUDGET_S, took
 
         assert (await plain.get("/livez")).status_code == 200
         ready = await plain.get("/readyz")
@@ -147,11 +152,8 @@ async def test_many_are_refused_together_not_in_turn(
 ) -> None:
     async with service.client() as client:
         strike(own_redis, fault)
-        began = time.perf_counter()
-        refused = await asyncio.gather(*(ask(client, "right") for _ in range(30)))
-        took = time.perf_counter() - began
+        refused = await in_time(3, asyncio.gather(*(ask(client, "right") for _ in range(30))))
         assert {(each.status, each.code) for each in refused} == {(503, "ledger_unavailable")}
-        assert took < 3, took
     cure(own_redis, fault)
     await balanced(service)
     assert service.simulator.bill.calls == []

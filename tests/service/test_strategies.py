@@ -96,7 +96,7 @@ two-disagree | strategy: vote, {WELL} | a=42 b=43 > m=43 | m 1 passed; a disagre
 two-disagree-flows | strategy: vote | a=42 b=43 > m=44 | m 1 unjudged; a disagreed | 0 | a vote ok, b vote ok, m arbitration ok
 two-disagree-alone | strategy: vote, {WELL} | a=42 b=43 | a 0 best_effort | 0 | a vote ok, b vote ok
 vendors-first | strategy: vote | a=42 a2=43 b=42 > m=44 | a 0 agreed | 0 | a vote ok, b vote ok
-not-compared | strategy: vote, {WELL} | a=long b=long > m=44 | m 1 passed; a disagreed | 0 | a vote ok, b vote ok, m arbitration ok
+not-compared | strategy: vote, {WELL} | a=long b=long > m=44 | m 1 passed; a incomparable | 0 | a vote ok, b vote ok, m arbitration ok
 by-number | strategy: {{vote: {{agree: number}}}} | a=42 b=42.0 > m=44 | a 0 agreed | 0 | a vote ok, b vote ok
 by-json | strategy: {{vote: {{agree: json}}}}, {WELL} | a=json b=json2 > m=json | m 1 passed; a disagreed | 0 | a vote ok, b vote ok, m arbitration ok
 by-pointer | strategy: {{vote: {{agree: json, pointers: [/answer]}}}} | a=json b=json2 > m=json | a 0 agreed | 0 | a vote ok, b vote ok
@@ -106,6 +106,7 @@ one-fails-climbs | strategy: vote, {WELL} | a=42 b=!error500 > m=42 | m 1 passed
 one-fails-accept | strategy: {{vote: {{lone: accept}}}} | a=42 b=!error500 > m=43 | a 0 lone_vote | 0 | a vote ok, b vote faulty
 both-fail | strategy: vote, {WELL} | a=!error500 b=!error503 > m=42 | m 1 passed; a votes | 0 | a vote faulty, b vote overloaded, m arbitration ok
 a-poor-vote | strategy: vote, {GOOD} | a=bad b=good > m=good | m 1 passed; b votes | 0 | a vote ok, b vote ok, m arbitration ok
+a-vote-refused | strategy: vote, {DECLINES} | a=no b=42 a2=42 c=42 > m=44 | b 0 agreed; a not_refused | 0 | a vote ok, b vote ok, c fallback ok
 the-arbiter-is-poor | strategy: vote, {GOOD} | a=bad b=bad > m=bad > s=good | s 2 passed; b votes; m regex | 1 | a vote ok, b vote ok, m arbitration ok, s escalation ok
 the-arbiter-is-down | strategy: vote, {WELL} | a=42 b=43 > m=!error500 s=44 | s 1 passed; a disagreed; m faulty | 0 | a vote ok, b vote ok, m arbitration faulty, s fallback ok
 nobody-arbitrates | strategy: vote, {WELL} | a=42 b=43 > m=!error500 | a 0 best_effort; a disagreed | 0 | a vote ok, b vote ok, m arbitration faulty
@@ -124,7 +125,7 @@ another-call | strategy: arbitrate, checks: [tools_valid] | a=f b=f-other > m=f 
 several-calls | strategy: arbitrate | a=f+g b=g+f > m=f | a 0 agreed | 0 | a vote ok, b vote ok
 fewer-calls | strategy: arbitrate, checks: [tools_valid] | a=f+g b=f > m=f+g | m 1 passed; a disagreed | 0 | a vote ok, b vote ok, m arbitration ok
 the-same-twice | strategy: arbitrate, checks: [tools_valid] | a=f b=f+f > m=f | m 1 passed; a disagreed | 0 | a vote ok, b vote ok, m arbitration ok
-a-broken-call | strategy: arbitrate | a=f-broken b=f > m=f | m 1 unjudged; a disagreed | 0 | a vote ok, b vote ok, m arbitration ok
+a-broken-call | strategy: arbitrate | a=f-broken b=f > m=f | m 1 unjudged; a incomparable | 0 | a vote ok, b vote ok, m arbitration ok
 a-checked-call | strategy: arbitrate, checks: [tools_valid] | a=f-broken b=f > m=f | m 1 passed; b votes | 0 | a vote ok, b vote ok, m arbitration ok
 two-of-three-call | strategy: {arbitrate: {voters: 3}} | a=f-other b=f c=f-alike > m=f | b 0 agreed | 0 | a vote ok, b vote ok, c vote ok
 nobody-calls | strategy: arbitrate | a=42 b=43 > m=f | a 0 agreed | 0 | a vote ok, b vote ok
@@ -135,8 +136,10 @@ repaired | strategy: repair, {GOOD} | a=bad|good > m=good | a 0 passed; a regex 
 beyond-repair | strategy: repair, {GOOD} | a=bad > m=good | m 1 passed; a regex; a regex | 1 | a answer ok, a retry ok, m escalation ok
 repaired-twice | strategy: {{repair: {{times: 2}}}}, {GOOD} | a=bad|bad|good > m=good | a 0 passed; a regex; a regex | 0 | a answer ok, a retry ok, a retry ok
 repair-of-another | strategy: repair, {GOOD} | a=!error500 b=bad|good > m=good | b 0 passed; a faulty; b regex | 0 | a answer faulty, b fallback ok, b retry ok
+repaired-elsewhere | strategy: repair, {DECLINES} | a=no b=good > m=good | b 0 passed; a not_refused | 0 | a answer ok, b fallback ok
 nothing-to-repair-by | strategy: repair | a=bad > m=good | a 0 unjudged | 0 | a answer ok
 third-try | strategy: retry_cheap, {GOOD} | a=bad|bad|good > m=good | a 0 passed; a regex; a regex | 0 | a answer ok, a retry ok, a retry ok
+tries-elsewhere | strategy: retry_cheap, {DECLINES} | a=no b=good > m=good | b 0 passed; a not_refused | 0 | a answer ok, b fallback ok
 no-try-left | strategy: {{retry_cheap: {{tries: 2}}}}, {GOOD} | a=bad > m=good | m 1 passed; a regex; a regex | 1 | a answer ok, a retry ok, m escalation ok
 tries-of-another | strategy: {{retry_cheap: {{tries: 2}}}}, {GOOD} | a=!error500 b=bad|good > m=good | b 0 passed; a faulty; b regex | 0 | a answer faulty, b fallback ok, b retry ok
 """  # noqa: E501 - a table
@@ -148,6 +151,7 @@ the-second-wins | strategy: {{hedge: {{after_ms: 20}}}} | a=!slow b=good > m=goo
 the-second-passes | strategy: {{hedge: {{after_ms: 20}}}}, {GOOD} | a=!slow b=good > m=good | b 0 passed | 0 | a answer outrun, b answer ok
 the-first-is-down | strategy: {{hedge: {{after_ms: 5000}}}} | a=!error500 b=good > m=good | b 0 unjudged | 0 | a answer faulty, b answer ok
 both-are-poor | strategy: {{hedge: {{after_ms: 1}}}}, {GOOD} | a=!slow|bad b=bad > m=good | m 1 passed; b regex | 1 | b answer ok, a answer ok, m escalation ok
+both-refuse | strategy: {{hedge: {{after_ms: 5000}}}}, {DECLINES} | a=no b=no c=good > m=good | c 0 passed; b not_refused | 0 | a answer ok, b answer ok, c fallback ok
 both-are-down | strategy: {{hedge: {{after_ms: 5000}}}} | a=!error500 b=!error503 c=good | c 0 unjudged; b overloaded | 0 | a answer faulty, b answer overloaded, c fallback ok
 """  # noqa: E501 - a table
 

@@ -21,7 +21,8 @@ CONFIG: Final = """
 redis: {url: memory}
 providers:
   one: {dialect: openai, base_url: "${SIMULATOR_URL}/openai/v1", api_key: x}
-  two: {dialect: anthropic, base_url: "${SIMULATOR_URL}/anthropic", api_key: x}
+  two: {dialect: anthropic, base_url: "${SIMULATOR_URL}/anthropic", api_key: x,
+    cache_lifetime_s: 600}
 models:
   dear: {deployments: [{provider: one, upstream: smart-right}], context: &c 100000,
     max_output: &m 1000, price: &smart {input: 5, output: 20}}
@@ -119,12 +120,22 @@ async def test_by_weight(client: httpx.AsyncClient, stream: bool) -> None:
     met = Counter([await who(client, "weighted", stream=stream) for _ in range(80)])
     assert set(met) == {"often 1", "seldom 1"}
     assert 41 <= met["often 1"] <= 79, met
+    body = {"model": "weighted", "messages": [{"role": "user", "content": "2+2"}]}
+    (rung,) = (await client.post("/v1/route/explain", json=body)).json()["rungs"]
+    whys = {each["model"]: each["why"] for each in rung["candidates"]}
+    assert whys == {
+        "often": "drawn, by its weight of 3", "seldom": "drawn, by its weight of 1",
+    }  # fmt: skip
 
 
 @STREAM
 async def test_by_price(client: httpx.AsyncClient, stream: bool) -> None:
     assert await who(client, "listed", stream=stream) == "dear 1"
     assert await who(client, "cheapest", stream=stream) == "small 1"
+    body = {"model": "cheapest", "messages": [{"role": "user", "content": "2+2"}]}
+    (rung,) = (await client.post("/v1/route/explain", json=body)).json()["rungs"]
+    assert [each["model"] for each in rung["candidates"]] == ["small", "fair", "dear"]
+    assert all(each["why"].endswith(" at this hour") for each in rung["candidates"])
 
 
 @STREAM
@@ -159,6 +170,13 @@ async def test_between_equals_who_has_the_prompt_in_its_cache(
 
     long, short = f"{route} {'x' * 5_000}", f"{route}, too short to be kept"
     assert [await answers(long), await answers(long)] == ["steady 2", "steady 1"]
+    body = {"model": route, "messages": [{"role": "user", "content": long}]}
+    (rung,) = (await client.post("/v1/route/explain", json=body)).json()["rungs"]
+    assert rung["order"] == "fastest"
+    first, second = [(each["model"], each["why"]) for each in rung["candidates"]]
+    assert first[0] == "steady"
+    assert first[1].endswith(", its prompt cache holds the beginning")
+    assert second == (flaky, "supposed to begin within 2 s: too little was seen")
     assert [await answers(short), await answers(short)] == ["steady 2", f"{flaky} 1"]
 
 
@@ -199,3 +217,16 @@ async def test_a_cap_of_time_is_a_deadline(client: httpx.AsyncClient, stream: bo
     got = await ask(client, "idle", stream=stream, max_latency_ms=int(SLOW_S * 1000 / 3))
     assert got.status_code == 504, got.text
     assert got.headers["x-should-retry"] == "false"
+
+
+async def test_how_long_a_prompt_cache_counts_is_configured(service: Running) -> None:
+    def lasts(deployment: str) -> list[bool]:
+        warmth = service.gateway.world.warmth
+        warmth.warmed(b"k", deployment, 0.0)
+        return [deployment in warmth.warm(b"k", at) for at in (299.0, 301.0, 599.0, 601.0)]
+
+    assert lasts("one/flaky") == [True, False, False, False]
+    assert lasts("two/steady") == [True, True, True, False]
+    for text, until in ((CONFIG.replace("600}", "1000}"), True), (CONFIG, False)):
+        await service.reload(text)
+        assert lasts("two/steady") == [True, True, True, until]

@@ -194,6 +194,11 @@ def test_the_example_satisfies_its_schema(schema: dict[str, Any]) -> None:
     assert made == example(schema)
 
 
+@pytest.mark.parametrize("wrong", [{"properties": 5}, {"properties": {}, "required": 5}])
+def test_a_schema_that_is_none_has_an_example_all_the_same(wrong: dict[str, Any]) -> None:
+    assert example({"type": "object"} | wrong) == {}
+
+
 def test_an_answer_goes_where_the_schema_wants_it() -> None:
     schema = {"type": "object", "properties": {"answer": {"type": "integer"}}}
     asked = ask("17*23", wants_json=True, schema=schema)

@@ -210,6 +210,21 @@ REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
         "messages",
         "did not have response messages: c1",
     ),
+    (
+        {"messages": [*ASK, {"role": "assistant", "tool_calls": "x"}]},
+        "messages[1].tool_calls",
+        "expected an array of objects, but got a string",
+    ),
+    (
+        {"messages": [*ASK, {"role": "assistant", "tool_calls": [1]}]},
+        "messages[1].tool_calls[0]",
+        "expected an object",
+    ),
+    (
+        {"messages": [*ASK, {"role": "assistant", "tool_calls": [{"id": None}]}]},
+        "messages[1].tool_calls[0].id",
+        "Missing",
+    ),
     ({"stream": "yes"}, "stream", "expected a boolean, but got a string"),
     ({"n": True}, "n", "expected an integer, but got a boolean"),
     ({"n": 0}, "n", "Expected a value >= 1, but got 0"),

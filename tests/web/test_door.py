@@ -43,6 +43,9 @@ ASK = {"model": "right", "messages": [{"role": "user", "content": "2+2"}]}
 ME = {"authorization": f"Bearer {KEY}"}
 
 
+DOORS = ("/livez", "/readyz", "/metrics", "/v1/models", "/v1/models/auto")
+
+
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def service() -> AsyncIterator[Running]:
     async with running(
@@ -143,11 +146,52 @@ async def test_each_wrong_request(
     assert response.headers["x-should-retry"] == "false"
 
 
-async def test_a_door_says_which_methods_it_takes(http: httpx.AsyncClient) -> None:
-    assert (await http.get(PATH)).headers["allow"] == "POST"
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "TRACE"])
+async def test_a_door_says_which_methods_it_takes(http: httpx.AsyncClient, method: str) -> None:
+    response = await http.request(method, PATH)
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/v1/models", "/v1/models/auto"])
+@pytest.mark.parametrize("path", ["/livez/", "/metrics/", "/v1/route/explain/"])
+async def test_another_slash_is_another_path(http: httpx.AsyncClient, path: str) -> None:
+    error(await http.get(path), 404, "not_found")
+
+
+async def test_its_description_is_made_without_a_warning(http: httpx.AsyncClient) -> None:
+    paths = (await http.get("/openapi.json")).json()["paths"]
+    assert {path: list(methods) for path, methods in paths.items()} == {
+        "/livez": ["get"],
+        "/readyz": ["get"],
+        "/metrics": ["get"],
+        "/v1/models": ["get"],
+        "/v1/models/{name}": ["get"],
+        "/v1/route/explain": ["post"],
+        "/v1/route/explain/{request_id}": ["get"],
+    }
+
+
+@pytest.mark.parametrize("path", DOORS)
+async def test_what_can_be_read_can_be_asked_for_without_its_body(
+    http: httpx.AsyncClient, path: str
+) -> None:
+    response = await http.head(path)
+    assert (response.status_code, response.content) == (200, b"")
+    assert int(response.headers["content-length"]) > 0
+
+
+async def test_the_size_of_headers_and_the_last_key_hold_at_every_door(
+    http: httpx.AsyncClient,
+) -> None:
+    error(await http.get("/v1/models", headers={"x-a": "a" * 33_000}), 431, "headers_too_large")
+    twice = [("authorization", http.headers["authorization"]), ("authorization", "Bearer other")]
+    for request in (("GET", "/v1/models"), ("POST", PATH)):
+        unkeyed = http.build_request(*request, json=ASK)
+        del unkeyed.headers["authorization"]
+        unkeyed.headers = httpx.Headers([*unkeyed.headers.multi_items(), *twice])
+        error(await http.send(unkeyed), 401, "invalid_api_key")
+
+
+@pytest.mark.parametrize("path", DOORS)
 async def test_every_other_door_answers_with_a_request_id(
     http: httpx.AsyncClient, path: str
 ) -> None:

@@ -24,7 +24,16 @@ LIMITS = Limits(body_bytes=100)
 
 @pytest.mark.parametrize(
     ("value", "length"),
-    [(b"0", 0), (b"99", 99), (b"-1", 101), (b"ten", 101), (b"", 101), (b"9" * 5_000, 101)],
+    [
+        (b"0", 0),
+        (b"99", 99),
+        (b"99 \t", 99),
+        (b"9 9", 101),
+        (b"-1", 101),
+        (b"ten", 101),
+        (b"", 101),
+        (b"9" * 5_000, 101),
+    ],
 )
 def test_a_length_that_is_none_is_too_large(value: bytes, length: int) -> None:
     assert read_headers([(b"content-length", value)], LIMITS).content_length == length
@@ -49,7 +58,8 @@ def test_what_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "encoded"), [(b"gzip", True), (b"Identity", False), (b"x", True)]
+    ("value", "encoded"),
+    [(b"gzip", True), (b"Identity", False), (b"identity ", False), (b"x", True)],
 )
 def test_a_content_encoding(value: bytes, encoded: bool) -> None:
     assert read_headers([(b"content-encoding", value)], LIMITS).encoded is encoded

@@ -2,11 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import cast
 
 import pytest
 import pytest_asyncio
+from uvicorn import Config
+from uvicorn.server import ServerState
 
+from gateway.web.hot import hot
 from tests.service.running import KEY, Running, running
 from tests.web.test_door import CONFIG
 
@@ -141,7 +145,7 @@ async def test_another_path_and_the_hot_one_after_it(wire: Wire) -> None:
             .replace(BODY, b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)),
             [200],
         ),
-        (head(0, path=b"/v1/chat/completions/"), [307]),
+        (head(0, path=b"/v1/chat/completions/"), [404]),
         (head(0, path=b"/v1/chat/completions?x=1") + b"", [400]),
         (asks(BODY, b"Content-Length: 1"), [400]),
         (asks(BODY, b"Transfer-Encoding: chunked"), [400]),
@@ -158,6 +162,27 @@ async def test_another_path_and_the_hot_one_after_it(wire: Wire) -> None:
 async def test_what_is_not_plain(wire: Wire, request_: bytes, statuses: list[int]) -> None:
     await wire.send(request_)
     assert [(await wire.answer())[0] for _ in statuses] == statuses
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [b"\x16\x03\x01\x02\x00", b"FOO / HTTP/1.1\r\n\r\n", asks(BODY, b"Content-Length: 1")],
+    ids=["tls", "unknown_method", "two_lengths"],
+)
+async def test_what_is_no_http_is_told_as_every_error_is(wire: Wire, request_: bytes) -> None:
+    await wire.send(request_)
+    status, headers, body = await wire.answer()
+    error = json.loads(body)["error"]
+    assert (status, error["type"], error["code"], error["param"]) == (
+        400,
+        "invalid_request_error",
+        "invalid_request",
+        None,
+    )
+    told = ("content-type", "x-should-retry", "connection")
+    assert [headers[name] for name in told] == ["application/json", "false", "close"]
+    assert headers["x-request-id"].startswith("req_")
+    assert await wire.reader.read() == b""
 
 
 @pytest.mark.parametrize(
@@ -214,3 +239,28 @@ async def test_a_client_that_leaves_while_it_waits(service: Running, wire: Wire)
         wire.writer.close()
         while service.gateway.front.door.in_flight.total:
             await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /livez HTTP/1.1\r\nhost: here\r\n\r\n"])
+@pytest.mark.parametrize(
+    "begun", [b"POST /v1/chat", b"GET /livez HTTP/1.1\r\nhost: here\r\n", b"G"]
+)
+async def test_a_head_that_never_ends_ends_the_connection(
+    service: Running, before: bytes, begun: bytes
+) -> None:
+    front = service.gateway.front
+    config = Config(front, lifespan="off", log_config=None)
+    config.load()
+    made = cast("Callable[..., asyncio.Protocol]", hot(front.door, 0.2))
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: made(config, ServerState(), {}), "127.0.0.1", 0)
+    async with server:
+        wire = Wire(*await asyncio.open_connection(*server.sockets[0].getsockname()))
+        if before:
+            await wire.send(before)
+            assert (await wire.answer())[0] == 200
+        await wire.send(begun)
+        try:
+            assert await wire.ended()
+        finally:
+            wire.writer.close()

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from gateway.config.litellm.entries import Entry
 from gateway.config.litellm.given import Notes, fit
+from gateway.config.litellm.reasons import CHANGED
 
 GUESSED_CONTEXT: Final = 128_000
 """Tokens, of a model that nobody knows. Most take as many; of others the provider refuses it."""
@@ -29,6 +30,11 @@ class Groups:
         if any(each.order is not None for each in entries):
             entries = sorted(entries, key=lambda each: (each.order is None, each.order or 0))
         weights = _weights(entries)
+        if any(weights) and len({each.order for each in entries}) > 1:
+            for each in entries:
+                if each.order is not None:
+                    path = f"{each.path}.litellm_params.order"
+                    self._notes.add("changed", path, CHANGED["order"])
         deployments: list[dict[str, Any]] = []
         for entry, weight in zip(entries, weights, strict=True):
             used = {each["provider"] for each in deployments}

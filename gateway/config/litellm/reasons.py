@@ -6,6 +6,7 @@ from typing import Final
 _ITSELF: Final = "failures are handled by fixed rules: docs/errors.md"
 _RECORDS: Final = "usage records are always written: docs/usage.md"
 _KEYS: Final = "keys and budgets live in the ledger, not in a database: docs/keys.md"
+_LOG: Final = "a `log` section writes one line of JSON a request: docs/logs.md"
 _ALERTS: Final = "alerts.webhook tells of budgets; the rest are Prometheus alerts"
 
 CHANGED: Final[Mapping[str, str]] = {
@@ -22,8 +23,9 @@ CHANGED: Final[Mapping[str, str]] = {
     "optional_pre_call_checks": "limits always hold, and prompts are always measured",
     "routing_strategy": "deployments share by weight; a route has `order: fastest` or `least_busy`",
     "routing_strategy_args": "deployments share by weight; a route has an order of its own",
-    "set_verbose": "logs are always one line of JSON a request",
-    "json_logs": "logs are always one line of JSON a request",
+    "order": "some have the same, so all share by weight: who only steps in goes in `fallbacks`",
+    "set_verbose": _LOG,
+    "json_logs": _LOG,
     "cache": "a route has a `cache`, kept in memory: docs/cache.md",
     "disable_spend_logs": _RECORDS,
     "store_prompts_in_spend_logs": "records never hold prompts or answers",

@@ -97,7 +97,7 @@ def _special(given: Given, notes: Notes) -> str | None:
 def timeouts(settings: Given, router: Given, models: Mapping[str, str | None]) -> dict[str, str]:
     """One for all calls: of the settings, else the longest of a model. `models` are by path."""
     stated = router.number("timeout")
-    general = settings.number("request_timeout")
+    general = None if stated is not None else settings.number("request_timeout")
     seconds = general if stated is None else stated
     own = [float(each) for each in models.values() if each is not None and _is_number(each)]
     if seconds is None and not own:

@@ -1,16 +1,9 @@
 """Climb: to the next candidate on a failure, to the next rung on a poor answer."""
 
-from collections.abc import Iterable
-from typing import Final
-
-from msgspec import structs
-
 from gateway.core.catalog import Tactic
-from gateway.core.plan import Candidate, Plan
-from gateway.core.strategies.course import Course
+from gateway.core.plan import Plan
+from gateway.core.strategies.course import Course, declined, elsewhere
 from gateway.core.strategy import Answered, SoFar, Steps
-
-_DECLINED: Final = "not_refused"
 
 
 def cascade(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
@@ -28,16 +21,6 @@ def cascade(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
             if verdict is not None:
                 return verdict
             if isinstance(outcome, Answered):
-                waiting = _elsewhere(outcome, waiting) if _declined(outcome) else []
-                if waiting:
-                    course.because = structs.replace(course.because, purpose="fallback")
+                waiting = elsewhere([outcome], waiting) if declined(outcome) else []
+                course.asks_elsewhere(waiting)
     return course.end()
-
-
-def _declined(answer: Answered) -> bool:
-    return answer.findings[0].check == _DECLINED
-
-
-def _elsewhere(answer: Answered, waiting: Iterable[Candidate]) -> list[Candidate]:
-    vendor = answer.candidate.deployment.provider
-    return [each for each in waiting if each.deployment.provider != vendor]

@@ -1,7 +1,9 @@
 """What every strategy makes of an outcome: the end, or something to go on from."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from typing import Final
+
+from msgspec import structs
 
 from gateway.core.plan import Candidate, Rung
 from gateway.core.strategy import (
@@ -91,6 +93,11 @@ class Course:
                 return outcome if isinstance(second, Stopped) else second
         return outcome
 
+    def asks_elsewhere(self, others: Sequence[Candidate]) -> None:
+        """A poor answer leads to others of its rung, where there are any, and not up."""
+        if others and self.because.purpose == "escalation":
+            self.because = structs.replace(self.because, purpose="fallback")
+
     def round(self, rung: Rung, *calls: Candidate) -> Round:
         return Round(calls, rung.checks, self.because, said=self.said)
 
@@ -102,6 +109,7 @@ UNHEARD: Final = "unheard"
 """Why an answer is closed that began to flow when nobody was there any more to take it."""
 
 
+_DECLINED: Final = "not_refused"
 _THEIRS: Final = ("model", "provider")
 """Scopes of caps that leave others to be asked."""
 
@@ -113,6 +121,18 @@ def aside(outcome: Outcome) -> bool:
     if isinstance(outcome, Refused):
         return outcome.refusal.account.scope in _THEIRS
     return isinstance(outcome, Stopped) and outcome.why == BUDGET
+
+
+def declined(outcome: Outcome) -> bool:
+    """Whether it is an answer that says no: what one vendor refuses, another often answers."""
+    found = outcome.findings if isinstance(outcome, Answered) else ()
+    return bool(found) and found[0].check == _DECLINED
+
+
+def elsewhere(those: Iterable[Outcome], waiting: Iterable[Candidate]) -> list[Candidate]:
+    """Who waits and is of no vendor that has declined."""
+    vendors = {each.candidate.deployment.provider for each in those if declined(each)}
+    return [each for each in waiting if each.deployment.provider not in vendors]
 
 
 def paid_first(outcomes: Iterable[Outcome]) -> list[Outcome]:

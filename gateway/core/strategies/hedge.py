@@ -4,7 +4,7 @@ from msgspec import structs
 
 from gateway.core.catalog import Tactic
 from gateway.core.plan import Plan, Rung
-from gateway.core.strategies.course import Course, aside, paid_first
+from gateway.core.strategies.course import Course, aside, declined, elsewhere, paid_first
 from gateway.core.strategy import Answered, Onward, SoFar, Steps, Stopped
 
 
@@ -26,6 +26,9 @@ def hedge(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
             return verdict
     short = [each.candidate for each in outcomes if isinstance(each, Stopped) and aside(each)]
     others = [*short, *others]  # there may be room for it without the other
-    if others and not any(isinstance(outcome, Answered) for outcome in outcomes):
+    answers = [each for each in outcomes if isinstance(each, Answered)]
+    others = elsewhere(answers, others) if all(map(declined, answers)) else []
+    course.asks_elsewhere(others)
+    if others:
         higher = (Rung(rung.tier, tuple(others), rung.checks), *higher)
     return Onward(Plan(higher, plan.skipped), course.so_far())

@@ -5,7 +5,7 @@ from msgspec import structs
 from gateway.core.catalog import Tactic
 from gateway.core.chat import Message
 from gateway.core.plan import Plan
-from gateway.core.strategies.course import Course, aside
+from gateway.core.strategies.course import Course, aside, declined, elsewhere
 from gateway.core.strategy import Answered, Onward, SoFar, Steps
 
 
@@ -22,17 +22,25 @@ def retry_cheap(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
 
 
 def _tries(plan: Plan, so_far: SoFar, tries: int, *, tell: bool) -> Steps:
-    """A candidate that fails is replaced by the next of its rung; one that answers is kept to."""
+    """A candidate that fails is replaced by the next of its rung, one that declines by another
+    vendor's; any other that answers is kept to.
+    """
     if not plan.rungs or not plan.rungs[0].checks:
         return Onward(plan, so_far)
     rung, higher = plan.rungs[0], Plan(plan.rungs[1:], plan.skipped)
     course = Course(so_far)
-    for candidate in rung.candidates:
+    waiting = list(rung.candidates)
+    while waiting:
+        candidate = waiting.pop(0)
         for left in reversed(range(tries)):
             outcome = yield from course.ask(candidate, rung)
             verdict = course.take(outcome, rung)
             if verdict is not None:
                 return verdict
+            if declined(outcome) and (others := elsewhere([outcome], waiting)):
+                waiting = others
+                course.asks_elsewhere(waiting)
+                break
             if isinstance(outcome, Answered) and left:
                 course.because = structs.replace(course.because, purpose="retry")
                 if tell:

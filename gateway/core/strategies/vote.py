@@ -10,7 +10,7 @@ from gateway.core.agree import Agreement, key_of
 from gateway.core.catalog import Tactic
 from gateway.core.chat import Message
 from gateway.core.plan import Candidate, Plan, Rung
-from gateway.core.strategies.course import Course, aside, paid_first
+from gateway.core.strategies.course import Course, aside, declined, elsewhere, paid_first
 from gateway.core.strategy import (
     Answered,
     Because,
@@ -33,8 +33,9 @@ def vote(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
     """`voters` of the first rung answer at once, of different vendors where there are enough.
 
     When `need` of them agree, the first of these is the answer; else the next rung decides, shown
-    the votes or not. Who fails is replaced from its rung. Of fewer votes than `need` nothing is
-    kept ("climb"), or a lone answer that passed its checks is given ("accept").
+    the votes or not. Who fails is replaced from its rung, who declines by another vendor. Of fewer
+    votes than `need` nothing is kept ("climb"), or a lone answer that passed its checks is given
+    ("accept").
 
     With `join`, a rung that is not the last adds one more vote instead: its answer is given only
     if with it `need` agree.
@@ -67,7 +68,7 @@ def _vote(plan: Plan, tactic: Tactic, so_far: SoFar, agreement: Agreement) -> St
     for each in reversed(votes):
         course.best = better(course.best, each)
     after = course.best.candidate if course.best else electorate[0]
-    course.because = Because("arbitration", "disagreed" if len(votes) >= need else "votes", after)
+    course.because = Because("arbitration", _undecided(votes, need, agreement), after)
     if options["show_votes"]:
         course.said = (*course.said, *_shown(votes))
     if votes and options["join"] and tactic.then is None:
@@ -80,14 +81,17 @@ def _joined(
 ) -> Steps:
     """Each rung but the last adds a vote, until `need` agree; then the last one decides."""
     for rung in plan.rungs[:-1]:
-        for candidate in rung.candidates:
+        waiting = list(rung.candidates)
+        while waiting:
+            candidate = waiting.pop(0)
             (outcome,) = yield structs.replace(course.round(rung, candidate), held=True)
             if not (isinstance(outcome, Answered) and not outcome.findings):
                 verdict = course.take(outcome, rung)
                 if verdict is not None:
                     return verdict
                 if isinstance(outcome, Answered):
-                    break
+                    waiting = elsewhere([outcome], waiting) if declined(outcome) else []
+                    course.asks_elsewhere(waiting)
                 continue
             course.short = False
             votes.append(outcome)
@@ -95,7 +99,7 @@ def _joined(
             if agreed is not None:
                 return Verdict(agreed, "agreed", course.error)
             course.best = better(course.best, outcome)
-            course.because = Because("arbitration", "disagreed", candidate)
+            course.because = Because("arbitration", _undecided(votes, need, agreement), candidate)
             break
     return Onward(Plan(plan.rungs[-1:], plan.skipped), course.so_far())
 
@@ -103,8 +107,8 @@ def _joined(
 def _poll(
     course: Course, rung: Rung, electorate: list[Candidate], voters: int, votes: list[Answered]
 ) -> Generator[Round, tuple[Outcome, ...], Verdict | None]:
-    """Fill `votes` with answers that pass, each failed call replaced by the next in line. A
-    verdict when the life ends with it.
+    """Fill `votes` with answers that pass, each call that failed or declined replaced by the next
+    in line. A verdict when the life ends with it.
     """
     course.because = structs.replace(course.because, purpose="vote")
     waiting = electorate
@@ -121,7 +125,10 @@ def _poll(
         short = [each.candidate for each in outcomes if isinstance(each, Stopped) and aside(each)]
         if len(short) < len(outcomes):
             waiting = [*short, *waiting]  # there may be room for them once the others are paid
-        if not any(isinstance(each, Failed) or aside(each) for each in outcomes):
+        if any(map(declined, outcomes)):
+            waiting = elsewhere(outcomes, waiting)
+            course.asks_elsewhere(waiting)
+        elif not any(isinstance(each, Failed) or aside(each) for each in outcomes):
             break
     return None
 
@@ -148,6 +155,14 @@ def _agreed(votes: list[Answered], need: int, agreement: Agreement) -> Answered 
         return None
     most, size = counts.most_common(1)[0]
     return votes[keys.index(most)] if size >= need else None
+
+
+def _undecided(votes: list[Answered], need: int, agreement: Agreement) -> str:
+    """Why nothing is agreed: too few votes, or too few that can be compared, or they differ."""
+    if len(votes) < need:
+        return "votes"
+    keys = [key_of(vote.completion, agreement) for vote in votes]
+    return "incomparable" if len(keys) - keys.count(None) < need else "disagreed"
 
 
 def _shown(votes: Iterable[Answered]) -> tuple[Message, ...]:

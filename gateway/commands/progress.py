@@ -1,0 +1,31 @@
+"""How far long work is: on stderr, where that is a terminal, and gone when the work is done. What
+is printed can be piped as ever.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import track
+
+T = TypeVar("T")
+
+
+def steps(items: Sequence[T], what: str, console: Console | None = None) -> Iterator[T]:
+    """Each of them, under a bar."""
+    where = console or Console(stderr=True)
+    yield from track(
+        items, what, console=where, transient=True, disable=not where.is_terminal or len(items) < 2
+    )
+
+
+@contextmanager
+def busy(what: str, console: Console | None = None) -> Iterator[None]:
+    """Of work that cannot be counted."""
+    where = console or Console(stderr=True)
+    if not where.is_terminal:
+        yield
+        return
+    with where.status(what):
+        yield
