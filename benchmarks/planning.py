@@ -73,8 +73,9 @@ class Planning:
             request: ChatRequest = requests[number % len(requests)]
             if number % self.kept == 0:
                 plans = Plans()
-            _, ladder = climbed(self.ladder, request, tags, 0.0, None)
-            found += len(plans.plan(ladder, read_features(request), limits, rng.random).rungs)
+            features = read_features(request)
+            _, ladder = climbed(self.ladder, request, tags, 0.0, None, features)
+            found += len(plans.plan(ladder, features, limits, rng.random).rungs)
         used, seconds = time.process_time() - used, time.perf_counter() - began
         if found != self.rungs * total:
             raise CannotRun(f"{self.name}: {found} rungs instead of {self.rungs * total}")

@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Final
 
-from gateway.core import checks, events
+from gateway.core import events
 from gateway.core.accounts import Amounts, Hold
-from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Completion, Delta, Usage
+from gateway.core.checks import Checklist, checklist
 from gateway.core.checks.finding import Finding
 from gateway.core.errors import Broken, UpstreamError
 from gateway.core.money import Nanos, cost
@@ -52,9 +52,9 @@ class Call:
 
     async def ask(self, request: ChatRequest, timeout_s: float) -> Outcome:
         """Wait for the whole answer and judge it."""
-        candidate, asked = self.candidate, checks.at_hand(self.wanted.checks)
-        if asked:
-            request = checks.ask(asked, request)
+        candidate, asked = self.candidate, checklist(self.wanted.checks)
+        if asked.asks:
+            request = asked.ask(request)
         try:
             self.held()
             answer = await self.world.upstream.send(candidate, request, timeout_s=timeout_s)
@@ -69,20 +69,19 @@ class Call:
         return self.judged(asked, answer, request, usage)
 
     def judged(
-        self, asked: tuple[Check, ...], answer: Completion, request: ChatRequest, usage: Usage
+        self, asked: Checklist, answer: Completion, request: ChatRequest, usage: Usage
     ) -> Answered:
         """A whole answer, held against its checks."""
-        if not asked:
+        if not asked.runs:
             return Answered(self.candidate, answer, usage)
-        findings = checks.judge(asked, answer, request)
+        findings = asked.judge(answer, request)
         self.tell(asked, findings)
-        return Answered(self.candidate, checks.mend(asked, answer, request), usage, findings)
+        return Answered(self.candidate, asked.mend(answer, request), usage, findings)
 
-    def tell(self, asked: tuple[Check, ...], findings: tuple[Finding, ...]) -> None:
+    def tell(self, asked: Checklist, findings: tuple[Finding, ...]) -> None:
         model, tier = self.candidate.model.name, self.candidate.tier
-        names = tuple([check.name for check in asked])
-        failed = tuple([finding.check for finding in findings])
-        self.world.observe(events.Judged(self.about, model, tier, names, failed))
+        failed = tuple([finding.check for finding in findings]) if findings else ()
+        self.world.observe(events.Judged(self.about, model, tier, asked.names, failed))
 
     async def open(self, request: ChatRequest, timeout_s: float) -> Outcome:
         """Wait for the first deltas: until then another candidate can still be asked."""
@@ -192,22 +191,16 @@ class Call:
         own = self.wanted.said or self.wanted.because.purpose == "audit"  # not the client's alone
         if not counted and tab.bound and not (tab.bound.media or own):
             self.world.factors.learn(candidate.model.name, tab.bound.counted, usage.prompt)
-        spent = self._cost(usage, took_s)
-        held = hold.amounts.nanos
+        record = self._record(outcome, purpose, usage, counted=counted, took_s=took_s)
+        spent, held = Nanos(record.cost), record.held
         tab.attempts.append(Attempt(candidate, purpose, outcome, spent))
+        tab.spent = Nanos(tab.spent + spent)
         tab.held -= held
         tab.upstream_s += took_s
         if hold.left is not None:
             tab.left = Nanos(hold.left + held - spent)
-        where = (candidate.deployment.provider, candidate.model.name, candidate.tier, purpose)
-        record = self._record(outcome, purpose, spent, usage, counted=counted, took_s=took_s)
         try:
-            self.world.observe(
-                events.Attempted(self.about, *where, outcome, took_s, self.first_token_s)
-            )
-            self.world.observe(
-                events.Settled(self.about, hold.id, *where, held, spent, usage, counted)
-            )
+            self.world.observe(events.Settled(self.about, record, self.wanted.because.why))
         finally:  # money first, whatever an observer thinks of it
             actual = Amounts(spent, usage.prompt + usage.completion, hold.amounts.requests)
             self.world.ledger.settle(hold, actual, record)  # which no answer waits for
@@ -216,7 +209,6 @@ class Call:
         self,
         outcome: str,
         purpose: events.Purpose,
-        spent: Nanos,
         usage: Usage,
         *,
         counted: bool,
@@ -234,7 +226,7 @@ class Call:
             purpose=purpose,
             outcome=outcome,
             held=hold.amounts.nanos,
-            cost=spent,
+            cost=self._cost(usage, took_s),
             usage=usage,
             counted=counted,
             organisation=about.organisation,
@@ -244,7 +236,7 @@ class Call:
             stream=about.stream,
             seconds=took_s,
             first_token_s=self.first_token_s,
-            signals=self.tab.signals if len(self.tab.attempts) == 1 else (),
+            signals=() if self.tab.attempts else self.tab.signals,
         )
 
     def _cost(self, usage: Usage, took_s: float) -> Nanos:

@@ -15,7 +15,7 @@ from gateway.core import events, refusals, tokens
 from gateway.core.accounts import Amounts, Hold, Purse, Refusal
 from gateway.core.catalog import Tenant
 from gateway.core.chat import ChatRequest, Completion, Delta, Message, add_messages
-from gateway.core.checks import asked_of
+from gateway.core.checks import checklist
 from gateway.core.checks.watches import worth_watching
 from gateway.core.ending import ended
 from gateway.core.errors import LedgerDown
@@ -85,6 +85,7 @@ class Life:
         self._once = Once()
         self._top = ""
         self._begins: bytes | None = None
+        self._features: Features | None = None
 
     async def answer(self) -> Reply:
         """Answer the request, or raise the GatewayError to show.
@@ -106,8 +107,8 @@ class Life:
             self._over(None, error)
             raise
         if self._begins is not None:
-            name = answer.candidate.deployment.name
-            self.world.warmth.warmed(self._begins, name, self.world.clock())
+            name, an_hour = answer.candidate.deployment.name, answer.candidate.caches_1h
+            self.world.warmth.warmed(self._begins, name, self.world.clock(), an_hour=an_hour)
         reason = self._trail.after(verdict.why)
         if self._attendant is not None:
             answer = await self._attendant.hears(answer)
@@ -133,7 +134,8 @@ class Life:
         if self._route:
             self._trail.note(f"canary {self._route}")
         wall, home = self.world.wall(), self.tenant.regions
-        rule, ladder = climbed(self._named, self.request, self.about.tags, wall, home)
+        features = self._features = read_features(self.request)
+        rule, ladder = climbed(self._named, self.request, self.about.tags, wall, home, features)
         if rule:
             self._trail.note(f"rule {rule}")
         return ladder
@@ -160,7 +162,7 @@ class Life:
         return exact + bound.beside < bound.tokens
 
     def _planned(self, ladder: Ladder) -> tuple[Plan, Features]:
-        features = read_features(self.request)
+        features = self._features or read_features(self.request)
         if self.tab.bound is not None:
             features = structs.replace(features, bound=self.tab.bound)
         self.tab.bound = features.bound
@@ -245,7 +247,7 @@ class Life:
             outcome = await watch(call, request, timeout_s, cuts=candidate.tier != self._top)
         else:
             outcome = await call.ask(request, timeout_s)
-        others = asked_of(wanted.checks)
+        others = checklist(wanted.checks).others
         if others and isinstance(outcome, Answered) and not outcome.findings:
             return await examine(self, others, outcome, request, self._deadline)
         return outcome

@@ -10,10 +10,9 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from gateway.call import Call, beside_life
-from gateway.core import checks
 from gateway.core.assembly import Assembly
-from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Delta
+from gateway.core.checks import Checklist, checklist
 from gateway.core.checks.finding import Finding
 from gateway.core.checks.watches import Watching
 from gateway.core.errors import Broken, TimedOut, UpstreamError
@@ -25,8 +24,8 @@ async def watch(call: Call, request: ChatRequest, timeout_s: float, *, cuts: boo
     """Until its checks are decided. `timeout_s` bounds that; `cuts` says whether a failing answer
     is stopped, which serves nobody when nobody else is left to ask.
     """
-    asked = checks.at_hand(call.wanted.checks)
-    watched = _Watched(call, asked, checks.ask(asked, request), timeout_s, cuts=cuts)
+    asked = checklist(call.wanted.checks)
+    watched = _Watched(call, asked, asked.ask(request), timeout_s, cuts=cuts)
     flow = watched.flow()
     try:
         await anext(flow)
@@ -44,7 +43,7 @@ class _Watched:
     def __init__(
         self,
         call: Call,
-        asked: tuple[Check, ...],
+        asked: Checklist,
         request: ChatRequest,
         timeout_s: float,
         *,
@@ -55,11 +54,11 @@ class _Watched:
         self.request = request
         self.timeout_s = timeout_s
         self.cuts = cuts
-        self.flows = not call.wanted.held and asked == call.wanted.checks
+        self.flows = not call.wanted.held and not asked.others
         self.answered: Answered | None = None
         self._tally = Tally(call.candidate.model.image_tokens)
         self._assembly = Assembly()
-        self._watching: Watching | None = Watching(asked, request)
+        self._watching: Watching | None = Watching(asked.at_hand, request)
         self._waiting: list[Sequence[Delta]] = []
         self._flowing = False
         self._finding: Finding | None = None
@@ -140,7 +139,7 @@ class _Watched:
         await asyncio.sleep(0)
         self.call.tell(self.asked, (finding,))
         part = self._assembly.completion(usage, whole=False)
-        answer = checks.mend(self.asked, part, self.request)
+        answer = self.asked.mend(part, self.request)
         self.answered = Answered(self.call.candidate, answer, usage, (finding,), cut=True)
 
     async def _whole(self) -> None:

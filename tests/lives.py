@@ -353,7 +353,7 @@ async def whole(scene: Stage) -> None:
     spent, held, open_holds = await scene.books()
     assert (held, open_holds) == (0, 0)
     assert spent == scene.life.tab.spent == sum(cost for _, cost in scene.ledger.settles)
-    assert spent == sum(event.cost for event in told(scene, Settled))
+    assert spent == sum(event.record.cost for event in told(scene, Settled))
     assert len(scene.ledger.settles) == len({hold for hold, _ in scene.ledger.settles})
     assert scene.upstream.open == 0
 

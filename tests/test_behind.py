@@ -101,10 +101,10 @@ async def sound(made: Stage) -> None:
     spent, held, open_holds = await made.books()
     assert (held, open_holds) == (0, 0)
     settled = told(made, events.Settled)
-    assert spent == sum(event.cost for event in settled)
+    assert spent == sum(event.record.cost for event in settled)
     for event in settled:
-        if event.purpose != "abandoned":
-            assert (event.purpose == "audit") == ("~" in event.about.request_id)
+        if event.record.purpose != "abandoned":
+            assert (event.record.purpose == "audit") == ("~" in event.about.request_id)
     assert made.upstream.open == 0
 
 
@@ -190,7 +190,9 @@ async def test_a_guarded_vote(  # noqa: PLR0917 - a row of the table
     after = Growth(same, missed, memory=watch.memory).onto(before)
     found = state(backstage)
     assert (found.seen, found.agreed, found.tried) == (after.seen, after.agreed, after.tried)
-    audited = sum(each.cost for each in told(made, events.Settled) if each.purpose == "audit")
+    audited = sum(
+        each.record.cost for each in told(made, events.Settled) if each.record.purpose == "audit"
+    )
     assert (found.spent, found.audit) == (seen.spent + made.life.tab.spent + audited, audited)
     assert sum(made.ledger.requests) == 1, "an audit is no request of the client's"
     await sound(made)

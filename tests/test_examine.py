@@ -188,7 +188,7 @@ async def test_a_judge_is_paid_as_an_audit_and_is_no_answer() -> None:
     scene = examined((JUDGE,), {"a": [well], "b": [passes]})
     _, text = await hear(scene.life)
     assert text == GOOD_ONE
-    assert [event.purpose for event in told(scene, Settled)] == ["answer", "audit"]
+    assert [event.record.purpose for event in told(scene, Settled)] == ["answer", "audit"]
     assert scene.life.tab.spent == 2 * ANSWER
     assert scene.life.tab.usage.completion == 5
     assert scene.ledger.requests == [1, 0], "a judge's call is not the client's request"

@@ -206,7 +206,11 @@ async def test_what_is_told_of_a_climb_and_a_step_aside() -> None:
     assert (climb.from_tier, climb.to_tier, climb.reason) == ("cheap", "mid", "regex")
     assert (step.from_model, step.to_model, step.reason) == ("a", "b", "faulty")
     assert [event.failed for event in told(scene, Judged)] == [("regex",), ()]
-    assert [event.purpose for event in told(scene, Settled)] == ["answer", "fallback", "escalation"]
+    assert [event.record.purpose for event in told(scene, Settled)] == [
+        "answer",
+        "fallback",
+        "escalation",
+    ]
     assert scene.life.tab.escalations == 1
 
 

@@ -188,8 +188,8 @@ def most_at_once(scene: Stage) -> int:
         if isinstance(event, Reserved):
             open_holds[event.hold] = event.amount
         elif isinstance(event, Settled):
-            del open_holds[event.hold]
-            spent += event.cost
+            del open_holds[event.record.attempt]
+            spent += event.record.cost
         held = sum(open_holds.values())
         most = max(most, spent + held)
     return most

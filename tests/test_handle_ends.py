@@ -104,7 +104,7 @@ async def test_a_client_that_leaves_before_it_reads() -> None:
     assert reply.deltas is not None
     await reply.deltas.aclose()
     assert [type(event) for event in scene.events[-2:]] == [Settled, Dropped]
-    assert [event.purpose for event in told(scene, Settled)] == ["abandoned"]
+    assert [event.record.purpose for event in told(scene, Settled)] == ["abandoned"]
     assert scene.life.tab.spent == PROMPT + 2
     await whole(scene)
 

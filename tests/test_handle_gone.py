@@ -41,7 +41,7 @@ async def test_what_is_being_made_is_paid_by_its_usage_and_nothing_more_is_asked
     assert isinstance(scene.events[-1], Dropped)
     assert scene.upstream.asked == ["a"]
     assert scene.life.tab.spent == spent
-    assert [event.purpose for event in told(scene, Settled)] == ["abandoned"]
+    assert [event.record.purpose for event in told(scene, Settled)] == ["abandoned"]
     await whole(scene)
 
 

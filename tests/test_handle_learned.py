@@ -34,7 +34,7 @@ async def test_the_first_rung_is_left_out(stream: bool) -> None:
     reply, text = await hear(scene.life)
     assert (text, reply.candidate.model.name) == ("GOOD one", "c")
     assert reply.reason == "passed; learned mid"
-    assert [event.purpose for event in told(scene, Settled)] == ["answer"]
+    assert [event.record.purpose for event in told(scene, Settled)] == ["answer"]
     await whole(scene)
 
 

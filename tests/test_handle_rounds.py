@@ -23,7 +23,7 @@ async def test_votes_that_agree(stream: bool) -> None:
     reply, text = await hear(scene.life)
     assert (text, reply.reason, reply.candidate.model.name) == ("GOOD one", "agreed", "a")
     assert reply.completion is not None, "an answer that is compared does not flow"
-    assert [event.purpose for event in told(scene, Settled)] == ["vote", "vote"]
+    assert [event.record.purpose for event in told(scene, Settled)] == ["vote", "vote"]
     assert scene.life.tab.spent == 2 * ANSWER
     await whole(scene)
 
@@ -34,7 +34,7 @@ async def test_votes_that_do_not_agree(stream: bool) -> None:
     reply, text = await hear(scene.life)
     assert (text, reply.candidate.model.name) == ("GOOD one", "c")
     assert (reply.deltas is not None) == stream, "who decides alone may flow"
-    purposes = [event.purpose for event in told(scene, Settled)]
+    purposes = [event.record.purpose for event in told(scene, Settled)]
     assert purposes == ["vote", "vote", "arbitration"]
     await whole(scene)
 
@@ -52,7 +52,7 @@ async def test_a_race(asked: str, stream: bool, a: Turn, b: Turn, wins: str) -> 
     scene = stage(asked, {"a": [a], "b": [b]}, stream=stream)
     reply, text = await hear(scene.life)
     assert (text, reply.candidate.model.name) == ("GOOD one", wins)
-    settled = {event.model: event for event in told(scene, Settled)}
+    settled = {event.record.model: event.record for event in told(scene, Settled)}
     assert settled["a"].purpose == settled["b"].purpose == "answer"
     assert settled["a"].cost == (PROMPT if a is slow else 0), "who was outrun is paid, too"
     assert len(told(scene, Replied)) == 1
@@ -89,7 +89,7 @@ async def test_a_client_that_leaves_during_a_round(stream: bool) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert [event.purpose for event in told(scene, Settled)] == ["abandoned", "abandoned"]
+    assert [event.record.purpose for event in told(scene, Settled)] == ["abandoned", "abandoned"]
     assert isinstance(scene.events[-1], Dropped)
     await whole(scene)
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.core.chat import Extras, Usage
 from gateway.core.errors import Broken, Faulty
-from gateway.core.events import Attempted, Dropped, Judged, Replied, Settled
+from gateway.core.events import Dropped, Judged, Replied, Settled
 from tests.lives import ANSWER, PROMPT, Turn, fails, hear, says, stage, told, well, whole
 
 NO = "I'm sorry, but I can't help with that request at all, "
@@ -116,10 +116,10 @@ async def test_what_is_not_streamed_is_kept_alike_and_is_whole(name: str) -> Non
 async def test_a_cut_answer_is_told_as_cut_and_its_provider_is_well() -> None:
     scene = stage("open", {"a": [refuses], "c": [well]}, stream=True, extras=JUDGED)
     await hear(scene.life)
-    first, second = told(scene, Attempted)
-    assert (first.outcome, second.outcome) == ("cut", "ok")
+    first, second = told(scene, Settled)
+    assert (first.record.outcome, second.record.outcome) == ("cut", "ok")
     assert [event.failed for event in told(scene, Judged)] == [("not_refused",), ()]
-    assert [event.counted for event in told(scene, Settled)] == [True, False]
+    assert [event.record.counted for event in (first, second)] == [True, False]
     assert scene.health == []
     await whole(scene)
 
@@ -191,5 +191,5 @@ async def test_a_held_stream_that_drips_is_left_in_time() -> None:
     scene = stage("open", {"a": [drips], "b": [well]}, stream=True, extras=JUDGED)
     reply, text = await hear(scene.life)
     assert (reply.candidate.model.name, text) == ("b", "GOOD one")
-    assert [event.outcome for event in told(scene, Attempted)] == ["timed_out", "ok"]
+    assert [event.record.outcome for event in told(scene, Settled)] == ["timed_out", "ok"]
     await whole(scene)

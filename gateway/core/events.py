@@ -29,6 +29,7 @@ from gateway.core.catalog import Budget
 from gateway.core.changes import ConfigRead
 from gateway.core.chat import ChatRequest, Completion, Usage
 from gateway.core.money import Nanos
+from gateway.core.usage_record import UsageRecord
 
 __all__ = [
     "AlertEnded", "AuditLeft", "BudgetRead", "CircuitMoved", "ConfigRead", "GuardRead",
@@ -95,21 +96,6 @@ class Refused(Struct, frozen=True):
     meter: str = "usd"
 
 
-class Attempted(Struct, frozen=True):
-    """A call to a provider came to its end. `outcome` is "ok", "cut", "outrun", "dropped", or an
-    error's kind.
-    """
-
-    about: About
-    provider: str
-    model: str
-    tier: str
-    purpose: Purpose
-    outcome: str
-    seconds: float
-    first_token_s: float | None
-
-
 class Judged(Struct, frozen=True):
     """An answer was held against its rung's checks; `failed` names those it did not pass."""
 
@@ -139,18 +125,13 @@ class FellBack(Struct, frozen=True):
 
 
 class Settled(Struct, frozen=True):
-    """`usage` is what was paid for; `counted` when we had to count it ourselves."""
+    """A call to a provider came to its end, and its hold was replaced by what it cost: `record` is
+    what is kept of it, and `why` it was made, where it was not the first.
+    """
 
     about: About
-    hold: str
-    provider: str
-    model: str
-    tier: str
-    purpose: Purpose
-    held: Nanos
-    cost: Nanos
-    usage: Usage
-    counted: bool
+    record: UsageRecord
+    why: str = ""
 
 
 class Replied(Struct, frozen=True):
@@ -242,7 +223,6 @@ LifeEvent = (
     | Reserved
     | Refused
     | BudgetWarned
-    | Attempted
     | Judged
     | Escalated
     | FellBack
@@ -257,7 +237,7 @@ Event = LifeEvent | Beside | Sunk | AuditLeft | GuardRead | ConfigRead | Retries
 
 _END: Final[Mapping[type, str]] = {Replied: "over", Denied: "over", Dropped: "over"}
 _STAY: Final[tuple[type, ...]] = (
-    Reserved, Refused, BudgetWarned, Attempted, Judged, Escalated, FellBack, Settled,
+    Reserved, Refused, BudgetWarned, Judged, Escalated, FellBack, Settled,
 )  # fmt: skip
 
 # state -> event -> next state; the holds still open are counted apart.
@@ -284,9 +264,10 @@ def lawful(events: Iterable[Event]) -> str | None:
                 return f"hold {event.hold} reserved twice"
             holds.add(event.hold)
         elif isinstance(event, Settled):
-            if event.hold not in holds:
-                return f"hold {event.hold} settled but not open"
-            holds.remove(event.hold)
+            hold = event.record.attempt
+            if hold not in holds:
+                return f"hold {hold} settled but not open"
+            holds.remove(hold)
         elif following == "over" and holds:
             return f"{len(holds)} holds never settled"
         state = following

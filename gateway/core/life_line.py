@@ -15,7 +15,6 @@ import msgspec
 from gateway.core.chat import Usage
 from gateway.core.events import (
     About,
-    Attempted,
     AuditEnded,
     CacheAsked,
     Denied,
@@ -29,6 +28,7 @@ from gateway.core.events import (
     Settled,
 )
 from gateway.core.life_words import Content, Hash, hear, say
+from gateway.core.usage_record import UsageRecord
 
 Names = Mapping[str, str]
 """Gives each text as it may be shown."""
@@ -84,22 +84,20 @@ class Writer:
         plan = b"null"
         calls: list[bytes] = []
         others: list[Event] = []
-        made: list[Settled | None] = []
+        made: list[UsageRecord | None] = []
         early: list[Judged] = []
         cost = held = 0
-        ended: Any = None
         event: Any
         for event in life[1:-1]:
             kind = type(event)
-            if kind is Attempted:
-                ended = event
-            elif kind is Settled:
-                calls.append(self._call(event, ended))
-                made.append(event)
+            if kind is Settled:
+                call = event.record
+                calls.append(self._call(call))
+                made.append(call)
                 if early:
                     early = [each for each in early if not self._judge(calls, made, each)]
-                cost += event.cost
-                held += event.held
+                cost += call.cost
+                held += call.held
             elif kind is Judged:
                 if not self._judge(calls, made, event):
                     early.append(event)
@@ -131,23 +129,23 @@ class Writer:
             self._rest(others, life, content) if others or content is not None else b"",
         )
 
-    def _call(self, event: Settled, ended: Attempted) -> bytes:
-        """Left open. A call is told as it ended, and right after that as it was paid."""
-        usage = event.usage
-        first = ended.first_token_s
-        to = (event.model, event.provider, event.tier, event.purpose, ended.outcome, event.counted)
+    def _call(self, call: UsageRecord) -> bytes:
+        """Left open."""
+        usage = call.usage
+        first = call.first_token_s
+        to = (call.model, call.provider, call.tier, call.purpose, call.outcome, call.counted)
         return _CALL % (
             self._to[to],
-            ended.seconds,
+            call.seconds,
             b"null" if first is None else b"%.6f" % first,
-            event.held,
-            event.cost,
+            call.held,
+            call.cost,
             usage.prompt,
             usage.completion,
             _details(usage) if usage.cached or usage.cache_write or usage.reasoning else _PLAIN,
         )
 
-    def _judge(self, calls: list[bytes], made: list[Settled | None], judged: Judged) -> bool:
+    def _judge(self, calls: list[bytes], made: list[UsageRecord | None], judged: Judged) -> bool:
         """Whether the call it is of is there: what flows is judged before it is paid. Of calls at
         once to one model the first is the first that was judged.
         """

@@ -29,7 +29,7 @@ class Content(Struct):
 
 def hear(calls: list[bytes], life: Sequence[Event], content: Content) -> None:
     """Add to each call's line, left open, what it said. A call is paid once, in their order."""
-    holds = [event.hold for event in life if isinstance(event, Settled)]
+    holds = [event.record.attempt for event in life if isinstance(event, Settled)]
     for at, hold in enumerate(holds):
         heard = content.heard.get(hold)
         if heard is None:
@@ -64,11 +64,8 @@ def _given(life: Sequence[Event], heard: Mapping[str, Completion]) -> Completion
     if last.answer is not None:
         return last.answer
     to = last.model, last.provider, last.tier
-    holds = [
-        event.hold
-        for event in life
-        if isinstance(event, Settled) and (event.model, event.provider, event.tier) == to
-    ]
+    calls = [event.record for event in life if isinstance(event, Settled)]
+    holds = [call.attempt for call in calls if (call.model, call.provider, call.tier) == to]
     return next((heard[hold] for hold in reversed(holds) if hold in heard), None)
 
 

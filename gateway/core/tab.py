@@ -45,12 +45,10 @@ class Tab(Struct):
     """Soft budgets that stand at 80 or 100 percent."""
     most: Nanos | None = None
     """What all calls together may cost; None where nothing says."""
+    spent: Nanos = Nanos(0)
+    """On all attempts."""
     held: int = 0
     """Nano-dollars set aside for those that are under way."""
-
-    @property
-    def spent(self) -> Nanos:
-        return Nanos(sum(attempt.cost for attempt in self.attempts))
 
     def has_room(self, nanos: int) -> bool:
         """For a call that may cost so much."""

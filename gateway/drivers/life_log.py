@@ -24,7 +24,7 @@ _KINDS: Final[Mapping[type, int]] = {
     **dict.fromkeys((events.Began, events.AuditBegan), _BEGIN),
     **dict.fromkeys(
         (
-            events.Planned, events.Refused, events.Attempted, events.Judged, events.Escalated,
+            events.Planned, events.Refused, events.Judged, events.Escalated,
             events.FellBack, events.Settled,
         ),
         _AMID,

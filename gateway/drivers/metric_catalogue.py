@@ -130,8 +130,8 @@ _REQUESTS: Final[Mapping[str, Metric]] = {
     ),
     "gateway_votes_total": Metric(
         "counter",
-        "What became of votes: agreed, lone_vote (one came, and was given), or a call to arbitrate "
-        "between them was made (arbitrated).",
+        "What became of votes: agreed, lone_vote (one came, and was given), a call to arbitrate "
+        "between them was made (arbitrated), or one was made as they could not be compared.",
         ("route", "result"),
     ),
     "gateway_audits_total": Metric(

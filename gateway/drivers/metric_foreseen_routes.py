@@ -71,7 +71,7 @@ def _checks(of: Families, way: Ladder) -> None:
 
 def _behind(of: Families, route: str, way: Ladder) -> None:
     if _votes(way.strategy):
-        for result in ("agreed", "arbitrated", "lone_vote"):
+        for result in ("agreed", "arbitrated", "incomparable", "lone_vote"):
             of.show("gateway_votes_total", route, result)
     if way.behind is not None:
         kinds = [("guard", way.behind.watch), ("shadow", way.behind.shadow)]

@@ -61,7 +61,6 @@ class _Traced:
         self.context = set_span_in_context(span, _NOTHING)
         self.request = request
         self.calls: dict[str, Span] = {}
-        self.ended: events.Attempted | None = None
 
 
 class Traces:
@@ -77,7 +76,6 @@ class Traces:
             events.Planned: self._planned,
             events.Reserved: self._reserved,
             events.Refused: self._refused,
-            events.Attempted: self._attempted,
             events.Settled: self._settled,
             events.Judged: self._judged,
             events.Escalated: self._escalated,
@@ -143,33 +141,30 @@ class Traces:
         if self._content:
             HOLD.set((event.about.request_id, event.hold))
 
-    def _attempted(self, life: _Traced, event: events.Attempted) -> None:
-        """Right after that it is told as paid."""
-        life.ended = event
-
     def _settled(self, life: _Traced, event: events.Settled) -> None:
-        span, ended = life.calls.pop(event.hold, None), life.ended
-        if span is None or ended is None:
+        call = event.record
+        span = life.calls.pop(call.attempt, None)
+        if span is None:
             return
-        usage = event.usage
-        asked, place = self._places.of(event.provider, event.model)
+        usage = call.usage
+        asked, place = self._places.of(call.provider, call.model)
         told = self._told(
-            asked_model=asked, model=event.model, via=event.provider, tier=event.tier,
-            purpose=event.purpose, outcome=ended.outcome, cost=event.cost / PER_USD,
-            counted=event.counted, prompt=usage.prompt, completion=usage.completion,
+            asked_model=asked, model=call.model, via=call.provider, tier=call.tier,
+            purpose=call.purpose, outcome=call.outcome, cost=call.cost / PER_USD,
+            counted=call.counted, prompt=usage.prompt, completion=usage.completion,
             cached=usage.cached, cache_write=usage.cache_write, reasoning=usage.reasoning,
         ) | place  # fmt: skip
-        if ended.first_token_s is not None:
-            told |= self._told(first_token_s=ended.first_token_s)
+        if call.first_token_s is not None:
+            told |= self._told(first_token_s=call.first_token_s)
         span.update_name(f"chat {asked}")
-        if ended.outcome not in ("ok", "cut"):
-            told |= self._told(error=ended.outcome)
+        if call.outcome not in ("ok", "cut"):
+            told |= self._told(error=call.outcome)
             span.set_status(Status(StatusCode.ERROR))
         span.set_attributes(told)
         span.end()
-        if event.purpose in _VOTES:
-            vote = self._told(model=event.model, tier=event.tier, outcome=ended.outcome)
-            life.span.add_event(event.purpose, vote)
+        if call.purpose in _VOTES:
+            vote = self._told(model=call.model, tier=call.tier, outcome=call.outcome)
+            life.span.add_event(call.purpose, vote)
 
     def _judged(self, life: _Traced, event: events.Judged) -> None:
         told = self._told(model=event.model, tier=event.tier, failed=event.failed)

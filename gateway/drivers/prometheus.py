@@ -1,6 +1,6 @@
 """Metrics, written from events and from nothing else.
 
-Ten events of each request come here: which cells they count in is found once, and remembered.
+Eight events of each request come here: which cells they count in is found once, and remembered.
 """
 
 import os
@@ -13,10 +13,12 @@ from typing import Any, Final, get_args
 from gateway import __version__
 from gateway.core import events
 from gateway.core.catalog import Catalog, Tenant
-from gateway.core.money import PER_USD
+from gateway.core.chat import Usage
+from gateway.core.money import PER_USD, Nanos
 from gateway.core.ports import Clock, Observer
 from gateway.core.snapshot import Snapshot
 from gateway.core.tags import Known, labelled
+from gateway.core.usage_record import UsageRecord
 from gateway.drivers.metric_beside import beside_writers
 from gateway.drivers.metric_budgets import budget_writers
 from gateway.drivers.metric_cells import NOWHERE, Cells, OwnCells, SharedCells
@@ -68,7 +70,6 @@ class Metrics:
                 events.Began: self._began,
                 events.Reserved: self._reserved,
                 events.Refused: self._refused,
-                events.Attempted: self._attempted,
                 events.Judged: self._judged,
                 events.Escalated: self._escalated,
                 events.FellBack: self._fell_back,
@@ -147,11 +148,12 @@ class Metrics:
             lambda to: (given[to], *([votes[to[0], to[2]]] if to[2] in _VOTED else ()))
         )
         self._ends = Found[Labels, tuple[int, int]](lambda to: (ends[to], lasted[to[0], to[2]]))
-        self._calls = Found[Labels, tuple[int, int]](lambda to: (calls[to], spans[to[:2]]))
-        self._bills = Found[Labels, tuple[int, int, int, int]](
+        self._calls = Found[Labels, tuple[int, int, int, int, int, int]](
             lambda to: (
+                calls[to[0], *to[2:]],
+                spans[to[0], to[2]],
                 ratios[to[2],],
-                costs[to[1:]],
+                costs[to[1:5]],
                 tokens[to[0], to[2], "input"],
                 tokens[to[0], to[2], "output"],
             )
@@ -166,15 +168,6 @@ class Metrics:
 
     def _refused(self, event: events.Refused) -> None:
         self._of.add(_DECISIONS, event.about.tenant, "refused", event.scope, event.meter)
-
-    def _attempted(self, event: events.Attempted) -> None:
-        to = (event.provider, event.model, event.tier, event.purpose, event.outcome)
-        at, wait = self._calls[to]
-        values = self._cells.values
-        values[at] += 1.0
-        took(values, wait, SECONDS, event.seconds)
-        if event.purpose == "arbitration":
-            self._of.add(_VOTES, event.about.route, "arbitrated")
 
     def _judged(self, event: events.Judged) -> None:
         cells = self._judged_in[event.checks, event.failed]
@@ -191,38 +184,47 @@ class Metrics:
         self._of.add("gateway_fallbacks_total", *why)
 
     def _settled(self, event: events.Settled) -> None:
-        provider, model, usage, cost = event.provider, event.model, event.usage, event.cost
-        tenant = event.about.tenant
-        bill = self._bills[provider, tenant, model, event.tier, event.purpose]
-        part, spent, prompt, completion = bill
+        call, about = event.record, event.about
+        usage, cost, purpose = call.usage, call.cost, call.purpose
+        provider, model, tenant = call.provider, call.model, about.tenant
+        to = (provider, tenant, model, call.tier, purpose, call.outcome)
+        at, span, part, spent, prompt, completion = self._calls[to]
         values = self._cells.values
-        if event.held:
-            took(values, part, PARTS, cost / event.held)
+        values[at] += 1.0
+        took(values, span, SECONDS, call.seconds)
+        if call.held:
+            took(values, part, PARTS, cost / call.held)
         values[spent] += cost / PER_USD
         values[prompt] += usage.prompt
         values[completion] += usage.completion
-        if usage.cached:
-            self._of.add(_TOKENS, provider, model, "cached_input", by=usage.cached)
-        if usage.cache_write:
-            self._of.add(_TOKENS, provider, model, "cache_write", by=usage.cache_write)
-        if usage.reasoning:
-            self._of.add(_TOKENS, provider, model, "reasoning", by=usage.reasoning)
-        if event.counted:
+        if usage.cached or usage.cache_write or usage.reasoning:
+            self._more_tokens(provider, model, usage)
+        if call.counted:
             self._of.add("gateway_counted_settles_total", provider, model)
-        if cost > event.held:
-            over = (cost - event.held) / PER_USD
+        if cost > call.held:
+            over = (cost - call.held) / PER_USD
             self._of.add("gateway_budget_overrun_usd_total", tenant, by=over)
             self._of.add("gateway_budget_overruns_total", tenant)
         if self._tags:
-            self._charge_back(event)
-        if event.purpose == "audit" and event.about.route in self._tops:
-            self._saved.audited(tenant, event.about.route, cost)
+            self._charge_back(about, call)
+        if purpose == "audit" and about.route in self._tops:
+            self._saved.audited(tenant, about.route, Nanos(cost))
+        elif purpose == "arbitration":
+            self._of.add(_VOTES, about.route, "arbitrated")
+        if event.why == "incomparable":
+            self._of.add(_VOTES, about.route, event.why)
 
-    def _charge_back(self, event: events.Settled) -> None:
-        tenant, usage = event.about.tenant, event.usage
-        for tag, value in labelled(event.about.tags, self._tags).items():
-            whose = (tenant, tag, value)
-            self._of.add("gateway_tag_cost_usd_total", *whose, by=event.cost / PER_USD)
+    def _more_tokens(self, provider: str, model: str, usage: Usage) -> None:
+        beside = (usage.cached, usage.cache_write, usage.reasoning)
+        for kind, many in zip(("cached_input", "cache_write", "reasoning"), beside, strict=True):
+            if many:
+                self._of.add(_TOKENS, provider, model, kind, by=many)
+
+    def _charge_back(self, about: events.About, call: UsageRecord) -> None:
+        usage = call.usage
+        for tag, value in labelled(about.tags, self._tags).items():
+            whose = (about.tenant, tag, value)
+            self._of.add("gateway_tag_cost_usd_total", *whose, by=call.cost / PER_USD)
             self._of.add("gateway_tag_tokens_total", *whose, "input", by=usage.prompt)
             self._of.add("gateway_tag_tokens_total", *whose, "output", by=usage.completion)
 

@@ -11,9 +11,9 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from gateway.core import checks
 from gateway.core.agree import key_of
 from gateway.core.catalog import Tactic, Tenant
+from gateway.core.checks import checklist
 from gateway.core.features import Features, read_features
 from gateway.core.first_rung import after, begin
 from gateway.core.ladder import Ladder, agreement_of
@@ -142,11 +142,12 @@ class Rehearsal:
     def _outcome(self, wanted: Round, call: Candidate, answer: Answer, query: Query) -> Answered:
         if not wanted.checks or answer.blank:
             return Answered(call, answer.completion, answer.usage)
-        findings = checks.judge(wanted.checks, answer.completion, query.request)
+        asked = checklist(wanted.checks)
+        findings = asked.judge(answer.completion, query.request)
         for finding in findings:
             self.failed[finding.check] += 1
             self.failed_though_right[finding.check] += answer.quality >= 1.0
-        whole = checks.strip(wanted.checks, answer.completion)
+        whole = asked.mend(answer.completion, query.request)
         return Answered(call, whole, answer.usage, findings)
 
     def _count(self, votes: Sequence[Outcome], chosen: Tactic, *, agreed: bool) -> None:

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.core.chat import Usage
-from gateway.core.events import Attempted, Settled
+from gateway.core.events import Settled
 from gateway.drivers.embedded_redis import EmbeddedRedis
 from tests.clients.aimock import LONG, SCENARIOS, THOUGHTS, aimock
 from tests.clients.programs import NODE, need
@@ -110,12 +110,12 @@ def user(text: str) -> dict[str, str]:
 
 
 def outcomes(service: Running) -> list[str]:
-    return [event.outcome for event in service.events if isinstance(event, Attempted)]
+    return [event.record.outcome for event in service.events if isinstance(event, Settled)]
 
 
 def settled(service: Running) -> tuple[Usage, bool]:
     """What the one call was charged for, and whether we counted it."""
-    (only,) = [event for event in service.events if isinstance(event, Settled)]
+    (only,) = [event.record for event in service.events if isinstance(event, Settled)]
     return only.usage, only.counted
 
 

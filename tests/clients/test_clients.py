@@ -259,7 +259,7 @@ async def test_the_books_balance(told: Told, service: Running) -> None:
         return
     await service.simulator.idle()
     await service.audit_ours("acme")
-    settled = [event for event in service.events if isinstance(event, Settled)]
+    settled = [event.record for event in service.events if isinstance(event, Settled)]
     calls = service.simulator.bill.calls
     assert sum(each.cost for each in settled if not each.counted) == sum(
         call.cost for call in calls if call.whole

@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Choice, Completion, ToolCall
-from gateway.core.checks import judge
+from gateway.core.checks import Finding, checklist
 
 MESSAGES: Final = [{"role": "user", "content": "Where is Paris?"}]
 
@@ -16,6 +16,20 @@ MESSAGES: Final = [{"role": "user", "content": "Where is Paris?"}]
 def request(**fields: Any) -> ChatRequest:
     raw = {"model": "auto", "messages": MESSAGES, **fields}
     return ChatRequest({name: Raw(msgspec.json.encode(raw[name])) for name in raw}, "auto")
+
+
+def judge(checks: tuple[Check, ...], answer: Completion, asked: ChatRequest) -> tuple[Finding, ...]:
+    return checklist(checks).judge(answer, asked)
+
+
+def ask(checks: tuple[Check, ...], asked: ChatRequest) -> ChatRequest:
+    return checklist(checks).ask(asked)
+
+
+def mend(
+    checks: tuple[Check, ...], answer: Completion, asked: ChatRequest | None = None
+) -> Completion:
+    return checklist(checks).mend(answer, asked or request())
 
 
 def call(name: str, arguments: Any = None, *, text: str | None = None) -> ToolCall:

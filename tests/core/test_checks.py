@@ -7,8 +7,8 @@ from msgspec import Raw
 
 from gateway.core.catalog import Check
 from gateway.core.chat import Choice, Completion, ToolCall
-from gateway.core.checks import ASKED, CHECKS, OPTIONS, Finding, ask, fault, judge, strip
-from tests.core.checked import call, request, whys
+from gateway.core.checks import ASKED, CHECKS, OPTIONS, Finding, fault
+from tests.core.checked import ask, call, judge, mend, request, whys
 
 SEARCH = (call("search", {}),)
 
@@ -124,7 +124,7 @@ def test_only_known_checks_have_options() -> None:
 def test_other_checks_change_neither_request_nor_answer(name: str) -> None:
     asked, answer = request(), Completion((Choice(text="Yes.\nCONFIDENCE: HIGH"),))
     assert ask((Check(name),), asked) is asked
-    assert strip((Check(name),), answer) is answer
+    assert mend((Check(name),), answer) is answer
 
 
 def test_no_finding_quotes_the_answer() -> None:

@@ -10,9 +10,8 @@ from msgspec import Raw
 
 from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Choice, Completion
-from gateway.core.checks import ask, strip
 from gateway.core.checks.confidence import INSTRUCTION
-from tests.core.checked import MESSAGES, call, request, whys
+from tests.core.checked import MESSAGES, ask, call, mend, request, whys
 
 CHECKS = (Check("complete"), Check("confidence"))
 OWN = {"role": "system", "content": INSTRUCTION}
@@ -119,7 +118,7 @@ def test_the_marker_is_read(answer: Choice | str | None, passes: bool) -> None:
 )
 def test_the_marker_is_stripped(text: str, left: str) -> None:
     answer = Completion((Choice(text=text),), fields={"id": Raw(b'"x"')})
-    stripped = strip(CHECKS, answer)
+    stripped = mend(CHECKS, answer)
     assert stripped.first.text == left
     assert stripped.fields is None
 
@@ -135,7 +134,7 @@ def test_the_marker_is_stripped(text: str, left: str) -> None:
 )
 def test_what_has_no_marker_is_the_same_value(choice: Choice) -> None:
     answer = Completion((choice,), fields={"id": Raw(b'"x"')})
-    assert strip(CHECKS, answer) is answer
+    assert mend(CHECKS, answer) is answer
 
 
 MARKERS = st.sampled_from(
@@ -147,4 +146,4 @@ MARKERS = st.sampled_from(
 def test_stripping_gives_the_text_back(text: str, marker: str, gap: str, tail: str) -> None:
     text = text.rstrip()
     answer = Completion((Choice(text=f"{text}{gap}{marker}{tail}"),))
-    assert strip(CHECKS, answer).first.text == text
+    assert mend(CHECKS, answer).first.text == text

@@ -7,9 +7,9 @@ import pytest
 
 from gateway.core.catalog import Check
 from gateway.core.chat import Choice, Completion
-from gateway.core.checks import CHECKS, mend
+from gateway.core.checks import CHECKS
 from gateway.core.checks.python_code import SIZE
-from tests.core.checked import call, request, whys
+from tests.core.checked import call, mend, request, whys
 
 SEARCH = Choice(tool_calls=(call("search", {}),))
 BROKEN = ["its Python does not parse"]

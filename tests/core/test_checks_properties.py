@@ -9,8 +9,8 @@ from msgspec import Raw
 
 from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Choice, Completion, ToolCall
-from gateway.core.checks import CHECKS, Finding, ask, judge, strip
-from tests.core.checked import request, whys
+from gateway.core.checks import CHECKS, Finding
+from tests.core.checked import ask, judge, mend, request, whys
 
 ALL = tuple(Check(name) for name in CHECKS)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)  # those beyond are refused at the door
@@ -72,7 +72,7 @@ def test_judge_never_raises(choices: list[Choice], fields: dict[str, Any]) -> No
     for finding in judge(ALL, answer, sent):
         assert isinstance(finding, Finding)
         assert "\n" not in finding.why
-    assert len(strip(ALL, answer).choices) == len(answer.choices)
+    assert len(mend(ALL, answer).choices) == len(answer.choices)
 
 
 @given(

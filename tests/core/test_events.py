@@ -2,10 +2,8 @@
 
 import pytest
 
-from gateway.core.chat import Usage
 from gateway.core.events import (
     About,
-    Attempted,
     Began,
     CircuitMoved,
     Denied,
@@ -22,15 +20,14 @@ from gateway.core.events import (
     lawful,
 )
 from gateway.core.money import Nanos
+from tests.usage_lines import record
 
 ME = About("r", "t", "auto", stream=False)
-WHERE = ("p", "m", "cheap", "answer")
 
 EVENTS: dict[str, Event] = {
     "began": Began(ME),
     "planned": Planned(ME, 1, 0),
     "refused": Refused(ME, "tenant"),
-    "attempted": Attempted(ME, "p", "m", "cheap", "answer", "ok", 1, None),
     "judged": Judged(ME, "m", "cheap", ("sql",), ()),
     "escalated": Escalated(ME, "cheap", "mid", "sql"),
     "fell-back": FellBack(ME, "a", "b", "faulty"),
@@ -47,17 +44,15 @@ def event(word: str) -> Event:
     if kind == "hold":
         return Reserved(ME, hold, Nanos(5), None)
     if kind == "settle":
-        return Settled(
-            ME, hold, "p", "m", "cheap", "answer", Nanos(5), Nanos(3), Usage(), counted=False
-        )
+        return Settled(ME, record(hold))
     return EVENTS[word]
 
 
 @pytest.mark.parametrize(
     "life",
     [
-        "began planned hold-1 attempted settle-1 replied",
-        "began planned hold-1 attempted settle-1 hold-2 attempted settle-2 judged replied",
+        "began planned hold-1 settle-1 replied",
+        "began planned hold-1 settle-1 hold-2 settle-2 judged replied",
         "began planned hold-1 settle-1 fell-back hold-2 settle-2 denied",
         "began planned hold-1 hold-2 settle-2 settle-1 replied",
         "began planned refused denied",

@@ -2,14 +2,11 @@
 
 from typing import Final
 
-from msgspec import structs
-
 from gateway.core import events
 from gateway.core.chat import Usage
 from gateway.core.money import Nanos
 from tests.drivers.metric_series import (
     AT,
-    CALL,
     CLIMBING,
     COST,
     FIVE,
@@ -23,7 +20,7 @@ from tests.drivers.metric_series import (
     ended,
     first_token,
     given,
-    of_hold,
+    of_call,
     one,
     settled,
     tokens,
@@ -40,13 +37,6 @@ LIVES: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
     "refused a rate": (
         events.Refused(WHO, "model", "tokens"),
         {decided("refused", "model", "tokens"): 1},
-    ),
-    "attempted": (
-        events.Attempted(WHO, "sim", "small", "cheap", "answer", "ok", 0.5, None),
-        {
-            f"gateway_upstream_attempts_total{{{CALL}}}": 1,
-            **one("gateway_upstream_duration_seconds", 0.5, AT),
-        },
     ),
     "judged": (
         events.Judged(WHO, "small", "cheap", ("complete", "sql"), ("sql",)),
@@ -65,13 +55,13 @@ LIVES: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
     ),
     "settled": (
         settled(1000, Usage(prompt=70, completion=20)),
-        {COST: 1e-6, tokens("input"): 70, tokens("output"): 20, **of_hold(1.0)},
+        {COST: 1e-6, tokens("input"): 70, tokens("output"): 20, **of_call(1.0)},
     ),
     "settled_over_its_hold": (
         settled(1500, FIVE),
         {
             COST: 1.5e-6,
-            **of_hold(1.5),
+            **of_call(1.5),
             tokens("input"): 70,
             tokens("output"): 20,
             tokens("cached_input"): 5,
@@ -82,17 +72,17 @@ LIVES: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
         },
     ),
     "settled_for_a_vote": (
-        structs.replace(settled(1000, Usage(prompt=70, completion=20)), purpose="vote"),
+        settled(1000, Usage(prompt=70, completion=20), purpose="vote"),
         {
             COST.replace("answer", "vote"): 1e-6,
             tokens("input"): 70,
             tokens("output"): 20,
-            **of_hold(1.0),
+            **of_call(1.0, "vote"),
         },
     ),
     "settled_by_our_count": (
         settled(0, Usage(), counted=True),
-        {f"gateway_counted_settles_total{AT}": 1, 'gateway_settle_ratio_count{model="small"}': 1},
+        {f"gateway_counted_settles_total{AT}": 1, **of_call(0)},
     ),
     "replied": (
         events.Replied(WHO, "sim", "small", "cheap", "passed", 0.75, 0.5, None),
@@ -119,11 +109,11 @@ LIVES: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
         for reason in ("agreed", "lone_vote")
     },
     "arbitrated": (
-        events.Attempted(WHO, "sim", "small", "cheap", "arbitration", "ok", 0.5, None),
+        settled(0, Usage(), purpose="arbitration", why="incomparable"),
         {
-            f"gateway_upstream_attempts_total{{{CALL.replace('answer', 'arbitration')}}}": 1,
-            **one("gateway_upstream_duration_seconds", 0.5, AT),
+            **of_call(0, "arbitration"),
             'gateway_votes_total{result="arbitrated",route="auto"}': 1,
+            'gateway_votes_total{result="incomparable",route="auto"}': 1,
         },
     ),
     "replied_by_a_cheap_tier": (
@@ -140,12 +130,12 @@ LIVES: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
         },
     ),
     "audited": (
-        structs.replace(settled(1000, Usage(70, 20)), about=CLIMBING, purpose="audit"),
+        settled(1000, Usage(70, 20), CLIMBING, purpose="audit"),
         {
             COST.replace("answer", "audit"): 1e-6,
             tokens("input"): 70,
             tokens("output"): 20,
-            **of_hold(1.0),
+            **of_call(1.0, "audit"),
             climbed("actual"): 1e-6,
         },
     ),
@@ -207,10 +197,10 @@ LIVES: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
         },
     ),
     "settled_with_tags": (
-        structs.replace(settled(1000, Usage(prompt=70, completion=20)), about=TAGGED),
+        settled(1000, Usage(prompt=70, completion=20), TAGGED),
         {
             COST: 1e-6,
-            **of_hold(1.0),
+            **of_call(1.0),
             tokens("input"): 70,
             tokens("output"): 20,
             by_tag("cost_usd", "use_case", "rag"): 1e-6,

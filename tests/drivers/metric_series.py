@@ -17,18 +17,20 @@ from gateway.core.catalog import (
     TierModel,
 )
 from gateway.core.chat import Usage
-from gateway.core.money import Nanos, Price
+from gateway.core.money import Price
 from gateway.drivers.prometheus import Metrics
+from tests.usage_lines import record
 
 WHO: Final = events.About("r1", "acme", "auto", stream=False)
 STREAMED: Final = events.About("r1", "acme", "auto", stream=True)
 FIVE: Final = Usage(prompt=70, completion=20, cached=5, cache_write=3, reasoning=2)
 
 
-def settled(cost: int, usage: Usage, *, counted: bool = False) -> events.Settled:
-    return events.Settled(
-        WHO, "h", "sim", "small", "cheap", "answer", Nanos(1000), Nanos(cost), usage, counted
-    )
+def settled(
+    cost: int, usage: Usage, about: events.About = WHO, why: str = "", **more: Any
+) -> events.Settled:
+    call = record("h", held=1000, cost=cost, usage=usage, seconds=0.5, **more)
+    return events.Settled(about, call, why)
 
 
 def ended(outcome: str, code: str = "", stream: str = "false") -> str:
@@ -96,8 +98,14 @@ def spent_at(meter: str, per: str, mode: str, scope: str = "tenant") -> str:
     return budget("projected_exhaustion_timestamp_seconds", meter, per, mode, scope)
 
 
-def of_hold(part: float) -> dict[str, float]:
-    return one("gateway_settle_ratio", part, '{model="small"}')
+def of_call(part: float, purpose: str = "answer") -> dict[str, float]:
+    """Of any call: that it was made, how long it took, and which part of its hold it cost."""
+    return {
+        f"gateway_upstream_attempts_total{{{CALL.replace('answer', purpose)}}}": 1,
+        **one("gateway_upstream_duration_seconds", 0.5, AT),
+        'gateway_settle_ratio_count{model="small"}': 1,
+        **({'gateway_settle_ratio_sum{model="small"}': part} if part else {}),
+    }
 
 
 def climbed(what: str) -> str:

@@ -20,17 +20,19 @@ from gateway.core.snapshot import Log
 from gateway.drivers.life_log import LifeLog
 from gateway.drivers.line_writer import LineWriter
 from tests.promises import Reached
+from tests.usage_lines import record
 
 ABOUT: Final = events.About(
     "req_a25acafeec4b85abe55e984900000002", "acme", "auto", stream=False, key="k1"
 )
-WHERE: Final = ("one", "small", "cheap", "answer")
 LIFE: Final = (
     events.Began(ABOUT),
     events.Planned(ABOUT, 2, 0),
     events.Reserved(ABOUT, "h", Nanos(412_200), Nanos(10**9)),
-    events.Attempted(ABOUT, *WHERE, "ok", 0.0024111234, None),
-    events.Settled(ABOUT, "h", *WHERE, Nanos(412_200), Nanos(2_200), Usage(90, 10), counted=False),
+    events.Settled(
+        ABOUT,
+        record("h", provider="one", held=412_200, cost=2_200, usage=Usage(90, 10)),
+    ),
     events.Judged(ABOUT, "small", "cheap", ("regex",), ()),
     events.Replied(ABOUT, "one", "small", "cheap", "passed", 0.0031234, 0.0024, None),
 )

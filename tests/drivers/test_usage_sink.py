@@ -10,7 +10,6 @@ from redis import Redis
 
 from gateway.core.accounts import Account, Amounts, Hold, Purse
 from gateway.core.catalog import Budget
-from gateway.core.chat import Usage
 from gateway.core.events import (
     About,
     Event,
@@ -149,9 +148,7 @@ async def test_only_homes_that_moved_are_looked_at_between_sweeps(books: Books) 
     assert books.store.attempts == []
     about = About("r", books.home, "auto", stream=False)
     nothing = Nanos(0)
-    moved.observe(
-        Settled(about, "a", "p", "m", "t", "answer", nothing, nothing, Usage(), counted=False)
-    )
+    moved.observe(Settled(about, record("a")))
     assert await sink.round()
     assert books.store.attempts == ["a"]
     assert moved.homes == set()

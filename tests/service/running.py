@@ -89,7 +89,7 @@ class Running:
             wrong = lawful(life)
             assert wrong is None, f"{request_id}: {wrong}: {life}"
         assert await self.gateway.world.ledger.open_holds(tenant) == 0
-        settled = sum(event.cost for event in self.events if isinstance(event, Settled))
+        settled = sum(event.record.cost for event in self.events if isinstance(event, Settled))
         assert await self.spent(tenant) - self.before == settled
         return settled
 

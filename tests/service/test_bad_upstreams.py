@@ -14,7 +14,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from gateway.core.events import Attempted, Settled
+from gateway.core.events import Settled
 from tests.service.bad_answers import KEY as UPSTREAM_KEY
 from tests.service.bad_answers import everywhere, owed
 from tests.service.bad_openai import bedrock_alone, openai_alone
@@ -231,8 +231,8 @@ def of_a_kind(place: Place, name: str, gets: str) -> None:
     """The class of the error, as metrics and logs are told of it."""
     kinds: dict[str, set[str]] = defaultdict(set)
     for event in place.gateway.events:
-        if isinstance(event, Attempted):
-            kinds[event.model].add(event.outcome)
+        if isinstance(event, Settled):
+            kinds[event.record.model].add(event.record.outcome)
     expected = gets.removeprefix("mid ")
     for model in (f"{name}-alone", f"{name}-beside"):
         found = kinds[model]
@@ -280,7 +280,8 @@ def beside_it_gets(got: Got, gets: str, name: str, way: str) -> None:
 def settled_at(place: Place, name: str, paid: tuple[int, int]) -> None:
     """What the provider is paid for each call."""
     mine = (f"{name}-alone", f"{name}-beside")
-    calls = [e for e in place.gateway.events if isinstance(e, Settled) and e.model in mine]
+    calls = [e.record for e in place.gateway.events if isinstance(e, Settled)]
+    calls = [call for call in calls if call.model in mine]
     assert len(calls) >= 2
     for call in calls:
         assert (call.usage.prompt, call.usage.completion) == paid

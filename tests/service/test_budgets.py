@@ -195,7 +195,7 @@ async def test_what_is_left_counts_down_exactly(everything: Running) -> None:
         ):
             before = len(everything.events)
             got = await ask(client, model, stream=stream, user=user)
-            settled = [e.cost for e in everything.events[before:] if isinstance(e, Settled)]
+            settled = [e.record.cost for e in everything.events[before:] if isinstance(e, Settled)]
             assert Decimal(got.headers["x-gateway-cost-usd"]) * PER_USD == sum(settled) > 0
             total -= sum(settled)
             users[user] -= sum(settled)

@@ -113,7 +113,7 @@ async def test_what_a_request_may_cost_bounds_its_calls_together(
         if isinstance(event, Reserved):
             held += event.amount
         elif isinstance(event, Settled):
-            held, spent = held - event.held, spent + event.cost
+            held, spent = held - event.record.held, spent + event.record.cost
         highest = max(highest, held + spent)
     assert 0 < highest <= most * PER_USD
     assert sum(isinstance(event, Settled) for event in everything.events) == calls

@@ -221,7 +221,7 @@ async def test_a_bad_pair_is_switched_off_and_comes_back(
 
 async def of_the_records(service: Running, route: str) -> None:
     """They are the simulator's bill, and audits are told apart from what was asked for."""
-    settled = {event.purpose for event in service.events if isinstance(event, Settled)}
+    settled = {event.record.purpose for event in service.events if isinstance(event, Settled)}
     assert settled - {"vote", "escalation"} == {"answer", "audit"}
     ours = [each for each in await records(service) if each.route == route]
     assert sum(each.cost for each in ours) == service.simulator.bill.cost

@@ -87,7 +87,7 @@ async def test_a_cancelled_call_is_closed_and_charged(
         waits.append(await closed(service))
     assert await service.audit_ours(TENANT) > 0
     dropped = [event for event in service.events if isinstance(event, Dropped)]
-    settled = [event for event in service.events if isinstance(event, Settled)]
+    settled = [event.record for event in service.events if isinstance(event, Settled)]
     assert len(dropped) == len(settled) == LEAVES
     assert {event.purpose for event in settled} == {"abandoned"}
     kind = "stream" if stream else "whole"
@@ -102,7 +102,7 @@ async def test_a_drained_call_is_paid_by_its_usage(service: Running, reached: Re
         await hang_up(service, "drain-slow", stream=False)
         await closed(service)
     await service.audit(TENANT)
-    settled = [event for event in service.events if isinstance(event, Settled)]
+    settled = [event.record for event in service.events if isinstance(event, Settled)]
     assert [(event.purpose, event.model) for event in settled] == [("abandoned", "small-slow")] * 5
     assert not any(event.counted for event in settled), "the provider's own usage was read"
     reached("money", "a client hangs up, drained: charged beside the bill", "0 nano-dollars", "0")
@@ -113,5 +113,5 @@ async def test_a_drain_is_bounded(service: Running) -> None:
     await hang_up(service, "drain-stalls", stream=True)
     await closed(service)
     assert await service.audit_ours(TENANT) > 0
-    (settled,) = (event for event in service.events if isinstance(event, Settled))
+    (settled,) = (event.record for event in service.events if isinstance(event, Settled))
     assert (settled.purpose, settled.counted) == ("abandoned", True)

@@ -77,7 +77,7 @@ async def audit(running: Running, home: str) -> None:
             lives[event.about.request_id].append(event)
     assert [wrong for life in lives.values() if (wrong := lawful(life))] == []
     assert await running.gateway.world.ledger.open_holds(home) == 0
-    settled = sum(event.cost for event in running.events if isinstance(event, Settled))
+    settled = sum(event.record.cost for event in running.events if isinstance(event, Settled))
     assert settled == running.simulator.bill.cost
 
 

@@ -100,7 +100,9 @@ both = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"
 async def test_a_line_tells_a_life(tmp_path: Path, stream: bool) -> None:
     async with logging(tmp_path) as logged:
         got = await logged.ask("climb", stream=stream, user="ann", gateway={"tags": {"team": "x"}})
-        settled = sum(event.cost for event in logged.service.events if isinstance(event, Settled))
+        settled = sum(
+            event.record.cost for event in logged.service.events if isinstance(event, Settled)
+        )
     (line,) = lines(logged.file)
     assert line["request"] == got.headers["x-request-id"]
     assert line["plan"] == {"rungs": 2, "skipped": 0}
@@ -182,7 +184,9 @@ async def test_replay_reads_what_was_logged(tmp_path: Path, stream: bool) -> Non
     async with logging(tmp_path, "full") as logged:
         for number in range(3):
             await logged.ask("vote", stream=stream, seed=number, user="ann")
-        cost = sum(event.cost for event in logged.service.events if isinstance(event, Settled))
+        cost = sum(
+            event.record.cost for event in logged.service.events if isinstance(event, Settled)
+        )
     records = read(tmp_path, "large")
     assert len(records.queries) == 3
     said = {name: [*model.answers.values()] for name, model in records.models.items()}

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from gateway.core.errors import Broken, NoAnswer
 from gateway.core.events import Dropped
-from gateway.web.client import Pairs
+from gateway.web.client import Headers, Pairs
 from gateway.web.render_stream import DONE, KEEP_ALIVE
 from gateway.web.stream import ClientStream
 from tests.lives import Stage, Turn, fails, faulty, poor, says, stage, told, well, whole
@@ -25,6 +25,7 @@ class Client:
     """What it was sent; `heard` is set once something is."""
 
     headers: Pairs = field(default_factory=list)
+    known: Headers | None = None
     heads: list[dict[str, str]] = field(default_factory=list)
     data: list[bytes] = field(default_factory=list)
     ended: bool = False

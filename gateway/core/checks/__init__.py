@@ -27,8 +27,7 @@ from gateway.core.checks.sql import sql
 from gateway.core.checks.tools import tool_known, tools_valid
 
 __all__ = [
-    "ASKED", "CHECKS", "OPTIONS", "CheckFn", "Finding", "ask", "asked_of", "at_hand", "fault",
-    "judge", "mend", "strip",
+    "ASKED", "CHECKS", "OPTIONS", "CheckFn", "Checklist", "Finding", "checklist", "fault",
 ]  # fmt: skip
 
 CheckFn = Callable[[Choice, ChatRequest, Mapping[str, Any]], str | None]
@@ -59,91 +58,70 @@ ASKED: Final[Mapping[str, str]] = {
 """Checks that ask somebody: who needs I/O does not look at what fails the others."""
 
 
-class _Set(Struct, frozen=True):
-    """What a tuple of checks comes to."""
+class Checklist(Struct, frozen=True):
+    """What a tuple of checks comes to: those `at_hand` ask nobody, the `others` somebody."""
 
     checks: tuple[Check, ...]
     at_hand: tuple[Check, ...]
     others: tuple[Check, ...]
+    names: tuple[str, ...]
+    """Of those at hand."""
     runs: tuple[tuple[str, CheckFn, Mapping[str, Any]], ...]
     fixes: tuple[Check, ...]
     asks: bool
 
+    def ask(self, request: ChatRequest) -> ChatRequest:
+        """The request as these need it to be sent: `confidence` asks for its marker line."""
+        return ask_confidence(request) if self.asks else request
+
+    def judge(self, completion: Completion, request: ChatRequest) -> tuple[Finding, ...]:
+        """What is wrong with an answer; nothing when it passes. Each of its choices must pass."""
+        findings: tuple[Finding, ...] = ()
+        choices = completion.choices
+        for name, run, options in self.runs:
+            why = None if choices else "there is no answer"
+            for choice in choices:
+                why = run(choice, request, options)
+                if why is not None:
+                    break
+            if why is not None:
+                findings = (*findings, Finding(name, why))
+        return findings
+
+    def mend(self, completion: Completion, request: ChatRequest) -> Completion:
+        """The answer as the client gets it: without what `ask` asked for, and its JSON clean where
+        a check is to fix it. Judge it before.
+        """
+        for check in self.fixes:
+            completion = fixed(completion, request, check.options)
+        return strip_confidence(completion) if self.asks else completion
+
 
 _MOST: Final = 1_000
-_sets: dict[int, _Set] = {}
+_lists: dict[int, Checklist] = {}
 """By id, each with its checks: the same few are met all the time, and going through them costs a
 request 10 us.
 """
 
 
-def _set_of(checks: tuple[Check, ...]) -> _Set:
-    found = _sets.get(id(checks))
+def checklist(checks: tuple[Check, ...]) -> Checklist:
+    """Raises KeyError for a check that `fault` would have refused as unknown."""
+    found = _lists.get(id(checks))
     if found is None or found.checks is not checks:
         at_hand = tuple(check for check in checks if check.name not in ASKED)
-        found = _Set(
+        found = Checklist(
             checks,
             checks if at_hand == checks else at_hand,
             tuple(check for check in checks if check.name in ASKED),
+            tuple(check.name for check in at_hand),
             tuple((check.name, CHECKS[check.name], check.options) for check in at_hand),
             tuple(check for check in checks if check.name == "schema" and check.options.get("fix")),
             any(check.name == "confidence" for check in checks),
         )
-        if len(_sets) >= _MOST:
-            _sets.clear()
-        _sets[id(checks)] = found
+        if len(_lists) >= _MOST:
+            _lists.clear()
+        _lists[id(checks)] = found
     return found
-
-
-def judge(
-    checks: tuple[Check, ...], completion: Completion, request: ChatRequest
-) -> tuple[Finding, ...]:
-    """What is wrong with an answer; nothing when it passes. Each of its choices must pass.
-
-    Those that ask somebody are left out. Raises KeyError for a check that `fault` would have
-    refused as unknown, and nothing else.
-    """
-    findings: tuple[Finding, ...] = ()
-    choices = completion.choices
-    for name, run, options in _set_of(checks).runs:
-        why = None if choices else "there is no answer"
-        for choice in choices:
-            why = run(choice, request, options)
-            if why is not None:
-                break
-        if why is not None:
-            findings = (*findings, Finding(name, why))
-    return findings
-
-
-def ask(checks: tuple[Check, ...], request: ChatRequest) -> ChatRequest:
-    """The request as these checks need it to be sent: `confidence` asks for its marker line."""
-    return ask_confidence(request) if _set_of(checks).asks else request
-
-
-def strip(checks: tuple[Check, ...], completion: Completion) -> Completion:
-    """The answer without what `ask` asked for. Judge it before."""
-    return strip_confidence(completion) if _set_of(checks).asks else completion
-
-
-def mend(checks: tuple[Check, ...], completion: Completion, request: ChatRequest) -> Completion:
-    """The answer as the client gets it: stripped, and its JSON clean where a check is to fix it.
-    Judge it before.
-    """
-    those = _set_of(checks)
-    for check in those.fixes:
-        completion = fixed(completion, request, check.options)
-    return strip_confidence(completion) if those.asks else completion
-
-
-def asked_of(checks: tuple[Check, ...]) -> tuple[Check, ...]:
-    """Those that ask somebody."""
-    return _set_of(checks).others
-
-
-def at_hand(checks: tuple[Check, ...]) -> tuple[Check, ...]:
-    """Those that ask nobody."""
-    return _set_of(checks).at_hand
 
 
 def fault(check: Check) -> str | None:
