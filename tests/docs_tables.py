@@ -56,7 +56,8 @@ HEADERS: Final[Mapping[str, str]] = {
     "x-gateway-budget-warning": "Soft budgets that stand at 80 % or 100 % of their cap, such as "
     "`80% tenant usd/day`. Not there when there are none.",
     "x-should-retry": "`false` where the same request would fail again. OpenAI's SDKs obey it.",
-    "retry-after": "Seconds, with a 503, and with the 429 of a limit in tokens or requests.",
+    "retry-after": "Seconds, with a 503, and with the 429 of a limit in tokens or requests where "
+    "waiting helps.",
     "retry-after-ms": "The same in milliseconds, with that 429.",
 }
 
@@ -90,7 +91,9 @@ ERRORS: Final[Mapping[type[errors.GatewayError], str]] = {
     errors.ConfigRefused: "Admin API: the configuration has faults, told in a line each.",
     errors.TooLarge: "The body is over `limits.body_bytes`.",
     errors.HeadersTooLarge: "The headers are over 32,000 bytes.",
-    errors.BudgetExceeded: "Names the budget, what is left of it, and when it resets.",
+    errors.BudgetExceeded: "Names the budget, what is left of it, and when it resets. Also of a "
+    "limit in tokens or requests where waiting does not help: one in total, or one that is less "
+    "than this request alone may take.",
     errors.RateLimited: "A limit in tokens, requests, or requests at once; names it, and what is "
     "left of it.",
     errors.GatewayError: "A bug of ours; nothing more is told.",

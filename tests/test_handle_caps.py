@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from msgspec import structs
 
-from gateway.core.accounts import Account, Scope
+from gateway.core.accounts import Account, Amounts, Scope
 from gateway.core.catalog import (
     Budget,
     Catalog,
@@ -296,8 +296,14 @@ ASIDE = {
     "all at their caps": Capped(
         "open", {"a": 1, "b": 1, "c": 1}, {}, BudgetExceeded, "'a' of tenant t, .*total", ""
     ),
-    "all at their rates": Capped(
-        "open", {"a": 1, "b": 1, "c": 1}, {}, RateLimited, "'a' of tenant t, 1 tokens", "", "tokens"
+    "no rate is as large as the request": Capped(
+        "open",
+        {"a": 1, "b": 1, "c": 1},
+        {},
+        BudgetExceeded,
+        "'a' of tenant t, 1 tokens per minute, is less than",
+        "",
+        "tokens",
     ),
     "the others fail": Capped(
         "open", {"a": 1}, {"b": [faulty], "c": [faulty]}, BudgetExceeded, "'a' of tenant t", "b c"
@@ -360,6 +366,25 @@ async def test_a_cap_of_a_model_or_provider_leaves_the_others_to_be_asked(
     assert " ".join(scene.upstream.asked) == case.calls
     assert scene.life.tab.held == 0
     await whole(scene)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_of_several_caps_the_first_that_waiting_helps_is_told(stream: bool) -> None:
+    scene = stage("open", {}, stream=stream, catalog=APART)
+    large = 10**6
+    caps = tuple(
+        Account("model", who, (Budget(cap, "minute", "tokens"),), "t")
+        for who, cap in {"a": 1, "b": large, "c": large}.items()
+    )
+    scene.life.purse = structs.replace(scene.life.purse, per_call=caps)
+    for who in "bc":
+        purse = scene.life.purse.of_call(who, "")
+        await scene.ledger.reserve(purse, who, Amounts(Nanos(0), large))
+    with pytest.raises(
+        RateLimited, match=r"'b' of tenant t, 1000000 tokens per minute, has 0 left"
+    ):
+        await hear(scene.life)
+    assert scene.upstream.asked == []
 
 
 @pytest.mark.parametrize("scope", ["organisation", "tenant", "user", "key", "tag"])

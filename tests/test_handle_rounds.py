@@ -185,7 +185,7 @@ async def test_a_limit_of_requests_refuses_every_call_of_the_request(
     """Not only the first: neither the other voters, nor the try with an exact count."""
     turns = {"a": [well], "b": [well], "gpt-5": [well]}
     scene = stage(asked, turns, stream=stream, exact=exact)
-    full = Account("user", "u", (Budget(1, "total", "requests"),), "t")
+    full = Account("user", "u", (Budget(1, "minute", "requests"),), "t")
     purse = scene.life.purse
     scene.life.purse = structs.replace(purse, accounts=(*purse.accounts, full))
     await scene.ledger.reserve(scene.life.purse, "before", Amounts(Nanos(0), 0, 1))

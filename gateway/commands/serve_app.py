@@ -32,7 +32,7 @@ def serve(
     from gateway.commands.check import deprecations
     from gateway.commands.serve import Place, source_of
     from gateway.commands.serve import serve as run
-    from gateway.commands.workers import WORKER, WORKERS_DIR, beside
+    from gateway.commands.workers import SAYS, WORKER, WORKERS_DIR, beside
     from gateway.config.faults import ConfigError
     from gateway.core.errors import LedgerDown
     from gateway.core.usage_line import StoreError
@@ -54,13 +54,17 @@ def serve(
         place = Place(host, port, SHARED in env, env.get(WORKERS_DIR), number)
         if place.shared:
             source = structs.replace(source, beside=beside(os.getppid()))
-        run(snapshot, place, say, env, source)
+        run(snapshot, place, _unsaid if place.shared and SAYS not in env else say, env, source)
     except LedgerDown as error:
         fail(f"redis: {error}")
     except StoreError as error:
         fail(f"usage.sink: {error}")
     except OSError as error:
         fail(f"cannot listen on {error.filename or f'{host}:{port}'}: {error.strerror or error}")
+
+
+def _unsaid(_: str) -> None:
+    pass
 
 
 def _share(config: list[Path], host: str, port: int, workers: int, env: Mapping[str, str]) -> int:
@@ -88,7 +92,7 @@ def demo(
     from gateway.simulator import BASES
 
     if dialect is not None and dialect not in BASES:
-        fail(f"no simulated provider speaks {dialect}; they speak {', '.join(sorted(BASES))}")
+        fail(f"no simulated provider speaks {dialect}; they speak {', '.join(sorted(BASES))}", 2)
     try:
         run(ctx.obj.env, Place(host, port), say, dialect)
     except OSError as error:

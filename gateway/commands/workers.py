@@ -19,6 +19,8 @@ WORKERS_DIR: Final = "TOLLGATE_WORKERS_DIR"
 """The folder where workers share their metrics."""
 WORKER: Final = "TOLLGATE_WORKER"
 """Which worker a process is, from 0; who takes another's place has its number."""
+SAYS: Final = "TOLLGATE_WORKER_SAYS"
+"""In the environment of the one worker that says where all of them answer: it is said once."""
 
 _POLL_S: Final = 0.1
 _TURNS_TO_REPLACE: Final = 10
@@ -39,10 +41,10 @@ def run_workers(arguments: Sequence[str], count: int, env: Mapping[str, str]) ->
         known = {**env, WORKERS_DIR: folder}
         command = [sys.executable, "-m", "gateway", *arguments]
 
-        def start(number: int) -> Worker:
+        def start(number: int, *, says: bool = False) -> Worker:
             # Nothing is ever written to it: that it ends tells a worker that we are gone.
             pipe = subprocess.PIPE
-            own = {**known, WORKER: str(number)}
+            own = {**known, WORKER: str(number), **({SAYS: "1"} if says else {})}
             # A worker that cannot listen to it yet keeps it until it can.
             before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
             try:
@@ -51,7 +53,7 @@ def run_workers(arguments: Sequence[str], count: int, env: Mapping[str, str]) ->
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
         began = time.monotonic()
-        workers = [start(number) for number in range(count)]
+        workers = [start(number, says=number == 0) for number in range(count)]
         turn = 0
         while not told.stops:
             time.sleep(_POLL_S)

@@ -156,6 +156,19 @@ class Refusal(Struct, frozen=True):
     """Unix seconds by the ledger's clock."""
     first: bool = False
     """Whether this brought the budget to its cap, for the first time in the period; see Warned."""
+    wanted: int = 0
+    """What was to be held of it."""
+
+    @property
+    def too_large(self) -> bool:
+        """What was wanted is more than the whole cap: no wait makes room for it."""
+        return self.wanted > self.budget.cap
+
+    @property
+    def for_good(self) -> bool:
+        """Waiting does not help: it is too large, or the budget has no period that ends."""
+        in_total = self.budget.per == "total" and self.budget.meter != "at_once"
+        return in_total or self.too_large
 
 
 class Balance(Struct, frozen=True):

@@ -16,7 +16,7 @@ GatewayError                     500  a bug of ours
     HeadersTooLarge              431
     ClientGone                   499    nobody hears it; it is only counted
     BudgetExceeded               429    names scope, cap and reset time
-      RateLimited                429    the same of tokens or requests; says when to come again
+      RateLimited                429    of tokens or requests, where waiting helps; says how long
   Unavailable                    503    try again in a second
     LedgerDown, Busy, KeysDown, ShuttingDown
   NoAnswer                       502    every candidate was tried

@@ -90,7 +90,9 @@ def no_answer(verdict: Verdict, purse: Purse, trail: Sequence[str]) -> GatewayEr
 
 
 def _refused(refusal: Refusal, purse: Purse) -> BudgetExceeded:
-    """Money is a quota: its SDK is told not to come back. The others are rates."""
+    """Money is a quota, and so is whatever waiting does not help: its SDK is told not to come back.
+    The others are rates.
+    """
     account, budget = refusal.account, refusal.budget
     who = f"tenant {purse.tenant}"
     if account.scope == "organisation":
@@ -110,12 +112,17 @@ def _refused(refusal: Refusal, purse: Purse) -> BudgetExceeded:
             f"The budget of {who}, ${usd(budget.cap)} {per}, has ${usd(refusal.left)} left, "
             f"less than this request may cost. {reset}"
         )
+    limit = f"The limit of {who}, {budget.cap} {budget.meter} {per},"
+    if refusal.too_large:
+        return BudgetExceeded(
+            f"{limit} is less than this request may take, {refusal.wanted}: it fits at no time. "
+            f"Ask for fewer {budget.meter}, or have the limit raised."
+        )
+    told = f"{limit} has {refusal.left} left, less than this request may take. {reset}"
+    if refusal.for_good:
+        return BudgetExceeded(told)
     wait_s = _SOON_S if refusal.resets_at is None else refusal.resets_at - refusal.now
-    return RateLimited(
-        f"The limit of {who}, {budget.cap} {budget.meter} {per}, has {refusal.left} left, "
-        f"less than this request may take. {reset}",
-        retry_after=max(wait_s, 0.001),
-    )
+    return RateLimited(told, retry_after=max(wait_s, 0.001))
 
 
 def _reset(refusal: Refusal) -> str:

@@ -46,6 +46,7 @@ class Debts:
         self._observe = observe
         self._owed: dict[bytes, Debt] = {}
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._owed)
@@ -56,20 +57,32 @@ class Debts:
         """`maybe`: it was sent, and may have been executed."""
         debt = self._owed.setdefault(command, Debt(op, command, instead, self._clock()))
         debt.maybe = debt.maybe or maybe
+        if self._closed:
+            self._give_up(debt, "closed")
+            return
         if len(self._owed) > _MOST:
             self._give_up(next(iter(self._owed.values())), "overflow")
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._pay())
 
     async def aclose(self, within_s: float) -> None:
-        """Try all once more, then give up."""
+        """Try all once more, then give up, as what comes later is at once."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
         if self._owed:
-            await asyncio.wait([asyncio.ensure_future(self._round())], timeout=within_s)
+            self._task = asyncio.get_running_loop().create_task(self._last_rounds())
+            await asyncio.wait([self._task], timeout=within_s)
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self._closed = True
         for debt in [*self._owed.values()]:
             self._give_up(debt, "closed")
+
+    async def _last_rounds(self) -> None:
+        """More than one where an answer says that something else is owed."""
+        while self._owed and await self._round():
+            pass
 
     async def _pay(self) -> None:
         wait = _FIRST_WAIT_S

@@ -26,6 +26,11 @@ def _is_well(answer: "asyncio.Future[Any]", before: int) -> bool:
     return bool(known) and seq >= before
 
 
+def _end(settled: "asyncio.Future[None]") -> None:
+    if not settled.done():  # who waited may have given up
+        settled.set_result(None)
+
+
 class Settles:
     """Of one ledger."""
 
@@ -50,25 +55,29 @@ class Settles:
         began, before = self._clock(), home.seq
         asked = asyncio.ensure_future(self._homes.send(command), loop=self._loop)
         settled: asyncio.Future[None] = self._loop.create_future()
-        self._under_way.add(settled)
+        self._under_way.add(asked)
 
         def heard(answer: "asyncio.Future[Any]") -> None:
+            self._under_way.discard(answer)
             # A settle that goes well needs no task, which costs a request 8 us.
             if _is_well(answer, before):
                 home.saw(answer.result()[1], before)
-                self._ended(settled)
+                _end(settled)
                 self._observe(LedgerTook("settle", self._clock() - began, None))
-            else:
-                last = self._settled(hold, actual, record, command, answer, (began, before))
-                self._loop.create_task(last).add_done_callback(lambda _: self._ended(settled))
+                return
+            last = self._settled(hold, actual, record, command, answer, (began, before))
+            task = self._loop.create_task(last)
+            self._under_way.add(task)
+            task.add_done_callback(ended)
+
+        def ended(task: "asyncio.Future[Any]") -> None:
+            self._under_way.discard(task)
+            if task.cancelled():  # maybe before its first step
+                self._debts.add("settle", command, self._instead(hold, actual, record), maybe=True)
+            _end(settled)
 
         asked.add_done_callback(heard)
         return settled
-
-    def _ended(self, settled: "asyncio.Future[None]") -> None:
-        self._under_way.discard(settled)
-        if not settled.done():
-            settled.set_result(None)
 
     async def _settled(
         self,
@@ -98,7 +107,6 @@ class Settles:
             self._debts.add("settle", command, instead, maybe=failure.sent)
         except asyncio.CancelledError:
             error = "cancelled"
-            self._debts.add("settle", command, self._instead(hold, actual, record), maybe=True)
             raise
         finally:
             self._observe(LedgerTook("settle", self._clock() - began, error))
@@ -133,9 +141,18 @@ class Settles:
         leaving.add_done_callback(left)
 
     async def over(self, within_s: float) -> None:
-        """Wait for what is under way."""
-        if self._under_way:
-            await asyncio.wait(self._under_way, timeout=within_s)
+        """Wait for what is under way, and for what follows from its answer."""
+        until = self._loop.time() + within_s
+        while self._under_way and (rest := until - self._loop.time()) > 0:
+            await asyncio.wait(self._under_way, timeout=rest)
+
+    async def aclose(self, within_s: float) -> None:
+        """What is not answered by then is owed."""
+        await self.over(within_s)
+        for each in [*self._under_way]:
+            each.cancel()
+        while self._under_way:
+            await asyncio.wait(self._under_way)
 
     def _instead(self, hold: Hold, actual: Amounts, record: UsageRecord | None) -> bytes:
         """What charges a call whose hold the ledger does not know, as of now."""

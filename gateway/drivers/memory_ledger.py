@@ -274,7 +274,8 @@ class _Wanted:
             bucket = self.books.use(line, self.now)
             resets_at = bucket.resets_at(self.now, total - cap)
         first = self._first(limit, line, 100)
-        return Refusal(*limit, max(cap - total + wanted, 0), resets_at, self.now, first)
+        left = max(cap - total + wanted, 0)
+        return Refusal(*limit, left, resets_at, self.now, first, wanted)
 
     def _first(self, limit: Limit, line: Line, percent: int) -> bool:
         if not percent:

@@ -8,6 +8,7 @@ from typing import Final, Never
 
 from msgspec import Struct, structs
 
+from gateway import __version__
 from gateway.core.chat import ChatRequest, Completion, Delta, Usage
 from gateway.core.errors import (
     Broken,
@@ -26,7 +27,11 @@ from gateway.wire import DIALECTS
 from gateway.wire.dialect import Dialect, HttpCall, Target
 from gateway.wire.unsupported import without
 
-_PLAIN: Final[Mapping[str, str]] = {"accept-encoding": "identity"}
+_OURS: Final[Mapping[str, str]] = {
+    "accept-encoding": "identity",
+    "user-agent": f"tollgate/{__version__}",
+}
+"""Of every call, and never signed: a proxy may change them on the way."""
 _NOT_ACCEPTED: Final = frozenset({400, 401, 403})
 """Misconfigured with one of these may mean a signature; with another, the model or the bill."""
 _CONTEXTS: Final = 100
@@ -142,7 +147,7 @@ class ProviderCalls:
             version = auth.api_version if isinstance(auth, AzureAuth) else None
             privacy = Privacy(provider.base_url, provider.api_key)
             self._ways[name] = _Way(provider, dialect, version, signer, privacy)
-            self.headers[name] = {**_PLAIN, **fixed_headers(provider, dialect)}
+            self.headers[name] = {**_OURS, **fixed_headers(provider, dialect)}
 
     def write(self, candidate: Candidate, request: ChatRequest, *, stream: bool) -> ProviderCall:
         """Raises Unsuitable for what this provider cannot be asked."""

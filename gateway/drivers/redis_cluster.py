@@ -8,7 +8,7 @@ https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
 
 import asyncio
 from binascii import crc_hqx
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 from typing import Any, Final
 
@@ -93,23 +93,49 @@ class RedisCluster:
             return not self._closed and (self._fault is None or self._may_look())
         return all(node is not None and node.is_open for node in owners)
 
-    async def call(self, command: bytes, key: str | None = None) -> Any:
-        """The answer of the node that has the command's first key, or `key`, if given."""
+    def call(self, command: bytes, key: str | None = None) -> Awaitable[Any]:
+        """The answer of the node that has the command's first key, or `key`, if given. Where the
+        node is known it is sent before this returns. Raises RedisError, here or when awaited.
+        """
         found = first_key(command) if key is None else key.encode()
         if key is None and b"SCRIPT\r\n" in command[:24]:
-            return (await self.everywhere(command))[0][1]
+            return self._first_of_all(command)
         slot = slot_of(found) if found else None
-        node = self._owner(slot) or await self._learned(slot)
+        node = self._owner(slot)
+        if node is None:
+            return self._found_out(command, slot)
+        return self._answered(command, node, self._sent(command, node))
+
+    async def _first_of_all(self, command: bytes) -> Any:
+        return (await self.everywhere(command))[0][1]
+
+    async def _found_out(self, command: bytes, slot: int | None) -> Any:
+        node = await self._learned(slot)
+        return await self._answered(command, node, self._sent(command, node))
+
+    def _sent(self, command: bytes, node: RedisConnection) -> asyncio.Future[Any]:
+        try:
+            return node.call(command)
+        except RedisError as error:
+            self._noted(error)
+            raise
+
+    async def _answered(
+        self, command: bytes, node: RedisConnection, answer: asyncio.Future[Any]
+    ) -> Any:
         until = asyncio.get_running_loop().time() + self._timeout
         try:
-            return await node.call(command)
+            return await answer
         except RedisError as error:
-            if error.kind in _GONE:
-                self._look_soon()
+            self._noted(error)
             if error.kind not in _ELSEWHERE:
                 raise
             refusal = error
         return await self._sent_on(command, node, refusal, until)
+
+    def _noted(self, error: RedisError) -> None:
+        if error.kind in _GONE:
+            self._look_soon()
 
     async def everywhere(self, command: bytes) -> list[tuple[str, Any]]:
         """What each master answers."""

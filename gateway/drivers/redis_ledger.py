@@ -24,6 +24,7 @@ from gateway.core.accounts import (
 )
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired, LedgerTook
+from gateway.core.ledger_entry import of_meter
 from gateway.core.money import Nanos
 from gateway.core.ports import Clock, Observer
 from gateway.core.usage_record import UsageRecord
@@ -109,7 +110,7 @@ class RedisLedger(Book):
                     left = Nanos(reply[4]) if reply[4] >= 0 else None
                     warned = _warned(ready.plan, reply) if len(reply) > 5 else ()
                     return Hold(hold_id, purse, amounts, left, warned)
-                answer = _answer(reply, ready.plan, purse, hold_id)
+                answer = _answer(reply, ready.plan, purse, hold_id, amounts)
                 if answer is not None:
                     return answer
                 await self._homes.note(reply, home)
@@ -185,7 +186,7 @@ class RedisLedger(Book):
         await self._settles.over(self._timeout)
 
     async def aclose(self) -> None:
-        await self.settled()
+        await self._settles.aclose(self._timeout)
         await self._debts.aclose(2 * self._timeout)
         await self._connection.aclose()
 
@@ -205,14 +206,17 @@ def _warned(plan: Plan, reply: list[Any]) -> tuple[Warned, ...]:
     return tuple(told)
 
 
-def _answer(reply: list[Any], plan: Plan, purse: Purse, hold_id: str) -> Hold | Refusal | None:
+def _answer(
+    reply: list[Any], plan: Plan, purse: Purse, hold_id: str, wanted: Amounts
+) -> Hold | Refusal | None:
     """What a reserve was told that is not simply held; None when it is to ask once more."""
     verdict = reply[0]
     if verdict == b"refused":
         number, rest, now_ms, resets_ms, first = reply[4:]
         (account, budget), line = plan.limits[number - 1]
         resets_at = resets_ms / 1_000 if resets_ms else line.resets_at
-        return Refusal(account, budget, rest, resets_at, now_ms / 1_000, first == 1)
+        size = 1 if line.meter == "at_once" else of_meter(wanted, line.meter)
+        return Refusal(account, budget, rest, resets_at, now_ms / 1_000, first == 1, size)
     if verdict == b"again":
         left, nanos, tokens, requests = reply[4:]
         amounts = Amounts(nanos, tokens, requests)

@@ -73,7 +73,9 @@ def _from_header(key: str, text: str) -> Any:
     if key == "checks":
         return tuple(name.strip() for name in text.split(",") if name.strip())
     if key == "tags":
-        pairs = (pair.partition("=") for pair in text.split(",") if pair.strip())
+        pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+        if not all(equals for _, equals, _ in pairs):
+            refuse("x-gateway-tags", "must be names with values, such as team=red,app=chat")
         return {name.strip(): value.strip() for name, _, value in pairs}
     if key == "max_latency_ms":
         if not text.strip().isdecimal() or len(text) > _LONGEST_NUMBER:

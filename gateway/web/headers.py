@@ -7,7 +7,13 @@ from math import ceil
 from typing import Final
 
 from gateway.core.accounts import Warned
-from gateway.core.errors import GatewayError, HeadersTooLarge, RateLimited, Unavailable
+from gateway.core.errors import (
+    GatewayError,
+    HeadersTooLarge,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+)
 from gateway.core.money import usd
 from gateway.core.response_cache import Asks, read_asks
 from gateway.core.snapshot import Limits
@@ -108,6 +114,8 @@ def error_headers(error: GatewayError, request_id: str, life: Life | None) -> Pa
     headers = [(b"x-request-id", request_id.encode())]
     if error.should_retry is not None:
         headers.append((b"x-should-retry", b"true" if error.should_retry else b"false"))
+    if isinstance(error, Unauthenticated):
+        headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, RateLimited):
         headers.append((b"retry-after", b"%d" % ceil(error.retry_after)))
         headers.append((b"retry-after-ms", b"%d" % ceil(error.retry_after * 1000)))

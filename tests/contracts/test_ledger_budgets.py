@@ -54,21 +54,22 @@ async def test_each_meter_is_held_and_settled_by_itself(ledger: Driver, tenant: 
 
 
 @pytest.mark.parametrize(
-    ("what", "by", "left"),
+    ("what", "by", "left", "wanted"),
     [
-        (Amounts(Nanos(51), 1, 1), 0, 50),
-        (Amounts(Nanos(1), 501, 1), 1, 500),
-        (Amounts(Nanos(1), 1, 4), 2, 3),
-        (Amounts(Nanos(51), 501, 4), 0, 50),
+        (Amounts(Nanos(51), 1, 1), 0, 50, 51),
+        (Amounts(Nanos(1), 501, 1), 1, 500, 501),
+        (Amounts(Nanos(1), 1, 4), 2, 3, 4),
+        (Amounts(Nanos(51), 501, 4), 0, 50, 51),
     ],
 )
 async def test_any_meter_may_refuse_and_then_nothing_is_taken(
-    ledger: Driver, tenant: str, what: Amounts, by: int, left: int
+    ledger: Driver, tenant: str, what: Amounts, by: int, left: int, wanted: int
 ) -> None:
     budgets = (Budget(50, "day"), Budget(500, "day", "tokens"), Budget(3, "day", "requests"))
     wallet = purse(tenant, *budgets)
     answer = await refused(ledger, wallet, "h", what)
-    assert (answer.budget, answer.left) == (budgets[by], left)
+    assert (answer.budget, answer.left, answer.wanted) == (budgets[by], left, wanted)
+    assert answer.too_large
     assert await books(ledger, wallet) == [(0, 0)] * 3
 
 

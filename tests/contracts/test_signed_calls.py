@@ -13,6 +13,7 @@ from typing import Final
 
 import pytest
 
+from gateway import __version__
 from gateway.app import open_upstream
 from gateway.core.catalog import Deployment, Model
 from gateway.core.errors import Misconfigured, UpstreamError
@@ -181,6 +182,9 @@ async def test_aws_would_accept_what_arrives(
     assert target == f"/model/{MODELS[model]}/{'converse' if way == 'send' else 'converse-stream'}"
     assert bench.refusal() is None
     assert headers.get("x-amz-security-token") == auth.session_token
+    assert headers["user-agent"] == f"tollgate/{__version__}"
+    signed = headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0]
+    assert "user-agent" not in signed.split(";"), "a proxy may change it"
 
 
 async def test_the_verifier_can_refuse(meet: Meet) -> None:

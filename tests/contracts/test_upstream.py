@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
+from gateway import __version__
 from gateway.core.catalog import Deployment, Model
 from gateway.core.chat import ChatRequest, Delta
 from gateway.core.errors import (
@@ -207,6 +208,7 @@ async def test_what_is_sent_is_ours_alone(meet: Meet, way: str) -> None:
             "authorization": f"Bearer {KEY}",
             "content-type": "application/json",
             "accept-encoding": "identity",
+            "user-agent": f"tollgate/{__version__}",
             "accept": "application/json" if way == "send" else "text/event-stream",
             "content-length": str(len(body)),
         }

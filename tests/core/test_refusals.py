@@ -25,6 +25,7 @@ from gateway.core.money import Nanos
 from gateway.core.plan import Plan, Skipped
 from gateway.core.refusals import no_answer, nothing_fits
 from gateway.core.strategy import Verdict
+from gateway.web.headers import error_headers
 
 PURSE = Purse("acme", ())
 NOON = 1_795_345_200  # 2026-11-22T12:00 in Berlin
@@ -108,6 +109,7 @@ def test_no_money(scope: Scope, per: Period, resets_at: int | None, whose: str, 
 
 
 TOKENS = Budget(5000, "minute", "tokens")
+ROLLING = Budget(5000, "hour", "tokens", rolling=True)
 ASKED = Budget(60, "minute", "requests", rolling=True)
 AT_ONCE = Budget(4, "total", "at_once")
 
@@ -121,9 +123,6 @@ AT_ONCE = Budget(4, "total", "at_once")
         (Account("key", "k1", (), "acme"), ASKED, 0, NOON + 0.2, 0.2,
          ("The limit of key 'k1' of tenant acme, 60 requests in any minute, has 0 left, less than "
          "this request may take. It has room again at 2026-11-22T11:00:01+00:00.")),
-        (Account("organisation", "globex", ()), TOKENS, 0, None, 1.0,
-         ("The limit of organisation globex, 5000 tokens per minute, has 0 left, less than this "
-         "request may take. It does not reset.")),
         (Account("model", "gpt-5", ()), AT_ONCE, 0, None, 1.0,
          "The limit of model 'gpt-5' of organisation globex, 4 requests at once, is reached."),
     ],
@@ -138,6 +137,38 @@ def test_a_rate_says_when_to_come_again(
     assert (error.status, error.code, error.should_retry) == (429, "rate_limit_exceeded", None)
     assert error.retry_after == pytest.approx(wait_s)
     assert str(error) == told
+
+
+@pytest.mark.parametrize(
+    ("budget", "left", "wanted", "resets_at", "told"),
+    [
+        (TOKENS, 5000, 5001, NOON + 9.5,
+         ("The limit of tenant acme, 5000 tokens per minute, is less than this request may take, "
+          "5001: it fits at no time. Ask for fewer tokens, or have the limit raised.")),
+        (ROLLING, 12, 5001, NOON + 9.5,
+         ("The limit of tenant acme, 5000 tokens in any hour, is less than this request may take, "
+          "5001: it fits at no time. Ask for fewer tokens, or have the limit raised.")),
+        (Budget(5000, "total", "tokens"), 12, 60, None,
+         ("The limit of tenant acme, 5000 tokens in total, has 12 left, less than this request may "
+          "take. It does not reset.")),
+        (Budget(3, "total", "requests"), 0, 1, None,
+         ("The limit of tenant acme, 3 requests in total, has 0 left, less than this request may "
+          "take. It does not reset.")),
+        (Budget(2_000_000_000, "day"), 2_000_000_000, 2_500_000_000, NOON,
+         ("The budget of tenant acme, $2 per day, has $2 left, less than this request may cost. "
+          "It resets at 2026-11-22T11:00:00+00:00.")),
+    ],
+)  # fmt: skip
+def test_who_need_not_wait_is_not_told_to(
+    budget: Budget, left: int, wanted: int, resets_at: float | None, told: str
+) -> None:
+    account = Account("tenant", "acme", (), "acme")
+    refusal = Refusal(account, budget, left, resets_at, now=NOON, wanted=wanted)
+    error = no_answer(Verdict(None, "budget", refusal=refusal), PURSE, [])
+    seen = (type(error), error.status, error.code, error.type, error.should_retry)
+    assert seen == (BudgetExceeded, 429, "budget_exceeded", "insufficient_quota", False)
+    assert str(error) == told
+    assert not {b"retry-after", b"retry-after-ms"} & dict(error_headers(error, "r", None)).keys()
 
 
 def test_a_ledger_that_goes_away_is_not_the_providers_fault() -> None:

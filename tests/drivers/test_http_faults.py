@@ -15,7 +15,7 @@ from tests.drivers.scripted import CHUNKED, Peer, chunk, pieces, pool_to, reques
 
 EXCHANGES: Final = 2000
 AT_ONCE: Final = 40
-SHORT_S: Final = 0.1
+SHORT_S: Final = 0.3
 UNSIZED: Final = b"HTTP/1.1 200 OK\r\n\r\n"
 GARBAGE: Final = b"HTTP/1.1 what is this\r\n\r\n"
 

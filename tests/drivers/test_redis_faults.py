@@ -136,7 +136,10 @@ async def test_many_callers_wait_together_not_in_turn(own_redis: EmbeddedRedis) 
     async with opened(own_redis, timeout_s=LIMIT_S) as ledger:
         await held(ledger, "before")
         signalled(own_redis, signal.SIGSTOP)
-        await asyncio.gather(*(down(ledger, f"h{number}") for number in range(100)))
+        asked = [asyncio.create_task(ledger.reserve(PURSE, f"h{n}", nanos(10))) for n in range(100)]
+        await asyncio.sleep(0)  # all are sent
+        answers = await in_time(WAITED_S, asyncio.gather(*asked, return_exceptions=True))
+        assert [type(each) for each in answers] == [LedgerDown] * 100
         signalled(own_redis, signal.SIGCONT)
         await until(lambda: ledger.owed == 0)
         assert await books(ledger) == (0, 10)

@@ -22,6 +22,7 @@ _RATES: Final = {
     "unlimited": ("", ""),
     "requests": ("budgets: [{requests: 2, per: minute, rolling: true}]", ""),
     "tokens": ("budgets: [{tokens: 850, per: minute, rolling: true}]", ""),
+    "small": ("budgets: [{tokens: 10, per: minute}]", ""),
     "money": ("budgets: [{usd: 0.0003, per: day, rolling: true}]", ""),
     "at-once": ("budgets: [{at_once: 1}]", ""),
 }

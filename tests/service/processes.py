@@ -38,7 +38,8 @@ async def serving(
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        await process.communicate()
+        rest, _ = await process.communicate()
+        assert not _ANSWERS.search(rest), "where it answers is told once"
 
 
 def children(pid: int) -> list[int]:

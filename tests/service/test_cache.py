@@ -234,7 +234,7 @@ async def test_a_spent_budget_refuses_no_answer_that_is_kept(service: Running) -
     async with httpx.AsyncClient(base_url=service.url, timeout=20) as client:
         sent = {"authorization": f"Bearer {POOR}"}
         other = await client.post("/v1/chat/completions", json=body, headers=sent)
-    assert (other.status_code, other.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert (other.status_code, other.json()["error"]["code"]) == (429, "budget_exceeded")
 
 
 async def test_it_is_counted(service: Running) -> None:

@@ -147,7 +147,7 @@ async def test_who_is_at_its_cap_leaves_the_others_to_be_asked(
     [
         ("model", "right", "budget_exceeded", "The budget of model 'right' of tenant caps-model"),
         ("provider", "right", "budget_exceeded", "The budget of provider 'one' of tenant caps-"),
-        ("rate", "right", "rate_limit_exceeded", "The limit of model 'right' of tenant caps-rate"),
+        ("rate", "right", "budget_exceeded", "The limit of model 'right' of tenant caps-rate"),
         ("own", "equals", "budget_exceeded", "The budget of tenant caps-own"),
         ("user", "equals", "budget_exceeded", "The budget of user 'ada' of tenant caps-user"),
     ],

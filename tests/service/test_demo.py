@@ -107,4 +107,4 @@ def test_a_dialect_that_nobody_speaks() -> None:
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     spoken = ", ".join(DIALECTS)
     assert told.stderr == f"no simulated provider speaks cobol; they speak {spoken}\n"
-    assert told.returncode == 1
+    assert told.returncode == 2

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from math import ceil
@@ -119,7 +120,7 @@ async def test_each_scope_refuses_whom_it_is_of_and_nobody_else(
     begin(everything)
     first = await ask(service, key, how, **same)
     assert not isinstance(first, Exception), first
-    assert_limited(
+    assert_spent(
         await ask(service, key, how, **same),
         f"The limit of {whose.replace('HOW', how)}, 1 requests in total, has 0 left, "
         "less than this request may take. It does not reset.",
@@ -137,7 +138,7 @@ async def test_tenants_of_an_organisation_share_its_limit(service: Service, how:
     begin(everything)
     first = await ask(service, KEYS[f"org-{how}"], how)
     assert not isinstance(first, Exception), first
-    assert_limited(
+    assert_spent(
         await ask(service, KEYS[f"org-too-{how}"], how),
         f"The limit of organisation shared-{how}, 1 requests in total, has 0 left, "
         "less than this request may take. It does not reset.",
@@ -160,6 +161,34 @@ def assert_limited(got: Any, message: str) -> None:
     assert 0 < wait_ms <= 63_000
     assert headers["retry-after"] == str(ceil(wait_ms / 1000))
     assert "x-should-retry" not in headers
+
+
+def assert_spent(got: Any, message: str) -> None:
+    """A limit in which no wait makes room: OpenAI's SDKs are told not to come again."""
+    assert isinstance(got, openai.RateLimitError), got
+    assert (got.code, got.type) == ("budget_exceeded", "insufficient_quota")
+    body: Any = got.body
+    assert body["message"] == message
+    assert got.response.headers["x-should-retry"] == "false"
+    assert not {"retry-after", "retry-after-ms"} & got.response.headers.keys()
+
+
+async def test_a_request_that_fits_at_no_time_is_told_so(service: Service, how: str) -> None:
+    """Its 650 tokens of an answer alone are more than the limit, whatever is left of it."""
+    everything = service.running
+    begin(everything)
+    got: Any = await ask(service, KEYS[f"small-{how}"], how)
+    assert isinstance(got, openai.RateLimitError), got
+    body: Any = got.body
+    told = re.fullmatch(
+        rf"The limit of tenant small-{how}, 10 tokens per minute, is less than this request may "
+        r"take, (\d+): it fits at no time. Ask for fewer tokens, or have the limit raised.",
+        body["message"],
+    )
+    assert told, body["message"]
+    assert int(told[1]) > 650
+    assert_spent(got, body["message"])
+    await audit(everything, f"small-{how}")
 
 
 @pytest.mark.parametrize(("meter", "limit"), [("requests", "2 requests"), ("tokens", "850 tokens")])

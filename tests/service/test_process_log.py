@@ -28,8 +28,13 @@ tenants: {{acme: {{anonymous: true, budgets: [{{usd: 1, per: day}}]}}}}
 
 
 @pytest.mark.parametrize("logger", ["gateway", "uvicorn.error", "asyncio", "of.a.library"])
-def test_whoever_writes_it(logger: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_whoever_writes_it(
+    logger: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In the words, in what is put into them, and in the exception."""
+    servers = logging.getLogger("uvicorn")  # other tests' servers gave it a sink of its own
+    monkeypatch.setattr(servers, "handlers", [])
+    monkeypatch.setattr(servers, "propagate", True)
     with process_log(Redactor([OURS])):
         log = logging.getLogger(logger)
         log.warning("a call with %s was refused: Bearer %s", OURS, THEIRS)

@@ -188,7 +188,9 @@ async def test_the_size_of_headers_and_the_last_key_hold_at_every_door(
         unkeyed = http.build_request(*request, json=ASK)
         del unkeyed.headers["authorization"]
         unkeyed.headers = httpx.Headers([*unkeyed.headers.multi_items(), *twice])
-        error(await http.send(unkeyed), 401, "invalid_api_key")
+        refused = await http.send(unkeyed)
+        error(refused, 401, "invalid_api_key")
+        assert refused.headers["www-authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize("path", DOORS)

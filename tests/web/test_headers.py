@@ -13,6 +13,7 @@ from gateway.core.errors import (
     LedgerDown,
     NoAnswer,
     Rejected,
+    Unauthenticated,
 )
 from gateway.core.money import PER_USD
 from gateway.core.snapshot import Limits
@@ -79,6 +80,7 @@ def test_headers_have_a_size() -> None:
         (InvalidRequest("no"), {"x-should-retry": "false"}),
         (NoAnswer("no"), {"x-should-retry": "false"}),
         (Rejected("no"), {"x-should-retry": "false"}),
+        (Unauthenticated("no"), {"x-should-retry": "false", "www-authenticate": "Bearer"}),
         (Busy("no"), {"retry-after": "1"}),
         (LedgerDown("no"), {"retry-after": "1"}),
         (GatewayError("no"), {}),

@@ -337,6 +337,15 @@ def test_what_a_request_may_cost(given: float | str, told: str) -> None:
     assert asked(gateway={"max_cost_usd": given}).extras.max_cost_usd == told
 
 
+@pytest.mark.parametrize("text", ["team", "team=a,app", '{"team": "a"}', "team:a"])
+def test_a_tag_without_a_value_is_refused_in_a_header(text: str) -> None:
+    param, told = refused(json.dumps(LEAST).encode(), {"tags": text})
+    assert (param, told) == (
+        "x-gateway-tags",
+        "'x-gateway-tags' must be names with values, such as team=red,app=chat.",
+    )
+
+
 @pytest.mark.parametrize("text", ["", "fast", "-5", "1.5", "9" * 5_000])
 def test_a_wrong_header_is_named(text: str) -> None:
     param, _ = refused(json.dumps(LEAST).encode(), {"max-latency-ms": text})

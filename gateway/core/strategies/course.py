@@ -69,7 +69,9 @@ class Course:
         """A poor answer, or a failure, stays the reason why the next is asked."""
         self.short = True
         if isinstance(outcome, Refused):
-            self.refusal = self.refusal or outcome.refusal
+            told, new = self.refusal, outcome.refusal
+            if told is None or (told.for_good and not new.for_good):
+                self.refusal = new  # the first; or the first that waiting helps
         if self.because.after is None:
             self.because = Because("fallback", BUDGET, outcome.candidate)
 
