@@ -5,8 +5,8 @@ is what 99 % of the model's recent bills stay within, so that holds bound bills 
 than they need to be. The recent weigh most: a provider that changes its tokenizer is learned anew.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
-from math import ceil, log
 from typing import Final
 
 LEAST: Final = 200
@@ -19,6 +19,8 @@ _LOW: Final = 0.25
 _STEP: Final = 1.03
 _BINS: Final = 128
 """Ratios from 0.25 to 10.7, each bin 3 % above the one before; the ends take what is beyond."""
+_EDGES: Final = tuple(_LOW * _STEP**at for at in range(_BINS - 1))
+"""The upper edge of each bin but the last."""
 _EACH: Final = 64
 """Bills of a model between two looks at them all."""
 _MEMORY: Final = 4_000
@@ -53,8 +55,7 @@ class Factors:
         if bins is None:
             bins = self._seen[model] = [0.0] * _BINS
             self._total[model] = 0.0
-        at = ceil(log(billed / counted / _LOW) / _LOG_STEP)
-        bins[min(max(at, 0), _BINS - 1)] += 1.0
+        bins[bisect_left(_EDGES, billed / counted)] += 1.0
         total = self._total[model] + 1.0
         if total >= _MEMORY:
             bins[:] = [each / 2 for each in bins]
@@ -67,7 +68,6 @@ class Factors:
                 self.version += 1
 
 
-_LOG_STEP: Final = log(_STEP)
 _LOWER: Final = _STEP**1.5
 
 
