@@ -1,8 +1,8 @@
 """One call to one candidate: held already, made, judged, and settled exactly once."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
+from contextlib import aclosing, suppress
 from typing import Final
 
 from gateway.core import events
@@ -11,6 +11,7 @@ from gateway.core.chat import ChatRequest, Completion, Delta, Usage
 from gateway.core.checks import Checklist, checklist
 from gateway.core.checks.finding import Finding
 from gateway.core.errors import Broken, UpstreamError
+from gateway.core.flow import Deltas
 from gateway.core.money import Nanos, cost
 from gateway.core.plan import Candidate
 from gateway.core.strategies.course import OUTRUN, UNHEARD
@@ -92,9 +93,7 @@ class Call:
             return Failed(self.candidate, error)
         return Flowing(self.candidate, flow, self.dropped)
 
-    async def _flow(
-        self, request: ChatRequest, timeout_s: float
-    ) -> AsyncGenerator[Sequence[Delta], None]:
+    async def _flow(self, request: ChatRequest, timeout_s: float) -> Deltas:
         """Yield nothing once when the first deltas are in, then all of them as they come.
 
         So the generator has begun before anybody else holds it, and closing it always settles.
@@ -104,17 +103,15 @@ class Call:
             self.held()
             deltas = self.world.upstream.stream(self.candidate, request, timeout_s=timeout_s)
             async with aclosing(deltas):
-                async for some in deltas:
-                    if not tally.begun:
-                        now = self.world.clock()
-                        self.first_token_s = now - self.began
-                        self.tab.first_token_at = now
-                        self.dropped = some[0].dropped
+                with suppress(StopAsyncIteration):
+                    some = await anext(deltas)
+                    self._begins(some)
+                    tally.add(some)
+                    yield ()
+                    while True:
+                        sink = yield some
+                        some = await deltas.asend(None if sink is None else tally.before(sink))
                         tally.add(some)
-                        yield ()
-                    else:
-                        tally.add(some)
-                    yield some
             if not tally.begun:
                 raise Broken("the stream was empty")
         except BaseException as error:
@@ -132,6 +129,12 @@ class Call:
             self.over(self.candidate, error, "unjudged")
             raise
         self.over(self.candidate, None, "unjudged")
+
+    def _begins(self, first: Sequence[Delta]) -> None:
+        now = self.world.clock()
+        self.first_token_s = now - self.began
+        self.tab.first_token_at = now
+        self.dropped = first[0].dropped
 
     def held(self) -> None:
         """Tell what is held, and why another call is made; whatever fails now settles the hold."""

@@ -5,7 +5,6 @@ which calls to make and which answer to keep. Each call is held for its ceiling 
 call.py makes it, judges it and settles it once, however it ends.
 """
 
-from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
 from msgspec import Struct, structs
@@ -14,13 +13,14 @@ from gateway.call import Call
 from gateway.core import events, refusals, tokens
 from gateway.core.accounts import Amounts, Hold, Purse, Refusal
 from gateway.core.catalog import Tenant
-from gateway.core.chat import ChatRequest, Completion, Delta, Message, add_messages
+from gateway.core.chat import ChatRequest, Completion, Message, add_messages
 from gateway.core.checks import checklist
 from gateway.core.checks.watches import worth_watching
 from gateway.core.ending import ended
 from gateway.core.errors import LedgerDown
 from gateway.core.features import Features, read_features
 from gateway.core.first_rung import after, begin
+from gateway.core.flow import Deltas
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Candidate, Limits, Plan
 from gateway.core.strategies import carry_out, tactic
@@ -57,7 +57,7 @@ class Reply(Struct, frozen=True):
     candidate: Candidate
     reason: str
     completion: Completion | None
-    deltas: AsyncGenerator[Sequence[Delta], None] | None
+    deltas: Deltas | None
     dropped: tuple[str, ...] = ()
     headers: tuple[tuple[bytes, bytes], ...] = ()
 

@@ -5,7 +5,6 @@ any other, and its answer is kept when it is good. Nothing here can fail a reque
 cannot say in time, nothing is kept.
 """
 
-from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -15,8 +14,9 @@ from gateway.core import events, response_cache
 from gateway.core.accounts import Purse
 from gateway.core.assembly import Assembly
 from gateway.core.catalog import Tenant
-from gateway.core.chat import ChatRequest, Completion, Delta, Usage
+from gateway.core.chat import ChatRequest, Completion, Usage
 from gateway.core.errors import CacheDown
+from gateway.core.flow import Deltas
 from gateway.core.response_cache import Asks, Kept, Recalled
 from gateway.core.usage_record import CACHED, UsageRecord
 from gateway.handle import Life, Reply
@@ -129,9 +129,7 @@ class RecallingLife(Life):
             saved=saved,
         )
 
-    async def _heard(
-        self, reply: Reply, deltas: AsyncGenerator[Sequence[Delta], None], why: str
-    ) -> AsyncGenerator[Sequence[Delta], None]:
+    async def _heard(self, reply: Reply, deltas: Deltas, why: str) -> Deltas:
         """Yield nothing once, then the deltas; the answer is kept when it has ended whole."""
         assembly = Assembly()
         async with aclosing(deltas) as heard:

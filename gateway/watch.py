@@ -6,7 +6,7 @@ its end is judged on the whole.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 
 from gateway.call import Call, beside_life
@@ -16,6 +16,7 @@ from gateway.core.checks import Checklist, checklist
 from gateway.core.checks.finding import Finding
 from gateway.core.checks.watches import Watching
 from gateway.core.errors import Broken, TimedOut, UpstreamError
+from gateway.core.flow import Deltas
 from gateway.core.strategy import Answered, Failed, Flowing, Outcome
 from gateway.core.tally import Tally
 
@@ -63,7 +64,7 @@ class _Watched:
         self._flowing = False
         self._finding: Finding | None = None
 
-    async def flow(self) -> AsyncGenerator[Sequence[Delta], None]:
+    async def flow(self) -> Deltas:
         """Yield nothing once when it may flow, then what has waited and all that comes; or
         nothing at all. It begins, and is settled, as Call's own.
         """
@@ -87,7 +88,7 @@ class _Watched:
         else:
             await self._whole()
 
-    async def _read(self) -> AsyncGenerator[Sequence[Delta], None]:
+    async def _read(self) -> Deltas:
         call = self.call
         deltas = call.world.upstream.stream(call.candidate, self.request, timeout_s=self.timeout_s)
         async with aclosing(deltas):

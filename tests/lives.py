@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -34,6 +34,7 @@ from gateway.core.chat import (
 )
 from gateway.core.errors import Faulty, LedgerDown, Rejected, Reset, Throttled, TimedOut, Unsuitable
 from gateway.core.events import About, Event, Settled, lawful
+from gateway.core.flow import Deltas
 from gateway.core.health import Health, RetryBudget
 from gateway.core.ladder import ladders
 from gateway.core.money import Nanos, Price
@@ -180,7 +181,7 @@ class ScriptedUpstream:
 
     async def stream(
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
-    ) -> AsyncGenerator[Sequence[Delta], None]:
+    ) -> Deltas:
         turn = self._turn(candidate, timeout_s)
         self.requests.append(request)
         self.open += 1

@@ -1,6 +1,6 @@
 """Attends one life: says who is to answer, hears the answer, and has it followed."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing, suppress
 from typing import Any, Final, Protocol
 
@@ -12,9 +12,10 @@ from gateway.core import events
 from gateway.core.accounts import Amounts, Purse
 from gateway.core.assembly import Assembly
 from gateway.core.catalog import Tactic
-from gateway.core.chat import ChatRequest, Completion, Delta, Usage
+from gateway.core.chat import ChatRequest, Completion, Usage
 from gateway.core.errors import LedgerDown
 from gateway.core.features import read_features
+from gateway.core.flow import Deltas
 from gateway.core.guard import Course, bucket
 from gateway.core.guarded import applies, compare, kept, smart_instead
 from gateway.core.health import RetryBudget
@@ -111,9 +112,7 @@ class Attendant:
         guard = self._stage.guards.state(name, watch)
         return guard.course(life.world.draw(), watch)
 
-    async def _listen(
-        self, flow: AsyncGenerator[Sequence[Delta], None]
-    ) -> AsyncGenerator[Sequence[Delta], None]:
+    async def _listen(self, flow: Deltas) -> Deltas:
         async with aclosing(flow) as deltas:
             yield ()
             async for some in deltas:

@@ -4,7 +4,6 @@ Each port has one contract suite in tests/contracts, run on every implementation
 """
 
 from collections.abc import (
-    AsyncGenerator,
     Awaitable,
     Callable,
     Generator,
@@ -16,9 +15,10 @@ from typing import Final, Protocol
 
 from gateway.core.accounts import Amounts, Balance, Hold, Purse, Refusal
 from gateway.core.catalog import Check
-from gateway.core.chat import ChatRequest, Completion, Delta
+from gateway.core.chat import ChatRequest, Completion
 from gateway.core.checks.finding import Finding
 from gateway.core.events import Event, HoldsExpired
+from gateway.core.flow import Deltas
 from gateway.core.ledger_entry import Counter, Entry
 from gateway.core.plan import Candidate
 from gateway.core.usage_record import UsageRecord
@@ -157,9 +157,7 @@ class Upstream(Protocol):
         """Make one call and read the whole answer."""
         ...
 
-    def stream(
-        self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
-    ) -> AsyncGenerator[Sequence[Delta], None]:
+    def stream(self, candidate: Candidate, request: ChatRequest, *, timeout_s: float) -> Deltas:
         """Make one call; deltas that arrive together come together, never an empty sequence.
 
         `timeout_s` bounds the wait for the first ones. Ends normally only when the provider's

@@ -8,16 +8,17 @@ An answer that must be judged is held back until its checks are decided, which a
 do. One that need not be may flow to the client as it comes; once it flows, it is the answer.
 """
 
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import Generator
 
 from msgspec import Struct
 
 from gateway.core.accounts import Refusal
 from gateway.core.catalog import Check
-from gateway.core.chat import Completion, Delta, Message, Usage
+from gateway.core.chat import Completion, Message, Usage
 from gateway.core.checks import Finding
 from gateway.core.errors import UpstreamError
 from gateway.core.events import Purpose
+from gateway.core.flow import Deltas
 from gateway.core.plan import Candidate, Plan
 
 
@@ -38,7 +39,7 @@ class Flowing(Struct, frozen=True):
     """
 
     candidate: Candidate
-    deltas: AsyncGenerator[Sequence[Delta], None]
+    deltas: Deltas
     dropped: tuple[str, ...] = ()
     why: str = "unjudged"
 

@@ -6,6 +6,7 @@ from msgspec import structs
 
 from gateway.core import tokens
 from gateway.core.chat import ChatRequest, Completion, Delta, Usage
+from gateway.core.flow import Sink
 
 
 def billed(
@@ -54,6 +55,15 @@ class Tally:
                     self._size += len(choice.reasoning.encode()) + len(choice.refusal.encode())
                 for call in choice.tool_calls:
                     self._size += len(call.arguments.encode())
+
+    def before(self, sink: Sink) -> Sink:
+        """The same sink, and what goes there is counted."""
+
+        def counted(deltas: Sequence[Delta]) -> bool:
+            self.add(deltas)
+            return sink(deltas)
+
+        return counted
 
     def billed(self, request: ChatRequest) -> tuple[Usage, bool]:
         """Once the answer is whole: its usage, and whether we had to count some of it."""

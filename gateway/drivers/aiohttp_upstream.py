@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Self
 
@@ -11,8 +11,9 @@ from aiohttp.connector import Connection
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from gateway.core.chat import ChatRequest, Completion, Delta
+from gateway.core.chat import ChatRequest, Completion
 from gateway.core.errors import Unsuitable, UpstreamError
+from gateway.core.flow import Deltas
 from gateway.core.plan import Candidate
 from gateway.core.snapshot import Provider, Timeouts
 from gateway.drivers import http_failures as failures
@@ -98,7 +99,7 @@ class AiohttpUpstream:
 
     async def stream(
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
-    ) -> AsyncGenerator[Sequence[Delta], None]:
+    ) -> Deltas:
         call = self._calls.write(candidate, request, stream=True)
         began_s = time.monotonic()
         begun = False

@@ -3,13 +3,14 @@
 Which call it is is known from the hold that was told in the same task, just before the call.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable
 from contextlib import aclosing
 from contextvars import ContextVar
 from typing import Final
 
 from gateway.core.assembly import Assembly
-from gateway.core.chat import ChatRequest, Completion, Delta
+from gateway.core.chat import ChatRequest, Completion
+from gateway.core.flow import Deltas
 from gateway.core.plan import Candidate
 from gateway.core.ports import Upstream
 
@@ -36,7 +37,7 @@ class HeardUpstream:
 
     async def stream(
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
-    ) -> AsyncGenerator[Sequence[Delta], None]:
+    ) -> Deltas:
         call, assembly, whole = HOLD.get(), Assembly(), False
         flow = self._upstream.stream(candidate, request, timeout_s=timeout_s)
         try:

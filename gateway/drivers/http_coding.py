@@ -56,17 +56,17 @@ class Deflated(Plain):
         return zlib.MAX_WBITS if first & 0x0F == zlib.DEFLATED else -zlib.MAX_WBITS
 
 
-_PLAIN: Final = Plain()
+PLAIN: Final = Plain()
 
 
 def coding_of(headers: Headers) -> Plain:
     """How an answer with these headers is read. Raises Broken when it cannot be."""
     said = headers.find(b"content-encoding")
     if said is None:
-        return _PLAIN
+        return PLAIN
     coding = said.strip().lower()
     if coding in (b"", b"identity"):
-        return _PLAIN
+        return PLAIN
     if coding in (b"gzip", b"x-gzip", b"deflate"):
         return Deflated(coding)
     raise Broken("the answer is compressed in a way that was not asked for")

@@ -7,6 +7,7 @@ is here, and may be read even when the connection is closed by then.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -50,6 +51,7 @@ class Connection(asyncio.Protocol):
         self._parser: HttpResponseParser | None = None
         self._transport: asyncio.Transport
         self._waiter: asyncio.Future[None] | None = None
+        self._pours: Callable[[bytes], bool] | None = None
         self._parts: list[bytes] = []
         self._size = 0
         self._barren = 0
@@ -88,6 +90,14 @@ class Connection(asyncio.Protocol):
         self._waiter = waiter = self._loop.create_future()
         self.deadline = deadline
         self._wheel.watch(self)
+        return waiter
+
+    def pour(self, into: Callable[[bytes], bool], deadline: float) -> asyncio.Future[None]:
+        """Wait as `wait` does, and give what comes meanwhile to `into`, which says whether to go
+        on. It may move `deadline`; what it raises is raised here.
+        """
+        waiter = self.wait(deadline)
+        self._pours = into
         return waiter
 
     async def collect(self, deadline: float) -> None:
@@ -219,11 +229,22 @@ class Connection(asyncio.Protocol):
         if self._collects:
             if self._size > failures.MAX_ANSWER:
                 self._fail(failures.too_large())
+        elif self._pours is not None:
+            self._pour(self._pours)
         elif self._waiter is not None:
             self._wake()
         elif self._size > HIGH_WATER and not self._paused and self.open:
             self._paused = True
             self._transport.pause_reading()
+
+    def _pour(self, into: Callable[[bytes], bool]) -> None:
+        try:
+            if not into(self.take()):
+                self._wake()
+        except Exception as error:  # noqa: BLE001 - whoever waits is told
+            waiter, self._waiter, self._pours = self._waiter, None, None
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(error)
 
     def _resume(self) -> None:
         if self._paused:
@@ -232,7 +253,7 @@ class Connection(asyncio.Protocol):
                 self._transport.resume_reading()
 
     def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
+        waiter, self._waiter, self._pours = self._waiter, None, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
@@ -242,7 +263,7 @@ class Connection(asyncio.Protocol):
         if self._parts and not self._collects:
             self._wake()  # what came is taken first
             return
-        waiter, self._waiter = self._waiter, None
+        waiter, self._waiter, self._pours = self._waiter, None, None
         if waiter is not None and not waiter.done():
             waiter.set_exception(error)
 

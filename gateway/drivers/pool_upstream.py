@@ -1,14 +1,15 @@
 """Calls to providers, over connections of our own: the default."""
 
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping
 from ssl import SSLContext
 from types import TracebackType
 from typing import Never, Self, TypeAlias
 from weakref import WeakSet
 
-from gateway.core.chat import ChatRequest, Completion, Delta
+from gateway.core.chat import ChatRequest, Completion
 from gateway.core.errors import UpstreamError
+from gateway.core.flow import Deltas
 from gateway.core.plan import Candidate
 from gateway.core.snapshot import Provider, Timeouts
 from gateway.drivers import http_failures as failures
@@ -18,6 +19,7 @@ from gateway.drivers.http_connection import WHOLE, Connection
 from gateway.drivers.http_headers import Headers
 from gateway.drivers.http_pool import Pool, tls_context
 from gateway.drivers.http_request import NONE, Origin, Posts
+from gateway.drivers.pouring import Pouring
 from gateway.drivers.provider_calls import ProviderCall, ProviderCalls
 from gateway.drivers.provider_flow import AFTER_S, ProviderFlow
 from gateway.drivers.signing import NO_SIGNERS, Signer
@@ -130,45 +132,33 @@ class PoolUpstream:
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
     ) -> Completion:
         call = self._calls.write(candidate, request, stream=False)
-        pool = self._pools[call.provider.name]
-        if timeout_s <= 0:
-            raise failures.no_time()
-        deadline = time.monotonic() + timeout_s
-        proof = await call.proof(timeout_s) if call.signer else NONE
-        post = self._posts[call.provider.name].post(call.http, proof)
-        answer = await pool.ask(post, deadline, whole=True)
+        answer, proof, _ = await self._asked(call, timeout_s, whole=True)
         body = answer.take()
         status, headers = answer.status, answer.headers
-        pool.release(answer)
+        self._pools[call.provider.name].release(answer)
         return call.read(status, headers, _plain(headers, body), proof)
 
     async def stream(
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
-    ) -> AsyncGenerator[Sequence[Delta], None]:
+    ) -> Deltas:
         call = self._calls.write(candidate, request, stream=True)
         pool = self._pools[call.provider.name]
-        if timeout_s <= 0:
-            raise failures.no_time()
-        deadline = time.monotonic() + timeout_s
-        proof = await call.proof(timeout_s) if call.signer else NONE
-        post = self._posts[call.provider.name].post(call.http, proof)
-        answer = await pool.ask(post, deadline, whole=False)
+        answer, proof, deadline = await self._asked(call, timeout_s, whole=False)
         if answer.status != 200:
             await _refused(call, pool, answer, deadline, proof)
         try:
-            coding = coding_of(answer.headers)
-            flow = ProviderFlow(call)
+            flow = ProviderFlow(call, coding_of(answer.headers))
+            pouring = Pouring(answer, flow, self._idle_s)
             while not flow.done:
                 if body := answer.take():
-                    for deltas in flow.read(coding.feed(body)):
-                        yield deltas
-                        # Until the first deltas the wait is bounded as a whole, then from one to
-                        # the next: what says nothing is no sign of life.
-                        deadline = time.monotonic() + self._idle_s
+                    for deltas in flow.read(body):
+                        deadline = pouring.into((yield deltas))
                 elif answer.state == WHOLE:
-                    coding.finish()
+                    flow.ended()
                     break
-                elif not await _more(answer, flow, deadline):
+                elif pouring.full:
+                    deadline = pouring.into((yield ()))
+                elif not await _more(answer, flow, pouring, deadline):
                     break
             await _rest(answer, flow)
             last = flow.finish(proof)
@@ -181,11 +171,26 @@ class PoolUpstream:
         if last:
             yield last
 
+    async def _asked(
+        self, call: ProviderCall, timeout_s: float, *, whole: bool
+    ) -> tuple[Connection, Mapping[str, str], float]:
+        """Where the answer is, what proved the call, and until when all of it may take."""
+        if timeout_s <= 0:
+            raise failures.no_time()
+        deadline = time.monotonic() + timeout_s
+        proof = await call.proof(timeout_s) if call.signer else NONE
+        name = call.provider.name
+        post = self._posts[name].post(call.http, proof)
+        return await self._pools[name].ask(post, deadline, whole=whole), proof, deadline
 
-async def _more(answer: Connection, flow: ProviderFlow, deadline: float) -> bool:
+
+async def _more(answer: Connection, flow: ProviderFlow, pouring: Pouring, deadline: float) -> bool:
     """Wait for more; False when nothing comes, and nothing is missed. Raises UpstreamError."""
     try:
-        await answer.wait(deadline)
+        if pouring.sink is None:
+            await answer.wait(deadline)
+        else:
+            await answer.pour(pouring.take, deadline)
     except UpstreamError:
         if flow.complete:
             return False

@@ -6,6 +6,7 @@ from typing import Final
 from gateway.core.chat import Delta
 from gateway.core.errors import UpstreamError
 from gateway.drivers import http_failures as failures
+from gateway.drivers.http_coding import PLAIN, Plain
 from gateway.drivers.provider_calls import ProviderCall
 
 AFTER_S: Final = 0.25
@@ -19,10 +20,11 @@ _PIECE: Final = 256 * 1024
 class ProviderFlow:
     """Give it bytes of the body."""
 
-    __slots__ = ("_begun", "_call", "_decoder", "_size")
+    __slots__ = ("_begun", "_call", "_coding", "_decoder", "_size")
 
-    def __init__(self, call: ProviderCall) -> None:
+    def __init__(self, call: ProviderCall, coding: Plain = PLAIN) -> None:
         self._call = call
+        self._coding = coding
         self._decoder = call.dialect.decoder(call.target)
         self._size = 0
         self._begun = False
@@ -42,6 +44,7 @@ class ProviderFlow:
 
         Raises UpstreamError; Broken when it goes on beyond what is ever an answer.
         """
+        body = self._coding.feed(body)
         self._size += len(body)
         if self._size > failures.MAX_ANSWER:
             raise failures.too_large()
@@ -55,6 +58,10 @@ class ProviderFlow:
             if deltas := self._decoder.feed(body[at : at + _PIECE]):
                 yield self._told(deltas)
 
+    def ended(self) -> None:
+        """The HTTP answer has. Raises Broken when it was compressed, and is not whole."""
+        self._coding.finish()
+
     def finish(self, proof: Mapping[str, str]) -> list[Delta]:
         """The last ones. Raises Broken when the answer is not whole."""
         try:
@@ -64,7 +71,7 @@ class ProviderFlow:
             raise
 
     def _told(self, deltas: list[Delta]) -> list[Delta]:
-        if not deltas:
+        if not deltas or (self._begun and len(deltas) == 1 and deltas[0].usage is None):
             return deltas
         first, self._begun = not self._begun, True
         return self._call.told(deltas, first=first)

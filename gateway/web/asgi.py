@@ -24,6 +24,7 @@ class AsgiClient:
         self._receive = receive
         self._send = send
         self._watcher: asyncio.Task[None] | None = None
+        self._waiting: list[bytes] = []
 
     async def body(self, most: int) -> bytes:
         return await read_all(self._receive, most)
@@ -42,6 +43,15 @@ class AsgiClient:
 
     async def begin(self, status: int, headers: Pairs) -> None:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    def send(self, data: bytes) -> bool:
+        self._waiting.append(data)
+        return False
+
+    async def drained(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            await self.write(b"".join(waiting))
 
     async def write(self, data: bytes) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})

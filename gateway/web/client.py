@@ -21,7 +21,7 @@ class Headers(Struct, frozen=True):
 
 
 class Client(Protocol):
-    """One request. Either `reply`, or `begin`, any number of `write` and one `end`."""
+    """One request. Either `reply`, or `begin`, any number of `write` or `send`, and one `end`."""
 
     known: Headers | None
     """What was read of the headers, where the same came before on this connection, but for the
@@ -51,8 +51,16 @@ class Client(Protocol):
         """An answer whose length is not known. It may wait for the first `write`."""
         ...
 
-    async def write(self, data: bytes) -> None:
+    def send(self, data: bytes) -> bool:
+        """At once. Whether more may be sent; else `drained` is to be awaited first."""
+        ...
+
+    async def drained(self) -> None:
         """Waits while the client is slower than we are."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Both."""
         ...
 
     async def end(self, data: bytes) -> None: ...

@@ -158,11 +158,18 @@ class HotProtocol(asyncio.Protocol):
     async def begin(self, status: int, headers: Pairs) -> None:
         self._head = self._head_of(status, headers) + b"transfer-encoding: chunked\r\n\r\n"
 
-    async def write(self, data: bytes) -> None:
+    def send(self, data: bytes) -> bool:
         head, self._head = self._head, b""
         self._transport.write(b"%b%x\r\n%b\r\n" % (head, len(data), data))
+        return self._drained is None
+
+    async def drained(self) -> None:
         if self._drained is not None:
             await self._drained
+
+    async def write(self, data: bytes) -> None:
+        if not self.send(data):
+            await self.drained()
 
     async def end(self, data: bytes) -> None:
         head, self._head = self._head, b""

@@ -7,10 +7,13 @@ then on the status is sent: what goes wrong later is told as an error event, nev
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, aclosing, suppress
 from typing import Final
 
+from gateway.core.chat import Delta
 from gateway.core.errors import GatewayError
+from gateway.core.flow import Deltas
 from gateway.handle import Life, Reply
 from gateway.web.bill import extension
 from gateway.web.client import Client, Pairs
@@ -72,13 +75,24 @@ class ClientStream:
                     for event in chunks.recut(reply.completion):
                         await self.client.write(event)
                 elif reply.deltas is not None:
-                    # Deltas that come together leave together.
-                    async for some in reply.deltas:
-                        if data := b"".join([chunks.delta(delta) for delta in some]):
-                            await self.client.write(data)
+                    await self._flow(reply.deltas, chunks)
         finally:
             await _stopped(comments)
         await self.client.end(self._usage(chunks) + DONE)
+
+    async def _flow(self, deltas: Deltas, chunks: ChunkWriter) -> None:
+        """Deltas that come together leave together."""
+        client, sink = self.client, None
+
+        def pour(some: Sequence[Delta]) -> bool:
+            data = b"".join([chunks.delta(delta) for delta in some])
+            return client.send(data) if data else True
+
+        with suppress(StopAsyncIteration):
+            while True:
+                if not pour(await deltas.asend(sink)):
+                    await client.drained()
+                sink = pour
 
     def _writer(self, reply: Reply) -> ChunkWriter:
         created = int(self.life.world.wall())

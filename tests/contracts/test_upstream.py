@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +13,7 @@ import pytest
 
 from gateway import __version__
 from gateway.core.catalog import Deployment, Model
-from gateway.core.chat import ChatRequest, Delta
+from gateway.core.chat import ChatRequest
 from gateway.core.errors import (
     Broken,
     Faulty,
@@ -26,6 +26,7 @@ from gateway.core.errors import (
     Unreachable,
     UpstreamError,
 )
+from gateway.core.flow import Deltas
 from gateway.core.money import FREE, Nanos
 from gateway.core.plan import Candidate
 from gateway.core.ports import Upstream
@@ -91,7 +92,7 @@ class Bench:
         answer = await self.upstream.send(CANDIDATE, asked(), timeout_s=timeout_s)
         return answer.first.text or ""
 
-    def stream(self, timeout_s: float = 5) -> AsyncGenerator[Sequence[Delta], None]:
+    def stream(self, timeout_s: float = 5) -> Deltas:
         return self.upstream.stream(CANDIDATE, asked(), timeout_s=timeout_s)
 
     async def read(self, timeout_s: float = 5) -> str:

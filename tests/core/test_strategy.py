@@ -1,15 +1,15 @@
 """Strategies, fed outcomes by hand: no network, no clock, no fakes."""
 
-from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 import pytest
 
 from gateway.core.accounts import Account, Refusal
 from gateway.core.catalog import CASCADE, Budget, Check, Deployment, Model, Tactic
-from gateway.core.chat import Choice, Completion, Delta
+from gateway.core.chat import Choice, Completion
 from gateway.core.checks import Finding
 from gateway.core.errors import Faulty, Rejected, Reset, Throttled, Unsuitable, UpstreamError
+from gateway.core.flow import Deltas
 from gateway.core.money import FREE, Nanos
 from gateway.core.plan import Candidate, Plan, Rung
 from gateway.core.strategies import carry_out
@@ -47,7 +47,7 @@ class Says:
     failed: tuple[str, ...] = ()
 
 
-async def _no_deltas() -> AsyncGenerator[Sequence[Delta], None]:
+async def _no_deltas() -> Deltas:
     for _ in ():
         yield ()
 

@@ -28,6 +28,7 @@ class Client:
     known: Headers | None = None
     heads: list[dict[str, str]] = field(default_factory=list)
     data: list[bytes] = field(default_factory=list)
+    sent: list[bytes] = field(default_factory=list)
     ended: bool = False
     heard: asyncio.Event = field(default_factory=asyncio.Event)
     waits_for: bytes = b""
@@ -45,6 +46,15 @@ class Client:
         self.data.append(data)
         if self.waits_for and self.data.count(self.waits_for) == 2:
             self.heard.set()
+
+    def send(self, data: bytes) -> bool:
+        self.sent.append(data)
+        return False
+
+    async def drained(self) -> None:
+        sent, self.sent = self.sent, []
+        for data in sent:
+            await self.write(data)
 
     async def end(self, data: bytes) -> None:
         await self.write(data)
