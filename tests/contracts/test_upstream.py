@@ -3,8 +3,8 @@
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ import pytest
 
 from gateway import __version__
 from gateway.core.catalog import Deployment, Model
-from gateway.core.chat import ChatRequest
+from gateway.core.chat import ChatRequest, Delta
 from gateway.core.errors import (
     Broken,
     Faulty,
@@ -26,7 +26,7 @@ from gateway.core.errors import (
     Unreachable,
     UpstreamError,
 )
-from gateway.core.flow import Deltas
+from gateway.core.flow import Deltas, Sink
 from gateway.core.money import FREE, Nanos
 from gateway.core.plan import Candidate
 from gateway.core.ports import Upstream
@@ -51,6 +51,8 @@ Make = Callable[..., AbstractAsyncContextManager[Upstream]]
 """Of providers, timeouts and, for some of them, signers."""
 
 UPSTREAMS: Final[Mapping[str, Make]] = {"aiohttp": AiohttpUpstream, "own": PoolUpstream}
+
+POURED: Final = "own, poured"
 
 KEY: Final = "sk-secret-0123456789"
 TIMEOUT_S: Final = 0.2
@@ -85,8 +87,11 @@ LAST: Final = (
 
 @dataclass
 class Bench:
+    """`pours`: streams are read by a sink, which is full now and then."""
+
     upstream: Upstream
     provider: Provided
+    pours: bool = False
 
     async def send(self, timeout_s: float = 5) -> str:
         answer = await self.upstream.send(CANDIDATE, asked(), timeout_s=timeout_s)
@@ -96,12 +101,28 @@ class Bench:
         return self.upstream.stream(CANDIDATE, asked(), timeout_s=timeout_s)
 
     async def read(self, timeout_s: float = 5) -> str:
-        text = ""
+        heard: list[str] = []
+        full = False
+
+        def take(some: Sequence[Delta]) -> bool:
+            nonlocal full
+            assert not full, "who is full is asked for another sink"
+            heard.append("".join(choice.text for delta in some for choice in delta.choices))
+            full = len(heard) % 2 == 0
+            return not full
+
+        sink: Sink | None = None
         async with aclosing(self.stream(timeout_s)) as deltas:
-            async for some in deltas:
-                assert some, "deltas never come as an empty sequence"
-                text += "".join(choice.text for delta in some for choice in delta.choices)
-        return text
+            with suppress(StopAsyncIteration):
+                while True:
+                    some = await deltas.asend(sink)
+                    assert some or full, "deltas never come as an empty sequence"
+                    full = False
+                    if some:
+                        take(some)
+                        full = False
+                    sink = take if self.pours else None
+        return "".join(heard)
 
     async def get(self, way: str, timeout_s: float = 5) -> str:
         return await (self.send(timeout_s) if way == "send" else self.read(timeout_s))
@@ -118,7 +139,7 @@ def asked() -> ChatRequest:
 Meet = Callable[[Provided], Awaitable[Bench]]
 
 
-@pytest.fixture(params=UPSTREAMS)
+@pytest.fixture(params=[*UPSTREAMS, POURED])
 async def meet(request: pytest.FixtureRequest) -> AsyncIterator[Meet]:
     async with AsyncExitStack() as stack:
 
@@ -126,8 +147,9 @@ async def meet(request: pytest.FixtureRequest) -> AsyncIterator[Meet]:
             stack.callback((await provider.open()).close)
             at = Provider("p", "openai", f"http://127.0.0.1:{provider.port}/v1", Secret(KEY))
             timeouts = Timeouts(connect_s=1, idle_s=TIMEOUT_S)
-            upstream = UPSTREAMS[request.param]({"p": at}, timeouts)
-            return Bench(await stack.enter_async_context(upstream), provider)
+            pours = request.param == POURED
+            upstream = UPSTREAMS["own" if pours else request.param]({"p": at}, timeouts)
+            return Bench(await stack.enter_async_context(upstream), provider, pours)
 
         yield make
 
