@@ -1,19 +1,24 @@
 """The options of `tollgate usage` and `tollgate ledger`."""
 
-import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.commands.options import CONFIG, AsJson, Config, fail, say_lines
+from gateway.commands.options import (
+    CONFIG,
+    AsJson,
+    Config,
+    Since,
+    Source,
+    Until,
+    console,
+    fail,
+    say_lines,
+)
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from gateway.commands.usage import Found
-
-_WIDE: Final = 300
 
 app = typer.Typer(help="Counters and the records that explain them.", no_args_is_help=True)
 
@@ -28,14 +33,10 @@ def usage(  # noqa: PLR0913, PLR0917 - an option each
     by: Annotated[
         str, typer.Option(help="What to tell apart: tenant, model, purpose, day, tag.NAME, ...")
     ] = "tenant,model",
-    since: Annotated[
-        str, typer.Option(help="From when on: 24h, 7d, 2026-11-01, or a time. UTC.")
-    ] = "",
-    until: Annotated[str, typer.Option(help="Before when.")] = "",
+    since: Since = "",
+    until: Until = "",
     form: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
-    source: Annotated[
-        str, typer.Option("--from", help="A sink to read. Default: usage.sink, else the ledger.")
-    ] = "",
+    source: Source = "",
     config: Config = CONFIG,
     json: AsJson = False,
 ) -> None:
@@ -105,10 +106,3 @@ def said(found: "Found") -> tuple[list[str], int]:
     for note in found.notes:
         typer.echo(f"note: {note}", err=True)
     return [found.text] if found.text is not None else [], 0
-
-
-def console() -> "Console":
-    """A terminal's width; wherever else, as wide as it takes."""
-    from rich.console import Console  # noqa: PLC0415 - so that --help is quick
-
-    return Console() if sys.stdout.isatty() else Console(width=_WIDE)

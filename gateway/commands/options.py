@@ -3,20 +3,48 @@
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDE: Final = 300
 
 # A list: it is what the option gives.
 CONFIG = [Path("config/gateway.yaml")]
 Config = Annotated[
-    list[Path], typer.Option("--config", "-c", help="A YAML file, or a folder of them.")
+    list[Path],
+    typer.Option(
+        "--config", "-c", help="A YAML file, or a folder of them. Repeatable.", metavar="PATH"
+    ),
 ]
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[
     int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+# Of commands that read records of use.
+Since = Annotated[
+    str,
+    typer.Option(help="From when on: 24h, 7d, 2026-11-01, or a time. UTC.", metavar="WHEN"),
+]
+Until = Annotated[str, typer.Option(help="Before when.", metavar="WHEN")]
+Source = Annotated[
+    str,
+    typer.Option(
+        "--from", help="A sink to read. Default: usage.sink, else the ledger.", metavar="SINK"
+    ),
+]
+
+
+def console() -> "Console":
+    """A terminal's width; wherever else, as wide as it takes."""
+    from rich.console import Console  # noqa: PLC0415 - so that --help is quick
+
+    return Console() if sys.stdout.isatty() else Console(width=_WIDE)
 
 
 def say(text: str) -> None:

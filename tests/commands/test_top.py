@@ -12,7 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from gateway.__main__ import app
-from gateway.commands.top import read, show, view
+from gateway.commands.top import metrics_of, read, show, view
 from gateway.drivers.metric_catalogue import METRICS
 
 BEFORE: Final = """
@@ -155,6 +155,27 @@ def test_the_command(url: str) -> None:
     assert (found.exit_code, json.loads(found.stdout)["requests"]["count"]) == (0, 125)
     shown = CliRunner().invoke(app, ["top", f"{url}/metrics", "--once"])
     assert (shown.exit_code, "120 replied, 5 denied" in shown.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("http://h:4000", "http://h:4000/metrics"),
+        ("https://h/", "https://h/metrics"),
+        ("http://h/v1", "http://h/metrics"),
+        ("h:4000", "http://h:4000/metrics"),
+        ("h/v1/", "http://h/metrics"),
+        ("http://h/metrics", "http://h/metrics"),
+        ("http://h/behind/a/proxy", "http://h/behind/a/proxy"),
+    ],
+)
+def test_where_a_gateway_has_its_metrics(given: str, asked: str) -> None:
+    assert metrics_of(given) == asked
+
+
+def test_what_answers_and_has_no_metrics(url: str) -> None:
+    found = CliRunner().invoke(app, ["top", f"{url}/nothing", "--once"])
+    assert found.stderr == f"{url}/nothing: answers 404, and no metrics\n"
 
 
 @pytest.mark.parametrize("where", ["{url}/nothing", "http://127.0.0.1:1/metrics", "no url"])
