@@ -1,7 +1,7 @@
-"""Options that commands share."""
+"""Options that commands share, and how they tell what came of them."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
@@ -9,6 +9,8 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from gateway.commands.usage import Found
 
 _WIDE: Final = 300
 
@@ -72,3 +74,32 @@ def fail(text: str, code: int = 1) -> NoReturn:
     """1: it cannot be done; 2: an option cannot be used."""
     typer.echo(text, err=True)
     raise typer.Exit(code)
+
+
+def tell(run: Callable[[], tuple[list[str], int]], *, json: bool = False) -> None:
+    """Exit code 2 for an option that cannot be used, 1 for what could not be read."""
+    from gateway.commands.cost_options import Wrong  # noqa: PLC0415 - so that --help is quick
+    from gateway.config.faults import ConfigError  # noqa: PLC0415
+    from gateway.core.errors import LedgerDown  # noqa: PLC0415
+    from gateway.core.usage_line import StoreError  # noqa: PLC0415
+
+    try:
+        lines, code = run()
+    except Wrong as error:
+        fail(str(error), 2)
+    except ConfigError as error:
+        fail(str(error))
+    except LedgerDown as error:
+        fail(f"redis: {error}")
+    except StoreError as error:
+        fail(f"usage.sink: {error}")
+    say_lines(lines, ok=code == 0, json=json)
+    if code:
+        raise typer.Exit(code)
+
+
+def said(found: "Found") -> tuple[list[str], int]:
+    """What is printed of it. Its notes go to whoever watches."""
+    for note in found.notes:
+        typer.echo(f"note: {note}", err=True)
+    return [found.text] if found.text is not None else [], 0

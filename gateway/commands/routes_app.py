@@ -1,11 +1,20 @@
-"""The options of `tollgate routes`."""
+"""`tollgate routes` as the command line has it."""
 
 from typing import Annotated
 
 import typer
 
-from gateway.commands.ledger_app import said, tell
-from gateway.commands.options import CONFIG, AsJson, Config, Since, Source, Until, console
+from gateway.commands.options import (
+    CONFIG,
+    AsJson,
+    Config,
+    Since,
+    Source,
+    Until,
+    console,
+    said,
+    tell,
+)
 
 app = typer.Typer(help="What routes came to.", no_args_is_help=True)
 

@@ -1,4 +1,4 @@
-"""`tollgate cost`: the options of its commands."""
+"""`tollgate cost` as the command line has it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.commands.options import AsJson, console
+from gateway.commands.options import AsJson, console, tell
 
 app = typer.Typer(help="What models would cost.", no_args_is_help=True)
 
@@ -153,17 +153,8 @@ def compare(  # noqa: PLR0913, PLR0917 - one an option
 
 
 def _print(run: Callable[[], str | None]) -> None:
-    """Exit code 2 for an option that cannot be used, 1 for a file."""
-    from gateway.commands.cost_options import Wrong  # noqa: PLC0415 - so that --help is quick
-    from gateway.config.faults import ConfigError  # noqa: PLC0415
-
-    try:
+    def read() -> tuple[list[str], int]:
         text = run()
-    except Wrong as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
-    except ConfigError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
-    if text is not None:
-        typer.echo(text)
+        return ([] if text is None else [text]), 0
+
+    tell(read)
