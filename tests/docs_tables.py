@@ -243,7 +243,8 @@ def commands_table() -> str:
         words = [name]
         for each in command.params:
             if each.param_type_name == "argument":
-                words.append(str(each.name).upper())
+                word = str(each.metavar)
+                words.append(word if each.required else f"[{word}]")
             elif each.name != "help":
                 words.append(f"[{each.opts[0]}]")
         return f"`{' '.join(words)}`"
