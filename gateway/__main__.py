@@ -36,9 +36,9 @@ COMMANDS: Final[dict[str, Mount]] = {
         "top_app:top",
         "Watch requests, money, tiers, circuits and budgets, from a gateway's /metrics.",
     ),
-    "cost": ("cost:app", "What models would cost."),
+    "cost": ("cost_app:app", "What models would cost."),
     "usage": (
-        "ledger_app:usage",
+        "usage_app:usage",
         "What was used and what it cost, by whom and for what, exact to the nano-dollar.",
     ),
     "ledger": ("ledger_app:app", "Counters and the records that explain them."),

@@ -8,7 +8,7 @@ import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -25,6 +25,7 @@ from gateway.core.ports import LedgerDriver, Observer, Upstream
 from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Snapshot
 from gateway.core.warmth import Warmth, lifetimes
+from gateway.drivers.background import stop
 from gateway.drivers.deprecations import Deprecations
 from gateway.drivers.exact_tokens import ExactTokens
 from gateway.drivers.janitor import MOST, Awake, Janitor
@@ -216,7 +217,7 @@ async def keeping_house(
         yield sweeper
     finally:
         for task in tasks:
-            await _stop(task)
+            await stop(task)
 
 
 @asynccontextmanager
@@ -230,7 +231,7 @@ async def open_keyring(snapshot: Snapshot) -> AsyncIterator[tuple[KeyWatch, Keyr
         try:
             yield watch, keyring, open_issuer(snapshot, store, watch.refresh)
         finally:
-            await _stop(watching)
+            await stop(watching)
             await watch.aclose()
 
 
@@ -264,7 +265,7 @@ async def open_webhook(snapshot: Snapshot, observe: Observer) -> AsyncIterator[W
         yield webhook
     finally:
         await webhook.flush()
-        await _stop(sending)
+        await stop(sending)
 
 
 def _deployments(snapshot: Snapshot) -> list[str]:
@@ -292,9 +293,3 @@ class _NewId:
 
     def __call__(self) -> str:
         return f"{self._prefix}{next(self._count):08x}"
-
-
-async def _stop(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

@@ -25,6 +25,7 @@ from gateway.core.snapshot import Snapshot
 from gateway.core.usage_record import UsageRecord
 from gateway.drivers.cache_hits import noting_hits
 from gateway.drivers.embedded_redis import EmbeddedRedis, EmbeddedRedisError
+from gateway.drivers.embedded_watch import keep_alive
 from gateway.drivers.exact_tokens import table_fault
 from gateway.drivers.local_ledger import LocalLedger
 from gateway.drivers.local_open import allowing_local
@@ -62,7 +63,7 @@ async def open_ledger(
         return
     if wanted.url != "embedded":
         await _inspect(snapshot, warn)
-    async with server(wanted) as url:
+    async with server(wanted, warn) as url:
         ledger = RedisLedger(
             url, ttl_s=wanted.hold_ttl_s, timeout_s=wanted.timeout_s, observe=observe
         )
@@ -94,8 +95,10 @@ async def open_books(snapshot: Snapshot, homes: Sequence[str] = ()) -> AsyncIter
 
 
 @asynccontextmanager
-async def server(wanted: Where) -> AsyncIterator[str]:
-    """The URL of a server that is there; "embedded" starts or joins the private one."""
+async def server(wanted: Where, warn: Callable[[str], None] | None = None) -> AsyncIterator[str]:
+    """The URL of a server that is there; "embedded" starts or joins the private one. With `warn`
+    that one is brought back when it dies, and this is told.
+    """
     if wanted.url != "embedded":
         yield wanted.url
         return
@@ -104,9 +107,14 @@ async def server(wanted: Where) -> AsyncIterator[str]:
         await asyncio.to_thread(embedded.start)
     except EmbeddedRedisError as error:
         raise LedgerDown(str(error)) from error
+    alive = None
+    if warn is not None:
+        alive = asyncio.create_task(keep_alive(embedded, asyncio.sleep, time.monotonic, warn))
     try:
         yield embedded.url
     finally:
+        if alive is not None:
+            alive.cancel()
         await asyncio.to_thread(embedded.stop)
 
 

@@ -89,6 +89,8 @@ ERRORS: Final[Mapping[type[errors.GatewayError], str]] = {
     errors.MethodNotAllowed: "Not with this method.",
     errors.Conflict: "Admin API: the key was changed meanwhile, or is not one that can be.",
     errors.ConfigRefused: "Admin API: the configuration has faults, told in a line each.",
+    errors.RequestTimeout: "The body stopped half-way: 64 KiB more of it, or its end, must come in "
+    "30 seconds. The connection is closed.",
     errors.TooLarge: "The body is over `limits.body_bytes`.",
     errors.HeadersTooLarge: "The headers are over 32,000 bytes.",
     errors.BudgetExceeded: "Names the budget, what is left of it, and when it resets. Also of a "
@@ -241,7 +243,8 @@ def commands_table() -> str:
         words = [name]
         for each in command.params:
             if each.param_type_name == "argument":
-                words.append(str(each.name).upper())
+                word = str(each.metavar)
+                words.append(word if each.required else f"[{word}]")
             elif each.name != "help":
                 words.append(f"[{each.opts[0]}]")
         return f"`{' '.join(words)}`"

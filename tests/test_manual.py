@@ -1,5 +1,6 @@
 """The site of the manual has every page, once, in its contents. `make docs` checks the links."""
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -27,9 +28,20 @@ def test_every_page_is_in_the_table_of_contents() -> None:
 
 
 def test_every_page_is_in_the_list_of_pages() -> None:
+    """Under the same headings as in the site, in the same order."""
     text = (ROOT / "docs/README.md").read_text("utf-8")
-    there = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
-    assert sorted(name for name in there if f"| [{name}]({name}) |" not in text) == []
+    nav = yaml.safe_load(SITE.read_text("utf-8"))["nav"]
+    sections = {
+        name: below for each in nav if isinstance(each, dict) for name, below in each.items()
+    }
+    expected = {
+        name: [page for page in below if page not in MADE] for name, below in sections.items()
+    }
+    listed = {
+        part.partition("\n")[0]: re.findall(r"^\| \[(.+)\]\(\1\) \|", part, re.MULTILINE)
+        for part in text.split("\n## ")[1:]
+    }
+    assert list(listed.items()) == list(expected.items())
 
 
 def test_what_needs_a_restart_is_told() -> None:

@@ -1,1 +1,1 @@
-"""One file a command."""
+"""A command is two files: what it does, and in *_app.py its options and what is printed."""

@@ -45,15 +45,20 @@ def show(told: dict[str, Any], console: Console) -> None:
     how = "streamed" if told["stream"] else "whole"
     console.print(f"[bold]{told['request']}[/]: {told['tenant']}, {told['route']}, {how}{took}")
     _show_plan(told["plan"], console)
-    table = Table("call", "tier", "model", "provider", "purpose", "outcome")
+    # Narrow, so that a terminal of 80 columns cuts no figure; the lines below say the rest.
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for head in ("call", "model", "outcome"):
+        table.add_column(head, overflow="fold")
     for head in ("held USD", "charged USD", "in", "out", "ms", "first ms"):
-        table.add_column(head, justify="right")
+        table.add_column(head.replace(" ", "\n"), justify="right", no_wrap=True)
     behind = [each for life in told["behind"] for each in life["attempts"]]
-    for number, each in enumerate([*told["attempts"], *behind], 1):
+    calls = list(enumerate([*told["attempts"], *behind], 1))
+    for number, each in calls:
         tokens, first = each["tokens"], each["first_token_ms"]
         table.add_row(
             str(number),
-            *(each[name] or "-" for name in ("tier", "model", "provider", "purpose", "outcome")),
+            each["model"],
+            each["outcome"] or "-",
             _usd(each["held_usd"]),
             _usd(each["charged_usd"]),
             f"{tokens['prompt']:,}",
@@ -62,8 +67,9 @@ def show(told: dict[str, Any], console: Console) -> None:
             "-" if first is None else f"{first:,.0f}",
         )
     console.print(table)
-    for number, each in enumerate(told["attempts"], 1):
-        console.print(f"call {number}: {each['why']}")
+    for number, each in calls:
+        why = f": {each['why']}" if number <= len(told["attempts"]) else ""
+        console.print(f"call {number}: {_who(each)}, {each['purpose']}{why}")
     number = len(told["attempts"])
     for life in told["behind"]:
         console.print(_told_behind(life, number + 1))
@@ -72,14 +78,21 @@ def show(told: dict[str, Any], console: Console) -> None:
     if answer is None:
         console.print("[bold red]no call gave an answer[/]")
     else:
-        console.print(f"answered by {answer['model']} at {answer['provider']} ({answer['tier']})")
+        console.print(f"answered by {_who(answer)}")
     line = f"charged ${_usd(costs['charged'])} of ${_usd(costs['held'])} held"
     if costs["behind"]:
         line += f", and ${_usd(costs['behind'])} behind the answer"
     if costs["always_smart"] is not None:
-        line += f"; always the last rung ${_usd(costs['always_smart'])}, saved"
-        line += f" ${_usd(costs['saved'])}"
+        saved = costs["saved"]
+        told_saved = f"${_usd(-saved)} less" if saved < 0 else f"saved ${_usd(saved)}"
+        line += f"; always the last rung ${_usd(costs['always_smart'])}, {told_saved}"
     console.print(line)
+
+
+def _who(each: dict[str, Any]) -> str:
+    """`small at openai (cheap)`."""
+    tier = f" ({each['tier']})" if each["tier"] else ""
+    return f"{each['model']} at {each['provider']}{tier}"
 
 
 def _told_behind(life: dict[str, Any], first: int) -> str:

@@ -23,15 +23,17 @@ def catalog(  # noqa: PLR0913, PLR0917 - an option each
     ] = None,
     config: Annotated[
         list[Path] | None,
-        typer.Option("--config", "-c", help="YAML files. Default: the shipped ones."),
+        typer.Option(
+            "--config", "-c", help="YAML files. Default: the shipped ones.", metavar="PATH"
+        ),
     ] = None,
     capability: Annotated[
-        list[str] | None, typer.Option(help="Only models with it; may be given again.")
+        list[str] | None, typer.Option(help="Only models with it. Repeatable.")
     ] = None,
     region: Annotated[str | None, typer.Option(help="Only hosts that run there.")] = None,
     provider: Annotated[str | None, typer.Option(help="Only this host.")] = None,
     max_input_price: Annotated[
-        float | None, typer.Option(help="USD per million input tokens, at most.")
+        float | None, typer.Option(help="USD per million input tokens, at most.", metavar="USD")
     ] = None,
     stale: Annotated[
         bool, typer.Option("--stale", help="Only what has an old price, or none any more.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.commands.options import CONFIG, AsJson, Config, fail, say_json
+from gateway.commands.options import CONFIG, AsJson, Config, console, fail, say_json
 
 if TYPE_CHECKING:
     from gateway.commands.outside import Outside
@@ -35,8 +35,6 @@ def explain(
     ] = None,
 ) -> None:
     """Show the plan of a request: candidates, skipped models and why, expected and worst cost."""
-    from rich.console import Console
-
     from gateway.commands.explain import explain_request, show
     from gateway.config.faults import ConfigError
     from gateway.config.load import load
@@ -64,15 +62,10 @@ def explain(
         fail(f"{request}: {error}")
     except OSError as error:
         fail(f"{request}: {error.strerror or error}")
-    if json:
-        say_json(told)
-    else:
-        show(told, Console())
+    say_json(told) if json else show(told, console())
 
 
 def _live(outside: "Outside", url: str, request: Path, *, analyze: bool, json: bool) -> None:
-    from rich.console import Console
-
     from gateway.commands import analyze as became
     from gateway.commands import explain as plan
     from gateway.commands.explain_live import KEY, NotTold, analyze_live, explain_live
@@ -87,17 +80,12 @@ def _live(outside: "Outside", url: str, request: Path, *, analyze: bool, json: b
         fail(str(error))
     except OSError as error:
         fail(f"{request}: {error.strerror or error}")
-    if json:
-        say_json(told)
-    else:
-        (became.show if analyze else plan.show)(told, Console())
+    say_json(told) if json else (became.show if analyze else plan.show)(told, console())
 
 
 def _analyze(
     outside: "Outside", request_id: str, config: list[Path], tenant: str | None, *, json: bool
 ) -> None:
-    from rich.console import Console
-
     from gateway.commands.analyze import analyze_request, show
     from gateway.commands.cost_options import Wrong
     from gateway.config.faults import ConfigError
@@ -113,7 +101,4 @@ def _analyze(
         fail(str(error))
     if told is None:
         fail(f"no record of a request {request_id}; answers that were kept have none")
-    if json:
-        say_json(told)
-    else:
-        show(told, Console())
+    say_json(told) if json else show(told, console())

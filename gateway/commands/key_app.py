@@ -8,25 +8,31 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import typer
+
+from gateway.commands.options import CONFIG, AsJson, fail, say, say_json
 
 if TYPE_CHECKING:
     from gateway.commands.outside import Outside
     from gateway.core.snapshot import Snapshot
 
-_CONFIG: Final = Path("config/gateway.yaml")
 _DAY_S: Final = 86_400
 app: Final = typer.Typer(help="Clients' keys.", no_args_is_help=True)
 
 
 Config = Annotated[
     list[Path] | None,
-    typer.Option("--config", "-c", help="YAML files or folders. Default: config/gateway.yaml."),
+    typer.Option(
+        "--config",
+        "-c",
+        help="A YAML file, or a folder of them. Repeatable. Default: config/gateway.yaml.",
+        metavar="PATH",
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+KeyId = Annotated[str, typer.Argument(help="Its id, as `tollgate key list` tells it.")]
 
 
 @app.command("new")
@@ -37,18 +43,22 @@ def new(  # noqa: PLR0913, PLR0917 - an option each
         bool, typer.Option("--save", help="Keep it where the ledger is: it works at once.")
     ] = False,
     model: Annotated[
-        list[str] | None, typer.Option(help="A pattern of what it may ask for, at most; again.")
+        list[str] | None,
+        typer.Option(help="A pattern of what it may ask for, at most. Repeatable."),
     ] = None,
     region: Annotated[
-        list[str] | None, typer.Option(help="Where its data may go, at most; again.")
+        list[str] | None, typer.Option(help="Where its data may go, at most. Repeatable.")
     ] = None,
     budget: Annotated[
-        list[str] | None, typer.Option(help='Of its own, as JSON: \'{"usd": 5, "per": "day"}\'.')
+        list[str] | None,
+        typer.Option(help='Of its own: \'{"usd": 5, "per": "day"}\'. Repeatable.', metavar="JSON"),
     ] = None,
     admin: Annotated[
-        list[str] | None, typer.Option(help="A right in the admin API: read or write; again.")
+        list[str] | None, typer.Option(help="A right in the admin API: read or write. Repeatable.")
     ] = None,
-    days: Annotated[float | None, typer.Option(min=0.0, help="It ends after so many.")] = None,
+    days: Annotated[
+        float | None, typer.Option(min=0.0, help="How long it is valid. Default: without end.")
+    ] = None,
     config: Config = None,
     json: AsJson = False,
 ) -> None:
@@ -68,15 +78,15 @@ def new(  # noqa: PLR0913, PLR0917 - an option each
             _tell(told, json, f"{told['key']}\n\nShown once. It works at once, as {told['id']}.")
             return
         if model or region or budget or days is not None:
-            _fail("only a key that is saved has --model, --region, --budget or --days: add --save")
+            fail("only a key that is saved has --model, --region, --budget or --days: add --save")
         pepper = None if config is None else _snapshot(ctx, config, kept=False).pepper
         key, stanza = run.new_key(
             tenant, secrets.token_bytes, pepper=pepper, admin=sorted(wish.admin)
         )
     except msgspec.DecodeError as error:
-        _fail(f"--budget: not JSON: {error}")
+        fail(f"--budget: not JSON: {error}")
     except (ConfigError, GatewayError) as error:
-        _fail(str(error))
+        fail(str(error))
     text = f"{key}\n\nShown once. Add its hash to the configuration:\n\n{stanza}"
     _tell({"key": key, "stanza": stanza}, json, text)
 
@@ -103,7 +113,7 @@ def list_keys(
 @app.command("rotate")
 def rotate(
     ctx: typer.Context,
-    key_id: str,
+    key_id: KeyId,
     overlap: Annotated[
         float, typer.Option(min=0.0, help="Seconds that the key before stays valid.")
     ] = 3_600.0,
@@ -118,7 +128,7 @@ def rotate(
 
 
 @app.command("revoke")
-def revoke(ctx: typer.Context, key_id: str, config: Config = None, json: AsJson = False) -> None:
+def revoke(ctx: typer.Context, key_id: KeyId, config: Config = None, json: AsJson = False) -> None:
     """Revoke a key that is kept where the ledger is: no gateway takes it a second later."""
     from gateway.commands import key as run
 
@@ -134,7 +144,7 @@ def _asked(
     try:
         return ask(_snapshot(ctx, config))
     except GatewayError as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 def _snapshot(ctx: typer.Context, config: list[Path] | None, *, kept: bool = True) -> "Snapshot":
@@ -143,18 +153,13 @@ def _snapshot(ctx: typer.Context, config: list[Path] | None, *, kept: bool = Tru
 
     outside: Outside = ctx.obj
     try:
-        snapshot = load(config or [_CONFIG], outside.env, at=outside.now())
+        snapshot = load(config or CONFIG, outside.env, at=outside.now())
     except ConfigError as error:
-        _fail(str(error))
+        fail(str(error))
     if kept and snapshot.ledger.url == "memory":
-        _fail("redis.url is memory: no key is kept there, and no gateway would know of it")
+        fail("redis.url is memory: no key is kept there, and no gateway would know of it")
     return snapshot
 
 
 def _tell(told: Mapping[str, Any], json: bool, text: str) -> None:
-    typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode() if json else text)
-
-
-def _fail(text: str) -> NoReturn:
-    typer.echo(text, err=True)
-    raise typer.Exit(1)
+    say_json(told) if json else say(text)

@@ -4,13 +4,11 @@
 # ruff: noqa: PLC0415
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from gateway.commands.options import AsJson, fail, say_lines
-
-_CONFIG: Final = (Path("config/gateway.yaml"),)
+from gateway.commands.options import CONFIG, AsJson, fail, say_lines
 
 
 def learn(  # noqa: PLR0913, PLR0917 - an option each
@@ -19,7 +17,7 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
         str,
         typer.Option("--from", help="A folder of recorded answers, or of usage records (*.jsonl)."),
     ],
-    out: Annotated[Path, typer.Option(help="The file of weights to write.")],
+    out: Annotated[Path, typer.Option(help="The file of weights to write.", metavar="PATH")],
     seed: Annotated[int, typer.Option(help="Of what is held out: same seed, same bytes.")] = 1,
     route: Annotated[
         str | None, typer.Option(help="Of records, a route's name; else as for replay.")
@@ -30,7 +28,7 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
     smart: Annotated[str | None, typer.Option(help="The recorded model of the last rung.")] = None,
     config: Annotated[
         list[Path] | None,
-        typer.Option("--config", "-c", help="Where a route's name is looked up."),
+        typer.Option("--config", "-c", help="Where a route's name is looked up.", metavar="PATH"),
     ] = None,
     json: AsJson = False,
 ) -> None:
@@ -40,7 +38,7 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
     from gateway.replay.records import Unusable
 
     names = tuple(name.strip() for name in pool.split(",") if name.strip())
-    asked = Asked(source, out, route, names, smart, tuple(config or _CONFIG), seed)
+    asked = Asked(source, out, route, names, smart, tuple(config or CONFIG), seed)
     try:
         say_lines(run(asked, ctx.obj.env), ok=True, json=json)
     except (ConfigError, Unusable) as error:

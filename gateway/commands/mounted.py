@@ -53,4 +53,18 @@ def _made(name: str, place: str) -> "Command":
         alone.command(name)(found)
         made = typer.main.get_command(alone)
     made.name = name
+    _name_values(made)
     return made
+
+
+def _name_values(command: "Command") -> None:
+    """`--port PORT` in the help, not a type of Python's, where no better word is given."""
+    if isinstance(command, typer.core.TyperGroup):
+        for each in command.commands.values():
+            _name_values(each)
+    for param in command.params:
+        if isinstance(param, typer.core.TyperOption):
+            if param.metavar is None and not param.is_flag:
+                param.metavar = param.opts[0].lstrip("-").replace("-", "_").upper()
+        elif param.metavar is None:
+            param.metavar = str(param.name).upper()

@@ -1,22 +1,52 @@
-"""Options that commands share."""
+"""Options that commands share, and how they tell what came of them."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gateway.commands.usage import Found
+
+_WIDE: Final = 300
 
 # A list: it is what the option gives.
 CONFIG = [Path("config/gateway.yaml")]
 Config = Annotated[
-    list[Path], typer.Option("--config", "-c", help="A YAML file, or a folder of them.")
+    list[Path],
+    typer.Option(
+        "--config", "-c", help="A YAML file, or a folder of them. Repeatable.", metavar="PATH"
+    ),
 ]
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[
     int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+# Of commands that read records of use.
+Since = Annotated[
+    str,
+    typer.Option(help="From when on: 24h, 7d, 2026-11-01, or a time. UTC.", metavar="WHEN"),
+]
+Until = Annotated[str, typer.Option(help="Before when.", metavar="WHEN")]
+Source = Annotated[
+    str,
+    typer.Option(
+        "--from", help="A sink to read. Default: usage.sink, else the ledger.", metavar="SINK"
+    ),
+]
+
+
+def console() -> "Console":
+    """A terminal's width; wherever else, as wide as it takes."""
+    from rich.console import Console  # noqa: PLC0415 - so that --help is quick
+
+    return Console() if sys.stdout.isatty() else Console(width=_WIDE)
 
 
 def say(text: str) -> None:
@@ -44,3 +74,32 @@ def fail(text: str, code: int = 1) -> NoReturn:
     """1: it cannot be done; 2: an option cannot be used."""
     typer.echo(text, err=True)
     raise typer.Exit(code)
+
+
+def tell(run: Callable[[], tuple[list[str], int]], *, json: bool = False) -> None:
+    """Exit code 2 for an option that cannot be used, 1 for what could not be read."""
+    from gateway.commands.cost_options import Wrong  # noqa: PLC0415 - so that --help is quick
+    from gateway.config.faults import ConfigError  # noqa: PLC0415
+    from gateway.core.errors import LedgerDown  # noqa: PLC0415
+    from gateway.core.usage_line import StoreError  # noqa: PLC0415
+
+    try:
+        lines, code = run()
+    except Wrong as error:
+        fail(str(error), 2)
+    except ConfigError as error:
+        fail(str(error))
+    except LedgerDown as error:
+        fail(f"redis: {error}")
+    except StoreError as error:
+        fail(f"usage.sink: {error}")
+    say_lines(lines, ok=code == 0, json=json)
+    if code:
+        raise typer.Exit(code)
+
+
+def said(found: "Found") -> tuple[list[str], int]:
+    """What is printed of it. Its notes go to whoever watches."""
+    for note in found.notes:
+        typer.echo(f"note: {note}", err=True)
+    return [found.text] if found.text is not None else [], 0

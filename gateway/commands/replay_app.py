@@ -4,11 +4,11 @@
 # ruff: noqa: PLC0415
 
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated
 
 import typer
 
-_CONFIG: Final = (Path("config/gateway.yaml"),)
+from gateway.commands.options import CONFIG, AsJson, fail, say_json
 
 
 def replay(  # noqa: PLR0913, PLR0917 - an option each
@@ -25,12 +25,13 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
     ] = None,
     config: Annotated[
         list[Path] | None,
-        typer.Option("--config", "-c", help="Where a route's name is looked up."),
+        typer.Option("--config", "-c", help="Where a route's name is looked up.", metavar="PATH"),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    svg: Annotated[Path | None, typer.Option(help="Write a picture.")] = None,
+    json: AsJson = False,
+    svg: Annotated[Path | None, typer.Option(help="Write a picture.", metavar="PATH")] = None,
     decisions: Annotated[
-        Path | None, typer.Option(help="Write what was served and called, a line a query.")
+        Path | None,
+        typer.Option(help="Write what was served and called, a line a query.", metavar="PATH"),
     ] = None,
     sweep: Annotated[
         bool, typer.Option("--sweep", help="Try the grid of the route's parameters.")
@@ -38,12 +39,14 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
     guard: Annotated[bool, typer.Option("--guard", help="Let the route's guard watch.")] = False,
     guard_set: Annotated[
         list[str] | None,
-        typer.Option(help="In place of the route's: a setting of the guard, as threshold=0.8."),
+        typer.Option(
+            help="In place of the route's: a setting of the guard, as threshold=0.8. Repeatable.",
+            metavar="NAME=VALUE",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the intervals, and of the guard's draws.")] = 1,
 ) -> None:
     """Rehearse a route on recorded answers: what it would have cost, and missed."""
-    import msgspec
     from rich.console import Console
 
     from gateway.commands.replay import Asked
@@ -58,7 +61,7 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
             route,
             names,
             smart,
-            tuple(config or _CONFIG),
+            tuple(config or CONFIG),
             decisions,
             svg,
             sweep,
@@ -67,13 +70,8 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
         )
         told = run(asked, ctx.obj.env, None if json else Console())
     except (ConfigError, Unusable) as error:
-        _fail(str(error))
+        fail(str(error))
     except OSError as error:
-        _fail(f"{error.filename}: {error.strerror or error}")
+        fail(f"{error.filename}: {error.strerror or error}")
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
-
-
-def _fail(text: str) -> NoReturn:
-    typer.echo(text, err=True)
-    raise typer.Exit(1)
+        say_json(told)

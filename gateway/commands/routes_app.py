@@ -1,11 +1,20 @@
-"""The options of `tollgate routes`."""
+"""`tollgate routes` as the command line has it."""
 
 from typing import Annotated
 
 import typer
 
-from gateway.commands.ledger_app import console, said, tell
-from gateway.commands.options import CONFIG, AsJson, Config
+from gateway.commands.options import (
+    CONFIG,
+    AsJson,
+    Config,
+    Since,
+    Source,
+    Until,
+    console,
+    said,
+    tell,
+)
 
 app = typer.Typer(help="What routes came to.", no_args_is_help=True)
 
@@ -19,14 +28,10 @@ def routes() -> None:
 def compare(  # noqa: PLR0913, PLR0917 - an option each
     ctx: typer.Context,
     route: Annotated[list[str], typer.Argument(help="The routes.")],
-    since: Annotated[
-        str, typer.Option(help="From when on: 24h, 7d, 2026-11-01, or a time. UTC.")
-    ] = "",
-    until: Annotated[str, typer.Option(help="Before when.")] = "",
+    since: Since = "",
+    until: Until = "",
     form: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
-    source: Annotated[
-        str, typer.Option("--from", help="A sink to read. Default: usage.sink, else the ledger.")
-    ] = "",
+    source: Source = "",
     config: Config = CONFIG,
     json: AsJson = False,
 ) -> None:

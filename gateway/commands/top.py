@@ -8,6 +8,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
@@ -31,6 +32,13 @@ class Reading(Struct, frozen=True):
 
     def of(self, name: str) -> Mapping[Labels, float]:
         return self.samples.get(name, {})
+
+
+def metrics_of(url: str) -> str:
+    """`localhost:4000`, and what an SDK is given as its base_url, are a gateway's, too."""
+    url = url if "://" in url else f"http://{url}"
+    at = urlsplit(url)
+    return at._replace(path="/metrics").geturl() if at.path in ("", "/", "/v1", "/v1/") else url
 
 
 def read(text: str, at: float) -> Reading:

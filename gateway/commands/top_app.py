@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def top(
     url: Annotated[
-        str, typer.Argument(help="A gateway's metrics.")
+        str, typer.Argument(help="A gateway, or where its metrics are.")
     ] = "http://127.0.0.1:4000/metrics",
     every: Annotated[
         float, typer.Option(min=0.1, help="Seconds between two looks.", metavar="S")
@@ -30,8 +30,9 @@ def top(
     from rich.console import Console
     from rich.live import Live
 
-    from gateway.commands.top import show, view
+    from gateway.commands.top import metrics_of, show, view
 
+    url = metrics_of(url)
     now = _look(url)
     if once:
         told = view(now)
@@ -70,7 +71,8 @@ def _look(url: str) -> "Reading":
 
     try:
         answer = httpx.get(url, timeout=5.0, trust_env=False)
-        answer.raise_for_status()
+        if answer.status_code != httpx.codes.OK:
+            fail(f"{url}: answers {answer.status_code}, and no metrics")
         return read(answer.text, time.monotonic())
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         fail(f"{url}: {error or type(error).__name__}")

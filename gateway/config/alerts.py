@@ -1,30 +1,17 @@
 """Who is told when a budget comes to its end."""
 
-import re
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import PlainValidator
 
-from gateway.config.scalars import described, unshown
+from gateway.config.scalars import described, web_url
 from gateway.config.stanza import Stanza
 from gateway.core.snapshot import Secret
 
 
 def _webhook(value: object) -> Secret:
-    message = "must be an http or https URL such as https://hooks.example/budgets"
-    if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
-        raise unshown(message)
-    try:
-        url = urlsplit(value)
-        port = url.port
-    except ValueError:
-        raise unshown(message) from None
-    if url.scheme not in ("http", "https") or not url.hostname or port == 0 or "\\" in value:
-        raise unshown(message)
-    if "@" in url.netloc:
-        raise unshown("must not hold a user or a password; a secret goes in its path or query")
-    return Secret(value)
+    no_user = "must not hold a user or a password; a secret goes in its path or query"
+    return Secret(web_url(value, "https://hooks.example/budgets", no_user))
 
 
 Webhook = Annotated[Secret, PlainValidator(_webhook), described({"type": "string", "minLength": 1})]

@@ -124,8 +124,9 @@ def _api_key(value: object) -> Secret:
     return Secret(value)
 
 
-def _base_url(value: object) -> str:
-    message = "must be an http or https URL such as https://api.openai.com/v1"
+def web_url(value: object, example: str, no_user: str) -> str:
+    """An http or https URL; `no_user` is said of one that holds a user or a password."""
+    message = f"must be an http or https URL such as {example}"
     if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
         raise unshown(message)
     try:
@@ -136,7 +137,13 @@ def _base_url(value: object) -> str:
     if url.scheme not in ("http", "https") or not url.hostname or port == 0 or "\\" in value:
         raise unshown(message)
     if "@" in url.netloc:
-        raise unshown("must not hold credentials; the key goes in api_key")
+        raise unshown(no_user)
+    return value
+
+
+def _base_url(value: object) -> str:
+    no_user = "must not hold credentials; the key goes in api_key"
+    value = web_url(value, "https://api.openai.com/v1", no_user)
     if "?" in value or "#" in value:
         raise unshown("must not have a query or a fragment")
     return value.rstrip("/")

@@ -10,6 +10,7 @@ GatewayError                     500  a bug of ours
     UnknownModel                 404
     NotFound                     404
     MethodNotAllowed             405
+    RequestTimeout               408    its body stopped half-way
     Conflict                     409    it is not as it was thought to be
     ConfigRefused                422    the configuration has faults: the old one goes on
     TooLarge                     413
@@ -106,6 +107,14 @@ class NotFound(ClientError):
 class MethodNotAllowed(ClientError):
     status = 405
     code = "method_not_allowed"
+
+
+class RequestTimeout(ClientError):
+    """The connection ends with it: what comes later is nobody's."""
+
+    status = 408
+    code = "request_timeout"
+    should_retry = None
 
 
 class Conflict(ClientError):

@@ -7,7 +7,7 @@ together every few seconds, as one record of no cost. While the ledger is away t
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Final, Protocol
 
@@ -18,11 +18,11 @@ from gateway.core.errors import LedgerDown
 from gateway.core.money import Nanos
 from gateway.core.ports import Clock
 from gateway.core.usage_record import UsageRecord, encode
+from gateway.drivers.background import keeping
 
 EVERY_S: Final = 10.0
 MOST: Final = 10_000
 """Kinds of hits that wait, and records that do: of more, those that come then are not recorded."""
-_LAST_S: Final = 2.0
 _NOTHING: Final = Amounts(Nanos(0))
 
 
@@ -82,13 +82,5 @@ async def noting_hits(
 ) -> AsyncIterator[CacheHits]:
     """Written every few seconds, and once more at the end."""
     hits = CacheHits(charge, wall, new_id)
-    keeping = asyncio.create_task(hits.keep(asyncio.sleep))
-    try:
+    async with keeping(hits.keep(asyncio.sleep), hits.write):
         yield hits
-    finally:
-        keeping.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeping
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_S):
-                await hits.write()

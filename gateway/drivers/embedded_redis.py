@@ -91,6 +91,19 @@ class EmbeddedRedis:
         except OSError as error:
             raise EmbeddedRedisError(f"the embedded ledger cannot start: {error}") from error
 
+    def revive(self) -> bool:
+        """Start it again if it has died: its data, its log and its socket are the same. Whether
+        it had; one that we have left is no concern of ours. Raises EmbeddedRedisError.
+        """
+        try:
+            with self._changing():
+                if self._users is None or self._server_lives():
+                    return False
+                self._join_or_launch()
+                return True
+        except OSError as error:
+            raise EmbeddedRedisError(f"the embedded ledger cannot start: {error}") from error
+
     def stop(self) -> None:
         """Leave; the last user's leaving stops the server, with everything written."""
         if self._users is None:

@@ -5,12 +5,12 @@ before it ends.
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
 from msgspec import Struct
 
 from gateway.core.errors import Misconfigured
+from gateway.drivers.background import stop
 
 T = TypeVar("T")
 
@@ -80,9 +80,7 @@ class Renewed(Generic[T]):
 
     async def aclose(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await stop(self._task)
 
     async def _renew(self) -> None:
         try:

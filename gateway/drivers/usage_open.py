@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -12,6 +12,7 @@ from typing import Final
 from gateway.core.catalog import Tenant
 from gateway.core.ports import LedgerDriver, Observer
 from gateway.core.snapshot import Snapshot
+from gateway.drivers.background import keeping
 from gateway.drivers.jsonl_store import JsonlStore
 from gateway.drivers.redis_ledger import RedisLedger
 from gateway.drivers.redis_servers import open_redis
@@ -21,8 +22,6 @@ from gateway.drivers.usage_store import UsageStore
 
 PATIENCE_S: Final = 2.0
 """Nobody waits for what is asked here."""
-_LAST_S: Final = 2.0
-"""For what is left to be written at the end."""
 
 
 def homes_of(tenants: Iterable[Tenant]) -> list[str]:
@@ -75,16 +74,11 @@ async def open_sink(
             keep_days=usage.keep_days,
         )
         every_s = usage.every_s or store.every_s
-        task = asyncio.create_task(sink.keep_writing(every_s, time.monotonic, asyncio.sleep))
+        writing = sink.keep_writing(every_s, time.monotonic, asyncio.sleep)
         try:
-            yield sink
+            async with keeping(writing, sink.round):
+                yield sink
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_S):
-                    await sink.round()
             await store.aclose()
 
 

@@ -6,6 +6,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from gateway.core.errors import TooLarge
 from gateway.web.client import Headers, Pairs
+from gateway.web.idle import BODY_S, PORTION, late
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -70,16 +71,22 @@ async def read_all(receive: Receive, most: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ConnectionAbortedError
-        part: bytes = message.get("body", b"")
-        size += len(part)
-        if size > most:
-            too_large(most)
-        parts.append(part)
-        more = message.get("more_body", False)
+    try:
+        async with asyncio.timeout(BODY_S) as patience:
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ConnectionAbortedError
+                part: bytes = message.get("body", b"")
+                if (size + len(part)) // PORTION > size // PORTION:
+                    patience.reschedule(asyncio.get_running_loop().time() + BODY_S)
+                size += len(part)
+                if size > most:
+                    too_large(most)
+                parts.append(part)
+                more = message.get("more_body", False)
+    except TimeoutError:
+        raise late(BODY_S) from None
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

@@ -34,8 +34,9 @@ class Client(Protocol):
         ...
 
     async def body(self, most: int) -> bytes:
-        """The whole body. Raises TooLarge before more than `most` bytes are kept, and
-        ConnectionAbortedError when the client goes away first.
+        """The whole body. Raises TooLarge before more than `most` bytes are kept,
+        RequestTimeout when it stops half-way, and ConnectionAbortedError when the client goes away
+        first.
         """
         ...
 

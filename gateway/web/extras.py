@@ -49,7 +49,8 @@ def _allowed(extras: Extras) -> None:
     if extras.max_latency_ms is not None and not 1 <= extras.max_latency_ms <= _LONGEST_MS:
         refuse("gateway.max_latency_ms", f"must be from 1 to {_LONGEST_MS}")
     if extras.strategy is not None and extras.strategy not in STRATEGIES:
-        refuse("gateway.strategy", f"is unknown; allowed are {', '.join(STRATEGIES)}")
+        named = f"is '{extras.strategy[:100]}'; allowed are {', '.join(STRATEGIES)}"
+        refuse("gateway.strategy", named)
     checks = extras.checks or ()
     if len(set(checks)) < len(checks):
         refuse("gateway.checks", "names a check twice")

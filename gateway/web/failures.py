@@ -1,11 +1,18 @@
 """How FastAPI's doors tell that something is wrong: as OpenAI's error objects."""
 
+from typing import Final
+
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from gateway.core.errors import ClientGone, GatewayError, MethodNotAllowed, NotFound
 from gateway.web import render
 from gateway.web.headers import error_headers
+
+_NOTHING: Final = (
+    "There is nothing at this path. Chat completions are at /v1/chat/completions: "
+    "an SDK's base_url ends in /v1."
+)
 
 
 def tell_failures(app: FastAPI) -> None:
@@ -41,4 +48,4 @@ async def _no_such_door(request: Request, error: Exception) -> Response:
         )
         response.headers.update(error.headers or {})
         return response
-    return await _failed(request, NotFound("There is nothing here."))
+    return await _failed(request, NotFound(_NOTHING))

@@ -11,6 +11,7 @@ from gateway.core.errors import (
     GatewayError,
     HeadersTooLarge,
     RateLimited,
+    RequestTimeout,
     Unauthenticated,
     Unavailable,
 )
@@ -22,6 +23,7 @@ from gateway.web.client import Headers, Pairs
 
 MAX_HEADERS: Final = 32_000
 """Bytes of all header names and values together."""
+CLOSE: Final = (b"connection", b"close")
 _EXTRA: Final = b"x-gateway-"
 _ORDINARY: Final = frozenset(
     b"host accept accept-encoding authorization connection content-length content-type user-agent "
@@ -114,6 +116,8 @@ def error_headers(error: GatewayError, request_id: str, life: Life | None) -> Pa
     headers = [(b"x-request-id", request_id.encode())]
     if error.should_retry is not None:
         headers.append((b"x-should-retry", b"true" if error.should_retry else b"false"))
+    if isinstance(error, RequestTimeout):
+        headers.append(CLOSE)
     if isinstance(error, Unauthenticated):
         headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, RateLimited):

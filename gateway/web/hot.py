@@ -21,8 +21,9 @@ from uvicorn.server import ServerState
 from gateway.web.asgi import too_large
 from gateway.web.client import Headers, Pairs
 from gateway.web.door import PATH, Door
+from gateway.web.headers import CLOSE
 from gateway.web.hot_head import Heads
-from gateway.web.idle import Idle
+from gateway.web.idle import BODY_S, PORTION, Idle, late
 from gateway.web.plain import PlainProtocol
 
 _ASKS: Final = b"POST %b HTTP/1.1\r\n" % PATH.encode()
@@ -46,6 +47,7 @@ class HotProtocol(asyncio.Protocol):
         self,
         door: Door,
         idle: Idle,
+        bodies: Idle,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
@@ -55,6 +57,7 @@ class HotProtocol(asyncio.Protocol):
         self.known: Headers | None = None
         self._door = door
         self._idle = idle
+        self._bodies = bodies
         self._loop = _loop or asyncio.get_running_loop()
         self._uvicorn = (config, server_state, app_state)
         self._state = server_state
@@ -127,6 +130,12 @@ class HotProtocol(asyncio.Protocol):
         elif not self._transport.is_closing():
             self._transport.close()
 
+    def body_is_late(self) -> None:
+        """Nothing came for too long of the body that is waited for."""
+        if self._waits is not None and not self._waits.done():
+            self._keep = False
+            self._waits.set_exception(late(self._bodies.most_s))
+
     # What the door does
 
     async def body(self, most: int) -> bytes:
@@ -137,7 +146,11 @@ class HotProtocol(asyncio.Protocol):
                 raise ConnectionAbortedError
             self._waits = self._loop.create_future()
             self._reads(on=True)
-            await self._waits
+            self._bodies.enter(self)
+            try:
+                await self._waits
+            finally:
+                self._bodies.leave(self)
         parts = self._parts
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         if len(body) > most:
@@ -219,9 +232,12 @@ class HotProtocol(asyncio.Protocol):
         self._left -= len(data)
         if not self._unread:
             self._parts.append(data)
-            self._kept += len(data)
-            if self._kept > _AHEAD and self._waits is None:
-                self._reads(on=False)  # who is asking is not settled yet
+            before, self._kept = self._kept, self._kept + len(data)
+            if self._waits is None:
+                if self._kept > _AHEAD:
+                    self._reads(on=False)  # who is asking is not settled yet
+            elif self._kept // PORTION > before // PORTION:
+                self._bodies.enter(self)
         if not self._left:
             if self._waits is not None and not self._waits.done():
                 self._waits.set_result(None)
@@ -238,7 +254,7 @@ class HotProtocol(asyncio.Protocol):
 
     def _head_of(self, status: int, headers: Pairs) -> bytes:
         lines = [*map(_LINE, self._state.default_headers), *map(_LINE, headers)]
-        if not self._keep:
+        if not self._keep and CLOSE not in headers:
             lines.append(b"connection: close\r\n")
         head = _STATUS[status] + b"".join(lines)
         if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1:
@@ -281,6 +297,9 @@ class HotProtocol(asyncio.Protocol):
         theirs.data_received(data)
 
 
-def hot(door: Door, idle_s: float = 5.0) -> type[asyncio.Protocol]:
-    """What uvicorn.Config takes as `http`. After so long an idle connection is closed."""
-    return cast("type[asyncio.Protocol]", partial(HotProtocol, door, Idle(idle_s)))
+def hot(door: Door, idle_s: float = 5.0, body_s: float = BODY_S) -> type[asyncio.Protocol]:
+    """What uvicorn.Config takes as `http`. After so long an idle connection is closed, and a body
+    that stops half-way is refused.
+    """
+    bodies = Idle(body_s, HotProtocol.body_is_late)
+    return cast("type[asyncio.Protocol]", partial(HotProtocol, door, Idle(idle_s), bodies))

@@ -131,7 +131,7 @@ def _wrong_role(message: Mapping[str, Any], at: int) -> NoReturn:
         refuse(param, "is missing")
     if type(message["role"]) is not str:
         refuse(param, "has the wrong type: Expected `str`")
-    refuse(param, f"is unknown; allowed are {', '.join(_ROLES)}")
+    refuse(param, f"is '{message['role'][:100]}'; allowed are {', '.join(_ROLES)}")
 
 
 def _limits(asked: _Asked) -> int | None:

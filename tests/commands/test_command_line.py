@@ -1,6 +1,7 @@
 """The command line as a whole: quick help, what it says of each command, JSON, exit codes."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -43,6 +44,15 @@ def test_help_says_of_each_what_it_says_of_itself() -> None:
         name.split()[1]: str(each.help) for name, each in commands().items() if name.count(" ") == 1
     }
     assert {name: told[name] for name in own} == own
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_help_tells_what_each_value_is(name: str) -> None:
+    """By a word of its own, not as `<list[Path]>`, and in a sentence."""
+    command = commands()[name]
+    shown = run(*name.split()[1:], "--help")[1].partition("Options:")[2]
+    assert re.findall(r"<\w[^>]*>", shown) == []
+    assert [each.name for each in command.params if not getattr(each, "help", None)] == []
 
 
 @pytest.mark.parametrize("name", sorted(commands().keys() - SERVES - WITHOUT_JSON))

@@ -2,10 +2,8 @@
 
 import json
 import socket
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +14,7 @@ from gateway.__main__ import app
 from gateway.commands.doctor import Asked, Line, examine, variables
 from gateway.commands.reach import Found, is_free, reach
 from gateway.core.snapshot import Provider, Secret
+from tests.commands.answering import answering
 
 SECRET: Final = "sk-canary-0123456789"
 CONFIG: Final = """
@@ -90,25 +89,17 @@ def test_a_variable_with_a_default_is_no_secret() -> None:
 # ---- the network
 
 
-class Server(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        key = self.headers.get("authorization") or self.headers.get("x-api-key")
-        known = key in {f"Bearer {SECRET}", SECRET, None}
-        self.send_response({"/v1/models": 200 if known else 401}.get(self.path, 404))
-        self.end_headers()
-
-    def log_message(self, *args: Any) -> None:
-        pass
+def listing(path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    named = {name.lower(): value for name, value in headers.items()}
+    key = named.get("authorization") or named.get("x-api-key")
+    known = key in {f"Bearer {SECRET}", SECRET, None}
+    return {"/v1/models": 200 if known else 401}.get(path, 404), b""
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), Server) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with answering(listing) as url:
+        yield url
 
 
 # Each: the dialect, the path of base_url, the key, and what is found.

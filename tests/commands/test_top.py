@@ -1,9 +1,7 @@
 """`tollgate top`: what two scrapes say, and what is shown of it."""
 
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Iterator, Mapping
 from io import StringIO
 from typing import Any, Final
 
@@ -12,8 +10,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from gateway.__main__ import app
-from gateway.commands.top import read, show, view
+from gateway.commands.top import metrics_of, read, show, view
 from gateway.drivers.metric_catalogue import METRICS
+from tests.commands.answering import answering
 
 BEFORE: Final = """
 gateway_requests_total{outcome="replied",route="auto"} 100
@@ -130,24 +129,14 @@ def test_what_is_no_gateway(text: str) -> None:
         read(text, 0.0)
 
 
-class Metrics(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200 if self.path == "/metrics" else 404)
-        self.end_headers()
-        self.wfile.write(NOW.encode())
-
-    def log_message(self, *args: Any) -> None:
-        pass
+def metrics(path: str, _: Mapping[str, str]) -> tuple[int, bytes]:
+    return 200 if path == "/metrics" else 404, NOW.encode()
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), Metrics) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with answering(metrics) as url:
+        yield url
 
 
 def test_the_command(url: str) -> None:
@@ -155,6 +144,27 @@ def test_the_command(url: str) -> None:
     assert (found.exit_code, json.loads(found.stdout)["requests"]["count"]) == (0, 125)
     shown = CliRunner().invoke(app, ["top", f"{url}/metrics", "--once"])
     assert (shown.exit_code, "120 replied, 5 denied" in shown.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("http://h:4000", "http://h:4000/metrics"),
+        ("https://h/", "https://h/metrics"),
+        ("http://h/v1", "http://h/metrics"),
+        ("h:4000", "http://h:4000/metrics"),
+        ("h/v1/", "http://h/metrics"),
+        ("http://h/metrics", "http://h/metrics"),
+        ("http://h/behind/a/proxy", "http://h/behind/a/proxy"),
+    ],
+)
+def test_where_a_gateway_has_its_metrics(given: str, asked: str) -> None:
+    assert metrics_of(given) == asked
+
+
+def test_what_answers_and_has_no_metrics(url: str) -> None:
+    found = CliRunner().invoke(app, ["top", f"{url}/nothing", "--once"])
+    assert found.stderr == f"{url}/nothing: answers 404, and no metrics\n"
 
 
 @pytest.mark.parametrize("where", ["{url}/nothing", "http://127.0.0.1:1/metrics", "no url"])

@@ -11,7 +11,7 @@ from gateway.core.chat import Usage
 from gateway.core.errors import LedgerDown
 from gateway.core.money import Nanos
 from gateway.core.usage_record import UsageRecord
-from gateway.drivers import cache_hits
+from gateway.drivers import background, cache_hits
 from gateway.drivers.cache_hits import CacheHits, noting_hits
 from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.drivers.memory_ledger import MemoryLedger
@@ -118,7 +118,7 @@ async def test_they_are_written_at_the_end() -> None:
 
 
 async def test_a_ledger_that_hangs_ends_nothing_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_hits, "_LAST_S", 0.01)
+    monkeypatch.setattr(background, "_LAST_S", 0.01)
 
     async def hang(
         purse: Purse, call: str, at: float, actual: Amounts, record: UsageRecord | None = None

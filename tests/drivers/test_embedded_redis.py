@@ -102,6 +102,29 @@ def test_data_outlives_stopping_and_killing(tmp_path: Path) -> None:
     server.stop()
 
 
+def test_one_that_dies_is_revived_with_its_data_and_one_that_was_left_is_not(
+    tmp_path: Path,
+) -> None:
+    server, other = EmbeddedRedis(tmp_path), EmbeddedRedis(tmp_path)
+    server.start()
+    other.start()
+    with client(server) as asked:
+        asked.set("money", "7")
+    old, url = server.pid, server.url
+    assert old
+    assert not server.revive(), "it lives"
+    os.kill(old, signal.SIGKILL)
+    assert ended(old)
+    assert [server.revive(), other.revive()] == [True, False], "it is brought back once"
+    assert (server.pid != old, server.url) == (True, url)
+    with client(server) as asked:
+        assert asked.get("money") == "7"
+    other.stop()
+    server.stop()
+    assert not server.revive()
+    assert server.pid is None
+
+
 def test_users_share_a_server_and_the_last_to_leave_stops_it(tmp_path: Path) -> None:
     first, second = EmbeddedRedis(tmp_path), EmbeddedRedis(tmp_path)
     first.start()

@@ -4,15 +4,18 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import pytest
 import pytest_asyncio
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from gateway.__main__ import app
+from gateway.commands.analyze import show
 from tests.service.running import HASH, KEY, Running, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -114,6 +117,19 @@ async def test_an_answer_that_was_kept_made_no_call(service: Running) -> None:
     assert "an answer that was kept makes none" in found[1].json()["error"]["message"]
 
 
+async def test_a_terminal_of_80_columns_cuts_nothing(service: Running) -> None:
+    told = (await analyzed(service, (await ask(service)).headers["x-request-id"])).json()
+    out = StringIO()
+    show(told, Console(file=out, width=80))
+    shown = out.getvalue()
+    assert "…" not in shown
+    for number, each in enumerate(told["attempts"], 1):
+        amounts = [each["held_usd"], each["charged_usd"]]
+        figures = [f"{amount:.9f}".rstrip("0").rstrip(".") for amount in amounts]
+        row = {str(number), each["model"], each["outcome"], *figures}
+        assert any(row <= set(line.split()) for line in shown.splitlines()), (row, shown)
+
+
 async def test_the_command_line_tells_the_same(
     service: Running, env: dict[str, str], tmp_path: Path
 ) -> None:
@@ -139,7 +155,7 @@ def _at_the_command_line(request_id: str, env: dict[str, str], tmp_path: Path) -
     for line in (
         "acme, auto, whole",
         "rung 1, cheap: down at sim: asked, prude at sim: asked",
-        "call 2: down failed: faulty",
+        "call 2: prude at sim (cheap), fallback: down failed: faulty",
         "answered by large at sim (smart)",
         "charged $",
     ):

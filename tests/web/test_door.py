@@ -157,6 +157,16 @@ async def test_another_slash_is_another_path(http: httpx.AsyncClient, path: str)
     error(await http.get(path), 404, "not_found")
 
 
+@pytest.mark.parametrize("path", ["/chat/completions", "/v1/v1/chat/completions", "/", "/v1"])
+async def test_a_base_url_that_is_wrong_is_told_where_the_door_is(
+    http: httpx.AsyncClient, path: str
+) -> None:
+    told = error(await http.post(path, json=ASK), 404, "not_found")["message"]
+    assert told.endswith(
+        "Chat completions are at /v1/chat/completions: an SDK's base_url ends in /v1."
+    )
+
+
 async def test_its_description_is_made_without_a_warning(http: httpx.AsyncClient) -> None:
     paths = (await http.get("/openapi.json")).json()["paths"]
     assert {path: list(methods) for path, methods in paths.items()} == {

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
@@ -241,6 +242,77 @@ async def test_a_client_that_leaves_while_it_waits(service: Running, wire: Wire)
             await asyncio.sleep(0.005)
 
 
+@asynccontextmanager
+async def patient(service: Running, idle_s: float, body_s: float) -> AsyncIterator[Wire]:
+    """A connection to the same door that may take just so long."""
+    front = service.gateway.front
+    config = Config(front, lifespan="off", log_config=None)
+    config.load()
+    made = cast("Callable[..., asyncio.Protocol]", hot(front.door, idle_s, body_s))
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: made(config, ServerState(), {}), "127.0.0.1", 0)
+    async with server:
+        wire = Wire(*await asyncio.open_connection(*server.sockets[0].getsockname()))
+        try:
+            yield wire
+        finally:
+            wire.writer.close()
+
+
+LARGE = json.dumps(
+    {"model": "right", "messages": [{"role": "user", "content": "a" * 9_000}]}
+).encode()
+
+
+@pytest.mark.parametrize("body", [BODY, STREAMED, LARGE], ids=["whole", "stream", "in pieces"])
+async def test_a_body_that_stops_half_way_is_waited_for_so_long_and_no_longer(
+    service: Running, body: bytes
+) -> None:
+    async with patient(service, 60, 0.2) as wire:
+        await wire.send(asks())
+        await right(wire)
+        await wire.send(head(len(body)), body[:10], body[10:-1])
+        status, headers, told = await wire.answer()
+        assert (status, json.loads(told)["error"]["code"]) == (408, "request_timeout")
+        assert headers["connection"] == "close"
+        assert await wire.ended()
+    assert service.gateway.front.door.in_flight.total == 0
+
+
+async def test_a_body_that_stopped_in_the_way_of_asgi(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of every path but the hot one, or where it has no length."""
+    monkeypatch.setattr("gateway.web.asgi.BODY_S", 0.2)
+    chunked = head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+    for begun in (chunked + b"5\r\n{", head(99, path=b"/v1/route/explain")):
+        async with patient(service, 60, 60) as wire:
+            await wire.send(begun)
+            status, headers, told = await wire.answer()
+            assert (status, json.loads(told)["error"]["code"]) == (408, "request_timeout")
+            assert headers["connection"] == "close"
+            assert await wire.ended()
+    assert service.gateway.front.door.in_flight.total == 0
+
+
+@pytest.mark.parametrize("path", [PATH, b"/v1/route/explain"], ids=["hot", "asgi"])
+async def test_a_body_has_its_time_again_for_each_portion_of_it(
+    service: Running, monkeypatch: pytest.MonkeyPatch, path: bytes
+) -> None:
+    """Longer than the time in all, and never so long between two portions."""
+    monkeypatch.setattr("gateway.web.asgi.BODY_S", 1.5)
+    for door in ("asgi", "hot"):
+        monkeypatch.setattr(f"gateway.web.{door}.PORTION", 4_000)
+    async with patient(service, 60, 1.5) as wire:
+        await wire.send(head(4 * 4_000, path=path))
+        for part in [b" " * 4_000] * 3 + [b" " * 3_999]:
+            await asyncio.sleep(0.8)
+            await wire.send(part)
+        await wire.send(b"{")
+        status, _, told = await wire.answer()
+        assert (status, json.loads(told)["error"]["code"]) == (400, "invalid_request")
+
+
 @pytest.mark.parametrize("before", [b"", b"GET /livez HTTP/1.1\r\nhost: here\r\n\r\n"])
 @pytest.mark.parametrize(
     "begun", [b"POST /v1/chat", b"GET /livez HTTP/1.1\r\nhost: here\r\n", b"G"]
@@ -248,19 +320,9 @@ async def test_a_client_that_leaves_while_it_waits(service: Running, wire: Wire)
 async def test_a_head_that_never_ends_ends_the_connection(
     service: Running, before: bytes, begun: bytes
 ) -> None:
-    front = service.gateway.front
-    config = Config(front, lifespan="off", log_config=None)
-    config.load()
-    made = cast("Callable[..., asyncio.Protocol]", hot(front.door, 0.2))
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: made(config, ServerState(), {}), "127.0.0.1", 0)
-    async with server:
-        wire = Wire(*await asyncio.open_connection(*server.sockets[0].getsockname()))
+    async with patient(service, 0.2, 60) as wire:
         if before:
             await wire.send(before)
             assert (await wire.answer())[0] == 200
         await wire.send(begun)
-        try:
-            assert await wire.ended()
-        finally:
-            wire.writer.close()
+        assert await wire.ended()

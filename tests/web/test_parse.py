@@ -98,7 +98,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"messages": [5]}, "messages[0]", "'messages[0]' has the wrong type"),
     ({"messages": [*MESSAGES, {}]}, "messages[1].role", "'messages[1].role' is missing."),
     ({"messages": [{"role": 1}]}, "messages[0].role", "'messages[0].role' has the wrong type"),
-    ({"messages": [{"role": "bogus"}]}, "messages[0].role", "is unknown; allowed are system"),
+    ({"messages": [{"role": "bogus"}]}, "messages[0].role", "is 'bogus'; allowed are system"),
     (
         {"messages": [*MESSAGES, {"role": "user", "content": 5}]},
         "messages[1].content",
@@ -158,7 +158,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (
         {"gateway": {"strategy": "guess"}},
         "gateway.strategy",
-        "is unknown; allowed are arbitrate, casc",
+        "is 'guess'; allowed are arbitrate, casc",
     ),
     ({"gateway": {"tags": {"team": 5}}}, "gateway.tags", "has the wrong type"),
     ({"gateway": {"tags": None}}, "gateway.tags", "has the wrong type"),

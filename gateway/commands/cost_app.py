@@ -1,18 +1,12 @@
-"""`tollgate cost`: the options of its commands."""
+"""`tollgate cost` as the command line has it."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated
 
 import typer
 
-from gateway.commands.options import AsJson
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-_WIDE: Final = 300
+from gateway.commands.options import AsJson, console, tell
 
 app = typer.Typer(help="What models would cost.", no_args_is_help=True)
 
@@ -40,13 +34,16 @@ Stated = Annotated[
     ),
 ]
 PricesFile = Annotated[
-    Path | None, typer.Option("--prices", help="A YAML file of prices: models by name.")
+    Path | None,
+    typer.Option("--prices", help="A YAML file of prices: models by name.", metavar="PATH"),
 ]
 Provider = Annotated[str | None, typer.Option(help="Only this host.")]
 Region = Annotated[str | None, typer.Option(help="Only hosts that run there.")]
 Config = Annotated[
     list[Path] | None,
-    typer.Option("--config", "-c", help="YAML files. Default: the shipped catalog."),
+    typer.Option(
+        "--config", "-c", help="YAML files. Default: the shipped catalog.", metavar="PATH"
+    ),
 ]
 Form = Annotated[str, typer.Option("--format", help="table, csv or json.")]
 Places = Annotated[str, typer.Option(help="Places after the point, in a table.", metavar="N")]
@@ -86,7 +83,7 @@ def estimate(  # noqa: PLR0913, PLR0917 - one an option
         tuple(config or ()), "json" if json else form, places,
     )  # fmt: skip
     scene = Scene(ctx.obj.env, ctx.obj.now())
-    _print(lambda: run(asked, scene, _console(), every_host=hosts))
+    _print(lambda: run(asked, scene, console(), every_host=hosts))
 
 
 @app.command()
@@ -152,28 +149,12 @@ def compare(  # noqa: PLR0913, PLR0917 - one an option
     )  # fmt: skip
     own = OwnAsked(gpu_hour, gpus, tokens_per_second, utilisation, engineer, other)
     scene = Scene(ctx.obj.env, ctx.obj.now())
-    _print(lambda: run(asked, mix or (), usage or (), own, scene, _console()))
-
-
-def _console() -> "Console":
-    """A terminal's width; wherever else, as wide as it takes."""
-    from rich.console import Console  # noqa: PLC0415 - so that --help is quick
-
-    return Console() if sys.stdout.isatty() else Console(width=_WIDE)
+    _print(lambda: run(asked, mix or (), usage or (), own, scene, console()))
 
 
 def _print(run: Callable[[], str | None]) -> None:
-    """Exit code 2 for an option that cannot be used, 1 for a file."""
-    from gateway.commands.cost_options import Wrong  # noqa: PLC0415 - so that --help is quick
-    from gateway.config.faults import ConfigError  # noqa: PLC0415
-
-    try:
+    def read() -> tuple[list[str], int]:
         text = run()
-    except Wrong as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
-    except ConfigError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
-    if text is not None:
-        typer.echo(text)
+        return ([] if text is None else [text]), 0
+
+    tell(read)
