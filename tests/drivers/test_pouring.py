@@ -38,10 +38,12 @@ async def flowing() -> AsyncIterator[Poured]:
     provider = Provided(SSE + chunk(EVENT), more)
     server = await provider.open()
     at = Provider("p", "openai", f"http://127.0.0.1:{provider.port}/v1", Secret(KEY))
-    async with PoolUpstream({"p": at}, Timeouts(connect_s=1, idle_s=5)) as upstream:
-        async with aclosing(upstream.stream(CANDIDATE, asked(), timeout_s=5)) as deltas:
-            assert len(await anext(deltas)) == 1
-            yield Poured(deltas, says, provider, upstream)
+    async with (
+        PoolUpstream({"p": at}, Timeouts(connect_s=1, idle_s=5)) as upstream,
+        aclosing(upstream.stream(CANDIDATE, asked(), timeout_s=5)) as deltas,
+    ):
+        assert len(await anext(deltas)) == 1
+        yield Poured(deltas, says, provider, upstream)
     says.put_nowait(b"")
     await in_time(5, provider.left.wait())
     server.close()
