@@ -11,7 +11,6 @@ One request is answered at a time. Bytes of the next one wait, and the client is
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from http import HTTPStatus
 from typing import Any, Final, cast
 
 from uvicorn import Config
@@ -21,8 +20,9 @@ from uvicorn.server import ServerState
 from gateway.web.asgi import too_large
 from gateway.web.client import Headers, Pairs
 from gateway.web.door import PATH, Door
-from gateway.web.headers import CLOSE
+from gateway.web.half_closed import listen_on
 from gateway.web.hot_head import Heads
+from gateway.web.hot_reply import head_of
 from gateway.web.idle import BODY_S, PORTION, Idle, late
 from gateway.web.plain import PlainProtocol
 
@@ -34,10 +34,6 @@ _UNWANTED: Final = 16 * 1024 * 1024
 """Bytes of a body that are let pass when its request is refused: a client that is cut off while it
 sends may never read why.
 """
-_LINE: Final = b"%b: %b\r\n".__mod__
-_STATUS: Final = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
-}
 
 
 class HotProtocol(asyncio.Protocol):
@@ -76,6 +72,8 @@ class HotProtocol(asyncio.Protocol):
         self._keep = True
         self._head = b""
         """Of an answer that has begun, until its first data."""
+        self._begun = False
+        """The answer, which is a stream."""
         self._tell: Callable[[], None] | None = None
         self._waits: asyncio.Future[None] | None = None
         """For the rest of a body."""
@@ -102,6 +100,17 @@ class HotProtocol(asyncio.Protocol):
                 self._reads(on=False)
         else:
             self._next(data)
+
+    def eof_received(self) -> bool:
+        """Whether it may still listen. While a stream flows, that shows too late: it is gone."""
+        if self._left or not self._silent():
+            return False
+        self._keep = False
+        listen_on(self._loop, self._transport, self._silent)
+        return True
+
+    def _silent(self) -> bool:
+        return self._busy and (not self._begun or bool(self._head))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state.connections.discard(cast("HttpToolsProtocol", self))
@@ -164,12 +173,14 @@ class HotProtocol(asyncio.Protocol):
             tell()
 
     async def reply(self, status: int, headers: Pairs, body: bytes) -> None:
-        head = self._head_of(status, headers)
+        head = head_of(status, self._state.default_headers, headers, keep=self._keep)
         self._transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body))
         self._done()
 
     async def begin(self, status: int, headers: Pairs) -> None:
-        self._head = self._head_of(status, headers) + b"transfer-encoding: chunked\r\n\r\n"
+        head = head_of(status, self._state.default_headers, headers, keep=self._keep)
+        self._head = head + b"transfer-encoding: chunked\r\n\r\n"
+        self._begun = True
 
     def send(self, data: bytes) -> bool:
         head, self._head = self._head, b""
@@ -207,7 +218,7 @@ class HotProtocol(asyncio.Protocol):
             return
         self._came = b""
         self._busy = True
-        self._unread = False
+        self._begun = self._unread = False
         self._parts = []
         self._kept, self._left, self._waits = 0, length, None
         self._idle.leave(self)
@@ -251,15 +262,6 @@ class HotProtocol(asyncio.Protocol):
             await self._door.serve(self)
         finally:
             self._state.tasks.discard(cast("asyncio.Task[None]", task))
-
-    def _head_of(self, status: int, headers: Pairs) -> bytes:
-        lines = [*map(_LINE, self._state.default_headers), *map(_LINE, headers)]
-        if not self._keep and CLOSE not in headers:
-            lines.append(b"connection: close\r\n")
-        head = _STATUS[status] + b"".join(lines)
-        if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1:
-            raise ValueError("a header with a line break in it")
-        return head
 
     def _done(self) -> None:
         """The answer is out. Before anything is awaited: the next request may be here already."""
