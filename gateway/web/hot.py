@@ -20,7 +20,6 @@ from uvicorn.server import ServerState
 from gateway.web.asgi import too_large
 from gateway.web.client import Headers, Pairs
 from gateway.web.door import PATH, Door
-from gateway.web.half_closed import listen_on
 from gateway.web.hot_head import Heads
 from gateway.web.hot_reply import head_of
 from gateway.web.idle import BODY_S, PORTION, Idle, late
@@ -72,8 +71,6 @@ class HotProtocol(asyncio.Protocol):
         self._keep = True
         self._head = b""
         """Of an answer that has begun, until its first data."""
-        self._begun = False
-        """The answer, which is a stream."""
         self._tell: Callable[[], None] | None = None
         self._waits: asyncio.Future[None] | None = None
         """For the rest of a body."""
@@ -100,17 +97,6 @@ class HotProtocol(asyncio.Protocol):
                 self._reads(on=False)
         else:
             self._next(data)
-
-    def eof_received(self) -> bool:
-        """Whether it may still listen. While a stream flows, that shows too late: it is gone."""
-        if self._left or not self._silent():
-            return False
-        self._keep = False
-        listen_on(self._loop, self._transport, self._silent)
-        return True
-
-    def _silent(self) -> bool:
-        return self._busy and (not self._begun or bool(self._head))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state.connections.discard(cast("HttpToolsProtocol", self))
@@ -180,7 +166,6 @@ class HotProtocol(asyncio.Protocol):
     async def begin(self, status: int, headers: Pairs) -> None:
         head = head_of(status, self._state.default_headers, headers, keep=self._keep)
         self._head = head + b"transfer-encoding: chunked\r\n\r\n"
-        self._begun = True
 
     def send(self, data: bytes) -> bool:
         head, self._head = self._head, b""
@@ -218,7 +203,7 @@ class HotProtocol(asyncio.Protocol):
             return
         self._came = b""
         self._busy = True
-        self._begun = self._unread = False
+        self._unread = False
         self._parts = []
         self._kept, self._left, self._waits = 0, length, None
         self._idle.leave(self)
