@@ -74,7 +74,8 @@ class Running:
         """
         await self.simulator.idle()
         settled = await self.audit_ours(tenant)
-        assert settled == self.simulator.bill.cost, (settled, self.simulator.bill.calls)
+        bill = self.simulator.bill
+        assert settled == bill.cost, f"settled {settled}, billed {bill.cost}: {bill.calls[-20:]}"
 
     async def audit_ours(self, tenant: str) -> int:
         """The same without the simulator's bill, for providers that keep none: what was settled."""

@@ -235,7 +235,7 @@ async def test_a_client_that_leaves_within_its_body(service: Running, wire: Wire
 async def test_a_client_that_leaves_while_it_waits(service: Running, wire: Wire) -> None:
     await wire.send(asks(STALLS))
     async with asyncio.timeout(5):
-        while not service.gateway.front.door.in_flight.total:
+        while not service.simulator.simulator.open:
             await asyncio.sleep(0.005)
         wire.writer.close()
         while service.gateway.front.door.in_flight.total:
@@ -244,10 +244,12 @@ async def test_a_client_that_leaves_while_it_waits(service: Running, wire: Wire)
 
 async def test_a_client_that_closes_its_side_is_gone(service: Running, wire: Wire) -> None:
     """As with uvicorn and nginx: TCP does not tell who only listens, and money is being spent."""
-    wire.writer.write(asks(STALLS))
-    wire.writer.write_eof()
-    assert await wire.ended()
+    await wire.send(asks(STALLS))
     async with asyncio.timeout(5):
+        while not service.simulator.simulator.open:
+            await asyncio.sleep(0.005)
+        wire.writer.write_eof()
+        assert await wire.ended()
         while service.gateway.front.door.in_flight.total:
             await asyncio.sleep(0.005)
 
