@@ -65,6 +65,8 @@ class Done:
     """The last body."""
     latency_ms: tuple[float, ...] = ()
     first_ms: float = 0.0
+    why: str = ""
+    """The first line of the last wrong answer, where the load tells it."""
 
 
 def run_c(program: Path, load: Load, total: int, prefix: Sequence[str], folder: Path) -> Done:
