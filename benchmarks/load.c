@@ -12,8 +12,8 @@
  * a server that stalls is not spared those who would have come meanwhile.
  *
  * Prints {"requests":N,"wrong":N,"events":N,"seconds":S,"latency_ms":[P50,P99,P99.9],
- * "first_ms":P50,"why":"..."}, where `first` is the body's first byte and `why` the first line of the
- * last answer that was wrong, and leaves the last body in LAST_BODY_FILE.
+ * "first_ms":P50,"again":N,"why":"..."}, where `first` is the body's first byte, `again` how many were asked
+ * a second time, and `why` the first line of the last answer that was wrong, and leaves the last body in LAST_BODY_FILE.
  */
 #define _GNU_SOURCE
 #include <netinet/in.h>
@@ -33,7 +33,7 @@ enum { ROOM = 1 << 16, PATIENCE_MS = 20000 };
 
 typedef struct {
     int fd, busy;
-    int used, again;      /* has had an answer; is asked the same a second time */
+    int again;            /* it is asked the same a second time */
     const char *asked;
     size_t size;          /* bytes of `in` */
     size_t head;          /* bytes of the head; 0 until it is whole */
@@ -50,7 +50,7 @@ static char *requests;
 static size_t request_size;
 static const char *needle;
 static char why[80];                      /* the first line of the last wrong answer */
-static long kinds, total, started, finished, wrong, events;
+static long kinds, total, started, finished, wrong, events, repeated;
 static double began, rate;
 static double *due, *latency, *first;     /* `due` counts from `began` */
 static Connection **idle;
@@ -64,7 +64,6 @@ static double now(void) {
 
 static void dial(Connection *c) {
     int one = 1;
-    c->used = 0;
     c->fd = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(c->fd, (void *)&server, sizeof server)) { perror("load: connect"); exit(1); }
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -152,7 +151,6 @@ static void end(Connection *c, int right) {
         snprintf(why, sizeof why, "%.79s", c->size ? c->in : "closed");
         why[strcspn(why, "\r\n\"\\")] = 0;
     }
-    c->used = 1;
     latency[finished] = at - c->due;
     first[finished] = (c->first ? c->first : at) - c->due;
     finished++;
@@ -162,13 +160,14 @@ static void end(Connection *c, int right) {
 static void receive(Connection *c) {
     ssize_t got = recv(c->fd, c->in + c->size, ROOM - 1 - c->size, 0);
     if (got <= 0 || !c->busy) {
-        /* It was closed for having nothing to do, just when it was asked: every client asks again. */
-        int was_busy = c->busy, is_stale = was_busy && c->used && !c->size && !c->again;
+        /* Closed for having had nothing to do, just when it was asked: every client asks again, once. */
+        int was_busy = c->busy, is_stale = was_busy && !c->size && !c->again;
         if (was_busy && !is_stale) end(c, 0);
         close(c->fd);
         dial(c);
         if (is_stale) {
             c->again = 1;
+            repeated++;
             post(c);
             return;
         }
@@ -258,7 +257,7 @@ int main(int count, char **args) {
     qsort(latency, total, sizeof *latency, by_size);
     qsort(first, total, sizeof *first, by_size);
     printf("{\"requests\":%ld,\"wrong\":%ld,\"events\":%ld,\"seconds\":%.6f,"
-           "\"latency_ms\":[%.4f,%.4f,%.4f],\"first_ms\":%.4f,\"why\":\"%s\"}\n", finished, wrong, events,
-           seconds, ms(latency, .5), ms(latency, .99), ms(latency, .999), ms(first, .5), why);
+           "\"latency_ms\":[%.4f,%.4f,%.4f],\"first_ms\":%.4f,\"again\":%ld,\"why\":\"%s\"}\n", finished, wrong, events,
+           seconds, ms(latency, .5), ms(latency, .99), ms(latency, .999), ms(first, .5), repeated, why);
     return 0;
 }

@@ -63,6 +63,14 @@ def short(path: str) -> str:
     return UVLOOP if found == "asyncio/runners" else found
 
 
+def rooms(files: Counter[str]) -> Counter[str]:
+    """The same by the first two parts of a file's name."""
+    found = Counter[str]()
+    for file, times in files.items():
+        found["/".join(file.split("/")[:2])] += times
+    return found
+
+
 def told(counts: Counter[str], us: float, head: str) -> list[list[str]]:
     """A head, and a line for each that is worth telling; the last one is all the others."""
     total, lines = sum(counts.values()), [[head, "%", "us"]]
@@ -130,6 +138,7 @@ def report(found: Profiled, unit: str) -> Sequence[str]:
     files, functions = own_time(found.stacks)
     return (
         f"{found.us:.1f} us of CPU time for each {unit}; {sum(files.values()):,} looks.",
+        padded(told(rooms(files), found.us, "room")),
         padded(told(files, found.us, "file")),
         padded(told(functions, found.us, "function")),
     )

@@ -121,7 +121,7 @@ class _Soak:
             for flow, each in zip(FLOWS, done, strict=True)
         )
         told = [_line(flow, each) for flow, each in zip(FLOWS, done, strict=True)]
-        told.append(["clients that leave their stream", f"{left:,}", "", "", "", "", ""])
+        told.append(["clients that leave their stream", f"{left:,}", "", "", "", "", "", ""])
         left = self._left()
         return Soaked(samples, told, wrong, left, self._refused())
 
@@ -208,7 +208,15 @@ def _line(flow: Flow, done: Done) -> list[str]:
     right = done.requests - done.wrong
     rate = done.requests / done.seconds
     late = [f"{ms:.1f}" for ms in done.latency_ms[:2]]
-    return [flow.name, f"{done.requests:,}", f"{right:,}", f"{rate:.0f}", *late, done.why]
+    return [
+        flow.name,
+        f"{done.requests:,}",
+        f"{right:,}",
+        f"{rate:.0f}",
+        *late,
+        str(done.again),
+        done.why,
+    ]
 
 
 def main() -> None:
@@ -223,7 +231,7 @@ def main() -> None:
             found = soak(Path(folder), minutes, share)
         except CannotRun as error:
             raise SystemExit(f"soak: {error}") from None
-    head = ["", "requests", "right", "/s", "p50 ms", "p99 ms", "last wrong"]
+    head = ["", "requests", "right", "/s", "p50 ms", "p99 ms", "again", "last wrong"]
     print(f"{minutes:g} minutes at {share:.0%} of one CPU; load average before {before}.\n")
     print(padded([head, *found.answers]) + "\n")
     rows = growth.judged(found.samples)

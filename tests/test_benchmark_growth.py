@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.growth import Sample, after_warm_up, judged, lines, slope
-from benchmarks.profile import UVLOOP, own_time, told
+from benchmarks.profile import UVLOOP, own_time, rooms, told
 
 STACKS = """\
 thread (0x1): MainThread;run (asyncio/runners.py:118) 40
@@ -18,6 +18,7 @@ def test_a_profile_is_each_file_s_own_time_on_the_main_thread() -> None:
     files, functions = own_time(STACKS)
     assert files == {UVLOOP: 40, "gateway/web/hot": 50, "msgspec/json": 10}
     assert functions["gateway/web/hot: reply"] == 20
+    assert rooms(files) == {UVLOOP: 40, "gateway/web": 50, "msgspec/json": 10}
     assert told(files, 200.0, "file") == [
         ["file", "%", "us"],
         ["gateway/web/hot", "50.0", "100.0"],
