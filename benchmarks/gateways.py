@@ -31,7 +31,9 @@ class Gateway:
 
 @dataclass(frozen=True)
 class Setting:
-    """`extra` are more files of configuration, `prefix` stands before the command."""
+    """`extra` are more files of configuration, `prefix` stands before the command; `all_reply` says
+    that every request is to be answered well.
+    """
 
     name: str
     ledger: str = "embedded"
@@ -39,6 +41,7 @@ class Setting:
     workers: int = 1
     prefix: Sequence[str] | None = None
     patience_s: float = 60.0
+    all_reply: bool = True
 
 
 @contextmanager
@@ -57,7 +60,8 @@ def open_gateway(
         ledger_pid = int(told.read_text()) if told.exists() else None
         gateway = Gateway(setting.name, port, pid, ledger_pid)
         yield gateway
-        check_books(gateway)
+        if setting.all_reply:
+            check_books(gateway)
 
 
 def serve(port: int, setting: Setting) -> list[str]:

@@ -12,8 +12,8 @@
  * a server that stalls is not spared those who would have come meanwhile.
  *
  * Prints {"requests":N,"wrong":N,"events":N,"seconds":S,"latency_ms":[P50,P99,P99.9],
- * "first_ms":P50}, where `first` is the body's first byte, and leaves the last body in
- * LAST_BODY_FILE.
+ * "first_ms":P50,"again":N,"why":"..."}, where `first` is the body's first byte, `again` how many were asked
+ * a second time, and `why` the first line of the last answer that was wrong, and leaves the last body in LAST_BODY_FILE.
  */
 #define _GNU_SOURCE
 #include <netinet/in.h>
@@ -33,6 +33,8 @@ enum { ROOM = 1 << 16, PATIENCE_MS = 20000 };
 
 typedef struct {
     int fd, busy;
+    int again;            /* it is asked the same a second time */
+    const char *asked;
     size_t size;          /* bytes of `in` */
     size_t head;          /* bytes of the head; 0 until it is whole */
     size_t at;            /* where the next chunk begins */
@@ -47,7 +49,8 @@ static int poller;
 static char *requests;
 static size_t request_size;
 static const char *needle;
-static long kinds, total, started, finished, wrong, events;
+static char why[80];                      /* the first line of the last wrong answer */
+static long kinds, total, started, finished, wrong, events, repeated;
 static double began, rate;
 static double *due, *latency, *first;     /* `due` counts from `began` */
 static Connection **idle;
@@ -68,17 +71,22 @@ static void dial(Connection *c) {
     epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &wanted);
 }
 
-static void ask(Connection *c, double when) {
-    const char *at = requests + started++ % kinds * request_size;
-    c->busy = 1;
-    c->due = when;
+static void post(Connection *c) {
     c->first = 0;
     c->size = c->head = c->body_size = 0;
     for (size_t sent = 0; sent < request_size;) {
-        ssize_t some = send(c->fd, at + sent, request_size - sent, MSG_NOSIGNAL);
-        if (some <= 0) { perror("load: send"); exit(1); }
+        ssize_t some = send(c->fd, c->asked + sent, request_size - sent, MSG_NOSIGNAL);
+        if (some <= 0) return;   /* it is closed, as will be read from it */
         sent += some;
     }
+}
+
+static void ask(Connection *c, double when) {
+    c->asked = requests + started++ % kinds * request_size;
+    c->busy = 1;
+    c->again = 0;
+    c->due = when;
+    post(c);
 }
 
 /* The connection has nothing to wait for: it asks at once, or when the next request is due. */
@@ -139,6 +147,10 @@ static int is_right(Connection *c) {
 
 static void end(Connection *c, int right) {
     double at = now();
+    if (!right) {
+        snprintf(why, sizeof why, "%.79s", c->size ? c->in : "closed");
+        why[strcspn(why, "\r\n\"\\")] = 0;
+    }
     latency[finished] = at - c->due;
     first[finished] = (c->first ? c->first : at) - c->due;
     finished++;
@@ -148,10 +160,17 @@ static void end(Connection *c, int right) {
 static void receive(Connection *c) {
     ssize_t got = recv(c->fd, c->in + c->size, ROOM - 1 - c->size, 0);
     if (got <= 0 || !c->busy) {
-        int was_busy = c->busy;
-        if (was_busy) end(c, 0);
+        /* Closed for having had nothing to do, just when it was asked: every client asks again, once. */
+        int was_busy = c->busy, is_stale = was_busy && !c->size && !c->again;
+        if (was_busy && !is_stale) end(c, 0);
         close(c->fd);
         dial(c);
+        if (is_stale) {
+            c->again = 1;
+            repeated++;
+            post(c);
+            return;
+        }
         if (was_busy) next(c);
         return;
     }
@@ -238,7 +257,7 @@ int main(int count, char **args) {
     qsort(latency, total, sizeof *latency, by_size);
     qsort(first, total, sizeof *first, by_size);
     printf("{\"requests\":%ld,\"wrong\":%ld,\"events\":%ld,\"seconds\":%.6f,"
-           "\"latency_ms\":[%.4f,%.4f,%.4f],\"first_ms\":%.4f}\n", finished, wrong, events,
-           seconds, ms(latency, .5), ms(latency, .99), ms(latency, .999), ms(first, .5));
+           "\"latency_ms\":[%.4f,%.4f,%.4f],\"first_ms\":%.4f,\"again\":%ld,\"why\":\"%s\"}\n", finished, wrong, events,
+           seconds, ms(latency, .5), ms(latency, .99), ms(latency, .999), ms(first, .5), repeated, why);
     return 0;
 }

@@ -65,6 +65,10 @@ class Done:
     """The last body."""
     latency_ms: tuple[float, ...] = ()
     first_ms: float = 0.0
+    again: int = 0
+    """How many were asked a second time: their connection was closed before a byte of an answer."""
+    why: str = ""
+    """The first line of the last wrong answer, where the load tells it."""
 
 
 def run_c(program: Path, load: Load, total: int, prefix: Sequence[str], folder: Path) -> Done:

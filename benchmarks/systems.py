@@ -52,15 +52,19 @@ class System:
     warm_up: int = WARM_UP
 
     def calibrate(self, cpu_s: float) -> int:
-        """Warm up, and tell how many requests take about so much CPU time."""
+        """Warm up, and tell how many requests take about so much CPU time; half of it for streams,
+        whose events come at their own pace.
+        """
         width = self.load.connections
         few = max(self.warm_up // 5 if self.events else self.warm_up, min(width, 1_000))
         if self.total:
-            self.measure(min(self.total, few))
+            if self.warm_up:
+                self.measure(min(self.total, few))
             return self.total
         self.measure(few)
         cell = self.measure(few)
-        return max(100, width, min(MOST, int(cpu_s / max(cell.cpu_s / few, 1e-6))))
+        wanted = cpu_s / 2 if self.events else cpu_s
+        return max(100, width, min(MOST, int(wanted / max(cell.cpu_s / few, 1e-6))))
 
     def measure(self, total: int) -> Cell:
         """Raises CannotRun when anything about the answers is not as it should be."""
@@ -80,7 +84,8 @@ class System:
     def _check(self, done: Done, total: int) -> None:
         told = f"{self.name}: {total} requests"
         if done.requests != total or done.wrong:
-            raise CannotRun(f"{told}, {done.wrong} wrong answers, the last {done.last[:300]!r}")
+            said = (done.why.encode() + b" " + done.last)[:300]
+            raise CannotRun(f"{told}, {done.wrong} wrong answers, the last {said!r}")
         if (calls := self.calls()) != total * self.calls_each:
             raise CannotRun(f"{told}, but {calls} calls upstream")
         if done.events != self.events * total:

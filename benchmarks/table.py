@@ -146,9 +146,11 @@ def read_columns(readings: Readings) -> list[list[str]]:
 
 
 def figure(value: float) -> str:
-    """With three digits or so: 0.123, 12.3, 1234."""
+    """With three digits or so: 0.0123, 0.12, 12.3, 1234."""
     if abs(value) >= 100:
         return f"{value:.0f}"
+    if 0 < abs(value) < 0.1:
+        return f"{value:.4f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 

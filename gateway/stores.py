@@ -8,7 +8,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ from gateway.core.ports import Ledger, LedgerDriver, Observer, Responses
 from gateway.core.snapshot import Ledger as Where
 from gateway.core.snapshot import Snapshot
 from gateway.core.usage_record import UsageRecord
+from gateway.drivers.background import stop
 from gateway.drivers.cache_hits import noting_hits
 from gateway.drivers.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from gateway.drivers.embedded_watch import keep_alive
@@ -167,9 +168,7 @@ async def open_backstage(
         try:
             yield backstage
         finally:
-            keeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeping
+            await stop(keeping)
             await backstage.aclose()
 
 

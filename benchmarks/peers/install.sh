@@ -3,16 +3,16 @@
 # folder: install.sh FOLDER. One that cannot be installed is left out, and NAME.log says why.
 set -uo pipefail
 
-LITELLM=1.106.2 TENSORZERO=2026.6.0 PORTKEY=1.15.2
+LITELLM=1.106.2 TENSORZERO=2026.6.0 PORTKEY=1.15.2 HONO=1.13.7
 
 mkdir -p "$1" && cd "$1" || exit 1
 PYTHON=${PYTHON:-python3}
 
-once() {  # NAME FUNCTION: unless it is there
-  test -e "$1/.installed" && return
+once() {  # NAME VERSION: unless it is there
+  test "$(cat "$1/.installed" 2> /dev/null)" = "$2" && return
   echo "Installing $1"
   rm -rf "$1" && mkdir "$1"
-  if (set -e; "$2") > "$1.log" 2>&1; then touch "$1/.installed"; else echo "$1 is left out, see $PWD/$1.log"; fi
+  if (set -e; "$1") > "$1.log" 2>&1; then echo "$2" > "$1/.installed"; else echo "$1 is left out, see $PWD/$1.log"; fi
 }
 
 from_pypi() {  # FOLDER REQUIREMENT
@@ -22,7 +22,10 @@ from_pypi() {  # FOLDER REQUIREMENT
 
 litellm() { from_pypi litellm "litellm[proxy]==$LITELLM"; }
 tensorzero() { from_pypi tensorzero "tensorzero==$TENSORZERO"; }
-portkey() { npm install --prefix portkey --no-audit --no-fund --loglevel error "@portkey-ai/gateway@$PORTKEY"; }
+portkey() {  # with a newer server than this one it cannot stream: its issue 1389
+  cat > portkey/package.json <<< "{\"overrides\": {\"@hono/node-server\": \"$HONO\"}}"
+  npm install --prefix portkey --no-audit --no-fund --loglevel error "@portkey-ai/gateway@$PORTKEY"
+}
 
 haproxy() {  # Debian's package and what it needs that is no part of a small system, unpacked
   cd haproxy || return 1
@@ -30,7 +33,7 @@ haproxy() {  # Debian's package and what it needs that is no part of a small sys
   for package in *.deb; do dpkg -x "$package" . || return 1; done
 }
 
-once litellm litellm
-once tensorzero tensorzero
-once portkey portkey
-test -x /usr/sbin/haproxy || once haproxy haproxy
+once litellm "$LITELLM"
+once tensorzero "$TENSORZERO"
+once portkey "$PORTKEY $HONO"
+test -x /usr/sbin/haproxy || once haproxy Debian

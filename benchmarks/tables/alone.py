@@ -29,4 +29,4 @@ def replay(stage: Stage, stack: ExitStack) -> Group:
     goal = f"{rehearsal.QUERIES:,} queries in {rehearsal.GOAL_S} s"
     each = rehearsal.GOAL_S / rehearsal.QUERIES * 1e6
     title = f"tollgate replay, {rehearsal.FEWER:,} queries; the aim is {goal}, {each:.0f} us"
-    return Group(title, "us/query", rehearsal.rows(stage.folder))
+    return Group(title, "us/query", rehearsal.rows(stage.folder), rounds=3)

@@ -14,7 +14,7 @@ from benchmarks.upstreams import CROWD_EVENTS, CROWD_PACE_MS
 
 WIDTHS = (100, 1_000, 5_000)
 LOAD = 20_000
-ROUNDS = 3
+ROUNDS = 2
 """Of memory; that of a stream hardly differs from one to the next, and each takes long."""
 IDLE, LOADED = "idle", f"after {LOAD:,} requests"
 EACH = "a stream, with {:,} open"
@@ -29,9 +29,9 @@ def memory(stage: Stage, stack: ExitStack) -> Readings:
     for turn in range(min(ROUNDS, stage.effort.rounds)):
         with ExitStack() as own:
             gateway = stage.gateway(own, Setting(f"memory-{turn}"))
-            found.setdefault(IDLE, []).append(_kb(gateway) / 1024)
+            found.setdefault(IDLE, []).append(resident_kb(gateway) / 1024)
             stage.through(gateway, "load", "auto").measure(min(LOAD, stage.effort.most))
-            before = _kb(gateway)
+            before = resident_kb(gateway)
             found.setdefault(LOADED, []).append(before / 1024)
             for width in stage.effort.sizes(*WIDTHS):
                 added = (_with_open(stage, gateway, width) - before) / width
@@ -53,10 +53,10 @@ def streams(stage: Stage, stack: ExitStack) -> Group:
 
 
 def _ask(width: int) -> Ask:
-    return Ask("crowd", stream=True, connections=width, total=width, warm_up=5)
+    return Ask("crowd", stream=True, connections=width, total=width, warm_up=0)
 
 
-def _kb(gateway: Gateway) -> int:
+def resident_kb(gateway: Gateway) -> int:
     ours = cpu.resident_kb(gateway.pid)
     return ours - _of_ledger(gateway)
 
@@ -75,7 +75,7 @@ def _with_open(stage: Stage, gateway: Gateway, width: int) -> int:
         measured = pool.submit(row.measure, width)
         while not measured.done():
             if servers.upstream_count(port, "open") == width:
-                most = max(most, _kb(gateway))
+                most = max(most, resident_kb(gateway))
             time.sleep(_LOOK_S)
         measured.result()
     if not most:

@@ -14,6 +14,7 @@ from benchmarks.tables.memory import memory, streams
 from benchmarks.tables.paced import llm, paced
 from benchmarks.tables.peers import peers, peers_stream
 from benchmarks.tables.scale import catalog, crowd, sizes, tenants, workers
+from benchmarks.tables.slow import slow
 from benchmarks.tables.start import start
 from benchmarks.tables.stream import stream, stream_tls
 from benchmarks.tables.syscalls import syscalls
@@ -40,6 +41,7 @@ OURS: Final[dict[str, Table]] = {
     "catalog": catalog,
     "workers": workers,
     "memory": memory,
+    "slow": slow,
     "start": start,
     "syscalls": syscalls,
 }

@@ -12,6 +12,8 @@ from benchmarks.upstreams import DELAY_S
 
 RATE = 200
 LLM_RATE = 50
+ROUNDS = 3
+"""Enough, as each takes long: what is told is of some thousand requests."""
 
 
 def paced(stage: Stage, stack: ExitStack) -> Group:
@@ -33,4 +35,4 @@ def _paced(stage: Stage, provider: str, route: str, rate: int, title: str) -> Gr
         stage.through(stage.main, "tollgate", route, ask),
     ]
     note = "Latency counts from when a request was due (no coordinated omission)."
-    return Group(title, "us/req", systems, latency=True, note=note)
+    return Group(title, "us/req", systems, latency=True, note=note, rounds=ROUNDS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.commands.options import CONFIG, AsJson, Config, console, fail, say_json
+from gateway.commands.options import CONFIG, AsJson, Config, console, fail, fail_config, say_json
 
 if TYPE_CHECKING:
     from gateway.commands.outside import Outside
@@ -57,7 +57,7 @@ def explain(
         whose, at = snapshot.tenants[who], outside.now().timestamp()
         told = explain_request(snapshot, request.read_bytes(), whose, at)
     except ConfigError as error:
-        fail(str(error))
+        fail_config(error)
     except GatewayError as error:
         fail(f"{request}: {error}")
     except OSError as error:

@@ -76,6 +76,14 @@ def fail(text: str, code: int = 1) -> NoReturn:
     raise typer.Exit(code)
 
 
+def fail_config(error: Exception) -> NoReturn:
+    """All faults; and where there is no configuration in its usual place, what may be meant."""
+    lines = str(error)
+    if lines.startswith(f"{CONFIG[0]}: ") and not CONFIG[0].exists():
+        lines += "\nname another by --config; `tollgate demo` needs none"
+    fail(lines)
+
+
 def tell(run: Callable[[], tuple[list[str], int]], *, json: bool = False) -> None:
     """Exit code 2 for an option that cannot be used, 1 for what could not be read."""
     from gateway.commands.cost_options import Wrong  # noqa: PLC0415 - so that --help is quick
@@ -88,7 +96,7 @@ def tell(run: Callable[[], tuple[list[str], int]], *, json: bool = False) -> Non
     except Wrong as error:
         fail(str(error), 2)
     except ConfigError as error:
-        fail(str(error))
+        fail_config(error)
     except LedgerDown as error:
         fail(f"redis: {error}")
     except StoreError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.commands.options import CONFIG, Config, Host, Port, fail, say
+from gateway.commands.options import CONFIG, Config, Host, Port, fail, fail_config, say
 
 if TYPE_CHECKING:
     from gateway.commands.outside import Outside
@@ -42,7 +42,7 @@ def serve(
     try:
         source = source_of(config, env, outside.now)
     except ConfigError as error:
-        fail(str(error))
+        fail_config(error)
     snapshot = source.began.snapshot
     if SHARED not in env:  # a worker's parent has told it already
         for line in deprecations(snapshot):

@@ -95,6 +95,22 @@ def test_exit_codes(
     assert run(*words)[0] == code
 
 
+@pytest.mark.parametrize("command", ["serve", "explain r.json", "usage", "ledger verify"])
+def test_where_there_is_no_configuration_it_says_how_to_name_one(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, told = run(*command.split())
+    assert (code, told.splitlines()) == (
+        1,
+        [
+            "config/gateway.yaml: cannot be read: No such file or directory",
+            "name another by --config; `tollgate demo` needs none",
+        ],
+    )
+    assert "name another" not in run(*command.split(), "-c", "mine.yaml")[1]
+
+
 @pytest.mark.parametrize("command", ["demo", "simulate"])
 def test_a_port_that_is_taken(command: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -22,8 +22,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark n
 
 EFFORT = Effort(rounds=3, cpu_s=0.5, seconds=5, most=100)
 FLOWING = "tollgate, flowing"
-RATIOS = (("chat", "tollgate", 25.0), ("tls", "tollgate", 25.0), ("stream", FLOWING, 6.0))
-"""About half above what is measured on a busy machine; they go down with it."""
+RATIOS = (("chat", "tollgate", 20.0), ("tls", "tollgate", 15.0), ("stream", FLOWING, 5.0))
+"""About half above what is measured, so that a busy machine passes; they go down with it."""
 
 
 @pytest.fixture(scope="module")
