@@ -177,7 +177,7 @@ class Life:
         return plan, features
 
     def _with_warmth(self, limits: Limits) -> Limits:
-        """Where a rung is ordered by price it counts whose cache holds the request's beginning."""
+        """Where what is observed has a say, it counts whose cache holds the beginning."""
         world = self.world
         begins = beginning(self.request)
         if begins is None:

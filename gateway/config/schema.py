@@ -103,7 +103,8 @@ class Deployment(Stanza):
     regions: tuple[Name, ...] | None = None
     """Default: the provider's."""
     weight: Weight | None = None
-    """Its share of the traffic, beside the other deployments with a weight."""
+    """Its share of the traffic, beside the other deployments with a weight. A conversation stays
+    where its prompt cache is warm."""
     price: Price | None = None
     """What it costs there. Default: the model's price, else what genai-prices says."""
     quirks: tuple[Quirk, ...] = ()

@@ -1,6 +1,6 @@
 """What a name in `model` stands for: the rungs to climb, before anything is ruled out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Final
 
@@ -47,6 +47,14 @@ class Step(Struct, frozen=True):
     checks: tuple[Check, ...] = ()
     order: Order = "listed"
 
+    @property
+    def drawn(self) -> bool:
+        """Whether anything on it is chosen by weight."""
+        return any(
+            place.weight is not None or any(each.weight is not None for each in place.deployments)
+            for place in self.places
+        )
+
 
 class Behind(Struct, frozen=True):
     """What goes on behind the answers. `name` is the route, or "route/rule"; `key` changes with
@@ -70,7 +78,7 @@ class Ladder(Struct, frozen=True):
     on_disconnect: OnDisconnect = "cancel"
     drain_s: float = 0.0
     ordered: bool = False
-    """Whether any of its rungs is ordered by what is observed."""
+    """Whether what is observed has a say in the order of any of its rungs."""
     rules: tuple[tuple[str, When, "Ladder"], ...] = ()
     """By name: what is climbed instead by a request that meets the conditions; the first counts."""
     behind: Behind | None = None
@@ -114,10 +122,11 @@ def ladders(catalog: Catalog) -> Mapping[str, Ladder]:
             named[deployment.name] = Ladder(deployment.name, (alone,))
         models = (model, *(catalog.models[name] for name in model.fallbacks))
         places = tuple(Place(each, each.deployments) for each in models)
-        named[model.name] = Ladder(model.name, (Step(tier_name, places),))
+        steps = (Step(tier_name, places),)
+        named[model.name] = Ladder(model.name, steps, ordered=_observed(steps))
     climb = tuple(_step(catalog, tier) for tier in catalog.tiers.values())
     for at, name in enumerate(catalog.tiers):
-        named[name] = Ladder(name, climb[at:])
+        named[name] = Ladder(name, climb[at:], ordered=_observed(climb[at:]))
     for route in catalog.routes.values():
         named[route.name] = _of_route(catalog, route)
     moved = {
@@ -130,11 +139,15 @@ def ladders(catalog: Catalog) -> Mapping[str, Ladder]:
     return named
 
 
+def _observed(steps: Iterable[Step]) -> bool:
+    return any(step.order != "listed" or step.drawn for step in steps)
+
+
 def _of_route(catalog: Catalog, route: Route) -> Ladder:
     def ladder(of: Route | Rule) -> Ladder:
         steps = tuple(_step(catalog, catalog.tiers[tier], of.checks, of.order) for tier in of.tiers)
         timeout_s, drain_s = route.timeout_s, route.drain_s
-        left, ordered = route.on_disconnect, of.order != "listed"
+        left, ordered = route.on_disconnect, _observed(steps)
         behind = _behind(route, of, steps)
         name, rules = route.name, ()
         ladder = Ladder(name, steps, of.strategy, timeout_s, left, drain_s, ordered, rules, behind)

@@ -145,7 +145,9 @@ class _Sieve:
                 self.skipped += [Skipped(c.deployment.name, c.tier, "health") for c in down]
             else:
                 last_resort += down
-        if step.order != "listed" and len(healthy) > 1:
+        # What is drawn goes on where its conversation is warm: to move it costs its beginning.
+        observed = step.order != "listed" or (self.limits.warm and step.drawn)
+        if observed and len(healthy) > 1:
             healthy = self._ordered(step.order, healthy)
         checks = step.checks if self.features.checks is None else self.features.checks
         return Rung(step.tier, (*healthy, *last_resort), checks)

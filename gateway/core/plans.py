@@ -87,7 +87,7 @@ def _kept(
     ladder: Ladder, features: Features, bound: Bound, limits: Limits, draw: Draw
 ) -> Plan | None:
     """The plan for the largest prompt; None where it must not be kept."""
-    if ladder.ordered or races(ladder.strategy) or _drawn(ladder):
+    if ladder.ordered or races(ladder.strategy):
         return None
     largest = structs.replace(features, bound=bound, prompt=bound.tokens)
     plan = make_plan(ladder, largest, limits, draw)
@@ -104,12 +104,3 @@ def _kept(
 def _who(plan: Plan) -> list[list[tuple[str, int]]]:
     rungs = [rung.candidates for rung in plan.rungs]
     return [[(each.deployment.name, each.max_output) for each in some] for some in rungs]
-
-
-def _drawn(ladder: Ladder) -> bool:
-    """Whether anything in it is chosen by weight."""
-    return any(
-        place.weight is not None or any(each.weight is not None for each in place.deployments)
-        for step in ladder.steps
-        for place in step.places
-    )

@@ -63,13 +63,14 @@ def plan(
     tenant: Tenant | None = None,
     down: frozenset[str] = frozenset(),
     draws: tuple[float, ...] = (),
+    warm: frozenset[str] = frozenset(),
     asked: str = "only",
     **more: Any,
 ) -> Plan:
     """The plan of one tier, `only`, with all these models."""
     known = catalog(*models, only=" ".join(each.name for each in models))
     numbers = iter(draws)
-    limits = Limits(tenant or Tenant("t"), down)
+    limits = Limits(tenant or Tenant("t"), down, warm=warm)
     return make_plan(ladders(known)[asked], features(**more), limits, lambda: next(numbers))
 
 
@@ -199,6 +200,19 @@ def test_weights_share_the_traffic(
     weights: tuple[int | None, ...], draws: tuple[float, ...], expected: str
 ) -> None:
     made = plan((model("m", EU, EU, EU, weights=weights),), draws=draws)
+    assert order(made) == [expected.split()]
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [((1, 9, 9), "m@p2 m@p1 m@p0"), ((None, None, None), "m@p0 m@p1 m@p2")],
+    ids=["drawn", "as listed"],
+)
+def test_what_is_drawn_stays_where_it_is_warm(
+    weights: tuple[int | None, ...], expected: str
+) -> None:
+    warm = frozenset({"m@p2"})
+    made = plan((model("m", EU, EU, EU, weights=weights),), draws=(0.5, 0.9, 0.1), warm=warm)
     assert order(made) == [expected.split()]
 
 
