@@ -12,8 +12,9 @@
  * a server that stalls is not spared those who would have come meanwhile.
  *
  * Prints {"requests":N,"wrong":N,"events":N,"seconds":S,"latency_ms":[P50,P99,P99.9],
- * "first_ms":P50,"again":N,"why":"..."}, where `first` is the body's first byte, `again` how many were asked
- * a second time, and `why` the first line of the last answer that was wrong, and leaves the last body in LAST_BODY_FILE.
+ * "first_ms":P50,"again":N,"why":"..."}, where comments are no events, `first` is the body's first
+ * byte, `again` how many were asked a second time, and `why` the first line of the last answer that
+ * was wrong, and leaves the last body in LAST_BODY_FILE.
  */
 #define _GNU_SOURCE
 #include <netinet/in.h>
@@ -141,7 +142,7 @@ static int is_right(Connection *c) {
     if (strncmp(c->in, "HTTP/1.1 200 ", 13) || !size) return 0;
     if (!memmem(c->body, size, needle, strlen(needle))) return 0;
     if (c->body[size - 1] == '}') return 1;
-    for (char *p = c->body; (p = memmem(p, c->body + size - p, "\n\n", 2)); p += 2) events++;
+    for (char *p = c->body, *e; (e = memmem(p, c->body + size - p, "\n\n", 2)); p = e + 2) events += *p != ':';
     return size >= mark && !memcmp(c->body + size - mark, done, mark);
 }
 

@@ -115,7 +115,8 @@ class _Counts:
         self.last = b""
 
     def end(self, head: bytes, body: bytes) -> None:
-        events = 0 if body.endswith(b"}") else body.count(b"\n\n")
+        blocks = [] if body.endswith(b"}") else body.split(b"\n\n")[:-1]
+        events = sum(not block.startswith(b":") for block in blocks)
         right = head.startswith(b"HTTP/1.1 200 ") and self.needle in body
         self.wrong += not (right and body.endswith((b"}", DONE)))
         self.events += events

@@ -70,7 +70,10 @@ class System:
         """Raises CannotRun when anything about the answers is not as it should be."""
         self.calls()
         before, ledger_before = self._used()
-        done = self.run(self.load, total)
+        try:
+            done = self.run(self.load, total)
+        except CannotRun as error:
+            raise CannotRun(f"{self.name}: {error}") from None
         after, ledger_after = self._used()
         self._check(done, total)
         per = done.events if self.events else total

@@ -7,7 +7,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from gateway.commands.cost_options import Wrong
+from gateway.commands.wrong_option import Wrong
 from gateway.core.analyze import analyze
 from gateway.core.ladder import ladders
 from gateway.core.snapshot import Snapshot

@@ -18,7 +18,7 @@ from gateway.commands.cost_estimate import (
 )
 from gateway.commands.cost_machines import Own, OwnAsked, own_of, own_row
 from gateway.commands.cost_models import Shop
-from gateway.commands.cost_options import MAX_REQUESTS, Wrong, climbs, percent, whole
+from gateway.commands.cost_options import MAX_REQUESTS, climbs, percent, whole
 from gateway.commands.cost_prices import (
     STATED,
     Priced,
@@ -27,6 +27,7 @@ from gateway.commands.cost_prices import (
 )
 from gateway.commands.cost_report import Row, as_csv, as_json, noted, say, show
 from gateway.commands.cost_usage import Recorded, recorded
+from gateway.commands.wrong_option import Wrong
 from gateway.core.calculator import (
     Load,
     break_even,

@@ -10,16 +10,7 @@ from msgspec import Struct
 from rich.console import Console
 
 from gateway.commands.catalog import shipped
-from gateway.commands.cost_options import (
-    FORMATS,
-    MAX_REQUESTS,
-    MAX_TOKENS,
-    Wrong,
-    one_of,
-    percent,
-    share,
-    whole,
-)
+from gateway.commands.cost_options import MAX_REQUESTS, MAX_TOKENS, percent, share, whole
 from gateway.commands.cost_prices import (
     STATED,
     Catalog,
@@ -30,6 +21,7 @@ from gateway.commands.cost_prices import (
     stated_prices,
 )
 from gateway.commands.cost_report import Row, as_csv, as_json, noted, say, show
+from gateway.commands.wrong_option import FORMATS, Wrong, one_of
 from gateway.config.shelf import load_shelf
 from gateway.core.calculator import Load, Rates, month, one_request
 

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from gateway.commands.cost_options import Wrong, percent, positive, share, usd, whole
+from gateway.commands.cost_options import percent, positive, share, usd, whole
+from gateway.commands.wrong_option import Wrong
 from gateway.core.calculator import DAYS, HOURS, Machines, own_month, sets_for
 
 _MAX_HOUR: Final = 100_000

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from gateway.commands.catalog import shipped
 from gateway.commands.cost_estimate import Asked, Scene, shelf_of
-from gateway.commands.cost_options import Wrong
 from gateway.commands.cost_prices import Catalog, Priced, Wanted, stated_prices
+from gateway.commands.wrong_option import Wrong
 from gateway.config.faults import did_you_mean, quoted
 from gateway.config.shelf import load_tiers
 

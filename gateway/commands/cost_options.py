@@ -8,14 +8,13 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
-from gateway.config.faults import quoted
+from gateway.commands.wrong_option import Wrong, said
 from gateway.core.calculator import Climb
 from gateway.core.money import Nanos, Price, nanos
 
 MAX_REQUESTS: Final = 10**12
 MAX_TOKENS: Final = 10**8
 MAX_PRICE: Final = 1_000_000
-FORMATS: Final = ("table", "csv", "json")
 CACHED: Final = Fraction(1, 10)
 BATCH: Final = Fraction(1, 2)
 """Rules of thumb, for a stated price that says nothing of caches or batches."""
@@ -25,20 +24,13 @@ _DECIMAL: Final = re.compile(r"(\d+|\d{1,3}([_,]\d{3})+)(\.\d+)?|\.\d+", re.ASCI
 _LONGEST: Final = 24
 
 
-class Wrong(Exception):
-    """An option that cannot be used."""
-
-    def __init__(self, option: str, message: str) -> None:
-        super().__init__(f"{option}: {message}")
-
-
 def whole(option: str, text: str, low: int, high: int) -> int:
     """`1000000`, `1_000_000` or `1,000,000`."""
     if len(text) <= _LONGEST and _WHOLE.fullmatch(text):
         number = int(_plain(text))
         if low <= number <= high:
             return number
-    raise Wrong(option, f"must be a whole number from {low:,} to {high:,}, not {_said(text)}")
+    raise Wrong(option, f"must be a whole number from {low:,} to {high:,}, not {said(text)}")
 
 
 def share(option: str, text: str) -> Fraction:
@@ -48,27 +40,21 @@ def share(option: str, text: str) -> Fraction:
         found = Fraction(number) / (100 if text.endswith("%") else 1)
         if found <= 1:
             return found
-    raise Wrong(option, f"must be a share from 0 to 1, such as 30% or 0.3, not {_said(text)}")
+    raise Wrong(option, f"must be a share from 0 to 1, such as 30% or 0.3, not {said(text)}")
 
 
 def usd(option: str, text: str, high: int) -> Nanos:
     number = _decimal(text)
     if number is None or number > high:
-        raise Wrong(option, f"must be USD from 0 to {high:,}, such as 2.50, not {_said(text)}")
+        raise Wrong(option, f"must be USD from 0 to {high:,}, such as 2.50, not {said(text)}")
     return nanos(number)
 
 
 def positive(option: str, text: str, what: str) -> Fraction:
     number = _decimal(text)
     if not number or number > MAX_REQUESTS:
-        raise Wrong(option, f"must be {what} above 0, not {_said(text)}")
+        raise Wrong(option, f"must be {what} above 0, not {said(text)}")
     return Fraction(number)
-
-
-def one_of(option: str, text: str, known: Sequence[str]) -> str:
-    if text not in known:
-        raise Wrong(option, f"must be one of {', '.join(known)}, not {_said(text)}")
-    return text
 
 
 def stated(option: str, text: str) -> tuple[str, Price, bool]:
@@ -80,7 +66,7 @@ def stated(option: str, text: str) -> tuple[str, Price, bool]:
     known = [number for number in numbers if number is not None and number <= MAX_PRICE]
     if not name.strip() or not name.isprintable() or known != numbers or len(known) not in (2, 3):
         allowed = "model=input/output or model=input/output/cached in USD per million tokens"
-        raise Wrong(option, f"must be {allowed}, such as sonnet=3/15, not {_said(text)}")
+        raise Wrong(option, f"must be {allowed}, such as sonnet=3/15, not {said(text)}")
     fresh, output = (nanos(rate) for rate in known[:2])
     cached = nanos(known[2] if known[2:] else known[0] * Decimal(CACHED.numerator) / 10)
     return name, Price(fresh, output, cached, fresh), len(known) == 3
@@ -94,7 +80,7 @@ def climbs(option: str, texts: Sequence[str]) -> list[Climb]:
         names = tuple(path.split("+"))
         if not all(names):
             allowed = "model=share, or model+better=share where both are asked"
-            raise Wrong(option, f"must be {allowed}, such as haiku+sonnet=20%, not {_said(text)}")
+            raise Wrong(option, f"must be {allowed}, such as haiku+sonnet=20%, not {said(text)}")
         found.append(Climb(names, share(option, part)))
     if found and (total := sum(climb.share for climb in found)) != 1:
         raise Wrong(option, f"the shares must make 100% together, not {percent(total)}")
@@ -114,7 +100,3 @@ def _decimal(text: str) -> Decimal | None:
     if len(text) > _LONGEST or not _DECIMAL.fullmatch(text):
         return None
     return Decimal(_plain(text))
-
-
-def _said(text: str) -> str:
-    return quoted(text) if text else "nothing"

@@ -11,7 +11,8 @@ from msgspec import Struct
 from pydantic import ValidationError
 
 from gateway.commands.catalog import doubts
-from gateway.commands.cost_options import BATCH, CACHED, Wrong, stated
+from gateway.commands.cost_options import BATCH, CACHED, stated
+from gateway.commands.wrong_option import Wrong
 from gateway.config.faults import did_you_mean, listed, quoted
 from gateway.config.offers import Offer
 from gateway.config.price import Hour

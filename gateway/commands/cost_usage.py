@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from gateway.commands.cost_options import Wrong
+from gateway.commands.wrong_option import Wrong
 from gateway.core.chat import Usage
 from gateway.core.usage_line import BadLine, Line, Reading
 from gateway.core.usage_record import NO_CALLS, UsageRecord

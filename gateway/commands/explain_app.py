@@ -87,7 +87,7 @@ def _analyze(
     outside: "Outside", request_id: str, config: list[Path], tenant: str | None, *, json: bool
 ) -> None:
     from gateway.commands.analyze import analyze_request, show
-    from gateway.commands.cost_options import Wrong
+    from gateway.commands.wrong_option import Wrong
     from gateway.config.faults import ConfigError
     from gateway.config.load import load
     from gateway.core.errors import LedgerDown

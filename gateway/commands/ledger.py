@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from gateway.commands.cost_options import Wrong
 from gateway.commands.progress import steps
+from gateway.commands.wrong_option import Wrong
 from gateway.config.load import load
 from gateway.core.ledger_audit import Audit
 from gateway.core.money import usd

@@ -86,7 +86,7 @@ def fail_config(error: Exception) -> NoReturn:
 
 def tell(run: Callable[[], tuple[list[str], int]], *, json: bool = False) -> None:
     """Exit code 2 for an option that cannot be used, 1 for what could not be read."""
-    from gateway.commands.cost_options import Wrong  # noqa: PLC0415 - so that --help is quick
+    from gateway.commands.wrong_option import Wrong  # noqa: PLC0415 - so that --help is quick
     from gateway.config.faults import ConfigError  # noqa: PLC0415
     from gateway.core.errors import LedgerDown  # noqa: PLC0415
     from gateway.core.usage_line import StoreError  # noqa: PLC0415

@@ -11,8 +11,8 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from gateway.commands.cost_options import Wrong, one_of
 from gateway.commands.usage import Found, moment, recorded
+from gateway.commands.wrong_option import Wrong, one_of
 from gateway.core.route_figures import Estimate, Figures, RouteFigures
 from gateway.core.usage_line import Reading
 

@@ -11,8 +11,8 @@ from typing import Final
 from msgspec import Struct
 from rich.console import Console
 
-from gateway.commands.cost_options import FORMATS, Wrong, one_of
 from gateway.commands.usage_report import as_text, show
+from gateway.commands.wrong_option import FORMATS, Wrong, one_of
 from gateway.config.faults import quoted
 from gateway.config.load import load
 from gateway.core.usage_line import Line, Reading, stamp

@@ -1,0 +1,25 @@
+"""An option that cannot be used, and what is allowed in its place."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from gateway.config.faults import quoted
+
+FORMATS: Final = ("table", "csv", "json")
+
+
+class Wrong(Exception):
+    """An option that cannot be used."""
+
+    def __init__(self, option: str, message: str) -> None:
+        super().__init__(f"{option}: {message}")
+
+
+def one_of(option: str, text: str, known: Sequence[str]) -> str:
+    if text not in known:
+        raise Wrong(option, f"must be one of {', '.join(known)}, not {said(text)}")
+    return text
+
+
+def said(text: str) -> str:
+    return quoted(text) if text else "nothing"
