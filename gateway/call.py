@@ -110,7 +110,7 @@ class Call:
                     yield ()
                     while True:
                         sink = yield some
-                        some = await deltas.asend(None if sink is None else tally.before(sink))
+                        some = await deltas.asend(sink and tally.before(sink))
                         tally.add(some)
             if not tally.begun:
                 raise Broken("the stream was empty")

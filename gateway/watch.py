@@ -7,7 +7,7 @@ its end is judged on the whole.
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from gateway.call import Call, beside_life
 from gateway.core.assembly import Assembly
@@ -16,7 +16,7 @@ from gateway.core.checks import Checklist, checklist
 from gateway.core.checks.finding import Finding
 from gateway.core.checks.watches import Watching
 from gateway.core.errors import Broken, TimedOut, UpstreamError
-from gateway.core.flow import Deltas
+from gateway.core.flow import Deltas, Sink
 from gateway.core.strategy import Answered, Failed, Flowing, Outcome
 from gateway.core.tally import Tally
 
@@ -72,8 +72,10 @@ class _Watched:
         try:
             call.held()
             async with aclosing(self._read()) as read:
-                async for some in read:
-                    yield some
+                with suppress(StopAsyncIteration):
+                    sink = yield await anext(read)
+                    while True:
+                        sink = yield await read.asend(sink)
         except BaseException as error:
             try:
                 call.ended(error, self.request, self._tally)
@@ -92,18 +94,22 @@ class _Watched:
         call = self.call
         deltas = call.world.upstream.stream(call.candidate, self.request, timeout_s=self.timeout_s)
         async with aclosing(deltas):
-            async for some in deltas:
-                self._came(some)
-                if self._flowing:
-                    yield some
-                    continue
-                if self._look(some):
-                    yield ()
-                    for held in self._waiting:
-                        yield held
-                    self._waiting = []
-                elif self._finding is not None:
-                    return
+            with suppress(StopAsyncIteration):
+                while not self._flowing:
+                    some = await anext(deltas)
+                    self._came(some)
+                    if self._look(some):
+                        yield ()
+                    elif self._finding is not None:
+                        return
+                sink: Sink | None = None
+                for held in self._waiting:
+                    sink = yield held
+                self._waiting = []
+                while True:
+                    some = await deltas.asend(sink and self._tally.before(sink))
+                    self._tally.add(some)
+                    sink = yield some
         if not self._tally.begun:
             raise Broken("the stream was empty")
 

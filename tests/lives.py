@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Final, TypeVar
@@ -34,7 +34,7 @@ from gateway.core.chat import (
 )
 from gateway.core.errors import Faulty, LedgerDown, Rejected, Reset, Throttled, TimedOut, Unsuitable
 from gateway.core.events import About, Event, Settled, lawful
-from gateway.core.flow import Deltas
+from gateway.core.flow import Deltas, Sink
 from gateway.core.health import Health, RetryBudget
 from gateway.core.ladder import ladders
 from gateway.core.money import Nanos, Price
@@ -188,10 +188,15 @@ class ScriptedUpstream:
         try:
             await self.far.at("send")
             await turn.begun()
+            sink: Sink | None = None
             for number, piece in enumerate(turn.said):
                 await self.far.at(f"delta {number}")
                 self.clock.now += turn.each_s
-                yield (Delta((ChoiceDelta(text=piece),)),)
+                some = (Delta((ChoiceDelta(text=piece),)),)
+                if sink is None:
+                    sink = yield some
+                elif not sink(some):
+                    sink = yield ()
             await self.far.at("end")
             if turn.error is not None:
                 raise turn.error
@@ -336,16 +341,25 @@ def stage(
 
 
 async def hear(life: Life) -> tuple[Reply, str]:
-    """The reply and all its text, flowing or not; raises what the client is told."""
+    """The reply and all its text, flowing or not; raises what the client is told. What flows is
+    poured, and the sink is full at every third.
+    """
     reply = await life.answer()
     if reply.completion is not None:
         return reply, reply.completion.first.text or ""
     assert reply.deltas is not None
-    text = ""
+    heard: list[str] = []
+
+    def take(some: Sequence[Delta]) -> bool:
+        heard.append("".join(choice.text for delta in some for choice in delta.choices))
+        return len(heard) % 3 != 0
+
     async with aclosing(reply.deltas) as deltas:
-        async for some in deltas:
-            text += "".join(choice.text for delta in some for choice in delta.choices)
-    return reply, text
+        with suppress(StopAsyncIteration):
+            take(await anext(deltas))
+            while True:
+                take(await deltas.asend(take))
+    return reply, "".join(heard)
 
 
 async def whole(scene: Stage) -> None:
