@@ -58,13 +58,15 @@ def finished(group: Group, cells: dict[str, list[Cell]]) -> Measured:
 def make_all(names: Sequence[str], stage: Stage, tables: Tables, failed: dict[str, str]) -> None:
     """Fills in the tables, and why others were not made: one that fails does not stop the rest."""
     for name in names:
+        began = time.monotonic()
         try:
             tables[name] = make(name, stage)
         except CannotRun as error:
             failed[name] = str(error)
             print(f"\n{name}: {error}", flush=True)
         else:
-            print(f"\n[{name}] {text(tables[name])}", flush=True)
+            took = time.monotonic() - began
+            print(f"\n[{name}, in {took:.0f} s] {text(tables[name])}", flush=True)
 
 
 def asked() -> argparse.Namespace:
@@ -98,7 +100,7 @@ def main() -> None:
     if not sys.platform.startswith("linux"):
         raise SystemExit("The benchmark reads CPU time from /proc: it needs Linux.")
     names = given.only or [*(ALL if given.peers else OURS)]
-    effort, before = effort_of(given), machine.load()
+    effort, before, began = effort_of(given), machine.load(), time.monotonic()
     tables: Tables = {}
     failed: dict[str, str] = {}
     try:
@@ -114,7 +116,8 @@ def main() -> None:
     when, peers = time.strftime("%Y-%m-%d"), any(name.startswith("peers") for name in names)
     spent = (
         f"{effort.rounds} rounds, {effort.cpu_s:g} CPU seconds a cell ({effort.seconds:g} seconds "
-        f"at a fixed rate); load average before {before}, after {machine.load()}."
+        f"at a fixed rate); load average before {before}, after {machine.load()}; "
+        f"{(time.monotonic() - began) / 60:.0f} minutes."
     )
     print(f"\nEach answer was checked. Raw figures: {keep(tables, spent)}")
     if given.write:
