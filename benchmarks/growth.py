@@ -25,7 +25,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Grown:
-    """`first` and `last` are the medians of the first and the last third of what is judged."""
+    """`first` and `last` are of the first and the last third of what is judged: of memory the
+    median, of files and tasks the least, since what is more hangs on who asks just then.
+    """
 
     name: str
     first: float
@@ -58,14 +60,14 @@ def judged(samples: Sequence[Sample]) -> list[Grown]:
     is_flat = not long or memory.an_hour <= MOST_MB_H
     return [
         Grown(memory.name, memory.first, memory.last, memory.an_hour, limit, is_flat),
-        _flat(_grown("open files", kept, lambda s: s.files)),
-        _flat(_grown("tasks", kept, lambda s: s.tasks)),
+        _flat(_grown("open files", kept, lambda s: s.files, min)),
+        _flat(_grown("tasks", kept, lambda s: s.tasks, min)),
         _grown("ledger's server, MB", kept, lambda s: s.ledger_mb),
     ]
 
 
 MORE: Final = 12
-"""Files or tasks, or a tenth of them: how many there are hangs on who asks just then."""
+"""Files or tasks, or a tenth of them."""
 
 
 def _flat(grown: Grown) -> Grown:
@@ -74,9 +76,14 @@ def _flat(grown: Grown) -> Grown:
     return Grown(grown.name, grown.first, grown.last, grown.an_hour, f"<= {most:.0f}", flat)
 
 
-def _grown(name: str, kept: Sequence[Sample], of: Callable[[Sample], float]) -> Grown:
+def _grown(
+    name: str,
+    kept: Sequence[Sample],
+    of: Callable[[Sample], float],
+    middle: Callable[[Sequence[float]], float] = median,
+) -> Grown:
     values, third = [of(each) for each in kept], max(1, len(kept) // 3)
-    first, last = median(values[:third]), median(values[-third:])
+    first, last = middle(values[:third]), middle(values[-third:])
     an_hour = slope([each.at_s for each in kept], values)
     return Grown(name, first, last, an_hour, "", is_flat=True)
 

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Final
 
-from benchmarks import cpu, growth, machine, servers
+from benchmarks import counted, cpu, growth, machine, servers
 from benchmarks.gateways import KEY, Gateway, Setting, worker_of
 from benchmarks.growth import Sample
 from benchmarks.load import Done, Load, run_c
@@ -67,9 +67,13 @@ CONNECTIONS = 256
 
 @dataclass(frozen=True)
 class Soaked:
-    """`answers` has a line for each flow; `wrong` counts answers that should be right."""
+    """`answers` has a line for each flow; `wrong` counts answers that should be right. `before` and
+    `after` are of the gateway with nothing to do.
+    """
 
+    before: Sample
     samples: Sequence[Sample]
+    after: Sample
     answers: Sequence[Sequence[str]]
     wrong: int
     left: int
@@ -85,8 +89,8 @@ def soak(folder: Path, minutes: float, share: float = SHARE) -> Soaked:
         if stage.loader is None:
             raise CannotRun("a soak needs a C compiler")
         tasks = folder / "tasks"
-        counted = [sys.executable, "-m", "benchmarks.counted", str(tasks)]
-        prefix = [*pinned(SUT_CPU), *counted]
+        beside = [sys.executable, "-m", "benchmarks.counted", str(tasks)]
+        prefix = [*pinned(SUT_CPU), *beside]
         setting = Setting("soaked", extra=[HERE / "soak.yaml"], prefix=prefix, all_reply=False)
         gateway = stage.gateway(stack, setting)
         return _Soak(stage, stage.loader, gateway, tasks, share).run(minutes * 60)
@@ -102,7 +106,10 @@ class _Soak:
 
     def run(self, seconds: float) -> Soaked:
         slowness = self._slowness()
-        rates = [self._half(flow) / slowness for flow in FLOWS]
+        rates = [self._rate(flow) / slowness for flow in FLOWS]
+        self._calm()
+        worker = worker_of(self.gateway)
+        before = self._sample(worker, 0.0)
         stop = Event()
         with ThreadPoolExecutor(len(FLOWS) + 1) as pool:
             leaving = pool.submit(asyncio.run, _leave(self.gateway.port, stop))
@@ -111,7 +118,7 @@ class _Soak:
                     pool.submit(self._send, flow, rate, int(rate * seconds))
                     for flow, rate in zip(FLOWS, rates, strict=True)
                 ]
-                samples = self._watch(asked, max(LEAST_PAUSE_S, seconds / SAMPLES))
+                samples = self._watch(worker, asked, max(LEAST_PAUSE_S, seconds / SAMPLES))
             finally:
                 stop.set()
             done = [each.result() for each in asked]
@@ -122,10 +129,11 @@ class _Soak:
         )
         told = [_line(flow, each) for flow, each in zip(FLOWS, done, strict=True)]
         told.append(["clients that leave their stream", f"{left:,}", "", "", "", "", "", ""])
-        left = self._left()
-        return Soaked(samples, told, wrong, left, self._refused())
+        left = self._calm()
+        after = self._sample(worker, samples[-1].at_s)
+        return Soaked(before, samples, after, told, wrong, left, self._refused())
 
-    def _half(self, flow: Flow) -> float:
+    def _rate(self, flow: Flow) -> float:
         """Requests a second that take the flow's share."""
         used, _ = self._price(flow)
         return flow.share * self.share * flow.tried / used
@@ -151,8 +159,8 @@ class _Soak:
         load = Load(self.gateway.port, body, (KEY,), width, NEEDLE, rate=rate)
         return run_c(self.loader, load, total, pinned(OTHER_CPU), folder)
 
-    def _watch(self, asked: "Sequence[Future[Done]]", pause_s: float) -> list[Sample]:
-        samples, began, worker = [], time.monotonic(), worker_of(self.gateway)
+    def _watch(self, worker: int, asked: "Sequence[Future[Done]]", pause_s: float) -> list[Sample]:
+        samples, began = [], time.monotonic()
         simulator = self.stage.provider("simulator")
         while not all(each.done() for each in asked):
             time.sleep(pause_s)
@@ -170,14 +178,15 @@ class _Soak:
             cpu.resident_kb(ledger) / 1024 if ledger else 0.0,
         )
 
-    def _left(self) -> int:
-        """Once nobody asks any more; a call that is given up may take a moment to end."""
+    def _calm(self) -> int:
+        """Requests that are left once nobody asks; a call that is given up may take a moment."""
         until = time.monotonic() + CALM_S
         while True:
             told = _IN_FLIGHT.search(servers.get(self.gateway.port, "/metrics").decode())
             if told is None:
                 raise CannotRun("the metrics do not tell how many requests are served")
             if float(told[1]) == 0 or time.monotonic() > until:
+                time.sleep(2 * counted.EACH_S)
                 return int(float(told[1]))
             time.sleep(0.1)
 
@@ -219,6 +228,10 @@ def _line(flow: Flow, done: Done) -> list[str]:
     ]
 
 
+def _told(sample: Sample) -> str:
+    return f"{sample.memory_mb:.1f} MB, {sample.files} files, {sample.tasks} tasks"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0, help="default 30")
@@ -238,6 +251,7 @@ def main() -> None:
     print(padded(growth.lines(rows)))
     print(f"\n{found.wrong} wrong answers, {found.left} requests left when nobody asks any more.")
     print(f"Not replied: {found.refused}.")
+    print(f"With nothing to do, before and after: {_told(found.before)}; {_told(found.after)}.")
     if found.wrong or found.left or not all(row.is_flat for row in rows):
         raise SystemExit(1)
 

@@ -109,12 +109,12 @@ ERRORS: Final[Mapping[type[errors.GatewayError], str]] = {
 
 FAILURES: Final[Mapping[type[errors.UpstreamError], str]] = {
     errors.Unreachable: "No connection.",
-    errors.Reset: "Closed before a byte of the answer, within a second.",
+    errors.Reset: "Closed before a byte of the answer, within a second; or reset, within ten.",
     errors.TimedOut: "No answer in time.",
     errors.Throttled: "429.",
     errors.Overloaded: "503 or 529.",
     errors.Faulty: "Another 5xx.",
-    errors.Broken: "Bytes that cannot be read, or too few of them; or closed after a second.",
+    errors.Broken: "Bytes that cannot be read, or too few of them; or closed later than that.",
     errors.Misconfigured: "401, 402, 403 or 404: our key, or our name of the model.",
     errors.Unsuitable: "Too long, or filtered, for this model.",
     errors.Rejected: "Another 4xx.",

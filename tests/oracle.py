@@ -4,6 +4,7 @@ One comparison for all dialects, and the tables that account for whatever it doe
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -204,6 +205,8 @@ def _openai(told: JSON | None, recording: Recording) -> Usage | None:
         read.get("cached_tokens") or 0,
         read.get("cache_write_tokens") or 0,
         thought.get("reasoning_tokens") or 0,
+        audio_prompt=read.get("audio_tokens") or 0,
+        audio_completion=thought.get("audio_tokens") or 0,
     )
 
 
@@ -226,9 +229,19 @@ def _google(told: JSON, recording: Recording) -> Usage | None:
         completion=told.get("candidates_token_count", 0) + thought,
         cached=told.get("cached_content_token_count", 0),
         reasoning=thought,
+        audio_prompt=google_sound(recording, b"prompt"),
+        audio_completion=google_sound(recording, b"candidates"),
+        audio_cached=google_sound(recording, b"cache"),
     )
     assert found.prompt + found.completion == told["total_token_count"], "not the provider's sum"
     return found
+
+
+def google_sound(recording: Recording, of: bytes) -> int:
+    """As it was told last. What the SDK read is kept without these details."""
+    told = re.findall(rb'"%sTokensDetails": ?\[(.*?)\]' % of, recording.body, re.DOTALL)
+    found = re.search(rb'"AUDIO",\s*"tokenCount": ?(\d+)', told[-1]) if told else None
+    return int(found[1]) if found else 0
 
 
 def _boto3(told: JSON, recording: Recording) -> Usage:

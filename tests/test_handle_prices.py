@@ -1,9 +1,13 @@
 """What a life is charged where prices depend on the host and the hour."""
 
+from dataclasses import replace
+
 import pytest
 from msgspec import structs
 
 from gateway.core.catalog import Catalog
+from gateway.core.chat import Usage
+from gateway.core.money import Audio
 from gateway.core.tariff import Step, Tariff, Window
 from tests.lives import ANSWER, CATALOG, PROMPT, hear, stage, well, whole
 
@@ -35,4 +39,32 @@ async def test_a_call_costs_what_its_host_charges_at_that_hour(
     scene = stage("a", {"a": [well]}, stream=stream, catalog=known)
     await hear(scene.life)
     assert scene.life.tab.spent == ANSWER * nanos_a_token
+    await whole(scene)
+
+
+@pytest.mark.parametrize(
+    ("audio", "heard", "said", "nanos"),
+    [
+        (None, 6, 2, ANSWER),
+        (Audio(4, 7, 2), 0, 0, ANSWER),
+        (Audio(4, 7, 2), 6, 2, (PROMPT - 6) + 6 * 4 + 3 + 2 * 7),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_sound_is_held_and_charged_at_its_own_price(
+    audio: Audio | None, heard: int, said: int, nanos: int, stream: bool
+) -> None:
+    """That of its host, by what the provider says of it; never beyond what was held."""
+    a_token = 10**6
+    priced = None if audio is None else Audio(*(r * a_token for r in structs.astuple(audio)))
+    there = structs.replace(
+        MODEL.deployments[0], tariff=Tariff(structs.replace(MODEL.price, audio=priced))
+    )
+    known = Catalog({"a": structs.replace(MODEL, deployments=(there,))}, {}, {})
+    usage = Usage(PROMPT, ANSWER - PROMPT, audio_prompt=heard, audio_completion=said)
+
+    spoken = replace(well, usage=usage)
+    scene = stage("a", {"a": [spoken]}, stream=stream, catalog=known)
+    await hear(scene.life)
+    assert scene.life.tab.spent == nanos
     await whole(scene)

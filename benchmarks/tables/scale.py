@@ -14,6 +14,8 @@ from benchmarks.systems import Group, System
 
 A_FILE = 3_000
 """Tenants; a file of configuration may have 50,000 nodes."""
+ROUNDS = 3
+"""Of the tables with many rows."""
 KEYS = 1_000
 """So many of the tenants ask."""
 
@@ -30,14 +32,15 @@ def sizes(stage: Stage, stack: ExitStack) -> Group:
         few = 4 if size >= 1 << 22 else 32
         ask = Ask(size=size, connections=few, warm_up=max(50, 2_000_000 // size))
         systems += _pair(stage, told, ask)
-    return Group("Requests of different sizes", "us/req", systems)
+    return Group("Requests of different sizes", "us/req", systems, rounds=ROUNDS)
 
 
 def crowd(stage: Stage, stack: ExitStack) -> Group:
     systems: list[System] = []
     for width in stage.effort.sizes(1, 8, 32, 128, 512, 1_000):
         systems += _pair(stage, f"{width} connections", Ask(connections=width))
-    return Group("1 kB, so many connections in a closed loop", "us/req", systems, latency=True)
+    title = "1 kB, so many connections in a closed loop"
+    return Group(title, "us/req", systems, latency=True, rounds=ROUNDS)
 
 
 def tenants(stage: Stage, stack: ExitStack) -> Group:

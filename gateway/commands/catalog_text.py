@@ -95,10 +95,14 @@ def _lines(indent: str, told: Mapping[str, str | None]) -> Iterator[str]:
 
 def _priced(price: Mapping[str, Any]) -> str:
     read, write = _plain(price["cached_input"]), _plain(price["cache_write"])
-    return (
+    told = (
         f"{_plain(price['input'])} in, {_plain(price['output'])} out, "
         f"{read} cached, {write} cache write"
     )
+    if "audio_input" in price:
+        told += f"; of sound {_plain(price['audio_input'])} in, {_plain(price['audio_output'])} out"
+        told += f", {_plain(price['audio_cached_input'])} cached"
+    return told
 
 
 def _of_model(model: dict[str, Any], *, wide: bool) -> dict[str, str]:

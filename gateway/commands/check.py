@@ -100,6 +100,9 @@ def _price(price: Price, free: bool) -> str:
         text += f", cached input {usd(price.cached_input)}"
     if price.cache_write != price.input:
         text += f", cache write {usd(price.cache_write)}"
+    if price.audio is not None:
+        text += f", audio input {usd(price.audio.input)}, audio output {usd(price.audio.output)}"
+        text += f", cached audio input {usd(price.audio.cached_input)}"
     return text
 
 

@@ -40,7 +40,10 @@ def remaining(tree: Tree, stanza: schema.Model) -> list[schema.Deployment]:
 def whole(tree: Tree, model: str, stanza: schema.Model) -> bool:
     """Whether a model's deployments are all that were written."""
     path = ("models", model, "deployments")
-    return tree.known(path) == path and len(stanza.deployments) == len(tree.at(path))
+    if tree.known(path) != path:
+        return False
+    written = tree.at(path)
+    return isinstance(written, list) and len(stanza.deployments) == len(written)
 
 
 def left_out(tree: Tree, parts: Parts) -> Mapping[str, str]:

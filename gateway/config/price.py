@@ -1,7 +1,6 @@
 """What a model costs, as it is written."""
 
 import re
-from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
@@ -30,6 +29,7 @@ from gateway.core.tariff import DAY, Step, Tariff, Window
 _HOURS: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]|24):([0-5]\d)", re.ASCII)
 _DAY_SHAPE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DEAREST_FACTOR: Final = 100
+_AUDIO: Final = ("audio_input", "audio_output", "audio_cached_input")
 _AS_IT_IS: Final = Decimal(1)
 
 
@@ -82,6 +82,12 @@ class LongPrompt(Stanza):
     """Default: `input`, of this step."""
     cache_write: UsdPerMillion | None = None
     """Default: `input`, of this step."""
+    audio_input: UsdPerMillion | None = None
+    """Default: that of the price, or `input` of this step where it has none."""
+    audio_output: UsdPerMillion | None = None
+    """The same of `output`."""
+    audio_cached_input: UsdPerMillion | None = None
+    """Default: that of the price, or `audio_input` of this step."""
 
 
 class Price(Stanza):
@@ -95,6 +101,12 @@ class Price(Stanza):
     """Read from the provider's cache. Default: `input`."""
     cache_write: UsdPerMillion | None = None
     """Written to the provider's cache. Default: `input`."""
+    audio_input: UsdPerMillion | None = None
+    """USD per million tokens of sound that go in. Default: `input`."""
+    audio_output: UsdPerMillion | None = None
+    """The same of sound in answers. Default: `output`."""
+    audio_cached_input: UsdPerMillion | None = None
+    """The same of sound read from the provider's cache. Default: `audio_input`."""
     steps: tuple[LongPrompt, ...] = ()
     """What longer prompts cost, by rising `above`. The step that a prompt may reach is held; the
     one that the reported prompt did reach is charged."""
@@ -133,23 +145,17 @@ class Price(Stanza):
         """None when genai-prices is to say it."""
         if self.input is None or self.output is None:
             return None
-        rates = _rates(self.input, self.output, self.cached_input, self.cache_write)
-        steps = [
-            (step.above, _rates(step.input, step.output, step.cached_input, step.cache_write))
-            for step in self.steps
-        ]
-
-        def times(rates: Sequence[Decimal], factor: Decimal) -> money.Price:
-            return money.Price(*(nanos(rate * factor) for rate in rates))
+        usual = _Rates(self.input, self.output, self)
+        steps = [(step.above, _Rates(step.input, step.output, step, self)) for step in self.steps]
 
         def rising(factor: Decimal) -> tuple[Step, ...]:
-            return tuple(Step(above, times(rates, factor)) for above, rates in steps)
+            return tuple(Step(above, rates.times(factor)) for above, rates in steps)
 
         windows = (
-            Window(*each.hours, times(rates, each.factor), each.zone, rising(each.factor))
+            Window(*each.hours, usual.times(each.factor), each.zone, rising(each.factor))
             for each in self.windows
         )
-        return Tariff(times(rates, _AS_IT_IS), tuple(windows), rising(_AS_IT_IS))
+        return Tariff(usual.times(_AS_IT_IS), tuple(windows), rising(_AS_IT_IS))
 
     @property
     def is_free(self) -> bool:
@@ -174,8 +180,31 @@ class Price(Stanza):
         return found
 
 
-def _rates(
-    fresh: Decimal, output: Decimal, cached: Decimal | None, write: Decimal | None
-) -> tuple[Decimal, ...]:
-    """In the order of money.Price."""
-    return (fresh, output, fresh if cached is None else cached, fresh if write is None else write)
+class _Rates:
+    """USD per million, each said by the first of `said` that does."""
+
+    def __init__(self, fresh: Decimal, output: Decimal, *said: "LongPrompt | Price") -> None:
+        here = said[0]
+        self._text = (
+            fresh,
+            output,
+            fresh if here.cached_input is None else here.cached_input,
+            fresh if here.cache_write is None else here.cache_write,
+        )
+        heard, told, again = (
+            next((rate for each in said if (rate := getattr(each, name)) is not None), None)
+            for name in _AUDIO
+        )
+        self._audio: tuple[Decimal, ...] = ()
+        if (heard, told, again) != (None, None, None):
+            heard = fresh if heard is None else heard
+            self._audio = (
+                heard, output if told is None else told, heard if again is None else again,
+            )  # fmt: skip
+
+    def times(self, factor: Decimal) -> money.Price:
+        audio = None
+        if self._audio:
+            audio = money.Audio(*(nanos(rate * factor) for rate in self._audio))
+        fresh, output, cached, write = (nanos(rate * factor) for rate in self._text)
+        return money.Price(fresh, output, cached, write, audio)

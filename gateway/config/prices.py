@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from gateway.core.money import Price, nanos
+from gateway.core.money import Audio, Price, nanos
 from gateway.core.tariff import DAY, Step, Tariff, Window
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Tier
 
 _NEWEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
-_UNITS: Final = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
+_AUDIO: Final = ("input_audio_mtok", "output_audio_mtok", "cache_audio_read_mtok")
+_UNITS: Final = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok", *_AUDIO)
 _HALF_HOUR: Final = 30
 """Minutes: off-peak hours begin and end on the half hour."""
 _SHORT: Final = 0
@@ -101,7 +102,13 @@ def _for_prompt(listed: "Sequence[ModelPrice]", prompt: int) -> Price | None:
     fresh, output = max(rates["input_mtok"]), max(rates["output_mtok"])
     read = max(rates["cache_read_mtok"], default=fresh)
     write = max(rates["cache_write_mtok"], default=fresh)
-    return Price(nanos(fresh), nanos(output), nanos(read), nanos(write))
+    audio = None
+    if any(rates[unit] for unit in _AUDIO):
+        heard = max(rates["input_audio_mtok"], default=fresh)
+        said = max(rates["output_audio_mtok"], default=output)
+        again = max(rates["cache_audio_read_mtok"], default=heard)
+        audio = Audio(nanos(heard), nanos(said), nanos(again))
+    return Price(nanos(fresh), nanos(output), nanos(read), nanos(write), audio)
 
 
 def _rate(price: "ModelPrice", unit: str, prompt: int) -> Decimal | None:

@@ -82,6 +82,12 @@ class Usage(Struct, frozen=True):
     """Part of `completion`: thought, not shown."""
     cache_write_1h: int = 0
     """Part of `cache_write`: to be kept for an hour, which costs more."""
+    audio_prompt: int = 0
+    """Part of `prompt`: sound, which some charge by a price of its own."""
+    audio_completion: int = 0
+    """Part of `completion`: the same."""
+    audio_cached: int = 0
+    """Part of `audio_prompt` and of `cached`, as far as it is told."""
 
 
 class ToolCall(Struct, frozen=True):

@@ -11,7 +11,7 @@ from gateway.core.features import Features
 from gateway.core.first_rung import after
 from gateway.core.ladder import Ladder, Step
 from gateway.core.learned import Start
-from gateway.core.money import Nanos, Price, cost, usd
+from gateway.core.money import Audio, Nanos, Price, cost, usd
 from gateway.core.order import Order, Standing, told
 from gateway.core.pace import Pace
 from gateway.core.plan import (
@@ -28,6 +28,7 @@ from gateway.core.strategies import tactic
 
 _BALLOTS: Final = ("vote", "arbitrate")
 _UNSEEN: Final = Limits(Tenant(""))
+_TEXT_RATES: Final = ("input", "output", "cached_input", "cache_write")
 TYPICAL_OUTPUT: Final = 400
 """Tokens of answer that the expected cost supposes, where the client did not ask for fewer."""
 
@@ -154,7 +155,11 @@ def dollars(amount: int) -> Raw:
 
 def rates(price: Price) -> dict[str, Raw]:
     """A price in US dollars per million tokens, by the name of each rate."""
-    return {name: dollars(getattr(price, name)) for name in Price.__struct_fields__}
+    found = {name: dollars(getattr(price, name)) for name in _TEXT_RATES}
+    if price.audio is not None:
+        for name in Audio.__struct_fields__:
+            found[f"audio_{name}"] = dollars(getattr(price.audio, name))
+    return found
 
 
 def expected_cost(candidate: Candidate, request: ChatRequest, features: Features) -> Nanos:

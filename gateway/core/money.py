@@ -21,6 +21,14 @@ MAX_USD: Final = Decimal(9_000_000)
 _MILLION: Final = 1_000_000
 
 
+class Audio(Struct, frozen=True):
+    """What tokens of sound cost, in nano-dollars per million of them."""
+
+    input: int
+    output: int
+    cached_input: int
+
+
 class Price(Struct, frozen=True):
     """What a model charges, in nano-dollars per million tokens."""
 
@@ -28,6 +36,8 @@ class Price(Struct, frozen=True):
     output: int
     cached_input: int
     cache_write: int
+    audio: Audio | None = None
+    """None where sound costs what text does."""
 
 
 FREE: Final = Price(0, 0, 0, 0)
@@ -57,7 +67,22 @@ def cost(price: Price, usage: Usage) -> Nanos:
     )
     if usage.cache_write_1h:
         total += usage.cache_write_1h * (for_an_hour(price) - price.cache_write)
+    if price.audio is not None:
+        total += _beyond_text(price, price.audio, usage, fresh)
     return Nanos(-(-total // _MILLION))
+
+
+def _beyond_text(price: Price, audio: Audio, usage: Usage, fresh: int) -> int:
+    """What sound costs more than text, or less. Not all say how much of it came from a cache: what
+    is not told is taken for what is dearer.
+    """
+    cached = min(usage.audio_cached, usage.audio_prompt, usage.cached)
+    sound, more = min(usage.audio_prompt, usage.prompt) - cached, audio.input - price.input
+    if more < 0:
+        sound = min(sound, fresh)
+    said = min(usage.audio_completion, usage.completion)
+    total = sound * more + said * (audio.output - price.output)
+    return total + cached * (audio.cached_input - price.cached_input)
 
 
 def for_an_hour(price: Price) -> int:
@@ -68,14 +93,19 @@ def for_an_hour(price: Price) -> int:
 
 
 def ceiling(
-    price: Price, prompt: int, output: int, *, caches: bool, an_hour: bool = False
+    price: Price, prompt: int, output: int, *, caches: bool, an_hour: bool = False, sound: int = 0
 ) -> Nanos:
     """The most a call can cost: every input token at its dearest, every output token used.
 
     `caches` says whether the request asks its provider to write a prompt cache, which costs more,
-    and `an_hour` whether for an hour.
+    and `an_hour` whether for an hour. `sound` is how much of the prompt may be sound; the answer
+    of a model that has a price for it may be all sound.
     """
     dearest = price.input
     if caches:
         dearest = max(dearest, for_an_hour(price) if an_hour else price.cache_write)
-    return Nanos(-(-(prompt * dearest + output * price.output) // _MILLION))
+    total = prompt * dearest + output * price.output
+    if price.audio is not None:
+        total += sound * max(price.audio.input - price.input, 0)
+        total += output * max(price.audio.output - price.output, 0)
+    return Nanos(-(-total // _MILLION))

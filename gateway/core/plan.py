@@ -53,16 +53,16 @@ class Candidate(Struct, frozen=True):
     """What it is seen to take at most in 95 of 100 cases, until its answer begins."""
     caches_1h: bool = False
     """Whether it may be billed for a cache that is kept for an hour."""
+    sound: int = 0  # of the prompt, at most
 
     def with_more(self, tokens: int) -> tuple[Nanos, int]:
         """The ceiling, and the tokens in all, with so many more going in."""
         if not tokens:
             return self.ceiling, self.tokens
         more = in_its_tokens(self.model, tokens)
-        prompt = self.prompt + more
+        prompt, answer = self.prompt + more, self.tokens - self.prompt
         price = price_of(self.model, self.deployment, prompt)
-        answer = self.tokens - self.prompt
-        most = ceiling(price, prompt, answer, caches=True, an_hour=self.caches_1h)
+        most = ceiling(price, prompt, answer, caches=True, an_hour=self.caches_1h, sound=self.sound)
         return most, self.tokens + more
 
 
@@ -252,14 +252,14 @@ def _candidate(
     output = features.output
     if output is None:
         output = min(model.max_output, model.usable_context - prompt)
-    bound = features.bound
+    bound, answer, an_hour = features.bound, output * features.n, features.caches_1h
     if bound is not None and bound.images:  # they may be billed at more than they take of a context
         prompt += bound.images * (model.image_tokens - IMAGE_TOKENS)
     price = price_of(model, deployment, prompt)
-    an_hour = features.caches_1h
-    most = ceiling(price, prompt, output * features.n, caches=features.caches, an_hour=an_hour)
-    tokens = prompt + output * features.n
-    return Candidate(model, deployment, tier, output, most, tokens, prompt, caches_1h=an_hour)
+    sound = in_its_tokens(model, bound.sound) if bound is not None else 0
+    most = ceiling(price, prompt, answer, caches=features.caches, an_hour=an_hour, sound=sound)
+    all_in = (prompt + answer, prompt)
+    return Candidate(model, deployment, tier, output, most, *all_in, caches_1h=an_hour, sound=sound)
 
 
 def _unfit_model(model: Model, features: Features, prompt: int) -> str | None:

@@ -27,9 +27,16 @@ def _believed(
     """No prompt has no tokens, and no text: a provider that says so has not counted."""
     if told is not None and told.prompt and (told.completion or not counted):
         return told, False
-    known = told or Usage()
-    prompt = known.prompt or tokens.count_input(request, each_image)
-    return structs.replace(known, prompt=prompt, completion=known.completion or counted), True
+    known = _with_input(told or Usage(), request, each_image)
+    return structs.replace(known, completion=known.completion or counted), True
+
+
+def _with_input(known: Usage, request: ChatRequest, each_image: int) -> Usage:
+    """With a prompt that we counted, where none is known."""
+    if known.prompt:
+        return known
+    prompt, sound = tokens.count_input(request, each_image), tokens.count_sound(request)
+    return structs.replace(known, prompt=prompt, audio_prompt=sound)
 
 
 class Tally:
@@ -71,12 +78,5 @@ class Tally:
 
     def counted(self, request: ChatRequest) -> Usage:
         """What the provider told, or as much as we counted where that is more."""
-        told = self.usage or Usage()
-        return Usage(
-            prompt=told.prompt or tokens.count_input(request, self._each_image),
-            completion=max(told.completion, tokens.count(self._size)),
-            cached=told.cached,
-            cache_write=told.cache_write,
-            reasoning=told.reasoning,
-            cache_write_1h=told.cache_write_1h,
-        )
+        known = _with_input(self.usage or Usage(), request, self._each_image)
+        return structs.replace(known, completion=max(known.completion, tokens.count(self._size)))

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from gateway.core.chat import Usage
-from gateway.core.money import Nanos, Price, cost
+from gateway.core.money import Audio, Nanos, Price, cost
 
 DAY: Final = 24 * 60
 
@@ -95,8 +95,18 @@ class Tariff(Struct, frozen=True, cache_hash=True):
 
 def dearest(prices: Iterable[Price]) -> Price:
     """Each rate at its dearest."""
-    rates = zip(*((p.input, p.output, p.cached_input, p.cache_write) for p in prices), strict=True)
-    return Price(*map(max, rates))
+    listed = tuple(prices)
+    rates = zip(*((p.input, p.output, p.cached_input, p.cache_write) for p in listed), strict=True)
+    fresh, output, cached, write = map(max, rates)
+    return Price(fresh, output, cached, write, _dearest_audio(listed))
+
+
+def _dearest_audio(prices: Sequence[Price]) -> Audio | None:
+    if all(price.audio is None for price in prices):
+        return None
+    each = [p.audio or Audio(p.input, p.output, p.cached_input) for p in prices]
+    rates = zip(*((a.input, a.output, a.cached_input) for a in each), strict=True)
+    return Audio(*map(max, rates))
 
 
 def _reached(price: Price, steps: Sequence[Step], prompt: int) -> Price:

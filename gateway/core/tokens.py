@@ -42,6 +42,7 @@ EACH_MESSAGE: Final = 4
 _O200K: Final = re.compile(r"(gpt-(4o|4\.1|4\.5|5)|chatgpt-4o|o[134](-|$))")
 _MEDIA_TYPES: Final = ("image_url", "input_audio", "file")
 MEDIA: Final = tuple(f'"{name}"'.encode() for name in _MEDIA_TYPES)
+_SOUND: Final = b'"input_audio"'
 TYPED: Final = b'"type"'
 """Whatever is not plain text says its type; a scan for this spares the scans for each."""
 
@@ -63,6 +64,8 @@ class Bound(Struct, frozen=True):
     """Of the text, by OpenAI's tokenizer; where a decision depended on it."""
     images: int = 0
     """How many of the media are images: each counts IMAGE_TOKENS beside."""
+    sound: int = 0
+    """The tokens beside that are sound."""
 
     @property
     def tokens(self) -> int:
@@ -77,19 +80,19 @@ class Bound(Struct, frozen=True):
 def bound(request: ChatRequest, messages: bytes) -> Bound:
     """What goes in. `messages` is that field's undecoded JSON."""
     fields = request.fields
-    size, media, media_tokens, images = len(messages), 0, 0, 0
+    size, media, media_tokens, images, sound = len(messages), 0, 0, 0, 0
     if TYPED in messages and any(mark in messages for mark in MEDIA):
         parts = _media_parts(request.json("messages"))
         media = len(parts)
         size -= sum(map(_payload_size, parts))
         media_tokens = sum(map(_media_tokens, parts))
-        images = _images(parts)
+        images, sound = _images(parts), _sound(parts)
     for name in _SENT_WITH_MESSAGES:
         if name in fields:
             size += len(bytes(fields[name]))
     tools = _TOOL_TOKENS if "tools" in fields or "functions" in fields else 0
     beside = AROUND_TOKENS + tools + media_tokens
-    return Bound(count(size), beside, media, images=images)
+    return Bound(count(size), beside, media, images=images, sound=sound)
 
 
 def image_tokens(upstream: str) -> int:
@@ -148,6 +151,13 @@ def count_input(request: ChatRequest, each_image: int = IMAGE_TOKENS) -> int:
     return count(size) + sum(map(_media_tokens, parts)) + beside
 
 
+def count_sound(request: ChatRequest) -> int:
+    """How many of the tokens of count_input are sound."""
+    if _SOUND not in bytes(request.fields["messages"]):
+        return 0
+    return _sound(_media_parts(request.json("messages")))
+
+
 def count_answer(choices: Iterable[Choice]) -> int:
     """The text, thoughts and tool arguments of an answer, counted."""
     return count(sum(_choice_size(choice) for choice in choices))
@@ -191,6 +201,10 @@ def _media_parts(messages: Any) -> list[Mapping[str, Any]]:
 
 def _images(parts: Sequence[Mapping[str, Any]]) -> int:
     return sum(part["type"] not in _BYTES_PER_MEDIA_TOKEN for part in parts)
+
+
+def _sound(parts: Sequence[Mapping[str, Any]]) -> int:
+    return sum(_media_tokens(part) for part in parts if part["type"] == "input_audio")
 
 
 def _media_tokens(part: Mapping[str, Any]) -> int:

@@ -35,7 +35,7 @@ def up(found: Snapshot) -> tuple[str | None, list[str]]:
 
 
 def test_a_sound_configuration(tmp_path: Path) -> None:
-    price = "{input: 1, output: 2, cached_input: 0.1}"
+    price = "{input: 1, output: 2, cached_input: 0.1, audio_input: 3}"
     m2 = f"  m2: {{deployments: [{{provider: local}}], context: 1, price: {price}}}\n"
     text = SOUND.replace("tenants:", f"{m2}tenants:")
     text += "    keys: [{id: k1, hash: 'sha256:" + "0" * 64 + "'}]\n  open: {anonymous: true}\n"
@@ -45,7 +45,10 @@ def test_a_sound_configuration(tmp_path: Path) -> None:
             "1 provider, 2 models, 1 tier, 0 routes, 3 tenants",
             "prices: 1 catalog, 1 free",
             "  m1: free",
-            "  m2: input 1, output 2, cached input 0.1 USD per million tokens, from catalog",
+            (
+                "  m2: input 1, output 2, cached input 0.1, audio input 3, audio output 2, "
+                "cached audio input 3 USD per million tokens, from catalog"
+            ),
             "provider keys: 0 of 1; without: local",
             "warning: keys.pepper is not set: keys are kept as plain SHA-256",
             "warning: tenant acme: key k1 is a placeholder: tollgate key new acme",

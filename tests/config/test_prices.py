@@ -17,10 +17,11 @@ from genai_prices.types import (
     TieredPrices,
     TimeOfDateConstraint,
 )
+from msgspec import structs
 
 from gateway.config.prices import Listing, look_up, tariff_of
 from gateway.core.chat import Usage
-from gateway.core.money import Price, nanos
+from gateway.core.money import Audio, Price, nanos
 from gateway.core.tariff import Step, Tariff, Window
 from tests.config.texts import SOUND, faults, snapshot
 
@@ -73,13 +74,15 @@ def test_the_prices_of_a_day(
 ) -> None:
     model = ModelInfo("m", ClauseEquals("m"), prices=prices)
     cheaper = tuple(
-        Window(
-            minute(begin), minute(end), Price(*(rate * USD for rate in (fresh, out, fresh, fresh)))
-        )
+        Window(minute(begin), minute(end), prices_of(fresh, out, fresh, fresh))
         for begin, end, fresh, out in windows
     )
-    want = None if expected is None else Tariff(Price(*(r * USD for r in expected)), cheaper)
+    want = None if expected is None else Tariff(prices_of(*expected), cheaper)
     assert tariff_of(model, NOON) == want
+
+
+def prices_of(fresh: int, output: int, read: int, write: int) -> Price:
+    return Price(fresh * USD, output * USD, read * USD, write * USD)
 
 
 def prices(fresh: int, output: int, read: int | None = None) -> Price:
@@ -143,6 +146,58 @@ def test_a_call_costs_what_genai_prices_says_of_it(
     assert ours == nanos(theirs.total_price)
 
 
+AUDIO: Final = {"input_audio_mtok": Decimal(7), "output_audio_mtok": Decimal(9)}
+
+
+@pytest.mark.parametrize(
+    ("listed", "audio"),
+    [
+        (rates(1, 2), None),
+        (rates(1, 2, **AUDIO), (7, 9, 7)),
+        (rates(1, 2, input_audio_mtok=Decimal(7)), (7, 2, 7)),
+        (rates(1, 2, output_audio_mtok=Decimal(9)), (1, 9, 1)),
+        (rates(1, 2, **AUDIO, cache_audio_read_mtok=Decimal(3)), (7, 9, 3)),
+    ],
+)
+def test_the_price_of_sound(listed: ModelPrice, audio: tuple[int, int, int] | None) -> None:
+    tariff = tariff_of(ModelInfo("m", ClauseEquals("m"), prices=listed), NOON)
+    want = None if audio is None else Audio(*(rate * USD for rate in audio))
+    assert tariff == Tariff(Price(USD, 2 * USD, USD, USD, want))
+
+
+@pytest.mark.parametrize(
+    ("base_url", "upstream"),
+    [
+        ("https://generativelanguage.googleapis.com/v1beta", "gemini-2.5-flash"),
+        ("https://generativelanguage.googleapis.com/v1beta", "gemini-2.5-flash-lite"),
+        ("https://api.openai.com/v1", "gpt-audio"),
+        ("https://api.openai.com/v1", "gpt-realtime"),
+    ],
+)
+@pytest.mark.parametrize("again", [0, 50])
+def test_sound_costs_what_genai_prices_says_of_it(base_url: str, upstream: str, again: int) -> None:
+    """As one recording of Gemini's has it: most of a film, and what is said in it, was cached."""
+    tariff = look_up(base_url, upstream, NOON).tariff
+    assert tariff is not None
+    assert tariff.usual.audio is not None
+    usage = Usage(17_713, 889, again, audio_prompt=1_917, audio_completion=7, audio_cached=again)
+    theirs = calc_price(
+        TheirUsage(
+            input_tokens=usage.prompt,
+            cache_read_tokens=again,
+            output_tokens=usage.completion,
+            input_audio_tokens=usage.audio_prompt,
+            cache_audio_read_tokens=again,
+            output_audio_tokens=usage.audio_completion,
+        ),
+        upstream,
+        provider_api_url=base_url,
+        genai_request_timestamp=NOON,
+    )
+    ours = tariff.cost(usage, NOON.timestamp(), NOON.timestamp())
+    assert ours == nanos(theirs.total_price)
+
+
 def test_a_known_model() -> None:
     found = look_up("https://api.anthropic.com", "claude-sonnet-4-6", NOON)
     price = Price(3 * USD, 15 * USD, 300_000_000, 3_750_000_000)
@@ -173,6 +228,43 @@ def test_a_deployment_is_looked_up_for_what_is_not_written() -> None:
         1000,
         50_000_000,
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "audio", "step"),
+    [
+        ("{}", None, None),
+        ("{audio_input: 7}", (7, 2, 7), (7, 4, 7)),
+        ("{audio_output: 9}", (1, 9, 1), (3, 9, 3)),
+        ("{audio_input: 7, audio_output: 9, audio_cached_input: 5}", (7, 9, 5), (7, 9, 5)),
+        ("{audio_input: 0, audio_output: 0}", (0, 0, 0), (0, 0, 0)),
+    ],
+)
+def test_the_price_of_sound_that_is_written(
+    written: str, audio: tuple[int, int, int] | None, step: tuple[int, int, int] | None
+) -> None:
+    text = f"input: 1, output: 2, steps: [{{above: 10, input: 3, output: 4}}], {written[1:-1]}"
+    tariff = (
+        snapshot(GROQ.replace("free", f"{{{text}}}")).catalog.models["m1"].deployments[0].tariff
+    )
+    assert tariff is not None
+    (above,) = tariff.steps
+    for price, want in ((tariff.usual, audio), (above.price, step)):
+        found = None if price.audio is None else structs.astuple(price.audio)
+        assert found == (None if want is None else tuple(rate * USD for rate in want))
+
+
+def test_a_step_and_an_hour_may_have_a_price_of_sound_of_their_own() -> None:
+    text = (
+        "{input: 1, output: 2, audio_input: 6, steps: [{above: 10, input: 3, output: 4, "
+        "audio_input: 8, audio_cached_input: 2}], windows: [{hours: '16:30-00:30', factor: 0.5}]}"
+    )
+    tariff = snapshot(GROQ.replace("free", text)).catalog.models["m1"].deployments[0].tariff
+    assert tariff is not None
+    assert tariff.steps[0].price.audio == Audio(8 * USD, 4 * USD, 2 * USD)
+    (night,) = tariff.windows
+    assert night.price.audio == Audio(3 * USD, 1 * USD, 3 * USD)
+    assert night.steps[0].price.audio == Audio(4 * USD, 2 * USD, 1 * USD)
 
 
 def test_what_is_written_wins() -> None:

@@ -30,8 +30,7 @@ HALF: Final = Fraction(1, 2)
 
 
 def price(fresh: str, out: str, cached: str | None = None, write: str | None = None) -> Price:
-    rates = (fresh, out, cached or fresh, write or fresh)
-    return Price(*(nanos(rate) for rate in rates))
+    return Price(nanos(fresh), nanos(out), nanos(cached or fresh), nanos(write or fresh))
 
 
 def rates(fresh: str, out: str, cached: str | None = None, batch: Fraction = Fraction(1)) -> Rates:

@@ -30,7 +30,7 @@ from gateway.core.traits import climbed
 from tests.core.asked import request, user
 from tests.lives import CATALOG, model
 
-RATES = Price.__struct_fields__
+RATES = ("input", "output", "cached_input", "cache_write")
 
 
 def explained(

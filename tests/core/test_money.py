@@ -7,14 +7,17 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.core.chat import Usage
-from gateway.core.money import FREE, MAX_USD, PER_USD, Price, ceiling, cost, nanos, usd
+from gateway.core.money import FREE, MAX_USD, PER_USD, Audio, Price, ceiling, cost, nanos, usd
 
 RATES = st.integers(0, 10**12)
 """Nano-dollars per million tokens: up to 1,000 dollars."""
 TOKENS = st.integers(0, 10**8)
+AUDIO = st.builds(Audio, RATES, RATES, RATES)
 PRICES = st.builds(Price, RATES, RATES, RATES, RATES)
+SOUNDING = st.builds(Price, RATES, RATES, RATES, RATES, AUDIO)
 
 
 @st.composite
@@ -51,6 +54,84 @@ def test_a_ceiling_covers_any_usage_within_its_bounds(
     most = (usage.prompt + more_in, usage.completion + more_out)
     bound = ceiling(price, *most, caches=caches, an_hour=usage.cache_write_1h > 0)
     assert bound >= cost(price, usage)
+
+
+@given(SOUNDING, usages())
+def test_text_costs_the_same_where_sound_has_a_price(price: Price, usage: Usage) -> None:
+    assert cost(price, usage) == cost(structs.replace(price, audio=None), usage)
+
+
+@given(SOUNDING, usages(), st.data())
+def test_sound_is_exact_where_it_is_told_what_was_cached(
+    price: Price, usage: Usage, data: st.DataObject
+) -> None:
+    fresh = usage.prompt - usage.cached - usage.cache_write
+    heard, again, said = (
+        data.draw(st.integers(0, most)) for most in (fresh, usage.cached, usage.completion)
+    )
+    told = structs.replace(
+        usage, audio_prompt=heard + again, audio_cached=again, audio_completion=said
+    )
+    assert price.audio is not None
+    beside = structs.replace(
+        usage,
+        prompt=usage.prompt - heard - again,
+        cached=usage.cached - again,
+        completion=usage.completion - said,
+    )
+    text = Fraction(cost(structs.replace(price, audio=None), beside))
+    audio = price.audio
+    sound = heard * audio.input + again * audio.cached_input + said * audio.output
+    assert text - 1 <= cost(price, told) - Fraction(sound, 10**6) <= text + 1
+
+
+DEARER, CHEAPER = Audio(100, 300, 40), Audio(2, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("audio", "usage", "expected"),
+    [
+        (None, Usage(100, 10, audio_prompt=60, audio_completion=4), 100 * 10 + 10 * 20),
+        (DEARER, Usage(100, 10, audio_prompt=60), 40 * 10 + 60 * 100 + 10 * 20),
+        (DEARER, Usage(100, 10, audio_completion=4), 100 * 10 + 6 * 20 + 4 * 300),
+        (DEARER, Usage(100, 0, 50, audio_prompt=30, audio_cached=20),
+         40 * 10 + 10 * 100 + 30 * 5 + 20 * 40),
+        # Not told how much of it was cached: all may have been fresh, and what was cached is text.
+        (DEARER, Usage(100, 0, 50, audio_prompt=60), 50 * 10 + 50 * 5 + 60 * 90),
+        # Cheaper than text: as little as can have been fresh saves.
+        (CHEAPER, Usage(100, 0, 50, audio_prompt=60), 50 * 2 + 50 * 5),
+        (CHEAPER, Usage(100, 10, audio_prompt=60, audio_completion=10), 40 * 10 + 60 * 2 + 50),
+        (CHEAPER, Usage(0, 0, audio_prompt=60, audio_completion=60), 0),
+        (CHEAPER, Usage(10, 1, audio_prompt=60, audio_completion=60, audio_cached=60), 25),
+    ],
+)  # fmt: skip
+def test_sound_by_hand(audio: Audio | None, usage: Usage, expected: int) -> None:
+    per_token = 10**6
+    priced = (
+        None if audio is None else Audio(*(each * per_token for each in structs.astuple(audio)))
+    )
+    price = Price(10 * per_token, 20 * per_token, 5 * per_token, 10 * per_token, priced)
+    assert cost(price, usage) == expected
+    most = (usage.prompt, usage.completion)
+    assert ceiling(price, *most, caches=False, sound=usage.audio_prompt) >= expected
+
+
+@pytest.mark.parametrize(
+    ("audio", "sound", "expected"),
+    [
+        (None, 60, 100 * 10 + 10 * 20),
+        (DEARER, 0, 100 * 10 + 10 * 300),
+        (DEARER, 60, 40 * 10 + 60 * 100 + 10 * 300),
+        (CHEAPER, 60, 100 * 10 + 10 * 20),
+    ],
+)
+def test_what_is_held_for_sound(audio: Audio | None, sound: int, expected: int) -> None:
+    per_token = 10**6
+    priced = (
+        None if audio is None else Audio(*(each * per_token for each in structs.astuple(audio)))
+    )
+    price = Price(10 * per_token, 20 * per_token, 5 * per_token, 10 * per_token, priced)
+    assert ceiling(price, 100, 10, caches=False, sound=sound) == expected
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from gateway.core.catalog import (
 )
 from gateway.core.features import Features
 from gateway.core.ladder import ladders
-from gateway.core.money import Nanos, Price
+from gateway.core.money import Audio, Nanos, Price
 from gateway.core.patterns import allowed
 from gateway.core.plan import Limits, Plan, make_plan
 from gateway.core.tokens import IMAGE_TOKENS, Bound
@@ -347,3 +347,30 @@ def test_images_are_held_at_what_they_may_be_billed_and_fitted_at_what_they_take
     one, other = found.rungs[0].candidates
     more = 2 * (5_000 - IMAGE_TOKENS)
     assert one.ceiling - other.ceiling == one.tokens - other.tokens == more
+
+
+def test_sound_is_held_at_its_own_price_and_so_is_more_of_it() -> None:
+    sounding = Price(RATE, RATE, RATE, 2 * RATE, Audio(4 * RATE, 3 * RATE, RATE))
+    bound = Bound(50, 300, 1, sound=200)
+    plain, dear, twice = (
+        structs.replace(
+            model(name, context=4_000, usable_context=4_000, token_factor=factor), price=price
+        )
+        for name, price, factor in (
+            ("plain", Price(RATE, RATE, RATE, 2 * RATE), 1),
+            ("dear", sounding, 1),
+            ("twice", sounding, 2),
+        )
+    )
+    asked = features(bound=bound, prompt=bound.tokens, output=50)
+    found = make_plan(
+        ladders(catalog(plain, dear, twice, all="plain dear twice"))["auto"],
+        asked,
+        Limits(Tenant("t")),
+        lambda: 0.5,
+    )
+    one, other, third = found.rungs[0].candidates
+    assert other.ceiling - one.ceiling == 200 * 3 + 50 * 2
+    assert third.ceiling - 2 * bound.tokens - 50 == 2 * 200 * 3 + 50 * 2
+    more = [each.with_more(10)[0] for each in (one, other)]
+    assert more[1] - more[0] == 200 * 3 + 50 * 2, "what goes in beside it is no sound"

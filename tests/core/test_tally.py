@@ -72,3 +72,21 @@ def test_an_image_that_nobody_told_of_is_billed_at_what_its_model_takes() -> Non
     assert tally.counted(asked).prompt == 5_000
     assert tally.billed(asked)[0].prompt == 5_000
     assert billed(Completion(choices=()), asked, 5_000)[0].prompt == 5_000
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (None, Usage(1_600, 1, audio_prompt=1_600)),
+        (Usage(0, 1), Usage(1_600, 1, audio_prompt=1_600)),
+        (Usage(99, 1, audio_prompt=40), Usage(99, 1, audio_prompt=40)),
+        (Usage(99, 1), Usage(99, 1)),
+    ],
+)
+def test_sound_that_nobody_told_of_is_billed_as_sound(told: Usage | None, expected: Usage) -> None:
+    asked = request(user([{"type": "input_audio", "input_audio": {"data": "x", "format": "mp3"}}]))
+    tally = Tally()
+    tally.add((text("abcd"), Delta(usage=told)))
+    assert tally.counted(asked) == tally.billed(asked)[0] == expected
+    answer = Completion(choices=(Choice(text="abcd"),), usage=told)
+    assert billed(answer, asked)[0] == expected

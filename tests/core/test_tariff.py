@@ -12,7 +12,7 @@ from gateway.core.catalog import Catalog, Deployment, Model, Tenant
 from gateway.core.chat import Usage
 from gateway.core.features import Features
 from gateway.core.ladder import ladders
-from gateway.core.money import Price, ceiling, cost
+from gateway.core.money import Audio, Price, ceiling, cost
 from gateway.core.plan import Candidate, Limits, make_plan, price_of
 from gateway.core.tariff import DAY, Step, Tariff, Window
 
@@ -139,6 +139,12 @@ TOKENS: Final = st.integers(0, 2000)
 
 
 @st.composite
+def sounds(draw: st.DrawFn) -> Audio:
+    heard = draw(RATES)
+    return Audio(heard, draw(RATES), draw(st.integers(0, heard)))
+
+
+@st.composite
 def scales(draw: st.DrawFn, *, rising: bool) -> tuple[Price, tuple[Step, ...]]:
     """A price and its steps; a cache is read for no more than a prompt costs."""
     found: list[Price] = []
@@ -153,7 +159,8 @@ def scales(draw: st.DrawFn, *, rising: bool) -> tuple[Price, tuple[Step, ...]]:
                 write + last.cache_write,
             )
             cached = max(cached, last.cached_input)
-        found.append(Price(fresh, output, min(cached, fresh), write))
+        audio = None if rising else draw(st.none() | sounds())
+        found.append(Price(fresh, output, min(cached, fresh), write, audio))
     return found[0], tuple(map(Step, starts, found[1:]))
 
 
@@ -173,7 +180,10 @@ def usages(draw: st.DrawFn, *, writes: bool = True) -> Usage:
     prompt = draw(TOKENS)
     cached = draw(st.integers(0, prompt))
     written = draw(st.integers(0, prompt - cached)) if writes else 0
-    return Usage(prompt, draw(TOKENS), cached, written)
+    usage = Usage(prompt, draw(TOKENS), cached, written)
+    heard, said = draw(st.integers(0, prompt)), draw(st.integers(0, usage.completion))
+    again = draw(st.integers(0, min(heard, cached)))
+    return structs.replace(usage, audio_prompt=heard, audio_completion=said, audio_cached=again)
 
 
 TIMES: Final = st.floats(0, 10**6)
@@ -185,7 +195,8 @@ def test_what_is_held_covers_whatever_is_charged_within_its_bounds(
 ) -> None:
     caches = usage.cache_write > 0
     prompt, output = usage.prompt + more_in, usage.completion + more_out
-    held = ceiling(tariff.within(prompt), prompt, output, caches=caches)
+    sound = usage.audio_prompt
+    held = ceiling(tariff.within(prompt), prompt, output, caches=caches, sound=sound)
     assert tariff.cost(usage, began, ended) <= held
 
 
@@ -204,7 +215,13 @@ def test_a_longer_prompt_is_held_for_at_no_lower_rate(
     tariff: Tariff, prompt: int, more: int
 ) -> None:
     here, there = tariff.within(prompt), tariff.within(prompt + more)
-    assert all(getattr(here, name) <= getattr(there, name) for name in Price.__struct_fields__)
+    assert all(low <= high for low, high in zip(rates(here), rates(there), strict=True))
+
+
+def rates(price: Price) -> tuple[int, ...]:
+    audio = price.audio or Audio(price.input, price.output, price.cached_input)
+    *text, _ = structs.astuple(price)
+    return (*text, *structs.astuple(audio))
 
 
 # Held and charged ---------------------------------------------------------------------------------

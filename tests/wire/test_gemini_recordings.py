@@ -15,6 +15,7 @@ import pytest
 from gateway.core.chat import Completion, Usage
 from gateway.core.errors import Broken, Misconfigured, Rejected, Throttled, UpstreamError
 from gateway.wire import gemini
+from tests.oracle import google_sound
 from tests.recordings import Recording, cuts, recordings
 from tests.wire.chats import assembled
 from tests.wire.gemini_answers import TARGET, read
@@ -114,11 +115,11 @@ def expected(recording: Recording) -> dict[str, Any]:
         "thinking": told["thinking"],
         "tool_calls": calls,
         "finish": stop if told["finish"] == "STOP" else FINISHES[told["finish"]],
-        "usage": counted(told["usage"]),
+        "usage": counted(told["usage"], recording),
     }
 
 
-def counted(said: Mapping[str, int]) -> Usage | None:
+def counted(said: Mapping[str, int], recording: Recording) -> Usage | None:
     """One recording, a prompt that was blocked, has no counts at all."""
     if not said:
         return None
@@ -128,6 +129,9 @@ def counted(said: Mapping[str, int]) -> Usage | None:
         completion=said.get("candidates_token_count", 0) + thought,
         cached=said.get("cached_content_token_count", 0),
         reasoning=thought,
+        audio_prompt=google_sound(recording, b"prompt"),
+        audio_completion=google_sound(recording, b"candidates"),
+        audio_cached=google_sound(recording, b"cache"),
     )
     assert found.prompt + found.completion == said["total_token_count"], "not the provider's sum"
     return found

@@ -253,6 +253,16 @@ DETAILS: dict[str, tuple[JSON, Usage]] = {
     "an absurd total": ({"total_tokens": 10**30}, Usage(10, 4)),
     "no total": ({"total_tokens": None}, Usage(10, 4)),
     "details that are none": ({"prompt_tokens_details": 7}, Usage(10, 4)),
+    "sound beyond the prompt": (
+        {"prompt_tokens_details": {"audio_tokens": 99}},
+        Usage(10, 4, audio_prompt=10),
+    ),
+    "sound beyond the answer": (
+        {"completion_tokens_details": {"audio_tokens": 99}},
+        Usage(10, 4, audio_completion=4),
+    ),
+    "negative sound": ({"prompt_tokens_details": {"audio_tokens": -1}}, Usage(10, 4)),
+    "absurd sound": ({"completion_tokens_details": {"audio_tokens": 10**30}}, Usage(10, 4)),
 }
 
 
@@ -261,3 +271,16 @@ def test_details_that_make_no_sense(fields: JSON, usage: Usage) -> None:
     told = {**USAGE, **fields}
     assert whole(json.dumps({**ANSWER, "usage": told}).encode()).usage == usage
     assert fold(stream(FIRST + HI + END + event(usage=told) + DONE))[1] == usage
+
+
+@pytest.mark.parametrize("strictly", [True, False], ids=["strict", "loose"])
+def test_what_of_it_is_sound(strictly: bool) -> None:
+    told = {
+        **USAGE,
+        "prompt_tokens_details": {"cached_tokens": 2, "audio_tokens": 6},
+        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 3},
+    }
+    fields: JSON = {} if strictly else {"created": "yesterday"}
+    usage = Usage(10, 4, 2, audio_prompt=6, audio_completion=3)
+    assert whole(json.dumps({**ANSWER, **fields, "usage": told}).encode()).usage == usage
+    assert fold(stream(FIRST + HI + END + event(usage=told, **fields) + DONE))[1] == usage

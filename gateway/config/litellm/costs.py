@@ -20,6 +20,9 @@ _RATES: Final = {
     "output_cost_per_token": "output",
     "cache_read_input_token_cost": "cached_input",
     "cache_creation_input_token_cost": "cache_write",
+    "input_cost_per_audio_token": "audio_input",
+    "output_cost_per_audio_token": "audio_output",
+    "cache_read_input_audio_token_cost": "audio_cached_input",
 }
 """USD for one token, as they write it; ours are for a million."""
 _ABOVE: Final = (128, 200, 256, 272)
@@ -120,6 +123,9 @@ def _written(tariff: Tariff) -> dict[str, Any]:
     def rates(price: Price) -> dict[str, Any]:
         every = {"input": price.input, "output": price.output,
                  "cached_input": price.cached_input, "cache_write": price.cache_write}  # fmt: skip
+        if price.audio is not None:
+            every |= {"audio_input": price.audio.input, "audio_output": price.audio.output,
+                      "audio_cached_input": price.audio.cached_input}  # fmt: skip
         return {key: usd(rate) for key, rate in every.items()}
 
     written = rates(tariff.usual)

@@ -30,4 +30,16 @@ def usage(said: Any) -> Usage | None:
         completion=written + thought,
         cached=min(cached, prompt),
         reasoning=thought,
+        audio_prompt=min(_sound(said.get("promptTokensDetails")), prompt),
+        audio_completion=min(_sound(said.get("candidatesTokensDetails")), written),
+        audio_cached=min(_sound(said.get("cacheTokensDetails")), cached, prompt),
     )
+
+
+def _sound(details: Any) -> int:
+    """Of `[{"modality": "AUDIO", "tokenCount": 5}, ...]`."""
+    if not isinstance(details, list):
+        return 0
+    heard = [e for e in details if isinstance(e, Mapping) and e.get("modality") == "AUDIO"]
+    counts = [each.get("tokenCount") for each in heard]
+    return sum(count for count in counts if isinstance(count, int) and sane(count))

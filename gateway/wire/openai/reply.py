@@ -65,7 +65,7 @@ def _means(told: strict.TokenUsage, usage: Usage) -> bool:
 def strict_usage(told: strict.TokenUsage) -> Usage:
     """A strictly valid usage as our own; see tolerant.usage."""
     read, thought = told.prompt_tokens_details, told.completion_tokens_details
-    return tolerant.counted(
+    found = tolerant.counted(
         told.prompt_tokens,
         told.completion_tokens,
         told.total_tokens,
@@ -73,6 +73,9 @@ def strict_usage(told: strict.TokenUsage) -> Usage:
         0 if read is UNSET else read.cache_write_tokens,
         0 if thought is UNSET else thought.reasoning_tokens,
     )
+    heard = 0 if read is UNSET else read.audio_tokens
+    said = 0 if thought is UNSET else thought.audio_tokens
+    return tolerant.with_sound(found, heard, said) if heard or said else found
 
 
 def _mended(choices: Raw) -> Raw:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from gateway.core.chat import Usage
 from gateway.core.errors import Broken, Overloaded
@@ -73,7 +73,7 @@ def usage(value: Any) -> Usage | None:
     total = tokens(value.get("total_tokens")) or 0
     read = _details(value.get("prompt_tokens_details"))
     thought = _details(value.get("completion_tokens_details"))
-    return counted(
+    found = counted(
         prompt,
         completion,
         total,
@@ -81,6 +81,14 @@ def usage(value: Any) -> Usage | None:
         tokens(read.get("cache_write_tokens")) or 0,
         tokens(thought.get("reasoning_tokens")) or 0,
     )
+    heard, said = tokens(read.get("audio_tokens")) or 0, tokens(thought.get("audio_tokens")) or 0
+    return with_sound(found, heard, said) if heard or said else found
+
+
+def with_sound(usage: Usage, heard: int, said: int) -> Usage:
+    """So many tokens of it are sound, of the prompt and of the answer."""
+    heard, said = min(heard, usage.prompt), min(said, usage.completion)
+    return structs.replace(usage, audio_prompt=heard, audio_completion=said)
 
 
 def counted(
