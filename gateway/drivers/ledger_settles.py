@@ -68,13 +68,15 @@ class Settles:
             last = self._settled(hold, actual, record, command, answer, (began, before))
             task = self._loop.create_task(last)
             self._under_way.add(task)
-            task.add_done_callback(ended)
 
-        def ended(task: "asyncio.Future[Any]") -> None:
-            self._under_way.discard(task)
-            if task.cancelled():  # maybe before its first step
-                self._debts.add("settle", command, self._instead(hold, actual, record), maybe=True)
-            _end(settled)
+            def ended(_: "asyncio.Future[None]") -> None:
+                self._under_way.discard(task)
+                if task.cancelled():  # maybe before its first step
+                    instead = self._instead(hold, actual, record)
+                    self._debts.add("settle", command, instead, maybe=True)
+                _end(settled)
+
+            task.add_done_callback(ended)
 
         asked.add_done_callback(heard)
         return settled
