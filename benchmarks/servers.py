@@ -11,8 +11,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from benchmarks import cpu
 
 HERE = Path(__file__).parent
 TOLLGATE = Path(sys.executable).with_name("tollgate")
@@ -73,11 +75,15 @@ def started(
             _wait_for(port, process, log, patience_s)
             yield process.pid
         finally:
+            begun = cpu.tree(process.pid, cpu.children)[1:]
             process.send_signal(signal.SIGTERM)
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
+            for pid in begun:  # strace leaves alone what it has begun
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
 
 
 def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path, patience_s: float) -> None:
