@@ -19,7 +19,7 @@ from gateway.drivers.http_headers import Headers
 
 MAX_HEAD: Final = 64 * 1024
 """Bytes that may come and be no part of a body: a head, or lines between the chunks."""
-HIGH_WATER: Final = 256 * 1024
+HIGH_WATER: Final = 64 * 1024
 """Bytes of a flowing answer that may wait to be taken before the provider is made to wait."""
 _LOOK_AGAIN_S: Final = 1.0
 

@@ -13,8 +13,10 @@ AFTER_S: Final = 0.25
 """How long the end of the HTTP answer is waited for after the answer's own, so that the connection
 can be used again. It mostly is there, or in the next packet.
 """
-_PIECE: Final = 256 * 1024
-"""What is read at once: unpacked bytes may come by the 64 MiB, and their lines all at once."""
+_PIECE: Final = 32 * 1024
+"""What is read at once: unpacked bytes may come by the 64 MiB, and what is read of them waits for a
+client that is slow.
+"""
 
 
 class ProviderFlow:
