@@ -58,7 +58,9 @@ class AsgiClient:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, data: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": data})
+        waiting, self._waiting = self._waiting, []
+        body = b"".join([*waiting, data]) if waiting else data
+        await self._send({"type": "http.response.body", "body": body})
 
     async def _watch(self, tell: Callable[[], None]) -> None:
         while (await self._receive())["type"] != "http.disconnect":

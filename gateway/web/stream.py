@@ -90,9 +90,11 @@ class ClientStream:
 
         with suppress(StopAsyncIteration):
             while True:
-                if not pour(await deltas.asend(sink)):
+                some = await deltas.asend(sink)
+                if not (some and pour(some)):  # () comes when the sink is full
                     await client.drained()
                 sink = pour
+        await client.drained()
 
     def _writer(self, reply: Reply) -> ChunkWriter:
         created = int(self.life.world.wall())

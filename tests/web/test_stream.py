@@ -57,6 +57,7 @@ class Client:
             await self.write(data)
 
     async def end(self, data: bytes) -> None:
+        await self.drained()
         await self.write(data)
         self.ended = True
 

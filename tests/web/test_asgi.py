@@ -1,0 +1,33 @@
+"""A client of an ASGI server: what is sent at once leaves in order, whatever comes then."""
+
+from collections.abc import MutableMapping
+from typing import Any
+
+import pytest
+
+from gateway.web.asgi import AsgiClient
+
+Message = MutableMapping[str, Any]
+
+
+async def never() -> Message:
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["sent", "sent and waited for"])
+async def test_what_is_sent_leaves_before_what_comes_then(waits: bool) -> None:
+    told: list[Message] = []
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    client = AsgiClient((), never, send)
+    await client.begin(200, [])
+    assert not client.send(b"one "), "it is to be waited for"
+    client.send(b"two ")
+    if waits:
+        await client.drained()
+        assert [message.get("body", b"") for message in told] == [b"", b"one two "]
+    await client.end(b"three")
+    assert b"".join(message.get("body", b"") for message in told) == b"one two three"
+    assert [message.get("more_body", False) for message in told[1:]] == [True] * waits + [False]
