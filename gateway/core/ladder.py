@@ -23,7 +23,7 @@ from gateway.core.catalog import (
 from gateway.core.digest import digest
 from gateway.core.learned import Learned
 from gateway.core.order import Order
-from gateway.core.rules import Traits, When, holds
+from gateway.core.rules import Traits, When, holds, looks
 from gateway.core.trials import Canary, Shadow, Watch, chosen
 
 NO_TIER: Final = "none"
@@ -85,6 +85,8 @@ class Ladder(Struct, frozen=True):
     canary: "tuple[Canary, Ladder] | None" = None
     cache: Cache | None = None
     learned: Learned | None = None
+    looks: frozenset[str] = frozenset()
+    """What its rules ask for of a request's text; see rules.py."""
 
     def chosen(self, traits: Traits) -> tuple[str, "Ladder"]:
         """Which rule holds, "" for none, and what is climbed."""
@@ -154,7 +156,8 @@ def _of_route(catalog: Catalog, route: Route) -> Ladder:
         return structs.replace(ladder, learned=route.learned)
 
     rules = tuple((rule.name, rule.when, ladder(rule)) for rule in route.rules)
-    whole = structs.replace(ladder(route), rules=rules)
+    looked = frozenset().union(*(looks(when) for _, when, _ in rules))
+    whole = structs.replace(ladder(route), rules=rules, looks=looked)
     if route.cache is None:
         return whole
     mark = digest((route.cache.mark, whole))

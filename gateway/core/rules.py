@@ -87,6 +87,16 @@ class When(Struct, frozen=True):
     hours: Hours | None = None
 
 
+TEXT: Final = frozenset({"code", "script"})
+"""What is read out of a text, and only where a rule asks for it."""
+
+
+def looks(when: When) -> frozenset[str]:
+    """Which of these a rule asks for."""
+    script = frozenset() if when.scripts is None else frozenset({"script"})
+    return script | ((when.has | when.lacks) & TEXT)
+
+
 def holds(when: When, traits: Traits) -> bool:
     """Whether a request meets every condition. Most rules set one or two, and each request is held
     against all of them: what is not set is not looked into.

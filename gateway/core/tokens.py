@@ -77,11 +77,11 @@ class Bound(Struct, frozen=True):
         return ceil(self.counted * factor) + self.beside
 
 
-def bound(request: ChatRequest, messages: bytes) -> Bound:
-    """What goes in. `messages` is that field's undecoded JSON."""
+def bound(request: ChatRequest, messages: bytes, *, typed: bool = True) -> Bound:
+    """What goes in. `messages` is that field's undecoded JSON; `typed`: TYPED may be in it."""
     fields = request.fields
     size, media, media_tokens, images, sound = len(messages), 0, 0, 0, 0
-    if TYPED in messages and any(mark in messages for mark in MEDIA):
+    if typed and any(mark in messages for mark in MEDIA):
         parts = _media_parts(request.json("messages"))
         media = len(parts)
         size -= sum(map(_payload_size, parts))

@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from msgspec import DecodeError, Raw, Struct, json
+
 from gateway.core.chat import ChatRequest
 from gateway.core.features import Features, read_features
 from gateway.core.ladder import Ladder
-from gateway.core.rules import Traits
+from gateway.core.rules import TEXT, Traits
 from gateway.core.scripts import letters_of
 
 HAS: Final = ("audio", "code", "files", "images", "json_schema", "tools")
@@ -39,20 +41,23 @@ def read_traits(
     tags: Mapping[str, str],
     at: float,
     home: frozenset[str] | None = None,
+    looks: frozenset[str] = TEXT,
 ) -> Traits:
-    """`at` is Unix seconds; `home` the regions of who asks, None for anywhere."""
-    text = _last_user_text(request)
+    """`at` is Unix seconds; `home` the regions of who asks, None for anywhere. Of the last user's
+    text only that is read which somebody `looks` at.
+    """
+    text = _last_user_text(request) if looks else ""
     tools = request.json("tools")
     has = {_NEEDS[need] for need in features.needs if need in _NEEDS}
     if tools or request.json("functions"):
         has.add("tools")
-    if "```" in text or _has_code(text):
+    if "code" in looks and ("```" in text or _has_code(text)):
         has.add("code")
     extras = request.extras
     return Traits(
         prompt=features.prompt,
         output=features.output,
-        script=script_of(text[:_READ_OF_SCRIPT]),
+        script=script_of(text[:_READ_OF_SCRIPT]) if "script" in looks else None,
         has=frozenset(has),
         tools=len(tools) if isinstance(tools, list) else 0,
         tags=tags,
@@ -77,7 +82,18 @@ def climbed(
     if not ladder.rules:
         return "", ladder
     features = features or read_features(request)
-    return ladder.chosen(read_traits(request, features, tags, at, home))
+    return ladder.chosen(read_traits(request, features, tags, at, home, ladder.looks))
+
+
+class _Said(Struct):
+    """A message; only the last ones are decoded, since a long chat takes long."""
+
+    role: str = ""
+    content: Any = None
+
+
+_split: Final = json.Decoder(list[Raw]).decode
+_read: Final = json.Decoder(_Said).decode
 
 
 def script_of(text: str) -> str | None:
@@ -110,9 +126,13 @@ def _is_code(line: str) -> bool:
 
 
 def _last_user_text(request: ChatRequest) -> str:
-    for message in reversed(request.json("messages")):
-        if isinstance(message, dict) and message.get("role") == "user":
-            content = message.get("content")
+    for message in reversed(_split(request.fields["messages"])):
+        try:
+            said = _read(message)
+        except DecodeError:
+            continue
+        if said.role == "user":
+            content = said.content
             return (content if isinstance(content, str) else "\n".join(_texts(content)))[:_READ]
     return ""
 
