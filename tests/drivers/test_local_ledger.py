@@ -94,10 +94,14 @@ class Gate:
 
 @asynccontextmanager
 async def gate(
-    server: EmbeddedRedis, folder: Path, replicas: int = 1, settle_s: float = 0.3
+    server: EmbeddedRedis,
+    folder: Path,
+    replicas: int = 1,
+    settle_s: float = 0.3,
+    timeout_s: float = 0.25,
 ) -> AsyncIterator[Gate]:
     events: list[Event] = []
-    inner = RedisLedger(server.url, observe=events.append, probe_s=0.05)
+    inner = RedisLedger(server.url, observe=events.append, probe_s=0.05, timeout_s=timeout_s)
     ledger = LocalLedger(
         inner, TENANTS, folder, replicas=replicas, observe=events.append,
         clock=time.monotonic, wall=time.time, settle_s=settle_s,
@@ -245,7 +249,7 @@ async def test_who_may_go_on_can_change_while_it_runs(
 
 
 async def test_lost_data_is_no_absence(own_redis: EmbeddedRedis, tmp_path: Path) -> None:
-    async with gate(own_redis, tmp_path) as here:
+    async with gate(own_redis, tmp_path, timeout_s=5) as here:
         assert await here.take("h")
         with Redis.from_url(own_redis.url) as server:
             server.flushall()

@@ -19,7 +19,7 @@ from tests.service.processes import ask, serving
 from tests.service.running import Running, running
 
 CONFIG: Final = """
-redis: {{url: embedded, data_dir: '{folder}'}}
+redis: {{url: embedded, data_dir: '{folder}', timeout_ms: 5000}}
 providers:
   sim: {{dialect: openai, base_url: '${{SIMULATOR_URL}}/openai/v1', api_key: x}}
 models:
