@@ -103,6 +103,6 @@ async def test_of_several_workers_one_brings_it_back(tmp_path: Path) -> None:
                     await asyncio.sleep(0.05)
                 while (await ask(url, "right")).status_code != 200:
                     await asyncio.sleep(0.05)
-    (told,) = [line for line in log.read_text().splitlines() if "embedded ledger" in line]
+    (told,) = [line for line in log.read_text().splitlines() if "it is back" in line]
     assert told.startswith("the embedded ledger had died; it is back with its log, as process ")
     assert not told.endswith(f" {old}")
