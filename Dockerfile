@@ -32,9 +32,9 @@ ENV PATH=/opt/tollgate/bin:$PATH
 WORKDIR /app
 COPY --from=build /opt /opt
 COPY config ./config
-COPY deploy/image/first_start.py /tmp/
+COPY deploy/image/first_start.py /srv/
 # Only the embedded ledger writes to .tollgate; with a Redis of your own all can be read-only.
-RUN python3 /tmp/first_start.py && rm -rf .tollgate && install -d -o 10001 -g 10001 .tollgate
+RUN python3 /srv/first_start.py && rm -rf .tollgate && install -d -o 10001 -g 10001 .tollgate
 # The tree of the image: that of the base without installers, headers and manuals.
 WORKDIR /image
 RUN cp -a /app /bin /etc /lib* /opt /sbin /usr . \

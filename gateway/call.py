@@ -54,8 +54,7 @@ class Call:
     async def ask(self, request: ChatRequest, timeout_s: float) -> Outcome:
         """Wait for the whole answer and judge it."""
         candidate, asked = self.candidate, checklist(self.wanted.checks)
-        if asked.asks:
-            request = asked.ask(request)
+        request = asked.ask(request)
         try:
             self.held()
             answer = await self.world.upstream.send(candidate, request, timeout_s=timeout_s)

@@ -108,15 +108,12 @@ async def server(wanted: Where, warn: Callable[[str], None] | None = None) -> As
         await asyncio.to_thread(embedded.start)
     except EmbeddedRedisError as error:
         raise LedgerDown(str(error)) from error
-    alive = None
-    if warn is not None:
-        alive = asyncio.create_task(keep_alive(embedded, asyncio.sleep, time.monotonic, warn))
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(asyncio.to_thread, embedded.stop)
+        if warn is not None:
+            keeping = keep_alive(embedded, asyncio.sleep, time.monotonic, warn)
+            stack.push_async_callback(stop, asyncio.create_task(keeping))
         yield embedded.url
-    finally:
-        if alive is not None:
-            alive.cancel()
-        await asyncio.to_thread(embedded.stop)
 
 
 @asynccontextmanager

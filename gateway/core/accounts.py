@@ -49,11 +49,9 @@ def bounded(amounts: Amounts) -> Amounts:
 
 
 def _counts(amounts: Amounts) -> bool:
-    try:
-        bits = amounts.nanos | amounts.tokens | amounts.requests  # which only whole numbers have
-    except TypeError:
-        return False
-    return 0 <= bits <= LARGEST  # all ones: none has more bits
+    nanos, tokens, requests = amounts.nanos, amounts.tokens, amounts.requests
+    whole = type(nanos) is type(tokens) is type(requests) is int
+    return whole and 0 <= (nanos | tokens | requests) <= LARGEST  # all ones: none has more bits
 
 
 def _within(amount: int) -> int:

@@ -231,7 +231,7 @@ def find_ladder(world: World, model: str) -> Ladder:
 
 
 def accepted(headers: Headers, most: int) -> Headers:
-    """The same. Raises InvalidRequest or TooLarge for a body that need not be read."""
+    """The headers as they are. Raises InvalidRequest or TooLarge for a body not worth reading."""
     if headers.encoded:
         raise InvalidRequest("Send the body without a content encoding.", param="content-encoding")
     if headers.content_length > most:

@@ -5,13 +5,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import redis
 
 from gateway.drivers.embedded_redis import EmbeddedRedis, EmbeddedRedisError
+from tests.service.processes import lives
 
 USER = """
 import sys
@@ -27,16 +28,6 @@ with EmbeddedRedis(Path(sys.argv[1])) as server:
 def client(server: EmbeddedRedis) -> Iterator["redis.Redis"]:
     with redis.Redis.from_url(server.url, decode_responses=True) as connection:
         yield connection
-
-
-def lives(pid: int | None) -> bool:
-    """Whether a process runs; one that only waits for init to take note of its end does not."""
-    with suppress(FileNotFoundError):
-        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
-    with suppress(ProcessLookupError):
-        os.kill(pid or 0, 0)
-        return True
-    return False
 
 
 def ended(pid: int | None) -> bool:

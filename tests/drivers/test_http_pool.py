@@ -76,14 +76,33 @@ async def test_a_request_is_one_write() -> None:
 # Stale connections
 
 
+async def crosses(peer: Peer) -> None:
+    await peer.reader.readexactly(1)  # the next request crosses with our leaving
+
+
 @pytest.mark.parametrize(
-    "how", [lambda peer: peer.writer.close(), Peer.reset], ids=["end", "reset"]
+    ("waits", "how", "worked_s"),
+    [
+        (crosses, lambda peer: peer.writer.close(), 1.0),
+        (crosses, Peer.reset, 1.0),
+        # However busy it was: it closes an idle connection late, and has not read what we asked.
+        (Peer.leave_unread, lambda peer: peer.writer.transport.abort(), 0.0),
+        (Peer.leave_unread, Peer.reset, 0.0),
+    ],
+    ids=["end", "reset", "late end, unread", "late reset, unread"],
 )
-async def test_a_stale_connection_is_replaced_unseen(how: Callable[[Peer], object]) -> None:
+async def test_a_stale_connection_is_replaced_unseen(
+    waits: Callable[[Peer], Awaitable[None]],
+    how: Callable[[Peer], object],
+    worked_s: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_failures, "WORKED_S", worked_s)
+
     async def play(peer: Peer) -> None:
-        await once(peer)
         if peer.number == 0:
-            await peer.reader.readexactly(1)  # the next request crosses with our leaving
+            await once(peer)
+            await waits(peer)
             how(peer)
         else:
             await told(peer)
@@ -112,28 +131,6 @@ async def test_who_leaves_after_working_on_an_answer_is_not_asked_again(
             await whole(pool)
         assert failed.value.bills == "counted"
         assert len(provider.peers) == 1
-
-
-@pytest.mark.parametrize(
-    "how", [lambda peer: peer.writer.transport.abort(), Peer.reset], ids=["unread", "reset"]
-)
-async def test_who_leaves_what_we_asked_unread_is_replaced_unseen_however_busy_it_was(
-    how: Callable[[Peer], object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It closes an idle connection late, as we ask: it cannot have worked on an answer."""
-    monkeypatch.setattr(http_failures, "WORKED_S", 0.0)
-
-    async def play(peer: Peer) -> None:
-        if peer.number == 0:
-            await once(peer)
-            await peer.leave_unread()
-            how(peer)
-        else:
-            await told(peer)
-
-    async with scripted(play) as provider, pool_to(provider.port) as pool:
-        assert [await whole(pool) for _ in range(3)] == [b"0", b"1", b"1"]
-        assert len(provider.peers) == 2
 
 
 async def test_it_is_replaced_only_once() -> None:

@@ -47,11 +47,14 @@ def children(pid: int) -> list[int]:
 
 
 def lives(pid: int | None) -> bool:
-    """Whether it runs; one that only waits to be taken note of does not."""
+    """Whether any thread of it runs: the first may have ended and others still hold its files.
+    A process that only waits to be taken note of does not live.
+    """
     try:
-        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
+        stats = [task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except (FileNotFoundError, ProcessLookupError):
+        return lives(pid)  # a thread ended while we looked
+    return any(") Z" not in stat and ") X" not in stat for stat in stats)
 
 
 async def until(what: str, seconds: float, *pids: int | None) -> None:
