@@ -13,6 +13,7 @@ from gateway.drivers.redis_servers import Redis, open_redis
 from tests.drivers.redis_fleet import (
     Server,
     Tally,
+    failed_over,
     pretended,
     running,
     said,
@@ -106,7 +107,7 @@ async def test_a_failover_in_mid_load_is_followed_and_nothing_is_counted_twice(
         if event == "killed":
             master.signal(signal.SIGKILL)
         else:
-            await watching[0].ask("SENTINEL", "FAILOVER", "money")
+            await failed_over(watching[0])
         async with asyncio.timeout(60):  # sentinels may have to vote again
             while (await redis_is_at(redis)) != at(replica):
                 await asyncio.sleep(0.01)
