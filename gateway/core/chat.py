@@ -29,11 +29,48 @@ class Extras(Struct, frozen=True):
 NO_EXTRAS: Final = Extras()
 
 
+Message = Mapping[str, Any]
+"""One message of a chat, as JSON."""
+
+_SAID: Final = 4_000
+
+
+class Look(Struct, frozen=True):
+    """What was seen of the messages while they were decoded, so that nobody decodes them again."""
+
+    plain: bool
+    """Each is a role and a text: there is no part, no call, no mark for a cache."""
+    said: str
+    """How the text begins that the user sent last: so many characters tell what it is."""
+
+
+def look(messages: Sequence[Message]) -> Look:
+    """At decoded messages."""
+    plain = True
+    for message in messages:
+        if len(message) != 2 or type(message.get("content")) is not str:
+            plain = False
+            break
+    for message in reversed(messages):
+        if message.get("role") == "user":
+            return Look(plain, _text(message.get("content"))[:_SAID])
+    return Look(plain, "")
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else ()
+    texts = (part.get("text") for part in parts if isinstance(part, Mapping))
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
 class ChatRequest(Struct, frozen=True):
     """One client's request.
 
     `fields` is the top level of its JSON, undecoded, without the gateway's own extras.
-    `max_tokens` is the output limit it asked for, by whichever name.
+    `max_tokens` is the output limit it asked for, by whichever name. `seen` is None where nobody
+    has looked.
     """
 
     fields: Mapping[str, Raw]
@@ -44,6 +81,7 @@ class ChatRequest(Struct, frozen=True):
     n: int = 1
     user: str | None = None
     extras: Extras = NO_EXTRAS
+    seen: Look | None = None
 
     def json(self, name: str) -> Any:
         """One top-level field, decoded; None when it is absent. Decodes anew at each call.
@@ -57,16 +95,18 @@ class ChatRequest(Struct, frozen=True):
             raise InvalidRequest(f"'{name}' cannot be read: {error}.", param=name) from None
 
 
-Message = Mapping[str, Any]
-"""One message of a chat, as JSON."""
-
-
 def add_messages(request: ChatRequest, said: Sequence[Message]) -> ChatRequest:
     """The request with messages after the client's own."""
     whole = bytes(request.fields["messages"]).rstrip()
     more = msgspec.json.encode(said)
     messages = b"%b,%b" % (whole[:-1], more[1:])
-    return structs.replace(request, fields={**request.fields, "messages": Raw(messages)})
+    return with_messages(request, messages)
+
+
+def with_messages(request: ChatRequest, messages: bytes) -> ChatRequest:
+    """The request with these, as JSON, instead of the client's own."""
+    fields = {**request.fields, "messages": Raw(messages)}
+    return structs.replace(request, fields=fields, seen=None)
 
 
 class Usage(Struct, frozen=True):

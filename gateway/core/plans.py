@@ -16,6 +16,8 @@ from gateway.core.plan import Draw, Limits, Plan, make_plan, races
 from gateway.core.tokens import Bound
 
 _MOST: Final = 4_096
+_OF_SIZE: Final = ("context", "headroom")
+"""Why a deployment is out whom a shorter prompt would fit."""
 
 
 class _Entry(Struct, frozen=True):
@@ -91,13 +93,22 @@ def _kept(
         return None
     largest = structs.replace(features, bound=bound, prompt=bound.tokens)
     plan = make_plan(ladder, largest, limits, draw)
+    if not plan.rungs:
+        return None
+    if not _near_a_limit(plan, features.output):
+        return plan
     fewer = structs.replace(bound, counted=bound.counted - _step(bound.counted) + 1)
     smallest = structs.replace(features, bound=fewer, prompt=fewer.tokens)
     # A limit that lies between the two is looked at each time.
-    return (
-        plan
-        if plan.rungs and _who(plan) == _who(make_plan(ladder, smallest, limits, draw))
-        else None
+    return plan if _who(plan) == _who(make_plan(ladder, smallest, limits, draw)) else None
+
+
+def _near_a_limit(plan: Plan, output: int | None) -> bool:
+    """Whether a shorter prompt might have more candidates, or longer answers."""
+    return any(each.why.startswith(_OF_SIZE) for each in plan.skipped) or any(
+        each.max_output not in (output, each.model.max_output)
+        for rung in plan.rungs
+        for each in rung.candidates
     )
 
 

@@ -1,21 +1,18 @@
 """Reads what rules may ask of a request: script, code, tools, and the like."""
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
-from msgspec import DecodeError, Raw, Struct, json
-
-from gateway.core.chat import ChatRequest
+from gateway.core.chat import ChatRequest, look
 from gateway.core.features import Features, read_features
 from gateway.core.ladder import Ladder
 from gateway.core.rules import TEXT, Traits
 from gateway.core.scripts import letters_of
 
 HAS: Final = ("audio", "code", "files", "images", "json_schema", "tools")
-_READ: Final = 4_000
-"""Characters of the last user message: enough to know a script by, and no more work."""
 _READ_OF_SCRIPT: Final = 1_000
+"""Characters: enough to know a script by, and no more work."""
 _FOREIGN: Final = 0.2
 """A script other than Latin that has so much of the letters is the text's: Latin words stand in
 most technical texts of any language."""
@@ -46,7 +43,7 @@ def read_traits(
     """`at` is Unix seconds; `home` the regions of who asks, None for anywhere. Of the last user's
     text only that is read which somebody `looks` at.
     """
-    text = _last_user_text(request) if looks else ""
+    text = _said(request) if looks else ""
     tools = request.json("tools")
     has = {_NEEDS[need] for need in features.needs if need in _NEEDS}
     if tools or request.json("functions"):
@@ -85,15 +82,12 @@ def climbed(
     return ladder.chosen(read_traits(request, features, tags, at, home, ladder.looks))
 
 
-class _Said(Struct):
-    """A message; only the last ones are decoded, since a long chat takes long."""
-
-    role: str = ""
-    content: Any = None
-
-
-_split: Final = json.Decoder(list[Raw]).decode
-_read: Final = json.Decoder(_Said).decode
+def _said(request: ChatRequest) -> str:
+    seen = request.seen
+    if seen is None:
+        messages = request.json("messages")
+        seen = look([each for each in messages if isinstance(each, Mapping)])
+    return seen.said
 
 
 def script_of(text: str) -> str | None:
@@ -123,22 +117,3 @@ def _has_code(text: str) -> bool:
 
 def _is_code(line: str) -> bool:
     return line.endswith(_ENDS) or _BEGINS.match(line) is not None
-
-
-def _last_user_text(request: ChatRequest) -> str:
-    for message in reversed(_split(request.fields["messages"])):
-        try:
-            said = _read(message)
-        except DecodeError:
-            continue
-        if said.role == "user":
-            content = said.content
-            return (content if isinstance(content, str) else "\n".join(_texts(content)))[:_READ]
-    return ""
-
-
-def _texts(content: Any) -> Iterator[str]:
-    for part in content if isinstance(content, list) else ():
-        text = part.get("text") if isinstance(part, Mapping) else None
-        if isinstance(text, str):
-            yield text

@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 import msgspec
 from msgspec import Raw, Struct
 
-from gateway.core.chat import NO_EXTRAS, ChatRequest
+from gateway.core.chat import NO_EXTRAS, ChatRequest, look
 from gateway.core.errors import InvalidRequest
 from gateway.core.redaction import keyless
 from gateway.web.extras import read_extras
@@ -103,6 +103,7 @@ def read_request(body: bytes, headers: Mapping[str, str], json_depth: int) -> Ch
         asked.n or 1,
         keyless(asked.user) if asked.user else asked.user,
         read_extras(asked.gateway, headers) if asked.gateway or headers else NO_EXTRAS,
+        look(asked.messages),
     )
 
 

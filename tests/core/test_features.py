@@ -1,16 +1,25 @@
 """What routing needs to know of a request."""
 
+import re
 from typing import Any
 
 import pytest
-from msgspec import structs
+from msgspec import Raw, structs
 
 from gateway.core import tokens
 from gateway.core.catalog import Check
-from gateway.core.chat import Extras
-from gateway.core.features import read_features
+from gateway.core.chat import ChatRequest, Extras, Look, add_messages, look
+from gateway.core.features import Features, read_features
 from gateway.core.money import nanos
 from tests.core.asked import request, user
+
+
+def features(request: ChatRequest) -> Features:
+    """They are the same whether somebody has looked at the messages or not."""
+    seen = structs.replace(request, seen=look(request.json("messages")))
+    found = read_features(request)
+    assert found == read_features(seen)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -36,7 +45,7 @@ from tests.core.asked import request, user
 def test_what_a_model_must_be_able_to_do(
     messages: Any, beside: dict[str, Any], needs: set[str]
 ) -> None:
-    assert read_features(request(messages, **beside)).needs == needs
+    assert features(request(messages, **beside)).needs == needs
 
 
 @pytest.mark.parametrize(
@@ -44,13 +53,18 @@ def test_what_a_model_must_be_able_to_do(
     [
         (user("hi"), {}, False),
         (user([{"type": "text", "text": "x", "cache_control": {}}]), {}, True),
+        ([{"role": "user", "content": "x", "cache_control": {}}], {}, True),
+        (user('{"cache_control": {}}'), {}, False),
         (user("hi"), {"tools": [{"function": {}, "cache_control": {"type": "ephemeral"}}]}, True),
+        (user("hi"), {"tools": [{"function": {}}]}, False),
+        (user("hi"), {"cache_control": {"type": "ephemeral"}}, True),
+        (user("hi"), {"stop": ["cache_control"]}, False),
     ],
 )
 def test_whether_a_cache_is_to_be_written(
     messages: Any, beside: dict[str, Any], caches: bool
 ) -> None:
-    assert read_features(request(messages, **beside)).caches is caches
+    assert features(request(messages, **beside)).caches is caches
 
 
 HOUR = {"type": "ephemeral", "ttl": "1h"}
@@ -68,15 +82,15 @@ HOUR = {"type": "ephemeral", "ttl": "1h"}
 def test_whether_a_cache_is_to_be_kept_for_an_hour(
     messages: Any, beside: dict[str, Any], an_hour: bool
 ) -> None:
-    assert read_features(request(messages, **beside)).caches_1h is an_hour
+    assert features(request(messages, **beside)).caches_1h is an_hour
 
 
 def test_what_the_client_asked_of_the_gateway() -> None:
     asked = request(user("hi"), max_tokens=7, n=2)
     extras = Extras(region="eu", max_cost_usd="0.5", checks=("sql",))
-    features = read_features(structs.replace(asked, extras=extras))
+    found = features(structs.replace(asked, extras=extras))
     bound = tokens.bound(asked, bytes(asked.fields["messages"]))
-    assert structs.asdict(features) == {
+    assert structs.asdict(found) == {
         "prompt": bound.tokens,
         "bound": bound,
         "max_latency_s": None,
@@ -89,5 +103,58 @@ def test_what_the_client_asked_of_the_gateway() -> None:
         "max_cost": nanos("0.5"),
         "checks": (Check("sql"),),
     }
-    plain = read_features(asked)
+    plain = features(asked)
     assert (plain.region, plain.max_cost, plain.checks) == (None, None, None)
+
+
+IMAGE = user([{"type": "image_url", "image_url": {"url": "u"}}])
+MARKED = user([{"type": "text", "text": "x", "cache_control": HOUR}])
+
+
+@pytest.mark.parametrize(
+    ("messages", "beside"),
+    [
+        (IMAGE, {}),
+        (MARKED, {}),
+        (user("hi"), {"tools": [{"cache_control": HOUR}]}),
+    ],
+    ids=["a part", "a mark", "a mark beside the messages"],
+)
+def test_nothing_hides_behind_escapes(messages: Any, beside: dict[str, Any]) -> None:
+    """Providers read them: so has who holds money for what it costs."""
+    open_ = request(messages, **beside)
+    hidden = {
+        name: Raw(re.sub(rb"[a-z1]", lambda found: b"\\u%04x" % ord(found[0]), bytes(raw)))
+        for name, raw in open_.fields.items()
+    }
+    asked = features(open_)
+    for seen in (None, look(messages)):
+        found = read_features(ChatRequest(hidden, "auto", seen=seen))
+        for name in ("needs", "caches", "caches_1h"):
+            assert getattr(found, name) == getattr(asked, name), (name, seen)
+        assert found.bound is not None
+        assert asked.bound is not None
+        assert found.bound.beside == asked.bound.beside
+
+
+@pytest.mark.parametrize(
+    ("messages", "seen"),
+    [
+        ([], Look(plain=True, said="")),
+        (user("hi"), Look(plain=True, said="hi")),
+        ([*user("a"), *user("b"), {"role": "assistant", "content": "c"}], Look(True, "b")),
+        (user(None), Look(plain=False, said="")),
+        (user([{"type": "text", "text": "a"}, {"text": 1}, 2, {"text": "b"}]), Look(False, "a\nb")),
+        (user("x" * 5_000), Look(plain=True, said="x" * 4_000)),
+        ([{"role": "user", "content": "hi", "name": "n"}], Look(plain=False, said="hi")),
+        ([{"role": "assistant", "tool_calls": []}, *user("a")], Look(plain=False, said="a")),
+        ([{"role": "system", "content": "be brief"}], Look(plain=True, said="")),
+    ],
+)
+def test_what_is_seen_of_messages(messages: list[Any], seen: Look) -> None:
+    assert look(messages) == seen
+
+
+def test_who_adds_messages_has_not_been_seen() -> None:
+    asked = structs.replace(request(user("hi")), seen=Look(plain=True, said="hi"))
+    assert add_messages(asked, IMAGE).seen is None

@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from msgspec import Raw
+from msgspec import Raw, structs
 
-from gateway.core.chat import ChatRequest, Extras
+from gateway.core.chat import ChatRequest, Extras, look
 from gateway.core.features import read_features
 from gateway.core.money import Nanos
 from gateway.core.rules import Between, Hours, Traits, When, holds, never
@@ -27,7 +27,11 @@ def traits(
     tags: dict[str, str] | None = None,
     home: frozenset[str] | None = None,
 ) -> Traits:
-    return read_traits(request, read_features(request), tags or {}, NOON, home)
+    """They are the same whether somebody has looked at the messages or not."""
+    found = read_traits(request, read_features(request), tags or {}, NOON, home)
+    seen = structs.replace(request, seen=look(request.json("messages")))
+    assert found == read_traits(seen, read_features(seen), tags or {}, NOON, home)
+    return found
 
 
 @pytest.mark.parametrize(

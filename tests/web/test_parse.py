@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.chat import ChatRequest, Extras
+from gateway.core.chat import ChatRequest, Extras, look
 from gateway.core.errors import InvalidRequest
 from gateway.web.parse import read_request
 
@@ -60,7 +60,8 @@ def test_what_is_read(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     found = msgspec.structs.asdict(request)
     del found["fields"]
     plain = {"model": "auto", "stream": False, "include_usage": False, "max_tokens": None, "n": 1}
-    assert found == plain | {"user": None, "extras": Extras()} | expected
+    read = {"user": None, "extras": Extras(), "seen": look(request.json("messages"))}
+    assert found == plain | read | expected
 
 
 def test_what_we_do_not_know_is_kept_byte_for_byte() -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from gateway.core.chat import ChatRequest, Choice, Completion
+from gateway.core.chat import ChatRequest, Choice, Completion, with_messages
 from gateway.core.checks.json_answer import asks_for_json
 
 INSTRUCTION: Final = (
@@ -60,8 +60,7 @@ def ask_confidence(request: ChatRequest) -> ChatRequest:
     if not system:
         own = {"role": "system", "content": INSTRUCTION}
         messages.insert(0, msgspec.json.encode(own))
-    raw = Raw(b"[" + b",".join(messages) + b"]")
-    return msgspec.structs.replace(request, fields={**request.fields, "messages": raw})
+    return with_messages(request, b"[" + b",".join(messages) + b"]")
 
 
 def _extended(message: bytes) -> bytes:
