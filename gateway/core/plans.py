@@ -112,6 +112,7 @@ def _near_a_limit(plan: Plan, output: int | None) -> bool:
     )
 
 
-def _who(plan: Plan) -> list[list[tuple[str, int]]]:
-    rungs = [rung.candidates for rung in plan.rungs]
-    return [[(each.deployment.name, each.max_output) for each in some] for some in rungs]
+def _who(plan: Plan) -> tuple[list[tuple[str, int]], list[tuple[str, str]]]:
+    """Who answers, and how much; who is out, and for what kind of reason."""
+    able = [(each.deployment.name, each.max_output) for r in plan.rungs for each in r.candidates]
+    return able, [(each.deployment, each.why.partition(":")[0]) for each in plan.skipped]
