@@ -24,8 +24,8 @@ _A_TOKEN: Final = edges(A_TOKEN)
 
 _Way: TypeAlias = tuple[str, str, bool, str, str]
 """route, tenant, whether it streams, tier, reason"""
-_Cells: TypeAlias = tuple[tuple[int, ...], int, Smart | None]
-"""What counts it, how long it took, and what the last tier would have taken."""
+_Cells: TypeAlias = tuple[int, int, int, Smart | None]
+"""The request, why its answer was given, how long it took, and what the last tier would take."""
 
 
 class Lives:
@@ -75,13 +75,13 @@ class Lives:
 
     def _replied(self, event: events.Replied) -> None:
         about, seconds = event.about, event.seconds
-        counts, lasted, smart = self._replies[
+        at, given, lasted, smart = self._replies[
             about.route, about.tenant, about.stream, event.tier, event.reason
         ]
         values = self._cells.values
         values[self._in_flight] -= 1.0
-        for at in counts:
-            values[at] += 1.0
+        values[at] += 1.0
+        values[given] += 1.0
         values[lasted] += seconds
         values[lasted + bisect_left(_SECONDS, seconds)] += 1.0
         ours, overhead = max(seconds - event.upstream_s, 0.0), self._overhead
@@ -128,13 +128,18 @@ class Lives:
     def _reply(self, way: _Way) -> _Cells:
         of, (route, tenant, streams, tier, reason) = self._of, way
         stream = _word(stream=streams)
-        counts = [of[_REQUESTS][route, tenant, stream, "replied", ""]]
-        if reason != "unjudged":
-            counts.append(of["gateway_answers_total"][route, tier, reason])
-        if reason in _VOTED:
-            counts.append(of["gateway_votes_total"][route, reason])
+        asked = of[_REQUESTS][route, tenant, stream, "replied", ""]
         smart = None if reason == "cached" else self._saved.smart(tenant, route)
-        return tuple(counts), of[_LASTED][route, stream], smart
+        return asked, self._given(route, tier, reason), of[_LASTED][route, stream], smart
+
+    def _given(self, route: str, tier: str, reason: str) -> int:
+        """Where an answer is counted by why it was given; nowhere where it was not judged."""
+        if reason == "unjudged":
+            return NOWHERE
+        told = [("gateway_answers_total", route, tier, reason)]
+        if reason in _VOTED:
+            told.append(("gateway_votes_total", route, reason))
+        return self._of.together(told)
 
     def _verdict(self, told: tuple[Labels, Labels]) -> int:
         checks, failed = told
