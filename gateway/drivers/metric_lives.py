@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from gateway.core import events
 from gateway.core.money import PER_USD
-from gateway.drivers.metric_cells import NOWHERE
+from gateway.drivers.metric_cells import NOWHERE, Series
 from gateway.drivers.metric_families import Families, Found, Labels, took
 from gateway.drivers.metric_saved import Saved, Smart
 from gateway.drivers.metric_shape import A_TOKEN, SECONDS, SHORT, edges
@@ -136,7 +136,7 @@ class Lives:
         """Where an answer is counted by why it was given; nowhere where it was not judged."""
         if reason == "unjudged":
             return NOWHERE
-        told = [("gateway_answers_total", route, tier, reason)]
+        told: list[Series] = [("gateway_answers_total", route, tier, reason)]
         if reason in _VOTED:
             told.append(("gateway_votes_total", route, reason))
         return self._of.together(told)
