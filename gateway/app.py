@@ -17,8 +17,9 @@ from typing import Final
 from fastapi import FastAPI
 
 from gateway import __version__
-from gateway.core.events import CircuitMoved, Event
+from gateway.core.events import CircuitMoved
 from gateway.core.health import Health, RetryBudget
+from gateway.core.hearing import Hears, observer, of_all
 from gateway.core.keys import KeyStore
 from gateway.core.ladder import ladders
 from gateway.core.ports import LedgerDriver, Observer, Upstream
@@ -99,7 +100,7 @@ async def open_gateway(
         stack.callback(metrics.close)
         opened = open_telling(snapshot, time.time, redactor or Redactor())
         telling = await stack.enter_async_context(opened)
-        told = [metrics.observe, *telling.observers, *observers]
+        told = [metrics.hears, *map(of_all, (*telling.observers, *observers))]
         scene = await stack.enter_async_context(_open_scene(snapshot, told, env, telling.tap))
         world, ledger = scene.world, scene.ledger
 
@@ -138,22 +139,23 @@ class _Scene:
 
 @asynccontextmanager
 async def _open_scene(
-    snapshot: Snapshot, observers: Sequence[Observer], env: Mapping[str, str], tap: Tap
+    snapshot: Snapshot, hearers: Sequence[Hears], env: Mapping[str, str], tap: Tap
 ) -> AsyncIterator[_Scene]:
     moved, awake = Moved(), Awake()
-    told = [*observers, *([] if snapshot.usage.sink is None else [moved.observe])]
-    observe = _all(*told)
+    told = [*hearers, *([] if snapshot.usage.sink is None else [moved.hears])]
+    observe = observer(*told)
     async with AsyncExitStack() as stack:
-        webhook = await stack.enter_async_context(open_webhook(snapshot, observers[0]))
+        counts = observer(hearers[0])
+        webhook = await stack.enter_async_context(open_webhook(snapshot, counts))
 
-        def observer(its: Snapshot) -> Observer:
+        def telling(its: Snapshot) -> Observer:
             old = Deprecations(its.catalog.models, time.monotonic)
             asked = [
-                *([old.observe] if old.gone else ()),
-                *([awake.observe] if len(its.tenants) > MOST else ()),
-                *([webhook.observe] if its.alerts.webhook is not None else ()),
+                *([old.hears] if old.gone else ()),
+                *([awake.hears] if len(its.tenants) > MOST else ()),
+                *([webhook.hears] if its.alerts.webhook is not None else ()),
             ]
-            return _all(*told, *asked)
+            return observer(*told, *asked)
 
         ledger = await stack.enter_async_context(open_ledger(snapshot, observe))
         opened = open_sink(snapshot, server(snapshot.ledger), ledger, moved, observe, time.time)
@@ -169,7 +171,7 @@ async def _open_scene(
             health=Health(_deployments(snapshot), lambda *now: observe(CircuitMoved(*now))),
             warmth=Warmth(lifetimes(snapshot.catalog)),
             retries=RetryBudget(),
-            observe=observer(snapshot),
+            observe=telling(snapshot),
             clock=time.monotonic,
             wall=time.time,
             sleep=asyncio.sleep,
@@ -199,7 +201,7 @@ async def _open_scene(
             behind.guards.know(ladders(new.catalog).values())
             responses.turn(new.limits.cache_bytes)
 
-        yield _Scene(world, ledger, upstreams, janitor, observe, observer, (turn,))
+        yield _Scene(world, ledger, upstreams, janitor, observe, telling, (turn,))
 
 
 @asynccontextmanager
@@ -271,17 +273,6 @@ async def open_webhook(snapshot: Snapshot, observe: Observer) -> AsyncIterator[W
 def _deployments(snapshot: Snapshot) -> list[str]:
     models = snapshot.catalog.models.values()
     return [each.name for model in models for each in model.deployments]
-
-
-def _all(*observers: Observer) -> Observer:
-    if len(observers) == 1:
-        return observers[0]
-
-    def observe(event: Event) -> None:
-        for each in observers:
-            each(event)
-
-    return observe
 
 
 class _NewId:

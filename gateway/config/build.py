@@ -9,6 +9,7 @@ from gateway.config.build_tenants import build_tenants
 from gateway.config.faults import Path
 from gateway.config.offers import Offer, offer
 from gateway.config.optional import left_out, remaining, whole
+from gateway.config.proxy import proxy_of
 from gateway.config.tree import Tree
 from gateway.config.validate import Parts
 from gateway.core.catalog import (
@@ -61,7 +62,7 @@ def build_models(tree: Tree, parts: Parts, at: datetime | None) -> dict[str, Mod
 def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapshot:
     """Only for parts without a fault."""
     tiers = {name: _tier(name, stanza) for name, stanza in parts.tiers.items()}
-    providers = {name: _provider(name, stanza) for name, stanza in parts.providers.items()}
+    providers = {name: _provider(parts, name, stanza) for name, stanza in parts.providers.items()}
     routes = {
         name: marked(s.route(name, parts.begins.get(name)), providers)
         for name, s in parts.routes.items()
@@ -213,7 +214,7 @@ def _lacks(provider: schema.Provider, here: schema.Deployment) -> frozenset[str]
     return frozenset((*here.lacks, *provider.lacks)) if here.lacks else None
 
 
-def _provider(name: str, stanza: schema.Provider) -> Provider:
+def _provider(parts: Parts, name: str, stanza: schema.Provider) -> Provider:
     return Provider(
         name=name,
         dialect=stanza.dialect,
@@ -225,6 +226,7 @@ def _provider(name: str, stanza: schema.Provider) -> Provider:
         unsupported=stanza.unsupported,
         forward_traceparent=stanza.forward_traceparent,
         auth=stanza.auth.auth() if stanza.auth else None,
+        proxy=proxy_of(stanza.proxy, parts.proxy, stanza.base_url),
     )
 
 

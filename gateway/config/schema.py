@@ -15,6 +15,7 @@ from gateway.config.checks import OneCheck
 from gateway.config.log import Log
 from gateway.config.otel import Otel
 from gateway.config.price import Day, Price
+from gateway.config.proxy import ProxyUrl
 from gateway.config.routes import Route
 from gateway.config.scalars import (
     NAME_SCHEMA,
@@ -76,6 +77,9 @@ class Provider(Stanza):
     auth: Auth | None = None
     """How calls are signed: one of the keys below. Default: the dialect's own way, with
     `api_key`."""
+    proxy: ProxyUrl | None = None
+    """The CONNECT proxy on the way there: `http://user:password@host:port`, best as `${NAME}`; or
+    `none`. Default: the file's own, where `base_url` is `https`. It is never shown."""
     regions: tuple[Name, ...] = ()
     """Where it processes data. Tenants and requests can ask for a region."""
     quirks: tuple[Quirk, ...] = ()
@@ -250,7 +254,10 @@ class Config(Stanza):
     """How the service stops, and whether it looks at its own files."""
     client: Client = "own"
     """What makes the calls to providers: connections of our `own`, or `aiohttp`. Neither asks a
-    proxy."""
+    proxy that is not named here."""
+    proxy: ProxyUrl | None = None
+    """The CONNECT proxy on the way to each provider that is `https` and names none of its own; or
+    `none`. It is never shown."""
 
 
 def schema() -> dict[str, Any]:

@@ -17,6 +17,7 @@ from gateway.config.log import Log
 from gateway.config.mend import mend
 from gateway.config.otel import Otel
 from gateway.config.price import Price
+from gateway.config.proxy import proxy_url
 from gateway.config.routes import Route
 from gateway.config.scalars import name as check_name
 from gateway.config.scalars import one_of
@@ -27,7 +28,7 @@ from gateway.config.tenants import Organisation, Tenant
 from gateway.config.tree import EMPTY, Tree
 from gateway.config.usage import Usage
 from gateway.core.learned import Learned
-from gateway.core.snapshot import CLIENTS
+from gateway.core.snapshot import CLIENTS, Secret
 from gateway.core.tags import MOST
 
 S = TypeVar("S", bound=Stanza)
@@ -47,6 +48,7 @@ _SECRET: Final = frozenset(
         "pepper",
         "headers",
         "endpoint",
+        "proxy",
     }
 )
 
@@ -72,6 +74,7 @@ class Parts(Struct):
     limits: schema.Limits
     server: Server
     client: str
+    proxy: Secret | None = None
     begins: dict[str, Learned] = {}
     """Of routes that learned where to begin."""
 
@@ -103,6 +106,7 @@ def validate(tree: Tree, required: Iterable[str] = REQUIRED) -> Parts:
         limits=_entry(tree, ("limits",), schema.Limits) or schema.Limits(),
         server=_entry(tree, ("server",), Server) or Server(),
         client=_client(tree),
+        proxy=_proxy(tree),
     )
     for name, route in parts.routes.items():
         begins = check_learned(tree, ("routes", name), route.learned, route.tiers)
@@ -124,11 +128,17 @@ def validate_prices(tree: Tree) -> dict[str, Price]:
 
 
 def _client(tree: Tree) -> str:
-    """The only key of the file itself that is no mapping."""
+    """With `proxy` the only keys of the file itself that are no mapping."""
     value = tree.root.get("client", CLIENTS[0])
     if ("client",) in tree.broken:
         return CLIENTS[0]
     return _read(tree, ("client",), value, one_of(CLIENTS)) or CLIENTS[0]
+
+
+def _proxy(tree: Tree) -> Secret | None:
+    if "proxy" not in tree.root or ("proxy",) in tree.broken:
+        return None
+    return _read(tree, ("proxy",), tree.root["proxy"], proxy_url)
 
 
 def _tags(tree: Tree) -> dict[str, tuple[str, ...]]:

@@ -96,7 +96,8 @@ def marked(route: Route, providers: Mapping[str, Provider]) -> Route:
     """
     if route.cache is None:
         return route
-    told = [structs.replace(each, api_key=None, auth=None) for each in providers.values()]
+    secret = dict.fromkeys(("api_key", "auth", "proxy"))
+    told = [structs.replace(each, **secret) for each in providers.values()]
     mark = digest(sorted(told, key=lambda each: each.name))
     return structs.replace(route, cache=structs.replace(route.cache, mark=mark))
 

@@ -76,6 +76,20 @@ class Provider(Struct, frozen=True):
     """Whether it is told which trace a call belongs to, where requests are traced."""
     auth: Auth | None = None
     """How calls are signed. None is the dialect's own way, with `api_key`."""
+    proxy: Secret | None = None
+    """`http://user:password@host:port` of the CONNECT proxy on the way there; None is straight."""
+
+
+class Leasing(Struct, frozen=True):
+    """Slices of the budgets of those who send much are held ahead: in each process for a tenant, or
+    an organisation, at most `nanos` at a time. `calls_per_s` of one purse are much.
+
+    A slice is at most the `share`th part of what a budget has left.
+    """
+
+    nanos: int
+    calls_per_s: int = 20
+    share: int = 100
 
 
 class Ledger(Struct, frozen=True):

@@ -2,11 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from ssl import SSLContext
 from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from multidict import CIMultiDictProxy
 from yarl import URL
@@ -18,7 +20,9 @@ from gateway.core.plan import Candidate
 from gateway.core.snapshot import Provider, Timeouts
 from gateway.drivers import http_failures as failures
 from gateway.drivers.http_failures import MAX_ANSWER
+from gateway.drivers.http_pool import tls_context
 from gateway.drivers.http_request import NONE, is_path
+from gateway.drivers.http_tunnel import Proxy, dial
 from gateway.drivers.provider_calls import ProviderCall, ProviderCalls
 from gateway.drivers.provider_flow import AFTER_S, ProviderFlow
 from gateway.drivers.signing import NO_SIGNERS, Signer
@@ -39,28 +43,65 @@ class _Request(aiohttp.ClientRequest):
         return await super().send(conn)
 
 
+class _Tunnels(aiohttp.BaseConnector):
+    """Every connection is through one proxy, and otherwise as one without. aiohttp's own way has a
+    plain `http` provider's requests read by the proxy, and would tell its faults as that one's.
+    """
+
+    def __init__(self, proxy: Proxy, tls: SSLContext, connect_s: float) -> None:
+        super().__init__(limit=_CONNECTIONS)
+        self._proxy = proxy
+        self._tls = tls
+        self._connect_s = connect_s
+
+    async def _create_connection(
+        self, req: aiohttp.ClientRequest, traces: object, timeout: object  # noqa: ASYNC109
+    ) -> ResponseHandler:
+        """What each connector of aiohttp's has in its own way."""
+        host, port = req.url.raw_host or "", req.url.port or 0
+        secure = req.is_ssl()
+        try:
+            async with asyncio.timeout(self._connect_s):
+                sock = await dial(host, port, self._proxy)
+                _, made = await self._loop.create_connection(
+                    self._factory,
+                    sock=sock,
+                    ssl=self._tls if secure else None,
+                    server_hostname=host if secure else None,
+                )
+        except (OSError, RuntimeError, UnicodeError) as error:  # uvloop has RuntimeErrors
+            raise failures.unreachable(proxied=True) from error
+        return made
+
+
 class AiohttpUpstream:
-    """Use as an async context manager; it owns its connections."""
+    """Use as an async context manager; it owns its connections.
+
+    `cafile` names certificates to trust instead of the system's.
+    """
 
     def __init__(
         self,
         providers: Mapping[str, Provider],
         timeouts: Timeouts,
         signers: Mapping[str, Signer] = NO_SIGNERS,
+        *,
+        cafile: str | None = None,
     ) -> None:
         self._timeouts = timeouts
         self._calls = ProviderCalls(providers, signers)
-        self._session: aiohttp.ClientSession | None = None
+        self._cafile = cafile
+        self._sessions: dict[str | None, aiohttp.ClientSession] = {}
+        """By the URL of the proxy; None is straight."""
+        self._proxies = {each.proxy for each in providers.values() if each.proxy}
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=_CONNECTIONS, ttl_dns_cache=60),
-            request_class=_Request,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("user-agent", "accept-encoding"),
-            auto_decompress=True,
-            trust_env=False,
-        )
+        tls = tls_context(self._cafile) if self._cafile or self._proxies else None
+        straight = aiohttp.TCPConnector(limit=_CONNECTIONS, ttl_dns_cache=60, ssl=tls or True)
+        self._sessions[None] = _session(straight)
+        for url in self._proxies:
+            assert tls is not None  # noqa: S101
+            self._sessions[url] = _session(_Tunnels(Proxy(url), tls, self._timeouts.connect_s))
         return self
 
     async def __aexit__(
@@ -69,15 +110,24 @@ class AiohttpUpstream:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        for session in self.sessions:
+            await session.close()
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """Its connections."""
-        if self._session is None:
-            raise RuntimeError("AiohttpUpstream is used outside its context")
-        return self._session
+        """Its connections through no proxy."""
+        return self._by(None)
+
+    @property
+    def sessions(self) -> Collection[aiohttp.ClientSession]:
+        """All its connections."""
+        return self._sessions.values()
+
+    def _by(self, proxy: str | None) -> aiohttp.ClientSession:
+        try:
+            return self._sessions[proxy]
+        except KeyError:
+            raise RuntimeError("AiohttpUpstream is used outside its context") from None
 
     async def send(
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
@@ -144,13 +194,24 @@ class AiohttpUpstream:
     ) -> "aiohttp.client._RequestContextManager":
         if not is_path(call.http.path):
             raise Unsuitable("the model's name cannot be sent")
-        return self.session.post(
+        return self._by(call.provider.proxy).post(
             URL(call.url, encoded=True),  # else %3A becomes a colon, and the signature void
             data=call.http.body,
             headers={**call.http.headers, **self._calls.headers[call.provider.name], **proof},
             timeout=aiohttp.ClientTimeout(total=total_s, sock_connect=self._timeouts.connect_s),
             allow_redirects=False,
         )
+
+
+def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        request_class=_Request,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=("user-agent", "accept-encoding"),
+        auto_decompress=True,
+        trust_env=False,
+    )
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -6,6 +6,7 @@ from typing import Final
 
 from gateway.core.catalog import Deprecation, Model
 from gateway.core.events import Event, Replied
+from gateway.core.hearing import Hears
 from gateway.core.ports import Clock
 
 EVERY_S: Final = 60.0
@@ -26,6 +27,7 @@ class Deprecations:
         self._clock = clock
         self._told: dict[str, float] = {}
         self._silent: dict[str, int] = {}
+        self.hears: Hears = {Replied: self.observe}
 
     def observe(self, event: Event) -> None:
         if type(event) is not Replied or event.model not in self.gone:

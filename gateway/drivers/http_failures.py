@@ -16,12 +16,27 @@ UNREAD_S: Final = 10.0
 """The same for a connection that was reset: whose system finds unread what we asked answers so, and
 a busy one may be seconds late. A balancer that resets after minutes may well have passed it on.
 """
+PROXY_CREDENTIALS: Final = 407
 MAX_ANSWER: Final = 64 * 1024 * 1024
 """Bytes of one answer that are read before the provider is taken for broken."""
 
 
-def unreachable() -> Unreachable:
-    return Unreachable("the provider could not be connected to")
+def unreachable(*, proxied: bool = False) -> Unreachable:
+    """`proxied`: a proxy stands between."""
+    by = " through its proxy" if proxied else ""
+    return Unreachable(f"the provider could not be connected to{by}")
+
+
+def proxy_refused(status: int) -> Unreachable:
+    """What a proxy says beside its status is about its network: it is not told."""
+    if status == PROXY_CREDENTIALS:
+        why = "the proxy wants a user and a password, or others than these: it answered 407"
+        return Unreachable(why)
+    return Unreachable(f"the proxy made no connection to the provider: it answered {status}")
+
+
+def no_proxy() -> Unreachable:
+    return Unreachable("the proxy broke off before it connected, or what answers there is none")
 
 
 def timed_out() -> TimedOut:

@@ -1,25 +1,22 @@
 """Connections to one origin: the one that was used last is used next, so that few stay open.
 
-No redirects, no cookies, no proxies: a proxy named in the environment is not asked. There is no
-limit to the connections: the door bounds what is in flight.
+No redirects, no cookies; a proxy named in the environment is not asked. There is no limit to the
+connections: the door bounds what is in flight.
 """
 
 import asyncio
-import socket
 import ssl
 import time
 from typing import Final
 
-from aiohappyeyeballs import start_connection
-
+from gateway.core.errors import Unreachable
 from gateway.drivers import http_failures as failures
 from gateway.drivers.deadline_wheel import DeadlineWheel
 from gateway.drivers.http_connection import Connection, Stale
+from gateway.drivers.http_tunnel import Proxy, dial
 
 IDLE_S: Final = 60.0
 """After so long an idle connection is closed."""
-_NEXT_ADDRESS_S: Final = 0.25
-"""How long one address of a name may hang before the next is tried beside it (RFC 8305)."""
 
 
 def tls_context(cafile: str | None = None) -> ssl.SSLContext:
@@ -30,7 +27,9 @@ def tls_context(cafile: str | None = None) -> ssl.SSLContext:
 
 
 class Pool:
-    """`tls` is None for plain HTTP. Lives in one event loop."""
+    """`tls` is None for plain HTTP; each connection is through the `proxy`, where there is one, and
+    is otherwise as one without. Lives in one event loop.
+    """
 
     def __init__(
         self,
@@ -41,6 +40,7 @@ class Pool:
         *,
         connect_s: float,
         idle_s: float = IDLE_S,
+        proxy: Proxy | None = None,
     ) -> None:
         self._host = host
         self._port = port
@@ -48,6 +48,7 @@ class Pool:
         self._wheel = wheel
         self._connect_s = connect_s
         self._idle_s = idle_s
+        self._proxy = proxy
         self._idle: dict[Connection, None] = {}  # in order: popitem gives the last
         self._open: set[Connection] = set()
         self._emptied: asyncio.Future[None] | None = None
@@ -120,25 +121,21 @@ class Pool:
                 await self._dial(connection)
         except TimeoutError as error:
             late = left_s <= self._connect_s
-            raise (failures.timed_out() if late else failures.unreachable()) from error
+            raise (failures.timed_out() if late else self._unreachable()) from error
         except (OSError, RuntimeError, UnicodeError) as error:  # uvloop has RuntimeErrors
-            raise failures.unreachable() from error
+            raise self._unreachable() from error
         if self._emptied is not None:  # we are being stopped
             connection.close()  # not in `made`: there uvloop loses track of the socket
-            raise failures.unreachable()
+            raise self._unreachable()
         return connection
 
+    def _unreachable(self) -> Unreachable:
+        return failures.unreachable(proxied=self._proxy is not None)
+
     async def _dial(self, connection: Connection) -> None:
-        loop = asyncio.get_running_loop()
-        try:  # an address needs no thread to be looked up in
-            found = socket.getaddrinfo(
-                self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
-            )
-        except socket.gaierror:
-            found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-        sock = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_S, interleave=1)
+        sock = await dial(self._host, self._port, self._proxy)
         try:
-            await loop.create_connection(
+            await asyncio.get_running_loop().create_connection(
                 lambda: connection,
                 sock=sock,
                 ssl=self._tls,

@@ -4,19 +4,27 @@ Label values come from the configuration, or are an error's code, so that no cli
 series. Key, user and request id are never labels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
+from gateway.drivers.metric_cells import Series
 from gateway.drivers.metric_money import BUDGETS_AND_LEDGER
 from gateway.drivers.metric_shape import A_TOKEN, SECONDS, SHORT, Metric
 
 
-def same_here(series: Sequence[str], cells: int) -> Metric | None:
-    """The metric of a series, its name and label values; None of another version of this list."""
-    metric = METRICS.get(series[0])
-    if metric is None or (len(metric.labels) + 1, metric.cells) != (len(series), cells):
-        return None
-    return metric
+def counted_in(record: Series, cells: int) -> list[tuple[Series, Metric]]:
+    """What a record's cells count in: its name is a series, or several one after another. Nothing
+    where it is of another version of this list.
+    """
+    found: list[tuple[Series, Metric]] = []
+    while record:
+        metric = METRICS.get(record[0])
+        size = 1 + len(metric.labels) if metric else 0
+        if metric is None or metric.cells != cells or size > len(record):
+            return []
+        found.append((record[:size], metric))
+        record = record[size:]
+    return found
 
 
 _GUARDED: Final = ("route", "bucket")

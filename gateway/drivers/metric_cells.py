@@ -29,7 +29,8 @@ from typing import Final, Protocol, TypeAlias
 import msgspec
 
 Series: TypeAlias = tuple[str, ...]
-"""A metric's name, then the values of its labels."""
+"""A metric's name, then the values of its labels. Of a record that counts in several: one after
+another."""
 Values: TypeAlias = "list[float] | memoryview[float]"
 
 NOWHERE: Final = 1

@@ -1,12 +1,12 @@
 """Which cells a metric's series are counted in."""
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeAlias, TypeVar
 
 from gateway.core.ports import Clock
-from gateway.drivers.metric_catalogue import METRICS, same_here
-from gateway.drivers.metric_cells import NOWHERE, Cells, Values
+from gateway.drivers.metric_catalogue import METRICS, counted_in
+from gateway.drivers.metric_cells import NOWHERE, Cells, Series, Values
 
 Labels: TypeAlias = tuple[str, ...]
 K = TypeVar("K")
@@ -41,6 +41,7 @@ class Families:
         self.cells = cells
         self._clock = clock
         self._of = {name: self._family(name) for name in METRICS}
+        self._together = Found[Series, int](lambda joined: self._new(joined, 1))
         self._go_on()
 
     def __getitem__(self, name: str) -> Found[Labels, int]:
@@ -61,20 +62,30 @@ class Families:
         values[at] = to
         values[at + 1] = self._clock()
 
-    def _family(self, name: str) -> Found[Labels, int]:
-        def make(labels: Labels) -> int:
-            try:
-                return self.cells.add((name, *labels), METRICS[name].cells)
-            except OSError:  # no request fails because the disk is full
-                return NOWHERE
+    def together(self, counters: Sequence[Series]) -> int:
+        """Where to count in all of these at once."""
+        if len(counters) == 1:
+            name, *labels = counters[0]
+            return self._of[name][tuple(labels)]
+        return self._together[tuple([part for series in counters for part in series])]
 
-        return Found(make)
+    def _family(self, name: str) -> Found[Labels, int]:
+        return Found(lambda labels: self._new((name, *labels), METRICS[name].cells))
+
+    def _new(self, record: Series, count: int) -> int:
+        try:
+            return self.cells.add(record, count)
+        except OSError:  # no request fails because the disk is full
+            return NOWHERE
 
     def _go_on(self) -> None:
         """Count on where another worker ended; what it had in flight has ended, too."""
-        for series, at, count in self.cells.series:
-            metric = same_here(series, count)
-            if metric is not None:
-                self._of[series[0]][series[1:]] = at
+        for record, at, count in self.cells.series:
+            counted = counted_in(record, count)
+            if len(counted) > 1:
+                self._together[record] = at
+            elif counted:
+                (name, *labels), metric = counted[0]
+                self._of[name][tuple(labels)] = at
                 if metric.across.startswith("live"):
                     self.cells.values[at] = 0.0

@@ -1,14 +1,16 @@
 """Metrics of the ledger: how long it takes, what fails, and whether it is there at all."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from gateway.core import events
 from gateway.core.money import PER_USD
-from gateway.drivers.metric_families import Families, Found, took
-from gateway.drivers.metric_shape import SHORT
+from gateway.drivers.metric_families import Families, Found
+from gateway.drivers.metric_shape import SHORT, edges
 
 _THERE, _LOCAL, _AWAY = 0.0, 1.0, 2.0
+_SHORT: Final = edges(SHORT)
 _SETTLING: Final = frozenset({"settle", "charge"})
 _WITHOUT: Final = frozenset({"local", "give_up"})
 """Operations that say nothing of the server."""
@@ -33,10 +35,12 @@ class _Ledger:
 
     def took(self, event: events.LedgerTook) -> None:
         at = self._ops[event.op]
-        took(self._cells.values, at, SHORT, event.seconds)
+        seconds, values = event.seconds, self._cells.values
+        values[at] += seconds
+        values[at + bisect_left(_SHORT, seconds)] += 1.0
         if event.error is not None:
             self._failed(event.op, event.error)
-        elif self._now != _THERE:
+        elif self._now:
             self._stands(_LOCAL if event.op == "local" else _THERE)
 
     def _failed(self, op: str, error: str) -> None:

@@ -14,9 +14,11 @@ from gateway.core.ladder import Ladder, ladders
 from gateway.core.money import PER_USD, Nanos, cost
 from gateway.core.ports import Clock
 from gateway.core.tariff import Tariff
-from gateway.drivers.metric_families import Families, Found
+from gateway.drivers.metric_families import Families
 
 Priced: TypeAlias = Callable[[Usage], Nanos]
+Smart: TypeAlias = tuple[Priced, int, int]
+"""What the last tier charges, the cell of what it would have taken, and of what all calls cost."""
 EMPTY: Final = Catalog({}, {}, {})
 
 
@@ -24,11 +26,8 @@ class Saved:
     """`wall` is Unix seconds: prices may change by the hour."""
 
     def __init__(self, of: Families, wall: Clock) -> None:
-        self._cells = of.cells
+        self._of = of
         self._wall = wall
-        alone = of["gateway_always_smart_cost_usd_total"]
-        mixed = of["gateway_always_smart_actual_usd_total"]
-        self._places = Found[tuple[str, str], tuple[int, int]](lambda to: (alone[to], mixed[to]))
         self.tops: Mapping[str, Priced] = {}
         """By each name that is climbed from: what its last tier charges."""
 
@@ -37,18 +36,19 @@ class Saved:
         climbed = {name: each for name, each in ladders(catalog).items() if len(each.steps) > 1}
         self.tops = {name: self._top(each) for name, each in climbed.items()}
 
-    def answered(self, tenant: str, route: str, usage: Usage, spent: Nanos) -> None:
-        """An answer of a name in `tops`, and what all calls for it cost."""
-        charged = self.tops[route](usage)
-        alone, mixed = self._places[tenant, route]
-        values = self._cells.values
-        values[alone] += charged / PER_USD
-        values[mixed] += spent / PER_USD
+    def smart(self, tenant: str, route: str) -> Smart | None:
+        """Where answers of a name in `tops` are counted."""
+        if route not in self.tops:
+            return None
+        alone = self._of["gateway_always_smart_cost_usd_total"][tenant, route]
+        mixed = self._of["gateway_always_smart_actual_usd_total"][tenant, route]
+        return self.tops[route], alone, mixed
 
     def audited(self, tenant: str, route: str, spent: Nanos) -> None:
         """A call of an audit that went on behind an answer."""
-        _, mixed = self._places[tenant, route]
-        self._cells.values[mixed] += spent / PER_USD
+        if route in self.tops:
+            by = spent / PER_USD
+            self._of.add("gateway_always_smart_actual_usd_total", tenant, route, by=by)
 
     def _top(self, ladder: Ladder) -> Priced:
         place = ladder.steps[-1].places[0]

@@ -1,5 +1,6 @@
 """What a metric is: its kind, its labels, and how several workers' cells are told as one."""
 
+import math
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -23,6 +24,11 @@ class Metric(Struct, frozen=True):
         if self.kind == "histogram":
             return len(self.buckets) + 2
         return 2 if self.across == "latest" else 1
+
+
+def edges(buckets: tuple[float, ...]) -> tuple[float, ...]:
+    """For bisect_left: how far from a histogram's first cell, its sum, the bucket of a value is."""
+    return (-math.inf, *buckets)
 
 
 SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)

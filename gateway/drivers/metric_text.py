@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from gateway.drivers.metric_catalogue import METRICS, same_here
+from gateway.drivers.metric_catalogue import METRICS, counted_in
 from gateway.drivers.metric_cells import Series, Shelf
 from gateway.drivers.metric_shape import Across, Metric
 
@@ -55,14 +55,12 @@ class Page:
         return "".join(out)
 
     def _take_in(self, shelf: Shelf) -> None:
-        for series, at, count in shelf.series[self._read.get(shelf, 0) :]:
-            metric = same_here(series, count)
-            if metric is None:
-                continue
-            known = self._lines[series[0]]
-            if series not in known:
-                known[series] = _Lines(series, metric)
-            known[series].places.append((shelf, at))
+        for record, at, count in shelf.series[self._read.get(shelf, 0) :]:
+            for series, metric in counted_in(record, count):
+                known = self._lines[series[0]]
+                if series not in known:
+                    known[series] = _Lines(series, metric)
+                known[series].places.append((shelf, at))
         self._read[shelf] = len(shelf.series)
 
 

@@ -19,13 +19,14 @@ from gateway.drivers.http_connection import WHOLE, Connection
 from gateway.drivers.http_headers import Headers
 from gateway.drivers.http_pool import Pool, tls_context
 from gateway.drivers.http_request import NONE, Origin, Posts
+from gateway.drivers.http_tunnel import Proxy
 from gateway.drivers.pouring import Pouring
 from gateway.drivers.provider_calls import ProviderCall, ProviderCalls
 from gateway.drivers.provider_flow import AFTER_S, ProviderFlow
 from gateway.drivers.signing import NO_SIGNERS, Signer
 
-_Where: TypeAlias = tuple[bool, str, int]
-"""An origin: whether it is TLS, its host, its port."""
+_Where: TypeAlias = tuple[tuple[bool, str, int], str | None]
+"""An origin, and the URL of the proxy on the way there."""
 
 
 class PoolUpstream:
@@ -56,7 +57,7 @@ class PoolUpstream:
         self._left: WeakSet[Pool] = WeakSet()
         """Those of former upstreams, until their last call is over."""
         self._pools: dict[str, Pool] = {}
-        """By provider; those at one origin share theirs."""
+        """By provider; those at one origin, by the same way, share theirs."""
 
     async def __aenter__(self) -> Self:
         self._wheel = DeadlineWheel()
@@ -84,33 +85,38 @@ class PoolUpstream:
         return new
 
     def _same(self, new: "PoolUpstream") -> dict[_Where, Pool]:
-        """The pools of origins whose providers are the same, in both."""
-        before, after = self._by_origin(), new._by_origin()  # noqa: SLF001 - one of us
+        """The pools of places whose providers are the same, in both."""
+        before, after = self._by_place(), new._by_place()  # noqa: SLF001 - one of us
         return {
             where: self._pools[theirs[0].name]
             for where, theirs in before.items()
             if after.get(where) == theirs
         }
 
-    def _by_origin(self) -> dict[_Where, list[Provider]]:
+    def _by_place(self) -> dict[_Where, list[Provider]]:
         found: dict[_Where, list[Provider]] = {}
         for name in sorted(self._providers):
-            found.setdefault(self._origins[name].key, []).append(self._providers[name])
+            found.setdefault(self._where(name), []).append(self._providers[name])
         return found
+
+    def _where(self, name: str) -> _Where:
+        return self._origins[name].key, self._providers[name].proxy
 
     def _open(self, shared: dict[_Where, Pool], wheel: DeadlineWheel) -> None:
         if self._tls is None and any(origin.tls for origin in self._origins.values()):
             self._tls = tls_context(self._cafile)
         for name, origin in self._origins.items():
-            if origin.key not in shared:
-                shared[origin.key] = Pool(
+            where = _, proxy = self._where(name)
+            if where not in shared:
+                shared[where] = Pool(
                     origin.host,
                     origin.port,
                     self._tls if origin.tls else None,
                     wheel,
                     connect_s=self._connect_s,
+                    proxy=Proxy(proxy) if proxy else None,
                 )
-            self._pools[name] = shared[origin.key]
+            self._pools[name] = shared[where]
 
     async def __aexit__(
         self,

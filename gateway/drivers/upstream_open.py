@@ -95,7 +95,8 @@ class Upstreams:
         upstream = AiohttpUpstream(providers, timeouts, signers)
         await upstream.__aenter__()
         stack = AsyncExitStack()
-        stack.push_async_callback(upstream.session.close)
+        for session in upstream.sessions:
+            stack.push_async_callback(session.close)
         self._others.add(stack)
         # Its session ends when no request has it any more. That may be noticed in any thread.
         loop = asyncio.get_running_loop()

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired, Settled, SinkFailed, UsageLost, UsageSunk
+from gateway.core.hearing import Hears
 from gateway.core.ledger_entry import Entry
 from gateway.core.ports import LedgerDriver, Observer
 from gateway.core.usage_line import StoreError, line_of, when
@@ -45,6 +46,7 @@ class Moved:
 
     def __init__(self) -> None:
         self.homes: set[str] = set()
+        self.hears: Hears = {Settled: self.observe, HoldsExpired: self.observe}
 
     def observe(self, event: Event) -> None:
         if type(event) is Settled:

@@ -24,6 +24,7 @@ import msgspec
 
 from gateway.core.catalog import Budget
 from gateway.core.events import AlertEnded, BudgetWarned, Event
+from gateway.core.hearing import Hears
 from gateway.core.money import usd
 from gateway.core.ports import Clock, Observer
 from gateway.drivers.short_http import Answer, ask
@@ -55,6 +56,7 @@ class Webhook:
         self._wall = wall
         self._sleep = sleep
         self._waiting: asyncio.Queue[bytes] = asyncio.Queue(WAITING)
+        self.hears: Hears = {BudgetWarned: self.observe}
 
     def turn(self, post: Post) -> None:
         """Whom to tell from now on, also of what waits."""

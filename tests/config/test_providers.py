@@ -14,6 +14,7 @@ from gateway.config.load import load, read
 from gateway.core.errors import UnknownModel
 from gateway.core.ladder import ladders
 from gateway.core.plan import price_of
+from gateway.core.redaction import secrets_of
 from gateway.core.snapshot import (
     GOOGLE_SCOPE,
     Auth,
@@ -58,6 +59,54 @@ def test_its_secrets_are_not_shown() -> None:
     keys = f"access_key_id: A, secret_access_key: {CANARY}, session_token: {CANARY}"
     text = SOUND.replace("regions: [eu]", f"auth: {{aws: {{region: eu-west-1, {keys}}}}}")
     assert CANARY not in repr(snapshot(text))
+
+
+# The proxy on the way there -----------------------------------------------------------------
+
+OWN, ALL = "http://own.example:3128", "http://user:p%40ss@all.example:8080/"
+
+
+@pytest.mark.parametrize(
+    ("written", "scheme", "for_all", "proxy"),
+    [
+        (None, "https", None, None),
+        (OWN, "https", None, OWN),
+        (OWN, "http", None, OWN),
+        (None, "https", ALL, ALL),
+        (None, "http", ALL, None),  # it is within
+        (OWN, "https", ALL, OWN),
+        (OWN, "http", ALL, OWN),
+        ("none", "https", ALL, None),
+        ("none", "https", None, None),
+        (None, "https", "none", None),
+        ("http://[::1]:3128", "https", None, "http://[::1]:3128"),
+    ],
+)
+def test_the_proxy_of_a_provider(
+    written: str | None, scheme: str, for_all: str | None, proxy: str | None
+) -> None:
+    text = SOUND.replace("http://localhost", f"{scheme}://localhost")
+    if written:
+        text = text.replace("regions: [eu]", f"proxy: '{written}'")
+    if for_all:
+        text += f"proxy: '{for_all}'\n"
+    assert snapshot(text).providers["local"].proxy == proxy
+
+
+def test_a_proxy_of_the_environment_is_named_or_not_asked() -> None:
+    text = SOUND.replace("http://localhost", "https://localhost")
+    env = {"HTTPS_PROXY": OWN, "https_proxy": OWN, "ALL_PROXY": OWN}
+    assert snapshot(text, env).providers["local"].proxy is None
+    named = text + "proxy: '${HTTPS_PROXY:-none}'\n"
+    assert snapshot(named, env).providers["local"].proxy == OWN
+    assert snapshot(named, {}).providers["local"].proxy is None
+
+
+def test_its_credentials_are_secrets() -> None:
+    text = SOUND.replace("regions: [eu]", f"proxy: 'http://user:{CANARY}@p:1'")
+    found = snapshot(text)
+    assert CANARY not in repr(found)
+    assert {CANARY, f"http://user:{CANARY}@p:1"} <= secrets_of(found)
 
 
 # Left out while a variable is not set ---------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -53,9 +54,9 @@ class Provided:
     listens: bool = True
     port: int = 0
 
-    async def open(self) -> asyncio.Server:
+    async def open(self, tls: ssl.SSLContext | None = None) -> asyncio.Server:
         """On a free port of loopback; one that does not listen has one that nobody has."""
-        server = await asyncio.start_server(self, "127.0.0.1", 0)
+        server = await asyncio.start_server(self, "127.0.0.1", 0, ssl=tls)
         self.port = server.sockets[0].getsockname()[1]
         if not self.listens:
             server.close()

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import Any, Final
 
 import msgspec
 import pytest
+import trustme
+from msgspec import structs
 
 from gateway import __version__
 from gateway.core.catalog import Deployment, Model
@@ -45,6 +48,7 @@ from tests.contracts.provided import (
     reset,
     sized,
 )
+from tests.drivers.connect_proxy import connect_proxy
 from tests.in_time import in_time
 
 Make = Callable[..., AbstractAsyncContextManager[Upstream]]
@@ -53,6 +57,7 @@ Make = Callable[..., AbstractAsyncContextManager[Upstream]]
 UPSTREAMS: Final[Mapping[str, Make]] = {"aiohttp": AiohttpUpstream, "own": PoolUpstream}
 
 POURED: Final = "own, poured"
+PROXIED: Final = tuple(f"{name}, by TLS through a proxy" for name in UPSTREAMS)
 
 KEY: Final = "sk-secret-0123456789"
 TIMEOUT_S: Final = 0.2
@@ -139,16 +144,36 @@ def asked() -> ChatRequest:
 Meet = Callable[[Provided], Awaitable[Bench]]
 
 
-@pytest.fixture(params=[*UPSTREAMS, POURED])
-async def meet(request: pytest.FixtureRequest) -> AsyncIterator[Meet]:
+@pytest.fixture(scope="session")
+def trusted(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, str]:
+    """What a provider at 127.0.0.1 shows, and the file of who vouches for it."""
+    authority = trustme.CA()
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context, str(path)
+
+
+@pytest.fixture(params=[*UPSTREAMS, POURED, *PROXIED])
+async def meet(
+    request: pytest.FixtureRequest, trusted: tuple[ssl.SSLContext, str]
+) -> AsyncIterator[Meet]:
     async with AsyncExitStack() as stack:
 
         async def make(provider: Provided) -> Bench:
-            stack.callback((await provider.open()).close)
-            at = Provider("p", "openai", f"http://127.0.0.1:{provider.port}/v1", Secret(KEY))
+            proxied = request.param in PROXIED
+            tls, cafile = trusted
+            stack.callback((await provider.open(tls if proxied else None)).close)
+            url = f"{'https' if proxied else 'http'}://127.0.0.1:{provider.port}/v1"
+            at = Provider("p", "openai", url, Secret(KEY))
+            if proxied:
+                proxy = await stack.enter_async_context(connect_proxy(provider.port))
+                at = structs.replace(at, proxy=Secret(proxy.url))
             timeouts = Timeouts(connect_s=1, idle_s=TIMEOUT_S)
             pours = request.param == POURED
-            upstream = UPSTREAMS["own" if pours else request.param]({"p": at}, timeouts)
+            client = UPSTREAMS[request.param.partition(",")[0]]
+            upstream = client({"p": at}, timeouts, **({"cafile": cafile} if proxied else {}))
             return Bench(await stack.enter_async_context(upstream), provider, pours)
 
         yield make

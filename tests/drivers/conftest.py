@@ -12,6 +12,7 @@ BOTH: Final = (
     "test_http_answers.py",
     "test_http_faults.py",
     "test_http_tls.py",
+    "test_http_tunnel.py",
 )
 
 

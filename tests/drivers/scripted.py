@@ -15,6 +15,7 @@ from typing import cast
 from gateway.drivers.deadline_wheel import DeadlineWheel
 from gateway.drivers.http_connection import WHOLE, Connection
 from gateway.drivers.http_pool import Pool
+from gateway.drivers.http_tunnel import Proxy
 
 SOON_S = 5.0
 """What never takes as long, unless something is wrong."""
@@ -32,7 +33,7 @@ class Peer:
     async def hear(self) -> bytes:
         """A whole request. Raises IncompleteReadError when the client has left."""
         head = await self.reader.readuntil(b"\r\n\r\n")
-        length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         return head + await self.reader.readexactly(length)
 
     def say(self, data: bytes) -> None:
@@ -102,9 +103,10 @@ async def pool_to(
     host: str = "127.0.0.1",
     connect_s: float = 1.0,
     idle_s: float = 60.0,
+    proxy: Proxy | None = None,
 ) -> AsyncIterator[Pool]:
     wheel = DeadlineWheel()
-    pool = Pool(host, port, tls, wheel, connect_s=connect_s, idle_s=idle_s)
+    pool = Pool(host, port, tls, wheel, connect_s=connect_s, idle_s=idle_s, proxy=proxy)
     try:
         yield pool
     finally:

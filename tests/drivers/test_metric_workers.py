@@ -257,3 +257,34 @@ def overhead(told: dict[str, float]) -> dict[str, float]:
 def test_no_worker_starts_on_a_full_disk(tmp_path: Path) -> None:
     with files_no_larger_than(100), pytest.raises(OSError, match="No space left"):
         worker(tmp_path)
+
+
+# ---- cells that count in several series
+
+
+def test_verdicts_are_told_one_by_one_and_counted_on(tmp_path: Path) -> None:
+    """Of every worker, and by the heir of one that is gone."""
+    checks = ("complete", "sql")
+    passed, failed = (
+        events.Judged(WHO, "small", "cheap", checks, failing) for failing in ((), ("sql",))
+    )
+    agreed = events.Replied(WHO, "sim", "small", "cheap", "agreed", 0.75, 0.5, None)
+    dead, other = worker(tmp_path), worker(tmp_path)
+    for metrics in (dead, other):
+        for event in (passed, passed, failed, agreed):
+            metrics.observe(event)
+    dead.close()
+    heir = worker(tmp_path)
+    heir.observe(failed)
+    heir.observe(agreed)
+    told = values(other)
+    assert {name: value for name, value in told.items() if "_verdicts_" in name} == {
+        'gateway_check_verdicts_total{check="complete",verdict="passed"}': 7,
+        'gateway_check_verdicts_total{check="sql",verdict="failed"}': 3,
+        'gateway_check_verdicts_total{check="sql",verdict="passed"}': 4,
+    }
+    assert told['gateway_answers_total{reason="agreed",route="auto",tier="cheap"}'] == 3
+    assert told['gateway_votes_total{result="agreed",route="auto"}'] == 3
+    assert len(list(tmp_path.iterdir())) == 2
+    heir.close()
+    other.close()

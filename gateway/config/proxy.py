@@ -1,0 +1,55 @@
+"""The proxies on the way to providers: named here, never taken from the environment unasked."""
+
+import re
+from typing import Annotated, Final
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from pydantic import PlainValidator
+
+from gateway.config.scalars import described, unshown
+from gateway.core.snapshot import Secret
+
+_NONE: Final = Secret("none")
+_FORM: Final = (
+    "must be none, or a URL such as http://user:password@proxy.example:3128, with its port, and "
+    "what is special in user and password percent-encoded"
+)
+_NO_TLS: Final = (
+    "must begin with http://, not https://: TLS to the proxy itself is not supported. What goes "
+    "to https providers is encrypted all the way"
+)
+
+
+def proxy_url(value: object) -> Secret:
+    if value == _NONE:
+        return _NONE
+    if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
+        raise unshown(_FORM)
+    try:
+        url = urlsplit(value)
+        sound = bool(url.hostname and url.port) and "\\" not in value
+    except ValueError:
+        raise unshown(_FORM) from None
+    if url.scheme == "https" and sound:
+        raise unshown(_NO_TLS)
+    if url.scheme != "http" or not sound or url.path not in ("", "/") or re.search("[?#]", value):
+        raise unshown(_FORM)
+    if url.username is not None:
+        user = unquote_to_bytes(url.username)
+        if not user or b":" in user:
+            raise unshown("must have a user before its password, without a colon")
+        if re.search(rb"[\0-\x1f\x7f]", user + unquote_to_bytes(url.password or "")):
+            raise unshown("must have no control characters in user or password")
+    return Secret(value)
+
+
+ProxyUrl = Annotated[
+    Secret, PlainValidator(proxy_url), described({"type": "string", "minLength": 1})
+]
+
+
+def proxy_of(own: Secret | None, whole: Secret | None, base_url: str) -> Secret | None:
+    """A provider's: its own, or the one for all that are asked by TLS; None is straight."""
+    if own is None and urlsplit(base_url).scheme == "https":
+        own = whole
+    return None if own == _NONE else own

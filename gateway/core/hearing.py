@@ -1,0 +1,44 @@
+"""Who hears of which events: to tell one costs one look, and nothing more for who does not hear."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias, get_args
+
+from gateway.core.events import Event
+from gateway.core.ports import Observer
+
+Hears: TypeAlias = Mapping[type, Callable[[Any], None]]
+"""What is told of each type of event; of the others nothing is."""
+
+_KINDS: Final[tuple[type, ...]] = get_args(Event)
+
+
+def of_all(observe: Observer) -> Hears:
+    """Of one that hears of every event."""
+    return dict.fromkeys(_KINDS, observe)
+
+
+def observer(*hearers: Hears) -> Observer:
+    """Tells each event to those who hear of it, in their order."""
+    tell = {kind: _each([hears[kind] for hears in hearers if kind in hears]) for kind in _KINDS}
+
+    def observe(event: Event) -> None:
+        tell[type(event)](event)
+
+    return observe
+
+
+def _each(told: Sequence[Callable[[Any], None]]) -> Callable[[Any], None]:
+    if not told:
+        return _nothing
+    if len(told) == 1:
+        return told[0]
+
+    def tell(event: Event) -> None:
+        for each in told:
+            each(event)
+
+    return tell
+
+
+def _nothing(_: Event) -> None:
+    pass
