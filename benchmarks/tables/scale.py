@@ -16,6 +16,7 @@ A_FILE = 3_000
 """Tenants; a file of configuration may have 50,000 nodes."""
 ROUNDS = 3
 """Of the tables with many rows."""
+EACH_WORKER = 32
 KEYS = 1_000
 """So many of the tenants ask."""
 
@@ -69,12 +70,15 @@ def catalog(stage: Stage, stack: ExitStack) -> Group:
 
 
 def workers(stage: Stage, stack: ExitStack) -> Group:
-    """On both CPUs, which the load and the upstream need, too: only CPU time tells something."""
+    """On both CPUs, which the load and the upstream need, too: only CPU time tells something.
+    Each worker has 32 connections: with fewer it waits more often, and shares less work.
+    """
     systems: list[System] = []
     for count in (1, 2):
         setting = Setting(f"workers-{count}", workers=count, prefix=())
         gateway = stage.gateway(stack, setting)
-        systems.append(stage.through(gateway, _workers(count), "auto", beside=_workers(1)))
+        ask = Ask(connections=EACH_WORKER * count)
+        systems.append(stage.through(gateway, _workers(count), "auto", ask, beside=_workers(1)))
     return Group("Workers, bound to no CPU", "us/req", systems)
 
 
