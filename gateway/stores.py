@@ -41,12 +41,14 @@ from gateway.drivers.redis_ledger import RedisLedger
 from gateway.drivers.redis_responses import RedisResponses
 from gateway.drivers.redis_vitals import Vitals, vitals
 from gateway.drivers.redis_wire import RedisError
+from gateway.drivers.short_http import provider_connected
 from gateway.drivers.usage_books import Books, books_at, read_store
 from gateway.drivers.usage_search import Find, Search
 
 _log: Final = logging.getLogger("gateway")
 read_usage: Final = read_store
 token_table_fault: Final = table_fault
+connect_provider: Final = provider_connected
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from gateway.core.errors import Misconfigured
 from gateway.core.snapshot import GoogleAuth, Secret
+from gateway.drivers.http_tunnel import Proxy
 from gateway.drivers.renewed import Issued
 from gateway.drivers.short_http import Answer, ask
 
@@ -48,10 +49,14 @@ class _Told(Struct):
     expires_in: float
 
 
-def fetch(auth: GoogleAuth, env: Mapping[str, str], now: float) -> Issued[Secret]:
-    """A new token; the file is read anew each time. Blocks. Raises Misconfigured."""
+def fetch(
+    auth: GoogleAuth, env: Mapping[str, str], now: float, proxy: Proxy | None = None
+) -> Issued[Secret]:
+    """A new token; the file is read anew each time. `proxy` is the provider's: what is asked by
+    TLS is beyond it, too, and a machine's own metadata never. Blocks. Raises Misconfigured.
+    """
     path = _file(auth, env)
-    issued = _of_machine(auth, env, now) if path is None else _of_file(path, auth)
+    issued = _of_machine(auth, env, now) if path is None else _of_file(path, auth, proxy)
     if not _PRINTABLE.fullmatch(issued.value):
         raise Misconfigured("the token that Google gave is none")
     return issued
@@ -69,7 +74,7 @@ def _file(auth: GoogleAuth, env: Mapping[str, str]) -> Path | None:
     return left if left is not None and left.is_file() else None
 
 
-def _of_file(path: Path, auth: GoogleAuth) -> Issued[Secret]:
+def _of_file(path: Path, auth: GoogleAuth, proxy: Proxy | None) -> Issued[Secret]:
     try:
         info = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):  # their texts quote the file, or name it
@@ -87,7 +92,7 @@ def _of_file(path: Path, auth: GoogleAuth) -> Issued[Secret]:
         raise Misconfigured(message) from None
     try:
         credentials = getattr(made.Credentials, maker)(info, scopes=list(auth.scopes))
-        credentials.refresh(_Transport(errors.TransportError))
+        credentials.refresh(_Transport(errors.TransportError, proxy))
     except (errors.GoogleAuthError, ValueError, TypeError, KeyError, AttributeError) as error:
         # Its text may hold the endpoint's answer; its name is enough to look it up by.
         name = type(error).__name__
@@ -103,8 +108,9 @@ def _of_file(path: Path, auth: GoogleAuth) -> Issued[Secret]:
 class _Transport:
     """HTTP as google-auth calls it: its own ways of making calls would need `requests`."""
 
-    def __init__(self, failed: type[Exception]) -> None:
+    def __init__(self, failed: type[Exception], proxy: Proxy | None) -> None:
         self._failed = failed
+        self._proxy = proxy
 
     def __call__(
         self,
@@ -117,10 +123,17 @@ class _Transport:
     ) -> "_Answered":
         sent = body.encode() if isinstance(body, str) else body
         wait_s = timeout or _TIMEOUT_S
+        proxy = self._proxy if url.startswith("https:") else None
         try:
-            return _Answered(
-                ask(url, method=method, headers=headers or {}, body=sent, timeout_s=wait_s)
+            answer = ask(
+                url,
+                method=method,
+                headers=headers or {},
+                body=sent,
+                timeout_s=wait_s,
+                proxy=proxy,
             )
+            return _Answered(answer)
         except OSError as error:
             raise self._failed("no answer") from error
 

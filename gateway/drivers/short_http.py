@@ -1,12 +1,19 @@
 """Short exchanges with what hands out credentials: token endpoints, and a machine's own metadata.
 
-They block, so they are made in a thread. No proxy, no redirect, nothing from the environment.
+They block, so they are made in a thread. No redirect, no proxy but one that is passed in, nothing
+from the environment.
 """
 
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTP_PORT, HTTPS_PORT, HTTPConnection, HTTPException, HTTPSConnection
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
+
+from gateway.core.errors import Unreachable
+from gateway.core.snapshot import Provider
+from gateway.drivers.http_pool import tls_context
+from gateway.drivers.http_request import Origin
+from gateway.drivers.http_tunnel import Proxy, dial_blocking
 
 _LONGEST: Final = 1 << 20
 _NONE: Final[Mapping[str, str]] = {}
@@ -23,6 +30,33 @@ class Answer(NamedTuple):
         return f"Answer({self.status}, ...)"
 
 
+def connected(
+    host: str, port: int, timeout_s: float, *, secure: bool, proxy: Proxy | None = None
+) -> HTTPConnection:
+    """`timeout_s` is for each wait. Raises OSError; of the proxy Unreachable, whose text may be
+    shown.
+    """
+    tls = tls_context() if secure else None
+    if tls is None:
+        made = HTTPConnection(host, port, timeout=timeout_s)
+    else:
+        made = HTTPSConnection(host, port, timeout=timeout_s, context=tls)
+    if proxy is None:
+        made.connect()
+        return made
+    sock = dial_blocking(host, port, proxy, timeout_s)
+    # Where that fails, it closes the socket.
+    made.sock = sock if tls is None else tls.wrap_socket(sock, server_hostname=host)
+    return made
+
+
+def provider_connected(provider: Provider, timeout_s: float) -> HTTPConnection:
+    """By the way that its calls take. Raises what `connected` does."""
+    where = Origin(provider.base_url)
+    proxy = Proxy(provider.proxy) if provider.proxy else None
+    return connected(where.host, where.port, timeout_s, secure=where.tls, proxy=proxy)
+
+
 def ask(
     url: str,
     *,
@@ -30,14 +64,16 @@ def ask(
     headers: Mapping[str, str] = _NONE,
     body: bytes | None = None,
     timeout_s: float,
+    proxy: Proxy | None = None,
 ) -> Answer:
     """`timeout_s` is for each wait. Raises OSError, whose text may hold the URL."""
     try:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise OSError("no URL that can be asked")
-        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        connection = kind(parts.hostname, parts.port, timeout=timeout_s)
+        secure = parts.scheme == "https"
+        port = parts.port or (HTTPS_PORT if secure else HTTP_PORT)
+        connection = connected(parts.hostname, port, timeout_s, secure=secure, proxy=proxy)
         try:
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request(method, target, body, dict(headers))
@@ -51,3 +87,5 @@ def ask(
             connection.close()
     except (HTTPException, ValueError) as error:
         raise OSError("no HTTP") from error
+    except Unreachable as error:
+        raise OSError(str(error)) from error

@@ -24,6 +24,7 @@ from gateway.core.snapshot import (
     Secret,
 )
 from gateway.drivers import aws_credentials, google_tokens
+from gateway.drivers.http_tunnel import Proxy
 from gateway.drivers.renewed import Issued, Renewed
 from gateway.wire.dialect import Dialect, HttpCall
 from gateway.wire.sigv4 import Credentials, Scope, sign
@@ -89,7 +90,8 @@ def signer_of(provider: Provider, env: Mapping[str, str], wall: Clock) -> Signer
     if isinstance(provider.auth, AwsAuth):
         return AwsSigner(provider.auth, env, wall)
     if isinstance(provider.auth, GoogleAuth):
-        return GoogleSigner(provider.auth, env, wall)
+        proxy = Proxy(provider.proxy) if provider.proxy else None
+        return GoogleSigner(provider.auth, env, wall, proxy)
     return None
 
 
@@ -121,9 +123,11 @@ class AwsSigner:
 class GoogleSigner:
     """Shows a token, which is fetched behind the calls before the one before it ends."""
 
-    def __init__(self, auth: GoogleAuth, env: Mapping[str, str], wall: Clock) -> None:
+    def __init__(
+        self, auth: GoogleAuth, env: Mapping[str, str], wall: Clock, proxy: Proxy | None = None
+    ) -> None:
         async def fetch() -> Issued[Secret]:
-            return await asyncio.to_thread(google_tokens.fetch, auth, env, wall())
+            return await asyncio.to_thread(google_tokens.fetch, auth, env, wall(), proxy)
 
         self._token = Renewed(fetch, wall)
 

@@ -72,7 +72,9 @@ class Upstreams:
         """A signer whose provider is as it was keeps what it has fetched."""
         signers = {}
         for name, provider in providers.items():
-            if name in self._signers and self._providers[name].auth == provider.auth:
+            before = self._providers.get(name)
+            same = before and (before.auth, before.proxy) == (provider.auth, provider.proxy)
+            if same and name in self._signers:
                 signers[name] = self._signers[name]
             elif (made := signer_of(provider, self._env, self._wall)) is not None:
                 signers[name] = made

@@ -1,5 +1,6 @@
 """`tollgate doctor`: what it finds, what it says to do, and that it shows no secret."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator, Mapping
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from msgspec import structs
 from typer.testing import CliRunner
 
 from gateway.__main__ import app
@@ -15,6 +17,8 @@ from gateway.commands.doctor import Asked, Line, examine, variables
 from gateway.commands.reach import Found, is_free, reach
 from gateway.core.snapshot import Provider, Secret
 from tests.commands.answering import answering
+from tests.drivers.connect_proxy import connect_proxy
+from tests.drivers.scripted import Peer
 
 SECRET: Final = "sk-canary-0123456789"
 CONFIG: Final = """
@@ -139,6 +143,39 @@ def test_one_that_never_answers() -> None:
 def test_one_that_speaks_no_tls(url: str) -> None:
     got = reach(Provider("p", "gemini", url.replace("http:", "https:")))
     assert got.state == "fail"
+
+
+async def test_through_its_proxy(url: str) -> None:
+    """The listing answers; the name of the provider leads nowhere but there."""
+    to = int(url.rpartition(":")[2])
+    async with connect_proxy(to) as proxy:
+        far = Provider("p", "openai", "http://far.invalid/v1", Secret(SECRET))
+        got = await asyncio.to_thread(reach, structs.replace(far, proxy=Secret(proxy.url)))
+    assert (got.state, got.text) == ("ok", "far.invalid:80 through its proxy takes the key")
+    assert proxy.asked[0].startswith(b"CONNECT far.invalid:80 ")
+
+
+async def test_a_proxy_that_refuses() -> None:
+    async def instead(peer: Peer) -> None:
+        peer.say(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+
+    async with connect_proxy(instead=instead) as proxy:
+        there = Secret(proxy.url.replace("//", f"//user:{SECRET}@"))
+        far = Provider("p", "openai", "https://far.invalid/v1", proxy=there)
+        got = await asyncio.to_thread(reach, far)
+    told = "the proxy wants a user and a password, or others than these: it answered 407"
+    assert (got.state, got.text) == ("fail", f"far.invalid:443 through its proxy: {told}")
+    assert got.do == "look at proxy, and at what it lets through"
+    assert SECRET not in repr(got)
+
+
+def test_no_proxy_there() -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        there = Secret(f"http://127.0.0.1:{held.getsockname()[1]}")
+        got = reach(Provider("p", "openai", "https://far.invalid/v1", proxy=there))
+    told = "far.invalid:443 through its proxy: Connection refused"
+    assert (got.state, got.text) == ("fail", told)
 
 
 def test_a_port_that_is_taken() -> None:

@@ -1,20 +1,26 @@
 """Google's tokens: from files, by google-auth, and from the machine; asked of loopback."""
 
+import asyncio
 import base64
 import json
+import ssl
 import sys
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs
 
 import pytest
+import trustme
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from gateway.core.errors import Misconfigured
 from gateway.core.snapshot import GOOGLE_SCOPE, GoogleAuth, Secret
 from gateway.drivers.google_tokens import fetch
+from gateway.drivers.http_tunnel import Proxy
+from tests.drivers.connect_proxy import connect_proxy
 from tests.drivers.endpoints import Endpoint, endpoint
+from tests.drivers.scripted import Peer, scripted, sized
 
 KEY: Final = rsa.generate_private_key(65537, 2048)
 PEM: Final = KEY.private_bytes(
@@ -70,6 +76,43 @@ def test_a_service_account_signs_for_its_token(tmp_path: Path) -> None:
     assert claims["iss"] == "gateway@project.iam.gserviceaccount.com"
     assert (claims["aud"], claims["scope"]) == ("https://oauth2.googleapis.com/token", GOOGLE_SCOPE)
     assert issued.until == pytest.approx(claims["iat"] + 3600, abs=30)
+
+
+async def test_a_token_is_fetched_through_the_providers_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its host is beyond the proxy as the provider is, and has no other way."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("tokens.invalid").configure_cert(context)
+    heads: list[bytes] = []
+
+    async def play(peer: Peer) -> None:
+        heads.append(await peer.hear())
+        peer.say(sized(json.dumps(TOKEN).encode(), "content-type: application/json"))
+
+    async with scripted(play, context) as there, connect_proxy(there.port) as proxy:
+        info = account(Endpoint(), token_uri="https://tokens.invalid/token")
+        way = Proxy(proxy.url)
+        issued = await asyncio.to_thread(fetch, written(tmp_path, info), {}, NOW, way)
+    assert issued.value == "ya29.canary"
+    assert proxy.asked[0].startswith(b"CONNECT tokens.invalid:443 ")
+    assert heads[0].startswith(b"POST /token HTTP/1.1\r\n")
+
+
+async def test_a_machines_own_metadata_is_not_behind_it(tmp_path: Path) -> None:
+    answers = {MACHINE: (200, TOKEN), "POST /token": (200, TOKEN)}
+    async with connect_proxy() as proxy:
+        with endpoint(answers) as there:
+            way = Proxy(proxy.url)
+            env = {"GCE_METADATA_HOST": there.host, "HOME": str(tmp_path)}
+            issued = await asyncio.to_thread(fetch, GoogleAuth(), env, NOW, way)
+            assert issued.value == "ya29.canary"
+            auth = written(tmp_path, account(there))  # plain http: on the machine, or beside it
+            assert (await asyncio.to_thread(fetch, auth, {}, NOW, way)).value == "ya29.canary"
+        assert not proxy.asked
 
 
 def test_a_workload_identity_changes_its_token_for_another(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from gateway.core.snapshot import AwsAuth, Provider, Snapshot, Timeouts
+from gateway.core.snapshot import AwsAuth, Provider, Secret, Snapshot, Timeouts
 from gateway.drivers.aiohttp_upstream import AiohttpUpstream
 from gateway.drivers.upstream_open import open_upstreams
 from tests.config.texts import SOUND, snapshot
@@ -34,6 +34,10 @@ def having(*providers: Provider, client: str = "own", connect_s: float = 5.0) ->
         ),
         (
             having(structs.replace(ONE, quirks=frozenset({"max_tokens"})), TWO),
+            {"one": False, "two": True},
+        ),
+        (
+            having(structs.replace(ONE, proxy=Secret("http://proxy:1")), TWO),
             {"one": False, "two": True},
         ),
         (having(ONE, SAME, TWO), {"one": False, "same": False, "two": True}),
@@ -63,20 +67,27 @@ async def test_a_signer_keeps_what_it_has_fetched() -> None:
         assert upstreams._signers["one"] is first
         await upstreams.turn(having(structs.replace(here, auth=AwsAuth("us-east-1"))))
         assert upstreams._signers["one"] is not first
+        await upstreams.turn(having(here))
+        first = upstreams._signers["one"]
+        await upstreams.turn(having(structs.replace(here, proxy=Secret("http://proxy:1"))))
+        assert upstreams._signers["one"] is not first, "it would ask by the old way"
 
 
-async def test_aiohttps_session_ends_with_the_last_who_has_it() -> None:
+@pytest.mark.parametrize("proxy", [None, Secret("http://proxy:1")], ids=["straight", "proxy"])
+async def test_aiohttps_session_ends_with_the_last_who_has_it(proxy: Secret | None) -> None:
+    one = structs.replace(ONE, proxy=proxy)
     async with open_upstreams({}, lambda: 0.0) as upstreams:
-        old = await upstreams.turn(having(ONE, client="aiohttp"))
+        old = await upstreams.turn(having(one, client="aiohttp"))
         assert isinstance(old, AiohttpUpstream)
-        session: Any = old.session
+        sessions: Any = [*old.sessions]
+        assert len(sessions) == (1 if proxy is None else 2)
         new = await upstreams.turn(having(TWO, client="aiohttp"))
         assert isinstance(new, AiohttpUpstream)
-        assert not session.closed, "a request has it yet"
+        assert not any(each.closed for each in sessions), "a request has them yet"
         del old
         gc.collect()
         async with asyncio.timeout(5):
-            while not session.closed:
+            while not all(each.closed for each in sessions):
                 await asyncio.sleep(0)
         assert not new.session.closed
     assert new.session.closed
