@@ -109,8 +109,8 @@ def _refused(refusal: Refusal, purse: Purse) -> BudgetExceeded:
     reset = _reset(refusal)
     if budget.meter == "usd":
         return BudgetExceeded(
-            f"The budget of {who}, ${usd(budget.cap)} {per}, has ${usd(refusal.left)} left, "
-            f"less than this request may cost. {reset}"
+            f"The budget of {who}, ${usd(budget.cap)} {per}, has ${usd(refusal.left)} left; "
+            f"this request may cost up to ${usd(refusal.wanted)}. {reset}"
         )
     limit = f"The limit of {who}, {budget.cap} {budget.meter} {per},"
     if refusal.too_large:

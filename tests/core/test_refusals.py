@@ -99,12 +99,12 @@ def test_no_answer(
 def test_no_money(scope: Scope, per: Period, resets_at: int | None, whose: str, ends: str) -> None:
     budget = Budget(Nanos(2_500_000_000), per)
     account = Account(scope, "x", (budget,), "acme", "Europe/Berlin")
-    refusal = Refusal(account, budget, 100_000_000, resets_at)
+    refusal = Refusal(account, budget, 100_000_000, resets_at, wanted=120_000_000)
     error = no_answer(Verdict(None, "budget", Faulty("500"), refusal), PURSE, ["a faulty"])
     seen: tuple[Any, ...] = (type(error), error.status, error.code, error.type, error.should_retry)
     assert seen == (BudgetExceeded, 429, "budget_exceeded", "insufficient_quota", False)
     assert str(error) == (
-        f"The budget of {whose} has $0.1 left, less than this request may cost. {ends}"
+        f"The budget of {whose} has $0.1 left; this request may cost up to $0.12. {ends}"
     )
 
 
@@ -155,7 +155,7 @@ def test_a_rate_says_when_to_come_again(
          ("The limit of tenant acme, 3 requests in total, has 0 left, less than this request may "
           "take. It does not reset.")),
         (Budget(2_000_000_000, "day"), 2_000_000_000, 2_500_000_000, NOON,
-         ("The budget of tenant acme, $2 per day, has $2 left, less than this request may cost. "
+         ("The budget of tenant acme, $2 per day, has $2 left; this request may cost up to $2.5. "
           "It resets at 2026-11-22T11:00:00+00:00.")),
     ],
 )  # fmt: skip
