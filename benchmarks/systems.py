@@ -123,8 +123,8 @@ class Group:
 
     @property
     def beside(self) -> dict[str, str]:
-        """Each row's reference."""
-        return {row.name: row.beside for row in self.systems if isinstance(row, System)}
+        """Each row's reference, of those that have one."""
+        return {row.name: getattr(row, "beside", "") for row in self.systems}
 
 
 def request_body(model: str, *, stream: bool, size: int = BODY_BYTES) -> bytes:

@@ -28,8 +28,10 @@ from gateway.drivers.cache_hits import noting_hits
 from gateway.drivers.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from gateway.drivers.embedded_watch import keep_alive
 from gateway.drivers.exact_tokens import table_fault
+from gateway.drivers.leased_ledger import LeasedLedger
 from gateway.drivers.local_ledger import LocalLedger
 from gateway.drivers.local_open import allowing_local
+from gateway.drivers.local_payer import Voiding
 from gateway.drivers.memory_guard import MemoryGuard
 from gateway.drivers.memory_keys import MemoryKeys
 from gateway.drivers.memory_ledger import MemoryLedger
@@ -71,8 +73,18 @@ async def open_ledger(
             url, ttl_s=wanted.hold_ttl_s, timeout_s=wanted.timeout_s, observe=observe
         )
         clocks = {"clock": time.monotonic, "wall": time.time}
-        async with allowing_local(ledger, snapshot, observe, **clocks) as local:
+        async with allowing_local(_leasing(ledger, wanted), snapshot, observe, **clocks) as local:
             yield local
+
+
+def _leasing(ledger: RedisLedger, wanted: Where) -> Voiding:
+    """The ledger, or one that holds ahead for those who send much."""
+    if wanted.lease is None:
+        return ledger
+    prefix, numbers = secrets.token_hex(12), count()
+    new_id = lambda: f"{prefix}{next(numbers):08x}"  # noqa: E731 - as a hold's
+    ttl_s = wanted.hold_ttl_s
+    return LeasedLedger(ledger, wanted.lease, clock=time.monotonic, new_id=new_id, ttl_s=ttl_s)
 
 
 async def look_at(wanted: Where) -> tuple[tuple[Vitals, ...], tuple[Finding, ...]]:

@@ -17,14 +17,20 @@ class Driver(LedgerDriver, Protocol):
 class Bench:
     """A ledger, the time it goes by, and what it told its observer."""
 
+    longer_s = 0.0
+    """A hold may live so much longer than TTL_S."""
+
     def __init__(self, ledger: Driver, time: LedgerTime, events: list[Event]) -> None:
         self.ledger = ledger
         self.time = time
         self.events = events
 
+    async def wait(self, seconds: float) -> None:
+        self.time.move(seconds)
+
     async def expire(self, tenant: str) -> None:
         """Let the time of all open holds be over."""
-        self.time.move(TTL_S)
+        await self.wait(TTL_S + self.longer_s)
         await self.ledger.sweep([tenant])
 
     def expired(self) -> tuple[int, int]:

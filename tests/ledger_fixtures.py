@@ -13,12 +13,13 @@ from gateway.drivers.local_ledger import LocalLedger
 from gateway.drivers.memory_ledger import MemoryLedger
 from gateway.drivers.redis_ledger import RedisLedger
 from tests.ledger_bench import KEPT, TTL_S, Bench, Driver
+from tests.ledger_leased import EagerlyLeased, LeasedBench
 from tests.ledger_time import LedgerTime
 
 pytest_plugins = ("tests.redis_server",)
 
 
-@pytest.fixture(params=["memory", "redis", "local"])
+@pytest.fixture(params=["memory", "redis", "local", "leased"])
 async def bench(
     request: pytest.FixtureRequest, tenant: str, tmp_path: Path
 ) -> AsyncIterator[Bench]:
@@ -46,7 +47,9 @@ async def bench(
                 clock=time_of_day.monotonic, wall=time,
             )  # fmt: skip
             await local.start()
-    yield Bench(ledger, time, events)
+        if request.param == "leased":  # whoever has room has a lease
+            ledger = EagerlyLeased(redis, clock=time)
+    yield (LeasedBench if request.param == "leased" else Bench)(ledger, time, events)
     await ledger.aclose()
     time.close()
 

@@ -9,6 +9,7 @@ from benchmarks.systems import Group
 from benchmarks.table import Readings
 from benchmarks.tables.alone import ledger, plan, replay
 from benchmarks.tables.chat import chat, simulator, tls
+from benchmarks.tables.http2 import http2, http2_cold, http2_one, http2_stream
 from benchmarks.tables.ladder import ladder
 from benchmarks.tables.memory import memory, streams
 from benchmarks.tables.paced import llm, paced
@@ -45,6 +46,13 @@ OURS: Final[dict[str, Table]] = {
     "start": start,
     "syscalls": syscalls,
 }
-PEERS: Final[dict[str, Table]] = {"peers": peers, "peers-stream": peers_stream}
+PEERS: Final[dict[str, Table]] = {
+    "peers": peers,
+    "peers-stream": peers_stream,
+    "http2": http2,
+    "http2-one": http2_one,
+    "http2-stream": http2_stream,
+    "http2-cold": http2_cold,
+}
 """They need other people's programs: `make bench-peers`."""
 ALL: Final = OURS | PEERS

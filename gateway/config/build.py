@@ -21,11 +21,12 @@ from gateway.core.catalog import (
     Tier,
     TierModel,
 )
-from gateway.core.money import FREE, Price
+from gateway.core.money import FREE, Price, nanos
 from gateway.core.response_cache import marked
 from gateway.core.snapshot import (
     LIMIT_QUIRKS,
     Alerts,
+    Leasing,
     Ledger,
     Limits,
     Log,
@@ -78,6 +79,7 @@ def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapsh
             hold_ttl_s=parts.redis.hold_ttl_s,
             on_unsafe=parts.redis.on_unsafe,
             replicas=parts.redis.replicas,
+            lease=_lease(parts.redis.lease),
         ),
         timeouts=Timeouts(**dict(parts.timeouts)),
         limits=Limits(**dict(parts.limits)),
@@ -212,6 +214,10 @@ def _quirks(provider: schema.Provider, here: schema.Deployment) -> frozenset[str
 def _lacks(provider: schema.Provider, here: schema.Deployment) -> frozenset[str] | None:
     """A deployment's own beside the provider's; None where it has none."""
     return frozenset((*here.lacks, *provider.lacks)) if here.lacks else None
+
+
+def _lease(stanza: schema.Lease | None) -> Leasing | None:
+    return None if stanza is None else Leasing(nanos(stanza.usd), stanza.calls_per_s)
 
 
 def _provider(parts: Parts, name: str, stanza: schema.Provider) -> Provider:

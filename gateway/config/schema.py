@@ -37,6 +37,7 @@ from gateway.config.scalars import (
     Text,
     Tokens,
     Unsupported,
+    Usd,
     Weight,
     amount,
     choice,
@@ -176,6 +177,14 @@ class Tier(Stanza):
     """What its answers must pass, beside the route's checks."""
 
 
+class Lease(Stanza):
+    usd: Usd
+    """The most that one process holds ahead for one tenant, or for all of an organisation. Nobody
+    else can spend it meanwhile; a process that is killed leaves it charged."""
+    calls_per_s: Count = 20
+    """From so many calls a second on, of the same accounts in one process, they have a lease."""
+
+
 class Redis(Stanza):
     url: RedisUrl = "embedded"
     """`embedded` (a private server), `memory` (nothing is kept), or a URL: redis://, rediss://,
@@ -192,6 +201,9 @@ class Redis(Stanza):
     replicas: Count = 1
     """How many processes share it, all workers of all gateways: with `allow_local` each may spend
     so small a part of what is left. Fewer than there are lets them pass a cap together."""
+    lease: Lease | None = None
+    """Lets those who send much spend a slice of their budgets without asking the server for each
+    call. Default: each call asks."""
 
 
 class Timeouts(Stanza):

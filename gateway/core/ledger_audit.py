@@ -32,6 +32,7 @@ class Told:
         self.sums: dict[Counter, int] = {}
         self.entries = 0
         self._seen = (Seen(), Seen())
+        self._numbers = Seen()
         self._lives: dict[str, list[int]] = {}
         """Of each epoch the first and the last number of an entry, and how many there are."""
 
@@ -58,7 +59,9 @@ class Told:
             return []
         self.entries += 1
         life = self._lives.setdefault(entry.epoch, [entry.seq, entry.seq, 0])
-        life[:] = min(life[0], entry.seq), max(life[1], entry.seq), life[2] + 1
+        # The calls of a lease share a number.
+        new = self._numbers.add(f"{entry.epoch}{entry.seq:08x}")
+        life[:] = min(life[0], entry.seq), max(life[1], entry.seq), life[2] + new
         changed = []
         for bucket in entry.buckets:
             counter = (bucket.key, bucket.slot)

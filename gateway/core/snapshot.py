@@ -84,12 +84,14 @@ class Leasing(Struct, frozen=True):
     """Slices of the budgets of those who send much are held ahead: in each process for a tenant, or
     an organisation, at most `nanos` at a time. `calls_per_s` of one purse are much.
 
-    A slice is at most the `share`th part of what a budget has left.
+    A slice is at most the `share`th part of what a budget has left before anybody is warned of it;
+    where that has no room for `least` calls at their ceilings, nothing is held ahead.
     """
 
     nanos: int
     calls_per_s: int = 20
     share: int = 100
+    least: int = 4
 
 
 class Ledger(Struct, frozen=True):
@@ -104,6 +106,7 @@ class Ledger(Struct, frozen=True):
     """What a start does with a server that can lose money: one of ON_UNSAFE."""
     replicas: int = 1
     """How many processes share it: what each may spend of the rest while it is away."""
+    lease: Leasing | None = None
 
 
 class Timeouts(Struct, frozen=True):

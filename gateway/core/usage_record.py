@@ -5,7 +5,7 @@ disagree. `charged` of a record is what its settle added to the budgets it names
 records are the counters.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -67,8 +67,8 @@ _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(UsageRecord)
 
 
-def encode(record: UsageRecord) -> bytes:
-    """JSON of one line."""
+def encode(record: UsageRecord | Sequence[Struct]) -> bytes:
+    """JSON of one line, also of several that are kept as one."""
     return _encoder.encode(record)
 
 

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Any, Final, cast
 
 import msgspec
 
 from gateway.core.accounts import Amounts
 from gateway.core.chat import Usage
+from gateway.core.leases import decode_parts, split
 from gateway.core.ledger_entry import METERS, Charged, Counter, Entry, Kind
 from gateway.core.money import Nanos
 from gateway.core.usage_record import UsageRecord, decode
@@ -30,7 +32,14 @@ class Book:
     async def records(self, home: str, after: str = "", count: int = 1_000) -> tuple[Entry, ...]:
         known = self._homes.home(home)
         reply = await self._homes.ask("records", known, known.commands.entries(after, count))
-        return tuple(map(read_entry, reply))
+        return tuple(chain.from_iterable(map(read_entries, reply)))
+
+    async def trim(self, home: str, share: float) -> None:
+        """Keep but this share of the entries, the newest: those of a lease have many records."""
+        known = self._homes.home(home)
+        kept = round(self._homes.settings.kept * share)
+        with suppress(RedisError):
+            await self._homes.run(known.commands.trim(kept))
 
     async def counted(self, home: str) -> dict[Counter, int]:
         return await self._homes.told("counted", self._counted(home))
@@ -79,6 +88,18 @@ class Book:
             if reply[0]:
                 return int(reply[0])
         return 0
+
+
+def read_entries(reply: Any) -> tuple[Entry, ...]:
+    """One element of what XRANGE answers: an entry, or those of the calls that a lease served."""
+    entry = read_entry(reply)
+    if entry.record is None:
+        flat = reply[1]
+        line = flat[flat.index(b"record") + 1]
+        if line.startswith(b"["):
+            with suppress(msgspec.MsgspecError):
+                return split(entry, decode_parts(line))
+    return (entry,)
 
 
 def read_entry(reply: Any) -> Entry:

@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 
 from gateway.core.accounts import Amounts
+from gateway.core.leases import Record
 from gateway.core.ledger_entry import METERS, Counter
-from gateway.core.usage_record import UsageRecord
 from gateway.core.usage_record import encode as as_line
 from gateway.drivers.ledger_plans import Line, Plan, escape, prefix, read_key
 from gateway.drivers.redis_wire import encode
@@ -94,7 +94,7 @@ class HomeCommands:
         spec = _pack((ttl_ms, plan.start, plan.end, epoch, fresh, whose, lines, places))
         return self._head("reserve", spec, keys=_keys(plan), more=3)
 
-    def settle(self, hold_id: str, actual: Amounts, record: UsageRecord | None) -> bytes:
+    def settle(self, hold_id: str, actual: Amounts, record: Record | None) -> bytes:
         line = b"" if record is None else as_line(record)
         return with_arguments(self._settle, hold_id.encode(), _plain(actual), line)
 
@@ -115,7 +115,7 @@ class HomeCommands:
         tenant: str,
         call: tuple[str, float],
         actual: Amounts,
-        record: UsageRecord | None,
+        record: Record | None,
     ) -> bytes:
         """`call` is its id, and when it was; 0 is now."""
         name, at = call
@@ -157,6 +157,9 @@ class HomeCommands:
 
     def bucket(self, key: str) -> bytes:
         return encode("HGETALL", key)
+
+    def trim(self, kept: int) -> bytes:
+        return encode("XTRIM", f"{self.tag}usage", "MAXLEN", "~", kept)
 
     def entries(self, after: str, count: int) -> bytes:
         start = f"({after}" if after else "-"

@@ -10,8 +10,8 @@ from typing import Any
 
 from gateway.core.accounts import Amounts, Hold, Purse, bounded
 from gateway.core.events import LedgerTook
+from gateway.core.leases import Record
 from gateway.core.ports import Clock, Observer
-from gateway.core.usage_record import UsageRecord
 from gateway.drivers.ledger_debts import Debts
 from gateway.drivers.ledger_homes import DataLost, Homes
 from gateway.drivers.ledger_plans import Plan
@@ -46,9 +46,7 @@ class Settles:
         """Looked for once: on Python 3.11 each look is a system call."""
         return asyncio.get_running_loop()
 
-    def settle(
-        self, hold: Hold, actual: Amounts, record: UsageRecord | None = None
-    ) -> Awaitable[None]:
+    def settle(self, hold: Hold, actual: Amounts, record: Record | None = None) -> Awaitable[None]:
         """Who waits for it need not, and may give up: it goes on."""
         home = self._homes.home(hold.purse.home)
         command = home.commands.settle(hold.id, bounded(actual), record)
@@ -85,7 +83,7 @@ class Settles:
         self,
         hold: Hold,
         actual: Amounts,
-        record: UsageRecord | None,
+        record: Record | None,
         command: bytes,
         answer: Awaitable[Any],
         since: tuple[float, int],
@@ -156,7 +154,7 @@ class Settles:
         while self._under_way:
             await asyncio.wait(self._under_way)
 
-    def _instead(self, hold: Hold, actual: Amounts, record: UsageRecord | None) -> bytes:
+    def _instead(self, hold: Hold, actual: Amounts, record: Record | None) -> bytes:
         """What charges a call whose hold the ledger does not know, as of now."""
         whole = Amounts(actual.nanos, actual.tokens, hold.amounts.requests)
         plan = self._homes.plan(hold.purse, self._homes.now())
@@ -168,7 +166,7 @@ class Settles:
         plan: Plan,
         call: tuple[str, float],
         actual: Amounts,
-        record: UsageRecord | None,
+        record: Record | None,
     ) -> bytes:
         commands = self._homes.home(purse.home).commands
         return commands.charge(plan, purse.tenant, call, bounded(actual), record)

@@ -143,6 +143,10 @@ class RedisLedger(Book):
         """Give a hold back whose call was surely never made, also one that is yet to arrive."""
         await self._settles.deliver("void", self._homes.home(home).commands.void(hold_id))
 
+    def plan(self, purse: Purse) -> tuple[Plan, float]:
+        """Its buckets as of now, and now: Unix seconds by the ledger's clock, as far as known."""
+        return self._homes.ready(purse).plan, self._homes.now()
+
     async def balances(self, purse: Purse) -> tuple[Balance, ...]:
         ready = self._homes.ready(purse)
         return await self._homes.told("balances", self._balances(ready, purse))

@@ -28,13 +28,14 @@ from gateway.core.catalog import (
 from gateway.core.checks import ASKED, CHECKS, fault
 from gateway.core.checks.pattern import CITATION
 from gateway.core.money import FREE, Nanos, Price
-from gateway.core.snapshot import Ledger, Limits, Provider, Snapshot, Timeouts
+from gateway.core.snapshot import Leasing, Ledger, Limits, Provider, Snapshot, Timeouts
 from gateway.core.strategies import tactic
 from tests.config.texts import NO_ENV, SOUND, faults, snapshot
 
 WHOLE: Final = """\
 redis:
-  {url: "redis://:pw@cache:6379/1", data_dir: /data, timeout_ms: 100, hold_ttl_s: 900, replicas: 4}
+  {url: "redis://:pw@cache:6379/1", data_dir: /data, timeout_ms: 100, hold_ttl_s: 900, replicas: 4,
+   lease: {usd: 2.5}}
 providers:
   a: {dialect: openai, base_url: "https://a.example/v1/", api_key: "${A_KEY}", regions: [eu, no]}
   b: {dialect: anthropic, base_url: http://b:8000, quirks: [max_tokens]}
@@ -173,7 +174,14 @@ def test_everything_that_can_be_said() -> None:
             ),
             "open": Tenant("open", anonymous=True),
         },
-        ledger=Ledger("redis://:pw@cache:6379/1", "/data", 0.1, 900.0, replicas=4),
+        ledger=Ledger(
+            "redis://:pw@cache:6379/1",
+            "/data",
+            0.1,
+            900.0,
+            replicas=4,
+            lease=Leasing(2_500_000_000, 20),
+        ),
         timeouts=Timeouts(1.0, 2.0, 3.0),
         limits=Limits(100, 5, 6, 7),
         client="aiohttp",
