@@ -1,8 +1,8 @@
 """Ways to a provider: straight, or through a CONNECT proxy that the configuration names.
 
 Through a tunnel (RFC 9110, 9.3.6) everything is between us and the provider: TLS and its names,
-what is kept open, how long is waited. So a plain `http` provider has one, too: no proxy reads its
-requests, holds its streams back or answers in its place, and no answer of a proxy is taken for
+what is kept open, how long is waited. So a plain `http` provider has one, too: no proxy changes
+its requests, holds its streams back or answers in its place, and no answer of a proxy is taken for
 one of the provider. Only the proxy's name is looked up here, the provider's is not.
 """
 
@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from aiohappyeyeballs import start_connection
 
 from gateway.drivers import http_failures as failures
+from gateway.drivers.dns_cache import Addresses
 
 MAX_HEAD: Final = 16 * 1024
 """Bytes that a proxy may say before the tunnel is open."""
@@ -67,13 +68,20 @@ class Reply:
         return bool(ended)
 
 
-async def dial(host: str, port: int, proxy: Proxy | None = None) -> socket.socket:
+def addresses(host: str, port: int, proxy: Proxy | None = None) -> Addresses:
+    """Of what is connected to on the way there: keep it for all that `dial` is asked for."""
+    return Addresses(host, port) if proxy is None else Addresses(proxy.host, proxy.port)
+
+
+async def dial(
+    host: str, port: int, proxy: Proxy | None = None, known: Addresses | None = None
+) -> socket.socket:
     """A connection on which the host hears us. Raises OSError or RuntimeError (uvloop's), and
     UnicodeError for a name that is none; of a proxy, Unreachable. Set a limit to its time.
     """
+    sock = await _connected(known or addresses(host, port, proxy))
     if proxy is None:
-        return await _connected(host, port)
-    sock = await _connected(proxy.host, proxy.port)
+        return sock
     try:
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(sock, proxy.request(host, port))
@@ -100,10 +108,10 @@ def dial_blocking(host: str, port: int, proxy: Proxy, timeout_s: float) -> socke
     return sock
 
 
-async def _connected(host: str, port: int) -> socket.socket:
-    loop = asyncio.get_running_loop()
-    try:  # an address needs no thread to be looked up in
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_S, interleave=1)
+async def _connected(to: Addresses) -> socket.socket:
+    found = await to.find()
+    try:
+        return await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_S, interleave=1)
+    except BaseException:  # a limit to its time among them
+        to.forget()
+        raise
