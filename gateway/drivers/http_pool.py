@@ -13,7 +13,8 @@ from gateway.core.errors import Unreachable
 from gateway.drivers import http_failures as failures
 from gateway.drivers.deadline_wheel import DeadlineWheel
 from gateway.drivers.http_connection import Connection, Stale
-from gateway.drivers.http_tunnel import Proxy, dial
+from gateway.drivers.http_tunnel import Proxy, addresses, dial
+from gateway.drivers.tls_sessions import Spoken, resuming
 
 IDLE_S: Final = 60.0
 """After so long an idle connection is closed."""
@@ -23,7 +24,7 @@ def tls_context(cafile: str | None = None) -> ssl.SSLContext:
     """Verifies certificate and host, by the system's authorities or those in a file."""
     context = ssl.create_default_context(cafile=cafile)
     context.set_alpn_protocols(["http/1.1"])
-    return context
+    return resuming(context)
 
 
 class Pool:
@@ -49,6 +50,9 @@ class Pool:
         self._connect_s = connect_s
         self._idle_s = idle_s
         self._proxy = proxy
+        self._addresses = addresses(host, port, proxy)
+        self._spoken: Spoken | None = None
+        """Whose session is to be remembered when the next connection is opened."""
         self._idle: dict[Connection, None] = {}  # in order: popitem gives the last
         self._open: set[Connection] = set()
         self._emptied: asyncio.Future[None] | None = None
@@ -133,9 +137,11 @@ class Pool:
         return failures.unreachable(proxied=self._proxy is not None)
 
     async def _dial(self, connection: Connection) -> None:
-        sock = await dial(self._host, self._port, self._proxy)
+        sock = await dial(self._host, self._port, self._proxy, self._addresses)
+        if self._spoken is not None and self._spoken.remember():
+            self._spoken = None
         try:
-            await asyncio.get_running_loop().create_connection(
+            transport, _ = await asyncio.get_running_loop().create_connection(
                 lambda: connection,
                 sock=sock,
                 ssl=self._tls,
@@ -145,3 +151,6 @@ class Pool:
             connection.close()
             self.lost(connection)  # uvloop does not tell when it was made a moment ago
             raise
+        spoken = transport.get_extra_info("ssl_object")
+        if isinstance(spoken, Spoken) and not spoken.session_reused:
+            self._spoken = spoken

@@ -13,6 +13,8 @@ BOTH: Final = (
     "test_http_faults.py",
     "test_http_tls.py",
     "test_http_tunnel.py",
+    "test_dns_cache.py",
+    "test_tls_sessions.py",
 )
 
 
