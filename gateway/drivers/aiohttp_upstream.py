@@ -22,7 +22,7 @@ from gateway.drivers import http_failures as failures
 from gateway.drivers.http_failures import MAX_ANSWER
 from gateway.drivers.http_pool import tls_context
 from gateway.drivers.http_request import NONE, is_path
-from gateway.drivers.http_tunnel import Proxy, dial
+from gateway.drivers.http_tunnel import Proxy, addresses, dial
 from gateway.drivers.provider_calls import ProviderCall, ProviderCalls
 from gateway.drivers.provider_flow import AFTER_S, ProviderFlow
 from gateway.drivers.signing import NO_SIGNERS, Signer
@@ -51,18 +51,22 @@ class _Tunnels(aiohttp.BaseConnector):
     def __init__(self, proxy: Proxy, tls: SSLContext, connect_s: float) -> None:
         super().__init__(limit=_CONNECTIONS)
         self._proxy = proxy
+        self._addresses = addresses(proxy.host, proxy.port)
         self._tls = tls
         self._connect_s = connect_s
 
     async def _create_connection(
-        self, req: aiohttp.ClientRequest, traces: object, timeout: object  # noqa: ASYNC109
+        self,
+        req: aiohttp.ClientRequest,
+        traces: object,
+        timeout: object,  # noqa: ASYNC109
     ) -> ResponseHandler:
         """What each connector of aiohttp's has in its own way."""
         host, port = req.url.raw_host or "", req.url.port or 0
         secure = req.is_ssl()
         try:
             async with asyncio.timeout(self._connect_s):
-                sock = await dial(host, port, self._proxy)
+                sock = await dial(host, port, self._proxy, self._addresses)
                 _, made = await self._loop.create_connection(
                     self._factory,
                     sock=sock,

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import ssl
 import traceback
 from base64 import b64encode
@@ -167,6 +168,31 @@ async def test_each_provider_goes_its_own_way(makes: Makes, way: str) -> None:
     for name, asked_ in (("a", (1, 0)), ("b", (1, 1)), ("c", (1, 1)), ("d", (1, 1)), ("a", (1, 1))):
         assert await bench.get(way, name) == "hello"
         assert (len(one.asked), len(two.asked)) == asked_, f"after {name}"
+
+
+@both
+async def test_the_proxys_name_alone_is_looked_up(
+    makes: Makes, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And once, however many tunnels there are; uvloop's lookups cannot be heard, so there it is
+    only seen that the provider's, which nobody knows, is not needed.
+    """
+    loop = asyncio.get_running_loop()
+    asked_for: list[object] = []
+    hears = isinstance(loop, asyncio.BaseEventLoop)
+    name = "egress.invalid" if hears else "localhost"
+
+    async def heard(host: object, port: int, **_: object) -> list[object]:
+        asked_for.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    proxy = await makes.proxy(await makes.provider())
+    if hears:
+        monkeypatch.setattr(loop, "getaddrinfo", heard)
+    bench = await makes.bench({"p": proxy.url.replace("127.0.0.1", name)})
+    assert await asyncio.gather(*(bench.get(way) for _ in range(3))) == ["hello"] * 3
+    assert len(proxy.asked) == 3
+    assert asked_for == (["egress.invalid"] if hears else [])
 
 
 @both

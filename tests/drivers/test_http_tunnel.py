@@ -218,6 +218,20 @@ async def test_one_tunnel_serves_many_and_the_name_is_verified(
     assert named == [HOST]
 
 
+async def test_a_session_of_tls_is_taken_up_again_in_another_tunnel(
+    authority: trustme.CA, cafile: str
+) -> None:
+    async def once(peer: Peer) -> None:
+        await peer.hear()
+        peer.say(sized(b"%d" % peer.number, "connection: close"))
+
+    async with world(once, server(authority, HOST), tls_context(cafile)) as all_:
+        assert [await whole(all_.pool) for _ in range(3)] == [b"0", b"1", b"2"]
+        spoken = [peer.writer.get_extra_info("ssl_object") for peer in all_.provider.peers]
+        assert [each.session_reused for each in spoken] == [False, True, True]
+        assert len(all_.proxy.asked) == 3
+
+
 async def test_plain_http_goes_through_a_tunnel_too() -> None:
     heard_: list[bytes] = []
 
