@@ -36,6 +36,7 @@ class Kind:
 
 CLIENTS: Final[Mapping[str, Kind]] = {
     "ours": Kind("our pool, HTTP/1.1"),
+    "ours-resumed": Kind("our pool, HTTP/1.1, sessions resumed"),
     "by-hand": Kind("frames by hand, jh2's HPACK", "jh2"),
     "jh2": Kind("jh2 on a bare protocol", "jh2"),
     "h2": Kind("h2 on a bare protocol", "h2"),

@@ -74,6 +74,8 @@ class Ours:
         self._pool = Pool(HOST, place.port, context, self._wheel, connect_s=PATIENCE_S)
         posts = Posts(Origin(f"https://{HOST}:{place.port}"), HEADERS)
         self._post: Callable[[bytes], bytes] = lambda body: posts.post(HttpCall(PATH, {}, body))
+        only = posts.post(HttpCall(PATH, {"connection": "close"}, request_body("m", stream=False)))
+        self._only = only
 
     async def whole(self, body: bytes) -> tuple[int, bytes]:
         until = time.monotonic() + PATIENCE_S
@@ -96,6 +98,12 @@ class Ours:
         status = answer.status
         self._pool.release(answer)
         return status, b"".join(taken)
+
+    async def get_acquainted(self) -> None:
+        """The second connection remembers the session of the first, for all with this context."""
+        for _ in range(2):
+            until = time.monotonic() + PATIENCE_S
+            self._pool.release(await self._pool.ask(self._only, until, whole=True))
 
     async def aclose(self) -> None:
         await self._pool.aclose()
@@ -207,8 +215,8 @@ def client_of(name: str, place: Place, contexts: Mapping[str, ssl.SSLContext]) -
     """It has no connection yet."""
     one, two = contexts["http/1.1"], contexts["h2"]
     match name:
-        case "ours":
-            return Ours(place, one)
+        case "ours" | "ours-resumed":
+            return Ours(place, contexts["ours"] if name == "ours-resumed" else one)
         case "by-hand":
             return Lean(lambda: ByHand(head(place)), place.port, two)
         case "h2" | "jh2":
@@ -242,6 +250,14 @@ async def carry_out(client: Client, task: Task) -> Told:
 
 async def serve(name: str, place: Place) -> None:
     contexts = {"http/1.1": place.context("http/1.1"), "h2": place.context("h2")}
+    if name == "ours-resumed":
+        from gateway.drivers.http_pool import tls_context  # noqa: PLC0415
+
+        contexts["ours"] = tls_context(place.cafile)
+        acquainted = Ours(place, contexts["ours"])
+        await acquainted.get_acquainted()
+        await acquainted.aclose()
+    print(version(CLIENTS[name].package) if CLIENTS[name].package else "", flush=True)
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -259,7 +275,6 @@ def main() -> None:
     name, port, cafile, packages = sys.argv[1:]
     if CLIENTS[name].package:
         sys.path.insert(0, packages)
-    print(version(CLIENTS[name].package) if CLIENTS[name].package else "", flush=True)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(name, Place(int(port), cafile)))
 

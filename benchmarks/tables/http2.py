@@ -21,7 +21,8 @@ from benchmarks.table import Reading, Readings
 from benchmarks.tables.syscalls import calls
 from benchmarks.upstreams import EVENTS, PACE_MS
 
-COLD = ("ours", "by-hand", "h2", "httpx-2", "pyreqwest-1", "pyreqwest-2")
+WARM = ("ours", "by-hand", "jh2", "h2", "httpx-1", "httpx-2", "pyreqwest-1", "pyreqwest-2")
+COLD = ("ours", "ours-resumed", "by-hand", "h2", "httpx-2", "pyreqwest-1", "pyreqwest-2")
 COLD_ROUNDS = 10
 """In each round of the others: one takes a moment."""
 COUNTED = 3
@@ -102,7 +103,7 @@ def _asked(
     stream: bool = False,
 ) -> Group:
     front = open_frontage(stage.folder, stack, stage.provider("fast"))
-    clients, note = _clients(front, stack, tuple(CLIENTS))
+    clients, note = _clients(front, stack, WARM)
     rows = [Asking(told_of(client), client, width, stream) for client in clients]
     return Group(title, unit, rows, note=note)
 
