@@ -40,7 +40,7 @@ class _Ledger:
         values[at + bisect_left(_SHORT, seconds)] += 1.0
         if event.error is not None:
             self._failed(event.op, event.error)
-        elif self._now:
+        elif self._now:  # it was not there
             self._stands(_LOCAL if event.op == "local" else _THERE)
 
     def _failed(self, op: str, error: str) -> None:
