@@ -8,7 +8,7 @@ import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -26,7 +26,7 @@ from gateway.core.ports import LedgerDriver, Observer, Upstream
 from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Snapshot
 from gateway.core.warmth import Warmth, lifetimes
-from gateway.drivers.background import stop
+from gateway.drivers.background import beside, stop
 from gateway.drivers.deprecations import Deprecations
 from gateway.drivers.exact_tokens import ExactTokens
 from gateway.drivers.janitor import MOST, Awake, Janitor
@@ -73,6 +73,8 @@ class Gateway:
     """Makes the app of the admin API, for whoever is to serve it."""
     reload: Reload
     """Reads the configuration again, and goes by it."""
+    warming: Callable[[], AbstractAsyncContextManager[None]]
+    """Meanwhile connections are opened for the first requests, which need not wait for that."""
 
     @property
     def world(self) -> World:
@@ -119,7 +121,11 @@ async def open_gateway(
         where = source or no_source(snapshot)
         reload = Reload(where, standing.turn, observe=scene.observe, wall=time.time)
         admin.reload = reload
-        yield Gateway(Front(door, api.app()), metrics, issuer, admin.app, reload)
+
+        def warming() -> AbstractAsyncContextManager[None]:
+            return beside(scene.upstreams.warm(snapshot))
+
+        yield Gateway(Front(door, api.app()), metrics, issuer, admin.app, reload, warming)
 
 
 @dataclass(frozen=True, slots=True)

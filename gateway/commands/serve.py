@@ -165,7 +165,11 @@ async def _serve(
         opened = open_gateway(
             snapshot, workers_dir=place.workers_dir, env=env, source=source, redactor=redactor
         )
-        async with opened as gateway, _reloading(gateway.reload, watch=place.number == 0):
+        async with (
+            opened as gateway,
+            _reloading(gateway.reload, watch=place.number == 0),
+            gateway.warming(),
+        ):
             door = gateway.front.door
             servers = [_server(gateway.front, hot(door))]
             sockets = [bound]

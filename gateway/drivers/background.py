@@ -16,6 +16,16 @@ async def stop(task: "asyncio.Task[None]") -> None:
 
 
 @asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """It runs meanwhile, and is stopped at the end if it has not ended."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        await stop(task)
+
+
+@asynccontextmanager
 async def keeping(
     keep: Coroutine[Any, Any, None], at_last: Callable[[], Awaitable[object]]
 ) -> AsyncIterator[None]:

@@ -59,7 +59,7 @@ class Connection(asyncio.Protocol):
         self._collects = False
         self._paused = False
         self._used = False
-        self._keeps = False
+        self._keeps = True
         self._error: UpstreamError | None = None
         self._asked_at = 0.0
         self.state: str = IDLE
@@ -119,9 +119,9 @@ class Connection(asyncio.Protocol):
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def rest(self, deadline: float) -> bool:
-        """Be idle until the deadline; False when it cannot be used again."""
+        """Be idle until the deadline; False when it cannot be used again. A new one can."""
         if (
-            self.state != WHOLE
+            self.state not in {IDLE, WHOLE}
             or not (self._keeps and self.open)
             or self._parts
             or self._transport.get_write_buffer_size()  # it did not want all of the request

@@ -7,9 +7,10 @@ connections: the door bounds what is in flight.
 import asyncio
 import ssl
 import time
+from contextlib import suppress
 from typing import Final
 
-from gateway.core.errors import Unreachable
+from gateway.core.errors import Unreachable, UpstreamError
 from gateway.drivers import http_failures as failures
 from gateway.drivers.deadline_wheel import DeadlineWheel
 from gateway.drivers.http_connection import Connection, Stale
@@ -81,6 +82,15 @@ class Pool:
                 raise
             else:
                 return connection
+
+    async def warm(self) -> None:
+        """Open a connection for the first request, where there is none. Whether that succeeds is
+        told to whoever asks.
+        """
+        if self._open or not self._keeps:
+            return
+        with suppress(UpstreamError):
+            self.release(await self._connect(time.monotonic() + self._connect_s))
 
     def release(self, connection: Connection) -> None:
         """It is free for the next request; or closed, if anything about it is not as it should."""

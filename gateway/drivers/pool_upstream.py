@@ -1,7 +1,8 @@
 """Calls to providers, over connections of our own: the default."""
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from ssl import SSLContext
 from types import TracebackType
 from typing import Never, Self, TypeAlias
@@ -133,6 +134,11 @@ class PoolUpstream:
     def open(self) -> int:
         """How many connections there are."""
         return sum(pool.open for pool in {*self._pools.values()})
+
+    async def warm(self, names: Collection[str]) -> None:
+        """Open a connection to each of these providers where there is none."""
+        pools = {self._pools[name] for name in names}
+        await asyncio.gather(*(pool.warm() for pool in pools))
 
     async def send(
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float

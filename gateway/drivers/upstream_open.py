@@ -58,6 +58,14 @@ class Upstreams:
         self._asked, self._last = asked, self._tap(upstream)
         return self._last
 
+    async def warm(self, snapshot: Snapshot) -> None:
+        """Open a connection to each provider that a model has, so that first requests need not;
+        aiohttp opens its own when it is asked. `snapshot` is the one of the last turn.
+        """
+        if snapshot.client != "aiohttp" and self._own is not None:
+            models = snapshot.catalog.models.values()
+            await self._own.warm({each.provider for m in models for each in m.deployments})
+
     async def aclose(self) -> None:
         for stack in [*self._others]:
             await stack.aclose()

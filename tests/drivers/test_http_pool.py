@@ -1,6 +1,7 @@
 """Connections to one origin: which is used when, and what becomes of it, on a scripted provider."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Awaitable, Callable
 
@@ -59,6 +60,47 @@ async def test_the_last_used_is_used_first() -> None:
             pool.release(answer)
         assert [await whole(pool) for _ in range(3)] == [b"1"] * 3
         assert pool.open == 3
+
+
+async def test_a_warm_pool_has_a_connection_for_the_first() -> None:
+    async with scripted(told) as provider, pool_to(provider.port) as pool:
+        await pool.warm()
+        assert pool.open == 1
+        await pool.warm()
+        assert [await whole(pool) for _ in range(3)] == [b"0"] * 3
+        await pool.warm()
+        assert len(provider.peers) == 1
+
+
+async def test_a_warm_connection_that_was_closed_is_replaced_unseen() -> None:
+    async def play(peer: Peer) -> None:
+        if peer.number == 0:
+            await crosses(peer)
+            peer.writer.close()
+        else:
+            await told(peer)
+
+    async with scripted(play) as provider, pool_to(provider.port) as pool:
+        await pool.warm()
+        assert await whole(pool) == b"1"
+
+
+async def test_a_warm_connection_is_closed_when_nobody_asks() -> None:
+    async with scripted(Peer.end) as provider, pool_to(provider.port, idle_s=0.05) as pool:
+        await pool.warm()
+        assert pool.open == 1
+        await until(lambda: pool.open == 0)
+        await provider.all_left()
+
+
+async def test_who_cannot_be_warmed_is_asked_all_the_same() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    async with pool_to(port) as pool:
+        await pool.warm()
+        assert pool.open == 0
+        with pytest.raises(Unreachable):
+            await whole(pool)
 
 
 async def test_a_request_is_one_write() -> None:

@@ -11,6 +11,7 @@ from gateway.core.snapshot import AwsAuth, Provider, Secret, Snapshot, Timeouts
 from gateway.drivers.aiohttp_upstream import AiohttpUpstream
 from gateway.drivers.upstream_open import open_upstreams
 from tests.config.texts import SOUND, snapshot
+from tests.drivers.scripted import Peer, scripted, until
 
 ONE = Provider("one", "openai", "http://one:1/v1")
 TWO = Provider("two", "openai", "http://two:2/v1")
@@ -51,6 +52,23 @@ async def test_connections_are_kept_where_all_that_share_them_are_the_same(
         old: Any = await upstreams.turn(having(ONE, TWO))
         new: Any = await upstreams.turn(after)
         assert {name: pool is old._pools.get(name) for name, pool in new._pools.items()} == kept
+
+
+@pytest.mark.parametrize(("client", "warmed"), [("own", [1, 0]), ("aiohttp", [0, 0])])
+async def test_those_that_models_have_are_warmed(client: str, warmed: list[int]) -> None:
+    """A provider that no model has is asked by nobody."""
+    async with scripted(Peer.end) as used, scripted(Peer.end) as unused:
+        before = snapshot(SOUND)
+        (name, *others) = before.providers
+        urls = [f"http://127.0.0.1:{each.port}/v1" for each in (used, unused)]
+        local = [Provider(each, "openai", urls[0]) for each in (name, *others)]
+        asked = having(*local, Provider("unused", "openai", urls[1]), client=client)
+        async with open_upstreams({}, lambda: 0.0) as upstreams:
+            await upstreams.turn(asked)
+            await upstreams.warm(asked)
+            await until(lambda: [len(used.peers), len(unused.peers)] == warmed)
+            await upstreams.warm(asked)
+            assert [len(used.peers), len(unused.peers)] == warmed
 
 
 async def test_the_same_is_the_same() -> None:

@@ -1,17 +1,20 @@
-"""A process that starts: how long until it is ready, and what it takes while nobody asks."""
+"""A process that starts: how long until it is ready, what it opens, and what it takes while nobody
+asks.
+"""
 
 import re
 import time
 from pathlib import Path
 from typing import Final
 
+from tests.drivers.scripted import Peer, scripted, until
 from tests.promises import Reached
 from tests.service.processes import loopback, serving
 
 CONFIG: Final = """
 redis: {url: embedded, data_dir: '%s', timeout_ms: 5000}
 server: {drain_delay_s: 0}
-providers: {p: {dialect: openai, base_url: 'http://127.0.0.1:9/v1', api_key: x}}
+providers: {p: {dialect: openai, base_url: 'http://127.0.0.1:%d/v1', api_key: x}}
 models:
   m: {deployments: [{provider: p}], context: 1000, max_output: 100, price: {input: 1, output: 1}}
 tenants: {acme: {anonymous: true, budgets: [{usd: 1, per: day}]}}
@@ -38,7 +41,7 @@ async def test_it_is_ready_soon_and_small(tmp_path: Path, reached: Reached) -> N
     is most of it on an idle machine, and half as much again where others use the same cores.
     """
     config = tmp_path / "gateway.yaml"
-    config.write_text(CONFIG % (tmp_path / "ledger"))
+    config.write_text(CONFIG % (tmp_path / "ledger", 9))
     passed: list[float] = []
     took: list[float] = []
     sizes: list[float] = []
@@ -55,3 +58,11 @@ async def test_it_is_ready_soon_and_small(tmp_path: Path, reached: Reached) -> N
     reached("operations", "idle RSS of a worker", f"{max(sizes):.0f} MB", f"<= {MOST_MB} MB")
     assert min(took) <= 2 * MOST_S, "it takes more than twice what it may, even on a busy machine"
     assert max(sizes) <= MOST_MB
+
+
+async def test_its_provider_is_connected_to_before_anybody_asks(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    async with scripted(Peer.end) as provider:
+        config.write_text(CONFIG % (tmp_path / "ledger", provider.port))
+        async with serving(config):
+            await until(lambda: len(provider.peers) == 1)
