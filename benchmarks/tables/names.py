@@ -49,10 +49,13 @@ OURS: Final[dict[str, Table]] = {
 PEERS: Final[dict[str, Table]] = {
     "peers": peers,
     "peers-stream": peers_stream,
+}
+"""They need other people's programs: `make bench-peers`."""
+BY_NAME: Final[dict[str, Table]] = {
     "http2": http2,
     "http2-one": http2_one,
     "http2-stream": http2_stream,
     "http2-cold": http2_cold,
 }
-"""They need other people's programs: `make bench-peers`."""
-ALL: Final = OURS | PEERS
+"""Of the client alone, with other people's clients: only where they are asked for."""
+ALL: Final = OURS | PEERS | BY_NAME
