@@ -4,6 +4,7 @@ Only a hold's id, its amounts and its life differ between two reserves of a purs
 all that comes before them on the wire is built once.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha1
 from pathlib import Path
@@ -21,7 +22,15 @@ from gateway.drivers.redis_wire import encode
 _FOLDER: Final = Path(__file__).with_name("ledger_scripts")
 _PRELUDE: Final = (_FOLDER / "prelude.lua").read_text()
 _NAMES: Final = ("reserve", "settle", "charge", "balances", "sweep", "leave", "load")
-_SOURCES: Final = {name: (_FOLDER / f"{name}.lua").read_text() for name in _NAMES}
+_PART: Final = re.compile(r"^ *-- include (\w+\.lua)\n", re.MULTILINE)
+
+
+def _read(name: str) -> str:
+    """A script, with the parts in it that it includes."""
+    return _PART.sub(lambda found: _read(found[1]), (_FOLDER / name).read_text())
+
+
+_SOURCES: Final = {name: _read(f"{name}.lua") for name in _NAMES}
 _TURNED_AWAY_MS: Final = 3_600_000
 """For how long the id of a hold that was given back is turned away."""
 _SETTLED_MS: Final = 300_000
@@ -88,11 +97,11 @@ class HomeCommands:
 
     def reserve(self, plan: Plan, ttl_ms: int, tenant: str, epoch: str, fresh: str) -> bytes:
         """All but what `reserving` adds. `fresh` is a name for a new epoch."""
-        lines = [_spec(line) + _limits(line) for line in plan.lines]
-        places = [_limits(line) for line in plan.places]
-        whose = _one_line(tenant)
-        spec = _pack((ttl_ms, plan.start, plan.end, epoch, fresh, whose, lines, places))
-        return self._head("reserve", spec, keys=_keys(plan), more=3)
+        spec: list[int | str] = [ttl_ms, plan.start, plan.end, epoch, fresh, _one_line(tenant)]
+        for line in (*plan.lines, *plan.places):
+            meter = "0" if line.meter == "at_once" else str(METERS.index(line.meter) + 1)
+            spec += (meter, line.slot_ms, line.expires, len(line.limits), *_limits(line))
+        return self._head("reserve", b"".join(map(_pack, spec)), keys=_keys(plan), more=3)
 
     def settle(self, hold_id: str, actual: Amounts, record: Record | None) -> bytes:
         line = b"" if record is None else as_line(record)

@@ -118,7 +118,7 @@ class Debts:
             debt.maybe = True
             raise
         self._owed.pop(debt.command, None)
-        if debt.instead is not None and reply[0] == 0:
+        if debt.instead is not None and isinstance(reply, list):
             # No such hold: it was settled and that is forgotten, or the ledger has lost it.
             error = "unknown"
             if not debt.maybe:

@@ -22,8 +22,8 @@ def _is_well(answer: "asyncio.Future[Any]", before: int) -> bool:
     """Whether a settle was answered, of a hold that was known, by data that goes on."""
     if answer.cancelled() or answer.exception() is not None:
         return False
-    known, seq, *_ = answer.result()
-    return bool(known) and seq >= before
+    seq = answer.result()
+    return type(seq) is int and seq >= before
 
 
 def _end(settled: "asyncio.Future[None]") -> None:
@@ -59,7 +59,7 @@ class Settles:
             self._under_way.discard(answer)
             # A settle that goes well needs no task, which costs a request 8 us.
             if _is_well(answer, before):
-                home.saw(answer.result()[1], before)
+                home.saw(answer.result(), before)
                 _end(settled)
                 self._observe(LedgerTook("settle", self._clock() - began, None))
                 return
@@ -94,11 +94,13 @@ class Settles:
         error = None
         try:
             reply = await self._homes.answered(command, answer)
-            if reply[0] == 0:
+            seq = reply
+            if isinstance(reply, list):
                 error = "unknown"
-                self._homes.is_now(reply[2])
+                _, seq, now = reply
+                self._homes.is_now(now)
                 await self.deliver("charge", self._instead(hold, actual, record))
-            home.saw(reply[1], before)
+            home.saw(seq, before)
         except DataLost as failure:  # it is settled all the same
             error = failure.kind
         except RedisError as failure:

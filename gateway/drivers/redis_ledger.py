@@ -103,13 +103,13 @@ class RedisLedger(Book):
                     ready = self._homes.ready(purse)
                 before = home.seq
                 reply = await self._run(reserving(ready.reserve, hold_id, amounts, life))
+                if type(reply) is bytes:  # held, and there is nothing to tell
+                    seq, left = map(int, reply.split())
+                    home.saw(seq, before)
+                    return Hold(hold_id, purse, amounts, Nanos(left) if left >= 0 else None)
                 if reply[1]:
                     self._observe(HoldsExpired(home.name, reply[1], reply[2]))
                 home.saw(reply[3], before)
-                if reply[0] == b"held":
-                    left = Nanos(reply[4]) if reply[4] >= 0 else None
-                    warned = _warned(ready.plan, reply) if len(reply) > 5 else ()
-                    return Hold(hold_id, purse, amounts, left, warned)
                 answer = _answer(reply, ready.plan, purse, hold_id, amounts)
                 if answer is not None:
                     return answer
@@ -215,6 +215,9 @@ def _answer(
 ) -> Hold | Refusal | None:
     """What a reserve was told that is not simply held; None when it is to ask once more."""
     verdict = reply[0]
+    if verdict == b"held":
+        left = Nanos(reply[4]) if reply[4] >= 0 else None
+        return Hold(hold_id, purse, wanted, left, _warned(plan, reply))
     if verdict == b"refused":
         number, rest, now_ms, resets_ms, first = reply[4:]
         (account, budget), line = plan.limits[number - 1]

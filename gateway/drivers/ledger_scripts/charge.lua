@@ -1,22 +1,23 @@
 -- Charges a call that has no hold, once in a day.
--- KEYS: holds, buckets. ARGV: entries kept; {tenant, when the call was (Unix ms, 0: now), buckets} as
--- msgpack, each bucket {meter, slot's width (ms, 0: calendar), expiry as for a reserve}; its id;
+-- KEYS: holds, buckets. ARGV: entries kept; {tenant, when the call was (Unix ms, 0: now), buckets}
+-- as msgpack, each bucket {meter, slot's width (ms, 0: calendar), expiry as for a reserve}; its id;
 -- amounts; the record.
 -- Gives {1 charged, 3 it was already, entries written}.
 local tenant, at, buckets = unpack(cmsgpack.unpack(ARGV[2]))
 local id = ARGV[3]
 if at == 0 then at = NOW_MS end
 local marker = HOME .. 'c:' .. id
-if redis.call('EXISTS', marker) == 1 then return { 3, SEQ } end
+if call('EXISTS', marker) == 1 then return { 3, SEQ } end
+-- include holds.lua
+-- include roll.lua
 
-local nanos, tokens, requests = string.match(ARGV[4], AMOUNTS)
-local cost = { tonumber(nanos), tonumber(tokens), tonumber(requests) }
+local cost = { string.match(ARGV[4], '^(%d+) (%d+) (%d+)$') }
 local lines, fresh = {}, {}
 for i, spec in ipairs(buckets) do
   local key, meter, width, expires = KEYS[i + 1], unpack(spec)
   local slot, is_fresh = 0
   if width == 0 then
-    local had = redis.call('HMGET', key, 'spent', 'held')
+    local had = call('HMGET', key, 'spent', 'held')
     is_fresh = not (had[1] or had[2])
     if is_fresh and expires > 0 and expires <= SECOND then is_fresh = nil end
   else
@@ -24,23 +25,23 @@ for i, spec in ipairs(buckets) do
     slot, is_fresh = math.min(math.floor(at / width), newest), new
   end
   fresh[i] = is_fresh and { key, width, expires }
-  lines[i] = meter .. ' ' .. text(slot) .. ' ' .. key
+  lines[i] = meter .. ' ' .. slot .. ' ' .. key
 end
 lines = table.concat(lines, '\n')
 
-enter('charged', id, '', tenant, cost, lines, ARGV[5])
-redis.call('SET', marker, '1', 'PXAT', soon(86400000))
+enter('charged', id, '', tenant, ARGV[4], lines, ARGV[5])
+call('SET', marker, '1', 'PXAT', NOW_MS + 86400000)
 for i = 1, #buckets do
   if fresh[i] then
     local key, width, expires = unpack(fresh[i])
-    redis.call('HSET', key, 'spent', 0, 'held', 0)
+    call('HSET', key, 'spent', 0, 'held', 0)
     if width > 0 then
-      redis.call('HSET', key, 'at', text(math.floor(NOW_MS / width)))
-      redis.call('PEXPIREAT', key, soon(expires))
+      call('HSET', key, 'at', math.floor(NOW_MS / width))
+      call('PEXPIREAT', key, NOW_MS + expires)
     elseif expires > 0 then
-      redis.call('EXPIREAT', key, expires)
+      call('EXPIREAT', key, expires)
     end
   end
 end
-add(read(lines), cost, { 0, 0, 0 })
+add(read(lines), cost)
 return { 1, SEQ }
