@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass
+from itertools import count
 
 import uvloop
 
@@ -12,7 +13,10 @@ from benchmarks.table import Cell
 from gateway.core.accounts import Account, Amounts, Hold, Purse
 from gateway.core.catalog import Budget
 from gateway.core.money import Nanos
+from gateway.core.ports import LedgerDriver
+from gateway.core.snapshot import Leasing
 from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.leased_ledger import LeasedLedger
 from gateway.drivers.redis_ledger import RedisLedger
 
 AT_ONCE = 32
@@ -30,6 +34,8 @@ class Pairs:
     server: EmbeddedRedis
     name: str = "reserve + settle"
     done: int = 0
+    turns: bool = False
+    """Whether each call takes a turn of the loop, where its reserve and its settle take none."""
 
     def calibrate(self, cpu_s: float) -> int:
         """How many pairs take about so much CPU time."""
@@ -40,18 +46,23 @@ class Pairs:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(self._measure(total))
 
+    def open(self) -> LedgerDriver:
+        return RedisLedger(self.server.url, timeout_s=5)
+
     async def _measure(self, total: int) -> Cell:
         assert self.server.pid
         budgets = (Budget(10**15, "day"), Budget(10**15, "month"))
         purse = Purse("bench", (Account("tenant", "bench", budgets, "bench"),))
-        ledger = RedisLedger(self.server.url, timeout_s=5)
+        ledger = self.open()
         numbers = iter(range(self.done, self.done + total))
         self.done += total
 
         async def client() -> None:
             for number in numbers:
-                hold = await ledger.reserve(purse, f"h{number}", CEILING, f"l{number}")
+                hold = await ledger.reserve(purse, f"h{number:08x}", CEILING, f"l{number}")
                 assert isinstance(hold, Hold)
+                if self.turns:
+                    await asyncio.sleep(0)
                 await ledger.settle(hold, COST)
 
         before = (await ledger.balances(purse))[0].spent
@@ -64,3 +75,21 @@ class Pairs:
         if spent != total * COST.nanos:
             raise CannotRun(f"the ledger counted {spent} of {total * COST.nanos} nano-dollars")
         return Cell(total, total, used, served, seconds)
+
+
+@dataclass
+class LeasedPairs(Pairs):
+    """The same by one who has a lease: most pairs ask the server nothing."""
+
+    name: str = "the same, leased"
+    done: int = 10**9
+    turns: bool = True
+
+    def open(self) -> LedgerDriver:
+        numbers, run = count(), self.done
+        return LeasedLedger(
+            RedisLedger(self.server.url, timeout_s=5),
+            Leasing(10**12),
+            clock=time.monotonic,
+            new_id=lambda: f"lease{run}-{next(numbers)}",
+        )

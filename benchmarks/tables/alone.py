@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 
 from benchmarks import planning, rehearsal
-from benchmarks.ledger import AT_ONCE, Pairs
+from benchmarks.ledger import AT_ONCE, LeasedPairs, Pairs
 from benchmarks.stage import Stage
 from benchmarks.systems import Group
 from gateway.drivers.embedded_redis import EmbeddedRedis
@@ -11,7 +11,8 @@ from gateway.drivers.embedded_redis import EmbeddedRedis
 
 def ledger(stage: Stage, stack: ExitStack) -> Group:
     server = stack.enter_context(EmbeddedRedis(stage.folder / "pairs"))
-    return Group(f"Ledger, {AT_ONCE} requests in flight", "us/pair", [Pairs(server)])
+    rows = [Pairs(server), LeasedPairs(server)]
+    return Group(f"Ledger, {AT_ONCE} requests in flight", "us/pair", rows)
 
 
 def plan(stage: Stage, stack: ExitStack) -> Group:

@@ -127,10 +127,14 @@ def bounds_tokens(purse: Purse) -> bool:
 
 
 def slice_of(
-    balances: Iterable[Balance], ceiling: Amounts, leasing: Leasing, sliced: int
+    balances: Iterable[Balance],
+    ceiling: Amounts,
+    leasing: Leasing,
+    sliced: int,
+    beside: Sequence[Amounts] = (),
 ) -> Amounts | None:
     """So much is leased for calls of about this ceiling; None: nothing is. `sliced` nano-dollars of
-    the home are held ahead already.
+    the home are held ahead already. The balances do not know yet of slices that are asked `beside`.
 
     With it no budget comes to four fifths of its cap, where warnings begin.
     """
@@ -138,8 +142,9 @@ def slice_of(
     bounds = False
     for each in balances:
         cap = each.budget.cap
-        room = max(cap - cap // 5 - 1 - each.spent - each.held, 0) // leasing.share
         of_tokens = each.budget.meter == "tokens"
+        taken = sum(slice_.tokens if of_tokens else slice_.nanos for slice_ in beside)
+        room = max(cap - cap // 5 - 1 - each.spent - each.held - taken, 0) // leasing.share
         bounds = bounds or of_tokens
         calls = min(calls, _times(room, ceiling.tokens if of_tokens else ceiling.nanos))
     if calls < leasing.least:

@@ -169,15 +169,6 @@ class Seen:
         chunk[at // 8] |= bit
         return True
 
-    def has(self, name: str) -> bool:
-        """Whether it came by."""
-        number = _count(name[-8:])
-        if number is None:
-            return name in self._others
-        place, at = divmod(number, _CHUNK)
-        chunk = self._chunks.get((name[:-8], place))
-        return chunk is not None and bool(chunk[at // 8] & 1 << at % 8)
-
 
 def _count(text: str) -> int | None:
     """Eight hexadecimal digits, in the one way they are written."""

@@ -1,28 +1,32 @@
 """What a process knows of those whose budgets it leases: how much they send, and what it holds."""
 
+from collections import deque
 from typing import Final
 
 from msgspec import structs
 
 from gateway.core.accounts import Account, Hold, Purse, Refusal, Warned
 from gateway.core.catalog import Budget
-from gateway.core.leases import Lease, can_be_leased
+from gateway.core.leases import CALLS, Lease, can_be_leased
 from gateway.drivers.ledger_plans import Plan
 
 _REMEMBERED: Final = 4_096
+_WAIT_S: Final = 0.02
+"""A lease takes two round trips: so long, and some."""
+_MOST_AHEAD: Final = 16
 _TRIM_EVERY: Final = 64
 _WRITTEN: Final = 2_000
 """After so many entries the share of records in them is half of what it was, half what it is."""
 
 
 class Heat:
-    """How much a purse sends, and the lease that serves it; `next` is the one after it.
+    """How much a purse sends, and the lease that serves it; those `ahead` come after it.
 
     `warned` is what is to be told of the purse's budgets, and was not told with a call.
     """
 
     __slots__ = (
-        "_firsts", "_hot", "asking", "before", "calls", "lease", "next", "off_until", "since",
+        "_firsts", "_hot", "ahead", "asking", "before", "calls", "lease", "off_until", "since",
         "warned",
     )  # fmt: skip
 
@@ -31,7 +35,7 @@ class Heat:
         self.since = now
         self.calls = self.before = 0
         self.lease: Lease | None = None
-        self.next: Lease | None = None
+        self.ahead: deque[Lease] = deque()
         self.asking = False
         self.off_until = now
         self.warned: tuple[Warned, ...] = ()
@@ -41,11 +45,21 @@ class Heat:
         """Whether it sends so much, in this second or the one before."""
         return self.calls >= self._hot or (self.before >= self._hot and now < self.since + 1.0)
 
+    def lacks(self) -> int:
+        """How many leases more it uses up while it waits for them."""
+        wanted = 1 + int(max(self.calls, self.before) * _WAIT_S / CALLS)
+        return min(wanted, _MOST_AHEAD) - len(self.ahead)
+
+    def next(self) -> Lease | None:
+        """The lease that comes after one that does not do any more."""
+        self.lease = self.ahead.popleft() if self.ahead else None
+        return self.lease
+
     def drop(self, lease: Lease) -> None:
         if self.lease is lease:
-            self.lease, self.next = self.next, None
-        elif self.next is lease:
-            self.next = None
+            self.next()
+        elif lease in self.ahead:
+            self.ahead.remove(lease)
 
     def warn(self, hold: Hold) -> Hold:
         """The call's hold, with what is to be told."""

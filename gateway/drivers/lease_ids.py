@@ -1,40 +1,52 @@
-"""Which holds were asked for here, and which a lease served: a bit each, for some minutes."""
+"""Which holds were asked for here: a bit each, for some minutes."""
 
 from typing import Final
 
 from gateway.core.ports import Clock
-from gateway.core.usage_line import Seen
 
 KEPT_S: Final = 600.0
 """At least. The ledger itself knows of a settled hold for five minutes."""
 _LOOK_EVERY: Final = 1_024
+_BITS: Final = {f"{number:02x}": 1 << number for number in range(256)}
 
 
-class Recent:
-    """Names that came by in the last `KEPT_S`, and for up to as long before."""
+class LeaseIds:
+    """Names that came by in the last `KEPT_S`, and for up to as long before. Those of one process
+    end in a count: 256 of them are one entry here.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._since = clock()
-        self._new, self._old = Seen(), Seen()
+        self._new: dict[str, int] = {}
+        self._old: dict[str, int] = {}
         self._count = 0
 
     def add(self, name: str) -> bool:
         """Whether it is new."""
         self._count += 1
         if self._count % _LOOK_EVERY == 0 and self._clock() >= self._since + KEPT_S:
-            self._old, self._new, self._since = self._new, Seen(), self._clock()
-        return self._new.add(name) and not self._old.has(name)
+            self._old, self._new, self._since = self._new, {}, self._clock()
+        bit = _BITS.get(name[-2:])
+        key = name[:-2]
+        if bit is None:
+            bit, key = 1, f"{name}!"  # no name of a process' own: it is an entry by itself
+        had = self._new.get(key, 0)
+        if had & bit or self._old.get(key, 0) & bit:
+            return False
+        self._new[key] = had | bit
+        return True
 
     def has(self, name: str) -> bool:
-        return self._new.has(name) or self._old.has(name)
+        bit, key = _BITS.get(name[-2:]), name[:-2]
+        if bit is None:
+            bit, key = 1, f"{name}!"
+        return bool((self._new.get(key, 0) | self._old.get(key, 0)) & bit)
 
-
-class LeaseIds:
-    """`known` are all that were asked for, `local` those that a lease served, or that were given
-    back: the ledger need not know of those.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self.known = Recent(clock)
-        self.local = Recent(clock)
+    def discard(self, name: str) -> None:
+        bit, key = _BITS.get(name[-2:]), name[:-2]
+        if bit is None:
+            bit, key = 1, f"{name}!"
+        for some in (self._new, self._old):
+            if key in some:
+                some[key] &= ~bit

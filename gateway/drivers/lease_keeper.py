@@ -43,9 +43,9 @@ class Leasable(Voiding, Protocol):
 
 
 class LeaseKeeper:
-    """`open` has the lease of each call that one serves; `moved` what the ledger calls those that
-    it holds by now; `taken` counts leases; `tasks` are under way, each for a home. For the rest see
-    LeasedLedger.
+    """`open` has the lease of each call that one serves; `theirs` are calls under way that the
+    ledger holds by themselves. `taken` counts leases; `tasks` are under way, each for a home. For
+    the rest see LeasedLedger.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class LeaseKeeper:
         ttl_s: float,
     ) -> None:
         self.open: dict[str, Lease] = {}
-        self.moved: dict[str, Hold] = {}
+        self.theirs: set[str] = set()
         self.heats = Heats(leasing.calls_per_s)
         self.taken = 0
         self._ledger = ledger
@@ -75,8 +75,10 @@ class LeaseKeeper:
         self._closing = False
 
     def ask(self, heat: Heat, purse: Purse, amounts: Amounts, now: float) -> None:
-        """For another one, in the background: no call waits for it."""
-        if not heat.hot(now) or heat.asking or now < heat.off_until or self._closing:
+        """For more of them, in the background: no call waits for it."""
+        if heat.asking or now < heat.off_until or self._closing or not heat.hot(now):
+            return
+        if heat.lacks() <= 0:
             return
         heat.asking = True
         self._begin(purse.home, self._take(heat, purse, amounts))
@@ -85,55 +87,60 @@ class LeaseKeeper:
         home = self._homes.get(purse.home)
         if home is None:
             home = self._homes[purse.home] = LeasedHome(purse.home)
-        lease = None
+        some: list[Lease] = []
         try:
             with suppress(LedgerDown):
-                lease = await self._taken(heat, home, purse, amounts)
+                await self._fill(some, heat, home, purse, amounts)
         finally:
             heat.asking = False
-            if lease is None:
+            if not some:
                 heat.off_until = self._clock() + COOL_S
-        if lease is None:
-            return
-        self.taken += 1
-        self._leases[lease] = heat
-        if heat.lease is None:
-            heat.lease = lease
-        else:
-            heat.next = lease
-        if self._keeping is None:
+        if some and self._keeping is None:
             self._keeping = asyncio.create_task(self._keep())
 
-    async def _taken(
-        self, heat: Heat, home: LeasedHome, purse: Purse, amounts: Amounts
-    ) -> Lease | None:
+    async def _fill(
+        self, some: list[Lease], heat: Heat, home: LeasedHome, purse: Purse, amounts: Amounts
+    ) -> None:
+        """As many leases as it lacks, or there is room for."""
         plan, now = self._ledger.plan(purse)
         if ends(plan, now) - now < self._age + CLOCK_S:
-            return None
+            return
         balances = await self._ledger.balances(purse)
-        wanted = slice_of(balances, amounts, self._leasing, home.sliced)
-        if wanted is None:
-            return None
-        home.sliced += wanted.nanos
-        began, answer = self._clock(), None
-        try:
-            answer = await self._ledger.reserve(purse, self._new_id(), wanted)
-        finally:
-            if not isinstance(answer, Hold):
-                home.sliced -= wanted.nanos
-        if isinstance(answer, Refusal):  # somebody was faster
-            if answer.first:
-                heat.refused_first(answer)
-            return None
-        heat.warned += answer.warned
-        until, settled = began + self._age, began + self._settled
-        lease = Lease(answer, until, settled, bounds_tokens=bounds_tokens(purse))
-        home.leases[lease] = self._ledger.plan(purse)[0]
-        return lease
+        slices: list[Amounts] = []
+        for _ in range(heat.lacks()):
+            wanted = slice_of(balances, amounts, self._leasing, home.sliced, slices)
+            if wanted is None:
+                break
+            slices.append(wanted)
+            home.sliced += wanted.nanos
+        began = self._clock()
+        asked = (self._ledger.reserve(purse, self._new_id(), wanted) for wanted in slices)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        plan = self._ledger.plan(purse)[0]
+        for wanted, answer in zip(slices, answers, strict=True):
+            if isinstance(answer, Hold):
+                heat.warned += answer.warned
+                until, settled = began + self._age, began + self._settled
+                lease = Lease(answer, until, settled, bounds_tokens=bounds_tokens(purse))
+                some.append(lease)
+                home.leases[lease] = plan
+                self._leases[lease] = heat
+                heat.ahead.append(lease)
+                continue
+            home.sliced -= wanted.nanos
+            if isinstance(answer, Refusal):  # somebody was faster
+                if answer.first:
+                    heat.refused_first(answer)
+            elif not isinstance(answer, LedgerDown):
+                raise answer
+        self.taken += len(some)
+        if heat.lease is None:
+            heat.next()
 
     def next(self, heat: Heat) -> Lease | None:
         """The lease that comes after one that does not do any more."""
-        used, heat.lease, heat.next = heat.lease, heat.next, None
+        used = heat.lease
+        heat.next()
         if used is not None:
             self.close(used, heat)
         return heat.lease
@@ -185,7 +192,7 @@ class LeaseKeeper:
                 if hold_id in lease.open:
                     lease.release(hold_id)
                     del self.open[hold_id]
-                    self.moved[hold_id] = answer
+                    self.theirs.add(hold_id)
                 else:  # it has ended meanwhile
                     await self._ledger.void(purse.home, hold_id)
         if lease.over and lease in self._leases:
@@ -248,8 +255,11 @@ class LeaseKeeper:
 
     async def aclose(self) -> None:
         """Everything is settled, and nothing more is taken."""
+        await self.stop()
+        await self.recall()
+
+    async def stop(self) -> None:
         self._closing = True
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.wait([self._keeping])
-        await self.recall()

@@ -45,7 +45,7 @@ class LeasedLedger:
         self.load = ledger.load
         self.leave = ledger.leave
         self._keeper = LeaseKeeper(ledger, leasing, clock, new_id, sleep, ttl_s)
-        self._open, self._moved = self._keeper.open, self._keeper.moved
+        self._open, self._theirs = self._keeper.open, self._keeper.theirs
         self.tick = self._keeper.tick
         self._clock = clock
         self._ids = LeaseIds(clock)
@@ -59,7 +59,7 @@ class LeasedLedger:
     async def reserve(
         self, purse: Purse, hold_id: str, amounts: Amounts, life: str = ""
     ) -> Hold | Refusal:
-        if not self._ids.known.add(hold_id):
+        if not self._ids.add(hold_id):
             return await self._again(purse, hold_id, amounts, life)
         now = self._clock()
         heat = self._keeper.heats.felt(purse, now)
@@ -74,8 +74,7 @@ class LeasedLedger:
             return await self._ordinary(heat, purse, hold_id, amounts, life)
         self.served += 1
         self._open[hold_id] = lease
-        self._ids.local.add(hold_id)
-        if lease.left == EARLY and heat.next is None:
+        if lease.left == EARLY:
             self._keeper.ask(heat, purse, amounts, now)
         return hold if not heat.warned else heat.warn(hold)
 
@@ -91,12 +90,12 @@ class LeasedLedger:
             elif lease.over:
                 self._keeper.end(lease)
             return DONE
-        moved = self._moved.pop(hold.id, None)
-        if moved is None:
-            if self._ids.local.has(hold.id):
-                return DONE
-            self._keeper.written(hold.purse.home)
-        return self._ledger.settle(moved or hold, actual, record)
+        if hold.id not in self._theirs and self._ids.has(hold.id):
+            return DONE  # once is enough
+        self._keeper.written(hold.purse.home)
+        settled = self._ledger.settle(hold, actual, record)
+        self._theirs.discard(hold.id)
+        return settled
 
     async def void(self, home: str, hold_id: str) -> None:
         lease = self._open.pop(hold_id, None)
@@ -104,9 +103,8 @@ class LeasedLedger:
             lease.release(hold_id)
             if lease.over:
                 self._keeper.end(lease)
-        self._moved.pop(hold_id, None)
-        self._ids.known.add(hold_id)
-        self._ids.local.add(hold_id)
+        self._theirs.discard(hold_id)
+        self._ids.add(hold_id)
         await self._ledger.void(home, hold_id)
 
     async def balances(self, purse: Purse) -> tuple[Balance, ...]:
@@ -148,11 +146,9 @@ class LeasedLedger:
         lease = self._open.get(hold_id)
         if lease is not None:
             return lease.open[hold_id].hold
-        if hold_id in self._moved:
-            return self._moved[hold_id]
-        if self._ids.local.has(hold_id):
-            raise LedgerDown("the ledger is unavailable (void)")
-        return await self._ledger.reserve(purse, hold_id, amounts, life)
+        if hold_id in self._theirs:
+            return await self._ledger.reserve(purse, hold_id, amounts, life)
+        raise LedgerDown("the ledger is unavailable (void)")
 
     async def _ordinary(
         self, heat: Heat, purse: Purse, hold_id: str, amounts: Amounts, life: str
@@ -165,7 +161,9 @@ class LeasedLedger:
                 answer = await self._ledger.reserve(purse, hold_id, amounts, life)
         if isinstance(answer, Refusal):
             heat.off_until = self._clock() + COOL_S
+            self._ids.discard(hold_id)
             return heat.first(answer)
+        self._theirs.add(hold_id)
         if heat.lease is None:
             self._keeper.ask(heat, purse, amounts, self._clock())
         return answer if not heat.warned else heat.warn(answer)

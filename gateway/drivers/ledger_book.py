@@ -95,7 +95,7 @@ def read_entries(reply: Any) -> tuple[Entry, ...]:
     entry = read_entry(reply)
     if entry.record is None:
         flat = reply[1]
-        line = flat[flat.index(b"record") + 1]
+        line = dict(zip(flat[::2], flat[1::2], strict=True))[b"record"]
         if line.startswith(b"["):
             with suppress(msgspec.MsgspecError):
                 return split(entry, decode_parts(line))
