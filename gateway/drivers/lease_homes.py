@@ -61,10 +61,21 @@ class Heat:
         elif lease in self.ahead:
             self.ahead.remove(lease)
 
+    @property
+    def has_to_tell(self) -> bool:
+        return bool(self.warned or self._firsts)
+
     def warn(self, hold: Hold) -> Hold:
         """The call's hold, with what is to be told."""
-        told, self.warned = self.warned, ()
-        return structs.replace(hold, warned=(*hold.warned, *told))
+        told, self.warned = (*hold.warned, *self.warned), ()
+        return structs.replace(hold, warned=tuple(map(self._told, told)))
+
+    def _told(self, warned: Warned) -> Warned:
+        limit = (warned.account, warned.budget)
+        if warned.percent < 100 or limit not in self._firsts:
+            return warned
+        self._firsts.discard(limit)
+        return structs.replace(warned, first=True)
 
     def refused_first(self, refusal: Refusal) -> None:
         """A lease, not a call, was the first that a budget refused: the first call is still to be

@@ -166,4 +166,4 @@ class LeasedLedger:
         self._theirs.add(hold_id)
         if heat.lease is None:
             self._keeper.ask(heat, purse, amounts, self._clock())
-        return answer if not heat.warned else heat.warn(answer)
+        return heat.warn(answer) if heat.has_to_tell else answer

@@ -12,3 +12,7 @@ pytest_plugins = ("tests.redis_server",)
 @pytest.mark.parametrize("processes", [1, 2, 8])
 async def test_no_cap_is_passed(own_redis: EmbeddedRedis, processes: int, reached: Reached) -> None:
     await check_swarm(own_redis.url, processes, 300, reached)
+
+
+async def test_no_cap_is_passed_with_leases(own_redis: EmbeddedRedis, reached: Reached) -> None:
+    await check_swarm(own_redis.url, 8, 300, reached, leased=True)
