@@ -37,6 +37,10 @@ class Leasable(Voiding, Protocol):
         """The purse's buckets as of now, and now: Unix seconds, less by up to a second or so."""
         ...
 
+    async def look_at_clock(self) -> None:
+        """From now on it is known to a second. Raises LedgerDown."""
+        ...
+
     async def trim(self, home: str, share: float) -> None:
         """Keep but this share of the entries of a home's book, the newest. Fails silently."""
         ...
@@ -102,10 +106,11 @@ class LeaseKeeper:
         self, some: list[Lease], heat: Heat, home: LeasedHome, purse: Purse, amounts: Amounts
     ) -> None:
         """As many leases as it lacks, or there is room for."""
+        looks = (self._ledger.balances(purse), self._ledger.look_at_clock())
+        balances, _ = await asyncio.gather(*looks)
         plan, now = self._ledger.plan(purse)
         if ends(plan, now) - now < self._age + CLOCK_S:
             return
-        balances = await self._ledger.balances(purse)
         slices: list[Amounts] = []
         for _ in range(heat.lacks()):
             wanted = slice_of(balances, amounts, self._leasing, home.sliced, slices)

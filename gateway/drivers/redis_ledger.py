@@ -147,6 +147,14 @@ class RedisLedger(Book):
         """Its buckets as of now, and now: Unix seconds by the ledger's clock, as far as known."""
         return self._homes.ready(purse).plan, self._homes.now()
 
+    async def look_at_clock(self) -> None:
+        """From now on it is known to a second. Raises LedgerDown."""
+        try:
+            seconds, *_ = await self._run(self._homes.settings.scripts.time)
+        except RedisError as failure:
+            raise LedgerDown(f"the ledger is unavailable ({failure.kind})") from failure
+        self._homes.is_now(int(seconds))
+
     async def balances(self, purse: Purse) -> tuple[Balance, ...]:
         ready = self._homes.ready(purse)
         return await self._homes.told("balances", self._balances(ready, purse))

@@ -146,12 +146,22 @@ async def test_what_cannot_be_exact_goes_the_ordinary_way(stage: Stage, budget: 
 
 async def test_no_lease_outlives_a_period(stage: Stage) -> None:
     ledger, purse = stage.leased(), stage.purse(Budget(10**6, "minute"))
-    stage.time.move(56.5)  # it is noon: half a second later, and it might
+    stage.time.move(57)  # it is noon; a lease serves for two seconds, the clock is known to two
     await stage.calls(ledger, purse, 1)
     assert ledger.served == 0
     stage.time.move(10)
     await stage.calls(ledger, purse, 2)
     assert ledger.served == 2
+
+
+async def test_a_clock_that_went_wrong_is_looked_at_first(stage: Stage) -> None:
+    ledger, purse = stage.leased(), stage.purse(Budget(10**6, "day"))
+    await stage.calls(ledger, purse, 1)
+    assert ledger.served == 1
+    ledger.inner._homes._ahead -= 12 * 3_600 - 30  # it takes the last second of the day for noon
+    stage.time.move(12 * 3_600 - 1)
+    await stage.calls(ledger, purse, 1)
+    assert ledger.served == 1
 
 
 async def test_a_killed_process_leaves_its_slice_charged_and_one_record(stage: Stage) -> None:
