@@ -104,9 +104,11 @@ class RedisLedger(Book):
                 before = home.seq
                 reply = await self._run(reserving(ready.reserve, hold_id, amounts, life))
                 if type(reply) is bytes:  # held, and there is nothing to tell
-                    seq, left = map(int, reply.split())
-                    home.saw(seq, before)
-                    return Hold(hold_id, purse, amounts, Nanos(left) if left >= 0 else None)
+                    seq, _, rest = reply.partition(b" ")
+                    home.saw(int(seq), before)
+                    return Hold(
+                        hold_id, purse, amounts, None if rest == b"-1" else Nanos(int(rest))
+                    )
                 if reply[1]:
                     self._observe(HoldsExpired(home.name, reply[1], reply[2]))
                 home.saw(reply[3], before)

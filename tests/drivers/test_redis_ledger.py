@@ -104,6 +104,31 @@ async def test_what_is_kept_of_a_hold_and_for_how_long(ledger: RedisLedger, tena
     }
 
 
+async def test_what_is_kept_is_text_that_older_gateways_read(
+    ledger: RedisLedger, tenant: str
+) -> None:
+    most = 2**53 - 1
+    wallet = Purse(tenant, (Account("user", "ann", (Budget(most, "total"),)),))
+    hold = await ledger.reserve(wallet, "h", Amounts(Nanos(10**15 + 1), 300, 1), "life")
+    assert isinstance(hold, Hold)
+    home = f"tg:{{{tenant}}}:"
+    bucket = f"{home}b::user:ann:usd:total"
+    kept = f"o {10**15 + 1} 300 1 {most - 10**15 - 1}\nlife\n{tenant}\n1 0 {bucket}"
+    assert await raw(ledger, "GET", f"{home}h:h") == kept.encode()
+    await ledger.settle(hold, nanos(10**15))
+    assert await raw(ledger, "GET", f"{home}h:h") == b"s"
+    counted = await raw(ledger, "HMGET", bucket, "spent", "held")
+    assert counted == [b"%d" % 10**15, b"0"]
+    ((_, entry),) = await raw(ledger, "XRANGE", f"{home}usage", "-", "+")
+    texts = [each.decode() for each in entry]
+    fields = dict(zip(texts[::2], texts[1::2], strict=True))
+    assert fields.pop("epoch")
+    assert fields == {
+        "seq": "1", "kind": "settled", "id": "h", "life": "life", "tenant": tenant,
+        "charged": f"{10**15} 0 1", "buckets": f"1 0 {bucket}", "record": "",
+    }  # fmt: skip
+
+
 async def test_everything_of_a_tenant_is_in_one_slot_of_a_cluster(
     ledger: RedisLedger, tenant: str
 ) -> None:
