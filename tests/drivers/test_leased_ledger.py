@@ -2,7 +2,9 @@
 test_leased_law.py.
 """
 
+import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -330,6 +332,28 @@ async def test_the_server_is_away_while_a_lease_is_out(
     await ledger.aclose()
     assert await stage.stands(purse) == (8, 0)
     await stage.close()
+
+
+async def test_a_cluster_has_leases_and_keeps_about_as_many_records(cluster_redis: str) -> None:
+    kept, numbers = 300, itertools.count()
+    redis = RedisLedger(cluster_redis, timeout_s=5, kept=kept)
+    ledger = LeasedLedger(
+        redis, LEASING, clock=time.monotonic, new_id=lambda: f"lease{next(numbers)}"
+    )
+    budget = Budget(10**12, "total")
+    purse = Purse("acme", (Account("tenant", "acme", (budget,), "acme"),))
+    for number in range(5_000):
+        if number % 8 == 0:
+            await asyncio.sleep(0)  # their leases are asked for meanwhile
+        hold = await ledger.reserve(purse, f"h{number:08x}", ONE)
+        assert isinstance(hold, Hold)
+        ledger.settle(hold, COST)
+    assert ledger.served > 2_500
+    await ledger.recall()
+    await redis.settled()
+    assert (await redis.balances(purse))[0].spent == 5_000 * COST.nanos
+    assert kept <= len(await redis.records("acme", count=10**6)) < 8 * kept
+    await ledger.aclose()
 
 
 def test_a_book_is_kept_as_long_by_its_records_as_without_leases() -> None:
