@@ -15,7 +15,7 @@ from gateway.core.catalog import Tenant
 from gateway.core.features import read_features
 from gateway.core.ladder import ladders
 from gateway.core.plan import Limits, make_plan
-from gateway.drivers.upstream_open import open_upstreams
+from gateway.drivers.upstream.open import open_upstreams
 from gateway.web.parse import read_request
 
 AT_ONCE = 32

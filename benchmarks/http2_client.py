@@ -65,9 +65,9 @@ class Ours:
     """The gateway's own pool, as it is asked by its driver."""
 
     def __init__(self, place: Place, context: ssl.SSLContext) -> None:
-        from gateway.drivers.deadline_wheel import DeadlineWheel  # noqa: PLC0415
-        from gateway.drivers.http_pool import Pool  # noqa: PLC0415
-        from gateway.drivers.http_request import Origin, Posts  # noqa: PLC0415
+        from gateway.drivers.upstream.deadline_wheel import DeadlineWheel  # noqa: PLC0415
+        from gateway.drivers.upstream.http_pool import Pool  # noqa: PLC0415
+        from gateway.drivers.upstream.http_request import Origin, Posts  # noqa: PLC0415
         from gateway.wire.dialect import HttpCall  # noqa: PLC0415
 
         self._wheel = DeadlineWheel()
@@ -251,7 +251,7 @@ async def carry_out(client: Client, task: Task) -> Told:
 async def serve(name: str, place: Place) -> None:
     contexts = {"http/1.1": place.context("http/1.1"), "h2": place.context("h2")}
     if name == "ours-resumed":
-        from gateway.drivers.http_pool import tls_context  # noqa: PLC0415
+        from gateway.drivers.upstream.http_pool import tls_context  # noqa: PLC0415
 
         contexts["ours"] = tls_context(place.cafile)
         acquainted = Ours(place, contexts["ours"])

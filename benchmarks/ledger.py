@@ -15,9 +15,9 @@ from gateway.core.catalog import Budget
 from gateway.core.money import Nanos
 from gateway.core.ports import LedgerDriver
 from gateway.core.snapshot import Leasing
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.leased_ledger import LeasedLedger
-from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.ledger.leased_ledger import LeasedLedger
+from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.redis.embedded import EmbeddedRedis
 
 AT_ONCE = 32
 WARM_UP = 2_000

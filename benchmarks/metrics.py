@@ -15,7 +15,7 @@ from benchmarks.table import Cell
 from gateway.app import open_gateway
 from gateway.config.load import read
 from gateway.core.events import Event
-from gateway.drivers.prometheus import Metrics
+from gateway.drivers.metrics.prometheus import Metrics
 
 BATCH = 2_000
 

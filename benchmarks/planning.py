@@ -21,7 +21,7 @@ from gateway.core.features import read_features
 from gateway.core.ladder import Ladder, ladders
 from gateway.core.plan import Limits
 from gateway.core.plans import Plans
-from gateway.core.traits import climbed
+from gateway.core.rule_traits import climbed
 from gateway.web.parse import read_request
 
 GOAL_US = 25

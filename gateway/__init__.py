@@ -8,7 +8,7 @@ A request goes one way, and each room has one duty:
     reload     another configuration while requests are served, whole or not at all
     stores     opens what money, keys and records are kept in
     web        serve: the HTTP door, keys, parsing, rendering, streams
-    drivers    act: one file for each thing outside (HTTP, Redis, Prometheus)
+    drivers    act: a room for each thing outside (upstream, ledger, redis, metrics, traces, usage)
     simulator  pretend: providers that are not there; speaks their wire formats, keeps its own bill
     replay     rehearse: a policy against recorded answers; figures and pictures
     config     read: YAML files to one checked snapshot

@@ -23,20 +23,20 @@ from gateway.core.hearing import Hears, observer, of_all
 from gateway.core.keys import KeyStore
 from gateway.core.ladder import ladders
 from gateway.core.ports import LedgerDriver, Observer, Upstream
+from gateway.core.prompt_caches import Warmth, lifetimes
 from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Snapshot
-from gateway.core.warmth import Warmth, lifetimes
 from gateway.drivers.background import beside, stop
 from gateway.drivers.deprecations import Deprecations
 from gateway.drivers.exact_tokens import ExactTokens
-from gateway.drivers.janitor import MOST, Awake, Janitor
-from gateway.drivers.local_ledger import LocalLedger
-from gateway.drivers.prometheus import Metrics
-from gateway.drivers.sweeper import Sweeper
+from gateway.drivers.ledger.janitor import MOST, Awake, Janitor
+from gateway.drivers.ledger.local_ledger import LocalLedger
+from gateway.drivers.ledger.sweeper import Sweeper
+from gateway.drivers.metrics.prometheus import Metrics
 from gateway.drivers.telling import open_telling
-from gateway.drivers.upstream_open import Tap, Upstreams, open_upstreams
-from gateway.drivers.usage_open import homes_of, open_sink
-from gateway.drivers.usage_sink import Moved
+from gateway.drivers.upstream.open import Tap, Upstreams, open_upstreams
+from gateway.drivers.usage.open import homes_of, open_sink
+from gateway.drivers.usage.sink import Moved
 from gateway.drivers.webhook import Webhook, poster
 from gateway.drivers.webhook_check import WebhookChecks
 from gateway.reload import Reload, Source, Standing, no_source

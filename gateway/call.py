@@ -7,6 +7,7 @@ from typing import Final
 
 from gateway.core import events
 from gateway.core.accounts import Amounts, Hold
+from gateway.core.billing import Tally, billed
 from gateway.core.chat import ChatRequest, Completion, Delta, Usage
 from gateway.core.checks import Checklist, checklist
 from gateway.core.checks.finding import Finding
@@ -14,10 +15,9 @@ from gateway.core.errors import Broken, UpstreamError
 from gateway.core.flow import Deltas
 from gateway.core.money import Nanos, cost
 from gateway.core.plan import Candidate
+from gateway.core.spent import Attempt, Tab
 from gateway.core.strategies.course import OUTRUN, UNHEARD
 from gateway.core.strategy import Answered, Failed, Flowing, Outcome, Round
-from gateway.core.tab import Attempt, Tab
-from gateway.core.tally import Tally, billed
 from gateway.core.usage_record import UsageRecord
 from gateway.world import World
 

@@ -21,9 +21,9 @@ from gateway.core.errors import LedgerDown
 from gateway.core.features import read_features
 from gateway.core.plan import Candidate, Limits, make_plan
 from gateway.core.refusals import told_of
+from gateway.core.spent import Tab
 from gateway.core.strategies.course import BUDGET, aside
 from gateway.core.strategy import Answered, Because, Refused, Round
-from gateway.core.tab import Tab
 from gateway.world import World
 
 

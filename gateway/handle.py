@@ -16,13 +16,17 @@ from gateway.core.catalog import Tenant
 from gateway.core.chat import ChatRequest, Completion, Message, add_messages
 from gateway.core.checks import checklist
 from gateway.core.checks.watches import worth_watching
-from gateway.core.ending import ended
 from gateway.core.errors import LedgerDown
 from gateway.core.features import Features, read_features
 from gateway.core.first_rung import after, begin
 from gateway.core.flow import Deltas
 from gateway.core.ladder import Ladder
+from gateway.core.life_end import ended
 from gateway.core.plan import Candidate, Limits, Plan
+from gateway.core.prompt_caches import beginning
+from gateway.core.reason import Trail
+from gateway.core.rule_traits import climbed
+from gateway.core.spent import Tab
 from gateway.core.strategies import carry_out, tactic
 from gateway.core.strategies.course import BUDGET, aside
 from gateway.core.strategy import (
@@ -34,10 +38,6 @@ from gateway.core.strategy import (
     Stopped,
     Verdict,
 )
-from gateway.core.tab import Tab
-from gateway.core.trail import Trail
-from gateway.core.traits import climbed
-from gateway.core.warmth import beginning
 from gateway.examine import examine
 from gateway.rounds import Once, together
 from gateway.watch import watch

@@ -19,9 +19,9 @@ from gateway.core.errors import ConfigRefused
 from gateway.core.events import ConfigRead
 from gateway.core.ladder import ladders
 from gateway.core.ports import Clock, Observer
+from gateway.core.prompt_caches import lifetimes
 from gateway.core.snapshot import Snapshot
-from gateway.core.warmth import lifetimes
-from gateway.drivers.upstream_open import Upstreams
+from gateway.drivers.upstream.open import Upstreams
 from gateway.web.door import Door, Generation
 from gateway.web.key_watch import KeyWatch
 from gateway.web.keys import Keyring

@@ -25,27 +25,27 @@ from gateway.core.snapshot import Snapshot
 from gateway.core.usage_record import UsageRecord
 from gateway.drivers.background import stop
 from gateway.drivers.cache_hits import noting_hits
-from gateway.drivers.embedded_redis import EmbeddedRedis, EmbeddedRedisError
-from gateway.drivers.embedded_watch import keep_alive
 from gateway.drivers.exact_tokens import table_fault
-from gateway.drivers.leased_ledger import LeasedLedger
-from gateway.drivers.local_ledger import LocalLedger
-from gateway.drivers.local_open import allowing_local
-from gateway.drivers.local_payer import Voiding
+from gateway.drivers.ledger.leased_ledger import LeasedLedger
+from gateway.drivers.ledger.local_ledger import LocalLedger
+from gateway.drivers.ledger.local_open import allowing_local
+from gateway.drivers.ledger.local_payer import Voiding
+from gateway.drivers.ledger.memory_ledger import MemoryLedger
+from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.memory_guard import MemoryGuard
 from gateway.drivers.memory_keys import MemoryKeys
-from gateway.drivers.memory_ledger import MemoryLedger
 from gateway.drivers.memory_responses import MemoryResponses
-from gateway.drivers.redis_checks import Finding, inspect_url, refusal
+from gateway.drivers.redis.checks import Finding, inspect_url, refusal
+from gateway.drivers.redis.embedded import EmbeddedRedis, EmbeddedRedisError
+from gateway.drivers.redis.embedded_watch import keep_alive
+from gateway.drivers.redis.vitals import Vitals, vitals
+from gateway.drivers.redis.wire import RedisError
 from gateway.drivers.redis_guard import RedisGuard
 from gateway.drivers.redis_keys import RedisKeys
-from gateway.drivers.redis_ledger import RedisLedger
 from gateway.drivers.redis_responses import RedisResponses
-from gateway.drivers.redis_vitals import Vitals, vitals
-from gateway.drivers.redis_wire import RedisError
-from gateway.drivers.short_http import provider_connected
-from gateway.drivers.usage_books import Books, books_at, read_store
-from gateway.drivers.usage_search import Find, Search
+from gateway.drivers.upstream.short_http import provider_connected
+from gateway.drivers.usage.books import Books, books_at, read_store
+from gateway.drivers.usage.search import Find, Search
 
 _log: Final = logging.getLogger("gateway")
 read_usage: Final = read_store

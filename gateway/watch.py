@@ -11,6 +11,7 @@ from contextlib import aclosing, suppress
 
 from gateway.call import Call, beside_life
 from gateway.core.assembly import Assembly
+from gateway.core.billing import Tally
 from gateway.core.chat import ChatRequest, Delta
 from gateway.core.checks import Checklist, checklist
 from gateway.core.checks.finding import Finding
@@ -18,7 +19,6 @@ from gateway.core.checks.watches import Watching
 from gateway.core.errors import Broken, TimedOut, UpstreamError
 from gateway.core.flow import Deltas, Sink
 from gateway.core.strategy import Answered, Failed, Flowing, Outcome
-from gateway.core.tally import Tally
 
 
 async def watch(call: Call, request: ChatRequest, timeout_s: float, *, cuts: bool) -> Outcome:

@@ -10,7 +10,6 @@ from gateway.core.chat import ChatRequest, Completion
 from gateway.core.checks.asked import NoVerdict
 from gateway.core.checks.finding import Finding
 from gateway.core.events import About
-from gateway.core.factors import Factors
 from gateway.core.health import Health, RetryBudget
 from gateway.core.ladder import Ladder
 from gateway.core.money import Nanos
@@ -18,10 +17,11 @@ from gateway.core.pace import Pace
 from gateway.core.plan import Candidate, Draw, Plan
 from gateway.core.plans import Plans
 from gateway.core.ports import Clock, Ledger, Observer, Responses, Runner, Upstream
+from gateway.core.prompt_caches import Warmth
 from gateway.core.snapshot import Timeouts
 from gateway.core.strategy import Answer
+from gateway.core.token_factors import Factors
 from gateway.core.usage_record import UsageRecord
-from gateway.core.warmth import Warmth
 
 
 async def _not_known(_: ChatRequest) -> int | None:

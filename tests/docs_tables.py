@@ -22,7 +22,7 @@ from gateway.config.shelf import load_shelf
 from gateway.core import errors
 from gateway.core.chat import Extras
 from gateway.core.strategies import STRATEGIES
-from gateway.drivers.metric_catalogue import METRICS, PROCESS_METRICS
+from gateway.drivers.metrics.catalogue import METRICS, PROCESS_METRICS
 from gateway.web import door, headers
 
 ROOT: Final = Path(__file__).parent.parent

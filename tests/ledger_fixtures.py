@@ -8,10 +8,10 @@ import pytest
 
 from gateway.core.catalog import Tenant
 from gateway.core.events import Event
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.local_ledger import LocalLedger
-from gateway.drivers.memory_ledger import MemoryLedger
-from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.ledger.local_ledger import LocalLedger
+from gateway.drivers.ledger.memory_ledger import MemoryLedger
+from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.ledger_bench import KEPT, TTL_S, Bench, Driver
 from tests.ledger_leased import EagerlyLeased, LeasedBench
 from tests.ledger_time import LedgerTime

@@ -8,9 +8,9 @@ from contextlib import suppress
 from gateway.core.accounts import Amounts, Hold, Purse, Refusal, checked
 from gateway.core.ports import Clock
 from gateway.core.snapshot import Leasing
-from gateway.drivers.lease_keeper import SETTLED_S
-from gateway.drivers.leased_ledger import LeasedLedger
-from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.ledger.lease_keeper import SETTLED_S
+from gateway.drivers.ledger.leased_ledger import LeasedLedger
+from gateway.drivers.ledger.redis_ledger import RedisLedger
 from tests.ledger_bench import Bench
 
 _NUMBERS = itertools.count()

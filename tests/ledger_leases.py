@@ -28,9 +28,9 @@ from gateway.core.ledger_entry import sums
 from gateway.core.money import Nanos
 from gateway.core.snapshot import Leasing
 from gateway.core.usage_record import UsageRecord
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.leased_ledger import LeasedLedger
-from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.ledger.leased_ledger import LeasedLedger
+from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.ledger_bench import TTL_S
 from tests.ledger_leased import never
 from tests.ledger_time import LedgerTime

@@ -26,9 +26,9 @@ from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired
 from gateway.core.ledger_entry import Counter, Entry, sums
 from gateway.core.money import Nanos
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.memory_ledger import MemoryLedger
-from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.ledger.memory_ledger import MemoryLedger
+from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.ledger_time import LedgerTime
 
 TTL_S: Final = 600.0

@@ -8,7 +8,7 @@ from redis import Redis
 from gateway.core.accounts import Account, Amounts, Hold, Purse
 from gateway.core.catalog import Budget
 from gateway.core.money import Nanos
-from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.ledger.redis_ledger import RedisLedger
 
 DAILY: Final = (Budget(1_000, "day"), Budget(100, "minute", "requests", rolling=True))
 PLACES: Final = (*DAILY, Budget(2, "total", "at_once"))

@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 from redis import Redis
 
-from gateway.drivers.ledger_commands import Scripts
-from gateway.drivers.ledger_plans import prefix
+from gateway.drivers.ledger.commands import Scripts
+from gateway.drivers.ledger.plans import prefix
 
 NOON: Final = datetime(2060, 3, 15, 12, tzinfo=UTC).timestamp()
 """Later than any clock that these tests will see: to Redis itself nothing is ever over."""

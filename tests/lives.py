@@ -44,7 +44,7 @@ from gateway.core.rules import Between, When
 from gateway.core.snapshot import Timeouts
 from gateway.core.strategies import tactic
 from gateway.core.usage_record import UsageRecord
-from gateway.drivers.memory_ledger import MemoryLedger
+from gateway.drivers.ledger.memory_ledger import MemoryLedger
 from gateway.handle import Life, Reply
 from gateway.world import World
 

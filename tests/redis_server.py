@@ -14,7 +14,7 @@ from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError as NotConnected
 from redis.retry import Retry
 
-from gateway.drivers.embedded_redis import EmbeddedRedis, server_binary
+from gateway.drivers.redis.embedded import EmbeddedRedis, server_binary
 
 _NUMBERS = itertools.count()
 _PATIENT = Retry(ConstantBackoff(0.01), 1_000, (NotConnected, FileNotFoundError))

@@ -11,8 +11,8 @@ from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, GuardRead
 from gateway.core.guard import Growth, Guard, Watch
 from gateway.core.money import Nanos
-from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.drivers.memory_guard import MemoryGuard
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.drivers.redis_guard import RedisGuard
 
 pytest_plugins = ("tests.redis_server",)

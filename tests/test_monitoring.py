@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from gateway.core import errors
-from gateway.drivers.metric_catalogue import METRICS, PROCESS_METRICS
+from gateway.drivers.metrics.catalogue import METRICS, PROCESS_METRICS
 from tests.dashboards.made import BOARDS, FOLDER, made
 
 ROOT: Final = Path(__file__).parent.parent

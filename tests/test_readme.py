@@ -29,7 +29,7 @@ import pytest
 import yaml
 
 from gateway.config.load import read
-from gateway.drivers.metric_catalogue import METRICS
+from gateway.drivers.metrics.catalogue import METRICS
 from tests.docs_tables import PAGES, ROOT, commands, remade
 
 BIN: Final = Path(sys.executable).parent

@@ -6,7 +6,7 @@ from benchmarks import planning, rehearsal
 from benchmarks.ledger import AT_ONCE, LeasedPairs, Pairs
 from benchmarks.stage import Stage
 from benchmarks.systems import Group
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis.embedded import EmbeddedRedis
 
 
 def ledger(stage: Stage, stack: ExitStack) -> Group:

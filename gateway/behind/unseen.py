@@ -18,8 +18,8 @@ from gateway.core.guarded import smart_part
 from gateway.core.health import RetryBudget
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Candidate, Plan
+from gateway.core.rule_traits import climbed
 from gateway.core.strategy import Because, Outcome, Round, Stopped, Verdict
-from gateway.core.traits import climbed
 from gateway.core.usage_record import BEHIND
 from gateway.handle import Life
 from gateway.rounds import Once

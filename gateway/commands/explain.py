@@ -14,9 +14,9 @@ from gateway.core.features import read_features
 from gateway.core.first_rung import begin
 from gateway.core.ladder import Ladder, ladders
 from gateway.core.plan import Limits, make_plan
+from gateway.core.rule_traits import climbed
 from gateway.core.snapshot import Snapshot
 from gateway.core.tags import tagged
-from gateway.core.traits import climbed
 from gateway.web.parse import read_request
 
 _ALWAYS_FIRST: Final = 0.0

@@ -30,10 +30,10 @@ from gateway.core.catalog import OnDisconnect, Per
 from gateway.core.learned import Learned
 from gateway.core.money import nanos
 from gateway.core.order import ORDERS, Order
+from gateway.core.rule_traits import HAS
 from gateway.core.rules import ANY, Between
 from gateway.core.scripts import SCRIPTS
 from gateway.core.tags import LONGEST
-from gateway.core.traits import HAS
 from gateway.core.trials import Compares
 
 ON_DISCONNECT: Final[tuple[str, ...]] = get_args(OnDisconnect)

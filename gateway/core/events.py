@@ -10,7 +10,11 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from gateway.core.accounts import Account, Warned
-from gateway.core.beside import (
+from gateway.core.catalog import Budget
+from gateway.core.changes import ConfigRead
+from gateway.core.chat import ChatRequest, Completion, Usage
+from gateway.core.money import Nanos
+from gateway.core.side_events import (
     AlertEnded,
     AuditLeft,
     BudgetRead,
@@ -25,10 +29,6 @@ from gateway.core.beside import (
     UsageLost,
     UsageSunk,
 )
-from gateway.core.catalog import Budget
-from gateway.core.changes import ConfigRead
-from gateway.core.chat import ChatRequest, Completion, Usage
-from gateway.core.money import Nanos
 from gateway.core.usage_record import UsageRecord
 
 __all__ = [

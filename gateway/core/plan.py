@@ -18,7 +18,6 @@ from gateway.core.catalog import (
     Tactic,
     Tenant,
 )
-from gateway.core.factors import Factors
 from gateway.core.features import Features
 from gateway.core.ladder import Ladder, Place, Step
 from gateway.core.learned import Start
@@ -26,6 +25,7 @@ from gateway.core.money import Nanos, Price, ceiling, usd
 from gateway.core.order import Order, Standing, ordered
 from gateway.core.pace import Pace
 from gateway.core.patterns import allowed
+from gateway.core.token_factors import Factors
 from gateway.core.tokens import IMAGE_TOKENS, has_openai_tokenizer
 
 Draw = Callable[[], float]

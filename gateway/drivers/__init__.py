@@ -1,1 +1,1 @@
-"""Act: each driver implements one port of `gateway.core.ports`, one file for each thing outside."""
+"""Act: what implements the ports of `gateway.core.ports`, a room for each thing outside."""

@@ -14,8 +14,8 @@ from typing import Final
 
 from gateway.core.errors import LedgerDown
 from gateway.core.guard import Growth, Guard
-from gateway.drivers.redis_servers import open_redis
-from gateway.drivers.redis_wire import RedisError, encode
+from gateway.drivers.redis.servers import open_redis
+from gateway.drivers.redis.wire import RedisError, encode
 
 _SPACE: Final = "{tollgate:guard}:"
 _KEPT_S: Final = 90 * 86_400

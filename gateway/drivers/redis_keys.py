@@ -19,8 +19,8 @@ import msgspec
 
 from gateway.core.errors import KeysDown
 from gateway.core.keys import NEVER, Changes, KeyRecord, Version
-from gateway.drivers.redis_servers import open_redis
-from gateway.drivers.redis_wire import RedisError, encode
+from gateway.drivers.redis.servers import open_redis
+from gateway.drivers.redis.wire import RedisError, encode
 
 _SPACE: Final = "{tollgate:keys}:"
 _RECORDS: Final = _SPACE + "records"

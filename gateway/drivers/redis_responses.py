@@ -15,8 +15,8 @@ from typing import Final
 
 from gateway.core.errors import CacheDown
 from gateway.drivers.memory_responses import BESIDE
-from gateway.drivers.redis_servers import open_redis
-from gateway.drivers.redis_wire import RedisError, encode
+from gateway.drivers.redis.servers import open_redis
+from gateway.drivers.redis.wire import RedisError, encode
 
 _AT_ONCE: Final = 64
 """Answers that are being written; of more, some are not kept."""

@@ -9,8 +9,8 @@ from gateway.core.ports import Observer, Upstream
 from gateway.core.redaction import Redactor, secrets_of
 from gateway.core.snapshot import Snapshot
 from gateway.drivers.life_log import open_life_log
-from gateway.drivers.traceparent import Read, reading_parent
-from gateway.drivers.upstream_open import Tap
+from gateway.drivers.traces.traceparent import Read, reading_parent
+from gateway.drivers.upstream.open import Tap
 
 _INSTALL: Final = "pip install 'tollgate[otel]'"
 
@@ -53,7 +53,7 @@ async def open_telling(
         if snapshot.otel is not None:
             # Who does not trace need not wait for its import, nor have it.
             try:
-                from gateway.drivers.otel import open_traces  # noqa: PLC0415
+                from gateway.drivers.traces.otel import open_traces  # noqa: PLC0415
             except ImportError as error:
                 raise OSError(f"traces need OpenTelemetry ({error}): {_INSTALL}") from None
 

@@ -27,7 +27,7 @@ from gateway.core.events import AlertEnded, BudgetWarned, Event
 from gateway.core.hearing import Hears
 from gateway.core.money import usd
 from gateway.core.ports import Clock, Observer
-from gateway.drivers.short_http import Answer, ask
+from gateway.drivers.upstream.short_http import Answer, ask
 
 TIMEOUT_S: Final = 5.0
 WAITING: Final = 100

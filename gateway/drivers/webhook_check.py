@@ -15,10 +15,10 @@ from gateway.core.chat import Completion
 from gateway.core.checks.asked import MAX_ANSWER, NoVerdict, hook_body, hook_verdict
 from gateway.core.checks.finding import Finding
 from gateway.core.errors import UpstreamError
-from gateway.drivers.deadline_wheel import DeadlineWheel
-from gateway.drivers.http_connection import WHOLE, Connection
-from gateway.drivers.http_pool import Pool, tls_context
-from gateway.drivers.http_request import Origin, Posts
+from gateway.drivers.upstream.deadline_wheel import DeadlineWheel
+from gateway.drivers.upstream.http_connection import WHOLE, Connection
+from gateway.drivers.upstream.http_pool import Pool, tls_context
+from gateway.drivers.upstream.http_request import Origin, Posts
 from gateway.wire.dialect import HttpCall
 
 _HEADERS: Final = {

@@ -19,10 +19,10 @@ from gateway.core.first_rung import after, begin
 from gateway.core.ladder import Ladder, agreement_of
 from gateway.core.money import Nanos
 from gateway.core.plan import Candidate, Limits, Plan, make_plan
+from gateway.core.rule_traits import climbed
 from gateway.core.strategies import carry_out
 from gateway.core.strategies.course import OUTRUN
 from gateway.core.strategy import Answered, Outcome, Round, Stopped, Verdict
-from gateway.core.traits import climbed
 from gateway.replay.lineup import Lineup
 from gateway.replay.records import Answer, Query, Records
 

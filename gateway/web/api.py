@@ -17,12 +17,12 @@ from gateway.core.features import read_features
 from gateway.core.first_rung import begin
 from gateway.core.patterns import allowed
 from gateway.core.plan import Limits, make_plan
+from gateway.core.prompt_caches import beginning
+from gateway.core.rule_traits import climbed
 from gateway.core.snapshot import Snapshot
 from gateway.core.tags import tagged
 from gateway.core.tokens import count
-from gateway.core.traits import climbed
 from gateway.core.usage_line import Line
-from gateway.core.warmth import beginning
 from gateway.web.asgi import AsgiClient, Message, Receive, Scope, Send
 from gateway.web.callers import Caller
 from gateway.web.door import PATH, Door, find_ladder, read_body

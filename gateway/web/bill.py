@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from gateway.core.money import usd
-from gateway.core.tab import Attempt, Tab
+from gateway.core.spent import Attempt, Tab
 
 _MOST: Final = 1_000
 _known: dict[tuple[str, ...], bytes] = {}

@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from gateway.core.chat import Usage
 from gateway.core.events import Settled
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.clients.aimock import LONG, SCENARIOS, THOUGHTS, aimock
 from tests.clients.programs import NODE, need
 from tests.clients.scenarios import MULTIPLY, multiply

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.core.events import Denied, Settled
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.web import door
 from gateway.web.stream import ClientStream
 from tests.clients.programs import NODE, NPM, OURS, PYTHON, need, printed

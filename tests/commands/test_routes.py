@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gateway.__main__ import app
-from gateway.drivers.jsonl_store import JsonlStore
+from gateway.drivers.usage.jsonl_store import JsonlStore
 from tests.core.test_route_figures import LINES
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from gateway.__main__ import app
 from gateway.commands.top import metrics_of, read, show, view
-from gateway.drivers.metric_catalogue import METRICS
+from gateway.drivers.metrics.catalogue import METRICS
 from tests.commands.answering import answering
 
 BEFORE: Final = """

@@ -18,9 +18,9 @@ from gateway.core.catalog import Budget
 from gateway.core.chat import Usage
 from gateway.core.money import Nanos
 from gateway.core.usage_line import Line, encode, line_of, when
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.jsonl_store import JsonlStore
-from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.redis.embedded import EmbeddedRedis
+from gateway.drivers.usage.jsonl_store import JsonlStore
 from tests.usage_lines import HOUR, NOON, line, record
 
 pytest_plugins = ("tests.redis_server",)

@@ -15,7 +15,7 @@ from gateway.core.errors import Unsuitable
 from gateway.core.money import FREE, Nanos
 from gateway.core.plan import Candidate
 from gateway.core.snapshot import QUIRKS, Snapshot
-from gateway.drivers.provider_calls import ProviderCall, ProviderCalls
+from gateway.drivers.upstream.provider_calls import ProviderCall, ProviderCalls
 from tests.config.texts import SOUND, faults, snapshot
 
 BODY = b'{"model":"m1","messages":[{"role":"developer","content":"x"}],"seed":1}'

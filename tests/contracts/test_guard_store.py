@@ -8,8 +8,8 @@ import pytest_asyncio
 
 from gateway.core.errors import LedgerDown
 from gateway.core.guard import Growth, Guard, GuardStore
-from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.drivers.memory_guard import MemoryGuard
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.drivers.redis_guard import RedisGuard
 
 pytest_plugins = ("tests.redis_server",)

@@ -10,8 +10,8 @@ from redis import Redis
 from gateway.core.catalog import Budget
 from gateway.core.errors import KeysDown
 from gateway.core.keys import NEVER, Former, KeyRecord, KeyStore, Scopes
-from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.drivers.memory_keys import MemoryKeys
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.drivers.redis_keys import RedisKeys
 
 pytest_plugins = ("tests.redis_server",)

@@ -11,7 +11,7 @@ from gateway.core.catalog import Period as Per
 from gateway.core.errors import LedgerDown
 from gateway.core.money import Nanos
 from gateway.core.periods import period
-from gateway.drivers.memory_ledger import MemoryLedger
+from gateway.drivers.ledger.memory_ledger import MemoryLedger
 from tests.ledger_bench import TTL_S, Bench, Driver
 
 pytest_plugins = ("tests.ledger_fixtures",)

@@ -9,8 +9,8 @@ import pytest
 from redis import Redis
 
 from gateway.core.ports import Responses
-from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.drivers.memory_responses import MemoryResponses
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.drivers.redis_responses import RedisResponses
 
 pytest_plugins = ("tests.redis_server",)

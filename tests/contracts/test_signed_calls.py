@@ -30,7 +30,7 @@ from gateway.core.snapshot import (
     Secret,
     Timeouts,
 )
-from gateway.drivers.signing import open_signers
+from gateway.drivers.upstream.signing import open_signers
 from tests.config.texts import SOUND, snapshot
 from tests.contracts.aws import refusal
 from tests.contracts.provided import SSE, Provided, chunk, sized

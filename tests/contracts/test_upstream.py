@@ -34,9 +34,9 @@ from gateway.core.money import FREE, Nanos
 from gateway.core.plan import Candidate
 from gateway.core.ports import Upstream
 from gateway.core.snapshot import Provider, Secret, Timeouts
-from gateway.drivers.aiohttp_upstream import AiohttpUpstream
-from gateway.drivers.http_failures import MAX_ANSWER
-from gateway.drivers.pool_upstream import PoolUpstream
+from gateway.drivers.upstream.aiohttp_upstream import AiohttpUpstream
+from gateway.drivers.upstream.http_failures import MAX_ANSWER
+from gateway.drivers.upstream.pool_upstream import PoolUpstream
 from tests.contracts.provided import (
     CHUNKED,
     SSE,

@@ -11,8 +11,8 @@ from pyarrow import parquet
 from gateway.core.chat import Usage
 from gateway.core.usage_line import Line, Reading, StoreError
 from gateway.core.usage_row import LATER
-from gateway.drivers.usage_open import open_store
-from gateway.drivers.usage_store import UsageStore
+from gateway.drivers.usage.open import open_store
+from gateway.drivers.usage.store import UsageStore
 from tests.usage_lines import HOUR, NOON, line
 
 pytest_plugins = ("tests.postgres_server",)

@@ -24,9 +24,9 @@ from gateway.core.features import read_features
 from gateway.core.ladder import ladders
 from gateway.core.money import Nanos, Price
 from gateway.core.plan import Limits, Rung, make_plan
+from gateway.core.rule_traits import climbed
 from gateway.core.strategies import tactic
 from gateway.core.tariff import Step, Tariff
-from gateway.core.traits import climbed
 from tests.core.asked import request, user
 from tests.lives import CATALOG, model
 

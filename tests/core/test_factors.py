@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.factors import LEAST, Factors
+from gateway.core.token_factors import LEAST, Factors
 from gateway.core.tokens import count
 from tests.promises import Reached
 from tests.recordings import need_shared

@@ -12,7 +12,7 @@ from gateway.core.chat import ChatRequest
 from gateway.core.money import Price
 from gateway.core.order import Order, Standing, ordered, told
 from gateway.core.pace import Pace
-from gateway.core.warmth import LIFETIME_S, Warmth, beginning
+from gateway.core.prompt_caches import LIFETIME_S, Warmth, beginning
 
 DEAR = Price(3_000_000_000, 15_000_000_000, 300_000_000, 3_750_000_000)
 CHEAP = Price(2_000_000_000, 10_000_000_000, 200_000_000, 2_000_000_000)

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from gateway.core.catalog import CASCADE, Tactic, Tenant
-from gateway.core.factors import Factors
 from gateway.core.features import Features
 from gateway.core.ladder import Ladder, ladders
 from gateway.core.money import Nanos
 from gateway.core.plan import Limits, Plan, make_plan
 from gateway.core.plans import Plans, about
+from gateway.core.token_factors import Factors
 from gateway.core.tokens import Bound
 from tests.core.test_plan import EU, US, catalog, features, model, order, skipped
 

@@ -9,8 +9,8 @@ from msgspec import Raw, structs
 from gateway.core.chat import ChatRequest, Extras, look
 from gateway.core.features import read_features
 from gateway.core.money import Nanos
+from gateway.core.rule_traits import read_traits, script_of
 from gateway.core.rules import Between, Hours, Traits, When, holds, never
-from gateway.core.traits import read_traits, script_of
 
 NOON = 1_795_345_200.0  # 2026-11-22T11:00Z, noon in Berlin
 TOOL = {"type": "function", "function": {"name": "f"}}

@@ -2,8 +2,8 @@
 
 import pytest
 
+from gateway.core.billing import Tally, billed
 from gateway.core.chat import Choice, ChoiceDelta, Completion, Delta, ToolDelta, Usage
-from gateway.core.tally import Tally, billed
 from tests.core.asked import request, user
 
 ASKED = request(user("x" * 40))

@@ -1,9 +1,9 @@
 """What is learned of deployments and models, when the configuration becomes another one."""
 
-from gateway.core.factors import LEAST, Factors
 from gateway.core.health import Health
 from gateway.core.pace import Pace
-from gateway.core.warmth import Warmth
+from gateway.core.prompt_caches import Warmth
+from gateway.core.token_factors import LEAST, Factors
 
 
 def test_a_circuit_stays_with_its_deployment_and_goes_with_it() -> None:

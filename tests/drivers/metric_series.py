@@ -18,7 +18,7 @@ from gateway.core.catalog import (
 )
 from gateway.core.chat import Usage
 from gateway.core.money import Price
-from gateway.drivers.prometheus import Metrics
+from gateway.drivers.metrics.prometheus import Metrics
 from tests.usage_lines import record
 
 WHO: Final = events.About("r1", "acme", "auto", stream=False)

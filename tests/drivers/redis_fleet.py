@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from hiredis import Reader
 
-from gateway.drivers.embedded_redis import server_binary
-from gateway.drivers.redis_connection import RedisConnection, RedisError, encode
-from gateway.drivers.redis_servers import Redis
+from gateway.drivers.redis.connection import RedisConnection, RedisError, encode
+from gateway.drivers.redis.embedded import server_binary
+from gateway.drivers.redis.servers import Redis
 from tests.in_time import in_time
 
 

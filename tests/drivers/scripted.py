@@ -12,10 +12,10 @@ from fcntl import ioctl
 from termios import FIONREAD
 from typing import cast
 
-from gateway.drivers.deadline_wheel import DeadlineWheel
-from gateway.drivers.http_connection import WHOLE, Connection
-from gateway.drivers.http_pool import Pool
-from gateway.drivers.http_tunnel import Proxy
+from gateway.drivers.upstream.deadline_wheel import DeadlineWheel
+from gateway.drivers.upstream.http_connection import WHOLE, Connection
+from gateway.drivers.upstream.http_pool import Pool
+from gateway.drivers.upstream.http_tunnel import Proxy
 
 SOON_S = 5.0
 """What never takes as long, unless something is wrong."""

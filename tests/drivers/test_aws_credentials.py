@@ -9,7 +9,7 @@ import pytest
 
 from gateway.core.errors import Misconfigured
 from gateway.core.snapshot import AwsAuth, Secret
-from gateway.drivers.aws_credentials import find
+from gateway.drivers.upstream.aws_credentials import find
 from tests.drivers.endpoints import Reply, endpoint
 
 REGION: Final = "eu-west-1"

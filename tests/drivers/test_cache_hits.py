@@ -13,9 +13,9 @@ from gateway.core.money import Nanos
 from gateway.core.usage_record import UsageRecord
 from gateway.drivers import background, cache_hits
 from gateway.drivers.cache_hits import CacheHits, noting_hits
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.memory_ledger import MemoryLedger
-from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.ledger.memory_ledger import MemoryLedger
+from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.usage_lines import record
 
 NOW: Final = 1_795_262_400.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from gateway.drivers.deadline_wheel import NEVER, TICK_S, DeadlineWheel
+from gateway.drivers.upstream.deadline_wheel import NEVER, TICK_S, DeadlineWheel
 from tests.in_time import in_time
 
 SLACK_S = 0.05

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from gateway.core.errors import Unreachable
-from gateway.drivers import http_pool
-from gateway.drivers.dns_cache import KEPT_S, Address, Addresses
-from gateway.drivers.http_tunnel import Proxy
+from gateway.drivers.upstream import http_pool
+from gateway.drivers.upstream.dns_cache import KEPT_S, Address, Addresses
+from gateway.drivers.upstream.http_tunnel import Proxy
 from tests.drivers.scripted import Peer, pool_to, scripted, sized, until, whole
 
 HOST = "models.example.invalid"

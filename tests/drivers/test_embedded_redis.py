@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import redis
 
-from gateway.drivers.embedded_redis import EmbeddedRedis, EmbeddedRedisError
+from gateway.drivers.redis.embedded import EmbeddedRedis, EmbeddedRedisError
 from tests.service.processes import lives
 
 USER = """
 import sys
 from pathlib import Path
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis.embedded import EmbeddedRedis
 with EmbeddedRedis(Path(sys.argv[1])) as server:
     print(server.pid, flush=True)
     sys.stdin.read()

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.drivers.embedded_redis import EmbeddedRedisError
-from gateway.drivers.embedded_watch import keep_alive
+from gateway.drivers.redis.embedded import EmbeddedRedisError
+from gateway.drivers.redis.embedded_watch import keep_alive
 
 
 class Over(Exception):

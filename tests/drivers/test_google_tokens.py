@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from gateway.core.errors import Misconfigured
 from gateway.core.snapshot import GOOGLE_SCOPE, GoogleAuth, Secret
-from gateway.drivers.google_tokens import fetch
-from gateway.drivers.http_tunnel import Proxy
+from gateway.drivers.upstream.google_tokens import fetch
+from gateway.drivers.upstream.http_tunnel import Proxy
 from tests.drivers.connect_proxy import connect_proxy
 from tests.drivers.endpoints import Endpoint, endpoint
 from tests.drivers.scripted import Peer, scripted, sized

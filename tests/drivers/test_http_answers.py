@@ -9,10 +9,10 @@ from typing import Final
 import pytest
 
 from gateway.core.errors import Broken, Reset, TimedOut, UpstreamError
-from gateway.drivers.http_coding import coding_of
-from gateway.drivers.http_connection import HIGH_WATER, MAX_HEAD
-from gateway.drivers.http_failures import MAX_ANSWER
-from gateway.drivers.http_headers import Headers
+from gateway.drivers.upstream.http_coding import coding_of
+from gateway.drivers.upstream.http_connection import HIGH_WATER, MAX_HEAD
+from gateway.drivers.upstream.http_failures import MAX_ANSWER
+from gateway.drivers.upstream.http_headers import Headers
 from tests.drivers.scripted import (
     CHUNKED,
     SOON_S,

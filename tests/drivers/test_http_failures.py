@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.core.errors import Broken, Reset
-from gateway.drivers.http_failures import unheard
+from gateway.drivers.upstream.http_failures import unheard
 
 SOON, BUSY, LATE = 0.999, 9.999, 10.0
 ENDED, UNREAD, GONE = None, ConnectionResetError(104, "reset"), BrokenPipeError(32, "broken pipe")

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from gateway.core.errors import UpstreamError
-from gateway.drivers.http_pool import Pool
+from gateway.drivers.upstream.http_pool import Pool
 from tests.drivers.scripted import CHUNKED, Peer, chunk, pieces, pool_to, request, scripted, until
 
 EXCHANGES: Final = 2000

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from gateway.core.errors import Broken, Reset, TimedOut, Unreachable, UpstreamError
-from gateway.drivers import http_failures
+from gateway.drivers.upstream import http_failures
 from tests.drivers.scripted import (
     CHUNKED,
     SOON_S,

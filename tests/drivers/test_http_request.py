@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.core.errors import Unsuitable
-from gateway.drivers.http_request import Origin, Posts
+from gateway.drivers.upstream.http_request import Origin, Posts
 from gateway.wire.dialect import HttpCall
 
 

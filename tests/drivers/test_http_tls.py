@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from gateway.core.errors import Broken, TimedOut, Unreachable
-from gateway.drivers.http_pool import tls_context
+from gateway.drivers.upstream.http_pool import tls_context
 from tests.drivers.scripted import (
     CHUNKED,
     SOON_S,

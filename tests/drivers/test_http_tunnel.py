@@ -15,8 +15,8 @@ import pytest
 import trustme
 
 from gateway.core.errors import Broken, TimedOut, Unreachable
-from gateway.drivers.http_pool import Pool, tls_context
-from gateway.drivers.http_tunnel import MAX_HEAD, Proxy, Reply, dial_blocking
+from gateway.drivers.upstream.http_pool import Pool, tls_context
+from gateway.drivers.upstream.http_tunnel import MAX_HEAD, Proxy, Reply, dial_blocking
 from tests.drivers.connect_proxy import ConnectProxy, Instead, connect_proxy
 from tests.drivers.scripted import (
     CHUNKED,

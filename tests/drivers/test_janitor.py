@@ -12,8 +12,8 @@ from gateway.core.catalog import Budget, Organisation, Tenant
 from gateway.core.errors import LedgerDown
 from gateway.core.events import About, BudgetRead, Event, HoldsRead, Reserved
 from gateway.core.money import Nanos
-from gateway.drivers.janitor import Awake, Janitor
-from gateway.drivers.memory_ledger import MemoryLedger
+from gateway.drivers.ledger.janitor import Awake, Janitor
+from gateway.drivers.ledger.memory_ledger import MemoryLedger
 
 DAY: Final = (Budget(100, "day"),)
 

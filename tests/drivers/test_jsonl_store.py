@@ -8,7 +8,7 @@ import pytest
 
 from gateway.core.usage_line import BadLine, Line, Reading, Seen, StoreError, encode
 from gateway.core.usage_record import decode
-from gateway.drivers.jsonl_store import JsonlStore
+from gateway.drivers.usage.jsonl_store import JsonlStore
 from tests.usage_lines import line, record
 
 A, B, C = line("a"), line("b", seq=2), line("c", seq=3)

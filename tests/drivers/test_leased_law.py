@@ -1,6 +1,6 @@
 """Leases by their law, at small size; see tests/ledger_leases.py."""
 
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.ledger_leases import run_lease_histories
 from tests.promises import Reached
 

@@ -17,12 +17,12 @@ from gateway.core.ledger_audit import Told
 from gateway.core.ledger_entry import sums
 from gateway.core.money import Nanos
 from gateway.core.snapshot import Leasing
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.lease_homes import LeasedHome
-from gateway.drivers.lease_ids import KEPT_S, LeaseIds
-from gateway.drivers.lease_keeper import AGE_S, SETTLED_S
-from gateway.drivers.leased_ledger import LeasedLedger
-from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.ledger.lease_homes import LeasedHome
+from gateway.drivers.ledger.lease_ids import KEPT_S, LeaseIds
+from gateway.drivers.ledger.lease_keeper import AGE_S, SETTLED_S
+from gateway.drivers.ledger.leased_ledger import LeasedLedger
+from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.ledger_bench import TTL_S
 from tests.ledger_leased import EagerlyLeased
 from tests.ledger_time import LedgerTime

@@ -18,10 +18,10 @@ from gateway.core.ledger_audit import Told
 from gateway.core.ledger_entry import Counter, Entry
 from gateway.core.money import Nanos
 from gateway.core.usage_line import Reading, entry_of, line_of
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.jsonl_store import JsonlStore
-from gateway.drivers.ledger_audit import audit, forgotten, rebuild
-from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.ledger.audit import audit, forgotten, rebuild
+from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.redis.embedded import EmbeddedRedis
+from gateway.drivers.usage.jsonl_store import JsonlStore
 from tests.ledger_model import HOME, TTL_S, amounts, purses
 from tests.ledger_time import LedgerTime
 from tests.usage_lines import NOON, record

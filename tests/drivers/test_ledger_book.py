@@ -6,7 +6,7 @@ from gateway.core.accounts import Amounts
 from gateway.core.chat import Usage
 from gateway.core.money import Nanos
 from gateway.core.usage_record import UsageRecord, encode
-from gateway.drivers.ledger_book import read_entry
+from gateway.drivers.ledger.book import read_entry
 
 RECORD = UsageRecord("h", "r", "t", "auto", "m", "p", "cheap", "answer", "ok", 9, 5, Usage(1, 2))
 

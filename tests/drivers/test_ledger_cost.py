@@ -9,9 +9,9 @@ from redis import Redis
 from gateway.core.accounts import Account, Amounts, Hold, Purse
 from gateway.core.catalog import Budget
 from gateway.core.money import Nanos
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.ledger_commands import SCRIPTS
-from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.ledger.commands import SCRIPTS
+from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.promises import Reached
 
 pytest_plugins = ("tests.redis_server",)

@@ -14,8 +14,8 @@ from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, LedgerTook
 from gateway.core.ledger_entry import sums
 from gateway.core.money import Nanos
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.redis.embedded import EmbeddedRedis
 
 pytest_plugins = ("tests.redis_server",)
 

@@ -1,6 +1,6 @@
 """The ledger in Redis against its model, and what it leaves behind: small; tests/long is large."""
 
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.ledger_model import run_histories
 from tests.ledger_scale import check_what_many_users_leave
 from tests.promises import Reached

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.ledger_swarm import check_swarm
 from tests.promises import Reached
 

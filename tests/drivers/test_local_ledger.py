@@ -18,10 +18,10 @@ from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired
 from gateway.core.money import Nanos
 from gateway.core.usage_record import UsageRecord
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.local_journal import journals
-from gateway.drivers.local_ledger import LocalLedger
-from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.ledger.local_journal import journals
+from gateway.drivers.ledger.local_ledger import LocalLedger
+from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.stores import probe
 from tests.in_time import at_once, in_time
 from tests.promises import Reached

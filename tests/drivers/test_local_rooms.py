@@ -7,7 +7,7 @@ import pytest
 from gateway.core.accounts import Account, Amounts, Balance, Purse
 from gateway.core.catalog import Budget
 from gateway.core.money import Nanos
-from gateway.drivers.local_rooms import Look, Rooms
+from gateway.drivers.ledger.local_rooms import Look, Rooms
 
 MIDNIGHT = datetime(2026, 3, 15, tzinfo=UTC).timestamp()
 DAY = Budget(100, "day")

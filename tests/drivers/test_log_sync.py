@@ -2,7 +2,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.drivers.log_sync import LogSync
+from gateway.drivers.redis.log_sync import LogSync
 
 
 def until(happened: Callable[[], bool]) -> None:

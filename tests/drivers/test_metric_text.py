@@ -23,12 +23,12 @@ from prometheus_client.utils import floatToGoString
 
 from gateway.core import events
 from gateway.core.catalog import Tenant
-from gateway.drivers.metric_catalogue import METRICS, PROCESS_METRICS
-from gateway.drivers.metric_cells import NOWHERE, OwnCells
-from gateway.drivers.metric_families import Families, took
-from gateway.drivers.metric_text import Page, number
-from gateway.drivers.process_metrics import ProcessMetrics
-from gateway.drivers.prometheus import Metrics
+from gateway.drivers.metrics.catalogue import METRICS, PROCESS_METRICS
+from gateway.drivers.metrics.cells import NOWHERE, OwnCells
+from gateway.drivers.metrics.families import Families, took
+from gateway.drivers.metrics.process import ProcessMetrics
+from gateway.drivers.metrics.prometheus import Metrics
+from gateway.drivers.metrics.text import Page, number
 
 KINDS: Final[dict[str, Any]] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
 VALUES: Final = ("plain", 'quo"ted', "back\\slash", "new\nline", "Zürich, 東京", "")

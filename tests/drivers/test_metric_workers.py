@@ -13,8 +13,8 @@ import pytest
 
 from gateway.core import events
 from gateway.core.catalog import Tenant
-from gateway.drivers.metric_cells import Series, SharedCells, Shelf
-from gateway.drivers.prometheus import Metrics
+from gateway.drivers.metrics.cells import Series, SharedCells, Shelf
+from gateway.drivers.metrics.prometheus import Metrics
 
 WHO: Final = events.About("r1", "acme", "auto", stream=False)
 REPLIED: Final = events.Replied(WHO, "sim", "small", "cheap", "passed", 0.75, 0.5, None)
@@ -26,7 +26,7 @@ WORKER: Final = f"""
 import sys
 from gateway.core.catalog import Tenant
 from gateway.core.events import About, Began, Replied
-from gateway.drivers.prometheus import Metrics
+from gateway.drivers.metrics.prometheus import Metrics
 who = About("r1", "acme", "auto", False)
 began = Began(who)
 replied = Replied(who, "sim", "small", "cheap", "passed", 0.75, 0.5, None)

@@ -5,7 +5,7 @@ from typing import Final, get_args
 import pytest
 
 from gateway.core import events
-from gateway.drivers.metric_catalogue import METRICS
+from gateway.drivers.metrics.catalogue import METRICS
 from tests.drivers.counted_beside import BESIDE
 from tests.drivers.counted_lives import LIVES
 from tests.drivers.metric_series import (

@@ -11,7 +11,7 @@ from gateway.core.catalog import (
     Organisation,
     Tenant,
 )
-from gateway.drivers.prometheus import Metrics
+from gateway.drivers.metrics.prometheus import Metrics
 from tests.drivers.metric_series import (
     CALL,
     COST,

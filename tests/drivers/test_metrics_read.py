@@ -10,7 +10,7 @@ from gateway.core.catalog import (
     Budget,
 )
 from gateway.core.snapshot import Snapshot
-from gateway.drivers.metric_budgets import exhausted
+from gateway.drivers.metrics.budgets import exhausted
 from tests.drivers.metric_series import (
     CATALOG,
     NOON,

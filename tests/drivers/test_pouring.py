@@ -10,7 +10,7 @@ import pytest
 from gateway.core.chat import Delta
 from gateway.core.flow import Deltas
 from gateway.core.snapshot import Provider, Secret, Timeouts
-from gateway.drivers.pool_upstream import PoolUpstream
+from gateway.drivers.upstream.pool_upstream import PoolUpstream
 from tests.contracts.provided import SSE, Provided, chunk
 from tests.contracts.test_upstream import CANDIDATE, EVENT, KEY, LAST, asked
 from tests.in_time import in_time

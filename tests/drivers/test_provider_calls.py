@@ -8,7 +8,7 @@ import pytest
 from gateway.core.chat import ChatRequest
 from gateway.core.money import Nanos
 from gateway.core.plan import Candidate
-from gateway.drivers.provider_calls import ProviderCalls
+from gateway.drivers.upstream.provider_calls import ProviderCalls
 from tests.config.texts import SOUND, snapshot
 
 BODY = b'{"model":"m1","messages":[{"role":"user","content":"x"}]}'

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.drivers.redis_checks import Finding, inspect_redis, inspect_url, refusal
-from gateway.drivers.redis_servers import open_redis
+from gateway.drivers.redis.checks import Finding, inspect_redis, inspect_url, refusal
+from gateway.drivers.redis.servers import open_redis
 from tests.drivers.redis_fleet import Server, cluster, pretended, running, said, unused_port
 
 Told = list[tuple[str, str, str]]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.drivers.redis_cluster import first_key, slot_of
-from gateway.drivers.redis_connection import RedisError, encode
-from gateway.drivers.redis_servers import Redis, open_redis
+from gateway.drivers.redis.cluster import first_key, slot_of
+from gateway.drivers.redis.connection import RedisError, encode
+from gateway.drivers.redis.servers import Redis, open_redis
 from tests.drivers.redis_fleet import Server, Tally, cluster, pretended, said, unused_port
 from tests.in_time import at_once, in_time
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hiredis import ReplyError
 
-from gateway.drivers import redis_wire
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.redis_connection import RedisConnection, RedisError, encode
+from gateway.drivers.redis import wire as redis_wire
+from gateway.drivers.redis.connection import RedisConnection, RedisError, encode
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.in_time import at_once, in_time
 
 pytest_plugins = ("tests.redis_server",)

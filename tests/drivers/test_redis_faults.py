@@ -14,9 +14,9 @@ from gateway.core.catalog import Budget
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, LedgerTook
 from gateway.core.money import Nanos
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.redis_connection import encode
-from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.redis.connection import encode
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.in_time import at_once, in_time
 from tests.promises import Reached
 

@@ -15,10 +15,10 @@ from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, LedgerTook
 from gateway.core.money import Nanos
 from gateway.core.periods import period
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.ledger_plans import escape
-from gateway.drivers.redis_connection import RedisError, encode
-from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.ledger.plans import escape
+from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.redis.connection import RedisError, encode
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.ledger_time import LedgerTime
 
 pytest_plugins = ("tests.redis_server",)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.drivers.redis_connection import RedisError, encode
-from gateway.drivers.redis_servers import Redis, open_redis
+from gateway.drivers.redis.connection import RedisError, encode
+from gateway.drivers.redis.servers import Redis, open_redis
 from tests.drivers.redis_fleet import (
     Server,
     Tally,

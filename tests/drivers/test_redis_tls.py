@@ -14,8 +14,8 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from gateway.drivers.redis_connection import RedisError, encode
-from gateway.drivers.redis_servers import open_redis
+from gateway.drivers.redis.connection import RedisError, encode
+from gateway.drivers.redis.servers import open_redis
 from tests.drivers.redis_fleet import Server, pretended, running
 
 WHO: Final = encode("ACL", "WHOAMI")

@@ -3,7 +3,7 @@ import ssl
 import pytest
 from redis.asyncio.connection import parse_url
 
-from gateway.drivers.redis_url import parse_place, parse_redis_url
+from gateway.drivers.redis.url import parse_place, parse_redis_url
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from gateway.core.errors import Misconfigured
-from gateway.drivers.renewed import Issued, Renewed
+from gateway.drivers.upstream.renewed import Issued, Renewed
 
 LIFE_S = 3600.0
 

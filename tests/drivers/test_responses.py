@@ -7,8 +7,8 @@ import pytest
 from redis import Redis
 
 from gateway.core.errors import CacheDown
-from gateway.drivers.embedded_redis import EmbeddedRedis
 from gateway.drivers.memory_responses import BESIDE, MemoryResponses
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.drivers.redis_responses import RedisResponses
 
 KEY: Final = "k" * 64

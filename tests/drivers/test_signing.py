@@ -18,9 +18,9 @@ from gateway.core.snapshot import (
     Provider,
     Secret,
 )
-from gateway.drivers.http_request import Origin, Posts
-from gateway.drivers.provider_calls import ProviderCalls
-from gateway.drivers.signing import AwsSigner, GoogleSigner, fixed_headers, open_signers
+from gateway.drivers.upstream.http_request import Origin, Posts
+from gateway.drivers.upstream.provider_calls import ProviderCalls
+from gateway.drivers.upstream.signing import AwsSigner, GoogleSigner, fixed_headers, open_signers
 from gateway.wire import DIALECTS
 from gateway.wire.dialect import HttpCall
 from tests.drivers.endpoints import endpoint

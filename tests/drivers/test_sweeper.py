@@ -18,12 +18,12 @@ from gateway.core.catalog import Organisation, Tenant
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired
 from gateway.core.money import Nanos
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.ledger_plans import prefix
-from gateway.drivers.memory_ledger import MemoryLedger
-from gateway.drivers.redis_ledger import RedisLedger
-from gateway.drivers.sweeper import EVERY_S, Sweeper
-from gateway.drivers.usage_open import homes_of
+from gateway.drivers.ledger.memory_ledger import MemoryLedger
+from gateway.drivers.ledger.plans import prefix
+from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.ledger.sweeper import EVERY_S, Sweeper
+from gateway.drivers.redis.embedded import EmbeddedRedis
+from gateway.drivers.usage.open import homes_of
 from tests.promises import Reached
 
 pytest_plugins = ("tests.redis_server",)
@@ -172,7 +172,7 @@ DYING: Final = dedent("""
     import asyncio, sys
     from gateway.core.accounts import Amounts, Purse
     from gateway.core.money import Nanos
-    from gateway.drivers.redis_ledger import RedisLedger
+    from gateway.drivers.ledger.redis_ledger import RedisLedger
 
     async def main() -> None:
         url, ttl, homes = sys.argv[1], float(sys.argv[2]), sys.argv[3:]

@@ -10,8 +10,8 @@ import pytest
 import trustme
 
 from gateway.core.errors import Unreachable
-from gateway.drivers.http_pool import tls_context
-from gateway.drivers.tls_sessions import KEPT_S, MOST, Sessions, resuming
+from gateway.drivers.upstream.http_pool import tls_context
+from gateway.drivers.upstream.tls_sessions import KEPT_S, MOST, Sessions, resuming
 from tests.drivers.scripted import Peer, Scripted, pool_to, scripted, sized, whole
 
 HOST: Final = "localhost"

@@ -8,8 +8,8 @@ import pytest
 from msgspec import structs
 
 from gateway.core.snapshot import AwsAuth, Provider, Secret, Snapshot, Timeouts
-from gateway.drivers.aiohttp_upstream import AiohttpUpstream
-from gateway.drivers.upstream_open import open_upstreams
+from gateway.drivers.upstream.aiohttp_upstream import AiohttpUpstream
+from gateway.drivers.upstream.open import open_upstreams
 from tests.config.texts import SOUND, snapshot
 from tests.drivers.scripted import Peer, scripted, until
 

@@ -9,9 +9,9 @@ import pytest
 from gateway.core.accounts import Amounts
 from gateway.core.ledger_entry import Entry
 from gateway.core.money import Nanos
-from gateway.drivers.jsonl_store import JsonlStore
-from gateway.drivers.usage_books import Books
-from gateway.drivers.usage_search import Search
+from gateway.drivers.usage.books import Books
+from gateway.drivers.usage.jsonl_store import JsonlStore
+from gateway.drivers.usage.search import Search
 from tests.usage_lines import NOON, line, record
 
 HOUR_MS: Final = 3_600_000

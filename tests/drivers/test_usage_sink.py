@@ -22,13 +22,13 @@ from gateway.core.events import (
 from gateway.core.ledger_entry import Entry
 from gateway.core.money import Nanos
 from gateway.core.usage_line import Line, Reading, StoreError
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.memory_ledger import MemoryLedger
-from gateway.drivers.redis_ledger import RedisLedger
-from gateway.drivers.redis_servers import Redis as Connection
-from gateway.drivers.redis_servers import open_redis
-from gateway.drivers.usage_marks import HOMES, Mark, MemoryMarks, RedisMarks
-from gateway.drivers.usage_sink import Moved, UsageSink, missing
+from gateway.drivers.ledger.memory_ledger import MemoryLedger
+from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.redis.embedded import EmbeddedRedis
+from gateway.drivers.redis.servers import Redis as Connection
+from gateway.drivers.redis.servers import open_redis
+from gateway.drivers.usage.marks import HOMES, Mark, MemoryMarks, RedisMarks
+from gateway.drivers.usage.sink import Moved, UsageSink, missing
 from tests.usage_lines import NOON, record
 
 pytest_plugins = ("tests.redis_server",)

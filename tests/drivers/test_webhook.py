@@ -13,7 +13,7 @@ from gateway.core.accounts import Account
 from gateway.core.catalog import Budget
 from gateway.core.events import About, AlertEnded, Began, BudgetWarned, Event
 from gateway.drivers import webhook
-from gateway.drivers.short_http import Answer
+from gateway.drivers.upstream.short_http import Answer
 from gateway.drivers.webhook import WAITING, Webhook, note, poster
 from tests.drivers.endpoints import endpoint
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.ledger_model import run_histories
 from tests.ledger_scale import check_what_many_users_leave
 from tests.ledger_swarm import check_swarm

@@ -12,7 +12,7 @@ import yaml
 import gateway
 from gateway.commands.stopping import LAST_S
 from gateway.config.load import load
-from gateway.drivers.metric_catalogue import METRICS
+from gateway.drivers.metrics.catalogue import METRICS
 from tests.ops.packages import ROOT, of_trixie, output, run
 from tests.promises import Reached
 

@@ -27,7 +27,7 @@ import redis
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.core.money import PER_USD
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.simulator import Bill, BilledCall, Simulator, serve_simulator
 from tests.service.fleet import Fleet, Load, fleet_of, under_load
 

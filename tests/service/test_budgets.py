@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from gateway.core.events import Began, Refused, Reserved, Settled
 from gateway.core.money import PER_USD
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.simulator import Simulator
 from tests.service.running import Running, running
 

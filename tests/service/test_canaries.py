@@ -14,7 +14,7 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.core.keys import digest_of
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.simulator import Simulator
 from tests.promises import Reached
 from tests.service.collector import collecting

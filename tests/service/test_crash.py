@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.promises import Reached
 from tests.service.crashes import HOLD_TTL_S, Crash, crash, kill_gateways, kill_server
 

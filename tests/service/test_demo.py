@@ -11,7 +11,7 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from gateway.commands.serve import speaking
 from gateway.core.snapshot import DIALECTS
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.simulator import BASES
 from tests.service.running import Running, running
 

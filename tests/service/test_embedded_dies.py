@@ -13,7 +13,7 @@ import pytest
 
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Settled
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.simulator import serve_simulator
 from tests.service.processes import ask, serving
 from tests.service.running import Running, running

@@ -19,7 +19,7 @@ from gateway.commands.analyze import show
 from gateway.core.events import AuditEnded, Settled
 from gateway.core.ports import LedgerDriver
 from gateway.core.usage_record import COMPARED, UsageRecord
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.simulator import Simulator
 from gateway.simulator.answers import Answer
 from gateway.simulator.asks import Ask

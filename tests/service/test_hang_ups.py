@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.core.events import Dropped, Settled
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.promises import Reached
 from tests.service.running import KEY, Running, running
 

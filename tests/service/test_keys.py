@@ -17,7 +17,7 @@ import pytest
 from redis import Redis
 
 from gateway.commands.key import new_key
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.simulator import Served, serve_simulator
 from tests.promises import Reached
 from tests.service.processes import SERVE, children

@@ -17,7 +17,7 @@ from gateway.core.learned import written
 from gateway.core.logistic import Fit
 from gateway.core.signals import NAMES
 from gateway.core.usage_line import encode, line_of
-from gateway.drivers.memory_ledger import MemoryLedger
+from gateway.drivers.ledger.memory_ledger import MemoryLedger
 from gateway.replay.lessons import of_usage, read_calls
 from tests.service.running import KEY, Running, running
 from tests.weights import EVEN, fit

@@ -12,8 +12,8 @@ import pytest_asyncio
 
 from gateway.core.events import Settled
 from gateway.core.ledger_entry import Entry, sums
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.leased_ledger import LeasedLedger
+from gateway.drivers.ledger.leased_ledger import LeasedLedger
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.service.running import Running, running
 
 pytest_plugins = ("tests.redis_server",)

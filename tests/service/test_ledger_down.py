@@ -13,8 +13,8 @@ import pytest
 
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Reserved
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.simulator import Simulator
 from gateway.stores import probe
 from tests.in_time import in_time

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.core.events import Event, LifeEvent, Reserved, Settled, lawful
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.simulator import Simulator
 from tests.drivers.endpoints import Endpoint, endpoint
 from tests.service.limits import CONFIG, KEYS

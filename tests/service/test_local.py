@@ -13,9 +13,9 @@ from pathlib import Path
 from gateway.core.accounts import Account, Purse
 from gateway.core.catalog import Budget
 from gateway.core.ledger_entry import Entry, sums
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.local_journal import journals
-from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.ledger.local_journal import journals
+from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.simulator import Simulator, serve_simulator
 from tests.promises import Reached
 from tests.service.crashes import HOLD_TTL_S

@@ -13,8 +13,8 @@ import pytest
 
 from gateway.core.accounts import Account, Purse
 from gateway.core.periods import period
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.ledger_time import LedgerTime
 from tests.promises import Reached
 from tests.service.running import Running, running

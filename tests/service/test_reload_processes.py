@@ -16,8 +16,8 @@ import pytest
 from gateway.core.accounts import Account, Purse
 from gateway.core.catalog import Budget
 from gateway.core.money import Nanos
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.redis_ledger import RedisLedger
+from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.simulator import Served, serve_simulator
 from tests.service.processes import loopback, serving
 

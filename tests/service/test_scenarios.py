@@ -13,7 +13,7 @@ import openai
 import pytest
 import pytest_asyncio
 
-from gateway.drivers.embedded_redis import EmbeddedRedis
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.simulator import BASES
 from gateway.simulator.behaviours import BEHAVIOURS
 from tests.service.running import KEY, Running, running

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from gateway.core.usage_line import Reading
-from gateway.drivers.jsonl_store import JsonlStore
+from gateway.drivers.usage.jsonl_store import JsonlStore
 from gateway.simulator import serve_simulator
 from tests.drivers.redis_fleet import cluster
 from tests.service.processes import loopback, serving

@@ -17,13 +17,13 @@ from gateway.core.accounts import Account, Amounts, Hold, Purse
 from gateway.core.catalog import Budget, Tenant
 from gateway.core.money import Nanos
 from gateway.core.usage_line import Reading
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.jsonl_store import JsonlStore
-from gateway.drivers.prometheus import Metrics
-from gateway.drivers.redis_ledger import RedisLedger
-from gateway.drivers.redis_servers import open_redis
-from gateway.drivers.usage_marks import RedisMarks
-from gateway.drivers.usage_sink import Moved, UsageSink
+from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.metrics.prometheus import Metrics
+from gateway.drivers.redis.embedded import EmbeddedRedis
+from gateway.drivers.redis.servers import open_redis
+from gateway.drivers.usage.jsonl_store import JsonlStore
+from gateway.drivers.usage.marks import RedisMarks
+from gateway.drivers.usage.sink import Moved, UsageSink
 from tests.usage_lines import NOON, record
 
 pytest_plugins = ("tests.redis_server",)

@@ -23,8 +23,8 @@ from gateway.core.money import usd
 from gateway.core.ports import LedgerDriver
 from gateway.core.usage_line import Reading
 from gateway.core.usage_table import Table
-from gateway.drivers.embedded_redis import EmbeddedRedis
-from gateway.drivers.usage_open import open_store
+from gateway.drivers.redis.embedded import EmbeddedRedis
+from gateway.drivers.usage.open import open_store
 from gateway.simulator.answers import pieces
 from tests.promises import Reached
 from tests.service.running import KEY, Running, running

@@ -18,7 +18,7 @@ from opentelemetry.semconv.attributes import (
 )
 from opentelemetry.semconv.schemas import Schemas
 
-from gateway.drivers.otel_names import CONVENTIONS, REQUEST_FIELDS, SCHEMA_URL
+from gateway.drivers.traces.names import CONVENTIONS, REQUEST_FIELDS, SCHEMA_URL
 from gateway.simulator import Simulator
 from gateway.simulator.answers import Answer, answer_of
 from gateway.simulator.asks import Ask

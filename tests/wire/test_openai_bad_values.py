@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from gateway.core import tally
+from gateway.core import billing as tally
 from gateway.core.chat import ChatRequest, Completion, Delta, Usage
 from gateway.core.errors import (
     Broken,

@@ -1,0 +1,1 @@
+"""Where money is held and settled: in Redis, in memory, and beside a Redis that is away."""

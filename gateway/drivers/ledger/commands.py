@@ -1,0 +1,225 @@
+"""The ledger's scripts, and commands built once and used many times.
+
+Only a hold's id, its amounts and its life differ between two reserves of a purse in one period, so
+all that comes before them on the wire is built once.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha1
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from gateway.core.accounts import Amounts
+from gateway.core.leases import Record
+from gateway.core.ledger_entry import METERS, Counter
+from gateway.core.usage_record import encode as as_line
+from gateway.drivers.ledger.plans import Line, Plan, escape, prefix, read_key
+from gateway.drivers.redis.wire import encode
+
+_FOLDER: Final = Path(__file__).with_name("scripts")
+_PRELUDE: Final = (_FOLDER / "prelude.lua").read_text()
+_NAMES: Final = ("reserve", "settle", "charge", "balances", "sweep", "leave", "load")
+_PART: Final = re.compile(r"^ *-- include (\w+\.lua)\n", re.MULTILINE)
+
+
+def _read(name: str) -> str:
+    """A script, with the parts in it that it includes."""
+    return _PART.sub(lambda found: _read(found[1]), (_FOLDER / name).read_text())
+
+
+_SOURCES: Final = {name: _read(f"{name}.lua") for name in _NAMES}
+_TURNED_AWAY_MS: Final = 3_600_000
+"""For how long the id of a hold that was given back is turned away."""
+_SETTLED_MS: Final = 300_000
+"""For how long it is known that a hold was settled, so that settling again changes nothing."""
+_AT_ONCE: Final = 500
+"""Buckets that one script sets."""
+SWEPT: Final = 100
+"""Expired holds that one script charges at most, when it is asked to sweep."""
+_MODES: Final = ("hard", "soft", "shadow")
+_pack: Final = msgspec.msgpack.Encoder().encode
+
+
+class Scripts:
+    """The scripts by name: how to load them, and what they are called by.
+
+    `time` is the command that gives the seconds and microseconds that it is.
+    """
+
+    def __init__(self, *time: str) -> None:
+        self.time = encode(*(time or ("TIME",)))
+        clock = f"redis.call({', '.join(map(repr, time or ('TIME',)))})"
+        prelude = _PRELUDE.replace("redis.call('TIME')", clock)
+        sources = {name: (prelude + source).encode() for name, source in _SOURCES.items()}
+        self.load = tuple(encode("SCRIPT", "LOAD", source) for source in sources.values())
+        self._sha = {
+            name: sha1(source, usedforsecurity=False).hexdigest()
+            for name, source in sources.items()
+        }
+        self._sources = {self._sha[name].encode(): source for name, source in sources.items()}
+
+    def head(
+        self, script: str, keys: Sequence[str], arguments: Iterable[str | bytes | int], more: int
+    ) -> bytes:
+        """An EVALSHA that `more` arguments are still to be added to."""
+        parts = ("EVALSHA", self._sha[script], len(keys), *keys, *arguments)
+        _, _, body = encode(*parts).partition(b"\r\n")
+        return b"*%d\r\n%b" % (len(parts) + more, body)
+
+    def whole(self, command: bytes) -> bytes:
+        """An EVALSHA with its script in it, for a server that has forgotten that: it is loaded."""
+        count, _, _, _, sha, rest = command.split(b"\r\n", 5)
+        source = self._sources[sha]
+        parts = (count, b"$4", b"EVAL", b"$%d" % len(source), source, rest)
+        return b"\r\n".join(parts)
+
+
+SCRIPTS: Final = Scripts()
+
+
+class HomeCommands:
+    """The commands of one home. `kept` is how many entries its book keeps, about."""
+
+    def __init__(self, home: str, scripts: Scripts, kept: int) -> None:
+        self._scripts = scripts
+        self._kept = kept
+        self.tag = prefix(home)
+        self._holds = f"{self.tag}holds"
+        self._settle = self._head("settle", _SETTLED_MS, 0, more=3)
+        self._void = self._head("settle", _TURNED_AWAY_MS, 1, more=3)
+        self._leave = self._head("leave", more=1)
+        self.sweep = self._head("sweep", SWEPT)
+        self.open = self._head("sweep", 0)
+        self.state = encode("HMGET", f"{self.tag}state", "epoch", "after", "seq")
+
+    def reserve(self, plan: Plan, ttl_ms: int, tenant: str, epoch: str, fresh: str) -> bytes:
+        """All but what `reserving` adds. `fresh` is a name for a new epoch."""
+        spec: list[int | str] = [ttl_ms, plan.start, plan.end, epoch, fresh, _one_line(tenant)]
+        for line in (*plan.lines, *plan.places):
+            meter = "0" if line.meter == "at_once" else str(METERS.index(line.meter) + 1)
+            spec += (meter, line.slot_ms, line.expires, len(line.limits), *_limits(line))
+        return self._head("reserve", b"".join(map(_pack, spec)), keys=_keys(plan), more=3)
+
+    def settle(self, hold_id: str, actual: Amounts, record: Record | None) -> bytes:
+        line = b"" if record is None else as_line(record)
+        return _with_three(self._settle, hold_id.encode(), _plain(actual), line)
+
+    def void(self, hold_id: str) -> bytes:
+        return _with_three(self._void, hold_id.encode(), b"0 0 0", b"")
+
+    def leave(self, life: str) -> bytes:
+        whose = _one_line(life).encode()
+        return b"%b$%d\r\n%b\r\n" % (self._leave, len(whose), whose)
+
+    def balances(self, plan: Plan, epoch: str) -> bytes:
+        lines = [(line.slot_ms, line.expires) for line in plan.lines]
+        spec = _pack((plan.start, plan.end, epoch, [*lines, *(False for _ in plan.places)]))
+        return self._head("balances", spec, keys=_keys(plan))
+
+    def charge(
+        self,
+        plan: Plan,
+        tenant: str,
+        call: tuple[str, float],
+        actual: Amounts,
+        record: Record | None,
+    ) -> bytes:
+        """`call` is its id, and when it was; 0 is now."""
+        name, at = call
+        spec = _pack((_one_line(tenant), int(at * 1_000), [_spec(line) for line in plan.lines]))
+        line = b"" if record is None else as_line(record)
+        keys = [line.key for line in plan.lines]
+        return self._head("charge", spec, name, _plain(actual), line, keys=keys)
+
+    def load(
+        self, spent: Mapping[Counter, int], ttl_ms: int, last: tuple[str, str, int], *, force: bool
+    ) -> list[bytes]:
+        """One after the other. `last` comes with the last of them: a new epoch, those it follows,
+        and what entries count on from at least.
+        """
+        buckets: dict[str, list[int]] = {}
+        for (key, slot), amount in spent.items():
+            known = read_key(key, ttl_ms)
+            if known is None or not key.startswith(self.tag):
+                raise ValueError(f"not a bucket of this home: {key}")
+            buckets.setdefault(key, [known.slot_ms, known.expires]).extend((slot, amount))
+        keys = [*buckets]
+        parts = [keys[start : start + _AT_ONCE] for start in range(0, len(keys), _AT_ONCE)] or [[]]
+        return [
+            self._head(
+                "load",
+                int(force),
+                *(last if part is parts[-1] else ("", "", 0)),
+                _pack([buckets[key] for key in part]),
+                keys=part,
+            )
+            for part in parts
+        ]
+
+    def scan(self, cursor: str) -> bytes:
+        return encode("SCAN", cursor, "MATCH", f"{self.tag}b:*", "COUNT", 1_000)
+
+    def is_bucket(self, key: str) -> bool:
+        return read_key(key, 0) is not None
+
+    def bucket(self, key: str) -> bytes:
+        return encode("HGETALL", key)
+
+    def trim(self, kept: int) -> bytes:
+        return encode("XTRIM", f"{self.tag}usage", "MAXLEN", "~", kept)
+
+    def entries(self, after: str, count: int) -> bytes:
+        start = f"({after}" if after else "-"
+        return encode("XRANGE", f"{self.tag}usage", start, "+", "COUNT", count)
+
+    def _head(
+        self, script: str, *arguments: str | bytes | int, keys: Iterable[str] = (), more: int = 0
+    ) -> bytes:
+        return self._scripts.head(script, (self._holds, *keys), (self._kept, *arguments), more)
+
+
+def first_hold(home: str) -> bytes:
+    """Asks for the open hold that is over first, without anything being kept ready for the home."""
+    return encode("ZRANGE", f"{prefix(home)}holds", 0, 0, "WITHSCORES")
+
+
+def reserving(head: bytes, hold_id: str, amounts: Amounts, life: str) -> bytes:
+    """The whole command to reserve, from the head that a purse keeps ready."""
+    whose = _one_line(life or hold_id).encode()
+    return _with_three(head, hold_id.encode(), _plain(amounts), whose)
+
+
+def _with_three(head: bytes, first: bytes, second: bytes, third: bytes) -> bytes:
+    """A command that lacks its last three arguments, with them: a loop would cost 1 us more."""
+    return b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
+        head, len(first), first, len(second), second, len(third), third,
+    )  # fmt: skip
+
+
+def _plain(amounts: Amounts) -> bytes:
+    return b"%d %d %d" % (amounts.nanos, amounts.tokens, amounts.requests)
+
+
+def _one_line(text: str) -> str:
+    """As it stands in a hold, whose parts are lines."""
+    return text if text.isascii() and text.isprintable() else escape(text)
+
+
+def _spec(line: Line) -> list[int]:
+    return [METERS.index(line.meter) + 1, line.slot_ms, line.expires]
+
+
+def _limits(line: Line) -> list[int]:
+    """Of each limit its mode, its cap, and from what on it is near: four fifths of it."""
+    spec: list[int] = []
+    for _, budget in line.limits:
+        cap, shadow = budget.cap, budget.mode == "shadow"
+        spec += (_MODES.index(budget.mode), cap, cap + 1 if shadow else cap - cap // 5)
+    return spec
+
+
+def _keys(plan: Plan) -> list[str]:
+    return [line.key for line in (*plan.lines, *plan.places)]

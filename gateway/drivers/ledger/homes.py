@@ -1,0 +1,192 @@
+"""What this process knows of the homes in Redis: commands kept ready, and what their data was.
+
+A home's state has an epoch, a random name that its data got when it began, and counts the entries
+of its book. Another epoch, or a count that went back, means that what was spent is not all there
+any more: a server without its data, or a replica that had not got it yet. Nothing is reserved then
+until the state says that it goes on from the epoch that is remembered.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, Final, TypeVar
+
+from msgspec import Struct
+
+from gateway.core.accounts import Purse
+from gateway.core.errors import LedgerDown
+from gateway.core.events import HoldsExpired, LedgerTook
+from gateway.core.ports import Clock, Observer
+from gateway.drivers.ledger.commands import HomeCommands, Scripts
+from gateway.drivers.ledger.plans import Calendar, Plan, make_plan
+from gateway.drivers.redis.servers import Redis
+from gateway.drivers.redis.wire import RedisError, encode
+
+_REMEMBERED: Final = 4_096
+"""Purses whose commands are kept ready; each user has a purse of its own."""
+TIME: Final = encode("TIME")
+_T = TypeVar("_T")
+
+
+class DataLost(RedisError):
+    """What a home has spent is not all there any more."""
+
+    def __init__(self, *, sent: bool) -> None:
+        super().__init__("data_lost", "the ledger's data is not what it was", sent=sent)
+
+
+class Settings(Struct, frozen=True):
+    """`fresh` is the epoch of data that has none yet, `kept` how many entries a book keeps."""
+
+    ttl_ms: int
+    kept: int
+    fresh: str
+    scripts: Scripts
+
+
+class Home:
+    """`epoch` is "" until the first answer."""
+
+    def __init__(self, name: str, commands: HomeCommands) -> None:
+        self.name = name
+        self.commands = commands
+        self.epoch = ""
+        self.seq = 0
+        self.lost = False
+
+    def saw(self, seq: int, before: int) -> None:
+        """Take in a count of entries. `before` is what was known when the question was asked."""
+        if seq >= self.seq:
+            self.seq = seq
+        elif seq < before:
+            self.lost = True
+            raise DataLost(sent=True)
+
+
+class Ready(Struct, frozen=True):
+    """What a purse keeps ready: its plan, and the command to reserve but for what is particular
+    to one hold. It is good for one epoch.
+    """
+
+    plan: Plan
+    reserve: bytes
+    home: Home
+    epoch: str
+
+
+class Homes:
+    """Asks the ledger's scripts, and keeps what their answers tell of time and data."""
+
+    def __init__(
+        self, settings: Settings, connection: Redis, clock: Clock, observe: Observer
+    ) -> None:
+        self.settings = settings
+        self._connection = connection
+        self._clock = clock
+        self._observe = observe
+        self._ahead = 0.0
+        self._calendar = Calendar()
+        self._ready: dict[Purse, Ready] = {}
+        self._homes: dict[str, Home] = {}
+
+    def home(self, name: str) -> Home:
+        found = self._homes.get(name)
+        if found is None:
+            settings = self.settings
+            found = Home(name, HomeCommands(name, settings.scripts, settings.kept))
+            self._homes[name] = found
+        return found
+
+    def now(self) -> float:
+        """Unix seconds by the ledger's clock, as far as it is known."""
+        return self._clock() + self._ahead
+
+    def is_now(self, unix_seconds: int) -> None:
+        self._ahead = unix_seconds - self._clock()
+
+    def ready(self, purse: Purse) -> Ready:
+        """Raises ValueError for a budget that cannot be counted, KeyError for an unknown zone."""
+        now = self._clock() + self._ahead
+        found = self._ready.get(purse)
+        if found is not None and found.epoch == found.home.epoch:
+            plan = found.plan
+            if plan.start <= now < plan.end:
+                return found
+        if len(self._ready) >= _REMEMBERED:
+            self._ready.clear()
+        home, settings = self.home(purse.home), self.settings
+        plan = self.plan(purse, now)
+        head = home.commands.reserve(
+            plan, settings.ttl_ms, purse.tenant, home.epoch, settings.fresh
+        )
+        found = self._ready[purse] = Ready(plan, head, home, home.epoch)
+        return found
+
+    def plan(self, purse: Purse, at: float) -> Plan:
+        return make_plan(purse, self._calendar, at, self.settings.ttl_ms)
+
+    async def note(self, reply: list[Any], home: Home) -> None:
+        """What an answer says that is none: another time, or other data. Raises RedisError when
+        it does not go on from the data that is remembered.
+        """
+        verdict = reply[0]
+        if verdict == b"when":
+            self.is_now(reply[4])
+        elif verdict == b"meet":
+            home.epoch = reply[4].decode()
+        else:
+            home.lost = True
+            await self.look(home)
+
+    async def look(self, home: Home) -> None:
+        """Look whether a lost home was rebuilt: from data that is remembered, or, where nothing
+        is known to have been spent in that, from any.
+        """
+        reply = await self.run(home.commands.state)
+        rebuilt = reply[1] is not None
+        epoch, after, seq = ((each or b"").decode() for each in reply)
+        if not epoch or not (home.epoch in after.split() or (rebuilt and home.seq == 0)):
+            raise DataLost(sent=False)
+        home.epoch, home.seq, home.lost = epoch, int(seq or 0), False
+
+    async def ask(self, op: str, home: Home, command: bytes) -> list[Any]:
+        """The answer, told to the observer. Raises LedgerDown."""
+        return await self.told(op, self.asked(home, command))
+
+    async def told(self, op: str, asked: Awaitable[_T]) -> _T:
+        began = self._clock()
+        error = None
+        try:
+            return await asked
+        except RedisError as failure:
+            error = failure.kind
+            raise LedgerDown(f"the ledger is unavailable ({error})") from failure
+        finally:
+            self._observe(LedgerTook(op, self._clock() - began, error))
+
+    async def asked(self, home: Home, command: bytes) -> list[Any]:
+        reply: list[Any] = await self.run(command)
+        if len(reply) > 3 and isinstance(reply[0], bytes) and reply[1]:
+            self._observe(HoldsExpired(home.name, reply[1], reply[2]))
+        return reply
+
+    async def run(self, command: bytes) -> Any:
+        return await self.answered(command, self.send(command))
+
+    def send(self, command: bytes) -> Awaitable[Any]:
+        """Its answer, for `answered`. Where it can, it is sent before this returns."""
+        try:
+            return self._connection.call(command)
+        except RedisError as error:
+            failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            return failed
+
+    async def answered(self, command: bytes, answer: Awaitable[Any]) -> Any:
+        try:
+            return await answer
+        except RedisError as error:
+            if error.kind == "noscript":
+                return await self._connection.call(self.settings.scripts.whole(command))
+            if error.kind == "readonly":
+                self._connection.drop()
+            raise

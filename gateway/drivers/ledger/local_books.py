@@ -1,0 +1,167 @@
+"""What this process did without the ledger: what is under way, and what is not charged yet."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from gateway.core.accounts import Amounts, Hold, bounded
+from gateway.core.errors import LedgerDown
+from gateway.core.ports import Observer
+from gateway.core.usage_record import UsageRecord
+from gateway.drivers.ledger.local_journal import (
+    Held,
+    Journal,
+    Line,
+    Moved,
+    Spent,
+    make_journal,
+    moved,
+)
+from gateway.drivers.ledger.local_payer import Payer, Voiding
+from gateway.drivers.ledger.local_rooms import Wanted, give_back
+
+_SYNC_S: Final = 1.0
+_log: Final = logging.getLogger("gateway")
+
+
+class Open(NamedTuple):
+    """A call that is under way since `at`, in Unix seconds, and what it took of the shares."""
+
+    hold: Hold
+    wanted: Wanted
+    life: str
+    at: float
+
+
+class Absence:
+    """A home whose ledger was away `since`, and when it may be trusted alone; None: it is away."""
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.until: float | None = None
+
+
+class LocalBooks:
+    """`open` are the calls that only this process knows of, by id; `agreed` those that the ledger
+    knows of as well. `moved` is what it calls those that it was told of later.
+    """
+
+    def __init__(
+        self, ledger: Voiding, folder: Path, observe: Observer, wall: Callable[[], float]
+    ) -> None:
+        self.open: dict[str, Open] = {}
+        self.agreed: dict[str, Open] = {}
+        self.moved: dict[str, Hold] = {}
+        self._ledger = ledger
+        self._folder = folder
+        self._wall = wall
+        self._payer = Payer(ledger, observe)
+        self._journal: Journal | None = None
+        self._paid = 0
+        self._unwritten: list[Spent] = []
+
+    @property
+    def unpaid(self) -> bool:
+        """Whether something in the journal may not be charged yet."""
+        written = self._journal is not None and self._journal.size > self._paid
+        return written or bool(self._unwritten)
+
+    async def start(self) -> set[str]:
+        """Charge what the dead left behind; the homes where that failed. Raises OSError where the
+        folder cannot be used.
+        """
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return await self._payer.pay_the_dead(self._folder)
+
+    def hold(self, hold: Hold, wanted: Wanted, life: str) -> None:
+        """Raises OSError where it cannot be written down: then it is not held."""
+        at = self._wall()
+        self._write(Held(hold.id, at, hold.purse, hold.amounts, life))
+        self.open[hold.id] = Open(hold, wanted, life, at)
+
+    def settle(self, hold: Hold, actual: Amounts, record: UsageRecord | None) -> bool:
+        """Whether it was one of those that the ledger does not know of."""
+        cost = bounded(actual)
+        spent = Amounts(cost.nanos, cost.tokens, hold.amounts.requests)
+        opened = self.open.pop(hold.id, None)
+        if opened is None:
+            if agreed := self.agreed.pop(hold.id, None):
+                give_back(agreed.wanted, hold.amounts, spent)
+            return False
+        give_back(opened.wanted, hold.amounts, spent)
+        line = Spent(hold.id, opened.at, hold.purse, spent, record)
+        try:
+            self._write(line)
+        except OSError:  # it is charged from here; if this process dies before, at its ceiling
+            _log.exception("the journal cannot be written")
+            self._unwritten.append(line)
+        return True
+
+    async def pay(self) -> set[str]:
+        """Charge what is in our journal and in those of the dead; the homes where that failed."""
+        failing: set[str] = set()
+        try:
+            for line in [*self._unwritten]:
+                self._write(line)
+                self._unwritten.remove(line)
+            if self._journal is not None:
+                self._paid, failing = await self._payer.pay(self._journal, self._paid)
+                if not self.unpaid and not self.open and self._journal.size:
+                    self._journal.empty()
+                    self._paid = 0
+            failing |= await self._payer.pay_the_dead(self._folder)
+        except OSError:
+            _log.exception("the journal cannot be read or written")
+        return failing
+
+    async def hand_over(self, home: str) -> list[str]:
+        """From now on the ledger holds what is under way here; the lives that are concerned."""
+        lives = []
+        for name, opened in [*self.open.items()]:
+            hold = opened.hold
+            if hold.purse.home != home:
+                continue
+            with suppress(LedgerDown, OSError):
+                to = moved(name)
+                answer = await self._ledger.reserve(hold.purse, to, hold.amounts, opened.life)
+                if not isinstance(answer, Hold):
+                    continue
+                lives.append(opened.life)
+                if name in self.open:
+                    self._write(Moved(name))
+                    self.agreed[name] = self.open.pop(name)
+                    self.moved[name] = answer
+                else:  # it is in the journal, with what it did cost
+                    await self._ledger.void(home, to)
+        return lives
+
+    def agree(self, home: str) -> bool:
+        """Whether the ledger knows of everything in a home. Then it is not kept here any more."""
+        if self.unpaid or any(each.hold.purse.home == home for each in self.open.values()):
+            return False
+        agreed = self.agreed.items()
+        self.agreed = {name: each for name, each in agreed if each.hold.purse.home != home}
+        return True
+
+    async def keep_synced(self) -> None:
+        """Put the journal on the disk every second, until cancelled."""
+        while True:
+            await asyncio.sleep(_SYNC_S)
+            if self._journal is not None:
+                with suppress(OSError):
+                    await asyncio.to_thread(self._journal.sync)
+
+    def close(self) -> None:
+        """What is not charged stays in the journal, for the next start."""
+        if self._journal is not None:
+            with suppress(OSError):
+                self._journal.sync()
+                self._journal.close(remove=not self.unpaid and not self.open)
+
+    def _write(self, line: Line) -> None:
+        if self._journal is None:
+            self._journal = make_journal(self._folder)
+        self._journal.write(line)

@@ -1,0 +1,281 @@
+"""`on_ledger_unavailable: allow_local`: a ledger that goes on for a while without its server.
+
+While a home's ledger cannot be reached, a tenant that asked for it may spend here, in each process,
+its share of what was last known to be left (local_rooms.py). What is spent is in a journal before
+the call is made, and again before its answer is given (local_journal.py); when the ledger is back
+it is charged there. For some seconds from then on both have to agree, the ledger and the share,
+since other processes may not have charged theirs yet.
+
+Of what nothing is known, nothing is spent. A ledger that lost its data, or that refuses, is not one
+that cannot be reached: nothing is reserved then.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from gateway.core.accounts import Amounts, Balance, Hold, Purse, Refusal, checked
+from gateway.core.catalog import Tenant
+from gateway.core.errors import LedgerDown
+from gateway.core.events import LedgerTook
+from gateway.core.ports import DONE, Clock, Observer
+from gateway.core.usage_record import UsageRecord
+from gateway.drivers.ledger.local_books import Absence, LocalBooks, Open
+from gateway.drivers.ledger.local_payer import Voiding
+from gateway.drivers.ledger.local_rooms import Look, Rooms, Wanted, Watched
+from gateway.drivers.redis.wire import RedisError
+
+SETTLE_S: Final = 5.0
+"""After a return, for so long both have to agree: others look every second whether it is back."""
+_POLL_S: Final = 0.1
+_LOOK_S: Final = 1.0
+_AT_ONCE: Final = 200
+_KNOCKS: Final = 20
+_UNREACHABLE: Final = frozenset(
+    {"timeout", "unreachable", "lost", "open", "loading", "readonly", "masterdown", "clusterdown"}
+)
+_log: Final = logging.getLogger("gateway")
+
+
+def _alone(tenants: Iterable[Tenant]) -> frozenset[str]:
+    return frozenset(each.name for each in tenants if each.on_ledger_unavailable == "allow_local")
+
+
+class LocalLedger:
+    """Wraps `ledger` for those `tenants` that allow it; for others it is as if it were not there.
+
+    `replicas` is how many processes share the ledger, `folder` where journals are. `clock` gives
+    monotonic seconds, `wall` Unix seconds.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a test sets, a program leaves
+        self,
+        ledger: Voiding,
+        tenants: Iterable[Tenant],
+        folder: Path,
+        *,
+        replicas: int,
+        observe: Observer,
+        clock: Clock,
+        wall: Callable[[], float],
+        settle_s: float = SETTLE_S,
+    ) -> None:
+        self._ledger = ledger
+        # What is not asked for a request is the ledger's own.
+        self.first_over = ledger.first_over
+        self.sweep = ledger.sweep
+        self.charge = ledger.charge
+        self.void = ledger.void
+        self.records = ledger.records
+        self.counted = ledger.counted
+        self.load = ledger.load
+        self._allowed = self._always = _alone(tenants)
+        self._observe = observe
+        self._clock = clock
+        self._settle = settle_s
+        self._rooms = Rooms(replicas, clock, wall)
+        self._books = LocalBooks(ledger, folder, observe, wall)
+        self._away: dict[str, Absence] = {}
+        self._asked: set[str] = set()
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def turn(self, tenants: Iterable[Tenant]) -> None:
+        """Those of these that allow it may from now on; what others hold is settled as it was."""
+        self._allowed = _alone(tenants)
+        self._always &= self._allowed  # of others, a life may have begun before they were allowed
+
+    async def start(self) -> None:
+        """Charge what the dead left behind, and keep an eye on what is left. Raises OSError where
+        the folder cannot be used.
+        """
+        failing = await self._books.start()
+        self._away = {home: Absence(self._clock()) for home in failing}
+        self._tasks = [
+            asyncio.create_task(self._keep()),
+            asyncio.create_task(self._books.keep_synced()),
+        ]
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is a tenant that can be served while the ledger is away."""
+        return bool(self._allowed)
+
+    @property
+    def owed(self) -> int:
+        """How many calls were made without the ledger and may not be charged yet, at least."""
+        return len(self._books.open) + self._books.unpaid
+
+    async def reserve(
+        self, purse: Purse, hold_id: str, amounts: Amounts, life: str = ""
+    ) -> Hold | Refusal:
+        if purse.tenant not in self._allowed:
+            return await self._ledger.reserve(purse, hold_id, amounts, life)
+        checked(amounts)
+        life = life or hold_id
+        wanted = self._rooms.wanted(purse, amounts, life)
+        away = self._away.get(purse.home)
+        if away is not None:
+            if away.until is None:
+                return self._locally(purse, hold_id, amounts, wanted, life)
+            if not self._rooms.rest(wanted, away.since)[0]:
+                raise LedgerDown("the ledger is back only just, and the share of it is spent")
+            self._rooms.take(wanted, life)
+        self._rooms.begin(wanted, life)
+        self._asked.add(life)
+        held = False
+        try:
+            answer = await self._ledger.reserve(purse, hold_id, amounts, life)
+            held = isinstance(answer, Hold)
+        except LedgerDown as error:
+            if not self._missed(purse.home, error):
+                raise
+        else:
+            if away is not None and isinstance(answer, Hold):
+                self._books.agreed[hold_id] = Open(answer, wanted, life, 0.0)
+            return answer
+        finally:
+            self._rooms.answered(wanted, life, held=held)
+            if away is not None and not held:
+                self._rooms.take_back(wanted)
+        return self._locally(purse, hold_id, amounts, wanted, life)
+
+    def _locally(
+        self, purse: Purse, hold_id: str, amounts: Amounts, wanted: Wanted, life: str
+    ) -> Hold:
+        if found := self._books.open.get(hold_id):
+            return found.hold
+        began = self._clock()
+        error: str | None = "spent"
+        try:
+            fits, left = self._rooms.rest(wanted, self._away[purse.home].since)
+            if not fits:
+                raise LedgerDown("the ledger is unavailable, and the share of it is spent")
+            error = "journal"
+            hold = Hold(hold_id, purse, amounts, left)
+            self._books.hold(hold, wanted, life)
+            error = None
+        except OSError as failure:
+            _log.exception("the journal cannot be written")
+            raise LedgerDown("the ledger is unavailable, and so is the journal") from failure
+        finally:
+            self._observe(LedgerTook("local", self._clock() - began, error))
+        self._rooms.take(wanted, life)
+        return hold
+
+    def settle(
+        self, hold: Hold, actual: Amounts, record: UsageRecord | None = None
+    ) -> Awaitable[None]:
+        if self._books.settle(hold, actual, record):
+            if not self._is_away(hold.purse.home):
+                self._wake.set()
+            return DONE
+        theirs = self._books.moved.pop(hold.id, hold)
+        return self._ledger.settle(theirs, actual, record)
+
+    def leave(self, purse: Purse, life: str) -> None:
+        self._rooms.leave(life)
+        if life in self._asked or purse.tenant not in self._always:
+            self._asked.discard(life)
+            self._ledger.leave(purse, life)
+
+    async def balances(self, purse: Purse) -> tuple[Balance, ...]:
+        if purse.tenant not in self._allowed:
+            return await self._ledger.balances(purse)
+        return await self._look(self._rooms.watch(purse))
+
+    async def open_holds(self, home: str) -> int:
+        return await self._ledger.open_holds(home)
+
+    async def aclose(self) -> None:
+        """What is not charged then stays in the journal, for the next start."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._books.pay()
+        self._books.close()
+        await self._ledger.aclose()
+
+    def _missed(self, home: str, error: LedgerDown) -> bool:
+        """Whether that means that the ledger cannot be reached."""
+        cause = error.__cause__
+        if not isinstance(cause, RedisError) or cause.kind not in _UNREACHABLE:
+            return False
+        self._away.setdefault(home, Absence(self._clock())).until = None
+        self._wake.set()
+        return True
+
+    async def _look(self, watched: Watched) -> tuple[Balance, ...]:
+        look = Look(watched, self._clock())
+        try:
+            found = await self._ledger.balances(watched.purse)
+        except LedgerDown as error:
+            self._missed(watched.purse.home, error)
+            raise
+        look.learn(found)
+        return found
+
+    async def _keep(self) -> None:
+        while True:
+            self._wake.clear()
+            away = [home for home, each in self._away.items() if each.until is None]
+            if away:
+                await self._knock(away)
+            elif self._books.unpaid:
+                await self._books.pay()
+            self._agree()
+            await self._look_around()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL_S if away else _LOOK_S):
+                    await self._wake.wait()
+                await asyncio.sleep(_POLL_S / 10)  # many settle at once
+
+    async def _look_around(self) -> None:
+        """Ask what is left of what is used."""
+        self._rooms.trim()
+        until = self._clock() - _LOOK_S / 2
+        asked = [
+            each
+            for each in self._rooms.stale()
+            if each.read_at <= until and not self._is_away(each.purse.home)
+        ]
+        await asyncio.gather(*map(self._look, asked[:_AT_ONCE]), return_exceptions=True)
+
+    def _is_away(self, home: str) -> bool:
+        found = self._away.get(home)
+        return found is not None and found.until is None
+
+    async def _knock(self, away: list[str]) -> None:
+        """Is it back? Then charge what is owed, and hand over what is under way."""
+        some, others = away[:_KNOCKS], away[_KNOCKS:]
+        answered = [home for home in some if await self._answers(home)]
+        for home in some:  # the others come next
+            self._away[home] = self._away.pop(home)
+        if not answered:
+            return
+        answered += [home for home in others if await self._answers(home)]
+        failing = await self._books.pay()
+        for home in answered:
+            if home not in failing:
+                self._away[home].until = self._clock() + self._settle
+                self._asked.update(await self._books.hand_over(home))
+
+    async def _answers(self, home: str) -> bool:
+        try:
+            await self._ledger.open_holds(home)
+        except LedgerDown:
+            return False
+        return True
+
+    def _agree(self) -> None:
+        """Where all that was spent here is charged, the ledger's word is enough again."""
+        now = self._clock()
+        for home, each in [*self._away.items()]:
+            over = each.until is not None and each.until <= now
+            if over and self._books.agree(home):
+                del self._away[home]
+                self._rooms.forget_shares(home)

@@ -1,0 +1,44 @@
+"""Whether the ledger is wrapped so that it may go on without its server."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from gateway.core.errors import LedgerDown
+from gateway.core.ports import Clock, LedgerDriver, Observer
+from gateway.core.snapshot import Snapshot
+from gateway.drivers.ledger.local_journal import journals
+from gateway.drivers.ledger.local_ledger import LocalLedger
+from gateway.drivers.ledger.local_payer import Voiding
+
+
+@asynccontextmanager
+async def allowing_local(
+    ledger: Voiding,
+    snapshot: Snapshot,
+    observe: Observer,
+    *,
+    clock: Clock,
+    wall: Callable[[], float],
+) -> AsyncIterator[LedgerDriver]:
+    """The ledger, closed at the end; wrapped where a tenant allows that, or where a process that is
+    gone has left something to charge. Raises LedgerDown where journals cannot be kept.
+    """
+    whole: LedgerDriver = ledger
+    folder = Path(snapshot.ledger.data_dir)
+    tenants = snapshot.tenants.values()
+    try:
+        wanted = any(each.on_ledger_unavailable == "allow_local" for each in tenants)
+        if wanted or journals(folder):
+            replicas = snapshot.ledger.replicas
+            local = LocalLedger(
+                ledger, tenants, folder, replicas=replicas, observe=observe, clock=clock, wall=wall
+            )
+            try:
+                await local.start()
+            except OSError as error:
+                raise LedgerDown(f"redis.data_dir cannot keep journals: {error}") from error
+            whole = local
+        yield whole
+    finally:
+        await whole.aclose()

@@ -1,0 +1,111 @@
+"""Charges to the ledger what journals tell was spent without it."""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Final, Protocol
+
+from gateway.core.errors import LedgerDown
+from gateway.core.events import HoldsExpired
+from gateway.core.ports import LedgerDriver, Observer
+from gateway.drivers.ledger.book import expired_record
+from gateway.drivers.ledger.local_journal import Held, Journal, Spent, left_behind, moved
+
+_AT_ONCE: Final = 100
+_log: Final = logging.getLogger("gateway")
+
+
+class Voiding(LedgerDriver, Protocol):
+    async def void(self, home: str, hold_id: str) -> None:
+        """Give a hold back, also one that is yet to arrive; now, or as soon as it can be."""
+        ...
+
+
+class Payer:
+    """Charging the same call again within a day changes nothing, so whatever is not sure to be
+    charged is charged once more.
+    """
+
+    def __init__(self, ledger: Voiding, observe: Observer) -> None:
+        self._ledger = ledger
+        self._observe = observe
+        self._some: list[tuple[Spent, bool]] = []
+        self._failing: set[str] = set()
+        self._wrong = 0
+
+    async def pay(self, journal: Journal, start: int) -> tuple[int, set[str]]:
+        """Charge what a journal of our own says was spent, from a place on. Up to which place that
+        is done, and the homes that could not be charged.
+        """
+        self._failing, place = set(), start
+        for line, after in journal.lines(start):
+            place = after
+            if isinstance(line, Spent):
+                await self._add(line)
+        await self._flush()
+        return (start if self._failing else place), self._failing
+
+    async def pay_the_dead(self, folder: Path) -> set[str]:
+        """Charge what processes that are gone have left behind: a call that was under way costs
+        its ceiling. Gives the homes that could not be charged. Raises OSError.
+        """
+        failing: set[str] = set()
+        for journal in left_behind(folder):
+            try:
+                await self._pay_one(journal)
+            except BaseException:
+                journal.close(remove=False)
+                raise
+            if self._failing:
+                failing |= self._failing
+                journal.close(remove=False)
+            elif journal.damaged or self._wrong:
+                _log.error("not all could be charged: see %s", journal.put_aside())
+            else:
+                journal.close(remove=True)
+        return failing
+
+    async def _pay_one(self, journal: Journal) -> None:
+        self._failing, self._wrong = set(), 0
+        held: dict[str, Held] = {}
+        for line, _ in journal.lines():
+            if isinstance(line, Held):
+                held[line.call] = line
+                continue
+            begun = held.pop(line.call, None)
+            if isinstance(line, Spent):
+                await self._add(line, void=begun is not None)
+        for line in held.values():
+            await self._expired(line)
+        await self._flush()
+
+    async def _expired(self, line: Held) -> None:
+        home, amounts = line.purse.home, line.amounts
+        record = expired_record(line.call, line.life, line.purse.tenant, amounts)
+        await self._add(Spent(line.call, line.at, line.purse, amounts, record), void=True)
+        self._observe(HoldsExpired(home, 1, amounts.nanos))
+
+    async def _add(self, line: Spent, *, void: bool = False) -> None:
+        self._some.append((line, void))
+        if len(self._some) >= _AT_ONCE:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        some, self._some = self._some, []
+        await asyncio.gather(*(self._charge(line, void=void) for line, void in some))
+
+    async def _charge(self, line: Spent, *, void: bool) -> None:
+        """`void`: the ledger may hold it as well, from before it was silent, or after."""
+        home = line.purse.home
+        if home in self._failing:
+            return
+        try:
+            if void:
+                await self._ledger.void(home, line.call)
+                await self._ledger.void(home, moved(line.call))
+            await self._ledger.charge(line.purse, line.call, line.at, line.amounts, line.record)
+        except LedgerDown:
+            self._failing.add(home)
+        except (KeyError, ValueError):
+            self._wrong += 1
+            _log.exception("a journal's call %s cannot be charged", line.call)

@@ -1,0 +1,231 @@
+"""What each hard budget has left, as far as this process knows, and its share of that.
+
+The ledger says it now and then (`learn`); in between, what this process takes is subtracted. While
+the ledger cannot be reached, a process may spend a share: what was left, divided by the number of
+processes. So all of them together stay within what was left, and how much they may pass a cap is
+what others had spent between our last look and the end.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+from weakref import WeakValueDictionary
+
+from gateway.core.accounts import Amounts, Balance, Purse
+from gateway.core.ledger_entry import of_meter
+from gateway.core.money import Nanos
+from gateway.core.ports import Clock
+from gateway.drivers.ledger.plans import Calendar, Limit, make_plan
+
+_REMEMBERED: Final = 4_096
+FRESH_S: Final = 10.0
+"""What was read longer ago says nothing any more."""
+_ACTIVE_S: Final = 60.0
+
+
+class Room:
+    """One hard budget. Amounts are in its meter's unit.
+
+    `left` is by what is known, of the bucket `key`; `begun` counts what was ever asked for here,
+    and `flying` what of it has no answer yet. `share` is what may be spent here while the ledger
+    is away, None when it is not, and `taken` what of it is held or spent.
+    """
+
+    __slots__ = (
+        "__weakref__", "begun", "flying", "key", "left", "limit", "lives", "read_at", "share",
+        "share_key", "taken",
+    )  # fmt: skip
+
+    def __init__(self, limit: Limit) -> None:
+        self.limit = limit
+        self.key = self.share_key = ""
+        self.left = self.begun = self.flying = self.taken = 0
+        self.read_at = float("-inf")
+        self.share: int | None = None
+        self.lives: set[str] = set()
+        """Who is in, of a budget of requests at once."""
+
+    def rest(self, key: str, replicas: int, since: float) -> int | None:
+        """What is left of the share while the ledger is away, `since` when; None where nothing is
+        known of the budget.
+        """
+        if self.share_key != key:
+            if self.share is None and since - self.read_at > FRESH_S:
+                return None
+            # In a period that begins while the ledger is away nobody has spent but from a share.
+            new = self.share is not None or self.key != key
+            left = self.limit.budget.cap if new else self.left
+            self.share, self.share_key, self.taken = max(left, 0) // replicas, key, 0
+        return None if self.share is None else self.share - self.taken
+
+    def forget_share(self) -> None:
+        """The ledger is back, and is yet to say what is left."""
+        self.share, self.share_key, self.taken = None, "", 0
+        self.read_at = float("-inf")
+
+
+class Row(NamedTuple):
+    room: Room
+    key: str
+    """Of the bucket that it is counted in now."""
+
+
+class Watched:
+    """A purse, and the rooms it spends from in [start, end), Unix seconds."""
+
+    __slots__ = ("end", "purse", "read_at", "rows", "start", "used_at")
+
+    def __init__(self, purse: Purse, rows: Sequence[Row], start: int, end: int) -> None:
+        self.purse = purse
+        self.rows = rows
+        self.start = start
+        self.end = end
+        self.used_at = self.read_at = float("-inf")
+
+
+Wanted = list[tuple[Room, str, int]]
+"""What one call wants of each room, and the key of its bucket."""
+
+
+class Rooms:
+    """`clock` gives monotonic seconds, `wall` Unix seconds."""
+
+    def __init__(self, replicas: int, clock: Clock, wall: Callable[[], float]) -> None:
+        self._replicas = replicas
+        self._clock = clock
+        self._wall = wall
+        self._calendar = Calendar()
+        self._watched: dict[Purse, Watched] = {}
+        self._rooms: WeakValueDictionary[Limit, Room] = WeakValueDictionary()
+        self._lives: dict[str, list[Room]] = {}
+
+    def watch(self, purse: Purse) -> Watched:
+        """Raises ValueError for a budget that cannot be counted, KeyError for an unknown zone."""
+        found = self._watched.pop(purse, None)
+        now = self._wall()
+        if found is None or not found.start <= now < found.end:
+            plan = make_plan(purse, self._calendar, now, 0)
+            keys = [line.key for line in (*plan.lines, *plan.places)]
+            rows = [
+                Row(self._room(limit), keys[at])
+                for limit, at in plan.rows
+                if limit.budget.mode == "hard"
+            ]
+            found, before = Watched(purse, rows, plan.start, plan.end), found
+            if before is not None:
+                found.used_at, found.read_at = before.used_at, before.read_at
+        self._watched[purse] = found  # at the end: those not used for longest come first
+        return found
+
+    def _room(self, limit: Limit) -> Room:
+        found = self._rooms.get(limit)
+        if found is None:
+            found = self._rooms[limit] = Room(limit)
+        return found
+
+    def wanted(self, purse: Purse, amounts: Amounts, life: str) -> Wanted:
+        watched = self.watch(purse)
+        watched.used_at = self._clock()
+        found = []
+        for room, key in watched.rows:
+            meter = room.limit.budget.meter
+            new = life not in room.lives
+            amount = int(new) if meter == "at_once" else of_meter(amounts, meter)
+            found.append((room, key, amount))
+        return found
+
+    def rest(self, wanted: Wanted, since: float) -> tuple[bool, Nanos | None]:
+        """Whether the shares have it, and what of the least one of money is left then."""
+        fits, least = True, None
+        for room, key, amount in wanted:
+            rest = room.rest(key, self._replicas, since)
+            if rest is None or (amount > 0 and rest < amount):
+                fits = False
+            elif room.limit.budget.meter == "usd":
+                after = Nanos(max(rest - amount, 0))
+                least = after if least is None else min(least, after)
+        return fits, least
+
+    def stale(self) -> list[Watched]:
+        """What is used and was not looked at for longest, first."""
+        since = self._clock() - _ACTIVE_S
+        used = [each for each in self._watched.values() if each.used_at > since]
+        return sorted(used, key=lambda each: each.read_at)
+
+    def trim(self) -> None:
+        """Forget what was not used for longest."""
+        while len(self._watched) > _REMEMBERED:
+            del self._watched[next(iter(self._watched))]
+
+    def forget_shares(self, home: str) -> None:
+        """The ledger of a home is back: it says what is left."""
+        for each in self._watched.values():
+            if each.purse.home == home:
+                for room, _ in each.rows:
+                    room.forget_share()
+                each.read_at = float("-inf")
+
+    def begin(self, wanted: Wanted, life: str) -> None:
+        """They are asked of the ledger."""
+        for room, _, amount in wanted:
+            room.begun += amount
+            room.flying += amount
+            room.left -= amount
+        self._enter(wanted, life)
+
+    def answered(self, wanted: Wanted, life: str, *, held: bool) -> None:
+        for room, _, amount in wanted:
+            room.flying -= amount
+            if not held:
+                room.left += amount
+                if amount and room.limit.budget.meter == "at_once":
+                    room.lives.discard(life)
+
+    def take(self, wanted: Wanted, life: str) -> None:
+        """They are taken from the shares."""
+        for room, _, amount in wanted:
+            room.taken += amount
+        self._enter(wanted, life)
+
+    def take_back(self, wanted: Wanted) -> None:
+        for room, _, amount in wanted:
+            room.taken -= amount
+
+    def _enter(self, wanted: Wanted, life: str) -> None:
+        for room, _, amount in wanted:
+            if amount and room.limit.budget.meter == "at_once":
+                room.lives.add(life)
+                self._lives.setdefault(life, []).append(room)
+
+    def leave(self, life: str) -> None:
+        """Its places are free again."""
+        for room in self._lives.pop(life, ()):
+            if life in room.lives:
+                room.lives.discard(life)
+                room.taken -= 1
+
+
+class Look:
+    """One question for what is left: made before it is asked, and told the answer."""
+
+    def __init__(self, watched: Watched, now: float) -> None:
+        self._watched = watched
+        self._now = now
+        # What is not answered yet may or may not be in the answer: it is subtracted.
+        self._rows = [(row, row.room.begun - row.room.flying) for row in watched.rows]
+
+    def learn(self, balances: Sequence[Balance]) -> None:
+        hard = [each for each in balances if each.budget.mode == "hard"]
+        for (row, begun), each in zip(self._rows, hard, strict=True):
+            room = row.room
+            left = each.budget.cap - each.spent - each.held
+            room.left = left - (room.begun - begun)
+            room.key, room.read_at = row.key, self._now
+        self._watched.read_at = self._now
+
+
+def give_back(wanted: Wanted, held: Amounts, actual: Amounts) -> None:
+    """A call did cost less, or more. Its place among those at once it keeps until it leaves."""
+    for room, key, _ in wanted:
+        meter = room.limit.budget.meter
+        if room.share_key == key and meter != "at_once":
+            room.taken -= of_meter(held, meter) - of_meter(actual, meter)

@@ -1,0 +1,211 @@
+"""What the ledger in memory keeps of a home: the same that the scripts keep in Redis, as plainly
+as can be.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.core.accounts import Amounts
+from gateway.core.catalog import Budget
+from gateway.core.ledger_entry import Charged, Counter, Entry, Kind, of_meter
+from gateway.core.money import Nanos
+from gateway.core.periods import SLOTS
+from gateway.core.usage_record import UsageRecord
+from gateway.drivers.ledger.book import expired_record
+from gateway.drivers.ledger.plans import Line
+
+CORRECTABLE_S: Final = 2 * 86_400
+"""For how long after its expiry a hold can still be settled at its true cost."""
+SETTLED_S: Final = 300
+VOID_S: Final = 3_600
+CHARGED_S: Final = 86_400
+_MARKED_S: Final = 3_600
+NOTHING: Final = Amounts(Nanos(0))
+
+
+def minus(one: Amounts, other: Amounts) -> Amounts:
+    return Amounts(
+        Nanos(one.nanos - other.nanos), one.tokens - other.tokens, one.requests - other.requests
+    )
+
+
+@dataclass
+class Bucket:
+    """What an account spent of one meter in one period: by slot of time, where it rolls."""
+
+    slot_ms: int
+    expires: float
+    held: int = 0
+    spent: dict[int, int] = field(default_factory=dict)
+    marks: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+
+    def slot(self, now: float) -> int:
+        return int(now * 1_000) // self.slot_ms if self.slot_ms else 0
+
+    def within(self, now: float) -> int:
+        """What is spent of it now. What has left the window is forgotten."""
+        newest = self.slot(now)
+        self.spent = {slot: n for slot, n in self.spent.items() if newest - slot <= SLOTS}
+        return sum(self.spent.values())
+
+    def resets_at(self, now: float, excess: int) -> float:
+        """When at the latest enough will have left a rolling window."""
+        newest = self.slot(now)
+        for slot in range(newest - SLOTS, newest + 1):
+            excess -= self.spent.get(slot, 0)
+            if excess <= 0:
+                return (slot + SLOTS + 1) * self.slot_ms / 1_000
+        return (newest + SLOTS + 1) * self.slot_ms / 1_000
+
+    def first(self, now: float, budget: Budget, percent: int) -> bool:
+        """Whether this was not told yet; now it is."""
+        mark = (budget.mode, budget.cap)
+        told, slot = self.marks.get(mark, (0, 0))
+        if told >= percent and self.slot(now) - slot <= SLOTS:
+            return False
+        self.marks[mark] = (percent, self.slot(now))
+        return True
+
+
+@dataclass
+class Places:
+    """Who is in, of requests at once, and until when."""
+
+    lives: dict[str, float] = field(default_factory=dict)
+    marks: dict[tuple[str, int], tuple[int, float]] = field(default_factory=dict)
+
+    def within(self, now: float) -> int:
+        self.lives = {life: until for life, until in self.lives.items() if now < until}
+        return len(self.lives)
+
+    def first(self, now: float, budget: Budget, percent: int) -> bool:
+        mark = (budget.mode, budget.cap)
+        told, until = self.marks.get(mark, (0, 0.0))
+        if told >= percent and now < until:
+            return False
+        self.marks[mark] = (percent, now + _MARKED_S)
+        return True
+
+
+@dataclass
+class Held:
+    """A hold. `state`: "open", "expired" and charged, or over: "settled" or "void"."""
+
+    state: str
+    until: float
+    amounts: Amounts = NOTHING
+    left: Nanos | None = None
+    life: str = ""
+    tenant: str = ""
+    buckets: tuple[Charged, ...] = ()
+
+
+class Books:
+    """One home. What is kept for a while only is not there any more when that is over."""
+
+    def __init__(self, kept: int) -> None:
+        self.buckets: dict[str, Bucket] = {}
+        self.places: dict[str, Places] = {}
+        self.open: dict[str, Held] = {}
+        self.over: dict[str, Held] = {}
+        self.charged: dict[str, float] = {}
+        self.entries: deque[Entry] = deque(maxlen=kept)
+        self.seq = 0
+
+    def hold(self, hold_id: str, now: float) -> Held | None:
+        if held := self.open.get(hold_id):
+            return held
+        held = self.over.get(hold_id)
+        return held if held and now < held.until else None
+
+    def bucket(self, key: str, now: float) -> Bucket | None:
+        bucket = self.buckets.get(key)
+        return bucket if bucket and now < bucket.expires else None
+
+    def use(self, line: Line, now: float) -> Bucket:
+        """The bucket of a line, which is kept from now on as long as the line says."""
+        expires = now + line.expires / 1_000 if line.slot_ms else line.expires or float("inf")
+        bucket = self.bucket(line.key, now)
+        if bucket is None:
+            bucket = self.buckets[line.key] = Bucket(line.slot_ms, expires)
+        bucket.expires = max(bucket.expires, expires)
+        return bucket
+
+    def forget(self, now: float) -> None:
+        self.buckets = {key: each for key, each in self.buckets.items() if now < each.expires}
+        self.charged = {call: until for call, until in self.charged.items() if now < until}
+        self.over = {hold: each for hold, each in self.over.items() if now < each.until}
+
+    def enter(
+        self,
+        kind: Kind,
+        hold: str,
+        charged: Amounts,
+        buckets: tuple[Charged, ...],
+        record: UsageRecord | None,
+        now: float,
+    ) -> None:
+        """Write what is charged, and charge it."""
+        self.seq += 1
+        at = f"{self.seq}-0"
+        self.entries.append(Entry(at, self.seq, "", kind, hold, charged, buckets, record))
+        for each in buckets:
+            if bucket := self.bucket(each.key, now):
+                spent = bucket.spent.get(each.slot, 0) + of_meter(charged, each.meter)
+                bucket.spent[each.slot] = spent
+
+    def give_back(self, held: Held, now: float) -> None:
+        for each in held.buckets:
+            if bucket := self.bucket(each.key, now):
+                bucket.held -= of_meter(held.amounts, each.meter)
+
+    def settle(self, hold_id: str, actual: Amounts, record: UsageRecord | None, now: float) -> bool:
+        """Whether there was such a hold, in whatever state."""
+        held = self.hold(hold_id, now)
+        if held is None:
+            return False
+        cost = Amounts(actual.nanos, actual.tokens, held.amounts.requests)
+        if held.state == "open":
+            self.give_back(self.open.pop(hold_id), now)
+            self.enter("settled", hold_id, cost, held.buckets, record, now)
+        elif held.state == "expired":
+            less = minus(cost, held.amounts)
+            self.enter("corrected", hold_id, less, held.buckets, record, now)
+        else:
+            return True
+        self.over[hold_id] = Held("settled", now + SETTLED_S)
+        return True
+
+    def void(self, hold_id: str, now: float) -> None:
+        held = self.hold(hold_id, now)
+        if held is None or held.state in {"open", "expired"}:
+            self.over[hold_id] = Held("void", now + VOID_S)
+        if held is None:
+            return
+        if held.state == "open":
+            self.give_back(self.open.pop(hold_id), now)
+        elif held.state == "expired":
+            less = minus(NOTHING, held.amounts)
+            self.enter("corrected", hold_id, less, held.buckets, None, now)
+
+    def expire(self, now: float) -> list[Held]:
+        late = [(each.until, hold) for hold, each in self.open.items() if each.until <= now]
+        expired = []
+        for _, hold_id in sorted(late):
+            held = self.open.pop(hold_id)
+            expired.append(held)
+            self.give_back(held, now)
+            record = expired_record(hold_id, held.life, held.tenant, held.amounts)
+            self.enter("expired", hold_id, held.amounts, held.buckets, record, now)
+            held.state, held.until = "expired", now + CORRECTABLE_S
+            self.over[hold_id] = held
+        return expired
+
+    def counted(self, now: float) -> dict[Counter, int]:
+        self.forget(now)
+        found = {}
+        for key, bucket in self.buckets.items():
+            bucket.within(now)
+            found.update({(key, slot): n for slot, n in bucket.spent.items() if n})
+        return found

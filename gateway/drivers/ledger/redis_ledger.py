@@ -1,0 +1,243 @@
+"""The ledger in Redis (6.2 or newer) or Valkey: one atomic script an operation.
+
+The scripts and their keys are described in scripts/prelude.lua. Periods follow Redis' own
+clock: each command names the seconds it was made for, and a script that finds itself outside says
+what time it is. So a wrong clock here costs one more round trip, and never counts in a wrong
+period.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+from gateway.core.accounts import (
+    Amounts,
+    Balance,
+    Hold,
+    Purse,
+    Refusal,
+    Warned,
+    checked,
+    has_places,
+)
+from gateway.core.errors import LedgerDown
+from gateway.core.events import Event, HoldsExpired, LedgerTook
+from gateway.core.ledger_entry import of_meter
+from gateway.core.money import Nanos
+from gateway.core.ports import Clock, Observer
+from gateway.core.usage_record import UsageRecord
+from gateway.drivers.ledger.book import Book
+from gateway.drivers.ledger.commands import SCRIPTS, SWEPT, Scripts, reserving
+from gateway.drivers.ledger.debts import Debts
+from gateway.drivers.ledger.homes import TIME, Homes, Ready, Settings
+from gateway.drivers.ledger.plans import Plan
+from gateway.drivers.ledger.settles import Settles
+from gateway.drivers.redis.servers import open_redis
+from gateway.drivers.redis.wire import RedisError
+
+_TRIES: Final = 4
+
+
+def _ignore(_: Event) -> None:
+    pass
+
+
+class RedisLedger(Book):
+    """For use on one event loop. `timeout_s` bounds each operation; what cannot be answered in it
+    is LedgerDown, also when the server refuses (READONLY, OOM, a key of a wrong type: see the
+    `error` of LedgerTook), and when a home's data was lost ("data_lost").
+
+    `clock` gives monotonic seconds. `ttl_s` is how long a hold may stay open, and `kept` how many
+    entries the book of a home keeps, about. `epoch` is the name for data that has none yet.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a test sets, a program leaves
+        self,
+        url: str,
+        *,
+        ttl_s: float = 600.0,
+        timeout_s: float = 0.25,
+        probe_s: float = 1.0,
+        observe: Observer = _ignore,
+        clock: Clock = time.monotonic,
+        kept: int = 100_000,
+        epoch: str = "",
+        scripts: Scripts = SCRIPTS,
+    ) -> None:
+        connection = open_redis(
+            url,
+            timeout_s=timeout_s,
+            greeting=(*scripts.load, TIME),
+            greeted=self._greeted,
+            probe_s=probe_s,
+        )
+        self._timeout = timeout_s
+        self._observe = observe
+        self._clock = clock
+        settings = Settings(round(ttl_s * 1_000), kept, epoch or secrets.token_hex(8), scripts)
+        super().__init__(Homes(settings, connection, clock, observe), connection)
+        self._run = self._homes.run
+        self._debts = Debts(self._run, clock, observe)
+        self._settles = Settles(self._homes, self._debts, clock, observe)
+        self.settle = self._settles.settle
+
+    @property
+    def owed(self) -> int:
+        """How many settles, voids and leaves did not get through yet."""
+        return len(self._debts)
+
+    async def reserve(
+        self, purse: Purse, hold_id: str, amounts: Amounts, life: str = ""
+    ) -> Hold | Refusal:
+        checked(amounts)
+        ready = self._homes.ready(purse)
+        began = self._clock()
+        error = None
+        try:
+            for _ in range(_TRIES):
+                home = ready.home
+                if home.lost:
+                    await self._homes.look(home)
+                    ready = self._homes.ready(purse)
+                before = home.seq
+                reply = await self._run(reserving(ready.reserve, hold_id, amounts, life))
+                if type(reply) is bytes:  # held, and there is nothing to tell
+                    seq, _, rest = reply.partition(b" ")
+                    home.saw(int(seq), before)
+                    return Hold(
+                        hold_id, purse, amounts, None if rest == b"-1" else Nanos(int(rest))
+                    )
+                if reply[1]:
+                    self._observe(HoldsExpired(home.name, reply[1], reply[2]))
+                home.saw(reply[3], before)
+                answer = _answer(reply, ready.plan, purse, hold_id, amounts)
+                if answer is not None:
+                    return answer
+                await self._homes.note(reply, home)
+                ready = self._homes.ready(purse)
+            raise RedisError("when", "the ledger's clock does not stand still", sent=False)
+        except RedisError as failure:
+            error = failure.kind
+            if failure.sent:
+                self._owe_void(purse.home, hold_id)
+            raise LedgerDown(f"the ledger is unavailable ({error})") from failure
+        except asyncio.CancelledError:
+            error = "cancelled"
+            self._owe_void(purse.home, hold_id)
+            raise
+        finally:
+            self._observe(LedgerTook("reserve", self._clock() - began, error))
+
+    async def charge(
+        self, purse: Purse, call: str, at: float, actual: Amounts, record: UsageRecord | None = None
+    ) -> None:
+        plan = self._homes.plan(purse, at)
+        command = self._settles.charging(purse, plan, (call, at), actual, record)
+        await self._homes.ask("charge", self._homes.home(purse.home), command)
+
+    def leave(self, purse: Purse, life: str) -> None:
+        if has_places(purse):
+            self._settles.leave(purse.home, life)
+
+    async def void(self, home: str, hold_id: str) -> None:
+        """Give a hold back whose call was surely never made, also one that is yet to arrive."""
+        await self._settles.deliver("void", self._homes.home(home).commands.void(hold_id))
+
+    def plan(self, purse: Purse) -> tuple[Plan, float]:
+        """Its buckets as of now, and now: Unix seconds by the ledger's clock, as far as known."""
+        return self._homes.ready(purse).plan, self._homes.now()
+
+    async def look_at_clock(self) -> None:
+        """From now on it is known to a second. Raises LedgerDown."""
+        try:
+            seconds, *_ = await self._run(self._homes.settings.scripts.time)
+        except RedisError as failure:
+            raise LedgerDown(f"the ledger is unavailable ({failure.kind})") from failure
+        self._homes.is_now(int(seconds))
+
+    async def balances(self, purse: Purse) -> tuple[Balance, ...]:
+        ready = self._homes.ready(purse)
+        return await self._homes.told("balances", self._balances(ready, purse))
+
+    async def _balances(self, ready: Ready, purse: Purse) -> tuple[Balance, ...]:
+        for _ in range(_TRIES):
+            home = ready.home
+            if home.lost:
+                await self._homes.look(home)
+            reply = await self._homes.asked(home, home.commands.balances(ready.plan, home.epoch))
+            if reply[0] == b"balances":
+                spent, held = reply[4::2], reply[5::2]
+                rows = ready.plan.rows
+                return tuple(Balance(*limit, spent[at], held[at]) for limit, at in rows)
+            await self._homes.note(reply, home)
+            ready = self._homes.ready(purse)
+        raise RedisError("when", "the ledger's clock does not stand still", sent=False)
+
+    async def open_holds(self, home: str) -> int:
+        known = self._homes.home(home)
+        reply = await self._homes.ask("open_holds", known, known.commands.open)
+        return int(reply[4])
+
+    async def sweep(self, homes: Iterable[str]) -> list[HoldsExpired]:
+        swept = []
+        for name in homes:
+            holds = amount = 0
+            home = self._homes.home(name)
+            late = SWEPT
+            while late == SWEPT:
+                reply = await self._homes.ask("sweep", home, home.commands.sweep)
+                late = reply[1]
+                holds += late
+                amount += reply[2]
+            if holds:
+                swept.append(HoldsExpired(name, holds, Nanos(amount)))
+        return swept
+
+    async def settled(self) -> None:
+        """Until what was settled, and left, has been answered."""
+        await self._settles.over(self._timeout)
+
+    async def aclose(self) -> None:
+        await self._settles.aclose(self._timeout)
+        await self._debts.aclose(2 * self._timeout)
+        await self._connection.aclose()
+
+    def _greeted(self, answers: list[Any]) -> None:
+        self._homes.is_now(int(answers[-1][0]))
+
+    def _owe_void(self, home: str, hold_id: str) -> None:
+        self._debts.add("void", self._homes.home(home).commands.void(hold_id))
+
+
+def _warned(plan: Plan, reply: list[Any]) -> tuple[Warned, ...]:
+    told = []
+    for at in range(5, len(reply), 4):
+        number, percent, first, spent = reply[at : at + 4]
+        (account, budget), line = plan.limits[number - 1]
+        told.append(Warned(account, budget, percent, first == 1, spent, line.resets_at))
+    return tuple(told)
+
+
+def _answer(
+    reply: list[Any], plan: Plan, purse: Purse, hold_id: str, wanted: Amounts
+) -> Hold | Refusal | None:
+    """What a reserve was told that is not simply held; None when it is to ask once more."""
+    verdict = reply[0]
+    if verdict == b"held":
+        left = Nanos(reply[4]) if reply[4] >= 0 else None
+        return Hold(hold_id, purse, wanted, left, _warned(plan, reply))
+    if verdict == b"refused":
+        number, rest, now_ms, resets_ms, first = reply[4:]
+        (account, budget), line = plan.limits[number - 1]
+        resets_at = resets_ms / 1_000 if resets_ms else line.resets_at
+        size = 1 if line.meter == "at_once" else of_meter(wanted, line.meter)
+        return Refusal(account, budget, rest, resets_at, now_ms / 1_000, first == 1, size)
+    if verdict == b"again":
+        left, nanos, tokens, requests = reply[4:]
+        amounts = Amounts(nanos, tokens, requests)
+        return Hold(hold_id, purse, amounts, left if left >= 0 else None)
+    if verdict == b"void":
+        raise RedisError("void", "its time is over", sent=False)
+    return None

@@ -1,0 +1,131 @@
+"""Metrics of calls to providers: how each ended, how long it took, what was held for it and spent.
+
+What a call counts in is found once for each way it can end, and remembered.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+from gateway.core import events
+from gateway.core.chat import Usage
+from gateway.core.money import PER_USD, Nanos
+from gateway.core.tags import Known, labelled
+from gateway.core.usage_record import UsageRecord
+from gateway.drivers.metrics.families import Families, Found, Labels
+from gateway.drivers.metrics.saved import Saved
+from gateway.drivers.metrics.shape import PARTS, SECONDS, edges
+
+_DECISIONS: Final = "gateway_budget_decisions_total"
+_TOKENS: Final = "gateway_tokens_total"
+_VOTES: Final = "gateway_votes_total"
+_SECONDS: Final = edges(SECONDS)
+_PARTS: Final = edges(PARTS)
+
+_Cells: TypeAlias = tuple[int, int, int, int, int, int, bool]
+"""The call, how long it took, its part of its hold, its cost, tokens in and out; and whether it
+may count in more."""
+
+
+class Calls:
+    """`hears` says what each event counts in."""
+
+    def __init__(self, of: Families, saved: Saved) -> None:
+        self._of = of
+        self._cells = of.cells
+        self._saved = saved
+        self._tags: Known = {}
+        self._calls = Found[Labels, _Cells](self._call)
+        decided = of[_DECISIONS]
+        self._granted = Found[str, int](lambda tenant: decided[tenant, "granted", "none", "none"])
+        self.hears: Mapping[type, Callable[[Any], None]] = {
+            events.Reserved: self._reserved,
+            events.Refused: self._refused,
+            events.Settled: self._settled,
+            events.BudgetWarned: self._budget_warned,
+        }
+
+    def turn(self, tags: Known) -> None:
+        """Charge back by these tags that list their values."""
+        self._tags = {name: values for name, values in tags.items() if values}
+        self._calls.clear()
+
+    def _reserved(self, event: events.Reserved) -> None:
+        at = self._granted[event.about.tenant]
+        self._cells.values[at] += 1.0
+
+    def _refused(self, event: events.Refused) -> None:
+        self._of.add(_DECISIONS, event.about.tenant, "refused", event.scope, event.meter)
+
+    def _settled(self, event: events.Settled) -> None:
+        call, tenant = event.record, event.about.tenant
+        usage, cost, held, seconds = call.usage, call.cost, call.held, call.seconds
+        at, span, part, spent, prompt, completion, more = self._calls[
+            call.provider, tenant, call.model, call.tier, call.purpose, call.outcome
+        ]
+        values = self._cells.values
+        values[at] += 1.0
+        values[span] += seconds
+        values[span + bisect_left(_SECONDS, seconds)] += 1.0
+        if held:
+            ratio = cost / held
+            values[part] += ratio
+            values[part + bisect_left(_PARTS, ratio)] += 1.0
+        values[spent] += cost / PER_USD
+        values[prompt] += usage.prompt
+        values[completion] += usage.completion
+        if usage.cached or usage.cache_write or usage.reasoning:
+            self._more_tokens(call.provider, call.model, usage)
+        if call.counted:
+            self._of.add("gateway_counted_settles_total", call.provider, call.model)
+        if cost > held:
+            self._of.add("gateway_budget_overrun_usd_total", tenant, by=(cost - held) / PER_USD)
+            self._of.add("gateway_budget_overruns_total", tenant)
+        if more:
+            self._more(event.about, call, event.why)
+
+    def _more_tokens(self, provider: str, model: str, usage: Usage) -> None:
+        beside = (usage.cached, usage.cache_write, usage.reasoning)
+        for kind, many in zip(("cached_input", "cache_write", "reasoning"), beside, strict=True):
+            if many:
+                self._of.add(_TOKENS, provider, model, kind, by=many)
+
+    def _more(self, about: events.About, call: UsageRecord, why: str) -> None:
+        """Of a call that was not the first, or that may be charged back."""
+        if self._tags:
+            self._charge_back(about, call)
+        if call.purpose == "audit":
+            self._saved.audited(about.tenant, about.route, Nanos(call.cost))
+        elif call.purpose == "arbitration":
+            self._of.add(_VOTES, about.route, "arbitrated")
+        if why == "incomparable":
+            self._of.add(_VOTES, about.route, why)
+
+    def _charge_back(self, about: events.About, call: UsageRecord) -> None:
+        usage = call.usage
+        for tag, value in labelled(about.tags, self._tags).items():
+            whose = (about.tenant, tag, value)
+            self._of.add("gateway_tag_cost_usd_total", *whose, by=call.cost / PER_USD)
+            self._of.add("gateway_tag_tokens_total", *whose, "input", by=usage.prompt)
+            self._of.add("gateway_tag_tokens_total", *whose, "output", by=usage.completion)
+
+    def _budget_warned(self, event: events.BudgetWarned) -> None:
+        """Whose request it was is told, not whose account: that may be a user's."""
+        tenant, scope, budget = event.about.tenant, event.account.scope, event.budget
+        if budget.mode == "shadow":
+            self._of.add("gateway_budget_shadow_refusals_total", tenant, scope, budget.meter)
+        else:
+            which = (tenant, scope, budget.meter, budget.mode, str(event.percent))
+            self._of.add("gateway_budget_warnings_total", *which)
+
+    def _call(self, to: Labels) -> _Cells:
+        of, (provider, tenant, model, tier, purpose, outcome) = self._of, to
+        return (
+            of["gateway_upstream_attempts_total"][provider, model, tier, purpose, outcome],
+            of["gateway_upstream_duration_seconds"][provider, model],
+            of["gateway_settle_ratio"][model,],
+            of["gateway_cost_usd_total"][tenant, model, tier, purpose],
+            of[_TOKENS][provider, model, "input"],
+            of[_TOKENS][provider, model, "output"],
+            purpose != "answer" or bool(self._tags),
+        )

@@ -1,0 +1,151 @@
+"""Metrics of requests: how each ended, how long it took, and what its answer was worth.
+
+What most requests count in is found once for each way they can end, and remembered.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+from gateway.core import events
+from gateway.core.money import PER_USD
+from gateway.drivers.metrics.cells import NOWHERE, Series
+from gateway.drivers.metrics.families import Families, Found, Labels, took
+from gateway.drivers.metrics.saved import Saved, Smart
+from gateway.drivers.metrics.shape import A_TOKEN, SECONDS, SHORT, edges
+
+_REQUESTS: Final = "gateway_requests_total"
+_LASTED: Final = "gateway_request_duration_seconds"
+_VERDICTS: Final = "gateway_check_verdicts_total"
+_VOTED: Final = ("agreed", "lone_vote")
+_SECONDS: Final = edges(SECONDS)
+_SHORT: Final = edges(SHORT)
+_A_TOKEN: Final = edges(A_TOKEN)
+
+_Way: TypeAlias = tuple[str, str, bool, str, str]
+"""route, tenant, whether it streams, tier, reason"""
+_Cells: TypeAlias = tuple[int, int, int, Smart | None]
+"""The request, why its answer was given, how long it took, and what the last tier would take."""
+
+
+class Lives:
+    """`hears` says what each event counts in."""
+
+    def __init__(self, of: Families, saved: Saved) -> None:
+        self._of = of
+        self._cells = of.cells
+        self._saved = saved
+        self._in_flight = of["gateway_inflight_requests"][()]
+        self._overhead = of["gateway_overhead_seconds"][()]
+        self._replies = Found[_Way, _Cells](self._reply)
+        self._verdicts = Found[tuple[Labels, Labels], int](self._verdict)
+        waits = of["gateway_time_to_first_token_seconds"]
+        paces = of["gateway_time_per_output_token_seconds"]
+        self._waits = Found[Labels, tuple[int, int]](
+            lambda to: (waits[to], paces[to[:2]] if to[3] == "no" else NOWHERE)
+        )
+        self.hears: Mapping[type, Callable[[Any], None]] = {
+            events.Began: self._began,
+            events.Judged: self._judged,
+            events.Escalated: self._escalated,
+            events.FellBack: self._fell_back,
+            events.Replied: self._replied,
+            events.Denied: self._denied,
+            events.Dropped: self._dropped,
+        }
+
+    def turn(self) -> None:
+        """What was found went by another configuration."""
+        self._replies.clear()
+
+    def _began(self, event: events.Began) -> None:
+        self._cells.values[self._in_flight] += 1.0
+
+    def _judged(self, event: events.Judged) -> None:
+        at = self._verdicts[event.checks, event.failed]
+        self._cells.values[at] += 1.0
+
+    def _escalated(self, event: events.Escalated) -> None:
+        why = (event.from_tier, event.to_tier, event.reason)
+        self._of.add("gateway_escalations_total", *why)
+
+    def _fell_back(self, event: events.FellBack) -> None:
+        why = (event.from_model, event.to_model, event.reason)
+        self._of.add("gateway_fallbacks_total", *why)
+
+    def _replied(self, event: events.Replied) -> None:
+        about, seconds = event.about, event.seconds
+        at, given, lasted, smart = self._replies[
+            about.route, about.tenant, about.stream, event.tier, event.reason
+        ]
+        values = self._cells.values
+        values[self._in_flight] -= 1.0
+        values[at] += 1.0
+        values[given] += 1.0
+        values[lasted] += seconds
+        values[lasted + bisect_left(_SECONDS, seconds)] += 1.0
+        ours, overhead = max(seconds - event.upstream_s, 0.0), self._overhead
+        values[overhead] += ours
+        values[overhead + bisect_left(_SHORT, ours)] += 1.0
+        if smart is not None:
+            price, alone, mixed = smart
+            values[alone] += price(event.usage) / PER_USD
+            values[mixed] += event.spent / PER_USD
+        if about.stream:
+            self._streamed(event)
+
+    def _streamed(self, event: events.Replied) -> None:
+        """What was held came to its client when it was whole."""
+        first, reason = event.first_token_s, event.reason
+        judged = "no" if reason == "unjudged" else "cached" if reason == "cached" else "early"
+        if first is None and judged == "early":
+            judged = "whole"
+        wait, pace = self._waits[event.model, event.provider, event.about.route, judged]
+        values = self._cells.values
+        waited = event.seconds if first is None else first
+        values[wait] += waited
+        values[wait + bisect_left(_SECONDS, waited)] += 1.0
+        more = event.usage.completion - 1
+        if more > 0 and judged == "no" and first is not None:
+            a_token = (event.seconds - first) / more
+            values[pace] += a_token
+            values[pace + bisect_left(_A_TOKEN, a_token)] += 1.0
+
+    def _denied(self, event: events.Denied) -> None:
+        self._ended(event.about, "denied", event.code, event.seconds)
+
+    def _dropped(self, event: events.Dropped) -> None:
+        self._ended(event.about, "dropped", "", event.seconds)
+
+    def _ended(self, about: events.About, outcome: str, code: str, seconds: float) -> None:
+        stream = _word(stream=about.stream)
+        self._of.add(_REQUESTS, about.route, about.tenant, stream, outcome, code)
+        lasted = self._of[_LASTED][about.route, stream]
+        values = self._cells.values
+        values[self._in_flight] -= 1.0
+        took(values, lasted, SECONDS, seconds)
+
+    def _reply(self, way: _Way) -> _Cells:
+        of, (route, tenant, streams, tier, reason) = self._of, way
+        stream = _word(stream=streams)
+        asked = of[_REQUESTS][route, tenant, stream, "replied", ""]
+        smart = None if reason == "cached" else self._saved.smart(tenant, route)
+        return asked, self._given(route, tier, reason), of[_LASTED][route, stream], smart
+
+    def _given(self, route: str, tier: str, reason: str) -> int:
+        """Where an answer is counted by why it was given; nowhere where it was not judged."""
+        if reason == "unjudged":
+            return NOWHERE
+        told: list[Series] = [("gateway_answers_total", route, tier, reason)]
+        if reason in _VOTED:
+            told.append(("gateway_votes_total", route, reason))
+        return self._of.together(told)
+
+    def _verdict(self, told: tuple[Labels, Labels]) -> int:
+        checks, failed = told
+        verdicts = [(each, "failed" if each in failed else "passed") for each in checks]
+        return self._of.together([(_VERDICTS, *each) for each in verdicts])
+
+
+def _word(*, stream: bool) -> str:
+    return "true" if stream else "false"

@@ -1,0 +1,164 @@
+"""Whether a Redis server is one that money can be entrusted to.
+
+Each finding says what was found, what is wanted, and why. An `unsafe` one can lose or refuse what
+was spent; a `warning` could not be looked at, or does no harm yet.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+from gateway.drivers.redis.servers import Redis, open_redis
+from gateway.drivers.redis.wire import RedisError, encode
+
+_OLDEST: Final = (6, 2)
+_INFO: Final = encode("INFO", "all")
+_FSYNC: Final = encode("CONFIG", "GET", "appendfsync")
+_REPLICAS: Final = encode("CONFIG", "GET", "min-replicas-to-write")
+_CLUSTER: Final = encode("CLUSTER", "INFO")
+
+
+class Finding(Struct, frozen=True):
+    """`server` is an address. `severity`: see above."""
+
+    server: str
+    name: str
+    found: str
+    wanted: str
+    why: str
+    severity: Literal["unsafe", "warning"]
+
+    def __str__(self) -> str:
+        return f"{self.name} is {self.found} at {self.server}, wanted: {self.wanted}; {self.why}"
+
+
+async def inspect_redis(redis: Redis) -> tuple[Finding, ...]:
+    """What is not as it should be, at each server that takes writes. Raises RedisError when one
+    cannot be reached.
+    """
+    found: list[Finding] = []
+    try:
+        told = await redis.everywhere(_INFO)
+    except RedisError as error:
+        if error.kind not in {"noperm", "other"}:
+            raise
+        return (_unseen("", "INFO", error),)
+    policies = await _asked(redis, _FSYNC)
+    for server, text in told:
+        info = _fields(text)
+        found += _of_info(server, info)
+        policy = policies.get(server) if isinstance(policies, dict) else None
+        if isinstance(policies, RedisError):
+            found.append(_unseen(server, "appendfsync", policies))
+        elif info.get("aof_enabled") == "1" and policy and policy[1] == b"no":
+            why = "a power failure loses what the system has not written, about half a minute"
+            found.append(_finding(server, "appendfsync", "no", "everysec", why, "warning"))
+        if int(info.get("connected_slaves", "0")) and await _is_careless(redis, server):
+            # Measured with an ordered failover under 4,000 writes a second: 3,100 lost, or none.
+            why = "at a failover it answers, for about a second, writes that are then forgotten"
+            name = "min-replicas-to-write"
+            found.append(_finding(server, name, "0", "1, of two replicas", why, "warning"))
+        if info.get("cluster_enabled") == "1":
+            found += await _of_cluster(redis, server, len(told))
+    return tuple(found)
+
+
+async def inspect_url(url: str, timeout_s: float) -> tuple[Finding, ...]:
+    """The same for a URL. A server that cannot be reached is one more finding, a warning: it
+    says nothing of what it would do. Raises ValueError for a URL that is wrong.
+    """
+    redis = open_redis(url, timeout_s=timeout_s)
+    try:
+        return await inspect_redis(redis)
+    except RedisError as error:
+        return (_unseen("", "Redis", error),)
+    finally:
+        await redis.aclose()
+
+
+def refusal(findings: tuple[Finding, ...], on_unsafe: str) -> str | None:
+    """Why not to start, if that is wanted (see core.snapshot.ON_UNSAFE)."""
+    unsafe = [str(each) for each in findings if each.severity == "unsafe"]
+    return "; ".join(unsafe) if unsafe and on_unsafe == "refuse" else None
+
+
+async def _is_careless(redis: Redis, server: str) -> bool:
+    told = await _asked(redis, _REPLICAS)
+    return isinstance(told, dict) and told[server] == [b"min-replicas-to-write", b"0"]
+
+
+async def _asked(redis: Redis, command: bytes) -> dict[str, Any] | RedisError:
+    try:
+        return dict(await redis.everywhere(command))
+    except RedisError as error:
+        return error
+
+
+def _fields(text: bytes) -> dict[str, str]:
+    lines = (line.partition(":") for line in text.decode("utf-8", "replace").splitlines())
+    return {name: value for name, colon, value in lines if colon}
+
+
+def _of_info(server: str, info: Mapping[str, str]) -> Iterator[Finding]:
+    version = info.get("redis_version", "")
+    if _numbers(version) < _OLDEST:
+        why = "on an older one the ledger's scripts fail (SET with PXAT): every request is a 503"
+        wanted = "Redis 6.2 or newer, or Valkey"
+        yield _finding(server, "version", version or "not told", wanted, why)
+    if info.get("role", "master") != "master":
+        why = "it takes no writes: name the master, or redis+sentinel://"
+        yield _finding(server, "role", info["role"], "master", why)
+    if info.get("aof_enabled") != "1":
+        why = "a restart forgets what was spent since the last snapshot, if there is one"
+        yield _finding(server, "appendonly", "no", "yes", why)
+    elif info.get("aof_last_write_status", "ok") != "ok":
+        why = "it refuses writes until its disk takes them again"
+        yield _finding(server, "aof_last_write_status", info["aof_last_write_status"], "ok", why)
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        bounded = info.get("maxmemory", "0") != "0"
+        why = (
+            "when memory is full it forgets budgets"
+            if bounded
+            else "with a maxmemory it would forget budgets"
+        )
+        severity: Literal["unsafe", "warning"] = "unsafe" if bounded else "warning"
+        yield _finding(server, "maxmemory-policy", policy, "noeviction", why, severity)
+
+
+async def _of_cluster(redis: Redis, server: str, masters: int) -> list[Finding]:
+    """Whether all slots are served, and whether we speak to all who serve them."""
+    told = await _asked(redis, _CLUSTER)
+    if isinstance(told, RedisError):
+        return [_unseen(server, "CLUSTER INFO", told)]
+    info = _fields(told[server])
+    found: list[Finding] = []
+    if info.get("cluster_state") != "ok":
+        why = "homes in slots that no node serves cannot spend"
+        found.append(_finding(server, "cluster_state", info.get("cluster_state", "?"), "ok", why))
+    if int(info.get("cluster_size", "1")) > masters:
+        why = "it has only a part of the slots: name the nodes by redis+cluster://"
+        found.append(_finding(server, "cluster_enabled", "yes", "no, or +cluster", why))
+    return found
+
+
+def _unseen(server: str, name: str, error: RedisError) -> Finding:
+    why = f"not looked at ({error.kind}): {error}"
+    return _finding(server or "Redis", name, "unknown", "to be seen", why, "warning")
+
+
+def _finding(
+    server: str,
+    name: str,
+    found: str,
+    wanted: str,
+    why: str,
+    severity: Literal["unsafe", "warning"] = "unsafe",
+) -> Finding:
+    return Finding(server, name, found, wanted, why, severity)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    parts = version.split(".")[:2]
+    return tuple(int(part) if part.isdecimal() else 0 for part in parts)

@@ -1,0 +1,1 @@
+"""Traces, as OpenTelemetry has them, from the events of lives."""

@@ -1,0 +1,77 @@
+"""What a request asks, as attributes of spans: its numbers, and its words where these are sent, in
+the form of the conventions' schemas gen-ai-input-messages and gen-ai-output-messages.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from gateway.core.chat import ChatRequest, Choice, Completion
+from gateway.drivers.traces.names import NAMES, REQUEST_FIELDS
+
+
+def asks(request: ChatRequest | None, *, stream: bool) -> dict[str, Any]:
+    """The numbers of a request. Nothing of what it says."""
+    found: dict[str, Any] = {NAMES["stream"]: stream}
+    if request is None:
+        return found
+    if request.max_tokens is not None:
+        found[NAMES["max_tokens"]] = request.max_tokens
+    if request.n != 1:
+        found[NAMES["choices"]] = request.n
+    for field, name in REQUEST_FIELDS.items():
+        value = request.json(field) if field in request.fields else None
+        if isinstance(value, int | float):
+            found[name] = value
+    return found
+
+
+def asked_words(request: ChatRequest) -> list[dict[str, Any]]:
+    return [
+        {"role": str(message.get("role")), "parts": [*_asked(message)]}
+        for message in request.json("messages") or ()
+    ]
+
+
+def said_words(answer: Completion) -> list[dict[str, Any]]:
+    return [
+        {"role": "assistant", "parts": [*_said(choice)], "finish_reason": choice.finish}
+        for choice in answer.choices
+    ]
+
+
+def _asked(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    content = message.get("content")
+    if message.get("role") == "tool":
+        yield {
+            "type": "tool_call_response",
+            "id": message.get("tool_call_id"),
+            "response": content,
+        }
+        return
+    for part in [{"type": "text", "text": content}] if isinstance(content, str) else content or ():
+        if isinstance(part, dict) and part.get("type") == "text":
+            yield {"type": "text", "content": part.get("text")}
+        else:
+            yield {"type": str(part.get("type")) if isinstance(part, dict) else "unknown"}
+    for call in message.get("tool_calls") or ():
+        function = call.get("function") or {} if isinstance(call, dict) else {}
+        yield _call(str(call.get("id")), str(function.get("name")), function.get("arguments"))
+
+
+def _said(choice: Choice) -> Iterator[dict[str, Any]]:
+    for text in (choice.text, choice.refusal):
+        if text is not None:
+            yield {"type": "text", "content": text}
+    for call in choice.tool_calls:
+        yield _call(call.id, call.name, call.arguments)
+
+
+def _call(call_id: str, name: str, arguments: object) -> dict[str, Any]:
+    """Arguments as JSON where they are JSON."""
+    try:
+        known = msgspec.json.decode(arguments) if isinstance(arguments, str) else arguments
+    except msgspec.DecodeError:
+        known = arguments
+    return {"type": "tool_call", "id": call_id, "name": name, "arguments": known}

@@ -1,0 +1,1 @@
+"""Calls to providers: connections, signing, and what is read of their answers."""

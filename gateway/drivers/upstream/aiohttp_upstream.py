@@ -1,0 +1,251 @@
+"""Calls to providers, over aiohttp."""
+
+import asyncio
+import time
+from collections.abc import Collection, Mapping
+from ssl import SSLContext
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from gateway.core.chat import ChatRequest, Completion
+from gateway.core.errors import Unsuitable, UpstreamError
+from gateway.core.flow import Deltas
+from gateway.core.plan import Candidate
+from gateway.core.snapshot import Provider, Timeouts
+from gateway.drivers.upstream import http_failures as failures
+from gateway.drivers.upstream.http_failures import MAX_ANSWER
+from gateway.drivers.upstream.http_pool import tls_context
+from gateway.drivers.upstream.http_request import NONE, is_path
+from gateway.drivers.upstream.http_tunnel import Proxy, addresses, dial
+from gateway.drivers.upstream.provider_calls import ProviderCall, ProviderCalls
+from gateway.drivers.upstream.provider_flow import AFTER_S, ProviderFlow
+from gateway.drivers.upstream.signing import NO_SIGNERS, Signer
+
+_CONNECTIONS: Final = 0  # no limit: the door bounds what is in flight
+_LEAST_S: Final = 0.001  # no time at all would be no limit
+
+
+class _Request(aiohttp.ClientRequest):
+    """Is sent on no connection that has bytes waiting: aiohttp would take an answer that nobody
+    asked for, sent while the connection was idle, for the answer to this request.
+    """
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        if conn.protocol is None or conn.protocol.should_close:
+            conn.close()
+            raise aiohttp.ServerDisconnectedError
+        return await super().send(conn)
+
+
+class _Tunnels(aiohttp.BaseConnector):
+    """Every connection is through one proxy, and otherwise as one without. aiohttp's own way has a
+    plain `http` provider's requests read by the proxy, and would tell its faults as that one's.
+    """
+
+    def __init__(self, proxy: Proxy, tls: SSLContext, connect_s: float) -> None:
+        super().__init__(limit=_CONNECTIONS)
+        self._proxy = proxy
+        self._addresses = addresses(proxy.host, proxy.port)
+        self._tls = tls
+        self._connect_s = connect_s
+
+    async def _create_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: object,
+        timeout: object,  # noqa: ASYNC109
+    ) -> ResponseHandler:
+        """What each connector of aiohttp's has in its own way."""
+        host, port = req.url.raw_host or "", req.url.port or 0
+        secure = req.is_ssl()
+        try:
+            async with asyncio.timeout(self._connect_s):
+                sock = await dial(host, port, self._proxy, self._addresses)
+                _, made = await self._loop.create_connection(
+                    self._factory,
+                    sock=sock,
+                    ssl=self._tls if secure else None,
+                    server_hostname=host if secure else None,
+                )
+        except (OSError, RuntimeError, UnicodeError) as error:  # uvloop has RuntimeErrors
+            raise failures.unreachable(proxied=True) from error
+        return made
+
+
+class AiohttpUpstream:
+    """Use as an async context manager; it owns its connections.
+
+    `cafile` names certificates to trust instead of the system's.
+    """
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        timeouts: Timeouts,
+        signers: Mapping[str, Signer] = NO_SIGNERS,
+        *,
+        cafile: str | None = None,
+    ) -> None:
+        self._timeouts = timeouts
+        self._calls = ProviderCalls(providers, signers)
+        self._cafile = cafile
+        self._sessions: dict[str | None, aiohttp.ClientSession] = {}
+        """By the URL of the proxy; None is straight."""
+        self._proxies = {each.proxy for each in providers.values() if each.proxy}
+
+    async def __aenter__(self) -> Self:
+        tls = tls_context(self._cafile) if self._cafile or self._proxies else None
+        straight = aiohttp.TCPConnector(limit=_CONNECTIONS, ttl_dns_cache=60, ssl=tls or True)
+        self._sessions[None] = _session(straight)
+        for url in self._proxies:
+            assert tls is not None  # noqa: S101
+            self._sessions[url] = _session(_Tunnels(Proxy(url), tls, self._timeouts.connect_s))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for session in self.sessions:
+            await session.close()
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """Its connections through no proxy."""
+        return self._by(None)
+
+    @property
+    def sessions(self) -> Collection[aiohttp.ClientSession]:
+        """All its connections."""
+        return self._sessions.values()
+
+    def _by(self, proxy: str | None) -> aiohttp.ClientSession:
+        try:
+            return self._sessions[proxy]
+        except KeyError:
+            raise RuntimeError("AiohttpUpstream is used outside its context") from None
+
+    async def send(
+        self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
+    ) -> Completion:
+        call = self._calls.write(candidate, request, stream=False)
+        if timeout_s <= 0:  # to aiohttp that is for ever
+            raise failures.no_time()
+        began_s = time.monotonic()
+        proof = await call.proof(timeout_s) if call.signer else NONE
+        left_s = max(timeout_s - (time.monotonic() - began_s), _LEAST_S)
+        begun = False
+        try:
+            async with self._post(call, proof, left_s) as response:
+                begun = True
+                body = await _read(response)
+                return call.read(response.status, _lower(response.headers), body, proof)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _meant(error, time.monotonic() - began_s, begun=begun) from error
+
+    async def stream(
+        self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
+    ) -> Deltas:
+        call = self._calls.write(candidate, request, stream=True)
+        began_s = time.monotonic()
+        begun = False
+        flow = ProviderFlow(call)
+        proof = NONE
+        try:
+            # Until the first deltas the wait is bounded as a whole, then from one to the next. Not
+            # by sock_read: aiohttp forgets it when it cannot read a chunk, and waits for ever.
+            clock = asyncio.get_running_loop().time
+            async with asyncio.timeout(timeout_s) as patience:
+                proof = await call.proof(timeout_s) if call.signer else NONE
+                async with self._post(call, proof, None) as response:
+                    begun = True
+                    if response.status != 200:
+                        body = await _read(response)
+                        call.refused(response.status, _lower(response.headers), body, proof)
+                    async for chunk in response.content.iter_any():
+                        for deltas in flow.read(chunk):
+                            patience.reschedule(None)  # else it would strike whoever reads this
+                            yield deltas
+                            patience.reschedule(clock() + self._timeouts.idle_s)
+                        if flow.done:
+                            break
+                    patience.reschedule(clock() + AFTER_S)
+                    async for _ in response.content.iter_any():
+                        pass  # until its connection can be used again
+        except UpstreamError as error:
+            call.hide(error, proof)
+            raise
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if not flow.complete:
+                raise _meant(error, time.monotonic() - began_s, begun=begun) from error
+        last = flow.finish(proof)
+        if last:
+            yield last
+
+    def _post(
+        self,
+        call: ProviderCall,
+        proof: Mapping[str, str],
+        total_s: float | None,
+    ) -> "aiohttp.client._RequestContextManager":
+        if not is_path(call.http.path):
+            raise Unsuitable("the model's name cannot be sent")
+        return self._by(call.provider.proxy).post(
+            URL(call.url, encoded=True),  # else %3A becomes a colon, and the signature void
+            data=call.http.body,
+            headers={**call.http.headers, **self._calls.headers[call.provider.name], **proof},
+            timeout=aiohttp.ClientTimeout(total=total_s, sock_connect=self._timeouts.connect_s),
+            allow_redirects=False,
+        )
+
+
+def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        request_class=_Request,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=("user-agent", "accept-encoding"),
+        auto_decompress=True,
+        trust_env=False,
+    )
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The body, in memory, as long as it is not absurd."""
+    if (response.content_length or 0) > MAX_ANSWER:
+        raise failures.too_large()
+    if response.content_length is not None and "Content-Encoding" not in response.headers:
+        return await response.read()
+    size = 0
+    parts: list[bytes] = []
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > MAX_ANSWER:
+            raise failures.too_large()
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def _lower(headers: CIMultiDictProxy[str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _meant(error: Exception, asked_s: float, *, begun: bool) -> UpstreamError:
+    """What a failure of the transport means, so long after it was asked. Its own text may name our
+    URL: it is not shown.
+    """
+    if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
+        return failures.unreachable()
+    if isinstance(error, TimeoutError):
+        return failures.timed_out()
+    if begun or isinstance(error, aiohttp.ClientResponseError):
+        return failures.broken()
+    return failures.unheard(asked_s, error)

@@ -1,0 +1,298 @@
+"""One HTTP/1.1 connection to a provider: a request out, its answer in, then the next.
+
+    idle -> asked -> answering -> whole -> idle        and from each of these: closed
+
+idle: nobody's. asked: a request is out, and no byte came. answering: bytes came. whole: the answer
+is here, and may be read even when the connection is closed by then.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol, cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from gateway.core.errors import Reset, UpstreamError
+from gateway.drivers.upstream import http_failures as failures
+from gateway.drivers.upstream.deadline_wheel import NEVER, DeadlineWheel
+from gateway.drivers.upstream.http_headers import Headers
+
+MAX_HEAD: Final = 64 * 1024
+"""Bytes that may come and be no part of a body: a head, or lines between the chunks."""
+HIGH_WATER: Final = 64 * 1024
+"""Bytes of a flowing answer that may wait to be taken before the provider is made to wait."""
+_LOOK_AGAIN_S: Final = 1.0
+
+IDLE: Final = "idle"
+ASKED: Final = "asked"
+ANSWERING: Final = "answering"
+WHOLE: Final = "whole"
+
+
+class Stale(Reset):
+    """A connection that had been used before was closed as a request went out on it."""
+
+
+class Home(Protocol):
+    """Where a connection belongs."""
+
+    def made(self, connection: "Connection") -> None: ...
+
+    def lost(self, connection: "Connection") -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """Reads are by one task at a time: `ask`, then `take` and `wait` until `state` is whole."""
+
+    def __init__(self, home: Home, wheel: DeadlineWheel) -> None:
+        self._home = home
+        self._wheel = wheel
+        self._loop = asyncio.get_running_loop()
+        self._parser: HttpResponseParser | None = None
+        self._transport: asyncio.Transport
+        self._waiter: asyncio.Future[None] | None = None
+        self._pours: Callable[[bytes], bool] | None = None
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._barren = 0
+        """Bytes of the segments since the last that had some of a body, this one among them."""
+        self._collects = False
+        self._paused = False
+        self._used = False
+        self._keeps = True
+        self._error: UpstreamError | None = None
+        self._asked_at = 0.0
+        self.state: str = IDLE
+        self.open = False
+        self.deadline = 0.0
+        self.tick = NEVER
+        self.status = 0
+        """0 until the head of the answer is here."""
+        self.headers = Headers()
+
+    def ask(self, request: bytes, deadline: float, *, whole: bool) -> asyncio.Future[None]:
+        """Send a request, and wait: until the answer is whole, or for the first of its body."""
+        self.state = ASKED
+        self._asked_at = self._loop.time()
+        self.status = 0
+        self.headers = Headers()
+        self._collects = whole
+        if self.open:
+            self._transport.write(request)
+        else:
+            self._fail(self._unheard(None))
+        return self.wait(deadline)
+
+    def wait(self, deadline: float) -> asyncio.Future[None]:
+        """For more, after `take` gave nothing. Here or when awaited: raises UpstreamError."""
+        if self._error is not None:
+            raise self._error
+        self._waiter = waiter = self._loop.create_future()
+        self.deadline = deadline
+        self._wheel.watch(self)
+        return waiter
+
+    def pour(self, into: Callable[[bytes], bool], deadline: float) -> asyncio.Future[None]:
+        """Wait as `wait` does, and give what comes meanwhile to `into`, which says whether to go
+        on. It may move `deadline`; what it raises is raised here.
+        """
+        waiter = self.wait(deadline)
+        self._pours = into
+        return waiter
+
+    async def collect(self, deadline: float) -> None:
+        """Wait until an answer that was to flow is whole after all."""
+        self._collects = True
+        self._resume()
+        if self.state != WHOLE:
+            await self.wait(deadline)
+
+    def take(self) -> bytes:
+        """What has come of the body since it was taken last; b"" when nothing has."""
+        parts = self._parts
+        if not parts:
+            return b""
+        self._parts = []
+        self._size = 0
+        if self._paused:
+            self._resume()
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def rest(self, deadline: float) -> bool:
+        """Be idle until the deadline; False when it cannot be used again. A new one can."""
+        if (
+            self.state not in {IDLE, WHOLE}
+            or not (self._keeps and self.open)
+            or self._parts
+            or self._transport.get_write_buffer_size()  # it did not want all of the request
+        ):
+            return False
+        self.state = IDLE
+        self._used = True
+        self.deadline = deadline
+        self._wheel.watch(self)
+        return True
+
+    def close(self) -> None:
+        """At once; what was not sent is dropped."""
+        if self.open:
+            self.open = False
+            self._wheel.forget(self)
+            self._transport.abort()
+
+    def drop(self) -> None:
+        """Close, and tell whoever waits that the answer broke off."""
+        self._ended(ConnectionAbortedError())
+
+    def strike(self, now: float) -> None:
+        if self.state == IDLE:
+            self.close()
+        elif self._waiter is not None:
+            self._fail(failures.timed_out())
+        else:  # whoever reads is slow, not the provider
+            self.deadline = now + _LOOK_AGAIN_S
+            self._wheel.watch(self)
+
+    # What the transport tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._parser = HttpResponseParser(self)
+        self.open = True
+        self._home.made(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.state == ASKED:
+            self.state = ANSWERING
+        elif self.state != ANSWERING or not self.open:
+            self.close()  # more than was asked for
+            return
+        self._barren += len(data)
+        try:
+            assert self._parser is not None  # noqa: S101 - as long as it is open
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            if self.state != WHOLE:
+                self._fail(failures.broken())
+                return
+            self.close()  # more came than one answer
+        if self.state == WHOLE:
+            self._barren = 0
+            self._wake()
+        elif not self._barren:
+            self._more()
+        elif self._barren > MAX_HEAD:
+            self._fail(failures.broken())
+
+    def eof_received(self) -> None:
+        self._ended(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended(exc)
+        self._parser = None  # it refers to us
+        self._home.lost(self)
+
+    # What the parser tells
+
+    def on_message_begin(self) -> None:
+        if self.state == WHOLE:
+            raise HttpParserError("an answer to no question")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.status:  # else it is a trailer
+            self.headers.lines.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if self._barren > MAX_HEAD and self._head_is_beyond():
+            raise HttpParserError("too large a head")
+        assert self._parser is not None  # noqa: S101
+        self.status = self._parser.get_status_code()
+
+    def on_body(self, body: bytes) -> None:
+        self._parts.append(body)
+        self._size += len(body)
+        self._barren = 0
+
+    def on_message_complete(self) -> None:
+        if self.status < 200:  # it will go on
+            self.status = 0
+            self.headers = Headers()
+            return
+        assert self._parser is not None  # noqa: S101
+        self._keeps = self._parser.should_keep_alive()
+        self.state = WHOLE
+
+    # Inside
+
+    def _more(self) -> None:
+        """Some of the body came, and not all of it."""
+        if self._collects:
+            if self._size > failures.MAX_ANSWER:
+                self._fail(failures.too_large())
+        elif self._pours is not None:
+            self._pour(self._pours)
+        elif self._waiter is not None:
+            self._wake()
+        elif self._size > HIGH_WATER and not self._paused and self.open:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _pour(self, into: Callable[[bytes], bool]) -> None:
+        try:
+            if not into(self.take()):
+                self._wake()
+        except Exception as error:  # noqa: BLE001 - whoever waits is told
+            waiter, self._waiter, self._pours = self._waiter, None, None
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(error)
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            if self.open:
+                self._transport.resume_reading()
+
+    def _wake(self) -> None:
+        waiter, self._waiter, self._pours = self._waiter, None, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _fail(self, error: UpstreamError) -> None:
+        self._error = self._error or error
+        self.close()
+        if self._parts and not self._collects:
+            self._wake()  # what came is taken first
+            return
+        waiter, self._waiter, self._pours = self._waiter, None, None
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(error)
+
+    def _ended(self, exc: Exception | None) -> None:
+        """The provider closed the connection, cleanly without `exc`."""
+        if not self.open:
+            return
+        if self.state == ASKED:
+            self._fail(self._unheard(exc))
+        elif self.state != ANSWERING:
+            self.close()
+        elif not self.status:
+            self._fail(failures.unheard(self._loop.time() - self._asked_at, exc))
+        elif exc is None and self._ends_with_the_connection():
+            self.close()
+            self.state = WHOLE
+            self._wake()
+        else:
+            self._fail(failures.broken())
+
+    def _unheard(self, exc: Exception | None) -> UpstreamError:
+        error = failures.unheard(self._loop.time() - self._asked_at, exc)
+        stale = self._used and isinstance(error, Reset)
+        return Stale("the connection was stale") if stale else error
+
+    def _head_is_beyond(self) -> bool:
+        return sum(len(name) + len(value) for name, value in self.headers.lines) > MAX_HEAD
+
+    def _ends_with_the_connection(self) -> bool:
+        """RFC 9112, 6.3: of an answer that does not say how long it is."""
+        coding = self.headers.get("transfer-encoding", "").lower()
+        return "content-length" not in self.headers and not coding.endswith("chunked")

@@ -1,0 +1,187 @@
+"""From a chat to the call that its provider understands, and from the answer back.
+
+What every client of providers has in common; how bytes travel is each client's own.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Never
+
+from msgspec import Struct, structs
+
+from gateway import __version__
+from gateway.core.chat import ChatRequest, Completion, Delta, Usage
+from gateway.core.errors import (
+    Broken,
+    ClientError,
+    Misconfigured,
+    Unsuitable,
+    UpstreamError,
+)
+from gateway.core.plan import Candidate
+from gateway.core.snapshot import AzureAuth, Provider
+from gateway.drivers.traces.traceparent import CALL
+from gateway.drivers.upstream.http_privacy import Privacy
+from gateway.drivers.upstream.http_request import NONE
+from gateway.drivers.upstream.signing import NO_SIGNERS, Signer, fixed_headers, needs_signer
+from gateway.wire import DIALECTS
+from gateway.wire.dialect import Dialect, HttpCall, Target
+from gateway.wire.unsupported import without
+
+_OURS: Final[Mapping[str, str]] = {
+    "accept-encoding": "identity",
+    "user-agent": f"tollgate/{__version__}",
+}
+"""Of every call, and never signed: a proxy may change them on the way."""
+_NOT_ACCEPTED: Final = frozenset({400, 401, 403})
+"""Misconfigured with one of these may mean a signature; with another, the model or the bill."""
+_CONTEXTS: Final = 100
+"""So many contexts of its model are in no call, not even in one whose provider runs tools in a
+loop. A usage beyond is a mistake; believed, one of them would empty a budget."""
+
+
+class ProviderCall(Struct, frozen=True):
+    """A call as its provider's dialect writes it, and what reads its answer."""
+
+    provider: Provider
+    dialect: Dialect
+    target: Target
+    http: HttpCall
+    privacy: Privacy
+    most: int
+    """Tokens that a usage may tell of a prompt, and of an answer."""
+    signer: Signer | None = None
+    """None: the headers that are always the same are all there is."""
+
+    async def proof(self, timeout_s: float) -> Mapping[str, str]:
+        """The headers of this call alone. Raises Misconfigured."""
+        if self.signer is None:
+            return {}
+        return await self.signer.sign(self.url, self.http, timeout_s)
+
+    @property
+    def url(self) -> str:
+        """To be sent exactly so: it is signed."""
+        return self.provider.base_url + self.http.path
+
+    def read(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        proof: Mapping[str, str] = NONE,
+    ) -> Completion:
+        """A whole answer. Raises UpstreamError for anything else."""
+        answer = self._decode(status, headers, body, proof)
+        if answer.usage is not None and self._absurd(answer.usage):
+            answer = structs.replace(answer, usage=None)
+        dropped = self.http.dropped
+        return structs.replace(answer, dropped=dropped) if dropped else answer
+
+    def refused(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        proof: Mapping[str, str] = NONE,
+    ) -> Never:
+        """What was said in place of a stream. Raises UpstreamError."""
+        self._decode(status, headers, body, proof)
+        raise Broken(f"status {status} with a body that is no error")
+
+    def _decode(
+        self, status: int, headers: Mapping[str, str], body: bytes, proof: Mapping[str, str]
+    ) -> Completion:
+        try:
+            return self.dialect.decode(status, headers, body, self.target)
+        except UpstreamError as error:
+            self.hide(error, proof)
+            refused = isinstance(error, Misconfigured) and status in _NOT_ACCEPTED
+            if self.signer is not None and refused:
+                self.signer.refused()
+            raise
+
+    def told(self, deltas: list[Delta], *, first: bool) -> list[Delta]:
+        """Deltas of a stream; the first ones say what was dropped."""
+        for at, delta in enumerate(deltas):
+            if delta.usage is not None and self._absurd(delta.usage):
+                deltas[at] = structs.replace(delta, usage=None)
+        dropped = self.http.dropped if first else ()
+        if not dropped:
+            return deltas
+        return [structs.replace(deltas[0], dropped=dropped), *deltas[1:]]
+
+    def hide(self, error: BaseException, proof: Mapping[str, str]) -> None:
+        """Take our key, and where we asked, out of a provider's words."""
+        if isinstance(error, UpstreamError):
+            self.privacy.hide(error, proof)
+
+    def _absurd(self, usage: Usage) -> bool:
+        return usage.prompt > self.most or usage.completion > self.most
+
+
+class _Way(Struct, frozen=True):
+    """How one provider is asked."""
+
+    provider: Provider
+    dialect: Dialect
+    api_version: str | None
+    signer: Signer | None
+    privacy: Privacy
+
+
+class ProviderCalls:
+    """`headers` are those of every call to a provider, by its name: they carry the key.
+
+    `signers` are those of the providers that need one: raises ValueError for one that is missing.
+    """
+
+    def __init__(
+        self, providers: Mapping[str, Provider], signers: Mapping[str, Signer] = NO_SIGNERS
+    ) -> None:
+        self._ways: dict[str, _Way] = {}
+        self.headers: dict[str, Mapping[str, str]] = {}
+        for name, provider in providers.items():
+            dialect, auth, signer = DIALECTS[provider.dialect], provider.auth, signers.get(name)
+            if needs_signer(provider) and signer is None:
+                raise ValueError(f"the provider {name} has no signer")
+            version = auth.api_version if isinstance(auth, AzureAuth) else None
+            privacy = Privacy(provider.base_url, provider.api_key)
+            self._ways[name] = _Way(provider, dialect, version, signer, privacy)
+            self.headers[name] = {**_OURS, **fixed_headers(provider, dialect)}
+
+    def write(self, candidate: Candidate, request: ChatRequest, *, stream: bool) -> ProviderCall:
+        """Raises Unsuitable for what this provider cannot be asked."""
+        deployment = candidate.deployment
+        way = self._ways[deployment.provider]
+        provider, dialect = way.provider, way.dialect
+        # Made each time: it costs what a look into a cache would (0.2 us).
+        quirks = provider.quirks if deployment.quirks is None else deployment.quirks
+        target = Target(
+            deployment.upstream,
+            candidate.max_output,
+            quirks,
+            way.api_version,
+            candidate.prompt,
+            candidate.model.usable_context,
+        )
+        try:
+            missed: tuple[str, ...] = ()
+            lacks = provider.lacks if deployment.lacks is None else deployment.lacks
+            if lacks:
+                request, missed = without(request, lacks, provider.name)
+            call = dialect.encode(request, target, stream=stream)
+            if provider.forward_traceparent and (trace := CALL.get()):
+                call = structs.replace(call, headers={**call.headers, "traceparent": trace})
+            if missed:
+                call = structs.replace(call, dropped=tuple(sorted({*missed, *call.dropped})))
+        except ClientError as error:
+            # This format cannot say it; another candidate's may.
+            raise Unsuitable(str(error), status=error.status, param=error.param) from error
+        if call.dropped and provider.unsupported == "refuse":
+            raise Unsuitable(
+                f"{provider.name} cannot honour: {', '.join(call.dropped)}",
+                status=400,
+                param=call.dropped[0],
+            )
+        most = _CONTEXTS * candidate.model.context
+        return ProviderCall(provider, dialect, target, call, way.privacy, most, way.signer)

@@ -1,0 +1,79 @@
+"""A streamed answer as it comes: what both clients make of its pieces, and when it is over."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from gateway.core.chat import Delta
+from gateway.core.errors import UpstreamError
+from gateway.drivers.upstream import http_failures as failures
+from gateway.drivers.upstream.http_coding import PLAIN, Plain
+from gateway.drivers.upstream.provider_calls import ProviderCall
+
+AFTER_S: Final = 0.25
+"""How long the end of the HTTP answer is waited for after the answer's own, so that the connection
+can be used again. It mostly is there, or in the next packet.
+"""
+_PIECE: Final = 32 * 1024
+"""What is read at once: unpacked bytes may come by the 64 MiB, and what is read of them waits for a
+client that is slow.
+"""
+
+
+class ProviderFlow:
+    """Give it bytes of the body."""
+
+    __slots__ = ("_begun", "_call", "_coding", "_decoder", "_size")
+
+    def __init__(self, call: ProviderCall, coding: Plain = PLAIN) -> None:
+        self._call = call
+        self._coding = coding
+        self._decoder = call.dialect.decoder(call.target)
+        self._size = 0
+        self._begun = False
+
+    @property
+    def done(self) -> bool:
+        """Whether its end has come: nothing is to be read any more."""
+        return self._decoder.done
+
+    @property
+    def complete(self) -> bool:
+        """Whether what fails now fails after the answer."""
+        return self._decoder.done or self._decoder.complete
+
+    def read(self, body: bytes) -> Iterable[list[Delta]]:
+        """The deltas that are whole now, mostly all at once; never an empty list.
+
+        Raises UpstreamError; Broken when it goes on beyond what is ever an answer.
+        """
+        body = self._coding.feed(body)
+        self._size += len(body)
+        if self._size > failures.MAX_ANSWER:
+            raise failures.too_large()
+        if len(body) > _PIECE:
+            return self._pieces(body)
+        deltas = self._decoder.feed(body)
+        return (self._told(deltas),) if deltas else ()
+
+    def _pieces(self, body: bytes) -> Iterator[list[Delta]]:
+        for at in range(0, len(body), _PIECE):
+            if deltas := self._decoder.feed(body[at : at + _PIECE]):
+                yield self._told(deltas)
+
+    def ended(self) -> None:
+        """The HTTP answer has. Raises Broken when it was compressed, and is not whole."""
+        self._coding.finish()
+
+    def finish(self, proof: Mapping[str, str]) -> list[Delta]:
+        """The last ones. Raises Broken when the answer is not whole."""
+        try:
+            return self._told(self._decoder.finish())
+        except UpstreamError as error:
+            self._call.hide(error, proof)
+            raise
+
+    def _told(self, deltas: list[Delta]) -> list[Delta]:
+        if not deltas or (self._begun and len(deltas) == 1 and deltas[0].usage is None):
+            return deltas
+        first, self._begun = not self._begun, True
+        return self._call.told(deltas, first=first)

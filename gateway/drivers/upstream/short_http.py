@@ -1,0 +1,91 @@
+"""Short exchanges with what hands out credentials: token endpoints, and a machine's own metadata.
+
+They block, so they are made in a thread. No redirect, no proxy but one that is passed in, nothing
+from the environment.
+"""
+
+from collections.abc import Mapping
+from http.client import HTTP_PORT, HTTPS_PORT, HTTPConnection, HTTPException, HTTPSConnection
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from gateway.core.errors import Unreachable
+from gateway.core.snapshot import Provider
+from gateway.drivers.upstream.http_pool import tls_context
+from gateway.drivers.upstream.http_request import Origin
+from gateway.drivers.upstream.http_tunnel import Proxy, dial_blocking
+
+_LONGEST: Final = 1 << 20
+_NONE: Final[Mapping[str, str]] = {}
+
+
+class Answer(NamedTuple):
+    """Header names are lower case. Its body may hold a secret, so it is not shown."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"Answer({self.status}, ...)"
+
+
+def connected(
+    host: str, port: int, timeout_s: float, *, secure: bool, proxy: Proxy | None = None
+) -> HTTPConnection:
+    """`timeout_s` is for each wait. Raises OSError; of the proxy Unreachable, whose text may be
+    shown.
+    """
+    tls = tls_context() if secure else None
+    if tls is None:
+        made = HTTPConnection(host, port, timeout=timeout_s)
+    else:
+        made = HTTPSConnection(host, port, timeout=timeout_s, context=tls)
+    if proxy is None:
+        made.connect()
+        return made
+    sock = dial_blocking(host, port, proxy, timeout_s)
+    # Where that fails, it closes the socket.
+    made.sock = sock if tls is None else tls.wrap_socket(sock, server_hostname=host)
+    return made
+
+
+def provider_connected(provider: Provider, timeout_s: float) -> HTTPConnection:
+    """By the way that its calls take. Raises what `connected` does."""
+    where = Origin(provider.base_url)
+    proxy = Proxy(provider.proxy) if provider.proxy else None
+    return connected(where.host, where.port, timeout_s, secure=where.tls, proxy=proxy)
+
+
+def ask(
+    url: str,
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] = _NONE,
+    body: bytes | None = None,
+    timeout_s: float,
+    proxy: Proxy | None = None,
+) -> Answer:
+    """`timeout_s` is for each wait. Raises OSError, whose text may hold the URL."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise OSError("no URL that can be asked")
+        secure = parts.scheme == "https"
+        port = parts.port or (HTTPS_PORT if secure else HTTP_PORT)
+        connection = connected(parts.hostname, port, timeout_s, secure=secure, proxy=proxy)
+        try:
+            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            connection.request(method, target, body, dict(headers))
+            answer = connection.getresponse()
+            read = answer.read(_LONGEST + 1)
+            if len(read) > _LONGEST:
+                raise OSError("too long an answer")
+            names = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, names, read)
+        finally:
+            connection.close()
+    except (HTTPException, ValueError) as error:
+        raise OSError("no HTTP") from error
+    except Unreachable as error:
+        raise OSError(str(error)) from error

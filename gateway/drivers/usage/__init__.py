@@ -1,0 +1,1 @@
+"""Usage records: kept, searched, handed on."""
