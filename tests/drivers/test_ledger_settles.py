@@ -25,7 +25,7 @@ HOME = "acme"
 CEILING, COST = Amounts(Nanos(80)), Amounts(Nanos(1))
 MANY = 20
 NEVER_S = 60.0
-SOON_S = 0.05
+SOON_S = 0.25
 """So long a server that is stopped is waited for."""
 
 Place = tuple[str, Server]
