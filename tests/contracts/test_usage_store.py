@@ -170,7 +170,7 @@ def test_a_package_that_is_missing_is_one_clear_message(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     for store in ("parquet_store", "postgres_store"):
-        monkeypatch.delitem(sys.modules, f"gateway.drivers.{store}", raising=False)
+        monkeypatch.delitem(sys.modules, f"gateway.drivers.usage.{store}", raising=False)
     with pytest.raises(StoreError) as caught:
         open_store(sink)
     assert (caught.value.kind, str(caught.value)) == ("missing", said)
