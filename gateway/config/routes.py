@@ -27,12 +27,14 @@ from gateway.config.tags import tag_value
 from gateway.config.trials import Canary, Guard, Shadow
 from gateway.core import catalog, rules
 from gateway.core.catalog import OnDisconnect, Per
+from gateway.core.checks import NAMED
 from gateway.core.learned import Learned
 from gateway.core.money import nanos
 from gateway.core.order import ORDERS, Order
 from gateway.core.rule_traits import HAS
 from gateway.core.rules import ANY, Between
 from gateway.core.scripts import SCRIPTS
+from gateway.core.strategies import STRATEGIES
 from gateway.core.tags import LONGEST
 from gateway.core.trials import Compares
 
@@ -62,6 +64,10 @@ TagValue = Annotated[
     BeforeValidator(tag_value),
     described({"type": "string", "minLength": 1, "maxLength": LONGEST}),
 ]
+Asked = Annotated[str, BeforeValidator(one_of(tuple(STRATEGIES))), choice(tuple(STRATEGIES))]
+AskedCheck = Annotated[str, BeforeValidator(one_of(NAMED)), choice(NAMED)]
+Strategies = Annotated[tuple[Asked, ...], BeforeValidator(_some)]
+Checks = Annotated[tuple[AskedCheck, ...], BeforeValidator(_some)]
 Scripts = Annotated[tuple[Script, ...], BeforeValidator(_some)]
 Things = Annotated[tuple[Has, ...], BeforeValidator(_some)]
 Regions = Annotated[tuple[Name, ...], BeforeValidator(_some)]
@@ -126,6 +132,10 @@ class When(Stanza):
     """The client asked for an answer within so many milliseconds, or fewer."""
     max_cost_usd: Usd | None = None
     """The client asked for an answer for so many USD, or less."""
+    strategy: Strategies | None = None
+    """The client asked for one of these strategies."""
+    checks: Checks | None = None
+    """The client asked for any of these checks."""
     hours: Hours | None = None
     """The time of day."""
 
@@ -142,6 +152,8 @@ class When(Stanza):
             regions=None if self.region is None else frozenset(self.region),
             latency_ms=self.max_latency_ms,
             cost=None if cost is None else nanos(cost),
+            strategies=None if self.strategy is None else frozenset(self.strategy),
+            checks=None if self.checks is None else frozenset(self.checks),
             hours=None if self.hours is None else self.hours.hours(),
         )
 

@@ -62,6 +62,8 @@ def read_traits(
         max_latency_ms=extras.max_latency_ms,
         max_cost=features.max_cost,
         at=at,
+        strategy=extras.strategy,
+        checks=extras.checks or (),
     )
 
 

@@ -29,6 +29,9 @@ class Traits(Struct, frozen=True):
     max_latency_ms: int | None
     max_cost: Nanos | None
     at: float
+    strategy: str | None = None
+    """What the client asked for by name, as are the checks."""
+    checks: tuple[str, ...] = ()
 
     def minute(self, zone: str) -> int:
         """Minutes since midnight in a zone."""
@@ -85,6 +88,10 @@ class When(Struct, frozen=True):
     cost: Nanos | None = None
     """The client set a cap of so much, or less."""
     hours: Hours | None = None
+    strategies: frozenset[str] | None = None
+    """The client asked for one of these,"""
+    checks: frozenset[str] | None = None
+    """and for any of these."""
 
 
 TEXT: Final = frozenset({"code", "script"})
@@ -112,6 +119,8 @@ def holds(when: When, traits: Traits) -> bool:
         and (when.output is None or _within(traits.output, when.output))
         and (when.latency_ms is None or _at_most(traits.max_latency_ms, when.latency_ms))
         and (when.cost is None or _at_most(traits.max_cost, when.cost))
+        and (when.strategies is None or traits.strategy in when.strategies)
+        and (when.checks is None or not when.checks.isdisjoint(traits.checks))
         and (when.hours is None or when.hours.holds(traits.minute(when.hours.zone)))
     )
 

@@ -6,17 +6,14 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.core.catalog import Check
 from gateway.core.chat import Extras
-from gateway.core.checks import CHECKS, fault
+from gateway.core.checks import NAMED
 from gateway.core.money import MAX_USD
 from gateway.core.strategies import STRATEGIES
 from gateway.core.tags import LONGEST, MOST
 from gateway.web.refuse import refuse, wrong_type
 
 EXTRAS: Final = tuple(Extras.__struct_fields__)
-_CHECKS: Final = tuple(name for name in CHECKS if fault(Check(name)) is None)
-"""Those that need no option: a client can only name them."""
 _LONGEST_MS: Final = 86_400_000
 _LONGEST_NUMBER: Final = 40
 """Characters of a number in a header, or in a string."""
@@ -56,8 +53,8 @@ def _allowed(extras: Extras) -> None:
         refuse("gateway.checks", "names a check twice")
     _tags(extras.tags)
     for name in checks:
-        if name not in _CHECKS:
-            refuse("gateway.checks", f"has '{name[:100]}'; allowed are {', '.join(_CHECKS)}")
+        if name not in NAMED:
+            refuse("gateway.checks", f"has '{name[:100]}'; allowed are {', '.join(NAMED)}")
 
 
 def _tags(tags: Mapping[str, str]) -> None:

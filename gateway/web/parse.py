@@ -26,7 +26,7 @@ _MAX_CHOICES: Final = 128
 _MAX_VALUES: Final = 100_000
 """Objects and arrays in a body: ten megabytes of empty ones would take seconds to read."""
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
-_BRACKETS_ONLY: Final = bytes(set(range(256)) - set(b"{}[]"))
+_NO_TEXT: Final = bytes(set(range(256)) - set(b'{}[]"'))
 _STRINGS: Final = re.compile(rb'"[^"]*"')
 _STEPS: Final = bytes.maketrans(b"{[}]", b"\x01\x01\xff\xff")
 """A bracket as the signed byte that it adds to the depth."""
@@ -87,7 +87,7 @@ def read_request(body: bytes, headers: Mapping[str, str], json_depth: int) -> Ch
         _too_deep(json_depth)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"The body is not valid JSON: {error}") from None
-    if body.count(b"{") + body.count(b"[") > json_depth:
+    if _may_nest(body, json_depth):
         _check_shape(body, json_depth)
     asked = _checked(body)
     max_tokens = _limits(asked)
@@ -153,10 +153,27 @@ def _limits(asked: _Asked) -> int | None:
     return max_tokens
 
 
+def _may_nest(body: bytes, depth: int) -> bool:
+    """Whether so many brackets open, wherever. Few are found in a twentieth of the time that it
+    takes to count them, and of many no more are looked at than that.
+    """
+    left = depth
+    for bracket in (b"{", b"["):
+        at = body.find(bracket)
+        while at >= 0:
+            left -= 1
+            if left < 0:
+                return True
+            at = body.find(bracket, at + 1)
+    return False
+
+
 def _check_shape(body: bytes, depth: int) -> None:
     """How deep valid JSON nests, and how many objects and arrays are in it."""
-    quotes_only_at_ends = body.replace(rb"\\", b"").replace(rb"\"", b"")
-    brackets = _STRINGS.sub(b"", quotes_only_at_ends).translate(_STEPS, _BRACKETS_ONLY)
+    if b"\\" in body:  # a third of the time is spared where there is none
+        body = body.replace(rb"\\", b"").replace(rb"\"", b"")  # quotes are only at ends now
+    bare = body.translate(None, _NO_TEXT)  # first: it is small from then on
+    brackets = _STRINGS.sub(b"", bare).translate(_STEPS)
     if len(brackets) > 2 * _MAX_VALUES:
         raise InvalidRequest(f"The body has more than {_MAX_VALUES:,} objects and arrays.")
     if max(accumulate(memoryview(brackets).cast("b")), default=0) > depth:

@@ -52,6 +52,8 @@ CONDITIONS: Final = [
     ("{region: [eu, us]}", When(regions=frozenset({"eu", "us"}))),
     ("{max_latency_ms: 500}", When(latency_ms=500)),
     ("{max_cost_usd: 0.02}", When(cost=nanos("0.02"))),
+    ("{strategy: [vote, hedge]}", When(strategies=frozenset({"vote", "hedge"}))),
+    ("{checks: [not_refused]}", When(checks=frozenset({"not_refused"}))),
     ('{hours: {from: "22:00", to: "06:30"}}', When(hours=Hours(1320, 390))),
     (
         '{hours: {from: "00:00", to: "23:59", zone: Europe/Berlin}}',

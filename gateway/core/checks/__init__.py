@@ -129,3 +129,7 @@ def fault(check: Check) -> str | None:
     if check.name not in CHECKS and check.name not in ASKED:
         return f'there is no check "{check.name}"; there are {", ".join((*CHECKS, *ASKED))}'
     return option_fault(check.name, check.options)
+
+
+NAMED: Final = tuple(name for name in CHECKS if fault(Check(name)) is None)
+"""Those that need no option: a client can only name them."""
