@@ -276,8 +276,8 @@ def test_64_levels_and_no_more(opens: str, closes: str) -> None:
     assert refused(nested(65, opens, closes)) == (None, "The body nests deeper than 64 levels.")
 
 
-def test_brackets_in_strings_are_no_levels() -> None:
-    text = '[{"\\' * 100
+@pytest.mark.parametrize("text", ["[{" * 100, '[{"\\' * 100, "\\" * 101 + "{" * 100])
+def test_brackets_in_strings_are_no_levels(text: str) -> None:
     request = asked(messages=[{"role": "user", "content": text}], x=[[]] * 100)
     assert request.json("messages")[0]["content"] == text
 
