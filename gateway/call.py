@@ -17,7 +17,8 @@ from gateway.core.money import Nanos, cost
 from gateway.core.plan import Candidate
 from gateway.core.spent import Attempt, Tab
 from gateway.core.strategies.course import OUTRUN, UNHEARD
-from gateway.core.strategy import Answered, Failed, Flowing, Outcome, Round
+from gateway.core.strategy import Answered, Because, Failed, Flowing, Outcome, Round
+from gateway.core.tariff import Tariff
 from gateway.core.usage_record import UsageRecord
 from gateway.world import World
 
@@ -44,6 +45,7 @@ class Call:
         self.about = about
         self.tab = tab
         self.wanted = wanted
+        self.asked = checklist(wanted.checks)
         self.candidate = candidate
         self.hold = hold
         self.over = over
@@ -53,8 +55,9 @@ class Call:
 
     async def ask(self, request: ChatRequest, timeout_s: float) -> Outcome:
         """Wait for the whole answer and judge it."""
-        candidate, asked = self.candidate, checklist(self.wanted.checks)
-        request = asked.ask(request)
+        candidate, asked = self.candidate, self.asked
+        if asked.asks:
+            request = asked.ask(request)
         try:
             self.held()
             answer = await self.world.upstream.send(candidate, request, timeout_s=timeout_s)
@@ -76,12 +79,15 @@ class Call:
             return Answered(self.candidate, answer, usage)
         findings = asked.judge(answer, request)
         self.tell(asked, findings)
-        return Answered(self.candidate, asked.mend(answer, request), usage, findings)
+        if asked.fixes or asked.asks:
+            answer = asked.mend(answer, request)
+        return Answered(self.candidate, answer, usage, findings)
 
     def tell(self, asked: Checklist, findings: tuple[Finding, ...]) -> None:
         model, tier = self.candidate.model.name, self.candidate.tier
         failed = tuple([finding.check for finding in findings]) if findings else ()
-        self.world.observe(events.Judged(self.about, model, tier, asked.names, failed))
+        told = events.Judged(self.about, model, tier, asked.names, failed)
+        self.world.tell[events.Judged](told)
 
     async def open(self, request: ChatRequest, timeout_s: float) -> Outcome:
         """Wait for the first deltas: until then another candidate can still be asked."""
@@ -137,24 +143,29 @@ class Call:
 
     def held(self) -> None:
         """Tell what is held, and why another call is made; whatever fails now settles the hold."""
-        world, about, hold, to = self.world, self.about, self.hold, self.candidate
-        world.pace.asking(to.deployment.name)
+        world, about, hold, name = self.world, self.about, self.hold, self.candidate.deployment.name
+        world.pace.asking(name)
         self.tab.left = hold.left
-        world.observe(events.Reserved(about, hold.id, hold.amounts.nanos, hold.left))
+        told = events.Reserved(about, hold.id, hold.amounts.nanos, hold.left)
+        world.tell[events.Reserved](told)
         for warned in hold.warned:
             if warned.first:
                 world.observe(events.budget_warned(about, warned))
             if warned.budget.mode == "soft":
                 self.tab.warned.append(warned)
-        because = self.wanted.because
-        after = because.after
-        if after is not None and because.purpose == "escalation":
+        if self.wanted.because.after is not None:
+            self._moved(self.wanted.because, self.wanted.because.after)
+        world.health.asking(name, self.began)
+
+    def _moved(self, because: Because, after: Candidate) -> None:
+        """Another has failed, or answered poorly."""
+        world, about, to = self.world, self.about, self.candidate
+        if because.purpose == "escalation":
             self.tab.escalations += 1
             world.observe(events.Escalated(about, after.tier, to.tier, because.why))
-        elif after is not None and because.purpose == "fallback":
+        elif because.purpose == "fallback":
             names = (after.model.name, to.model.name)
             world.observe(events.FellBack(about, *names, because.why))
-        world.health.asking(to.deployment.name, self.began)
 
     def ended(self, error: BaseException, request: ChatRequest, tally: Tally) -> None:
         """No whole answer came of it: it costs what the provider will bill for it."""
@@ -180,71 +191,62 @@ class Call:
 
     def close(self, outcome: str, usage: Usage, *, counted: bool) -> None:
         """Tell what became of the call, and replace its hold by what it cost."""
-        candidate, hold, tab = self.candidate, self.hold, self.tab
-        now = self.world.clock()
-        began_s = None
+        world, about, tab, hold = self.world, self.about, self.tab, self.hold
+        candidate, wanted, held = self.candidate, self.wanted, self.hold.amounts
+        model, deployment, because = candidate.model, candidate.deployment, wanted.because
+        now = world.clock()
+        took_s = began_s = now - self.began
         if outcome in _JUDGED:
-            self.world.health.succeeded(candidate.deployment.name, now)
-            began_s = now - self.began if self.first_token_s is None else self.first_token_s
-        self.world.pace.answered(candidate.deployment.name, began_s)
-        gone = tab.gone or outcome == "dropped"
-        purpose = "abandoned" if gone else self.wanted.because.purpose
-        took_s = now - self.began
-        own = self.wanted.said or self.wanted.because.purpose == "audit"  # not the client's alone
+            world.health.succeeded(deployment.name, now)
+            if self.first_token_s is not None:
+                began_s = self.first_token_s
+            world.pace.answered(deployment.name, began_s)
+        else:
+            world.pace.answered(deployment.name, None)
+        purpose = "abandoned" if tab.gone or outcome == "dropped" else because.purpose
+        own = wanted.said or because.purpose == "audit"  # what went in is not the client's alone
         if not counted and tab.bound and not (tab.bound.media or own):
-            self.world.factors.learn(candidate.model.name, tab.bound.counted, usage.prompt)
-        record = self._record(outcome, purpose, usage, counted=counted, took_s=took_s)
-        spent, held = Nanos(record.cost), record.held
+            world.factors.learn(model.name, tab.bound.counted, usage.prompt)
+        tariff = deployment.tariff
+        spent = (
+            cost(model.price, usage) if tariff is None else self._by_the_hour(tariff, usage, took_s)
+        )
+        record = UsageRecord(
+            hold.id,
+            about.request_id,
+            about.tenant,
+            about.route,
+            model.name,
+            deployment.provider,
+            candidate.tier,
+            purpose,
+            outcome,
+            held.nanos,
+            spent,
+            usage,
+            counted,
+            about.organisation,
+            about.key,
+            about.user,
+            about.tags,
+            about.stream,
+            took_s,
+            self.first_token_s,
+            () if tab.attempts else tab.signals,
+        )
         tab.attempts.append(Attempt(candidate, purpose, outcome, spent))
         tab.spent = Nanos(tab.spent + spent)
-        tab.held -= held
+        tab.held -= held.nanos
         tab.upstream_s += took_s
         if hold.left is not None:
-            tab.left = Nanos(hold.left + held - spent)
+            tab.left = Nanos(hold.left + held.nanos - spent)
         try:
-            self.world.observe(events.Settled(self.about, record, self.wanted.because.why))
+            world.tell[events.Settled](events.Settled(about, record, because.why))
         finally:  # money first, whatever an observer thinks of it
-            actual = Amounts(spent, usage.prompt + usage.completion, hold.amounts.requests)
-            self.world.ledger.settle(hold, actual, record)  # which no answer waits for
+            actual = Amounts(spent, usage.prompt + usage.completion, held.requests)
+            world.ledger.settle(hold, actual, record)  # which no answer waits for
 
-    def _record(
-        self,
-        outcome: str,
-        purpose: events.Purpose,
-        usage: Usage,
-        *,
-        counted: bool,
-        took_s: float,
-    ) -> UsageRecord:
-        about, candidate, hold = self.about, self.candidate, self.hold
-        return UsageRecord(
-            attempt=hold.id,
-            request=about.request_id,
-            tenant=about.tenant,
-            route=about.route,
-            model=candidate.model.name,
-            provider=candidate.deployment.provider,
-            tier=candidate.tier,
-            purpose=purpose,
-            outcome=outcome,
-            held=hold.amounts.nanos,
-            cost=self._cost(usage, took_s),
-            usage=usage,
-            counted=counted,
-            organisation=about.organisation,
-            key=about.key,
-            user=about.user,
-            tags=about.tags,
-            stream=about.stream,
-            seconds=took_s,
-            first_token_s=self.first_token_s,
-            signals=() if self.tab.attempts else self.tab.signals,
-        )
-
-    def _cost(self, usage: Usage, took_s: float) -> Nanos:
-        tariff = self.candidate.deployment.tariff
-        if tariff is None:
-            return cost(self.candidate.model.price, usage)
+    def _by_the_hour(self, tariff: Tariff, usage: Usage, took_s: float) -> Nanos:
         now = self.world.wall()
         return tariff.cost(usage, now - took_s, now)
 

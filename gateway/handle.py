@@ -14,7 +14,6 @@ from gateway.core import events, refusals, tokens
 from gateway.core.accounts import Amounts, Hold, Purse, Refusal
 from gateway.core.catalog import Tenant
 from gateway.core.chat import ChatRequest, Completion, Message, add_messages
-from gateway.core.checks import checklist
 from gateway.core.checks.watches import worth_watching
 from gateway.core.errors import LedgerDown
 from gateway.core.features import Features, read_features
@@ -92,12 +91,15 @@ class Life:
 
         The life of a flowing reply goes on until its deltas end or are closed.
         """
-        self.world.observe(events.Began(self.about, self.request))
+        self.world.tell[events.Began](events.Began(self.about, self.request))
         try:
             ladder = self._ladder()
-            verdict = await self._carry_out(ladder, await self._plan(ladder))
+            plan = self._planned(ladder)
+            if not plan.rungs:
+                plan = await self._recounted(ladder)
+            verdict = await self._carry_out(ladder, self._able(ladder, plan))
             if refusals.of_tokens(verdict) and not self.tab.attempts and await self._recount():
-                verdict = await self._carry_out(ladder, self._planned(ladder)[0])
+                verdict = await self._carry_out(ladder, self._planned(ladder))
             answer = verdict.answer
             if answer is None:
                 if self.world.clock() >= self._deadline - _TICK_S:
@@ -140,14 +142,12 @@ class Life:
             self._trail.note(f"rule {rule}")
         return ladder
 
-    async def _plan(self, ladder: Ladder) -> Plan:
-        """What could answer. Where nothing can, the estimate may have been too careful."""
-        plan, features = self._planned(ladder)
-        if not plan.rungs and await self._recount():
-            plan, features = self._planned(ladder)
-        self.world.observe(events.Planned(self.about, len(plan.rungs), len(plan.skipped)))
+    def _able(self, ladder: Ladder, plan: Plan) -> Plan:
+        """The plan, if anybody in it can answer."""
+        told = events.Planned(self.about, len(plan.rungs), len(plan.skipped))
+        self.world.tell[events.Planned](told)
         if not plan.rungs:
-            raise refusals.nothing_fits(plan, ladder.name, self.tenant, features)
+            raise refusals.nothing_fits(plan, ladder.name, self.tenant, self._asked_for())
         return plan
 
     async def _recount(self) -> bool:
@@ -161,12 +161,21 @@ class Life:
         self.tab.bound = structs.replace(bound, exact=exact)
         return exact + bound.beside < bound.tokens
 
-    def _planned(self, ladder: Ladder) -> tuple[Plan, Features]:
+    def _asked_for(self) -> Features:
+        """The features, with what was found of the prompt's size since they were read."""
         features = self._features or read_features(self.request)
-        if self.tab.bound is not None:
-            features = structs.replace(features, bound=self.tab.bound)
+        bound = self.tab.bound
+        return features if bound is None else structs.replace(features, bound=bound)
+
+    async def _recounted(self, ladder: Ladder) -> Plan:
+        """Where nothing fits the estimate may have been too careful."""
+        await self._recount()
+        return self._planned(ladder)
+
+    def _planned(self, ladder: Ladder) -> Plan:
+        """What could answer."""
+        world, features = self.world, self._asked_for()
         self.tab.bound = features.bound
-        world = self.world
         limits = Limits(self.tenant, world.health.down(self._began), world.factors, world.pace)
         if ladder.ordered:
             limits = self._with_warmth(limits)
@@ -174,7 +183,7 @@ class Life:
         self.tab.most = plan.most
         if ladder.learned is not None:
             plan, self.tab.signals = begin(ladder, plan, self.request, features)
-        return plan, features
+        return plan
 
     def _with_warmth(self, limits: Limits) -> Limits:
         """Where what is observed has a say, it counts whose cache holds the beginning."""
@@ -189,9 +198,9 @@ class Life:
     async def _carry_out(self, ladder: Ladder, plan: Plan) -> Verdict:
         """Make the calls that the strategy asks for, until it has its verdict."""
         extras = self.request.extras
-        timeout_s = ladder.timeout_s
-        if extras.max_latency_ms is not None:
-            timeout_s = min(timeout_s, extras.max_latency_ms / 1000)
+        timeout_s, latest_ms = ladder.timeout_s, extras.max_latency_ms
+        if latest_ms is not None:
+            timeout_s = min(timeout_s, latest_ms / 1000)
         self._deadline = self._began + timeout_s
         self.world.retries.called(self._began)
         self._top = plan.rungs[-1].tier if plan.rungs else ""
@@ -208,18 +217,16 @@ class Life:
         try:
             wanted = next(strategy)
             while True:
-                wanted = strategy.send(await self._round(wanted))
+                calls = wanted.calls
+                if len(calls) == 1:
+                    wanted = strategy.send((await self._attempt(wanted, calls[0]),))
+                else:
+                    wanted = strategy.send(await together(self._attempt, wanted, self.world.sleep))
         except StopIteration as stop:
             verdict: Verdict = stop.value
             return verdict
         finally:
             strategy.close()
-
-    async def _round(self, wanted: Round) -> tuple[Outcome, ...]:
-        """The outcomes of a round, in the order of its calls."""
-        if len(wanted.calls) == 1:
-            return (await self._attempt(wanted, wanted.calls[0]),)
-        return await together(self._attempt, wanted, self.world.sleep)
 
     async def _attempt(self, wanted: Round, candidate: Candidate) -> Outcome:
         """Hold the ceiling, then call."""
@@ -227,7 +234,8 @@ class Life:
         why_not = self._why_not(wanted)
         if why_not is not None:
             return Stopped(candidate, why_not)
-        self._trail.because(wanted.because)
+        if wanted.because.after is not None:
+            self._trail.because(wanted.because)
         if wanted.wait_s:
             await world.sleep(wanted.wait_s)
         try:
@@ -241,16 +249,21 @@ class Life:
         call = Call(world, self.about, self.tab, wanted, candidate, hold, self._over)
         timeout_s = max(min(world.timeouts.answer_s, self._deadline - call.began), 0.0)
         request = add_messages(self.request, wanted.said) if wanted.said else self.request
-        if request.stream and not wanted.checks and not wanted.held:
-            return await call.open(request, timeout_s)
-        if request.stream and worth_watching(wanted.checks, request):
-            outcome = await watch(call, request, timeout_s, cuts=candidate.tier != self._top)
-        else:
-            outcome = await call.ask(request, timeout_s)
-        others = checklist(wanted.checks).others
+        make = self._streamed if request.stream else Call.ask
+        outcome = await make(call, request, timeout_s)
+        others = call.asked.others
         if others and isinstance(outcome, Answered) and not outcome.findings:
             return await examine(self, others, outcome, request, self._deadline)
         return outcome
+
+    async def _streamed(self, call: Call, request: ChatRequest, timeout_s: float) -> Outcome:
+        """What need not be judged flows; what is judged may flow as soon as that is decided."""
+        wanted, tier = call.wanted, call.candidate.tier
+        if not wanted.checks and not wanted.held:
+            return await call.open(request, timeout_s)
+        if worth_watching(wanted.checks, request):
+            return await watch(call, request, timeout_s, cuts=tier != self._top)
+        return await call.ask(request, timeout_s)
 
     def _not_held(self, candidate: Candidate, refusal: Refusal | None) -> Outcome:
         outcome: Outcome = Stopped(candidate, BUDGET)
@@ -273,20 +286,27 @@ class Life:
 
     async def _hold(self, candidate: Candidate, said: tuple[Message, ...]) -> Hold | Refusal | None:
         """Set the call's ceiling aside; None where the request may not cost so much more."""
-        purse = self.purse.of_call(candidate.model.name, candidate.deployment.provider)
-        more = tokens.bound_of(said) if said else 0
-        amounts = Amounts(*candidate.with_more(more))
-        tab, hold = self.tab, None
-        if not tab.has_room(amounts.nanos):
+        tab, once = self.tab, self._once
+        nanos, most = candidate.ceiling, candidate.tokens
+        if said:
+            nanos, most = candidate.with_more(tokens.bound_of(said))
+        if tab.most is not None and not tab.has_room(nanos):
             return None
-        ledger, hold_id = self.world.ledger, self.world.new_id()
-        tab.held += amounts.nanos
+        requests, hold = 0, None
+        tab.held += nanos
         try:
-            hold = await self._once.held(ledger, purse, hold_id, amounts, self.about.request_id)
+            while once.asked:
+                await once.turn()
+            requests = once.ask()
+            purse = self.purse.of_call(candidate.model.name, candidate.deployment.provider)
+            amounts, world = Amounts(nanos, most, requests), self.world
+            hold = await world.ledger.reserve(purse, world.new_id(), amounts, self.about.request_id)
             return hold
         finally:
+            if requests:
+                once.told(counted=type(hold) is Hold)
             if type(hold) is not Hold:
-                tab.held -= amounts.nanos
+                tab.held -= nanos
 
     def _over(
         self, candidate: Candidate | None, error: BaseException | None, why: str = "unjudged"
@@ -294,7 +314,7 @@ class Life:
         """The life ends, once: replied, denied, or dropped by the client."""
         began, now = self._began, self.world.clock()
         event = ended(self.about, self.tab, candidate, error, why, began=began, now=now)
-        self.world.observe(event)
+        self.world.tell[type(event)](event)
         self.world.ledger.leave(self.purse, self.about.request_id)
         if self._attendant is not None and candidate and isinstance(event, events.Replied):
             self._attendant.over(candidate, why)

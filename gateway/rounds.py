@@ -7,9 +7,7 @@ from typing import Any
 
 from msgspec import structs
 
-from gateway.core.accounts import Amounts, Hold, Purse, Refusal
 from gateway.core.plan import Candidate
-from gateway.core.ports import Ledger
 from gateway.core.strategies.course import OUTRUN, UNHEARD
 from gateway.core.strategy import Answered, Flowing, Outcome, Round, Stopped
 
@@ -23,32 +21,32 @@ class Once:
     round ask one after the other: a limit of requests that refuses one refuses them all.
     """
 
-    __slots__ = ("_counts", "_waiting")
+    __slots__ = ("_counts", "_waiting", "asked")
 
     def __init__(self, *, counts: bool = True) -> None:
         self._counts = counts
-        self._waiting: list[asyncio.Future[None]] | None = None
-        """Who waits for the one that asks; None while nobody asks."""
+        self._waiting: list[asyncio.Future[None]] = []
+        self.asked = False
+        """Somebody asks who may be the first: the others wait for their turn."""
 
-    async def held(
-        self, ledger: Ledger, purse: Purse, hold_id: str, amounts: Amounts, life: str
-    ) -> Hold | Refusal:
-        """As `reserve`, with the request counted or not."""
-        while self._counts and self._waiting is not None:
-            turn = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
-            await turn
+    async def turn(self) -> None:
+        """Until who asks has been told."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        await turn
+
+    def ask(self) -> int:
+        """How many requests the next call counts as. Who gets 1 is `told` what came of it."""
         if not self._counts:
-            return await ledger.reserve(purse, hold_id, amounts, life)
-        waiting = self._waiting = []
-        try:
-            counted = Amounts(amounts.nanos, amounts.tokens, 1)
-            hold = await ledger.reserve(purse, hold_id, counted, life)
-            if type(hold) is Hold:
-                self._counts = False
-            return hold
-        finally:
-            self._waiting = None
+            return 0
+        self.asked = True
+        return 1
+
+    def told(self, *, counted: bool) -> None:
+        """The call that asked is held, and so the request counted; or not."""
+        self._counts, self.asked = not counted, False
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
             for turn in waiting:
                 if not turn.done():
                     turn.set_result(None)

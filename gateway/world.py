@@ -11,6 +11,7 @@ from gateway.core.checks.asked import NoVerdict
 from gateway.core.checks.finding import Finding
 from gateway.core.events import About
 from gateway.core.health import Health, RetryBudget
+from gateway.core.hearing import Hears, tells
 from gateway.core.ladder import Ladder
 from gateway.core.money import Nanos
 from gateway.core.pace import Pace
@@ -112,3 +113,8 @@ class World:
     plans: Plans = field(default_factory=Plans)
     pace: Pace = field(default_factory=Pace)
     warmth: Warmth = field(default_factory=Warmth)
+    tell: Hears = field(init=False)
+    """What `observe` does with each type of event: a request tells of six."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tell", tells(self.observe))

@@ -79,7 +79,7 @@ APART = Catalog(
 
 def ceiling(asked: str = "a") -> int:
     scene = stage(asked, {}, catalog=MORE)
-    plan = scene.life._planned(scene.life.world.ladders[asked])[0]
+    plan = scene.life._planned(scene.life.world.ladders[asked])
     return plan.rungs[0].candidates[0].ceiling
 
 

@@ -12,7 +12,6 @@ from gateway.core import events
 from gateway.core.accounts import Account, Purse
 from gateway.core.chat import Extras
 from gateway.core.errors import GatewayError
-from gateway.core.features import Features
 from gateway.core.first_rung import after
 from gateway.core.guarded import smart_part
 from gateway.core.health import RetryBudget
@@ -58,7 +57,10 @@ class Unseen(Life):
         self.world.observe(events.AuditBegan(self.about))
         try:
             ladder = self._ladder()
-            verdict = await self._carry_out(ladder, await self._plan(ladder))
+            plan = self._planned(ladder)
+            if not plan.rungs:
+                plan = await self._recounted(ladder)
+            verdict = await self._carry_out(ladder, self._able(ladder, plan))
             outcome = told(verdict)
         except asyncio.CancelledError:
             outcome = "cancelled"
@@ -78,11 +80,9 @@ class Unseen(Life):
             return structs.replace(ladder, behind=None, strategy=chosen)
         return structs.replace(ladder, behind=None)
 
-    def _planned(self, ladder: Ladder) -> tuple[Plan, Features]:
-        plan, features = super()._planned(ladder)
-        if self._part == "smart":
-            plan = smart_part(plan)
-        return plan, features
+    def _planned(self, ladder: Ladder) -> Plan:
+        plan = super()._planned(ladder)
+        return smart_part(plan) if self._part == "smart" else plan
 
     async def _attempt(self, wanted: Round, candidate: Candidate) -> Outcome:
         if self._part == "cheap" and candidate.tier == self._top:

@@ -52,6 +52,8 @@ class Circuit:
             self._probe_until = now + PROBE_S
 
     def succeeded(self) -> None:
+        if self._calls == WINDOW and not self._failures and not self._open_s:
+            return  # as nearly always
         if self._open_s:
             self.__init__()  # type: ignore[misc]
         self._failures = (self._failures << 1) & _MASK
@@ -163,7 +165,8 @@ class RetryBudget:
 
     def called(self, now: float) -> None:
         """A request made its first call."""
-        self._turn(now)
+        if now - self._began >= self.PERIOD_S:
+            self._turn(now)
         self._calls += 1
 
     def take(self, now: float) -> bool:

@@ -17,14 +17,25 @@ def of_all(observe: Observer) -> Hears:
     return dict.fromkeys(_KINDS, observe)
 
 
-def observer(*hearers: Hears) -> Observer:
+class Observers(dict[type, Callable[[Any], None]]):
+    """What each type of event is told to. Who tells of many looks there once, and needs no call
+    more: `observers[Began](Began(about))`.
+    """
+
+    def __call__(self, event: Event) -> None:
+        self[type(event)](event)
+
+
+def observer(*hearers: Hears) -> Observers:
     """Tells each event to those who hear of it, in their order."""
-    tell = {kind: _each([hears[kind] for hears in hearers if kind in hears]) for kind in _KINDS}
+    return Observers(
+        (kind, _each([hears[kind] for hears in hearers if kind in hears])) for kind in _KINDS
+    )
 
-    def observe(event: Event) -> None:
-        tell[type(event)](event)
 
-    return observe
+def tells(observe: Observer) -> Hears:
+    """What an observer does with each type of event."""
+    return observe if isinstance(observe, Observers) else of_all(observe)
 
 
 def _each(told: Sequence[Callable[[Any], None]]) -> Callable[[Any], None]:

@@ -58,15 +58,14 @@ def usd(amount: int) -> str:
 
 def cost(price: Price, usage: Usage) -> Nanos:
     """What a call with this usage costs: exact, then rounded up once to a nano-dollar."""
-    fresh = max(usage.prompt - usage.cached - usage.cache_write, 0)
-    total = (
-        fresh * price.input
-        + usage.cached * price.cached_input
-        + usage.cache_write * price.cache_write
-        + usage.completion * price.output
-    )
-    if usage.cache_write_1h:
-        total += usage.cache_write_1h * (for_an_hour(price) - price.cache_write)
+    fresh, cached, written = usage.prompt, usage.cached, usage.cache_write
+    total = usage.completion * price.output
+    if cached or written:
+        fresh = max(fresh - cached - written, 0)
+        total += cached * price.cached_input + written * price.cache_write
+        if usage.cache_write_1h:
+            total += usage.cache_write_1h * (for_an_hour(price) - price.cache_write)
+    total += fresh * price.input
     if price.audio is not None:
         total += _beyond_text(price, price.audio, usage, fresh)
     return Nanos(-(-total // _MILLION))
