@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
 from typing import Final
 
 from fastapi import FastAPI
@@ -41,6 +40,7 @@ from gateway.drivers.webhook import Webhook, poster
 from gateway.drivers.webhook_check import WebhookChecks
 from gateway.reload import Reload, Source, Standing, no_source
 from gateway.stores import (
+    NewId,
     find_request,
     open_backstage,
     open_hits,
@@ -182,7 +182,7 @@ async def _open_scene(
             wall=time.time,
             sleep=asyncio.sleep,
             draw=random.Random().random,  # noqa: S311 - which equal is asked is no secret
-            new_id=_NewId(),
+            new_id=NewId(),
             timeouts=snapshot.timeouts,
             exact_tokens=ExactTokens(env),
             runner=await stack.enter_async_context(runner),
@@ -279,14 +279,3 @@ async def open_webhook(snapshot: Snapshot, observe: Observer) -> AsyncIterator[W
 def _deployments(snapshot: Snapshot) -> list[str]:
     models = snapshot.catalog.models.values()
     return [each.name for model in models for each in model.deployments]
-
-
-class _NewId:
-    """Ids that nobody guesses and no two processes share: a random prefix and a count."""
-
-    def __init__(self) -> None:
-        self._prefix = secrets.token_hex(12)
-        self._count = count()
-
-    def __call__(self) -> str:
-        return f"{self._prefix}{next(self._count):08x}"

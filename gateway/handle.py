@@ -231,8 +231,7 @@ class Life:
     async def _attempt(self, wanted: Round, candidate: Candidate) -> Outcome:
         """Hold the ceiling, then call."""
         world = self.world
-        why_not = self._why_not(wanted)
-        if why_not is not None:
+        if (why_not := self._why_not(wanted)) is not None:
             return Stopped(candidate, why_not)
         if wanted.because.after is not None:
             self._trail.because(wanted.because)
@@ -277,9 +276,9 @@ class Life:
 
     def _why_not(self, wanted: Round) -> str | None:
         """Why no call may be made any more, or not now."""
-        now = self.world.clock()
         if self.tab.gone:
             return "client_gone"
+        now = self.world.clock()
         if now + wanted.wait_s >= self._deadline:
             return "deadline"
         return "retry_budget" if wanted.again and not self.world.retries.take(now) else None

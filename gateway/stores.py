@@ -81,10 +81,8 @@ def _leasing(ledger: RedisLedger, wanted: Where) -> Voiding:
     """The ledger, or one that holds ahead for those who send much."""
     if wanted.lease is None:
         return ledger
-    prefix, numbers = secrets.token_hex(12), count()
-    new_id = lambda: f"{prefix}{next(numbers):08x}"  # noqa: E731 - as a hold's
     ttl_s = wanted.hold_ttl_s
-    return LeasedLedger(ledger, wanted.lease, clock=time.monotonic, new_id=new_id, ttl_s=ttl_s)
+    return LeasedLedger(ledger, wanted.lease, clock=time.monotonic, new_id=NewId(), ttl_s=ttl_s)
 
 
 async def look_at(wanted: Where) -> tuple[tuple[Vitals, ...], tuple[Finding, ...]]:
@@ -186,9 +184,7 @@ async def open_backstage(
 @asynccontextmanager
 async def open_hits(ledger: LedgerDriver) -> AsyncIterator[Callable[[UsageRecord], None]]:
     """Told of each answer that is given again: it notes that in the ledger's book."""
-    prefix, numbers = secrets.token_hex(12), count()
-    new_id = lambda: f"{prefix}{next(numbers):08x}"  # noqa: E731 - as a hold's
-    async with noting_hits(ledger.charge, time.time, new_id) as hits:
+    async with noting_hits(ledger.charge, time.time, NewId()) as hits:
         yield hits.add
 
 
@@ -218,3 +214,14 @@ async def probe(ledger: Ledger, tenant: str) -> str | None:
     except LedgerDown as error:
         return None if isinstance(ledger, LocalLedger) and ledger.goes_on else str(error)
     return None
+
+
+class NewId:
+    """Ids that nobody guesses and no two processes share: a random prefix and a count."""
+
+    def __init__(self) -> None:
+        self._prefix = secrets.token_hex(12)
+        self._count = count()
+
+    def __call__(self) -> str:
+        return f"{self._prefix}{next(self._count):08x}"

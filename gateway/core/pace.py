@@ -51,13 +51,12 @@ class Pace:
         """A call is over; `seconds` is when its answer began, or was whole; None when it failed."""
         seen = self._seen[deployment]
         seen.busy -= 1
-        if seconds is None:
-            return
-        seen.bins[bisect_left(_EDGES, seconds)] += 1.0
-        seen.total += 1.0
-        if seen.total >= _MEMORY:
-            seen.bins = [each / 2 for each in seen.bins]
-            seen.total /= 2
+        if seconds is not None:
+            seen.bins[bisect_left(_EDGES, seconds)] += 1.0
+            seen.total = total = seen.total + 1.0
+            if total >= _MEMORY:
+                seen.bins = [each / 2 for each in seen.bins]
+                seen.total = total / 2
 
     def busy(self, deployment: str) -> int:
         """How many calls are out."""

@@ -43,6 +43,8 @@ class Course:
 
     def take(self, outcome: Outcome, rung: Rung) -> Verdict | None:
         """The verdict that an outcome is; None when there is more to be asked."""
+        if type(outcome) is Answered and not outcome.findings:
+            return Verdict(outcome, "passed" if rung.checks else "unjudged", self.error)
         if aside(outcome):
             self._set_aside(outcome)
             return None
@@ -50,8 +52,6 @@ class Course:
         match outcome:
             case Flowing():
                 return Verdict(outcome, outcome.why, self.error)
-            case Answered(findings=()):
-                return Verdict(outcome, "passed" if rung.checks else "unjudged", self.error)
             case Answered(candidate, findings=findings):
                 self.best = better(self.best, outcome)
                 self.because = Because("escalation", findings[0].check, candidate)
