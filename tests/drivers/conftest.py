@@ -1,5 +1,6 @@
-"""The HTTP client is tested on both event loops: asyncio's own, and uvloop, which serves. One authority
-vouches for the providers of a file.
+"""The HTTP client is tested on both event loops: asyncio's own, and uvloop, which serves.
+
+One authority vouches for the providers of a file.
 """
 
 import asyncio
