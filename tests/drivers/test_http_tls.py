@@ -1,7 +1,6 @@
 """TLS to providers: verified by name and authority, and never left half-open."""
 
 import asyncio
-import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,29 +23,11 @@ from tests.drivers.scripted import (
     until,
     whole,
 )  # fmt: skip
+from tests.drivers.tls_server import server
 from tests.in_time import in_time
 
 HOST: Final = "localhost"
 UNSIZED: Final = b"HTTP/1.1 200 OK\r\n\r\n"
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def cafile(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
-    path: Path = tmp_path_factory.mktemp("ca") / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return str(path)
-
-
-def server(authority: trustme.CA, *names: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*names).configure_cert(context)
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    return context
 
 
 async def told(peer: Peer) -> None:

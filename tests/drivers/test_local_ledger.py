@@ -16,14 +16,18 @@ from gateway.core.catalog import Budget, Meter, Mode, Tenant
 from gateway.core.chat import Usage
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired
+from gateway.core.ledger_audit import Told
 from gateway.core.money import Nanos
+from gateway.core.usage_line import entry_of, line_of
 from gateway.core.usage_record import UsageRecord
+from gateway.drivers.ledger.audit import audit
 from gateway.drivers.ledger.local_journal import journals
 from gateway.drivers.ledger.local_ledger import LocalLedger
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.stores import probe
 from tests.in_time import at_once, in_time
+from tests.ledger_leased import EagerlyLeased
 from tests.promises import Reached
 
 pytest_plugins = ("tests.redis_server",)
@@ -42,8 +46,12 @@ HUNDRED = purse(Budget(100, "total"))
 class Gate:
     """One gateway's ledger."""
 
-    def __init__(self, ledger: LocalLedger, inner: RedisLedger, events: list[Event]) -> None:
+    def __init__(
+        self, ledger: LocalLedger, leased: EagerlyLeased | None, inner: RedisLedger,
+        events: list[Event],
+    ) -> None:  # fmt: skip
         self.ledger = ledger
+        self.leased = leased
         self.inner = inner
         self.events = events
 
@@ -99,15 +107,19 @@ async def gate(
     replicas: int = 1,
     settle_s: float = 0.3,
     timeout_s: float = 0.25,
+    *,
+    leased: bool = False,
 ) -> AsyncIterator[Gate]:
+    """With `leased` all that can be is out of a lease."""
     events: list[Event] = []
     inner = RedisLedger(server.url, observe=events.append, probe_s=0.05, timeout_s=timeout_s)
+    between = EagerlyLeased(inner, time.monotonic) if leased else None
     ledger = LocalLedger(
-        inner, TENANTS, folder, replicas=replicas, observe=events.append,
+        between or inner, TENANTS, folder, replicas=replicas, observe=events.append,
         clock=time.monotonic, wall=time.time, settle_s=settle_s,
     )  # fmt: skip
     await ledger.start()
-    made = Gate(ledger, inner, events)
+    made = Gate(ledger, between, inner, events)
     try:
         yield made
     finally:
@@ -312,6 +324,35 @@ async def test_a_call_that_goes_on_after_the_return_is_settled_as_any(
         assert await books(own_redis) == (0, 10)
         await here.ledger.settle(hold, Amounts(Nanos(7)))
         assert await books(own_redis) == (7, 0)
+
+
+@pytest.mark.parametrize("leased", [False, True])
+async def test_a_call_that_goes_on_after_the_return_is_counted_once_by_who_reads_both(
+    own_redis: EmbeddedRedis, tmp_path: Path, *, leased: bool
+) -> None:
+    """The book, and what a sink has kept of it, as `tollgate ledger verify` does."""
+    async with gate(own_redis, tmp_path, leased=leased) as here:
+        await here.know()
+        hang(own_redis)
+        hold = await here.take("h")
+        assert hold
+        assert here.ledger._books.open
+        if here.leased:  # which else would let the server rest for a second
+            here.leased._keeper.heats.felt(HUNDRED, time.monotonic()).off_until = 0.0
+        go_on(own_redis)
+        await until(lambda: not here.ledger._books.open)
+        await here.ledger.settle(hold, Amounts(Nanos(7), 7), record(hold.id, 7))
+        if here.leased:
+            assert here.leased.served == 1
+            await here.leased.recall()
+        await here.inner.settled()
+        told = Told()
+        for entry in await here.inner.records("acme"):
+            line = entry_of(line_of("acme", entry, 0))
+            assert line
+            told.add(line)
+        found = await audit(here.inner, "acme", told, time.time())
+        assert (found.entries, found.missing, found.differences) == (1, 0, ())
 
 
 async def test_for_a_while_the_ledger_and_the_share_have_to_agree(

@@ -3,7 +3,6 @@
 import asyncio
 import ssl
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -13,28 +12,10 @@ from gateway.core.errors import Unreachable
 from gateway.drivers.upstream.http_pool import tls_context
 from gateway.drivers.upstream.tls_sessions import KEPT_S, MOST, Sessions, resuming
 from tests.drivers.scripted import Peer, Scripted, pool_to, scripted, sized, whole
+from tests.drivers.tls_server import server
 
 HOST: Final = "localhost"
 VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def cafile(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
-    path: Path = tmp_path_factory.mktemp("ca") / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return str(path)
-
-
-def server(authority: trustme.CA, version: str = "1.3") -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(HOST).configure_cert(context)
-    context.maximum_version = VERSIONS[version]
-    return context
 
 
 async def closing(peer: Peer) -> None:
@@ -71,7 +52,7 @@ async def test_those_after_the_first_resume(
     authority: trustme.CA, cafile: str, version: str
 ) -> None:
     async with (
-        scripted(closing, server(authority, version)) as provider,
+        scripted(closing, server(authority, HOST, newest=VERSIONS[version])) as provider,
         pool_to(provider.port, tls_context(cafile), host=HOST) as pool,
     ):
         assert [await whole(pool) for _ in range(4)] == [b"0", b"1", b"2", b"3"]
@@ -80,7 +61,7 @@ async def test_those_after_the_first_resume(
 
 async def test_while_the_first_is_still_open(authority: trustme.CA, cafile: str) -> None:
     async with (
-        scripted(keeping, server(authority)) as provider,
+        scripted(keeping, server(authority, HOST)) as provider,
         pool_to(provider.port, tls_context(cafile), host=HOST) as pool,
     ):
         await whole(pool)
@@ -94,7 +75,7 @@ async def test_a_certificate_is_verified_again_in_an_hour(
     """Counted from the whole handshake: those that resumed it do not prolong it."""
     context = resuming(tls_context(cafile), Sessions(clock))
     async with (
-        scripted(closing, server(authority)) as provider,
+        scripted(closing, server(authority, HOST)) as provider,
         pool_to(provider.port, context, host=HOST) as pool,
     ):
         for at_s in (0.0, 0.0, KEPT_S - 1, KEPT_S + 1, KEPT_S + 1):
@@ -109,7 +90,7 @@ async def test_a_session_the_provider_has_forgotten_is_made_anew(
     client = tls_context(cafile)
     for _ in range(2):  # the second one has other keys for its tickets
         async with (
-            scripted(closing, server(authority)) as provider,
+            scripted(closing, server(authority, HOST)) as provider,
             pool_to(provider.port, client, host=HOST) as pool,
         ):
             assert [await whole(pool), await whole(pool)] == [b"0", b"1"]
@@ -123,14 +104,14 @@ async def test_who_cannot_take_it_up_is_verified_and_the_session_dropped(
     sessions = Sessions()
     client = resuming(tls_context(cafile), sessions)
     async with (
-        scripted(closing, server(authority)) as provider,
+        scripted(closing, server(authority, HOST)) as provider,
         pool_to(provider.port, client, host=HOST) as pool,
     ):
         await whole(pool)
         await whole(pool)
     assert sessions.of(HOST) is not None
     async with (
-        scripted(closing, server(trustme.CA())) as impostor,
+        scripted(closing, server(trustme.CA(), HOST)) as impostor,
         pool_to(impostor.port, client, host=HOST) as pool,
     ):
         with pytest.raises(Unreachable):
@@ -139,7 +120,7 @@ async def test_who_cannot_take_it_up_is_verified_and_the_session_dropped(
 
 
 async def test_a_server_that_gives_no_tickets(authority: trustme.CA, cafile: str) -> None:
-    context = server(authority)
+    context = server(authority, HOST)
     context.num_tickets = 0
     async with (
         scripted(closing, context) as provider,
@@ -152,7 +133,7 @@ async def test_a_server_that_gives_no_tickets(authority: trustme.CA, cafile: str
 async def session_of(authority: trustme.CA, cafile: str) -> ssl.SSLSession:
     sessions = Sessions()
     async with (
-        scripted(closing, server(authority)) as provider,
+        scripted(closing, server(authority, HOST)) as provider,
         pool_to(provider.port, resuming(tls_context(cafile), sessions), host=HOST) as pool,
     ):
         await whole(pool)

@@ -27,10 +27,7 @@ class LeaseIds:
         self._count += 1
         if self._count % _LOOK_EVERY == 0 and self._clock() >= self._since + KEPT_S:
             self._old, self._new, self._since = self._new, {}, self._clock()
-        bit = _BITS.get(name[-2:])
-        key = name[:-2]
-        if bit is None:
-            bit, key = 1, f"{name}!"  # no name of a process' own: it is an entry by itself
+        key, bit = _place(name)
         had = self._new.get(key, 0)
         if had & bit or self._old.get(key, 0) & bit:
             return False
@@ -38,15 +35,17 @@ class LeaseIds:
         return True
 
     def has(self, name: str) -> bool:
-        bit, key = _BITS.get(name[-2:]), name[:-2]
-        if bit is None:
-            bit, key = 1, f"{name}!"
+        key, bit = _place(name)
         return bool((self._new.get(key, 0) | self._old.get(key, 0)) & bit)
 
     def discard(self, name: str) -> None:
-        bit, key = _BITS.get(name[-2:]), name[:-2]
-        if bit is None:
-            bit, key = 1, f"{name}!"
+        key, bit = _place(name)
         for some in (self._new, self._old):
             if key in some:
                 some[key] &= ~bit
+
+
+def _place(name: str) -> tuple[str, int]:
+    """Its entry, and its bit of that. What is no name of a process' own is an entry by itself."""
+    bit = _BITS.get(name[-2:])
+    return (f"{name}!", 1) if bit is None else (name[:-2], bit)

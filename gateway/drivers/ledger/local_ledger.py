@@ -17,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from msgspec import structs
+
 from gateway.core.accounts import Amounts, Balance, Hold, Purse, Refusal, checked
 from gateway.core.catalog import Tenant
 from gateway.core.errors import LedgerDown
@@ -174,6 +176,8 @@ class LocalLedger:
                 self._wake.set()
             return DONE
         theirs = self._books.moved.pop(hold.id, hold)
+        if theirs is not hold and record is not None:  # a record has its hold's name: see Told.add
+            record = structs.replace(record, attempt=theirs.id)
         return self._ledger.settle(theirs, actual, record)
 
     def leave(self, purse: Purse, life: str) -> None:
