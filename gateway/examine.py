@@ -11,7 +11,7 @@ from msgspec import structs
 
 from gateway.call import Call
 from gateway.core import events
-from gateway.core.accounts import Amounts, Hold, Purse
+from gateway.core.accounts import Hold, Purse
 from gateway.core.catalog import Check, Tenant
 from gateway.core.chat import ChatRequest, Completion
 from gateway.core.checks.asked import NoVerdict, judged, no_verdict, question
@@ -24,6 +24,7 @@ from gateway.core.refusals import told_of
 from gateway.core.spent import Tab
 from gateway.core.strategies.course import BUDGET, aside
 from gateway.core.strategy import Answered, Because, Refused, Round
+from gateway.hold import held
 from gateway.world import World
 
 
@@ -121,19 +122,12 @@ class _Examination:
     async def _call(self, candidate: Candidate) -> Call | None:
         """A call that is held; None where another may be. Raises NoVerdict."""
         desk, world = self.desk, self.desk.world
-        purse = desk.purse.of_call(candidate.model.name, candidate.deployment.provider)
-        amounts = Amounts(candidate.ceiling, candidate.tokens, 0)
-        life, tab, hold = desk.about.request_id, desk.tab, None
-        if not tab.has_room(amounts.nanos):
-            return None
-        tab.held += amounts.nanos
         try:
-            hold = await world.ledger.reserve(purse, world.new_id(), amounts, life)
+            hold = await held(desk, candidate)
         except LedgerDown:
             raise NoVerdict("ledger_unavailable") from None
-        finally:
-            if not isinstance(hold, Hold):
-                tab.held -= amounts.nanos
+        if hold is None:
+            return None
         if not isinstance(hold, Hold):
             for told in told_of(desk.about, hold):
                 world.observe(told)

@@ -11,9 +11,9 @@ from msgspec import Struct, structs
 
 from gateway.call import Call
 from gateway.core import events, refusals, tokens
-from gateway.core.accounts import Amounts, Hold, Purse, Refusal
+from gateway.core.accounts import Hold, Purse, Refusal
 from gateway.core.catalog import Tenant
-from gateway.core.chat import ChatRequest, Completion, Message, add_messages
+from gateway.core.chat import ChatRequest, Completion, add_messages
 from gateway.core.checks.watches import worth_watching
 from gateway.core.errors import LedgerDown
 from gateway.core.features import Features, read_features
@@ -38,7 +38,8 @@ from gateway.core.strategy import (
     Verdict,
 )
 from gateway.examine import examine
-from gateway.rounds import Once, together
+from gateway.hold import Once, held
+from gateway.rounds import together
 from gateway.watch import watch
 from gateway.world import Attendant, World
 
@@ -81,7 +82,7 @@ class Life:
         self._trail = Trail()
         self._began = world.clock()
         self._deadline = self._began
-        self._once = Once()
+        self.once = Once()
         self._top = ""
         self._begins: bytes | None = None
         self._features: Features | None = None
@@ -238,7 +239,7 @@ class Life:
         if wanted.wait_s:
             await world.sleep(wanted.wait_s)
         try:
-            hold = await self._hold(candidate, wanted.said)
+            hold = await held(self, candidate, self.once, wanted.said)
         except LedgerDown:
             if not self.tab.attempts and len(wanted.calls) == 1:
                 raise
@@ -282,30 +283,6 @@ class Life:
         if now + wanted.wait_s >= self._deadline:
             return "deadline"
         return "retry_budget" if wanted.again and not self.world.retries.take(now) else None
-
-    async def _hold(self, candidate: Candidate, said: tuple[Message, ...]) -> Hold | Refusal | None:
-        """Set the call's ceiling aside; None where the request may not cost so much more."""
-        tab, once = self.tab, self._once
-        nanos, most = candidate.ceiling, candidate.tokens
-        if said:
-            nanos, most = candidate.with_more(tokens.bound_of(said))
-        if tab.most is not None and not tab.has_room(nanos):
-            return None
-        requests, hold = 0, None
-        tab.held += nanos
-        try:
-            while once.asked:
-                await once.turn()
-            requests = once.ask()
-            purse = self.purse.of_call(candidate.model.name, candidate.deployment.provider)
-            amounts, world = Amounts(nanos, most, requests), self.world
-            hold = await world.ledger.reserve(purse, world.new_id(), amounts, self.about.request_id)
-            return hold
-        finally:
-            if requests:
-                once.told(counted=type(hold) is Hold)
-            if type(hold) is not Hold:
-                tab.held -= nanos
 
     def _over(
         self, candidate: Candidate | None, error: BaseException | None, why: str = "unjudged"

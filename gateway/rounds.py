@@ -16,42 +16,6 @@ Sleep = Callable[[float], Coroutine[Any, Any, None]]
 _Call = asyncio.Task[Outcome]
 
 
-class Once:
-    """A request counts once, with the first of its calls that is held. Until then the calls of a
-    round ask one after the other: a limit of requests that refuses one refuses them all.
-    """
-
-    __slots__ = ("_counts", "_waiting", "asked")
-
-    def __init__(self, *, counts: bool = True) -> None:
-        self._counts = counts
-        self._waiting: list[asyncio.Future[None]] = []
-        self.asked = False
-        """Somebody asks who may be the first: the others wait for their turn."""
-
-    async def turn(self) -> None:
-        """Until who asks has been told."""
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        await turn
-
-    def ask(self) -> int:
-        """How many requests the next call counts as. Who gets 1 is `told` what came of it."""
-        if not self._counts:
-            return 0
-        self.asked = True
-        return 1
-
-    def told(self, *, counted: bool) -> None:
-        """The call that asked is held, and so the request counted; or not."""
-        self._counts, self.asked = not counted, False
-        if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            for turn in waiting:
-                if not turn.done():
-                    turn.set_result(None)
-
-
 async def together(attempt: Attempt, wanted: Round, sleep: Sleep) -> tuple[Outcome, ...]:
     """The outcomes, in the order of the calls.
 

@@ -21,7 +21,7 @@ from gateway.core.rule_traits import climbed
 from gateway.core.strategy import Because, Outcome, Round, Stopped, Verdict
 from gateway.core.usage_record import BEHIND
 from gateway.handle import Life
-from gateway.rounds import Once
+from gateway.hold import COUNTED
 from gateway.world import Desk
 
 Part = Literal["cheap", "smart", "whole"]
@@ -49,7 +49,7 @@ class Unseen(Life):
         self.kind = kind
         self._climbed = ladder
         self._part = part
-        self._once = Once(counts=False)
+        self.once = COUNTED
 
     async def run(self, told: Callable[[Verdict], str]) -> tuple[Verdict | None, str]:
         """Its verdict, if it came to one, and what `told` says came of it."""
