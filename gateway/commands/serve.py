@@ -5,8 +5,8 @@ import gc
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from gateway.app import open_gateway
 from gateway.commands.process_log import process_log
-from gateway.commands.stopping import drain, stop_by_signals
+from gateway.commands.stopping import Listener, drain, stop_by_signals
 from gateway.config.load import load_whole, stamp
 from gateway.core.redaction import Redactor, secrets_of
 from gateway.core.snapshot import Snapshot
@@ -61,16 +61,6 @@ class Place:
             error.filename = f"{self.host}:{self.port}"
             raise
         return bound
-
-
-class _Server(uvicorn.Server):
-    """Is told when to stop: uvicorn's own way would end the process by the signal once it has
-    served, with nothing closed.
-    """
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
 
 
 def serve(
@@ -205,7 +195,7 @@ async def _reloading(reload: Reload, *, watch: bool) -> AsyncIterator[None]:
     loop.add_signal_handler(signal.SIGHUP, hung_up)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     if watch:
-        running.add(asyncio.create_task(reload.watch(asyncio.sleep)))
+        running.add(asyncio.create_task(reload.watch()))
     try:
         yield
     finally:
@@ -214,7 +204,7 @@ async def _reloading(reload: Reload, *, watch: bool) -> AsyncIterator[None]:
         await asyncio.gather(*running, return_exceptions=True)
 
 
-def _server(app: ASGIApp, protocol: Protocol) -> uvicorn.Server:
+def _server(app: ASGIApp, protocol: Protocol) -> Listener:
     """It has no time of its own in which to end: see stopping.py. What it logs goes to the
     process's own log, as all else.
     """
@@ -229,7 +219,7 @@ def _server(app: ASGIApp, protocol: Protocol) -> uvicorn.Server:
         log_config=None,
         log_level="warning",
     )
-    return _Server(config)
+    return Listener(config)
 
 
 def _address(bound: socket.socket) -> str:
