@@ -14,24 +14,21 @@ _known: dict[tuple[str, ...], bytes] = {}
 
 def extension(tab: Tab) -> bytes:
     """JSON: what all attempts cost together, and each of them in order."""
-    told = [b"%b%b}" % (_beginning(each), usd(each.cost).encode()) for each in tab.attempts]
-    return b'{"cost_usd":%b,"attempts":[%b]}' % (usd(tab.spent).encode(), b",".join(told))
+    spent = usd(tab.spent).encode()
+    return b'{"cost_usd":%b,"attempts":[%b]}' % (spent, b",".join(map(_told, tab.attempts)))
 
 
-def _beginning(attempt: Attempt) -> bytes:
+def _told(attempt: Attempt) -> bytes:
     to = attempt.candidate
-    key = (
-        to.model.name,
-        to.deployment.provider,
-        to.tier,
-        attempt.purpose,
-        attempt.outcome,
-    )
-    found = _known.get(key)
-    if found is None:
-        names = ("model", "provider", "tier", "purpose", "outcome")
-        fields = msgspec.json.encode(dict(zip(names, key, strict=True)))
-        if len(_known) >= _MOST:
-            _known.clear()
-        found = _known[key] = fields[:-1] + b',"cost_usd":'
-    return found
+    names = to.model.name, to.deployment.provider, to.tier, attempt.purpose, attempt.outcome
+    return b"%b%b}" % (_known.get(names) or _begins(names), usd(attempt.cost).encode())
+
+
+def _begins(names: tuple[str, ...]) -> bytes:
+    """All but what it cost."""
+    what = ("model", "provider", "tier", "purpose", "outcome")
+    fields = msgspec.json.encode(dict(zip(what, names, strict=True)))
+    if len(_known) >= _MOST:
+        _known.clear()
+    begins = _known[names] = fields[:-1] + b',"cost_usd":'
+    return begins

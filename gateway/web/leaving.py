@@ -22,10 +22,9 @@ class Leaving:
     which its answer is read on.
     """
 
-    def __init__(self, door: Door, life: Life) -> None:
-        task = asyncio.current_task(door.loop)
-        if task is None:
-            raise RuntimeError("a request is served in a task")
+    __slots__ = ("_door", "_gone", "_life", "_task", "_timer")
+
+    def __init__(self, door: Door, life: Life, task: asyncio.Task[None]) -> None:
         self._door = door
         self._life = life
         self._task = task

@@ -17,6 +17,7 @@ from gateway.core.errors import (
 )
 from gateway.core.money import PER_USD
 from gateway.core.snapshot import Limits
+from gateway.web.client import pairs_of
 from gateway.web.headers import MAX_HEADERS, error_headers, read_headers, reply_headers
 from tests.lives import Turn, faulty, hear, poor, says, stage, well
 
@@ -130,7 +131,7 @@ async def test_what_a_reply_says(
 ) -> None:
     scene = stage(asked, turns, stream=stream)
     reply = await scene.life.answer()
-    pairs = reply_headers(scene.life, reply, whole=reply.completion is not None)
+    pairs = pairs_of(reply_headers(scene.life, reply, whole=reply.completion is not None))
     found = {name.decode(): value.decode() for name, value in pairs}
     if stream:
         remaining = Decimal(found.pop("x-gateway-budget-remaining-usd"))

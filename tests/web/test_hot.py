@@ -311,7 +311,7 @@ async def test_a_body_has_its_time_again_for_each_portion_of_it(
 ) -> None:
     """Longer than the time in all, and never so long between two portions."""
     monkeypatch.setattr("gateway.web.asgi.BODY_S", 1.5)
-    for door in ("asgi", "hot"):
+    for door in ("asgi", "hot_body"):
         monkeypatch.setattr(f"gateway.web.{door}.PORTION", 4_000)
     async with patient(service, 60, 1.5) as wire:
         await wire.send(head(4 * 4_000, path=path))
