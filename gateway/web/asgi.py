@@ -31,6 +31,7 @@ class AsgiClient:
         self._send = send
         self._watcher: asyncio.Task[None] | None = None
         self._waiting: list[bytes] = []
+        self._whole: tuple[int, Lines, bytes] | None = None
 
     async def body(self, most: int) -> bytes:
         return await read_all(self._receive, most)
@@ -42,9 +43,9 @@ class AsgiClient:
         if tell is not None:
             self._watcher = asyncio.create_task(self._watch(tell))
 
-    async def reply(self, status: int, headers: Lines, body: bytes) -> None:
-        await self.begin(status, b"%bcontent-length: %d\r\n" % (headers, len(body)))
-        await self.end(body)
+    def reply(self, status: int, headers: Lines, body: bytes) -> bool:
+        self._whole = (status, b"%bcontent-length: %d\r\n" % (headers, len(body)), body)
+        return False
 
     async def begin(self, status: int, headers: Lines) -> None:
         pairs = pairs_of(headers)
@@ -55,6 +56,10 @@ class AsgiClient:
         return False
 
     async def drained(self) -> None:
+        if self._whole is not None:
+            (status, headers, body), self._whole = self._whole, None
+            await self.begin(status, headers)
+            await self.end(body)
         waiting, self._waiting = self._waiting, []
         if waiting:
             await self.write(b"".join(waiting))

@@ -8,27 +8,27 @@ from gateway.core.money import usd
 from gateway.core.spent import Attempt, Tab
 
 _MOST: Final = 1_000
-_known: dict[tuple[str, ...], bytes] = {}
+_known: dict[tuple[str, ...], str] = {}
 """How the JSON of an attempt begins: there are few of these, and encoding one costs 2 us."""
 
 
 def extension(tab: Tab) -> bytes:
     """JSON: what all attempts cost together, and each of them in order."""
-    spent = usd(tab.spent).encode()
-    return b'{"cost_usd":%b,"attempts":[%b]}' % (spent, b",".join(map(_told, tab.attempts)))
+    told = ",".join(map(_told, tab.attempts))
+    return f'{{"cost_usd":{usd(tab.spent)},"attempts":[{told}]}}'.encode()
 
 
-def _told(attempt: Attempt) -> bytes:
+def _told(attempt: Attempt) -> str:
     to = attempt.candidate
     names = to.model.name, to.deployment.provider, to.tier, attempt.purpose, attempt.outcome
-    return b"%b%b}" % (_known.get(names) or _begins(names), usd(attempt.cost).encode())
+    return f"{_known.get(names) or _begins(names)}{usd(attempt.cost)}}}"
 
 
-def _begins(names: tuple[str, ...]) -> bytes:
+def _begins(names: tuple[str, ...]) -> str:
     """All but what it cost."""
     what = ("model", "provider", "tier", "purpose", "outcome")
-    fields = msgspec.json.encode(dict(zip(what, names, strict=True)))
+    fields = msgspec.json.encode(dict(zip(what, names, strict=True))).decode()
     if len(_known) >= _MOST:
         _known.clear()
-    begins = _known[names] = fields[:-1] + b',"cost_usd":'
+    begins = _known[names] = f'{fields[:-1]},"cost_usd":'
     return begins

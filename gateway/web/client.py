@@ -77,8 +77,8 @@ class Client(Protocol):
         """What to call, once, if the client goes away before its answer has ended."""
         ...
 
-    async def reply(self, status: int, headers: Lines, body: bytes) -> None:
-        """The whole answer; its length is told here. Then nobody is told that it has gone."""
+    def reply(self, status: int, headers: Lines, body: bytes) -> bool:
+        """The whole answer; its length is told here. Whether it is out; else as `send`."""
         ...
 
     async def begin(self, status: int, headers: Lines) -> None:

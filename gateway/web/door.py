@@ -181,7 +181,8 @@ class Door:
             else:
                 reply = await life.answer()
                 headers = reply_headers(life, reply, whole=True)
-                await client.reply(200, headers + _JSON, _whole(life, reply))
+                if not client.reply(200, headers + _JSON, _whole(life, reply)):
+                    await client.drained()
         except asyncio.CancelledError:
             if leaving.over():
                 raise ConnectionAbortedError from None
@@ -192,14 +193,15 @@ class Door:
                 raise over from None
             await stream.broken_off(over)
         finally:
-            leaving.stop()
+            if leaving.timer is not None:
+                leaving.stop()
             client.when_gone(None)
 
 
 def _begin(now: Generation, request_id: str, visitor: Visitor, body: bytes, client: Client) -> Life:
     caller, world = visitor.caller, now.world
     request = read_request(body, visitor.headers.extras, now.limits.json_depth)
-    ladder = find_ladder(world, request.model)
+    ladder = world.ladders.get(request.model) or find_ladder(world, request.model)
     tenant = caller.tenant
     given = request.extras.tags
     tags = tagged(given, now.tags) if given else given
@@ -268,4 +270,5 @@ def _whole(life: Life, reply: Reply) -> bytes:
 
 async def _refuse(client: Client, error: GatewayError, request_id: str, life: Life | None) -> None:
     headers = lines_of(error_headers(error, request_id, life))
-    await client.reply(error.status, headers + _JSON, error_body(error))
+    if not client.reply(error.status, headers + _JSON, error_body(error)):
+        await client.drained()

@@ -41,7 +41,7 @@ _NAMED: Final = 32
 _NONE: Final[Mapping[str, str]] = {}
 _MOST: Final = 1_000
 _LONG: Final = 1_000
-_ways: Final[dict[tuple[str, str, str, int, int, str], Lines]] = {}
+_ways: Final[dict[tuple[str, str, str, int, int, str], str]] = {}
 """Lines that tell who answered, and how it came to that."""
 
 
@@ -81,35 +81,29 @@ def reply_headers(life: Life, reply: Reply, *, whole: bool) -> Lines:
     Raises ValueError for what is no header.
     """
     candidate, tab = reply.candidate, life.tab
+    model = candidate.model
+    attempts = len(tab.attempts) if whole else len(tab.attempts) + 1
     way = (
-        candidate.model.name,
+        model.name,
         candidate.deployment.provider,
         candidate.tier,
-        len(tab.attempts) if whole else len(tab.attempts) + 1,
+        attempts,
         tab.escalations,
         reply.reason,
     )
-    lines = b"x-request-id: %b\r\n%b" % (
-        life.about.request_id.encode(),
-        _ways.get(way) or _way(*way),
-    )
+    lines = f"x-request-id: {life.about.request_id}\r\n{_ways.get(way) or _way(*way)}"
     if whole:
-        lines += b"x-gateway-cost-usd: %b\r\n" % usd(tab.spent).encode()
-    gone = candidate.model.card.deprecated
+        lines = f"{lines}x-gateway-cost-usd: {usd(tab.spent)}\r\n"
+    gone = model.card.deprecated
     if gone is not None or reply.dropped or reply.headers or tab.warned:
-        lines += lines_of(_more(gone, reply, tab))
+        lines += lines_of(_more(gone, reply, tab)).decode()
     left = tab.left
-    if left is None:
-        return lines
-    return b"%bx-gateway-budget-remaining-usd: %b\r\n" % (
-        lines,
-        usd(left if left > 0 else 0).encode(),
-    )
+    if left is not None:
+        lines = f"{lines}x-gateway-budget-remaining-usd: {usd(max(left, 0))}\r\n"
+    return lines.encode()
 
 
-def _way(
-    model: str, provider: str, tier: str, attempts: int, escalations: int, reason: str
-) -> Lines:
+def _way(model: str, provider: str, tier: str, attempts: int, escalations: int, reason: str) -> str:
     """Remembered: nearly all answers of a model come in one of a few ways."""
     lines = lines_of(
         [
@@ -120,7 +114,7 @@ def _way(
             (b"x-gateway-escalations", b"%d" % escalations),
             (b"x-gateway-reason", reason.encode()),
         ]
-    )
+    ).decode()
     if len(lines) <= _LONG:
         if len(_ways) >= _MOST:
             _ways.clear()

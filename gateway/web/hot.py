@@ -146,11 +146,11 @@ class HotProtocol(asyncio.Protocol):
 
     def when_gone(self, tell: Callable[[], None] | None) -> None:
         self._tell = tell
-        if tell is not None and self._transport.is_closing():
+        if tell is not None and not self._open:
             self._tell = None
             tell()
 
-    async def reply(self, status: int, headers: Lines, body: bytes) -> None:
+    def reply(self, status: int, headers: Lines, body: bytes) -> bool:
         if not self._keep:
             headers = closing(headers)
         opening = self._openings.opening(status, self._state.default_headers)
@@ -158,6 +158,7 @@ class HotProtocol(asyncio.Protocol):
             b"%b%bcontent-length: %d\r\n\r\n%b" % (opening, headers, len(body), body)
         )
         self._done()
+        return True
 
     async def begin(self, status: int, headers: Lines) -> None:
         if not self._keep:
@@ -202,7 +203,6 @@ class HotProtocol(asyncio.Protocol):
         else:
             self._incoming = Incoming(heads.length, self._loop)
             self._more(self._incoming, data[begins:])
-        self._state.tasks.add(self.task)
         if self._asked is not None:
             self._asked.set_result(None)
             self._asked = None
@@ -223,18 +223,20 @@ class HotProtocol(asyncio.Protocol):
         if not self._served:
             self._served = True
             self.task = self._loop.create_task(self._serve())
+            self._state.tasks.add(self.task)
             self.task.add_done_callback(self._ended)
         return ends
 
     async def _serve(self) -> None:
         """Each request in its turn."""
         while self._open:
-            if self._busy:
-                await asyncio.sleep(0)  # it was here already: others have their turn all the same
-            else:
-                self._state.tasks.discard(self.task)
+            if not self._busy:
                 self._asked = self._loop.create_future()
                 await self._asked
+            elif self._transport.is_closing():
+                return  # the last was not answered
+            else:
+                await asyncio.sleep(0)  # it is here already: others have their turn all the same
             await self._door.serve(self)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -272,7 +274,6 @@ class HotProtocol(asyncio.Protocol):
     def _done(self) -> None:
         """The answer is out. Before anything is awaited: the next request may be here already."""
         self._busy = False
-        self._tell = None
         self.whole = None
         self._state.total_requests += 1
         incoming = self._incoming

@@ -83,7 +83,10 @@ class Keyring:
 
         Raises Unauthenticated, or KeysDown when that cannot be told.
         """
-        if self._holder(authorization) is None and authorization:
+        found = self._holder(authorization)
+        if found is not None and isinstance(found.who, Caller):
+            return found.who
+        if found is None and authorization:
             await self._looked(authorization)
         return self.caller(authorization)
 

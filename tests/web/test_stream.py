@@ -66,7 +66,7 @@ class Client:
     async def body(self, most: int) -> bytes:
         raise NotImplementedError
 
-    async def reply(self, status: int, headers: Lines, body: bytes) -> None:
+    def reply(self, status: int, headers: Lines, body: bytes) -> bool:
         raise NotImplementedError
 
     def when_gone(self, tell: Callable[[], None] | None) -> None:
