@@ -137,19 +137,12 @@ class Door:
                 await self._answer(life, client)
             finally:
                 self.in_flight.leave(who)
-        except GatewayError as error:
+        except Exception as met:  # noqa: BLE001 - a bug of ours is told as no more than that
+            error = _told_as(met, request_id)
             if life is None:
                 _denied(now.world, request_id, caller, error)
-            await _refuse(client, error, request_id, life)
-        except ConnectionAbortedError:
-            if life is None:
-                _denied(now.world, request_id, caller, ClientGone("The client went away."))
-        except Exception:  # noqa: BLE001 - a bug of ours is logged whole, and told as no more than that
-            _log.exception("request %s met a bug", request_id)
-            bug = GatewayError("Internal error.")
-            if life is None:
-                _denied(now.world, request_id, caller, bug)
-            await _refuse(client, bug, request_id, life)
+            if not isinstance(met, ConnectionAbortedError):
+                await _refuse(client, error, request_id, life)
 
     def _ended(self) -> bool:
         """Whether that is why the task was cancelled, and nothing else."""
@@ -220,6 +213,16 @@ def _begin(now: Generation, request_id: str, visitor: Visitor, body: bytes, clie
         asks = read_cache_asks(client.headers)
         return RecallingLife(world, tenant, purse, request, about, asks)
     return Life(world, tenant, purse, request, about)
+
+
+def _told_as(met: Exception, request_id: str) -> GatewayError:
+    """A bug is logged whole."""
+    if isinstance(met, GatewayError):
+        return met
+    if isinstance(met, ConnectionAbortedError):
+        return ClientGone("The client went away.")
+    _log.exception("request %s met a bug", request_id)
+    return GatewayError("Internal error.")
 
 
 def _denied(world: World, request_id: str, caller: Caller | None, error: GatewayError) -> None:

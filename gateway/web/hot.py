@@ -19,11 +19,11 @@ from uvicorn.server import ServerState
 
 from gateway.core.errors import RequestTimeout
 from gateway.web.asgi import too_large
-from gateway.web.client import Lines, Pairs, Visitor
+from gateway.web.client import Pairs, Visitor
 from gateway.web.door import PATH, Door
 from gateway.web.hot_body import Incoming
 from gateway.web.hot_head import Heads
-from gateway.web.hot_reply import Openings, closing
+from gateway.web.hot_reply import Answers, Openings
 from gateway.web.idle import BODY_S, BUSY, Idle, late
 from gateway.web.plain import PlainProtocol
 
@@ -37,7 +37,7 @@ sends may never read why.
 """
 
 
-class HotProtocol(asyncio.Protocol):
+class HotProtocol(Answers):
     """One connection, and the client of the request that is answered on it."""
 
     task: asyncio.Task[None]
@@ -54,6 +54,7 @@ class HotProtocol(asyncio.Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
+        super().__init__(openings, server_state, _loop or asyncio.get_running_loop())
         self.headers: Pairs = []
         self.visitor: Visitor | None = None
         self.whole: bytes | None = None
@@ -61,11 +62,7 @@ class HotProtocol(asyncio.Protocol):
         self._door = door
         self._idle = idle
         self._bodies = bodies
-        self._openings = openings
-        self._loop = _loop or asyncio.get_running_loop()
         self._uvicorn = (config, server_state, app_state)
-        self._state = server_state
-        self._transport: asyncio.Transport
         self._heads = Heads()
         self._came = b""
         """What came and is no part of a request yet."""
@@ -79,11 +76,7 @@ class HotProtocol(asyncio.Protocol):
         """It has a task."""
         self._open = True
         """It is ours."""
-        self._keep = True
-        self._head = b""
-        """Of an answer that has begun, until its first data."""
         self._tell: Callable[[], None] | None = None
-        self._drained: asyncio.Future[None] | None = None
         self._reading = True
 
     # What the transport tells
@@ -100,7 +93,7 @@ class HotProtocol(asyncio.Protocol):
             if not data:
                 return
         if self._came:
-            data = self._came + data
+            data, self._came = self._came + data, b""
         if self._busy:
             self._came = data
             if len(data) > _AHEAD:
@@ -116,14 +109,6 @@ class HotProtocol(asyncio.Protocol):
         tell, self._tell = self._tell, None
         if tell is not None:
             tell()
-
-    def pause_writing(self) -> None:
-        self._drained = self._loop.create_future()
-
-    def resume_writing(self) -> None:
-        drained, self._drained = self._drained, None
-        if drained is not None and not drained.done():
-            drained.set_result(None)
 
     # What uvicorn tells
 
@@ -150,56 +135,23 @@ class HotProtocol(asyncio.Protocol):
             self._tell = None
             tell()
 
-    def reply(self, status: int, headers: Lines, body: bytes) -> bool:
-        if not self._keep:
-            headers = closing(headers)
-        opening = self._openings.opening(status, self._state.default_headers)
-        self._transport.write(
-            b"%b%bcontent-length: %d\r\n\r\n%b" % (opening, headers, len(body), body)
-        )
-        self._done()
-        return True
-
-    async def begin(self, status: int, headers: Lines) -> None:
-        if not self._keep:
-            headers = closing(headers)
-        opening = self._openings.opening(status, self._state.default_headers)
-        self._head = b"%b%btransfer-encoding: chunked\r\n\r\n" % (opening, headers)
-
-    def send(self, data: bytes) -> bool:
-        head, self._head = self._head, b""
-        self._transport.write(b"%b%x\r\n%b\r\n" % (head, len(data), data))
-        return self._drained is None
-
-    async def drained(self) -> None:
-        if self._drained is not None:
-            await self._drained
-
-    async def write(self, data: bytes) -> None:
-        if not self.send(data):
-            await self.drained()
-
-    async def end(self, data: bytes) -> None:
-        head, self._head = self._head, b""
-        last = b"%b%x\r\n%b\r\n0\r\n\r\n" % (head, len(data), data) if data else head + b"0\r\n\r\n"
-        self._transport.write(last)
-        self._done()
-
     # Inside
 
     def _next(self, data: bytes) -> None:
         """Take a request out of what came, as soon as its head is whole."""
         heads = self._heads
-        begins = heads.again(data) if self.visitor is not None else 0
-        begins = begins or self._new_head(data)
+        begins = 0 if self.visitor is None else heads.again(data)
         if not begins:
-            return
+            begins = self._new_head(data)
+            if not begins:
+                return
         ends = begins + heads.length
         self._busy = True
         self.since = BUSY
-        self._came = data[ends:]
-        if len(data) >= ends:
-            self.whole = data[begins:ends]
+        if len(data) == ends:
+            self.whole = data[begins:]
+        elif len(data) > ends:
+            self.whole, self._came = data[begins:ends], data[ends:]
         else:
             self._incoming = Incoming(heads.length, self._loop)
             self._more(self._incoming, data[begins:])

@@ -1,7 +1,10 @@
-"""The head of an answer, as the hot door writes it."""
+"""How an answer of the hot door goes out."""
 
+import asyncio
 from http import HTTPStatus
 from typing import Final
+
+from uvicorn.server import ServerState
 
 from gateway.web.client import Lines, Pairs, lines_of
 
@@ -9,6 +12,7 @@ _STATUS: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
 _CLOSE: Final = b"connection: close\r\n"
+_CLOSES: Final = b"\r\n" + _CLOSE
 
 
 class Openings:
@@ -31,6 +35,66 @@ class Openings:
         return made
 
 
-def closing(headers: Lines) -> Lines:
-    """The same, with the client told that the connection is not kept."""
-    return headers if _CLOSE in headers else headers + _CLOSE
+class Answers(asyncio.Protocol):
+    """What goes out on one connection, answer by answer."""
+
+    _transport: asyncio.Transport
+
+    def __init__(
+        self, openings: Openings, state: ServerState, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._openings = openings
+        self._state = state
+        self._loop = loop
+        self._keep = True
+        """The connection, after the answer."""
+        self._head = b""
+        """Of an answer that has begun, until its first data."""
+        self._drained: asyncio.Future[None] | None = None
+
+    def _done(self) -> None:
+        """The answer is out."""
+        raise NotImplementedError
+
+    def pause_writing(self) -> None:
+        self._drained = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
+    def reply(self, status: int, headers: Lines, body: bytes) -> bool:
+        if not self._keep and _CLOSES not in headers:
+            headers += _CLOSE
+        opening = self._openings.opening(status, self._state.default_headers)
+        self._transport.write(
+            b"%b%bcontent-length: %d\r\n\r\n%b" % (opening, headers, len(body), body)
+        )
+        self._done()
+        return True
+
+    async def begin(self, status: int, headers: Lines) -> None:
+        if not self._keep and _CLOSES not in headers:
+            headers += _CLOSE
+        opening = self._openings.opening(status, self._state.default_headers)
+        self._head = b"%b%btransfer-encoding: chunked\r\n\r\n" % (opening, headers)
+
+    def send(self, data: bytes) -> bool:
+        head, self._head = self._head, b""
+        self._transport.write(b"%b%x\r\n%b\r\n" % (head, len(data), data))
+        return self._drained is None
+
+    async def drained(self) -> None:
+        if self._drained is not None:
+            await self._drained
+
+    async def write(self, data: bytes) -> None:
+        if not self.send(data):
+            await self.drained()
+
+    async def end(self, data: bytes) -> None:
+        head, self._head = self._head, b""
+        last = b"%b%x\r\n%b\r\n0\r\n\r\n" % (head, len(data), data) if data else head + b"0\r\n\r\n"
+        self._transport.write(last)
+        self._done()
