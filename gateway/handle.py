@@ -247,7 +247,9 @@ class Life:
         if not isinstance(hold, Hold):
             return self._not_held(candidate, hold)
         call = Call(world, self.about, self.tab, wanted, candidate, hold, self._over)
-        timeout_s = max(min(world.timeouts.answer_s, self._deadline - call.began), 0.0)
+        timeout_s, left_s = world.timeouts.answer_s, self._deadline - call.began
+        if left_s < timeout_s:
+            timeout_s = max(left_s, 0.0)
         request = add_messages(self.request, wanted.said) if wanted.said else self.request
         make = self._streamed if request.stream else Call.ask
         outcome = await make(call, request, timeout_s)
