@@ -99,7 +99,7 @@ class Life:
             if not plan.rungs:
                 plan = await self._recounted(ladder)
             verdict = await self._carry_out(ladder, self._able(ladder, plan))
-            if refusals.of_tokens(verdict) and not self.tab.attempts and await self._recount():
+            if not self.tab.attempts and refusals.of_tokens(verdict) and await self._recount():
                 verdict = await self._carry_out(ladder, self._planned(ladder))
             answer = verdict.answer
             if answer is None:
@@ -136,9 +136,12 @@ class Life:
         """What is climbed: what the route says, or the first of its rules that holds."""
         if self._route:
             self._trail.note(f"canary {self._route}")
+        named, features = self._named, read_features(self.request)
+        self._features = features
+        if not named.rules:
+            return named
         wall, home = self.world.wall(), self.tenant.regions
-        features = self._features = read_features(self.request)
-        rule, ladder = climbed(self._named, self.request, self.about.tags, wall, home, features)
+        rule, ladder = climbed(named, self.request, self.about.tags, wall, home, features)
         if rule:
             self._trail.note(f"rule {rule}")
         return ladder
