@@ -216,3 +216,7 @@ class Delta(Struct, frozen=True):
     """Of the first delta of a stream: as Completion's."""
     extra: Mapping[str, Raw] = _NOTHING
     """Where there is no `raw`: as Completion's."""
+    size: int | None = None
+    """Bytes of text, where it is known that it says nothing but more text, or thoughts, of one
+    choice that has begun: most are so, and need no closer look.
+    """
