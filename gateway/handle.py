@@ -80,8 +80,7 @@ class Life:
             self.about = structs.replace(about, route=self._route or about.route)
         self._attendant: Attendant | None = None
         self._trail = Trail()
-        self._began = world.clock()
-        self._deadline = self._began
+        self._began = self._deadline = world.clock()
         self.once = Once()
         self._top = ""
         self._begins: bytes | None = None
