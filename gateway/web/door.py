@@ -7,7 +7,7 @@ leaves it to be read on to its usage, as its route says.
 import asyncio
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -40,6 +40,7 @@ from gateway.web.headers import (
 from gateway.web.keys import Keyring
 from gateway.web.leaving import Leaving
 from gateway.web.parse import read_request
+from gateway.web.shapes import Shapes
 from gateway.web.stream import ClientStream
 from gateway.world import World
 
@@ -80,6 +81,7 @@ class Generation:
     keyring: Keyring
     limits: Limits
     tags: Known
+    shapes: Shapes = field(default_factory=Shapes)
 
 
 class Door:
@@ -189,7 +191,7 @@ class Door:
 def _begin(
     now: Generation, request_id: str, caller: Caller, headers: Headers, body: bytes, client: Client
 ) -> Life:
-    request = read_request(body, headers.extras, now.limits.json_depth)
+    request = read_request(body, headers.extras, now.limits.json_depth, now.shapes)
     ladder = find_ladder(now.world, request.model)
     tenant, key = caller.tenant, caller.key
     given = request.extras.tags
