@@ -78,7 +78,7 @@ bench-peers: $(READY)  ## other gateways in the same run, and benchmarks/RESULTS
 	PYTHON="$(PYTHON)" benchmarks/peers/install.sh .bench-peers
 	$(BIN)/python -m benchmarks --peers --write
 
-bench-gate: $(READY)  ## what CI holds the benchmark to: system calls, and wide ratios to nginx
+bench-gate: $(READY)  ## what CI holds the benchmark to: counts, and wide ratios to nginx
 	$(BIN)/pytest -q tests/long/test_bench_gate.py
 
 # MINUTES=3 shows that it works; less than half an hour says nothing of what an hour adds.

@@ -1,4 +1,4 @@
-"""What stands in for providers: four processes that answer at once, late, slowly, and over TLS."""
+"""What stands in for providers: processes that answer at once, late, slowly, and over TLS."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,6 +12,8 @@ from benchmarks.servers import OTHER_CPU, TOLLGATE, pinned, started
 
 EVENTS, PACE_MS = 50, 5
 CROWD_EVENTS, CROWD_PACE_MS = 25, 1000
+CALM_PACE_MS = 25
+"""So far apart that two events come together only where somebody stood still meanwhile."""
 DELAY_S = 2
 
 
@@ -50,6 +52,7 @@ def open_providers(folder: Path, stack: ExitStack) -> dict[str, Provider]:
         ("fast", EVENTS, PACE_MS, 0),
         ("slow", EVENTS, PACE_MS, DELAY_S),
         ("crowd", CROWD_EVENTS, CROWD_PACE_MS, 0),
+        ("calm", EVENTS, CALM_PACE_MS, 0),
     ):
         port = servers.free_port()
         numbers = (port, events, pace_ms * 1000, delay_s * 1_000_000)

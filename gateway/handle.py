@@ -80,8 +80,7 @@ class Life:
             self.about = structs.replace(about, route=self._route or about.route)
         self._attendant: Attendant | None = None
         self._trail = Trail()
-        self._began = world.clock()
-        self._deadline = self._began
+        self._began = self._deadline = world.clock()
         self.once = Once()
         self._top = ""
         self._begins: bytes | None = None
@@ -99,7 +98,7 @@ class Life:
             if not plan.rungs:
                 plan = await self._recounted(ladder)
             verdict = await self._carry_out(ladder, self._able(ladder, plan))
-            if refusals.of_tokens(verdict) and not self.tab.attempts and await self._recount():
+            if not self.tab.attempts and refusals.of_tokens(verdict) and await self._recount():
                 verdict = await self._carry_out(ladder, self._planned(ladder))
             answer = verdict.answer
             if answer is None:
@@ -136,9 +135,12 @@ class Life:
         """What is climbed: what the route says, or the first of its rules that holds."""
         if self._route:
             self._trail.note(f"canary {self._route}")
+        named, features = self._named, read_features(self.request)
+        self._features = features
+        if not named.rules:
+            return named
         wall, home = self.world.wall(), self.tenant.regions
-        features = self._features = read_features(self.request)
-        rule, ladder = climbed(self._named, self.request, self.about.tags, wall, home, features)
+        rule, ladder = climbed(named, self.request, self.about.tags, wall, home, features)
         if rule:
             self._trail.note(f"rule {rule}")
         return ladder
@@ -247,7 +249,9 @@ class Life:
         if not isinstance(hold, Hold):
             return self._not_held(candidate, hold)
         call = Call(world, self.about, self.tab, wanted, candidate, hold, self._over)
-        timeout_s = max(min(world.timeouts.answer_s, self._deadline - call.began), 0.0)
+        timeout_s, left_s = world.timeouts.answer_s, self._deadline - call.began
+        if left_s < timeout_s:
+            timeout_s = max(left_s, 0.0)
         request = add_messages(self.request, wanted.said) if wanted.said else self.request
         make = self._streamed if request.stream else Call.ask
         outcome = await make(call, request, timeout_s)

@@ -224,4 +224,4 @@ class NewId:
         self._count = count()
 
     def __call__(self) -> str:
-        return f"{self._prefix}{next(self._count):08x}"
+        return f"{self._prefix}{next(self._count)}"

@@ -10,6 +10,7 @@ from benchmarks.table import Readings
 from benchmarks.tables.alone import ledger, plan, replay
 from benchmarks.tables.chat import chat, simulator, tls
 from benchmarks.tables.http2 import http2, http2_cold, http2_one, http2_stream
+from benchmarks.tables.instructions import instructions
 from benchmarks.tables.ladder import ladder
 from benchmarks.tables.memory import memory, streams
 from benchmarks.tables.paced import llm, paced
@@ -45,6 +46,7 @@ OURS: Final[dict[str, Table]] = {
     "slow": slow,
     "start": start,
     "syscalls": syscalls,
+    "instructions": instructions,
 }
 PEERS: Final[dict[str, Table]] = {
     "peers": peers,

@@ -54,6 +54,9 @@ class Tally:
     def add(self, deltas: Sequence[Delta]) -> None:
         self.begun = True
         for delta in deltas:
+            if delta.size is not None:
+                self._size += delta.size
+                continue
             if delta.usage is not None:
                 self.usage = delta.usage
             for choice in delta.choices:

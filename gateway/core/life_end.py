@@ -20,23 +20,23 @@ def ended(
     seconds = now - began
     if tab.gone:
         return Dropped(about, seconds)
+    if error is None and candidate is not None:
+        first = tab.first_token_at
+        return Replied(
+            about,
+            candidate.deployment.provider,
+            candidate.model.name,
+            candidate.tier,
+            why,
+            seconds,
+            tab.upstream_s,
+            None if first is None else first - began,
+            tab.usage,
+            tab.spent,
+            tab.answer,
+        )
     if isinstance(error, GatewayError):
         return Denied(about, error.code or "error", error.status, seconds)
     if isinstance(error, Exception):  # a bug of ours still ends the life
         return Denied(about, "internal_error", 500, seconds)
-    if error is not None or candidate is None:
-        return Dropped(about, seconds)
-    first = tab.first_token_at
-    return Replied(
-        about,
-        candidate.deployment.provider,
-        candidate.model.name,
-        candidate.tier,
-        why,
-        seconds,
-        tab.upstream_s,
-        None if first is None else first - began,
-        tab.usage,
-        tab.spent,
-        tab.answer,
-    )
+    return Dropped(about, seconds)

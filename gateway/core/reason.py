@@ -32,4 +32,4 @@ class Trail:
             self.words.append(word)
 
     def after(self, why: str) -> str:
-        return "; ".join((why, *self.words))
+        return "; ".join((why, *self.words)) if self.words else why

@@ -7,7 +7,7 @@ leaves it to be read on to its usage, as its route says.
 import asyncio
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -40,6 +40,7 @@ from gateway.web.keys import Keyring
 from gateway.web.leaving import Leaving
 from gateway.web.parse import read_request
 from gateway.web.render import completion_body, error_body
+from gateway.web.shapes import Shapes
 from gateway.web.stream import ClientStream
 from gateway.world import World
 
@@ -80,6 +81,7 @@ class Generation:
     keyring: Keyring
     limits: Limits
     tags: Known
+    shapes: Shapes = field(default_factory=Shapes)
 
 
 class Door:
@@ -193,7 +195,7 @@ class Door:
 
 def _begin(now: Generation, request_id: str, visitor: Visitor, body: bytes, client: Client) -> Life:
     caller, world = visitor.caller, now.world
-    request = read_request(body, visitor.headers.extras, now.limits.json_depth)
+    request = read_request(body, visitor.headers.extras, now.limits.json_depth, now.shapes)
     ladder = world.ladders.get(request.model) or find_ladder(world, request.model)
     tenant = caller.tenant
     given = request.extras.tags

@@ -39,6 +39,10 @@ class ChunkWriter:
     def __init__(self, model: str, *, request_id: str, created: int) -> None:
         self._model = _encode(model)
         self._theirs = self._ours = b"\0"
+        """How the provider's chunks begin, and ours instead: that is found once. Chunks that come
+        undecoded have one id and one time.
+        """
+        self._rest = slice(0)
         self._request_id = request_id
         self._id = ""
         self._created = created
@@ -47,14 +51,14 @@ class ChunkWriter:
 
     def delta(self, delta: Delta) -> bytes:
         """The event of a delta; b"" for one that only tells usage."""
+        raw = delta.raw
+        if raw is not None and delta.size is not None and raw.startswith(self._theirs):
+            return b"%b%b\n\n" % (self._ours, raw[self._rest])
         if not self._head:
             self._begin(delta.id, delta.created)
-        raw = delta.raw
         if raw is not None and delta.id == self._id and delta.created == self._created:
             for choice in delta.choices:
                 self._begun.add(choice.index)
-            if raw.startswith(self._theirs):
-                return b"%b%b\n\n" % (self._ours, raw[len(self._theirs) :])
             return self._renamed(raw)
         if not delta.choices:
             return b""
@@ -88,16 +92,16 @@ class ChunkWriter:
         return b'%b,"choices":%b%b}\n\n' % (self._head, _one_line(choices), _one_line(rest))
 
     def _renamed(self, raw: bytes) -> bytes:
-        """The event of a provider's chunk, with the model at its top level replaced.
-
-        The chunks of a stream begin alike: what stands for their beginning is found once.
-        """
+        """The event of a provider's chunk, with the model at its top level replaced."""
+        if raw.startswith(self._theirs):
+            return b"%b%b\n\n" % (self._ours, raw[self._rest])
         head = _HEAD.match(raw)
         if head is None:
             return b"data: %b\n\n" % _encode({**_split(raw), "model": Raw(self._model)})
         self._theirs = head.group()
+        self._rest = slice(head.end(), None)
         self._ours = b"data: %b%b" % (head.group(1), self._model)
-        return b"%b%b\n\n" % (self._ours, raw[head.end() :])
+        return b"%b%b\n\n" % (self._ours, raw[self._rest])
 
     def _choice(self, choice: ChoiceDelta) -> dict[str, Any]:
         delta: dict[str, Any] = {}

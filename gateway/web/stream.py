@@ -82,10 +82,10 @@ class ClientStream:
 
     async def _flow(self, deltas: Deltas, chunks: ChunkWriter) -> None:
         """Deltas that come together leave together."""
-        client, sink = self.client, None
+        client, event, sink = self.client, chunks.delta, None
 
         def pour(some: Sequence[Delta]) -> bool:
-            data = b"".join([chunks.delta(delta) for delta in some])
+            data = b"".join(map(event, some))
             return client.send(data) if data else True
 
         with suppress(StopAsyncIteration):

@@ -25,7 +25,7 @@ class SseDecoder:
         self._noise = 0
         """Bytes of lines that were no data, but for a few with each event."""
         self._begun = False
-        self._between = False
+        self.between = False
         """What has come ends with an event."""
         self._too_long = False
 
@@ -35,7 +35,7 @@ class SseDecoder:
         Raises Broken for a line, or the data of one event, beyond 4 MiB, and for a stream that
         has more than 2 MiB of comments and empty lines: once the events ahead have been given.
         """
-        if self._between and chunk.endswith(b"\n\n") and len(chunk) <= MAX_LINE:
+        if self.between and chunk.endswith(b"\n\n") and len(chunk) <= MAX_LINE:
             # Nearly all chunks are whole events of one line each: these need no reading by lines.
             events = chunk[6:-2].split(b"\n\ndata: ")
             ends = 2 * len(events)
@@ -47,7 +47,7 @@ class SseDecoder:
             if not self._begun:
                 rest = self._begin(rest)
             self._read(self._lines(rest), found)
-            self._between = self._begun and not (
+            self.between = self._begun and not (
                 self._rest or self._data or self._name or self._too_long
             )
         if not found:

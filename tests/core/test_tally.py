@@ -27,6 +27,7 @@ def text(piece: str) -> Delta:
         ([text("abcd"), Delta(usage=Usage(99, 30, reasoning=29))], Usage(99, 30, reasoning=29)),
         ([Delta(usage=Usage(99, 1)), Delta(usage=Usage(99, 8))], Usage(99, 8)),
         ([Delta(usage=Usage(0, 3))], Usage(10, 3)),
+        ([Delta((ChoiceDelta(text="abcd"),), size=4), text("e")], Usage(10, 2)),
     ],
 )
 def test_what_it_is_billed_at_here(deltas: list[Delta], expected: Usage) -> None:

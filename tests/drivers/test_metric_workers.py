@@ -165,6 +165,8 @@ def test_what_another_version_counted_is_left_alone(tmp_path: Path) -> None:
         (("gateway_gone_total", "acme"), 1),  # a metric we do not have
         (("gateway_requests_total", "acme"), 1),  # other labels
         (("gateway_overhead_seconds",), 3),  # other buckets
+        (("gateway_overhead_seconds", "gateway_alerts_total", "sent"), 3),
+        (("gateway_alerts_total", "sent", "gateway_overhead_seconds"), 1),  # another order
     ):
         put(cells, series, 9.0, count)
     other = worker(tmp_path)
@@ -285,6 +287,7 @@ def test_verdicts_are_told_one_by_one_and_counted_on(tmp_path: Path) -> None:
     }
     assert told['gateway_answers_total{reason="agreed",route="auto",tier="cheap"}'] == 3
     assert told['gateway_votes_total{result="agreed",route="auto"}'] == 3
+    assert (told[BUCKET], told[SUM]) == (3, 3 * 0.75), "it is counted in the same cells"
     assert len(list(tmp_path.iterdir())) == 2
     heir.close()
     other.close()

@@ -36,9 +36,10 @@ MODELS = [
 
 @pytest.mark.parametrize("raw", MODELS)
 def test_the_model_of_a_relayed_chunk_is_replaced_at_the_top_level_only(raw: bytes) -> None:
-    delta = Delta((ChoiceDelta(0),), id="c1", created=5, raw=raw)
+    first = Delta((ChoiceDelta(0),), id="c1", created=5, raw=raw)
+    plain = Delta((ChoiceDelta(0),), id="c1", created=5, raw=raw, size=0)
     chunk_writer = writer()
-    for _ in range(2):  # the second one goes the short way
+    for delta in (first, first, plain, plain):  # all but the first one go the short way
         event = chunk_writer.delta(delta)
         assert event.startswith(b"data: ")
         assert event.endswith(b"\n\n")
@@ -49,7 +50,7 @@ def test_a_chunk_that_does_not_follow_is_written_anew() -> None:
     chunk_writer = writer()
     first = chunk_writer.delta(Delta((ChoiceDelta(0, "a"),)))
     raw = MODELS[0]
-    then = chunk_writer.delta(Delta((ChoiceDelta(0, "b"),), id="c1", created=5, raw=raw))
+    then = chunk_writer.delta(Delta((ChoiceDelta(0, "b"),), id="c1", created=5, raw=raw, size=1))
     for event, text in ((first, "a"), (then, "b")):
         chunk = json.loads(event[6:])
         assert (chunk["id"], chunk["created"]) == ("chatcmpl-r1", 7)

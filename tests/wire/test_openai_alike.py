@@ -1,6 +1,7 @@
 """Chunks that are read by their likeness to one before: nothing may come out otherwise for it."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.core.chat import Delta
 from gateway.core.errors import UpstreamError
-from gateway.wire import openai
+from gateway.wire import openai, sse
 from gateway.wire.dialect import Target
 from gateway.wire.openai import alike, strict
 from tests.recordings import Recording, recordings
@@ -58,20 +59,30 @@ HEARD = {
 }
 
 
-def told(body: bytes) -> Iterator[Delta | str]:
+def told(*pieces: bytes) -> Iterator[Delta | str]:
     decoder = openai.decoder(Target("m", 10))
     try:
-        yield from decoder.feed(body)
+        for each in pieces:
+            yield from decoder.feed(each)
         yield from decoder.finish()
     except UpstreamError as error:
         yield error.kind
 
 
-def alone(body: bytes) -> list[Delta | str]:
+def alone(*pieces: bytes) -> list[Delta | str]:
     """As it is when each chunk is read by itself."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(alike, "_MOST_TRIES", 0)
-        return [*told(body)]
+        return [*told(*pieces)]
+
+
+def cut(body: bytes) -> Iterator[list[bytes]]:
+    """As it may come: at once, event by event, with the beginning of the next, in small pieces."""
+    events = [each + b"\n\n" for each in body.split(b"\n\n")[:-1]]
+    yield [body]
+    yield events
+    yield [each[9:] + after[:9] for each, after in pairwise([b" " * 9, *events, b""])]
+    yield [body[at : at + 7] for at in range(0, len(body), 7)]
 
 
 def body_of(events: list[bytes]) -> bytes:
@@ -81,7 +92,9 @@ def body_of(events: list[bytes]) -> bytes:
 @pytest.mark.parametrize("name", HEARD)
 def test_it_is_heard_as_if_each_were_read_alone(name: str) -> None:
     body = body_of(HEARD[name])
-    assert [*told(body)] == alone(body)
+    expected = alone(body)
+    for pieces in cut(body):
+        assert [*told(*pieces)] == expected
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -89,7 +102,9 @@ def test_recorded_streams_are_heard_as_if_each_chunk_were_read_alone(provider: s
     streams = [each for each in recordings(provider) if each.streamed and chunks(each)]
     assert streams, "no proof else"
     for recording in streams:
-        assert [*told(recording.body)] == alone(recording.body), recording.file
+        expected = alone(recording.body)
+        for pieces in cut(recording.body):
+            assert [*told(*pieces)] == expected, recording.file
 
 
 def chunks(recording: Recording) -> bool:
@@ -110,7 +125,50 @@ def test_whatever_is_changed_is_heard_as_if_it_were_read_alone(
     data = one[6:-2]
     other = b"data: %b%b%b\n\n" % (data[:at], come, data[at + gone :])
     body = body_of([one, one, other, one])
-    assert [*told(body)] == alone(body)
+    expected = alone(body)
+    for pieces in cut(body):
+        assert [*told(*pieces)] == expected
+
+
+TEXT = event(piece({"content": "hello"}))
+LONG = event(piece({"content": "x" * sse.MAX_LINE}))
+ODD = {
+    "half an event before it": [event(FIRST), TEXT, TEXT[:9], TEXT[9:] + TEXT, STOP, DONE],
+    "a line before it": [event(FIRST), TEXT, b"event: x\n", TEXT, STOP, DONE],
+    "data before it": [event(FIRST), TEXT, b"data: {\n", TEXT, STOP, DONE],
+    "after the end": [event(FIRST), TEXT, STOP, DONE, TEXT],
+    "after what is broken": [event(FIRST), TEXT, TEXT + b"data: {\n\n", TEXT, STOP, DONE],
+    "too long": [event(FIRST), TEXT, LONG, STOP, DONE],
+    "CRLF": [each.replace(b"\n", b"\r\n") for each in (event(FIRST), TEXT, TEXT, STOP, DONE)],
+}
+
+
+@pytest.mark.parametrize("pieces", ODD.values(), ids=ODD)
+def test_what_stands_around_an_event_is_heeded(pieces: list[bytes]) -> None:
+    assert [*told(*pieces)] == alone(*pieces)
+
+
+SIZES: dict[str, tuple[bytes, int | None]] = {
+    "text": (event(piece({"content": "caf\u00e9"})), 5),
+    "thoughts": (event(piece({"reasoning": "\N{SNOWMAN}"})), 3),
+    "both": (event(piece({"content": "a", "reasoning": "b"})), 2),
+    "nothing": (event(piece({"content": ""})), 0),
+    "a role again": (event(piece({"role": "assistant", "content": "a"})), 1),
+    "another choice begins": (event(piece({"role": "assistant", "content": "a"}, index=1)), None),
+    "two choices": (event(piece({"content": "a"}), piece({"content": "b"})), None),
+    "the end": (STOP, None),
+    "a refusal": (event(piece({"refusal": "a"})), None),
+    "written anew": (event(piece({"content": "a"}), created=6), None),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_the_size_of_a_plain_delta_is_told(name: str) -> None:
+    said, size = SIZES[name]
+    decoder = openai.decoder(Target("m", 10))
+    [first] = decoder.feed(event(FIRST))
+    [then] = decoder.feed(said)
+    assert (first.size, then.size) == (None, size)
 
 
 @pytest.mark.parametrize("fields", [{}, PADDED], ids=["plain", "padded"])

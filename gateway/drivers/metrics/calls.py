@@ -22,8 +22,8 @@ _VOTES: Final = "gateway_votes_total"
 _SECONDS: Final = edges(SECONDS)
 _PARTS: Final = edges(PARTS)
 
-_Cells: TypeAlias = tuple[int, int, int, int, int, int, bool]
-"""The call, how long it took, its part of its hold, its cost, tokens in and out; and whether it
+_Cells: TypeAlias = tuple[int, int, int, int, int, bool]
+"""The call and how long it took, its part of its hold, its cost, tokens in and out; and whether it
 may count in more."""
 
 
@@ -60,11 +60,10 @@ class Calls:
     def _settled(self, event: events.Settled) -> None:
         call, tenant = event.record, event.about.tenant
         usage, cost, held, seconds = call.usage, call.cost, call.held, call.seconds
-        at, span, part, spent, prompt, completion, more = self._calls[
+        span, part, spent, prompt, completion, more = self._calls[
             call.provider, tenant, call.model, call.tier, call.purpose, call.outcome
         ]
         values = self._cells.values
-        values[at] += 1.0
         values[span] += seconds
         values[span + bisect_left(_SECONDS, seconds)] += 1.0
         if held:
@@ -120,9 +119,9 @@ class Calls:
 
     def _call(self, to: Labels) -> _Cells:
         of, (provider, tenant, model, tier, purpose, outcome) = self._of, to
+        attempts = ("gateway_upstream_attempts_total", provider, model, tier, purpose, outcome)
         return (
-            of["gateway_upstream_attempts_total"][provider, model, tier, purpose, outcome],
-            of["gateway_upstream_duration_seconds"][provider, model],
+            of.together(("gateway_upstream_duration_seconds", provider, model), attempts),
             of["gateway_settle_ratio"][model,],
             of["gateway_cost_usd_total"][tenant, model, tier, purpose],
             of[_TOKENS][provider, model, "input"],

@@ -13,14 +13,16 @@ from gateway.drivers.metrics.shape import A_TOKEN, SECONDS, SHORT, Metric
 
 
 def counted_in(record: Series, cells: int) -> list[tuple[Series, Metric]]:
-    """What a record's cells count in: its name is a series, or several one after another. Nothing
-    where it is of another version of this list.
+    """What a record's cells count in: its name is a series, or several one after another, counters
+    all but the first. Nothing where it is of another version of this list.
     """
     found: list[tuple[Series, Metric]] = []
     while record:
         metric = METRICS.get(record[0])
         size = 1 + len(metric.labels) if metric else 0
-        if metric is None or metric.cells != cells or size > len(record):
+        if metric is None or size > len(record):
+            return []
+        if metric.cells != cells and not (found and metric.kind == "counter"):
             return []
         found.append((record[:size], metric))
         record = record[size:]

@@ -1,7 +1,7 @@
 """Which cells a metric's series are counted in."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Generic, TypeAlias, TypeVar
 
 from gateway.core.ports import Clock
@@ -41,7 +41,7 @@ class Families:
         self.cells = cells
         self._clock = clock
         self._of = {name: self._family(name) for name in METRICS}
-        self._together = Found[Series, int](lambda joined: self._new(joined, 1))
+        self._together = Found[Series, int](self._new)
         self._go_on()
 
     def __getitem__(self, name: str) -> Found[Labels, int]:
@@ -62,19 +62,21 @@ class Families:
         values[at] = to
         values[at + 1] = self._clock()
 
-    def together(self, counters: Sequence[Series]) -> int:
-        """Where to count in all of these at once."""
-        if len(counters) == 1:
-            name, *labels = counters[0]
+    def together(self, *each: Series) -> int:
+        """Where to count in all of these at once: counters, the first of which may be a histogram
+        that sees whatever the others count.
+        """
+        if len(each) == 1:
+            name, *labels = each[0]
             return self._of[name][tuple(labels)]
-        return self._together[tuple([part for series in counters for part in series])]
+        return self._together[tuple([part for series in each for part in series])]
 
     def _family(self, name: str) -> Found[Labels, int]:
-        return Found(lambda labels: self._new((name, *labels), METRICS[name].cells))
+        return Found(lambda labels: self._new((name, *labels)))
 
-    def _new(self, record: Series, count: int) -> int:
+    def _new(self, record: Series) -> int:
         try:
-            return self.cells.add(record, count)
+            return self.cells.add(record, METRICS[record[0]].cells)
         except OSError:  # no request fails because the disk is full
             return NOWHERE
 

@@ -24,8 +24,8 @@ _A_TOKEN: Final = edges(A_TOKEN)
 
 _Way: TypeAlias = tuple[str, str, bool, str, str]
 """route, tenant, whether it streams, tier, reason"""
-_Cells: TypeAlias = tuple[int, int, int, Smart | None]
-"""The request, why its answer was given, how long it took, and what the last tier would take."""
+_Cells: TypeAlias = tuple[int, int, Smart | None]
+"""The request, how long it took and why its answer was given, and what the last tier would take."""
 
 
 class Lives:
@@ -75,17 +75,17 @@ class Lives:
 
     def _replied(self, event: events.Replied) -> None:
         about, seconds = event.about, event.seconds
-        at, given, lasted, smart = self._replies[
+        at, lasted, smart = self._replies[
             about.route, about.tenant, about.stream, event.tier, event.reason
         ]
         values = self._cells.values
         values[self._in_flight] -= 1.0
         values[at] += 1.0
-        values[given] += 1.0
         values[lasted] += seconds
         values[lasted + bisect_left(_SECONDS, seconds)] += 1.0
-        ours, overhead = max(seconds - event.upstream_s, 0.0), self._overhead
-        values[overhead] += ours
+        ours, overhead = seconds - event.upstream_s, self._overhead
+        if ours > 0.0:  # of several calls at once the seconds are added up
+            values[overhead] += ours
         values[overhead + bisect_left(_SHORT, ours)] += 1.0
         if smart is not None:
             price, alone, mixed = smart
@@ -129,22 +129,18 @@ class Lives:
         of, (route, tenant, streams, tier, reason) = self._of, way
         stream = _word(stream=streams)
         asked = of[_REQUESTS][route, tenant, stream, "replied", ""]
-        smart = None if reason == "cached" else self._saved.smart(tenant, route)
-        return asked, self._given(route, tier, reason), of[_LASTED][route, stream], smart
-
-    def _given(self, route: str, tier: str, reason: str) -> int:
-        """Where an answer is counted by why it was given; nowhere where it was not judged."""
-        if reason == "unjudged":
-            return NOWHERE
-        told: list[Series] = [("gateway_answers_total", route, tier, reason)]
+        told: list[Series] = [(_LASTED, route, stream)]
+        if reason != "unjudged":
+            told.append(("gateway_answers_total", route, tier, reason))
         if reason in _VOTED:
             told.append(("gateway_votes_total", route, reason))
-        return self._of.together(told)
+        smart = None if reason == "cached" else self._saved.smart(tenant, route)
+        return asked, of.together(*told), smart
 
     def _verdict(self, told: tuple[Labels, Labels]) -> int:
         checks, failed = told
         verdicts = [(each, "failed" if each in failed else "passed") for each in checks]
-        return self._of.together([(_VERDICTS, *each) for each in verdicts])
+        return self._of.together(*[(_VERDICTS, *each) for each in verdicts]) if checks else NOWHERE
 
 
 def _word(*, stream: bool) -> str:

@@ -55,6 +55,8 @@ class Saved:
         tariff = place.deployments[0].tariff
         if tariff is None:
             return partial(cost, place.model.price)
+        if not (tariff.windows or tariff.steps):
+            return partial(cost, tariff.usual)
         return partial(self._by_the_hour, tariff)
 
     def _by_the_hour(self, tariff: Tariff, usage: Usage) -> Nanos:

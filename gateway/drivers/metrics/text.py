@@ -8,8 +8,8 @@ from gateway.drivers.metrics.catalogue import METRICS, counted_in
 from gateway.drivers.metrics.cells import Series, Shelf
 from gateway.drivers.metrics.shape import Across, Metric
 
-_Place: TypeAlias = tuple[Shelf, int]
-"""Where one worker counts a series: the first of its cells."""
+_Place: TypeAlias = tuple[Shelf, slice]
+"""Where one worker counts a series: its cells, or those of the histogram that it counts along."""
 
 _VALUE: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 _HELP: Final = str.maketrans({"\\": r"\\", "\n": r"\n"})
@@ -60,7 +60,9 @@ class Page:
                 known = self._lines[series[0]]
                 if series not in known:
                     known[series] = _Lines(series, metric)
-                known[series].places.append((shelf, at))
+                # What a histogram has seen is what is in its buckets: all but its sum.
+                first = at if metric.cells == count else at + 1
+                known[series].places.append((shelf, slice(first, at + count)))
         self._read[shelf] = len(shelf.series)
 
 
@@ -80,8 +82,7 @@ class _Lines:
     def histogram(self, out: list[str]) -> None:
         """Cells: the sum, and how many fell into each bucket. Lines: how many up to each bound."""
         *buckets, count, total = self.starts
-        size = len(buckets) + 1
-        workers = [shelf.values[at : at + size] for shelf, at in self.places]
+        workers = [shelf.values[cells] for shelf, cells in self.places]
         seconds, *within = map(sum, zip(*workers, strict=True))
         up_to, text = 0.0, "0.0"
         for bucket, more in zip(buckets, within, strict=True):
@@ -93,20 +94,21 @@ class _Lines:
 
 
 def _sum(places: Sequence[_Place]) -> float:
-    return sum([shelf.values[at] for shelf, at in places])
+    return sum([sum(shelf.values[cells]) for shelf, cells in places])
 
 
 def _live_sum(places: Sequence[_Place]) -> float:
-    return sum([shelf.values[at] for shelf, at in places if shelf.live])
+    return sum([shelf.values[cells][0] for shelf, cells in places if shelf.live])
 
 
 def _live_worst(places: Sequence[_Place]) -> float:
-    return max([shelf.values[at] for shelf, at in places if shelf.live], default=0.0)
+    return max([shelf.values[cells][0] for shelf, cells in places if shelf.live], default=0.0)
 
 
 def _latest(places: Sequence[_Place]) -> float:
     """A gauge's value and, beside it, when it was read."""
-    return max((shelf.values[at + 1], shelf.values[at]) for shelf, at in places)[1]
+    read = [shelf.values[cells] for shelf, cells in places]
+    return max((when, value) for value, when in read)[1]
 
 
 _TOGETHER: Final[Mapping[Across, Callable[[Sequence[_Place]], float]]] = {

@@ -27,7 +27,7 @@ class ProviderFlow:
     def __init__(self, call: ProviderCall, coding: Plain = PLAIN) -> None:
         self._call = call
         self._coding = coding
-        self._decoder = call.dialect.decoder(call.target)
+        self._decoder = call.way.dialect.decoder(call.target)
         self._size = 0
         self._begun = False
 

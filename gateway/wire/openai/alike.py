@@ -5,11 +5,12 @@ a JSON string says the same with another text; to know that costs a fifth of rea
 """
 
 import re
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from msgspec import ValidationError, json, structs
 
-from gateway.core.chat import ChoiceDelta
+from gateway.core.chat import ChoiceDelta, Delta
 from gateway.wire.openai import strict
 
 _FIELDS: Final = ("content", "reasoning_content", "reasoning")
@@ -22,45 +23,26 @@ _MOST_TRIES: Final = 8
 """Of one stream: whose chunks are not alike is soon left alone."""
 
 _string: Final = json.Decoder(str).decode
+Read: TypeAlias = Callable[[bytes], Delta | None]
+
+
+def _nothing(event: bytes) -> Delta | None:
+    """As long as nothing is known."""
+    return None
 
 
 class Alike:
-    """What a stream's chunks of text have in common: `learn` it from one, `read` others by it."""
+    """What a stream's events of text have in common: `learn` it from one, `read` others by it."""
 
-    __slots__ = ("_after", "_before", "_end", "_index", "_thinks", "_tries")
+    __slots__ = ("_tries", "read")
 
     def __init__(self) -> None:
-        self._before = b"\0"
-        """As no chunk begins."""
-        self._after = b""
-        self._end: bytes | None = None
-        """What stands behind the padding, where there is one."""
-        self._index = 0
-        self._thinks = False
+        self.read: Read = _nothing
+        """The delta of an event, from `data: ` to its empty line, that is as the one before in all
+        but its text; None for any other. Bytes that begin with an event like that and go on are
+        another, too: no string has a line break in it.
+        """
         self._tries = 0
-
-    def read(self, data: bytes) -> ChoiceDelta | None:
-        """What a chunk says that is as the one before in all but its text; None when it is not."""
-        if not data.startswith(self._before):
-            return None
-        begin = len(self._before)
-        if self._end is None:
-            if not data.endswith(self._after):
-                return None
-            end = len(data) - len(self._after)
-        else:
-            end = data.rfind(self._after, begin)
-            behind = data[end + len(self._after) :]
-            padding = behind.removesuffix(self._end)
-            if end < 0 or padding == behind or not (padding.isalnum() or not padding):
-                return None
-        try:  # with the quotes on both sides of it
-            text = _string(data[begin - 1 : end + 1])
-        except ValueError:
-            return None
-        if self._thinks:
-            return ChoiceDelta(self._index, reasoning=text)
-        return ChoiceDelta(self._index, text)
 
     def learn(self, data: bytes, chunk: strict.Chunk) -> None:
         """From a chunk that is relayed as it is, if it says nothing but a text."""
@@ -75,14 +57,43 @@ class Alike:
         if text is None:
             return
         before, after = data[: text.start() + 1], data[text.end() - 1 :]
-        if not _is_text(field, before, after, chunk):
-            return
-        self._index, self._thinks = chunk.choices[0].index, field != "content"
-        self._before, self._after, self._end = before, after, None
-        padded = _PADDING.search(after)
-        if padded is not None:
-            self._after = after[: padded.end()]
-            self._end = after[after.index(b'"', padded.end()) :]
+        if _is_text(field, before, after, chunk):
+            thinks = field != "content"
+            self.read = _reader(chunk, b"data: " + before, after + b"\n\n", thinks=thinks)
+
+
+def _reader(chunk: strict.Chunk, before: bytes, after: bytes, *, thinks: bool) -> Read:
+    """For events with the same bytes before and after a text, but for their padding."""
+    index, name, created = chunk.choices[0].index, chunk.id, chunk.created
+    padded = _PADDING.search(after)
+    if padded is not None:
+        end = after[after.index(b'"', padded.end()) :]
+        after = after[: padded.end()]
+    begin, stop = len(before) - 1, 1 - len(after)  # with the quotes on both sides
+    text_of, data_of = slice(begin, stop), slice(6, -2)
+
+    def read(event: bytes) -> Delta | None:
+        if not event.startswith(before):
+            return None
+        if padded is None:
+            if not event.endswith(after):
+                return None
+            told = event[text_of]
+        else:
+            at = event.rfind(after, begin)
+            behind = event[at + len(after) :]
+            padding = behind.removesuffix(end)
+            if at < 0 or padding == behind or not (padding.isalnum() or not padding):
+                return None
+            told = event[begin : at + 1]
+        try:
+            text = _string(told)
+        except ValueError:
+            return None
+        said = ChoiceDelta(index, reasoning=text) if thinks else ChoiceDelta(index, text)
+        return Delta((said,), None, name, created, event[data_of], size=len(text.encode()))
+
+    return read
 
 
 def _only_text(chunk: strict.Chunk) -> str | None:
@@ -108,3 +119,11 @@ def _is_text(field: str, before: bytes, after: bytes, chunk: strict.Chunk) -> bo
     proved = bool(getattr(other.choices[0].delta, field) == _OTHER)
     setattr(other.choices[0].delta, field, text)
     return proved and other == chunk
+
+
+def plain_size(pieces: tuple[ChoiceDelta, ...]) -> int | None:
+    """The size of a delta of these, whose choices have begun; see Delta."""
+    first = pieces[0]
+    if pieces != (ChoiceDelta(first.index, first.text, reasoning=first.reasoning),):
+        return None
+    return len(first.text.encode()) + len(first.reasoning.encode())

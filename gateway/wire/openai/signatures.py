@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
+from gateway.core.chat import ToolDelta
 from gateway.wire.signed_ids import UNSIGNED, signed, split
 
 _NO_EXTRA: Final[Mapping[str, Raw]] = {}
@@ -45,6 +46,15 @@ def signed_id(call: Mapping[str, Any], name: str) -> str:
     google = content.get("google") if isinstance(content, Mapping) else None
     signature = google.get("thought_signature") if isinstance(google, Mapping) else None
     return signed(name, signature) if isinstance(signature, str) else name
+
+
+def signed_piece(piece: ToolDelta, call: Mapping[str, Any]) -> ToolDelta:
+    """A piece of a decoded call, with the signature that came with it."""
+    extra = with_call(call)
+    if not extra:
+        return piece
+    name = None if piece.id is None else signed_id(call, piece.id)
+    return structs.replace(piece, id=name, extra=extra)
 
 
 def returned(message: Mapping[str, Raw]) -> dict[str, Raw]:

@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, Raw, ValidationError, structs
+from msgspec import UNSET, Raw, ValidationError
 
 from gateway.core.chat import ChoiceDelta, Delta, ToolDelta
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import StreamDecoder, Target
 from gateway.wire.openai import signatures, strict, tolerant
-from gateway.wire.openai.alike import Alike
+from gateway.wire.openai.alike import Alike, plain_size
 from gateway.wire.openai.choices import ChoiceSoFar
 from gateway.wire.openai.faults import fault_inside
 from gateway.wire.openai.reply import strict_usage
 from gateway.wire.silence import one_more
-from gateway.wire.sse import SseDecoder
+from gateway.wire.sse import MAX_LINE, SseDecoder
 
 _NO_EXTRA: Final[Mapping[str, Raw]] = {}
 _UNREADABLE: Final = "the provider's stream cannot be read"
@@ -45,6 +45,8 @@ class _Decoder:
         self._silent = 0
         """Events that said nothing."""
         self._failure: UpstreamError | None = None
+        self._between = False
+        """What has come is read, to the end of an event, and more may come."""
 
     @property
     def done(self) -> bool:
@@ -59,15 +61,23 @@ class _Decoder:
         return self._failure is None and ended
 
     def feed(self, chunk: bytes) -> list[Delta]:
+        # Nearly all chunks are one event each, like the one before.
+        if self._between and len(chunk) <= MAX_LINE:
+            delta = self._alike.read(chunk)
+            if delta is not None:
+                return [delta]
         if self._failure is not None:
             raise self._failure
         deltas: list[Delta] = []
         try:
             self._read(self._sse.feed(chunk), deltas)
         except UpstreamError as error:
+            self._between = False
             if not deltas:
                 raise
             self._failure = error
+        else:
+            self._between = self._sse.between and not self._done
         return deltas
 
     def finish(self) -> list[Delta]:
@@ -97,8 +107,8 @@ class _Decoder:
         for name, data in events:
             if self._done:
                 return
-            if not name and (text := self._alike.read(data)) is not None:
-                deltas.append(Delta((text,), None, self._id, self._created, data))
+            if not name and (alike := self._alike.read(b"data: %b\n\n" % data)) is not None:
+                deltas.append(alike)
             elif data == b"[DONE]":
                 self._done = True
             elif (delta := self._event(name, data)) is not None:
@@ -126,7 +136,7 @@ class _Decoder:
             raise Broken(_UNREADABLE) from error
 
     def _strict(self, chunk: strict.Chunk, data: bytes) -> Delta | None:
-        relay = self._same(chunk.id, chunk.created)
+        relay, known = self._same(chunk.id, chunk.created), len(self._choices)
         choices: list[ChoiceDelta] = []
         for told in chunk.choices:
             choice, clean = self._strict_choice(told)
@@ -139,7 +149,8 @@ class _Decoder:
         pieces, name, created = tuple(choices), self._id, self._created
         if relay and usage is None and strict.one_line_of_text(data):
             self._alike.learn(data, chunk)
-            return Delta(pieces, None, name, created, data)
+            size = plain_size(pieces) if known == len(self._choices) else None
+            return Delta(pieces, None, name, created, data, size=size)
         return Delta(pieces, usage, name, created, extra=_beside(data))
 
     def _same(self, name: str, created: int) -> bool:
@@ -264,17 +275,8 @@ class _Decoder:
                 index = tolerant.index(call.get("index"), -1)
                 at = choice.place(None if index < 0 else index, given, name)
                 piece = choice.piece(at, self._id, name, arguments)
-                calls.append(_signed(piece, call))
+                calls.append(signatures.signed_piece(piece, call))
         return calls
-
-
-def _signed(piece: ToolDelta, call: Mapping[str, Any]) -> ToolDelta:
-    """A piece of a call with the signature that came with it."""
-    extra = signatures.with_call(call)
-    if not extra:
-        return piece
-    name = None if piece.id is None else signatures.signed_id(call, piece.id)
-    return structs.replace(piece, id=name, extra=extra)
 
 
 def _extra(piece: strict.Piece) -> Mapping[str, Raw]:
