@@ -13,7 +13,6 @@ from gateway.call import Call, beside_life
 from gateway.core.assembly import Assembly
 from gateway.core.billing import Tally
 from gateway.core.chat import ChatRequest, Delta
-from gateway.core.checks import Checklist, checklist
 from gateway.core.checks.finding import Finding
 from gateway.core.checks.watches import Watching
 from gateway.core.errors import Broken, TimedOut, UpstreamError
@@ -25,8 +24,7 @@ async def watch(call: Call, request: ChatRequest, timeout_s: float, *, cuts: boo
     """Until its checks are decided. `timeout_s` bounds that; `cuts` says whether a failing answer
     is stopped, which serves nobody when nobody else is left to ask.
     """
-    asked = checklist(call.wanted.checks)
-    watched = _Watched(call, asked, asked.ask(request), timeout_s, cuts=cuts)
+    watched = _Watched(call, call.asked.ask(request), timeout_s, cuts=cuts)
     flow = watched.flow()
     try:
         await anext(flow)
@@ -44,14 +42,13 @@ class _Watched:
     def __init__(
         self,
         call: Call,
-        asked: Checklist,
         request: ChatRequest,
         timeout_s: float,
         *,
         cuts: bool,
     ) -> None:
         self.call = call
-        self.asked = asked
+        self.asked = asked = call.asked
         self.request = request
         self.timeout_s = timeout_s
         self.cuts = cuts
