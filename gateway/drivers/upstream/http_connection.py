@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
 
     def take(self) -> bytes:
         """What has come of the body since it was taken last; b"" when nothing has."""
-        body = b"".join(self._parts)  # of one part that is the part itself
+        body = b"".join(self._parts)
         self._parts.clear()
         self._size = 0
         if self._paused:
@@ -169,28 +169,33 @@ class Connection(asyncio.Protocol):
         self._home.made(self)
 
     def data_received(self, data: bytes) -> None:
-        if self.state == ASKED:
+        if self.state != ANSWERING or not self.open:
+            if self.state != ASKED:
+                self.close()  # more than was asked for
+                return
             self.state = ANSWERING
-        elif self.state != ANSWERING or not self.open:
-            self.close()  # more than was asked for
-            return
-        had = len(self._parts)
+        parts = self._parts
+        had = len(parts)
         self._barren += len(data)
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
-            if self.state != WHOLE:
-                self._fail(failures.broken())
-                return
-            self.close()  # more came than one answer
+            self._spoilt()
+            return
         if self.state == WHOLE:
             self._wake()
-        elif len(self._parts) > had:
+        elif len(parts) > had:
             self._barren = 0
-            if self._pours is not None:
-                self._pour(self._pours)
-            else:
+            if self._pours is None:
                 self._more(had)
+                return
+            body = b"".join(parts)  # of one part that is the part itself
+            parts.clear()
+            try:
+                if not self._pours(body):
+                    self._wake()
+            except Exception as error:  # noqa: BLE001 - whoever waits is told
+                self._tell(error)
         elif self._barren > MAX_HEAD:
             self._fail(failures.broken())
 
@@ -210,9 +215,9 @@ class Connection(asyncio.Protocol):
         self._said.clear()
 
     def on_headers_complete(self) -> None:
-        if self._barren > MAX_HEAD and self._head_is_beyond():
-            raise HttpParserError("too large a head")
         self.headers = Headers(self._said.copy())  # trailers come to these
+        if self._barren > MAX_HEAD and self.headers.size > MAX_HEAD:
+            raise HttpParserError("too large a head")
         self.status = self._parser.get_status_code()
 
     def on_message_complete(self) -> None:
@@ -223,6 +228,14 @@ class Connection(asyncio.Protocol):
         self.state = WHOLE
 
     # Inside
+
+    def _spoilt(self) -> None:
+        """What came was no HTTP, or more than one answer."""
+        if self.state == WHOLE:
+            self.close()
+            self._wake()
+        else:
+            self._fail(failures.broken())
 
     def _more(self, had: int) -> None:
         """Some of the body came, behind so many parts, and not all of it."""
@@ -235,17 +248,6 @@ class Connection(asyncio.Protocol):
         elif self._size > HIGH_WATER and not self._paused and self.open:
             self._paused = True
             self._transport.pause_reading()
-
-    def _pour(self, into: Callable[[bytes], bool]) -> None:
-        body = b"".join(self._parts)
-        self._parts.clear()
-        try:
-            if not into(body):
-                self._wake()
-        except Exception as error:  # noqa: BLE001 - whoever waits is told
-            waiter, self._waiter, self._pours = self._waiter, None, None
-            if waiter is not None and not waiter.done():
-                waiter.set_exception(error)
 
     def _resume(self) -> None:
         if self._paused:
@@ -263,7 +265,10 @@ class Connection(asyncio.Protocol):
         self.close()
         if self._parts and not self._collects:
             self._wake()  # what came is taken first
-            return
+        else:
+            self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
         waiter, self._waiter, self._pours = self._waiter, None, None
         if waiter is not None and not waiter.done():
             waiter.set_exception(error)
@@ -278,7 +283,7 @@ class Connection(asyncio.Protocol):
             self.close()
         elif not self.status:
             self._fail(failures.unheard(time.monotonic() - self._asked_at, exc))
-        elif exc is None and self._ends_with_the_connection():
+        elif exc is None and self.headers.ends_with_the_connection:
             self.close()
             self.state = WHOLE
             self._wake()
@@ -289,11 +294,3 @@ class Connection(asyncio.Protocol):
         error = failures.unheard(time.monotonic() - self._asked_at, exc)
         stale = self._used and isinstance(error, Reset)
         return Stale("the connection was stale") if stale else error
-
-    def _head_is_beyond(self) -> bool:
-        return sum(len(name) + len(value) for name, value in self._said.items()) > MAX_HEAD
-
-    def _ends_with_the_connection(self) -> bool:
-        """RFC 9112, 6.3: of an answer that does not say how long it is."""
-        coding = self.headers.get("transfer-encoding", "").lower()
-        return "content-length" not in self.headers and not coding.endswith("chunked")

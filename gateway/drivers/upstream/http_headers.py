@@ -26,6 +26,17 @@ class Headers(Mapping[str, str]):
                 found = value
         return found
 
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return sum(len(name) + len(value) for name, value in self._said.items())
+
+    @property
+    def ends_with_the_connection(self) -> bool:
+        """RFC 9112, 6.3: an answer with these does not say how long it is."""
+        coding = self.get("transfer-encoding", "").lower()
+        return "content-length" not in self and not coding.endswith("chunked")
+
     def __getitem__(self, name: str) -> str:
         found = self.find(name.encode("latin-1", "replace"))
         if found is None:

@@ -83,7 +83,7 @@ class ProviderCall(Struct, frozen=True):
         except UpstreamError as error:
             self._refused(error, status, proof)
             raise
-        if answer.usage is not None and self._absurd(answer.usage):
+        if answer.usage is not None and _most(answer.usage) > self.most:
             answer = structs.replace(answer, usage=None)
         dropped = self.http.dropped
         return structs.replace(answer, dropped=dropped) if dropped else answer
@@ -108,7 +108,7 @@ class ProviderCall(Struct, frozen=True):
     def told(self, deltas: list[Delta], *, first: bool) -> list[Delta]:
         """Deltas of a stream; the first ones say what was dropped."""
         for at, delta in enumerate(deltas):
-            if delta.usage is not None and self._absurd(delta.usage):
+            if delta.usage is not None and _most(delta.usage) > self.most:
                 deltas[at] = structs.replace(delta, usage=None)
         dropped = self.http.dropped if first else ()
         if not dropped:
@@ -119,9 +119,6 @@ class ProviderCall(Struct, frozen=True):
         """Take our key, and where we asked, out of a provider's words."""
         if isinstance(error, UpstreamError):
             self.way.privacy.hide(error, proof)
-
-    def _absurd(self, usage: Usage) -> bool:
-        return usage.prompt > self.most or usage.completion > self.most
 
 
 class ProviderCalls:
@@ -174,6 +171,10 @@ class ProviderCalls:
                 param=call.dropped[0],
             )
         return ProviderCall(way, target, call, _CONTEXTS * candidate.model.context)
+
+
+def _most(usage: Usage) -> int:
+    return max(usage.prompt, usage.completion)
 
 
 def _altered(

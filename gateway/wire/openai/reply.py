@@ -16,6 +16,12 @@ from gateway.wire.openai.faults import fault, fault_inside
 
 _split: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _NO_EXTRA: Final[Mapping[str, Raw]] = {}
+_counts: Final = attrgetter(
+    *("prompt_tokens", "completion_tokens", "total_tokens"),
+    *("prompt_tokens_details.cached_tokens", "prompt_tokens_details.cache_write_tokens"),
+    "completion_tokens_details.reasoning_tokens",
+    *("prompt_tokens_details.audio_tokens", "completion_tokens_details.audio_tokens"),
+)
 _beside: Final = attrgetter(
     *("annotations", "tool_calls", "reasoning_content", "reasoning", "reasoning_details"),
     *("extra_content", "images", "function_call", "audio"),
@@ -56,7 +62,8 @@ def _relayed(answer: strict.Answer, fields: dict[str, Raw]) -> Completion:
     choices: list[Choice] = []
     mend = False
     for choice in answer.choices:
-        mend = mend or choice.logprobs is UNSET or choice.message.refusal is UNSET
+        if choice.logprobs is UNSET or choice.message.refusal is UNSET:
+            mend = True
         choices.append(_choice(choice))
     if mend:
         fields["choices"] = _mended(fields["choices"])
@@ -67,19 +74,13 @@ def _consistent(told: strict.TokenUsage) -> Usage | None:
     """The provider's counts as they are, where they are what we mean by them and none is of sound:
     nearly always.
     """
-    prompt, completion = told.prompt_tokens, told.completion_tokens
-    read, thought = told.prompt_tokens_details, told.completion_tokens_details
-    cached, written, reasoning = (
-        read.cached_tokens,
-        read.cache_write_tokens,
-        thought.reasoning_tokens,
-    )
+    prompt, completion, total, cached, written, reasoning, heard, said = _counts(told)
     if (
-        told.total_tokens != prompt + completion
+        total != prompt + completion
         or cached + written > prompt
         or reasoning > completion
-        or read.audio_tokens
-        or thought.audio_tokens
+        or heard
+        or said
     ):
         return None
     return Usage(prompt, completion, cached, written, reasoning)
@@ -102,16 +103,8 @@ def strict_usage(told: strict.TokenUsage) -> Usage:
     plain = _consistent(told)
     if plain is not None:
         return plain
-    read, thought = told.prompt_tokens_details, told.completion_tokens_details
-    found = tolerant.counted(
-        told.prompt_tokens,
-        told.completion_tokens,
-        told.total_tokens,
-        read.cached_tokens,
-        read.cache_write_tokens,
-        thought.reasoning_tokens,
-    )
-    heard, said = read.audio_tokens, thought.audio_tokens
+    *counts, heard, said = _counts(told)
+    found = tolerant.counted(*counts)
     return tolerant.with_sound(found, heard, said) if heard or said else found
 
 
