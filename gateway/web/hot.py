@@ -72,6 +72,8 @@ class HotProtocol(Answers):
         """A request is being answered."""
         self._asked: asyncio.Future[None] | None = None
         """What the task waits for between two requests."""
+        self._due = False
+        """The next came before it did."""
         self._served = False
         """It has a task."""
         self._open = True
@@ -155,9 +157,11 @@ class HotProtocol(Answers):
         else:
             self._incoming = Incoming(heads.length, self._loop)
             self._more(self._incoming, data[begins:])
-        if self._asked is not None:
-            self._asked.set_result(None)
-            self._asked = None
+        asked, self._asked = self._asked, None
+        if asked is None:
+            self._due = True
+        else:
+            asked.set_result(None)
 
     def _new_head(self, data: bytes) -> int:
         """Where the body begins. 0 when the head is not whole yet, or is none of ours."""
@@ -181,15 +185,15 @@ class HotProtocol(Answers):
 
     async def _serve(self) -> None:
         """Each request in its turn."""
+        serve, future = self._door.serve, self._loop.create_future
         while self._open:
-            if not self._busy:
-                self._asked = self._loop.create_future()
-                await self._asked
-            elif self._transport.is_closing():
-                return  # the last was not answered
+            if self._due:
+                self._due = False
+                await asyncio.sleep(0)  # others have their turn all the same
             else:
-                await asyncio.sleep(0)  # it is here already: others have their turn all the same
-            await self._door.serve(self)
+                asked = self._asked = future()
+                await asked
+            await serve(self)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """No request is served here any more."""
@@ -227,7 +231,6 @@ class HotProtocol(Answers):
         """The answer is out. Before anything is awaited: the next request may be here already."""
         self._busy = False
         self.whole = None
-        self._state.total_requests += 1
         incoming = self._incoming
         if incoming is not None:
             self._let_pass(incoming)

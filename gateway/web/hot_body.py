@@ -43,11 +43,12 @@ class Incoming:
         return behind
 
     async def whole(self) -> bytes:
-        """All of it, once it is here. Parts are joined once."""
+        """All of it, once it is here. To be asked once: its parts are joined and let go."""
         if self.left:
             self._rest = self._loop.create_future()
             await self._rest
-        return b"".join(self._parts)
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
 
     def fail(self, error: Exception) -> None:
         """Who waits for it is told."""

@@ -19,7 +19,7 @@ class Heads:
     be kept after it, and `length` is the body's, of the head that came last.
     """
 
-    __slots__ = ("_after", "_before", "_far", "_start", "headers", "keeps", "length")
+    __slots__ = ("_after", "_before", "_behind", "_far", "_start", "headers", "keeps", "length")
 
     def __init__(self) -> None:
         self.headers: Pairs = []
@@ -31,16 +31,17 @@ class Heads:
         self._start = 0
         """Where the length begins, and where the head ends at the latest."""
         self._far = 0
+        self._behind = 0
+        """Bytes behind the length."""
 
     def again(self, data: bytes) -> int:
         """Where the body begins, behind the same head as the last; 0 where it is none."""
         if data.startswith(self._before):
-            start, after = self._start, self._after
-            end = data.find(after, start, self._far)
-            length = data[start:end]
-            if end > 0 and length.isdigit():
+            ends = data.find(self._after, self._start, self._far)
+            length = data[self._start : ends]
+            if ends > 0 and length.isdigit():
                 self.length = int(length)
-                return end + len(after)
+                return ends + self._behind
         return 0
 
     def parsed(self, head: bytes) -> bool:
@@ -75,4 +76,5 @@ class Heads:
         if len(found) == 1:
             self._start, end = found[0].span(1)
             self._before, self._after = head[: self._start], head[end:]
-            self._far = self._start + _DIGITS + len(self._after)
+            self._behind = len(self._after)
+            self._far = self._start + _DIGITS + self._behind
