@@ -17,6 +17,9 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 class AsgiClient:
     """One request of an ASGI server; see web/client.py."""
 
+    is_gone = False
+    """It is told that by `when_gone` only."""
+
     def __init__(
         self, headers: Sequence[tuple[bytes, bytes]], receive: Receive, send: Send
     ) -> None:
@@ -29,6 +32,7 @@ class AsgiClient:
         self.task: asyncio.Task[Any] = task
         self._receive = receive
         self._send = send
+        self._tell: Callable[[], None] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._waiting: list[bytes] = []
         self._whole: tuple[int, Lines, bytes] | None = None
@@ -36,7 +40,13 @@ class AsgiClient:
     async def body(self, most: int) -> bytes:
         return await read_all(self._receive, most)
 
+    @property
+    def when_gone(self) -> Callable[[], None] | None:
+        return self._tell
+
+    @when_gone.setter
     def when_gone(self, tell: Callable[[], None] | None) -> None:
+        self._tell = tell
         if self._watcher is not None:
             self._watcher.cancel()
             self._watcher = None

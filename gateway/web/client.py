@@ -60,6 +60,11 @@ class Client(Protocol):
     """The body, of any size, where all of it is here already."""
     task: asyncio.Task[None]
     """In which it is served."""
+    is_gone: bool
+    when_gone: Callable[[], None] | None
+    """What to call, once, if the client goes away before its answer has ended. Who says so looks
+    first whether it is gone already.
+    """
 
     @property
     def headers(self) -> Sequence[tuple[bytes, bytes]]:
@@ -71,10 +76,6 @@ class Client(Protocol):
         RequestTimeout when it stops half-way, and ConnectionAbortedError when the client goes away
         first.
         """
-        ...
-
-    def when_gone(self, tell: Callable[[], None] | None) -> None:
-        """What to call, once, if the client goes away before its answer has ended."""
         ...
 
     def reply(self, status: int, headers: Lines, body: bytes) -> bool:

@@ -168,7 +168,9 @@ class Door:
     async def _answer(self, life: Life, client: Client) -> None:
         """Answer, unless the client goes away first: then the life is cancelled."""
         leaving = Leaving(self, life, client.task)
-        client.when_gone(leaving.gone)
+        client.when_gone = leaving.gone
+        if client.is_gone:
+            leaving.gone()
         stream = ClientStream(life, client) if life.request.stream else None
         try:
             if stream is not None:
@@ -190,7 +192,7 @@ class Door:
         finally:
             if leaving.timer is not None:
                 leaving.stop()
-            client.when_gone(None)
+            client.when_gone = None
 
 
 def _begin(now: Generation, request_id: str, visitor: Visitor, body: bytes, client: Client) -> Life:

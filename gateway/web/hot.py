@@ -58,6 +58,8 @@ class HotProtocol(Answers):
         self.headers: Pairs = []
         self.visitor: Visitor | None = None
         self.whole: bytes | None = None
+        self.is_gone = False
+        self.when_gone: Callable[[], None] | None = None
         self.since = BUSY
         self._door = door
         self._idle = idle
@@ -78,7 +80,6 @@ class HotProtocol(Answers):
         """It has a task."""
         self._open = True
         """It is ours."""
-        self._tell: Callable[[], None] | None = None
         self._reading = True
 
     # What the transport tells
@@ -108,7 +109,8 @@ class HotProtocol(Answers):
         self.resume_writing()
         if self._incoming is not None:
             self._incoming.fail(ConnectionAbortedError())
-        tell, self._tell = self._tell, None
+        self.is_gone = True
+        tell, self.when_gone = self.when_gone, None
         if tell is not None:
             tell()
 
@@ -130,12 +132,6 @@ class HotProtocol(Answers):
         if len(body) > most:
             too_large(most)
         return body
-
-    def when_gone(self, tell: Callable[[], None] | None) -> None:
-        self._tell = tell
-        if tell is not None and not self._open:
-            self._tell = None
-            tell()
 
     # Inside
 

@@ -27,6 +27,8 @@ class Client:
     headers: Pairs = field(default_factory=list)
     visitor: Visitor | None = None
     whole: bytes | None = None
+    is_gone: bool = False
+    when_gone: Callable[[], None] | None = None
     task: asyncio.Task[None] = field(init=False)
     heads: list[dict[str, str]] = field(default_factory=list)
     data: list[bytes] = field(default_factory=list)
@@ -67,9 +69,6 @@ class Client:
         raise NotImplementedError
 
     def reply(self, status: int, headers: Lines, body: bytes) -> bool:
-        raise NotImplementedError
-
-    def when_gone(self, tell: Callable[[], None] | None) -> None:
         raise NotImplementedError
 
     @property
