@@ -5,7 +5,7 @@ when somebody reads it, so that what we do not understand reaches the provider u
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Raw, Struct, structs
@@ -33,19 +33,25 @@ NO_EXTRAS: Final = Extras()
 Message = Mapping[str, Any]
 """One message of a chat, as JSON."""
 
-ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
-_SAID: Final = 4_000
+Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
+ROLES: Final[tuple[str, ...]] = get_args(Role)
+
+
+SAID: Final = 4_000
 
 
 class Look(Struct, frozen=True):
     """What was seen of the messages while they were decoded, so that nobody decodes them again."""
 
     plain: bool
-    """Each is a role and a text: there is no part, no call, no mark for a cache."""
+    """There are texts, and calls of tools, and nothing else that anybody would look for: no media,
+    no thoughts, no mark for a cache. False where nobody made sure."""
     said: str
     """How the text begins that the user sent last: so many characters tell what it is."""
     sound: bool = True
     """Each has a role that there is, and content of a kind that there is."""
+    calls: bool = False
+    """Whether plain ones may have calls of tools."""
 
 
 def look(messages: Sequence[Message]) -> Look:
@@ -64,7 +70,7 @@ def look(messages: Sequence[Message]) -> Look:
             said = content
         elif role not in ROLES:
             sound = False
-    return Look(plain, _text(said)[:_SAID], sound)
+    return Look(plain, _text(said)[:SAID], sound)
 
 
 def _text(content: Any) -> str:

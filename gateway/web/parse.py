@@ -7,6 +7,7 @@ shape came before only the messages are read; see shapes.py.
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import accumulate
 from typing import Any, Final, NoReturn
 
@@ -16,9 +17,10 @@ from msgspec import Raw, Struct
 from gateway.core.chat import NO_EXTRAS, ROLES, ChatRequest, Look, Message, look
 from gateway.core.errors import InvalidRequest
 from gateway.core.redaction import keyless
+from gateway.core.talk import BYTES_EACH, LEVELS, read_talk
 from gateway.web.extras import read_extras
 from gateway.web.refuse import refuse, wrong_type
-from gateway.web.shapes import LONGEST, Known, Shapes
+from gateway.web.shapes import LONGEST, Shapes
 
 NEVER_USED: Final = ("gateway", "api_base", "base_url", "api_key", "headers", "extra_headers")
 """Fields that are never sent on: upstream URLs and keys come from the configuration only."""
@@ -27,6 +29,10 @@ _MAX_USER: Final = 256
 _MAX_CHOICES: Final = 128
 _MAX_VALUES: Final = 100_000
 """Objects and arrays in a body: ten megabytes of empty ones would take seconds to read."""
+_MOST_IN_MESSAGES: Final = _MAX_VALUES - LONGEST
+"""Beside so many there is room for those of any shape that is kept,"""
+_FEW: Final = _MOST_IN_MESSAGES * BYTES_EACH
+"""and in so many bytes of talk there are no more."""
 _TOO_DEEP: Final = "The body nests deeper than {} levels."
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
 _NO_TEXT: Final = bytes(set(range(256)) - set(b'{}[]"'))
@@ -39,11 +45,10 @@ class _StreamOptions(Struct):
     include_usage: bool | None = None
 
 
-class _Asked(Struct):
-    """The fields whose types we check; everything else is the provider's to judge."""
+class _Beside(Struct, kw_only=True):
+    """The fields whose types we check, beside messages; all else is the provider's to judge."""
 
     model: str
-    messages: list[dict[str, Any]]
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     max_tokens: int | None = None
@@ -72,7 +77,12 @@ class _Asked(Struct):
     gateway: dict[str, Any] | None = None
 
 
+class _Asked(_Beside, kw_only=True):
+    messages: list[dict[str, Any]]
+
+
 _split: Final = msgspec.json.Decoder(dict[str, Raw])
+_check_beside: Final = msgspec.json.Decoder(_Beside)
 _check: Final = msgspec.json.Decoder(_Asked)
 _messages: Final = msgspec.json.Decoder(list[dict[str, Any]])
 
@@ -84,35 +94,16 @@ def read_request(
     `shapes` are what came before, under the same `json_depth`.
     """
     found = None if shapes is None else shapes.find(body)
-    if found is not None:
-        known, messages = found
+    if found is None:
+        return _read_whole(body, headers, json_depth, shapes)
+    known, messages = found
+    seen = read_talk(messages) if json_depth > LEVELS and len(messages) < _FEW else None
+    if seen is None:
         seen = _look_again(messages, json_depth)
-        if seen is not None:
-            return _as_known(known, messages, seen, headers)
-    return _read_whole(body, headers, json_depth, shapes)
-
-
-def _look_again(messages: bytes, json_depth: int) -> Look | None:
-    """At messages whose surroundings are known. None for any fault: who reads the whole tells it.
-
-    All text in them is decoded, so it is UTF-8, too.
-    """
-    depth, most = json_depth - 1, _MAX_VALUES - LONGEST
-    if _may_nest(messages, depth) and _overgrown(messages, depth, most) is not None:
-        return None
-    try:
-        decoded = _messages.decode(messages)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    seen = look(decoded)
-    return seen if decoded and seen.sound else None
-
-
-def _as_known(known: Known, messages: bytes, seen: Look, headers: Mapping[str, str]) -> ChatRequest:
-    fields = known.fields.copy()
-    fields["messages"] = Raw(messages)
+        if seen is None:
+            return _read_whole(body, headers, json_depth, shapes)
     return ChatRequest(
-        fields,
+        {**known.fields, "messages": Raw(messages)},
         known.model,
         known.stream,
         known.include_usage,
@@ -123,6 +114,22 @@ def _as_known(known: Known, messages: bytes, seen: Look, headers: Mapping[str, s
         seen,
         known.shape,
     )
+
+
+def _look_again(messages: bytes, json_depth: int) -> Look | None:
+    """At messages whose surroundings are known. None for any fault: who reads the whole tells it.
+
+    All text in them is decoded, so it is UTF-8, too.
+    """
+    depth = json_depth - 1
+    if _may_nest(messages, depth) and _overgrown(messages, depth, _MOST_IN_MESSAGES) is not None:
+        return None
+    try:
+        decoded = _messages.decode(messages)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    seen = look(decoded)
+    return seen if decoded and seen.sound else None
 
 
 def _read_whole(
@@ -141,10 +148,7 @@ def _read_whole(
         overgrown = _overgrown(body, json_depth, _MAX_VALUES)
         if overgrown is not None:
             raise InvalidRequest(overgrown)
-    asked = _checked(body)
-    seen = look(asked.messages)
-    if not seen.sound:
-        _wrong_message(asked.messages)
+    asked, seen = _checked(body, fields)
     max_tokens = _limits(asked)
     for name in NEVER_USED:
         fields.pop(name, None)
@@ -165,16 +169,26 @@ def _read_whole(
     return request
 
 
-def _checked(body: bytes) -> _Asked:
+def _checked(body: bytes, fields: Mapping[str, Raw]) -> tuple[_Beside, Look]:
     """The fields that we type, messages and tools decoded whole: nobody meets a number that is
     beyond all bounds later on, when money is held.
     """
+    seen = read_talk(bytes(fields["messages"])) if "messages" in fields else None
+    if seen is not None:
+        with suppress(msgspec.ValidationError):  # told with what is wrong in messages, in its order
+            return _check_beside.decode(body), seen
     try:
-        return _check.decode(body)
+        asked = _check.decode(body)
     except msgspec.ValidationError as error:
         if "out of range" in str(error):
             raise InvalidRequest(f"The body is not valid JSON: {error}") from None
         wrong_type(error)
+    seen = look(asked.messages)
+    if not seen.sound:
+        _wrong_message(asked.messages)
+    if not asked.messages:
+        refuse("messages", "must hold at least one message")
+    return asked, seen
 
 
 def _wrong_message(messages: Sequence[Message]) -> None:
@@ -196,10 +210,8 @@ def _wrong_role(message: Mapping[str, Any], at: int) -> NoReturn:
     refuse(param, f"is '{message['role'][:100]}'; allowed are {', '.join(ROLES)}")
 
 
-def _limits(asked: _Asked) -> int | None:
+def _limits(asked: _Beside) -> int | None:
     """Check the ranges that money and routing depend on. The output limit, by whichever name."""
-    if not asked.messages:
-        refuse("messages", "must hold at least one message")
     if asked.n is not None and not 1 <= asked.n <= _MAX_CHOICES:
         refuse("n", f"must be from 1 to {_MAX_CHOICES}")
     if asked.user is not None and (len(asked.user) > _MAX_USER or _UNPRINTABLE.search(asked.user)):

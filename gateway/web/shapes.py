@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from gateway.core.chat import ChatRequest, Extras
+from gateway.core.chat import NO_EXTRAS, ChatRequest, Extras
 from gateway.core.shape import Shape, read_shape
 from gateway.web.extras import read_extras
 
@@ -25,9 +25,13 @@ _MOST_BYTES: Final = 4 * 1024 * 1024
 _MOST_ONCE: Final = 8_192
 """Shapes that were seen once, each a number."""
 _MOST_NAMES: Final = 4
-"""Names of a field behind the messages that are looked for, behind one beginning."""
+"""Names of a field behind the messages that are looked for, where beginning and end are alike."""
 
 _MESSAGES: Final = b'"messages":'
+_HERE: Final = b'"messages here":'
+_PAST: Final = len(_MESSAGES)
+_LAST: Final = 4
+"""Bytes of a body by which those with another field behind their messages are told apart."""
 _BLANK: Final = b" \t\r\n"
 _NEXT: Final = re.compile(rb'\][ \t\r\n]*(?:,[ \t\r\n]*"[^"\\]*"[ \t\r\n]*:|\})')
 """The end of the messages, and the name of the field after them or the end of the body."""
@@ -52,7 +56,7 @@ class Known(Struct, frozen=True):
 
 
 class _Begin(Struct):
-    """What may stand behind the messages of bodies that begin alike."""
+    """What may stand behind the messages of bodies that begin, and end, with the same bytes."""
 
     names: list[bytes]
     tails: dict[bytes, Known]
@@ -74,16 +78,14 @@ class Shapes:
         What surrounds them was valid JSON around another value. So it is around this one, if this
         is one, and says the same.
         """
-        begin = body.find(_MESSAGES) + len(_MESSAGES)
-        found = self._begins.get(body[:begin])
-        if found is None:
-            return None
-        least = max(begin, len(body) - LONGEST)
-        for name in found.names:
-            end = body.rfind(name, least) + 1
-            known = found.tails.get(body[end:]) if end else None
-            if known is not None:
-                return known, body[begin:end].lstrip(_BLANK)
+        begin = body.find(_MESSAGES) + _PAST
+        found = self._begins.get(body[:begin] + body[-_LAST:])
+        if found is not None:
+            for name in found.names:
+                end = body.rfind(name, begin) + 1
+                known = found.tails.get(body[end:])
+                if known is not None:
+                    return known, body[begin:end].lstrip(_BLANK)
         return None
 
     def learn(self, body: bytes, request: ChatRequest, gateway: Mapping[str, Any] | None) -> None:
@@ -102,10 +104,10 @@ class Shapes:
             return
         known = _known(begin, end, request, gateway)
         if known is not None:
-            self._keep(begin, name, end, known)
+            self._keep(begin + body[-_LAST:], name, end, known)
 
     def _keep(self, begin: bytes, name: bytes, end: bytes, known: Known) -> None:
-        size = len(begin) + len(end)
+        size = len(begin) + len(end)  # the last bytes of short ones count twice
         if self._count == _MOST or self._bytes + size > _MOST_BYTES:
             self._begins.clear()
             self._count = self._bytes = 0
@@ -143,9 +145,10 @@ def _known(
     """What is kept of a shape. None where what was cut out are not the messages that count but a
     field within another, or one that is there twice; and where it has a key of the client's in it.
     """
-    fields = _split.decode(begin + b"0" + end)
-    fields.pop("gateway", None)
-    if bytes(fields.get("messages", b"")) != b"0" or [*fields] != [*request.fields]:
+    found = _split.decode(b"%b%b0%b" % (begin.removesuffix(_MESSAGES), _HERE, end))
+    found.pop("gateway", None)
+    fields = {name if name != "messages here" else "messages": raw for name, raw in found.items()}
+    if "messages" in found or [*fields] != [*request.fields]:
         return None
     return Known(
         fields,
@@ -156,6 +159,6 @@ def _known(
         request.n,
         request.user,
         gateway,
-        read_extras(gateway, {}),
+        read_extras(gateway, {}) if gateway else NO_EXTRAS,
         read_shape(fields),
     )

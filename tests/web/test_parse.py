@@ -88,6 +88,11 @@ def test_of_a_key_given_twice_the_last_counts_everywhere() -> None:
     assert (request.model, request.json("model")) == ("b", "b")
 
 
+def test_of_messages_given_twice_the_last_are_all_that_is_read() -> None:
+    request = parsed(b'{"model":"a","messages":[5],"messages":[{"role":"user"}]}')
+    assert request.json("messages") == [{"role": "user"}]
+
+
 # What is refused -----------------------------------------------------------------------------
 
 WRONG: list[tuple[dict[str, Any], str, str]] = [

@@ -12,6 +12,7 @@ from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
 from gateway.wire.dialect import HttpCall, Target
 from gateway.wire.openai.messages import MESSAGE_QUIRKS, prepared
+from gateway.wire.signed_ids import unsigned
 
 _PATH: Final = "/chat/completions"
 _JSON: Final = {"content-type": "application/json", "accept": "application/json"}
@@ -65,6 +66,8 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     messages, seen = request.fields["messages"], request.seen
     if seen is None or not seen.plain or not MESSAGE_QUIRKS.isdisjoint(quirks):
         messages = prepared(messages, quirks)
+    elif seen.calls:
+        messages = unsigned(messages)
     body = b"".join((around.before, messages, around.behind))
     return HttpCall(around.path, around.headers, body, around.dropped)
 
