@@ -127,9 +127,9 @@ class Door:
             who = caller.name
             self.in_flight.enter(who)
             try:
-                if visitor is not client.visitor:
+                if client.visitor is None:
                     accept(visitor.headers, most)
-                    client.visitor = visitor
+                client.visitor = visitor
                 body = client.whole
                 if body is None:
                     body = await client.body(most)

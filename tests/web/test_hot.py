@@ -4,13 +4,16 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import cast
 
 import pytest
 import pytest_asyncio
+from msgspec import structs
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+from gateway.app import make_keyring
 from gateway.core.keys import KeyRecord, digest_of
 from gateway.web.hot import hot
 from tests.service.running import KEY, Running, running
@@ -233,6 +236,24 @@ async def test_a_key_that_is_revoked_counts_at_once_on_a_connection_that_is_open
         assert (await wire.answer())[0] == 401
     await wire.send(asks())
     await right(wire)
+
+
+async def test_a_large_body_before_another_configuration_says_nothing_of_the_next(
+    service: Running, wire: Wire
+) -> None:
+    door = service.gateway.front.door
+    before, large = door.now, asks(BODY + b" " * 9_000)
+    await wire.send(large)
+    await right(wire)
+    keyring = make_keyring(service.gateway.reload.snapshot)
+    limits = structs.replace(before.limits, body_bytes=5_000)
+    door.turn(replace(before, keyring=keyring, limits=limits))
+    try:
+        for sent, status in ((asks(), 200), (large, 413), (asks(), 200)):
+            await wire.send(sent)
+            assert (await wire.answer())[0] == status
+    finally:
+        door.turn(before)
 
 
 async def test_the_same_head_with_bodies_of_many_lengths(wire: Wire) -> None:
