@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from benchmarks.table import Measured, Readings, added, beyond, figure, ratio, row
+from benchmarks.table import Measured, Readings, added, figure, ratio, row
 
 Tables = Mapping[str, Measured | Readings]
 Read = Callable[[Tables], float]
@@ -60,17 +60,6 @@ def times(table: str, name: str, other: str) -> Read:
     def read(tables: Tables) -> float:
         rows = _cells(tables, table).rows
         return ratio(rows[_named(rows, name)], rows[_named(rows, other)])
-
-    return read
-
-
-def more(table: str, name: str, *others: str) -> Read:
-    """By how many us it is dearer than all the others together."""
-
-    def read(tables: Tables) -> float:
-        rows = _cells(tables, table).rows
-        first = beyond(rows[name], rows[others[0]])
-        return first - sum(row(other, rows[other], None).us for other in others[1:])
 
     return read
 
@@ -156,7 +145,7 @@ GOALS: Final = (
         "escalation (2 rungs) beyond its two calls",
         40,
         "us",
-        more("ladder", "+ escalation: a second rung", "+ four checks", "of which one call alone"),
+        price("ladder", "escalating, beyond its two calls"),
     ),
     Goal(
         "plan + features, 60 models, 5 rules",

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 
@@ -21,6 +23,8 @@ from gateway.web.parse import read_request
 AT_ONCE = 32
 WARM_UP = 1_000
 MOST = 60_000
+Ask = Callable[[], Awaitable[None]]
+"""Raises CannotRun when it is answered wrongly."""
 
 
 @dataclass(frozen=True)
@@ -40,29 +44,43 @@ class Hop:
             return runner.run(self._measure(total))
 
     async def _measure(self, total: int) -> Cell:
-        snapshot = read([("bench", config(self.port))], {})
-        request = read_request(request_body("m", stream=False), {}, 64)
-        draw = Random(1).random  # noqa: S311 - no secret
-        ladder = ladders(snapshot.catalog)["m"]
-        plan = make_plan(ladder, read_features(request), Limits(Tenant("bench")), draw)
-        candidate = plan.rungs[0].candidates[0]
-        left, answered = iter(range(total)), 0
+        async with one_call(self.port) as ask:
+            began = time.perf_counter()
+            used = await spent_s(ask, total)
+            return Cell(total, total, used, 0.0, time.perf_counter() - began)
 
-        async with open_upstreams({}, time.time) as upstreams:
-            upstream = await upstreams.turn(snapshot)
 
-            async def client() -> None:
-                nonlocal answered
-                for _ in left:
-                    completion = await upstream.send(candidate, request, timeout_s=10)
-                    answered += completion.choices[0].finish == "stop"
+@asynccontextmanager
+async def one_call(port: int) -> AsyncIterator[Ask]:
+    snapshot = read([("bench", config(port))], {})
+    request = read_request(request_body("m", stream=False), {}, 64)
+    draw = Random(1).random  # noqa: S311 - no secret
+    ladder = ladders(snapshot.catalog)["m"]
+    plan = make_plan(ladder, read_features(request), Limits(Tenant("bench")), draw)
+    candidate = plan.rungs[0].candidates[0]
 
-            used, began = time.process_time(), time.perf_counter()
-            await asyncio.gather(*(client() for _ in range(AT_ONCE)))
-            used, seconds = time.process_time() - used, time.perf_counter() - began
-        if answered != total:
-            raise CannotRun(f"{self.name}: {answered} of {total} answers")
-        return Cell(total, total, used, 0.0, seconds)
+    async with open_upstreams({}, time.time) as upstreams:
+        upstream = await upstreams.turn(snapshot)
+
+        async def ask() -> None:
+            completion = await upstream.send(candidate, request, timeout_s=10)
+            if completion.choices[0].finish != "stop":
+                raise CannotRun(f"one call was answered {completion}")
+
+        yield ask
+
+
+async def spent_s(ask: Ask, total: int) -> float:
+    """CPU time of this process for so many, some of them at once."""
+    left = iter(range(total))
+
+    async def client() -> None:
+        for _ in left:
+            await ask()
+
+    used = time.process_time()
+    await asyncio.gather(*(client() for _ in range(AT_ONCE)))
+    return time.process_time() - used
 
 
 def config(port: int) -> str:

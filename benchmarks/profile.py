@@ -2,9 +2,11 @@
 
     python -m benchmarks.profile
     python -m benchmarks.profile --stream --seconds 60
+    python -m benchmarks.profile --instructions
 
 Told is the time of each file and each function without those it calls, but with what it calls that
-is written in C: parsers, the event loop, system calls.
+is written in C: parsers, the event loop, system calls. Or told are the instructions of Python that
+are executed, each of them counted: no looking, no chance, and no time either.
 """
 
 import argparse
@@ -16,13 +18,15 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from sysconfig import get_path
 from tempfile import TemporaryDirectory
 
 from benchmarks.gateways import worker_of
-from benchmarks.servers import CannotRun
+from benchmarks.servers import HERE, CannotRun
 from benchmarks.stage import Ask, Effort, Stage
 from benchmarks.systems import System
-from benchmarks.table import padded
+from benchmarks.table import figure, padded
+from benchmarks.tables.instructions import Counted, Counting
 
 RATE = 500
 """Looks a second."""
@@ -71,9 +75,23 @@ def rooms(files: Counter[str]) -> Counter[str]:
     return found
 
 
-def told(counts: Counter[str], us: float, head: str) -> list[list[str]]:
-    """A head, and a line for each that is worth telling; the last one is all the others."""
-    total, lines = sum(counts.values()), [[head, "%", "us"]]
+def executed(counted: Counted) -> tuple[Counter[str], Counter[str]]:
+    """Instructions by file and by function, of all requests together."""
+    files, functions = Counter[str](), Counter[str]()
+    for each in counted.functions:
+        file = short(each.file.removesuffix(".py"))
+        for root in (str(HERE.parent), get_path("stdlib")):
+            file = file.removeprefix(f"{root}/")
+        files[file] += each.instructions
+        functions[f"{file}: {each.name}"] += each.instructions
+    return files, functions
+
+
+def told(counts: Counter[str], us: float, head: str, unit: str = "us") -> list[list[str]]:
+    """A head, and a line for each that is worth telling; the last one is all the others. `us` is
+    what they come to together, in that unit.
+    """
+    total, lines = sum(counts.values()), [[head, "%", unit]]
     rest = total
     for name, times in counts.most_common():
         if times < WORTH_TELLING * total:
@@ -85,6 +103,12 @@ def told(counts: Counter[str], us: float, head: str) -> list[list[str]]:
 
 def _line(name: str, share: float, us: float) -> list[str]:
     return [name, f"{share:.1%}".rstrip("%"), f"{share * us:.1f}"]
+
+
+def count(folder: Path, *, stream: bool) -> Counted:
+    with ExitStack() as stack:
+        counting = Counting(Stage(folder, stack, Effort()), stack)
+        return counting.event() if stream else counting.request()
 
 
 def profile(folder: Path, *, stream: bool, seconds: int) -> Profiled:
@@ -144,17 +168,34 @@ def report(found: Profiled, unit: str) -> Sequence[str]:
     )
 
 
+def count_report(counted: Counted, unit: str) -> Sequence[str]:
+    files, functions = executed(counted)
+    each = sum(files.values()) / counted.per
+    return (
+        f"{figure(each)} instructions of Python for each {unit}; {counted.per:,} of them.",
+        padded(told(rooms(files), each, "room", "instructions")),
+        padded(told(files, each, "file", "instructions")),
+        padded(told(functions, each, "function", "instructions")),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
     parser.add_argument("--seconds", type=int, default=30, help="default 30")
     parser.add_argument("--stream", action="store_true", help="of streams, an event's")
+    parser.add_argument("--instructions", action="store_true", help="count, do not look")
     given = parser.parse_args()
+    unit = "event" if given.stream else "request"
     with TemporaryDirectory(prefix="tollgate-profile-") as folder:
         try:
-            found = profile(Path(folder), stream=given.stream, seconds=given.seconds)
+            if given.instructions:
+                lines = count_report(count(Path(folder), stream=given.stream), unit)
+            else:
+                found = profile(Path(folder), stream=given.stream, seconds=given.seconds)
+                lines = report(found, unit)
         except CannotRun as error:
             raise SystemExit(f"profile: {error}") from None
-    print("\n\n".join(report(found, "event" if given.stream else "request")))
+    print("\n\n".join(lines))
 
 
 if __name__ == "__main__":

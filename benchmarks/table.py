@@ -76,11 +76,6 @@ def ratio(cells: Sequence[Cell], reference: Sequence[Cell]) -> float:
     return median(cell.us / max(other.us, 1e3 / other.per) for cell, other in pairs)
 
 
-def beyond(cells: Sequence[Cell], others: Sequence[Cell]) -> float:
-    """By how many us the one is dearer than the other: round by round, then the median."""
-    return median(a.us - b.us for a, b in zip(cells, others, strict=True))
-
-
 def added(cells: Sequence[Cell], others: Sequence[Cell], at: int) -> float:
     """What the one adds to the other's latency at its percentile number `at`, ms."""
     pairs = zip(cells, others, strict=True)

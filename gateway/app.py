@@ -102,7 +102,7 @@ async def open_gateway(
         stack.callback(metrics.close)
         opened = open_telling(snapshot, time.time, redactor or Redactor())
         telling = await stack.enter_async_context(opened)
-        told = [metrics.hears, *map(of_all, (*telling.observers, *observers))]
+        told = [metrics.hears, *telling.hears, *map(of_all, observers)]
         scene = await stack.enter_async_context(_open_scene(snapshot, told, env, telling.tap))
         world, ledger = scene.world, scene.ledger
 

@@ -13,7 +13,6 @@ from gateway.call import Call, beside_life
 from gateway.core.assembly import Assembly
 from gateway.core.billing import Tally
 from gateway.core.chat import ChatRequest, Delta
-from gateway.core.checks import Checklist, checklist
 from gateway.core.checks.finding import Finding
 from gateway.core.checks.watches import Watching
 from gateway.core.errors import Broken, TimedOut, UpstreamError
@@ -25,8 +24,7 @@ async def watch(call: Call, request: ChatRequest, timeout_s: float, *, cuts: boo
     """Until its checks are decided. `timeout_s` bounds that; `cuts` says whether a failing answer
     is stopped, which serves nobody when nobody else is left to ask.
     """
-    asked = checklist(call.wanted.checks)
-    watched = _Watched(call, asked, asked.ask(request), timeout_s, cuts=cuts)
+    watched = _Watched(call, call.asked.ask(request), timeout_s, cuts=cuts)
     flow = watched.flow()
     try:
         await anext(flow)
@@ -44,23 +42,25 @@ class _Watched:
     def __init__(
         self,
         call: Call,
-        asked: Checklist,
         request: ChatRequest,
         timeout_s: float,
         *,
         cuts: bool,
     ) -> None:
         self.call = call
-        self.asked = asked
+        self.asked = asked = call.asked
         self.request = request
         self.timeout_s = timeout_s
         self.cuts = cuts
-        self.flows = not call.wanted.held and not asked.others
         self.answered: Answered | None = None
         self._tally = Tally(call.candidate.model.image_tokens)
         self._assembly = Assembly()
         self._watching: Watching | None = Watching(asked.at_hand, request)
+        self._flows = not (call.wanted.held or asked.others or self._watching.never)
+        """Whether it may ever flow."""
         self._waiting: list[Sequence[Delta]] = []
+        self._decided = False
+        """From now on it flows, or its finding is told, or it is too late."""
         self._flowing = False
         self._finding: Finding | None = None
 
@@ -95,50 +95,54 @@ class _Watched:
         deltas = call.world.upstream.stream(call.candidate, self.request, timeout_s=self.timeout_s)
         async with aclosing(deltas):
             with suppress(StopAsyncIteration):
-                while not self._flowing:
-                    some = await anext(deltas)
-                    self._came(some)
-                    if self._look(some):
-                        yield ()
-                    elif self._finding is not None:
-                        return
-                sink: Sink | None = None
+                some = await anext(deltas)
+                call.first_token_s = call.world.clock() - call.began
+                call.dropped = some[0].dropped
+                while self._take(some):
+                    some = await deltas.asend(self._take)
+            if self._flowing:
+                call.tab.first_token_at = call.world.clock()
+                call.tell(self.asked, ())
+                sink: Sink | None = yield ()
                 for held in self._waiting:
                     sink = yield held
                 self._waiting = []
-                while True:
-                    some = await deltas.asend(sink and self._tally.before(sink))
-                    self._tally.add(some)
-                    sink = yield some
+                with suppress(StopAsyncIteration):
+                    while True:
+                        some = await deltas.asend(sink and self._tally.before(sink))
+                        self._tally.add(some)
+                        sink = yield some
+            elif self._decided and self._finding is None:
+                raise TimedOut("the provider's answer was not whole in time")
         if not self._tally.begun:
             raise Broken("the stream was empty")
 
-    def _came(self, some: Sequence[Delta]) -> None:
-        call = self.call
-        if not self._tally.begun:
-            call.first_token_s = call.world.clock() - call.began
-            call.dropped = some[0].dropped
+    def _take(self, some: Sequence[Delta]) -> bool:
+        """Whether more is wanted before it is decided what becomes of it."""
+        if self._decided and not self._flowing:
+            return False
         self._tally.add(some)
-
-    def _look(self, some: Sequence[Delta]) -> bool:
-        """Whether it may flow from now on. Else there may be a finding to cut it for."""
-        if self.flows:
+        if self._flows and some:
             self._waiting.append(some)
+        if self._decided:
+            return False
         self._assembly.add(some)
-        call = self.call
-        seen = self._watching.feed(some) if self._watching is not None else None
-        if seen is not None:
+        call, watching = self.call, self._watching
+        self._decided = (watching is not None and self._look(watching, some)) or (
+            call.world.clock() - call.began >= self.timeout_s
+        )
+        return not self._decided
+
+    def _look(self, watching: Watching, some: Sequence[Delta]) -> bool:
+        """Whether it may flow from now on, or is to be cut."""
+        seen = watching.feed(some)
+        if seen is not None or watching.over:
             self._watching = None
         if isinstance(seen, Finding):
             self._finding = seen if self.cuts else None
-        elif seen is not None and self.flows:
-            self._flowing = True
-            call.tab.first_token_at = call.world.clock()
-            call.tell(self.asked, ())
-            return True
-        if self._finding is None and call.world.clock() - call.began >= self.timeout_s:
-            raise TimedOut("the provider's answer was not whole in time")
-        return False
+        elif seen is not None:
+            self._flowing = self._flows
+        return self._flowing or self._finding is not None
 
     async def _cut(self, finding: Finding) -> None:
         usage = self._tally.counted(self.request)

@@ -71,6 +71,8 @@ class Turn:
     took_s: float = 1.0
     each_s: float = 0.0
     """What each piece of a stream takes."""
+    piled: bool = False
+    """All pieces but the first come together: a sink that is full is given the rest, too."""
 
 
 def says(*pieces: str, told: bool = True) -> Turn:
@@ -195,7 +197,7 @@ class ScriptedUpstream:
                 some = (Delta((ChoiceDelta(text=piece),)),)
                 if sink is None:
                     sink = yield some
-                elif not sink(some):
+                elif not sink(some) and not turn.piled:
                     sink = yield ()
             await self.far.at("end")
             if turn.error is not None:

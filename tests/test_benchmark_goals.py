@@ -26,9 +26,8 @@ def table(rows: Mapping[str, Sequence[Cell]]) -> Measured:
 
 
 LADDER = {
-    "+ four checks": cells(80, 90, 100),
     "+ escalation: a second rung": cells(135, 145, 155),
-    "of which one call alone": cells(20, 21, 22),
+    "escalating, beyond its two calls": cells(30, 34, 50),
 }
 PACED = {
     "upstream, direct": cells(10, latency_ms=(0.1, 0.5, 1.0)),

@@ -4,13 +4,17 @@ import asyncio
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from benchmarks import cpu, planning, rehearsal
+from benchmarks.escalation import A_TURN, asking, beyond_s
+from benchmarks.hop import Ask
 from benchmarks.load import Load, run_c, run_python
 from benchmarks.servers import CannotRun, compiled
 from benchmarks.systems import BODY_BYTES, NEEDLE, request_body
@@ -133,6 +137,41 @@ async def test_a_load_at_a_fixed_rate_counts_from_when_a_request_was_due(tmp_pat
     assert (done.requests, done.wrong) == (40, 0), done.last
     assert 100 < p50 < p99 <= p999
     assert done.seconds > 40 * 0.02
+
+
+async def test_what_escalating_adds_is_its_request_less_the_one_and_the_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    used_s = 7.0
+    monkeypatch.setattr(time, "process_time", lambda: used_s)
+    asked: list[float] = []
+
+    def asks(price_s: float) -> Ask:
+        async def ask() -> None:
+            nonlocal used_s
+            used_s += price_s
+            asked.append(price_s)
+
+        return ask
+
+    assert await beyond_s([asks(0.5), asks(0.25), asks(0.0625)]) == 0.1875
+    assert Counter(asked) == {0.5: A_TURN, 0.25: A_TURN, 0.0625: A_TURN}
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"), [(NEEDLE, True), (b'{"error":{}}', False), (b"", False)]
+)
+async def test_a_request_in_this_process_is_answered_rightly_or_not_at_all(
+    answer: bytes, right: bool
+) -> None:
+    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        heard = await receive()
+        assert json.loads(heard["body"])["model"] == "climbs"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": answer})
+
+    with nullcontext() if right else pytest.raises(CannotRun, match="climbs was answered"):
+        await asking(front, "climbs")()
 
 
 def test_planning_comes_to_every_rung() -> None:

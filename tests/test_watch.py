@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -88,10 +88,14 @@ SCRIPTS = {
 }
 
 
+@pytest.mark.parametrize("piled", [False, True])
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
-async def test_what_comes_of_a_stream(script: Script) -> None:
+async def test_what_comes_of_a_stream(script: Script, piled: bool) -> None:
     extras = Extras(checks=script.checks)
-    scene = stage(script.asked, script.turns, stream=True, extras=extras)
+    turns = {
+        name: [replace(turn, piled=piled) for turn in some] for name, some in script.turns.items()
+    }
+    scene = stage(script.asked, turns, stream=True, extras=extras)
     reply, text = await hear(scene.life)
     assert f"{reply.candidate.model.name}: {text}" == script.kept
     assert reply.reason == script.reason
@@ -131,6 +135,24 @@ async def test_an_answer_that_was_cut_says_that_it_is_not_whole() -> None:
     reply, _ = await hear(scene.life)
     assert reply.completion is not None
     assert reply.completion.first.finish == "length"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (("I ", "x" * 300, "y", "z"), "I " + "x" * 300 + "yz"),
+        (("I'm ", NO[4:], "and ", "so on."), NO),
+    ],
+    ids=["flows", "cut"],
+)
+async def test_what_comes_together_with_what_decides(said: tuple[str, ...], shown: str) -> None:
+    """It flows with it; of an answer that is cut it is dropped."""
+    turns = {"a": [Turn(said, piled=True)], "c": [Turn(error=Faulty("500"))]}
+    scene = stage("open", turns, stream=True, extras=JUDGED)
+    _, text = await hear(scene.life)
+    assert text == shown
+    assert scene.life.tab.spent == PROMPT + -(-len(shown) // 4)
+    await whole(scene)
 
 
 async def test_what_waited_flows_first_and_the_rest_as_it_comes() -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -47,6 +47,13 @@ class Spent(NamedTuple):
     calls: float
 
 
+class Counted(NamedTuple):
+    """Of so many requests, or events."""
+
+    functions: list[Function]
+    per: int
+
+
 class Counting:
     """A gateway that counts, with its ledger in the embedded server."""
 
@@ -55,21 +62,22 @@ class Counting:
         prefix = [*pinned(SUT_CPU), sys.executable, "-m", "benchmarks.executed", str(self._file)]
         self._gateway = stage.gateway(stack, Setting("counting", prefix=prefix, patience_s=120))
 
-    def request(self, route: str = "auto") -> dict[str, Spent]:
-        return self._each(self._stage.through(self._gateway, route, route), REQUESTS)
+    def request(self) -> Counted:
+        return self._counted(self._stage.through(self._gateway, "counting", "auto"), REQUESTS)
 
-    def event(self) -> dict[str, Spent]:
+    def event(self) -> Counted:
         """Of a stream that flows: without checks. All streams are open at once."""
         ask = Ask("calm", stream=True, connections=STREAMS)
-        return self._each(self._stage.through(self._gateway, "calm", "auto-calm", ask), STREAMS)
+        row = self._stage.through(self._gateway, "counting", "auto-calm", ask)
+        return self._counted(row, STREAMS)
 
-    def _each(self, row: System, total: int) -> dict[str, Spent]:
-        """By room, once it is warm."""
+    def _counted(self, row: System, total: int) -> Counted:
+        """Once it is warm."""
         self._taken()
         row.measure(total)
         self._taken()
         cell = row.measure(total)
-        return by_room(self._taken(), cell.per)
+        return Counted(self._taken(), cell.per)
 
     def _taken(self) -> list[Function]:
         os.kill(self._gateway.pid, signal.SIGUSR1)
@@ -83,13 +91,14 @@ class Counting:
         return found
 
 
-def by_room(functions: Iterable[Function], per: int) -> dict[str, Spent]:
+def by_room(counted: Counted) -> dict[str, Spent]:
     found = {room: Spent(0, 0) for room in (*ROOMS, OUTSIDE)}
-    for each in functions:
+    for each in counted.functions:
         room = room_of(each.file)
         before = found[room]
         found[room] = Spent(
-            before.instructions + each.instructions / per, before.calls + each.calls / per
+            before.instructions + each.instructions / counted.per,
+            before.calls + each.calls / counted.per,
         )
     return found
 
@@ -112,8 +121,8 @@ def instructions(stage: Stage, stack: ExitStack) -> Readings:
     counting, turns = Counting(stage, stack), range(min(ROUNDS, stage.effort.rounds))
     rows: dict[str, Reading] = {}
     for what, rounds in (
-        ("request", [counting.request() for _ in turns]),
-        ("event", [counting.event() for _ in turns]),
+        ("request", [by_room(counting.request()) for _ in turns]),
+        ("event", [by_room(counting.event()) for _ in turns]),
     ):
         for at, unit in enumerate(Spent._fields):
             rows[f"{what}: {unit}"] = Reading(unit, [whole(each)[at] for each in rounds])

@@ -1,9 +1,11 @@
 """What each of the gateway's duties adds to the price of a request: a ladder of rows, each with
-one more. The metrics and one call alone are measured in this process: no gateway is without them.
+one more. The metrics, one call alone and what escalating adds to its two calls are measured in this
+process: no gateway is without the first, and the last is less than the rows drift by.
 """
 
 from contextlib import ExitStack
 
+from benchmarks.escalation import Escalation
 from benchmarks.gateways import FREE_KEY
 from benchmarks.hop import Hop
 from benchmarks.metrics import MetricsAlone
@@ -13,6 +15,7 @@ from benchmarks.systems import Group, Row
 PASS, ROUTE, LEDGER = "pass-through", "+ route", "+ ledger: a hold, two budgets"
 CHECKS, CLIMB, VOTE = "+ four checks", "+ escalation: a second rung", "vote of two models"
 HOP, METRICS = "of which one call alone", "of which the metrics"
+BEYOND = "escalating, beyond its two calls"
 
 
 def ladder(stage: Stage, stack: ExitStack) -> Group:
@@ -25,6 +28,7 @@ def ladder(stage: Stage, stack: ExitStack) -> Group:
         stage.through(main, CHECKS, "auto"),
         stage.through(main, CLIMB, "climbs", calls_each=2),
         stage.through(main, VOTE, "votes", calls_each=2),
+        Escalation(BEYOND, stage.folder, stage.providers),
         Hop(HOP, stage.provider("fast").port),
         MetricsAlone(METRICS, stage.provider("fast").port),
     ]

@@ -168,7 +168,7 @@ async def _serve(
                 servers.append(_server(gateway.admin(), "httptools"))
                 sockets.append(inside)
                 told.append(f"The admin API answers at {_address(inside)}/admin/v1")
-            _spare_the_collector()
+            spare_the_collector()
             for line in told:
                 say(line)
             serving = [
@@ -229,7 +229,7 @@ def _address(bound: socket.socket) -> str:
     return f"http://{host}:{port}"
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """A sixth of a request's CPU went into collecting garbage that requests hardly make.
 
     What is there at the start stays, so it is not walked again; the youngest generation is

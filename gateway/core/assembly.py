@@ -25,15 +25,24 @@ class Assembly:
 
     def add(self, deltas: Sequence[Delta]) -> None:
         for delta in deltas:
-            self._id = self._id or delta.id
-            self._created = self._created or delta.created
-            self._dropped = self._dropped or delta.dropped
-            _join(self._extra, delta.extra)
-            for piece in delta.choices:
-                choice = self._choices.get(piece.index)
-                if choice is None:
-                    choice = self._choices[piece.index] = _Parts()
-                choice.add(piece)
+            if delta.size is None:
+                self._add(delta)
+            else:
+                piece = delta.choices[0]
+                self._choices[piece.index].text.append(piece.text)
+                if piece.reasoning:
+                    self._choices[piece.index].reasoning.append(piece.reasoning)
+
+    def _add(self, delta: Delta) -> None:
+        self._id = self._id or delta.id
+        self._created = self._created or delta.created
+        self._dropped = self._dropped or delta.dropped
+        _join(self._extra, delta.extra)
+        for piece in delta.choices:
+            choice = self._choices.get(piece.index)
+            if choice is None:
+                choice = self._choices[piece.index] = _Parts()
+            choice.add(piece)
 
     def completion(self, usage: Usage | None, *, whole: bool = True) -> Completion:
         """The answer; one that is not whole is told as cut."""
@@ -52,20 +61,20 @@ class _Parts:
     """Of one choice."""
 
     def __init__(self) -> None:
-        self._text: list[str] = []
+        self.text: list[str] = []
         self._refusal: list[str] = []
-        self._reasoning: list[str] = []
+        self.reasoning: list[str] = []
         self._calls: dict[int, _Call] = {}
         self._finish: str | None = None
         self._logprobs: Raw | None = None
         self._extra: dict[str, Raw] = {}
 
     def add(self, piece: ChoiceDelta) -> None:
-        self._text.append(piece.text)
+        self.text.append(piece.text)
         if piece.refusal:
             self._refusal.append(piece.refusal)
         if piece.reasoning:
-            self._reasoning.append(piece.reasoning)
+            self.reasoning.append(piece.reasoning)
         for call in piece.tool_calls:
             self._calls.setdefault(call.index, _Call()).add(call)
         self._finish = piece.finish or self._finish
@@ -75,11 +84,11 @@ class _Parts:
     def choice(self, index: int, unsaid: str) -> Choice:
         return Choice(
             index,
-            "".join(self._text) or None,
+            "".join(self.text) or None,
             tuple(self._calls[at].call() for at in sorted(self._calls)),
             self._finish or unsaid,
             "".join(self._refusal) or None,
-            "".join(self._reasoning) or None,
+            "".join(self.reasoning) or None,
             self._logprobs,
             self._extra,
         )

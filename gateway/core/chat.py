@@ -5,12 +5,13 @@ when somebody reads it, so that what we do not understand reaches the provider u
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Raw, Struct, structs
 
 from gateway.core.errors import InvalidRequest
+from gateway.core.shape import Shape
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -32,29 +33,44 @@ NO_EXTRAS: Final = Extras()
 Message = Mapping[str, Any]
 """One message of a chat, as JSON."""
 
-_SAID: Final = 4_000
+Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
+ROLES: Final[tuple[str, ...]] = get_args(Role)
+
+
+SAID: Final = 4_000
 
 
 class Look(Struct, frozen=True):
     """What was seen of the messages while they were decoded, so that nobody decodes them again."""
 
     plain: bool
-    """Each is a role and a text: there is no part, no call, no mark for a cache."""
+    """There are texts, and calls of tools, and nothing else that anybody would look for: no media,
+    no thoughts, no mark for a cache. False where nobody made sure."""
     said: str
     """How the text begins that the user sent last: so many characters tell what it is."""
+    sound: bool = True
+    """Each has a role that there is, and content of a kind that there is."""
+    calls: bool = False
+    """Whether plain ones may have calls of tools."""
 
 
 def look(messages: Sequence[Message]) -> Look:
     """At decoded messages."""
-    plain = True
+    plain = sound = True
+    said: Any = None
     for message in messages:
-        if len(message) != 2 or type(message.get("content")) is not str:
+        role, content = message.get("role"), message.get("content")
+        if type(content) is not str:
             plain = False
-            break
-    for message in reversed(messages):
-        if message.get("role") == "user":
-            return Look(plain, _text(message.get("content"))[:_SAID])
-    return Look(plain, "")
+            if content is not None and type(content) is not list:
+                sound = False
+        elif len(message) != 2:
+            plain = False
+        if role == "user":
+            said = content
+        elif role not in ROLES:
+            sound = False
+    return Look(plain, _text(said)[:SAID], sound)
 
 
 def _text(content: Any) -> str:
@@ -70,7 +86,8 @@ class ChatRequest(Struct, frozen=True):
 
     `fields` is the top level of its JSON, undecoded, without the gateway's own extras.
     `max_tokens` is the output limit it asked for, by whichever name. `seen` is None where nobody
-    has looked.
+    has looked. `shape` is of `fields` beside the messages, whatever these are: who sends others
+    leaves it out.
     """
 
     fields: Mapping[str, Raw]
@@ -82,6 +99,7 @@ class ChatRequest(Struct, frozen=True):
     user: str | None = None
     extras: Extras = NO_EXTRAS
     seen: Look | None = None
+    shape: Shape | None = None
 
     def json(self, name: str) -> Any:
         """One top-level field, decoded; None when it is absent. Decodes anew at each call.

@@ -77,8 +77,8 @@ class Plans:
 
 def about(tokens: int) -> int:
     """The next number of six significant bits."""
-    step = _step(tokens)
-    return -(-tokens // step) * step
+    beyond = tokens.bit_length() - 6
+    return tokens if beyond <= 0 else -(-tokens >> beyond) << beyond
 
 
 def _step(tokens: int) -> int:

@@ -27,20 +27,31 @@ _MEMORY: Final = 4_000
 """Bills after which all that were seen count half."""
 
 
+class _Seen:
+    """Of one model: how many bills are in each bin, and in all."""
+
+    __slots__ = ("bins", "look_at", "total")
+
+    def __init__(self) -> None:
+        self.bins = [0.0] * _BINS
+        self.total = 0
+        self.look_at = _ENOUGH
+        """At so many bills they are looked at."""
+
+
 class Factors:
     """Of every model, by its name. Bounded by the number of models."""
 
     def __init__(self) -> None:
         self.version = 0
         """Another one as soon as any of them is another."""
-        self._seen: dict[str, list[float]] = {}
+        self._seen: dict[str, _Seen] = {}
         self._known: dict[str, float] = {}
-        self._total: dict[str, float] = {}
 
     def turn(self, models: Iterable[str]) -> None:
         """These there are from now on, and are what they were."""
         for name in {*self._seen} - {*models}:
-            del self._seen[name], self._total[name]
+            del self._seen[name]
             self._known.pop(name, None)
 
     def of(self, model: str) -> float | None:
@@ -51,21 +62,25 @@ class Factors:
         """What a prompt that we counted as so many tokens was billed at."""
         if counted < LEAST or billed <= 0:
             return
-        bins = self._seen.get(model)
-        if bins is None:
-            bins = self._seen[model] = [0.0] * _BINS
-            self._total[model] = 0.0
-        bins[bisect_left(_EDGES, billed / counted)] += 1.0
-        total = self._total[model] + 1.0
-        if total >= _MEMORY:
-            bins[:] = [each / 2 for each in bins]
-            total /= 2
-        self._total[model] = total
-        if total >= _ENOUGH and (model not in self._known or int(total) % _EACH == 0):
-            known = _within(bins, total * _COVERED) * _MARGIN
+        seen = self._seen.get(model)
+        if seen is None:
+            seen = self._seen[model] = _Seen()
+        seen.bins[bisect_left(_EDGES, billed / counted)] += 1.0
+        seen.total += 1
+        if seen.total == seen.look_at:
+            self._look(model, seen)
+
+    def _look(self, model: str, seen: _Seen) -> None:
+        """At all bills of a model, now and then."""
+        if seen.total == _MEMORY:
+            seen.bins[:] = [each / 2 for each in seen.bins]
+            seen.total //= 2
+        else:
+            known = _within(seen.bins, seen.total * _COVERED) * _MARGIN
             if _moves(self._known.get(model), known):
                 self._known[model] = known
                 self.version += 1
+        seen.look_at = min((seen.total // _EACH + 1) * _EACH, _MEMORY)
 
 
 _LOWER: Final = _STEP**1.5

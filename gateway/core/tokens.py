@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.core.chat import ChatRequest, Choice, Message
+from gateway.core.shape import SENT_WITH_MESSAGES, Shape, read_shape
 
 BYTES_PER_TOKEN: Final = 4
 IMAGE_TOKENS: Final = 1_600
@@ -35,7 +36,6 @@ _BYTES_PER_MEDIA_TOKEN: Final[Mapping[str, int]] = {"input_audio": 125, "file": 
 _TOOL_TOKENS: Final = 700
 AROUND_TOKENS: Final = 100
 """What stands around the messages: roles, separators, the `confidence` check's instruction."""
-_SENT_WITH_MESSAGES: Final = ("tools", "functions", "response_format")
 _MESSAGE_FRAME: Final = ("role", "content")
 EACH_MESSAGE: Final = 4
 """Tokens around a message that its text does not show, and one to spare."""
@@ -77,22 +77,27 @@ class Bound(Struct, frozen=True):
         return ceil(self.counted * factor) + self.beside
 
 
+def plain_bound(size: int, shape: Shape) -> Bound:
+    """What goes in where messages are nothing but text, of so many bytes of JSON."""
+    beside = AROUND_TOKENS + _TOOL_TOKENS if shape.tools else AROUND_TOKENS
+    return Bound(count(size + shape.size), beside)
+
+
 def bound(request: ChatRequest, messages: bytes, *, typed: bool = True) -> Bound:
     """What goes in. `messages` is that field's undecoded JSON; `typed`: TYPED may be in it."""
-    fields = request.fields
-    size, media, media_tokens, images, sound = len(messages), 0, 0, 0, 0
-    if typed and any(mark in messages for mark in MEDIA):
-        parts = _media_parts(request.json("messages"))
-        media = len(parts)
-        size -= sum(map(_payload_size, parts))
-        media_tokens = sum(map(_media_tokens, parts))
-        images, sound = _images(parts), _sound(parts)
-    for name in _SENT_WITH_MESSAGES:
-        if name in fields:
-            size += len(bytes(fields[name]))
-    tools = _TOOL_TOKENS if "tools" in fields or "functions" in fields else 0
-    beside = AROUND_TOKENS + tools + media_tokens
-    return Bound(count(size), beside, media, images=images, sound=sound)
+    shape = request.shape or read_shape(request.fields)
+    plain = plain_bound(len(messages), shape)
+    if not (typed and any(mark in messages for mark in MEDIA)):
+        return plain
+    parts = _media_parts(request.json("messages"))
+    size = len(messages) - sum(map(_payload_size, parts))
+    return Bound(
+        count(size + shape.size),
+        plain.beside + sum(map(_media_tokens, parts)),
+        len(parts),
+        images=_images(parts),
+        sound=_sound(parts),
+    )
 
 
 def image_tokens(upstream: str) -> int:
@@ -113,7 +118,7 @@ def text_of(request: ChatRequest) -> tuple[str, int]:
     """What a tokenizer has to read of a request, and how many messages it is in."""
     fields = request.fields
     messages = [each for each in request.json("messages") if isinstance(each, Mapping)]
-    beside = [bytes(fields[name]).decode() for name in _SENT_WITH_MESSAGES if name in fields]
+    beside = [bytes(fields[name]).decode() for name in SENT_WITH_MESSAGES if name in fields]
     return "\n".join([*map(_text_of, messages), *beside]), len(messages)
 
 
@@ -145,7 +150,7 @@ def count_input(request: ChatRequest, each_image: int = IMAGE_TOKENS) -> int:
     """
     messages, fields = request.json("messages"), request.fields
     size = _text_size(messages) + _calls_size(messages)
-    size += sum(len(bytes(fields[name])) for name in _SENT_WITH_MESSAGES if name in fields)
+    size += sum(len(bytes(fields[name])) for name in SENT_WITH_MESSAGES if name in fields)
     parts = _media_parts(messages)
     beside = _images(parts) * (each_image - IMAGE_TOKENS)
     return count(size) + sum(map(_media_tokens, parts)) + beside

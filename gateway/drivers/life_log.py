@@ -3,44 +3,36 @@
 Where words are kept, too, a tap on the calls to providers hears every answer.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from hashlib import blake2b
 from typing import Any, Final
 
 from gateway.core import events
 from gateway.core.chat import Completion
+from gateway.core.hearing import Hears, observer
 from gateway.core.life_line import Writer
 from gateway.core.life_words import Content
-from gateway.core.ports import Upstream
+from gateway.core.ports import Observer, Upstream
 from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Log
 from gateway.core.usage_record import BEHIND
 from gateway.drivers.heard_answers import HOLD, HeardUpstream
 from gateway.drivers.line_writer import LineWriter
 
-_BEGIN, _AMID, _OVER, _HELD, _CACHE = range(5)
-_KINDS: Final[Mapping[type, int]] = {
-    **dict.fromkeys((events.Began, events.AuditBegan), _BEGIN),
-    **dict.fromkeys(
-        (
-            events.Planned, events.Refused, events.Judged, events.Escalated,
-            events.FellBack, events.Settled,
-        ),
-        _AMID,
-    ),
-    **dict.fromkeys(
-        (events.Replied, events.Denied, events.Dropped, events.AuditEnded), _OVER
-    ),
-    events.Reserved: _HELD,
-    events.CacheAsked: _CACHE,
-}  # fmt: skip
 _SIZE: Final = 16
 """Bytes of a hash."""
+_AMID: Final = (
+    events.Planned, events.Refused, events.Judged, events.Escalated, events.FellBack,
+    events.Settled,
+)  # fmt: skip
+_ENDS: Final = (events.Replied, events.Denied, events.Dropped, events.AuditEnded)
 
 
 class LifeLog:
-    """`write` gets each line, `wall` gives Unix seconds. Hashes are keyed with `pepper`, if any."""
+    """`hears` takes in what it names, `observe` is the same as an observer of all. `write` gets
+    each line, `wall` gives Unix seconds. Hashes are keyed with `pepper`, if any.
+    """
 
     def __init__(
         self,
@@ -58,50 +50,58 @@ class LifeLog:
         self._log = log
         self._heard: dict[str, dict[str, Completion]] | None = None
         """By life and hold; None where no words are kept."""
-        if log.content != "off":
-            self._heard = {}
         self._lives: dict[str, list[events.Event]] = {}
         self._early: dict[str, list[events.Event]] = {}
+        hears: dict[type, Callable[[Any], None]] = {
+            events.Began: self._begins,
+            events.AuditBegan: self._begins,
+            **dict.fromkeys(_AMID, self._goes_on),
+            **dict.fromkeys(_ENDS, self._ends),
+            events.CacheAsked: self._cache_asked,
+        }
+        if log.content != "off":
+            self._heard = {}
+            hears[events.Reserved] = self._held
+        self.hears: Hears = hears
+        self.observe: Observer = observer(hears)
 
-    def observe(self, event: Any) -> None:
-        kind = _KINDS.get(type(event))
-        if kind is None:
-            return
-        if kind == _AMID:
-            self._lives[event.about.request_id].append(event)
-        elif kind == _OVER:
-            life = self._lives.pop(event.about.request_id)
-            life.append(event)
-            self._over(life)
-        elif kind == _BEGIN:
-            self._lives[event.about.request_id] = [event]
-            if self._early:
-                self._lives[event.about.request_id] += self._early.pop(event.about.request_id, ())
-            if self._heard is not None and self._chosen(event.about.request_id):
-                self._heard[event.about.request_id] = {}
-        elif kind == _CACHE:
-            self._early_of(event).append(event)
-        elif self._heard is not None:
-            HOLD.set((event.about.request_id, event.hold))
+    def _begins(self, event: events.Began | events.AuditBegan) -> None:
+        life = event.about.request_id
+        self._lives[life] = [event]
+        if self._early:
+            self._lives[life] += self._early.pop(life, ())
+        if self._heard is not None and self._chosen(life):
+            self._heard[life] = {}
 
-    def _early_of(self, event: events.CacheAsked) -> list[events.Event]:
-        """What is told of a life before it begins: that its answer was not kept."""
-        life = self._lives.get(event.about.request_id)
-        return self._early.setdefault(event.about.request_id, []) if life is None else life
+    def _goes_on(self, event: events.LifeEvent) -> None:
+        self._lives[event.about.request_id].append(event)
+
+    def _ends(self, event: events.LifeEvent) -> None:
+        life = self._lives.pop(event.about.request_id)
+        life.append(event)
+        content = None
+        if self._heard is not None:
+            content = self._content(life[0], event.about.request_id)
+        self._write(self._writer.line(life, self._wall(), content))
+
+    def _cache_asked(self, event: events.CacheAsked) -> None:
+        """That an answer was not kept is told before the life begins that makes one."""
+        of = event.about.request_id
+        (self._lives.get(of) or self._early.setdefault(of, [])).append(event)
+
+    def _held(self, event: events.Reserved) -> None:
+        HOLD.set((event.about.request_id, event.hold))
 
     def tap(self, upstream: Upstream) -> Upstream:
         """The same, and what it answers is heard, where words are kept."""
         return upstream if self._heard is None else HeardUpstream(upstream, self._hears)
 
-    def _over(self, life: list[events.Event]) -> None:
-        content = None
-        if self._heard is not None:
-            first: Any = life[0]
-            heard = self._heard.pop(first.about.request_id, None)
-            if heard is not None:
-                hashed = self._hash if self._log.content == "hash" else None
-                content = Content(getattr(first, "request", None), heard, hashed)
-        self._write(self._writer.line(life, self._wall(), content))
+    def _content(self, first: Any, request_id: str) -> Content | None:
+        heard = self._heard.pop(request_id, None) if self._heard is not None else None
+        if heard is None:
+            return None
+        hashed = self._hash if self._log.content == "hash" else None
+        return Content(getattr(first, "request", None), heard, hashed)
 
     def _chosen(self, request_id: str) -> bool:
         """What goes on behind an answer is kept where the answer is."""

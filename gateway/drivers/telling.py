@@ -5,7 +5,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.core.ports import Observer, Upstream
+from gateway.core.hearing import Hears
+from gateway.core.ports import Upstream
 from gateway.core.redaction import Redactor, secrets_of
 from gateway.core.snapshot import Snapshot
 from gateway.drivers.life_log import open_life_log
@@ -17,9 +18,9 @@ _INSTALL: Final = "pip install 'tollgate[otel]'"
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """`tap` hears what providers answer, where words are kept."""
+    """Who hears of which events; `tap` hears what providers answer, where words are kept."""
 
-    observers: Sequence[Observer]
+    hears: Sequence[Hears]
     tap: Tap
     turn: Callable[[Snapshot], None]
     traces: bool
@@ -41,14 +42,14 @@ async def open_telling(
     `otel` is not installed.
     """
     redactor.turn(secrets_of(snapshot))
-    observers: list[Observer] = []
+    hears: list[Hears] = []
     taps: list[Tap] = []
     turns: list[Callable[[Snapshot], None]] = [lambda new: redactor.turn(secrets_of(new))]
     async with AsyncExitStack() as stack:
         if snapshot.log is not None:
             opened = open_life_log(snapshot.log, wall, redactor, snapshot.pepper)
             log = await stack.enter_async_context(opened)
-            observers.append(log.observe)
+            hears.append(log.hears)
             taps.append(log.tap)
         if snapshot.otel is not None:
             # Who does not trace need not wait for its import, nor have it.
@@ -59,7 +60,7 @@ async def open_telling(
 
             spans = open_traces(snapshot.otel, snapshot, redactor)
             traces = await stack.enter_async_context(spans)
-            observers.append(traces.observe)
+            hears.append(traces.hears)
             taps.append(traces.tap)
             turns.append(traces.turn)
 
@@ -68,7 +69,7 @@ async def open_telling(
                 each(new)
 
         traces_them = snapshot.otel is not None
-        yield Telling(observers, lambda upstream: _tapped(upstream, taps), turn, traces_them)
+        yield Telling(hears, lambda upstream: _tapped(upstream, taps), turn, traces_them)
 
 
 def _tapped(upstream: Upstream, taps: Iterable[Tap]) -> Upstream:

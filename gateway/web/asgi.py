@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 from gateway.core.errors import TooLarge
-from gateway.web.client import Headers, Pairs
+from gateway.web.client import Lines, Visitor, pairs_of
 from gateway.web.idle import BODY_S, PORTION, late
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -20,12 +20,18 @@ class AsgiClient:
     def __init__(
         self, headers: Sequence[tuple[bytes, bytes]], receive: Receive, send: Send
     ) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a request is served in a task")
         self.headers = headers
-        self.known: Headers | None = None
+        self.visitor: Visitor | None = None
+        self.whole: bytes | None = None
+        self.task: asyncio.Task[Any] = task
         self._receive = receive
         self._send = send
         self._watcher: asyncio.Task[None] | None = None
         self._waiting: list[bytes] = []
+        self._whole: tuple[int, Lines, bytes] | None = None
 
     async def body(self, most: int) -> bytes:
         return await read_all(self._receive, most)
@@ -37,19 +43,23 @@ class AsgiClient:
         if tell is not None:
             self._watcher = asyncio.create_task(self._watch(tell))
 
-    async def reply(self, status: int, headers: Pairs, body: bytes) -> None:
-        headers.append((b"content-length", b"%d" % len(body)))
-        await self.begin(status, headers)
-        await self.end(body)
+    def reply(self, status: int, headers: Lines, body: bytes) -> bool:
+        self._whole = (status, b"%bcontent-length: %d\r\n" % (headers, len(body)), body)
+        return False
 
-    async def begin(self, status: int, headers: Pairs) -> None:
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+    async def begin(self, status: int, headers: Lines) -> None:
+        pairs = pairs_of(headers)
+        await self._send({"type": "http.response.start", "status": status, "headers": pairs})
 
     def send(self, data: bytes) -> bool:
         self._waiting.append(data)
         return False
 
     async def drained(self) -> None:
+        if self._whole is not None:
+            (status, headers, body), self._whole = self._whole, None
+            await self.begin(status, headers)
+            await self.end(body)
         waiting, self._waiting = self._waiting, []
         if waiting:
             await self.write(b"".join(waiting))

@@ -8,30 +8,27 @@ from gateway.core.money import usd
 from gateway.core.spent import Attempt, Tab
 
 _MOST: Final = 1_000
-_known: dict[tuple[str, ...], bytes] = {}
+_known: dict[tuple[str, ...], str] = {}
 """How the JSON of an attempt begins: there are few of these, and encoding one costs 2 us."""
 
 
 def extension(tab: Tab) -> bytes:
     """JSON: what all attempts cost together, and each of them in order."""
-    told = [b"%b%b}" % (_beginning(each), usd(each.cost).encode()) for each in tab.attempts]
-    return b'{"cost_usd":%b,"attempts":[%b]}' % (usd(tab.spent).encode(), b",".join(told))
+    told = ",".join(map(_told, tab.attempts))
+    return f'{{"cost_usd":{usd(tab.spent)},"attempts":[{told}]}}'.encode()
 
 
-def _beginning(attempt: Attempt) -> bytes:
+def _told(attempt: Attempt) -> str:
     to = attempt.candidate
-    key = (
-        to.model.name,
-        to.deployment.provider,
-        to.tier,
-        attempt.purpose,
-        attempt.outcome,
-    )
-    found = _known.get(key)
-    if found is None:
-        names = ("model", "provider", "tier", "purpose", "outcome")
-        fields = msgspec.json.encode(dict(zip(names, key, strict=True)))
-        if len(_known) >= _MOST:
-            _known.clear()
-        found = _known[key] = fields[:-1] + b',"cost_usd":'
-    return found
+    names = to.model.name, to.deployment.provider, to.tier, attempt.purpose, attempt.outcome
+    return f"{_known.get(names) or _begins(names)}{usd(attempt.cost)}}}"
+
+
+def _begins(names: tuple[str, ...]) -> str:
+    """All but what it cost."""
+    what = ("model", "provider", "tier", "purpose", "outcome")
+    fields = msgspec.json.encode(dict(zip(what, names, strict=True))).decode()
+    if len(_known) >= _MOST:
+        _known.clear()
+    begins = _known[names] = f'{fields[:-1]},"cost_usd":'
+    return begins

@@ -18,12 +18,19 @@ class Caller:
     def __init__(self, tenant: Tenant, key: Key | None) -> None:
         self.tenant = tenant
         self.key = key
-        self.name = f"{tenant.name}/{key.id if key else ''}"
+        self.key_id = key.id if key else ""
+        self.organisation = tenant.organisation.name if tenant.organisation else ""
+        self.name = f"{tenant.name}/{self.key_id}"
         """Unlike that of any other."""
+        self.holder: Holder | None = None
+        """Of its key."""
         self._own = self._purse(None, _NO_TAGS)
+        self._varies = bool(tenant.user_budgets or tenant.tag_budgets)
 
     def purse(self, user: str | None, tags: Mapping[str, str] = _NO_TAGS) -> Purse:
         """Every account that a request of this caller spends from."""
+        if not self._varies:
+            return self._own
         tenant = self.tenant
         of_user = user is not None and tenant.user_budgets
         if not of_user and not any(tag in tags for tag in tenant.tag_budgets):
@@ -71,10 +78,11 @@ class Holder:
     """Whose a digest is, until when (Unix seconds), and its name among the keys last used.
 
     `plain` is the SHA-256 that it is found by: of a peppered digest once its key has come. `who`
-    is made when the key first comes: for ten thousand keys at once that would take long.
+    is made when the key first comes: for ten thousand keys at once that would take long. `held` is
+    what the keyring that has it puts there.
     """
 
-    __slots__ = ("_make", "digest", "name", "peppered", "plain", "until", "who")
+    __slots__ = ("_make", "digest", "held", "name", "peppered", "plain", "until", "who")
 
     def __init__(
         self,
@@ -91,10 +99,13 @@ class Holder:
         self.who: Caller | Actor | None = None
         self.until = inf if until is None else until
         self.name = name
+        self.held: object = None
         self._make = make
 
     def met(self) -> None:
         self.who = self._make()
+        if isinstance(self.who, Caller):
+            self.who.holder = self
 
 
 def of_tenant(tenant: Tenant, key: Key) -> Holder:

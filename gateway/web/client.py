@@ -3,12 +3,34 @@
 `hot` is HTTP/1.1 straight from the socket, `asgi` is any ASGI server. The door tells no difference.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeAlias
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct
 
+from gateway.web.callers import Caller
+
 Pairs: TypeAlias = list[tuple[bytes, bytes]]
+Lines: TypeAlias = bytes
+"""Headers as HTTP/1.1 writes them, each with the end of its line."""
+
+_LINE: Final = b"%b: %b\r\n".__mod__
+
+
+def lines_of(pairs: Iterable[tuple[bytes, bytes]]) -> Lines:
+    """Raises ValueError for what is no header."""
+    each = [*map(_LINE, pairs)]
+    lines = b"".join(each)
+    if lines.count(b"\n") != len(each) or lines.count(b"\r") != len(each):
+        raise ValueError("a header with a line break in it")
+    return lines
+
+
+def pairs_of(lines: Lines) -> Pairs:
+    """The other way round."""
+    split = [line.partition(b": ") for line in lines.split(b"\r\n")[:-1]]
+    return [(name, value) for name, _, value in split]
 
 
 class Headers(Struct, frozen=True):
@@ -20,13 +42,24 @@ class Headers(Struct, frozen=True):
     extras: Mapping[str, str]
 
 
+class Visitor(Struct, frozen=True):
+    """Who asks, as its headers say."""
+
+    headers: Headers
+    caller: Caller
+
+
 class Client(Protocol):
     """One request. Either `reply`, or `begin`, any number of `write` or `send`, and one `end`."""
 
-    known: Headers | None
-    """What was read of the headers, where the same came before on this connection, but for the
-    length; None where it is to be read. Whoever reads it leaves it here.
+    visitor: Visitor | None
+    """Who was let in with the same headers before on this connection, but for their length; None
+    where they are to be read. Whoever reads them leaves it here.
     """
+    whole: bytes | None
+    """The body, of any size, where all of it is here already."""
+    task: asyncio.Task[None]
+    """In which it is served."""
 
     @property
     def headers(self) -> Sequence[tuple[bytes, bytes]]:
@@ -44,11 +77,11 @@ class Client(Protocol):
         """What to call, once, if the client goes away before its answer has ended."""
         ...
 
-    async def reply(self, status: int, headers: Pairs, body: bytes) -> None:
-        """The whole answer; its length is told here."""
+    def reply(self, status: int, headers: Lines, body: bytes) -> bool:
+        """The whole answer; its length is told here. Whether it is out; else as `send`."""
         ...
 
-    async def begin(self, status: int, headers: Pairs) -> None:
+    async def begin(self, status: int, headers: Lines) -> None:
         """An answer whose length is not known. It may wait for the first `write`."""
         ...
 

@@ -7,7 +7,7 @@ leaves it to be read on to its usage, as its route says.
 import asyncio
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -26,11 +26,10 @@ from gateway.core.snapshot import Limits
 from gateway.core.tags import Known, tagged
 from gateway.handle import Life, Reply
 from gateway.recall import RecallingLife
-from gateway.web import render
 from gateway.web.asgi import Receive, read_all, too_large
 from gateway.web.bill import extension
 from gateway.web.callers import Caller
-from gateway.web.client import Client, Headers
+from gateway.web.client import Client, Headers, Visitor, lines_of
 from gateway.web.headers import (
     error_headers,
     read_cache_asks,
@@ -40,11 +39,13 @@ from gateway.web.headers import (
 from gateway.web.keys import Keyring
 from gateway.web.leaving import Leaving
 from gateway.web.parse import read_request
+from gateway.web.render import completion_body, error_body
+from gateway.web.shapes import Shapes
 from gateway.web.stream import ClientStream
 from gateway.world import World
 
 PATH: Final = "/v1/chat/completions"
-_JSON: Final = (b"content-type", b"application/json")
+_JSON: Final = b"content-type: application/json\r\n"
 
 _log: Final = logging.getLogger("gateway")
 
@@ -59,17 +60,17 @@ class InFlight:
 
     def enter(self, who: str) -> None:
         """Raises Busy when this one would be too many."""
-        here = self.by_key.get(who, 0)
-        if self.total >= self.limits.in_flight or here >= self.limits.in_flight_per_key:
+        here, limits = self.by_key.get(who, 0), self.limits
+        if self.total >= limits.in_flight or here >= limits.in_flight_per_key:
             raise Busy("Too many requests are being served at once; try again in a second.")
         self.total += 1
         self.by_key[who] = here + 1
 
     def leave(self, who: str) -> None:
         self.total -= 1
-        self.by_key[who] -= 1
-        if not self.by_key[who]:
-            del self.by_key[who]
+        others = self.by_key.pop(who) - 1
+        if others:
+            self.by_key[who] = others
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Generation:
     keyring: Keyring
     limits: Limits
     tags: Known
+    shapes: Shapes = field(default_factory=Shapes)
 
 
 class Door:
@@ -118,60 +120,64 @@ class Door:
         caller = None
         life = None
         try:
-            headers = client.known or self.read(client.headers, now.limits)
-            caller = now.keyring.known(headers.authorization)
-            if caller is None:
-                now, caller = await self._admit(headers.authorization)
+            visitor = client.visitor
+            if visitor is None or not now.keyring.again(visitor.caller):
+                now, visitor = await self._meet(client)
+            caller, most = visitor.caller, now.limits.body_bytes
             who = caller.name
             self.in_flight.enter(who)
             try:
-                client.known = client.known or accepted(headers, now.limits.body_bytes)
-                body = await client.body(now.limits.body_bytes)
-                life = _begin(now, request_id, caller, headers, body, client)
+                if visitor is not client.visitor:
+                    accept(visitor.headers, most)
+                    client.visitor = visitor
+                body = client.whole
+                if body is None:
+                    body = await client.body(most)
+                elif len(body) > most:
+                    too_large(most)
+                life = _begin(now, request_id, visitor, body, client)
                 await self._answer(life, client)
             finally:
                 self.in_flight.leave(who)
-        except GatewayError as error:
+        except Exception as met:  # noqa: BLE001 - a bug of ours is told as no more than that
+            error = _told_as(met, request_id)
             if life is None:
                 _denied(now.world, request_id, caller, error)
-            await _refuse(client, error, request_id, life)
-        except ConnectionAbortedError:
-            if life is None:
-                _denied(now.world, request_id, caller, ClientGone("The client went away."))
-        except Exception:  # noqa: BLE001 - a bug of ours is logged whole, and told as no more than that
-            _log.exception("request %s met a bug", request_id)
-            bug = GatewayError("Internal error.")
-            if life is None:
-                _denied(now.world, request_id, caller, bug)
-            await _refuse(client, bug, request_id, life)
+            if not isinstance(met, ConnectionAbortedError):
+                await _refuse(client, error, request_id, life)
 
     def _ended(self) -> bool:
         """Whether that is why the task was cancelled, and nothing else."""
         task = asyncio.current_task()
         return self.ending and task is not None and task.uncancel() == 0
 
-    async def _admit(self, authorization: bytes) -> tuple[Generation, Caller]:
-        """Whose key it is that was not known yet. While that is looked for, a new generation may
-        take over: then it is the one that knows.
+    async def _meet(self, client: Client) -> tuple[Generation, Visitor]:
+        """Who asks, and who says so. While a key is looked for that is not known yet, a new
+        generation may take over: then it is the one that knows.
         """
+        now, known = self.now, client.visitor
+        headers = self.read(client.headers, now.limits) if known is None else known.headers
         while True:
             now = self.now
             try:
-                return now, await now.keyring.admit(authorization)
+                return now, Visitor(headers, await now.keyring.admit(headers.authorization))
             except Unauthenticated:
                 if now is self.now:
                     raise
 
     async def _answer(self, life: Life, client: Client) -> None:
         """Answer, unless the client goes away first: then the life is cancelled."""
-        leaving = Leaving(self, life)
+        leaving = Leaving(self, life, client.task)
         client.when_gone(leaving.gone)
         stream = ClientStream(life, client) if life.request.stream else None
         try:
             if stream is not None:
                 await stream.run()
             else:
-                await _send_whole(life, await life.answer(), client)
+                reply = await life.answer()
+                headers = reply_headers(life, reply, whole=True)
+                if not client.reply(200, headers + _JSON, _whole(life, reply)):
+                    await client.drained()
         except asyncio.CancelledError:
             if leaving.over():
                 raise ConnectionAbortedError from None
@@ -182,16 +188,16 @@ class Door:
                 raise over from None
             await stream.broken_off(over)
         finally:
-            leaving.stop()
+            if leaving.timer is not None:
+                leaving.stop()
             client.when_gone(None)
 
 
-def _begin(
-    now: Generation, request_id: str, caller: Caller, headers: Headers, body: bytes, client: Client
-) -> Life:
-    request = read_request(body, headers.extras, now.limits.json_depth)
-    ladder = find_ladder(now.world, request.model)
-    tenant, key = caller.tenant, caller.key
+def _begin(now: Generation, request_id: str, visitor: Visitor, body: bytes, client: Client) -> Life:
+    caller, world = visitor.caller, now.world
+    request = read_request(body, visitor.headers.extras, now.limits.json_depth, now.shapes)
+    ladder = world.ladders.get(request.model) or find_ladder(world, request.model)
+    tenant = caller.tenant
     given = request.extras.tags
     tags = tagged(given, now.tags) if given else given
     about = About(
@@ -199,16 +205,26 @@ def _begin(
         tenant.name,
         request.model,
         request.stream,
-        tenant.organisation.name if tenant.organisation else "",
-        key.id if key else "",
+        caller.organisation,
+        caller.key_id,
         request.user or "",
         tags,
     )
     purse = caller.purse(request.user, tags)
     if ladder.cache is not None:
         asks = read_cache_asks(client.headers)
-        return RecallingLife(now.world, tenant, purse, request, about, asks)
-    return Life(now.world, tenant, purse, request, about)
+        return RecallingLife(world, tenant, purse, request, about, asks)
+    return Life(world, tenant, purse, request, about)
+
+
+def _told_as(met: Exception, request_id: str) -> GatewayError:
+    """A bug is logged whole."""
+    if isinstance(met, GatewayError):
+        return met
+    if isinstance(met, ConnectionAbortedError):
+        return ClientGone("The client went away.")
+    _log.exception("request %s met a bug", request_id)
+    return GatewayError("Internal error.")
 
 
 def _denied(world: World, request_id: str, caller: Caller | None, error: GatewayError) -> None:
@@ -230,25 +246,24 @@ def find_ladder(world: World, model: str) -> Ladder:
     return ladder
 
 
-def accepted(headers: Headers, most: int) -> Headers:
-    """The headers as they are. Raises InvalidRequest or TooLarge for a body not worth reading."""
+def accept(headers: Headers, most: int) -> None:
+    """Raises InvalidRequest or TooLarge for a body not worth reading."""
     if headers.encoded:
         raise InvalidRequest("Send the body without a content encoding.", param="content-encoding")
     if headers.content_length > most:
         too_large(most)
-    return headers
 
 
 async def read_body(headers: Headers, receive: Receive, most: int) -> bytes:
     """The whole body of a request to any other path."""
-    accepted(headers, most)
+    accept(headers, most)
     return await read_all(receive, most)
 
 
-async def _send_whole(life: Life, reply: Reply, client: Client) -> None:
+def _whole(life: Life, reply: Reply) -> bytes:
     if reply.completion is None:
         raise RuntimeError("a whole reply has a completion")
-    body = render.completion_body(
+    return completion_body(
         reply.completion,
         reply.candidate.model.name,
         extension(life.tab),
@@ -256,12 +271,9 @@ async def _send_whole(life: Life, reply: Reply, client: Client) -> None:
         request_id=life.about.request_id,
         created=int(life.world.wall()),
     )
-    headers = reply_headers(life, reply, whole=True)
-    headers.append(_JSON)
-    await client.reply(200, headers, body)
 
 
 async def _refuse(client: Client, error: GatewayError, request_id: str, life: Life | None) -> None:
-    headers = error_headers(error, request_id, life)
-    headers.append(_JSON)
-    await client.reply(error.status, headers, render.error_body(error))
+    headers = lines_of(error_headers(error, request_id, life))
+    if not client.reply(error.status, headers + _JSON, error_body(error)):
+        await client.drained()

@@ -7,6 +7,7 @@ from math import ceil
 from typing import Final
 
 from gateway.core.accounts import Warned
+from gateway.core.catalog import Deprecation
 from gateway.core.errors import (
     GatewayError,
     HeadersTooLarge,
@@ -18,8 +19,9 @@ from gateway.core.errors import (
 from gateway.core.money import usd
 from gateway.core.response_cache import Asks, read_asks
 from gateway.core.snapshot import Limits
+from gateway.core.spent import Tab
 from gateway.handle import Life, Reply
-from gateway.web.client import Headers, Pairs
+from gateway.web.client import Headers, Lines, Pairs, lines_of
 
 MAX_HEADERS: Final = 32_000
 """Bytes of all header names and values together."""
@@ -37,6 +39,10 @@ _DIGITS: Final = 15
 _PLAIN: Final = re.compile(r"[\w.\[\]-]{1,64}", re.ASCII)
 _NAMED: Final = 32
 _NONE: Final[Mapping[str, str]] = {}
+_MOST: Final = 1_000
+_LONG: Final = 1_000
+_ways: Final[dict[tuple[str, str, str, int, int, str], str]] = {}
+"""Lines that tell who answered, and how it came to that."""
 
 
 def read_headers(pairs: Sequence[tuple[bytes, bytes]], limits: Limits) -> Headers:
@@ -69,32 +75,63 @@ def read_cache_asks(pairs: Iterable[tuple[bytes, bytes]]) -> Asks:
     return read_asks(value for name, value in pairs if name == b"cache-control")
 
 
-def reply_headers(life: Life, reply: Reply, *, whole: bool) -> Pairs:
-    """Which model answered, how it came to that, and, once it is whole, what it cost."""
+def reply_headers(life: Life, reply: Reply, *, whole: bool) -> Lines:
+    """Which model answered, how it came to that, and, once it is whole, what it cost.
+
+    Raises ValueError for what is no header.
+    """
     candidate, tab = reply.candidate, life.tab
-    attempts = len(tab.attempts) + (not whole)
-    headers = [
-        (b"x-request-id", life.about.request_id.encode()),
-        (b"x-gateway-model", candidate.model.name.encode()),
-        (b"x-gateway-provider", candidate.deployment.provider.encode()),
-        (b"x-gateway-tier", candidate.tier.encode()),
-        (b"x-gateway-attempts", b"%d" % attempts),
-        (b"x-gateway-escalations", b"%d" % tab.escalations),
-        (b"x-gateway-reason", reply.reason.encode()),
-    ]
+    model = candidate.model
+    attempts = len(tab.attempts) if whole else len(tab.attempts) + 1
+    way = (
+        model.name,
+        candidate.deployment.provider,
+        candidate.tier,
+        attempts,
+        tab.escalations,
+        reply.reason,
+    )
+    lines = f"x-request-id: {life.about.request_id}\r\n{_ways.get(way) or _way(*way)}"
     if whole:
-        headers.append((b"x-gateway-cost-usd", usd(tab.spent).encode()))
-    gone = candidate.model.card.deprecated
+        lines = f"{lines}x-gateway-cost-usd: {usd(tab.spent)}\r\n"
+    gone = model.card.deprecated
+    if gone is not None or reply.dropped or reply.headers or tab.warned:
+        lines += lines_of(_more(gone, reply, tab)).decode()
+    left = tab.left
+    if left is not None:
+        lines = f"{lines}x-gateway-budget-remaining-usd: {usd(max(left, 0))}\r\n"
+    return lines.encode()
+
+
+def _way(model: str, provider: str, tier: str, attempts: int, escalations: int, reason: str) -> str:
+    """Remembered: nearly all answers of a model come in one of a few ways."""
+    lines = lines_of(
+        [
+            (b"x-gateway-model", model.encode()),
+            (b"x-gateway-provider", provider.encode()),
+            (b"x-gateway-tier", tier.encode()),
+            (b"x-gateway-attempts", b"%d" % attempts),
+            (b"x-gateway-escalations", b"%d" % escalations),
+            (b"x-gateway-reason", reason.encode()),
+        ]
+    ).decode()
+    if len(lines) <= _LONG:
+        if len(_ways) >= _MOST:
+            _ways.clear()
+        _ways[model, provider, tier, attempts, escalations, reason] = lines
+    return lines
+
+
+def _more(gone: Deprecation | None, reply: Reply, tab: Tab) -> Pairs:
+    """What few answers have."""
+    headers: Pairs = []
     if gone is not None:
         headers.append((b"x-gateway-deprecated", b"use " + gone.use_instead.encode()))
     if reply.dropped:
         headers.append((b"x-gateway-dropped", _names(reply.dropped)))
-    if reply.headers:
-        headers += reply.headers
+    headers += reply.headers
     if tab.warned:
         headers.append((b"x-gateway-budget-warning", _warnings(tab.warned)))
-    if tab.left is not None:
-        headers.append((b"x-gateway-budget-remaining-usd", usd(max(tab.left, 0)).encode()))
     return headers
 
 

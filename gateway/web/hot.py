@@ -17,12 +17,14 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from gateway.core.errors import RequestTimeout
 from gateway.web.asgi import too_large
-from gateway.web.client import Headers, Pairs
+from gateway.web.client import Pairs, Visitor
 from gateway.web.door import PATH, Door
+from gateway.web.hot_body import Incoming
 from gateway.web.hot_head import Heads
-from gateway.web.hot_reply import head_of
-from gateway.web.idle import BODY_S, PORTION, Idle, late
+from gateway.web.hot_reply import Answers, Openings
+from gateway.web.idle import BODY_S, BUSY, Idle, late
 from gateway.web.plain import PlainProtocol
 
 _ASKS: Final = b"POST %b HTTP/1.1\r\n" % PATH.encode()
@@ -35,46 +37,46 @@ sends may never read why.
 """
 
 
-class HotProtocol(asyncio.Protocol):
+class HotProtocol(Answers):
     """One connection, and the client of the request that is answered on it."""
+
+    task: asyncio.Task[None]
+    """Serves each of its requests: one for each of them would cost it 2 us."""
 
     def __init__(
         self,
         door: Door,
         idle: Idle,
         bodies: Idle,
+        openings: Openings,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
+        super().__init__(openings, server_state, _loop or asyncio.get_running_loop())
         self.headers: Pairs = []
-        self.known: Headers | None = None
+        self.visitor: Visitor | None = None
+        self.whole: bytes | None = None
+        self.since = BUSY
         self._door = door
         self._idle = idle
         self._bodies = bodies
-        self._loop = _loop or asyncio.get_running_loop()
         self._uvicorn = (config, server_state, app_state)
-        self._state = server_state
-        self._transport: asyncio.Transport
         self._heads = Heads()
         self._came = b""
         """What came and is no part of a request yet."""
-        self._parts: list[bytes] = []
-        self._kept = 0
-        self._left = 0
-        """Bytes of this request's body that are still to come."""
+        self._incoming: Incoming | None = None
+        """The body, where it did not come whole."""
         self._busy = False
         """A request is being answered."""
-        self._unread = False
-        """Its body is not wanted."""
-        self._keep = True
-        self._head = b""
-        """Of an answer that has begun, until its first data."""
+        self._asked: asyncio.Future[None] | None = None
+        """What the task waits for between two requests."""
+        self._served = False
+        """It has a task."""
+        self._open = True
+        """It is ours."""
         self._tell: Callable[[], None] | None = None
-        self._waits: asyncio.Future[None] | None = None
-        """For the rest of a body."""
-        self._drained: asyncio.Future[None] | None = None
         self._reading = True
 
     # What the transport tells
@@ -85,12 +87,13 @@ class HotProtocol(asyncio.Protocol):
         self._idle.enter(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._left:
-            data = self._more(data)
+        incoming = self._incoming
+        if incoming is not None and incoming.left:
+            data = self._more(incoming, data)
             if not data:
                 return
         if self._came:
-            data = self._came + data
+            data, self._came = self._came + data, b""
         if self._busy:
             self._came = data
             if len(data) > _AHEAD:
@@ -99,22 +102,13 @@ class HotProtocol(asyncio.Protocol):
             self._next(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._state.connections.discard(cast("HttpToolsProtocol", self))
-        self._idle.leave(self)
+        self._leave()
         self.resume_writing()
-        if self._waits is not None and not self._waits.done():
-            self._waits.set_exception(ConnectionAbortedError())
+        if self._incoming is not None:
+            self._incoming.fail(ConnectionAbortedError())
         tell, self._tell = self._tell, None
         if tell is not None:
             tell()
-
-    def pause_writing(self) -> None:
-        self._drained = self._loop.create_future()
-
-    def resume_writing(self) -> None:
-        drained, self._drained = self._drained, None
-        if drained is not None and not drained.done():
-            drained.set_result(None)
 
     # What uvicorn tells
 
@@ -125,158 +119,152 @@ class HotProtocol(asyncio.Protocol):
         elif not self._transport.is_closing():
             self._transport.close()
 
-    def body_is_late(self) -> None:
-        """Nothing came for too long of the body that is waited for."""
-        if self._waits is not None and not self._waits.done():
-            self._keep = False
-            self._waits.set_exception(late(self._bodies.most_s))
-
     # What the door does
 
     async def body(self, most: int) -> bytes:
-        if self._left:
-            if self._left + self._kept > most:
-                too_large(most)
-            if self._transport.is_closing():
-                raise ConnectionAbortedError
-            self._waits = self._loop.create_future()
-            self._reads(on=True)
-            self._bodies.enter(self)
-            try:
-                await self._waits
-            finally:
-                self._bodies.leave(self)
-        parts = self._parts
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        body = self.whole
+        if body is None:
+            body = await self._rest_of(self._incoming, most)
         if len(body) > most:
             too_large(most)
         return body
 
     def when_gone(self, tell: Callable[[], None] | None) -> None:
         self._tell = tell
-        if tell is not None and self._transport.is_closing():
+        if tell is not None and not self._open:
             self._tell = None
             tell()
-
-    async def reply(self, status: int, headers: Pairs, body: bytes) -> None:
-        head = head_of(status, self._state.default_headers, headers, keep=self._keep)
-        self._transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body))
-        self._done()
-
-    async def begin(self, status: int, headers: Pairs) -> None:
-        head = head_of(status, self._state.default_headers, headers, keep=self._keep)
-        self._head = head + b"transfer-encoding: chunked\r\n\r\n"
-
-    def send(self, data: bytes) -> bool:
-        head, self._head = self._head, b""
-        self._transport.write(b"%b%x\r\n%b\r\n" % (head, len(data), data))
-        return self._drained is None
-
-    async def drained(self) -> None:
-        if self._drained is not None:
-            await self._drained
-
-    async def write(self, data: bytes) -> None:
-        if not self.send(data):
-            await self.drained()
-
-    async def end(self, data: bytes) -> None:
-        head, self._head = self._head, b""
-        last = b"%b%x\r\n%b\r\n0\r\n\r\n" % (head, len(data), data) if data else head + b"0\r\n\r\n"
-        self._transport.write(last)
-        self._done()
 
     # Inside
 
     def _next(self, data: bytes) -> None:
         """Take a request out of what came, as soon as its head is whole."""
-        end = data.find(b"\r\n\r\n") + 4
-        if not data.startswith(_ASKS) and not _ASKS.startswith(data):
-            length = None
-        elif end < 4 and len(data) <= _MAX_HEAD:
-            self._came = data
-            return
-        else:
-            length = self._read_head(data[:end]) if end >= 4 else None
-        if length is None:
-            self._hand_over(data)
-            return
-        self._came = b""
-        self._busy = True
-        self._unread = False
-        self._parts = []
-        self._kept, self._left, self._waits = 0, length, None
-        self._idle.leave(self)
-        if rest := (self._more(data[end:]) if length else data[end:]):
-            self._came = rest
-        self._state.tasks.add(self._loop.create_task(self._serve()))
-
-    def _read_head(self, head: bytes) -> int | None:
-        """The body's length; None when this is not as plain as we want it."""
         heads = self._heads
-        length = heads.read(head)
-        if not heads.again:
-            self.headers, self.known = heads.headers, None
-            self._keep = self._keep and heads.keeps
-        return length
+        begins = 0 if self.visitor is None else heads.again(data)
+        if not begins:
+            begins = self._new_head(data)
+            if not begins:
+                return
+        ends = begins + heads.length
+        self._busy = True
+        self.since = BUSY
+        if len(data) == ends:
+            self.whole = data[begins:]
+        elif len(data) > ends:
+            self.whole, self._came = data[begins:ends], data[ends:]
+        else:
+            self._incoming = Incoming(heads.length, self._loop)
+            self._more(self._incoming, data[begins:])
+        if self._asked is not None:
+            self._asked.set_result(None)
+            self._asked = None
 
-    def _more(self, data: bytes) -> bytes:
-        """Some of the body, and what came behind it."""
-        behind = b""
-        if len(data) > self._left:
-            data, behind = data[: self._left], data[self._left :]
-        self._left -= len(data)
-        if not self._unread:
-            self._parts.append(data)
-            before, self._kept = self._kept, self._kept + len(data)
-            if self._waits is None:
-                if self._kept > _AHEAD:
-                    self._reads(on=False)  # who is asking is not settled yet
-            elif self._kept // PORTION > before // PORTION:
-                self._bodies.enter(self)
-        if not self._left:
-            if self._waits is not None and not self._waits.done():
-                self._waits.set_result(None)
-            if not self._busy:
-                self._rest()
-        return behind
+    def _new_head(self, data: bytes) -> int:
+        """Where the body begins. 0 when the head is not whole yet, or is none of ours."""
+        ends = data.find(b"\r\n\r\n") + 4
+        ours = data.startswith(_ASKS) or _ASKS.startswith(data)
+        if ours and ends < 4 and len(data) <= _MAX_HEAD:
+            self._came = data
+            return 0
+        heads = self._heads
+        if not ours or ends < 4 or not heads.parsed(data[:ends]):
+            self._hand_over(data)
+            return 0
+        self.headers, self.visitor = heads.headers, None
+        self._keep = self._keep and heads.keeps
+        if not self._served:
+            self._served = True
+            self.task = self._loop.create_task(self._serve())
+            self._state.tasks.add(self.task)
+            self.task.add_done_callback(self._ended)
+        return ends
 
     async def _serve(self) -> None:
-        task = asyncio.current_task(self._loop)  # which need not be looked for
-        try:
+        """Each request in its turn."""
+        while self._open:
+            if not self._busy:
+                self._asked = self._loop.create_future()
+                await self._asked
+            elif self._transport.is_closing():
+                return  # the last was not answered
+            else:
+                await asyncio.sleep(0)  # it is here already: others have their turn all the same
             await self._door.serve(self)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """No request is served here any more."""
+        self._state.tasks.discard(task)
+        if self._open:
+            self._transport.close()
+
+    def _more(self, incoming: Incoming, data: bytes) -> bytes:
+        """Some of the body, and what came behind it."""
+        behind = incoming.take(data)
+        if incoming.unwanted:
+            if not incoming.left:
+                self._incoming = None
+        elif not incoming.waited_for and incoming.size > _AHEAD:
+            self._reads(on=False)  # who is asking is not settled yet
+        return behind
+
+    async def _rest_of(self, incoming: Incoming | None, most: int) -> bytes:
+        """All of the body, once it is here."""
+        if incoming is None or incoming.left + incoming.size > most:
+            too_large(most)
+        if self._transport.is_closing():
+            raise ConnectionAbortedError
+        self._reads(on=True)
+        self._bodies.enter(incoming)
+        try:
+            return await incoming.whole()
+        except RequestTimeout:
+            self._keep = False
+            raise
         finally:
-            self._state.tasks.discard(cast("asyncio.Task[None]", task))
+            self._bodies.leave(incoming)
 
     def _done(self) -> None:
         """The answer is out. Before anything is awaited: the next request may be here already."""
         self._busy = False
-        self._tell = None
-        self._unread = True
-        self._parts = []
+        self.whole = None
         self._state.total_requests += 1
-        if not self._keep or self._left > _UNWANTED:
+        incoming = self._incoming
+        if incoming is not None:
+            self._let_pass(incoming)
+        if not self._keep:
             self._transport.close()
             return
-        self._idle.enter(self)
-        self._rest()
-
-    def _rest(self) -> None:
-        """The next request may have come."""
-        self._reads(on=True)
-        if self._came and not self._left:
+        self.since = self._loop.time()
+        if self._came or not self._reading:
+            self._reads(on=True)
             came, self._came = self._came, b""
-            self._next(came)
+            if came:
+                self._next(came)
+
+    def _let_pass(self, incoming: Incoming) -> None:
+        """What is still to come of a body that nobody reads any more."""
+        incoming.drop()
+        if not incoming.left:
+            self._incoming = None
+        elif incoming.left > _UNWANTED:
+            self._keep = False
 
     def _reads(self, *, on: bool) -> None:
         if on != self._reading:
             self._reading = on
             (self._transport.resume_reading if on else self._transport.pause_reading)()
 
-    def _hand_over(self, data: bytes) -> None:
-        """From now on the connection is uvicorn's."""
+    def _leave(self) -> None:
+        """The connection is nothing to us any more."""
+        self._open = False
         self._state.connections.discard(cast("HttpToolsProtocol", self))
         self._idle.leave(self)
+        if self._asked is not None:
+            self._asked.cancel()
+
+    def _hand_over(self, data: bytes) -> None:
+        """From now on the connection is uvicorn's."""
+        self._leave()
         theirs = PlainProtocol(*self._uvicorn, self._loop)
         theirs.door, theirs.idle = self._door, self._idle
         self._transport.set_protocol(theirs)
@@ -288,5 +276,7 @@ def hot(door: Door, idle_s: float = 5.0, body_s: float = BODY_S) -> type[asyncio
     """What uvicorn.Config takes as `http`. After so long an idle connection is closed, and a body
     that stops half-way is refused.
     """
-    bodies = Idle(body_s, HotProtocol.body_is_late)
-    return cast("type[asyncio.Protocol]", partial(HotProtocol, door, Idle(idle_s), bodies))
+    idle = Idle(idle_s, lambda connection: connection.shutdown())
+    bodies = Idle(body_s, lambda incoming: incoming.fail(late(body_s)))
+    made = partial(HotProtocol, door, idle, bodies, Openings())
+    return cast("type[asyncio.Protocol]", made)

@@ -15,40 +15,38 @@ _DIGITS: Final = 15
 
 
 class Heads:
-    """`headers` are those of the head that was read last, `keeps` is whether the connection may be
-    kept after it, and `again` whether it was as the one before.
+    """`headers` are those of the head that was parsed last, `keeps` is whether the connection may
+    be kept after it, and `length` is the body's, of the head that came last.
     """
 
-    __slots__ = ("_after", "_at", "_before", "again", "headers", "keeps")
+    __slots__ = ("_after", "_before", "_far", "_start", "headers", "keeps", "length")
 
     def __init__(self) -> None:
         self.headers: Pairs = []
         self.keeps = True
-        self.again = False
+        self.length = 0
         self._before = b"\0"
-        """As no head begins."""
+        """What comes before the length; as no head begins where none is remembered."""
         self._after = b""
-        self._at = 0
-        """Where the length is in `headers`."""
+        self._start = 0
+        """Where the length begins, and where the head ends at the latest."""
+        self._far = 0
 
-    def read(self, head: bytes) -> int | None:
-        """The body's length; None when this is not as plain as we want it."""
-        if head.startswith(self._before) and head.endswith(self._after):
-            length = head[len(self._before) : -len(self._after)]
-            if length.isdigit() and len(length) <= _DIGITS:
-                self.again = True
-                self.headers[self._at] = (b"content-length", length)
-                return int(length)
-        self.again = False
-        self._before = b"\0"
-        return self._parsed(head)
+    def again(self, data: bytes) -> int:
+        """Where the body begins, behind the same head as the last; 0 where it is none."""
+        if data.startswith(self._before):
+            start, after = self._start, self._after
+            end = data.find(after, start, self._far)
+            length = data[start:end]
+            if end > 0 and length.isdigit():
+                self.length = int(length)
+                return end + len(after)
+        return 0
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """As the parser tells them."""
-        self.headers.append((name.lower(), value))
-
-    def _parsed(self, head: bytes) -> int | None:
+    def parsed(self, head: bytes) -> bool:
+        """False when this is not as plain as we want it."""
         self.headers = []
+        self._before = b"\0"
         parser = HttpRequestParser(self)
         upgrades = False
         try:
@@ -56,19 +54,25 @@ class Heads:
         except HttpParserUpgrade:
             upgrades = True  # we stay with what we speak
         except HttpParserError:
-            return None
+            return False
         named = dict(self.headers)
         length = named.get(b"content-length")
         if length is None or not _ODD.isdisjoint(named):
-            return None
+            return False
         self.keeps = not upgrades and parser.should_keep_alive()
+        self.length = int(length)
         # Who traces its requests says something new in each, and is to be heard in each.
         if self.keeps and b"traceparent" not in named:
-            self._remember(head, length)
-        return int(length)
+            self._remember(head)
+        return True
 
-    def _remember(self, head: bytes, length: bytes) -> None:
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """As the parser tells them."""
+        self.headers.append((name.lower(), value))
+
+    def _remember(self, head: bytes) -> None:
         found = [*_LENGTH.finditer(head)]
         if len(found) == 1:
-            self._before, self._after = head[: found[0].start(1)], head[found[0].end(1) :]
-            self._at = self.headers.index((b"content-length", length))
+            self._start, end = found[0].span(1)
+            self._before, self._after = head[: self._start], head[end:]
+            self._far = self._start + _DIGITS + len(self._after)

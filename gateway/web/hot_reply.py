@@ -1,28 +1,100 @@
-"""The head of an answer, as the hot door writes it."""
+"""How an answer of the hot door goes out."""
 
-from collections.abc import Sequence
+import asyncio
 from http import HTTPStatus
 from typing import Final
 
-from gateway.web.client import Pairs
-from gateway.web.headers import CLOSE
+from uvicorn.server import ServerState
 
-_LINE: Final = b"%b: %b\r\n".__mod__
+from gateway.web.client import Lines, Pairs, lines_of
+
 _STATUS: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
+_CLOSE: Final = b"connection: close\r\n"
+_CLOSES: Final = b"\r\n" + _CLOSE
 
 
-def head_of(
-    status: int, always: Sequence[tuple[bytes, bytes]], headers: Pairs, *, keep: bool
-) -> bytes:
-    """Without the line that says how the body is sent. `always` are every answer's. Unless the
-    connection is kept, the client is told. Raises ValueError for what is no header.
+class Openings:
+    """How answers begin: the status, and the headers that every answer has, which uvicorn makes
+    anew each second.
     """
-    lines = [*map(_LINE, always), *map(_LINE, headers)]
-    if not keep and CLOSE not in headers:
-        lines.append(b"connection: close\r\n")
-    head = _STATUS[status] + b"".join(lines)
-    if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1:
-        raise ValueError("a header with a line break in it")
-    return head
+
+    def __init__(self) -> None:
+        self._always: Pairs | None = None
+        self._made: dict[int, Lines] = {}
+
+    def opening(self, status: int, always: Pairs) -> Lines:
+        """Raises ValueError for what is no header."""
+        if always is not self._always:
+            self._always, self._made = always, {}
+        return self._made.get(status) or self._make(status, always)
+
+    def _make(self, status: int, always: Pairs) -> Lines:
+        made = self._made[status] = _STATUS[status] + lines_of(always)
+        return made
+
+
+class Answers(asyncio.Protocol):
+    """What goes out on one connection, answer by answer."""
+
+    _transport: asyncio.Transport
+
+    def __init__(
+        self, openings: Openings, state: ServerState, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._openings = openings
+        self._state = state
+        self._loop = loop
+        self._keep = True
+        """The connection, after the answer."""
+        self._head = b""
+        """Of an answer that has begun, until its first data."""
+        self._drained: asyncio.Future[None] | None = None
+
+    def _done(self) -> None:
+        """The answer is out."""
+        raise NotImplementedError
+
+    def pause_writing(self) -> None:
+        self._drained = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
+    def reply(self, status: int, headers: Lines, body: bytes) -> bool:
+        if not self._keep and _CLOSES not in headers:
+            headers += _CLOSE
+        opening = self._openings.opening(status, self._state.default_headers)
+        self._transport.write(
+            b"%b%bcontent-length: %d\r\n\r\n%b" % (opening, headers, len(body), body)
+        )
+        self._done()
+        return True
+
+    async def begin(self, status: int, headers: Lines) -> None:
+        if not self._keep and _CLOSES not in headers:
+            headers += _CLOSE
+        opening = self._openings.opening(status, self._state.default_headers)
+        self._head = b"%b%btransfer-encoding: chunked\r\n\r\n" % (opening, headers)
+
+    def send(self, data: bytes) -> bool:
+        head, self._head = self._head, b""
+        self._transport.write(b"%b%x\r\n%b\r\n" % (head, len(data), data))
+        return self._drained is None
+
+    async def drained(self) -> None:
+        if self._drained is not None:
+            await self._drained
+
+    async def write(self, data: bytes) -> None:
+        if not self.send(data):
+            await self.drained()
+
+    async def end(self, data: bytes) -> None:
+        head, self._head = self._head, b""
+        last = b"%b%x\r\n%b\r\n0\r\n\r\n" % (head, len(data), data) if data else head + b"0\r\n\r\n"
+        self._transport.write(last)
+        self._done()

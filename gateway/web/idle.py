@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from itertools import takewhile
+from math import inf
 from typing import Any, Final, Protocol
 
 from gateway.core.errors import RequestTimeout
@@ -10,6 +10,8 @@ from gateway.core.errors import RequestTimeout
 BODY_S: Final = 30.0
 """How long a body's next portion may take, or what is left of it."""
 PORTION: Final = 64 * 1024
+BUSY: Final = inf
+"""Since when who does not wait, waits."""
 _LOOK_S: Final = 1.0
 
 
@@ -18,43 +20,42 @@ def late(most_s: float) -> RequestTimeout:
     return RequestTimeout(f"The body stopped half-way: {more}.")
 
 
-def _shut_down(connection: "Connection") -> None:
-    connection.shutdown()
-
-
-class Connection(Protocol):
-    def shutdown(self) -> None: ...
+class Waiting(Protocol):
+    since: float
+    """When it began to wait, by the loop's clock; BUSY while it does not. It may say so itself."""
 
 
 class Idle:
     """Ends those that have waited longer than `most_s`, a second later at most. One timer is
-    for all of them: one for each would cost a request a microsecond.
+    for all of them: one for each would cost a request a microsecond. To look at ten thousand takes
+    half a millisecond.
     """
 
     _loop: asyncio.AbstractEventLoop
 
-    def __init__(self, most_s: float, end: Callable[[Any], None] = _shut_down) -> None:
+    def __init__(self, most_s: float, end: Callable[[Any], None]) -> None:
         self.most_s = most_s
         self._end = end
-        self._since: dict[Connection, float] = {}
-        """In the order of their times."""
+        self._waiting: set[Waiting] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def enter(self, connection: Connection) -> None:
+    def enter(self, waiting: Waiting) -> None:
+        """It waits from now on."""
         if self._timer is None:
             self._loop = asyncio.get_running_loop()
             self._timer = self._loop.call_later(_LOOK_S, self._look)
-        self._since.pop(connection, None)
-        self._since[connection] = self._loop.time()
+        waiting.since = self._loop.time()
+        self._waiting.add(waiting)
 
-    def leave(self, connection: Connection) -> None:
-        self._since.pop(connection, None)
+    def leave(self, waiting: Waiting) -> None:
+        """It is not looked at any more."""
+        self._waiting.discard(waiting)
 
     def _look(self) -> None:
         self._timer = None
         long_ago = self._loop.time() - self.most_s
-        for connection in [*takewhile(lambda each: self._since[each] <= long_ago, self._since)]:
-            del self._since[connection]
-            self._end(connection)
-        if self._since:
+        for each in [each for each in self._waiting if each.since <= long_ago]:
+            self._waiting.discard(each)
+            self._end(each)
+        if self._waiting:
             self._timer = self._loop.call_later(_LOOK_S, self._look)

@@ -54,6 +54,8 @@ class Keyring:
             if tenant.anonymous:
                 self._anybody = Caller(tenant, None)
         self._fixed += map(of_admin, admins)
+        self._mark = object()
+        """On every holder that is found here."""
         self._plain: dict[bytes, Holder] = {}
         self._peppered: dict[bytes, Holder] = {}
         self.replace(())
@@ -66,12 +68,25 @@ class Keyring:
         who = found.who
         return who if isinstance(who, Caller) else None
 
+    def again(self, caller: Caller) -> bool:
+        """Whether its key, by which it was found before, is as good as it was then."""
+        holder = caller.holder
+        if holder is None or holder.held is not self._mark:
+            return False
+        if holder.until != inf and holder.until <= self._wall():
+            return False
+        self._used.add(holder.name)
+        return True
+
     async def admit(self, authorization: bytes) -> Caller:
         """Whose key it is when it was not known yet: it may have been made just now, elsewhere.
 
         Raises Unauthenticated, or KeysDown when that cannot be told.
         """
-        if self._holder(authorization) is None and authorization:
+        found = self._holder(authorization)
+        if found is not None and isinstance(found.who, Caller):
+            return found.who
+        if found is None and authorization:
             await self._looked(authorization)
         return self.caller(authorization)
 
@@ -112,6 +127,7 @@ class Keyring:
         """A key of the store that is gone."""
         self.records.pop(key_id, None)
         for holder in self._stored.pop(key_id, ()):
+            holder.held = None
             if self._peppered.get(holder.digest) is holder:
                 del self._peppered[holder.digest]
             if holder.plain is not None and self._plain.get(holder.plain) is holder:
@@ -120,6 +136,7 @@ class Keyring:
     def replace(self, records: Iterable[KeyRecord]) -> None:
         """All keys of the store, in place of what was known of it."""
         self._plain, self._peppered, self._stored, self.records = {}, {}, {}, {}
+        self._mark = object()
         for holder in self._fixed:
             self._hold(holder)
         for record in records:
@@ -178,6 +195,7 @@ class Keyring:
 
     def _hold(self, holder: Holder) -> None:
         """What comes first stays: a key of the configuration."""
+        holder.held = self._mark
         if holder.peppered:
             self._peppered.setdefault(holder.digest, holder)
         else:

@@ -22,15 +22,14 @@ class Leaving:
     which its answer is read on.
     """
 
-    def __init__(self, door: Door, life: Life) -> None:
-        task = asyncio.current_task(door.loop)
-        if task is None:
-            raise RuntimeError("a request is served in a task")
+    __slots__ = ("_door", "_gone", "_life", "_task", "timer")
+
+    def __init__(self, door: Door, life: Life, task: asyncio.Task[None]) -> None:
         self._door = door
         self._life = life
         self._task = task
         self._gone = False
-        self._timer: asyncio.TimerHandle | None = None
+        self.timer: asyncio.TimerHandle | None = None
 
     def gone(self) -> None:
         self._gone = True
@@ -38,7 +37,7 @@ class Leaving:
         for_s = self._life.abandon() if door.draining < _DRAINS else 0.0
         if for_s:
             door.draining += 1
-            self._timer = door.loop.call_later(for_s, self._task.cancel)
+            self.timer = door.loop.call_later(for_s, self._task.cancel)
         else:
             self._task.cancel()
 
@@ -47,7 +46,7 @@ class Leaving:
         return self._gone and self._task.uncancel() == 0
 
     def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
             self._door.draining -= 1

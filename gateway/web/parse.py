@@ -1,22 +1,26 @@
 """A client's bytes to a ChatRequest, or one clear error that names the field.
 
 The body is split once into undecoded top-level fields, which go upstream as they came; beside
-that, the fields that we route on, or that every provider types alike, are checked.
+that, the fields that we route on, or that every provider types alike, are checked. Of a body whose
+shape came before only the messages are read; see shapes.py.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import accumulate
 from typing import Any, Final, NoReturn
 
 import msgspec
 from msgspec import Raw, Struct
 
-from gateway.core.chat import NO_EXTRAS, ChatRequest, look
+from gateway.core.chat import NO_EXTRAS, ROLES, ChatRequest, Look, Message, look
 from gateway.core.errors import InvalidRequest
 from gateway.core.redaction import keyless
+from gateway.core.talk import BYTES_EACH, LEVELS, read_talk
 from gateway.web.extras import read_extras
 from gateway.web.refuse import refuse, wrong_type
+from gateway.web.shapes import LONGEST, Shapes
 
 NEVER_USED: Final = ("gateway", "api_base", "base_url", "api_key", "headers", "extra_headers")
 """Fields that are never sent on: upstream URLs and keys come from the configuration only."""
@@ -25,6 +29,11 @@ _MAX_USER: Final = 256
 _MAX_CHOICES: Final = 128
 _MAX_VALUES: Final = 100_000
 """Objects and arrays in a body: ten megabytes of empty ones would take seconds to read."""
+_MOST_IN_MESSAGES: Final = _MAX_VALUES - LONGEST
+"""Beside so many there is room for those of any shape that is kept,"""
+_FEW: Final = _MOST_IN_MESSAGES * BYTES_EACH
+"""and in so many bytes of talk there are no more."""
+_TOO_DEEP: Final = "The body nests deeper than {} levels."
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
 _NO_TEXT: Final = bytes(set(range(256)) - set(b'{}[]"'))
 _STRINGS: Final = re.compile(rb'"[^"]*"')
@@ -32,18 +41,14 @@ _STEPS: Final = bytes.maketrans(b"{[}]", b"\x01\x01\xff\xff")
 """A bracket as the signed byte that it adds to the depth."""
 
 
-_ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
-
-
 class _StreamOptions(Struct):
     include_usage: bool | None = None
 
 
-class _Asked(Struct):
-    """The fields whose types we check; everything else is the provider's to judge."""
+class _Beside(Struct, kw_only=True):
+    """The fields whose types we check, beside messages; all else is the provider's to judge."""
 
     model: str
-    messages: list[dict[str, Any]]
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     max_tokens: int | None = None
@@ -72,29 +77,83 @@ class _Asked(Struct):
     gateway: dict[str, Any] | None = None
 
 
+class _Asked(_Beside, kw_only=True):
+    messages: list[dict[str, Any]]
+
+
 _split: Final = msgspec.json.Decoder(dict[str, Raw])
+_check_beside: Final = msgspec.json.Decoder(_Beside)
 _check: Final = msgspec.json.Decoder(_Asked)
+_messages: Final = msgspec.json.Decoder(list[dict[str, Any]])
 
 
-def read_request(body: bytes, headers: Mapping[str, str], json_depth: int) -> ChatRequest:
-    """The request, checked. `headers` are the client's x-gateway-* ones, without that prefix."""
+def read_request(
+    body: bytes, headers: Mapping[str, str], json_depth: int, shapes: Shapes | None = None
+) -> ChatRequest:
+    """The request, checked. `headers` are the client's x-gateway-* ones, without that prefix.
+    `shapes` are what came before, under the same `json_depth`.
+    """
+    found = None if shapes is None else shapes.find(body)
+    if found is None:
+        return _read_whole(body, headers, json_depth, shapes)
+    known, messages = found
+    seen = read_talk(messages) if json_depth > LEVELS and len(messages) < _FEW else None
+    if seen is None:
+        seen = _look_again(messages, json_depth)
+        if seen is None:
+            return _read_whole(body, headers, json_depth, shapes)
+    return ChatRequest(
+        {**known.fields, "messages": Raw(messages)},
+        known.model,
+        known.stream,
+        known.include_usage,
+        known.max_tokens,
+        known.n,
+        known.user,
+        read_extras(known.gateway, headers) if headers else known.extras,
+        seen,
+        known.shape,
+    )
+
+
+def _look_again(messages: bytes, json_depth: int) -> Look | None:
+    """At messages whose surroundings are known. None for any fault: who reads the whole tells it.
+
+    All text in them is decoded, so it is UTF-8, too.
+    """
+    depth = json_depth - 1
+    if _may_nest(messages, depth) and _overgrown(messages, depth, _MOST_IN_MESSAGES) is not None:
+        return None
+    try:
+        decoded = _messages.decode(messages)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    seen = look(decoded)
+    return seen if decoded and seen.sound else None
+
+
+def _read_whole(
+    body: bytes, headers: Mapping[str, str], json_depth: int, shapes: Shapes | None
+) -> ChatRequest:
     try:
         fields = _split.decode(body)
         body.decode()
     except msgspec.ValidationError as error:
         wrong_type(error)
     except RecursionError:
-        _too_deep(json_depth)
+        raise InvalidRequest(_TOO_DEEP.format(json_depth)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"The body is not valid JSON: {error}") from None
     if _may_nest(body, json_depth):
-        _check_shape(body, json_depth)
-    asked = _checked(body)
+        overgrown = _overgrown(body, json_depth, _MAX_VALUES)
+        if overgrown is not None:
+            raise InvalidRequest(overgrown)
+    asked, seen = _checked(body, fields)
     max_tokens = _limits(asked)
     for name in NEVER_USED:
         fields.pop(name, None)
     options = asked.stream_options
-    return ChatRequest(
+    request = ChatRequest(
         fields,
         asked.model,
         asked.stream or False,
@@ -103,27 +162,43 @@ def read_request(body: bytes, headers: Mapping[str, str], json_depth: int) -> Ch
         asked.n or 1,
         keyless(asked.user) if asked.user else asked.user,
         read_extras(asked.gateway, headers) if asked.gateway or headers else NO_EXTRAS,
-        look(asked.messages),
+        seen,
     )
+    if shapes is not None and request.user == asked.user:
+        shapes.learn(body, request, asked.gateway)
+    return request
 
 
-def _checked(body: bytes) -> _Asked:
+def _checked(body: bytes, fields: Mapping[str, Raw]) -> tuple[_Beside, Look]:
     """The fields that we type, messages and tools decoded whole: nobody meets a number that is
     beyond all bounds later on, when money is held.
     """
+    seen = read_talk(bytes(fields["messages"])) if "messages" in fields else None
+    if seen is not None:
+        with suppress(msgspec.ValidationError):  # told with what is wrong in messages, in its order
+            return _check_beside.decode(body), seen
     try:
         asked = _check.decode(body)
     except msgspec.ValidationError as error:
         if "out of range" in str(error):
             raise InvalidRequest(f"The body is not valid JSON: {error}") from None
         wrong_type(error)
-    for at, message in enumerate(asked.messages):
+    seen = look(asked.messages)
+    if not seen.sound:
+        _wrong_message(asked.messages)
+    if not asked.messages:
+        refuse("messages", "must hold at least one message")
+    return asked, seen
+
+
+def _wrong_message(messages: Sequence[Message]) -> None:
+    """Refuse the first that is wrong."""
+    for at, message in enumerate(messages):
         role, content = message.get("role"), message.get("content")
-        if type(role) is not str or role not in _ROLES:
+        if type(role) is not str or role not in ROLES:
             _wrong_role(message, at)
         if type(content) is not str and content is not None and type(content) is not list:
             refuse(f"messages[{at}].content", "has the wrong type: Expected `str | array | null`")
-    return asked
 
 
 def _wrong_role(message: Mapping[str, Any], at: int) -> NoReturn:
@@ -132,13 +207,11 @@ def _wrong_role(message: Mapping[str, Any], at: int) -> NoReturn:
         refuse(param, "is missing")
     if type(message["role"]) is not str:
         refuse(param, "has the wrong type: Expected `str`")
-    refuse(param, f"is '{message['role'][:100]}'; allowed are {', '.join(_ROLES)}")
+    refuse(param, f"is '{message['role'][:100]}'; allowed are {', '.join(ROLES)}")
 
 
-def _limits(asked: _Asked) -> int | None:
+def _limits(asked: _Beside) -> int | None:
     """Check the ranges that money and routing depend on. The output limit, by whichever name."""
-    if not asked.messages:
-        refuse("messages", "must hold at least one message")
     if asked.n is not None and not 1 <= asked.n <= _MAX_CHOICES:
         refuse("n", f"must be from 1 to {_MAX_CHOICES}")
     if asked.user is not None and (len(asked.user) > _MAX_USER or _UNPRINTABLE.search(asked.user)):
@@ -153,32 +226,24 @@ def _limits(asked: _Asked) -> int | None:
     return max_tokens
 
 
-def _may_nest(body: bytes, depth: int) -> bool:
-    """Whether so many brackets open, wherever. Few are found in a twentieth of the time that it
-    takes to count them, and of many no more are looked at than that.
+def _may_nest(text: bytes, depth: int) -> bool:
+    """Whether more brackets open, wherever: to copy a text up to them takes a twentieth of the time
+    that it takes to count all of them.
     """
-    left = depth
-    for bracket in (b"{", b"["):
-        at = body.find(bracket)
-        while at >= 0:
-            left -= 1
-            if left < 0:
-                return True
-            at = body.find(bracket, at + 1)
-    return False
+    most = depth + 1
+    return len(text.split(b"{", most)) + len(text.split(b"[", most)) > depth + 2
 
 
-def _check_shape(body: bytes, depth: int) -> None:
-    """How deep valid JSON nests, and how many objects and arrays are in it."""
-    if b"\\" in body:  # a third of the time is spared where there is none
-        body = body.replace(rb"\\", b"").replace(rb"\"", b"")  # quotes are only at ends now
-    bare = body.translate(None, _NO_TEXT)  # first: it is small from then on
+def _overgrown(text: bytes, depth: int, most: int) -> str | None:
+    """What is wrong with how deep valid JSON nests, or with how many objects and arrays are in it;
+    None when nothing is.
+    """
+    if b"\\" in text:  # a third of the time is spared where there is none
+        text = text.replace(rb"\\", b"").replace(rb"\"", b"")  # quotes are only at ends now
+    bare = text.translate(None, _NO_TEXT)  # first: it is small from then on
     brackets = _STRINGS.sub(b"", bare).translate(_STEPS)
-    if len(brackets) > 2 * _MAX_VALUES:
-        raise InvalidRequest(f"The body has more than {_MAX_VALUES:,} objects and arrays.")
+    if len(brackets) > 2 * most:
+        return f"The body has more than {_MAX_VALUES:,} objects and arrays."
     if max(accumulate(memoryview(brackets).cast("b")), default=0) > depth:
-        _too_deep(depth)
-
-
-def _too_deep(depth: int) -> NoReturn:
-    raise InvalidRequest(f"The body nests deeper than {depth} levels.") from None
+        return _TOO_DEEP.format(depth)
+    return None

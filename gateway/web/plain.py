@@ -18,6 +18,7 @@ class PlainProtocol(HttpToolsProtocol):
 
     door: Door
     idle: Idle
+    since: float
     _begun = False
     """A head is coming, and is not whole: it may take as long as a connection may be idle."""
 

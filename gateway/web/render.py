@@ -37,9 +37,8 @@ def completion_body(
     """
     fields = completion.fields
     if fields is not None:
-        return _encode(
-            {**fields, "model": model, "usage": _relayed_usage(completion, usage, extension)}
-        )
+        told = _relayed_usage(fields.get("usage"), completion.usage, usage, extension)
+        return _encode({**fields, "model": model, "usage": told})
     return _encode(
         {
             **completion.extra,
@@ -80,17 +79,16 @@ def error_body(error: GatewayError) -> bytes:
     return _encode({"error": {name: text and without_keys(text) for name, text in told.items()}})
 
 
-def _relayed_usage(completion: Completion, usage: Usage, extension: bytes) -> Raw:
-    """The provider's own usage object, details and all, where it means what `usage` means."""
-    told = completion.fields.get("usage") if completion.fields else None
-    if told is None or usage != completion.usage:
+def _relayed_usage(told: Raw | None, meant: Usage | None, usage: Usage, extension: bytes) -> Raw:
+    """The provider's own usage object, details and all, where what it meant is `usage`."""
+    if told is None or (usage is not meant and usage != meant):
         return Raw(usage_json(usage, extension))
     if not extension:
         return told
     text = bytes(told)
     if b'"gateway"' in text:  # the provider is such a gateway too
         return Raw(usage_json(usage, extension))
-    return Raw(b"%b,%b%b}" % (text.rstrip()[:-1], b'"gateway":', extension))
+    return Raw(b'%b,"gateway":%b}' % (text.rstrip()[:-1], extension))
 
 
 def _choice(choice: Choice) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from gateway.core.errors import GatewayError
 from gateway.core.flow import Deltas
 from gateway.handle import Life, Reply
 from gateway.web.bill import extension
-from gateway.web.client import Client, Pairs
+from gateway.web.client import Client, Lines
 from gateway.web.headers import reply_headers
 from gateway.web.render_stream import DONE, KEEP_ALIVE, ChunkWriter, error_event
 
@@ -24,11 +24,11 @@ _log: Final = logging.getLogger("gateway")
 
 QUIET_S: Final = 10.0
 """How long a client hears nothing before the first comment, and between two."""
-_SSE: Final[Pairs] = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
+_SSE: Final[Lines] = (
+    b"content-type: text/event-stream; charset=utf-8\r\n"
+    b"cache-control: no-cache\r\n"
+    b"x-accel-buffering: no\r\n"
+)
 
 
 class ClientStream:
@@ -111,10 +111,10 @@ class ClientStream:
     async def _comment(self) -> None:
         while True:
             await asyncio.sleep(self.quiet_s)
-            await self._begin([(b"x-request-id", self.life.about.request_id.encode())])
+            await self._begin(b"x-request-id: %b\r\n" % self.life.about.request_id.encode())
             await self.client.write(KEEP_ALIVE)
 
-    async def _begin(self, headers: Pairs) -> None:
+    async def _begin(self, headers: Lines) -> None:
         if not self.begun:
             await self.client.begin(200, headers + _SSE)
             self.begun = True

@@ -122,7 +122,7 @@ def without(
         if name in NEEDED:
             raise InvalidRequest(f"{name}: {provider} cannot do this", param=name)
     kept = {name: raw for name, raw in request.fields.items() if name not in found}
-    return structs.replace(request, fields=kept), missed
+    return structs.replace(request, fields=kept, shape=None), missed
 
 
 def decoded(request: ChatRequest, name: str) -> Any:

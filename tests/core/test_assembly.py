@@ -37,13 +37,14 @@ def test_pieces_are_joined() -> None:
     for piece in pieces:
         assembly.add([Delta((ChoiceDelta(tool_calls=(piece,)),))])
     assembly.add([Delta((ChoiceDelta(finish="tool_calls"),)), Delta(usage=USAGE)])
+    assembly.add([Delta((ChoiceDelta(1, "!", reasoning="Hm."),), size=4)])
     answer = assembly.completion(USAGE)
     assert (answer.id, answer.created, answer.dropped) == ("x", 1, ("seed",))
     first, second = answer.choices
     assert (first.text, first.finish) == ("Paris", "tool_calls")
     assert first.tool_calls == (ToolCall("1", "f", '{"a":1}'),)
     assert msgspec.json.decode(first.extra["annotations"]) == [{"url": "a"}, {"url": "a"}]
-    assert (second.text, second.finish) == ("Rome", "length")
+    assert (second.text, second.reasoning, second.finish) == ("Rome!", "Hm.", "length")
 
 
 @pytest.mark.parametrize(("whole", "finish"), [(True, "stop"), (False, "length")])

@@ -15,7 +15,7 @@ SLACK_S = 0.05
 @dataclass(eq=False)
 class Thing:
     deadline: float
-    tick: int = NEVER
+    due: float = NEVER
     struck: list[float] = field(default_factory=list)
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -71,8 +71,8 @@ async def test_many_calls_of_one_thing_leave_nothing_behind() -> None:
     for number in range(10_000):
         thing.deadline = time.monotonic() + (60 if number % 2 else 0.5)
         wheel.watch(thing)
-    assert sum(map(len, wheel._ticks.values())) == 1
-    assert len(wheel._ticks) < 100
+    assert sum(map(len, wheel._dues.values())) == 1
+    assert len(wheel._dues) < 100
     wheel.close()
     await asyncio.sleep(0.6)
     assert thing.struck == []

@@ -331,9 +331,7 @@ def raw_deflate(data: bytes) -> bytes:
 
 
 def said(coding: str) -> Headers:
-    headers = Headers()
-    headers.lines.append((b"Content-Encoding", coding.encode()))
-    return headers
+    return Headers({b"Content-Encoding": coding.encode()})
 
 
 TEXT: Final = b"the same words, " * 500

@@ -17,7 +17,7 @@ from benchmarks import servers
 from benchmarks.__main__ import make
 from benchmarks.goals import times
 from benchmarks.stage import Effort, Stage
-from benchmarks.tables.instructions import Counting, Spent, whole
+from benchmarks.tables.instructions import Counted, Counting, Spent, by_room, whole
 from benchmarks.tables.syscalls import but_for_getpid, count
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark needs Linux")
@@ -69,9 +69,9 @@ def counting(stage: Stage) -> Iterator[Counting]:
     ids=["request", "event"],
 )
 def test_instructions_of_python(
-    counting: Counting, count: Callable[[Counting], dict[str, Spent]], most: Spent
+    counting: Counting, count: Callable[[Counting], Counted], most: Spent
 ) -> None:
-    rooms = count(counting)
+    rooms = by_room(count(counting))
     found = whole(rooms)
     assert found.instructions <= most.instructions, rooms
     assert found.calls <= most.calls, rooms

@@ -22,7 +22,7 @@ async def test_what_is_sent_leaves_before_what_comes_then(waits: bool) -> None:
         told.append(message)
 
     client = AsgiClient((), never, send)
-    await client.begin(200, [])
+    await client.begin(200, b"")
     assert not client.send(b"one "), "it is to be waited for"
     client.send(b"two ")
     if waits:

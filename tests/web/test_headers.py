@@ -2,8 +2,10 @@
 
 import re
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from msgspec import structs
 
 from gateway.core.errors import (
     Busy,
@@ -17,6 +19,7 @@ from gateway.core.errors import (
 )
 from gateway.core.money import PER_USD
 from gateway.core.snapshot import Limits
+from gateway.web.client import lines_of, pairs_of
 from gateway.web.headers import MAX_HEADERS, error_headers, read_headers, reply_headers
 from tests.lives import Turn, faulty, hear, poor, says, stage, well
 
@@ -130,7 +133,7 @@ async def test_what_a_reply_says(
 ) -> None:
     scene = stage(asked, turns, stream=stream)
     reply = await scene.life.answer()
-    pairs = reply_headers(scene.life, reply, whole=reply.completion is not None)
+    pairs = pairs_of(reply_headers(scene.life, reply, whole=reply.completion is not None))
     found = {name.decode(): value.decode() for name, value in pairs}
     if stream:
         remaining = Decimal(found.pop("x-gateway-budget-remaining-usd"))
@@ -148,3 +151,36 @@ async def test_an_error_says_what_was_spent_on_the_way() -> None:
         await hear(scene.life)
     found = dict(error_headers(caught.value, "r", scene.life))
     assert (found[b"x-gateway-attempts"], found[b"x-gateway-cost-usd"]) == (b"4", b"0")
+
+
+def test_lines_and_pairs_are_the_same_headers() -> None:
+    pairs = [(b"a", b"b: c"), (b"x-gateway-reason", "é; ok".encode()), (b"empty", b"")]
+    assert pairs_of(lines_of(pairs)) == pairs
+    assert pairs_of(lines_of([])) == []
+
+
+@pytest.mark.parametrize("value", [b"a\r\nx: y", b"a\nb", b"a\r", b"\r\n"])
+def test_a_line_break_is_no_header(value: bytes) -> None:
+    with pytest.raises(ValueError, match="line break"):
+        lines_of([(b"a", value)])
+
+
+async def test_the_ways_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    ways: dict[Any, str] = {}
+    monkeypatch.setattr("gateway.web.headers._ways", ways)
+    scene = stage("judged", {"a": [faulty], "b": [poor], "c": [well]})
+    reply = await scene.life.answer()
+    told = [reply_headers(scene.life, reply, whole=True) for _ in range(2)]
+    assert told[0] == told[1], "remembered, it says the same"
+    assert len(ways) == 1
+    for number in range(3_000):
+        other = structs.replace(reply, reason=f"passed; {number}")
+        assert f"passed; {number}\r\n".encode() in reply_headers(scene.life, other, whole=True)
+        assert len(ways) <= 1_000
+    long = structs.replace(reply, reason="x" * 1_000)
+    for _ in range(2):
+        assert long.reason.encode() in reply_headers(scene.life, long, whole=True)
+    assert max(map(len, ways.values())) <= 1_000
+    broken = structs.replace(reply, reason="a\r\nx: y")
+    with pytest.raises(ValueError, match="line break"):
+        reply_headers(scene.life, broken, whole=True)

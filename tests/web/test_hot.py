@@ -11,6 +11,7 @@ import pytest_asyncio
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+from gateway.core.keys import KeyRecord, digest_of
 from gateway.web.hot import hot
 from tests.service.running import KEY, Running, running
 from tests.web.test_door import CONFIG
@@ -217,6 +218,49 @@ async def test_far_too_large_ends_the_connection(wire: Wire) -> None:
     assert await wire.ended()
 
 
+async def test_a_key_that_is_revoked_counts_at_once_on_a_connection_that_is_open(
+    service: Running, wire: Wire
+) -> None:
+    keyring, secret = service.gateway.front.door.now.keyring, "tg-new-0123456789"
+    keyring.put(KeyRecord("key_1", "acme", digest_of(secret, None), "6789", 1.0))
+    sent = asks().replace(KEY.encode(), secret.encode())
+    for _ in range(2):
+        await wire.send(sent)
+        await right(wire)
+    keyring.drop("key_1")
+    for _ in range(2):
+        await wire.send(sent)
+        assert (await wire.answer())[0] == 401
+    await wire.send(asks())
+    await right(wire)
+
+
+async def test_the_same_head_with_bodies_of_many_lengths(wire: Wire) -> None:
+    """Whole, empty, too large, in pieces: whatever came before, each is read as it is."""
+    spaces = [0, 9, 300, 12_000, 1, 12_000]
+    for more in spaces:
+        whole = asks(BODY + b" " * more)
+        for pieces in ([whole], [whole[:400], whole[400:]], [whole + asks(BODY)]):
+            await wire.send(*pieces)
+            await right(wire)
+        await right(wire)
+        for refused, status in ((b"", 400), (b" " * 20_001, 413)):
+            await wire.send(asks(refused))
+            assert (await wire.answer())[0] == status
+
+
+async def test_one_task_serves_a_connection_and_ends_with_it(service: Running, wire: Wire) -> None:
+    before = asyncio.all_tasks()
+    for _ in range(3):
+        await wire.send(asks())
+        await right(wire)
+    (task,) = {each for each in asyncio.all_tasks() - before if "_serve" in repr(each)}
+    wire.writer.close()
+    async with asyncio.timeout(5):
+        await asyncio.wait((task,))
+    assert task.cancelled() or task.exception() is None
+
+
 async def test_close_as_asked(wire: Wire) -> None:
     await wire.send(asks(BODY, b"Connection: close"))
     status, headers, _ = await wire.answer()
@@ -311,7 +355,7 @@ async def test_a_body_has_its_time_again_for_each_portion_of_it(
 ) -> None:
     """Longer than the time in all, and never so long between two portions."""
     monkeypatch.setattr("gateway.web.asgi.BODY_S", 1.5)
-    for door in ("asgi", "hot"):
+    for door in ("asgi", "hot_body"):
         monkeypatch.setattr(f"gateway.web.{door}.PORTION", 4_000)
     async with patient(service, 60, 1.5) as wire:
         await wire.send(head(4 * 4_000, path=path))

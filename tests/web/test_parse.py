@@ -58,7 +58,7 @@ def refused(body: bytes, headers: dict[str, str] | None = None) -> tuple[str | N
 def test_what_is_read(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     request = asked(**fields)
     found = msgspec.structs.asdict(request)
-    del found["fields"]
+    del found["fields"], found["shape"]
     plain = {"model": "auto", "stream": False, "include_usage": False, "max_tokens": None, "n": 1}
     read = {"user": None, "extras": Extras(), "seen": look(request.json("messages"))}
     assert found == plain | read | expected
@@ -86,6 +86,11 @@ def test_what_is_never_used_is_dropped() -> None:
 def test_of_a_key_given_twice_the_last_counts_everywhere() -> None:
     request = parsed(b'{"model":"a","messages":[{"role":"user"}],"mod\\u0065l":"b"}')
     assert (request.model, request.json("model")) == ("b", "b")
+
+
+def test_of_messages_given_twice_the_last_are_all_that_is_read() -> None:
+    request = parsed(b'{"model":"a","messages":[5],"messages":[{"role":"user"}]}')
+    assert request.json("messages") == [{"role": "user"}]
 
 
 # What is refused -----------------------------------------------------------------------------

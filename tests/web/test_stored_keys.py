@@ -1,7 +1,7 @@
 """A keyring that follows a store: peppers, ends, rotation, and who may come in by which door."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 from msgspec import structs
@@ -323,3 +323,58 @@ async def test_thousands_of_keys_are_learned_while_others_go_on() -> None:
     assert all(last is None for first, last in seen if first is not None)
     assert all(keyring.known(bearer(f"s-{n}")) is not None for n in range(0, 3_999, 97))
     await watch.aclose()
+
+
+ONE, OTHER = record("s-one"), record("s-other", id="key_2")
+
+
+@pytest.mark.parametrize(
+    ("change", "good"),
+    [
+        (lambda ring: ring.put(OTHER), True),
+        (lambda ring: ring.catch_up({"key_1": ONE, "key_2": OTHER}), True),
+        (lambda ring: ring.drop("key_2"), True),
+        (lambda ring: ring.put(ONE), False),
+        (lambda ring: ring.put(structs.replace(ONE, budgets=DAILY, revision=2)), False),
+        (lambda ring: ring.put(record("s-two", former=(Former(ONE.digest, 200.0),))), False),
+        (lambda ring: ring.drop("key_1"), False),
+        (lambda ring: ring.replace([ONE]), False),
+        (lambda ring: ring.replace([]), False),
+        (lambda ring: ring.catch_up({}), False),
+    ],
+    ids=[
+        "another", "the same, caught up", "another gone", "put again", "changed", "rotated",
+        "revoked", "all anew", "all gone", "caught up with less",
+    ],
+)  # fmt: skip
+def test_who_was_let_in_comes_again_until_its_key_changes(
+    change: Callable[[Keyring], None], good: bool
+) -> None:
+    """As a look at the key would find: the same caller, or it is to be looked for again."""
+    keyring = ring(ONE)
+    caller = keyring.known(bearer("s-one"))
+    assert caller is not None
+    assert keyring.again(caller)
+    change(keyring)
+    assert keyring.again(caller) is (keyring.known(bearer("s-one")) is caller) is good
+    assert not ring(ONE).again(caller), "another configuration has callers of its own"
+
+
+def test_who_comes_again_is_counted_as_used_and_comes_until_its_key_ends() -> None:
+    now = [100.0]
+    keyring = Keyring([ACME], pepper=PEPPER, wall=lambda: now[0])
+    keyring.put(structs.replace(ONE, scopes=Scopes(expires=110.0)))
+    caller = keyring.known(bearer("s-one"))
+    assert caller is not None
+    assert (keyring.used(), keyring.again(caller), keyring.used()) == ({"key_1"}, True, {"key_1"})
+    now[0] = 110.0
+    assert (keyring.again(caller), keyring.used()) == (False, set())
+
+
+def test_who_came_without_a_key_is_looked_at_each_time() -> None:
+    """A key that it sends may be good by then."""
+    keyring = Keyring([structs.replace(ACME, anonymous=True)], pepper=PEPPER)
+    caller = keyring.caller(bearer("s-one"))
+    assert not keyring.again(caller)
+    keyring.put(ONE)
+    assert keyring.caller(bearer("s-one")) is not caller

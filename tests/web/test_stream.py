@@ -12,7 +12,7 @@ from msgspec import structs
 
 from gateway.core.errors import Broken, NoAnswer
 from gateway.core.events import Dropped
-from gateway.web.client import Headers, Pairs
+from gateway.web.client import Lines, Pairs, Visitor, pairs_of
 from gateway.web.render_stream import DONE, KEEP_ALIVE
 from gateway.web.stream import ClientStream
 from tests.lives import Stage, Turn, fails, faulty, poor, says, stage, told, well, whole
@@ -25,7 +25,9 @@ class Client:
     """What it was sent; `heard` is set once something is."""
 
     headers: Pairs = field(default_factory=list)
-    known: Headers | None = None
+    visitor: Visitor | None = None
+    whole: bytes | None = None
+    task: asyncio.Task[None] = field(init=False)
     heads: list[dict[str, str]] = field(default_factory=list)
     data: list[bytes] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
@@ -33,11 +35,11 @@ class Client:
     heard: asyncio.Event = field(default_factory=asyncio.Event)
     waits_for: bytes = b""
 
-    async def begin(self, status: int, headers: Pairs) -> None:
+    async def begin(self, status: int, headers: Lines) -> None:
         await asyncio.sleep(0)
         assert not self.heads, "a second head"
         assert status == 200
-        self.heads.append({name.decode(): value.decode() for name, value in headers})
+        self.heads.append({name.decode(): value.decode() for name, value in pairs_of(headers)})
 
     async def write(self, data: bytes) -> None:
         await asyncio.sleep(0)
@@ -64,7 +66,7 @@ class Client:
     async def body(self, most: int) -> bytes:
         raise NotImplementedError
 
-    async def reply(self, status: int, headers: Pairs, body: bytes) -> None:
+    def reply(self, status: int, headers: Lines, body: bytes) -> bool:
         raise NotImplementedError
 
     def when_gone(self, tell: Callable[[], None] | None) -> None:
@@ -182,7 +184,7 @@ async def test_a_client_that_leaves_before_the_head_of_a_flow_is_out() -> None:
     sending = asyncio.Event()
 
     class Stuck(Client):
-        async def begin(self, status: int, headers: Pairs) -> None:
+        async def begin(self, status: int, headers: Lines) -> None:
             sending.set()
             await asyncio.Event().wait()
 

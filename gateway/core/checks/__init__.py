@@ -76,17 +76,17 @@ class Checklist(Struct, frozen=True):
 
     def judge(self, completion: Completion, request: ChatRequest) -> tuple[Finding, ...]:
         """What is wrong with an answer; nothing when it passes. Each of its choices must pass."""
-        findings: tuple[Finding, ...] = ()
         choices = completion.choices
+        if not choices:
+            return tuple([Finding(name, "there is no answer") for name in self.names])
+        findings = []
         for name, run, options in self.runs:
-            why = None if choices else "there is no answer"
             for choice in choices:
                 why = run(choice, request, options)
                 if why is not None:
+                    findings.append(Finding(name, why))
                     break
-            if why is not None:
-                findings = (*findings, Finding(name, why))
-        return findings
+        return tuple(findings)
 
     def mend(self, completion: Completion, request: ChatRequest) -> Completion:
         """The answer as the client gets it: without what `ask` asked for, and its JSON clean where

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.core.chat import ChoiceDelta
+from gateway.core.chat import Delta
 
 HEAD: Final = 2_048
 """Characters of the beginning that are kept at hand."""
@@ -18,26 +18,29 @@ class Heard:
         self.more = ""
         self.size = 0
         """Characters of text."""
-        self.bytes = 0
         self.called: list[str] = []
         """The names of tools, in the order in which the calls began."""
         self.refused = False
         self.ended = False
         self._parts: list[str] = []
 
-    def add(self, pieces: Sequence[ChoiceDelta]) -> None:
-        more = pieces[0].text if len(pieces) == 1 else "".join(piece.text for piece in pieces)
-        for piece in pieces:
-            self.ended = self.ended or piece.finish is not None
-            self.refused = self.refused or bool(piece.refusal)
-            self.called += [call.name for call in piece.tool_calls if call.name is not None]
-        self.more = more
+    def add(self, deltas: Sequence[Delta]) -> bool:
+        """Whether they say anything of the choice."""
+        texts = []
+        for delta in deltas:
+            for piece in delta.choices:
+                texts.append(piece.text)
+                if delta.size is None:
+                    self.ended = self.ended or piece.finish is not None
+                    self.refused = self.refused or bool(piece.refusal)
+                    self.called += [call.name for call in piece.tool_calls if call.name is not None]
+        self.more = more = "".join(texts)
         if more:
             self._parts.append(more)
             self.size += len(more)
-            self.bytes += len(more.encode("utf-8", "surrogatepass"))
             if len(self.head) < HEAD:
                 self.head = (self.head + more)[:HEAD]
+        return bool(texts)
 
     @property
     def text(self) -> str:

@@ -54,16 +54,18 @@ def _sizes(characters: int, words: int, size: int) -> dict[str, int]:
     return {"characters": characters, "words": words, "tokens": tokens.count(size)}
 
 
-class Words:
-    """Counts the words of a text that comes in pieces, as `text.split()` would."""
+class Sizes:
+    """Of a text that comes in pieces: its words, as `text.split()` gives them, and its bytes."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.words = 0
+        self.bytes = 0
         self._inside = False
 
     def add(self, more: str) -> None:
         if not more:
             return
         goes_on = self._inside and not more[0].isspace()
-        self.count += len(more.split()) - goes_on
+        self.words += len(more.split()) - goes_on
+        self.bytes += len(more.encode("utf-8", "surrogatepass"))
         self._inside = not more[-1].isspace()

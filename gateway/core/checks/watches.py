@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, Final
 
 from gateway.core.catalog import Check
-from gateway.core.chat import ChatRequest, Choice, ChoiceDelta, Delta
+from gateway.core.chat import ChatRequest, Choice, Delta
 from gateway.core.checks import languages, lengths, refusal, schema_check
 from gateway.core.checks.finding import Finding
 from gateway.core.checks.heard import Heard
@@ -78,11 +78,11 @@ def _tools_valid(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
 
 def _length(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
     bounds = lengths.Bounds(options)
-    words = lengths.Words()
+    sizes = lengths.Sizes()
 
     def look(heard: Heard) -> Seen:
-        words.add(heard.more)
-        return bounds.look(heard.size, words.count, heard.bytes, PASSES)
+        sizes.add(heard.more)
+        return bounds.look(heard.size, sizes.words, sizes.bytes, PASSES)
 
     return look
 
@@ -190,23 +190,24 @@ class Watching:
     def __init__(self, checks: tuple[Check, ...], request: ChatRequest) -> None:
         self._heard = Heard()
         self._open: list[tuple[str, Watch]] = []
-        self._never = False
-        """Whether a check is decided only by the whole answer."""
+        self.never = False
+        """Whether a check is decided only by the whole answer: they never all pass before."""
         for check in checks:
             make = WATCHES.get(check.name)
             if make is None:
-                self._never = True
+                self.never = True
             else:
                 self._open.append((check.name, make(request, check.options)))
 
+    @property
+    def over(self) -> bool:
+        """Whether all is known that can be before the end."""
+        return not self._open
+
     def feed(self, deltas: Sequence[Delta]) -> Finding | Passes | None:
         """What is known now: one check that fails, or that all pass."""
-        pieces: list[ChoiceDelta] = [piece for delta in deltas for piece in delta.choices]
-        if not pieces:
-            return None
         heard = self._heard
-        heard.add(pieces)
-        if heard.ended:  # the whole of it is judged
+        if not heard.add(deltas) or heard.ended:  # then the whole of it is judged
             return None
         still = []
         for name, look in self._open:
@@ -216,7 +217,7 @@ class Watching:
             if seen is None:
                 still.append((name, look))
         self._open = still
-        return None if still or self._never else PASSES
+        return None if still or self.never else PASSES
 
 
 def worth_watching(checks: tuple[Check, ...], request: ChatRequest) -> bool:

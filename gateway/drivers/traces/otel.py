@@ -33,6 +33,7 @@ from opentelemetry.trace import (
 from gateway import __version__
 from gateway.core import events
 from gateway.core.chat import ChatRequest, Completion
+from gateway.core.hearing import Hears
 from gateway.core.money import PER_USD
 from gateway.core.ports import Upstream
 from gateway.core.redaction import Redactor
@@ -49,6 +50,7 @@ _SEEN: Final[ContextVar[Context | None]] = ContextVar("seen", default=None)
 """The trace of the life that is lived in this task: what follows it belongs to it."""
 _VOTES: Final = frozenset({"vote", "arbitration"})
 _NOTHING: Final = Context()
+_ENDS: Final = (events.Replied, events.Denied, events.Dropped, events.AuditEnded)
 
 
 class _Traced:
@@ -64,7 +66,7 @@ class _Traced:
 
 
 class Traces:
-    """`observe` is the observer, `tap` goes between calls and clients where words are sent."""
+    """`hears` takes in what it names, `tap` goes between calls and clients where words are sent."""
 
     def __init__(self, tracer: Tracer, otel: Otel, snapshot: Snapshot, redactor: Redactor) -> None:
         self._tracer = tracer
@@ -72,7 +74,7 @@ class Traces:
         self._shown = redactor
         self._lives: dict[str, _Traced] = {}
         self._places = Places(snapshot)
-        self._writers: Mapping[type, Callable[[_Traced, Any], None]] = {
+        amid: Mapping[type, Callable[[_Traced, Any], None]] = {
             events.Planned: self._planned,
             events.Reserved: self._reserved,
             events.Refused: self._refused,
@@ -82,6 +84,12 @@ class Traces:
             events.FellBack: self._fell_back,
             events.CacheAsked: self._cache_asked,
         }
+        self.hears: Hears = {
+            events.Began: self._began,
+            events.AuditBegan: self._began,
+            **{kind: self._amid(write) for kind, write in amid.items()},
+            **dict.fromkeys(_ENDS, self._ended),
+        }
 
     def turn(self, snapshot: Snapshot) -> None:
         """Go by this configuration."""
@@ -90,19 +98,18 @@ class Traces:
     def tap(self, upstream: Upstream) -> Upstream:
         return HeardUpstream(upstream, self._hears) if self._content else upstream
 
-    def observe(self, event: Any) -> None:
-        kind = type(event)
-        write = self._writers.get(kind)
-        if write is not None:
+    def _amid(self, write: Callable[[_Traced, Any], None]) -> Callable[[Any], None]:
+        def tell(event: Any) -> None:
             life = self._lives.get(event.about.request_id)
             if life is not None:
                 write(life, event)
-        elif kind is events.Began or kind is events.AuditBegan:
-            self._began(event)
-        elif kind in _ENDS:
-            life = self._lives.pop(event.about.request_id, None)
-            if life is not None:
-                self._over(life, event)
+
+        return tell
+
+    def _ended(self, event: Any) -> None:
+        life = self._lives.pop(event.about.request_id, None)
+        if life is not None:
+            self._over(life, event)
 
     def _began(self, event: events.Began | events.AuditBegan) -> None:
         about = event.about
@@ -224,9 +231,6 @@ class Traces:
             NAMES[name]: names[value] if type(value) is str else value
             for name, value in values.items()
         }
-
-
-_ENDS: Final = frozenset({events.Replied, events.Denied, events.Dropped, events.AuditEnded})
 
 
 def _parent() -> Context | None:

@@ -140,7 +140,7 @@ class AiohttpUpstream:
         if timeout_s <= 0:  # to aiohttp that is for ever
             raise failures.no_time()
         began_s = time.monotonic()
-        proof = await call.proof(timeout_s) if call.signer else NONE
+        proof = await call.proof(timeout_s)
         left_s = max(timeout_s - (time.monotonic() - began_s), _LEAST_S)
         begun = False
         try:
@@ -164,7 +164,7 @@ class AiohttpUpstream:
             # by sock_read: aiohttp forgets it when it cannot read a chunk, and waits for ever.
             clock = asyncio.get_running_loop().time
             async with asyncio.timeout(timeout_s) as patience:
-                proof = await call.proof(timeout_s) if call.signer else NONE
+                proof = await call.proof(timeout_s)
                 async with self._post(call, proof, None) as response:
                     begun = True
                     if response.status != 200:
@@ -198,10 +198,10 @@ class AiohttpUpstream:
     ) -> "aiohttp.client._RequestContextManager":
         if not is_path(call.http.path):
             raise Unsuitable("the model's name cannot be sent")
-        return self._by(call.provider.proxy).post(
+        return self._by(call.way.provider.proxy).post(
             URL(call.url, encoded=True),  # else %3A becomes a colon, and the signature void
             data=call.http.body,
-            headers={**call.http.headers, **self._calls.headers[call.provider.name], **proof},
+            headers={**call.http.headers, **self._calls.headers[call.way.provider.name], **proof},
             timeout=aiohttp.ClientTimeout(total=total_s, sock_connect=self._timeouts.connect_s),
             allow_redirects=False,
         )

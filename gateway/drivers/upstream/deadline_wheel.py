@@ -6,21 +6,23 @@ when that has moved since. So a connection costs the wheel something once a minu
 """
 
 import asyncio
-import sys
+import math
 import time
 from typing import Final, Protocol
 
 TICK_S: Final = 0.05
 """Deadlines strike up to so much late, and never early."""
-NEVER: Final = sys.maxsize
+NEVER: Final = math.inf
 
 
 class Timed(Protocol):
     """What has a deadline, in seconds of time.monotonic."""
 
     deadline: float
-    tick: int
-    """When the wheel looks at it next; NEVER when it is not in the wheel."""
+    due: float
+    """When the wheel looks at it next; NEVER when it is not in the wheel. Who has a deadline behind
+    that need not be watched anew.
+    """
 
     def strike(self, now: float) -> None:
         """The deadline is over."""
@@ -32,49 +34,49 @@ class DeadlineWheel:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._ticks: dict[int, set[Timed]] = {}
+        self._dues: dict[float, set[Timed]] = {}
         self._next = NEVER
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, timed: Timed) -> None:
         """To be told when a deadline was set; one that only moved on need not be told."""
-        tick = int(timed.deadline / TICK_S) + 1
-        if timed.tick <= tick:
+        due = (int(timed.deadline / TICK_S) + 1) * TICK_S
+        if timed.due <= due:
             return
         self.forget(timed)
-        timed.tick = tick
-        self._ticks.setdefault(tick, set()).add(timed)
-        if tick < self._next:
-            self._arm(tick)
+        timed.due = due
+        self._dues.setdefault(due, set()).add(timed)
+        if due < self._next:
+            self._arm(due)
 
     def forget(self, timed: Timed) -> None:
-        if timed.tick != NEVER:
-            self._ticks[timed.tick].discard(timed)
-            timed.tick = NEVER
+        if timed.due != NEVER:
+            self._dues[timed.due].discard(timed)
+            timed.due = NEVER
 
     def close(self) -> None:
-        self._ticks.clear()
+        self._dues.clear()
         if self._timer is not None:
             self._timer.cancel()
 
-    def _arm(self, tick: int) -> None:
+    def _arm(self, due: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._next = tick
-        self._timer = self._loop.call_later(max(0, tick * TICK_S - time.monotonic()), self._look)
+        self._next = due
+        self._timer = self._loop.call_later(max(0, due - time.monotonic()), self._look)
 
     def _look(self) -> None:
         now = time.monotonic()
-        over = [tick for tick in self._ticks if tick * TICK_S <= now]
-        due = [timed for tick in over for timed in self._ticks.pop(tick)]
-        for timed in due:
-            timed.tick = NEVER
-        for timed in due:
+        over = [due for due in self._dues if due <= now]
+        struck = [timed for due in over for timed in self._dues.pop(due)]
+        for timed in struck:
+            timed.due = NEVER
+        for timed in struck:
             if timed.deadline <= now:
                 timed.strike(now)
             else:
                 self.watch(timed)
-        if self._ticks:
-            self._arm(min(self._ticks))
+        if self._dues:
+            self._arm(min(self._dues))
         else:
             self._next = NEVER

@@ -15,9 +15,8 @@ from gateway.core.plan import Candidate
 from gateway.core.snapshot import Provider, Timeouts
 from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.deadline_wheel import DeadlineWheel
-from gateway.drivers.upstream.http_coding import coding_of
+from gateway.drivers.upstream.http_coding import PLAIN, Plain, coding_of
 from gateway.drivers.upstream.http_connection import WHOLE, Connection
-from gateway.drivers.upstream.http_headers import Headers
 from gateway.drivers.upstream.http_pool import Pool, tls_context
 from gateway.drivers.upstream.http_request import NONE, Origin, Posts
 from gateway.drivers.upstream.http_tunnel import Proxy
@@ -144,18 +143,26 @@ class PoolUpstream:
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
     ) -> Completion:
         call = self._calls.write(candidate, request, stream=False)
-        answer, proof, _ = await self._asked(call, timeout_s, whole=True)
-        body = answer.take()
-        status, headers = answer.status, answer.headers
-        self._pools[call.provider.name].release(answer)
-        return call.read(status, headers, _plain(headers, body), proof)
+        deadline = _deadline(timeout_s)
+        proof = NONE if call.way.signer is None else await call.proof(timeout_s)
+        name = call.way.provider.name
+        pool, post = self._pools[name], self._posts[name].post(call.http, proof)
+        answer = await pool.ask(post, deadline, whole=True)
+        status, headers, body = answer.status, answer.headers, answer.take()
+        pool.release(answer)
+        coding = coding_of(headers)
+        plain = body if coding is PLAIN else _plain(coding, body)
+        return call.read(status, headers, plain, proof)
 
     async def stream(
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
     ) -> Deltas:
         call = self._calls.write(candidate, request, stream=True)
-        pool = self._pools[call.provider.name]
-        answer, proof, deadline = await self._asked(call, timeout_s, whole=False)
+        deadline = _deadline(timeout_s)
+        proof = NONE if call.way.signer is None else await call.proof(timeout_s)
+        name = call.way.provider.name
+        pool, post = self._pools[name], self._posts[name].post(call.http, proof)
+        answer = await pool.ask(post, deadline, whole=False)
         if answer.status != 200:
             await _refused(call, pool, answer, deadline, proof)
         try:
@@ -183,17 +190,11 @@ class PoolUpstream:
         if last:
             yield last
 
-    async def _asked(
-        self, call: ProviderCall, timeout_s: float, *, whole: bool
-    ) -> tuple[Connection, Mapping[str, str], float]:
-        """Where the answer is, what proved the call, and until when all of it may take."""
-        if timeout_s <= 0:
-            raise failures.no_time()
-        deadline = time.monotonic() + timeout_s
-        proof = await call.proof(timeout_s) if call.signer else NONE
-        name = call.provider.name
-        post = self._posts[name].post(call.http, proof)
-        return await self._pools[name].ask(post, deadline, whole=whole), proof, deadline
+
+def _deadline(timeout_s: float) -> float:
+    if timeout_s <= 0:
+        raise failures.no_time()
+    return time.monotonic() + timeout_s
 
 
 async def _more(answer: Connection, flow: ProviderFlow, pouring: Pouring, deadline: float) -> bool:
@@ -234,11 +235,10 @@ async def _refused(
         raise
     status, headers, body = answer.status, answer.headers, answer.take()
     pool.release(answer)
-    call.refused(status, headers, _plain(headers, body), proof)
+    call.refused(status, headers, _plain(coding_of(headers), body), proof)
 
 
-def _plain(headers: Headers, body: bytes) -> bytes:
-    coding = coding_of(headers)
+def _plain(coding: Plain, body: bytes) -> bytes:
     plain = coding.feed(body)
     coding.finish()
     return plain

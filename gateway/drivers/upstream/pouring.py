@@ -1,6 +1,6 @@
 """From a provider's connection to whoever takes the answer, without anybody being asked."""
 
-import time
+from time import monotonic
 
 from gateway.core.flow import Sink
 from gateway.drivers.upstream.http_connection import Connection
@@ -25,14 +25,13 @@ class Pouring:
         """
         self.sink = sink
         self.full = False
-        return time.monotonic() + self._idle_s
+        return monotonic() + self._idle_s
 
     def take(self, body: bytes) -> bool:
         """Whether to go on; see Connection.pour. What says nothing is no sign of life."""
-        sink, going = self.sink, True
+        sink, flow = self.sink, self._flow
         assert sink is not None  # noqa: S101 - else nothing is poured
-        for deltas in self._flow.read(body):
-            self._answer.deadline = time.monotonic() + self._idle_s
-            going = sink(deltas)
-        self.full = not going
-        return going and not self._flow.done
+        for deltas in flow.read(body):
+            self._answer.deadline = monotonic() + self._idle_s
+            self.full = not sink(deltas)
+        return not (self.full or flow.done)

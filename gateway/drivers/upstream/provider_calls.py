@@ -4,6 +4,7 @@ What every client of providers has in common; how bytes travel is each client's 
 """
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final, Never
 
 from msgspec import Struct, structs
@@ -39,29 +40,35 @@ _CONTEXTS: Final = 100
 loop. A usage beyond is a mistake; believed, one of them would empty a budget."""
 
 
-class ProviderCall(Struct, frozen=True):
-    """A call as its provider's dialect writes it, and what reads its answer."""
+class Way(Struct, frozen=True):
+    """How one provider is asked."""
 
     provider: Provider
     dialect: Dialect
+    api_version: str | None
+    signer: Signer | None
+    """None: the headers that are always the same are all there is."""
+    privacy: Privacy
+
+
+class ProviderCall(Struct, frozen=True):
+    """A call as its provider's dialect writes it, and what reads its answer."""
+
+    way: Way
     target: Target
     http: HttpCall
-    privacy: Privacy
     most: int
     """Tokens that a usage may tell of a prompt, and of an answer."""
-    signer: Signer | None = None
-    """None: the headers that are always the same are all there is."""
 
     async def proof(self, timeout_s: float) -> Mapping[str, str]:
         """The headers of this call alone. Raises Misconfigured."""
-        if self.signer is None:
-            return {}
-        return await self.signer.sign(self.url, self.http, timeout_s)
+        signer = self.way.signer
+        return NONE if signer is None else await signer.sign(self.url, self.http, timeout_s)
 
     @property
     def url(self) -> str:
         """To be sent exactly so: it is signed."""
-        return self.provider.base_url + self.http.path
+        return self.way.provider.base_url + self.http.path
 
     def read(
         self,
@@ -71,8 +78,12 @@ class ProviderCall(Struct, frozen=True):
         proof: Mapping[str, str] = NONE,
     ) -> Completion:
         """A whole answer. Raises UpstreamError for anything else."""
-        answer = self._decode(status, headers, body, proof)
-        if answer.usage is not None and self._absurd(answer.usage):
+        try:
+            answer = self.way.dialect.decode(status, headers, body, self.target)
+        except UpstreamError as error:
+            self._refused(error, status, proof)
+            raise
+        if answer.usage is not None and _most(answer.usage) > self.most:
             answer = structs.replace(answer, usage=None)
         dropped = self.http.dropped
         return structs.replace(answer, dropped=dropped) if dropped else answer
@@ -85,25 +96,19 @@ class ProviderCall(Struct, frozen=True):
         proof: Mapping[str, str] = NONE,
     ) -> Never:
         """What was said in place of a stream. Raises UpstreamError."""
-        self._decode(status, headers, body, proof)
+        self.read(status, headers, body, proof)
         raise Broken(f"status {status} with a body that is no error")
 
-    def _decode(
-        self, status: int, headers: Mapping[str, str], body: bytes, proof: Mapping[str, str]
-    ) -> Completion:
-        try:
-            return self.dialect.decode(status, headers, body, self.target)
-        except UpstreamError as error:
-            self.hide(error, proof)
-            refused = isinstance(error, Misconfigured) and status in _NOT_ACCEPTED
-            if self.signer is not None and refused:
-                self.signer.refused()
-            raise
+    def _refused(self, error: UpstreamError, status: int, proof: Mapping[str, str]) -> None:
+        self.hide(error, proof)
+        signer = self.way.signer
+        if signer is not None and isinstance(error, Misconfigured) and status in _NOT_ACCEPTED:
+            signer.refused()
 
     def told(self, deltas: list[Delta], *, first: bool) -> list[Delta]:
         """Deltas of a stream; the first ones say what was dropped."""
         for at, delta in enumerate(deltas):
-            if delta.usage is not None and self._absurd(delta.usage):
+            if delta.usage is not None and _most(delta.usage) > self.most:
                 deltas[at] = structs.replace(delta, usage=None)
         dropped = self.http.dropped if first else ()
         if not dropped:
@@ -113,20 +118,7 @@ class ProviderCall(Struct, frozen=True):
     def hide(self, error: BaseException, proof: Mapping[str, str]) -> None:
         """Take our key, and where we asked, out of a provider's words."""
         if isinstance(error, UpstreamError):
-            self.privacy.hide(error, proof)
-
-    def _absurd(self, usage: Usage) -> bool:
-        return usage.prompt > self.most or usage.completion > self.most
-
-
-class _Way(Struct, frozen=True):
-    """How one provider is asked."""
-
-    provider: Provider
-    dialect: Dialect
-    api_version: str | None
-    signer: Signer | None
-    privacy: Privacy
+            self.way.privacy.hide(error, proof)
 
 
 class ProviderCalls:
@@ -138,7 +130,7 @@ class ProviderCalls:
     def __init__(
         self, providers: Mapping[str, Provider], signers: Mapping[str, Signer] = NO_SIGNERS
     ) -> None:
-        self._ways: dict[str, _Way] = {}
+        self._ways: dict[str, Way] = {}
         self.headers: dict[str, Mapping[str, str]] = {}
         for name, provider in providers.items():
             dialect, auth, signer = DIALECTS[provider.dialect], provider.auth, signers.get(name)
@@ -146,34 +138,29 @@ class ProviderCalls:
                 raise ValueError(f"the provider {name} has no signer")
             version = auth.api_version if isinstance(auth, AzureAuth) else None
             privacy = Privacy(provider.base_url, provider.api_key)
-            self._ways[name] = _Way(provider, dialect, version, signer, privacy)
+            self._ways[name] = Way(provider, dialect, version, signer, privacy)
             self.headers[name] = {**_OURS, **fixed_headers(provider, dialect)}
 
     def write(self, candidate: Candidate, request: ChatRequest, *, stream: bool) -> ProviderCall:
         """Raises Unsuitable for what this provider cannot be asked."""
         deployment = candidate.deployment
         way = self._ways[deployment.provider]
-        provider, dialect = way.provider, way.dialect
+        provider = way.provider
         # Made each time: it costs what a look into a cache would (0.2 us).
-        quirks = provider.quirks if deployment.quirks is None else deployment.quirks
         target = Target(
             deployment.upstream,
             candidate.max_output,
-            quirks,
+            provider.quirks if deployment.quirks is None else deployment.quirks,
             way.api_version,
             candidate.prompt,
             candidate.model.usable_context,
         )
+        lacks = provider.lacks if deployment.lacks is None else deployment.lacks
         try:
-            missed: tuple[str, ...] = ()
-            lacks = provider.lacks if deployment.lacks is None else deployment.lacks
-            if lacks:
-                request, missed = without(request, lacks, provider.name)
-            call = dialect.encode(request, target, stream=stream)
-            if provider.forward_traceparent and (trace := CALL.get()):
-                call = structs.replace(call, headers={**call.headers, "traceparent": trace})
-            if missed:
-                call = structs.replace(call, dropped=tuple(sorted({*missed, *call.dropped})))
+            if lacks or provider.forward_traceparent:
+                call = _altered(way, request, target, lacks, stream=stream)
+            else:
+                call = way.dialect.encode(request, target, stream=stream)
         except ClientError as error:
             # This format cannot say it; another candidate's may.
             raise Unsuitable(str(error), status=error.status, param=error.param) from error
@@ -183,5 +170,23 @@ class ProviderCalls:
                 status=400,
                 param=call.dropped[0],
             )
-        most = _CONTEXTS * candidate.model.context
-        return ProviderCall(provider, dialect, target, call, way.privacy, most, way.signer)
+        return ProviderCall(way, target, call, _CONTEXTS * candidate.model.context)
+
+
+def _most(usage: Usage) -> int:
+    return max(usage.prompt, usage.completion)
+
+
+def _altered(
+    way: Way, request: ChatRequest, target: Target, lacks: AbstractSet[str], *, stream: bool
+) -> HttpCall:
+    """A call without what its provider lacks, and with the trace that it wants to be told."""
+    missed: tuple[str, ...] = ()
+    if lacks:
+        request, missed = without(request, lacks, way.provider.name)
+    call = way.dialect.encode(request, target, stream=stream)
+    if way.provider.forward_traceparent and (trace := CALL.get()):
+        call = structs.replace(call, headers={**call.headers, "traceparent": trace})
+    if missed:
+        call = structs.replace(call, dropped=tuple(sorted({*missed, *call.dropped})))
+    return call

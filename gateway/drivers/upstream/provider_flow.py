@@ -22,13 +22,13 @@ client that is slow.
 class ProviderFlow:
     """Give it bytes of the body."""
 
-    __slots__ = ("_begun", "_call", "_coding", "_decoder", "_size")
+    __slots__ = ("_begun", "_call", "_coding", "_decoder", "_left")
 
     def __init__(self, call: ProviderCall, coding: Plain = PLAIN) -> None:
         self._call = call
-        self._coding = coding
-        self._decoder = call.dialect.decoder(call.target)
-        self._size = 0
+        self._coding = None if coding is PLAIN else coding
+        self._decoder = call.way.dialect.decoder(call.target)
+        self._left = failures.MAX_ANSWER
         self._begun = False
 
     @property
@@ -46,13 +46,17 @@ class ProviderFlow:
 
         Raises UpstreamError; Broken when it goes on beyond what is ever an answer.
         """
-        body = self._coding.feed(body)
-        self._size += len(body)
-        if self._size > failures.MAX_ANSWER:
+        if self._coding is not None:
+            body = self._coding.feed(body)
+        size = len(body)
+        self._left = left = self._left - size
+        if left < 0:
             raise failures.too_large()
-        if len(body) > _PIECE:
+        if size > _PIECE:
             return self._pieces(body)
         deltas = self._decoder.feed(body)
+        if self._begun and len(deltas) == 1 and deltas[0].usage is None:
+            return (deltas,)
         return (self._told(deltas),) if deltas else ()
 
     def _pieces(self, body: bytes) -> Iterator[list[Delta]]:
@@ -62,7 +66,8 @@ class ProviderFlow:
 
     def ended(self) -> None:
         """The HTTP answer has. Raises Broken when it was compressed, and is not whole."""
-        self._coding.finish()
+        if self._coding is not None:
+            self._coding.finish()
 
     def finish(self, proof: Mapping[str, str]) -> list[Delta]:
         """The last ones. Raises Broken when the answer is not whole."""
@@ -73,7 +78,7 @@ class ProviderFlow:
             raise
 
     def _told(self, deltas: list[Delta]) -> list[Delta]:
-        if not deltas or (self._begun and len(deltas) == 1 and deltas[0].usage is None):
+        if not deltas:
             return deltas
         first, self._begun = not self._begun, True
         return self._call.told(deltas, first=first)

@@ -1,6 +1,7 @@
 """A whole answer: relayed where it is strictly valid, understood where it is not."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +16,23 @@ from gateway.wire.openai.faults import fault, fault_inside
 
 _split: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _NO_EXTRA: Final[Mapping[str, Raw]] = {}
-_UNSAID: Final = (UNSET, UNSET, UNSET)
+_counts: Final = attrgetter(
+    *("prompt_tokens", "completion_tokens", "total_tokens"),
+    *("prompt_tokens_details.cached_tokens", "prompt_tokens_details.cache_write_tokens"),
+    "completion_tokens_details.reasoning_tokens",
+    *("prompt_tokens_details.audio_tokens", "completion_tokens_details.audio_tokens"),
+)
+_beside: Final = attrgetter(
+    *("annotations", "tool_calls", "reasoning_content", "reasoning", "reasoning_details"),
+    *("extra_content", "images", "function_call", "audio"),
+)
+"""What else a message may say than a text or a refusal."""
+_SAYS_NOTHING: Final = (UNSET, None, None, UNSET, UNSET, UNSET, UNSET, None)
+_NOTHING_BESIDE: Final[tuple[tuple[Any, ...], ...]] = (
+    ([], *_SAYS_NOTHING),
+    (UNSET, *_SAYS_NOTHING),
+)
+"""OpenAI's own have annotations, mostly none."""
 _NOTHING: Final = (b"null", b"[]")
 
 
@@ -37,17 +54,36 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
 
 def _relayed(answer: strict.Answer, fields: dict[str, Raw]) -> Completion:
     told = answer.usage
-    usage = None if told is None else strict_usage(told)
-    if usage is None or told is None or not _means(told, usage):
-        fields.pop("usage", None)
+    usage = None if told is None else _consistent(told)
+    if usage is None:
+        usage = None if told is None else strict_usage(told)
+        if usage is None or told is None or not _means(told, usage):
+            fields.pop("usage", None)
     choices: list[Choice] = []
     mend = False
     for choice in answer.choices:
-        mend = mend or choice.logprobs is UNSET or choice.message.refusal is UNSET
+        if choice.logprobs is UNSET or choice.message.refusal is UNSET:
+            mend = True
         choices.append(_choice(choice))
     if mend:
         fields["choices"] = _mended(fields["choices"])
     return Completion(tuple(choices), answer.id, answer.created, usage, fields)
+
+
+def _consistent(told: strict.TokenUsage) -> Usage | None:
+    """The provider's counts as they are, where they are what we mean by them and none is of sound:
+    nearly always.
+    """
+    prompt, completion, total, cached, written, reasoning, heard, said = _counts(told)
+    if (
+        total != prompt + completion
+        or cached + written > prompt
+        or reasoning > completion
+        or heard
+        or said
+    ):
+        return None
+    return Usage(prompt, completion, cached, written, reasoning)
 
 
 def _means(told: strict.TokenUsage, usage: Usage) -> bool:
@@ -56,25 +92,19 @@ def _means(told: strict.TokenUsage, usage: Usage) -> bool:
         return False
     if told.total_tokens != usage.prompt + usage.completion:
         return False
-    read, thought = told.prompt_tokens_details, told.completion_tokens_details
-    if read is not UNSET and read.cached_tokens + read.cache_write_tokens > usage.prompt:
+    read = told.prompt_tokens_details
+    if read.cached_tokens + read.cache_write_tokens > usage.prompt:
         return False
-    return thought is UNSET or thought.reasoning_tokens <= usage.completion
+    return told.completion_tokens_details.reasoning_tokens <= usage.completion
 
 
 def strict_usage(told: strict.TokenUsage) -> Usage:
     """A strictly valid usage as our own; see tolerant.usage."""
-    read, thought = told.prompt_tokens_details, told.completion_tokens_details
-    found = tolerant.counted(
-        told.prompt_tokens,
-        told.completion_tokens,
-        told.total_tokens,
-        0 if read is UNSET else read.cached_tokens,
-        0 if read is UNSET else read.cache_write_tokens,
-        0 if thought is UNSET else thought.reasoning_tokens,
-    )
-    heard = 0 if read is UNSET else read.audio_tokens
-    said = 0 if thought is UNSET else thought.audio_tokens
+    plain = _consistent(told)
+    if plain is not None:
+        return plain
+    *counts, heard, said = _counts(told)
+    found = tolerant.counted(*counts)
     return tolerant.with_sound(found, heard, said) if heard or said else found
 
 
@@ -88,14 +118,16 @@ def _mended(choices: Raw) -> Raw:
 
 
 def _choice(choice: strict.AnswerChoice) -> Choice:
-    message = choice.message
+    message, refusal = choice.message, choice.message.refusal or None
+    if _beside(message) in _NOTHING_BESIDE and not choice.logprobs:
+        return Choice(choice.index, message.content, (), choice.finish_reason, refusal)
     calls = message.tool_calls
     return Choice(
         choice.index,
         message.content,
         () if calls is UNSET else tuple([_call(call) for call in calls]),
         choice.finish_reason,
-        message.refusal or None,
+        refusal,
         message.reasoning_content or message.reasoning or None,
         Raw(msgspec.json.encode(choice.logprobs)) if choice.logprobs else None,
         _extra(message),
@@ -109,9 +141,6 @@ def _call(call: strict.FunctionCall | strict.CustomCall) -> ToolCall:
 
 
 def _extra(message: strict.Message) -> Mapping[str, Raw]:
-    theirs = (message.reasoning_details, message.extra_content, message.images)
-    if theirs == _UNSAID and not (message.annotations or message.function_call or message.audio):
-        return _NO_EXTRA
     extra: dict[str, Raw] = {}
     for name in ("annotations", "function_call", "audio"):
         value = getattr(message, name)

@@ -39,7 +39,8 @@ class _Decoder:
         self._choices: dict[int, ChoiceSoFar] = {}
         self._id = ""
         self._created = 0
-        self._done = False
+        self.done = False
+        """See StreamDecoder."""
         self._counted = False
         """Whether a usage has come."""
         self._silent = 0
@@ -47,11 +48,6 @@ class _Decoder:
         self._failure: UpstreamError | None = None
         self._between = False
         """What has come is read, to the end of an event, and more may come."""
-
-    @property
-    def done(self) -> bool:
-        """See StreamDecoder."""
-        return self._done
 
     @property
     def complete(self) -> bool:
@@ -77,7 +73,7 @@ class _Decoder:
                 raise
             self._failure = error
         else:
-            self._between = self._sse.between and not self._done
+            self._between = self._sse.between and not self.done
         return deltas
 
     def finish(self) -> list[Delta]:
@@ -91,7 +87,7 @@ class _Decoder:
             if not any(choice.finished for choice in self._choices.values()):
                 raise
         choices = self._choices.values()
-        if not choices or not (self._done or any(choice.finished for choice in choices)):
+        if not choices or not (self.done or any(choice.finished for choice in choices)):
             raise Broken("the stream ended before the answer was whole")
         last = tuple(self._ended(choice) for choice in choices if not choice.finished)
         if last:
@@ -105,12 +101,12 @@ class _Decoder:
 
     def _read(self, events: list[tuple[str, bytes]], deltas: list[Delta]) -> None:
         for name, data in events:
-            if self._done:
+            if self.done:
                 return
             if not name and (alike := self._alike.read(b"data: %b\n\n" % data)) is not None:
                 deltas.append(alike)
             elif data == b"[DONE]":
-                self._done = True
+                self.done = True
             elif (delta := self._event(name, data)) is not None:
                 deltas.append(delta)
                 self._counted = self._counted or delta.usage is not None
@@ -125,7 +121,7 @@ class _Decoder:
                 pass
             except (ValueError, RecursionError) as error:
                 if data.strip() in (b"", b"[DONE]"):
-                    self._done = self._done or bool(data.strip())
+                    self.done = self.done or bool(data.strip())
                     return None
                 raise Broken(_UNREADABLE) from error
             else:

@@ -44,7 +44,7 @@ class Logprobs(Struct, gc=False):
     refusal: list[TokenLogprob] | None
 
 
-class PromptDetails(Struct, gc=False):
+class PromptDetails(Struct, frozen=True, gc=False):
     cached_tokens: Tokens = 0
     cache_write_tokens: Tokens = 0
     audio_tokens: Tokens = 0
@@ -52,7 +52,7 @@ class PromptDetails(Struct, gc=False):
     image_tokens: Tokens = 0
 
 
-class CompletionDetails(Struct, gc=False):
+class CompletionDetails(Struct, frozen=True, gc=False):
     reasoning_tokens: Tokens = 0
     audio_tokens: Tokens = 0
     text_tokens: Tokens = 0
@@ -64,8 +64,8 @@ class TokenUsage(Struct, gc=False):
     prompt_tokens: Tokens
     completion_tokens: Tokens
     total_tokens: Tokens
-    prompt_tokens_details: PromptDetails | UnsetType = UNSET
-    completion_tokens_details: CompletionDetails | UnsetType = UNSET
+    prompt_tokens_details: PromptDetails = PromptDetails()
+    completion_tokens_details: CompletionDetails = CompletionDetails()
 
 
 class Function(Struct, gc=False):

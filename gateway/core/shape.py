@@ -1,0 +1,65 @@
+"""What a request says beside its messages: its shape. A client sends the same one again and again,
+and agents send kilobytes of the same tools with it. So what is read of a shape is kept with it.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import Raw, Struct
+
+SENT_WITH_MESSAGES: Final = ("tools", "functions", "response_format")
+"""Fields that a model reads beside its messages."""
+CACHES: Final = b'"cache_control"'
+AN_HOUR: Final = b'"1h"'
+_SPELT_OUT: Final = re.compile(rb"\\u00(31|[4-7])")
+_SETTINGS: Final = frozenset(
+    (
+        *("model", "messages", "n", "stop", "stream", "stream_options", "user", "metadata"),
+        *("max_tokens", "max_completion_tokens", "temperature", "top_p", "seed"),
+        *("presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs"),
+        *("response_format", "reasoning_effort", "service_tier", "store"),
+        *("tool_choice", "parallel_tool_calls"),
+    )
+)
+"""Fields, beside messages that are plain, in which no mark for a cache can be."""
+_NONE: Final[frozenset[str]] = frozenset()
+
+
+class Shape(Struct, frozen=True):
+    """What routing and money depend on, of all fields but the messages."""
+
+    size: int
+    """Bytes of JSON that a model reads beside its messages."""
+    tools: bool
+    needs: frozenset[str]
+    """Capabilities that the model must have."""
+    caches: bool
+    """Whether a prompt cache is asked for,"""
+    caches_1h: bool
+    """one that is kept for an hour."""
+    written: dict[Any, Any] = {}
+    """What a dialect made of these fields, for each way to send them: its own, to be kept here."""
+
+
+def read_shape(fields: Mapping[str, Raw]) -> Shape:
+    """Of a request's top level, with or without its messages."""
+    size = sum(len(bytes(fields[name])) for name in SENT_WITH_MESSAGES if name in fields)
+    tools = "tools" in fields or "functions" in fields
+    needs = frozenset({"tools"}) if tools else _NONE
+    if "response_format" in fields and b'"json_schema"' in bytes(fields["response_format"]):
+        needs |= {"json_schema"}
+    marked = unsure = an_hour = False
+    if not _SETTINGS.issuperset(fields):
+        beside = b"".join(raw for name, raw in fields.items() if name != "messages")
+        unsure = spelt_out(beside)
+        marked = "cache_control" in fields or CACHES in beside or unsure
+        an_hour = unsure or (marked and AN_HOUR in beside)
+    return Shape(size, tools, needs, marked, an_hour)
+
+
+def spelt_out(text: bytes) -> bool:
+    """Whether a letter, or the digit of "1h", is written as an escape: no word can be looked for in
+    such JSON.
+    """
+    return b"\\u00" in text and _SPELT_OUT.search(text) is not None

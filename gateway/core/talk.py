@@ -1,0 +1,68 @@
+"""Messages as most are: texts, and calls of tools with their results. These are read by their form,
+in a fifth of the time that it takes to look for all else that messages may have in them.
+"""
+
+from typing import Final
+
+from msgspec import DecodeError, Struct, json
+
+from gateway.core.chat import SAID, Look, Role
+
+LEVELS: Final = 5
+"""So deep do such messages nest: a list, a message, its calls, a call, a function."""
+BYTES_EACH: Final = 10
+"""Of JSON there are more for each object and array in such messages."""
+
+
+class _Form(Struct, forbid_unknown_fields=True, gc=False):
+    """Nothing else is in it: so no field and no value is anything but what is named here."""
+
+
+class _Text(_Form, tag="text"):
+    text: str
+
+
+class _Function(_Form):
+    name: str
+    arguments: str
+
+
+class _Call(_Form, tag="function"):
+    id: str
+    function: _Function
+
+
+class _Said(_Form):
+    role: Role
+    content: str | list[_Text] | None = None
+    name: str | None = None
+    refusal: str | None = None
+    tool_call_id: str | None = None
+    tool_calls: list[_Call] | None = None
+    audio: None = None
+    function_call: None = None
+
+
+_messages: Final = json.Decoder(list[_Said])
+
+
+def read_talk(messages: bytes) -> Look | None:
+    """At a request's undecoded messages. None where there are none, or where they are no such talk;
+    whether they are right then, somebody else has to say.
+    """
+    try:
+        found = _messages.decode(messages)
+    except (DecodeError, UnicodeDecodeError):
+        return None
+    if not found:
+        return None
+    said: str | list[_Text] | None = None
+    calls = False
+    for message in found:
+        if message.role == "user":
+            said = message.content
+        if message.tool_calls or message.tool_call_id:
+            calls = True
+    if isinstance(said, list):
+        said = "\n".join([part.text for part in said])
+    return Look(plain=True, said=said[:SAID] if said else "", calls=calls)

@@ -1,0 +1,164 @@
+"""Requests that came before but for their messages: all around those is not read again.
+
+A client sends the same model, settings and tools with each request of a conversation, and with most
+others: that is its requests' shape. A body is cut into what stands before the messages' JSON, the
+messages, and what stands behind them. Who finds both ends here has only the messages to read: half
+of the work, and less than that where there are tools.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.core.chat import NO_EXTRAS, ChatRequest, Extras
+from gateway.core.shape import Shape, read_shape
+from gateway.web.extras import read_extras
+
+LONGEST: Final = 64 * 1024
+"""Bytes of a shape that is kept."""
+_MOST: Final = 2_048
+_MOST_BYTES: Final = 4 * 1024 * 1024
+"""Of all shapes; what is kept of them, and with them, is a few times as much."""
+_MOST_ONCE: Final = 8_192
+"""Shapes that were seen once, each a number."""
+_MOST_NAMES: Final = 4
+"""Names of a field behind the messages that are looked for, where beginning and end are alike."""
+
+_MESSAGES: Final = b'"messages":'
+_HERE: Final = b'"messages here":'
+_PAST: Final = len(_MESSAGES)
+_LAST: Final = 4
+"""Bytes of a body by which those with another field behind their messages are told apart."""
+_BLANK: Final = b" \t\r\n"
+_NEXT: Final = re.compile(rb'\][ \t\r\n]*(?:,[ \t\r\n]*"[^"\\]*"[ \t\r\n]*:|\})')
+"""The end of the messages, and the name of the field after them or the end of the body."""
+_split: Final = msgspec.json.Decoder(dict[str, Raw])
+
+
+class Known(Struct, frozen=True):
+    """What is read of a request beside its messages: see ChatRequest."""
+
+    fields: dict[str, Raw]
+    """All of them, in their order; the messages are not those of any request."""
+    model: str
+    stream: bool
+    include_usage: bool
+    max_tokens: int | None
+    n: int
+    user: str | None
+    gateway: Mapping[str, Any] | None
+    extras: Extras
+    """What `gateway` comes to, where no header says more."""
+    shape: Shape
+
+
+class _Begin(Struct):
+    """What may stand behind the messages of bodies that begin, and end, with the same bytes."""
+
+    names: list[bytes]
+    tails: dict[bytes, Known]
+
+
+class Shapes:
+    """Of one configuration. Bounded: when it is full, it is emptied. A shape is kept when it comes
+    for the second time: many have something in them that never comes again.
+    """
+
+    def __init__(self) -> None:
+        self._begins: dict[bytes, _Begin] = {}
+        self._count = self._bytes = 0
+        self._once: set[int] = set()
+
+    def find(self, body: bytes) -> tuple[Known, bytes] | None:
+        """What is known of a body's shape, and its messages: no JSON yet, but where a value was.
+
+        What surrounds them was valid JSON around another value. So it is around this one, if this
+        is one, and says the same.
+        """
+        begin = body.find(_MESSAGES) + _PAST
+        found = self._begins.get(body[:begin] + body[-_LAST:])
+        if found is not None:
+            for name in found.names:
+                end = body.rfind(name, begin) + 1
+                known = found.tails.get(body[end:])
+                if known is not None:
+                    return known, body[begin:end].lstrip(_BLANK)
+        return None
+
+    def learn(self, body: bytes, request: ChatRequest, gateway: Mapping[str, Any] | None) -> None:
+        """From a body that was read whole; `gateway` is that field of it."""
+        cut = _cut(body, bytes(request.fields["messages"]))
+        if cut is None:
+            return
+        begin, name, end = cut
+        if len(begin) + len(end) > LONGEST:
+            return
+        once = hash((begin, end))
+        if once not in self._once:
+            if len(self._once) >= _MOST_ONCE:
+                self._once.clear()
+            self._once.add(once)
+            return
+        known = _known(begin, end, request, gateway)
+        if known is not None:
+            self._keep(begin + body[-_LAST:], name, end, known)
+
+    def _keep(self, begin: bytes, name: bytes, end: bytes, known: Known) -> None:
+        size = len(begin) + len(end)  # the last bytes of short ones count twice
+        if self._count == _MOST or self._bytes + size > _MOST_BYTES:
+            self._begins.clear()
+            self._count = self._bytes = 0
+        found = self._begins.setdefault(begin, _Begin([], {}))
+        if name not in found.names:
+            if len(found.names) == _MOST_NAMES:
+                return
+            found.names.append(name)
+        if end not in found.tails:
+            self._count += 1
+            self._bytes += size
+        found.tails[end] = known
+
+
+def _cut(body: bytes, messages: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """What stands before the messages of a valid body, the name that follows, and all behind them;
+    None where they are not behind the first text that could be their name.
+    """
+    at = body.find(_MESSAGES)
+    begin = at + len(_MESSAGES)
+    # Without a backslash before it a quote begins a string, or ends one; and after that end no
+    # JSON goes on so. It is a name, then.
+    if at < 1 or body[at - 1 : at] == b"\\":
+        return None
+    rest = body[begin:].lstrip(_BLANK)
+    name = _NEXT.match(rest, len(messages) - 1)
+    if name is None or not rest.startswith(messages):
+        return None
+    return body[:begin], name[0], rest[len(messages) :]
+
+
+def _known(
+    begin: bytes, end: bytes, request: ChatRequest, gateway: Mapping[str, Any] | None
+) -> Known | None:
+    """What is kept of a shape. None where what was cut out are not the messages that count but a
+    field within another, or one that is there twice; and where it has a key of the client's in it.
+    """
+    found = _split.decode(b"%b%b0%b" % (begin.removesuffix(_MESSAGES), _HERE, end))
+    found.pop("gateway", None)
+    fields = {name if name != "messages here" else "messages": raw for name, raw in found.items()}
+    if "messages" in found or [*fields] != [*request.fields]:
+        return None
+    return Known(
+        fields,
+        request.model,
+        request.stream,
+        request.include_usage,
+        request.max_tokens,
+        request.n,
+        request.user,
+        gateway,
+        read_extras(gateway, {}) if gateway else NO_EXTRAS,
+        read_shape(fields),
+    )

@@ -1,0 +1,59 @@
+"""What listens: it wakes once a second, and stops when it is told to."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+
+from gateway.commands.stopping import Listener
+
+
+class Counting(Listener):
+    """Tells when it has woken."""
+
+    def __init__(self) -> None:
+        super().__init__(uvicorn.Config(_nobody_asks, lifespan="off", log_config=None))
+        self.woke: asyncio.Queue[float] = asyncio.Queue()
+
+    async def on_tick(self, counter: int) -> bool:
+        over = await super().on_tick(counter)
+        self.woke.put_nowait(time.monotonic())
+        return over
+
+
+async def _nobody_asks(scope: Any, receive: Any, send: Any) -> None:
+    raise AssertionError
+
+
+@asynccontextmanager
+async def listening() -> AsyncIterator[tuple[Counting, "asyncio.Task[None]"]]:
+    listener = Counting()
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        serving = asyncio.create_task(listener.serve(sockets=[bound]))
+        try:
+            yield listener, serving
+        finally:
+            listener.stop()
+            await serving
+
+
+async def test_it_wakes_once_a_second_and_sees_to_the_date() -> None:
+    async with listening() as (listener, _):
+        first = await listener.woke.get()
+        assert [name for name, _ in listener.server_state.default_headers][:1] == [b"date"]
+        listener.server_state.default_headers = []
+        assert await listener.woke.get() - first > 0.9
+        assert listener.server_state.default_headers
+
+
+async def test_it_stops_at_once() -> None:
+    async with listening() as (listener, serving):
+        began = await listener.woke.get()
+        listener.stop()
+        assert await listener.woke.get() - began < 0.5
+        await serving
+        assert listener.woke.empty()

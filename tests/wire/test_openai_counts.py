@@ -1,0 +1,78 @@
+"""Counts that mean what we mean are taken as they are: that agrees with counting them up anew."""
+
+from typing import Any, Final
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.chat import Usage
+from gateway.wire import openai
+from gateway.wire.dialect import Target
+from gateway.wire.openai import tolerant
+
+TARGET: Final = Target("m", 9)
+FEW: Final = st.integers(0, 6)
+"""So that totals, and details beyond them, meet often."""
+
+
+def answer(usage: dict[str, Any]) -> bytes:
+    message = {"role": "assistant", "content": "x", "refusal": None}
+    choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+    told = {"id": "a", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    return msgspec.json.encode({**told, "usage": usage})
+
+
+def usage(*counts: int) -> dict[str, Any]:
+    prompt, completion, total, cached, written, reasoning, heard, said = counts
+    read = {"cached_tokens": cached, "cache_write_tokens": written, "audio_tokens": heard}
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": total,
+        "prompt_tokens_details": read,
+        "completion_tokens_details": {"reasoning_tokens": reasoning, "audio_tokens": said},
+    }
+
+
+@given(st.tuples(FEW, FEW, st.integers(0, 12), FEW, FEW, FEW, FEW, FEW))
+def test_a_strict_usage_says_what_the_same_as_a_loose_one_says(counts: tuple[int, ...]) -> None:
+    told = usage(*counts)
+    found = openai.decode(200, {}, answer(told), TARGET)
+    expected = tolerant.usage(told)
+    assert found.usage == expected
+    assert found.fields is not None
+    assert expected is not None
+    kept = (
+        told["completion_tokens"] == expected.completion
+        and told["total_tokens"] == expected.prompt + expected.completion
+        and counts[3] + counts[4] <= expected.prompt
+        and counts[5] <= expected.completion
+    )
+    assert ("usage" in found.fields) is kept, "it is relayed only where it means the same"
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, Usage(5, 3)),
+        ({"prompt_tokens_details": {"cached_tokens": 2}}, Usage(5, 3, 2)),
+        ({"completion_tokens_details": {"reasoning_tokens": 1}}, Usage(5, 3, 0, 0, 1)),
+        ({"prompt_tokens_details": {}, "completion_tokens_details": {}}, Usage(5, 3)),
+    ],
+)
+def test_details_may_be_absent(more: dict[str, Any], expected: Usage) -> None:
+    told = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8, **more}
+    found = openai.decode(200, {}, answer(told), TARGET)
+    assert found.usage == expected
+    assert found.fields is not None
+    assert "usage" in found.fields
+
+
+@pytest.mark.parametrize("name", ["prompt_tokens_details", "completion_tokens_details"])
+def test_details_that_are_null_are_not_relayed(name: str) -> None:
+    told = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8, name: None}
+    found = openai.decode(200, {}, answer(told), TARGET)
+    assert found.usage == Usage(5, 3)
+    assert found.fields is None, "OpenAI's SDK would refuse it in its strict mode"
