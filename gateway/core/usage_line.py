@@ -7,6 +7,7 @@ line, or two: when its hold expired it was charged in full, and what it did cost
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -76,13 +77,17 @@ class StoreError(Exception):
 
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(Line)
-_fields: Final = UsageRecord.__struct_fields__
 
 
 def stamp(ms: int) -> str:
     """Unix milliseconds as they stand in a line; such texts sort as the times do."""
     seconds, rest = divmod(ms, 1_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+    return f"{_second(seconds)}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=64)  # lines come in the order of their times, hundreds in a second
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def when(entry: Entry) -> int:
@@ -93,11 +98,10 @@ def when(entry: Entry) -> int:
 def line_of(home: str, entry: Entry, ms: int) -> Line:
     """`ms`: when it was written, in Unix milliseconds."""
     record = entry.record or _unknown(entry.hold)
-    known = {name: getattr(record, name) for name in _fields}
     booked = Booked(
         home, entry.at, entry.seq, entry.kind, entry.charged, entry.buckets, entry.epoch
     )
-    return Line(**known, time=stamp(ms), ledger=booked)
+    return Line(*structs.astuple(record), time=stamp(ms), ledger=booked)
 
 
 def entry_of(line: Line) -> Entry | None:
