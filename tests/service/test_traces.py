@@ -193,7 +193,7 @@ async def test_a_provider_is_told_that_a_trace_is_not_sampled(stream: bool) -> N
     (head,) = told.simulator.heads["anthropic"]
     version, trace, span, flags = head.split("-")
     assert (version, trace, flags) == ("00", TRACE, "00")
-    assert len(span) == 16 and span != SPAN, "it is a span of ours that asks"
+    assert span not in {SPAN, ""}, "it is a span of ours that asks"
 
 
 @both
