@@ -31,8 +31,11 @@ def checked(amounts: Amounts) -> Amounts:
     """The same, where the ledger can count it. Raises ValueError for what is negative, 2^53 or
     more, or not a whole number at all.
     """
-    if _counts(amounts):
-        return amounts
+    try:  # all ones: none has more bits
+        if 0 <= amounts.nanos | amounts.tokens | amounts.requests <= LARGEST:
+            return amounts
+    except TypeError:
+        pass
     raise ValueError(f"not an amount that can be held: {amounts}")
 
 
@@ -40,18 +43,13 @@ def bounded(amounts: Amounts) -> Amounts:
     """What is charged for an amount: the nearest that the ledger can count. Raises ValueError for
     what is not a whole number.
     """
-    if _counts(amounts):
-        return amounts
+    try:
+        if 0 <= amounts.nanos | amounts.tokens | amounts.requests <= LARGEST:
+            return amounts
+    except TypeError:
+        raise ValueError(f"not an amount that can be charged: {amounts}") from None
     nanos, tokens, requests = amounts.nanos, amounts.tokens, amounts.requests
-    if not type(nanos) is type(tokens) is type(requests) is int:
-        raise ValueError(f"not an amount that can be charged: {amounts}")
     return Amounts(Nanos(_within(nanos)), _within(tokens), _within(requests))
-
-
-def _counts(amounts: Amounts) -> bool:
-    nanos, tokens, requests = amounts.nanos, amounts.tokens, amounts.requests
-    whole = type(nanos) is type(tokens) is type(requests) is int
-    return whole and 0 <= (nanos | tokens | requests) <= LARGEST  # all ones: none has more bits
 
 
 def _within(amount: int) -> int:

@@ -158,6 +158,24 @@ async def test_headers_and_status_are_told_and_trailers_are_not() -> None:
         answer.close()
 
 
+async def test_a_head_has_nothing_of_the_one_before() -> None:
+    async def play(peer: Peer) -> None:
+        await peer.hear()
+        peer.say(CHUNKED[:-2] + b"x-first: 1\r\n\r\n0\r\nx-trailer: 2\r\n\r\n")
+        await peer.hear()
+        peer.say(sized(b"", "x-second: 3"))
+
+    async with scripted(play) as provider, pool_to(provider.port) as pool:
+        told: list[dict[str, str]] = []
+        for _ in range(2):
+            answer = await pool.ask(request(), time.monotonic() + SOON_S, whole=True)
+            told.append(dict(answer.headers))
+            pool.release(answer)
+        assert told[0].keys() == {"transfer-encoding", "x-first"}
+        assert told[1].keys() == {"content-length", "x-second"}
+        assert len(provider.peers) == 1
+
+
 # Too much
 
 

@@ -253,6 +253,12 @@ async def surplus_of_no_sense(peer: Peer) -> None:
     await peer.end()
 
 
+async def surplus_of_half_a_head(peer: Peer) -> None:
+    await peer.hear()
+    peer.say(sized(b"%d" % peer.number) + b"HTTP/1.1 200 OK\r\nx: y\r\n")
+    await peer.end()
+
+
 async def half_closed(peer: Peer) -> None:
     await once(peer)
     peer.writer.write_eof()
@@ -267,7 +273,16 @@ Script = Callable[[Peer], Awaitable[object]]
 
 
 @pytest.mark.parametrize(
-    "play", [closed_by_length, old_http, surplus, surplus_of_no_sense, half_closed, closing]
+    "play",
+    [
+        closed_by_length,
+        old_http,
+        surplus,
+        surplus_of_no_sense,
+        surplus_of_half_a_head,
+        half_closed,
+        closing,
+    ],
 )
 async def test_what_is_not_used_again(play: Script) -> None:
     async with scripted(play) as provider, pool_to(provider.port) as pool:

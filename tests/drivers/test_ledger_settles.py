@@ -72,7 +72,7 @@ async def opened(
         yield ledger
     finally:
         await ledger.aclose()
-        assert not ledger._settles._under_way
+        assert not ledger._settles.under_way
         assert ledger.owed == 0
         assert asyncio.all_tasks() - before == set()
 
@@ -101,7 +101,7 @@ async def books(ledger: RedisLedger, home: str = HOME) -> tuple[int, int, int]:
 
 async def paid(ledger: RedisLedger) -> None:
     async with asyncio.timeout(20):
-        while ledger.owed or ledger._settles._under_way:
+        while ledger.owed or ledger._settles.under_way:
             await asyncio.sleep(0.01)
 
 
@@ -227,22 +227,34 @@ async def test_what_comes_after_the_end_is_told_to_be_lost(place: Place) -> None
     assert ledger.owed == 0
 
 
-async def test_what_follows_an_answer_is_owed_when_it_is_ended_before_it_begins(
+async def test_what_follows_an_answer_is_done_once_when_it_is_given_up(
     own_redis: EmbeddedRedis,
 ) -> None:
     async with opened(own_redis.url) as ledger:
-        hold = await held(ledger, "h")
-        ledger.settle(hold, COST)
-        (asked,) = ledger._settles._under_way
-        await end_connection(ledger)
-
-        def end_it(_: asyncio.Future[Any]) -> None:
-            for each in ledger._settles._under_way:
-                each.cancel()
-
-        asked.add_done_callback(end_it)
+        ledger.settle(Hold("never", purse(), CEILING), COST)
+        async with asyncio.timeout(20):
+            while {each.op for each in ledger._settles.under_way} != {"settle", "charge"}:
+                await asyncio.sleep(0)
+        for each in [*ledger._settles.under_way]:
+            each.give_up()
+        assert ledger.owed == 2
         await paid(ledger)
         assert await books(ledger) == (1, 0, 1)
+
+
+async def test_an_answer_that_comes_after_a_settle_was_given_up_says_nothing(
+    own_redis: EmbeddedRedis,
+) -> None:
+    events: list[Event] = []
+    async with opened(own_redis.url, events) as ledger:
+        holds = [await held(ledger, "h"), Hold("never", purse(), CEILING)]
+        for hold in holds:
+            ledger.settle(hold, COST)
+        for each in [*ledger._settles.under_way]:
+            each.give_up()
+        await paid(ledger)
+        assert await books(ledger) == (1, 0, 1)
+    assert settles(events) == {"cancelled": 2, None: 1, "unknown": 1}
 
 
 async def test_a_settle_of_what_is_unknown_is_charged_before_a_gateway_ends(

@@ -83,6 +83,33 @@ async def test_a_call_given_up_does_not_shift_the_answers(shared_redis: Embedded
         ]  # fmt: skip
 
 
+class Fails:
+    """An answer that is not taken."""
+
+    def set_result(self, _: object) -> None:
+        raise ZeroDivisionError("result")
+
+    def set_exception(self, _: object) -> None:
+        raise ZeroDivisionError("exception")
+
+
+async def test_who_fails_at_an_answer_is_told_and_the_others_get_theirs(
+    shared_redis: EmbeddedRedis,
+) -> None:
+    told: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, about: told.append(str(about["exception"])))
+    async with connected(shared_redis.url) as connection:
+        for _ in range(2):  # once while connecting, once connected
+            connection.send(encode("ECHO", "lost"), Fails())
+            connection.send(encode("NONSENSE"), Fails())
+            assert await connection.call(encode("ECHO", "heard")) == b"heard"
+        connection.drop()
+        connection.send(encode("PING"), Fails())
+    connection.send(encode("PING"), Fails())
+    assert told == ["result", "exception"] * 2 + ["exception"] * 2
+
+
 async def test_an_error_reply_is_of_its_own_call_only(shared_redis: EmbeddedRedis) -> None:
     async with connected(shared_redis.url) as connection:
         results = await asyncio.gather(

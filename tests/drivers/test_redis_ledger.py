@@ -169,7 +169,7 @@ async def test_a_settle_long_after_its_period_leaves_nothing_behind(
 
 async def test_commands_kept_ready_are_bounded(ledger: RedisLedger, tenant: str) -> None:
     for number in range(10_000):
-        ledger._homes.ready(daily(tenant, f"u{number}"))
+        ledger._homes.ready(daily(tenant, f"u{number}"), 0.0)
     assert len(ledger._homes._ready) < 5_000
 
 

@@ -15,6 +15,7 @@ import msgspec
 from gateway.core.accounts import Amounts
 from gateway.core.leases import Record
 from gateway.core.ledger_entry import METERS, Counter
+from gateway.core.money import Nanos
 from gateway.core.usage_record import encode as as_line
 from gateway.drivers.ledger.plans import Line, Plan, escape, prefix, read_key
 from gateway.drivers.redis.wire import encode
@@ -40,6 +41,7 @@ _AT_ONCE: Final = 500
 SWEPT: Final = 100
 """Expired holds that one script charges at most, when it is asked to sweep."""
 _MODES: Final = ("hard", "soft", "shadow")
+_NOTHING: Final = Amounts(Nanos(0))
 _pack: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -105,14 +107,14 @@ class HomeCommands:
 
     def settle(self, hold_id: str, actual: Amounts, record: Record | None) -> bytes:
         line = b"" if record is None else as_line(record)
-        return _with_three(self._settle, hold_id.encode(), _plain(actual), line)
+        return _ending(self._settle, hold_id, actual, line)
 
     def void(self, hold_id: str) -> bytes:
-        return _with_three(self._void, hold_id.encode(), b"0 0 0", b"")
+        return _ending(self._void, hold_id, _NOTHING, b"")
 
     def leave(self, life: str) -> bytes:
-        whose = _one_line(life).encode()
-        return b"%b$%d\r\n%b\r\n" % (self._leave, len(whose), whose)
+        whose = _one_line(life)
+        return self._leave + f"${len(whose)}\r\n{whose}\r\n".encode()
 
     def balances(self, plan: Plan, epoch: str) -> bytes:
         lines = [(line.slot_ms, line.expires) for line in plan.lines]
@@ -132,7 +134,14 @@ class HomeCommands:
         spec = _pack((_one_line(tenant), int(at * 1_000), [_spec(line) for line in plan.lines]))
         line = b"" if record is None else as_line(record)
         keys = [line.key for line in plan.lines]
-        return self._head("charge", spec, name, _plain(actual), line, keys=keys)
+        return self._head(
+            "charge",
+            spec,
+            name,
+            f"{actual.nanos} {actual.tokens} {actual.requests}",
+            line,
+            keys=keys,
+        )
 
     def load(
         self, spent: Mapping[Counter, int], ttl_ms: int, last: tuple[str, str, int], *, force: bool
@@ -188,19 +197,25 @@ def first_hold(home: str) -> bytes:
 
 def reserving(head: bytes, hold_id: str, amounts: Amounts, life: str) -> bytes:
     """The whole command to reserve, from the head that a purse keeps ready."""
-    whose = _one_line(life or hold_id).encode()
-    return _with_three(head, hold_id.encode(), _plain(amounts), whose)
+    whose = life or hold_id
+    if not (whose.isascii() and whose.isprintable()):
+        whose = escape(whose)
+    # One text of all, encoded once: as bytes, part by part, it takes 1.4 times as long.
+    asked = f"{amounts.nanos} {amounts.tokens} {amounts.requests}"
+    return (
+        head
+        + (
+            f"${len(hold_id.encode())}\r\n{hold_id}\r\n${len(asked)}\r\n{asked}\r\n"
+            f"${len(whose)}\r\n{whose}\r\n"
+        ).encode()
+    )
 
 
-def _with_three(head: bytes, first: bytes, second: bytes, third: bytes) -> bytes:
-    """A command that lacks its last three arguments, with them: a loop would cost 1 us more."""
-    return b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
-        head, len(first), first, len(second), second, len(third), third,
-    )  # fmt: skip
-
-
-def _plain(amounts: Amounts) -> bytes:
-    return b"%d %d %d" % (amounts.nanos, amounts.tokens, amounts.requests)
+def _ending(head: bytes, hold_id: str, amounts: Amounts, line: bytes) -> bytes:
+    """The whole command to settle a hold, or to give it back."""
+    asked = f"{amounts.nanos} {amounts.tokens} {amounts.requests}"
+    more = f"${len(hold_id.encode())}\r\n{hold_id}\r\n${len(asked)}\r\n{asked}\r\n${len(line)}\r\n"
+    return b"%b%b%b\r\n" % (head, more.encode(), line)
 
 
 def _one_line(text: str) -> str:

@@ -37,7 +37,7 @@ from gateway.drivers.ledger.settles import Settles
 from gateway.drivers.redis.servers import open_redis
 from gateway.drivers.redis.wire import RedisError
 
-_TRIES: Final = 4
+_TRIES: Final = range(4)
 
 
 def _ignore(_: Event) -> None:
@@ -78,8 +78,8 @@ class RedisLedger(Book):
         self._clock = clock
         settings = Settings(round(ttl_s * 1_000), kept, epoch or secrets.token_hex(8), scripts)
         super().__init__(Homes(settings, connection, clock, observe), connection)
-        self._run = self._homes.run
-        self._debts = Debts(self._run, clock, observe)
+        self._call = connection.call
+        self._debts = Debts(self._homes.run, clock, observe)
         self._settles = Settles(self._homes, self._debts, clock, observe)
         self.settle = self._settles.settle
 
@@ -92,31 +92,29 @@ class RedisLedger(Book):
         self, purse: Purse, hold_id: str, amounts: Amounts, life: str = ""
     ) -> Hold | Refusal:
         checked(amounts)
-        ready = self._homes.ready(purse)
         began = self._clock()
+        ready = self._homes.ready(purse, began)
         error = None
         try:
-            for _ in range(_TRIES):
+            for _ in _TRIES:
                 home = ready.home
                 if home.lost:
                     await self._homes.look(home)
-                    ready = self._homes.ready(purse)
+                    ready = self._homes.ready(purse, self._clock())
                 before = home.seq
-                reply = await self._run(reserving(ready.reserve, hold_id, amounts, life))
+                command = reserving(ready.reserve, hold_id, amounts, life)
+                try:
+                    reply = await self._call(command)
+                except RedisError as failure:
+                    reply = await self._homes.once_more(command, failure)
                 if type(reply) is bytes:  # held, and there is nothing to tell
-                    seq, _, rest = reply.partition(b" ")
-                    home.saw(int(seq), before)
-                    return Hold(
-                        hold_id, purse, amounts, None if rest == b"-1" else Nanos(int(rest))
-                    )
-                if reply[1]:
-                    self._observe(HoldsExpired(home.name, reply[1], reply[2]))
-                home.saw(reply[3], before)
-                answer = _answer(reply, ready.plan, purse, hold_id, amounts)
+                    seq, left = map(int, reply.split())
+                    home.saw(seq, before)
+                    return Hold(hold_id, purse, amounts, Nanos(left) if left >= 0 else None)
+                answer = await self._told(reply, before, ready, purse, hold_id, amounts)
                 if answer is not None:
                     return answer
-                await self._homes.note(reply, home)
-                ready = self._homes.ready(purse)
+                ready = self._homes.ready(purse, self._clock())
             raise RedisError("when", "the ledger's clock does not stand still", sent=False)
         except RedisError as failure:
             error = failure.kind
@@ -130,6 +128,25 @@ class RedisLedger(Book):
         finally:
             self._observe(LedgerTook("reserve", self._clock() - began, error))
 
+    async def _told(
+        self,
+        reply: list[Any],
+        before: int,
+        ready: Ready,
+        purse: Purse,
+        hold_id: str,
+        amounts: Amounts,
+    ) -> Hold | Refusal | None:
+        """As `_answer`, all that is beside it taken in."""
+        home = ready.home
+        if reply[1]:
+            self._observe(HoldsExpired(home.name, reply[1], reply[2]))
+        home.saw(reply[3], before)
+        answer = _answer(reply, ready.plan, purse, hold_id, amounts)
+        if answer is None:
+            await self._homes.note(reply, home)
+        return answer
+
     async def charge(
         self, purse: Purse, call: str, at: float, actual: Amounts, record: UsageRecord | None = None
     ) -> None:
@@ -139,30 +156,30 @@ class RedisLedger(Book):
 
     def leave(self, purse: Purse, life: str) -> None:
         if has_places(purse):
-            self._settles.leave(purse.home, life)
+            self._settles.begin("leave", self._homes.of(purse).commands.leave(life))
 
     async def void(self, home: str, hold_id: str) -> None:
         """Give a hold back whose call was surely never made, also one that is yet to arrive."""
-        await self._settles.deliver("void", self._homes.home(home).commands.void(hold_id))
+        await self._settles.begin("void", self._homes.home(home).commands.void(hold_id))
 
     def plan(self, purse: Purse) -> tuple[Plan, float]:
         """Its buckets as of now, and now: Unix seconds by the ledger's clock, as far as known."""
-        return self._homes.ready(purse).plan, self._homes.now()
+        return self._homes.ready(purse, self._clock()).plan, self._homes.now()
 
     async def look_at_clock(self) -> None:
         """From now on it is known to a second. Raises LedgerDown."""
         try:
-            seconds, *_ = await self._run(self._homes.settings.scripts.time)
+            seconds, *_ = await self._homes.run(self._homes.settings.scripts.time)
         except RedisError as failure:
             raise LedgerDown(f"the ledger is unavailable ({failure.kind})") from failure
         self._homes.is_now(int(seconds))
 
     async def balances(self, purse: Purse) -> tuple[Balance, ...]:
-        ready = self._homes.ready(purse)
+        ready = self._homes.ready(purse, self._clock())
         return await self._homes.told("balances", self._balances(ready, purse))
 
     async def _balances(self, ready: Ready, purse: Purse) -> tuple[Balance, ...]:
-        for _ in range(_TRIES):
+        for _ in _TRIES:
             home = ready.home
             if home.lost:
                 await self._homes.look(home)
@@ -172,7 +189,7 @@ class RedisLedger(Book):
                 rows = ready.plan.rows
                 return tuple(Balance(*limit, spent[at], held[at]) for limit, at in rows)
             await self._homes.note(reply, home)
-            ready = self._homes.ready(purse)
+            ready = self._homes.ready(purse, self._clock())
         raise RedisError("when", "the ledger's clock does not stand still", sent=False)
 
     async def open_holds(self, home: str) -> int:

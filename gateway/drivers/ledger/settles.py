@@ -1,166 +1,171 @@
 """Settles, and what is sent in their place: carried out in the background, in the order of asking.
 
-What does not get through is owed, and tried again; see ledger_debts.
+What does not get through is owed, and tried again; see debts.py.
 """
 
 import asyncio
-from collections.abc import Awaitable
-from functools import cached_property
+from collections.abc import Awaitable, Generator
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.core.accounts import Amounts, Hold, Purse, bounded
 from gateway.core.events import LedgerTook
 from gateway.core.leases import Record
 from gateway.core.ports import Clock, Observer
 from gateway.drivers.ledger.debts import Debts
-from gateway.drivers.ledger.homes import DataLost, Homes
+from gateway.drivers.ledger.homes import DataLost, Home, Homes
 from gateway.drivers.ledger.plans import Plan
 from gateway.drivers.redis.wire import RedisError
 
 
-def _is_well(answer: "asyncio.Future[Any]", before: int) -> bool:
-    """Whether a settle was answered, of a hold that was known, by data that goes on."""
-    if answer.cancelled() or answer.exception() is not None:
-        return False
-    seq = answer.result()
-    return type(seq) is int and seq >= before
+class Errand(Struct, eq=False):
+    """A command under way: it is carried out, or owed. The connection tells it the answer, so it
+    needs no task, which costs 8 us, nor a future, unless somebody waits. Who does may give up.
+
+    `began` is in monotonic seconds.
+    """
+
+    of: "Settles"
+    op: str
+    command: bytes
+    began: float
+    waiting: list[asyncio.Future[None]] | None = None
+
+    def set_result(self, _: Any) -> None:
+        self.end(None)
+
+    def set_exception(self, error: RedisError) -> None:
+        if self not in self.of.under_way:
+            return
+        instead = self.of.homes.mended(self.command, error)
+        if instead is not None:
+            self.of.homes.send(instead, self)
+        else:
+            self.owe(maybe=error.sent)
+            self.end(error.kind)
+
+    def give_up(self) -> None:
+        if self in self.of.under_way:
+            self.owe(maybe=True)
+            self.end("cancelled")
+
+    def owe(self, *, maybe: bool) -> None:
+        """`maybe`: it may have been executed."""
+        self.of.debts.add(self.op, self.command)
+
+    def end(self, error: str | None) -> None:
+        """Once: an answer may come after it was given up."""
+        of = self.of
+        try:
+            of.under_way.remove(self)
+        except KeyError:
+            return
+        if self.waiting is not None:
+            for each in self.waiting:
+                if not each.done():
+                    each.set_result(None)
+        if self.op != "leave":
+            of.observe(LedgerTook(self.op, of.clock() - self.began, error))
+
+    def ended(self) -> asyncio.Future[None]:
+        """Done when it is; each who waits has one."""
+        future = asyncio.get_running_loop().create_future()
+        if self in self.of.under_way:
+            self.waiting = [*(self.waiting or ()), future]
+        else:
+            future.set_result(None)
+        return future
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self.ended().__await__()
 
 
-def _end(settled: "asyncio.Future[None]") -> None:
-    if not settled.done():  # who waited may have given up
-        settled.set_result(None)
+class Settle(Errand, kw_only=True):
+    """`before` is what was known of its home's entries when it was sent."""
+
+    home: Home
+    before: int
+    hold: Hold
+    actual: Amounts
+    record: Record | None
+
+    def set_result(self, reply: Any) -> None:
+        home = self.home
+        if type(reply) is int and reply >= home.seq:
+            home.seq = reply
+            self.end(None)
+        elif self in self.of.under_way:
+            self._unusual(reply)
+
+    def owe(self, *, maybe: bool) -> None:
+        self.of.debts.add("settle", self.command, self._instead(), maybe=maybe)
+
+    def _unusual(self, reply: Any) -> None:
+        """A later answer came first, or the data is not what it was; or the hold is unknown."""
+        seq, error, charge = reply, None, None
+        if isinstance(reply, list):
+            _, seq, now = reply
+            self.of.homes.is_now(now)
+            error, charge = "unknown", self.of.begin("charge", self._instead())
+        try:
+            self.home.saw(seq, self.before)
+        except DataLost as failure:  # it is settled all the same
+            error = failure.kind
+        if charge is None:
+            self.end(error)
+        else:
+            charge.ended().add_done_callback(lambda _: self.end(error))
+
+    def _instead(self) -> bytes:
+        """What charges a call whose hold the ledger does not know, as of now."""
+        hold, actual, homes = self.hold, self.actual, self.of.homes
+        whole = Amounts(actual.nanos, actual.tokens, hold.amounts.requests)
+        plan = homes.plan(hold.purse, homes.now())
+        return self.of.charging(hold.purse, plan, (hold.id, 0.0), whole, self.record)
 
 
 class Settles:
-    """Of one ledger."""
+    """Of one ledger. `under_way` is what no answer has come to yet."""
 
     def __init__(self, homes: Homes, debts: Debts, clock: Clock, observe: Observer) -> None:
-        self._homes = homes
-        self._debts = debts
-        self._clock = clock
-        self._observe = observe
-        self._under_way: set[asyncio.Future[Any]] = set()
-
-    @cached_property
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        """Looked for once: on Python 3.11 each look is a system call."""
-        return asyncio.get_running_loop()
+        self.homes = homes
+        self.debts = debts
+        self.clock = clock
+        self.observe = observe
+        self.under_way: set[Errand] = set()
 
     def settle(self, hold: Hold, actual: Amounts, record: Record | None = None) -> Awaitable[None]:
         """Who waits for it need not, and may give up: it goes on."""
-        home = self._homes.home(hold.purse.home)
+        home = self.homes.of(hold.purse)
         command = home.commands.settle(hold.id, bounded(actual), record)
-        began, before = self._clock(), home.seq
-        asked = asyncio.ensure_future(self._homes.send(command), loop=self._loop)
-        settled: asyncio.Future[None] = self._loop.create_future()
-        self._under_way.add(asked)
+        settle = Settle(
+            self, "settle", command, self.clock(),
+            home=home, before=home.seq, hold=hold, actual=actual, record=record,
+        )  # fmt: skip
+        self.under_way.add(settle)
+        self.homes.send(command, settle)
+        return settle
 
-        def heard(answer: "asyncio.Future[Any]") -> None:
-            self._under_way.discard(answer)
-            # A settle that goes well needs no task, which costs a request 8 us.
-            if _is_well(answer, before):
-                home.saw(answer.result(), before)
-                _end(settled)
-                self._observe(LedgerTook("settle", self._clock() - began, None))
-                return
-            last = self._settled(hold, actual, record, command, answer, (began, before))
-            task = self._loop.create_task(last)
-            self._under_way.add(task)
-
-            def ended(_: "asyncio.Future[None]") -> None:
-                self._under_way.discard(task)
-                if task.cancelled():  # maybe before its first step
-                    instead = self._instead(hold, actual, record)
-                    self._debts.add("settle", command, instead, maybe=True)
-                _end(settled)
-
-            task.add_done_callback(ended)
-
-        asked.add_done_callback(heard)
-        return settled
-
-    async def _settled(
-        self,
-        hold: Hold,
-        actual: Amounts,
-        record: Record | None,
-        command: bytes,
-        answer: Awaitable[Any],
-        since: tuple[float, int],
-    ) -> None:
-        """As it was answered. `since` is when it was asked for, and what was known of its home."""
-        home = self._homes.home(hold.purse.home)
-        began, before = since
-        error = None
-        try:
-            reply = await self._homes.answered(command, answer)
-            seq = reply
-            if isinstance(reply, list):
-                error = "unknown"
-                _, seq, now = reply
-                self._homes.is_now(now)
-                await self.deliver("charge", self._instead(hold, actual, record))
-            home.saw(seq, before)
-        except DataLost as failure:  # it is settled all the same
-            error = failure.kind
-        except RedisError as failure:
-            error = failure.kind
-            instead = self._instead(hold, actual, record)
-            self._debts.add("settle", command, instead, maybe=failure.sent)
-        except asyncio.CancelledError:
-            error = "cancelled"
-            raise
-        finally:
-            self._observe(LedgerTook("settle", self._clock() - began, error))
-
-    async def deliver(self, op: str, command: bytes) -> None:
+    def begin(self, op: str, command: bytes) -> Errand:
         """Now, or as soon as the server can be reached."""
-        began = self._clock()
-        error = None
-        try:
-            await self._homes.run(command)
-        except RedisError as failure:
-            error = failure.kind
-            self._debts.add(op, command)
-        except asyncio.CancelledError:
-            error = "cancelled"
-            self._debts.add(op, command)
-            raise
-        finally:
-            self._observe(LedgerTook(op, self._clock() - began, error))
-
-    def leave(self, home: str, life: str) -> None:
-        """Give back the places of a life."""
-        command = self._homes.home(home).commands.leave(life)
-
-        def left(answer: "asyncio.Future[Any]") -> None:
-            self._under_way.discard(answer)
-            if answer.cancelled() or answer.exception() is not None:
-                self._debts.add("leave", command)
-
-        leaving = asyncio.ensure_future(self._homes.send(command))
-        self._under_way.add(leaving)
-        leaving.add_done_callback(left)
+        errand = Errand(self, op, command, self.clock())
+        self.under_way.add(errand)
+        self.homes.send(command, errand)
+        return errand
 
     async def over(self, within_s: float) -> None:
         """Wait for what is under way, and for what follows from its answer."""
-        until = self._loop.time() + within_s
-        while self._under_way and (rest := until - self._loop.time()) > 0:
-            await asyncio.wait(self._under_way, timeout=rest)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within_s
+        while self.under_way and (rest := until - loop.time()) > 0:
+            await asyncio.wait([each.ended() for each in self.under_way], timeout=rest)
 
     async def aclose(self, within_s: float) -> None:
         """What is not answered by then is owed."""
         await self.over(within_s)
-        for each in [*self._under_way]:
-            each.cancel()
-        while self._under_way:
-            await asyncio.wait(self._under_way)
-
-    def _instead(self, hold: Hold, actual: Amounts, record: Record | None) -> bytes:
-        """What charges a call whose hold the ledger does not know, as of now."""
-        whole = Amounts(actual.nanos, actual.tokens, hold.amounts.requests)
-        plan = self._homes.plan(hold.purse, self._homes.now())
-        return self.charging(hold.purse, plan, (hold.id, 0.0), whole, record)
+        for each in [*self.under_way]:
+            each.give_up()
 
     def charging(
         self,
@@ -170,5 +175,5 @@ class Settles:
         actual: Amounts,
         record: Record | None,
     ) -> bytes:
-        commands = self._homes.home(purse.home).commands
+        commands = self.homes.of(purse).commands
         return commands.charge(plan, purse.tenant, call, bounded(actual), record)

@@ -8,13 +8,13 @@ https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
 
 import asyncio
 from binascii import crc_hqx
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from itertools import count
 from typing import Any, Final
 
 from gateway.drivers.redis.connection import RedisConnection
 from gateway.drivers.redis.url import Place
-from gateway.drivers.redis.wire import RedisError, encode
+from gateway.drivers.redis.wire import Answer, RedisError, encode, fail, passed_on
 
 _SLOTS: Final = 16_384
 _AT_ONCE: Final = 3
@@ -82,7 +82,7 @@ class RedisCluster:
         self._looking: asyncio.Task[None] | None = None
         self._looked = float("-inf")
         self._fault: RedisError | None = None
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @property
@@ -105,6 +105,14 @@ class RedisCluster:
         if node is None:
             return self._found_out(command, slot)
         return self._answered(command, node, self._sent(command, node))
+
+    def send(self, command: bytes, answer: Answer) -> None:
+        try:
+            asked = self.call(command)
+        except RedisError as error:
+            fail(answer, error)
+        else:
+            self._begin(passed_on(asked, answer))
 
     async def _first_of_all(self, command: bytes) -> Any:
         return (await self.everywhere(command))[0][1]
@@ -155,8 +163,8 @@ class RedisCluster:
             await node.aclose()
         if self._looking is not None:  # not to be cancelled: calls wait for it
             await asyncio.wait([self._looking])
-        if self._leaving:
-            await asyncio.wait(self._leaving)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     def _owner(self, slot: int | None) -> RedisConnection | None:
         if slot is not None:
@@ -208,9 +216,8 @@ class RedisCluster:
                             raise
                         error = again
         except TimeoutError:
-            # The node that was asked last may have it.
             message = f"the cluster did not answer in time, after {error}"
-            raise RedisError("timeout", message, sent=True) from None
+            raise RedisError("timeout", message, sent=True) from None  # the last one may have it
 
     def _may_look(self) -> bool:
         wait = self._probe_s if self._fault is not None else _AGAIN_S
@@ -218,9 +225,8 @@ class RedisCluster:
 
     def _look_soon(self) -> None:
         if self._looking is None and self._may_look() and not self._closed:
-            loop = asyncio.get_running_loop()
-            self._looked = loop.time()
-            self._looking = loop.create_task(self._look())
+            self._looked = asyncio.get_running_loop().time()
+            self._looking = asyncio.create_task(self._look())
 
     async def _look(self) -> None:
         """All nodes that we know are asked for the map, and the first to answer is believed."""
@@ -267,9 +273,12 @@ class RedisCluster:
         self._owners = owners
         kept = {*self._seeds, *((host, port) for _, _, host, port in owned)}
         for where in self._nodes.keys() - kept:
-            leaving = asyncio.get_running_loop().create_task(self._nodes.pop(where).aclose())
-            self._leaving.add(leaving)
-            leaving.add_done_callback(self._leaving.discard)
+            self._begin(self._nodes.pop(where).aclose())
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _node(self, host: str, port: int) -> RedisConnection:
         node = self._nodes.get((host, port))

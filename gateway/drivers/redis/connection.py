@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from gateway.drivers.redis.url import Address, parse_redis_url
-from gateway.drivers.redis.wire import RedisError, Wire, encode
+from gateway.drivers.redis.wire import Answer, RedisError, Wire, encode, fail
 
 __all__ = ["RedisConnection", "RedisError", "encode"]
 
@@ -48,7 +48,7 @@ class RedisConnection:
         self._skipped = len(self._greeting) - len(greeting)
         self._probe_s = probe_s
         self._wire: Wire | None = None
-        self._waiting: list[tuple[float, bytes, asyncio.Future[Any]]] = []
+        self._waiting: list[tuple[float, bytes, Answer]] = []
         self._connecting: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
         self._failures = 0
@@ -65,16 +65,39 @@ class RedisConnection:
         wire = self._wire
         if wire is not None:
             return wire.call(command)
+        fault = self._fault()
+        if fault is not None:
+            raise fault
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._wait(command, answer)
+        return answer
+
+    def send(self, command: bytes, answer: Answer) -> None:
+        """As `call`, for whom `answer` is told what it comes to, maybe before this returns."""
+        wire = self._wire
+        if wire is not None:
+            wire.send(command, answer)
+            return
+        fault = self._fault()
+        if fault is not None:
+            fail(answer, fault)
+        else:
+            self._wait(command, answer)
+
+    def _fault(self) -> RedisError | None:
+        """Why there is no use in asking."""
         if self._closed:
-            raise RedisError("closed", "the connection is closed", sent=False)
+            return RedisError("closed", "the connection is closed", sent=False)
         if self._probing is not None:
-            raise RedisError("open", "the server did not answer before", sent=False)
+            return RedisError("open", "the server did not answer before", sent=False)
+        return None
+
+    def _wait(self, command: bytes, answer: Answer) -> None:
+        """For a connection."""
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Any] = loop.create_future()
         self._waiting.append((loop.time() + self._timeout, command, answer))
         if self._connecting is None:
             self._connecting = loop.create_task(self._connect())
-        return answer
 
     async def everywhere(self, command: bytes) -> list[tuple[str, Any]]:
         said = await self.call(command)
@@ -117,8 +140,8 @@ class RedisConnection:
             self._wire = wire
             waiting, self._waiting = self._waiting, []
             for deadline, command, answer in waiting:
-                if not answer.done():
-                    wire.send(deadline, command, answer)
+                if not (isinstance(answer, asyncio.Future) and answer.done()):
+                    wire.send(command, answer, deadline)
         finally:
             if wire is not self._wire:
                 wire.fail("lost", "the connection was given up")
@@ -142,8 +165,7 @@ class RedisConnection:
     def _fail_waiting(self, kind: str, message: str) -> None:
         waiting, self._waiting = self._waiting, []
         for _, _, answer in waiting:
-            if not answer.done():
-                answer.set_exception(RedisError(kind, message, sent=False))
+            fail(answer, RedisError(kind, message, sent=False))
 
     def _lost(self, wire: Wire, kind: str) -> None:
         if wire is self._wire:

@@ -92,6 +92,7 @@ class RedisBySentinel:
             find=self._find,
         )
         self.call = self._connection.call
+        self.send = self._connection.send
         self.everywhere = self._connection.everywhere
         self.drop = self._connection.drop
 

@@ -7,6 +7,7 @@ from gateway.drivers.redis.cluster import RedisCluster
 from gateway.drivers.redis.connection import RedisConnection
 from gateway.drivers.redis.sentinel import RedisBySentinel
 from gateway.drivers.redis.url import parse_place
+from gateway.drivers.redis.wire import Answer
 
 
 class Redis(Protocol):
@@ -21,6 +22,11 @@ class Redis(Protocol):
 
         A cluster sends it to who has the command's first key, or `key`, where that is given for
         a command without one; SCRIPT goes to all masters.
+        """
+
+    def send(self, command: bytes, answer: Answer) -> None:
+        """As `call`, for who is not to be awaited: `answer` is told what it comes to, maybe before
+        this returns. It is sent before whatever is asked next of the same server.
         """
 
     async def everywhere(self, command: bytes) -> list[tuple[str, Any]]:

@@ -7,8 +7,8 @@ closed and all that wait on it fail.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final, cast
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol, cast
 
 from hiredis import HiredisError, Reader, ReplyError, pack_command
 
@@ -16,6 +16,7 @@ _KINDS: Final = (
     "WRONGTYPE", "OOM", "READONLY", "NOSCRIPT", "LOADING", "NOAUTH", "WRONGPASS", "NOPERM",
     "MASTERDOWN", "CLUSTERDOWN", "MOVED", "CROSSSLOT", "BUSY", "MISCONF", "NOREPLICAS",
 )  # fmt: skip
+_NO_MORE: Final = object()
 _FIRST_WORDS: Final = frozenset({*_KINDS, "ASK", "TRYAGAIN", "NOGOODSLAVE"})
 
 
@@ -46,6 +47,40 @@ def refused(error: ReplyError) -> RedisError:
     return RedisError(kind.lower(), text, sent=False)
 
 
+class Answer(Protocol):
+    """Who is told what a command came to, once: a future, or whoever needs none. May raise
+    InvalidStateError for having given up.
+    """
+
+    def set_result(self, reply: Any, /) -> None: ...
+
+    def set_exception(self, error: RedisError, /) -> None: ...
+
+
+def fail(answer: Answer, error: RedisError) -> None:
+    try:
+        answer.set_exception(error)
+    except Exception as failure:  # noqa: BLE001 - as in any callback of a loop: others are to be told, too
+        not_taken(failure)
+
+
+def not_taken(failure: Exception) -> None:
+    """What somebody raised who was told an answer."""
+    if not isinstance(failure, asyncio.InvalidStateError):  # who asked has given up
+        about = {"message": "an answer of Redis was not taken", "exception": failure}
+        asyncio.get_running_loop().call_exception_handler(about)
+
+
+async def passed_on(asked: Awaitable[Any], answer: Answer) -> None:
+    """Tell somebody what it comes to."""
+    try:
+        reply = await asked
+    except RedisError as error:
+        fail(answer, error)
+    else:
+        answer.set_result(reply)
+
+
 class Wire(asyncio.Protocol):
     """`lost` is told once that there is no use in sending more."""
 
@@ -53,31 +88,38 @@ class Wire(asyncio.Protocol):
         self._timeout = timeout_s
         self._lost = lost
         self._loop = asyncio.get_running_loop()
-        self._now = self._loop.time
-        self._reader = Reader()
-        self._awaited: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._reader = Reader(notEnoughData=_NO_MORE)
+        self._awaited: deque[tuple[float, Answer]] = deque()
         self._out: list[bytes] = []
         self._transport: asyncio.Transport | None = None
+        self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._dead: tuple[str, str] | None = None
         self._leaving = False
 
     def call(self, command: bytes) -> asyncio.Future[Any]:
         answer: asyncio.Future[Any] = self._loop.create_future()
-        self.send(self._now() + self._timeout, command, answer)
+        self.send(command, answer)
         return answer
 
-    def send(self, deadline: float, command: bytes, answer: asyncio.Future[Any]) -> None:
+    def send(self, command: bytes, answer: Answer, deadline: float = 0.0) -> None:
+        """Once it is connected. `deadline`, in the loop's time, is for what has waited for that."""
+        if not self._out and not self._begin(answer, deadline):
+            return
+        self._out.append(command)
+        self._awaited.append((deadline or self._deadline, answer))
+
+    def _begin(self, answer: Answer, deadline: float) -> bool:
+        """The first of a tick: what all that it sends has in common. False for who is too late."""
         if self._dead is not None:
             kind, message = self._dead
-            answer.set_exception(RedisError(kind, message, sent=False))
-            return
-        self._awaited.append((deadline, answer))
-        if not self._out:
-            self._loop.call_soon(self._flush)
-            if self._timer is None:
-                self._timer = self._loop.call_at(deadline, self._watch)
-        self._out.append(command)
+            fail(answer, RedisError(kind, message, sent=False))
+            return False
+        self._deadline = self._loop.time() + self._timeout
+        if self._timer is None:
+            self._timer = self._loop.call_at(deadline or self._deadline, self._watch)
+        self._loop.call_soon(self._flush)
+        return True
 
     def fail(self, kind: str, message: str) -> None:
         """Close, and fail whatever still waits."""
@@ -88,14 +130,12 @@ class Wire(asyncio.Protocol):
             self._transport.abort()
         if self._timer is not None:
             self._timer.cancel()
-        unsent = len(self._out)
-        self._out.clear()
-        for position, (_, answer) in enumerate(self._awaited):
-            if not answer.done():
-                sent = position < len(self._awaited) - unsent
-                answer.set_exception(RedisError(kind, message, sent=sent))
-        self._awaited.clear()
         self._lost(self, kind)
+        waiting, sent = [*self._awaited], len(self._awaited) - len(self._out)
+        self._awaited.clear()
+        self._out.clear()
+        for position, (_, answer) in enumerate(waiting):
+            self._refused(answer, RedisError(kind, message, sent=position < sent))
 
     def leave(self, kind: str) -> None:
         """Wait for the answers that are still to come, then close."""
@@ -111,15 +151,18 @@ class Wire(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        reader, awaited = self._reader, self._awaited
+        awaited = self._awaited
         try:
-            reader.feed(data)
-            while (reply := reader.gets()) is not False:
+            self._reader.feed(data)
+            for reply in iter(self._reader.gets, _NO_MORE):
                 _, answer = awaited.popleft()
                 if isinstance(reply, ReplyError):
                     self._refused(answer, refused(reply))
-                elif not answer.done():
+                    continue
+                try:
                     answer.set_result(reply)
+                except Exception as failure:  # noqa: BLE001 - as in `fail`
+                    not_taken(failure)
         except (HiredisError, IndexError) as error:
             self.fail("protocol", f"not an answer of a Redis server: {error}")
         else:
@@ -129,11 +172,10 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.fail("lost", f"the connection was lost{f': {exc}' if exc else ''}")
 
-    def _refused(self, answer: "asyncio.Future[Any]", error: RedisError) -> None:
-        if not answer.done():
-            answer.set_exception(error)
+    def _refused(self, answer: Answer, error: RedisError) -> None:
         if error.kind == "readonly":  # a master no more: whoever is must be looked for
             self.leave(error.kind)
+        fail(answer, error)
 
     def _flush(self) -> None:
         if self._out and self._transport is not None:
@@ -145,7 +187,7 @@ class Wire(asyncio.Protocol):
         if not self._awaited:
             return
         deadline = self._awaited[0][0]
-        if deadline <= self._now():
+        if deadline <= self._loop.time():
             self.fail("timeout", "the server did not answer in time")
         else:
             self._timer = self._loop.call_at(deadline, self._watch)
