@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
-from gateway.core.chat import NO_EXTRAS, ChatRequest, Extras
-from gateway.core.shape import Shape, read_shape
+from gateway.core.chat import NO_EXTRAS, ChatRequest
+from gateway.core.shape import read_shape
 from gateway.web.extras import read_extras
 
 LONGEST: Final = 64 * 1024
@@ -39,20 +39,12 @@ _split: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
 class Known(Struct, frozen=True):
-    """What is read of a request beside its messages: see ChatRequest."""
+    """What is read of a shape."""
 
-    fields: dict[str, Raw]
-    """All of them, in their order; the messages are not those of any request."""
-    model: str
-    stream: bool
-    include_usage: bool
-    max_tokens: int | None
-    n: int
-    user: str | None
+    request: ChatRequest
+    """But for its messages: `fields` has something else in their place."""
     gateway: Mapping[str, Any] | None
-    extras: Extras
-    """What `gateway` comes to, where no header says more."""
-    shape: Shape
+    """That field of it, which headers may add to."""
 
 
 class _Begin(Struct):
@@ -150,15 +142,8 @@ def _known(
     fields = {name if name != "messages here" else "messages": raw for name, raw in found.items()}
     if "messages" in found or [*fields] != [*request.fields]:
         return None
+    extras = read_extras(gateway, {}) if gateway else NO_EXTRAS
+    shape = read_shape(fields)
     return Known(
-        fields,
-        request.model,
-        request.stream,
-        request.include_usage,
-        request.max_tokens,
-        request.n,
-        request.user,
-        gateway,
-        read_extras(gateway, {}) if gateway else NO_EXTRAS,
-        read_shape(fields),
+        structs.replace(request, fields=fields, extras=extras, seen=None, shape=shape), gateway
     )
