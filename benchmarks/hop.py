@@ -19,6 +19,7 @@ from gateway.core.ladder import ladders
 from gateway.core.plan import Limits, make_plan
 from gateway.drivers.upstream.open import open_upstreams
 from gateway.web.parse import read_request
+from gateway.web.shapes import Shapes
 
 AT_ONCE = 32
 WARM_UP = 1_000
@@ -52,8 +53,12 @@ class Hop:
 
 @asynccontextmanager
 async def one_call(port: int) -> AsyncIterator[Ask]:
+    """Of a request that came before, as those of a gateway under load did."""
     snapshot = read([("bench", config(port))], {})
-    request = read_request(request_body("m", stream=False), {}, 64)
+    body, shapes = request_body("m", stream=False), Shapes()
+    *_, request = (read_request(body, {}, 64, shapes) for _ in range(3))
+    if request.shape is None:
+        raise CannotRun("a request that came before is not known")
     draw = Random(1).random  # noqa: S311 - no secret
     ladder = ladders(snapshot.catalog)["m"]
     plan = make_plan(ladder, read_features(request), Limits(Tenant("bench")), draw)

@@ -23,6 +23,7 @@ from gateway.core.plan import Limits
 from gateway.core.plans import Plans
 from gateway.core.rule_traits import climbed
 from gateway.web.parse import read_request
+from gateway.web.shapes import Shapes
 
 GOAL_US = 25
 MODELS = 60
@@ -66,7 +67,8 @@ class Planning:
 
     def measure(self, total: int) -> Cell:
         limits, rng, tags = Limits(Tenant("bench")), Random(1), {"team": "red"}  # noqa: S311
-        requests = [read_request(body, {}, DEPTH) for body in self.bodies]
+        shapes = Shapes()
+        requests = [read_request(body, {}, DEPTH, shapes) for body in self.bodies]
         used, began = time.process_time(), time.perf_counter()
         found, plans = 0, Plans()
         for number in range(total):

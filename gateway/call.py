@@ -15,7 +15,7 @@ from gateway.core.errors import Broken, UpstreamError
 from gateway.core.flow import Deltas
 from gateway.core.money import Nanos, cost
 from gateway.core.plan import Candidate
-from gateway.core.spent import Attempt, Tab
+from gateway.core.spent import Tab
 from gateway.core.strategies.course import OUTRUN, UNHEARD
 from gateway.core.strategy import Answered, Because, Failed, Flowing, Outcome, Round
 from gateway.core.tariff import Tariff
@@ -234,7 +234,7 @@ class Call:
             self.first_token_s,
             () if tab.attempts else tab.signals,
         )
-        tab.attempts.append(Attempt(candidate, purpose, outcome, spent))
+        tab.attempts.append(record)
         tab.spent = Nanos(tab.spent + spent)
         tab.held -= held.nanos
         tab.upstream_s += took_s

@@ -380,7 +380,7 @@ async def test_a_shadow(turn: Turn, outcome: str, stream: bool) -> None:
     reply, text = await given(made, backstage)
     assert (text, reply.reason) == ("GOOD one", "unjudged")
     assert outcomes(made) == [("shadow", outcome)]
-    assert [attempt.candidate.model.name for attempt in made.life.tab.attempts] == ["c"]
+    assert [attempt.model for attempt in made.life.tab.attempts] == ["c"]
     entries = await made.ledger.records("t")
     kept = [entry.record for entry in entries if entry.record is not None]
     hidden = [each for each in kept if each.request == "r~shadow"]

@@ -12,7 +12,16 @@ import pytest
 
 from benchmarks.executed import Executed, Function, read
 from benchmarks.profile import executed, rooms, told
-from benchmarks.tables.instructions import OUTSIDE, ROOMS, Counted, by_room, room_of, whole
+from benchmarks.tables.instructions import (
+    OUTSIDE,
+    ROOMS,
+    Counted,
+    Spent,
+    by_room,
+    less,
+    room_of,
+    whole,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -92,8 +101,8 @@ def test_what_was_taken_is_not_counted_again() -> None:
     ("file", "room"),
     [
         ("gateway/web/hot.py", "web"),
-        ("gateway/handle.py", "life: handle, call, strategies"),
-        ("gateway/core/strategies/cascade.py", "life: handle, call, strategies"),
+        ("gateway/handle.py", "life: handle, hold, call, strategies"),
+        ("gateway/core/strategies/cascade.py", "life: handle, hold, call, strategies"),
         ("gateway/core/plan.py", "core, without strategies"),
         ("gateway/drivers/redis/wire.py", "drivers/ledger, drivers/redis"),
         ("gateway/drivers/metrics/lives.py", "drivers/metrics"),
@@ -122,6 +131,12 @@ def test_what_is_told_is_of_each_request_and_loses_nothing() -> None:
     found = by_room(Counted(functions, 10))
     assert (found["web"], found["wire"], found[OUTSIDE]) == ((40, 3), (0, 0), (4, 1))
     assert whole(found) == (44, 4)
+
+
+def test_what_is_beyond_others_is_told_by_room() -> None:
+    both = {"web": Spent(10, 3), "wire": Spent(8, 4)}
+    others = ({"web": Spent(6, 1), "wire": Spent(1, 1)}, {"web": Spent(1, 1), "wire": Spent(2, 0)})
+    assert less(both, *others) == {"web": (3, 1), "wire": (5, 3)}
 
 
 def test_the_profile_tells_them_by_room_file_and_function() -> None:

@@ -186,7 +186,7 @@ async def test_what_comes_of_it(script: Script, stream: bool) -> None:
         assert str(caught.value) == script.reason
         assert [event.code for event in told(scene, Denied)] == [caught.value.code]
     assert scene.upstream.asked == script.calls.split()
-    assert [each.candidate.model.name for each in scene.life.tab.attempts] == script.calls.split()
+    assert [each.model for each in scene.life.tab.attempts] == script.calls.split()
     assert scene.life.tab.spent == script.spent
     await whole(scene)
 

@@ -11,9 +11,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import uvloop
+
 from benchmarks import executed
-from benchmarks.executed import Function
+from benchmarks.executed import Executed, Function
 from benchmarks.gateways import Setting
+from benchmarks.hop import one_call, spent_s
 from benchmarks.servers import SUT_CPU, CannotRun, pinned
 from benchmarks.stage import Ask, Stage
 from benchmarks.systems import System
@@ -26,7 +29,13 @@ ROUNDS = 2
 """One and the next hardly differ."""
 ROOMS: Final[Mapping[str, tuple[str, ...]]] = {
     "web": ("web/",),
-    "life: handle, call, strategies": ("handle.py", "call.py", "rounds.py", "core/strategies/"),
+    "life: handle, hold, call, strategies": (
+        "handle.py",
+        "hold.py",
+        "call.py",
+        "rounds.py",
+        "core/strategies/",
+    ),
     "core, without strategies": ("core/",),
     "wire": ("wire/",),
     "drivers/upstream": ("drivers/upstream/",),
@@ -65,6 +74,11 @@ class Counting:
     def request(self) -> Counted:
         return self._counted(self._stage.through(self._gateway, "counting", "auto"), REQUESTS)
 
+    def climbing(self) -> Counted:
+        """The first model refuses, the second answers."""
+        row = self._stage.through(self._gateway, "counting", "climbs", calls_each=2)
+        return self._counted(row, REQUESTS)
+
     def event(self) -> Counted:
         """Of a stream that flows: without checks. All streams are open at once."""
         ask = Ask("calm", stream=True, connections=STREAMS)
@@ -89,6 +103,18 @@ class Counting:
         found = executed.read(self._file)
         self._file.unlink()
         return found
+
+
+async def one_call_counted(port: int) -> Counted:
+    """In this process."""
+    counting = Executed()
+    async with one_call(port) as ask:
+        for _ in range(2):  # the first are to warm it
+            counting.taken()
+            counting.start()
+            await spent_s(ask, REQUESTS)
+            counting.stop()
+    return Counted(counting.taken(), REQUESTS)
 
 
 def by_room(counted: Counted) -> dict[str, Spent]:
@@ -117,11 +143,24 @@ def whole(rooms: Mapping[str, Spent]) -> Spent:
     )
 
 
+def less(rooms: Mapping[str, Spent], *others: Mapping[str, Spent]) -> dict[str, Spent]:
+    return {
+        room: Spent(
+            each.instructions - sum(other[room].instructions for other in others),
+            each.calls - sum(other[room].calls for other in others),
+        )
+        for room, each in rooms.items()
+    }
+
+
 def instructions(stage: Stage, stack: ExitStack) -> Readings:
     counting, turns = Counting(stage, stack), range(min(ROUNDS, stage.effort.rounds))
+    requests = [by_room(counting.request()) for _ in turns]
+    call = by_room(uvloop.run(one_call_counted(stage.provider("fast").port)))
     rows: dict[str, Reading] = {}
     for what, rounds in (
-        ("request", [by_room(counting.request()) for _ in turns]),
+        ("request", requests),
+        ("escalating", [less(by_room(counting.climbing()), each, call) for each in requests]),
         ("event", [by_room(counting.event()) for _ in turns]),
     ):
         for at, unit in enumerate(Spent._fields):
@@ -132,6 +171,7 @@ def instructions(stage: Stage, stack: ExitStack) -> Readings:
     note = (
         f"Python {sys.version_info.major}.{sys.version_info.minor}. {REQUESTS} requests as in "
         f"`chat`; {STREAMS} streams of {EVENTS} events, {CALM_PACE_MS} ms apart, told for each "
-        "event. A coroutine that goes on is a call, too."
+        "event. Escalating: what it adds to a request, but for the second call to a provider. A "
+        "coroutine that goes on is a call, too."
     )
     return Readings("Instructions of Python, and calls of functions written in it", rows, note)

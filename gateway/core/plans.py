@@ -16,6 +16,8 @@ from gateway.core.plan import Draw, Limits, Plan, make_plan, races
 from gateway.core.tokens import Bound
 
 _MOST: Final = 4_096
+_BITS: Final = 6
+"""Of a size that are kept."""
 _OF_SIZE: Final = ("context", "headroom")
 """Why a deployment is out whom a shorter prompt would fit."""
 
@@ -77,12 +79,8 @@ class Plans:
 
 def about(tokens: int) -> int:
     """The next number of six significant bits."""
-    beyond = tokens.bit_length() - 6
-    return tokens if beyond <= 0 else -(-tokens >> beyond) << beyond
-
-
-def _step(tokens: int) -> int:
-    return 1 << max(tokens.bit_length() - 6, 0)
+    beyond = tokens.bit_length() - _BITS
+    return -(-tokens >> beyond) << beyond if beyond > 0 else tokens
 
 
 def _kept(
@@ -97,7 +95,8 @@ def _kept(
         return None
     if not _near_a_limit(plan, features.output):
         return plan
-    fewer = structs.replace(bound, counted=bound.counted - _step(bound.counted) + 1)
+    step = 1 << max(bound.counted.bit_length() - _BITS, 0)
+    fewer = structs.replace(bound, counted=bound.counted - step + 1)
     smallest = structs.replace(features, bound=fewer, prompt=fewer.tokens)
     # A limit that lies between the two is looked at each time.
     return plan if _who(plan) == _who(make_plan(ladder, smallest, limits, draw)) else None

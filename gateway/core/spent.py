@@ -6,27 +6,18 @@ from msgspec import Struct
 
 from gateway.core.accounts import Warned
 from gateway.core.chat import Completion, Usage
-from gateway.core.events import Purpose
 from gateway.core.money import Nanos
-from gateway.core.plan import Candidate
 from gateway.core.tokens import Bound
+from gateway.core.usage_record import UsageRecord
 
 _NOTHING_YET: Final = Usage()
-
-
-class Attempt(Struct, frozen=True):
-    """A call that was made, what became of it, and what it cost."""
-
-    candidate: Candidate
-    purpose: Purpose
-    outcome: str
-    cost: Nanos
 
 
 class Tab(Struct):
     """What one life's calls have come to so far."""
 
-    attempts: list[Attempt] = []
+    attempts: list[UsageRecord] = []
+    """The calls that were made, what became of each, and what it cost."""
     usage: Usage = _NOTHING_YET
     """Of the answer that is given."""
     answer: Completion | None = None

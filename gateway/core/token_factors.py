@@ -7,6 +7,7 @@ than they need to be. The recent weigh most: a provider that changes its tokeniz
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import Final
 
 LEAST: Final = 200
@@ -95,9 +96,4 @@ def _moves(was: float | None, known: float) -> bool:
 
 def _within(bins: list[float], wanted: float) -> float:
     """The upper edge of the bin below which that many lie."""
-    so_far = 0.0
-    for at, each in enumerate(bins):
-        so_far += each
-        if so_far >= wanted:
-            return _LOW * _STEP**at
-    return _LOW * _STEP ** (_BINS - 1)
+    return _LOW * _STEP ** min(bisect_left([*accumulate(bins)], wanted), _BINS - 1)

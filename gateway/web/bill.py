@@ -5,7 +5,8 @@ from typing import Final
 import msgspec
 
 from gateway.core.money import usd
-from gateway.core.spent import Attempt, Tab
+from gateway.core.spent import Tab
+from gateway.core.usage_record import UsageRecord
 
 _MOST: Final = 1_000
 _known: dict[tuple[str, ...], str] = {}
@@ -18,9 +19,8 @@ def extension(tab: Tab) -> bytes:
     return f'{{"cost_usd":{usd(tab.spent)},"attempts":[{told}]}}'.encode()
 
 
-def _told(attempt: Attempt) -> str:
-    to = attempt.candidate
-    names = to.model.name, to.deployment.provider, to.tier, attempt.purpose, attempt.outcome
+def _told(attempt: UsageRecord) -> str:
+    names = attempt.model, attempt.provider, attempt.tier, attempt.purpose, attempt.outcome
     return f"{_known.get(names) or _begins(names)}{usd(attempt.cost)}}}"
 
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
-from gateway.core.chat import NO_EXTRAS, ChatRequest, Extras
-from gateway.core.shape import Shape, read_shape
+from gateway.core.chat import NO_EXTRAS, ChatRequest
+from gateway.core.shape import read_shape
 from gateway.web.extras import read_extras
 
 LONGEST: Final = 64 * 1024
@@ -39,20 +39,12 @@ _split: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
 class Known(Struct, frozen=True):
-    """What is read of a request beside its messages: see ChatRequest."""
+    """What is read of a shape."""
 
-    fields: dict[str, Raw]
-    """All of them, in their order; the messages are not those of any request."""
-    model: str
-    stream: bool
-    include_usage: bool
-    max_tokens: int | None
-    n: int
-    user: str | None
+    request: ChatRequest
+    """But for its messages: `fields` has something else in their place."""
     gateway: Mapping[str, Any] | None
-    extras: Extras
-    """What `gateway` comes to, where no header says more."""
-    shape: Shape
+    """That field of it, which headers may add to."""
 
 
 class _Begin(Struct):
@@ -90,21 +82,25 @@ class Shapes:
 
     def learn(self, body: bytes, request: ChatRequest, gateway: Mapping[str, Any] | None) -> None:
         """From a body that was read whole; `gateway` is that field of it."""
-        cut = _cut(body, bytes(request.fields["messages"]))
-        if cut is None:
+        messages = request.fields["messages"]
+        begin = body.find(_MESSAGES) + _PAST
+        start = body.find(b"[", begin)
+        end = start + memoryview(messages).nbytes
+        if begin + len(body) - end > LONGEST:
             return
-        begin, name, end = cut
-        if len(begin) + len(end) > LONGEST:
-            return
-        once = hash((begin, end))
+        before, behind = body[:begin], body[end:]
+        once = hash((before, behind))
         if once not in self._once:
             if len(self._once) >= _MOST_ONCE:
                 self._once.clear()
             self._once.add(once)
             return
-        known = _known(begin, end, request, gateway)
-        if known is not None:
-            self._keep(begin + body[-_LAST:], name, end, known)
+        name = _NEXT.match(body, end - 1)
+        blank = not body[begin:start].strip(_BLANK)
+        if name and blank and body.startswith(bytes(messages), start):
+            known = _known(before, behind, request, gateway)
+            if known is not None:
+                self._keep(before + body[-_LAST:], name[0], behind, known)
 
     def _keep(self, begin: bytes, name: bytes, end: bytes, known: Known) -> None:
         size = len(begin) + len(end)  # the last bytes of short ones count twice
@@ -122,43 +118,24 @@ class Shapes:
         found.tails[end] = known
 
 
-def _cut(body: bytes, messages: bytes) -> tuple[bytes, bytes, bytes] | None:
-    """What stands before the messages of a valid body, the name that follows, and all behind them;
-    None where they are not behind the first text that could be their name.
-    """
-    at = body.find(_MESSAGES)
-    begin = at + len(_MESSAGES)
-    # Without a backslash before it a quote begins a string, or ends one; and after that end no
-    # JSON goes on so. It is a name, then.
-    if at < 1 or body[at - 1 : at] == b"\\":
-        return None
-    rest = body[begin:].lstrip(_BLANK)
-    name = _NEXT.match(rest, len(messages) - 1)
-    if name is None or not rest.startswith(messages):
-        return None
-    return body[:begin], name[0], rest[len(messages) :]
-
-
 def _known(
-    begin: bytes, end: bytes, request: ChatRequest, gateway: Mapping[str, Any] | None
+    before: bytes, behind: bytes, request: ChatRequest, gateway: Mapping[str, Any] | None
 ) -> Known | None:
-    """What is kept of a shape. None where what was cut out are not the messages that count but a
-    field within another, or one that is there twice; and where it has a key of the client's in it.
+    """What is kept of what stands around an array in a valid body. None where that is not all of
+    the messages, but a field within another, or one that is there twice; and where a field is in it
+    that is never used: a key of the client's is not kept.
     """
-    found = _split.decode(b"%b%b0%b" % (begin.removesuffix(_MESSAGES), _HERE, end))
+    # Without a backslash before it a quote begins a string, or ends one; and after that end no JSON
+    # goes on so. It is a name, then.
+    if not before.endswith(_MESSAGES) or before[:-_PAST].endswith(b"\\"):
+        return None
+    found = _split.decode(b"%b%b0%b" % (before[:-_PAST], _HERE, behind))
     found.pop("gateway", None)
     fields = {name if name != "messages here" else "messages": raw for name, raw in found.items()}
     if "messages" in found or [*fields] != [*request.fields]:
         return None
+    extras = read_extras(gateway, {}) if gateway else NO_EXTRAS
+    shape = read_shape(fields)
     return Known(
-        fields,
-        request.model,
-        request.stream,
-        request.include_usage,
-        request.max_tokens,
-        request.n,
-        request.user,
-        gateway,
-        read_extras(gateway, {}) if gateway else NO_EXTRAS,
-        read_shape(fields),
+        structs.replace(request, fields=fields, extras=extras, seen=None, shape=shape), gateway
     )

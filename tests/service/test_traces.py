@@ -186,6 +186,17 @@ async def test_a_provider_is_told_only_where_it_says_so(stream: bool) -> None:
 
 
 @both
+async def test_a_provider_is_told_that_a_trace_is_not_sampled(stream: bool) -> None:
+    text = OTEL.replace("dialect: anthropic,", "dialect: anthropic, forward_traceparent: true,")
+    async with tracing(text=text) as told:
+        await told.ask("vote", stream=stream, trace=f"00-{TRACE}-{SPAN}-00")
+    (head,) = told.simulator.heads["anthropic"]
+    version, trace, span, flags = head.split("-")
+    assert (version, trace, flags) == ("00", TRACE, "00")
+    assert span not in {SPAN, ""}, "it is a span of ours that asks"
+
+
+@both
 @pytest.mark.parametrize("content", ["false", "true"])
 async def test_words_are_sent_only_when_asked_for(content: str, stream: bool) -> None:
     async with tracing(f", content: {content}") as told:

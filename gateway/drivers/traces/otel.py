@@ -56,10 +56,12 @@ _ENDS: Final = (events.Replied, events.Denied, events.Dropped, events.AuditEnded
 class _Traced:
     """A life that is not over: its span, and those of its calls by their holds."""
 
-    __slots__ = ("calls", "context", "ended", "request", "span")
+    __slots__ = ("calls", "context", "recorded", "request", "span")
 
     def __init__(self, span: Span, request: ChatRequest | None) -> None:
         self.span = span
+        self.recorded = span.is_recording()
+        """Else it was left out by the sample, and so are its calls."""
         self.context = set_span_in_context(span, _NOTHING)
         self.request = request
         self.calls: dict[str, Span] = {}
@@ -76,9 +78,7 @@ class Traces:
         self._places = Places(snapshot)
         amid: Mapping[type, Callable[[_Traced, Any], None]] = {
             events.Planned: self._planned,
-            events.Reserved: self._reserved,
             events.Refused: self._refused,
-            events.Settled: self._settled,
             events.Judged: self._judged,
             events.Escalated: self._escalated,
             events.FellBack: self._fell_back,
@@ -87,6 +87,8 @@ class Traces:
         self.hears: Hears = {
             events.Began: self._began,
             events.AuditBegan: self._began,
+            events.Reserved: self._amid(self._reserved, recorded=False),
+            events.Settled: self._amid(self._settled, recorded=False),
             **{kind: self._amid(write) for kind, write in amid.items()},
             **dict.fromkeys(_ENDS, self._ended),
         }
@@ -98,17 +100,21 @@ class Traces:
     def tap(self, upstream: Upstream) -> Upstream:
         return HeardUpstream(upstream, self._hears) if self._content else upstream
 
-    def _amid(self, write: Callable[[_Traced, Any], None]) -> Callable[[Any], None]:
+    def _amid(
+        self, write: Callable[[_Traced, Any], None], *, recorded: bool = True
+    ) -> Callable[[Any], None]:
+        """Of lives that are `recorded`, or of all: a call's provider is told of each."""
+
         def tell(event: Any) -> None:
             life = self._lives.get(event.about.request_id)
-            if life is not None:
+            if life is not None and (life.recorded or not recorded):
                 write(life, event)
 
         return tell
 
     def _ended(self, event: Any) -> None:
         life = self._lives.pop(event.about.request_id, None)
-        if life is not None:
+        if life is not None and life.recorded:
             self._over(life, event)
 
     def _began(self, event: events.Began | events.AuditBegan) -> None:
@@ -118,6 +124,11 @@ class Traces:
         name, kind = f"POST {_PATH}", SpanKind.SERVER
         if not seen:
             name, kind = f"behind {about.route}", SpanKind.INTERNAL
+        span = self._tracer.start_span(name, parent or _NOTHING, kind)
+        life = self._lives[about.request_id] = _Traced(span, getattr(event, "request", None))
+        _SEEN.set(life.context)
+        if not life.recorded:
+            return
         told = self._told(
             request=about.request_id, tenant=about.tenant, route=about.route, key=about.key,
             stream=about.stream,
@@ -126,10 +137,7 @@ class Traces:
             told |= self._told(method="POST", http_route=_PATH, path=_PATH, scheme="http")
         names = self._shown.names
         told |= {f"{TAG}{tag}": names[value] for tag, value in about.tags.items()}
-        span = self._tracer.start_span(name, parent or _NOTHING, kind, told)
-        life = _Traced(span, getattr(event, "request", None))
-        self._lives[about.request_id] = life
-        _SEEN.set(life.context)
+        span.set_attributes(told)
         if self._content and life.request is not None:
             self._words(span, "asked", asked_words(life.request))
 
@@ -138,8 +146,10 @@ class Traces:
 
     def _reserved(self, life: _Traced, event: events.Reserved) -> None:
         """A call is about to be made. Which, is told when it is over."""
-        told = self._told(operation="chat", held=event.amount / PER_USD)
-        told |= asks(life.request, stream=event.about.stream)
+        told: dict[str, Any] = {}
+        if life.recorded:
+            told = self._told(operation="chat", held=event.amount / PER_USD)
+            told |= asks(life.request, stream=event.about.stream)
         span = self._tracer.start_span("chat", life.context, SpanKind.CLIENT, told)
         life.calls[event.hold] = span
         context = span.get_span_context()
@@ -151,7 +161,7 @@ class Traces:
     def _settled(self, life: _Traced, event: events.Settled) -> None:
         call = event.record
         span = life.calls.pop(call.attempt, None)
-        if span is None:
+        if span is None or not life.recorded:
             return
         usage = call.usage
         asked, place = self._places.of(call.provider, call.model)
@@ -213,7 +223,7 @@ class Traces:
 
     def _hears(self, request_id: str, hold: str, answer: Completion) -> None:
         life = self._lives.get(request_id)
-        span = None if life is None else life.calls.get(hold)
+        span = life.calls.get(hold) if life is not None and life.recorded else None
         if span is not None:
             self._words(span, "answer", said_words(answer))
             told = self._told(finish=tuple(choice.finish for choice in answer.choices))

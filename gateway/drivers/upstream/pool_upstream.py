@@ -166,18 +166,17 @@ class PoolUpstream:
         if answer.status != 200:
             await _refused(call, pool, answer, deadline, proof)
         try:
-            flow = ProviderFlow(call, coding_of(answer.headers))
-            pouring = Pouring(answer, flow, self._idle_s)
+            flow = Pouring(call, answer, self._idle_s)
             while not flow.done:
                 if body := answer.take():
                     for deltas in flow.read(body):
-                        deadline = pouring.into((yield deltas))
+                        deadline = flow.into((yield deltas))
                 elif answer.state == WHOLE:
                     flow.ended()
                     break
-                elif pouring.full:
-                    deadline = pouring.into((yield ()))
-                elif not await _more(answer, flow, pouring, deadline):
+                elif flow.full:
+                    deadline = flow.into((yield ()))
+                elif not await _more(answer, flow, deadline):
                     break
             await _rest(answer, flow)
             last = flow.finish(proof)
@@ -197,13 +196,13 @@ def _deadline(timeout_s: float) -> float:
     return time.monotonic() + timeout_s
 
 
-async def _more(answer: Connection, flow: ProviderFlow, pouring: Pouring, deadline: float) -> bool:
+async def _more(answer: Connection, flow: Pouring, deadline: float) -> bool:
     """Wait for more; False when nothing comes, and nothing is missed. Raises UpstreamError."""
     try:
-        if pouring.sink is None:
+        if flow.sink is None:
             await answer.wait(deadline)
         else:
-            await answer.pour(pouring.take, deadline)
+            await answer.pour(flow.take, deadline)
     except UpstreamError:
         if flow.complete:
             return False

@@ -3,18 +3,20 @@
 from time import monotonic
 
 from gateway.core.flow import Sink
+from gateway.drivers.upstream.http_coding import coding_of
 from gateway.drivers.upstream.http_connection import Connection
+from gateway.drivers.upstream.provider_calls import ProviderCall
 from gateway.drivers.upstream.provider_flow import ProviderFlow
 
 
-class Pouring:
+class Pouring(ProviderFlow):
     """What comes goes to `sink`, once there is one; `full` is when it wants to be waited for."""
 
-    __slots__ = ("_answer", "_flow", "_idle_s", "full", "sink")
+    __slots__ = ("_answer", "_idle_s", "full", "sink")
 
-    def __init__(self, answer: Connection, flow: ProviderFlow, idle_s: float) -> None:
+    def __init__(self, call: ProviderCall, answer: Connection, idle_s: float) -> None:
+        super().__init__(call, coding_of(answer.headers))
         self._answer = answer
-        self._flow = flow
         self._idle_s = idle_s
         self.sink: Sink | None = None
         self.full = False
@@ -29,9 +31,9 @@ class Pouring:
 
     def take(self, body: bytes) -> bool:
         """Whether to go on; see Connection.pour. What says nothing is no sign of life."""
-        sink, flow = self.sink, self._flow
+        sink = self.sink
         assert sink is not None  # noqa: S101 - else nothing is poured
-        for deltas in flow.read(body):
+        for deltas in self.read(body):
             self._answer.deadline = monotonic() + self._idle_s
             self.full = not sink(deltas)
-        return not (self.full or flow.done)
+        return not (self.full or self._decoder.done)

@@ -6,7 +6,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
@@ -40,13 +40,13 @@ def auth(api_key: str) -> Mapping[str, str]:
 
 
 class _Around(Struct, frozen=True):
-    """A call but for its messages, and the JSON on both sides of them."""
+    """A call without its body, and the JSON on both sides of the messages in that."""
 
-    path: str
-    headers: Mapping[str, str]
-    dropped: tuple[str, ...]
+    call: HttpCall
     before: bytes
     behind: bytes
+    quirky: bool
+    """Whether the host takes other messages than the client's."""
 
 
 def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
@@ -55,25 +55,26 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     The quirks are those of core/snapshot.QUIRKS. What stands around the messages is kept with the
     request's shape, where it has one: to write it takes three times as long as the rest.
     """
-    quirks, most = target.quirks, request.max_tokens
     written = {} if request.shape is None else request.shape.written
-    way = (target.upstream, target.max_output, quirks, target.api_version, most, stream)
+    way = (target.upstream, target.max_output, target.quirks, target.api_version, stream)
     around = written.get(way)
     if around is None:
         if len(written) >= _MOST_WAYS:
             written.clear()
         around = written[way] = _around(request, target, stream=stream)
     messages, seen = request.fields["messages"], request.seen
-    if seen is None or not seen.plain or not MESSAGE_QUIRKS.isdisjoint(quirks):
-        messages = prepared(messages, quirks)
+    if seen is None or not seen.plain or around.quirky:
+        messages = prepared(messages, target.quirks)
     elif seen.calls:
         messages = unsigned(messages)
     body = b"".join((around.before, messages, around.behind))
-    return HttpCall(around.path, around.headers, body, around.dropped)
+    return structs.replace(around.call, body=body)
 
 
 def _around(request: ChatRequest, target: Target, *, stream: bool) -> _Around:
-    """Reads nothing but the shape's fields, and what `encode` keeps it by."""
+    """Reads nothing but the shape's fields (and `max_tokens`, which is read of them), and that of
+    the target by which `encode` keeps it.
+    """
     fields: dict[str, Any] = dict(request.fields)
     fields["model"] = target.upstream
     if stream:
@@ -92,7 +93,8 @@ def _around(request: ChatRequest, target: Target, *, stream: bool) -> _Around:
         fields.pop(name, None)
     dropped = ("service_tier",) if "service_tier" in fields and _dearer_tier(fields) else ()
     path = _PATH if target.api_version is None else _azure(target.upstream, target.api_version)
-    return _Around(path, _SSE if stream else _JSON, dropped, *_cut(fields))
+    call = HttpCall(path, _SSE if stream else _JSON, b"", dropped)
+    return _Around(call, *_cut(fields), not MESSAGE_QUIRKS.isdisjoint(target.quirks))
 
 
 def _cut(fields: Mapping[str, Any]) -> tuple[bytes, bytes]:
