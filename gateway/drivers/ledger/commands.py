@@ -15,7 +15,6 @@ import msgspec
 from gateway.core.accounts import Amounts
 from gateway.core.leases import Record
 from gateway.core.ledger_entry import METERS, Counter
-from gateway.core.money import Nanos
 from gateway.core.usage_record import encode as as_line
 from gateway.drivers.ledger.plans import Line, Plan, escape, prefix, read_key
 from gateway.drivers.redis.wire import encode
@@ -41,7 +40,6 @@ _AT_ONCE: Final = 500
 SWEPT: Final = 100
 """Expired holds that one script charges at most, when it is asked to sweep."""
 _MODES: Final = ("hard", "soft", "shadow")
-_NOTHING: Final = Amounts(Nanos(0))
 _pack: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -107,10 +105,15 @@ class HomeCommands:
 
     def settle(self, hold_id: str, actual: Amounts, record: Record | None) -> bytes:
         line = b"" if record is None else as_line(record)
-        return _ending(self._settle, hold_id, actual, line)
+        asked = f"{actual.nanos} {actual.tokens} {actual.requests}"
+        more = (
+            f"${len(hold_id.encode())}\r\n{hold_id}\r\n${len(asked)}\r\n{asked}\r\n${len(line)}\r\n"
+        )
+        return b"%b%b%b\r\n" % (self._settle, more.encode(), line)
 
     def void(self, hold_id: str) -> bytes:
-        return _ending(self._void, hold_id, _NOTHING, b"")
+        octets = hold_id.encode()
+        return b"%b$%d\r\n%b\r\n$5\r\n0 0 0\r\n$0\r\n\r\n" % (self._void, len(octets), octets)
 
     def leave(self, life: str) -> bytes:
         whose = _one_line(life)
@@ -202,20 +205,11 @@ def reserving(head: bytes, hold_id: str, amounts: Amounts, life: str) -> bytes:
         whose = escape(whose)
     # One text of all, encoded once: as bytes, part by part, it takes 1.4 times as long.
     asked = f"{amounts.nanos} {amounts.tokens} {amounts.requests}"
-    return (
-        head
-        + (
-            f"${len(hold_id.encode())}\r\n{hold_id}\r\n${len(asked)}\r\n{asked}\r\n"
-            f"${len(whose)}\r\n{whose}\r\n"
-        ).encode()
+    more = (
+        f"${len(hold_id.encode())}\r\n{hold_id}\r\n${len(asked)}\r\n{asked}\r\n"
+        f"${len(whose)}\r\n{whose}\r\n"
     )
-
-
-def _ending(head: bytes, hold_id: str, amounts: Amounts, line: bytes) -> bytes:
-    """The whole command to settle a hold, or to give it back."""
-    asked = f"{amounts.nanos} {amounts.tokens} {amounts.requests}"
-    more = f"${len(hold_id.encode())}\r\n{hold_id}\r\n${len(asked)}\r\n{asked}\r\n${len(line)}\r\n"
-    return b"%b%b%b\r\n" % (head, more.encode(), line)
+    return head + more.encode()
 
 
 def _one_line(text: str) -> str:

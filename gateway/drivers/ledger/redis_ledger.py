@@ -108,9 +108,11 @@ class RedisLedger(Book):
                 except RedisError as failure:
                     reply = await self._homes.once_more(command, failure)
                 if type(reply) is bytes:  # held, and there is nothing to tell
-                    seq, left = map(int, reply.split())
-                    home.saw(seq, before)
-                    return Hold(hold_id, purse, amounts, Nanos(left) if left >= 0 else None)
+                    seq, _, rest = reply.partition(b" ")
+                    home.saw(int(seq), before)
+                    return Hold(
+                        hold_id, purse, amounts, None if rest == b"-1" else Nanos(int(rest))
+                    )
                 answer = await self._told(reply, before, ready, purse, hold_id, amounts)
                 if answer is not None:
                     return answer

@@ -19,7 +19,11 @@ from gateway.drivers.ledger.plans import Plan
 from gateway.drivers.redis.wire import RedisError
 
 
-class Errand(Struct, eq=False):
+class _Waited(Struct, eq=False, kw_only=True):
+    waiting: list[asyncio.Future[None]] | None = None
+
+
+class Errand(_Waited):
     """A command under way: it is carried out, or owed. The connection tells it the answer, so it
     needs no task, which costs 8 us, nor a future, unless somebody waits. Who does may give up.
 
@@ -30,7 +34,6 @@ class Errand(Struct, eq=False):
     op: str
     command: bytes
     began: float
-    waiting: list[asyncio.Future[None]] | None = None
 
     def set_result(self, _: Any) -> None:
         self.end(None)
@@ -81,7 +84,7 @@ class Errand(Struct, eq=False):
         return self.ended().__await__()
 
 
-class Settle(Errand, kw_only=True):
+class Settle(Errand):
     """`before` is what was known of its home's entries when it was sent."""
 
     home: Home
@@ -139,10 +142,7 @@ class Settles:
         """Who waits for it need not, and may give up: it goes on."""
         home = self.homes.of(hold.purse)
         command = home.commands.settle(hold.id, bounded(actual), record)
-        settle = Settle(
-            self, "settle", command, self.clock(),
-            home=home, before=home.seq, hold=hold, actual=actual, record=record,
-        )  # fmt: skip
+        settle = Settle(self, "settle", command, self.clock(), home, home.seq, hold, actual, record)
         self.under_way.add(settle)
         self.homes.send(command, settle)
         return settle
