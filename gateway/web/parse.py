@@ -96,11 +96,9 @@ def read_request(
     if found is None:
         return _read_whole(body, headers, json_depth, shapes)
     known, messages = found
-    seen = read_talk(messages) if json_depth > LEVELS and len(messages) < _FEW else None
+    seen = _look_again(messages, json_depth)
     if seen is None:
-        seen = _look_again(messages, json_depth)
-        if seen is None:
-            return _read_whole(body, headers, json_depth, shapes)
+        return _read_whole(body, headers, json_depth, shapes)
     fields = {**known.request.fields, "messages": Raw(messages)}
     request = structs.replace(known.request, fields=fields, seen=seen)
     if headers:
@@ -113,9 +111,14 @@ def _look_again(messages: bytes, json_depth: int) -> Look | None:
 
     All text in them is decoded, so it is UTF-8, too.
     """
+    seen = read_talk(messages)
+    if seen is not None and json_depth > LEVELS and len(messages) < _FEW:
+        return seen
     depth = json_depth - 1
     if _may_nest(messages, depth) and _overgrown(messages, depth, _MOST_IN_MESSAGES) is not None:
         return None
+    if seen is not None:
+        return seen
     try:
         decoded = _messages.decode(messages)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -81,9 +81,11 @@ HEADERS: list[dict[str, str]] = [{}, {"region": "us"}, {"max-latency-ms": "soon"
 Read = ChatRequest | tuple[str | None, str]
 
 
-def read(body: bytes, headers: Mapping[str, str], shapes: Shapes | None = None) -> Read:
+def read(
+    body: bytes, headers: Mapping[str, str], shapes: Shapes | None = None, depth: int = 64
+) -> Read:
     try:
-        request = read_request(body, headers, 64, shapes)
+        request = read_request(body, headers, depth, shapes)
     except InvalidRequest as error:
         return error.param, str(error)
     return structs.replace(request, shape=None)
@@ -121,6 +123,30 @@ def test_all_shapes_together_are_not_taken_for_each_other() -> None:
         for messages in OTHERS:
             body = around % messages
             assert told(read(body, {}, shapes)) == told(read(body, {})), body
+
+
+CALL = b'{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}'
+CALLS = b'[{"role":"assistant","tool_calls":[%b]}]' % CALL
+
+
+@pytest.mark.parametrize("depth", range(1, 9))
+@pytest.mark.parametrize("around", [b'{"model":"a","messages":%b}', b'{"messages":%b,"model":"a"}'])
+def test_however_deep_it_may_nest(around: bytes, depth: int) -> None:
+    shapes = trained(around % USER)
+    for messages in (USER, TOOL, CALLS, *OTHERS):
+        body = around % messages
+        assert told(read(body, {}, shapes, depth)) == told(read(body, {}, depth=depth))
+
+
+@pytest.mark.parametrize(
+    "each",
+    [b'{"role":"user"}', b'{"role":"user","content":"%b"}' % (b"[{" * 9), CALLS[1:-1], TOOL[1:-1]],
+)
+@pytest.mark.parametrize("count", [50, 9_000, 34_500, 50_000, 99_998, 99_999])
+def test_however_much_there_is(each: bytes, count: int) -> None:
+    around = b'{"messages":%b,"model":"a"}'
+    body = around % (b"[" + b",".join([each] * count) + b"]")
+    assert told(read(body, {}, trained(around % USER))) == told(read(body, {}))
 
 
 PIECES = st.sampled_from(
