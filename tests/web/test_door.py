@@ -341,3 +341,19 @@ async def test_the_exposition_parses(http: httpx.AsyncClient) -> None:
     families = {family.name: family for family in text_string_to_metric_families(response.text)}
     assert {"gateway_requests", "gateway_cost_usd", "gateway_overhead_seconds"} <= set(families)
     assert all(family.documentation for family in families.values())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_shape_that_came_twice_is_known(
+    http: httpx.AsyncClient, service: Running, stream: bool
+) -> None:
+    shapes = service.gateway.front.door.now.shapes
+    known = []
+    for asked in ("2+2", "2+3", "2+4", "2+5"):
+        messages = [{"role": "user", "content": asked}]
+        response = await http.post(
+            PATH, json=ASK | {"messages": messages, "stream": stream, "seed": 54}
+        )
+        assert response.status_code == 200
+        known.append(shapes.find(response.request.content) is not None)
+    assert known == [False, True, True, True]
