@@ -115,7 +115,7 @@ async def server(wanted: Where, warn: Callable[[str], None] | None = None) -> As
     if wanted.url != "embedded":
         yield wanted.url
         return
-    embedded = EmbeddedRedis(Path(wanted.data_dir))
+    embedded = EmbeddedRedis(Path(wanted.data_dir), syncs=warn is not None)
     try:
         await asyncio.to_thread(embedded.start)
     except EmbeddedRedisError as error:

@@ -31,7 +31,7 @@ PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 _MADE: Final = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 _DEFAULT: Final = re.compile(r"\$\{.*\}")
-_HEADER: Final = re.compile(r'b"((?:x|retry)-[a-z-]*[a-z])"')
+_HEADER: Final = re.compile(r'(?:[bf]"|\})((?:x|retry)-[a-z-]*[a-z])(?:"|: \{)')
 
 HEADERS: Final[Mapping[str, str]] = {
     "x-request-id": "Ours: name it when something is wrong. On errors, too.",

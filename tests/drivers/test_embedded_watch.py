@@ -1,11 +1,13 @@
 """How often a server that dies is brought back, and what is said of it."""
 
+import asyncio
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from gateway.drivers.redis.embedded import EmbeddedRedisError
-from gateway.drivers.redis.embedded_watch import keep_alive
+from gateway.drivers.redis.embedded_watch import keep_alive, process_ended
 
 
 class Over(Exception):
@@ -40,6 +42,14 @@ class Scripted:
     length = 0
 
 
+async def at_once(pid: int | None) -> None:
+    """Nobody tells when it has ended."""
+
+
+async def watched(server: Scripted) -> None:
+    await keep_alive(server, server.sleep, lambda: server.now, server.said.append, at_once)
+
+
 @pytest.mark.parametrize(
     ("script", "waits", "said"),
     [
@@ -58,7 +68,7 @@ async def test_the_more_often_it_dies_the_longer_it_stays_away(
     server = Scripted(script)
     server.length = len(script)
     with pytest.raises(Over):
-        await keep_alive(server, server.sleep, lambda: server.now, server.said.append)
+        await watched(server)
     assert server.waits[:-1] == waits
     assert ["back" if "it is back" in each else each[-6:] for each in server.said] == said
 
@@ -67,8 +77,23 @@ async def test_what_is_said() -> None:
     server = Scripted("x!")
     server.length = 2
     with pytest.raises(Over):
-        await keep_alive(server, server.sleep, lambda: server.now, server.said.append)
+        await watched(server)
     assert server.said == [
         "the embedded ledger has died: no room; tried again in 1 s",
         "the embedded ledger had died; it is back with its log, as process 2",
     ]
+
+
+async def test_a_process_that_ends_is_told_of_when_it_does() -> None:
+    process = await asyncio.create_subprocess_exec("sleep", "60")
+    waiting = asyncio.create_task(process_ended(process.pid))
+    await asyncio.sleep(0)
+    assert waiting.done() is not hasattr(os, "pidfd_open"), "not every kernel tells"
+    process.kill()
+    await asyncio.wait_for(waiting, 5.0)
+    await process.wait()
+
+
+@pytest.mark.parametrize("pid", [None, 2**22 + 1], ids=["none", "not there"])
+async def test_of_no_process_nothing_is_waited_for(pid: int | None) -> None:
+    await asyncio.wait_for(process_ended(pid), 1.0)

@@ -43,11 +43,13 @@ class EmbeddedRedis:
     """Start and stop block for some ten milliseconds; call them through asyncio.to_thread where
     a loop is running. Also a context manager.
 
-    A server that stays silent for `patience_s` is killed and started anew.
+    A server that stays silent for `patience_s` is killed and started anew. Of those in a process
+    that share a folder one need put its log on the disk: `syncs`.
     """
 
-    def __init__(self, data_dir: Path, *, patience_s: float = 5.0) -> None:
+    def __init__(self, data_dir: Path, *, patience_s: float = 5.0, syncs: bool = True) -> None:
         self._patience = patience_s
+        self._syncs = syncs
         self.data_dir = data_dir.resolve()
         self.log = self.data_dir / "server.log"
         self._socket = _socket_path(self.data_dir)
@@ -86,7 +88,7 @@ class EmbeddedRedis:
                         os.close(self._users)
                         self._users = None
                     raise
-            if self._sync is None:
+            if self._syncs and self._sync is None:
                 self._sync = LogSync(self.data_dir / "appendonlydir")
         except OSError as error:
             raise EmbeddedRedisError(f"the embedded ledger cannot start: {error}") from error

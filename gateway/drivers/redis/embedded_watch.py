@@ -1,7 +1,9 @@
 """Brings the private server back when it dies while we run: killed, or out of memory."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, Protocol
 
 from gateway.core.ports import Clock
@@ -28,13 +30,17 @@ async def keep_alive(
     sleep: Callable[[float], Awaitable[object]],
     clock: Clock,
     warn: Callable[[str], None],
+    ended: Callable[[int | None], Awaitable[None]] | None = None,
 ) -> None:
-    """Look twice a second, for ever. After each death, whoever of several processes brought it
-    back, the next look comes twice as late: one that dies at once must not keep the machine busy.
+    """Look when it has `ended`, or else now and then, for ever; not twice within half a second.
+    After each death, whoever of several processes brought it back, the next look comes twice as
+    late: one that dies at once must not keep the machine busy.
     """
+    ended = process_ended if ended is None else ended
     pid, wait_s, since = server.pid, LOOK_S, clock()
     while True:
         await sleep(wait_s)
+        await ended(server.pid)
         try:
             ours = await asyncio.to_thread(server.revive)
         except RuntimeError as error:
@@ -47,3 +53,22 @@ async def keep_alive(
                 warn(f"the embedded ledger had died; it is back with its log, as process {pid}")
         elif clock() - since >= STEADY_S:
             wait_s = LOOK_S
+
+
+async def process_ended(pid: int | None) -> None:
+    """Wait until it has, at most `LONGEST_S`: the kernel tells, and it costs nothing meanwhile.
+    Where it cannot (macOS, or no such process) not at all.
+    """
+    try:
+        told = os.pidfd_open(pid or -1)
+    except (AttributeError, OSError):
+        return
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(told, over.set)
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_S):
+                await over.wait()
+    finally:
+        loop.remove_reader(told)
+        os.close(told)
