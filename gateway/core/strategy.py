@@ -19,7 +19,7 @@ from gateway.core.checks import Finding
 from gateway.core.errors import UpstreamError
 from gateway.core.events import Purpose
 from gateway.core.flow import Deltas
-from gateway.core.plan import Candidate, Plan
+from gateway.core.plan import Candidate
 
 
 class Answered(Struct, frozen=True):
@@ -107,29 +107,6 @@ class Verdict(Struct, frozen=True):
 
 
 Strategy = Generator[Round, tuple[Outcome, ...], Verdict]
-
-
-class SoFar(Struct, frozen=True):
-    """Where a strategy takes over from another: what it has found, and why it gave up."""
-
-    because: Because = Because("answer")
-    best: Answered | None = None
-    error: UpstreamError | None = None
-    said: tuple[Message, ...] = ()
-    refusal: Refusal | None = None
-    """The first by a cap of a model or a provider: somebody else was asked instead."""
-    short: bool = False
-    """The last call that was wanted was not made, for want of money."""
-
-
-class Onward(Struct, frozen=True):
-    """No verdict yet: what is left of the plan is for the strategy that comes next."""
-
-    plan: Plan
-    so_far: SoFar
-
-
-Steps = Generator[Round, tuple[Outcome, ...], Verdict | Onward]
 
 
 def better(best: Answered | None, new: Answered) -> Answered:

@@ -9,12 +9,13 @@ from gateway.core.agree import MODES
 from gateway.core.catalog import CASCADE, Tactic
 from gateway.core.plan import Plan
 from gateway.core.strategies.cascade import cascade
+from gateway.core.strategies.course import Course, Steps
 from gateway.core.strategies.hedge import hedge
 from gateway.core.strategies.repair import repair, retry_cheap
 from gateway.core.strategies.vote import arbitrate, vote
-from gateway.core.strategy import SoFar, Steps, Strategy, Verdict
+from gateway.core.strategy import Strategy, Verdict
 
-STRATEGIES: Final[Mapping[str, Callable[[Plan, Tactic, SoFar], Steps]]] = {
+STRATEGIES: Final[Mapping[str, Callable[[Plan, Tactic, Course], Steps]]] = {
     "arbitrate": arbitrate,
     "cascade": cascade,
     "hedge": hedge,
@@ -113,11 +114,16 @@ def fault(name: str, options: Mapping[str, Any]) -> str | None:
 
 
 def carry_out(plan: Plan, chosen: Tactic) -> Strategy:
-    """The whole climb: one strategy after the other, until there is a verdict."""
-    so_far = SoFar()
+    """The whole climb, until there is a verdict."""
+    if chosen.name == CASCADE.name:  # which always comes to one
+        return cascade(plan, chosen, Course())
+    return _one_after_the_other(plan, chosen)
+
+
+def _one_after_the_other(plan: Plan, chosen: Tactic) -> Strategy:
+    course = Course()
     while True:
-        end = yield from STRATEGIES[chosen.name](plan, chosen, so_far)
+        end = yield from STRATEGIES[chosen.name](plan, chosen, course)
         if isinstance(end, Verdict):
             return end
-        plan, so_far = end.plan, end.so_far
-        chosen = chosen.then or CASCADE
+        plan, chosen = end, chosen.then or CASCADE

@@ -3,20 +3,21 @@
 from gateway.core.catalog import Tactic
 from gateway.core.plan import Plan
 from gateway.core.strategies.course import Course, declined, elsewhere
-from gateway.core.strategy import Answered, SoFar, Steps
+from gateway.core.strategy import Answered, Failed, Strategy
 
 
-def cascade(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
+def cascade(plan: Plan, tactic: Tactic, course: Course) -> Strategy:
     """An answer that was declined is asked of another vendor on the same rung before it climbs:
     what one refuses, another often answers.
     """
-    course = Course(so_far)
-    last = plan.rungs[-1].candidates[-1] if plan.rungs else None
     for rung in plan.rungs:
-        waiting = list(rung.candidates)
+        waiting = [*rung.candidates]
         while waiting:
-            candidate = waiting.pop(0)
-            outcome = yield from course.ask(candidate, rung, patient=candidate is last)
+            candidate, *waiting = waiting
+            (outcome,) = yield course.round(rung, candidate)
+            if type(outcome) is Failed:
+                last = candidate is plan.rungs[-1].candidates[-1]
+                outcome = yield from course.once_more(outcome, rung, patient=last)
             verdict = course.take(outcome, rung)
             if verdict is not None:
                 return verdict

@@ -3,9 +3,12 @@
 from collections.abc import Generator, Iterable, Sequence
 from typing import Final
 
-from msgspec import structs
+from msgspec import Struct, structs
 
-from gateway.core.plan import Candidate, Rung
+from gateway.core.accounts import Refusal
+from gateway.core.chat import Message
+from gateway.core.errors import UpstreamError
+from gateway.core.plan import Candidate, Plan, Rung
 from gateway.core.strategy import (
     Answered,
     Because,
@@ -14,27 +17,27 @@ from gateway.core.strategy import (
     Outcome,
     Refused,
     Round,
-    SoFar,
     Stopped,
     Verdict,
     better,
 )
 
+_FIRST: Final = Because("answer")
 
-class Course:
-    """Where a strategy stands: the best answer so far, the last error, and why it asks on."""
 
-    def __init__(self, so_far: SoFar) -> None:
-        self.because = so_far.because
-        self.best = so_far.best
-        self.error = so_far.error
-        self.said = so_far.said
-        self.refusal = so_far.refusal
-        self.short = so_far.short
+class Course(Struct):
+    """Where a strategy stands, and whoever takes over from it: the best answer so far, the last
+    error, and why it asks on.
+    """
 
-    def so_far(self) -> SoFar:
-        because, best, error, said = self.because, self.best, self.error, self.said
-        return SoFar(because, best, error, said, self.refusal, self.short)
+    because: Because = _FIRST
+    best: Answered | None = None
+    error: UpstreamError | None = None
+    said: tuple[Message, ...] = ()
+    refusal: Refusal | None = None
+    """The first by a cap of a model or a provider: somebody else was asked instead."""
+    short: bool = False
+    """The last call that was wanted was not made, for want of money."""
 
     def end(self) -> Verdict:
         """Nobody is left to ask."""
@@ -75,19 +78,20 @@ class Course:
         if self.because.after is None:
             self.because = Because("fallback", BUDGET, outcome.candidate)
 
-    def ask(
-        self, candidate: Candidate, rung: Rung, *, patient: bool = False
+    def once_more(
+        self, outcome: Failed, rung: Rung, *, patient: bool = False
     ) -> Generator[Round, tuple[Outcome, ...], Outcome]:
-        """One call; once more when its connection was refused or reset before a byte came.
+        """What becomes of a call that failed: it is made again when its connection was refused or
+        reset before a byte came.
 
         A provider that says when to come back is waited for only by the patient: when nobody else
         is left to ask.
         """
-        (outcome,) = yield self.round(rung, candidate)
-        if isinstance(outcome, Failed) and outcome.error.retry != "never":
-            error = outcome.error
+        error = outcome.error
+        if error.retry != "never":
             wait_s = (error.retry_after or 0.0) if patient else 0.0
             if error.retry == "same" or wait_s:
+                candidate = outcome.candidate
                 because = Because("retry", error.kind, candidate)
                 (second,) = yield Round(
                     (candidate,), rung.checks, because, wait_s, again=True, said=self.said
@@ -104,6 +108,8 @@ class Course:
         return Round(calls, rung.checks, self.because, said=self.said)
 
 
+Steps = Generator[Round, tuple[Outcome, ...], Verdict | Plan]
+"""Without a verdict, what is left of the plan is for the strategy that comes next."""
 BUDGET: Final = "budget"
 """Why a call is not made: it would pass a cap. And why an answer is kept: no other may be asked."""
 OUTRUN: Final = "outrun"

@@ -4,21 +4,20 @@ from msgspec import structs
 
 from gateway.core.catalog import Tactic
 from gateway.core.plan import Plan, Rung
-from gateway.core.strategies.course import Course, aside, declined, elsewhere, paid_first
-from gateway.core.strategy import Answered, Onward, SoFar, Steps, Stopped
+from gateway.core.strategies.course import Course, Steps, aside, declined, elsewhere, paid_first
+from gateway.core.strategy import Answered, Stopped
 
 
-def hedge(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
+def hedge(plan: Plan, tactic: Tactic, course: Course) -> Steps:
     """The second begins when the first has not answered after `after_ms`, by default the 95th
     percentile of what the first was seen to take.
     """
     if not plan.rungs or len(plan.rungs[0].candidates) == 1:
-        return Onward(plan, so_far)
+        return plan
     rung, higher = plan.rungs[0], plan.rungs[1:]
     first, second, *others = rung.candidates
     after_ms = tactic.options["after_ms"]
     after_s = first.slow_s if after_ms is None else after_ms / 1000
-    course = Course(so_far)
     outcomes = yield structs.replace(course.round(rung, first, second), race_s=after_s)
     for outcome in paid_first(outcomes):
         verdict = course.take(outcome, rung)
@@ -31,4 +30,4 @@ def hedge(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
     course.asks_elsewhere(others)
     if others:
         higher = (Rung(rung.tier, tuple(others), rung.checks), *higher)
-    return Onward(Plan(higher, plan.skipped), course.so_far())
+    return Plan(higher, plan.skipped)

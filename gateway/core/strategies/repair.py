@@ -5,35 +5,37 @@ from msgspec import structs
 from gateway.core.catalog import Tactic
 from gateway.core.chat import Message
 from gateway.core.plan import Plan
-from gateway.core.strategies.course import Course, aside, declined, elsewhere
-from gateway.core.strategy import Answered, Onward, SoFar, Steps
+from gateway.core.strategies.course import Course, Steps, aside, declined, elsewhere
+from gateway.core.strategy import Answered, Failed
 
 
-def repair(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
+def repair(plan: Plan, tactic: Tactic, course: Course) -> Steps:
     """What a check found goes back to the model that was found wanting, `times` times: the loop of
     "the tests failed, here is the output".
     """
-    return (yield from _tries(plan, so_far, 1 + tactic.options["times"], tell=True))
+    return (yield from _tries(plan, course, 1 + tactic.options["times"], tell=True))
 
 
-def retry_cheap(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
+def retry_cheap(plan: Plan, tactic: Tactic, course: Course) -> Steps:
     """`tries` independent tries of the cheapest model until one passes."""
-    return (yield from _tries(plan, so_far, tactic.options["tries"], tell=False))
+    return (yield from _tries(plan, course, tactic.options["tries"], tell=False))
 
 
-def _tries(plan: Plan, so_far: SoFar, tries: int, *, tell: bool) -> Steps:
+def _tries(plan: Plan, course: Course, tries: int, *, tell: bool) -> Steps:
     """A candidate that fails is replaced by the next of its rung, one that declines by another
     vendor's; any other that answers is kept to.
     """
     if not plan.rungs or not plan.rungs[0].checks:
-        return Onward(plan, so_far)
+        return plan
     rung, higher = plan.rungs[0], Plan(plan.rungs[1:], plan.skipped)
-    course = Course(so_far)
+    said = course.said
     waiting = list(rung.candidates)
     while waiting:
         candidate = waiting.pop(0)
         for left in reversed(range(tries)):
-            outcome = yield from course.ask(candidate, rung)
+            (outcome,) = yield course.round(rung, candidate)
+            if isinstance(outcome, Failed):
+                outcome = yield from course.once_more(outcome, rung)
             verdict = course.take(outcome, rung)
             if verdict is not None:
                 return verdict
@@ -50,10 +52,10 @@ def _tries(plan: Plan, so_far: SoFar, tries: int, *, tell: bool) -> Steps:
             if not (no_room or isinstance(outcome, Answered)):
                 break
             course.because = structs.replace(course.because, purpose="escalation")
-            course.said = so_far.said
-            return Onward(higher, course.so_far())
-        course.said = so_far.said
-    return Onward(higher, course.so_far())
+            course.said = said
+            return higher
+        course.said = said
+    return higher
 
 
 def _told(answer: Answered) -> tuple[Message, ...]:

@@ -10,16 +10,13 @@ from gateway.core.agree import Agreement, key_of
 from gateway.core.catalog import Tactic
 from gateway.core.chat import Message
 from gateway.core.plan import Candidate, Plan, Rung
-from gateway.core.strategies.course import Course, aside, declined, elsewhere, paid_first
+from gateway.core.strategies.course import Course, Steps, aside, declined, elsewhere, paid_first
 from gateway.core.strategy import (
     Answered,
     Because,
     Failed,
-    Onward,
     Outcome,
     Round,
-    SoFar,
-    Steps,
     Stopped,
     Verdict,
     better,
@@ -29,7 +26,7 @@ _LEAD: Final = "Other models drafted these answers. They disagree, and may all b
 _DECIDE: Final = "Answer the request above yourself. Do not mention the drafts."
 
 
-def vote(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
+def vote(plan: Plan, tactic: Tactic, course: Course) -> Steps:
     """`voters` of the first rung answer at once, of different vendors where there are enough.
 
     When `need` of them agree, the first of these is the answer; else the next rung decides, shown
@@ -41,21 +38,20 @@ def vote(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
     if with it `need` agree.
     """
     agreement = Agreement(tactic.options["agree"], tactic.options["pointers"])
-    return (yield from _vote(plan, tactic, so_far, agreement))
+    return (yield from _vote(plan, tactic, course, agreement))
 
 
-def arbitrate(plan: Plan, tactic: Tactic, so_far: SoFar) -> Steps:
+def arbitrate(plan: Plan, tactic: Tactic, course: Course) -> Steps:
     """A vote over tool calls: their names and what their arguments mean."""
-    return (yield from _vote(plan, tactic, so_far, Agreement("tools")))
+    return (yield from _vote(plan, tactic, course, Agreement("tools")))
 
 
-def _vote(plan: Plan, tactic: Tactic, so_far: SoFar, agreement: Agreement) -> Steps:
+def _vote(plan: Plan, tactic: Tactic, course: Course, agreement: Agreement) -> Steps:
     options, need = tactic.options, tactic.options["need"]
     electorate = _diverse(plan.rungs[0]) if plan.rungs else []
     if len(electorate) < need:
-        return Onward(plan, so_far)
+        return plan
     rung, higher = plan.rungs[0], Plan(plan.rungs[1:], plan.skipped)
-    course = Course(so_far)
     votes: list[Answered] = []
     verdict = yield from _poll(course, rung, electorate, options["voters"], votes)
     if verdict is not None:
@@ -73,7 +69,7 @@ def _vote(plan: Plan, tactic: Tactic, so_far: SoFar, agreement: Agreement) -> St
         course.said = (*course.said, *_shown(votes))
     if votes and options["join"] and tactic.then is None:
         return (yield from _joined(course, higher, votes, need, agreement))
-    return Onward(higher, course.so_far())
+    return higher
 
 
 def _joined(
@@ -101,7 +97,7 @@ def _joined(
             course.best = better(course.best, outcome)
             course.because = Because("arbitration", _undecided(votes, need, agreement), candidate)
             break
-    return Onward(Plan(plan.rungs[-1:], plan.skipped), course.so_far())
+    return Plan(plan.rungs[-1:], plan.skipped)
 
 
 def _poll(
