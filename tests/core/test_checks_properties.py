@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Choice, Completion, ToolCall
-from gateway.core.checks import CHECKS, Finding
+from gateway.core.checks import CHECKS, SPARED, Finding
 from tests.core.checked import ask, judge, mend, request, whys
 
 ALL = tuple(Check(name) for name in CHECKS)
@@ -64,8 +64,7 @@ CHOICES = st.builds(
 @example([Choice(text="[" * 200_000)], {"messages": [], "response_format": {"type": "json_object"}})
 @example([Choice(text="SELECT " + "(" * 10_000)], {"messages": []})
 def test_judge_never_raises(choices: list[Choice], fields: dict[str, Any]) -> None:
-    raw = {name: Raw(json.dumps(value).encode()) for name, value in fields.items()}
-    asked = ChatRequest(raw, "auto")
+    asked = ChatRequest(raw(fields), "auto")
     answer = Completion(tuple(choices))
     sent = ask(ALL, asked)
     assert sent.fields.keys() == asked.fields.keys()
@@ -73,6 +72,33 @@ def test_judge_never_raises(choices: list[Choice], fields: dict[str, Any]) -> No
         assert isinstance(finding, Finding)
         assert "\n" not in finding.why
     assert len(mend(ALL, answer).choices) == len(answer.choices)
+
+
+def raw(fields: dict[str, Any]) -> dict[str, Raw]:
+    return {name: Raw(json.dumps(value).encode()) for name, value in fields.items()}
+
+
+@given(st.lists(CHOICES, min_size=1, max_size=2), FIELDS)
+@example([Choice(text="Paris")], {"messages": []})
+@example([Choice(text="I cannot help.")], {"messages": []})
+@example([Choice(text="Paris")], {"messages": [], "tool_choice": "required"})
+@example([Choice(text="Paris")], {"messages": [], "response_format": {"type": "json_object"}})
+@example([Choice(text="Pa"), Choice(text="Pa", finish="length")], {"messages": []})
+def test_what_a_text_is_spared_would_have_passed(
+    choices: list[Choice], fields: dict[str, Any]
+) -> None:
+    asked = ChatRequest(raw(fields), "auto")
+    names = (*sorted(SPARED), "not_refused")
+    found = judge(tuple(map(Check, names)), Completion(tuple(choices)), asked)
+    alone = {
+        name: [why for choice in choices if (why := CHECKS[name](choice, asked, {}))]
+        for name in names
+    }
+    assert found == tuple(Finding(name, whys[0]) for name, whys in alone.items() if whys)
+
+
+def test_a_check_with_options_is_spared_nothing() -> None:
+    assert whys("json_if_asked", "Paris", always=True)
 
 
 @given(

@@ -58,6 +58,13 @@ ASKED: Final[Mapping[str, str]] = {
 """Checks that ask somebody: who needs I/O does not look at what fails the others."""
 
 
+SPARED: Final = frozenset(("complete", "json_if_asked", "tool_known", "tools_valid"))
+"""Checks, without options, that pass each answer that is a text and ended by itself, where neither
+a tool nor a format was demanded: as most answers are."""
+
+_Runs = tuple[tuple[str, CheckFn, Mapping[str, Any]], ...]
+
+
 class Checklist(Struct, frozen=True):
     """What a tuple of checks comes to: those `at_hand` ask nobody, the `others` somebody."""
 
@@ -66,7 +73,9 @@ class Checklist(Struct, frozen=True):
     others: tuple[Check, ...]
     names: tuple[str, ...]
     """Of those at hand."""
-    runs: tuple[tuple[str, CheckFn, Mapping[str, Any]], ...]
+    runs: _Runs
+    runs_on_text: _Runs
+    """Those that may find fault with a mere text; see SPARED."""
     fixes: tuple[Check, ...]
     asks: bool
 
@@ -79,8 +88,19 @@ class Checklist(Struct, frozen=True):
         choices = completion.choices
         if not choices:
             return tuple([Finding(name, "there is no answer") for name in self.names])
+        first, fields = choices[0], request.fields
+        if (
+            first.text
+            and first.finish == "stop"
+            and not (first.tool_calls or "function_call" in first.extra)
+            and not ("tool_choice" in fields or "response_format" in fields)
+            and len(choices) == 1
+        ):  # nothing but a text: 0.6 us of 1.6 less
+            runs = self.runs_on_text
+        else:
+            runs = self.runs
         findings = []
-        for name, run, options in self.runs:
+        for name, run, options in runs:
             for choice in choices:
                 why = run(choice, request, options)
                 if why is not None:
@@ -99,29 +119,34 @@ class Checklist(Struct, frozen=True):
 
 _MOST: Final = 1_000
 _lists: dict[int, Checklist] = {}
-"""By id, each with its checks: the same few are met all the time, and going through them costs a
-request 10 us.
+"""By the id of its checks, which each keeps alive: the same few are met all the time, and going
+through them costs a request 10 us.
 """
 
 
 def checklist(checks: tuple[Check, ...]) -> Checklist:
     """Raises KeyError for a check that `fault` would have refused as unknown."""
     found = _lists.get(id(checks))
-    if found is None or found.checks is not checks:
-        at_hand = tuple(check for check in checks if check.name not in ASKED)
-        found = Checklist(
-            checks,
-            checks if at_hand == checks else at_hand,
-            tuple(check for check in checks if check.name in ASKED),
-            tuple(check.name for check in at_hand),
-            tuple((check.name, CHECKS[check.name], check.options) for check in at_hand),
-            tuple(check for check in checks if check.name == "schema" and check.options.get("fix")),
-            any(check.name == "confidence" for check in checks),
-        )
+    if found is None:
         if len(_lists) >= _MOST:
             _lists.clear()
-        _lists[id(checks)] = found
+        found = _lists[id(checks)] = _checklist(checks)
     return found
+
+
+def _checklist(checks: tuple[Check, ...]) -> Checklist:
+    at_hand = tuple(check for check in checks if check.name not in ASKED)
+    runs = tuple((check.name, CHECKS[check.name], check.options) for check in at_hand)
+    return Checklist(
+        checks,
+        checks if at_hand == checks else at_hand,
+        tuple(check for check in checks if check.name in ASKED),
+        tuple(check.name for check in at_hand),
+        runs,
+        tuple(each for each in runs if each[0] not in SPARED or each[2]),
+        tuple(check for check in checks if check.name == "schema" and check.options.get("fix")),
+        any(check.name == "confidence" for check in checks),
+    )
 
 
 def fault(check: Check) -> str | None:
