@@ -1,7 +1,6 @@
 """A whole answer: relayed where it is strictly valid, understood where it is not."""
 
 from collections.abc import Mapping
-from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -16,23 +15,7 @@ from gateway.wire.openai.faults import fault, fault_inside
 
 _split: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _NO_EXTRA: Final[Mapping[str, Raw]] = {}
-_counts: Final = attrgetter(
-    *("prompt_tokens", "completion_tokens", "total_tokens"),
-    *("prompt_tokens_details.cached_tokens", "prompt_tokens_details.cache_write_tokens"),
-    "completion_tokens_details.reasoning_tokens",
-    *("prompt_tokens_details.audio_tokens", "completion_tokens_details.audio_tokens"),
-)
-_beside: Final = attrgetter(
-    *("annotations", "tool_calls", "reasoning_content", "reasoning", "reasoning_details"),
-    *("extra_content", "images", "function_call", "audio"),
-)
-"""What else a message may say than a text or a refusal."""
-_SAYS_NOTHING: Final = (UNSET, None, None, UNSET, UNSET, UNSET, UNSET, None)
-_NOTHING_BESIDE: Final[tuple[tuple[Any, ...], ...]] = (
-    ([], *_SAYS_NOTHING),
-    (UNSET, *_SAYS_NOTHING),
-)
-"""OpenAI's own have annotations, mostly none."""
+_SAYS_NOTHING: Final = (UNSET, UNSET, UNSET, UNSET, UNSET, None, None, None)
 _NOTHING: Final = (b"null", b"[]")
 
 
@@ -74,13 +57,19 @@ def _consistent(told: strict.TokenUsage) -> Usage | None:
     """The provider's counts as they are, where they are what we mean by them and none is of sound:
     nearly always.
     """
-    prompt, completion, total, cached, written, reasoning, heard, said = _counts(told)
+    asked, said = told.prompt_tokens_details, told.completion_tokens_details
+    prompt, completion = told.prompt_tokens, told.completion_tokens
+    cached, written, reasoning = (
+        asked.cached_tokens,
+        asked.cache_write_tokens,
+        said.reasoning_tokens,
+    )
     if (
-        total != prompt + completion
+        told.total_tokens != prompt + completion
         or cached + written > prompt
         or reasoning > completion
-        or heard
-        or said
+        or asked.audio_tokens
+        or said.audio_tokens
     ):
         return None
     return Usage(prompt, completion, cached, written, reasoning)
@@ -103,9 +92,18 @@ def strict_usage(told: strict.TokenUsage) -> Usage:
     plain = _consistent(told)
     if plain is not None:
         return plain
-    *counts, heard, said = _counts(told)
-    found = tolerant.counted(*counts)
-    return tolerant.with_sound(found, heard, said) if heard or said else found
+    asked, said = told.prompt_tokens_details, told.completion_tokens_details
+    found = tolerant.counted(
+        told.prompt_tokens,
+        told.completion_tokens,
+        told.total_tokens,
+        asked.cached_tokens,
+        asked.cache_write_tokens,
+        said.reasoning_tokens,
+    )
+    if asked.audio_tokens or said.audio_tokens:
+        return tolerant.with_sound(found, asked.audio_tokens, said.audio_tokens)
+    return found
 
 
 def _mended(choices: Raw) -> Raw:
@@ -118,10 +116,20 @@ def _mended(choices: Raw) -> Raw:
 
 
 def _choice(choice: strict.AnswerChoice) -> Choice:
-    message, refusal = choice.message, choice.message.refusal or None
-    if _beside(message) in _NOTHING_BESIDE and not choice.logprobs:
+    message = choice.message
+    calls, refusal = message.tool_calls, message.refusal or None
+    beside = (
+        calls,
+        message.function_call,
+        message.reasoning_details,
+        message.extra_content,
+        message.images,
+        message.audio,
+        message.reasoning_content,
+        message.reasoning,
+    )
+    if beside == _SAYS_NOTHING and not (message.annotations or choice.logprobs):
         return Choice(choice.index, message.content, (), choice.finish_reason, refusal)
-    calls = message.tool_calls
     return Choice(
         choice.index,
         message.content,
