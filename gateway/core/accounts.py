@@ -13,7 +13,9 @@ from gateway.core.catalog import Budget
 from gateway.core.money import Nanos
 
 Scope = Literal["organisation", "tenant", "user", "key", "tag", "model", "provider"]
-LARGEST: Final = 2**53 - 1
+_BITS: Final = 53
+"""Of an amount; one that is negative has more."""
+LARGEST: Final = 2**_BITS - 1
 """The most that one amount may be, and one cap: a number in Redis' Lua is exact up to it."""
 EACH: Final = "*"
 """In `Purse.per_call`: the budget is for each model, or each provider, by itself."""
@@ -31,8 +33,8 @@ def checked(amounts: Amounts) -> Amounts:
     """The same, where the ledger can count it. Raises ValueError for what is negative, 2^53 or
     more, or not a whole number at all.
     """
-    try:  # all ones: none has more bits
-        if 0 <= amounts.nanos | amounts.tokens | amounts.requests <= LARGEST:
+    try:
+        if not (amounts.nanos | amounts.tokens | amounts.requests) >> _BITS:
             return amounts
     except TypeError:
         pass
@@ -44,7 +46,7 @@ def bounded(amounts: Amounts) -> Amounts:
     what is not a whole number.
     """
     try:
-        if 0 <= amounts.nanos | amounts.tokens | amounts.requests <= LARGEST:
+        if not (amounts.nanos | amounts.tokens | amounts.requests) >> _BITS:
             return amounts
     except TypeError:
         raise ValueError(f"not an amount that can be charged: {amounts}") from None

@@ -52,12 +52,15 @@ class Circuit:
             self._probe_until = now + PROBE_S
 
     def succeeded(self) -> None:
-        if self._calls == WINDOW and not self._failures and not self._open_s:
-            return  # as nearly always
         if self._open_s:
             self.__init__()  # type: ignore[misc]
         self._failures = (self._failures << 1) & _MASK
         self._calls = min(self._calls + 1, WINDOW)
+
+    @property
+    def sound(self) -> bool:
+        """Whether each of the last WINDOW calls succeeded: one more that does changes nothing."""
+        return self._calls == WINDOW and not self._failures and not self._open_s
 
     def failed(self, now: float, retry_after: float | None) -> None:
         self._failures = ((self._failures << 1) | 1) & _MASK
@@ -95,6 +98,7 @@ class Health:
         self._circuits = _Circuits((name, Circuit()) for name in deployments)
         self._shown: dict[str, State] = {}
         self._troubled: set[str] = set()
+        self._sound: set[str] = set()
         self._moved = moved
 
     def turn(self, deployments: Iterable[str], anew: AbstractSet[str] = _NONE_DOWN) -> None:
@@ -102,6 +106,7 @@ class Health:
         names = frozenset(deployments)
         for name in {*self._circuits} - (names - anew):
             del self._circuits[name]
+            self._sound.discard(name)
             self._troubled.discard(name)
             if self._shown.pop(name, "closed") != "closed":
                 self._moved(name, "closed")
@@ -127,7 +132,12 @@ class Health:
             self._circuits[deployment].probe(-PROBE_S)
 
     def succeeded(self, deployment: str, now: float) -> None:
-        self._circuits[deployment].succeeded()
+        if deployment in self._sound:
+            return  # as nearly always
+        circuit = self._circuits[deployment]
+        circuit.succeeded()
+        if circuit.sound:
+            self._sound.add(deployment)
         if deployment in self._troubled:
             self._show(deployment, now)
             self._troubled.discard(deployment)
@@ -135,6 +145,7 @@ class Health:
     def failed(self, deployment: str, now: float, retry_after: float | None = None) -> None:
         circuit = self._circuits[deployment]
         circuit.failed(now, retry_after)
+        self._sound.discard(deployment)
         if circuit.state(now) != "closed" and deployment in self._circuits:
             self._troubled.add(deployment)
             self._show(deployment, now)

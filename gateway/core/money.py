@@ -51,24 +51,31 @@ def nanos(usd: Decimal | str | int) -> Nanos:
 @lru_cache(maxsize=256)  # a reply says the same amount three times
 def usd(amount: int) -> str:
     """Nano-dollars as a decimal number of US dollars, exact: 1500 -> "0.0000015"."""
-    digits = str(abs(amount)).zfill(10)  # half of what divmod and an f-string take
-    text = f"{digits[:-9]}.{digits[-9:]}".rstrip("0").rstrip(".")
-    return f"-{text}" if amount < 0 else text
+    if amount < 0:
+        return f"-{usd(-amount)}"
+    digits = str(amount).zfill(10)  # half of what divmod and an f-string take
+    return f"{digits[:-9]}.{digits[-9:]}".rstrip("0").rstrip(".")
 
 
 def cost(price: Price, usage: Usage) -> Nanos:
     """What a call with this usage costs: exact, then rounded up once to a nano-dollar."""
-    fresh, cached, written = usage.prompt, usage.cached, usage.cache_write
-    total = usage.completion * price.output
-    if cached or written:
-        fresh = max(fresh - cached - written, 0)
-        total += cached * price.cached_input + written * price.cache_write
-        if usage.cache_write_1h:
-            total += usage.cache_write_1h * (for_an_hour(price) - price.cache_write)
-    total += fresh * price.input
+    total = usage.prompt * price.input + usage.completion * price.output
+    if usage.cached or usage.cache_write or price.audio is not None:
+        total += _beyond_fresh_text(price, usage)
+    return Nanos(-(-total // _MILLION))
+
+
+def _beyond_fresh_text(price: Price, usage: Usage) -> int:
+    """What caches and sound cost more than all of the prompt and the answer as text, or less."""
+    cached, written = usage.cached, usage.cache_write
+    fresh = max(usage.prompt - cached - written, 0)
+    total = cached * price.cached_input + written * price.cache_write
+    total += (fresh - usage.prompt) * price.input
+    if usage.cache_write_1h and (cached or written):
+        total += usage.cache_write_1h * (for_an_hour(price) - price.cache_write)
     if price.audio is not None:
         total += _beyond_text(price, price.audio, usage, fresh)
-    return Nanos(-(-total // _MILLION))
+    return total
 
 
 def _beyond_text(price: Price, audio: Audio, usage: Usage, fresh: int) -> int:

@@ -23,11 +23,19 @@ class _Seen:
         self.busy = 0
 
 
+class _AllSeen(dict[str, _Seen]):
+    """By deployment name."""
+
+    def __missing__(self, name: str) -> _Seen:
+        seen = self[name] = _Seen()
+        return seen
+
+
 class Pace:
     """By deployment name. Bounded by the number of deployments."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, _Seen] = {}
+        self._seen = _AllSeen()
 
     def turn(self, deployments: Iterable[str], anew: AbstractSet[str] = frozenset()) -> None:
         """These there are from now on; those in `anew` are not what they were. Of the others only
@@ -37,15 +45,11 @@ class Pace:
         for name in {*self._seen} - names:
             busy = self._seen.pop(name).busy
             if busy:
-                self._seen[name] = _Seen()
                 self._seen[name].busy = busy
 
     def asking(self, deployment: str) -> None:
         """A call is out, until `answered`."""
-        seen = self._seen.get(deployment)
-        if seen is None:
-            seen = self._seen[deployment] = _Seen()
-        seen.busy += 1
+        self._seen[deployment].busy += 1
 
     def answered(self, deployment: str, seconds: float | None) -> None:
         """A call is over; `seconds` is when its answer began, or was whole; None when it failed."""
@@ -53,10 +57,10 @@ class Pace:
         seen.busy -= 1
         if seconds is not None:
             seen.bins[bisect_left(_EDGES, seconds)] += 1.0
-            seen.total = total = seen.total + 1.0
-            if total >= _MEMORY:
+            seen.total += 1.0
+            if seen.total >= _MEMORY:
                 seen.bins = [each / 2 for each in seen.bins]
-                seen.total = total / 2
+                seen.total /= 2
 
     def busy(self, deployment: str) -> int:
         """How many calls are out."""

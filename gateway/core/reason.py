@@ -1,18 +1,17 @@
 """The way of one life, in the words of the header `x-gateway-reason`."""
 
+from msgspec import Struct
+
 from gateway.core.plan import Candidate
 from gateway.core.strategies.course import BUDGET
 from gateway.core.strategy import Because
 
 
-class Trail:
+class Trail(Struct):
     """Why it began where it did, and why each call after the first was made: "auto-1 regex"."""
 
-    __slots__ = ("_because", "words")
-
-    def __init__(self) -> None:
-        self.words: list[str] = []
-        self._because: Because | None = None
+    words: list[str] = []
+    _because: Because | None = None
 
     def note(self, word: str) -> None:
         self.words.append(word)

@@ -40,13 +40,21 @@ class _Seen:
         """At so many bills they are looked at."""
 
 
+class _AllSeen(dict[str, _Seen]):
+    """By model."""
+
+    def __missing__(self, name: str) -> _Seen:
+        seen = self[name] = _Seen()
+        return seen
+
+
 class Factors:
     """Of every model, by its name. Bounded by the number of models."""
 
     def __init__(self) -> None:
         self.version = 0
         """Another one as soon as any of them is another."""
-        self._seen: dict[str, _Seen] = {}
+        self._seen = _AllSeen()
         self._known: dict[str, float] = {}
 
     def turn(self, models: Iterable[str]) -> None:
@@ -63,9 +71,7 @@ class Factors:
         """What a prompt that we counted as so many tokens was billed at."""
         if counted < LEAST or billed <= 0:
             return
-        seen = self._seen.get(model)
-        if seen is None:
-            seen = self._seen[model] = _Seen()
+        seen = self._seen[model]
         seen.bins[bisect_left(_EDGES, billed / counted)] += 1.0
         seen.total += 1
         if seen.total == seen.look_at:

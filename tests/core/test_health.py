@@ -128,6 +128,32 @@ def test_a_failure_of_one_is_not_anothers() -> None:
     assert health.down(0) == {"a"}
 
 
+@given(st.lists(st.tuples(st.integers(0, 2 * WINDOW), st.integers(0, WINDOW)), max_size=6))
+def test_what_health_does_not_look_at_changes_nothing(runs: list[tuple[int, int]]) -> None:
+    """After many calls that succeeded, those that follow count as they always do."""
+    health, alone = Health(["a"]), Circuit()
+    for good, bad in runs:
+        for _ in range(good):
+            health.succeeded("a", 0)
+            alone.succeeded()
+        for _ in range(bad):
+            health.failed("a", 0)
+            alone.failed(0, None)
+            assert bool(health.down(1)) is (alone.state(1) == "open")
+
+
+def test_calls_to_a_deployment_that_is_another_count_from_the_first() -> None:
+    health = Health(["a"])
+    for _ in range(WINDOW):
+        health.succeeded("a", 0)
+    health.turn(["a"], {"a"})
+    for _ in range(FEWEST + 1):
+        health.succeeded("a", 0)
+    for _ in range(FEWEST):
+        health.failed("a", 0)
+    assert not health.down(1), "less than half have failed"
+
+
 # Retries -------------------------------------------------------------------------------------
 
 
