@@ -52,6 +52,8 @@ class Look(Struct, frozen=True):
     """Each has a role that there is, and content of a kind that there is."""
     calls: bool = False
     """Whether plain ones may have calls of tools."""
+    size: int = 0
+    """Bytes of their JSON; 0 where nobody has counted."""
 
 
 def look(messages: Sequence[Message]) -> Look:

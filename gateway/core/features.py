@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from msgspec import Struct, json
+from msgspec import Struct, json, structs
 
 from gateway.core import tokens
 from gateway.core.catalog import Check
 from gateway.core.chat import NO_EXTRAS, ChatRequest, Extras
 from gateway.core.money import Nanos, nanos
-from gateway.core.shape import AN_HOUR, CACHES, read_shape, spelt_out
+from gateway.core.shape import AN_HOUR, CACHES, Shape, read_shape, spelt_out
 
 _MEDIA_NEEDS: Final = tuple(zip(tokens.MEDIA, ("vision", "audio", "files"), strict=True))
 
@@ -35,48 +35,54 @@ class Features(Struct, frozen=True):
     """Whether it asks for a cache that is kept for an hour."""
 
 
-_Wishes = tuple[str | None, Nanos | None, float | None, tuple[Check, ...] | None]
-_NO_WISHES: Final[_Wishes] = (None, None, None, None)
-
-
 def read_features(request: ChatRequest) -> Features:
     """The features of a checked request."""
-    raw, seen, extras = request.fields["messages"], request.seen, request.extras
-    shape = request.shape or read_shape(request.fields)
-    needs, caches, an_hour = shape.needs, shape.caches, shape.caches_1h
+    seen, shape = request.seen, request.shape or read_shape(request.fields)
     if seen is not None and seen.plain:  # to look for nothing takes as long as all the rest
-        bound = tokens.plain_bound(memoryview(raw).nbytes, shape)
+        size = seen.size or memoryview(request.fields["messages"]).nbytes
+        bound = tokens.plain_bound(size, shape)
+        needs, caches, an_hour = shape.needs, shape.caches, shape.caches_1h
     else:
-        messages = bytes(raw)
-        if spelt_out(messages):
-            messages = json.encode(request.json("messages"))
-        typed = tokens.TYPED in messages
-        bound = tokens.bound(request, messages, typed=typed)
-        if typed:
-            needs = needs.union(need for mark, need in _MEDIA_NEEDS if mark in messages)
-        marked = CACHES in messages
-        caches, an_hour = caches or marked, an_hour or (marked and AN_HOUR in messages)
-    region, max_cost, max_latency_s, checks = _NO_WISHES if extras is NO_EXTRAS else _wishes(extras)
-    return Features(
+        bound, needs, caches, an_hour = _looked_through(request, shape)
+    found = Features(
         bound.tokens,
         request.max_tokens,
         request.n,
         needs,
         caches,
-        region,
-        max_cost,
-        max_latency_s,
-        bound,
-        checks,
-        an_hour,
+        None,
+        None,
+        bound=bound,
+        caches_1h=an_hour,
     )
+    return found if request.extras is NO_EXTRAS else _with_wishes(found, request.extras)
 
 
-def _wishes(extras: Extras) -> _Wishes:
-    """The region, and the most that it may cost and take; what the answer is held against."""
-    return (
-        extras.region,
-        nanos(extras.max_cost_usd) if extras.max_cost_usd is not None else None,
-        None if extras.max_latency_ms is None else extras.max_latency_ms / 1000,
-        tuple(map(Check, extras.checks)) if extras.checks is not None else None,
+def _looked_through(
+    request: ChatRequest, shape: Shape
+) -> tuple[tokens.Bound, frozenset[str], bool, bool]:
+    """The size, what a model must be able to do, and what caches are asked for, where anything may
+    be in the messages.
+    """
+    messages = bytes(request.fields["messages"])
+    if spelt_out(messages):
+        messages = json.encode(request.json("messages"))
+    typed = tokens.TYPED in messages
+    needs = shape.needs
+    if typed:
+        needs = needs.union(need for mark, need in _MEDIA_NEEDS if mark in messages)
+    marked = CACHES in messages
+    an_hour = shape.caches_1h or (marked and AN_HOUR in messages)
+    return tokens.bound(request, messages, typed=typed), needs, shape.caches or marked, an_hour
+
+
+def _with_wishes(found: Features, extras: Extras) -> Features:
+    """With the region, and the most that it may cost and take; what the answer is held against."""
+    most, latest_ms, checks = extras.max_cost_usd, extras.max_latency_ms, extras.checks
+    return structs.replace(
+        found,
+        region=extras.region,
+        max_cost=None if most is None else nanos(most),
+        max_latency_s=None if latest_ms is None else latest_ms / 1000,
+        checks=None if checks is None else tuple(map(Check, checks)),
     )

@@ -65,4 +65,4 @@ def read_talk(messages: bytes) -> Look | None:
             calls = True
     if isinstance(said, list):
         said = "\n".join([part.text for part in said])
-    return Look(plain=True, said=said[:SAID] if said else "", calls=calls)
+    return Look(plain=True, said=said[:SAID] if said else "", calls=calls, size=len(messages))
