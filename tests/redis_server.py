@@ -15,6 +15,7 @@ from redis.exceptions import ConnectionError as NotConnected
 from redis.retry import Retry
 
 from gateway.drivers.redis.embedded import EmbeddedRedis, server_binary
+from tests.ports import free_port
 
 _NUMBERS = itertools.count()
 _PATIENT = Retry(ConstantBackoff(0.01), 1_000, (NotConnected, FileNotFoundError))
@@ -42,10 +43,7 @@ def tenant() -> str:
 
 @pytest.fixture
 def unused_port() -> int:
-    """A TCP port on the loopback that nobody listened on just now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    return free_port()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from gateway.core.money import Nanos
 from gateway.drivers.memory_guard import MemoryGuard
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.drivers.redis_guard import RedisGuard
+from tests.patience import PATIENT_S
 
 pytest_plugins = ("tests.redis_server",)
 
@@ -40,7 +41,9 @@ def silent(_: Event) -> None:
 
 @pytest_asyncio.fixture
 async def replicas(shared_redis: EmbeddedRedis) -> AsyncIterator[tuple[Guards, Guards]]:
-    pair = tuple(Guards(RedisGuard(shared_redis.url), silent) for _ in range(2))
+    pair = tuple(
+        Guards(RedisGuard(shared_redis.url, timeout_s=PATIENT_S), silent) for _ in range(2)
+    )
     yield pair[0], pair[1]
     for each in pair:
         await each.aclose()

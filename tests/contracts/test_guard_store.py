@@ -11,6 +11,7 @@ from gateway.core.guard import Growth, Guard, GuardStore
 from gateway.drivers.memory_guard import MemoryGuard
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.drivers.redis_guard import RedisGuard
+from tests.patience import PATIENT_S
 
 pytest_plugins = ("tests.redis_server",)
 
@@ -23,7 +24,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[GuardStore]:
         yield MemoryGuard()
         return
     server: EmbeddedRedis = request.getfixturevalue("shared_redis")
-    kept = RedisGuard(server.url)
+    kept = RedisGuard(server.url, timeout_s=PATIENT_S)
     yield kept
     await kept.aclose()
 
@@ -82,7 +83,7 @@ async def test_more_states_than_one_script_takes(store: GuardStore, tenant: str)
 
 
 async def test_replicas_count_together(shared_redis: EmbeddedRedis, tenant: str) -> None:
-    one, other = RedisGuard(shared_redis.url), RedisGuard(shared_redis.url)
+    one, other = (RedisGuard(shared_redis.url, timeout_s=PATIENT_S) for _ in range(2))
     for number in range(5):
         await one.grow(number, {tenant: SEEN})
         await other.grow(number, {tenant: Growth((False,), spent=1)})
@@ -96,13 +97,13 @@ async def test_replicas_count_together(shared_redis: EmbeddedRedis, tenant: str)
 
 
 async def test_in_a_cluster_all_is_in_one_slot(cluster_redis: str, tenant: str) -> None:
-    store = RedisGuard(cluster_redis)
+    store = RedisGuard(cluster_redis, timeout_s=PATIENT_S)
     assert await store.grow(1, {tenant: SEEN, f"{tenant}2": SEEN})
     await store.aclose()
 
 
 async def test_who_is_away_says_so(own_redis: EmbeddedRedis, tenant: str) -> None:
-    store = RedisGuard(own_redis.url, timeout_s=0.5)
+    store = RedisGuard(own_redis.url, timeout_s=PATIENT_S)
     await store.grow(1, {tenant: SEEN})
     own_redis.stop()
     with pytest.raises(LedgerDown):

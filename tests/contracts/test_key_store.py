@@ -13,6 +13,7 @@ from gateway.core.keys import NEVER, Former, KeyRecord, KeyStore, Scopes
 from gateway.drivers.memory_keys import MemoryKeys
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.drivers.redis_keys import RedisKeys
+from tests.patience import PATIENT_S
 
 pytest_plugins = ("tests.redis_server",)
 
@@ -228,7 +229,7 @@ ASKS: dict[str, Ask] = {
 
 @pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
 async def test_a_server_that_is_not_there_is_keys_down(ask: Ask, unused_port: int) -> None:
-    store = RedisKeys(f"redis://127.0.0.1:{unused_port}", timeout_s=0.2)
+    store = RedisKeys(f"redis://127.0.0.1:{unused_port}", timeout_s=PATIENT_S)
     with pytest.raises(KeysDown):
         await ask(store)
     await store.aclose()

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,6 +17,8 @@ from gateway.drivers.redis.connection import RedisConnection, RedisError, encode
 from gateway.drivers.redis.embedded import server_binary
 from gateway.drivers.redis.servers import Redis
 from tests.in_time import in_time
+from tests.patience import PATIENT_S
+from tests.ports import free_port
 
 
 class Server:
@@ -25,7 +26,7 @@ class Server:
 
     def __init__(self, folder: Path, *arguments: str, **settings: object) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = unused_port()
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         self._folder = folder
         self._command = [str(server_binary()), *arguments]
@@ -48,14 +49,14 @@ class Server:
         self._process.wait()
 
     async def ask(self, *parts: str | bytes | int) -> Any:
-        connection = RedisConnection(self.url, timeout_s=5)
+        connection = RedisConnection(self.url, timeout_s=PATIENT_S)
         try:
             return await connection.call(encode(*parts))
         finally:
             await connection.aclose()
 
     async def answers(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENT_S):
             while True:
                 try:
                     await self.ask("PING")
@@ -84,7 +85,7 @@ async def cluster(folder: Path, masters: int, replicas: int = 0) -> AsyncIterato
         Server(
             folder / str(number),
             cluster_enabled="yes",
-            cluster_port=unused_port(),
+            cluster_port=free_port(),
             cluster_node_timeout=1_000,
             cluster_require_full_coverage="no",
             repl_diskless_sync_delay=0,
@@ -206,14 +207,14 @@ async def known(sentinel: Server, service: str) -> dict[str, str]:
 
 
 async def told(sentinel: Server, service: str, name: str, wanted: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENT_S):
         while (await known(sentinel, service))[name] != str(wanted):
             await asyncio.sleep(0.05)
 
 
 async def said(server: Server, question: Sequence[str], *words: str) -> None:
     """Wait until the answer has all these words."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENT_S):
         while True:
             answer = (await server.ask(*question)).decode()
             if all(word in answer for word in words):
@@ -223,7 +224,7 @@ async def said(server: Server, question: Sequence[str], *words: str) -> None:
 
 async def retried(server: Server, *parts: str | bytes) -> None:
     """Until it is not refused: a node may not have heard of another yet."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENT_S):
         while True:
             try:
                 await server.ask(*parts)
@@ -231,9 +232,3 @@ async def retried(server: Server, *parts: str | bytes) -> None:
                 await asyncio.sleep(0.05)
             else:
                 return
-
-
-def unused_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

@@ -17,7 +17,7 @@ from gateway.drivers.upstream.http_connection import WHOLE, Connection
 from gateway.drivers.upstream.http_pool import Pool
 from gateway.drivers.upstream.http_tunnel import Proxy
 
-SOON_S = 5.0
+SOON_S = 20.0
 """What never takes as long, unless something is wrong."""
 
 
@@ -101,7 +101,7 @@ async def pool_to(
     tls: ssl.SSLContext | None = None,
     *,
     host: str = "127.0.0.1",
-    connect_s: float = 1.0,
+    connect_s: float = SOON_S,
     idle_s: float = 60.0,
     proxy: Proxy | None = None,
 ) -> AsyncIterator[Pool]:

@@ -30,6 +30,8 @@ from tests.drivers.scripted import (
 )
 from tests.in_time import in_time
 
+pytestmark = pytest.mark.usefixtures("who_leaves_has_not_worked")
+
 OK: Final = b"HTTP/1.1 200 OK\r\n"
 UNSIZED: Final = OK + b"content-type: x\r\n\r\n"
 
@@ -284,6 +286,7 @@ async def test_a_slow_reader_holds_the_provider_back() -> None:
 
     async with scripted(play) as provider, pool_to(provider.port) as pool:
         answer = await pool.ask(request(), time.monotonic() + SOON_S, whole=False)
+        await until(lambda: answer._paused)
         before = -1
         while before != sent:  # until nothing moves any more
             before = sent
@@ -309,9 +312,12 @@ async def test_who_reads_slowly_is_no_slow_provider() -> None:
 
     proceed = asyncio.Event()
     async with scripted(play) as provider, pool_to(provider.port) as pool:
-        answer = await pool.ask(request(), time.monotonic() + 0.05, whole=False)
+        answer = await pool.ask(request(), time.monotonic() + SOON_S, whole=False)
         assert answer.take() == b"one"
+        answer.deadline = time.monotonic() + 0.05
+        pool._wheel.watch(answer)
         await asyncio.sleep(0.2)
+        assert answer.deadline > time.monotonic() + 0.05, "the deadline was over"
         proceed.set()
         assert await pieces(answer) == [b"two"]
 

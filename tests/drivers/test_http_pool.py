@@ -25,6 +25,8 @@ from tests.drivers.scripted import (
 )  # fmt: skip
 from tests.in_time import in_time
 
+pytestmark = pytest.mark.usefixtures("who_leaves_has_not_worked")
+
 LATE_S = 2.0
 """What a deadline may be late on a busy machine."""
 
@@ -125,8 +127,8 @@ async def crosses(peer: Peer) -> None:
 @pytest.mark.parametrize(
     ("waits", "how", "worked_s"),
     [
-        (crosses, lambda peer: peer.writer.close(), 1.0),
-        (crosses, Peer.reset, 1.0),
+        (crosses, lambda peer: peer.writer.close(), SOON_S),
+        (crosses, Peer.reset, SOON_S),
         # However busy it was: it closes an idle connection late, and has not read what we asked.
         (Peer.leave_unread, lambda peer: peer.writer.transport.abort(), 0.0),
         (Peer.leave_unread, Peer.reset, 0.0),
@@ -336,7 +338,11 @@ async def test_one_that_did_not_want_the_whole_request() -> None:
 
 async def test_an_idle_connection_is_closed_after_a_while() -> None:
     async with scripted(told) as provider, pool_to(provider.port, idle_s=0.1) as pool:
-        await asyncio.gather(*(whole(pool) for _ in range(3)))
+        deadline = time.monotonic() + SOON_S
+        answers = [await pool.ask(request(), deadline, whole=True) for _ in range(3)]
+        for answer in answers:
+            answer.take()
+            pool.release(answer)
         began = time.monotonic()
         assert pool.open == 3
         await in_time(LATE_S, until(lambda: pool.open == 0))

@@ -35,6 +35,8 @@ from tests.drivers.scripted import (
 from tests.drivers.tls_server import server
 from tests.in_time import in_time
 
+pytestmark = pytest.mark.usefixtures("who_leaves_has_not_worked")
+
 HOST: Final = "models.example.invalid"
 """Nobody but the proxy knows it."""
 ESTABLISHED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"

@@ -18,14 +18,14 @@ from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.connection import encode
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.drivers.redis_fleet import Server, cluster, running, sentinels
+from tests.patience import PATIENT_S, limit
 
 pytest_plugins = ("tests.redis_server",)
 
 HOME = "acme"
 CEILING, COST = Amounts(Nanos(80)), Amounts(Nanos(1))
 MANY = 20
-NEVER_S = 60.0
-SOON_S = 0.25
+HANGS_S = 0.25
 """So long a server that is stopped is waited for."""
 
 Place = tuple[str, Server]
@@ -61,13 +61,11 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 @asynccontextmanager
-async def opened(
-    url: str, events: list[Event] | None = None, timeout_s: float = NEVER_S
-) -> AsyncIterator[RedisLedger]:
+async def opened(url: str, events: list[Event] | None = None) -> AsyncIterator[RedisLedger]:
     """Closed at the end, whatever has become of it: then no task of its own goes on."""
     told = [] if events is None else events
     before = asyncio.all_tasks()
-    ledger = RedisLedger(url, observe=told.append, probe_s=0.05, timeout_s=timeout_s)
+    ledger = RedisLedger(url, observe=told.append, probe_s=0.05, timeout_s=PATIENT_S)
     try:
         yield ledger
     finally:
@@ -100,7 +98,7 @@ async def books(ledger: RedisLedger, home: str = HOME) -> tuple[int, int, int]:
 
 
 async def paid(ledger: RedisLedger) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENT_S):
         while ledger.owed or ledger._settles.under_way:
             await asyncio.sleep(0.01)
 
@@ -194,9 +192,10 @@ async def test_what_is_under_way_when_a_gateway_ends_is_done_or_told(
     events: list[Event] = []
     async with opened(url) as ledger:
         holds = await many(ledger)
-    async with opened(url, events, SOON_S) as ledger:
+    async with opened(url, events) as ledger:
         await ledger.open_holds(HOME)
         server.signal(signal.SIGSTOP)
+        limit(ledger, HANGS_S)
         asked = [asyncio.ensure_future(ledger.settle(hold, COST)) for hold in holds]
         if how == "given up":
             for each in asked:
@@ -232,7 +231,7 @@ async def test_what_follows_an_answer_is_done_once_when_it_is_given_up(
 ) -> None:
     async with opened(own_redis.url) as ledger:
         ledger.settle(Hold("never", purse(), CEILING), COST)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENT_S):
             while {each.op for each in ledger._settles.under_way} != {"settle", "charge"}:
                 await asyncio.sleep(0)
         for each in [*ledger._settles.under_way]:

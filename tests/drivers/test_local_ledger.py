@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -28,11 +28,13 @@ from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.stores import probe
 from tests.in_time import at_once, in_time
 from tests.ledger_leased import EagerlyLeased
+from tests.patience import PATIENT_S, back, limit
 from tests.promises import Reached
 
 pytest_plugins = ("tests.redis_server",)
 
 TENANTS = (Tenant("acme", on_ledger_unavailable="allow_local"), Tenant("other"))
+LIMIT_S = 0.25
 TEN = Amounts(Nanos(10), 10, 1)
 
 
@@ -43,26 +45,29 @@ def purse(*budgets: Budget, tenant: str = "acme") -> Purse:
 HUNDRED = purse(Budget(100, "total"))
 
 
+class Clock:
+    ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
+
+
 class Gate:
     """One gateway's ledger."""
 
     def __init__(
         self, ledger: LocalLedger, leased: EagerlyLeased | None, inner: RedisLedger,
-        events: list[Event],
+        events: list[Event], clock: Clock,
     ) -> None:  # fmt: skip
         self.ledger = ledger
         self.leased = leased
         self.inner = inner
         self.events = events
+        self.clock = clock
 
     async def know(self, purse: Purse = HUNDRED) -> None:
-        """What is left, as soon as a busy machine lets the ledger say it in its 250 ms."""
-        async with asyncio.timeout(10):
-            while True:
-                with suppress(LedgerDown):
-                    await self.ledger.balances(purse)
-                    return
-                await asyncio.sleep(0.02)
+        """What is left."""
+        await self.ledger.balances(purse)
 
     async def take(
         self, hold_id: str, purse: Purse = HUNDRED, amounts: Amounts = TEN
@@ -106,20 +111,21 @@ async def gate(
     folder: Path,
     replicas: int = 1,
     settle_s: float = 0.3,
-    timeout_s: float = 0.25,
+    timeout_s: float = PATIENT_S,
     *,
     leased: bool = False,
 ) -> AsyncIterator[Gate]:
     """With `leased` all that can be is out of a lease."""
     events: list[Event] = []
+    clock = Clock()
     inner = RedisLedger(server.url, observe=events.append, probe_s=0.05, timeout_s=timeout_s)
     between = EagerlyLeased(inner, time.monotonic) if leased else None
     ledger = LocalLedger(
         between or inner, TENANTS, folder, replicas=replicas, observe=events.append,
-        clock=time.monotonic, wall=time.time, settle_s=settle_s,
+        clock=clock, wall=time.time, settle_s=settle_s,
     )  # fmt: skip
+    made = Gate(ledger, between, inner, events, clock)
     await ledger.start()
-    made = Gate(ledger, between, inner, events)
     try:
         yield made
     finally:
@@ -127,24 +133,29 @@ async def gate(
             await ledger.aclose()
 
 
-def hang(server: EmbeddedRedis) -> None:
+def hang(server: EmbeddedRedis, *gates: Gate) -> None:
+    """Each waits for it as long as the default's, from now on."""
     assert server.pid
     os.kill(server.pid, signal.SIGSTOP)
+    for each in gates:
+        limit(each.inner, LIMIT_S)
 
 
-def go_on(server: EmbeddedRedis) -> None:
+async def go_on(server: EmbeddedRedis, *gates: Gate) -> None:
     assert server.pid
     os.kill(server.pid, signal.SIGCONT)
+    for each in gates:
+        await back(each.inner)
 
 
 async def until(happened: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENT_S):
         while not happened():
             await asyncio.sleep(0.01)
 
 
 async def books(server: EmbeddedRedis, purse: Purse = HUNDRED) -> tuple[int, int]:
-    ledger = RedisLedger(server.url, timeout_s=5)
+    ledger = RedisLedger(server.url, timeout_s=PATIENT_S)
     try:
         (balance,) = await ledger.balances(purse)
         return balance.spent, balance.held
@@ -176,9 +187,9 @@ async def test_a_share_is_what_was_left_divided_by_all(
     whose = purse(budget)
     async with gate(own_redis, tmp_path / "data", replicas) as here:
         await here.know(whose)
-        hang(own_redis)
+        hang(own_redis, here)
         assert len(await here.take_all("h", whose)) == fit
-        go_on(own_redis)
+        await go_on(own_redis, here)
 
 
 async def test_what_was_spent_and_held_before_is_not_left(
@@ -189,9 +200,9 @@ async def test_what_was_spent_and_held_before_is_not_left(
             await there.take(f"theirs{number}")
         await here.know()
         await here.take("ours")
-        hang(own_redis)
+        hang(own_redis, here, there)
         assert len(await here.take_all("h")) == 3  # of 60 that are left
-        go_on(own_redis)
+        await go_on(own_redis, here, there)
 
 
 @pytest.mark.parametrize("mode", ["soft", "shadow"])
@@ -201,9 +212,9 @@ async def test_what_refuses_nobody_refuses_nobody(
     whose = purse(Budget(5, "day", mode=mode))
     async with gate(own_redis, tmp_path) as here:
         await here.know(whose)
-        hang(own_redis)
+        hang(own_redis, here)
         assert await here.take("h", whose)
-        go_on(own_redis)
+        await go_on(own_redis, here)
 
 
 async def test_of_what_nothing_is_known_nothing_is_spent(
@@ -213,18 +224,18 @@ async def test_of_what_nothing_is_known_nothing_is_spent(
     both = Purse("acme", (*HUNDRED.accounts, user))
     async with gate(own_redis, tmp_path) as here:
         await here.know()
-        hang(own_redis)
+        hang(own_redis, here)
         assert await here.take("known") is not None
         assert await here.take("unknown", both) is None
-        go_on(own_redis)
+        await go_on(own_redis, here)
 
 
 async def test_it_is_ready_all_the_while(own_redis: EmbeddedRedis, tmp_path: Path) -> None:
     async with gate(own_redis, tmp_path) as here:
-        hang(own_redis)
+        hang(own_redis, here)
         assert await probe(here.inner, "acme") == "the ledger is unavailable (timeout)"
         assert await probe(here.ledger, "acme") is None
-        go_on(own_redis)
+        await go_on(own_redis, here)
 
 
 async def test_a_tenant_that_did_not_ask_for_it_is_refused(
@@ -233,9 +244,9 @@ async def test_a_tenant_that_did_not_ask_for_it_is_refused(
     theirs = purse(Budget(100, "total"), tenant="other")
     async with gate(own_redis, tmp_path) as here:
         await here.know(theirs)
-        hang(own_redis)
+        hang(own_redis, here)
         assert await here.take("h", theirs) is None
-        go_on(own_redis)
+        await go_on(own_redis, here)
 
 
 async def test_who_may_go_on_can_change_while_it_runs(
@@ -253,15 +264,15 @@ async def test_who_may_go_on_can_change_while_it_runs(
         here.ledger.leave(theirs, "h")
         await here.know(theirs)
         assert [each.held for each in await here.inner.balances(theirs)] == [0, 0]
-        hang(own_redis)
+        hang(own_redis, here)
         assert await here.take("again", theirs) is not None
         here.ledger.turn(TENANTS)
         assert await here.take("other", theirs) is None
-        go_on(own_redis)
+        await go_on(own_redis, here)
 
 
 async def test_lost_data_is_no_absence(own_redis: EmbeddedRedis, tmp_path: Path) -> None:
-    async with gate(own_redis, tmp_path, timeout_s=5) as here:
+    async with gate(own_redis, tmp_path) as here:
         assert await here.take("h")
         with Redis.from_url(own_redis.url) as server:
             server.flushall()
@@ -275,7 +286,7 @@ async def test_the_first_waits_for_the_server_and_the_others_do_not(
     whose = purse(Budget(10_000, "total"))
     async with gate(own_redis, tmp_path) as here:
         await here.know(whose)
-        hang(own_redis)
+        hang(own_redis, here)
         began = time.perf_counter()
         assert await in_time(0.3, here.take("h", whose))
         took = [time.perf_counter() - began]
@@ -283,7 +294,7 @@ async def test_the_first_waits_for_the_server_and_the_others_do_not(
             began = time.perf_counter()
             assert at_once(here.take(f"h{number}", whose))
             took.append(time.perf_counter() - began)
-        go_on(own_redis)
+        await go_on(own_redis, here)
     took_later = sorted(took[1:])[len(took) * 9 // 10]
     told = f"{took[0] * 1e3:.0f} ms, then {took_later * 1e3:.2f} ms"
     reached("money", "hung server, allow_local: the first, then 90 % of", told, "+250 ms, < 1 ms")
@@ -294,14 +305,14 @@ async def test_what_was_spent_is_charged_when_it_is_back(
 ) -> None:
     async with gate(own_redis, tmp_path) as here:
         await here.know()
-        hang(own_redis)
+        hang(own_redis, here)
         holds = await here.take_all("h")
         for number, hold in enumerate(holds):
             await here.ledger.settle(hold, Amounts(Nanos(number)), record(hold.id, number))
         assert await here.take("more"), "what they did not use can be held again"
         (journal,) = journals(tmp_path)
         assert journal.read_bytes().count(b"\n") == 21
-        go_on(own_redis)
+        await go_on(own_redis, here)
         await here.paid()
         assert await books(own_redis) == (45, 10), "and what is under way is held there"
         kept = [entry.record for entry in await here.ledger.records("acme")]
@@ -316,10 +327,10 @@ async def test_a_call_that_goes_on_after_the_return_is_settled_as_any(
 ) -> None:
     async with gate(own_redis, tmp_path) as here:
         await here.know()
-        hang(own_redis)
+        hang(own_redis, here)
         hold = await here.take("h")
         assert hold
-        go_on(own_redis)
+        await go_on(own_redis, here)
         await until(lambda: not here.ledger._books.open)
         assert await books(own_redis) == (0, 10)
         await here.ledger.settle(hold, Amounts(Nanos(7)))
@@ -333,13 +344,13 @@ async def test_a_call_that_goes_on_after_the_return_is_counted_once_by_who_reads
     """The book, and what a sink has kept of it, as `tollgate ledger verify` does."""
     async with gate(own_redis, tmp_path, leased=leased) as here:
         await here.know()
-        hang(own_redis)
+        hang(own_redis, here)
         hold = await here.take("h")
         assert hold
         assert here.ledger._books.open
         if here.leased:  # which else would let the server rest for a second
             here.leased._keeper.heats.felt(HUNDRED, time.monotonic()).off_until = 0.0
-        go_on(own_redis)
+        await go_on(own_redis, here)
         await until(lambda: not here.ledger._books.open)
         await here.ledger.settle(hold, Amounts(Nanos(7), 7), record(hold.id, 7))
         if here.leased:
@@ -359,14 +370,15 @@ async def test_for_a_while_the_ledger_and_the_share_have_to_agree(
     own_redis: EmbeddedRedis, tmp_path: Path
 ) -> None:
     """Another process may have spent its share and not have charged it yet."""
-    async with gate(own_redis, tmp_path, 2, settle_s=4) as here:
+    async with gate(own_redis, tmp_path, 2, settle_s=600) as here:
         await here.know()
-        hang(own_redis)
+        hang(own_redis, here)
         assert await here.take("h")
-        go_on(own_redis)
+        await go_on(own_redis, here)
         await until(lambda: not here.ledger._is_away("acme"))
         assert len(await here.take_all("i")) == 4
         assert await books(own_redis) == (0, 50)
+        here.clock.ahead = 600
         await here.back()
         assert len(await here.take_all("j")) == 5
 
@@ -377,13 +389,13 @@ async def test_two_that_are_cut_off_stay_within_the_cap(
     async with gate(own_redis, tmp_path, 2) as one, gate(own_redis, tmp_path, 2) as two:
         for each in (one, two):
             await each.know()
-        hang(own_redis)
+        hang(own_redis, one, two)
         spent = [(each, await each.take_all(name)) for each, name in ((one, "a"), (two, "b"))]
         assert [len(holds) for _, holds in spent] == [5, 5]
         for each, holds in spent:
             for hold in holds:
                 await each.ledger.settle(hold, TEN)
-        go_on(own_redis)
+        await go_on(own_redis, one, two)
         for each in (one, two):
             await each.back()
         assert await books(own_redis) == (100, 0)
@@ -397,17 +409,17 @@ async def test_whoever_starts_next_charges_what_the_dead_have_spent(
 ) -> None:
     async with gate(own_redis, tmp_path) as dead:
         await dead.know()
-        hang(own_redis)
+        hang(own_redis, dead)
         holds = [await dead.take(f"h{number}") for number in range(3)]
         assert holds[0]
         await dead.ledger.settle(holds[0], Amounts(Nanos(3)), record("h0", 3))
         await dead.die()
     (journal,) = journals(tmp_path)
     journal.write_bytes(journal.read_bytes() + torn)
-    async with gate(own_redis, tmp_path) as early:  # the ledger is still away
+    async with gate(own_redis, tmp_path, timeout_s=LIMIT_S) as early:  # the ledger is still away
         assert await early.take("early") is None, "it knows of nothing"
         assert journals(tmp_path) == [journal]
-        go_on(own_redis)
+        await go_on(own_redis, early)
         await early.back()
         # The first, which the server had held before it hung, too: its void died with the process.
         assert await books(own_redis) == (23, 0)
@@ -425,12 +437,12 @@ async def test_a_journal_is_charged_once_however_often_it_is_read(
 ) -> None:
     async with gate(own_redis, tmp_path) as dead:
         await dead.know()
-        hang(own_redis)
+        hang(own_redis, dead)
         hold = await dead.take("h")
         assert hold
         await dead.ledger.settle(hold, Amounts(Nanos(7)), record("h", 7))
         await dead.die()
-    go_on(own_redis)
+    await go_on(own_redis)
     (journal,) = journals(tmp_path)
     told = journal.read_bytes()
     for _ in range(3):
@@ -455,12 +467,12 @@ async def test_a_journal_is_on_the_disk_in_a_second(
     monkeypatch.setattr(os, "fsync", synced.append)
     async with gate(own_redis, tmp_path) as here:
         await here.know()
-        hang(own_redis)
+        hang(own_redis, here)
         assert await here.take("h")
         journal = here.ledger._books._journal
         assert journal
         await until(lambda: journal._file in synced)
-        go_on(own_redis)
+        await go_on(own_redis, here)
 
 
 async def test_what_cannot_be_written_down_is_not_spent(
@@ -468,12 +480,12 @@ async def test_what_cannot_be_written_down_is_not_spent(
 ) -> None:
     async with gate(own_redis, tmp_path / "data") as here:
         await here.know()
-        hang(own_redis)
+        hang(own_redis, here)
         (tmp_path / "data").rmdir()
         assert await here.take("h") is None
         (tmp_path / "data").mkdir()
         assert await here.take("h")
-        go_on(own_redis)
+        await go_on(own_redis, here)
 
 
 @pytest.mark.parametrize("meter", ["requests", "at_once"])
@@ -483,7 +495,7 @@ async def test_a_request_of_several_calls_counts_once(
     whose = purse(Budget(1, "total", meter))
     async with gate(own_redis, tmp_path) as here:
         await here.know(whose)
-        hang(own_redis)
+        hang(own_redis, here)
         first = await here.ledger.reserve(whose, "a", TEN, "life")
         second = await here.ledger.reserve(whose, "b", Amounts(Nanos(10)), "life")
         assert isinstance(first, Hold)
@@ -494,4 +506,4 @@ async def test_a_request_of_several_calls_counts_once(
         here.ledger.leave(whose, "life")
         freed = await here.take("d", whose)
         assert (freed is not None) == (meter == "at_once")
-        go_on(own_redis)
+        await go_on(own_redis, here)

@@ -15,6 +15,9 @@ from tests.contracts.provided import SSE, Provided, chunk
 from tests.contracts.test_upstream import CANDIDATE, EVENT, KEY, LAST, asked
 from tests.in_time import in_time
 
+SOON_S = 20.0
+LONG_S = 60.0
+
 
 @dataclass
 class Poured:
@@ -39,13 +42,13 @@ async def flowing() -> AsyncIterator[Poured]:
     server = await provider.open()
     at = Provider("p", "openai", f"http://127.0.0.1:{provider.port}/v1", Secret(KEY))
     async with (
-        PoolUpstream({"p": at}, Timeouts(connect_s=1, idle_s=5)) as upstream,
-        aclosing(upstream.stream(CANDIDATE, asked(), timeout_s=5)) as deltas,
+        PoolUpstream({"p": at}, Timeouts(connect_s=LONG_S, idle_s=LONG_S)) as upstream,
+        aclosing(upstream.stream(CANDIDATE, asked(), timeout_s=LONG_S)) as deltas,
     ):
         assert len(await anext(deltas)) == 1
         yield Poured(deltas, says, provider, upstream)
     says.put_nowait(b"")
-    await in_time(5, provider.left.wait())
+    await in_time(SOON_S, provider.left.wait())
     server.close()
 
 
@@ -57,9 +60,9 @@ async def test_what_a_sink_raises_is_raised_to_who_sent_it() -> None:
 
         poured.says.put_nowait(chunk(EVENT))
         with pytest.raises(ZeroDivisionError):
-            await in_time(5, poured.deltas.asend(fails))
+            await in_time(SOON_S, poured.deltas.asend(fails))
         poured.says.put_nowait(b"")
-        await in_time(5, poured.provider.left.wait())
+        await in_time(SOON_S, poured.provider.left.wait())
         assert poured.upstream.open == 0, "an answer that nobody reads is hung up"
 
 
@@ -72,7 +75,7 @@ async def test_who_is_full_gets_nothing_until_it_asks() -> None:
 
     async with flowing() as poured:
         poured.says.put_nowait(chunk(EVENT))
-        assert await in_time(5, poured.deltas.asend(full)) == ()
+        assert await in_time(SOON_S, poured.deltas.asend(full)) == ()
         assert heard == ["hello"]
         poured.says.put_nowait(chunk(EVENT) + chunk(LAST) + chunk(b""))
         while poured.says.qsize():
@@ -93,7 +96,7 @@ async def test_closing_it_while_it_pours_hangs_up() -> None:
     async with flowing() as poured:
         pouring = asyncio.ensure_future(poured.deltas.asend(hears))
         poured.says.put_nowait(chunk(EVENT))
-        await in_time(5, heard.wait())
+        await in_time(SOON_S, heard.wait())
         pouring.cancel()
         with pytest.raises(asyncio.CancelledError):
             await pouring

@@ -6,7 +6,8 @@ import pytest
 
 from gateway.drivers.redis.checks import Finding, inspect_redis, inspect_url, refusal
 from gateway.drivers.redis.servers import open_redis
-from tests.drivers.redis_fleet import Server, cluster, pretended, running, said, unused_port
+from tests.drivers.redis_fleet import Server, cluster, pretended, running, said
+from tests.ports import free_port
 
 Told = list[tuple[str, str, str]]
 """Name, what was found, and how bad it is."""
@@ -101,7 +102,7 @@ async def test_what_may_not_be_asked_is_a_warning(tmp_path: Path) -> None:
 
 
 async def test_a_server_out_of_reach_is_a_warning() -> None:
-    assert await told(f"redis://127.0.0.1:{unused_port()}") == [("Redis", "unknown", "warning")]
+    assert await told(f"redis://127.0.0.1:{free_port()}") == [("Redis", "unknown", "warning")]
 
 
 async def test_a_master_that_does_not_mind_its_replicas(tmp_path: Path) -> None:

@@ -12,27 +12,25 @@ import pytest
 from gateway.drivers.redis.cluster import first_key, slot_of
 from gateway.drivers.redis.connection import RedisError, encode
 from gateway.drivers.redis.servers import Redis, open_redis
-from tests.drivers.redis_fleet import Server, Tally, cluster, pretended, said, unused_port
+from tests.drivers.redis_fleet import Server, Tally, cluster, pretended, said
 from tests.in_time import at_once, in_time
+from tests.patience import PATIENT_S, SOON_S, limit
+from tests.ports import free_port
 
 COUNT = "return redis.call('INCR', KEYS[1])"
 LOAD = encode("SCRIPT", "LOAD", COUNT)
 PING = encode("PING")
-PATIENT_S = 5.0
-"""How long a busy machine may keep an answer that nobody withholds."""
 LIMIT_S = 0.25
-"""Where a node hangs or is gone."""
+"""Where a node hangs."""
 SLACK_S = 0.25
 """Several nodes may be asked in that time."""
 HOMES = [f"{{home-{number}}}" for number in range(30)]
 
 
 @asynccontextmanager
-async def opened(
-    *places: str, probe_s: float = 1.0, timeout_s: float = PATIENT_S
-) -> AsyncIterator[Redis]:
+async def opened(*places: str, probe_s: float = 1.0) -> AsyncIterator[Redis]:
     url = f"redis+cluster://{','.join(places)}"
-    redis = open_redis(url, timeout_s=timeout_s, greeting=[LOAD], probe_s=probe_s)
+    redis = open_redis(url, timeout_s=PATIENT_S, greeting=[LOAD], probe_s=probe_s)
     try:
         yield redis
     finally:
@@ -40,13 +38,8 @@ async def opened(
 
 
 @asynccontextmanager
-async def three(
-    folder: Path, replicas: int = 0, timeout_s: float = PATIENT_S
-) -> AsyncIterator[tuple[Redis, list[Server]]]:
-    async with (
-        cluster(folder, 3, replicas) as nodes,
-        opened(at(nodes[1]), timeout_s=timeout_s) as redis,
-    ):
+async def three(folder: Path, replicas: int = 0) -> AsyncIterator[tuple[Redis, list[Server]]]:
+    async with cluster(folder, 3, replicas) as nodes, opened(at(nodes[1])) as redis:
         yield redis, nodes
 
 
@@ -161,9 +154,9 @@ async def test_a_slot_between_two_nodes_is_tried_again(tmp_path: Path) -> None:
 async def test_a_node_that_is_killed_is_replaced_and_nothing_is_counted_twice(
     tmp_path: Path,
 ) -> None:
-    async with three(tmp_path, 1, LIMIT_S) as (redis, nodes):
+    async with three(tmp_path, 1) as (redis, nodes):
         hit, spared = home_of(nodes, 0), home_of(nodes, 1)
-        on_hit, on_spared = (Tally(redis, LIMIT_S + SLACK_S) for _ in range(2))
+        on_hit, on_spared = (Tally(redis, SOON_S) for _ in range(2))
         done = asyncio.Event()
         load = asyncio.gather(
             on_hit.add_until(done, [f"{hit}n"] * 4, 0.005),
@@ -188,18 +181,20 @@ async def test_a_node_that_is_killed_is_replaced_and_nothing_is_counted_twice(
 
 
 async def test_a_node_that_hangs_is_waited_for_once_and_holds_up_no_other(tmp_path: Path) -> None:
-    async with three(tmp_path, timeout_s=LIMIT_S) as (redis, nodes):
+    async with three(tmp_path) as (redis, nodes):
         hit, spared = home_of(nodes, 0), home_of(nodes, 1)
         assert [await add(redis, hit), await add(redis, spared)] == [1, 1]
         nodes[0].signal(signal.SIGSTOP)
+        limit(redis, LIMIT_S)
         assert await in_time(LIMIT_S + SLACK_S, fault(redis, hit)) == "timeout"
         assert [at_once(fault(redis, hit)) for _ in range(50)] == ["open"] * 50
-        assert await add(redis, spared) == 2
+        limit(redis, PATIENT_S)
+        assert await in_time(SOON_S, add(redis, spared)) == 2
         nodes[0].signal(signal.SIGCONT)
 
 
 async def test_no_node_at_all() -> None:
-    async with opened(f"127.0.0.1:{unused_port()}", f"127.0.0.1:{unused_port()}") as redis:
+    async with opened(f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}") as redis:
         assert await fault(redis, "{a}") == "unreachable"
         assert [at_once(fault(redis, "{a}")) for _ in range(20)] == ["open"] * 20
         assert not redis.is_open
@@ -215,7 +210,7 @@ async def test_a_cluster_that_comes_up_later_is_found(tmp_path: Path) -> None:
     ):
         assert await fault(redis, "{a}") == "loading"
         slots = b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$0\r\n\r\n:%d\r\n" % node.port
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENT_S):
             while not redis.is_open:
                 await asyncio.sleep(0.01)
         assert await add(redis, "{a}") == 1, "a node without a name is where it was asked"

@@ -12,6 +12,7 @@ from gateway.drivers.redis import wire as redis_wire
 from gateway.drivers.redis.connection import RedisConnection, RedisError, encode
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.in_time import at_once, in_time
+from tests.patience import PATIENT_S, limit
 
 pytest_plugins = ("tests.redis_server",)
 
@@ -20,7 +21,7 @@ Answer = Callable[[bytes], bytes]
 
 @asynccontextmanager
 async def connected(
-    url: str, *, timeout_s: float = 5, probe_s: float = 1, greeting: Sequence[bytes] = ()
+    url: str, *, timeout_s: float = PATIENT_S, probe_s: float = 1, greeting: Sequence[bytes] = ()
 ) -> AsyncIterator[RedisConnection]:
     connection = RedisConnection(url, timeout_s=timeout_s, probe_s=probe_s, greeting=greeting)
     try:
@@ -189,7 +190,7 @@ async def test_after_three_failures_calls_fail_at_once_until_a_probe_gets_throug
         kinds = [await kind(connection, "PING") for _ in range(4)]
         assert kinds == ["unreachable"] * 3 + ["open"]
         async with pretender(tmp_path / "s", lambda _: b"+PONG\r\n"):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENT_S):
                 while not connection.is_open:
                     await asyncio.sleep(0.01)
             assert await connection.call(encode("PING")) == b"PONG"
@@ -200,27 +201,30 @@ async def test_after_three_failures_calls_fail_at_once_until_a_probe_gets_throug
 async def test_a_server_that_hangs_is_waited_for_once_then_not_at_all(
     own_redis: EmbeddedRedis, connected_before: bool
 ) -> None:
-    async with connected(own_redis.url, timeout_s=0.25) as connection:
+    async with connected(own_redis.url) as connection:
         if connected_before:
             assert await connection.call(encode("PING")) == b"PONG"
         assert own_redis.pid
         os.kill(own_redis.pid, signal.SIGSTOP)
+        limit(connection, 0.25)
         assert await in_time(0.3, kind(connection, "PING")) == "timeout"
         assert [at_once(kind(connection, "PING")) for _ in range(100)] == ["open"] * 100
         os.kill(own_redis.pid, signal.SIGCONT)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENT_S):
             while not connection.is_open:
                 await asyncio.sleep(0.01)
+        limit(connection, PATIENT_S)
         assert await connection.call(encode("PING")) == b"PONG"
 
 
 async def test_a_server_that_stumbled_is_used_again_at_once(own_redis: EmbeddedRedis) -> None:
-    async with connected(own_redis.url, timeout_s=0.5, probe_s=60) as connection:
+    async with connected(own_redis.url, timeout_s=0.25, probe_s=1_000) as connection:
         assert own_redis.pid
         os.kill(own_redis.pid, signal.SIGSTOP)
         assert await kind(connection, "PING") == "timeout"
+        limit(connection, PATIENT_S)  # for the one probe that comes at once
         os.kill(own_redis.pid, signal.SIGCONT)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENT_S):
             while not connection.is_open:
                 await asyncio.sleep(0.001)
         assert await connection.call(encode("PING")) == b"PONG"

@@ -18,6 +18,7 @@ from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.connection import encode
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.in_time import at_once, in_time
+from tests.patience import PATIENT_S, SOON_S, back, limit
 from tests.promises import Reached
 
 pytest_plugins = ("tests.redis_server",)
@@ -25,7 +26,9 @@ pytest_plugins = ("tests.redis_server",)
 PURSE = Purse("acme", (Account("tenant", "acme", (Budget(1_000, "total"),)),))
 LIMIT_S = 0.25
 WAITED_S = LIMIT_S + 0.05
-"""For a server that hangs, once; what else is to be done for an answer is in it."""
+"""For a server that hangs, once; what else is to be done for an answer is in it. In time for one
+that is gone is SOON_S, where it would be waited for PATIENT_S.
+"""
 BUCKET = "tg:{acme}:b::tenant:acme:usd:total"
 
 
@@ -37,11 +40,9 @@ def nanos(amount: int) -> Amounts:
 async def opened(
     server: EmbeddedRedis,
     observe: Callable[[Event], None] = lambda _: None,
-    probe_s: float = 0.05,
-    timeout_s: float = 5,
+    timeout_s: float = PATIENT_S,
 ) -> AsyncIterator[RedisLedger]:
-    """`timeout_s` is the default's where a server hangs; elsewhere no part of what is tested."""
-    ledger = RedisLedger(server.url, observe=observe, probe_s=probe_s, timeout_s=timeout_s)
+    ledger = RedisLedger(server.url, observe=observe, probe_s=0.05, timeout_s=timeout_s)
     try:
         yield ledger
     finally:
@@ -51,6 +52,12 @@ async def opened(
 def signalled(server: EmbeddedRedis, number: signal.Signals) -> None:
     assert server.pid
     os.kill(server.pid, number)
+
+
+def hang(server: EmbeddedRedis, ledger: RedisLedger) -> None:
+    """It is waited for as long as the default's, from now on."""
+    signalled(server, signal.SIGSTOP)
+    limit(ledger, LIMIT_S)
 
 
 async def raw(ledger: RedisLedger, *parts: str | int) -> object:
@@ -69,11 +76,11 @@ async def books(ledger: RedisLedger) -> tuple[int, int]:
     return balance.spent, balance.held
 
 
-async def down(ledger: RedisLedger, hold_id: str) -> float:
-    """How many seconds a reserve took to say that the ledger is down: not more than 250 ms."""
+async def down(ledger: RedisLedger, hold_id: str, within_s: float) -> float:
+    """How many seconds a reserve took to say that the ledger is down."""
     began = time.perf_counter()
     with pytest.raises(LedgerDown):
-        await in_time(WAITED_S, ledger.reserve(PURSE, hold_id, nanos(10)))
+        await in_time(within_s, ledger.reserve(PURSE, hold_id, nanos(10)))
     return time.perf_counter() - began
 
 
@@ -86,24 +93,20 @@ def down_at_once(ledger: RedisLedger, hold_id: str) -> float:
 
 
 async def until(happened: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENT_S):
         while not happened():
             await asyncio.sleep(0.01)
-
-
-async def back(ledger: RedisLedger) -> None:
-    await until(lambda: ledger._connection.is_open)
 
 
 @pytest.mark.parametrize("connected", [True, False])
 async def test_a_server_that_hangs_costs_250_ms_once_then_nothing(
     own_redis: EmbeddedRedis, connected: bool, reached: Reached
 ) -> None:
-    async with opened(own_redis, timeout_s=LIMIT_S) as ledger:
+    async with opened(own_redis) as ledger:
         if connected:
             await held(ledger, "before")
-        signalled(own_redis, signal.SIGSTOP)
-        first = await down(ledger, "h")
+        hang(own_redis, ledger)
+        first = await down(ledger, "h", WAITED_S)
         later = [down_at_once(ledger, f"i{number}") for number in range(20)]
         told = f"{first * 1e3:.0f} ms, then {sorted(later)[17] * 1e3:.2f} ms"
         reached("money", "hung server: the first, then 90 % of", told, "+250 ms, < 1 ms")
@@ -121,7 +124,7 @@ async def test_a_server_that_is_gone_is_down_at_once_and_its_return_is_noticed(
         await held(ledger, "open", 12)
         signalled(own_redis, signal.SIGKILL)
         for number in range(3):
-            await down(ledger, f"h{number}")
+            await down(ledger, f"h{number}", SOON_S)
         for number in range(20):
             down_at_once(ledger, f"i{number}")
         own_redis.start()
@@ -133,29 +136,31 @@ async def test_a_server_that_is_gone_is_down_at_once_and_its_return_is_noticed(
 
 
 async def test_many_callers_wait_together_not_in_turn(own_redis: EmbeddedRedis) -> None:
-    async with opened(own_redis, timeout_s=LIMIT_S) as ledger:
+    async with opened(own_redis) as ledger:
         await held(ledger, "before")
-        signalled(own_redis, signal.SIGSTOP)
+        hang(own_redis, ledger)
         asked = [asyncio.create_task(ledger.reserve(PURSE, f"h{n}", nanos(10))) for n in range(100)]
         await asyncio.sleep(0)  # all are sent
         answers = await in_time(WAITED_S, asyncio.gather(*asked, return_exceptions=True))
         assert [type(each) for each in answers] == [LedgerDown] * 100
         signalled(own_redis, signal.SIGCONT)
+        await back(ledger)
         await until(lambda: ledger.owed == 0)
         assert await books(ledger) == (0, 10)
 
 
 async def test_a_reserve_whose_answer_never_came_is_given_back(own_redis: EmbeddedRedis) -> None:
-    async with opened(own_redis, timeout_s=LIMIT_S) as ledger:
+    async with opened(own_redis) as ledger:
         await held(ledger, "before")
-        signalled(own_redis, signal.SIGSTOP)
-        await down(ledger, "lost")
+        hang(own_redis, ledger)
+        await down(ledger, "lost", WAITED_S)
         assert ledger.owed == 1
         signalled(own_redis, signal.SIGCONT)  # now it executes the reserve, too
+        await back(ledger)
         await until(lambda: ledger.owed == 0)
         assert await books(ledger) == (0, 10)
         assert await ledger.open_holds("acme") == 1
-        await down(ledger, "lost")  # under its id it stays given back
+        await down(ledger, "lost", SOON_S)  # under its id it stays given back
 
 
 async def test_a_reserve_nobody_waits_for_any_more_is_given_back(own_redis: EmbeddedRedis) -> None:
@@ -174,12 +179,14 @@ async def test_a_reserve_nobody_waits_for_any_more_is_given_back(own_redis: Embe
 async def test_a_settle_waits_for_the_server_and_its_caller_does_not(
     own_redis: EmbeddedRedis, fault: signal.Signals
 ) -> None:
-    async with opened(own_redis, timeout_s=LIMIT_S) as ledger:
+    async with opened(own_redis) as ledger:
         holds = [await held(ledger, f"h{number}") for number in range(20)]
         signalled(own_redis, fault)
+        limit(ledger, LIMIT_S)
         await in_time(WAITED_S, asyncio.gather(*(ledger.settle(hold, nanos(3)) for hold in holds)))
         assert ledger.owed == 20
         own_redis.start() if fault == signal.SIGKILL else signalled(own_redis, signal.SIGCONT)
+        await back(ledger)
         await until(lambda: ledger.owed == 0)
         assert await books(ledger) == (60, 0)
 

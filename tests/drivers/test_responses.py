@@ -10,6 +10,9 @@ from gateway.core.errors import CacheDown
 from gateway.drivers.memory_responses import BESIDE, MemoryResponses
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.drivers.redis_responses import RedisResponses
+from tests.patience import PATIENT_S
+
+pytest_plugins = ("tests.redis_server",)
 
 KEY: Final = "k" * 64
 
@@ -25,7 +28,7 @@ async def test_the_longest_unused_goes_first() -> None:
 
 
 async def test_a_server_that_is_not_there_keeps_nothing_and_says_so() -> None:
-    kept = RedisResponses("redis://127.0.0.1:1", 1_000, timeout_s=0.2)
+    kept = RedisResponses("redis://127.0.0.1:1", 1_000, timeout_s=PATIENT_S)
     kept.keep("t", KEY, b"1", 10)
     with pytest.raises(CacheDown, match=r"\(unreachable\)"):
         await kept.find("t", KEY)
@@ -42,7 +45,7 @@ async def test_a_server_that_hangs_is_waited_for_no_longer_than_allowed() -> Non
     server = await asyncio.start_server(hang, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     kept = RedisResponses(f"redis://127.0.0.1:{port}", 1_000, timeout_s=0.05)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENT_S):
         with pytest.raises(CacheDown, match=r"\(timeout\)"):
             await kept.find("t", KEY)
     gone.set()

@@ -29,6 +29,7 @@ from gateway.drivers.redis.servers import Redis as Connection
 from gateway.drivers.redis.servers import open_redis
 from gateway.drivers.usage.marks import HOMES, Mark, MemoryMarks, RedisMarks
 from gateway.drivers.usage.sink import Moved, UsageSink, missing
+from tests.patience import PATIENT_S
 from tests.usage_lines import NOON, record
 
 pytest_plugins = ("tests.redis_server",)
@@ -262,8 +263,8 @@ async def test_it_writes_until_it_is_stopped_and_waits_longer_while_it_fails(boo
 
 async def test_a_ledger_that_is_down_is_waited_for(unused_port: int) -> None:
     told: list[Event] = []
-    connection = open_redis(f"redis://127.0.0.1:{unused_port}", timeout_s=0.2)
-    ledger = RedisLedger(f"redis://127.0.0.1:{unused_port}", timeout_s=0.2)
+    connection = open_redis(f"redis://127.0.0.1:{unused_port}", timeout_s=PATIENT_S)
+    ledger = RedisLedger(f"redis://127.0.0.1:{unused_port}", timeout_s=PATIENT_S)
     sink = UsageSink(
         ledger, RedisMarks(connection.call, "s1", "me"), Kept(),
         homes=["acme"], moved=Moved(), observe=told.append, wall=lambda: 0.0,

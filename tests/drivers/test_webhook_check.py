@@ -11,11 +11,14 @@ from gateway.core.checks.asked import NoVerdict
 from gateway.core.checks.finding import Finding
 from gateway.core.snapshot import Secret
 from gateway.drivers.webhook_check import WebhookChecks
-from tests.drivers.scripted import SOON_S, Peer, Scripted, scripted, sized
+from tests.drivers.scripted import SOON_S, Peer, Play, Scripted, scripted, sized
 from tests.in_time import in_time
+
+pytestmark = pytest.mark.usefixtures("who_leaves_has_not_worked")
 
 ANSWER = Completion((Choice(text="Paris"),))
 SHORT_S = 0.3
+LONG_S = 60.0
 
 
 def check(provider: Scripted, path: str = "/run?key=1") -> Check:
@@ -23,7 +26,7 @@ def check(provider: Scripted, path: str = "/run?key=1") -> Check:
 
 
 async def ask(provider: Scripted, timeout_s: float = SOON_S) -> Finding | None:
-    async with WebhookChecks(connect_s=1.0) as runner:
+    async with WebhookChecks(connect_s=SOON_S) as runner:
         return await runner(check(provider), ANSWER, "r1", timeout_s=timeout_s)
 
 
@@ -55,7 +58,7 @@ async def test_what_is_sent(path: str, target: str) -> None:
             heard.append(await peer.hear())
             peer.say(sized(b'{"pass": true}'))
 
-    async with scripted(play) as provider, WebhookChecks(connect_s=1.0) as runner:
+    async with scripted(play) as provider, WebhookChecks(connect_s=SOON_S) as runner:
         for _ in range(2):
             await runner(check(provider, path), ANSWER, "r1", timeout_s=SOON_S)
         assert len(provider.peers) == 1, "a connection is used again"
@@ -111,26 +114,26 @@ async def moves(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("play", "why"),
+    ("play", "why", "timeout_s"),
     [
-        (hangs, "timed_out"),
-        (drips, "timed_out"),
-        (drips_a_head, "timed_out"),
-        (never_ends, "too_long"),
-        (refuses, "reset"),
-        (lies, "broken"),
-        (moves, "status 302"),
+        (hangs, "timed_out", SHORT_S),
+        (drips, "timed_out", SHORT_S),
+        (drips_a_head, "timed_out", SHORT_S),
+        (never_ends, "too_long", LONG_S),
+        (refuses, "reset", LONG_S),
+        (lies, "broken", LONG_S),
+        (moves, "status 302", LONG_S),
     ],
 )
-async def test_no_verdict_and_in_time(play: object, why: str) -> None:
-    async with scripted(play) as provider:  # type: ignore[arg-type]
+async def test_no_verdict_and_in_time(play: Play, why: str, timeout_s: float) -> None:
+    async with scripted(play) as provider:
         with pytest.raises(NoVerdict, match=why):
-            await in_time(SHORT_S + SOON_S, ask(provider, SHORT_S))
+            await in_time(SHORT_S + SOON_S, ask(provider, timeout_s))
 
 
 async def test_nobody_is_there() -> None:
     async with scripted(hangs) as provider:
         gone = check(provider)
-    async with WebhookChecks(connect_s=1.0) as runner:
+    async with WebhookChecks(connect_s=SOON_S) as runner:
         with pytest.raises(NoVerdict, match="unreachable"):
             await runner(gone, ANSWER, "r1", timeout_s=SOON_S)
