@@ -18,14 +18,14 @@ A request goes one way, and each room has one duty:
     rounds     several calls at once: all of them, or a race
     examine    the checks that ask somebody: a test runner, another model
     watch      a streamed answer that is judged while it comes: it flows, or is cut
-    call       one call to one provider: made, judged, settled once
     hold       a call's ceiling is set aside before it is made
+    call       one call to one provider: made, judged, settled once
     world      everything outside a request that its life needs
     wire       translate: bytes <-> values, one module a dialect; pure
     core       decide: catalog, plan, strategy, checks, money; pure
 
 Imports point downward only: __main__ > commands > app > reload > stores > web | drivers | simulator
-| replay | config > behind | recall > handle > examine | rounds | watch > call | hold > world | wire
+| replay | config > behind | recall > handle > examine | rounds | watch > hold > call > world | wire
 > core.
 """
 

@@ -5,37 +5,23 @@ call is held and paid as any other, with the purpose `audit`.
 """
 
 import asyncio
-from typing import Protocol
 
 from msgspec import structs
 
 from gateway.call import Call
-from gateway.core import events
-from gateway.core.accounts import Hold, Purse
-from gateway.core.catalog import Check, Tenant
+from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Completion
 from gateway.core.checks.asked import NoVerdict, judged, no_verdict, question
 from gateway.core.checks.finding import Finding
 from gateway.core.checks.options import ASK_MS
 from gateway.core.errors import LedgerDown
+from gateway.core.events import Judged
 from gateway.core.features import read_features
 from gateway.core.plan import Candidate, Limits, make_plan
-from gateway.core.refusals import told_of
-from gateway.core.spent import Tab
 from gateway.core.strategies.course import BUDGET, aside
-from gateway.core.strategy import Answered, Because, Refused, Round
+from gateway.core.strategy import Answered, Because, Outcome, Round
 from gateway.hold import held
-from gateway.world import World
-
-
-class Desk(Protocol):
-    """Whose answer it is: a Life."""
-
-    world: World
-    tenant: Tenant
-    purse: Purse
-    about: events.About
-    tab: Tab
+from gateway.world import Desk
 
 
 async def examine(
@@ -57,7 +43,7 @@ async def examine(
         names = tuple(check.name for check, _ in heard)
         failed = tuple(finding.check for finding in findings)
         model, tier = candidate.model.name, candidate.tier
-        desk.world.observe(events.Judged(desk.about, model, tier, names, failed))
+        desk.world.observe(Judged(desk.about, model, tier, names, failed))
     return structs.replace(answer, findings=findings)
 
 
@@ -98,12 +84,8 @@ class _Examination:
         for candidate in self._judges(asked):
             if self._left_s() <= 0 or self.desk.tab.gone:
                 raise NoVerdict("deadline")
-            call = await self._call(candidate)
-            if call is None:
-                failure = BUDGET
-                continue
-            failure = "no_answer"
-            outcome = await call.ask(asked, self._left_s())
+            outcome = await self._asked(candidate, asked)
+            failure = BUDGET if aside(outcome) else "no_answer"
             if isinstance(outcome, Answered):
                 return judged(self.check, outcome.completion)
         raise NoVerdict(failure)
@@ -119,24 +101,15 @@ class _Examination:
         plan = make_plan(ladder, read_features(asked), limits, world.draw)
         return [candidate for rung in plan.rungs for candidate in rung.candidates]
 
-    async def _call(self, candidate: Candidate) -> Call | None:
-        """A call that is held; None where another may be. Raises NoVerdict."""
-        desk, world = self.desk, self.desk.world
+    async def _asked(self, candidate: Candidate, question: ChatRequest) -> Outcome:
+        """What came of asking. Raises NoVerdict where nobody else may be asked, either."""
+        wanted = Round((candidate,), (), Because("audit", self.check.name))
         try:
-            hold = await held(desk, candidate)
+            call = await held(self.desk, wanted, candidate, question)
         except LedgerDown:
             raise NoVerdict("ledger_unavailable") from None
-        if hold is None:
-            return None
-        if not isinstance(hold, Hold):
-            for told in told_of(desk.about, hold):
-                world.observe(told)
-            if aside(Refused(candidate, hold)):
-                return None
+        if isinstance(call, Call):
+            return await call.ask(self._left_s())
+        if not aside(call):
             raise NoVerdict(BUDGET)
-        wanted = Round((candidate,), (), Because("audit", self.check.name))
-        return Call(world, desk.about, desk.tab, wanted, candidate, hold, _nobody)
-
-
-def _nobody(candidate: Candidate, error: BaseException | None, why: str) -> None:
-    """A judge's answer does not flow, and ends no life."""
+        return call

@@ -1,92 +1,110 @@
 """A call's ceiling is set aside before it is made, out of every budget that it spends from."""
 
 import asyncio
-from typing import Final, Protocol
 
+from gateway.call import Call
 from gateway.core import tokens
-from gateway.core.accounts import Amounts, Hold, Purse, Refusal
-from gateway.core.chat import Message
-from gateway.core.events import About
+from gateway.core.accounts import Amounts, Hold, Purse, Refusal, Warned
+from gateway.core.billing import Tally
+from gateway.core.chat import ChatRequest
+from gateway.core.checks import checklist
+from gateway.core.events import Escalated, FellBack, Reserved, budget_warned
 from gateway.core.plan import Candidate
-from gateway.core.spent import Tab
-from gateway.world import World
-
-
-class Once:
-    """A request counts once, with the first of its calls that is held. Until then the calls of a
-    round ask one after the other: a limit of requests that refuses one refuses them all.
-    """
-
-    __slots__ = ("_counts", "_waiting", "asked")
-
-    def __init__(self, *, counts: bool = True) -> None:
-        self._counts = counts
-        self._waiting: list[asyncio.Future[None]] | None = None
-        self.asked = False
-        """Somebody asks who may be the first: the others wait for their turn."""
-
-    async def turn(self) -> None:
-        """Until who asks has been told."""
-        turn = asyncio.get_running_loop().create_future()
-        if self._waiting is None:
-            self._waiting = []
-        self._waiting.append(turn)
-        await turn
-
-    def ask(self) -> int:
-        """How many requests the next call counts as. Who gets 1 is `told` what came of it."""
-        if not self._counts:
-            return 0
-        self.asked = True
-        return 1
-
-    def told(self, *, counted: bool) -> None:
-        """The call that asked is held, and so the request is counted; or not."""
-        self._counts, self.asked = not counted, False
-        if self._waiting is not None:
-            waiting, self._waiting = self._waiting, None
-            for turn in waiting:
-                if not turn.done():
-                    turn.set_result(None)
-
-
-COUNTED: Final = Once(counts=False)
-"""Of a request that is counted already, or is not to be."""
-
-
-class Desk(Protocol):
-    """Whose call it is: a Life."""
-
-    world: World
-    purse: Purse
-    about: About
-    tab: Tab
+from gateway.core.refusals import told_of
+from gateway.core.strategies.course import BUDGET
+from gateway.core.strategy import Because, Refused, Round, Stopped
+from gateway.world import Desk
 
 
 async def held(
-    desk: Desk, candidate: Candidate, once: Once = COUNTED, said: tuple[Message, ...] = ()
-) -> Hold | Refusal | None:
-    """The hold, with room for what is `said` beside the request; None where the request may not
-    cost so much more. Raises LedgerDown.
+    desk: Desk,
+    wanted: Round,
+    candidate: Candidate,
+    request: ChatRequest,
+    turns: asyncio.Lock | None = None,
+) -> Call | Refused | Stopped:
+    """A call that may be made, once; or why not: a budget is spent, or the request may not cost so
+    much more. Raises LedgerDown.
+
+    `request` is what is asked, with all that is `said` in the round. Calls that are made at once
+    take `turns`.
     """
-    tab, world = desk.tab, desk.world
-    nanos, most = candidate.ceiling, candidate.tokens
-    if said:
-        nanos, most = candidate.with_more(tokens.bound_of(said))
+    world, about, tab = desk.world, desk.about, desk.tab
+    nanos, most, purse = candidate.ceiling, candidate.tokens, desk.purse
+    if wanted.said:
+        nanos, most = candidate.with_more(tokens.bound_of(wanted.said))
     if tab.most is not None and not tab.has_room(nanos):
-        return None
-    hold, requests = None, 0
+        return Stopped(candidate, BUDGET)
+    if purse.per_call:
+        purse = purse.of_call(candidate.model.name, candidate.deployment.provider)
     tab.held += nanos
     try:
-        while once.asked:
-            await once.turn()
-        requests = once.ask()
-        purse = desk.purse.of_call(candidate.model.name, candidate.deployment.provider)
-        amounts = Amounts(nanos, most, requests)
-        hold = await world.ledger.reserve(purse, world.new_id(), amounts, desk.about.request_id)
-        return hold
-    finally:
-        if requests:
-            once.told(counted=type(hold) is Hold)
-        if type(hold) is not Hold:
-            tab.held -= nanos
+        if turns is None:
+            amounts = Amounts(nanos, most, tab.counts)
+            hold = await world.ledger.reserve(purse, world.new_id(), amounts, about.request_id)
+        else:
+            hold = await _in_turn(turns, desk, purse, Amounts(nanos, most))
+    except BaseException:
+        tab.held -= nanos
+        raise
+    if not isinstance(hold, Hold):
+        tab.held -= nanos
+        return _refused(desk, candidate, hold)
+    tab.counts = 0
+    asked = checklist(wanted.checks)
+    call = Call(desk, wanted, candidate, hold, asked, asked.ask(request), world.clock())
+    try:  # whatever fails from now on settles the hold
+        name, because = candidate.deployment.name, wanted.because
+        world.pace.asking(name)
+        tab.left = hold.left
+        world.tell[Reserved](Reserved(about, hold.id, hold.amounts.nanos, hold.left))
+        for warned in hold.warned:
+            _warn(desk, warned)
+        if because.after is not None:
+            _moved(desk, because, because.after, candidate)
+        world.health.asking(name, call.began)
+    except BaseException as error:
+        call.ended(error, Tally(candidate.model.image_tokens))
+        raise
+    return call
+
+
+async def _in_turn(
+    turns: asyncio.Lock, desk: Desk, purse: Purse, amounts: Amounts
+) -> Hold | Refusal:
+    """A request counts once, with the first of its calls that is held. Until then they ask one
+    after the other: a limit of requests that refuses one refuses them all.
+    """
+    world, tab, life = desk.world, desk.tab, desk.about.request_id
+    async with turns:
+        if tab.counts:
+            first = Amounts(amounts.nanos, amounts.tokens, tab.counts)
+            hold = await world.ledger.reserve(purse, world.new_id(), first, life)
+            if isinstance(hold, Hold):
+                tab.counts = 0
+            return hold
+    return await world.ledger.reserve(purse, world.new_id(), amounts, life)
+
+
+def _refused(desk: Desk, candidate: Candidate, refusal: Refusal) -> Refused:
+    for told in told_of(desk.about, refusal):
+        desk.world.observe(told)
+    return Refused(candidate, refusal)
+
+
+def _warn(desk: Desk, warned: Warned) -> None:
+    """A budget comes to its cap."""
+    if warned.first:
+        desk.world.observe(budget_warned(desk.about, warned))
+    if warned.budget.mode == "soft":
+        desk.tab.warned.append(warned)
+
+
+def _moved(desk: Desk, because: Because, after: Candidate, to: Candidate) -> None:
+    """Another has failed, or answered poorly."""
+    about, observe = desk.about, desk.world.observe
+    if because.purpose == "escalation":
+        desk.tab.escalations += 1
+        observe(Escalated(about, after.tier, to.tier, because.why))
+    elif because.purpose == "fallback":
+        observe(FellBack(about, after.model.name, to.model.name, because.why))

@@ -11,16 +11,14 @@ from typing import Final
 from msgspec import structs
 
 from gateway.core import events, response_cache
-from gateway.core.accounts import Purse
 from gateway.core.assembly import Assembly
-from gateway.core.catalog import Tenant
-from gateway.core.chat import ChatRequest, Completion, Usage
+from gateway.core.catalog import Cache
+from gateway.core.chat import Completion, Usage
 from gateway.core.errors import CacheDown
 from gateway.core.flow import Deltas
 from gateway.core.response_cache import Asks, Kept, Recalled
 from gateway.core.usage_record import CACHED, UsageRecord
 from gateway.handle import Life, Reply
-from gateway.world import World
 
 _ASKS: Final = Asks()
 _NOTHING: Final = Usage()
@@ -31,31 +29,22 @@ _ALIKE: Final = {"error": "miss"}
 class RecallingLife(Life):
     """Of a request to a route that keeps its answers."""
 
-    def __init__(
-        self,
-        world: World,
-        tenant: Tenant,
-        purse: Purse,
-        request: ChatRequest,
-        about: events.About,
-        asks: Asks = _ASKS,
-    ) -> None:
-        super().__init__(world, tenant, purse, request, about)
-        self.asks = asks
-        self._key: str | None = None
-        """Under which its answer is to be kept."""
+    asks: Asks = _ASKS
+    _key: str | None = None
+    """Under which its answer is to be kept,"""
+    _cache: Cache | None = None
+    """as its route says."""
 
     async def answer(self) -> Reply:
         try:
             found, outcome = await self._look()
         except BaseException as error:
             self.world.observe(events.Began(self.about, self.request))
-            self._over(None, error)
+            self.over(None, error)
             raise
         if found is not None:
             return self._again(found)
         self.world.observe(events.CacheAsked(self.about, outcome))
-        self._trail.words.clear()
         status = _ALIKE.get(outcome, outcome).encode()
         reply = await super().answer()
         reply = structs.replace(reply, headers=((b"x-gateway-cache", status),))
@@ -73,11 +62,12 @@ class RecallingLife(Life):
 
     async def _look(self) -> tuple[Recalled | None, str]:
         """The answer that was kept for this request, and what came of asking for it."""
-        cache, kept, asks = self._named.cache, self.world.responses, self.asks
+        named, kept, asks = self.ladder, self.world.responses, self.asks
+        self._cache = cache = named.cache
         if cache is None or kept is None or not (asks.look or asks.keep):
             return None, "bypass"
-        self._ladder()  # notes on its trail which rule holds
-        rule = "; ".join(self._trail.words)
+        self._read()  # notes on its trail which rule holds
+        rule = "; ".join(self.trail.words)
         key = response_cache.key_of(self.request, self.tenant, cache, rule, self.about.user)
         self._key = key if asks.keep else None
         if key is None or not asks.look:
@@ -88,20 +78,20 @@ class RecallingLife(Life):
             return None, "error"
         if found is None:
             return None, "miss"
-        recalled = response_cache.unpack(*found, cache, self._named, asks)
+        recalled = response_cache.unpack(*found, cache, named, asks)
         return recalled, "miss" if recalled is None else "hit"
 
     def _again(self, found: Recalled) -> Reply:
         """The whole life of a request whose answer was kept."""
         self.tab.usage, who, observe = found.usage, found.candidate, self.world.observe
         to = (who.deployment.provider, who.model.name, who.tier)
-        seconds = self.world.clock() - self._began
+        seconds = self.world.clock() - self.began
         observe(events.Began(self.about, self.request))
         observe(events.CacheAsked(self.about, "hit", found.saved, to))
         whole = found.completion
         observe(events.Replied(self.about, *to, "cached", seconds, 0.0, None, answer=whole))
         self.world.given_again(self._hit(found.saved, to))
-        reason = self._trail.after("cached")
+        reason = self.trail.after("cached")
         told = ((b"x-gateway-cache", b"hit"), (b"age", b"%d" % found.age_s))
         return Reply(who, reason, whole, None, whole.dropped, told)
 
@@ -141,7 +131,7 @@ class RecallingLife(Life):
         self._keep(reply, whole, why)
 
     def _keep(self, reply: Reply, whole: Completion | None, why: str) -> None:
-        cache, kept, key = self._named.cache, self.world.responses, self._key
+        cache, kept, key = self._cache, self.world.responses, self._key
         if cache is None or kept is None or key is None or whole is None:
             return
         if not response_cache.may_keep(whole, why, self.request):

@@ -12,7 +12,7 @@ from contextlib import aclosing, suppress
 from gateway.call import Call, beside_life
 from gateway.core.assembly import Assembly
 from gateway.core.billing import Tally
-from gateway.core.chat import ChatRequest, Delta
+from gateway.core.chat import Delta
 from gateway.core.checks.finding import Finding
 from gateway.core.checks.watches import Watching
 from gateway.core.errors import Broken, TimedOut, UpstreamError
@@ -20,11 +20,11 @@ from gateway.core.flow import Deltas, Sink
 from gateway.core.strategy import Answered, Failed, Flowing, Outcome
 
 
-async def watch(call: Call, request: ChatRequest, timeout_s: float, *, cuts: bool) -> Outcome:
+async def watch(call: Call, timeout_s: float, *, cuts: bool) -> Outcome:
     """Until its checks are decided. `timeout_s` bounds that; `cuts` says whether a failing answer
     is stopped, which serves nobody when nobody else is left to ask.
     """
-    watched = _Watched(call, call.asked.ask(request), timeout_s, cuts=cuts)
+    watched = _Watched(call, timeout_s, cuts=cuts)
     flow = watched.flow()
     try:
         await anext(flow)
@@ -39,17 +39,11 @@ async def watch(call: Call, request: ChatRequest, timeout_s: float, *, cuts: boo
 class _Watched:
     """One call. `answered` is its end when it never flows."""
 
-    def __init__(
-        self,
-        call: Call,
-        request: ChatRequest,
-        timeout_s: float,
-        *,
-        cuts: bool,
-    ) -> None:
+    def __init__(self, call: Call, timeout_s: float, *, cuts: bool) -> None:
         self.call = call
+        self.desk = call.desk
         self.asked = asked = call.asked
-        self.request = request
+        self.request = request = call.request
         self.timeout_s = timeout_s
         self.cuts = cuts
         self.answered: Answered | None = None
@@ -70,7 +64,6 @@ class _Watched:
         """
         call = self.call
         try:
-            call.held()
             async with aclosing(self._read()) as read:
                 with suppress(StopAsyncIteration):
                     sink = yield await anext(read)
@@ -78,10 +71,10 @@ class _Watched:
                         sink = yield await read.asend(sink)
         except BaseException as error:
             try:
-                call.ended(error, self.request, self._tally)
+                call.ended(error, self._tally)
             finally:
                 if self._flowing and not beside_life(error):
-                    call.over(call.candidate, error, "passed")
+                    self.desk.over(call.candidate, error, "passed")
             raise
         if self._flowing:
             await self._close()
@@ -92,17 +85,19 @@ class _Watched:
 
     async def _read(self) -> Deltas:
         call = self.call
-        deltas = call.world.upstream.stream(call.candidate, self.request, timeout_s=self.timeout_s)
+        deltas = self.desk.world.upstream.stream(
+            call.candidate, self.request, timeout_s=self.timeout_s
+        )
         async with aclosing(deltas):
             with suppress(StopAsyncIteration):
                 some = await anext(deltas)
-                call.first_token_s = call.world.clock() - call.began
+                call.first_token_s = self.desk.world.clock() - call.began
                 call.dropped = some[0].dropped
                 while self._take(some):
                     some = await deltas.asend(self._take)
             if self._flowing:
-                call.tab.first_token_at = call.world.clock()
-                call.tell(self.asked, ())
+                self.desk.tab.first_token_at = self.desk.world.clock()
+                call.tell(())
                 sink: Sink | None = yield ()
                 for held in self._waiting:
                     sink = yield held
@@ -129,7 +124,7 @@ class _Watched:
         self._assembly.add(some)
         call, watching = self.call, self._watching
         self._decided = (watching is not None and self._look(watching, some)) or (
-            call.world.clock() - call.began >= self.timeout_s
+            self.desk.world.clock() - call.began >= self.timeout_s
         )
         return not self._decided
 
@@ -148,7 +143,7 @@ class _Watched:
         usage = self._tally.counted(self.request)
         self.call.close("cut", usage, counted=True)
         await asyncio.sleep(0)
-        self.call.tell(self.asked, (finding,))
+        self.call.tell((finding,))
         part = self._assembly.completion(usage, whole=False)
         answer = self.asked.mend(part, self.request)
         self.answered = Answered(self.call.candidate, answer, usage, (finding,), cut=True)
@@ -159,15 +154,15 @@ class _Watched:
         self.call.close("ok", usage, counted=counted)
         await asyncio.sleep(0)
         answer = self._assembly.completion(usage)
-        self.answered = self.call.judged(self.asked, answer, self.request, usage)
+        self.answered = self.call.judged(answer, usage)
 
     async def _close(self) -> None:
         call = self.call
-        call.tab.usage, counted = self._tally.billed(self.request)
+        self.desk.tab.usage, counted = self._tally.billed(self.request)
         try:
-            call.close("ok", call.tab.usage, counted=counted)
+            call.close("ok", self.desk.tab.usage, counted=counted)
             await asyncio.sleep(0)
         except BaseException as error:
-            call.over(call.candidate, error, "passed")
+            self.desk.over(call.candidate, error, "passed")
             raise
-        call.over(call.candidate, None, "passed")
+        self.desk.over(call.candidate, None, "passed")

@@ -13,13 +13,13 @@ from gateway.core.events import About
 from gateway.core.health import Health, RetryBudget
 from gateway.core.hearing import Hears, tells
 from gateway.core.ladder import Ladder
-from gateway.core.money import Nanos
 from gateway.core.pace import Pace
 from gateway.core.plan import Candidate, Draw, Plan
 from gateway.core.plans import Plans
 from gateway.core.ports import Clock, Ledger, Observer, Responses, Runner, Upstream
 from gateway.core.prompt_caches import Warmth
 from gateway.core.snapshot import Timeouts
+from gateway.core.spent import Tab
 from gateway.core.strategy import Answer
 from gateway.core.token_factors import Factors
 from gateway.core.usage_record import UsageRecord
@@ -35,22 +35,21 @@ async def _no_runner(
     raise NoVerdict("not_configured")
 
 
-class Costs(Protocol):
-    @property
-    def spent(self) -> Nanos: ...
-
-
 class Desk(Protocol):
-    """Whose answer it is: a Life."""
+    """Whose calls they are, and whose answer: a Life."""
 
     world: "World"
     tenant: Tenant
     purse: Purse
     request: ChatRequest
     about: About
+    tab: Tab
 
-    @property
-    def tab(self) -> Costs: ...
+    def over(
+        self, candidate: Candidate | None, error: BaseException | None, why: str = ...
+    ) -> None:
+        """The life has ended: by an answer of `candidate`, kept because of `why`, or an error."""
+        ...
 
 
 class Attendant(Protocol):

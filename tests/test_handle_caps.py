@@ -79,7 +79,8 @@ APART = Catalog(
 
 def ceiling(asked: str = "a") -> int:
     scene = stage(asked, {}, catalog=MORE)
-    plan = scene.life._planned(scene.life.world.ladders[asked])
+    scene.life._read()
+    plan = scene.life._planned()
     return plan.rungs[0].candidates[0].ceiling
 
 
@@ -227,7 +228,7 @@ async def test_who_has_no_room_in_a_race_is_asked_once_the_other_has_failed() ->
     )
     scene.far.where = "send"
     task = asyncio.create_task(hear(scene.life))
-    while "b budget" not in scene.life._trail.words:
+    while "b budget" not in scene.life.trail.words:
         await asyncio.sleep(0)
     scene.far.gate.set()
     reply, _ = await task

@@ -75,7 +75,7 @@ def scene(
     life = made.life
     world = replace(life.world, responses=kept)
     made.life = RecallingLife(
-        world, life.tenant, life.purse, life.request, life.about, asks or Asks()
+        world, life.tenant, life.purse, life.request, life.about, asks=asks or Asks()
     )
     return made
 

@@ -94,7 +94,7 @@ class Attendant:
     def over(self, candidate: Candidate, why: str) -> None:
         """The client has its whole answer."""
         if self._state:
-            self._stage.guards.paid(self._state, self._life.tab.spent)
+            self._stage.guards.paid(self._state, Nanos(self._life.tab.spent))
         last = candidate.tier == self._ladder.steps[-1].tier
         if self._course == "audited" and kept(why) and not last:
             self._follow("guard", self._audit)
@@ -129,12 +129,12 @@ class Attendant:
 
     async def _audit(self) -> None:
         """The smart ones are asked what the cheap ones have answered."""
-        unseen = Unseen(self._life, "guard", self._ladder, "smart", self._stage.retries)
+        unseen = Unseen.of(self._life, "guard", self._ladder, "smart", self._stage.retries)
         await self._watched(unseen, lambda verdict: verdict.answer)
 
     async def _probe(self) -> None:
         """The cheap ones are asked what the smart ones have answered."""
-        unseen = Unseen(self._life, "guard", self._ladder, "cheap", self._stage.retries)
+        unseen = Unseen.of(self._life, "guard", self._ladder, "cheap", self._stage.retries)
         await self._watched(unseen, lambda verdict: verdict.answer if kept(verdict.why) else None)
 
     async def _watched(self, unseen: Unseen, given: Callable[[Verdict], Answer | None]) -> None:
@@ -151,7 +151,7 @@ class Attendant:
         try:
             verdict, outcome = await unseen.run(told)
         finally:
-            guards.paid(name, unseen.tab.spent, audit=True)
+            guards.paid(name, Nanos(unseen.tab.spent), audit=True)
         await self._record(unseen, verdict, outcome)
 
     async def _shadow(self) -> None:
@@ -159,7 +159,7 @@ class Attendant:
         shadow, life = self._behind.shadow, self._life
         assert shadow is not None  # noqa: S101 - else nothing is shadowed
         ladder = life.world.ladders[shadow.route].named(self._ladder.name)
-        unseen = Unseen(life, "shadow", ladder, "whole", self._stage.retries)
+        unseen = Unseen.of(life, "shadow", ladder, "whole", self._stage.retries)
         unseen.about = structs.replace(unseen.about, route=shadow.route)
 
         def told(verdict: Verdict) -> str:

@@ -17,11 +17,10 @@ from gateway.core.guarded import smart_part
 from gateway.core.health import RetryBudget
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Candidate, Plan
-from gateway.core.rule_traits import climbed
+from gateway.core.spent import Tab
 from gateway.core.strategy import Because, Outcome, Round, Stopped, Verdict
 from gateway.core.usage_record import BEHIND
 from gateway.handle import Life
-from gateway.hold import COUNTED
 from gateway.world import Desk
 
 Part = Literal["cheap", "smart", "whole"]
@@ -29,38 +28,39 @@ Part = Literal["cheap", "smart", "whole"]
 
 
 class Unseen(Life):
-    """Another answer to what `desk` was asked: of one part of a ladder, or the whole of it.
+    """Another answer to what was asked: of one `part` of a ladder.
 
     The client's wishes that bind the owner hold here, too: region, cost of a call. It is no
     request of the client's: no budget of requests counts it.
     """
 
-    def __init__(
-        self, desk: Desk, kind: events.Unseen, ladder: Ladder, part: Part, retries: RetryBudget
-    ) -> None:
+    kind: events.Unseen = "guard"
+    part: Part = "whole"
+
+    @classmethod
+    def of(
+        cls, desk: Desk, kind: events.Unseen, ladder: Ladder, part: Part, retries: RetryBudget
+    ) -> "Unseen":
+        """Behind the life of `desk`. What fails draws on `retries`."""
         asked, about = desk.request, desk.about
         extras = Extras(asked.extras.region, asked.extras.max_cost_usd, tags=asked.extras.tags)
         request = structs.replace(asked, stream=False, include_usage=False, extras=extras)
         world = replace(desk.world, retries=retries, behind=None)
-        super().__init__(world, desk.tenant, without_places(desk.purse), request, about)
-        self.about = structs.replace(
-            about, request_id=f"{about.request_id}{BEHIND}{kind}", stream=False
-        )
-        self.kind = kind
-        self._climbed = ladder
-        self._part = part
-        self.once = COUNTED
+        name = f"{about.request_id}{BEHIND}{kind}"
+        about = structs.replace(about, request_id=name, stream=False)
+        purse, tab = without_places(desk.purse), Tab(counts=0)
+        return cls(world, desk.tenant, purse, request, about, ladder, tab, kind=kind, part=part)
 
     async def run(self, told: Callable[[Verdict], str]) -> tuple[Verdict | None, str]:
         """Its verdict, if it came to one, and what `told` says came of it."""
         verdict, outcome = None, "failed"
         self.world.observe(events.AuditBegan(self.about))
         try:
-            ladder = self._ladder()
-            plan = self._planned(ladder)
+            self._read()
+            plan = self._planned()
             if not plan.rungs:
-                plan = await self._recounted(ladder)
-            verdict = await self._carry_out(ladder, self._able(ladder, plan))
+                plan = await self._recounted()
+            verdict = await self._carry_out(self._able(plan))
             outcome = told(verdict)
         except asyncio.CancelledError:
             outcome = "cancelled"
@@ -68,24 +68,23 @@ class Unseen(Life):
         except GatewayError:  # nothing fits, or the ledger is away: the client has its answer
             pass
         finally:
-            seconds = self.world.clock() - self._began
+            seconds = self.world.clock() - self.began
             self.world.observe(events.AuditEnded(self.about, self.kind, outcome, seconds))
         return verdict, outcome
 
-    def _ladder(self) -> Ladder:
-        wall, home = self.world.wall(), self.tenant.regions
-        _, ladder = climbed(self._climbed, self.request, self.about.tags, wall, home)
-        if self._part == "smart":
-            chosen = after(ladder.strategy, len(ladder.steps) - 1)
-            return structs.replace(ladder, behind=None, strategy=chosen)
-        return structs.replace(ladder, behind=None)
+    def _read(self) -> None:
+        super()._read()
+        chosen = self.ladder.strategy
+        if self.part == "smart":
+            chosen = after(chosen, len(self.ladder.steps) - 1)
+        self.ladder = structs.replace(self.ladder, behind=None, strategy=chosen)
 
-    def _planned(self, ladder: Ladder) -> Plan:
-        plan = super()._planned(ladder)
-        return smart_part(plan) if self._part == "smart" else plan
+    def _planned(self) -> Plan:
+        plan = super()._planned()
+        return smart_part(plan) if self.part == "smart" else plan
 
     async def _attempt(self, wanted: Round, candidate: Candidate) -> Outcome:
-        if self._part == "cheap" and candidate.tier == self._top:
+        if self.part == "cheap" and candidate.tier == self.plan.rungs[-1].tier:
             return Stopped(candidate, self.kind)
         because = Because("audit", self.kind)
         return await super()._attempt(structs.replace(wanted, because=because), candidate)

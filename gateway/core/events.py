@@ -136,7 +136,7 @@ class Settled(Struct, frozen=True):
 
 class Replied(Struct, frozen=True):
     """`upstream_s` is the part of `seconds` that was spent waiting for providers, `usage` of the
-    answer that was given, and `spent` what all calls for it cost.
+    answer that was given, and `spent` what all calls for it cost, in nano-dollars.
     """
 
     about: About
@@ -148,7 +148,7 @@ class Replied(Struct, frozen=True):
     upstream_s: float
     first_token_s: float | None
     usage: Usage = _UNKNOWN
-    spent: Nanos = Nanos(0)
+    spent: int = 0
     answer: Completion | None = None
     """As it was given, unless it flowed: of words, as Began's."""
 

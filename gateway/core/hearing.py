@@ -40,7 +40,7 @@ def tells(observe: Observer) -> Hears:
 
 def _each(told: Sequence[Callable[[Any], None]]) -> Callable[[Any], None]:
     if not told:
-        return _nothing
+        return nothing
     if len(told) == 1:
         return told[0]
 
@@ -51,5 +51,5 @@ def _each(told: Sequence[Callable[[Any], None]]) -> Callable[[Any], None]:
     return tell
 
 
-def _nothing(_: Event) -> None:
-    pass
+def nothing(_: Event) -> None:
+    """What is told to nobody. Who has something to count first may look whether it is this."""

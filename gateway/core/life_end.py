@@ -12,7 +12,6 @@ def ended(
     candidate: Candidate | None,
     error: BaseException | None,
     why: str,
-    *,
     began: float,
     now: float,
 ) -> Event:

@@ -53,6 +53,16 @@ class Warmth:
             for name in gone:
                 at.pop(name, None)
 
+    def of(self, request: ChatRequest, now: float) -> tuple[bytes | None, frozenset[str], int]:
+        """How a request begins, whose cache should still hold that, and its length in bytes; see
+        `beginning`.
+        """
+        begins = beginning(request)
+        if begins is None:
+            return None, frozenset(), 0
+        key, size = begins
+        return key, self.warm(key, now), size
+
     def warm(self, key: bytes, now: float) -> frozenset[str]:
         """The deployments whose cache should still hold it."""
         at = self._held.get(key)

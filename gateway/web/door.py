@@ -215,7 +215,7 @@ def _begin(now: Generation, request_id: str, visitor: Visitor, body: bytes, clie
     purse = caller.purse(request.user, tags)
     if ladder.cache is not None:
         asks = read_cache_asks(client.headers)
-        return RecallingLife(world, tenant, purse, request, about, asks)
+        return RecallingLife(world, tenant, purse, request, about, asks=asks)
     return Life(world, tenant, purse, request, about)
 
 
