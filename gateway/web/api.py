@@ -54,7 +54,7 @@ class Front:
             await self.api(scope, receive, send)
             return
         if scope["path"] == PATH and scope["method"] == "POST":
-            await self.door.serve(AsgiClient(scope["headers"], receive, send))
+            await self.door.serve(AsgiClient(scope["headers"], receive, send, self.door.left))
             return
         request_id = f"req_{self.door.now.world.new_id()}"
 

@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 from gateway.core.errors import TooLarge
-from gateway.web.client import Lines, Visitor, pairs_of
+from gateway.handle import Life
+from gateway.web.client import Lines, pairs_of
 from gateway.web.idle import BODY_S, PORTION, late
+from gateway.web.visitor import Visitor
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -17,11 +19,12 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 class AsgiClient:
     """One request of an ASGI server; see web/client.py."""
 
-    is_gone = False
-    """It is told that by `when_gone` only."""
-
     def __init__(
-        self, headers: Sequence[tuple[bytes, bytes]], receive: Receive, send: Send
+        self,
+        headers: Sequence[tuple[bytes, bytes]],
+        receive: Receive,
+        send: Send,
+        left: "Callable[[AsgiClient], None]",
     ) -> None:
         task = asyncio.current_task()
         if task is None:
@@ -30,9 +33,11 @@ class AsgiClient:
         self.visitor: Visitor | None = None
         self.whole: bytes | None = None
         self.task: asyncio.Task[Any] = task
+        self.is_gone = False
         self._receive = receive
         self._send = send
-        self._tell: Callable[[], None] | None = None
+        self._left = left
+        self._life: Life | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._waiting: list[bytes] = []
         self._whole: tuple[int, Lines, bytes] | None = None
@@ -41,17 +46,18 @@ class AsgiClient:
         return await read_all(self._receive, most)
 
     @property
-    def when_gone(self) -> Callable[[], None] | None:
-        return self._tell
+    def life(self) -> Life | None:
+        return self._life
 
-    @when_gone.setter
-    def when_gone(self, tell: Callable[[], None] | None) -> None:
-        self._tell = tell
+    @life.setter
+    def life(self, life: Life | None) -> None:
+        """As long as it has one it is watched whether it goes away."""
+        self._life = life
         if self._watcher is not None:
             self._watcher.cancel()
             self._watcher = None
-        if tell is not None:
-            self._watcher = asyncio.create_task(self._watch(tell))
+        if life is not None:
+            self._watcher = asyncio.create_task(self._watch())
 
     def reply(self, status: int, headers: Lines, body: bytes) -> bool:
         self._whole = (status, b"%bcontent-length: %d\r\n" % (headers, len(body)), body)
@@ -82,10 +88,11 @@ class AsgiClient:
         body = b"".join([*waiting, data]) if waiting else data
         await self._send({"type": "http.response.body", "body": body})
 
-    async def _watch(self, tell: Callable[[], None]) -> None:
+    async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        tell()
+        self.is_gone = True
+        self._left(self)
 
 
 async def read_all(receive: Receive, most: int) -> bytes:

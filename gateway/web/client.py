@@ -4,12 +4,11 @@
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol, TypeAlias
 
-from msgspec import Struct
-
-from gateway.web.callers import Caller
+from gateway.handle import Life
+from gateway.web.visitor import Visitor
 
 Pairs: TypeAlias = list[tuple[bytes, bytes]]
 Lines: TypeAlias = bytes
@@ -33,22 +32,6 @@ def pairs_of(lines: Lines) -> Pairs:
     return [(name, value) for name, _, value in split]
 
 
-class Headers(Struct, frozen=True):
-    """What we read of a request's headers. `extras` are its x-gateway-*, without that prefix."""
-
-    authorization: bytes
-    content_length: int
-    encoded: bool
-    extras: Mapping[str, str]
-
-
-class Visitor(Struct, frozen=True):
-    """Who asks, as its headers say."""
-
-    headers: Headers
-    caller: Caller
-
-
 class Client(Protocol):
     """One request. Either `reply`, or `begin`, any number of `write` or `send`, and one `end`."""
 
@@ -61,9 +44,9 @@ class Client(Protocol):
     task: asyncio.Task[None]
     """In which it is served."""
     is_gone: bool
-    when_gone: Callable[[], None] | None
-    """What to call, once, if the client goes away before its answer has ended. Who says so looks
-    first whether it is gone already.
+    life: Life | None
+    """Of its request, from its beginning to its end. Who sees that the client goes away meanwhile
+    tells the door; who begins a life looks whether it is gone already.
     """
 
     @property

@@ -8,11 +8,13 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Final
+from weakref import ref
 
+from msgspec import structs
+
+from gateway.core.chat import ChatRequest
 from gateway.core.errors import (
-    Busy,
     ClientGone,
     GatewayError,
     InvalidRequest,
@@ -28,20 +30,21 @@ from gateway.handle import Life, Reply
 from gateway.recall import RecallingLife
 from gateway.web.asgi import Receive, read_all, too_large
 from gateway.web.bill import extension
-from gateway.web.callers import Caller
-from gateway.web.client import Client, Headers, Visitor, lines_of
+from gateway.web.client import Client, lines_of
 from gateway.web.headers import (
     error_headers,
     read_cache_asks,
     read_headers,
     reply_headers,
 )
+from gateway.web.in_flight import InFlight
 from gateway.web.keys import Keyring
 from gateway.web.leaving import Leaving
-from gateway.web.parse import read_request
+from gateway.web.parse import read_again, read_shaped
 from gateway.web.render import completion_body, error_body
 from gateway.web.shapes import Shapes
 from gateway.web.stream import ClientStream
+from gateway.web.visitor import Habit, Headers, Visitor, forgotten
 from gateway.world import World
 
 PATH: Final = "/v1/chat/completions"
@@ -50,35 +53,13 @@ _JSON: Final = b"content-type: application/json\r\n"
 _log: Final = logging.getLogger("gateway")
 
 
-class InFlight:
-    """How many requests are being served, in all and for each key."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self.total = 0
-        self.by_key: dict[str, int] = {}
-
-    def enter(self, who: str) -> None:
-        """Raises Busy when this one would be too many."""
-        here, limits = self.by_key.get(who, 0), self.limits
-        if self.total >= limits.in_flight or here >= limits.in_flight_per_key:
-            raise Busy("Too many requests are being served at once; try again in a second.")
-        self.total += 1
-        self.by_key[who] = here + 1
-
-    def leave(self, who: str) -> None:
-        self.total -= 1
-        others = self.by_key.pop(who) - 1
-        if others:
-            self.by_key[who] = others
-
-
 @dataclass(frozen=True, slots=True)
 class Generation:
     """What one configuration comes to. A request takes it once, when it comes, and keeps it."""
 
     world: World
     keyring: Keyring
+    """This one's alone: who was let in by another's is met anew."""
     limits: Limits
     tags: Known
     shapes: Shapes = field(default_factory=Shapes)
@@ -90,12 +71,12 @@ class Door:
     def __init__(self, now: Generation) -> None:
         self.now = now
         self.in_flight = InFlight(now.limits)
-        self.draining = 0
         self.closing = False
         """Not ready for more: whoever asks is served all the same."""
         self.ending = False
         self.read = read_headers
         """Reads each request's headers; who traces requests puts itself before it."""
+        self._leaving = Leaving()
 
     def end(self, tasks: Iterable["asyncio.Task[None]"]) -> None:
         """The time to finish is over for these: each is told, settles, and ends."""
@@ -108,48 +89,46 @@ class Door:
         self.now = now
         self.in_flight.limits = now.limits
 
-    @cached_property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """Looked for once: on Python 3.11 each look is a system call."""
-        return asyncio.get_running_loop()
+    def left(self, client: Client) -> None:
+        """A client has gone away."""
+        if client.life is not None:
+            self._leaving.gone(client, client.life)
 
     async def serve(self, client: Client) -> None:
         """Answer a request, whatever becomes of it."""
         now = self.now
         request_id = f"req_{now.world.new_id()}"
-        caller = None
-        life = None
+        visitor = life = stream = None
         try:
-            visitor = client.visitor
-            if visitor is None or not now.keyring.again(visitor.caller):
+            known = client.visitor
+            if known is not None and now.keyring.again(known.caller):
+                visitor = known
+            else:
                 now, visitor = await self._meet(client)
-            caller, most = visitor.caller, now.limits.body_bytes
-            who = caller.name
-            self.in_flight.enter(who)
+            self.in_flight.enter(visitor.seats)
             try:
-                if client.visitor is None:
-                    accept(visitor.headers, most)
+                body, most = client.whole, now.limits.body_bytes
+                if known is None or body is None or len(body) > most:
+                    body = await _body(client, visitor, most)
                 client.visitor = visitor
-                body = client.whole
-                if body is None:
-                    body = await client.body(most)
-                elif len(body) > most:
-                    too_large(most)
-                life = _begin(now, request_id, visitor, body, client)
-                await self._answer(life, client)
+                life = client.life = _begin(now, request_id, visitor, body, client)
+                if client.is_gone:
+                    self.left(client)
+                if life.request.stream:
+                    stream = ClientStream(life, client)
+                    await stream.run()
+                else:
+                    reply = await life.answer()
+                    headers = reply_headers(life, reply, whole=True) + _JSON
+                    if not client.reply(200, headers, _whole(life, reply)):
+                        await client.drained()
             finally:
-                self.in_flight.leave(who)
-        except Exception as met:  # noqa: BLE001 - a bug of ours is told as no more than that
-            error = _told_as(met, request_id)
-            if life is None:
-                _denied(now.world, request_id, caller, error)
-            if not isinstance(met, ConnectionAbortedError):
-                await _refuse(client, error, request_id, life)
-
-    def _ended(self) -> bool:
-        """Whether that is why the task was cancelled, and nothing else."""
-        task = asyncio.current_task()
-        return self.ending and task is not None and task.uncancel() == 0
+                client.life = None
+                if client.is_gone:
+                    self._leaving.stop(client)
+                self.in_flight.leave(visitor.seats)
+        except (Exception, asyncio.CancelledError) as met:  # noqa: BLE001 - all are told, or raised
+            await self._failed(met, client, request_id, visitor, life, stream)
 
     async def _meet(self, client: Client) -> tuple[Generation, Visitor]:
         """Who asks, and who says so. While a key is looked for that is not known yet, a new
@@ -160,51 +139,67 @@ class Door:
         while True:
             now = self.now
             try:
-                return now, Visitor(headers, await now.keyring.admit(headers.authorization))
+                caller = await now.keyring.admit(headers.authorization)
             except Unauthenticated:
                 if now is self.now:
                     raise
-
-    async def _answer(self, life: Life, client: Client) -> None:
-        """Answer, unless the client goes away first: then the life is cancelled."""
-        leaving = Leaving(self, life, client.task)
-        client.when_gone = leaving.gone
-        if client.is_gone:
-            leaving.gone()
-        stream = ClientStream(life, client) if life.request.stream else None
-        try:
-            if stream is not None:
-                await stream.run()
             else:
-                reply = await life.answer()
-                headers = reply_headers(life, reply, whole=True)
-                if not client.reply(200, headers + _JSON, _whole(life, reply)):
-                    await client.drained()
-        except asyncio.CancelledError:
-            if leaving.over():
-                raise ConnectionAbortedError from None
-            if not self._ended():
-                raise
-            over = ShuttingDown("The gateway is being stopped; ask again.")
-            if stream is None or not stream.begun:
-                raise over from None
-            await stream.broken_off(over)
-        finally:
-            if leaving.timer is not None:
-                leaving.stop()
-            client.when_gone = None
+                return now, Visitor(headers, caller, self.in_flight.seats(caller.name))
+
+    async def _failed(
+        self,
+        met: Exception | asyncio.CancelledError,
+        client: Client,
+        request_id: str,
+        visitor: Visitor | None,
+        life: Life | None,
+        stream: ClientStream | None,
+    ) -> None:
+        """Tell what became of a request. Raises what cancelled it, where nobody is to be told."""
+        if not isinstance(met, asyncio.CancelledError):
+            error = _told_as(met, request_id)
+        elif life is not None and self._leaving.over(client):
+            return
+        elif life is None or not self.ending or client.task.uncancel() > 0:
+            raise met
+        else:
+            error = ShuttingDown("The gateway is being stopped; ask again.")
+        if life is None:
+            _denied(self.now.world, request_id, visitor, error)
+        if isinstance(met, ConnectionAbortedError):
+            return
+        if stream is not None and stream.begun:
+            await stream.broken_off(error)
+        else:
+            await _refuse(client, error, request_id, life)
 
 
 def _begin(now: Generation, request_id: str, visitor: Visitor, body: bytes, client: Client) -> Life:
-    caller, world = visitor.caller, now.world
-    request = read_request(body, visitor.headers.extras, now.limits.json_depth, now.shapes)
-    ladder = world.ladders.get(request.model) or find_ladder(world, request.model)
-    tenant = caller.tenant
+    habit = visitor.habit
+    known = habit.known()
+    request = None
+    if known is not None:
+        request = read_again(known, habit.extras, body, now.limits.json_depth)
+    if request is None:
+        request, habit = _read(now, visitor, body)
+    about = structs.replace(habit.about, request_id=request_id)
+    tenant = visitor.caller.tenant
+    if habit.cached:
+        asks = read_cache_asks(client.headers)
+        return RecallingLife(now.world, tenant, habit.purse, request, about, asks=asks)
+    return Life(now.world, tenant, habit.purse, request, about)
+
+
+def _read(now: Generation, visitor: Visitor, body: bytes) -> tuple[ChatRequest, Habit]:
+    """Read what is no habit, and may become one."""
+    depth, caller = now.limits.json_depth, visitor.caller
+    request, known = read_shaped(body, visitor.headers.extras, depth, now.shapes)
+    ladder = find_ladder(now.world, request.model)
     given = request.extras.tags
     tags = tagged(given, now.tags) if given else given
     about = About(
-        request_id,
-        tenant.name,
+        "",
+        caller.tenant.name,
         request.model,
         request.stream,
         caller.organisation,
@@ -212,15 +207,15 @@ def _begin(now: Generation, request_id: str, visitor: Visitor, body: bytes, clie
         request.user or "",
         tags,
     )
-    purse = caller.purse(request.user, tags)
-    if ladder.cache is not None:
-        asks = read_cache_asks(client.headers)
-        return RecallingLife(world, tenant, purse, request, about, asks=asks)
-    return Life(world, tenant, purse, request, about)
+    purse, cached = caller.purse(request.user, tags), ladder.cache is not None
+    if known is None:
+        return request, Habit(forgotten, request.extras, about, purse, cached)
+    visitor.habit = habit = Habit(ref(known), request.extras, about, purse, cached)
+    return request, habit
 
 
 def _told_as(met: Exception, request_id: str) -> GatewayError:
-    """A bug is logged whole."""
+    """A bug of ours is told as no more than that, and logged whole."""
     if isinstance(met, GatewayError):
         return met
     if isinstance(met, ConnectionAbortedError):
@@ -229,9 +224,9 @@ def _told_as(met: Exception, request_id: str) -> GatewayError:
     return GatewayError("Internal error.")
 
 
-def _denied(world: World, request_id: str, caller: Caller | None, error: GatewayError) -> None:
+def _denied(world: World, request_id: str, visitor: Visitor | None, error: GatewayError) -> None:
     """A request that never came to a life of its own still begins and ends once."""
-    tenant = caller.tenant.name if caller else "none"
+    tenant = visitor.caller.tenant.name if visitor else "none"
     about = About(request_id, tenant, "other", stream=False)
     world.observe(Began(about))
     world.observe(Denied(about, error.code or "error", error.status, 0.0))
@@ -254,6 +249,13 @@ def accept(headers: Headers, most: int) -> None:
         raise InvalidRequest("Send the body without a content encoding.", param="content-encoding")
     if headers.content_length > most:
         too_large(most)
+
+
+async def _body(client: Client, visitor: Visitor, most: int) -> bytes:
+    """What another request said of its length says nothing of this one's."""
+    if client.visitor is None:
+        accept(visitor.headers, most)
+    return await client.body(most)
 
 
 async def read_body(headers: Headers, receive: Receive, most: int) -> bytes:

@@ -21,7 +21,8 @@ from gateway.core.response_cache import Asks, read_asks
 from gateway.core.snapshot import Limits
 from gateway.core.spent import Tab
 from gateway.handle import Life, Reply
-from gateway.web.client import Headers, Lines, Pairs, lines_of
+from gateway.web.client import Lines, Pairs, lines_of
+from gateway.web.visitor import Headers
 
 MAX_HEADERS: Final = 32_000
 """Bytes of all header names and values together."""

@@ -9,7 +9,6 @@ One request is answered at a time. Bytes of the next one wait, and the client is
 """
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, cast
 
@@ -18,14 +17,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.core.errors import RequestTimeout
+from gateway.handle import Life
 from gateway.web.asgi import too_large
-from gateway.web.client import Pairs, Visitor
+from gateway.web.client import Pairs
 from gateway.web.door import PATH, Door
 from gateway.web.hot_body import Incoming
 from gateway.web.hot_head import Heads
 from gateway.web.hot_reply import Answers, Openings
 from gateway.web.idle import BODY_S, BUSY, Idle, late
 from gateway.web.plain import PlainProtocol
+from gateway.web.visitor import Visitor
 
 _ASKS: Final = b"POST %b HTTP/1.1\r\n" % PATH.encode()
 _MAX_HEAD: Final = 64 * 1024
@@ -59,7 +60,7 @@ class HotProtocol(Answers):
         self.visitor: Visitor | None = None
         self.whole: bytes | None = None
         self.is_gone = False
-        self.when_gone: Callable[[], None] | None = None
+        self.life: Life | None = None
         self.since = BUSY
         self._door = door
         self._idle = idle
@@ -110,9 +111,7 @@ class HotProtocol(Answers):
         if self._incoming is not None:
             self._incoming.fail(ConnectionAbortedError())
         self.is_gone = True
-        tell, self.when_gone = self.when_gone, None
-        if tell is not None:
-            tell()
+        self._door.left(self)
 
     # What uvicorn tells
 
@@ -256,6 +255,7 @@ class HotProtocol(Answers):
     def _leave(self) -> None:
         """The connection is nothing to us any more."""
         self._open = False
+        self.visitor = None  # at once, and not when this ring of objects is found
         self._state.connections.discard(cast("HttpToolsProtocol", self))
         self._idle.leave(self)
         if self._asked is not None:

@@ -1,20 +1,13 @@
-"""A client that goes away before its answer has ended."""
+"""Clients that go away before their answers have ended."""
 
 import asyncio
-from typing import Final, Protocol
+from typing import Final
 
 from gateway.handle import Life
+from gateway.web.client import Client
 
 _DRAINS: Final = 100
 """How many answers are read on at once for clients that are gone."""
-
-
-class Door(Protocol):
-    draining: int
-    """How many answers are read on for clients that are gone."""
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop: ...
 
 
 class Leaving:
@@ -22,31 +15,24 @@ class Leaving:
     which its answer is read on.
     """
 
-    __slots__ = ("_door", "_gone", "_life", "_task", "timer")
+    def __init__(self) -> None:
+        self._timers: dict[Client, asyncio.TimerHandle] = {}
+        """Of those that are read on."""
 
-    def __init__(self, door: Door, life: Life, task: asyncio.Task[None]) -> None:
-        self._door = door
-        self._life = life
-        self._task = task
-        self._gone = False
-        self.timer: asyncio.TimerHandle | None = None
-
-    def gone(self) -> None:
-        self._gone = True
-        door = self._door
-        for_s = self._life.abandon() if door.draining < _DRAINS else 0.0
+    def gone(self, client: Client, life: Life) -> None:
+        for_s = life.abandon() if len(self._timers) < _DRAINS else 0.0
         if for_s:
-            door.draining += 1
-            self.timer = door.loop.call_later(for_s, self._task.cancel)
+            loop = client.task.get_loop()
+            self._timers[client] = loop.call_later(for_s, client.task.cancel)
         else:
-            self._task.cancel()
+            client.task.cancel()
 
-    def over(self) -> bool:
+    def over(self, client: Client) -> bool:
         """Whether that is why the task was cancelled, and nothing else."""
-        return self._gone and self._task.uncancel() == 0
+        return client.is_gone and client.task.uncancel() == 0
 
-    def stop(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-            self._door.draining -= 1
+    def stop(self, client: Client) -> None:
+        """Its life has ended."""
+        timer = self._timers.pop(client, None)
+        if timer is not None:
+            timer.cancel()

@@ -13,13 +13,13 @@ from typing import Any, Final, NoReturn
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from gateway.core.chat import NO_EXTRAS, ROLES, ChatRequest, Look, Message, look
+from gateway.core.chat import NO_EXTRAS, ROLES, ChatRequest, Extras, Look, Message, look
 from gateway.core.errors import InvalidRequest
 from gateway.core.redaction import keyless
 from gateway.core.talk import BYTES_EACH, LEVELS, read_talk
 from gateway.web.extras import read_extras
 from gateway.web.refuse import refuse, wrong_type
-from gateway.web.shapes import LONGEST, Shapes
+from gateway.web.shapes import LONGEST, Known, Shapes
 
 NEVER_USED: Final = ("gateway", "api_base", "base_url", "api_key", "headers", "extra_headers")
 """Fields that are never sent on: upstream URLs and keys come from the configuration only."""
@@ -92,29 +92,46 @@ def read_request(
     """The request, checked. `headers` are the client's x-gateway-* ones, without that prefix.
     `shapes` are what came before, under the same `json_depth`.
     """
-    found = None if shapes is None else shapes.find(body)
-    if found is None:
-        return _read_whole(body, headers, json_depth, shapes)
-    known, messages = found
-    seen = _look_again(messages, json_depth)
-    if seen is None:
-        return _read_whole(body, headers, json_depth, shapes)
-    fields = {**known.request.fields, "messages": Raw(messages)}
-    request = structs.replace(known.request, fields=fields, seen=seen)
+    return read_shaped(body, headers, json_depth, shapes)[0]
+
+
+def read_shaped(
+    body: bytes, headers: Mapping[str, str], json_depth: int, shapes: Shapes | None
+) -> tuple[ChatRequest, Known | None]:
+    """The same, with what was known of its shape."""
+    known = None if shapes is None else shapes.find(body)
+    request = None
+    if known is not None:
+        request = read_again(known, known.request.extras, body, json_depth)
+    if known is None or request is None:
+        return _read_whole(body, headers, json_depth, shapes), None
     if headers:
-        return structs.replace(request, extras=read_extras(known.gateway, headers))
-    return request
+        request = structs.replace(request, extras=read_extras(known.gateway, headers))
+    return request, known
 
 
-def _look_again(messages: bytes, json_depth: int) -> Look | None:
-    """At messages whose surroundings are known. None for any fault: who reads the whole tells it.
+def read_again(known: Known, extras: Extras, body: bytes, json_depth: int) -> ChatRequest | None:
+    """A body of a shape that is known. None where it is none, and for any fault: who reads the
+    whole tells it.
+    """
+    if not body.startswith(known.begins) or not body.endswith(known.ends):
+        return None
+    messages = body[known.between]
+    seen = read_talk(messages)
+    if seen is None or json_depth <= LEVELS or len(messages) >= _FEW:
+        seen = _look_closer(messages, seen, json_depth - 1)
+        if seen is None:
+            return None
+    fields = dict(known.request.fields)  # with {**fields, "messages": ...} 0.2 us more
+    fields["messages"] = Raw(messages)
+    return structs.replace(known.request, fields=fields, extras=extras, seen=seen)
+
+
+def _look_closer(messages: bytes, seen: Look | None, depth: int) -> Look | None:
+    """At messages that are no plain talk, or very many. None for any fault.
 
     All text in them is decoded, so it is UTF-8, too.
     """
-    seen = read_talk(messages)
-    if seen is not None and json_depth > LEVELS and len(messages) < _FEW:
-        return seen
-    depth = json_depth - 1
     if _may_nest(messages, depth) and _overgrown(messages, depth, _MOST_IN_MESSAGES) is not None:
         return None
     if seen is not None:

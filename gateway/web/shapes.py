@@ -38,9 +38,20 @@ _NEXT: Final = re.compile(rb'\][ \t\r\n]*(?:,[ \t\r\n]*"[^"\\]*"[ \t\r\n]*:|\})'
 _split: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
-class Known(Struct, frozen=True):
-    """What is read of a shape."""
+class Known(Struct, frozen=True, weakref=True):
+    """What is read of a shape: of any body that begins and ends with these bytes, and has valid
+    messages `between` them.
 
+    What surrounds those was valid JSON around another array. So it is around this one, and says
+    the same.
+    """
+
+    begins: bytes
+    """Up to the bracket that opens the messages,"""
+    ends: bytes
+    """and from behind the one that closes them."""
+    between: slice
+    """The messages with their brackets, of a body."""
     request: ChatRequest
     """But for its messages: `fields` has something else in their place."""
     gateway: Mapping[str, Any] | None
@@ -64,20 +75,15 @@ class Shapes:
         self._count = self._bytes = 0
         self._once: set[int] = set()
 
-    def find(self, body: bytes) -> tuple[Known, bytes] | None:
-        """What is known of a body's shape, and its messages: no JSON yet, but where a value was.
-
-        What surrounds them was valid JSON around another value. So it is around this one, if this
-        is one, and says the same.
-        """
+    def find(self, body: bytes) -> Known | None:
+        """What is known of a body's shape, if this is its shape: whoever reads it looks."""
         begin = body.find(_MESSAGES) + _PAST
         found = self._begins.get(body[:begin] + body[-_LAST:])
         if found is not None:
             for name in found.names:
-                end = body.rfind(name, begin) + 1
-                known = found.tails.get(body[end:])
+                known = found.tails.get(body[body.rfind(name, begin) + 1 :])
                 if known is not None:
-                    return known, body[begin:end].lstrip(_BLANK)
+                    return known
         return None
 
     def learn(self, body: bytes, request: ChatRequest, gateway: Mapping[str, Any] | None) -> None:
@@ -98,7 +104,7 @@ class Shapes:
         name = _NEXT.match(body, end - 1)
         blank = not body[begin:start].strip(_BLANK)
         if name and blank and body.startswith(bytes(messages), start):
-            known = _known(before, behind, request, gateway)
+            known = _known(before, body[begin : start + 1], behind, request, gateway)
             if known is not None:
                 self._keep(before + body[-_LAST:], name[0], behind, known)
 
@@ -119,7 +125,11 @@ class Shapes:
 
 
 def _known(
-    before: bytes, behind: bytes, request: ChatRequest, gateway: Mapping[str, Any] | None
+    before: bytes,
+    opens: bytes,
+    behind: bytes,
+    request: ChatRequest,
+    gateway: Mapping[str, Any] | None,
 ) -> Known | None:
     """What is kept of what stands around an array in a valid body. None where that is not all of
     the messages, but a field within another, or one that is there twice; and where a field is in it
@@ -136,6 +146,6 @@ def _known(
         return None
     extras = read_extras(gateway, {}) if gateway else NO_EXTRAS
     shape = read_shape(fields)
-    return Known(
-        structs.replace(request, fields=fields, extras=extras, seen=None, shape=shape), gateway
-    )
+    request = structs.replace(request, fields=fields, extras=extras, seen=None, shape=shape)
+    begins = before + opens
+    return Known(begins, behind, slice(len(begins) - 1, -len(behind)), request, gateway)

@@ -14,6 +14,10 @@ async def never() -> Message:
     raise NotImplementedError
 
 
+def nobody(_: AsgiClient) -> None:
+    raise AssertionError("it did not go away")
+
+
 @pytest.mark.parametrize("waits", [False, True], ids=["sent", "sent and waited for"])
 async def test_what_is_sent_leaves_before_what_comes_then(waits: bool) -> None:
     told: list[Message] = []
@@ -21,7 +25,7 @@ async def test_what_is_sent_leaves_before_what_comes_then(waits: bool) -> None:
     async def send(message: Message) -> None:
         told.append(message)
 
-    client = AsgiClient((), never, send)
+    client = AsgiClient((), never, send, nobody)
     await client.begin(200, b"")
     assert not client.send(b"one "), "it is to be waited for"
     client.send(b"two ")

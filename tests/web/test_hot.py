@@ -14,6 +14,7 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from gateway.app import make_keyring
+from gateway.core.events import Began
 from gateway.core.keys import KeyRecord, digest_of
 from gateway.web.hot import hot
 from tests.service.running import KEY, Running, running
@@ -254,6 +255,58 @@ async def test_a_large_body_before_another_configuration_says_nothing_of_the_nex
             assert (await wire.answer())[0] == status
     finally:
         door.turn(before)
+
+
+async def test_what_is_remembered_of_a_connection_is_what_would_be_read_anew(
+    service: Running, wire: Wire
+) -> None:
+    """Four of a shape, and one of another between them; with headers of ours, and without."""
+    for more, latency in (((b"x-gateway-max-latency-ms: 9000",), 9_000), ((), None)):
+        before = len(service.events)
+        others = [BODY.replace(b"2+2", b"3+%d" % at) for at in range(4)]
+        for body in [*others[:2], STREAMED, *others[2:]]:
+            await wire.send(asks(body, *more))
+            await wire.answer()
+        began = [event for event in service.events[before:] if isinstance(event, Began)]
+        assert len({event.about.request_id for event in began}) == 5
+        asked = [event.request for event in began if event.request is not None]
+        said = [request.json("messages")[0]["content"] for request in asked]
+        assert said == ["3+0", "3+1", "2+2", "3+2", "3+3"]
+        assert [request.extras.max_latency_ms for request in asked] == [latency] * 5
+        assert [request.stream for request in asked] == [False, False, True, False, False]
+        assert [event.about.stream for event in began] == [False, False, True, False, False]
+
+
+async def test_another_configuration_is_not_answered_by_what_is_remembered(
+    service: Running, wire: Wire
+) -> None:
+    door, text = service.gateway.front.door, service.text[0]
+    for _ in range(3):
+        await wire.send(asks())
+        await right(wire)
+    await service.reload(text.replace("right: {", "other: {").replace("[right]", "[other]"))
+    try:
+        await wire.send(asks())
+        status, _, told = await wire.answer()
+        assert (status, json.loads(told)["error"]["code"]) == (404, "model_not_found")
+    finally:
+        await service.reload(text)
+    await wire.send(asks())
+    await right(wire)
+    assert door.in_flight.total == 0
+
+
+async def test_keys_nobody_comes_with_any_more_are_not_counted(
+    service: Running, wire: Wire
+) -> None:
+    door = service.gateway.front.door
+    await wire.send(asks())
+    await right(wire)
+    assert [*door.in_flight.by_key] == ["acme/k1"]
+    wire.writer.close()
+    async with asyncio.timeout(5):
+        while door.in_flight.by_key:
+            await asyncio.sleep(0.005)
 
 
 async def test_the_same_head_with_bodies_of_many_lengths(wire: Wire) -> None:

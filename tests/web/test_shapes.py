@@ -8,11 +8,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.core.chat import ChatRequest
+from gateway.core.chat import NO_EXTRAS, ChatRequest
 from gateway.core.errors import InvalidRequest
 from gateway.core.features import read_features
 from gateway.web import shapes as limits
-from gateway.web.parse import read_request
+from gateway.web.parse import read_again, read_request
 from gateway.web.shapes import Shapes
 from gateway.wire.dialect import Target
 from gateway.wire.openai.request import encode
@@ -208,6 +208,25 @@ def test_which_shapes_are_kept(around: bytes, kept: bool) -> None:
     shapes = trained(body)
     assert (read_request(body, {}, 64, shapes).shape is not None) is kept
     assert (shapes.find(body) is not None) is kept
+
+
+def test_whoever_remembers_a_shape_may_ask_it_of_any_body() -> None:
+    shapes = [trained(around % USER).find(around % USER) for around in AROUND]
+    kept = [known for known in shapes if known is not None]
+    assert len(kept) > len(AROUND) / 3
+    for known in kept:
+        for around in AROUND:
+            for messages in OTHERS:
+                body = around % messages
+                found = read_again(known, NO_EXTRAS, body, 64)
+                if found is not None:
+                    whole = read_request(body, {}, 64)
+                    same = structs.replace(whole, extras=NO_EXTRAS, shape=known.request.shape)
+                    assert told(found) == told(same), body
+        ends = known.begins + known.ends
+        for cut in range(len(ends)):
+            for body in (ends[cut:], ends[:cut]):
+                assert read_again(known, NO_EXTRAS, body, 64) is None, body
 
 
 def test_a_shape_that_never_comes_again_is_not_kept() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +12,11 @@ from msgspec import structs
 
 from gateway.core.errors import Broken, NoAnswer
 from gateway.core.events import Dropped
-from gateway.web.client import Lines, Pairs, Visitor, pairs_of
+from gateway.handle import Life
+from gateway.web.client import Lines, Pairs, pairs_of
 from gateway.web.render_stream import DONE, KEEP_ALIVE
 from gateway.web.stream import ClientStream
+from gateway.web.visitor import Visitor
 from tests.lives import Stage, Turn, fails, faulty, poor, says, stage, told, well, whole
 
 NEVER_S = 1_000.0
@@ -28,7 +30,7 @@ class Client:
     visitor: Visitor | None = None
     whole: bytes | None = None
     is_gone: bool = False
-    when_gone: Callable[[], None] | None = None
+    life: Life | None = None
     task: asyncio.Task[None] = field(init=False)
     heads: list[dict[str, str]] = field(default_factory=list)
     data: list[bytes] = field(default_factory=list)

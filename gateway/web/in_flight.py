@@ -1,0 +1,39 @@
+"""How many requests are being served, in all and of each key."""
+
+from weakref import WeakValueDictionary
+
+from gateway.core.errors import Busy
+from gateway.core.snapshot import Limits
+
+
+class Seats:
+    """One key's. Whoever comes with that key holds on to them."""
+
+    __slots__ = ("__weakref__", "taken")
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+
+class InFlight:
+    """All of them. A key is known as long as somebody holds its seats."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.total = 0
+        self.by_key: WeakValueDictionary[str, Seats] = WeakValueDictionary()
+
+    def seats(self, who: str) -> Seats:
+        return self.by_key.setdefault(who, Seats())
+
+    def enter(self, seats: Seats) -> None:
+        """Raises Busy when this one would be too many."""
+        limits = self.limits
+        if self.total >= limits.in_flight or seats.taken >= limits.in_flight_per_key:
+            raise Busy("Too many requests are being served at once; try again in a second.")
+        self.total += 1
+        seats.taken += 1
+
+    def leave(self, seats: Seats) -> None:
+        self.total -= 1
+        seats.taken -= 1
