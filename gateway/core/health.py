@@ -163,20 +163,20 @@ class RetryBudget:
     So a provider that is down meets at most 1.2 times its usual load.
     """
 
-    __slots__ = ("_began", "_calls", "_floor", "_last_calls", "_last_retries", "_retries", "_share")
+    __slots__ = ("_calls", "_ends", "_floor", "_last_calls", "_last_retries", "_retries", "_share")
 
     PERIOD_S: Final = 10.0
 
     def __init__(self, share: float = 0.2, floor: int = 10) -> None:
         self._share = share
         self._floor = floor
-        self._began = 0.0
+        self._ends = self.PERIOD_S
         self._calls = self._retries = 0
         self._last_calls = self._last_retries = 0
 
     def called(self, now: float) -> None:
         """A request made its first call."""
-        if now - self._began >= self.PERIOD_S:
+        if now >= self._ends:
             self._turn(now)
         self._calls += 1
 
@@ -196,8 +196,8 @@ class RetryBudget:
         return max(math.ceil(most) - self._retries - self._last_retries, 0)
 
     def _turn(self, now: float) -> None:
-        if now - self._began >= self.PERIOD_S:
-            stale = now - self._began >= 2 * self.PERIOD_S
+        if now >= self._ends:
+            stale = now >= self._ends + self.PERIOD_S
             self._last_calls, self._last_retries = (0, 0) if stale else (self._calls, self._retries)
             self._calls = self._retries = 0
-            self._began = now
+            self._ends = now + self.PERIOD_S

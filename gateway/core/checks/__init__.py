@@ -88,13 +88,13 @@ class Checklist(Struct, frozen=True):
         choices = completion.choices
         if not choices:
             return tuple([Finding(name, "there is no answer") for name in self.names])
-        first, fields = choices[0], request.fields
+        (first, *others), fields = choices, request.fields
         if (
             first.text
             and first.finish == "stop"
             and not (first.tool_calls or "function_call" in first.extra)
             and not ("tool_choice" in fields or "response_format" in fields)
-            and len(choices) == 1
+            and not others
         ):  # nothing but a text: 0.6 us of 1.6 less
             runs = self.runs_on_text
         else:
