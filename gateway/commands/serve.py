@@ -1,4 +1,4 @@
-"""`tollgate serve` and `tollgate demo`: one process, or several on one port."""
+"""`tollgate serve`: one process, or several on one port."""
 
 import asyncio
 import gc
@@ -6,11 +6,10 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final, Literal
 
 import uvicorn
@@ -24,11 +23,8 @@ from gateway.config.load import load_whole, stamp
 from gateway.core.redaction import Redactor, secrets_of
 from gateway.core.snapshot import Snapshot
 from gateway.reload import Reload, Source
-from gateway.simulator import BASES, serve_simulator
 from gateway.web.hot import hot
 
-_SHIPPED: Final = (Path(__file__).resolve().parents[2], Path())
-"""Where the folder config/ may be: beside the package, or, when it is installed, right here."""
 _BACKLOG: Final = 2048
 _COARSE_NS: Final = 1_000_000_000
 """Some file systems tell when a file was written to a second."""
@@ -73,28 +69,7 @@ def serve(
     """Serve until SIGTERM or SIGINT; `env` and `source` as open_gateway has them."""
 
     async def run() -> None:
-        await _serve(snapshot, place, say, env, source)
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run())
-
-
-def demo(
-    env: Mapping[str, str], place: Place, say: Callable[[str], None], dialect: str | None = None
-) -> None:
-    """Serve config/demo.yaml on simulated providers, with a fresh ledger each time.
-
-    `dialect` is what the providers of all tiers are to speak; else those of the file do.
-    """
-
-    async def run() -> None:
-        async with AsyncExitStack() as stack:
-            folder = stack.enter_context(TemporaryDirectory(prefix="tollgate-"))
-            simulator = await stack.enter_async_context(serve_simulator())
-            told = {"SIMULATOR_URL": simulator.base_url} | speaking(dialect)
-            known = {"TOLLGATE_DATA_DIR": folder, **env, **told}
-            source = source_of([_demo_file()], known, lambda: None)
-            await _serve(source.began.snapshot, place, say, env, source)
+        await run_gateway(snapshot, place, say, env, source)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
@@ -120,29 +95,14 @@ def source_of(
     )
 
 
-def speaking(dialect: str | None) -> dict[str, str]:
-    """The variables by which config/demo.yaml puts every tier on one dialect."""
-    if dialect is None:
-        return {}
-    return {
-        "TOLLGATE_DEMO_DIALECT": dialect,
-        "TOLLGATE_DEMO_PATH": BASES[dialect],
-        "TOLLGATE_DEMO_OTHER": "openai" if dialect == "anthropic" else "anthropic",
-    }
-
-
-def _demo_file() -> Path:
-    places = [folder / "config" / "demo.yaml" for folder in _SHIPPED]
-    return next((place for place in places if place.exists()), places[0])
-
-
-async def _serve(
+async def run_gateway(
     snapshot: Snapshot,
     place: Place,
     say: Callable[[str], None],
     env: Mapping[str, str],
     source: Source | None,
 ) -> None:
+    """As `serve`, in the running loop."""
     stop = stop_by_signals(place.shared)
     admin = snapshot.admin if place.number == 0 else None
     redactor = Redactor(secrets_of(snapshot))

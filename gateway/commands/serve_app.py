@@ -87,8 +87,8 @@ def demo(
     ] = None,
 ) -> None:
     """Serve on built-in simulated providers: no key, no network, no Docker."""
+    from gateway.commands.demo import demo as run
     from gateway.commands.serve import Place
-    from gateway.commands.serve import demo as run
     from gateway.simulator import BASES
 
     if dialect is not None and dialect not in BASES:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
-from gateway.commands.serve import speaking
+from gateway.commands.demo import speaking
 from gateway.core.snapshot import DIALECTS
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.simulator import BASES

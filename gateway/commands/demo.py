@@ -1,0 +1,53 @@
+"""`tollgate demo`: a gateway before providers that are not there."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import uvloop
+
+from gateway.commands.serve import Place, run_gateway, source_of
+from gateway.simulator import BASES, serve_simulator
+
+_SHIPPED: Final = (Path(__file__).resolve().parents[2], Path())
+"""Where the folder config/ may be: beside the package, or, when it is installed, right here."""
+
+
+def demo(
+    env: Mapping[str, str], place: Place, say: Callable[[str], None], dialect: str | None = None
+) -> None:
+    """Serve config/demo.yaml on simulated providers, with a fresh ledger each time.
+
+    `dialect` is what the providers of all tiers are to speak; else those of the file do.
+    """
+
+    async def run() -> None:
+        async with AsyncExitStack() as stack:
+            folder = stack.enter_context(TemporaryDirectory(prefix="tollgate-"))
+            simulator = await stack.enter_async_context(serve_simulator())
+            told = {"SIMULATOR_URL": simulator.base_url} | speaking(dialect)
+            known = {"TOLLGATE_DATA_DIR": folder, **env, **told}
+            source = source_of([_demo_file()], known, lambda: None)
+            await run_gateway(source.began.snapshot, place, say, env, source)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
+
+
+def speaking(dialect: str | None) -> dict[str, str]:
+    """The variables by which config/demo.yaml puts every tier on one dialect."""
+    if dialect is None:
+        return {}
+    return {
+        "TOLLGATE_DEMO_DIALECT": dialect,
+        "TOLLGATE_DEMO_PATH": BASES[dialect],
+        "TOLLGATE_DEMO_OTHER": "openai" if dialect == "anthropic" else "anthropic",
+    }
+
+
+def _demo_file() -> Path:
+    places = [folder / "config" / "demo.yaml" for folder in _SHIPPED]
+    return next((place for place in places if place.exists()), places[0])
