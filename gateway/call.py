@@ -48,8 +48,8 @@ class Call(Struct, eq=False):
         """Wait for the whole answer and judge it."""
         candidate, request = self.candidate, self.request
         try:
-            send = self.desk.world.upstream.send
-            answer = await send(candidate, request, timeout_s=timeout_s)
+            upstream = self.desk.world.upstream
+            answer = await upstream.send(candidate, request, timeout_s=timeout_s)
         except BaseException as error:
             self.ended(error, Tally(candidate.model.image_tokens))
             if isinstance(error, UpstreamError):
@@ -127,7 +127,7 @@ class Call(Struct, eq=False):
     def _begins(self, first: Sequence[Delta]) -> None:
         now = self.desk.world.clock()
         self.first_token_s = now - self.began
-        self.desk.tab.first_token_at = now
+        self.desk.tab.first_token_s = now - self.desk.began
         self.dropped = first[0].dropped
 
     def ended(self, error: BaseException, tally: Tally) -> None:
@@ -154,8 +154,9 @@ class Call(Struct, eq=False):
 
     def close(self, outcome: str, usage: Usage, *, counted: bool) -> None:
         """Tell what became of the call, and replace its hold by what it cost."""
-        desk, candidate, wanted, hold = self.desk, self.candidate, self.wanted, self.hold
-        world, about, tab, held = desk.world, desk.about, desk.tab, hold.amounts
+        desk, candidate, wanted = self.desk, self.candidate, self.wanted
+        world, about, tab = desk.world, desk.about, desk.tab
+        hold, held = self.hold, self.hold.amounts
         model, deployment, because = candidate.model, candidate.deployment, wanted.because
         now, first_token_s = world.clock(), self.first_token_s
         took_s = now - self.began

@@ -17,13 +17,13 @@ from gateway.core.catalog import Tenant
 from gateway.core.chat import NO_EXTRAS, ChatRequest, Completion, add_messages
 from gateway.core.checks.watches import worth_watching
 from gateway.core.errors import GatewayError, LedgerDown
-from gateway.core.events import About, Began, Planned, Replied
+from gateway.core.events import About, Began, Event, Planned, Replied
 from gateway.core.features import Features, read_features
 from gateway.core.first_rung import after, begin
 from gateway.core.flow import Deltas
 from gateway.core.hearing import nothing
 from gateway.core.ladder import Ladder
-from gateway.core.life_end import ended
+from gateway.core.life_end import unanswered
 from gateway.core.plan import Candidate, Limits, Plan
 from gateway.core.reason import Trail
 from gateway.core.rule_traits import climbed
@@ -40,7 +40,6 @@ from gateway.world import Attendant, World
 _TICK_S: Final = 0.001
 """Timers may be so early."""
 _UNREAD: Final = Features(0, None, 1, frozenset(), caches=False, region=None, max_cost=None)
-_NOWHERE: Final = Ladder("", ())
 _NO_PLAN: Final = Plan(())
 
 
@@ -60,32 +59,25 @@ class Reply(Struct, frozen=True):
 
 
 class Life(Struct, eq=False):
-    """One request of one tenant, which `began` then, in monotonic seconds."""
+    """One request of one tenant. It `began` then, in monotonic seconds."""
 
     world: World
     tenant: Tenant
     purse: Purse
     request: ChatRequest
     about: About
-    ladder: Ladder = _NOWHERE
-    """What is climbed: what the request's `model` stands for; once it is read, what the first of
-    its rules that holds says."""
+    ladder: Ladder
+    """What is climbed: what its `model` stands for, to this tenant; once it is read, what the first
+    of the rules that holds says."""
+    began: float
     tab: Tab = field(default_factory=Tab)
     trail: Trail = field(default_factory=Trail)
-    began: float = 0.0
     features: Features = _UNREAD
     plan: Plan = _NO_PLAN
     _attendant: Attendant | None = None
     _begins: bytes | None = None
     _deadline: float = 0.0
     _turns: asyncio.Lock | None = None
-
-    def __post_init__(self) -> None:
-        self.began = self.world.clock()
-        if self.ladder is _NOWHERE:
-            self.ladder = self.world.ladders[self.request.model]
-            if self.ladder.canary is not None:
-                self._try(self.ladder)
 
     async def answer(self) -> Reply:
         """Answer the request, or raise the GatewayError to show.
@@ -111,7 +103,7 @@ class Life(Struct, eq=False):
         if self._begins is not None:
             name, an_hour = answer.candidate.deployment.name, answer.candidate.caches_1h
             self.world.warmth.warmed(self._begins, name, self.world.clock(), an_hour=an_hour)
-        reason = self.trail.after(verdict.why)
+        reason = self.trail.after(verdict.why) if self.trail.words else verdict.why
         if self._attendant is not None:
             answer = await self._attendant.hears(answer)
         if isinstance(answer, Flowing):
@@ -131,13 +123,6 @@ class Life(Struct, eq=False):
         self.tab.gone = True
         return ladder.drain_s
 
-    def _try(self, ladder: Ladder) -> None:
-        """Another route, for a canary's share of the tenants."""
-        route, self.ladder = ladder.of_tenant(self.tenant.name)
-        if route:
-            self.trail.note(f"canary {route}")
-            self.about = structs.replace(self.about, route=route)
-
     def _read(self) -> None:
         """What is asked, and what is climbed for it: what the route says, or the first of its rules
         that holds.
@@ -146,6 +131,8 @@ class Life(Struct, eq=False):
         bound, ladder = features.bound, self.ladder
         if bound is not None and not bound.media:
             self.tab.text = bound.counted
+        if self.about.route != ladder.name:
+            self.trail.note(f"canary {self.about.route}")
         if ladder.rules:
             wall, home = self.world.wall(), self.tenant.regions
             asked, tags = self.request, self.about.tags
@@ -229,7 +216,10 @@ class Life(Struct, eq=False):
     async def _attempt(self, wanted: Round, candidate: Candidate) -> Outcome:
         """Hold the ceiling, then call."""
         world, request = self.world, self.request
-        if (why_not := self._why_not(wanted)) is not None:
+        now, gone = world.clock(), self.tab.gone
+        late = now + wanted.wait_s >= self._deadline
+        if gone or late or (wanted.again and not world.retries.take(now)):
+            why_not = "client_gone" if gone else "deadline" if late else "retry_budget"
             return Stopped(candidate, why_not)
         if wanted.because.after is not None:
             self.trail.because(wanted.because)
@@ -268,15 +258,6 @@ class Life(Struct, eq=False):
             self.trail.short(outcome.candidate)
         return outcome
 
-    def _why_not(self, wanted: Round) -> str | None:
-        """Why no call may be made any more, or not now."""
-        if self.tab.gone:
-            return "client_gone"
-        now = self.world.clock()
-        if now + wanted.wait_s >= self._deadline:
-            return "deadline"
-        return "retry_budget" if wanted.again and not self.world.retries.take(now) else None
-
     def _no_answer(self, verdict: Verdict) -> GatewayError:
         if self.world.clock() >= self._deadline - _TICK_S:
             verdict = structs.replace(verdict, why="deadline")
@@ -286,8 +267,24 @@ class Life(Struct, eq=False):
         self, candidate: Candidate | None, error: BaseException | None, why: str = "unjudged"
     ) -> None:
         """The life ends, once: replied, denied, or dropped by the client."""
-        world, about = self.world, self.about
-        event = ended(about, self.tab, candidate, error, why, self.began, world.clock())
+        world, about, tab = self.world, self.about, self.tab
+        seconds = world.clock() - self.began
+        if candidate is None or error is not None or tab.gone:
+            event: Event = unanswered(about, error, seconds, gone=tab.gone)
+        else:
+            event = Replied(
+                about,
+                candidate.deployment.provider,
+                candidate.model.name,
+                candidate.tier,
+                why,
+                seconds,
+                tab.upstream_s,
+                tab.first_token_s,
+                tab.usage,
+                tab.spent,
+                tab.answer,
+            )
         world.tell[type(event)](event)
         world.ledger.leave(self.purse, about.request_id)
         if self._attendant is not None and candidate and isinstance(event, Replied):

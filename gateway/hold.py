@@ -4,7 +4,7 @@ import asyncio
 
 from gateway.call import Call
 from gateway.core import tokens
-from gateway.core.accounts import Amounts, Hold, Purse, Refusal, Warned
+from gateway.core.accounts import Amounts, Hold, Purse, Refusal
 from gateway.core.billing import Tally
 from gateway.core.chat import ChatRequest
 from gateway.core.checks import checklist
@@ -52,16 +52,15 @@ async def held(
         return _refused(desk, candidate, hold)
     tab.counts = 0
     asked = checklist(wanted.checks)
-    call = Call(desk, wanted, candidate, hold, asked, asked.ask(request), world.clock())
+    request = asked.ask(request) if asked.asks else request
+    call = Call(desk, wanted, candidate, hold, asked, request, world.clock())
     try:  # whatever fails from now on settles the hold
         name, because = candidate.deployment.name, wanted.because
         world.pace.asking(name)
         tab.left = hold.left
         world.tell[Reserved](Reserved(about, hold.id, hold.amounts.nanos, hold.left))
-        for warned in hold.warned:
-            _warn(desk, warned)
-        if because.after is not None:
-            _moved(desk, because, because.after, candidate)
+        if hold.warned or because.after is not None:
+            _more(desk, hold, because, candidate)
         world.health.asking(name, call.began)
     except BaseException as error:
         call.ended(error, Tally(candidate.model.image_tokens))
@@ -92,17 +91,16 @@ def _refused(desk: Desk, candidate: Candidate, refusal: Refusal) -> Refused:
     return Refused(candidate, refusal)
 
 
-def _warn(desk: Desk, warned: Warned) -> None:
-    """A budget comes to its cap."""
-    if warned.first:
-        desk.world.observe(budget_warned(desk.about, warned))
-    if warned.budget.mode == "soft":
-        desk.tab.warned.append(warned)
-
-
-def _moved(desk: Desk, because: Because, after: Candidate, to: Candidate) -> None:
-    """Another has failed, or answered poorly."""
-    about, observe = desk.about, desk.world.observe
+def _more(desk: Desk, hold: Hold, because: Because, to: Candidate) -> None:
+    """What few calls have to tell: budgets come to their caps, or another call was not enough."""
+    about, observe, after = desk.about, desk.world.observe, because.after
+    for warned in hold.warned:
+        if warned.first:
+            observe(budget_warned(about, warned))
+        if warned.budget.mode == "soft":
+            desk.tab.warned.append(warned)
+    if after is None:
+        return
     if because.purpose == "escalation":
         desk.tab.escalations += 1
         observe(Escalated(about, after.tier, to.tier, because.why))

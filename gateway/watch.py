@@ -96,7 +96,7 @@ class _Watched:
                 while self._take(some):
                     some = await deltas.asend(self._take)
             if self._flowing:
-                self.desk.tab.first_token_at = self.desk.world.clock()
+                self.desk.tab.first_token_s = self.desk.world.clock() - self.desk.began
                 call.tell(())
                 sink: Sink | None = yield ()
                 for held in self._waiting:

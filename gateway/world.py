@@ -43,6 +43,8 @@ class Desk(Protocol):
     purse: Purse
     request: ChatRequest
     about: About
+    began: float
+    """In monotonic seconds."""
     tab: Tab
 
     def over(

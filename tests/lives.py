@@ -338,7 +338,9 @@ def stage(
         {"messages": messages}, asked, stream, max_tokens=20, extras=extras or Extras()
     )
     purse = Purse("t", (Account("tenant", "t", budgets, "t"),))
-    life = Life(world, tenant, purse, request, About("r", "t", asked, stream, tags=tags or {}))
+    route, ladder = world.ladders[asked].of_tenant("t")
+    about = About("r", "t", route or asked, stream, tags=tags or {})
+    life = Life(world, tenant, purse, request, about, ladder, clock())
     return Stage(life, upstream, ledger, clock, reach, seen, moved)
 
 

@@ -74,9 +74,8 @@ def scene(
     made = stage(asked, turns, stream=stream, catalog=KEEPING, far=far)
     life = made.life
     world = replace(life.world, responses=kept)
-    made.life = RecallingLife(
-        world, life.tenant, life.purse, life.request, life.about, asks=asks or Asks()
-    )
+    given = life.tenant, life.purse, life.request, life.about, life.ladder, life.began
+    made.life = RecallingLife(world, *given, asks=asks or Asks())
     return made
 
 

@@ -48,8 +48,8 @@ class Unseen(Life):
         world = replace(desk.world, retries=retries, behind=None)
         name = f"{about.request_id}{BEHIND}{kind}"
         about = structs.replace(about, request_id=name, stream=False)
-        purse, tab = without_places(desk.purse), Tab(counts=0)
-        return cls(world, desk.tenant, purse, request, about, ladder, tab, kind=kind, part=part)
+        given = world, desk.tenant, without_places(desk.purse), request, about
+        return cls(*given, ladder, world.clock(), Tab(counts=0), kind=kind, part=part)
 
     async def run(self, told: Callable[[Verdict], str]) -> tuple[Verdict | None, str]:
         """Its verdict, if it came to one, and what `told` says came of it."""

@@ -24,7 +24,8 @@ class Tab(Struct):
     """What its tightest budget has left."""
     escalations: int = 0
     upstream_s: float = 0.0
-    first_token_at: float | None = None
+    first_token_s: float | None = None
+    """When an answer began to flow, since the life began."""
     text: int = 0
     """How many tokens we count in a prompt that is all text; 0 where it is not."""
     gone: bool = False

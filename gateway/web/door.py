@@ -184,33 +184,33 @@ def _begin(now: Generation, request_id: str, visitor: Visitor, body: bytes, clie
         request, habit = _read(now, visitor, body)
     about = structs.replace(habit.about, request_id=request_id)
     tenant = visitor.caller.tenant
-    if habit.cached:
-        asks = read_cache_asks(client.headers)
-        return RecallingLife(now.world, tenant, habit.purse, request, about, asks=asks)
-    return Life(now.world, tenant, habit.purse, request, about)
+    given = now.world, tenant, habit.purse, request, about, habit.ladder, now.world.clock()
+    if habit.ladder.cache is not None:
+        return RecallingLife(*given, asks=read_cache_asks(client.headers))
+    return Life(*given)
 
 
 def _read(now: Generation, visitor: Visitor, body: bytes) -> tuple[ChatRequest, Habit]:
     """Read what is no habit, and may become one."""
     depth, caller = now.limits.json_depth, visitor.caller
     request, known = read_shaped(body, visitor.headers.extras, depth, now.shapes)
-    ladder = find_ladder(now.world, request.model)
+    route, ladder = find_ladder(now.world, request.model).of_tenant(caller.tenant.name)
     given = request.extras.tags
     tags = tagged(given, now.tags) if given else given
     about = About(
         "",
         caller.tenant.name,
-        request.model,
+        route or ladder.name,
         request.stream,
         caller.organisation,
         caller.key_id,
         request.user or "",
         tags,
     )
-    purse, cached = caller.purse(request.user, tags), ladder.cache is not None
+    purse = caller.purse(request.user, tags)
     if known is None:
-        return request, Habit(forgotten, request.extras, about, purse, cached)
-    visitor.habit = habit = Habit(ref(known), request.extras, about, purse, cached)
+        return request, Habit(forgotten, request.extras, about, purse, ladder)
+    visitor.habit = habit = Habit(ref(known), request.extras, about, purse, ladder)
     return request, habit
 
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 from gateway.core.accounts import Purse
 from gateway.core.chat import NO_EXTRAS, Extras
 from gateway.core.events import About
+from gateway.core.ladder import Ladder
 from gateway.web.callers import Caller
 from gateway.web.in_flight import Seats
 from gateway.web.shapes import Known
@@ -33,8 +34,8 @@ class Habit(Struct, frozen=True):
     about: About
     """But for its id."""
     purse: Purse
-    cached: bool
-    """The route keeps answers."""
+    ladder: Ladder
+    """What its route has it climb."""
 
 
 def forgotten() -> None:
@@ -42,7 +43,7 @@ def forgotten() -> None:
 
 
 _NONE: Final = Habit(
-    forgotten, NO_EXTRAS, About("", "", "", stream=False), Purse("", ()), cached=False
+    forgotten, NO_EXTRAS, About("", "", "", stream=False), Purse("", ()), Ladder("", ())
 )
 
 
