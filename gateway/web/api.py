@@ -1,5 +1,6 @@
 """Every door that is not hot: models, health, metrics, explain. FastAPI, and a front before it."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPMethod
 from typing import Any
@@ -112,10 +113,11 @@ class Api:
             ("/v1/models", self.list_models),
             ("/v1/models/{name:path}", self.one_model),
         ):
-            app.add_api_route(path, read)
+            app.add_api_route(path, read, openapi_extra=_names_in(path))
             app.add_api_route(path, read, methods=["HEAD"], include_in_schema=False)
         app.add_api_route("/v1/route/explain", self.explain, methods=["POST"])
-        app.add_api_route("/v1/route/explain/{request_id}", self.analyze)
+        analyses = "/v1/route/explain/{request_id}"
+        app.add_api_route(analyses, self.analyze, openapi_extra=_names_in(analyses))
         return app
 
     async def post_only(self) -> Response:
@@ -142,8 +144,9 @@ class Api:
         shown = [entry for name, entry in self.models.items() if allowed(patterns, name)]
         return _json({"object": "list", "data": shown})
 
-    async def one_model(self, name: str, request: Request) -> Response:
+    async def one_model(self, request: Request) -> Response:
         patterns = (await self._caller(request)).tenant.models
+        name: str = request.path_params["name"]
         entry = self.models.get(name)
         if entry is None or not allowed(patterns, name):
             raise UnknownModel(f"The model '{name[:100]}' does not exist here.", param="model")
@@ -174,9 +177,10 @@ class Api:
         told = explain(asked, features, plan, ladder, rule, limits)
         return _json({**told, "canary": moved or None, "guard": guard})
 
-    async def analyze(self, request_id: str, request: Request) -> Response:
+    async def analyze(self, request: Request) -> Response:
         """What became of a finished request of the caller's own tenant."""
         tenant = (await self._caller(request)).tenant
+        request_id: str = request.path_params["request_id"]
         home = tenant.organisation.name if tenant.organisation else tenant.name
         found = await self.find(home, request_id)
         mine = [line for line in found if line.tenant == tenant.name]
@@ -193,6 +197,15 @@ class Api:
         here = self.door.now
         headers = read_headers(request.headers.raw, here.limits)
         return await here.keyring.admit(headers.authorization)
+
+
+def _names_in(path: str) -> dict[str, Any]:
+    """What /openapi.json says of them. FastAPI would say it, too, of parameters of the handlers,
+    but imports all of pydantic.v1 to look at their types: a thirtieth of a start.
+    """
+    about = {"in": "path", "required": True, "schema": {"type": "string"}}
+    names = re.findall(r"{(\w+)", path)
+    return {"parameters": [{"name": name, **about} for name in names]} if names else {}
 
 
 def list_models(catalog: Catalog) -> list[dict[str, Any]]:

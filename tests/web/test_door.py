@@ -178,6 +178,13 @@ async def test_its_description_is_made_without_a_warning(http: httpx.AsyncClient
         "/v1/route/explain": ["post"],
         "/v1/route/explain/{request_id}": ["get"],
     }
+    named = {
+        path: each["get"].get("parameters", []) for path, each in paths.items() if "get" in each
+    }
+    assert {path: [part["name"] for part in parts] for path, parts in named.items() if parts} == {
+        "/v1/models/{name}": ["name"],
+        "/v1/route/explain/{request_id}": ["request_id"],
+    }
 
 
 @pytest.mark.parametrize("path", DOORS)
