@@ -48,13 +48,16 @@ def nanos(usd: Decimal | str | int) -> Nanos:
     return Nanos(int((Decimal(usd) * PER_USD).to_integral_value("ROUND_CEILING")))
 
 
-@lru_cache(maxsize=256)  # a reply says the same amount three times
-def usd(amount: int) -> str:
+def dollars(amount: int) -> str:
     """Nano-dollars as a decimal number of US dollars, exact: 1500 -> "0.0000015"."""
     if amount < 0:
-        return f"-{usd(-amount)}"
+        return f"-{dollars(-amount)}"
     digits = str(amount).zfill(10)  # half of what divmod and an f-string take
     return f"{digits[:-9]}.{digits[-9:]}".rstrip("0").rstrip(".")
+
+
+usd: Final = lru_cache(maxsize=256)(dollars)
+"""The same; a reply says its cost three times. What is said but once takes half as long again."""
 
 
 def cost(price: Price, usage: Usage) -> Nanos:

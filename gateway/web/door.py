@@ -41,7 +41,7 @@ from gateway.web.in_flight import InFlight
 from gateway.web.keys import Keyring
 from gateway.web.leaving import Leaving
 from gateway.web.parse import read_again, read_shaped
-from gateway.web.render import completion_body, error_body
+from gateway.web.render import completion_body, error_body, relayed_body
 from gateway.web.shapes import Shapes
 from gateway.web.stream import ClientStream
 from gateway.web.visitor import Habit, Headers, Visitor, forgotten
@@ -265,13 +265,16 @@ async def read_body(headers: Headers, receive: Receive, most: int) -> bytes:
 
 
 def _whole(life: Life, reply: Reply) -> bytes:
-    if reply.completion is None:
+    completion, model, tab = reply.completion, reply.candidate.model.name, life.tab
+    if completion is None:
         raise RuntimeError("a whole reply has a completion")
+    if completion.fields is not None:
+        return relayed_body(completion, completion.fields, model, extension(tab), tab.usage)
     return completion_body(
-        reply.completion,
-        reply.candidate.model.name,
-        extension(life.tab),
-        usage=life.tab.usage,
+        completion,
+        model,
+        extension(tab),
+        usage=tab.usage,
         request_id=life.about.request_id,
         created=int(life.world.wall()),
     )

@@ -16,7 +16,7 @@ from gateway.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from gateway.core.money import usd
+from gateway.core.money import dollars, usd
 from gateway.core.response_cache import Asks, read_asks
 from gateway.core.snapshot import Limits
 from gateway.core.spent import Tab
@@ -92,16 +92,14 @@ def reply_headers(life: Life, reply: Reply, *, whole: bool) -> Lines:
         tab.escalations,
         reply.reason,
     )
-    lines = f"x-request-id: {life.about.request_id}\r\n{_ways.get(way) or _way(*way)}"
-    if whole:
-        lines = f"{lines}x-gateway-cost-usd: {usd(tab.spent)}\r\n"
-    gone = model.card.deprecated
+    cost = f"x-gateway-cost-usd: {usd(tab.spent)}\r\n" if whole else ""
+    gone, left, more, remaining = model.card.deprecated, tab.left, "", ""
     if gone is not None or reply.dropped or reply.headers or tab.warned:
-        lines += lines_of(_more(gone, reply, tab)).decode()
-    left = tab.left
+        more = lines_of(_more(gone, reply, tab)).decode()
     if left is not None:
-        lines = f"{lines}x-gateway-budget-remaining-usd: {usd(max(left, 0))}\r\n"
-    return lines.encode()
+        remaining = f"x-gateway-budget-remaining-usd: {dollars(max(left, 0))}\r\n"
+    told = _ways.get(way) or _way(*way)
+    return f"x-request-id: {life.about.request_id}\r\n{told}{cost}{more}{remaining}".encode()
 
 
 def _way(model: str, provider: str, tier: str, attempts: int, escalations: int, reason: str) -> str:

@@ -37,8 +37,7 @@ def completion_body(
     """
     fields = completion.fields
     if fields is not None:
-        told = _relayed_usage(fields.get("usage"), completion.usage, usage, extension)
-        return _encode({**fields, "model": model, "usage": told})
+        return relayed_body(completion, fields, model, extension, usage)
     return _encode(
         {
             **completion.extra,
@@ -50,6 +49,24 @@ def completion_body(
             "usage": Raw(usage_json(usage, extension)),
         }
     )
+
+
+def relayed_body(
+    completion: Completion, fields: Mapping[str, Raw], model: str, extension: bytes, usage: Usage
+) -> bytes:
+    """The same of the completion's own `fields`, with the provider's own usage object, details and
+    all, where what it meant is `usage`.
+    """
+    told, meant = fields.get("usage"), completion.usage
+    relayed: dict[str, Any] = dict(fields)  # with {**fields, ...} 0.15 us more
+    relayed["model"] = model
+    text = b"" if told is None else bytes(told)
+    # A provider that tells of a gateway, too, is such a gateway.
+    if not text or (usage is not meant and usage != meant) or (extension and b'"gateway"' in text):
+        relayed["usage"] = Raw(usage_json(usage, extension))
+    elif extension:
+        relayed["usage"] = Raw(b'%b,"gateway":%b}' % (text.rstrip()[:-1], extension))
+    return _encode(relayed)
 
 
 def usage_json(usage: Usage, extension: bytes = b"") -> bytes:
@@ -77,18 +94,6 @@ def error_body(error: GatewayError) -> bytes:
     told = {"message": str(error), "type": error.type, "param": error.param, "code": code}
     # What a client or a provider has sent may be quoted in any of them.
     return _encode({"error": {name: text and without_keys(text) for name, text in told.items()}})
-
-
-def _relayed_usage(told: Raw | None, meant: Usage | None, usage: Usage, extension: bytes) -> Raw:
-    """The provider's own usage object, details and all, where what it meant is `usage`."""
-    if told is None or (usage is not meant and usage != meant):
-        return Raw(usage_json(usage, extension))
-    if not extension:
-        return told
-    text = bytes(told)
-    if b'"gateway"' in text:  # the provider is such a gateway too
-        return Raw(usage_json(usage, extension))
-    return Raw(b'%b,"gateway":%b}' % (text.rstrip()[:-1], extension))
 
 
 def _choice(choice: Choice) -> dict[str, Any]:
