@@ -42,21 +42,27 @@ def _with_input(known: Usage, request: ChatRequest, each_image: int) -> Usage:
 class Tally:
     """Counts the deltas of one call, to a model that takes `each_image` tokens for an image."""
 
-    __slots__ = ("_each_image", "_size", "begun", "usage")
+    __slots__ = ("_begun", "_each_image", "_size", "usage")
 
     def __init__(self, each_image: int = tokens.IMAGE_TOKENS) -> None:
         self._each_image = each_image
-        self.begun = False
+        self._begun = False
         self.usage: Usage | None = None
         """The last usage that the provider told."""
         self._size = 0
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything has come: what has a size goes on with what began without one."""
+        return self._begun or self._size > 0
+
     def add(self, deltas: Sequence[Delta]) -> None:
-        self.begun = True
         for delta in deltas:
-            if delta.size is not None:
-                self._size += delta.size
+            size = delta.size
+            if size is not None:
+                self._size += size
                 continue
+            self._begun = True
             if delta.usage is not None:
                 self.usage = delta.usage
             for choice in delta.choices:
