@@ -1,7 +1,7 @@
 """What every dialect offers: values to bytes and back. It does no I/O; feed it bytes."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -37,8 +37,38 @@ class HttpCall(Struct, frozen=True):
     they were asked; see unsupported.py."""
 
 
+Read: TypeAlias = Callable[[bytes], Delta | None]
+
+
+def read_nothing(_: bytes) -> Delta | None:
+    """As long as nothing is known."""
+    return None
+
+
+class Alike:
+    """What the chunks of one streamed answer have in common, once it is known."""
+
+    __slots__ = ("read",)
+
+    def __init__(self) -> None:
+        self.read: Read = read_nothing
+        """The delta of a chunk that is one event, like one before it in all but its text, and to be
+        read now; None for any other, which `feed` reads. Nearly all chunks are so, and to read such
+        a one changes nothing: not even whether the answer is whole. Large ones are always fed.
+        """
+
+
+NEVER_ALIKE: Final = Alike()
+"""Of who does not look for it."""
+
+
 class StreamDecoder(Protocol):
     """Reads one streamed answer, cut anywhere. Raises UpstreamError, and nothing else."""
+
+    @property
+    def alike(self) -> Alike:
+        """The same as long as the answer comes; a chunk that it reads is not fed."""
+        ...
 
     @property
     def done(self) -> bool:

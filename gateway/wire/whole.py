@@ -27,6 +27,7 @@ class StreamOrWhole:
 
     def __init__(self, stream: StreamDecoder, whole: Callable[[bytes], Completion]) -> None:
         self._stream = stream
+        self.alike = stream.alike
         self._whole = whole
         self._held: list[bytes] | None = None
         self._size = 0

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.core.chat import Delta
 from gateway.core.errors import UpstreamError
+from gateway.drivers.upstream.provider_flow import PIECE
 from gateway.wire import openai, sse
 from gateway.wire.dialect import Target
 from gateway.wire.openai import alike, strict
@@ -59,11 +60,16 @@ HEARD = {
 }
 
 
-def told(*pieces: bytes) -> Iterator[Delta | str]:
+def told(*pieces: bytes, fed: bool = False) -> Iterator[Delta | str]:
+    """As who pours them reads them; or all are `fed`, as large ones and compressed ones are."""
     decoder = openai.decoder(Target("m", 10))
     try:
         for each in pieces:
-            yield from decoder.feed(each)
+            small = not fed and len(each) <= PIECE
+            if small and (delta := decoder.alike.read(each)) is not None:
+                yield delta
+            else:
+                yield from decoder.feed(each)
         yield from decoder.finish()
     except UpstreamError as error:
         yield error.kind
@@ -94,7 +100,7 @@ def test_it_is_heard_as_if_each_were_read_alone(name: str) -> None:
     body = body_of(HEARD[name])
     expected = alone(body)
     for pieces in cut(body):
-        assert [*told(*pieces)] == expected
+        assert [*told(*pieces)] == [*told(*pieces, fed=True)] == expected
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -105,6 +111,7 @@ def test_recorded_streams_are_heard_as_if_each_chunk_were_read_alone(provider: s
         expected = alone(recording.body)
         for pieces in cut(recording.body):
             assert [*told(*pieces)] == expected, recording.file
+            assert [*told(*pieces, fed=True)] == expected, recording.file
 
 
 def chunks(recording: Recording) -> bool:
@@ -127,7 +134,7 @@ def test_whatever_is_changed_is_heard_as_if_it_were_read_alone(
     body = body_of([one, one, other, one])
     expected = alone(body)
     for pieces in cut(body):
-        assert [*told(*pieces)] == expected
+        assert [*told(*pieces)] == [*told(*pieces, fed=True)] == expected
 
 
 TEXT = event(piece({"content": "hello"}))
@@ -145,7 +152,17 @@ ODD = {
 
 @pytest.mark.parametrize("pieces", ODD.values(), ids=ODD)
 def test_what_stands_around_an_event_is_heeded(pieces: list[bytes]) -> None:
-    assert [*told(*pieces)] == alone(*pieces)
+    assert [*told(*pieces)] == [*told(*pieces, fed=True)] == alone(*pieces)
+
+
+def test_a_chunk_is_read_without_feeding_only_where_it_is_all_that_comes() -> None:
+    decoder = openai.decoder(Target("m", 10))
+    glances = []
+    for chunk in (event(FIRST), TEXT, TEXT[:9], TEXT[9:], STOP, DONE):
+        glances.append(decoder.alike.read(TEXT) is not None)
+        decoder.feed(chunk)
+    assert glances == [False, False, True, False, True, True]
+    assert decoder.alike.read(TEXT) is None, "nothing comes after the end"
 
 
 SIZES: dict[str, tuple[bytes, int | None]] = {

@@ -3,10 +3,11 @@
 from time import monotonic
 
 from gateway.core.flow import Sink
+from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.http_coding import coding_of
 from gateway.drivers.upstream.http_connection import Connection
 from gateway.drivers.upstream.provider_calls import ProviderCall
-from gateway.drivers.upstream.provider_flow import ProviderFlow
+from gateway.drivers.upstream.provider_flow import PIECE, ProviderFlow
 
 
 class Pouring(ProviderFlow):
@@ -31,8 +32,20 @@ class Pouring(ProviderFlow):
 
     def take(self, body: bytes) -> bool:
         """Whether to go on; see Connection.pour. What says nothing is no sign of life."""
-        sink = self.sink
+        sink, size = self.sink, len(body)
         assert sink is not None  # noqa: S101 - else nothing is poured
+        if size > PIECE or (delta := self._alike.read(body)) is None:
+            return self._take(body, sink)
+        self._left = left = self._left - size
+        if left < 0:
+            raise failures.too_large()
+        self._answer.deadline = monotonic() + self._idle_s
+        if sink((delta,)):
+            return True
+        self.full = True
+        return False
+
+    def _take(self, body: bytes, sink: Sink) -> bool:
         for deltas in self.read(body):
             self._answer.deadline = monotonic() + self._idle_s
             self.full = not sink(deltas)

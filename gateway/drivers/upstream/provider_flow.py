@@ -1,6 +1,6 @@
 """A streamed answer as it comes: what both clients make of its pieces, and when it is over."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from gateway.core.chat import Delta
@@ -8,12 +8,13 @@ from gateway.core.errors import UpstreamError
 from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.http_coding import PLAIN, Plain
 from gateway.drivers.upstream.provider_calls import ProviderCall
+from gateway.wire.dialect import NEVER_ALIKE
 
 AFTER_S: Final = 0.25
 """How long the end of the HTTP answer is waited for after the answer's own, so that the connection
 can be used again. It mostly is there, or in the next packet.
 """
-_PIECE: Final = 32 * 1024
+PIECE: Final = 32 * 1024
 """What is read at once: unpacked bytes may come by the 64 MiB, and what is read of them waits for a
 client that is slow.
 """
@@ -22,12 +23,13 @@ client that is slow.
 class ProviderFlow:
     """Give it bytes of the body."""
 
-    __slots__ = ("_begun", "_call", "_coding", "_decoder", "_left")
+    __slots__ = ("_alike", "_begun", "_call", "_coding", "_decoder", "_left")
 
     def __init__(self, call: ProviderCall, coding: Plain = PLAIN) -> None:
         self._call = call
         self._coding = None if coding is PLAIN else coding
         self._decoder = call.way.dialect.decoder(call.target)
+        self._alike = self._decoder.alike if self._coding is None else NEVER_ALIKE
         self._left = failures.MAX_ANSWER
         self._begun = False
 
@@ -41,7 +43,7 @@ class ProviderFlow:
         """Whether what fails now fails after the answer."""
         return self._decoder.done or self._decoder.complete
 
-    def read(self, body: bytes) -> Iterable[list[Delta]]:
+    def read(self, body: bytes) -> Iterable[Sequence[Delta]]:
         """The deltas that are whole now, mostly all at once; never an empty list.
 
         Raises UpstreamError; Broken when it goes on beyond what is ever an answer.
@@ -52,16 +54,16 @@ class ProviderFlow:
         self._left = left = self._left - size
         if left < 0:
             raise failures.too_large()
-        if size > _PIECE:
+        if size > PIECE:
             return self._pieces(body)
+        if (delta := self._alike.read(body)) is not None:
+            return ((delta,),)
         deltas = self._decoder.feed(body)
-        if self._begun and len(deltas) == 1 and deltas[0].usage is None:
-            return (deltas,)
         return (self._told(deltas),) if deltas else ()
 
     def _pieces(self, body: bytes) -> Iterator[list[Delta]]:
-        for at in range(0, len(body), _PIECE):
-            if deltas := self._decoder.feed(body[at : at + _PIECE]):
+        for at in range(0, len(body), PIECE):
+            if deltas := self._decoder.feed(body[at : at + PIECE]):
                 yield self._told(deltas)
 
     def ended(self) -> None:

@@ -11,7 +11,7 @@ from gateway.wire.anthropic.blocks import Block, Kept, Piece, opened
 from gateway.wire.anthropic.faults import read, stream_fault
 from gateway.wire.anthropic.reply import decode, extras, finish, refusal
 from gateway.wire.anthropic.usage import latest, usage
-from gateway.wire.dialect import StreamDecoder, Target
+from gateway.wire.dialect import NEVER_ALIKE, StreamDecoder, Target
 from gateway.wire.silence import one_more
 from gateway.wire.sse import SseDecoder
 from gateway.wire.whole import StreamOrWhole
@@ -62,6 +62,8 @@ class Decoder:
     a failure comes in one chunk with good deltas, they are given first and the failure is raised
     at the next call.
     """
+
+    alike = NEVER_ALIKE
 
     def __init__(self) -> None:
         self._sse = SseDecoder()

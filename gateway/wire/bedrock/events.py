@@ -6,6 +6,7 @@ from typing import Final, Protocol
 from gateway.core.chat import Completion, Delta
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.bedrock.faults import foreign_fault, stream_fault
+from gateway.wire.dialect import NEVER_ALIKE
 from gateway.wire.eventstream import EventStreamReader, Message
 from gateway.wire.silence import one_more
 from gateway.wire.whole import BLANK, MAX_WHOLE, begins_json, recut
@@ -40,6 +41,8 @@ class EventDecoder:
     error in JSON, a page) are told by their first one: no message is 16 MiB long. `whole` reads
     an answer in JSON.
     """
+
+    alike = NEVER_ALIKE
 
     def __init__(self, answer: Answer, whole: Callable[[bytes], Completion]) -> None:
         self._answer = answer

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from gateway.core.chat import Choice, ChoiceDelta, Delta, ToolCall, ToolDelta, Usage
 from gateway.core.errors import Broken, UpstreamError
-from gateway.wire.dialect import Target
+from gateway.wire.dialect import NEVER_ALIKE, Target
 from gateway.wire.gemini.array import ArrayDecoder
 from gateway.wire.gemini.candidate import Candidate, Told, logprobs, place
 from gateway.wire.gemini.reply import Answer, blocked, blocking, parsed
@@ -24,6 +24,8 @@ class Decoder:
     """
 
     done = False
+
+    alike = NEVER_ALIKE
 
     def __init__(self) -> None:
         self._pieces = _Framing()

@@ -4,7 +4,7 @@ from typing import Final
 
 from gateway.core.chat import ChoiceDelta, Delta, ToolDelta
 from gateway.core.errors import Broken, UpstreamError
-from gateway.wire.dialect import StreamDecoder, Target
+from gateway.wire.dialect import NEVER_ALIKE, StreamDecoder, Target
 from gateway.wire.ollama.faults import fault_inside, read
 from gateway.wire.ollama.reply import Said, finish, logprobs, seconds, tool_calls, usage
 from gateway.wire.silence import MOST_BYTES, endless, one_more
@@ -20,6 +20,8 @@ def decoder(target: Target) -> StreamDecoder:
 
 class _Decoder:
     """Raises an error only after the deltas ahead of it have been given."""
+
+    alike = NEVER_ALIKE
 
     def __init__(self) -> None:
         self._rest: list[bytes] = []

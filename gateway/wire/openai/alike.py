@@ -5,12 +5,12 @@ a JSON string says the same with another text; to know that costs a fifth of rea
 """
 
 import re
-from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final
 
 from msgspec import ValidationError, json, structs
 
 from gateway.core.chat import ChoiceDelta, Delta
+from gateway.wire.dialect import Alike, Read, read_nothing
 from gateway.wire.openai import strict
 
 _FIELDS: Final = ("content", "reasoning_content", "reasoning")
@@ -23,26 +23,27 @@ _MOST_TRIES: Final = 8
 """Of one stream: whose chunks are not alike is soon left alone."""
 
 _string: Final = json.Decoder(str).decode
-Read: TypeAlias = Callable[[bytes], Delta | None]
 
 
-def _nothing(event: bytes) -> Delta | None:
-    """As long as nothing is known."""
-    return None
+class AlikeText(Alike):
+    """What a stream's events of text have in common: `learn` it from one, read others by it.
 
+    `read` is for chunks, from `data: ` to the empty line. Bytes that begin with an event like the
+    one before and go on are another, too: no string has a line break in it.
+    """
 
-class Alike:
-    """What a stream's events of text have in common: `learn` it from one, `read` others by it."""
-
-    __slots__ = ("_tries", "read")
+    __slots__ = ("_tries", "_whole", "read_data")
 
     def __init__(self) -> None:
-        self.read: Read = _nothing
-        """The delta of an event, from `data: ` to its empty line, that is as the one before in all
-        but its text; None for any other. Bytes that begin with an event like that and go on are
-        another, too: no string has a line break in it.
-        """
+        super().__init__()
+        self._whole = self.read
+        self.read_data: Read = read_nothing
+        """The same for the data of an event."""
         self._tries = 0
+
+    def open(self, *, between: bool) -> None:
+        """Whether a chunk may be read now: what has come is read, to the end of an event."""
+        self.read = self._whole if between else read_nothing
 
     def learn(self, data: bytes, chunk: strict.Chunk) -> None:
         """From a chunk that is relayed as it is, if it says nothing but a text."""
@@ -59,18 +60,22 @@ class Alike:
         before, after = data[: text.start() + 1], data[text.end() - 1 :]
         if _is_text(field, before, after, chunk):
             thinks = field != "content"
-            self.read = _reader(chunk, b"data: " + before, after + b"\n\n", thinks=thinks)
+            self.read_data = _reader(chunk, before, after, slice(None), thinks=thinks)
+            before, after = b"data: " + before, after + b"\n\n"
+            self._whole = _reader(chunk, before, after, slice(6, -2), thinks=thinks)
 
 
-def _reader(chunk: strict.Chunk, before: bytes, after: bytes, *, thinks: bool) -> Read:
-    """For events with the same bytes before and after a text, but for their padding."""
+def _reader(
+    chunk: strict.Chunk, before: bytes, after: bytes, data_of: slice, *, thinks: bool
+) -> Read:
+    """For bytes that are the same before and after a text, but for their padding."""
     index, name, created = chunk.choices[0].index, chunk.id, chunk.created
     padded = _PADDING.search(after)
     if padded is not None:
         end = after[after.index(b'"', padded.end()) :]
         after = after[: padded.end()]
     begin, stop = len(before) - 1, 1 - len(after)  # with the quotes on both sides
-    text_of, data_of = slice(begin, stop), slice(6, -2)
+    text_of = slice(begin, stop)
     begins, ends = slice(len(before)), slice(-len(after), None)  # 80 ns less than `startswith`
 
     def read(event: bytes) -> Delta | None:

@@ -14,12 +14,12 @@ from gateway.core.chat import ChoiceDelta, Delta, ToolDelta
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import StreamDecoder, Target
 from gateway.wire.openai import signatures, strict, tolerant
-from gateway.wire.openai.alike import Alike, plain_size
+from gateway.wire.openai.alike import AlikeText, plain_size
 from gateway.wire.openai.choices import ChoiceSoFar
 from gateway.wire.openai.faults import fault_inside
 from gateway.wire.openai.reply import strict_usage
 from gateway.wire.silence import one_more
-from gateway.wire.sse import MAX_LINE, SseDecoder
+from gateway.wire.sse import SseDecoder
 
 _NO_EXTRA: Final[Mapping[str, Raw]] = {}
 _UNREADABLE: Final = "the provider's stream cannot be read"
@@ -35,7 +35,7 @@ class _Decoder:
 
     def __init__(self) -> None:
         self._sse = SseDecoder()
-        self._alike = Alike()
+        self.alike = AlikeText()
         self._choices: dict[int, ChoiceSoFar] = {}
         self._id = ""
         self._created = 0
@@ -46,8 +46,6 @@ class _Decoder:
         self._silent = 0
         """Events that said nothing."""
         self._failure: UpstreamError | None = None
-        self._between = False
-        """What has come is read, to the end of an event, and more may come."""
 
     @property
     def complete(self) -> bool:
@@ -57,23 +55,18 @@ class _Decoder:
         return self._failure is None and ended
 
     def feed(self, chunk: bytes) -> list[Delta]:
-        # Nearly all chunks are one event each, like the one before.
-        if self._between and len(chunk) <= MAX_LINE:
-            delta = self._alike.read(chunk)
-            if delta is not None:
-                return [delta]
         if self._failure is not None:
             raise self._failure
         deltas: list[Delta] = []
         try:
             self._read(self._sse.feed(chunk), deltas)
         except UpstreamError as error:
-            self._between = False
+            self.alike.open(between=False)
             if not deltas:
                 raise
             self._failure = error
         else:
-            self._between = self._sse.between and not self.done
+            self.alike.open(between=self._sse.between and not self.done)
         return deltas
 
     def finish(self) -> list[Delta]:
@@ -103,7 +96,7 @@ class _Decoder:
         for name, data in events:
             if self.done:
                 return
-            if not name and (alike := self._alike.read(b"data: %b\n\n" % data)) is not None:
+            if not name and (alike := self.alike.read_data(data)) is not None:
                 deltas.append(alike)
             elif data == b"[DONE]":
                 self.done = True
@@ -144,7 +137,7 @@ class _Decoder:
             return None
         pieces, name, created = tuple(choices), self._id, self._created
         if relay and usage is None and strict.one_line_of_text(data):
-            self._alike.learn(data, chunk)
+            self.alike.learn(data, chunk)
             size = plain_size(pieces) if known == len(self._choices) else None
             return Delta(pieces, None, name, created, data, size=size)
         return Delta(pieces, usage, name, created, extra=_beside(data))
