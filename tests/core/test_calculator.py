@@ -6,6 +6,7 @@ from typing import Final
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.core.calculator import (
     HOURS,
@@ -115,7 +116,12 @@ def test_a_sum_is_rounded_once_upwards() -> None:
 
 TOKENS: Final = st.integers(0, 10**6)
 _CACHED: Final = st.integers(0, 10**5)
-USAGES: Final = st.builds(Usage, TOKENS, TOKENS, _CACHED, _CACHED, cache_write_1h=_CACHED)
+USAGES: Final = st.builds(Usage, TOKENS, TOKENS, _CACHED, _CACHED, cache_write_1h=_CACHED).map(
+    lambda usage: structs.replace(
+        usage, cache_write_1h=min(usage.cache_write_1h, usage.cache_write)
+    )
+)
+"""What is written for an hour is part of what is written."""
 PRICES: Final = st.builds(Price, *[st.integers(0, 10**12)] * 4)
 
 
