@@ -23,12 +23,15 @@ from prometheus_client.utils import floatToGoString
 
 from gateway.core import events
 from gateway.core.catalog import Tenant
+from gateway.core.chat import Usage
+from gateway.core.money import PER_USD
 from gateway.drivers.metrics.catalogue import METRICS, PROCESS_METRICS
 from gateway.drivers.metrics.cells import NOWHERE, OwnCells
 from gateway.drivers.metrics.families import Families, took
 from gateway.drivers.metrics.process import ProcessMetrics
 from gateway.drivers.metrics.prometheus import Metrics
-from gateway.drivers.metrics.text import Page, number
+from gateway.drivers.metrics.text import DOLLARS, Page, number
+from tests.drivers.metric_series import COST, settled
 
 KINDS: Final[dict[str, Any]] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
 VALUES: Final = ("plain", 'quo"ted', "back\\slash", "new\nline", "Zürich, 東京", "")
@@ -54,7 +57,7 @@ def test_the_text_is_what_prometheus_client_writes() -> None:
                     child.observe(seconds)
             else:
                 families.add(name, *labels, by=AMOUNTS[at])
-                child.inc(AMOUNTS[at])
+                child.inc(AMOUNTS[at] / PER_USD if name.endswith(DOLLARS) else AMOUNTS[at])
     assert Page().text(cells.shelves()).encode() == generate_latest(registry)
 
 
@@ -79,6 +82,14 @@ def test_buckets_count_up_to_their_bounds() -> None:
     assert buckets["0.1"] == 2
     assert buckets["0.25"] == 3
     assert buckets["+Inf"] == 4
+
+
+def test_money_is_summed_up_to_the_nano_dollar() -> None:
+    """As floats of dollars 0.1 and 0.2 would be 0.30000000000000004."""
+    metrics = Metrics()
+    for nanos in (100_000_000, 200_000_000):
+        metrics.observe(settled(nanos, Usage()))
+    assert f"{COST} 0.3" in metrics.render().decode().splitlines()
 
 
 def test_a_scrape_is_read_whole() -> None:

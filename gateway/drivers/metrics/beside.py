@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from gateway.core import events
-from gateway.core.money import PER_USD
 from gateway.drivers.metrics.families import Families
 
 _STATES: Final = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
@@ -64,5 +63,5 @@ class _Beside:
         whose = (event.about.route, event.about.tenant)
         self._of.add("gateway_cache_requests_total", *whose, event.outcome)
         if event.to is not None:
-            by = event.saved / PER_USD
-            self._of.add("gateway_cache_saved_usd_total", *whose, event.to[2], by=by)
+            made = (*whose, event.to[2])
+            self._of.add("gateway_cache_saved_usd_total", *made, by=event.saved)

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from gateway.core import events
 from gateway.core.chat import Usage
-from gateway.core.money import PER_USD, Nanos
+from gateway.core.money import Nanos
 from gateway.core.tags import Known, labelled
 from gateway.core.usage_record import UsageRecord
 from gateway.drivers.metrics.families import Families, Found, Labels
@@ -70,7 +70,7 @@ class Calls:
             ratio = cost / held
             values[part] += ratio
             values[part + bisect_left(_PARTS, ratio)] += 1.0
-        values[spent] += cost / PER_USD
+        values[spent] += cost
         values[prompt] += usage.prompt
         values[completion] += usage.completion
         if usage.cached or usage.cache_write or usage.reasoning:
@@ -78,7 +78,7 @@ class Calls:
         if call.counted:
             self._of.add("gateway_counted_settles_total", call.provider, call.model)
         if cost > held:
-            self._of.add("gateway_budget_overrun_usd_total", tenant, by=(cost - held) / PER_USD)
+            self._of.add("gateway_budget_overrun_usd_total", tenant, by=cost - held)
             self._of.add("gateway_budget_overruns_total", tenant)
         if more:
             self._more(event.about, call, event.why)
@@ -104,7 +104,7 @@ class Calls:
         usage = call.usage
         for tag, value in labelled(about.tags, self._tags).items():
             whose = (about.tenant, tag, value)
-            self._of.add("gateway_tag_cost_usd_total", *whose, by=call.cost / PER_USD)
+            self._of.add("gateway_tag_cost_usd_total", *whose, by=call.cost)
             self._of.add("gateway_tag_tokens_total", *whose, "input", by=usage.prompt)
             self._of.add("gateway_tag_tokens_total", *whose, "output", by=usage.completion)
 

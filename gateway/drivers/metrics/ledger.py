@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from gateway.core import events
-from gateway.core.money import PER_USD
 from gateway.drivers.metrics.families import Families, Found
 from gateway.drivers.metrics.shape import SHORT, edges
 
@@ -59,5 +58,4 @@ class _Ledger:
 
     def expired(self, event: events.HoldsExpired) -> None:
         self._of.add("gateway_holds_expired_total", event.tenant, by=event.holds)
-        charged = event.amount / PER_USD
-        self._of.add("gateway_holds_expired_usd_total", event.tenant, by=charged)
+        self._of.add("gateway_holds_expired_usd_total", event.tenant, by=event.amount)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from gateway.core import events
-from gateway.core.money import PER_USD
 from gateway.drivers.metrics.cells import NOWHERE, Series
 from gateway.drivers.metrics.families import Families, Found, Labels, took
 from gateway.drivers.metrics.saved import Saved, Smart
@@ -89,8 +88,8 @@ class Lives:
         values[overhead + bisect_left(_SHORT, ours)] += 1.0
         if smart is not None:
             price, alone, mixed = smart
-            values[alone] += price(event.usage) / PER_USD
-            values[mixed] += event.spent / PER_USD
+            values[alone] += price(event.usage)
+            values[mixed] += event.spent
         if about.stream:
             self._streamed(event)
 

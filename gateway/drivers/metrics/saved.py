@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from gateway.core.catalog import Catalog
 from gateway.core.chat import Usage
 from gateway.core.ladder import Ladder, ladders
-from gateway.core.money import PER_USD, Nanos, cost
+from gateway.core.money import Nanos, cost
 from gateway.core.ports import Clock
 from gateway.core.tariff import Tariff
 from gateway.drivers.metrics.families import Families
@@ -47,8 +47,7 @@ class Saved:
     def audited(self, tenant: str, route: str, spent: Nanos) -> None:
         """A call of an audit that went on behind an answer."""
         if route in self.tops:
-            by = spent / PER_USD
-            self._of.add("gateway_always_smart_actual_usd_total", tenant, route, by=by)
+            self._of.add("gateway_always_smart_actual_usd_total", tenant, route, by=spent)
 
     def _top(self, ladder: Ladder) -> Priced:
         place = ladder.steps[-1].places[0]

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
+from gateway.core.money import PER_USD
 from gateway.drivers.metrics.catalogue import METRICS, counted_in
 from gateway.drivers.metrics.cells import Series, Shelf
 from gateway.drivers.metrics.shape import Across, Metric
@@ -11,6 +12,8 @@ from gateway.drivers.metrics.shape import Across, Metric
 _Place: TypeAlias = tuple[Shelf, slice]
 """Where one worker counts a series: its cells, or those of the histogram that it counts along."""
 
+DOLLARS: Final = "_usd_total"
+"""What ends so is counted in nano-dollars: their sums are exact to 9 million dollars."""
 _VALUE: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 _HELP: Final = str.maketrans({"\\": r"\\", "\n": r"\n"})
 
@@ -47,11 +50,12 @@ class Page:
         for name, metric in METRICS.items():
             out.append(self._heads[name])
             together = _TOGETHER[metric.across]
+            unit = PER_USD if name.endswith(DOLLARS) else 1
             for lines in self._lines[name].values():
                 if metric.buckets:
                     lines.histogram(out)
                 else:
-                    out.append(f"{lines.starts[0]}{number(together(lines.places))}\n")
+                    out.append(f"{lines.starts[0]}{number(together(lines.places) / unit)}\n")
         return "".join(out)
 
     def _take_in(self, shelf: Shelf) -> None:
