@@ -92,14 +92,16 @@ def reply_headers(life: Life, reply: Reply, *, whole: bool) -> Lines:
         tab.escalations,
         reply.reason,
     )
-    cost = f"x-gateway-cost-usd: {usd(tab.spent)}\r\n" if whole else ""
-    gone, left, more, remaining = model.card.deprecated, tab.left, "", ""
+    lines = f"x-request-id: {life.about.request_id}\r\n{_ways.get(way) or _way(*way)}"
+    if whole:
+        lines += f"x-gateway-cost-usd: {usd(tab.spent)}\r\n"
+    gone = model.card.deprecated
     if gone is not None or reply.dropped or reply.headers or tab.warned:
-        more = lines_of(_more(gone, reply, tab)).decode()
+        lines += lines_of(_more(gone, reply, tab)).decode()
+    left = tab.left
     if left is not None:
-        remaining = f"x-gateway-budget-remaining-usd: {dollars(max(left, 0))}\r\n"
-    told = _ways.get(way) or _way(*way)
-    return f"x-request-id: {life.about.request_id}\r\n{told}{cost}{more}{remaining}".encode()
+        lines += f"x-gateway-budget-remaining-usd: {dollars(max(left, 0))}\r\n"
+    return lines.encode()
 
 
 def _way(model: str, provider: str, tier: str, attempts: int, escalations: int, reason: str) -> str:

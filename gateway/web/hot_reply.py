@@ -1,6 +1,7 @@
 """How an answer of the hot door goes out."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from http import HTTPStatus
 from typing import Final
 
@@ -35,8 +36,8 @@ class Openings:
         return made
 
 
-class Answers(asyncio.Protocol):
-    """What goes out on one connection, answer by answer."""
+class Answers(ABC, asyncio.Protocol):
+    """What goes out on one connection, answer by answer. What comes in is left to who has it."""
 
     _transport: asyncio.Transport
 
@@ -52,9 +53,9 @@ class Answers(asyncio.Protocol):
         """Of an answer that has begun, until its first data."""
         self._drained: asyncio.Future[None] | None = None
 
+    @abstractmethod
     def _done(self) -> None:
         """The answer is out."""
-        raise NotImplementedError
 
     def pause_writing(self) -> None:
         self._drained = self._loop.create_future()

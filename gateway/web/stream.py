@@ -8,7 +8,6 @@ then on the status is sent: what goes wrong later is told as an error event, nev
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, aclosing, suppress
 from typing import Final
 
 from gateway.core.chat import Delta
@@ -39,6 +38,10 @@ class ClientStream:
         self.client = client
         self.quiet_s = quiet_s
         self.begun = False
+        self._quiet: asyncio.TimerHandle | None = None
+        """Until the first comment."""
+        self._comments: asyncio.Task[None] | None = None
+        """Sends them, once it was quiet for so long: few answers are held until then."""
 
     async def run(self) -> None:
         """Raises what to show only while nothing has been sent yet; from then on it is told here,
@@ -61,13 +64,11 @@ class ClientStream:
         await self.client.end(error_event(error))
 
     async def _run(self) -> None:
-        comments = asyncio.create_task(self._comment())
+        self._quiet = self.client.task.get_loop().call_later(self.quiet_s, self._waits)
         try:
             reply = await self.life.answer()
-            async with AsyncExitStack() as closing:
-                if reply.deltas is not None:
-                    await closing.enter_async_context(aclosing(reply.deltas))
-                await _stopped(comments)
+            try:
+                await self._silent()
                 whole = reply.completion is not None
                 await self._begin(reply_headers(self.life, reply, whole=whole))
                 chunks = self._writer(reply)
@@ -76,8 +77,11 @@ class ClientStream:
                         await self.client.write(event)
                 elif reply.deltas is not None:
                     await self._flow(reply.deltas, chunks)
+            finally:
+                if reply.deltas is not None:
+                    await reply.deltas.aclose()
         finally:
-            await _stopped(comments)
+            await self._silent()
         await self.client.end(self._usage(chunks) + DONE)
 
     async def _flow(self, deltas: Deltas, chunks: ChunkWriter) -> None:
@@ -89,13 +93,14 @@ class ClientStream:
             data = event(some[0]) if len(some) == 1 else b"".join([event(each) for each in some])
             return client.send(data) if data else True
 
-        with suppress(StopAsyncIteration):
+        try:
             while True:
                 some = await deltas.asend(sink)
                 if not (some and pour(some)):  # () comes when the sink is full
                     await client.drained()
                 sink = pour
-        await client.drained()
+        except StopAsyncIteration:
+            await client.drained()
 
     def _writer(self, reply: Reply) -> ChunkWriter:
         created = int(self.life.world.wall())
@@ -109,20 +114,24 @@ class ClientStream:
         tab = self.life.tab
         return chunks.usage(tab.usage, extension(tab))
 
+    def _waits(self) -> None:
+        self._comments = self.client.task.get_loop().create_task(self._comment())
+
     async def _comment(self) -> None:
         while True:
-            await asyncio.sleep(self.quiet_s)
             await self._begin(b"x-request-id: %b\r\n" % self.life.about.request_id.encode())
             await self.client.write(KEEP_ALIVE)
+            await asyncio.sleep(self.quiet_s)
+
+    async def _silent(self) -> None:
+        """Until no comment goes out any more: from then on nobody else sends."""
+        if self._quiet is not None:
+            self._quiet.cancel()
+        if self._comments is not None and not self._comments.done():
+            self._comments.cancel()
+            await asyncio.wait((self._comments,))
 
     async def _begin(self, headers: Lines) -> None:
         if not self.begun:
             await self.client.begin(200, headers + _SSE)
             self.begun = True
-
-
-async def _stopped(task: "asyncio.Task[None]") -> None:
-    """Until it has ended: from then on nobody else sends."""
-    if not task.done():
-        task.cancel()
-        await asyncio.wait((task,))

@@ -22,6 +22,12 @@ from tests.lives import Stage, Turn, fails, faulty, poor, says, stage, told, wel
 NEVER_S = 1_000.0
 
 
+def the_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
 @dataclass
 class Client:
     """What it was sent; `heard` is set once something is."""
@@ -31,7 +37,7 @@ class Client:
     whole: bytes | None = None
     is_gone: bool = False
     life: Life | None = None
-    task: asyncio.Task[None] = field(init=False)
+    task: asyncio.Task[Any] = field(default_factory=the_task)
     heads: list[dict[str, str]] = field(default_factory=list)
     data: list[bytes] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
