@@ -171,10 +171,8 @@ class Call(Struct, eq=False):
             world.factors.learn(model.name, tab.text, usage.prompt)
         if tab.gone or outcome == "dropped":
             purpose = "abandoned"
-        if deployment.tariff is None:
-            spent = cost(model.price, usage)
-        else:
-            spent = self._by_the_hour(deployment.tariff, usage, took_s)
+        tariff, price = deployment.tariff, model.price
+        spent = self._by_the_hour(tariff, usage, took_s) if tariff else cost(price, usage)
         record = UsageRecord(
             hold.id,
             about.request_id,
@@ -200,7 +198,8 @@ class Call(Struct, eq=False):
         )
         tab.attempts.append(record)
         tab.spent += spent
-        tab.held -= held.nanos
+        if tab.most is not None:
+            tab.gives_back(held.nanos)
         tab.upstream_s += took_s
         if hold.left is not None:
             tab.left = hold.left + held.nanos - spent

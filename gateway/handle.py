@@ -108,9 +108,9 @@ class Life(Struct, eq=False):
             answer = await self._attendant.hears(answer)
         if isinstance(answer, Flowing):
             return Reply(answer.candidate, reason, None, answer.deltas, answer.dropped)
-        tab, whole = self.tab, answer.completion
-        tab.usage, tab.answer = answer.usage, whole
-        self.over(answer.candidate, None, verdict.why)
+        whole = answer.completion
+        self.tab.usage = answer.usage
+        self.over(answer.candidate, None, verdict.why, whole)
         return Reply(answer.candidate, reason, whole, None, whole.dropped)
 
     def abandon(self) -> float:
@@ -149,7 +149,8 @@ class Life(Struct, eq=False):
             prefix, wall = tokens.count(size), world.wall()
             limits = structs.replace(limits, warm=warm, prefix=prefix, wall=wall)
         plan = world.plans.plan(ladder, features, limits, world.draw)
-        self.tab.most = plan.most
+        if plan.most is not None:
+            self.tab.most = plan.most
         if ladder.learned is not None:
             plan, self.tab.signals = begin(ladder, plan, self.request, features)
         return plan
@@ -264,7 +265,11 @@ class Life(Struct, eq=False):
         return refusals.no_answer(verdict, self.purse, self.trail.words)
 
     def over(
-        self, candidate: Candidate | None, error: BaseException | None, why: str = "unjudged"
+        self,
+        candidate: Candidate | None,
+        error: BaseException | None,
+        why: str = "unjudged",
+        answer: Completion | None = None,
     ) -> None:
         """The life ends, once: replied, denied, or dropped by the client."""
         world, about, tab = self.world, self.about, self.tab
@@ -283,7 +288,7 @@ class Life(Struct, eq=False):
                 tab.first_token_s,
                 tab.usage,
                 tab.spent,
-                tab.answer,
+                answer,
             )
         world.tell[type(event)](event)
         world.ledger.leave(self.purse, about.request_id)

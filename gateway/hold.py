@@ -33,11 +33,10 @@ async def held(
     nanos, most, purse = candidate.ceiling, candidate.tokens, desk.purse
     if wanted.said:
         nanos, most = candidate.with_more(tokens.bound_of(wanted.said))
-    if tab.most is not None and not tab.has_room(nanos):
+    if tab.most is not None and not tab.sets_aside(nanos):
         return Stopped(candidate, BUDGET)
     if purse.per_call:
         purse = purse.of_call(candidate.model.name, candidate.deployment.provider)
-    tab.held += nanos
     try:
         if turns is None:
             amounts = Amounts(nanos, most, tab.counts)
@@ -45,10 +44,10 @@ async def held(
         else:
             hold = await _in_turn(turns, desk, purse, Amounts(nanos, most))
     except BaseException:
-        tab.held -= nanos
+        tab.gives_back(nanos)
         raise
     if not isinstance(hold, Hold):
-        tab.held -= nanos
+        tab.gives_back(nanos)
         return _refused(desk, candidate, hold)
     tab.counts = 0
     asked = checklist(wanted.checks)

@@ -34,8 +34,8 @@ def observer(*hearers: Hears) -> Observers:
 
 
 def tells(observe: Observer) -> Hears:
-    """What an observer does with each type of event."""
-    return observe if isinstance(observe, Observers) else of_all(observe)
+    """What an observer does with each type of event. To look in a mere dict takes half as long."""
+    return dict(observe) if isinstance(observe, Observers) else of_all(observe)
 
 
 def _each(told: Sequence[Callable[[Any], None]]) -> Callable[[Any], None]:

@@ -5,7 +5,7 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.core.accounts import Warned
-from gateway.core.chat import Completion, Usage
+from gateway.core.chat import Usage
 from gateway.core.usage_record import UsageRecord
 
 _NOTHING_YET: Final = Usage()
@@ -18,8 +18,6 @@ class Tab(Struct):
     """The calls that were made, what became of each, and what it cost."""
     usage: Usage = _NOTHING_YET
     """Of the answer that is given."""
-    answer: Completion | None = None
-    """That answer, unless it flows."""
     left: int | None = None
     """What its tightest budget has left."""
     escalations: int = 0
@@ -38,10 +36,19 @@ class Tab(Struct):
     spent: int = 0
     """On all attempts."""
     held: int = 0
-    """Set aside for those that are under way."""
+    """Set aside for those that are under way, where `most` bounds that."""
     counts: int = 1
     """As how many requests the next call counts: as one, until the first of them is held."""
 
-    def has_room(self, nanos: int) -> bool:
-        """For a call that may cost so much."""
-        return self.most is None or self.spent + self.held + nanos <= self.most
+    def sets_aside(self, nanos: int) -> bool:
+        """Whether there is room for a call that may cost so much; if so, that is held for it."""
+        if self.most is not None:
+            if self.spent + self.held + nanos > self.most:
+                return False
+            self.held += nanos
+        return True
+
+    def gives_back(self, nanos: int) -> None:
+        """What was held for a call that is over, or was not made."""
+        if self.most is not None:
+            self.held -= nanos

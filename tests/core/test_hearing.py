@@ -3,7 +3,7 @@
 from typing import get_args
 
 from gateway.core.events import About, Began, Dropped, Event, Planned
-from gateway.core.hearing import Hears, observer, of_all
+from gateway.core.hearing import Hears, nothing, observer, of_all, tells
 
 WHO = About("r1", "acme", "auto", stream=False)
 BEGAN, PLANNED, DROPPED = Began(WHO), Planned(WHO, 1, 0), Dropped(WHO, 0.5)
@@ -37,3 +37,15 @@ def test_what_nobody_hears_is_told_to_nobody() -> None:
 
 def test_who_hears_of_all_hears_of_every_kind() -> None:
     assert set(of_all(print)) == set(get_args(Event))
+
+
+def test_an_observer_tells_what_it_would_be_told() -> None:
+    said: list[Event] = []
+    observe = observer({Dropped: said.append})
+    assert tells(observe) == observe
+    assert tells(said.append) == of_all(said.append)
+
+
+def test_what_nobody_hears_is_told_to_nothing() -> None:
+    told = tells(observer({Dropped: print}))
+    assert [kind for kind in get_args(Event) if told[kind] is not nothing] == [Dropped]
