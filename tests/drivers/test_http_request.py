@@ -30,6 +30,17 @@ def test_a_post() -> None:
     assert flowing == first.replace(b"application/json", b"text/event-stream")
 
 
+def test_calls_in_turn_have_each_its_own_head() -> None:
+    headers = [{"accept": "a"}, {"accept": "b"}, {"accept": "a"}]
+    calls = [call(path, each) for path in ("/x", "/y") for each in headers]
+    provider = posts()
+    for _ in range(2):
+        for each in calls:
+            alone = posts().post(each)
+            assert [provider.post(each), provider.post(each)] == [alone, alone]
+    assert posts().post(call("", {})) == posts().post(call("/", {})).replace(b"/v1/ ", b"/v1 ")
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [

@@ -59,6 +59,16 @@ class Deflated(Plain):
 PLAIN: Final = Plain()
 
 
+def plain(headers: Headers, body: bytes) -> bytes:
+    """What a whole answer with these headers says. Raises Broken."""
+    coding = coding_of(headers)
+    if coding is PLAIN:
+        return body
+    said = coding.feed(body)
+    coding.finish()
+    return said
+
+
 def coding_of(headers: Headers) -> Plain:
     """How an answer with these headers is read. Raises Broken when it cannot be."""
     said = headers.find(b"content-encoding")

@@ -44,12 +44,24 @@ class Posts:
         self._path = origin.path
         self._lines = _lines({"host": origin.named, **headers}.items())
         self._heads: dict[tuple[object, ...], bytes] = {}
+        self._last: tuple[str, Mapping[str, str], bytes] = ("", {}, b"")
 
     def post(self, call: HttpCall, proof: Mapping[str, str] = NONE) -> bytes:
         """A whole request; `proof` are the headers of this call alone.
 
         Raises Unsuitable when the call cannot be written as HTTP.
         """
+        path, headers, head = self._last
+        # Most calls to a provider have one head: to know it by its parts' key costs 0.4 us.
+        if call.headers is not headers or call.path != path:
+            head = self._known(call)
+            self._last = call.path, call.headers, head
+        if proof:
+            lines = _lines(proof.items()).encode("latin-1")
+            return b"%b%d\r\n%b\r\n%b" % (head, len(call.body), lines, call.body)
+        return b"%b%d\r\n\r\n%b" % (head, len(call.body), call.body)
+
+    def _known(self, call: HttpCall) -> bytes:
         key = (call.path, *call.headers.items())
         head = self._heads.get(key)
         if head is None:
@@ -60,10 +72,7 @@ class Posts:
             if len(self._heads) >= _MOST_HEADS:
                 self._heads.clear()
             self._heads[key] = head
-        if proof:
-            lines = _lines(proof.items()).encode("latin-1")
-            return b"%b%d\r\n%b\r\n%b" % (head, len(call.body), lines, call.body)
-        return b"%b%d\r\n\r\n%b" % (head, len(call.body), call.body)
+        return head
 
     def _head(self, call: HttpCall) -> bytes:
         path = self._path + call.path

@@ -15,7 +15,7 @@ from gateway.core.plan import Candidate
 from gateway.core.snapshot import Provider, Timeouts
 from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.deadline_wheel import DeadlineWheel
-from gateway.drivers.upstream.http_coding import PLAIN, Plain, coding_of
+from gateway.drivers.upstream.http_coding import plain
 from gateway.drivers.upstream.http_connection import WHOLE, Connection
 from gateway.drivers.upstream.http_pool import Pool, tls_context
 from gateway.drivers.upstream.http_request import NONE, Origin, Posts
@@ -150,9 +150,7 @@ class PoolUpstream:
         answer = await pool.ask(post, deadline, whole=True)
         status, headers, body = answer.status, answer.headers, answer.take()
         pool.release(answer)
-        coding = coding_of(headers)
-        plain = body if coding is PLAIN else _plain(coding, body)
-        return call.read(status, headers, plain, proof)
+        return call.read(status, headers, plain(headers, body), proof)
 
     async def stream(
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
@@ -234,10 +232,4 @@ async def _refused(
         raise
     status, headers, body = answer.status, answer.headers, answer.take()
     pool.release(answer)
-    call.refused(status, headers, _plain(coding_of(headers), body), proof)
-
-
-def _plain(coding: Plain, body: bytes) -> bytes:
-    plain = coding.feed(body)
-    coding.finish()
-    return plain
+    call.refused(status, headers, plain(headers, body), proof)

@@ -10,7 +10,7 @@ from typing import Final, Never
 from msgspec import Struct, structs
 
 from gateway import __version__
-from gateway.core.chat import ChatRequest, Completion, Delta, Usage
+from gateway.core.chat import ChatRequest, Completion, Delta
 from gateway.core.errors import (
     Broken,
     ClientError,
@@ -83,7 +83,8 @@ class ProviderCall(Struct, frozen=True):
         except UpstreamError as error:
             self._refused(error, status, proof)
             raise
-        if answer.usage is not None and _most(answer.usage) > self.most:
+        usage = answer.usage
+        if usage is not None and (usage.prompt > self.most or usage.completion > self.most):
             answer = structs.replace(answer, usage=None)
         dropped = self.http.dropped
         return structs.replace(answer, dropped=dropped) if dropped else answer
@@ -108,7 +109,8 @@ class ProviderCall(Struct, frozen=True):
     def told(self, deltas: list[Delta], *, first: bool) -> list[Delta]:
         """Deltas of a stream; the first ones say what was dropped."""
         for at, delta in enumerate(deltas):
-            if delta.usage is not None and _most(delta.usage) > self.most:
+            usage = delta.usage
+            if usage is not None and (usage.prompt > self.most or usage.completion > self.most):
                 deltas[at] = structs.replace(delta, usage=None)
         dropped = self.http.dropped if first else ()
         if not dropped:
@@ -171,10 +173,6 @@ class ProviderCalls:
                 param=call.dropped[0],
             )
         return ProviderCall(way, target, call, _CONTEXTS * candidate.model.context)
-
-
-def _most(usage: Usage) -> int:
-    return max(usage.prompt, usage.completion)
 
 
 def _altered(

@@ -7,7 +7,7 @@ a JSON string says the same with another text; to know that costs a fifth of rea
 import re
 from typing import Final
 
-from msgspec import ValidationError, json, structs
+from msgspec import ValidationError, json
 
 from gateway.core.chat import ChoiceDelta, Delta
 from gateway.wire.dialect import Alike, Read, read_nothing
@@ -46,12 +46,13 @@ class AlikeText(Alike):
         self.read = self._whole if between else read_nothing
 
     def learn(self, data: bytes, chunk: strict.Chunk) -> None:
-        """From a chunk that is relayed as it is, if it says nothing but a text."""
-        if self._tries == _MOST_TRIES:
+        """From a chunk that is relayed as it is, and whose delta has a size: it says some text or
+        thought of one choice, and nothing else.
+        """
+        said = [field for field in _FIELDS if getattr(chunk.choices[0].delta, field)]
+        if len(said) > 1 or self._tries == _MOST_TRIES:
             return
-        field = _only_text(chunk)
-        if field is None:
-            return
+        [field] = said
         self._tries += 1
         found = re.search(rb'"%b"\s*:\s*(?=")' % field.encode(), data)
         text = _STRING.match(data, found.end()) if found else None
@@ -100,19 +101,6 @@ def _reader(
         return Delta((said,), None, name, created, event[data_of], size=len(text.encode()))
 
     return read
-
-
-def _only_text(chunk: strict.Chunk) -> str | None:
-    """The one field in which a chunk says anything."""
-    if len(chunk.choices) != 1:
-        return None
-    told = chunk.choices[0]
-    said = [field for field in _FIELDS if getattr(told.delta, field)]
-    nothing = structs.replace(told.delta, content=None, reasoning_content=None, reasoning=None)
-    more = told.finish_reason is not None or told.logprobs is not None
-    if len(said) != 1 or more or nothing != strict.Piece(told.delta.role):
-        return None
-    return said[0]
 
 
 def _is_text(field: str, before: bytes, after: bytes, chunk: strict.Chunk) -> bool:

@@ -137,8 +137,9 @@ class _Decoder:
             return None
         pieces, name, created = tuple(choices), self._id, self._created
         if relay and usage is None and strict.one_line_of_text(data):
-            self.alike.learn(data, chunk)
             size = plain_size(pieces) if known == len(self._choices) else None
+            if size:
+                self.alike.learn(data, chunk)
             return Delta(pieces, None, name, created, data, size=size)
         return Delta(pieces, usage, name, created, extra=_beside(data))
 
