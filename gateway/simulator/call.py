@@ -38,6 +38,10 @@ class Pace:
         self.pause_s = pause_s
         self.slow_s = slow_s
 
+    async def before_slow(self, client: Client) -> bool:
+        """Waits; whether the client has left meanwhile."""
+        return await client.wait(self.slow_s)
+
 
 class Call:
     """`where` is what the request's path and query say; `seen` says whether a prompt came before,
@@ -82,8 +86,8 @@ class Call:
             self._bill.unbilled += 1
             await client.reset()
             return
-        wait_s = {"stall": None, "slow": self._pace.slow_s}.get(behaviour, 0.0)
-        if wait_s != 0 and await client.wait(wait_s):
+        stalls = behaviour == "stall" and await client.wait()
+        if stalls or (behaviour == "slow" and await self._pace.before_slow(client)):
             self._charge(status=None)
             return
         reply = self._reply(ask)

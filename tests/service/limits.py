@@ -39,7 +39,7 @@ _ALL: Final = {
 KEYS: Final = {name: f"tg-{name}-0123456789abcdefghijklmnopqrstuvwxyz" for name in _ALL}
 
 CONFIG: Final = """
-redis: {url: '${REDIS_URL}', timeout_ms: 3000}
+redis: {url: '${REDIS_URL}', timeout_ms: 30000}
 alerts: {webhook: '${WEBHOOK_URL}'}
 providers:
   sim: {dialect: openai, base_url: '${SIMULATOR_URL}/openai/v1', api_key: x}

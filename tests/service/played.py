@@ -113,7 +113,7 @@ def configuration(scenes: Iterable[Scene], more: str = "") -> str:
     return "\n".join(
         [
             "redis: {url: memory}",
-            "timeouts: {answer_s: 5, idle_s: 5}",
+            "timeouts: {connect_s: 30, answer_s: 60, idle_s: 60}",
             "providers:",
             *(
                 f"  {name}: {{dialect: {name}, base_url: '${{SIMULATOR_URL}}{base}', api_key: x}}"
@@ -260,7 +260,7 @@ def _told(
 
 
 async def _served(service: Running) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while service.gateway.front.door.in_flight.total:
             await asyncio.sleep(0.005)
 

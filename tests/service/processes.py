@@ -7,7 +7,7 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -70,6 +70,14 @@ async def until(what: str, seconds: float, *pids: int | None) -> None:
 def loopback(url: str) -> httpx.AsyncClient:
     """A client that is quickly made: it reads no certificates."""
     return httpx.AsyncClient(base_url=url, timeout=20, verify=False)  # noqa: S501 - plain HTTP
+
+
+async def told_to_stop(url: str) -> None:
+    """It has heard of it: a signal that comes before is one with the first."""
+    with suppress(httpx.TransportError):  # it listens no more
+        async with asyncio.timeout(30), loopback(url) as client:
+            while (await client.get("/readyz")).status_code == 200:
+                await asyncio.sleep(0.01)
 
 
 async def ask(url: str, model: str, **more: object) -> httpx.Response:

@@ -79,7 +79,7 @@ class Running:
 
     async def audit_ours(self, tenant: str) -> int:
         """The same without the simulator's bill, for providers that keep none: what was settled."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while self.gateway.front.door.in_flight.total:
                 await asyncio.sleep(0.005)
         lives: dict[str, list[Event]] = defaultdict(list)

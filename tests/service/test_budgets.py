@@ -16,7 +16,7 @@ import pytest_asyncio
 from gateway.core.events import Began, Refused, Reserved, Settled
 from gateway.core.money import PER_USD
 from gateway.drivers.redis.embedded import EmbeddedRedis
-from gateway.simulator import Simulator
+from tests.service.held import held
 from tests.service.running import Running, running
 
 pytest_plugins = ("tests.redis_server",)
@@ -40,7 +40,7 @@ KEY_BUDGETS = {"keys": ", budgets: [{usd: 0.0001, per: total}]"}
 KEYS = {name: f"tg-{name}-0123456789abcdefghijklmnopqrstuvwxyz" for name in TENANTS}
 
 CONFIG = """
-redis: {url: '${REDIS_URL}', timeout_ms: 3000}
+redis: {url: '${REDIS_URL}', timeout_ms: 30000}
 providers:
   sim: {dialect: openai, base_url: '${SIMULATOR_URL}/openai/v1', api_key: x}
 models:
@@ -67,9 +67,7 @@ tenants:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def everything(shared_redis: EmbeddedRedis) -> AsyncIterator[Running]:
-    # Slow enough for all of many requests to be held or refused before the first has its answer.
-    simulator = Simulator(slow_s=1.5)
-    async with running(CONFIG, {"REDIS_URL": shared_redis.url}, simulator) as started:
+    async with running(CONFIG, {"REDIS_URL": shared_redis.url}) as started:
         yield started
 
 
@@ -93,11 +91,17 @@ def told(running: Running, kind: type) -> int:
 async def test_of_many_at_once_exactly_as_many_as_fit_are_admitted(everything: Running) -> None:
     await everything.begin("budget-few")
     async with everything.client(KEYS["few"]) as client:
-        got = await asyncio.gather(
-            *(ask(client, "slow", stream=number % 2 == 1) for number in range(MANY))
-        )
-        (held,) = {event.amount for event in everything.events if isinstance(event, Reserved)}
-        fit = CAP // held
+        with held(everything.simulator.simulator):  # none has its answer before all were told
+            asking = [
+                asyncio.create_task(ask(client, "slow", stream=number % 2 == 1))
+                for number in range(MANY)
+            ]
+            async with asyncio.timeout(30):
+                while told(everything, Reserved) + told(everything, Refused) < MANY:
+                    await asyncio.sleep(0.01)
+        got = await asyncio.gather(*asking)
+        (most,) = {event.amount for event in everything.events if isinstance(event, Reserved)}
+        fit = CAP // most
         assert 3 < fit < MANY / 2
         refused = [error for error in got if isinstance(error, openai.APIStatusError)]
         assert len(got) - len(refused) == fit

@@ -29,7 +29,7 @@ TENANTS = {
 }
 KEYS = {name: f"tg-caps-{name}-0123456789abcdefghijklmnopqrstuvwxyz" for name in TENANTS}
 CONFIG = """
-redis: {url: '${REDIS_URL}', timeout_ms: 3000}
+redis: {url: '${REDIS_URL}', timeout_ms: 30000}
 providers:
   one: {dialect: openai, base_url: '${SIMULATOR_URL}/openai/v1', api_key: x}
   two: {dialect: openai, base_url: '${SIMULATOR_URL}/openai/v1', api_key: x}

@@ -21,7 +21,7 @@ pytest_plugins = ("tests.redis_server",)
 AT_ONCE, WAVES = 12, 6
 MESSAGES: Any = [{"role": "user", "content": "What is 17*23?"}]
 CONFIG = """
-redis: {{url: '${{REDIS_URL}}', timeout_ms: 3000, lease: {{usd: 2, calls_per_s: 3}}}}
+redis: {{url: '${{REDIS_URL}}', timeout_ms: 30000, lease: {{usd: 2, calls_per_s: 3}}}}
 providers:
   one: {{dialect: openai, base_url: '${{SIMULATOR_URL}}/openai/v1', api_key: x}}
 models:

@@ -13,10 +13,10 @@ import openai
 import pytest
 import pytest_asyncio
 
-from gateway.core.events import Event, LifeEvent, Reserved, Settled, lawful
+from gateway.core.events import Event, LifeEvent, Settled, lawful
 from gateway.drivers.redis.embedded import EmbeddedRedis
-from gateway.simulator import Simulator
 from tests.drivers.endpoints import Endpoint, endpoint
+from tests.service.held import held
 from tests.service.limits import CONFIG, KEYS
 from tests.service.running import Running, running
 
@@ -42,7 +42,7 @@ async def service(
         env = {"REDIS_URL": url, "WEBHOOK_URL": f"{there.url}/hook"}
         # One client for all keys: each has a TLS context of its own, which takes long to make.
         async with (
-            running(CONFIG, env, Simulator(slow_s=0.5)) as started,
+            running(CONFIG, env) as started,
             started.client() as client,
         ):
             yield Service(started, there, client)
@@ -68,7 +68,7 @@ def tag(value: str) -> dict[str, Any]:
 
 async def audit(running: Running, home: str) -> None:
     """Each life is lawful, no hold is open, and what was settled is the simulator's bill."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while running.gateway.front.door.in_flight.total:
             await asyncio.sleep(0.005)
     await running.simulator.idle()
@@ -236,17 +236,16 @@ async def test_requests_at_once(service: Service, how: str) -> None:
     everything = service.running
     key = KEYS[f"at-once-{how}"]
     begin(everything)
-    slow = asyncio.create_task(ask(service, key, how, model="slow"))
-    async with asyncio.timeout(5):
-        while not any(isinstance(event, Reserved) for event in everything.events):
-            await asyncio.sleep(0.005)
-    assert_limited(
-        await ask(service, key, how),
-        f"The limit of tenant at-once-{how}, 1 requests at once, is reached.",
-    )
+    with held(everything.simulator.simulator) as pace:
+        slow = asyncio.create_task(ask(service, key, how, model="slow"))
+        await pace.until(1)
+        assert_limited(
+            await ask(service, key, how),
+            f"The limit of tenant at-once-{how}, 1 requests at once, is reached.",
+        )
     first = await slow
     assert not isinstance(first, Exception), first
-    async with asyncio.timeout(5):  # the place is given back in the background
+    async with asyncio.timeout(30):  # the place is given back in the background
         while isinstance(await ask(service, key, how), openai.RateLimitError):
             await asyncio.sleep(0.01)
     await audit(everything, f"at-once-{how}")
@@ -254,7 +253,7 @@ async def test_requests_at_once(service: Service, how: str) -> None:
 
 async def notes(there: Endpoint, tenant: str, count: int) -> list[dict[str, Any]]:
     """What the webhook was told of a tenant, once it is so many notes."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             told = [json.loads(asked.body) for asked in there.asked]
             found = [each for each in told if each["tenant"] == tenant]

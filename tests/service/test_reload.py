@@ -16,6 +16,7 @@ from gateway.core.errors import ConfigRefused
 from gateway.core.events import Settled
 from gateway.core.keys import EVERYTHING, Actor
 from gateway.web.issuer import Wish
+from tests.service.held import held
 from tests.service.processes import loopback
 from tests.service.running import KEY, Running, running
 
@@ -86,18 +87,11 @@ async def ask(
 async def asking(
     service: Running, count: int, *, stream: bool = False
 ) -> AsyncIterator[list["asyncio.Task[float]"]]:
-    """So many slow calls that are at their provider. All are answered at the end."""
-    asked = [asyncio.create_task(ask(service, "slow", stream=stream)) for _ in range(count)]
-    upstream: Any = service.gateway.world.upstream
-    pools, door = {*upstream._pools.values()}, service.gateway.front.door
-    async with asyncio.timeout(10):
-        while (
-            upstream.open - sum(len(pool._idle) for pool in pools) < count
-            or door.in_flight.total < count
-        ):
-            assert not any(each.done() for each in asked), "they were too quick"
-            await asyncio.sleep(0.001)
-    yield asked
+    """So many slow calls that are at their provider. All are answered at the end, not before."""
+    with held(service.simulator.simulator, count) as slow:
+        asked = [asyncio.create_task(ask(service, "slow", stream=stream)) for _ in range(count)]
+        await slow.until(count)
+        yield asked
     await asyncio.gather(*asked)
 
 

@@ -19,7 +19,7 @@ from gateway.core.money import Nanos
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.simulator import Served, serve_simulator
-from tests.service.processes import loopback, serving
+from tests.service.processes import loopback, serving, told_to_stop
 
 ADMIN = "tg-admin-0123456789abcdefghijklmnopqrstuvwxyz0123456"
 CONFIG = """
@@ -161,11 +161,11 @@ async def test_a_worker_that_is_only_starting_is_not_ended_by_it(config: Path) -
 
 
 async def test_it_is_not_ready_but_serves_until_the_load_went_elsewhere(config: Path) -> None:
-    change(config, "drain_delay_s: 0", "drain_delay_s: 2")
+    change(config, "drain_delay_s: 0", "drain_delay_s: 4")
     async with serving(config) as (process, url), loopback(url) as client:
         assert (await client.get("/readyz")).status_code == 200
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (ready := await client.get("/readyz")).status_code == 200:
                 await asyncio.sleep(0.01)
         assert (ready.status_code, ready.json()) == (503, {"status": "draining"})
@@ -192,7 +192,7 @@ async def test_what_is_left_is_told_and_settled(
                     await asyncio.sleep(0.01)
         process.send_signal(signal.SIGTERM)
         if again:
-            await asyncio.sleep(0.3)
+            await told_to_stop(url)
             assert not asked.done(), "told once it waits"
             process.send_signal(signal.SIGTERM)
         status, text = await asked

@@ -55,7 +55,7 @@ def configuration(tenant: str) -> str:
     checks = "[confidence, not_refused, complete, not_empty, json_if_asked, tools_valid]"
     return "\n".join(
         [
-            "redis: {url: '${REDIS_URL}', timeout_ms: 3000}",
+            "redis: {url: '${REDIS_URL}', timeout_ms: 30000}",
             "timeouts: {connect_s: 1, answer_s: 1.2, idle_s: 0.8}",
             "providers:",
             *(

@@ -144,15 +144,17 @@ no-try-left | strategy: {{retry_cheap: {{tries: 2}}}}, {GOOD} | a=bad > m=good |
 tries-of-another | strategy: {{retry_cheap: {{tries: 2}}}}, {GOOD} | a=!error500 b=bad|good > m=good | b 0 passed; a faulty; b regex | 0 | a answer faulty, b fallback ok, b retry ok
 """  # noqa: E501 - a table
 
+SLOW_S: Final = 2.0
+"""Of the first of two: the other, asked a moment later, is to end before it."""
 HEDGE: Final = f"""\
-quick-enough | strategy: {{hedge: {{after_ms: 5000}}}} | a=good b=good > m=good | a 0 unjudged | 0 | a answer ok
-quick-and-judged | strategy: {{hedge: {{after_ms: 5000}}}}, {GOOD} | a=good b=good > m=good | a 0 passed | 0 | a answer ok
+quick-enough | strategy: {{hedge: {{after_ms: 30000}}}} | a=good b=good > m=good | a 0 unjudged | 0 | a answer ok
+quick-and-judged | strategy: {{hedge: {{after_ms: 30000}}}}, {GOOD} | a=good b=good > m=good | a 0 passed | 0 | a answer ok
 the-second-wins | strategy: {{hedge: {{after_ms: 20}}}} | a=!slow b=good > m=good | b 0 unjudged | 0 | a answer outrun, b answer ok
 the-second-passes | strategy: {{hedge: {{after_ms: 20}}}}, {GOOD} | a=!slow b=good > m=good | b 0 passed | 0 | a answer outrun, b answer ok
-the-first-is-down | strategy: {{hedge: {{after_ms: 5000}}}} | a=!error500 b=good > m=good | b 0 unjudged | 0 | a answer faulty, b answer ok
+the-first-is-down | strategy: {{hedge: {{after_ms: 30000}}}} | a=!error500 b=good > m=good | b 0 unjudged | 0 | a answer faulty, b answer ok
 both-are-poor | strategy: {{hedge: {{after_ms: 1}}}}, {GOOD} | a=!slow|bad b=bad > m=good | m 1 passed; b regex | 1 | b answer ok, a answer ok, m escalation ok
-both-refuse | strategy: {{hedge: {{after_ms: 5000}}}}, {DECLINES} | a=no b=no c=good > m=good | c 0 passed; b not_refused | 0 | a answer ok, b answer ok, c fallback ok
-both-are-down | strategy: {{hedge: {{after_ms: 5000}}}} | a=!error500 b=!error503 c=good | c 0 unjudged; b overloaded | 0 | a answer faulty, b answer overloaded, c fallback ok
+both-refuse | strategy: {{hedge: {{after_ms: 30000}}}}, {DECLINES} | a=no b=no c=good > m=good | c 0 passed; b not_refused | 0 | a answer ok, b answer ok, c fallback ok
+both-are-down | strategy: {{hedge: {{after_ms: 30000}}}} | a=!error500 b=!error503 c=good | c 0 unjudged; b overloaded | 0 | a answer faulty, b answer overloaded, c fallback ok
 """  # noqa: E501 - a table
 
 THEN: Final = f"""\
@@ -160,7 +162,7 @@ vote-then-vote | strategy: {{vote: , then: vote}} | a=42 b=43 > m=44 s=44 | m 1 
 vote-then-repair | strategy: {{vote: , then: repair}}, {GOOD} | a=bad b=good > m=bad|good | m 1 passed; b votes; m regex | 0 | a vote ok, b vote ok, m arbitration ok, m retry ok
 repair-then-retry | strategy: {{repair: , then: {{retry_cheap: {{tries: 2}}}}}}, {GOOD} | a=bad > m=bad > s=good | s 2 passed; a regex; a regex; m regex; m regex | 2 | a answer ok, a retry ok, m escalation ok, m retry ok, s escalation ok
 retry-then-vote | strategy: {{retry_cheap: {{tries: 2}}, then: vote}}, {GOOD} | a=bad > m=good s=good | m 1 agreed; a regex; a regex | 0 | a answer ok, a retry ok, m vote ok, s vote ok
-hedge-then-vote | strategy: {{hedge: {{after_ms: 5000}}, then: vote}}, {GOOD} | a=bad b=bad > m=good s=good | m 1 agreed; b regex | 0 | a answer ok, b answer ok, m vote ok, s vote ok
+hedge-then-vote | strategy: {{hedge: {{after_ms: 30000}}, then: vote}}, {GOOD} | a=bad b=bad > m=good s=good | m 1 agreed; b regex | 0 | a answer ok, b answer ok, m vote ok, s vote ok
 retry-then-hedge | strategy: {{retry_cheap: {{tries: 2}}, then: {{hedge: {{after_ms: 1}}}}}}, {GOOD} | a=bad > m=!slow s=good | s 1 passed; a regex; a regex | 1 | a answer ok, a retry ok, m escalation outrun, s escalation ok
 three-in-a-row | strategy: {{retry_cheap: {{tries: 2}}, then: {{repair: , then: cascade}}}}, {GOOD} | a=bad > m=bad > s=good | s 2 passed; a regex; a regex; m regex; m regex | 2 | a answer ok, a retry ok, m escalation ok, m retry ok, s escalation ok
 """  # noqa: E501 - a table
@@ -186,7 +188,7 @@ SCENES: Final = (
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def stage() -> AsyncIterator[Stage]:
-    async with playing(SCENES, SAYS) as played:
+    async with playing(SCENES, SAYS, slow_s=SLOW_S) as played:
         yield played
 
 

@@ -12,11 +12,14 @@ import pytest
 import pytest_asyncio
 
 from gateway.simulator import Simulator
+from tests.in_time import in_time
+from tests.service.held import held
 from tests.service.running import KEY, Running, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SLOW_S: Final = 0.06
+SOON_S: Final = 10.0
 CONFIG: Final = """
 redis: {url: memory}
 providers:
@@ -148,13 +151,14 @@ async def test_by_speed_once_enough_was_observed(client: httpx.AsyncClient, stre
 @STREAM
 async def test_by_load(service: Running, client: httpx.AsyncClient, stream: bool) -> None:
     assert await who(client, "least-busy", stream=stream) == "busy 1"
-    first = asyncio.create_task(who(client, "least-busy", stream=stream))
     pace = service.gateway.world.pace
-    async with asyncio.timeout(5):
-        while not pace.busy("one/busy"):
-            await asyncio.sleep(0)
-    assert await who(client, "least-busy", stream=stream) == "idle 1"
-    assert await first == "busy 1"
+    with held(service.simulator.simulator) as slow:
+        first = asyncio.create_task(who(client, "least-busy", stream=stream))
+        await slow.until(1)
+        assert pace.busy("one/busy") == 1
+        second = asyncio.create_task(who(client, "least-busy", stream=stream))
+        await slow.until(2)
+    assert [await first, await second] == ["busy 1", "idle 1"]
 
 
 @pytest.mark.parametrize(
@@ -192,11 +196,15 @@ async def test_a_cap_of_cost(client: httpx.AsyncClient, stream: bool) -> None:
 
 @STREAM
 async def test_a_cap_of_time_rules_out_who_is_seen_to_be_slow(
-    client: httpx.AsyncClient, stream: bool
+    service: Running, client: httpx.AsyncClient, stream: bool
 ) -> None:
     await observed(client, "slow", "quick")
-    assert await who(client, "unhurried", stream=stream, max_latency_ms=5_000) == "slow 1"
-    cap = int(SLOW_S * 1000 * 0.75)
+    cap = 20_000
+    assert await who(client, "unhurried", stream=stream, max_latency_ms=cap) == "slow 1"
+    pace = service.gateway.world.pace
+    for _ in range(200):  # which outweighs whatever else was seen
+        pace.asking("one/slow")
+        pace.answered("one/slow", 30.0)
     got = await ask(client, "unhurried", stream=stream, max_latency_ms=cap)
     assert (got.status_code, got.headers["x-gateway-model"]) == (200, "quick")
     told = await client.post(
@@ -209,12 +217,16 @@ async def test_a_cap_of_time_rules_out_who_is_seen_to_be_slow(
     )
     (skipped,) = told.json()["skipped"]
     assert (skipped["deployment"], skipped["why"].partition(":")[0]) == ("one/slow", "latency")
+    pace.turn(["one/slow", "two/quick"], {"one/slow", "two/quick"})
 
 
 @STREAM
-async def test_a_cap_of_time_is_a_deadline(client: httpx.AsyncClient, stream: bool) -> None:
-    """Nothing is known of `busy` yet, or not enough: it is asked, and given up in time."""
-    got = await ask(client, "idle", stream=stream, max_latency_ms=int(SLOW_S * 1000 / 3))
+async def test_a_cap_of_time_is_a_deadline(
+    service: Running, client: httpx.AsyncClient, stream: bool
+) -> None:
+    """Nothing is known of `idle` yet, or not enough: it is asked, and given up in time."""
+    with held(service.simulator.simulator):
+        got = await in_time(SOON_S, ask(client, "idle", stream=stream, max_latency_ms=20))
     assert got.status_code == 504, got.text
     assert got.headers["x-should-retry"] == "false"
 

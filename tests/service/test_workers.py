@@ -17,10 +17,19 @@ from gateway.core.money import Nanos
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.simulator import Served, serve_simulator
-from tests.service.processes import SERVE, ask, children, loopback, serving, until
+from tests.service.held import held
+from tests.service.processes import (
+    SERVE,
+    ask,
+    children,
+    loopback,
+    serving,
+    told_to_stop,
+    until,
+)
 
 CONFIG = """
-redis: {{url: embedded, data_dir: '{folder}/ledger'}}
+redis: {{url: embedded, timeout_ms: 30000, data_dir: '{folder}/ledger'}}
 providers:
   sim: {{dialect: openai, base_url: '{simulator}/openai/v1', api_key: x}}
 models:
@@ -83,7 +92,7 @@ async def answering(url: str, count: int, besides: set[str]) -> tuple[set[str], 
 
 async def answers(url: str) -> str:
     """The worker that answers, once the kernel no longer gives connections to a dead one."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             try:
                 return worker_of(await ask(url, "right"))
@@ -119,7 +128,7 @@ async def test_workers_share_a_port_a_ledger_and_their_metrics(
         # One is killed outright, and what it was serving with it; the other goes on.
         dead, other = children(parent.pid)
         os.kill(dead, signal.SIGKILL)
-        await until("killed", 5, dead)
+        await until("killed", 10, dead)
         survivor = await answers(url)
         assert survivor in both
         _, asked = await answering(url, 1, both)
@@ -144,7 +153,7 @@ async def test_workers_share_a_port_a_ledger_and_their_metrics(
         parent.send_signal(signal.SIGTERM)
         assert await parent.wait() == 0
         await until("told to stop", 0.1, *workers)
-        await until("the last one has left", 5, server)
+        await until("the last one has left", 10, server)
     await simulator.idle()
     stalled = next(call for call in simulator.bill.calls if call.behaviour == "stall")
     spent, held = await books(config)
@@ -157,13 +166,16 @@ async def test_told_to_stop_it_answers_what_it_has_begun(
     config: Path, simulator: Served, number: signal.Signals
 ) -> None:
     async with serving(config) as (process, url):
-        asked = asyncio.create_task(ask(url, "slow"))
-        await in_flight(url, 1)
-        server = ledger_pid(config)
-        process.send_signal(number)
+        with held(simulator.simulator) as slow:
+            asked = asyncio.create_task(ask(url, "slow"))
+            await slow.until(1)
+            server = ledger_pid(config)
+            process.send_signal(number)
+            await told_to_stop(url)
+            assert not asked.done()
         assert (await asked).status_code == 200
         assert await process.wait() == 0
-        await until("nobody uses it", 1, server)
+        await until("nobody uses it", 10, server)
     assert await books(config) == (simulator.bill.cost, 0)
 
 
@@ -173,7 +185,7 @@ async def test_workers_whose_parent_was_killed_stop(config: Path) -> None:
         workers, server = children(parent.pid), ledger_pid(config)
         parent.kill()
         await until("their parent has gone", 20, *workers)
-        await until("the last one has left", 1, server)
+        await until("the last one has left", 10, server)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
