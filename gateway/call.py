@@ -167,8 +167,9 @@ class Call(Struct, eq=False):
         else:
             world.pace.answered(deployment.name, None)
         purpose = because.purpose
-        if not counted and tab.text and purpose != "audit" and not wanted.said:
-            world.factors.learn(model.name, tab.text, usage.prompt)
+        bound = desk.features.bound
+        if bound and not (bound.media or counted or wanted.said or purpose == "audit"):
+            world.factors.learn(model.name, bound.counted, usage.prompt)
         if tab.gone or outcome == "dropped":
             purpose = "abandoned"
         tariff, price = deployment.tariff, model.price

@@ -39,7 +39,7 @@ from gateway.world import Attendant, World
 
 _TICK_S: Final = 0.001
 """Timers may be so early."""
-_UNREAD: Final = Features(0, None, 1, frozenset(), caches=False, region=None, max_cost=None)
+UNREAD: Final = Features(0, None, 1, frozenset(), caches=False, region=None, max_cost=None)
 _NO_PLAN: Final = Plan(())
 
 
@@ -72,7 +72,7 @@ class Life(Struct, eq=False):
     began: float
     tab: Tab = field(default_factory=Tab)
     trail: Trail = field(default_factory=Trail)
-    features: Features = _UNREAD
+    features: Features = UNREAD
     plan: Plan = _NO_PLAN
     _attendant: Attendant | None = None
     _begins: bytes | None = None
@@ -86,8 +86,7 @@ class Life(Struct, eq=False):
         """
         self.world.tell[Began](Began(self.about, self.request))
         try:
-            if self.features is _UNREAD:
-                self._read()
+            self._read()
             plan = self._planned()
             if not plan.rungs:
                 plan = await self._recounted()
@@ -128,9 +127,7 @@ class Life(Struct, eq=False):
         that holds.
         """
         self.features = features = read_features(self.request)
-        bound, ladder = features.bound, self.ladder
-        if bound is not None and not bound.media:
-            self.tab.text = bound.counted
+        ladder = self.ladder
         if self.about.route != ladder.name:
             self.trail.note(f"canary {self.about.route}")
         if ladder.rules:

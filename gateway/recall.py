@@ -18,7 +18,7 @@ from gateway.core.errors import CacheDown
 from gateway.core.flow import Deltas
 from gateway.core.response_cache import Asks, Kept, Recalled
 from gateway.core.usage_record import CACHED, UsageRecord
-from gateway.handle import Life, Reply
+from gateway.handle import UNREAD, Life, Reply
 
 _ASKS: Final = Asks()
 _NOTHING: Final = Usage()
@@ -34,6 +34,10 @@ class RecallingLife(Life):
     """Under which its answer is to be kept,"""
     _cache: Cache | None = None
     """as its route says."""
+
+    def _read(self) -> None:
+        if self.features is UNREAD:
+            super()._read()
 
     async def answer(self) -> Reply:
         try:

@@ -10,6 +10,7 @@ from gateway.core.chat import ChatRequest, Completion
 from gateway.core.checks.asked import NoVerdict
 from gateway.core.checks.finding import Finding
 from gateway.core.events import About
+from gateway.core.features import Features
 from gateway.core.health import Health, RetryBudget
 from gateway.core.hearing import Hears, tells
 from gateway.core.ladder import Ladder
@@ -45,6 +46,8 @@ class Desk(Protocol):
     about: About
     began: float
     """In monotonic seconds."""
+    features: Features
+    """Of the request, once it is read."""
     tab: Tab
 
     def over(

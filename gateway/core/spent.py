@@ -24,8 +24,6 @@ class Tab(Struct):
     upstream_s: float = 0.0
     first_token_s: float | None = None
     """When an answer began to flow, since the life began."""
-    text: int = 0
-    """How many tokens we count in a prompt that is all text; 0 where it is not."""
     gone: bool = False
     """The client is: what is still read is read for its usage only."""
     signals: tuple[int, ...] = ()
