@@ -86,8 +86,9 @@ _FEW_WORDS: Final = 3
 _LEAST_KINDS: Final = 3
 _CLEARLY: Final = 2.5
 """So many times as many stop words must a text have of another language as of its own."""
+_WORDS_OF: Final = {code: frozenset(words.split()) for code, words in _STOP_WORDS.items()}
 _COUNTED: Final = {
-    word: tuple(code for code, words in _STOP_WORDS.items() if word in words.split())
+    word: tuple(code for code, words in _WORDS_OF.items() if word in words)
     for words in _STOP_WORDS.values()
     for word in words.split()
     if len(word) > 1  # single letters stand for numbers, answers and propositions
