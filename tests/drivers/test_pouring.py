@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import pytest
 
 from gateway.core.chat import Delta
+from gateway.core.errors import Broken
 from gateway.core.flow import Deltas
 from gateway.core.snapshot import Provider, Secret, Timeouts
+from gateway.drivers.upstream import http_failures
 from gateway.drivers.upstream.pool_upstream import PoolUpstream
 from tests.contracts.provided import SSE, Provided, chunk
 from tests.contracts.test_upstream import CANDIDATE, EVENT, KEY, LAST, asked
@@ -101,3 +103,28 @@ async def test_closing_it_while_it_pours_hangs_up() -> None:
         with pytest.raises(asyncio.CancelledError):
             await pouring
         assert poured.upstream.open == 0
+
+
+@pytest.mark.parametrize("way", ["poured", "asked for"])
+async def test_an_answer_whose_events_are_all_alike_ends_somewhere(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_failures, "MAX_ANSWER", 20 * len(EVENT))
+    heard = 1  # the first event
+
+    async with flowing() as poured:
+
+        def more(_: Sequence[Delta]) -> bool:
+            nonlocal heard
+            heard += 1
+            poured.says.put_nowait(chunk(EVENT))
+            return True
+
+        async def listen() -> None:
+            while True:
+                more(await poured.deltas.asend(more if way == "poured" else None))
+
+        poured.says.put_nowait(chunk(EVENT))
+        with pytest.raises(Broken, match="64 MiB"):
+            await in_time(SOON_S, listen())
+    assert heard == 20, "each came alone, and the next would be beyond"

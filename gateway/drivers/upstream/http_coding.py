@@ -7,6 +7,7 @@ from gateway.core.errors import Broken
 from gateway.drivers.upstream.http_failures import MAX_ANSWER, broken, too_large
 from gateway.drivers.upstream.http_headers import Headers
 
+_NAME: Final = b"content-encoding"
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
 
@@ -61,9 +62,9 @@ PLAIN: Final = Plain()
 
 def plain(headers: Headers, body: bytes) -> bytes:
     """What a whole answer with these headers says. Raises Broken."""
-    coding = coding_of(headers)
-    if coding is PLAIN:
+    if not headers.may_have(_NAME):
         return body
+    coding = coding_of(headers)
     said = coding.feed(body)
     coding.finish()
     return said
@@ -71,7 +72,7 @@ def plain(headers: Headers, body: bytes) -> bytes:
 
 def coding_of(headers: Headers) -> Plain:
     """How an answer with these headers is read. Raises Broken when it cannot be."""
-    said = headers.find(b"content-encoding")
+    said = headers.find(_NAME)
     if said is None:
         return PLAIN
     coding = said.strip().lower()

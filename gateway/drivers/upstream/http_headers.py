@@ -16,10 +16,14 @@ class Headers(Mapping[str, str]):
     def __init__(self, said: Mapping[bytes, bytes]) -> None:
         self._said = said
 
+    def may_have(self, name: bytes) -> bool:
+        """False for a name, in lower case, that is not there: known without a look at each."""
+        return name in b"\n".join(self._said).lower()
+
     def find(self, name: bytes) -> bytes | None:
         """The value of a name in lower case."""
-        if name not in b"\n".join(self._said).lower():
-            return None  # as nearly always, and it is known without a look at each
+        if not self.may_have(name):
+            return None
         found = None
         for said, value in self._said.items():
             if said.lower() == name:

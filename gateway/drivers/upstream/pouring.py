@@ -36,7 +36,7 @@ class Pouring(ProviderFlow):
         assert sink is not None  # noqa: S101 - else nothing is poured
         if size > PIECE or (delta := self._alike.read(body)) is None:
             return self._take(body, sink)
-        self._left = left = self._left - size
+        self._left = left = self._left - size  # as _count does
         if left < 0:
             raise failures.too_large()
         self._answer.deadline = monotonic() + self._idle_s
@@ -46,7 +46,7 @@ class Pouring(ProviderFlow):
         return False
 
     def _take(self, body: bytes, sink: Sink) -> bool:
-        for deltas in self.read(body):
+        for deltas in self._fed(body):
             self._answer.deadline = monotonic() + self._idle_s
             self.full = not sink(deltas)
         return not (self.full or self._decoder.done)

@@ -48,18 +48,25 @@ class ProviderFlow:
 
         Raises UpstreamError; Broken when it goes on beyond what is ever an answer.
         """
+        if len(body) <= PIECE and (delta := self._alike.read(body)) is not None:
+            self._count(len(body))
+            return ((delta,),)
+        return self._fed(body)
+
+    def _fed(self, body: bytes) -> Iterable[list[Delta]]:
+        """The same of what is not one event like the one before."""
         if self._coding is not None:
             body = self._coding.feed(body)
-        size = len(body)
-        self._left = left = self._left - size
-        if left < 0:
-            raise failures.too_large()
-        if size > PIECE:
+        self._count(len(body))
+        if len(body) > PIECE:
             return self._pieces(body)
-        if (delta := self._alike.read(body)) is not None:
-            return ((delta,),)
         deltas = self._decoder.feed(body)
         return (self._told(deltas),) if deltas else ()
+
+    def _count(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise failures.too_large()
 
     def _pieces(self, body: bytes) -> Iterator[list[Delta]]:
         for at in range(0, len(body), PIECE):

@@ -15,7 +15,7 @@ from gateway.wire.openai.faults import fault, fault_inside
 
 _split: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _NO_EXTRA: Final[Mapping[str, Raw]] = {}
-_SAYS_NOTHING: Final = (UNSET, UNSET, UNSET, UNSET, UNSET, None, None, None)
+_NOTHING_BESIDE: Final = (None, None, UNSET, UNSET, UNSET, UNSET, UNSET, None, None, None)
 _NOTHING: Final = (b"null", b"[]")
 
 
@@ -45,9 +45,24 @@ def _relayed(answer: strict.Answer, fields: dict[str, Raw]) -> Completion:
     choices: list[Choice] = []
     mend = False
     for choice in answer.choices:
-        if choice.logprobs is UNSET or choice.message.refusal is UNSET:
-            mend = True
-        choices.append(_choice(choice))
+        message = choice.message
+        beside = (
+            choice.logprobs,
+            message.refusal,
+            message.tool_calls,
+            message.function_call,
+            message.reasoning_details,
+            message.extra_content,
+            message.images,
+            message.audio,
+            message.reasoning_content,
+            message.reasoning,
+        )
+        if beside == _NOTHING_BESIDE and not message.annotations:  # a text: nearly always
+            choices.append(Choice(choice.index, message.content, (), choice.finish_reason))
+        else:
+            mend = mend or choice.logprobs is UNSET or message.refusal is UNSET
+            choices.append(_choice(choice))
     if mend:
         fields["choices"] = _mended(fields["choices"])
     return Completion(tuple(choices), answer.id, answer.created, usage, fields)
@@ -117,25 +132,13 @@ def _mended(choices: Raw) -> Raw:
 
 def _choice(choice: strict.AnswerChoice) -> Choice:
     message = choice.message
-    calls, refusal = message.tool_calls, message.refusal or None
-    beside = (
-        calls,
-        message.function_call,
-        message.reasoning_details,
-        message.extra_content,
-        message.images,
-        message.audio,
-        message.reasoning_content,
-        message.reasoning,
-    )
-    if beside == _SAYS_NOTHING and not (message.annotations or choice.logprobs):
-        return Choice(choice.index, message.content, (), choice.finish_reason, refusal)
+    calls = message.tool_calls
     return Choice(
         choice.index,
         message.content,
         () if calls is UNSET else tuple([_call(call) for call in calls]),
         choice.finish_reason,
-        refusal,
+        message.refusal or None,
         message.reasoning_content or message.reasoning or None,
         Raw(msgspec.json.encode(choice.logprobs)) if choice.logprobs else None,
         _extra(message),
