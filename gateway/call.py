@@ -74,9 +74,9 @@ class Call(Struct, eq=False):
     def tell(self, findings: tuple[Finding, ...]) -> None:
         """What the checks at hand have found."""
         desk, candidate = self.desk, self.candidate
+        model, names = candidate.model.name, self.asked.names
         failed = tuple([finding.check for finding in findings]) if findings else ()
-        names, tier = self.asked.names, candidate.tier
-        desk.world.tell[Judged](Judged(desk.about, candidate.model.name, tier, names, failed))
+        desk.world.tell[Judged](Judged(desk.about, model, candidate.tier, names, failed))
 
     async def open(self, timeout_s: float) -> Outcome:
         """Wait for the first deltas: until then another candidate can still be asked."""

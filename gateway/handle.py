@@ -59,7 +59,7 @@ class Reply(Struct, frozen=True):
 
 
 class Life(Struct, eq=False):
-    """One request of one tenant. It `began` then, in monotonic seconds."""
+    """One request of one tenant: what is given, then what comes of it."""
 
     world: World
     tenant: Tenant
@@ -67,9 +67,9 @@ class Life(Struct, eq=False):
     request: ChatRequest
     about: About
     ladder: Ladder
-    """What is climbed: what its `model` stands for, to this tenant; once it is read, what the first
-    of the rules that holds says."""
+    """What its `model` stands for, to this tenant; once it is read, what is climbed."""
     began: float
+    """In monotonic seconds."""
     tab: Tab = field(default_factory=Tab)
     trail: Trail = field(default_factory=Trail)
     features: Features = UNREAD
@@ -78,6 +78,7 @@ class Life(Struct, eq=False):
     _begins: bytes | None = None
     _deadline: float = 0.0
     _turns: asyncio.Lock | None = None
+    """Of calls that are made at once."""
 
     async def answer(self) -> Reply:
         """Answer the request, or raise the GatewayError to show.
