@@ -53,7 +53,7 @@ class ChunkWriter:
         """The event of a delta; b"" for one that only tells usage."""
         raw = delta.raw
         if raw is not None and delta.size is not None and raw.startswith(self._theirs):
-            return b"%b%b\n\n" % (self._ours, raw[self._rest])
+            return self._ours + raw[self._rest] + b"\n\n"
         if not self._head:
             self._begin(delta.id, delta.created)
         if raw is not None and delta.id == self._id and delta.created == self._created:
@@ -94,14 +94,14 @@ class ChunkWriter:
     def _renamed(self, raw: bytes) -> bytes:
         """The event of a provider's chunk, with the model at its top level replaced."""
         if raw.startswith(self._theirs):
-            return b"%b%b\n\n" % (self._ours, raw[self._rest])
+            return self._ours + raw[self._rest] + b"\n\n"
         head = _HEAD.match(raw)
         if head is None:
             return b"data: %b\n\n" % _encode({**_split(raw), "model": Raw(self._model)})
         self._theirs = head.group()
         self._rest = slice(head.end(), None)
         self._ours = b"data: %b%b" % (head.group(1), self._model)
-        return b"%b%b\n\n" % (self._ours, raw[self._rest])
+        return self._ours + raw[self._rest] + b"\n\n"
 
     def _choice(self, choice: ChoiceDelta) -> dict[str, Any]:
         delta: dict[str, Any] = {}

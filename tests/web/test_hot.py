@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import cast
+from weakref import ref
 
 import pytest
 import pytest_asyncio
@@ -275,6 +276,24 @@ async def test_what_is_remembered_of_a_connection_is_what_would_be_read_anew(
         assert [request.extras.max_latency_ms for request in asked] == [latency] * 5
         assert [request.stream for request in asked] == [False, False, True, False, False]
         assert [event.about.stream for event in began] == [False, False, True, False, False]
+
+
+async def test_what_is_remembered_of_a_shape_goes_when_shapes_are_emptied(
+    service: Running, wire: Wire
+) -> None:
+    """Of connections there may be very many: none keeps a shape for itself."""
+    shapes = service.gateway.front.door.now.shapes
+    for _ in range(3):
+        await wire.send(asks())
+        await right(wire)
+    kept = ref(shapes.find(BODY))
+    assert kept() is not None
+    shapes._begins.clear()
+    assert kept() is None
+    for _ in range(3):
+        await wire.send(asks())
+        await right(wire)
+    assert shapes.find(BODY) is not None
 
 
 async def test_another_configuration_is_not_answered_by_what_is_remembered(
