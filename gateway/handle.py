@@ -1,8 +1,8 @@
 """The life of a request, from admitted to settled. Read this file first.
 
 `Life.answer` is the story: read what is asked, plan who could answer, and let a strategy say
-which calls to make and which answer to keep. Each call is held for its ceiling before it is made;
-call.py makes it, judges it and settles it once, however it ends.
+which calls to make and which answer to keep. For each call hold.py sets its ceiling aside before it
+is made; call.py makes it, judges it and settles it once, however it ends.
 """
 
 import asyncio
