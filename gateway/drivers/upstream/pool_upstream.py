@@ -49,15 +49,14 @@ class PoolUpstream:
         self._cafile = cafile
         self._calls = ProviderCalls(providers, signers)
         self._origins = {name: Origin(each.base_url) for name, each in providers.items()}
-        self._posts = {
-            name: Posts(origin, self._calls.headers[name]) for name, origin in self._origins.items()
-        }
         self._wheel: DeadlineWheel | None = None
         self._tls: SSLContext | None = None
         self._left: WeakSet[Pool] = WeakSet()
         """Those of former upstreams, until their last call is over."""
         self._pools: dict[str, Pool] = {}
         """By provider; those at one origin, by the same way, share theirs."""
+        self._ends: dict[str, tuple[Pool, Posts]] = {}
+        """What a provider is asked by."""
 
     async def __aenter__(self) -> Self:
         self._wheel = DeadlineWheel()
@@ -116,7 +115,8 @@ class PoolUpstream:
                     connect_s=self._connect_s,
                     proxy=Proxy(proxy) if proxy else None,
                 )
-            self._pools[name] = shared[where]
+            pool = self._pools[name] = shared[where]
+            self._ends[name] = pool, Posts(origin, self._calls.headers[name])
 
     async def __aexit__(
         self,
@@ -145,9 +145,8 @@ class PoolUpstream:
         call = self._calls.write(candidate, request, stream=False)
         deadline = _deadline(timeout_s)
         proof = NONE if call.way.signer is None else await call.proof(timeout_s)
-        name = call.way.provider.name
-        pool, post = self._pools[name], self._posts[name].post(call.http, proof)
-        answer = await pool.ask(post, deadline, whole=True)
+        pool, posts = self._ends[call.way.provider.name]
+        answer = await pool.ask(posts.post(call.http, proof), deadline, whole=True)
         status, headers, body = answer.status, answer.headers, answer.take()
         pool.release(answer)
         return call.read(status, headers, plain(headers, body), proof)
@@ -158,9 +157,8 @@ class PoolUpstream:
         call = self._calls.write(candidate, request, stream=True)
         deadline = _deadline(timeout_s)
         proof = NONE if call.way.signer is None else await call.proof(timeout_s)
-        name = call.way.provider.name
-        pool, post = self._pools[name], self._posts[name].post(call.http, proof)
-        answer = await pool.ask(post, deadline, whole=False)
+        pool, posts = self._ends[call.way.provider.name]
+        answer = await pool.ask(posts.post(call.http, proof), deadline, whole=False)
         if answer.status != 200:
             await _refused(call, pool, answer, deadline, proof)
         try:

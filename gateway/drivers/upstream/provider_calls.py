@@ -51,7 +51,7 @@ class Way(Struct, frozen=True):
     privacy: Privacy
 
 
-class ProviderCall(Struct, frozen=True):
+class ProviderCall(Struct, frozen=True, gc=False):
     """A call as its provider's dialect writes it, and what reads its answer."""
 
     way: Way
