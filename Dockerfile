@@ -24,7 +24,8 @@ RUN sed -n '/^llama-index-core==/,/[^\\]$/p' requirements-clients.lock > table.l
     && sha256sum --check --strict table.sha256
 COPY pyproject.toml README.md LICENSE ./
 COPY gateway ./gateway
-RUN /opt/tollgate/bin/pip install --quiet --no-compile --no-deps --no-build-isolation . \
+# Compiled whole: the first start below is a demo's, which does not import what a server does.
+RUN /opt/tollgate/bin/pip install --quiet --no-deps --no-build-isolation . \
     && /opt/tollgate/bin/pip uninstall --quiet --yes setuptools pip
 
 FROM ${BASE} AS whole
