@@ -5,7 +5,7 @@ disagree. `charged` of a record is what its settle added to the budgets it names
 records are the counters.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -67,9 +67,8 @@ _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(UsageRecord)
 
 
-def encode(record: UsageRecord | Sequence[Struct]) -> bytes:
-    """JSON of one line, also of several that are kept as one."""
-    return _encoder.encode(record)
+encode: Final[Callable[[UsageRecord | Sequence[Struct]], bytes]] = _encoder.encode
+"""JSON of one line, also of several that are kept as one."""
 
 
 def decode(line: bytes | str) -> UsageRecord:

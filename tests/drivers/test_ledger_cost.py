@@ -61,5 +61,5 @@ def test_each_part_of_a_script_stands_where_it_is_included() -> None:
         assert b"-- include" not in load
     whole = b"".join(SCRIPTS.load)
     parts = {name: whole.count(b"local function %b(" % name) for name in (b"enter", b"roll")}
-    # Of an expired hold: a reserve, a sweep, a look at balances; then a settle, a charge.
-    assert parts == {b"enter": 5, b"roll": 3}
+    # Of an expired hold: a reserve, a sweep, a look at balances; then a settle, a void, a charge.
+    assert parts == {b"enter": 6, b"roll": 3}

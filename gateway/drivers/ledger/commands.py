@@ -21,7 +21,7 @@ from gateway.drivers.redis.wire import encode
 
 _FOLDER: Final = Path(__file__).with_name("scripts")
 _PRELUDE: Final = (_FOLDER / "prelude.lua").read_text()
-_NAMES: Final = ("reserve", "settle", "charge", "balances", "sweep", "leave", "load")
+_NAMES: Final = ("reserve", "settle", "void", "charge", "balances", "sweep", "leave", "load")
 _PART: Final = re.compile(r"^ *-- include (\w+\.lua)\n", re.MULTILINE)
 
 
@@ -31,10 +31,6 @@ def _read(name: str) -> str:
 
 
 _SOURCES: Final = {name: _read(f"{name}.lua") for name in _NAMES}
-_TURNED_AWAY_MS: Final = 3_600_000
-"""For how long the id of a hold that was given back is turned away."""
-_SETTLED_MS: Final = 300_000
-"""For how long it is known that a hold was settled, so that settling again changes nothing."""
 _AT_ONCE: Final = 500
 """Buckets that one script sets."""
 SWEPT: Final = 100
@@ -88,8 +84,8 @@ class HomeCommands:
         self._kept = kept
         self.tag = prefix(home)
         self._holds = f"{self.tag}holds"
-        self._settle = self._head("settle", _SETTLED_MS, 0, more=3)
-        self._void = self._head("settle", _TURNED_AWAY_MS, 1, more=3)
+        self._settle = self._head("settle", more=3)
+        self._void = self._head("void", more=3)
         self._leave = self._head("leave", more=1)
         self.sweep = self._head("sweep", SWEPT)
         self.open = self._head("sweep", 0)
@@ -104,16 +100,15 @@ class HomeCommands:
         return self._head("reserve", b"".join(map(_pack, spec)), keys=_keys(plan), more=3)
 
     def settle(self, hold_id: str, actual: Amounts, record: Record | None) -> bytes:
+        """Of the requests those of the hold count. For its id, see `reserving`."""
         line = b"" if record is None else as_line(record)
-        asked = f"{actual.nanos} {actual.tokens} {actual.requests}"
-        more = (
-            f"${len(hold_id.encode())}\r\n{hold_id}\r\n${len(asked)}\r\n{asked}\r\n${len(line)}\r\n"
-        )
-        return b"%b%b%b\r\n" % (self._settle, more.encode(), line)
+        cost = f"{actual.nanos} {actual.tokens}"
+        more = f"${len(hold_id)}\r\n{hold_id}\r\n${len(cost)}\r\n{cost}\r\n${len(line)}\r\n"
+        return b"".join((self._settle, more.encode("ascii"), line, b"\r\n"))
 
     def void(self, hold_id: str) -> bytes:
         octets = hold_id.encode()
-        return b"%b$%d\r\n%b\r\n$5\r\n0 0 0\r\n$0\r\n\r\n" % (self._void, len(octets), octets)
+        return b"%b$%d\r\n%b\r\n$3\r\n0 0\r\n$0\r\n\r\n" % (self._void, len(octets), octets)
 
     def leave(self, life: str) -> bytes:
         whose = _one_line(life)
@@ -199,17 +194,18 @@ def first_hold(home: str) -> bytes:
 
 
 def reserving(head: bytes, hold_id: str, amounts: Amounts, life: str) -> bytes:
-    """The whole command to reserve, from the head that a purse keeps ready."""
+    """The whole command to reserve, from the head that a purse keeps ready. Raises ValueError for
+    an id that is not ASCII: we make them ourselves.
+    """
     whose = life or hold_id
     if not (whose.isascii() and whose.isprintable()):
         whose = escape(whose)
     # One text of all, encoded once: as bytes, part by part, it takes 1.4 times as long.
     asked = f"{amounts.nanos} {amounts.tokens} {amounts.requests}"
     more = (
-        f"${len(hold_id.encode())}\r\n{hold_id}\r\n${len(asked)}\r\n{asked}\r\n"
-        f"${len(whose)}\r\n{whose}\r\n"
+        f"${len(hold_id)}\r\n{hold_id}\r\n${len(asked)}\r\n{asked}\r\n${len(whose)}\r\n{whose}\r\n"
     )
-    return head + more.encode()
+    return head + more.encode("ascii")
 
 
 def _one_line(text: str) -> str:

@@ -9,8 +9,8 @@ period.
 import asyncio
 import secrets
 import time
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, cast
 
 from gateway.core.accounts import (
     Amounts,
@@ -24,6 +24,7 @@ from gateway.core.accounts import (
 )
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired, LedgerTook
+from gateway.core.hearing import tells
 from gateway.core.ledger_entry import of_meter
 from gateway.core.money import Nanos
 from gateway.core.ports import Clock, Observer
@@ -38,6 +39,7 @@ from gateway.drivers.redis.servers import open_redis
 from gateway.drivers.redis.wire import RedisError
 
 _TRIES: Final = range(4)
+_nanos: Final = cast("Callable[[bytes], Nanos]", int)
 
 
 def _ignore(_: Event) -> None:
@@ -75,10 +77,11 @@ class RedisLedger(Book):
         )
         self._timeout = timeout_s
         self._observe = observe
+        self._took = tells(observe)[LedgerTook]
         self._clock = clock
+        self._call = connection.call
         settings = Settings(round(ttl_s * 1_000), kept, epoch or secrets.token_hex(8), scripts)
         super().__init__(Homes(settings, connection, clock, observe), connection)
-        self._call = connection.call
         self._debts = Debts(self._homes.run, clock, observe)
         self._settles = Settles(self._homes, self._debts, clock, observe)
         self.settle = self._settles.settle
@@ -108,11 +111,9 @@ class RedisLedger(Book):
                 except RedisError as failure:
                     reply = await self._homes.once_more(command, failure)
                 if type(reply) is bytes:  # held, and there is nothing to tell
-                    seq, _, rest = reply.partition(b" ")
+                    seq, _, left = reply.partition(b" ")
                     home.saw(int(seq), before)
-                    return Hold(
-                        hold_id, purse, amounts, None if rest == b"-1" else Nanos(int(rest))
-                    )
+                    return Hold(hold_id, purse, amounts, None if left == b"-1" else _nanos(left))
                 answer = await self._told(reply, before, ready, purse, hold_id, amounts)
                 if answer is not None:
                     return answer
@@ -128,7 +129,7 @@ class RedisLedger(Book):
             self._owe_void(purse.home, hold_id)
             raise
         finally:
-            self._observe(LedgerTook("reserve", self._clock() - began, error))
+            self._took(LedgerTook("reserve", self._clock() - began, error))
 
     async def _told(
         self,

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from gateway.core.accounts import Amounts, Hold, Purse, bounded
 from gateway.core.events import LedgerTook
+from gateway.core.hearing import tells
 from gateway.core.leases import Record
 from gateway.core.ports import Clock, Observer
 from gateway.drivers.ledger.debts import Debts
@@ -69,7 +70,7 @@ class Errand(_Waited):
                 if not each.done():
                     each.set_result(None)
         if self.op != "leave":
-            of.observe(LedgerTook(self.op, of.clock() - self.began, error))
+            of.took(LedgerTook(self.op, of.clock() - self.began, error))
 
     def ended(self) -> asyncio.Future[None]:
         """Done when it is; each who waits has one."""
@@ -135,7 +136,7 @@ class Settles:
         self.homes = homes
         self.debts = debts
         self.clock = clock
-        self.observe = observe
+        self.took = tells(observe)[LedgerTook]
         self.under_way: set[Errand] = set()
 
     def settle(self, hold: Hold, actual: Amounts, record: Record | None = None) -> Awaitable[None]:

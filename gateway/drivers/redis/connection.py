@@ -62,21 +62,21 @@ class RedisConnection:
 
     def call(self, command: bytes, key: str | None = None) -> asyncio.Future[Any]:
         """The answer to one command. Raises RedisError, here or when awaited."""
-        wire = self._wire
-        if wire is not None:
-            return wire.call(command)
-        fault = self._fault()
-        if fault is not None:
-            raise fault
+        if self._wire is None:
+            fault = self._fault()
+            if fault is not None:
+                raise fault
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._wait(command, answer)
+        self.send(command, answer)
         return answer
 
     def send(self, command: bytes, answer: Answer) -> None:
         """As `call`, for whom `answer` is told what it comes to, maybe before this returns."""
         wire = self._wire
-        if wire is not None:
-            wire.send(command, answer)
+        if wire is not None:  # as its own `send`: a call less
+            if wire.out or wire.begin(answer):
+                wire.out.append(command)
+                wire.awaited.append((wire.deadline, answer))
             return
         fault = self._fault()
         if fault is not None:

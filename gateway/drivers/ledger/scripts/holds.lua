@@ -15,9 +15,10 @@ local function parse(record)
     sub(record, second + 1, third - 1), sub(record, third + 1)
 end
 
--- The buckets of a hold as they are; one that is no longer kept stays away.
+-- The buckets of a hold as they are; one that is no longer kept stays away. Each is four elements,
+-- its key, meter, slot and values: a table of its own would cost 0.2 us.
 local function read(buckets)
-  local found, from = {}, 1
+  local found, last, from = {}, 0, 1
   while from <= #buckets do
     local to = find(buckets, '\n', from, true) or #buckets + 1
     local space = find(buckets, ' ', from + 2, true)
@@ -31,7 +32,9 @@ local function read(buckets)
       had[4] = had[3] and slot + 0 > had[3] - SLOTS - 1
     end
     if had[1] or had[2] then
-      found[#found + 1] = { key, string.byte(buckets, from) - 48, slot, had }
+      found[last + 1], found[last + 2] = key, string.byte(buckets, from) - 48
+      found[last + 3], found[last + 4] = slot, had
+      last = last + 4
     end
     from = to + 1
   end
@@ -40,8 +43,8 @@ end
 
 -- Adds to what is spent in them, by their meters, and takes from what is held, if anything was.
 local function add(found, spent, held)
-  for _, bucket in ipairs(found) do
-    local key, meter, slot, had = bucket[1], bucket[2], bucket[3], bucket[4]
+  for at = 1, #found, 4 do
+    local key, meter, slot, had = found[at], found[at + 1], found[at + 2], found[at + 3]
     local more, less = spent[meter] + 0, (held and held[meter] or 0) + 0
     if slot ~= '0' then
       if not had[4] then more = 0 end

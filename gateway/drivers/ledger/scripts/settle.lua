@@ -1,36 +1,3 @@
--- Replaces a hold by what its call did cost, once; the buckets are those the hold names.
--- KEYS: holds. ARGV: entries kept; for how long (ms) to turn its id away from now on; 1 to give it
--- back (the call was surely never made, and the reserve may even arrive only later), else 0; hold
--- id; amounts, of which the requests are those of the hold; the record.
--- Gives how many entries were written: it is settled, or an expired hold is corrected, or its time
--- was over already. Of no such hold {0, entries written, the second it is}; a table costs 2 us more
--- than a number.
-local keep, back, id = ARGV[2] + 0, ARGV[3] == '1', ARGV[4]
-local hold = HOME .. 'h:' .. id
-local record = call('GET', hold)
-if not record then
-  if back then call('SET', hold, 'v', 'PXAT', NOW_MS + keep) end
-  return { 0, SEQ, SECOND }
-end
--- include holds.lua
-local state, amounts, life, tenant, buckets = parse(record)
-if not amounts then return SEQ end
-
-local nanos, tokens = string.match(ARGV[5], '^(%d+) (%d+)')
-local cost = { nanos, tokens, back and '0' or amounts[3] }
-local open = state == 'o'
-local found = read(buckets)
-if open then
-  if not back then
-    enter('settled', id, life, tenant, table.concat(cost, ' '), buckets, ARGV[6])
-  end
-  add(found, cost, amounts)
-  call('ZREM', HOLDS, id)
-else
-  local more = { cost[1] - amounts[1], cost[2] - amounts[2], cost[3] - amounts[3] }
-  local charged = string.format('%.0f %.0f %.0f', more[1], more[2], more[3])
-  enter('corrected', id, life, tenant, charged, buckets, ARGV[6])
-  add(found, more)
-end
-call('SET', hold, back and 'v' or 's', 'PXAT', NOW_MS + keep)
-return SEQ
+-- Settles. That a hold was settled is known for five minutes: to do so again changes nothing.
+local keep, back = 300000, false
+-- include settling.lua
