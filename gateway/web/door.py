@@ -108,9 +108,8 @@ class Door:
             self.in_flight.enter(visitor.seats)
             try:
                 body, most = client.whole, now.limits.body_bytes
-                if known is None or body is None or len(body) > most:
+                if visitor is not known or body is None or len(body) > most:
                     body = await _body(client, visitor, most)
-                client.visitor = visitor
                 life = client.life = _begin(now, request_id, visitor, body, client)
                 if client.is_gone:
                     self.left(client)
@@ -252,9 +251,10 @@ def accept(headers: Headers, most: int) -> None:
 
 
 async def _body(client: Client, visitor: Visitor, most: int) -> bytes:
-    """What another request said of its length says nothing of this one's."""
-    if client.visitor is None:
+    """The body, where it is not here yet or who asks was met just now."""
+    if client.visitor is None:  # else what it says of its length is another request's
         accept(visitor.headers, most)
+    client.visitor = visitor
     return await client.body(most)
 
 

@@ -83,7 +83,9 @@ def reply_headers(life: Life, reply: Reply, *, whole: bool) -> Lines:
     """
     candidate, tab = reply.candidate, life.tab
     model = candidate.model
-    attempts = len(tab.attempts) if whole else len(tab.attempts) + 1
+    attempts = len(tab.attempts)
+    if not whole:
+        attempts += 1  # the one that flows
     way = (
         model.name,
         candidate.deployment.provider,
