@@ -192,7 +192,7 @@ class Tally:
 async def failed_over(sentinel: Server, service: str = "money") -> None:
     """Order it until it is done: a sentinel gives one up when the servers answer it late."""
     first = await known(sentinel, service)
-    async with asyncio.timeout(50):
+    async with asyncio.timeout(120):
         while (now := await known(sentinel, service))["port"] == first["port"]:
             if "failover_in_progress" not in now["flags"]:
                 with suppress(RedisError):  # no replica it thinks well of, at this moment

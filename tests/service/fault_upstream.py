@@ -133,7 +133,7 @@ def once_flowing(first: bytes, then: Script) -> Script:
 
     async def script(wire: Wire) -> object:
         await wire.say(first)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await wire.flowed.wait()
         return await then(wire)
 

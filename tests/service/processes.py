@@ -69,7 +69,7 @@ async def until(what: str, seconds: float, *pids: int | None) -> None:
 
 def loopback(url: str) -> httpx.AsyncClient:
     """A client that is quickly made: it reads no certificates."""
-    return httpx.AsyncClient(base_url=url, timeout=20, verify=False)  # noqa: S501 - plain HTTP
+    return httpx.AsyncClient(base_url=url, timeout=60, verify=False)  # noqa: S501 - plain HTTP
 
 
 async def told_to_stop(url: str) -> None:

@@ -141,8 +141,8 @@ ASKED: Final = "What is 17*23?"
 HANGING: Final = [name for name, (_, row, _) in CASES.items() if row.waits]
 OTHERS: Final = [name for name in CASES if name not in HANGING]
 CLIENTS: Final = ("own", "aiohttp")
-PATIENT: Final = "{connect_s: 2, answer_s: 20, idle_s: 20}"
-IMPATIENT: Final = "{connect_s: 2, answer_s: 1, idle_s: 0.3}"
+PATIENT: Final = "{connect_s: 60, answer_s: 60, idle_s: 60}"
+IMPATIENT: Final = "{connect_s: 60, answer_s: 1, idle_s: 0.3}"
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ import pytest_asyncio
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.simulator import BASES
 from gateway.simulator.behaviours import BEHAVIOURS
+from tests.service.held import held
 from tests.service.running import KEY, Running, running
 
 pytest_plugins = ("tests.redis_server",)
@@ -37,6 +38,9 @@ FALLS_SHORT = ["unsure", "refuse", "cut", "emptyanswer", "brokenjson", "badtool"
 LEFT = ["right", "slow", "stall", "stallmid"]
 KINDS = {"alone": WORDS, "beside": FAILS_FIRST + BREAKS_OFF, "up": FALLS_SHORT, "left": LEFT}
 WAYS = ["whole", "stream"]
+PATIENT = "{connect_s: 60, answer_s: 60, idle_s: 60}"
+HASTY = "{connect_s: 30, answer_s: 2.5, idle_s: 2}"
+"""For what stalls, beside which there is what must not be struck, however busy the machine."""
 
 
 def named(kind: str, form: str, word: str, stream: bool) -> str:
@@ -44,19 +48,21 @@ def named(kind: str, form: str, word: str, stream: bool) -> str:
     return f"{kind}-{WAYS[stream]}-{form}-{word}"
 
 
-def configuration(tenant: str) -> str:
+def configuration(tenant: str, timeouts: str, of: str = "") -> str:
+    """Of all scenarios whose word has `of` in it."""
     words = [
         (named(kind, form, word, stream), kind, form, word)
         for kind, possible in KINDS.items()
         for form in FORMATS
         for word in possible
+        if of in word
         for stream in (False, True)
     ]
     checks = "[confidence, not_refused, complete, not_empty, json_if_asked, tools_valid]"
     return "\n".join(
         [
             "redis: {url: '${REDIS_URL}', timeout_ms: 30000}",
-            "timeouts: {connect_s: 1, answer_s: 1.2, idle_s: 0.8}",
+            f"timeouts: {timeouts}",
             "providers:",
             *(
                 f"  {form}: {{dialect: {form}, base_url: '${{SIMULATOR_URL}}{base}', api_key: x}}"
@@ -96,19 +102,32 @@ def configuration(tenant: str) -> str:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def everything(shared_redis: EmbeddedRedis) -> AsyncIterator[Running]:
-    async with running(configuration("acme"), {"REDIS_URL": shared_redis.url}) as started:
+async def patient(shared_redis: EmbeddedRedis) -> AsyncIterator[Running]:
+    async with running(configuration("acme", PATIENT), {"REDIS_URL": shared_redis.url}) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hasty(shared_redis: EmbeddedRedis) -> AsyncIterator[Running]:
+    text = configuration("acme", HASTY, "stall")
+    async with running(text, {"REDIS_URL": shared_redis.url}) as started:
         yield started
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def service(everything: Running) -> Running:
+async def service(request: pytest.FixtureRequest, patient: Running, hasty: Running) -> Running:
+    """Its timeouts strike what stalls, and nothing else."""
+    stalls = "stall" in request.node.callspec.params["word"]
+    return await begun(hasty if stalls else patient)
+
+
+async def begun(service: Running) -> Running:
     """With a fresh page in every book; so busy that it can afford every retry."""
-    await everything.begin("acme")
-    world = everything.gateway.world
+    await service.begin("acme")
+    world = service.gateway.world
     for _ in range(1_000):
         world.retries.called(world.clock())
-    return everything
+    return service
 
 
 ASKED: dict[str, Any] = {
@@ -282,22 +301,30 @@ async def test_a_poor_answer_moves_up(service: Running, word: str, stream: bool)
 @STREAM
 @pytest.mark.parametrize("word", KINDS["left"])
 async def test_a_client_that_leaves_is_charged_what_was_sent(
-    service: Running, word: str, stream: bool
+    patient: Running, word: str, stream: bool
 ) -> None:
     """It leaves before the first byte, or, where answers flow, after the first piece."""
+    service = await begun(patient)
     headers = {"authorization": f"Bearer {KEY}"}
-    async with httpx.AsyncClient(base_url=service.url, headers=headers) as client:
+    client = httpx.AsyncClient(base_url=service.url, headers=headers, timeout=60)
 
-        async def leave(form: str) -> None:
-            body = {**ASKED, "model": named("left", form, word, stream), "stream": stream}
-            try:
-                async with client.stream(
-                    "POST", "/v1/chat/completions", json=body, timeout=0.15
-                ) as response:
-                    async for _ in response.aiter_bytes():
-                        break
-            except httpx.TimeoutException:
-                pass
+    async def leave(form: str) -> None:
+        body = {**ASKED, "model": named("left", form, word, stream), "stream": stream}
+        async with client.stream("POST", "/v1/chat/completions", json=body) as response:
+            async for _ in response.aiter_bytes():
+                break
 
-        await everywhere(leave)
+    simulator = service.simulator.simulator
+    async with client:
+        with held(simulator):
+            leaving = [asyncio.create_task(leave(form)) for form in FORMATS]
+            if word != "right" and (word != "stallmid" or not stream):  # nothing comes
+                async with asyncio.timeout(60):
+                    while simulator.open < len(FORMATS):
+                        await asyncio.sleep(0.005)
+                for each in leaving:
+                    each.cancel()
+            left = await asyncio.gather(*leaving, return_exceptions=True)
+            assert {*map(type, left)} <= {type(None), asyncio.CancelledError}, left
+            await simulator.idle()
     await service.audit("acme")

@@ -13,7 +13,7 @@ from tests.service.turning import clients, roll
 
 TEXT = """
 redis: {url: embedded, timeout_ms: 5000, data_dir: '%(folder)s'}
-server: {drain_delay_s: 3}
+server: {drain_delay_s: 6}
 limits: {in_flight: %(limit)d}
 providers:
   p: {dialect: openai, base_url: "${SIMULATOR_URL}/openai/v1", api_key: %(key)s}

@@ -2,10 +2,11 @@
 
 import asyncio
 import re
+import signal
 from asyncio.subprocess import Process
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -84,12 +85,15 @@ class Balancer:
         return self.all[self.ready[next(self._turn) % len(self.ready)]]
 
     async def look(self) -> None:
-        found = []
-        for url, client in [*self.all.items()]:
-            with suppress(httpx.TransportError):
-                if (await client.get("/readyz")).status_code == 200:
-                    found.append(url)
-        self.ready = found
+        every = [*self.all]
+        are = await asyncio.gather(*map(self._is_ready, every))
+        self.ready = [url for url, ready in zip(every, are, strict=True) if ready]
+
+    async def _is_ready(self, url: str) -> bool:
+        try:
+            return (await self.all[url].get("/readyz")).status_code == 200
+        except httpx.TransportError:
+            return False
 
     async def keep_looking(self) -> None:
         while True:
@@ -123,7 +127,9 @@ class Fleet:
         await opened.__aexit__(None, None, None)
 
     async def end(self) -> None:
-        for opened, _ in self.live:
+        for opened, process in self.live:
+            process.send_signal(signal.SIGINT)  # nobody is to hear of it first
+            await process.wait()
             await opened.__aexit__(None, None, None)
         for client in self.balancer.all.values():
             await client.aclose()
