@@ -104,7 +104,7 @@ async def test_aiohttps_session_ends_with_the_last_who_has_it(proxy: Secret | No
         assert not any(each.closed for each in sessions), "a request has them yet"
         del old
         gc.collect()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not all(each.closed for each in sessions):
                 await asyncio.sleep(0)
         assert not new.session.closed

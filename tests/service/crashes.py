@@ -36,7 +36,7 @@ HOLD_TTL_S = 9
 TIGHT_CAP = 4_000_000
 
 CONFIG = """
-redis: {{url: '{redis}', timeout_ms: 2000, hold_ttl_s: {ttl}, data_dir: '{data}'}}
+redis: {{url: '{redis}', timeout_ms: 5000, hold_ttl_s: {ttl}, data_dir: '{data}'}}
 timeouts: {{answer_s: 8}}
 providers:
   one: {{dialect: openai, base_url: '{simulator}/openai/v1', api_key: x}}

@@ -165,7 +165,7 @@ async def test_no_key_is_kept_or_told(
         env |= {"KEPT": digest_of(KEY, OURS["pepper"])}
         async with running(CONFIG, env, simulator) as service:
             told, count = await ask(service, simulator)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while service.gateway.front.door.in_flight.total:
                     await asyncio.sleep(0.01)
             in_redis = await kept(own_redis.url)

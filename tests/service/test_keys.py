@@ -25,7 +25,7 @@ from tests.service.processes import SERVE, children
 pytest_plugins = ("tests.redis_server",)
 
 CONFIG = """
-redis: {{url: embedded, data_dir: '{folder}/ledger', timeout_ms: 2000}}
+redis: {{url: embedded, data_dir: '{folder}/ledger', timeout_ms: 30000}}
 keys: {{pepper: "${{PEPPER}}"}}
 {admin}
 providers:

@@ -220,7 +220,7 @@ async def test_what_goes_on_behind_is_read_with_what_was_given(
     """A shadow is a line of its own, under the id of the life it belongs to, and a mark."""
     async with logging(tmp_path, "full") as logged:
         await logged.ask("shadowed", stream=stream)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not any(isinstance(event, AuditEnded) for event in logged.service.events):
                 await asyncio.sleep(0.005)
     seen, behind = lines(logged.file)

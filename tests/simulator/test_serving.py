@@ -154,5 +154,5 @@ async def test_the_command() -> None:
         assert [call["completion_tokens"] for call in bill["calls"]] == [2, 2]
         assert bill["unbilled"] == 1
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await process.wait()

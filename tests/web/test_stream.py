@@ -148,7 +148,7 @@ async def begun(life: Stage) -> tuple[Client, "asyncio.Task[None]"]:
     """A client that has heard two comments while its answer is held."""
     client = Client(waits_for=KEEP_ALIVE)
     task = asyncio.create_task(ClientStream(life.life, client, 0.001).run())
-    await asyncio.wait_for(client.heard.wait(), 5)
+    await asyncio.wait_for(client.heard.wait(), 30)
     return client, task
 
 
