@@ -43,6 +43,7 @@ tenants:
 BUDGETS = (Budget(Nanos(5_000_000_000), "total"),)
 PURSE = Purse("acme", (Account("tenant", "acme", BUDGETS, "acme"),))
 HASH = "gateway_config_hash"
+ASKED = {"model": "right", "messages": [{"role": "user", "content": "What is 17*23?"}]}
 
 
 @pytest.fixture
@@ -70,10 +71,23 @@ def change(config: Path, was: str, now: str) -> int:
 
 
 async def cost(client: httpx.AsyncClient, model: str = "right") -> float:
-    body = {"model": model, "messages": [{"role": "user", "content": "What is 17*23?"}]}
-    answer = await client.post("/v1/chat/completions", json=body)
+    answer = await client.post("/v1/chat/completions", json={**ASKED, "model": model})
     assert answer.status_code == 200, answer.text
     return float(answer.headers["x-gateway-cost-usd"])
+
+
+async def cost_at_each(url: str, workers: int) -> float:
+    """Once so many have answered: one that starts later would begin with what is changed then."""
+    seen: dict[str, float] = {}
+    async with asyncio.timeout(60):
+        while len(seen) < workers:
+            async with loopback(url) as client:  # a connection is a worker's
+                answer = await client.post("/v1/chat/completions", json=ASKED)
+            assert answer.status_code == 200, answer.text
+            worker = answer.headers["x-request-id"][:28]  # drawn when it started
+            seen[worker] = float(answer.headers["x-gateway-cost-usd"])
+    (found,) = {*seen.values()}
+    return found
 
 
 async def metric(url: str, name: str) -> float:
@@ -121,8 +135,7 @@ async def test_every_worker_takes_it(config: Path, by: str) -> None:
         change(config, "watch: false", "watch: true")
     log = config.parent / "log"
     async with serving(config, "--workers", "2", log=log) as (parent, url):
-        async with loopback(url) as client:
-            was = await cost(client)
+        was = await cost_at_each(url, 2)
         await becomes(url, "gateway_config_reload_failed", 0)
         new = change(config, "input: 0.10, output: 0.40", "input: 0.20, output: 0.80")
         if by == "SIGHUP":
