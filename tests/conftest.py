@@ -34,6 +34,12 @@ left to do.
 """
 
 
+@pytest.fixture
+def who_leaves_has_not_worked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the machine stood still before it left: test_http_failures tells who has."""
+    monkeypatch.setattr("gateway.drivers.upstream.http_failures.WORKED_S", 60.0)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One more than there are cores, for there is always somebody who waits."""

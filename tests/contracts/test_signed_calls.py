@@ -102,10 +102,10 @@ class Signed:
 
     async def get(self, way: str) -> str:
         if way == "send":
-            answer = await self.upstream.send(self.candidate, asked(), timeout_s=5)
+            answer = await self.upstream.send(self.candidate, asked(), timeout_s=60)
             return answer.first.text or ""
         text = ""
-        async with aclosing(self.upstream.stream(self.candidate, asked(), timeout_s=5)) as deltas:
+        async with aclosing(self.upstream.stream(self.candidate, asked(), timeout_s=60)) as deltas:
             async for some in deltas:
                 text += "".join(choice.text for delta in some for choice in delta.choices)
         return text
@@ -146,7 +146,7 @@ async def meet(request: pytest.FixtureRequest) -> AsyncIterator[Meet]:
             clock = Clock()
             signers = await stack.enter_async_context(open_signers({"p": at}, env or {}, clock))
             client = UPSTREAMS[request.param]
-            upstream = client({"p": at}, Timeouts(connect_s=1), signers)
+            upstream = client({"p": at}, Timeouts(connect_s=60), signers)
             here = Deployment("m@p", "p", model)
             candidate = Candidate(Model("m", (here,), FREE, 9, 9, 9), here, "none", 9, Nanos(0))
             opened = await stack.enter_async_context(upstream)

@@ -59,6 +59,8 @@ UPSTREAMS: Final[Mapping[str, Make]] = {"aiohttp": AiohttpUpstream, "own": PoolU
 POURED: Final = "own, poured"
 PROXIED: Final = tuple(f"{name}, by TLS through a proxy" for name in UPSTREAMS)
 
+pytestmark = pytest.mark.usefixtures("who_leaves_has_not_worked")
+
 KEY: Final = "sk-secret-0123456789"
 TIMEOUT_S: Final = 0.2
 """Where it has to strike."""

@@ -12,8 +12,6 @@ import pytest
 import trustme
 import uvloop
 
-from gateway.drivers.upstream import http_failures
-
 BOTH: Final = (
     "test_http_pool.py",
     "test_http_answers.py",
@@ -31,12 +29,6 @@ def pytest_asyncio_loop_factories(
     if item.path.name in BOTH:
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop}
-
-
-@pytest.fixture
-def who_leaves_has_not_worked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long the machine stood still before it left: test_http_failures tells who has."""
-    monkeypatch.setattr(http_failures, "WORKED_S", 60.0)
 
 
 @pytest.fixture(scope="module")
