@@ -15,7 +15,6 @@ from gateway.core import refusals, tokens
 from gateway.core.accounts import Purse
 from gateway.core.catalog import Tenant
 from gateway.core.chat import NO_EXTRAS, ChatRequest, Completion, add_messages
-from gateway.core.checks.watches import worth_watching
 from gateway.core.errors import GatewayError, LedgerDown
 from gateway.core.events import About, Began, Event, Planned, Replied
 from gateway.core.features import Features, read_features
@@ -248,9 +247,7 @@ class Life(Struct, eq=False):
         wanted, top = call.wanted, self.plan.rungs[-1].tier
         if not wanted.checks and not wanted.held:
             return await call.open(timeout_s)
-        if worth_watching(wanted.checks, call.request):
-            return await watch(call, timeout_s, cuts=call.candidate.tier != top)
-        return await call.ask(timeout_s)
+        return await watch(call, timeout_s, cuts=call.candidate.tier != top)
 
     def _not_held(self, outcome: Outcome) -> Outcome:
         if aside(outcome):

@@ -38,6 +38,8 @@ async def held(
     if purse.per_call:
         purse = purse.of_call(candidate.model.name, candidate.deployment.provider)
     try:
+        asked = checklist(wanted.checks)
+        request = asked.ask(request) if asked.asks else request
         if turns is None:
             amounts = Amounts(nanos, most, tab.counts)
             hold = await world.ledger.reserve(purse, world.new_id(), amounts, about.request_id)
@@ -50,8 +52,6 @@ async def held(
         tab.gives_back(nanos)
         return _refused(desk, candidate, hold)
     tab.counts = 0
-    asked = checklist(wanted.checks)
-    request = asked.ask(request) if asked.asks else request
     call = Call(desk, wanted, candidate, hold, asked, request, world.clock())
     try:  # whatever fails from now on settles the hold
         name, because = candidate.deployment.name, wanted.because

@@ -14,7 +14,7 @@ from gateway.core.assembly import Assembly
 from gateway.core.billing import Tally
 from gateway.core.chat import Delta
 from gateway.core.checks.finding import Finding
-from gateway.core.checks.watches import Watching
+from gateway.core.checks.watches import Watching, worth_watching
 from gateway.core.errors import Broken, TimedOut, UpstreamError
 from gateway.core.flow import Deltas, Sink
 from gateway.core.strategy import Answered, Failed, Flowing, Outcome
@@ -22,9 +22,17 @@ from gateway.core.strategy import Answered, Failed, Flowing, Outcome
 
 async def watch(call: Call, timeout_s: float, *, cuts: bool) -> Outcome:
     """Until its checks are decided. `timeout_s` bounds that; `cuts` says whether a failing answer
-    is stopped, which serves nobody when nobody else is left to ask.
+    is stopped, which serves nobody when nobody else is left to ask. What nothing can be told of
+    before it is whole is waited for.
     """
-    watched = _Watched(call, timeout_s, cuts=cuts)
+    try:  # whatever fails settles the hold
+        worth = worth_watching(call.wanted.checks, call.request)
+        watched = _Watched(call, timeout_s, cuts=cuts) if worth else None
+    except BaseException as error:
+        call.ended(error, Tally(call.candidate.model.image_tokens))
+        raise
+    if watched is None:
+        return await call.ask(timeout_s)
     flow = watched.flow()
     try:
         await anext(flow)

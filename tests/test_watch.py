@@ -1,14 +1,15 @@
 """Streamed answers that are judged while they come: they flow early, or are cut and climbed."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
+from msgspec import structs
 
 from gateway.core.chat import Extras, Usage
 from gateway.core.errors import Broken, Faulty
-from gateway.core.events import Dropped, Judged, Replied, Settled
+from gateway.core.events import Dropped, Event, Judged, Replied, Reserved, Settled
 from tests.lives import ANSWER, PROMPT, Turn, fails, hear, says, stage, told, well, whole
 
 NO = "I'm sorry, but I can't help with that request at all, "
@@ -214,4 +215,29 @@ async def test_a_held_stream_that_drips_is_left_in_time() -> None:
     reply, text = await hear(scene.life)
     assert (reply.candidate.model.name, text) == ("b", "GOOD one")
     assert [event.record.outcome for event in told(scene, Settled)] == ["timed_out", "ok"]
+    await whole(scene)
+
+
+class Breaking(dict[str, object]):
+    """Fields that a bug of ours meets, once what they cost is set aside."""
+
+    broken = False
+
+    def __iter__(self) -> Iterator[str]:
+        if self.broken:
+            raise RuntimeError("a bug")
+        return super().__iter__()
+
+
+async def test_a_bug_before_a_stream_is_watched_settles_its_hold() -> None:
+    def observe(event: Event) -> None:
+        fields.broken = fields.broken or isinstance(event, Reserved)
+
+    scene = stage("open", {"a": [well]}, stream=True, extras=JUDGED, observer=observe)
+    fields = Breaking(scene.life.request.fields)
+    scene.life.request = structs.replace(scene.life.request, fields=fields)
+    with pytest.raises(RuntimeError, match="a bug"):
+        await hear(scene.life)
+    (settled,) = told(scene, Settled)
+    assert settled.record.outcome == "internal_error"
     await whole(scene)

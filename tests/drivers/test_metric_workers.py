@@ -199,7 +199,7 @@ def test_a_record_cut_anywhere_is_written_over(tmp_path: Path) -> None:
         folder = tmp_path / str(cut)
         folder.mkdir()
         reader = SharedCells(folder)
-        (folder / "dead.cells").write_bytes(whole[:cut])
+        (folder / "dead.nanos").write_bytes(whole[:cut])
         assert [counted(shelf) for shelf in reader.shelves()] == [{}, {FIRST: 1.0}], cut
         heir = SharedCells(folder)
         for series, value in ((THIRD, 3.0), (SECOND, 2.0)):

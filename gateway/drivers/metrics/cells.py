@@ -39,7 +39,8 @@ NOWHERE: Final = 1
 _CELL: Final = 8
 _HEAD: Final = 32
 _RECORD: Final = struct.Struct("=II")
-_SUFFIX: Final = ".cells"
+_SUFFIX: Final = ".nanos"
+"""Not ".cells": in those of a gateway before this one money is counted in dollars."""
 _decode: Final = msgspec.json.Decoder(Series).decode
 
 
