@@ -23,7 +23,7 @@ from gateway.web.client import Pairs
 from gateway.web.door import PATH, Door
 from gateway.web.hot_body import Incoming
 from gateway.web.hot_head import Heads
-from gateway.web.hot_reply import Answers, Openings
+from gateway.web.hot_reply import NOWHERE, Answers, Openings
 from gateway.web.idle import BODY_S, BUSY, Idle, late
 from gateway.web.plain import PlainProtocol
 from gateway.web.visitor import Visitor
@@ -106,6 +106,7 @@ class HotProtocol(Answers):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()
+        self._transport = NOWHERE
         self.resume_writing()
         if self._incoming is not None:
             self._incoming.fail(ConnectionAbortedError())

@@ -36,6 +36,26 @@ class Openings:
         return made
 
 
+class Nowhere(asyncio.Transport):
+    """Where a client was: an answer goes on for who reads it to its usage. A connection that is
+    lost takes what is written on asyncio, and raises on uvloop.
+    """
+
+    def write(self, data: object) -> None: ...
+
+    def close(self) -> None: ...
+
+    def is_closing(self) -> bool:
+        return True
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+NOWHERE: Final = Nowhere()
+
+
 class Answers(ABC, asyncio.Protocol):
     """What goes out on one connection, answer by answer. What comes in is left to who has it."""
 

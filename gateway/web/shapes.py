@@ -77,11 +77,11 @@ class Shapes:
 
     def find(self, body: bytes) -> Known | None:
         """What is known of a body's shape, if this is its shape: whoever reads it looks."""
-        begin = body.find(_MESSAGES) + _PAST
-        found = self._begins.get(body[:begin] + body[-_LAST:])
+        opened = body.find(b"[", body.find(_MESSAGES) + _PAST) + 1
+        found = self._begins.get(body[:opened] + body[-_LAST:])
         if found is not None:
             for name in found.names:
-                known = found.tails.get(body[body.rfind(name, begin) + 1 :])
+                known = found.tails.get(body[body.rfind(name, opened) + 1 :])
                 if known is not None:
                     return known
         return None
@@ -89,24 +89,24 @@ class Shapes:
     def learn(self, body: bytes, request: ChatRequest, gateway: Mapping[str, Any] | None) -> None:
         """From a body that was read whole; `gateway` is that field of it."""
         messages = request.fields["messages"]
-        begin = body.find(_MESSAGES) + _PAST
-        start = body.find(b"[", begin)
+        named = body.find(_MESSAGES) + _PAST
+        start = body.find(b"[", named)
         end = start + memoryview(messages).nbytes
-        if begin + len(body) - end > LONGEST:
+        begins, ends = body[: start + 1], body[end:]
+        if len(begins) + len(ends) > LONGEST:
             return
-        before, behind = body[:begin], body[end:]
-        once = hash((before, behind))
+        once = hash((begins, ends))
         if once not in self._once:
             if len(self._once) >= _MOST_ONCE:
                 self._once.clear()
             self._once.add(once)
             return
         name = _NEXT.match(body, end - 1)
-        blank = not body[begin:start].strip(_BLANK)
+        blank = not body[named:start].strip(_BLANK)
         if name and blank and body.startswith(bytes(messages), start):
-            known = _known(before, body[begin : start + 1], behind, request, gateway)
+            known = _known(body[:named], body[named : start + 1], ends, request, gateway)
             if known is not None:
-                self._keep(before + body[-_LAST:], name[0], behind, known)
+                self._keep(begins + body[-_LAST:], name[0], ends, known)
 
     def _keep(self, begin: bytes, name: bytes, end: bytes, known: Known) -> None:
         size = len(begin) + len(end)  # the last bytes of short ones count twice

@@ -56,3 +56,14 @@ def held(simulator: Simulator, most: int = 1_000) -> Iterator[Held]:
     finally:
         simulator._pace = before
         pace.go_on()
+
+
+@contextmanager
+def paced(simulator: Simulator, pause_s: float) -> Iterator[None]:
+    """Streams that begin meanwhile come with so long between two of their pieces."""
+    before = simulator._pace
+    simulator._pace = Pace(pause_s, before.slow_s)
+    try:
+        yield
+    finally:
+        simulator._pace = before

@@ -11,7 +11,7 @@ import pytest_asyncio
 from gateway.core.events import Dropped, Settled
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.promises import Reached
-from tests.service.held import held
+from tests.service.held import held, paced
 from tests.service.running import KEY, Running, running
 
 pytest_plugins = ("tests.redis_server",)
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 TENANT = "hang-ups"
 LEAVES = 40
 DRAIN_S = 0.4
+PAUSE_S = 0.1
 TURNS = 50
 """Of the loop: in fewer the gateway has heard of a connection that was closed."""
 CONFIGURATION = f"""
@@ -40,6 +41,7 @@ routes:
   cancel-slow: {{tiers: [slow]}}
   cancel-stalls: {{tiers: [stalls]}}
   drain-slow: {{tiers: [slow, right], on_disconnect: drain, drain_s: 30}}
+  drain-right: {{tiers: [right], on_disconnect: drain, drain_s: 30}}
   drain-stalls: {{tiers: [stalls, right], on_disconnect: drain, drain_s: {DRAIN_S}}}
 tenants:
   {TENANT}: {{keys: [{{id: k, hash: "${{HASH}}"}}], budgets: [{{usd: 100, per: total}}]}}
@@ -113,6 +115,22 @@ async def test_a_drained_call_is_paid_by_its_usage(service: Running, reached: Re
     assert [(event.purpose, event.model) for event in settled] == [("abandoned", "small-slow")] * 5
     assert not any(event.counted for event in settled), "the provider's own usage was read"
     reached("money", "a client hangs up, drained: charged beside the bill", "0 nano-dollars", "0")
+
+
+async def test_a_drained_stream_is_paid_by_its_usage(
+    service: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Pieces that come once its client is gone are written nowhere."""
+    await service.begin(TENANT)
+    with paced(service.simulator.simulator, PAUSE_S):
+        for _ in range(3):
+            await hang_up(service, "drain-right", stream=True)
+            await closed(service)
+    await service.audit(TENANT)
+    settled = [event.record for event in service.events if isinstance(event, Settled)]
+    assert [(event.purpose, event.outcome) for event in settled] == [("abandoned", "ok")] * 3
+    assert not any(event.counted for event in settled), "the provider's own usage was read"
+    assert "met a bug" not in caplog.text
 
 
 async def test_a_drain_is_bounded(service: Running) -> None:

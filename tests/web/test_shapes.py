@@ -210,6 +210,17 @@ def test_which_shapes_are_kept(around: bytes, kept: bool) -> None:
     assert (shapes.find(body) is not None) is kept
 
 
+@pytest.mark.parametrize("other", [b'"messages": %b', b'"messages":\n\t%b'], ids=["blank", "line"])
+def test_one_shape_in_two_spellings_is_known_in_both(other: bytes) -> None:
+    first = b'{"model":"a","tools":[],"messages":%b,"n":1}'
+    bodies = [around % USER for around in (first, first.replace(b'"messages":%b', other))]
+    shapes = trained(*bodies)
+    for body in bodies:
+        known = shapes.find(body)
+        assert known is not None
+        assert read_again(known, NO_EXTRAS, body, 64) is not None
+
+
 def test_whoever_remembers_a_shape_may_ask_it_of_any_body() -> None:
     shapes = [trained(around % USER).find(around % USER) for around in AROUND]
     kept = [known for known in shapes if known is not None]
