@@ -80,6 +80,20 @@ async def told_to_stop(url: str) -> None:
                 await asyncio.sleep(0.01)
 
 
+def worker_of(response: httpx.Response) -> str:
+    """Request ids begin with what their process drew when it started."""
+    assert response.status_code == 200, response.text
+    return response.headers["x-request-id"][:28]
+
+
+async def workers_serving(url: str, count: int) -> None:
+    """So many have started, and have answered."""
+    seen: set[str] = set()
+    async with asyncio.timeout(60):
+        while len(seen) < count:
+            seen.add(worker_of(await ask(url, "right")))
+
+
 async def ask(url: str, model: str, **more: object) -> httpx.Response:
     """One chat request, on a connection of its own."""
     body = {"model": model, "messages": [{"role": "user", "content": "What is 17*23?"}], **more}

@@ -1,7 +1,6 @@
 """The embedded ledger is killed under the running service: it comes back, with all it had."""
 
 import asyncio
-import fcntl
 import logging
 import os
 import signal
@@ -16,7 +15,7 @@ from gateway.core.errors import LedgerDown
 from gateway.core.events import Settled
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.simulator import serve_simulator
-from tests.service.processes import ask, children, serving
+from tests.service.processes import ask, serving, workers_serving
 from tests.service.running import Running, running
 
 CONFIG: Final = """
@@ -30,17 +29,6 @@ tenants:
   acme: {{{key}, budgets: [{{usd: 5, per: total}}]{more}}}
 """
 KEYED: Final = 'keys: [{id: k1, hash: "${HASH}"}]'
-
-
-def users(pid: int) -> int:
-    """How many of its processes use an embedded ledger."""
-    return sum(map(uses, children(pid)))
-
-
-def uses(pid: int) -> bool:
-    with suppress(FileNotFoundError):  # a file that was closed just now: asked again
-        return any(fd.readlink().name == "users.lock" for fd in Path(f"/proc/{pid}/fd").iterdir())
-    return False
 
 
 def kill(folder: Path) -> int:
@@ -107,14 +95,9 @@ async def test_of_several_workers_one_brings_it_back(tmp_path: Path) -> None:
     path.write_text(CONFIG.format(folder=tmp_path / "ledger", key="anonymous: true", more=""))
     async with serve_simulator() as simulator:
         env = {"SIMULATOR_URL": simulator.base_url}
-        async with serving(path, "--workers", "2", env=env, log=log) as (process, url):
-            assert (await ask(url, "right")).status_code == 200
-            async with asyncio.timeout(20):
-                while users(process.pid) < 2:
-                    await asyncio.sleep(0.05)
-            with (tmp_path / "ledger" / "change.lock").open() as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)  # who is starting would bring it back unsaid
-                old = kill(tmp_path / "ledger")
+        async with serving(path, "--workers", "2", env=env, log=log) as (_, url):
+            await workers_serving(url, 2)  # who is starting would bring it back unsaid
+            old = kill(tmp_path / "ledger")
             async with asyncio.timeout(20):
                 while "it is back" not in log.read_text():
                     await asyncio.sleep(0.05)

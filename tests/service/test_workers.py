@@ -26,6 +26,7 @@ from tests.service.processes import (
     serving,
     told_to_stop,
     until,
+    worker_of,
 )
 
 CONFIG = """
@@ -70,12 +71,6 @@ async def books(config: Path) -> tuple[int, int]:
         (balance,) = await ledger.balances(PURSE)
         await ledger.aclose()
         return balance.spent, balance.held
-
-
-def worker_of(response: httpx.Response) -> str:
-    """Request ids begin with what their process drew when it started."""
-    assert response.status_code == 200, response.text
-    return response.headers["x-request-id"][:28]
 
 
 async def answering(url: str, count: int, besides: set[str]) -> tuple[set[str], int]:
