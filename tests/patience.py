@@ -36,8 +36,8 @@ def limit(redis: Redis | RedisLedger, seconds: float) -> None:
             continue
         wire._timeout = seconds
         last = wire._loop.time() + seconds
-        wire.deadline = min(wire.deadline, last)
-        wire.awaited = deque((min(until, last), answer) for until, answer in wire.awaited)
+        wire._deadline = min(wire._deadline, last)
+        wire._awaited = deque((min(until, last), answer) for until, answer in wire._awaited)
         if wire._timer is not None:  # it may be far off, set by what was answered since
             first = min(wire._timer.when(), last)
             wire._timer.cancel()

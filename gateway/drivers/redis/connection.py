@@ -73,10 +73,8 @@ class RedisConnection:
     def send(self, command: bytes, answer: Answer) -> None:
         """As `call`, for whom `answer` is told what it comes to, maybe before this returns."""
         wire = self._wire
-        if wire is not None:  # as its own `send`: a call less
-            if wire.out or wire.begin(answer):
-                wire.out.append(command)
-                wire.awaited.append((wire.deadline, answer))
+        if wire is not None:
+            wire.send(command, answer)
             return
         fault = self._fault()
         if fault is not None:

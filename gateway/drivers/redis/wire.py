@@ -82,21 +82,20 @@ async def passed_on(asked: Awaitable[Any], answer: Answer) -> None:
 
 
 class Wire(asyncio.Protocol):
-    """`lost` is told once that there is no use in sending more.
-
-    `out` is what is sent at the end of the tick, `awaited` until when and by whom answers are, and
-    `deadline` that of what is sent in this tick, in the loop's time.
-    """
+    """`lost` is told once that there is no use in sending more."""
 
     def __init__(self, timeout_s: float, lost: Callable[["Wire", str], None]) -> None:
         self._timeout = timeout_s
         self._lost = lost
         self._loop = asyncio.get_running_loop()
         self._reader = Reader(notEnoughData=_NO_MORE)
-        self.awaited: deque[tuple[float, Answer]] = deque()
-        self.out: list[bytes] = []
+        self._awaited: deque[tuple[float, Answer]] = deque()
+        """Until when, and by whom."""
+        self._out: list[bytes] = []
+        """What is sent at the end of the tick."""
         self._transport: asyncio.Transport | None = None
-        self.deadline = 0.0
+        self._deadline = 0.0
+        """Of what is sent in this tick, in the loop's time."""
         self._timer: asyncio.TimerHandle | None = None
         self._dead: tuple[str, str] | None = None
         self._leaving = False
@@ -108,19 +107,19 @@ class Wire(asyncio.Protocol):
 
     def send(self, command: bytes, answer: Answer, deadline: float = 0.0) -> None:
         """Once it is connected. `deadline`, in the loop's time, is for what has waited for that."""
-        if self.out or self.begin(answer, deadline):
-            self.out.append(command)
-            self.awaited.append((deadline or self.deadline, answer))
+        if self._out or self._begin(answer, deadline):
+            self._out.append(command)
+            self._awaited.append((deadline or self._deadline, answer))
 
-    def begin(self, answer: Answer, deadline: float = 0.0) -> bool:
+    def _begin(self, answer: Answer, deadline: float = 0.0) -> bool:
         """The first of a tick: what all that it sends has in common. False for who is too late."""
         if self._dead is not None:
             kind, message = self._dead
             fail(answer, RedisError(kind, message, sent=False))
             return False
-        self.deadline = self._loop.time() + self._timeout
+        self._deadline = self._loop.time() + self._timeout
         if self._timer is None:
-            self._timer = self._loop.call_at(deadline or self.deadline, self._watch)
+            self._timer = self._loop.call_at(deadline or self._deadline, self._watch)
         self._loop.call_soon(self._flush)
         return True
 
@@ -134,9 +133,9 @@ class Wire(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._lost(self, kind)
-        waiting, sent = [*self.awaited], len(self.awaited) - len(self.out)
-        self.awaited.clear()
-        self.out.clear()
+        waiting, sent = [*self._awaited], len(self._awaited) - len(self._out)
+        self._awaited.clear()
+        self._out.clear()
         for position, (_, answer) in enumerate(waiting):
             self._refused(answer, RedisError(kind, message, sent=position < sent))
 
@@ -145,7 +144,7 @@ class Wire(asyncio.Protocol):
         if self._dead is None and not self._leaving:
             self._leaving = True
             self._lost(self, kind)
-            if not self.awaited:
+            if not self._awaited:
                 self.fail(kind, "the connection was dropped")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -154,7 +153,7 @@ class Wire(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        awaited = self.awaited
+        awaited = self._awaited
         try:
             self._reader.feed(data)
             for reply in iter(self._reader.gets, _NO_MORE):
@@ -181,15 +180,15 @@ class Wire(asyncio.Protocol):
         fail(answer, error)
 
     def _flush(self) -> None:
-        if self.out and self._transport is not None:
-            self._transport.write(b"".join(self.out))
-            self.out.clear()
+        if self._out and self._transport is not None:
+            self._transport.write(b"".join(self._out))
+            self._out.clear()
 
     def _watch(self) -> None:
         self._timer = None
-        if not self.awaited:
+        if not self._awaited:
             return
-        deadline = self.awaited[0][0]
+        deadline = self._awaited[0][0]
         if deadline <= self._loop.time():
             self.fail("timeout", "the server did not answer in time")
         else:
