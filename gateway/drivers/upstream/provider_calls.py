@@ -10,7 +10,7 @@ from typing import Final, Never
 from msgspec import Struct, structs
 
 from gateway import __version__
-from gateway.core.chat import ChatRequest, Completion, Delta
+from gateway.core.chat import ChatRequest, Completion, Delta, Usage
 from gateway.core.errors import (
     Broken,
     ClientError,
@@ -83,8 +83,7 @@ class ProviderCall(Struct, frozen=True, gc=False):
         except UpstreamError as error:
             self._refused(error, status, proof)
             raise
-        usage = answer.usage
-        if usage is not None and (usage.prompt > self.most or usage.completion > self.most):
+        if answer.usage is not None and _most(answer.usage) > self.most:
             answer = structs.replace(answer, usage=None)
         dropped = self.http.dropped
         return structs.replace(answer, dropped=dropped) if dropped else answer
@@ -109,8 +108,7 @@ class ProviderCall(Struct, frozen=True, gc=False):
     def told(self, deltas: list[Delta], *, first: bool) -> list[Delta]:
         """Deltas of a stream; the first ones say what was dropped."""
         for at, delta in enumerate(deltas):
-            usage = delta.usage
-            if usage is not None and (usage.prompt > self.most or usage.completion > self.most):
+            if delta.usage is not None and _most(delta.usage) > self.most:
                 deltas[at] = structs.replace(delta, usage=None)
         dropped = self.http.dropped if first else ()
         if not dropped:
@@ -173,6 +171,10 @@ class ProviderCalls:
                 param=call.dropped[0],
             )
         return ProviderCall(way, target, call, _CONTEXTS * candidate.model.context)
+
+
+def _most(usage: Usage) -> int:
+    return max(usage.prompt, usage.completion)
 
 
 def _altered(
