@@ -137,7 +137,8 @@ CATALOG: Final = Catalog(
 
 
 def counting(**more: Any) -> Metrics:
-    return Metrics([Tenant("acme")], ["small@sim"], catalog=CATALOG, wall=lambda: NOON, **more)
+    given = {"catalog": CATALOG, "wall": lambda: NOON, **more}
+    return Metrics([Tenant("acme")], ["small@sim"], **given)
 
 
 def samples(text: bytes) -> dict[str, float]:

@@ -3,14 +3,22 @@
 from typing import Final, get_args
 
 import pytest
+from msgspec import structs
 
 from gateway.core import events
+from gateway.core.catalog import Deployment
+from gateway.core.chat import Usage
+from gateway.core.money import Nanos, Price
+from gateway.core.tariff import Step, Tariff, Window
 from gateway.drivers.metrics.catalogue import METRICS
 from tests.drivers.counted_beside import BESIDE
 from tests.drivers.counted_lives import LIVES
 from tests.drivers.metric_series import (
+    CATALOG,
+    CLIMBING,
     TAGGED,
     TAGS,
+    climbed,
     counting,
     samples,
 )
@@ -57,3 +65,37 @@ def test_every_metric_is_in_the_table() -> None:
     assert {name.removesuffix("_sum").removesuffix("_count") for name in moved} == set(
         METRICS
     ) - set(SEEN_AT_START)
+
+
+USUAL: Final = Price(3_000_000, 15_000_000, 0, 0)
+OTHER: Final = Price(1_000_000, 2_000_000, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("tariff", "nanos"),
+    [
+        (None, 70 * 3 + 20 * 15),
+        (Tariff(OTHER), 70 + 20 * 2),
+        (Tariff(USUAL, (Window(11 * 60, 13 * 60, OTHER),)), 70 + 20 * 2),
+        (Tariff(USUAL, (Window(13 * 60, 14 * 60, OTHER),)), 70 * 3 + 20 * 15),
+        (Tariff(USUAL, steps=(Step(69, OTHER),)), 70 + 20 * 2),
+        (Tariff(USUAL, steps=(Step(70, OTHER),)), 70 * 3 + 20 * 15),
+    ],
+    ids=["price", "tariff", "its hour", "another hour", "long", "short"],
+)
+def test_what_the_last_tier_would_take_goes_by_its_tariff(
+    tariff: Tariff | None, nanos: int
+) -> None:
+    """At noon, of an answer of 70 tokens in and 20 out; the price of the model is the usual one."""
+    large = CATALOG.models["large"]
+    there = (Deployment("sim/large", "sim", "large", tariff=tariff),)
+    models = {**CATALOG.models, "large": structs.replace(large, deployments=there)}
+    metrics = counting(catalog=structs.replace(CATALOG, models=models))
+    spent, usage = Nanos(9), Usage(70, 20)
+    replied = events.Replied(
+        CLIMBING, "sim", "small", "cheap", "passed", 0.75, 0.5, None, usage, spent
+    )
+    metrics.observe(replied)
+    told = samples(metrics.render())
+    assert told[climbed("cost")] == pytest.approx(nanos * 1e-9)
+    assert told[climbed("actual")] == pytest.approx(9e-9)

@@ -12,7 +12,7 @@ from gateway.core.chat import Usage
 from gateway.core.money import Nanos
 from gateway.core.tags import Known, labelled
 from gateway.core.usage_record import UsageRecord
-from gateway.drivers.metrics.families import Families, Found, Labels
+from gateway.drivers.metrics.families import Families, Labels
 from gateway.drivers.metrics.saved import Saved
 from gateway.drivers.metrics.shape import PARTS, SECONDS, edges
 
@@ -35,9 +35,8 @@ class Calls:
         self._cells = of.cells
         self._saved = saved
         self._tags: Known = {}
-        self._calls = Found[Labels, _Cells](self._call)
-        decided = of[_DECISIONS]
-        self._granted = Found[str, int](lambda tenant: decided[tenant, "granted", "none", "none"])
+        self._calls: dict[Labels, _Cells] = {}
+        self._granted: dict[str, int] = {}
         self.hears: Mapping[type, Callable[[Any], None]] = {
             events.Reserved: self._reserved,
             events.Refused: self._refused,
@@ -51,19 +50,24 @@ class Calls:
         self._calls.clear()
 
     def _reserved(self, event: events.Reserved) -> None:
-        at = self._granted[event.about.tenant]
+        try:
+            at = self._granted[event.about.tenant]
+        except KeyError:
+            at = self._grant(event.about.tenant)
         self._cells.values[at] += 1.0
 
     def _refused(self, event: events.Refused) -> None:
         self._of.add(_DECISIONS, event.about.tenant, "refused", event.scope, event.meter)
 
     def _settled(self, event: events.Settled) -> None:
-        call, tenant = event.record, event.about.tenant
-        usage, cost, held, seconds = call.usage, call.cost, call.held, call.seconds
-        span, part, spent, prompt, completion, more = self._calls[
-            call.provider, tenant, call.model, call.tier, call.purpose, call.outcome
-        ]
-        values = self._cells.values
+        call = event.record
+        to = (call.provider, call.tenant, call.model, call.tier, call.purpose, call.outcome)
+        try:
+            span, part, spent, prompt, completion, more = self._calls[to]
+        except KeyError:
+            span, part, spent, prompt, completion, more = self._call(to)
+        usage, seconds, values = call.usage, call.seconds, self._cells.values
+        cost, held = call.cost, call.held
         values[span] += seconds
         values[span + bisect_left(_SECONDS, seconds)] += 1.0
         if held:
@@ -78,8 +82,8 @@ class Calls:
         if call.counted:
             self._of.add("gateway_counted_settles_total", call.provider, call.model)
         if cost > held:
-            self._of.add("gateway_budget_overrun_usd_total", tenant, by=cost - held)
-            self._of.add("gateway_budget_overruns_total", tenant)
+            self._of.add("gateway_budget_overrun_usd_total", call.tenant, by=cost - held)
+            self._of.add("gateway_budget_overruns_total", call.tenant)
         if more:
             self._more(event.about, call, event.why)
 
@@ -117,10 +121,15 @@ class Calls:
             which = (tenant, scope, budget.meter, budget.mode, str(event.percent))
             self._of.add("gateway_budget_warnings_total", *which)
 
+    def _grant(self, tenant: str) -> int:
+        found = self._of[_DECISIONS][tenant, "granted", "none", "none"]
+        self._granted[tenant] = found
+        return found
+
     def _call(self, to: Labels) -> _Cells:
         of, (provider, tenant, model, tier, purpose, outcome) = self._of, to
         attempts = ("gateway_upstream_attempts_total", provider, model, tier, purpose, outcome)
-        return (
+        found = self._calls[to] = (
             of.together(("gateway_upstream_duration_seconds", provider, model), attempts),
             of["gateway_settle_ratio"][model,],
             of["gateway_cost_usd_total"][tenant, model, tier, purpose],
@@ -128,3 +137,4 @@ class Calls:
             of[_TOKENS][provider, model, "output"],
             purpose != "answer" or bool(self._tags),
         )
+        return found

@@ -2,28 +2,28 @@
 
 from bisect import bisect_left
 from collections.abc import Callable
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
 from gateway.core.ports import Clock
 from gateway.drivers.metrics.catalogue import METRICS, counted_in
 from gateway.drivers.metrics.cells import NOWHERE, Cells, Series, Values
 
 Labels: TypeAlias = tuple[str, ...]
-K = TypeVar("K")
-V = TypeVar("V")
 
 
-class Found(dict[K, V], Generic[K, V]):
-    """A dict that finds what is not in it, once.
+class Found(dict[Labels, int]):
+    """Where cells begin; finds what is not in it, once.
 
     To find a new series is to make it, and that may replace `cells.values`: so find, then count.
+    What every request counts in is remembered in mere dicts beside it: to look there takes 10 ns,
+    here 50.
     """
 
-    def __init__(self, find: Callable[[K], V]) -> None:
+    def __init__(self, find: Callable[[Labels], int]) -> None:
         super().__init__()
         self._find = find
 
-    def __missing__(self, key: K) -> V:
+    def __missing__(self, key: Labels) -> int:
         found = self[key] = self._find(key)
         return found
 
@@ -41,10 +41,10 @@ class Families:
         self.cells = cells
         self._clock = clock
         self._of = {name: self._family(name) for name in METRICS}
-        self._together = Found[Series, int](self._new)
+        self._together = Found(self._new)
         self._go_on()
 
-    def __getitem__(self, name: str) -> Found[Labels, int]:
+    def __getitem__(self, name: str) -> Found:
         return self._of[name]
 
     def add(self, name: str, *labels: str, by: float = 1.0) -> None:
@@ -71,7 +71,7 @@ class Families:
             return self._of[name][tuple(labels)]
         return self._together[tuple([part for series in each for part in series])]
 
-    def _family(self, name: str) -> Found[Labels, int]:
+    def _family(self, name: str) -> Found:
         return Found(lambda labels: self._new((name, *labels)))
 
     def _new(self, record: Series) -> int:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from gateway.core import events
-from gateway.drivers.metrics.families import Families, Found
+from gateway.drivers.metrics.families import Families
 from gateway.drivers.metrics.shape import SHORT, edges
 
+_LASTED: Final = "gateway_ledger_duration_seconds"
 _THERE, _LOCAL, _AWAY = 0.0, 1.0, 2.0
 _SHORT: Final = edges(SHORT)
 _SETTLING: Final = frozenset({"settle", "charge"})
@@ -27,13 +28,15 @@ class _Ledger:
     def __init__(self, of: Families) -> None:
         self._of = of
         self._cells = of.cells
-        durations = of["gateway_ledger_duration_seconds"]
-        self._ops = Found[str, int](lambda op: durations[op,])
+        self._ops: dict[str, int] = {}
         self._mode = of["gateway_ledger_mode"][()]
         self._now = _THERE
 
     def took(self, event: events.LedgerTook) -> None:
-        at = self._ops[event.op]
+        try:
+            at = self._ops[event.op]
+        except KeyError:
+            at = self._ops[event.op] = self._of[_LASTED][event.op,]
         seconds, values = event.seconds, self._cells.values
         values[at] += seconds
         values[at + bisect_left(_SHORT, seconds)] += 1.0

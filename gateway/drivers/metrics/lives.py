@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from gateway.core import events
 from gateway.drivers.metrics.cells import NOWHERE, Series
-from gateway.drivers.metrics.families import Families, Found, Labels, took
+from gateway.drivers.metrics.families import Families, Labels, took
 from gateway.drivers.metrics.saved import Saved, Smart
 from gateway.drivers.metrics.shape import A_TOKEN, SECONDS, SHORT, edges
 
@@ -17,6 +17,8 @@ _REQUESTS: Final = "gateway_requests_total"
 _LASTED: Final = "gateway_request_duration_seconds"
 _VERDICTS: Final = "gateway_check_verdicts_total"
 _VOTED: Final = ("agreed", "lone_vote")
+_MOST: Final = 1_024
+"""Ways that checks may end, each of which has a record of its own."""
 _SECONDS: Final = edges(SECONDS)
 _SHORT: Final = edges(SHORT)
 _A_TOKEN: Final = edges(A_TOKEN)
@@ -36,13 +38,10 @@ class Lives:
         self._saved = saved
         self._in_flight = of["gateway_inflight_requests"][()]
         self._overhead = of["gateway_overhead_seconds"][()]
-        self._replies = Found[_Way, _Cells](self._reply)
-        self._verdicts = Found[tuple[Labels, Labels], int](self._verdict)
-        waits = of["gateway_time_to_first_token_seconds"]
-        paces = of["gateway_time_per_output_token_seconds"]
-        self._waits = Found[Labels, tuple[int, int]](
-            lambda to: (waits[to], paces[to[:2]] if to[3] == "no" else NOWHERE)
-        )
+        self._replies: dict[_Way, _Cells] = {}
+        self._verdicts: dict[Labels, dict[Labels, int]] = {}
+        """By those that failed, and by all."""
+        self._waits: dict[Labels, tuple[int, int]] = {}
         self.hears: Mapping[type, Callable[[Any], None]] = {
             events.Began: self._began,
             events.Judged: self._judged,
@@ -61,7 +60,10 @@ class Lives:
         self._cells.values[self._in_flight] += 1.0
 
     def _judged(self, event: events.Judged) -> None:
-        at = self._verdicts[event.checks, event.failed]
+        try:
+            at = self._verdicts[event.failed][event.checks]
+        except KeyError:
+            at = self._verdict(event.checks, event.failed)
         self._cells.values[at] += 1.0
 
     def _escalated(self, event: events.Escalated) -> None:
@@ -74,9 +76,11 @@ class Lives:
 
     def _replied(self, event: events.Replied) -> None:
         about, seconds = event.about, event.seconds
-        at, lasted, smart = self._replies[
-            about.route, about.tenant, about.stream, event.tier, event.reason
-        ]
+        way = (about.route, about.tenant, about.stream, event.tier, event.reason)
+        try:
+            at, lasted, smart = self._replies[way]
+        except KeyError:
+            at, lasted, smart = self._reply(way)
         values = self._cells.values
         values[self._in_flight] -= 1.0
         values[at] += 1.0
@@ -87,8 +91,8 @@ class Lives:
             values[overhead] += ours
         values[overhead + bisect_left(_SHORT, ours)] += 1.0
         if smart is not None:
-            price, alone, mixed = smart
-            values[alone] += price(event.usage)
+            charge, price, alone, mixed = smart
+            values[alone] += charge(price, event.usage)
             values[mixed] += event.spent
         if about.stream:
             self._streamed(event)
@@ -99,7 +103,11 @@ class Lives:
         judged = "no" if reason == "unjudged" else "cached" if reason == "cached" else "early"
         if first is None and judged == "early":
             judged = "whole"
-        wait, pace = self._waits[event.model, event.provider, event.about.route, judged]
+        to = (event.model, event.provider, event.about.route, judged)
+        try:
+            wait, pace = self._waits[to]
+        except KeyError:
+            wait, pace = self._wait(to)
         values = self._cells.values
         waited = event.seconds if first is None else first
         values[wait] += waited
@@ -134,12 +142,25 @@ class Lives:
         if reason in _VOTED:
             told.append(("gateway_votes_total", route, reason))
         smart = None if reason == "cached" else self._saved.smart(tenant, route)
-        return asked, of.together(*told), smart
+        found = self._replies[way] = (asked, of.together(*told), smart)
+        return found
 
-    def _verdict(self, told: tuple[Labels, Labels]) -> int:
-        checks, failed = told
-        verdicts = [(each, "failed" if each in failed else "passed") for each in checks]
-        return self._of.together(*[(_VERDICTS, *each) for each in verdicts]) if checks else NOWHERE
+    def _wait(self, to: Labels) -> tuple[int, int]:
+        wait = self._of["gateway_time_to_first_token_seconds"][to]
+        paces = self._of["gateway_time_per_output_token_seconds"]
+        found = self._waits[to] = (wait, paces[to[:2]] if to[3] == "no" else NOWHERE)
+        return found
+
+    def _verdict(self, checks: Labels, failed: Labels) -> int:
+        """Clients may ask for checks in any order: of very many no record is made."""
+        verdicts = [(_VERDICTS, each, "failed" if each in failed else "passed") for each in checks]
+        if sum(map(len, self._verdicts.values())) >= _MOST:
+            for verdict in verdicts:
+                self._of.add(*verdict)
+            return NOWHERE
+        at = self._of.together(*verdicts) if checks else NOWHERE
+        self._verdicts.setdefault(failed, {})[checks] = at
+        return at
 
 
 def _word(*, stream: bool) -> str:

@@ -1,6 +1,6 @@
 """Metrics, written from events and from nothing else.
 
-Eight events of each request come here. Which cells most of them count in is found once; see
+Seven events of each request come here. Which cells most of them count in is found once; see
 lives.py, calls.py and ledger.py.
 """
 

@@ -5,8 +5,7 @@ last tier where it is deployed first. What a dearer model would have said, nobod
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from gateway.core.catalog import Catalog
 from gateway.core.chat import Usage
@@ -16,8 +15,9 @@ from gateway.core.ports import Clock
 from gateway.core.tariff import Tariff
 from gateway.drivers.metrics.families import Families
 
-Priced: TypeAlias = Callable[[Usage], Nanos]
-Smart: TypeAlias = tuple[Priced, int, int]
+Priced: TypeAlias = tuple[Callable[[Any, Usage], Nanos], Any]
+"""What tells a cost, and the price or the tariff that it goes by."""
+Smart: TypeAlias = tuple[Callable[[Any, Usage], Nanos], Any, int, int]
 """What the last tier charges, the cell of what it would have taken, and of what all calls cost."""
 EMPTY: Final = Catalog({}, {}, {})
 
@@ -42,7 +42,7 @@ class Saved:
             return None
         alone = self._of["gateway_always_smart_cost_usd_total"][tenant, route]
         mixed = self._of["gateway_always_smart_actual_usd_total"][tenant, route]
-        return self.tops[route], alone, mixed
+        return *self.tops[route], alone, mixed
 
     def audited(self, tenant: str, route: str, spent: Nanos) -> None:
         """A call of an audit that went on behind an answer."""
@@ -53,10 +53,10 @@ class Saved:
         place = ladder.steps[-1].places[0]
         tariff = place.deployments[0].tariff
         if tariff is None:
-            return partial(cost, place.model.price)
+            return cost, place.model.price
         if not (tariff.windows or tariff.steps):
-            return partial(cost, tariff.usual)
-        return partial(self._by_the_hour, tariff)
+            return cost, tariff.usual
+        return self._by_the_hour, tariff
 
     def _by_the_hour(self, tariff: Tariff, usage: Usage) -> Nanos:
         now = self._wall() if tariff.windows else 0.0
