@@ -355,7 +355,7 @@ def raw_deflate(data: bytes) -> bytes:
 
 
 def said(coding: str) -> Headers:
-    return Headers({b"Content-Encoding": coding.encode()})
+    return Headers(b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\n\r\n" % coding.encode())
 
 
 TEXT: Final = b"the same words, " * 500

@@ -1,13 +1,16 @@
-"""What a call is told of its plan: the most that goes in, and what the model is trusted with."""
+"""What a call is told of its plan and of its deployment, whatever was asked before."""
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from gateway.core.chat import ChatRequest
 from gateway.core.money import Nanos
 from gateway.core.plan import Candidate
+from gateway.drivers.upstream import provider_calls
 from gateway.drivers.upstream.provider_calls import ProviderCalls
 from tests.config.texts import SOUND, snapshot
 
@@ -23,3 +26,36 @@ def test_the_window_holds_what_was_planned(prompt: int, window: int, stream: boo
     request = ChatRequest(msgspec.json.decode(BODY, type=dict[str, msgspec.Raw]), "m1")
     call = ProviderCalls(found.providers).write(candidate, request, stream=stream)
     assert json.loads(call.http.body)["options"] == {"num_ctx": window, "num_predict": 100}
+
+
+def asks(calls: ProviderCalls, name: str, quirk: str, context: int) -> dict[str, Any]:
+    """What a deployment of this name is sent, which knows its output limit by that name."""
+    model = snapshot(SOUND).catalog.models["m1"]
+    here = structs.replace(model.deployments[0], name=name, quirks=frozenset({quirk}))
+    model = structs.replace(model, deployments=(here,), context=context)
+    candidate = Candidate(model, here, "none", 100, Nanos(0))
+    request = ChatRequest(msgspec.json.decode(BODY, type=dict[str, msgspec.Raw]), "m1")
+    call = calls.write(candidate, request, stream=False)
+    sent: dict[str, Any] = json.loads(call.http.body)
+    return {**sent, "most": call.most}
+
+
+@pytest.mark.parametrize("most", [4096, 2], ids=["all are known", "two are known"])
+def test_each_deployment_is_asked_in_its_own_way(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also two of one name, as there are while a configuration changes."""
+    monkeypatch.setattr(provider_calls, "_MOST_WAYS", most)
+    ways = [
+        (name, quirk, context)
+        for name in ("a/m1", "b/m1", "c/m1")
+        for quirk in ("max_tokens", "max_completion_tokens")
+        for context in (1_000, 2_000)
+    ]
+    providers = snapshot(SOUND).providers
+    calls = ProviderCalls(providers)
+    for way in ways * 2:
+        sent = asks(calls, *way)
+        assert sent == asks(ProviderCalls(providers), *way)
+        assert (sent[way[1]], sent["most"]) == (100, 100 * way[2])
+        assert len(calls._ways) <= most

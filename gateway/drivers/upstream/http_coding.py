@@ -62,9 +62,10 @@ PLAIN: Final = Plain()
 
 def plain(headers: Headers, body: bytes) -> bytes:
     """What a whole answer with these headers says. Raises Broken."""
-    if not headers.may_have(_NAME):
+    coded = headers.find(_NAME)
+    if coded is None:
         return body
-    coding = coding_of(headers)
+    coding = _coding(coded)
     said = coding.feed(body)
     coding.finish()
     return said
@@ -72,9 +73,11 @@ def plain(headers: Headers, body: bytes) -> bytes:
 
 def coding_of(headers: Headers) -> Plain:
     """How an answer with these headers is read. Raises Broken when it cannot be."""
-    said = headers.find(_NAME)
-    if said is None:
-        return PLAIN
+    coded = headers.find(_NAME)
+    return PLAIN if coded is None else _coding(coded)
+
+
+def _coding(said: bytes) -> Plain:
     coding = said.strip().lower()
     if coding in (b"", b"identity"):
         return PLAIN

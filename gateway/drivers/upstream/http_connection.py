@@ -16,7 +16,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from gateway.core.errors import Reset, UpstreamError
 from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.deadline_wheel import NEVER, DeadlineWheel
-from gateway.drivers.upstream.http_headers import NO_HEADERS, Headers
+from gateway.drivers.upstream.http_headers import Headers
 
 MAX_HEAD: Final = 64 * 1024
 """Bytes that may come and be no part of a body: a head, or lines between the chunks."""
@@ -39,7 +39,6 @@ class Home(Protocol):
     """Where a connection belongs."""
 
     def made(self, connection: "Connection") -> None: ...
-
     def lost(self, connection: "Connection") -> None: ...
 
 
@@ -57,9 +56,10 @@ class Connection(asyncio.Protocol):
         self._parts: list[bytes] = []
         self._counted = self._size = 0
         """Of these parts, those that have waited for more."""
-        self._said: dict[bytes, bytes] = {}
         self._barren = 0
-        """Bytes of the segments since the last that had some of a body, this one among them."""
+        """Bytes of the segments since the last that had some of a body."""
+        self._awaited: list[None] = []
+        """One for each answer that may begin: one that is not awaited is a fault."""
         self._collects = self._paused = self._used = False
         self._keeps = True
         self._error: UpstreamError | None = None
@@ -70,23 +70,27 @@ class Connection(asyncio.Protocol):
         self.due = NEVER
         self.status = 0
         """0 until the head of the answer is here."""
-        self.headers = NO_HEADERS
+        self.headers = Headers()
+        """Of the answer that is here, until it is at rest."""
         # What the parser tells most, with no function of ours between: 0.1 us for each.
-        self.on_header = self._said.__setitem__
+        self.on_message_begin = self._awaited.pop
         self.on_body = self._parts.append
 
     def ask(self, request: bytes, deadline: float, *, whole: bool) -> asyncio.Future[None]:
         """Send a request, and wait: until the answer is whole, or for the first of its body."""
-        self.state = ASKED
         self._asked_at = time.monotonic()
-        self.status = 0
-        self._barren = 0
+        if not self.open:
+            raise self._error or self._unheard(None)
+        self._transport.write(request)
+        self._awaited.append(None)
+        self.state = ASKED
+        self.status = self._barren = 0
         self._collects = whole
-        if self.open:
-            self._transport.write(request)
-        else:
-            self._fail(self._unheard(None))
-        return self.wait(deadline)
+        self._waiter = waiter = self._future()
+        self.deadline = deadline
+        if deadline < self.due:
+            self._wheel.watch(self)
+        return waiter
 
     def wait(self, deadline: float) -> asyncio.Future[None]:
         """For more, after `take` gave nothing. Here or when awaited: raises UpstreamError."""
@@ -132,6 +136,7 @@ class Connection(asyncio.Protocol):
         ):
             return False
         self.state = IDLE
+        self.headers.raw = b""
         self._used = True
         self.deadline = deadline
         if deadline < self.due:
@@ -170,20 +175,23 @@ class Connection(asyncio.Protocol):
         if pours is None:
             if self.state == ASKED:
                 self.state = ANSWERING
+                self.headers.raw = data
             elif self.state != ANSWERING or not self.open:
                 self.close()  # more than was asked for
                 return
-            self._barren += len(data)
+            elif not self.status:
+                self.headers.raw += data
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
             self._spoilt()
             return
+        parts = self._parts
         if self.state == WHOLE:
             self._wake()
-        elif pours is None:
-            self._more()
-        elif parts := self._parts:
+        elif pours is None or not parts:
+            self._more(len(data))
+        else:
             body = b"".join(parts)  # of one part that is the part itself
             parts.clear()
             self._barren = 0
@@ -192,9 +200,6 @@ class Connection(asyncio.Protocol):
                     self._wake()
             except Exception as error:  # noqa: BLE001 - whoever waits is told
                 self._wake(error)
-        else:
-            self._barren += len(data)
-            self._more()
 
     def eof_received(self) -> None:
         self._ended(None)
@@ -204,20 +209,15 @@ class Connection(asyncio.Protocol):
         del self._parser  # it refers to us
         self._home.lost(self)
 
-    def on_message_begin(self) -> None:
-        if self.state == WHOLE:
-            raise HttpParserError("an answer to no question")
-        self._said.clear()
-
     def on_headers_complete(self) -> None:
-        self.headers = Headers(self._said.copy())  # trailers come to these
-        if self._barren > MAX_HEAD and self.headers.size > MAX_HEAD:
+        if len(self.headers.raw) > MAX_HEAD and self.headers.size > MAX_HEAD:
             raise HttpParserError("too large a head")
         self.status = self._parser.get_status_code()
 
     def on_message_complete(self) -> None:
         if self.status < 200:  # it will go on
             self.status = 0
+            self._awaited.append(None)
             return
         self._keeps = self._parser.should_keep_alive()
         self.state = WHOLE
@@ -232,10 +232,11 @@ class Connection(asyncio.Protocol):
         else:
             self._fail(failures.broken())
 
-    def _more(self) -> None:
-        """Something came that is not poured, and the answer is not whole."""
+    def _more(self, size: int) -> None:
+        """So many bytes came that are not poured, and the answer is not whole."""
         new = self._parts[self._counted :]
         if not new:
+            self._barren += size
             if self._barren > MAX_HEAD:
                 self._fail(failures.broken())
             return

@@ -1,31 +1,36 @@
 """The headers of an answer, read only where somebody asks for one."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Final
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+_GOOD: Final = b"HTTP/1.1 2"
+_ITS_END: Final = b"\r\n\r\n"
 
 
 class Headers(Mapping[str, str]):
     """Names are looked up in lower case; of a name that came twice, the last.
 
-    `said` has them as they came. Providers send some twenty, and of a good answer hardly one is
-    read: to decode them all would cost 4 us.
+    `raw` is what came until the head was whole: more may have come with it, before and behind.
+    Providers send some twenty headers, and of a good answer none is read: to be told them all by
+    the parser costs 4 us.
     """
 
-    __slots__ = ("_said",)
+    __slots__ = ("raw",)
 
-    def __init__(self, said: Mapping[bytes, bytes]) -> None:
-        self._said = said
-
-    def may_have(self, name: bytes) -> bool:
-        """False for a name, in lower case, that is not there: known without a look at each."""
-        return name in b"\n".join(self._said).lower()
+    def __init__(self, raw: bytes = b"") -> None:
+        self.raw = raw
 
     def find(self, name: bytes) -> bytes | None:
         """The value of a name in lower case."""
-        if not self.may_have(name):
+        raw = self.raw
+        # A head that is the first to come ends with the first empty line.
+        if raw.startswith(_GOOD) and name not in raw[: raw.find(_ITS_END)].lower():
             return None
         found = None
-        for said, value in self._said.items():
+        for said, value in self._said().items():
             if said.lower() == name:
                 found = value
         return found
@@ -33,7 +38,7 @@ class Headers(Mapping[str, str]):
     @property
     def size(self) -> int:
         """In bytes."""
-        return sum(len(name) + len(value) for name, value in self._said.items())
+        return sum(len(name) + len(value) for name, value in self._said().items())
 
     @property
     def ends_with_the_connection(self) -> bool:
@@ -48,10 +53,28 @@ class Headers(Mapping[str, str]):
         return found.decode("latin-1")
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(name.decode("latin-1").lower() for name in self._said))
+        return iter(dict.fromkeys(name.decode("latin-1").lower() for name in self._said()))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def _said(self) -> dict[bytes, bytes]:
+        """As they came."""
+        return _Head(self.raw).said
 
-NO_HEADERS: Final = Headers({})
+
+class _Head:
+    """Reads as the connection's own parser did, up to the end of a head that is none of 1xx."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.said: dict[bytes, bytes] = {}
+        self.on_header = self.said.__setitem__
+        self.on_message_begin = self.said.clear
+        self._parser = HttpResponseParser(self)
+        with suppress(HttpParserError, HttpParserUpgrade):
+            self._parser.feed_data(raw)
+        del self._parser  # it refers to us
+
+    def on_headers_complete(self) -> None:
+        if self._parser.get_status_code() >= 200:
+            raise HttpParserError("enough")

@@ -145,11 +145,13 @@ class PoolUpstream:
         call = self._calls.write(candidate, request, stream=False)
         deadline = _deadline(timeout_s)
         proof = NONE if call.way.signer is None else await call.proof(timeout_s)
-        pool, posts = self._ends[call.way.provider.name]
+        pool, posts = self._ends[candidate.deployment.provider]
         answer = await pool.ask(posts.post(call.http, proof), deadline, whole=True)
-        status, headers, body = answer.status, answer.headers, answer.take()
-        pool.release(answer)
-        return call.read(status, headers, plain(headers, body), proof)
+        try:
+            headers = answer.headers
+            return call.read(answer.status, headers, plain(headers, answer.take()), proof)
+        finally:
+            pool.release(answer)
 
     async def stream(
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
@@ -157,7 +159,7 @@ class PoolUpstream:
         call = self._calls.write(candidate, request, stream=True)
         deadline = _deadline(timeout_s)
         proof = NONE if call.way.signer is None else await call.proof(timeout_s)
-        pool, posts = self._ends[call.way.provider.name]
+        pool, posts = self._ends[candidate.deployment.provider]
         answer = await pool.ask(posts.post(call.http, proof), deadline, whole=False)
         if answer.status != 200:
             await _refused(call, pool, answer, deadline, proof)
@@ -228,6 +230,8 @@ async def _refused(
     except BaseException:
         answer.close()
         raise
-    status, headers, body = answer.status, answer.headers, answer.take()
-    pool.release(answer)
-    call.refused(status, headers, plain(headers, body), proof)
+    try:
+        headers = answer.headers
+        call.refused(answer.status, headers, plain(headers, answer.take()), proof)
+    finally:
+        pool.release(answer)

@@ -3,6 +3,7 @@
 from time import monotonic
 
 from gateway.core.flow import Sink
+from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.http_coding import coding_of
 from gateway.drivers.upstream.http_connection import Connection
 from gateway.drivers.upstream.provider_calls import ProviderCall
@@ -35,7 +36,9 @@ class Pouring(ProviderFlow):
         assert sink is not None  # noqa: S101 - else nothing is poured
         if size > PIECE or (delta := self._alike.read(body)) is None:
             return self._take(body, sink)
-        self._count(size)
+        self._left -= size
+        if self._left < 0:
+            raise failures.too_large()
         self._answer.deadline = monotonic() + self._idle_s
         if sink((delta,)):
             return True

@@ -4,13 +4,13 @@ What every client of providers has in common; how bytes travel is each client's 
 """
 
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
-from typing import Final, Never
+from typing import Final, Never, TypeAlias
 
 from msgspec import Struct, structs
 
 from gateway import __version__
-from gateway.core.chat import ChatRequest, Completion, Delta, Usage
+from gateway.core.catalog import Deployment
+from gateway.core.chat import ChatRequest, Completion, Delta
 from gateway.core.errors import (
     Broken,
     ClientError,
@@ -40,15 +40,28 @@ _CONTEXTS: Final = 100
 loop. A usage beyond is a mistake; believed, one of them would empty a budget."""
 
 
-class Way(Struct, frozen=True):
-    """How one provider is asked."""
+_MOST_WAYS: Final = 4096
+"""Deployments come and go as configurations do. Emptied when there are more."""
 
+
+class Way(Struct, frozen=True, eq=False):
+    """How one deployment is asked."""
+
+    deployment: Deployment
+    quirks: frozenset[str]
+    lacks: frozenset[str]
+    altered: bool
+    """Whether its calls are otherwise than the dialect writes them."""
     provider: Provider
     dialect: Dialect
     api_version: str | None
     signer: Signer | None
     """None: the headers that are always the same are all there is."""
     privacy: Privacy
+
+
+_Host: TypeAlias = tuple[Provider, Dialect, str | None, Signer | None, Privacy]
+"""What all deployments of one provider have in common: the last fields of a way."""
 
 
 class ProviderCall(Struct, frozen=True, gc=False):
@@ -83,7 +96,8 @@ class ProviderCall(Struct, frozen=True, gc=False):
         except UpstreamError as error:
             self._refused(error, status, proof)
             raise
-        if answer.usage is not None and _most(answer.usage) > self.most:
+        usage = answer.usage
+        if usage is not None and (usage.prompt > self.most or usage.completion > self.most):
             answer = structs.replace(answer, usage=None)
         dropped = self.http.dropped
         return structs.replace(answer, dropped=dropped) if dropped else answer
@@ -108,7 +122,8 @@ class ProviderCall(Struct, frozen=True, gc=False):
     def told(self, deltas: list[Delta], *, first: bool) -> list[Delta]:
         """Deltas of a stream; the first ones say what was dropped."""
         for at, delta in enumerate(deltas):
-            if delta.usage is not None and _most(delta.usage) > self.most:
+            usage = delta.usage
+            if usage is not None and (usage.prompt > self.most or usage.completion > self.most):
                 deltas[at] = structs.replace(delta, usage=None)
         dropped = self.http.dropped if first else ()
         if not dropped:
@@ -130,7 +145,9 @@ class ProviderCalls:
     def __init__(
         self, providers: Mapping[str, Provider], signers: Mapping[str, Signer] = NO_SIGNERS
     ) -> None:
+        self._hosts: dict[str, _Host] = {}
         self._ways: dict[str, Way] = {}
+        """By deployment, as they are asked for."""
         self.headers: dict[str, Mapping[str, str]] = {}
         for name, provider in providers.items():
             dialect, auth, signer = DIALECTS[provider.dialect], provider.auth, signers.get(name)
@@ -138,52 +155,57 @@ class ProviderCalls:
                 raise ValueError(f"the provider {name} has no signer")
             version = auth.api_version if isinstance(auth, AzureAuth) else None
             privacy = Privacy(provider.base_url, provider.api_key)
-            self._ways[name] = Way(provider, dialect, version, signer, privacy)
+            self._hosts[name] = provider, dialect, version, signer, privacy
             self.headers[name] = {**_OURS, **fixed_headers(provider, dialect)}
 
     def write(self, candidate: Candidate, request: ChatRequest, *, stream: bool) -> ProviderCall:
         """Raises Unsuitable for what this provider cannot be asked."""
         deployment = candidate.deployment
-        way = self._ways[deployment.provider]
-        provider = way.provider
+        way = self._ways.get(deployment.name)
+        if way is None or way.deployment is not deployment:
+            way = self._way(deployment)
         # Made each time: it costs what a look into a cache would (0.2 us).
         target = Target(
             deployment.upstream,
             candidate.max_output,
-            provider.quirks if deployment.quirks is None else deployment.quirks,
+            way.quirks,
             way.api_version,
             candidate.prompt,
             candidate.model.usable_context,
         )
-        lacks = provider.lacks if deployment.lacks is None else deployment.lacks
         try:
-            if lacks or provider.forward_traceparent:
-                call = _altered(way, request, target, lacks, stream=stream)
+            if way.altered:
+                call = _altered(way, request, target, stream=stream)
             else:
                 call = way.dialect.encode(request, target, stream=stream)
         except ClientError as error:
             # This format cannot say it; another candidate's may.
             raise Unsuitable(str(error), status=error.status, param=error.param) from error
-        if call.dropped and provider.unsupported == "refuse":
+        if call.dropped and way.provider.unsupported == "refuse":
             raise Unsuitable(
-                f"{provider.name} cannot honour: {', '.join(call.dropped)}",
+                f"{way.provider.name} cannot honour: {', '.join(call.dropped)}",
                 status=400,
                 param=call.dropped[0],
             )
         return ProviderCall(way, target, call, _CONTEXTS * candidate.model.context)
 
+    def _way(self, deployment: Deployment) -> Way:
+        """Of a deployment that is not known yet, or was another when it was."""
+        provider, *_ = host = self._hosts[deployment.provider]
+        quirks = provider.quirks if deployment.quirks is None else deployment.quirks
+        lacks = provider.lacks if deployment.lacks is None else deployment.lacks
+        altered = bool(lacks) or provider.forward_traceparent
+        if len(self._ways) >= _MOST_WAYS:
+            self._ways.clear()
+        way = self._ways[deployment.name] = Way(deployment, quirks, lacks, altered, *host)
+        return way
 
-def _most(usage: Usage) -> int:
-    return max(usage.prompt, usage.completion)
 
-
-def _altered(
-    way: Way, request: ChatRequest, target: Target, lacks: AbstractSet[str], *, stream: bool
-) -> HttpCall:
+def _altered(way: Way, request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     """A call without what its provider lacks, and with the trace that it wants to be told."""
     missed: tuple[str, ...] = ()
-    if lacks:
-        request, missed = without(request, lacks, way.provider.name)
+    if way.lacks:
+        request, missed = without(request, way.lacks, way.provider.name)
     call = way.dialect.encode(request, target, stream=stream)
     if way.provider.forward_traceparent and (trace := CALL.get()):
         call = structs.replace(call, headers={**call.headers, "traceparent": trace})
