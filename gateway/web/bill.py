@@ -6,22 +6,19 @@ import msgspec
 
 from gateway.core.money import usd
 from gateway.core.spent import Tab
-from gateway.core.usage_record import UsageRecord
 
 _MOST: Final = 1_000
 _known: dict[tuple[str, ...], str] = {}
 """How the JSON of an attempt begins: there are few of these, and encoding one costs 2 us."""
 
 
-def extension(tab: Tab) -> bytes:
-    """JSON: what all attempts cost together, and each of them in order."""
-    told = ",".join(map(_told, tab.attempts))
-    return f'{{"cost_usd":{usd(tab.spent)},"attempts":[{told}]}}'.encode()
-
-
-def _told(attempt: UsageRecord) -> str:
-    names = attempt.model, attempt.provider, attempt.tier, attempt.purpose, attempt.outcome
-    return f"{_known.get(names) or _begins(names)}{usd(attempt.cost)}}}"
+def extension(tab: Tab, spent: str) -> bytes:
+    """JSON: what all attempts cost together, as `usd` says it, and each of them in order."""
+    told = ""
+    for each in tab.attempts:
+        names = each.model, each.provider, each.tier, each.purpose, each.outcome
+        told += f"{_known.get(names) or _begins(names)}{usd(each.cost)}}},"
+    return f'{{"cost_usd":{spent},"attempts":[{told[:-1]}]}}'.encode()
 
 
 def _begins(names: tuple[str, ...]) -> str:

@@ -6,8 +6,9 @@ leaves it to be read on to its usage, as its route says.
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 from weakref import ref
 
@@ -24,6 +25,7 @@ from gateway.core.errors import (
 )
 from gateway.core.events import About, Began, Denied
 from gateway.core.ladder import Ladder
+from gateway.core.money import usd
 from gateway.core.snapshot import Limits
 from gateway.core.tags import Known, tagged
 from gateway.handle import Life, Reply
@@ -96,20 +98,18 @@ class Door:
 
     async def serve(self, client: Client) -> None:
         """Answer a request, whatever becomes of it."""
-        now = self.now
+        now, known = self.now, client.visitor
         request_id = f"req_{now.world.new_id()}"
-        visitor = life = stream = None
+        visitor = life = stream = body = None
         try:
-            known = client.visitor
             if known is not None and now.keyring.again(known.caller):
-                visitor = known
+                visitor, body = known, client.whole
             else:
                 now, visitor = await self._meet(client)
             self.in_flight.enter(visitor.seats)
             try:
-                body, most = client.whole, now.limits.body_bytes
-                if visitor is not known or body is None or len(body) > most:
-                    body = await _body(client, visitor, most)
+                if body is None or len(body) > now.limits.body_bytes:
+                    body = await _body(client, visitor, now.limits.body_bytes)
                 life = client.life = _begin(now, request_id, visitor, body, client)
                 if client.is_gone:
                     self.left(client)
@@ -118,8 +118,9 @@ class Door:
                     await stream.run()
                 else:
                     reply = await life.answer()
-                    headers = reply_headers(life, reply, whole=True) + _JSON
-                    if not client.reply(200, headers, _whole(life, reply)):
+                    spent = usd(life.tab.spent)
+                    headers = reply_headers(life, reply, spent) + _JSON
+                    if not client.reply(200, headers, _whole(life, reply, spent)):
                         await client.drained()
             finally:
                 client.life = None
@@ -182,11 +183,11 @@ def _begin(now: Generation, request_id: str, visitor: Visitor, body: bytes, clie
     if request is None:
         request, habit = _read(now, visitor, body)
     about = structs.replace(habit.about, request_id=request_id)
-    tenant = visitor.caller.tenant
-    given = now.world, tenant, habit.purse, request, about, habit.ladder, now.world.clock()
-    if habit.ladder.cache is not None:
-        return RecallingLife(*given, asks=read_cache_asks(client.headers))
-    return Life(*given)
+    world, ladder = now.world, habit.ladder
+    begins: Callable[..., Life] = Life
+    if ladder.cache is not None:
+        begins = partial(RecallingLife, asks=read_cache_asks(client.headers))
+    return begins(world, visitor.caller.tenant, habit.purse, request, about, ladder, world.clock())
 
 
 def _read(now: Generation, visitor: Visitor, body: bytes) -> tuple[ChatRequest, Habit]:
@@ -264,16 +265,16 @@ async def read_body(headers: Headers, receive: Receive, most: int) -> bytes:
     return await read_all(receive, most)
 
 
-def _whole(life: Life, reply: Reply) -> bytes:
+def _whole(life: Life, reply: Reply, spent: str) -> bytes:
     completion, model, tab = reply.completion, reply.candidate.model.name, life.tab
     if completion is None:
         raise RuntimeError("a whole reply has a completion")
     if completion.fields is not None:
-        return relayed_body(completion, completion.fields, model, extension(tab), tab.usage)
+        return relayed_body(completion, completion.fields, model, extension(tab, spent), tab.usage)
     return completion_body(
         completion,
         model,
-        extension(tab),
+        extension(tab, spent),
         usage=tab.usage,
         request_id=life.about.request_id,
         created=int(life.world.wall()),

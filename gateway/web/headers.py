@@ -76,15 +76,14 @@ def read_cache_asks(pairs: Iterable[tuple[bytes, bytes]]) -> Asks:
     return read_asks(value for name, value in pairs if name == b"cache-control")
 
 
-def reply_headers(life: Life, reply: Reply, *, whole: bool) -> Lines:
-    """Which model answered, how it came to that, and, once it is whole, what it cost.
-
-    Raises ValueError for what is no header.
+def reply_headers(life: Life, reply: Reply, spent: str | None) -> Lines:
+    """Which model answered, how it came to that, and what it cost, as `usd` says it: None of an
+    answer that flows. Raises ValueError for what is no header.
     """
     candidate, tab = reply.candidate, life.tab
     model = candidate.model
     attempts = len(tab.attempts)
-    if not whole:
+    if spent is None:
         attempts += 1  # the one that flows
     way = (
         model.name,
@@ -95,14 +94,14 @@ def reply_headers(life: Life, reply: Reply, *, whole: bool) -> Lines:
         reply.reason,
     )
     lines = f"x-request-id: {life.about.request_id}\r\n{_ways.get(way) or _way(*way)}"
-    if whole:
-        lines += f"x-gateway-cost-usd: {usd(tab.spent)}\r\n"
+    if spent is not None:
+        lines += f"x-gateway-cost-usd: {spent}\r\n"
     gone = model.card.deprecated
     if gone is not None or reply.dropped or reply.headers or tab.warned:
         lines += lines_of(_more(gone, reply, tab)).decode()
     left = tab.left
     if left is not None:
-        lines += f"x-gateway-budget-remaining-usd: {dollars(max(left, 0))}\r\n"
+        lines += f"x-gateway-budget-remaining-usd: {dollars(left) if left > 0 else 0}\r\n"
     return lines.encode()
 
 

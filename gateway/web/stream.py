@@ -13,6 +13,7 @@ from typing import Final
 from gateway.core.chat import Delta
 from gateway.core.errors import GatewayError
 from gateway.core.flow import Deltas
+from gateway.core.money import usd
 from gateway.handle import Life, Reply
 from gateway.web.bill import extension
 from gateway.web.client import Client, Lines
@@ -69,8 +70,8 @@ class ClientStream:
             reply = await self.life.answer()
             try:
                 await self._silent()
-                whole = reply.completion is not None
-                await self._begin(reply_headers(self.life, reply, whole=whole))
+                spent = None if reply.completion is None else usd(self.life.tab.spent)
+                await self._begin(reply_headers(self.life, reply, spent))
                 chunks = self._writer(reply)
                 if reply.completion is not None:
                     for event in chunks.recut(reply.completion):
@@ -112,7 +113,7 @@ class ClientStream:
         if not self.life.request.include_usage:
             return b""
         tab = self.life.tab
-        return chunks.usage(tab.usage, extension(tab))
+        return chunks.usage(tab.usage, extension(tab, usd(tab.spent)))
 
     def _waits(self) -> None:
         self._comments = self.client.task.get_loop().create_task(self._comment())

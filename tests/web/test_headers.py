@@ -17,7 +17,7 @@ from gateway.core.errors import (
     Rejected,
     Unauthenticated,
 )
-from gateway.core.money import PER_USD
+from gateway.core.money import PER_USD, usd
 from gateway.core.snapshot import Limits
 from gateway.web.client import lines_of, pairs_of
 from gateway.web.headers import MAX_HEADERS, error_headers, read_headers, reply_headers
@@ -133,7 +133,8 @@ async def test_what_a_reply_says(
 ) -> None:
     scene = stage(asked, turns, stream=stream)
     reply = await scene.life.answer()
-    pairs = pairs_of(reply_headers(scene.life, reply, whole=reply.completion is not None))
+    spent = None if reply.completion is None else usd(scene.life.tab.spent)
+    pairs = pairs_of(reply_headers(scene.life, reply, spent))
     found = {name.decode(): value.decode() for name, value in pairs}
     if stream:
         remaining = Decimal(found.pop("x-gateway-budget-remaining-usd"))
@@ -170,17 +171,17 @@ async def test_the_ways_that_are_remembered_are_bounded(monkeypatch: pytest.Monk
     monkeypatch.setattr("gateway.web.headers._ways", ways)
     scene = stage("judged", {"a": [faulty], "b": [poor], "c": [well]})
     reply = await scene.life.answer()
-    told = [reply_headers(scene.life, reply, whole=True) for _ in range(2)]
+    told = [reply_headers(scene.life, reply, "0") for _ in range(2)]
     assert told[0] == told[1], "remembered, it says the same"
     assert len(ways) == 1
     for number in range(3_000):
         other = structs.replace(reply, reason=f"passed; {number}")
-        assert f"passed; {number}\r\n".encode() in reply_headers(scene.life, other, whole=True)
+        assert f"passed; {number}\r\n".encode() in reply_headers(scene.life, other, "0")
         assert len(ways) <= 1_000
     long = structs.replace(reply, reason="x" * 1_000)
     for _ in range(2):
-        assert long.reason.encode() in reply_headers(scene.life, long, whole=True)
+        assert long.reason.encode() in reply_headers(scene.life, long, "0")
     assert max(map(len, ways.values())) <= 1_000
     broken = structs.replace(reply, reason="a\r\nx: y")
     with pytest.raises(ValueError, match="line break"):
-        reply_headers(scene.life, broken, whole=True)
+        reply_headers(scene.life, broken, "0")

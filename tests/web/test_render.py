@@ -141,6 +141,7 @@ def test_a_relayed_answer_changes_in_model_and_usage_only() -> None:
         (None, USAGE),
         ({"prompt_tokens": 2, "completion_tokens": 1, "total_tokens": 9}, Usage(2, 7, reasoning=6)),
         ({**OWN_USAGE, "gateway": {"theirs": 1}}, Usage(2, 1)),
+        ({**OWN_USAGE, "gateway": None}, Usage(2, 1)),
     ],
 )
 def test_usage_that_is_not_the_providers_is_written_anew(told_usage: Any, counted: Usage) -> None:
@@ -148,6 +149,20 @@ def test_usage_that_is_not_the_providers_is_written_anew(told_usage: Any, counte
     assert usage["gateway"] == GATEWAY
     assert usage["total_tokens"] == counted.prompt + counted.completion
     assert usage["completion_tokens_details"]["reasoning_tokens"] == counted.reasoning
+
+
+def test_what_a_gateway_further_on_tells_is_known_however_it_is_spelt() -> None:
+    told = json.dumps({**OWN_USAGE, "gateway": 1}).replace("gateway", r"g\u0061teway")
+    body = json.dumps(PROVIDERS_OWN).replace(json.dumps(OWN_USAGE), told).encode()
+    completion = DIALECTS["openai"].decode(200, {}, body, TARGET)
+    written = rendered(completion, Usage(2, 1))
+    assert json.loads(written)["usage"]["gateway"] == GATEWAY
+    assert b"u0061" not in written
+
+
+def test_a_gateway_within_a_detail_is_not_ours() -> None:
+    told = {**OWN_USAGE, "cost_details": {"gateway": 0.1}}
+    assert relayed(usage=told)["usage"] == {**told, "gateway": GATEWAY}
 
 
 ERRORS: list[tuple[GatewayError, str, str | None, str]] = [

@@ -42,7 +42,7 @@ def _relayed(answer: strict.Answer, fields: dict[str, Raw]) -> Completion:
         usage = None if told is None else strict_usage(told)
         if usage is None or told is None or not _means(told, usage):
             fields.pop("usage", None)
-    choices: list[Choice] = []
+    choices: tuple[Choice, ...] = ()
     mend = False
     for choice in answer.choices:
         message = choice.message
@@ -59,13 +59,13 @@ def _relayed(answer: strict.Answer, fields: dict[str, Raw]) -> Completion:
             message.reasoning,
         )
         if beside == _NOTHING_BESIDE and not message.annotations:  # a text: nearly always
-            choices.append(Choice(choice.index, message.content, (), choice.finish_reason))
+            choices += (Choice(choice.index, message.content, (), choice.finish_reason),)
         else:
             mend = mend or choice.logprobs is UNSET or message.refusal is UNSET
-            choices.append(_choice(choice))
+            choices += (_choice(choice),)
     if mend:
         fields["choices"] = _mended(fields["choices"])
-    return Completion(tuple(choices), answer.id, answer.created, usage, fields)
+    return Completion(choices, answer.id, answer.created, usage, fields)
 
 
 def _consistent(told: strict.TokenUsage) -> Usage | None:
@@ -85,13 +85,18 @@ def _consistent(told: strict.TokenUsage) -> Usage | None:
         or reasoning > completion
         or asked.audio_tokens
         or said.audio_tokens
+        or told.gateway is not UNSET
     ):
         return None
     return Usage(prompt, completion, cached, written, reasoning)
 
 
 def _means(told: strict.TokenUsage, usage: Usage) -> bool:
-    """Whether the provider's counts are what we mean by them, each detail a part of its total."""
+    """Whether the provider's counts are what we mean by them, each detail a part of its total, and
+    there is room for what a gateway tells beside them.
+    """
+    if told.gateway is not UNSET:
+        return False
     if told.completion_tokens != usage.completion:
         return False
     if told.total_tokens != usage.prompt + usage.completion:

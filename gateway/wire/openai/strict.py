@@ -66,6 +66,8 @@ class TokenUsage(Struct, gc=False):
     total_tokens: Tokens
     prompt_tokens_details: PromptDetails = PromptDetails()
     completion_tokens_details: CompletionDetails = CompletionDetails()
+    gateway: Raw | UnsetType = UNSET
+    """Of a provider that is such a gateway."""
 
 
 class Function(Struct, gc=False):
