@@ -40,8 +40,8 @@ from gateway.drivers.webhook import Webhook, poster
 from gateway.drivers.webhook_check import WebhookChecks
 from gateway.reload import Reload, Source, Standing, no_source
 from gateway.stores import (
-    NewId,
     find_request,
+    new_ids,
     open_backstage,
     open_hits,
     open_keys,
@@ -182,7 +182,7 @@ async def _open_scene(
             wall=time.time,
             sleep=asyncio.sleep,
             draw=random.Random().random,  # noqa: S311 - which equal is asked is no secret
-            new_id=NewId(),
+            new_id=new_ids(),
             timeouts=snapshot.timeouts,
             exact_tokens=ExactTokens(env),
             runner=await stack.enter_async_context(runner),

@@ -82,7 +82,7 @@ def _leasing(ledger: RedisLedger, wanted: Where) -> Voiding:
     if wanted.lease is None:
         return ledger
     ttl_s = wanted.hold_ttl_s
-    return LeasedLedger(ledger, wanted.lease, clock=time.monotonic, new_id=NewId(), ttl_s=ttl_s)
+    return LeasedLedger(ledger, wanted.lease, clock=time.monotonic, new_id=new_ids(), ttl_s=ttl_s)
 
 
 async def look_at(wanted: Where) -> tuple[tuple[Vitals, ...], tuple[Finding, ...]]:
@@ -184,7 +184,7 @@ async def open_backstage(
 @asynccontextmanager
 async def open_hits(ledger: LedgerDriver) -> AsyncIterator[Callable[[UsageRecord], None]]:
     """Told of each answer that is given again: it notes that in the ledger's book."""
-    async with noting_hits(ledger.charge, time.time, NewId()) as hits:
+    async with noting_hits(ledger.charge, time.time, new_ids()) as hits:
         yield hits.add
 
 
@@ -216,12 +216,11 @@ async def probe(ledger: Ledger, tenant: str) -> str | None:
     return None
 
 
-class NewId:
-    """Ids that nobody guesses and no two processes share: a random prefix and a count."""
+def new_ids() -> Callable[[], str]:
+    """Gives ids that nobody guesses and no two processes share: a random prefix and a count."""
+    prefix, numbers = secrets.token_hex(12), count()
 
-    def __init__(self) -> None:
-        self._prefix = secrets.token_hex(12)
-        self._count = count()
+    def new_id() -> str:  # a class that is called takes half as long again
+        return f"{prefix}{next(numbers)}"
 
-    def __call__(self) -> str:
-        return f"{self._prefix}{next(self._count)}"
+    return new_id
