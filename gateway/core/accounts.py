@@ -21,7 +21,7 @@ EACH: Final = "*"
 """In `Purse.per_call`: the budget is for each model, or each provider, by itself."""
 
 
-class Amounts(Struct, frozen=True):
+class Amounts(Struct, frozen=True, gc=False):
     """What one call takes of each meter. A request is counted with its first call only."""
 
     nanos: Nanos
@@ -128,9 +128,9 @@ class Warned(Struct, frozen=True):
     """The end of its period, in Unix seconds; None where it has none, or rolls."""
 
 
-class Hold(Struct, frozen=True):
+class Hold(Struct, frozen=True, gc=False):
     """What is set aside for one call that is not settled yet. `left` is what the tightest hard
-    budget of money has left beside it; None where there is none.
+    budget of money has left beside it; None where there is none. Values only, so no cycles.
     """
 
     id: str

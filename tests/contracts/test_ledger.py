@@ -203,6 +203,27 @@ async def test_any_text_is_a_name(ledger: Driver, tenant: str, name: str) -> Non
     assert await books(ledger, near) == [(0, 0)]
 
 
+@pytest.mark.parametrize(
+    ("hold_id", "life"),
+    [("a b", "one two"), ("7 8 9", "7 8 9"), ("x\ny\n", "x\ny"), ("%d ", " "), ("h", "ключ")],
+)
+async def test_any_text_is_a_life_and_any_ascii_a_hold(
+    ledger: Driver, tenant: str, hold_id: str, life: str
+) -> None:
+    at_once = Account("tenant", "all", (Budget(9, "total", "at_once"),))
+    wallet = purse(tenant, account(100), at_once)
+    first = await ledger.reserve(wallet, hold_id, Amounts(Nanos(30), 2, 1), life)
+    assert isinstance(first, Hold)
+    assert await ledger.reserve(wallet, hold_id, Amounts(Nanos(30), 2, 1), life) == first
+    assert isinstance(await ledger.reserve(wallet, "second", nanos(5), life), Hold)
+    assert await books(ledger, wallet) == [(0, 35), (0, 1)]
+    await ledger.settle(first, Amounts(Nanos(20), 2))
+    ledger.leave(wallet, life)
+    assert await books(ledger, wallet) == [(20, 5), (0, 0)]
+    (entry,) = await ledger.records(tenant)
+    assert (entry.hold, entry.charged) == (hold_id, Amounts(Nanos(20), 2, 1))
+
+
 async def test_tenants_scopes_and_periods_do_not_mix(ledger: Driver, tenant: str) -> None:
     day, total = Budget(100, "day"), Budget(100, "total")
     wallet = purse(tenant, Account("user", "ann", (day,)))

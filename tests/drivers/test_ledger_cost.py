@@ -17,7 +17,7 @@ from tests.promises import Reached
 pytest_plugins = ("tests.redis_server",)
 
 AT_ONCE = 32
-CALLED = 21
+CALLED = 20
 """Commands that the two scripts execute for two budgets; each costs the server 3 us and more."""
 
 

@@ -84,8 +84,8 @@ class HomeCommands:
         self._kept = kept
         self.tag = prefix(home)
         self._holds = f"{self.tag}holds"
-        self._settle = self._head("settle", more=3)
-        self._void = self._head("void", more=3)
+        self._settle = self._head("settle", more=2)
+        self._void = self._head("void", more=2)
         self._leave = self._head("leave", more=1)
         self.sweep = self._head("sweep", SWEPT)
         self.open = self._head("sweep", 0)
@@ -97,18 +97,18 @@ class HomeCommands:
         for line in (*plan.lines, *plan.places):
             meter = "0" if line.meter == "at_once" else str(METERS.index(line.meter) + 1)
             spec += (meter, line.slot_ms, line.expires, len(line.limits), *_limits(line))
-        return self._head("reserve", b"".join(map(_pack, spec)), keys=_keys(plan), more=3)
+        return self._head("reserve", b"".join(map(_pack, spec)), keys=_keys(plan), more=1)
 
     def settle(self, hold_id: str, actual: Amounts, record: Record | None) -> bytes:
         """Of the requests those of the hold count. For its id, see `reserving`."""
         line = b"" if record is None else as_line(record)
-        cost = f"{actual.nanos} {actual.tokens}"
-        more = f"${len(hold_id)}\r\n{hold_id}\r\n${len(cost)}\r\n{cost}\r\n${len(line)}\r\n"
+        cost = f"{actual.nanos} {actual.tokens} {hold_id}"
+        more = f"${len(cost)}\r\n{cost}\r\n${len(line)}\r\n"
         return b"".join((self._settle, more.encode("ascii"), line, b"\r\n"))
 
     def void(self, hold_id: str) -> bytes:
-        octets = hold_id.encode()
-        return b"%b$%d\r\n%b\r\n$3\r\n0 0\r\n$0\r\n\r\n" % (self._void, len(octets), octets)
+        nothing = b"0 0 %b" % hold_id.encode()
+        return b"%b$%d\r\n%b\r\n$0\r\n\r\n" % (self._void, len(nothing), nothing)
 
     def leave(self, life: str) -> bytes:
         whose = _one_line(life)
@@ -200,12 +200,9 @@ def reserving(head: bytes, hold_id: str, amounts: Amounts, life: str) -> bytes:
     whose = life or hold_id
     if not (whose.isascii() and whose.isprintable()):
         whose = escape(whose)
-    # One text of all, encoded once: as bytes, part by part, it takes 1.4 times as long.
-    asked = f"{amounts.nanos} {amounts.tokens} {amounts.requests}"
-    more = (
-        f"${len(hold_id)}\r\n{hold_id}\r\n${len(asked)}\r\n{asked}\r\n${len(whose)}\r\n{whose}\r\n"
-    )
-    return head + more.encode("ascii")
+    # One argument, and one text that is encoded once: part by part it takes 1.5 times as long.
+    asked = f"{amounts.nanos} {amounts.tokens} {amounts.requests} {whose}\n{hold_id}"
+    return head + f"${len(asked)}\r\n{asked}\r\n".encode("ascii")
 
 
 def _one_line(text: str) -> str:

@@ -9,8 +9,10 @@ period.
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterable
-from typing import Any, Final, cast
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
 
 from gateway.core.accounts import (
     Amounts,
@@ -32,14 +34,15 @@ from gateway.core.usage_record import UsageRecord
 from gateway.drivers.ledger.book import Book
 from gateway.drivers.ledger.commands import SCRIPTS, SWEPT, Scripts, reserving
 from gateway.drivers.ledger.debts import Debts
-from gateway.drivers.ledger.homes import TIME, Homes, Ready, Settings
+from gateway.drivers.ledger.homes import TIME, Home, Homes, Ready, Settings
 from gateway.drivers.ledger.plans import Plan
 from gateway.drivers.ledger.settles import Settles
 from gateway.drivers.redis.servers import open_redis
 from gateway.drivers.redis.wire import RedisError
 
 _TRIES: Final = range(4)
-_nanos: Final = cast("Callable[[bytes], Nanos]", int)
+_held: Final = msgspec.json.Decoder(tuple[int, Nanos]).decode
+"""How many entries were written and what is left, -1: nothing bounds it."""
 
 
 def _ignore(_: Event) -> None:
@@ -102,18 +105,18 @@ class RedisLedger(Book):
             for _ in _TRIES:
                 home = ready.home
                 if home.lost:
-                    await self._homes.look(home)
-                    ready = self._homes.ready(purse, self._clock())
+                    ready = await self._found_again(home, purse)
                 before = home.seq
                 command = reserving(ready.reserve, hold_id, amounts, life)
                 try:
                     reply = await self._call(command)
                 except RedisError as failure:
                     reply = await self._homes.once_more(command, failure)
-                if type(reply) is bytes:  # held, and there is nothing to tell
-                    seq, _, left = reply.partition(b" ")
-                    home.saw(int(seq), before)
-                    return Hold(hold_id, purse, amounts, None if left == b"-1" else _nanos(left))
+                if type(reply) is bytes:
+                    seq, left = _held(reply)
+                    if seq != home.seq:
+                        home.saw(seq, before)
+                    return Hold(hold_id, purse, amounts, left if left >= 0 else None)
                 answer = await self._told(reply, before, ready, purse, hold_id, amounts)
                 if answer is not None:
                     return answer
@@ -130,6 +133,10 @@ class RedisLedger(Book):
             raise
         finally:
             self._took(LedgerTook("reserve", self._clock() - began, error))
+
+    async def _found_again(self, home: Home, purse: Purse) -> Ready:
+        await self._homes.look(home)
+        return self._homes.ready(purse, self._clock())
 
     async def _told(
         self,

@@ -75,10 +75,12 @@ class Errand(_Waited):
     def ended(self) -> asyncio.Future[None]:
         """Done when it is; each who waits has one."""
         future = asyncio.get_running_loop().create_future()
-        if self in self.of.under_way:
-            self.waiting = [*(self.waiting or ()), future]
-        else:
+        if self not in self.of.under_way:
             future.set_result(None)
+        elif self.waiting is None:
+            self.waiting = [future]
+        else:
+            self.waiting.append(future)
         return future
 
     def __await__(self) -> Generator[Any, None, None]:

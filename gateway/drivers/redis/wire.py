@@ -88,6 +88,8 @@ class Wire(asyncio.Protocol):
         self._timeout = timeout_s
         self._lost = lost
         self._loop = asyncio.get_running_loop()
+        # To ask for the loop at each call costs a system call, getpid.
+        self.future: Callable[[], asyncio.Future[Any]] = self._loop.create_future
         self._reader = Reader(notEnoughData=_NO_MORE)
         self._awaited: deque[tuple[float, Answer]] = deque()
         """Until when, and by whom."""
@@ -101,7 +103,7 @@ class Wire(asyncio.Protocol):
         self._leaving = False
 
     def call(self, command: bytes) -> asyncio.Future[Any]:
-        answer: asyncio.Future[Any] = self._loop.create_future()
+        answer = self.future()
         self.send(command, answer)
         return answer
 
@@ -158,7 +160,7 @@ class Wire(asyncio.Protocol):
             self._reader.feed(data)
             for reply in iter(self._reader.gets, _NO_MORE):
                 _, answer = awaited.popleft()
-                if isinstance(reply, ReplyError):
+                if type(reply) is ReplyError:
                     self._refused(answer, refused(reply))
                     continue
                 try:

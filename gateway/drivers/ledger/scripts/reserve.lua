@@ -1,13 +1,14 @@
 -- Sets amounts aside in every bucket and takes a place in every budget of requests at once, or
 -- nothing at all.
--- KEYS: holds, buckets, places. ARGV: entries kept; the plan; hold id; amounts; life.
+-- KEYS: holds, buckets, places. ARGV: entries kept; the plan; "<amounts> <life>", which is a
+-- line, then the hold id.
 -- The plan, values in msgpack one after the other (tables in a table would cost 3 us more): how
 -- long a hold lives (ms); the first second of the buckets' periods, and the first one after them;
 -- the epoch, or '' where it is not known yet, and a name for a new one; the tenant; then for each
 -- bucket and place its meter ('0': a place), slot's width (ms, 0: calendar), expiry (Unix seconds;
 -- rolling: ms to outlive its last use; 0 never), how many limits it has, and for each its mode (0
 -- hard, 1 soft, 2 shadow), cap, and from where on it is near.
--- Gives "<entries written> <left>": it is held, and there is nothing to tell; a table costs the
+-- Gives "[<entries written>,<left>]": it is held, and there is nothing to tell; a table costs the
 -- server 2 us more. Else, each after how many holds expired meanwhile, what that charged, and the
 -- entries written:
 --   {'held', ..., left, then for each limit that is to be told its number, percent, 1 if first, and
@@ -20,7 +21,8 @@
 --   {'void', ..., the hold's state} for an id whose time is over
 local plan = { cmsgpack.unpack(ARGV[2]) }
 local ttl, epoch = plan[1], plan[4]
-local id, asked, life = ARGV[3], ARGV[4], ARGV[5]
+local asked, nanos, tokens, requests, life, id =
+  string.match(ARGV[3], '^((%d+) (%d+) (%d+)) ([^\n]*)\n(.*)$')
 local hold = HOME .. 'h:' .. id
 
 if known[1] ~= epoch then
@@ -32,17 +34,8 @@ end
 local most = 16
 -- include expire.lua
 
-local record = call('GET', hold)
-if record then
-  local state, nanos, tokens, requests, left =
-    string.match(record, '^(%a) (%d+) (%d+) (%d+) (%-?%d+)\n')
-  if not state then return { 'void', late, charged, SEQ, record } end
-  return { 'again', late, charged, SEQ, left + 0, nanos + 0, tokens + 0, requests + 0 }
-end
-
 if SECOND < plan[2] or SECOND >= plan[3] then return { 'when', late, charged, SEQ, SECOND } end
 
-local nanos, tokens, requests = string.match(asked, '^(%d+) (%d+) (%d+)$')
 local left, buckets, places, lines = -1, 0, 0, ''
 local fresh, slots, told, refused
 
@@ -133,6 +126,7 @@ if fresh or told or refused then
 end
 
 if refused then
+  -- include again.lua
   local i, spec, cap, total, wanted = unpack(refused)
   local when, width = 0, plan[spec + 1]
   if width > 0 then
@@ -149,6 +143,13 @@ if refused then
   return { 'refused', late, charged, SEQ, number, rest, NOW_MS, when, new }
 end
 
+-- Most holds are new, so it is not looked for before; then nothing has been written yet.
+local rest = string.format('%.0f', left)
+local kept = 'o ' .. asked .. ' ' .. rest .. '\n' .. life .. '\n' .. plan[6] .. lines
+if not call('SET', hold, kept, 'NX') then
+  -- include again.lua
+end
+call('ZADD', HOLDS, NOW_MS + ttl, id)
 local spec = 7
 for i = 2, buckets do
   local meter = plan[spec]
@@ -156,9 +157,6 @@ for i = 2, buckets do
   if fresh and fresh[i] then create(i, spec) end
   spec = spec + 4 + 3 * plan[spec + 3]
 end
-local rest = string.format('%.0f', left)
-call('SET', hold, 'o ' .. asked .. ' ' .. rest .. '\n' .. life .. '\n' .. plan[6] .. lines)
-call('ZADD', HOLDS, NOW_MS + ttl, id)
 
 if places > 0 then
   local list = HOME .. 'l:' .. life
@@ -173,7 +171,7 @@ if places > 0 then
   call('SET', list, taken, 'PXAT', NOW_MS + ttl)
 end
 
-if late == 0 and not told then return (known[2] or '0') .. ' ' .. rest end
+if late == 0 and not told then return '[' .. (known[2] or '0') .. ',' .. rest .. ']' end
 local reply = { 'held', late, charged, SEQ, left }
 for _, limit in ipairs(told or {}) do
   local which, total, percent, i, spec, mode, cap = unpack(limit)
