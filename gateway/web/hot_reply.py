@@ -102,8 +102,10 @@ class Answers(ABC, asyncio.Protocol):
         self._head = b"%b%btransfer-encoding: chunked\r\n\r\n" % (opening, headers)
 
     def send(self, data: bytes) -> bool:
-        head, self._head = self._head, b""
-        self._transport.write(b"%b%x\r\n%b\r\n" % (head, len(data), data))
+        chunk = b"%x\r\n%b\r\n" % (len(data), data)
+        if self._head:  # with the first; in each, 0.05 us more
+            chunk, self._head = self._head + chunk, b""
+        self._transport.write(chunk)
         return self._drained is None
 
     async def drained(self) -> None:
