@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 import yaml
@@ -17,9 +18,9 @@ from benchmarks.table import Cell
 from gateway.config.load import read
 from gateway.core.catalog import Tenant
 from gateway.core.chat import ChatRequest
-from gateway.core.features import read_features
+from gateway.core.features import Features, read_features
 from gateway.core.ladder import Ladder, ladders
-from gateway.core.plan import Limits
+from gateway.core.plan import Draw, Limits, Plan, make_plan
 from gateway.core.plans import Plans
 from gateway.core.rule_traits import climbed
 from gateway.web.parse import read_request
@@ -77,11 +78,16 @@ class Planning:
                 plans = Plans()
             features = read_features(request)
             _, ladder = climbed(self.ladder, request, tags, 0.0, None, features)
-            found += len(plans.plan(ladder, features, limits, rng.random).rungs)
+            make = partial(_made, ladder, limits, rng.random)
+            found += len(plans.plan(ladder, features, limits.tenant, 0, make).rungs)
         used, seconds = time.process_time() - used, time.perf_counter() - began
         if found != self.rungs * total:
             raise CannotRun(f"{self.name}: {found} rungs instead of {self.rungs * total}")
         return Cell(total, total, used, 0.0, seconds)
+
+
+def _made(ladder: Ladder, limits: Limits, draw: Draw, features: Features) -> Plan:
+    return make_plan(ladder, features, limits, draw)
 
 
 def rows(bodies: Sequence[bytes]) -> Sequence[Planning]:
@@ -121,7 +127,8 @@ def missed(bodies: Sequence[bytes]) -> float:
     found: set[int] = set()
     for body in bodies:
         features = read_features(read_request(body, {}, DEPTH))
-        found.add(id(plans.plan(ladder, features, limits, lambda: 0.0)))
+        make = partial(_made, ladder, limits, lambda: 0.0)
+        found.add(id(plans.plan(ladder, features, limits.tenant, 0, make)))
     return len(found) / KEPT
 
 

@@ -5,12 +5,14 @@ call is held and paid as any other, with the purpose `audit`.
 """
 
 import asyncio
+from typing import Final
 
 from msgspec import structs
 
 from gateway.call import Call
 from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Completion
+from gateway.core.checks import checklist
 from gateway.core.checks.asked import NoVerdict, judged, no_verdict, question
 from gateway.core.checks.finding import Finding
 from gateway.core.checks.options import ASK_MS
@@ -22,6 +24,8 @@ from gateway.core.strategies.course import BUDGET, aside
 from gateway.core.strategy import Answered, Because, Outcome, Round
 from gateway.hold import held
 from gateway.world import Desk
+
+_UNCHECKED: Final = checklist(())
 
 
 async def examine(
@@ -103,7 +107,7 @@ class _Examination:
 
     async def _asked(self, candidate: Candidate, question: ChatRequest) -> Outcome:
         """What came of asking. Raises NoVerdict where nobody else may be asked, either."""
-        wanted = Round((candidate,), (), Because("audit", self.check.name))
+        wanted = Round((candidate,), _UNCHECKED, Because("audit", self.check.name))
         try:
             call = await held(self.desk, wanted, candidate, question)
         except LedgerDown:

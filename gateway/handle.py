@@ -23,13 +23,13 @@ from gateway.core.flow import Deltas
 from gateway.core.hearing import nothing
 from gateway.core.ladder import Ladder
 from gateway.core.life_end import unanswered
-from gateway.core.plan import Candidate, Limits, Plan
-from gateway.core.reason import Trail
+from gateway.core.plan import Candidate, Limits, Plan, make_plan
+from gateway.core.reason import Trail, short, told, went_on
 from gateway.core.rule_traits import climbed
 from gateway.core.spent import Tab
 from gateway.core.strategies import carry_out, tactic
 from gateway.core.strategies.course import aside
-from gateway.core.strategy import Answered, Flowing, Outcome, Round, Stopped, Verdict
+from gateway.core.strategy import Answered, Because, Flowing, Outcome, Round, Stopped, Verdict
 from gateway.examine import examine
 from gateway.hold import held
 from gateway.rounds import together
@@ -38,7 +38,7 @@ from gateway.world import Attendant, World
 
 _TICK_S: Final = 0.001
 """Timers may be so early."""
-UNREAD: Final = Features(0, None, 1, frozenset(), caches=False, region=None, max_cost=None)
+UNREAD: Final = Features(tokens.Bound(0, 0), None, 1, frozenset(), caches=False)
 _NO_PLAN: Final = Plan(())
 
 
@@ -70,7 +70,7 @@ class Life(Struct, eq=False):
     began: float
     """In monotonic seconds."""
     tab: Tab = field(default_factory=Tab)
-    trail: Trail = field(default_factory=Trail)
+    trail: Trail = ()
     features: Features = UNREAD
     plan: Plan = _NO_PLAN
     _attendant: Attendant | None = None
@@ -78,6 +78,8 @@ class Life(Struct, eq=False):
     _deadline: float = 0.0
     _turns: asyncio.Lock | None = None
     """Of calls that are made at once."""
+    _because: Because | None = None
+    """Told on the trail, once for all calls that are made for it."""
 
     async def answer(self) -> Reply:
         """Answer the request, or raise the GatewayError to show.
@@ -102,7 +104,7 @@ class Life(Struct, eq=False):
         if self._begins is not None:
             name, an_hour = answer.candidate.deployment.name, answer.candidate.caches_1h
             self.world.warmth.warmed(self._begins, name, self.world.clock(), an_hour=an_hour)
-        reason = self.trail.after(verdict.why) if self.trail.words else verdict.why
+        reason = told(verdict.why, self.trail)
         if self._attendant is not None:
             answer = await self._attendant.hears(answer)
         if isinstance(answer, Flowing):
@@ -129,28 +131,37 @@ class Life(Struct, eq=False):
         self.features = features = read_features(self.request)
         ladder = self.ladder
         if self.about.route != ladder.name:
-            self.trail.note(f"canary {self.about.route}")
+            self.trail += (f"canary {self.about.route}",)
         if ladder.rules:
             wall, home = self.world.wall(), self.tenant.regions
             asked, tags = self.request, self.about.tags
             rule, self.ladder = climbed(ladder, asked, tags, wall, home, features)
             if rule:
-                self.trail.note(f"rule {rule}")
+                self.trail += (f"rule {rule}",)
 
     def _planned(self) -> Plan:
         """What could answer."""
         world, ladder, features = self.world, self.ladder, self.features
-        limits = Limits(self.tenant, world.health.down(self.began), world.factors, world.pace)
-        if ladder.ordered:  # what is observed has a say: it counts whose cache holds the beginning
-            self._begins, warm, size = world.warmth.of(self.request, self.began)
-            prefix, wall = tokens.count(size), world.wall()
-            limits = structs.replace(limits, warm=warm, prefix=prefix, wall=wall)
-        plan = world.plans.plan(ladder, features, limits, world.draw)
+        if world.health.troubled:  # else most plans are kept
+            plan = self._made(features)
+        else:
+            version = world.factors.version
+            plan = world.plans.plan(ladder, features, self.tenant, version, self._made)
         if plan.most is not None:
             self.tab.most = plan.most
         if ladder.learned is not None:
             plan, self.tab.signals = begin(ladder, plan, self.request, features)
         return plan
+
+    def _made(self, features: Features) -> Plan:
+        """What could answer one that has these features, looked at anew."""
+        world, ladder = self.world, self.ladder
+        limits = Limits(self.tenant, world.health.down(self.began), world.factors, world.pace)
+        if ladder.ordered:  # what is observed has a say: it counts whose cache holds the beginning
+            self._begins, warm, size = world.warmth.of(self.request, self.began)
+            prefix, wall = tokens.count(size), world.wall()
+            limits = structs.replace(limits, warm=warm, prefix=prefix, wall=wall)
+        return make_plan(ladder, features, limits, world.draw)
 
     async def _recounted(self) -> Plan:
         """Where nothing fits the estimate may have been too careful."""
@@ -160,9 +171,7 @@ class Life(Struct, eq=False):
     async def _recount(self) -> bool:
         """Count what goes in exactly, once. Whether that is known, and less than was supposed."""
         bound = self.features.bound
-        if bound is None or bound.exact is not None:
-            return False
-        exact = await self.world.exact_tokens(self.request)
+        exact = None if bound.exact is not None else await self.world.exact_tokens(self.request)
         if exact is None:
             return False
         self.features = structs.replace(self.features, bound=structs.replace(bound, exact=exact))
@@ -190,12 +199,12 @@ class Life(Struct, eq=False):
         world.retries.called(self.began)
         if plan.start is not None and plan.start.below:
             chosen = after(chosen, plan.start.below)
-            self.trail.note(f"learned {plan.start.tier}")
+            self.trail += (f"learned {plan.start.tier}",)
         if ladder.behind is not None and world.behind is not None:
             self._attendant = self._attendant or world.behind.attend(self, ladder)
             whole, (plan, chosen) = plan, self._attendant.course(plan, chosen)
             if plan is not whole:
-                self.trail.note("guard")
+                self.trail += ("guard",)
         self.plan = plan
         strategy = carry_out(plan, chosen)
         try:
@@ -214,13 +223,13 @@ class Life(Struct, eq=False):
     async def _attempt(self, wanted: Round, candidate: Candidate) -> Outcome:
         """Hold the ceiling, then call."""
         world, request = self.world, self.request
-        now, gone = world.clock(), self.tab.gone
+        now, gone, because = world.clock(), self.tab.gone, wanted.because
         late = now + wanted.wait_s >= self._deadline
         if gone or late or (wanted.again and not world.retries.take(now)):
             why_not = "client_gone" if gone else "deadline" if late else "retry_budget"
             return Stopped(candidate, why_not)
-        if wanted.because.after is not None:
-            self.trail.because(wanted.because)
+        if because.after is not None and because is not self._because:
+            self._because, self.trail = because, went_on(self.trail, because)
         if wanted.wait_s:
             await world.sleep(wanted.wait_s)
         if wanted.said:
@@ -237,7 +246,7 @@ class Life(Struct, eq=False):
         if left_s < timeout_s:
             timeout_s = max(left_s, 0.0)
         outcome = await (self._streamed(call, timeout_s) if request.stream else call.ask(timeout_s))
-        others = call.asked.others
+        others = wanted.checks.others
         if others and isinstance(outcome, Answered) and not outcome.findings:
             return await examine(self, others, outcome, request, self._deadline)
         return outcome
@@ -245,19 +254,19 @@ class Life(Struct, eq=False):
     async def _streamed(self, call: Call, timeout_s: float) -> Outcome:
         """What need not be judged flows; what is judged may flow as soon as that is decided."""
         wanted, top = call.wanted, self.plan.rungs[-1].tier
-        if not wanted.checks and not wanted.held:
+        if not wanted.checks.all and not wanted.held:
             return await call.open(timeout_s)
         return await watch(call, timeout_s, cuts=call.candidate.tier != top)
 
     def _not_held(self, outcome: Outcome) -> Outcome:
         if aside(outcome):
-            self.trail.short(outcome.candidate)
+            self.trail = short(self.trail, outcome.candidate)
         return outcome
 
     def _no_answer(self, verdict: Verdict) -> GatewayError:
         if self.world.clock() >= self._deadline - _TICK_S:
             verdict = structs.replace(verdict, why="deadline")
-        return refusals.no_answer(verdict, self.purse, self.trail.words)
+        return refusals.no_answer(verdict, self.purse, self.trail)
 
     def over(
         self,

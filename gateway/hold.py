@@ -7,7 +7,6 @@ from gateway.core import tokens
 from gateway.core.accounts import Amounts, Hold, Purse, Refusal
 from gateway.core.billing import Tally
 from gateway.core.chat import ChatRequest
-from gateway.core.checks import checklist
 from gateway.core.events import Escalated, FellBack, Reserved, budget_warned
 from gateway.core.plan import Candidate
 from gateway.core.refusals import told_of
@@ -38,8 +37,7 @@ async def held(
     if purse.per_call:
         purse = purse.of_call(candidate.model.name, candidate.deployment.provider)
     try:
-        asked = checklist(wanted.checks)
-        request = asked.ask(request) if asked.asks else request
+        request = wanted.checks.ask(request) if wanted.checks.asks else request
         if turns is None:
             amounts = Amounts(nanos, most, tab.counts)
             hold = await world.ledger.reserve(purse, world.new_id(), amounts, about.request_id)
@@ -52,15 +50,15 @@ async def held(
         tab.gives_back(nanos)
         return _refused(desk, candidate, hold)
     tab.counts = 0
-    call = Call(desk, wanted, candidate, hold, asked, request, world.clock())
+    call = Call(desk, wanted, candidate, hold, request, world.clock())
     try:  # whatever fails from now on settles the hold
-        name, because = candidate.deployment.name, wanted.because
-        world.pace.asking(name)
+        world.pace.asking(candidate.deployment.name)
         tab.left = hold.left
         world.tell[Reserved](Reserved(about, hold.id, hold.amounts.nanos, hold.left))
-        if hold.warned or because.after is not None:
-            _more(desk, hold, because, candidate)
-        world.health.asking(name, call.began)
+        if hold.warned or wanted.because.after is not None:
+            _more(call, wanted.because)
+        if world.health.troubled:
+            world.health.asking(candidate.deployment.name, call.began)
     except BaseException as error:
         call.ended(error, Tally(candidate.model.image_tokens))
         raise
@@ -90,18 +88,19 @@ def _refused(desk: Desk, candidate: Candidate, refusal: Refusal) -> Refused:
     return Refused(candidate, refusal)
 
 
-def _more(desk: Desk, hold: Hold, because: Because, to: Candidate) -> None:
+def _more(call: Call, because: Because) -> None:
     """What few calls have to tell: budgets come to their caps, or another call was not enough."""
-    about, observe, after = desk.about, desk.world.observe, because.after
-    for warned in hold.warned:
+    desk, to, after = call.desk, call.candidate, because.after
+    about, world = desk.about, desk.world
+    for warned in call.hold.warned:
         if warned.first:
-            observe(budget_warned(about, warned))
+            world.observe(budget_warned(about, warned))
         if warned.budget.mode == "soft":
-            desk.tab.warned.append(warned)
+            desk.tab.warned += (warned,)
     if after is None:
         return
     if because.purpose == "escalation":
         desk.tab.escalations += 1
-        observe(Escalated(about, after.tier, to.tier, because.why))
+        world.tell[Escalated](Escalated(about, after.tier, to.tier, because.why))
     elif because.purpose == "fallback":
-        observe(FellBack(about, after.model.name, to.model.name, because.why))
+        world.tell[FellBack](FellBack(about, after.model.name, to.model.name, because.why))

@@ -16,6 +16,7 @@ from gateway.core.catalog import Cache
 from gateway.core.chat import Completion, Usage
 from gateway.core.errors import CacheDown
 from gateway.core.flow import Deltas
+from gateway.core.reason import told
 from gateway.core.response_cache import Asks, Kept, Recalled
 from gateway.core.usage_record import CACHED, UsageRecord
 from gateway.handle import UNREAD, Life, Reply
@@ -71,7 +72,7 @@ class RecallingLife(Life):
         if cache is None or kept is None or not (asks.look or asks.keep):
             return None, "bypass"
         self._read()  # notes on its trail which rule holds
-        rule = "; ".join(self.trail.words)
+        rule = "; ".join(self.trail)
         key = response_cache.key_of(self.request, self.tenant, cache, rule, self.about.user)
         self._key = key if asks.keep else None
         if key is None or not asks.look:
@@ -95,9 +96,9 @@ class RecallingLife(Life):
         whole = found.completion
         observe(events.Replied(self.about, *to, "cached", seconds, 0.0, None, answer=whole))
         self.world.given_again(self._hit(found.saved, to))
-        reason = self.trail.after("cached")
-        told = ((b"x-gateway-cache", b"hit"), (b"age", b"%d" % found.age_s))
-        return Reply(who, reason, whole, None, whole.dropped, told)
+        reason = told("cached", self.trail)
+        headers = ((b"x-gateway-cache", b"hit"), (b"age", b"%d" % found.age_s))
+        return Reply(who, reason, whole, None, whole.dropped, headers)
 
     def _hit(self, saved: int, to: tuple[str, str, str]) -> UsageRecord:
         about, (provider, model, tier) = self.about, to

@@ -5,11 +5,10 @@ rest is neither generated nor paid for, and another model can be asked. What is 
 its end is judged on the whole.
 """
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing, suppress
 
-from gateway.call import Call, beside_life
+from gateway.call import Call, beside_life, settle_goes_first
 from gateway.core.assembly import Assembly
 from gateway.core.billing import Tally
 from gateway.core.chat import Delta
@@ -26,7 +25,7 @@ async def watch(call: Call, timeout_s: float, *, cuts: bool) -> Outcome:
     before it is whole is waited for.
     """
     try:  # whatever fails settles the hold
-        worth = worth_watching(call.wanted.checks, call.request)
+        worth = worth_watching(call.wanted.checks.all, call.request)
         watched = _Watched(call, timeout_s, cuts=cuts) if worth else None
     except BaseException as error:
         call.ended(error, Tally(call.candidate.model.image_tokens))
@@ -50,7 +49,7 @@ class _Watched:
     def __init__(self, call: Call, timeout_s: float, *, cuts: bool) -> None:
         self.call = call
         self.desk = call.desk
-        self.asked = asked = call.asked
+        self.asked = asked = call.wanted.checks
         self.request = request = call.request
         self.timeout_s = timeout_s
         self.cuts = cuts
@@ -150,7 +149,7 @@ class _Watched:
     async def _cut(self, finding: Finding) -> None:
         usage = self._tally.counted(self.request)
         self.call.close("cut", usage, counted=True)
-        await asyncio.sleep(0)
+        await settle_goes_first()
         self.call.tell((finding,))
         part = self._assembly.completion(usage, whole=False)
         answer = self.asked.mend(part, self.request)
@@ -160,7 +159,7 @@ class _Watched:
         """It ended before all was decided."""
         usage, counted = self._tally.billed(self.request)
         self.call.close("ok", usage, counted=counted)
-        await asyncio.sleep(0)
+        await settle_goes_first()
         answer = self._assembly.completion(usage)
         self.answered = self.call.judged(answer, usage)
 
@@ -169,7 +168,7 @@ class _Watched:
         self.desk.tab.usage, counted = self._tally.billed(self.request)
         try:
             call.close("ok", self.desk.tab.usage, counted=counted)
-            await asyncio.sleep(0)
+            await settle_goes_first()
         except BaseException as error:
             self.desk.over(call.candidate, error, "passed")
             raise

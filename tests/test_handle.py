@@ -24,6 +24,8 @@ from gateway.core.events import (
     Replied,
     Settled,
 )
+from gateway.core.health import FEWEST
+from gateway.handle import Life
 from tests.lives import (
     ANSWER,
     COUNTED,
@@ -305,3 +307,14 @@ async def test_what_a_client_would_not_wait_for_is_left_out() -> None:
     await hear(scene.life)
     assert scene.upstream.asked == ["b"]
     await whole(scene)
+
+
+async def test_a_plan_that_is_kept_is_not_for_those_in_trouble() -> None:
+    scene = stage("open", {"a": [well], "b": [well]})
+    await hear(scene.life)
+    life, health = scene.life, scene.life.world.health
+    for _ in range(FEWEST):
+        health.failed("a@p", scene.clock.now)
+    given = life.world, life.tenant, life.purse, life.request, life.about, life.ladder
+    await hear(Life(*given, scene.clock.now))
+    assert scene.upstream.asked == ["a", "b"]

@@ -228,7 +228,7 @@ async def test_who_has_no_room_in_a_race_is_asked_once_the_other_has_failed() ->
     )
     scene.far.where = "send"
     task = asyncio.create_task(hear(scene.life))
-    while "b budget" not in scene.life.trail.words:
+    while "b budget" not in scene.life.trail:
         await asyncio.sleep(0)
     scene.far.gate.set()
     reply, _ = await task

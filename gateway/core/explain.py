@@ -48,7 +48,7 @@ def explain(
     every call of every rung answering poorly at its ceiling, within what one request may cost;
     `always_smart` is the last rung's first candidate alone.
     """
-    asked = structs.asdict(features)
+    asked = {"prompt": features.prompt, **structs.asdict(features)}
     asked["needs"] = sorted(features.needs)
     asked["max_cost"] = None if features.max_cost is None else dollars(features.max_cost)
     asked["checks"] = None if features.checks is None else [c.name for c in features.checks]
@@ -65,8 +65,8 @@ def explain(
             {
                 "tier": rung.tier,
                 "order": _order(ladder, rung),
-                "checks": [check.name for check in rung.checks],
-                "flows": request.stream and not rung.checks,
+                "checks": [check.name for check in rung.checks.all],
+                "flows": request.stream and not rung.checks.all,
                 "candidates": [
                     {
                         **_candidate(each, request, features),
@@ -223,7 +223,7 @@ def _worst_of(chosen: Tactic, rung: Rung) -> int:
     at_once = options["voters"] if name in _BALLOTS else 2 if name == "hedge" else 1
     tries = {"repair": 1 + options.get("times", 0), "retry_cheap": options.get("tries", 1)}
     asked = dearest[:at_once]
-    if any(check.name == "not_refused" for check in rung.checks):
+    if any(check.name == "not_refused" for check in rung.checks.all):
         for each in dearest[at_once:]:
             if all(each.deployment.provider != other.deployment.provider for other in asked):
                 asked.append(each)

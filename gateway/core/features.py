@@ -13,26 +13,29 @@ from gateway.core.shape import AN_HOUR, CACHES, Shape, read_shape, spelt_out
 _MEDIA_NEEDS: Final = tuple(zip(tokens.MEDIA, ("vision", "audio", "files"), strict=True))
 
 
-class Features(Struct, frozen=True):
-    """Sizes are in tokens. `prompt` is a bound on the input, `output` the limit the client set."""
+class Features(Struct, frozen=True, gc=False):
+    """Sizes are in tokens: `bound` of what goes in, `output` is the limit that the client set."""
 
-    prompt: int
+    bound: tokens.Bound
     output: int | None
     n: int
     needs: frozenset[str]
     """Capabilities that the model must have."""
     caches: bool
     """Whether the request asks its provider to write a prompt cache."""
-    region: str | None
-    max_cost: Nanos | None
-    max_latency_s: float | None = None
-    """Within how many seconds the client wants its answer."""
-    bound: tokens.Bound | None = None
-    """What `prompt` is made of."""
-    checks: tuple[Check, ...] | None = None
-    """What the client wants its answer held against, instead of the route's own checks."""
     caches_1h: bool = False
     """Whether it asks for a cache that is kept for an hour."""
+    region: str | None = None
+    max_cost: Nanos | None = None
+    max_latency_s: float | None = None
+    """Within how many seconds the client wants its answer."""
+    checks: tuple[Check, ...] | None = None
+    """What the client wants its answer held against, instead of the route's own checks."""
+
+    @property
+    def prompt(self) -> int:
+        """More tokens than will go in, but not many more."""
+        return self.bound.tokens
 
 
 def read_features(request: ChatRequest) -> Features:
@@ -44,17 +47,7 @@ def read_features(request: ChatRequest) -> Features:
         needs, caches, an_hour = shape.needs, shape.caches, shape.caches_1h
     else:
         bound, needs, caches, an_hour = _looked_through(request, shape)
-    found = Features(
-        bound.tokens,
-        request.max_tokens,
-        request.n,
-        needs,
-        caches,
-        None,
-        None,
-        bound=bound,
-        caches_1h=an_hour,
-    )
+    found = Features(bound, request.max_tokens, request.n, needs, caches, an_hour)
     return found if request.extras is NO_EXTRAS else _with_wishes(found, request.extras)
 
 

@@ -100,9 +100,8 @@ def _own_cost(rung: Rung, chosen: Tactic, features: Features, answer_tokens: int
 
 
 def _cost(candidate: Candidate, features: Features, answer_tokens: int) -> int:
-    counted = features.prompt if features.bound is None else features.bound.counted
     model = candidate.model
-    prompt = in_its_tokens(model, counted)
+    prompt = in_its_tokens(model, features.bound.counted)
     output = min(answer_tokens, candidate.max_output) * features.n
     price = price_of(model, candidate.deployment, prompt)
     return (prompt * price.input + output * price.output) // 1_000_000

@@ -97,8 +97,10 @@ class Health:
     ) -> None:
         self._circuits = _Circuits((name, Circuit()) for name in deployments)
         self._shown: dict[str, State] = {}
-        self._troubled: set[str] = set()
-        self._sound: set[str] = set()
+        self.troubled: set[str] = set()
+        """Whose circuit is not closed: nobody's, nearly always."""
+        self.sound: set[str] = set()
+        """Of whom one more success tells nothing new: everybody, nearly always."""
         self._moved = moved
 
     def turn(self, deployments: Iterable[str], anew: AbstractSet[str] = _NONE_DOWN) -> None:
@@ -106,8 +108,8 @@ class Health:
         names = frozenset(deployments)
         for name in {*self._circuits} - (names - anew):
             del self._circuits[name]
-            self._sound.discard(name)
-            self._troubled.discard(name)
+            self.sound.discard(name)
+            self.troubled.discard(name)
             if self._shown.pop(name, "closed") != "closed":
                 self._moved(name, "closed")
         for name in names - self._circuits.keys():
@@ -115,39 +117,37 @@ class Health:
 
     def down(self, now: float) -> AbstractSet[str]:
         """Deployments that are not to be asked now."""
-        if not self._troubled:
+        if not self.troubled:
             return _NONE_DOWN
-        for name in self._troubled:
+        for name in self.troubled:
             self._show(name, now)
-        return {name for name in self._troubled if not self._circuits[name].admits(now)}
+        return {name for name in self.troubled if not self._circuits[name].admits(now)}
 
     def asking(self, deployment: str, now: float) -> None:
         """A call is about to be made."""
-        if deployment in self._troubled:
+        if deployment in self.troubled:
             self._circuits[deployment].probe(now)
 
     def gave_up(self, deployment: str) -> None:
         """A call ended without a word on its deployment: its client left. Another may probe."""
-        if deployment in self._troubled:
+        if deployment in self.troubled:
             self._circuits[deployment].probe(-PROBE_S)
 
     def succeeded(self, deployment: str, now: float) -> None:
-        if deployment in self._sound:
-            return  # as nearly always
         circuit = self._circuits[deployment]
         circuit.succeeded()
         if circuit.sound:
-            self._sound.add(deployment)
-        if deployment in self._troubled:
+            self.sound.add(deployment)
+        if deployment in self.troubled:
             self._show(deployment, now)
-            self._troubled.discard(deployment)
+            self.troubled.discard(deployment)
 
     def failed(self, deployment: str, now: float, retry_after: float | None = None) -> None:
         circuit = self._circuits[deployment]
         circuit.failed(now, retry_after)
-        self._sound.discard(deployment)
+        self.sound.discard(deployment)
         if circuit.state(now) != "closed" and deployment in self._circuits:
-            self._troubled.add(deployment)
+            self.troubled.add(deployment)
             self._show(deployment, now)
 
     def _show(self, deployment: str, now: float) -> None:

@@ -11,13 +11,8 @@ from typing import Any, Final, TypeVar
 
 from msgspec import Struct, structs
 
-from gateway.core.catalog import (
-    Check,
-    Deployment,
-    Model,
-    Tactic,
-    Tenant,
-)
+from gateway.core.catalog import Deployment, Model, Tactic, Tenant
+from gateway.core.checks import Checklist, checklist
 from gateway.core.features import Features
 from gateway.core.ladder import Ladder, Place, Step
 from gateway.core.learned import Start
@@ -71,7 +66,7 @@ class Rung(Struct, frozen=True):
 
     tier: str
     candidates: tuple[Candidate, ...]
-    checks: tuple[Check, ...]
+    checks: Checklist
 
 
 class Skipped(Struct, frozen=True):
@@ -150,7 +145,7 @@ class _Sieve:
         if observed and len(healthy) > 1:
             healthy = self._ordered(step.order, healthy)
         checks = step.checks if self.features.checks is None else self.features.checks
-        return Rung(step.tier, (*healthy, *last_resort), checks)
+        return Rung(step.tier, (*healthy, *last_resort), checklist(checks))
 
     def _fit(self, place: Place, tier: str) -> tuple[list[Candidate], list[Candidate]]:
         """A model's deployments that fit: those whose circuits are closed, and the others."""
@@ -233,12 +228,10 @@ def races(tactic: Tactic | None) -> bool:
 def prompt_bound(model: Model, features: Features, factors: Factors) -> int:
     """The most tokens that go in, as this model's tokenizer may count them."""
     bound = features.bound
-    if bound is None:
-        return in_its_tokens(model, features.prompt)
     if bound.exact is not None and has_openai_tokenizer(model.deployments[0].upstream):
         return bound.exact + bound.beside
     factor = factors.of(model.name)
-    return in_its_tokens(model, features.prompt) if factor is None else bound.at(factor)
+    return in_its_tokens(model, bound.tokens) if factor is None else bound.at(factor)
 
 
 def in_its_tokens(model: Model, tokens: int) -> int:
@@ -253,10 +246,10 @@ def _candidate(
     if output is None:
         output = min(model.max_output, model.usable_context - prompt)
     bound, answer, an_hour = features.bound, output * features.n, features.caches_1h
-    if bound is not None and bound.images:  # they may be billed at more than they take of a context
+    if bound.images:  # they may be billed at more than they take of a context
         prompt += bound.images * (model.image_tokens - IMAGE_TOKENS)
     price = price_of(model, deployment, prompt)
-    sound = in_its_tokens(model, bound.sound) if bound is not None else 0
+    sound = in_its_tokens(model, bound.sound)
     most = ceiling(price, prompt, answer, caches=features.caches, an_hour=an_hour, sound=sound)
     all_in = (prompt + answer, prompt)
     return Candidate(model, deployment, tier, output, most, *all_in, caches_1h=an_hour, sound=sound)

@@ -6,14 +6,19 @@ depends on more (chance, what is observed, the price of this hour, a limit that 
 it is made anew each time. Costs 1.5 us where a plan of two models costs 10, one of twelve 45.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec import Struct, structs
 
+from gateway.core.catalog import Tenant
 from gateway.core.features import Features
 from gateway.core.ladder import Ladder
-from gateway.core.plan import Draw, Limits, Plan, make_plan, races
+from gateway.core.plan import Plan, races
 from gateway.core.tokens import Bound
+
+Make = Callable[[Features], Plan]
+"""Makes the plan for such a request anew."""
 
 _MOST: Final = 4_096
 _BITS: Final = 6
@@ -36,20 +41,22 @@ class Plans:
         self._entries: dict[tuple[Any, ...], _Entry] = {}
         self._learned = 0
 
-    def plan(self, ladder: Ladder, features: Features, limits: Limits, draw: Draw) -> Plan:
-        """As make_plan."""
-        bound, tenant = features.bound, limits.tenant
+    def plan(
+        self, ladder: Ladder, features: Features, tenant: Tenant, learned: int, make: Make
+    ) -> Plan:
+        """The plan that is kept, or what `make` makes: where all circuits are closed. `learned` is
+        the version of the token factors.
+        """
+        bound = features.bound
         if (
-            bound is None
-            or bound.media
+            bound.media
             or bound.exact is not None
-            or limits.down
             or features.max_latency_s is not None
             or features.checks is not None
         ):
-            return make_plan(ladder, features, limits, draw)
-        if limits.factors.version != self._learned:
-            self._learned = limits.factors.version
+            return make(features)
+        if learned != self._learned:
+            self._learned = learned
             self._entries.clear()
         counted = about(bound.counted)
         key = (
@@ -72,9 +79,8 @@ class Plans:
             if len(self._entries) >= _MOST:
                 self._entries.clear()
             sized = structs.replace(bound, counted=counted)
-            entry = _Entry(ladder, _kept(ladder, features, sized, limits, draw))
-            self._entries[key] = entry
-        return entry.plan or make_plan(ladder, features, limits, draw)
+            entry = self._entries[key] = _Entry(ladder, _kept(ladder, features, sized, make))
+        return entry.plan or make(features)
 
 
 def about(tokens: int) -> int:
@@ -83,23 +89,20 @@ def about(tokens: int) -> int:
     return -(-tokens >> beyond) << beyond if beyond > 0 else tokens
 
 
-def _kept(
-    ladder: Ladder, features: Features, bound: Bound, limits: Limits, draw: Draw
-) -> Plan | None:
+def _kept(ladder: Ladder, features: Features, bound: Bound, make: Make) -> Plan | None:
     """The plan for the largest prompt; None where it must not be kept."""
     if ladder.ordered or races(ladder.strategy):
         return None
-    largest = structs.replace(features, bound=bound, prompt=bound.tokens)
-    plan = make_plan(ladder, largest, limits, draw)
+    plan = make(structs.replace(features, bound=bound))
     if not plan.rungs:
         return None
     if not _near_a_limit(plan, features.output):
         return plan
     step = 1 << max(bound.counted.bit_length() - _BITS, 0)
     fewer = structs.replace(bound, counted=bound.counted - step + 1)
-    smallest = structs.replace(features, bound=fewer, prompt=fewer.tokens)
+    smallest = structs.replace(features, bound=fewer)
     # A limit that lies between the two is looked at each time.
-    return plan if _who(plan) == _who(make_plan(ladder, smallest, limits, draw)) else None
+    return plan if _who(plan) == _who(make(smallest)) else None
 
 
 def _near_a_limit(plan: Plan, output: int | None) -> bool:

@@ -1,34 +1,26 @@
-"""The way of one life, in the words of the header `x-gateway-reason`."""
-
-from msgspec import Struct
+"""The way of one life, in the words of the header `x-gateway-reason`: why it began where it did,
+and why each call after the first was made: "auto-1 regex".
+"""
 
 from gateway.core.plan import Candidate
 from gateway.core.strategies.course import BUDGET
 from gateway.core.strategy import Because
 
+Trail = tuple[str, ...]
 
-class Trail(Struct):
-    """Why it began where it did, and why each call after the first was made: "auto-1 regex"."""
 
-    words: list[str] = []
-    _because: Because | None = None
+def went_on(trail: Trail, because: Because) -> Trail:
+    """Another call is made. Who was short of money is told by `short`."""
+    after, why = because.after, because.why
+    return trail if after is None or why == BUDGET else (*trail, f"{after.model.name} {why}")
 
-    def note(self, word: str) -> None:
-        self.words.append(word)
 
-    def because(self, because: Because) -> None:
-        """Once, however many calls are made for it. Who was short of money is told by `short`."""
-        if because.after is None or because is self._because:
-            return
-        self._because = because
-        if because.why != BUDGET:
-            self.words.append(f"{because.after.model.name} {because.why}")
+def short(trail: Trail, candidate: Candidate) -> Trail:
+    """It could not be asked for want of money, and another might. Told once where it is told."""
+    word = f"{candidate.model.name} {BUDGET}"
+    return trail if trail[-1:] == (word,) else (*trail, word)
 
-    def short(self, candidate: Candidate) -> None:
-        """It could not be asked for want of money, and another might."""
-        word = f"{candidate.model.name} {BUDGET}"
-        if self.words[-1:] != [word]:
-            self.words.append(word)
 
-    def after(self, why: str) -> str:
-        return "; ".join((why, *self.words)) if self.words else why
+def told(why: str, trail: Trail) -> str:
+    """Why an answer is given, and how it came to that."""
+    return "; ".join((why, *trail)) if trail else why

@@ -27,7 +27,7 @@ class Tab(Struct):
     gone: bool = False
     """The client is: what is still read is read for its usage only."""
     signals: tuple[int, ...] = ()
-    warned: list[Warned] = []
+    warned: tuple[Warned, ...] = ()
     """Soft budgets that stand at 80 or 100 percent."""
     most: int | None = None
     """What all calls together may cost; None where nothing says."""

@@ -13,16 +13,15 @@ from collections.abc import Generator
 from msgspec import Struct
 
 from gateway.core.accounts import Refusal
-from gateway.core.catalog import Check
 from gateway.core.chat import Completion, Message, Usage
-from gateway.core.checks import Finding
+from gateway.core.checks import Checklist, Finding
 from gateway.core.errors import UpstreamError
 from gateway.core.events import Purpose
 from gateway.core.flow import Deltas
 from gateway.core.plan import Candidate
 
 
-class Answered(Struct, frozen=True):
+class Answered(Struct, frozen=True, gc=False):
     """A whole answer, what it was paid for, and what its rung's checks found wanting in it."""
 
     candidate: Candidate
@@ -69,7 +68,7 @@ Answer = Answered | Flowing
 Outcome = Answer | Failed | Refused | Stopped
 
 
-class Because(Struct, frozen=True):
+class Because(Struct, frozen=True, gc=False):
     """Why a call is made: `after` failed or answered poorly, and `why` is its error's kind or
     the check that it did not pass.
     """
@@ -79,11 +78,11 @@ class Because(Struct, frozen=True):
     after: Candidate | None = None
 
 
-class Round(Struct, frozen=True):
+class Round(Struct, frozen=True, gc=False):
     """Calls to make, after a wait. A lone call with no checks may flow, unless it is `held`."""
 
     calls: tuple[Candidate, ...]
-    checks: tuple[Check, ...]
+    checks: Checklist
     because: Because
     wait_s: float = 0.0
     again: bool = False

@@ -13,7 +13,6 @@ from msgspec import Struct, structs
 
 from gateway.core.agree import key_of
 from gateway.core.catalog import Tactic, Tenant
-from gateway.core.checks import checklist
 from gateway.core.features import Features, read_features
 from gateway.core.first_rung import after, begin
 from gateway.core.ladder import Ladder, agreement_of
@@ -140,9 +139,9 @@ class Rehearsal:
         return outcomes, len(outcomes), max(known) if len(known) == len(times) else None
 
     def _outcome(self, wanted: Round, call: Candidate, answer: Answer, query: Query) -> Answered:
-        if not wanted.checks or answer.blank:
+        asked = wanted.checks
+        if not asked.all or answer.blank:
             return Answered(call, answer.completion, answer.usage)
-        asked = checklist(wanted.checks)
         findings = asked.judge(answer.completion, query.request)
         for finding in findings:
             self.failed[finding.check] += 1

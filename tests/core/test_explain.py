@@ -139,7 +139,7 @@ def test_who_stands_in_for_a_rung_is_told_as_such() -> None:
     limits = Limits(Tenant("t"), down=frozenset({"b@p"}))
     plan = make_plan(ladder, features, limits, lambda: 0.5)
     cheap, mid, smart = plan.rungs
-    instead = Rung(smart.tier, (*smart.candidates, *mid.candidates), ())
+    instead = Rung(smart.tier, (*smart.candidates, *mid.candidates), smart.checks)
     whys = [
         [why_there(each, rung, ladder, features, limits) for each in rung.candidates]
         for rung in (instead, cheap)

@@ -91,7 +91,6 @@ def test_what_the_client_asked_of_the_gateway() -> None:
     found = features(structs.replace(asked, extras=extras))
     bound = tokens.bound(asked, bytes(asked.fields["messages"]))
     assert structs.asdict(found) == {
-        "prompt": bound.tokens,
         "bound": bound,
         "max_latency_s": None,
         "output": 7,

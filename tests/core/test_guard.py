@@ -7,6 +7,7 @@ import pytest
 from gateway.core.features import Features
 from gateway.core.guard import Guard, Watch, bucket, lower_bound
 from gateway.core.money import Nanos
+from gateway.core.tokens import Bound
 
 WATCH = Watch(threshold=0.75, share=0.02, probe=0.1, cap=0.05, least=30, memory=100)
 RICH = 10**9
@@ -120,5 +121,5 @@ def test_before_the_first_comparison() -> None:
     ],
 )
 def test_buckets(needs: tuple[str, ...], prompt: int, kind: str) -> None:
-    asked = Features(prompt, None, 1, frozenset(needs), caches=False, region=None, max_cost=None)
+    asked = Features(Bound(0, prompt), None, 1, frozenset(needs), caches=False)
     assert bucket(asked) == kind

@@ -45,15 +45,20 @@ def catalog(*models: Model, **tiers: str) -> Catalog:
     return Catalog(
         {each.name: each for each in models},
         {
-            name: Tier(name, tuple(map(TierModel, listed.split())), (Check(f"of-{name}"),))
+            name: Tier(name, tuple(map(TierModel, listed.split())), (named(f"of-{name}"),))
             for name, listed in tiers.items()
         },
-        {"auto": Route("auto", tuple(tiers), CASCADE, (Check("of-auto"),), 7.0)},
+        {"auto": Route("auto", tuple(tiers), CASCADE, (named("of-auto"),), 7.0)},
     )
 
 
-def features(**more: Any) -> Features:
-    plain = Features(100, 50, 1, frozenset(), caches=False, region=None, max_cost=None)
+def named(name: str) -> Check:
+    """A check that is told from others."""
+    return Check("regex", {"pattern": name})
+
+
+def features(prompt: int = 100, **more: Any) -> Features:
+    plain = Features(Bound(0, prompt), 50, 1, frozenset(), caches=False)
     return structs.replace(plain, **more)
 
 
@@ -280,11 +285,11 @@ def test_which_checks_a_rung_is_held_against(name: str, checks: list[str]) -> No
     known = ladders(WIDE)[name]
     made = make_plan(known, features(), Limits(Tenant("t")), lambda: 0.5)
     rung = next(rung for rung in made.rungs if rung.tier == "mid")
-    assert [check.name for check in rung.checks] == checks
-    own = make_plan(known, features(checks=(Check("x"),)), Limits(Tenant("t")), lambda: 0.5)
-    assert {check.name for rung in own.rungs for check in rung.checks} == {"x"}
+    assert [check.options["pattern"] for check in rung.checks.all] == checks
+    own = make_plan(known, features(checks=(named("x"),)), Limits(Tenant("t")), lambda: 0.5)
+    assert [rung.checks.all for rung in own.rungs] == [(named("x"),)] * len(own.rungs)
     none = make_plan(known, features(checks=()), Limits(Tenant("t")), lambda: 0.5)
-    assert all(rung.checks == () for rung in none.rungs)
+    assert all(rung.checks.all == () for rung in none.rungs)
 
 
 def test_a_check_of_both_route_and_tier_is_made_once() -> None:
@@ -337,7 +342,7 @@ def test_images_are_held_at_what_they_may_be_billed_and_fitted_at_what_they_take
         model(name, image_tokens=most, **sizes)
         for name, most in (("dear", 5_000), ("plain", IMAGE_TOKENS))
     )
-    asked = features(bound=bound, prompt=bound.tokens)
+    asked = features(bound=bound)
     found = make_plan(
         ladders(catalog(dear, plain, all="dear plain"))["auto"],
         asked,
@@ -362,7 +367,7 @@ def test_sound_is_held_at_its_own_price_and_so_is_more_of_it() -> None:
             ("twice", sounding, 2),
         )
     )
-    asked = features(bound=bound, prompt=bound.tokens, output=50)
+    asked = features(bound=bound, output=50)
     found = make_plan(
         ladders(catalog(plain, dear, twice, all="plain dear twice"))["auto"],
         asked,

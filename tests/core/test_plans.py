@@ -11,11 +11,11 @@ from gateway.core.catalog import CASCADE, Tactic, Tenant
 from gateway.core.features import Features
 from gateway.core.ladder import Ladder, ladders
 from gateway.core.money import Nanos
-from gateway.core.plan import Limits, Plan, make_plan
+from gateway.core.plan import Draw, Limits, Plan, make_plan
 from gateway.core.plans import Plans, about
 from gateway.core.token_factors import Factors
 from gateway.core.tokens import Bound
-from tests.core.test_plan import EU, US, catalog, features, model, order, skipped
+from tests.core.test_plan import EU, US, catalog, features, model, named, order, skipped
 
 SIZES: dict[str, Any] = {"context": 100_000, "usable_context": 80_000}
 KNOWN = catalog(
@@ -28,17 +28,26 @@ KNOWN = catalog(
 CLIMB = ladders(KNOWN)["auto"]
 
 
-def asked(counted: int = 100, **more: object) -> Features:
+def asked(counted: int = 100, **more: Any) -> Features:
     bound = Bound(counted, 100)
-    return features(prompt=bound.tokens, bound=bound, **more)
-
-
-def reasons(made: Plan) -> dict[str, str]:
-    return {name: why.split(":")[0] for name, why in skipped(made).items()}
+    return features(bound=bound, **more)
 
 
 def never() -> float:
     raise AssertionError("nothing here is drawn")
+
+
+def planned(
+    plans: Plans, ladder: Ladder, features: Features, limits: Limits, draw: Draw = never
+) -> Plan:
+    def make(wanted: Features) -> Plan:
+        return make_plan(ladder, wanted, limits, draw)
+
+    return plans.plan(ladder, features, limits.tenant, limits.factors.version, make)
+
+
+def reasons(made: Plan) -> dict[str, str]:
+    return {name: why.split(":")[0] for name, why in skipped(made).items()}
 
 
 @given(st.integers(0, 10**9))
@@ -78,7 +87,7 @@ def test_who_may_answer_is_the_same_and_what_is_held_enough(
         wanted = asked(counted, output=output, needs=needs, region=region, caches=caches)
         limits = Limits(tenant)
         made = make_plan(CLIMB, wanted, limits, never)
-        kept = plans.plan(CLIMB, wanted, limits, never)
+        kept = planned(plans, CLIMB, wanted, limits)
         assert order(kept) == order(made)
         assert reasons(kept) == reasons(made)
         for rung, exact in zip(kept.rungs, made.rungs, strict=True):
@@ -91,32 +100,29 @@ def test_who_may_answer_is_the_same_and_what_is_held_enough(
 
 def test_a_plan_is_kept() -> None:
     plans = Plans()
-    first = plans.plan(CLIMB, asked(1000), Limits(Tenant("t")), never)
-    assert plans.plan(CLIMB, asked(1001), Limits(Tenant("u")), never) is first
+    first = planned(plans, CLIMB, asked(1000), Limits(Tenant("t")))
+    assert planned(plans, CLIMB, asked(1001), Limits(Tenant("u"))) is first
 
 
 DRAWN = ladders(catalog(model("m", EU, US, weights=(1, 1)), one="m"))["auto"]
 
 
 @pytest.mark.parametrize(
-    ("what", "ladder", "more", "limits"),
+    ("what", "ladder", "more"),
     [
-        ("drawn by weight", DRAWN, {}, {}),
-        ("a race", structs.replace(CLIMB, strategy=Tactic("hedge", {}, CASCADE)), {}, {}),
-        ("ordered by what is observed", structs.replace(CLIMB, ordered=True), {}, {}),
-        ("a latency asked", CLIMB, {"max_latency_s": 1.0}, {}),
-        ("an image", CLIMB, {"bound": Bound(100, 100, media=1)}, {}),
-        ("counted exactly", CLIMB, {"bound": Bound(100, 100, exact=90)}, {}),
-        ("an open circuit", CLIMB, {}, {"down": frozenset({"m@p0"})}),
-        ("near a context's end", CLIMB, {"bound": Bound(500, 100), "prompt": 750}, {}),
+        ("drawn by weight", DRAWN, {}),
+        ("a race", structs.replace(CLIMB, strategy=Tactic("hedge", {}, CASCADE)), {}),
+        ("ordered by what is observed", structs.replace(CLIMB, ordered=True), {}),
+        ("a latency asked", CLIMB, {"max_latency_s": 1.0}),
+        ("its own checks", CLIMB, {"checks": (named("own"),)}),
+        ("an image", CLIMB, {"bound": Bound(100, 100, media=1)}),
+        ("counted exactly", CLIMB, {"bound": Bound(100, 100, exact=90)}),
+        ("near a context's end", CLIMB, {"bound": Bound(500, 100)}),
     ],
 )
-def test_what_is_made_anew(
-    what: str, ladder: Ladder, more: dict[str, object], limits: dict[str, object]
-) -> None:
-    plans, wanted = Plans(), structs.replace(asked(), **more)
-    around = structs.replace(Limits(Tenant("t")), **limits)
-    one, two = (plans.plan(ladder, wanted, around, lambda: 0.5) for _ in range(2))
+def test_what_is_made_anew(what: str, ladder: Ladder, more: dict[str, object]) -> None:
+    plans, wanted, around = Plans(), structs.replace(asked(), **more), Limits(Tenant("t"))
+    one, two = (planned(plans, ladder, wanted, around, lambda: 0.5) for _ in range(2))
     assert one is not two, what
     assert order(one) == order(make_plan(ladder, wanted, around, lambda: 0.5))
 
@@ -124,8 +130,8 @@ def test_what_is_made_anew(
 def test_what_was_learned_changes_the_plan() -> None:
     plans, factors = Plans(), Factors()
     limits = Limits(Tenant("t"), factors=factors)
-    before = plans.plan(CLIMB, asked(1000), limits, never)
+    before = planned(plans, CLIMB, asked(1000), limits)
     for _ in range(200):
         factors.learn("m", 1000, 3000)
-    after = plans.plan(CLIMB, asked(1000), limits, never)
+    after = planned(plans, CLIMB, asked(1000), limits)
     assert after.rungs[0].candidates[0].prompt > 2 * before.rungs[0].candidates[0].prompt

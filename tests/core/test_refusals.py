@@ -25,6 +25,7 @@ from gateway.core.money import Nanos
 from gateway.core.plan import Plan, Skipped
 from gateway.core.refusals import no_answer, nothing_fits
 from gateway.core.strategy import Verdict
+from gateway.core.tokens import Bound
 from gateway.web.headers import error_headers
 
 PURSE = Purse("acme", ())
@@ -34,7 +35,7 @@ RESETS = "It resets at 2026-11-22T12:00:00+01:00."
 
 def asked(max_cost: int | None = None) -> Features:
     most = None if max_cost is None else Nanos(max_cost)
-    return Features(9, 9, 1, frozenset(), caches=False, region=None, max_cost=most)
+    return Features(Bound(0, 9), 9, 1, frozenset(), caches=False, max_cost=most)
 
 
 @pytest.mark.parametrize(

@@ -28,4 +28,3 @@ def test_what_is_set_aside_leaves_less_room(
 def test_lives_share_nothing() -> None:
     first, second = Tab(), Tab()
     assert first.attempts is not second.attempts
-    assert first.warned is not second.warned

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.core.catalog import CASCADE, Check, Deployment, Model, Tactic
 from gateway.core.chat import Choice, Completion, ToolCall
-from gateway.core.checks import Finding
+from gateway.core.checks import Finding, checklist
 from gateway.core.errors import Faulty, Rejected, Throttled, UpstreamError
 from gateway.core.money import FREE, Nanos
 from gateway.core.plan import Candidate, Plan, Rung
@@ -40,7 +40,7 @@ MODELS: dict[str, Model] = {}
 def plan(*rungs: str, checks: tuple[Check, ...] = CHECKS) -> Plan:
     return Plan(
         tuple(
-            Rung(f"t{number}", tuple(map(candidate, names.split())), checks)
+            Rung(f"t{number}", tuple(map(candidate, names.split())), checklist(checks))
             for number, names in enumerate(rungs)
         )
     )

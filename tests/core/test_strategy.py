@@ -7,7 +7,7 @@ import pytest
 from gateway.core.accounts import Account, Refusal
 from gateway.core.catalog import CASCADE, Budget, Check, Deployment, Model, Tactic
 from gateway.core.chat import Choice, Completion
-from gateway.core.checks import Finding
+from gateway.core.checks import Finding, checklist
 from gateway.core.errors import Faulty, Rejected, Reset, Throttled, Unsuitable, UpstreamError
 from gateway.core.flow import Deltas
 from gateway.core.money import FREE, Nanos
@@ -32,7 +32,7 @@ def candidate(name: str) -> Candidate:
 
 
 def rung(tier: str, *names: str, checks: tuple[Check, ...] = CHECKS) -> Rung:
-    return Rung(tier, tuple(candidate(name) for name in names), checks)
+    return Rung(tier, tuple(candidate(name) for name in names), checklist(checks))
 
 
 THREE = Plan((rung("cheap", "a1", "a2"), rung("mid", "b1"), rung("smart", "c1", "c2")))
@@ -218,7 +218,7 @@ def test_why_each_call_is_made() -> None:
         ("escalation", "complete", "a2"),
         ("fallback", "faulty", "b1"),
     ]
-    assert all(r.checks == CHECKS for r in rounds)
+    assert all(r.checks.all == CHECKS for r in rounds)
 
 
 def test_only_the_last_of_all_waits() -> None:

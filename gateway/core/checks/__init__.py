@@ -66,9 +66,9 @@ _Runs = tuple[tuple[str, CheckFn, Mapping[str, Any]], ...]
 
 
 class Checklist(Struct, frozen=True):
-    """What a tuple of checks comes to: those `at_hand` ask nobody, the `others` somebody."""
+    """What checks come to: of `all`, those `at_hand` ask nobody, the `others` somebody."""
 
-    checks: tuple[Check, ...]
+    all: tuple[Check, ...]
     at_hand: tuple[Check, ...]
     others: tuple[Check, ...]
     names: tuple[str, ...]
@@ -78,6 +78,8 @@ class Checklist(Struct, frozen=True):
     """Those that may find fault with a mere text; see SPARED."""
     fixes: tuple[Check, ...]
     asks: bool
+    mends: bool
+    """Whether `mend` may change an answer."""
 
     def ask(self, request: ChatRequest) -> ChatRequest:
         """The request as these need it to be sent: `confidence` asks for its marker line."""
@@ -88,25 +90,27 @@ class Checklist(Struct, frozen=True):
         choices = completion.choices
         if not choices:
             return tuple([Finding(name, "there is no answer") for name in self.names])
-        (first, *others), fields = choices, request.fields
+        first, fields = choices[0], request.fields
         if (
-            first.text
+            len(choices) == 1
+            and first.text
             and first.finish == "stop"
-            and not (first.tool_calls or "function_call" in first.extra)
-            and not ("tool_choice" in fields or "response_format" in fields)
-            and not others
+            and not first.tool_calls
+            and "function_call" not in first.extra
+            and "tool_choice" not in fields
+            and "response_format" not in fields
         ):  # nothing but a text: 0.6 us of 1.6 less
             runs = self.runs_on_text
         else:
             runs = self.runs
-        findings = []
+        findings: tuple[Finding, ...] = ()
         for name, run, options in runs:
             for choice in choices:
                 why = run(choice, request, options)
                 if why is not None:
-                    findings.append(Finding(name, why))
+                    findings += (Finding(name, why),)
                     break
-        return tuple(findings)
+        return findings
 
     def mend(self, completion: Completion, request: ChatRequest) -> Completion:
         """The answer as the client gets it: without what `ask` asked for, and its JSON clean where
@@ -137,6 +141,8 @@ def checklist(checks: tuple[Check, ...]) -> Checklist:
 def _checklist(checks: tuple[Check, ...]) -> Checklist:
     at_hand = tuple(check for check in checks if check.name not in ASKED)
     runs = tuple((check.name, CHECKS[check.name], check.options) for check in at_hand)
+    fixes = tuple(check for check in checks if check.name == "schema" and check.options.get("fix"))
+    asks = any(check.name == "confidence" for check in checks)
     return Checklist(
         checks,
         checks if at_hand == checks else at_hand,
@@ -144,8 +150,9 @@ def _checklist(checks: tuple[Check, ...]) -> Checklist:
         tuple(check.name for check in at_hand),
         runs,
         tuple(each for each in runs if each[0] not in SPARED or each[2]),
-        tuple(check for check in checks if check.name == "schema" and check.options.get("fix")),
-        any(check.name == "confidence" for check in checks),
+        fixes,
+        asks,
+        asks or bool(fixes),
     )
 
 

@@ -204,10 +204,10 @@ def begins_as_refusal(text: str) -> bool:
     if not refusals:
         return False
     head = _head(text, first.start(1))
-    return any(
-        any(sign in head for sign in refusal.contains) and refusal.whole.match(head)
-        for refusal in refusals
-    )
+    for refusal in refusals:
+        if any(sign in head for sign in refusal.contains) and refusal.whole.match(head):
+            return True
+    return False
 
 
 def prefix_refuses(text: str) -> bool | None:

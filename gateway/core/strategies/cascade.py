@@ -22,6 +22,6 @@ def cascade(plan: Plan, tactic: Tactic, course: Course) -> Strategy:
             if verdict is not None:
                 return verdict
             if isinstance(outcome, Answered):
-                waiting = elsewhere([outcome], waiting) if declined(outcome) else []
+                waiting = elsewhere([outcome], waiting) if waiting and declined(outcome) else []
                 course.asks_elsewhere(waiting)
     return course.end()

@@ -46,8 +46,14 @@ class Course(Struct):
 
     def take(self, outcome: Outcome, rung: Rung) -> Verdict | None:
         """The verdict that an outcome is; None when there is more to be asked."""
-        if type(outcome) is Answered and not outcome.findings:
-            return Verdict(outcome, "passed" if rung.checks else "unjudged", self.error)
+        if isinstance(outcome, Answered):
+            findings = outcome.findings
+            if not findings:
+                return Verdict(outcome, "passed" if rung.checks.all else "unjudged", self.error)
+            self.short = False
+            self.best = better(self.best, outcome)
+            self.because = Because("escalation", findings[0].check, outcome.candidate)
+            return None
         if aside(outcome):
             self._set_aside(outcome)
             return None
@@ -55,9 +61,6 @@ class Course(Struct):
         match outcome:
             case Flowing():
                 return Verdict(outcome, outcome.why, self.error)
-            case Answered(candidate, findings=findings):
-                self.best = better(self.best, outcome)
-                self.because = Because("escalation", findings[0].check, candidate)
             case Failed(candidate, error):
                 self.error = error
                 self.because = Because("fallback", error.kind, candidate)
@@ -66,7 +69,6 @@ class Course(Struct):
                 return Verdict(self.best, BUDGET, self.error, refusal)
             case Stopped(why=why):
                 return None if why == OUTRUN else Verdict(self.best, why, self.error)
-        return None
 
     def _set_aside(self, outcome: Outcome) -> None:
         """A poor answer, or a failure, stays the reason why the next is asked."""

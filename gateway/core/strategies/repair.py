@@ -25,7 +25,7 @@ def _tries(plan: Plan, course: Course, tries: int, *, tell: bool) -> Steps:
     """A candidate that fails is replaced by the next of its rung, one that declines by another
     vendor's; any other that answers is kept to.
     """
-    if not plan.rungs or not plan.rungs[0].checks:
+    if not plan.rungs or not plan.rungs[0].checks.all:
         return plan
     rung, higher = plan.rungs[0], Plan(plan.rungs[1:], plan.skipped)
     said = course.said
