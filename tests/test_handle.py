@@ -310,7 +310,7 @@ async def test_what_a_client_would_not_wait_for_is_left_out() -> None:
 
 
 async def test_a_plan_that_is_kept_is_not_for_those_in_trouble() -> None:
-    scene = stage("open", {"a": [well], "b": [well]})
+    scene = stage("open", {"a": [well, well], "b": [well]})
     await hear(scene.life)
     life, health = scene.life, scene.life.world.health
     for _ in range(FEWEST):

@@ -52,7 +52,7 @@ def count(size: int) -> int:
     return -(-size // BYTES_PER_TOKEN)
 
 
-class Bound(Struct, frozen=True):
+class Bound(Struct, frozen=True, gc=False):
     """`counted` tokens of text, as we count, and so many `beside`: for what stands around it, and
     for media. `media` is how many parts are an image, a sound or a file.
     """
