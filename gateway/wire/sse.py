@@ -10,6 +10,8 @@ from gateway.wire.silence import MOST_BYTES, endless
 
 MAX_LINE: Final = 4 * 1024 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
+_CR: Final = 0x0D
+"""As a number: to look for b"\\r" costs 0.8 us more, and `startswith` 0.2 us more than a slice."""
 _BESIDE: Final = 64
 """Bytes of its other lines, as its name, that an event with data may have."""
 
@@ -35,11 +37,11 @@ class SseDecoder:
         Raises Broken for a line, or the data of one event, beyond 4 MiB, and for a stream that
         has more than 2 MiB of comments and empty lines: once the events ahead have been given.
         """
-        if self.between and chunk.endswith(b"\n\n") and len(chunk) <= MAX_LINE:
+        if self.between and chunk[-2:] == b"\n\n" and len(chunk) <= MAX_LINE:
             # Nearly all chunks are whole events of one line each: these need no reading by lines.
             events = chunk[6:-2].split(b"\n\ndata: ")
             ends = 2 * len(events)
-            if chunk.startswith(b"data: ") and chunk.count(b"\n") == ends and b"\r" not in chunk:
+            if chunk[:6] == b"data: " and chunk.count(b"\n") == ends and _CR not in chunk:
                 return [("", data) for data in events]
         found: list[tuple[str, bytes]] = []
         if not self._too_long:
@@ -68,7 +70,7 @@ class SseDecoder:
         return rest.removeprefix(_BOM)
 
     def _lines(self, rest: bytes) -> list[bytes]:
-        if b"\r" in rest:
+        if _CR in rest:
             # A CR at the very end may be the first half of CRLF: it waits for its other half.
             held = b"\r" if rest.endswith(b"\r") else b""
             rest = rest[: len(rest) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -94,14 +96,14 @@ class SseDecoder:
                 else:
                     noise += 1
                 self._name = ""
-            elif line.startswith(b"data:"):
-                self._data.append(line[6:] if line.startswith(b"data: ") else line[5:])
+            elif line[:5] == b"data:":
+                self._data.append(line[6:] if line[5:6] == b" " else line[5:])
                 self._size += len(line)
                 if self._size > MAX_LINE:
                     self._too_long = True
                     break
             else:
                 noise += len(line) + 1
-                if line.startswith(b"event:"):
+                if line[:6] == b"event:":
                     self._name = line[6:].strip().decode("utf-8", "replace")
         self._noise = noise
