@@ -147,13 +147,29 @@ async def rush(ledger: Driver, tenant: str, count: int) -> None:
     assert await books(ledger, wallet) == [(0, 98), (0, 98)]
 
 
-async def test_reserving_again_under_an_id_gives_the_same_hold(ledger: Driver, tenant: str) -> None:
-    wallet = purse(tenant, account(100))
+@pytest.mark.parametrize(("cap", "asked"), [(100, 30), (100, 71), (65, 30), (60, 30)])
+async def test_reserving_again_under_an_id_gives_the_same_hold(
+    ledger: Driver, tenant: str, cap: int, asked: int
+) -> None:
+    """Also where there is no room for another, or for what is asked now."""
+    wallet = purse(tenant, account(200))
     first = await held(ledger, wallet, "h", 30)
     await held(ledger, wallet, "other", 30)
-    assert await ledger.reserve(wallet, "h", nanos(30)) == first
+    again = await held(ledger, purse(tenant, account(cap)), "h", asked)
+    assert (again.id, again.amounts, again.left) == ("h", nanos(30), first.left)
     assert await books(ledger, wallet) == [(0, 60)]
     assert await ledger.open_holds(tenant) == 2
+
+
+async def test_a_void_id_is_turned_away_also_where_there_is_no_room(
+    ledger: Driver, tenant: str
+) -> None:
+    wallet = purse(tenant, account(30))
+    await ledger.void(tenant, "h")
+    await held(ledger, wallet, "other", 30)
+    with pytest.raises(LedgerDown):
+        await ledger.reserve(wallet, "h", nanos(30))
+    assert await books(ledger, wallet) == [(0, 30)]
 
 
 async def test_zero_can_be_held_and_a_negative_amount_cannot(ledger: Driver, tenant: str) -> None:
