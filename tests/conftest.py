@@ -10,11 +10,11 @@ from typing import Any, Final
 import pytest
 from hypothesis import settings
 
-from tests import both_loops, promises
+from tests import event_loops, promises
 from tests.figures import FIGURES, Figures, reasons, table
 
 reached = promises.reached
-pytest_asyncio_loop_factories = both_loops.loop_factories
+pytest_asyncio_loop_factories = event_loops.loop_factories
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("tollgate", deadline=None)

@@ -187,6 +187,8 @@ class HotProtocol(Answers):
             else:
                 asked = self._asked = future()
                 await asked
+                if self._asked is asked:  # not for a request
+                    break
             await serve(self)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -256,8 +258,9 @@ class HotProtocol(Answers):
         self.visitor = None  # at once, and not when this ring of objects is found
         self._state.connections.discard(cast("HttpToolsProtocol", self))
         self._idle.leave(self)
-        if self._asked is not None:
-            self._asked.cancel()
+        asked = self._asked
+        if asked is not None and not asked.done():
+            asked.set_result(None)  # to cancel it would leave a ring that only the collector finds
 
     def _hand_over(self, data: bytes) -> None:
         """From now on the connection is uvicorn's."""

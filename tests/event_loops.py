@@ -1,5 +1,5 @@
-"""What hangs on how sockets behave is tested on both event loops: asyncio's own, and uvloop, which
-serves. All else runs on asyncio's.
+"""Which event loop a test runs on: a whole service on uvloop, as in production; what hangs on how
+sockets behave on both, uvloop and asyncio's own; all else on asyncio's.
 """
 
 import asyncio
@@ -10,7 +10,8 @@ import pytest
 import uvloop
 
 _ASYNCIO: Final = {"asyncio": asyncio.new_event_loop}
-_BOTH: Final = {**_ASYNCIO, "uvloop": uvloop.new_event_loop}
+_UVLOOP: Final = {"uvloop": uvloop.new_event_loop}
+_BOTH: Final = {**_ASYNCIO, **_UVLOOP}
 _ON_BOTH: Final = frozenset({
     "contracts/test_proxied.py",
     "contracts/test_upstream.py",
@@ -32,4 +33,6 @@ def loop_factories(
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """For pytest-asyncio, which makes a test of each."""
     room_and_file = "/".join(item.path.parts[-2:])
-    return _BOTH if room_and_file in _ON_BOTH else _ASYNCIO
+    if room_and_file in _ON_BOTH:
+        return _BOTH
+    return _UVLOOP if item.path.parts[-2] == "service" else _ASYNCIO
