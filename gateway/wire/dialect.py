@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol, TypeAlias
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from gateway.core.chat import ChatRequest, Completion, Delta
 
@@ -26,15 +26,28 @@ class Target(Struct, frozen=True, gc=False):
     """The most tokens that the model can be trusted with, in and out; None where nobody knows."""
 
 
+Content: TypeAlias = bytes | tuple[bytes | Raw, ...]
+"""Of a body; a large one in parts, of which the client's own is as it came."""
+COPIED: Final = 64 * 1024
+"""Fewer bytes are cheaper to copy than to send apart. Of 256 kB a copy costs 150 us: its memory is
+new each time.
+"""
+
+
 class HttpCall(Struct, frozen=True, gc=False):
     """A POST ready to be sent; the driver adds base URL and key. Header names are lower case."""
 
     path: str
     headers: Mapping[str, str]
-    body: bytes
+    content: Content
     dropped: tuple[str, ...] = ()
     """Fields of the request that ask for something and are not in the call, or in it otherwise than
     they were asked; see unsupported.py."""
+
+    @property
+    def body(self) -> bytes:
+        """The content as one."""
+        return self.content if isinstance(self.content, bytes) else b"".join(self.content)
 
 
 Read: TypeAlias = Callable[[bytes], Delta | None]

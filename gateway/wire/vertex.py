@@ -36,7 +36,7 @@ class RawPredict:
             call,
             path=f"/models/{target.upstream}:{'streamRawPredict' if stream else 'rawPredict'}",
             headers={name: value for name, value in call.headers.items() if name not in _HERE},
-            body=msgspec.json.encode({"anthropic_version": VERSION, **fields}),
+            content=msgspec.json.encode({"anthropic_version": VERSION, **fields}),
         )
 
     def decode(

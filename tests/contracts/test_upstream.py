@@ -6,7 +6,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -16,7 +16,7 @@ from msgspec import structs
 
 from gateway import __version__
 from gateway.core.catalog import Deployment, Model
-from gateway.core.chat import ChatRequest, Delta
+from gateway.core.chat import ChatRequest, Delta, Look
 from gateway.core.errors import (
     Broken,
     Faulty,
@@ -37,6 +37,7 @@ from gateway.core.snapshot import Provider, Secret, Timeouts
 from gateway.drivers.upstream.aiohttp_upstream import AiohttpUpstream
 from gateway.drivers.upstream.http_failures import MAX_ANSWER
 from gateway.drivers.upstream.pool_upstream import PoolUpstream
+from gateway.wire.dialect import COPIED
 from tests.contracts.provided import (
     CHUNKED,
     SSE,
@@ -98,6 +99,11 @@ LAST: Final = (
 )
 
 
+def asked(content: str = "hi") -> ChatRequest:
+    messages = b'[{"role":"user","content":"%b"}]' % content.encode()
+    return ChatRequest({"messages": msgspec.Raw(messages)}, "m", seen=Look(plain=True, said="hi"))
+
+
 @dataclass
 class Bench:
     """`pours`: streams are read by a sink, which is full now and then."""
@@ -105,13 +111,14 @@ class Bench:
     upstream: Upstream
     provider: Provided
     pours: bool = False
+    asks: ChatRequest = field(default_factory=asked)
 
     async def send(self, timeout_s: float = LONG_S) -> str:
-        answer = await self.upstream.send(CANDIDATE, asked(), timeout_s=timeout_s)
+        answer = await self.upstream.send(CANDIDATE, self.asks, timeout_s=timeout_s)
         return answer.first.text or ""
 
     def stream(self, timeout_s: float = LONG_S) -> Deltas:
-        return self.upstream.stream(CANDIDATE, asked(), timeout_s=timeout_s)
+        return self.upstream.stream(CANDIDATE, self.asks, timeout_s=timeout_s)
 
     async def read(self, timeout_s: float = LONG_S) -> str:
         heard: list[str] = []
@@ -143,10 +150,6 @@ class Bench:
 
 _HERE: Final = Deployment("m@p", "p", "m-at-p")
 CANDIDATE: Final = Candidate(Model("m", (_HERE,), FREE, 9, 9, 9), _HERE, "none", 9, Nanos(0))
-
-
-def asked() -> ChatRequest:
-    return ChatRequest({"messages": msgspec.Raw(b'[{"role":"user","content":"hi"}]')}, "m")
 
 
 class Meet(Protocol):
@@ -271,6 +274,22 @@ async def test_what_is_sent_is_ours_alone(meet: Meet, way: str) -> None:
         }
         sent: dict[str, Any] = json.loads(body)
         assert (sent["model"], sent["max_completion_tokens"]) == ("m-at-p", 9)
+
+
+@both
+@pytest.mark.parametrize("size", [COPIED, 2**18, 1_000_000])
+async def test_a_large_request_arrives_as_a_small_one_does(meet: Meet, way: str, size: int) -> None:
+    whole = sized(ANSWER, "200 OK", "connection: close")
+    flowing = SSE.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
+    flowing += chunk(EVENT + LAST) + chunk(b"")
+    bench = await meet(Provided(whole if way == "send" else flowing))
+    await bench.get(way)
+    bench.asks = asked("x" * size)
+    await bench.get(way)
+    small, large = (json.loads(body) for body in bench.provider.bodies)
+    assert small["messages"][0].pop("content") == "hi"
+    assert large["messages"][0].pop("content") == "x" * size
+    assert large == small
 
 
 # What goes wrong -----------------------------------------------------------------------------

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.core.chat import ChatRequest, Choice, Completion, ToolCall, Usage
+from gateway.core.chat import ChatRequest, Choice, Completion, Look, ToolCall, Usage
 from gateway.core.errors import Broken, InvalidRequest
 from gateway.wire import openai
-from gateway.wire.dialect import Target
+from gateway.wire.dialect import COPIED, Target
 
 TARGET = Target("gpt-x", 500)
 
@@ -45,6 +45,22 @@ def test_a_dearer_tier_of_service_is_not_asked_for(
     call = openai.encode(asked(body), TARGET, stream=False)
     assert json.loads(call.body).get("service_tier") == told
     assert call.dropped == dropped
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_large_messages_go_out_uncopied(stream: bool) -> None:
+    """A small request is one piece, a large one is in parts; both say the same."""
+    seen = Look(plain=True, said="x")
+    for size, parts in ((10, 1), (COPIED - 100, 1), (COPIED, 3), (2**20, 3)):
+        body = b'{"seed":1,"messages":[{"role":"user","content":"%b"}],"top_p":1}' % (b"x" * size)
+        request = asked(body, seen=seen)
+        call = openai.encode(request, TARGET, stream=stream)
+        content = (call.content,) if isinstance(call.content, bytes) else call.content
+        assert len(content) == parts, f"{size} bytes"
+        assert (request.fields["messages"] in content) is (parts > 1)
+        sent = json.loads(call.body)
+        assert sent["messages"] == json.loads(body)["messages"]
+        assert [*sent][:3] == ["seed", "messages", "top_p"]
 
 
 MESSAGES = b'"messages":[{"role":"user","content":"caf\\u00e9  "}]'

@@ -17,6 +17,7 @@ from gateway.core.errors import Reset, UpstreamError
 from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.deadline_wheel import NEVER, DeadlineWheel
 from gateway.drivers.upstream.http_headers import Headers
+from gateway.drivers.upstream.http_request import Post
 
 MAX_HEAD: Final = 64 * 1024
 """Bytes that may come and be no part of a body: a head, or lines between the chunks."""
@@ -28,7 +29,6 @@ IDLE: Final = "idle"
 ASKED: Final = "asked"
 ANSWERING: Final = "answering"
 WHOLE: Final = "whole"
-_AT_REST: Final = frozenset({IDLE, WHOLE})
 
 
 class Stale(Reset):
@@ -76,12 +76,15 @@ class Connection(asyncio.Protocol):
         self.on_message_begin = self._awaited.pop
         self.on_body = self._parts.append
 
-    def ask(self, request: bytes, deadline: float, *, whole: bool) -> asyncio.Future[None]:
+    def ask(self, request: Post, deadline: float, *, whole: bool) -> asyncio.Future[None]:
         """Send a request, and wait: until the answer is whole, or for the first of its body."""
         self._asked_at = time.monotonic()
         if not self.open:
             raise self._error or self._unheard(None)
-        self._transport.write(request)
+        if isinstance(request, bytes):
+            self._transport.write(request)
+        else:
+            self._transport.writelines(request)
         self._awaited.append(None)
         self.state = ASKED
         self.status = self._barren = 0
@@ -130,7 +133,7 @@ class Connection(asyncio.Protocol):
         """Be idle until the deadline; False when it cannot be used again. A new one can."""
         if (
             not self._keeps
-            or self.state not in _AT_REST
+            or self.state in (ASKED, ANSWERING)
             or self._parts
             or self._transport.get_write_buffer_size()  # it did not want all of the request
         ):
@@ -271,10 +274,8 @@ class Connection(asyncio.Protocol):
     def _fail(self, error: UpstreamError) -> None:
         self._error = self._error or error
         self.close()
-        if self._parts and not self._collects:
-            self._wake()  # what came is taken first
-        else:
-            self._wake(error)
+        taken_first = self._parts and not self._collects
+        self._wake(None if taken_first else error)
 
     def _ended(self, exc: Exception | None) -> None:
         """The provider closed the connection, cleanly without `exc`."""

@@ -14,6 +14,7 @@ from gateway.core.errors import Unreachable, UpstreamError
 from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.deadline_wheel import DeadlineWheel
 from gateway.drivers.upstream.http_connection import Connection, Stale
+from gateway.drivers.upstream.http_request import Post
 from gateway.drivers.upstream.http_tunnel import Proxy, addresses, dial
 from gateway.drivers.upstream.tls_sessions import Spoken, resuming
 
@@ -64,7 +65,7 @@ class Pool:
         """How many connections there are."""
         return len(self._open)
 
-    async def ask(self, request: bytes, deadline: float, *, whole: bool) -> Connection:
+    async def ask(self, request: Post, deadline: float, *, whole: bool) -> Connection:
         """A connection on which the answer is: whole, or the first of its body.
 
         Give it back with `release`, or close it. The deadline is in seconds of time.monotonic;

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from gateway.core.errors import Unsuitable
@@ -13,6 +13,8 @@ _VALUE: Final = re.compile(r"[\t -~\x80-\xff]*")
 _PATH: Final = re.compile(r"/[!-~]*")
 _DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 NONE: Final[Mapping[str, str]] = {}
+Post: TypeAlias = bytes | tuple[bytes | memoryview, ...]
+"""A request; a large one in parts."""
 _MOST_HEADS: Final = 256
 """Some headers come from clients (Anthropic's betas): they must not fill the memory."""
 
@@ -46,7 +48,7 @@ class Posts:
         self._heads: dict[tuple[object, ...], bytes] = {}
         self._last: tuple[str, Mapping[str, str], bytes] = ("", {}, b"")
 
-    def post(self, call: HttpCall, proof: Mapping[str, str] = NONE) -> bytes:
+    def post(self, call: HttpCall, proof: Mapping[str, str] = NONE) -> Post:
         """A whole request; `proof` are the headers of this call alone.
 
         Raises Unsuitable when the call cannot be written as HTTP.
@@ -56,10 +58,12 @@ class Posts:
         if call.headers is not headers or call.path != path:
             head = self._known(call)
             self._last = call.path, call.headers, head
-        if proof:
-            lines = _lines(proof.items()).encode("latin-1")
-            return b"%b%d\r\n%b\r\n%b" % (head, len(call.body), lines, call.body)
-        return b"%b%d\r\n\r\n%b" % (head, len(call.body), call.body)
+        content = call.content
+        lines = _lines(proof.items()).encode("latin-1") if proof else b""
+        if isinstance(content, bytes):
+            return b"%b%d\r\n%b\r\n%b" % (head, len(content), lines, content)
+        parts = [memoryview(part) for part in content]
+        return b"%b%d\r\n%b\r\n" % (head, sum(map(len, parts)), lines), *parts
 
     def _known(self, call: HttpCall) -> bytes:
         key = (call.path, *call.headers.items())

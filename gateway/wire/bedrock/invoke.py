@@ -52,7 +52,7 @@ class Invoke:
             call,
             path=path(target.upstream, operation),
             headers={"content-type": "application/json"},
-            body=msgspec.json.encode(body),
+            content=msgspec.json.encode(body),
         )
 
     def decode(

@@ -10,7 +10,7 @@ from msgspec import Raw, Struct, structs
 
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
-from gateway.wire.dialect import HttpCall, Target
+from gateway.wire.dialect import COPIED, HttpCall, Target
 from gateway.wire.openai.messages import MESSAGE_QUIRKS, prepared
 from gateway.wire.signed_ids import unsigned
 
@@ -67,8 +67,9 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         messages = prepared(messages, target.quirks)
     elif seen.calls:
         messages = unsigned(messages)
-    body = b"".join((around.before, messages, around.behind))
-    return structs.replace(around.call, body=body)
+    parts = (around.before, messages, around.behind)
+    content = b"".join(parts) if len(messages) < COPIED else parts
+    return structs.replace(around.call, content=content)
 
 
 def _around(request: ChatRequest, target: Target, *, stream: bool) -> _Around:
