@@ -44,8 +44,13 @@ class Flowing(Struct, frozen=True):
 
 
 class Failed(Struct, frozen=True):
+    """A call without an answer. Its error is told by its class, never by a stack."""
+
     candidate: Candidate
     error: UpstreamError
+
+    def __post_init__(self) -> None:
+        self.error.__traceback__ = None  # what it passed is freed now, connection and all
 
 
 class Refused(Struct, frozen=True):

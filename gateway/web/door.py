@@ -129,6 +129,7 @@ class Door:
                 self.in_flight.leave(visitor.seats)
         except (Exception, asyncio.CancelledError) as met:  # noqa: BLE001 - all are told, or raised
             await self._failed(met, client, request_id, visitor, life, stream)
+            met.__traceback__ = None  # what it passed, this life, is freed now: it holds the error
 
     async def _meet(self, client: Client) -> tuple[Generation, Visitor]:
         """Who asks, and who says so. While a key is looked for that is not known yet, a new

@@ -54,6 +54,7 @@ class ClientStream:
             if not self.begun:
                 raise
             await self.client.end(error_event(error))
+            error.__traceback__ = None  # as in Door.serve
         except Exception:
             if not self.begun:
                 raise
