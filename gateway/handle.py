@@ -142,7 +142,7 @@ class Life(Struct, eq=False):
     def _planned(self) -> Plan:
         """What could answer."""
         world, ladder, features = self.world, self.ladder, self.features
-        if world.health.troubled:  # else most plans are kept
+        if world.health.troubled and world.health.down(self.began):  # else most plans are kept
             plan = self._made(features)
         else:
             version = world.factors.version

@@ -24,7 +24,7 @@ from gateway.core.events import (
     Replied,
     Settled,
 )
-from gateway.core.health import FEWEST
+from gateway.core.health import FEWEST, OPEN_S
 from gateway.handle import Life
 from tests.lives import (
     ANSWER,
@@ -318,3 +318,16 @@ async def test_a_plan_that_is_kept_is_not_for_those_in_trouble() -> None:
     given = life.world, life.tenant, life.purse, life.request, life.about, life.ladder
     await hear(Life(*given, scene.clock.now))
     assert scene.upstream.asked == ["a", "b"]
+
+
+async def test_plans_are_kept_where_a_circuit_may_be_tried_again() -> None:
+    """Who is asked no more never closes its circuit: no plans are made anew for that."""
+    scene = stage("open", {"a": [well, well], "b": []})
+    life = scene.life
+    for _ in range(FEWEST):
+        life.world.health.failed("b@p", scene.clock.now)
+    given = life.world, life.tenant, life.purse, life.request, life.about, life.ladder
+    first, second = (Life(*given, scene.clock.now + OPEN_S) for _ in range(2))
+    await hear(first)
+    await hear(second)
+    assert second.plan is first.plan

@@ -314,3 +314,8 @@ def test_checks_in_any_order_fill_no_disk(tmp_path: Path) -> None:
         },
     }
     metrics.close()
+    heir = worker(tmp_path)
+    for checks in islice(orders, 1_200):
+        heir.observe(events.Judged(WHO, "small", "cheap", checks, ()))
+    assert [path.stat().st_size for path in tmp_path.iterdir()] == sizes[1], "nor worker by worker"
+    heir.close()

@@ -71,6 +71,12 @@ class Families:
             return self._of[name][tuple(labels)]
         return self._together[tuple([part for series in each for part in series])]
 
+    def joined(self, name: str) -> int:
+        """How many records there are of such series together, those of a worker before this one
+        among them.
+        """
+        return sum(record[0] == name for record in self._together)
+
     def _family(self, name: str) -> Found:
         return Found(lambda labels: self._new((name, *labels)))
 

@@ -41,6 +41,8 @@ class Lives:
         self._replies: dict[_Way, _Cells] = {}
         self._verdicts: dict[Labels, dict[Labels, int]] = {}
         """By those that failed, and by all."""
+        self._orders = of.joined(_VERDICTS)
+        """How many of these have a record of their own, at most."""
         self._waits: dict[Labels, tuple[int, int]] = {}
         self.hears: Mapping[type, Callable[[Any], None]] = {
             events.Began: self._began,
@@ -154,12 +156,13 @@ class Lives:
     def _verdict(self, checks: Labels, failed: Labels) -> int:
         """Clients may ask for checks in any order: of very many no record is made."""
         verdicts = [(_VERDICTS, each, "failed" if each in failed else "passed") for each in checks]
-        if sum(map(len, self._verdicts.values())) >= _MOST:
+        if self._orders >= _MOST:
             for verdict in verdicts:
                 self._of.add(*verdict)
             return NOWHERE
         at = self._of.together(*verdicts) if checks else NOWHERE
         self._verdicts.setdefault(failed, {})[checks] = at
+        self._orders += 1
         return at
 
 

@@ -25,7 +25,8 @@
 -- tonumber does, which reads it twice.
 --
 -- A script that fails half-way is not undone. So each reads all it touches before it writes: a key
--- of a wrong type stops it in time. The book comes first of what is written, for the same reason.
+-- of a wrong type stops it in time. The book comes first of what is written, for the same reason; a
+-- hold before the buckets that it is in: one that nobody knows of is charged when its time is over.
 --
 -- To define a function costs 0.1 us each time a script is called. So a part that is rarely needed
 -- is a file of its own, and an "include" stands where it is needed.

@@ -143,11 +143,12 @@ if refused then
   return { 'refused', late, charged, SEQ, number, rest, NOW_MS, when, new }
 end
 
--- Most holds are new, so it is not looked for before; then nothing has been written yet.
+-- Most holds are new, so it is not looked for before. Nothing of this one has been written yet.
 local rest = string.format('%.0f', left)
 local kept = 'o ' .. asked .. ' ' .. rest .. '\n' .. life .. '\n' .. plan[6] .. lines
 if not call('SET', hold, kept, 'NX') then
   -- include again.lua
+  return { 'void', late, charged, SEQ, '' } -- gone by now: its time is over
 end
 call('ZADD', HOLDS, NOW_MS + ttl, id)
 local spec = 7
