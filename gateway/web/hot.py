@@ -154,7 +154,7 @@ class HotProtocol(Answers):
         asked, self._asked = self._asked, None
         if asked is None:
             self._due = True
-        else:
+        elif not asked.done():  # else we are being stopped
             asked.set_result(None)
 
     def _new_head(self, data: bytes) -> int:

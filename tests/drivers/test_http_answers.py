@@ -101,6 +101,14 @@ BAD: Final[dict[str, tuple[bytes, type[UpstreamError]]]] = {
     "a length that is none": (OK + b"content-length: -1\r\n\r\n", Broken),
     "a chunk's length that is none": (CHUNKED + b"zz\r\n", Broken),
     "another protocol": (OK.replace(b"200", b"101") + b"upgrade: x\r\n\r\n", Broken),
+    "no status": (b"HTTP/1.1 000 None\r\ncontent-length: 1\r\n\r\nx", Broken),
+    "no status, then one": (
+        (
+            b"HTTP/1.1 099 None\r\nretry-after: 5\r\ncontent-length: 1\r\n\r\nx"
+            b"HTTP/1.1 429 Slow\r\ncontent-length: 0\r\n\r\n"
+        ),
+        Broken,
+    ),
     "another protocol, unsaid": (b"HTTP/1.1 101 Switching\r\n\r\n", Broken),
     "HTTP/2": (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00", Broken),
     "HTTP/0.9": (b"hello", Broken),

@@ -17,7 +17,9 @@ from uvicorn.server import ServerState
 from gateway.app import make_keyring
 from gateway.core.events import Began
 from gateway.core.keys import KeyRecord, digest_of
-from gateway.web.hot import hot
+from gateway.web.hot import HotProtocol, hot
+from gateway.web.hot_reply import Nowhere
+from gateway.web.idle import BUSY
 from tests.service.running import KEY, Running, running
 from tests.web.test_door import CONFIG
 
@@ -404,6 +406,23 @@ async def patient(service: Running, idle_s: float, body_s: float) -> AsyncIterat
             yield wire
         finally:
             wire.writer.close()
+
+
+async def test_a_request_in_the_tick_in_which_its_connection_is_stopped(service: Running) -> None:
+    front = service.gateway.front
+    config = Config(front, lifespan="off", log_config=None)
+    config.load()
+    made = cast("Callable[..., HotProtocol]", hot(front.door))
+    connection = made(config, ServerState(), {})
+    connection.connection_made(Nowhere())
+    connection.data_received(asks())
+    async with asyncio.timeout(30):
+        while connection.since is BUSY:
+            await asyncio.sleep(0.002)
+    connection.task.cancel()
+    connection.data_received(asks())
+    await asyncio.wait((connection.task,))
+    connection.connection_lost(None)
 
 
 LARGE = json.dumps(

@@ -59,7 +59,7 @@ class Connection(asyncio.Protocol):
         self._barren = 0
         """Bytes of the segments since the last that had some of a body."""
         self._awaited: list[None] = []
-        """One for each answer that may begin: one that is not awaited is a fault."""
+        """One for each answer that may begin: the parser takes it, or fails without."""
         self._collects = self._paused = self._used = False
         self._keeps = True
         self._error: UpstreamError | None = None
@@ -89,11 +89,7 @@ class Connection(asyncio.Protocol):
         self.state = ASKED
         self.status = self._barren = 0
         self._collects = whole
-        self._waiter = waiter = self._future()
-        self.deadline = deadline
-        if deadline < self.due:
-            self._wheel.watch(self)
-        return waiter
+        return self.wait(deadline)
 
     def wait(self, deadline: float) -> asyncio.Future[None]:
         """For more, after `take` gave nothing. Here or when awaited: raises UpstreamError."""
@@ -213,9 +209,11 @@ class Connection(asyncio.Protocol):
         self._home.lost(self)
 
     def on_headers_complete(self) -> None:
-        if len(self.headers.raw) > MAX_HEAD and self.headers.size > MAX_HEAD:
-            raise HttpParserError("too large a head")
-        self.status = self._parser.get_status_code()
+        status = self._parser.get_status_code()
+        too_large = len(self.headers.raw) > MAX_HEAD and self.headers.size > MAX_HEAD
+        if too_large or status < 100:  # llhttp takes any three digits
+            raise HttpParserError("too large a head, or no status")
+        self.status = status
 
     def on_message_complete(self) -> None:
         if self.status < 200:  # it will go on
@@ -274,8 +272,10 @@ class Connection(asyncio.Protocol):
     def _fail(self, error: UpstreamError) -> None:
         self._error = self._error or error
         self.close()
-        taken_first = self._parts and not self._collects
-        self._wake(None if taken_first else error)
+        if self._parts and not self._collects:
+            self._wake()  # what came is taken first
+        else:
+            self._wake(error)
 
     def _ended(self, exc: Exception | None) -> None:
         """The provider closed the connection, cleanly without `exc`."""
