@@ -37,6 +37,11 @@ def seconds(pid: int) -> float:
     return total / TICKS_PER_S
 
 
+def stolen(stat: str) -> float:
+    """CPU seconds that the host has given to others, of a /proc/stat: it was asked for them here."""
+    return int(stat.split("\n", 1)[0].split()[8]) / TICKS_PER_S
+
+
 def rss_kb(status: str) -> int:
     """VmRSS of a /proc/<pid>/status, in kB; 0 where there is none."""
     told = [line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")]

@@ -21,6 +21,8 @@ class Sample:
     files: int
     tasks: int
     ledger_mb: float
+    stolen_s: float = 0.0
+    """CPU time that the host gave to others, so far."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,24 @@ def judged(samples: Sequence[Sample]) -> list[Grown]:
     ]
 
 
+def stolen(samples: Sequence[Sample]) -> tuple[float, float]:
+    """What part of one CPU the host gave to others, in all and in the worst minute or so."""
+    if len(samples) < 2:
+        return 0.0, 0.0
+
+    def part(first: Sample, last: Sample) -> float:
+        return (last.stolen_s - first.stolen_s) / max(last.at_s - first.at_s, 1e-9)
+
+    minutes = []
+    for first in samples:
+        later = [each for each in samples if each.at_s - first.at_s >= MINUTE_S]
+        if later:
+            minutes.append(part(first, later[0]))
+    whole = part(samples[0], samples[-1])
+    return whole, max(minutes, default=whole)
+
+
+MINUTE_S: Final = 60.0
 MORE: Final = 12
 """Files or tasks, or a tenth of them."""
 

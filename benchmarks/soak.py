@@ -63,6 +63,11 @@ FLOWS: Final = (
     Flow("streams that break", "soak-breaks", 0.05, stream=True, tried=50, breaks=True),
 )
 CONNECTIONS = 256
+"""Of each flow, at most."""
+FEW = 32
+"""Enough to have the gateway busy."""
+CROWD = 16
+"""So often each of them asks, before it begins."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,7 @@ class _Soak:
     def run(self, seconds: float) -> Soaked:
         slowness = self._slowness()
         rates = [self._rate(flow) / slowness for flow in FLOWS]
+        self._crowd()
         self._calm()
         worker = worker_of(self.gateway)
         before = self._sample(worker, 0.0)
@@ -133,6 +139,16 @@ class _Soak:
         after = self._sample(worker, samples[-1].at_s)
         return Soaked(before, samples, after, told, wrong, left, self._refused())
 
+    def _crowd(self) -> None:
+        """As many at once as can ever be. Memory is what the most at once took, and a machine that
+        stands still for a second has a thousand at once: else that would look like growth.
+        """
+        with ThreadPoolExecutor(len(FLOWS)) as pool:
+            each = CROWD * CONNECTIONS
+            asked = [pool.submit(self._send, flow, 0, each, CONNECTIONS) for flow in FLOWS]
+            for done in asked:
+                done.result()
+
     def _rate(self, flow: Flow) -> float:
         """Requests a second that take the flow's share."""
         used, _ = self._price(flow)
@@ -145,17 +161,16 @@ class _Soak:
 
     def _price(self, flow: Flow) -> tuple[float, float]:
         """CPU seconds and seconds of what is tried."""
-        self._send(flow, 0, flow.tried)
+        self._send(flow, 0, flow.tried, FEW)
         before = cpu.seconds(self.gateway.pid)
-        done = self._send(flow, 0, flow.tried)
+        done = self._send(flow, 0, flow.tried, FEW)
         return max(cpu.seconds(self.gateway.pid) - before, 0.01), done.seconds
 
-    def _send(self, flow: Flow, rate: float, total: int) -> Done:
-        """With rate 0 over a few connections, as fast as they are answered."""
+    def _send(self, flow: Flow, rate: float, total: int, width: int = CONNECTIONS) -> Done:
+        """With rate 0 as fast as they are answered."""
         folder = self.stage.folder / flow.model
         folder.mkdir(exist_ok=True)
         body = request_body(flow.model, stream=flow.stream)
-        width = CONNECTIONS if rate else 32
         load = Load(self.gateway.port, body, (KEY,), width, NEEDLE, rate=rate)
         return run_c(self.loader, load, total, pinned(OTHER_CPU), folder)
 
@@ -176,6 +191,7 @@ class _Soak:
             len([*(cpu.PROC / str(worker) / "fd").iterdir()]),
             int(self.tasks.read_text()),
             cpu.resident_kb(ledger) / 1024 if ledger else 0.0,
+            cpu.stolen((cpu.PROC / "stat").read_text()),
         )
 
     def _calm(self) -> int:
@@ -251,6 +267,8 @@ def main() -> None:
     print(padded(growth.lines(rows)))
     print(f"\n{found.wrong} wrong answers, {found.left} requests left when nobody asks any more.")
     print(f"Not replied: {found.refused}.")
+    whole, worst = growth.stolen(found.samples)
+    print(f"The host took {whole:.0%} of a CPU, {worst:.0%} in the worst minute.")
     print(f"With nothing to do, before and after: {_told(found.before)}; {_told(found.after)}.")
     if found.wrong or found.left or not all(row.is_flat for row in rows):
         raise SystemExit(1)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.growth import Sample, after_warm_up, judged, lines, slope
+from benchmarks.growth import Sample, after_warm_up, judged, lines, slope, stolen
 from benchmarks.profile import UVLOOP, own_time, rooms, told
 
 STACKS = """\
@@ -76,3 +76,18 @@ def test_what_grows_is_told(samples: list[Sample], words: list[str]) -> None:
 @pytest.mark.parametrize(("minutes", "first_s"), [(3, 60), (30, 600), (120, 600)])
 def test_the_warm_up_is_a_third_but_no_more_than_ten_minutes(minutes: int, first_s: int) -> None:
     assert after_warm_up(soaked(minutes=minutes))[0].at_s == first_s
+
+
+@pytest.mark.parametrize(
+    ("seconds", "took"),
+    [
+        ({0: 5.0}, (0.0, 0.0)),
+        ({0: 5.0, 30: 8.0}, (0.1, 0.1)),
+        ({0: 0.0, 30: 3.0, 60: 30.0, 120: 30.0}, (0.25, 0.5)),
+    ],
+)
+def test_what_the_host_took_in_all_and_in_the_worst_minute(
+    seconds: dict[int, float], took: tuple[float, float]
+) -> None:
+    samples = [Sample(at, 0.0, 0, 0, 0.0, stolen_s=so_far) for at, so_far in seconds.items()]
+    assert stolen(samples) == pytest.approx(took)

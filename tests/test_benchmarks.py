@@ -24,6 +24,10 @@ from gateway.simulator import serve_simulator
 STAT = "17 (a (odd) name) S 1 17 17 0 -1 4194304 9 0 0 0 {utime} {stime} 5 6 20 0 1 0 99 0 0"
 
 
+def test_what_the_host_took_is_told_of_all_cpus() -> None:
+    assert cpu.stolen("cpu  1 2 3 4 5 6 7 250 9 10\ncpu0 1 2 3") == 250 / cpu.TICKS_PER_S
+
+
 @pytest.mark.parametrize(("utime", "stime", "ticks"), [(0, 0, 0), (120, 30, 150), (7, 0, 7)])
 def test_cpu_time_is_user_and_system_of_the_process(utime: int, stime: int, ticks: int) -> None:
     assert cpu.ticks(STAT.format(utime=utime, stime=stime)) == ticks
