@@ -38,7 +38,7 @@ def seconds(pid: int) -> float:
 
 
 def stolen(stat: str) -> float:
-    """CPU seconds that the host has given to others, of a /proc/stat: it was asked for them here."""
+    """CPU seconds that the host gave to others when they were wanted here; of a /proc/stat."""
     return int(stat.split("\n", 1)[0].split()[8]) / TICKS_PER_S
 
 
