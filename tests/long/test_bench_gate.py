@@ -27,7 +27,7 @@ FLOWING = "tollgate, flowing"
 RATIOS = (("chat", "tollgate", 20.0), ("tls", "tollgate", 15.0), ("stream", FLOWING, 5.0))
 """About half above what is measured, so that a busy machine passes; they go down with it."""
 EXECUTED = (
-    (Counting.request, Spent(4_980, 147)),
+    (Counting.request, Spent(4_870, 137)),
     (Counting.climbing, Spent(8_560, 270)),
     (Counting.event, Spent(510, 17.2)),
 )
