@@ -110,6 +110,13 @@ async def in_flight(url: str, number: int) -> None:
             await asyncio.sleep(0.05)
 
 
+async def at_provider(simulator: Served, number: int) -> None:
+    """So many calls are there: a request in flight may not have made its call yet."""
+    async with asyncio.timeout(30):
+        while simulator.simulator.open != number:
+            await asyncio.sleep(0.01)
+
+
 async def test_workers_share_a_port_a_ledger_and_their_metrics(
     config: Path, simulator: Served
 ) -> None:
@@ -119,6 +126,7 @@ async def test_workers_share_a_port_a_ledger_and_their_metrics(
             assert await metric(url, "gateway_requests_total") == total, "in whichever worker"
         stuck = [asyncio.create_task(ask(url, "stall")) for _ in range(6)]
         await in_flight(url, 6)
+        await at_provider(simulator, 6)
 
         # One is killed outright, and what it was serving with it; the other goes on.
         dead, other = children(parent.pid)
