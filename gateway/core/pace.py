@@ -1,41 +1,48 @@
 """How deployments are doing: how long until an answer begins, and how many calls are out."""
 
-from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import Final
 
+from gateway.core import bins
+
 _EDGES: Final = tuple(0.02 * 1.15**step for step in range(64))
 """Seconds, from 20 ms to 130 s; each bin is 15 % above the one before."""
-_MEMORY: Final = 200.0
+_MEMORY: Final = 200
 """Answers after which all that were seen count half: the last hour weighs most."""
-_ENOUGH: Final = 10.0
+_ENOUGH: Final = 10
 
 
 class _Seen:
     """Of one deployment."""
 
-    __slots__ = ("bins", "busy", "total")
+    __slots__ = ("bins", "busy", "latest", "room", "total")
 
     def __init__(self) -> None:
         self.bins = [0.0] * (len(_EDGES) + 1)
-        self.total = 0.0
+        self.total = 0
+        self.latest: list[float] = []
+        """Seconds that are not yet in the bins, nor in the total: nobody has asked since."""
+        self.room = _MEMORY
+        """When there are so many, they are counted."""
         self.busy = 0
 
-
-class _AllSeen(dict[str, _Seen]):
-    """By deployment name."""
-
-    def __missing__(self, name: str) -> _Seen:
-        seen = self[name] = _Seen()
-        return seen
+    def count(self) -> None:
+        bins.count(self.bins, _EDGES, self.latest)
+        self.total += len(self.latest)
+        self.latest.clear()
+        if self.total >= _MEMORY:
+            self.bins = [each / 2 for each in self.bins]
+            self.total //= 2
+        self.room = _MEMORY - self.total
 
 
 class Pace:
     """By deployment name. Bounded by the number of deployments."""
 
     def __init__(self) -> None:
-        self._seen = _AllSeen()
+        self._seen = defaultdict[str, _Seen](_Seen)
 
     def turn(self, deployments: Iterable[str], anew: AbstractSet[str] = frozenset()) -> None:
         """These there are from now on; those in `anew` are not what they were. Of the others only
@@ -56,11 +63,9 @@ class Pace:
         seen = self._seen[deployment]
         seen.busy -= 1
         if seconds is not None:
-            seen.bins[bisect_left(_EDGES, seconds)] += 1.0
-            seen.total += 1.0
-            if seen.total >= _MEMORY:
-                seen.bins = [each / 2 for each in seen.bins]
-                seen.total /= 2
+            seen.latest.append(seconds)
+            if len(seen.latest) >= seen.room:
+                seen.count()
 
     def busy(self, deployment: str) -> int:
         """How many calls are out."""
@@ -70,7 +75,11 @@ class Pace:
     def within(self, deployment: str, share: float) -> float | None:
         """Seconds that so great a share of the answers took at most; None until enough is known."""
         seen = self._seen.get(deployment)
-        if seen is None or seen.total < _ENOUGH:
+        if seen is None:
+            return None
+        if seen.latest:
+            seen.count()
+        if seen.total < _ENOUGH:
             return None
         so_far, wanted = 0.0, seen.total * share
         for edge, each in zip(_EDGES, seen.bins, strict=False):

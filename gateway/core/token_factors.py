@@ -6,9 +6,12 @@ than they need to be. The recent weigh most: a provider that changes its tokeniz
 """
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable
 from itertools import accumulate
 from typing import Final
+
+from gateway.core import bins
 
 LEAST: Final = 200
 """Tokens, as we count: of a shorter prompt what stands around the text is too great a part."""
@@ -31,21 +34,15 @@ _MEMORY: Final = 4_000
 class _Seen:
     """Of one model: how many bills are in each bin, and in all."""
 
-    __slots__ = ("bins", "look_at", "total")
+    __slots__ = ("bins", "latest", "room", "total")
 
     def __init__(self) -> None:
         self.bins = [0.0] * _BINS
         self.total = 0
-        self.look_at = _ENOUGH
-        """At so many bills they are looked at."""
-
-
-class _AllSeen(dict[str, _Seen]):
-    """By model."""
-
-    def __missing__(self, name: str) -> _Seen:
-        seen = self[name] = _Seen()
-        return seen
+        self.latest: list[float] = []
+        """Ratios of bills that are in no bin yet, nor in the total."""
+        self.room = _ENOUGH
+        """When there are so many, all bills are looked at."""
 
 
 class Factors:
@@ -54,7 +51,7 @@ class Factors:
     def __init__(self) -> None:
         self.version = 0
         """Another one as soon as any of them is another."""
-        self._seen = _AllSeen()
+        self._seen = defaultdict[str, _Seen](_Seen)
         self._known: dict[str, float] = {}
 
     def turn(self, models: Iterable[str]) -> None:
@@ -72,13 +69,15 @@ class Factors:
         if counted < LEAST or billed <= 0:
             return
         seen = self._seen[model]
-        seen.bins[bisect_left(_EDGES, billed / counted)] += 1.0
-        seen.total += 1
-        if seen.total == seen.look_at:
+        seen.latest.append(billed / counted)
+        if len(seen.latest) == seen.room:
             self._look(model, seen)
 
     def _look(self, model: str, seen: _Seen) -> None:
         """At all bills of a model, now and then."""
+        bins.count(seen.bins, _EDGES, seen.latest)
+        seen.total += len(seen.latest)
+        seen.latest.clear()
         if seen.total == _MEMORY:
             seen.bins[:] = [each / 2 for each in seen.bins]
             seen.total //= 2
@@ -87,7 +86,7 @@ class Factors:
             if _moves(self._known.get(model), known):
                 self._known[model] = known
                 self.version += 1
-        seen.look_at = min((seen.total // _EACH + 1) * _EACH, _MEMORY)
+        seen.room = min((seen.total // _EACH + 1) * _EACH, _MEMORY) - seen.total
 
 
 _LOWER: Final = _STEP**1.5
@@ -100,6 +99,6 @@ def _moves(was: float | None, known: float) -> bool:
     return was is None or known > was or known * _LOWER < was
 
 
-def _within(bins: list[float], wanted: float) -> float:
+def _within(counted: list[float], wanted: float) -> float:
     """The upper edge of the bin below which that many lie."""
-    return _LOW * _STEP ** min(bisect_left([*accumulate(bins)], wanted), _BINS - 1)
+    return _LOW * _STEP ** min(bisect_left([*accumulate(counted)], wanted), _BINS - 1)
