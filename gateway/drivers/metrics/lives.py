@@ -16,6 +16,8 @@ from gateway.drivers.metrics.shape import A_TOKEN, SECONDS, SHORT, edges
 _REQUESTS: Final = "gateway_requests_total"
 _LASTED: Final = "gateway_request_duration_seconds"
 _VERDICTS: Final = "gateway_check_verdicts_total"
+_ESCALATIONS: Final = "gateway_escalations_total"
+_FALLBACKS: Final = "gateway_fallbacks_total"
 _VOTED: Final = ("agreed", "lone_vote")
 _MOST: Final = 1_024
 """Ways that checks may end, each of which has a record of its own."""
@@ -43,6 +45,7 @@ class Lives:
         """By those that failed, and by all."""
         self._orders = of.joined(_VERDICTS)
         """How many of these have a record of their own, at most."""
+        self._steps: dict[Series, int] = {}
         self._waits: dict[Labels, tuple[int, int]] = {}
         self.hears: Mapping[type, Callable[[Any], None]] = {
             events.Began: self._began,
@@ -69,12 +72,17 @@ class Lives:
         self._cells.values[at] += 1.0
 
     def _escalated(self, event: events.Escalated) -> None:
-        why = (event.from_tier, event.to_tier, event.reason)
-        self._of.add("gateway_escalations_total", *why)
+        self._stepped((_ESCALATIONS, event.from_tier, event.to_tier, event.reason))
 
     def _fell_back(self, event: events.FellBack) -> None:
-        why = (event.from_model, event.to_model, event.reason)
-        self._of.add("gateway_fallbacks_total", *why)
+        self._stepped((_FALLBACKS, event.from_model, event.to_model, event.reason))
+
+    def _stepped(self, step: Series) -> None:
+        try:
+            at = self._steps[step]
+        except KeyError:
+            at = self._steps[step] = self._of.together(step)
+        self._cells.values[at] += 1.0
 
     def _replied(self, event: events.Replied) -> None:
         about, seconds = event.about, event.seconds
