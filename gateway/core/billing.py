@@ -58,28 +58,35 @@ class Tally:
 
     def add(self, deltas: Sequence[Delta]) -> None:
         for delta in deltas:
-            size = delta.size
-            if size is not None:
-                self._size += size
-                continue
-            self._begun = True
-            if delta.usage is not None:
-                self.usage = delta.usage
-            for choice in delta.choices:
-                self._size += len(choice.text.encode())
-                if choice.reasoning or choice.refusal:
-                    self._size += len(choice.reasoning.encode()) + len(choice.refusal.encode())
-                for call in choice.tool_calls:
-                    self._size += len(call.arguments.encode())
+            if delta.size is None:
+                self._look(delta)
+            else:
+                self._size += delta.size
 
     def before(self, sink: Sink) -> Sink:
         """The same sink, and what goes there is counted."""
 
         def counted(deltas: Sequence[Delta]) -> bool:
-            self.add(deltas)
+            for delta in deltas:  # as `add` does, without its call: this is done for each event
+                if delta.size is None:
+                    self._look(delta)
+                else:
+                    self._size += delta.size
             return sink(deltas)
 
         return counted
+
+    def _look(self, delta: Delta) -> None:
+        """At one that may be more than text."""
+        self._begun = True
+        if delta.usage is not None:
+            self.usage = delta.usage
+        for choice in delta.choices:
+            self._size += len(choice.text.encode())
+            if choice.reasoning or choice.refusal:
+                self._size += len(choice.reasoning.encode()) + len(choice.refusal.encode())
+            for call in choice.tool_calls:
+                self._size += len(call.arguments.encode())
 
     def billed(self, request: ChatRequest) -> tuple[Usage, bool]:
         """Once the answer is whole: its usage, and whether we had to count some of it."""

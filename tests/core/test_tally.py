@@ -1,5 +1,7 @@
 """What an answer is billed at: a whole one, and a streamed one wherever it ends."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from gateway.core.billing import Tally, billed
@@ -31,11 +33,19 @@ def text(piece: str) -> Delta:
     ],
 )
 def test_what_it_is_billed_at_here(deltas: list[Delta], expected: Usage) -> None:
-    tally = Tally()
+    tally, poured, gone = Tally(), Tally(), list[Delta]()
+
+    def pour(deltas: Sequence[Delta]) -> bool:
+        gone.extend(deltas)
+        return True
+
+    sink = poured.before(pour)
     for delta in deltas:
         tally.add((delta,))
-    assert tally.counted(ASKED) == expected
-    assert tally.begun is bool(deltas)
+        assert sink((delta,))
+    assert tally.counted(ASKED) == poured.counted(ASKED) == expected
+    assert tally.begun is poured.begun is bool(deltas)
+    assert gone == deltas
 
 
 def test_what_the_provider_told_last_counts() -> None:
