@@ -51,6 +51,10 @@ def daily(tenant: str, name: str = "all", cap: int = 1_000) -> Purse:
     return Purse(tenant, (account,))
 
 
+def at_once(cap: int) -> Account:
+    return Account("user", "ann", (Budget(cap, "total", "at_once"),))
+
+
 # Keys
 
 
@@ -102,6 +106,31 @@ async def test_what_is_kept_of_a_hold_and_for_how_long(ledger: RedisLedger, tena
         "month": 40 * DAY,
         "total": -1,
     }
+
+
+@pytest.mark.parametrize("odd", ['a"b', '","', "a\\b", '\\"', "a\nb", "a b", "a\x7f"])
+async def test_an_odd_id_is_the_one_that_is_kept(
+    ledger: RedisLedger, tenant: str, odd: str
+) -> None:
+    wallet = Purse(tenant, (*daily(tenant).accounts, at_once(1)))
+    hold = await ledger.reserve(wallet, odd, nanos(10), odd)
+    assert isinstance(hold, Hold)
+    assert f"h:{odd}" in await keys(ledger, tenant)
+    assert isinstance(await ledger.reserve(wallet, "other", nanos(10)), Refusal)
+    await ledger.settle(hold, nanos(3))
+    (entry,) = await ledger.records(tenant)
+    assert (entry.hold, entry.kind, entry.charged) == (odd, "settled", nanos(3))
+    ledger.leave(wallet, odd)
+    assert isinstance(await ledger.reserve(wallet, "other", nanos(10)), Hold)
+    await ledger.void(tenant, f"{odd}1")
+    with pytest.raises(LedgerDown):
+        await ledger.reserve(wallet, f"{odd}1", nanos(10))
+
+
+async def test_an_id_that_is_not_ascii_is_none_of_ours(ledger: RedisLedger, tenant: str) -> None:
+    with pytest.raises(ValueError, match="ascii"):
+        await ledger.reserve(daily(tenant), "é", nanos(10))
+    assert isinstance(await ledger.reserve(daily(tenant), "h", nanos(10), "é"), Hold)
 
 
 async def test_what_is_kept_is_text_that_older_gateways_read(

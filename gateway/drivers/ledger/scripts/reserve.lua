@@ -1,7 +1,7 @@
 -- Sets amounts aside in every bucket and takes a place in every budget of requests at once, or
 -- nothing at all.
--- KEYS: holds, buckets, places. ARGV: entries kept; the plan; "<amounts> <life>", which is a
--- line, then the hold id.
+-- KEYS: holds, buckets, places. ARGV: entries kept; the plan; '[<amounts>,"<life>","<hold id>"]',
+-- with no quote in the life.
 -- The plan, values in msgpack one after the other (tables in a table would cost 3 us more): how
 -- long a hold lives (ms); the first second of the buckets' periods, and the first one after them;
 -- the epoch, or '' where it is not known yet, and a name for a new one; the tenant; then for each
@@ -21,8 +21,8 @@
 --   {'void', ..., the hold's state} for an id whose time is over
 local plan = { cmsgpack.unpack(ARGV[2]) }
 local ttl, epoch = plan[1], plan[4]
-local asked, nanos, tokens, requests, life, id =
-  string.match(ARGV[3], '^((%d+) (%d+) (%d+)) ([^\n]*)\n(.*)$')
+local nanos, tokens, requests, life, id =
+  string.match(ARGV[3], '^%[(%d+),(%d+),(%d+),"([^"]*)","(.*)"%]$')
 local hold = HOME .. 'h:' .. id
 
 if known[1] ~= epoch then
@@ -145,7 +145,8 @@ end
 
 -- Most holds are new, so it is not looked for before. Nothing of this one has been written yet.
 local rest = string.format('%.0f', left)
-local kept = 'o ' .. asked .. ' ' .. rest .. '\n' .. life .. '\n' .. plan[6] .. lines
+local kept = 'o ' .. nanos .. ' ' .. tokens .. ' ' .. requests .. ' ' .. rest .. '\n' .. life
+  .. '\n' .. plan[6] .. lines
 if not call('SET', hold, kept, 'NX') then
   -- include again.lua
   return { 'void', late, charged, SEQ, '' } -- gone by now: its time is over

@@ -1,11 +1,11 @@
 -- A part: replaces a hold by what its call did cost, once; the buckets are those the hold names.
 -- `keep` is for how long (ms) its id is turned away from now on; `back` gives it back.
--- KEYS: holds. ARGV: entries kept; "<nano-dollars> <tokens> <hold id>" (of the requests, those of
--- the hold count); the record.
+-- KEYS: holds. ARGV: entries kept; '[<nano-dollars>,<tokens>,"<hold id>"]' (of the requests, those
+-- of the hold count); the record.
 -- Gives how many entries were written: it is settled, or an expired hold is corrected, or its time
 -- was over already. Of no such hold {0, entries written, the second it is}; a table costs 2 us more
 -- than a number.
-local nanos, tokens, id = string.match(ARGV[2], '^(%d+) (%d+) (.*)$')
+local nanos, tokens, id = string.match(ARGV[2], '^%[(%d+),(%d+),"(.*)"%]$')
 local hold = HOME .. 'h:' .. id
 local record = call('GET', hold)
 if not record then
