@@ -91,7 +91,6 @@ class Purse(Struct, frozen=True, cache_hash=True):
         return _of_call(self, model, provider) if self.per_call else self
 
 
-@lru_cache(maxsize=4096)
 def has_places(purse: Purse) -> bool:
     """Whether any of its calls may take a place among requests at once."""
     accounts = (*purse.accounts, *purse.per_call)

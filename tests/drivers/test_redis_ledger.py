@@ -15,6 +15,7 @@ from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, LedgerTook
 from gateway.core.money import Nanos
 from gateway.core.periods import period
+from gateway.drivers.ledger.homes import ByPurse
 from gateway.drivers.ledger.plans import escape
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.connection import RedisError, encode
@@ -53,6 +54,20 @@ def daily(tenant: str, name: str = "all", cap: int = 1_000) -> Purse:
 
 def at_once(cap: int) -> Account:
     return Account("user", "ann", (Budget(cap, "total", "at_once"),))
+
+
+def test_what_follows_from_a_purse_is_found_once_and_not_kept_for_ever() -> None:
+    asked: list[Purse] = []
+
+    def tenant_of(purse: Purse) -> str:
+        asked.append(purse)
+        return purse.tenant
+
+    of = ByPurse(tenant_of)
+    purses = [Purse(f"t{number}", ()) for number in range(5_000)]
+    assert [of[purse] for purse in purses] == [purse.tenant for purse in purses]
+    assert (of[purses[-1]], len(asked)) == ("t4999", 5_000)
+    assert len(of) < 4_097
 
 
 # Keys

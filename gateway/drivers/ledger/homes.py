@@ -6,8 +6,8 @@ any more: a server without its data, or a replica that had not got it yet. Nothi
 until the state says that it goes on from the epoch that is remembered.
 """
 
-from collections.abc import Awaitable
-from functools import cache, lru_cache
+from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct
@@ -75,6 +75,21 @@ class Ready(Struct, frozen=True):
     until: float
 
 
+class ByPurse(dict[Purse, _T]):
+    """What follows from a purse, kept ready. To look takes a quarter of what it does in a cache of
+    functools.
+    """
+
+    def __init__(self, find: Callable[[Purse], _T]) -> None:
+        self._find = find
+
+    def __missing__(self, purse: Purse) -> _T:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        found = self[purse] = self._find(purse)
+        return found
+
+
 class Homes:
     """Asks the ledger's scripts, and keeps what their answers tell of time and data."""
 
@@ -89,16 +104,15 @@ class Homes:
         self._ahead = 0.0
         self._calendar = Calendar()
         self._ready: dict[Purse, Ready] = {}
-        # What a cache finds costs no call of a function: 0.2 us.
         self.home = cache(self._home)
-        self.of = lru_cache(_REMEMBERED)(self._of)
+        self.of = ByPurse(self._of)
+        """Whose home a purse's is."""
 
     def _home(self, name: str) -> Home:
         settings = self.settings
         return Home(name, HomeCommands(name, settings.scripts, settings.kept))
 
     def _of(self, purse: Purse) -> Home:
-        """Whose home a purse's is."""
         return self.home(purse.home)
 
     def now(self) -> float:
@@ -120,7 +134,7 @@ class Homes:
             return found
         if len(self._ready) >= _REMEMBERED:
             self._ready.clear()
-        home, settings = self.of(purse), self.settings
+        home, settings = self.of[purse], self.settings
         plan = self.plan(purse, now + self._ahead)
         head = home.commands.reserve(
             plan, settings.ttl_ms, purse.tenant, home.epoch, settings.fresh

@@ -143,7 +143,7 @@ class Settles:
 
     def settle(self, hold: Hold, actual: Amounts, record: Record | None = None) -> Awaitable[None]:
         """Who waits for it need not, and may give up: it goes on."""
-        home = self.homes.of(hold.purse)
+        home = self.homes.of[hold.purse]
         command = home.commands.settle(hold.id, bounded(actual), record)
         settle = Settle(self, "settle", command, self.clock(), home, home.seq, hold, actual, record)
         self.under_way.add(settle)
@@ -178,5 +178,5 @@ class Settles:
         actual: Amounts,
         record: Record | None,
     ) -> bytes:
-        commands = self.homes.of(purse).commands
+        commands = self.homes.of[purse].commands
         return commands.charge(plan, purse.tenant, call, bounded(actual), record)
