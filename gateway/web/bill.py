@@ -14,11 +14,12 @@ _known: dict[tuple[str, ...], str] = {}
 
 def extension(tab: Tab, spent: str) -> bytes:
     """JSON: what all attempts cost together, as `usd` says it, and each of them in order."""
-    told = ""
+    told = comma = ""
     for each in tab.attempts:
         names = each.model, each.provider, each.tier, each.purpose, each.outcome
-        told += f"{_known.get(names) or _begins(names)}{usd(each.cost)}}},"
-    return f'{{"cost_usd":{spent},"attempts":[{told[:-1]}]}}'.encode()
+        told += f"{comma}{_known.get(names) or _begins(names)}{usd(each.cost)}}}"
+        comma = ","
+    return f'{{"cost_usd":{spent},"attempts":[{told}]}}'.encode()
 
 
 def _begins(names: tuple[str, ...]) -> str:

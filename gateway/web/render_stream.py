@@ -42,7 +42,10 @@ class ChunkWriter:
         """How the provider's chunks begin, and ours instead: that is found once. Chunks that come
         undecoded have one id and one time.
         """
-        self._rest = slice(0)
+        self._begins = self._rest = slice(0)
+        """As much of a chunk as theirs is, and what follows: to cut and compare takes two thirds of
+        what `startswith` does, 0.05 us of an event.
+        """
         self._request_id = request_id
         self._id = ""
         self._created = created
@@ -52,7 +55,7 @@ class ChunkWriter:
     def delta(self, delta: Delta) -> bytes:
         """The event of a delta; b"" for one that only tells usage."""
         raw = delta.raw
-        if raw is not None and delta.size is not None and raw.startswith(self._theirs):
+        if raw is not None and delta.size is not None and raw[self._begins] == self._theirs:
             return self._ours + raw[self._rest] + b"\n\n"
         if not self._head:
             self._begin(delta.id, delta.created)
@@ -93,13 +96,13 @@ class ChunkWriter:
 
     def _renamed(self, raw: bytes) -> bytes:
         """The event of a provider's chunk, with the model at its top level replaced."""
-        if raw.startswith(self._theirs):
+        if raw[self._begins] == self._theirs:
             return self._ours + raw[self._rest] + b"\n\n"
         head = _HEAD.match(raw)
         if head is None:
             return b"data: %b\n\n" % _encode({**_split(raw), "model": Raw(self._model)})
         self._theirs = head.group()
-        self._rest = slice(head.end(), None)
+        self._begins, self._rest = slice(head.end()), slice(head.end(), None)
         self._ours = b"data: %b%b" % (head.group(1), self._model)
         return self._ours + raw[self._rest] + b"\n\n"
 
