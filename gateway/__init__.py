@@ -21,12 +21,13 @@ A request goes one way, and each room has one duty:
     hold       a call's ceiling is set aside before it is made
     call       one call to one provider: made, judged, settled once
     world      everything outside a request that its life needs
+    outbox     what a turn of the event loop has to send goes out at its end, in order
     wire       translate: bytes <-> values, one module a dialect; pure
     core       decide: catalog, plan, strategy, checks, money; pure
 
 Imports point downward only: __main__ > commands > app > reload > stores > web | drivers | simulator
 | replay | config > behind | recall > handle > examine | rounds | watch > hold > call > world | wire
-> core.
+| outbox > core.
 """
 
 __version__ = "0.1.0"

@@ -8,7 +8,7 @@ its end is judged on the whole.
 from collections.abc import Sequence
 from contextlib import aclosing, suppress
 
-from gateway.call import Call, beside_life, settle_goes_first
+from gateway.call import Call, beside_life
 from gateway.core.assembly import Assembly
 from gateway.core.billing import Tally
 from gateway.core.chat import Delta
@@ -149,7 +149,6 @@ class _Watched:
     async def _cut(self, finding: Finding) -> None:
         usage = self._tally.counted(self.request)
         self.call.close("cut", usage, counted=True)
-        await settle_goes_first()
         self.call.tell((finding,))
         part = self._assembly.completion(usage, whole=False)
         answer = self.asked.mend(part, self.request)
@@ -159,7 +158,6 @@ class _Watched:
         """It ended before all was decided."""
         usage, counted = self._tally.billed(self.request)
         self.call.close("ok", usage, counted=counted)
-        await settle_goes_first()
         answer = self._assembly.completion(usage)
         self.answered = self.call.judged(answer, usage)
 
@@ -168,7 +166,6 @@ class _Watched:
         self.desk.tab.usage, counted = self._tally.billed(self.request)
         try:
             call.close("ok", self.desk.tab.usage, counted=counted)
-            await settle_goes_first()
         except BaseException as error:
             self.desk.over(call.candidate, error, "passed")
             raise

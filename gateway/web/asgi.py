@@ -6,6 +6,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from gateway.core.errors import TooLarge
 from gateway.handle import Life
+from gateway.outbox import outbox
 from gateway.web.client import Lines, pairs_of
 from gateway.web.idle import BODY_S, PORTION, late
 from gateway.web.visitor import Visitor
@@ -86,6 +87,7 @@ class AsgiClient:
     async def end(self, data: bytes) -> None:
         waiting, self._waiting = self._waiting, []
         body = b"".join([*waiting, data]) if waiting else data
+        outbox().flush()  # what must go first: the server writes by itself
         await self._send({"type": "http.response.body", "body": body})
 
     async def _watch(self) -> None:

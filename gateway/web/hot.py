@@ -120,7 +120,7 @@ class HotProtocol(Answers):
         if self.since is BUSY:
             self._keep = False
         elif not self._transport.is_closing():
-            self._transport.close()
+            self._outbox.close(self._transport)
 
     # What the door does
 
@@ -195,7 +195,7 @@ class HotProtocol(Answers):
         """No request is served here any more."""
         self._state.tasks.discard(task)
         if self._open:
-            self._transport.close()
+            self._outbox.close(self._transport)
 
     def _more(self, incoming: Incoming, data: bytes) -> bytes:
         """Some of the body, and what came behind it."""
@@ -230,7 +230,7 @@ class HotProtocol(Answers):
         if incoming is not None:
             self._let_pass(incoming)
         if not self._keep:
-            self._transport.close()
+            self._outbox.close(self._transport)
             return
         self.since = self._loop.time()
         if self._came or not self._reading:
@@ -265,6 +265,7 @@ class HotProtocol(Answers):
     def _hand_over(self, data: bytes) -> None:
         """From now on the connection is uvicorn's."""
         self._leave()
+        self._outbox.flush()
         theirs = PlainProtocol(*self._uvicorn, self._loop)
         theirs.door, theirs.idle = self._door, self._idle
         self._transport.set_protocol(theirs)

@@ -7,6 +7,7 @@ from typing import Final
 
 from uvicorn.server import ServerState
 
+from gateway.outbox import outbox
 from gateway.web.client import Lines, Pairs, lines_of
 
 _STATUS: Final = {
@@ -67,6 +68,7 @@ class Answers(ABC, asyncio.Protocol):
         self._openings = openings
         self._state = state
         self._loop = loop
+        self._outbox = outbox(loop)
         self._keep = True
         """The connection, after the answer."""
         self._head = b""
@@ -89,9 +91,8 @@ class Answers(ABC, asyncio.Protocol):
         if not self._keep and _CLOSES not in headers:
             headers += _CLOSE
         opening = self._openings.opening(status, self._state.default_headers)
-        self._transport.write(
-            b"%b%bcontent-length: %d\r\n\r\n%b" % (opening, headers, len(body), body)
-        )
+        whole = b"%b%bcontent-length: %d\r\n\r\n%b" % (opening, headers, len(body), body)
+        self._outbox.write(self._transport, whole)
         self._done()
         return True
 
@@ -105,7 +106,7 @@ class Answers(ABC, asyncio.Protocol):
         chunk = b"%x\r\n%b\r\n" % (len(data), data)
         if self._head:  # with the first; in each, 0.05 us more
             chunk, self._head = self._head + chunk, b""
-        self._transport.write(chunk)
+        self._outbox.write(self._transport, chunk)
         return self._drained is None
 
     async def drained(self) -> None:
@@ -119,5 +120,5 @@ class Answers(ABC, asyncio.Protocol):
     async def end(self, data: bytes) -> None:
         head, self._head = self._head, b""
         last = b"%b%x\r\n%b\r\n0\r\n\r\n" % (head, len(data), data) if data else head + b"0\r\n\r\n"
-        self._transport.write(last)
+        self._outbox.write(self._transport, last)
         self._done()

@@ -12,6 +12,8 @@ from typing import Any, Final, Protocol, cast
 
 from hiredis import HiredisError, Reader, ReplyError, pack_command
 
+from gateway.outbox import outbox
+
 _KINDS: Final = (
     "WRONGTYPE", "OOM", "READONLY", "NOSCRIPT", "LOADING", "NOAUTH", "WRONGPASS", "NOPERM",
     "MASTERDOWN", "CLUSTERDOWN", "MOVED", "CROSSSLOT", "BUSY", "MISCONF", "NOREPLICAS",
@@ -88,6 +90,7 @@ class Wire(asyncio.Protocol):
         self._timeout = timeout_s
         self._lost = lost
         self._loop = asyncio.get_running_loop()
+        self._outbox = outbox(self._loop)
         # To ask for the loop at each call costs a system call, getpid.
         self.future: Callable[[], asyncio.Future[Any]] = self._loop.create_future
         self._reader = Reader(notEnoughData=_NO_MORE)
@@ -122,7 +125,7 @@ class Wire(asyncio.Protocol):
         self._deadline = self._loop.time() + self._timeout
         if self._timer is None:
             self._timer = self._loop.call_at(deadline or self._deadline, self._watch)
-        self._loop.call_soon(self._flush)
+        self._outbox.first(self._flush)
         return True
 
     def fail(self, kind: str, message: str) -> None:

@@ -18,6 +18,7 @@ from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.deadline_wheel import NEVER, DeadlineWheel
 from gateway.drivers.upstream.http_headers import Headers
 from gateway.drivers.upstream.http_request import Post
+from gateway.outbox import outbox
 
 MAX_HEAD: Final = 64 * 1024
 """Bytes that may come and be no part of a body: a head, or lines between the chunks."""
@@ -48,6 +49,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, home: Home, wheel: DeadlineWheel) -> None:
         self._home = home
         self._wheel = wheel
+        self._outbox = outbox()
         self._future = asyncio.get_running_loop().create_future
         self._parser: HttpResponseParser
         self._transport: asyncio.Transport
@@ -60,14 +62,12 @@ class Connection(asyncio.Protocol):
         """Bytes of the segments since the last that had some of a body."""
         self._awaited: list[None] = []
         """One for each answer that may begin: the parser takes it, or fails without."""
-        self._collects = self._paused = self._used = False
+        self._collects = self._paused = self._used = self.open = False
         self._keeps = True
         self._error: UpstreamError | None = None
         self._asked_at = 0.0
         self.state: str = IDLE
-        self.open = False
-        self.deadline = 0.0
-        self.due = NEVER
+        self.deadline, self.due = 0.0, NEVER
         self.status = 0
         """0 until the head of the answer is here."""
         self.headers = Headers()
@@ -82,7 +82,7 @@ class Connection(asyncio.Protocol):
         if not self.open:
             raise self._error or self._unheard(None)
         if isinstance(request, bytes):
-            self._transport.write(request)
+            self._outbox.write(self._transport, request)
         else:
             self._transport.writelines(request)
         self._awaited.append(None)

@@ -1,0 +1,91 @@
+"""What a turn of the event loop has to send goes out at its end, together.
+
+Whoever is written to mostly sleeps, and to wake it is the dearest part of a write; written to once
+more at once, it is awake. With 32 requests in flight that was a fifth of a request's CPU time.
+
+And it goes out in order: what must be `first`, the ledger's commands, before all else. So a settle
+is on its way before the answer that it is for, and no answer waits for that.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+from weakref import WeakKeyDictionary, ref
+
+MOST: Final = 16 * 1024
+"""Bytes for one connection that wait for the end of a turn; what is larger is not copied."""
+
+
+class Outbox:
+    """Of one event loop. `schedule` calls back at the end of this turn."""
+
+    def __init__(self, schedule: Callable[[Callable[[], None]], object]) -> None:
+        self._schedule = schedule
+        self._first: list[Callable[[], None]] = []
+        self._waiting: dict[asyncio.WriteTransport, bytes] = {}
+        self._due = False
+
+    def first(self, send: Callable[[], None]) -> None:
+        """Is called once, before anything is written."""
+        self._first.append(send)
+        if not self._due:
+            self._due = True
+            self._schedule(self.flush)
+
+    def write(self, to: asyncio.WriteTransport, data: bytes) -> None:
+        """After what else is for `to`."""
+        waiting = self._waiting
+        if to in waiting:
+            data = waiting.pop(to) + data
+        if len(data) >= MOST:
+            self._go_first()
+            to.write(data)
+            return
+        waiting[to] = data
+        if not self._due:
+            self._due = True
+            self._schedule(self.flush)
+
+    def close(self, transport: asyncio.WriteTransport) -> None:
+        """With all that is for it sent."""
+        self._go_first()
+        data = self._waiting.pop(transport, None)
+        if data is not None:
+            transport.write(data)
+        transport.close()
+
+    def flush(self) -> None:
+        """All of it, now. Who is gone is sent nothing."""
+        self._due = False
+        self._go_first()
+        waiting, self._waiting = self._waiting, {}
+        for to, data in waiting.items():
+            if not to.is_closing():
+                to.write(data)
+
+    def _go_first(self) -> None:
+        while self._first:
+            self._first.pop()()
+
+
+_of_loops: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Outbox]] = WeakKeyDictionary()
+
+
+def outbox(loop: asyncio.AbstractEventLoop | None = None) -> Outbox:
+    """That of the running loop, or of this one."""
+    loop = loop or asyncio.get_running_loop()
+    found = _of_loops.get(loop)
+    if found is None:
+        found = _of_loops[loop] = Outbox(_schedule_of(ref(loop)))
+    return found
+
+
+def _schedule_of(there: ref[asyncio.AbstractEventLoop]) -> Callable[[Callable[[], None]], None]:
+    """What keeps its loop would be kept by it for ever."""
+
+    def schedule(callback: Callable[[], None]) -> None:
+        loop = there()
+        if loop is not None:
+            loop.call_soon(callback)
+
+    return schedule
