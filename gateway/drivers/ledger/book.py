@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from itertools import chain
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
 from gateway.core.accounts import Amounts
 from gateway.core.chat import Usage
 from gateway.core.leases import decode_parts, split
-from gateway.core.ledger_entry import METERS, Charged, Counter, Entry, Kind
+from gateway.core.ledger_entry import METERS, Charged, Counter, Entry
 from gateway.core.money import Nanos
 from gateway.core.usage_record import UsageRecord, decode
 from gateway.drivers.ledger.commands import first_hold
@@ -107,26 +108,31 @@ def read_entry(reply: Any) -> Entry:
     another version, and cannot be read.
     """
     at, flat = reply
-    texts = [each.decode() for each in flat]
-    fields = dict(zip(texts[::2], texts[1::2], strict=True))
-    nanos, tokens, requests = map(int, fields["charged"].split())
+    each = iter(flat)
+    fields: dict[bytes, bytes] = dict(zip(each, each, strict=True))
+    nanos, tokens, requests = map(int, fields[b"charged"].split())
     charged = Amounts(Nanos(nanos), tokens, requests)
-    kind = cast("Kind", fields["kind"])
-    hold = fields["id"]
+    kind: Any = fields[b"kind"].decode()
+    hold = fields[b"id"].decode()
+    line = fields[b"record"]
     record = None
-    with suppress(msgspec.MsgspecError):
-        record = decode(fields["record"]) if fields["record"] else None
     if kind == "expired":
-        record = expired_record(hold, fields["life"], fields["tenant"], charged)
+        life, tenant = fields[b"life"].decode(), fields[b"tenant"].decode()
+        record = expired_record(hold, life, tenant, charged)
+    elif line:
+        try:
+            record = decode(line)
+        except msgspec.MsgspecError:
+            record = None
     return Entry(
-        at=at.decode(),
-        seq=int(fields["seq"]),
-        epoch=fields["epoch"],
-        kind=kind,
-        hold=hold,
-        charged=charged,
-        buckets=tuple(_bucket(line) for line in fields["buckets"].split("\n") if line),
-        record=record,
+        at.decode(),
+        int(fields[b"seq"]),
+        fields[b"epoch"].decode(),
+        kind,
+        hold,
+        charged,
+        _buckets(fields[b"buckets"]),
+        record,
     )
 
 
@@ -155,6 +161,11 @@ def _over(first: Any, now: float) -> float | None:
     if isinstance(first, BaseException):
         raise first
     return float(first[1]) / 1_000 - now if first else None
+
+
+@lru_cache(maxsize=1_024)  # the calls of a purse have the same, for as long as a period or a slot
+def _buckets(lines: bytes) -> tuple[Charged, ...]:
+    return tuple(_bucket(line) for line in lines.decode().split("\n") if line)
 
 
 def _bucket(line: str) -> Charged:
