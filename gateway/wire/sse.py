@@ -10,8 +10,9 @@ from gateway.wire.silence import MOST_BYTES, endless
 
 MAX_LINE: Final = 4 * 1024 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
+_LF: Final = 0x0A
 _CR: Final = 0x0D
-"""As a number: to look for b"\\r" costs 0.8 us more, and `startswith` 0.2 us more than a slice."""
+"""As numbers: to look for b"\\r" costs 0.8 us more, and `startswith` 0.2 us more than a slice."""
 _BESIDE: Final = 64
 """Bytes of its other lines, as its name, that an event with data may have."""
 
@@ -40,8 +41,8 @@ class SseDecoder:
         if self.between and chunk[-2:] == b"\n\n" and len(chunk) <= MAX_LINE:
             # Nearly all chunks are whole events of one line each: these need no reading by lines.
             events = chunk[6:-2].split(b"\n\ndata: ")
-            ends = 2 * len(events)
-            if chunk[:6] == b"data: " and chunk.count(b"\n") == ends and _CR not in chunk:
+            inside = b"".join(events)  # to count line breaks costs ten times as much
+            if chunk[:6] == b"data: " and _LF not in inside and _CR not in inside:
                 return [("", data) for data in events]
         found: list[tuple[str, bytes]] = []
         if not self._too_long:
