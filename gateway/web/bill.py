@@ -17,7 +17,8 @@ def extension(tab: Tab, spent: str) -> bytes:
     told = comma = ""
     for each in tab.attempts:
         names = each.model, each.provider, each.tier, each.purpose, each.outcome
-        told += f"{comma}{_known.get(names) or _begins(names)}{usd(each.cost)}}}"
+        cost = spent if each.cost == tab.spent else usd(each.cost)
+        told += f"{comma}{_known.get(names) or _begins(names)}{cost}}}"
         comma = ","
     return f'{{"cost_usd":{spent},"attempts":[{told}]}}'.encode()
 
