@@ -1,6 +1,6 @@
 """One connected socket to a Redis server: commands out, answers in, in the same order.
 
-Commands of one loop tick travel in one write, which costs a fraction of the CPU of a pool of
+Commands of one turn of the loop travel in one write, which costs a fraction of the CPU of a pool of
 connections. One timer watches the oldest command: when it has waited too long the connection is
 closed and all that wait on it fail.
 """
@@ -97,7 +97,7 @@ class Wire(asyncio.Protocol):
         self._awaited: deque[tuple[float, Answer]] = deque()
         """Until when, and by whom."""
         self._out: list[bytes] = []
-        """What is sent at the end of the tick."""
+        """What is sent at the end of this turn."""
         self._transport: asyncio.Transport | None = None
         self._deadline = 0.0
         """Of what is sent in this tick, in the loop's time."""
