@@ -19,6 +19,8 @@ from gateway.drivers.metrics.shape import PARTS, SECONDS, edges
 _DECISIONS: Final = "gateway_budget_decisions_total"
 _TOKENS: Final = "gateway_tokens_total"
 _VOTES: Final = "gateway_votes_total"
+_MERE: Final = ("answer", "escalation")
+"""Why most calls are made; of them nothing more is told, unless they are charged back."""
 _SECONDS: Final = edges(SECONDS)
 _PARTS: Final = edges(PARTS)
 
@@ -94,7 +96,7 @@ class Calls:
                 self._of.add(_TOKENS, provider, model, kind, by=many)
 
     def _more(self, about: events.About, call: UsageRecord, why: str) -> None:
-        """Of a call that was not the first, or that may be charged back."""
+        """Of a call that was made for another reason than most, or that may be charged back."""
         if self._tags:
             self._charge_back(about, call)
         if call.purpose == "audit":
@@ -135,6 +137,6 @@ class Calls:
             of["gateway_cost_usd_total"][tenant, model, tier, purpose],
             of[_TOKENS][provider, model, "input"],
             of[_TOKENS][provider, model, "output"],
-            purpose != "answer" or bool(self._tags),
+            purpose not in _MERE or bool(self._tags),
         )
         return found
