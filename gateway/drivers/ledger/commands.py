@@ -36,24 +36,12 @@ _AT_ONCE: Final = 500
 SWEPT: Final = 100
 """Expired holds that one script charges at most, when it is asked to sweep."""
 _MODES: Final = ("hard", "soft", "shadow")
-_FEW: Final = 1_024
+_SIZES: Final = tuple(b"$%d\r\n" % size for size in range(1_024))
+"""How an argument of so many bytes begins: to write its number takes five times as long."""
 # A byte is looked for by its number: by itself it takes ten times as long.
 _BACKSLASH: Final = ord("\\")
 _pack: Final = msgspec.msgpack.Encoder().encode
 _json: Final = msgspec.json.Encoder().encode
-
-
-class _Sizes(dict[int, bytes]):
-    """How an argument of so many bytes begins: to write its number takes five times as long."""
-
-    def __missing__(self, size: int) -> bytes:
-        text = b"$%d\r\n" % size
-        if size < _FEW:
-            self[size] = text
-        return text
-
-
-_SIZE: Final = _Sizes()
 
 
 class Scripts:
@@ -122,9 +110,11 @@ class HomeCommands:
         cost = _json((actual.nanos, actual.tokens, hold_id))
         if _BACKSLASH in cost:
             cost = f'[{actual.nanos},{actual.tokens},"{hold_id}"]'.encode()
-        return b"".join(
-            (self._settle, _SIZE[len(cost)], cost, b"\r\n", _SIZE[len(line)], line, b"\r\n")
-        )
+        try:
+            first, second = _SIZES[len(cost)], _SIZES[len(line)]
+        except IndexError:
+            first, second = b"$%d\r\n" % len(cost), b"$%d\r\n" % len(line)
+        return b"".join((self._settle, first, cost, b"\r\n", second, line, b"\r\n"))
 
     def void(self, hold_id: str) -> bytes:
         nothing = f'[0,0,"{hold_id}"]'.encode()
@@ -223,7 +213,11 @@ def reserving(head: bytes, hold_id: str, amounts: Amounts, life: str) -> bytes:
     if _BACKSLASH in asked or not asked.isascii():  # the script reads ids as they stand there
         numbers = f"{amounts.nanos},{amounts.tokens},{amounts.requests}"
         asked = f'[{numbers},"{_life(whose)}","{hold_id}"]'.encode("ascii")
-    return b"".join((head, _SIZE[len(asked)], asked, b"\r\n"))
+    try:
+        size = _SIZES[len(asked)]
+    except IndexError:
+        size = b"$%d\r\n" % len(asked)
+    return b"".join((head, size, asked, b"\r\n"))
 
 
 def _life(text: str) -> str:

@@ -22,7 +22,6 @@ from gateway.core.accounts import (
     Refusal,
     Warned,
     checked,
-    has_places,
 )
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired, LedgerTook
@@ -34,7 +33,7 @@ from gateway.core.usage_record import UsageRecord
 from gateway.drivers.ledger.book import Book
 from gateway.drivers.ledger.commands import SCRIPTS, SWEPT, Scripts, reserving
 from gateway.drivers.ledger.debts import Debts
-from gateway.drivers.ledger.homes import TIME, ByPurse, Home, Homes, Ready, Settings
+from gateway.drivers.ledger.homes import TIME, Home, Homes, Ready, Settings
 from gateway.drivers.ledger.plans import Plan
 from gateway.drivers.ledger.settles import Settles
 from gateway.drivers.redis.servers import open_redis
@@ -85,7 +84,6 @@ class RedisLedger(Book):
         self._call = connection.call
         settings = Settings(round(ttl_s * 1_000), kept, epoch or secrets.token_hex(8), scripts)
         super().__init__(Homes(settings, connection, clock, observe), connection)
-        self._has_places = ByPurse(has_places)
         self._debts = Debts(self._homes.run, clock, observe)
         self._settles = Settles(self._homes, self._debts, clock, observe)
         self.settle = self._settles.settle
@@ -166,8 +164,12 @@ class RedisLedger(Book):
         await self._homes.ask("charge", self._homes.home(purse.home), command)
 
     def leave(self, purse: Purse, life: str) -> None:
-        if self._has_places[purse]:
-            self._settles.begin("leave", self._homes.of[purse].commands.leave(life))
+        try:
+            home, has_places = self._homes.known[purse]
+        except KeyError:
+            home, has_places = self._homes.whose(purse)
+        if has_places:
+            self._settles.begin("leave", home.commands.leave(life))
 
     async def void(self, home: str, hold_id: str) -> None:
         """Give a hold back whose call was surely never made, also one that is yet to arrive."""

@@ -143,7 +143,10 @@ class Settles:
 
     def settle(self, hold: Hold, actual: Amounts, record: Record | None = None) -> Awaitable[None]:
         """Who waits for it need not, and may give up: it goes on."""
-        home = self.homes.of[hold.purse]
+        try:
+            home, _ = self.homes.known[hold.purse]
+        except KeyError:
+            home, _ = self.homes.whose(hold.purse)
         command = home.commands.settle(hold.id, bounded(actual), record)
         settle = Settle(self, "settle", command, self.clock(), home, home.seq, hold, actual, record)
         self.under_way.add(settle)
@@ -178,5 +181,5 @@ class Settles:
         actual: Amounts,
         record: Record | None,
     ) -> bytes:
-        commands = self.homes.of[purse].commands
+        commands = self.homes.home(purse.home).commands
         return commands.charge(plan, purse.tenant, call, bounded(actual), record)
