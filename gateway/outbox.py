@@ -13,7 +13,7 @@ from typing import Final
 from weakref import WeakKeyDictionary, ref
 
 MOST: Final = 16 * 1024
-"""Bytes for one connection that wait for the end of a turn; what is larger is not copied."""
+"""Bytes for one connection that are put into one; what is larger is not copied."""
 
 
 class Outbox:
@@ -33,14 +33,15 @@ class Outbox:
             self._schedule(self.flush)
 
     def write(self, to: asyncio.WriteTransport, data: bytes) -> None:
-        """After what else is for `to`."""
+        """After what else is for `to`, which is out before that is much: it may want no more."""
         waiting = self._waiting
         if to in waiting:
-            data = waiting.pop(to) + data
-        if len(data) >= MOST:
-            self._go_first()
-            to.write(data)
-            return
+            before = waiting.pop(to)
+            if len(before) + len(data) < MOST:
+                data = before + data
+            else:
+                self._go_first()
+                to.write(before)
         waiting[to] = data
         if not self._due:
             self._due = True

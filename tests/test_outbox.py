@@ -83,23 +83,26 @@ def test_what_must_be_first_is(turn: Turn, asked: str) -> None:
     assert turn.end() == [], "it was called once"
 
 
-@pytest.mark.parametrize("size", [MOST, 3 * MOST])
-def test_what_is_large_waits_for_nothing_but_what_must_be_first(turn: Turn, size: int) -> None:
-    turn.outbox.first(lambda: turn.log.append(("ledger", b"settle")))
+def test_what_is_large_is_not_copied(turn: Turn) -> None:
+    large = bytes(3 * MOST)
+    turn.outbox.write(turn.a, large)
     turn.outbox.write(turn.b, b"small")
-    turn.outbox.write(turn.a, bytes(size))
-    assert turn.log == [("ledger", b"settle"), ("a", bytes(size))]
-    turn.log.clear()
-    assert turn.end() == [("b", b"small")]
+    assert turn.log == []
+    sent = dict(turn.end())
+    assert sent["a"] is large
+    assert sent["b"] == b"small"
 
 
-def test_no_more_waits_for_one_than_is_copied(turn: Turn) -> None:
-    piece = bytes(MOST // 4)
-    for _ in range(10):
+def test_much_for_one_goes_out_at_once_but_for_the_last_of_it(turn: Turn) -> None:
+    """So whoever sends it is told soon that no more is wanted."""
+    large, piece = bytes(3 * MOST), b"x" * (MOST // 4)
+    turn.outbox.write(turn.a, large)
+    turn.outbox.first(lambda: turn.log.append(("ledger", b"settle")))
+    for _ in range(7):
         turn.outbox.write(turn.a, piece)
-    assert turn.log == [("a", 4 * piece)] * 2
+    assert turn.log == [("ledger", b"settle"), ("a", large), ("a", 3 * piece), ("a", 3 * piece)]
     turn.log.clear()
-    assert turn.end() == [("a", 2 * piece)]
+    assert turn.end() == [("a", piece)]
 
 
 def test_who_is_closed_has_got_all_that_was_for_it(turn: Turn) -> None:
