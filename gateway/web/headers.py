@@ -16,7 +16,7 @@ from gateway.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from gateway.core.money import dollars, usd
+from gateway.core.money import usd
 from gateway.core.response_cache import Asks, read_asks
 from gateway.core.snapshot import Limits
 from gateway.core.spent import Tab
@@ -100,7 +100,7 @@ def reply_headers(life: Life, reply: Reply, spent: str | None) -> Lines:
     if gone is not None or reply.dropped or reply.headers or tab.warned:
         more = lines_of(_more(gone, reply, tab)).decode()
     if left is not None:
-        rest = f"x-gateway-budget-remaining-usd: {dollars(left) if left > 0 else 0}\r\n"
+        rest = f"x-gateway-budget-remaining-usd: {usd(left) if left > 0 else 0}\r\n"
     return f"x-request-id: {life.about.request_id}\r\n{told}{cost}{more}{rest}".encode()
 
 
