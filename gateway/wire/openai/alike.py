@@ -13,10 +13,15 @@ from gateway.core.chat import ChoiceDelta, Delta
 from gateway.wire.dialect import Alike, Read, read_nothing
 from gateway.wire.openai import strict
 
-_FIELDS: Final = ("content", "reasoning_content", "reasoning")
+_FIELDS: Final = {
+    name: re.compile(rb'"%b"\s*:\s*(?=")' % name.encode())
+    for name in ("content", "reasoning_content", "reasoning")
+}
+"""In which a text is, and what stands before it."""
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _PADDING: Final = re.compile(rb'"obfuscation"\s*:\s*"(?=[A-Za-z0-9]*")')
 """OpenAI's own: letters and digits that make all chunks about as long."""
+_ESCAPE: Final = 0x5C
 _OTHER: Final = "another \N{SNOWMAN}"
 """A text to prove with that what was cut out is the chunk's text, and nothing else is."""
 _MOST_TRIES: Final = 8
@@ -54,24 +59,31 @@ class AlikeText(Alike):
             return
         [field] = said
         self._tries += 1
-        found = re.search(rb'"%b"\s*:\s*(?=")' % field.encode(), data)
+        found = _FIELDS[field].search(data)
         text = _STRING.match(data, found.end()) if found else None
         if text is None:
             return
         before, after = data[: text.start() + 1], data[text.end() - 1 :]
         if _is_text(field, before, after, chunk):
-            thinks = field != "content"
-            self.read_data = _reader(chunk, before, after, slice(None), thinks=thinks)
+            thinks, padded = field != "content", _PADDING.search(after)
+            self.read_data = _reader(chunk, before, after, slice(None), padded, thinks=thinks)
             before, after = b"data: " + before, after + b"\n\n"
-            self._whole = _reader(chunk, before, after, slice(6, -2), thinks=thinks)
+            self._whole = _reader(chunk, before, after, slice(6, -2), padded, thinks=thinks)
 
 
 def _reader(
-    chunk: strict.Chunk, before: bytes, after: bytes, data_of: slice, *, thinks: bool
+    chunk: strict.Chunk,
+    before: bytes,
+    after: bytes,
+    data_of: slice,
+    padded: re.Match[bytes] | None,
+    *,
+    thinks: bool,
 ) -> Read:
-    """For bytes that are the same before and after a text, but for their padding."""
+    """For bytes that are the same before and after a text, but for their padding: where that is
+    found in `after`.
+    """
     index, name, created = chunk.choices[0].index, chunk.id, chunk.created
-    padded = _PADDING.search(after)
     if padded is not None:
         end = after[after.index(b'"', padded.end()) :]
         after = after[: padded.end()]
@@ -98,7 +110,8 @@ def _reader(
         except ValueError:
             return None
         said = ChoiceDelta(index, reasoning=text) if thinks else ChoiceDelta(index, text)
-        return Delta((said,), None, name, created, event[data_of], size=len(text.encode()))
+        size = len(text.encode()) if _ESCAPE in told else len(told) - 2  # without its quotes
+        return Delta((said,), None, name, created, event[data_of], size=size)
 
     return read
 
