@@ -66,7 +66,7 @@ class AsgiClient:
 
     async def begin(self, status: int, headers: Lines) -> None:
         pairs = pairs_of(headers)
-        await self._send({"type": "http.response.start", "status": status, "headers": pairs})
+        await self._out({"type": "http.response.start", "status": status, "headers": pairs})
 
     def send(self, data: bytes) -> bool:
         self._waiting.append(data)
@@ -82,13 +82,16 @@ class AsgiClient:
             await self.write(b"".join(waiting))
 
     async def write(self, data: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        await self._out({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, data: bytes) -> None:
         waiting, self._waiting = self._waiting, []
         body = b"".join([*waiting, data]) if waiting else data
+        await self._out({"type": "http.response.body", "body": body})
+
+    async def _out(self, message: Message) -> None:
         outbox().flush()  # what must go first: the server writes by itself
-        await self._send({"type": "http.response.body", "body": body})
+        await self._send(message)
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -104,6 +104,10 @@ class HotProtocol(Answers):
         else:
             self._next(data)
 
+    def eof_received(self) -> None:
+        """Nothing more will come: the connection closes, after what was answered already."""
+        self._outbox.flush()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()
         self._transport = NOWHERE

@@ -1,0 +1,165 @@
+"""An answer that is made in the turn in which it is asked for waits for the end of that turn.
+Whatever else happens in it, the client gets all of the answer, and then what comes of that.
+"""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from uvicorn import Config
+from uvicorn.server import ServerState
+
+from gateway.web.door import Door
+from gateway.web.hot import HotProtocol, hot
+
+Serve = Callable[[HotProtocol], Awaitable[None]]
+LARGE = 50_000
+TIMES = 40
+"""How a race ends is chance; with a fault in it, it is lost in most of so many."""
+
+
+async def nobody(scope: object, receive: object, send: object) -> None:
+    raise AssertionError("it is not for the server's own protocol")
+
+
+class AtOnce:
+    """A door that answers without waiting for anything: as many bytes as it is asked for, whole or,
+    for a list, in pieces. Then `afterwards` is called, in the same turn.
+    """
+
+    def __init__(self, afterwards: Callable[[HotProtocol], None] = lambda _: None) -> None:
+        self._afterwards = afterwards
+        self.now = SimpleNamespace(world=SimpleNamespace(new_id=lambda: "1"))
+
+    def left(self, client: HotProtocol) -> None: ...
+
+    async def serve(self, client: HotProtocol) -> None:
+        assert client.whole is not None
+        asked = json.loads(client.whole)
+        if isinstance(asked, int):
+            client.reply(200, b"", b"y" * asked)
+        else:
+            await client.begin(200, b"")
+            for size in asked:
+                client.send(b"y" * size)
+            await client.end(b"end")
+        self._afterwards(client)
+
+
+def asks(what: int | list[int]) -> bytes:
+    body = json.dumps(what).encode()
+    length = b"content-length: %d" % len(body)
+    return b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n%b\r\n\r\n%b" % (length, body)
+
+
+def is_whole(answer: bytes, asked: int | list[int]) -> bool:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if isinstance(asked, int):
+        return head.startswith(b"HTTP/1.1 200") and body == b"y" * asked
+    pieces = [b"%x\r\n%b\r\n" % (size, b"y" * size) for size in asked]
+    return body == b"".join(pieces) + b"3\r\nend\r\n0\r\n\r\n"
+
+
+@asynccontextmanager
+async def at_once(door: AtOnce) -> AsyncIterator[tuple[int, ServerState]]:
+    config, state = Config(nobody, log_config=None), ServerState()
+    config.load()
+    made = cast("Callable[..., HotProtocol]", hot(cast("Door", door)))
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: made(config, state, {}), "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1], state
+
+
+async def all_of(port: int, *sent: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.writelines(sent)
+    told = await asyncio.wait_for(reader.read(-1), 30)
+    writer.close()
+    return told
+
+
+KINDS = pytest.mark.parametrize("asked", [5, LARGE, [5, 5], [LARGE, 5, LARGE]], ids=str)
+
+
+def cancels(client: HotProtocol) -> None:
+    client.task.cancel()
+
+
+def ends(_: HotProtocol) -> None:
+    raise asyncio.CancelledError
+
+
+@KINDS
+@pytest.mark.parametrize("happens", [HotProtocol.shutdown, cancels, ends])
+async def test_a_server_that_stops(
+    happens: Callable[[HotProtocol], None], asked: int | list[int]
+) -> None:
+    async with at_once(AtOnce(happens)) as (port, state):
+        assert is_whole(await all_of(port, asks(asked)), asked)
+        async with asyncio.timeout(30):
+            while state.connections or state.tasks:
+                await asyncio.sleep(0.001)
+
+
+def _half_closes(port: int) -> bytes:
+    """What a client gets that says right behind its request that it was the last."""
+    with socket.create_connection(("127.0.0.1", port), 30) as client:
+        client.sendall(asks(3))
+        while not client.recv(1_000).endswith(b"yyy"):
+            pass
+        client.sendall(asks(5))
+        client.shutdown(socket.SHUT_WR)
+        told = b""
+        while data := client.recv(1_000):
+            told += data
+        return told
+
+
+async def test_a_client_that_sends_no_more() -> None:
+    async with at_once(AtOnce()) as (port, _):
+        told = [await asyncio.to_thread(_half_closes, port) for _ in range(TIMES)]
+    assert [is_whole(each, 5) for each in told] == [True] * TIMES
+
+
+async def test_what_is_no_http_behind_the_request() -> None:
+    async with at_once(AtOnce()) as (port, _):
+        told = await all_of(port, asks(5) + b"GARBAGE\r\n\r\n")
+    first, second = (b"HTTP/1.1 " + each for each in told.split(b"HTTP/1.1 ")[1:])
+    assert is_whole(first, 5)
+    assert second.startswith(b"HTTP/1.1 400")
+
+
+async def test_what_a_turn_has_for_one_client_is_one_write() -> None:
+    """It goes out when the turn is over, and not before."""
+    seen: list[bytes] = []
+
+    class Told(asyncio.Transport):
+        def write(self, data: object) -> None:
+            assert isinstance(data, bytes)
+            seen.append(data)
+
+        def is_closing(self) -> bool:
+            return False
+
+    def looks(_: HotProtocol) -> None:
+        assert seen == []
+
+    config = Config(nobody, log_config=None)
+    config.load()
+    made = cast("Callable[..., HotProtocol]", hot(cast("Door", AtOnce(looks))))
+    connection = made(config, ServerState(), {})
+    connection.connection_made(Told())
+    connection.data_received(asks([5, 5]))
+    async with asyncio.timeout(30):
+        while not seen:
+            await asyncio.sleep(0)
+    assert [is_whole(each, [5, 5]) for each in seen] == [True]
+    connection.task.cancel()
+    await asyncio.wait((connection.task,))
+    connection.connection_lost(None)
