@@ -19,7 +19,17 @@ class Heads:
     be kept after it, and `length` is the body's, of the head that came last.
     """
 
-    __slots__ = ("_after", "_before", "_behind", "_first", "_tail", "headers", "keeps", "length")
+    __slots__ = (
+        "_after",
+        "_before",
+        "_behind",
+        "_first",
+        "_parser",
+        "_tail",
+        "headers",
+        "keeps",
+        "length",
+    )
 
     def __init__(self) -> None:
         self.headers: Pairs = []
@@ -49,7 +59,7 @@ class Heads:
         """False when this is not as plain as we want it."""
         self.headers = []
         self._before = b"\0"
-        parser = HttpRequestParser(self)
+        self._parser = parser = HttpRequestParser(self)
         upgrades = False
         try:
             parser.feed_data(head)
@@ -57,11 +67,13 @@ class Heads:
             upgrades = True  # we stay with what we speak
         except HttpParserError:
             return False
+        finally:
+            del self._parser  # it refers to us
         named = dict(self.headers)
         length = named.get(b"content-length")
         if length is None or not _ODD.isdisjoint(named):
             return False
-        self.keeps = not upgrades and parser.should_keep_alive()
+        self.keeps = self.keeps and not upgrades
         self.length = int(length)
         # Who traces its requests says something new in each, and is to be heard in each.
         if self.keeps and b"traceparent" not in named:
@@ -71,6 +83,10 @@ class Heads:
     def on_header(self, name: bytes, value: bytes) -> None:
         """As the parser tells them."""
         self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Asked now: with the end of the body, which may be empty, the parser forgets it."""
+        self.keeps = self._parser.should_keep_alive()
 
     def _remember(self, head: bytes) -> None:
         found = [*_LENGTH.finditer(head)]

@@ -221,7 +221,14 @@ async def test_any_text_is_a_name(ledger: Driver, tenant: str, name: str) -> Non
 
 @pytest.mark.parametrize(
     ("hold_id", "life"),
-    [("a b", "one two"), ("7 8 9", "7 8 9"), ("x\ny\n", "x\ny"), ("%d ", " "), ("h", "ключ")],
+    [
+        ("a b", "one two"),
+        ("7 8 9", "7 8 9"),
+        ("x\ny\n", "x\ny"),
+        ("%d ", " "),
+        ("h", "ключ"),
+        ("half", "\ud800"),
+    ],
 )
 async def test_any_text_is_a_life_and_any_ascii_a_hold(
     ledger: Driver, tenant: str, hold_id: str, life: str

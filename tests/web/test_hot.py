@@ -356,10 +356,11 @@ async def test_one_task_serves_a_connection_and_ends_with_it(service: Running, w
     assert task.cancelled() or task.exception() is None
 
 
-async def test_close_as_asked(wire: Wire) -> None:
-    await wire.send(asks(BODY, b"Connection: close"))
+@pytest.mark.parametrize(("body", "expected"), [(BODY, 200), (b"", 400)], ids=["a body", "none"])
+async def test_close_as_asked(wire: Wire, body: bytes, expected: int) -> None:
+    await wire.send(asks(body, b"Connection: close"))
     status, headers, _ = await wire.answer()
-    assert (status, headers["connection"]) == (200, "close")
+    assert (status, headers["connection"]) == (expected, "close")
     assert await wire.ended()
 
 

@@ -208,6 +208,8 @@ def reserving(head: bytes, hold_id: str, amounts: Amounts, life: str) -> bytes:
     an id that is not ASCII: we make them ourselves.
     """
     whose = life or hold_id
+    if not whose.isascii():
+        whose = escape(whose)
     # JSON's numbers and quotes, which C writes for a third of what a formatted text takes.
     asked = _json((amounts.nanos, amounts.tokens, amounts.requests, whose, hold_id))
     if _BACKSLASH in asked or not asked.isascii():  # the script reads ids as they stand there
