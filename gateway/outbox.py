@@ -9,18 +9,24 @@ is on its way before the answer that it is for, and no answer waits for that.
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
-from weakref import WeakKeyDictionary, ref
+from typing import Final, Protocol
+from weakref import WeakValueDictionary
 
 MOST: Final = 16 * 1024
 """Bytes for one connection that are put into one; what is larger is not copied."""
 
 
-class Outbox:
-    """Of one event loop. `schedule` calls back at the end of this turn."""
+class Turns(Protocol):
+    """An event loop, as far as is needed here: it calls back at the end of this turn."""
 
-    def __init__(self, schedule: Callable[[Callable[[], None]], object]) -> None:
-        self._schedule = schedule
+    def call_soon(self, callback: Callable[[], None], /) -> object: ...
+
+
+class Outbox:
+    """Of one event loop."""
+
+    def __init__(self, loop: Turns) -> None:
+        self._at_its_end = loop.call_soon
         self._first: list[Callable[[], None]] = []
         self._waiting: dict[asyncio.WriteTransport, bytes] = {}
         self._due = False
@@ -30,7 +36,7 @@ class Outbox:
         self._first.append(send)
         if not self._due:
             self._due = True
-            self._schedule(self.flush)
+            self._at_its_end(self.flush)
 
     def write(self, to: asyncio.WriteTransport, data: bytes) -> None:
         """After what else is for `to`, which is out before that is much: it may want no more."""
@@ -45,7 +51,7 @@ class Outbox:
         waiting[to] = data
         if not self._due:
             self._due = True
-            self._schedule(self.flush)
+            self._at_its_end(self.flush)
 
     def close(self, transport: asyncio.WriteTransport) -> None:
         """With all that is for it sent."""
@@ -58,7 +64,8 @@ class Outbox:
     def flush(self) -> None:
         """All of it, now. Who is gone is sent nothing."""
         self._due = False
-        self._go_first()
+        if self._first:
+            self._go_first()
         waiting, self._waiting = self._waiting, {}
         for to, data in waiting.items():
             if not to.is_closing():
@@ -69,24 +76,14 @@ class Outbox:
             self._first.pop()()
 
 
-_of_loops: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Outbox]] = WeakKeyDictionary()
+_of_loops: Final[WeakValueDictionary[int, Outbox]] = WeakValueDictionary()
+"""By the id of a loop that each keeps, and is kept itself by those who write."""
 
 
 def outbox(loop: asyncio.AbstractEventLoop | None = None) -> Outbox:
     """That of the running loop, or of this one."""
     loop = loop or asyncio.get_running_loop()
-    found = _of_loops.get(loop)
+    found = _of_loops.get(id(loop))
     if found is None:
-        found = _of_loops[loop] = Outbox(_schedule_of(ref(loop)))
+        found = _of_loops[id(loop)] = Outbox(loop)
     return found
-
-
-def _schedule_of(there: ref[asyncio.AbstractEventLoop]) -> Callable[[Callable[[], None]], None]:
-    """What keeps its loop would be kept by it for ever."""
-
-    def schedule(callback: Callable[[], None]) -> None:
-        loop = there()
-        if loop is not None:
-            loop.call_soon(callback)
-
-    return schedule

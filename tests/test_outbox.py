@@ -41,8 +41,11 @@ class Turn:
     def __init__(self) -> None:
         self.log: Log = []
         self.scheduled: list[Callable[[], None]] = []
-        self.outbox = Outbox(self.scheduled.append)
+        self.outbox = Outbox(self)
         self.a, self.b = Peer("a", self.log), Peer("b", self.log)
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self.scheduled.append(callback)
 
     def end(self) -> Log:
         """What has been sent by then, since the last."""
@@ -124,15 +127,17 @@ def test_who_is_gone_is_sent_nothing_and_others_are(turn: Turn) -> None:
     assert turn.end() == [("b", b"2")]
 
 
-async def test_a_loop_has_one_that_goes_with_it() -> None:
+async def test_a_loop_has_one_as_long_as_somebody_writes() -> None:
     here, other = asyncio.get_running_loop(), asyncio.new_event_loop()
-    assert outbox() is outbox(here)
-    assert outbox(other) is not outbox(here)
-    its, gone = weakref.ref(outbox(other)), weakref.ref(other)
+    mine, its = outbox(), outbox(other)
+    assert mine is outbox(here)
+    assert its is outbox(other)
+    assert its is not mine
+    old, old_loop = weakref.ref(its), weakref.ref(other)
     other.close()
-    del other
+    del other, its
     gc.collect()
-    assert (its(), gone()) == (None, None)
+    assert (old(), old_loop()) == (None, None)
 
 
 async def test_commands_to_the_ledger_go_before_an_answer() -> None:
