@@ -71,6 +71,11 @@ class Outbox:
             if not to.is_closing():
                 to.write(data)
 
+    async def sent(self) -> None:
+        """Wait until what waits by now is out. For who writes past us, and is to come after it."""
+        if self._due:
+            await asyncio.sleep(0)
+
     def _go_first(self) -> None:
         while self._first:
             self._first.pop()()

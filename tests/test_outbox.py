@@ -140,6 +140,16 @@ async def test_a_loop_has_one_as_long_as_somebody_writes() -> None:
     assert (old(), old_loop()) == (None, None)
 
 
+async def test_who_writes_by_itself_waits_for_what_waits() -> None:
+    log: Log = []
+    mine = outbox()
+    for name in ("settle", "another"):
+        mine.first(lambda name=name: log.append(("ledger", name.encode())))  # type: ignore[misc]
+    mine.write(Peer("client", log), b"answer")
+    await mine.sent()
+    assert sorted(log) == [("client", b"answer"), ("ledger", b"another"), ("ledger", b"settle")]
+
+
 async def test_commands_to_the_ledger_go_before_an_answer() -> None:
     log: Log = []
     wire, client = Wire(5.0, lambda *_: None), Peer("client", log)

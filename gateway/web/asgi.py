@@ -90,7 +90,7 @@ class AsgiClient:
         await self._out({"type": "http.response.body", "body": body})
 
     async def _out(self, message: Message) -> None:
-        outbox().flush()  # what must go first: the server writes by itself
+        await outbox().sent()  # what must go first: the server writes by itself
         await self._send(message)
 
     async def _watch(self) -> None:
