@@ -59,8 +59,8 @@ async def test_what_is_known_of_purses_is_not_kept_for_ever(ledger: RedisLedger)
     homes = ledger._homes
     for number in range(5_000):
         purse = Purse("t", (), per_call=(at_once(number),))
-        assert homes.whose(purse) == homes.known[purse] == (homes.home("t"), True)
-    assert len(homes.known) < 4_097
+        assert homes.whose(purse) == homes._known[purse] == (homes.home("t"), True)
+    assert len(homes._known) < 4_097
 
 
 # Keys

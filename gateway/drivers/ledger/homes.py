@@ -90,7 +90,7 @@ class Homes:
         self._calendar = Calendar()
         self._ready: dict[Purse, Ready] = {}
         self.home = cache(self._home)
-        self.known: dict[Purse, tuple[Home, bool]] = {}
+        self._known: dict[Purse, tuple[Home, bool]] = {}
         """What `whose` has found. What a cache of functools finds takes six times as long."""
 
     def _home(self, name: str) -> Home:
@@ -99,10 +99,13 @@ class Homes:
 
     def whose(self, purse: Purse) -> tuple[Home, bool]:
         """Whose home a purse's is, and whether any of its calls may take a place."""
-        if len(self.known) >= _REMEMBERED:
-            self.known.clear()
-        found = self.known[purse] = (self.home(purse.home), has_places(purse))
-        return found
+        try:
+            return self._known[purse]
+        except KeyError:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            found = self._known[purse] = (self.home(purse.home), has_places(purse))
+            return found
 
     def now(self) -> float:
         """Unix seconds by the ledger's clock, as far as it is known."""

@@ -164,10 +164,7 @@ class RedisLedger(Book):
         await self._homes.ask("charge", self._homes.home(purse.home), command)
 
     def leave(self, purse: Purse, life: str) -> None:
-        try:
-            home, has_places = self._homes.known[purse]
-        except KeyError:
-            home, has_places = self._homes.whose(purse)
+        home, has_places = self._homes.whose(purse)
         if has_places:
             self._settles.begin("leave", home.commands.leave(life))
 

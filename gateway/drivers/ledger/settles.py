@@ -143,10 +143,7 @@ class Settles:
 
     def settle(self, hold: Hold, actual: Amounts, record: Record | None = None) -> Awaitable[None]:
         """Who waits for it need not, and may give up: it goes on."""
-        try:
-            home, _ = self.homes.known[hold.purse]
-        except KeyError:
-            home, _ = self.homes.whose(hold.purse)
+        home, _ = self.homes.whose(hold.purse)
         command = home.commands.settle(hold.id, bounded(actual), record)
         settle = Settle(self, "settle", command, self.clock(), home, home.seq, hold, actual, record)
         self.under_way.add(settle)

@@ -100,7 +100,7 @@ class Wire(asyncio.Protocol):
         """What is sent at the end of this turn."""
         self._transport: asyncio.Transport | None = None
         self._deadline = 0.0
-        """Of what is sent in this tick, in the loop's time."""
+        """Of what is sent in this turn, in the loop's time."""
         self._timer: asyncio.TimerHandle | None = None
         self._dead: tuple[str, str] | None = None
         self._leaving = False
@@ -117,7 +117,7 @@ class Wire(asyncio.Protocol):
             self._awaited.append((deadline or self._deadline, answer))
 
     def _begin(self, answer: Answer, deadline: float = 0.0) -> bool:
-        """The first of a tick: what all that it sends has in common. False for who is too late."""
+        """The first of a turn: what all that it sends has in common. False for who is too late."""
         if self._dead is not None:
             kind, message = self._dead
             fail(answer, RedisError(kind, message, sent=False))
