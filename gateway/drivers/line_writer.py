@@ -100,25 +100,32 @@ class _Sink:
     def __init__(self, to: str) -> None:
         self._path = None if to in _STREAMS else to
         self._fd = _STREAMS[to] if to in _STREAMS else _opened(to)
-        self._locks = self._path is None
 
     def write(self, lines: bytes) -> None:
-        """Raises OSError."""
+        """All of them, or, in a file, none. Raises OSError."""
         if self._path is not None and self._moved():
-            os.close(self._fd)
-            self._fd = _opened(self._path)
+            # In this order: the number of one that is closed soon is some connection's.
+            old, self._fd = self._fd, _opened(self._path)
+            os.close(old)
         # A pipe takes 4 kB in one piece; what is longer would be torn by other workers' lines.
-        if self._locks:
-            with suppress(OSError):
-                fcntl.lockf(self._fd, fcntl.LOCK_EX)
+        with suppress(OSError):
+            fcntl.lockf(self._fd, fcntl.LOCK_EX)
         try:
-            left = memoryview(lines)
+            self._write(lines)
+        finally:
+            with suppress(OSError):
+                fcntl.lockf(self._fd, fcntl.LOCK_UN)
+
+    def _write(self, lines: bytes) -> None:
+        end = os.fstat(self._fd).st_size
+        left = memoryview(lines)
+        try:
             while left:
                 left = left[os.write(self._fd, left) :]
-        finally:
-            if self._locks:
-                with suppress(OSError):
-                    fcntl.lockf(self._fd, fcntl.LOCK_UN)
+        except OSError:
+            if self._path is not None:  # a full disk took a part: what comes next would go on there
+                os.ftruncate(self._fd, end)
+            raise
 
     def close(self) -> None:
         if self._path is not None:

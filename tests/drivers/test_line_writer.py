@@ -3,10 +3,14 @@
 import asyncio
 import json
 import os
+import resource
+import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -60,6 +64,55 @@ async def test_a_file_that_was_moved_away_is_made_anew(tmp_path: Path) -> None:
     writer.write(b"new\n")
     await writer.aclose()
     assert [(tmp_path / name).read_bytes() for name in ("lines.1", "lines")] == [b"old\n", b"new\n"]
+
+
+async def test_one_that_cannot_be_made_anew_costs_nobody_a_connection(tmp_path: Path) -> None:
+    """The number of a file that is closed is the next connection's: it is not closed again."""
+    file = tmp_path / "logs" / "lines"
+    file.parent.mkdir()
+    writer = LineWriter(str(file))
+    file.parent.rename(tmp_path / "logs.1")
+    for _ in range(2):
+        writer.write(b"lost\n")
+        lost = writer.lost
+        async with asyncio.timeout(10):
+            while writer.lost == lost:
+                await asyncio.sleep(0.005)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        file.parent.mkdir()
+        writer.write(b"new\n")
+        await writer.aclose()
+        theirs.send(b"hello")
+        assert ours.recv(5) == b"hello"
+    assert (file.read_bytes(), writer.lost) == (b"new\n", 2)
+
+
+async def test_a_full_disk_tears_no_line(tmp_path: Path) -> None:
+    file = tmp_path / "lines"
+    writer = LineWriter(str(file))
+    with _files_of_at_most(1_000):
+        writer.write(b"early\n")
+        while not file.read_bytes():
+            await asyncio.sleep(0.005)
+        writer.write(b"xxxxxx\n" * 200)
+        async with asyncio.timeout(10):
+            while not writer.lost:
+                await asyncio.sleep(0.005)
+    writer.write(b"late\n")
+    await writer.aclose()
+    assert (file.read_bytes(), writer.lost) == (b"early\nlate\n", 200)
+
+
+@contextmanager
+def _files_of_at_most(size: int) -> Iterator[None]:
+    """As a full disk: a part is written, then nothing. Python ignores SIGXFSZ."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 async def test_a_reader_who_does_not_read_stops_nothing(
