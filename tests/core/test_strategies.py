@@ -12,7 +12,7 @@ from gateway.core.errors import Faulty, Rejected, Throttled, UpstreamError
 from gateway.core.money import FREE, Nanos
 from gateway.core.plan import Candidate, Plan, Rung
 from gateway.core.strategies import OPTIONS, STRATEGIES, carry_out, fault, tactic
-from gateway.core.strategies.course import OUTRUN
+from gateway.core.strategies.course import BUDGET, OUTRUN
 from gateway.core.strategy import Answered, Failed, Outcome, Round, Stopped
 
 CHECKS = (Check("complete"),)
@@ -461,6 +461,65 @@ def test_a_strategy(
                 ("answer", "", False, 0.7),
                 ("fallback", "not_refused", False, None),
                 ("escalation", "complete", False, None),
+            ],
+        ),
+        *(
+            (
+                plan("a/p b/q", "m"),
+                chosen,
+                [{"a/p": "?no"}, {"b/q": Stopped(candidate("b/q"), BUDGET)}, {"m": "1"}],
+                [
+                    ("answer", "", False, None),
+                    ("fallback", "not_refused", False, None),
+                    ("escalation", "not_refused", False, None),  # nobody failed
+                ],
+            )
+            for chosen in (CASCADE, tactic("repair"))
+        ),
+        (
+            plan("a/p b/q", "m/p n/q", "s"),
+            tactic("vote", {"join": True}),
+            [
+                {"a/p": "1", "b/q": "2"},
+                {"m/p": "?no"},
+                {"n/q": Stopped(candidate("n/q"), BUDGET)},
+                {"s": "1"},
+            ],
+            [
+                ("vote", "", True, None),
+                ("arbitration", "disagreed", True, None),
+                ("fallback", "not_refused", True, None),
+                ("escalation", "not_refused", False, None),
+            ],
+        ),
+        (
+            plan("a/p b/q c/r", "m"),
+            VOTE,
+            [
+                {"a/p": "!1", "b/q": Stopped(candidate("b/q"), BUDGET)},
+                {"b/q": "1", "c/r": "2"},
+                {"m": "2"},
+            ],
+            [
+                ("vote", "", True, None),
+                ("fallback", "complete", True, None),  # of the same rung: it is no step up
+                ("arbitration", "disagreed", False, None),
+            ],
+        ),
+        (
+            plan("a/p", "m/p n/q"),
+            tactic("retry_cheap", {"tries": 2}, tactic("hedge")),
+            [
+                {"a/p": "?no"},
+                {"a/p": "?no"},
+                {name: Stopped(candidate(name), BUDGET) for name in ("m/p", "n/q")},
+                {"m/p": "1"},
+            ],
+            [
+                ("answer", "", False, None),
+                ("retry", "not_refused", False, None),
+                ("escalation", "not_refused", False, 0.7),
+                ("escalation", "not_refused", False, None),
             ],
         ),
     ],

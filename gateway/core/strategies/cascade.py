@@ -24,4 +24,5 @@ def cascade(plan: Plan, tactic: Tactic, course: Course) -> Strategy:
             if isinstance(outcome, Answered):
                 waiting = elsewhere([outcome], waiting) if waiting and declined(outcome) else []
                 course.asks_elsewhere(waiting)
+        course.climbs()
     return course.end()

@@ -106,6 +106,14 @@ class Course(Struct):
         if others and self.because.purpose == "escalation":
             self.because = structs.replace(self.because, purpose="fallback")
 
+    def climbs(self) -> None:
+        """Nobody of the rung is left to ask. Where none of them could be after one had declined, it
+        is that answer which leads up.
+        """
+        because = self.because
+        if because.purpose == "fallback" and because.why == _DECLINED:
+            self.because = structs.replace(because, purpose="escalation")
+
     def round(self, rung: Rung, *calls: Candidate) -> Round:
         return Round(calls, rung.checks, self.because, said=self.said)
 

@@ -27,7 +27,8 @@ def hedge(plan: Plan, tactic: Tactic, course: Course) -> Steps:
     others = [*short, *others]  # there may be room for it without the other
     answers = [each for each in outcomes if isinstance(each, Answered)]
     others = elsewhere(answers, others) if all(map(declined, answers)) else []
-    course.asks_elsewhere(others)
+    if answers:
+        course.asks_elsewhere(others)
     if others:
         higher = (Rung(rung.tier, tuple(others), rung.checks), *higher)
     return Plan(higher, plan.skipped)

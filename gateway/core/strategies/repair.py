@@ -55,6 +55,7 @@ def _tries(plan: Plan, course: Course, tries: int, *, tell: bool) -> Steps:
             course.said = said
             return higher
         course.said = said
+    course.climbs()
     return higher
 
 

@@ -97,6 +97,7 @@ def _joined(
             course.best = better(course.best, outcome)
             course.because = Because("arbitration", _undecided(votes, need, agreement), candidate)
             break
+        course.climbs()
     return Plan(plan.rungs[-1:], plan.skipped)
 
 
@@ -123,9 +124,9 @@ def _poll(
             waiting = [*short, *waiting]  # there may be room for them once the others are paid
         if any(map(declined, outcomes)):
             waiting = elsewhere(outcomes, waiting)
-            course.asks_elsewhere(waiting)
         elif not any(isinstance(each, Failed) or aside(each) for each in outcomes):
             break
+        course.asks_elsewhere(waiting)
     return None
 
 
