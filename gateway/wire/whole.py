@@ -59,6 +59,7 @@ class StreamOrWhole:
             self.feed = self._hold
         else:
             self.feed = self._stream.feed
+            chunk = chunk.lstrip(BLANK)  # the rest of a mark that was cut in two is of no event
         return self.feed(chunk)
 
     def _hold(self, chunk: bytes) -> list[Delta]:

@@ -159,18 +159,28 @@ def test_whole_streams_finish_once(body: bytes, finish: str) -> None:
     assert fold(feed(body))[0][0].finishes == [finish]
 
 
+@pytest.mark.parametrize("cut", range(5))
+def test_a_byte_order_mark_takes_nothing_with_it_wherever_it_is_cut(cut: int) -> None:
+    body = b"\xef\xbb\xbf" + event(piece({"role": "assistant", "content": "hi"})) + STOP + DONE
+    decoder = openai.decoder(TARGET)
+    deltas = decoder.feed(body[:cut]) + decoder.feed(body[cut:]) + decoder.finish()
+    assert fold(deltas)[0][0].text == "hi"
+
+
 TORN = {
     "nothing": b"",
     "only comments": b": a\n\n: b\n\n",
     "only [DONE]": DONE,
     "no end": event(FIRST) + event(piece({"content": "hi"})),
+    "only one of two choices ended": event(FIRST)
+    + event(piece({"role": "assistant", "content": "and"}, index=1)) + STOP,
     "half an event": event(FIRST) + b'data: {"id": "c1", "cho',
     "not JSON": event(FIRST) + b"data: <html>\n\n",
     "not an object": event(FIRST) + b"data: [1]\n\n",
     "too deep": event(FIRST) + b"data: " + b"[" * 100_000 + b"\n\n",
     "finish_reason error": event(FIRST) + event(piece({}, "error")) + DONE,
     "HTML": b"<html><body>Bad gateway</body></html>",
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("body", TORN.values(), ids=TORN)

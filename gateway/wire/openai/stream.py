@@ -80,7 +80,7 @@ class _Decoder:
             if not any(choice.finished for choice in self._choices.values()):
                 raise
         choices = self._choices.values()
-        if not choices or not (self.done or any(choice.finished for choice in choices)):
+        if not choices or not (self.done or all(choice.finished for choice in choices)):
             raise Broken("the stream ended before the answer was whole")
         last = tuple(self._ended(choice) for choice in choices if not choice.finished)
         if last:
