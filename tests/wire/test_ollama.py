@@ -130,6 +130,10 @@ SAID: Final[list[tuple[str, list[JSON], list[JSON]]]] = [
      [{"role": "user", "content": "a", "images": ["iVBORw0KGgo="]}]),
     ("thoughts", [{"role": "assistant", "content": "x", "reasoning_content": "hm"}],
      [{"role": "assistant", "content": "x", "thinking": "hm"}]),
+    ("a refusal was said, too",
+     [{"role": "assistant", "content": None, "refusal": "No."},
+      {"role": "assistant", "content": "So:", "refusal": "No."}],
+     [{"role": "assistant", "content": "No."}, {"role": "assistant", "content": "So:\nNo."}]),
     ("a call", [{"role": "assistant", "content": None, "tool_calls": [CALL]},
                 {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "5"}]}],
      [{"role": "assistant", "content": "",
@@ -191,6 +195,7 @@ REFUSED: Final[list[tuple[JSON, str]]] = [
      "messages[0].tool_calls[0].function.arguments"),
     ({"messages": [ASSISTANT | {"tool_calls": [{}]}]}, "messages[0].tool_calls[0]"),
     ({"messages": [ASSISTANT | {"function_call": {"name": "f"}}]}, "messages[0].function_call"),
+    ({"messages": [ASSISTANT | {"audio": {"id": "a"}}]}, "messages[0].audio"),
 ]  # fmt: skip
 
 

@@ -23,6 +23,8 @@ def _message(given: Any, where: str, names: dict[str, str]) -> JSON:
     told |= _content(given.get("content"), f"{where}.content")
     if role == "assistant":
         told |= _answer(given, where, names)
+        if isinstance(given.get("refusal"), str):
+            told["content"] = "\n".join(filter(None, (told["content"], given["refusal"])))
     elif role == "tool":
         told |= _result(given, names)
     return told
@@ -30,10 +32,7 @@ def _message(given: Any, where: str, names: dict[str, str]) -> JSON:
 
 def _answer(given: Mapping[str, Any], where: str, names: dict[str, str]) -> JSON:
     """What an answer of the model's has beside its text."""
-    if given.get("function_call") is not None:
-        raise InvalidRequest(
-            f"{where}.function_call: send tool_calls", param=f"{where}.function_call"
-        )
+    asked.unsayable(given, where, ("function_call", "audio"), "Ollama")
     told: JSON = {}
     thoughts = given.get("reasoning_content") or given.get("reasoning")
     if isinstance(thoughts, str) and thoughts:
