@@ -234,6 +234,21 @@ PARTS: Final[dict[str, tuple[JSON, JSON]]] = {
             "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="},
         },
     ),
+    "text in bare base64, by its name": (
+        {"type": "file", "file": {"file_data": "w6k=", "filename": "a.txt"}},
+        {
+            "type": "document",
+            "source": {"type": "text", "media_type": "text/plain", "data": "é"},
+            "title": "a.txt",
+        },
+    ),
+    "image in bare base64, by its name": (
+        {"type": "file", "file": {"file_data": "iVBORw0KGgo=", "filename": "a.PNG"}},
+        {
+            "type": "image",
+            "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="},
+        },
+    ),
     "plain text": (
         {"type": "file", "file": {"file_data": "data:text/markdown;base64,w6k="}},
         {

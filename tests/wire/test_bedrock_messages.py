@@ -122,6 +122,21 @@ TURNS: Final[dict[str, tuple[Target, list[JSON], list[tuple[str, list[JSON]]]]]]
         [user([text("a", cache_control=CACHED), file("QQ==") | {"cache_control": CACHED}])],
         [("user", [{"text": "a"}, document("pdf", "Document 1")])],
     ),
+    "files in bare base64 are what their names say": (
+        CLAUDE,
+        [user([text("a"), file("QQ==", "a.docx"), file("QQ==", "b.csv"), file("QQ==", "c.png")])],
+        [
+            (
+                "user",
+                [
+                    {"text": "a"},
+                    document("docx", "a"),
+                    document("csv", "b"),
+                    {"image": {"format": "png", "source": {"bytes": "QQ=="}}},
+                ],
+            )
+        ],
+    ),
     "an answer to be continued does not end in white space": (
         CLAUDE,
         [user("a"), {"role": "assistant", "content": "b \n"}],

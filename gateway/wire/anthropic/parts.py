@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from gateway.core.errors import InvalidRequest
 from gateway.wire import parts
+from gateway.wire.media import guess
 from gateway.wire.parts import Block, Write, string
 
 _IMAGES: Final[Mapping[str, str]] = {
@@ -73,9 +74,7 @@ def _image(part: Mapping[str, Any], where: str) -> list[Block]:
             f"{where}: images may be JPEG, PNG, GIF or WebP, not {media[:80] or 'untyped'}",
             param=f"{where}.image_url.url",
         )
-    return [
-        {"type": "image", "source": {"type": "base64", "media_type": _IMAGES[media], "data": data}}
-    ]
+    return _picture(media, data)
 
 
 def _file(part: Mapping[str, Any], where: str) -> list[Block]:
@@ -85,11 +84,11 @@ def _file(part: Mapping[str, Any], where: str) -> list[Block]:
     if file.get("file_data") is None:
         return [_uploaded(file, where) | title]
     data = string(file["file_data"], f"{where}.file.file_data")
-    media = _PDF
+    media = guess(name, _PDF)
     if parts.is_data(data):
         media, data = _inline(data, f"{where}.file.file_data")
     if media in _IMAGES:
-        return _image({"image_url": file["file_data"]}, where)
+        return _picture(media, data)
     if media == _PDF:
         return [_document(media, data) | title]
     if media.startswith("text/"):
@@ -110,6 +109,11 @@ def _uploaded(file: Mapping[str, Any], where: str) -> Block:
             param=f"{where}.file.file_id",
         )
     return {"type": "document", "source": {"type": "file", "file_id": known}}
+
+
+def _picture(media: str, data: str) -> list[Block]:
+    source = {"type": "base64", "media_type": _IMAGES[media], "data": data}
+    return [{"type": "image", "source": source}]
 
 
 def _document(media: str, data: str) -> Block:

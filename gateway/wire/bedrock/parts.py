@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from gateway.core.errors import InvalidRequest
 from gateway.wire import parts
+from gateway.wire.media import guess
 from gateway.wire.parts import Block, Write, string
 
 BREAK: Final[Mapping[str, str]] = {"text": "\n"}
@@ -92,7 +93,7 @@ def _image(part: Mapping[str, Any], where: str) -> list[Block]:
             f"{where}: images may be JPEG, PNG, GIF or WebP, not {media[:80] or 'untyped'}",
             param=place,
         )
-    return [{"image": {"format": _IMAGES[media], "source": {"bytes": data}}}]
+    return _picture(media, data)
 
 
 def _file(part: Mapping[str, Any], where: str) -> list[Block]:
@@ -104,11 +105,11 @@ def _file(part: Mapping[str, Any], where: str) -> list[Block]:
             param=f"{where}.file.file_id",
         )
     data = string(file["file_data"], f"{where}.file.file_data")
-    media = "application/pdf"
+    media = guess(file.get("filename"), "application/pdf")
     if parts.is_data(data):
         media, data = _inline(data, f"{where}.file.file_data")
     if media in _IMAGES:
-        return _image({"image_url": file["file_data"]}, where)
+        return _picture(media, data)
     form = _DOCUMENTS.get(media) or ("txt" if media.startswith("text/") else None)
     if form is None:
         raise InvalidRequest(
@@ -117,6 +118,10 @@ def _file(part: Mapping[str, Any], where: str) -> list[Block]:
             param=f"{where}.file.file_data",
         )
     return [_document(form, data, file.get("filename"))]
+
+
+def _picture(media: str, data: str) -> list[Block]:
+    return [{"image": {"format": _IMAGES[media], "source": {"bytes": data}}}]
 
 
 def _document(form: str, data: str, name: Any) -> Block:

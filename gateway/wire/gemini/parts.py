@@ -6,22 +6,11 @@ from typing import Any, Final
 
 from gateway.core.errors import InvalidRequest
 from gateway.wire import parts as given_parts
+from gateway.wire.media import MEDIA, guess
 from gateway.wire.parts import Block as Part
 from gateway.wire.parts import Write, is_data, string
 
-_SUFFIX: Final = re.compile(r"\.([A-Za-z0-9]{2,4})(?:[?#].*)?$", re.DOTALL)
 _YOUTUBE: Final = re.compile(r"https://(?:(?:www|m)\.)?(?:youtube\.com/|youtu\.be/)", re.IGNORECASE)
-_MEDIA: Final[Mapping[str, str]] = {
-    "aac": "audio/aac", "aiff": "audio/aiff", "avi": "video/avi", "avif": "image/avif",
-    "bmp": "image/bmp", "csv": "text/csv", "flac": "audio/flac", "gif": "image/gif",
-    "heic": "image/heic", "heif": "image/heif", "html": "text/html", "jpeg": "image/jpeg",
-    "jpg": "image/jpeg", "json": "application/json", "m4a": "audio/m4a", "md": "text/markdown",
-    "mov": "video/mov", "mp3": "audio/mp3", "mp4": "video/mp4", "mpeg": "video/mpeg",
-    "mpg": "video/mpg", "ogg": "audio/ogg", "opus": "audio/opus", "pdf": "application/pdf",
-    "png": "image/png", "txt": "text/plain", "wav": "audio/wav", "webm": "video/webm",
-    "webp": "image/webp", "wmv": "video/wmv", "xml": "text/xml",
-}  # fmt: skip
-"""Media types by suffix: the API wants to be told, and a URL does not."""
 
 
 def parts(content: Any, where: str) -> list[Part]:
@@ -67,7 +56,7 @@ def _audio(part: Mapping[str, Any], where: str) -> list[Part]:
         raise InvalidRequest(f"{where}.input_audio must be an object", param=where)
     kind = string(audio.get("format"), f"{where}.input_audio.format").lower()
     data = string(audio.get("data"), f"{where}.input_audio.data")
-    return [_inline(_MEDIA.get(kind, f"audio/{kind}"), data)]
+    return [_inline(MEDIA.get(kind, f"audio/{kind}"), data)]
 
 
 def _file(part: Mapping[str, Any], where: str) -> list[Part]:
@@ -78,7 +67,7 @@ def _file(part: Mapping[str, Any], where: str) -> list[Part]:
     file = given_parts.file(part, where)
     told = file.get("format")
     named = file.get("filename")
-    media = told if isinstance(told, str) and told else _guess(named, "application/pdf")
+    media = told if isinstance(told, str) and told else guess(named, "application/pdf")
     if file.get("file_data") is None:
         known = file.get("file_id")
         if not isinstance(known, str) or not known.startswith(("https://", "gs://")):
@@ -87,7 +76,7 @@ def _file(part: Mapping[str, Any], where: str) -> list[Part]:
                 "this provider cannot read an id that another one gave",
                 param=f"{where}.file.file_id",
             )
-        return [_uri(known, media if told or _guess(named, "") else _guess(known, media))]
+        return [_uri(known, media if told or guess(named, "") else guess(known, media))]
     data = string(file["file_data"], f"{where}.file.file_data")
     if is_data(data):
         return [_link(data, f"{where}.file.file_data", media)]
@@ -101,13 +90,8 @@ def _link(url: str, where: str, otherwise: str) -> Part:
         if found is not None:
             return _inline(found[0] or otherwise.lower(), found[1])
     elif url[:8].lower() == "https://" or url.startswith("gs://"):
-        return _uri(url, "video/mp4" if _YOUTUBE.match(url) else _guess(url, otherwise))
+        return _uri(url, "video/mp4" if _YOUTUBE.match(url) else guess(url, otherwise))
     raise InvalidRequest(f"{where} must be an https:, a gs: or a base64 data: URL", param=where)
-
-
-def _guess(name: Any, otherwise: str) -> str:
-    found = _SUFFIX.search(name) if isinstance(name, str) else None
-    return _MEDIA.get(found[1].lower(), otherwise) if found else otherwise
 
 
 def _inline(media: str, data: str) -> Part:

@@ -1,0 +1,26 @@
+"""Media types by the suffix of a name: who takes files wants them told, and base64 tells none."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+_SUFFIX: Final = re.compile(r"\.([A-Za-z0-9]{2,4})(?:[?#].*)?$", re.DOTALL)
+_OFFICE: Final = "application/vnd.openxmlformats-officedocument."
+MEDIA: Final[Mapping[str, str]] = {
+    "aac": "audio/aac", "aiff": "audio/aiff", "avi": "video/avi", "avif": "image/avif",
+    "bmp": "image/bmp", "csv": "text/csv", "doc": "application/msword",
+    "docx": f"{_OFFICE}wordprocessingml.document", "flac": "audio/flac", "gif": "image/gif",
+    "heic": "image/heic", "heif": "image/heif", "html": "text/html", "jpeg": "image/jpeg",
+    "jpg": "image/jpeg", "json": "application/json", "m4a": "audio/m4a", "md": "text/markdown",
+    "mov": "video/mov", "mp3": "audio/mp3", "mp4": "video/mp4", "mpeg": "video/mpeg",
+    "mpg": "video/mpg", "ogg": "audio/ogg", "opus": "audio/opus", "pdf": "application/pdf",
+    "png": "image/png", "txt": "text/plain", "wav": "audio/wav", "webm": "video/webm",
+    "webp": "image/webp", "wmv": "video/wmv", "xls": "application/vnd.ms-excel",
+    "xlsx": f"{_OFFICE}spreadsheetml.sheet", "xml": "text/xml",
+}  # fmt: skip
+
+
+def guess(name: Any, otherwise: str) -> str:
+    """The media type that the name of a file, or a URL, tells."""
+    found = _SUFFIX.search(name) if isinstance(name, str) else None
+    return MEDIA.get(found[1].lower(), otherwise) if found else otherwise
