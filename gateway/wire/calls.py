@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from gateway.core.errors import InvalidRequest
+from gateway.core.errors import Broken, InvalidRequest
 from gateway.wire.signed_ids import split
 
 NO_PARAMETERS: Final[Mapping[str, Any]] = {"type": "object", "properties": {}}
@@ -116,3 +116,20 @@ def json_object(written: Any) -> Raw | None:
         return Raw(written.encode())
     except (msgspec.MsgspecError, AttributeError, TypeError, UnicodeError, RecursionError):
         return None
+
+
+def told_name(name: str) -> str:
+    """The name in a call of an answer. Raises Broken for none: nobody could run it."""
+    if not name:
+        raise Broken("the provider's answer calls a tool without a name")
+    return name
+
+
+def told_arguments(given: Raw) -> str:
+    """Arguments in an answer as JSON text without white space, every number and string as it was
+    written. A call without any may have null, or an encoded "", where an object belongs.
+    """
+    written = bytes(given)
+    if written in {b"null", b'""'}:
+        return "{}"
+    return msgspec.json.format(written, indent=-1).decode()

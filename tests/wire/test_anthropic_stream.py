@@ -158,8 +158,25 @@ def test_what_says_nothing_is_ignored() -> None:
         stop(),
         {"type": "message_stop"},
     ]
-    stream = b": comment\n\n" + sse(*events) + b"data: [DONE]\n\n"
+    stream = b": comment\n\nevent: ping\ndata:\n\n" + sse(*events) + b"data: [DONE]\n\n"
     assert assembled(read([stream])).first.text == "x"
+
+
+def test_the_end_of_the_answer_ends_what_was_left_open() -> None:
+    thought = begin(0, type="thinking", thinking="hm", signature="s")
+    call = begin(1, type="tool_use", id="a", name="f")
+    answer = assembled(read([sse(start(), thought, call, stop("tool_use"))])).first
+    assert answer.tool_calls == (ToolCall("a", "f", "{}"),)
+    assert b'"signature":"s"' in bytes(answer.extra["thinking_blocks"])
+
+
+@pytest.mark.parametrize("given", [{}, None, ""])
+def test_a_call_without_arguments_has_an_empty_object(given: Any) -> None:
+    call = begin(0, type="tool_use", id="a", name="f", input=given)
+    answer = assembled(read([sse(start(), call, end(0), stop("tool_use"))])).first
+    whole = {"type": "message", "content": [call["content_block"]], "stop_reason": "tool_use"}
+    decoded = anthropic.decode(200, {}, json.dumps(whole).encode(), TARGET).first
+    assert answer.tool_calls == decoded.tool_calls == (ToolCall("a", "f", "{}"),)
 
 
 ERRORS: Final[list[tuple[str, type[UpstreamError]]]] = [

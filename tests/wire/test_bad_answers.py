@@ -239,6 +239,43 @@ def test_one_whole_answer_may_come_where_a_stream_was_asked_for(dialect: str) ->
         assert told(dialect, begun + body, "streamed") == expected
 
 
+_CLAUDE_CALL: Final = '{"type":"tool_use","id":"c","name":"","input":{}}'
+_CONVERSE_CALL: Final = '{"toolUse":{"toolUseId":"c","name":""}}'
+NAMELESS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    # answers that call a tool without a name, whole and streamed
+    "anthropic": (
+        f'{{"type":"message","content":[{_CLAUDE_CALL}],"stop_reason":"tool_use"}}',
+        (
+            f'{{"type":"content_block_start","index":0,"content_block":{_CLAUDE_CALL}}}',
+            '{"type":"message_delta","delta":{"stop_reason":"tool_use"}}',
+        ),
+    ),
+    "bedrock": (
+        f'{{"output":{{"message":{{"content":[{_CONVERSE_CALL}]}}}},"stopReason":"tool_use"}}',
+        (
+            f'{{"contentBlockIndex":0,"start":{_CONVERSE_CALL}}}',
+            '{"stopReason":"tool_use"}',
+            "{}",
+        ),
+    ),
+    "ollama": (
+        '{"message":{"tool_calls":[{"function":{"name":"","arguments":{}}}]},"done":true}',
+        ('{"message":{"tool_calls":[{"function":{"arguments":{}}}]},"done":true}',),
+    ),
+}
+
+
+@pytest.mark.parametrize("way", ["whole", "streamed"])
+@pytest.mark.parametrize("dialect", NAMELESS)
+def test_a_call_without_a_name_is_broken(dialect: str, way: str) -> None:
+    whole, stream = NAMELESS[dialect]
+    kinds = ("contentBlockStart", "messageStop", "metadata")
+    framed = ANSWERS[dialect][2]
+    body = frames(*zip(kinds, stream, strict=True)) if dialect == "bedrock" else framed(*stream)
+    with pytest.raises(Broken, match="without a name"):
+        told(dialect, whole.encode() if way == "whole" else body, way)
+
+
 ERRORS: Final[Mapping[str, tuple[Any, type[UpstreamError]]]] = {
     "openai": ({"error": {"message": "Sorry.", "code": "rate_limit_exceeded"}}, Throttled),
     "anthropic": (

@@ -102,6 +102,7 @@ def test_nothing_is_told_before_there_is_output(framed: Any) -> None:
     """Until then a failure can go elsewhere."""
     decoder = gemini.decoder(TARGET)
     empty = answer(candidate(reason=None))
+    assert decoder.feed(b"data:\n\n" if framed is as_sse else b"") == []
     assert decoder.feed(framed(empty, {"usageMetadata": {"promptTokenCount": 5}})) == []
 
 

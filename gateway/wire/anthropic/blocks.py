@@ -10,7 +10,8 @@ from msgspec import Raw, Struct
 from gateway.core.chat import ChoiceDelta, ToolDelta
 from gateway.core.errors import Broken
 from gateway.wire.anthropic.faults import read
-from gateway.wire.anthropic.reply import compact, page, thought
+from gateway.wire.anthropic.reply import page, thought
+from gateway.wire.calls import told_arguments, told_name
 from gateway.wire.citations import Annotation
 from gateway.wire.thoughts import placed
 
@@ -138,7 +139,8 @@ class _Tool:
         self._spoke = False
 
     def begin(self) -> ChoiceDelta:
-        return self._tell(ToolDelta(self._index, self._started.id, self._started.name))
+        name = told_name(self._started.name)
+        return self._tell(ToolDelta(self._index, self._started.id, name))
 
     def add(self, piece: Piece) -> ChoiceDelta | None:
         if not piece.partial_json:
@@ -150,7 +152,7 @@ class _Tool:
         # A tool without arguments streams "": what it was begun with, `{}`, is its input.
         if self._spoke:
             return None
-        return self._tell(ToolDelta(self._index, arguments=compact(self._started.input)))
+        return self._tell(ToolDelta(self._index, arguments=told_arguments(self._started.input)))
 
     def _tell(self, delta: ToolDelta) -> ChoiceDelta:
         return ChoiceDelta(tool_calls=(delta,))

@@ -10,6 +10,7 @@ from gateway.core.chat import Choice, Completion, ToolCall
 from gateway.core.errors import Broken
 from gateway.wire.anthropic.faults import fault, read, stream_fault
 from gateway.wire.anthropic.usage import usage
+from gateway.wire.calls import told_arguments, told_name
 from gateway.wire.citations import Annotation, annotations, cited
 from gateway.wire.dialect import Target
 from gateway.wire.thoughts import placed
@@ -90,7 +91,8 @@ class Parts:
         self.thinking_blocks.append(thought(raw, said, len(self.tools)))
 
     def tool(self, block: _Block, raw: Raw) -> None:
-        self.tools.append(ToolCall(block.id, block.name, compact(block.input)))
+        name = told_name(block.name)
+        self.tools.append(ToolCall(block.id, name, told_arguments(block.input)))
 
 
 _PLACES: Final[Mapping[str, Callable[[Parts, _Block, Raw], None]]] = {
@@ -166,8 +168,3 @@ def page(citation: Raw, start: int, end: int) -> list[Annotation]:
     if not isinstance(found, Mapping):
         return []
     return cited(found.get("url"), found.get("title"), start, end)
-
-
-def compact(value: Raw) -> str:
-    """JSON text without white space, every number and string as it was written."""
-    return msgspec.json.format(bytes(value), indent=-1).decode()

@@ -118,7 +118,7 @@ class Decoder:
         return deltas
 
     def _event(self, data: bytes) -> Delta | None:
-        if data == b"[DONE]":  # not Anthropic's own, but some proxies add it
+        if data in (b"", b"[DONE]"):  # not Anthropic's own, but some proxies add it
             return None
         handle = _EVENTS.get(read(data, _Kind).type)
         return None if handle is None else handle(self, data)
@@ -155,9 +155,13 @@ class Decoder:
         if stopped is None or self._finish is not None:
             return Delta(usage=counted, id=self._id)
         kept = self._kept
+        # What imitators have left open ends here.
+        ended = [block.end() for block in self._open.values()]
+        self._open.clear()
         self._finish = finish(stopped, calls=kept.tools > 0)
         self._counted = counted is not None
         last = ChoiceDelta(
+            tool_calls=tuple(call for told in ended if told for call in told.tool_calls),
             finish=self._finish,
             refusal=refusal(stopped, event.delta.stop_details) or "",
             extra=extras(kept.thinking, kept.server, kept.citations, kept.pages),

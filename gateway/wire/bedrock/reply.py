@@ -12,6 +12,7 @@ from gateway.core.chat import Choice, Completion, ToolCall
 from gateway.core.errors import Broken
 from gateway.wire.bedrock.faults import fault, read
 from gateway.wire.bedrock.usage import usage
+from gateway.wire.calls import told_arguments, told_name
 from gateway.wire.citations import Annotation, annotations, cited
 from gateway.wire.dialect import Target
 from gateway.wire.thoughts import placed
@@ -105,7 +106,8 @@ class Parts:
             self._cited(block.citations_content)
         elif block.tool_use is not None and block.tool_use.type != SERVER_TOOL:
             use = block.tool_use
-            self.tools.append(ToolCall(use.tool_use_id, use.name, arguments(use.input)))
+            name = told_name(use.name)
+            self.tools.append(ToolCall(use.tool_use_id, name, told_arguments(use.input)))
         else:
             # Tools that ran at the provider, and what is newer than this, are not the client's.
             self.server_blocks.append(raw)
@@ -178,17 +180,6 @@ def unsealed(content: str) -> str:
         return base64.b64decode(content, validate=True).decode("latin-1")
     except (binascii.Error, ValueError):
         raise Broken("the provider's redacted thoughts are not in base64") from None
-
-
-def arguments(given: Raw) -> str:
-    """JSON text without white space, every number and string as it was written.
-
-    A call without arguments may have null, or an encoded "", where an object belongs.
-    """
-    written = bytes(given)
-    if written in {b"null", b'""'}:
-        return "{}"
-    return msgspec.json.format(written, indent=-1).decode()
 
 
 def extras(

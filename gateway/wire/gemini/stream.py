@@ -82,7 +82,7 @@ class Decoder:
         return deltas
 
     def _piece(self, data: bytes) -> Delta | None:
-        if data == b"[DONE]":  # not Google's own, but some proxies add it
+        if data in (b"", b"[DONE]"):  # not Google's own, but some proxies add it
             return None
         answer = parsed(data)
         self._id = self._id or answer.responseId or ""
