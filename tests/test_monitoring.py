@@ -92,13 +92,14 @@ def test_divisions_are_found() -> None:
 
 
 def codes(status: int) -> set[str]:
-    """The codes of errors of that status or above: those that a client can get."""
+    """The codes of errors of that status or above: those that a client can get, be it in the
+    middle of a stream.
+    """
 
     def below(kind: type[errors.GatewayError]) -> Iterator[type[errors.GatewayError]]:
         yield kind
         for each in kind.__subclasses__():
-            if each is not errors.UpstreamError:
-                yield from below(each)
+            yield from below(each)
 
     return {str(kind.code) for kind in below(errors.GatewayError) if kind.status >= status}
 
