@@ -81,15 +81,13 @@ async def _race(begin: Callable[[int], _Call], runners: int, apart_s: float, sle
 def _won(calls: Iterable[_Call]) -> bool:
     """Whether one has an answer that passes, or ended in a way that ends the race: a bug."""
     for call in calls:
-        if call.done():
-            if call.exception() is not None:
-                return True
-            outcome = call.result()
-            if isinstance(outcome, Flowing) or (
-                isinstance(outcome, Answered) and not outcome.findings
-            ):
-                return True
+        if call.done() and (call.exception() is not None or _good(call.result())):
+            return True
     return False
+
+
+def _good(outcome: Outcome) -> bool:
+    return isinstance(outcome, Flowing) or (isinstance(outcome, Answered) and not outcome.findings)
 
 
 async def _stop(calls: list[_Call], why: str | None) -> None:
@@ -112,8 +110,11 @@ async def _ended(tasks: Sequence[asyncio.Task[Any]]) -> None:
 
 
 async def _only_one_flows(outcomes: list[Outcome]) -> list[Outcome]:
-    """Of two that began to flow in the same instant, the later is closed."""
-    later = [each for each in outcomes if isinstance(each, Flowing)][1:]
+    """Of answers that were there in the same instant the first good one is given: what began to
+    flow beside it is closed.
+    """
+    good = [each for each in outcomes if _good(each)]
+    later = [each for each in good[1:] if isinstance(each, Flowing)]
     if not later:
         return outcomes
     await _close(later, OUTRUN)

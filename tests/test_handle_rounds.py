@@ -7,6 +7,7 @@ from msgspec import structs
 
 from gateway.core.accounts import Account, Amounts
 from gateway.core.catalog import Budget
+from gateway.core.chat import Extras
 from gateway.core.errors import Faulty, LedgerDown, RateLimited
 from gateway.core.events import Dropped, Replied, Reserved, Settled
 from gateway.core.money import Nanos
@@ -77,6 +78,24 @@ async def test_two_that_begin_to_flow_at_once() -> None:
     assert (text, reply.candidate.model.name) == ("GOOD one", "a")
     assert len(told(scene, Settled)) == 2
     assert len(told(scene, Replied)) == 1
+    await whole(scene)
+
+
+async def test_one_that_begins_to_flow_when_another_is_whole() -> None:
+    """At once, too: only one is given, and the other is closed and paid."""
+    extras, whole_at_once = Extras(checks=("not_refused",)), says("I am GOOD")
+    turns = {"a": [whole_at_once], "b": [well]}
+    scene = stage("hedge", turns, stream=True, far="delta 0", extras=extras)
+    task = asyncio.create_task(hear(scene.life))
+    while scene.upstream.open < 2:
+        await asyncio.sleep(0)
+    await scene.far.reached.wait()
+    await asyncio.sleep(0)
+    scene.far.gate.set()
+    reply, text = await task
+    assert (text, reply.candidate.model.name) == ("I am GOOD", "a")
+    outcomes = {event.record.model: event.record.outcome for event in told(scene, Settled)}
+    assert outcomes == {"a": "ok", "b": "outrun"}
     await whole(scene)
 
 
