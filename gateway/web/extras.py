@@ -1,5 +1,6 @@
 """What a client asks of the gateway itself: `extra_body={"gateway": {...}}`, or headers."""
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -15,21 +16,23 @@ from gateway.web.refuse import refuse, wrong_type
 
 EXTRAS: Final = tuple(Extras.__struct_fields__)
 _LONGEST_MS: Final = 86_400_000
-_LONGEST_NUMBER: Final = 40
-"""Characters of a number in a header, or in a string."""
+_WHOLE: Final = re.compile(r"[0-9]{1,40}")
+"""A number in a header, or in a string: Python reads more than that as one, such as 1_000."""
+_NUMBER: Final = re.compile(r"[0-9.eE+-]{1,40}")
 
 
 def read_extras(body: Mapping[str, Any] | None, headers: Mapping[str, str]) -> Extras:
-    """The gateway's own fields; the body's go before the headers'."""
+    """The gateway's own fields; the body's go before the headers', and null says nothing."""
     given: dict[str, Any] = {}
     for name, text in headers.items():
         key = name.replace("-", "_")
         if key in EXTRAS:
             given[key] = _from_header(key, text)
-    given.update(body or {})
-    for key in given:
+    for key, value in (body or {}).items():
         if key not in EXTRAS:
             refuse(f"gateway.{key}", f"is unknown; allowed are {', '.join(EXTRAS)}")
+        if value is not None:
+            given[key] = value
     if isinstance(given.get("max_cost_usd"), int | float):
         given["max_cost_usd"] = repr(given["max_cost_usd"])
     try:
@@ -76,7 +79,7 @@ def _from_header(key: str, text: str) -> Any:
             refuse("x-gateway-tags", "must be names with values, such as team=red,app=chat")
         return {name.strip(): value.strip() for name, _, value in pairs}
     if key == "max_latency_ms":
-        if not text.strip().isdecimal() or len(text) > _LONGEST_NUMBER:
+        if not _WHOLE.fullmatch(text.strip()):
             refuse("x-gateway-max-latency-ms", "must be a whole number of milliseconds")
         return int(text)
     return text.strip()
@@ -84,8 +87,8 @@ def _from_header(key: str, text: str) -> Any:
 
 def _amount(text: str) -> None:
     try:
-        amount = Decimal(text) if len(text) <= _LONGEST_NUMBER else Decimal(-1)
+        amount = Decimal(text) if _NUMBER.fullmatch(text.strip()) else Decimal(-1)
     except InvalidOperation:
         amount = Decimal(-1)
-    if not (amount.is_finite() and 0 < amount <= MAX_USD):
+    if not 0 < amount <= MAX_USD:
         refuse("gateway.max_cost_usd", f"must be US dollars, above 0 and at most {MAX_USD:,}")

@@ -61,14 +61,18 @@ def read_headers(pairs: Sequence[tuple[bytes, bytes]], limits: Limits) -> Header
         named.get(b"authorization", b""),
         int(length),
         named.get(b"content-encoding", b"identity").rstrip().lower() != b"identity",
-        {_extra(name): named[name].decode("utf-8", "replace") for name in extras}
-        if extras
-        else _NONE,
+        _extras(pairs) if extras else _NONE,
     )
 
 
-def _extra(name: bytes) -> str:
-    return name[len(_EXTRA) :].decode("latin-1")
+def _extras(pairs: Sequence[tuple[bytes, bytes]]) -> Mapping[str, str]:
+    """A header that comes in several lines is a list in one, as any proxy may make of it."""
+    lines: dict[str, list[str]] = {}
+    for name, value in pairs:
+        if name[:10] == _EXTRA:
+            extra = name[len(_EXTRA) :].decode("latin-1")
+            lines.setdefault(extra, []).append(value.decode("utf-8", "replace"))
+    return {extra: ", ".join(values) for extra, values in lines.items()}
 
 
 def read_cache_asks(pairs: Iterable[tuple[bytes, bytes]]) -> Asks:

@@ -146,7 +146,7 @@ async def test_each_wrong_request(
     assert response.headers["x-should-retry"] == "false"
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "TRACE"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "TRACE", "PROPFIND"])
 async def test_a_door_says_which_methods_it_takes(http: httpx.AsyncClient, method: str) -> None:
     response = await http.request(method, PATH)
     assert (response.status_code, response.headers["allow"]) == (405, "POST")

@@ -61,6 +61,18 @@ def test_what_is_read() -> None:
     }
 
 
+def test_a_header_in_two_lines_is_one_list() -> None:
+    pairs = [
+        (b"x-gateway-checks", b"not_refused"),
+        (b"x-gateway-region", b"eu"),
+        (b"x-gateway-checks", b"complete"),
+    ]
+    assert read_headers(pairs, LIMITS).extras == {
+        "checks": "not_refused, complete",
+        "region": "eu",
+    }
+
+
 @pytest.mark.parametrize(
     ("value", "encoded"),
     [(b"gzip", True), (b"Identity", False), (b"identity ", False), (b"x", True)],

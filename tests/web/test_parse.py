@@ -153,6 +153,10 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"gateway": {"max_cost_usd": True}}, "gateway.max_cost_usd", "above 0"),
     ({"gateway": {"max_cost_usd": "cheap"}}, "gateway.max_cost_usd", "above 0"),
     ({"gateway": {"max_cost_usd": "NaN"}}, "gateway.max_cost_usd", "above 0"),
+    ({"gateway": {"max_cost_usd": "1_0"}}, "gateway.max_cost_usd", "above 0"),
+    ({"gateway": {"max_cost_usd": "\u0663"}}, "gateway.max_cost_usd", "above 0"),
+    ({"gateway": {"max_cost_usd": "1e" + "9" * 38}}, "gateway.max_cost_usd", "above 0"),
+    ({"gateway": {"max_cost_usd": "1-1"}}, "gateway.max_cost_usd", "above 0"),
     ({"gateway": {"max_cost_usd": "9e999999"}}, "gateway.max_cost_usd", "at most 9,000,000"),
     ({"gateway": {"max_cost_usd": "1" * 41}}, "gateway.max_cost_usd", "at most 9,000,000"),
     ({"gateway": {"max_cost_usd": []}}, "gateway.max_cost_usd", "has the wrong type"),
@@ -169,7 +173,8 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         "is 'guess'; allowed are arbitrate, casc",
     ),
     ({"gateway": {"tags": {"team": 5}}}, "gateway.tags", "has the wrong type"),
-    ({"gateway": {"tags": None}}, "gateway.tags", "has the wrong type"),
+    ({"gateway": {"tags": ["a"]}}, "gateway.tags", "has the wrong type"),
+    ({"gateway": {"regio": None}}, "gateway.regio", "is unknown; allowed are region"),
 ]
 
 
@@ -323,7 +328,7 @@ def test_extras_in_headers() -> None:
     headers = {
         "region": " eu ",
         "max-cost-usd": "0.50",
-        "max-latency-ms": "800",
+        "max-latency-ms": " 800 ",
         "checks": "sql, complete,",
         "strategy": "cascade",
         "tags": "team=a, app=b",
@@ -335,6 +340,14 @@ def test_extras_in_headers() -> None:
 def test_the_body_goes_before_the_headers() -> None:
     extras = asked({"region": "us", "strategy": "cascade"}, gateway={"region": "eu"}).extras
     assert extras == Extras(region="eu", strategy="cascade")
+
+
+def test_null_says_nothing_of_itself() -> None:
+    unsaid = dict.fromkeys(Extras.__struct_fields__)
+    assert asked(gateway=unsaid).extras == Extras()
+    assert asked({"region": "us", "tags": "team=a"}, gateway=unsaid).extras == Extras(
+        region="us", tags={"team": "a"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -354,7 +367,7 @@ def test_a_tag_without_a_value_is_refused_in_a_header(text: str) -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "fast", "-5", "1.5", "9" * 5_000])
+@pytest.mark.parametrize("text", ["", "fast", "-5", "1.5", "1_0", "\u0663", "9" * 5_000])
 def test_a_wrong_header_is_named(text: str) -> None:
     param, _ = refused(json.dumps(LEAST).encode(), {"max-latency-ms": text})
     assert param == "x-gateway-max-latency-ms"
