@@ -75,8 +75,9 @@ def environment(
 ) -> dict[str, str]:
     """What gateway.yaml asks for. A provider that is not there gets a port where nobody listens."""
     urls = {}
-    for name in ("fast", "slow", "crowd", "calm", "secure", "simulator"):
-        scheme = "https" if name == "secure" else "http"
+    plain = ("fast", "chorus", "slow", "crowd", "calm", "simulator")
+    for name in (*plain, "secure", "secure_chorus"):
+        scheme = "http" if name in plain else "https"
         port = providers[name].port if name in providers else 1
         urls[f"BENCH_{name.upper()}_URL"] = f"{scheme}://127.0.0.1:{port}/v1"
     authority = folder / "authority.pem"

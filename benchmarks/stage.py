@@ -76,7 +76,7 @@ class Stage:
 
     def provider(self, name: str) -> Provider:
         if name not in self.providers:
-            needs = "nginx and a C compiler" if name == "secure" else "a C compiler"
+            needs = "nginx and a C compiler" if name.startswith("secure") else "a C compiler"
             raise CannotRun(f"the upstream {name} needs {needs}")
         return self.providers[name]
 
@@ -150,7 +150,7 @@ class Stage:
             self.notes.append("No nginx (Debian: apt install nginx): our own figures, no ratio.")
             return None
         port = servers.free_port()
-        names = ("fast", "slow", "crowd", "secure", "simulator")
+        names = ("fast", "chorus", "slow", "crowd", "secure", "secure_chorus", "simulator")
         ports = {name: self.providers[name].port for name in names if name in self.providers}
         given: dict[str, object] = {**dict.fromkeys(names, 1), **ports}
         conf = self.folder / "nginx.conf"

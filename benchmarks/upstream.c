@@ -1,12 +1,14 @@
 /* A provider on one thread: what a proxy costs shows when nothing behind it is slow. It speaks
  * enough of OpenAI's chat completions for a benchmark, and keeps its own count.
  *
- *   upstream PORT EVENTS PACE_US DELAY_US
+ *   upstream PORT EVENTS PACE_US DELAY_US TOGETHER
  *
  * A POST whose body has "stream":true gets EVENTS server-sent events ([DONE] is the last), one
  * every PACE_US microseconds; any other POST gets a chat completion of about 1 kB, and when the body
- * names the model "poor", one that refuses. Both begin after DELAY_US microseconds. A GET gets the
- * counts: {"requests":N,"streams":N,"open":N}, where those are open that still wait for something.
+ * names the model "poor", one that refuses. Both begin after DELAY_US microseconds, a stream up to
+ * PACE_US later: the events of many come one by one, as of streams that know nothing of each other,
+ * or, when TOGETHER is 1, those of all at once. A GET gets the counts:
+ * {"requests":N,"streams":N,"open":N}, where those are open that still wait for something.
  */
 #define _GNU_SOURCE
 #include <netinet/in.h>
@@ -37,7 +39,7 @@ typedef struct {
 } Connection;
 
 static Connection *connections[MOST];
-static int poller, timer, events, highest, open_now;
+static int poller, timer, events, highest, open_now, together;
 static uint64_t pace_us, delay_us;
 static unsigned long requests, streams;
 static char whole[4096], poor[4096], *event;   /* `event` holds `events` slots of LONGEST bytes */
@@ -114,6 +116,14 @@ static int put(Connection *c, const char *data, size_t size) {
     return send(c->fd, data, size, MSG_NOSIGNAL) == (ssize_t)size ? 0 : -1;
 }
 
+/* The next moment that is this stream's within the pace, whenever it was asked for: each has its
+ * own, spread evenly by the golden ratio, or all the same. Left to when they were asked for, it would
+ * be by chance whether events come together; those that do cost a proxy a third. */
+static uint64_t own_moment(uint64_t from) {
+    uint64_t own = together ? 0 : (uint64_t)(uint32_t)(streams * 2654435769u) * pace_us >> 32;
+    return from + (own + pace_us - from % pace_us) % pace_us;
+}
+
 static int answer(Connection *c, int is_get, const char *body, size_t size) {
     if (is_get) {
         char told[128], reply[256];
@@ -135,7 +145,7 @@ static int answer(Connection *c, int is_get, const char *body, size_t size) {
     streams++;
     open_now++;
     c->next = 0;
-    c->due = now_us() + delay_us + pace_us;
+    c->due = own_moment(now_us() + delay_us + pace_us);
     return put(c, SSE_HEAD, sizeof SSE_HEAD - 1);
 }
 
@@ -204,7 +214,7 @@ static void play(void) {
 }
 
 int main(int count, char **args) {
-    if (count != 5) { fprintf(stderr, "usage: see upstream.c\n"); return 2; }
+    if (count != 6) { fprintf(stderr, "usage: see upstream.c\n"); return 2; }
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
@@ -212,6 +222,7 @@ int main(int count, char **args) {
     events = atoi(args[2]);
     pace_us = strtoull(args[3], NULL, 10);
     delay_us = strtoull(args[4], NULL, 10);
+    together = atoi(args[5]);
     write_answers();
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);

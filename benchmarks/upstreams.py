@@ -1,6 +1,6 @@
 """What stands in for providers: processes that answer at once, late, slowly, and over TLS."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,20 +48,21 @@ def open_providers(folder: Path, stack: ExitStack) -> dict[str, Provider]:
     program = servers.compiled("upstream", folder)
     if program is None:
         return found
-    for name, events, pace_ms, delay_s in (
-        ("fast", EVENTS, PACE_MS, 0),
-        ("slow", EVENTS, PACE_MS, DELAY_S),
-        ("crowd", CROWD_EVENTS, CROWD_PACE_MS, 0),
-        ("calm", EVENTS, CALM_PACE_MS, 0),
+    for name, events, pace_ms, delay_s, together in (
+        ("fast", EVENTS, PACE_MS, 0, 0),
+        ("chorus", EVENTS, PACE_MS, 0, 1),
+        ("slow", EVENTS, PACE_MS, DELAY_S, 0),
+        ("crowd", CROWD_EVENTS, CROWD_PACE_MS, 0, 0),
+        ("calm", EVENTS, CALM_PACE_MS, 0, 0),
     ):
         port = servers.free_port()
-        numbers = (port, events, pace_ms * 1000, delay_s * 1_000_000)
+        numbers = (port, events, pace_ms * 1000, delay_s * 1_000_000, together)
         command = [*pinned(OTHER_CPU), str(program), *map(str, numbers)]
         pid = stack.enter_context(started(command, port, folder / f"{name}.log"))
         count = since(lambda port=port: servers.upstream_count(port))  # type: ignore[misc]
         found[name] = Provider(name, port, pid, events, count)
     if (nginx := servers.binary("nginx")) is not None:
-        found["secure"] = _secure(nginx, folder, stack, found["fast"])
+        found |= _secure(nginx, folder, stack, found)
     return found
 
 
@@ -72,16 +73,24 @@ def _simulator(folder: Path, stack: ExitStack) -> Provider:
     return Provider("simulator", port, pid, 0, lambda: servers.simulator_count(port))
 
 
-def _secure(nginx: str, folder: Path, stack: ExitStack, behind: Provider) -> Provider:
+def _secure(
+    nginx: str, folder: Path, stack: ExitStack, plain: Mapping[str, Provider]
+) -> dict[str, Provider]:
+    """Two of them behind TLS."""
     """The fast one behind TLS, and the files that nginx, the gateway and it need for that."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(folder / "authority.pem"))
     issued = authority.issue_cert("localhost", "127.0.0.1")
     issued.private_key_pem.write_to_path(str(folder / "server.key"))
     (folder / "server.pem").write_bytes(b"".join(p.bytes() for p in issued.cert_chain_pems))
-    port = servers.free_port()
+    behind = {"secure": plain["fast"], "secure_chorus": plain["chorus"]}
+    ports = {name: servers.free_port() for name in behind}
     conf = folder / "nginx-tls.conf"
-    conf.write_text(servers.filled(conf.name, folder=folder, secure=port, fast=behind.port))
+    ends = {"fast": plain["fast"].port, "chorus": plain["chorus"].port}
+    conf.write_text(servers.filled(conf.name, folder=folder, **ports, **ends))
     command = [*pinned(OTHER_CPU), nginx, "-c", str(conf), "-p", str(folder)]
-    pid = stack.enter_context(started(command, port, folder / "secure.log"))
-    return Provider("secure", port, pid, behind.events, behind.count)
+    pid = stack.enter_context(started(command, ports["secure"], folder / "secure.log"))
+    return {
+        name: Provider(name, ports[name], pid, each.events, each.count)
+        for name, each in behind.items()
+    }

@@ -102,7 +102,8 @@ def _asked(
     width: int = AT_ONCE,
     stream: bool = False,
 ) -> Group:
-    front = open_frontage(stage.folder, stack, stage.provider("fast"))
+    behind = stage.provider("chorus" if stream else "fast")
+    front = open_frontage(stage.folder, stack, behind)
     clients, note = _clients(front, stack, WARM)
     rows = [Asking(told_of(client), client, width, stream) for client in clients]
     return Group(title, unit, rows, note=note)
