@@ -164,8 +164,9 @@ class Reload:
         return self._now.snapshot
 
     async def __call__(self, why: str, *, alone: bool = False) -> Reloaded:
-        """Those beside us do the same, unless it is for us alone. Raises ConfigRefused, whose text
-        is one line a fault: then the old one goes on.
+        """Those beside us do the same, unless it is for us alone: also where nothing changed for
+        us, since one of them may have been refused what we were not. Raises ConfigRefused, whose
+        text is one line a fault: then the old one goes on.
         """
         async with self._lock:
             try:
@@ -179,7 +180,7 @@ class Reload:
                     error,
                 )
                 raise ConfigRefused(str(error)) from None
-        if done.changes and not alone and self._source.beside is not None:
+        if not alone and self._source.beside is not None:
             self._source.beside()
         return done
 

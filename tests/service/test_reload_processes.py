@@ -160,6 +160,22 @@ async def test_every_worker_takes_it(config: Path, by: str) -> None:
         assert ADMIN not in log.read_text()
 
 
+async def test_every_worker_hears_that_nothing_is_wrong_any_more(config: Path) -> None:
+    """The one that looks finds what it serves: the others were refused something else."""
+    change(config, "watch: false", "watch: true")
+    log = config.parent / "log"
+    async with serving(config, "--workers", "2", log=log) as (parent, url):
+        await cost_at_each(url, 2)
+        change(config, "tenants:", "tenants: [")
+        parent.send_signal(signal.SIGHUP)
+        async with asyncio.timeout(20):  # two by the signal, one by its look
+            while log.read_text().count("was not reloaded") < 3:
+                await asyncio.sleep(0.05)
+        await becomes(url, "gateway_config_reload_failed", 1)
+        change(config, "tenants: [", "tenants:")  # as it was
+        await becomes(url, "gateway_config_reload_failed", 0)
+
+
 async def test_a_worker_that_is_only_starting_is_not_ended_by_it(config: Path) -> None:
     async with serving(config, "--workers", "2") as (parent, url):
         for _ in range(20):
