@@ -63,6 +63,8 @@ class _Watched:
         self._decided = False
         """From now on it flows, or its finding is told, or it is too late."""
         self._flowing = False
+        self._given = False
+        """Whether anybody has it: until then another can be asked."""
         self._finding: Finding | None = None
 
     async def flow(self) -> Deltas:
@@ -80,7 +82,7 @@ class _Watched:
             try:
                 call.ended(error, self._tally)
             finally:
-                if self._flowing and not beside_life(error):
+                if self._given and not beside_life(error):
                     self.desk.over(call.candidate, error, "passed")
             raise
         if self._flowing:
@@ -105,6 +107,7 @@ class _Watched:
             if self._flowing:
                 self.desk.tab.first_token_s = self.desk.world.clock() - self.desk.began
                 call.tell(())
+                self._given = True
                 sink: Sink | None = yield ()
                 for held in self._waiting:
                     sink = yield held

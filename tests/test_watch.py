@@ -185,9 +185,20 @@ async def test_a_break_once_it_flows_is_the_clients_to_hear() -> None:
     await whole(scene)
 
 
+async def test_a_break_that_comes_together_with_what_decides_is_sideways() -> None:
+    """It would have flowed, but nobody has seen any of it."""
+    together = replace(fails(Broken("it broke"), "I ", "x" * 300), piled=True)
+    scene = stage("open", {"a": [together], "b": [well]}, stream=True, extras=JUDGED)
+    reply, text = await hear(scene.life)
+    assert (text, reply.reason) == ("GOOD one", "passed; a broken")
+    await whole(scene)
+
+
+@pytest.mark.parametrize("said", [("I ", "am"), ("I ", "x" * 300)], ids=["held", "decided"])
 @pytest.mark.parametrize("where", ["send", "delta 0", "delta 1", "end"])
-async def test_a_client_that_leaves_while_it_is_held(where: str) -> None:
-    scene = stage("open", {"a": [says("I ", "am")]}, stream=True, extras=JUDGED, far=where)
+async def test_a_client_that_leaves_while_it_is_held(where: str, said: tuple[str, str]) -> None:
+    turn = replace(says(*said), piled=True)
+    scene = stage("open", {"a": [turn]}, stream=True, extras=JUDGED, far=where)
     task = asyncio.create_task(hear(scene.life))
     await scene.far.reached.wait()
     task.cancel()
