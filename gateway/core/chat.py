@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, get_args
 
 import msgspec
-from msgspec import Raw, Struct, structs
+from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
 from gateway.core.errors import InvalidRequest
 from gateway.core.shape import Shape
@@ -181,19 +181,21 @@ class Choice(Struct, frozen=True, gc=False):
 class Completion(Struct, frozen=True, gc=False):
     """One whole answer. `usage` is None when the provider did not say.
 
-    `fields` is the provider's own JSON, split but not decoded, when it already is a strictly
-    valid OpenAI answer that can be given to the client with only model and usage replaced.
+    `raw` is the provider's own JSON, an object, when it is a strictly valid OpenAI answer that can
+    be given to the client with only model and usage replaced. Who gives it splits it, for a name
+    may stand in it twice; most that are not good enough never are. UNSET, not None, where there is
+    none: a Raw that may be None is not read back.
     """
 
     choices: tuple[Choice, ...]
     id: str = ""
     created: int = 0
     usage: Usage | None = None
-    fields: Mapping[str, Raw] | None = None
+    raw: Raw | UnsetType = UNSET
     dropped: tuple[str, ...] = ()
     """Fields of the request that this provider was not asked for: it cannot honour them."""
     extra: Mapping[str, Raw] = _NOTHING
-    """Where there are no `fields`: the answer's own other fields, undecoded: search_results, ..."""
+    """Where there is no `raw`: the answer's own other fields, undecoded: search_results, ..."""
 
     @property
     def first(self) -> Choice:

@@ -22,7 +22,7 @@ from gateway.core.money import Nanos, nanos
 from gateway.core.plan import Candidate
 from gateway.core.snapshot import Provider
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Of what is kept, and of its keys."""
 _ASIDE: Final = frozenset({"model", "stream", "stream_options"})
 """Fields that are not of the question: the route's name stands for the model, and how an answer is

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 from weakref import ref
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import (
@@ -270,8 +270,8 @@ def _whole(life: Life, reply: Reply, spent: str) -> bytes:
     completion, model, tab = reply.completion, reply.candidate.model.name, life.tab
     if completion is None:
         raise RuntimeError("a whole reply has a completion")
-    if completion.fields is not None:
-        return relayed_body(completion, completion.fields, model, extension(tab, spent), tab.usage)
+    if completion.raw is not UNSET:
+        return relayed_body(completion, completion.raw, model, extension(tab, spent), tab.usage)
     return completion_body(
         completion,
         model,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from gateway.core.chat import Choice, Completion, ToolCall, Usage
 from gateway.core.errors import GatewayError, Rejected, Unsuitable
@@ -18,6 +18,7 @@ OURS: Final = frozenset(
 )
 """Fields of a message, or of a delta, that nobody else may write."""
 _encode: Final = msgspec.json.Encoder().encode
+_split: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 def completion_body(
@@ -35,9 +36,8 @@ def completion_body(
     JSON of its `gateway` field (b"" for none). `request_id` and `created` (Unix seconds) stand in
     for what the provider left out.
     """
-    fields = completion.fields
-    if fields is not None:
-        return relayed_body(completion, fields, model, extension, usage)
+    if completion.raw is not UNSET:
+        return relayed_body(completion, completion.raw, model, extension, usage)
     return _encode(
         {
             **completion.extra,
@@ -52,13 +52,13 @@ def completion_body(
 
 
 def relayed_body(
-    completion: Completion, fields: Mapping[str, Raw], model: str, extension: bytes, usage: Usage
+    completion: Completion, raw: Raw, model: str, extension: bytes, usage: Usage
 ) -> bytes:
-    """The same of the completion's own `fields`, with the provider's own usage object, details and
-    all, where what it meant is `usage`.
+    """The same of the completion's own `raw`, each name in it told once, with the provider's own
+    usage object, details and all, where what it meant is `usage`.
     """
-    told, meant = fields.get("usage"), completion.usage
-    relayed: dict[str, Any] = dict(fields)  # with {**fields, ...} 0.15 us more
+    relayed: dict[str, Any] = _split(raw)
+    told, meant = relayed.get("usage"), completion.usage
     relayed["model"] = model
     if told is None or (usage is not meant and usage != meant):
         relayed["usage"] = Raw(usage_json(usage, extension))

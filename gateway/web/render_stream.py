@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from gateway.core.chat import Choice, ChoiceDelta, Completion, Delta, ToolDelta, Usage
 from gateway.core.errors import GatewayError
@@ -177,9 +177,9 @@ def _pieces(choice: Choice) -> Iterator[ChoiceDelta]:
 
 def _rest(completion: Completion) -> Mapping[str, Raw]:
     """The answer's own other fields, which stand in the last chunk."""
-    if completion.fields is None:
+    if completion.raw is UNSET:
         return completion.extra
-    return {name: raw for name, raw in completion.fields.items() if name not in _WRITTEN}
+    return {name: raw for name, raw in _split(completion.raw).items() if name not in _WRITTEN}
 
 
 def _cut(text: str | None) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Choice, Completion
@@ -117,10 +117,10 @@ def test_the_marker_is_read(answer: Choice | str | None, passes: bool) -> None:
     ],
 )
 def test_the_marker_is_stripped(text: str, left: str) -> None:
-    answer = Completion((Choice(text=text),), fields={"id": Raw(b'"x"')})
+    answer = Completion((Choice(text=text),), raw=Raw(b'{"id":"x"}'))
     stripped = mend(CHECKS, answer)
     assert stripped.first.text == left
-    assert stripped.fields is None
+    assert stripped.raw is UNSET
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_the_marker_is_stripped(text: str, left: str) -> None:
     ],
 )
 def test_what_has_no_marker_is_the_same_value(choice: Choice) -> None:
-    answer = Completion((choice,), fields={"id": Raw(b'"x"')})
+    answer = Completion((choice,), raw=Raw(b'{"id":"x"}'))
     assert mend(CHECKS, answer) is answer
 
 

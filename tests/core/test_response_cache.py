@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Raw, structs
+from msgspec import UNSET, Raw, structs
 
 from gateway.core.catalog import Cache, Catalog, Deployment, Model, Route, Tenant, Tier, TierModel
 from gateway.core.chat import ChatRequest, Choice, Completion, ToolCall, Usage
@@ -288,7 +288,7 @@ def ladder() -> Ladder:
 
 
 WHOLE: Final = Completion(
-    (GOOD, CALL), "id", 7, Usage(3, 4), {"id": Raw(b'"id"')}, ("seed",), {"x": Raw(b"[1]")}
+    (GOOD, CALL), "id", 7, Usage(3, 4), Raw(b'{"id":"id"}'), ("seed",), {"x": Raw(b"[1]")}
 )
 KEPT: Final = Kept("p/a", "t", WHOLE, Usage(3, 4), 9, 100.0)
 
@@ -299,6 +299,14 @@ def test_an_answer_comes_back_as_it_was() -> None:
     assert found.candidate.deployment.name == "p/a"
     assert (found.usage, found.saved, found.age_s) == (KEPT.usage, 9, 60.0)
     assert msgspec.json.encode(found.completion) == msgspec.json.encode(WHOLE)
+
+
+def test_what_was_kept_otherwise_is_no_error() -> None:
+    """As by another version of the gateway, whose keys are others, too."""
+    former = pack(KEPT).replace(b'"raw":', b'"fields":')
+    found = unpack(former, 40.0, CACHE, ladder(), Asks())
+    assert found is not None
+    assert found.completion == structs.replace(WHOLE, raw=UNSET)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import openai as sdk
 import pytest
+from msgspec import UNSET, Raw
 
 from gateway.core.chat import (
     Choice,
@@ -126,13 +127,28 @@ PROVIDERS_OWN: dict[str, Any] = {
 def relayed(counted: Usage = USAGE, **fields: Any) -> Any:
     body = json.dumps({**PROVIDERS_OWN, **fields}).encode()
     completion = DIALECTS["openai"].decode(200, {}, body, TARGET)
-    assert completion.fields is not None
+    assert completion.raw is not UNSET
     return json.loads(rendered(completion, completion.usage or counted))
 
 
 def test_a_relayed_answer_changes_in_model_and_usage_only() -> None:
     usage = {**OWN_USAGE, "gateway": GATEWAY}
     assert relayed() == {**PROVIDERS_OWN, "model": "catalog-name", "usage": usage}
+
+
+@pytest.mark.parametrize("name", PROVIDERS_OWN)
+def test_what_a_provider_names_twice_is_told_once(name: str) -> None:
+    own = json.dumps(PROVIDERS_OWN)
+    body = f'{{"{name}": {json.dumps(PROVIDERS_OWN[name])}, {own[1:]}'.encode()
+    completion = DIALECTS["openai"].decode(200, {}, body, TARGET)
+    assert completion.raw == Raw(body)
+    for told in (
+        rendered(completion),
+        recut(completion).split(b"\n\n")[-4].removeprefix(b"data: "),
+    ):
+        names = [key for key, _ in json.loads(told, object_pairs_hook=list)]
+        assert len(names) == len(set(names))
+        assert "new" in names
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any, Final
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from gateway.core.chat import Completion, ToolCall, Usage
 from gateway.core.errors import (
@@ -41,7 +42,7 @@ def test_texts_are_joined_and_tools_kept_in_order() -> None:
         "tool_use",
     )
     assert found.id == "msg_1"
-    assert found.fields is None
+    assert found.raw is UNSET
     assert found.first.text == "Let me."
     assert found.first.finish == "tool_calls"
     assert found.first.tool_calls == (

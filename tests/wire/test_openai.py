@@ -1,10 +1,13 @@
 """The openai dialect at its edges: what no recording shows."""
 
 import json
+import sys
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec import UNSET, Raw
 
 from gateway.core.chat import ChatRequest, Choice, Completion, Look, ToolCall, Usage
 from gateway.core.errors import Broken, InvalidRequest
@@ -194,18 +197,38 @@ def told(message: Any = None, **fields: Any) -> Completion:
     return answer(choices=[choice if message is None else {**choice, "message": message}])
 
 
+def relayed(completion: Completion) -> Any:
+    assert completion.raw is not UNSET
+    return json.loads(bytes(completion.raw))
+
+
 def test_a_strict_answer_is_kept_for_relaying() -> None:
     completion = answer(service_tier="default", new_field={"a": 1})
-    assert completion.fields is not None
-    assert bytes(completion.fields["new_field"]) == b'{"a": 1}'
+    body = json.dumps({**ANSWER, "service_tier": "default", "new_field": {"a": 1}}).encode()
+    assert completion.raw == Raw(body)
     assert completion.first == Choice(0, "hi")
     assert (completion.id, completion.created, completion.usage) == ("c1", 5, Usage(10, 4))
 
 
 def test_a_relayed_answer_is_given_the_nullable_fields_that_openai_omits() -> None:
     completion = answer(choices=[{k: v for k, v in CHOICE.items() if k != "logprobs"}])
-    assert completion.fields is not None
-    assert json.loads(bytes(completion.fields["choices"])) == [CHOICE]
+    assert relayed(completion) == ANSWER
+
+
+@pytest.mark.parametrize("lacks", [{}, {"usage": None}], ids=["whole", "without usage"])
+@pytest.mark.parametrize("inside", [b"message", b"choices"])
+def test_an_answer_of_any_depth_is_read_or_none(lacks: Any, inside: bytes) -> None:
+    """How deep can be read depends on how deep it is asked for, and is not the same everywhere."""
+    choice = {key: value for key, value in CHOICE.items() if key != "logprobs"}
+    body = json.dumps({**ANSWER, "choices": [choice], **lacks}).encode()
+    read = []
+    for depth in range(1, sys.getrecursionlimit()):
+        deep = b'"x": %b%b, "%b"' % (b"[" * depth, b"]" * depth, inside)
+        with suppress(Broken):
+            openai.decode(200, {}, body.replace(b'"%b"' % inside, deep, 1), TARGET)
+            read.append(depth)
+    assert read == [*range(1, len(read) + 1)]
+    assert len(read) > sys.getrecursionlimit() / 2
 
 
 @pytest.mark.parametrize(
@@ -217,7 +240,7 @@ def test_a_relayed_answer_is_given_the_nullable_fields_that_openai_omits() -> No
 )  # fmt: skip
 def test_an_answer_that_is_not_strict_is_understood_but_not_relayed(fields: Any) -> None:
     completion = answer(**fields)
-    assert completion.fields is None
+    assert completion.raw is UNSET
     assert completion.first == Choice(0, "hi")
     assert completion.usage == Usage(10, 4)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct
 
 from gateway.core.chat import ChatRequest, Choice, Completion, with_messages
 from gateway.core.checks.json_answer import asks_for_json
@@ -78,12 +78,12 @@ def _extended(message: bytes) -> bytes:
 def strip_confidence(completion: Completion) -> Completion:
     """The answer without its marker lines, and without the blank space that stood before the last.
 
-    `fields` is dropped when a text changed, so that the answer is rendered anew.
+    `raw` is dropped when a text changed, so that the answer is rendered anew.
     """
     choices = tuple(_stripped(choice) for choice in completion.choices)
     if all(new is old for new, old in zip(choices, completion.choices, strict=True)):
         return completion
-    return msgspec.structs.replace(completion, choices=choices, fields=None)
+    return msgspec.structs.replace(completion, choices=choices, raw=UNSET)
 
 
 def _stripped(choice: Choice) -> Choice:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from gateway.core.chat import ChatRequest, Choice, Completion
 from gateway.core.checks.json_answer import schema_asked
@@ -33,7 +33,7 @@ def fixed(completion: Completion, request: ChatRequest, options: Mapping[str, An
     choices = tuple(_fixed(choice, request, options) for choice in completion.choices)
     if all(new is old for new, old in zip(choices, completion.choices, strict=True)):
         return completion
-    return structs.replace(completion, choices=choices, fields=None)
+    return structs.replace(completion, choices=choices, raw=UNSET)
 
 
 def _fixed(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> Choice:

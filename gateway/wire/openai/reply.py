@@ -25,23 +25,23 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
         raise fault(status, headers, body)
     try:
         answer = strict.answer(body)
-        fields = _split(body)
         if not body.isascii():
             body.decode()  # what is relayed unread must be UTF-8 too
+        several = len(answer.choices)
+        if several == 1 or len({choice.index for choice in answer.choices}) == several:
+            return _relayed(answer, body)
     except (ValueError, RecursionError):
-        return _understood(body)
-    if len(answer.choices) > 1 and len({c.index for c in answer.choices}) < len(answer.choices):
-        return _understood(body)
-    return _relayed(answer, fields)
+        pass
+    return _understood(body)
 
 
-def _relayed(answer: strict.Answer, fields: dict[str, Raw]) -> Completion:
+def _relayed(answer: strict.Answer, body: bytes) -> Completion:
     told = answer.usage
     usage = None if told is None else _consistent(told)
-    if usage is None:
-        usage = None if told is None else strict_usage(told)
-        if usage is None or told is None or not _means(told, usage):
-            fields.pop("usage", None)
+    counts = usage is not None
+    if told is not None and usage is None:
+        usage = strict_usage(told)
+        counts = _means(told, usage)
     choices: tuple[Choice, ...] = ()
     mend = False
     for choice in answer.choices:
@@ -63,9 +63,8 @@ def _relayed(answer: strict.Answer, fields: dict[str, Raw]) -> Completion:
         else:
             mend = mend or choice.logprobs is UNSET or message.refusal is UNSET
             choices += (_choice(choice),)
-    if mend:
-        fields["choices"] = _mended(fields["choices"])
-    return Completion(choices, answer.id, answer.created, usage, fields)
+    raw = Raw(body) if counts and not mend else _mended(body, counts=counts, choices=mend)
+    return Completion(choices, answer.id, answer.created, usage, raw)
 
 
 def _consistent(told: strict.TokenUsage) -> Usage | None:
@@ -126,13 +125,20 @@ def strict_usage(told: strict.TokenUsage) -> Usage:
     return found
 
 
-def _mended(choices: Raw) -> Raw:
-    """Choices with the two nullable fields that OpenAI's description requires, and it omits."""
-    decoded = msgspec.json.decode(choices)
-    for choice in decoded:
-        choice.setdefault("logprobs", None)
-        choice["message"].setdefault("refusal", None)
-    return Raw(msgspec.json.encode(decoded))
+def _mended(body: bytes, *, counts: bool, choices: bool) -> Raw:
+    """An answer without its usage, where that does not count as we do, or its `choices` with the
+    two nullable fields that OpenAI's description requires, and it omits.
+    """
+    fields = _split(body)
+    if not counts:
+        fields.pop("usage", None)
+    if choices:
+        decoded = msgspec.json.decode(fields["choices"])
+        for choice in decoded:
+            choice.setdefault("logprobs", None)
+            choice["message"].setdefault("refusal", None)
+        fields["choices"] = Raw(msgspec.json.encode(decoded))
+    return Raw(msgspec.json.encode(fields))
 
 
 def _choice(choice: strict.AnswerChoice) -> Choice:
