@@ -1,7 +1,7 @@
 """JSON schemas as the API accepts them."""
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
@@ -12,6 +12,10 @@ from tests.wire.anthropic_streams import PROPERTY
 
 STRING = {"type": "string"}
 NODE = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
+BASES: Final = {
+    "A": {"type": "object", "properties": {"a": STRING}, "required": ["a"]},
+    "B": {"allOf": [{"$ref": "#/$defs/A"}, {"properties": {"b": STRING}, "required": ["b"]}]},
+}
 
 
 @pytest.mark.parametrize(
@@ -44,6 +48,16 @@ NODE = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
          {"type": "object", "properties": {"b": STRING, "a": STRING}, "required": ["a", "b"],
           "description": "D"}),
         ({"$defs": {"A": {"title": "A", "type": "string"}}, "$ref": "#/$defs/A"}, STRING),
+        ({"$defs": BASES, "allOf": [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/B"},
+                                    {"properties": {"c": STRING}}]},
+         {"type": "object", "properties": {"a": STRING, "b": STRING, "c": STRING},
+          "required": ["a", "b"]}),
+        ({"$defs": BASES, "$ref": "#/$defs/A", "properties": {"c": STRING}},
+         {"type": "object", "properties": {"a": STRING, "c": STRING}, "required": ["a"]}),
+        ({"allOf": [{"allOf": [STRING, {"allOf": 5}]}, {"minItems": 1}, 5]},
+         {"type": "string", "minItems": 1}),
+        ({"format": STRING, "$ref": 5}, {"description": '{"format": {"type": "string"}}'}),
+        ({"allOf": [{"required": 5}, {"required": [[]]}]}, {"required": 5}),
         ({"definitions": {"A": STRING}, "properties": {"a": {"$ref": "#/definitions/A",
                                                              "description": "D"}}},
          {"properties": {"a": {"type": "string", "description": "D"}}}),
@@ -80,6 +94,11 @@ def test_a_long_chain_of_references_is_followed() -> None:
     }
     found = subset({"$defs": defs | {"D3000": STRING}, "$ref": "#/$defs/D0"})
     assert found["$defs"]["D3000"] == STRING
+
+
+def test_inherited_properties_come_in_the_order_of_their_schemas() -> None:
+    extended = {"$defs": BASES, "allOf": [{"properties": {"c": STRING}}, {"$ref": "#/$defs/B"}]}
+    assert list(subset(extended)["properties"]) == ["c", "a", "b"]
 
 
 KNOWN = {

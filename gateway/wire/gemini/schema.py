@@ -62,14 +62,14 @@ class _Subset:
         self._left -= 1
         if not isinstance(schema, Mapping):
             return {}  # true and false: anything, as far as the API can say
+        if isinstance(schema.get("$ref"), str) or isinstance(schema.get("allOf"), list):
+            schema, path = self._merged(schema, path)
         if isinstance(schema.get("$ref"), str):
-            return self._reference(schema, schema["$ref"], path)
-        if isinstance(schema.get("allOf"), list):
-            return self._schema(_merged(schema), path)
+            return self._reference(schema["$ref"])
         result: JSON = {}
         noted: JSON = {}
         for key, value in schema.items():
-            if key in _KEPT or (key == "format" and value in _FORMATS):
+            if key in _KEPT or (key == "format" and _known(value)):
                 result[key] = value
             elif key in _NOTED:
                 noted[key] = value
@@ -92,16 +92,35 @@ class _Subset:
             return {key: value if isinstance(value, bool) else self._schema(value, path)}
         return {}
 
-    def _reference(self, schema: Mapping[str, Any], ref: str, path: tuple[str, ...]) -> JSON:
-        target = self._target(ref)
-        if target is None:
-            return {}
-        if ref not in path and len(path) < _DEEP and self._left > 0:
-            beside = {key: value for key, value in schema.items() if key != "$ref"}
-            return self._schema({**target, **beside}, (*path, ref))
+    def _merged(self, schema: Any, path: tuple[str, ...]) -> tuple[JSON, tuple[str, ...]]:
+        """A schema, what it refers to and those of its `allOf` as one, and the path from there on.
+
+        The first word on a field stands. A reference that is not resolved is still in it.
+        """
+        result: JSON = {}
+        merged: tuple[str, ...] = ()
+        pending = [schema]
+        while pending:
+            part = pending.pop()
+            if not isinstance(part, Mapping):
+                continue
+            ref, parts = part.get("$ref"), part.get("allOf")
+            target = self._target(ref) if isinstance(ref, str) else None
+            if isinstance(parts, list):
+                pending += reversed(parts)
+            if target is not None and ref not in merged:
+                if ref in path or len(path + merged) >= _DEEP or self._left <= 0:
+                    result.setdefault("$ref", ref)
+                else:
+                    merged += (ref,)
+                    pending.append(target)
+            _add(result, part)
+        return result, path + merged
+
+    def _reference(self, ref: str) -> JSON:
         if ref not in self._kept:
             self._kept[ref] = {}
-            self._pending.append((ref, target))
+            self._pending.append((ref, self._target(ref) or {}))
         return {"$ref": f"#/$defs/{_name(ref)}"}  # nothing may stand beside it
 
     def _target(self, ref: str) -> Mapping[str, Any] | None:
@@ -122,19 +141,22 @@ def _name(ref: str) -> str:
     return plain.translate(_DOTS) or "root"
 
 
-def _merged(schema: Mapping[str, Any]) -> JSON:
-    """A schema and those of its `allOf` as one; the first word on a field stands."""
-    result = {key: value for key, value in schema.items() if key != "allOf"}
-    for part in schema["allOf"]:
-        for key, value in part.items() if isinstance(part, Mapping) else ():
-            if key == "properties" and isinstance(value, Mapping):
-                known = result.get(key)
-                result[key] = {**value, **(known if isinstance(known, Mapping) else {})}
-            elif key == "required" and isinstance(value, list):
-                result[key] = [*dict.fromkeys([*(result.get(key) or ()), *value])]
-            else:
-                result.setdefault(key, value)
-    return result
+def _add(known: JSON, part: Mapping[str, Any]) -> None:
+    """Another schema that holds as well."""
+    for key, value in part.items():
+        if key in {"$ref", "allOf"}:
+            continue
+        before = known.get(key)
+        if key == "properties" and isinstance(before, Mapping) and isinstance(value, Mapping):
+            known[key] = {**before, **value, **before}  # in order, and the first stands
+        elif key == "required" and isinstance(before, list) and isinstance(value, list):
+            known[key] = before + [name for name in value if name not in before]
+        else:
+            known.setdefault(key, value)
+
+
+def _known(form: Any) -> bool:
+    return isinstance(form, str) and form in _FORMATS
 
 
 def _constant(value: Any) -> JSON:
