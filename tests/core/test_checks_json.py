@@ -229,6 +229,24 @@ def test_a_schema_that_costs_too_much_is_not_used(schema: Any, value: Any) -> No
     assert time.process_time() - started < 1
 
 
+DRAFT_4 = "http://json-schema.org/draft-04/schema#"
+TEXT = {"type": "string"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "used"),
+    [
+        ({**TEXT, "examples": [{"id": "u1"}]}, True),
+        ({**TEXT, "default": {"id": "u1"}}, True),
+        ({"properties": {"id": TEXT}, "required": ["id"], "type": "object"}, True),
+        ({**TEXT, "$schema": DRAFT_4, "definitions": {"a": {"id": "#a"}}}, False),
+        ({**TEXT, "$defs": {"a": {"$schema": DRAFT_4, "id": "http://a/"}}}, False),
+    ],
+)
+def test_an_id_names_a_schema_in_draft_4_only(schema: Any, used: bool) -> None:
+    assert (misfit(1, json.dumps(schema).encode()) is not None) is used
+
+
 def test_small_references_are_used() -> None:
     assert misfit(1, json.dumps(doubling(4)).encode()) == "it does not fit the schema"
     assert misfit("x", json.dumps(doubling(4)).encode()) is None

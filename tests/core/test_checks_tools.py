@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from gateway.core.chat import Choice, ToolCall
 from tests.core.checked import call, request, whys
@@ -24,8 +24,18 @@ TOOLS = [
 PARIS = call("weather", {"city": "Paris"})
 NOW = call("now", text="")
 UNDECLARED = ["it calls a tool that was not declared"]
+UNALLOWED = ["it calls a tool that tool_choice does not allow"]
 DEMANDED = ["tool_choice demands a tool call, and there is none"]
 NAMED = {"type": "function", "function": {"name": "now"}}
+
+
+def allowed(mode: str, *names: str) -> dict[str, Any]:
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+
+
+def numbered(*calls: ToolCall) -> tuple[ToolCall, ...]:
+    return tuple(structs.replace(each, id=f"call_{at}") for at, each in enumerate(calls))
 
 
 @pytest.mark.parametrize(
@@ -37,9 +47,10 @@ NAMED = {"type": "function", "function": {"name": "now"}}
         ((call("now", {"any": "thing"}),), []),
         ((call("lax", {"any": "thing"}),), []),
         ((call("shell", text="ls -l {"),), []),
-        ((PARIS, NOW, PARIS), []),
+        (numbered(PARIS, NOW, PARIS), []),
+        ((PARIS, NOW), ["two of its calls have the same id"]),
         ((call("wether", {"city": "Paris"}),), UNDECLARED),
-        ((PARIS, call("", {})), UNDECLARED),
+        (numbered(PARIS, call("", {})), UNDECLARED),
         (
             (call("weather", text=""),),
             ['the arguments for weather do not fit: "required" is not met'],
@@ -56,7 +67,7 @@ NAMED = {"type": "function", "function": {"name": "now"}}
         ((call("now", text="```json\n{}\n```"),), ["the arguments for now: it is not JSON"]),
         ((call("now", [1]),), ["the arguments for now are not a JSON object"]),
         ((call("now", text="null"),), ["the arguments for now are not a JSON object"]),
-        ((PARIS, call("now", text="{")), ["the arguments for now: it is not JSON"]),
+        (numbered(PARIS, call("now", text="{")), ["the arguments for now: it is not JSON"]),
     ],
 )
 def test_calls_against_declared_tools(calls: tuple[ToolCall, ...], says: list[str]) -> None:
@@ -84,6 +95,17 @@ def test_calls_against_declared_tools(calls: tuple[ToolCall, ...], says: list[st
             (),
             DEMANDED,
         ),
+        (allowed("auto", "now"), (), []),
+        (allowed("auto", "now", "shell"), (NOW,), []),
+        (allowed("required", "now", "weather"), (PARIS,), []),
+        (allowed("auto", "now"), numbered(NOW, PARIS), UNALLOWED),
+        (allowed("required", "now", "lax"), (PARIS,), UNALLOWED),
+        (
+            allowed("required", "now"),
+            (PARIS,),
+            ["tool_choice demands now, and another tool is called"],
+        ),
+        ({"type": "allowed_tools", "allowed_tools": {"tools": ["now"]}}, (PARIS,), []),
         ({"type": "function"}, (), []),
         (["required"], (), []),
         (None, (), []),

@@ -23,7 +23,10 @@ DEPTH: Final = 256
 """References followed in a row. With the depth of an answer this bounds the validator's stack,
 whose overflow would end the process.
 """
-_UNBOUNDED: Final = ("$id", "id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveRef")
+_UNBOUNDED: Final = ("$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveRef")
+_ID: Final = "id"
+"""Names a schema of draft 4; in all others it is a word, as in an example of an object."""
+_DRAFT_4: Final = b"draft-04"
 _ANY_REFERENCE: Final = re.compile(rb"[Rr]ef|\\u")
 _PATTERNS: Final = jsonschema_rs.FancyRegexOptions(backtrack_limit=10_000)
 
@@ -73,7 +76,8 @@ def _compiled(schema: bytes) -> Validator | None:
 
 
 def _too_costly(tree: Any) -> bool:
-    work, depth = _weigh(tree, tree, {})
+    names = (*_UNBOUNDED, _ID) if _DRAFT_4 in msgspec.json.encode(tree) else _UNBOUNDED
+    work, depth = _weigh(tree, tree, {}, names)
     return work > WORK or depth > DEPTH
 
 
@@ -81,10 +85,11 @@ _Weight = tuple[int, int]
 _TOO_MUCH: Final[_Weight] = (WORK + 1, DEPTH + 1)
 
 
-def _weigh(node: Any, root: Any, known: dict[int, _Weight]) -> _Weight:
+def _weigh(node: Any, root: Any, known: dict[int, _Weight], unbounded: tuple[str, ...]) -> _Weight:
     """How many schemas stand below a node and how deep, each local reference followed once.
 
-    A reference back to where we are counts nothing: the validator remembers those.
+    A reference back to where we are counts nothing: the validator remembers those. With a key that
+    is `unbounded` nobody knows.
     """
     if not isinstance(node, dict | list):
         return 0, 0
@@ -93,14 +98,14 @@ def _weigh(node: Any, root: Any, known: dict[int, _Weight]) -> _Weight:
     known[id(node)] = 0, 0
     below = list(node.values()) if isinstance(node, dict) else list(node)
     if isinstance(node, dict):
-        if any(isinstance(node.get(key), str) for key in _UNBOUNDED) and node is not root:
+        if any(isinstance(node.get(key), str) for key in unbounded) and node is not root:
             return _TOO_MUCH
         reference = node.get("$ref")
         if isinstance(reference, str):
             below.append(_target(reference, root))
     work, depth = 1, 0
     for child in below:
-        more, deeper = _weigh(child, root, known)
+        more, deeper = _weigh(child, root, known, unbounded)
         work += more
         depth = max(depth, deeper)
     known[id(node)] = min(work, WORK + 1), depth + 1

@@ -38,8 +38,8 @@ _NO_CALLS: Final = Raw(b"null")
 
 
 def tools_valid(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
-    """Each tool call names a declared tool with arguments that fit it, and one that
-    `tool_choice` demands is made.
+    """Each tool call has its own id and names a declared tool with arguments that fit it, one that
+    `tool_choice` allows; and one that it demands is made.
     """
     fields = request.fields
     calls = choice.tool_calls
@@ -51,6 +51,8 @@ def tools_valid(choice: Choice, request: ChatRequest, options: Mapping[str, Any]
             return why
     if not calls:
         return None
+    if len(calls) > 1 and len({call.id for call in calls}) < len(calls):
+        return "two of its calls have the same id"
     try:
         declared = _declared(request)
     except _UNREADABLE:  # the request's fault
@@ -122,25 +124,37 @@ def _undone(calls: tuple[ToolCall, ...], request: ChatRequest) -> str | None:
         return None
     if choice == "none" and calls:
         return "it calls a tool, and tool_choice is none"
-    name, demanded = _demand(choice)
+    names, demanded = _demand(choice)
     if demanded and not calls:
         return "tool_choice demands a tool call, and there is none"
-    if name is not None and any(call.name != name for call in calls):
-        return f"tool_choice demands {name[:64]}, and another tool is called"
+    if names is not None and any(call.name not in names for call in calls):
+        if demanded and len(names) == 1:
+            return f"tool_choice demands {names[0][:64]}, and another tool is called"
+        return "it calls a tool that tool_choice does not allow"
     return None
 
 
-def _demand(choice: Any) -> tuple[str | None, bool]:
-    """The tool that must be called, if it is named, and whether one must be called at all."""
+def _demand(choice: Any) -> tuple[list[str] | None, bool]:
+    """The tools that may be called, where they are named, and whether one must be."""
     if not isinstance(choice, Mapping):
         return None, choice == "required"
     inner = choice.get(str(choice.get("type")))
     if not isinstance(inner, Mapping):
         return None, False
     if choice.get("type") == "allowed_tools":
-        return None, inner.get("mode") == "required"
+        return _allowed(inner.get("tools")), inner.get("mode") == "required"
     name = inner.get("name")
-    return (name, True) if isinstance(name, str) else (None, False)
+    return ([name], True) if isinstance(name, str) else (None, False)
+
+
+def _allowed(tools: Any) -> list[str] | None:
+    """None for a list that cannot be read, which is the request's fault."""
+    try:
+        told = msgspec.convert(tools, list[_Tool])
+    except msgspec.ValidationError:
+        return None
+    named = [tool.function or tool.custom for tool in told]
+    return [each.name for each in named if each is not None]
 
 
 def _legacy_calls(choice: Choice) -> tuple[ToolCall, ...]:
