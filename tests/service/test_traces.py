@@ -216,6 +216,30 @@ async def test_words_are_sent_only_when_asked_for(content: str, stream: bool) ->
         assert calls[0].attributes["gen_ai.response.finish_reasons"] == ["stop"]
 
 
+ODD: dict[str, dict[str, Any]] = {
+    "no list of calls": {"messages": [{"role": "assistant", "tool_calls": 5}]},
+    "calls by name": {"messages": [{"role": "assistant", "tool_calls": {"a": 1}}]},
+    "a call that is none": {"messages": [{"role": "assistant", "tool_calls": [5]}]},
+    "no function": {"messages": [{"role": "assistant", "tool_calls": [{"function": "f"}]}]},
+    "parts that are none": {"messages": [{"role": "user", "content": [5, None]}]},
+    "beyond 64 bits": {"seed": 2**63, "frequency_penalty": -(2**63) - 1},
+}
+
+
+@both
+@pytest.mark.parametrize("odd", ODD)
+async def test_whatever_a_client_sends_is_answered_as_without_traces(
+    odd: str, stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with tracing(", content: true") as told:
+        answer = await told.ask("climb", stream=stream, **ODD[odd])
+        assert answer.status_code == (200 if odd == "beyond 64 bits" else 400), answer.text
+        metrics = told.service.gateway.metrics.render().decode()
+        assert "\ngateway_inflight_requests 0.0\n" in metrics
+    assert len(told.collector.of("SERVER")) == 1
+    assert [each.name for each in caplog.records if each.levelname == "ERROR"] == []
+
+
 async def test_headers_the_resource_and_the_schema() -> None:
     more = ", headers: {x-api-key: secret-of-the-collector}, service_name: gate"
     async with tracing(more) as told:

@@ -3,12 +3,15 @@ the form of the conventions' schemas gen-ai-input-messages and gen-ai-output-mes
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from gateway.core.chat import ChatRequest, Choice, Completion
 from gateway.drivers.traces.names import NAMES, REQUEST_FIELDS
+
+_INT64: Final = range(-(2**63), 2**63)
+"""What an attribute can be: of another the exporter would log a trace."""
 
 
 def asks(request: ChatRequest | None, *, stream: bool) -> dict[str, Any]:
@@ -22,7 +25,7 @@ def asks(request: ChatRequest | None, *, stream: bool) -> dict[str, Any]:
         found[NAMES["choices"]] = request.n
     for field, name in REQUEST_FIELDS.items():
         value = request.json(field) if field in request.fields else None
-        if isinstance(value, int | float):
+        if isinstance(value, float) or (isinstance(value, int) and value in _INT64):
             found[name] = value
     return found
 
@@ -42,6 +45,7 @@ def said_words(answer: Completion) -> list[dict[str, Any]]:
 
 
 def _asked(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A client may have sent anything in it: whether it is asked with that is decided later."""
     content = message.get("content")
     if message.get("role") == "tool":
         yield {
@@ -55,9 +59,14 @@ def _asked(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield {"type": "text", "content": part.get("text")}
         else:
             yield {"type": str(part.get("type")) if isinstance(part, dict) else "unknown"}
-    for call in message.get("tool_calls") or ():
-        function = call.get("function") or {} if isinstance(call, dict) else {}
+    calls = message.get("tool_calls")
+    for call in map(_object, calls if isinstance(calls, list) else ()):
+        function = _object(call.get("function"))
         yield _call(str(call.get("id")), str(function.get("name")), function.get("arguments"))
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _said(choice: Choice) -> Iterator[dict[str, Any]]:
