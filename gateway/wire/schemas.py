@@ -8,11 +8,33 @@ FORMATS: Final = frozenset({
 })  # fmt: skip
 """Formats of strings that a model can be held to."""
 
+_SHAPES: Final = frozenset({"$ref", "allOf", "properties"})
+"""What may give an object properties."""
+
 
 def is_object(schema: Mapping[str, Any]) -> bool:
     """Whether a value may be an object: its type says so, alone or in a list."""
     kind = schema.get("type")
     return kind == "object" or (isinstance(kind, list) and "object" in kind)
+
+
+def apart(schema: Mapping[str, Any]) -> bool:
+    """Whether several schemas that hold together have properties: no object has only those of each,
+    so they cannot be closed.
+    """
+    every, some, one = (_members(schema, name) for name in ("allOf", "anyOf", "oneOf"))
+    own = {name: value for name, value in schema.items() if name != "allOf"}
+    held = [[own], some, one, *([each] for each in every)]
+    return sum(any(map(_has_properties, group)) for group in held) > 1
+
+
+def _members(schema: Mapping[str, Any], name: str) -> list[Any]:
+    found = schema.get(name)
+    return found if isinstance(found, list) else []
+
+
+def _has_properties(schema: Any) -> bool:
+    return isinstance(schema, Mapping) and not schema.keys().isdisjoint(_SHAPES)
 
 
 def recursive(schema: Mapping[str, Any]) -> bool:

@@ -67,6 +67,17 @@ CASES: Final[dict[str, tuple[Any, JSON | None]]] = {
     "a keyword that is not known": ({"not": {"type": "string"}}, None),
     "itself": (thing(child={"$ref": "#"}), None),
     "a definition in itself": ({"$defs": {"node": NODE}, "$ref": "#/$defs/node"}, None),
+    "objects that hold together": ({"allOf": [thing(a={}), thing(b={})]}, None),
+    "an object beside one of several": ({**thing(a={}), "anyOf": [thing(b={}), {}]}, None),
+    "one of several objects": (
+        {"anyOf": [thing(a={}), {"type": "null"}]},
+        {"anyOf": [shut(a={}), {"type": "null"}]},
+    ),
+    "what a definition is, and more of it": (
+        {"$defs": {"a": thing(a={})}, "allOf": [{"$ref": "#/$defs/a"}], "description": "A"},
+        {"$defs": {"a": shut(a={})}, "allOf": [{"$ref": "#/$defs/a"}], "description": "A"},
+    ),
+    "two choices at once": ({"anyOf": [{"type": "null"}], "oneOf": [{"type": "string"}]}, None),
     "no schema": ([], None),
     "true": (True, None),
 }

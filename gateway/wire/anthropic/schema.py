@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.wire.schemas import FORMATS, is_object, recursive
+from gateway.wire.schemas import FORMATS, apart, is_object, recursive
 
 _KEPT: Final = frozenset({
     "$ref", "const", "default", "description", "enum", "required", "title", "type",
@@ -37,7 +37,7 @@ def closed(schema: Any) -> dict[str, Any] | None:
 
 
 def _closed(schema: Any) -> dict[str, Any]:
-    if not isinstance(schema, Mapping):
+    if not isinstance(schema, Mapping) or apart(schema) or {"anyOf", "oneOf"} <= schema.keys():
         raise _OpenSchema
     result: dict[str, Any] = {}
     bounds: dict[str, Any] = {}

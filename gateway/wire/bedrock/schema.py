@@ -8,7 +8,7 @@ structured output.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.wire.schemas import FORMATS, is_object, recursive
+from gateway.wire.schemas import FORMATS, apart, is_object, recursive
 
 _SAID: Final = frozenset({
     "$comment", "$id", "$schema", "const", "default", "description", "enum", "required", "title",
@@ -33,7 +33,7 @@ class _Unsaid(Exception):
 
 
 def _closed(schema: Any, depth: int) -> dict[str, Any]:
-    if not isinstance(schema, Mapping) or depth == 0:
+    if not isinstance(schema, Mapping) or depth == 0 or apart(schema):
         raise _Unsaid
     result = {key: _member(key, value, depth - 1) for key, value in schema.items()}
     if is_object(schema) or "properties" in schema:

@@ -105,10 +105,9 @@ class _Subset:
             if not isinstance(part, Mapping):
                 continue
             ref, parts = part.get("$ref"), part.get("allOf")
-            target = self._target(ref) if isinstance(ref, str) else None
             if isinstance(parts, list):
                 pending += reversed(parts)
-            if target is not None and ref not in merged:
+            if isinstance(ref, str) and ref not in merged and (target := self._target(ref)):
                 if ref in path or len(path + merged) >= _DEEP or self._left <= 0:
                     result.setdefault("$ref", ref)
                 else:
