@@ -100,6 +100,11 @@ CALLS: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [call(name="f", arguments="{"), call(arguments="}"), call(name="f", arguments="{}")],
         [("f", "{}"), ("f", "{}")],
     ),
+    "two calls at index 0 without ids": (
+        [call(index=0, name="f", arguments='{"x":'), call(index=0, arguments="1}"),
+         call(index=0, name="g", arguments="{}")],
+        [("f", '{"x":1}'), ("g", "{}")],
+    ),
     "an index that does not begin at 0": (
         [call(index=3, id="a", name="f", arguments="{}")],
         [("f", "{}")],
@@ -146,6 +151,7 @@ ENDS = {
     ),
     "empty finish": (event(FIRST) + event(piece({}, "")) + DONE, "stop"),
     "finish twice": (event(FIRST) + STOP + STOP + DONE, "stop"),
+    "[DONE] with spaces": (event(FIRST) + b"data:  [DONE] \n\n", "stop"),
     "after [DONE]": (event(FIRST) + STOP + DONE + b"data: junk\n\n", "stop"),
     "cut off after the finish": (event(FIRST) + STOP + b'data: {"usage": {', "stop"),
     "no empty line at the end": (event(FIRST) + STOP.rstrip(), "stop"),

@@ -12,13 +12,19 @@ NAMELESS: Final = "the provider's answer calls a tool without a name"
 class CallSoFar:
     """One tool call so far."""
 
-    __slots__ = ("filled", "id", "named")
+    __slots__ = ("filled", "id", "name")
 
     def __init__(self, given: str) -> None:
         self.id = given
         """As the provider gave it; "" when it gave none."""
-        self.named = False
+        self.name = ""
         self.filled = False
+
+    def goes_on(self, given: str, name: str) -> bool:
+        """Whether a piece with its index is more of it, and not the first of another."""
+        if given and name and self.id:
+            return given == self.id
+        return not (self.filled and name and self.name and name != self.name)
 
 
 class ChoiceSoFar:
@@ -48,10 +54,8 @@ class ChoiceSoFar:
                 return len(calls) - 1
         else:
             at = self.places.get(index)
-            if at is not None:
-                before = calls[at].id
-                if not (given and name and before and before != given):
-                    return at
+            if at is not None and calls[at].goes_on(given, name):
+                return at
             self.places[index] = len(calls)
         calls.append(CallSoFar(given))
         return len(calls) - 1
@@ -60,10 +64,10 @@ class ChoiceSoFar:
         """A piece of a call; id and name are told once."""
         call = self.calls[at]
         given = None
-        if not call.named and not call.filled:
+        if not call.name and not call.filled:
             given = call.id or tolerant.call_id(answer, (self.index, at), name, arguments)
-        told = name if name and not call.named else None
-        call.named = call.named or bool(name)
+        told = name if name and not call.name else None
+        call.name = call.name or name
         call.filled = call.filled or bool(arguments)
         return ToolDelta(at, given, told, arguments)
 
@@ -71,7 +75,7 @@ class ChoiceSoFar:
         """Arguments for the calls that came without any: they must be JSON. Raises Broken for a
         call that nobody has named.
         """
-        if not all(call.named for call in self.calls):
+        if not all(call.name for call in self.calls):
             raise Broken(NAMELESS)
         pieces = [ToolDelta(at, arguments="{}") for at, c in enumerate(self.calls) if not c.filled]
         for piece in pieces:

@@ -110,13 +110,12 @@ class _Decoder:
         if name != "error":
             try:
                 chunk = strict.chunk(data)
-            except ValidationError:
-                pass
             except (ValueError, RecursionError) as error:
                 if data.strip() in (b"", b"[DONE]"):
                     self.done = self.done or bool(data.strip())
                     return None
-                raise Broken(_UNREADABLE) from error
+                if not isinstance(error, ValidationError):
+                    raise Broken(_UNREADABLE) from error
             else:
                 return self._strict(chunk, data)
         try:
