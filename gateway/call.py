@@ -143,7 +143,7 @@ class Call(Struct, eq=False):
         if error.dings:
             world.health.failed(name, world.clock(), error.retry_after)
         else:
-            world.health.succeeded(name, world.clock())
+            world.health.succeeded(name, world.clock(), self.began)
 
     def close(self, outcome: str, usage: Usage, *, counted: bool) -> None:
         """Tell what became of the call, and replace its hold by what it cost."""
@@ -154,7 +154,7 @@ class Call(Struct, eq=False):
         took_s, first_token_s, began_s = world.clock() - self.began, self.first_token_s, None
         if outcome in _JUDGED:
             if deployment.name not in world.health.sound:
-                world.health.succeeded(deployment.name, self.began + took_s)
+                world.health.succeeded(deployment.name, self.began + took_s, self.began)
             began_s = took_s if first_token_s is None else first_token_s
         world.pace.answered(deployment.name, began_s)
         purpose = because.purpose

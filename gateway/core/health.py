@@ -28,11 +28,12 @@ _NONE_DOWN: Final[frozenset[str]] = frozenset()
 class Circuit:
     """One deployment's breaker. `now` is monotonic seconds, passed in."""
 
-    __slots__ = ("_calls", "_failures", "_open_s", "_probe_until", "_until")
+    __slots__ = ("_calls", "_failures", "_open_s", "_probe_until", "_since", "_until")
 
     def __init__(self) -> None:
         self._failures = 0  # a bit a call, 1 for a failure, the latest lowest
         self._calls = 0
+        self._since = 0.0  # the last failure that says how long it is open
         self._until = 0.0
         self._open_s = 0.0  # 0 while closed
         self._probe_until = 0.0
@@ -51,8 +52,9 @@ class Circuit:
         if self._open_s:
             self._probe_until = now + PROBE_S
 
-    def succeeded(self) -> None:
-        if self._open_s:
+    def succeeded(self, began: float) -> None:
+        """A call made before it opened says nothing of how its provider is since then."""
+        if self._open_s and began >= self._since:
             self.__init__()  # type: ignore[misc]
         self._failures = (self._failures << 1) & _MASK
         self._calls = min(self._calls + 1, WINDOW)
@@ -72,10 +74,11 @@ class Circuit:
             opens = self._calls >= FEWEST and self._failures.bit_count() * 2 >= self._calls
         if opens:
             self._open_s = min(max(self._open_s * 2, OPEN_S), LONGEST_OPEN_S)
-            self._until = now + self._open_s
+            self._since, self._until = now, now + self._open_s
             self._probe_until = 0.0
         if retry_after:
             # The provider said when to come back: believe it, within reason.
+            self._since = now
             self._open_s = self._open_s or retry_after
             self._until = max(self._until, now + min(retry_after, LONGEST_OPEN_S))
 
@@ -133,14 +136,16 @@ class Health:
         if deployment in self.troubled:
             self._circuits[deployment].probe(-PROBE_S)
 
-    def succeeded(self, deployment: str, now: float) -> None:
+    def succeeded(self, deployment: str, now: float, began: float) -> None:
+        """A call that was made at `began`."""
         circuit = self._circuits[deployment]
-        circuit.succeeded()
+        circuit.succeeded(began)
         if circuit.sound:
             self.sound.add(deployment)
         if deployment in self.troubled:
             self._show(deployment, now)
-            self.troubled.discard(deployment)
+            if circuit.state(now) == "closed":
+                self.troubled.discard(deployment)
 
     def failed(self, deployment: str, now: float, retry_after: float | None = None) -> None:
         circuit = self._circuits[deployment]

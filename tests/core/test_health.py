@@ -1,5 +1,6 @@
 """Circuits and the retry budget, by a clock moved by hand."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,7 +32,7 @@ def test_a_few_failures_open_nothing() -> None:
 def test_half_of_the_recent_calls_must_fail() -> None:
     circuit = Circuit()
     for _ in range(WINDOW):
-        circuit.succeeded()
+        circuit.succeeded(0)
     for _ in range(WINDOW // 2 - 1):
         circuit.failed(0, None)
     assert circuit.state(0) == "closed"
@@ -46,7 +47,7 @@ def test_one_probe_at_a_time_and_a_good_one_closes_it() -> None:
     assert circuit.admits(OPEN_S)
     circuit.probe(OPEN_S)
     assert not circuit.admits(OPEN_S + 1)
-    circuit.succeeded()
+    circuit.succeeded(OPEN_S)
     assert circuit.state(OPEN_S + 1) == "closed"
     assert circuit.admits(OPEN_S + 1)
     circuit.failed(OPEN_S + 1, None)
@@ -87,6 +88,22 @@ def test_a_provider_that_says_when_to_come_back_is_believed() -> None:
     assert circuit.state(3 + LONGEST_OPEN_S) == "half_open"
 
 
+@pytest.mark.parametrize("retry_after", [None, 60.0])
+def test_a_call_from_before_closes_nothing(retry_after: float | None) -> None:
+    """An answer that was coming when others began to fail."""
+    health = Health(["a"])
+    for _ in range(FEWEST):
+        health.failed("a", 100.0, retry_after)
+    until = 100.0 + (retry_after or OPEN_S)
+    health.succeeded("a", 101.0, 99.0)
+    assert health.down(101.0) == {"a"}
+    health.succeeded("a", until + 1, 99.0)
+    assert health.troubled == {"a"}, "it is half open still"
+    health.asking("a", until + 1)
+    health.succeeded("a", until + 2, until + 1)
+    assert not health.troubled
+
+
 @given(st.lists(st.tuples(st.sampled_from("sfpr"), st.floats(0, 400)), max_size=60))
 def test_a_circuit_always_closes_again(steps: list[tuple[str, float]]) -> None:
     circuit, now = Circuit(), 0.0
@@ -94,7 +111,7 @@ def test_a_circuit_always_closes_again(steps: list[tuple[str, float]]) -> None:
         now += wait_s
         match step:
             case "s":
-                circuit.succeeded()
+                circuit.succeeded(now)
             case "f":
                 circuit.failed(now, None)
             case "r":
@@ -102,7 +119,7 @@ def test_a_circuit_always_closes_again(steps: list[tuple[str, float]]) -> None:
             case _:
                 circuit.probe(now)
     assert circuit.admits(now + LONGEST_OPEN_S + PROBE_S), "no probe is let through any more"
-    circuit.succeeded()
+    circuit.succeeded(now)
     assert circuit.state(now) == "closed"
 
 
@@ -115,7 +132,7 @@ def test_health_tells_each_move_once() -> None:
     assert health.down(OPEN_S) == set()
     health.asking("a", OPEN_S)
     assert health.down(OPEN_S) == {"a"}, "somebody is probing"
-    health.succeeded("a", OPEN_S + 1)
+    health.succeeded("a", OPEN_S + 1, OPEN_S + 1)
     assert health.down(OPEN_S + 1) == frozenset()
     assert moves == [("a", "open"), ("a", "half_open"), ("a", "closed")]
 
@@ -124,7 +141,7 @@ def test_a_failure_of_one_is_not_anothers() -> None:
     health = Health(["a", "b"])
     for _ in range(WINDOW):
         health.failed("a", 0)
-        health.succeeded("b", 0)
+        health.succeeded("b", 0, 0)
     assert health.down(0) == {"a"}
 
 
@@ -135,8 +152,8 @@ def test_what_health_does_not_look_at_changes_nothing(runs: list[tuple[int, int]
     for good, bad in runs:
         for _ in range(good):
             if "a" not in health.sound:
-                health.succeeded("a", 0)
-            alone.succeeded()
+                health.succeeded("a", 0, 0)
+            alone.succeeded(0)
         for _ in range(bad):
             health.failed("a", 0)
             alone.failed(0, None)
@@ -146,10 +163,10 @@ def test_what_health_does_not_look_at_changes_nothing(runs: list[tuple[int, int]
 def test_calls_to_a_deployment_that_is_another_count_from_the_first() -> None:
     health = Health(["a"])
     for _ in range(WINDOW):
-        health.succeeded("a", 0)
+        health.succeeded("a", 0, 0)
     health.turn(["a"], {"a"})
     for _ in range(FEWEST + 1):
-        health.succeeded("a", 0)
+        health.succeeded("a", 0, 0)
     for _ in range(FEWEST):
         health.failed("a", 0)
     assert not health.down(1), "less than half have failed"

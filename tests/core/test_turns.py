@@ -15,7 +15,7 @@ def test_a_circuit_stays_with_its_deployment_and_goes_with_it() -> None:
     assert health.down(1.0) == {"a"}
     assert sorted(moved[3:]) == [("b", "closed"), ("c", "closed")], "their gauges say so"
     health.failed("c", 1.0, 60.0)  # a request of before
-    health.succeeded("c", 1.0)
+    health.succeeded("c", 1.0, 1.0)
     health.asking("c", 1.0)
     assert health.down(2.0) == {"a"}
     health.turn(["a", "b", "c"])
