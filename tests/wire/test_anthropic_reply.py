@@ -171,6 +171,11 @@ FAILURES: Final[list[tuple[int, JSON, type[UpstreamError]]]] = [
     (400, error("invalid_request_error", "prompt is too long: 9 tokens > 8 maximum"), Unsuitable),
     (
         400,
+        error("invalid_request_error", 'messages: first message must use the "user" role'),
+        Unsuitable,
+    ),
+    (
+        400,
         error(
             "invalid_request_error",
             "input length and `max_tokens` exceed context limit: 9 + 8 > 10",
