@@ -3,12 +3,14 @@ was given. Or their hashes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from gateway.core.chat import ChatRequest, Choice, Completion
+from gateway.core.errors import InvalidRequest
 from gateway.core.events import Event, Replied, Settled
 
 LOG_CONTENT: Final = ("off", "hash", "sample", "full")
@@ -70,10 +72,15 @@ def _given(life: Sequence[Event], heard: Mapping[str, Completion]) -> Completion
 
 
 def asked_of(request: ChatRequest) -> dict[str, Any]:
-    """The client's JSON, written anew: no line break and no escape of its own is left in it. Who
-    it is asked for stays a hash.
+    """The client's JSON, written anew: no line break and no escape of its own is left in it, and
+    no field with a number beyond all bounds. Who it is asked for stays a hash.
     """
-    return {name: request.json(name) for name in request.fields if name not in _WHO}
+    found: dict[str, Any] = {}
+    for name in request.fields:
+        if name not in _WHO:
+            with suppress(InvalidRequest):
+                found[name] = request.json(name)
+    return found
 
 
 def said_of(answer: Completion) -> list[dict[str, Any]]:

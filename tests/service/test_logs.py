@@ -67,6 +67,9 @@ def answer(ask: Ask, behaviour: str) -> Answer:
     return Answer(SAYS[ask.model]) if ask.model in SAYS else answer_of(ask, behaviour)
 
 
+BODY = {"model": "climb", "messages": [{"role": "user", "content": PROMPT}]}
+
+
 @dataclass
 class Logged:
     service: Running
@@ -164,6 +167,22 @@ async def test_words_are_written_only_when_asked_for(
     hashes = {(line.get("asked_hash"), line.get("answer_hash")) for line in lines(logged.file)}
     assert len(hashes) == 1
     assert (None not in hashes.pop()) == (content == "hash")
+
+
+@both
+async def test_a_number_beyond_all_bounds_is_left_out_and_its_life_told(
+    tmp_path: Path, stream: bool
+) -> None:
+    """It goes upstream as it came; what the provider says of it is what the client is told."""
+    async with logging(tmp_path, "full") as log:
+        asked = json.dumps(BODY | {"stream": stream})[:-1] + ', "odd": 1e999}'
+        async with httpx.AsyncClient(base_url=log.service.url) as client:
+            headers = {"authorization": f"Bearer {KEY}"}
+            answer = await client.post("/v1/chat/completions", content=asked, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "rejected"), answer.text
+    (line,) = lines(log.file)
+    assert (line["outcome"], line["status"]) == ("denied", 400)
+    assert line["asked"] == BODY | {"stream": stream}
 
 
 @both
