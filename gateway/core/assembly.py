@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from gateway.core.chat import Choice, ChoiceDelta, Completion, Delta, ToolCall, ToolDelta, Usage
 
@@ -89,7 +89,7 @@ class _Parts:
             self._finish or unsaid,
             "".join(self._refusal) or None,
             "".join(self.reasoning) or None,
-            self._logprobs,
+            self._logprobs or UNSET,
             self._extra,
         )
 

@@ -173,7 +173,8 @@ class Choice(Struct, frozen=True, gc=False):
     finish: str = "stop"
     refusal: str | None = None
     reasoning: str | None = None
-    logprobs: Raw | None = None
+    logprobs: Raw | UnsetType = UNSET
+    """UNSET where there are none, as Completion's `raw`."""
     extra: Mapping[str, Raw] = _NOTHING
     """Other fields of the message, undecoded: annotations, audio, function_call, ..."""
 

@@ -190,7 +190,7 @@ def unpack(data: bytes, left_s: float, cache: Cache, ladder: Ladder, asks: Asks)
     """
     try:
         kept = _read(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     age_s = max(kept.ttl_s - left_s, 0.0)
     oldest = cache.ttl_s if asks.max_age_s is None else min(cache.ttl_s, asks.max_age_s)

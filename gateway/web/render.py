@@ -98,7 +98,7 @@ def _choice(choice: Choice) -> dict[str, Any]:
     return {
         "index": choice.index,
         "message": _message(choice),
-        "logprobs": choice.logprobs,
+        "logprobs": choice.logprobs or None,
         "finish_reason": choice.finish,
     }
 

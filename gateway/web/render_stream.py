@@ -160,7 +160,7 @@ def _pieces(choice: Choice) -> Iterator[ChoiceDelta]:
     yield ChoiceDelta(index)
     for text in _cut(choice.reasoning):
         yield ChoiceDelta(index, reasoning=text)
-    logprobs = choice.logprobs
+    logprobs = choice.logprobs or None
     for text in _cut(choice.text):
         yield ChoiceDelta(index, text, logprobs=logprobs)
         logprobs = None  # clients join them; they need not be beside their own tokens

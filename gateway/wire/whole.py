@@ -87,6 +87,6 @@ def _piece(choice: Choice) -> ChoiceDelta:
         choice.finish,
         choice.refusal or "",
         choice.reasoning or "",
-        choice.logprobs,
+        choice.logprobs or None,
         choice.extra,
     )

@@ -1,9 +1,9 @@
 """When two requests are the same, and which answers are kept."""
 
 import json
+import sys
 from typing import Any, Final
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -287,8 +287,9 @@ def ladder() -> Ladder:
     )["auto"]
 
 
+WEIGHED: Final = Choice(text="four", logprobs=Raw(b'{"content":[],"refusal":null}'))
 WHOLE: Final = Completion(
-    (GOOD, CALL), "id", 7, Usage(3, 4), Raw(b'{"id":"id"}'), ("seed",), {"x": Raw(b"[1]")}
+    (GOOD, CALL, WEIGHED), "id", 7, Usage(3, 4), Raw(b'{"id":"id"}'), ("seed",), {"x": Raw(b"[1]")}
 )
 KEPT: Final = Kept("p/a", "t", WHOLE, Usage(3, 4), 9, 100.0)
 
@@ -298,7 +299,7 @@ def test_an_answer_comes_back_as_it_was() -> None:
     assert found is not None
     assert found.candidate.deployment.name == "p/a"
     assert (found.usage, found.saved, found.age_s) == (KEPT.usage, 9, 60.0)
-    assert msgspec.json.encode(found.completion) == msgspec.json.encode(WHOLE)
+    assert found.completion == WHOLE
 
 
 def test_what_was_kept_otherwise_is_no_error() -> None:
@@ -319,8 +320,18 @@ def test_what_was_kept_otherwise_is_no_error() -> None:
         (b"{}", 100.0, Asks(), 100.0),
         (b"\xff", 100.0, Asks(), 100.0),
         (b"", 100.0, Asks(), 100.0),
+        (b'{"x":%b' % (b"[" * sys.getrecursionlimit()), 100.0, Asks(), 100.0),
     ],
-    ids=["older than asked", "older than allowed now", "gone", "moved", "other", "odd", "empty"],
+    ids=[
+        "older than asked",
+        "older than allowed now",
+        "gone",
+        "moved",
+        "other",
+        "odd",
+        "empty",
+        "too deep to read",
+    ],
 )
 def test_what_will_not_do(kept: bytes, left_s: float, asks: Asks, ttl_s: float) -> None:
     assert unpack(kept, left_s, structs.replace(CACHE, ttl_s=ttl_s), ladder(), asks) is None

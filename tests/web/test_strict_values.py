@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from gateway.core.chat import (
     Choice,
@@ -117,7 +117,7 @@ def test_a_whole_answer(choices: tuple[Choice, ...]) -> None:
         assert (told["index"], told["finish_reason"]) == (choice.index, choice.finish)
         said = (message["content"], message["refusal"], message.get("reasoning_content"))
         assert said == (choice.text, choice.refusal, choice.reasoning)
-        assert (told["logprobs"] is None) == (choice.logprobs is None)
+        assert (told["logprobs"] is None) == (choice.logprobs is UNSET)
 
 
 @pytest.mark.parametrize("usage", [USAGE, None], ids=["asked for usage", "did not ask"])

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from gateway.core.chat import Choice, Completion, Usage
 from gateway.core.errors import Broken, UpstreamError
@@ -214,7 +215,7 @@ def test_chances_of_words() -> None:
         "topCandidates": [{"candidates": [{"token": "é", "logProbability": -0.5}, {"token": "e"}]}],
     }
     found = first("é", logprobsResult=result).logprobs
-    assert found is not None
+    assert found is not UNSET
     assert json.loads(bytes(found)) == {
         "content": [
             {
@@ -229,7 +230,7 @@ def test_chances_of_words() -> None:
         ],
         "refusal": None,
     }
-    assert first("é", logprobsResult={"chosenCandidates": "?"}).logprobs is None
+    assert first("é", logprobsResult={"chosenCandidates": "?"}).logprobs is UNSET
 
 
 VALUES = st.recursive(

@@ -6,6 +6,7 @@ from typing import Any, Final
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from gateway.core.chat import Choice, ChoiceDelta, Delta, ToolCall, ToolDelta, Usage
 from gateway.core.errors import (
@@ -292,7 +293,7 @@ def test_logprobs_are_told_as_openai_tells_them() -> None:
               "top_logprobs": [{"token": "ho", "logprob": -1.5}]},
              {"token": "!", "logprob": -2}]  # fmt: skip
     found = ollama.decode(200, {}, answer({"content": "hi!"}, logprobs=given), TARGET).first
-    assert found.logprobs is not None
+    assert found.logprobs is not UNSET
     top = {"token": "ho", "logprob": -1.5, "bytes": None}
     assert json.loads(bytes(found.logprobs)) == {
         "content": [

@@ -46,7 +46,7 @@ def _fixed(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> 
         clean = msgspec.json.encode(read_json(text)).decode()
     except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot say
         return choice
-    return structs.replace(choice, text=clean, logprobs=None)
+    return structs.replace(choice, text=clean, logprobs=UNSET)
 
 
 def _wanted(request: ChatRequest, options: Mapping[str, Any]) -> bytes | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from gateway.core.chat import Choice, Completion
 from gateway.core.errors import Broken
@@ -73,6 +73,6 @@ def _choice(candidate: Candidate, at: int, answer_id: str) -> Choice:
         tool_calls=tuple(piece.calls),
         finish=told.finish(),
         reasoning=piece.reasoning or None,
-        logprobs=logprobs(candidate.logprobsResult),
+        logprobs=logprobs(candidate.logprobsResult) or UNSET,
         extra=told.extra(),
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct
 
 from gateway.core.chat import Choice, Completion, ToolCall, Usage
 from gateway.core.errors import Broken
@@ -63,7 +63,7 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
         tool_calls=calls,
         finish=finish(said.done_reason, called=bool(calls)),
         reasoning=message.thinking or None,
-        logprobs=logprobs(said.logprobs),
+        logprobs=logprobs(said.logprobs) or UNSET,
     )
     return Completion((choice,), created=seconds(said.created_at), usage=usage(said))
 

@@ -151,7 +151,7 @@ def _choice(choice: strict.AnswerChoice) -> Choice:
         choice.finish_reason,
         message.refusal or None,
         message.reasoning_content or message.reasoning or None,
-        Raw(msgspec.json.encode(choice.logprobs)) if choice.logprobs else None,
+        Raw(msgspec.json.encode(choice.logprobs)) if choice.logprobs else UNSET,
         _extra(message),
     )
 
@@ -221,7 +221,7 @@ def _loose_choice(index: int, choice: Mapping[str, Any], answer: str) -> Choice:
         finish or tolerant.inferred(called=bool(calls), legacy="function_call" in extra),
         tolerant.string(message.get("refusal")) or None,
         tolerant.reasoning(message) or thoughts or None,
-        tolerant.logprobs(choice.get("logprobs")),
+        tolerant.logprobs(choice.get("logprobs")) or UNSET,
         extra or _NO_EXTRA,
     )
 
