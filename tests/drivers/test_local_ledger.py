@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from gateway.core.accounts import Account, Amounts, Hold, Purse
+from gateway.core.accounts import Account, Amounts, Hold, Purse, Refusal
 from gateway.core.catalog import Budget, Meter, Mode, Tenant
 from gateway.core.chat import Usage
 from gateway.core.errors import LedgerDown
@@ -364,6 +364,50 @@ async def test_a_call_that_goes_on_after_the_return_is_counted_once_by_who_reads
             told.add(line)
         found = await audit(here.inner, "acme", told, time.time())
         assert (found.entries, found.missing, found.differences) == (1, 0, ())
+
+
+@pytest.mark.parametrize("heard", [True, False])
+async def test_a_request_that_is_handed_over_gives_its_place_back(
+    own_redis: EmbeddedRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, heard: bool
+) -> None:
+    """One that leaves just when the ledger lets it in; or that was let in, which nobody heard."""
+    whose = purse(Budget(100, "total"), Budget(5, "total", "at_once"))
+    async with gate(own_redis, tmp_path) as here:
+        await here.know(whose)
+        hang(own_redis, here)
+        first, hold = await here.take("first", whose), await here.take("h", whose)
+        assert first
+        assert hold
+        await here.ledger.settle(first, TEN)
+        here.ledger.leave(whose, "first")
+        reserve, handed_over = here.inner.reserve, asyncio.Event()
+
+        def ends() -> None:
+            here.ledger.settle(hold, TEN)
+            here.ledger.leave(whose, "h")
+
+        async def meanwhile(
+            purse: Purse, hold_id: str, amounts: Amounts, life: str = ""
+        ) -> Hold | Refusal:
+            answer = await reserve(purse, hold_id, amounts, life)
+            handed_over.set()
+            if not heard:
+                await here.inner.void("acme", hold_id)
+                raise LedgerDown("the ledger is unavailable (lost)")
+            ends()
+            return answer
+
+        monkeypatch.setattr(here.inner, "reserve", meanwhile)
+        await go_on(own_redis, here)
+        await handed_over.wait()
+        await until(lambda: not here.ledger._is_away("acme"))
+        if not heard:
+            ends()
+        await here.paid()
+        await here.back()
+        await here.inner.settled()
+        assert [(b.spent, b.held) for b in await here.inner.balances(whose)] == [(20, 0), (0, 0)]
+        assert not here.ledger._asked
 
 
 async def test_for_a_while_the_ledger_and_the_share_have_to_agree(

@@ -13,6 +13,7 @@ from gateway.core.ports import Clock, Observer
 from gateway.drivers.redis.wire import RedisError
 
 _MOST: Final = 10_000
+"""Of what is money; and of leaves as many again, so that none is in the place of a settle."""
 _UNTIL_S: Final = 86_400.0
 """An expired hold can be corrected for longer, and a charge is known for as long."""
 _AT_ONCE: Final = 100
@@ -45,23 +46,27 @@ class Debts:
         self._clock = clock
         self._observe = observe
         self._owed: dict[bytes, Debt] = {}
+        self._leaves: dict[bytes, Debt] = {}
+        """A request that was refused leaves, too: while the server is away they come fast."""
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._owed)
+        return len(self._owed) + len(self._leaves)
 
     def add(
         self, op: str, command: bytes, instead: bytes | None = None, *, maybe: bool = False
     ) -> None:
         """`maybe`: it was sent, and may have been executed."""
-        debt = self._owed.setdefault(command, Debt(op, command, instead, self._clock()))
+        owed = self._of(op)
+        debt = owed.setdefault(command, Debt(op, command, instead, self._clock()))
         debt.maybe = debt.maybe or maybe
         if self._closed:
             self._give_up(debt, "closed")
             return
-        if len(self._owed) > _MOST:
-            self._give_up(next(iter(self._owed.values())), "overflow")
+        if len(owed) > _MOST:
+            # Who leaves late was hardly let in; and places are free again by themselves.
+            self._give_up(debt if op == "leave" else next(iter(owed.values())), "overflow")
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._pay())
 
@@ -70,30 +75,37 @@ class Debts:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        if self._owed:
+        if len(self):
             self._task = asyncio.get_running_loop().create_task(self._last_rounds())
             await asyncio.wait([self._task], timeout=within_s)
             self._task.cancel()
             await asyncio.wait([self._task])
         self._closed = True
-        for debt in [*self._owed.values()]:
+        for debt in self._all():
             self._give_up(debt, "closed")
+
+    def _of(self, op: str) -> dict[bytes, Debt]:
+        return self._leaves if op == "leave" else self._owed
+
+    def _all(self) -> list[Debt]:
+        """A reserve that is to be turned away is so before its request leaves."""
+        return [*self._owed.values(), *self._leaves.values()]
 
     async def _last_rounds(self) -> None:
         """More than one where an answer says that something else is owed."""
-        while self._owed and await self._round():
+        while len(self) and await self._round():
             pass
 
     async def _pay(self) -> None:
         wait = _FIRST_WAIT_S
-        while self._owed:
+        while len(self):
             await asyncio.sleep(wait)
             wait = _FIRST_WAIT_S if await self._round() else min(2 * wait, _LONGEST_WAIT_S)
 
     async def _round(self) -> bool:
         """Send what is owed, until an answer stays away. Whether any came."""
         answered = False
-        waiting = [*self._owed.values()]
+        waiting = self._all()
         for start in range(0, len(waiting), _AT_ONCE):
             some = waiting[start : start + _AT_ONCE]
             results = await asyncio.gather(*map(self._try, some))
@@ -117,7 +129,7 @@ class Debts:
         except asyncio.CancelledError:
             debt.maybe = True
             raise
-        self._owed.pop(debt.command, None)
+        self._of(debt.op).pop(debt.command, None)
         if debt.instead is not None and isinstance(reply, list):
             # No such hold: it was settled and that is forgotten, or the ledger has lost it.
             error = "unknown"
@@ -127,5 +139,6 @@ class Debts:
         return True
 
     def _give_up(self, debt: Debt, why: str) -> None:
-        self._owed.pop(debt.command, None)
-        self._observe(LedgerTook("give_up", self._clock() - debt.since, why))
+        self._of(debt.op).pop(debt.command, None)
+        if debt.op != "leave":  # which is no money
+            self._observe(LedgerTook("give_up", self._clock() - debt.since, why))

@@ -117,26 +117,28 @@ class LocalBooks:
             _log.exception("the journal cannot be read or written")
         return failing
 
-    async def hand_over(self, home: str) -> list[str]:
-        """From now on the ledger holds what is under way here; the lives that are concerned."""
-        lives = []
+    async def hand_over(self, home: str, asked: set[str]) -> None:
+        """From now on the ledger holds what is under way here. A life that the ledger may know of
+        is in `asked` until it leaves.
+        """
         for name, opened in [*self.open.items()]:
-            hold = opened.hold
-            if hold.purse.home != home:
+            hold, life = opened.hold, opened.life
+            if hold.purse.home != home or name not in self.open:
                 continue
+            asked.add(life)
             with suppress(LedgerDown, OSError):
                 to = moved(name)
-                answer = await self._ledger.reserve(hold.purse, to, hold.amounts, opened.life)
+                answer = await self._ledger.reserve(hold.purse, to, hold.amounts, life)
                 if not isinstance(answer, Hold):
                     continue
-                lives.append(opened.life)
                 if name in self.open:
                     self._write(Moved(name))
                     self.agreed[name] = self.open.pop(name)
                     self.moved[name] = answer
                 else:  # it is in the journal, with what it did cost
                     await self._ledger.void(home, to)
-        return lives
+            if life not in asked:  # it has left, maybe before it was let in
+                self._ledger.leave(hold.purse, life)
 
     def agree(self, home: str) -> bool:
         """Whether the ledger knows of everything in a home. Then it is not kept here any more."""

@@ -266,7 +266,7 @@ class LocalLedger:
         for home in answered:
             if home not in failing:
                 self._away[home].until = self._clock() + self._settle
-                self._asked.update(await self._books.hand_over(home))
+                await self._books.hand_over(home, self._asked)
 
     async def _answers(self, home: str) -> bool:
         try:

@@ -87,6 +87,8 @@ class RedisLedger(Book):
         self._debts = Debts(self._homes.run, clock, observe)
         self._settles = Settles(self._homes, self._debts, clock, observe)
         self.settle = self._settles.settle
+        self._unsure: set[str] = set()
+        """Lives of which a reserve may be yet to arrive: over a connection that was lost."""
 
     @property
     def owed(self) -> int:
@@ -124,11 +126,11 @@ class RedisLedger(Book):
         except RedisError as failure:
             error = failure.kind
             if failure.sent:
-                self._owe_void(purse.home, hold_id)
+                self._owe_void(purse, hold_id, life)
             raise LedgerDown(f"the ledger is unavailable ({error})") from failure
         except asyncio.CancelledError:
             error = "cancelled"
-            self._owe_void(purse.home, hold_id)
+            self._owe_void(purse, hold_id, life)
             raise
         finally:
             self._took(LedgerTook("reserve", self._clock() - began, error))
@@ -165,8 +167,14 @@ class RedisLedger(Book):
 
     def leave(self, purse: Purse, life: str) -> None:
         home, has_places = self._homes.whose(purse)
-        if has_places:
-            self._settles.begin("leave", home.commands.leave(life))
+        if not has_places:
+            return
+        command = home.commands.leave(life)
+        if life in self._unsure:  # after what turns that reserve away: else it takes a place
+            self._unsure.discard(life)
+            self._debts.add("leave", command)
+        else:
+            self._settles.begin("leave", command)
 
     async def void(self, home: str, hold_id: str) -> None:
         """Give a hold back whose call was surely never made, also one that is yet to arrive."""
@@ -234,8 +242,11 @@ class RedisLedger(Book):
     def _greeted(self, answers: list[Any]) -> None:
         self._homes.is_now(int(answers[-1][0]))
 
-    def _owe_void(self, home: str, hold_id: str) -> None:
-        self._debts.add("void", self._homes.home(home).commands.void(hold_id))
+    def _owe_void(self, purse: Purse, hold_id: str, life: str) -> None:
+        home, has_places = self._homes.whose(purse)
+        self._debts.add("void", home.commands.void(hold_id))
+        if has_places:
+            self._unsure.add(life)
 
 
 def _warned(plan: Plan, reply: list[Any]) -> tuple[Warned, ...]:
