@@ -68,7 +68,7 @@ class About(Struct, frozen=True, gc=False):
     key: str = ""
     user: str = ""
     tags: Mapping[str, str] = _NO_TAGS
-    """Only configured tags, and only their configured values or "other"."""
+    """As they are recorded: where a tag's values are configured, one of them or "other"."""
 
 
 class Began(Struct, frozen=True, gc=False):
