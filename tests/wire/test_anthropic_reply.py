@@ -171,6 +171,11 @@ FAILURES: Final[list[tuple[int, JSON, type[UpstreamError]]]] = [
     (400, error("invalid_request_error", "prompt is too long: 9 tokens > 8 maximum"), Unsuitable),
     (
         400,
+        error("invalid_request_error", "messages.0.content.0: image exceeds 5 MB maximum: 6 > 5"),
+        Unsuitable,
+    ),
+    (
+        400,
         error("invalid_request_error", 'messages: first message must use the "user" role'),
         Unsuitable,
     ),

@@ -154,6 +154,8 @@ NAMED: Final[list[tuple[int, str, str, type[UpstreamError]]]] = [
     (400, "ValidationException", "Input is too long for requested model.", Unsuitable),
     (400, "ValidationException", "prompt is too long: 5 tokens > 4 maximum", Unsuitable),
     (400, "ValidationException", "This model doesn't support tool use.", Unsuitable),
+    (400, "ValidationException", "stop_sequences: each stop sequence must contain non-whitespace",
+        Unsuitable),
     (400, "ValidationException", "The provided model identifier is invalid.", Misconfigured),
     (400, "ValidationException", "On-demand throughput isn't supported.", Misconfigured),
     (400, "NewerException", "odd", Rejected),

@@ -48,6 +48,7 @@ def error(code: int, status: str, message: str = "No.", *details: Any) -> Any:
          Unsuitable),
         (400, "INVALID_ARGUMENT", "Penalty is not enabled for models/gemini-2.5-pro", Unsuitable),
         (400, "INVALID_ARGUMENT", "Thinking is not supported by this model", Unsuitable),
+        (400, "INVALID_ARGUMENT", "Unsupported MIME type: application/msword", Unsuitable),
         (400, "INVALID_ARGUMENT", "Function call is missing a thought_signature", Unsuitable),
         (400, "INVALID_ARGUMENT", "Function calling with a response mime type: 'x' is unsupported",
          Unsuitable),

@@ -47,6 +47,7 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("this model", Unsuitable),
     ("when tool_choice forces", Unsuitable),
     ("first message must use", Unsuitable),
+    ("image exceeds", Unsuitable),
 )
 """A 400 says most things only in its text: not the client's fault, or only with this model."""
 

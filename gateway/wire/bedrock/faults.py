@@ -63,6 +63,8 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("content filter", Unsuitable),
     ("this model", Unsuitable),
     ("when tool_choice forces", Unsuitable),
+    ("must contain non-whitespace", Unsuitable),
+    ("image exceeds", Unsuitable),
     ("the model that you are using", Unsuitable),
     ("malformed input request", Unsuitable),
     ("not supported", Unsuitable),

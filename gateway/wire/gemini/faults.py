@@ -59,6 +59,7 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("this model", Unsuitable),
     ("is not enabled for", Unsuitable),
     ("response mime type", Unsuitable),
+    ("unsupported mime type", Unsuitable),
     ("thought signature", Unsuitable),
     ("thought_signature", Unsuitable),
 )
