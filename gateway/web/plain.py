@@ -4,13 +4,17 @@ from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from gateway.core.errors import InvalidRequest
+from gateway.core.errors import GatewayError, HeadersTooLarge, InvalidRequest
 from gateway.web.door import Door
-from gateway.web.headers import error_headers
+from gateway.web.headers import MAX_HEADERS, error_headers
 from gateway.web.idle import Idle
 from gateway.web.render import error_body
 
 _TYPE: Final = (b"content-type", b"application/json")
+_VAIN: Final = 2 * MAX_HEADERS
+"""Bytes that may come and be no part of a body, in whole reads: heads, and what ends chunks. The
+parser keeps them all, as fifteen times as many.
+"""
 
 
 class PlainProtocol(HttpToolsProtocol):
@@ -21,14 +25,29 @@ class PlainProtocol(HttpToolsProtocol):
     since: float
     _begun = False
     """A head is coming, and is not whole: it may take as long as a connection may be idle."""
+    _vain = 0
 
     def data_received(self, data: bytes) -> None:
+        self._vain += len(data)  # unless something comes of it
         super().data_received(data)
-        if not self._begun and (self.cycle is None or self.cycle.response_complete):
+        if self.transport.is_closing():
+            return
+        if self._vain > _VAIN:
+            self._refuse(HeadersTooLarge(f"The headers are larger than {MAX_HEADERS} bytes."))
+        elif not self._begun and (self.cycle is None or self.cycle.response_complete):
             self._begun = True
             self.idle.enter(self)
 
+    def on_message_begin(self) -> None:
+        self._vain = 0
+        super().on_message_begin()
+
+    def on_body(self, body: bytes) -> None:
+        self._vain = 0
+        super().on_body(body)
+
     def on_headers_complete(self) -> None:
+        self._vain = 0
         self._begun = False
         self.idle.leave(self)
         super().on_headers_complete()
@@ -38,8 +57,19 @@ class PlainProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """`msg` is uvicorn's; the connection ends, since nobody knows where the next one begins."""
-        error = InvalidRequest(msg)
+        """`msg` is uvicorn's."""
+        self._refuse(InvalidRequest(msg))
+
+    def _refuse(self, error: GatewayError) -> None:
+        """The connection ends with it, since nobody knows where the next request begins. Within
+        another answer there is nothing to tell: that breaks off.
+        """
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or not cycle.response_started:
+            self._tell(error)
+        self.transport.close()
+
+    def _tell(self, error: GatewayError) -> None:
         body = error_body(error)
         pairs = [
             *self.server_state.default_headers,
@@ -49,5 +79,4 @@ class PlainProtocol(HttpToolsProtocol):
             (b"connection", b"close"),
         ]
         lines = b"".join(b"%b: %b\r\n" % pair for pair in pairs)
-        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[400], lines, body))
-        self.transport.close()
+        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[error.status], lines, body))

@@ -1,0 +1,125 @@
+"""Connections that are not hot: what is no request ends them, and none of it is kept."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
+
+import pytest
+import pytest_asyncio
+from uvicorn import Config
+from uvicorn.server import ServerState
+
+from gateway.web.hot import hot
+from tests.service.running import KEY, Running, running
+from tests.web.test_door import CONFIG
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+HOT = b"POST /v1/chat/completions HTTP/1.1\r\nhost: here\r\n"
+OTHER = b"GET /livez HTTP/1.1\r\nhost: here\r\n"
+CHUNKED = (
+    b"POST /v1/route/explain HTTP/1.1\r\nauthorization: Bearer %b\r\n"
+    b"transfer-encoding: chunked\r\n\r\n1\r\n{\r\n" % KEY.encode()
+)
+LINES = b"x-a: 1\r\n" * 1_000
+MOST = 200_000
+"""Bytes that nothing may take."""
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def service() -> AsyncIterator[Running]:
+    async with running(CONFIG, {"NARROW": "sha256:" + "0" * 64}) as served:
+        yield served
+
+
+class Line(asyncio.Transport):
+    """A connection to the door, without a network: what is sent comes in one read."""
+
+    def __init__(self, service: Running, app: Any = None) -> None:
+        super().__init__()
+        config = Config(app or service.gateway.front, lifespan="off", log_config=None)
+        config.load()
+        made = cast("Callable[..., asyncio.Protocol]", hot(service.gateway.front.door))
+        self.state = ServerState()
+        self.heard = b""
+        self.closed = False
+        self.protocol: Any = made(config, self.state, {})
+        self.protocol.connection_made(self)
+
+    async def sends(self, data: bytes) -> None:
+        self.protocol.data_received(data)
+        await asyncio.sleep(0)
+
+    async def hangs_up(self) -> None:
+        self.protocol.connection_lost(None)
+        if self.state.tasks:
+            await asyncio.wait(self.state.tasks)
+
+    def set_protocol(self, protocol: Any) -> None:
+        self.protocol = protocol
+
+    def write(self, data: Any) -> None:
+        self.heard += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [
+        (HOT, LINES),
+        (OTHER, LINES),
+        (OTHER + b"x-a: ", b"1" * 8_000),
+        (b"GET /livez?", b"1" * 8_000),
+        (CHUNKED + b"0\r\n", LINES),
+        (CHUNKED + b"1;", b"1" * 8_000),
+    ],
+    ids=["hot", "headers", "one header", "a path", "after a body", "of a chunk"],
+)
+async def test_what_never_ends_is_not_kept(service: Running, begun: bytes, more: bytes) -> None:
+    line = Line(service)
+    await line.sends(begun)
+    for _ in range(MOST // len(more)):
+        await line.sends(more)
+        if line.closed:
+            break
+    await line.hangs_up()
+    assert line.closed
+    assert line.heard.startswith(b"HTTP/1.1 431 ")
+    assert b"connection: close" in line.heard
+    assert b'"code":"headers_too_large"' in line.heard
+
+
+async def test_a_body_in_many_small_chunks_is_no_head(service: Running) -> None:
+    line = Line(service)
+    await line.sends(CHUNKED)
+    for _ in range(15):
+        await line.sends(b"1\r\n \r\n" * 1_000)
+    assert (line.closed, line.heard) == (False, b"")
+    await line.hangs_up()
+
+
+@pytest.mark.parametrize("more", [LINES * 50, b"no HTTP\r\n\r\n"], ids=["too long", "no HTTP"])
+async def test_nothing_is_told_within_another_answer(service: Running, more: bytes) -> None:
+    async def answers(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        await receive()
+        await receive()
+
+    line = Line(service, answers)
+    await line.sends(OTHER + b"\r\n")
+    while b"half" not in line.heard:
+        await asyncio.sleep(0)
+    heard = line.heard
+    await line.sends(OTHER if more.startswith(LINES) else more)
+    await line.sends(more)
+    assert (line.closed, line.heard) == (True, heard)
+    await line.hangs_up()
