@@ -74,6 +74,7 @@ INFERENCE: Final[list[tuple[Target, JSON, JSON]]] = [
     (CLAUDE, {"max_completion_tokens": 99_999}, {"maxTokens": 8_192}),
     (CLAUDE, {"temperature": 1.7}, {"maxTokens": 8_192, "temperature": 1.0}),
     (NOVA, {"temperature": 0, "top_p": 0.5}, {"maxTokens": 8_192, "temperature": 0, "topP": 0.5}),
+    (NOVA, {"temperature": 1.7}, {"maxTokens": 8_192, "temperature": 1.0}),
     (CLAUDE, {"temperature": 0, "top_p": 0.5}, {"maxTokens": 8_192, "temperature": 0}),
     (CLAUDE, {"temperature": 1, "top_p": 0.5}, {"maxTokens": 8_192, "topP": 0.5}),
     (NEWEST, {"temperature": 0.5}, {"maxTokens": 8_192}),

@@ -163,7 +163,8 @@ WHERE: Final[Mapping[str, tuple[str, str, frozenset[str], frozenset[str]]]] = {
     ),
     "llama on bedrock": (
         "bedrock", "meta.llama3-3-70b-instruct-v1:0",
-        _HINTS | _UNSTEERED | _DESCRIBED | _STRICT | _ONE_CALL | {"reasoning_effort"}, _TEXT,
+        _HINTS | _UNSTEERED | _ABOVE | _DESCRIBED | _STRICT | _ONE_CALL | {"reasoning_effort"},
+        _TEXT,
     ),
     "gemini": (
         "gemini", "gemini-2.5-flash",

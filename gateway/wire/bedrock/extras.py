@@ -65,11 +65,13 @@ def thinking(
 
 
 def sampling(given: Mapping[str, Any], accepts: Model, *, thinks: bool) -> dict[str, Any]:
-    """Temperature, top_p and top_k, as far as the model takes them."""
+    """Temperature (0 to 1: above is 1), top_p and top_k, as far as the model takes them."""
     if accepts.vendor == "anthropic":
         none = thinks or not accepts.samples
         return claude.sampling(given, none=none, both=accepts.both_samplers)
     found = {name: asked.number(given, name) for name in ("temperature", "top_p", "top_k")}
+    if found["temperature"] is not None:
+        found["temperature"] = min(found["temperature"], 1.0)
     return {name: value for name, value in found.items() if value is not None}
 
 
