@@ -6,6 +6,7 @@ charged, whether or not the client is told any usage.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from gateway.simulator.answers import Answer
 from gateway.simulator.asks import Ask, Fault
@@ -26,6 +27,10 @@ _PROXY = b"""<html>\r
 </html>\r
 """
 """What stands in front of a provider tells in its own way that it did not reach it."""
+_UNFORESEEN: Final = (Fault, AttributeError, LookupError, TypeError, ValueError)
+"""What reading and answering raise: a Fault, or for JSON that no check of a format thought of,
+whatever comes of it.
+"""
 _BREAKS = ("stallmid", "resetmid", "errormid")
 Answers = Callable[[Ask, str], Answer]
 """What a model that behaves so says when it is asked so."""
@@ -77,9 +82,11 @@ class Call:
             self._behaviour = behaviour_of(ask.model)
             self._prompt_tokens = tokens_of(ask.texts)
             self._fail_on_purpose(ask)
-        except Fault as fault:
+            reply = self._reply(ask)
+        except _UNFORESEEN as error:
             self._bill.unbilled += 1
-            await self._refuse(client, fault)
+            odd = Fault(400, "A value of the request is of a type that it cannot have.")
+            await self._refuse(client, error if isinstance(error, Fault) else odd)
             return
         behaviour = self._behaviour
         if behaviour == "reset" or (behaviour == "resetmid" and not ask.stream):
@@ -90,7 +97,6 @@ class Call:
         if stalls or (behaviour == "slow" and await self._pace.before_slow(client)):
             self._charge(status=None)
             return
-        reply = self._reply(ask)
         if ask.stream:
             await self._stream(client, reply)
         else:

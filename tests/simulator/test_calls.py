@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -126,6 +127,26 @@ async def test_usage_is_told_by_all_but_nousage(http: httpx.AsyncClient, wire: s
         got = await call(http, wire, f"cheap-{behaviour}", stream=True)
         if behaviour != "noend" or FAMILIES[wire] in ("anthropic", "gemini"):  # others' comes last
             assert tells_usage(wire, got.body) is told, behaviour
+
+
+ODD: Final[Mapping[str, dict[str, Any]]] = {
+    # fields of a type that they cannot have
+    "anthropic": {"output_config": {"format": 5}},
+    "gemini": {"contents": [{"role": "user", "parts": [{"text": 1.5}, {"text": "a"}]}]},
+    "bedrock": {"inferenceConfig": {"maxTokens": 1.5}},
+    "ollama": {"format": {"type": "array", "items": "x", "minItems": "y"}},
+}
+
+
+@pytest.mark.parametrize("wire", ODD)
+async def test_what_no_check_foresaw_is_refused_in_the_providers_words(
+    sim: Served, http: httpx.AsyncClient, wire: str
+) -> None:
+    path, fields = request(wire, "cheap-right", stream=False)
+    got = await http.post(path, json=fields | ODD[wire])
+    assert got.status_code == 400
+    assert "of a type that it cannot have" in got.text
+    assert (await http.get("/bill")).json()["calls"] == []
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
