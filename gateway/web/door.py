@@ -84,7 +84,7 @@ class Door:
         """The time to finish is over for these: each is told, settles, and ends."""
         self.ending = True
         for task in [*tasks]:
-            task.cancel()
+            task.cancel(ShuttingDown.code)
 
     def turn(self, now: Generation) -> None:
         """Whoever comes from here on is served by this one."""

@@ -3,6 +3,7 @@ and it ends as it is told to.
 """
 
 import asyncio
+import json
 import re
 import signal
 from collections.abc import AsyncIterator
@@ -25,6 +26,7 @@ ADMIN = "tg-admin-0123456789abcdefghijklmnopqrstuvwxyz0123456"
 CONFIG = """
 redis: {{url: embedded, timeout_ms: 5000, data_dir: '{folder}/ledger'}}
 admin: {{port: 0, keys: [{{id: root, hash: '{admin}', scopes: [write]}}]}}
+log: {{to: '{folder}/lives'}}
 server: {{watch: false, drain_delay_s: 0, drain_timeout_s: 30}}
 providers:
   sim: {{dialect: openai, base_url: '{simulator}/openai/v1', api_key: "${{SIM_KEY:-x}}"}}
@@ -228,6 +230,10 @@ async def test_what_is_left_is_told_and_settled(
     assert '"code":"shutting_down"' in text.replace(" ", "")
     assert "[DONE]" not in text
     assert status == (200 if stream else 503)
+    (line,) = (config.parent / "lives").read_bytes().splitlines()
+    life = json.loads(line)
+    told = (life["outcome"], life["status"], life["reason"])
+    assert told == ("denied", 503, "shutting_down"), "no client went away"
     with EmbeddedRedis(config.parent / "ledger") as server:
         ledger = RedisLedger(server.url, timeout_s=5)
         (balance,) = await ledger.balances(PURSE)
