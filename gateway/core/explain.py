@@ -211,13 +211,29 @@ def _worst(plan: Plan, chosen: Tactic) -> int:
     total = 0
     following: Tactic = chosen
     for rung in plan.rungs:
+        while not _carries_out(following, rung):
+            following = following.then or CASCADE
         total += _worst_of(following, rung)
         following = following.then or CASCADE
     return total
 
 
+def _carries_out(chosen: Tactic, rung: Rung) -> bool:
+    """Whether it takes a rung: one that has too few models, or nothing to check, is for whatever
+    comes then.
+    """
+    if chosen.name in _BALLOTS:
+        models = {each.model.name for each in rung.candidates}
+        return len(models) >= int(chosen.options["need"])
+    if chosen.name == "hedge":
+        return len(rung.candidates) > 1
+    return chosen.name == CASCADE.name or bool(rung.checks.all)
+
+
 def _worst_of(chosen: Tactic, rung: Rung) -> int:
-    """Of one rung. Where refusals are looked for, a vendor that refuses is followed by another."""
+    """Of one rung. Where refusals are looked for, a vendor that refuses is followed by another; a
+    voter by anybody of another.
+    """
     options, name = chosen.options, chosen.name
     dearest = sorted(rung.candidates, key=lambda each: each.ceiling, reverse=True)
     at_once = options["voters"] if name in _BALLOTS else 2 if name == "hedge" else 1
@@ -225,7 +241,9 @@ def _worst_of(chosen: Tactic, rung: Rung) -> int:
     asked = dearest[:at_once]
     if any(check.name == "not_refused" for check in rung.checks.all):
         for each in dearest[at_once:]:
-            if all(each.deployment.provider != other.deployment.provider for other in asked):
+            if name in _BALLOTS or all(
+                each.deployment.provider != other.deployment.provider for other in asked
+            ):
                 asked.append(each)
     return int(tries.get(name, 1)) * sum(each.ceiling for each in asked)
 

@@ -118,8 +118,28 @@ def test_the_worst_is_that_every_vendor_refuses(
     chosen: Tactic, checks: tuple[Check, ...], calls: int
 ) -> None:
     """Of one rung: models of 3, 2 and 1 at two vendors."""
+    known = (("x", 1, "q"), ("y", 2, "p"), ("z", 3, "p"))
+    assert worst_calls(chosen, checks, known) == calls
+
+
+def test_the_worst_of_a_vote_is_that_only_the_dearest_vendor_refuses() -> None:
+    known = (("x", 3, "q"), ("y", 2, "p"), ("z", 1, "p"))
+    assert worst_calls(tactic("vote"), REFUSALS, known) == 3 + 2 + 1
+
+
+@pytest.mark.parametrize("chosen", ["vote", "hedge"])
+def test_the_worst_of_a_rung_with_too_few_models_is_that_of_what_comes_then(chosen: str) -> None:
+    then = tactic("repair", {"times": 4})
+    assert worst_calls(tactic(chosen, then=then), REFUSALS, (("x", 1, "q"),)) == 1 + 4
+    assert worst_calls(tactic(chosen, then=then), (), (("x", 1, "q"),)) == 1
+
+
+def worst_calls(
+    chosen: Tactic, checks: tuple[Check, ...], known: tuple[tuple[str, int, str], ...]
+) -> Decimal:
+    """In calls of a model whose price is 1: of a rung with models of a price, at a vendor."""
     models = {}
-    for name, price, vendor in (("x", 1, "q"), ("y", 2, "p"), ("z", 3, "p")):
+    for name, price, vendor in known:
         made = model(name, price)
         there = structs.replace(made.deployments[0], provider=vendor)
         models[name] = structs.replace(made, deployments=(there,))
@@ -129,8 +149,9 @@ def test_the_worst_is_that_every_vendor_refuses(
         {"r": Route("r", ("all",), chosen, checks)},
     )
     told = explained(structs.replace(HI, model="r"), catalog=catalog)
-    held = told["features"]["prompt"] + 20
-    assert told["cost_usd"]["worst"] == Decimal(calls * held).scaleb(-9)
+    each = Decimal(told["features"]["prompt"] + 20).scaleb(-9)
+    found: Decimal = told["cost_usd"]["worst"] / each
+    return found
 
 
 def test_who_stands_in_for_a_rung_is_told_as_such() -> None:
