@@ -234,6 +234,14 @@ async def test_after_a_result_comes_text_and_all_text_is_counted(
     assert sim.bill.calls[0].prompt_tokens == -(-(3 + 3 + 12 + size) // 4)
 
 
+async def test_a_line_break_may_stand_between_a_document_and_a_cache_point(
+    http: httpx.AsyncClient,
+) -> None:
+    document = {"document": {"name": "a", "format": "csv", "source": {"bytes": "QQ=="}}}
+    blocks = [{"text": "2+2"}, document, {"text": "\n"}, {"cachePoint": {"type": "default"}}]
+    assert (await post(http, **said(blocks))).status_code == 200
+
+
 def tool(called: str, **schema: Any) -> dict[str, Any]:
     spec = {"name": called, "inputSchema": {"json": schema}}
     return {"toolConfig": {"tools": [{"toolSpec": spec}]}}
