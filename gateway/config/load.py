@@ -116,8 +116,7 @@ def read_files(paths: Sequence[Path]) -> tuple[list[tuple[str, str]], list[Fault
         try:
             texts.append((str(file), file.read_bytes().decode("utf-8-sig")))
         except OSError as error:
-            why = error.strerror or "unreadable"
-            faults.append(Fault(str(file), None, None, "", f"cannot be read: {why}"))
+            faults.append(_unread(file, error))
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
             faults.append(Fault(str(file), line, None, "", "is not UTF-8"))
@@ -150,13 +149,31 @@ def read_trees(
 
 def _files(paths: Sequence[Path], faults: list[Fault]) -> Iterable[Path]:
     for path in paths:
-        if not path.is_dir():
-            yield path
+        try:
+            found = _in_folder(path)
+        except OSError as error:
+            faults.append(_unread(path, error))
             continue
-        found = sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml") and p.is_file())
         if not found:
             faults.append(Fault(str(path), None, None, "", "has no .yaml file in it"))
         yield from found
+
+
+def _in_folder(path: Path) -> list[Path]:
+    """Its files in name order; or a path that is no folder itself."""
+    if not path.is_dir():
+        return [path]
+    # A link that leads nowhere is read, so that it is told; an editor's own begins with a dot.
+    return sorted(
+        p
+        for p in path.iterdir()
+        if p.suffix in (".yaml", ".yml")
+        and (p.is_file() or (p.is_symlink() and not p.exists() and p.name[0] != "."))
+    )
+
+
+def _unread(path: Path, error: OSError) -> Fault:
+    return Fault(str(path), None, None, "", f"cannot be read: {error.strerror or 'unreadable'}")
 
 
 def in_order(faults: Iterable[Fault], tree: Tree) -> list[Fault]:

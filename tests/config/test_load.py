@@ -1,7 +1,8 @@
 """What sound YAML becomes."""
 
+from errno import EACCES
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import jsonschema
 import pytest
@@ -9,7 +10,7 @@ import yaml
 
 from gateway.config.checks import CitationOptions, OneCheck
 from gateway.config.faults import ConfigError
-from gateway.config.load import load, read
+from gateway.config.load import load, read, stamp
 from gateway.config.schema import schema
 from gateway.core.catalog import (
     CASCADE,
@@ -402,16 +403,36 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     empty.mkdir()
     (tmp_path / "bytes.yaml").write_bytes(b"a: 1\nb: \xff\n")
     write(tmp_path, syntax="a: [", env="a: ${NONE}")
-    names = ["none.yaml", "empty", "bytes.yaml", "syntax.yaml", "env.yaml"]
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "gone.yaml").symlink_to("nowhere.yaml")
+    (tmp_path / "links" / ".#lock.yaml").symlink_to("me@here")
+    names = ["none.yaml", "empty", "bytes.yaml", "syntax.yaml", "env.yaml", "links", "x" * 256]
     with pytest.raises(ConfigError) as caught:
         load([tmp_path / name for name in names], NO_ENV)
     assert sorted(str(caught.value).replace(f"{tmp_path}/", "").split("\n")) == [
         "bytes.yaml:2: is not UTF-8",
         "empty: has no .yaml file in it",
         "env.yaml:1: a: environment variable NONE is not set",
+        "links/gone.yaml: cannot be read: No such file or directory",
         "none.yaml: cannot be read: No such file or directory",
         "syntax.yaml:1: is not valid YAML: expected the node content, but found '<stream end>'",
+        f"{'x' * 256}: cannot be read: File name too long",
     ]
+
+
+def test_a_folder_that_may_not_be_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(path: Path, *, follow_symlinks: bool = True) -> NoReturn:
+        raise PermissionError(EACCES, "Permission denied")
+
+    # Who runs the tests may be allowed to look into everything.
+    monkeypatch.setattr(Path, "stat", locked)
+    file = tmp_path / "gateway.yaml"
+    with pytest.raises(ConfigError) as caught:
+        load([file], NO_ENV)
+    assert str(caught.value) == f"{file}: cannot be read: Permission denied"
+    assert stamp([file]) == ()
 
 
 def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
