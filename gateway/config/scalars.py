@@ -32,6 +32,8 @@ _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._:@+-]*"
 _LONGEST_NUMBER: Final = 24
 _LONGEST_NAME: Final = 128
 _MAX_PRICE: Final = 1_000_000
+LONGEST_S: Final = 1_000_000_000
+"""Seconds, for ever to a person. In microseconds Redis still counts them exactly."""
 _FROM_ENV: Final = {"type": "string", "pattern": r"\$\{"}
 PERIODS: Final[tuple[str, ...]] = get_args(Period)
 _REDIS_SCHEME: Final = r"unix|rediss?(\+sentinel|\+cluster)?"
@@ -93,7 +95,9 @@ def amount(what: str, allowed: Callable[[Decimal], bool]) -> Callable[[object], 
     return parse
 
 
-_seconds: Final = amount("a number of seconds above 0", lambda s: s > 0)
+_seconds: Final = amount(
+    f"a number of seconds above 0 and at most {LONGEST_S:,}", lambda s: 0 < s <= LONGEST_S
+)
 
 
 def _flag(value: object) -> bool:
@@ -258,7 +262,9 @@ Count = Annotated[int, BeforeValidator(whole(1)), wholes(minimum=1)]
 Weight = Annotated[int, BeforeValidator(whole(1)), wholes(minimum=1)]
 Depth = Annotated[int, BeforeValidator(whole(1, 200)), wholes(minimum=1, maximum=200)]
 Seconds = Annotated[
-    float, BeforeValidator(lambda value: float(_seconds(value))), numbers(exclusiveMinimum=0)
+    float,
+    BeforeValidator(lambda value: float(_seconds(value))),
+    numbers(exclusiveMinimum=0, maximum=LONGEST_S),
 ]
 Milliseconds = Annotated[int, BeforeValidator(whole(1, 60_000)), wholes(minimum=1, maximum=60_000)]
 Usd = Annotated[

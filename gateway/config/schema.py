@@ -47,7 +47,7 @@ from gateway.config.scalars import (
     one_of,
 )
 from gateway.config.server import Server
-from gateway.config.stanza import Stanza
+from gateway.config.stanza import Stanza, without_nulls
 from gateway.config.tags import TagValues
 from gateway.config.tenants import Organisation, Tenant
 from gateway.config.usage import Usage
@@ -278,6 +278,7 @@ def schema() -> dict[str, Any]:
     for section in found["properties"].values():
         if "patternProperties" in section:
             section["additionalProperties"] = False
+    without_nulls(found, found["$defs"])
     return {
         "$schema": GenerateJsonSchema.schema_dialect,
         "title": "Tollgate configuration",

@@ -4,11 +4,13 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from gateway.config.scalars import Flag, Seconds, amount, numbers
+from gateway.config.scalars import LONGEST_S, Flag, Seconds, amount, numbers
 from gateway.config.stanza import Stanza
 
-_wait = amount("a number of seconds, 0 or more", lambda seconds: seconds >= 0)
-Wait = Annotated[float, BeforeValidator(lambda value: float(_wait(value))), numbers(minimum=0)]
+_wait = amount(f"a number of seconds from 0 to {LONGEST_S:,}", lambda s: 0 <= s <= LONGEST_S)
+Wait = Annotated[
+    float, BeforeValidator(lambda value: float(_wait(value))), numbers(minimum=0, maximum=LONGEST_S)
+]
 
 
 class Server(Stanza):

@@ -111,3 +111,29 @@ def owner_of(spec: type[BaseModel], loc: Sequence[int | str]) -> type[BaseModel]
         owner = model_in(field.annotation) if field else None
         chosen = field is not None and by_name(field.annotation)
     return None if chosen else owner
+
+
+def without_nulls(part: Any, defs: Mapping[str, Any]) -> None:
+    """Mends a JSON Schema in place. To pydantic a key that has no value is one that was left out,
+    to us a fault; only a mapping that may be empty can be written so.
+    """
+    for inner in part.values() if isinstance(part, dict) else part:
+        if isinstance(inner, dict | list):
+            without_nulls(inner, defs)
+    match part:
+        case {"anyOf": [*forms, {"type": "null"}], "default": None}:
+            del part["default"]
+            if any(_may_be_empty(defs, form) for form in forms):
+                return
+            part["anyOf"] = forms
+            if len(forms) == 1:
+                del part["anyOf"]
+                part.update({key: said for key, said in forms[0].items() if key != "default"})
+        case _:
+            pass
+
+
+def _may_be_empty(defs: Mapping[str, Any], form: Mapping[str, Any]) -> bool:
+    stanza = defs.get(form.get("$ref", "").rpartition("/")[2], {})
+    forms = [form for form in stanza.get("anyOf", (stanza,)) if "properties" in form]
+    return any({"required", "minProperties", "oneOf"}.isdisjoint(form) for form in forms)

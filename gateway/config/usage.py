@@ -1,12 +1,12 @@
 """Where usage records are written on to, and for how long they are kept."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import PlainValidator
+from pydantic import BeforeValidator, PlainValidator
 
-from gateway.config.scalars import Count, Seconds, described, unshown
+from gateway.config.scalars import Seconds, described, unshown, whole, wholes
 from gateway.config.stanza import Stanza
 from gateway.core.snapshot import Secret
 
@@ -33,6 +33,9 @@ def _sink(value: object) -> Secret:
     return Secret(value)
 
 
+_MOST_DAYS: Final = 36_500
+"""A hundred years: the day that lies so far back is still one."""
+Days = Annotated[int, BeforeValidator(whole(1, _MOST_DAYS)), wholes(minimum=1, maximum=_MOST_DAYS)]
 Sink = Annotated[Secret, PlainValidator(_sink), described({"type": "string", "minLength": 1})]
 
 
@@ -40,7 +43,7 @@ class Usage(Stanza):
     sink: Sink | None = None
     """`jsonl:folder` or `parquet:folder`, or a database: `postgresql://user:password@host/name`.
     Default: records stay in the ledger only, which keeps the newest."""
-    keep_days: Count | None = None
+    keep_days: Days | None = None
     """Days for which the sink keeps them; older ones are removed. Default: for ever."""
     every_s: Seconds | None = None
     """Seconds between two writes. Default: 1; 60 for Parquet, where each write is a file."""

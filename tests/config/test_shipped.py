@@ -16,7 +16,7 @@ from gateway.core.snapshot import Snapshot
 from gateway.simulator.behaviours import BEHAVIOURS
 from gateway.simulator.bill import price_of
 from tests.config.test_load import WHOLE
-from tests.config.texts import SOUND
+from tests.config.texts import SOUND, faults
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 KEYS: Final = {"OPENAI_API_KEY": "a", "ANTHROPIC_API_KEY": "b", "GROQ_API_KEY": "c"}
@@ -77,11 +77,24 @@ def test_an_editor_takes_what_we_take() -> None:
         ("  m1:", "  a/b:"),
         ("tenants:", "tiers: {t: {models: [m1], checks: [complet]}}\ntenants:"),
         ("tenants:", "tiers: {t: {models: [m1], checks: [{regex: p, sql: d}]}}\ntenants:"),
+        ("regions: [eu]", "api_key:"),
+        ("regions: [eu]", "auth: {azure:}"),
+        ("price: free", "price:"),
+        ("price: free", "price: free\n    max_output:"),
+        ("tenants:", "redis: {lease:}\ntenants:"),
+        ("tenants:", "redis: {hold_ttl_s: 10000000000}\ntenants:"),
+        ("budgets:", "regions:\n    budgets:"),
     ],
 )
 def test_an_editor_refuses_what_we_refuse(old: str, new: str) -> None:
-    assert problems(yaml.safe_load(SOUND)) == []
+    assert problems(yaml.safe_load(SOUND)) == faults(SOUND) == []
     assert problems(yaml.safe_load(SOUND.replace(old, new)))
+    assert faults(SOUND.replace(old, new))
+
+
+def test_an_editor_takes_a_mapping_that_may_be_empty() -> None:
+    text = SOUND + "tiers: {t: {models: [m1], checks: [{complete:}, {sql:}]}}\nlog:\nadmin:\n"
+    assert problems(yaml.safe_load(text)) == faults(text) == []
 
 
 def test_gateway_yaml_needs_only_the_providers_keys() -> None:
