@@ -1,10 +1,12 @@
 """uvicorn's HTTP/1.1 for each connection that is not hot. What is no HTTP is told in our words."""
 
-from typing import Final
+from typing import Any, Final
 
+from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.core.errors import GatewayError, HeadersTooLarge, InvalidRequest
+from gateway.web.client import lines_of
 from gateway.web.door import Door
 from gateway.web.headers import MAX_HEADERS, error_headers
 from gateway.web.idle import Idle
@@ -17,15 +19,44 @@ parser keeps them all, as fifteen times as many.
 """
 
 
+class _Staying(HttpRequestParser):
+    """Goes on in HTTP/1.1 with who asks for another protocol: Java's HTTP client asks for h2c, and
+    so may curl. httptools would pass over the body, so that the head is read again without that.
+    """
+
+    def __init__(self, protocol: "PlainProtocol") -> None:
+        super().__init__(protocol)
+        self.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own has it
+        self._protocol = protocol
+
+    def feed_data(self, data: Any) -> None:
+        while True:
+            try:
+                super().feed_data(data)
+            except HttpParserUpgrade as met:
+                head, self._protocol.again = self._protocol.again, b""
+                if not head:
+                    raise
+                data = head + data[met.args[0] :]
+            else:
+                return
+
+
 class PlainProtocol(HttpToolsProtocol):
     """One connection. What it cannot read is refused as an OpenAI error object."""
 
+    again = b""
+    """A head that is to be read again, without what asks for another protocol."""
     door: Door
     idle: Idle
     since: float
     _begun = False
     """A head is coming, and is not whole: it may take as long as a connection may be idle."""
     _vain = 0
+
+    def __init__(self, *its: Any) -> None:
+        super().__init__(*its)
+        self.parser = _Staying(self)
 
     def data_received(self, data: bytes) -> None:
         self._vain += len(data)  # unless something comes of it
@@ -48,9 +79,19 @@ class PlainProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._vain = 0
+        method = self.parser.get_method()
+        if self.parser.should_upgrade() and method != b"CONNECT":
+            first = b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())
+            lines = lines_of(pair for pair in self.headers if pair[0] != b"upgrade")
+            self.again = b"%b\r\n%b\r\n" % (first, lines)
+            return
         self._begun = False
         self.idle.leave(self)
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        if not self.again:
+            super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.idle.leave(self)

@@ -12,6 +12,7 @@ from uvicorn.server import ServerState
 from gateway.web.hot import hot
 from tests.service.running import KEY, Running, running
 from tests.web.test_door import CONFIG
+from tests.web.test_hot import BODY
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 HOT = b"POST /v1/chat/completions HTTP/1.1\r\nhost: here\r\n"
@@ -103,6 +104,35 @@ async def test_a_body_in_many_small_chunks_is_no_head(service: Running) -> None:
     for _ in range(15):
         await line.sends(b"1\r\n \r\n" * 1_000)
     assert (line.closed, line.heard) == (False, b"")
+    await line.hangs_up()
+
+
+EXPLAIN = b"POST /v1/route/explain HTTP/1.1\r\n"
+CHAT = b"POST /v1/chat/completions?a HTTP/1.1\r\n"
+SIZED = b"content-length: %d\r\n\r\n%b" % (len(BODY), BODY)
+IN_CHUNKS = b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
+
+
+@pytest.mark.parametrize("cut", [10_000, 20, 1])
+@pytest.mark.parametrize("rest", [SIZED, IN_CHUNKS], ids=["sized", "in chunks"])
+@pytest.mark.parametrize("first", [EXPLAIN, CHAT], ids=["explain", "chat"])
+async def test_who_asks_for_another_protocol_is_answered_in_this_one(
+    service: Running, first: bytes, rest: bytes, cut: int
+) -> None:
+    """As Java's HTTP client does, which would speak HTTP/2."""
+    asks = (
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP\r\n"
+    )
+    request = b"%bauthorization: Bearer %b\r\n%b%b" % (first, KEY.encode(), asks, rest)
+    line = Line(service)
+    sent = request * 2
+    for at in range(0, len(sent), cut):
+        await line.sends(sent[at : at + cut])
+    async with asyncio.timeout(30):
+        while line.heard.count(b"HTTP/1.1 200 OK\r\n") < 2:
+            assert line.heard.count(b"HTTP/1.1 ") == line.heard.count(b"HTTP/1.1 200 ")
+            await asyncio.sleep(0.002)
+    assert not line.closed
     await line.hangs_up()
 
 
