@@ -3,6 +3,7 @@
 # What a command needs is imported when it runs, so that --help is quick.
 # ruff: noqa: PLC0415
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 def explain(
     ctx: typer.Context,
     request: Annotated[
-        Path, typer.Argument(help="A chat request's JSON; with --analyze, a request's id.")
+        Path,
+        typer.Argument(help="A chat request's JSON, - for stdin; with --analyze, a request's id."),
     ],
     config: Config = CONFIG,
     tenant: Annotated[str | None, typer.Option(help="Whose limits hold.")] = None,
@@ -55,7 +57,7 @@ def explain(
         if who not in snapshot.tenants:
             fail(f"no tenant {who}; there are {', '.join(snapshot.tenants)}")
         whose, at = snapshot.tenants[who], outside.now().timestamp()
-        told = explain_request(snapshot, request.read_bytes(), whose, at)
+        told = explain_request(snapshot, _read(request), whose, at)
     except ConfigError as error:
         fail_config(error)
     except GatewayError as error:
@@ -63,6 +65,10 @@ def explain(
     except OSError as error:
         fail(f"{request}: {error.strerror or error}")
     say_json(told) if json else show(told, console())
+
+
+def _read(request: Path) -> bytes:
+    return sys.stdin.buffer.read() if str(request) == "-" else request.read_bytes()
 
 
 def _live(outside: "Outside", url: str, request: Path, *, analyze: bool, json: bool) -> None:
@@ -75,7 +81,7 @@ def _live(outside: "Outside", url: str, request: Path, *, analyze: bool, json: b
         if analyze:
             told = analyze_live(url, key, str(request))
         else:
-            told = explain_live(url, key, request.read_bytes())
+            told = explain_live(url, key, _read(request))
     except NotTold as error:
         fail(str(error))
     except OSError as error:

@@ -68,6 +68,8 @@ def new(  # noqa: PLR0913, PLR0917 - an option each
     from gateway.core.errors import GatewayError
     from gateway.web.admin_json import read_wish
 
+    if not (tenant or admin or save):
+        fail("whose key? tollgate key new TENANT; or, for the admin API, --admin read")
     body: dict[str, Any] = {"tenant": tenant, "models": model, "regions": region}
     body |= {"admin": admin or [], "expires_in_s": None if days is None else days * _DAY_S}
     try:
@@ -85,6 +87,8 @@ def new(  # noqa: PLR0913, PLR0917 - an option each
         )
     except msgspec.DecodeError as error:
         fail(f"--budget: not JSON: {error}")
+    except UnicodeEncodeError:
+        fail("what is not UTF-8 can be no name")
     except (ConfigError, GatewayError) as error:
         fail(str(error))
     text = f"{key}\n\nShown once. Add its hash to the configuration:\n\n{stanza}"

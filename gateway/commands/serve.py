@@ -186,7 +186,7 @@ def _address(bound: socket.socket) -> str:
     """Where it listens: said once it does, so that whoever reads it is answered."""
     bound.listen(_BACKLOG)
     host, port = bound.getsockname()[:2]
-    return f"http://{host}:{port}"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def spare_the_collector() -> None:

@@ -12,6 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.__main__ import COMMANDS, app
+from gateway.commands.serve import Place, _address
+from tests.config.texts import SOUND
 from tests.docs_tables import commands
 
 SLOW: Final = ("aiohttp", "fastapi", "genai_prices", "msgspec", "redis", "rich", "yaml")
@@ -117,6 +119,21 @@ def test_a_port_that_is_taken(command: str) -> None:
         where = taken.getsockname()[1]
         told = run(command, "--port", str(where))
     assert told == (1, f"cannot listen on 127.0.0.1:{where}: Address already in use\n")
+
+
+@pytest.mark.parametrize(("host", "told"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+def test_where_it_answers_is_a_url(host: str, told: str) -> None:
+    with Place(host, 0).bind() as bound:
+        assert _address(bound) == f"http://{told}:{bound.getsockname()[1]}"
+
+
+def test_explain_reads_stdin(tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_text(SOUND)
+    words = ["explain", "-c", str(tmp_path / "f.yaml"), "--json", "-"]
+    asked = '{"model": "m1", "messages": [{"role": "user", "content": "x"}]}'
+    found = CliRunner().invoke(app, words, input=asked)
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)["model"] == "m1"
 
 
 def test_check_as_json(tmp_path: Path) -> None:

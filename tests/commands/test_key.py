@@ -90,13 +90,21 @@ def test_each_wrong_line(run: Run, words: tuple[str, ...], told: str | None) -> 
         assert told in run(*words, code=1).output
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(("new",), "whose key? tollgate key new TENANT"), (("new", "\udcff"), "not UTF-8")],
+)
+def test_a_name_that_nobody_can_have(run: Run, words: tuple[str, ...], told: str) -> None:
+    assert told in run(*words, code=1).output
+
+
 @pytest.mark.parametrize("tenant", ["acme", ""])
 @pytest.mark.parametrize("admin", [True, False])
 def test_the_stanza_of_a_key_that_is_not_saved_loads(
     run: Run, config: Path, tenant: str, admin: bool
 ) -> None:
     if not (tenant or admin):
-        assert "the name must" in run("new", "", code=1).output
+        assert "whose key?" in run("new", "", code=1).output
         return
     rights = ("--admin", "write", "--admin", "read") if admin else ()
     told = read(run("new", tenant, "--json", *rights))
