@@ -81,12 +81,18 @@ class LineWriter:
         self._queue.put(bytes(buffer))
 
     def _run(self) -> None:
+        fails = False
         while (lines := self._queue.get()) is not None:
             try:
                 self._sink.write(lines if self._clean is None else self._clean(lines))
+                if fails:
+                    fails = False
+                    _log.warning("the log is written again: %d lines lost so far", self.lost)
             except OSError as error:
                 self.lost += lines.count(b"\n")
-                _log.warning("the log could not be written: %s", error.strerror or error)
+                if not fails:  # what fails twenty times a second is told once
+                    fails = True
+                    _log.warning("the log cannot be written: %s", error.strerror or error)
             with self._count:
                 self._waiting -= len(lines)
         self._sink.close()

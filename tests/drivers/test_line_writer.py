@@ -66,7 +66,9 @@ async def test_a_file_that_was_moved_away_is_made_anew(tmp_path: Path) -> None:
     assert [(tmp_path / name).read_bytes() for name in ("lines.1", "lines")] == [b"old\n", b"new\n"]
 
 
-async def test_one_that_cannot_be_made_anew_costs_nobody_a_connection(tmp_path: Path) -> None:
+async def test_one_that_cannot_be_made_anew_costs_nobody_a_connection(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """The number of a file that is closed is the next connection's: it is not closed again."""
     file = tmp_path / "logs" / "lines"
     file.parent.mkdir()
@@ -86,6 +88,11 @@ async def test_one_that_cannot_be_made_anew_costs_nobody_a_connection(tmp_path: 
         theirs.send(b"hello")
         assert ours.recv(5) == b"hello"
     assert (file.read_bytes(), writer.lost) == (b"new\n", 2)
+    assert [record.message for record in caplog.records] == [
+        "the log cannot be written: No such file or directory",
+        "the log is written again: 2 lines lost so far",
+        "the log: 2 lines lost, 0 bytes unread",
+    ]
 
 
 async def test_a_full_disk_tears_no_line(tmp_path: Path) -> None:
