@@ -197,8 +197,8 @@ class _Check:
     def served(self, path: Path, wanted: Sequence[str]) -> None:
         served = set(self._served())
         if wanted and self._know_regions() and served.isdisjoint(wanted):
-            message = f"no deployment is in any of these regions (known: {listed(served)})"
-            self.tree.fault(path, message)
+            known = listed(self.tree.shown(served))
+            self.tree.fault(path, f"no deployment is in any of these regions (known: {known})")
 
     def _know_regions(self) -> bool:
         """Whether nothing that is at fault could add a region."""

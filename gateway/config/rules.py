@@ -68,8 +68,9 @@ def _values(
             if value not in known:
                 hidden = here in tree.masked
                 subject = "is no" if hidden else f"{quoted(value)} is no"
-                hint = "" if hidden else did_you_mean(value, known)
-                tree.fault(here, f"{subject} value of the tag {name}{hint} ({_known(known)})")
+                shown = tree.shown(known)
+                hint = "" if hidden else did_you_mean(value, shown)
+                tree.fault(here, f"{subject} value of the tag {name}{hint} ({_known(shown)})")
 
 
 def _known(values: Sequence[str]) -> str:

@@ -82,6 +82,11 @@ class Tree(Struct):
         number = len(items) if isinstance(items, list) else 0
         return [here for i in range(number) if (here := (*path, i)) not in self.doubts]
 
+    def shown(self, texts: Collection[str]) -> list[str]:
+        """Without those that came from the environment."""
+        hidden = [self.at(path) for path in self.masked if self.known(path) == path]
+        return [text for text in texts if text not in hidden]
+
     def place(self, path: Path) -> Place | None:
         """A scalar's own place; for a list or a mapping, that of its key."""
         path = self.known(path)

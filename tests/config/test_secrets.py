@@ -11,6 +11,15 @@ from tests.config.texts import SOUND, faults, snapshot
 
 CANARY: Final = "sk-canary-4711"
 KEY: Final = "${SECRET}"
+ROUTED: Final = """\
+tiers: {t1: {models: [m1]}}
+routes:
+  r: {tiers: [t1], rules: [{name: a, when: {region: [us]}, tiers: [t1]}]}
+"""
+TAGGED: Final = """\
+routes:
+  r: {tiers: [t1], rules: [{name: a, when: {tags: {t: [sk-canary-471]}}, tiers: [t1]}]}
+tenants:"""
 
 
 @pytest.mark.parametrize("secret", [CANARY, KEY], ids=["written", "from the environment"])
@@ -68,6 +77,11 @@ def test_faults_do_not_show_it(old: str, new: str, secret: str) -> None:
         ("tenants:", "tiers: {t: {models: ['${SECRET}']}}\ntenants:"),
         ("tenants:", "tags: {t: ['${SECRET}', '${SECRET}']}\ntenants:"),
         ("tenants:", "tags: {t: '${SECRET}'}\ntenants:"),
+        (
+            "regions: [eu]}\n",
+            "regions: ['${SECRET}']}\n" + ROUTED,
+        ),
+        ("tenants:", "tags: {t: ['${SECRET}']}\ntiers: {t1: {models: [m1]}}\n" + TAGGED),
         ("budgets:", "organisation: '${SECRET}'\n    budgets:"),
         ("budgets:", "on_ledger_unavailable: '${SECRET}'\n    budgets:"),
         ("tenants:", "routes: {r: {tiers: [], strategy: '${SECRET}'}}\ntenants:"),
