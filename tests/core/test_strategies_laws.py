@@ -24,16 +24,19 @@ ERRORS: Final = {
     "busy": Throttled("429", retry_after=2),
     "never": Rejected("400"),
 }
-KINDS: Final = ("good", "poor", "declined", "flows", *ERRORS, "model", "tenant", "dear", "late")
-BALLOT: Final = {"voters": 2, "need": 2}
+REFUSALS: Final = {
+    "model": Refusal(Account("model", "x", (FULL,), "t"), FULL, 0),
+    "tenant": Refusal(Account("tenant", "t", (FULL,), "t"), FULL, 0),
+}
+KINDS: Final = ("good", "poor", "declined", "flows", *ERRORS, *REFUSALS, "dear", "late")
 TACTICS: Final = st.recursive(
     st.sampled_from(
         [
-            ("cascade", {}), ("hedge", {}), ("repair", {}), ("retry_cheap", {}),
-            ("vote", BALLOT), ("vote", {**BALLOT, "voters": 3}), ("vote", {"join": True}),
-            ("arbitrate", {"lone": "accept"}),
+            tactic("cascade"), tactic("hedge"), tactic("repair"), tactic("retry_cheap"),
+            tactic("vote"), tactic("vote", {"voters": 3}), tactic("vote", {"join": True}),
+            tactic("arbitrate", {"lone": "accept"}),
         ]
-    ).map(lambda of: tactic(*of)),
+    ),
     lambda then: st.builds(lambda one, two: Tactic(one.name, one.options, two), then, then),
     max_leaves=3,
 )  # fmt: skip
@@ -50,8 +53,8 @@ def outcome(call: Candidate, kind: str, said: str) -> Outcome:
     whole = Completion((Choice(text=said),))
     if kind in ERRORS:
         return Failed(call, ERRORS[kind])
-    if kind in ("model", "tenant"):
-        return Refused(call, Refusal(Account(kind, "x", (FULL,), "t"), FULL, 0, 1, None))
+    if kind in REFUSALS:
+        return Refused(call, REFUSALS[kind])
     if kind in ("dear", "late"):
         return Stopped(call, BUDGET if kind == "dear" else "deadline")
     check = {"poor": "complete", "declined": "not_refused"}.get(kind)
