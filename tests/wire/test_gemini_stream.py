@@ -107,6 +107,17 @@ def test_nothing_is_told_before_there_is_output(framed: Any) -> None:
 
 
 @FRAMINGS
+def test_what_a_failed_answer_cost_is_told_before_it_fails(framed: Any) -> None:
+    counts = {"promptTokenCount": 5, "candidatesTokenCount": 2, "thoughtsTokenCount": 900}
+    end = answer(candidate(reason="MALFORMED_FUNCTION_CALL"), usageMetadata=counts)
+    decoder = gemini.decoder(TARGET)
+    _, usage = fold(decoder.feed(framed(OPEN, end)))
+    assert usage == Usage(5, 902, reasoning=900)
+    with pytest.raises(Broken):
+        decoder.finish()
+
+
+@FRAMINGS
 @pytest.mark.parametrize("feedback", [{"blockReason": "SAFETY", "blockReasonMessage": "No."}])
 def test_a_blocked_prompt_is_filtered(framed: Any, feedback: Any) -> None:
     body = {"promptFeedback": feedback, "usageMetadata": {"promptTokenCount": 9}}

@@ -32,6 +32,8 @@ class Decoder:
         self._told: dict[int, Told] = {}
         self._blocked: Choice | None = None
         self._usage: Usage | None = None
+        self._begun = False
+        """Whether anything was said."""
         self._id = ""
         self._silent = 0
         """Pieces that gave no delta."""
@@ -86,12 +88,15 @@ class Decoder:
             return None
         answer = parsed(data)
         self._id = self._id or answer.responseId or ""
-        self._usage = usage(answer.usageMetadata) or self._usage
+        before, self._usage = self._usage, usage(answer.usageMetadata) or self._usage
         if blocking(answer) is not None:
             self._blocked = blocked(answer)
         told = [self._candidate(each, answer) for each in answer.candidates or ()]
         heard = [choice for choice in told if choice is not None]
-        return self._delta(*heard) if heard else None
+        self._begun = self._begun or bool(heard)
+        # The last count is told at once: the end of the answer may be that it failed.
+        counts = self._begun and self._usage != before
+        return self._delta(*heard) if heard or counts else None
 
     def _candidate(self, candidate: Candidate, answer: Answer) -> ChoiceDelta | None:
         """What a piece of a candidate adds, if anything. An index that is absent is 0."""
