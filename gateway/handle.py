@@ -27,7 +27,7 @@ from gateway.core.plan import Candidate, Limits, Plan, make_plan
 from gateway.core.reason import Trail, short, told, went_on
 from gateway.core.rule_traits import climbed
 from gateway.core.spent import Tab
-from gateway.core.strategies import carry_out, tactic
+from gateway.core.strategies import carry_out, named
 from gateway.core.strategies.course import aside
 from gateway.core.strategy import Answered, Because, Flowing, Outcome, Round, Stopped, Verdict
 from gateway.examine import examine
@@ -194,7 +194,7 @@ class Life(Struct, eq=False):
             if extras.max_latency_ms is not None:
                 timeout_s = min(timeout_s, extras.max_latency_ms / 1000)
             if extras.strategy is not None:
-                chosen = tactic(extras.strategy)
+                plan, chosen = named(plan, extras.strategy, world.pace)
         self._deadline = self.began + timeout_s
         world.retries.called(self.began)
         if plan.start is not None and plan.start.below:

@@ -68,6 +68,22 @@ async def test_the_first_is_fast_enough() -> None:
     await whole(scene)
 
 
+@pytest.mark.parametrize(
+    ("asked", "extras"), [("hedge", Extras()), ("open", Extras(strategy="hedge"))]
+)
+async def test_the_second_begins_when_the_first_takes_longer_than_it_was_seen_to(
+    asked: str, extras: Extras
+) -> None:
+    """Whoever names the strategy."""
+    scene = stage(asked, {"a": [slow], "b": [well]}, extras=extras)
+    for _ in range(20):
+        scene.life.world.pace.asking("a@p")
+        scene.life.world.pace.answered("a@p", 0.3)
+    await hear(scene.life)
+    assert [0.3 < slept < 0.4 for slept in scene.clock.slept] == [True]
+    await whole(scene)
+
+
 async def test_two_that_begin_to_flow_at_once() -> None:
     scene = stage("hedge", {"a": [well], "b": [well]}, stream=True, far="send")
     task = asyncio.create_task(hear(scene.life))

@@ -159,7 +159,7 @@ class _Sieve:
             if why is None:
                 candidate = _candidate(model, deployment, tier, features, prompt)
                 if self.races:
-                    candidate = self._with_pace(candidate)
+                    candidate = paced(candidate, self.limits.pace)
                 why = self._too_dear(candidate) or self._too_slow(deployment)
                 if why is None:
                     (down if deployment.name in self.down else up).append(candidate)
@@ -170,11 +170,6 @@ class _Sieve:
     def _forbidden(self, model: Model) -> str | None:
         permitted = self.any_model or allowed(self.tenant.models, model.name)
         return None if permitted else "tenant's models"
-
-    def _with_pace(self, candidate: Candidate) -> Candidate:
-        pace = self.limits.pace
-        slow_s = pace.within(candidate.deployment.name, 0.95) if pace else None
-        return candidate if slow_s is None else structs.replace(candidate, slow_s=slow_s)
 
     def _ordered(self, order: Order, candidates: list[Candidate]) -> list[Candidate]:
         limits = self.limits
@@ -223,6 +218,12 @@ def price_now(model: Model, deployment: Deployment, prompt: int, wall: float) ->
 def races(tactic: Tactic | None) -> bool:
     """Whether a strategy wants to know how fast its candidates are."""
     return tactic is not None and (tactic.name == "hedge" or races(tactic.then))
+
+
+def paced(candidate: Candidate, pace: Pace | None) -> Candidate:
+    """With what it is seen to take, once that is known."""
+    slow_s = pace.within(candidate.deployment.name, 0.95) if pace else None
+    return candidate if slow_s is None else structs.replace(candidate, slow_s=slow_s)
 
 
 def prompt_bound(model: Model, features: Features, factors: Factors) -> int:

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.core.agree import MODES
 from gateway.core.catalog import CASCADE, Tactic
-from gateway.core.plan import Plan
+from gateway.core.pace import Pace
+from gateway.core.plan import Plan, paced, races
 from gateway.core.strategies.cascade import cascade
 from gateway.core.strategies.course import Course, Steps
 from gateway.core.strategies.hedge import hedge
@@ -96,6 +97,20 @@ def tactic(
     known = OPTIONS[name]
     whole = {key: given.get(key, option.default) for key, option in known.items()}
     return Tactic(name, whole, then)
+
+
+def named(plan: Plan, name: str, pace: Pace) -> tuple[Plan, Tactic]:
+    """What a client names, and the plan with what a race wants to know: it was made for the
+    route's own strategy.
+    """
+    chosen = tactic(name)
+    if not races(chosen):
+        return plan, chosen
+    rungs = tuple(
+        structs.replace(rung, candidates=tuple(paced(each, pace) for each in rung.candidates))
+        for rung in plan.rungs
+    )
+    return structs.replace(plan, rungs=rungs), chosen
 
 
 def fault(name: str, options: Mapping[str, Any]) -> str | None:
