@@ -237,8 +237,13 @@ async def test_after_a_result_comes_text_and_all_text_is_counted(
 async def test_a_line_break_may_stand_between_a_document_and_a_cache_point(
     http: httpx.AsyncClient,
 ) -> None:
-    document = {"document": {"name": "a", "format": "csv", "source": {"bytes": "QQ=="}}}
-    blocks = [{"text": "2+2"}, document, {"text": "\n"}, {"cachePoint": {"type": "default"}}]
+    document: dict[str, Any] = {"name": "a", "format": "csv", "source": {"bytes": "QQ=="}}
+    blocks: list[dict[str, Any]] = [
+        {"text": "2+2"},
+        {"document": document},
+        {"text": "\n"},
+        {"cachePoint": {"type": "default"}},
+    ]
     assert (await post(http, **said(blocks))).status_code == 200
 
 
