@@ -12,7 +12,6 @@ from pydantic_core import CoreSchema
 
 from gateway.config.scalars import (
     Text,
-    Timezone,
     Tokens,
     UsdPerMillion,
     amount,
@@ -22,6 +21,7 @@ from gateway.config.scalars import (
     wrong,
 )
 from gateway.config.stanza import Stanza
+from gateway.config.zones import Timezone
 from gateway.core import money
 from gateway.core.money import FREE, nanos
 from gateway.core.tariff import DAY, Step, Tariff, Window

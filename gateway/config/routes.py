@@ -11,7 +11,6 @@ from gateway.config.scalars import (
     Name,
     Naming,
     Seconds,
-    Timezone,
     Usd,
     choice,
     described,
@@ -25,6 +24,7 @@ from gateway.config.stanza import Stanza
 from gateway.config.strategies import CLIMB, Strategy
 from gateway.config.tags import tag_value
 from gateway.config.trials import Canary, Guard, Shadow
+from gateway.config.zones import Timezone
 from gateway.core import catalog, rules
 from gateway.core.catalog import OnDisconnect, Per
 from gateway.core.checks import NAMED

@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import Annotated, Any, Final, get_args
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -184,19 +183,6 @@ def _is_host(text: str) -> bool:
         return False
 
 
-def _timezone(value: object) -> str:
-    message = "must be an IANA time zone such as Europe/Berlin"
-    if not isinstance(value, str):
-        raise wrong(message)
-    try:
-        # Any other text could be a path in the zone database's folder.
-        if re.fullmatch(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", value, re.ASCII):
-            return ZoneInfo(value).key
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        pass
-    raise wrong(message)
-
-
 def _pattern(value: object) -> str:
     source = text(value)
     try:
@@ -276,7 +262,12 @@ Usd = Annotated[
 ]
 UsdPerMillion = Annotated[
     Decimal,
-    BeforeValidator(amount("USD per million tokens, such as 0.25", lambda a: 0 <= a <= _MAX_PRICE)),
+    BeforeValidator(
+        amount(
+            f"USD per million tokens, 0 to {_MAX_PRICE:,}, such as 0.25",
+            lambda a: 0 <= a <= _MAX_PRICE,
+        )
+    ),
     numbers(minimum=0, maximum=_MAX_PRICE),
 ]
 Flag = Annotated[
@@ -292,6 +283,5 @@ Per = Annotated[Period, BeforeValidator(one_of(PERIODS)), choice(PERIODS)]
 ApiKey = Annotated[Secret, PlainValidator(_api_key), _TEXT]
 BaseUrl = Annotated[str, BeforeValidator(_base_url), described({"type": "string", "minLength": 1})]
 RedisUrl = Annotated[str, PlainValidator(_redis_url), _TEXT]
-Timezone = Annotated[str, BeforeValidator(_timezone), _TEXT]
 Pattern = Annotated[str, BeforeValidator(_pattern), _TEXT]
 SqlDialect = Annotated[str, BeforeValidator(_sql_dialect), _TEXT]

@@ -14,7 +14,6 @@ from gateway.config.scalars import (
     Name,
     Per,
     Text,
-    Timezone,
     Usd,
     choice,
     described,
@@ -24,6 +23,7 @@ from gateway.config.scalars import (
     wholes,
 )
 from gateway.config.stanza import Stanza
+from gateway.config.zones import Timezone
 from gateway.core.catalog import Meter, Mode
 
 _HASH: Final = r"(hmac-)?sha256:[0-9a-fA-F]{64}"

@@ -115,6 +115,8 @@ def parse(file: str, text: str, env: Mapping[str, str], stand_in: str | None = N
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
         message = f"is not valid YAML: {_problem(error)}"
+        if line is not None and "got '{'" in message and "${" in text.split("\n")[line - 1]:
+            message += "; between brackets ${NAME} needs quotes"
         raise ConfigError([Fault(file, line, column, "", message)]) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1

@@ -303,8 +303,8 @@ e: {input: -1, output: x}
             ":2: b.typo: is not a known key (known: ",
             ":3: c: must be free, or a mapping such as {input: 0.25, output: 2}",
             ":4: d: needs input and output",
-            ':5: e.input: must be USD per million tokens, such as 0.25, not "-1"',
-            ':5: e.output: must be USD per million tokens, such as 0.25, not "x"',
+            ':5: e.input: must be USD per million tokens, 0 to 1,000,000, such as 0.25, not "-1"',
+            ':5: e.output: must be USD per million tokens, 0 to 1,000,000, such as 0.25, not "x"',
         ]),
     ],
 )  # fmt: skip
