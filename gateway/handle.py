@@ -24,7 +24,7 @@ from gateway.core.hearing import nothing
 from gateway.core.ladder import Ladder
 from gateway.core.life_end import unanswered
 from gateway.core.plan import Candidate, Limits, Plan, make_plan
-from gateway.core.reason import Trail, short, told, went_on
+from gateway.core.reason import Trail, once, short, told, went_on
 from gateway.core.rule_traits import climbed
 from gateway.core.spent import Tab
 from gateway.core.strategies import carry_out, named
@@ -199,12 +199,12 @@ class Life(Struct, eq=False):
         world.retries.called(self.began)
         if plan.start is not None and plan.start.below:
             chosen = after(chosen, plan.start.below)
-            self.trail += (f"learned {plan.start.tier}",)
+            self.trail = once(self.trail, f"learned {plan.start.tier}")
         if ladder.behind is not None and world.behind is not None:
             self._attendant = self._attendant or world.behind.attend(self, ladder)
             whole, (plan, chosen) = plan, self._attendant.course(plan, chosen)
             if plan is not whole:
-                self.trail += ("guard",)
+                self.trail = once(self.trail, "guard")
         self.plan = plan
         strategy = carry_out(plan, chosen)
         try:

@@ -3,6 +3,7 @@
 import pytest
 from msgspec import structs
 
+from gateway.core.catalog import Tier, TierModel
 from gateway.core.chat import Extras
 from gateway.core.events import Escalated, FellBack, Settled
 from gateway.core.learned import Learned
@@ -35,6 +36,20 @@ async def test_the_first_rung_is_left_out(stream: bool) -> None:
     assert (text, reply.candidate.model.name) == ("GOOD one", "c")
     assert reply.reason == "passed; learned mid"
     assert [event.record.purpose for event in told(scene, Settled)] == ["answer"]
+    await whole(scene)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_where_it_begins_is_told_once_when_its_tokens_are_counted_again(
+    stream: bool,
+) -> None:
+    tiers = {**CATALOG.tiers, "mid": Tier("mid", (TierModel("gpt-5"),))}
+    route = structs.replace(CATALOG.routes["judged"], learned=SURE)
+    catalog = structs.replace(CATALOG, tiers=tiers, routes={"judged": route})
+    turns = {"gpt-5": [well]}
+    scene = stage("judged", turns, stream=stream, catalog=catalog, budget=125, exact=5)
+    reply, _ = await hear(scene.life)
+    assert (reply.candidate.model.name, reply.reason) == ("gpt-5", "passed; learned mid")
     await whole(scene)
 
 

@@ -21,6 +21,11 @@ def short(trail: Trail, candidate: Candidate) -> Trail:
     return trail if trail[-1:] == (word,) else (*trail, word)
 
 
+def once(trail: Trail, word: str) -> Trail:
+    """What is decided anew when the tokens are counted exactly, and was told."""
+    return trail if word in trail else (*trail, word)
+
+
 def told(why: str, trail: Trail) -> str:
     """Why an answer is given, and how it came to that."""
     return "; ".join((why, *trail)) if trail else why
