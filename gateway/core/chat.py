@@ -197,6 +197,10 @@ class Completion(Struct, frozen=True, gc=False):
     """Fields of the request that this provider was not asked for: it cannot honour them."""
     extra: Mapping[str, Raw] = _NOTHING
     """Where there is no `raw`: the answer's own other fields, undecoded: search_results, ..."""
+    mends: tuple[str, ...] = ()
+    """What of `raw` cannot be given as it is: `usage`, which does not count as we do, or `choices`,
+    which omit nullable fields that OpenAI's description requires.
+    """
 
     @property
     def first(self) -> Choice:

@@ -58,6 +58,8 @@ def relayed_body(
     usage object, details and all, where what it meant is `usage`.
     """
     relayed: dict[str, Any] = _split(raw)
+    if completion.mends:
+        _mend(relayed, completion)
     told, meant = relayed.get("usage"), completion.usage
     relayed["model"] = model
     if told is None or (usage is not meant and usage != meant):
@@ -65,6 +67,20 @@ def relayed_body(
     elif extension:
         relayed["usage"] = Raw(b'%b,"gateway":%b}' % (bytes(told)[:-1], extension))
     return _encode(relayed)
+
+
+def _mend(relayed: dict[str, Any], completion: Completion) -> None:
+    if "usage" in completion.mends:
+        relayed.pop("usage", None)
+    if "choices" in completion.mends:
+        try:
+            choices = msgspec.json.decode(relayed["choices"])
+        except (ValueError, RecursionError):  # a field that nobody knows, and cannot be read
+            choices = [_choice(choice) for choice in completion.choices]
+        for choice in choices:
+            choice.setdefault("logprobs", None)
+            choice["message"].setdefault("refusal", None)
+        relayed["choices"] = choices
 
 
 def usage_json(usage: Usage, extension: bytes = b"") -> bytes:

@@ -289,7 +289,14 @@ def ladder() -> Ladder:
 
 WEIGHED: Final = Choice(text="four", logprobs=Raw(b'{"content":[],"refusal":null}'))
 WHOLE: Final = Completion(
-    (GOOD, CALL, WEIGHED), "id", 7, Usage(3, 4), Raw(b'{"id":"id"}'), ("seed",), {"x": Raw(b"[1]")}
+    (GOOD, CALL, WEIGHED),
+    "id",
+    7,
+    Usage(3, 4),
+    Raw(b'{"id":"id"}'),
+    ("seed",),
+    {"x": Raw(b"[1]")},
+    ("usage",),
 )
 KEPT: Final = Kept("p/a", "t", WHOLE, Usage(3, 4), 9, 100.0)
 

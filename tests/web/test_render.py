@@ -136,6 +136,32 @@ def test_a_relayed_answer_changes_in_model_and_usage_only() -> None:
     assert relayed() == {**PROVIDERS_OWN, "model": "catalog-name", "usage": usage}
 
 
+MESSAGE = {"role": "assistant", "content": "hi"}
+"""Without what OpenAI leaves out, now and then."""
+
+
+@pytest.mark.parametrize("omitted", ["logprobs", "refusal"])
+def test_a_relayed_answer_is_given_the_nullable_fields_that_openai_omits(omitted: str) -> None:
+    [choice] = PROVIDERS_OWN["choices"]
+    message = {name: told for name, told in choice["message"].items() if name != omitted}
+    bare = {name: told for name, told in choice.items() if name != omitted} | {"message": message}
+    assert relayed(choices=[bare, {**bare, "index": 1}]) == relayed(
+        choices=[choice, {**choice, "index": 1}]
+    )
+
+
+@pytest.mark.parametrize("odd", ["1e999", "9" * 5_000, "[" * 500 + "]" * 500], ids=len)
+def test_what_cannot_be_mended_is_written_anew(odd: str) -> None:
+    choice = PROVIDERS_OWN["choices"][0]
+    bare = json.dumps({**PROVIDERS_OWN, "choices": [{**choice, "message": MESSAGE}]})
+    body = bare.replace('"index"', f'"unknown": {odd}, "index"', 1).encode()
+    completion = DIALECTS["openai"].decode(200, {}, body, TARGET)
+    assert (completion.raw, completion.mends) == (Raw(body), ("choices",))
+    told = json.loads(rendered(completion))
+    told["choices"][0].pop("unknown", None)
+    assert told["choices"] == PROVIDERS_OWN["choices"]
+
+
 @pytest.mark.parametrize("name", PROVIDERS_OWN)
 def test_what_a_provider_names_twice_is_told_once(name: str) -> None:
     own = json.dumps(PROVIDERS_OWN)

@@ -197,22 +197,32 @@ def told(message: Any = None, **fields: Any) -> Completion:
     return answer(choices=[choice if message is None else {**choice, "message": message}])
 
 
-def relayed(completion: Completion) -> Any:
-    assert completion.raw is not UNSET
-    return json.loads(bytes(completion.raw))
-
-
 def test_a_strict_answer_is_kept_for_relaying() -> None:
     completion = answer(service_tier="default", new_field={"a": 1})
     body = json.dumps({**ANSWER, "service_tier": "default", "new_field": {"a": 1}}).encode()
-    assert completion.raw == Raw(body)
+    assert (completion.raw, completion.mends) == (Raw(body), ())
     assert completion.first == Choice(0, "hi")
     assert (completion.id, completion.created, completion.usage) == ("c1", 5, Usage(10, 4))
 
 
-def test_a_relayed_answer_is_given_the_nullable_fields_that_openai_omits() -> None:
-    completion = answer(choices=[{k: v for k, v in CHOICE.items() if k != "logprobs"}])
-    assert relayed(completion) == ANSWER
+@pytest.mark.parametrize(
+    ("fields", "mends"),
+    [
+        ({"choices": [{k: v for k, v in CHOICE.items() if k != "logprobs"}]}, ("choices",)),
+        (
+            {"choices": [{**CHOICE, "message": {"role": "assistant", "content": "hi"}}]},
+            ("choices",),
+        ),
+        ({"usage": None}, ("usage",)),
+        ({"usage": {**USAGE, "total_tokens": 20}}, ("usage",)),
+    ],
+)
+def test_what_cannot_be_given_as_it_is_of_an_answer_is_named(
+    fields: Any, mends: tuple[str, ...]
+) -> None:
+    completion = answer(**fields)
+    assert completion.raw is not UNSET
+    assert completion.mends == mends
 
 
 @pytest.mark.parametrize("lacks", [{}, {"usage": None}], ids=["whole", "without usage"])

@@ -13,7 +13,6 @@ from gateway.wire.openai import signatures, strict, tolerant
 from gateway.wire.openai.choices import NAMELESS
 from gateway.wire.openai.faults import fault, fault_inside
 
-_split: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _NO_EXTRA: Final[Mapping[str, Raw]] = {}
 _NOTHING_BESIDE: Final = (None, None, UNSET, UNSET, UNSET, UNSET, UNSET, None, None, None)
 _NOTHING: Final = (b"null", b"[]")
@@ -27,15 +26,14 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
         answer = strict.answer(body)
         if not body.isascii():
             body.decode()  # what is relayed unread must be UTF-8 too
-        several = len(answer.choices)
-        if several == 1 or len({choice.index for choice in answer.choices}) == several:
-            return _relayed(answer, body)
     except (ValueError, RecursionError):
-        pass
-    return _understood(body)
+        return _understood(body)
+    if len(answer.choices) > 1 and len({c.index for c in answer.choices}) < len(answer.choices):
+        return _understood(body)
+    return _relayed(answer, Raw(body))
 
 
-def _relayed(answer: strict.Answer, body: bytes) -> Completion:
+def _relayed(answer: strict.Answer, raw: Raw) -> Completion:
     told = answer.usage
     usage = None if told is None else _consistent(told)
     counts = usage is not None
@@ -63,8 +61,10 @@ def _relayed(answer: strict.Answer, body: bytes) -> Completion:
         else:
             mend = mend or choice.logprobs is UNSET or message.refusal is UNSET
             choices += (_choice(choice),)
-    raw = Raw(body) if counts and not mend else _mended(body, counts=counts, choices=mend)
-    return Completion(choices, answer.id, answer.created, usage, raw)
+    if counts and not mend:
+        return Completion(choices, answer.id, answer.created, usage, raw)
+    mends = ("usage",) * (not counts) + ("choices",) * mend
+    return Completion(choices, answer.id, answer.created, usage, raw, mends=mends)
 
 
 def _consistent(told: strict.TokenUsage) -> Usage | None:
@@ -123,22 +123,6 @@ def strict_usage(told: strict.TokenUsage) -> Usage:
     if asked.audio_tokens or said.audio_tokens:
         return tolerant.with_sound(found, asked.audio_tokens, said.audio_tokens)
     return found
-
-
-def _mended(body: bytes, *, counts: bool, choices: bool) -> Raw:
-    """An answer without its usage, where that does not count as we do, or its `choices` with the
-    two nullable fields that OpenAI's description requires, and it omits.
-    """
-    fields = _split(body)
-    if not counts:
-        fields.pop("usage", None)
-    if choices:
-        decoded = msgspec.json.decode(fields["choices"])
-        for choice in decoded:
-            choice.setdefault("logprobs", None)
-            choice["message"].setdefault("refusal", None)
-        fields["choices"] = Raw(msgspec.json.encode(decoded))
-    return Raw(msgspec.json.encode(fields))
 
 
 def _choice(choice: strict.AnswerChoice) -> Choice:
