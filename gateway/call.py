@@ -193,8 +193,10 @@ class Call(Struct, eq=False):
         if tab.most is not None:
             tab.gives_back(held.nanos)
         tab.upstream_s += took_s
-        if hold.left is not None:
-            tab.left = hold.left + held.nanos - spent
+        if hold.left is not None and tab.left is not None:
+            # The last hold was made beside this one, and saw it; unless it saw other accounts.
+            before = hold.left if desk.purse.per_call else tab.left
+            tab.left = before + held.nanos - spent
         try:
             world.tell[Settled](Settled(about, record, because.why))
         finally:  # money first, whatever an observer thinks of it

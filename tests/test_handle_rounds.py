@@ -40,6 +40,18 @@ async def test_votes_that_do_not_agree(stream: bool) -> None:
     await whole(scene)
 
 
+@pytest.mark.parametrize(
+    ("asked", "a", "b"), [("vote", well, well), ("vote", well, broken), ("hedge", slow, well)]
+)
+async def test_what_is_left_is_told_without_what_was_held_for_the_other(
+    asked: str, a: Turn, b: Turn
+) -> None:
+    scene = stage(asked, {"a": [a], "b": [b], "c": [well]})
+    await hear(scene.life)
+    assert scene.life.tab.left == 10**6 - scene.life.tab.spent
+    await whole(scene)
+
+
 async def test_a_request_is_counted_once_however_many_calls_it_makes() -> None:
     scene = stage("vote", {"a": [well], "b": [other], "c": [well]})
     await hear(scene.life)
