@@ -25,9 +25,12 @@ class _Staying(HttpRequestParser):
     """
 
     def __init__(self, protocol: "PlainProtocol") -> None:
-        super().__init__(protocol)
-        self.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own has it
         self._protocol = protocol
+        self._begin()
+
+    def _begin(self) -> None:
+        super().__init__(self._protocol)
+        self.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own has it
 
     def feed_data(self, data: Any) -> None:
         while True:
@@ -38,6 +41,7 @@ class _Staying(HttpRequestParser):
                 if not head:
                     raise
                 data = head + data[met.args[0] :]
+                self._begin()  # behind a `connection: close` it would read no more
             else:
                 return
 

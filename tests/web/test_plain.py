@@ -136,6 +136,26 @@ async def test_who_asks_for_another_protocol_is_answered_in_this_one(
     await line.hangs_up()
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /livez HTTP/1.1\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nConnection: close\r\nConnection: Upgrade\r\nUpgrade: a\r\n\r\n",
+        b"GET /livez HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+    ],
+    ids=["one line", "two lines", "HTTP/1.0"],
+)
+async def test_who_asks_for_it_and_for_the_end_is_answered_too(
+    service: Running, head: bytes
+) -> None:
+    line = Line(service)
+    await line.sends(head)
+    async with asyncio.timeout(30):
+        while not line.closed:
+            await asyncio.sleep(0.002)
+    assert line.heard.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 @pytest.mark.parametrize("more", [LINES * 50, b"no HTTP\r\n\r\n"], ids=["too long", "no HTTP"])
 async def test_nothing_is_told_within_another_answer(service: Running, more: bytes) -> None:
     async def answers(scope: Any, receive: Any, send: Any) -> None:
