@@ -75,12 +75,13 @@ class Circuit:
         if opens:
             self._open_s = min(max(self._open_s * 2, OPEN_S), LONGEST_OPEN_S)
             self._since, self._until = now, now + self._open_s
-            self._probe_until = 0.0
         if retry_after:
             # The provider said when to come back: believe it, within reason.
             self._since = now
             self._open_s = self._open_s or retry_after
             self._until = max(self._until, now + min(retry_after, LONGEST_OPEN_S))
+        if self._open_s:  # whoever is asked meanwhile tells nothing: the next one may try
+            self._probe_until = 0.0
 
 
 class _Circuits(dict[str, Circuit]):

@@ -88,6 +88,17 @@ def test_a_provider_that_says_when_to_come_back_is_believed() -> None:
     assert circuit.state(3 + LONGEST_OPEN_S) == "half_open"
 
 
+@pytest.mark.parametrize("says", [None, 1.0])
+def test_who_was_asked_as_a_last_resort_keeps_no_place_of_a_probe(says: float | None) -> None:
+    health = Health(["a"])
+    for _ in range(FEWEST):
+        health.failed("a", 100.0, says)
+    health.asking("a", 100.5)  # nobody else was left
+    health.failed("a", 100.6, says)
+    health.succeeded("a", 100.7, 100.5)  # asked with it, before the last failure
+    assert not health.down(100.6 + (says or OPEN_S))
+
+
 @pytest.mark.parametrize("retry_after", [None, 60.0])
 def test_a_call_from_before_closes_nothing(retry_after: float | None) -> None:
     """An answer that was coming when others began to fail."""
