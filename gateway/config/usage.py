@@ -33,7 +33,7 @@ def _sink(value: object) -> Secret:
     return Secret(value)
 
 
-_MOST_DAYS: Final = 36_500
+_MOST_DAYS: Final = 365_000
 """A hundred years: the day that lies so far back is still one."""
 Days = Annotated[int, BeforeValidator(whole(1, _MOST_DAYS)), wholes(minimum=1, maximum=_MOST_DAYS)]
 Sink = Annotated[Secret, PlainValidator(_sink), described({"type": "string", "minLength": 1})]

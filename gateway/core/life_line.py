@@ -1,6 +1,6 @@
 """A life that is over as one line of a log: from its events, in order, and from nothing else.
 
-Without content there is no word of the client's in it but configured tags, and no word of a
+Without content there is no word of the client's in it but its tags, and no word of a
 model's: names, counts, money, times. The user is a hash. Every field is in docs/logs.md.
 
 What lines have in common is written once and kept: a line costs a third of what encoding it does.

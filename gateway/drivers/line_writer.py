@@ -130,7 +130,8 @@ class _Sink:
                 left = left[os.write(self._fd, left) :]
         except OSError:
             if self._path is not None:  # a full disk took a part: what comes next would go on there
-                os.ftruncate(self._fd, end)
+                with suppress(OSError):  # no file can be cut that is a pipe
+                    os.ftruncate(self._fd, end)
             raise
 
     def close(self) -> None:

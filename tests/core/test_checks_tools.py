@@ -1,6 +1,6 @@
 """Tool calls against the tools that the request declares."""
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from msgspec import Raw, structs
@@ -32,6 +32,13 @@ NAMED = {"type": "function", "function": {"name": "now"}}
 def allowed(mode: str, *names: str) -> dict[str, Any]:
     tools = [{"type": "function", "function": {"name": name}} for name in names]
     return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+
+
+FLAT: Final = {
+    "type": "allowed_tools",
+    "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "name": "now"}]},
+}
+"""A tool that is not named as OpenAI has it."""
 
 
 def numbered(*calls: ToolCall) -> tuple[ToolCall, ...]:
@@ -106,6 +113,8 @@ def test_calls_against_declared_tools(calls: tuple[ToolCall, ...], says: list[st
             ["tool_choice demands now, and another tool is called"],
         ),
         ({"type": "allowed_tools", "allowed_tools": {"tools": ["now"]}}, (PARIS,), []),
+        ({"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}, (PARIS,), []),
+        (FLAT, (PARIS,), []),
         ({"type": "function"}, (), []),
         (["required"], (), []),
         (None, (), []),

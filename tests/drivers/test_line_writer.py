@@ -111,6 +111,20 @@ async def test_a_full_disk_tears_no_line(tmp_path: Path) -> None:
     assert (file.read_bytes(), writer.lost) == (b"early\nlate\n", 200)
 
 
+async def test_what_is_no_file_tells_why_it_was_not_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It cannot be cut back, either."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    writer = LineWriter(str(pipe))
+    os.close(reader)
+    writer.write(b"nobody reads\n")
+    await writer.aclose()
+    assert caplog.records[0].message == "the log cannot be written: Broken pipe"
+
+
 @contextmanager
 def _files_of_at_most(size: int) -> Iterator[None]:
     """As a full disk: a part is written, then nothing. Python ignores SIGXFSZ."""
