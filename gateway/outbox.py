@@ -1,7 +1,7 @@
 """What a turn of the event loop has to send goes out at its end, together.
 
 Whoever is written to mostly sleeps, and to wake it is the dearest part of a write; written to once
-more at once, it is awake. For an event of a stream a fifth less CPU time, see docs/performance.md.
+more at once, it is awake. Up to an eighth less CPU time for a request: docs/performance.md.
 
 And it goes out in order: what must be `first`, the ledger's commands, before all else. So a settle
 is on its way before the answer that it is for, and no answer waits for that.
