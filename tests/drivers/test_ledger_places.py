@@ -47,7 +47,7 @@ async def books(ledger: RedisLedger) -> list[tuple[int, int]]:
     return [(each.spent, each.held) for each in await ledger.balances(PURSE)]
 
 
-async def test_requests_that_leave_while_the_server_is_away_cost_no_settle(
+async def test_requests_that_leave_while_the_server_is_away_cost_no_settle_and_no_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that it refuses leave, too, and are many."""
@@ -60,14 +60,60 @@ async def test_requests_that_leave_while_the_server_is_away_cost_no_settle(
         for hold in holds:
             assert isinstance(hold, Hold)
             await ledger.settle(hold, TEN)
-        for life in ("in", *(f"refused {number}" for number in range(20))):
+        for life in (f"refused {number}" for number in range(20)):
+            with pytest.raises(LedgerDown):
+                await ledger.reserve(PURSE, life, TEN, life)
             ledger.leave(PURSE, life)
+        ledger.leave(PURSE, "in")
         await ledger.settled()
-        assert ledger.owed == 20
+        assert ledger.owed == 11
         server.start()
         await until(lambda: ledger.owed == 0)
         assert await books(ledger) == [(100, 0), (0, 0)]
     assert not [each for each in events if isinstance(each, LedgerTook) and each.op == "give_up"]
+
+
+async def test_of_more_places_than_can_be_owed_the_oldest_is_given_up_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is the first that is free again by itself."""
+    monkeypatch.setattr(debts, "_MOST", 10)
+    events: list[Event] = []
+    server = Server(tmp_path, appendonly="yes", appendfsync="always")
+    async with running(server), opened(server.url, events) as ledger:
+        lives = [f"l{number}" for number in range(12)]
+        for life in lives:
+            assert isinstance(await ledger.reserve(PURSE, life, TEN, life), Hold)
+        server.end()
+        for life in lives:
+            ledger.leave(PURSE, life)
+        await ledger.settled()
+        assert ledger.owed == 10
+        server.start()
+        await until(lambda: ledger.owed == 0)
+        assert await books(ledger) == [(0, 120), (0, 2)]
+        assert await ledger.reserve(PURSE, "again", TEN, lives[0])
+        assert await books(ledger) == [(0, 130), (0, 2)]  # it had kept its place
+    given_up = [each for each in events if isinstance(each, LedgerTook) and each.op == "give_up"]
+    assert [each.error for each in given_up] == ["overflow"] * 2
+
+
+async def test_who_cancels_may_ask_again_at_once(own_redis: EmbeddedRedis) -> None:
+    one = Purse("acme", (Account("tenant", "acme", (Budget(1, "total", "at_once"),)),))
+    async with opened(own_redis.url) as ledger:
+        for number in range(5):
+            asked = asyncio.create_task(ledger.reserve(one, f"h{number}", TEN, f"gone {number}"))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # by now it is sent, but for the first, which connects
+            asked.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asked
+            ledger.leave(one, f"gone {number}")
+            again = await ledger.reserve(one, f"again {number}", TEN, f"again {number}")
+            assert isinstance(again, Hold)
+            ledger.leave(one, f"again {number}")
+            await ledger.settled()
+        assert ledger.owed == 0
 
 
 async def test_a_reserve_that_arrives_when_its_request_has_left_takes_no_place(

@@ -47,7 +47,7 @@ class Debts:
         self._observe = observe
         self._owed: dict[bytes, Debt] = {}
         self._leaves: dict[bytes, Debt] = {}
-        """A request that was refused leaves, too: while the server is away they come fast."""
+        """Of requests that were let in, or may have been: see leaves.py."""
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -65,8 +65,7 @@ class Debts:
             self._give_up(debt, "closed")
             return
         if len(owed) > _MOST:
-            # Who leaves late was hardly let in; and places are free again by themselves.
-            self._give_up(debt if op == "leave" else next(iter(owed.values())), "overflow")
+            self._give_up(next(iter(owed.values())), "overflow")  # its hold, or place, ends first
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._pay())
 
@@ -140,5 +139,5 @@ class Debts:
 
     def _give_up(self, debt: Debt, why: str) -> None:
         self._of(debt.op).pop(debt.command, None)
-        if debt.op != "leave":  # which is no money
+        if debt.op != "leave" or why == "overflow":  # it is no money, but never dropped silently
             self._observe(LedgerTook("give_up", self._clock() - debt.since, why))

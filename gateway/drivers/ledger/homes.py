@@ -73,6 +73,7 @@ class Ready(Struct, frozen=True):
     home: Home
     epoch: str
     until: float
+    has_places: bool
 
 
 class Homes:
@@ -131,7 +132,8 @@ class Homes:
         head = home.commands.reserve(
             plan, settings.ttl_ms, purse.tenant, home.epoch, settings.fresh
         )
-        found = Ready(plan, head, home, home.epoch, plan.end - self._ahead)
+        until = plan.end - self._ahead
+        found = Ready(plan, head, home, home.epoch, until, has_places(purse))
         self._ready[purse] = found
         return found
 

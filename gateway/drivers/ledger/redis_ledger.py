@@ -34,6 +34,7 @@ from gateway.drivers.ledger.book import Book
 from gateway.drivers.ledger.commands import SCRIPTS, SWEPT, Scripts, reserving
 from gateway.drivers.ledger.debts import Debts
 from gateway.drivers.ledger.homes import TIME, Home, Homes, Ready, Settings
+from gateway.drivers.ledger.leaves import Leaves
 from gateway.drivers.ledger.plans import Plan
 from gateway.drivers.ledger.settles import Settles
 from gateway.drivers.redis.servers import open_redis
@@ -87,8 +88,7 @@ class RedisLedger(Book):
         self._debts = Debts(self._homes.run, clock, observe)
         self._settles = Settles(self._homes, self._debts, clock, observe)
         self.settle = self._settles.settle
-        self._unsure: set[str] = set()
-        """Lives of which a reserve may be yet to arrive: over a connection that was lost."""
+        self._leaves = Leaves(self._settles, self._debts)
 
     @property
     def owed(self) -> int:
@@ -101,13 +101,14 @@ class RedisLedger(Book):
         checked(amounts)
         began = self._clock()
         ready = self._homes.ready(purse, began)
+        if ready.has_places:
+            self._leaves.asks(life or hold_id)
         error = None
         try:
             for _ in _TRIES:
-                home = ready.home
-                if home.lost:
-                    ready = await self._found_again(home, purse)
-                before = home.seq
+                if ready.home.lost:
+                    ready = await self._found_again(ready.home, purse)
+                home, before = ready.home, ready.home.seq
                 command = reserving(ready.reserve, hold_id, amounts, life)
                 try:
                     reply = await self._call(command)
@@ -125,12 +126,11 @@ class RedisLedger(Book):
             raise RedisError("when", "the ledger's clock does not stand still", sent=False)
         except RedisError as failure:
             error = failure.kind
-            if failure.sent:
-                self._owe_void(purse, hold_id, life)
+            self._leaves.failed(ready.home, hold_id, life, sent=failure.sent)
             raise LedgerDown(f"the ledger is unavailable ({error})") from failure
         except asyncio.CancelledError:
             error = "cancelled"
-            self._owe_void(purse, hold_id, life)
+            self._leaves.cancelled(ready.home, hold_id, life)
             raise
         finally:
             self._took(LedgerTook("reserve", self._clock() - began, error))
@@ -167,14 +167,8 @@ class RedisLedger(Book):
 
     def leave(self, purse: Purse, life: str) -> None:
         home, has_places = self._homes.whose(purse)
-        if not has_places:
-            return
-        command = home.commands.leave(life)
-        if life in self._unsure:  # after what turns that reserve away: else it takes a place
-            self._unsure.discard(life)
-            self._debts.add("leave", command)
-        else:
-            self._settles.begin("leave", command)
+        if has_places:
+            self._leaves.leave(home, life)
 
     async def void(self, home: str, hold_id: str) -> None:
         """Give a hold back whose call was surely never made, also one that is yet to arrive."""
@@ -241,12 +235,6 @@ class RedisLedger(Book):
 
     def _greeted(self, answers: list[Any]) -> None:
         self._homes.is_now(int(answers[-1][0]))
-
-    def _owe_void(self, purse: Purse, hold_id: str, life: str) -> None:
-        home, has_places = self._homes.whose(purse)
-        self._debts.add("void", home.commands.void(hold_id))
-        if has_places:
-            self._unsure.add(life)
 
 
 def _warned(plan: Plan, reply: list[Any]) -> tuple[Warned, ...]:

@@ -4,7 +4,7 @@ What does not get through is owed, and tried again; see debts.py.
 """
 
 import asyncio
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
 from msgspec import Struct
@@ -22,6 +22,8 @@ from gateway.drivers.redis.wire import RedisError
 
 class _Waited(Struct, eq=False, kw_only=True):
     waiting: list[asyncio.Future[None]] | None = None
+    owing: Callable[[], None] | None = None
+    """What to do when it would be owed, instead of owing it."""
 
 
 class Errand(_Waited):
@@ -56,7 +58,10 @@ class Errand(_Waited):
 
     def owe(self, *, maybe: bool) -> None:
         """`maybe`: it may have been executed."""
-        self.of.debts.add(self.op, self.command)
+        if self.owing is None:
+            self.of.debts.add(self.op, self.command)
+        else:
+            self.owing()
 
     def end(self, error: str | None) -> None:
         """Once: an answer may come after it was given up."""
@@ -150,9 +155,9 @@ class Settles:
         self.homes.send(command, settle)
         return settle
 
-    def begin(self, op: str, command: bytes) -> Errand:
+    def begin(self, op: str, command: bytes, owing: Callable[[], None] | None = None) -> Errand:
         """Now, or as soon as the server can be reached."""
-        errand = Errand(self, op, command, self.clock())
+        errand = Errand(self, op, command, self.clock(), owing=owing)
         self.under_way.add(errand)
         self.homes.send(command, errand)
         return errand
