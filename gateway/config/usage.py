@@ -34,7 +34,7 @@ def _sink(value: object) -> Secret:
 
 
 _MOST_DAYS: Final = 365_000
-"""A hundred years: the day that lies so far back is still one."""
+"""A thousand years: the day that lies so far back is still one."""
 Days = Annotated[int, BeforeValidator(whole(1, _MOST_DAYS)), wholes(minimum=1, maximum=_MOST_DAYS)]
 Sink = Annotated[Secret, PlainValidator(_sink), described({"type": "string", "minLength": 1})]
 

@@ -26,6 +26,11 @@ PURSE = Purse("acme", (Account("tenant", "acme", BUDGETS),))
 TEN = Amounts(Nanos(10))
 
 
+@pytest.fixture
+def at_most_ten_owed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(debts, "_MOST", 10)
+
+
 @asynccontextmanager
 async def opened(url: str, events: list[Event] | None = None) -> AsyncIterator[RedisLedger]:
     told = [] if events is None else events
@@ -42,16 +47,19 @@ async def until(happened: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+def given_up(events: list[Event]) -> list[str | None]:
+    return [each.error for each in events if isinstance(each, LedgerTook) and each.op == "give_up"]
+
+
 async def books(ledger: RedisLedger) -> list[tuple[int, int]]:
     """Spent and held: of the money, and of the places."""
     return [(each.spent, each.held) for each in await ledger.balances(PURSE)]
 
 
 async def test_requests_that_leave_while_the_server_is_away_cost_no_settle_and_no_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, at_most_ten_owed: None
 ) -> None:
     """Those that it refuses leave, too, and are many."""
-    monkeypatch.setattr(debts, "_MOST", 10)
     events: list[Event] = []
     server = Server(tmp_path, appendonly="yes", appendfsync="always")
     async with running(server), opened(server.url, events) as ledger:
@@ -70,14 +78,13 @@ async def test_requests_that_leave_while_the_server_is_away_cost_no_settle_and_n
         server.start()
         await until(lambda: ledger.owed == 0)
         assert await books(ledger) == [(100, 0), (0, 0)]
-    assert not [each for each in events if isinstance(each, LedgerTook) and each.op == "give_up"]
+    assert given_up(events) == []
 
 
 async def test_of_more_places_than_can_be_owed_the_oldest_is_given_up_and_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, at_most_ten_owed: None
 ) -> None:
     """Which is the first that is free again by itself."""
-    monkeypatch.setattr(debts, "_MOST", 10)
     events: list[Event] = []
     server = Server(tmp_path, appendonly="yes", appendfsync="always")
     async with running(server), opened(server.url, events) as ledger:
@@ -94,8 +101,7 @@ async def test_of_more_places_than_can_be_owed_the_oldest_is_given_up_and_told(
         assert await books(ledger) == [(0, 120), (0, 2)]
         assert await ledger.reserve(PURSE, "again", TEN, lives[0])
         assert await books(ledger) == [(0, 130), (0, 2)]  # it had kept its place
-    given_up = [each for each in events if isinstance(each, LedgerTook) and each.op == "give_up"]
-    assert [each.error for each in given_up] == ["overflow"] * 2
+    assert given_up(events) == ["overflow"] * 2
 
 
 async def test_who_cancels_may_ask_again_at_once(own_redis: EmbeddedRedis) -> None:

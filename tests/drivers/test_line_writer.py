@@ -3,14 +3,11 @@
 import asyncio
 import json
 import os
-import resource
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +20,7 @@ from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Log
 from gateway.drivers.life_log import LifeLog
 from gateway.drivers.line_writer import LineWriter
+from tests.drivers.full_disk import files_no_larger_than
 from tests.promises import Reached
 from tests.usage_lines import record
 
@@ -98,7 +96,7 @@ async def test_one_that_cannot_be_made_anew_costs_nobody_a_connection(
 async def test_a_full_disk_tears_no_line(tmp_path: Path) -> None:
     file = tmp_path / "lines"
     writer = LineWriter(str(file))
-    with _files_of_at_most(1_000):
+    with files_no_larger_than(1_000):
         writer.write(b"early\n")
         while not file.read_bytes():
             await asyncio.sleep(0.005)
@@ -123,17 +121,6 @@ async def test_what_is_no_file_tells_why_it_was_not_written(
     writer.write(b"nobody reads\n")
     await writer.aclose()
     assert caplog.records[0].message == "the log cannot be written: Broken pipe"
-
-
-@contextmanager
-def _files_of_at_most(size: int) -> Iterator[None]:
-    """As a full disk: a part is written, then nothing. Python ignores SIGXFSZ."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 async def test_a_reader_who_does_not_read_stops_nothing(

@@ -1,7 +1,6 @@
 """Workers that count in one folder: any of them tells what all counted, the dead included."""
 
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from gateway.core import events
 from gateway.core.catalog import Tenant
 from gateway.drivers.metrics.cells import Series, SharedCells, Shelf
 from gateway.drivers.metrics.prometheus import Metrics
+from tests.drivers.full_disk import files_no_larger_than
 
 WHO: Final = events.About("r1", "acme", "auto", stream=False)
 REPLIED: Final = events.Replied(WHO, "sim", "small", "cheap", "passed", 0.75, 0.5, None)
@@ -218,17 +218,6 @@ def put(cells: SharedCells, series: Series, value: float, count: int = 1) -> Non
 
 def counted(shelf: Shelf) -> dict[Series, float]:
     return {series: shelf.values[at] for series, at, _ in shelf.series}
-
-
-@contextmanager
-def files_no_larger_than(size: int) -> Iterator[None]:
-    """As if the disk were full. Python ignores the signal that comes with it."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("room", [0, 20], ids=["nothing", "a part"])

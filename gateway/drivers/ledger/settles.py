@@ -20,13 +20,16 @@ from gateway.drivers.ledger.plans import Plan
 from gateway.drivers.redis.wire import RedisError
 
 
-class _Waited(Struct, eq=False, kw_only=True):
+class _Wishes(Struct, eq=False, kw_only=True):
+    """Of those who want more than that it be carried out."""
+
     waiting: list[asyncio.Future[None]] | None = None
+    """One for each who waits for its end."""
     owing: Callable[[], None] | None = None
     """What to do when it would be owed, instead of owing it."""
 
 
-class Errand(_Waited):
+class Errand(_Wishes):
     """A command under way: it is carried out, or owed. The connection tells it the answer, so it
     needs no task, which costs 8 us, nor a future, unless somebody waits. Who does may give up.
 
