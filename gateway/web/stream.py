@@ -8,6 +8,7 @@ then on the status is sent: what goes wrong later is told as an error event, nev
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from gateway.core.chat import Delta
@@ -79,6 +80,10 @@ class ClientStream:
                         await self.client.write(event)
                 elif reply.deltas is not None:
                     await self._flow(reply.deltas, chunks)
+            except asyncio.CancelledError as error:
+                if reply.deltas is not None:
+                    await _cancelled(reply.deltas, error)
+                raise
             finally:
                 if reply.deltas is not None:
                     await reply.deltas.aclose()
@@ -137,3 +142,11 @@ class ClientStream:
         if not self.begun:
             await self.client.begin(200, headers + _SSE)
             self.begun = True
+
+
+async def _cancelled(deltas: Deltas, error: asyncio.CancelledError) -> None:
+    """They end with why, also where it was the client that was waited for: closed they would end as
+    those of a client that left. Such as have ended already hear nothing.
+    """
+    with suppress(asyncio.CancelledError, StopAsyncIteration):
+        await deltas.athrow(error)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from gateway.core.errors import Broken, NoAnswer
-from gateway.core.events import Dropped
+from gateway.core.errors import Broken, NoAnswer, ShuttingDown
+from gateway.core.events import Denied, Dropped
 from gateway.handle import Life
 from gateway.web.client import Lines, Pairs, pairs_of
 from gateway.web.render_stream import DONE, KEEP_ALIVE
@@ -201,6 +201,35 @@ async def test_a_client_that_leaves_before_the_head_of_a_flow_is_out() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert len(told(life, Dropped)) == 1
+    await whole(life)
+
+
+@pytest.mark.parametrize("asked", ["open", "judged", "hedge"])
+@pytest.mark.parametrize("waits_at", ["begin", "drained"])
+async def test_a_stop_while_the_client_is_slow_is_no_leave_of_the_client(
+    waits_at: str, asked: str
+) -> None:
+    life = scene(asked, {name: [says("GOOD ", "one")] for name in "ab"})
+    waits = asyncio.Event()
+
+    class Slow(Client):
+        async def begin(self, status: int, headers: Lines) -> None:
+            if waits_at == "begin":
+                await self.drained()
+
+        async def drained(self) -> None:
+            waits.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(ClientStream(life.life, Slow(), NEVER_S).run())
+    await waits.wait()
+    task.cancel(ShuttingDown.code)
+    with pytest.raises(asyncio.CancelledError) as raised:
+        await task
+    assert raised.value.args == (ShuttingDown.code,)
+    assert not told(life, Dropped)
+    (denied,) = told(life, Denied)
+    assert (denied.code, denied.status) == ("shutting_down", 503)
     await whole(life)
 
 
