@@ -81,11 +81,11 @@ BESIDE: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
     ),
     "warned_of_a_soft_budget": (
         events.BudgetWarned(WHO, ADA, Budget(5, "day", mode="soft"), 80),
-        {warned("user", "usd", "soft", "80"): 1},
+        {warned("user", "usd", "day", "soft", "80"): 1},
     ),
     "warned_of_a_hard_budget": (
         events.BudgetWarned(WHO, OWN, Budget(5, "day", "tokens"), 100),
-        {warned("tenant", "tokens", "hard", "100"): 1},
+        {warned("tenant", "tokens", "day", "hard", "100"): 1},
     ),
     "would_have_refused": (
         events.BudgetWarned(WHO, ADA, Budget(5, "day", mode="shadow"), 100),

@@ -76,8 +76,9 @@ def read(meter: str, per: str, mode: str, *values: float) -> dict[str, float]:
     return {name: value for name, value in told.items() if value}
 
 
-def warned(scope: str, meter: str, mode: str, percent: str) -> str:
-    labels = f'meter="{meter}",mode="{mode}",percent="{percent}",scope="{scope}",tenant="acme"'
+def warned(scope: str, meter: str, per: str, mode: str, percent: str) -> str:
+    which = f'meter="{meter}",mode="{mode}",per="{per}",percent="{percent}"'
+    labels = f'{which},scope="{scope}",tenant="acme"'
     return f"gateway_budget_warnings_total{{{labels}}}"
 
 

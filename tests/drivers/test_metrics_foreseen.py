@@ -30,7 +30,9 @@ def test_what_may_never_happen_is_told_at_0() -> None:
     """Of each budget, what it can do: a hard one refuses and warns, a soft one warns."""
     key = Key("k1", "00", (Budget(5, "day", "tokens", mode="soft"),))
     globex = Organisation("globex", (Budget(9, "day"),), {"*": (Budget(5, "day", mode="shadow"),)})
-    tenant = Tenant("acme", (key,), (Budget(5, "day"), Budget(5, "week")), organisation=globex)
+    tenant = Tenant(
+        "acme", (key,), (Budget(5, "day"), Budget(5, "week", rolling=True)), organisation=globex
+    )
     assert samples(Metrics([tenant], ["small@sim"]).render()) == {
         "gateway_inflight_requests": 0,
         "gateway_overhead_seconds_count": 0,
@@ -38,12 +40,12 @@ def test_what_may_never_happen_is_told_at_0() -> None:
         decided("granted", "none", "none"): 0,
         decided("refused", "tenant", "usd"): 0,
         decided("refused", "organisation", "usd"): 0,
-        warned("tenant", "usd", "hard", "80"): 0,
-        warned("tenant", "usd", "hard", "100"): 0,
-        warned("organisation", "usd", "hard", "80"): 0,
-        warned("organisation", "usd", "hard", "100"): 0,
-        warned("key", "tokens", "soft", "80"): 0,
-        warned("key", "tokens", "soft", "100"): 0,
+        **{warned("tenant", "usd", "day", "hard", percent): 0 for percent in ("80", "100")},
+        **{
+            warned("tenant", "usd", "rolling_week", "hard", percent): 0 for percent in ("80", "100")
+        },
+        **{warned("organisation", "usd", "day", "hard", percent): 0 for percent in ("80", "100")},
+        **{warned("key", "tokens", "day", "soft", percent): 0 for percent in ("80", "100")},
         shadow("model", "usd"): 0,
         'gateway_budget_overrun_usd_total{tenant="acme"}': 0,
         'gateway_budget_overruns_total{tenant="acme"}': 0,

@@ -263,7 +263,7 @@ async def notes(there: Endpoint, tenant: str, count: int) -> list[dict[str, Any]
 
 
 def warned(told: dict[str, float], tenant: str, scope: str, mode: str) -> list[float]:
-    labels = f'mode="{mode}",percent="%s",scope="{scope}",tenant="{tenant}"'
+    labels = f'mode="{mode}",per="total",percent="%s",scope="{scope}",tenant="{tenant}"'
     name = f'gateway_budget_warnings_total{{meter="requests",{labels}}}'
     return [told[name % percent] for percent in (80, 100)]
 

@@ -16,13 +16,14 @@ PROJECTED: Final = "gateway_budget_projected_exhaustion_timestamp_seconds"
 
 
 def labels_of(account: Account, budget: Budget) -> tuple[str, str, str, str, str]:
-    """scope, tenant, meter, per, mode. `per` is "rolling_day" for a rolling one, and "none" for one
-    of requests at once.
-    """
-    per: str = "none" if budget.meter == "at_once" else budget.per
-    if budget.rolling:
-        per = f"rolling_{per}"
-    return account.scope, account.name, budget.meter, per, budget.mode
+    """scope, tenant, meter, per, mode."""
+    return account.scope, account.name, budget.meter, per_of(budget), budget.mode
+
+
+def per_of(budget: Budget) -> str:
+    """Its period; "rolling_day" of a rolling one, and "none" of one of requests at once."""
+    per = "none" if budget.meter == "at_once" else budget.per
+    return f"rolling_{per}" if budget.rolling else per
 
 
 def all_budgets(tenant: Tenant) -> Iterator[tuple[Scope, Budget]]:

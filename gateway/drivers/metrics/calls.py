@@ -12,6 +12,7 @@ from gateway.core.chat import Usage
 from gateway.core.money import Nanos
 from gateway.core.tags import Known, labelled
 from gateway.core.usage_record import UsageRecord
+from gateway.drivers.metrics.budgets import per_of
 from gateway.drivers.metrics.families import Families, Labels
 from gateway.drivers.metrics.saved import Saved
 from gateway.drivers.metrics.shape import PARTS, SECONDS, edges
@@ -120,7 +121,8 @@ class Calls:
         if budget.mode == "shadow":
             self._of.add("gateway_budget_shadow_refusals_total", tenant, scope, budget.meter)
         else:
-            which = (tenant, scope, budget.meter, budget.mode, str(event.percent))
+            per, percent = per_of(budget), str(event.percent)
+            which = (tenant, scope, budget.meter, per, budget.mode, percent)
             self._of.add("gateway_budget_warnings_total", *which)
 
     def _grant(self, tenant: str) -> int:

@@ -9,7 +9,7 @@ from typing import Final
 
 from gateway.core.accounts import Account, Scope
 from gateway.core.catalog import Budget, Tenant
-from gateway.drivers.metrics.budgets import PROJECTED, all_budgets, labels_of
+from gateway.drivers.metrics.budgets import PROJECTED, all_budgets, labels_of, per_of
 from gateway.drivers.metrics.families import Families
 
 _DECISIONS: Final = "gateway_budget_decisions_total"
@@ -66,7 +66,9 @@ def _may(of: Families, tenant: str, scope: Scope, budget: Budget) -> None:
     if mode == "hard":
         of.show(_DECISIONS, tenant, "refused", scope, meter)
     for percent in ("80", "100"):
-        of.show("gateway_budget_warnings_total", tenant, scope, meter, mode, percent)
+        of.show(
+            "gateway_budget_warnings_total", tenant, scope, meter, per_of(budget), mode, percent
+        )
 
 
 def _read(tenant: Tenant) -> Iterator[tuple[str, ...]]:

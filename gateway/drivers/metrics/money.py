@@ -35,7 +35,7 @@ BUDGETS_AND_LEDGER: Final[Mapping[str, Metric]] = {
     "gateway_budget_warnings_total": Metric(
         "counter",
         "Budgets that came to 80 or 100 percent of their cap, once in a period.",
-        ("tenant", "scope", "meter", "mode", "percent"),
+        ("tenant", "scope", "meter", "per", "mode", "percent"),
     ),
     "gateway_budget_shadow_refusals_total": Metric(
         "counter",
