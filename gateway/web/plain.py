@@ -1,11 +1,17 @@
 """uvicorn's HTTP/1.1 for each connection that is not hot. What is no HTTP is told in our words."""
 
+from functools import partial
 from typing import Any, Final
 
 from httptools import HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from gateway.core.errors import GatewayError, HeadersTooLarge, InvalidRequest
+from gateway.web.asgi import Message, Receive, Scope, Send
 from gateway.web.client import lines_of
 from gateway.web.door import Door
 from gateway.web.headers import MAX_HEADERS, error_headers
@@ -101,6 +107,11 @@ class PlainProtocol(HttpToolsProtocol):
         self.idle.leave(self)
         super().connection_lost(exc)
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if cycle.scope["http_version"] < "1.1":
+            app = partial(_unchunked, app, cycle)
+        super()._start_asgi_task(cycle, app)
+
     def send_400_response(self, msg: str) -> None:
         """`msg` is uvicorn's."""
         self._refuse(InvalidRequest(msg))
@@ -125,3 +136,16 @@ class PlainProtocol(HttpToolsProtocol):
         ]
         lines = b"".join(b"%b: %b\r\n" % pair for pair in pairs)
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[error.status], lines, body))
+
+
+async def _unchunked(
+    app: Any, cycle: RequestResponseCycle, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """HTTP/1.0 knows no chunks: a body of no told length ends with the connection."""
+
+    async def sends(message: Message) -> None:
+        cycle.chunked_encoding = False
+        cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    await app(scope, receive, sends)

@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 from gateway.web.hot import hot
 from tests.service.running import KEY, Running, running
 from tests.web.test_door import CONFIG
-from tests.web.test_hot import BODY
+from tests.web.test_hot import BODY, STREAMED
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 HOT = b"POST /v1/chat/completions HTTP/1.1\r\nhost: here\r\n"
@@ -154,6 +154,31 @@ async def test_who_asks_for_it_and_for_the_end_is_answered_too(
         while not line.closed:
             await asyncio.sleep(0.002)
     assert line.heard.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize("keeps", [b"", b"connection: keep-alive\r\n"], ids=["plain", "keep-alive"])
+@pytest.mark.parametrize("body", [BODY, STREAMED, b"{"], ids=["whole", "stream", "refused"])
+@pytest.mark.parametrize("before", [b"", OTHER + b"\r\n"], ids=["first", "behind another"])
+async def test_who_speaks_http_1_0_is_sent_no_chunks(
+    service: Running, before: bytes, body: bytes, keeps: bytes
+) -> None:
+    """It ends with the connection, which is not kept."""
+    asks = b"POST /v1/chat/completions HTTP/1.0\r\nauthorization: Bearer %b\r\n" % KEY.encode()
+    line = Line(service)
+    await line.sends(b"%b%b%bcontent-length: %d\r\n\r\n%b" % (before, asks, keeps, len(body), body))
+    async with asyncio.timeout(30):
+        while not line.closed:
+            await asyncio.sleep(0.002)
+    *_, head, told = line.heard.split(b"\r\n\r\n")
+    assert head.count(b"connection: close") == 1
+    assert b"transfer-encoding" not in head
+    if body is STREAMED:
+        assert b"content-length" not in head
+        assert told.startswith(b"data: {")
+        assert told.endswith(b"}\n\ndata: [DONE]\n\n")
+    else:
+        assert b"content-length: %d\r\n" % len(told) in head
+    await line.hangs_up()
 
 
 @pytest.mark.parametrize("more", [LINES * 50, b"no HTTP\r\n\r\n"], ids=["too long", "no HTTP"])
