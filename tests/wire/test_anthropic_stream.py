@@ -48,6 +48,7 @@ def test_delta_by_delta() -> None:
     )
     assert found == [
         Delta(choices=(ChoiceDelta(text="Hi"),), usage=Usage(3), id="msg_1"),
+        Delta(usage=Usage(3, 9), id="msg_1"),
         Delta(choices=(ChoiceDelta(finish="stop"),), usage=Usage(3, 9), id="msg_1"),
     ]
 
@@ -167,6 +168,68 @@ def test_the_end_of_the_answer_ends_what_was_left_open() -> None:
     call = begin(1, type="tool_use", id="a", name="f")
     answer = assembled(read([sse(start(), thought, call, stop("tool_use"))])).first
     assert answer.tool_calls == (ToolCall("a", "f", "{}"),)
+    assert b'"signature":"s"' in bytes(answer.extra["thinking_blocks"])
+
+
+def test_imitators_go_on_behind_the_reason_to_stop() -> None:
+    thought = begin(0, type="thinking", thinking="", signature="")
+    call = begin(2, type="tool_use", id="a", name="f", input={})
+    events: list[dict[str, Any]] = [
+        thought,
+        begin(1, type="text", text=""),
+        add(1, "text_delta", text="So"),
+        end(1),
+        stop("tool_use", output_tokens=9),
+        add(1, "text_delta", text=" it goes"),
+        add(0, "thinking_delta", thinking="hm"),
+        add(0, "signature_delta", signature="s"),
+        end(0),
+        call,
+        end(2),
+        add(2, "input_json_delta", partial_json='{"x":1}'),
+        stop(None, output_tokens=12),
+        {"type": "message_stop"},
+        {"type": "message_stop"},
+        add(1, "text_delta", text="never"),
+    ]
+    deltas = read([sse(start(input_tokens=3), *events)])
+    answer = assembled(deltas).first
+    assert (answer.text, answer.reasoning) == ("So it goes", "hm")
+    assert answer.tool_calls == (ToolCall("a", "f", '{"x":1}'),)
+    assert b'"thinking":"hm","signature":"s"' in bytes(answer.extra["thinking_blocks"])
+    ends = [choice.finish for delta in deltas for choice in delta.choices if choice.finish]
+    assert (ends, last_usage(deltas)) == (["tool_calls"], Usage(3, 12))
+
+
+def test_the_last_reason_to_stop_is_right() -> None:
+    call = begin(0, type="tool_use", id="a", name="f", input={})
+    events = [stop("end_turn"), call, stop("tool_use"), {"type": "message_stop"}]
+    assert assembled(read([sse(start(), *events)])).first.finish == "tool_calls"
+
+
+def test_a_stream_that_fails_behind_the_reason_to_stop_has_not_ended() -> None:
+    error = {"type": "error", "error": {"type": "api_error", "message": "why"}}
+    decoder = anthropic.decoder(TARGET)
+    late = add(0, "text_delta", text="So")
+    opened = begin(0, type="text", text="")
+    told = decoder.feed(
+        sse(start(input_tokens=3, output_tokens=1), opened, stop(output_tokens=9), late, error)
+    )
+    assert last_usage(told) == Usage(3, 9)
+    assert not any(choice.finish for delta in told for choice in delta.choices)
+    with pytest.raises(Faulty, match="why"):
+        decoder.finish()
+
+
+def test_blocks_that_all_have_index_0_are_all_ended() -> None:
+    events: list[dict[str, Any]] = [
+        begin(0, type="thinking", thinking="hm", signature="s"),
+        begin(0, type="tool_use", id="a", name="f", input={}),
+        begin(0, type="tool_use", id="b", name="g", input={}),
+        add(0, "input_json_delta", partial_json='{"x":1}'),
+    ]
+    answer = assembled(read([sse(start(), *events, stop("tool_use"))])).first
+    assert [call.arguments for call in answer.tool_calls] == ["{}", '{"x":1}']
     assert b'"signature":"s"' in bytes(answer.extra["thinking_blocks"])
 
 

@@ -1,4 +1,4 @@
-"""The blocks of a streamed answer: each is begun, added to and ended by events of its own."""
+"""The blocks of a streamed answer: each is begun, and added to, by events of its own."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -61,7 +61,7 @@ class _Started(Struct):
 class _Text:
     def __init__(self, started: _Started, raw: Raw, kept: Kept) -> None:
         self._kept = kept
-        self._start = kept.said
+        self._start = self._stop = kept.said
         self._first = started.text
         self._citations: list[Raw] = []
 
@@ -76,12 +76,13 @@ class _Text:
 
     def end(self) -> None:
         for citation in self._citations:
-            self._kept.pages += page(citation, self._start, self._kept.said)
+            self._kept.pages += page(citation, self._start, self._stop)
 
     def _tell(self, text: str | None) -> ChoiceDelta | None:
         if not text:
             return None
         self._kept.said += len(text)
+        self._stop = self._kept.said
         return ChoiceDelta(text=text)
 
 
@@ -117,7 +118,8 @@ class _Redacted:
     """Thoughts in cipher: whole from the start."""
 
     def __init__(self, started: _Started, raw: Raw, kept: Kept) -> None:
-        kept.thinking.append(thought(raw, kept.said, kept.tools))
+        self._kept = kept
+        self._thought = thought(raw, kept.said, kept.tools)
 
     def begin(self) -> None:
         return None
@@ -126,7 +128,7 @@ class _Redacted:
         return None
 
     def end(self) -> None:
-        return None
+        self._kept.thinking.append(self._thought)
 
 
 class _Tool:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from msgspec import Raw, Struct
 
-from gateway.core.chat import ChoiceDelta, Delta, Usage
+from gateway.core.chat import ChoiceDelta, Delta, ToolDelta, Usage
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.anthropic.blocks import Block, Kept, Piece, opened
 from gateway.wire.anthropic.faults import read, stream_fault
@@ -40,10 +40,6 @@ class _BlockDelta(Struct):
     delta: Piece
 
 
-class _BlockStop(Struct):
-    index: int
-
-
 class _Ending(Struct, frozen=True):
     stop_reason: str | None = None
     stop_details: Any = None
@@ -61,6 +57,10 @@ class Decoder:
     off can be charged, and not before it: until there is output, a failure can go elsewhere. When
     a failure comes in one chunk with good deltas, they are given first and the failure is raised
     at the next call.
+
+    The reason to stop comes with the end of the stream, as do the ends of the blocks: imitators
+    go on with the answer, and even with a block that they had ended, behind a message_delta
+    (BerriAI/litellm#28868).
     """
 
     alike = NEVER_ALIKE
@@ -69,10 +69,12 @@ class Decoder:
         self._sse = SseDecoder()
         self._open: dict[int, Block] = {}
         self._kept = Kept()
+        self._ended: list[ToolDelta] = []
+        """What blocks said at their ends."""
         self._usage: Mapping[str, Any] = {}
         self._early: Usage | None = None
         self._id = ""
-        self._finish: str | None = None
+        self._ending = _Ending()
         self._counted = False
         """Whether the usage came that ends it."""
         self._silent = 0
@@ -83,7 +85,12 @@ class Decoder:
     @property
     def complete(self) -> bool:
         """See StreamDecoder."""
-        return self._failure is None and self._finish is not None and self._counted
+        return self._failure is None and self._stopped and self._counted
+
+    @property
+    def _stopped(self) -> bool:
+        """Whether the provider said why."""
+        return self._ending.stop_reason is not None
 
     def feed(self, chunk: bytes) -> list[Delta]:
         """The deltas that are whole now. Raises UpstreamError."""
@@ -94,9 +101,9 @@ class Decoder:
         deltas = self._read(self._sse.finish)
         if self._failure is not None:
             raise self._failure
-        if self._finish is None:
+        if not self._stopped:
             raise Broken("the stream ended before the answer did")
-        return deltas
+        return deltas if self.done else [*deltas, self._last()]
 
     def _read(self, events: Callable[[], list[tuple[str, bytes]]]) -> list[Delta]:
         if self._failure is not None:
@@ -133,6 +140,7 @@ class Decoder:
 
     def block_start(self, data: bytes) -> Delta | None:
         event = read(data, _BlockStart)
+        self._end(self._open.pop(event.index, None))  # imitators number all blocks 0
         block = self._open[event.index] = opened(event.content_block, self._kept)
         return self._told(block.begin())
 
@@ -143,37 +151,44 @@ class Decoder:
             raise Broken("the stream adds to a block that it did not begin")
         return self._told(block.add(event.delta))
 
-    def block_stop(self, data: bytes) -> Delta | None:
-        block = self._open.pop(read(data, _BlockStop).index, None)
-        return None if block is None else self._told(block.end())
-
-    def message_delta(self, data: bytes) -> Delta:
+    def message_delta(self, data: bytes) -> Delta | None:
         event = read(data, _MessageDelta)
         self._usage = latest(self._usage, event.usage)
         counted = usage(self._usage)
-        stopped = event.delta.stop_reason
-        if stopped is None or self._finish is not None:
-            return Delta(usage=counted, id=self._id)
-        kept = self._kept
-        # What imitators have left open ends here.
-        ended = [block.end() for block in self._open.values()]
-        self._open.clear()
-        self._finish = finish(stopped, calls=kept.tools > 0)
-        self._counted = counted is not None
-        last = ChoiceDelta(
-            tool_calls=tuple(call for told in ended if told for call in told.tool_calls),
-            finish=self._finish,
-            refusal=refusal(stopped, event.delta.stop_details) or "",
-            extra=extras(kept.thinking, kept.server, kept.citations, kept.pages),
-        )
-        return Delta(choices=(last,), usage=counted, id=self._id)
+        if event.delta.stop_reason or not self._stopped:
+            self._ending = event.delta
+        if counted is None:
+            return None
+        self._early, self._counted = None, self._stopped
+        return Delta(usage=counted, id=self._id)
 
-    def message_stop(self, data: bytes) -> None:
+    def message_stop(self, data: bytes) -> Delta | None:
         """One that comes before the reason to stop is no end."""
-        self.done = self._finish is not None
+        if not self._stopped:
+            return None
+        self.done = True
+        return self._last()
 
     def error(self, data: bytes) -> Delta:
         raise stream_fault(read(data, dict[str, Any]))
+
+    def _end(self, block: Block | None) -> None:
+        told = None if block is None else block.end()
+        if told is not None:
+            self._ended += told.tool_calls
+
+    def _last(self) -> Delta:
+        """How it ends; no event of its own ends a block earlier."""
+        for block in self._open.values():
+            self._end(block)
+        kept, ending = self._kept, self._ending
+        last = ChoiceDelta(
+            tool_calls=tuple(self._ended),
+            finish=finish(ending.stop_reason, calls=kept.tools > 0),
+            refusal=refusal(ending.stop_reason, ending.stop_details) or "",
+            extra=extras(kept.thinking, kept.server, kept.citations, kept.pages),
+        )
+        return Delta(choices=(last,), usage=usage(self._usage), id=self._id)
 
     def _told(self, delta: ChoiceDelta | None) -> Delta | None:
         if delta is None:
@@ -186,7 +201,6 @@ _EVENTS: Final[Mapping[str, Callable[[Decoder, bytes], Delta | None]]] = {
     "message_start": Decoder.message_start,
     "content_block_start": Decoder.block_start,
     "content_block_delta": Decoder.block_delta,
-    "content_block_stop": Decoder.block_stop,
     "message_delta": Decoder.message_delta,
     "message_stop": Decoder.message_stop,
     "error": Decoder.error,
