@@ -9,6 +9,11 @@ from msgspec import UNSET, Raw
 from gateway.core.chat import Choice, ChoiceDelta, Completion, Delta, ToolCall, ToolDelta, Usage
 
 _ITEMS: Final = msgspec.json.Decoder(list[Raw])
+_FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
+_OF_A_CHUNK: Final = frozenset(
+    {"choices", "created", "error", "id", "model", "obfuscation", "object", "usage"}
+)
+"""Fields that are said of a chunk alone, or of the answer in another way."""
 CUT: Final = "length"
 """How an answer ends that was stopped before its end: clients know it as not whole."""
 
@@ -37,7 +42,8 @@ class Assembly:
         self._id = self._id or delta.id
         self._created = self._created or delta.created
         self._dropped = self._dropped or delta.dropped
-        _join(self._extra, delta.extra)
+        # Who sends a list of sources sends all of it with each chunk, or once.
+        self._extra.update(delta.extra if delta.raw is None else _beside(delta.raw))
         for piece in delta.choices:
             choice = self._choices.get(piece.index)
             if choice is None:
@@ -109,6 +115,15 @@ class _Call:
 
     def call(self) -> ToolCall:
         return ToolCall(self._id, self._name, "".join(self._arguments), self._extra)
+
+
+def _beside(chunk: bytes) -> Mapping[str, Raw]:
+    """What a provider's own chunk says of the whole answer: system_fingerprint, ..."""
+    return {
+        name: raw
+        for name, raw in _FIELDS.decode(chunk).items()
+        if name not in _OF_A_CHUNK and bytes(raw) != b"null"
+    }
 
 
 def _join(so_far: dict[str, Raw], more: Mapping[str, Raw]) -> None:

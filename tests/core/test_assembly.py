@@ -52,3 +52,21 @@ def test_how_it_ends_when_nobody_said(whole: bool, finish: str) -> None:
     assembly = Assembly()
     assembly.add([Delta((ChoiceDelta(text="Par"),))])
     assert assembly.completion(None, whole=whole).first.finish == finish
+
+
+def test_what_a_provider_says_beside_the_pieces_is_said_once() -> None:
+    """With each chunk, and whole each time; in chunks that could be relayed as they are, too."""
+    begins = (
+        b'{"id":"x","object":"chat.completion.chunk","created":1,"model":"m","choices":[],'
+        b'"usage":null,"obfuscation":"ab","service_tier":"default","system_fingerprint":"fp_1",'
+        b'"sources":["a"]}'
+    )
+    assembly = Assembly()
+    assembly.add([Delta((ChoiceDelta(text="Pa"),), raw=begins)])
+    assembly.add([Delta((ChoiceDelta(text="ris"),), extra={"sources": Raw(b'["a","b"]')})])
+    extra = assembly.completion(None).extra
+    assert {name: msgspec.json.decode(raw) for name, raw in extra.items()} == {
+        "service_tier": "default",
+        "system_fingerprint": "fp_1",
+        "sources": ["a", "b"],
+    }

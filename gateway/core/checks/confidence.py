@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, Raw, Struct
+from msgspec import Raw, Struct
 
 from gateway.core.chat import ChatRequest, Choice, Completion, with_messages
 from gateway.core.checks.json_answer import asks_for_json
+from gateway.core.mending import with_texts
 
 INSTRUCTION: Final = (
     "After your whole answer, add a last line of its own that says how sure you are that the"
@@ -76,21 +77,13 @@ def _extended(message: bytes) -> bytes:
 
 
 def strip_confidence(completion: Completion) -> Completion:
-    """The answer without its marker lines, and without the blank space that stood before the last.
-
-    `raw` is dropped when a text changed, so that the answer is rendered anew.
-    """
-    choices = tuple(_stripped(choice) for choice in completion.choices)
-    if all(new is old for new, old in zip(choices, completion.choices, strict=True)):
-        return completion
-    return msgspec.structs.replace(completion, choices=choices, raw=UNSET)
+    """The answer without its marker lines, and without the blank space before the last."""
+    return with_texts(completion, [_stripped(choice.text) for choice in completion.choices])
 
 
-def _stripped(choice: Choice) -> Choice:
-    if not choice.text:
-        return choice
-    text, lines = _LINE.subn("", choice.text)
+def _stripped(said: str | None) -> str | None:
+    if not said:
+        return said
+    text, lines = _LINE.subn("", said)
     text, tails = _TAIL.subn("", text)
-    if not lines and not tails:
-        return choice
-    return msgspec.structs.replace(choice, text=text.rstrip())
+    return text.rstrip() if lines or tails else said

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, structs
 
 from gateway.core.chat import ChatRequest, Choice, Completion
 from gateway.core.checks.json_answer import schema_asked
 from gateway.core.checks.schema import misfit
 from gateway.core.checks.tolerant_json import Unreadable, read_json, read_strict
+from gateway.core.mending import with_texts
 
 
 def schema(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
@@ -30,23 +30,20 @@ def fixed(completion: Completion, request: ChatRequest, options: Mapping[str, An
     """The answer with clean JSON in place of each text that passes and that a strict reader would
     choke on: fenced, amid prose, with raw line breaks or stray backslashes.
     """
-    choices = tuple(_fixed(choice, request, options) for choice in completion.choices)
-    if all(new is old for new, old in zip(choices, completion.choices, strict=True)):
-        return completion
-    return structs.replace(completion, choices=choices, raw=UNSET)
+    choices = completion.choices
+    return with_texts(completion, [_fixed(choice, request, options) for choice in choices])
 
 
-def _fixed(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> Choice:
-    text = choice.text or ""
+def _fixed(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
+    text = choice.text
     if not text or not isinstance(read_strict(text), Unreadable):
-        return choice
+        return text
     if _wanted(request, options) is None or schema(choice, request, options) is not None:
-        return choice
+        return text
     try:
-        clean = msgspec.json.encode(read_json(text)).decode()
+        return msgspec.json.encode(read_json(text)).decode()
     except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot say
-        return choice
-    return structs.replace(choice, text=clean, logprobs=UNSET)
+        return text
 
 
 def _wanted(request: ChatRequest, options: Mapping[str, Any]) -> bytes | None:
