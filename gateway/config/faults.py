@@ -8,11 +8,15 @@ from typing import Final
 
 from msgspec import Struct
 
+from gateway.core.redaction import without_keys
+
 Path = tuple[str | int, ...]
 """Where in the configuration: ("tenants", "acme", "budgets", 0, "per")."""
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_@:+-][A-Za-z0-9_@:+.-]*", re.ASCII)
 _LONGEST_SHOWN: Final = 60
+_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,31}", re.ASCII)
+_UNSHOWN: Final = "..."
 
 
 class Place(Struct, frozen=True):
@@ -55,13 +59,29 @@ def dotted(path: Path) -> str:
         if isinstance(step, int):
             text += f"[{step}]"
         else:
-            name = step if _PLAIN.fullmatch(step) else quoted(step)
-            text += f".{name}" if text else name
+            text += f".{named(step)}" if text else named(step)
     return text
 
 
+def unknown(key: str) -> str:
+    """A key that nobody knows, as far as it is shown: what is no word may be the half of an
+    address, with its password, that a colon too many made one.
+    """
+    return key if _KEY.fullmatch(key) else _UNSHOWN
+
+
+def named(name: str) -> str:
+    """A name or a key, in quotes where it has more than letters, digits and the like."""
+    shown = quoted(name)
+    return name if _PLAIN.fullmatch(name) and shown[1:-1] == name else shown
+
+
 def quoted(text: str) -> str:
-    """In double quotes, on one line, and not too long."""
+    """In double quotes, on one line, and not too long; "..." for an address, or what looks like a
+    key: it may be a secret in the wrong place.
+    """
+    if "://" in text or without_keys(text) != text:
+        text = _UNSHOWN
     if len(text) > _LONGEST_SHOWN:
         text = text[:_LONGEST_SHOWN] + "..."
     return f'"{text}"' if text.isprintable() and '"' not in text else json.dumps(text)
@@ -84,4 +104,4 @@ def listed(names: Iterable[str]) -> str:
     shown = sorted(names)
     if len(shown) > 20:
         shown = [*shown[:20], "..."]
-    return ", ".join(n if _PLAIN.fullmatch(n) or n == "..." else quoted(n) for n in shown) or "none"
+    return ", ".join(n if n == "..." else named(n) for n in shown) or "none"

@@ -61,6 +61,8 @@ def _cut(spec: type[BaseModel], raw: Any, place: Path, *, items: bool) -> Path:
             if items or not isinstance(value, dict) or owner is OneCheck:
                 return here
             continue
+        if isinstance(value, list):  # it is about the name of the list
+            return place[:i]
         value = value.get(step)
         if chosen:
             chosen = False

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from gateway.config.faults import did_you_mean, listed, quoted
+from gateway.config.faults import did_you_mean, listed, quoted, unknown
 from gateway.config.scalars import one_of, unshown
 from gateway.config.tree import EMPTY
 from gateway.core.catalog import Tactic
@@ -35,7 +35,9 @@ def _mapping(value: object) -> Tactic:
     (name,) = named
     if name not in OPTIONS:
         hint = did_you_mean(name, OPTIONS)
-        raise unshown(f"{quoted(name)} is not a known strategy{hint} (known: {listed(OPTIONS)})")
+        raise unshown(
+            f"{quoted(unknown(name))} is not a known strategy{hint} (known: {listed(OPTIONS)})"
+        )
     options = _options(name, value[name])
     return tactic(name, options, _then(value[THEN]) if THEN in value else None)
 
@@ -58,7 +60,9 @@ def _options(name: str, written: object) -> Mapping[str, Any]:
     for key in written:
         if key not in known:
             hint = did_you_mean(key, known)
-            told = f"{quoted(key)} is not an option of {name}{hint} (known: {listed(known)})"
+            told = (
+                f"{quoted(unknown(key))} is not an option of {name}{hint} (known: {listed(known)})"
+            )
             raise unshown(told)
     options = {key: _value(name, key, text) for key, text in written.items()}
     wrong = fault(name, options)

@@ -11,7 +11,7 @@ from gateway.config import schema
 from gateway.config.admin import Admin, Keys
 from gateway.config.alerts import Alerts
 from gateway.config.checks import OneCheck
-from gateway.config.faults import Path, closest, did_you_mean, listed, quoted
+from gateway.config.faults import Path, closest, did_you_mean, listed, quoted, unknown
 from gateway.config.learned import check_learned
 from gateway.config.log import Log
 from gateway.config.mend import mend
@@ -245,6 +245,7 @@ def _note(tree: Tree, start: Path, spec: type[Stanza], detail: ErrorDetails) -> 
 def _unknown(tree: Tree, path: Path, owner: type[BaseModel] | None) -> None:
     """A key that nobody knows; or, written as a text alone, a check of that name."""
     name = str(path[-1])
+    said = unknown(name)
     known = sorted(owner.model_fields) if owner else []
     if owner is not None and issubclass(owner, Stanza) and name in owner.later:
         tree.fault(path, "is not supported yet", tree.keys.get(path))
@@ -253,9 +254,10 @@ def _unknown(tree: Tree, path: Path, owner: type[BaseModel] | None) -> None:
     hidden = written != path and written in tree.masked
     what = "check" if owner is OneCheck else "key"
     hint = "" if hidden else did_you_mean(name, known)
-    subject = "" if written == path or hidden else f"{quoted(name)} "
+    subject = "" if written == path or hidden else f"{quoted(said)} "
     message = f"{subject}is not a known {what}{hint} (known: {listed(known)})"
-    tree.fault(written, message, tree.keys.get(path))
+    shown = (*path[:-1], said) if written == path else written
+    tree.fault(shown, message, tree.keys.get(path))
 
 
 def _found(tree: Tree, path: Path, value: object, known: tuple[str, ...]) -> str:

@@ -98,6 +98,60 @@ def test_nothing_from_the_environment_is_shown(edit: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
+    "key",
+    [
+        "https://user:pass-4711@host",
+        "https://hooks.example/pass-4711",
+        "redis://:pass-4711@host",
+        "user:pass-4711@host",
+        "hooks.example/pass-4711",
+        "Bearer pass-4711",
+        "'a key: pass-4711'",
+        "sk-pass-4711",
+        "pass-4711-and-more-than-any-key-of-ours-has",
+    ],
+)
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("tenants:", "alerts:\n  webhook:\n  KEY: x\ntenants:"),
+        ("tenants:", "alerts: {webhook: {KEY: x}}\ntenants:"),
+        ("tenants:", "KEY: x\ntenants:"),
+        ("tenants:", "redis:\n  KEY: x\ntenants:"),
+        ("regions: [eu]", "KEY: x"),
+        ("regions: [eu]", "auth: {KEY: x}"),
+        ("budgets:", "KEY: x\n    budgets:"),
+        ("tenants:", "tiers: {t: {models: [m1], checks: [{KEY: x}]}}\ntenants:"),
+        ("tenants:", "tiers: {t: {models: [m1], checks: ['KEY']}}\ntenants:"),
+        ("tenants:", "routes: {r: {tiers: [], strategy: {KEY: x}}}\ntenants:"),
+        ("tenants:", "routes: {r: {tiers: [], strategy: {vote: {KEY: x}}}}\ntenants:"),
+    ],
+)
+def test_a_secret_that_became_a_key_is_told_by_its_place_alone(
+    old: str, new: str, key: str
+) -> None:
+    report = faults(SOUND.replace(old, new.replace("'KEY'", f'"{key}"').replace("KEY", key)))
+    assert [line.split(":")[1].isdigit() for line in report] == [True] * len(report) != []
+    assert "pass-4711" not in "\n".join(report)
+
+
+@pytest.mark.parametrize("key", ["https://user:pass-4711@host", "sk-pass-4711"])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("m1:", "KEY:"),
+        ("provider: local", "provider: KEY"),
+        ("context: 1000", "context: KEY"),
+        ("tenants:", "tiers: {t: {models: ['KEY']}}\ntenants:"),
+        ("tenants:", "tiers: {'KEY': {models: [m2]}}\ntenants:"),
+        ("tenants:", "otel: {endpoint: 'http://h/', headers: {KEY: [x]}}\ntenants:"),
+    ],
+)
+def test_nor_is_one_shown_that_became_a_name(old: str, new: str, key: str) -> None:
+    assert "pass-4711" not in "\n".join(faults(SOUND.replace(old, new.replace("KEY", key))))
+
+
+@pytest.mark.parametrize(
     "bad", [f"*{CANARY}", f"'{CANARY}", f'"{CANARY}\\q"', f"%{CANARY}: [", f"!{CANARY}!x y"]
 )
 def test_broken_yaml_does_not_show_it(bad: str) -> None:
