@@ -174,6 +174,15 @@ FAILURES: Final[list[tuple[int, JSON, type[UpstreamError]]]] = [
         error("invalid_request_error", "messages.0.content.0: image exceeds 5 MB maximum: 6 > 5"),
         Unsuitable,
     ),
+    *(
+        (400, error("invalid_request_error", words), Unsuitable)
+        for words in (
+            "Schemas contains too many optional parameters (41), which would make [...]",
+            "Schemas contains too many parameters with union types (41 parameters).",
+            "The compiled grammar is too large, which would cause performance issues.",
+            "Schema is too complex.",
+        )
+    ),
     (
         400,
         error("invalid_request_error", 'messages: first message must use the "user" role'),

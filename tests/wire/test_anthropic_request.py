@@ -157,6 +157,17 @@ FIELDS: Final[dict[str, tuple[JSON, JSON]]] = {
             "required": ["n"], "additionalProperties": False}}},
          "system": None},
     ),
+    "a schema beyond what the API takes": (
+        {"response_format": {"type": "json_schema", "json_schema": {
+            "name": "a", "strict": True,
+            "schema": {"type": "object", "properties": {f"p{at}": {} for at in range(25)}}}},
+         "tools": [{"type": "function", "function": {
+            **WEATHER["function"], "strict": True}}]},  # type: ignore[dict-item]
+        {"output_config": None,
+         "tools": [{**DECLARED, "strict": True, "input_schema": {
+            "type": "object", "properties": {"city": {"type": "string"}},
+            "additionalProperties": False}}]},
+    ),
     "JSON form": (
         {"response_format": {"type": "json_object"}},
         {"output_config": None,

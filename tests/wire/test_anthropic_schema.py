@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import pytest
 
-from gateway.wire.anthropic.schema import closed
+from gateway.wire.anthropic.schema import Room, closed
 
 JSON = dict[str, Any]
 
@@ -73,10 +73,42 @@ CASES: Final[dict[str, tuple[Any, JSON | None]]] = {
         {"anyOf": [thing(a={}), {"type": "null"}]},
         {"anyOf": [shut(a={}), {"type": "null"}]},
     ),
-    "what a definition is, and more of it": (
-        {"$defs": {"a": thing(a={})}, "allOf": [{"$ref": "#/$defs/a"}], "description": "A"},
-        {"$defs": {"a": shut(a={})}, "allOf": [{"$ref": "#/$defs/a"}], "description": "A"},
+    "a definition, described": (
+        {"$defs": {"a": thing(a={})}, "$ref": "#/$defs/a", "description": "A"},
+        {"$defs": {"a": shut(a={})}, "$ref": "#/$defs/a", "description": "A"},
     ),
+    "so that no reference stands in an allOf": (
+        {"$defs": {"a": thing(a={})}, "allOf": [{"$ref": "#/$defs/a"}], "description": "A"},
+        {"$defs": {"a": shut(a={})}, "$ref": "#/$defs/a", "description": "A"},
+    ),
+    "one that is described within, too": (
+        {"allOf": [{"allOf": [{"type": "string", "title": "T"}]}], "title": "U"},
+        {"type": "string", "title": "U"},
+    ),
+    "what a definition is, and other properties": (
+        {"$defs": {"a": thing(a={})}, "$ref": "#/$defs/a", "properties": {"b": {}}},
+        None,
+    ),
+    "the same in an allOf": (
+        {"$defs": {"a": thing(a={})}, "allOf": [{"$ref": "#/$defs/a"}], "properties": {"b": {}}},
+        None,
+    ),
+    "what a definition is, and more required": (
+        {"$defs": {"a": thing(a={})}, "$ref": "#/$defs/a", "required": ["a"]},
+        None,
+    ),
+    "two definitions at once": (
+        {"$defs": {"a": {}, "b": {}}, "allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}]},
+        None,
+    ),
+    "an object beside a choice within": (
+        {"allOf": [thing(a={}), {"anyOf": [thing(b={}), thing(c={})]}]},
+        None,
+    ),
+    "what another schema says": ({"$ref": "https://example.org/a.json"}, None),
+    "a definition that is not there": (thing(a={"$ref": "#/$defs/a"}), None),
+    "a place that is no definition": (thing(a={}, b={"$ref": "#/properties/a"}), None),
+    "one of several objects given": ({"enum": [{"a": 1}, {"a": 2}]}, None),
     "two choices at once": ({"anyOf": [{"type": "null"}], "oneOf": [{"type": "string"}]}, None),
     "no schema": ([], None),
     "true": (True, None),
@@ -87,3 +119,28 @@ CASES: Final[dict[str, tuple[Any, JSON | None]]] = {
 def test_closed(case: str) -> None:
     given, expected = CASES[case]
     assert closed(given) == expected
+
+
+def many(count: int, kind: Any, **more: Any) -> JSON:
+    return {**thing(**{f"p{at}": {"type": kind} for at in range(count)}), **more}
+
+
+def names(count: int) -> list[str]:
+    return [f"p{at}" for at in range(count)]
+
+
+def test_so_many_properties_may_be_optional_or_of_several_types() -> None:
+    union = ["string", "null"]
+    assert Room().closed(many(24, "string")) is not None
+    assert Room().closed(thing(a={"type": "array", "items": many(25, "string")})) is None
+    assert Room().closed(many(25, "string", required=names(25))) is not None
+    assert Room().closed(many(16, union, required=names(16))) is not None
+    assert Room().closed({"$defs": {"a": many(17, union, required=names(17))}}) is None
+
+
+def test_the_limits_are_of_all_schemas_of_a_call() -> None:
+    room = Room()
+    assert room.closed(many(20, "string")) is not None
+    assert room.closed(many(5, "string"), tool=True) is None
+    assert room.closed(many(4, "string"), tool=True) is not None
+    assert [room.closed(thing(), tool=True) is None for _ in range(20)] == [False] * 19 + [True]

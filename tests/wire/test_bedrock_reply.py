@@ -152,6 +152,7 @@ NAMED: Final[list[tuple[int, str, str, type[UpstreamError]]]] = [
     (403, "ExpiredTokenException", "The token is expired", Misconfigured),
     (400, "ValidationException", "messages.1.role: odd", Rejected),
     (400, "ValidationException", "Input is too long for requested model.", Unsuitable),
+    (400, "ValidationException", "The compiled grammar is too large.", Unsuitable),
     (400, "ValidationException", "prompt is too long: 5 tokens > 4 maximum", Unsuitable),
     (400, "ValidationException", "This model doesn't support tool use.", Unsuitable),
     (400, "ValidationException", "stop_sequences: each stop sequence must contain non-whitespace",

@@ -83,7 +83,11 @@ STRICT: Final[list[tuple[Target, JSON, JSON, bool]]] = [
     (CLAUDE, {"type": "object"}, {"type": "object"}, False),
     (CLAUDE, {"allOf": [SCHEMA, SCHEMA]}, {"type": "object", "allOf": [SCHEMA, SCHEMA]}, False),
     (CLAUDE, SCHEMA | {"allOf": [{"required": ["a"]}]},
-        CLOSED | {"allOf": [{"required": ["a"]}]}, True),
+        CLOSED | {"required": ["a"]}, True),
+    (CLAUDE, {"type": "object", "$defs": {"a": SCHEMA}, "properties": {"x": {
+        "$ref": "#/$defs/a", "properties": {"b": {}}}}},
+        {"type": "object", "$defs": {"a": SCHEMA}, "properties": {"x": {
+            "$ref": "#/$defs/a", "properties": {"b": {}}}}}, False),
     (CLAUDE, {"type": ["object", "null"]}, {"type": ["object", "null"]}, False),
     (CLAUDE, {"type": "object", "properties": {"a": {"minimum": 1}}},
         {"type": "object", "properties": {"a": {"minimum": 1}}}, False),

@@ -48,6 +48,9 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("when tool_choice forces", Unsuitable),
     ("first message must use", Unsuitable),
     ("image exceeds", Unsuitable),
+    ("schemas contains too many", Unsuitable),
+    ("schema is too complex", Unsuitable),
+    ("compiled grammar is too large", Unsuitable),
 )
 """A 400 says most things only in its text: not the client's fault, or only with this model."""
 

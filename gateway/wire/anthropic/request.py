@@ -8,10 +8,10 @@ import msgspec
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
 from gateway.wire import asked, claude
-from gateway.wire.anthropic.generation import Generation, generation
+from gateway.wire.anthropic.generation import generation
 from gateway.wire.anthropic.messages import Conversation, conversation
 from gateway.wire.anthropic.parts import blocks
-from gateway.wire.anthropic.schema import closed
+from gateway.wire.anthropic.schema import Room
 from gateway.wire.anthropic.thinking import Thinking, thinking
 from gateway.wire.anthropic.tools import Tool, choice, recalled, tools
 from gateway.wire.asked import Form
@@ -62,12 +62,13 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     max_tokens = asked.limit(request, target)
     body: dict[str, Any] = {"model": target.upstream, "max_tokens": max_tokens}
     form = asked.form(given.get("response_format"))
-    exact = closed(form.schema) if form.schema is not None and accepts.schemas else None
+    room = Room() if accepts.schemas else None
+    exact = room.closed(form.schema) if room and form.schema is not None else None
     system = _system(given.get("system"), talk, form if exact is None else Form())
     if system:
         body["system"] = system
     body["messages"] = [{"role": turn.role, "content": turn.content} for turn in talk.turns]
-    body |= _tools(given, talk, accepts)
+    body |= _tools(given, talk, room)
     body |= {name: given[name] for name in PASSED if given.get(name) is not None}
     forced = body.get("tool_choice", {}).get("type") in {"any", "tool"}
     if claude.too_forced(given.get("thinking"), forced=forced, adaptive=accepts.thinks_forced):
@@ -119,8 +120,8 @@ def _system(given: Any, talk: Conversation, told: Form) -> str | list[Block]:
     return "\n\n".join(block["text"] for block in found if block["type"] == "text")
 
 
-def _tools(given: Mapping[str, Any], talk: Conversation, accepts: Generation) -> dict[str, Any]:
-    offered: list[Tool] = tools(given.get("tools"), strict=accepts.schemas)
+def _tools(given: Mapping[str, Any], talk: Conversation, room: Room | None) -> dict[str, Any]:
+    offered: list[Tool] = tools(given.get("tools"), room)
     parallel = given.get("parallel_tool_calls") is not False
     chosen = choice(given.get("tool_choice"), offered, parallel=parallel)
     if not offered and talk.called and given.get("mcp_servers") is None:

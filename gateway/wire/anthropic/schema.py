@@ -1,15 +1,16 @@
 """JSON schemas as the API accepts them, for structured output and strict tools.
 
-Every object must be closed, recursion is refused, and so are bounds on numbers, strings and
-arrays. Bounds are moved into the description, where the model reads them; a schema whose meaning
-would change is not translated at all. Source: Anthropic's page on structured outputs.
+Every object must be closed; recursion is refused, as are references in an `allOf` or out of the
+schema, objects and lists in an `enum`, and bounds on numbers, strings and arrays. Bounds are moved
+into the description, where the model reads them; a schema whose meaning would change is not
+translated at all. Source: Anthropic's page on structured outputs.
 """
 
 import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.wire.schemas import FORMATS, apart, is_object, recursive
+from gateway.wire.schemas import FORMATS, apart, complete, flat, is_object, plain
 
 _KEPT: Final = frozenset({
     "$ref", "const", "default", "description", "enum", "required", "title", "type",
@@ -23,6 +24,57 @@ _BOUNDS: Final = frozenset({
 _SILENT: Final = frozenset({"$schema", "$id", "$comment", "additionalProperties"})
 
 
+_MOST_TOOLS: Final = 20
+_MOST_OPTIONAL: Final = 24
+_MOST_UNIONS: Final = 16
+
+
+class Room:
+    """What the schemas of one call may be together: Anthropic's explicit limits on how complex they
+    are. Without room a schema is said in words, as one is that cannot be closed.
+    """
+
+    def __init__(self) -> None:
+        self._tools, self._optional, self._unions = _MOST_TOOLS, _MOST_OPTIONAL, _MOST_UNIONS
+
+    def closed(self, schema: Any, *, tool: bool = False) -> dict[str, Any] | None:
+        """As `closed`; None where there is no room for it, too."""
+        found = closed(schema)
+        if found is None:
+            return None
+        optional, unions = _weight(found)
+        left = self._tools - tool, self._optional - optional, self._unions - unions
+        if min(left) < 0:
+            return None
+        self._tools, self._optional, self._unions = left
+        return found
+
+
+def _weight(schema: Any) -> tuple[int, int]:
+    """How many properties in it are optional, and how many may be of several types."""
+    optional = unions = 0
+    pending = [schema]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, list):
+            pending += value
+        elif isinstance(value, Mapping):
+            pending += value.values()
+            properties = value.get("properties")
+            if isinstance(properties, Mapping) and value.get("additionalProperties") is False:
+                required = value.get("required")
+                named = required if isinstance(required, list) else []
+                optional += sum(name not in named for name in properties)
+                unions += sum(_is_union(each) for each in properties.values())
+    return optional, unions
+
+
+def _is_union(schema: Any) -> bool:
+    return isinstance(schema, Mapping) and (
+        "anyOf" in schema or isinstance(schema.get("type"), list)
+    )
+
+
 class _OpenSchema(Exception):
     """It means more than the API can hold the model to."""
 
@@ -33,10 +85,11 @@ def closed(schema: Any) -> dict[str, Any] | None:
         result = _closed(schema)
     except (_OpenSchema, RecursionError):
         return None
-    return None if recursive(result) else result
+    return result if complete(result) else None
 
 
 def _closed(schema: Any) -> dict[str, Any]:
+    schema = flat(schema) if isinstance(schema, Mapping) else schema
     if not isinstance(schema, Mapping) or apart(schema) or {"anyOf", "oneOf"} <= schema.keys():
         raise _OpenSchema
     result: dict[str, Any] = {}
@@ -57,6 +110,8 @@ def _closed(schema: Any) -> dict[str, Any]:
 
 
 def _member(key: str, value: Any) -> Any:
+    if key in {"const", "enum"} and not plain(value):
+        raise _OpenSchema
     if key in _KEPT or key in _BOUNDS:
         return value
     if key == "items":

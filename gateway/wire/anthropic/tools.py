@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from gateway.core.errors import InvalidRequest
 from gateway.wire import calls
-from gateway.wire.anthropic.schema import closed
+from gateway.wire.anthropic.schema import Room
 
 Tool = dict[str, Any]
 
@@ -14,18 +14,19 @@ _SERVER: Final = re.compile(r"[a-z0-9_]+_\d{8}")
 _CHOICES: Final[Mapping[str, str]] = {"auto": "auto", "none": "none", "required": "any"}
 
 
-def tools(given: Any, *, strict: bool) -> list[Tool]:
+def tools(given: Any, room: Room | None) -> list[Tool]:
     """The decoded `tools`. Those in Anthropic's own words stay as they are: tools of the API, like
     web_search_20250305, and the client's with an `input_schema`.
 
-    `strict` says whether the model can be held to a schema; a tool whose schema cannot be said
-    strictly is declared all the same, and its calls are for the caller to check.
+    `room` is what the schemas may be to which the model is held, None where it can be held to none;
+    a tool whose schema cannot be said strictly is declared all the same, and its calls are for the
+    caller to check.
     """
     if given is None:
         return []
     if not isinstance(given, list):
         raise InvalidRequest("tools must be a list", param="tools")
-    return [_tool(each, f"tools[{i}]", strict=strict) for i, each in enumerate(given)]
+    return [_tool(each, f"tools[{i}]", room) for i, each in enumerate(given)]
 
 
 def recalled(names: list[str]) -> list[Tool]:
@@ -52,7 +53,7 @@ def choice(given: Any, offered: list[Tool], *, parallel: bool) -> dict[str, Any]
     return found
 
 
-def _tool(given: Any, where: str, *, strict: bool) -> Tool:
+def _tool(given: Any, where: str, room: Room | None) -> Tool:
     kind = given.get("type") if isinstance(given, Mapping) else None
     if isinstance(given, Mapping) and (
         (isinstance(kind, str) and _SERVER.fullmatch(kind)) or "input_schema" in given
@@ -63,7 +64,7 @@ def _tool(given: Any, where: str, *, strict: bool) -> Tool:
     if isinstance(function.get("description"), str):
         tool["description"] = function["description"]
     tool["input_schema"] = schema = calls.parameters(function.get("parameters"), where)
-    exact = closed(schema) if strict and function.get("strict") is True else None
+    exact = room.closed(schema, tool=True) if room and function.get("strict") is True else None
     if exact is not None:
         tool |= {"input_schema": exact, "strict": True}
     cache_control = given.get("cache_control") or function.get("cache_control")

@@ -8,7 +8,7 @@ structured output.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.wire.schemas import FORMATS, apart, is_object, recursive
+from gateway.wire.schemas import FORMATS, apart, complete, flat, is_object, plain
 
 _SAID: Final = frozenset({
     "$comment", "$id", "$schema", "const", "default", "description", "enum", "required", "title",
@@ -25,7 +25,7 @@ def closed(schema: Any) -> dict[str, Any] | None:
         result = _closed(schema, _DEEPEST)
     except _Unsaid:
         return None
-    return None if recursive(result) else result
+    return result if complete(result) else None
 
 
 class _Unsaid(Exception):
@@ -33,7 +33,10 @@ class _Unsaid(Exception):
 
 
 def _closed(schema: Any, depth: int) -> dict[str, Any]:
-    if not isinstance(schema, Mapping) or depth == 0 or apart(schema):
+    if not isinstance(schema, Mapping) or depth == 0:
+        raise _Unsaid
+    schema = flat(schema)
+    if apart(schema):
         raise _Unsaid
     result = {key: _member(key, value, depth - 1) for key, value in schema.items()}
     if is_object(schema) or "properties" in schema:
@@ -44,6 +47,8 @@ def _closed(schema: Any, depth: int) -> dict[str, Any]:
 
 
 def _member(key: str, value: Any, depth: int) -> Any:
+    if key in {"const", "enum"} and not plain(value):
+        raise _Unsaid
     if key in _SAID or key in {"$ref", "additionalProperties"}:
         return value
     if key == "format" and isinstance(value, str) and value in FORMATS:
