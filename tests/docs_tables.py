@@ -17,7 +17,7 @@ import yaml
 
 from gateway import recall
 from gateway.__main__ import app
-from gateway.commands.catalog import shipped
+from gateway.commands.shipped import shipped_catalog
 from gateway.config.shelf import load_shelf
 from gateway.core import errors
 from gateway.core.chat import Extras
@@ -306,7 +306,7 @@ def models_table() -> str:
             entry.stanza.latency or "",
             ", ".join(f"`{host.provider}`" for host in entry.hosts),
         )
-        for entry in load_shelf(shipped(), {})
+        for entry in load_shelf(shipped_catalog(), {})
     )
     heads = ("model", "trusted", "published", "longest answer", "can", "knows until", "answers",
              "at")  # fmt: skip

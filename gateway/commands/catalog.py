@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct
@@ -13,9 +12,6 @@ from gateway.core.explain import rates
 from gateway.core.money import PER_USD
 from gateway.core.tariff import Step
 
-_FOLDERS: Final = (Path(__file__).resolve().parents[2], Path())
-"""Where the folder config/ may be: beside the package, or, when it is installed, right here."""
-_FILES: Final = ("providers.yaml", "models.yaml")
 STALE_AFTER: Final = timedelta(days=90)
 
 
@@ -28,13 +24,6 @@ class Wanted(Struct, frozen=True):
     provider: str | None = None
     max_input_price: float | None = None
     stale: bool = False
-
-
-def shipped() -> list[Path]:
-    """The catalog that comes with the gateway."""
-    places = [folder / "config" for folder in _FOLDERS]
-    found = next((place for place in places if (place / _FILES[-1]).exists()), places[0])
-    return [found / name for name in _FILES]
 
 
 def select(shelf: Sequence[Entry], wanted: Wanted, today: date) -> list[dict[str, Any]]:

@@ -44,15 +44,16 @@ def catalog(  # noqa: PLR0913, PLR0917 - an option each
     json: AsJson = False,
 ) -> None:
     """List models with their hosts, sizes and prices, without any key; filter them."""
-    from gateway.commands.catalog import Wanted, select, shipped
+    from gateway.commands.catalog import Wanted, select
     from gateway.commands.catalog_text import detail, page, show
+    from gateway.commands.shipped import shipped_catalog
     from gateway.config.faults import ConfigError
     from gateway.config.shelf import load_shelf
 
     outside: Outside = ctx.obj
     now = outside.now()
     try:
-        shelf = load_shelf(config or shipped(), outside.env, at=now)
+        shelf = load_shelf(config or shipped_catalog(), outside.env, at=now)
     except ConfigError as error:
         fail(str(error))
     if model is not None and model not in {entry.name for entry in shelf}:

@@ -102,7 +102,9 @@ def compare(  # noqa: PLR0913, PLR0917 - one an option
     ] = None,
     usage: Annotated[
         list[Path] | None,
-        typer.Option(help="The mix as recorded: a JSONL file of usage records. Repeatable."),
+        typer.Option(
+            help="The mix as recorded: a JSONL file of usage records. Repeatable.", metavar="PATH"
+        ),
     ] = None,
     cache_hit: CacheHit = "0",
     cache_write: CacheWrite = "0",

@@ -9,7 +9,6 @@ from typing import Any, Final
 from msgspec import Struct
 from rich.console import Console
 
-from gateway.commands.catalog import shipped
 from gateway.commands.cost_options import MAX_REQUESTS, MAX_TOKENS, percent, share, whole
 from gateway.commands.cost_prices import (
     STATED,
@@ -21,6 +20,7 @@ from gateway.commands.cost_prices import (
     stated_prices,
 )
 from gateway.commands.cost_report import Row, as_csv, as_json, noted, say, show
+from gateway.commands.shipped import shipped_catalog
 from gateway.commands.wrong_option import FORMATS, Wrong, one_of
 from gateway.config.shelf import load_shelf
 from gateway.core.calculator import Load, Rates, month, one_request
@@ -88,7 +88,9 @@ def form_of(asked: Asked) -> tuple[str, int]:
 
 def shelf_of(asked: Asked, scene: Scene) -> Catalog:
     """Raises ConfigError."""
-    return Catalog(load_shelf(asked.config or shipped(), scene.env, at=scene.now), scene.now)
+    return Catalog(
+        load_shelf(asked.config or shipped_catalog(), scene.env, at=scene.now), scene.now
+    )
 
 
 def estimate(asked: Asked, scene: Scene, console: Console, *, every_host: bool) -> str | None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from gateway.commands.catalog import shipped
 from gateway.commands.cost_estimate import Asked, Scene, shelf_of
 from gateway.commands.cost_prices import Catalog, Priced, Wanted, stated_prices
+from gateway.commands.shipped import shipped_catalog
 from gateway.commands.wrong_option import Wrong
 from gateway.config.faults import did_you_mean, quoted
 from gateway.config.shelf import load_tiers
@@ -28,7 +28,7 @@ class Shop:
     @property
     def tiers(self) -> Mapping[str, tuple[str, ...]]:
         if self._tiers is None:
-            self._tiers = load_tiers(self.asked.config or shipped(), self.scene.env)
+            self._tiers = load_tiers(self.asked.config or shipped_catalog(), self.scene.env)
         return self._tiers
 
     def hosts(self, option: str, name: str) -> list[Priced]:

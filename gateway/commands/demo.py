@@ -3,17 +3,13 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
 
 import uvloop
 
 from gateway.commands.serve import Place, run_gateway, source_of
+from gateway.commands.shipped import shipped
 from gateway.simulator import BASES, serve_simulator
-
-_SHIPPED: Final = (Path(__file__).resolve().parents[2], Path())
-"""Where the folder config/ may be: beside the package, or, when it is installed, right here."""
 
 
 def demo(
@@ -30,7 +26,7 @@ def demo(
             simulator = await stack.enter_async_context(serve_simulator())
             told = {"SIMULATOR_URL": simulator.base_url} | speaking(dialect)
             known = {"TOLLGATE_DATA_DIR": folder, **env, **told}
-            source = source_of([_demo_file()], known, lambda: None)
+            source = source_of([shipped("demo.yaml")], known, lambda: None)
             await run_gateway(source.began.snapshot, place, say, env, source)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -46,8 +42,3 @@ def speaking(dialect: str | None) -> dict[str, str]:
         "TOLLGATE_DEMO_PATH": BASES[dialect],
         "TOLLGATE_DEMO_OTHER": "openai" if dialect == "anthropic" else "anthropic",
     }
-
-
-def _demo_file() -> Path:
-    places = [folder / "config" / "demo.yaml" for folder in _SHIPPED]
-    return next((place for place in places if place.exists()), places[0])

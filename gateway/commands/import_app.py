@@ -26,7 +26,8 @@ def litellm(
     ctx: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="CONFIG", help="Its config.yaml.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The file to write. Default: print it.")
+        Path | None,
+        typer.Option("--out", "-o", help="The file to write. Default: print it.", metavar="PATH"),
     ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the YAML and the list as JSON.")

@@ -7,7 +7,7 @@ from typing import Any, Final
 import yaml
 from msgspec import Struct
 
-from gateway.commands.catalog import shipped
+from gateway.commands.shipped import shipped
 from gateway.config.litellm.given import Note
 from gateway.config.litellm.paper import joined, page, read_texts
 from gateway.config.litellm.translate import translate
@@ -59,8 +59,6 @@ def _read(file: Path, depth: int = 0) -> dict[str, Any]:
 
 def _ready() -> Mapping[str, Mapping[str, Any]]:
     """The providers that come with the gateway."""
-    file = next(each for each in shipped() if each.name == "providers.yaml")
-    providers: Mapping[str, Mapping[str, Any]] = yaml.safe_load(file.read_text("utf-8"))[
-        "providers"
-    ]
+    text = shipped("providers.yaml").read_text("utf-8")
+    providers: Mapping[str, Mapping[str, Any]] = yaml.safe_load(text)["providers"]
     return providers

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from gateway.core.snapshot import Snapshot
 
 _DAY_S: Final = 86_400
+_RIGHTS: Final = ("read", "write")
 app: Final = typer.Typer(help="Clients' keys.", no_args_is_help=True)
-
 
 Config = Annotated[
     list[Path] | None,
@@ -59,20 +59,31 @@ def new(  # noqa: PLR0913, PLR0917 - an option each
     days: Annotated[
         float | None, typer.Option(min=0.0, help="How long it is valid. Default: without end.")
     ] = None,
-    config: Config = None,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--config",
+            "-c",
+            help="Where a saved key is kept; default: config/gateway.yaml. Of one that is not: "
+            "whose pepper hashes it; default: none. Repeatable.",
+            metavar="PATH",
+        ),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Print a new key for a tenant, once, and the stanza to store; or --save it."""
     from gateway.commands import key as run
+    from gateway.commands.wrong_option import Wrong, one_of
     from gateway.config.faults import ConfigError
     from gateway.core.errors import GatewayError
     from gateway.web.admin_json import read_wish
 
     if not (tenant or admin or save):
-        fail("whose key? tollgate key new TENANT; or, for the admin API, --admin read")
+        fail("whose key? tollgate key new TENANT; or, for the admin API, --admin read", 2)
     body: dict[str, Any] = {"tenant": tenant, "models": model, "regions": region}
-    body |= {"admin": admin or [], "expires_in_s": None if days is None else days * _DAY_S}
     try:
+        rights = [one_of("--admin", each, _RIGHTS) for each in admin or ()]
+        body |= {"admin": rights, "expires_in_s": None if days is None else days * _DAY_S}
         body["budgets"] = [msgspec.json.decode(each) for each in budget or ()]
         wish = read_wish(msgspec.json.encode(body))
         if save:
@@ -80,13 +91,16 @@ def new(  # noqa: PLR0913, PLR0917 - an option each
             _tell(told, json, f"{told['key']}\n\nShown once. It works at once, as {told['id']}.")
             return
         if model or region or budget or days is not None:
-            fail("only a key that is saved has --model, --region, --budget or --days: add --save")
+            limits = "--model, --region, --budget or --days"
+            fail(f"only a key that is saved has {limits}: add --save", 2)
         pepper = None if config is None else _snapshot(ctx, config, kept=False).pepper
         key, stanza = run.new_key(
             tenant, secrets.token_bytes, pepper=pepper, admin=sorted(wish.admin)
         )
+    except Wrong as error:
+        fail(str(error), 2)
     except msgspec.DecodeError as error:
-        fail(f"--budget: not JSON: {error}")
+        fail(f"--budget: not JSON: {error}", 2)
     except UnicodeEncodeError:
         fail("what is not UTF-8 can be no name")
     except (ConfigError, GatewayError) as error:

@@ -15,7 +15,11 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
     ctx: typer.Context,
     source: Annotated[
         str,
-        typer.Option("--from", help="A folder of recorded answers, or of usage records (*.jsonl)."),
+        typer.Option(
+            "--from",
+            help="A folder of recorded answers, or of usage records (*.jsonl).",
+            metavar="PATH",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The file of weights to write.", metavar="PATH")],
     seed: Annotated[int, typer.Option(help="Of what is held out: same seed, same bytes.")] = 1,

@@ -30,7 +30,7 @@ def rebuild(
     home: Homes = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it, not only tell.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Also while holds are open; they stay.")
+        bool, typer.Option("--force", help="Also while holds are open, or records are missing.")
     ] = False,
     config: Config = CONFIG,
     json: AsJson = False,

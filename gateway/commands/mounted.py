@@ -66,5 +66,10 @@ def _name_values(command: "Command") -> None:
         if isinstance(param, typer.core.TyperOption):
             if param.metavar is None and not param.is_flag:
                 param.metavar = param.opts[0].lstrip("-").replace("-", "_").upper()
-        elif param.metavar is None:
-            param.metavar = str(param.name).upper()
+        elif isinstance(param, typer.core.TyperArgument):
+            param.metavar = param.metavar or str(param.name).upper()
+            param.display_type_rich = _nothing  # type: ignore[method-assign]
+
+
+def _nothing(ctx: "Context") -> None:
+    """In place of a type of Python's, behind an argument's name."""

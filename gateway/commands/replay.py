@@ -25,7 +25,7 @@ from gateway.replay.report import as_json, brief, decision_lines, show
 from gateway.replay.sweep import frontier, trials
 
 SEED: Final = 1
-"""replay_score.py draws its samples from the same, so that intervals are the same too."""
+"""That of the recordings' scorer (tests/replay/test_same_numbers.py): so intervals are its, too."""
 
 
 class Asked(Struct, frozen=True):

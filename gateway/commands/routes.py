@@ -75,12 +75,16 @@ _HEADS: Final = (
     "route", "requests", "USD", "USD a request", "escalated", "agreed", "compared", "p50 s",
     "p95 s", "audits USD",
 )  # fmt: skip
+_BARE: Final = frozenset({"requests", "USD", "compared", "audits USD"})
+"""Numbers without an interval. Those with one are aligned by where they begin."""
 
 
 def _show(figures: Sequence[Figures], console: Console) -> None:
-    table = Table(*_HEADS)
+    table = Table()
+    for head in _HEADS:
+        table.add_column(head, justify="right" if head in _BARE else "left")
     for each in figures:
-        not_told = f" (+{each.incomparable} not to be)" if each.incomparable else ""
+        not_told = f" (+{each.incomparable:,} not comparable)" if each.incomparable else ""
         table.add_row(
             each.route if each.seen == "answered" else f"{each.route}, as a shadow",
             f"{each.requests:,}",

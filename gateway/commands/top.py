@@ -184,8 +184,8 @@ def show(told: Mapping[str, Any], url: str, rows: int = 12) -> RenderableType:
         ], rows),
         _table(("budget", "of", "spent", "held", "limit", "full"), [
             (f"{each['meter']} per {each['per']} ({each['mode']})",
-             f"{each['scope']} {each['tenant']}", f"{each['spent']:,.4g}", f"{each['held']:,.4g}",
-             f"{each['limit']:,.6g}", _full(each["share"]))
+             f"{each['scope']} {each['tenant']}", _plain(each["spent"]), _plain(each["held"]),
+             _plain(each["limit"]), _full(each["share"]))
             for each in told["budgets"]
         ], rows),
     )  # fmt: skip
@@ -209,6 +209,11 @@ def _head(told: Mapping[str, Any], url: str) -> Text:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:,.3g}"
+
+
+def _plain(amount: float) -> str:
+    """To a millionth, and never as 9.5e-05."""
+    return f"{amount:,.6f}".rstrip("0").rstrip(".")
 
 
 def _full(share: float) -> Text:

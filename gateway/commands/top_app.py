@@ -74,6 +74,8 @@ def _look(url: str) -> "Reading":
         if answer.status_code != httpx.codes.OK:
             fail(f"{url}: answers {answer.status_code}, and no metrics")
         return read(answer.text, time.monotonic())
+    except httpx.ConnectError:
+        fail(f"{url}: nobody answers there; `tollgate serve` and `tollgate demo` start a gateway")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         fail(f"{url}: {error or type(error).__name__}")
     except ValueError as error:

@@ -57,8 +57,9 @@ def as_json(
 
 def show(told: dict[str, Any], figures: Figures, console: Console) -> None:
     """The same for a person."""
+    asked = "1 query" if figures.queries == 1 else f"{figures.queries:,} queries"
     rungs = " > ".join(", ".join(each["models"]) for each in told["rungs"])
-    console.print(f"{figures.queries:,} queries; {rungs}; smart: {figures.smart}", soft_wrap=True)
+    console.print(f"{asked}; {rungs}; smart: {figures.smart}", soft_wrap=True)
     console.print(_table(figures))
     verdicts = ", ".join(f"{name} {count:,}" for name, count in told["verdicts"].items())
     console.print(f"verdicts: {verdicts}", soft_wrap=True)

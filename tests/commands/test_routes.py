@@ -43,7 +43,7 @@ def test_as_a_table(kept: str) -> None:
     lines = [line for line in found.stdout.splitlines() if "│" in line]
     assert [line.split("│")[1].strip() for line in lines] == ["auto", "next", "next, as a shadow"]
     assert "50.0% (9.5% to 90.5%)" in lines[2]
-    assert "2 (+1 not to be)" in lines[2]
+    assert "2 (+1 not comparable)" in lines[2]
 
 
 def test_what_is_not_recorded_is_told(kept: str) -> None:

@@ -1,6 +1,7 @@
 """`tollgate top`: what two scrapes say, and what is shown of it."""
 
 import json
+import socket
 from collections.abc import Iterator, Mapping
 from io import StringIO
 from typing import Any, Final
@@ -10,7 +11,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from gateway.__main__ import app
-from gateway.commands.top import metrics_of, read, show, view
+from gateway.commands.top import _plain, metrics_of, read, show, view
 from gateway.drivers.metrics.catalogue import METRICS
 from tests.commands.answering import answering
 
@@ -172,3 +173,18 @@ def test_nobody_there(url: str, where: str) -> None:
     found = CliRunner().invoke(app, ["top", where.format(url=url), "--once"])
     assert (found.exit_code, found.stdout) == (1, "")
     assert found.stderr.count("\n") >= 1
+
+
+def test_nobody_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as left:
+        port = left.getsockname()[1]
+    told = CliRunner().invoke(app, ["top", f"127.0.0.1:{port}", "--once"])
+    assert told.exit_code == 1
+    assert told.output.startswith(f"http://127.0.0.1:{port}/metrics: nobody answers there; ")
+
+
+@pytest.mark.parametrize(
+    ("amount", "told"), [(0.0, "0"), (0.0000953, "0.000095"), (5.0, "5"), (1_234.5, "1,234.5")]
+)
+def test_amounts_are_written_out(amount: float, told: str) -> None:
+    assert _plain(amount) == told

@@ -11,8 +11,9 @@ from typing import Final
 import msgspec
 import pytest
 
-from gateway.commands.catalog import Wanted, select, shipped
+from gateway.commands.catalog import Wanted, select
 from gateway.commands.catalog_text import detail, page, show
+from gateway.commands.shipped import shipped_catalog
 from gateway.config.faults import ConfigError
 from gateway.config.shelf import Entry, load_shelf
 from gateway.core.money import nanos
@@ -20,7 +21,7 @@ from gateway.core.snapshot import CAPABILITIES
 from tests.config.texts import NO_ENV
 
 NOW: Final = datetime(2026, 11, 22, 12, tzinfo=UTC)
-SHELF: Final = {entry.name: entry for entry in load_shelf(shipped(), NO_ENV, at=NOW)}
+SHELF: Final = {entry.name: entry for entry in load_shelf(shipped_catalog(), NO_ENV, at=NOW)}
 
 K: Final = 1_000
 M: Final = 1_000_000
@@ -429,7 +430,7 @@ def test_what_is_wrong_in_providers_and_models_is_told(tmp_path: Path) -> None:
 
 def test_prices_of_genai_prices_are_those_of_the_day() -> None:
     august = datetime(2026, 8, 1, 12, tzinfo=UTC)
-    early = {entry.name: entry for entry in load_shelf(shipped(), NO_ENV, at=august)}
+    early = {entry.name: entry for entry in load_shelf(shipped_catalog(), NO_ENV, at=august)}
     for shelf, day, price in ((early, august, "0.14"), (SHELF, NOW, "0.15")):
         tariff = shelf["deepseek-v4-flash"].hosts[0].offer.tariff
         assert tariff is not None

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from gateway.commands.catalog import shipped
+from gateway.commands.shipped import shipped_catalog
 from gateway.config.load import read
 from gateway.core.catalog import Deployment, Model
 from gateway.core.chat import ChatRequest
@@ -128,7 +128,7 @@ REFUSES: list[tuple[str, tuple[str, ...]]] = [
 
 @pytest.fixture(scope="module")
 def shipped_snapshot() -> Snapshot:
-    texts = [(path.name, path.read_text("utf-8")) for path in shipped()]
+    texts = [(path.name, path.read_text("utf-8")) for path in shipped_catalog()]
     names = set(re.findall(r"\$\{(\w+)\}", texts[0][1]))
     return read([*texts, ("mine.yaml", "tenants: {t: {}}\n")], dict.fromkeys(names, "eu-west-1"))
 
