@@ -130,7 +130,7 @@ def main() -> None:
         RESULTS.write_text(
             report(tables, failed, told, command=command, when=when, spent=spent, picture=shown)
         )
-        print(f"Written: {RESULTS.name}, {PICTURE.name}")
+        print("Written:", ", ".join(filter(None, (RESULTS.name, shown))))
     if failed:
         raise SystemExit(1)
 

@@ -16,6 +16,7 @@ from benchmarks import cpu, planning, rehearsal
 from benchmarks.escalation import A_TURN, asking, beyond_s
 from benchmarks.hop import Ask
 from benchmarks.load import Load, run_c, run_python
+from benchmarks.peers.programs import numbered
 from benchmarks.servers import CannotRun, compiled
 from benchmarks.systems import BODY_BYTES, NEEDLE, request_body
 from benchmarks.table import Cell, Measured, Reading, Readings, lines_of, rows
@@ -197,3 +198,10 @@ def test_a_rehearsal_is_of_all_queries(tmp_path: Path, at: int) -> None:
     assert row.measure(60).cpu_s > 0
     with pytest.raises(CannotRun, match="60 queries instead of 61"):
         row.measure(61)
+
+
+def test_a_program_is_told_by_its_number() -> None:
+    """All that haproxy says of itself ran out of the picture."""
+    said = "HAProxy version 2.6.12-1+deb12u3 2025/10/03 - https://haproxy.org/"
+    assert numbered(said) == "2.6.12"
+    assert numbered("") == ""

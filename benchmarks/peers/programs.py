@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import time
@@ -93,7 +94,7 @@ def version(name: str) -> str:
     try:
         if name == "haproxy":
             program = servers.binary("haproxy")
-            return _debs(at) if program is None else _said([program, "-v"])
+            return _debs(at) if program is None else numbered(_said([program, "-v"]))
         if name == "Portkey":
             file = at / "node_modules/@portkey-ai/gateway/package.json"
             return str(json.loads(file.read_text())["version"])
@@ -106,6 +107,12 @@ def version(name: str) -> str:
 def _debs(at: Path) -> str:
     (package,) = at.glob("haproxy_*.deb")
     return package.name.split("_")[1].partition("-")[0]  # without Debian's own
+
+
+def numbered(said: str) -> str:
+    """`2.6.12` of all that a program says of itself: a row of a table is named by it."""
+    found = re.search(r"\d+(\.\d+)+", said)
+    return found[0] if found else said
 
 
 def _said(command: list[str]) -> str:

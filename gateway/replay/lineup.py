@@ -159,7 +159,9 @@ def _dearness(records: Records) -> Callable[[str], tuple[int, str]]:
 
 
 def _best(records: Records, pool: Sequence[str]) -> str:
-    """The most accurate one of the queries that all have answered, as replay_score.py takes it."""
+    """The most accurate one of the queries that all have answered, as the recordings' scorer takes
+    it.
+    """
     asked = records.asked(tuple(pool))
 
     def right(name: str) -> float:

@@ -117,7 +117,7 @@ _LINE: Final = msgspec.json.Decoder(_Answer)
 _QUERY: Final = msgspec.json.Decoder(_Query)
 _META: Final = msgspec.json.Decoder(_Meta)
 _FLAT: Final = Usage(prompt=1_000)
-"""What an answer without tokens is taken to cost: replay_score.py does the same."""
+"""What an answer without tokens is taken to cost, as the recordings' scorer does."""
 
 
 def read_set(folder: Path) -> Records:

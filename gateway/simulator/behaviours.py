@@ -26,7 +26,7 @@ BEHAVIOURS: Final = (
     Behaviour("error502", "502: an HTML page of a proxy in front of it"),
     Behaviour("error503", "503: unavailable"),
     Behaviour("error504", "504: out of time (Bedrock: 408; Ollama: 500)"),
-    Behaviour("overloaded", "529, overloaded (Google, Bedrock, Ollama: 503)"),
+    Behaviour("overloaded", "529, overloaded (Azure, Gemini, Bedrock, Ollama: 503)"),
     Behaviour("stall", "takes the request and never sends a byte"),
     Behaviour(
         "stallmid", "sends a few pieces, then nothing more", "headers and half of the body, then so"
@@ -69,9 +69,3 @@ def interruption_of(model: str) -> int | None:
     """The failure, of those above, that is told in the middle of a stream; None: the usual one."""
     _, _, rest = model.partition("errormid-")
     return FAILURES.get(rest.partition("-")[0])
-
-
-def behaviour_table() -> str:
-    """The behaviours as a Markdown table; docs/simulator.md holds a copy."""
-    rows = [f"| `{b.name}` | {b.does} | {b.json or 'the same'} |" for b in BEHAVIOURS]
-    return "\n".join(["| word | what it does | without `stream` |", "|---|---|---|", *rows])
