@@ -11,20 +11,29 @@ from msgspec import Struct
 
 from gateway.core.chat import Choice, Completion, ToolCall
 from gateway.core.checks.tolerant_json import Unreadable, read_json, read_strict
+from gateway.core.checks.tools import all_calls
+from gateway.core.meaning import is_code, meant, scalar, words
+from gateway.core.numerals import NUMBER, first_number, last_number, numbers, numeric, plainly
 
 MODES: Final = ("auto", "choice", "json", "label", "number", "tools")
 
 _LONGEST_LABEL: Final = 60
-_LONGEST_NUMBER: Final = 4_000
-"""Digits: Python reads no integer above 4,300."""
-_ANSWER_KEYS: Final = ("answer", "final_answer", "result", "label", "choice", "output", "value")
-_NUMBER: Final = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|[-+]?\.\d+")
+_SURE_KEYS: Final = ("answer", "final_answer")
+_ANSWER_KEYS: Final = (*_SURE_KEYS, "result", "label", "choice", "output", "value")
+_EXPLAINS: Final = re.compile(
+    r"analysis|confidence|explanation|justification|rationale|reason(?:ing)?|steps|thoughts?|why",
+    re.IGNORECASE,
+)
 _STATED: Final = re.compile(
     r"####|\\boxed\{+|\banswer\b(?:[^.\n:=]{0,40}?\bis\b)?[ *]*[:=]?[ *]*", re.IGNORECASE
 )
 """Where an answer is given as such. Words like "total" are not enough: they occur on the way."""
 _MARKS: Final = ("answer", "####", "\\boxed")
-_PERIOD: Final = re.compile(r"[.!]\**(?:\s|$)")
+_PERIOD: Final = re.compile(
+    r"[.!](?<!\b(?:Dr|Mr|Ms|Mt|St)\.)(?<!\b(?:Mrs|e\.g|i\.e|[A-Z]\.[A-Z])\.)"
+    r"(?<!\bProf\.)(?<!\bapprox\.)(?<!\b[A-Z]\. [A-Z]\.)\**(?:\s(?![A-Z]\.)|$)"
+)
+"""The end of a sentence, and not of a short form or an initial."""
 _CHOICE: Final = re.compile(
     r"(?:(?i:\b(?:answer|choice|option)\b\W*(?:is|:)?\W*)|\\boxed\{+(?:\\text\{)?)"
     r"(?:\(([A-Ja-j])\)|([B-HJ])\b|([AI])\b(?!['\u2019]|\s+(?!because\b|since\b|as\b)[a-z]))"
@@ -35,8 +44,6 @@ _LONE_CHOICE: Final = re.compile(
 )
 _PLAIN: Final = re.compile(r"[^\W\d_]+(?:['\u2019 -][^\W\d_]+)*[.!]?")
 _LITERAL: Final = re.compile(r"'([^'\\]*)'|\"([^\"\\']*)\"|\s+")
-_NOT_WORDS: Final = re.compile(r"[\W_]+")
-_EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
 
 
 class Agreement(Struct, frozen=True):
@@ -55,7 +62,7 @@ def key_of(completion: Completion, agreement: Agreement) -> Hashable | None:
 
 def _tools(choice: Choice, _: Agreement) -> Hashable | None:
     """The calls in any order. Two answers that call nothing agree on that."""
-    calls = [_call(call) for call in choice.tool_calls]
+    calls = [_call(call) for call in all_calls(choice)]
     if None in calls:
         return None
     return ("calls", tuple(sorted(calls, key=repr)))
@@ -63,7 +70,7 @@ def _tools(choice: Choice, _: Agreement) -> Hashable | None:
 
 def _call(call: ToolCall) -> tuple[str, Hashable] | None:
     arguments = read_strict(call.arguments or "{}")
-    return None if isinstance(arguments, Unreadable) else (call.name, _meant(arguments))
+    return None if isinstance(arguments, Unreadable) else (call.name, meant(arguments))
 
 
 def _json(choice: Choice, agreement: Agreement) -> Hashable | None:
@@ -71,24 +78,25 @@ def _json(choice: Choice, agreement: Agreement) -> Hashable | None:
     if isinstance(value, Unreadable):
         return None
     if not agreement.pointers:
-        return ("json", _meant(value))
+        return ("json", meant(value))
     found = [_pointed(value, pointer) for pointer in agreement.pointers]
-    return None if _MISSING in found else ("json", tuple(map(_meant, found)))
+    return None if _MISSING in found else ("json", tuple(map(meant, found)))
 
 
 def _number(choice: Choice, _: Agreement) -> Hashable | None:
     """The number that is stated as the answer, else the last one; of a short JSON answer all."""
     text, whole = _answer_text(choice)
+    text = plainly(text)
     if whole and len(text) <= _LONGEST_LABEL:
-        numbers = _NUMBER.findall(text.rpartition("=")[2])
-        return ("number", *map(_numeric, numbers)) if numbers else None
+        found = numbers(text.rpartition("=")[2])
+        return ("number", *found) if found else None
     stated = [match.end() for match in _STATED.finditer(text)]
     for start in reversed(stated):
         after = text[start : start + 100].partition("\n")[0]
-        if match := _NUMBER.search(after.rpartition("=")[2]) or _NUMBER.search(after):
-            return ("number", _numeric(match[0]))
-    numbers = _NUMBER.findall(text)
-    return ("number", _numeric(numbers[-1])) if numbers else None
+        if (one := first_number(after.rpartition("=")[2]) or first_number(after)) is not None:
+            return ("number", one)
+    last = last_number(text)
+    return None if last is None else ("number", last)
 
 
 def _choice(choice: Choice, _: Agreement) -> Hashable | None:
@@ -106,14 +114,16 @@ def _choice(choice: Choice, _: Agreement) -> Hashable | None:
 def _label(choice: Choice, _: Agreement) -> Hashable | None:
     """A short text, without case and punctuation."""
     text, _whole = _answer_text(choice)
-    return ("label", _words(text)) if 0 < len(text.strip()) <= _LONGEST_LABEL else None
+    text = text.replace("**", "")
+    text = text.strip("*`\"' \t\r\n") or text.strip()
+    return ("label", scalar(text)) if 0 < len(text) <= _LONGEST_LABEL else None
 
 
 def _auto(choice: Choice, agreement: Agreement) -> Hashable | None:
     """Tool calls; JSON by its answer, or whole where it has none; a text by the answer that it
     states, or, if it is short, by itself. Any other long text cannot be compared.
     """
-    if choice.tool_calls:
+    if all_calls(choice):
         return _tools(choice, agreement)
     if agreement.pointers:
         return _json(choice, agreement)
@@ -121,9 +131,11 @@ def _auto(choice: Choice, agreement: Agreement) -> Hashable | None:
     value = read_json(text)
     if isinstance(value, dict):
         key = _answer_key(value)
-        return ("json", _meant(value)) if key is None else _short(str(value[key]))
+        if key is None or not (key.lower() in _SURE_KEYS or _only_explained(value, key)):
+            return ("json", meant(value))
+        return _short(str(value[key]))
     if isinstance(value, list):
-        return ("json", _meant(value))
+        return ("json", meant(value))
     stated = _stated(text)
     if stated is None and 0 < len(text.strip()) <= _LONGEST_LABEL:
         stated = text.strip()
@@ -138,13 +150,28 @@ def _stated(text: str) -> str | None:
     last = found[-1]
     rest = text[last.end() : last.end() + 2 * _LONGEST_LABEL]
     if last[0].startswith("\\boxed"):
-        answer = rest.partition("}")[0].removeprefix("\\text{")
+        answer = _inside(rest)
+        if answer.startswith("\\text{") and answer.endswith("}"):
+            answer = answer[6:-1]
     else:
         if last[0].strip(" *").lower() == "answer":  # spoken of, not given
             return None
         line = rest.strip().partition("\n")[0]
         answer = _PERIOD.split(line, maxsplit=1)[0].strip("*() ")
     return answer if 0 < len(answer) <= _LONGEST_LABEL else None
+
+
+def _inside(text: str) -> str:
+    """Up to the brace that closes one that was opened before; nothing where none does."""
+    depth = 0
+    for at, character in enumerate(text):
+        if character == "{":
+            depth += 1
+        elif character == "}":
+            depth -= 1
+            if depth < 0:
+                return text[:at]
+    return ""
 
 
 def _first_mark(text: str) -> int:
@@ -168,11 +195,11 @@ def _short(text: str) -> Hashable | None:
         return None
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`" and text[0] not in text[1:-1]:
         text = text[1:-1]
-    bare = text.strip("$€£%.")
-    if _NUMBER.fullmatch(bare) and not (bare[0] == "0" and bare.isdecimal() and len(bare) > 1):
-        return ("number", _numeric(bare))
+    bare = plainly(text).strip("$€£%.")
+    if NUMBER.fullmatch(bare) and not is_code(bare):
+        return ("number", numeric(bare))
     if _PLAIN.fullmatch(text) and all(map(_in_plain_case, text.split())):
-        return ("text", _words(text))
+        return ("text", words(text))
     return ("literal", _LITERAL.sub(_tight, text) if text[:1] in {"[", "(", "{"} else text)
 
 
@@ -213,48 +240,9 @@ def _answer_key(value: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _meant(value: Any) -> Hashable:
-    """A JSON value without what does not change its meaning: the order of keys, empty optional
-    ones, 1 and 1.0, case and punctuation of texts.
-    """
-    if isinstance(value, dict):
-        kept = {key: each for key, each in value.items() if each not in _EMPTY}
-        return ("object", tuple(sorted((key, _meant(each)) for key, each in kept.items())))
-    if isinstance(value, list):
-        return ("list", tuple(map(_meant, value)))
-    return _scalar(value)
-
-
-def _scalar(value: Any) -> Hashable:
-    if isinstance(value, bool) or value is None:
-        return ("literal", str(value))
-    if isinstance(value, int | float):
-        return ("number", _exact(value))
-    text = str(value)
-    bare = text.strip().strip("$€£%. ")
-    if _NUMBER.fullmatch(bare):
-        return ("number", _numeric(bare))
-    return ("text", _words(text) or text.strip())
-
-
-def _words(text: str) -> str:
-    return _NOT_WORDS.sub(" ", text).strip().casefold()
-
-
-def _numeric(text: str) -> str:
-    """A whole number by its digits: a long one may be an id, which a float would confuse."""
-    text = text.replace(",", "")
-    if len(text) > _LONGEST_NUMBER:
-        return text
-    whole, _, part = text.partition(".")
-    if (part and int(part)) or not whole.strip("+-"):
-        return _exact(float(text))
-    return str(int(whole))
-
-
-def _exact(value: float) -> str:
-    """1 and 1.0 are the same; what is no number, or has no end, is what it is."""
-    return str(int(value)) if value == value // 1 else repr(value)
+def _only_explained(value: Mapping[str, Any], key: str) -> bool:
+    """Whether nothing else in it is a part of the answer: a currency, say, or a name."""
+    return all(other == key or _EXPLAINS.fullmatch(other) for other in value)
 
 
 _MISSING: Final = object()

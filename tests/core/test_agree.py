@@ -1,6 +1,8 @@
 """When two answers mean the same."""
 
+import msgspec
 import pytest
+from msgspec import Raw
 
 from gateway.core.agree import MODES, Agreement, key_of
 from gateway.core.chat import Choice, Completion, ToolCall
@@ -47,6 +49,22 @@ def called(*calls: tuple[str, str]) -> Completion:
         ("choice", "A way to see it. The answer is (D).", "We find D. Answer: **D**"),
         ("choice", "B because", r"It follows that \boxed{B}"),
         ("auto", '{"a": 1}', '{"a": 1.0, "b": ""}'),
+        ("auto", r"So it is \boxed{\frac{1}{2}}.", r"\boxed{{\frac{1}{2}}}"),
+        ("auto", "The answer is Dr. Smith. He left.", "Answer: Dr. Smith"),
+        ("auto", "The answer is \u22125.", "-5"),
+        ("auto", '{"result": "ok", "reasoning": "long"}', '{"Result": "OK", "why": "other"}'),
+        ("number", "Die Antwort lautet 3,5 Euro.", "3.5"),
+        ("number", "Es kostet 1.234,50 Euro.", "It costs 1,234.5 euros."),
+        ("number", "It costs 1,00,000 rupees.", "100000"),
+        ("number", r"The answer is \frac{1}{2}.", "#### 1/2"),
+        ("number", "#### 2 1/2", "The answer is 2.5"),
+        ("number", r"The answer is 1.5 \times 10^{3}", "Answer: 1.5e3"),
+        ("number", "The answer is 1.5 \u00d7 10^\u22123", "0.0015"),
+        ("label", "$18", "18"),
+        ("label", "**Spam**", "`spam`"),
+        ("label", "x > 5", "X>5."),
+        ("json", '{"on": "2024/01/05"}', '{"on": "2024-01-05"}'),
+        ("json", '{"q": "SELECT a FROM b WHERE c > 5"}', '{"q": "select a from b where c>5"}'),
     ],
 )
 def test_texts_that_mean_the_same(mode: str, one: str, other: str) -> None:
@@ -73,6 +91,28 @@ def test_texts_that_mean_the_same(mode: str, one: str, other: str) -> None:
         ("auto", "['+', '9']", "['9', '+']"),
         ("auto", "The answer is (H).", "The answer is (I)."),
         ("choice", "The answer is A hollow one, so C. The answer is C", "Answer: A"),
+        ("auto", "The answer is Dr. Smith.", "The answer is Dr. Jones."),
+        ("auto", "The answer is St. Louis.", "The answer is St. Paul."),
+        ("auto", "Answer: J. K. Rowling", "Answer: J. K. Simmons"),
+        ("auto", "Answer: U.S. Steel", "Answer: U.S. Bank"),
+        ("auto", r"So \boxed{\frac{1}{2}}", r"So \boxed{\frac{1}{3}}"),
+        ("auto", r"So \boxed{x^{10}+1}", r"So \boxed{x^{10}-1}"),
+        ("auto", '{"currency": "USD", "value": 5}', '{"currency": "EUR", "value": 5}'),
+        ("number", "The answer is 1/2", "The answer is 1/3"),
+        ("number", r"The answer is \dfrac{1}{2}", r"The answer is \dfrac{1}{3}"),
+        ("number", "Die Antwort lautet 3,5 Euro.", "Die Antwort lautet 4,5 Euro."),
+        ("number", "It costs 1,00,000 rupees.", "It costs 2,00,000 rupees."),
+        ("number", "The answer is 1.5e3", "The answer is 1.5e4"),
+        ("number", "The answer is \u22125", "The answer is 5"),
+        ("label", "<=50K", ">50K"),
+        ("label", "+", "-"),
+        ("label", "\U0001f44d", "\U0001f44e"),
+        ("label", "C++", "C"),
+        ("label", "-1", "1"),
+        ("json", '{"e": "12*4"}', '{"e": "12/4"}'),
+        ("json", '{"q": "a > 5"}', '{"q": "a < 5"}'),
+        ("json", '{"zip": "02139"}', '{"zip": "2139"}'),
+        ("json", '{"path": "/etc"}', '{"path": "etc"}'),
         ("tools", "no call", "no call"),
     ],
 )
@@ -93,6 +133,7 @@ def test_texts_that_do_not(mode: str, one: str, other: str) -> None:
         ("json", "no"),
         ("auto", "a long text " * 20),
         ("label", ""),
+        ("auto", "A long way. " * 9 + r"\boxed{\frac{1}{2"),
     ],
 )
 def test_what_cannot_be_compared(mode: str, text: str) -> None:
@@ -134,6 +175,17 @@ def test_tool_calls(
     assert (keys[0] is not None and keys[0] == keys[1]) == same
 
 
+@pytest.mark.parametrize("mode", ["tools", "auto"])
+def test_a_function_as_it_was_once_called_is_a_call(mode: str) -> None:
+    keys = []
+    for city in ("Rome", "Rome", "Paris"):
+        told = {"name": "f", "arguments": f'{{"city": "{city}"}}'}
+        extra = {"function_call": Raw(msgspec.json.encode(told))}
+        keys.append(key_of(Completion((Choice(extra=extra),)), Agreement(mode)))
+    assert keys[0] == keys[1] != keys[2]
+    assert keys[0] == key_of(called(("f", '{"city": "rome"}')), Agreement(mode))
+
+
 @pytest.mark.parametrize(
     ("pointers", "one", "other", "same"),
     [
@@ -162,6 +214,12 @@ def test_pointers(pointers: tuple[str, ...], one: str, other: str, same: bool) -
         "9" * 5000,
         '{"answer": ' + "9" * 400 + "}",
         "-.0",
+        "1/0",
+        f"{'9' * 400}/3",
+        f"1 {'9' * 5000}/3",
+        f"{'9' * 400},5",
+        "1.5e999",
+        "\\boxed{" * 999,
         "a " * 9_000 + "9",
         "answer is " * 9_000,
         "a-" * 30 + "!?",

@@ -42,9 +42,7 @@ def tools_valid(choice: Choice, request: ChatRequest, options: Mapping[str, Any]
     `tool_choice` allows; and one that it demands is made.
     """
     fields = request.fields
-    calls = choice.tool_calls
-    if "function_call" in choice.extra:
-        calls += _legacy_calls(choice)
+    calls = all_calls(choice)
     if "tool_choice" in fields:
         why = _undone(calls, request)
         if why is not None:
@@ -66,13 +64,18 @@ def tools_valid(choice: Choice, request: ChatRequest, options: Mapping[str, Any]
 
 def tool_known(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
     """Each tool call names a declared tool, whatever its arguments."""
-    calls = choice.tool_calls
-    if "function_call" in choice.extra:
-        calls += _legacy_calls(choice)
+    calls = all_calls(choice)
     names = declared_names(request) if calls else None
     if names is None or all(call.name in names for call in calls):
         return None
     return UNDECLARED
+
+
+def all_calls(choice: Choice) -> tuple[ToolCall, ...]:
+    """Its calls of tools, and that of a function as it was once told."""
+    if "function_call" not in choice.extra:
+        return choice.tool_calls
+    return choice.tool_calls + _legacy_calls(choice)
 
 
 def offers_tools(request: ChatRequest) -> bool:

@@ -1,0 +1,53 @@
+"""What a value means, without what does not change that: so that equal meanings are equal keys."""
+
+import re
+from collections.abc import Hashable
+from typing import Any, Final
+
+from gateway.core.numerals import NUMBER, exact, numeric
+
+_NOT_WORDS: Final = re.compile(r"[\W_]+")
+_SIGNS: Final = re.compile(
+    r"[+*/\\<>=^|&~#@%$\u00a3\u00a5\u20ac\u00b1\u00d7\u00f7\u2212\u221a\u2260\u2264\u2265]"
+    r"|(?<!\w)-(?=\.?\d)"
+)
+"""Without one of these a text may mean another thing: 12 * 4, x > 5, C++."""
+_DATE: Final = re.compile(r"\b(\d{1,4})/(\d{1,2})/(\d{1,4})\b")
+_EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
+
+
+def meant(value: Any) -> Hashable:
+    """A JSON value without what does not change its meaning: the order of keys, empty optional
+    ones, 1 and 1.0, case and punctuation of texts.
+    """
+    if isinstance(value, dict):
+        kept = {key: each for key, each in value.items() if each not in _EMPTY}
+        return ("object", tuple(sorted((key, meant(each)) for key, each in kept.items())))
+    if isinstance(value, list):
+        return ("list", tuple(map(meant, value)))
+    return scalar(value)
+
+
+def scalar(value: Any) -> Hashable:
+    if isinstance(value, bool) or value is None:
+        return ("literal", str(value))
+    if isinstance(value, int | float):
+        return ("number", exact(value))
+    text = str(value)
+    bare = text.strip().strip("$€£%. ")
+    if NUMBER.fullmatch(bare) and not is_code(bare):
+        return ("number", numeric(bare))
+    return ("text", words(text))
+
+
+def words(text: str) -> str:
+    """Without case, and punctuation that changes nothing."""
+    text = _DATE.sub(r"\1-\2-\3", text) if "/" in text else text
+    if _SIGNS.search(text):
+        return "".join(text.split()).rstrip(".!?/").replace('"', "'").casefold()
+    return _NOT_WORDS.sub(" ", text).strip().casefold() or text.strip()
+
+
+def is_code(number: str) -> bool:
+    """Whether what stands in front counts: 007, 02139."""
+    return number[0] == "0" and number.isdecimal() and len(number) > 1
