@@ -21,6 +21,7 @@ _ON_BOTH: Final = frozenset({
     "drivers/test_http_pool.py",
     "drivers/test_http_tls.py",
     "drivers/test_http_tunnel.py",
+    "drivers/test_redis_stalls.py",
     "drivers/test_tls_sessions.py",
     "service/test_hang_ups.py",
     "web/test_hot.py",

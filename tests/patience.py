@@ -4,7 +4,6 @@ Whoever asks Redis has long for all that is no part of a test, and short once it
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
@@ -36,8 +35,8 @@ def limit(redis: Redis | RedisLedger, seconds: float) -> None:
             continue
         wire._timeout = seconds
         last = wire._loop.time() + seconds
-        wire._deadline = min(wire._deadline, last)
-        wire._awaited = deque((min(until, last), answer) for until, answer in wire._awaited)
+        for until, _ in wire._awaited:
+            until[0] = min(until[0], last)
         if wire._timer is not None:  # it may be far off, set by what was answered since
             first = min(wire._timer.when(), last)
             wire._timer.cancel()

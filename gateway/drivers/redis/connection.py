@@ -6,7 +6,7 @@ immediately, for it may have stumbled only, then every second.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from gateway.drivers.redis.url import Address, parse_redis_url
@@ -17,6 +17,8 @@ __all__ = ["RedisConnection", "RedisError", "encode"]
 _FAILURES: Final = 3
 """In a row, after which calls fail at once."""
 _PING: Final = encode("PING")
+_STEPS: Final = 5
+"""In which the time to connect is counted."""
 
 
 class RedisConnection:
@@ -124,12 +126,9 @@ class RedisConnection:
     async def _connect(self) -> None:
         wire = Wire(self._timeout, self._lost)
         try:
-            async with asyncio.timeout(self._timeout):
-                await self._dial(wire)
-                # A server that hangs is connected to all the same: only an answer tells.
-                greeting = self._greeting or (self._probing and [_PING]) or []
-                answers = await asyncio.gather(*map(wire.call, greeting))
-            self._greeted(answers[self._skipped :] if self._greeting else [])
+            stood_still = await _within(self._timeout, self._meet(wire))
+            if wire.fault is not None:  # lost already
+                raise wire.fault
         except TimeoutError:
             self._unconnected(wire, "timeout", "the server did not answer in time")
         except RedisError as error:
@@ -143,10 +142,17 @@ class RedisConnection:
             waiting, self._waiting = self._waiting, []
             for deadline, command, answer in waiting:
                 if not (isinstance(answer, asyncio.Future) and answer.done()):
-                    wire.send(command, answer, deadline)
+                    wire.send(command, answer, deadline + stood_still)
         finally:
             if wire is not self._wire:
                 wire.fail("lost", "the connection was given up")
+
+    async def _meet(self, wire: Wire) -> None:
+        await self._dial(wire)
+        # A server that hangs is connected to all the same: only an answer tells.
+        greeting = self._greeting or (self._probing and [_PING]) or []
+        answers = await asyncio.gather(*map(wire.call, greeting))
+        self._greeted(answers[self._skipped :] if self._greeting else [])
 
     async def _dial(self, wire: Wire) -> None:
         loop = asyncio.get_running_loop()
@@ -192,6 +198,27 @@ class RedisConnection:
                 break
             await asyncio.sleep(self._probe_s)
         self._probing = None
+
+
+async def _within(seconds: float, work: Coroutine[Any, Any, None]) -> float:
+    """Raises TimeoutError when it is not done by then. For how long the loop stood still, which
+    does not count.
+    """
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+    step, stood_still = seconds / _STEPS, 0.0
+    try:
+        for _ in range(_STEPS):
+            began = loop.time()
+            done, _ = await asyncio.wait([task], timeout=step)
+            stood_still += max(loop.time() - began - step, 0.0)
+            if done:
+                await task
+                return stood_still
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    raise TimeoutError
 
 
 def _who(address: Address) -> list[bytes]:

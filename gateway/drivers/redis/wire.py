@@ -2,12 +2,15 @@
 
 Commands of one turn of the loop travel in one write, which costs a fraction of the CPU of a pool of
 connections. One timer watches the oldest command: when it has waited too long the connection is
-closed and all that wait on it fail.
+closed and all that wait on it fail. A command waits from when it is written, and what has come is
+read before its time is called over: an event loop that stands still is not the server's fault.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from math import inf
+from select import POLLIN, poll
 from typing import Any, Final, Protocol, cast
 
 from hiredis import HiredisError, Reader, ReplyError, pack_command
@@ -19,6 +22,8 @@ _KINDS: Final = (
     "MASTERDOWN", "CLUSTERDOWN", "MOVED", "CROSSSLOT", "BUSY", "MISCONF", "NOREPLICAS",
 )  # fmt: skip
 _NO_MORE: Final = object()
+_MOMENTS: Final = 10
+"""Of the time that a command has: one more where the loop stood still, to read what has come."""
 _FIRST_WORDS: Final = frozenset({*_KINDS, "ASK", "TRYAGAIN", "NOGOODSLAVE"})
 
 
@@ -94,13 +99,15 @@ class Wire(asyncio.Protocol):
         # To ask for the loop at each call costs a system call, getpid.
         self.future: Callable[[], asyncio.Future[Any]] = self._loop.create_future
         self._reader = Reader(notEnoughData=_NO_MORE)
-        self._awaited: deque[tuple[float, Answer]] = deque()
-        """Until when, and by whom."""
+        self._awaited: deque[tuple[list[float], Answer]] = deque()
+        """Until when, and by whom. All that is written at once has one deadline."""
         self._out: list[bytes] = []
         """What is sent at the end of this turn."""
         self._transport: asyncio.Transport | None = None
-        self._deadline = 0.0
-        """Of what is sent in this turn, in the loop's time."""
+        self._until = [inf]
+        """What is sent in this turn is waited for: in the loop's time, once it is written."""
+        self._excused = self._until
+        """What is waited for a moment longer, as the loop stood still."""
         self._timer: asyncio.TimerHandle | None = None
         self._dead: tuple[str, str] | None = None
         self._leaving = False
@@ -112,19 +119,21 @@ class Wire(asyncio.Protocol):
 
     def send(self, command: bytes, answer: Answer, deadline: float = 0.0) -> None:
         """Once it is connected. `deadline`, in the loop's time, is for what has waited for that."""
-        if self._out or self._begin(answer, deadline):
+        if self._out or self._begin(answer):
             self._out.append(command)
-            self._awaited.append((deadline or self._deadline, answer))
+            self._awaited.append(([deadline] if deadline else self._until, answer))
 
-    def _begin(self, answer: Answer, deadline: float = 0.0) -> bool:
+    @property
+    def fault(self) -> RedisError | None:
+        """Why there is no use in sending more."""
+        return None if self._dead is None else RedisError(*self._dead, sent=False)
+
+    def _begin(self, answer: Answer) -> bool:
         """The first of a turn: what all that it sends has in common. False for who is too late."""
         if self._dead is not None:
-            kind, message = self._dead
-            fail(answer, RedisError(kind, message, sent=False))
+            fail(answer, RedisError(*self._dead, sent=False))
             return False
-        self._deadline = self._loop.time() + self._timeout
-        if self._timer is None:
-            self._timer = self._loop.call_at(deadline or self._deadline, self._watch)
+        self._until = [inf]
         self._outbox.first(self._flush)
         return True
 
@@ -188,13 +197,29 @@ class Wire(asyncio.Protocol):
         if self._out and self._transport is not None:
             self._transport.write(b"".join(self._out))
             self._out.clear()
+            self._until[0] = self._loop.time() + self._timeout
+            if self._timer is None:
+                self._timer = self._loop.call_at(self._first_until(), self._watch)
 
     def _watch(self) -> None:
         self._timer = None
-        if not self._awaited:
-            return
-        deadline = self._awaited[0][0]
-        if deadline <= self._loop.time():
-            self.fail("timeout", "the server did not answer in time")
-        else:
-            self._timer = self._loop.call_at(deadline, self._watch)
+        until, now = self._first_until(), self._loop.time()
+        if until <= now:
+            written, moment = self._awaited[0][0], self._timeout / _MOMENTS
+            stood_still = now - until >= moment and written is not self._excused
+            if not stood_still and not self._has_unread():
+                self.fail("timeout", "the server did not answer in time")
+                return
+            self._excused, until = written, now + moment  # to read what has come
+        if until < inf:
+            self._timer = self._loop.call_at(until, self._watch)
+
+    def _first_until(self) -> float:
+        return self._awaited[0][0][0] if self._awaited else inf
+
+    def _has_unread(self) -> bool:
+        if self._transport is None:
+            return False
+        asked = poll()
+        asked.register(self._transport.get_extra_info("socket"), POLLIN)
+        return bool(asked.poll(0))
