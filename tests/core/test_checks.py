@@ -1,5 +1,6 @@
 """The table of checks, and the ones that look at an answer's ending or for a pattern."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -54,6 +55,44 @@ def test_ending_and_citation(check: str, answer: Choice, passes: bool) -> None:
 )
 def test_patterns(check: str, pattern: str, text: str, passes: bool) -> None:
     assert (not whys(check, text, pattern=pattern)) is passes
+
+
+LEGACY = Raw(b'{"name":"search","arguments":"{}"}')
+OF_SOME: Mapping[str, Mapping[str, Any]] = {
+    "length": {"min_words": 3},
+    "regex": {"pattern": "Paris"},
+    "schema": {"schema": '{"type":"object"}'},
+}
+OFFERED = {
+    "tools": [{"type": "function", "function": {"name": "search"}}],
+    "functions": [{"name": "search"}],
+}
+
+
+@pytest.mark.parametrize("check", sorted(CHECKS))
+@pytest.mark.parametrize(
+    "step",
+    [
+        Choice(tool_calls=SEARCH, finish="tool_calls"),
+        Choice(text="", tool_calls=SEARCH, finish="tool_calls"),
+        Choice(text="\n\n", tool_calls=SEARCH, finish="tool_calls"),
+        Choice(extra={"function_call": LEGACY}, finish="function_call"),
+        Choice(text=" ", extra={"function_call": LEGACY}, finish="function_call"),
+    ],
+)
+def test_a_call_without_text_passes(check: str, step: Choice) -> None:
+    """Many models write a line break before they call; functions are called as once they were."""
+    asked = request(**OFFERED)
+    assert whys(check, step, asked, **OF_SOME.get(check, {})) == []
+    asked = request(**OFFERED, response_format={"type": "json_object"})
+    assert whys(check, step, asked, **OF_SOME.get(check, {})) == []
+
+
+def test_a_call_beside_words_that_refuse_is_no_refusal() -> None:
+    sorry = "I'm sorry, but I can't help with that."
+    assert whys("not_refused", sorry)
+    assert whys("not_refused", Choice(text=sorry, tool_calls=SEARCH)) == []
+    assert whys("not_refused", Choice(text=sorry, extra={"function_call": LEGACY})) == []
 
 
 def test_findings_come_in_the_order_of_the_checks() -> None:

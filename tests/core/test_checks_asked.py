@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Choice, Completion, Extras
@@ -109,6 +110,15 @@ def test_what_a_webhook_is_told() -> None:
             ]
         },
     }
+
+
+def test_a_function_as_it_was_once_called_is_shown() -> None:
+    told = Raw(b'{"name":"f","arguments":"{\\"a\\":1}"}')
+    answer = Completion((Choice(extra={"function_call": told}),))
+    shown = json.loads(hook_body(HOOK, "r1", answer))["answer"]["choices"][0]
+    assert shown["tool_calls"] == [{"name": "f", "arguments": '{"a":1}'}]
+    _, user = question(JUDGE, request(), answer).json("messages")
+    assert '<answer>\ncalls f with {"a":1}\n</answer>' in user["content"]
 
 
 def test_what_a_judge_is_asked() -> None:

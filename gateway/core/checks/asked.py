@@ -16,6 +16,7 @@ from gateway.core.chat import ChatRequest, Choice, Completion, Extras
 from gateway.core.checks.finding import Finding
 from gateway.core.checks.languages import text_of
 from gateway.core.checks.tolerant_json import read_json
+from gateway.core.checks.tools import all_calls
 
 MAX_ANSWER: Final = 64 * 1024
 """Bytes of a webhook's answer."""
@@ -92,7 +93,7 @@ def hook_body(check: Check, request_id: str, answer: Completion) -> bytes:
         {
             "text": choice.text,
             "tool_calls": [
-                {"name": call.name, "arguments": call.arguments} for call in choice.tool_calls
+                {"name": call.name, "arguments": call.arguments} for call in all_calls(choice)
             ],
             "finish_reason": choice.finish,
         }
@@ -138,5 +139,5 @@ def _why(value: Mapping[str, Any]) -> str:
 
 
 def _shown(choice: Choice) -> str:
-    calls = [f"calls {call.name} with {call.arguments}" for call in choice.tool_calls]
+    calls = [f"calls {call.name} with {call.arguments}" for call in all_calls(choice)]
     return "\n".join([*filter(None, (choice.text, choice.refusal)), *calls])

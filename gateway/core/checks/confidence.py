@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 
 from gateway.core.chat import ChatRequest, Choice, Completion, with_messages
 from gateway.core.checks.json_answer import asks_for_json
+from gateway.core.checks.tools import all_calls
 from gateway.core.mending import with_texts
 
 INSTRUCTION: Final = (
@@ -35,7 +36,7 @@ _ROLE: Final = msgspec.json.Decoder(_Role)
 
 def confidence(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
     """The answer says CONFIDENCE: HIGH. JSON and tool calls are not asked to."""
-    if choice.tool_calls or asks_for_json(request):
+    if all_calls(choice) or asks_for_json(request):
         return None
     text = choice.text or ""
     marks = _LINE.findall(text) or _TAIL.findall(text)

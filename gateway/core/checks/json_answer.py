@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 from gateway.core.chat import ChatRequest, Choice
 from gateway.core.checks.schema import misfit
 from gateway.core.checks.tolerant_json import Unreadable, read_json
+from gateway.core.checks.tools import only_calls
 
 
 class _Wrapper(Struct):
@@ -41,7 +42,7 @@ def json_if_asked(choice: Choice, request: ChatRequest, options: Mapping[str, An
     if "response_format" not in request.fields and not always:
         return None
     wanted = _format(request)
-    if (wanted.type not in _JSON and not always) or (choice.tool_calls and not choice.text):
+    if (wanted.type not in _JSON and not always) or only_calls(choice):
         return None
     value = read_json(choice.text or "")
     if isinstance(value, Unreadable):

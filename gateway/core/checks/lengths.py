@@ -5,6 +5,7 @@ from typing import Any, Final, TypeVar
 
 from gateway.core import tokens
 from gateway.core.chat import ChatRequest, Choice
+from gateway.core.checks.tools import only_calls
 
 T = TypeVar("T")
 UNITS: Final = ("characters", "words", "tokens")
@@ -13,7 +14,7 @@ UNITS: Final = ("characters", "words", "tokens")
 def length(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
     """The text is neither too short nor too long, in characters, words or tokens."""
     text = choice.text or ""
-    if choice.tool_calls and not text:
+    if only_calls(choice):
         return None
     size = len(text.encode("utf-8", "surrogatepass"))
     return Bounds(options).judge(len(text), len(text.split()), size)

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from gateway.core.chat import ChatRequest, Choice
+from gateway.core.checks.tools import only_calls
 
 CITATION: Final = r"\[\d+\]"
 _LOOKS_AHEAD: Final = re.compile(r"\$|\\[bBZ]|\(\?[=!>(]|[*+?}]\+")
@@ -37,7 +38,7 @@ def is_firm(pattern: Any) -> bool:
 
 def _missing(choice: Choice, pattern: Any, why: str) -> str | None:
     """A tool call is a step to an answer, and a faulty pattern is not the answer's fault."""
-    if choice.tool_calls and not choice.text:
+    if only_calls(choice):
         return None
     expression = compiled(pattern) if isinstance(pattern, str) else None
     if expression is None or expression.search(choice.text or ""):

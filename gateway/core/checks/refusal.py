@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from gateway.core.chat import ChatRequest, Choice
 from gateway.core.checks.refusal_words import LANGUAGES
+from gateway.core.checks.tools import all_calls
 
 HEAD: Final = 300
 """Characters in which a refusal shows itself."""
@@ -65,7 +66,7 @@ def not_refused(choice: Choice, request: ChatRequest, options: Mapping[str, Any]
         return FILTERED
     if choice.refusal:
         return MARKED
-    if choice.text and not choice.tool_calls and begins_as_refusal(choice.text):
+    if choice.text and begins_as_refusal(choice.text) and not all_calls(choice):
         return REFUSES
     return None
 

@@ -9,6 +9,7 @@ from gateway.core.chat import ChatRequest, Choice, Completion
 from gateway.core.checks.json_answer import schema_asked
 from gateway.core.checks.schema import misfit
 from gateway.core.checks.tolerant_json import Unreadable, read_json, read_strict
+from gateway.core.checks.tools import only_calls
 from gateway.core.mending import with_texts
 
 
@@ -17,7 +18,7 @@ def schema(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> 
     `response_format`; without either, anything passes.
     """
     wanted = _wanted(request, options)
-    if wanted is None or (choice.tool_calls and not choice.text):
+    if wanted is None or only_calls(choice):
         return None
     value = read_json(choice.text or "")
     if isinstance(value, Unreadable):

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from gateway.core.chat import ChatRequest, Choice
 from gateway.core.checks.fences import fences
+from gateway.core.checks.tools import only_calls
 
 SIZE: Final = 20_000
 """Characters. The parser takes 4 to 13 ms for a thousand; longer text is not parsed, and fails."""
@@ -14,7 +15,7 @@ _UNTAGGED: Final = ("", "text", "plaintext")
 def sql(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
     """The text, or its fenced blocks of SQL, parses as SQL statements."""
     text = choice.text or ""
-    if choice.tool_calls and not text:
+    if only_calls(choice):
         return None
     if len(text) > SIZE:
         return f"it is longer than {SIZE} characters, and is not parsed"

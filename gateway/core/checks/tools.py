@@ -78,6 +78,12 @@ def all_calls(choice: Choice) -> tuple[ToolCall, ...]:
     return choice.tool_calls + _legacy_calls(choice)
 
 
+def only_calls(choice: Choice) -> bool:
+    """Whether it is a step to an answer: it calls a tool, and says nothing beside, or blanks."""
+    called = choice.tool_calls or "function_call" in choice.extra
+    return bool(called) and not (choice.text and choice.text.strip())
+
+
 def offers_tools(request: ChatRequest) -> bool:
     """Whether an answer may call one."""
     return "tools" in request.fields or "functions" in request.fields
