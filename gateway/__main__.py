@@ -1,5 +1,14 @@
 """The command line; the only reader of the environment."""
 
+# Signals first: to import the rest takes a while, and nobody would listen to them.
+
+import sys
+
+from gateway.commands.early import listen_early
+
+if sys.argv[1:2] == ["serve"]:
+    listen_early()
+
 import os
 from datetime import UTC, datetime
 from typing import Annotated, Final

@@ -120,6 +120,8 @@ async def run_gateway(
             _reloading(gateway.reload, watch=place.number == 0),
             gateway.warming(),
         ):
+            if stop.asked.is_set():  # nobody knows yet that it is there
+                return
             door = gateway.front.door
             servers = [_server(gateway.front, hot(door))]
             sockets = [bound]

@@ -15,6 +15,8 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Final
 
+from gateway.commands.early import ENDS, LATER
+
 WORKERS_DIR: Final = "TOLLGATE_WORKERS_DIR"
 """The folder where workers share their metrics."""
 WORKER: Final = "TOLLGATE_WORKER"
@@ -37,6 +39,7 @@ def run_workers(arguments: Sequence[str], count: int, env: Mapping[str, str]) ->
     signal.signal(signal.SIGTERM, told.stop)
     signal.signal(signal.SIGINT, told.stop)
     signal.signal(signal.SIGHUP, told.reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, LATER)
     with TemporaryDirectory(prefix="tollgate-metrics-") as folder:
         known = {**env, WORKERS_DIR: folder}
         command = [sys.executable, "-m", "gateway", *arguments]
@@ -45,8 +48,8 @@ def run_workers(arguments: Sequence[str], count: int, env: Mapping[str, str]) ->
             # Nothing is ever written to it: that it ends tells a worker that we are gone.
             pipe = subprocess.PIPE
             own = {**known, WORKER: str(number), **({SAYS: "1"} if says else {})}
-            # A worker that cannot listen to it yet keeps it until it can.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+            # A worker that cannot listen to them yet keeps them until it can.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, LATER | ENDS)
             try:
                 return subprocess.Popen(command, env=own, stdin=pipe)  # noqa: S603 - our own command
             finally:

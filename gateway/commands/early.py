@@ -1,0 +1,24 @@
+"""Signals that come while a process only begins to serve: what is imported and read before it can
+listen to them takes most of a second.
+"""
+
+import os
+import signal
+from types import FrameType
+from typing import Final
+
+LATER: Final = frozenset({signal.SIGHUP})
+"""Kept until there is somebody who can read the configuration again."""
+ENDS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+
+
+def listen_early() -> None:
+    """Told to stop it ends at once, as well as one that is told later: nothing is begun yet."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, LATER)
+    for number in ENDS:
+        signal.signal(number, _end)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)  # a worker's parent has blocked them
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    os._exit(0)
