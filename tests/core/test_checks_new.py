@@ -105,10 +105,13 @@ def test_schema(text: Choice | str | None, says: list[str]) -> None:
         ('{"n": 1, "s": "é"} ', '{"n": 1, "s": "é"} '),
         ('```json\n{"n": "x"}\n```', '```json\n{"n": "x"}\n```'),
         ("no JSON", "no JSON"),
+        ("\n", "\n"),
     ],
 )
 def test_what_a_client_would_choke_on_is_fixed(text: str, becomes: str) -> None:
-    answer = Completion((Choice(text=text), SEARCH))
+    answer = Completion(
+        (Choice(text=text, tool_calls=() if text.strip() else SEARCH.tool_calls), SEARCH)
+    )
     fix = Check("schema", {"schema": OWN, "fix": True})
     fixed = mend((fix,), answer, request())
     assert [choice.text for choice in fixed.choices] == [becomes, None]

@@ -41,8 +41,11 @@ def _fixed(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> 
         return text
     if _wanted(request, options) is None or schema(choice, request, options) is not None:
         return text
+    value = read_json(text)
+    if isinstance(value, Unreadable):  # blanks beside a call
+        return text
     try:
-        return msgspec.json.encode(read_json(text)).decode()
+        return msgspec.json.encode(value).decode()
     except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot say
         return text
 
