@@ -21,7 +21,7 @@ CacheWrite = Annotated[
 ]
 Batch = Annotated[str, typer.Option(help="Share of the requests sent as batches.", metavar="SHARE")]
 Hours = Annotated[str, typer.Option(help="When requests come, for prices by the hour.")]
-Zone = Annotated[str, typer.Option(help="On whose clock: an IANA name.")]
+Zone = Annotated[str, typer.Option(help="The time zone of --hours: an IANA name.")]
 Models = Annotated[
     list[str] | None,
     typer.Option("--model", help="Only these: a name, provider/model, or a pattern. Repeatable."),
@@ -126,10 +126,10 @@ def compare(  # noqa: PLR0913, PLR0917 - one an option
         str, typer.Option(help="Output tokens a second of the whole set, when busy.", metavar="N")
     ] = "",
     utilisation: Annotated[
-        str, typer.Option(help="Share of the time for which it is busy.", metavar="SHARE")
+        str, typer.Option(help="Share of the time for which the set is busy.", metavar="SHARE")
     ] = "50%",
     engineer: Annotated[
-        str, typer.Option(help="What its people cost a month.", metavar="USD")
+        str, typer.Option(help="What the people who run them cost a month.", metavar="USD")
     ] = "",
     other: Annotated[
         str, typer.Option(help="Storage, traffic and the rest, a month.", metavar="USD")

@@ -47,6 +47,6 @@ def doctor(
     elif not failed:
         typer.echo("It can serve.")
     else:
-        typer.echo(f"{failed} to be mended first.")
+        typer.echo(f"{failed} fault{'s' if failed > 1 else ''} to mend first.")
     if failed:
         raise typer.Exit(1)

@@ -38,7 +38,9 @@ KeyId = Annotated[str, typer.Argument(help="Its id, as `tollgate key list` tells
 @app.command("new")
 def new(  # noqa: PLR0913, PLR0917 - an option each
     ctx: typer.Context,
-    tenant: Annotated[str, typer.Argument(help="Whose; none for an admin key of all.")] = "",
+    tenant: Annotated[
+        str, typer.Argument(help="Whose it is; leave it out for an admin key of all tenants.")
+    ] = "",
     save: Annotated[
         bool, typer.Option("--save", help="Keep it where the ledger is: it works at once.")
     ] = False,
@@ -51,7 +53,9 @@ def new(  # noqa: PLR0913, PLR0917 - an option each
     ] = None,
     budget: Annotated[
         list[str] | None,
-        typer.Option(help='Of its own: \'{"usd": 5, "per": "day"}\'. Repeatable.', metavar="JSON"),
+        typer.Option(
+            help='One of its own: \'{"usd": 5, "per": "day"}\'. Repeatable.', metavar="JSON"
+        ),
     ] = None,
     admin: Annotated[
         list[str] | None, typer.Option(help="A right in the admin API: read or write. Repeatable.")
@@ -133,7 +137,7 @@ def rotate(
     ctx: typer.Context,
     key_id: KeyId,
     overlap: Annotated[
-        float, typer.Option(min=0.0, help="Seconds that the key before stays valid.")
+        float, typer.Option(min=0.0, help="Seconds for which the former key stays valid.")
     ] = 3_600.0,
     config: Config = None,
     json: AsJson = False,
@@ -142,7 +146,7 @@ def rotate(
     from gateway.commands import key as run
 
     told = _asked(ctx, config, lambda snapshot: run.rotate(snapshot, key_id, overlap))
-    _tell(told, json, f"{told['key']}\n\nShown once. The one before is valid {overlap:g} s more.")
+    _tell(told, json, f"{told['key']}\n\nShown once. The former key is valid {overlap:g} s more.")
 
 
 @app.command("revoke")

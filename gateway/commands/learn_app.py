@@ -22,7 +22,9 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
         ),
     ],
     out: Annotated[Path, typer.Option(help="The file of weights to write.", metavar="PATH")],
-    seed: Annotated[int, typer.Option(help="Of what is held out: same seed, same bytes.")] = 1,
+    seed: Annotated[
+        int, typer.Option(help="Says what is held out: the same seed, the same file.")
+    ] = 1,
     route: Annotated[
         str | None, typer.Option(help="Of records, a route's name; else as for replay.")
     ] = None,

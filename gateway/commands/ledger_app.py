@@ -28,7 +28,9 @@ def verify(
 def rebuild(
     ctx: typer.Context,
     home: Homes = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it, not only tell.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Set them; without it nothing is changed.")
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Also while holds are open, or records are missing.")
     ] = False,

@@ -21,7 +21,7 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
         str, typer.Option(help="Recorded models, comma-separated, from the first rung up.")
     ] = "",
     smart: Annotated[
-        str | None, typer.Option(help="The recorded model that all is weighed against.")
+        str | None, typer.Option(help="The recorded model that all is compared with.")
     ] = None,
     config: Annotated[
         list[Path] | None,
@@ -31,20 +31,24 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
     svg: Annotated[Path | None, typer.Option(help="Write a picture.", metavar="PATH")] = None,
     decisions: Annotated[
         Path | None,
-        typer.Option(help="Write what was served and called, a line a query.", metavar="PATH"),
+        typer.Option(
+            help="Write what was served and called, a line for each query.", metavar="PATH"
+        ),
     ] = None,
     sweep: Annotated[
         bool, typer.Option("--sweep", help="Try the grid of the route's parameters.")
     ] = False,
-    guard: Annotated[bool, typer.Option("--guard", help="Let the route's guard watch.")] = False,
+    guard: Annotated[
+        bool, typer.Option("--guard", help="Rehearse the route's guard, too.")
+    ] = False,
     guard_set: Annotated[
         list[str] | None,
         typer.Option(
-            help="In place of the route's: a setting of the guard, as threshold=0.8. Repeatable.",
+            help="A setting of the guard in place of the route's: threshold=0.8. Repeatable.",
             metavar="NAME=VALUE",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the intervals, and of the guard's draws.")] = 1,
+    seed: Annotated[int, typer.Option(help="For the intervals and the guard's draws.")] = 1,
 ) -> None:
     """Rehearse a route on recorded answers: what it would have cost, and missed."""
     from rich.console import Console

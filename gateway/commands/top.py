@@ -53,7 +53,7 @@ def read(text: str, at: float) -> Reading:
 
 
 def view(now: Reading, before: Reading | None = None) -> dict[str, Any]:
-    """What is shown, as JSON values. Without a reading before, rates are None and the rest is
+    """What is shown, as JSON values. Without an earlier reading rates are None, and all else is
     since the gateway began.
     """
     span = None if before is None else max(now.at - before.at, 1e-9)

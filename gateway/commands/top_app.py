@@ -22,7 +22,7 @@ def top(
         float, typer.Option(min=0.1, help="Seconds between two looks.", metavar="S")
     ] = 2.0,
     once: Annotated[
-        bool, typer.Option("--once", help="Look once: what was since it began.")
+        bool, typer.Option("--once", help="Look once, at all there was since it began.")
     ] = False,
     json: AsJson = False,
 ) -> None:

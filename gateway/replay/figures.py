@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 from msgspec import Struct
 
 from gateway.core.money import PER_USD
+from gateway.core.route_figures import percentile
 from gateway.replay.rehearse import Decision, Rehearsal
 
 SAMPLES: Final = 400
@@ -217,13 +218,15 @@ class _Scales:
 
     def _late(self, seconds: Sequence[float] | None, share: float) -> Figure | None:
         """A percentile; its interval is by order statistics, not by drawing."""
-        if seconds is None:
+        found = None if seconds is None else percentile(sorted(seconds), share)
+        if found is None:
             return None
-        ordered = sorted(seconds)
-        last = len(ordered) - 1
-        spread = 1.96 * (share * (1 - share) / len(ordered)) ** 0.5
-        places = [min(max(share + step, 0.0), 1.0) for step in (0.0, -spread, spread)]
-        return Figure(*(ordered[round(place * last)] for place in places))
+        low, high = found.low, found.high
+        return Figure(
+            found.value,
+            found.value if low is None else low,
+            found.value if high is None else high,
+        )
 
 
 def _both(outcomes: Outcomes, mean: Callable[[Sequence[float]], T]) -> tuple[T, T]:
