@@ -127,7 +127,8 @@ class Call(Struct, eq=False):
         """No whole answer came of it: it costs what the provider will bill for it."""
         if isinstance(error, UpstreamError):
             self._blame(error)
-            free = error.bills == "nothing" and not tally.begun
+            tally.usage = error.usage or tally.usage
+            free = error.bills == "nothing" and not (tally.begun or error.usage)
             owed = Usage() if free else tally.counted(self.request)
             self.close(error.kind, owed, counted=not free)
             return

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from gateway.core.errors import Broken, Reset, TimedOut
+from gateway.core.chat import Usage
+from gateway.core.errors import Broken, Overloaded, Reset, TimedOut, UpstreamError
 from gateway.core.events import Denied, Dropped, Event, FellBack, Reserved, Settled
 from tests.lives import (
+    ANSWER,
     COUNTED,
     PROMPT,
     FarLedger,
@@ -47,6 +49,21 @@ async def test_once_it_flows_it_is_the_answer(
     assert scene.upstream.asked == ["a"]
     assert len(told(scene, Denied)) == 1
     assert scene.life.tab.spent == spent
+    await whole(scene)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("kind", [Broken, Overloaded])
+async def test_a_failed_call_costs_what_its_provider_says(
+    kind: type[UpstreamError], stream: bool
+) -> None:
+    error = kind("no answer")
+    error.usage = Usage(PROMPT + 1, 900, reasoning=900)
+    scene = stage("open", {"a": [fails(error)], "b": [well]}, stream=stream)
+    await hear(scene.life)
+    first, _ = told(scene, Settled)
+    assert (first.record.usage, first.record.cost) == (error.usage, PROMPT + 901)
+    assert scene.life.tab.spent == PROMPT + 901 + ANSWER
     await whole(scene)
 
 

@@ -12,6 +12,9 @@ from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
 from gateway.core.errors import InvalidRequest
 from gateway.core.shape import Shape
+from gateway.core.usage import Usage
+
+__all__ = ["Usage"]
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -131,27 +134,6 @@ def with_messages(request: ChatRequest, messages: bytes) -> ChatRequest:
 
 # What answers are made of is frozen, and in no circle: that the garbage collector does not watch it
 # saves 0.07 us for each.
-
-
-class Usage(Struct, frozen=True, gc=False):
-    """Tokens as the provider counted them. Each detail is part of its total, never beside it."""
-
-    prompt: int = 0
-    completion: int = 0
-    cached: int = 0
-    """Part of `prompt`: read from the provider's cache."""
-    cache_write: int = 0
-    """Part of `prompt`: written to the provider's cache."""
-    reasoning: int = 0
-    """Part of `completion`: thought, not shown."""
-    cache_write_1h: int = 0
-    """Part of `cache_write`: to be kept for an hour, which costs more."""
-    audio_prompt: int = 0
-    """Part of `prompt`: sound, which some charge by a price of its own."""
-    audio_completion: int = 0
-    """Part of `completion`: the same."""
-    audio_cached: int = 0
-    """Part of `audio_prompt` and of `cached`, as far as it is told."""
 
 
 class ToolCall(Struct, frozen=True, gc=False):

@@ -39,6 +39,8 @@ GatewayError                     500  a bug of ours
 import re
 from typing import ClassVar, Final, Literal
 
+from gateway.core.usage import Usage
+
 Retry = Literal["same", "elsewhere", "never"]
 Bills = Literal["nothing", "prompt", "counted"]
 _SECRETS: Final = re.compile(
@@ -226,6 +228,9 @@ class UpstreamError(GatewayError):
         super().__init__(_SECRETS.sub("[...]", message), param=param)
         self.retry_after = retry_after
         self.upstream_code = upstream_code
+        self.usage: Usage | None = None
+        """What the provider says that it counted for the failed call, and so bills: it stands
+        before `bills`."""
         if status is not None:
             self.status = status
 

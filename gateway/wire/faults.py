@@ -13,6 +13,7 @@ from gateway.core.errors import (
     Throttled,
     UpstreamError,
 )
+from gateway.core.usage import Usage
 
 MAX_MESSAGE: Final = 500
 """Characters of a provider's message that are kept."""
@@ -31,6 +32,7 @@ PLAIN: Final[Mapping[int, Kind]] = {
 """Statuses that mean the same everywhere."""
 
 T = TypeVar("T")
+E = TypeVar("E", bound=UpstreamError)
 
 
 def read(data: bytes, shape: type[T], form: str) -> T:
@@ -43,6 +45,13 @@ def read(data: bytes, shape: type[T], form: str) -> T:
         return msgspec.json.decode(data.decode(), type=shape)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         raise Broken(f"the provider's answer is not in {form} format") from None
+
+
+def counted(error: E, usage: Usage | None) -> E:
+    """The error, with what the provider counted for the failed call, where it told that."""
+    if usage is not None and usage.prompt:
+        error.usage = usage
+    return error
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -57,6 +57,8 @@ def openai_alone() -> Iterator[Row]:
     for name, index in (("huge", _MANY), ("absurd", 10**30), ("negative", -1)):
         moved = b'"index":%d' % index
         yield Row(f"a-{name}-index", say.body(good.replace(b'"index":0', moved)), "broken",
+                  None, "", (11, 7))
+        yield Row(f"a-{name}-index", None, "",
                   say.stream(flow.replace(b'"index":0', moved)), "broken")
         call = f'{{"index":{index},"id":"t","type":"function","function":{{"name":"f"}}}}'
         yield Row(f"a-{name}-call-index", None, "",
@@ -69,6 +71,11 @@ def openai_alone() -> Iterator[Row]:
               say.stream(b'data: {"choices":7}\n\n'), "broken")
     yield Row("an-error-in-a-200", say.body(OPENAI.error("overloaded"), JSON), "overloaded",
               say.stream(OPENAI.error_inside("overloaded")), "overloaded")
+    for name, answered, paid in (("counts", 7, (11, 7)), ("absurd-counts", 10**8, (0, 0))):
+        told = f',"usage":{{"prompt_tokens":11,"completion_tokens":{answered}}}}}'.encode()
+        failed = OPENAI.error("overloaded")[:-1] + told
+        yield Row(f"an-error-with-{name}", say.body(failed, JSON), "overloaded",
+                  say.stream(b"data: " + failed + b"\n\n"), "overloaded", paid)
     yield Row("an-error-after-a-piece", None, "",
               say.then(OPENAI.error_inside("overloaded")), "mid overloaded")
 

@@ -180,6 +180,90 @@ def test_of_a_key_that_comes_twice_the_last_counts(dialect: str, way: str) -> No
     assert told(dialect, answer(dialect, way, TEXT=f'"No","{key}":"Hi"'), way)[0] == "Hi"
 
 
+_CLAUDE_FAILS: Final = (
+    ('{"type":"message","content":null,"usage":{"input_tokens":5,"output_tokens":3}}', Broken),
+    (
+        '{"error":{"type":"overloaded_error"},"usage":{"input_tokens":5,"output_tokens":3}}',
+        Overloaded,
+    ),
+)
+_OLLAMA_COUNTS: Final = '{%s,"prompt_eval_count":5,"eval_count":3}'
+_OPENAI_COUNTS: Final = '"usage":{"prompt_tokens":5,"completion_tokens":3,"total_tokens":8}}'
+_GEMINI_COUNTS: Final = '"usageMetadata":{"promptTokenCount":5,"thoughtsTokenCount":3}}'
+FAILURES: Final[Mapping[str, tuple[tuple[str, type[UpstreamError]], ...]]] = {
+    # whole answers that are none, and tell what they came to
+    "openai": (
+        ('{"choices":[],' + _OPENAI_COUNTS, Broken),
+        ('{"error":{"message":"why","code":503},' + _OPENAI_COUNTS, Overloaded),
+        ('{"choices":[{"finish_reason":"error"}],' + _OPENAI_COUNTS, Broken),
+    ),
+    "anthropic": _CLAUDE_FAILS,
+    "anthropic-vertex": _CLAUDE_FAILS,
+    "bedrock": (
+        (filled(_CONVERSE).replace("end_turn", "malformed_tool_use"), Broken),
+        ('{"usage":{"inputTokens":5,"outputTokens":3}}', Broken),
+    ),
+    "bedrock-invoke": _CLAUDE_FAILS,
+    "gemini": (
+        ("{" + _GEMINI_COUNTS, Broken),
+        ('{"error":{"code":503,"message":"why"},' + _GEMINI_COUNTS, Overloaded),
+        ('{"candidates":[{"finishReason":"MALFORMED_FUNCTION_CALL"}],' + _GEMINI_COUNTS, Broken),
+    ),
+    "ollama": (
+        (_OLLAMA_COUNTS % '"message":{"tool_calls":[{}]},"done":true', Broken),
+        (_OLLAMA_COUNTS % '"error":"server busy"', Overloaded),
+    ),
+}
+
+
+@pytest.mark.parametrize(("dialect", "way"), BOTH)
+def test_an_answer_that_is_none_tells_what_it_came_to(dialect: str, way: str) -> None:
+    for body, kind in FAILURES[dialect]:
+        with pytest.raises(kind) as caught:
+            told(dialect, body.encode(), way)
+        usage = caught.value.usage
+        assert usage is not None
+        assert (usage.prompt, usage.completion) == (5, 3)
+
+
+STREAMS: Final[Mapping[str, tuple[bytes, type[UpstreamError]]]] = {
+    "openai": (
+        sse('{"error":{"message":"why","code":503},"choices":[],' + _OPENAI_COUNTS),
+        Overloaded,
+    ),
+    "bedrock": (
+        frames(
+            ("messageStop", '{"stopReason":"malformed_model_output"}'),
+            ("metadata", '{"usage":{"inputTokens":5,"outputTokens":3}}'),
+        ),
+        Broken,
+    ),
+    "gemini": (
+        sse("{" + _GEMINI_COUNTS, '{"candidates":[{"finishReason":"MALFORMED_RESPONSE"}]}'),
+        Broken,
+    ),
+}
+
+
+@pytest.mark.parametrize("dialect", STREAMS)
+def test_a_stream_that_says_nothing_and_fails_tells_what_it_came_to(dialect: str) -> None:
+    body, kind = STREAMS[dialect]
+    with pytest.raises(kind) as caught:
+        told(dialect, body, "streamed")
+    usage = caught.value.usage
+    assert usage is not None
+    assert (usage.prompt, usage.completion) == (5, 3)
+
+
+def test_a_failed_answer_that_counts_nothing_is_free() -> None:
+    body = (
+        b'{"error":{"message":"why","code":503},"usage":{"prompt_tokens":0,"completion_tokens":0}}'
+    )
+    with pytest.raises(Overloaded) as caught:
+        told("openai", body, "whole")
+    assert caught.value.usage is None
+
+
 HUGE: Final[Mapping[tuple[str, str], str]] = {
     # at what index an answer stands: its text, or why it is none. Where a block's index is only a
     # name, any will do.

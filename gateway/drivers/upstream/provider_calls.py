@@ -131,8 +131,11 @@ class ProviderCall(Struct, frozen=True, gc=False):
         return [structs.replace(deltas[0], dropped=dropped), *deltas[1:]]
 
     def hide(self, error: BaseException, proof: Mapping[str, str]) -> None:
-        """Take our key, and where we asked, out of a provider's words."""
+        """Take our key, and where we asked, out of a provider's words, and counts beyond belief."""
         if isinstance(error, UpstreamError):
+            usage = error.usage
+            if usage is not None and (usage.prompt > self.most or usage.completion > self.most):
+                error.usage = None
             self.way.privacy.hide(error, proof)
 
 

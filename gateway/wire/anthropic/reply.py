@@ -7,12 +7,13 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.core.chat import Choice, Completion, ToolCall
-from gateway.core.errors import Broken
+from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.anthropic.faults import fault, read, stream_fault
 from gateway.wire.anthropic.usage import usage
 from gateway.wire.calls import told_arguments, told_name
 from gateway.wire.citations import Annotation, annotations, cited
 from gateway.wire.dialect import Target
+from gateway.wire.faults import counted
 from gateway.wire.thoughts import placed
 
 FINISH: Final[Mapping[str, str]] = {
@@ -108,6 +109,15 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
     if status != 200:
         raise fault(status, headers, body)
     message = read(body, _Message)
+    told = usage(message.usage)
+    try:
+        choice = _choice(message)
+    except UpstreamError as error:
+        raise counted(error, told) from None
+    return Completion(choices=(choice,), id=message.id, usage=told)
+
+
+def _choice(message: _Message) -> Choice:
     if message.type == "error" or message.error is not None:
         raise stream_fault({"error": message.error})
     if message.content is None:
@@ -115,7 +125,7 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
     parts = Parts()
     for raw in message.content:
         parts.add(raw)
-    choice = Choice(
+    return Choice(
         text="".join(parts.texts) or None,
         tool_calls=tuple(parts.tools),
         finish=finish(message.stop_reason, calls=bool(parts.tools)),
@@ -123,7 +133,6 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
         reasoning="".join(parts.thoughts) or None,
         extra=extras(parts.thinking_blocks, parts.server_blocks, parts.citations, parts.pages),
     )
-    return Completion(choices=(choice,), id=message.id, usage=usage(message.usage))
 
 
 def finish(stop_reason: str | None, *, calls: bool) -> str:

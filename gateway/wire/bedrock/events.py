@@ -8,6 +8,7 @@ from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.bedrock.faults import foreign_fault, stream_fault
 from gateway.wire.dialect import NEVER_ALIKE
 from gateway.wire.eventstream import EventStreamReader, Message
+from gateway.wire.faults import counted
 from gateway.wire.silence import one_more
 from gateway.wire.whole import BLANK, MAX_WHOLE, begins_json, recut
 
@@ -112,8 +113,8 @@ class EventDecoder:
     def _read_whole(self, body: bytes) -> Delta:
         try:
             return recut(self._whole(body.strip(BLANK)))
-        except Broken:
-            raise foreign_fault(body) from None
+        except Broken as error:
+            raise counted(foreign_fault(body), error.usage) from None
 
     def _keep(self, foreign: bytearray, chunk: bytes) -> None:
         foreign += chunk

@@ -9,12 +9,13 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.core.chat import Choice, Completion, ToolCall
-from gateway.core.errors import Broken
+from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.bedrock.faults import fault, read
 from gateway.wire.bedrock.usage import usage
 from gateway.wire.calls import told_arguments, told_name
 from gateway.wire.citations import Annotation, annotations, cited
 from gateway.wire.dialect import Target
+from gateway.wire.faults import counted
 from gateway.wire.thoughts import placed
 
 FINISH: Final[Mapping[str, str]] = {
@@ -135,21 +136,28 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
     if status != 200:
         raise fault(status, headers, body)
     answer = read(body, _Answer)
+    told = usage(answer.usage)
+    try:
+        choice = _choice(answer)
+    except UpstreamError as error:
+        raise counted(error, told) from None
+    return Completion(choices=(choice,), id=headers.get("x-amzn-requestid", ""), usage=told)
+
+
+def _choice(answer: _Answer) -> Choice:
     message = answer.output.message if answer.output is not None else None
     if message is None or message.content is None:
         raise Broken("the provider's answer has no content")
     parts = Parts()
     for raw in message.content:
         parts.add(raw)
-    choice = Choice(
+    return Choice(
         text="".join(parts.texts) or None,
         tool_calls=tuple(parts.tools),
         finish=finish(answer.stop_reason, calls=bool(parts.tools)),
         reasoning="".join(parts.thoughts) or None,
         extra=extras(parts.thinking_blocks, parts.server_blocks, parts.citations, parts.pages),
     )
-    told = usage(answer.usage)
-    return Completion(choices=(choice,), id=headers.get("x-amzn-requestid", ""), usage=told)
 
 
 def finish(stop_reason: str, *, calls: bool) -> str:

@@ -6,13 +6,14 @@ from typing import Any, Final
 from msgspec import Raw, Struct
 
 from gateway.core.chat import ChoiceDelta, Delta
-from gateway.core.errors import Broken
+from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.bedrock.blocks import Block, Kept, Piece, Spoken, opened
 from gateway.wire.bedrock.events import EventDecoder
 from gateway.wire.bedrock.faults import read
 from gateway.wire.bedrock.reply import decode, extras, finish
 from gateway.wire.bedrock.usage import usage
 from gateway.wire.dialect import Target
+from gateway.wire.faults import counted
 
 _NO_START: Final[Mapping[str, Raw]] = {}
 
@@ -46,6 +47,8 @@ class Converse:
         self._open: dict[int, Block] = {}
         self._kept = Kept()
         self._finished = False
+        self._failure: UpstreamError | None = None
+        """How it ended, where that is no answer; the metadata say what it came to."""
         self.done = False
         """Whether the metadata came, which are the last event."""
 
@@ -60,6 +63,8 @@ class Converse:
         return [] if handle is None else handle(self, data)
 
     def finish(self) -> list[Delta]:
+        if self._failure is not None:
+            raise self._failure
         if not self._finished:
             raise Broken("the stream ended before the answer did")
         return []
@@ -86,8 +91,13 @@ class Converse:
         deltas = [delta for block in self._open.values() for delta in _told(block.end())]
         self._open.clear()
         kept = self._kept
+        try:
+            reason = finish(read(data, _MessageStop).stop_reason, calls=kept.tools > 0)
+        except UpstreamError as failure:
+            self._failure = failure
+            return deltas
         last = ChoiceDelta(
-            finish=finish(read(data, _MessageStop).stop_reason, calls=kept.tools > 0),
+            finish=reason,
             extra=extras(kept.thinking, kept.server, kept.citations, kept.pages),
         )
         self._finished = True
@@ -95,6 +105,8 @@ class Converse:
 
     def metadata(self, data: bytes) -> list[Delta]:
         told = usage(read(data, _Metadata).usage)
+        if self._failure is not None:
+            raise counted(self._failure, told)
         self.done = self._finished
         return [] if told is None else [Delta(usage=told)]
 

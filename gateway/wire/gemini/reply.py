@@ -6,8 +6,9 @@ from typing import Any
 from msgspec import UNSET, Struct
 
 from gateway.core.chat import Choice, Completion
-from gateway.core.errors import Broken
+from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import Target
+from gateway.wire.faults import counted
 from gateway.wire.gemini.candidate import Candidate, Told, logprobs, place
 from gateway.wire.gemini.faults import fault, read, stream_fault
 from gateway.wire.gemini.usage import usage
@@ -28,21 +29,30 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
     if status != 200:
         raise fault(status, headers, body)
     answer = parsed(body)
+    told = usage(answer.usageMetadata)
+    try:
+        choices = _choices(answer)
+    except UpstreamError as error:
+        raise counted(error, told) from None
+    return Completion(choices=tuple(choices), id=answer.responseId or "", usage=told)
+
+
+def _choices(answer: Answer) -> list[Choice]:
     name = answer.responseId or ""
     choices = [_choice(each, at, name) for at, each in enumerate(answer.candidates or ())]
     choices.sort(key=lambda choice: choice.index)
     if not choices:
-        choices = [blocked(answer)]
-    elif len({choice.index for choice in choices}) < len(choices):
+        return [blocked(answer)]
+    if len({choice.index for choice in choices}) < len(choices):
         raise Broken("the provider's answer has two candidates of one index")
-    return Completion(choices=tuple(choices), id=name, usage=usage(answer.usageMetadata))
+    return choices
 
 
 def parsed(body: bytes) -> Answer:
     """A body or a piece of a stream; an error inside a 200 is raised."""
     answer = read(body, Answer)
     if answer.error is not None:
-        raise stream_fault(answer.error)
+        raise counted(stream_fault(answer.error), usage(answer.usageMetadata))
     return answer
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from gateway.core.chat import Choice, ChoiceDelta, Delta, ToolCall, ToolDelta, Usage
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import NEVER_ALIKE, Target
+from gateway.wire.faults import counted
 from gateway.wire.gemini.array import ArrayDecoder
 from gateway.wire.gemini.candidate import Candidate, Told, logprobs, place
 from gateway.wire.gemini.reply import Answer, blocked, blocking, parsed
@@ -58,13 +59,18 @@ class Decoder:
         if not self._told and self._blocked is not None:
             said = self._blocked
             return [*deltas, self._delta(_whole(said))]
+        try:
+            return [*deltas, self._delta(*self._ends())]
+        except Broken as failure:
+            raise counted(failure, self._usage) from None
+
+    def _ends(self) -> list[ChoiceDelta]:
         if not self._told or any(told.reason is None for told in self._told.values()):
             raise Broken("the stream ended before the answer did")
-        ends = [
+        return [
             ChoiceDelta(index, finish=told.finish(), extra=told.extra())
             for index, told in sorted(self._told.items())
         ]
-        return [*deltas, self._delta(*ends)]
 
     def _read(self, pieces: Callable[[], list[bytes]]) -> list[Delta]:
         if self._failure is not None:
@@ -78,6 +84,8 @@ class Decoder:
                 else:
                     deltas.append(delta)
         except UpstreamError as failure:
+            if isinstance(failure, Broken):
+                counted(failure, self._usage)
             self._failure = failure
             if not deltas:
                 raise

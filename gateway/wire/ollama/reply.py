@@ -9,10 +9,11 @@ import msgspec
 from msgspec import UNSET, Raw, Struct
 
 from gateway.core.chat import Choice, Completion, ToolCall, Usage
-from gateway.core.errors import Broken
+from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.calls import told_name
 from gateway.wire.counts import sane
 from gateway.wire.dialect import Target
+from gateway.wire.faults import counted
 from gateway.wire.ollama.faults import fault, fault_inside, read
 
 _NULL: Final = Raw(b"null")
@@ -52,20 +53,28 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
     if status != 200:
         raise fault(status, headers, body)
     said = read(body, Said)
+    told = usage(said)
+    try:
+        choice = _choice(said)
+    except UpstreamError as error:
+        raise counted(error, told) from None
+    return Completion((choice,), created=seconds(said.created_at), usage=told)
+
+
+def _choice(said: Said) -> Choice:
     if said.error:
         raise fault_inside(said.error)
     message = said.message
     if message is None or not said.done:
         raise Broken("the provider's answer is not whole")
     calls = tool_calls(said, 0)
-    choice = Choice(
+    return Choice(
         text=message.content or (None if calls else ""),
         tool_calls=calls,
         finish=finish(said.done_reason, called=bool(calls)),
         reasoning=message.thinking or None,
         logprobs=logprobs(said.logprobs) or UNSET,
     )
-    return Completion((choice,), created=seconds(said.created_at), usage=usage(said))
 
 
 def tool_calls(said: Said, before: int) -> tuple[ToolCall, ...]:

@@ -5,6 +5,7 @@ from typing import Final
 from gateway.core.chat import ChoiceDelta, Delta, ToolDelta
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import NEVER_ALIKE, StreamDecoder, Target
+from gateway.wire.faults import counted
 from gateway.wire.ollama.faults import fault_inside, read
 from gateway.wire.ollama.reply import Said, finish, logprobs, seconds, tool_calls, usage
 from gateway.wire.silence import MOST_BYTES, endless, one_more
@@ -104,7 +105,11 @@ class _Decoder:
         self._rest.clear()
         self._size = 0
         if line and not self._done:
-            delta = self._told(read(line, Said))
+            said = read(line, Said)
+            try:
+                delta = self._told(said)
+            except UpstreamError as error:
+                raise counted(error, usage(said)) from None
             if delta is None:
                 self._silent = one_more(self._silent)
             else:

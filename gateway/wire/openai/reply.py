@@ -7,8 +7,9 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from gateway.core.chat import Choice, Completion, ToolCall, Usage
-from gateway.core.errors import Broken
+from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import Target
+from gateway.wire.faults import counted
 from gateway.wire.openai import signatures, strict, tolerant
 from gateway.wire.openai.choices import NAMELESS
 from gateway.wire.openai.faults import fault, fault_inside
@@ -160,6 +161,7 @@ def _extra(message: strict.Message) -> Mapping[str, Raw]:
 
 
 def _understood(body: bytes) -> Completion:
+    answer: Any = None
     try:
         answer = msgspec.json.decode(body)
         if isinstance(answer, list) and answer:
@@ -168,6 +170,8 @@ def _understood(body: bytes) -> Completion:
         if error is not None:
             raise error
         return _loose(answer)
+    except UpstreamError as error:
+        raise counted(error, tolerant.usage_of(answer)) from None
     except (ValueError, RecursionError) as error:
         raise Broken("the provider's answer cannot be read") from error
 
@@ -185,7 +189,7 @@ def _loose(answer: Any) -> Completion:
         tuple(_loose_choice(at, choice, name) for at, choice in zip(places, told, strict=True)),
         name,
         tolerant.seconds(answer.get("created")),
-        tolerant.usage(answer.get("usage")),
+        tolerant.usage_of(answer),
         extra=tolerant.beside(answer),
     )
 

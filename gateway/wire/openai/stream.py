@@ -13,6 +13,7 @@ from msgspec import UNSET, Raw, ValidationError
 from gateway.core.chat import ChoiceDelta, Delta, ToolDelta
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import StreamDecoder, Target
+from gateway.wire.faults import counted
 from gateway.wire.openai import signatures, strict, tolerant
 from gateway.wire.openai.alike import AlikeText, plain_size
 from gateway.wire.openai.choices import ChoiceSoFar
@@ -118,8 +119,12 @@ class _Decoder:
                     raise Broken(_UNREADABLE) from error
             else:
                 return self._strict(chunk, data)
+        told: Any = None
         try:
-            return self._loose(msgspec.json.decode(data), failed=name == "error")
+            told = msgspec.json.decode(data)
+            return self._loose(told, failed=name == "error")
+        except UpstreamError as error:
+            raise counted(error, tolerant.usage_of(told)) from None
         except (ValueError, RecursionError) as error:
             raise Broken(_UNREADABLE) from error
 
@@ -224,7 +229,7 @@ class _Decoder:
                 delta = self._loose_choice(at, choice)
                 if delta is not None:
                     choices.append(delta)
-        usage = tolerant.usage(chunk.get("usage"))
+        usage = tolerant.usage_of(chunk)
         if not choices and usage is None:
             return None
         extra = tolerant.beside(chunk)

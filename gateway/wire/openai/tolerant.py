@@ -85,6 +85,11 @@ def usage(value: Any) -> Usage | None:
     return with_sound(found, heard, said) if heard or said else found
 
 
+def usage_of(answer: Any) -> Usage | None:
+    """What an answer, or a chunk, tells of its usage."""
+    return usage(answer.get("usage")) if isinstance(answer, Mapping) else None
+
+
 def with_sound(usage: Usage, heard: int, said: int) -> Usage:
     """So many tokens of it are sound, of the prompt and of the answer."""
     heard, said = min(heard, usage.prompt), min(said, usage.completion)
