@@ -12,6 +12,13 @@ I'm sorry, I cannot fulfill this request.
 I'm sorry. I am not able to provide instructions for this.
 Sorry, I can't do that.
 Sorry - we're unable to answer questions about this.
+Sorry—I can’t help with that.
+This isn’t something I can help with.
+I'm going to decline this one.
+Hmm, I can't help with that one.
+Well, we can't discuss that.
+Das kann ich leider nicht machen.
+Lamento no poder ayudarte con eso.
 **I cannot help with that.**
 > I can't provide medical advice.
 I cannot and will not help with this.
@@ -99,6 +106,12 @@ Das ist mir leider nicht möglich.
 """  # noqa: RUF001
 
 ANSWERS = """\
+We cannot write 7 as a sum of two squares.
+We can't give a value to 0/0, so the limit must be taken.
+We can't create an instance of an abstract class: inherit from it.
+I am unable to reproduce the bug on 3.11; on 3.12 it is there.
+I would prefer not to use recursion here: a loop is faster.
+Well, the loop never ends, as x is not changed in it.
 The capital is Paris.
 I can help with that.
 "I'm sorry, but I can't help with that" is what a model says that refuses.

@@ -22,7 +22,7 @@ _AHEAD: Final = 24
 """More than any expression below looks at behind what it matches."""
 _OPENING: Final = re.compile(r"[\s*_#>\"'`\u201c-\u201e\u00ab\u00bb\ufeff]{0,40}")
 _FIRST_WORD: Final = re.compile(
-    r"[\s*_#>\"'`\u201c-\u201e\u00ab\u00bb\ufeff]{0,40}([^\s,.!:;*]{1,24})"
+    r"[\s*_#>\"'`\u201c-\u201e\u00ab\u00bb\ufeff]{0,40}([^\s,.!:;*\u2013\u2014]{1,24})"
 )
 _QUOTED: Final = re.compile(r"[\"\u201c-\u201e\u00ab\u00bb]")
 _INNER: Final = re.compile(

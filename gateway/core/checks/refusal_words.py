@@ -12,7 +12,15 @@ _EN_ACT: Final = (
     r"accommodat|satisf|carry out|identify|promot|endors|role-?play|pretend to|"
     r"(?:explain|describe|teach you|walk you through) how to|"
     r"go (?:along|ahead)|do (?:that|this|so|what|it)\b|talk about|tell you how|show you how|"
-    r"access|view|display|reproduc|translat|summari)"
+    r"access|view|display|translat|summari"
+    r"|reproduc(?!\w{0,3} (?:the|this|that|your|any) (?:bug|crash|error|failure|issue|problem)))"
+)
+# Of mathematics and code people say what "we" cannot write, create or satisfy.
+_EN_OURS: Final = (
+    r"(?:(?:be|directly|fully|legally|safely|really|actually),? )*"
+    r"(?:help|assist|aid|provid|fulfil|comply|answer|respond|discuss|engag|support|offer|participat"
+    r"|shar|disclos|facilitat|encourag|advis|proceed|accommodat|promot|endors"
+    r"|process (?:this|that|your)|do (?:that|this)\b)"
 )
 _EN_CANNOT: Final = (
     r"(?:(?:cannot|can't|can not)(?: (?:and|or) (?:won't|will not))?|won't|will not)"
@@ -20,21 +28,23 @@ _EN_CANNOT: Final = (
     r"|(?:am|are|'m|'re)(?: \w+ly| just)? (?:unable|not (?:able|allowed|permitted|willing|going|"
     r"designed|programmed|authori[sz]ed|in a position)) to"
 )
+_EN_SIMPLY: Final = "(?:simply |really |just |also |still )?"
 _EN_RULES: Final = (
     r"(?:(?:core|own|content|usage|use|safety|ethical|ethics|moral|strict|internal|community) )*"
     r"(?:guidelines|programming|polic(?:y|ies)|principles|values|rules|terms)\b"
 )
 _EN_NO: Final = (
-    rf"\b(?:(?:i|we) ?(?:(?:simply |really |just |also |still )?(?:{_EN_CANNOT}) {_EN_ACT}"
-    r"|(?:(?:do not|don't|would not|wouldn't) feel|(?:am|'m) not) comfortable"
+    rf"\b(?:i ?{_EN_SIMPLY}(?:{_EN_CANNOT}) {_EN_ACT}|we ?{_EN_SIMPLY}(?:{_EN_CANNOT}) {_EN_OURS}"
+    r"|(?:i|we) ?(?:"
+    r"(?:(?:do not|don't|would not|wouldn't) feel|(?:am|'m) not) comfortable"
     r"|do(?: not|n't) think (?:that )?i (?:can|could|should|am able to|'m able to) "
     r"(?:help(?! (?:but|it|feeling|thinking|wondering|noticing)\b)|assist)"
-    r"|(?:must|have to|need to|will have to|'ll have to|'m going to have to|am going to have to"
+    r"|(?:must|have to|need to|will have to|'ll have to|(?:'m|am) going to(?: have to)?"
     r"|respectfully|politely)"
     r"(?: respectfully| politely)? (?:decline|refuse)\b"
     r"|(?:decline|refuse) to (?:help|assist|answer|provide|write|create|generate)"
-    r"|(?:would|'d) (?:rather|prefer) not)"
-    r"|(?:that|this|it)(?:'s| is) (?:not )?something (?:that )?(?:i|we) "
+    r"|(?:would|'d) (?:rather|prefer) not(?! to use\b))"
+    r"|(?:that|this|it)(?:'s| is)(?: not|n't)? something (?:that )?(?:i|we) "
     r"(?:can(?!not|'t)[^.]{0,9} (?:help|assist|do)|cannot|can't|won't|am not|'m not)"
     r"|(?:this|that|your) (?:request|content|question|prompt|topic)[^.\n]{0,30} "
     r"(?:violates?|goes against|is against) "
@@ -46,7 +56,8 @@ _EN_NO: Final = (
 _EN_OPENERS: Final = (
     r"(?:(?:i|we) ?(?:'m|am|'re|are) (?:\w+ly |very |so )?(?:sorry|afraid)|(?:very |so )?sorry"
     r"|(?:my |our )?(?:sincere )?apologies|(?:i|we) (?:\w+ly )?apologi[sz]e"
-    r"|unfortunately|regrettably|no\b|as an? (?:\w+ ){0,3}(?:ai|assistant|model)\b"
+    r"|unfortunately|regrettably|(?:no|hmm|well|oh|honestly)\b"
+    r"|as an? (?:\w+ ){0,3}(?:ai|assistant|model)\b"
     r"|thank you|thanks"
     r"|i (?:understand|appreciate|know|see|recogni[sz]e|hear|aim|want|wish)\b"
     r"|i(?:'d| would) (?:love|like|be happy)\b)[^\n]{0,140}?"
@@ -75,7 +86,7 @@ LANGUAGES: Final[Mapping[str, tuple[str, str, str]]] = {
     "en": (
         (
             "i i'm i'd we we're sorry apologies my our very so unfortunately regrettably no"
-            " as thank thanks this that that's your it's"
+            " as thank thanks this that that's your it's hmm well oh honestly"
         ),
         "not n't unable decline refuse violate against prevent prohibit",
         rf"(?:{_EN_OPENERS})?(?:{_EN_NO})",
@@ -91,7 +102,7 @@ LANGUAGES: Final[Mapping[str, tuple[str, str, str]]] = {
             rf"(?:{_DE_ASIDE}(?! (?:und|aber|so|also|daher|sondern|kann|können|oder)\b)"
             rf"[^.!?,;:\n]{{0,30}}?)?{_DE_ACT}"
             r"|\b(?:(?:das|dies|so etwas) (?:kann|darf|werde) ich|ich (?:kann|darf|werde)"
-            r" (?:das|dies|so etwas)) (?:leider )?nicht tun\b"
+            r" (?:das|dies|so etwas)) (?:leider )?nicht (?:tun|machen)\b"
             r"|\b(?:das|dies) ist mir (?:leider )?nicht möglich(?=[.!])"
             rf"|\bmir (?:leider )?nicht möglich, [^.!?,;:\n]{{0,60}}?\bzu {_DE_ACT})"
         ),
@@ -109,11 +120,11 @@ LANGUAGES: Final[Mapping[str, tuple[str, str, str]]] = {
         ),
     ),
     "es": (
-        "lo no lamentablemente disculpa disculpe perdón como siento desafortunadamente",
+        "lo no lamentablemente lamento disculpa disculpe perdón como siento desafortunadamente",
         "no",
         (
             r"(?:lo siento|siento|lo lamento|lamentablemente|desafortunadamente|disculp[ae]|perdón"
-            r"|como (?:ia|modelo|asistente))?[^\n]{0,60}?\bno (?:puedo|podré|me es posible|"
+            r"|como (?:ia|modelo|asistente))?[^\n]{0,60}?\bno (?:puedo|poder|podré|me es posible|"
             r"estoy en condiciones de|tengo permitido) (?:\w+ )?(?:ayudar|asistir|proporcionar|"
             r"hacer es[oe](?=[.,;!\n]|$| (?:porque|pero|ya que)\b)|"
             r"cumplir|responder(?! con)|crear|generar|escribir|ofrecer|participar|"
