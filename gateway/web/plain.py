@@ -63,6 +63,8 @@ class PlainProtocol(HttpToolsProtocol):
     _begun = False
     """A head is coming, and is not whole: it may take as long as a connection may be idle."""
     _vain = 0
+    _served: RequestResponseCycle | None = None
+    """What is being answered; `cycle` is what came last, and may have to wait for its turn."""
 
     def __init__(self, *its: Any) -> None:
         super().__init__(*its)
@@ -105,9 +107,13 @@ class PlainProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.idle.leave(self)
+        if self._served is not None:
+            self._served.disconnected = True
+            self._served.message_event.set()
         super().connection_lost(exc)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._served = cycle
         if cycle.scope["http_version"] < "1.1":
             app = partial(_unchunked, app, cycle)
         super()._start_asgi_task(cycle, app)
@@ -120,7 +126,7 @@ class PlainProtocol(HttpToolsProtocol):
         """The connection ends with it, since nobody knows where the next request begins. Within
         another answer there is nothing to tell: that breaks off.
         """
-        cycle = self.cycle
+        cycle = self._served
         if cycle is None or cycle.response_complete or not cycle.response_started:
             self._tell(error)
         self.transport.close()

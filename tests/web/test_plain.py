@@ -181,20 +181,43 @@ async def test_who_speaks_http_1_0_is_sent_no_chunks(
     await line.hangs_up()
 
 
-@pytest.mark.parametrize("more", [LINES * 50, b"no HTTP\r\n\r\n"], ids=["too long", "no HTTP"])
-async def test_nothing_is_told_within_another_answer(service: Running, more: bytes) -> None:
-    async def answers(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"half", "more_body": True})
-        await receive()
-        await receive()
+async def answers_half(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"half", "more_body": True})
+    await receive()
+    await receive()
 
-    line = Line(service, answers)
+
+@pytest.mark.parametrize("ahead", [b"", OTHER + b"\r\n"], ids=["alone", "with another behind it"])
+@pytest.mark.parametrize("more", [LINES * 50, b"no HTTP\r\n\r\n"], ids=["too long", "no HTTP"])
+async def test_nothing_is_told_within_another_answer(
+    service: Running, more: bytes, ahead: bytes
+) -> None:
+    line = Line(service, answers_half)
     await line.sends(OTHER + b"\r\n")
     while b"half" not in line.heard:
         await asyncio.sleep(0)
     heard = line.heard
+    await line.sends(ahead)
     await line.sends(OTHER if more.startswith(LINES) else more)
     await line.sends(more)
     assert (line.closed, line.heard) == (True, heard)
     await line.hangs_up()
+
+
+async def test_who_leaves_with_more_asked_behind_is_known_to_have_left(service: Running) -> None:
+    """Also to the request that is being answered: it is not the one that came last."""
+    told: list[str] = []
+
+    async def listens(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        told.append((await receive())["type"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"too late"})
+
+    line = Line(service, listens)
+    await line.sends((OTHER + b"\r\n") * 3)
+    async with asyncio.timeout(30):
+        await line.hangs_up()
+    assert told == ["http.disconnect"]
+    assert line.heard == b""
