@@ -37,6 +37,7 @@ _STOP_WORDS: Final[Mapping[str, str]] = {
     "da": "og at det som en er af for på med ikke den til har de et om men kan fra jeg",
     "tr": "ve bir bu için ile de da olarak olan daha çok gibi ne ama en kadar değil sonra",
     "cs": "a je se na v že to s z do jako pro ale si by tak jsou od aby není",
+    "sr": "je se da su na za od kao koji što nije ili ali će bi samo biti može ako kada sve",
     "id": "yang dan di dengan untuk dari ini itu pada adalah tidak dalam akan ke ada juga oleh",
     "vi": "là và của có không được cho trong một những các với người này đã để khi về",
 }
