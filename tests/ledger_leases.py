@@ -1,5 +1,6 @@
 """The law of leases: whatever several processes are asked, in whatever order, no cap is passed, and
-in the end each call is charged once, at what it did cost; of a process that was killed never less.
+in the end each call is charged once, at what it did cost, in the period it began in; of a process
+that was killed never less.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from gateway.core.catalog import Budget
 from gateway.core.chat import Usage
 from gateway.core.ledger_entry import sums
 from gateway.core.money import Nanos
+from gateway.core.periods import period
 from gateway.core.snapshot import Leasing
 from gateway.core.usage_record import UsageRecord
 from gateway.drivers.ledger.leased_ledger import LeasedLedger
@@ -61,6 +63,8 @@ class Called(Struct):
     worker: "Worker"
     hold: Hold
     cost: Amounts
+    minute: str
+    """In which it began."""
     settled: bool = False
 
 
@@ -128,12 +132,13 @@ class Leases(RuleBasedStateMachine):
 
         async def asked() -> list[Called]:
             called = []
+            minute = period("minute", "UTC", self.time.now).id
             for _ in range(together):
                 name = f"h{next(_NUMBERS):08x}"
                 answer = await worker.ledger.reserve(whose, name, wanted, name)
                 await worker.done()  # its next call has a lease, if there can be one
                 if isinstance(answer, Hold):
-                    called.append(Called(worker, answer, costs))
+                    called.append(Called(worker, answer, costs, minute))
             return called
 
         called: list[Called] = self.run(asked())
@@ -220,6 +225,10 @@ class Leases(RuleBasedStateMachine):
             if charged[each.hold.id] != each.cost.nanos
         }
         assert not wrong, f"charged, and what it did cost: {wrong}"
+        began = {each.hold.id: each.minute for each in lived}
+        for entry in entries:
+            if entry.kind == "settled" and entry.hold in began:
+                assert any(each.key.endswith(began[entry.hold]) for each in entry.buckets)
         total = sum(charged.values())
         owed = sum(each.cost.nanos for each in self.all if each.settled)
         assert total >= owed, "never too little"

@@ -156,6 +156,26 @@ async def test_no_lease_outlives_a_period(stage: Stage) -> None:
     assert ledger.served == 2
 
 
+@pytest.mark.parametrize("late_s", [0.0, 4.0], ids=["in time", "late"])
+async def test_a_call_that_goes_on_counts_in_the_period_it_began_in(
+    stage: Stage, late_s: float
+) -> None:
+    ledger, purse = stage.leased(), stage.purse(Budget(10**6, "minute"))
+    stage.time.move(50)
+    short, long = await stage.calls(ledger, purse, 2)
+    await ledger.settle(short, COST)
+    stage.time.move(6.5 + late_s)
+    await ledger.ticked()
+    assert await stage.stands(purse) == ((0, 0) if late_s else (4, 10))
+    stage.time.move(10)
+    await ledger.ticked()
+    await ledger.settle(long, COST)
+    assert await stage.stands(purse) == (0, 0)
+    (spent,) = sums(await stage.plain.records(stage.tenant)).items()
+    assert spent[0][0].endswith("12:00")
+    assert spent[1] == 8
+
+
 async def test_a_clock_that_went_wrong_is_looked_at_first(stage: Stage) -> None:
     ledger, purse = stage.leased(), stage.purse(Budget(10**6, "day"))
     await stage.calls(ledger, purse, 1)

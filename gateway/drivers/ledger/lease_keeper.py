@@ -109,7 +109,8 @@ class LeaseKeeper:
         looks = (self._ledger.balances(purse), self._ledger.look_at_clock())
         balances, _ = await asyncio.gather(*looks)
         plan, now = self._ledger.plan(purse)
-        if ends(plan, now) - now < self._age + CLOCK_S:
+        served = ends(plan, now) - now - 2 * CLOCK_S  # then there is time to hand over in
+        if served < self._age:
             return
         slices: list[Amounts] = []
         for _ in range(heat.lacks()):
@@ -125,7 +126,7 @@ class LeaseKeeper:
         for wanted, answer in zip(slices, answers, strict=True):
             if isinstance(answer, Hold):
                 heat.warned += answer.warned
-                until, settled = began + self._age, began + self._settled
+                until, settled = began + self._age, began + min(self._settled, served)
                 lease = Lease(answer, until, settled, bounds_tokens=bounds_tokens(purse))
                 some.append(lease)
                 home.leases[lease] = plan
@@ -179,11 +180,15 @@ class LeaseKeeper:
             self._begin(home.name, self._ledger.trim(home.name, share))
 
     async def _hand_over(self, lease: Lease) -> None:
-        """From now on the ledger holds each call that is under way by itself; then end it."""
+        """From now on the ledger holds each call that is under way by itself; then end it. In
+        another period than it began in, a call would count in that.
+        """
         heat, purse = self._leases[lease], lease.hold.purse
+        end = self._homes[purse.home].leases[lease].end
         lease.hand_over_at = self._clock() + COOL_S
         for hold_id, (hold, life) in [*lease.open.items()]:
-            if hold_id in lease.open and hold_id not in lease.stay:
+            in_time = self._closing or self._ledger.plan(purse)[1] <= end - CLOCK_S
+            if in_time and hold_id in lease.open and hold_id not in lease.stay:
                 try:
                     answer = await self._ledger.reserve(purse, hold_id, hold.amounts, life)
                 except LedgerDown:  # that name is being given back, and must not be held again
