@@ -32,6 +32,7 @@ _INSTRUCTION: Final = (
     ' {{"pass": true or false, "why": "one sentence"}}'
 )
 _WORD: Final = re.compile(r"\b(PASS|FAIL)(?:ED|ES|S)?\b")
+_LONE_WORD: Final = re.compile(r"\W*(PASS|FAIL)(?:ED|ES|S)?\W*", re.IGNORECASE)
 _TRUE: Final = ("true", "pass", "passed", "yes", "good")
 _FALSE: Final = ("false", "fail", "failed", "no", "bad")
 _KEYS: Final = ("pass", "passed", "passes", "verdict")
@@ -81,7 +82,8 @@ def judged(check: Check, answer: Completion) -> Finding | None:
     value = read_json(text)
     if isinstance(value, Mapping):
         return _verdict(check, value)
-    words = set(_WORD.findall(text))
+    lone = _LONE_WORD.fullmatch(text)
+    words = {lone[1].upper()} if lone else set(_WORD.findall(text))
     if len(words) != 1:
         raise NoVerdict("unreadable")
     return None if words == {"PASS"} else Finding(check.name, "the judge says that it fails")
@@ -120,6 +122,7 @@ def hook_verdict(check: Check, status: int, body: bytes) -> Finding | None:
 
 
 def _verdict(check: Check, value: Mapping[str, Any]) -> Finding | None:
+    value = {str(key).casefold(): each for key, each in value.items()}
     told = next((value[key] for key in _KEYS if key in value), None)
     word = str(told).strip().casefold()
     if word in _TRUE:
