@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from gateway.config.faults import listed, quoted
 from gateway.config.shelf import Entry, Host
 from gateway.core.explain import rates
 from gateway.core.money import PER_USD
@@ -38,6 +39,21 @@ def select(shelf: Sequence[Entry], wanted: Wanted, today: date) -> list[dict[str
         if hosts:
             found.append({**_model(entry), "hosts": hosts})
     return found
+
+
+def unmet(shelf: Sequence[Entry], wanted: Wanted) -> str | None:
+    """Which filter nothing in the catalog meets, whatever the others say, and what would be met."""
+    hosts = [host for entry in shelf for host in entry.hosts]
+    can = {each for entry in shelf for each in entry.stanza.capabilities}
+    asked = (
+        ("--capability", wanted.capabilities, can),
+        ("--region", {wanted.region} - {None}, {each for host in hosts for each in host.regions}),
+        ("--provider", {wanted.provider} - {None}, {host.provider for host in hosts}),
+    )
+    for option, names, known in asked:
+        if missing := sorted(name for name in names if name is not None and name not in known):
+            return f"{option}: nothing has {quoted(missing[0])} (known: {listed(known)})"
+    return None
 
 
 def doubts(host: Host, today: date) -> list[str]:

@@ -44,7 +44,7 @@ def catalog(  # noqa: PLR0913, PLR0917 - an option each
     json: AsJson = False,
 ) -> None:
     """List models with their hosts, sizes and prices, without any key; filter them."""
-    from gateway.commands.catalog import Wanted, select
+    from gateway.commands.catalog import Wanted, select, unmet
     from gateway.commands.catalog_text import detail, page, show
     from gateway.commands.shipped import shipped_catalog
     from gateway.config.faults import ConfigError
@@ -59,6 +59,8 @@ def catalog(  # noqa: PLR0913, PLR0917 - an option each
     if model is not None and model not in {entry.name for entry in shelf}:
         fail(f"no model {model} in the catalog; tollgate catalog lists them")
     wanted = Wanted(model, frozenset(capability or ()), region, provider, max_input_price, stale)
+    if (fault := unmet(shelf, wanted)) is not None:
+        fail(fault, 2)
     found = select(shelf, wanted, now.date())
     if json:
         say_json(found)

@@ -31,7 +31,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 # Of commands that read records of use.
 Since = Annotated[
     str,
-    typer.Option(help="From when: 24h or 7d, back from now; 2026-11-01, or a time, in UTC.", metavar="WHEN"),
+    typer.Option(
+        help="From when: 24h or 7d, back from now; 2026-11-01, or a time, in UTC.", metavar="WHEN"
+    ),
 ]
 Until = Annotated[str, typer.Option(help="Up to when, itself not included.", metavar="WHEN")]
 Source = Annotated[

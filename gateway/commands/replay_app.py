@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.commands.options import CONFIG, AsJson, fail, say_json
+from gateway.commands.options import CONFIG, AsJson, console, fail, say_json
 
 
 def replay(  # noqa: PLR0913, PLR0917 - an option each
@@ -51,8 +51,6 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
     seed: Annotated[int, typer.Option(help="For the intervals and the guard's draws.")] = 1,
 ) -> None:
     """Rehearse a route on recorded answers: what it would have cost, and missed."""
-    from rich.console import Console
-
     from gateway.commands.replay import Asked
     from gateway.commands.replay import replay as run
     from gateway.config.faults import ConfigError
@@ -72,7 +70,7 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
             tuple(guard_set or ()) if guard or guard_set else None,
             seed,
         )
-        told = run(asked, ctx.obj.env, None if json else Console())
+        told = run(asked, ctx.obj.env, None if json else console())
     except (ConfigError, Unusable) as error:
         fail(str(error))
     except OSError as error:

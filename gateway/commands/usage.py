@@ -21,6 +21,7 @@ from gateway.stores import open_books, read_usage
 
 _AGO: Final = re.compile(r"(\d{1,6})([mhdw])", re.ASCII)
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_FOLDERS: Final = frozenset({"jsonl", "parquet"})
 _STORES: Final = ("jsonl:", "parquet:", "postgresql:", "postgres:")
 
 
@@ -110,8 +111,7 @@ async def recorded(
     """
     source, config = whence
     if source:
-        if not source.startswith(_STORES):
-            raise Wrong("--from", "must be jsonl:folder, parquet:folder or a postgresql:// URL")
+        _check(source)
         async with aclosing(read_usage(source, reading, *span)) as lines:
             yield None, _within(lines, span), []
         return
@@ -126,6 +126,15 @@ async def recorded(
     async with open_books(snapshot) as books:
         told = "there is no usage.sink: these are the newest records, which the ledger still has"
         yield tags, _within(books.lines(reading, *span), span), [told]
+
+
+def _check(source: str) -> None:
+    """Raises Wrong. A sink that is configured may be yet to be made; one that is named is there."""
+    if not source.startswith(_STORES):
+        raise Wrong("--from", "must be jsonl:folder, parquet:folder or a postgresql:// URL")
+    kind, _, folder = source.partition(":")
+    if kind in _FOLDERS and not Path(folder).is_dir():
+        raise Wrong("--from", f"{folder} is no folder")
 
 
 async def _within(

@@ -1,7 +1,7 @@
 """The figures of a rehearsal as JSON values and as a table."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import structs
@@ -11,6 +11,12 @@ from rich.table import Table
 from gateway.replay.figures import Figure, Figures, Line
 from gateway.replay.rehearse import Decision, Rehearsal
 from gateway.replay.rehearse_guard import WatchedRehearsal
+
+_HEADS: Final = (
+    "policy", "right %", "USD per 1,000", "of smart's cost", "against smart, pp", "lift, pp",
+    "calls",
+)  # fmt: skip
+_TIMES: Final = ("p50 s", "p95 s")
 
 
 def as_json(
@@ -86,19 +92,10 @@ def decision_lines(decisions: Sequence[Decision]) -> Iterator[bytes]:
 
 
 def _table(figures: Figures) -> Table:
-    table = Table(
-        "policy",
-        "right %",
-        "USD per 1,000",
-        "of smart's cost",
-        "against smart, pp",
-        "lift, pp",
-        "calls",
-    )
     timed = figures.policy.p50_s is not None
-    if timed:
-        table.add_column("p50 s")
-        table.add_column("p95 s")
+    table = Table()
+    for head in (*_HEADS, *(_TIMES if timed else ())):
+        table.add_column(head, overflow="fold")  # a figure is never cut
     for line in (figures.policy, *figures.singles, figures.oracle):
         cells = [
             line.name,

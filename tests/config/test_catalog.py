@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from gateway.commands.catalog import Wanted, select
+from gateway.commands.catalog import Wanted, select, unmet
 from gateway.commands.catalog_text import detail, page, show
 from gateway.commands.shipped import shipped_catalog
 from gateway.config.faults import ConfigError
@@ -279,6 +279,25 @@ EVERY: Final = ["groq/m1", "here/m1", "groq/m2", "here/m2", "here/m3"]
 )
 def test_what_is_listed(shelf: list[Entry], wanted: Wanted, hosts: list[str]) -> None:
     assert listed(shelf, wanted) == hosts
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        (Wanted(region="mrs"), '--region: nothing has "mrs" (known: eu, mars, us)'),
+        (Wanted(provider="grok"), '--provider: nothing has "grok" (known: groq, here)'),
+        (
+            Wanted(capabilities=frozenset({"fly", "tools"})),
+            '--capability: nothing has "fly" (known: json_schema, tools, vision)',
+        ),
+        (Wanted(region="eu", provider="groq"), None),
+        (Wanted(), None),
+    ],
+)
+def test_a_filter_that_nothing_meets_is_a_mistake(
+    shelf: list[Entry], wanted: Wanted, told: str | None
+) -> None:
+    assert unmet(shelf, wanted) == told
 
 
 def test_as_json(shelf: list[Entry]) -> None:
