@@ -11,12 +11,8 @@ from gateway.core.snapshot import Secret
 
 _NONE: Final = Secret("none")
 _FORM: Final = (
-    "must be none, or a URL such as http://user:password@proxy.example:3128, with its port, and "
-    "what is special in user and password percent-encoded"
-)
-_NO_TLS: Final = (
-    "must begin with http://, not https://: TLS to the proxy itself is not supported. What goes "
-    "to https providers is encrypted all the way"
+    "must be none, or a URL such as http://user:password@proxy.example:3128, or https://, with its "
+    "port, and what is special in user and password percent-encoded"
 )
 
 
@@ -30,9 +26,8 @@ def proxy_url(value: object) -> Secret:
         sound = bool(url.hostname and url.port) and "\\" not in value
     except ValueError:
         raise unshown(_FORM) from None
-    if url.scheme == "https" and sound:
-        raise unshown(_NO_TLS)
-    if url.scheme != "http" or not sound or url.path not in ("", "/") or re.search("[?#]", value):
+    known = url.scheme in ("http", "https")
+    if not known or not sound or url.path not in ("", "/") or re.search("[?#]", value):
         raise unshown(_FORM)
     if url.username is not None:
         user = unquote_to_bytes(url.username)

@@ -79,8 +79,8 @@ class Provider(Stanza):
     """How calls are signed: one of the keys below. Default: the dialect's own way, with
     `api_key`."""
     proxy: ProxyUrl | None = None
-    """The CONNECT proxy on the way there: `http://user:password@host:port`, best as `${NAME}`; or
-    `none`. Default: the file's own, where `base_url` is `https`. It is never shown."""
+    """The CONNECT proxy on the way there: `http://user:password@host:port`, or `https://`, best as
+    `${NAME}`; or `none`. Default: the file's own, where `base_url` is `https`. Never shown."""
     regions: tuple[Name, ...] = ()
     """Where it processes data. Tenants and requests can ask for a region."""
     quirks: tuple[Quirk, ...] = ()

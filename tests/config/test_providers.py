@@ -80,6 +80,8 @@ OWN, ALL = "http://own.example:3128", "http://user:p%40ss@all.example:8080/"
         ("none", "https", None, None),
         (None, "https", "none", None),
         ("http://[::1]:3128", "https", None, "http://[::1]:3128"),
+        ("https://u:p@own.example:8443", "https", ALL, "https://u:p@own.example:8443"),
+        (None, "https", "https://all.example:443", "https://all.example:443"),
     ],
 )
 def test_the_proxy_of_a_provider(

@@ -31,7 +31,7 @@ tenants:"""
         ("regions: [eu]", "api_key: 'two words SECRET_HERE'"),
         ("regions: [eu]", "api_key: !tag 'SECRET_HERE'"),
         ("regions: [eu]", "proxy: 'http://u:SECRET_HERE/w@p:3128'"),
-        ("regions: [eu]", "proxy: 'https://u:SECRET_HERE@p:3128'"),
+        ("regions: [eu]", "proxy: 'https://u:SECRET_HERE@p'"),
         ("regions: [eu]", "proxy: ['http://u:SECRET_HERE@p:3128']"),
         ("regions: [eu]", "proxy: 'http://SECRET_HERE%0A:SECRET_HERE@p:3128'"),
         ("tenants:", "proxy: 'http://u:SECRET_HERE@p'\ntenants:"),

@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 import pytest
@@ -67,15 +68,20 @@ class Bench:
 class Makes:
     """Providers, proxies and the client that is on trial; all closed at the end."""
 
-    def __init__(self, client: str, stack: AsyncExitStack, tls: ssl.SSLContext, ca: str) -> None:
+    def __init__(
+        self, client: str, stack: AsyncExitStack, tls: ssl.SSLContext, ca: str, *, secure: bool
+    ) -> None:
+        """`secure`: the proxies are spoken to by TLS."""
         self._client, self._stack, self._tls, self._ca = client, stack, tls, ca
+        self._secure = secure
 
     async def provider(self, play: Play = told, *, tls: bool = True) -> int:
         there = scripted(play, self._tls if tls else None)
         return (await self._stack.enter_async_context(there)).port
 
     async def proxy(self, to: int = 0, instead: Instead | None = None) -> ConnectProxy:
-        return await self._stack.enter_async_context(connect_proxy(to, instead=instead))
+        there = connect_proxy(to, instead=instead, tls=self._tls if self._secure else None)
+        return await self._stack.enter_async_context(there)
 
     async def bench(
         self, providers: Mapping[str, str | None], url: str = f"https://{HOST}/v1", **more: float
@@ -92,7 +98,7 @@ class Makes:
         return Bench(await self._stack.enter_async_context(client))
 
 
-@pytest.fixture(params=UPSTREAMS)
+@pytest.fixture(params=product(UPSTREAMS, (False, True)), ids=lambda p: f"{p[0]}{'_tls' * p[1]}")
 async def makes(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Makes]:
@@ -100,9 +106,10 @@ async def makes(
     path = tmp_path_factory.mktemp("ca") / "ca.pem"
     authority.cert_pem.write_to_path(str(path))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(HOST).configure_cert(context)
+    authority.issue_cert(HOST, "127.0.0.1", "localhost", "egress.invalid").configure_cert(context)
     async with AsyncExitStack() as stack:
-        yield Makes(request.param, stack, context, str(path))
+        client, secure = request.param
+        yield Makes(client, stack, context, str(path), secure=secure)
 
 
 # What works ----------------------------------------------------------------------------------
@@ -295,6 +302,31 @@ async def test_the_provider_is_verified_through_it(makes: Makes, way: str) -> No
     bench = await makes.bench({"p": proxy.url}, "https://other.example.invalid/v1")
     with pytest.raises(Unreachable, match="through its proxy"):
         await bench.get(way)
+
+
+@both
+async def test_a_proxy_that_cannot_prove_who_it_is_learns_nothing(makes: Makes, way: str) -> None:
+    stranger = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(stranger)
+    async with connect_proxy(await makes.provider(), tls=stranger) as proxy:
+        bench = await makes.bench({"p": proxy.url.replace("//", f"//{WRITTEN}")})
+        with pytest.raises(Unreachable, match="through its proxy"):
+            await bench.get(way)
+        assert not proxy.asked
+
+
+@both
+async def test_a_proxy_that_speaks_no_tls(makes: Makes, way: str) -> None:
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(plain, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        bench = await makes.bench({"p": f"https://{WRITTEN}127.0.0.1:{port}"})
+        with pytest.raises(Unreachable, match="through its proxy"):
+            await bench.get(way)
 
 
 async def test_a_tunnel_that_is_cut_within_a_stream(makes: Makes) -> None:

@@ -1,6 +1,7 @@
 """A CONNECT proxy that does connect: every name leads to one port of loopback."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,12 +18,14 @@ Instead = Callable[[Peer], Awaitable[object]]
 @dataclass
 class ConnectProxy:
     """`asked` are the heads it was sent. `instead` of connecting it may do something else; `says`
-    is what it says when it has connected. `ended` is set when a tunnel is gone on both sides.
+    is what it says when it has connected; spoken to by `tls`, if that is given. `ended` is set
+    when a tunnel is gone on both sides.
     """
 
     to: int = 0
     says: bytes = OPENED
     instead: Instead | None = None
+    tls: ssl.SSLContext | None = None
     port: int = 0
     asked: list[bytes] = field(default_factory=list)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -31,7 +34,7 @@ class ConnectProxy:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     def cut(self) -> None:
         """Every tunnel, at once."""
@@ -79,11 +82,14 @@ async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 @asynccontextmanager
 async def connect_proxy(
-    to: int = 0, says: bytes = OPENED, instead: Instead | None = None
+    to: int = 0,
+    says: bytes = OPENED,
+    instead: Instead | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[ConnectProxy]:
     """Listens on loopback; at the end every connection must be gone."""
-    proxy = ConnectProxy(to, says, instead)
-    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    proxy = ConnectProxy(to, says, instead, tls)
+    server = await asyncio.start_server(proxy, "127.0.0.1", 0, ssl=tls)
     proxy.port = server.sockets[0].getsockname()[1]
     try:
         yield proxy

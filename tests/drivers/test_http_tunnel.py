@@ -5,7 +5,7 @@ import socket
 import ssl
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +16,7 @@ import trustme
 from gateway.core.errors import Broken, TimedOut, Unreachable
 from gateway.drivers.upstream.http_pool import Pool, tls_context
 from gateway.drivers.upstream.http_tunnel import MAX_HEAD, Proxy, Reply, dial_blocking
+from gateway.drivers.upstream.short_http import ask
 from tests.drivers.connect_proxy import ConnectProxy, Instead, connect_proxy
 from tests.drivers.scripted import (
     CHUNKED,
@@ -421,6 +422,50 @@ async def test_those_who_wait_in_a_thread_have_tunnels_too() -> None:
                 return sock.recv(4096)
 
         assert await asyncio.to_thread(asks) == sized(b"0")
+
+
+def page(peer: Peer) -> Awaitable[object]:
+    """More than fits into one piece, and its end is the connection's."""
+    answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + b"x" * 300_000
+
+    async def play() -> None:
+        await peer.reader.readuntil(b"\r\n\r\n")
+        peer.say(answer)
+
+    return play()
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("tls", [False, True], ids=["to http", "to https"])
+async def test_they_speak_tls_to_proxies_and_through_them(
+    authority: trustme.CA, cafile: str, monkeypatch: pytest.MonkeyPatch, secure: bool, tls: bool
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", cafile)
+    shows = server(authority, HOST, "127.0.0.1")
+    async with (
+        scripted(page, shows if tls else None) as provider,
+        connect_proxy(provider.port, tls=shows if secure else None) as proxy,
+    ):
+        url = f"http{'s' if tls else ''}://{HOST}/page"
+        way = Proxy(proxy.url)
+        answer = await asyncio.to_thread(lambda: ask(url, timeout_s=SOON_S, proxy=way))
+        assert (answer.status, len(answer.body)) == (200, 300_000)
+        assert proxy.asked[0].startswith(b"CONNECT %b:" % HOST.encode())
+
+
+@pytest.mark.parametrize("names", [("127.0.0.1",), (HOST,)], ids=["the provider", "the proxy"])
+async def test_and_verify_both(
+    authority: trustme.CA, cafile: str, monkeypatch: pytest.MonkeyPatch, names: tuple[str]
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", cafile)
+    shows = server(authority, *names)
+    async with (
+        scripted(page, shows) as provider,
+        connect_proxy(provider.port, tls=shows) as proxy,
+    ):
+        way = Proxy(proxy.url)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await asyncio.to_thread(lambda: ask(f"https://{HOST}/", timeout_s=SOON_S, proxy=way))
 
 
 async def test_and_are_refused_in_the_same_words() -> None:

@@ -22,7 +22,7 @@ from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.http_failures import MAX_ANSWER
 from gateway.drivers.upstream.http_pool import tls_context
 from gateway.drivers.upstream.http_request import NONE, is_path
-from gateway.drivers.upstream.http_tunnel import Proxy, addresses, dial
+from gateway.drivers.upstream.http_tunnel import Proxy, addresses, connect
 from gateway.drivers.upstream.provider_calls import ProviderCall, ProviderCalls
 from gateway.drivers.upstream.provider_flow import AFTER_S, ProviderFlow
 from gateway.drivers.upstream.signing import NO_SIGNERS, Signer
@@ -63,15 +63,11 @@ class _Tunnels(aiohttp.BaseConnector):
     ) -> ResponseHandler:
         """What each connector of aiohttp's has in its own way."""
         host, port = req.url.raw_host or "", req.url.port or 0
-        secure = req.is_ssl()
+        tls = self._tls if req.is_ssl() else None
         try:
             async with asyncio.timeout(self._connect_s):
-                sock = await dial(host, port, self._proxy, self._addresses)
-                _, made = await self._loop.create_connection(
-                    self._factory,
-                    sock=sock,
-                    ssl=self._tls if secure else None,
-                    server_hostname=host if secure else None,
+                _, made = await connect(
+                    self._factory, host, port, tls, self._proxy, self._addresses
                 )
         except (OSError, RuntimeError, UnicodeError) as error:  # uvloop has RuntimeErrors
             raise failures.unreachable(proxied=True) from error
@@ -105,7 +101,7 @@ class AiohttpUpstream:
         self._sessions[None] = _session(straight)
         for url in self._proxies:
             assert tls is not None  # noqa: S101
-            self._sessions[url] = _session(_Tunnels(Proxy(url), tls, self._timeouts.connect_s))
+            self._sessions[url] = _session(_Tunnels(Proxy(url, tls), tls, self._timeouts.connect_s))
         return self
 
     async def __aexit__(

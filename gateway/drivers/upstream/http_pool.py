@@ -15,7 +15,7 @@ from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.deadline_wheel import DeadlineWheel
 from gateway.drivers.upstream.http_connection import Connection, Stale
 from gateway.drivers.upstream.http_request import Post
-from gateway.drivers.upstream.http_tunnel import Proxy, addresses, dial
+from gateway.drivers.upstream.http_tunnel import Proxy, addresses, connect
 from gateway.drivers.upstream.tls_sessions import Spoken, resuming
 
 IDLE_S: Final = 60.0
@@ -148,15 +148,11 @@ class Pool:
         return failures.unreachable(proxied=self._proxy is not None)
 
     async def _dial(self, connection: Connection) -> None:
-        sock = await dial(self._host, self._port, self._proxy, self._addresses)
         if self._spoken is not None and self._spoken.remember():
             self._spoken = None
         try:
-            transport, _ = await asyncio.get_running_loop().create_connection(
-                lambda: connection,
-                sock=sock,
-                ssl=self._tls,
-                server_hostname=self._host if self._tls else None,
+            transport, _ = await connect(
+                lambda: connection, self._host, self._port, self._tls, self._proxy, self._addresses
             )
         except BaseException:
             connection.close()

@@ -3,18 +3,22 @@
 Through a tunnel (RFC 9110, 9.3.6) everything is between us and the provider: TLS and its names,
 what is kept open, how long is waited. So a plain `http` provider has one, too: no proxy changes
 its requests, holds its streams back or answers in its place, and no answer of a proxy is taken for
-one of the provider. Only the proxy's name is looked up here, the provider's is not.
+one of the provider. Only the proxy's name is looked up here, the provider's is not. A proxy that is
+spoken to by TLS is verified as a provider is, and what goes through it is in its TLS with its own.
 """
 
 import asyncio
 import re
 import socket
+import ssl
 from base64 import b64encode
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar, cast
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from aiohappyeyeballs import start_connection
 
+from gateway.core.errors import Unreachable
 from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.dns_cache import Addresses
 
@@ -27,17 +31,32 @@ _END: Final = b"\r\n\r\n"
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r\n]*)?\r\n")
 
 
-class Proxy:
-    """Where it is, and the asking. Its URL is a checked one: `http://user:password@host:port`."""
+P = TypeVar("P", bound=asyncio.Protocol)
 
-    def __init__(self, url: str) -> None:
+
+class Proxy:
+    """Where it is, and the asking. Its URL is a checked one: `http://user:password@host:port`.
+
+    One at `https` is spoken to by `tls`, or as the system's authorities say.
+    """
+
+    def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(url)
         self.host = parts.hostname or ""
         self.port = parts.port or 80
+        self._secure = parts.scheme == "https"
+        self._tls = tls
         self._proof = b""
         if parts.username is not None:
             who = unquote_to_bytes(parts.username), unquote_to_bytes(parts.password or "")
             self._proof = b"proxy-authorization: Basic %b\r\n" % b64encode(b"%b:%b" % who)
+
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        """None where it is spoken to without."""
+        if self._secure and self._tls is None:
+            self._tls = ssl.create_default_context()
+        return self._tls if self._secure else None
 
     def request(self, host: str, port: int) -> bytes:
         """What asks for a tunnel to there."""
@@ -73,31 +92,114 @@ def addresses(host: str, port: int, proxy: Proxy | None = None) -> Addresses:
     return Addresses(host, port) if proxy is None else Addresses(proxy.host, proxy.port)
 
 
-async def dial(
-    host: str, port: int, proxy: Proxy | None = None, known: Addresses | None = None
-) -> socket.socket:
-    """A connection on which the host hears us. Raises OSError or RuntimeError (uvloop's), and
-    UnicodeError for a name that is none; of a proxy, Unreachable. Set a limit to its time.
+async def connect(
+    make: Callable[[], P],
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None,
+    proxy: Proxy | None = None,
+    known: Addresses | None = None,
+) -> tuple[asyncio.Transport, P]:
+    """A connection on which the host hears us, by TLS unless that is None. Raises OSError or
+    RuntimeError (uvloop's), and UnicodeError for a name that is none; of a proxy, Unreachable. Set
+    a limit to its time.
     """
     sock = await _connected(known or addresses(host, port, proxy))
-    if proxy is None:
-        return sock
+    if proxy is not None and proxy.tls is not None:
+        return await _within(make, host, port, tls, proxy, proxy.tls, sock)
+    if proxy is not None:
+        await _asked(sock, proxy.request(host, port))
+    loop, name = asyncio.get_running_loop(), host if tls else None
+    return await loop.create_connection(make, sock=sock, ssl=tls, server_hostname=name)
+
+
+async def _asked(sock: socket.socket, request: bytes) -> None:
+    """For a tunnel, which is open then."""
+    loop = asyncio.get_running_loop()
     try:
-        loop = asyncio.get_running_loop()
-        await loop.sock_sendall(sock, proxy.request(host, port))
+        await loop.sock_sendall(sock, request)
         reply = Reply()
         while not reply.feed(await loop.sock_recv(sock, _PIECE)):
             pass
     except BaseException:
         sock.close()
         raise
-    return sock
+
+
+class _Asking(asyncio.Protocol):
+    """Asks the same of a proxy that is spoken to by TLS, and stays until TLS is made through it:
+    asyncio tells who is there of the end of a connection that it was never told of.
+    """
+
+    def __init__(self, request: bytes) -> None:
+        self.opened = asyncio.get_running_loop().create_future()
+        self._request = request
+        self._reply = Reply()
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        if self.opened.done():
+            self._transport.abort()  # nothing was asked
+            return
+        try:
+            if self._reply.feed(data):
+                self._transport.pause_reading()
+                self.opened.set_result(None)
+        except Unreachable as error:
+            self.opened.set_exception(error)
+
+    def eof_received(self) -> None:
+        self.data_received(b"")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.data_received(b"")
+
+
+async def _within(
+    make: Callable[[], P],
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None,
+    proxy: Proxy,
+    outer: ssl.SSLContext,
+    sock: socket.socket,
+) -> tuple[asyncio.Transport, P]:
+    """TLS in the proxy's TLS, or nothing in it."""
+    loop = asyncio.get_running_loop()
+    request = proxy.request(host, port)
+    transport, asking = await loop.create_connection(
+        lambda: _Asking(request), sock=sock, ssl=outer, server_hostname=proxy.host
+    )
+    way: asyncio.Transport | None = transport
+    try:
+        await asking.opened
+        if tls is not None:
+            way = await loop.start_tls(transport, asking, tls, server_hostname=host)
+        if way is None or way.is_closing():
+            raise ConnectionAbortedError
+    except TypeError as error:  # asyncio's, before 3.11.8 and 3.12.2: TLS in TLS cannot fail there
+        transport.abort()
+        raise ConnectionAbortedError from error
+    except BaseException:
+        transport.abort()
+        raise
+    made = make()
+    way.set_protocol(made)
+    made.connection_made(way)
+    way.resume_reading()
+    return way, made
 
 
 def dial_blocking(host: str, port: int, proxy: Proxy, timeout_s: float) -> socket.socket:
-    """The same for those who wait in a thread, as long for each piece. Raises what `dial` does."""
+    """A tunnel for who waits in a thread, as long for each piece. Raises what `connect` does."""
     sock = socket.create_connection((proxy.host, proxy.port), timeout_s)
     try:
+        if proxy.tls is not None:
+            sock = proxy.tls.wrap_socket(sock, server_hostname=proxy.host)
         sock.sendall(proxy.request(host, port))
         reply = Reply()
         while not reply.feed(sock.recv(_PIECE)):

@@ -102,7 +102,9 @@ class PoolUpstream:
         return self._origins[name].key, self._providers[name].proxy
 
     def _open(self, shared: dict[_Where, Pool], wheel: DeadlineWheel) -> None:
-        if self._tls is None and any(origin.tls for origin in self._origins.values()):
+        secure = any(origin.tls for origin in self._origins.values())
+        proxied = any(each.proxy for each in self._providers.values())
+        if self._tls is None and (secure or proxied):
             self._tls = tls_context(self._cafile)
         for name, origin in self._origins.items():
             where = _, proxy = self._where(name)
@@ -113,7 +115,7 @@ class PoolUpstream:
                     self._tls if origin.tls else None,
                     wheel,
                     connect_s=self._connect_s,
-                    proxy=Proxy(proxy) if proxy else None,
+                    proxy=Proxy(proxy, self._tls) if proxy else None,
                 )
             pool = self._pools[name] = shared[where]
             self._ends[name] = pool, Posts(origin, self._calls.headers[name])

@@ -14,6 +14,7 @@ from gateway.core.snapshot import Provider
 from gateway.drivers.upstream.http_pool import tls_context
 from gateway.drivers.upstream.http_request import Origin
 from gateway.drivers.upstream.http_tunnel import Proxy, dial_blocking
+from gateway.drivers.upstream.tls_within import secured
 
 _LONGEST: Final = 1 << 20
 _NONE: Final[Mapping[str, str]] = {}
@@ -45,8 +46,7 @@ def connected(
         made.connect()
         return made
     sock = dial_blocking(host, port, proxy, timeout_s)
-    # Where that fails, it closes the socket.
-    made.sock = sock if tls is None else tls.wrap_socket(sock, server_hostname=host)
+    made.sock = sock if tls is None else secured(sock, tls, host)
     return made
 
 
@@ -85,6 +85,8 @@ def ask(
             return Answer(answer.status, names, read)
         finally:
             connection.close()
+    except OSError:  # a certificate that is not trusted is a ValueError, too
+        raise
     except (HTTPException, ValueError) as error:
         raise OSError("no HTTP") from error
     except Unreachable as error:
