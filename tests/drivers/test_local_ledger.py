@@ -26,6 +26,7 @@ from gateway.drivers.ledger.local_ledger import LocalLedger
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.stores import probe
+from tests.drivers.full_disk import files_no_larger_than
 from tests.in_time import at_once, in_time
 from tests.ledger_leased import EagerlyLeased
 from tests.patience import PATIENT_S, back, limit
@@ -530,6 +531,26 @@ async def test_what_cannot_be_written_down_is_not_spent(
         (tmp_path / "data").mkdir()
         assert await here.take("h")
         await go_on(own_redis, here)
+
+
+async def test_a_call_whose_return_cannot_be_written_down_is_charged_once(
+    own_redis: EmbeddedRedis, tmp_path: Path
+) -> None:
+    async with gate(own_redis, tmp_path) as here:
+        await here.know()
+        hang(own_redis, here)
+        hold = await here.take("h")
+        (journal,) = journals(tmp_path)
+        assert hold
+        with files_no_larger_than(journal.stat().st_size):
+            assert own_redis.pid
+            os.kill(own_redis.pid, signal.SIGCONT)
+            await back(here.inner)
+            await until(lambda: here.ledger._away["acme"].until is not None)
+            await here.ledger._books.hand_over("acme", set())
+        await here.ledger.settle(hold, Amounts(Nanos(3)), record("h", 3))
+        await here.paid()
+        assert await books(own_redis) == (3, 0), "nothing of it is held any more"
 
 
 @pytest.mark.parametrize("meter", ["requests", "at_once"])

@@ -93,10 +93,7 @@ class LocalBooks:
             return False
         give_back(opened.wanted, hold.amounts, spent)
         line = Spent(hold.id, opened.at, hold.purse, spent, record)
-        try:
-            self._write(line)
-        except OSError:  # it is charged from here; if this process dies before, at its ceiling
-            _log.exception("the journal cannot be written")
+        if not self._writes(line):  # it is charged from here; if we die before, at its ceiling
             self._unwritten.append(line)
         return True
 
@@ -126,16 +123,15 @@ class LocalBooks:
             if hold.purse.home != home or name not in self.open:
                 continue
             asked.add(life)
-            with suppress(LedgerDown, OSError):
+            with suppress(LedgerDown):
                 to = moved(name)
                 answer = await self._ledger.reserve(hold.purse, to, hold.amounts, life)
                 if not isinstance(answer, Hold):
                     continue
-                if name in self.open:
-                    self._write(Moved(name))
+                if name in self.open and self._writes(Moved(name)):
                     self.agreed[name] = self.open.pop(name)
                     self.moved[name] = answer
-                else:  # it is in the journal, with what it did cost
+                else:  # the journal says what it did cost, or will
                     await self._ledger.void(home, to)
             if life not in asked:  # it has left, maybe before it was let in
                 self._ledger.leave(hold.purse, life)
@@ -162,6 +158,15 @@ class LocalBooks:
             with suppress(OSError):
                 self._journal.sync()
                 self._journal.close(remove=not self.unpaid and not self.open)
+
+    def _writes(self, line: Line) -> bool:
+        """Whether it can be written."""
+        try:
+            self._write(line)
+        except OSError:
+            _log.exception("the journal cannot be written")
+            return False
+        return True
 
     def _write(self, line: Line) -> None:
         if self._journal is None:
