@@ -20,7 +20,8 @@ async def together(attempt: Attempt, wanted: Round, sleep: Sleep) -> tuple[Outco
     """The outcomes, in the order of the calls.
 
     A call that was outrun is cancelled, settled, and told as Stopped. When this is cancelled, or
-    one of them meets a bug, so is every call, and what has begun to flow is closed.
+    one of them meets a bug, so is every call, for the same reason, and what has begun to flow is
+    closed.
     """
     calls: list[_Call | None] = [None] * len(wanted.calls)
     others = _beside(wanted)
@@ -41,10 +42,11 @@ async def together(attempt: Attempt, wanted: Round, sleep: Sleep) -> tuple[Outco
             for call, candidate in zip(calls, wanted.calls, strict=True)
         ]
         return tuple(await _only_one_flows(outcomes))
-    except BaseException:
+    except BaseException as error:
         made = [call for call in calls if call is not None]
+        cancelled = isinstance(error, asyncio.CancelledError)
         try:
-            await _stop(made, None)
+            await _stop(made, *error.args if cancelled else ())
         finally:
             await _close([flow for call in made for flow in _flowing(call)], UNHEARD)
         raise
@@ -90,7 +92,7 @@ def _good(outcome: Outcome) -> bool:
     return isinstance(outcome, Flowing) or (isinstance(outcome, Answered) and not outcome.findings)
 
 
-async def _stop(calls: list[_Call], why: str | None) -> None:
+async def _stop(calls: list[_Call], why: str | None = None) -> None:
     """Until each has settled, however often this is cancelled meanwhile."""
     for call in calls:
         if not call.done():

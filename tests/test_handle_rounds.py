@@ -11,6 +11,9 @@ from gateway.core.chat import Extras
 from gateway.core.errors import Faulty, LedgerDown, RateLimited
 from gateway.core.events import Dropped, Replied, Reserved, Settled
 from gateway.core.money import Nanos
+from gateway.core.plan import Candidate
+from gateway.core.strategy import Because, Outcome, Round, Stopped
+from gateway.rounds import together
 from tests.lives import ANSWER, PROMPT, Turn, hear, poor, says, stage, told, well, whole
 
 other = says("BAD")
@@ -139,6 +142,30 @@ async def test_a_client_that_leaves_during_a_round(stream: bool) -> None:
     assert [event.record.purpose for event in told(scene, Settled)] == ["abandoned", "abandoned"]
     assert isinstance(scene.events[-1], Dropped)
     await whole(scene)
+
+
+@pytest.mark.parametrize("why", [(), ("shutting_down",)], ids=["left", "stopped"])
+async def test_each_call_of_a_round_is_told_why_it_is_cancelled(why: tuple[str, ...]) -> None:
+    heard: list[tuple[object, ...]] = []
+    both = asyncio.Barrier(3)
+
+    async def attempt(_: Round, candidate: Candidate) -> Outcome:
+        try:
+            await both.wait()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as error:
+            heard.append(error.args)
+            raise
+        return Stopped(candidate, "never")
+
+    (rung,) = stage("vote", {}).life._planned().rungs[:1]
+    wanted = Round(rung.candidates[:2], rung.checks, Because("vote"))
+    task = asyncio.create_task(together(attempt, wanted, asyncio.sleep))
+    await both.wait()
+    task.cancel(*why)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert heard == [why, why]
 
 
 async def test_a_voter_that_the_ledger_cannot_hold() -> None:
