@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from gateway.commands.cost_estimate import Asked, Scene, shelf_of
-from gateway.commands.cost_prices import Catalog, Priced, Wanted, stated_prices
+from gateway.commands.cost_prices import Catalog, Priced, Wanted, fits, stated_prices
 from gateway.commands.shipped import shipped_catalog
 from gateway.commands.wrong_option import Wrong
 from gateway.config.faults import did_you_mean, quoted
@@ -61,10 +61,7 @@ class Shop:
         return list(found.values())
 
     def _fits(self, each: Priced) -> bool:
-        asked = self.asked
-        return asked.provider in (None, each.host) and (
-            asked.region is None or asked.region in each.regions
-        )
+        return fits(each, Wanted((), self.asked.provider, self.asked.region))
 
     def _unknown(self, name: str) -> str:
         if self.catalog.at(name):

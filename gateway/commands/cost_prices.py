@@ -162,7 +162,7 @@ class Catalog:
             if not matching:
                 raise Wrong("--model", self.unknown(name))
             for each in matching:
-                if _fits(each, wanted) and each not in found.setdefault(each.model, []):
+                if fits(each, wanted) and each not in found.setdefault(each.model, []):
                     found[each.model].append(each)
         found = {name: hosts for name, hosts in found.items() if hosts}
         if not found:
@@ -198,7 +198,7 @@ def cheapest(hosts: Iterable[Priced], cost: Callable[[Priced], Fraction]) -> Pri
     return min(hosts, key=cost)
 
 
-def _fits(each: Priced, wanted: Wanted) -> bool:
+def fits(each: Priced, wanted: Wanted) -> bool:
     return (wanted.provider is None or each.host == wanted.provider) and (
         wanted.region is None or wanted.region in each.regions
     )

@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from gateway.commands.options import CONFIG, AsJson, fail, say_lines
+from gateway.commands.options import (
+    CONFIG,
+    AsJson,
+    Pool,
+    RouteConfig,
+    fail,
+    names_in,
+    say_lines,
+)
 
 
 def learn(  # noqa: PLR0913, PLR0917 - an option each
@@ -28,14 +36,9 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
     route: Annotated[
         str | None, typer.Option(help="Of records, a route's name; else as for replay.")
     ] = None,
-    pool: Annotated[
-        str, typer.Option(help="Recorded models, comma-separated, from the first rung up.")
-    ] = "",
+    pool: Pool = "",
     smart: Annotated[str | None, typer.Option(help="The recorded model of the last rung.")] = None,
-    config: Annotated[
-        list[Path] | None,
-        typer.Option("--config", "-c", help="Where a route's name is looked up.", metavar="PATH"),
-    ] = None,
+    config: RouteConfig = None,
     json: AsJson = False,
 ) -> None:
     """Learn where a route had best begin, from what was answered; write weights for `learned`."""
@@ -43,8 +46,7 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
     from gateway.config.faults import ConfigError
     from gateway.replay.records import Unusable
 
-    names = tuple(name.strip() for name in pool.split(",") if name.strip())
-    asked = Asked(source, out, route, names, smart, tuple(config or CONFIG), seed)
+    asked = Asked(source, out, route, names_in(pool), smart, tuple(config or CONFIG), seed)
     try:
         say_lines(run(asked, ctx.obj.env), ok=True, json=json)
     except (ConfigError, Unusable) as error:

@@ -44,6 +44,20 @@ Source = Annotated[
 ]
 
 
+# Of commands that read recorded answers.
+Pool = Annotated[
+    str, typer.Option(help="Recorded models, comma-separated, from the first rung up.")
+]
+RouteConfig = Annotated[
+    list[Path] | None,
+    typer.Option("--config", "-c", help="Where a route's name is looked up.", metavar="PATH"),
+]
+
+
+def names_in(pool: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in pool.split(",") if name.strip())
+
+
 def console() -> "Console":
     """A terminal's width; wherever else, as wide as it takes."""
     from rich.console import Console  # noqa: PLC0415 - so that --help is quick
@@ -108,7 +122,7 @@ def tell(run: Callable[[], tuple[list[str], int]], *, json: bool = False) -> Non
         raise typer.Exit(code)
 
 
-def said(found: "Found") -> tuple[list[str], int]:
+def printed(found: "Found") -> tuple[list[str], int]:
     """What is printed of it. Its notes go to whoever watches."""
     for note in found.notes:
         typer.echo(f"note: {note}", err=True)

@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from gateway.commands.options import CONFIG, AsJson, console, fail, say_json
+from gateway.commands.options import (
+    CONFIG,
+    AsJson,
+    Pool,
+    RouteConfig,
+    console,
+    fail,
+    names_in,
+    say_json,
+)
 
 
 def replay(  # noqa: PLR0913, PLR0917 - an option each
@@ -17,16 +26,11 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
     route: Annotated[
         str, typer.Option(help="A YAML file (FILE#route), a route's name, or a strategy's.")
     ],
-    pool: Annotated[
-        str, typer.Option(help="Recorded models, comma-separated, from the first rung up.")
-    ] = "",
+    pool: Pool = "",
     smart: Annotated[
         str | None, typer.Option(help="The recorded model that all is compared with.")
     ] = None,
-    config: Annotated[
-        list[Path] | None,
-        typer.Option("--config", "-c", help="Where a route's name is looked up.", metavar="PATH"),
-    ] = None,
+    config: RouteConfig = None,
     json: AsJson = False,
     svg: Annotated[Path | None, typer.Option(help="Write a picture.", metavar="PATH")] = None,
     decisions: Annotated[
@@ -56,12 +60,11 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
     from gateway.config.faults import ConfigError
     from gateway.replay.records import Unusable
 
-    names = tuple(name.strip() for name in pool.split(",") if name.strip())
     try:
         asked = Asked(
             folder,
             route,
-            names,
+            names_in(pool),
             smart,
             tuple(config or CONFIG),
             decisions,

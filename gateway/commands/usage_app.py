@@ -12,7 +12,7 @@ from gateway.commands.options import (
     Source,
     Until,
     console,
-    said,
+    printed,
     tell,
 )
 
@@ -35,6 +35,6 @@ def usage(  # noqa: PLR0913, PLR0917 - an option each
 
     def read() -> tuple[list[str], int]:
         asked = Asked(by, since, until, "json" if json else form, source, config)
-        return said(run(asked, ctx.obj.env, ctx.obj.now(), console()))
+        return printed(run(asked, ctx.obj.env, ctx.obj.now(), console()))
 
     tell(read)
