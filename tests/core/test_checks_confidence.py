@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from gateway.core.catalog import Check
-from gateway.core.chat import ChatRequest, Choice, Completion
+from gateway.core.chat import ChatRequest, Choice, ChoiceDelta, Completion, Delta
 from gateway.core.checks.confidence import INSTRUCTION
-from tests.core.checked import MESSAGES, ask, call, mend, request, whys
+from gateway.core.checks.watches import Watching
+from tests.core.checked import MESSAGES, ask, call, judge, mend, request, whys
 
 CHECKS = (Check("complete"), Check("confidence"))
 OWN = {"role": "system", "content": INSTRUCTION}
@@ -114,9 +115,15 @@ def test_the_marker_is_read(answer: Choice | str | None, passes: bool) -> None:
         ("CONFIDENCE: HIGH\n\nParis.", "Paris."),
         ("A.\nCONFIDENCE: LOW\n  - b\nCONFIDENCE: HIGH", "A.\n  - b"),
         ("CONFIDENCE: HIGH", ""),
+        ("\u5df4\u9ece\u3002\n\nCONFIDENCE\uff1aHIGH\u3002", "\u5df4\u9ece\u3002"),
+        ("\u5df4\u9ece\u3002CONFIDENCE: LOW", "\u5df4\u9ece\u3002"),
+        ("Paris.\n\n[CONFIDENCE: HIGH]", "Paris."),
+        ("Paris. (**CONFIDENCE: HIGH**)", "Paris."),
+        ("Paris.CONFIDENCE: HIGH", "Paris."),
     ],
 )
 def test_the_marker_is_stripped(text: str, left: str) -> None:
+    assert whys("confidence", text) != ["it does not say how sure it is"]
     answer = Completion((Choice(text=text),))
     assert mend(CHECKS, answer).first.text == left
 
@@ -145,3 +152,26 @@ def test_stripping_gives_the_text_back(text: str, marker: str, gap: str, tail: s
     text = text.rstrip()
     answer = Completion((Choice(text=f"{text}{gap}{marker}{tail}"),))
     assert mend(CHECKS, answer).first.text == text
+
+
+@pytest.mark.parametrize(
+    ("check", "text", "passes"),
+    [
+        (Check("sql"), "SELECT a FROM b", True),
+        (Check("length", {"max_words": 1}), "Paris.", True),
+        (Check("regex", {"pattern": r"\.\Z"}), "Paris.", True),
+        (Check("regex", {"pattern": "HIGH"}), "Paris.", False),
+        (Check("not_empty"), "", False),
+    ],
+    ids=str,
+)
+def test_the_other_checks_see_what_the_client_gets(check: Check, text: str, passes: bool) -> None:
+    answer = Completion((Choice(text=f"{text}\n\nCONFIDENCE: HIGH"),))
+    found = judge((*CHECKS, check), answer, request())
+    assert [finding.check for finding in found] == ([] if passes else [check.name])
+
+
+def test_the_line_is_no_part_of_the_length_while_it_comes() -> None:
+    watching = Watching((*CHECKS, Check("length", {"max_words": 1})), request())
+    for piece in ("Paris.", "\n\nCONFIDENCE:", " HIGH"):
+        assert watching.feed((Delta((ChoiceDelta(text=piece),)),)) is None

@@ -11,7 +11,12 @@ from msgspec import Struct
 
 from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Choice, Completion
-from gateway.core.checks.confidence import ask_confidence, confidence, strip_confidence
+from gateway.core.checks.confidence import (
+    ask_confidence,
+    confidence,
+    strip_confidence,
+    without_marker,
+)
 from gateway.core.checks.ending import complete, not_empty
 from gateway.core.checks.finding import Finding
 from gateway.core.checks.grounding import cites_context
@@ -140,9 +145,9 @@ def checklist(checks: tuple[Check, ...]) -> Checklist:
 
 def _checklist(checks: tuple[Check, ...]) -> Checklist:
     at_hand = tuple(check for check in checks if check.name not in ASKED)
-    runs = tuple((check.name, CHECKS[check.name], check.options) for check in at_hand)
-    fixes = tuple(check for check in checks if check.name == "schema" and check.options.get("fix"))
     asks = any(check.name == "confidence" for check in checks)
+    runs = tuple((check.name, _run(check.name, asks=asks), check.options) for check in at_hand)
+    fixes = tuple(check for check in checks if check.name == "schema" and check.options.get("fix"))
     return Checklist(
         checks,
         checks if at_hand == checks else at_hand,
@@ -154,6 +159,13 @@ def _checklist(checks: tuple[Check, ...]) -> Checklist:
         asks,
         asks or bool(fixes),
     )
+
+
+def _run(name: str, *, asks: bool) -> CheckFn:
+    check = CHECKS[name]
+    if not asks or name == "confidence":
+        return check
+    return lambda choice, request, options: check(without_marker(choice), request, options)
 
 
 def fault(check: Check) -> str | None:

@@ -20,9 +20,11 @@ INSTRUCTION: Final = (
     "After your whole answer, add a last line of its own that says how sure you are that the"
     " answer is right. It is exactly one of these two:\nCONFIDENCE: HIGH\nCONFIDENCE: LOW"
 )
-_MARK: Final = r"CONFIDENCE[*_` \t]*:[*_` \t]*(HIGH|LOW)\b[*_`.! \t\r]*"
-_LINE: Final = re.compile(rf"^[>#*_` \t-]*{_MARK}(?:\n[\r\n]*|\Z)", re.MULTILINE | re.IGNORECASE)
-_TAIL: Final = re.compile(rf"(?<=[ \t])[*_`]*{_MARK}\s*\Z", re.IGNORECASE)
+_MARK: Final = r"CONFIDENCE[*_` \t]*[:\uff1a][*_` \t]*(HIGH|LOW)\b[*_`.!)\]> \t\r\u3002]*"
+_LINE: Final = re.compile(
+    rf"^[>#*_`(\[< \t-]*{_MARK}(?:\n[\r\n]*|\Z)", re.MULTILINE | re.IGNORECASE
+)
+_TAIL: Final = re.compile(rf"(?<=[ \t.!?\u3002\uff01\uff1f])[*_`(\[<]*{_MARK}\s*\Z", re.IGNORECASE)
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 _ITEMS: Final = msgspec.json.Decoder(list[Raw])
 
@@ -80,6 +82,12 @@ def _extended(message: bytes) -> bytes:
 def strip_confidence(completion: Completion) -> Completion:
     """The answer without its marker lines, and without the blank space before the last."""
     return with_texts(completion, [_stripped(choice.text) for choice in completion.choices])
+
+
+def without_marker(choice: Choice) -> Choice:
+    """The choice as the client is to get it: what all other checks look at."""
+    text = _stripped(choice.text)
+    return choice if text is choice.text else msgspec.structs.replace(choice, text=text)
 
 
 def _stripped(said: str | None) -> str | None:
