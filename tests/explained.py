@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from msgspec import structs
+
 from gateway.core.chat import Usage
 from tests.recordings import Recording
 
@@ -95,6 +97,19 @@ def _all_that_is_billed(want: JSON, got: JSON, recording: Recording) -> Usage:
     return Usage(said.prompt, completion, said.cached, said.cache_write, thought)
 
 
+def _with_its_advisor(want: JSON, got: JSON, recording: Recording) -> Usage:
+    """And what the recorded bytes say that the advisor took."""
+    text, mark = recording.body.decode(), '"iterations":'
+    rounds, _ = json.JSONDecoder().raw_decode(text, text.index(mark) + len(mark))
+    [advice] = [each for each in rounds if each["type"] == "advisor_message"]
+    said: Usage = want["usage"]
+    return structs.replace(
+        said,
+        prompt=said.prompt + advice["input_tokens"],
+        completion=said.completion + advice["output_tokens"],
+    )
+
+
 _MADE: Final = re.compile(r"call_[0-9a-f]{24}")
 _USE: Final = re.compile(rb'"toolUse":(\{[^{}]*\})')
 
@@ -106,6 +121,9 @@ _EOS: Final = Explanation("'eos' is stop", _stop)
 _THOUGHTS_APART: Final = Explanation(
     "the provider counts thoughts outside completion_tokens, and bills them", _all_that_is_billed
 )
+_ADVISED: Final = Explanation(
+    "what an advisor said is billed, and counted beside the rest", _with_its_advisor
+)
 _NO_CALL_ID: Final = Explanation("the provider gave no id for the call: one is made", _ids)
 _SERVER_TOOL: Final = Explanation(
     "a tool that ran at the provider is kept apart from those for the client", _for_the_client
@@ -116,6 +134,7 @@ _CONTENT_PARTS: Final = Explanation(
 
 EXPLAINED: Final[Mapping[str, Mapping[str, Explanation]]] = {
     # a file, or how its name begins: {field: why we say something else than the SDK}
+    "anthropic/messages__200__pydantic-ai__aff5a7c0": {"usage": _ADVISED},
     "openai/chat__200__llm__0402884c": {"finish": _NO_FINISH},  # recorded through OpenRouter
     "openai/chat__200__llm__2bba8181": {"tool_calls": _EMPTY_ARGUMENTS},  # likewise
     "bedrock/converse-stream__200__pydantic-ai__70f682d5": {"tool_calls": _SERVER_TOOL},
@@ -130,7 +149,7 @@ EXPLAINED: Final[Mapping[str, Mapping[str, Explanation]]] = {
     "xai/": {"usage": _THOUGHTS_APART},
 }
 DIFFERENT: Final[Mapping[str, int]] = {
-    "bedrock": 3, "cloudflare": 3, "databricks": 4, "gemini": 8, "mistral": 2, "openai": 2,
-    "snowflake": 9, "together": 1, "xai": 19,
+    "anthropic": 1, "bedrock": 3, "cloudflare": 3, "databricks": 4, "gemini": 8, "mistral": 2,
+    "openai": 2, "snowflake": 9, "together": 1, "xai": 19,
 }  # fmt: skip
 """How many files of a provider differ, each for an explained reason."""

@@ -147,6 +147,35 @@ USAGES: Final[list[tuple[Any, Usage | None]]] = [
         Usage(3, 5),
     ),
     ({"input_tokens": -3, "output_tokens": 5}, None),
+    # what is billed beside
+    (
+        {
+            "input_tokens": 3,
+            "output_tokens": 5,
+            "iterations": [
+                {
+                    "type": "compaction",
+                    "input_tokens": 70,
+                    "output_tokens": 20,
+                    "cache_read_input_tokens": 7,
+                },
+                {"type": "message", "input_tokens": 3, "output_tokens": 5},
+                {"type": "advisor_message", "input_tokens": 2, "output_tokens": 1},
+                {"type": "compaction", "input_tokens": -1, "output_tokens": 20},
+                7,
+            ],
+        },
+        Usage(82, 26, cached=7),
+    ),
+    (
+        {
+            "input_tokens": 0,
+            "output_tokens": 0,
+            "iterations": [{"type": "compaction", "input_tokens": 70, "output_tokens": 20}],
+        },
+        Usage(70, 20),
+    ),
+    ({"input_tokens": 3, "output_tokens": 5, "iterations": "many"}, Usage(3, 5)),
     ({"input_tokens": 3, "output_tokens": 10**12}, None),
     ({"input_tokens": 3.5, "output_tokens": 5}, None),
     ({"input_tokens": True, "output_tokens": 5}, None),

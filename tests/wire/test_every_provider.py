@@ -182,7 +182,7 @@ def test_a_wrong_value_is_never_explained(
     assert tried == FIELDS[field]
 
 
-FIELDS = {"tool_calls": 15, "content": 5, "finish": 11, "usage": 21}
+FIELDS = {"tool_calls": 15, "content": 5, "finish": 11, "usage": 22}
 """In how many files a field differs, for an explained reason."""
 
 

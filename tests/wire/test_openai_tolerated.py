@@ -145,6 +145,19 @@ WHOLE: dict[str, tuple[tuple[JSON, ...], JSON, Choice, Usage | None]] = {
         Choice(0, "hi"), TOLD,
     ),
     "a tier of its own (Groq)": ((TEXT,), {"service_tier": "on_demand"}, Choice(0, "hi"), TOLD),
+    "cached tokens apart (Kimi)": ((TEXT,), {"usage": USAGE | {"cached_tokens": 6}},
+                                   Choice(0, "hi"), Usage(10, 4, cached=6)),
+    "cached tokens twice": (
+        (TEXT,), {"usage": USAGE | {"cached_tokens": 6,
+                                    "prompt_tokens_details": {"cached_tokens": 7}}},
+        Choice(0, "hi"), Usage(10, 4, cached=7),
+    ),
+    "a window that is full": ((TEXT | {"finish_reason": "model_context_window_exceeded"},), {},
+                              Choice(0, "hi", finish="length"), TOLD),
+    "filtered, and why (Gemini)": (
+        ({"index": 0, "finish_reason": "content_filter: PROHIBITED_CONTENT"},), {},
+        Choice(0, finish="content_filter"), TOLD,
+    ),
     "null details": ((TEXT,), {"usage": USAGE | {"prompt_tokens_details": None}}, Choice(0, "hi"),
                      TOLD),
 }  # fmt: skip
@@ -191,6 +204,9 @@ STREAMS: dict[str, tuple[list[JSON], str, list[tuple[str, str]], Usage | None]] 
     "usage beside a delta (OpenRouter)": ([FIRST, HI | {"usage": USAGE}, END], "hi", [], TOLD),
     "usage with every chunk": ([FIRST | {"usage": LESS}, HI | {"usage": LESS},
                                 END | {"usage": USAGE}], "hi", [], TOLD),
+    "usage in the choice (Kimi)": (
+        [FIRST, HI, {**END, "choices": [{**END["choices"][0], "usage": USAGE}]}], "hi", [], TOLD,
+    ),
     "null usage (Databricks)": ([FIRST | {"usage": None}, HI, END], "hi", [], None),
     "no id, object, time (Gemini)": (
         [{k: v for k, v in chunk.items() if k == "choices"} for chunk in (FIRST, HI, END)],
@@ -254,6 +270,9 @@ ERRORS: dict[str, tuple[JSON, type[UpstreamError]]] = {
     "at the top (vLLM)": ({"object": "error", "message": "no", "code": 503}, Overloaded),
     "a finish that is an error": (
         {"choices": [{"index": 0, "delta": {}, "message": {}, "finish_reason": "error"}]}, Broken),
+    "a call that could not be written (Gemini)": (
+        {"choices": [{"index": 0, "delta": {}, "message": {},
+                      "finish_reason": "function_call_filter: MALFORMED_FUNCTION_CALL"}]}, Broken),
     "out of resources (DeepSeek)": (
         {"choices": [{"index": 0, "delta": {}, "message": {},
                       "finish_reason": "insufficient_system_resource"}]}, Overloaded),

@@ -111,6 +111,9 @@ def test_answers_are_read_as_anthropics() -> None:
         # Google's own words, before Claude is reached.
         (401, {"error": {"code": 401, "message": "m", "status": "UNAUTHENTICATED"}}, Misconfigured),
         (403, {"error": {"code": 403, "message": "m", "status": "DENIED"}}, Misconfigured),
+        (400, [{"error": {"code": 400, "message": "Publisher Model m is not servable in region r.",
+                          "status": "FAILED_PRECONDITION"}}], Misconfigured),
+        (400, {"error": {"code": 400, "message": "m", "status": "INVALID_ARGUMENT"}}, Rejected),
         (404, [{"error": {"code": 404, "message": "m", "status": "NOT_FOUND"}}], Misconfigured),
         (429, [{"error": {"code": 429, "message": "m", "status": "EXHAUSTED"}}], Throttled),
         (503, {"error": {"code": 503, "message": "m", "status": "UNAVAILABLE"}}, Overloaded),

@@ -23,6 +23,7 @@ from gateway.wire.faults import Kind, by_words, retry_after, short
 _BY_STATUS: Final[Mapping[int, Kind]] = {**faults.PLAIN, 408: TimedOut}
 _BY_TYPE: Final[Mapping[str, Kind]] = {
     "api_error": Faulty,
+    "FAILED_PRECONDITION": Misconfigured,
     "authentication_error": Misconfigured,
     "billing_error": Misconfigured,
     "invalid_request_error": Rejected,
@@ -33,6 +34,7 @@ _BY_TYPE: Final[Mapping[str, Kind]] = {
     "request_too_large": Rejected,
     "timeout_error": Faulty,
 }
+"""One is Google's: a region in which Vertex AI does not have the model."""
 _HUNDREDS: Final[Mapping[int, Kind]] = {3: Misconfigured, 4: Rejected}
 """A redirect is a wrong base URL."""
 _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
@@ -86,11 +88,17 @@ def stream_fault(said: Any) -> UpstreamError:
 
 
 def _said(body: Any) -> tuple[str, str]:
-    """Type and message of {"type": "error", "error": {"type", "message"}}; "" where absent."""
+    """Type and message of {"type": "error", "error": {"type", "message"}}; "" where absent.
+
+    Vertex AI says its own errors: {"error": {"status", "message"}}, in a list where a stream was
+    asked for.
+    """
+    if isinstance(body, list) and body:
+        body = body[0]
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict):
         return "", ""
-    return short(error.get("type")), short(error.get("message"))
+    return short(error.get("type")) or short(error.get("status")), short(error.get("message"))
 
 
 def _class(status: int, kind: str, message: str) -> Kind:

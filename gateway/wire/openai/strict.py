@@ -66,6 +66,8 @@ class TokenUsage(Struct, gc=False):
     total_tokens: Tokens
     prompt_tokens_details: PromptDetails = PromptDetails()
     completion_tokens_details: CompletionDetails = CompletionDetails()
+    cached_tokens: Literal[0] | None = None
+    """Kimi's, which is read as a loose one."""
     gateway: Raw | UnsetType = UNSET
     """Of a provider that is such a gateway."""
 
@@ -204,6 +206,8 @@ class ChunkChoice(Struct, gc=False):
     delta: Piece
     finish_reason: Finish | None
     logprobs: Logprobs | None = None
+    usage: None = None
+    """Kimi's, as well."""
 
 
 class Chunk(Struct, gc=False):

@@ -18,13 +18,17 @@ from gateway.wire.openai import strict
 _FINISHES: Final[Mapping[str, str]] = {
     **{name: name for name in ("stop", "length", "tool_calls", "content_filter", "function_call")},
     **dict.fromkeys(("max_tokens", "model_length", "max_output_tokens", "token_limit"), "length"),
+    "model_context_window_exceeded": "length",
     **dict.fromkeys(("tool_use", "tool_call"), "tool_calls"),
     **dict.fromkeys(
         ("safety", "refusal", "recitation", "sensitive", "blocklist", "prohibited_content"),
         "content_filter",
     ),
 }
-_FAILURES: Final = frozenset({"error", "network_error", "abort", "failed"})
+_FAILURES: Final = frozenset({
+    "error", "network_error", "abort", "failed", "function_call_filter",
+})  # fmt: skip
+"""The last is a call that Gemini could not write, at its OpenAI door."""
 _OVERLOADED: Final = "insufficient_system_resource"
 
 _SPOKEN: Final = frozenset(
@@ -72,12 +76,15 @@ def usage(value: Any) -> Usage | None:
         return None
     total = tokens(value.get("total_tokens")) or 0
     read = _details(value.get("prompt_tokens_details"))
+    cached = tokens(read.get("cached_tokens"))
+    if cached is None:
+        cached = tokens(value.get("cached_tokens"))  # Kimi's
     thought = _details(value.get("completion_tokens_details"))
     found = counted(
         prompt,
         completion,
         total,
-        tokens(read.get("cached_tokens")) or 0,
+        cached or 0,
         tokens(read.get("cache_write_tokens")) or 0,
         tokens(thought.get("reasoning_tokens")) or 0,
     )
@@ -86,8 +93,13 @@ def usage(value: Any) -> Usage | None:
 
 
 def usage_of(answer: Any) -> Usage | None:
-    """What an answer, or a chunk, tells of its usage."""
-    return usage(answer.get("usage")) if isinstance(answer, Mapping) else None
+    """What an answer, or a chunk, tells of its usage. Kimi's streams tell it in the last choice."""
+    if not isinstance(answer, Mapping):
+        return None
+    choices = answer.get("choices")
+    places = [answer, *(choices if isinstance(choices, list) else ())]
+    told = (usage(each.get("usage")) for each in places if isinstance(each, Mapping))
+    return next((each for each in told if each is not None), None)
 
 
 def with_sound(usage: Usage, heard: int, said: int) -> Usage:
@@ -142,7 +154,7 @@ def finish(value: Any) -> str | None:
 
     Raises UpstreamError for a reason that means that the provider failed.
     """
-    reason = string(value).lower()
+    reason = string(value).lower().partition(":")[0]  # Google's door: content_filter: RECITATION
     if not reason:
         return None
     if reason in _FAILURES:
