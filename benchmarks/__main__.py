@@ -1,4 +1,4 @@
-"""`make bench`, or `python -m benchmarks --help`."""
+"""What a request costs the gateway, beside nginx in the same run: `make bench`."""
 
 import argparse
 import json

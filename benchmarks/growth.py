@@ -28,7 +28,7 @@ class Sample:
 @dataclass(frozen=True)
 class Grown:
     """`first` and `last` are of the first and the last third of what is judged: of memory the
-    median, of files and tasks the least, since what is more hangs on who asks just then.
+    median, of files and tasks the least, since what is more depends on who asks just then.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Whether a provider is better asked over HTTP/2: clients side by side, each in its own process.
+"""Whether HTTP/2 is the better way to ask a provider: clients side by side, a process each.
 
 What is measured is the client alone: user and system time of its process. Behind nginx, which
 speaks both over TLS, is the same upstream for all.

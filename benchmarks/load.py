@@ -53,7 +53,7 @@ class Load:
 @dataclass(frozen=True)
 class Done:
     """`latency_ms` is the 50th, 99th and 99.9th percentile, from when a request was due to its
-    answer's end; `first_ms` the median until its body's first byte. The slow load tells neither.
+    answer's end; `first_ms` the median until its body's first byte. `run_python` tells neither.
     """
 
     requests: int

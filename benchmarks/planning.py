@@ -40,8 +40,8 @@ RULES = (
 BATCH = 2_000
 DEPTH = 64
 KEPT = 20_000
-"""After so many requests plans are made anew: a model's factor of tokens is another one. With bills
-that scatter by 10 % that is seldomer.
+"""After so many requests plans are made anew, as a model's factor of tokens has changed. Where its
+bills scatter by 10 % that happens less often.
 """
 MEDIAN_BYTES, SPREAD, LEAST_BYTES, MOST_BYTES = 1_024, 1.0, 200, 40_000
 """Of a prompt: log-normal, so that one of six is above 2.8 kB, and one of 40 above 7.3 kB."""

@@ -1,7 +1,7 @@
 """Clients that read slowly, and a provider that would tell them everything at once.
 
-A gateway that takes from the provider what its client does not read yet holds it in memory: so
-much of each stream is told as was sent to it while all of them were open.
+A gateway that takes from the provider what its client does not read yet holds it in memory. What
+is told is how much of each stream the provider could send while all of them were open.
 """
 
 import asyncio

@@ -35,7 +35,7 @@ SAMPLES = 180
 LEAST_PAUSE_S = 1.0
 CALM_S = 30.0
 LEAVING_S = 0.2
-"""So often a client leaves in the middle of its stream."""
+"""Between two clients that leave in the middle of their stream."""
 _ENDED = re.compile(r"^gateway_requests_total\{(.+)\} (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 _IN_FLIGHT = re.compile(r"^gateway_inflight_requests(?:\{.*\})? (\S+)$", re.MULTILINE)
@@ -67,7 +67,7 @@ CONNECTIONS = 256
 FEW = 32
 """Enough to have the gateway busy."""
 CROWD = 16
-"""So often each of them asks, before it begins."""
+"""How often each connection asks, all of them at once, before the soak begins."""
 
 
 @dataclass(frozen=True)
