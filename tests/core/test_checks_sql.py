@@ -22,6 +22,9 @@ NOTHING = ["there is no SQL statement in it"]
         ("WITH x AS (SELECT 1) SELECT * FROM x", []),
         ("(SELECT 1) UNION (SELECT 2)", []),
         ("CREATE TABLE t (a INT)", []),
+        ("BEGIN;\nINSERT INTO t VALUES (1);\nCOMMIT;", []),
+        ("```sql\nSTART TRANSACTION;\nUPDATE t SET a = 1;\nROLLBACK;\n```", []),
+        ("Begin;", WORDS),
         ("```sql\nSELECT 1\n```", []),
         ("This does it:\n\n```SQL\nSELECT 1;\n```\n\nIt selects one.", []),
         ("```\nSELECT 1\n```", []),
@@ -49,6 +52,11 @@ NOTHING = ["there is no SQL statement in it"]
 )
 def test_sql(text: Choice | str | None, says: list[str]) -> None:
     assert whys("sql", text) == says
+
+
+def test_the_parser_tells_nobody_of_an_answer(caplog: pytest.LogCaptureFixture) -> None:
+    assert whys("sql", "```sql\nSHOW what Mr Smith owes\n```") == []
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize(
