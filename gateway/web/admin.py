@@ -53,7 +53,12 @@ class Admin:
 
     def app(self) -> FastAPI:
         """The routes, each error in OpenAI's shape."""
-        app = FastAPI(title="Tollgate admin", version=self.version, openapi_url=None)
+        app = FastAPI(
+            title="Tollgate admin",
+            version=self.version,
+            openapi_url=None,
+            redirect_slashes=False,  # as the public ones: web/api.py
+        )
         tell_failures(app)
         keys, one = f"{PREFIX}/keys", f"{PREFIX}/keys/{{key_id}}"
         app.add_api_route(keys, self.create, methods=["POST"])

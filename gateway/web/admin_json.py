@@ -132,7 +132,7 @@ def _read(decode: Any, body: bytes) -> Any:
         return decode(body)
     except msgspec.ValidationError as error:
         wrong_type(error)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         refuse("body", "must be a JSON object")
 
 

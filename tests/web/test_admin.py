@@ -197,6 +197,8 @@ BAD: list[tuple[str, str, str, Any, int, str, str | None]] = [
     ("root", "GET", "/tenants/acme/budgets?key=early&tenant=", None, 404, "not_found", None),
     ("root", "PUT", "/keys", None, 405, "method_not_allowed", None),
     ("root", "GET", "/nothing", None, 404, "not_found", None),
+    ("root", "GET", "/keys/", None, 404, "not_found", None),
+    ("root", "POST", "/keys/k1/rotate/", None, 404, "not_found", None),
 ]  # fmt: skip
 
 
@@ -219,6 +221,14 @@ async def test_each_wrong_request(  # noqa: PLR0917 - a row
     assert (error["code"], error["param"]) == (code, param)
     after = (await admin("root", "GET", "/keys")).json()["data"]
     assert [k["id"] for k in after] == [k["id"] for k in before], "nothing was done"
+
+
+@pytest.mark.parametrize("path", ["/keys", "/keys/k1/rotate"])
+@pytest.mark.parametrize("body", [b'{"tenant":"\xff"}', b'{"\xff":1}', b"{", b"\xff"])
+async def test_a_body_that_is_no_json(admin: Bench, path: str, body: bytes) -> None:
+    response = await admin("root", "POST", path, content=body)
+    assert response.status_code == 400, response.text
+    assert response.json()["error"]["code"] == "invalid_request"
 
 
 async def test_a_tenants_admin_sees_only_its_own(admin: Bench) -> None:
