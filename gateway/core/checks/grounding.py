@@ -14,6 +14,7 @@ from gateway.core.checks.pattern import compiled
 
 QUOTATION: Final = r'["\u201c\u201e\u00ab]([^"\u201c\u201d\u201e\u00ab\u00bb\n]{20,400})'
 """The beginning of a quotation of some length."""
+_CODE: Final = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 _MOST: Final = 200
 """So many citations are looked up."""
 _NOT_WORDS: Final = re.compile(r"[\W_]+")
@@ -25,6 +26,8 @@ def cites_context(choice: Choice, request: ChatRequest, options: Mapping[str, An
     expression = compiled(options.get("pattern", QUOTATION)) if text else None
     if expression is None:
         return None
+    if "pattern" not in options and "`" in text:  # a text in code is no quotation
+        text = _CODE.sub(" ", text)
     given = ""
     for found in islice(expression.finditer(text), _MOST):
         cited = _bare(found[expression.groups and 1] or found[0])
