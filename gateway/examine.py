@@ -18,8 +18,8 @@ from gateway.core.checks.finding import Finding
 from gateway.core.checks.options import ASK_MS
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Judged
-from gateway.core.features import read_features
-from gateway.core.plan import Candidate, Limits, make_plan
+from gateway.core.judges import judges
+from gateway.core.plan import Candidate, Limits
 from gateway.core.strategies.course import BUDGET, aside
 from gateway.core.strategy import Answered, Because, Outcome, Round
 from gateway.hold import held
@@ -95,15 +95,12 @@ class _Examination:
         raise NoVerdict(failure)
 
     def _judges(self, asked: ChatRequest) -> list[Candidate]:
-        """Who may judge is the owner's choice, where it is asked the tenant's."""
         world = self.desk.world
-        ladder = world.ladders.get(asked.model)
-        if ladder is None:
+        limits = Limits(self.desk.tenant, world.health.down(world.clock()), world.factors)
+        able = judges(asked, world.ladders, limits, world.draw)
+        if able is None:
             raise NoVerdict("no_model")
-        tenant = structs.replace(self.desk.tenant, models=("*",))
-        limits = Limits(tenant, world.health.down(world.clock()), world.factors)
-        plan = make_plan(ladder, read_features(asked), limits, world.draw)
-        return [candidate for rung in plan.rungs for candidate in rung.candidates]
+        return able
 
     async def _asked(self, candidate: Candidate, question: ChatRequest) -> Outcome:
         """What came of asking. Raises NoVerdict where nobody else may be asked, either."""

@@ -31,7 +31,8 @@ def explain_request(
     Raises a ClientError as the door would.
     """
     request = read_request(body, {}, snapshot.limits.json_depth)
-    ladder = ladders(snapshot.catalog).get(request.model)
+    known = ladders(snapshot.catalog)
+    ladder = known.get(request.model)
     if ladder is None:
         why = snapshot.catalog.left_out.get(request.model, "it is not in the catalog")
         raise UnknownModel(f"The model '{request.model}' cannot be asked: {why}.", param="model")
@@ -42,9 +43,8 @@ def explain_request(
     limits = Limits(tenant, wall=at)
     plan = make_plan(ladder, features, limits, lambda: _ALWAYS_FIRST)
     plan, _ = begin(ladder, plan, request, features)
-    told: dict[str, Any] = msgspec.json.decode(
-        msgspec.json.encode(explain(request, features, plan, ladder, rule, limits))
-    )
+    values = explain(request, features, plan, ladder, rule, limits, known)
+    told: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(values))
     return {**told, "canary": moved or None, "guard": _unknown(ladder)}
 
 

@@ -1,14 +1,17 @@
 """Why this model, why not the others, and what it will cost; no call is made."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Raw, structs
 
 from gateway.core import tokens
-from gateway.core.catalog import CASCADE, Tactic, Tenant
-from gateway.core.chat import ChatRequest, Usage
+from gateway.core.catalog import CASCADE, Check, Tactic, Tenant
+from gateway.core.chat import ChatRequest, Completion, Usage
+from gateway.core.checks.asked import question
 from gateway.core.features import Features
 from gateway.core.first_rung import after
+from gateway.core.judges import judges
 from gateway.core.ladder import Ladder, Step
 from gateway.core.learned import Start
 from gateway.core.money import Audio, Nanos, Price, cost, usd
@@ -24,10 +27,13 @@ from gateway.core.plan import (
     price_of,
 )
 from gateway.core.signals import NAMES
-from gateway.core.strategies import tactic
+from gateway.core.strategies import BALLOTS, carry_out, tactic, taking
+from gateway.core.worst import Judges, worst
 
-_BALLOTS: Final = ("vote", "arbitrate")
 _UNSEEN: Final = Limits(Tenant(""))
+_NONE: Final[Mapping[str, Ladder]] = {}
+_ALWAYS_FIRST: Final = 0.0
+"""In place of a random draw."""
 _TEXT_RATES: Final = ("input", "output", "cached_input", "cache_write")
 TYPICAL_OUTPUT: Final = 400
 """Tokens of answer that the expected cost supposes, where the client did not ask for fewer."""
@@ -40,14 +46,21 @@ def explain(
     ladder: Ladder,
     rule: str = "",
     limits: Limits = _UNSEEN,
+    known: Mapping[str, Ladder] = _NONE,
 ) -> dict[str, Any]:
     """The plan as JSON values. Costs are in US dollars. `rule` is the name of the rule that chose
-    the ladder, `limits` what the plan was made by.
+    the ladder, `limits` what the plan was made by, and judges are found among those that are
+    `known`.
 
-    `expected` is the first candidate, or each voter, answering at a typical length; `worst` is
-    every call of every rung answering poorly at its ceiling, within what one request may cost;
-    `always_smart` is the last rung's first candidate alone.
+    `expected` is the first candidate, or each voter, answering at a typical length; `worst` is the
+    most that all calls can cost together, see core/worst.py; `always_smart` is the last rung's
+    first candidate alone.
     """
+
+    def judging(check: Check, request: ChatRequest, answer: Completion) -> Sequence[Candidate]:
+        asked = question(check, request, answer)
+        return judges(asked, known, limits, lambda: _ALWAYS_FIRST) or ()
+
     asked = {"prompt": features.prompt, **structs.asdict(features)}
     asked["needs"] = sorted(features.needs)
     asked["max_cost"] = None if features.max_cost is None else dollars(features.max_cost)
@@ -66,7 +79,7 @@ def explain(
                 "tier": rung.tier,
                 "order": _order(ladder, rung),
                 "checks": [check.name for check in rung.checks.all],
-                "flows": request.stream and not rung.checks.all,
+                "flows": flows,
                 "candidates": [
                     {
                         **_candidate(each, request, features),
@@ -75,10 +88,10 @@ def explain(
                     for each in rung.candidates
                 ],
             }
-            for rung in plan.rungs
+            for rung, flows in zip(plan.rungs, _flowing(request, plan, chosen), strict=True)
         ],
         "skipped": [structs.asdict(skipped) for skipped in plan.skipped],
-        "cost_usd": _costs(request, features, plan, chosen),
+        "cost_usd": _costs(request, features, plan, chosen, judging),
     }
 
 
@@ -200,65 +213,39 @@ def _tactic(request: ChatRequest, ladder: Ladder) -> Tactic:
     return ladder.strategy if asked is None else tactic(asked)
 
 
+def _flowing(request: ChatRequest, plan: Plan, chosen: Tactic) -> Iterator[bool]:
+    """Of each rung, whether its answer is given as it comes: nothing is to be checked in it, and
+    no other answer is compared with it.
+    """
+    joined = False
+    for number, rung in enumerate(plan.rungs, 1):
+        chosen = taking(rung, chosen)
+        votes = chosen.name in BALLOTS or (joined and number < len(plan.rungs))
+        yield request.stream and not rung.checks.all and not votes
+        joined = joined or (chosen.then is None and bool(chosen.options.get("join")))
+        chosen = chosen.then or CASCADE
+
+
 def _told(chosen: Tactic | None) -> dict[str, Any] | None:
     if chosen is None:
         return None
     return {"name": chosen.name, "options": dict(chosen.options), "then": _told(chosen.then)}
 
 
-def _worst(plan: Plan, chosen: Tactic) -> int:
-    """Every call at its ceiling, and every answer poor, rung after rung."""
-    total = 0
-    following: Tactic = chosen
-    for rung in plan.rungs:
-        while not _carries_out(following, rung):
-            following = following.then or CASCADE
-        total += _worst_of(following, rung)
-        following = following.then or CASCADE
-    return total
-
-
-def _carries_out(chosen: Tactic, rung: Rung) -> bool:
-    """Whether it takes a rung: one that has too few models, or nothing to check, is for whatever
-    comes then.
-    """
-    if chosen.name in _BALLOTS:
-        models = {each.model.name for each in rung.candidates}
-        return len(models) >= int(chosen.options["need"])
-    if chosen.name == "hedge":
-        return len(rung.candidates) > 1
-    return chosen.name == CASCADE.name or bool(rung.checks.all)
-
-
-def _worst_of(chosen: Tactic, rung: Rung) -> int:
-    """Of one rung. Where refusals are looked for, a vendor that refuses is followed by another; a
-    voter by anybody of another.
-    """
-    options, name = chosen.options, chosen.name
-    dearest = sorted(rung.candidates, key=lambda each: each.ceiling, reverse=True)
-    at_once = options["voters"] if name in _BALLOTS else 2 if name == "hedge" else 1
-    tries = {"repair": 1 + options.get("times", 0), "retry_cheap": options.get("tries", 1)}
-    asked = dearest[:at_once]
-    if any(check.name == "not_refused" for check in rung.checks.all):
-        for each in dearest[at_once:]:
-            if name in _BALLOTS or all(
-                each.deployment.provider != other.deployment.provider for other in asked
-            ):
-                asked.append(each)
-    return int(tries.get(name, 1)) * sum(each.ceiling for each in asked)
-
-
 def _costs(
-    request: ChatRequest, features: Features, plan: Plan, chosen: Tactic
+    request: ChatRequest,
+    features: Features,
+    plan: Plan,
+    chosen: Tactic,
+    judges: Judges,
 ) -> dict[str, Raw] | None:
     if not plan.rungs:
         return None
-    first, last = plan.rungs[0].candidates, plan.rungs[-1].candidates[0]
-    asked = first[: chosen.options["voters"]] if chosen.name in _BALLOTS else first[:1]
+    first, last = next(carry_out(plan, chosen)), plan.rungs[-1].candidates[0]
+    asked = first.calls if first.race_s is None else first.calls[:1]
     expected = sum(expected_cost(each, request, features) for each in asked)
-    worst = _worst(plan, chosen)
     return {
         "expected": dollars(expected),
-        "worst": dollars(worst if plan.most is None else min(worst, plan.most)),
+        "worst": dollars(worst(plan, chosen, request, judges)),
         "always_smart": dollars(expected_cost(last, request, features)),
     }

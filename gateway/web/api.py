@@ -172,7 +172,7 @@ class Api:
         guard = None
         if world.behind is not None:
             ladder, plan, guard = world.behind.foresee(asked, ladder, plan)
-        told = explain(asked, features, plan, ladder, rule, limits)
+        told = explain(asked, features, plan, ladder, rule, limits, world.ladders)
         return _json({**told, "canary": moved or None, "guard": guard})
 
     async def analyze(self, request: Request) -> Response:

@@ -18,7 +18,8 @@ from gateway.core.catalog import (
     Tier,
     TierModel,
 )
-from gateway.core.chat import ChatRequest, Extras
+from gateway.core.chat import ChatRequest, Choice, Completion, Extras
+from gateway.core.checks.asked import question
 from gateway.core.explain import dollars, explain, why_there
 from gateway.core.features import read_features
 from gateway.core.ladder import ladders
@@ -39,9 +40,10 @@ def explained(
     """As a client reads it, every number exact."""
     features = read_features(asked)
     limits = Limits(tenant or Tenant("t", budgets=(Budget(Nanos(1), "day"),)))
-    rule, ladder = climbed(ladders(catalog)[asked.model], asked, {}, 0.0, None)
+    known = ladders(catalog)
+    rule, ladder = climbed(known[asked.model], asked, {}, 0.0, None)
     plan = make_plan(ladder, features, limits, lambda: 0.5)
-    told = msgspec.json.encode(explain(asked, features, plan, ladder, rule))
+    told = msgspec.json.encode(explain(asked, features, plan, ladder, rule, limits, known))
     found: dict[str, Any] = json.loads(told, parse_float=Decimal)
     return found
 
@@ -77,7 +79,7 @@ def test_what_it_will_cost_to_the_nano_dollar() -> None:
     }
     assert told["cost_usd"] == {
         "expected": Decimal(30).scaleb(-9),
-        "worst": Decimal(held * 111).scaleb(-9),
+        "worst": Decimal(held * 111 + told["features"]["prompt"]).scaleb(-9),
         "always_smart": Decimal(3_000).scaleb(-9),
     }
 
@@ -103,55 +105,91 @@ REFUSALS: Final = (Check("not_refused"),)
 
 
 @pytest.mark.parametrize(
-    ("chosen", "checks", "calls"),
+    ("chosen", "checks", "answers", "failures"),
     [
-        (tactic("cascade"), (), 3),
-        (tactic("cascade"), REFUSALS, 3 + 1),
-        (tactic("vote"), (), 3 + 2),
-        (tactic("vote"), REFUSALS, 3 + 2 + 1),
-        (tactic("hedge"), REFUSALS, 3 + 2 + 1),
-        (tactic("repair"), REFUSALS, 2 * (3 + 1)),
-        (tactic("retry_cheap", {"tries": 4}), REFUSALS, 4 * (3 + 1)),
+        (tactic("cascade"), (), 3, 1 + 2),
+        (tactic("cascade"), REFUSALS, 1 + 3, 2),
+        (tactic("vote"), (), 2 + 3, 1),
+        (tactic("vote"), REFUSALS, 1 + 2 + 3, 0),
+        (tactic("hedge"), REFUSALS, 1 + 3, 2),
+        (tactic("retry_cheap", {"tries": 4}), REFUSALS, 1 + 3 * 2 + 4 * 3, 2),
     ],
 )
-def test_the_worst_is_that_every_vendor_refuses(
-    chosen: Tactic, checks: tuple[Check, ...], calls: int
+def test_the_worst_is_the_dearest_way_to_fail_and_to_refuse(
+    chosen: Tactic, checks: tuple[Check, ...], answers: int, failures: int
 ) -> None:
-    """Of one rung: models of 3, 2 and 1 at two vendors."""
+    """Of one rung: models of 1, 2 and 3, the last two at one vendor. Who refuses is followed by
+    another vendor, who fails by anybody, but costs its prompt alone.
+    """
     known = (("x", 1, "q"), ("y", 2, "p"), ("z", 3, "p"))
-    assert worst_calls(chosen, checks, known) == calls
+    assert is_worst(chosen, checks, known, answers, failures)
 
 
 def test_the_worst_of_a_vote_is_that_only_the_dearest_vendor_refuses() -> None:
     known = (("x", 3, "q"), ("y", 2, "p"), ("z", 1, "p"))
-    assert worst_calls(tactic("vote"), REFUSALS, known) == 3 + 2 + 1
+    assert is_worst(tactic("vote"), REFUSALS, known, 3 + 2 + 1)
 
 
 @pytest.mark.parametrize("chosen", ["vote", "hedge"])
 def test_the_worst_of_a_rung_with_too_few_models_is_that_of_what_comes_then(chosen: str) -> None:
-    then = tactic("repair", {"times": 4})
-    assert worst_calls(tactic(chosen, then=then), REFUSALS, (("x", 1, "q"),)) == 1 + 4
-    assert worst_calls(tactic(chosen, then=then), (), (("x", 1, "q"),)) == 1
+    then = tactic("retry_cheap", {"tries": 5})
+    assert is_worst(tactic(chosen, then=then), REFUSALS, (("x", 1, "q"),), 5)
+    assert is_worst(tactic(chosen, then=then), (), (("x", 1, "q"),), 1)
 
 
-def worst_calls(
+def is_worst(
+    chosen: Tactic,
+    checks: tuple[Check, ...],
+    known: tuple[tuple[str, int, str], ...],
+    answers: int,
+    failures: int = 0,
+) -> bool:
+    """Of a rung with models of a price, at a vendor: in answers and in prompts of a model whose
+    price is 1.
+    """
+    catalog = rung_of(chosen, checks, known)
+    told = explained(structs.replace(HI, model="r"), catalog=catalog)
+    prompt = told["features"]["prompt"]
+    worst = answers * (prompt + 20) + failures * prompt
+    return bool(told["cost_usd"]["worst"] == Decimal(worst).scaleb(-9))
+
+
+def rung_of(
     chosen: Tactic, checks: tuple[Check, ...], known: tuple[tuple[str, int, str], ...]
-) -> Decimal:
-    """In calls of a model whose price is 1: of a rung with models of a price, at a vendor."""
+) -> Catalog:
     models = {}
     for name, price, vendor in known:
         made = model(name, price)
         there = structs.replace(made.deployments[0], provider=vendor)
         models[name] = structs.replace(made, deployments=(there,))
-    catalog = Catalog(
+    return Catalog(
         models,
         {"all": Tier("all", tuple(map(TierModel, models)))},
         {"r": Route("r", ("all",), chosen, checks)},
     )
-    told = explained(structs.replace(HI, model="r"), catalog=catalog)
-    each = Decimal(told["features"]["prompt"] + 20).scaleb(-9)
-    found: Decimal = told["cost_usd"]["worst"] / each
-    return found
+
+
+def test_a_vote_is_expected_of_those_whom_it_asks() -> None:
+    """Of different vendors: those of 1 and 5."""
+    known = (("x", 1, "p"), ("y", 3, "p"), ("z", 5, "q"))
+    told = explained(structs.replace(HI, model="r"), catalog=rung_of(tactic("vote"), (), known))
+    assert told["cost_usd"]["expected"] == Decimal(6 * 30).scaleb(-9)
+
+
+def test_the_worst_is_that_judges_are_asked_and_fail_but_the_last() -> None:
+    """Of the judges, at 10 and at 100, each answers with 100 tokens at most."""
+    judge = Check("judge", {"model": "mid", "rubric": "It is right."})
+    judged = Route("judged", ("smart",), checks=(judge,))
+    told, alone = (
+        explained(
+            structs.replace(HI, model="judged"),
+            catalog=structs.replace(CATALOG, routes={"judged": route}),
+        )["cost_usd"]["worst"]
+        for route in (judged, structs.replace(judged, checks=()))
+    )
+    choice = Choice(text="\U0001f600" * 20)
+    prompt = read_features(question(judge, HI, Completion((choice,)))).prompt
+    assert told - alone == Decimal(10 * prompt + 100 * (prompt + 100)).scaleb(-9)
 
 
 def test_who_stands_in_for_a_rung_is_told_as_such() -> None:
@@ -184,10 +222,21 @@ def test_several_answers_cost_as_many() -> None:
         (structs.replace(HI, stream=True, model="open"), [True, True]),
         (structs.replace(HI, stream=True, extras=Extras(checks=())), [True, True, True]),
         (structs.replace(HI, model="open"), [False, False]),
+        (structs.replace(HI, stream=True, model="hedge"), [True, True]),
+        (structs.replace(HI, stream=True, model="vote"), [False, True]),
+        (structs.replace(HI, stream=True, model="c", extras=Extras(strategy="vote")), [True]),
     ],
 )
 def test_which_rungs_flow(asked: ChatRequest, flows: list[bool]) -> None:
     assert [rung["flows"] for rung in explained(asked)["rungs"]] == flows
+
+
+def test_each_tier_that_joins_a_vote_is_held_but_the_last() -> None:
+    tiers = ("cheap", "mid", "smart")
+    joined = Route("joined", tiers, tactic("vote", {"join": True}))
+    catalog = structs.replace(CATALOG, routes={"joined": joined})
+    told = explained(structs.replace(HI, stream=True, model="joined"), catalog=catalog)
+    assert [rung["flows"] for rung in told["rungs"]] == [False, False, True]
 
 
 def test_where_nothing_fits_there_is_no_cost() -> None:
@@ -213,19 +262,21 @@ def test_dollars_are_exact_json_numbers(amount: int) -> None:
 @pytest.mark.parametrize(
     ("model", "rule", "strategy", "calls"),
     [
-        ("judged", None, "cascade", (1, 1 + 10 + 100)),
-        ("vote", None, "vote", (2, 2 + 10)),
-        ("hedge", None, "hedge", (1, 2 + 10)),
-        ("repair", None, "repair", (1, 2 + 10)),
-        ("ruled", "short", "vote", (2, 2)),
+        ("judged", None, "cascade", (1, 1 + 10 + 100, 1)),
+        ("vote", None, "vote", (2, 2 + 10, 0)),
+        ("hedge", None, "hedge", (1, 10, 2)),
+        ("ruled", "short", "vote", (2, 2, 0)),
     ],
 )
 def test_the_rule_the_strategy_and_what_they_cost(
-    model: str, rule: str | None, strategy: str, calls: tuple[int, int]
+    model: str, rule: str | None, strategy: str, calls: tuple[int, int, int]
 ) -> None:
-    """In calls to the cheapest: a call to c costs ten of them, one to d a hundred."""
+    """In calls to the cheapest: a call to c costs ten of them, one to d a hundred. What is
+    expected, then the worst: answers, and prompts of those that fail.
+    """
     told = explained(structs.replace(HI, model=model))
-    held = told["features"]["prompt"] + 20
+    prompt = told["features"]["prompt"]
+    worst = calls[1] * (prompt + 20) + calls[2] * prompt
     assert (told["rule"], told["strategy"]["name"]) == (rule, strategy)
     assert told["cost_usd"]["expected"] == Decimal(calls[0] * 30).scaleb(-9)
-    assert told["cost_usd"]["worst"] == Decimal(calls[1] * held).scaleb(-9)
+    assert told["cost_usd"]["worst"] == Decimal(worst).scaleb(-9)

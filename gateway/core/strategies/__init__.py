@@ -8,12 +8,12 @@ from msgspec import Struct, structs
 from gateway.core.agree import MODES
 from gateway.core.catalog import CASCADE, Tactic
 from gateway.core.pace import Pace
-from gateway.core.plan import Plan, paced, races
+from gateway.core.plan import Plan, Rung, paced, races
 from gateway.core.strategies.cascade import cascade
 from gateway.core.strategies.course import Course, Steps
 from gateway.core.strategies.hedge import hedge
 from gateway.core.strategies.repair import repair, retry_cheap
-from gateway.core.strategies.vote import arbitrate, vote
+from gateway.core.strategies.vote import arbitrate, diverse, vote
 from gateway.core.strategy import Strategy, Verdict
 
 STRATEGIES: Final[Mapping[str, Callable[[Plan, Tactic, Course], Steps]]] = {
@@ -126,6 +126,21 @@ def fault(name: str, options: Mapping[str, Any]) -> str | None:
     if options.get("need", 2) > options.get("voters", 2):
         return f"{name}: need must not be more than voters"
     return None
+
+
+def taking(rung: Rung, chosen: Tactic) -> Tactic:
+    """Who takes a rung. One with too few models, or nothing to check, is for what comes then."""
+    while not _able(chosen, rung):
+        chosen = chosen.then or CASCADE
+    return chosen
+
+
+def _able(chosen: Tactic, rung: Rung) -> bool:
+    if chosen.name in BALLOTS:
+        return len(diverse(rung)) >= int(chosen.options["need"])
+    if chosen.name == "hedge":
+        return len(rung.candidates) > 1
+    return chosen.name == CASCADE.name or bool(rung.checks.all)
 
 
 def carry_out(plan: Plan, chosen: Tactic) -> Strategy:

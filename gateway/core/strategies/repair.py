@@ -46,7 +46,7 @@ def _tries(plan: Plan, course: Course, tries: int, *, tell: bool) -> Steps:
             if isinstance(outcome, Answered) and left:
                 course.because = structs.replace(course.because, purpose="retry")
                 if tell:
-                    course.said = (*course.said, *_told(outcome))
+                    course.said = (*course.said, *told(outcome))
                 continue
             no_room = course.because.purpose == "retry" and aside(outcome)
             if not (no_room or isinstance(outcome, Answered)):
@@ -59,7 +59,7 @@ def _tries(plan: Plan, course: Course, tries: int, *, tell: bool) -> Steps:
     return higher
 
 
-def _told(answer: Answered) -> tuple[Message, ...]:
+def told(answer: Answered) -> tuple[Message, ...]:
     """The poor answer as its own turn, and what was wrong with it as the user's."""
     first = answer.completion.first if answer.completion.choices else None
     found = "\n".join(f"- {finding.check}: {finding.why}" for finding in answer.findings)

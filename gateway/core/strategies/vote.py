@@ -48,7 +48,7 @@ def arbitrate(plan: Plan, tactic: Tactic, course: Course) -> Steps:
 
 def _vote(plan: Plan, tactic: Tactic, course: Course, agreement: Agreement) -> Steps:
     options, need = tactic.options, tactic.options["need"]
-    electorate = _diverse(plan.rungs[0]) if plan.rungs else []
+    electorate = diverse(plan.rungs[0]) if plan.rungs else []
     if len(electorate) < need:
         return plan
     rung, higher = plan.rungs[0], Plan(plan.rungs[1:], plan.skipped)
@@ -66,7 +66,7 @@ def _vote(plan: Plan, tactic: Tactic, course: Course, agreement: Agreement) -> S
     after = course.best.candidate if course.best else electorate[0]
     course.because = Because("arbitration", _undecided(votes, need, agreement), after)
     if options["show_votes"]:
-        course.said = (*course.said, *_shown(votes))
+        course.said = (*course.said, *shown(votes))
     if votes and options["join"] and tactic.then is None:
         return (yield from _joined(course, higher, votes, need, agreement))
     return higher
@@ -130,7 +130,7 @@ def _poll(
     return None
 
 
-def _diverse(rung: Rung) -> list[Candidate]:
+def diverse(rung: Rung) -> list[Candidate]:
     """Each model once, those of a vendor that is not among them yet first."""
     first: list[Candidate] = []
     later: list[Candidate] = []
@@ -162,7 +162,7 @@ def _undecided(votes: list[Answered], need: int, agreement: Agreement) -> str:
     return "incomparable" if len(keys) - keys.count(None) < need else "disagreed"
 
 
-def _shown(votes: Iterable[Answered]) -> tuple[Message, ...]:
+def shown(votes: Iterable[Answered]) -> tuple[Message, ...]:
     """The votes, for whoever decides, as one message."""
     texts = [vote.completion.first.text for vote in votes if vote.completion.choices]
     drafts = [f"Draft {number}:\n{text}" for number, text in enumerate(texts, 1) if text]
