@@ -3,6 +3,7 @@
 # What a command needs is imported when it runs, so that --help is quick.
 # ruff: noqa: PLC0415
 
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +23,12 @@ def top(
         float, typer.Option(min=0.1, help="Seconds between two looks.", metavar="S")
     ] = 2.0,
     once: Annotated[
-        bool, typer.Option("--once", help="Look once, at all there was since it began.")
+        bool,
+        typer.Option(
+            "--once",
+            help="Look once, at all there was since it began. So it is, without --json, wherever "
+            "no terminal shows it.",
+        ),
     ] = False,
     json: AsJson = False,
 ) -> None:
@@ -34,7 +40,7 @@ def top(
 
     url = metrics_of(url)
     now = _look(url)
-    if once:
+    if once or not (json or sys.stdout.isatty()):  # elsewhere a picture that changes is nothing
         told = view(now)
         say_json(told) if json else Console().print(show(told, url))
         return

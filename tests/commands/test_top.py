@@ -145,6 +145,8 @@ def test_the_command(url: str) -> None:
     assert (found.exit_code, json.loads(found.stdout)["requests"]["count"]) == (0, 125)
     shown = CliRunner().invoke(app, ["top", f"{url}/metrics", "--once"])
     assert (shown.exit_code, "120 replied, 5 denied" in shown.stdout) == (0, True)
+    piped = CliRunner().invoke(app, ["top", f"{url}/metrics"])
+    assert (piped.exit_code, piped.stdout) == (0, shown.stdout)
 
 
 @pytest.mark.parametrize(
