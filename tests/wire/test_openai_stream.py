@@ -80,6 +80,17 @@ def test_what_a_client_could_stumble_over_is_rebuilt(body: bytes) -> None:
     assert [d for d in feed(body + DONE) if d.raw is None and d.choices[0].text]
 
 
+def test_an_id_in_every_piece_is_told_once() -> None:
+    """Clients join the pieces of any field, an id's as well."""
+    pieces = [call(index=0, id="a", type="function", name="f", arguments=""),
+              call(index=0, id="a", type="function", arguments="{"),
+              call(index=0, id="a", type="function", arguments="}")]  # fmt: skip
+    deltas = feed(event(FIRST) + b"".join(event(piece(each)) for each in pieces) + STOP + DONE)
+    assert [delta.raw is None for delta in deltas] == [False, False, True, True, False]
+    told = [part for d in deltas for choice in d.choices for part in choice.tool_calls]
+    assert [(part.id, part.arguments) for part in told] == [("a", ""), (None, "{"), (None, "}")]
+
+
 CALLS: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
     "OpenAI's own": (
         [call(index=0, id="a", type="function", name="f", arguments="{"),

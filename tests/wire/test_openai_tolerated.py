@@ -231,6 +231,13 @@ STREAMS: dict[str, tuple[list[JSON], str, list[tuple[str, str]], Usage | None]] 
          calls({"index": 0, "function": {"arguments": "}"}}), END],
         "", [("f", "{}"), ("g", "[]")], None,
     ),
+    "a custom tool's call": (
+        [FIRST, calls({"index": 0, "id": "a", "type": "custom",
+                       "custom": {"name": "f", "input": ""}}),
+         calls({"index": 0, "custom": {"input": "SELECT "}}),
+         calls({"index": 0, "custom": {"input": "1"}}), END],
+        "", [("f", "SELECT 1")], None,
+    ),
     "a call with an object (Ollama)": (
         [FIRST, calls({"index": 0, **A, "function": {"name": "f", "arguments": {"x": 1}}}), END],
         "", [("f", '{"x":1}')], None,

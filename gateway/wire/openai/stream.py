@@ -210,7 +210,8 @@ class _Decoder:
                 whole = given and name and piece.type is not UNSET
                 clean = clean and at == piece.index and bool(whole)
             else:
-                clean = clean and at == piece.index and delta.name == (name or None)
+                told_once = not given and delta.name == (name or None)
+                clean = clean and at == piece.index and told_once
         return clean
 
     def _loose(self, chunk: Any, *, failed: bool) -> Delta | None:

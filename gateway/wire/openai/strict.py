@@ -172,6 +172,8 @@ class CallPiece(Struct, gc=False):
     id: str | UnsetType = UNSET
     type: Literal["function"] | UnsetType = UNSET
     function: FunctionPiece | UnsetType = UNSET
+    custom: None = None
+    """Of a custom tool, which is told as a function's: in all its pieces."""
     extra_content: None = None
     """As FunctionCall's."""
 
