@@ -10,7 +10,7 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import uvicorn
 import uvloop
@@ -24,11 +24,11 @@ from gateway.core.redaction import Redactor, secrets_of
 from gateway.core.snapshot import Snapshot
 from gateway.reload import Reload, Source
 from gateway.web.hot import hot
+from gateway.web.plain import plain
 
 _BACKLOG: Final = 2048
 _COARSE_NS: Final = 1_000_000_000
 """Some file systems tell when a file was written to a second."""
-Protocol = type[asyncio.Protocol] | Literal["httptools"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ async def run_gateway(
             sockets = [bound]
             told = [f"Tollgate answers at {_address(bound)}/v1"]
             if inside is not None:
-                servers.append(_server(gateway.admin(), "httptools"))
+                servers.append(_server(gateway.admin(), plain(door)))
                 sockets.append(inside)
                 told.append(f"The admin API answers at {_address(inside)}/admin/v1")
             spare_the_collector()
@@ -166,7 +166,7 @@ async def _reloading(reload: Reload, *, watch: bool) -> AsyncIterator[None]:
         await asyncio.gather(*running, return_exceptions=True)
 
 
-def _server(app: ASGIApp, protocol: Protocol) -> Listener:
+def _server(app: ASGIApp, protocol: type[asyncio.Protocol]) -> Listener:
     """It has no time of its own in which to end: see stopping.py. What it logs goes to the
     process's own log, as all else.
     """

@@ -24,7 +24,7 @@ from gateway.web.door import PATH, Door
 from gateway.web.hot_body import Incoming
 from gateway.web.hot_head import Heads
 from gateway.web.hot_reply import NOWHERE, Answers, Openings
-from gateway.web.idle import BODY_S, BUSY, Idle, late
+from gateway.web.idle import BODY_S, BUSY, IDLE_S, Idle, late
 from gateway.web.plain import PlainProtocol
 from gateway.web.visitor import Visitor
 
@@ -270,14 +270,13 @@ class HotProtocol(Answers):
         """From now on the connection is uvicorn's."""
         self._leave()
         self._outbox.flush()
-        theirs = PlainProtocol(*self._uvicorn, self._loop)
-        theirs.door, theirs.idle = self._door, self._idle
+        theirs = PlainProtocol(self._door, self._idle, *self._uvicorn, self._loop)
         self._transport.set_protocol(theirs)
         theirs.connection_made(self._transport)
         theirs.data_received(data)
 
 
-def hot(door: Door, idle_s: float = 5.0, body_s: float = BODY_S) -> type[asyncio.Protocol]:
+def hot(door: Door, idle_s: float = IDLE_S, body_s: float = BODY_S) -> type[asyncio.Protocol]:
     """What uvicorn.Config takes as `http`. After so long an idle connection is closed, and a body
     that stops half-way is refused.
     """

@@ -7,6 +7,8 @@ from typing import Any, Final, Protocol
 
 from gateway.core.errors import RequestTimeout
 
+IDLE_S: Final = 5.0
+"""How long a connection may wait for a request."""
 BODY_S: Final = 30.0
 """How long a body's next portion may take, or what is left of it."""
 PORTION: Final = 64 * 1024

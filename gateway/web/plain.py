@@ -1,7 +1,8 @@
 """uvicorn's HTTP/1.1 for each connection that is not hot. What is no HTTP is told in our words."""
 
+import asyncio
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import (
@@ -15,7 +16,7 @@ from gateway.web.asgi import Message, Receive, Scope, Send
 from gateway.web.client import lines_of
 from gateway.web.door import Door
 from gateway.web.headers import MAX_HEADERS, error_headers
-from gateway.web.idle import Idle
+from gateway.web.idle import IDLE_S, Idle
 from gateway.web.render import error_body
 
 _TYPE: Final = (b"content-type", b"application/json")
@@ -57,18 +58,23 @@ class PlainProtocol(HttpToolsProtocol):
 
     again = b""
     """A head that is to be read again, without what asks for another protocol."""
-    door: Door
-    idle: Idle
     since: float
     _begun = False
-    """A head is coming, and is not whole: it may take as long as a connection may be idle."""
+    """A head is to come, or to become whole: it may take as long as a connection may be idle."""
     _vain = 0
     _served: RequestResponseCycle | None = None
     """What is being answered; `cycle` is what came last, and may have to wait for its turn."""
 
-    def __init__(self, *its: Any) -> None:
-        super().__init__(*its)
+    def __init__(self, door: Door, idle: Idle, *its: Any, **more: Any) -> None:
+        super().__init__(*its, **more)
+        self.door = door
+        self.idle = idle
         self.parser = _Staying(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast("asyncio.Transport", transport))
+        self._begun = True
+        self.idle.enter(self)
 
     def data_received(self, data: bytes) -> None:
         self._vain += len(data)  # unless something comes of it
@@ -142,6 +148,12 @@ class PlainProtocol(HttpToolsProtocol):
         ]
         lines = b"".join(b"%b: %b\r\n" % pair for pair in pairs)
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[error.status], lines, body))
+
+
+def plain(door: Door, idle_s: float = IDLE_S) -> type[asyncio.Protocol]:
+    """What uvicorn.Config takes as `http`, for a face without a hot path; `door` is another's."""
+    idle = Idle(idle_s, lambda connection: connection.shutdown())
+    return cast("type[asyncio.Protocol]", partial(PlainProtocol, door, idle))
 
 
 async def _unchunked(

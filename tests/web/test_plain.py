@@ -10,6 +10,7 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from gateway.web.hot import hot
+from gateway.web.plain import plain
 from tests.service.running import KEY, Running, running
 from tests.web.test_door import CONFIG
 from tests.web.test_hot import BODY, STREAMED
@@ -35,11 +36,11 @@ async def service() -> AsyncIterator[Running]:
 class Line(asyncio.Transport):
     """A connection to the door, without a network: what is sent comes in one read."""
 
-    def __init__(self, service: Running, app: Any = None) -> None:
+    def __init__(self, service: Running, app: Any = None, door: Any = hot) -> None:
         super().__init__()
         config = Config(app or service.gateway.front, lifespan="off", log_config=None)
         config.load()
-        made = cast("Callable[..., asyncio.Protocol]", hot(service.gateway.front.door))
+        made = cast("Callable[..., asyncio.Protocol]", door(service.gateway.front.door))
         self.state = ServerState()
         self.heard = b""
         self.closed = False
@@ -72,6 +73,7 @@ class Line(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
+@pytest.mark.parametrize("door", [hot, plain])
 @pytest.mark.parametrize(
     ("begun", "more"),
     [
@@ -84,8 +86,10 @@ class Line(asyncio.Transport):
     ],
     ids=["hot", "headers", "one header", "a path", "after a body", "of a chunk"],
 )
-async def test_what_never_ends_is_not_kept(service: Running, begun: bytes, more: bytes) -> None:
-    line = Line(service)
+async def test_what_never_ends_is_not_kept(
+    service: Running, begun: bytes, more: bytes, door: Any
+) -> None:
+    line = Line(service, door=door)
     await line.sends(begun)
     for _ in range(MOST // len(more)):
         await line.sends(more)
@@ -113,18 +117,19 @@ SIZED = b"content-length: %d\r\n\r\n%b" % (len(BODY), BODY)
 IN_CHUNKS = b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
 
 
+@pytest.mark.parametrize("door", [hot, plain])
 @pytest.mark.parametrize("cut", [10_000, 20, 1])
 @pytest.mark.parametrize("rest", [SIZED, IN_CHUNKS], ids=["sized", "in chunks"])
 @pytest.mark.parametrize("first", [EXPLAIN, CHAT], ids=["explain", "chat"])
 async def test_who_asks_for_another_protocol_is_answered_in_this_one(
-    service: Running, first: bytes, rest: bytes, cut: int
+    service: Running, first: bytes, rest: bytes, cut: int, door: Any
 ) -> None:
     """As Java's HTTP client does, which would speak HTTP/2."""
     asks = (
         b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP\r\n"
     )
     request = b"%bauthorization: Bearer %b\r\n%b%b" % (first, KEY.encode(), asks, rest)
-    line = Line(service)
+    line = Line(service, door=door)
     sent = request * 2
     for at in range(0, len(sent), cut):
         await line.sends(sent[at : at + cut])
@@ -178,6 +183,14 @@ async def test_who_speaks_http_1_0_is_sent_no_chunks(
         assert told.endswith(b"}\n\ndata: [DONE]\n\n")
     else:
         assert b"content-length: %d\r\n" % len(told) in head
+    await line.hangs_up()
+
+
+async def test_who_connects_and_says_nothing_is_not_waited_for(service: Running) -> None:
+    line = Line(service, door=lambda door: plain(door, 0.01))
+    async with asyncio.timeout(30):
+        while not line.closed:
+            await asyncio.sleep(0.05)
     await line.hangs_up()
 
 
