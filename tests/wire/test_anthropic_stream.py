@@ -132,6 +132,18 @@ USAGES: Final[list[tuple[dict[str, int], list[dict[str, int]], Usage | None]]] =
         [{"output_tokens": 5}, {"output_tokens": 9}],
         Usage(10, 9, cache_write=7),
     ),
+    # no prompt has no tokens
+    (
+        {"input_tokens": 3, "output_tokens": 0},
+        [{"input_tokens": 0, "output_tokens": 9}],
+        Usage(3, 9),
+    ),
+    (
+        {"input_tokens": 3, "cache_read_input_tokens": 5, "output_tokens": 1},
+        [{"input_tokens": 0, "cache_read_input_tokens": 8, "output_tokens": 9}],
+        Usage(8, 9, cached=8),
+    ),
+    ({"input_tokens": 0}, [{"input_tokens": 0, "output_tokens": 9}], Usage(0, 9)),
     ({}, [{"output_tokens": 9}], None),
     ({"input_tokens": -3, "output_tokens": 1}, [{"output_tokens": 9}], None),
 ]

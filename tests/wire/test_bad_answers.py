@@ -242,6 +242,14 @@ STREAMS: Final[Mapping[str, tuple[bytes, type[UpstreamError]]]] = {
         sse("{" + _GEMINI_COUNTS, '{"candidates":[{"finishReason":"MALFORMED_RESPONSE"}]}'),
         Broken,
     ),
+    "anthropic": (
+        sse('{"type":"message_start","message":{"usage":{"input_tokens":5,"output_tokens":1}}}'),
+        Broken,
+    ),
+    "anthropic-vertex": (
+        sse('{"type":"message_start","message":{"usage":{"input_tokens":5}}}', "{"),
+        Broken,
+    ),
 }
 
 
@@ -252,7 +260,8 @@ def test_a_stream_that_says_nothing_and_fails_tells_what_it_came_to(dialect: str
         told(dialect, body, "streamed")
     usage = caught.value.usage
     assert usage is not None
-    assert (usage.prompt, usage.completion) == (5, 3)
+    # Of an answer that has not begun Anthropic tells the prompt alone.
+    assert (usage.prompt, usage.completion) == (5, 0 if "anthropic" in dialect else 3)
 
 
 def test_a_failed_answer_that_counts_nothing_is_free() -> None:

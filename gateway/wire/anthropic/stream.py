@@ -12,6 +12,7 @@ from gateway.wire.anthropic.faults import read, stream_fault
 from gateway.wire.anthropic.reply import decode, extras, finish, refusal
 from gateway.wire.anthropic.usage import latest, usage
 from gateway.wire.dialect import NEVER_ALIKE, StreamDecoder, Target
+from gateway.wire.faults import counted
 from gateway.wire.silence import one_more
 from gateway.wire.sse import SseDecoder
 from gateway.wire.whole import StreamOrWhole
@@ -102,7 +103,7 @@ class Decoder:
         if self._failure is not None:
             raise self._failure
         if not self._stopped:
-            raise Broken("the stream ended before the answer did")
+            raise counted(Broken("the stream ended before the answer did"), self._early)
         return deltas if self.done else [*deltas, self._last()]
 
     def _read(self, events: Callable[[], list[tuple[str, bytes]]]) -> list[Delta]:
@@ -119,6 +120,8 @@ class Decoder:
                 else:
                     deltas.append(delta)
         except UpstreamError as failure:
+            if isinstance(failure, Broken):
+                counted(failure, self._early)
             self._failure = failure
             if not deltas:
                 raise
@@ -154,13 +157,13 @@ class Decoder:
     def message_delta(self, data: bytes) -> Delta | None:
         event = read(data, _MessageDelta)
         self._usage = latest(self._usage, event.usage)
-        counted = usage(self._usage)
+        told = usage(self._usage)
         if event.delta.stop_reason or not self._stopped:
             self._ending = event.delta
-        if counted is None:
+        if told is None:
             return None
         self._early, self._counted = None, self._stopped
-        return Delta(usage=counted, id=self._id)
+        return Delta(usage=told, id=self._id)
 
     def message_stop(self, data: bytes) -> Delta | None:
         """One that comes before the reason to stop is no end."""

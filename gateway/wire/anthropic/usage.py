@@ -61,7 +61,11 @@ def _counted(said: Any) -> Usage | None:
 
 
 def latest(known: Mapping[str, Any], said: Any) -> Mapping[str, Any]:
-    """What a stream has said so far: the last value of each field that was not null."""
+    """What a stream has said so far: the last value of each field that was not null. Imitators that
+    told the prompt at the beginning have 0 for it at the end (sgl-project/sglang#20830).
+    """
     if not isinstance(said, Mapping):
         return known
-    return {**known, **{name: value for name, value in said.items() if value is not None}}
+    untold = () if any(said.get(name) for name in _INPUTS) else known.keys() & set(_INPUTS)
+    new = {name: value for name, value in said.items() if value is not None and name not in untold}
+    return {**known, **new}
