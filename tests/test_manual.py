@@ -7,6 +7,8 @@ from typing import Any, Final
 import yaml
 
 from gateway.core import changes
+from gateway.drivers.ledger.homes import DataLost
+from gateway.drivers.redis.wire import _FIRST_WORDS
 from tests.docs_tables import ROOT
 
 SITE: Final = ROOT / "deploy/manual/mkdocs.yml"
@@ -42,6 +44,18 @@ def test_every_page_is_in_the_list_of_pages() -> None:
         for part in text.split("\n## ")[1:]
     }
     assert list(listed.items()) == list(expected.items())
+
+
+def test_the_runbook_names_the_ledgers_failures_as_they_are_counted() -> None:
+    text = (ROOT / "docs/runbook.md").read_text("utf-8")
+    told = {
+        name
+        for alert in ("LedgerUnavailable", "SettleFailures")
+        for name in re.findall(r"`([a-z_]+)`", text.partition(f"## {alert}\n")[2].split("##")[0])
+    }
+    ours = {"timeout", "unreachable", "lost", "unknown", "given_up", DataLost(sent=False).kind}
+    servers = {kind.lower() for kind in _FIRST_WORDS}
+    assert told - ours - servers == {"allow_local"}, "a setting, and no failure"
 
 
 def test_what_needs_a_restart_is_told() -> None:
