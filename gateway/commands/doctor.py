@@ -58,8 +58,10 @@ def examine(
     try:
         snapshot = load(asked.config, env, at=asked.now)
     except ConfigError as error:
-        for fault in error.faults[:_FAULTS]:
-            yield Line("config", "fail", str(fault), "tollgate check lists all faults")
+        *faults, last = map(str, error.faults[:_FAULTS])
+        for fault in faults:
+            yield Line("config", "fail", fault)
+        yield Line("config", "fail", last, "tollgate check lists all faults")
         yield _tables(env)
         yield _port("port", asked.host, asked.port)
         return
@@ -95,13 +97,18 @@ def _python(version: tuple[int, int]) -> Line:
 
 
 def _config(paths: Iterable[Path], snapshot: Snapshot) -> Iterator[Line]:
-    counts = f"{len(snapshot.catalog.models)} models at {len(snapshot.providers)} providers"
+    models, providers = len(snapshot.catalog.models), len(snapshot.providers)
+    counts = f"{_many(models, 'model')} at {_many(providers, 'provider')}"
     yield Line("config", "ok", f"{', '.join(map(str, paths))}: {counts}")
     for name, why in snapshot.not_configured.items():
         yield Line("config", "warn", f"{name} is left out: {why}", "set it to use this provider")
     if all(not tenant.keys and not tenant.anonymous for tenant in snapshot.tenants.values()):
         name = next(iter(snapshot.tenants))
         yield Line("config", "warn", "no tenant has a key", f"tollgate key new {name}")
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _redis(snapshot: Snapshot) -> Iterator[Line]:
@@ -153,7 +160,8 @@ def _providers(
 ) -> Iterator[Line]:
     every = list(providers)
     if reached is None:
-        yield Line("providers", "ok", f"{len(every)} are not asked; --probe connects to each")
+        told = f"{_many(len(every), 'provider')} not asked; --probe connects to each"
+        yield Line("providers", "ok", told)
         return
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for provider, found in zip(every, pool.map(reached, every), strict=True):

@@ -51,7 +51,7 @@ def test_each_thing_has_a_line(tmp_path: Path) -> None:
         ("python", "ok", "3.12"),
         ("secrets", "ok", "set: NEAR_KEY"),
         ("secrets", "warn", "FAR_KEY is not set"),
-        ("config", "ok", f"{tmp_path}/f.yaml: 1 models at 1 providers"),
+        ("config", "ok", f"{tmp_path}/f.yaml: 1 model at 1 provider"),
         ("config", "warn", "far is left out: FAR_KEY not set"),
         ("config", "warn", "no tenant has a key"),
         ("redis", "warn", "memory: every restart begins with full budgets"),
@@ -79,6 +79,11 @@ def test_a_faulty_configuration(tmp_path: Path) -> None:
         f"{tmp_path}/f.yaml:4: providers.near.api_key: environment variable NEAR_KEY is not set"
     ]
     assert "redis" not in {line.name for line in lines}
+
+
+def test_of_several_faults_the_last_says_what_to_do(tmp_path: Path) -> None:
+    told = [line.do for line in found(tmp_path, env={}, redis="nowhere") if line.state == "fail"]
+    assert told == ["", "tollgate check lists all faults"]
 
 
 def test_no_secret_is_shown(tmp_path: Path) -> None:
