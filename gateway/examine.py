@@ -34,13 +34,19 @@ async def examine(
     """The answer with what they find. A check that gets no verdict is skipped, passed or failed,
     as it is configured.
     """
-    async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(_Examination(desk, check, request, deadline).verdict(answer))
-            for check in asked
-        ]
-    told = [(check, task.result()) for check, task in zip(asked, tasks, strict=True)]
-    heard = [(check, said) for check, said in told if not isinstance(said, _Skipped)]
+    tasks = [
+        asyncio.ensure_future(_Examination(desk, check, request, deadline).verdict(answer))
+        for check in asked
+    ]
+    try:
+        told = await asyncio.gather(*tasks)  # tells each of them why it is cancelled
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        raise
+    pairs = zip(asked, told, strict=True)
+    heard = [(check, said) for check, said in pairs if not isinstance(said, _Skipped)]
     findings = tuple(said for _, said in heard if isinstance(said, Finding))
     if heard:
         candidate = answer.candidate
@@ -48,7 +54,7 @@ async def examine(
         failed = tuple(finding.check for finding in findings)
         model, tier = candidate.model.name, candidate.tier
         desk.world.observe(Judged(desk.about, model, tier, names, failed))
-    return structs.replace(answer, findings=findings)
+    return structs.replace(answer, findings=findings, skipped=not heard)
 
 
 class _Skipped:

@@ -12,6 +12,7 @@ from gateway.core.checks.asked import NoVerdict
 from gateway.core.checks.finding import Finding
 from gateway.core.errors import Faulty
 from gateway.core.events import Dropped, Judged, Settled
+from gateway.core.strategies import tactic
 from tests.lives import (
     ANSWER,
     CATALOG,
@@ -114,7 +115,19 @@ SCRIPTS = {
         {"poor": "red"},
     ),
     "no verdict is skipped": Script(
-        (HOOK,), {"a": [well]}, "a", "passed", "a", (), {GOOD_ONE: NONE}
+        (HOOK,), {"a": [well]}, "a", "unjudged", "a", (), {GOOD_ONE: NONE}
+    ),
+    "no verdict is skipped beside what is at hand": Script(
+        (GOOD, HOOK), {"a": [well]}, "a", "passed", "a", ((),), {GOOD_ONE: NONE}
+    ),
+    "one verdict of two": Script(
+        (HOOK, JUDGE),
+        {"a": [well], "b": [passes]},
+        "a",
+        "passed",
+        "a b",
+        ((),),
+        {GOOD_ONE: NONE},
     ),
     "no verdict passes": Script(
         (policy(HOOK, "pass"),), {"a": [well]}, "a", "passed", "a", ((),), {GOOD_ONE: NONE}
@@ -147,7 +160,7 @@ SCRIPTS = {
         (("judge",), ()),
     ),
     "a judge that rambles is skipped": Script(
-        (JUDGE,), {"a": [well], "b": [rambles]}, "a", "passed", "a b", ()
+        (JUDGE,), {"a": [well], "b": [rambles]}, "a", "unjudged", "a b", ()
     ),
     "a judge that is down fails, if so configured": Script(
         (policy(JUDGE, "fail"),),
@@ -158,7 +171,7 @@ SCRIPTS = {
         (("judge",), ()),
     ),
     "a judge that is not in the catalog": Script(
-        (Check("judge", {"model": "gone", "rubric": "x"}),), {"a": [well]}, "a", "passed", "a", ()
+        (Check("judge", {"model": "gone", "rubric": "x"}),), {"a": [well]}, "a", "unjudged", "a", ()
     ),
     "nothing passes": Script(
         (JUDGE,),
@@ -200,7 +213,7 @@ async def test_a_judge_is_paid_as_an_audit_and_is_no_answer() -> None:
 
 
 async def test_no_money_for_a_judge_is_no_verdict() -> None:
-    for check, reason in ((JUDGE, "passed"), (policy(JUDGE, "fail"), "budget; a judge")):
+    for check, reason in ((JUDGE, "unjudged"), (policy(JUDGE, "fail"), "budget; a judge")):
         scene = examined((check,), {"a": [well]}, budget=200)
         reply, _ = await hear(scene.life)
         assert reply.reason == reason
@@ -249,8 +262,30 @@ async def test_a_client_that_leaves_while_others_judge(judge: Turn, stream: bool
 
 async def test_a_bug_while_others_judge_ends_the_life() -> None:
     scene = examined((JUDGE,), {"a": [well], "b": [Turn(error=RuntimeError("a bug"))]})
-    with pytest.raises(ExceptionGroup):
+    with pytest.raises(RuntimeError, match="a bug"):
         await hear(scene.life)
+    await whole(scene)
+
+
+async def test_a_judge_whose_answer_is_outrun_is_outrun() -> None:
+    """Its client did not leave."""
+    stalls = Turn(stalls=True)
+    turns = {"a": [well], "b": [well], "c": [stalls, passes]}
+    tiers = {"pair": Tier("pair", (TierModel("a"), TierModel("b")))}
+    judge = Check("judge", {"model": "c", "rubric": "It is right."})
+    hedge = tactic("hedge", {"after_ms": 1})
+    route = Route("examined", ("pair",), strategy=hedge, checks=(judge,), timeout_s=100)
+    catalog = Catalog(CATALOG.models, tiers, {"examined": route})
+    scene = stage("examined", turns, catalog=catalog, runner=FakeRunner())
+    reply, _ = await hear(scene.life)
+    assert reply.reason == "passed"
+    ends = [(each.record.purpose, each.record.outcome) for each in told(scene, Settled)]
+    assert sorted(ends) == [
+        ("answer", "ok"),
+        ("answer", "ok"),
+        ("audit", "ok"),
+        ("audit", "outrun"),
+    ]
     await whole(scene)
 
 

@@ -30,6 +30,8 @@ class Answered(Struct, frozen=True, gc=False):
     findings: tuple[Finding, ...] = ()
     cut: bool = False
     """It was stopped as soon as it failed: what there is of it."""
+    skipped: bool = False
+    """Others were to judge it, and none of them gave a verdict."""
 
 
 class Flowing(Struct, frozen=True):

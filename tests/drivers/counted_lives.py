@@ -162,7 +162,7 @@ LIVES: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
         },
     ),
     **{
-        f"streamed_{judged}": (
+        f"streamed_{judged}_{reason}": (
             events.Replied(STREAMED, "sim", "small", "cheap", reason, 0.75, 1.5, first),
             {
                 "gateway_inflight_requests": -1,
@@ -177,6 +177,7 @@ LIVES: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
             ("no", "unjudged", 0.125, 0.125),
             ("early", "passed", 0.125, 0.125),
             ("whole", "best_effort", None, 0.75),
+            ("whole", "unjudged", None, 0.75),  # who was to judge it gave no verdict
             ("cached", "cached", None, 0.75),
         )
     },

@@ -90,6 +90,7 @@ def judge(model: str, policy: str = "") -> str:
 
 
 PASSED: Final = ("a 0 passed", "a answer ok")
+SKIPPED: Final = ("a 0 unjudged", "a answer ok")
 POOR: Final = ("m 1 best_effort; a webhook", "a answer ok, m escalation ok")
 LATE: Final = ("hang", "drip")
 NO_VERDICT: Final = (
@@ -103,7 +104,7 @@ HOOKS: Final = {
     **{
         f"{lie}-{policy or 'left-out'}": (
             hook(f"/{lie}", policy, 150 if lie in LATE else 5000),
-            *(POOR if policy == "fail" else PASSED),
+            *{"": SKIPPED, "pass": PASSED, "fail": POOR}[policy],
         )
         for lie in NO_VERDICT
         for policy in ("", "pass", "fail")
@@ -138,15 +139,15 @@ RULINGS: Final = {
     "no": ("says-no", "", FELL, JUDGED_POOR),
     "words": ("says-words", "", FELL, JUDGED_POOR),
     "turns": ("no-then-yes", "", "m 1 passed; a judge", JUDGED_POOR),
-    "both": ("says-both", "", "a 0 passed", AUDITED),
+    "both": ("says-both", "", "a 0 unjudged", AUDITED),
     "both-fails": ("says-both", "fail", FELL, JUDGED_POOR),
-    "junk": ("says-junk", "", "a 0 passed", AUDITED),
+    "junk": ("says-junk", "", "a 0 unjudged", AUDITED),
     "junk-passes": ("says-junk", "pass", "a 0 passed", AUDITED),
     "junk-fails": ("says-junk", "fail", FELL, JUDGED_POOR),
     "maybe": ("says-maybe", "fail", FELL, JUDGED_POOR),
     "half": ("says-half", "fail", FELL, JUDGED_POOR),
     "cut": ("is-cut", "fail", FELL, JUDGED_POOR),
-    "down": ("is-down", "", "a 0 passed", "a answer ok, {0}-a audit faulty"),
+    "down": ("is-down", "", "a 0 unjudged", "a answer ok, {0}-a audit faulty"),
     "down-fails": (
         "is-down",
         "fail",

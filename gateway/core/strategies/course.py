@@ -49,7 +49,9 @@ class Course(Struct):
         if isinstance(outcome, Answered):
             findings = outcome.findings
             if not findings:
-                return Verdict(outcome, "passed" if rung.checks.all else "unjudged", self.error)
+                checks = rung.checks
+                judged = checks.all and (checks.at_hand or not outcome.skipped)
+                return Verdict(outcome, "passed" if judged else "unjudged", self.error)
             self.short = False
             self.best = better(self.best, outcome)
             self.because = Because("escalation", findings[0].check, outcome.candidate)

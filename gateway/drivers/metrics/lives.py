@@ -111,7 +111,7 @@ class Lives:
         """What was held came to its client when it was whole."""
         first, reason = event.first_token_s, event.reason
         judged = "no" if reason == "unjudged" else "cached" if reason == "cached" else "early"
-        if first is None and judged == "early":
+        if first is None and judged != "cached":
             judged = "whole"
         to = (event.model, event.provider, event.about.route, judged)
         try:
