@@ -74,8 +74,8 @@ async def _rebuild(
             if audit.missing and less and not force:
                 code = 1
                 lines.append(
-                    f"{home}: not set: of {less:,} counters the records know too little, for some "
-                    "are missing; --force makes them forget that"
+                    f"{home}: not set: some records are missing, and {less:,} of the counters "
+                    "would be lowered for want of them; --force lowers them"
                 )
                 continue
             held = await books.rebuild(home, force=force)

@@ -328,7 +328,7 @@ def test_records_that_are_missing_give_no_money_back(
     with Redis(unix_socket_path=shared_redis.url.removeprefix("unix://")) as server:
         server.xtrim(f"tg:{{{tenant}}}:usage", maxlen=2, approximate=False)
         refused = run("ledger", "rebuild", "--yes", *only)
-        said = f"{tenant}: not set: of 1 counters the records know too little, for some are missing"
+        said = f"{tenant}: not set: some records are missing, and 1 of the counters"
         assert refused.exit_code == 1
         assert refused.stdout.splitlines()[-1].startswith(said)
         assert server.hget(key, "spent") == b"60"

@@ -133,7 +133,7 @@ def test_the_stream_full(
 
     rebuilt = CliRunner().invoke(app, ["ledger", "rebuild", "--yes", *only])
     assert rebuilt.exit_code == 1
-    assert "not set: of 1 counters the records know too little" in rebuilt.stdout
+    assert "not set: some records are missing, and 1 of the counters" in rebuilt.stdout
     with Redis(unix_socket_path=own_redis.url.removeprefix("unix://")) as server:
         key = f"tg:{{{tenant}}}:b:{tenant}:tenant:{tenant}:usd:total"
         assert server.hget(key, "spent") == b"%d" % (SPENT * 20), "no money is given back"
