@@ -105,6 +105,8 @@ class PlainProtocol(HttpToolsProtocol):
             return
         self._begun = False
         self.idle.leave(self)
+        if self.parser.get_http_version() < "1.1":
+            self.expect_100_continue = False  # it knows no 100
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

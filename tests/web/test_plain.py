@@ -161,7 +161,11 @@ async def test_who_asks_for_it_and_for_the_end_is_answered_too(
     assert line.heard.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-@pytest.mark.parametrize("keeps", [b"", b"connection: keep-alive\r\n"], ids=["plain", "keep-alive"])
+@pytest.mark.parametrize(
+    "keeps",
+    [b"", b"connection: keep-alive\r\n", b"expect: 100-continue\r\n"],
+    ids=["plain", "keep-alive", "expect"],
+)
 @pytest.mark.parametrize("body", [BODY, STREAMED, b"{"], ids=["whole", "stream", "refused"])
 @pytest.mark.parametrize("before", [b"", OTHER + b"\r\n"], ids=["first", "behind another"])
 async def test_who_speaks_http_1_0_is_sent_no_chunks(
@@ -175,6 +179,7 @@ async def test_who_speaks_http_1_0_is_sent_no_chunks(
         while not line.closed:
             await asyncio.sleep(0.002)
     *_, head, told = line.heard.split(b"\r\n\r\n")
+    assert b" 100 " not in line.heard
     assert head.count(b"connection: close") == 1
     assert b"transfer-encoding" not in head
     if body is STREAMED:
