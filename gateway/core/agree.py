@@ -18,6 +18,8 @@ from gateway.core.numerals import NUMBER, first_number, last_number, numbers, nu
 MODES: Final = ("auto", "choice", "json", "label", "number", "tools")
 
 _LONGEST_LABEL: Final = 60
+_TRIES: Final = 100
+"""So many places are tried, so that a long text costs no more."""
 _SURE_KEYS: Final = ("answer", "final_answer")
 _ANSWER_KEYS: Final = (*_SURE_KEYS, "result", "label", "choice", "output", "value")
 _EXPLAINS: Final = re.compile(
@@ -91,7 +93,7 @@ def _number(choice: Choice, _: Agreement) -> Hashable | None:
         found = numbers(text.rpartition("=")[2])
         return ("number", *found) if found else None
     stated = [match.end() for match in _STATED.finditer(text)]
-    for start in reversed(stated):
+    for start in reversed(stated[-_TRIES:]):
         after = text[start : start + 100].partition("\n")[0]
         if (one := first_number(after.rpartition("=")[2]) or first_number(after)) is not None:
             return ("number", one)
