@@ -96,7 +96,7 @@ def sampling(given: Mapping[str, Any], *, none: bool, both: bool) -> dict[str, A
     return {name: value for name, value in found.items() if value is not None}
 
 
-LACKS: Final = ("container", "inference_geo", "mcp_servers", "speed")
+LACKS: Final = ("container", "inference_geo", "mcp_servers")
 """Fields of the Messages API that its body at Bedrock and at Vertex AI does not have."""
 _FETCHED: Final = frozenset({"url", "file"})
 """Sources of images and documents that only Anthropic itself fetches."""

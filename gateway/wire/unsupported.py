@@ -35,6 +35,7 @@ _ASKS_NOTHING: Final[Mapping[str, tuple[Any, ...]]] = {
     "presence_penalty": (0,),
     "response_format": ({"type": "text"},),
     "service_tier": ("auto", "default"),
+    "speed": ("standard",),
     "stop": ([],),
     "store": (False,),
     "temperature": (1,),

@@ -112,6 +112,8 @@ DROPPED: Final[dict[str, tuple[JSON, tuple[str, ...]]]] = {
     "not asked to think": ({"reasoning_effort": "none"}, ()),
     "metadata": ({"metadata": {"user_id": "u", "team": "red"}}, ("metadata",)),
     "metadata of theirs": ({"metadata": {"user_id": "u"}}, ()),
+    "the usual speed": ({"speed": "standard"}, ()),
+    "a speed that costs more": ({"speed": "fast"}, ("speed",)),
     "a temperature above theirs": ({"temperature": 1.3}, ("temperature",)),
 }  # fmt: skip
 
@@ -119,7 +121,9 @@ DROPPED: Final[dict[str, tuple[JSON, tuple[str, ...]]]] = {
 @pytest.mark.parametrize("case", DROPPED)
 def test_what_is_dropped_is_told(case: str) -> None:
     fields, dropped = DROPPED[case]
-    assert anthropic.encode(chat(**fields), TARGET, stream=False).dropped == dropped
+    call = anthropic.encode(chat(**fields), TARGET, stream=False)
+    assert call.dropped == dropped
+    assert b'"speed"' not in call.body
 
 
 def test_streams_and_betas() -> None:

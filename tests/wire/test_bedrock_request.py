@@ -157,7 +157,7 @@ def test_thinking_and_sampling_rule_each_other_out() -> None:
 def test_bedrocks_own_fields_go_on_untouched() -> None:
     own = {
         "guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"},
-        "performanceConfig": {"latency": "optimized"},
+        "performanceConfig": {"latency": "standard"},
         "requestMetadata": {"team": "a"},
         "serviceTier": {"type": "flex"},
         "additionalModelResponseFieldPaths": ["/stop_sequence"],
@@ -213,12 +213,26 @@ DROPPED: Final[list[tuple[Target, JSON, tuple[str, ...]]]] = [
     (OPUS_8, {"reasoning_effort": "low", **FORCED}, ()),
     (NOVA, {"thinking": {"type": "enabled"}, "betas": ["a"]}, ("betas", "thinking")),
     (CLAUDE, {"frequency_penalty": 0, "service_tier": "auto", "store": False}, ()),
+    (
+        NOVA,
+        {"serviceTier": {"type": "priority"}, "performanceConfig": {"latency": "optimized"}},
+        ("performanceConfig", "serviceTier"),
+    ),
+    (NOVA, {"serviceTier": {"type": "flex"}, "performanceConfig": {"latency": "standard"}}, ()),
 ]
 
 
 @pytest.mark.parametrize(("target", "fields", "names"), DROPPED)
 def test_what_is_not_sent_is_told(target: Target, fields: JSON, names: tuple[str, ...]) -> None:
     assert bedrock.encode(chat(**fields), target, stream=False).dropped == names
+
+
+def test_what_has_a_price_that_is_not_known_is_not_asked_for() -> None:
+    dearer: JSON = {
+        "serviceTier": {"type": "priority"},
+        "performanceConfig": {"latency": "optimized"},
+    }
+    assert not dearer.keys() & body(NOVA, **dearer).keys()
 
 
 FAMILIES: Final[list[tuple[str, Model]]] = [

@@ -37,6 +37,7 @@ def sent(body: bytes, *quirks: str, stream: bool = False, **known: Any) -> dict[
         (b'"auto"', "auto", ()),
         (b'"priority"', None, ("service_tier",)),
         (b' "\\u0070riority" ', None, ("service_tier",)),
+        (b'"fast"', None, ("service_tier",)),
         (b'"performance"', None, ("service_tier",)),
     ],
 )

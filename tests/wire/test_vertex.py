@@ -69,7 +69,6 @@ def said(*parts: dict[str, Any]) -> dict[str, Any]:
         ({"mcp_servers": [{"name": "m", "url": "https://x.test"}]}, "mcp_servers"),
         ({"container": "c1"}, "container"),
         ({"inference_geo": "eu"}, "inference_geo"),
-        ({"speed": "fast"}, "speed"),
     ],
 )  # fmt: skip
 def test_what_only_anthropic_does_is_refused_by_name(

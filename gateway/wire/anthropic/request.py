@@ -23,15 +23,15 @@ PATH: Final = "/v1/messages"
 VERSION: Final = "2023-06-01"
 
 PASSED: Final = (
-    "cache_control", "container", "context_management", "inference_geo", "mcp_servers", "speed",
-    "thinking",
+    "cache_control", "container", "context_management", "inference_geo", "mcp_servers", "thinking",
 )  # fmt: skip
 """Fields of the Messages API that a client may send beside OpenAI's: they go on untouched, but for
 `thinking` beside a forced tool where the API refuses that.
 
 `top_k`, `system`, `output_config` and `betas` are taken too: `top_k` as far as the model
 samples, `system` before the instructions among the messages, `output_config` over what we
-derive, `betas` as the header `anthropic-beta`.
+derive, `betas` as the header `anthropic-beta`. `speed` is not: the fast one has a price which is
+not known here, so that a call would cost more than is held and charged for it.
 """
 
 _REFUSED: Final = NEEDED - {"response_format", "stop", "tool_choice", "tools"}

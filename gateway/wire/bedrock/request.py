@@ -31,11 +31,18 @@ PASSED: Final = (
     "additionalModelResponseFieldPaths", "guardrailConfig", "outputConfig", "performanceConfig",
     "requestMetadata", "serviceTier",
 )  # fmt: skip
-"""Fields of Converse that a client may send beside OpenAI's: they go on untouched, over ours.
+"""Fields of Converse that a client may send beside OpenAI's: they go on untouched, over ours, but
+for what has a price which is not known here.
 
 `additionalModelRequestFields` is laid over what we derive, `system` goes before the instructions
 among the messages. Anthropic's `thinking`, `top_k` and `betas` are taken for Claude.
 """
+
+_DEARER: Final = (
+    ("performanceConfig", "latency", "optimized"),
+    ("serviceTier", "type", "priority"),
+)
+"""A call with one of these would cost more than is held and charged for it."""
 
 _REFUSED: Final = NEEDED - {"response_format", "stop", "tool_choice", "tools"}
 """What would give another answer than was asked for."""
@@ -93,9 +100,11 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     fields = top_k(sampled.get("top_k"), accepts) | fields
     if fields:
         body["additionalModelRequestFields"] = fields
-    body |= {name: given[name] for name in PASSED if given.get(name) is not None}
+    passed = [name for name in PASSED if given.get(name) is not None]
+    dearer = {name for name, *way in _DEARER if _is(given.get(name), *way)}
+    body |= {name: given[name] for name in passed if name not in dearer}
     optional = _optional(given, accepts, offer, sampled, fields)
-    said = _ALWAYS | {name for name, sent in optional.items() if sent}
+    said = _ALWAYS - dearer | {name for name, sent in optional.items() if sent}
     if structured is not None:
         said |= {"response_format.json_schema.description", "response_format.json_schema.strict"}
     return HttpCall(
@@ -104,6 +113,10 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         msgspec.json.encode(body),
         dropped(given, said),
     )
+
+
+def _is(config: Any, name: str, value: str) -> bool:
+    return isinstance(config, Mapping) and config.get(name) == value
 
 
 class _Offer(Struct, frozen=True):

@@ -27,8 +27,8 @@ _LIMITS: Final = ("max_completion_tokens", "max_tokens")
 _NEVER_SENT: Final = ("api_base", "base_url", "api_key", "headers")
 """Other libraries take these from a body; an upstream that is such a library must not."""
 
-_DEARER: Final = ("priority", "performance")
-"""OpenAI's, at about twice the price, and Groq's."""
+_DEARER: Final = ("priority", "fast", "performance")
+"""OpenAI's, by two names and at about twice the price, and Groq's."""
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode_options: Final = msgspec.json.Decoder(dict[str, Raw]).decode
