@@ -38,7 +38,9 @@ def interpolate(text: str, env: Mapping[str, str], stand_in: str | None = None) 
             return ""
         value = env.get(name)
         if default is not None and "${" in default:  # it ends at the first }, the rest would stay
-            made.problems.append(f"must write a text as the default of {name}, not another ${{NAME}}")
+            made.problems.append(
+                f"must write a text as the default of {name}, not another ${{NAME}}"
+            )
             return ""
         if default is not None:
             return value or default
