@@ -10,10 +10,11 @@ from rich.table import Table
 from gateway.core.catalog import Tenant
 from gateway.core.errors import UnknownModel
 from gateway.core.explain import explain
-from gateway.core.features import read_features
+from gateway.core.features import Features, read_features
 from gateway.core.first_rung import begin
 from gateway.core.ladder import Ladder, ladders
-from gateway.core.plan import Limits, make_plan
+from gateway.core.plan import Limits, Plan, make_plan
+from gateway.core.plans import Plans
 from gateway.core.rule_traits import climbed
 from gateway.core.snapshot import Snapshot
 from gateway.core.tags import tagged
@@ -41,7 +42,11 @@ def explain_request(
     rule, ladder = climbed(ladder, request, tags, at, tenant.regions)
     features = read_features(request)
     limits = Limits(tenant, wall=at)
-    plan = make_plan(ladder, features, limits, lambda: _ALWAYS_FIRST)
+
+    def made(features: Features) -> Plan:
+        return make_plan(ladder, features, limits, lambda: _ALWAYS_FIRST)
+
+    plan = Plans().plan(ladder, features, tenant, 0, made)
     plan, _ = begin(ladder, plan, request, features)
     values = explain(request, features, plan, ladder, rule, limits, known)
     told: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(values))

@@ -35,6 +35,7 @@ _NONE: Final[Mapping[str, Ladder]] = {}
 _ALWAYS_FIRST: Final = 0.0
 """In place of a random draw."""
 _TEXT_RATES: Final = ("input", "output", "cached_input", "cache_write")
+_WARM: Final = "its prompt cache holds the beginning"
 TYPICAL_OUTPUT: Final = 400
 """Tokens of answer that the expected cost supposes, where the client did not ask for fewer."""
 
@@ -102,11 +103,13 @@ def why_there(
     if each.tier != rung.tier:
         return f"when those of {rung.tier} fail"
     if each.deployment.name in limits.down:
-        return "its circuit is open: when the others fail"
+        up = any(other.deployment.name not in limits.down for other in rung.candidates)
+        return f"its circuit is open: {'when the others fail' if up else 'asked all the same'}"
     order = _order(ladder, rung)
     weight = _weight(ladder, each)
     if order == "listed" and weight is not None:
-        return f"drawn, by its weight of {weight}"
+        warm = each.deployment.name in limits.warm
+        return _WARM if warm else f"drawn, by its weight of {weight}"
     standing = standing_of(each, features, limits)
     return told(order, standing, limits.pace or Pace(), limits.warm)
 

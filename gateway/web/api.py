@@ -12,10 +12,10 @@ from gateway.core.analyze import analyze
 from gateway.core.catalog import Catalog, Model
 from gateway.core.errors import NotFound, UnknownModel
 from gateway.core.explain import explain, rates
-from gateway.core.features import read_features
+from gateway.core.features import Features, read_features
 from gateway.core.first_rung import begin
 from gateway.core.patterns import allowed
-from gateway.core.plan import Limits, make_plan
+from gateway.core.plan import Limits, Plan, make_plan
 from gateway.core.prompt_caches import beginning
 from gateway.core.rule_traits import climbed
 from gateway.core.snapshot import Snapshot
@@ -151,7 +151,7 @@ class Api:
         return _json(entry)
 
     async def explain(self, request: Request) -> Response:
-        """The plan of a chat request; no call is made."""
+        """The plan of a chat request, made as its life would; no call is made."""
         here = self.door.now
         world = here.world
         headers = read_headers(request.headers.raw, here.limits)
@@ -168,7 +168,21 @@ class Api:
         if ladder.ordered and (begins := beginning(asked)) is not None:
             warm = world.warmth.warm(begins[0], world.clock())
             limits = structs.replace(limits, warm=warm, prefix=count(begins[1]))
-        plan, _ = begin(ladder, make_plan(ladder, features, limits, world.draw), asked, features)
+
+        def made(features: Features) -> Plan:
+            return make_plan(ladder, features, limits, world.draw)
+
+        def planned(features: Features) -> Plan:
+            if down:
+                return made(features)
+            return world.plans.plan(ladder, features, caller.tenant, world.factors.version, made)
+
+        plan = planned(features)
+        if not plan.rungs and (exact := await world.exact_tokens(asked)) is not None:
+            bound = structs.replace(features.bound, exact=exact)
+            features = structs.replace(features, bound=bound)
+            plan = planned(features)
+        plan, _ = begin(ladder, plan, asked, features)
         guard = None
         if world.behind is not None:
             ladder, plan, guard = world.behind.foresee(asked, ladder, plan)

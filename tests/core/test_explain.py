@@ -22,9 +22,9 @@ from gateway.core.chat import ChatRequest, Choice, Completion, Extras
 from gateway.core.checks.asked import question
 from gateway.core.explain import dollars, explain, why_there
 from gateway.core.features import read_features
-from gateway.core.ladder import ladders
+from gateway.core.ladder import Ladder, ladders
 from gateway.core.money import Nanos, Price
-from gateway.core.plan import Limits, Rung, make_plan
+from gateway.core.plan import Limits, Plan, Rung, make_plan
 from gateway.core.rule_traits import climbed
 from gateway.core.strategies import tactic
 from gateway.core.tariff import Step, Tariff
@@ -207,6 +207,32 @@ def test_who_stands_in_for_a_rung_is_told_as_such() -> None:
         ["as listed", "when those of smart fail"],
         ["as listed", "its circuit is open: when the others fail"],
     ]
+
+
+def test_what_is_asked_though_its_circuit_is_open() -> None:
+    ladder, features = ladders(CATALOG)["open"], read_features(HI)
+    limits = Limits(Tenant("t"), down=frozenset({"a@p", "b@p"}))
+    rung = plan_of(ladder, limits).rungs[0]
+    whys = [why_there(each, rung, ladder, features, limits) for each in rung.candidates]
+    assert whys == ["its circuit is open: asked all the same"] * 2
+
+
+def test_who_was_drawn_before_is_told_to_be_warm() -> None:
+    """As the plan has it first for that, whatever is drawn."""
+    tier = Tier("both", (TierModel("a", 9), TierModel("b", 1)))
+    catalog = Catalog(CATALOG.models, {"both": tier}, {"r": Route("r", ("both",))})
+    ladder, limits = ladders(catalog)["r"], Limits(Tenant("t"), warm=frozenset({"b@p"}))
+    (rung,) = plan_of(ladder, limits).rungs
+    whys = [
+        (each.model.name, why_there(each, rung, ladder, read_features(HI), limits))
+        for each in rung.candidates
+    ]
+    warm = "its prompt cache holds the beginning"
+    assert whys == [("b", warm), ("a", "drawn, by its weight of 9")]
+
+
+def plan_of(ladder: Ladder, limits: Limits) -> Plan:
+    return make_plan(ladder, read_features(HI), limits, lambda: 0.5)
 
 
 def test_several_answers_cost_as_many() -> None:
