@@ -18,6 +18,8 @@ I'm going to decline this one.
 Hmm, I can't help with that one.
 Well, we can't discuss that.
 Das kann ich leider nicht machen.
+Leider kann ich das nicht tun.
+Ich kann Ihnen keine medizinische Beratung geben.
 Lamento no poder ayudarte con eso.
 **I cannot help with that.**
 > I can't provide medical advice.
@@ -106,6 +108,7 @@ Das ist mir leider nicht möglich.
 """  # noqa: RUF001
 
 ANSWERS = """\
+Leider kann ich keine Garantie geben, aber meist reicht es, den Dienst neu zu starten.
 We cannot write 7 as a sum of two squares.
 We can't give a value to 0/0, so the limit must be taken.
 We can't create an instance of an abstract class: inherit from it.

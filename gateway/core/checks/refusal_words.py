@@ -71,7 +71,8 @@ _EN_OPENERS: Final = (
 
 _DE_ACT: Final = (
     r"(?:helfen|behilflich|unterstützen|beantworten|erfüllen|bereitstellen|erstellen|nachkommen"
-    r"|in der lage|bearbeiten|leisten)"
+    r"|in der lage|bearbeiten|leisten"
+    r"|(?:beratung|auskunft|ratschläge|anleitung|informationen) (?:geben|erteilen|anbieten))"
 )
 # A clause between two commas, or the rest of a row of words.
 _DE_ASIDE: Final = (
@@ -101,8 +102,9 @@ LANGUAGES: Final[Mapping[str, tuple[str, str, str]]] = {
             rf"(?:{_DE_ASIDE}[^.!?,;:\n]{{0,30}}?)?(?:nicht(?! nur)|kein\w*)\b[^.!?,;:\n]{{0,60}}?"
             rf"(?:{_DE_ASIDE}(?! (?:und|aber|so|also|daher|sondern|kann|können|oder)\b)"
             rf"[^.!?,;:\n]{{0,30}}?)?{_DE_ACT}"
-            r"|\b(?:(?:das|dies|so etwas) (?:kann|darf|werde) ich|ich (?:kann|darf|werde)"
-            r" (?:das|dies|so etwas)) (?:leider )?nicht (?:tun|machen)\b"
+            r"|\b(?:(?:das|dies|so etwas) (?:kann|darf|werde) ich"
+            r"|(?:ich (?:kann|darf|werde)|(?:kann|darf|werde) ich) (?:das|dies|so etwas))"
+            r" (?:leider )?nicht (?:tun|machen)\b"
             r"|\b(?:das|dies) ist mir (?:leider )?nicht möglich(?=[.!])"
             rf"|\bmir (?:leider )?nicht möglich, [^.!?,;:\n]{{0,60}}?\bzu {_DE_ACT})"
         ),
