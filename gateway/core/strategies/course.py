@@ -49,8 +49,7 @@ class Course(Struct):
         if isinstance(outcome, Answered):
             findings = outcome.findings
             if not findings:
-                checks = rung.checks
-                judged = checks.all and (checks.at_hand or not outcome.skipped)
+                judged = rung.checks.all and (not outcome.skipped or rung.checks.at_hand)
                 return Verdict(outcome, "passed" if judged else "unjudged", self.error)
             self.short = False
             self.best = better(self.best, outcome)
