@@ -28,7 +28,7 @@ from gateway.core.plan import (
 )
 from gateway.core.signals import NAMES
 from gateway.core.strategies import BALLOTS, carry_out, tactic, taking
-from gateway.core.worst import Judges, worst
+from gateway.core.worst import worst
 
 _UNSEEN: Final = Limits(Tenant(""))
 _NONE: Final[Mapping[str, Ladder]] = {}
@@ -54,8 +54,8 @@ def explain(
     `known`.
 
     `expected` is the first candidate, or each voter, answering at a typical length; `worst` is the
-    most that all calls can cost together, see core/worst.py; `always_smart` is the last rung's
-    first candidate alone.
+    most that all calls can cost together, see core/worst.py, in whichever order those are asked
+    that are drawn; `always_smart` is the last rung's first candidate alone.
     """
 
     def judging(check: Check, request: ChatRequest, answer: Completion) -> Sequence[Candidate]:
@@ -69,6 +69,7 @@ def explain(
     chosen = _tactic(request, ladder)
     if plan.start is not None:
         chosen = after(chosen, plan.start.below)
+    most = max(worst(each, chosen, request, judging) for each in _orders(plan, ladder))
     return {
         "model": request.model,
         "rule": rule or None,
@@ -92,7 +93,7 @@ def explain(
             for rung, flows in zip(plan.rungs, _flowing(request, plan, chosen), strict=True)
         ],
         "skipped": [structs.asdict(skipped) for skipped in plan.skipped],
-        "cost_usd": _costs(request, features, plan, chosen, judging),
+        "cost_usd": _costs(request, features, plan, chosen, most),
     }
 
 
@@ -235,12 +236,30 @@ def _told(chosen: Tactic | None) -> dict[str, Any] | None:
     return {"name": chosen.name, "options": dict(chosen.options), "then": _told(chosen.then)}
 
 
+def _orders(plan: Plan, ladder: Ladder) -> Iterator[Plan]:
+    """The plan; and with the cheapest first, and the dearest, where chance or what is observed may
+    order a rung in another way the next time.
+    """
+    steps = [_step(ladder, rung.tier) for rung in plan.rungs]
+    turns = [step is not None and (step.drawn or step.order != "listed") for step in steps]
+    yield plan
+    for dearest_first in (False, True) if any(turns) else ():
+        yield structs.replace(
+            plan,
+            rungs=tuple(
+                _sorted(rung, dearest_first=dearest_first) if turned else rung
+                for rung, turned in zip(plan.rungs, turns, strict=True)
+            ),
+        )
+
+
+def _sorted(rung: Rung, *, dearest_first: bool) -> Rung:
+    found = sorted(rung.candidates, key=lambda each: each.ceiling, reverse=dearest_first)
+    return Rung(rung.tier, tuple(found), rung.checks)
+
+
 def _costs(
-    request: ChatRequest,
-    features: Features,
-    plan: Plan,
-    chosen: Tactic,
-    judges: Judges,
+    request: ChatRequest, features: Features, plan: Plan, chosen: Tactic, most: int
 ) -> dict[str, Raw] | None:
     if not plan.rungs:
         return None
@@ -249,6 +268,6 @@ def _costs(
     expected = sum(expected_cost(each, request, features) for each in asked)
     return {
         "expected": dollars(expected),
-        "worst": dollars(worst(plan, chosen, request, judges)),
+        "worst": dollars(most),
         "always_smart": dollars(expected_cost(last, request, features)),
     }

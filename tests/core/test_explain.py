@@ -1,7 +1,9 @@
 """Why this model, why not the others, and what it will cost."""
 
 import json
+from collections.abc import Iterable
 from decimal import Decimal
+from itertools import permutations
 from typing import Any, Final
 
 import msgspec
@@ -155,7 +157,10 @@ def is_worst(
 
 
 def rung_of(
-    chosen: Tactic, checks: tuple[Check, ...], known: tuple[tuple[str, int, str], ...]
+    chosen: Tactic,
+    checks: tuple[Check, ...],
+    known: tuple[tuple[str, int, str], ...],
+    weight: int | None = None,
 ) -> Catalog:
     models = {}
     for name, price, vendor in known:
@@ -164,7 +169,7 @@ def rung_of(
         models[name] = structs.replace(made, deployments=(there,))
     return Catalog(
         models,
-        {"all": Tier("all", tuple(map(TierModel, models)))},
+        {"all": Tier("all", tuple(TierModel(name, weight) for name in models))},
         {"r": Route("r", ("all",), chosen, checks)},
     )
 
@@ -190,6 +195,26 @@ def test_the_worst_is_that_judges_are_asked_and_fail_but_the_last() -> None:
     choice = Choice(text="\U0001f600" * 20)
     prompt = read_features(question(judge, HI, Completion((choice,)))).prompt
     assert told - alone == Decimal(10 * prompt + 100 * (prompt + 100)).scaleb(-9)
+
+
+ORDERS: Final = {"x": 1, "y": 2, "z": 3}
+
+
+@pytest.mark.parametrize("checks", [(), REFUSALS, (Check("complete"),)])
+@pytest.mark.parametrize("chosen", ["cascade", "hedge", "vote", "retry_cheap"])
+@pytest.mark.parametrize("drawn", list(permutations(ORDERS)))
+def test_the_worst_is_of_any_order_in_which_those_that_are_drawn_may_come(
+    drawn: tuple[str, ...], chosen: str, checks: tuple[Check, ...]
+) -> None:
+    """Each at a vendor of its own. It is that of one of the orders in which they may be listed."""
+
+    def told(names: Iterable[str], weight: int | None = None) -> Decimal:
+        known = tuple((name, ORDERS[name], name) for name in names)
+        catalog = rung_of(tactic(chosen), checks, known, weight)
+        found = explained(structs.replace(HI, model="r"), catalog=catalog)["cost_usd"]["worst"]
+        return Decimal(found)
+
+    assert told(drawn, weight=1) == max(map(told, permutations(ORDERS)))
 
 
 def test_who_stands_in_for_a_rung_is_told_as_such() -> None:
