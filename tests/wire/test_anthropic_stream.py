@@ -245,6 +245,18 @@ def test_blocks_that_all_have_index_0_are_all_ended() -> None:
     assert b'"signature":"s"' in bytes(answer.extra["thinking_blocks"])
 
 
+def test_what_is_not_there_yet_may_be_null() -> None:
+    """As imitators have it; thoughts without a signature are not sent back."""
+    events: list[dict[str, Any]] = [
+        begin(0, type="thinking", thinking=None, signature=None),
+        add(0, "thinking_delta", thinking="hm"),
+        begin(1, type="text", text=None, citations=None),
+        add(1, "text_delta", text="So"),
+    ]
+    answer = assembled(read([sse(start(), *events, stop())])).first
+    assert (answer.text, answer.reasoning) == ("So", "hm")
+
+
 @pytest.mark.parametrize("given", [{}, None, ""])
 def test_a_call_without_arguments_has_an_empty_object(given: Any) -> None:
     call = begin(0, type="tool_use", id="a", name="f", input=given)

@@ -49,12 +49,14 @@ class Block(Protocol):
 
 
 class _Started(Struct):
+    """Imitators write null for what is not there yet."""
+
     type: str = ""
-    text: str = ""
-    thinking: str = ""
-    signature: str = ""
-    id: str = ""
-    name: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    id: str | None = None
+    name: str | None = None
     input: Raw = Raw(b"{}")
 
 
@@ -92,8 +94,8 @@ class _Thinking:
     def __init__(self, started: _Started, raw: Raw, kept: Kept) -> None:
         self._kept = kept
         self._place = (kept.said, kept.tools)
-        self._thoughts = [started.thinking]
-        self._signature = started.signature
+        self._thoughts = [started.thinking or ""]
+        self._signature = started.signature or ""
 
     def begin(self) -> ChoiceDelta | None:
         return ChoiceDelta(reasoning=self._thoughts[0]) if self._thoughts[0] else None
@@ -141,8 +143,8 @@ class _Tool:
         self._spoke = False
 
     def begin(self) -> ChoiceDelta:
-        name = told_name(self._started.name)
-        return self._tell(ToolDelta(self._index, self._started.id, name))
+        name = told_name(self._started.name or "")
+        return self._tell(ToolDelta(self._index, self._started.id or "", name))
 
     def add(self, piece: Piece) -> ChoiceDelta | None:
         if not piece.partial_json:
