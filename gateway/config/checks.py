@@ -145,6 +145,8 @@ class _AskedOptions(Stanza):
 
 
 class WebhookOptions(_AskedOptions):
+    short: ClassVar[dict[str, Any]] = {"type": "string", "minLength": 1}
+
     url: Webhook
     """Where answers are sent by a POST of JSON. It may hold a secret, so it is never shown."""
 

@@ -47,7 +47,7 @@ from gateway.config.scalars import (
     one_of,
 )
 from gateway.config.server import Server
-from gateway.config.stanza import Stanza, without_nulls
+from gateway.config.stanza import Stanza, with_nulls, without_nulls
 from gateway.config.tags import TagValues
 from gateway.config.tenants import Organisation, Tenant
 from gateway.config.usage import Usage
@@ -275,10 +275,13 @@ class Config(Stanza):
 def schema() -> dict[str, Any]:
     """JSON Schema of the whole configuration, for editors."""
     found = Config.model_json_schema()
-    for section in found["properties"].values():
+    for name, section in found["properties"].items():
         if "patternProperties" in section:
             section["additionalProperties"] = False
+        if section.get("type") == "object" and name not in found["required"]:
+            section["type"] = ["object", "null"]
     without_nulls(found, found["$defs"])
+    with_nulls(found, found["$defs"])
     return {
         "$schema": GenerateJsonSchema.schema_dialect,
         "title": "Tollgate configuration",

@@ -133,6 +133,20 @@ def without_nulls(part: Any, defs: Mapping[str, Any]) -> None:
             pass
 
 
+def with_nulls(part: Any, defs: Mapping[str, Any]) -> None:
+    """Mends the others in place, for us: a mapping whose keys may all be left out may be written as
+    its own key alone, whatever its default is.
+    """
+    for inner in part.values() if isinstance(part, dict) else part:
+        if isinstance(inner, dict | list):
+            with_nulls(inner, defs)
+    if isinstance(part, dict):
+        for kind in ("properties", "patternProperties"):
+            for stanza in part.get(kind, {}).values():
+                if "$ref" in stanza and _may_be_empty(defs, stanza):
+                    stanza["anyOf"] = [{"$ref": stanza.pop("$ref")}, {"type": "null"}]
+
+
 def _may_be_empty(defs: Mapping[str, Any], form: Mapping[str, Any]) -> bool:
     stanza = defs.get(form.get("$ref", "").rpartition("/")[2], {})
     forms = [form for form in stanza.get("anyOf", (stanza,)) if "properties" in form]

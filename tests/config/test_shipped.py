@@ -93,7 +93,27 @@ def test_an_editor_refuses_what_we_refuse(old: str, new: str) -> None:
 
 
 def test_an_editor_takes_a_mapping_that_may_be_empty() -> None:
-    text = SOUND + "tiers: {t: {models: [m1], checks: [{complete:}, {sql:}]}}\nlog:\nadmin:\n"
+    text = SOUND + "tiers: {t: {models: [m1], checks: [{complete:}, {sql:}]}}\n"
+    text += (
+        "routes: {r: {tiers: [t], rules: [{name: a, when:, tiers: [t]}]}}\norganisations: {o:}\n"
+    )
+    text += "".join(f"{name}:\n" for name in ("log", "admin", "redis", "alerts", "usage", "keys"))
+    text += "".join(f"{name}:\n" for name in ("timeouts", "limits", "server", "tags"))
+    text = text.replace("tenants:", "tenants:\n  other:")
+    assert problems(yaml.safe_load(text)) == faults(text) == []
+    bare = SOUND + "tiers:\nroutes:\norganisations:\n"
+    assert problems(yaml.safe_load(bare)) == faults(bare) == []
+
+
+@pytest.mark.parametrize("section", ["providers", "models", "tenants"])
+def test_but_not_one_that_must_have_something_in_it(section: str) -> None:
+    bare = {**yaml.safe_load(SOUND), section: None}
+    assert problems(bare)
+    assert faults(yaml.safe_dump(bare))
+
+
+def test_an_editor_takes_the_short_form_of_a_webhook() -> None:
+    text = SOUND + "tiers: {t: {models: [m1], checks: [{webhook: 'http://localhost/'}]}}\n"
     assert problems(yaml.safe_load(text)) == faults(text) == []
 
 
