@@ -111,6 +111,7 @@ class HotProtocol(Answers):
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()
         self._transport = NOWHERE
+        self._came = b""
         self.resume_writing()
         if self._incoming is not None:
             self._incoming.fail(ConnectionAbortedError())

@@ -426,6 +426,22 @@ async def test_a_request_in_the_tick_in_which_its_connection_is_stopped(service:
     connection.connection_lost(None)
 
 
+async def test_an_answer_that_is_read_on_for_who_left_with_more_asked_behind(
+    service: Running,
+) -> None:
+    front = service.gateway.front
+    config = Config(front, lifespan="off", log_config=None)
+    config.load()
+    made = cast("Callable[..., HotProtocol]", hot(front.door))
+    connection = made(config, ServerState(), {})
+    connection.connection_made(Nowhere())
+    connection.data_received(asks() + b"GET /livez HTTP/1.1\r\n\r\n")
+    connection.connection_lost(None)
+    await connection.begin(200, b"")
+    await connection.end(b"the answer")
+    await asyncio.wait((connection.task,))
+
+
 LARGE = json.dumps(
     {"model": "right", "messages": [{"role": "user", "content": "a" * 9_000}]}
 ).encode()
