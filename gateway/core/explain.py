@@ -1,15 +1,15 @@
 """Why this model, why not the others, and what it will cost; no call is made."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Raw, structs
 
 from gateway.core import tokens
 from gateway.core.catalog import CASCADE, Check, Tactic, Tenant
-from gateway.core.chat import ChatRequest, Completion, Usage
+from gateway.core.chat import ChatRequest, Choice, Completion, Usage
 from gateway.core.checks.asked import question
-from gateway.core.features import Features
+from gateway.core.features import Features, read_features
 from gateway.core.first_rung import after
 from gateway.core.judges import judges
 from gateway.core.ladder import Ladder, Step
@@ -53,14 +53,17 @@ def explain(
     the ladder, `limits` what the plan was made by, and judges are found among those that are
     `known`.
 
-    `expected` is the first candidate, or each voter, answering at a typical length; `worst` is the
-    most that all calls can cost together, see core/worst.py, in whichever order those are asked
-    that are drawn; `always_smart` is the last rung's first candidate alone.
+    `expected` is the first candidate, or each voter, answering at a typical length, and the first
+    judge of each answer; `worst` is the most that all calls can cost together, see core/worst.py,
+    in whichever order those are asked that are drawn; `always_smart` is the last rung's first
+    candidate alone.
     """
 
-    def judging(check: Check, request: ChatRequest, answer: Completion) -> Sequence[Candidate]:
-        asked = question(check, request, answer)
+    def able(asked: ChatRequest) -> Sequence[Candidate]:
         return judges(asked, known, limits, lambda: _ALWAYS_FIRST) or ()
+
+    def judging(check: Check, request: ChatRequest, answer: Completion) -> Sequence[Candidate]:
+        return able(question(check, request, answer))
 
     asked = {"prompt": features.prompt, **structs.asdict(features)}
     asked["needs"] = sorted(features.needs)
@@ -93,7 +96,7 @@ def explain(
             for rung, flows in zip(plan.rungs, _flowing(request, plan, chosen), strict=True)
         ],
         "skipped": [structs.asdict(skipped) for skipped in plan.skipped],
-        "cost_usd": _costs(request, features, plan, chosen, most),
+        "cost_usd": _costs(request, features, plan, chosen, most, able),
     }
 
 
@@ -259,13 +262,25 @@ def _sorted(rung: Rung, *, dearest_first: bool) -> Rung:
 
 
 def _costs(
-    request: ChatRequest, features: Features, plan: Plan, chosen: Tactic, most: int
+    request: ChatRequest,
+    features: Features,
+    plan: Plan,
+    chosen: Tactic,
+    most: int,
+    able: Callable[[ChatRequest], Sequence[Candidate]],
 ) -> dict[str, Raw] | None:
     if not plan.rungs:
         return None
     first, last = next(carry_out(plan, chosen)), plan.rungs[-1].candidates[0]
     asked = first.calls if first.race_s is None else first.calls[:1]
-    expected = sum(expected_cost(each, request, features) for each in asked)
+    judging = [check for check in first.checks.others if check.name == "judge"]
+    expected = 0
+    for each in asked:
+        expected += expected_cost(each, request, features)
+        answer = Completion((Choice(text="word" * min(each.max_output, TYPICAL_OUTPUT)),))
+        for asks in (question(check, request, answer) for check in judging):
+            for judge in able(asks)[:1]:
+                expected += expected_cost(judge, asks, read_features(asks))
     return {
         "expected": dollars(expected),
         "worst": dollars(most),

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from msgspec import structs
 
+from gateway.core import tokens
 from gateway.core.catalog import (
     Budget,
     Catalog,
@@ -189,12 +190,14 @@ def test_the_worst_is_that_judges_are_asked_and_fail_but_the_last() -> None:
         explained(
             structs.replace(HI, model="judged"),
             catalog=structs.replace(CATALOG, routes={"judged": route}),
-        )["cost_usd"]["worst"]
+        )["cost_usd"]
         for route in (judged, structs.replace(judged, checks=()))
     )
-    choice = Choice(text="\U0001f600" * 20)
-    prompt = read_features(question(judge, HI, Completion((choice,)))).prompt
-    assert told - alone == Decimal(10 * prompt + 100 * (prompt + 100)).scaleb(-9)
+    asked = question(judge, HI, Completion((Choice(text="\U0001f600" * 20),)))
+    prompt = read_features(asked).prompt
+    assert told["worst"] - alone["worst"] == Decimal(10 * prompt + 100 * (prompt + 100)).scaleb(-9)
+    counted = tokens.count_prompt(asked)
+    assert told["expected"] - alone["expected"] == Decimal(10 * (counted + 100)).scaleb(-9)
 
 
 ORDERS: Final = {"x": 1, "y": 2, "z": 3}
