@@ -44,7 +44,7 @@ def words(text: str) -> str:
     """Without case, and punctuation that changes nothing."""
     text = _DATE.sub(r"\1-\2-\3", text) if "/" in text else text
     if _SIGNS.search(text):
-        return "".join(text.split()).rstrip(".!?/").replace('"', "'").casefold()
+        return "".join(text.split()).rstrip(".!?/;").replace('"', "'").casefold()
     return _NOT_WORDS.sub(" ", text).strip().casefold() or text.strip()
 
 

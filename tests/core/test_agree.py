@@ -64,7 +64,7 @@ def called(*calls: tuple[str, str]) -> Completion:
         ("label", "**Spam**", "`spam`"),
         ("label", "x > 5", "X>5."),
         ("json", '{"on": "2024/01/05"}', '{"on": "2024-01-05"}'),
-        ("json", '{"q": "SELECT a FROM b WHERE c > 5"}', '{"q": "select a from b where c>5"}'),
+        ("json", '{"q": "SELECT a FROM b WHERE c > 5;"}', '{"q": "select a from b where c>5"}'),
     ],
 )
 def test_texts_that_mean_the_same(mode: str, one: str, other: str) -> None:
