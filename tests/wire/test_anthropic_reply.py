@@ -206,6 +206,8 @@ FAILURES: Final[list[tuple[int, JSON, type[UpstreamError]]]] = [
     *(
         (400, error("invalid_request_error", words), Unsuitable)
         for words in (
+            "Your request exceeded model token limit: 8192",
+            "Prompt exceeds max length",
             "Schemas contains too many optional parameters (41), which would make [...]",
             "Schemas contains too many parameters with union types (41 parameters).",
             "The compiled grammar is too large, which would cause performance issues.",

@@ -33,6 +33,10 @@ def said(message: str = "why", **fields: Any) -> dict[str, Any]:
     return {"error": {"message": message, **fields}}
 
 
+def minimax(code: int, message: str = "why") -> dict[str, Any]:
+    return {"choices": None, "base_resp": {"status_code": code, "status_msg": message}}
+
+
 TOO_LONG = "This model's maximum context length is 8192 tokens."
 CLASSES: list[tuple[int, Any, type[UpstreamError], int]] = [
     # status, body, class, the status a client would see
@@ -56,6 +60,18 @@ CLASSES: list[tuple[int, Any, type[UpstreamError], int]] = [
     (422, {"detail": "Extra inputs are not permitted"}, Unsuitable, 422),
     (400, said("The model `m` does not support image input"), Unsuitable, 400),
     (200, said("with this model", code="unsupported_value"), Unsuitable, 400),
+    (400, said("Your request exceeded model token limit: 8192 (requested: 9000)"), Unsuitable, 400),
+    (400, said("Range of input length should be [1, 129024]"), Unsuitable, 400),
+    (400, said("Prompt exceeds max length", code="1261"), Unsuitable, 400),
+    (
+        422,
+        said("`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 4000 `inputs` tokens"),
+        Unsuitable,
+        422,
+    ),
+    (422, said("`inputs` must have less than 1024 tokens. Given: 1500"), Unsuitable, 422),
+    (400, said("prompt token count of 9000 exceeds the limit of 8192"), Unsuitable, 400),
+    (400, said("Input tokens exceed the configured limit of 272000 tokens."), Unsuitable, 400),
     # What is wrong with the request itself, or with our account, is not.
     (400, said("Missing parameter: 'x'", code="missing_required_parameter"), Rejected, 400),
     (400, said("Invalid value: 'x'", code="invalid_value"), Rejected, 400),
@@ -63,6 +79,12 @@ CLASSES: list[tuple[int, Any, type[UpstreamError], int]] = [
     (403, said("You have no access to this model"), Misconfigured, 502),
     (403, said(code="unsupported_country_region_territory"), Misconfigured, 502),
     (400, said("API key not valid."), Misconfigured, 502),
+    (
+        400,
+        said("Access denied, [...] account is in good standing.", code="Arrearage"),
+        Misconfigured,
+        502,
+    ),
     (401, said(), Misconfigured, 502),
     (402, said(), Misconfigured, 502),
     (403, said(), Misconfigured, 502),
@@ -90,6 +112,16 @@ CLASSES: list[tuple[int, Any, type[UpstreamError], int]] = [
     (200, {"error": "no"}, Faulty, 502),
     (200, [said(code=503)], Overloaded, 502),
     (200, {"object": "error", "message": "no", "code": 400}, Rejected, 400),
+    # MiniMax's
+    (200, minimax(1000), Faulty, 502),
+    (200, minimax(1002), Throttled, 502),
+    (200, minimax(1004), Misconfigured, 502),
+    (200, minimax(1008), Misconfigured, 502),
+    (200, minimax(1027), Unsuitable, 400),
+    (200, minimax(2013), Rejected, 400),
+    (200, minimax(2013, "invalid params, context window exceeds limit"), Unsuitable, 400),
+    (429, minimax(1002), Throttled, 502),
+    (200, minimax(0), Broken, 502),
 ]
 
 

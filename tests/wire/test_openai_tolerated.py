@@ -275,6 +275,8 @@ ERRORS: dict[str, tuple[JSON, type[UpstreamError]]] = {
     "beside choices (OpenRouter)": (
         {"choices": [], "error": {"message": "no", "code": 429}}, Throttled),
     "at the top (vLLM)": ({"object": "error", "message": "no", "code": 503}, Overloaded),
+    "a number of its own (MiniMax)": (
+        {"choices": None, "base_resp": {"status_code": 1002, "status_msg": "no"}}, Throttled),
     "a finish that is an error": (
         {"choices": [{"index": 0, "delta": {}, "message": {}, "finish_reason": "error"}]}, Broken),
     "a call that could not be written (Gemini)": (

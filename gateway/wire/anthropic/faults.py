@@ -42,6 +42,8 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("organization has been disabled", Misconfigured),
     ("api usage limits", Misconfigured),
     ("prompt is too long", Unsuitable),
+    ("exceeded model token limit", Unsuitable),
+    ("exceeds max length", Unsuitable),
     ("context limit", Unsuitable),
     ("context window", Unsuitable),
     ("content filter", Unsuitable),

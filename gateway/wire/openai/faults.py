@@ -1,7 +1,8 @@
 """Errors: which of ours a provider's error is, by its status, its code, and at last its words.
 
 Imitators put the error object at the top level, into a list, or into a 200; name the message
-`detail`; and give a number where OpenAI gives a code.
+`detail`; and give a number where OpenAI gives a code. MiniMax has a number of its own in each
+answer, which is no error where it is 0: {"base_resp": {"status_code", "status_msg"}}.
 """
 
 import re
@@ -35,8 +36,19 @@ _STATUS_OF: Final[Mapping[str, int]] = {
 }
 """What an error inside a 200 would have had for a status."""
 
+_MINIMAX: Final[Mapping[Any, int | str]] = {
+    **dict.fromkeys((1002, 1039, 1041, 2056, 2062), 429),
+    **dict.fromkeys((1004, 2049), 401),
+    **dict.fromkeys((1026, 1027), "content_filter"),
+    1008: 402,
+    2013: 400,
+}
+"""Of its errors: the status they would have had elsewhere, or the code. All others are its own
+failures.
+"""
 _OUR_ACCOUNT: Final = frozenset(
     {
+        "arrearage",
         "insufficient_quota",
         "billing_hard_limit_reached",
         "billing_not_active",
@@ -75,6 +87,10 @@ _TOO_MUCH: Final = tuple(
         "context_window", "maximum input length", "maximum prompt length", "prompt is too long",
         "input is too long", "too many tokens", "too many input tokens", "reduce the length",
         "request too large for model", "content management policy", "requires moderation",
+        # Kimi, Qwen, z.ai, TGI and Together, Copilot, OpenAI
+        "exceeded model token limit", "range of input length", "range of max_tokens",
+        "exceeds max length", "max_new_tokens` must be <=", "inputs` must have less than",
+        "exceeds the limit of", "exceed the configured limit",
     )
 )  # fmt: skip
 """Too long, or filtered: in whichever status of the client's own it comes."""
@@ -106,10 +122,19 @@ def fault_inside(answer: Any, *, sure: bool = False) -> UpstreamError | None:
     """The error that came with status 200, if there is one; `sure` says that it must be one."""
     if not isinstance(answer, Mapping):
         return None
-    if not (sure or answer.get("error") or answer.get("object") == "error"):
+    if not (sure or answer.get("error") or answer.get("object") == "error" or _minimax(answer)):
         return None
     said = _Said(answer)
     return said.error(said.status_inside(), None)
+
+
+def _minimax(answer: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """MiniMax's error, in OpenAI's words."""
+    told = answer.get("base_resp")
+    if not isinstance(told, Mapping) or type(told.get("status_code")) is not int:
+        return None
+    code = told["status_code"]
+    return {"message": told.get("status_msg"), "code": _MINIMAX.get(code, 500)} if code else None
 
 
 class _Said:
@@ -119,7 +144,7 @@ class _Said:
         if isinstance(body, list) and body:
             body = body[0]
         top = body if isinstance(body, Mapping) else {}
-        error = top.get("error")
+        error = top.get("error") or _minimax(top)
         inner = error if isinstance(error, Mapping) else top
         words = error if isinstance(error, str) else inner.get("message") or inner.get("detail")
         self.message = short(words.strip()) if isinstance(words, str) else ""
