@@ -184,10 +184,11 @@ def rates(price: Price) -> dict[str, Raw]:
 
 def expected_cost(candidate: Candidate, request: ChatRequest, features: Features) -> Nanos:
     """What a typical answer of this candidate costs."""
-    output = min(candidate.max_output, TYPICAL_OUTPUT) * features.n
-    prompt = in_its_tokens(candidate.model, tokens.count_prompt(request))
-    price = price_of(candidate.model, candidate.deployment, prompt)
-    return cost(price, Usage(prompt, output))
+    model, output = candidate.model, min(candidate.max_output, TYPICAL_OUTPUT) * features.n
+    prompt = in_its_tokens(model, tokens.count_input(request))
+    sound = in_its_tokens(model, tokens.count_sound(request))
+    price = price_of(model, candidate.deployment, prompt)
+    return cost(price, Usage(prompt, output, audio_prompt=sound))
 
 
 def _candidate(each: Candidate, request: ChatRequest, features: Features) -> dict[str, Any]:
@@ -196,18 +197,17 @@ def _candidate(each: Candidate, request: ChatRequest, features: Features) -> dic
         "provider": each.deployment.provider,
         "deployment": each.deployment.name,
         "max_output": each.max_output,
-        **_priced(each, features),
+        **_priced(each),
         "expected_usd": dollars(expected_cost(each, request, features)),
         "worst_usd": dollars(each.ceiling),
     }
 
 
-def _priced(each: Candidate, features: Features) -> dict[str, Any]:
+def _priced(each: Candidate) -> dict[str, Any]:
     """Its price for a short prompt, those for longer ones, and which of them is held for."""
     tariff = each.deployment.tariff
     steps = () if tariff is None else tariff.rises()
-    prompt = in_its_tokens(each.model, features.prompt)
-    reached = [step.above for step in steps if prompt > step.above]
+    reached = [step.above for step in steps if each.prompt > step.above]
     return {
         "price_usd_per_million_tokens": rates(price_of(each.model, each.deployment)),
         "price_steps": [{"above": step.above, **rates(step.price)} for step in steps],

@@ -26,7 +26,7 @@ from gateway.core.checks.asked import question
 from gateway.core.explain import dollars, explain, why_there
 from gateway.core.features import read_features
 from gateway.core.ladder import Ladder, ladders
-from gateway.core.money import Nanos, Price
+from gateway.core.money import Audio, Nanos, Price
 from gateway.core.plan import Limits, Plan, Rung, make_plan
 from gateway.core.rule_traits import climbed
 from gateway.core.strategies import tactic
@@ -102,6 +102,50 @@ def test_what_longer_prompts_cost_and_whether_that_is_held_for() -> None:
     assert candidate["held_above"] == 20
     assert candidate["expected_usd"] == Decimal(30).scaleb(-9)
     assert candidate["worst_usd"] == Decimal(2 * (told["features"]["prompt"] + 20)).scaleb(-9)
+
+
+IMAGE: Final = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+SOUND: Final = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
+
+
+def seeing(price: Price, tariff: Tariff | None = None) -> Catalog:
+    """A model that sees and hears, and bills up to 5,000 tokens for an image."""
+    known = structs.replace(
+        CATALOG.models["a"],
+        price=price,
+        image_tokens=5_000,
+        context=9_999,
+        usable_context=9_999,
+        capabilities=frozenset({"vision", "audio", "tools"}),
+    )
+    there = structs.replace(known.deployments[0], tariff=tariff)
+    return Catalog({"a": structs.replace(known, deployments=(there,))}, {}, {})
+
+
+def test_a_step_is_held_for_that_an_image_may_reach() -> None:
+    price = CATALOG.models["a"].price
+    tariff = Tariff(price, (), (Step(4_000, price), Step(9_000, price)))
+    asked = request(user([IMAGE]), model="a", max_tokens=20)
+    (rung,) = explained(asked, catalog=seeing(price, tariff))["rungs"]
+    assert rung["candidates"][0]["held_above"] == 4_000
+
+
+def test_all_that_goes_in_is_expected_to_be_paid_for() -> None:
+    """Tools, images and sound, the last at its own price."""
+    million = 10**6
+    price = Price(million, million, million, million, Audio(3 * million, million, million))
+    tools = [{"type": "function", "function": {"name": "f", "description": "x" * 387}}]
+    expected = [
+        explained(each, catalog=seeing(price))["cost_usd"]["expected"].scaleb(9)
+        for each in (
+            request(user("x" * 40), model="a", max_tokens=20),
+            request(user("x" * 40), model="a", max_tokens=20, tools=tools),
+            request(user([IMAGE]), model="a", max_tokens=20),
+            request(user([SOUND]), model="a", max_tokens=20),
+        )
+    ]
+    size = len(json.dumps(tools, separators=(",", ":")))
+    assert expected == [10 + 20, -(-(40 + size) // 4) + 20, 1_600 + 20, 3 * 1_600 + 20]
 
 
 REFUSALS: Final = (Check("not_refused"),)
