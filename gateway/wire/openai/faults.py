@@ -22,7 +22,8 @@ from gateway.core.errors import (
 from gateway.wire import faults
 from gateway.wire.faults import Kind, by_words, retry_after, short
 
-_BY_STATUS: Final[Mapping[int, Kind]] = {**faults.PLAIN, 408: Faulty}
+_BY_STATUS: Final[Mapping[int, Kind]] = {**faults.PLAIN, 408: Faulty, 412: Misconfigured}
+"""412 is an account that Fireworks has suspended."""
 _STATUS_OF: Final[Mapping[str, int]] = {
     **dict.fromkeys(("rate_limit_exceeded", "rate_limit_error", "too_many_requests"), 429),
     **dict.fromkeys(("ratelimiterror", "requests", "tokens", "resource_exhausted"), 429),
@@ -54,7 +55,10 @@ _OUR_ACCOUNT: Final = frozenset(
         "billing_not_active",
         "insufficient_balance",
         "invalid_api_key",
+        "invalid_model",
+        "model_decommissioned",
         "model_not_found",
+        "organization_restricted",
         "account_deactivated",
         "unsupported_country_region_territory",
     }
@@ -102,11 +106,14 @@ _THIS_MODEL: Final = tuple(
     )
 )  # fmt: skip
 """What a 400 or 422 says only in its text: another model, or another host, may well take it."""
-_BAD_KEY: Final = re.compile(
+_BAD_SETTING: Final = re.compile(
     r"\bapi[ _-]?key\b.*\b(?:not valid|invalid|incorrect)\b"
-    r"|\b(?:invalid|incorrect)\b.*\bapi[ _-]?key\b",
+    r"|\b(?:invalid|incorrect)\b.*\bapi[ _-]?key\b"
+    r"|\bnot a valid model\b|\binvalid model\b|\bmodel not exist\b"
+    r"|\bmodel\b.*\b(?:does not exist|decommissioned|no longer (?:supported|available))\b",
     re.IGNORECASE,
 )
+"""Our key, or our name for the model: the client's is not sent."""
 
 
 def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
@@ -182,7 +189,7 @@ class _Said:
             return Misconfigured if 300 <= status < 400 else Broken
         if status < 500 and self.names & _OUR_ACCOUNT:
             return Misconfigured
-        if status in (400, 422) and _BAD_KEY.search(self.message):
+        if status in (400, 422) and _BAD_SETTING.search(self.message):
             return Misconfigured
         found = _BY_STATUS.get(status, Rejected if status < 500 else Faulty)
         if status in (400, 403, 413, 422):
