@@ -32,6 +32,7 @@ from gateway.drivers.ledger.local_open import allowing_local
 from gateway.drivers.ledger.local_payer import Voiding
 from gateway.drivers.ledger.memory_ledger import MemoryLedger
 from gateway.drivers.ledger.redis_ledger import RedisLedger
+from gateway.drivers.line_writer import unwritable
 from gateway.drivers.memory_guard import MemoryGuard
 from gateway.drivers.memory_keys import MemoryKeys
 from gateway.drivers.memory_responses import MemoryResponses
@@ -50,6 +51,7 @@ from gateway.drivers.usage.search import Find, Search
 _log: Final = logging.getLogger("gateway")
 read_usage: Final = read_store
 token_table_fault: Final = table_fault
+log_fault: Final = unwritable
 connect_provider: Final = provider_connected
 
 

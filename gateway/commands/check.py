@@ -5,19 +5,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.config.faults import ConfigError
 from gateway.config.load import load
 from gateway.core.catalog import Model, Tenant
 from gateway.core.money import FREE, Price, usd
 from gateway.core.snapshot import GoogleAuth, Snapshot
+from gateway.stores import log_fault
 
 Ping = Callable[[Snapshot], tuple[str | None, list[str]]]
 """What is wrong with the ledger that a snapshot names, None when it answers; and warnings."""
 
 _SINKS: Final = {"parquet:": ("pyarrow", "parquet"), "postgres": ("asyncpg", "postgres")}
 """What a sink needs, by how it begins: the package, and the extra it comes with."""
+_TRACES: Final = ("opentelemetry.exporter.otlp.proto.http", "otel")
 _PLACEHOLDER: Final = "0" * 64
 """A hash that no key has."""
 
@@ -41,10 +43,9 @@ def check(
     lines = [*_summary(snapshot), *_warnings(snapshot)]
     down, unsafe = ping(snapshot)
     lines += [f"warning: redis: {each}" for each in unsafe]
-    missing = _missing_for(snapshot.usage.sink)
-    lines += [] if missing is None else [f"usage.sink: {missing}"]
-    lines.append(f"redis: {down or 'answers'}")
-    return (lines, 1) if down is not None or missing is not None else ([*lines, "ok"], 0)
+    hinders = [f"{each.key}: {each.why}; {each.do}" for each in hindrances(snapshot)]
+    lines += [*hinders, f"redis: {down or 'answers'}"]
+    return (lines, 1) if down is not None or hinders else ([*lines, "ok"], 0)
 
 
 def _summary(snapshot: Snapshot) -> Iterator[str]:
@@ -132,15 +133,28 @@ def _warnings(snapshot: Snapshot) -> Iterator[str]:
         yield "warning: redis.url is memory: every restart begins with full budgets"
 
 
-def _missing_for(sink: str | None) -> str | None:
-    """What writes usage records on, and is not installed."""
-    for kind, (package, extra) in _SINKS.items():
-        if sink is not None and sink.startswith(kind) and not _has(package):
-            return (
-                f"{package} is not installed: a gateway does not start without it; "
-                f"pip install 'tollgate[{extra}]'"
-            )
-    return None
+class Hindrance(NamedTuple):
+    """Why a gateway would not start here, though the file is sound."""
+
+    key: str
+    why: str
+    do: str
+
+
+def hindrances(snapshot: Snapshot) -> Iterator[Hindrance]:
+    """What is not installed, and a log that cannot be written."""
+    sink = snapshot.usage.sink or ""
+    needs = [("usage.sink", way) for kind, way in _SINKS.items() if sink.startswith(kind)]
+    if snapshot.otel is not None:
+        needs.append(("otel", _TRACES))
+    for key, (package, extra) in needs:
+        if not _has(package):
+            why = f"{package.partition('.')[0]} is not installed"
+            told = f"{why}: a gateway does not start without it"
+            yield Hindrance(key, told, f"pip install 'tollgate[{extra}]'")
+    unwritable = None if snapshot.log is None else log_fault(snapshot.log.to)
+    if unwritable is not None:
+        yield Hindrance("log.to", unwritable, "make its folder, or let the gateway write there")
 
 
 def _has(package: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from gateway.commands.check import hindrances
 from gateway.commands.reach import Found, is_free, reach
 from gateway.config.faults import ConfigError
 from gateway.config.load import load, read_files
@@ -66,6 +67,8 @@ def examine(
         yield _port("port", asked.host, asked.port)
         return
     yield from _config(asked.config, snapshot)
+    for each in hindrances(snapshot):
+        yield Line(each.key, "fail", each.why, each.do)
     yield from _redis(snapshot)
     yield _tables(env)
     yield _port("port", asked.host, asked.port)

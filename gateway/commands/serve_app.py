@@ -60,6 +60,8 @@ def serve(
     except StoreError as error:
         fail(f"usage.sink: {error}")
     except OSError as error:
+        if error.errno is None:  # one of ours, which says what it is about
+            fail(str(error))
         fail(f"cannot listen on {error.filename or f'{host}:{port}'}: {error.strerror or error}")
 
 

@@ -120,9 +120,14 @@ class LifeLog:
 async def open_life_log(
     log: Log, wall: Callable[[], float], redactor: Redactor, pepper: str | None
 ) -> AsyncIterator[LifeLog]:
-    """All that was told is written at the end. Raises OSError for a file that cannot be opened."""
+    """All that was told is written at the end. Raises OSError, whose text says of which key, for a
+    file that cannot be opened.
+    """
     # Without words a line has nothing that the names were not redacted for one by one.
-    writer = LineWriter(log.to, None if log.content == "off" else redactor.bytes)
+    try:
+        writer = LineWriter(log.to, None if log.content == "off" else redactor.bytes)
+    except OSError as error:
+        raise OSError(f"log.to: cannot write to {log.to}: {error.strerror or error}") from None
     try:
         yield LifeLog(writer.write, wall, redactor, log, pepper)
     finally:

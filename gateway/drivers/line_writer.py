@@ -5,6 +5,7 @@ kept up to a bound and then lost, which is told; at a normal stop all is written
 """
 
 import asyncio
+import errno
 import fcntl
 import logging
 import os
@@ -25,6 +26,20 @@ _PATIENCE_S: Final = 5.0
 _STREAMS: Final = {"stdout": 1, "stderr": 2}
 
 _log: Final = logging.getLogger("gateway")
+
+
+def unwritable(to: str) -> str | None:
+    """What would hinder a writer, as far as it is seen without making a file; else None."""
+    if to in _STREAMS:
+        return None
+    path, found = Path(to), None
+    if path.is_dir():
+        found = errno.EISDIR
+    elif not path.exists() and not path.parent.is_dir():
+        found = errno.ENOENT
+    elif not os.access(path if path.exists() else path.parent, os.W_OK):
+        found = errno.EACCES
+    return None if found is None else f"cannot write to {to}: {os.strerror(found)}"
 
 
 class LineWriter:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,6 +71,16 @@ def test_what_is_wrong_says_what_to_do(tmp_path: Path) -> None:
         "redis": "start it, or correct redis.url",
     }
     assert all(line.do for line in lines if line.state != "ok")
+
+
+def test_what_would_hinder_a_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    more = f"memory}}\nusage: {{sink: 'parquet:{tmp_path}'}}\nlog: {{to: {tmp_path}/none/life.log"
+    wrong = [line for line in found(tmp_path, redis=more) if line.state == "fail"]
+    assert [(line.name, line.do) for line in wrong] == [
+        ("usage.sink", "pip install 'tollgate[parquet]'"),
+        ("log.to", "make its folder, or let the gateway write there"),
+    ]
 
 
 def test_a_faulty_configuration(tmp_path: Path) -> None:

@@ -192,6 +192,32 @@ def test_a_sink_that_needs_what_is_not_installed(
     )
 
 
+def test_traces_that_need_what_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = write(tmp_path, f"{SOUND}\notel: {{endpoint: 'http://localhost:4318/v1/traces'}}\n")
+    assert check(paths, NO_ENV, up)[1] == 0
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http", None)
+    lines, code = check(paths, NO_ENV, up)
+    why = "otel: opentelemetry is not installed: a gateway does not start without it; "
+    assert (lines[-2], code) == (why + "pip install 'tollgate[otel]'", 1)
+
+
+def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
+    """It is seen, and no file is made."""
+    for to, why in (
+        (tmp_path / "none/life.log", "No such file or directory"),
+        (tmp_path, "Is a directory"),
+        (tmp_path / "life.log", None),
+    ):
+        lines, code = check(write(tmp_path, f"{SOUND}\nlog: {{to: {to}}}\n"), NO_ENV, up)
+        told = [line for line in lines if line.startswith("log.to: ")]
+        do = "make its folder, or let the gateway write there"
+        assert told == ([f"log.to: cannot write to {to}: {why}; {do}"] if why else [])
+        assert code == (1 if why else 0)
+    assert not (tmp_path / "life.log").exists()
+
+
 def test_redis_is_asked_with_what_was_loaded(tmp_path: Path) -> None:
     asked = []
 

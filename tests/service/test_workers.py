@@ -192,12 +192,21 @@ async def test_workers_whose_parent_was_killed_stop(config: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("fault", ["port", "ledger"])
+def spoilt(config: Path, fault: str) -> Path:
+    """Where the log would be, which is nowhere."""
+    log = config.parent / "none/life.log"
+    if fault == "ledger":
+        (config.parent / "ledger").touch()
+    elif fault == "log":
+        config.write_text(f"{config.read_text()}\nlog: {{to: {log}}}\n")
+    return log
+
+
+@pytest.mark.parametrize("fault", ["port", "ledger", "log"])
 async def test_what_cannot_start_says_why_and_ends(config: Path, workers: str, fault: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1] if fault == "port" else 0
-        if fault == "ledger":
-            (config.parent / "ledger").touch()
+        log = spoilt(config, fault)
         process = await asyncio.create_subprocess_exec(
             *SERVE, "--config", str(config), "--workers", workers, "--port", str(port),
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -210,7 +219,11 @@ async def test_what_cannot_start_says_why_and_ends(config: Path, workers: str, f
                 process.terminate()
     assert process.returncode == 1
     assert out == b""
-    why = f"cannot listen on 127.0.0.1:{port}: " if fault == "port" else "redis: the embedded"
+    why = {
+        "port": f"cannot listen on 127.0.0.1:{port}: ",
+        "ledger": "redis: the embedded",
+        "log": f"log.to: cannot write to {log}: No such file or directory",
+    }[fault]
     told = error.decode().splitlines()
     assert told
     assert [line for line in told if not line.startswith(why)] == []
