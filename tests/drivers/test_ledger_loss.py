@@ -16,6 +16,7 @@ from gateway.core.ledger_entry import sums
 from gateway.core.money import Nanos
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis
+from tests.patience import PATIENT_S, limit
 
 pytest_plugins = ("tests.redis_server",)
 
@@ -135,6 +136,29 @@ async def test_what_was_held_when_the_data_was_lost_is_charged_and_recorded(
     errors = [event.error for event in events if isinstance(event, LedgerTook)]
     assert "data_lost" in errors, "the settle has noticed it"
     await is_lost(ledger)
+
+
+async def test_what_was_being_settled_when_the_data_was_lost_is_charged_and_recorded(
+    opens: Opens, server: Redis
+) -> None:
+    """It was sent, and nobody heard whether it was done: if it was, that would be known."""
+    ledger = opens("one")
+    hold = await ledger.reserve(PURSE, "b", TEN)
+    assert isinstance(hold, Hold)
+    server.client_pause(60_000, all=False)
+    limit(ledger, 0.25)
+    await ledger.settle(hold, Amounts(Nanos(7)))
+    assert ledger.owed == 1
+    with server.pipeline(transaction=False) as at_once:
+        at_once.client_unpause()
+        at_once.flushall()
+        at_once.execute()
+    limit(ledger, PATIENT_S)
+    async with asyncio.timeout(PATIENT_S):
+        while ledger.owed:
+            await asyncio.sleep(0.01)
+    (entry,) = await ledger.records("acme")
+    assert (entry.kind, entry.hold, entry.charged.nanos) == ("charged", "b", 7)
 
 
 async def test_a_rebuilt_home_is_used_again_by_those_who_remember_what_it_goes_on_from(

@@ -252,7 +252,7 @@ async def test_an_answer_that_comes_after_a_settle_was_given_up_says_nothing(
         for each in [*ledger._settles.under_way]:
             each.give_up()
         await paid(ledger)
-        assert await books(ledger) == (1, 0, 1)
+        assert await books(ledger) == (2, 0, 2), "each is charged when it is asked once more"
     assert settles(events) == {"cancelled": 2, None: 1, "unknown": 1}
 
 

@@ -16,6 +16,8 @@ _MOST: Final = 10_000
 """Of what is money; and of leaves as many again, so that none is in the place of a settle."""
 _UNTIL_S: Final = 86_400.0
 """An expired hold can be corrected for longer, and a charge is known for as long."""
+_KNOWN_S: Final = 240.0
+"""For less than the time that a server knows of a settled hold."""
 _AT_ONCE: Final = 100
 _FIRST_WAIT_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 2.0
@@ -23,7 +25,7 @@ _LONGEST_WAIT_S: Final = 2.0
 
 class Debt:
     """`instead` is the command to send when the server knows no such hold, unless this one may
-    have been executed before.
+    have been executed so long ago that it has forgotten.
     """
 
     __slots__ = ("command", "instead", "maybe", "op", "since")
@@ -132,7 +134,7 @@ class Debts:
         if debt.instead is not None and isinstance(reply, list):
             # No such hold: it was settled and that is forgotten, or the ledger has lost it.
             error = "unknown"
-            if not debt.maybe:
+            if not debt.maybe or now - debt.since < _KNOWN_S:
                 self.add("charge", debt.instead)
         self._observe(LedgerTook(debt.op, self._clock() - now, error))
         return True
