@@ -19,7 +19,7 @@ from tests.patience import PATIENT_S, limit
 pytest_plugins = ("tests.redis_server",)
 
 LIMIT_S = 0.25
-LARGE = 8_000_000
+LARGE = 1_000_000
 """More bytes than are read at once, or a socket has room for."""
 
 

@@ -207,11 +207,15 @@ async def _within(seconds: float, work: Coroutine[Any, Any, None]) -> float:
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
     step, stood_still = seconds / _STEPS, 0.0
+    now = loop.time()
+    until = now + seconds
     try:
-        for _ in range(_STEPS):
-            began = loop.time()
-            done, _ = await asyncio.wait([task], timeout=step)
-            stood_still += max(loop.time() - began - step, 0.0)
+        while now < until + stood_still:
+            began, rest = now, until + stood_still - now
+            done, _ = await asyncio.wait([task], timeout=min(step, rest))
+            now = loop.time()
+            if now - began >= 2 * step:
+                stood_still += now - began - step
             if done:
                 await task
                 return stood_still

@@ -22,8 +22,8 @@ _KINDS: Final = (
     "MASTERDOWN", "CLUSTERDOWN", "MOVED", "CROSSSLOT", "BUSY", "MISCONF", "NOREPLICAS",
 )  # fmt: skip
 _NO_MORE: Final = object()
-_MOMENTS: Final = 10
-"""Of the time that a command has: one more where the loop stood still, to read what has come."""
+_MOMENTS: Final = 5
+"""Of the time that a command has: one more for an answer that is on its way."""
 _FIRST_WORDS: Final = frozenset({*_KINDS, "ASK", "TRYAGAIN", "NOGOODSLAVE"})
 
 
@@ -106,8 +106,8 @@ class Wire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._until = [inf]
         """What is sent in this turn is waited for: in the loop's time, once it is written."""
-        self._excused = self._until
-        """What is waited for a moment longer, as the loop stood still."""
+        self._late = (self._until, 0)
+        """What is waited for a moment longer, and how many bytes of its answer had come then."""
         self._timer: asyncio.TimerHandle | None = None
         self._dead: tuple[str, str] | None = None
         self._leaving = False
@@ -205,17 +205,25 @@ class Wire(asyncio.Protocol):
         self._timer = None
         until, now = self._first_until(), self._loop.time()
         if until <= now:
-            written, moment = self._awaited[0][0], self._timeout / _MOMENTS
-            stood_still = now - until >= moment and written is not self._excused
-            if not stood_still and not self._has_unread():
+            if not self._answer_comes():
                 self.fail("timeout", "the server did not answer in time")
                 return
-            self._excused, until = written, now + moment  # to read what has come
+            until = now + self._timeout / _MOMENTS
         if until < inf:
             self._timer = self._loop.call_at(until, self._watch)
 
     def _first_until(self) -> float:
         return self._awaited[0][0][0] if self._awaited else inf
+
+    def _answer_comes(self) -> bool:
+        """Whether some of it has come since we looked before, or is there to be read: the loop may
+        have stood still.
+        """
+        written = self._awaited[0][0]
+        late, had = self._late
+        come = self._reader.len() if self._reader.has_data() else 0
+        self._late = (written, come)
+        return come > (had if late is written else 0) or self._has_unread()
 
     def _has_unread(self) -> bool:
         if self._transport is None:
