@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from gateway.commands.replay import watch_of
+from gateway.commands.replay import Asked, replay, watch_of
 from gateway.core.guard import Watch
 from gateway.replay.records import Unusable
 from tests.replay.sets import asked, bad_pair, said, told, write
@@ -54,6 +56,13 @@ def test_a_table_for_people(folder: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     assert "always" in ran.stdout
     assert "answers that could not be compared: 0 of 6 votes (0.0%)" in ran.stdout
+
+
+def test_no_figure_is_cut_however_narrow_the_page(folder: Path) -> None:
+    page = Console(file=StringIO(), width=60)
+    replay(Asked(folder, "vote"), {}, page)
+    assert isinstance(page.file, StringIO)
+    assert "\N{HORIZONTAL ELLIPSIS}" not in page.file.getvalue()
 
 
 @pytest.mark.parametrize(
