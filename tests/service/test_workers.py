@@ -191,7 +191,6 @@ async def test_workers_whose_parent_was_killed_stop(config: Path) -> None:
         await until("the last one has left", 10, server)
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
 def spoilt(config: Path, fault: str) -> Path:
     """Where the log would be, which is nowhere."""
     log = config.parent / "none/life.log"
@@ -202,6 +201,7 @@ def spoilt(config: Path, fault: str) -> Path:
     return log
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("fault", ["port", "ledger", "log"])
 async def test_what_cannot_start_says_why_and_ends(config: Path, workers: str, fault: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
