@@ -16,6 +16,11 @@ _TAGS: Final = ("python", "py", "python3")
 _UNTAGGED: Final = ("", "text", "plaintext")
 _SHELL: Final = (">>>", "$ ", "!", "%", "pip ", "python ", "python3 ")
 """How the lines of a session, and a notebook's commands, begin: they are in such blocks, too."""
+_OF_WORDS: Final = (
+    ast.And, ast.Attribute, ast.BinOp, ast.BoolOp, ast.Compare, ast.Constant, ast.Expr, ast.In,
+    ast.Is, ast.IsNot, ast.Name, ast.Not, ast.NotIn, ast.Or, ast.Sub, ast.Tuple, ast.UnaryOp,
+    ast.USub, ast.expr_context,
+)  # fmt: skip
 _DEFINES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -34,6 +39,8 @@ def python(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> 
     # Blocks without a tag are often what a program prints.
     if not sound or (tagged and len(sound) < len(trees)):
         return "its Python does not parse" if blocks else "there is no Python that parses in it"
+    if not (blocks or _is_session(text)) and _only_words(sound[0]):
+        return "there is no Python that parses in it"
     name = options.get("defines")
     if name is not None and not any(_defines(tree, name) for tree in sound):
         return f"it does not define {name[:64]}"
@@ -41,7 +48,7 @@ def python(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> 
 
 
 def _parsed(code: str) -> ast.Module | None:
-    if code.lstrip().startswith(_SHELL):
+    if _is_session(code):
         lines = (line for line in code.splitlines() if not line.lstrip().startswith(_SHELL))
         code = "" if code.lstrip().startswith(">>>") else "\n".join(lines)
     try:
@@ -50,6 +57,19 @@ def _parsed(code: str) -> ast.Module | None:
             return ast.parse(dedent(code))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+def _is_session(code: str) -> bool:
+    return code.lstrip().startswith(_SHELL)
+
+
+def _only_words(tree: ast.Module) -> bool:
+    """Whether it is nothing, or "Paris", "Answer: Paris", "well-known": what parses by chance."""
+    return all(
+        isinstance(node, _OF_WORDS) or (isinstance(node, ast.AnnAssign) and node.value is None)
+        for statement in tree.body
+        for node in ast.walk(statement)
+    )
 
 
 def _defines(tree: ast.Module, name: str) -> bool:
