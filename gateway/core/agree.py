@@ -152,7 +152,7 @@ def _stated(text: str) -> str | None:
     last = found[-1]
     rest = text[last.end() : last.end() + 2 * _LONGEST_LABEL]
     if last[0].startswith("\\boxed"):
-        answer = _inside(rest)
+        answer = _inside(rest).strip()
         if answer.startswith("\\text{") and answer.endswith("}"):
             answer = answer[6:-1]
     else:

@@ -50,6 +50,7 @@ def called(*calls: tuple[str, str]) -> Completion:
         ("choice", "B because", r"It follows that \boxed{B}"),
         ("auto", '{"a": 1}', '{"a": 1.0, "b": ""}'),
         ("auto", r"So it is \boxed{\frac{1}{2}}.", r"\boxed{{\frac{1}{2}}}"),
+        ("auto", r"So it is \boxed{ 42 }.", "42"),
         ("auto", "The answer is Dr. Smith. He left.", "Answer: Dr. Smith"),
         ("auto", "The answer is \u22125.", "-5"),
         ("auto", '{"result": "ok", "reasoning": "long"}', '{"Result": "OK", "why": "other"}'),
