@@ -185,7 +185,7 @@ def rates(price: Price) -> dict[str, Raw]:
 def expected_cost(candidate: Candidate, request: ChatRequest, features: Features) -> Nanos:
     """What a typical answer of this candidate costs."""
     model, output = candidate.model, min(candidate.max_output, TYPICAL_OUTPUT) * features.n
-    prompt = in_its_tokens(model, tokens.count_input(request))
+    prompt = min(in_its_tokens(model, tokens.count_input(request)), candidate.prompt)
     sound = in_its_tokens(model, tokens.count_sound(request))
     price = price_of(model, candidate.deployment, prompt)
     return cost(price, Usage(prompt, output, audio_prompt=sound))

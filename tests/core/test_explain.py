@@ -31,6 +31,7 @@ from gateway.core.plan import Limits, Plan, Rung, make_plan
 from gateway.core.rule_traits import climbed
 from gateway.core.strategies import tactic
 from gateway.core.tariff import Step, Tariff
+from gateway.core.token_factors import Factors
 from tests.core.asked import request, user
 from tests.lives import CATALOG, model
 
@@ -335,6 +336,18 @@ def test_each_tier_that_joins_a_vote_is_held_but_the_last() -> None:
     catalog = structs.replace(CATALOG, routes={"joined": joined})
     told = explained(structs.replace(HI, stream=True, model="joined"), catalog=catalog)
     assert [rung["flows"] for rung in told["rungs"]] == [False, False, True]
+
+
+def test_no_more_is_expected_than_what_a_model_was_seen_to_count() -> None:
+    ladder, factors = ladders(CATALOG)["c"], Factors()
+    for _ in range(100):
+        factors.learn("c", 1_000, 400)
+    asked = request(user("x" * 2_400), model="c", max_tokens=20)
+    features, limits = read_features(asked), Limits(Tenant("t"), factors=factors)
+    plan = make_plan(ladder, features, limits, lambda: 0.5)
+    told = explain(asked, features, plan, ladder, "", limits)
+    (candidate,) = told["rungs"][0]["candidates"]
+    assert told["cost_usd"]["expected"] == candidate["expected_usd"] == candidate["worst_usd"]
 
 
 def test_where_nothing_fits_there_is_no_cost() -> None:
