@@ -16,6 +16,7 @@ from gateway.core.explain import dollars
 from gateway.core.ladder import Ladder, Place, Step
 from gateway.core.money import cost
 from gateway.core.plan import price_of
+from gateway.core.rules import by_tags
 from gateway.core.usage_line import Line
 from gateway.core.usage_record import BEHIND, COMPARED
 
@@ -172,16 +173,32 @@ def _why(line: Line, so_far: Sequence[Line]) -> str:
 
 
 def _climbed(ladder: Ladder | None, calls: Sequence[Made]) -> tuple[str, Ladder | None]:
-    """The rule, "" for none, and the ladder that has all that was asked; it may have changed."""
+    """The rule, "" for none, and the ladder that has all that was asked; it may have changed. Of
+    what rules ask for only tags are recorded.
+    """
     if ladder is None:
         return "", None
     seen = [each.line for each in calls if each.line.purpose not in _UNSEEN]
     asked = {(line.tier, line.model) for line in seen}
-    every = [("", ladder), *((name, each) for name, _, each in ladder.rules)]
-    for name, each in every:
+    tags = next((line.tags for line in seen if line.model), {})
+    for name, each in _possible(ladder, tags):
         if asked <= {(step.tier, place.model.name) for step, place in _places(each)}:
             return name, each
     return "", None
+
+
+def _possible(ladder: Ladder, tags: Mapping[str, str]) -> list[tuple[str, Ladder]]:
+    """By the name of a rule, what a request with these tags may have climbed: the ladder itself
+    first, unless a rule is sure to hold.
+    """
+    found = []
+    for name, when, each in ladder.rules:
+        holds = by_tags(when, tags)
+        if holds is not False:
+            found.append((name, each))
+        if holds:
+            return found
+    return [("", ladder), *found]
 
 
 def _places(ladder: Ladder) -> Iterator[tuple[Step, Place]]:

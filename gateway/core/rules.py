@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.core.money import Nanos
 from gateway.core.tokens import AROUND_TOKENS
@@ -123,6 +123,13 @@ def holds(when: When, traits: Traits) -> bool:
         and (when.checks is None or not when.checks.isdisjoint(traits.checks))
         and (when.hours is None or when.hours.holds(traits.minute(when.hours.zone)))
     )
+
+
+def by_tags(when: When, tags: Mapping[str, str]) -> bool | None:
+    """Whether the conditions are met, as far as tags tell; None where there are others."""
+    if not _tagged(tags, when.tags):
+        return False
+    return True if structs.replace(when, tags=_NO_TAGS) == When() else None
 
 
 def never(when: When) -> str | None:

@@ -19,7 +19,7 @@ from gateway.core.catalog import (
 from gateway.core.chat import Usage
 from gateway.core.ladder import Ladder, ladders
 from gateway.core.money import Price
-from gateway.core.rules import When
+from gateway.core.rules import Between, When
 from gateway.core.usage_line import Line
 from tests.usage_lines import NOON, line
 
@@ -39,6 +39,15 @@ NAMED: Final = ladders(
         },
         {
             "auto": Route("auto", ("cheap", "smart"), checks=(Check("complete"),)),
+            "tagged": Route(
+                "tagged",
+                ("cheap",),
+                rules=(
+                    Rule("legal", When(tags={"use": frozenset({"legal"})}), ("smart",)),
+                    Rule("draft", When(tags={"use": frozenset({"draft"})}), ("cheap",)),
+                    Rule("long", When(prompt=Between(500)), ("smart",)),
+                ),
+            ),
             "ruled": Route("ruled", ("cheap",), rules=(Rule("dear", When(), ("smart",)),)),
         },
     )
@@ -238,6 +247,24 @@ def test_an_audit_may_be_asked_for_by_its_own_id() -> None:
 def test_a_rule_is_known_by_what_it_asked() -> None:
     found = told(call("a", 0, 1, model="large", route="ruled"))
     assert (found["plan"]["rule"], found["plan"]["rungs"][0]["tier"]) == ("dear", "smart")
+
+
+@pytest.mark.parametrize(
+    ("tags", "model", "rule"),
+    [
+        ({}, "small", None),
+        ({}, "large", "long"),
+        ({"use": "chat"}, "large", "long"),
+        ({"use": "legal"}, "large", "legal"),
+        ({"use": "draft"}, "small", "draft"),
+    ],
+)
+def test_a_rule_is_known_by_the_tags_that_it_asks_for(
+    tags: dict[str, str], model: str, rule: str | None
+) -> None:
+    """Nothing that was asked tells `draft` from no rule, nor `legal` from `long`."""
+    found = told(call("a", 0, 1, model=model, route="tagged", tags=tags))
+    assert found["plan"]["rule"] == rule
 
 
 @pytest.mark.parametrize("other", [{"route": "gone"}, {"model": "gone"}, {"tier": "gone"}])
