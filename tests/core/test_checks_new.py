@@ -113,6 +113,8 @@ def test_schema(text: Choice | str | None, says: list[str]) -> None:
         ('```json\n{"n": "x"}\n```', '```json\n{"n": "x"}\n```'),
         ("no JSON", "no JSON"),
         ("\n", "\n"),
+        ('```\n{"n": 1, "s": 1e400}\n```', '```\n{"n": 1, "s": 1e400}\n```'),
+        ('```\n{"n": 1, "s": 1.50}\n```', '{"n":1,"s":1.5}'),
     ],
 )
 def test_what_a_client_would_choke_on_is_fixed(text: str, becomes: str) -> None:

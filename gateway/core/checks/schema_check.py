@@ -45,9 +45,10 @@ def _fixed(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> 
     if isinstance(value, Unreadable):  # blanks beside a call
         return text
     try:
-        return msgspec.json.encode(value).decode()
+        clean = msgspec.json.encode(value).decode()
     except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot say
         return text
+    return clean if read_strict(clean) == value else text  # of 1e400 it would make null
 
 
 def _wanted(request: ChatRequest, options: Mapping[str, Any]) -> bytes | None:
