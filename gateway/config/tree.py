@@ -214,7 +214,7 @@ def _join(whole: Tree, tree: Tree) -> set[Path]:
     twice: set[Path] = set()
     for section, entries in tree.root.items():
         present = whole.root.get(section)
-        if present is None:
+        if present is None or (present is EMPTY and isinstance(entries, dict)):
             # A copy, since another file may add to it; EMPTY and texts are not copied.
             whole.root[section] = dict(entries) if isinstance(entries, dict) else entries
         elif isinstance(present, dict) and isinstance(entries, dict):
@@ -225,7 +225,7 @@ def _join(whole: Tree, tree: Tree) -> set[Path]:
                     whole.fault(path, f"is already given in {whole.keys[path]}", tree.keys[path])
                 else:
                     present[name] = entry
-        else:
+        elif entries is not EMPTY or not isinstance(present, dict | Empty):
             twice.add((section,))
             place = whole.keys[section,]
             whole.fault((section,), f"is already given in {place}", tree.keys[section,])

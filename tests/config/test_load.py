@@ -387,6 +387,29 @@ def test_a_folder_is_its_files_in_name_order(tmp_path: Path) -> None:
     assert found.ledger == Ledger("memory", "d")
 
 
+@pytest.mark.parametrize("empty", ["a_empty", "z_empty"])
+def test_a_section_may_be_empty_in_one_of_them(tmp_path: Path, empty: str) -> None:
+    """All of its entries are commented out there."""
+    sections = "tenants:\n  # acme: {}\nproviders:\nmodels:\nredis:\nlimits:\n"
+    write(
+        tmp_path, **{empty: sections, "b_sound": SOUND + "redis: {url: memory}\n", "c": "limits:\n"}
+    )
+    found = load([tmp_path], NO_ENV)
+    assert [*found.tenants] == [*snapshot(SOUND).tenants]
+    assert found.ledger.url == "memory"
+
+
+def test_but_a_key_that_is_no_section_may_not(tmp_path: Path) -> None:
+    write(tmp_path, a=SOUND + "client: own\n", b="client:\n", c="tenants:\n")
+    with pytest.raises(ConfigError, match=r"b\.yaml:1: client: is already given in .*a\.yaml:11$"):
+        load([tmp_path], NO_ENV)
+    (tmp_path / "a.yaml").write_text("providers:\nmodels:\n")
+    (tmp_path / "b.yaml").unlink()
+    with pytest.raises(ConfigError) as caught:
+        load([tmp_path], NO_ENV)
+    assert [fault.message for fault in caught.value.faults] == ["at least one is required"] * 3
+
+
 def test_the_same_entry_in_two_files_names_both(tmp_path: Path) -> None:
     more = "models:\n  m1: {context: big}\nlimits: 1\n"
     write(tmp_path, a=SOUND + "limits: {in_flight: 2}\n", b=more)
