@@ -1,5 +1,6 @@
 """Every door that is not hot: models, health, metrics, explain. FastAPI, and a front before it."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -24,7 +25,7 @@ from gateway.core.tokens import count
 from gateway.core.usage_line import Line
 from gateway.web.asgi import AsgiClient, Message, Receive, Scope, Send
 from gateway.web.callers import Caller
-from gateway.web.door import PATH, Door, find_ladder, read_body
+from gateway.web.door import PATH, Door, find_ladder, read_body, turn_away
 from gateway.web.failures import tell_failures
 from gateway.web.headers import read_headers
 from gateway.web.parse import read_request
@@ -55,15 +56,23 @@ class Front:
         if scope["path"] == PATH and scope["method"] == "POST":
             await self.door.serve(AsgiClient(scope["headers"], receive, send, self.door.left))
             return
-        request_id = f"req_{self.door.now.world.new_id()}"
+        request_id, begun = f"req_{self.door.now.world.new_id()}", False
 
         async def named(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
                 message = {**message, "headers": headers}
             await send(message)
 
-        await self.api(scope, receive, named)
+        try:
+            await self.api(scope, receive, named)
+        except asyncio.CancelledError as met:
+            if begun:
+                raise
+            client = AsgiClient((), receive, send, self.door.left)
+            await turn_away(client, self.door.stopping(client, met), request_id)
 
 
 class Api:

@@ -86,6 +86,12 @@ class Door:
         for task in [*tasks]:
             task.cancel(ShuttingDown.code)
 
+    def stopping(self, client: Client, met: asyncio.CancelledError) -> GatewayError:
+        """What to tell one that was cancelled. Raises that, where our end is not all there was."""
+        if not self.ending or client.task.uncancel() > 0:
+            raise met
+        return ShuttingDown("The gateway is being stopped; ask again.")
+
     def turn(self, now: Generation) -> None:
         """Whoever comes from here on is served by this one."""
         self.now = now
@@ -161,10 +167,8 @@ class Door:
             error = _told_as(met, request_id)
         elif life is not None and self._leaving.over(client):
             return
-        elif life is None or not self.ending or client.task.uncancel() > 0:
-            raise met
         else:
-            error = ShuttingDown("The gateway is being stopped; ask again.")
+            error = self.stopping(client, met)
         if life is None:
             _denied(self.now.world, request_id, visitor, error)
         if isinstance(met, ConnectionAbortedError):
@@ -172,7 +176,7 @@ class Door:
         if stream is not None and stream.begun:
             await stream.broken_off(error)
         else:
-            await _refuse(client, error, request_id, life)
+            await turn_away(client, error, request_id, life)
 
 
 def _begin(now: Generation, request_id: str, visitor: Visitor, body: bytes, client: Client) -> Life:
@@ -282,7 +286,9 @@ def _whole(life: Life, reply: Reply, spent: str) -> bytes:
     )
 
 
-async def _refuse(client: Client, error: GatewayError, request_id: str, life: Life | None) -> None:
+async def turn_away(
+    client: Client, error: GatewayError, request_id: str, life: Life | None = None
+) -> None:
     headers = lines_of(error_headers(error, request_id, life))
     if not client.reply(error.status, headers + _JSON, error_body(error)):
         await client.drained()

@@ -191,6 +191,35 @@ async def test_who_speaks_http_1_0_is_sent_no_chunks(
     await line.hangs_up()
 
 
+@pytest.mark.parametrize(
+    "begun",
+    [HOT, HOT + b"expect: 100-continue\r\n", EXPLAIN],
+    ids=["hot", "not hot", "another path"],
+)
+async def test_a_request_whose_body_is_not_whole_when_we_stop_is_told(
+    service: Running, begun: bytes
+) -> None:
+    door = service.gateway.front.door
+    line = Line(service)
+    key = b"authorization: Bearer %b\r\n" % KEY.encode()
+    await line.sends(b"%b%bcontent-length: 9\r\n\r\n{" % (begun, key))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    door.end(line.state.tasks)
+    try:
+        async with asyncio.timeout(30):
+            while b'"code":"shutting_down"' not in line.heard:
+                await asyncio.sleep(0.002)
+    finally:
+        door.ending = False
+    told = line.heard.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert told.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nretry-after: 1\r\n" in told
+    assert told.count(b"x-request-id: req_") == 1
+    await line.hangs_up()
+    assert door.in_flight.total == 0
+
+
 async def test_who_connects_and_says_nothing_is_not_waited_for(service: Running) -> None:
     line = Line(service, door=lambda door: plain(door, 0.01))
     async with asyncio.timeout(30):
