@@ -1,13 +1,16 @@
 """Where traces are sent."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import Field, PlainValidator
+from pydantic import BeforeValidator, Field, PlainValidator
 
 from gateway.config.log import Share
-from gateway.config.scalars import ApiKey, Flag, Naming, Text, described, unshown
+from gateway.config.scalars import Flag, Text, described, matching, unshown, wrong
 from gateway.config.stanza import Stanza
+from gateway.core.snapshot import Secret
+
+_HEADER: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 
 
 def _endpoint(value: object) -> str:
@@ -17,16 +20,33 @@ def _endpoint(value: object) -> str:
     return value
 
 
+def _header(value: object) -> Secret:
+    """Of more than one word, as `Bearer ...` is."""
+    if not isinstance(value, str):
+        raise wrong("must be a text")
+    if not re.fullmatch(r"[!-~]+( +[!-~]+)*", value):
+        raise unshown("must be printable ASCII, without a line end or a space at either end")
+    return Secret(value)
+
+
 Endpoint = Annotated[
     str, PlainValidator(_endpoint), described({"type": "string", "pattern": r"^https?://|\$\{"})
+]
+HeaderName = Annotated[
+    str,
+    BeforeValidator(matching(_HEADER, "must be the name of a header, such as authorization")),
+    described({"type": "string", "pattern": f"^{_HEADER}$"}),
+]
+HeaderValue = Annotated[
+    Secret, PlainValidator(_header), described({"type": "string", "minLength": 1})
 ]
 
 
 class Otel(Stanza):
     endpoint: Endpoint
     """Where spans are sent, by OTLP over HTTP: `http://localhost:4318/v1/traces`."""
-    headers: dict[Naming, ApiKey] = Field(default_factory=dict)
-    """Headers that go with them, such as a key, best as `${NAME}`."""
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
+    """Headers that go with them: `authorization: "Bearer ${NAME}"`. Never shown."""
     service_name: Text = "tollgate"
     """`service.name` of all spans."""
     sample: Share = 1.0

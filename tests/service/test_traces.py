@@ -241,12 +241,14 @@ async def test_whatever_a_client_sends_is_answered_as_without_traces(
 
 
 async def test_headers_the_resource_and_the_schema() -> None:
-    more = ", headers: {x-api-key: secret-of-the-collector}, service_name: gate"
+    headers = "{x-api-key: secret-of-the-collector, authorization: 'Basic bmFtZTpzZWNyZXQ='}"
+    more = f", headers: {headers}, service_name: gate"
     async with tracing(more) as told:
         await told.ask("climb")
     assert told.collector.schemas == {SCHEMA_URL}
     assert told.collector.resources[0]["service.name"] == "gate"
     assert "x-api-key: secret-of-the-collector" in told.collector.heads[0].lower()
+    assert "authorization: basic bmftztpzzwnyzxq=" in told.collector.heads[0].lower()
 
 
 async def test_a_collector_that_is_away_is_no_fault_of_a_request() -> None:
