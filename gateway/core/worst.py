@@ -33,6 +33,7 @@ _ENDS: Final = ("answered", "failed", "declined")
 _REFUSALS: Final = "not_refused"
 _WORD: Final = "\U0001f600"
 """A text that counts as one."""
+_NOTHING: Final = Completion((Choice(text=""),))
 _LONGEST_WHY: Final = "x" * 300
 
 
@@ -182,16 +183,26 @@ class _Worst:
                 said = (*said, *told(Answered(to, answer, findings=findings)))
 
     def _failed(self, to: Candidate, more: int) -> int:
-        return _prompt_of(to, max(to.prompt, self._counted(to.model.image_tokens)), more)
+        prompt = max(to.prompt, self._counted(to.model.image_tokens))
+        return _cost(to, prompt + in_its_tokens(to.model, more), 0)
 
     def _judged(self, rung: Rung, said: _Said, answer: Completion) -> int:
-        """What all of its judges cost, of whom each is followed by another when it fails."""
+        """What all of its judges cost, of whom each is followed by another when it fails. A short
+        answer fits more of them, and leaves more room to say what is thought of it.
+        """
         request = add_messages(self.request, said) if said else self.request
         most = 0
         for check in rung.checks.others:
             if check.name == "judge":
-                able = self.judges(check, request, answer)
-                bills = [_Bill(to, to.ceiling, _prompt_of(to, to.prompt), 0) for to in able]
+                long = {to.deployment: to.prompt for to in self.judges(check, request, answer)}
+                bills = []
+                for to in self.judges(check, self.request, _NOTHING):
+                    prompt = long.get(to.deployment, to.model.usable_context)
+                    answered, failed = (
+                        _cost(to, prompt, to.tokens - to.prompt),
+                        _cost(to, prompt, 0),
+                    )
+                    bills.append(_Bill(to, answered, failed, declined=0))
                 most += _in_turn(bills)
         return most
 
@@ -269,8 +280,7 @@ def _beside(bill: _Bill, others: _Bills) -> _Bills:
     return tuple(each for each in others if each.vendor != bill.vendor)
 
 
-def _prompt_of(to: Candidate, prompt: int, more: int = 0) -> int:
-    if more:
-        prompt += in_its_tokens(to.model, more)
+def _cost(to: Candidate, prompt: int, answer: int) -> int:
+    """Of so many tokens, where no cache is written."""
     price = price_of(to.model, to.deployment, prompt)
-    return ceiling(price, prompt, 0, caches=False, sound=to.sound)
+    return ceiling(price, prompt, answer, caches=False, sound=to.sound)
