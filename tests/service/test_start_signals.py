@@ -17,7 +17,7 @@ from tests.drivers.scripted import Peer, scripted, until
 from tests.service.processes import SERVE, children
 
 CONFIG: Final = """
-redis: {url: %s, timeout_ms: 300}
+redis: {url: %s, timeout_ms: 1000}
 server: {watch: false}
 providers: {p: {dialect: openai, base_url: 'http://127.0.0.1:9/v1', api_key: x}}
 models: {m: {deployments: [{provider: p}], context: 1000, max_output: 100, price: free}}
