@@ -297,6 +297,20 @@ async def test_a_cancelled_call_hangs_up(makes: Makes, way: str) -> None:
 
 
 @both
+@pytest.mark.parametrize(
+    ("connect_s", "within_s", "kind"), [(0.3, SOON_S, Unreachable), (SOON_S, 0.3, TimedOut)]
+)
+async def test_a_handshake_that_hangs_behind_it(
+    makes: Makes, way: str, connect_s: float, within_s: float, kind: type[Exception]
+) -> None:
+    proxy = await makes.proxy(await makes.provider(Peer.end, tls=False))
+    bench = await makes.bench({"p": proxy.url}, connect_s=connect_s)
+    with pytest.raises(kind):
+        await in_time(SOON_S / 2, bench.get(way, timeout_s=within_s))
+    await proxy.all_left()
+
+
+@both
 async def test_the_provider_is_verified_through_it(makes: Makes, way: str) -> None:
     proxy = await makes.proxy(await makes.provider())
     bench = await makes.bench({"p": proxy.url}, "https://other.example.invalid/v1")
