@@ -34,6 +34,7 @@ _REFUSALS: Final = "not_refused"
 _WORD: Final = "\U0001f600"
 """A text that counts as one."""
 _NOTHING: Final = Completion((Choice(text=""),))
+_FEW: Final = 12
 _LONGEST_WHY: Final = "x" * 300
 
 
@@ -246,8 +247,11 @@ def _by_vendor(bills: Iterable[_Bill]) -> dict[str, list[_Bill]]:
 
 def _polled(rung: Rung, voters: _Bills, at_once: int) -> int:
     """The most that a poll costs: so many are asked at once, others in place of those who fail or
-    decline.
+    decline. Of many it is said that all answer: with each vendor that may drop out there are twice
+    as many ways.
     """
+    if len(voters) > _FEW and _may_decline(rung):
+        return sum(each.answered for each in voters)
 
     @cache
     def most(waiting: _Bills, missing: int) -> int:

@@ -163,6 +163,13 @@ def test_it_is_what_the_dearest_of_all_lives_costs(
     assert told(over, chosen, asked) == max(every_life(over, chosen, asked, 3000))
 
 
+def test_of_many_voters_it_is_that_all_answer() -> None:
+    """Vendors drop out of a poll in so many ways that to look at all took seconds."""
+    many = tuple(candidate(f"m{at}", f"v{at % 20}", 1) for at in range(40))
+    over = Plan((Rung("t", many, checklist((Check("not_refused"),))),))
+    assert told(over, tactic("vote"), HI) == 40 * (PROMPT + 3)
+
+
 @settings(max_examples=300, deadline=None)
 @given(over=plans(4, 5, [2, 3]), chosen=TACTICS, stream=st.booleans(), data=st.data())
 def test_no_life_costs_more(over: Plan, chosen: Tactic, stream: bool, data: st.DataObject) -> None:
