@@ -6,9 +6,15 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from gateway.core.accounts import Account, Amounts, Hold, Purse
+from gateway.core.catalog import Budget
+from gateway.core.errors import LedgerDown
+from gateway.core.money import Nanos
+from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.cluster import first_key, slot_of
 from gateway.drivers.redis.connection import RedisError, encode
 from gateway.drivers.redis.servers import Redis, open_redis
@@ -124,7 +130,7 @@ async def test_a_slot_that_moves_is_followed_each_command_executed_once(tmp_path
         await nodes[0].ask("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
         counts.append(await add(redis, home))  # it is there still
         await nodes[0].ask("MIGRATE", "127.0.0.1", nodes[1].port, key, 0, 1_000)
-        counts.append(await add(redis, home))  # ASK
+        counts.append(await redis.call(encode("INCR", key)))  # ASK
         await nodes[1].ask("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
         await nodes[0].ask("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
         counts += [await add(redis, home) for _ in range(20)]  # MOVED, once
@@ -148,7 +154,44 @@ async def test_a_slot_between_two_nodes_is_tried_again(tmp_path: Path) -> None:
         asked = asyncio.ensure_future(redis.call(both))
         await said(source, ("INFO", "errorstats"), "errorstat_TRYAGAIN")
         await source.ask("MIGRATE", "127.0.0.1", target.port, "{a}2", 0, 1_000)
+        for node in (target, source):
+            await node.ask("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
         assert await asked == 1
+
+
+async def test_a_home_between_two_nodes_waits_until_it_is_there_as_a_whole(tmp_path: Path) -> None:
+    """A script reads keys that it does not name: to one that is where they are not yet, nothing was
+    ever held or spent.
+    """
+    purse = Purse("acme", (Account("tenant", "acme", (Budget(100, "total"),)),))
+    async with cluster(tmp_path, 2) as nodes:
+        slot = slot_of(b"{acme}")
+        source, target = nodes if slot < 8_192 else nodes[::-1]
+        ids = [await node.ask("CLUSTER", "MYID") for node in (source, target)]
+        ledger = RedisLedger(f"redis+cluster://{at(source)}", timeout_s=PATIENT_S)
+        holds = [await ledger.reserve(purse, name, Amounts(Nanos(10))) for name in "abc"]
+        await ledger.settle(cast("Hold", holds[0]), Amounts(Nanos(3)))
+        await target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
+        await source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
+        keys = await source.ask("CLUSTER", "GETKEYSINSLOT", slot, 100)
+        limit(ledger, LIMIT_S)
+        for key in sorted(keys, key=lambda key: not key.endswith(b"holds")):
+            await source.ask("MIGRATE", "127.0.0.1", target.port, key, 0, 1_000)
+            if key.endswith((b"holds", b":h:b")):
+                with pytest.raises(LedgerDown):
+                    await ledger.reserve(purse, "d", Amounts(Nanos(10)))
+                await ledger.settle(cast("Hold", holds[1]), Amounts(Nanos(3)))
+        assert await source.ask("CLUSTER", "COUNTKEYSINSLOT", slot) == 0
+        for node in (target, source):
+            await node.ask("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
+        limit(ledger, PATIENT_S)
+        async with asyncio.timeout(PATIENT_S):
+            while ledger.owed:
+                await asyncio.sleep(0.01)
+        (balance,) = await ledger.balances(purse)
+        assert (balance.spent, balance.held) == (6, 10)
+        assert [entry.hold for entry in await ledger.records("acme")] == ["a", "b"]
+        await ledger.aclose()
 
 
 async def test_a_node_that_is_killed_is_replaced_and_nothing_is_counted_twice(

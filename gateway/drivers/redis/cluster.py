@@ -1,8 +1,8 @@
 """A Redis Cluster: one connection a node, and a map of which node has which of 16,384 slots.
 
-The map is asked for at first, when a node says that a slot has moved, and when a node fails. What
-a node has refused because a slot is elsewhere it has not executed, so it is sent on; nothing else
-is ever sent twice.
+The map is asked for at first, when a slot is said to have moved, and when a node fails. What is
+refused because a slot is elsewhere was not executed, so it is sent on; nothing else is ever sent
+twice. A script waits until all its slot has moved: keys that it does not name would seem empty.
 https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
 """
 
@@ -193,21 +193,21 @@ class RedisCluster:
     async def _sent_on(
         self, command: bytes, node: RedisConnection, error: RedisError, until: float
     ) -> Any:
-        owner = node
+        owner, script = node, command.split(b"\r\n", 3)[2] in _WITH_KEY_COUNT
         try:
             async with asyncio.timeout_at(until):
                 for hop in count():
-                    if error.kind == "tryagain" or hop >= _AT_ONCE:
+                    waits = error.kind == "tryagain" or (error.kind == "ask" and script)
+                    if waits or hop >= _AT_ONCE:
                         await asyncio.sleep(_MOMENT_S)
                     try:
-                        if error.kind == "tryagain":
+                        if waits:
                             node = owner
                             return await node.call(command)
                         slot, host, port = _place(error)
                         node = self._node(host or node.address.host, port)
                         if error.kind == "ask":
-                            asked = asyncio.gather(node.call(_ASKING), node.call(command))
-                            return (await asked)[1]
+                            return (await asyncio.gather(*map(node.call, (_ASKING, command))))[1]
                         self._owners[slot] = owner = node
                         self._look_soon()
                         return await node.call(command)
