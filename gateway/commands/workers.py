@@ -5,6 +5,7 @@ replaces one that dies, and passes on the signal to stop. A worker that finds it
 stops, too: otherwise it would share the port with the next start.
 """
 
+import logging
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Final
 
-from gateway.commands.early import ENDS, LATER
+from gateway.commands.early import ENDS, LATER, listen_no_more
 
 WORKERS_DIR: Final = "TOLLGATE_WORKERS_DIR"
 """The folder where workers share their metrics."""
@@ -30,6 +31,7 @@ _TURNS_TO_REPLACE: Final = 10
 _FIRST_S: Final = 60.0
 """A worker that fails before would fail again: then all end, and its exit code is told."""
 
+_log: Final = logging.getLogger("gateway")
 Worker = subprocess.Popen[bytes]
 
 
@@ -72,6 +74,7 @@ def run_workers(arguments: Sequence[str], count: int, env: Mapping[str, str]) ->
                     continue
                 if code > 0 and time.monotonic() - began < _FIRST_S:
                     return _end(workers, told)
+                _log.warning("worker %d %s: another takes its place", at, _ended(code))
                 workers[at] = start(at)
         return _end(workers, told)
 
@@ -100,6 +103,10 @@ def beside(parent: int) -> Callable[[], None]:
     return tell
 
 
+def _ended(code: int) -> str:
+    return f"ended with {code}" if code >= 0 else f"was ended by signal {-code}"
+
+
 def _signal(workers: Sequence[Worker], number: signal.Signals) -> None:
     for worker in workers:
         worker.send_signal(number)
@@ -119,4 +126,5 @@ def _end(workers: Sequence[Worker], told: _Told) -> int:
             _signal(workers, signal.SIGTERM)
         time.sleep(_POLL_S / 10)
     codes = [worker.wait() for worker in workers]
+    listen_no_more()
     return max((abs(code) for code in codes if code != -signal.SIGTERM), default=0)

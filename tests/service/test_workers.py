@@ -60,6 +60,10 @@ def config(tmp_path: Path, simulator: Served) -> Path:
     return path
 
 
+def read(file: Path) -> str:
+    return file.read_text()
+
+
 def ledger_pid(config: Path) -> int | None:
     return EmbeddedRedis(config.parent / "ledger").pid
 
@@ -120,7 +124,8 @@ async def at_provider(simulator: Served, number: int) -> None:
 async def test_workers_share_a_port_a_ledger_and_their_metrics(
     config: Path, simulator: Served
 ) -> None:
-    async with serving(config, "--workers", "2") as (parent, url):
+    log = config.parent / "told"
+    async with serving(config, "--workers", "2", log=log) as (parent, url):
         both, total = await answering(url, 2, set())
         for _ in range(5):
             assert await metric(url, "gateway_requests_total") == total, "in whichever worker"
@@ -157,6 +162,9 @@ async def test_workers_share_a_port_a_ledger_and_their_metrics(
         assert await parent.wait() == 0
         await until("told to stop", 0.1, *workers)
         await until("the last one has left", 10, server)
+    assert re.search(
+        r"^worker [01] was ended by signal 9: another takes its place$", read(log), re.MULTILINE
+    )
     await simulator.idle()
     stalled = next(call for call in simulator.bill.calls if call.behaviour == "stall")
     spent, held = await books(config)
