@@ -5,6 +5,7 @@ import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +18,7 @@ from gateway.core.errors import LedgerDown
 from gateway.core.ledger_audit import Told
 from gateway.core.ledger_entry import Counter, Entry
 from gateway.core.money import Nanos
+from gateway.core.ports import LedgerDriver
 from gateway.core.usage_line import Reading, entry_of, line_of
 from gateway.drivers.ledger.audit import audit, forgotten, rebuild
 from gateway.drivers.ledger.redis_ledger import RedisLedger
@@ -291,6 +293,34 @@ async def test_requests_may_go_on_while_it_looks(it: World) -> None:
         looks += 1
     await spending
     assert looks > 1
+
+
+class Busy:
+    """A ledger of which something is spent, once, just after its counters were looked at."""
+
+    def __init__(self, it: World, count: int) -> None:
+        self.records = it.ledger.records
+        self.load = it.ledger.load
+        self._it = it
+        self._left = count
+
+    async def counted(self, home: str) -> dict[Counter, int]:
+        found = await self._it.ledger.counted(home)
+        if self._left:
+            self._left -= 1
+            await spend(self._it, 1)
+        return found
+
+
+async def test_what_is_settled_while_counters_are_set_is_not_lost(it: World) -> None:
+    await spend(it, 3)
+    it.redis.hset(key_of(it), "spent", 0)
+    told = Told()
+    await audit(it.ledger, HOME, told, it.time.now)
+    busy = cast("LedgerDriver", Busy(it, 2))
+    assert await rebuild(busy, HOME, told, it.time.now, "e2", force=False) == 0
+    assert [*(await it.ledger.counted(HOME)).values()] == [100]
+    assert (await audit(it.ledger, HOME, Told(), it.time.now)).differences == ()
 
 
 async def test_what_is_kept_elsewhere_counts_once(it: World, tmp_path: Path) -> None:
