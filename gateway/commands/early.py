@@ -1,5 +1,5 @@
-"""Signals that come while a process only begins to serve: what is imported and read before it can
-listen to them takes most of a second.
+"""Signals that come while a process only begins to serve, or has served: what is imported and read
+before it can listen to them takes most of a second, and to end takes a while, too.
 """
 
 import os
@@ -18,6 +18,12 @@ def listen_early() -> None:
     for number in ENDS:
         signal.signal(number, _end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)  # a worker's parent has blocked them
+
+
+def listen_no_more() -> None:
+    """Whatever comes now is known, or too late."""
+    for number in ENDS | LATER:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

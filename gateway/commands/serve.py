@@ -17,6 +17,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 from gateway.app import open_gateway
+from gateway.commands.early import ENDS, LATER, listen_no_more
 from gateway.commands.process_log import process_log
 from gateway.commands.stopping import Listener, drain, stop_by_signals
 from gateway.config.load import load_whole, stamp
@@ -70,6 +71,9 @@ def serve(
 
     async def run() -> None:
         await run_gateway(snapshot, place, say, env, source)
+        for number in ENDS | LATER:
+            asyncio.get_running_loop().remove_signal_handler(number)
+        listen_no_more()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
@@ -161,9 +165,14 @@ async def _reloading(reload: Reload, *, watch: bool) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        loop.add_signal_handler(signal.SIGHUP, _too_late)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+def _too_late() -> None:
+    """There is nothing to reload any more."""
 
 
 def _server(app: ASGIApp, protocol: type[asyncio.Protocol]) -> Listener:

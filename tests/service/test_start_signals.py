@@ -1,5 +1,5 @@
 """Signals that come while `tollgate serve` only starts: it ends, or reads its configuration again,
-as one that has been told later.
+as one that has been told later. And such as come while it ends.
 """
 
 import asyncio
@@ -135,3 +135,24 @@ async def test_a_parent_and_its_worker_told_to_reload(tmp_path: Path) -> None:
             all_.told = all_.told.replace("the configuration was reloaded (SIGHUP)", "", 1)
         all_.process.send_signal(signal.SIGTERM)
         assert (await all_.ends())[0] == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("number", [*TO_STOP, signal.SIGHUP], ids=["SIGTERM", "SIGINT", "SIGHUP"])
+async def test_told_until_it_has_ended_it_ends_well(
+    tmp_path: Path, number: signal.Signals, workers: str
+) -> None:
+    async with starting(tmp_path, "--workers", workers) as one:
+        assert one.process.stdout is not None
+        assert one.process.stderr is not None
+        ended = asyncio.create_task(one.process.wait())
+        telling = asyncio.create_task(one.process.stderr.read())
+        assert await one.process.stdout.readline()
+        one.process.send_signal(signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            async with asyncio.timeout(60):
+                while not ended.done():
+                    one.process.send_signal(number)
+                    await asyncio.sleep(0.002)
+        assert await ended == 0
+        assert b"Traceback" not in await telling
