@@ -53,12 +53,18 @@ class Spent(Struct, frozen=True, tag="spent"):
     record: UsageRecord | None = None
 
 
+class Paid(Struct, frozen=True, tag="paid"):
+    """It was charged, while others of the journal could not be."""
+
+    call: str
+
+
 def moved(call: str) -> str:
     """Another id: the ledger may have been told to turn the call's own away."""
     return f"{call}~"
 
 
-Line = Held | Moved | Spent
+Line = Held | Moved | Spent | Paid
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -9,7 +10,14 @@ from gateway.core.errors import LedgerDown
 from gateway.core.events import HoldsExpired
 from gateway.core.ports import LedgerDriver, Observer
 from gateway.drivers.ledger.book import expired_record
-from gateway.drivers.ledger.local_journal import Held, Journal, Spent, left_behind, moved
+from gateway.drivers.ledger.local_journal import (
+    Held,
+    Journal,
+    Paid,
+    Spent,
+    left_behind,
+    moved,
+)
 
 _AT_ONCE: Final = 100
 _log: Final = logging.getLogger("gateway")
@@ -23,13 +31,16 @@ class Voiding(LedgerDriver, Protocol):
 
 class Payer:
     """Charging the same call again within a day changes nothing, so whatever is not sure to be
-    charged is charged once more.
+    charged is charged once more. What is charged while other homes cannot be is noted: that may
+    take longer.
     """
 
     def __init__(self, ledger: Voiding, observe: Observer) -> None:
         self._ledger = ledger
         self._observe = observe
         self._some: list[tuple[Spent, bool]] = []
+        self._paid: set[str] = set()
+        """Calls of a journal that are charged."""
         self._failing: set[str] = set()
         self._wrong = 0
 
@@ -37,12 +48,14 @@ class Payer:
         """Charge what a journal of our own says was spent, from a place on. Up to which place that
         is done, and the homes that could not be charged.
         """
-        self._failing, place = set(), start
+        self._begin(journal, start)
+        known, place = self._paid.copy(), start
         for line, after in journal.lines(start):
             place = after
             if isinstance(line, Spent):
                 await self._add(line)
         await self._flush()
+        self._note(journal, known)
         return (start if self._failing else place), self._failing
 
     async def pay_the_dead(self, folder: Path) -> set[str]:
@@ -66,7 +79,8 @@ class Payer:
         return failing
 
     async def _pay_one(self, journal: Journal) -> None:
-        self._failing, self._wrong = set(), 0
+        self._begin(journal, 0)
+        known = self._paid.copy()
         held: dict[str, Held] = {}
         for line, _ in journal.lines():
             if isinstance(line, Held):
@@ -76,14 +90,27 @@ class Payer:
             if isinstance(line, Spent):
                 await self._add(line, void=begun is not None)
         for line in held.values():
-            await self._expired(line)
+            if line.call not in known:
+                await self._expired(line)
         await self._flush()
+        for line in held.values():
+            if line.call in self._paid and line.call not in known:
+                self._observe(HoldsExpired(line.purse.home, 1, line.amounts.nanos))
+        self._note(journal, known)
+
+    def _begin(self, journal: Journal, start: int) -> None:
+        self._failing, self._wrong = set(), 0
+        self._paid = {line.call for line, _ in journal.lines(start) if isinstance(line, Paid)}
+
+    def _note(self, journal: Journal, known: set[str]) -> None:
+        """What was charged, where the journal is to be read again."""
+        with suppress(OSError):
+            for call in self._paid - known if self._failing else ():
+                journal.write(Paid(call))
 
     async def _expired(self, line: Held) -> None:
-        home, amounts = line.purse.home, line.amounts
-        record = expired_record(line.call, line.life, line.purse.tenant, amounts)
-        await self._add(Spent(line.call, line.at, line.purse, amounts, record), void=True)
-        self._observe(HoldsExpired(home, 1, amounts.nanos))
+        record = expired_record(line.call, line.life, line.purse.tenant, line.amounts)
+        await self._add(Spent(line.call, line.at, line.purse, line.amounts, record), void=True)
 
     async def _add(self, line: Spent, *, void: bool = False) -> None:
         self._some.append((line, void))
@@ -97,13 +124,14 @@ class Payer:
     async def _charge(self, line: Spent, *, void: bool) -> None:
         """`void`: the ledger may hold it as well, from before it was silent, or after."""
         home = line.purse.home
-        if home in self._failing:
+        if home in self._failing or line.call in self._paid:
             return
         try:
             if void:
                 await self._ledger.void(home, line.call)
                 await self._ledger.void(home, moved(line.call))
             await self._ledger.charge(line.purse, line.call, line.at, line.amounts, line.record)
+            self._paid.add(line.call)
         except LedgerDown:
             self._failing.add(home)
         except (KeyError, ValueError):
