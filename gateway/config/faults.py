@@ -15,7 +15,7 @@ Path = tuple[str | int, ...]
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_@:+-][A-Za-z0-9_@:+.-]*", re.ASCII)
 _LONGEST_SHOWN: Final = 60
-_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,31}", re.ASCII)
+_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
 _UNSHOWN: Final = "..."
 
 
@@ -63,11 +63,11 @@ def dotted(path: Path) -> str:
     return text
 
 
-def unknown(key: str) -> str:
+def unknown(key: str, longest: int = 32) -> str:
     """A key that nobody knows, as far as it is shown: what is no word may be the half of an
     address, with its password, that a colon too many made one.
     """
-    return key if _KEY.fullmatch(key) else _UNSHOWN
+    return key if len(key) <= longest and _KEY.fullmatch(key) else _UNSHOWN
 
 
 def named(name: str) -> str:

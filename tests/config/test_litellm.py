@@ -150,6 +150,24 @@ def test_what_is_known_is_used_or_told(name: str) -> None:
     assert silent == []
 
 
+def test_a_secret_that_became_a_key_is_told_by_its_place_alone() -> None:
+    key = '"https://user:canary-4711@host"'
+    text = f"""\
+model_list:
+  - model_name: x
+    litellm_params: {{model: openai/gpt-4o, {key}: 1, input_cost_per_token_above_999k_tokens: 2}}
+    {key}: 2
+{key}: x
+general_settings: {{{key}: x}}
+"""
+    found = imported(read_texts(text))
+    told = page(found.config, found.notes, "f.yaml")
+    assert "canary" not in told
+    for path in ("", "general_settings.", "model_list[0].", "model_list[0].litellm_params."):
+        assert f'#   {path}"...": nothing here does it\n' in told
+    assert "input_cost_per_token_above_999k_tokens: nothing here does it" in told
+
+
 def test_who_should_only_step_in_is_told() -> None:
     """Some have the same order, so all share: the last one would be asked as often as the first."""
     entry = "{{model_name: m, litellm_params: {{model: {}/a, order: {}}}}}"

@@ -7,9 +7,13 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
+from gateway.config.faults import named, unknown
+
 Kind = Literal["lost", "changed", "check"]
 """Has no place here; is done in another way; is a guess, or needs a hand."""
 _FROM_ENV: Final = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
+_LONGEST: Final = 64
+"""Characters of a key of theirs."""
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9._:@+-]+", re.ASCII)
 
 
@@ -115,7 +119,7 @@ class Given:
             yield self.path
         for key, value in self._values.items():
             if value not in (None, [], {}):
-                yield self.at(str(key))
+                yield self.at(named(unknown(str(key), _LONGEST)))
         for part in self._parts:
             yield from part.left()
 
