@@ -240,6 +240,8 @@ REDIS: Final = [
     ("router_settings: {redis_host: h, redis_port: 1, redis_password: os.environ/P}",
      "redis://:${P}@h:1"),
     ("router_settings: {redis_url: 'redis://a/1', redis_host: h}", "redis://a/1"),
+    ("router_settings: {redis_url: 'rediss://u:hunter2@a/1'}", "${REDIS_URL}"),
+    ("litellm_settings: {cache_params: {type: redis, url: os.environ/CACHE_URL}}", "${CACHE_URL}"),
     ("litellm_settings: {cache_params: {host: h, username: u, password: os.environ/P}}",
      "redis://u:${P}@h:6379"),
     ("litellm_settings: {cache_params: {type: redis}}",

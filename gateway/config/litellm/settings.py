@@ -56,6 +56,10 @@ def redis(router: Given, cache: Given, notes: Notes) -> str | None:
 
 def _url(given: Given, prefix: str, notes: Notes) -> str | None:
     at = {key: given.text(prefix + key) for key in _REDIS}
+    if at["url"] is not None and "@" in at["url"]:
+        text = "the secret is not copied: set the variable REDIS_URL to it"
+        notes.add("check", given.at(f"{prefix}url"), text)
+        return "${REDIS_URL}"
     if at["url"] is not None:
         return reference(at["url"])
     if at["host"] is None:
