@@ -425,6 +425,34 @@ async def test_first_deltas_at_the_very_end_strike_nobody(meet: Meet) -> None:
     assert first[0].choices[0].text == "hi"
 
 
+ROLE: Final = EVENT.replace(b"hello", b"")
+"""What many providers send at once: it tells who speaks, and says nothing."""
+
+
+async def test_what_merely_tells_a_role_is_no_first_piece(meet: Meet) -> None:
+    bench = await meet(Provided(SSE + chunk(ROLE) + chunk(EVENT) + chunk(LAST) + chunk(b"")))
+    async with aclosing(bench.stream()) as deltas:
+        began = [delta.choices[0].text for delta in await anext(deltas)]
+        rest = [delta for some in [each async for each in deltas] for delta in some]
+    assert began[:2] == ["", "hello"]
+    assert not rest or rest[-1].choices[0].finish == "stop"
+
+
+@pytest.mark.parametrize(
+    ("then", "expected"),
+    [
+        (chunk(b'data: {"error":{"message":"overloaded","code":503}}\n\n'), UpstreamError),
+        (b"", TimedOut),
+    ],
+    ids=["an error", "nothing"],
+)
+async def test_a_role_and_then(meet: Meet, then: bytes, expected: type[UpstreamError]) -> None:
+    """Another can still be asked."""
+    bench = await meet(Provided(SSE + chunk(ROLE) + then, hang), idle_s=LONG_S)
+    with pytest.raises(expected):
+        await in_time(TIMEOUT_S + SOON_S, anext(bench.stream(TIMEOUT_S if not then else LONG_S)))
+
+
 ODD: Final = EVENT.replace(b'"created":1', b'"created":"1"')
 """Not as OpenAI writes it: one of these without text is nothing, and one of OpenAI's is relayed."""
 SILENCES: Final = {

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from gateway.core.chat import Delta
+from gateway.core.chat import ChoiceDelta, Delta
 from gateway.core.errors import UpstreamError
 from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.http_coding import PLAIN, Plain
@@ -21,17 +21,21 @@ client that is slow.
 
 
 class ProviderFlow:
-    """Give it bytes of the body."""
+    """Give it bytes of the body. It begins with the first delta that says something: what merely
+    tells a role, as many a provider does at once, waits for that, so that another can still be
+    asked.
+    """
 
-    __slots__ = ("_alike", "_begun", "_call", "_coding", "_decoder", "_left")
+    __slots__ = ("_alike", "_begun", "_call", "_coding", "_decoder", "_left", "_unsaid")
 
     def __init__(self, call: ProviderCall, coding: Plain = PLAIN) -> None:
         self._call = call
         self._coding = None if coding is PLAIN else coding
         self._decoder = call.way.dialect.decoder(call.target)
-        self._alike = self._decoder.alike if self._coding is None else NEVER_ALIKE
+        self._alike = NEVER_ALIKE
         self._left = failures.MAX_ANSWER
         self._begun = False
+        self._unsaid: list[Delta] = []
 
     @property
     def done(self) -> bool:
@@ -60,8 +64,8 @@ class ProviderFlow:
         self._count(len(body))
         if len(body) > PIECE:
             return self._pieces(body)
-        deltas = self._decoder.feed(body)
-        return (self._told(deltas),) if deltas else ()
+        told = self._told(self._decoder.feed(body))
+        return (told,) if told else ()
 
     def _count(self, size: int) -> None:
         self._left -= size
@@ -70,8 +74,8 @@ class ProviderFlow:
 
     def _pieces(self, body: bytes) -> Iterator[list[Delta]]:
         for at in range(0, len(body), PIECE):
-            if deltas := self._decoder.feed(body[at : at + PIECE]):
-                yield self._told(deltas)
+            if told := self._told(self._decoder.feed(body[at : at + PIECE])):
+                yield told
 
     def ended(self) -> None:
         """The HTTP answer has. Raises Broken when it was compressed, and is not whole."""
@@ -81,13 +85,29 @@ class ProviderFlow:
     def finish(self, proof: Mapping[str, str]) -> list[Delta]:
         """The last ones. Raises Broken when the answer is not whole."""
         try:
-            return self._told(self._decoder.finish())
+            last = self._decoder.finish()
         except UpstreamError as error:
             self._call.hide(error, proof)
             raise
+        return self._told(last) or self._unsaid
 
     def _told(self, deltas: list[Delta]) -> list[Delta]:
-        if not deltas:
-            return deltas
-        first, self._begun = not self._begun, True
-        return self._call.told(deltas, first=first)
+        if self._begun:
+            return self._call.told(deltas, first=False) if deltas else deltas
+        return self._begins([*self._unsaid, *deltas])
+
+    def _begins(self, deltas: list[Delta]) -> list[Delta]:
+        if not any(map(_says, deltas)):
+            self._unsaid = deltas
+            self._decoder.feed(b"")  # an error that came behind them is told now
+            return []
+        self._begun, self._unsaid = True, []
+        if self._coding is None:
+            self._alike = self._decoder.alike
+        return self._call.told(deltas, first=True)
+
+
+def _says(delta: Delta) -> bool:
+    return delta.size is not None or any(
+        choice != ChoiceDelta(choice.index) for choice in delta.choices
+    )
