@@ -234,6 +234,19 @@ def test_an_entry(params: str, stanza: dict[str, Any], upstream: str, price: obj
     assert (deployment.get("price") == price) or (price == "free" and "price" not in deployment)
 
 
+@pytest.mark.parametrize(
+    "base", ["https://hunter2@h/v1", "https://u:hunter2@h/v1?a=hunter2", "https://h/v1#hunter2"]
+)
+@pytest.mark.parametrize(("model", "url"), [("openai/m", "h/v1"), ("azure/m", "h/v1/openai")])
+def test_what_may_be_secret_in_a_url_is_not_copied(model: str, url: str, base: str) -> None:
+    params = f"{{model: {model}, api_base: '{base}'}}"
+    found = imported(read_texts(f"model_list: [{{model_name: m, litellm_params: {params}}}]"))
+    [provider] = found.config["providers"].values()
+    assert provider["base_url"] == f"https://{url}"
+    lost = [note.path for note in found.notes if note.kind == "lost"]
+    assert "model_list[0].litellm_params.api_base" in lost
+
+
 # Each: what router_settings or cache_params say, and the redis.url that comes of it.
 REDIS: Final = [
     ("router_settings: {redis_host: h}", "redis://h:6379"),

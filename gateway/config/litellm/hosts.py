@@ -1,5 +1,6 @@
 """Who is meant by `azure/gpt-4o`: the stanza of a provider, from those that come ready."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -116,7 +117,7 @@ class Asker:
     def _keyed(self, params: Given, host: Host, prefix: str, rest: str) -> Asked:
         """One that is asked with a key in a header, or without any."""
         stanza, name = self._ready_made(host.stanza), host.stanza
-        base = params.text("api_base", "base_url")
+        base = self._base(params)
         if base is not None and prefix == "openai" and not _at(base, "openai.com"):
             stanza, name = dict(_COMPATIBLE), "openai-compatible"
         if base is not None:
@@ -129,10 +130,19 @@ class Asker:
         self._key(params, stanza, host.key if name == host.stanza else None, name)
         return Asked(prefix, name, rest, _in_order(stanza))
 
+    def _base(self, params: Given) -> str | None:
+        """Without a user, a password or a query: they may be secret, and have no place here."""
+        base = params.text("api_base", "base_url")
+        plain = base and re.sub(r"^(\w+://)[^/?#]*@|[?#].*$", r"\1", base)
+        if plain != base:
+            text = "its user, password or query is not copied: what is a key goes in api_key"
+            self._notes.add("lost", params.at("api_base"), text)
+        return plain
+
     def _azure(self, params: Given, host: Host, rest: str) -> Asked:
         stanza = self._ready_made("azure")
         stanza.pop("regions", None)
-        base = params.text("api_base", "base_url") or f"os.environ/{host.base}"
+        base = self._base(params) or f"os.environ/{host.base}"
         stanza["base_url"] = f"{reference(base).rstrip('/').removesuffix('/openai')}/openai"
         if variable(base):
             text = f"{variable(base)} must be like https://x.openai.azure.com, without a path or /"
