@@ -160,8 +160,8 @@ class Upstream(Protocol):
     def stream(self, candidate: Candidate, request: ChatRequest, *, timeout_s: float) -> Deltas:
         """Make one call; deltas that arrive together come together, never an empty sequence.
 
-        `timeout_s` bounds the wait for the first ones, which say something. Ends normally only when the provider's
-        answer is whole. Closing it closes the call.
+        `timeout_s` bounds the wait for the first ones, which say something. Ends normally only when
+        the provider's answer is whole. Closing it closes the call.
         """
         ...
 
