@@ -21,6 +21,8 @@ _KINDS: Final = (
     "WRONGTYPE", "OOM", "READONLY", "NOSCRIPT", "LOADING", "NOAUTH", "WRONGPASS", "NOPERM",
     "MASTERDOWN", "CLUSTERDOWN", "MOVED", "CROSSSLOT", "BUSY", "MISCONF", "NOREPLICAS",
 )  # fmt: skip
+_HALF_MOVED: Final = "a non local key in a cluster node"
+"""Says a script that reads keys which have moved before those that it names."""
 _NO_MORE: Final = object()
 _MOMENTS: Final = 5
 """Of the time that a command has: one more for an answer that is on its way."""
@@ -50,7 +52,8 @@ def refused(error: ReplyError) -> RedisError:
     text = str(error)
     kind = text.partition(" ")[0]
     if kind not in _FIRST_WORDS:
-        kind = next((kind for kind in _KINDS if kind in text), "other")
+        found = "tryagain" if _HALF_MOVED in text else "other"
+        kind = next((kind for kind in _KINDS if kind in text), found)
     return RedisError(kind.lower(), text, sent=False)
 
 
