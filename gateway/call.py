@@ -1,8 +1,8 @@
 """One call to one candidate: held already, made, judged, and settled exactly once."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Final
 
 from msgspec import Struct
@@ -11,7 +11,7 @@ from gateway.core.accounts import Amounts, Hold
 from gateway.core.billing import Tally, billed
 from gateway.core.chat import ChatRequest, Completion, Delta, Usage
 from gateway.core.checks.finding import Finding
-from gateway.core.errors import Broken, UpstreamError
+from gateway.core.errors import Broken, ShuttingDown, UpstreamError
 from gateway.core.events import Judged, Settled
 from gateway.core.flow import Deltas
 from gateway.core.money import Nanos, cost
@@ -135,8 +135,8 @@ class Call(Struct, eq=False):
         # The task is being cancelled, or the flow closed: the client is gone.
         self.desk.world.health.gave_up(self.candidate.deployment.name)
         outcome = "internal_error" if isinstance(error, Exception) else "dropped"
-        if error.args == (OUTRUN,):
-            outcome = OUTRUN
+        if error.args in ((OUTRUN,), (ShuttingDown.code,)):
+            (outcome,) = error.args
         self.close(outcome, tally.counted(self.request), counted=True)
 
     def _blame(self, error: UpstreamError) -> None:
@@ -207,6 +207,21 @@ class Call(Struct, eq=False):
     def _by_the_hour(self, tariff: Tariff, usage: Usage, took_s: float) -> Nanos:
         now = self.desk.world.wall()
         return tariff.cost(usage, now - took_s, now)
+
+
+@asynccontextmanager
+async def heard(deltas: Deltas) -> AsyncIterator[Deltas]:
+    """They are closed in the end. Who is cancelled while they are heard tells them why: closed they
+    would end as those of a client that left.
+    """
+    try:
+        yield deltas
+    except asyncio.CancelledError as error:
+        with suppress(asyncio.CancelledError, StopAsyncIteration):
+            await deltas.athrow(error)
+        raise
+    finally:
+        await deltas.aclose()
 
 
 def beside_life(error: BaseException) -> bool:

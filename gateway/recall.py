@@ -5,11 +5,11 @@ any other, and its answer is kept when it is good. Nothing here can fail a reque
 cannot say in time, nothing is kept.
 """
 
-from contextlib import aclosing
 from typing import Final
 
 from msgspec import structs
 
+from gateway.call import heard
 from gateway.core import events, response_cache
 from gateway.core.assembly import Assembly
 from gateway.core.catalog import Cache
@@ -127,9 +127,9 @@ class RecallingLife(Life):
     async def _heard(self, reply: Reply, deltas: Deltas, why: str) -> Deltas:
         """Yield nothing once, then the deltas; the answer is kept when it has ended whole."""
         assembly = Assembly()
-        async with aclosing(deltas) as heard:
+        async with heard(deltas) as flow:
             yield ()
-            async for some in heard:
+            async for some in flow:
                 assembly.add(some)
                 yield some
         whole = structs.replace(assembly.completion(self.tab.usage), dropped=reply.dropped)

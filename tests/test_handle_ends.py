@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.core.chat import Usage
-from gateway.core.errors import Broken, Overloaded, Reset, TimedOut, UpstreamError
+from gateway.core.errors import Broken, Overloaded, Reset, ShuttingDown, TimedOut, UpstreamError
 from gateway.core.events import Denied, Dropped, Event, FellBack, Reserved, Settled
 from tests.lives import (
     ANSWER,
@@ -99,6 +99,31 @@ async def test_a_client_that_leaves(where: str, asked: str, stream: bool, spent:
         await task
     assert len(told(scene, Dropped)) == 1
     assert scene.life.tab.spent == spent
+    await whole(scene)
+
+
+@pytest.mark.parametrize(
+    ("where", "asked", "stream"),
+    [
+        ("send", "open", False),
+        ("send", "judged", True),
+        ("send", "vote", False),
+        ("delta 0", "open", True),
+        ("delta 1", "open", True),
+    ],
+)
+async def test_a_call_that_our_stop_cuts_is_recorded_as_that(
+    where: str, asked: str, stream: bool
+) -> None:
+    scene = stage(asked, {"a": [well], "b": [well]}, stream=stream, far=where)
+    task = asyncio.create_task(hear(scene.life))
+    await scene.far.reached.wait()
+    task.cancel(ShuttingDown.code)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    ends = [(event.record.outcome, event.record.purpose) for event in told(scene, Settled)]
+    assert set(ends) == {("shutting_down", "vote" if asked == "vote" else "answer")}
+    assert [event.code for event in told(scene, Denied)] == ["shutting_down"]
     await whole(scene)
 
 

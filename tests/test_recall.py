@@ -10,8 +10,8 @@ import pytest
 from msgspec import structs
 
 from gateway.core.catalog import Cache, Route
-from gateway.core.errors import CacheDown, LedgerDown, NoAnswer
-from gateway.core.events import Began, CacheAsked, Dropped, Replied
+from gateway.core.errors import CacheDown, LedgerDown, NoAnswer, ShuttingDown
+from gateway.core.events import Began, CacheAsked, Denied, Dropped, Replied
 from gateway.core.response_cache import Asks
 from gateway.drivers.memory_responses import MemoryResponses
 from gateway.recall import RecallingLife
@@ -175,6 +175,17 @@ async def test_a_client_that_leaves_closes_the_call_and_nothing_is_kept(heard: i
     await reply.deltas.aclose()
     assert kept.size("t") == 0
     assert len(told(first, Dropped)) == 1
+    await whole_beside(first)
+
+
+async def test_a_stream_that_our_stop_cuts_while_its_client_is_slow_is_told_as_that() -> None:
+    first = scene("open", {"a": [well]}, Kept(), stream=True)
+    reply = await first.life.answer()
+    assert reply.deltas is not None
+    with pytest.raises(asyncio.CancelledError):
+        await reply.deltas.athrow(asyncio.CancelledError(ShuttingDown.code))
+    assert [event.code for event in told(first, Denied)] == [ShuttingDown.code]
+    assert not told(first, Dropped)
     await whole_beside(first)
 
 

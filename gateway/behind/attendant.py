@@ -1,13 +1,14 @@
 """Attends one life: says who is to answer, hears the answer, and has it followed."""
 
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from msgspec import structs
 
 from gateway.behind.guards import Guards
 from gateway.behind.unseen import Unseen
+from gateway.call import heard
 from gateway.core import events
 from gateway.core.accounts import Amounts, Purse
 from gateway.core.assembly import Assembly
@@ -113,7 +114,7 @@ class Attendant:
         return guard.course(life.world.draw(), watch)
 
     async def _listen(self, flow: Deltas) -> Deltas:
-        async with aclosing(flow) as deltas:
+        async with heard(flow) as deltas:
             yield ()
             async for some in deltas:
                 self._heard.add(some)

@@ -37,7 +37,7 @@ class UsageRecord(Struct, frozen=True, omit_defaults=True, gc=False):
     tier: str
     purpose: str
     outcome: str
-    """"ok", "cut", "outrun", "dropped", or an error's kind."""
+    """"ok", "cut", "outrun", "dropped", "shutting_down", or an error's kind."""
     held: int
     cost: int
     usage: Usage

@@ -70,7 +70,7 @@ _REQUESTS: Final[Mapping[str, Metric]] = {
     "gateway_upstream_attempts_total": Metric(
         "counter",
         "Calls to providers by how they ended: ok, cut (it failed a check), outrun (another was "
-        "faster), dropped (its client left), or the error's kind.",
+        "faster), dropped (its client left), shutting_down (we ended it), or the error's kind.",
         ("provider", "model", "tier", "purpose", "outcome"),
     ),
     "gateway_upstream_duration_seconds": Metric(
