@@ -1,12 +1,13 @@
 """The simulated providers on a socket, by a uvicorn protocol that can also reset a connection."""
 
 import asyncio
+import signal
 import socket
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -15,6 +16,8 @@ from uvicorn.server import ServerState
 from gateway.simulator.app import Simulator
 from gateway.simulator.bill import Bill
 from gateway.simulator.client import RESET
+
+_STOPS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class ResettableProtocol(HttpToolsProtocol):
@@ -100,12 +103,27 @@ async def serve_simulator(
             await asyncio.sleep(0)  # transports close a turn of the loop later
 
 
+class _Server(uvicorn.Server):
+    """Told to stop it ends, as `tollgate serve` does: uvicorn's own would end the process by the
+    signal once it has served.
+    """
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        before = {each: signal.signal(each, self.handle_exit) for each in _STOPS}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+
 def run_simulator(host: str, port: int) -> None:
     """Serve until interrupted. Raises OSError when nothing can listen there."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Tried first: uvicorn itself would log it and end the process with a code of its own.
     socket.create_server((host, port), family=family).close()
-    uvicorn.Server(_config(Simulator(), host=host, port=port)).run()
+    _Server(_config(Simulator(), host=host, port=port)).run()
 
 
 def _config(simulator: Simulator, **options: Any) -> uvicorn.Config:

@@ -137,7 +137,7 @@ async def stand_alone() -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]
 
 async def test_the_command() -> None:
     """On its own it runs on uvloop, where bytes leave at the end of a turn of the loop."""
-    async with stand_alone() as (url, process), connect(url) as http:
+    async with stand_alone() as (url, _), connect(url) as http:
         assert (await http.post(PATH, json=ASK)).status_code == 200
         with pytest.raises(httpx.ReadError):
             await http.post(PATH, json=ASK | {"model": "cheap-reset"})
@@ -153,6 +153,11 @@ async def test_the_command() -> None:
         bill = (await http.get("/bill", headers=HEADERS)).json()
         assert [call["completion_tokens"] for call in bill["calls"]] == [2, 2]
         assert bill["unbilled"] == 1
-        process.send_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+async def test_told_to_stop_it_ends_well(told: signal.Signals) -> None:
+    async with stand_alone() as (_, process):
+        process.send_signal(told)
         async with asyncio.timeout(30):
-            await process.wait()
+            assert await process.wait() == 0
