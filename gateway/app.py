@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from gateway import __version__
 from gateway.core.events import CircuitMoved
@@ -69,7 +69,7 @@ class Gateway:
     front: Front
     metrics: Metrics
     issuer: Issuer
-    admin: Callable[[], FastAPI]
+    admin: Callable[[], ASGIApp]
     """Makes the app of the admin API, for whoever is to serve it."""
     reload: Reload
     """Reads the configuration again, and goes by it."""

@@ -65,15 +65,16 @@ EXTRAS: Final[Mapping[str, str]] = {
     "region": "Only deployments that run there, and nowhere else.",
     "max_cost_usd": "No call that may bring all calls of the request above it. "
     "The tenant's `max_request_usd` holds as well.",
-    "max_latency_ms": "A deadline for all attempts together. "
+    "max_latency_ms": "A deadline for all attempts together, to the answer or to the first piece "
+    "of a stream that flows. "
     "The route's `timeout_s` holds as well.",
     "checks": "What the answer must pass, in place of the route's own checks. "
-    "In a header: names with commas.",
+    "In a header: names with commas, or JSON.",
     "strategy": "How to climb, in place of the route's own: "
     f"{', '.join(f'`{name}`' for name in STRATEGIES)}.",
     "tags": "Names and values, for charging back. A value that the configuration does not list is "
     "`other`. "
-    "In a header: `team=red,app=chat`.",
+    "In a header: `team=red,app=chat`, or JSON.",
 }
 
 ERRORS: Final[Mapping[type[errors.GatewayError], str]] = {

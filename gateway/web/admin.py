@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from fastapi import FastAPI, Request, Response
 from msgspec import structs
+from starlette.types import ASGIApp
 
 from gateway.core.accounts import EACH, Purse
 from gateway.core.catalog import Tenant
@@ -27,6 +28,7 @@ from gateway.web.door import Door, read_body
 from gateway.web.failures import tell_failures
 from gateway.web.headers import read_headers
 from gateway.web.issuer import Issued, Issuer, may
+from gateway.web.named import Named
 
 PREFIX = "/admin/v1"
 _BODY_BYTES = 100_000
@@ -51,7 +53,7 @@ class Admin:
         """Go by this configuration from now on."""
         self.tenants = snapshot.tenants
 
-    def app(self) -> FastAPI:
+    def app(self) -> ASGIApp:
         """The routes, each error in OpenAI's shape."""
         app = FastAPI(
             title="Tollgate admin",
@@ -68,7 +70,7 @@ class Admin:
         app.add_api_route(f"{one}/rotate", self.rotate, methods=["POST"])
         app.add_api_route(f"{PREFIX}/tenants/{{tenant}}/budgets", self.budgets)
         app.add_api_route(f"{PREFIX}/reload", self.read_again, methods=["POST"])
-        return app
+        return Named(self.door, app)
 
     async def create(self, request: Request) -> Response:
         by, body = await self._asked(request)

@@ -1,6 +1,5 @@
 """Every door that is not hot: models, health, metrics, explain. FastAPI, and a front before it."""
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -23,11 +22,12 @@ from gateway.core.snapshot import Snapshot
 from gateway.core.tags import tagged
 from gateway.core.tokens import count
 from gateway.core.usage_line import Line
-from gateway.web.asgi import AsgiClient, Message, Receive, Scope, Send
+from gateway.web.asgi import AsgiClient, Receive, Scope, Send
 from gateway.web.callers import Caller
-from gateway.web.door import PATH, Door, find_ladder, read_body, turn_away
+from gateway.web.door import PATH, Door, find_ladder, read_body
 from gateway.web.failures import tell_failures
 from gateway.web.headers import read_headers
+from gateway.web.named import Named
 from gateway.web.parse import read_request
 
 Probe = Callable[[str], Awaitable[str | None]]
@@ -47,32 +47,13 @@ class Front:
 
     def __init__(self, door: Door, api: FastAPI) -> None:
         self.door = door
-        self.api = api
+        self.api = Named(door, api)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.api(scope, receive, send)
-            return
-        if scope["path"] == PATH and scope["method"] == "POST":
+        if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST":
             await self.door.serve(AsgiClient(scope["headers"], receive, send, self.door.left))
-            return
-        request_id, begun = f"req_{self.door.now.world.new_id()}", False
-
-        async def named(message: Message) -> None:
-            nonlocal begun
-            if message["type"] == "http.response.start":
-                begun = True
-                headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
-                message = {**message, "headers": headers}
-            await send(message)
-
-        try:
-            await self.api(scope, receive, named)
-        except asyncio.CancelledError as met:
-            if begun:
-                raise
-            client = AsgiClient((), receive, send, self.door.left)
-            await turn_away(client, self.door.stopping(client, met), request_id)
+        else:
+            await self.api(scope, receive, send)
 
 
 class Api:

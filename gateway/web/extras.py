@@ -16,6 +16,7 @@ from gateway.web.refuse import refuse, wrong_type
 
 EXTRAS: Final = tuple(Extras.__struct_fields__)
 _LONGEST_MS: Final = 86_400_000
+_MANY: Final = ("checks", "tags")
 _WHOLE: Final = re.compile(r"[0-9]{1,40}")
 """A number in a header, or in a string: Python reads more than that as one, such as 1_000."""
 _NUMBER: Final = re.compile(r"[0-9.eE+-]{1,40}")
@@ -27,7 +28,7 @@ def read_extras(body: Mapping[str, Any] | None, headers: Mapping[str, str]) -> E
     for name, text in headers.items():
         key = name.replace("-", "_")
         if key in EXTRAS:
-            given[key] = _from_header(key, text)
+            given[key] = _from_header(key, text.strip())
     for key, value in (body or {}).items():
         if key not in EXTRAS:
             refuse(f"gateway.{key}", f"is unknown; allowed are {', '.join(EXTRAS)}")
@@ -71,6 +72,9 @@ def _tags(tags: Mapping[str, str]) -> None:
 
 
 def _from_header(key: str, text: str) -> Any:
+    """Lists and maps in the short form, or in JSON as in a body."""
+    if key in _MANY and text.startswith(("[", "{")):
+        return _json(key, text)
     if key == "checks":
         return tuple(name.strip() for name in text.split(",") if name.strip())
     if key == "tags":
@@ -79,10 +83,17 @@ def _from_header(key: str, text: str) -> Any:
             refuse("x-gateway-tags", "must be names with values, such as team=red,app=chat")
         return {name.strip(): value.strip() for name, _, value in pairs}
     if key == "max_latency_ms":
-        if not _WHOLE.fullmatch(text.strip()):
+        if not _WHOLE.fullmatch(text):
             refuse("x-gateway-max-latency-ms", "must be a whole number of milliseconds")
         return int(text)
-    return text.strip()
+    return text
+
+
+def _json(key: str, text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        refuse(f"x-gateway-{key}", "is not JSON, as which it begins")
 
 
 def _amount(text: str) -> None:

@@ -325,3 +325,10 @@ async def test_of_two_rotations_at_once_one_is_told(admin: Bench) -> None:
         await issuer.rotate(operator, made.record.id, 0)
     assert getattr(caught.value, "status", None) == 409
     assert repr(made.key) == "Secret(...)"
+
+
+@pytest.mark.parametrize(("who", "path"), [("root", "/keys"), ("", "/keys"), ("root", "/nothing")])
+async def test_each_answer_bears_an_id(admin: Bench, who: str, path: str) -> None:
+    ids = [(await admin(who, "GET", path)).headers["x-request-id"] for _ in range(2)]
+    assert re.fullmatch(r"req_\w{24,}", ids[0])
+    assert ids[0] != ids[1]

@@ -358,13 +358,33 @@ def test_what_a_request_may_cost(given: float | str, told: str) -> None:
     assert asked(gateway={"max_cost_usd": given}).extras.max_cost_usd == told
 
 
-@pytest.mark.parametrize("text", ["team", "team=a,app", '{"team": "a"}', "team:a"])
+@pytest.mark.parametrize("text", ["team", "team=a,app", "team:a"])
 def test_a_tag_without_a_value_is_refused_in_a_header(text: str) -> None:
     param, told = refused(json.dumps(LEAST).encode(), {"tags": text})
     assert (param, told) == (
         "x-gateway-tags",
         "'x-gateway-tags' must be names with values, such as team=red,app=chat.",
     )
+
+
+def test_lists_and_maps_in_headers_may_be_json() -> None:
+    headers = {"checks": '["sql", "complete"]', "tags": '{"team": "a, b=c", "app": "b"}'}
+    extras = asked(headers).extras
+    assert (extras.checks, extras.tags) == (("sql", "complete"), {"team": "a, b=c", "app": "b"})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "param"),
+    [
+        ("tags", '{"team": "a"', "x-gateway-tags"),
+        ("tags", '{"team": 1}', "gateway.tags[...]"),
+        ("checks", "[sql]", "x-gateway-checks"),
+        ("checks", '{"sql": 1}', "gateway.checks"),
+        ("checks", "[" * 100_000, "x-gateway-checks"),
+    ],
+)
+def test_wrong_json_in_a_header_is_named(name: str, text: str, param: str) -> None:
+    assert refused(json.dumps(LEAST).encode(), {name: text})[0] == param
 
 
 @pytest.mark.parametrize("text", ["", "fast", "-5", "1.5", "1_0", "\u0663", "9" * 5_000])

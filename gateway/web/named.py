@@ -1,0 +1,38 @@
+"""Every answer bears an id, by which logs can be searched: that of a door that is not hot, too."""
+
+import asyncio
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.web.asgi import AsgiClient
+from gateway.web.door import Door, turn_away
+
+
+class Named:
+    """An app whose every answer bears an id, and which our stop cuts with an answer."""
+
+    def __init__(self, door: Door, app: ASGIApp) -> None:
+        self.door = door
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id, begun = f"req_{self.door.now.world.new_id()}", False
+
+        async def named(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        try:
+            await self.app(scope, receive, named)
+        except asyncio.CancelledError as met:
+            if begun:
+                raise
+            client = AsgiClient((), receive, send, self.door.left)
+            await turn_away(client, self.door.stopping(client, met), request_id)
