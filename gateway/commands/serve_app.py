@@ -47,6 +47,9 @@ def serve(
     if SHARED not in env:  # a worker's parent has told it already
         for line in deprecations(snapshot):
             typer.echo(f"warning: {line}", err=True)
+    if workers > 1 and snapshot.ledger.url == "memory":
+        fail("redis.url: memory is one process's own, and a budget would be spent by each of "
+             "--workers anew: use embedded, or the URL of a Redis")  # fmt: skip
     try:
         if workers > 1:
             raise typer.Exit(_share(config, host, port, workers, env))

@@ -235,3 +235,15 @@ async def test_what_cannot_start_says_why_and_ends(config: Path, workers: str, f
     told = error.decode().splitlines()
     assert told
     assert [line for line in told if not line.startswith(why)] == []
+
+
+async def test_workers_do_not_each_spend_a_budget_of_their_own(config: Path) -> None:
+    config.write_text(config.read_text().replace("url: embedded", "url: memory"))
+    process = await asyncio.create_subprocess_exec(
+        *SERVE, "--config", str(config), "--workers", "2", "--port", "0",
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(50):
+        _, error = await process.communicate()
+    assert process.returncode == 1
+    assert error.decode().startswith("redis.url: memory is one process's own")
