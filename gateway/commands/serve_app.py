@@ -14,6 +14,7 @@ from gateway.commands.options import CONFIG, Config, Host, Port, fail, fail_conf
 
 if TYPE_CHECKING:
     from gateway.commands.outside import Outside
+    from gateway.core.snapshot import Snapshot
 
 SHARED = "TOLLGATE_SHARED_PORT"
 """Set in the environment of a worker, whose parent keeps the port."""
@@ -47,11 +48,8 @@ def serve(
     if SHARED not in env:  # a worker's parent has told it already
         for line in deprecations(snapshot):
             typer.echo(f"warning: {line}", err=True)
-    if workers > 1 and snapshot.ledger.url == "memory":
-        fail("redis.url: memory is one process's own, and a budget would be spent by each of "
-             "--workers anew: use embedded, or the URL of a Redis")  # fmt: skip
     try:
-        if workers > 1:
+        if workers > 1 and _shares(snapshot):
             raise typer.Exit(_share(config, host, port, workers, env))
         number = int(env.get(WORKER, "0"))
         place = Place(host, port, SHARED in env, env.get(WORKERS_DIR), number)
@@ -70,6 +68,16 @@ def serve(
 
 def _unsaid(_: str) -> None:
     pass
+
+
+def _shares(snapshot: "Snapshot") -> bool:
+    """Whether several processes can serve it: if not, that is told, and the end."""
+    if snapshot.ledger.url == "memory":
+        fail(
+            "redis.url: memory is one process's own, and each of --workers would spend a budget "
+            "anew: use embedded, or the URL of a Redis"
+        )
+    return True
 
 
 def _share(config: list[Path], host: str, port: int, workers: int, env: Mapping[str, str]) -> int:

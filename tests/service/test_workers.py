@@ -237,10 +237,15 @@ async def test_what_cannot_start_says_why_and_ends(config: Path, workers: str, f
     assert [line for line in told if not line.startswith(why)] == []
 
 
-async def test_workers_do_not_each_spend_a_budget_of_their_own(config: Path) -> None:
+@pytest.fixture
+def in_memory(config: Path) -> Path:
     config.write_text(config.read_text().replace("url: embedded", "url: memory"))
+    return config
+
+
+async def test_workers_do_not_each_spend_a_budget_of_their_own(in_memory: Path) -> None:
     process = await asyncio.create_subprocess_exec(
-        *SERVE, "--config", str(config), "--workers", "2", "--port", "0",
+        *SERVE, "--config", str(in_memory), "--workers", "2", "--port", "0",
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     async with asyncio.timeout(50):
