@@ -72,7 +72,7 @@ def explain(
     chosen = _tactic(request, ladder)
     if plan.start is not None:
         chosen = after(chosen, plan.start.below)
-    most = max(worst(each, chosen, request, judging) for each in _orders(plan, ladder))
+    most = worst(_orders(plan, ladder), chosen, request, judging)
     return {
         "model": request.model,
         "rule": rule or None,

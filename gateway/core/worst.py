@@ -4,20 +4,31 @@ Which call follows which is what the strategies do, and what one may cost is wha
 for it: tests/core/test_worst.py has them carry plans out in every way, and reaches what is told.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
-from itertools import product
 from typing import Final
 
 from msgspec import Struct
 
 from gateway.core import tokens
+from gateway.core.bills import (
+    Bill,
+    Bills,
+    by_vendor,
+    each_way,
+    in_order,
+    in_turn,
+    may_be_poor,
+    polled,
+)
 from gateway.core.catalog import CASCADE, Check, Tactic
 from gateway.core.chat import ChatRequest, Choice, Completion, Message, add_messages
+from gateway.core.checks import Checklist
+from gateway.core.checks.asked import SHOWN
 from gateway.core.checks.finding import Finding
 from gateway.core.checks.watches import worth_watching
 from gateway.core.money import ceiling
+from gateway.core.once import once
 from gateway.core.plan import Candidate, Plan, Rung, in_its_tokens, price_of
 from gateway.core.strategies import BALLOTS, taking
 from gateway.core.strategies.repair import told
@@ -29,38 +40,22 @@ Judges = Callable[[Check, ChatRequest, Completion], Sequence[Candidate]]
 
 _Said = tuple[Message, ...]
 
-_ENDS: Final = ("answered", "failed", "declined")
-_REFUSALS: Final = "not_refused"
 _WORD: Final = "\U0001f600"
 """A text that counts as one."""
-_NOTHING: Final = Completion((Choice(text=""),))
-_FEW: Final = 12
 _LONGEST_WHY: Final = "x" * 300
 
 
-def worst(plan: Plan, chosen: Tactic, request: ChatRequest, judges: Judges) -> int:
-    """In nano-dollars, of one life. What goes on behind its answer is not among it.
+def worst(plans: Iterable[Plan], chosen: Tactic, request: ChatRequest, judges: Judges) -> int:
+    """In nano-dollars, of one life by any of these plans. What goes on behind its answer is not
+    among it.
 
     An answer costs the ceiling of its call, and whoever is asked to judge it. A failure costs its
     prompt; where the answer is watched while it comes, as much as an answer, since it may break off
     at its end. A call that is made once more has cost nothing before.
     """
-    most = _Worst(request, judges).of(plan.rungs, chosen, ())
-    return most if plan.most is None else min(most, plan.most)
-
-
-class _Bill(Struct, frozen=True, eq=False):
-    """The most that all tries of a candidate cost, by how the last of them ends."""
-
-    candidate: Candidate
-    answered: int
-    """However well."""
-    failed: int
-    declined: int
-
-    @property
-    def vendor(self) -> str:
-        return self.candidate.deployment.provider
+    here = _Worst(request, judges)
+    found = [(here.of(plan.rungs, chosen, ()), plan.most) for plan in plans]
+    return max(cost if most is None else min(cost, most) for cost, most in found)
 
 
 class _Try(Struct, frozen=True):
@@ -70,21 +65,33 @@ class _Try(Struct, frozen=True):
     judged: int
 
 
-_Bills = tuple[_Bill, ...]
-
-
 class _Worst:
-    """Of one request."""
+    """Of one request. The same is asked of many candidates, and at the end of many ways: answers
+    are long, and whoever judges them is planned for.
+    """
 
     def __init__(self, request: ChatRequest, judges: Judges) -> None:
         self.request = request
         self.judges = judges
         self._counted = cache(partial(tokens.count_input, request))
+        self._able = once(self._able_to_judge)
+        self._bound = once(tokens.bound_of)
+        self._tries = once(self._all_tries)
+        self._told = once(self._all_told)
+        self._answer = cache(self._answered)
+        self._known: dict[tuple[object, ...], tuple[int, object]] = {}
 
     def of(self, rungs: Sequence[Rung], chosen: Tactic, said: _Said) -> int:
         """Of these rungs, carried out so, when so much is `said` already."""
         if not rungs:
             return 0
+        left = tuple((id(rung.checks), *map(id, rung.candidates)) for rung in rungs)
+        key = (left, id(chosen), id(said))
+        if key not in self._known:  # what has an id here is kept, so that nothing else gets it
+            self._known[key] = self._of(rungs, chosen, said), (rungs, chosen, said)
+        return self._known[key][0]
+
+    def _of(self, rungs: Sequence[Rung], chosen: Tactic, said: _Said) -> int:
         rung, higher = rungs[0], rungs[1:]
         chosen = taking(rung, chosen)
         then = chosen.then or CASCADE
@@ -95,7 +102,7 @@ class _Worst:
         if chosen.name != CASCADE.name:
             return self._tried(rung, chosen, said) + self.of(higher, then, said)
         bills = self._bills(rung, rung.candidates, said)
-        own, more = _asked(rung, bills), self.of(higher, chosen, said)
+        own, more = in_order(rung, bills), self.of(higher, chosen, said)
         if rung.checks.all:
             return own + more
         return max(own, sum(each.failed for each in bills) + more)  # an answer is the last call
@@ -103,23 +110,24 @@ class _Worst:
     def _vote(self, rung: Rung, higher: Sequence[Rung], chosen: Tactic, said: _Said) -> int:
         """They disagree."""
         voters, options = diverse(rung), chosen.options
-        most = _polled(rung, self._bills(rung, voters, said), options["voters"])
+        most = polled(rung, self._bills(rung, voters, said), options["voters"])
         if options["show_votes"]:
             by_length = sorted(voters, key=lambda each: each.max_output)
             longest = by_length[-options["voters"] :]
-            said = (*said, *shown([Answered(each, self._longest(each)) for each in longest]))
+            votes = [Answered(each, self._answer(each.max_output)) for each in longest]
+            said = (*said, *shown(votes))
         if options["join"] and chosen.then is None:
             for each in higher[:-1]:
-                most += _asked(each, self._bills(each, each.candidates, said))
+                most += in_order(each, self._bills(each, each.candidates, said))
             higher = higher[-1:]
         return most + self.of(higher, chosen.then or CASCADE, said)
 
     def _race(self, rung: Rung, higher: Sequence[Rung], then: Tactic, said: _Said) -> int:
         """Where the runners fail or decline, who waits is for what comes then."""
         most = 0
-        after: dict[_Bills, int] = {}
-        for cost, answered, left in _round(rung, self._bills(rung, rung.candidates, said), 2):
-            if answered and not _may_be_poor(rung):
+        after: dict[Bills, int] = {}
+        for cost, answered, left in each_way(rung, self._bills(rung, rung.candidates, said), 2):
+            if answered and not may_be_poor(rung):
                 most = max(most, cost)
             else:
                 others = () if answered else left
@@ -135,18 +143,18 @@ class _Worst:
         tries = 1 + chosen.options["times"] if tell else chosen.options["tries"]
         each = rung.candidates
         bills = self._bills(rung, each, said, tries, tell=tell)
-        if _may_be_poor(rung):
-            return _asked(rung, bills)
+        if may_be_poor(rung):
+            return in_order(rung, bills)
         # Each poor answer declines, which leads to another vendor while one waits.
-        once, most = self._bills(rung, each, said), 0
+        single, most = self._bills(rung, each, said), 0
         vendors = [to.deployment.provider for to in each]
         for at, vendor in enumerate(vendors):
-            others = _by_vendor(once[:at])
+            others = by_vendor(single[:at])
             mine = others.pop(vendor, [])
             if {vendor, *others} == {*vendors}:  # from here on none of another vendor may wait
                 left = [bill for bill in bills[at:] if bill.vendor == vendor]
-                before = sum(bill.failed for bill in mine) + sum(map(_in_turn, others.values()))
-                most = max(most, before + _in_turn(left))
+                before = sum(bill.failed for bill in mine) + sum(map(in_turn, others.values()))
+                most = max(most, before + in_turn(left))
         return most
 
     def _bills(
@@ -157,131 +165,62 @@ class _Worst:
         tries: int = 1,
         *,
         tell: bool = False,
-    ) -> _Bills:
+    ) -> Bills:
         watched = self.request.stream and worth_watching(rung.checks.all, self.request)
-        made: dict[int, list[_Try]] = {}
         bills = []
         for to in asked:
-            if to.max_output not in made:
-                made[to.max_output] = list(self._tries(rung, to, said, tries, tell=tell))
-            *earlier, last = made[to.max_output]
+            *earlier, last = self._tries(rung.checks, to.max_output, said, tries if tell else 1)
+            if not tell:
+                earlier = [last] * (tries - 1)
             before = sum(to.with_more(each.more)[0] + each.judged for each in earlier)
             whole = before + to.with_more(last.more)[0]
             failed = whole if watched else before + self._failed(to, last.more)
-            bills.append(_Bill(to, whole + last.judged, failed, whole))
+            bills.append(Bill(to, whole + last.judged, failed, whole))
         return tuple(bills)
 
-    def _tries(
-        self, rung: Rung, to: Candidate, said: _Said, tries: int, *, tell: bool
-    ) -> Iterator[_Try]:
-        """Of whoever may answer as much as this one."""
-        answer = self._longest(to)
-        findings = tuple(Finding(check.name, _LONGEST_WHY) for check in rung.checks.all)
-        for _ in range(tries):
-            more = tokens.bound_of(said) if said else 0
-            yield _Try(more, self._judged(rung, said, answer))
-            if tell:
-                said = (*said, *told(Answered(to, answer, findings=findings)))
+    def _all_tries(self, checks: Checklist, most: int, said: _Said, tries: int) -> list[_Try]:
+        """Of whoever may answer with so many tokens: told each time what was wrong. A judge sees
+        but the end of it.
+        """
+        found, short, seen = [], min(most, SHOWN), said
+        for left in reversed(range(tries)):
+            more = self._bound(said) if said else 0
+            found.append(_Try(more, self._judged(checks, seen, short)))
+            if left:
+                said, seen = self._told(said, checks, most), self._told(seen, checks, short)
+        return found
+
+    def _all_told(self, said: _Said, checks: Checklist, most: int) -> _Said:
+        findings = [Finding(check.name, _LONGEST_WHY) for check in checks.all]
+        return (*said, *told(self._answer(most), findings))
 
     def _failed(self, to: Candidate, more: int) -> int:
         prompt = max(to.prompt, self._counted(to.model.image_tokens))
         return _cost(to, prompt + in_its_tokens(to.model, more), 0)
 
-    def _judged(self, rung: Rung, said: _Said, answer: Completion) -> int:
+    def _judged(self, checks: Checklist, said: _Said, length: int) -> int:
         """What all of its judges cost, of whom each is followed by another when it fails. A short
         answer fits more of them, and leaves more room to say what is thought of it.
         """
-        request = add_messages(self.request, said) if said else self.request
         most = 0
-        for check in rung.checks.others:
+        for check in checks.others:
             if check.name == "judge":
-                long = {to.deployment: to.prompt for to in self.judges(check, request, answer)}
+                able = self._able(check, said, length)
+                long = {to.deployment: to.prompt for to in able}
                 bills = []
-                for to in self.judges(check, self.request, _NOTHING):
+                for to in self._able(check, (), 0):
                     prompt = long.get(to.deployment, to.model.usable_context)
-                    answered, failed = (
-                        _cost(to, prompt, to.tokens - to.prompt),
-                        _cost(to, prompt, 0),
-                    )
-                    bills.append(_Bill(to, answered, failed, declined=0))
-                most += _in_turn(bills)
+                    answered = _cost(to, prompt, to.tokens - to.prompt)
+                    bills.append(Bill(to, answered, _cost(to, prompt, 0), declined=0))
+                most += in_turn(bills)
         return most
 
-    def _longest(self, to: Candidate) -> Completion:
-        return Completion((Choice(text=_WORD * to.max_output),) * self.request.n)
+    def _able_to_judge(self, check: Check, said: _Said, length: int) -> Sequence[Candidate]:
+        request = add_messages(self.request, said) if said else self.request
+        return self.judges(check, request, self._answer(length))
 
-
-def _may_be_poor(rung: Rung) -> bool:
-    """Whether an answer can be, without declining."""
-    return any(check.name != _REFUSALS for check in rung.checks.all)
-
-
-def _may_decline(rung: Rung) -> bool:
-    return any(check.name == _REFUSALS for check in rung.checks.all)
-
-
-def _asked(rung: Rung, bills: _Bills) -> int:
-    """The most that a rung costs whose candidates are asked one after the other. Whoever declines
-    is followed by those of other vendors: so each vendor is by itself.
-    """
-    if not _may_decline(rung):
-        return _in_turn(bills)
-    judged = max(each.answered - each.declined for each in bills)
-    return sum(_in_turn(each, "declined") for each in _by_vendor(bills).values()) + judged
-
-
-def _in_turn(bills: Iterable[_Bill], end: str = "answered") -> int:
-    """All fail until one ends so: whichever makes it dearest."""
-    most = before = 0
-    for each in bills:
-        most, before = max(most, before + getattr(each, end)), before + each.failed
-    return most
-
-
-def _by_vendor(bills: Iterable[_Bill]) -> dict[str, list[_Bill]]:
-    found = defaultdict[str, list[_Bill]](list)
-    for each in bills:
-        found[each.vendor].append(each)
-    return found
-
-
-def _polled(rung: Rung, voters: _Bills, at_once: int) -> int:
-    """The most that a poll costs: so many are asked at once, others in place of those who fail or
-    decline. Of many it is said that all answer: with each vendor that may drop out there are twice
-    as many ways.
-    """
-    if len(voters) > _FEW and _may_decline(rung):
-        return sum(each.answered for each in voters)
-
-    @cache
-    def most(waiting: _Bills, missing: int) -> int:
-        best = 0
-        for cost, answered, left in _round(rung, waiting, missing):
-            still = missing if _may_be_poor(rung) else missing - answered
-            best = max(best, cost + (most(left, still) if left and still else 0))
-        return best
-
-    return most(voters, at_once)
-
-
-def _round(rung: Rung, waiting: _Bills, at_once: int) -> Iterator[tuple[int, int, _Bills]]:
-    """Of each way in which so many calls may end: what they cost, how many have answered, and who
-    is left to be asked.
-    """
-    now, rest = waiting[:at_once], waiting[at_once:]
-    for ends in product(_ENDS if _may_decline(rung) else _ENDS[:2], repeat=len(now)):
-        calls = list(zip(now, ends, strict=True))
-        left = rest
-        for bill, end in calls:
-            left = _beside(bill, left) if end == "declined" else left
-        goes_on = "declined" in ends or "failed" in ends
-        cost = sum(getattr(bill, end) for bill, end in calls)
-        yield cost, ends.count("answered"), left if goes_on else ()
-
-
-def _beside(bill: _Bill, others: _Bills) -> _Bills:
-    """Those of other vendors."""
-    return tuple(each for each in others if each.vendor != bill.vendor)
+    def _answered(self, length: int) -> Completion:
+        return Completion((Choice(text=_WORD * length),) * (self.request.n if length else 1))
 
 
 def _cost(to: Candidate, prompt: int, answer: int) -> int:

@@ -12,6 +12,7 @@ from gateway.core import tokens
 from gateway.core.catalog import Check, Deployment, Model, Tactic
 from gateway.core.chat import ChatRequest, Choice, Completion
 from gateway.core.checks import Finding, checklist
+from gateway.core.checks.asked import SHOWN
 from gateway.core.checks.watches import worth_watching
 from gateway.core.errors import Faulty, Reset
 from gateway.core.money import Nanos, Price
@@ -134,7 +135,7 @@ class Life:
 
 
 def told(plan: Plan, chosen: Tactic, asked: ChatRequest) -> int:
-    return worst(plan, chosen, asked, lambda check, request, answer: JUDGES)
+    return worst([plan], chosen, asked, lambda check, request, answer: JUDGES)
 
 
 def every_life(plan: Plan, chosen: Tactic, asked: ChatRequest, most: int) -> Iterator[int]:
@@ -168,6 +169,42 @@ def test_of_many_voters_it_is_that_all_answer() -> None:
     many = tuple(candidate(f"m{at}", f"v{at % 20}", 1) for at in range(40))
     over = Plan((Rung("t", many, checklist((Check("not_refused"),))),))
     assert told(over, tactic("vote"), HI) == 40 * (PROMPT + 3)
+
+
+def test_of_very_many_it_is_told_as_well() -> None:
+    """Each may be a round of its own, one within the other."""
+    many = tuple(candidate(f"m{at}", "v", 1) for at in range(1_200))
+    over = Plan((Rung("t", many, checklist(())),))
+    assert told(over, tactic("vote"), HI) == 1_200 * (PROMPT + 3)
+
+
+def test_whoever_judges_is_planned_for_once_where_they_are_shown_the_same() -> None:
+    """An answer may be long, and so may the request that a judge is shown with it."""
+    asked: list[int] = []
+
+    def judges(check: Check, request: ChatRequest, answer: Completion) -> list[Candidate]:
+        asked.append(len(answer.choices[0].text or ""))
+        return JUDGES
+
+    outputs = [3, 3, SHOWN, SHOWN + 1, 2 * SHOWN]
+    many = tuple(candidate(f"m{at}", f"v{at % 3}", 1, each) for at, each in enumerate(outputs))
+    checks = checklist((Check("not_refused"), JUDGE))
+    rungs = tuple(Rung("t", many, checks) for _ in range(3))
+    for name in ("cascade", "hedge", "repair", "retry_cheap", "vote"):
+        asked.clear()
+        worst([Plan(rungs), Plan(rungs[::-1])], tactic(name), HI, judges)
+        again = 2 if name == "repair" else 1
+        assert sorted(asked) == sorted([0, *([3, SHOWN] * again)]), name
+
+
+def test_a_race_after_the_other_is_looked_at_once_for_all_ways_that_lead_to_it() -> None:
+    """There are five of each; to look at all took longer than anybody waits."""
+    many = tuple(candidate(f"m{at}", f"v{at % 3}", 1) for at in range(30))
+    races = tactic("hedge")
+    for _ in range(14):
+        races = tactic("hedge", None, races)
+    over = Plan((Rung("t", many, checklist((Check("not_refused"),))),) * 2)
+    assert told(over, races, HI) <= 60 * (PROMPT + 3)
 
 
 @settings(max_examples=300, deadline=None)

@@ -20,7 +20,7 @@ from gateway.core.checks.tools import all_calls
 
 MAX_ANSWER: Final = 64 * 1024
 """Bytes of a webhook's answer."""
-_SHOWN: Final = 24_000
+SHOWN: Final = 24_000
 """Characters of the request, and of the answer, that a judge is shown: the last of the one, the
 first of the other."""
 _LONGEST_WHY: Final = 300
@@ -64,7 +64,7 @@ def question(check: Check, request: ChatRequest, answer: Completion) -> ChatRequ
     said = [each for each in told if isinstance(each, Mapping)] if isinstance(told, list) else []
     asked = "\n\n".join(f"{each.get('role')}: {text_of(each)}" for each in said)
     given = "\n\n".join(_shown(choice) for choice in answer.choices)
-    content = f"<request>\n{asked[-_SHOWN:]}\n</request>\n\n<answer>\n{given[:_SHOWN]}\n</answer>"
+    content = f"<request>\n{asked[-SHOWN:]}\n</request>\n\n<answer>\n{given[:SHOWN]}\n</answer>"
     messages = [
         {"role": "system", "content": _INSTRUCTION.format(rubric=rubric)},
         {"role": "user", "content": content},

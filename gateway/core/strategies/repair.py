@@ -1,9 +1,12 @@
 """Another try of the same model before climbing: told what was wrong, or simply once more."""
 
+from collections.abc import Iterable
+
 from msgspec import structs
 
 from gateway.core.catalog import Tactic
-from gateway.core.chat import Message
+from gateway.core.chat import Completion, Message
+from gateway.core.checks.finding import Finding
 from gateway.core.plan import Plan
 from gateway.core.strategies.course import Course, Steps, aside, declined, elsewhere
 from gateway.core.strategy import Answered, Failed
@@ -46,7 +49,7 @@ def _tries(plan: Plan, course: Course, tries: int, *, tell: bool) -> Steps:
             if isinstance(outcome, Answered) and left:
                 course.because = structs.replace(course.because, purpose="retry")
                 if tell:
-                    course.said = (*course.said, *told(outcome))
+                    course.said = (*course.said, *told(outcome.completion, outcome.findings))
                 continue
             no_room = course.because.purpose == "retry" and aside(outcome)
             if not (no_room or isinstance(outcome, Answered)):
@@ -59,10 +62,10 @@ def _tries(plan: Plan, course: Course, tries: int, *, tell: bool) -> Steps:
     return higher
 
 
-def told(answer: Answered) -> tuple[Message, ...]:
+def told(answer: Completion, findings: Iterable[Finding]) -> tuple[Message, ...]:
     """The poor answer as its own turn, and what was wrong with it as the user's."""
-    first = answer.completion.first if answer.completion.choices else None
-    found = "\n".join(f"- {finding.check}: {finding.why}" for finding in answer.findings)
+    first = answer.choices[0] if answer.choices else None
+    found = "\n".join(f"- {finding.check}: {finding.why}" for finding in findings)
     asked = f"Your answer does not pass these checks:\n{found}\nAnswer again, whole and mended."
     turns: list[Message] = []
     if first is not None and first.text and not first.tool_calls:
