@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.config.faults import ConfigError
-from gateway.config.load import load
+from gateway.config.load import load, load_ledger
 from gateway.core.catalog import Model, Tenant
 from gateway.core.money import FREE, Price, usd
-from gateway.core.snapshot import GoogleAuth, Snapshot
+from gateway.core.snapshot import GoogleAuth, Ledger, Snapshot
 from gateway.stores import log_fault
 
 Ping = Callable[[Snapshot], tuple[str | None, list[str]]]
 """What is wrong with the ledger that a snapshot names, None when it answers; and warnings."""
+Look = Callable[[Ledger], str | None]
+"""What is wrong with a ledger; None when it answers."""
 
 _SINKS: Final = {"parquet:": ("pyarrow", "parquet"), "postgres": ("asyncpg", "postgres")}
 """What a sink needs, by how it begins: the package, and the extra it comes with."""
@@ -28,18 +30,21 @@ def check(
     paths: Sequence[Path],
     env: Mapping[str, str],
     ping: Ping,
+    look: Look,
     *,
     at: datetime | None = None,
 ) -> tuple[list[str], int]:
     """Lines for a person, and the exit code: 0 when it can be served, 1 when not.
 
-    `at` chooses among dated prices; see load. Warnings do not change the code.
+    `at` chooses among dated prices; see load. Warnings do not change the code. A configuration with
+    faults is not opened: then `look` tells whether the ledger that it names is there.
     """
     try:
         snapshot = load(paths, env, at=at)
     except ConfigError as error:
-        count = len(error.faults)
-        return [*map(str, error.faults), f"{count} fault{'s' if count > 1 else ''}"], 1
+        count, ledger = len(error.faults), load_ledger(paths, env)
+        told = [] if ledger is None else [f"redis: {look(ledger) or 'answers'}"]
+        return [*map(str, error.faults), *told, f"{count} fault{'s' if count > 1 else ''}"], 1
     lines = [*_summary(snapshot), *_warnings(snapshot)]
     down, unsafe = ping(snapshot)
     lines += [f"warning: redis: {each}" for each in unsafe]

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def check(ctx: typer.Context, config: Config = CONFIG, json: AsJson = False) -> None:
     """Check the configuration, its prices, keys and Redis; tell all faults at once."""
     from gateway.commands.check import check as run
-    from gateway.commands.ping import ping
+    from gateway.commands.ping import look, ping
 
     outside: Outside = ctx.obj
-    lines, code = run(config, outside.env, ping, at=outside.now())
+    lines, code = run(config, outside.env, ping, look, at=outside.now())
     say_lines(lines, ok=code == 0, json=json)
     raise typer.Exit(code)
 

@@ -4,8 +4,8 @@ import asyncio
 
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event
-from gateway.core.snapshot import Snapshot
-from gateway.stores import open_ledger, probe
+from gateway.core.snapshot import Ledger, Snapshot
+from gateway.stores import look_at, open_ledger, probe
 
 
 def ping(snapshot: Snapshot) -> tuple[str | None, list[str]]:
@@ -23,3 +23,12 @@ def ping(snapshot: Snapshot) -> tuple[str | None, list[str]]:
         return asyncio.run(ask()), warnings
     except LedgerDown as error:
         return str(error), warnings
+
+
+def look(ledger: Ledger) -> str | None:
+    """What is wrong with one, of a configuration that cannot be opened."""
+    try:
+        asyncio.run(look_at(ledger))
+    except LedgerDown as error:
+        return str(error)
+    return None

@@ -72,15 +72,7 @@ def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapsh
         catalog=Catalog(models, tiers, routes, left_out(tree, parts)),
         providers=providers,
         tenants=build_tenants(parts),
-        ledger=Ledger(
-            url=Secret(parts.redis.url),
-            data_dir=parts.redis.data_dir,
-            timeout_s=parts.redis.timeout_ms / 1000,
-            hold_ttl_s=parts.redis.hold_ttl_s,
-            on_unsafe=parts.redis.on_unsafe,
-            replicas=parts.redis.replicas,
-            lease=_lease(parts.redis.lease),
-        ),
+        ledger=build_ledger(parts.redis),
         timeouts=Timeouts(**dict(parts.timeouts)),
         limits=Limits(**dict(parts.limits)),
         tags=parts.tags,
@@ -93,6 +85,18 @@ def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapsh
         not_configured=tree.left_out,
         server=Server(**dict(parts.server)),
         client=parts.client,
+    )
+
+
+def build_ledger(redis: schema.Redis) -> Ledger:
+    return Ledger(
+        url=Secret(redis.url),
+        data_dir=redis.data_dir,
+        timeout_s=redis.timeout_ms / 1000,
+        hold_ttl_s=redis.hold_ttl_s,
+        on_unsafe=redis.on_unsafe,
+        replicas=redis.replicas,
+        lease=_lease(redis.lease),
     )
 
 

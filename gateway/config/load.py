@@ -10,13 +10,13 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.config.admin import check_keys
-from gateway.config.build import build_models, build_snapshot
+from gateway.config.build import build_ledger, build_models, build_snapshot
 from gateway.config.faults import ConfigError, Fault
 from gateway.config.optional import check_tiers, leave_out, left_out
 from gateway.config.references import check_references
 from gateway.config.tree import Tree, merge, parse
 from gateway.config.validate import validate
-from gateway.core.snapshot import Snapshot
+from gateway.core.snapshot import Ledger, Snapshot
 
 _HASH: Final = 12
 """Hexadecimal digits."""
@@ -106,6 +106,20 @@ def read(
     if tree.faults:
         raise ConfigError(in_order(tree.faults, tree))
     return build_snapshot(tree, parts, models)
+
+
+def load_ledger(paths: Sequence[Path], env: Mapping[str, str]) -> Ledger | None:
+    """Where money is counted, whatever else is wrong with the configuration; None where that itself
+    cannot be said.
+    """
+    texts, unread = read_files(paths)
+    try:
+        tree = read_trees(texts, env, unread)
+    except ConfigError:
+        return None
+    redis = validate(tree).redis
+    faulty = any(fault.path.partition(".")[0] == "redis" for fault in tree.faults)
+    return None if faulty or tree.doubtful(("redis",)) else build_ledger(redis)
 
 
 def read_files(paths: Sequence[Path]) -> tuple[list[tuple[str, str]], list[Fault]]:

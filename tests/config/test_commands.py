@@ -15,7 +15,7 @@ from gateway.commands.check import check
 from gateway.commands.explain import explain_request, show
 from gateway.commands.key import new_key
 from gateway.config.faults import ConfigError
-from gateway.core.snapshot import Snapshot
+from gateway.core.snapshot import Ledger, Snapshot
 from tests.config.texts import NO_ENV, SOUND, snapshot
 
 MORE: Final = """\
@@ -34,12 +34,16 @@ def up(found: Snapshot) -> tuple[str | None, list[str]]:
     return None, []
 
 
+def there(ledger: Ledger) -> str | None:
+    return None
+
+
 def test_a_sound_configuration(tmp_path: Path) -> None:
     price = "{input: 1, output: 2, cached_input: 0.1, audio_input: 3}"
     m2 = f"  m2: {{deployments: [{{provider: local}}], context: 1, price: {price}}}\n"
     text = SOUND.replace("tenants:", f"{m2}tenants:")
     text += "    keys: [{id: k1, hash: 'sha256:" + "0" * 64 + "'}]\n  open: {anonymous: true}\n"
-    lines, code = check(write(tmp_path, text + "  shut:\n" + MORE), NO_ENV, up)
+    lines, code = check(write(tmp_path, text + "  shut:\n" + MORE), NO_ENV, up, there)
     assert (lines, code) == (
         [
             "1 provider, 2 models, 1 tier, 0 routes, 3 tenants",
@@ -70,7 +74,7 @@ STEPPED: Final = SOUND.replace(
 
 
 def test_a_price_that_rises_with_the_prompt(tmp_path: Path) -> None:
-    lines, _ = check(write(tmp_path, STEPPED), NO_ENV, up)
+    lines, _ = check(write(tmp_path, STEPPED), NO_ENV, up, there)
     assert lines[2] == (
         "  m1: input 1, output 2 USD per million tokens, from catalog; "
         "dearer for prompts above 90 tokens"
@@ -147,23 +151,23 @@ def test_explain_tells_a_step_that_is_not_reached() -> None:
 def test_what_bounds_a_tenant(budgets: str, warned: list[str], tmp_path: Path) -> None:
     text = SOUND[: SOUND.index("tenants:")] + f"tenants: {{acme: {{{budgets}}}}}\n"
     text += "organisations: {globex: {budgets: [{usd: 1, per: day}]}}\n"
-    lines, _ = check(write(tmp_path, text), NO_ENV, up)
+    lines, _ = check(write(tmp_path, text), NO_ENV, up, there)
     start = "warning: tenant acme: "
     told = [line.removeprefix(start) for line in lines if line.startswith(start)]
     assert [line for line in told if "no key" not in line] == warned
     assert lines[0].endswith("1 tenant, 1 organisation" if "globex" in budgets else "1 tenant")
 
 
-@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("installed", [True, False])
 def test_a_provider_that_needs_what_is_not_installed(
-    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    installed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not there:
+    if not installed:
         monkeypatch.setitem(sys.modules, "google.auth", None)
     text = SOUND.replace("regions: [eu]", "auth: {google: {}}")
-    lines, code = check(write(tmp_path, text), NO_ENV, up)
+    lines, code = check(write(tmp_path, text), NO_ENV, up, there)
     warned = [line for line in lines if "google-auth is not installed: local can" in line]
-    assert (len(warned), code) == (0 if there else 1, 0)
+    assert (len(warned), code) == (0 if installed else 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -178,11 +182,11 @@ def test_a_sink_that_needs_what_is_not_installed(
     sink: str, package: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = write(tmp_path, f"{SOUND}\nusage: {{sink: '{sink}'}}\n")
-    lines, code = check(paths, NO_ENV, up)
+    lines, code = check(paths, NO_ENV, up, there)
     assert (lines[-2:], code) == (["redis: answers", "ok"], 0)
     for name in ("pyarrow", "asyncpg"):
         monkeypatch.setitem(sys.modules, name, None)
-    lines, code = check(paths, NO_ENV, up)
+    lines, code = check(paths, NO_ENV, up, there)
     why = (
         f"usage.sink: {package} is not installed: a gateway does not start without it; "
         f"pip install 'tollgate[{extra}]'"
@@ -196,9 +200,9 @@ def test_traces_that_need_what_is_not_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = write(tmp_path, f"{SOUND}\notel: {{endpoint: 'http://localhost:4318/v1/traces'}}\n")
-    assert check(paths, NO_ENV, up)[1] == 0
+    assert check(paths, NO_ENV, up, there)[1] == 0
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http", None)
-    lines, code = check(paths, NO_ENV, up)
+    lines, code = check(paths, NO_ENV, up, there)
     why = "otel: opentelemetry is not installed: a gateway does not start without it; "
     assert (lines[-2], code) == (why + "pip install 'tollgate[otel]'", 1)
 
@@ -210,7 +214,7 @@ def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
         (tmp_path, "Is a directory"),
         (tmp_path / "life.log", None),
     ):
-        lines, code = check(write(tmp_path, f"{SOUND}\nlog: {{to: {to}}}\n"), NO_ENV, up)
+        lines, code = check(write(tmp_path, f"{SOUND}\nlog: {{to: {to}}}\n"), NO_ENV, up, there)
         told = [line for line in lines if line.startswith("log.to: ")]
         do = "make its folder, or let the gateway write there"
         assert told == ([f"log.to: cannot write to {to}: {why}; {do}"] if why else [])
@@ -225,21 +229,38 @@ def test_redis_is_asked_with_what_was_loaded(tmp_path: Path) -> None:
         asked.append(found)
         return "cannot be reached", ["appendonly is no"]
 
-    lines, code = check(write(tmp_path, SOUND), NO_ENV, down)
+    lines, code = check(write(tmp_path, SOUND), NO_ENV, down, there)
     assert lines[-2:] == ["warning: redis: appendonly is no", "redis: cannot be reached"]
     assert code == 1
     assert asked == [snapshot(SOUND)]
 
 
-def test_every_fault_is_told_and_redis_is_left_alone(tmp_path: Path) -> None:
-    paths = write(tmp_path, SOUND.replace("usd: 1", "usd: 0") + "a: 1\n")
+@pytest.mark.parametrize(
+    ("text", "redis"),
+    [
+        ("redis: {url: 'redis://one'}", ["redis: redis://one is away"]),
+        ("", ["redis: answers"]),
+        ("redis: {url: 'redis://one', timeout_ms: 0}", []),
+        ("redis: {url: 'redis://${NOBODY}'}", []),
+        ("reddis: {url: 'redis://one'}", []),
+    ],
+    ids=["named", "left out", "faulty", "unset", "misspelt"],
+)
+def test_every_fault_is_told_at_once(tmp_path: Path, text: str, redis: list[str]) -> None:
+    """Also whether the ledger is there, where it can be said which that is."""
+    paths = write(tmp_path, f"{SOUND.replace('usd: 1', 'usd: 0')}a: 1\n{text}\n")
 
     def never(found: Snapshot) -> tuple[str | None, list[str]]:
-        pytest.fail("asked")
+        pytest.fail("opened")
 
-    lines, code = check(paths, NO_ENV, never)
-    assert [line.split(": ")[1] for line in lines[:-1]] == ["tenants.acme.budgets[0].usd", "a"]
-    assert (lines[-1], code) == ("2 faults", 1)
+    def away(ledger: Ledger) -> str | None:
+        return None if ledger.url == "embedded" else f"{ledger.url} is away"
+
+    lines, code = check(paths, NO_ENV, never, away)
+    faults = [line.split(": ")[1] for line in lines if "f.yaml" in line]
+    assert faults[:2] == ["tenants.acme.budgets[0].usd", "a"]
+    assert lines[len(faults) :] == [*redis, f"{len(faults)} faults"]
+    assert code == 1
 
 
 def counting(size: int) -> bytes:

@@ -91,9 +91,12 @@ def test_a_file_that_cannot_be_used_is_one_fault(
     assert str(caught.value) == wanted
 
     def ping(_: Snapshot) -> tuple[str | None, list[str]]:
-        raise AssertionError("nothing is asked of Redis")
+        raise AssertionError("opened")
 
-    assert check(paths, NO_ENV, ping) == ([wanted, "1 fault"], 1)
+    assert check(paths, NO_ENV, ping, lambda _: None) == (
+        [wanted, "redis: answers", "1 fault"],
+        1,
+    )
 
 
 @pytest.mark.parametrize(

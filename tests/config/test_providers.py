@@ -298,7 +298,7 @@ def test_with_every_key_every_model_is_there_and_each_host_has_its_price(tmp_pat
 def test_check_says_what_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "f.yaml"
     path.write_text(TWO.replace("models: [alone, both]", "budgets: [{usd: 1, per: day}]"), "utf-8")
-    lines, code = check([path], {"HOST": "h"}, lambda _: (None, []))
+    lines, code = check([path], {"HOST": "h"}, lambda _: (None, []), lambda _: None)
     assert code == 0
     assert lines[4:7] == [
         "provider keys: 0 of 1; without: here",
@@ -315,5 +315,5 @@ OLD: Final = SOUND.replace(
 def test_check_warns_of_what_is_deprecated(tmp_path: Path) -> None:
     path = tmp_path / "f.yaml"
     path.write_text(OLD, "utf-8")
-    lines, _ = check([path], {}, lambda _: (None, []))
+    lines, _ = check([path], {}, lambda _: (None, []), lambda _: None)
     assert "warning: model m1: deprecated since 2026-01-31: use m2" in lines
