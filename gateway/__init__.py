@@ -3,7 +3,7 @@
 A request goes one way, and each room has one duty:
 
     __main__   the command line; the only reader of the environment
-    commands   one file a command
+    commands   two files a command: its options (_app), and what it does
     app        puts the rooms together; only it and stores name concrete drivers
     reload     another configuration while requests are served, whole or not at all
     stores     opens what money, keys and records are kept in

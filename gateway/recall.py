@@ -32,9 +32,9 @@ class RecallingLife(Life):
 
     asks: Asks = _ASKS
     _key: str | None = None
-    """Under which its answer is to be kept,"""
+    """Under which its answer is to be kept."""
     _cache: Cache | None = None
-    """as its route says."""
+    """How its route keeps answers."""
 
     def _read(self) -> None:
         if self.features is UNREAD:

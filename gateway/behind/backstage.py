@@ -71,7 +71,7 @@ class Backstage:
         return structs.replace(ladder, strategy=chosen), plan, told
 
     def has_room(self, route: str, kind: events.Unseen) -> bool:
-        """Whether one more may begin. Who may not is counted."""
+        """Whether one more may begin. A refusal is counted."""
         if self._open and len(self._running) < self._at_once:
             return True
         self._observe(events.AuditLeft(route, kind))

@@ -8,7 +8,7 @@ import typer
 
 from gateway.commands.options import AsJson, console, tell
 
-app = typer.Typer(help="What models would cost.", no_args_is_help=True)
+app = typer.Typer(help="Reckon what models would cost.", no_args_is_help=True)
 
 Requests = Annotated[str, typer.Option(help="Requests a month.", metavar="N")]
 Prompt = Annotated[str, typer.Option("--input", help="Input tokens a request.", metavar="N")]

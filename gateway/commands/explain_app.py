@@ -55,7 +55,7 @@ def explain(
         snapshot = load(config, outside.env, at=outside.now())
         who = next(iter(snapshot.tenants)) if tenant is None else tenant
         if who not in snapshot.tenants:
-            fail(f"no tenant {who}; there are {', '.join(snapshot.tenants)}")
+            fail(f"no tenant {who}; known: {', '.join(snapshot.tenants)}")
         whose, at = snapshot.tenants[who], outside.now().timestamp()
         told = explain_request(snapshot, _read(request), whose, at)
     except ConfigError as error:

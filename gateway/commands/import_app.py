@@ -13,7 +13,9 @@ from gateway.commands.options import fail, say_json
 if TYPE_CHECKING:
     from gateway.commands.outside import Outside
 
-app: Final = typer.Typer(help="Another gateway's configuration as ours.", no_args_is_help=True)
+app: Final = typer.Typer(
+    help="Translate another gateway's configuration into ours.", no_args_is_help=True
+)
 
 
 @app.callback()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _DAY_S: Final = 86_400
 _RIGHTS: Final = ("read", "write")
-app: Final = typer.Typer(help="Clients' keys.", no_args_is_help=True)
+app: Final = typer.Typer(help="Make, list, rotate and revoke keys.", no_args_is_help=True)
 
 Config = Annotated[
     list[Path] | None,

@@ -6,7 +6,7 @@ import typer
 
 from gateway.commands.options import CONFIG, AsJson, Config, tell
 
-app = typer.Typer(help="Counters and the records that explain them.", no_args_is_help=True)
+app = typer.Typer(help="Hold counters against the records that explain them.", no_args_is_help=True)
 
 Homes = Annotated[
     list[str] | None,

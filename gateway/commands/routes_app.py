@@ -16,7 +16,7 @@ from gateway.commands.options import (
     tell,
 )
 
-app = typer.Typer(help="What routes came to.", no_args_is_help=True)
+app = typer.Typer(help="Compare routes by their records.", no_args_is_help=True)
 
 
 @app.callback()

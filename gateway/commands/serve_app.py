@@ -96,7 +96,8 @@ def demo(
     host: Host = "127.0.0.1",
     port: Port = 4000,
     dialect: Annotated[
-        str | None, typer.Option(help="What the providers of all tiers speak: gemini, bedrock, ...")
+        str | None,
+        typer.Option(help="What the providers of all tiers speak, such as gemini or bedrock."),
     ] = None,
 ) -> None:
     """Serve on built-in simulated providers: no key, no network, no Docker."""

@@ -24,10 +24,6 @@ class Offer(Struct, frozen=True):
     leaving: bool = False
     """Whether genai-prices says that the provider takes it out of service."""
 
-    def tariff_for(self, prompt: int) -> Tariff | None:
-        """What a prompt of so many tokens is charged by."""
-        return None if self.tariff is None else self.tariff.for_prompt(prompt)
-
 
 def offer(
     model: schema.Model,

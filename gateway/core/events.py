@@ -153,7 +153,7 @@ class Replied(Struct, frozen=True, gc=False):
     usage: Usage = _UNKNOWN
     spent: int = 0
     answer: Completion | None = None
-    """As it was given, unless it flowed: of words, as Began's."""
+    """As it was given; None when it flowed. Only who keeps words needs it, as Began's `request`."""
 
 
 class Denied(Struct, frozen=True):

@@ -2,8 +2,8 @@
 
 A share of the answers that a vote or a cheap rung gave is also asked of the smart tier. Where too
 few mean the same, the smart tier answers instead, and a share of its requests is also put to the
-cheap ones, to see whether they have become better. So it begins, too: trust is earned, and what
-the first dozen requests cost is the same in either order. Both are billed as audit.
+cheap ones, to see whether they have become better. It begins the same way, with the smart tier
+answering: the first dozen requests cost the same in either order. Both are billed as audit.
 
 A state is of one route and one bucket of requests. It is plain numbers that only grow by
 observations, so that any store can hold it.

@@ -102,13 +102,13 @@ class Health:
         self._circuits = _Circuits((name, Circuit()) for name in deployments)
         self._shown: dict[str, State] = {}
         self.troubled: set[str] = set()
-        """Whose circuit is not closed: nobody's, nearly always."""
+        """Deployments whose circuit is not closed: nearly always none."""
         self.sound: set[str] = set()
-        """Of whom one more success tells nothing new: everybody, nearly always."""
+        """Deployments for which one more success changes nothing: nearly always all."""
         self._moved = moved
 
     def turn(self, deployments: Iterable[str], anew: AbstractSet[str] = _NONE_DOWN) -> None:
-        """These there are from now on; those in `anew` are not what they were."""
+        """From now on there are only these; those in `anew` are not what they were."""
         names = frozenset(deployments)
         for name in {*self._circuits} - (names - anew):
             del self._circuits[name]

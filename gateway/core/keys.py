@@ -171,7 +171,7 @@ def narrowed(tenant: Tenant, models: Sequence[str], regions: frozenset[str] | No
     """A tenant that may ask for no more than it may itself, nor than these.
 
     Of two patterns where one holds the other, the inner one stays. Of two that only overlap
-    (gpt-* and *-mini) nothing does: rather too little than too much.
+    (gpt-* and *-mini) nothing does: too little is safer than too much.
     """
     inner = [pattern for pattern in models if allowed(tenant.models, pattern)]
     inner += [mine for mine in tenant.models if allowed(tuple(models), mine)]

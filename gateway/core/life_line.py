@@ -189,7 +189,7 @@ class Writer:
         )
 
     def _written_end(self, end: tuple[str, int, str, str, str, str]) -> bytes:
-        """A life that no client sees has no status, and for a reason what it is for."""
+        """A life that no client sees has status 0, and as its reason what it is for."""
         outcome, status, reason, model, provider, tier = end
         text = self._text
         behind = b"" if status else b'"behind":%b,' % text[reason]

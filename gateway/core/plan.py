@@ -83,7 +83,7 @@ class Plan(Struct, frozen=True):
     start: Start | None = None
     """Why it begins where it does, where that was learned; see core/first_rung.py."""
     most: Nanos | None = None
-    """What all calls of the request together may cost; None where nothing says."""
+    """What all calls of the request together may cost; None where nothing limits it."""
 
 
 class Limits(Struct, frozen=True):
@@ -95,9 +95,9 @@ class Limits(Struct, frozen=True):
     factors: Factors = _NOT_LEARNED
     pace: Pace | None = None
     warm: AbstractSet[str] = frozenset()
-    """Names of deployments whose prompt cache holds the request's beginning,"""
+    """Names of deployments whose prompt cache holds the request's beginning."""
     prefix: int = 0
-    """of so many tokens."""
+    """Tokens of that beginning."""
     wall: float = 0.0
     """Unix seconds: prices change by the hour."""
 

@@ -16,7 +16,7 @@ def went_on(trail: Trail, because: Because) -> Trail:
 
 
 def short(trail: Trail, candidate: Candidate) -> Trail:
-    """It could not be asked for want of money, and another might. Told once where it is told."""
+    """It was not asked, as a budget had no room for it; another may be. Noted once in a row."""
     word = f"{candidate.model.name} {BUDGET}"
     return trail if trail[-1:] == (word,) else (*trail, word)
 

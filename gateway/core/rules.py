@@ -89,9 +89,9 @@ class When(Struct, frozen=True):
     """The client set a cap of so much, or less."""
     hours: Hours | None = None
     strategies: frozenset[str] | None = None
-    """The client asked for one of these,"""
+    """The client asked for one of these."""
     checks: frozenset[str] | None = None
-    """and for any of these."""
+    """The client asked for any of these."""
 
 
 TEXT: Final = frozenset({"code", "script"})

@@ -35,9 +35,9 @@ class Shape(Struct, frozen=True):
     needs: frozenset[str]
     """Capabilities that the model must have."""
     caches: bool
-    """Whether a prompt cache is asked for,"""
+    """Whether a prompt cache is asked for."""
     caches_1h: bool
-    """one that is kept for an hour."""
+    """Whether one is asked for that is kept for an hour."""
     written: dict[Any, Any] = {}
     """What a dialect made of these fields, for each way to send them: its own, to be kept here."""
 

@@ -1,4 +1,6 @@
-"""What happens beside the lives of requests: circuits, the ledger, records, guards."""
+"""What happens beside the lives of requests, and is of none of them: circuits, the ledger, records,
+guards.
+"""
 
 from typing import Literal
 
@@ -14,14 +16,14 @@ Unseen = Literal["guard", "shadow"]
 
 
 class CircuitMoved(Struct, frozen=True):
-    """Not of one life: a deployment's circuit is now closed, open or half_open."""
+    """A deployment's circuit is now closed, open or half_open."""
 
     deployment: str
     state: str
 
 
 class LedgerTook(Struct, frozen=True, gc=False):
-    """Not of one life: a ledger operation. `error` is its kind, or None."""
+    """A ledger operation. `error` is its kind, or None."""
 
     op: str
     seconds: float
@@ -29,7 +31,7 @@ class LedgerTook(Struct, frozen=True, gc=False):
 
 
 class HoldsExpired(Struct, frozen=True):
-    """Not of one life: holds nobody settled were charged in full. `tenant` is its organisation's
+    """Holds nobody settled were charged in full. `tenant` is its organisation's
     name where it has one: they are counted together.
     """
 
@@ -39,7 +41,7 @@ class HoldsExpired(Struct, frozen=True):
 
 
 class BudgetRead(Struct, frozen=True):
-    """Not of one life: where a budget stands, in its meter's unit."""
+    """Where a budget stands, in its meter's unit."""
 
     account: Account
     budget: Budget
@@ -48,40 +50,40 @@ class BudgetRead(Struct, frozen=True):
 
 
 class RetriesRead(Struct, frozen=True):
-    """Not of one life: how many retries this process could afford now."""
+    """How many retries this process could afford now."""
 
     left: int
 
 
 class UsageSunk(Struct, frozen=True):
-    """Not of one life: records of a home were written on to where usage is kept."""
+    """Records of a home were written on to where usage is kept."""
 
     tenant: str
     records: int
 
 
 class UsageLost(Struct, frozen=True):
-    """Not of one life: a home's book had to drop records before they were written on."""
+    """A home's book had to drop records before they were written on."""
 
     tenant: str
     records: int
 
 
 class SinkFailed(Struct, frozen=True):
-    """Not of one life: where usage is kept took nothing. The records wait in the ledger."""
+    """Where usage is kept took nothing. The records wait in the ledger."""
 
     kind: str
 
 
 class HoldsRead(Struct, frozen=True):
-    """Not of one life: how many holds of a tenant, or of its organisation, are open."""
+    """How many holds of a tenant, or of its organisation, are open."""
 
     tenant: str
     holds: int
 
 
 class AlertEnded(Struct, frozen=True):
-    """Not of one life: somebody was told of a budget (`sent`), or was not: `failed` each time it
+    """Somebody was told of a budget (`sent`), or was not: `failed` each time it
     was tried, or `dropped` since too many others waited.
     """
 
@@ -89,7 +91,7 @@ class AlertEnded(Struct, frozen=True):
 
 
 class AuditLeft(Struct, frozen=True):
-    """Not of one life: an answer was not followed, since too many others were. `route` is a
+    """An answer was not followed, since too many others were. `route` is a
     Behind's name.
     """
 
@@ -98,7 +100,7 @@ class AuditLeft(Struct, frozen=True):
 
 
 class GuardRead(Struct, frozen=True):
-    """Not of one life: what the guard of a route has seen of one bucket of requests, on all
+    """What the guard of a route has seen of one bucket of requests, on all
     replicas.
     """
 

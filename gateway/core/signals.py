@@ -37,7 +37,7 @@ NAMES: Final = (
 """Counts are log(1 + n); shares are of the words, or of the bytes for digits and foreign letters.
 `context` is what was said beside the text that is read."""
 LAYOUT: Final = 1
-"""Of records: it stands before the numbers, and is another one when NAMES are."""
+"""The version of a record's layout, its first number: it changes whenever NAMES do."""
 _READ: Final = 1_000
 """Bytes from the end of the last user message: there the question is."""
 _CODE_LINES: Final = 2

@@ -25,12 +25,12 @@ class Tab(Struct):
     first_token_s: float | None = None
     """When an answer began to flow, since the life began."""
     gone: bool = False
-    """The client is: what is still read is read for its usage only."""
+    """Whether the client has left: what is still read is read only for its usage."""
     signals: tuple[int, ...] = ()
     warned: tuple[Warned, ...] = ()
     """Soft budgets that stand at 80 or 100 percent."""
     most: int | None = None
-    """What all calls together may cost; None where nothing says."""
+    """What all calls together may cost; None where nothing limits it."""
     spent: int = 0
     """On all attempts."""
     held: int = 0

@@ -50,12 +50,12 @@ class Factors:
 
     def __init__(self) -> None:
         self.version = 0
-        """Another one as soon as any of them is another."""
+        """Changes whenever a factor does."""
         self._seen = defaultdict[str, _Seen](_Seen)
         self._known: dict[str, float] = {}
 
     def turn(self, models: Iterable[str]) -> None:
-        """These there are from now on, and are what they were."""
+        """From now on there are only these; what is known of them stays."""
         for name in {*self._seen} - {*models}:
             del self._seen[name]
             self._known.pop(name, None)

@@ -174,8 +174,10 @@ def _budget(place: str, given: _Budget) -> Budget:
         if given.per is not None or given.rolling:
             refuse(place, "at_once goes without per and rolling")
         return Budget(int(cap), "total", meter, mode=given.mode)
-    if given.per is None or (given.per == "total" and given.rolling):
-        refuse(f"{place}.per", "is required; a rolling one must end")
+    if given.per is None:
+        refuse(f"{place}.per", "is required")
+    if given.per == "total" and given.rolling:
+        refuse(f"{place}.per", "must be a period that ends, as it is rolling")
     number = nanos(cap) if meter == "usd" else int(cap)
     return Budget(number, given.per, meter, given.rolling, given.mode)
 

@@ -52,7 +52,7 @@ class AsgiClient:
 
     @life.setter
     def life(self, life: Life | None) -> None:
-        """As long as it has one it is watched whether it goes away."""
+        """While it has a life, the client is watched for going away."""
         self._life = life
         if self._watcher is not None:
             self._watcher.cancel()

@@ -77,9 +77,9 @@ class HotProtocol(Answers):
         self._due = False
         """The next came before it did."""
         self._served = False
-        """It has a task."""
+        """Whether a task serves this connection."""
         self._open = True
-        """It is ours."""
+        """Whether the connection is still ours, and not uvicorn's."""
         self._reading = True
 
     # What the transport tells

@@ -127,7 +127,7 @@ class PlainProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:
-        """`msg` is uvicorn's."""
+        """Uvicorn calls this, and words `msg`."""
         self._refuse(InvalidRequest(msg))
 
     def _refuse(self, error: GatewayError) -> None:

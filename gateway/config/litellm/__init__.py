@@ -12,5 +12,5 @@
     translate  all of it. Read this first
 
 Values in, values out: nothing is read or called. Settings are those of LiteLLM's documentation
-(docs.litellm.ai, proxy/config_settings,).
+(docs.litellm.ai, proxy/config_settings).
 """

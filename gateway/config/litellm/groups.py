@@ -54,7 +54,7 @@ class Groups:
         self.models[ours] = {"deployments": deployments, **self._sizes(name, entries)}
 
     def _provider(self, entry: Entry, used: set[str], *, own: bool) -> str:
-        """One with the same stanza that the model does not ask yet, else another."""
+        """A provider with the same stanza that this model does not ask yet, or a new one."""
         name, number = entry.asked.name, 1
         while True:
             free = name not in self.providers

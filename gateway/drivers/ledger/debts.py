@@ -13,7 +13,7 @@ from gateway.core.ports import Clock, Observer
 from gateway.drivers.redis.wire import RedisError
 
 _MOST: Final = 10_000
-"""Of what is money; and of leaves as many again, so that none is in the place of a settle."""
+"""How many settles are kept, and as many leaves beside them: no leave takes a settle's place."""
 _UNTIL_S: Final = 86_400.0
 """An expired hold can be corrected for longer, and a charge is known for as long."""
 _KNOWN_S: Final = 240.0

@@ -75,7 +75,7 @@ class Janitor:
         self.turn(tenants)
 
     def turn(self, tenants: Sequence[Tenant]) -> None:
-        """These there are from now on."""
+        """From now on there are only these."""
         self._places = list(_places(tenants))
         self._turn = 0
         self._of: dict[str, list[Place]] = {}

@@ -70,7 +70,7 @@ class Bucket:
 
 @dataclass
 class Places:
-    """Who is in, of requests at once, and until when."""
+    """Which requests hold a place among those at once, and until when."""
 
     lives: dict[str, float] = field(default_factory=dict)
     marks: dict[tuple[str, int], tuple[int, float]] = field(default_factory=dict)

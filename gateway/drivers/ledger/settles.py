@@ -21,7 +21,7 @@ from gateway.drivers.redis.wire import RedisError
 
 
 class _Wishes(Struct, eq=False, kw_only=True):
-    """Of those who want more than that it be carried out."""
+    """What its callers want beyond its being carried out."""
 
     waiting: list[asyncio.Future[None]] | None = None
     """One for each who waits for its end."""

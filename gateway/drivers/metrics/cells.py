@@ -40,7 +40,7 @@ _CELL: Final = 8
 _HEAD: Final = 32
 _RECORD: Final = struct.Struct("=II")
 _SUFFIX: Final = ".nanos"
-"""Not ".cells": in those of a gateway before this one money is counted in dollars."""
+"""Not ".cells": files of that name are an older version's, which counted dollars."""
 _decode: Final = msgspec.json.Decoder(Series).decode
 
 

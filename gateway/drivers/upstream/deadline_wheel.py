@@ -20,8 +20,8 @@ class Timed(Protocol):
 
     deadline: float
     due: float
-    """When the wheel looks at it next; NEVER when it is not in the wheel. Who has a deadline behind
-    that need not be watched anew.
+    """When the wheel looks at it next; NEVER when it is not in the wheel. A deadline later than
+    that need not be watched again.
     """
 
     def strike(self, now: float) -> None:

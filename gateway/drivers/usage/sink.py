@@ -36,7 +36,7 @@ _LONG_AGO: Final = 1_000_000_000_000
 """Unix milliseconds: what is earlier is no time, but a mere count."""
 _FAILURES: Final = (StoreError, LedgerDown, RedisError)
 _UNREADABLE: Final = (LedgerDown, LookupError, TypeError, ValueError)
-"""A key of a wrong type, or an entry that nobody of us wrote."""
+"""A key of a wrong type, or an entry that none of us wrote."""
 _T = TypeVar("_T")
 _log: Final = logging.getLogger("gateway")
 

@@ -20,7 +20,7 @@ _FIELDS: Final = {
 """In which a text is, and what stands before it."""
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _PADDING: Final = re.compile(rb'"obfuscation"\s*:\s*"(?=[A-Za-z0-9]*")')
-"""OpenAI's own: letters and digits that make all chunks about as long."""
+"""OpenAI's padding: random letters and digits that make all chunks about equally long."""
 _ESCAPE: Final = 0x5C
 _OTHER: Final = "another \N{SNOWMAN}"
 """A text to prove with that what was cut out is the chunk's text, and nothing else is."""
