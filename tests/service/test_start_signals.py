@@ -13,11 +13,14 @@ from typing import Final
 
 import pytest
 
+from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.drivers.scripted import Peer, scripted, until
 from tests.service.processes import SERVE, children
 
+pytest_plugins = ("tests.redis_server",)
+
 CONFIG: Final = """
-redis: {url: %s, timeout_ms: 1000}
+redis: {url: '%s', timeout_ms: 1000}
 server: {watch: false}
 providers: {p: {dialect: openai, base_url: 'http://127.0.0.1:9/v1', api_key: x}}
 models: {m: {deployments: [{provider: p}], context: 1000, max_output: 100, price: free}}
@@ -113,10 +116,10 @@ async def test_told_while_it_waits_for_redis_it_does_not_begin_to_serve(
 @pytest.mark.parametrize("number", TO_STOP, ids=["SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("stage", ["gateway.commands.options", "gateway.commands.workers"])
 async def test_all_of_them_told_at_once_as_by_a_terminal(
-    tmp_path: Path, stage: str, number: signal.Signals
+    tmp_path: Path, stage: str, number: signal.Signals, shared_redis: EmbeddedRedis
 ) -> None:
     """The parent alone, or while its workers start."""
-    async with starting(tmp_path, "--workers", "2") as all_:
+    async with starting(tmp_path, "--workers", "2", redis=shared_redis.url) as all_:
         await all_.says(stage)
         if stage == "gateway.commands.workers":
             await until(lambda: len(children(all_.process.pid)) == 2)
@@ -124,8 +127,10 @@ async def test_all_of_them_told_at_once_as_by_a_terminal(
         assert await all_.ends() == (0, "")
 
 
-async def test_a_parent_and_its_worker_told_to_reload(tmp_path: Path) -> None:
-    async with starting(tmp_path, "--workers", "2") as all_:
+async def test_a_parent_and_its_worker_told_to_reload(
+    tmp_path: Path, shared_redis: EmbeddedRedis
+) -> None:
+    async with starting(tmp_path, "--workers", "2", redis=shared_redis.url) as all_:
         await all_.says("typer")
         all_.process.send_signal(signal.SIGHUP)
         await until(lambda: len(children(all_.process.pid)) == 2)
@@ -140,9 +145,9 @@ async def test_a_parent_and_its_worker_told_to_reload(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("number", [*TO_STOP, signal.SIGHUP], ids=["SIGTERM", "SIGINT", "SIGHUP"])
 async def test_told_until_it_has_ended_it_ends_well(
-    tmp_path: Path, number: signal.Signals, workers: str
+    tmp_path: Path, number: signal.Signals, workers: str, shared_redis: EmbeddedRedis
 ) -> None:
-    async with starting(tmp_path, "--workers", workers) as one:
+    async with starting(tmp_path, "--workers", workers, redis=shared_redis.url) as one:
         assert one.process.stdout is not None
         assert one.process.stderr is not None
         ended = asyncio.create_task(one.process.wait())
