@@ -1,9 +1,11 @@
 """Connections through a CONNECT proxy: opened as RFC 9110 says, and otherwise as those without."""
 
 import asyncio
+import gc
 import socket
 import ssl
 import time
+import weakref
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -15,7 +17,13 @@ import trustme
 
 from gateway.core.errors import Broken, TimedOut, Unreachable
 from gateway.drivers.upstream.http_pool import Pool, tls_context
-from gateway.drivers.upstream.http_tunnel import MAX_HEAD, Proxy, Reply, dial_blocking
+from gateway.drivers.upstream.http_tunnel import (
+    MAX_HEAD,
+    Proxy,
+    Reply,
+    connect,
+    dial_blocking,
+)
 from gateway.drivers.upstream.short_http import ask
 from tests.drivers.connect_proxy import ConnectProxy, Instead, connect_proxy
 from tests.drivers.scripted import (
@@ -390,6 +398,32 @@ async def test_a_cancelled_call_hangs_up() -> None:
             await call
         await all_.proxy.all_left()
         assert all_.pool.open == 0
+
+
+async def test_who_leaves_as_a_proxy_is_known_by_its_tls_is_no_bug(
+    authority: trustme.CA, cafile: str
+) -> None:
+    """That it is not asked any more is told to nobody, and not logged as an error of ours."""
+    logged: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, met: logged.append(met["message"]))
+    calls: list[asyncio.Task[object]] = []
+    there: weakref.WeakSet[ssl.SSLObject] = weakref.WeakSet()
+
+    class Leaving(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            there.add(self)
+            super().do_handshake()
+            calls.pop().cancel()
+
+    tls = tls_context(cafile)
+    tls.sslobject_class = Leaving
+    async with connect_proxy(instead=Peer.end, tls=server(authority, "127.0.0.1")) as proxy:
+        way = Proxy(proxy.url, tls)
+        calls.append(asyncio.create_task(connect(asyncio.Protocol, HOST, 443, tls, way)))
+        with pytest.raises(asyncio.CancelledError):
+            await calls[0]
+    await until(lambda: gc.collect() >= 0 and not there)
+    assert not logged
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no.such.host.invalid"])

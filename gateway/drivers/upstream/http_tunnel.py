@@ -151,6 +151,7 @@ class _Asking(asyncio.Protocol):
                 self.opened.set_result(None)
         except Unreachable as error:
             self.opened.set_exception(error)
+            self.opened.exception()  # nobody may be left to be told, which is no bug to be logged
 
     def eof_received(self) -> None:
         self.data_received(b"")
