@@ -37,6 +37,7 @@ def litellm(
 ) -> None:
     """Translate a LiteLLM config.yaml, and list what could not be carried over."""
     from gateway.commands.import_litellm import Unreadable, run
+    from gateway.config.faults import ConfigError
     from gateway.config.litellm.paper import listing
 
     outside: Outside = ctx.obj
@@ -45,7 +46,7 @@ def litellm(
         if out is not None:
             with out.open("x", encoding="utf-8") as file:
                 file.write(told.yaml)
-    except Unreadable as error:
+    except (ConfigError, Unreadable) as error:
         fail(str(error))
     except FileExistsError:
         fail(f"{out}: is there already")

@@ -27,7 +27,7 @@ class Told(Struct, frozen=True):
 
 
 def run(files: Sequence[Path], env: Mapping[str, str]) -> Told:
-    """Raises Unreadable."""
+    """Raises ConfigError, Unreadable."""
     source: dict[str, Any] = {}
     for file in files:
         source = joined(source, _read(file))

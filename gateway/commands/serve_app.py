@@ -103,12 +103,15 @@ def demo(
     """Serve on built-in simulated providers: no key, no network, no Docker."""
     from gateway.commands.demo import demo as run
     from gateway.commands.serve import Place
+    from gateway.config.faults import ConfigError
     from gateway.simulator import BASES
 
     if dialect is not None and dialect not in BASES:
         fail(f"no simulated provider speaks {dialect}; they speak {', '.join(sorted(BASES))}", 2)
     try:
         run(ctx.obj.env, Place(host, port), say, dialect)
+    except ConfigError as error:
+        fail(str(error))
     except OSError as error:
         fail(f"cannot listen on {host}:{port}: {error.strerror or error}")
 

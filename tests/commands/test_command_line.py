@@ -170,3 +170,23 @@ def test_import_writes_a_file_that_check_accepts(
     assert told["yaml"] == (tmp_path / "ours.yaml").read_text()
     last = told["notes"][-1]
     assert (last["kind"], last["path"]) == ("lost", "model_list[0].litellm_params.organization")
+
+
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [
+        ("demo", "demo.yaml"),
+        ("catalog", "providers.yaml"),
+        ("import litellm theirs.yaml", "providers.yaml"),
+        ("cost estimate --requests 1 --input 1 --output 1", "providers.yaml"),
+    ],
+)
+def test_installed_and_without_the_files_that_come_with_it(
+    words: str, missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gateway.commands.shipped._FOLDERS", (tmp_path / "site", Path()))
+    theirs = "model_list: [{model_name: a, litellm_params: {model: openai/gpt-5}}]"
+    (tmp_path / "theirs.yaml").write_text(theirs)
+    code, told = run(*words.split())
+    assert (code, told.split(";")[0]) == (1, f"config/{missing}: not found")
