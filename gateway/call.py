@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.core.accounts import Amounts, Hold
-from gateway.core.billing import Tally, billed
+from gateway.core.billing import Most, Tally, billed
 from gateway.core.chat import ChatRequest, Completion, Delta, Usage
 from gateway.core.checks.finding import Finding
 from gateway.core.errors import Broken, ShuttingDown, UpstreamError
@@ -47,11 +47,11 @@ class Call(Struct, eq=False):
         try:
             answer = await upstream.send(candidate, request, timeout_s=timeout_s)
         except BaseException as error:
-            self.ended(error, Tally(candidate.model.image_tokens))
+            self.ended(error, Tally(self.most()))
             if isinstance(error, UpstreamError):
                 return Failed(candidate, error)
             raise
-        usage, counted = billed(answer, request, candidate.model.image_tokens)
+        usage, counted = billed(answer, request, self.most)
         self.close("ok", usage, counted=counted)
         return self.judged(answer, usage)
 
@@ -87,7 +87,7 @@ class Call(Struct, eq=False):
         So the generator has begun before anybody else holds it, and closing it always settles.
         """
         desk, candidate, request = self.desk, self.candidate, self.request
-        tally = Tally(candidate.model.image_tokens)
+        tally = Tally(self.most())
         try:
             deltas = desk.world.upstream.stream(candidate, request, timeout_s=timeout_s)
             async with aclosing(deltas):
@@ -116,6 +116,12 @@ class Call(Struct, eq=False):
             desk.over(candidate, error)
             raise
         desk.over(candidate, None)
+
+    def most(self) -> Most:
+        """What is held of its prompt, with all that was said in its round."""
+        to = self.candidate
+        answer = to.tokens - to.prompt
+        return Most(self.hold.amounts.tokens - answer, to.model.image_tokens)
 
     def _begins(self, first: Sequence[Delta]) -> None:
         now = self.desk.world.clock()

@@ -60,7 +60,7 @@ async def held(
         if world.health.troubled:
             world.health.asking(candidate.deployment.name, call.began)
     except BaseException as error:
-        call.ended(error, Tally(candidate.model.image_tokens))
+        call.ended(error, Tally(call.most()))
         raise
     return call
 

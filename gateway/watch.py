@@ -28,7 +28,7 @@ async def watch(call: Call, timeout_s: float, *, cuts: bool) -> Outcome:
         worth = worth_watching(call.wanted.checks.all, call.request)
         watched = _Watched(call, timeout_s, cuts=cuts) if worth else None
     except BaseException as error:
-        call.ended(error, Tally(call.candidate.model.image_tokens))
+        call.ended(error, Tally(call.most()))
         raise
     if watched is None:
         return await call.ask(timeout_s)
@@ -54,7 +54,7 @@ class _Watched:
         self.timeout_s = timeout_s
         self.cuts = cuts
         self.answered: Answered | None = None
-        self._tally = Tally(call.candidate.model.image_tokens)
+        self._tally = Tally(call.most())
         self._assembly = Assembly()
         self._watching: Watching | None = Watching(asked.at_hand, request)
         self._flows = not (call.wanted.held or asked.others or self._watching.never)

@@ -1,51 +1,59 @@
 """What an answer is billed at: a whole one, and a streamed one wherever it ends."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from gateway.core import tokens
 from gateway.core.chat import ChatRequest, Completion, Delta, Usage
 from gateway.core.flow import Sink
 
 
-def billed(
-    answer: Completion, request: ChatRequest, each_image: int = tokens.IMAGE_TOKENS
-) -> tuple[Usage, bool]:
-    """The usage of a whole answer, and whether we had to count some of it ourselves. `each_image`
-    is what its model takes for an image.
+class Most(Struct, frozen=True):
+    """Of a call, in tokens: what is held of its `prompt`, and what its model takes for an image. A
+    prompt that we count ourselves is no more than that: its model may be known to count less.
     """
+
+    prompt: int = 2**53
+    each_image: int = tokens.IMAGE_TOKENS
+
+
+def billed(
+    answer: Completion, request: ChatRequest, most: Callable[[], Most] = Most
+) -> tuple[Usage, bool]:
+    """The usage of a whole answer, and whether we had to count some of it ourselves."""
     told = answer.usage
     if told is not None and told.prompt and told.completion:
         return told, False
-    return _believed(told, tokens.count_answer(answer.choices), request, each_image)
+    return _believed(told, tokens.count_answer(answer.choices), request, most())
 
 
 def _believed(
-    told: Usage | None, counted: int, request: ChatRequest, each_image: int
+    told: Usage | None, counted: int, request: ChatRequest, most: Most
 ) -> tuple[Usage, bool]:
     """No prompt has no tokens, and no text: a provider that says so has not counted."""
     if told is not None and told.prompt and (told.completion or not counted):
         return told, False
-    known = _with_input(told or Usage(), request, each_image)
+    known = _with_input(told or Usage(), request, most)
     return structs.replace(known, completion=known.completion or counted), True
 
 
-def _with_input(known: Usage, request: ChatRequest, each_image: int) -> Usage:
+def _with_input(known: Usage, request: ChatRequest, most: Most) -> Usage:
     """With a prompt that we counted, where none is known."""
     if known.prompt:
         return known
-    prompt, sound = tokens.count_input(request, each_image), tokens.count_sound(request)
+    prompt = min(tokens.count_input(request, most.each_image), most.prompt)
+    sound = min(tokens.count_sound(request), prompt)
     return structs.replace(known, prompt=prompt, audio_prompt=sound)
 
 
 class Tally:
-    """Counts the deltas of one call, to a model that takes `each_image` tokens for an image."""
+    """Counts the deltas of one call."""
 
-    __slots__ = ("_begun", "_each_image", "_size", "usage")
+    __slots__ = ("_begun", "_most", "_size", "usage")
 
-    def __init__(self, each_image: int = tokens.IMAGE_TOKENS) -> None:
-        self._each_image = each_image
+    def __init__(self, most: Most | None = None) -> None:
+        self._most = most or Most()
         self._begun = False
         self.usage: Usage | None = None
         """The last usage that the provider told."""
@@ -87,12 +95,14 @@ class Tally:
                 self._size += len(choice.reasoning.encode()) + len(choice.refusal.encode())
             for call in choice.tool_calls:
                 self._size += len(call.arguments.encode())
+            if choice.extra:
+                self._size += tokens.function_size(choice.extra)
 
     def billed(self, request: ChatRequest) -> tuple[Usage, bool]:
         """Once the answer is whole: its usage, and whether we had to count some of it."""
-        return _believed(self.usage, tokens.count(self._size), request, self._each_image)
+        return _believed(self.usage, tokens.count(self._size), request, self._most)
 
     def counted(self, request: ChatRequest) -> Usage:
         """What the provider told, or as much as we counted where that is more."""
-        known = _with_input(self.usage or Usage(), request, self._each_image)
+        known = _with_input(self.usage or Usage(), request, self._most)
         return structs.replace(known, completion=max(known.completion, tokens.count(self._size)))

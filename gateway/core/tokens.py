@@ -11,7 +11,7 @@ from math import ceil
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from gateway.core.chat import ChatRequest, Choice, Message
 from gateway.core.shape import SENT_WITH_MESSAGES, Shape, read_shape
@@ -171,7 +171,24 @@ def count_answer(choices: Iterable[Choice]) -> int:
 def _choice_size(choice: Choice) -> int:
     texts = [choice.text, choice.refusal, choice.reasoning]
     texts += [call.arguments for call in choice.tool_calls]
-    return sum(len(text.encode()) for text in texts if text)
+    return sum(len(text.encode()) for text in texts if text) + function_size(choice.extra)
+
+
+class _Function(Struct):
+    arguments: str = ""
+
+
+_read_function: Final = msgspec.json.Decoder(_Function).decode
+
+
+def function_size(extra: Mapping[str, Raw]) -> int:
+    """Bytes of what the call of a function is given, told as it was before there were tools."""
+    if "function_call" not in extra:
+        return 0
+    try:
+        return len(_read_function(extra["function_call"]).arguments.encode())
+    except msgspec.DecodeError:
+        return 0
 
 
 def _text_size(messages: Any) -> int:

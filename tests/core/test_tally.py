@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 import pytest
+from msgspec import Raw
 
-from gateway.core.billing import Tally, billed
+from gateway.core.billing import Most, Tally, billed
 from gateway.core.chat import Choice, ChoiceDelta, Completion, Delta, ToolDelta, Usage
 from tests.core.asked import request, user
 
@@ -79,10 +80,11 @@ def test_what_a_whole_answer_is_billed_at(
 
 def test_an_image_that_nobody_told_of_is_billed_at_what_its_model_takes() -> None:
     asked = request(user([{"type": "image_url", "image_url": {"url": "x"}}]))
-    tally = Tally(5_000)
+    most = Most(each_image=5_000)
+    tally = Tally(most)
     assert tally.counted(asked).prompt == 5_000
     assert tally.billed(asked)[0].prompt == 5_000
-    assert billed(Completion(choices=()), asked, 5_000)[0].prompt == 5_000
+    assert billed(Completion(choices=()), asked, lambda: most)[0].prompt == 5_000
 
 
 @pytest.mark.parametrize(
@@ -101,3 +103,25 @@ def test_sound_that_nobody_told_of_is_billed_as_sound(told: Usage | None, expect
     assert tally.counted(asked) == tally.billed(asked)[0] == expected
     answer = Completion(choices=(Choice(text="abcd"),), usage=told)
     assert billed(answer, asked)[0] == expected
+
+
+def test_a_prompt_that_we_count_ourselves_is_no_more_than_is_held() -> None:
+    """Of a model that makes fewer tokens of it than we think."""
+    most = Most(prompt=4)
+    tally = Tally(most)
+    tally.add((text("abcd"),))
+    assert tally.counted(ASKED) == tally.billed(ASKED)[0] == Usage(4, 1)
+    answer = Completion(choices=(Choice(text="abcd"),))
+    assert billed(answer, ASKED, lambda: most) == (Usage(4, 1), True)
+    tally.add((Delta(usage=Usage(99, 30)),))
+    assert tally.counted(ASKED) == tally.billed(ASKED)[0] == Usage(99, 30)
+
+
+def test_a_call_of_a_function_as_it_once_was_is_counted() -> None:
+    once = {"function_call": Raw(b'{"name":"f","arguments":"abcdefgh"}')}
+    tally = Tally()
+    tally.add((Delta((ChoiceDelta(extra=once),)), Delta((ChoiceDelta(extra=once),))))
+    assert tally.counted(ASKED) == Usage(10, 4)
+    odd = {"function_call": Raw(b'["no call"]')}
+    answer = Completion(choices=(Choice(text=None, extra=once), Choice(text=None, extra=odd)))
+    assert billed(answer, ASKED) == (Usage(10, 2), True)
