@@ -108,7 +108,7 @@ def view(now: Reading, before: Reading | None = None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-_GOOD: Final = frozenset(("ok", "cut", "outrun", "dropped"))
+_GOOD: Final = frozenset(("ok", "cut", "outrun", "dropped", "shutting_down"))
 """Ends of calls that are not the provider's fault."""
 
 

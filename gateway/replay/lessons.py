@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from gateway.core.chat import Usage
-from gateway.core.errors import InvalidRequest
+from gateway.core.errors import InvalidRequest, ShuttingDown
 from gateway.core.first_rung import after
 from gateway.core.guarded import kept
 from gateway.core.plan import Plan
@@ -106,7 +106,7 @@ def of_usage(every: Iterable[Call], route: str | None, name: str, unread: int = 
     """
     requests: defaultdict[str, dict[str, Call]] = defaultdict(dict)
     for call in every:
-        if call.request and call.purpose not in _NOT_ASKED_FOR:
+        if call.request and (call.purpose not in _NOT_ASKED_FOR or _left(call)):
             requests[call.request].setdefault(call.attempt, call)
     told = {request: [*calls.values()] for request, calls in requests.items()}
     route = _only_route(told.values(), name) if route is None else route
@@ -175,7 +175,7 @@ def _passed(tiers: Sequence[str], calls: Sequence[Call]) -> dict[str, bool]:
     """Who was climbed from did not pass; who answered last did. A rung that gave no answer at all
     says nothing of what it would have said.
     """
-    if any(each.purpose == "abandoned" for each in calls):
+    if any(map(_left, calls)):
         return {}
     passed = {}
     for at, tier in enumerate(tiers):
@@ -188,6 +188,11 @@ def _passed(tiers: Sequence[str], calls: Sequence[Call]) -> dict[str, bool]:
         elif any(each.purpose in _CLIMBED for each in following):
             passed[tier] = False
     return passed
+
+
+def _left(call: Call) -> bool:
+    """By its client, or as we were stopped: what would have come of it is not known."""
+    return call.purpose == "abandoned" or call.outcome == ShuttingDown.code
 
 
 def _place(tier: str, above: Mapping[tuple[str, str], int]) -> int:

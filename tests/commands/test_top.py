@@ -33,7 +33,8 @@ gateway_answers_total{tier="cheap",reason="passed"} 95
 gateway_answers_total{tier="smart",reason="passed"} 25
 gateway_upstream_attempts_total{provider="openai",outcome="ok"} 110
 gateway_upstream_attempts_total{provider="openai",outcome="faulty"} 4
-gateway_upstream_attempts_total{provider="groq",outcome="cut"} 6
+gateway_upstream_attempts_total{provider="groq",outcome="cut"} 4
+gateway_upstream_attempts_total{provider="groq",outcome="shutting_down"} 2
 gateway_request_duration_seconds_bucket{le="0.1",route="auto"} 10
 gateway_request_duration_seconds_bucket{le="1.0",route="auto"} 20
 gateway_request_duration_seconds_bucket{le="+Inf",route="auto"} 20

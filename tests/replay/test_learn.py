@@ -112,6 +112,8 @@ SIGNALS = kept(read_signals(request(user(SHORT))))
         ([call("cheap"), call("smart", "escalation"), call("top", "escalation")],
          {"cheap": False, "smart": False, "top": True}),
         ([call("cheap", "abandoned", "dropped")], None),
+        ([call("cheap"), call("cheap", "retry", "shutting_down")], None),
+        ([call("cheap"), call("smart", "audit", "shutting_down")], None),
         ([call("cheap", outcome="server_error")], None),
     ],
 )  # fmt: skip
