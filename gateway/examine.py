@@ -23,6 +23,7 @@ from gateway.core.plan import Candidate, Limits
 from gateway.core.strategies.course import BUDGET, aside
 from gateway.core.strategy import Answered, Because, Outcome, Round
 from gateway.hold import held
+from gateway.rounds import ended
 from gateway.world import Desk
 
 _UNCHECKED: Final = checklist(())
@@ -43,7 +44,7 @@ async def examine(
     except BaseException:
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks)
+        await ended(tasks)
         raise
     pairs = zip(asked, told, strict=True)
     heard = [(check, said) for check, said in pairs if not isinstance(said, _Skipped)]

@@ -97,10 +97,11 @@ async def _stop(calls: list[_Call], why: str | None = None) -> None:
     for call in calls:
         if not call.done():
             call.cancel(why)
-    await _ended(calls)
+    await ended(calls)
 
 
-async def _ended(tasks: Sequence[asyncio.Task[Any]]) -> None:
+async def ended(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Until all are done, however often this is cancelled meanwhile: that is told then."""
     cancelled: asyncio.CancelledError | None = None
     while not all(task.done() for task in tasks):
         try:
@@ -139,6 +140,6 @@ async def _close(flows: Sequence[Flowing], why: str) -> None:
             await flow.deltas.athrow(asyncio.CancelledError(why))
 
     tasks = [asyncio.ensure_future(closed(flow)) for flow in flows]
-    await _ended(tasks)
+    await ended(tasks)
     for task in tasks:
         task.result()

@@ -297,3 +297,35 @@ async def test_a_stream_is_cut_before_others_are_asked() -> None:
     assert (reply.candidate.model.name, reply.reason) == ("c", "passed; a length")
     assert runner.asked == [GOOD_ONE]
     await whole(scene)
+
+
+async def test_whoever_judges_is_waited_for_however_often_a_life_is_cancelled() -> None:
+    """Also where another of them has met a bug: what is asked of them is settled first."""
+    leaving, left = asyncio.Event(), asyncio.Event()
+    ended: list[bool] = []
+
+    class Slow(FakeRunner):
+        async def __call__(
+            self, check: Check, answer: Completion, request_id: str, *, timeout_s: float
+        ) -> Finding | None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                leaving.set()
+                await left.wait()
+                ended.append(True)
+            return None
+
+    bug = Turn(error=RuntimeError("a bug"))
+    scene = examined((HOOK, JUDGE), {"a": [well], "b": [bug]}, Slow())
+    task = asyncio.create_task(hear(scene.life))
+    await leaving.wait()
+    task.cancel()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not task.done()
+    left.set()
+    with pytest.raises((asyncio.CancelledError, RuntimeError)):
+        await task
+    assert ended == [True]
+    await whole(scene)
