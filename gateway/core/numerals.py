@@ -10,9 +10,12 @@ _IN_PROSE: Final = re.compile(
     r"(?:\d+ )?\d+ ?/ ?\d+(?![.,]?\d)"  # 1/2, 2 1/2
     r"|\d{1,3}(?:\.\d{3})+,\d+"  # 1.234,5
     r"|\d+,\d{1,2}(?![\d,])"  # 3,5
-    r"|(?:\d{1,3}(?:,\d{2,3})*,\d{3}(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,3}(?!\w))?"
+    r"|(?:\d{1,3}(?:,\d{2,3}){0,20},\d{3}(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,3}(?!\w))?"
     r"|\.\d+)"
 )
+"""A number of more than 60 digits has its commas in vain: a row of groups without end would be read
+anew from each of them.
+"""
 _DECIMAL_COMMA: Final = re.compile(r"[-+]?(?:\d{1,3}(?:\.\d{3})+,\d+|\d+,\d{1,2})")
 _FRACTION: Final = re.compile(r"(\d?)\\[dt]?frac ?\{(\d+)\} ?\{(\d+)\}")
 _POWER_OF_TEN: Final = re.compile(

@@ -1,6 +1,7 @@
 """What a call is told of its plan and of its deployment, whatever was asked before."""
 
 import json
+import time
 from typing import Any
 
 import msgspec
@@ -8,10 +9,13 @@ import pytest
 from msgspec import structs
 
 from gateway.core.chat import ChatRequest
+from gateway.core.errors import Broken
 from gateway.core.money import Nanos
 from gateway.core.plan import Candidate
 from gateway.drivers.upstream import provider_calls
 from gateway.drivers.upstream.provider_calls import ProviderCalls
+from gateway.drivers.upstream.provider_flow import ProviderFlow
+from gateway.wire.silence import MOST_EVENTS
 from tests.config.texts import SOUND, snapshot
 
 BODY = b'{"model":"m1","messages":[{"role":"user","content":"x"}]}'
@@ -59,3 +63,41 @@ def test_each_deployment_is_asked_in_its_own_way(
         assert sent == asks(ProviderCalls(providers), *way)
         assert (sent[way[1]], sent["most"]) == (100, 100 * way[2])
         assert len(calls._ways) <= most
+
+
+def flow() -> ProviderFlow:
+    model = snapshot(SOUND).catalog.models["m1"]
+    candidate = Candidate(model, model.deployments[0], "none", 100, Nanos(0))
+    request = ChatRequest(msgspec.json.decode(BODY, type=dict[str, msgspec.Raw]), "m1")
+    calls = ProviderCalls(snapshot(SOUND).providers)
+    return ProviderFlow(calls.write(candidate, request, stream=True))
+
+
+def piece(text: str, *, usage: bool) -> bytes:
+    """One chunk, as OpenAI writes it."""
+    delta = {"content": text}
+    chunk: dict[str, Any] = {"id": "x", "object": "chat.completion.chunk", "created": 1}
+    chunk |= {"model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    if usage:
+        chunk["usage"] = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
+
+
+@pytest.mark.parametrize("usage", [False, True], ids=["plain", "each counted"])
+def test_what_says_nothing_waits_however_much_it_is_and_costs_no_more(usage: bool) -> None:
+    """Some tell an empty piece for each token of a thought that they do not show."""
+    silence, one = flow(), piece("", usage=usage)
+    started = time.process_time()
+    assert not [told for _ in range(6_000) for told in silence.read(one)]
+    (told,) = silence.read(piece("hi", usage=False))
+    assert time.process_time() - started < 2
+    assert len(told) == 6_001
+    assert told[-1].choices[0].text == "hi"
+
+
+def test_what_says_nothing_without_end_is_broken() -> None:
+    silence, some = flow(), piece("", usage=True) * 64
+    for _ in range(MOST_EVENTS // 64):
+        assert not list(silence.read(some))
+    with pytest.raises(Broken, match="says nothing"):
+        list(silence.read(some))

@@ -9,6 +9,7 @@ from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.http_coding import PLAIN, Plain
 from gateway.drivers.upstream.provider_calls import ProviderCall
 from gateway.wire.dialect import NEVER_ALIKE
+from gateway.wire.silence import MOST_EVENTS, endless
 
 AFTER_S: Final = 0.25
 """How long the end of the HTTP answer is waited for after the answer's own, so that the connection
@@ -89,16 +90,21 @@ class ProviderFlow:
         except UpstreamError as error:
             self._call.hide(error, proof)
             raise
-        return self._told(last) or self._unsaid
+        if self._begun or not (self._unsaid or last):
+            return self._told(last)
+        return self._call.told([*self._unsaid, *last], first=True)
 
     def _told(self, deltas: list[Delta]) -> list[Delta]:
         if self._begun:
             return self._call.told(deltas, first=False) if deltas else deltas
-        return self._begins([*self._unsaid, *deltas])
+        return self._begins(deltas)
 
-    def _begins(self, deltas: list[Delta]) -> list[Delta]:
-        if not any(map(_says, deltas)):
-            self._unsaid = deltas
+    def _begins(self, new: list[Delta]) -> list[Delta]:
+        deltas = self._unsaid
+        deltas += new
+        if not any(map(_says, new)):
+            if len(deltas) > MOST_EVENTS:
+                raise endless()
             self._decoder.feed(b"")  # an error that came behind them is told now
             return []
         self._begun, self._unsaid = True, []
@@ -108,6 +114,4 @@ class ProviderFlow:
 
 
 def _says(delta: Delta) -> bool:
-    return delta.size is not None or any(
-        choice != ChoiceDelta(choice.index) for choice in delta.choices
-    )
+    return bool(delta.size) or any(choice != ChoiceDelta(choice.index) for choice in delta.choices)
