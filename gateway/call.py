@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -228,6 +228,18 @@ async def heard(deltas: Deltas) -> AsyncIterator[Deltas]:
         raise
     finally:
         await deltas.aclose()
+
+
+async def ended(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Until all are done, however often this is cancelled meanwhile: that is told then."""
+    cancelled: asyncio.CancelledError | None = None
+    while not all(task.done() for task in tasks):
+        try:
+            await asyncio.wait(tasks)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 def beside_life(error: BaseException) -> bool:

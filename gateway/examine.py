@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import structs
 
-from gateway.call import Call
+from gateway.call import Call, ended
 from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Completion
 from gateway.core.checks import checklist
@@ -23,7 +23,6 @@ from gateway.core.plan import Candidate, Limits
 from gateway.core.strategies.course import BUDGET, aside
 from gateway.core.strategy import Answered, Because, Outcome, Round
 from gateway.hold import held
-from gateway.rounds import ended
 from gateway.world import Desk
 
 _UNCHECKED: Final = checklist(())
