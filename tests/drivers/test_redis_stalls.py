@@ -102,6 +102,39 @@ async def test_a_server_that_hangs_as_well_is_not_waited_for_for_ever(
         assert caught.value.kind == "timeout"
 
 
+class Trickles(asyncio.Protocol):
+    """A server that begins a long answer, and never comes to its end."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self.gone = asyncio.Event()
+
+    def data_received(self, _: bytes) -> None:
+        self._transport.write(b"$%d\r\n" % LARGE)
+        self._more()
+
+    def _more(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(b"x")
+            asyncio.get_running_loop().call_later(LIMIT_S / 50, self._more)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self.gone.set()
+
+
+async def test_an_answer_that_trickles_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    loop, path, server = asyncio.get_running_loop(), tmp_path / "s", Trickles()
+    connection = RedisConnection(f"unix://{path}", timeout_s=LIMIT_S)
+    async with await loop.create_unix_server(lambda: server, path):
+        answers = [connection.call(encode("PING")) for _ in range(32)]
+        ended = asyncio.gather(*answers, return_exceptions=True)
+        said = await asyncio.wait_for(ended, PATIENT_S)
+        assert {each.kind for each in said if isinstance(each, RedisError)} == {"timeout"}
+        assert len(said) == 32
+        await connection.aclose()
+        await server.gone.wait()
+
+
 class HangsUp(asyncio.Protocol):
     """A server that answers OK, and hangs up on the first who asks."""
 

@@ -25,7 +25,7 @@ _HALF_MOVED: Final = "a non local key in a cluster node"
 """Says a script that reads keys which have moved before those that it names."""
 _NO_MORE: Final = object()
 _MOMENTS: Final = 5
-"""Of the time that a command has: one more for an answer that is on its way."""
+"""Of a command's time: one more for an answer that is on its way, and so many at most."""
 _FIRST_WORDS: Final = frozenset({*_KINDS, "ASK", "TRYAGAIN", "NOGOODSLAVE"})
 
 
@@ -111,6 +111,8 @@ class Wire(asyncio.Protocol):
         """What is sent in this turn is waited for: in the loop's time, once it is written."""
         self._late = (self._until, 0)
         """What is waited for a moment longer, and how many bytes of its answer had come then."""
+        self._moments = 0
+        """How many were given since the oldest was not late."""
         self._timer: asyncio.TimerHandle | None = None
         self._dead: tuple[str, str] | None = None
         self._leaving = False
@@ -212,6 +214,8 @@ class Wire(asyncio.Protocol):
                 self.fail("timeout", "the server did not answer in time")
                 return
             until = now + self._timeout / _MOMENTS
+        else:
+            self._moments = 0
         if until < inf:
             self._timer = self._loop.call_at(until, self._watch)
 
@@ -226,7 +230,10 @@ class Wire(asyncio.Protocol):
         late, had = self._late
         come = self._reader.len() if self._reader.has_data() else 0
         self._late = (written, come)
-        return come > (had if late is written else 0) or self._has_unread()
+        if self._has_unread():
+            return True
+        self._moments += 1
+        return come > (had if late is written else 0) and self._moments <= _MOMENTS
 
     def _has_unread(self) -> bool:
         if self._transport is None:
