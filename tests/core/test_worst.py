@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any, Final
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
@@ -205,6 +206,33 @@ def test_a_race_after_the_other_is_looked_at_once_for_all_ways_that_lead_to_it()
         races = tactic("hedge", None, races)
     over = Plan((Rung("t", many, checklist((Check("not_refused"),))),) * 2)
     assert told(over, races, HI) <= 60 * (PROMPT + 3)
+
+
+def test_it_is_no_more_than_all_calls_together_may_cost() -> None:
+    rung = Rung("t", (candidate("a", "p", 1),), checklist(()))
+    assert told(Plan((rung,), most=Nanos(5)), tactic("cascade"), HI) == 5
+
+
+@pytest.mark.parametrize("output", [3, SHOWN + 9])
+def test_what_goes_back_is_told_whole_however_little_of_it_a_judge_is_shown(output: int) -> None:
+    rung = Rung("t", (candidate("a", "p", 1, output),), checklist((JUDGE,)))
+    life = Life(Plan((rung,)), tactic("repair", {"times": 2}), HI)
+    while life.wanted is not None:
+        life.go_on(["poor"])
+    assert life.calls == 3
+    assert told(Plan((rung,)), tactic("repair", {"times": 2}), HI) == life.spent
+
+
+def test_a_vote_that_something_follows_is_not_joined() -> None:
+    checks = checklist((Check("complete"),))
+    names = ("a", "b"), ("c",), ("d",)
+    rungs = [Rung("t", tuple(candidate(each, each, 1) for each in of), checks) for of in names]
+    chosen = tactic("vote", {"join": True}, tactic("retry_cheap", {"tries": 4}))
+    life = Life(Plan(tuple(rungs)), chosen, HI)
+    while life.wanted is not None:
+        life.go_on(["poor"] * len(life.wanted.calls))
+    assert life.calls == 2 + 4 + 1
+    assert told(Plan(tuple(rungs)), chosen, HI) == life.spent
 
 
 @settings(max_examples=300, deadline=None)
