@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import structs
 
+from gateway.call import ended
 from gateway.core.plan import Candidate
 from gateway.core.strategies.course import OUTRUN, UNHEARD
 from gateway.core.strategy import Answered, Flowing, Outcome, Round, Stopped
@@ -98,18 +99,6 @@ async def _stop(calls: list[_Call], why: str | None = None) -> None:
         if not call.done():
             call.cancel(why)
     await ended(calls)
-
-
-async def ended(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Until all are done, however often this is cancelled meanwhile: that is told then."""
-    cancelled: asyncio.CancelledError | None = None
-    while not all(task.done() for task in tasks):
-        try:
-            await asyncio.wait(tasks)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
 
 
 async def _only_one_flows(outcomes: list[Outcome]) -> list[Outcome]:
