@@ -84,7 +84,8 @@ async def test_a_gateway_writes_it_so(tmp_path: Path) -> None:
                 await asyncio.sleep(0.02)
     told = log.read_text()
     assert "the configuration was not reloaded (SIGHUP)" in told
-    assert told.count("[redacted]") >= 2
+    assert '"..."' in told  # what looks like a key is told by its place alone
+    assert "[redacted]" in told
     assert OURS not in told
     assert THEIRS not in told
 
