@@ -16,7 +16,7 @@ from msgspec import structs
 
 from gateway import __version__
 from gateway.core.catalog import Deployment, Model
-from gateway.core.chat import ChatRequest, Delta, Look
+from gateway.core.chat import ChatRequest, Delta, Look, Usage
 from gateway.core.errors import (
     Broken,
     Faulty,
@@ -451,6 +451,32 @@ async def test_a_role_and_then(meet: Meet, then: bytes, expected: type[UpstreamE
     bench = await meet(Provided(SSE + chunk(ROLE) + then, hang), idle_s=LONG_S)
     with pytest.raises(expected):
         await in_time(TIMEOUT_S + SOON_S, anext(bench.stream(TIMEOUT_S if not then else LONG_S)))
+
+
+@pytest.mark.parametrize(
+    ("told", "charged"), [(7, Usage(7)), (10**9, None)], ids=["counted", "beyond belief"]
+)
+@pytest.mark.parametrize(
+    ("then", "ends"),
+    [
+        (chunk(b'data: {"error":{"message":"overloaded","code":503}}\n\n'), hang),
+        (chunk(b"data: {]\n\n"), hang),
+        (chunk(b""), hang),
+        (b"", close),
+        (b"", hang),
+    ],
+    ids=["an error", "nonsense", "too early an end", "a break", "nothing"],
+)
+async def test_what_was_counted_before_it_failed_is_told(
+    meet: Meet, then: bytes, ends: Then, told: int, charged: Usage | None
+) -> None:
+    """By a piece that nobody was given, as it said nothing."""
+    usage = b'"usage":{"prompt_tokens":%d,"completion_tokens":0},"choices"' % told
+    role = chunk(ROLE.replace(b'"choices"', usage))
+    bench = await meet(Provided(SSE + role + then, ends))
+    with pytest.raises(UpstreamError) as failed:
+        await anext(bench.stream(LONG_S if then or ends is close else TIMEOUT_S))
+    assert failed.value.usage == charged
 
 
 ODD: Final = EVENT.replace(b'"created":1', b'"created":"1"')

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from gateway.core.chat import ChatRequest
-from gateway.core.errors import Broken
+from gateway.core.chat import ChatRequest, Usage
+from gateway.core.errors import Broken, Reset
 from gateway.core.money import Nanos
 from gateway.core.plan import Candidate
 from gateway.drivers.upstream import provider_calls
@@ -65,11 +65,12 @@ def test_each_deployment_is_asked_in_its_own_way(
         assert len(calls._ways) <= most
 
 
-def flow() -> ProviderFlow:
-    model = snapshot(SOUND).catalog.models["m1"]
+def flow(dialect: str = "openai") -> ProviderFlow:
+    found = snapshot(SOUND.replace("dialect: openai", f"dialect: {dialect}"))
+    model = found.catalog.models["m1"]
     candidate = Candidate(model, model.deployments[0], "none", 100, Nanos(0))
     request = ChatRequest(msgspec.json.decode(BODY, type=dict[str, msgspec.Raw]), "m1")
-    calls = ProviderCalls(snapshot(SOUND).providers)
+    calls = ProviderCalls(found.providers)
     return ProviderFlow(calls.write(candidate, request, stream=True))
 
 
@@ -101,3 +102,16 @@ def test_what_says_nothing_without_end_is_broken() -> None:
         assert not list(silence.read(some))
     with pytest.raises(Broken, match="says nothing"):
         list(silence.read(some))
+
+
+@pytest.mark.parametrize("block", [False, True], ids=["a head", "a block that is empty"])
+def test_what_a_message_began_with_is_charged_where_the_connection_breaks(block: bool) -> None:
+    message = {"id": "msg_1", "usage": {"input_tokens": 9, "output_tokens": 1}}
+    empty = {"type": "content_block_start", "index": 0}
+    empty["content_block"] = {"type": "text", "text": ""}
+    begun = flow("anthropic")
+    for event in [{"type": "message_start", "message": message}, *[empty] * block]:
+        assert not list(begun.read(b"data: %b\n\n" % msgspec.json.encode(event)))
+    error = Reset("the connection broke")
+    begun.failed(error, {})
+    assert error.usage == Usage(9)

@@ -177,11 +177,13 @@ class AiohttpUpstream:
                     async for _ in response.content.iter_any():
                         pass  # until its connection can be used again
         except UpstreamError as error:
-            call.hide(error, proof)
+            flow.failed(error, proof)
             raise
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if not flow.complete:
-                raise _meant(error, time.monotonic() - began_s, begun=begun) from error
+                meant = _meant(error, time.monotonic() - began_s, begun=begun)
+                flow.failed(meant, proof)
+                raise meant from error
         last = flow.finish(proof)
         if last:
             yield last

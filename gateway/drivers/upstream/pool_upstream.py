@@ -165,6 +165,7 @@ class PoolUpstream:
         answer = await pool.ask(posts.post(call.http, proof), deadline, whole=False)
         if answer.status != 200:
             await _refused(call, pool, answer, deadline, proof)
+        flow: Pouring | None = None
         try:
             flow = Pouring(call, answer, self._idle_s)
             while not flow.done:
@@ -182,7 +183,7 @@ class PoolUpstream:
             last = flow.finish(proof)
         except BaseException as error:
             answer.close()
-            call.hide(error, proof)
+            (flow.failed if flow else call.hide)(error, proof)
             raise
         answer.take()  # what came behind the end
         pool.release(answer)

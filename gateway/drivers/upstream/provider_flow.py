@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from gateway.core.chat import ChoiceDelta, Delta
+from gateway.core.chat import ChoiceDelta, Delta, Usage
 from gateway.core.errors import UpstreamError
 from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.http_coding import PLAIN, Plain
@@ -88,11 +88,29 @@ class ProviderFlow:
         try:
             last = self._decoder.finish()
         except UpstreamError as error:
-            self._call.hide(error, proof)
+            self.failed(error, proof)
             raise
         if self._begun or not (self._unsaid or last):
             return self._told(last)
         return self._call.told([*self._unsaid, *last], first=True)
+
+    def failed(self, error: BaseException, proof: Mapping[str, str]) -> None:
+        """What this says is fit to be shown, and charged: also by a usage that nobody was given,
+        since it came before anything was said.
+        """
+        if isinstance(error, UpstreamError) and not (self._begun or error.usage):
+            error.usage = self._kept_back()
+        self._call.hide(error, proof)
+
+    def _kept_back(self) -> Usage | None:
+        for delta in reversed(self._unsaid):
+            if delta.usage is not None and delta.usage.prompt:
+                return delta.usage
+        try:
+            self._decoder.finish()  # which says why it is not whole, and what was counted
+        except UpstreamError as error:
+            return error.usage
+        return None
 
     def _told(self, deltas: list[Delta]) -> list[Delta]:
         if self._begun:
