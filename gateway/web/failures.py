@@ -4,6 +4,7 @@ from typing import Final
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from gateway.core.errors import ClientGone, GatewayError, MethodNotAllowed, NotFound
 from gateway.web import render
@@ -46,6 +47,14 @@ async def _no_such_door(request: Request, error: Exception) -> Response:
         response = await _failed(
             request, MethodNotAllowed(f"{request.method} is not allowed here.")
         )
-        response.headers.update(error.headers or {})
+        response.headers["allow"] = _allowed(request)
         return response
     return await _failed(request, NotFound(_NOTHING))
+
+
+def _allowed(request: Request) -> str:
+    """Every method of the path: each may have a route of its own; the framework tells of one."""
+    app: FastAPI = request.app
+    routes = [each for each in app.routes if isinstance(each, Route)]
+    here = [each for each in routes if each.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for each in here for method in each.methods or ()}))

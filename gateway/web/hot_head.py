@@ -60,11 +60,10 @@ class Heads:
         self.headers = []
         self._before = b"\0"
         self._parser = parser = HttpRequestParser(self)
-        upgrades = False
         try:
             parser.feed_data(head)
         except HttpParserUpgrade:
-            upgrades = True  # we stay with what we speak
+            pass  # we stay with what we speak
         except HttpParserError:
             return False
         finally:
@@ -73,7 +72,6 @@ class Heads:
         length = named.get(b"content-length")
         if length is None or not _ODD.isdisjoint(named):
             return False
-        self.keeps = self.keeps and not upgrades
         self.length = int(length)
         # Who traces its requests says something new in each, and is to be heard in each.
         if self.keeps and b"traceparent" not in named:

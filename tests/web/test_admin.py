@@ -202,6 +202,17 @@ BAD: list[tuple[str, str, str, Any, int, str, str | None]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [("PUT", "/keys", "GET, POST"), ("POST", "/keys/k1", "DELETE, GET")],
+)
+async def test_a_door_says_which_methods_it_takes(
+    admin: Bench, method: str, path: str, allowed: str
+) -> None:
+    response = await admin("root", method, path)
+    assert (response.status_code, response.headers["allow"]) == (405, allowed)
+
+
 @pytest.mark.parametrize(("who", "method", "path", "body", "status", "code", "param"), BAD)
 async def test_each_wrong_request(  # noqa: PLR0917 - a row
     admin: Bench,

@@ -152,6 +152,12 @@ async def test_a_door_says_which_methods_it_takes(http: httpx.AsyncClient, metho
     assert (response.status_code, response.headers["allow"]) == (405, "POST")
 
 
+@pytest.mark.parametrize("path", ["/livez", "/metrics", "/v1/models", "/v1/models/fast"])
+async def test_a_door_that_answers_head_says_so(http: httpx.AsyncClient, path: str) -> None:
+    response = await http.post(path)
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
+
+
 @pytest.mark.parametrize("path", ["/livez/", "/metrics/", "/v1/route/explain/"])
 async def test_another_slash_is_another_path(http: httpx.AsyncClient, path: str) -> None:
     error(await http.get(path), 404, "not_found")

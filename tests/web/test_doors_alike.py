@@ -46,6 +46,8 @@ ASKED: Final = {
     "stream with usage": said(**MORE),
     "judged stream": said(model="auto", **MORE),
     "expect": asks(BODY, b"Expect: 100-continue"),
+    "upgrade to nothing": asks(BODY, b"Upgrade: h2c"),
+    "another method of a page": gets(b"/livez", b"PUT"),
     "chunked": chunked(BODY, b";a=b", b"x-t: 1\r\n"),
     "chunked, too large": chunked(BODY + b" " * 20_000),
     "failing": said(model="failing"),

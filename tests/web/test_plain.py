@@ -113,6 +113,7 @@ async def test_a_body_in_many_small_chunks_is_no_head(service: Running) -> None:
 
 EXPLAIN = b"POST /v1/route/explain HTTP/1.1\r\n"
 CHAT = b"POST /v1/chat/completions?a HTTP/1.1\r\n"
+HOT = b"POST /v1/chat/completions HTTP/1.1\r\n"
 SIZED = b"content-length: %d\r\n\r\n%b" % (len(BODY), BODY)
 IN_CHUNKS = b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
 
@@ -120,7 +121,7 @@ IN_CHUNKS = b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(BO
 @pytest.mark.parametrize("door", [hot, plain])
 @pytest.mark.parametrize("cut", [10_000, 20, 1])
 @pytest.mark.parametrize("rest", [SIZED, IN_CHUNKS], ids=["sized", "in chunks"])
-@pytest.mark.parametrize("first", [EXPLAIN, CHAT], ids=["explain", "chat"])
+@pytest.mark.parametrize("first", [EXPLAIN, CHAT, HOT], ids=["explain", "chat", "hot"])
 async def test_who_asks_for_another_protocol_is_answered_in_this_one(
     service: Running, first: bytes, rest: bytes, cut: int, door: Any
 ) -> None:
