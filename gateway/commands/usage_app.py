@@ -12,6 +12,7 @@ from gateway.commands.options import (
     Source,
     Until,
     console,
+    fail,
     printed,
     tell,
 )
@@ -32,9 +33,15 @@ def usage(  # noqa: PLR0913, PLR0917 - an option each
     """What was used and what it cost, by whom and for what, exact to the nano-dollar."""
     from gateway.commands.usage import Asked  # noqa: PLC0415 - so that --help is quick
     from gateway.commands.usage import usage as run  # noqa: PLC0415
+    from gateway.core.usage_line import StoreError  # noqa: PLC0415
 
     def read() -> tuple[list[str], int]:
         asked = Asked(by, since, until, "json" if json else form, source, config)
-        return printed(run(asked, ctx.obj.env, ctx.obj.now(), console()))
+        try:
+            return printed(run(asked, ctx.obj.env, ctx.obj.now(), console()))
+        except StoreError as error:
+            if source:  # it is this one's fault, and not the configuration's
+                fail(f"--from: {error}")
+            raise
 
     tell(read)

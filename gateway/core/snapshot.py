@@ -227,6 +227,8 @@ QUIRKS: Final[Mapping[str, str]] = {
     "echo_reasoning": "It wants its thoughts back: `reasoning_content`, `reasoning` and the like "
     "stay in earlier turns, and a turn that calls tools has an empty `reasoning_content` where "
     "the client sent none. To others they are not sent: many refuse them.",
+    "gs_uris": "It is Google, and may be named files in Cloud Storage (`gs://...`): it reads them "
+    "with the rights of its key or account, for every tenant. Otherwise such a request is refused.",
     "max_completion_tokens": "It refuses `max_tokens`, as OpenAI does for models that reason.",
     "max_tokens": "It knows `max_tokens` only, not `max_completion_tokens`.",
     "no_developer_role": "It does not know the role `developer`: `system` is sent.",
@@ -244,7 +246,7 @@ QUIRKS: Final[Mapping[str, str]] = {
     "tool calls (Gemini 3): signatures go back to it in `extra_content`, and the first call of a "
     "turn that has none gets Google's stand-in. To others they are not sent.",
 }
-"""A provider's departures from the openai dialect that must be known before it is asked. What it
+"""A provider's departures from its dialect that must be known before it is asked. What it
 leaves out or adds in its answers is understood without being named here."""
 LIMIT_QUIRKS: Final = frozenset({"max_completion_tokens", "max_tokens"})
 """Those of which a host has one at most: how it calls the output limit."""

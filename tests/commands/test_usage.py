@@ -224,7 +224,7 @@ def test_what_expired_and_was_given_back_is_no_call(tmp_path: Path, order: tuple
         ("--format xml", 2, "--format: must be one of table, csv, json"),
         ("--from csv:x", 2, "--from: must be jsonl:folder, parquet:folder or a postgresql:// URL"),
         ("--from jsonl:/nowhere", 2, "--from: /nowhere is no folder"),
-        ("--from postgresql://127.0.0.1:1/x", 1, "usage.sink: PostgreSQL: "),
+        ("--from postgresql://127.0.0.1:1/x", 1, "--from: PostgreSQL: "),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used(kept: str, words: str, code: int, said: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -9,12 +10,13 @@ import pytest
 from msgspec import structs
 
 from gateway.core.chat import ChatRequest, Usage
-from gateway.core.errors import Broken, Reset
+from gateway.core.errors import Broken, Reset, Unsuitable
 from gateway.core.money import Nanos
 from gateway.core.plan import Candidate
 from gateway.drivers.upstream import provider_calls
 from gateway.drivers.upstream.provider_calls import ProviderCalls
 from gateway.drivers.upstream.provider_flow import ProviderFlow
+from gateway.wire.dialect import HttpCall
 from gateway.wire.silence import MOST_EVENTS
 from tests.config.texts import SOUND, snapshot
 
@@ -63,6 +65,32 @@ def test_each_deployment_is_asked_in_its_own_way(
         assert sent == asks(ProviderCalls(providers), *way)
         assert (sent[way[1]], sent["most"]) == (100, 100 * way[2])
         assert len(calls._ways) <= most
+
+
+@pytest.mark.parametrize("quirks", ["[]", "[gs_uris]"])
+def test_a_file_in_a_bucket_is_not_read_at_googles_openai_door_either(quirks: str) -> None:
+    found = snapshot(SOUND.replace("regions: [eu]", f"auth: {{google: {{}}}}, quirks: {quirks}"))
+    model = found.catalog.models["m1"]
+    candidate = Candidate(model, model.deployments[0], "none", 100, Nanos(0))
+    body = BODY.replace(b'"x"', rb'[{"type":"image_url","image_url":{"url":"gs:\/\/b/a.png"}}]')
+    request = ChatRequest(msgspec.json.decode(body, type=dict[str, msgspec.Raw]), "m1")
+    calls = ProviderCalls(found.providers, {"local": Unsigned()})
+    if quirks == "[]":
+        with pytest.raises(Unsuitable) as refused:
+            calls.write(candidate, request, stream=False)
+        place = "messages[0].content[0].image_url.url"
+        assert (refused.value.status, refused.value.param) == (400, place)
+    else:
+        assert b"b/a.png" in calls.write(candidate, request, stream=False).http.body
+
+
+class Unsigned:
+    async def sign(self, url: str, call: HttpCall, timeout_s: float) -> Mapping[str, str]:
+        return {}
+
+    def refused(self) -> None: ...
+
+    async def aclose(self) -> None: ...
 
 
 def flow(dialect: str = "openai") -> ProviderFlow:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from gateway.core.chat import Completion, Usage
 from gateway.core.errors import InvalidRequest
@@ -30,6 +31,7 @@ from tests.wire.gemini_answers import (
     user,
 )
 
+READS = structs.replace(TARGET, quirks=frozenset({"gs_uris"}))
 MADE = {"functionCall": {"id": "c1", "name": "weather", "args": {}}}
 SHOWN = {"type": "image_url", "image_url": {"url": "data:image/png;base64,YQ=="}}
 IMAGE = {"inlineData": {"mimeType": "image/png", "data": "YQ=="}}
@@ -132,7 +134,35 @@ def test_instructions_go_apart_in_their_order() -> None:
     ],
 )  # fmt: skip
 def test_media(part: JSON, sent: JSON) -> None:
-    assert contents(user([part])) == [turn("user", sent)]
+    assert contents(user([part]), target=READS) == [turn("user", sent)]
+
+
+@pytest.mark.parametrize(
+    ("part", "named"),
+    [
+        ({"type": "image_url", "image_url": {"url": "gs://b/a.heic"}}, "image_url.url"),
+        ({"type": "image_url", "image_url": "GS://b/a.heic"}, "image_url"),
+        ({"type": "video_url", "video_url": {"url": " gs://b/a.mp4"}}, "video_url.url"),
+        ({"type": "file", "file": {"file_id": "gs://b/a.mp4"}}, "file.file_id"),
+        ({"type": "file", "file": {"file_data": "gs://b/a.mp4"}}, "file.file_data"),
+    ],
+)
+def test_a_file_in_a_bucket_is_not_read_for_a_tenant_unless_its_provider_may(
+    part: JSON, named: str
+) -> None:
+    """Google would read it with our own rights."""
+    with pytest.raises(InvalidRequest, match="Cloud Storage") as refused:
+        contents(user([{"type": "text", "text": "gs://b/a.heic"}, part]))
+    assert refused.value.param == f"messages[0].content[1].{named}"
+
+
+@pytest.mark.parametrize("name", ["fileUri", "file_uri"])
+def test_nor_is_one_that_comes_as_an_earlier_answer(name: str) -> None:
+    native = [{"functionResponse": {"parts": [{"fileData": {name: "gs://b/a"}}]}}]
+    said = {"role": "assistant", "extra_content": {"google": {"server_tool_parts": native}}}
+    with pytest.raises(InvalidRequest, match="Cloud Storage"):
+        contents(user(), said, user())
+    assert contents(user(), said, user(), target=READS)[1] == turn("model", *native)
 
 
 @pytest.mark.parametrize(

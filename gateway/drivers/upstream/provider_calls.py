@@ -19,14 +19,15 @@ from gateway.core.errors import (
     UpstreamError,
 )
 from gateway.core.plan import Candidate
-from gateway.core.snapshot import AzureAuth, Provider
+from gateway.core.snapshot import AzureAuth, GoogleAuth, Provider
 from gateway.drivers.traces.traceparent import CALL
 from gateway.drivers.upstream.http_privacy import Privacy
 from gateway.drivers.upstream.http_request import NONE
 from gateway.drivers.upstream.signing import NO_SIGNERS, Signer, fixed_headers, needs_signer
 from gateway.wire import DIALECTS
+from gateway.wire.buckets import ALLOWED, refuse_buckets
 from gateway.wire.dialect import Dialect, HttpCall, Target
-from gateway.wire.unsupported import without
+from gateway.wire.unsupported import decoded, without
 
 _OURS: Final[Mapping[str, str]] = {
     "accept-encoding": "identity",
@@ -52,6 +53,8 @@ class Way(Struct, frozen=True, eq=False):
     lacks: frozenset[str]
     altered: bool
     """Whether its calls are otherwise than the dialect writes them."""
+    guarded: bool
+    """Whether it would read files of ours, of which its dialect knows nothing."""
     provider: Provider
     dialect: Dialect
     api_version: str | None
@@ -197,16 +200,20 @@ class ProviderCalls:
         provider, *_ = host = self._hosts[deployment.provider]
         quirks = provider.quirks if deployment.quirks is None else deployment.quirks
         lacks = provider.lacks if deployment.lacks is None else deployment.lacks
-        altered = bool(lacks) or provider.forward_traceparent
+        google = provider.dialect == "openai" and isinstance(provider.auth, GoogleAuth)
+        guarded = google and ALLOWED not in quirks
+        altered = bool(lacks) or provider.forward_traceparent or guarded
         if len(self._ways) >= _MOST_WAYS:
             self._ways.clear()
-        way = self._ways[deployment.name] = Way(deployment, quirks, lacks, altered, *host)
+        way = self._ways[deployment.name] = Way(deployment, quirks, lacks, altered, guarded, *host)
         return way
 
 
 def _altered(way: Way, request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     """A call without what its provider lacks, and with the trace that it wants to be told."""
     missed: tuple[str, ...] = ()
+    if way.guarded:
+        refuse_buckets(decoded(request, "messages"))
     if way.lacks:
         request, missed = without(request, way.lacks, way.provider.name)
     call = way.dialect.encode(request, target, stream=stream)

@@ -8,6 +8,7 @@ import msgspec
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
 from gateway.wire import asked
+from gateway.wire.buckets import ALLOWED, refuse_buckets
 from gateway.wire.dialect import HttpCall, Target
 from gateway.wire.gemini.config import config, form, thinking
 from gateway.wire.gemini.contents import Conversation
@@ -54,6 +55,8 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     """Raises InvalidRequest for what the API cannot say, naming the field."""
     given = asked.fields(request)
     asked.refuse(given, REFUSED, "Google's models")
+    if ALLOWED not in target.quirks:
+        refuse_buckets(given.get("messages"))
     accepts = generation(target.upstream)
     talk = Conversation(given.get("messages"), signs=accepts.signs)
     tools = Tools(given.get("tools"))
