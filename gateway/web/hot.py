@@ -194,6 +194,8 @@ class HotProtocol(Answers):
                 await asked
                 if self._asked is asked:  # not for a request
                     break
+            if self._drained is not None:
+                await self._drained  # who reads no answer is given no more
             await serve(self)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -239,8 +241,9 @@ class HotProtocol(Answers):
             return
         self.since = self._loop.time()
         if self._came or not self._reading:
-            self._reads(on=True)
             came, self._came = self._came, b""
+            if len(came) <= _AHEAD:  # else each answer would let as much in again
+                self._reads(on=True)
             if came:
                 self._next(came)
 
@@ -270,6 +273,7 @@ class HotProtocol(Answers):
     def _hand_over(self, data: bytes) -> None:
         """From now on the connection is uvicorn's."""
         self._leave()
+        self._reads(on=True)
         self._outbox.flush()
         theirs = PlainProtocol(self._door, self._idle, *self._uvicorn, self._loop)
         self._transport.set_protocol(theirs)

@@ -124,7 +124,7 @@ class PlainProtocol(HttpToolsProtocol):
         self._served = cycle
         if cycle.scope["http_version"] < "1.1":
             app = partial(_unchunked, app, cycle)
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, partial(_cut, app, cycle))
 
     def send_400_response(self, msg: str) -> None:
         """Uvicorn calls this, and words `msg`."""
@@ -156,6 +156,19 @@ def plain(door: Door, idle_s: float = IDLE_S) -> type[asyncio.Protocol]:
     """What uvicorn.Config takes as `http`, for a face without a hot path; `door` is another's."""
     idle = Idle(idle_s, lambda connection: connection.shutdown())
     return cast("type[asyncio.Protocol]", partial(PlainProtocol, door, idle))
+
+
+async def _cut(
+    app: Any, cycle: RequestResponseCycle, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Who is cancelled has told what there was to tell, as far as it was read. Uvicorn would log a
+    bug, and wait for who does not read, to tell of it.
+    """
+    try:
+        await app(scope, receive, send)
+    except asyncio.CancelledError:
+        cycle.disconnected = True
+        cycle.transport.abort()
 
 
 async def _unchunked(

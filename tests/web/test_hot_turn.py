@@ -163,3 +163,60 @@ async def test_what_a_turn_has_for_one_client_is_one_write() -> None:
     connection.task.cancel()
     await asyncio.wait((connection.task,))
     connection.connection_lost(None)
+
+
+class Kept(asyncio.Transport):
+    """A connection whose client sends as long as it is read, and reads nothing."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+        self.reads = True
+        self.kept = b""
+        self.paused = False
+        self.protocol: HotProtocol
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.kept += bytes(data)
+        if len(self.kept) > self.most and not self.paused:
+            self.paused = True
+            self.protocol.pause_writing()
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None: ...
+
+    def pause_reading(self) -> None:
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        self.reads = True
+
+
+@pytest.mark.parametrize("most", [0, 10**9], ids=["who reads no answer", "who is read slowly"])
+async def test_who_sends_without_end_is_made_to_wait(most: int) -> None:
+    """Neither what it asked nor what it was told is kept without a bound."""
+    config, state = Config(nobody, log_config=None), ServerState()
+    config.load()
+    made = cast("Callable[..., HotProtocol]", hot(cast("Door", AtOnce())))
+    transport = Kept(most)
+    transport.protocol = protocol = made(config, state, {})
+    protocol.connection_made(transport)
+    some, sent, answered = asks(1) * 300, 0, b"HTTP/1.1 200"
+    for _ in range(300):
+        if transport.reads:
+            protocol.data_received(some)
+            sent += 300
+        await asyncio.sleep(0)
+        assert len(protocol._came) < 5 * len(some)
+    if not most:
+        assert transport.kept.count(answered) == 1
+    transport.most = 10**9
+    protocol.resume_writing()
+    async with asyncio.timeout(30):
+        while transport.kept.count(answered) < sent:
+            await asyncio.sleep(0)
+    assert transport.reads
+    protocol.connection_lost(None)
+    await asyncio.wait(state.tasks)

@@ -43,7 +43,7 @@ class Line(asyncio.Transport):
         made = cast("Callable[..., asyncio.Protocol]", door(service.gateway.front.door))
         self.state = ServerState()
         self.heard = b""
-        self.closed = False
+        self.closed = self.aborted = False
         self.protocol: Any = made(config, self.state, {})
         self.protocol.connection_made(self)
 
@@ -64,6 +64,9 @@ class Line(asyncio.Transport):
 
     def close(self) -> None:
         self.closed = True
+
+    def abort(self) -> None:
+        self.closed = self.aborted = True
 
     def is_closing(self) -> bool:
         return self.closed
@@ -113,7 +116,6 @@ async def test_a_body_in_many_small_chunks_is_no_head(service: Running) -> None:
 
 EXPLAIN = b"POST /v1/route/explain HTTP/1.1\r\n"
 CHAT = b"POST /v1/chat/completions?a HTTP/1.1\r\n"
-HOT = b"POST /v1/chat/completions HTTP/1.1\r\n"
 SIZED = b"content-length: %d\r\n\r\n%b" % (len(BODY), BODY)
 IN_CHUNKS = b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
 
@@ -269,3 +271,28 @@ async def test_who_leaves_with_more_asked_behind_is_known_to_have_left(service: 
         await line.hangs_up()
     assert told == ["http.disconnect"]
     assert line.heard == b""
+
+
+async def test_who_never_reads_is_left_without_a_word_in_the_log_when_we_stop(
+    service: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    door = service.gateway.front.door
+    line = Line(service, door=plain)
+    key = b"authorization: Bearer %b\r\n" % KEY.encode()
+    line.protocol.pause_writing()
+    await line.sends(b"%b%bcontent-length: %d\r\n\r\n%b" % (HOT, key, len(STREAMED), STREAMED))
+    async with asyncio.timeout(30):
+        while not door.in_flight.total:
+            await asyncio.sleep(0)
+        door.end(line.state.tasks)
+        try:
+            while door.in_flight.total:
+                await asyncio.sleep(0)
+            (task,) = line.state.tasks
+            task.cancel()  # as the loop does in the end
+            await asyncio.wait((task,))
+        finally:
+            door.ending = False
+    assert not task.cancelled()
+    assert (line.heard, line.aborted, caplog.messages) == (b"", True, [])
+    await line.hangs_up()
