@@ -135,6 +135,8 @@ class Call(Struct, eq=False):
             self._blame(error)
             tally.usage = error.usage or tally.usage
             free = error.bills == "nothing" and not (tally.begun or error.usage)
+            if not free:  # what is billed is not asked for again, whenever there would be room
+                error.retry_after = None
             owed = Usage() if free else tally.counted(self.request)
             self.close(error.kind, owed, counted=not free)
             return

@@ -40,7 +40,8 @@ FAILS: Final = {
     "reset": Reset("closed"),
     "busy": Throttled("429", retry_after=2),
 }
-KINDS: Final = (*SAYS, *FAILS, "broken")
+KINDS: Final = (*SAYS, *FAILS, "broken", "spent")
+"""One that is broken, or spent, has been billed. The latter says when to come back, as Gemini."""
 
 
 def routes() -> Mapping[str, Route]:
@@ -95,6 +96,8 @@ class Dear:
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
     ) -> Completion:
         end = self._ends()
+        if end == "spent":
+            raise _spent(_billed(candidate, request))
         text = SAYS["poor"] if end == "broken" else SAYS[end]
         if candidate.model.name == "gpt-5":
             text = '{"pass": false}' if end in ("broken", "poor") else '{"pass": true}'
@@ -108,12 +111,20 @@ class Dear:
         yield (Delta(usage=_billed(candidate, request)),)
         if end == "broken":
             raise Broken("it broke off")
+        if end == "spent":
+            raise _spent()
 
     def _ends(self) -> str:
         end = self.ends()
         if end in FAILS:
             raise FAILS[end]
         return end
+
+
+def _spent(usage: Usage | None = None) -> Throttled:
+    error = Throttled("429", retry_after=2)
+    error.usage = usage and structs.replace(usage, completion=0)
+    return error
 
 
 def _billed(candidate: Candidate, request: ChatRequest) -> Usage:
@@ -166,6 +177,7 @@ def test_no_life_spends_more_than_the_worst_that_was_told(
     ("route", "stream", "ends"),
     [
         ("cascade-good", True, ("broken",) * 5),
+        ("cascade-good", True, ("spent",) * 5),
         ("cascade-all", False, ("refused",) * 3 + ("poor",) * 2),
         ("retry-good", True, (("poor", "poor", "broken") * 3 + ("poor", "poor"))),
         ("hedge-good", True, ("broken",) * 2 + ("poor",) * 4),

@@ -4,8 +4,10 @@ import ast
 import json
 import re
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +193,38 @@ def test_the_image_gets_what_was_tested() -> None:
     for package, (requirement, hashes) in image.items():
         assert requirement.specifier == everything[package][0].specifier, f"{package}: make lock"
         assert sorted(hashes) == sorted(everything[package][1]), f"{package}: make lock"
+
+
+def test_what_is_imported_is_installed_with_us() -> None:
+    """A command that imports what only the workshop has works nowhere else."""
+    project: dict[str, Any] = tomllib.loads(PYPROJECT)["project"]
+    extras = [
+        Requirement(each) for those in project["optional-dependencies"].values() for each in those
+    ]
+    there = {
+        *pinned("requirements-runtime.lock"),
+        *(canonicalize_name(each.name) for each in extras),
+    }
+    known = packages_distributions()
+    for path in HOUSE:
+        for module in imports(ast.parse(path.read_text())):
+            top = module.partition(".")[0]
+            if top != "gateway" and top not in sys.stdlib_module_names:
+                found = {canonicalize_name(each) for each in known[top]}
+                assert found & there, f"{name(path)}: {top} is of no dependency"
+
+
+def test_what_is_in_config_is_installed_with_us() -> None:
+    told = tomllib.loads(PYPROJECT)["tool"]["setuptools"]["data-files"]
+    put = {
+        place: sorted(each for of in those for each in ROOT.glob(of))
+        for place, those in told.items()
+    }
+    have = sorted(path for path in (ROOT / "config").rglob("*") if path.is_file())
+    assert sorted(path for those in put.values() for path in those) == have
+    for place, those in put.items():
+        for path in those:
+            assert place == (Path("share/tollgate") / path.parent.relative_to(ROOT)).as_posix()
 
 
 def test_each_dependency_has_a_reason() -> None:

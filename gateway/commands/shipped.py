@@ -1,12 +1,19 @@
 """The files of config/ that come with the gateway."""
 
+import sys
 from pathlib import Path
 from typing import Final
 
 from gateway.config.faults import ConfigError, Fault
 
-_FOLDERS: Final = (Path(__file__).resolve().parents[2], Path())
-"""Where the folder config/ may be: beside the package, or, when it is installed, right here."""
+_FOLDERS: Final = (
+    Path(__file__).resolve().parents[2],
+    Path(),
+    Path(sys.prefix, "share/tollgate"),
+)
+"""Where the folder config/ may be: beside the package, or, when it is installed, right here, else
+where the wheel has put it.
+"""
 
 
 def shipped(name: str) -> Path:

@@ -5,7 +5,7 @@ for it: tests/core/test_worst.py has them carry plans out in every way, and reac
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache, partial
+from functools import cache
 from typing import Final
 
 from msgspec import Struct
@@ -73,7 +73,6 @@ class _Worst:
     def __init__(self, request: ChatRequest, judges: Judges) -> None:
         self.request = request
         self.judges = judges
-        self._counted = cache(partial(tokens.count_input, request))
         self._able = once(self._able_to_judge)
         self._bound = once(tokens.bound_of)
         self._tries = once(self._all_tries)
@@ -174,7 +173,8 @@ class _Worst:
                 earlier = [last] * (tries - 1)
             before = sum(to.with_more(each.more)[0] + each.judged for each in earlier)
             whole = before + to.with_more(last.more)[0]
-            failed = whole if watched else before + self._failed(to, last.more)
+            prompt = to.prompt + in_its_tokens(to.model, last.more)
+            failed = whole if watched else before + _cost(to, prompt, 0)
             bills.append(Bill(to, whole + last.judged, failed, whole))
         return tuple(bills)
 
@@ -193,10 +193,6 @@ class _Worst:
     def _all_told(self, said: _Said, checks: Checklist, most: int) -> _Said:
         findings = [Finding(check.name, _LONGEST_WHY) for check in checks.all]
         return (*said, *told(self._answer(most), findings))
-
-    def _failed(self, to: Candidate, more: int) -> int:
-        prompt = max(to.prompt, self._counted(to.model.image_tokens))
-        return _cost(to, prompt + in_its_tokens(to.model, more), 0)
 
     def _judged(self, checks: Checklist, said: _Said, length: int) -> int:
         """What all of its judges cost, of whom each is followed by another when it fails. A short
