@@ -1,12 +1,12 @@
-"""Values, counted in bins whose upper edges ascend; the bin behind them takes what is beyond."""
+"""A histogram: values counted in bins with ascending upper edges, and one bin for all above."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
 
 def count(bins: list[float], edges: Sequence[float], values: Iterable[float]) -> None:
-    """Add them all. Sorted they need a look for each bin that has any: of many at once each takes
-    a third of what it takes alone.
+    """Count all values into `bins`. They are sorted first, so that each bin that gets any is looked
+    for once: a value among many takes a third of the time of one alone.
     """
     ordered = sorted(values)
     begin = 0

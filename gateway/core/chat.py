@@ -50,7 +50,7 @@ class Look(Struct, frozen=True):
     """There are texts, and calls of tools, and nothing else that anybody would look for: no media,
     no thoughts, no mark for a cache. False where nobody made sure."""
     said: str
-    """How the text begins that the user sent last: so many characters tell what it is."""
+    """The first SAID characters of the user's last text: enough to tell what it is about."""
     sound: bool = True
     """Each has a role that there is, and content of a kind that there is."""
     calls: bool = False
@@ -60,7 +60,7 @@ class Look(Struct, frozen=True):
 
 
 def look(messages: Sequence[Message]) -> Look:
-    """At decoded messages."""
+    """What is seen in decoded messages."""
     plain = sound = True
     said: Any = None
     for message in messages:

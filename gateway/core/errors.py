@@ -1,4 +1,4 @@
-"""Every error the gateway raises, what the client sees of it, and what may be done about it.
+"""The errors that end a request or a call: what the client sees, and what may be done about it.
 
 GatewayError                     500  a bug of ours
   ClientError                         the request cannot be served as it is

@@ -83,7 +83,9 @@ def choose(
 
 
 def after(chosen: Tactic, rungs: int) -> Tactic:
-    """What a strategy comes to when so many rungs are left out below: a vote was for the first."""
+    """The strategy for what is left when so many of the lowest rungs are left out: each of them
+    takes one step of `then`, as a vote was for the first rung only.
+    """
     for _ in range(rungs):
         if chosen.name == CASCADE.name:
             return chosen

@@ -1,4 +1,7 @@
-"""Who hears of which events: to tell one costs one look, and nothing more for who does not hear."""
+"""Which observers are told of which type of event.
+
+To tell of one costs one look into a dict, and no call where nobody observes that type.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, get_args

@@ -13,8 +13,9 @@ from gateway.core.plan import Candidate, Draw, Limits, make_plan
 def judges(
     asked: ChatRequest, ladders: Mapping[str, Ladder], limits: Limits, draw: Draw
 ) -> list[Candidate] | None:
-    """Of a judge's question. Who may judge is the owner's choice, where it is asked the tenant's.
-    None where nothing has the name that is to judge.
+    """The candidates for a judge's question, of the route, tier or model that it names; None where
+    nothing has that name. The owner chose the name, so the tenant's own list of models does not
+    hold for it; the tenant's regions do.
     """
     ladder = ladders.get(asked.model)
     if ladder is None:

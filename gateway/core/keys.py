@@ -70,8 +70,7 @@ class Former(Struct, frozen=True):
 class KeyRecord(Struct, frozen=True, omit_defaults=True):
     """What is kept of a key. Times are Unix seconds.
 
-    `revision` counts its changes. An admin key of
-    all tenants has the tenant "".
+    `revision` counts its changes. An admin key of all tenants has the tenant "".
     """
 
     id: str

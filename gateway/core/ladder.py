@@ -165,7 +165,7 @@ def _of_route(catalog: Catalog, route: Route) -> Ladder:
 
 
 def agreement_of(chosen: Tactic) -> Agreement:
-    """How a strategy, or who watches it, compares two answers."""
+    """How a strategy, or a guard of its route, compares two answers."""
     if chosen.name == "arbitrate":
         return Agreement("tools")
     if chosen.name == "vote":

@@ -1,4 +1,4 @@
-"""What has been made of the same things is not made again."""
+"""A cache of a function's results, by which objects it was called with."""
 
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -8,8 +8,8 @@ T = TypeVar("T")
 
 
 def once(make: Callable[P, T]) -> Callable[P, T]:
-    """As functools.cache, by which things they are and not by what is in them: it takes such as
-    cannot be hashed, or are large. Numbers and names are by their value.
+    """As functools.cache, but arguments are compared by identity, so that they may be unhashable or
+    large; only integers and strings are compared by value. It is never emptied.
     """
     made: dict[tuple[object, ...], tuple[object, T]] = {}
 

@@ -86,8 +86,8 @@ def without_keys(text: str) -> str:
 
 
 def keyless(name: str) -> str:
-    """A name that somebody is known by. One with a key in it, which is kept nowhere, is known by
-    its hash from here on.
+    """A name (of a user, a tag) as it may be recorded: itself, or a hash of it where something in
+    it looks like a key.
     """
     if _KEYS.search(name) is None:
         return name

@@ -40,8 +40,8 @@ def read_traits(
     home: frozenset[str] | None = None,
     looks: frozenset[str] = TEXT,
 ) -> Traits:
-    """`at` is Unix seconds; `home` the regions of who asks, None for anywhere. Of the last user's
-    text only that is read which somebody `looks` at.
+    """`at` is Unix seconds; `home` the regions of who asks, None for anywhere. `looks` says what is
+    read out of the user's last text: "code", "script", both or nothing.
     """
     text = _said(request) if looks else ""
     tools = request.json("tools")

@@ -14,7 +14,7 @@ _NO_TAGS: Final[Mapping[str, frozenset[str]]] = {}
 
 
 class Traits(Struct, frozen=True):
-    """Sizes are in tokens; `minute` is of the day in UTC, of Unix time `at`."""
+    """What rules look at in a request. Sizes are in tokens; `at` is Unix seconds."""
 
     prompt: int
     output: int | None

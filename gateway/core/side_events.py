@@ -31,8 +31,8 @@ class LedgerTook(Struct, frozen=True, gc=False):
 
 
 class HoldsExpired(Struct, frozen=True):
-    """Holds nobody settled were charged in full. `tenant` is its organisation's
-    name where it has one: they are counted together.
+    """Holds nobody settled were charged in full. `tenant` is its organisation's name where it has
+    one: they are counted together.
     """
 
     tenant: str
@@ -83,16 +83,16 @@ class HoldsRead(Struct, frozen=True):
 
 
 class AlertEnded(Struct, frozen=True):
-    """Somebody was told of a budget (`sent`), or was not: `failed` each time it
-    was tried, or `dropped` since too many others waited.
+    """The webhook was told of a budget (`sent`), or was not: `failed` each time it was tried, or
+    `dropped` since too many others waited.
     """
 
     outcome: Literal["sent", "failed", "dropped"]
 
 
 class AuditLeft(Struct, frozen=True):
-    """An answer was not followed, since too many others were. `route` is a
-    Behind's name.
+    """An answer was not audited, or not shadowed: too many others were under way, or the gateway
+    stops. `route` is a Behind's name: a route, or "route/rule".
     """
 
     route: str
@@ -100,9 +100,7 @@ class AuditLeft(Struct, frozen=True):
 
 
 class GuardRead(Struct, frozen=True):
-    """What the guard of a route has seen of one bucket of requests, on all
-    replicas.
-    """
+    """What the guard of a route has seen of one bucket of requests, on all replicas."""
 
     route: str
     bucket: str

@@ -252,7 +252,6 @@ LIMIT_QUIRKS: Final = frozenset({"max_completion_tokens", "max_tokens"})
 """Those of which a host has one at most: how it calls the output limit."""
 UNSUPPORTED: Final = ("drop", "refuse")
 LATENCIES: Final = ("fast", "normal", "slow")
-STRATEGIES: Final = ("arbitrate", "cascade", "hedge", "repair", "retry_cheap", "vote")
 CAPABILITIES: Final = (
     "audio",
     "files",

@@ -12,7 +12,7 @@ _NOTHING_YET: Final = Usage()
 
 
 class Tab(Struct):
-    """What one life's calls have come to so far. Amounts are nano-dollars."""
+    """The sums of one life. Amounts are nano-dollars, times are seconds."""
 
     attempts: list[UsageRecord] = []
     """The calls that were made, what became of each, and what it cost."""
@@ -23,10 +23,11 @@ class Tab(Struct):
     escalations: int = 0
     upstream_s: float = 0.0
     first_token_s: float | None = None
-    """When an answer began to flow, since the life began."""
+    """How long after the life began an answer began to flow."""
     gone: bool = False
     """Whether the client has left: what is still read is read only for its usage."""
     signals: tuple[int, ...] = ()
+    """Of the request, for its first record; see core/signals.py."""
     warned: tuple[Warned, ...] = ()
     """Soft budgets that stand at 80 or 100 percent."""
     most: int | None = None

@@ -18,7 +18,7 @@ One without values takes any, and is no label."""
 
 def tagged(given: Mapping[str, str], known: Known) -> Mapping[str, str]:
     """A request's tags as they are recorded: a value outside its configured set is "other", and
-    a key is none.
+    one that holds what looks like a key is a hash.
     """
     return {
         keyless(name): keyless(value)

@@ -9,9 +9,9 @@ from msgspec import DecodeError, Struct, json
 from gateway.core.chat import SAID, Look, Role
 
 LEVELS: Final = 5
-"""So deep do such messages nest: a list, a message, its calls, a call, a function."""
+"""How deep such messages nest: a list, a message, its calls, a call, a function."""
 BYTES_EACH: Final = 10
-"""Of JSON there are more for each object and array in such messages."""
+"""The JSON of such messages has more bytes than this for each object and array in it."""
 
 
 class _Form(Struct, forbid_unknown_fields=True, gc=False):
@@ -47,8 +47,8 @@ _messages: Final = json.Decoder(list[_Said])
 
 
 def read_talk(messages: bytes) -> Look | None:
-    """At a request's undecoded messages. None where there are none, or where they are no such talk;
-    whether they are right then, somebody else has to say.
+    """What is seen in a request's undecoded messages. None where there are none, or where they are
+    of any other form: they may be valid all the same, which the caller has to find out.
     """
     try:
         found = _messages.decode(messages)

@@ -135,7 +135,7 @@ def _text_of(message: Mapping[str, Any]) -> str:
 
 
 def bound_of(messages: Sequence[Message]) -> int:
-    """The same of messages that we add ourselves."""
+    """More tokens than messages that we add ourselves will be billed at, but not many more."""
     return count(len(msgspec.json.encode(messages))) * 13 // 10 + len(messages)
 
 

@@ -1,12 +1,12 @@
 """What is kept of each call to a provider: who caused it, what it was for, what it cost.
 
 A record is written in the same atomic step as the settle that charges it, so the two cannot
-disagree. `charged` of a record is what its settle added to the budgets it names: summed up, the
-records are the counters.
+disagree. What was charged, and to which budgets, is in the ledger's entry around the record; see
+core/ledger_entry.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -37,7 +37,8 @@ class UsageRecord(Struct, frozen=True, omit_defaults=True, gc=False):
     tier: str
     purpose: str
     outcome: str
-    """"ok", "cut", "outrun", "dropped", "shutting_down", or an error's kind."""
+    """"ok", "cut", "outrun", "dropped", "shutting_down", "internal_error", "expired" (its hold was
+    never settled), or the kind of an UpstreamError."""
     held: int
     cost: int
     usage: Usage
@@ -74,8 +75,3 @@ encode: Final[Callable[[UsageRecord | Sequence[Struct]], bytes]] = _encoder.enco
 def decode(line: bytes | str) -> UsageRecord:
     """Raises msgspec.ValidationError for what is no record."""
     return _decoder.decode(line)
-
-
-def as_json(record: UsageRecord) -> Any:
-    """The record as plain JSON values."""
-    return msgspec.to_builtins(record)

@@ -1,4 +1,4 @@
-"""Translate: bytes to values and back, one module a dialect. No I/O; feed it bytes."""
+"""Translate: bytes to values and back, a package for each wire format. No I/O; feed it bytes."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -54,7 +54,7 @@ Read: TypeAlias = Callable[[bytes], Delta | None]
 
 
 def read_nothing(_: bytes) -> Delta | None:
-    """As long as nothing is known."""
+    """What `Alike.read` is until something is known: no chunk is alike yet."""
     return None
 
 

@@ -30,8 +30,9 @@ _MOST_UNIONS: Final = 16
 
 
 class Room:
-    """What the schemas of one call may be together: Anthropic's explicit limits on how complex they
-    are. Without room a schema is said in words, as one is that cannot be closed.
+    """What is left, for one call, of Anthropic's explicit limits on how complex all its schemas may
+    be together. A schema that they have no room for is said in words, as is one that cannot be
+    closed.
     """
 
     def __init__(self) -> None:
