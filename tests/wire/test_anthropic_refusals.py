@@ -28,6 +28,7 @@ REFUSED: Final[dict[str, tuple[JSON, str]]] = {
     "sound": ({"modalities": ["text", "audio"], "audio": {}}, "audio"),
     "functions": ({"functions": [{"name": "f"}]}, "functions"),
     "web search": ({"web_search_options": {}}, "web_search_options"),
+    "a place with a price of its own": ({"inference_geo": "us"}, "inference_geo"),
     "no messages": ({"messages": []}, "messages"),
     "no content": ({"messages": [user("  ")]}, "messages"),
     "messages of another kind": ({"messages": "Hi"}, "messages"),

@@ -286,3 +286,27 @@ def outcome(pieces: list[bytes]) -> tuple[str, list[Any]]:
 @given(BODIES, st.lists(st.integers(0, 10_000), max_size=8))
 def test_any_bytes_read_the_same_however_they_are_cut(body: bytes, places: list[int]) -> None:
     assert outcome(cut(body, places)) == outcome([body])
+
+
+def test_the_pieces_of_an_image_are_one() -> None:
+    pieces = [add(0, image={"source": {"bytes": each}}) for each in ("aA==", "aWo=")]
+    begun = start(0, image={"format": "png"})
+    deltas = read([BEGIN, begun, *pieces, end(0), stop("end_turn", inputTokens=1, outputTokens=2)])
+    assert kept(deltas[0].choices[0].extra)["server_tool_blocks"] == [
+        {"image": {"format": "png", "source": {"bytes": "aGlq"}}}
+    ]
+
+
+def test_an_image_that_is_none_is_told_as_it_came() -> None:
+    failed = add(0, image={"error": {"message": "blocked"}})
+    begun = start(0, image={"format": "png"})
+    deltas = read([BEGIN, begun, failed, end(0), stop("end_turn", inputTokens=1, outputTokens=2)])
+    assert kept(deltas[0].choices[0].extra)["server_tool_blocks"] == [
+        {"image": {"format": "png", "error": {"message": "blocked"}}}
+    ]
+
+
+def test_an_image_that_is_not_in_base64_is_broken() -> None:
+    piece = add(0, image={"source": {"bytes": "?"}})
+    with pytest.raises(Broken):
+        read([BEGIN, start(0, image={"format": "png"}), piece, end(0)])

@@ -165,6 +165,19 @@ def test_a_form_beside_tools_is_said_in_words_where_it_cannot_be_held_to(form: J
     assert (json.dumps(SCHEMA, separators=(",", ":")) in said["text"]) == (form is AS_SCHEMA)
 
 
+@pytest.mark.parametrize("name", ["exaAiSearch", "mcpServers", "parallelAiSearch"])
+def test_newer_tools_of_googles_own_go_on(name: str) -> None:
+    assert body(tools=[{name: {"x": 1}}])["tools"] == [{name: {"x": 1}}]
+
+
+def test_arguments_are_not_asked_for_in_pieces_that_make_no_json() -> None:
+    calling = {"mode": "AUTO", "streamFunctionCallArguments": True}
+    asked = chat(tools=[WEATHER], toolConfig={"functionCallingConfig": calling})
+    call = gemini.encode(asked, TARGET, stream=True)
+    assert json.loads(call.body)["toolConfig"] == {"functionCallingConfig": {"mode": "AUTO"}}
+    assert call.dropped == ("toolConfig.functionCallingConfig.streamFunctionCallArguments",)
+
+
 @pytest.mark.parametrize(
     ("asked", "dropped"),
     [

@@ -231,3 +231,13 @@ def test_missing_arguments_are_told_with_the_finish() -> None:
     body = event(FIRST) + event(piece(call(index=0, id="a", type="function", name="f")))
     last = feed(body + event(piece({}, "tool_calls")))[-1]
     assert last.choices[0].tool_calls == (ToolDelta(0, arguments="{}"),)
+
+
+@pytest.mark.parametrize("told_first", [False, True])
+def test_what_moderation_found_is_relayed(told_first: bool) -> None:
+    found = {"type": "moderation_results", "model": "omni", "results": []}
+    moderated = event(moderation={"input": found, "output": found}, usage=None)
+    said = [event(FIRST), event(piece({"content": "hi"})), STOP]
+    said.insert(0 if told_first else 3, moderated)
+    deltas = feed(b"".join(said) + DONE)
+    assert [b"data: %b\n\n" % (delta.raw or b"") for delta in deltas] == said

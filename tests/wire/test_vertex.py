@@ -68,7 +68,7 @@ def said(*parts: dict[str, Any]) -> dict[str, Any]:
             {"role": "tool", "tool_call_id": "c", "content": [URL]}]}, "messages"),
         ({"mcp_servers": [{"name": "m", "url": "https://x.test"}]}, "mcp_servers"),
         ({"container": "c1"}, "container"),
-        ({"inference_geo": "eu"}, "inference_geo"),
+        ({"inference_geo": "global"}, "inference_geo"),
     ],
 )  # fmt: skip
 def test_what_only_anthropic_does_is_refused_by_name(

@@ -25,6 +25,9 @@ the client sends them back:
     server_tool_blocks  blocks of tools that ran at the provider (answers only)
     citations           Anthropic's citation objects, in order (answers only)
 
+A call of one of a set of Anthropic's tools (`browser_toolset_...`) has a field `toolset_name`,
+which goes back with it.
+
 Pages among the citations are OpenAI's own `annotations` as well.
 
 In a stream each of them comes once, complete, with the finish reason.

@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 from gateway.core.chat import ChoiceDelta, ToolDelta
 from gateway.core.errors import Broken
 from gateway.wire.anthropic.faults import read
-from gateway.wire.anthropic.reply import page, thought
+from gateway.wire.anthropic.reply import of_toolset, page, thought
 from gateway.wire.calls import told_arguments, told_name
 from gateway.wire.citations import Annotation
 from gateway.wire.thoughts import placed
@@ -25,6 +25,9 @@ class Piece(Struct):
     signature: str | None = None
     partial_json: str | None = None
     citation: Raw = Raw(b"")
+    content: str | None = None
+    encrypted_content: str | None = None
+    """The last two are what a compaction of the context came to."""
 
 
 class Kept:
@@ -58,6 +61,7 @@ class _Started(Struct):
     id: str | None = None
     name: str | None = None
     input: Raw = Raw(b"{}")
+    toolset_name: str | None = None
 
 
 class _Text:
@@ -144,7 +148,8 @@ class _Tool:
 
     def begin(self) -> ChoiceDelta:
         name = told_name(self._started.name or "")
-        return self._tell(ToolDelta(self._index, self._started.id or "", name))
+        extra = of_toolset(self._started.toolset_name)
+        return self._tell(ToolDelta(self._index, self._started.id or "", name, extra=extra))
 
     def add(self, piece: Piece) -> ChoiceDelta | None:
         if not piece.partial_json:
@@ -169,15 +174,19 @@ class _Server:
         self._kept = kept
         self._raw = raw
         self._input = ""
+        self._compacted: dict[str, str] = {}
 
     def begin(self) -> None:
         return None
 
     def add(self, piece: Piece) -> None:
         self._input += piece.partial_json or ""
+        told = {"content": piece.content, "encrypted_content": piece.encrypted_content}
+        self._compacted |= {name: value for name, value in told.items() if value is not None}
 
     def end(self) -> None:
         block: dict[str, Any] = read(bytes(self._raw), dict[str, Any])
+        block |= self._compacted
         if self._input:
             # An input that was cut off at the output limit is not JSON: the start's stands.
             with suppress(Broken):

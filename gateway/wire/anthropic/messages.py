@@ -122,6 +122,8 @@ def _use(call: Any, where: str) -> Block:
         "name": name,
         "input": arguments,
     }
+    if isinstance(call.get("toolset_name"), str):
+        block["toolset_name"] = call["toolset_name"]
     return marked([block], call.get("cache_control"))[0]
 
 

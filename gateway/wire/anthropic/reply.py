@@ -50,6 +50,7 @@ class _Block(Struct):
     name: str = ""
     input: Raw = Raw(b"{}")
     citations: list[Raw] | None = None
+    toolset_name: str | None = None
 
 
 class _Kind(Struct):
@@ -93,7 +94,8 @@ class Parts:
 
     def tool(self, block: _Block, raw: Raw) -> None:
         name = told_name(block.name)
-        self.tools.append(ToolCall(block.id, name, told_arguments(block.input)))
+        extra = of_toolset(block.toolset_name)
+        self.tools.append(ToolCall(block.id, name, told_arguments(block.input), extra))
 
 
 _PLACES: Final[Mapping[str, Callable[[Parts, _Block, Raw], None]]] = {
@@ -161,6 +163,11 @@ def extras(
     }
     told = {name: Raw(msgspec.json.encode(blocks)) for name, blocks in found.items() if blocks}
     return told | annotations(pages)
+
+
+def of_toolset(name: str | None) -> Mapping[str, Raw]:
+    """The call's field for one of a set of Anthropic's tools, to which it must be sent back."""
+    return {"toolset_name": Raw(msgspec.json.encode(name))} if name else {}
 
 
 def thought(raw: Raw, said: int, called: int) -> Raw:

@@ -57,6 +57,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     """Raises InvalidRequest for what the API cannot say, naming the field."""
     given = asked.fields(request)
     asked.refuse(given, _REFUSED, "Anthropic's models")
+    _placed(given.get("inference_geo"))
     accepts = generation(target.upstream)
     talk = conversation(given.get("messages"))
     max_tokens = asked.limit(request, target)
@@ -152,6 +153,18 @@ def _stops(given: Any) -> dict[str, Any]:
     if any(not stop.strip() for stop in stops):
         raise InvalidRequest("stop: Anthropic's models cannot stop at white space", param="stop")
     return {"stop_sequences": stops} if stops else {}
+
+
+def _placed(geo: Any) -> None:
+    """Raises InvalidRequest for a place with a price of its own: from Claude 4.6 on `us` is a tenth
+    dearer than is held and charged. Left out, the answer would be made where it must not be.
+    """
+    if geo not in (None, "global"):
+        raise InvalidRequest(
+            "inference_geo: the price of this place is not known; set it as the default of a "
+            "workspace, and in the catalog what it costs",
+            param="inference_geo",
+        )
 
 
 def _user(request: ChatRequest, given: Mapping[str, Any]) -> dict[str, Any]:

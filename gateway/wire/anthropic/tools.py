@@ -10,13 +10,13 @@ from gateway.wire.anthropic.schema import Room
 
 Tool = dict[str, Any]
 
-_SERVER: Final = re.compile(r"[a-z0-9_]+_\d{8}")
+_SERVER: Final = re.compile(r"[a-z0-9_]+_\d{8}|mcp_toolset")
 _CHOICES: Final[Mapping[str, str]] = {"auto": "auto", "none": "none", "required": "any"}
 
 
 def tools(given: Any, room: Room | None) -> list[Tool]:
     """The decoded `tools`. Those in Anthropic's own words stay as they are: tools of the API, like
-    web_search_20250305, and the client's with an `input_schema`.
+    web_search_20250305, the sets of `mcp_servers`, and the client's with an `input_schema`.
 
     `room` is what the schemas may be to which the model is held, None where it can be held to none;
     a tool whose schema cannot be said strictly is declared all the same, and its calls are for the

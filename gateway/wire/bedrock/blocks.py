@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 from gateway.core.chat import ChoiceDelta, ToolDelta
 from gateway.core.errors import Broken
 from gateway.wire.bedrock.faults import read
-from gateway.wire.bedrock.reply import SERVER_TOOL, page, redacted, thinking, unsealed
+from gateway.wire.bedrock.reply import SERVER_TOOL, joined, page, redacted, thinking, unsealed
 from gateway.wire.calls import told_name
 from gateway.wire.citations import Annotation
 from gateway.wire.thoughts import placed
@@ -26,6 +26,12 @@ class _Thought(Struct, rename="camel"):
     redacted_content: str | None = None
 
 
+class _Source(Struct):
+    """Of a piece of an image; one that is kept elsewhere has no bytes."""
+
+    bytes: str = ""
+
+
 class Piece(Struct, rename="camel"):
     """The `delta` of a contentBlockDelta: one of these, or something newer."""
 
@@ -34,6 +40,7 @@ class Piece(Struct, rename="camel"):
     tool_result: tuple[Raw, ...] | None = None
     reasoning_content: _Thought | None = None
     citation: Raw = Raw(b"")
+    image: Mapping[str, Raw] | None = None
 
 
 class Kept:
@@ -154,6 +161,8 @@ class _Server:
         self._started = started
         self._input = ""
         self._content: list[Raw] = []
+        self._image: dict[str, Raw] = {}
+        self._octets: list[str] = []
 
     def begin(self) -> None:
         return None
@@ -161,6 +170,10 @@ class _Server:
     def add(self, piece: Piece) -> None:
         self._input += piece.tool_use.input if piece.tool_use is not None else ""
         self._content += piece.tool_result or ()
+        self._image |= piece.image or {}
+        source = read(bytes((piece.image or {}).get("source", b"{}")), _Source)
+        if source.bytes:
+            self._octets.append(source.bytes)
 
     def end(self) -> None:
         block = dict(read(bytes(self._started), dict[str, Raw]))
@@ -171,6 +184,10 @@ class _Server:
                 block["input"] = Raw((self._input or "{}").encode())
         if self._kind == "toolResult":
             block["content"] = Raw(msgspec.json.encode(self._content))
+        if self._kind == "image":
+            block |= self._image
+            if self._octets:
+                block["source"] = Raw(msgspec.json.encode({"bytes": joined(self._octets)}))
         self._kept.server.append(Raw(msgspec.json.encode({self._kind: block})))
 
 

@@ -190,6 +190,15 @@ def unsealed(content: str) -> str:
         raise Broken("the provider's redacted thoughts are not in base64") from None
 
 
+def joined(pieces: Iterable[str]) -> str:
+    """Pieces of a blob, each in base64, as one."""
+    try:
+        whole = b"".join(base64.b64decode(piece, validate=True) for piece in pieces)
+    except (binascii.Error, ValueError):
+        raise Broken("the provider's image is not in base64") from None
+    return base64.b64encode(whole).decode()
+
+
 def extras(
     thinking_blocks: Iterable[Mapping[str, Any]],
     server: Iterable[Raw],

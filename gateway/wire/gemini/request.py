@@ -43,6 +43,7 @@ name, and fields that nobody knows, which the API refuses.
 _PAID: Final[Mapping[str, str]] = {"candidateCount": "n", "maxOutputTokens": "max_tokens"}
 """Fields of generationConfig that money was set aside for by other names."""
 _THOUGHTLESS: Final[Mapping[str, Any]] = {"thinkingBudget": 0}
+_PIECEWISE: Final = "streamFunctionCallArguments"
 _CONTENT_TYPE: Final = {"content-type": "application/json"}
 
 
@@ -79,8 +80,20 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     body |= {name: given[name] for name in PASSED if given.get(name) is not None}
     verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
     path = f"/models/{target.upstream}:{verb}"
-    missed = dropped(given, _said(given, body["generationConfig"]))
+    missed = dropped(given, _said(given, body["generationConfig"])) + _in_pieces(body)
     return HttpCall(path, _CONTENT_TYPE, msgspec.json.encode(body), missed)
+
+
+def _in_pieces(body: JSON) -> tuple[str, ...]:
+    """Takes out that arguments of calls be streamed, as paths and values: OpenAI's are pieces of
+    JSON, which those do not make. Gives the field's name.
+    """
+    calling = body.get("toolConfig", {}).get("functionCallingConfig")
+    if not isinstance(calling, Mapping) or not calling.get(_PIECEWISE):
+        return ()
+    kept = {name: value for name, value in calling.items() if name != _PIECEWISE}
+    body["toolConfig"] = body["toolConfig"] | {"functionCallingConfig": kept}
+    return (f"toolConfig.functionCallingConfig.{_PIECEWISE}",)
 
 
 def _said(given: JSON, settings: JSON) -> set[str]:

@@ -11,8 +11,9 @@ JSON = dict[str, Any]
 
 _MODES: Final[Mapping[str, str]] = {"none": "NONE", "auto": "AUTO", "required": "ANY"}
 _NATIVE: Final = frozenset({
-    "codeExecution", "computerUse", "enterpriseWebSearch", "fileSearch", "functionDeclarations",
-    "googleMaps", "googleSearch", "googleSearchRetrieval", "retrieval", "urlContext",
+    "codeExecution", "computerUse", "enterpriseWebSearch", "exaAiSearch", "fileSearch",
+    "functionDeclarations", "googleMaps", "googleSearch", "googleSearchRetrieval", "mcpServers",
+    "parallelAiSearch", "retrieval", "urlContext",
 })  # fmt: skip
 """Tools of the API itself, which a client may put among its own: {"googleSearch": {}}."""
 

@@ -138,7 +138,8 @@ class _Decoder:
                 choices.append(choice)
         usage = None if chunk.usage is None else strict_usage(chunk.usage)
         if not choices and usage is None:
-            return None
+            moderated = chunk.moderation is not None and relay and strict.one_line_of_text(data)
+            return Delta((), None, self._id, self._created, data) if moderated else None
         pieces, name, created = tuple(choices), self._id, self._created
         if relay and usage is None and strict.one_line_of_text(data):
             size = plain_size(pieces) if known == len(self._choices) else None
