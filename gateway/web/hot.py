@@ -196,6 +196,8 @@ class HotProtocol(Answers):
                     break
             if self._drained is not None:
                 await self._drained  # who reads no answer is given no more
+                if self.is_gone:
+                    break
             await serve(self)
 
     def _ended(self, task: asyncio.Task[None]) -> None:

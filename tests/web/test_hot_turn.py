@@ -220,3 +220,21 @@ async def test_who_sends_without_end_is_made_to_wait(most: int) -> None:
     assert transport.reads
     protocol.connection_lost(None)
     await asyncio.wait(state.tasks)
+
+
+async def test_who_leaves_without_reading_is_not_served_any_more() -> None:
+    config, state = Config(nobody, log_config=None), ServerState()
+    config.load()
+    served: list[HotProtocol] = []
+    door = AtOnce(served.append)
+    transport = Kept(0)
+    transport.protocol = protocol = cast("Callable[..., HotProtocol]", hot(cast("Door", door)))(
+        config, state, {}
+    )
+    protocol.connection_made(transport)
+    protocol.data_received(asks(1) * 3)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    protocol.connection_lost(None)
+    await asyncio.wait(state.tasks)
+    assert served == [protocol]
