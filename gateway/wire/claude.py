@@ -2,7 +2,7 @@
 what only Anthropic's own door takes. What was thought is in thoughts.py.
 
 Sources: Anthropic's pages on adaptive thinking, effort and extended thinking, and the migration
-guides for 4.6 and 4.7.
+guides for 4.6, 4.7, and each model of 5 and 5.5.
 """
 
 import re
@@ -28,6 +28,8 @@ BUDGETS: Final[Mapping[str, int]] = {
 """Tokens to think with, for models that take a budget: at most half of the output limit."""
 EFFORTS: Final = ("none", *BUDGETS)
 
+_ALWAYS: Final = re.compile(r"-(?:fable|mythos)-")
+"""Families that have never been without their thoughts."""
 _VERSION: Final = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?![\d.])")
 
 
@@ -35,6 +37,32 @@ def version(name: str) -> tuple[int, int] | None:
     """Of claude-sonnet-4-5-20250929, (4, 5); of claude-3-7-sonnet, (3, 7); else None."""
     found = _VERSION.search(name)
     return None if found is None else (int(found[1]), int(found[2] or 0))
+
+
+def thoughtless(name: str) -> Mapping[str, Any] | None:
+    """What keeps from thinking a model that does so unless it is told not to (5 on); {} where
+    nothing need be said, None where nothing can keep it: it thinks least at low effort.
+    """
+    found = version(name)
+    if found is None or found < (5, 0):
+        return {}
+    if found > (5, 5) or _ALWAYS.search(name):
+        return None
+    if found < (5, 5) or "-haiku-" in name:
+        return {"thinking": {"type": "disabled"}}
+    return {"thinking": {"type": "between_tools"}} if "-sonnet-" in name else None
+
+
+def forced(name: str, mode: str | None) -> None:
+    """Raises InvalidRequest where a model that cannot be made to call a tool would have to: it
+    would answer with status 400 (Fable and Mythos from 5.1 on, Opus and Sonnet from 5.5 on).
+    """
+    found = version(name) or (0, 0)
+    free = found < ((5, 1) if _ALWAYS.search(name) else (5, 5)) or "-haiku-" in name
+    if mode in {"any", "tool"} and not free:
+        raise InvalidRequest(
+            "tool_choice: this model cannot be made to call a tool", param="tool_choice"
+        )
 
 
 def level(effort: str, *, xhigh: bool) -> str:

@@ -1,11 +1,15 @@
-"""What is newest at Anthropic: sets of tools, and a context that is summed up on the way."""
+"""What is newest at Anthropic: sets of tools, contexts that are summed up, models of 5 and 5.5."""
 
 import json
 from typing import Any, Final
 
+import pytest
+
 from gateway.core.chat import ToolCall
-from gateway.wire import anthropic
-from tests.wire.anthropic_messages import user
+from gateway.core.errors import InvalidRequest
+from gateway.wire import anthropic, bedrock
+from gateway.wire.dialect import Target
+from tests.wire.anthropic_messages import WEATHER, user
 from tests.wire.anthropic_streams import (
     TARGET,
     add,
@@ -18,7 +22,7 @@ from tests.wire.anthropic_streams import (
     stop,
     turns,
 )
-from tests.wire.chats import assembled
+from tests.wire.chats import assembled, chat
 
 BROWSER: Final = {"type": "browser_toolset_20260801"}
 CLICK: Final = {
@@ -71,3 +75,20 @@ def test_what_a_context_was_summed_up_to_is_streamed_whole() -> None:
     assert json.loads(bytes(found.extra["server_tool_blocks"])) == [
         {"type": "compaction", "content": "Summed up.", "encrypted_content": "c2VhbGVk"}
     ]
+
+
+def test_thoughts_that_come_whatever_is_said_are_told() -> None:
+    asked = chat(reasoning_effort="none")
+    for dialect, prefix in ((anthropic, ""), (bedrock, "anthropic.")):
+        for model, dropped in (("opus-5-5", ("reasoning_effort",)), ("sonnet-5-5", ())):
+            call = dialect.encode(asked, Target(f"{prefix}claude-{model}", 9), stream=False)
+            assert call.dropped == dropped
+
+
+@pytest.mark.parametrize("name", ["opus-5-5", "sonnet-5-5", "fable-5-1", "mythos-5-2", "opus-6"])
+def test_who_cannot_be_made_to_call_a_tool_is_not_asked(name: str) -> None:
+    asked = chat(tools=[WEATHER], tool_choice="required")
+    for dialect, prefix in ((anthropic, ""), (bedrock, "anthropic.")):
+        with pytest.raises(InvalidRequest) as refused:
+            dialect.encode(asked, Target(f"{prefix}claude-{name}", 9), stream=False)
+        assert refused.value.param == "tool_choice"

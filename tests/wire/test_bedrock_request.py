@@ -100,6 +100,7 @@ def budget(tokens: int) -> JSON:
 FORCED: Final = {"tools": [WEATHER], "tool_choice": "required"}
 OPUS_8: Final = Target("global.anthropic.claude-opus-4-8", 8_192)
 ALONE: Final = {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}
+ALWAYS: Final = Target("us.anthropic.claude-opus-5-5", 8_192)
 ADDITIONAL: Final[list[tuple[Target, JSON, JSON | None]]] = [
     (CLAUDE, {"reasoning_effort": "low"}, budget(2_048)),
     (CLAUDE, {"reasoning_effort": "high"}, budget(4_096)),
@@ -115,6 +116,9 @@ ADDITIONAL: Final[list[tuple[Target, JSON, JSON | None]]] = [
     (CLAUDE, budget(2_000) | FORCED, None),
     (THINKER, {"reasoning_effort": "minimal"}, budget(1_024)),
     (OLDEST, {"reasoning_effort": "high"}, None),
+    (Target("anthropic.claude-opus-5", 9), {"reasoning_effort": "none"},
+        {"thinking": {"type": "disabled"}}),
+    (ALWAYS, {"reasoning_effort": "none"}, {"output_config": {"effort": "low"}}),
     (OPUS, {"reasoning_effort": "minimal"}, adaptive("low")),
     (OPUS, {"reasoning_effort": "xhigh"}, adaptive("max")),
     (NEWEST, {"reasoning_effort": "xhigh"}, adaptive("xhigh")),

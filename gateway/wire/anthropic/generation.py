@@ -5,9 +5,14 @@ guides for 4.6 and 4.7; the recorded 400 for effort `xhigh` on 4.6. A name witho
 (another vendor's model behind the same format) is taken to accept what the format always had.
 """
 
+from collections.abc import Mapping
+from typing import Any, Final
+
 from msgspec import Struct
 
-from gateway.wire.claude import thinks_forced, version
+from gateway.wire.claude import thinks_forced, thoughtless, version
+
+NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Generation(Struct, frozen=True):
@@ -15,6 +20,8 @@ class Generation(Struct, frozen=True):
     """Thinks by effort (4.6 on), not by a budget of tokens."""
     thinks_forced: bool = True
     """May think by effort beside a forced tool; see claude.thinks_forced."""
+    thoughtless: Mapping[str, Any] | None = NOTHING
+    """What keeps it from thinking; see claude.thoughtless."""
     xhigh: bool = False
     """Knows the effort between `high` and `max` (4.7 on)."""
     samples: bool = True
@@ -33,6 +40,7 @@ def generation(upstream: str) -> Generation:
     return Generation(
         adaptive=found >= (4, 6),
         thinks_forced=thinks_forced(found, bedrock="anthropic." in upstream),
+        thoughtless=thoughtless(upstream),
         xhigh=found >= (4, 7),
         samples=found < (4, 7),
         both_samplers=found < (4, 1),

@@ -71,7 +71,9 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     body["messages"] = [{"role": turn.role, "content": turn.content} for turn in talk.turns]
     body |= _tools(given, talk, room)
     body |= {name: given[name] for name in PASSED if given.get(name) is not None}
-    forced = body.get("tool_choice", {}).get("type") in {"any", "tool"}
+    mode = body.get("tool_choice", {}).get("type")
+    claude.forced(target.upstream, mode)
+    forced = mode in {"any", "tool"}
     if claude.too_forced(given.get("thinking"), forced=forced, adaptive=accepts.thinks_forced):
         del body["thinking"]
     effort = thinking(
@@ -89,17 +91,18 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         body["stream"] = True
     headers = {"content-type": "application/json", "anthropic-version": VERSION}
     headers |= _betas(given.get("betas"))
-    return HttpCall(PATH, headers, msgspec.json.encode(body), dropped(given, _said(given, body)))
+    said = _said(given, body, thinks=accepts.thoughtless is None)
+    return HttpCall(PATH, headers, msgspec.json.encode(body), dropped(given, said))
 
 
-def _said(given: Mapping[str, Any], body: Mapping[str, Any]) -> frozenset[str]:
-    """The request's fields that this call honours, or has no need to."""
+def _said(given: Mapping[str, Any], body: Mapping[str, Any], *, thinks: bool) -> frozenset[str]:
+    """The request's fields that this call honours, or need not; `thinks` it does anyway."""
     said = {*_SAID, *(name for name in body if given.get(name) == body[name])}
     if strict_tools(given.get("tools")) == sum("strict" in tool for tool in body.get("tools", ())):
         said.add("tools.function.strict")
     if "format" in body.get("output_config", {}):
         said.add("response_format.json_schema.strict")
-    if "thinking" in body or given.get("reasoning_effort") == "none":
+    if "thinking" in body or (given.get("reasoning_effort") == "none" and not thinks):
         said.add("reasoning_effort")
     if "thinking" not in body:
         said.discard("thinking")

@@ -23,8 +23,11 @@ def thinking(
     rules thinking out: then the effort is still a hint on how much to write.
     """
     effort = asked.effort(given, claude.EFFORTS)
-    if effort is None or effort == "none":
+    if effort is None:
         return Thinking()
+    if effort == "none":
+        kept = accepts.thoughtless
+        return Thinking(effort="low") if kept is None else Thinking(kept.get("thinking"))
     if accepts.adaptive:
         config = None if forced and not accepts.thinks_forced else {"type": "adaptive"}
         return Thinking(config, claude.level(effort, xhigh=accepts.xhigh))

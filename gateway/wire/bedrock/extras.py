@@ -43,8 +43,11 @@ def thinking(
     tool rules thinking out, and where a budget cannot be had; see claude.budget.
     """
     effort = asked.effort(given, claude.EFFORTS)
-    if effort is None or effort == "none":
+    if effort is None:
         return {}
+    if effort == "none":
+        kept = accepts.thoughtless
+        return {"output_config": {"effort": "low"}} if kept is None else dict(kept)
     match accepts.thinks:
         case "effort":
             return {"reasoning_effort": _THREE.get(effort, effort)}

@@ -10,12 +10,14 @@ strands-agents/harness-sdk#1223 and quarkiverse/quarkus-langchain4j#1983.
 """
 
 import re
-from typing import Final, Literal
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from gateway.wire.claude import thinks_forced, version
+from gateway.wire.claude import thinks_forced, thoughtless, version
 
+NOTHING: Final[Mapping[str, Any]] = {}
 Thinks = Literal["budget", "adaptive", "nova", "effort", ""]
 
 _VENDOR: Final = re.compile(
@@ -36,6 +38,8 @@ class Model(Struct, frozen=True):
     decides on (4.6 on), Nova 2's reasoningConfig, or `reasoning_effort` as it is (gpt-oss)."""
     thinks_forced: bool = True
     """May think beside a forced tool; see claude.thinks_forced."""
+    thoughtless: Mapping[str, Any] | None = NOTHING
+    """What keeps it from thinking; see claude.thoughtless."""
     xhigh: bool = False
     """Knows the effort between `high` and `max` (Claude 4.7 on)."""
     samples: bool = True
@@ -88,6 +92,7 @@ def _claude(name: str) -> Model:
         "anthropic",
         thinks="adaptive" if found >= (4, 6) else "budget" if found >= (3, 7) else "",
         thinks_forced=thinks_forced(found, bedrock=True),
+        thoughtless=thoughtless(name),
         xhigh=found >= (4, 7),
         samples=found < (4, 7),
         both_samplers=found < (4, 1),

@@ -79,6 +79,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     asked.refuse(given, _REFUSED, "Bedrock")
     accepts = model(target.upstream)
     offer = _offer(given, accepts)
+    claude.forced(target.upstream, offer.mode)
     talk = conversation(given.get("messages"), accepts, tells=not offer.tools)
     form = asked.form(given.get("response_format"))
     structured = structure(form, accepts)
@@ -158,7 +159,8 @@ def _optional(
 ) -> dict[str, bool]:
     """Fields that only some models take, and whether this call has them as they were asked."""
     thought = {"thinking", "reasoning_effort", "reasoningConfig"} & fields.keys()
-    thoughtless = given.get("reasoning_effort") == "none" and accepts.thinks != "effort"
+    needless = accepts.thinks != "effort" and accepts.thoughtless is not None
+    thoughtless = given.get("reasoning_effort") == "none" and needless
     return {
         "betas": "anthropic_beta" in fields,
         "messages.cache_control": accepts.caches,
