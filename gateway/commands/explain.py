@@ -4,14 +4,17 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
+from msgspec import structs
 from rich.console import Console
 from rich.table import Table
 
+from gateway.behind.attendant import guarded_by
 from gateway.core.catalog import Tenant
 from gateway.core.errors import UnknownModel
 from gateway.core.explain import explain
 from gateway.core.features import Features, read_features
-from gateway.core.first_rung import begin
+from gateway.core.first_rung import after, begin
+from gateway.core.guarded import smart_instead
 from gateway.core.ladder import Ladder, ladders
 from gateway.core.plan import Limits, Plan, make_plan
 from gateway.core.plans import Plans
@@ -27,7 +30,8 @@ _ALWAYS_FIRST: Final = 0.0
 def explain_request(
     snapshot: Snapshot, body: bytes, tenant: Tenant, at: float = 0.0
 ) -> dict[str, Any]:
-    """The plan of a request's JSON, for a tenant, `at` Unix seconds.
+    """The plan of a request's JSON, for a tenant, `at` Unix seconds. What a guard has seen is not
+    known here: the worst is that of either way.
 
     Raises a ClientError as the door would.
     """
@@ -48,9 +52,19 @@ def explain_request(
 
     plan = Plans().plan(ladder, features, tenant, 0, made)
     plan, _ = begin(ladder, plan, request, features)
-    values = explain(request, features, plan, ladder, rule, limits, known)
-    told: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(values))
-    return {**told, "canary": moved or None, "guard": _unknown(ladder)}
+
+    def told(ladder: Ladder, plan: Plan) -> dict[str, Any]:
+        values = explain(request, features, plan, ladder, rule, limits, known)
+        found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(values))
+        return found
+
+    most = told(ladder, plan)
+    if ladder.behind is not None and guarded_by(ladder.behind, request, ladder, plan):
+        below = 0 if plan.start is None else plan.start.below
+        smart, chosen = smart_instead(plan, after(ladder.strategy, below))
+        other = told(structs.replace(ladder, strategy=chosen), smart)["cost_usd"]["worst"]
+        most["cost_usd"]["worst"] = max(most["cost_usd"]["worst"], other)
+    return {**most, "canary": moved or None, "guard": _unknown(ladder)}
 
 
 def _unknown(ladder: Ladder) -> dict[str, str] | None:

@@ -27,6 +27,7 @@ from gateway.config.tags import tag_value, tag_values
 from gateway.config.tenants import Organisation, Tenant
 from gateway.config.tree import EMPTY, Tree
 from gateway.config.usage import Usage
+from gateway.core.ladder import NO_TIER
 from gateway.core.learned import Learned
 from gateway.core.snapshot import CLIENTS, Secret
 from gateway.core.tags import MOST
@@ -195,6 +196,9 @@ def _named(tree: Tree, section: str) -> dict[str, Any]:
         except PydanticCustomError as error:
             place = tree.keys[section, name]
             tree.fault((section, name), f"the name {error.message()}", place)
+        if section == "tiers" and name == NO_TIER:
+            why = "is what headers, metrics and records say of a model that is in no tier"
+            tree.fault((section, name), f"the name {why}", tree.keys[section, name])
     return found
 
 

@@ -5,7 +5,7 @@ import io
 import re
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import yaml
@@ -122,6 +122,33 @@ def test_explain_says_what_only_a_gateway_knows(
     show(told, Console(file=out, width=200))
     assert ("ask by --gateway URL" in out.getvalue()) == (guard is not None)
     assert (f"canary {canary};" in out.getvalue()) == (canary is not None)
+
+
+def test_the_worst_is_that_of_whatever_a_guard_has_seen() -> None:
+    """Where the last tier answers in place of all and declines, another vendor below is asked."""
+    dear = SOUND.replace("price: free", "price: {input: 1, output: 2}").replace(
+        "models:", "  other: {dialect: openai, base_url: 'http://other:8000/v1'}\nmodels:", 1
+    )
+    dear = dear.replace(
+        "tenants:",
+        "  m2: {deployments: [{provider: other}], context: 1000, price: {input: 3, output: 6}}\n"
+        "tiers: {t: {models: [m1]}, u: {models: [m2], checks: [not_refused]}}\n"
+        "routes:\n"
+        "  plain: {tiers: [t, u]}\n"
+        "  auto: {tiers: [t, u], guard: {}}\n"
+        "tenants:",
+    )
+    found = snapshot(dear)
+
+    def told(route: str) -> dict[str, Any]:
+        body = b'{"model": "%b", "messages": [{"role": "user", "content": "x"}]}' % route.encode()
+        return explain_request(found, body, found.tenants["acme"])
+
+    plain, auto = told("plain"), told("auto")
+    both = sum(rung["candidates"][0]["worst_usd"] for rung in plain["rungs"])
+    assert auto["rungs"] == plain["rungs"]
+    assert plain["cost_usd"]["worst"] < auto["cost_usd"]["worst"]
+    assert auto["cost_usd"]["worst"] == pytest.approx(both)
 
 
 def test_explain_tells_a_step_that_is_not_reached() -> None:
