@@ -246,6 +246,8 @@ GENERATIONS: Final[dict[str, tuple[str, JSON, JSON]]] = {
                            {"output_config": {"effort": "max"}}),
     "4.7 knows xhigh": ("claude-opus-4-7", {"reasoning_effort": "xhigh"},
                         {"output_config": {"effort": "xhigh"}}),
+    "4.7 is told to show": ("claude-opus-4-7", {"reasoning_effort": "low"},
+                            {"thinking": {"type": "adaptive", "display": "summarized"}}),
     "5 is told not to think": ("claude-sonnet-5", {"reasoning_effort": "none"},
                                {"thinking": {"type": "disabled"}, "output_config": None}),
     "5.5 too, if it is small": ("claude-haiku-5-5", {"reasoning_effort": "none"},

@@ -20,6 +20,9 @@ class Generation(Struct, frozen=True):
     """Thinks by effort (4.6 on), not by a budget of tokens."""
     thinks_forced: bool = True
     """May think by effort beside a forced tool; see claude.thinks_forced."""
+    hides: bool = False
+    """Shows no thoughts unless it is told to (4.7 on; anthropics/claude-code#49268). At Bedrock it
+    is not told: that it may be is in no page that was found."""
     thoughtless: Mapping[str, Any] | None = NOTHING
     """What keeps it from thinking; see claude.thoughtless."""
     xhigh: bool = False
@@ -37,9 +40,11 @@ def generation(upstream: str) -> Generation:
     found = version(upstream)
     if found is None:
         return Generation()
+    bedrock = "anthropic." in upstream
     return Generation(
         adaptive=found >= (4, 6),
-        thinks_forced=thinks_forced(found, bedrock="anthropic." in upstream),
+        thinks_forced=thinks_forced(found, bedrock=bedrock),
+        hides=found >= (4, 7) and not bedrock,
         thoughtless=thoughtless(upstream),
         xhigh=found >= (4, 7),
         samples=found < (4, 7),

@@ -29,7 +29,8 @@ def thinking(
         kept = accepts.thoughtless
         return Thinking(effort="low") if kept is None else Thinking(kept.get("thinking"))
     if accepts.adaptive:
-        config = None if forced and not accepts.thinks_forced else {"type": "adaptive"}
+        shown = {"display": "summarized"} if accepts.hides else {}
+        config = None if forced and not accepts.thinks_forced else {"type": "adaptive"} | shown
         return Thinking(config, claude.level(effort, xhigh=accepts.xhigh))
     budget = claude.budget(effort, max_tokens, forced=forced, thoughtless=thoughtless)
     if budget is None:

@@ -81,7 +81,7 @@ def thinking(given: Any, accepts: Generation, limit: int) -> JSON:
     shown = {"includeThoughts": True} if effort != "none" else {}
     if accepts.levels:
         level = LEVELS[effort]
-        if level == "minimal" and accepts.pro:
+        if level == "minimal" and not accepts.minimal:
             level = "low"
         if level == "medium" and not accepts.medium:
             level = "high"

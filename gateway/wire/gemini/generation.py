@@ -20,7 +20,9 @@ class Generation(Struct, frozen=True):
     levels: bool = False
     """Thinks by levels (3 on)."""
     pro: bool = False
-    """Cannot be kept from thinking, and knows no level `minimal`."""
+    """Cannot be kept from thinking."""
+    minimal: bool = False
+    """Knows the level below `low` (Flash until 3.6, and all that are Lite): others refuse it."""
     medium: bool = False
     """Knows the level between `low` and `high` (3 Flash, and all from 3.1 on)."""
     signs: bool = False
@@ -41,6 +43,7 @@ def generation(upstream: str) -> Generation:
         budgets=version >= (2, 5),
         levels=third and found is not None,
         pro=pro,
+        minimal=not pro and (version < (3, 7) or "-lite" in upstream),
         medium=not pro or version >= (3, 1),
         signs=third,
         schema_beside_tools=third,
