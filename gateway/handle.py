@@ -24,7 +24,7 @@ from gateway.core.hearing import nothing
 from gateway.core.ladder import Ladder
 from gateway.core.life_end import unanswered
 from gateway.core.plan import Candidate, Limits, Plan, make_plan
-from gateway.core.reason import Trail, once, short, told, went_on
+from gateway.core.reason import Trail, once, raced, short, told, went_on
 from gateway.core.rule_traits import climbed
 from gateway.core.spent import Tab
 from gateway.core.strategies import carry_out, named
@@ -90,8 +90,9 @@ class Life(Struct, eq=False):
         try:
             self._read()
             plan = self._planned()
-            if not plan.rungs:
-                plan = await self._recounted()
+            if not plan.rungs:  # the estimate may have been too careful
+                await self._recount()
+                plan = self._planned()
             verdict = await self._carry_out(self._able(plan))
             if not self.tab.attempts and refusals.of_tokens(verdict) and await self._recount():
                 verdict = await self._carry_out(self._planned())
@@ -163,11 +164,6 @@ class Life(Struct, eq=False):
             limits = structs.replace(limits, warm=warm, prefix=prefix, wall=wall)
         return make_plan(ladder, features, limits, world.draw)
 
-    async def _recounted(self) -> Plan:
-        """Where nothing fits the estimate may have been too careful."""
-        await self._recount()
-        return self._planned()
-
     async def _recount(self) -> bool:
         """Count what goes in exactly, once. Whether that is known, and less than was supposed."""
         bound = self.features.bound
@@ -215,7 +211,9 @@ class Life(Struct, eq=False):
                     wanted = strategy.send((await self._attempt(wanted, calls[0]),))
                 else:
                     self._turns = self._turns or asyncio.Lock()
-                    wanted = strategy.send(await together(self._attempt, wanted, world.sleep))
+                    outcomes = await together(self._attempt, wanted, world.sleep)
+                    self.trail = raced(self.trail, wanted, outcomes)
+                    wanted = strategy.send(outcomes)
         except StopIteration as stop:
             verdict: Verdict = stop.value
             return verdict

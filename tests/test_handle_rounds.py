@@ -75,6 +75,25 @@ async def test_a_race(asked: str, stream: bool, a: Turn, b: Turn, wins: str) -> 
     await whole(scene)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("a", "b", "reason"),
+    [
+        (poor, well, "passed; a regex"),
+        (broken, well, "passed; a faulty"),
+        (slow, well, "passed"),
+        (poor, broken, "passed; b faulty"),
+        (poor, poor, "passed; b regex"),
+    ],
+)
+async def test_who_lost_a_race_is_told(a: Turn, b: Turn, reason: str, stream: bool) -> None:
+    """Once, also where nobody won."""
+    scene = stage("judged-hedge", {"a": [a], "b": [b], "c": [well]}, stream=stream)
+    reply, _ = await hear(scene.life)
+    assert reply.reason == reason
+    await whole(scene)
+
+
 async def test_the_first_is_fast_enough() -> None:
     """The second's turn would come: but nobody is asked that need not be."""
     scene = stage("hedge", {"a": [well], "b": [well]}, far="sleep")

@@ -59,7 +59,8 @@ class Unseen(Life):
             self._read()
             plan = self._planned()
             if not plan.rungs:
-                plan = await self._recounted()
+                await self._recount()
+                plan = self._planned()
             verdict = await self._carry_out(self._able(plan))
             outcome = told(verdict)
         except asyncio.CancelledError:

@@ -2,9 +2,11 @@
 and why each call after the first was made: "auto-1 regex".
 """
 
+from collections.abc import Sequence
+
 from gateway.core.plan import Candidate
 from gateway.core.strategies.course import BUDGET
-from gateway.core.strategy import Because
+from gateway.core.strategy import Answered, Because, Failed, Flowing, Outcome, Round
 
 Trail = tuple[str, ...]
 
@@ -19,6 +21,24 @@ def short(trail: Trail, candidate: Candidate) -> Trail:
     """It was not asked, as a budget had no room for it; another may be. Noted once in a row."""
     word = f"{candidate.model.name} {BUDGET}"
     return trail if trail[-1:] == (word,) else (*trail, word)
+
+
+def raced(trail: Trail, wanted: Round, outcomes: Sequence[Outcome]) -> Trail:
+    """A race was won: nobody is asked because of those who failed or were poor in it. Where nobody
+    has won `went_on` tells of who led on.
+    """
+    lost, won = [], False
+    for each in outcomes if wanted.race_s is not None else ():
+        match each:
+            case Failed(candidate, error):
+                lost.append(f"{candidate.model.name} {error.kind}")
+            case Answered(candidate, findings=(finding, *_)):
+                lost.append(f"{candidate.model.name} {finding.check}")
+            case Flowing() | Answered():
+                won = True
+            case _:
+                pass
+    return (*trail, *lost) if won else trail
 
 
 def once(trail: Trail, word: str) -> Trail:
