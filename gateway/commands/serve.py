@@ -17,9 +17,9 @@ import uvloop
 from starlette.types import ASGIApp
 
 from gateway.app import open_gateway
-from gateway.commands.early import ENDS, LATER, listen_no_more
+from gateway.commands.early import listen_no_more
 from gateway.commands.process_log import process_log
-from gateway.commands.stopping import Listener, drain, stop_by_signals
+from gateway.commands.stopping import Listener, drain, listen, stop_by_signals
 from gateway.config.load import load_whole, stamp
 from gateway.core.redaction import Redactor, secrets_of
 from gateway.core.snapshot import Snapshot
@@ -70,10 +70,10 @@ def serve(
     """Serve until SIGTERM or SIGINT; `env` and `source` as open_gateway has them."""
 
     async def run() -> None:
-        await run_gateway(snapshot, place, say, env, source)
-        for number in ENDS | LATER:
-            asyncio.get_running_loop().remove_signal_handler(number)
-        listen_no_more()
+        try:
+            await run_gateway(snapshot, place, say, env, source)
+        finally:
+            listen_no_more()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
@@ -157,22 +157,17 @@ async def _reloading(reload: Reload, *, watch: bool) -> AsyncIterator[None]:
         running.add(asyncio.create_task(reload.told("SIGHUP", alone=True)))
         running.difference_update([task for task in running if task.done()])
 
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, hung_up)
+    listen(signal.SIGHUP, hung_up)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     if watch:
         running.add(asyncio.create_task(reload.watch()))
     try:
         yield
     finally:
-        loop.add_signal_handler(signal.SIGHUP, _too_late)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # there is nothing to reload any more
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-
-
-def _too_late() -> None:
-    """There is nothing to reload any more."""
 
 
 def _server(app: ASGIApp, protocol: type[asyncio.Protocol]) -> Listener:

@@ -10,7 +10,7 @@ again, or late  streams get an error event, other requests a 503; all is settled
 import asyncio
 import signal
 import sys
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -72,16 +72,23 @@ class Stop:
                 await self.now.wait()
 
 
+def listen(number: int, told: Callable[[], None]) -> None:
+    """From now on `told` is called in the running loop. The loop's own way gives a signal back to
+    the system when it listens no more, and one that comes just then kills us.
+    """
+    loop = asyncio.get_running_loop()
+    signal.signal(number, lambda number, frame: loop.call_soon_threadsafe(told) and None)
+
+
 def stop_by_signals(parent: bool) -> Stop:
     """SIGTERM and SIGINT; and, where there is a parent, that it is gone: it never writes to our
     stdin, whose end tells it.
     """
     stop = Stop()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, lambda: stop.tell(delays=True))
-    loop.add_signal_handler(signal.SIGINT, lambda: stop.tell(delays=False))
+    listen(signal.SIGTERM, lambda: stop.tell(delays=True))
+    listen(signal.SIGINT, lambda: stop.tell(delays=False))
     if parent:
-        stdin = sys.stdin.fileno()
+        loop, stdin = asyncio.get_running_loop(), sys.stdin.fileno()
 
         def orphaned() -> None:
             loop.remove_reader(stdin)
