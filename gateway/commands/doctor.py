@@ -137,8 +137,8 @@ def _redis(snapshot: Snapshot) -> Iterator[Line]:
             yield Line("clock", "ok", f"{each.server} is {skew}")
     for finding in findings:
         state: State = "fail" if finding.severity == "unsafe" else "warn"
-        found = f"{finding.name} is {finding.found} at {finding.server}: {finding.why}"
-        yield Line("redis", state, found, f"make it {finding.wanted}: docs/redis.md")
+        do = f"make it {finding.wanted}" if finding.wanted else "let its user ask for it"
+        yield Line("redis", state, finding.told, f"{do}: docs/redis.md")
     if not findings:
         yield Line("redis", "ok", "keeps a log (AOF), and forgets nothing when memory is full")
 

@@ -102,7 +102,13 @@ async def test_what_may_not_be_asked_is_a_warning(tmp_path: Path) -> None:
 
 
 async def test_a_server_out_of_reach_is_a_warning() -> None:
-    assert await told(f"redis://127.0.0.1:{free_port()}") == [("Redis", "unknown", "warning")]
+    place = f"127.0.0.1:{free_port()}"
+    findings = await inspect_url(f"redis://{place}", 5)
+    assert short(findings) == [("Redis", "unknown", "warning")]
+    (line,) = map(str, findings)
+    begins = f"Redis could not be looked at (unreachable): cannot connect to {place}: "
+    assert line.startswith(begins)
+    assert findings[0].told == line
 
 
 async def test_a_master_that_does_not_mind_its_replicas(tmp_path: Path) -> None:

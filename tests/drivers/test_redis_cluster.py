@@ -18,6 +18,7 @@ from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.cluster import first_key, slot_of
 from gateway.drivers.redis.connection import RedisError, encode
 from gateway.drivers.redis.servers import Redis, open_redis
+from gateway.outbox import outbox
 from tests.drivers.redis_fleet import Server, Tally, cluster, pretended, said
 from tests.in_time import at_once, in_time
 from tests.patience import PATIENT_S, SOON_S, limit
@@ -118,6 +119,26 @@ async def test_keys_of_two_homes_are_refused(tmp_path: Path) -> None:
         with pytest.raises(RedisError) as caught:
             await redis.call(both)
         assert caught.value.kind == "crossslot"
+
+
+def stand_still() -> None:
+    """What a callback does that works for long."""
+    time.sleep(2 * LIMIT_S)
+
+
+async def test_a_loop_that_stood_still_follows_a_slot_all_the_same(tmp_path: Path) -> None:
+    async with three(tmp_path) as (redis, nodes):
+        homes = [home_of(nodes, 0), home_of(nodes, 1)]
+        await asyncio.gather(*(redis.call(encode("GET", home)) for home in homes))
+        slot, owner = slot_of(homes[0].encode()), await nodes[1].ask("CLUSTER", "MYID")
+        for node in (nodes[1], nodes[0]):
+            await node.ask("CLUSTER", "SETSLOT", slot, "NODE", owner)
+        limit(redis, LIMIT_S)
+        adding = asyncio.create_task(add(redis, homes[0]))
+        await asyncio.sleep(0)
+        await outbox().sent()
+        stand_still()
+        assert await adding == 1
 
 
 async def test_a_slot_that_moves_is_followed_each_command_executed_once(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from gateway.drivers.redis.connection import RedisConnection, RedisError, encode
 from gateway.drivers.redis.embedded import EmbeddedRedis
+from gateway.drivers.redis.wire import Wire
 from gateway.outbox import outbox
 from tests.patience import PATIENT_S, limit
 
@@ -122,7 +123,13 @@ class Trickles(asyncio.Protocol):
         self.gone.set()
 
 
-async def test_an_answer_that_trickles_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unread", [False, True])
+async def test_an_answer_that_trickles_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, unread: bool
+) -> None:
+    """Also where there is something to be read whenever it is looked."""
+    if unread:
+        monkeypatch.setattr(Wire, "_has_unread", lambda _: True)
     loop, path, server = asyncio.get_running_loop(), tmp_path / "s", Trickles()
     connection = RedisConnection(f"unix://{path}", timeout_s=LIMIT_S)
     async with await loop.create_unix_server(lambda: server, path):

@@ -20,7 +20,7 @@ _CLUSTER: Final = encode("CLUSTER", "INFO")
 
 
 class Finding(Struct, frozen=True):
-    """`server` is an address. `severity`: see above."""
+    """`server` is an address. `severity`: see above. Nothing is `wanted` of what is not known."""
 
     server: str
     name: str
@@ -30,7 +30,16 @@ class Finding(Struct, frozen=True):
     severity: Literal["unsafe", "warning"]
 
     def __str__(self) -> str:
+        if not self.wanted:
+            return self.told
         return f"{self.name} is {self.found} at {self.server}, wanted: {self.wanted}; {self.why}"
+
+    @property
+    def told(self) -> str:
+        """What was found, and why it matters."""
+        if not self.wanted:
+            return f"{self.name}{self.server and f' of {self.server}'} {self.why}"
+        return f"{self.name} is {self.found} at {self.server}: {self.why}"
 
 
 async def inspect_redis(redis: Redis) -> tuple[Finding, ...]:
@@ -144,8 +153,8 @@ async def _of_cluster(redis: Redis, server: str, masters: int) -> list[Finding]:
 
 
 def _unseen(server: str, name: str, error: RedisError) -> Finding:
-    why = f"not looked at ({error.kind}): {error}"
-    return _finding(server or "Redis", name, "unknown", "to be seen", why, "warning")
+    why = f"could not be looked at ({error.kind}): {error}"
+    return _finding(server, name, "unknown", "", why, "warning")
 
 
 def _finding(

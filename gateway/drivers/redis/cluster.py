@@ -131,7 +131,6 @@ class RedisCluster:
     async def _answered(
         self, command: bytes, node: RedisConnection, answer: asyncio.Future[Any]
     ) -> Any:
-        until = asyncio.get_running_loop().time() + self._timeout
         try:
             return await answer
         except RedisError as error:
@@ -139,7 +138,7 @@ class RedisCluster:
             if error.kind not in _ELSEWHERE:
                 raise
             refusal = error
-        return await self._sent_on(command, node, refusal, until)
+        return await self._sent_on(command, node, refusal)
 
     def _noted(self, error: RedisError) -> None:
         if error.kind in _GONE:
@@ -190,34 +189,34 @@ class RedisCluster:
         where = "any slot" if slot is None else f"slot {slot}"
         raise RedisError("clusterdown", f"no node of the cluster has {where}", sent=False)
 
-    async def _sent_on(
-        self, command: bytes, node: RedisConnection, error: RedisError, until: float
-    ) -> Any:
+    async def _sent_on(self, command: bytes, node: RedisConnection, error: RedisError) -> Any:
+        """Counted from the refusal: a loop that stood still until then is not the cluster's fault.
+        No answer is given up here: the connections do that.
+        """
         owner, script = node, command.split(b"\r\n", 3)[2] in _WITH_KEY_COUNT
-        try:
-            async with asyncio.timeout_at(until):
-                for hop in count():
-                    waits = error.kind == "tryagain" or (error.kind == "ask" and script)
-                    if waits or hop >= _AT_ONCE:
-                        await asyncio.sleep(_MOMENT_S)
-                    try:
-                        if waits:
-                            node = owner
-                            return await node.call(command)
-                        slot, host, port = _place(error)
-                        node = self._node(host or node.address.host, port)
-                        if error.kind == "ask":
-                            return (await asyncio.gather(*map(node.call, (_ASKING, command))))[1]
-                        self._owners[slot] = owner = node
-                        self._look_soon()
-                        return await node.call(command)
-                    except RedisError as again:
-                        if again.kind not in _ELSEWHERE:
-                            raise
-                        error = again
-        except TimeoutError:
-            message = f"the cluster did not answer in time, after {error}"
-            raise RedisError("timeout", message, sent=True) from None  # the last one may have it
+        now = asyncio.get_running_loop().time
+        until, hops = now() + self._timeout, count()
+        while not (hop := next(hops)) or now() < until:
+            waits = error.kind == "tryagain" or (error.kind == "ask" and script)
+            if waits or hop >= _AT_ONCE:
+                await asyncio.sleep(_MOMENT_S)
+            try:
+                if waits:
+                    node = owner
+                    return await node.call(command)
+                slot, host, port = _place(error)
+                node = self._node(host or node.address.host, port)
+                if error.kind == "ask":
+                    return (await asyncio.gather(*map(node.call, (_ASKING, command))))[1]
+                self._owners[slot] = owner = node
+                self._look_soon()
+                return await node.call(command)
+            except RedisError as again:
+                if again.kind not in _ELSEWHERE:
+                    raise
+                error = again
+        message = f"the cluster did not answer in time, after {error}"
+        raise RedisError("timeout", message, sent=False)
 
     def _may_look(self) -> bool:
         wait = self._probe_s if self._fault is not None else _AGAIN_S

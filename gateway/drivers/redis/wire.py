@@ -230,10 +230,9 @@ class Wire(asyncio.Protocol):
         late, had = self._late
         come = self._reader.len() if self._reader.has_data() else 0
         self._late = (written, come)
-        if self._has_unread():
-            return True
         self._moments += 1
-        return come > (had if late is written else 0) and self._moments <= _MOMENTS
+        more = come > (had if late is written else 0) or self._has_unread()
+        return more and self._moments <= _MOMENTS
 
     def _has_unread(self) -> bool:
         if self._transport is None:
