@@ -85,3 +85,21 @@ async def test_what_is_charged_already_is_not_again_however_long_the_rest_takes(
     assert journals(tmp_path) == []
     expired = [each.tenant for each in told if isinstance(each, HoldsExpired)]
     assert expired == (["sound", "broken"] if of_the_dead else [])
+
+
+def there(folder: Path) -> list[Path]:
+    return [*folder.iterdir()]
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+async def test_what_is_noted_behind_a_torn_line_is_read(tmp_path: Path, size: int) -> None:
+    ledger = Half()
+    payer = Payer(ledger, lambda _: None)
+    with written(tmp_path, open_still=False) as journal, journal.path.open("ab") as file:
+        file.write(b"{" * size)
+    assert await payer.pay_the_dead(tmp_path) == {"broken"}
+    ledger.breaks = False
+    ledger.now += 2 * DAY_S
+    assert await payer.pay_the_dead(tmp_path) == set()
+    assert await ledger.spent() == [25, 15]
+    assert there(tmp_path) == [], "nor is it damaged"

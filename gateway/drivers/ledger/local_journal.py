@@ -121,6 +121,17 @@ class Journal:
                     continue
                 yield line, place
 
+    def cut(self) -> None:
+        """Take away a torn last line, that what is written next is one of its own."""
+        end, found = self.size, -1
+        while end and found < 0:
+            start = max(end - _CHUNK, 0)
+            found = os.pread(self._file, end - start, start).rfind(b"\n")
+            end = start + found + 1
+        if end < self.size:
+            os.ftruncate(self._file, end)
+            self.size = end
+
     def empty(self) -> None:
         os.ftruncate(self._file, 0)
         self.size = self._synced = 0
@@ -161,6 +172,7 @@ def left_behind(folder: Path) -> Iterator[Journal]:
         with suppress(FileNotFoundError):  # another process was faster
             journal = _lock(path, os.O_RDWR)
         if journal is not None:
+            journal.cut()
             yield journal
 
 
