@@ -47,11 +47,13 @@ from gateway.drivers.redis_responses import RedisResponses
 from gateway.drivers.upstream.short_http import provider_connected
 from gateway.drivers.usage.books import Books, books_at, read_store
 from gateway.drivers.usage.search import Find, Search
+from gateway.drivers.usage.store import unwritable as unwritable_sink
 
 _log: Final = logging.getLogger("gateway")
 read_usage: Final = read_store
 token_table_fault: Final = table_fault
 log_fault: Final = unwritable
+sink_fault: Final = unwritable_sink
 connect_provider: Final = provider_connected
 
 

@@ -12,7 +12,7 @@ from gateway.config.load import load, load_ledger
 from gateway.core.catalog import Model, Tenant
 from gateway.core.money import FREE, Price, usd
 from gateway.core.snapshot import GoogleAuth, Ledger, Snapshot
-from gateway.stores import log_fault
+from gateway.stores import log_fault, sink_fault
 
 Ping = Callable[[Snapshot], tuple[str | None, list[str]]]
 """What is wrong with the ledger that a snapshot names, None when it answers; and warnings."""
@@ -134,6 +134,9 @@ def _warnings(snapshot: Snapshot) -> Iterator[str]:
     for tenant in snapshot.tenants.values():
         for warning in _of_tenant(tenant):
             yield f"warning: tenant {tenant.name}: {warning}"
+    sink = None if snapshot.usage.sink is None else sink_fault(snapshot.usage.sink)
+    if sink is not None:
+        yield f"warning: usage.sink: {sink}: records wait in the ledger, which keeps the newest"
     if snapshot.ledger.url == "memory":
         yield "warning: redis.url is memory: every restart begins with full budgets"
 

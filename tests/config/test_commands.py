@@ -234,6 +234,21 @@ def test_traces_that_need_what_is_not_installed(
     assert (lines[-2], code) == (why + "pip install 'tollgate[otel]'", 1)
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_usage_that_cannot_be_kept_is_warned_of(tmp_path: Path, kind: str) -> None:
+    """A gateway begins all the same: its ledger keeps the records for a while."""
+    taken = tmp_path / "taken"
+    taken.touch()
+    for folder, why in ((tmp_path / "new/usage", None), (taken / "usage", "Not a directory")):
+        text = f"{SOUND}\nusage: {{sink: '{kind}:{folder}'}}\n"
+        lines, code = check(write(tmp_path, text), NO_ENV, up, there)
+        told = [line for line in lines if "usage.sink" in line]
+        kept = "records wait in the ledger, which keeps the newest"
+        warned = f"warning: usage.sink: cannot write to {folder}: {why}: {kept}"
+        assert (told, code) == ([warned] if why else [], 0)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
     """It is seen, and no file is made."""
     for to, why in (

@@ -1,5 +1,6 @@
 """Where lines of usage are kept outside the ledger: what each such place can do."""
 
+import errno
 import os
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from datetime import date
@@ -34,6 +35,23 @@ class UsageStore(Protocol):
         """Remove what was charged on days before that one, by UTC."""
 
     async def aclose(self) -> None: ...
+
+
+def unwritable(sink: str) -> str | None:
+    """What would hinder one in a folder, as far as it is seen without making any; else None."""
+    kind, _, name = sink.partition(":")
+    if kind not in ("jsonl", "parquet"):
+        return None
+    there = folder = Path(name).absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        found = errno.ENOTDIR
+    elif not os.access(there, os.W_OK | os.X_OK):
+        found = errno.EACCES
+    else:
+        return None
+    return f"cannot write to {folder}: {os.strerror(found)}"
 
 
 def by_day(lines: Sequence[Line]) -> Iterator[tuple[str, list[Line]]]:
