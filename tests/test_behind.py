@@ -22,7 +22,7 @@ from gateway.core.ladder import ladders
 from gateway.core.learned import Learned
 from gateway.core.rules import When
 from gateway.core.strategies import tactic
-from gateway.core.trials import Canary, Compares, Shadow, Watch, chosen
+from gateway.core.trials import Canary, Compares, GuardSettings, Shadow, chosen
 from gateway.core.usage_record import COMPARED
 from gateway.drivers.memory_guard import MemoryGuard
 from gateway.handle import Reply
@@ -42,8 +42,8 @@ from tests.lives import (
 )
 from tests.weights import weights
 
-ALWAYS: Final = Watch(share=1.0, probe=1.0, cap=1.0)
-NEVER: Final = Watch(share=0.0, probe=0.0)
+ALWAYS: Final = GuardSettings(share=1.0, probe=1.0, cap=1.0)
+NEVER: Final = GuardSettings(share=0.0, probe=0.0)
 GOOD_PAIR: Final = Growth(same=(True,) * 40, spent=10**9)
 BAD_PAIR: Final = Growth(same=(True, False) * 20, spent=10**9)
 NEW: Final = Growth()
@@ -51,9 +51,9 @@ other = says("BAD")
 LABEL: Final = Compares("label")
 
 
-def route(watch: Watch | None = ALWAYS, **more: object) -> Route:
+def route(settings: GuardSettings | None = ALWAYS, **more: object) -> Route:
     known = {"tiers": ("cheap", "mid"), "strategy": tactic("vote"), "compares": LABEL}
-    return Route("r", guard=watch, **(known | more))  # type: ignore[arg-type]
+    return Route("r", guard=settings, **(known | more))  # type: ignore[arg-type]
 
 
 async def scene(
@@ -119,7 +119,7 @@ def state(backstage: Backstage) -> Guard:
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
-    ("seen", "watch", "turns", "who", "text", "reason", "audits", "same", "missed"),
+    ("seen", "settings", "turns", "who", "text", "reason", "audits", "same", "missed"),
     [
         pytest.param(
             NEW, NEVER, {"a": [well], "b": [well], "c": [well]},
@@ -179,15 +179,15 @@ def state(backstage: Backstage) -> Guard:
     ],
 )  # fmt: skip
 async def test_a_guarded_vote(  # noqa: PLR0917 - a row of the table
-    seen: Growth, watch: Watch, turns: dict[str, list[Turn]], who: str, text: str, reason: str,
-    audits: list[tuple[str, str]], same: tuple[bool, ...], missed: int, stream: bool,
+    seen: Growth, settings: GuardSettings, turns: dict[str, list[Turn]], who: str, text: str,
+    reason: str, audits: list[tuple[str, str]], same: tuple[bool, ...], missed: int, stream: bool,
 ) -> None:  # fmt: skip
-    made, backstage = await scene(route(watch), turns, seen, stream=stream)
+    made, backstage = await scene(route(settings), turns, seen, stream=stream)
     reply, heard = await given(made, backstage)
     assert (reply.candidate.model.name, heard, reply.reason) == (who, text, reason)
     assert outcomes(made) == audits
     before = seen.onto(Guard())
-    after = Growth(same, missed, memory=watch.memory).onto(before)
+    after = Growth(same, missed, memory=settings.memory).onto(before)
     found = state(backstage)
     assert (found.seen, found.agreed, found.tried) == (after.seen, after.agreed, after.tried)
     audited = sum(

@@ -9,7 +9,7 @@ import pytest_asyncio
 from gateway.behind.guards import Guards
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, GuardRead
-from gateway.core.guard import Growth, Guard, Watch
+from gateway.core.guard import Growth, Guard, GuardSettings
 from gateway.core.money import Nanos
 from gateway.drivers.memory_guard import MemoryGuard
 from gateway.drivers.redis.embedded import EmbeddedRedis
@@ -18,7 +18,7 @@ from tests.patience import PATIENT_S
 
 pytest_plugins = ("tests.redis_server",)
 
-WATCH = Watch(threshold=0.75, memory=50)
+SETTINGS = GuardSettings(threshold=0.75, memory=50)
 
 
 class Away(MemoryGuard):
@@ -53,7 +53,7 @@ async def test_two_replicas_agree(replicas: tuple[Guards, Guards], tenant: str) 
     one, other = replicas
     name = f"{tenant}:0:text"
     for each in replicas:
-        assert each.state(name, WATCH).course(0.0, WATCH) == "probed", "nothing is known"
+        assert each.state(name, SETTINGS).course(0.0, SETTINGS) == "probed", "nothing is known"
     for number in range(30):
         (one if number % 2 else other).compared(name, same=number % 3 != 0)
         one.paid(name, Nanos(100))
@@ -61,18 +61,18 @@ async def test_two_replicas_agree(replicas: tuple[Guards, Guards], tenant: str) 
     other.paid(name, Nanos(10), audit=True)
     for each in (one, other, one):
         assert await each.refresh()
-    assert one.state(name, WATCH) == other.state(name, WATCH)
-    found = one.state(name, WATCH)
+    assert one.state(name, SETTINGS) == other.state(name, SETTINGS)
+    found = one.state(name, SETTINGS)
     assert (found.seen, found.agreed, found.tried) == (30.0, 20.0, 31)
     assert (found.spent, found.audit) == (3_010, 10)
     for each in replicas:
-        assert each.state(name, WATCH).course(0.99, WATCH) == "smart", "off, on both"
+        assert each.state(name, SETTINGS).course(0.99, SETTINGS) == "smart", "off, on both"
     for _ in range(120):
         other.compared(name, same=True)
     await other.refresh()
     await one.refresh()
-    assert one.state(name, WATCH).course(0.99, WATCH) == "cheap", "back, on both"
-    assert one.state(name, WATCH) == other.state(name, WATCH)
+    assert one.state(name, SETTINGS).course(0.99, SETTINGS) == "cheap", "back, on both"
+    assert one.state(name, SETTINGS) == other.state(name, SETTINGS)
 
 
 async def test_a_replica_that_comes_later_knows(
@@ -84,9 +84,9 @@ async def test_a_replica_that_comes_later_knows(
         one.compared(name, same=True)
     one.paid(name, Nanos(10**9))
     await one.refresh()
-    other.state(name, WATCH)
+    other.state(name, SETTINGS)
     await other.refresh()
-    assert other.state(name, WATCH).course(0.99, WATCH) == "cheap"
+    assert other.state(name, SETTINGS).course(0.99, SETTINGS) == "cheap"
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -100,12 +100,12 @@ async def test_while_the_store_is_away(when: str, caplog: pytest.LogCaptureFixtu
         guards.compared("r:0:text", same=False)
         guards.paid("r:0:text", Nanos(5))
         assert not await guards.refresh()
-    last = guards.state("r:0:text", WATCH)
+    last = guards.state("r:0:text", SETTINGS)
     assert (last.seen, last.agreed, last.spent) == (4.0, 1.0, 15), "it goes on by what is known"
     store.away = ""
     assert await guards.refresh()
     assert await guards.refresh()
-    assert guards.state("r:0:text", WATCH) == last
+    assert guards.state("r:0:text", SETTINGS) == last
     assert await store.grow(0, {"r:0:text": Growth()}) == {"r:0:text": last}, "and told, once"
     assert [record.message.partition(":")[0] for record in caplog.records] == [
         "guards go by what is known here",
@@ -138,7 +138,7 @@ async def test_what_is_seen_while_it_tells_is_not_lost() -> None:
 async def test_a_state_is_shown_when_it_has_changed() -> None:
     shown: list[Event] = []
     guards = Guards(MemoryGuard(), shown.append)
-    guards.state("auto/legal:0:text-long", WATCH)
+    guards.state("auto/legal:0:text-long", SETTINGS)
     await guards.refresh()
     assert shown == [], "nothing has happened"
     for _ in range(3):

@@ -49,7 +49,7 @@ class Stage(Protocol):
 def guarded_by(behind: Behind, request: ChatRequest, ladder: Ladder, plan: Plan) -> str | None:
     """The name of the state that decides about a request; None where no guard does."""
     extras = request.extras
-    if behind.watch is None or extras.strategy is not None or extras.checks is not None:
+    if behind.guard is None or extras.strategy is not None or extras.checks is not None:
         return None
     return f"{behind.key}:{bucket(read_features(request))}" if applies(ladder, plan) else None
 
@@ -105,13 +105,13 @@ class Attendant:
             self._follow("shadow", self._shadow)
 
     def _decided(self, plan: Plan) -> Course:
-        watch, life = self._behind.watch, self._life
+        settings, life = self._behind.guard, self._life
         name = guarded_by(self._behind, life.request, self._ladder, plan)
-        if watch is None or name is None:
+        if settings is None or name is None:
             return "cheap"
         self._state = name
-        guard = self._stage.guards.state(name, watch)
-        return guard.course(life.world.draw(), watch)
+        guard = self._stage.guards.state(name, settings)
+        return guard.course(life.world.draw(), settings)
 
     async def _listen(self, flow: Deltas) -> Deltas:
         async with heard(flow) as deltas:

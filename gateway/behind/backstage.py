@@ -52,17 +52,17 @@ class Backstage:
     ) -> tuple[Ladder, Plan, Mapping[str, Any] | None]:
         """Who would answer, without a draw, and what is known of the guard, as JSON values."""
         name = None if ladder.behind is None else guarded_by(ladder.behind, request, ladder, plan)
-        if name is None or ladder.behind is None or ladder.behind.watch is None:
+        if name is None or ladder.behind is None or ladder.behind.guard is None:
             return ladder, plan, None
-        watch = ladder.behind.watch
-        guard = self.guards.state(name, watch)
+        settings = ladder.behind.guard
+        guard = self.guards.state(name, settings)
         told = {
             "bucket": name.rpartition(":")[2],
-            "state": guard.state(watch),
-            "threshold": watch.threshold,
+            "state": guard.state(settings),
+            "threshold": settings.threshold,
             "agreement": {"rate": guard.rate, "lower_bound": guard.bound, "compared": guard.seen},
         }
-        if guard.allows(watch):
+        if guard.allows(settings):
             return ladder, plan, told
         chosen = ladder.strategy
         if plan.start is not None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway.core.errors import LedgerDown
 from gateway.core.events import GuardRead
-from gateway.core.guard import BUCKETS, WATCH, Growth, Guard, GuardStore, Watch
+from gateway.core.guard import BUCKETS, DEFAULT_SETTINGS, Growth, Guard, GuardSettings, GuardStore
 from gateway.core.ladder import Ladder
 from gateway.core.money import Nanos
 from gateway.core.ports import Observer
@@ -31,8 +31,8 @@ class _Owed:
         self.same: list[bool] = []
         self.missed = self.spent = self.audit = 0
 
-    def growth(self, watch: Watch) -> Growth:
-        return Growth(tuple(self.same), self.missed, self.spent, self.audit, watch.memory)
+    def growth(self, settings: GuardSettings) -> Growth:
+        return Growth(tuple(self.same), self.missed, self.spent, self.audit, settings.memory)
 
 
 class Guards:
@@ -41,7 +41,7 @@ class Guards:
     def __init__(self, store: GuardStore, observe: Observer) -> None:
         self._store = store
         self._observe = observe
-        self._watches: dict[str, Watch] = {}
+        self._settings: dict[str, GuardSettings] = {}
         self._known: dict[str, Guard] = {}
         self._owed: dict[str, _Owed] = {}
         self._telling: dict[str, Growth] = {}
@@ -50,36 +50,36 @@ class Guards:
         self._well = True
         self._lock = asyncio.Lock()
 
-    def state(self, name: str, watch: Watch = WATCH) -> Guard:
+    def state(self, name: str, settings: GuardSettings = DEFAULT_SETTINGS) -> Guard:
         """As it is known here. It is refreshed from now on."""
-        self._watches[name] = watch
+        self._settings[name] = settings
         return self._known.get(name, _NOTHING)
 
     def know(self, ladders: Iterable[Ladder]) -> None:
         """Whose states are to be read before anybody asks."""
         for ladder in ladders:
             for each in (ladder, *(of for _, _, of in ladder.rules)):
-                if each.behind is not None and each.behind.watch is not None:
+                if each.behind is not None and each.behind.guard is not None:
                     names = (f"{each.behind.key}:{kind}" for kind in BUCKETS)
-                    self._watches.update(dict.fromkeys(names, each.behind.watch))
+                    self._settings.update(dict.fromkeys(names, each.behind.guard))
 
     def compared(self, name: str, same: bool | None) -> None:
         """Both were asked. None: what they said could not be compared."""
         owed = self._owes(name)
         if same is None:
             owed.missed += 1
-            self._known[name] = self.state(name, self._watch(name)).missed()
+            self._known[name] = self.state(name, self._settings_of(name)).missed()
         elif len(owed.same) < _MOST:
             owed.same.append(same)
-            watch = self._watch(name)
-            self._known[name] = self.state(name, watch).observe(same, watch)
+            settings = self._settings_of(name)
+            self._known[name] = self.state(name, settings).observe(same, settings)
 
     def paid(self, name: str, spent: Nanos, *, audit: bool = False) -> None:
         """What a request cost, or its audit."""
         owed = self._owes(name)
         owed.spent += spent
         owed.audit += spent if audit else 0
-        self._known[name] = self.state(name, self._watch(name)).pay(spent, audit=audit)
+        self._known[name] = self.state(name, self._settings_of(name)).pay(spent, audit=audit)
 
     async def keep(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         """Run until cancelled."""
@@ -90,7 +90,7 @@ class Guards:
     async def refresh(self) -> bool:
         """Tell what was seen here, and learn what all have seen. False when that failed."""
         async with self._lock:
-            return not self._watches or await self._refresh()
+            return not self._settings or await self._refresh()
 
     async def aclose(self) -> None:
         await self.refresh()
@@ -102,8 +102,10 @@ class Guards:
             self._number += 1
             owed, self._owed = self._owed, {}
             self._telling = {
-                name: owed[name].growth(watch) if name in owed else Growth(memory=watch.memory)
-                for name, watch in self._watches.items()
+                name: owed[name].growth(settings)
+                if name in owed
+                else Growth(memory=settings.memory)
+                for name, settings in self._settings.items()
             }
         try:
             found = await self._store.grow(self._number, self._telling)
@@ -113,7 +115,7 @@ class Guards:
         self._telling = {}
         for name, guard in found.items():
             since = self._owed.get(name)
-            known = guard if since is None else since.growth(self._watch(name)).onto(guard)
+            known = guard if since is None else since.growth(self._settings_of(name)).onto(guard)
             self._known[name] = known
             self._show(name, known)
         self._is_well(well=True)
@@ -123,8 +125,8 @@ class Guards:
         if guard.spent and self._shown.get(name) != guard:
             self._shown[name] = guard
             route, _, kind = name.rsplit(":", 2)
-            watch = self._watch(name)
-            self._observe(GuardRead(route, kind, guard.state(watch), guard))
+            settings = self._settings_of(name)
+            self._observe(GuardRead(route, kind, guard.state(settings), guard))
 
     def _owes(self, name: str) -> _Owed:
         owed = self._owed.get(name)
@@ -132,8 +134,8 @@ class Guards:
             owed = self._owed[name] = _Owed()
         return owed
 
-    def _watch(self, name: str) -> Watch:
-        return self._watches.get(name, WATCH)
+    def _settings_of(self, name: str) -> GuardSettings:
+        return self._settings.get(name, DEFAULT_SETTINGS)
 
     def _is_well(self, *, well: bool, why: str = "") -> None:
         if well != self._well:

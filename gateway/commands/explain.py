@@ -69,7 +69,7 @@ def explain_request(
 
 def _unknown(ladder: Ladder) -> dict[str, str] | None:
     """Of a guard, here, where no gateway runs."""
-    guarded = ladder.behind is not None and ladder.behind.watch is not None
+    guarded = ladder.behind is not None and ladder.behind.guard is not None
     return {"state": "unknown"} if guarded else None
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from gateway.commands.progress import busy, steps
 from gateway.commands.replay_route import find_route
 from gateway.core.catalog import Catalog, Route
-from gateway.core.guard import Watch
+from gateway.core.guard import GuardSettings
 from gateway.replay.figures import SAMPLES, Figures, Line, measure
 from gateway.replay.formats import read
 from gateway.replay.lineup import Lineup, line_up
@@ -58,15 +58,15 @@ def replay(asked: Asked, env: Mapping[str, str], console: Console | None) -> dic
     with busy(f"reading {asked.folder}"):
         records = _read(asked)
     catalog, route = find_route(asked.route, asked.config, env)
-    watch = None if asked.guard is None else watch_of(asked.guard, route.guard)
+    guard = None if asked.guard is None else guard_settings(asked.guard, route.guard)
     guarded = route.guard is not None
-    route = route if watch is None else structs.replace(route, guard=watch)
+    route = route if guard is None else structs.replace(route, guard=guard)
     lineup = line_up(records, catalog, route, asked.pool, asked.smart)
-    if watch is None and guarded:
+    if guard is None and guarded:
         notes = (*lineup.notes, "the route has a guard: --guard rehearses it, too")
         lineup = structs.replace(lineup, notes=notes)
     name = _called(asked.route)
-    run = _Run(asked, records, watch)
+    run = _Run(asked, records, guard)
     with busy(f"rehearsing {name}"):
         done = run.rehearse(lineup, name)
     told = {"set": records.name, **as_json(done.rehearsal, done.decisions, done.figures)}
@@ -99,19 +99,19 @@ def _read(asked: Asked) -> Records:
         gc.enable()
 
 
-def watch_of(settings: Iterable[str], own: Watch | None = None) -> Watch:
+def guard_settings(settings: Iterable[str], own: GuardSettings | None = None) -> GuardSettings:
     """A guard from texts such as threshold=0.8; what they leave out is as the route's own says, or
     as it is by default. Raises Unusable.
     """
     given: dict[str, Any] = {} if own is None else structs.asdict(own)
     for setting in settings:
         name, _, value = setting.partition("=")
-        if name not in Watch.__struct_fields__:
-            known = ", ".join(Watch.__struct_fields__)
+        if name not in GuardSettings.__struct_fields__:
+            known = ", ".join(GuardSettings.__struct_fields__)
             raise Unusable(f"the guard has no setting {name}; it has {known}")
         given[name] = value
     try:
-        return msgspec.convert(given, Watch, strict=False)
+        return msgspec.convert(given, GuardSettings, strict=False)
     except msgspec.ValidationError as error:
         raise Unusable(f"the guard: {error}") from None
 
@@ -123,20 +123,20 @@ def _called(route: str) -> str:
 
 
 class _Run(Struct, frozen=True):
-    """What holds for every policy. `watch` are the guard's numbers, None for no guard."""
+    """What holds for every policy. `guard` are the guard's numbers, None for no guard."""
 
     asked: Asked
     records: Records
-    watch: Watch | None
+    guard: GuardSettings | None
 
     def rehearse(self, lineup: Lineup, name: str, samples: int = SAMPLES) -> Rehearsed:
         seed = self.asked.seed
         rng = Random(seed)  # noqa: S311 - the same figures each time, not a secret
-        if self.watch is None:
+        if self.guard is None:
             rehearsal = Rehearsal(self.records, lineup)
         else:
             draws = Random(seed)  # noqa: S311 - as above
-            rehearsal = WatchedRehearsal(self.records, lineup, self.watch, draws.random)
+            rehearsal = WatchedRehearsal(self.records, lineup, self.guard, draws.random)
         decisions = rehearsal.run()
         if not decisions:
             raise Unusable(f"no query was answered by all of {', '.join(lineup.pool)}")

@@ -232,7 +232,7 @@ class Route(Stanza):
             cache=None if self.cache is None else catalog.Cache(**dict(self.cache)),
             rules=tuple(map(self._rule, self.rules)),
             learned=begins or (None if self.learned is None else self.learned.learned()),
-            guard=None if self.guard is None else self.guard.watch(),
+            guard=None if self.guard is None else self.guard.settings(),
             compares=Compares() if self.guard is None else self.guard.compares(),
             shadow=None if self.shadow is None else self.shadow.shadow(),
             canary=None if self.canary is None else self.canary.canary(),

@@ -66,9 +66,9 @@ class Guard(Stanza):
     pointers: tuple[Pointer, ...] = ()
     """With `agree: json`: what of the answers is compared. Default: the whole."""
 
-    def watch(self) -> trials.Watch:
+    def settings(self) -> trials.GuardSettings:
         told = self.model_dump(exclude={"agree", "pointers"})
-        return trials.Watch(**told)
+        return trials.GuardSettings(**told)
 
     def compares(self) -> Compares:
         return Compares(self.agree, self.pointers)

@@ -11,7 +11,7 @@ from gateway.core.order import Order
 from gateway.core.rules import When
 from gateway.core.tariff import Tariff
 from gateway.core.tokens import IMAGE_TOKENS
-from gateway.core.trials import Canary, Compares, Shadow, Watch
+from gateway.core.trials import Canary, Compares, GuardSettings, Shadow
 
 NO_OPTIONS: Final[Mapping[str, Any]] = {}
 
@@ -172,7 +172,7 @@ class Route(Struct, frozen=True):
     cache: Cache | None = None
     learned: Learned | None = None
     """Where to begin, by what was learned; see core/first_rung.py."""
-    guard: Watch | None = None
+    guard: GuardSettings | None = None
     compares: Compares = Compares()
     """How its guard, and its shadow, compare."""
     shadow: Shadow | None = None

@@ -17,11 +17,11 @@ from msgspec import Struct, structs
 
 from gateway.core.features import Features
 from gateway.core.money import Nanos
-from gateway.core.trials import Watch
+from gateway.core.trials import GuardSettings
 
 __all__ = [
-    "BUCKETS", "WATCH", "Course", "Growth", "Guard", "GuardStore", "State", "Watch", "bucket",
-    "lower_bound",
+    "BUCKETS", "DEFAULT_SETTINGS", "Course", "Growth", "Guard", "GuardSettings", "GuardStore",
+    "State", "bucket", "lower_bound",
 ]  # fmt: skip
 
 _LONG: Final = 2_000
@@ -41,7 +41,7 @@ Course = Literal["cheap", "audited", "smart", "probed"]
 does and the cheap ones are asked too."""
 
 
-WATCH: Final = Watch()
+DEFAULT_SETTINGS: Final = GuardSettings()
 
 
 class Guard(Struct, frozen=True):
@@ -66,9 +66,9 @@ class Guard(Struct, frozen=True):
         """What that rate is at least, with 95 % confidence: Wilson's lower bound."""
         return lower_bound(self.agreed, self.seen)
 
-    def observe(self, agreed: bool, watch: Watch = WATCH) -> "Guard":
+    def observe(self, agreed: bool, settings: GuardSettings = DEFAULT_SETTINGS) -> "Guard":
         """One more comparison; both counts fade once there are as many as are remembered."""
-        fade = min(1.0, watch.memory / (self.seen + 1.0))
+        fade = min(1.0, settings.memory / (self.seen + 1.0))
         seen, same = (self.seen + 1.0) * fade, (self.agreed + agreed) * fade
         return structs.replace(self, seen=seen, agreed=same, tried=self.tried + 1)
 
@@ -82,43 +82,45 @@ class Guard(Struct, frozen=True):
             self, spent=self.spent + spent, audit=self.audit + (spent if audit else 0)
         )
 
-    def decided(self, watch: Watch = WATCH) -> bool:
+    def decided(self, settings: GuardSettings = DEFAULT_SETTINGS) -> bool:
         """Whether enough was seen: fewer comparisons will do where they leave no doubt. And where
         hardly any answers can be compared, it is decided that nothing can be seen.
         """
-        if self.seen >= min(watch.least, watch.memory) or self.unseen(watch):
+        if self.seen >= min(settings.least, settings.memory) or self.unseen(settings):
             return True
         if self.seen < _FEWEST:
             return False
         best = 1.0 - lower_bound(self.seen - self.agreed, self.seen)
-        return self.bound >= watch.threshold or best < watch.threshold
+        return self.bound >= settings.threshold or best < settings.threshold
 
-    def unseen(self, watch: Watch = WATCH) -> bool:
+    def unseen(self, settings: GuardSettings = DEFAULT_SETTINGS) -> bool:
         """Whether it was tried often, and little was seen."""
-        return self.tried >= 3 * watch.least and self.seen < _FEWEST
+        return self.tried >= 3 * settings.least and self.seen < _FEWEST
 
-    def allows(self, watch: Watch = WATCH) -> bool:
+    def allows(self, settings: GuardSettings = DEFAULT_SETTINGS) -> bool:
         """Whether the cheap ones may answer: not before they are seen to be good enough."""
-        return self.unseen(watch) or (self.decided(watch) and self.bound >= watch.threshold)
+        return self.unseen(settings) or (
+            self.decided(settings) and self.bound >= settings.threshold
+        )
 
-    def state(self, watch: Watch = WATCH) -> State:
+    def state(self, settings: GuardSettings = DEFAULT_SETTINGS) -> State:
         """Whether the cheap ones are on or off, or that is not decided yet."""
-        if self.allows(watch):
+        if self.allows(settings):
             return "on"
-        return "off" if self.decided(watch) else "learning"
+        return "off" if self.decided(settings) else "learning"
 
-    def compares(self, draw: float, watch: Watch = WATCH) -> bool:
+    def compares(self, draw: float, settings: GuardSettings = DEFAULT_SETTINGS) -> bool:
         """Whether this request is also asked of the others. `draw` is random, in [0, 1)."""
-        if not self.decided(watch):
+        if not self.decided(settings):
             return True
-        if self.audit > watch.cap * self.spent:
+        if self.audit > settings.cap * self.spent:
             return False
-        return draw < (watch.share if self.allows(watch) else watch.probe)
+        return draw < (settings.share if self.allows(settings) else settings.probe)
 
-    def course(self, draw: float, watch: Watch = WATCH) -> Course:
+    def course(self, draw: float, settings: GuardSettings = DEFAULT_SETTINGS) -> Course:
         """Who answers, and whether the others are asked too."""
-        compares = self.compares(draw, watch)
-        if self.allows(watch):
+        compares = self.compares(draw, settings)
+        if self.allows(settings):
             return "audited" if compares else "cheap"
         return "probed" if compares else "smart"
 
@@ -130,13 +132,13 @@ class Growth(Struct, frozen=True):
     missed: int = 0
     spent: int = 0
     audit: int = 0
-    memory: int = WATCH.memory
+    memory: int = DEFAULT_SETTINGS.memory
 
     def onto(self, guard: Guard) -> Guard:
         """The state with it."""
-        watch = Watch(memory=self.memory)
+        settings = GuardSettings(memory=self.memory)
         for same in self.same:
-            guard = guard.observe(same, watch)
+            guard = guard.observe(same, settings)
         tried, spent = guard.tried + self.missed, guard.spent + self.spent
         return structs.replace(guard, tried=tried, spent=spent, audit=guard.audit + self.audit)
 

@@ -8,7 +8,7 @@ from gateway.core.agree import Agreement, key_of
 from gateway.core.catalog import CASCADE, Tactic
 from gateway.core.chat import Completion
 from gateway.core.first_rung import after
-from gateway.core.guard import Guard, Watch
+from gateway.core.guard import Guard, GuardSettings
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Plan, Rung, Skipped
 
@@ -50,6 +50,6 @@ def compare(one: Completion, other: Completion, agreement: Agreement) -> bool | 
     return None if first is None or second is None else first == second
 
 
-def learn(guard: Guard, same: bool | None, watch: Watch) -> Guard:
+def learn(guard: Guard, same: bool | None, settings: GuardSettings) -> Guard:
     """What a comparison tells: one that says nothing was tried all the same."""
-    return guard.missed() if same is None else guard.observe(same, watch)
+    return guard.missed() if same is None else guard.observe(same, settings)

@@ -24,7 +24,7 @@ from gateway.core.digest import digest
 from gateway.core.learned import Learned
 from gateway.core.order import Order
 from gateway.core.rules import Traits, When, holds, looks
-from gateway.core.trials import Canary, Shadow, Watch, chosen
+from gateway.core.trials import Canary, GuardSettings, Shadow, chosen
 
 NO_TIER: Final = "none"
 """The tier of a model that is in none."""
@@ -64,7 +64,7 @@ class Behind(Struct, frozen=True):
     name: str
     key: str
     agreement: Agreement
-    watch: Watch | None = None
+    guard: GuardSettings | None = None
     shadow: Shadow | None = None
 
 

@@ -1,6 +1,6 @@
 """What a route tries out: audits behind its answers, another route behind it, or for a few tenants.
 
-Values only; guard.py decides by a Watch, gateway/behind carries it out.
+Values only; guard.py decides by GuardSettings, gateway/behind carries it out.
 """
 
 from functools import lru_cache
@@ -9,7 +9,7 @@ from hashlib import blake2b
 from msgspec import Struct
 
 
-class Watch(Struct, frozen=True):
+class GuardSettings(Struct, frozen=True):
     """What a route wants of its guard. All are shares but `least` and `memory`: comparisons."""
 
     threshold: float = 0.75

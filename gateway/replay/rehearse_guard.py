@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from msgspec import structs
 
-from gateway.core.guard import Guard, Watch, bucket
+from gateway.core.guard import Guard, GuardSettings, bucket
 from gateway.core.guarded import applies, compare, kept, learn, smart_instead
 from gateway.core.ladder import Ladder, agreement_of
 from gateway.replay.lineup import Lineup
@@ -18,10 +18,10 @@ class WatchedRehearsal(Rehearsal):
     """
 
     def __init__(
-        self, records: Records, lineup: Lineup, watch: Watch, draw: Callable[[], float]
+        self, records: Records, lineup: Lineup, settings: GuardSettings, draw: Callable[[], float]
     ) -> None:
         super().__init__(records, lineup)
-        self.watch = watch
+        self.settings = settings
         self.draw = draw
         self.guards: dict[str, Guard] = {}
         self.switched = 0
@@ -33,7 +33,7 @@ class WatchedRehearsal(Rehearsal):
             return self.carried_out(query, plan, ladder.strategy)
         kind = _name(ladder, bucket(features))
         guard = self.guards.get(kind, Guard())
-        course = guard.course(self.draw(), self.watch)
+        course = guard.course(self.draw(), self.settings)
         if course in {"smart", "probed"}:
             decision = self.carried_out(query, *smart_instead(plan, ladder.strategy))
             if course == "probed":
@@ -52,12 +52,12 @@ class WatchedRehearsal(Rehearsal):
                 )
                 guard = self._compared(guard, query, ladder, served, smart)
         guard = guard.pay(decision.cost).pay(decision.audit_cost, audit=True)
-        self.switched += guard.allows(self.watch) != self.allowed(kind)
+        self.switched += guard.allows(self.settings) != self.allowed(kind)
         self.guards[kind] = guard
         return decision
 
     def allowed(self, kind: str) -> bool:
-        return self.guards.get(kind, Guard()).allows(self.watch)
+        return self.guards.get(kind, Guard()).allows(self.settings)
 
     def _compared(
         self, guard: Guard, query: Query, ladder: Ladder, cheap: str | None, better: str | None
@@ -68,7 +68,7 @@ class WatchedRehearsal(Rehearsal):
         behind = ladder.behind
         agreement = behind.agreement if behind else agreement_of(ladder.strategy)
         told = [self.answers[name][query.id].completion for name in (cheap, better)]
-        return learn(guard, compare(told[0], told[1], agreement), self.watch)
+        return learn(guard, compare(told[0], told[1], agreement), self.settings)
 
     @property
     def audit_share(self) -> float:

@@ -45,12 +45,12 @@ def as_json(
     told["notes"] = list(_notes(rehearsal))
     if isinstance(rehearsal, WatchedRehearsal):
         told["guard"] = {
-            "settings": structs.asdict(rehearsal.watch),
+            "settings": structs.asdict(rehearsal.settings),
             "audit_share_of_spend": rehearsal.audit_share,
             "switched": rehearsal.switched,
             "buckets": {
                 name: {
-                    "on": guard.allows(rehearsal.watch),
+                    "on": guard.allows(rehearsal.settings),
                     "rate": guard.rate,
                     "lower_bound": guard.bound,
                     "comparisons": guard.seen,

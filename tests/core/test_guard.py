@@ -5,11 +5,11 @@ from collections.abc import Iterable
 import pytest
 
 from gateway.core.features import Features
-from gateway.core.guard import Guard, Watch, bucket, lower_bound
+from gateway.core.guard import Guard, GuardSettings, bucket, lower_bound
 from gateway.core.money import Nanos
 from gateway.core.tokens import Bound
 
-WATCH = Watch(threshold=0.75, share=0.02, probe=0.1, cap=0.05, least=30, memory=100)
+SETTINGS = GuardSettings(threshold=0.75, share=0.02, probe=0.1, cap=0.05, least=30, memory=100)
 RICH = 10**9
 
 
@@ -17,9 +17,9 @@ def seen(agreed: int, differed: int, *, spent: int = RICH, audit: int = 0) -> Gu
     return Guard(float(agreed + differed), float(agreed), agreed + differed, spent, audit)
 
 
-def after(guard: Guard, flags: Iterable[bool], watch: Watch = WATCH) -> Guard:
+def after(guard: Guard, flags: Iterable[bool], settings: GuardSettings = SETTINGS) -> Guard:
     for flag in flags:
-        guard = guard.observe(flag, watch)
+        guard = guard.observe(flag, settings)
     return guard
 
 
@@ -67,33 +67,33 @@ def test_wilsons_lower_bound(successes: int, trials: int, bound: float) -> None:
     ],
 )
 def test_who_answers(guard: Guard, draw: float, course: str) -> None:
-    assert guard.course(draw, WATCH) == course
-    assert guard.allows(WATCH) == (course in {"cheap", "audited"})
-    assert guard.compares(draw, WATCH) == (course in {"audited", "probed"})
+    assert guard.course(draw, SETTINGS) == course
+    assert guard.allows(SETTINGS) == (course in {"cheap", "audited"})
+    assert guard.compares(draw, SETTINGS) == (course in {"audited", "probed"})
 
 
 def test_it_comes_back_when_the_bound_does() -> None:
     off = after(Guard(), [True, False] * 20)
-    assert not off.allows(WATCH)
+    assert not off.allows(SETTINGS)
     probes = 0
-    while not off.allows(WATCH):
-        off = off.observe(agreed=True, watch=WATCH)
+    while not off.allows(SETTINGS):
+        off = off.observe(agreed=True, settings=SETTINGS)
         probes += 1
         assert probes < 100, "it never comes back"
     assert probes > 20, "a few lucky probes are no proof"
-    assert off.bound >= WATCH.threshold
+    assert off.bound >= SETTINGS.threshold
 
 
 def test_it_notices_what_becomes_worse() -> None:
     on = after(Guard(), [True] * 1_000)
-    assert on.allows(WATCH)
+    assert on.allows(SETTINGS)
     worse = after(on, [False] * 25)
-    assert not worse.allows(WATCH), "a thousand old ones must not hide twenty-five new"
+    assert not worse.allows(SETTINGS), "a thousand old ones must not hide twenty-five new"
 
 
 def test_old_comparisons_fade() -> None:
     guard = after(Guard(), [True, False] * 500)
-    assert guard.seen == pytest.approx(WATCH.memory)
+    assert guard.seen == pytest.approx(SETTINGS.memory)
     assert guard.rate == pytest.approx(0.5, abs=0.01)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gateway.commands.replay import Asked, replay, watch_of
-from gateway.core.guard import Watch
+from gateway.commands.replay import Asked, guard_settings, replay
+from gateway.core.guard import GuardSettings
 from gateway.replay.records import Unusable
 from tests.replay.sets import asked, bad_pair, said, told, write
 
@@ -108,20 +108,22 @@ def test_the_guard_is_in_the_report(tmp_path: Path) -> None:
     assert bucket["comparisons"] >= 10
 
 
-OWN = Watch(threshold=0.5, share=0.5)
+OWN = GuardSettings(threshold=0.5, share=0.5)
 
 
 @pytest.mark.parametrize(
-    ("settings", "own", "watch"),
+    ("settings", "own", "guard"),
     [
-        ([], None, Watch()),
-        (["threshold=0.9", "least=50"], None, Watch(threshold=0.9, least=50)),
+        ([], None, GuardSettings()),
+        (["threshold=0.9", "least=50"], None, GuardSettings(threshold=0.9, least=50)),
         ([], OWN, OWN),
-        (["threshold=0.9"], OWN, Watch(threshold=0.9, share=0.5)),
+        (["threshold=0.9"], OWN, GuardSettings(threshold=0.9, share=0.5)),
     ],
 )
-def test_settings_of_the_guard(settings: list[str], own: Watch | None, watch: Watch) -> None:
-    assert watch_of(settings, own) == watch
+def test_settings_of_the_guard(
+    settings: list[str], own: GuardSettings | None, guard: GuardSettings
+) -> None:
+    assert guard_settings(settings, own) == guard
 
 
 GUARDED = """
@@ -188,4 +190,4 @@ def test_all_below_the_last_tier_is_guarded(
 @pytest.mark.parametrize("setting", ["threshold=high", "least=0.5", "least", "=1"])
 def test_bad_settings_of_the_guard(setting: str) -> None:
     with pytest.raises(Unusable, match="the guard"):
-        watch_of([setting])
+        guard_settings([setting])

@@ -74,7 +74,7 @@ def _behind(of: Families, route: str, way: Ladder) -> None:
         for result in ("agreed", "arbitrated", "incomparable", "lone_vote"):
             of.show("gateway_votes_total", route, result)
     if way.behind is not None:
-        kinds = [("guard", way.behind.watch), ("shadow", way.behind.shadow)]
+        kinds = [("guard", way.behind.guard), ("shadow", way.behind.shadow)]
         for kind in (name for name, there in kinds if there is not None):
             for outcome in _AUDITED:
                 of.show("gateway_audits_total", way.behind.name, kind, outcome)
