@@ -12,8 +12,8 @@ from gateway.call import Call, beside_life
 from gateway.core.assembly import Assembly
 from gateway.core.billing import Tally
 from gateway.core.chat import Delta
+from gateway.core.checks.early_checks import EarlyChecks, worth_watching
 from gateway.core.checks.finding import Finding
-from gateway.core.checks.watches import Watching, worth_watching
 from gateway.core.errors import Broken, TimedOut, UpstreamError
 from gateway.core.flow import Deltas, Sink
 from gateway.core.strategy import Answered, Failed, Flowing, Outcome
@@ -56,8 +56,8 @@ class _Watched:
         self.answered: Answered | None = None
         self._tally = Tally(call.most())
         self._assembly = Assembly()
-        self._watching: Watching | None = Watching(asked.at_hand, request)
-        self._flows = not (call.wanted.held or asked.others or self._watching.never)
+        self._early: EarlyChecks | None = EarlyChecks(asked.at_hand, request)
+        self._flows = not (call.wanted.held or asked.others or self._early.never)
         """Whether it may ever flow."""
         self._waiting: list[Sequence[Delta]] = []
         self._decided = False
@@ -132,17 +132,17 @@ class _Watched:
         if self._decided:
             return False
         self._assembly.add(some)
-        call, watching = self.call, self._watching
-        self._decided = (watching is not None and self._look(watching, some)) or (
+        call, early = self.call, self._early
+        self._decided = (early is not None and self._look(early, some)) or (
             self.desk.world.clock() - call.began >= self.timeout_s
         )
         return not self._decided
 
-    def _look(self, watching: Watching, some: Sequence[Delta]) -> bool:
+    def _look(self, early: EarlyChecks, some: Sequence[Delta]) -> bool:
         """Whether it may flow from now on, or is to be cut."""
-        seen = watching.feed(some)
-        if seen is not None or watching.over:
-            self._watching = None
+        seen = early.feed(some)
+        if seen is not None or early.over:
+            self._early = None
         if isinstance(seen, Finding):
             self._finding = seen if self.cuts else None
         elif seen is not None:

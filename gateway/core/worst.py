@@ -25,8 +25,8 @@ from gateway.core.catalog import CASCADE, Check, Tactic
 from gateway.core.chat import ChatRequest, Choice, Completion, Message, add_messages
 from gateway.core.checks import Checklist
 from gateway.core.checks.asked import SHOWN
+from gateway.core.checks.early_checks import worth_watching
 from gateway.core.checks.finding import Finding
-from gateway.core.checks.watches import worth_watching
 from gateway.core.money import ceiling
 from gateway.core.once import once
 from gateway.core.plan import Candidate, Plan, Rung, in_its_tokens, price_of

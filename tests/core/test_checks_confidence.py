@@ -11,7 +11,7 @@ from msgspec import Raw
 from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Choice, ChoiceDelta, Completion, Delta
 from gateway.core.checks.confidence import INSTRUCTION
-from gateway.core.checks.watches import Watching
+from gateway.core.checks.early_checks import EarlyChecks
 from tests.core.checked import MESSAGES, ask, call, judge, mend, request, whys
 
 CHECKS = (Check("complete"), Check("confidence"))
@@ -172,6 +172,6 @@ def test_the_other_checks_see_what_the_client_gets(check: Check, text: str, pass
 
 
 def test_the_line_is_no_part_of_the_length_while_it_comes() -> None:
-    watching = Watching((*CHECKS, Check("length", {"max_words": 1})), request())
+    early = EarlyChecks((*CHECKS, Check("length", {"max_words": 1})), request())
     for piece in ("Paris.", "\n\nCONFIDENCE:", " HIGH"):
-        assert watching.feed((Delta((ChoiceDelta(text=piece),)),)) is None
+        assert early.feed((Delta((ChoiceDelta(text=piece),)),)) is None

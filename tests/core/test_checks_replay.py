@@ -10,10 +10,10 @@ import pytest
 
 from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, ChoiceDelta, Delta
+from gateway.core.checks.early_checks import EARLY_CHECKS, EarlyChecks
 from gateway.core.checks.finding import Finding
 from gateway.core.checks.refusal import begins_as_refusal
 from gateway.core.checks.tolerant_json import Unreadable, read_json
-from gateway.core.checks.watches import WATCHES, Watching
 from tests.core.checked import request, whys
 from tests.core.test_checks_docs import costs
 from tests.promises import Reached
@@ -127,9 +127,9 @@ def test_how_many_right_answers_fail(
         asked = prompts()[answer["id"]]
         told = whys(check, answer["text"], asked, **options)
         failing += bool(told)
-        if check in WATCHES:
-            watching = Watching((Check(check, options),), asked)
-            seen = watching.feed((Delta((ChoiceDelta(text=answer["text"]),)),))
+        if check in EARLY_CHECKS:
+            early = EarlyChecks((Check(check, options),), asked)
+            seen = early.feed((Delta((ChoiceDelta(text=answer["text"]),)),))
             assert seen is None or isinstance(seen, Finding) == bool(told), answer["id"]
     share = f"{failing:,} of {len(right):,} ({failing / len(right):.2%})"
     reached("routing", f"right answers that fail {check}", share, f"at most {most}")
@@ -153,11 +153,11 @@ def test_when_a_stream_of_right_answers_may_flow(reached: Reached) -> None:
     for name, some in checks.items():
         waited = []
         for answer in prose:
-            watching = Watching(some, prompts()[answer["id"]])
+            early = EarlyChecks(some, prompts()[answer["id"]])
             text = answer["text"]
             ends = range(16, len(text) + 16, 16)
             pieces = (Delta((ChoiceDelta(text=text[at - 16 : at]),)) for at in ends)
-            seen = (end for end, piece in zip(ends, pieces, strict=True) if watching.feed((piece,)))
+            seen = (end for end, piece in zip(ends, pieces, strict=True) if early.feed((piece,)))
             waited.append(next(seen, len(text)) / len(text))
         median = sorted(waited)[len(waited) // 2]
         told = f"{median:.0%} of an answer, in the median"

@@ -14,7 +14,7 @@ from gateway.core.catalog import Check, Deployment, Model, Tactic
 from gateway.core.chat import ChatRequest, Choice, Completion
 from gateway.core.checks import Finding, checklist
 from gateway.core.checks.asked import SHOWN
-from gateway.core.checks.watches import worth_watching
+from gateway.core.checks.early_checks import worth_watching
 from gateway.core.errors import Faulty, Reset
 from gateway.core.money import Nanos, Price
 from gateway.core.plan import Candidate, Plan, Rung

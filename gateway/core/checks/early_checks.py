@@ -1,7 +1,7 @@
-"""What the beginning of an answer decides: each watch follows one check while the answer comes.
+"""What the beginning of an answer decides: each early check follows one check while it comes.
 
-A watch says why the check fails once nothing that may still come can mend it, PASSES once nothing
-can spoil it, and None as long as it cannot say. A check without a watch is decided at the end.
+An early check says why the check fails once nothing that may still come can mend it, PASSES once
+nothing can spoil it, and None as long as it cannot say. A check without one is decided at the end.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,11 +28,11 @@ class Passes(Enum):
 
 PASSES: Final = Passes.PASSES
 Seen = str | Passes | None
-Watch = Callable[[Heard], Seen]
+EarlyCheck = Callable[[Heard], Seen]
 """Called after each piece that comes, until it has said something."""
 
 
-def _not_refused(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
+def _not_refused(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     """Refusals say so at once. What the provider's filter does later is not waited for."""
     tools = offers_tools(request)
 
@@ -47,7 +47,7 @@ def _not_refused(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
     return look
 
 
-def _not_empty(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
+def _not_empty(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     def look(heard: Heard) -> Seen:
         there = heard.called or heard.refused or (heard.more and not heard.more.isspace())
         return PASSES if there else None
@@ -55,7 +55,7 @@ def _not_empty(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
     return look
 
 
-def _tools(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
+def _tools(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     """A text to a request without tools is not followed by a call."""
     names = declared_names(request)
     none = not offers_tools(request)
@@ -70,13 +70,13 @@ def _tools(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
     return look
 
 
-def _tools_valid(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
+def _tools_valid(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     look = _tools(request, options)
     demanded = "tool_choice" in request.fields
     return lambda heard: None if (seen := look(heard)) is PASSES and demanded else seen
 
 
-def _length(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
+def _length(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     bounds = lengths.Bounds(options)
     sizes = lengths.Sizes()
 
@@ -87,7 +87,7 @@ def _length(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
     return look
 
 
-def _language(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
+def _language(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     expected = languages.expected(request, options)
     stages = list(languages.STAGES)
 
@@ -107,7 +107,7 @@ def _json(
     request: ChatRequest,
     options: Mapping[str, Any],
     check: Callable[[Choice, ChatRequest, Mapping[str, Any]], str | None],
-) -> Watch:
+) -> EarlyCheck:
     """Of an answer that begins as JSON: a broken one is known at once, and nothing that comes
     after a whole one counts. Of any other nothing is known before its end.
     """
@@ -136,13 +136,13 @@ def _json(
     return look
 
 
-def _json_if_asked(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
+def _json_if_asked(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     if not wants_json(request, options):
         return lambda heard: PASSES
     return _json(request, options, json_if_asked)
 
 
-def _schema(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
+def _schema(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     """One that mends the answer has it mended whole."""
     look = _json(request, options, schema_check.schema)
     if not options.get("fix"):
@@ -150,7 +150,7 @@ def _schema(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
     return lambda heard: None if (seen := look(heard)) is PASSES else seen
 
 
-def _found(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
+def _found(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     """What a pattern without assertions has found stays found."""
     source = options.get("pattern", CITATION)
     pattern = compiled(source) if is_firm(source) else None
@@ -166,7 +166,7 @@ def _found(request: ChatRequest, options: Mapping[str, Any]) -> Watch:
     return look
 
 
-WATCHES: Final[Mapping[str, Callable[[ChatRequest, Mapping[str, Any]], Watch]]] = {
+EARLY_CHECKS: Final[Mapping[str, Callable[[ChatRequest, Mapping[str, Any]], EarlyCheck]]] = {
     "citation": _found,
     "json_if_asked": _json_if_asked,
     "language": _language,
@@ -179,23 +179,23 @@ WATCHES: Final[Mapping[str, Callable[[ChatRequest, Mapping[str, Any]], Watch]]] 
     "tools_valid": _tools_valid,
 }
 _ONLY_PASS: Final = frozenset(("citation", "not_empty", "regex"))
-_CUTS: Final = WATCHES.keys() - _ONLY_PASS
+_CUTS: Final = EARLY_CHECKS.keys() - _ONLY_PASS
 _SEVERAL: Final = frozenset(("audio", "functions", "logprobs", "modalities"))
 """Where these are asked for, the pieces of an answer are not simply put together."""
 
 
-class Watching:
+class EarlyChecks:
     """Several checks of one answer while it comes."""
 
     def __init__(self, checks: tuple[Check, ...], request: ChatRequest) -> None:
         self._heard = Heard()
-        self._open: list[tuple[str, Watch]] = []
+        self._open: list[tuple[str, EarlyCheck]] = []
         self.never = False
         """Whether a check is decided only by the whole answer: they never all pass before."""
         asks = any(check.name == "confidence" for check in checks)
         for check in checks:
             # The line that it asks for is no part of the length.
-            make = None if asks and check.name == "length" else WATCHES.get(check.name)
+            make = None if asks and check.name == "length" else EARLY_CHECKS.get(check.name)
             if make is None:
                 self.never = True
             else:
@@ -227,4 +227,4 @@ def worth_watching(checks: tuple[Check, ...], request: ChatRequest) -> bool:
     if request.n > 1 or not _SEVERAL.isdisjoint(request.fields):
         return False
     names = {check.name for check in checks}
-    return bool(names & _CUTS) or (bool(names) and names <= WATCHES.keys())
+    return bool(names & _CUTS) or (bool(names) and names <= EARLY_CHECKS.keys())

@@ -12,10 +12,16 @@ from hypothesis import strategies as st
 from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Choice, ChoiceDelta, Delta, ToolCall, ToolDelta
 from gateway.core.checks import CHECKS
+from gateway.core.checks.early_checks import (
+    EARLY_CHECKS,
+    PASSES,
+    EarlyChecks,
+    Passes,
+    worth_watching,
+)
 from gateway.core.checks.finding import Finding
 from gateway.core.checks.json_prefix import JsonPrefix
 from gateway.core.checks.tolerant_json import BLANK, Unreadable, begins_bare, read_json
-from gateway.core.checks.watches import PASSES, WATCHES, Passes, Watching, worth_watching
 from tests.core.checked import request, whys
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
@@ -47,9 +53,9 @@ def seen(
     check: str, pieces: list[str], asked: ChatRequest = PLAIN, **options: Any
 ) -> tuple[int, str | Passes | None]:
     """After how many pieces a check is decided, and how."""
-    watching = Watching((Check(check, options),), asked)
+    early = EarlyChecks((Check(check, options),), asked)
     for number, piece in enumerate(pieces, 1):
-        found = watching.feed((Delta((ChoiceDelta(text=piece),)),))
+        found = early.feed((Delta((ChoiceDelta(text=piece),)),))
         if found is not None:
             return number, found.why if isinstance(found, Finding) else found
     return len(pieces), None
@@ -128,23 +134,23 @@ def test_when_a_check_is_decided(
 def test_an_unknown_tool_is_known_by_its_name() -> None:
     call = ChoiceDelta(tool_calls=(ToolDelta(0, "1", "g"),))
     for check in ("tool_known", "tools_valid"):
-        watching = Watching((Check(check),), TOOLS)
-        found = watching.feed((Delta((call,)),))
+        early = EarlyChecks((Check(check),), TOOLS)
+        found = early.feed((Delta((call,)),))
         assert found == Finding(check, "it calls a tool that was not declared")
 
 
 def test_all_must_be_decided_and_one_that_fails_is_told_at_once() -> None:
     both = (Check("not_refused"), Check("length", {"min_characters": 8}))
-    watching = Watching(both, PLAIN)
-    assert watching.feed((Delta((ChoiceDelta(text="Paris "),)),)) is None
-    assert watching.feed((Delta((ChoiceDelta(text="is"),)),)) is PASSES
-    watching = Watching((*both, Check("complete")), PLAIN)
-    assert watching.feed((Delta((ChoiceDelta(text="Paris is"),)),)) is None
+    early = EarlyChecks(both, PLAIN)
+    assert early.feed((Delta((ChoiceDelta(text="Paris "),)),)) is None
+    assert early.feed((Delta((ChoiceDelta(text="is"),)),)) is PASSES
+    early = EarlyChecks((*both, Check("complete")), PLAIN)
+    assert early.feed((Delta((ChoiceDelta(text="Paris is"),)),)) is None
 
 
 def test_what_has_ended_is_judged_as_a_whole() -> None:
-    watching = Watching((Check("not_empty"),), PLAIN)
-    assert watching.feed((Delta((ChoiceDelta(text="Paris", finish="content_filter"),)),)) is None
+    early = EarlyChecks((Check("not_empty"),), PLAIN)
+    assert early.feed((Delta((ChoiceDelta(text="Paris", finish="content_filter"),)),)) is None
 
 
 @pytest.mark.parametrize(
@@ -241,7 +247,7 @@ def test_what_a_beginning_decides_the_whole_confirms(
         offered = "tools" in asked.fields
         calls = tuple(ToolCall("1", name, "{}") for name in called) if offered else ()
         choice = Choice(text=text, tool_calls=calls)
-        for name in WATCHES:
+        for name in EARLY_CHECKS:
             for options in OPTIONS.get(name, [{}]):
                 _agree(name, options, choice, asked, places)
 
@@ -249,9 +255,9 @@ def test_what_a_beginning_decides_the_whole_confirms(
 def _agree(
     name: str, options: dict[str, Any], choice: Choice, asked: ChatRequest, places: list[int]
 ) -> None:
-    watching = Watching((Check(name, options),), asked)
+    early = EarlyChecks((Check(name, options),), asked)
     for delta in streams(choice, places):
-        found = watching.feed((delta,))
+        found = early.feed((delta,))
         if found is not None:
             whole = whys(name, choice, asked, **options)
             told = found.why if isinstance(found, Finding) else ""
@@ -284,4 +290,4 @@ def test_json_that_is_broken_stays_so_and_whole_json_stays_the_same(text: str, m
 
 
 def test_every_watch_is_of_a_check() -> None:
-    assert WATCHES.keys() <= CHECKS.keys()
+    assert EARLY_CHECKS.keys() <= CHECKS.keys()
