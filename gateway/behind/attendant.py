@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 from msgspec import structs
 
 from gateway.behind.guards import Guards
-from gateway.behind.unseen import Unseen
+from gateway.behind.unseen import BackgroundLife
 from gateway.call import heard
 from gateway.core import events
 from gateway.core.accounts import Amounts, Purse
@@ -41,7 +41,7 @@ class Stage(Protocol):
     charge: Charge
     retries: RetryBudget
 
-    def has_room(self, route: str, kind: events.Unseen) -> bool: ...
+    def has_room(self, route: str, kind: events.AuditKind) -> bool: ...
 
     def follow(self, work: Coroutine[Any, Any, None]) -> None: ...
 
@@ -120,7 +120,9 @@ class Attendant:
                 self._heard.add(some)
                 yield some
 
-    def _follow(self, kind: events.Unseen, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def _follow(
+        self, kind: events.AuditKind, work: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
         if self._stage.has_room(self._behind.name, kind):
             self._stage.follow(work())
 
@@ -130,15 +132,17 @@ class Attendant:
 
     async def _audit(self) -> None:
         """The smart ones are asked what the cheap ones have answered."""
-        unseen = Unseen.of(self._life, "guard", self._ladder, "smart", self._stage.retries)
-        await self._watched(unseen, lambda verdict: verdict.answer)
+        audit = BackgroundLife.of(self._life, "guard", self._ladder, "smart", self._stage.retries)
+        await self._watched(audit, lambda verdict: verdict.answer)
 
     async def _probe(self) -> None:
         """The cheap ones are asked what the smart ones have answered."""
-        unseen = Unseen.of(self._life, "guard", self._ladder, "cheap", self._stage.retries)
-        await self._watched(unseen, lambda verdict: verdict.answer if kept(verdict.why) else None)
+        audit = BackgroundLife.of(self._life, "guard", self._ladder, "cheap", self._stage.retries)
+        await self._watched(audit, lambda verdict: verdict.answer if kept(verdict.why) else None)
 
-    async def _watched(self, unseen: Unseen, given: Callable[[Verdict], Answer | None]) -> None:
+    async def _watched(
+        self, audit: BackgroundLife, given: Callable[[Verdict], Answer | None]
+    ) -> None:
         guards, name = self._stage.guards, self._state
 
         def told(verdict: Verdict) -> str:
@@ -150,35 +154,35 @@ class Attendant:
             return "undecided" if answer is None else _SAID[same]
 
         try:
-            verdict, outcome = await unseen.run(told)
+            verdict, outcome = await audit.run(told)
         finally:
-            guards.paid(name, Nanos(unseen.tab.spent), audit=True)
-        await self._record(unseen, verdict, outcome)
+            guards.paid(name, Nanos(audit.tab.spent), audit=True)
+        await self._record(audit, verdict, outcome)
 
     async def _shadow(self) -> None:
         """The other route is asked the same; its failures are its own."""
         shadow, life = self._behind.shadow, self._life
         assert shadow is not None  # noqa: S101 - else nothing is shadowed
         ladder = life.world.ladders[shadow.route].named(self._ladder.name)
-        unseen = Unseen.of(life, "shadow", ladder, "whole", self._stage.retries)
-        unseen.about = structs.replace(unseen.about, route=shadow.route)
+        audit = BackgroundLife.of(life, "shadow", ladder, "whole", self._stage.retries)
+        audit.about = structs.replace(audit.about, route=shadow.route)
 
         def told(verdict: Verdict) -> str:
             if not isinstance(verdict.answer, Answered):
                 return _no_answer(verdict)
             return _SAID[self._compared(verdict.answer)]
 
-        verdict, outcome = await unseen.run(told)
-        await self._record(unseen, verdict, outcome)
+        verdict, outcome = await audit.run(told)
+        await self._record(audit, verdict, outcome)
 
     def _compared(self, answer: Answered) -> bool | None:
         return compare(self._shown, answer.completion, self._behind.agreement)
 
-    async def _record(self, unseen: Unseen, verdict: Verdict | None, outcome: str) -> None:
+    async def _record(self, audit: BackgroundLife, verdict: Verdict | None, outcome: str) -> None:
         """What came of the comparison, beside the records of the calls. It costs nothing."""
         if verdict is None or verdict.answer is None or outcome not in _SAID.values():
             return
-        about, to, world = unseen.about, verdict.answer.candidate, unseen.world
+        about, to, world = audit.about, verdict.answer.candidate, audit.world
         record = UsageRecord(
             attempt=world.new_id(),
             request=about.request_id,
@@ -198,7 +202,7 @@ class Attendant:
             tags=about.tags,
         )
         with suppress(LedgerDown):
-            await self._stage.charge(unseen.purse, record.attempt, world.wall(), _NOTHING, record)
+            await self._stage.charge(audit.purse, record.attempt, world.wall(), _NOTHING, record)
 
 
 def _no_answer(verdict: Verdict) -> str:

@@ -70,7 +70,7 @@ class Backstage:
         plan, chosen = smart_instead(plan, chosen)
         return structs.replace(ladder, strategy=chosen), plan, told
 
-    def has_room(self, route: str, kind: events.Unseen) -> bool:
+    def has_room(self, route: str, kind: events.AuditKind) -> bool:
         """Whether one more may begin. A refusal is counted."""
         if self._open and len(self._running) < self._at_once:
             return True

@@ -27,20 +27,20 @@ Part = Literal["cheap", "smart", "whole"]
 """Of a ladder: all but its last rung, that one alone, or both."""
 
 
-class Unseen(Life):
+class BackgroundLife(Life):
     """Another answer to what was asked: of one `part` of a ladder.
 
     The client's wishes that bind the owner hold here, too: region, cost of a call. It is no
     request of the client's: no budget of requests counts it.
     """
 
-    kind: events.Unseen = "guard"
+    kind: events.AuditKind = "guard"
     part: Part = "whole"
 
     @classmethod
     def of(
-        cls, desk: Desk, kind: events.Unseen, ladder: Ladder, part: Part, retries: RetryBudget
-    ) -> "Unseen":
+        cls, desk: Desk, kind: events.AuditKind, ladder: Ladder, part: Part, retries: RetryBudget
+    ) -> "BackgroundLife":
         """Behind the life of `desk`. What fails draws on `retries`."""
         asked, about = desk.request, desk.about
         extras = Extras(asked.extras.region, asked.extras.max_cost_usd, tags=asked.extras.tags)

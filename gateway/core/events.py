@@ -16,6 +16,7 @@ from gateway.core.chat import ChatRequest, Completion, Usage
 from gateway.core.money import Nanos
 from gateway.core.side_events import (
     AlertEnded,
+    AuditKind,
     AuditLeft,
     BudgetRead,
     CircuitMoved,
@@ -25,16 +26,15 @@ from gateway.core.side_events import (
     LedgerTook,
     RetriesRead,
     SinkFailed,
-    Unseen,
     UsageLost,
     UsageSunk,
 )
 from gateway.core.usage_record import UsageRecord
 
 __all__ = [
-    "AlertEnded", "AuditLeft", "BudgetRead", "CircuitMoved", "ConfigRead", "GuardRead",
-    "HoldsExpired", "HoldsRead", "LedgerTook", "RetriesRead", "SinkFailed", "Unseen",
-    "UsageLost", "UsageSunk",
+    "AlertEnded", "AuditKind", "AuditLeft", "BudgetRead", "CircuitMoved", "ConfigRead", "GuardRead",
+    "HoldsExpired", "HoldsRead", "LedgerTook", "RetriesRead", "SinkFailed", "UsageLost",
+    "UsageSunk",
 ]  # fmt: skip
 
 Purpose = Literal[
@@ -213,7 +213,7 @@ class AuditEnded(Struct, frozen=True):
     """
 
     about: About
-    kind: Unseen
+    kind: AuditKind
     outcome: str
     seconds: float
 

@@ -11,7 +11,7 @@ from gateway.core.catalog import Budget
 from gateway.core.guard import Guard, State
 from gateway.core.money import Nanos
 
-Unseen = Literal["guard", "shadow"]
+AuditKind = Literal["guard", "shadow"]
 """Why a life goes on behind another: see gateway/behind."""
 
 
@@ -96,7 +96,7 @@ class AuditLeft(Struct, frozen=True):
     """
 
     route: str
-    kind: Unseen
+    kind: AuditKind
 
 
 class GuardRead(Struct, frozen=True):
