@@ -198,7 +198,7 @@ class Life(Struct, eq=False):
             self.trail = once(self.trail, f"learned {plan.start.tier}")
         if ladder.behind is not None and world.behind is not None:
             self._attendant = self._attendant or world.behind.attend(self, ladder)
-            whole, (plan, chosen) = plan, self._attendant.course(plan, chosen)
+            whole, (plan, chosen) = plan, self._attendant.steer(plan, chosen)
             if plan is not whole:
                 self.trail = once(self.trail, "guard")
         self.plan = plan

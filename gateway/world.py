@@ -60,7 +60,7 @@ class Desk(Protocol):
 class Attendant(Protocol):
     """Of one life with something behind it."""
 
-    def course(self, plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
+    def steer(self, plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
         """Who is to answer, and how: a guard may leave the cheap ones out."""
         ...
 

@@ -53,7 +53,7 @@ async def test_two_replicas_agree(replicas: tuple[Guards, Guards], tenant: str) 
     one, other = replicas
     name = f"{tenant}:0:text"
     for each in replicas:
-        assert each.state(name, SETTINGS).course(0.0, SETTINGS) == "probed", "nothing is known"
+        assert each.state(name, SETTINGS).decide(0.0, SETTINGS) == "probed", "nothing is known"
     for number in range(30):
         (one if number % 2 else other).compared(name, same=number % 3 != 0)
         one.paid(name, Nanos(100))
@@ -66,12 +66,12 @@ async def test_two_replicas_agree(replicas: tuple[Guards, Guards], tenant: str) 
     assert (found.seen, found.agreed, found.tried) == (30.0, 20.0, 31)
     assert (found.spent, found.audit) == (3_010, 10)
     for each in replicas:
-        assert each.state(name, SETTINGS).course(0.99, SETTINGS) == "smart", "off, on both"
+        assert each.state(name, SETTINGS).decide(0.99, SETTINGS) == "smart", "off, on both"
     for _ in range(120):
         other.compared(name, same=True)
     await other.refresh()
     await one.refresh()
-    assert one.state(name, SETTINGS).course(0.99, SETTINGS) == "cheap", "back, on both"
+    assert one.state(name, SETTINGS).decide(0.99, SETTINGS) == "cheap", "back, on both"
     assert one.state(name, SETTINGS) == other.state(name, SETTINGS)
 
 
@@ -86,7 +86,7 @@ async def test_a_replica_that_comes_later_knows(
     await one.refresh()
     other.state(name, SETTINGS)
     await other.refresh()
-    assert other.state(name, SETTINGS).course(0.99, SETTINGS) == "cheap"
+    assert other.state(name, SETTINGS).decide(0.99, SETTINGS) == "cheap"
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

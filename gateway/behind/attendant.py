@@ -17,7 +17,7 @@ from gateway.core.chat import ChatRequest, Completion, Usage
 from gateway.core.errors import LedgerDown
 from gateway.core.features import read_features
 from gateway.core.flow import Deltas
-from gateway.core.guard import Course, bucket
+from gateway.core.guard import GuardDecision, bucket
 from gateway.core.guarded import applies, compare, kept, smart_instead
 from gateway.core.health import RetryBudget
 from gateway.core.ladder import Behind, Ladder
@@ -67,23 +67,23 @@ class Attendant:
         self._behind = behind
         self._state = ""
         """The name of the guard's state; "" where no guard decides."""
-        self._course: Course | None = None
+        self._decision: GuardDecision | None = None
         shadow = behind.shadow
         self._shadowed = shadow is not None and life.world.draw() < shadow.share
         self._answer: Completion | None = None
         self._heard = Assembly()
 
-    def course(self, plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
+    def steer(self, plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
         """Who is to answer."""
-        if self._course is None:
-            self._course = self._decided(plan)
-        if self._course in {"smart", "probed"} and applies(self._ladder, plan):
+        if self._decision is None:
+            self._decision = self._decide(plan)
+        if self._decision in {"smart", "probed"} and applies(self._ladder, plan):
             return smart_instead(plan, chosen)
         return plan, chosen
 
     async def hears(self, answer: Answer) -> Answer:
         """The same answer, listened to where it is to be compared."""
-        if not (self._shadowed or self._course in {"audited", "probed"}):
+        if not (self._shadowed or self._decision in {"audited", "probed"}):
             return answer
         if isinstance(answer, Answered):
             self._answer = answer.completion
@@ -97,21 +97,21 @@ class Attendant:
         if self._state:
             self._stage.guards.paid(self._state, Nanos(self._life.tab.spent))
         last = candidate.tier == self._ladder.steps[-1].tier
-        if self._course == "audited" and kept(why) and not last:
+        if self._decision == "audited" and kept(why) and not last:
             self._follow("guard", self._audit)
-        elif self._course == "probed" and last:
+        elif self._decision == "probed" and last:
             self._follow("guard", self._probe)
         if self._shadowed:
             self._follow("shadow", self._shadow)
 
-    def _decided(self, plan: Plan) -> Course:
+    def _decide(self, plan: Plan) -> GuardDecision:
         settings, life = self._behind.guard, self._life
         name = guarded_by(self._behind, life.request, self._ladder, plan)
         if settings is None or name is None:
             return "cheap"
         self._state = name
         guard = self._stage.guards.state(name, settings)
-        return guard.course(life.world.draw(), settings)
+        return guard.decide(life.world.draw(), settings)
 
     async def _listen(self, flow: Deltas) -> Deltas:
         async with heard(flow) as deltas:

@@ -20,8 +20,8 @@ from gateway.core.money import Nanos
 from gateway.core.trials import GuardSettings
 
 __all__ = [
-    "BUCKETS", "DEFAULT_SETTINGS", "Course", "Growth", "Guard", "GuardSettings", "GuardStore",
-    "State", "bucket", "lower_bound",
+    "BUCKETS", "DEFAULT_SETTINGS", "Growth", "Guard", "GuardDecision", "GuardSettings",
+    "GuardStore", "State", "bucket", "lower_bound",
 ]  # fmt: skip
 
 _LONG: Final = 2_000
@@ -36,7 +36,7 @@ BUCKETS: Final = ("json", "json-long", "text", "text-long", "tools", "tools-long
 """All that `bucket` can say."""
 
 State = Literal["learning", "on", "off"]
-Course = Literal["cheap", "audited", "smart", "probed"]
+GuardDecision = Literal["cheap", "audited", "smart", "probed"]
 """The cheap ones answer, or they do and the smart one is asked too; the smart one answers, or it
 does and the cheap ones are asked too."""
 
@@ -117,7 +117,7 @@ class Guard(Struct, frozen=True):
             return False
         return draw < (settings.share if self.allows(settings) else settings.probe)
 
-    def course(self, draw: float, settings: GuardSettings = DEFAULT_SETTINGS) -> Course:
+    def decide(self, draw: float, settings: GuardSettings = DEFAULT_SETTINGS) -> GuardDecision:
         """Who answers, and whether the others are asked too."""
         compares = self.compares(draw, settings)
         if self.allows(settings):

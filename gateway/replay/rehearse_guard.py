@@ -33,10 +33,10 @@ class WatchedRehearsal(Rehearsal):
             return self.carried_out(query, plan, ladder.strategy)
         kind = _name(ladder, bucket(features))
         guard = self.guards.get(kind, Guard())
-        course = guard.course(self.draw(), self.settings)
-        if course in {"smart", "probed"}:
+        how = guard.decide(self.draw(), self.settings)
+        if how in {"smart", "probed"}:
             decision = self.carried_out(query, *smart_instead(plan, ladder.strategy))
-            if course == "probed":
+            if how == "probed":
                 last = plan.rungs[-1].tier
                 probe = self.carried_out(query, plan, ladder.strategy, without=last)
                 decision = structs.replace(decision, audited=probe.called, audit_cost=probe.cost)
@@ -46,7 +46,7 @@ class WatchedRehearsal(Rehearsal):
             decision = self.carried_out(query, plan, ladder.strategy)
             served, smart = decision.served, plan.rungs[-1].candidates[0].model.name
             below = {call.model.name for rung in plan.rungs[:-1] for call in rung.candidates}
-            if course == "audited" and kept(decision.why) and served and served in below:
+            if how == "audited" and kept(decision.why) and served and served in below:
                 decision = structs.replace(
                     decision, audited=(smart,), audit_cost=self.cost_of((smart,), query)
                 )

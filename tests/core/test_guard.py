@@ -39,7 +39,7 @@ def test_wilsons_lower_bound(successes: int, trials: int, bound: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("guard", "draw", "course"),
+    ("guard", "draw", "decision"),
     [
         pytest.param(Guard(), 0.99, "probed", id="nothing is known: trust is earned"),
         pytest.param(seen(8, 1), 0.99, "probed", id="too few to decide"),
@@ -66,10 +66,10 @@ def test_wilsons_lower_bound(successes: int, trials: int, bound: float) -> None:
         ),
     ],
 )
-def test_who_answers(guard: Guard, draw: float, course: str) -> None:
-    assert guard.course(draw, SETTINGS) == course
-    assert guard.allows(SETTINGS) == (course in {"cheap", "audited"})
-    assert guard.compares(draw, SETTINGS) == (course in {"audited", "probed"})
+def test_who_answers(guard: Guard, draw: float, decision: str) -> None:
+    assert guard.decide(draw, SETTINGS) == decision
+    assert guard.allows(SETTINGS) == (decision in {"cheap", "audited"})
+    assert guard.compares(draw, SETTINGS) == (decision in {"audited", "probed"})
 
 
 def test_it_comes_back_when_the_bound_does() -> None:
