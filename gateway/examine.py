@@ -20,7 +20,7 @@ from gateway.core.errors import LedgerDown
 from gateway.core.events import Judged
 from gateway.core.judges import judges
 from gateway.core.plan import Candidate, Limits
-from gateway.core.strategies.course import BUDGET, aside
+from gateway.core.strategies.progress import BUDGET, aside
 from gateway.core.strategy import Answered, Because, Outcome, Round
 from gateway.hold import held
 from gateway.world import Desk

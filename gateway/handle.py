@@ -28,7 +28,7 @@ from gateway.core.reason import Trail, once, raced, short, told, went_on
 from gateway.core.rule_traits import climbed
 from gateway.core.spent import Tab
 from gateway.core.strategies import carry_out, named
-from gateway.core.strategies.course import aside
+from gateway.core.strategies.progress import aside
 from gateway.core.strategy import Answered, Because, Flowing, Outcome, Round, Stopped, Verdict
 from gateway.examine import examine
 from gateway.hold import held

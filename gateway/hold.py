@@ -10,7 +10,7 @@ from gateway.core.chat import ChatRequest
 from gateway.core.events import Escalated, FellBack, Reserved, budget_warned
 from gateway.core.plan import Candidate
 from gateway.core.refusals import told_of
-from gateway.core.strategies.course import BUDGET
+from gateway.core.strategies.progress import BUDGET
 from gateway.core.strategy import Because, Refused, Round, Stopped
 from gateway.world import Desk
 

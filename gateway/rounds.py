@@ -9,7 +9,7 @@ from msgspec import structs
 
 from gateway.call import ended
 from gateway.core.plan import Candidate
-from gateway.core.strategies.course import OUTRUN, UNHEARD
+from gateway.core.strategies.progress import OUTRUN, UNHEARD
 from gateway.core.strategy import Answered, Flowing, Outcome, Round, Stopped
 
 Attempt = Callable[[Round, Candidate], Coroutine[Any, Any, Outcome]]

@@ -5,7 +5,7 @@ and why each call after the first was made: "auto-1 regex".
 from collections.abc import Sequence
 
 from gateway.core.plan import Candidate
-from gateway.core.strategies.course import BUDGET
+from gateway.core.strategies.progress import BUDGET
 from gateway.core.strategy import Answered, Because, Failed, Flowing, Outcome, Round
 
 Trail = tuple[str, ...]

@@ -24,7 +24,7 @@ from gateway.core.events import About, BudgetWarned, Refused
 from gateway.core.features import Features
 from gateway.core.money import usd
 from gateway.core.plan import Plan
-from gateway.core.strategies.course import BUDGET
+from gateway.core.strategies.progress import BUDGET
 from gateway.core.strategy import Verdict
 
 _SOON_S: Final = 1.0

@@ -20,7 +20,7 @@ from gateway.core.money import Nanos
 from gateway.core.plan import Candidate, Limits, Plan, make_plan
 from gateway.core.rule_traits import climbed
 from gateway.core.strategies import carry_out
-from gateway.core.strategies.course import OUTRUN
+from gateway.core.strategies.progress import OUTRUN
 from gateway.core.strategy import Answered, Outcome, Round, Stopped, Verdict
 from gateway.replay.lineup import Lineup
 from gateway.replay.records import Answer, Query, Records

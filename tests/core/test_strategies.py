@@ -12,7 +12,7 @@ from gateway.core.errors import Faulty, Rejected, Throttled, UpstreamError
 from gateway.core.money import FREE, Nanos
 from gateway.core.plan import Candidate, Plan, Rung
 from gateway.core.strategies import OPTIONS, STRATEGIES, carry_out, fault, tactic
-from gateway.core.strategies.course import BUDGET, OUTRUN
+from gateway.core.strategies.progress import BUDGET, OUTRUN
 from gateway.core.strategy import Answered, Failed, Outcome, Round, Stopped
 
 CHECKS = (Check("complete"),)

@@ -13,7 +13,7 @@ from gateway.core.errors import Faulty, Rejected, Reset, Throttled
 from gateway.core.money import Nanos
 from gateway.core.plan import Candidate, Plan
 from gateway.core.strategies import BALLOTS, carry_out, tactic
-from gateway.core.strategies.course import BUDGET, OUTRUN
+from gateway.core.strategies.progress import BUDGET, OUTRUN
 from gateway.core.strategy import Answered, Failed, Flowing, Outcome, Refused, Round, Stopped
 from tests.core.test_strategies import plan
 

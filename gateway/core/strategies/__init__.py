@@ -10,13 +10,13 @@ from gateway.core.catalog import CASCADE, Tactic
 from gateway.core.pace import Pace
 from gateway.core.plan import Plan, Rung, paced, races
 from gateway.core.strategies.cascade import cascade
-from gateway.core.strategies.course import Course, Steps
 from gateway.core.strategies.hedge import hedge
+from gateway.core.strategies.progress import Progress, Steps
 from gateway.core.strategies.repair import repair, retry_cheap
 from gateway.core.strategies.vote import arbitrate, diverse, vote
 from gateway.core.strategy import Strategy, Verdict
 
-STRATEGIES: Final[Mapping[str, Callable[[Plan, Tactic, Course], Steps]]] = {
+STRATEGIES: Final[Mapping[str, Callable[[Plan, Tactic, Progress], Steps]]] = {
     "arbitrate": arbitrate,
     "cascade": cascade,
     "hedge": hedge,
@@ -146,14 +146,14 @@ def _able(chosen: Tactic, rung: Rung) -> bool:
 def carry_out(plan: Plan, chosen: Tactic) -> Strategy:
     """The whole climb, until there is a verdict."""
     if chosen.name == CASCADE.name:  # which always comes to one
-        return cascade(plan, chosen, Course())
+        return cascade(plan, chosen, Progress())
     return _one_after_the_other(plan, chosen)
 
 
 def _one_after_the_other(plan: Plan, chosen: Tactic) -> Strategy:
-    course = Course()
+    progress = Progress()
     while True:
-        end = yield from STRATEGIES[chosen.name](plan, chosen, course)
+        end = yield from STRATEGIES[chosen.name](plan, chosen, progress)
         if isinstance(end, Verdict):
             return end
         plan, chosen = end, chosen.then or CASCADE

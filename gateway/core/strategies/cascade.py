@@ -2,11 +2,11 @@
 
 from gateway.core.catalog import Tactic
 from gateway.core.plan import Plan
-from gateway.core.strategies.course import Course, declined, elsewhere
+from gateway.core.strategies.progress import Progress, declined, elsewhere
 from gateway.core.strategy import Answered, Failed, Strategy
 
 
-def cascade(plan: Plan, tactic: Tactic, course: Course) -> Strategy:
+def cascade(plan: Plan, tactic: Tactic, progress: Progress) -> Strategy:
     """An answer that was declined is asked of another vendor on the same rung before it climbs:
     what one refuses, another often answers.
     """
@@ -14,15 +14,15 @@ def cascade(plan: Plan, tactic: Tactic, course: Course) -> Strategy:
         waiting = [*rung.candidates]
         while waiting:
             candidate, *waiting = waiting
-            (outcome,) = yield course.round(rung, candidate)
+            (outcome,) = yield progress.round(rung, candidate)
             if type(outcome) is Failed:
                 last = candidate is plan.rungs[-1].candidates[-1]
-                outcome = yield from course.once_more(outcome, rung, patient=last)
-            verdict = course.take(outcome, rung)
+                outcome = yield from progress.once_more(outcome, rung, patient=last)
+            verdict = progress.take(outcome, rung)
             if verdict is not None:
                 return verdict
             if isinstance(outcome, Answered):
                 waiting = elsewhere([outcome], waiting) if waiting and declined(outcome) else []
-                course.asks_elsewhere(waiting)
-        course.climbs()
-    return course.end()
+                progress.asks_elsewhere(waiting)
+        progress.climbs()
+    return progress.end()

@@ -4,11 +4,11 @@ from msgspec import structs
 
 from gateway.core.catalog import Tactic
 from gateway.core.plan import Plan, Rung
-from gateway.core.strategies.course import Course, Steps, aside, declined, elsewhere, paid_first
+from gateway.core.strategies.progress import Progress, Steps, aside, declined, elsewhere, paid_first
 from gateway.core.strategy import Answered, Stopped
 
 
-def hedge(plan: Plan, tactic: Tactic, course: Course) -> Steps:
+def hedge(plan: Plan, tactic: Tactic, progress: Progress) -> Steps:
     """The second begins when the first has not answered after `after_ms`, by default the 95th
     percentile of what the first was seen to take.
     """
@@ -18,9 +18,9 @@ def hedge(plan: Plan, tactic: Tactic, course: Course) -> Steps:
     first, second, *others = rung.candidates
     after_ms = tactic.options["after_ms"]
     after_s = first.slow_s if after_ms is None else after_ms / 1000
-    outcomes = yield structs.replace(course.round(rung, first, second), race_s=after_s)
+    outcomes = yield structs.replace(progress.round(rung, first, second), race_s=after_s)
     for outcome in paid_first(outcomes):
-        verdict = course.take(outcome, rung)
+        verdict = progress.take(outcome, rung)
         if verdict is not None:
             return verdict
     short = [each.candidate for each in outcomes if isinstance(each, Stopped) and aside(each)]
@@ -28,7 +28,7 @@ def hedge(plan: Plan, tactic: Tactic, course: Course) -> Steps:
     answers = [each for each in outcomes if isinstance(each, Answered)]
     others = elsewhere(answers, others) if all(map(declined, answers)) else []
     if answers:
-        course.asks_elsewhere(others)
+        progress.asks_elsewhere(others)
     if others:
         higher = (Rung(rung.tier, tuple(others), rung.checks), *higher)
     return Plan(higher, plan.skipped)

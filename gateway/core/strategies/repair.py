@@ -8,57 +8,57 @@ from gateway.core.catalog import Tactic
 from gateway.core.chat import Completion, Message
 from gateway.core.checks.finding import Finding
 from gateway.core.plan import Plan
-from gateway.core.strategies.course import Course, Steps, aside, declined, elsewhere
+from gateway.core.strategies.progress import Progress, Steps, aside, declined, elsewhere
 from gateway.core.strategy import Answered, Failed
 
 
-def repair(plan: Plan, tactic: Tactic, course: Course) -> Steps:
+def repair(plan: Plan, tactic: Tactic, progress: Progress) -> Steps:
     """What a check found goes back to the model that was found wanting, `times` times: the loop of
     "the tests failed, here is the output".
     """
-    return (yield from _tries(plan, course, 1 + tactic.options["times"], tell=True))
+    return (yield from _tries(plan, progress, 1 + tactic.options["times"], tell=True))
 
 
-def retry_cheap(plan: Plan, tactic: Tactic, course: Course) -> Steps:
+def retry_cheap(plan: Plan, tactic: Tactic, progress: Progress) -> Steps:
     """`tries` independent tries of the cheapest model until one passes."""
-    return (yield from _tries(plan, course, tactic.options["tries"], tell=False))
+    return (yield from _tries(plan, progress, tactic.options["tries"], tell=False))
 
 
-def _tries(plan: Plan, course: Course, tries: int, *, tell: bool) -> Steps:
+def _tries(plan: Plan, progress: Progress, tries: int, *, tell: bool) -> Steps:
     """A candidate that fails is replaced by the next of its rung, one that declines by another
     vendor's; any other that answers is kept to.
     """
     if not plan.rungs or not plan.rungs[0].checks.all:
         return plan
     rung, higher = plan.rungs[0], Plan(plan.rungs[1:], plan.skipped)
-    said = course.said
+    said = progress.said
     waiting = list(rung.candidates)
     while waiting:
         candidate = waiting.pop(0)
         for left in reversed(range(tries)):
-            (outcome,) = yield course.round(rung, candidate)
+            (outcome,) = yield progress.round(rung, candidate)
             if isinstance(outcome, Failed):
-                outcome = yield from course.once_more(outcome, rung)
-            verdict = course.take(outcome, rung)
+                outcome = yield from progress.once_more(outcome, rung)
+            verdict = progress.take(outcome, rung)
             if verdict is not None:
                 return verdict
             if declined(outcome) and (others := elsewhere([outcome], waiting)):
                 waiting = others
-                course.asks_elsewhere(waiting)
+                progress.asks_elsewhere(waiting)
                 break
             if isinstance(outcome, Answered) and left:
-                course.because = structs.replace(course.because, purpose="retry")
+                progress.because = structs.replace(progress.because, purpose="retry")
                 if tell:
-                    course.said = (*course.said, *told(outcome.completion, outcome.findings))
+                    progress.said = (*progress.said, *told(outcome.completion, outcome.findings))
                 continue
-            no_room = course.because.purpose == "retry" and aside(outcome)
+            no_room = progress.because.purpose == "retry" and aside(outcome)
             if not (no_room or isinstance(outcome, Answered)):
                 break
-            course.because = structs.replace(course.because, purpose="escalation")
-            course.said = said
+            progress.because = structs.replace(progress.because, purpose="escalation")
+            progress.said = said
             return higher
-        course.said = said
-    course.climbs()
+        progress.said = said
+    progress.climbs()
     return higher
 
 

@@ -10,7 +10,7 @@ from gateway.core.agree import Agreement, key_of
 from gateway.core.catalog import Tactic
 from gateway.core.chat import Message
 from gateway.core.plan import Candidate, Plan, Rung
-from gateway.core.strategies.course import Course, Steps, aside, declined, elsewhere, paid_first
+from gateway.core.strategies.progress import Progress, Steps, aside, declined, elsewhere, paid_first
 from gateway.core.strategy import (
     Answered,
     Because,
@@ -26,7 +26,7 @@ _LEAD: Final = "Other models drafted these answers. They disagree, and may all b
 _DECIDE: Final = "Answer the request above yourself. Do not mention the drafts."
 
 
-def vote(plan: Plan, tactic: Tactic, course: Course) -> Steps:
+def vote(plan: Plan, tactic: Tactic, progress: Progress) -> Steps:
     """`voters` of the first rung answer at once, of different vendors where there are enough.
 
     When `need` of them agree, the first of these is the answer; else the next rung decides, shown
@@ -38,86 +38,86 @@ def vote(plan: Plan, tactic: Tactic, course: Course) -> Steps:
     if with it `need` agree.
     """
     agreement = Agreement(tactic.options["agree"], tactic.options["pointers"])
-    return (yield from _vote(plan, tactic, course, agreement))
+    return (yield from _vote(plan, tactic, progress, agreement))
 
 
-def arbitrate(plan: Plan, tactic: Tactic, course: Course) -> Steps:
+def arbitrate(plan: Plan, tactic: Tactic, progress: Progress) -> Steps:
     """A vote over tool calls: their names and what their arguments mean."""
-    return (yield from _vote(plan, tactic, course, Agreement("tools")))
+    return (yield from _vote(plan, tactic, progress, Agreement("tools")))
 
 
-def _vote(plan: Plan, tactic: Tactic, course: Course, agreement: Agreement) -> Steps:
+def _vote(plan: Plan, tactic: Tactic, progress: Progress, agreement: Agreement) -> Steps:
     options, need = tactic.options, tactic.options["need"]
     electorate = diverse(plan.rungs[0]) if plan.rungs else []
     if len(electorate) < need:
         return plan
     rung, higher = plan.rungs[0], Plan(plan.rungs[1:], plan.skipped)
     votes: list[Answered] = []
-    verdict = yield from _poll(course, rung, electorate, options["voters"], votes)
+    verdict = yield from _poll(progress, rung, electorate, options["voters"], votes)
     if verdict is not None:
         return verdict
     agreed = _agreed(votes, need, agreement)
     if agreed is not None:
-        return Verdict(agreed, "agreed", course.error)
+        return Verdict(agreed, "agreed", progress.error)
     if votes and len(votes) < need and options["lone"] == "accept":
-        return Verdict(votes[0], "lone_vote", course.error)
+        return Verdict(votes[0], "lone_vote", progress.error)
     for each in reversed(votes):
-        course.best = better(course.best, each)
-    after = course.best.candidate if course.best else electorate[0]
-    course.because = Because("arbitration", _undecided(votes, need, agreement), after)
+        progress.best = better(progress.best, each)
+    after = progress.best.candidate if progress.best else electorate[0]
+    progress.because = Because("arbitration", _undecided(votes, need, agreement), after)
     if options["show_votes"]:
-        course.said = (*course.said, *shown(votes))
+        progress.said = (*progress.said, *shown(votes))
     if votes and options["join"] and tactic.then is None:
-        return (yield from _joined(course, higher, votes, need, agreement))
+        return (yield from _joined(progress, higher, votes, need, agreement))
     return higher
 
 
 def _joined(
-    course: Course, plan: Plan, votes: list[Answered], need: int, agreement: Agreement
+    progress: Progress, plan: Plan, votes: list[Answered], need: int, agreement: Agreement
 ) -> Steps:
     """Each rung but the last adds a vote, until `need` agree; then the last one decides."""
     for rung in plan.rungs[:-1]:
         waiting = list(rung.candidates)
         while waiting:
             candidate = waiting.pop(0)
-            (outcome,) = yield structs.replace(course.round(rung, candidate), held=True)
+            (outcome,) = yield structs.replace(progress.round(rung, candidate), held=True)
             if not (isinstance(outcome, Answered) and not outcome.findings):
-                verdict = course.take(outcome, rung)
+                verdict = progress.take(outcome, rung)
                 if verdict is not None:
                     return verdict
                 if isinstance(outcome, Answered):
                     waiting = elsewhere([outcome], waiting) if declined(outcome) else []
-                    course.asks_elsewhere(waiting)
+                    progress.asks_elsewhere(waiting)
                 continue
-            course.short = False
+            progress.short = False
             votes.append(outcome)
             agreed = _agreed(votes, need, agreement)
             if agreed is not None:
-                return Verdict(agreed, "agreed", course.error)
-            course.best = better(course.best, outcome)
-            course.because = Because("arbitration", _undecided(votes, need, agreement), candidate)
+                return Verdict(agreed, "agreed", progress.error)
+            progress.best = better(progress.best, outcome)
+            progress.because = Because("arbitration", _undecided(votes, need, agreement), candidate)
             break
-        course.climbs()
+        progress.climbs()
     return Plan(plan.rungs[-1:], plan.skipped)
 
 
 def _poll(
-    course: Course, rung: Rung, electorate: list[Candidate], voters: int, votes: list[Answered]
+    progress: Progress, rung: Rung, electorate: list[Candidate], voters: int, votes: list[Answered]
 ) -> Generator[Round, tuple[Outcome, ...], Verdict | None]:
     """Fill `votes` with answers that pass, each call that failed or declined replaced by the next
     in line. A verdict when the life ends with it.
     """
-    course.because = structs.replace(course.because, purpose="vote")
+    progress.because = structs.replace(progress.because, purpose="vote")
     waiting = electorate
     while waiting and len(votes) < voters:
         missing = voters - len(votes)
         now, waiting = waiting[:missing], waiting[missing:]
-        outcomes = yield structs.replace(course.round(rung, *now), held=True)
+        outcomes = yield structs.replace(progress.round(rung, *now), held=True)
         for outcome in paid_first(outcomes):
             if isinstance(outcome, Answered) and not outcome.findings:
-                course.short = False
+                progress.short = False
                 votes.append(outcome)
-            elif (verdict := course.take(outcome, rung)) is not None:
+            elif (verdict := progress.take(outcome, rung)) is not None:
                 return structs.replace(verdict, answer=votes[0] if votes else verdict.answer)
         short = [each.candidate for each in outcomes if isinstance(each, Stopped) and aside(each)]
         if len(short) < len(outcomes):
@@ -126,7 +126,7 @@ def _poll(
             waiting = elsewhere(outcomes, waiting)
         elif not any(isinstance(each, Failed) or aside(each) for each in outcomes):
             break
-        course.asks_elsewhere(waiting)
+        progress.asks_elsewhere(waiting)
     return None
 
 

@@ -25,7 +25,7 @@ from gateway.core.strategy import (
 _FIRST: Final = Because("answer")
 
 
-class Course(Struct):
+class Progress(Struct):
     """Where a strategy stands, and whoever takes over from it: the best answer so far, the last
     error, and why it asks on.
     """
