@@ -16,7 +16,7 @@ from gateway.config.load import read
 from gateway.core.catalog import Tenant
 from gateway.core.features import read_features
 from gateway.core.ladder import ladders
-from gateway.core.plan import Limits, make_plan
+from gateway.core.plan import PlanContext, make_plan
 from gateway.drivers.upstream.open import open_upstreams
 from gateway.web.parse import read_request
 from gateway.web.shapes import Shapes
@@ -61,7 +61,7 @@ async def one_call(port: int) -> AsyncIterator[Ask]:
         raise CannotRun("a request that came before is not known")
     draw = Random(1).random  # noqa: S311 - no secret
     ladder = ladders(snapshot.catalog)["m"]
-    plan = make_plan(ladder, read_features(request), Limits(Tenant("bench")), draw)
+    plan = make_plan(ladder, read_features(request), PlanContext(Tenant("bench")), draw)
     candidate = plan.rungs[0].candidates[0]
 
     async with open_upstreams({}, time.time) as upstreams:

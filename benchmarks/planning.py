@@ -20,7 +20,7 @@ from gateway.core.catalog import Tenant
 from gateway.core.chat import ChatRequest
 from gateway.core.features import Features, read_features
 from gateway.core.ladder import Ladder, ladders
-from gateway.core.plan import Draw, Limits, Plan, make_plan
+from gateway.core.plan import Draw, Plan, PlanContext, make_plan
 from gateway.core.plans import Plans
 from gateway.core.rule_traits import climbed
 from gateway.web.parse import read_request
@@ -67,7 +67,7 @@ class Planning:
         return max(BATCH, int(cpu_s / cell.cpu_s * BATCH))
 
     def measure(self, total: int) -> Cell:
-        limits, rng, tags = Limits(Tenant("bench")), Random(1), {"team": "red"}  # noqa: S311
+        context, rng, tags = PlanContext(Tenant("bench")), Random(1), {"team": "red"}  # noqa: S311
         shapes = Shapes()
         requests = [read_request(body, {}, DEPTH, shapes) for body in self.bodies]
         used, began = time.process_time(), time.perf_counter()
@@ -78,16 +78,16 @@ class Planning:
                 plans = Plans()
             features = read_features(request)
             _, ladder = climbed(self.ladder, request, tags, 0.0, None, features)
-            make = partial(_made, ladder, limits, rng.random)
-            found += len(plans.plan(ladder, features, limits.tenant, 0, make).rungs)
+            make = partial(_made, ladder, context, rng.random)
+            found += len(plans.plan(ladder, features, context.tenant, 0, make).rungs)
         used, seconds = time.process_time() - used, time.perf_counter() - began
         if found != self.rungs * total:
             raise CannotRun(f"{self.name}: {found} rungs instead of {self.rungs * total}")
         return Cell(total, total, used, 0.0, seconds)
 
 
-def _made(ladder: Ladder, limits: Limits, draw: Draw, features: Features) -> Plan:
-    return make_plan(ladder, features, limits, draw)
+def _made(ladder: Ladder, context: PlanContext, draw: Draw, features: Features) -> Plan:
+    return make_plan(ladder, features, context, draw)
 
 
 def rows(bodies: Sequence[bytes]) -> Sequence[Planning]:
@@ -123,12 +123,12 @@ def _request(rng: Random) -> bytes:
 def missed(bodies: Sequence[bytes]) -> float:
     """The share of requests that find no plan."""
     ladder = ladders(read([("bench", config(1))], {}).catalog)["plain"]
-    limits, plans = Limits(Tenant("bench")), Plans()
+    context, plans = PlanContext(Tenant("bench")), Plans()
     found: set[int] = set()
     for body in bodies:
         features = read_features(read_request(body, {}, DEPTH))
-        make = partial(_made, ladder, limits, lambda: 0.0)
-        found.add(id(plans.plan(ladder, features, limits.tenant, 0, make)))
+        make = partial(_made, ladder, context, lambda: 0.0)
+        found.add(id(plans.plan(ladder, features, context.tenant, 0, make)))
     return len(found) / KEPT
 
 

@@ -19,7 +19,7 @@ from gateway.core.checks.options import ASK_MS
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Judged
 from gateway.core.judges import judges
-from gateway.core.plan import Candidate, Limits
+from gateway.core.plan import Candidate, PlanContext
 from gateway.core.strategies.progress import BUDGET, aside
 from gateway.core.strategy import Answered, Because, Outcome, Round
 from gateway.hold import held
@@ -102,8 +102,8 @@ class _Examination:
 
     def _judges(self, asked: ChatRequest) -> list[Candidate]:
         world = self.desk.world
-        limits = Limits(self.desk.tenant, world.health.down(world.clock()), world.factors)
-        able = judges(asked, world.ladders, limits, world.draw)
+        context = PlanContext(self.desk.tenant, world.health.down(world.clock()), world.factors)
+        able = judges(asked, world.ladders, context, world.draw)
         if able is None:
             raise NoVerdict("no_model")
         return able

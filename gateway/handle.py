@@ -23,7 +23,7 @@ from gateway.core.flow import Deltas
 from gateway.core.hearing import nothing
 from gateway.core.ladder import Ladder
 from gateway.core.life_end import unanswered
-from gateway.core.plan import Candidate, Limits, Plan, make_plan
+from gateway.core.plan import Candidate, Plan, PlanContext, make_plan
 from gateway.core.reason import Trail, once, raced, short, told, went_on
 from gateway.core.rule_traits import climbed
 from gateway.core.spent import Tab
@@ -157,12 +157,12 @@ class Life(Struct, eq=False):
     def _made(self, features: Features) -> Plan:
         """What could answer one that has these features, looked at anew."""
         world, ladder = self.world, self.ladder
-        limits = Limits(self.tenant, world.health.down(self.began), world.factors, world.pace)
+        context = PlanContext(self.tenant, world.health.down(self.began), world.factors, world.pace)
         if ladder.ordered:  # what is observed has a say: it counts whose cache holds the beginning
             self._begins, warm, size = world.warmth.of(self.request, self.began)
             prefix, wall = tokens.count(size), world.wall()
-            limits = structs.replace(limits, warm=warm, prefix=prefix, wall=wall)
-        return make_plan(ladder, features, limits, world.draw)
+            context = structs.replace(context, warm=warm, prefix=prefix, wall=wall)
+        return make_plan(ladder, features, context, world.draw)
 
     async def _recount(self) -> bool:
         """Count what goes in exactly, once. Whether that is known, and less than was supposed."""

@@ -21,7 +21,7 @@ from gateway.core.explain import explain
 from gateway.core.features import read_features
 from gateway.core.flow import Deltas
 from gateway.core.money import PER_USD, nanos
-from gateway.core.plan import Candidate, Limits, in_its_tokens, make_plan
+from gateway.core.plan import Candidate, PlanContext, in_its_tokens, make_plan
 from gateway.core.strategies import tactic
 from tests.lives import CATALOG, GOOD, Stage, hear, stage, whole
 
@@ -141,10 +141,10 @@ def _billed(candidate: Candidate, request: ChatRequest) -> Usage:
 def told(scene: Stage) -> int:
     """In nano-dollars, as it is told without a gateway."""
     life = scene.life
-    features, limits = read_features(life.request), Limits(life.tenant)
-    plan = make_plan(life.ladder, features, limits, lambda: 0.0)
+    features, context = read_features(life.request), PlanContext(life.tenant)
+    plan = make_plan(life.ladder, features, context, lambda: 0.0)
     ladders = life.world.ladders
-    values: Any = explain(life.request, features, plan, life.ladder, "", limits, ladders)
+    values: Any = explain(life.request, features, plan, life.ladder, "", context, ladders)
     return nanos(Decimal(bytes(values["cost_usd"]["worst"]).decode()))
 
 

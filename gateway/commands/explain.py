@@ -16,7 +16,7 @@ from gateway.core.features import Features, read_features
 from gateway.core.first_rung import after, begin
 from gateway.core.guarded import smart_instead
 from gateway.core.ladder import Ladder, ladders
-from gateway.core.plan import Limits, Plan, make_plan
+from gateway.core.plan import Plan, PlanContext, make_plan
 from gateway.core.plans import Plans
 from gateway.core.rule_traits import climbed
 from gateway.core.snapshot import Snapshot
@@ -45,16 +45,16 @@ def explain_request(
     tags = tagged(request.extras.tags, snapshot.tags)
     rule, ladder = climbed(ladder, request, tags, at, tenant.regions)
     features = read_features(request)
-    limits = Limits(tenant, wall=at)
+    context = PlanContext(tenant, wall=at)
 
     def made(features: Features) -> Plan:
-        return make_plan(ladder, features, limits, lambda: _ALWAYS_FIRST)
+        return make_plan(ladder, features, context, lambda: _ALWAYS_FIRST)
 
     plan = Plans().plan(ladder, features, tenant, 0, made)
     plan, _ = begin(ladder, plan, request, features)
 
     def told(ladder: Ladder, plan: Plan) -> dict[str, Any]:
-        values = explain(request, features, plan, ladder, rule, limits, known)
+        values = explain(request, features, plan, ladder, rule, context, known)
         found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(values))
         return found
 

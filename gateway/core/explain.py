@@ -19,8 +19,8 @@ from gateway.core.order import Order, Standing, told
 from gateway.core.pace import Pace
 from gateway.core.plan import (
     Candidate,
-    Limits,
     Plan,
+    PlanContext,
     Rung,
     in_its_tokens,
     price_now,
@@ -30,7 +30,7 @@ from gateway.core.signals import NAMES
 from gateway.core.strategies import BALLOTS, carry_out, tactic, taking
 from gateway.core.worst import worst
 
-_UNSEEN: Final = Limits(Tenant(""))
+_NO_CONTEXT: Final = PlanContext(Tenant(""))
 _NONE: Final[Mapping[str, Ladder]] = {}
 _ALWAYS_FIRST: Final = 0.0
 """In place of a random draw."""
@@ -46,11 +46,11 @@ def explain(
     plan: Plan,
     ladder: Ladder,
     rule: str = "",
-    limits: Limits = _UNSEEN,
+    context: PlanContext = _NO_CONTEXT,
     known: Mapping[str, Ladder] = _NONE,
 ) -> dict[str, Any]:
     """The plan as JSON values. Costs are in US dollars. `rule` is the name of the rule that chose
-    the ladder, `limits` what the plan was made by, and judges are found among those that are
+    the ladder, `context` what the plan was made by, and judges are found among those that are
     `known`.
 
     `expected` is the first candidate, or each voter, answering at a typical length, and the first
@@ -60,7 +60,7 @@ def explain(
     """
 
     def able(asked: ChatRequest) -> Sequence[Candidate]:
-        return judges(asked, known, limits, lambda: _ALWAYS_FIRST) or ()
+        return judges(asked, known, context, lambda: _ALWAYS_FIRST) or ()
 
     def judging(check: Check, request: ChatRequest, answer: Completion) -> Sequence[Candidate]:
         return able(question(check, request, answer))
@@ -88,7 +88,7 @@ def explain(
                 "candidates": [
                     {
                         **_candidate(each, request, features),
-                        "why": why_there(each, rung, ladder, features, limits),
+                        "why": why_there(each, rung, ladder, features, context),
                     }
                     for each in rung.candidates
                 ],
@@ -101,30 +101,30 @@ def explain(
 
 
 def why_there(
-    each: Candidate, rung: Rung, ladder: Ladder, features: Features, limits: Limits
+    each: Candidate, rung: Rung, ladder: Ladder, features: Features, context: PlanContext
 ) -> str:
     """What a candidate's place in its rung goes by."""
     if each.tier != rung.tier:
         return f"when those of {rung.tier} fail"
-    if each.deployment.name in limits.down:
-        up = any(other.deployment.name not in limits.down for other in rung.candidates)
+    if each.deployment.name in context.down:
+        up = any(other.deployment.name not in context.down for other in rung.candidates)
         return f"its circuit is open: {'when the others fail' if up else 'asked all the same'}"
     order = _order(ladder, rung)
     weight = _weight(ladder, each)
     if order == "listed" and weight is not None:
-        warm = each.deployment.name in limits.warm
+        warm = each.deployment.name in context.warm
         return _WARM if warm else f"drawn, by its weight of {weight}"
-    standing = standing_of(each, features, limits)
-    return told(order, standing, limits.pace or Pace(), limits.warm)
+    standing = standing_of(each, features, context)
+    return told(order, standing, context.pace or Pace(), context.warm)
 
 
-def standing_of(each: Candidate, features: Features, limits: Limits) -> Standing:
+def standing_of(each: Candidate, features: Features, context: PlanContext) -> Standing:
     """As the plan compares them."""
     return Standing(
         each.deployment.name,
-        price_now(each.model, each.deployment, each.prompt, limits.wall),
+        price_now(each.model, each.deployment, each.prompt, context.wall),
         each.prompt,
-        min(limits.prefix, each.prompt),
+        min(context.prefix, each.prompt),
         each.max_output * features.n,
         each.model.card.latency,
     )

@@ -7,11 +7,11 @@ from msgspec import structs
 from gateway.core.chat import ChatRequest
 from gateway.core.features import read_features
 from gateway.core.ladder import Ladder
-from gateway.core.plan import Candidate, Draw, Limits, make_plan
+from gateway.core.plan import Candidate, Draw, PlanContext, make_plan
 
 
 def judges(
-    asked: ChatRequest, ladders: Mapping[str, Ladder], limits: Limits, draw: Draw
+    asked: ChatRequest, ladders: Mapping[str, Ladder], context: PlanContext, draw: Draw
 ) -> list[Candidate] | None:
     """The candidates for a judge's question, of the route, tier or model that it names; None where
     nothing has that name. The owner chose the name, so the tenant's own list of models does not
@@ -20,7 +20,7 @@ def judges(
     ladder = ladders.get(asked.model)
     if ladder is None:
         return None
-    tenant = structs.replace(limits.tenant, models=("*",))
-    limits = Limits(tenant, limits.down, limits.factors)
-    plan = make_plan(ladder, read_features(asked), limits, draw)
+    tenant = structs.replace(context.tenant, models=("*",))
+    context = PlanContext(tenant, context.down, context.factors)
+    plan = make_plan(ladder, read_features(asked), context, draw)
     return [candidate for rung in plan.rungs for candidate in rung.candidates]

@@ -86,8 +86,8 @@ class Plan(Struct, frozen=True):
     """What all calls of the request together may cost; None where nothing limits it."""
 
 
-class Limits(Struct, frozen=True):
-    """What rules a candidate out beside the request itself."""
+class PlanContext(Struct, frozen=True):
+    """What a plan goes by beside the request itself."""
 
     tenant: Tenant
     down: AbstractSet[str] = frozenset()
@@ -102,9 +102,9 @@ class Limits(Struct, frozen=True):
     """Unix seconds: prices change by the hour."""
 
 
-def make_plan(ladder: Ladder, features: Features, limits: Limits, draw: Draw) -> Plan:
+def make_plan(ladder: Ladder, features: Features, context: PlanContext, draw: Draw) -> Plan:
     """What could answer, in order, and why everything else is out."""
-    sieve = _Sieve(ladder, features, limits, draw)
+    sieve = _Sieve(ladder, features, context, draw)
     rungs = tuple(rung for step in ladder.steps if (rung := sieve.rung(step)).candidates)
     return Plan(rungs, tuple(sieve.skipped), most=sieve.headroom)
 
@@ -112,13 +112,15 @@ def make_plan(ladder: Ladder, features: Features, limits: Limits, draw: Draw) ->
 class _Sieve:
     """Rules candidates out, and notes why."""
 
-    def __init__(self, ladder: Ladder, features: Features, limits: Limits, draw: Draw) -> None:
+    def __init__(
+        self, ladder: Ladder, features: Features, context: PlanContext, draw: Draw
+    ) -> None:
         self.features = features
-        self.limits = limits
+        self.context = context
         self.races = races(ladder.strategy)
-        self.tenant = limits.tenant
-        self.down = limits.down
-        self.factors = limits.factors
+        self.tenant = context.tenant
+        self.down = context.down
+        self.factors = context.factors
         self.draw = draw
         self.skipped: list[Skipped] = []
         self.any_model = allowed(self.tenant.models, ladder.name)
@@ -141,7 +143,7 @@ class _Sieve:
             else:
                 last_resort += down
         # What is drawn goes on where its conversation is warm: to move it costs its beginning.
-        observed = step.order != "listed" or (self.limits.warm and step.drawn)
+        observed = step.order != "listed" or (self.context.warm and step.drawn)
         if observed and len(healthy) > 1:
             healthy = self._ordered(step.order, healthy)
         checks = step.checks if self.features.checks is None else self.features.checks
@@ -159,7 +161,7 @@ class _Sieve:
             if why is None:
                 candidate = _candidate(model, deployment, tier, features, prompt)
                 if self.races:
-                    candidate = paced(candidate, self.limits.pace)
+                    candidate = paced(candidate, self.context.pace)
                 why = self._too_dear(candidate) or self._too_slow(deployment)
                 if why is None:
                     (down if deployment.name in self.down else up).append(candidate)
@@ -172,24 +174,24 @@ class _Sieve:
         return None if permitted else "tenant's models"
 
     def _ordered(self, order: Order, candidates: list[Candidate]) -> list[Candidate]:
-        limits = self.limits
+        context = self.context
         standings = [
             Standing(
                 each.deployment.name,
-                price_now(each.model, each.deployment, each.prompt, limits.wall),
+                price_now(each.model, each.deployment, each.prompt, context.wall),
                 each.prompt,
-                min(limits.prefix, each.prompt),
+                min(context.prefix, each.prompt),
                 each.max_output * self.features.n,
                 each.model.card.latency,
             )
             for each in candidates
         ]
-        best = ordered(order, standings, limits.pace or Pace(), limits.warm)
+        best = ordered(order, standings, context.pace or Pace(), context.warm)
         return [candidates[at] for at in best]
 
     def _too_slow(self, deployment: Deployment) -> str | None:
         """More often than not it takes longer than the client would wait."""
-        wanted, pace = self.features.max_latency_s, self.limits.pace
+        wanted, pace = self.features.max_latency_s, self.context.pace
         if wanted is None or pace is None:
             return None
         seen = pace.within(deployment.name, 0.5)

@@ -17,7 +17,7 @@ from gateway.core.features import Features, read_features
 from gateway.core.first_rung import after, begin
 from gateway.core.ladder import Ladder, agreement_of
 from gateway.core.money import Nanos
-from gateway.core.plan import Candidate, Limits, Plan, make_plan
+from gateway.core.plan import Candidate, Plan, PlanContext, make_plan
 from gateway.core.rule_traits import climbed
 from gateway.core.strategies import carry_out
 from gateway.core.strategies.progress import OUTRUN
@@ -25,7 +25,7 @@ from gateway.core.strategy import Answered, Outcome, Round, Stopped, Verdict
 from gateway.replay.lineup import Lineup
 from gateway.replay.records import Answer, Query, Records
 
-_LIMITS: Final = Limits(Tenant("replay"))
+_CONTEXT: Final = PlanContext(Tenant("replay"))
 
 
 class Decision(Struct, frozen=True):
@@ -73,7 +73,7 @@ class Rehearsal:
         if features.region or features.max_cost or features.max_latency_s:
             # Rules see them. Who has answered ran somewhere, and was neither too dear nor too late.
             features = structs.replace(features, region=None, max_cost=None, max_latency_s=None)
-        plan = make_plan(ladder, features, _LIMITS, _listed)
+        plan = make_plan(ladder, features, _CONTEXT, _listed)
         if ladder.learned is not None:
             plan, _ = begin(ladder, plan, query.request, features)
             if plan.start is not None:

@@ -15,7 +15,7 @@ from gateway.core.explain import explain, rates
 from gateway.core.features import Features, read_features
 from gateway.core.first_rung import begin
 from gateway.core.patterns import allowed
-from gateway.core.plan import Limits, Plan, make_plan
+from gateway.core.plan import Plan, PlanContext, make_plan
 from gateway.core.prompt_caches import beginning
 from gateway.core.rule_traits import climbed
 from gateway.core.snapshot import Snapshot
@@ -154,13 +154,13 @@ class Api:
         rule, ladder = climbed(named, asked, tags, now, home)
         features = read_features(asked)
         down = world.health.down(world.clock())
-        limits = Limits(caller.tenant, down, world.factors, world.pace, wall=now)
+        context = PlanContext(caller.tenant, down, world.factors, world.pace, wall=now)
         if ladder.ordered and (begins := beginning(asked)) is not None:
             warm = world.warmth.warm(begins[0], world.clock())
-            limits = structs.replace(limits, warm=warm, prefix=count(begins[1]))
+            context = structs.replace(context, warm=warm, prefix=count(begins[1]))
 
         def made(features: Features) -> Plan:
-            return make_plan(ladder, features, limits, world.draw)
+            return make_plan(ladder, features, context, world.draw)
 
         def planned(features: Features) -> Plan:
             if down:
@@ -176,7 +176,7 @@ class Api:
         guard = None
         if world.behind is not None:
             ladder, plan, guard = world.behind.foresee(asked, ladder, plan)
-        told = explain(asked, features, plan, ladder, rule, limits, world.ladders)
+        told = explain(asked, features, plan, ladder, rule, context, world.ladders)
         return _json({**told, "canary": moved or None, "guard": guard})
 
     async def analyze(self, request: Request) -> Response:

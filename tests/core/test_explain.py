@@ -27,7 +27,7 @@ from gateway.core.explain import dollars, explain, why_there
 from gateway.core.features import read_features
 from gateway.core.ladder import Ladder, ladders
 from gateway.core.money import Audio, Nanos, Price
-from gateway.core.plan import Limits, Plan, Rung, make_plan
+from gateway.core.plan import Plan, PlanContext, Rung, make_plan
 from gateway.core.rule_traits import climbed
 from gateway.core.strategies import tactic
 from gateway.core.tariff import Step, Tariff
@@ -43,11 +43,11 @@ def explained(
 ) -> dict[str, Any]:
     """As a client reads it, every number exact."""
     features = read_features(asked)
-    limits = Limits(tenant or Tenant("t", budgets=(Budget(Nanos(1), "day"),)))
+    context = PlanContext(tenant or Tenant("t", budgets=(Budget(Nanos(1), "day"),)))
     known = ladders(catalog)
     rule, ladder = climbed(known[asked.model], asked, {}, 0.0, None)
-    plan = make_plan(ladder, features, limits, lambda: 0.5)
-    told = msgspec.json.encode(explain(asked, features, plan, ladder, rule, limits, known))
+    plan = make_plan(ladder, features, context, lambda: 0.5)
+    told = msgspec.json.encode(explain(asked, features, plan, ladder, rule, context, known))
     found: dict[str, Any] = json.loads(told, parse_float=Decimal)
     return found
 
@@ -283,12 +283,12 @@ def test_a_judge_whom_only_short_answers_fit_is_among_the_worst() -> None:
 def test_who_stands_in_for_a_rung_is_told_as_such() -> None:
     ladder = ladders(CATALOG)["judged"]
     features = read_features(HI)
-    limits = Limits(Tenant("t"), down=frozenset({"b@p"}))
-    plan = make_plan(ladder, features, limits, lambda: 0.5)
+    context = PlanContext(Tenant("t"), down=frozenset({"b@p"}))
+    plan = make_plan(ladder, features, context, lambda: 0.5)
     cheap, mid, smart = plan.rungs
     instead = Rung(smart.tier, (*smart.candidates, *mid.candidates), smart.checks)
     whys = [
-        [why_there(each, rung, ladder, features, limits) for each in rung.candidates]
+        [why_there(each, rung, ladder, features, context) for each in rung.candidates]
         for rung in (instead, cheap)
     ]
     assert whys == [
@@ -299,9 +299,9 @@ def test_who_stands_in_for_a_rung_is_told_as_such() -> None:
 
 def test_what_is_asked_though_its_circuit_is_open() -> None:
     ladder, features = ladders(CATALOG)["open"], read_features(HI)
-    limits = Limits(Tenant("t"), down=frozenset({"a@p", "b@p"}))
-    rung = plan_of(ladder, limits).rungs[0]
-    whys = [why_there(each, rung, ladder, features, limits) for each in rung.candidates]
+    context = PlanContext(Tenant("t"), down=frozenset({"a@p", "b@p"}))
+    rung = plan_of(ladder, context).rungs[0]
+    whys = [why_there(each, rung, ladder, features, context) for each in rung.candidates]
     assert whys == ["its circuit is open: asked all the same"] * 2
 
 
@@ -309,18 +309,18 @@ def test_who_was_drawn_before_is_told_to_be_warm() -> None:
     """As the plan has it first for that, whatever is drawn."""
     tier = Tier("both", (TierModel("a", 9), TierModel("b", 1)))
     catalog = Catalog(CATALOG.models, {"both": tier}, {"r": Route("r", ("both",))})
-    ladder, limits = ladders(catalog)["r"], Limits(Tenant("t"), warm=frozenset({"b@p"}))
-    (rung,) = plan_of(ladder, limits).rungs
+    ladder, context = ladders(catalog)["r"], PlanContext(Tenant("t"), warm=frozenset({"b@p"}))
+    (rung,) = plan_of(ladder, context).rungs
     whys = [
-        (each.model.name, why_there(each, rung, ladder, read_features(HI), limits))
+        (each.model.name, why_there(each, rung, ladder, read_features(HI), context))
         for each in rung.candidates
     ]
     warm = "its prompt cache holds the beginning"
     assert whys == [("b", warm), ("a", "drawn, by its weight of 9")]
 
 
-def plan_of(ladder: Ladder, limits: Limits) -> Plan:
-    return make_plan(ladder, read_features(HI), limits, lambda: 0.5)
+def plan_of(ladder: Ladder, context: PlanContext) -> Plan:
+    return make_plan(ladder, read_features(HI), context, lambda: 0.5)
 
 
 def test_several_answers_cost_as_many() -> None:
@@ -358,9 +358,9 @@ def test_no_more_is_expected_than_what_a_model_was_seen_to_count() -> None:
     for _ in range(100):
         factors.learn("c", 1_000, 400)
     asked = request(user("x" * 2_400), model="c", max_tokens=20)
-    features, limits = read_features(asked), Limits(Tenant("t"), factors=factors)
-    plan = make_plan(ladder, features, limits, lambda: 0.5)
-    told = explain(asked, features, plan, ladder, "", limits)
+    features, context = read_features(asked), PlanContext(Tenant("t"), factors=factors)
+    plan = make_plan(ladder, features, context, lambda: 0.5)
+    told = explain(asked, features, plan, ladder, "", context)
     (candidate,) = told["rungs"][0]["candidates"]
     assert told["cost_usd"]["expected"] == candidate["expected_usd"] == candidate["worst_usd"]
 

@@ -11,7 +11,7 @@ from gateway.core.features import read_features
 from gateway.core.first_rung import after, begin
 from gateway.core.ladder import ladders
 from gateway.core.learned import Learned
-from gateway.core.plan import Limits, Plan, make_plan
+from gateway.core.plan import Plan, PlanContext, make_plan
 from gateway.core.signals import NAMES, kept, read_signals
 from gateway.core.strategies import tactic
 from tests.core.asked import request, user
@@ -32,7 +32,7 @@ def odds(**passes: float) -> dict[str, float]:
 def begun(learned: Learned | None, asked: ChatRequest = HI) -> tuple[Plan, tuple[float, ...]]:
     ladder = structs.replace(ladders(CATALOG)[asked.model], learned=learned)
     features = read_features(asked)
-    plan = make_plan(ladder, features, Limits(Tenant("t")), lambda: 0.5)
+    plan = make_plan(ladder, features, PlanContext(Tenant("t")), lambda: 0.5)
     return begin(ladder, plan, asked, features)
 
 
@@ -154,7 +154,7 @@ def test_a_vote_costs_all_its_voters() -> None:
     learned = structs.replace(ladder, learned=Learned(each, 0.9, 0.0))
     asked = structs.replace(HI, model="vote")
     features = read_features(asked)
-    plan = make_plan(learned, features, Limits(Tenant("t")), lambda: 0.5)
+    plan = make_plan(learned, features, PlanContext(Tenant("t")), lambda: 0.5)
     begun_at, _ = begin(learned, plan, asked, features)
     assert begun_at.start is not None
     cheap, mid = begun_at.start.estimates

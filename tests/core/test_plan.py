@@ -21,7 +21,7 @@ from gateway.core.features import Features
 from gateway.core.ladder import ladders
 from gateway.core.money import Audio, Nanos, Price
 from gateway.core.patterns import allowed
-from gateway.core.plan import Limits, Plan, make_plan
+from gateway.core.plan import Plan, PlanContext, make_plan
 from gateway.core.tokens import IMAGE_TOKENS, Bound
 
 EU, US = frozenset({"eu"}), frozenset({"us"})
@@ -75,8 +75,8 @@ def plan(
     """The plan of one tier, `only`, with all these models."""
     known = catalog(*models, only=" ".join(each.name for each in models))
     numbers = iter(draws)
-    limits = Limits(tenant or Tenant("t"), down, warm=warm)
-    return make_plan(ladders(known)[asked], features(**more), limits, lambda: next(numbers))
+    context = PlanContext(tenant or Tenant("t"), down, warm=warm)
+    return make_plan(ladders(known)[asked], features(**more), context, lambda: next(numbers))
 
 
 def order(made: Plan) -> list[list[str]]:
@@ -229,7 +229,7 @@ def test_a_weighted_choice_comes_out_as_its_weights() -> None:
     for a in grid:
         for b in grid:
             draws: Iterator[float] = iter((a, b))
-            made = make_plan(known, features(), Limits(Tenant("t")), lambda it=draws: next(it))  # type: ignore[misc]
+            made = make_plan(known, features(), PlanContext(Tenant("t")), lambda it=draws: next(it))  # type: ignore[misc]
             firsts += made.rungs[0].candidates[0].deployment.name == "m@p0"
     assert abs(firsts / 1600 - 0.75) < 0.02
 
@@ -265,7 +265,7 @@ WIDE = catalog(
     ],
 )
 def test_what_a_name_stands_for(name: str, climbs: list[str]) -> None:
-    made = make_plan(ladders(WIDE)[name], features(), Limits(Tenant("t")), lambda: 0.5)
+    made = make_plan(ladders(WIDE)[name], features(), PlanContext(Tenant("t")), lambda: 0.5)
     assert [
         f"{r.tier}: {' '.join(n)}" for r, n in zip(made.rungs, order(made), strict=True)
     ] == climbs
@@ -283,12 +283,12 @@ def test_only_known_names_stand_for_something() -> None:
 )
 def test_which_checks_a_rung_is_held_against(name: str, checks: list[str]) -> None:
     known = ladders(WIDE)[name]
-    made = make_plan(known, features(), Limits(Tenant("t")), lambda: 0.5)
+    made = make_plan(known, features(), PlanContext(Tenant("t")), lambda: 0.5)
     rung = next(rung for rung in made.rungs if rung.tier == "mid")
     assert [check.options["pattern"] for check in rung.checks.all] == checks
-    own = make_plan(known, features(checks=(named("x"),)), Limits(Tenant("t")), lambda: 0.5)
+    own = make_plan(known, features(checks=(named("x"),)), PlanContext(Tenant("t")), lambda: 0.5)
     assert [rung.checks.all for rung in own.rungs] == [(named("x"),)] * len(own.rungs)
-    none = make_plan(known, features(checks=()), Limits(Tenant("t")), lambda: 0.5)
+    none = make_plan(known, features(checks=()), PlanContext(Tenant("t")), lambda: 0.5)
     assert all(rung.checks.all == () for rung in none.rungs)
 
 
@@ -306,7 +306,7 @@ def test_a_check_of_both_route_and_tier_is_made_once() -> None:
 
 def test_a_rung_with_nobody_is_no_rung() -> None:
     tenant = Tenant("t", models=("a", "d"))
-    made = make_plan(ladders(WIDE)["auto"], features(), Limits(tenant), lambda: 0.5)
+    made = make_plan(ladders(WIDE)["auto"], features(), PlanContext(tenant), lambda: 0.5)
     assert [rung.tier for rung in made.rungs] == ["cheap", "smart"]
 
 
@@ -346,7 +346,7 @@ def test_images_are_held_at_what_they_may_be_billed_and_fitted_at_what_they_take
     found = make_plan(
         ladders(catalog(dear, plain, all="dear plain"))["auto"],
         asked,
-        Limits(Tenant("t")),
+        PlanContext(Tenant("t")),
         lambda: 0.5,
     )
     one, other = found.rungs[0].candidates
@@ -371,7 +371,7 @@ def test_sound_is_held_at_its_own_price_and_so_is_more_of_it() -> None:
     found = make_plan(
         ladders(catalog(plain, dear, twice, all="plain dear twice"))["auto"],
         asked,
-        Limits(Tenant("t")),
+        PlanContext(Tenant("t")),
         lambda: 0.5,
     )
     one, other, third = found.rungs[0].candidates

@@ -11,7 +11,7 @@ from gateway.core.catalog import CASCADE, Tactic, Tenant
 from gateway.core.features import Features
 from gateway.core.ladder import Ladder, ladders
 from gateway.core.money import Nanos
-from gateway.core.plan import Draw, Limits, Plan, make_plan
+from gateway.core.plan import Draw, Plan, PlanContext, make_plan
 from gateway.core.plans import Plans, about
 from gateway.core.token_factors import Factors
 from gateway.core.tokens import Bound
@@ -38,12 +38,12 @@ def never() -> float:
 
 
 def planned(
-    plans: Plans, ladder: Ladder, features: Features, limits: Limits, draw: Draw = never
+    plans: Plans, ladder: Ladder, features: Features, context: PlanContext, draw: Draw = never
 ) -> Plan:
     def make(wanted: Features) -> Plan:
-        return make_plan(ladder, wanted, limits, draw)
+        return make_plan(ladder, wanted, context, draw)
 
-    return plans.plan(ladder, features, limits.tenant, limits.factors.version, make)
+    return plans.plan(ladder, features, context.tenant, context.factors.version, make)
 
 
 def reasons(made: Plan) -> dict[str, str]:
@@ -85,9 +85,9 @@ def test_who_may_answer_is_the_same_and_what_is_held_enough(
     plans = Plans()
     for counted, output, needs, region, caches, tenant in requests:
         wanted = asked(counted, output=output, needs=needs, region=region, caches=caches)
-        limits = Limits(tenant)
-        made = make_plan(CLIMB, wanted, limits, never)
-        kept = planned(plans, CLIMB, wanted, limits)
+        context = PlanContext(tenant)
+        made = make_plan(CLIMB, wanted, context, never)
+        kept = planned(plans, CLIMB, wanted, context)
         assert order(kept) == order(made)
         assert reasons(kept) == reasons(made)
         for rung, exact in zip(kept.rungs, made.rungs, strict=True):
@@ -100,8 +100,8 @@ def test_who_may_answer_is_the_same_and_what_is_held_enough(
 
 def test_a_plan_is_kept() -> None:
     plans = Plans()
-    first = planned(plans, CLIMB, asked(1000), Limits(Tenant("t")))
-    assert planned(plans, CLIMB, asked(1001), Limits(Tenant("u"))) is first
+    first = planned(plans, CLIMB, asked(1000), PlanContext(Tenant("t")))
+    assert planned(plans, CLIMB, asked(1001), PlanContext(Tenant("u"))) is first
 
 
 DRAWN = ladders(catalog(model("m", EU, US, weights=(1, 1)), one="m"))["auto"]
@@ -121,7 +121,7 @@ DRAWN = ladders(catalog(model("m", EU, US, weights=(1, 1)), one="m"))["auto"]
     ],
 )
 def test_what_is_made_anew(what: str, ladder: Ladder, more: dict[str, object]) -> None:
-    plans, wanted, around = Plans(), structs.replace(asked(), **more), Limits(Tenant("t"))
+    plans, wanted, around = Plans(), structs.replace(asked(), **more), PlanContext(Tenant("t"))
     one, two = (planned(plans, ladder, wanted, around, lambda: 0.5) for _ in range(2))
     assert one is not two, what
     assert order(one) == order(make_plan(ladder, wanted, around, lambda: 0.5))
@@ -129,9 +129,9 @@ def test_what_is_made_anew(what: str, ladder: Ladder, more: dict[str, object]) -
 
 def test_what_was_learned_changes_the_plan() -> None:
     plans, factors = Plans(), Factors()
-    limits = Limits(Tenant("t"), factors=factors)
-    before = planned(plans, CLIMB, asked(1000), limits)
+    context = PlanContext(Tenant("t"), factors=factors)
+    before = planned(plans, CLIMB, asked(1000), context)
     for _ in range(200):
         factors.learn("m", 1000, 3000)
-    after = planned(plans, CLIMB, asked(1000), limits)
+    after = planned(plans, CLIMB, asked(1000), context)
     assert after.rungs[0].candidates[0].prompt > 2 * before.rungs[0].candidates[0].prompt

@@ -13,7 +13,7 @@ from gateway.core.chat import Usage
 from gateway.core.features import Features
 from gateway.core.ladder import ladders
 from gateway.core.money import Audio, Price, ceiling, cost
-from gateway.core.plan import Candidate, Limits, make_plan, price_of
+from gateway.core.plan import Candidate, PlanContext, make_plan, price_of
 from gateway.core.tariff import DAY, Step, Tariff, Window
 from gateway.core.tokens import Bound
 
@@ -231,7 +231,7 @@ def rates(price: Price) -> tuple[int, ...]:
 def candidate(model: Model, prompt: int = 100, output: int | None = 10) -> list[Candidate]:
     features = Features(Bound(0, prompt), output, 1, frozenset(), caches=False)
     ladder = ladders(Catalog({model.name: model}, {}, {}))[model.name]
-    made = make_plan(ladder, features, Limits(Tenant("t")), lambda: 0.5)
+    made = make_plan(ladder, features, PlanContext(Tenant("t")), lambda: 0.5)
     return [each for rung in made.rungs for each in rung.candidates]
 
 
