@@ -15,7 +15,7 @@ from gateway.core.judges import judges
 from gateway.core.ladder import Ladder, Step
 from gateway.core.learned import Start
 from gateway.core.money import Audio, Nanos, Price, cost, usd
-from gateway.core.order import Order, Standing, told
+from gateway.core.order import Order, RankingFacts, told
 from gateway.core.pace import Pace
 from gateway.core.plan import (
     Candidate,
@@ -114,13 +114,13 @@ def why_there(
     if order == "listed" and weight is not None:
         warm = each.deployment.name in context.warm
         return _WARM if warm else f"drawn, by its weight of {weight}"
-    standing = standing_of(each, features, context)
-    return told(order, standing, context.pace or Pace(), context.warm)
+    facts = facts_of(each, features, context)
+    return told(order, facts, context.pace or Pace(), context.warm)
 
 
-def standing_of(each: Candidate, features: Features, context: PlanContext) -> Standing:
+def facts_of(each: Candidate, features: Features, context: PlanContext) -> RankingFacts:
     """As the plan compares them."""
-    return Standing(
+    return RankingFacts(
         each.deployment.name,
         price_now(each.model, each.deployment, each.prompt, context.wall),
         each.prompt,

@@ -18,7 +18,7 @@ _SUPPOSED_S: Final = {"fast": 0.5, "normal": 2.0, "slow": 6.0}
 """Until enough was observed: by the catalog's class of latency."""
 
 
-class Standing(Struct, frozen=True):
+class RankingFacts(Struct, frozen=True):
     """What is known of a candidate when it is compared: by name, and tokens."""
 
     deployment: str
@@ -32,14 +32,14 @@ class Standing(Struct, frozen=True):
 
 
 def ordered(
-    order: Order, standings: Sequence[Standing], pace: Pace, warm: AbstractSet[str]
+    order: Order, facts: Sequence[RankingFacts], pace: Pace, warm: AbstractSet[str]
 ) -> list[int]:
     """The positions, best first. Equals keep their order, the warm ones before the cold."""
-    keys = [(_key(order, each, pace, warm), each.deployment not in warm) for each in standings]
-    return sorted(range(len(standings)), key=keys.__getitem__)
+    keys = [(_key(order, each, pace, warm), each.deployment not in warm) for each in facts]
+    return sorted(range(len(facts)), key=keys.__getitem__)
 
 
-def _key(order: Order, of: Standing, pace: Pace, warm: AbstractSet[str]) -> float:
+def _key(order: Order, of: RankingFacts, pace: Pace, warm: AbstractSet[str]) -> float:
     if order == "cheapest":
         return expected(of, warm=of.deployment in warm)
     if order == "fastest":
@@ -48,7 +48,7 @@ def _key(order: Order, of: Standing, pace: Pace, warm: AbstractSet[str]) -> floa
     return pace.busy(of.deployment) if order == "least_busy" else 0.0
 
 
-def told(order: Order, of: Standing, pace: Pace, warm: AbstractSet[str]) -> str:
+def told(order: Order, of: RankingFacts, pace: Pace, warm: AbstractSet[str]) -> str:
     """For a person: what its place goes by."""
     cached = ", its prompt cache holds the beginning" if of.deployment in warm else ""
     if order == "cheapest":
@@ -64,7 +64,7 @@ def told(order: Order, of: Standing, pace: Pace, warm: AbstractSet[str]) -> str:
     return f"as listed{cached}"
 
 
-def expected(of: Standing, *, warm: bool) -> int:
+def expected(of: RankingFacts, *, warm: bool) -> int:
     """Nano-dollars of a typical answer. Who is warm reads the beginning from its cache; who is
     not writes it first, so that moving a conversation costs what it costs.
     """

@@ -17,7 +17,7 @@ from gateway.core.features import Features
 from gateway.core.ladder import Ladder, Place, Step
 from gateway.core.learned import Start
 from gateway.core.money import Nanos, Price, ceiling, usd
-from gateway.core.order import Order, Standing, ordered
+from gateway.core.order import Order, RankingFacts, ordered
 from gateway.core.pace import Pace
 from gateway.core.patterns import allowed
 from gateway.core.token_factors import Factors
@@ -175,8 +175,8 @@ class _Sieve:
 
     def _ordered(self, order: Order, candidates: list[Candidate]) -> list[Candidate]:
         context = self.context
-        standings = [
-            Standing(
+        facts = [
+            RankingFacts(
                 each.deployment.name,
                 price_now(each.model, each.deployment, each.prompt, context.wall),
                 each.prompt,
@@ -186,7 +186,7 @@ class _Sieve:
             )
             for each in candidates
         ]
-        best = ordered(order, standings, context.pace or Pace(), context.warm)
+        best = ordered(order, facts, context.pace or Pace(), context.warm)
         return [candidates[at] for at in best]
 
     def _too_slow(self, deployment: Deployment) -> str | None:

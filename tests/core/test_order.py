@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from gateway.core.chat import ChatRequest
 from gateway.core.money import Price
-from gateway.core.order import Order, Standing, ordered, told
+from gateway.core.order import Order, RankingFacts, ordered, told
 from gateway.core.pace import Pace
 from gateway.core.prompt_caches import LIFETIME_S, Warmth, beginning
 
@@ -18,18 +18,18 @@ DEAR = Price(3_000_000_000, 15_000_000_000, 300_000_000, 3_750_000_000)
 CHEAP = Price(2_000_000_000, 10_000_000_000, 200_000_000, 2_000_000_000)
 
 
-def standing(
+def facts(
     name: str, price: Price = DEAR, latency: str | None = None, prefix: int = 0
-) -> Standing:
-    return Standing(name, price, 10_000, prefix, 400, latency)
+) -> RankingFacts:
+    return RankingFacts(name, price, 10_000, prefix, 400, latency)
 
 
-def a_with(prefix: int) -> Standing:
-    return standing("a", prefix=prefix)
+def a_with(prefix: int) -> RankingFacts:
+    return facts("a", prefix=prefix)
 
 
-def b_with(prefix: int) -> Standing:
-    return standing("b", CHEAP, prefix=prefix)
+def b_with(prefix: int) -> RankingFacts:
+    return facts("b", CHEAP, prefix=prefix)
 
 
 def pace(**seconds: float) -> Pace:
@@ -42,16 +42,16 @@ def pace(**seconds: float) -> Pace:
 
 
 @pytest.mark.parametrize(
-    ("order", "standings", "seen", "warm", "expected"),
+    ("order", "them", "seen", "warm", "expected"),
     [
-        ("listed", [standing("a"), standing("b")], Pace(), set(), "ab"),
-        ("listed", [standing("a"), standing("b")], Pace(), {"b"}, "ba"),
-        ("cheapest", [standing("a"), standing("b", CHEAP)], Pace(), set(), "ba"),
-        ("cheapest", [standing("a"), standing("b")], Pace(), {"b"}, "ba"),
+        ("listed", [facts("a"), facts("b")], Pace(), set(), "ab"),
+        ("listed", [facts("a"), facts("b")], Pace(), {"b"}, "ba"),
+        ("cheapest", [facts("a"), facts("b", CHEAP)], Pace(), set(), "ba"),
+        ("cheapest", [facts("a"), facts("b")], Pace(), {"b"}, "ba"),
         # The beginning is nearly all of the prompt: to read it from a dear cache costs less.
         (
             "cheapest",
-            [standing("b", CHEAP, prefix=9_500), standing("a", prefix=9_500)],
+            [facts("b", CHEAP, prefix=9_500), facts("a", prefix=9_500)],
             Pace(),
             {"a"},
             "ab",
@@ -59,57 +59,54 @@ def pace(**seconds: float) -> Pace:
         # The beginning is little of it: moving is cheaper.
         (
             "cheapest",
-            [standing("b", CHEAP, prefix=1_100), standing("a", prefix=1_100)],
+            [facts("b", CHEAP, prefix=1_100), facts("a", prefix=1_100)],
             Pace(),
             {"a"},
             "ba",
         ),
-        ("fastest", [standing("a"), standing("b")], pace(a=2.0, b=0.4), set(), "ba"),
+        ("fastest", [facts("a"), facts("b")], pace(a=2.0, b=0.4), set(), "ba"),
         (
             "fastest",
-            [standing("a", latency="slow"), standing("b", latency="fast")],
+            [facts("a", latency="slow"), facts("b", latency="fast")],
             Pace(),
             set(),
             "ba",
         ),
         (
             "fastest",
-            [standing("a", latency="fast"), standing("b", latency="slow")],
+            [facts("a", latency="fast"), facts("b", latency="slow")],
             pace(b=0.1),
             set(),
             "ba",
         ),
-        ("fastest", [standing("a"), standing("b")], pace(a=0.4, b=0.4), {"b"}, "ba"),
+        ("fastest", [facts("a"), facts("b")], pace(a=0.4, b=0.4), {"b"}, "ba"),
     ],
 )
 def test_an_order(
-    order: Order, standings: list[Standing], seen: Pace, warm: set[str], expected: str
+    order: Order, them: list[RankingFacts], seen: Pace, warm: set[str], expected: str
 ) -> None:
-    assert (
-        "".join(standings[at].deployment for at in ordered(order, standings, seen, warm))
-        == expected
-    )
+    assert "".join(them[at].deployment for at in ordered(order, them, seen, warm)) == expected
 
 
 @pytest.mark.parametrize(
     ("order", "of", "seen", "warm", "why"),
     [
-        ("listed", standing("a"), Pace(), set(), "as listed"),
-        ("cheapest", standing("a", CHEAP), Pace(), set(), "$0.024 at this hour"),
+        ("listed", facts("a"), Pace(), set(), "as listed"),
+        ("cheapest", facts("a", CHEAP), Pace(), set(), "$0.024 at this hour"),
         (
             "cheapest", b_with(9_500), Pace(), {"b"},
             "$0.0069 at this hour, its prompt cache holds the beginning",
         ),
-        ("fastest", standing("a"), pace(a=0.4), set(), "half of its answers begin within 0.43 s"),
+        ("fastest", facts("a"), pace(a=0.4), set(), "half of its answers begin within 0.43 s"),
         (
-            "fastest", standing("a", latency="slow"), Pace(), set(),
+            "fastest", facts("a", latency="slow"), Pace(), set(),
             "supposed to begin within 6 s: too little was seen",
         ),
-        ("least_busy", standing("a"), Pace(), set(), "0 calls out"),
+        ("least_busy", facts("a"), Pace(), set(), "0 calls out"),
     ],
 )  # fmt: skip
 def test_what_a_place_goes_by(
-    order: Order, of: Standing, seen: Pace, warm: set[str], why: str
+    order: Order, of: RankingFacts, seen: Pace, warm: set[str], why: str
 ) -> None:
     assert told(order, of, seen, warm) == why
 
@@ -118,8 +115,8 @@ def test_the_least_busy() -> None:
     seen = Pace()
     for name in "aab":
         seen.asking(name)
-    standings = [standing("a"), standing("b"), standing("c")]
-    assert ordered("least_busy", standings, seen, set()) == [2, 1, 0]
+    them = [facts("a"), facts("b"), facts("c")]
+    assert ordered("least_busy", them, seen, set()) == [2, 1, 0]
     seen.answered("a", 1.0)
     seen.answered("a", None)
     assert [seen.busy(name) for name in "abc"] == [0, 1, 0]
