@@ -38,7 +38,7 @@ from gateway.drivers.usage.open import homes_of, open_sink
 from gateway.drivers.usage.sink import Moved
 from gateway.drivers.webhook import Webhook, poster
 from gateway.drivers.webhook_check import WebhookChecks
-from gateway.reload import Reload, Source, Standing, no_source
+from gateway.reload import LiveParts, Reload, Source, no_source
 from gateway.stores import (
     find_request,
     new_ids,
@@ -117,9 +117,9 @@ async def open_gateway(
         api.find = find_request(ledger)
         admin = Admin(door, issuer, ledger, snapshot, __version__)
         parts = (*scene.parts, metrics.turn, telling.turn, issuer.turn, api.turn, admin.turn)
-        standing = Standing(door, scene.upstreams, watch, make_keyring, scene.observer, parts)
+        live = LiveParts(door, scene.upstreams, watch, make_keyring, scene.observer, parts)
         where = source or no_source(snapshot)
-        reload = Reload(where, standing.turn, observe=scene.observe, wall=time.time)
+        reload = Reload(where, live.turn, observe=scene.observe, wall=time.time)
         admin.reload = reload
 
         def warming() -> AbstractAsyncContextManager[None]:

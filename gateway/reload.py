@@ -38,7 +38,7 @@ _log: Final = logging.getLogger("gateway")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LiveParts:
     """What stays while configurations come and go. `parts` go by the snapshot that they are given
     last, and never fail; `observer` makes what a configuration's requests tell.
     """
