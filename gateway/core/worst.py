@@ -27,8 +27,8 @@ from gateway.core.checks import Checklist
 from gateway.core.checks.asked import SHOWN
 from gateway.core.checks.early_checks import worth_watching
 from gateway.core.checks.finding import Finding
+from gateway.core.identity_cache import cached_by_identity
 from gateway.core.money import ceiling
-from gateway.core.once import once
 from gateway.core.plan import Candidate, Plan, Rung, in_its_tokens, price_of
 from gateway.core.strategies import BALLOTS, taking
 from gateway.core.strategies.repair import told
@@ -73,10 +73,10 @@ class _Worst:
     def __init__(self, request: ChatRequest, judges: Judges) -> None:
         self.request = request
         self.judges = judges
-        self._able = once(self._able_to_judge)
-        self._bound = once(tokens.bound_of)
-        self._tries = once(self._all_tries)
-        self._told = once(self._all_told)
+        self._able = cached_by_identity(self._able_to_judge)
+        self._bound = cached_by_identity(tokens.bound_of)
+        self._tries = cached_by_identity(self._all_tries)
+        self._told = cached_by_identity(self._all_told)
         self._answer = cache(self._answered)
         self._known: dict[tuple[object, ...], tuple[int, object]] = {}
 

@@ -7,7 +7,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def once(make: Callable[P, T]) -> Callable[P, T]:
+def cached_by_identity(make: Callable[P, T]) -> Callable[P, T]:
     """As functools.cache, but arguments are compared by identity, so that they may be unhashable or
     large; only integers and strings are compared by value. It is never emptied.
     """
