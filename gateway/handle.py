@@ -24,7 +24,7 @@ from gateway.core.hearing import nothing
 from gateway.core.ladder import Ladder
 from gateway.core.life_end import unanswered
 from gateway.core.plan import Candidate, Plan, PlanContext, make_plan
-from gateway.core.reason import Trail, once, raced, short, told, went_on
+from gateway.core.reason import Trail, noted_once, raced, short, told, went_on
 from gateway.core.rule_traits import climbed
 from gateway.core.spent import Tab
 from gateway.core.strategies import carry_out, named
@@ -195,12 +195,12 @@ class Life(Struct, eq=False):
         world.retries.called(self.began)
         if plan.start is not None and plan.start.below:
             chosen = after(chosen, plan.start.below)
-            self.trail = once(self.trail, f"learned {plan.start.tier}")
+            self.trail = noted_once(self.trail, f"learned {plan.start.tier}")
         if ladder.behind is not None and world.behind is not None:
             self._attendant = self._attendant or world.behind.attend(self, ladder)
             whole, (plan, chosen) = plan, self._attendant.steer(plan, chosen)
             if plan is not whole:
-                self.trail = once(self.trail, "guard")
+                self.trail = noted_once(self.trail, "guard")
         self.plan = plan
         strategy = carry_out(plan, chosen)
         try:

@@ -41,7 +41,7 @@ def raced(trail: Trail, wanted: Round, outcomes: Sequence[Outcome]) -> Trail:
     return (*trail, *lost) if won else trail
 
 
-def once(trail: Trail, word: str) -> Trail:
+def noted_once(trail: Trail, word: str) -> Trail:
     """What is decided anew when the tokens are counted exactly, and was told."""
     return trail if word in trail else (*trail, word)
 
