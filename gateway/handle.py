@@ -196,7 +196,7 @@ class Life(Struct, eq=False):
         if plan.start is not None and plan.start.below:
             chosen = after(chosen, plan.start.below)
             self.trail = noted_once(self.trail, f"learned {plan.start.tier}")
-        if ladder.behind is not None and world.behind is not None:
+        if ladder.audit_policy is not None and world.behind is not None:
             self._attendant = self._attendant or world.behind.attend(self, ladder)
             whole, (plan, chosen) = plan, self._attendant.steer(plan, chosen)
             if plan is not whole:

@@ -71,9 +71,9 @@ async def scene(
     made = stage(of.name, turns, catalog=catalog, **more)  # type: ignore[arg-type]
     store = MemoryGuard()
     named = ladders(catalog)
-    behind = named[of.name].behind
-    if behind is not None and seen != NEW:
-        await store.grow(0, {f"{behind.key}:text": seen})
+    policy = named[of.name].audit_policy
+    if policy is not None and seen != NEW:
+        await store.grow(0, {f"{policy.key}:text": seen})
     guards = Guards(store, made.events.append)
     guards.know(named.values())
     await guards.refresh()
@@ -361,7 +361,7 @@ def test_other_weights_are_another_policy() -> None:
     """What was seen of one says nothing of the other; signals that are only kept change nothing."""
     routes = [laddered(learned=each) for each in (None, Learned(), MID_FIRST)]
     keys = [
-        ladders(type(CATALOG)(CATALOG.models, CATALOG.tiers, {"r": each}))["r"].behind
+        ladders(type(CATALOG)(CATALOG.models, CATALOG.tiers, {"r": each}))["r"].audit_policy
         for each in routes
     ]
     assert keys[0] == keys[1] != keys[2]

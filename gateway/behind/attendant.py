@@ -20,7 +20,7 @@ from gateway.core.flow import Deltas
 from gateway.core.guard import GuardDecision, bucket
 from gateway.core.guarded import applies, compare, kept, smart_instead
 from gateway.core.health import RetryBudget
-from gateway.core.ladder import Behind, Ladder
+from gateway.core.ladder import AuditPolicy, Ladder
 from gateway.core.money import Nanos
 from gateway.core.plan import Candidate, Plan
 from gateway.core.strategy import Answer, Answered, Verdict
@@ -46,12 +46,12 @@ class Stage(Protocol):
     def follow(self, work: Coroutine[Any, Any, None]) -> None: ...
 
 
-def guarded_by(behind: Behind, request: ChatRequest, ladder: Ladder, plan: Plan) -> str | None:
+def guarded_by(policy: AuditPolicy, request: ChatRequest, ladder: Ladder, plan: Plan) -> str | None:
     """The name of the state that decides about a request; None where no guard does."""
     extras = request.extras
-    if behind.guard is None or extras.strategy is not None or extras.checks is not None:
+    if policy.guard is None or extras.strategy is not None or extras.checks is not None:
         return None
-    return f"{behind.key}:{bucket(read_features(request))}" if applies(ladder, plan) else None
+    return f"{policy.key}:{bucket(read_features(request))}" if applies(ladder, plan) else None
 
 
 class Attendant:
@@ -60,15 +60,15 @@ class Attendant:
     A client that names its own strategy or checks gets these: the guard knows nothing of them.
     """
 
-    def __init__(self, stage: Stage, life: Desk, ladder: Ladder, behind: Behind) -> None:
+    def __init__(self, stage: Stage, life: Desk, ladder: Ladder, policy: AuditPolicy) -> None:
         self._stage = stage
         self._life = life
         self._ladder = ladder
-        self._behind = behind
+        self._policy = policy
         self._state = ""
         """The name of the guard's state; "" where no guard decides."""
         self._decision: GuardDecision | None = None
-        shadow = behind.shadow
+        shadow = policy.shadow
         self._shadowed = shadow is not None and life.world.draw() < shadow.share
         self._answer: Completion | None = None
         self._heard = Assembly()
@@ -105,8 +105,8 @@ class Attendant:
             self._follow("shadow", self._shadow)
 
     def _decide(self, plan: Plan) -> GuardDecision:
-        settings, life = self._behind.guard, self._life
-        name = guarded_by(self._behind, life.request, self._ladder, plan)
+        settings, life = self._policy.guard, self._life
+        name = guarded_by(self._policy, life.request, self._ladder, plan)
         if settings is None or name is None:
             return "cheap"
         self._state = name
@@ -123,7 +123,7 @@ class Attendant:
     def _follow(
         self, kind: events.AuditKind, work: Callable[[], Coroutine[Any, Any, None]]
     ) -> None:
-        if self._stage.has_room(self._behind.name, kind):
+        if self._stage.has_room(self._policy.name, kind):
             self._stage.follow(work())
 
     @property
@@ -161,7 +161,7 @@ class Attendant:
 
     async def _shadow(self) -> None:
         """The other route is asked the same; its failures are its own."""
-        shadow, life = self._behind.shadow, self._life
+        shadow, life = self._policy.shadow, self._life
         assert shadow is not None  # noqa: S101 - else nothing is shadowed
         ladder = life.world.ladders[shadow.route].named(self._ladder.name)
         audit = BackgroundLife.of(life, "shadow", ladder, "whole", self._stage.retries)
@@ -176,7 +176,7 @@ class Attendant:
         await self._record(audit, verdict, outcome)
 
     def _compared(self, answer: Answered) -> bool | None:
-        return compare(self._shown, answer.completion, self._behind.agreement)
+        return compare(self._shown, answer.completion, self._policy.agreement)
 
     async def _record(self, audit: BackgroundLife, verdict: Verdict | None, outcome: str) -> None:
         """What came of the comparison, beside the records of the calls. It costs nothing."""

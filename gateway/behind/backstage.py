@@ -44,17 +44,18 @@ class Backstage:
 
     def attend(self, life: Desk, ladder: Ladder) -> Attendant:
         """Of a ladder with something behind it."""
-        assert ladder.behind is not None  # noqa: S101 - else nobody asks
-        return Attendant(self, life, ladder, ladder.behind)
+        assert ladder.audit_policy is not None  # noqa: S101 - else nobody asks
+        return Attendant(self, life, ladder, ladder.audit_policy)
 
     def foresee(
         self, request: ChatRequest, ladder: Ladder, plan: Plan
     ) -> tuple[Ladder, Plan, Mapping[str, Any] | None]:
         """Who would answer, without a draw, and what is known of the guard, as JSON values."""
-        name = None if ladder.behind is None else guarded_by(ladder.behind, request, ladder, plan)
-        if name is None or ladder.behind is None or ladder.behind.guard is None:
+        policy = ladder.audit_policy
+        name = None if policy is None else guarded_by(policy, request, ladder, plan)
+        if name is None or policy is None or policy.guard is None:
             return ladder, plan, None
-        settings = ladder.behind.guard
+        settings = policy.guard
         guard = self.guards.state(name, settings)
         told = {
             "bucket": name.rpartition(":")[2],

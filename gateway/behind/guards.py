@@ -36,7 +36,7 @@ class _Owed:
 
 
 class Guards:
-    """For use on one event loop. States go by a Behind's key and a bucket: "key:bucket"."""
+    """For use on one event loop. States go by an AuditPolicy's key and a bucket: "key:bucket"."""
 
     def __init__(self, store: GuardStore, observe: Observer) -> None:
         self._store = store
@@ -59,9 +59,9 @@ class Guards:
         """Whose states are to be read before anybody asks."""
         for ladder in ladders:
             for each in (ladder, *(of for _, _, of in ladder.rules)):
-                if each.behind is not None and each.behind.guard is not None:
-                    names = (f"{each.behind.key}:{kind}" for kind in BUCKETS)
-                    self._settings.update(dict.fromkeys(names, each.behind.guard))
+                if each.audit_policy is not None and each.audit_policy.guard is not None:
+                    names = (f"{each.audit_policy.key}:{kind}" for kind in BUCKETS)
+                    self._settings.update(dict.fromkeys(names, each.audit_policy.guard))
 
     def compared(self, name: str, same: bool | None) -> None:
         """Both were asked. None: what they said could not be compared."""

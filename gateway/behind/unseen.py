@@ -78,7 +78,7 @@ class BackgroundLife(Life):
         chosen = self.ladder.strategy
         if self.part == "smart":
             chosen = after(chosen, len(self.ladder.steps) - 1)
-        self.ladder = structs.replace(self.ladder, behind=None, strategy=chosen)
+        self.ladder = structs.replace(self.ladder, audit_policy=None, strategy=chosen)
 
     def _planned(self) -> Plan:
         plan = super()._planned()

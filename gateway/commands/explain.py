@@ -59,7 +59,7 @@ def explain_request(
         return found
 
     most = told(ladder, plan)
-    if ladder.behind is not None and guarded_by(ladder.behind, request, ladder, plan):
+    if ladder.audit_policy is not None and guarded_by(ladder.audit_policy, request, ladder, plan):
         below = 0 if plan.start is None else plan.start.below
         smart, chosen = smart_instead(plan, after(ladder.strategy, below))
         other = told(structs.replace(ladder, strategy=chosen), smart)["cost_usd"]["worst"]
@@ -69,7 +69,7 @@ def explain_request(
 
 def _unknown(ladder: Ladder) -> dict[str, str] | None:
     """Of a guard, here, where no gateway runs."""
-    guarded = ladder.behind is not None and ladder.behind.guard is not None
+    guarded = ladder.audit_policy is not None and ladder.audit_policy.guard is not None
     return {"state": "unknown"} if guarded else None
 
 

@@ -56,7 +56,7 @@ class Step(Struct, frozen=True):
         )
 
 
-class Behind(Struct, frozen=True):
+class AuditPolicy(Struct, frozen=True):
     """What goes on behind the answers. `name` is the route, or "route/rule"; `key` changes with
     it and with what is compared: models, strategy, checks, what was learned.
     """
@@ -81,7 +81,7 @@ class Ladder(Struct, frozen=True):
     """Whether what is observed has a say in the order of any of its rungs."""
     rules: tuple[tuple[str, When, "Ladder"], ...] = ()
     """By name: what is climbed instead by a request that meets the conditions; the first counts."""
-    behind: Behind | None = None
+    audit_policy: AuditPolicy | None = None
     canary: "tuple[Canary, Ladder] | None" = None
     cache: Cache | None = None
     learned: Learned | None = None
@@ -150,9 +150,9 @@ def _of_route(catalog: Catalog, route: Route) -> Ladder:
         steps = tuple(_step(catalog, catalog.tiers[tier], of.checks, of.order) for tier in of.tiers)
         timeout_s, drain_s = route.timeout_s, route.drain_s
         left, ordered = route.on_disconnect, _observed(steps)
-        behind = _behind(route, of, steps)
+        policy = _audit_policy(route, of, steps)
         name, rules = route.name, ()
-        ladder = Ladder(name, steps, of.strategy, timeout_s, left, drain_s, ordered, rules, behind)
+        ladder = Ladder(name, steps, of.strategy, timeout_s, left, drain_s, ordered, rules, policy)
         return structs.replace(ladder, learned=route.learned)
 
     rules = tuple((rule.name, rule.when, ladder(rule)) for rule in route.rules)
@@ -173,7 +173,7 @@ def agreement_of(chosen: Tactic) -> Agreement:
     return Agreement()
 
 
-def _behind(route: Route, of: Route | Rule, steps: tuple[Step, ...]) -> Behind | None:
+def _audit_policy(route: Route, of: Route | Rule, steps: tuple[Step, ...]) -> AuditPolicy | None:
     if route.guard is None and route.shadow is None:
         return None
     compares = route.compares
@@ -186,7 +186,7 @@ def _behind(route: Route, of: Route | Rule, steps: tuple[Step, ...]) -> Behind |
     compared = repr((models, of.strategy, agreement, checks, learned)).encode()
     name = route.name if of is route else f"{route.name}/{of.name}"
     key = f"{name}:{blake2b(compared, digest_size=4).hexdigest()}"
-    return Behind(name, key, agreement, route.guard, route.shadow)
+    return AuditPolicy(name, key, agreement, route.guard, route.shadow)
 
 
 def _step(

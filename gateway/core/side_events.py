@@ -92,7 +92,7 @@ class AlertEnded(Struct, frozen=True):
 
 class AuditLeft(Struct, frozen=True):
     """An answer was not audited, or not shadowed: too many others were under way, or the gateway
-    stops. `route` is a Behind's name: a route, or "route/rule".
+    stops. `route` is an AuditPolicy's name: a route, or "route/rule".
     """
 
     route: str

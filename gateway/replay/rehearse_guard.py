@@ -65,8 +65,8 @@ class WatchedRehearsal(Rehearsal):
         """What cannot be compared says nothing of the cheap ones."""
         if cheap is None or better is None:
             return guard.missed()
-        behind = ladder.behind
-        agreement = behind.agreement if behind else agreement_of(ladder.strategy)
+        policy = ladder.audit_policy
+        agreement = policy.agreement if policy else agreement_of(ladder.strategy)
         told = [self.answers[name][query.id].completion for name in (cheap, better)]
         return learn(guard, compare(told[0], told[1], agreement), self.settings)
 
@@ -79,5 +79,5 @@ class WatchedRehearsal(Rehearsal):
 
 
 def _name(ladder: Ladder, kind: str) -> str:
-    rule = "" if ladder.behind is None else ladder.behind.name.partition("/")[2]
+    rule = "" if ladder.audit_policy is None else ladder.audit_policy.name.partition("/")[2]
     return f"{rule}: {kind}" if rule else kind

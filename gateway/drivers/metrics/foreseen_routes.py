@@ -73,11 +73,11 @@ def _behind(of: Families, route: str, way: Ladder) -> None:
     if _votes(way.strategy):
         for result in ("agreed", "arbitrated", "incomparable", "lone_vote"):
             of.show("gateway_votes_total", route, result)
-    if way.behind is not None:
-        kinds = [("guard", way.behind.guard), ("shadow", way.behind.shadow)]
+    if way.audit_policy is not None:
+        kinds = [("guard", way.audit_policy.guard), ("shadow", way.audit_policy.shadow)]
         for kind in (name for name, there in kinds if there is not None):
             for outcome in _AUDITED:
-                of.show("gateway_audits_total", way.behind.name, kind, outcome)
+                of.show("gateway_audits_total", way.audit_policy.name, kind, outcome)
 
 
 def _models(of: Families, calls: Iterable[tuple[str, str, str]]) -> None:
