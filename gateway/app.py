@@ -168,7 +168,7 @@ async def _open_scene(
         sink = await stack.enter_async_context(opened)
         upstreams = await stack.enter_async_context(open_upstreams(env, time.time, tap))
         runner = WebhookChecks(connect_s=snapshot.timeouts.connect_s)
-        behind = await stack.enter_async_context(open_backstage(snapshot, ledger, observe))
+        backstage = await stack.enter_async_context(open_backstage(snapshot, ledger, observe))
         responses = await stack.enter_async_context(open_responses(snapshot))
         world = World(
             ladders=ladders(snapshot.catalog),
@@ -186,7 +186,7 @@ async def _open_scene(
             timeouts=snapshot.timeouts,
             exact_tokens=ExactTokens(env),
             runner=await stack.enter_async_context(runner),
-            behind=behind,
+            audits=backstage,
             responses=responses,
             given_again=await stack.enter_async_context(open_hits(ledger)),
         )
@@ -204,7 +204,7 @@ async def _open_scene(
                 ledger.turn(there)
             webhook.turn(poster(new.alerts.webhook or ""))
             runner.turn(new.timeouts.connect_s)
-            behind.guards.know(ladders(new.catalog).values())
+            backstage.guards.know(ladders(new.catalog).values())
             responses.turn(new.limits.cache_bytes)
 
         yield _Scene(world, ledger, upstreams, janitor, observe, telling, (turn,))

@@ -34,7 +34,7 @@ from gateway.examine import examine
 from gateway.hold import held
 from gateway.rounds import together
 from gateway.watch import watch
-from gateway.world import Attendant, World
+from gateway.world import Auditor, World
 
 _TICK_S: Final = 0.001
 """Timers may be so early."""
@@ -73,7 +73,7 @@ class Life(Struct, eq=False):
     trail: Trail = ()
     features: Features = UNREAD
     plan: Plan = _NO_PLAN
-    _attendant: Attendant | None = None
+    _auditor: Auditor | None = None
     _begins: bytes | None = None
     _deadline: float = 0.0
     _turns: asyncio.Lock | None = None
@@ -106,8 +106,8 @@ class Life(Struct, eq=False):
             name, an_hour = answer.candidate.deployment.name, answer.candidate.caches_1h
             self.world.warmth.warmed(self._begins, name, self.world.clock(), an_hour=an_hour)
         reason = told(verdict.why, self.trail)
-        if self._attendant is not None:
-            answer = await self._attendant.hears(answer)
+        if self._auditor is not None:
+            answer = await self._auditor.hears(answer)
         if isinstance(answer, Flowing):
             return Reply(answer.candidate, reason, None, answer.deltas, answer.dropped)
         whole = answer.completion
@@ -196,9 +196,9 @@ class Life(Struct, eq=False):
         if plan.start is not None and plan.start.below:
             chosen = after(chosen, plan.start.below)
             self.trail = noted_once(self.trail, f"learned {plan.start.tier}")
-        if ladder.audit_policy is not None and world.behind is not None:
-            self._attendant = self._attendant or world.behind.attend(self, ladder)
-            whole, (plan, chosen) = plan, self._attendant.steer(plan, chosen)
+        if ladder.audit_policy is not None and world.audits is not None:
+            self._auditor = self._auditor or world.audits.attend(self, ladder)
+            whole, (plan, chosen) = plan, self._auditor.steer(plan, chosen)
             if plan is not whole:
                 self.trail = noted_once(self.trail, "guard")
         self.plan = plan
@@ -294,5 +294,5 @@ class Life(Struct, eq=False):
             )
         world.tell[type(event)](event)
         world.ledger.leave(self.purse, about.request_id)
-        if self._attendant is not None and candidate and isinstance(event, Replied):
-            self._attendant.over(candidate, why)
+        if self._auditor is not None and candidate and isinstance(event, Replied):
+            self._auditor.over(candidate, why)

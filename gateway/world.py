@@ -57,7 +57,7 @@ class Desk(Protocol):
         ...
 
 
-class Attendant(Protocol):
+class Auditor(Protocol):
     """Of one life with something behind it."""
 
     def steer(self, plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
@@ -73,10 +73,10 @@ class Attendant(Protocol):
         ...
 
 
-class Behind(Protocol):
+class Audits(Protocol):
     """What goes on behind the answers; see the room of that name."""
 
-    def attend(self, life: Desk, ladder: Ladder) -> Attendant: ...
+    def attend(self, life: Desk, ladder: Ladder) -> Auditor: ...
 
     def foresee(
         self, request: ChatRequest, ladder: Ladder, plan: Plan
@@ -112,7 +112,7 @@ class World:
     """Where routes keep answers; None where none does."""
     given_again: Callable[[UsageRecord], None] = _unnoted
     """Told of each answer that was kept and is given again, for usage reports."""
-    behind: Behind | None = None
+    audits: Audits | None = None
     factors: Factors = field(default_factory=Factors)
     plans: Plans = field(default_factory=Plans)
     pace: Pace = field(default_factory=Pace)

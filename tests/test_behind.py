@@ -79,7 +79,7 @@ async def scene(
     await guards.refresh()
     made.events.clear()
     backstage = Backstage(guards, made.ledger.charge, made.events.append, at_once)
-    made.life.world = replace(made.life.world, behind=backstage)
+    made.life.world = replace(made.life.world, audits=backstage)
     return made, backstage
 
 

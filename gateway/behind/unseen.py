@@ -45,7 +45,7 @@ class BackgroundLife(Life):
         asked, about = desk.request, desk.about
         extras = Extras(asked.extras.region, asked.extras.max_cost_usd, tags=asked.extras.tags)
         request = structs.replace(asked, stream=False, include_usage=False, extras=extras)
-        world = replace(desk.world, retries=retries, behind=None)
+        world = replace(desk.world, retries=retries, audits=None)
         name = f"{about.request_id}{BEHIND}{kind}"
         about = structs.replace(about, request_id=name, stream=False)
         given = world, desk.tenant, without_places(desk.purse), request, about

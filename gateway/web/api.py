@@ -174,8 +174,8 @@ class Api:
             plan = planned(features)
         plan, _ = begin(ladder, plan, asked, features)
         guard = None
-        if world.behind is not None:
-            ladder, plan, guard = world.behind.foresee(asked, ladder, plan)
+        if world.audits is not None:
+            ladder, plan, guard = world.audits.foresee(asked, ladder, plan)
         told = explain(asked, features, plan, ladder, rule, context, world.ladders)
         return _json({**told, "canary": moved or None, "guard": guard})
 

@@ -87,7 +87,7 @@ async def service(shared_redis: EmbeddedRedis, says: Says) -> AsyncIterator[Runn
 
 
 def backstage(service: Running) -> Backstage:
-    return cast("Backstage", service.gateway.world.behind)
+    return cast("Backstage", service.gateway.world.audits)
 
 
 def _client(service: Running, headers: dict[str, str]) -> httpx.AsyncClient:
