@@ -19,7 +19,7 @@ A request goes one way, and each room has one duty:
     examine    the checks that ask somebody: a test runner, another model
     watch      a streamed answer that is judged while it comes: it flows, or is cut
     hold       a call's ceiling is set aside before it is made
-    call       one call to one provider: made, judged, settled once
+    call       one call to one provider: made, settled once, judged
     world      everything outside a request that its life needs
     outbox     what a turn of the event loop has to send goes out at its end, in order
     wire       translate: bytes <-> values, one module a dialect; pure

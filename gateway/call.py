@@ -1,4 +1,4 @@
-"""One call to one candidate: held already, made, judged, and settled exactly once."""
+"""One call to one candidate: held already, made, settled exactly once, and judged."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -103,19 +103,30 @@ class Call(Struct, eq=False):
             if not tally.begun:
                 raise Broken("the stream was empty")
         except BaseException as error:
-            try:
-                self.ended(error, tally)
-            finally:
-                if tally.begun and not beside_life(error):
-                    desk.over(candidate, error)
+            self.broke_off(error, tally, given=tally.begun)
             raise
-        desk.tab.usage, counted = tally.billed(request)
+        self.flowed(tally)
+
+    def flowed(self, tally: Tally, why: str = "unjudged") -> None:
+        """The client has all of the answer: it is settled, and with it the life ends."""
+        desk = self.desk
+        desk.tab.usage, counted = tally.billed(self.request)
         try:
             self.close("ok", desk.tab.usage, counted=counted)
         except BaseException as error:
-            desk.over(candidate, error)
+            desk.end(self.candidate, error, why)
             raise
-        desk.over(candidate, None)
+        desk.end(self.candidate, None, why)
+
+    def broke_off(self, error: BaseException, tally: Tally, *, given: bool) -> None:
+        """The answer is not whole: it is settled, and the life ends where some of it was `given` to
+        the client, as nobody else can answer then.
+        """
+        try:
+            self.ended(error, tally)
+        finally:
+            if given and not beside_life(error):
+                self.desk.end(self.candidate, error)
 
     def most(self) -> Most:
         """What is held of its prompt, with all that was said in its round."""

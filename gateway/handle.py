@@ -2,7 +2,7 @@
 
 `Life.answer` is the story: read what is asked, plan who could answer, and let a strategy say
 which calls to make and which answer to keep. For each call hold.py sets its ceiling aside before it
-is made; call.py makes it, judges it and settles it once, however it ends.
+is made; call.py makes it, settles it once, however it ends, and judges what it brought.
 """
 
 import asyncio
@@ -11,29 +11,25 @@ from typing import Final
 from msgspec import Struct, field, structs
 
 from gateway.call import Call
-from gateway.core import refusals, tokens
+from gateway.core import first_rung, reason, refusals, strategies, tokens
 from gateway.core.accounts import Purse
-from gateway.core.catalog import Tenant
+from gateway.core.catalog import Tactic, Tenant
 from gateway.core.chat import NO_EXTRAS, ChatRequest, Completion, add_messages
 from gateway.core.errors import GatewayError, LedgerDown
 from gateway.core.events import About, Began, Event, Planned, Replied
 from gateway.core.features import Features, read_features
-from gateway.core.first_rung import after, begin
 from gateway.core.flow import Deltas
 from gateway.core.hearing import nothing
 from gateway.core.ladder import Ladder
 from gateway.core.life_end import unanswered
 from gateway.core.plan import Candidate, Plan, PlanContext, make_plan
-from gateway.core.reason import Trail, noted_once, raced, short, told, went_on
 from gateway.core.rule_traits import climbed
 from gateway.core.spent import Tab
-from gateway.core.strategies import carry_out, named
-from gateway.core.strategies.progress import aside
 from gateway.core.strategy import Answered, Because, Flowing, Outcome, Round, Stopped, Verdict
 from gateway.examine import examine
 from gateway.hold import held
 from gateway.rounds import together
-from gateway.watch import watch
+from gateway.watch import stream
 from gateway.world import Auditor, World
 
 _TICK_S: Final = 0.001
@@ -70,11 +66,12 @@ class Life(Struct, eq=False):
     began: float
     """In monotonic seconds."""
     tab: Tab = field(default_factory=Tab)
-    trail: Trail = ()
+    trail: reason.Trail = ()
     features: Features = UNREAD
     plan: Plan = _NO_PLAN
     _auditor: Auditor | None = None
-    _begins: bytes | None = None
+    _prompt_prefix: bytes | None = None
+    """By which a provider's cache knows it, where that has a say."""
     _deadline: float = 0.0
     _turns: asyncio.Lock | None = None
     """Of calls that are made at once."""
@@ -88,32 +85,25 @@ class Life(Struct, eq=False):
         """
         self.world.tell[Began](Began(self.about, self.request))
         try:
-            self._read()
-            plan = self._planned()
-            if not plan.rungs:  # the estimate may have been too careful
-                await self._recount()
-                plan = self._planned()
-            verdict = await self._carry_out(self._able(plan))
-            if not self.tab.attempts and refusals.of_tokens(verdict) and await self._recount():
-                verdict = await self._carry_out(self._planned())
+            verdict = await self._verdict()
             answer = verdict.answer
             if answer is None:
                 raise self._no_answer(verdict)
         except BaseException as error:
-            self.over(None, error)
+            self.end(None, error)
             raise
-        if self._begins is not None:
+        if self._prompt_prefix is not None:
             name, an_hour = answer.candidate.deployment.name, answer.candidate.caches_1h
-            self.world.warmth.warmed(self._begins, name, self.world.clock(), an_hour=an_hour)
-        reason = told(verdict.why, self.trail)
+            self.world.warmth.warmed(self._prompt_prefix, name, self.world.clock(), an_hour=an_hour)
+        why = reason.told(verdict.why, self.trail)
         if self._auditor is not None:
             answer = await self._auditor.hears(answer)
         if isinstance(answer, Flowing):
-            return Reply(answer.candidate, reason, None, answer.deltas, answer.dropped)
+            return Reply(answer.candidate, why, None, answer.deltas, answer.dropped)
         whole = answer.completion
         self.tab.usage = answer.usage
-        self.over(answer.candidate, None, verdict.why, whole)
-        return Reply(answer.candidate, reason, whole, None, whole.dropped)
+        self.end(answer.candidate, None, verdict.why, whole)
+        return Reply(answer.candidate, why, whole, None, whole.dropped)
 
     def abandon(self) -> float:
         """The client is gone. For how many seconds to go on, so that what the call costs comes to
@@ -125,6 +115,20 @@ class Life(Struct, eq=False):
         self.tab.gone = True
         return ladder.drain_s
 
+    async def _verdict(self) -> Verdict:
+        """Read, plan, and carry out what is planned; with the prompt counted exactly where the
+        estimate was too careful, be it for a model or for a budget.
+        """
+        self._read()
+        plan = self._plan_request()
+        if not plan.rungs:
+            await self._recount()
+            plan = self._plan_request()
+        verdict = await self._carry_out(self._with_candidates(plan))
+        if not self.tab.attempts and refusals.of_tokens(verdict) and await self._recount():
+            verdict = await self._carry_out(self._plan_request())
+        return verdict
+
     def _read(self) -> None:
         """What is asked, and what is climbed for it: what the route says, or the first of its rules
         that holds.
@@ -134,32 +138,31 @@ class Life(Struct, eq=False):
         if self.about.route != ladder.name:
             self.trail += (f"canary {self.about.route}",)
         if ladder.rules:
-            wall, home = self.world.wall(), self.tenant.regions
-            asked, tags = self.request, self.about.tags
-            rule, self.ladder = climbed(ladder, asked, tags, wall, home, features)
+            wall, home, tags = self.world.wall(), self.tenant.regions, self.about.tags
+            rule, self.ladder = climbed(ladder, self.request, tags, wall, home, features)
             if rule:
                 self.trail += (f"rule {rule}",)
 
-    def _planned(self) -> Plan:
+    def _plan_request(self) -> Plan:
         """What could answer."""
         world, ladder, features = self.world, self.ladder, self.features
         if world.health.troubled and world.health.down(self.began):  # else most plans are kept
-            plan = self._made(features)
+            plan = self._plan_anew(features)
         else:
             version = world.factors.version
-            plan = world.plans.plan(ladder, features, self.tenant, version, self._made)
+            plan = world.plans.plan(ladder, features, self.tenant, version, self._plan_anew)
         if plan.most is not None:
             self.tab.most = plan.most
         if ladder.learned is not None:
-            plan, self.tab.signals = begin(ladder, plan, self.request, features)
+            plan, self.tab.signals = first_rung.begin(ladder, plan, self.request, features)
         return plan
 
-    def _made(self, features: Features) -> Plan:
+    def _plan_anew(self, features: Features) -> Plan:
         """What could answer one that has these features, looked at anew."""
         world, ladder = self.world, self.ladder
         context = PlanContext(self.tenant, world.health.down(self.began), world.factors, world.pace)
         if ladder.ordered:  # what is observed has a say: it counts whose cache holds the beginning
-            self._begins, warm, size = world.warmth.of(self.request, self.began)
+            self._prompt_prefix, warm, size = world.warmth.of(self.request, self.began)
             prefix, wall = tokens.count(size), world.wall()
             context = structs.replace(context, warm=warm, prefix=prefix, wall=wall)
         return make_plan(ladder, features, context, world.draw)
@@ -173,7 +176,7 @@ class Life(Struct, eq=False):
         self.features = structs.replace(self.features, bound=structs.replace(bound, exact=exact))
         return exact + bound.beside < bound.tokens
 
-    def _able(self, plan: Plan) -> Plan:
+    def _with_candidates(self, plan: Plan) -> Plan:
         """The plan, if anybody in it can answer."""
         tell = self.world.tell[Planned]
         if tell is not nothing:
@@ -184,25 +187,9 @@ class Life(Struct, eq=False):
 
     async def _carry_out(self, plan: Plan) -> Verdict:
         """Make the calls that the strategy asks for, until it has its verdict."""
-        world, ladder, extras = self.world, self.ladder, self.request.extras
-        timeout_s, chosen = ladder.timeout_s, ladder.strategy
-        if extras is not NO_EXTRAS:
-            if extras.max_latency_ms is not None:
-                timeout_s = min(timeout_s, extras.max_latency_ms / 1000)
-            if extras.strategy is not None:
-                plan, chosen = named(plan, extras.strategy, world.pace)
-        self._deadline = self.began + timeout_s
-        world.retries.called(self.began)
-        if plan.start is not None and plan.start.below:
-            chosen = after(chosen, plan.start.below)
-            self.trail = noted_once(self.trail, f"learned {plan.start.tier}")
-        if ladder.audit_policy is not None and world.audits is not None:
-            self._auditor = self._auditor or world.audits.attend(self, ladder)
-            whole, (plan, chosen) = plan, self._auditor.steer(plan, chosen)
-            if plan is not whole:
-                self.trail = noted_once(self.trail, "guard")
-        self.plan = plan
-        strategy = carry_out(plan, chosen)
+        self.plan, chosen = self._choose(plan)
+        self.world.retries.called(self.began)
+        strategy = strategies.carry_out(self.plan, chosen)
         try:
             wanted = next(strategy)
             while True:
@@ -211,12 +198,34 @@ class Life(Struct, eq=False):
                     wanted = strategy.send((await self._attempt(wanted, calls[0]),))
                 else:
                     self._turns = self._turns or asyncio.Lock()
-                    outcomes = await together(self._attempt, wanted, world.sleep)
-                    self.trail = raced(self.trail, wanted, outcomes)
+                    outcomes = await together(self._attempt, wanted, self.world.sleep)
+                    self.trail = reason.raced(self.trail, wanted, outcomes)
                     wanted = strategy.send(outcomes)
         except StopIteration as stop:
             verdict: Verdict = stop.value
             return verdict
+
+    def _choose(self, plan: Plan) -> tuple[Plan, Tactic]:
+        """The strategy, and the part of the plan that it is given: the route's, but for what the
+        client wants, a learned start, and a guard. The deadline follows from the same.
+        """
+        world, ladder, extras = self.world, self.ladder, self.request.extras
+        timeout_s, chosen = ladder.timeout_s, ladder.strategy
+        if extras is not NO_EXTRAS:
+            if extras.max_latency_ms is not None:
+                timeout_s = min(timeout_s, extras.max_latency_ms / 1000)
+            if extras.strategy is not None:
+                plan, chosen = strategies.named(plan, extras.strategy, world.pace)
+        self._deadline = self.began + timeout_s
+        if plan.start is not None and plan.start.below:
+            chosen = first_rung.after(chosen, plan.start.below)
+            self.trail = reason.noted_once(self.trail, f"learned {plan.start.tier}")
+        if ladder.audit_policy is not None and world.audits is not None:
+            self._auditor = self._auditor or world.audits.attend(self, ladder)
+            whole, (plan, chosen) = plan, self._auditor.steer(plan, chosen)
+            if plan is not whole:
+                self.trail = reason.noted_once(self.trail, "guard")
+        return plan, chosen
 
     async def _attempt(self, wanted: Round, candidate: Candidate) -> Outcome:
         """Hold the ceiling, then call."""
@@ -227,7 +236,7 @@ class Life(Struct, eq=False):
             why_not = "client_gone" if gone else "deadline" if late else "retry_budget"
             return Stopped(candidate, why_not)
         if because.after is not None and because is not self._because:
-            self._because, self.trail = because, went_on(self.trail, because)
+            self._because, self.trail = because, reason.went_on(self.trail, because)
         if wanted.wait_s:
             await world.sleep(wanted.wait_s)
         if wanted.said:
@@ -239,26 +248,19 @@ class Life(Struct, eq=False):
                 raise
             return Stopped(candidate, "ledger_unavailable")  # the best answer so far is given
         if not isinstance(call, Call):
-            return self._not_held(call)
+            self.trail = reason.short(self.trail, call)
+            return call
         timeout_s, left_s = world.timeouts.answer_s, self._deadline - call.began
         if left_s < timeout_s:
             timeout_s = max(left_s, 0.0)
-        outcome = await (self._streamed(call, timeout_s) if request.stream else call.ask(timeout_s))
+        outcome = await (
+            stream(call, timeout_s, cuts=candidate.tier != self.plan.rungs[-1].tier)
+            if request.stream
+            else call.ask(timeout_s)
+        )
         others = wanted.checks.others
         if others and isinstance(outcome, Answered) and not outcome.findings:
             return await examine(self, others, outcome, request, self._deadline)
-        return outcome
-
-    async def _streamed(self, call: Call, timeout_s: float) -> Outcome:
-        """What need not be judged flows; what is judged may flow as soon as that is decided."""
-        wanted, top = call.wanted, self.plan.rungs[-1].tier
-        if not wanted.checks.all and not wanted.held:
-            return await call.open(timeout_s)
-        return await watch(call, timeout_s, cuts=call.candidate.tier != top)
-
-    def _not_held(self, outcome: Outcome) -> Outcome:
-        if aside(outcome):
-            self.trail = short(self.trail, outcome.candidate)
         return outcome
 
     def _no_answer(self, verdict: Verdict) -> GatewayError:
@@ -266,7 +268,7 @@ class Life(Struct, eq=False):
             verdict = structs.replace(verdict, why="deadline")
         return refusals.no_answer(verdict, self.purse, self.trail)
 
-    def over(
+    def end(
         self,
         candidate: Candidate | None,
         error: BaseException | None,

@@ -45,7 +45,7 @@ class RecallingLife(Life):
             found, outcome = await self._look()
         except BaseException as error:
             self.world.observe(events.Began(self.about, self.request))
-            self.over(None, error)
+            self.end(None, error)
             raise
         if found is not None:
             return self._again(found)

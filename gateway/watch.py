@@ -8,7 +8,7 @@ its end is judged on the whole.
 from collections.abc import Sequence
 from contextlib import aclosing, suppress
 
-from gateway.call import Call, beside_life
+from gateway.call import Call
 from gateway.core.assembly import Assembly
 from gateway.core.billing import Tally
 from gateway.core.chat import Delta
@@ -17,6 +17,13 @@ from gateway.core.checks.finding import Finding
 from gateway.core.errors import Broken, TimedOut, UpstreamError
 from gateway.core.flow import Deltas, Sink
 from gateway.core.strategy import Answered, Failed, Flowing, Outcome
+
+
+async def stream(call: Call, timeout_s: float, *, cuts: bool) -> Outcome:
+    """What need not be judged flows; what is judged may flow as soon as that is decided."""
+    if not call.wanted.checks.all and not call.wanted.held:
+        return await call.open(timeout_s)
+    return await watch(call, timeout_s, cuts=cuts)
 
 
 async def watch(call: Call, timeout_s: float, *, cuts: bool) -> Outcome:
@@ -79,14 +86,10 @@ class _Watched:
                     while True:
                         sink = yield await read.asend(sink)
         except BaseException as error:
-            try:
-                call.ended(error, self._tally)
-            finally:
-                if self._given and not beside_life(error):
-                    self.desk.over(call.candidate, error, "passed")
+            call.broke_off(error, self._tally, given=self._given)
             raise
         if self._flowing:
-            await self._close()
+            call.flowed(self._tally, "passed")
         elif self._finding is not None:
             await self._cut(self._finding)
         else:
@@ -163,13 +166,3 @@ class _Watched:
         self.call.close("ok", usage, counted=counted)
         answer = self._assembly.completion(usage)
         self.answered = self.call.judged(answer, usage)
-
-    async def _close(self) -> None:
-        call = self.call
-        self.desk.tab.usage, counted = self._tally.billed(self.request)
-        try:
-            call.close("ok", self.desk.tab.usage, counted=counted)
-        except BaseException as error:
-            self.desk.over(call.candidate, error, "passed")
-            raise
-        self.desk.over(call.candidate, None, "passed")

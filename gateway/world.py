@@ -50,9 +50,7 @@ class Desk(Protocol):
     """Of the request, once it is read."""
     tab: Tab
 
-    def over(
-        self, candidate: Candidate | None, error: BaseException | None, why: str = ...
-    ) -> None:
+    def end(self, candidate: Candidate | None, error: BaseException | None, why: str = ...) -> None:
         """The life has ended: by an answer of `candidate`, kept because of `why`, or an error."""
         ...
 

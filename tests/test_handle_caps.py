@@ -80,7 +80,7 @@ APART = Catalog(
 def ceiling(asked: str = "a") -> int:
     scene = stage(asked, {}, catalog=MORE)
     scene.life._read()
-    plan = scene.life._planned()
+    plan = scene.life._plan_request()
     return plan.rungs[0].candidates[0].ceiling
 
 

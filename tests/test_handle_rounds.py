@@ -177,7 +177,7 @@ async def test_each_call_of_a_round_is_told_why_it_is_cancelled(why: tuple[str, 
             raise
         return Stopped(candidate, "never")
 
-    (rung,) = stage("vote", {}).life._planned().rungs[:1]
+    (rung,) = stage("vote", {}).life._plan_request().rungs[:1]
     wanted = Round(rung.candidates[:2], rung.checks, Because("vote"))
     task = asyncio.create_task(together(attempt, wanted, asyncio.sleep))
     await both.wait()

@@ -56,12 +56,7 @@ class BackgroundLife(Life):
         verdict, outcome = None, "failed"
         self.world.observe(events.AuditBegan(self.about))
         try:
-            self._read()
-            plan = self._planned()
-            if not plan.rungs:
-                await self._recount()
-                plan = self._planned()
-            verdict = await self._carry_out(self._able(plan))
+            verdict = await self._verdict()
             outcome = told(verdict)
         except asyncio.CancelledError:
             outcome = "cancelled"
@@ -80,8 +75,8 @@ class BackgroundLife(Life):
             chosen = after(chosen, len(self.ladder.steps) - 1)
         self.ladder = structs.replace(self.ladder, audit_policy=None, strategy=chosen)
 
-    def _planned(self) -> Plan:
-        plan = super()._planned()
+    def _plan_request(self) -> Plan:
+        plan = super()._plan_request()
         return smart_part(plan) if self.part == "smart" else plan
 
     async def _attempt(self, wanted: Round, candidate: Candidate) -> Outcome:

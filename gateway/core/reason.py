@@ -4,8 +4,7 @@ and why each call after the first was made: "auto-1 regex".
 
 from collections.abc import Sequence
 
-from gateway.core.plan import Candidate
-from gateway.core.strategies.progress import BUDGET
+from gateway.core.strategies.progress import BUDGET, aside
 from gateway.core.strategy import Answered, Because, Failed, Flowing, Outcome, Round
 
 Trail = tuple[str, ...]
@@ -17,9 +16,13 @@ def went_on(trail: Trail, because: Because) -> Trail:
     return trail if after is None or why == BUDGET else (*trail, f"{after.model.name} {why}")
 
 
-def short(trail: Trail, candidate: Candidate) -> Trail:
-    """It was not asked, as a budget had no room for it; another may be. Noted once in a row."""
-    word = f"{candidate.model.name} {BUDGET}"
+def short(trail: Trail, outcome: Outcome) -> Trail:
+    """It was not held. Where a budget had no room for it another may be asked: noted, once in a
+    row.
+    """
+    if not aside(outcome):
+        return trail
+    word = f"{outcome.candidate.model.name} {BUDGET}"
     return trail if trail[-1:] == (word,) else (*trail, word)
 
 
