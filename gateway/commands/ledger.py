@@ -9,7 +9,7 @@ from typing import Final
 from gateway.commands.progress import steps
 from gateway.commands.wrong_option import Wrong
 from gateway.config.load import load
-from gateway.core.ledger_audit import Audit
+from gateway.core.ledger_audit import Audit, TooBusy
 from gateway.core.money import usd
 from gateway.core.snapshot import Snapshot
 from gateway.stores import open_books
@@ -78,7 +78,15 @@ async def _rebuild(
                     "would be lowered for want of them; --force lowers them"
                 )
                 continue
-            held = await books.rebuild(home, force=force)
+            try:
+                held = await books.rebuild(home, force=force)
+            except TooBusy:
+                code = 1
+                lines.append(
+                    f"{home}: not all is set: it is too busy, something is settled at each moment; "
+                    "stop the gateways, or try again when less goes on"
+                )
+                continue
             if held:
                 code = 1
                 lines.append(

@@ -25,6 +25,10 @@ class Audit(Struct, frozen=True):
     differences: tuple[Difference, ...]
 
 
+class TooBusy(Exception):
+    """So much is written to a home's book that its counters cannot be set to what it says."""
+
+
 class Told:
     """What the entries of a home say, added up."""
 

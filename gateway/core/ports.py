@@ -132,14 +132,18 @@ class LedgerDriver(Ledger, Protocol):
         epoch: str = "",
         after: Iterable[str] = (),
         seq: int = 0,
+        newest: str | None = None,
         force: bool = False,
-    ) -> int:
+    ) -> int | None:
         """Set what these buckets have spent; the others, and all that is held, stay as they are.
 
-        Gives 0, or, unless forced, how many holds are open: then nothing was set. A rolling bucket
-        is set as a whole. `epoch` is a new name for the home's data, which goes on from that of
-        `after`, and from its own: gateways that stopped at a loss of it go on. Entries count on
-        from `seq` at least. Raises ValueError for a key that is no bucket of the home.
+        Gives 0, or, unless forced, how many holds are open: then nothing was set. Neither is it
+        where `newest` is told, and the newest entry of the home's book has another place (of an
+        empty book it is ""): then it gives None. Of very many buckets some may be set all the same,
+        to what was right when they were. A rolling bucket is set as a whole. `epoch` is a new name
+        for the home's data, which goes on from that of `after`, and from its own: gateways that
+        stopped at a loss of it go on. Entries count on from `seq` at least. Raises ValueError for a
+        key that is no bucket of the home.
         """
         ...
 

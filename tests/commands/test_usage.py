@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -316,6 +317,33 @@ def test_a_counter_is_found_wrong_and_set_right(
         assert (done.exit_code, done.stdout) == (0, f"{wrong}{tenant}: set\n")
         assert server.hget(key, "spent") == b"60"
     assert run("ledger", "verify", *only).stdout == right
+
+
+def test_a_home_where_too_much_goes_on_is_told_and_the_next_one_set(
+    tmp_path: Path, shared_redis: EmbeddedRedis, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = f"{tenant}-busy"
+    asyncio.run(spend(shared_redis.url, tenant, "a"))
+    asyncio.run(spend(shared_redis.url, busy, "a"))
+    plain, calls = RedisLedger.load, itertools.count()
+
+    async def load(self: RedisLedger, home: str, *what: Any, **more: Any) -> int | None:
+        if home == busy:
+            purse = Purse(busy, (Account("tenant", busy, (Budget(5 * 10**9, "total"),)),))
+            await self.charge(purse, f"c{next(calls)}", 0, Amounts(Nanos(20)))
+        return await plain(self, home, *what, **more)
+
+    monkeypatch.setattr(RedisLedger, "load", load)
+    only = ["--home", busy, "--home", tenant, "-c", config(tmp_path, shared_redis, tenant)]
+    done = run("ledger", "rebuild", "--yes", *only)
+    assert done.exit_code == 1
+    assert [line for line in done.stdout.splitlines() if "set" in line] == [
+        (
+            f"{busy}: not all is set: it is too busy, something is settled at each moment; stop "
+            "the gateways, or try again when less goes on"
+        ),
+        f"{tenant}: set",
+    ]
 
 
 def test_records_that_are_missing_give_no_money_back(

@@ -244,6 +244,32 @@ async def test_nothing_is_loaded_while_holds_are_open_unless_it_must_be(
     ]
 
 
+async def test_nothing_is_loaded_where_another_entry_is_the_newest(
+    ledger: Driver, tenant: str
+) -> None:
+    wallet = purse(tenant)
+
+    async def settled(name: str) -> str:
+        await ledger.settle(await held(ledger, wallet, name), COST)
+        return (await ledger.records(tenant))[-1].at
+
+    key = f"tg:{{{tenant}}}:b:{tenant}:user:ann%0A%3A%7B%7D:requests:total"
+    assert await ledger.load(tenant, {(key, 0): 9}, newest="1-1") is None
+    assert await ledger.load(tenant, {(key, 0): 9}, newest="") == 0
+    assert await ledger.counted(tenant) == {(key, 0): 9}
+    first = await settled("h")
+    second = await settled("i")
+    for newest in ("", first):
+        for force in (False, True):
+            assert await ledger.load(tenant, {(key, 0): 5}, newest=newest, force=force) is None
+    assert (await ledger.counted(tenant))[key, 0] == 11
+    await held(ledger, wallet, "open")  # nothing is spent: it is in no book
+    assert await ledger.load(tenant, {(key, 0): 5}, newest=second) == 1
+    assert await ledger.load(tenant, {(key, 0): 5}, newest=second, force=True) == 0
+    assert (await ledger.counted(tenant))[key, 0] == 5
+    assert await ledger.load(tenant, {(key, 0): 6}, force=True) == 0, "not asked for"
+
+
 @pytest.mark.parametrize("key", ["", "tg:{other}:b:t:user:ann:usd:total", "b:t:user:ann:usd:total"])
 async def test_only_buckets_of_the_home_can_be_loaded(
     ledger: Driver, tenant: str, key: str

@@ -2,10 +2,10 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +15,7 @@ from redis import Redis
 from gateway.core.accounts import Account, Amounts, Hold, Purse
 from gateway.core.catalog import Budget
 from gateway.core.errors import LedgerDown
-from gateway.core.ledger_audit import Told
+from gateway.core.ledger_audit import Told, TooBusy
 from gateway.core.ledger_entry import Counter, Entry
 from gateway.core.money import Nanos
 from gateway.core.ports import LedgerDriver
@@ -296,31 +296,136 @@ async def test_requests_may_go_on_while_it_looks(it: World) -> None:
 
 
 class Busy:
-    """A ledger of which something is spent, once, just after its counters were looked at."""
+    """A ledger of which something is spent just before some steps: how often of each was asked."""
 
-    def __init__(self, it: World, count: int) -> None:
-        self.records = it.ledger.records
-        self.load = it.ledger.load
+    def __init__(
+        self,
+        it: World,
+        *,
+        counted: Container[int] = (),
+        records: Container[int] = (),
+        load: Container[int] = (),
+    ) -> None:
         self._it = it
-        self._left = count
+        self._when = {"counted": counted, "records": records, "load": load}
+        self.asked = dict.fromkeys(self._when, 0)
+        self.spent = 0
 
     async def counted(self, home: str) -> dict[Counter, int]:
-        found = await self._it.ledger.counted(home)
-        if self._left:
-            self._left -= 1
+        await self._spend("counted")
+        return await self._it.ledger.counted(home)
+
+    async def records(self, home: str, after: str = "", count: int = 1_000) -> tuple[Entry, ...]:
+        await self._spend("records")
+        return await self._it.ledger.records(home, after, count)
+
+    async def load(self, *what: Any, **more: Any) -> int | None:
+        await self._spend("load")
+        return await self._it.ledger.load(*what, **more)
+
+    async def _spend(self, step: str) -> None:
+        self.asked[step] += 1
+        if self.asked[step] in self._when[step]:
+            self.spent += 1
             await spend(self._it, 1)
-        return found
 
 
-async def test_what_is_settled_while_counters_are_set_is_not_lost(it: World) -> None:
-    await spend(it, 3)
-    it.redis.hset(key_of(it), "spent", 0)
+async def rebuilt(it: World, busy: Busy) -> None:
     told = Told()
     await audit(it.ledger, HOME, told, it.time.now)
-    busy = cast("LedgerDriver", Busy(it, 2))
-    assert await rebuild(busy, HOME, told, it.time.now, "e2", force=False) == 0
-    assert [*(await it.ledger.counted(HOME)).values()] == [100]
+    driver = cast("LedgerDriver", busy)
+    assert await rebuild(driver, HOME, told, it.time.now, "e2", force=False) == 0
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        {"counted": [1]},
+        {"records": [1]},
+        {"load": [1]},
+        {"load": [1], "counted": [2]},
+        {"load": [1], "records": [2]},
+        {"counted": [1, 2], "records": [1, 2, 3], "load": [1, 2, 3, 5, 6]},
+    ],
+)
+async def test_what_is_settled_while_counters_are_set_is_not_lost(
+    it: World, when: dict[str, list[int]]
+) -> None:
+    """Also where as much is settled after the setting as between it and a look."""
+    await spend(it, 3)
+    it.redis.hset(key_of(it), "spent", 0)
+    busy = Busy(it, **when)
+    await rebuilt(it, busy)
+    assert [*(await it.ledger.counted(HOME)).values()] == [20 * (3 + busy.spent)]
     assert (await audit(it.ledger, HOME, Told(), it.time.now)).differences == ()
+
+
+async def test_what_is_settled_at_each_moment_is_told_and_not_lost(it: World) -> None:
+    await spend(it, 3)
+    it.redis.hset(key_of(it), "spent", 0)
+    busy = Busy(it, load=range(10_000))
+    with pytest.raises(TooBusy):
+        await rebuilt(it, busy)
+    tries = busy.asked["load"]
+    assert tries > 100
+    assert [*(await it.ledger.counted(HOME)).values()] == [20 * tries]
+    await rebuilt(it, Busy(it))
+    assert [*(await it.ledger.counted(HOME)).values()] == [20 * (3 + tries)]
+
+
+async def test_many_buckets_are_set_while_something_is_settled_before_each_step(it: World) -> None:
+    users = [
+        Purse("eu", (Account("user", f"u{n}", (Budget(10**12, "hour", rolling=True),)),), HOME)
+        for n in range(600)
+    ]
+    await spend(it, 1)
+    for n, user in enumerate(users):
+        await it.ledger.charge(user, f"c{n}", it.time.now, Amounts(Nanos(n + 1)))
+    buckets = cast("list[bytes]", it.redis.keys("tg:*:b:*:user:*"))
+    it.redis.delete(*buckets)
+    busy = Busy(it, load=[1, 2, 4])
+    await rebuilt(it, busy)
+    assert busy.asked["load"] == 6
+    wrong = (await audit(it.ledger, HOME, Told(), it.time.now)).differences
+    assert wrong == ()
+    assert len(await it.ledger.counted(HOME)) == len(users) + 1
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+async def test_a_book_that_was_trimmed_is_not_waited_for(it: World, kept: int) -> None:
+    """What is not in it any more was kept elsewhere."""
+    await spend(it, 3)
+    await it.keep()
+    it.redis.hset(key_of(it), "spent", 0)
+    it.redis.xtrim("tg:{acme}:usage", maxlen=kept, approximate=False)
+    busy = Busy(it)
+    told = it.told()
+    driver = cast("LedgerDriver", busy)
+    assert await rebuild(driver, HOME, told, it.time.now, "e2", force=False) == 0
+    assert busy.asked["load"] == 1
+    assert [*(await it.ledger.counted(HOME)).values()] == [60]
+
+
+async def test_a_book_whose_clock_went_back_is_read_again(it: World) -> None:
+    """A replica in its place has the newest entries not, and others under earlier times."""
+    await spend(it, 3)
+    book = "tg:{acme}:usage"
+    ((_, fields), *_) = cast("list[tuple[bytes, dict[Any, Any]]]", it.redis.xrange(book))
+    key = key_of(it)
+
+    class Replaced(Busy):
+        async def load(self, *what: Any, **more: Any) -> int | None:
+            if not self.asked["load"]:
+                it.redis.delete(book)
+                it.redis.hset(key, "spent", 0)
+                it.redis.xadd(book, {**fields, b"id": b"other", b"seq": b"4"}, id="1-1")
+                it.redis.hincrby(key, "spent", 20)
+            return await super().load(*what, **more)
+
+    busy = Replaced(it)
+    await rebuilt(it, busy)
+    assert busy.asked["load"] == 2
+    assert [*(await it.ledger.counted(HOME)).values()] == [80]
 
 
 async def test_what_is_kept_elsewhere_counts_once(it: World, tmp_path: Path) -> None:

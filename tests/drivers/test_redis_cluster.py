@@ -211,7 +211,11 @@ async def test_a_home_between_two_nodes_waits_until_it_is_there_as_a_whole(tmp_p
                 await asyncio.sleep(0.01)
         (balance,) = await ledger.balances(purse)
         assert (balance.spent, balance.held) == (6, 10)
-        assert [entry.hold for entry in await ledger.records("acme")] == ["a", "b"]
+        first, last = await ledger.records("acme")
+        assert [first.hold, last.hold] == ["a", "b"]
+        counted = await ledger.counted("acme")
+        assert await ledger.load("acme", counted, newest=first.at, force=True) is None
+        assert await ledger.load("acme", counted, newest=last.at, force=True) == 0
         await ledger.aclose()
 
 

@@ -6,7 +6,7 @@ The entries come from the book, and from where usage is kept: an entry that is i
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from gateway.core.ledger_audit import Audit, Difference, Told
+from gateway.core.ledger_audit import Audit, Difference, Told, TooBusy
 from gateway.core.ledger_entry import Counter
 from gateway.core.periods import SLOTS
 from gateway.core.ports import LedgerDriver
@@ -14,6 +14,10 @@ from gateway.drivers.ledger.plans import read_key
 
 _PAGE: Final = 1_000
 _LOOKS: Final = 5
+_AT_ONCE: Final = 250
+"""Buckets that are set in one step: the less time it takes, the less is settled meanwhile."""
+_TRIES: Final = 1_000
+"""For each of them: nothing may be settled between a look and the step."""
 _LONGEST_KEPT: Final = 40 * 86_400
 _SURELY_S: Final = 86_400
 """For how long a bucket of a minute or an hour outlives it."""
@@ -45,24 +49,55 @@ async def rebuild(
     ledger: LedgerDriver, home: str, told: Told, now: float, epoch: str, force: bool
 ) -> int:
     """Set the counters to what `told` says, which `audit` has filled. Gateways that stopped when
-    data was lost go on. Gives 0, or how many holds are open: then nothing was set.
+    data was lost go on. Gives 0, or how many holds are open: then no more was set. Raises TooBusy
+    where something is written to the book at each moment; what was set until then is right.
+
+    What is settled between a look and a load, the load would take away again. So it sets nothing
+    where the book has an entry that was not read.
     """
-    for _ in range(_LOOKS):
-        counted = await ledger.counted(home)
-        keys = {key for key, _ in counted}
-        kept = {
-            counter: amount
-            for counter, amount in told.sums.items()
-            if counter[0] in keys or not forgotten(counter, now)
-        }
-        spent = {**dict.fromkeys(counted, 0), **kept}
-        held = await ledger.load(
-            home, spent, epoch=epoch, after=told.epochs, seq=told.seq, force=force
-        )
-        # What is settled between a look and a load, the load takes away again.
-        if held or not (await audit(ledger, home, told, now)).differences:
+    counted = await ledger.counted(home)
+    newest = await _read(ledger, home, told, "", {})
+    keys = {key for key, _ in counted}
+    buckets: dict[str, set[int]] = {}  # what is in neither is new since, and right by itself
+    for counter in (*counted, *told.sums):
+        if counter[0] in keys or not forgotten(counter, now):
+            buckets.setdefault(counter[0], set()).add(counter[1])
+    names = [*buckets]
+    for start in range(0, max(len(names), 1), _AT_ONCE):
+        part = {key: buckets[key] for key in names[start : start + _AT_ONCE]}
+        last = epoch if start + _AT_ONCE >= len(names) else ""
+        for _ in range(_TRIES):
+            held = await ledger.load(
+                home,
+                {(key, slot): told.sums.get((key, slot), 0) for key in part for slot in part[key]},
+                epoch=last,
+                after=told.epochs if last else (),
+                seq=told.seq if last else 0,
+                newest=newest,
+                force=force,
+            )
+            if held is not None:
+                break
+            newest = await _read_on(ledger, home, told, newest, buckets)
+        else:
+            raise TooBusy
+        if held:
             return held
     return 0
+
+
+async def _read_on(
+    ledger: LedgerDriver, home: str, told: Told, after: str, buckets: Mapping[str, set[int]]
+) -> str:
+    """Add what is new in the book: up to which entry. New slots are added to the buckets."""
+    were: dict[Counter, set[int]] = {}
+    newest = await _read(ledger, home, told, after, were)
+    if newest == after:  # it is not the book that was read: a replica's, with a clock of its own
+        newest = await _read(ledger, home, told, "", were)
+    for key, slot in were:
+        if key in buckets:
+            buckets[key].add(slot)
+    return newest
 
 
 async def _read(
@@ -74,6 +109,8 @@ async def _read(
             for counter in told.add(entry):
                 were.setdefault(counter, set()).add(told.sums[counter])
         after = page[-1].at
+        if len(page) < _PAGE:  # to go on until nothing comes might never end
+            break
     return after
 
 

@@ -79,15 +79,16 @@ class Book:
         epoch: str = "",
         after: Iterable[str] = (),
         seq: int = 0,
+        newest: str | None = None,
         force: bool = False,
-    ) -> int:
+    ) -> int | None:
         known = self._homes.home(home)
         last = (epoch, " ".join(after), seq)
-        settings = self._homes.settings
-        for command in known.commands.load(spent, settings.ttl_ms, last, force=force):
+        ttl_ms = self._homes.settings.ttl_ms
+        for command in known.commands.load(spent, ttl_ms, last, newest, force=force):
             reply = await self._homes.ask("load", known, command)
             if reply[0]:
-                return int(reply[0])
+                return None if reply[0] < 0 else int(reply[0])
         return 0
 
 

@@ -152,7 +152,13 @@ class HomeCommands:
         )
 
     def load(
-        self, spent: Mapping[Counter, int], ttl_ms: int, last: tuple[str, str, int], *, force: bool
+        self,
+        spent: Mapping[Counter, int],
+        ttl_ms: int,
+        last: tuple[str, str, int],
+        newest: str | None,
+        *,
+        force: bool,
     ) -> list[bytes]:
         """One after the other. `last` comes with the last of them: a new epoch, those it follows,
         and what entries count on from at least.
@@ -171,6 +177,7 @@ class HomeCommands:
                 int(force),
                 *(last if part is parts[-1] else ("", "", 0)),
                 _pack([buckets[key] for key in part]),
+                "any" if newest is None else newest,
                 keys=part,
             )
             for part in parts

@@ -113,6 +113,11 @@ class Books:
         self.entries: deque[Entry] = deque(maxlen=kept)
         self.seq = 0
 
+    @property
+    def newest(self) -> str:
+        """The place of the newest entry; "" of none."""
+        return self.entries[-1].at if self.entries else ""
+
     def hold(self, hold_id: str, now: float) -> Held | None:
         if held := self.open.get(hold_id):
             return held

@@ -145,14 +145,17 @@ class MemoryLedger:
         epoch: str = "",
         after: Iterable[str] = (),
         seq: int = 0,
+        newest: str | None = None,
         force: bool = False,
-    ) -> int:
+    ) -> int | None:
         """There is but one epoch here: nothing outlives the process."""
         known = {counter: _line(home, counter[0], round(self._ttl * 1_000)) for counter in spent}
         await asyncio.sleep(0)
         books, now = self._of(home), self._clock()
         if books.open and not force:
             return len(books.open)
+        if newest not in {None, books.newest}:
+            return None
         for line in known.values():
             books.use(line, now).spent = {}
         for (key, slot), amount in spent.items():

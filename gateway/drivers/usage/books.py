@@ -77,7 +77,7 @@ class Books:
 
     async def rebuild(self, home: str, *, force: bool) -> int:
         """After `audit`: set the counters to what the entries say. Gives 0, or how many holds are
-        open, where that was not forced.
+        open, where that was not forced. Raises TooBusy as well.
         """
         told = (await self._kept())[home]
         epoch = secrets.token_hex(8)

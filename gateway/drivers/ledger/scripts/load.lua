@@ -1,10 +1,14 @@
 -- Sets what buckets have spent; what they hold stays.
 -- KEYS: holds, buckets. ARGV: entries kept; 1 to do so while holds are open, else 0; a name for a
 -- new epoch, or '', and those it goes on from; the least that entries count from; the buckets as
--- msgpack, each {slot's width (ms, 0: calendar), expiry as for a reserve, slot, spent, slot, ...}.
--- Gives {how many holds are open, and nothing was set; 0 else, entries written}.
+-- msgpack, each {slot's width (ms, 0: calendar), expiry as for a reserve, slot, spent, slot, ...};
+-- which entry of the book is the newest, '' of none, or 'any'.
+-- Gives {how many holds are open, or -1 where another entry is the newest, and nothing was set; 0
+-- else, entries written}.
 local open = call('ZCARD', HOLDS)
 if open > 0 and ARGV[2] ~= '1' then return { open, SEQ } end
+local newest = call('XREVRANGE', HOME .. 'usage', '+', '-', 'COUNT', 1)[1]
+if ARGV[7] ~= 'any' and ARGV[7] ~= (newest and newest[1] or '') then return { -1, SEQ } end
 
 local buckets = cmsgpack.unpack(ARGV[6])
 local had = {}
