@@ -43,8 +43,8 @@ def _with_input(known: Usage, request: ChatRequest, most: Most) -> Usage:
     if known.prompt:
         return known
     prompt = min(tokens.count_input(request, most.each_image), most.prompt)
-    sound = min(tokens.count_sound(request), prompt)
-    return structs.replace(known, prompt=prompt, audio_prompt=sound)
+    audio = min(tokens.count_audio(request), prompt)
+    return structs.replace(known, prompt=prompt, audio_prompt=audio)
 
 
 class Tally:

@@ -186,9 +186,9 @@ def expected_cost(candidate: Candidate, request: ChatRequest, features: Features
     """What a typical answer of this candidate costs."""
     model, output = candidate.model, min(candidate.max_output, TYPICAL_OUTPUT) * features.n
     prompt = min(in_its_tokens(model, tokens.count_input(request)), candidate.prompt)
-    sound = in_its_tokens(model, tokens.count_sound(request))
+    audio = in_its_tokens(model, tokens.count_audio(request))
     price = price_of(model, candidate.deployment, prompt)
-    return cost(price, Usage(prompt, output, audio_prompt=sound))
+    return cost(price, Usage(prompt, output, audio_prompt=audio))
 
 
 def _candidate(each: Candidate, request: ChatRequest, features: Features) -> dict[str, Any]:

@@ -21,7 +21,7 @@ _MILLION: Final = 1_000_000
 
 
 class Audio(Struct, frozen=True):
-    """What tokens of sound cost, in nano-dollars per million of them."""
+    """What tokens of audio cost, in nano-dollars per million of them."""
 
     input: int
     output: int
@@ -36,7 +36,7 @@ class Price(Struct, frozen=True):
     cached_input: int
     cache_write: int
     audio: Audio | None = None
-    """None where sound costs what text does."""
+    """None where audio costs what text does."""
 
 
 FREE: Final = Price(0, 0, 0, 0)
@@ -66,7 +66,7 @@ def cost(price: Price, usage: Usage) -> Nanos:
 
 
 def _beyond_fresh_text(price: Price, usage: Usage) -> int:
-    """What caches and sound cost more than all of the prompt and the answer as text, or less."""
+    """What caches and audio cost more than all of the prompt and the answer as text, or less."""
     cached, written = usage.cached, usage.cache_write
     fresh = max(usage.prompt - cached - written, 0)
     total = cached * price.cached_input + written * price.cache_write
@@ -79,15 +79,15 @@ def _beyond_fresh_text(price: Price, usage: Usage) -> int:
 
 
 def _beyond_text(price: Price, audio: Audio, usage: Usage, fresh: int) -> int:
-    """What sound costs more than text, or less. Not all say how much of it came from a cache: what
+    """What audio costs more than text, or less. Not all say how much of it came from a cache: what
     is not told is taken for what is dearer.
     """
     cached = min(usage.audio_cached, usage.audio_prompt, usage.cached)
-    sound, more = min(usage.audio_prompt, usage.prompt) - cached, audio.input - price.input
+    heard, more = min(usage.audio_prompt, usage.prompt) - cached, audio.input - price.input
     if more < 0:
-        sound = min(sound, fresh)
+        heard = min(heard, fresh)
     said = min(usage.audio_completion, usage.completion)
-    total = sound * more + said * (audio.output - price.output)
+    total = heard * more + said * (audio.output - price.output)
     return total + cached * (audio.cached_input - price.cached_input)
 
 
@@ -99,19 +99,19 @@ def for_an_hour(price: Price) -> int:
 
 
 def ceiling(
-    price: Price, prompt: int, output: int, *, caches: bool, an_hour: bool = False, sound: int = 0
+    price: Price, prompt: int, output: int, *, caches: bool, an_hour: bool = False, audio: int = 0
 ) -> Nanos:
     """The most a call can cost: every input token at its dearest, every output token used.
 
     `caches` says whether the request asks its provider to write a prompt cache, which costs more,
-    and `an_hour` whether for an hour. `sound` is how much of the prompt may be sound; the answer
-    of a model that has a price for it may be all sound.
+    and `an_hour` whether for an hour. `audio` is how much of the prompt may be audio; the answer
+    of a model that has a price for it may be all audio.
     """
     dearest = price.input
     if caches:
         dearest = max(dearest, for_an_hour(price) if an_hour else price.cache_write)
     total = prompt * dearest + output * price.output
     if price.audio is not None:
-        total += sound * max(price.audio.input - price.input, 0)
+        total += audio * max(price.audio.input - price.input, 0)
         total += output * max(price.audio.output - price.output, 0)
     return Nanos(-(-total // _MILLION))

@@ -48,7 +48,7 @@ class Candidate(Struct, frozen=True):
     """What it is seen to take at most in 95 of 100 cases, until its answer begins."""
     caches_1h: bool = False
     """Whether it may be billed for a cache that is kept for an hour."""
-    sound: int = 0  # of the prompt, at most
+    audio: int = 0  # of the prompt, at most
 
     def with_more(self, tokens: int) -> tuple[Nanos, int]:
         """The ceiling, and the tokens in all, with so many more going in."""
@@ -57,7 +57,7 @@ class Candidate(Struct, frozen=True):
         more = in_its_tokens(self.model, tokens)
         prompt, answer = self.prompt + more, self.tokens - self.prompt
         price = price_of(self.model, self.deployment, prompt)
-        most = ceiling(price, prompt, answer, caches=True, an_hour=self.caches_1h, sound=self.sound)
+        most = ceiling(price, prompt, answer, caches=True, an_hour=self.caches_1h, audio=self.audio)
         return most, self.tokens + more
 
 
@@ -252,10 +252,10 @@ def _candidate(
     if bound.images:  # they may be billed at more than they take of a context
         prompt += bound.images * (model.image_tokens - IMAGE_TOKENS)
     price = price_of(model, deployment, prompt)
-    sound = in_its_tokens(model, bound.sound)
-    most = ceiling(price, prompt, answer, caches=features.caches, an_hour=an_hour, sound=sound)
+    audio = in_its_tokens(model, bound.audio)
+    most = ceiling(price, prompt, answer, caches=features.caches, an_hour=an_hour, audio=audio)
     all_in = (prompt + answer, prompt)
-    return Candidate(model, deployment, tier, output, most, *all_in, caches_1h=an_hour, sound=sound)
+    return Candidate(model, deployment, tier, output, most, *all_in, caches_1h=an_hour, audio=audio)
 
 
 def _unfit_model(model: Model, features: Features, prompt: int) -> str | None:

@@ -42,7 +42,7 @@ EACH_MESSAGE: Final = 4
 _O200K: Final = re.compile(r"(gpt-(4o|4\.1|4\.5|5)|chatgpt-4o|o[134](-|$))")
 _MEDIA_TYPES: Final = ("image_url", "input_audio", "file")
 MEDIA: Final = tuple(f'"{name}"'.encode() for name in _MEDIA_TYPES)
-_SOUND: Final = b'"input_audio"'
+_AUDIO: Final = b'"input_audio"'
 TYPED: Final = b'"type"'
 """Whatever is not plain text says its type; a scan for this spares the scans for each."""
 
@@ -54,7 +54,7 @@ def count(size: int) -> int:
 
 class Bound(Struct, frozen=True, gc=False):
     """`counted` tokens of text, as we count, and so many `beside`: for what stands around it, and
-    for media. `media` is how many parts are an image, a sound or a file.
+    for media. `media` is how many parts are an image, audio or a file.
     """
 
     counted: int
@@ -64,8 +64,8 @@ class Bound(Struct, frozen=True, gc=False):
     """Of the text, by OpenAI's tokenizer; where a decision depended on it."""
     images: int = 0
     """How many of the media are images: each counts IMAGE_TOKENS beside."""
-    sound: int = 0
-    """The tokens beside that are sound."""
+    audio: int = 0
+    """The tokens beside that are audio."""
 
     @property
     def tokens(self) -> int:
@@ -96,7 +96,7 @@ def bound(request: ChatRequest, messages: bytes, *, typed: bool = True) -> Bound
         plain.beside + sum(map(_media_tokens, parts)),
         len(parts),
         images=_images(parts),
-        sound=_sound(parts),
+        audio=_audio_tokens(parts),
     )
 
 
@@ -156,11 +156,11 @@ def count_input(request: ChatRequest, each_image: int = IMAGE_TOKENS) -> int:
     return count(size) + sum(map(_media_tokens, parts)) + beside
 
 
-def count_sound(request: ChatRequest) -> int:
-    """How many of the tokens of count_input are sound."""
-    if _SOUND not in bytes(request.fields["messages"]):
+def count_audio(request: ChatRequest) -> int:
+    """How many of the tokens of count_input are audio."""
+    if _AUDIO not in bytes(request.fields["messages"]):
         return 0
-    return _sound(_media_parts(request.json("messages")))
+    return _audio_tokens(_media_parts(request.json("messages")))
 
 
 def count_answer(choices: Iterable[Choice]) -> int:
@@ -225,7 +225,7 @@ def _images(parts: Sequence[Mapping[str, Any]]) -> int:
     return sum(part["type"] not in _BYTES_PER_MEDIA_TOKEN for part in parts)
 
 
-def _sound(parts: Sequence[Mapping[str, Any]]) -> int:
+def _audio_tokens(parts: Sequence[Mapping[str, Any]]) -> int:
     return sum(_media_tokens(part) for part in parts if part["type"] == "input_audio")
 
 
@@ -235,7 +235,7 @@ def _media_tokens(part: Mapping[str, Any]) -> int:
 
 
 def _payload_size(part: Mapping[str, Any]) -> int:
-    """Bytes of a part that are an image, a sound or a file, and no text."""
+    """Bytes of a part that are an image, audio or a file, and no text."""
     content = part.get(part["type"])
     values = content.values() if isinstance(content, Mapping) else ()
     return sum(len(value) for value in values if isinstance(value, str))

@@ -17,7 +17,7 @@ class Usage(Struct, frozen=True, gc=False):
     cache_write_1h: int = 0
     """Part of `cache_write`: to be kept for an hour, which costs more."""
     audio_prompt: int = 0
-    """Part of `prompt`: sound, which some charge by a price of its own."""
+    """Part of `prompt`: audio, which some charge by a price of its own."""
     audio_completion: int = 0
     """Part of `completion`: the same."""
     audio_cached: int = 0

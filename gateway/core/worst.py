@@ -222,4 +222,4 @@ class _Worst:
 def _cost(to: Candidate, prompt: int, answer: int) -> int:
     """Of so many tokens, where no cache is written."""
     price = price_of(to.model, to.deployment, prompt)
-    return ceiling(price, prompt, answer, caches=False, sound=to.sound)
+    return ceiling(price, prompt, answer, caches=False, audio=to.audio)

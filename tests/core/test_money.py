@@ -81,8 +81,8 @@ def test_sound_is_exact_where_it_is_told_what_was_cached(
     )
     text = Fraction(cost(structs.replace(price, audio=None), beside))
     audio = price.audio
-    sound = heard * audio.input + again * audio.cached_input + said * audio.output
-    assert text - 1 <= cost(price, told) - Fraction(sound, 10**6) <= text + 1
+    as_audio = heard * audio.input + again * audio.cached_input + said * audio.output
+    assert text - 1 <= cost(price, told) - Fraction(as_audio, 10**6) <= text + 1
 
 
 DEARER, CHEAPER = Audio(100, 300, 40), Audio(2, 5, 1)
@@ -113,11 +113,11 @@ def test_sound_by_hand(audio: Audio | None, usage: Usage, expected: int) -> None
     price = Price(10 * per_token, 20 * per_token, 5 * per_token, 10 * per_token, priced)
     assert cost(price, usage) == expected
     most = (usage.prompt, usage.completion)
-    assert ceiling(price, *most, caches=False, sound=usage.audio_prompt) >= expected
+    assert ceiling(price, *most, caches=False, audio=usage.audio_prompt) >= expected
 
 
 @pytest.mark.parametrize(
-    ("audio", "sound", "expected"),
+    ("audio", "heard", "expected"),
     [
         (None, 60, 100 * 10 + 10 * 20),
         (DEARER, 0, 100 * 10 + 10 * 300),
@@ -125,13 +125,13 @@ def test_sound_by_hand(audio: Audio | None, usage: Usage, expected: int) -> None
         (CHEAPER, 60, 100 * 10 + 10 * 20),
     ],
 )
-def test_what_is_held_for_sound(audio: Audio | None, sound: int, expected: int) -> None:
+def test_what_is_held_for_sound(audio: Audio | None, heard: int, expected: int) -> None:
     per_token = 10**6
     priced = (
         None if audio is None else Audio(*(each * per_token for each in structs.astuple(audio)))
     )
     price = Price(10 * per_token, 20 * per_token, 5 * per_token, 10 * per_token, priced)
-    assert ceiling(price, 100, 10, caches=False, sound=sound) == expected
+    assert ceiling(price, 100, 10, caches=False, audio=heard) == expected
 
 
 @pytest.mark.parametrize(

@@ -356,7 +356,7 @@ def test_images_are_held_at_what_they_may_be_billed_and_fitted_at_what_they_take
 
 def test_sound_is_held_at_its_own_price_and_so_is_more_of_it() -> None:
     sounding = Price(RATE, RATE, RATE, 2 * RATE, Audio(4 * RATE, 3 * RATE, RATE))
-    bound = Bound(50, 300, 1, sound=200)
+    bound = Bound(50, 300, 1, audio=200)
     plain, dear, twice = (
         structs.replace(
             model(name, context=4_000, usable_context=4_000, token_factor=factor), price=price
@@ -378,4 +378,4 @@ def test_sound_is_held_at_its_own_price_and_so_is_more_of_it() -> None:
     assert other.ceiling - one.ceiling == 200 * 3 + 50 * 2
     assert third.ceiling - 2 * bound.tokens - 50 == 2 * 200 * 3 + 50 * 2
     more = [each.with_more(10)[0] for each in (one, other)]
-    assert more[1] - more[0] == 200 * 3 + 50 * 2, "what goes in beside it is no sound"
+    assert more[1] - more[0] == 200 * 3 + 50 * 2, "what goes in beside it is no audio"

@@ -196,8 +196,8 @@ def test_what_is_held_covers_whatever_is_charged_within_its_bounds(
 ) -> None:
     caches = usage.cache_write > 0
     prompt, output = usage.prompt + more_in, usage.completion + more_out
-    sound = usage.audio_prompt
-    held = ceiling(tariff.within(prompt), prompt, output, caches=caches, sound=sound)
+    audio = usage.audio_prompt
+    held = ceiling(tariff.within(prompt), prompt, output, caches=caches, audio=audio)
     assert tariff.cost(usage, began, ended) <= held
 
 

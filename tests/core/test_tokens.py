@@ -151,11 +151,11 @@ def test_an_image_is_counted_at_what_its_model_takes_for_one() -> None:
     more = tokens.count_input(asked, 5_000) - tokens.count_input(asked)
     assert more == 2 * (5_000 - tokens.IMAGE_TOKENS)
     found = tokens.bound(asked, bytes(asked.fields["messages"]))
-    assert (found.media, found.images, found.sound) == (3, 2, 3_200)
+    assert (found.media, found.images, found.audio) == (3, 2, 3_200)
 
 
 @pytest.mark.parametrize(
-    ("content", "sound"),
+    ("content", "audio"),
     [
         ("hello", 0),
         ('they say "input_audio"', 0),
@@ -165,7 +165,7 @@ def test_an_image_is_counted_at_what_its_model_takes_for_one() -> None:
         ([SOUND, PICTURE, SOUND], 6_400),
     ],
 )
-def test_what_of_it_is_sound(content: Any, sound: int) -> None:
+def test_what_of_it_is_sound(content: Any, audio: int) -> None:
     asked = request(user(content))
-    assert tokens.count_sound(asked) == sound
-    assert tokens.bound(asked, bytes(asked.fields["messages"])).sound == sound
+    assert tokens.count_audio(asked) == audio
+    assert tokens.bound(asked, bytes(asked.fields["messages"])).audio == audio

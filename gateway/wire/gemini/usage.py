@@ -30,13 +30,13 @@ def usage(said: Any) -> Usage | None:
         completion=written + thought,
         cached=min(cached, prompt),
         reasoning=thought,
-        audio_prompt=min(_sound(said.get("promptTokensDetails")), prompt),
-        audio_completion=min(_sound(said.get("candidatesTokensDetails")), written),
-        audio_cached=min(_sound(said.get("cacheTokensDetails")), cached, prompt),
+        audio_prompt=min(_audio_tokens(said.get("promptTokensDetails")), prompt),
+        audio_completion=min(_audio_tokens(said.get("candidatesTokensDetails")), written),
+        audio_cached=min(_audio_tokens(said.get("cacheTokensDetails")), cached, prompt),
     )
 
 
-def _sound(details: Any) -> int:
+def _audio_tokens(details: Any) -> int:
     """Of `[{"modality": "AUDIO", "tokenCount": 5}, ...]`."""
     if not isinstance(details, list):
         return 0

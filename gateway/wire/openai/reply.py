@@ -69,7 +69,7 @@ def _relayed(answer: strict.Answer, raw: Raw) -> Completion:
 
 
 def _consistent(told: strict.TokenUsage) -> Usage | None:
-    """The provider's counts as they are, where they are what we mean by them and none is of sound:
+    """The provider's counts as they are, where they are what we mean by them and none is of audio:
     nearly always.
     """
     asked, said = told.prompt_tokens_details, told.completion_tokens_details
@@ -122,7 +122,7 @@ def strict_usage(told: strict.TokenUsage) -> Usage:
         said.reasoning_tokens,
     )
     if asked.audio_tokens or said.audio_tokens:
-        return tolerant.with_sound(found, asked.audio_tokens, said.audio_tokens)
+        return tolerant.with_audio(found, asked.audio_tokens, said.audio_tokens)
     return found
 
 

@@ -89,7 +89,7 @@ def usage(value: Any) -> Usage | None:
         tokens(thought.get("reasoning_tokens")) or 0,
     )
     heard, said = tokens(read.get("audio_tokens")) or 0, tokens(thought.get("audio_tokens")) or 0
-    return with_sound(found, heard, said) if heard or said else found
+    return with_audio(found, heard, said) if heard or said else found
 
 
 def usage_of(answer: Any) -> Usage | None:
@@ -102,8 +102,8 @@ def usage_of(answer: Any) -> Usage | None:
     return next((each for each in told if each is not None), None)
 
 
-def with_sound(usage: Usage, heard: int, said: int) -> Usage:
-    """So many tokens of it are sound, of the prompt and of the answer."""
+def with_audio(usage: Usage, heard: int, said: int) -> Usage:
+    """So many tokens of it are audio, of the prompt and of the answer."""
     heard, said = min(heard, usage.prompt), min(said, usage.completion)
     return structs.replace(usage, audio_prompt=heard, audio_completion=said)
 
