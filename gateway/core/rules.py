@@ -1,12 +1,11 @@
 """Rules before tiers: the first whose every condition holds says which rungs are climbed."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct, structs
 
+from gateway.core.hours import minute_of, within
 from gateway.core.money import Nanos
 from gateway.core.tokens import AROUND_TOKENS
 
@@ -33,11 +32,6 @@ class Traits(Struct, frozen=True):
     """What the client asked for by name, as are the checks."""
     checks: tuple[str, ...] = ()
 
-    def minute(self, zone: str) -> int:
-        """Minutes since midnight in a zone."""
-        clock = datetime.fromtimestamp(self.at, ZoneInfo(zone))
-        return clock.hour * 60 + clock.minute
-
 
 class Between(Struct, frozen=True):
     """Above `low` and at most `high`; None is no bound."""
@@ -61,10 +55,8 @@ class Hours(Struct, frozen=True):
     end: int
     zone: str = "UTC"
 
-    def holds(self, minute: int) -> bool:
-        if self.begin < self.end:
-            return self.begin <= minute < self.end
-        return minute >= self.begin or minute < self.end
+    def holds(self, unix_seconds: float) -> bool:
+        return within(self.begin, minute_of(unix_seconds, self.zone), self.end)
 
 
 class When(Struct, frozen=True):
@@ -121,7 +113,7 @@ def holds(when: When, traits: Traits) -> bool:
         and (when.cost is None or _at_most(traits.max_cost, when.cost))
         and (when.strategies is None or traits.strategy in when.strategies)
         and (when.checks is None or not when.checks.isdisjoint(traits.checks))
-        and (when.hours is None or when.hours.holds(traits.minute(when.hours.zone)))
+        and (when.hours is None or when.hours.holds(traits.at))
     )
 
 

@@ -1,14 +1,13 @@
 """What a deployment charges, by the time of day and the length of the prompt."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from gateway.core.chat import Usage
+from gateway.core.hours import minute_of, within
 from gateway.core.money import Audio, Nanos, Price, cost
 
 DAY: Final = 24 * 60
@@ -37,11 +36,7 @@ class Window(Struct, frozen=True):
     """Of its own price, rising by `above`; the tariff's do not hold in it."""
 
     def holds(self, unix_seconds: float) -> bool:
-        clock = datetime.fromtimestamp(unix_seconds, _zone(self.zone))
-        minute = clock.hour * 60 + clock.minute
-        if self.begin < self.end:
-            return self.begin <= minute < self.end
-        return minute >= self.begin or minute < self.end
+        return within(self.begin, minute_of(unix_seconds, self.zone), self.end)
 
 
 class Tariff(Struct, frozen=True, cache_hash=True):
@@ -124,8 +119,3 @@ def _bounds(tariff: Tariff) -> tuple[Step, ...]:
     for step in tariff.rises():
         found.append(Step(step.above, dearest([found[-1].price, step.price])))
     return tuple(reversed(found))
-
-
-@lru_cache(maxsize=64)
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
