@@ -173,7 +173,7 @@ class Call(Struct, eq=False):
         model, deployment, because = candidate.model, candidate.deployment, wanted.because
         took_s, first_token_s, began_s = world.clock() - self.began, self.first_token_s, None
         if outcome in _JUDGED:
-            if deployment.name not in world.health.sound:
+            if deployment.name not in world.health.steady:
                 world.health.succeeded(deployment.name, self.began + took_s, self.began)
             began_s = took_s if first_token_s is None else first_token_s
         world.pace.answered(deployment.name, began_s)

@@ -60,7 +60,7 @@ class Circuit:
         self._calls = min(self._calls + 1, WINDOW)
 
     @property
-    def sound(self) -> bool:
+    def steady(self) -> bool:
         """Whether each of the last WINDOW calls succeeded: one more that does changes nothing."""
         return self._calls == WINDOW and not self._failures and not self._open_s
 
@@ -103,7 +103,7 @@ class Health:
         self._shown: dict[str, State] = {}
         self.troubled: set[str] = set()
         """Deployments whose circuit is not closed: nearly always none."""
-        self.sound: set[str] = set()
+        self.steady: set[str] = set()
         """Deployments for which one more success changes nothing: nearly always all."""
         self._moved = moved
 
@@ -112,7 +112,7 @@ class Health:
         names = frozenset(deployments)
         for name in {*self._circuits} - (names - anew):
             del self._circuits[name]
-            self.sound.discard(name)
+            self.steady.discard(name)
             self.troubled.discard(name)
             if self._shown.pop(name, "closed") != "closed":
                 self._moved(name, "closed")
@@ -141,8 +141,8 @@ class Health:
         """A call that was made at `began`."""
         circuit = self._circuits[deployment]
         circuit.succeeded(began)
-        if circuit.sound:
-            self.sound.add(deployment)
+        if circuit.steady:
+            self.steady.add(deployment)
         if deployment in self.troubled:
             self._show(deployment, now)
             if circuit.state(now) == "closed":
@@ -151,7 +151,7 @@ class Health:
     def failed(self, deployment: str, now: float, retry_after: float | None = None) -> None:
         circuit = self._circuits[deployment]
         circuit.failed(now, retry_after)
-        self.sound.discard(deployment)
+        self.steady.discard(deployment)
         if circuit.state(now) != "closed" and deployment in self._circuits:
             self.troubled.add(deployment)
             self._show(deployment, now)

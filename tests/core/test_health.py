@@ -162,7 +162,7 @@ def test_what_health_does_not_look_at_changes_nothing(runs: list[tuple[int, int]
     health, alone = Health(["a"]), Circuit()
     for good, bad in runs:
         for _ in range(good):
-            if "a" not in health.sound:
+            if "a" not in health.steady:
                 health.succeeded("a", 0, 0)
             alone.succeeded(0)
         for _ in range(bad):
