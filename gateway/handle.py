@@ -24,8 +24,8 @@ from gateway.core.ladder import Ladder
 from gateway.core.life_end import unanswered
 from gateway.core.plan import Candidate, Plan, PlanContext, make_plan
 from gateway.core.rule_traits import climbed
-from gateway.core.spent import Tab
 from gateway.core.strategy import Answered, Because, Flowing, Outcome, Round, Stopped, Verdict
+from gateway.core.tab import Tab
 from gateway.examine import examine
 from gateway.hold import held
 from gateway.rounds import together

@@ -20,8 +20,8 @@ from gateway.core.plans import Plans
 from gateway.core.ports import Clock, Ledger, Observer, Responses, Runner, Upstream
 from gateway.core.prompt_caches import Warmth
 from gateway.core.snapshot import Timeouts
-from gateway.core.spent import Tab
 from gateway.core.strategy import Answer
+from gateway.core.tab import Tab
 from gateway.core.token_factors import Factors
 from gateway.core.usage_record import UsageRecord
 

@@ -17,8 +17,8 @@ from gateway.core.guarded import smart_part
 from gateway.core.health import RetryBudget
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Candidate, Plan
-from gateway.core.spent import Tab
 from gateway.core.strategy import Because, Outcome, Round, Stopped, Verdict
+from gateway.core.tab import Tab
 from gateway.core.usage_record import BEHIND
 from gateway.handle import Life
 from gateway.world import Desk

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from gateway.core.money import usd
-from gateway.core.spent import Tab
+from gateway.core.tab import Tab
 
 _MOST: Final = 1_000
 _known: dict[tuple[str, ...], str] = {}

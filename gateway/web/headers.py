@@ -19,7 +19,7 @@ from gateway.core.errors import (
 from gateway.core.money import usd
 from gateway.core.response_cache import Asks, read_asks
 from gateway.core.snapshot import Limits
-from gateway.core.spent import Tab
+from gateway.core.tab import Tab
 from gateway.handle import Life, Reply
 from gateway.web.client import Lines, Pairs, lines_of
 from gateway.web.visitor import Headers

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from gateway.core.chat import Usage
 from gateway.core.money import usd
-from gateway.core.spent import Tab
+from gateway.core.tab import Tab
 from gateway.core.usage_record import UsageRecord
 from gateway.web.bill import extension
 

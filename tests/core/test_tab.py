@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.spent import Tab
+from gateway.core.tab import Tab
 
 
 @pytest.mark.parametrize(
