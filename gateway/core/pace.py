@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from gateway.core import bins
+from gateway.core import histogram
 
 _EDGES: Final = tuple(0.02 * 1.15**step for step in range(64))
 """Seconds, from 20 ms to 130 s; each bin is 15 % above the one before."""
@@ -29,7 +29,7 @@ class _Seen:
         self.busy = 0
 
     def count(self) -> None:
-        bins.count(self.bins, _EDGES, self.latest)
+        histogram.count(self.bins, _EDGES, self.latest)
         self.total += len(self.latest)
         self.latest.clear()
         if self.total >= _MEMORY:

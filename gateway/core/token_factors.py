@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from itertools import accumulate
 from typing import Final
 
-from gateway.core import bins
+from gateway.core import histogram
 
 LEAST: Final = 200
 """Tokens, as we count: of a shorter prompt what stands around the text is too great a part."""
@@ -75,7 +75,7 @@ class Factors:
 
     def _look(self, model: str, seen: _Seen) -> None:
         """At all bills of a model, now and then."""
-        bins.count(seen.bins, _EDGES, seen.latest)
+        histogram.count(seen.bins, _EDGES, seen.latest)
         seen.total += len(seen.latest)
         seen.latest.clear()
         if seen.total == _MEMORY:
