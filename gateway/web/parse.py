@@ -15,8 +15,8 @@ from msgspec import Raw, Struct, structs
 
 from gateway.core.chat import NO_EXTRAS, ROLES, ChatRequest, Extras, Look, Message, look
 from gateway.core.errors import InvalidRequest
+from gateway.core.plain_messages import BYTES_EACH, LEVELS, read_talk
 from gateway.core.redaction import keyless
-from gateway.core.talk import BYTES_EACH, LEVELS, read_talk
 from gateway.web.extras import read_extras
 from gateway.web.refuse import refuse, wrong_type
 from gateway.web.shapes import LONGEST, Known, Shapes

@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from gateway.core.chat import ROLES, ChatRequest, look
 from gateway.core.features import read_features
-from gateway.core.talk import BYTES_EACH, LEVELS, read_talk
+from gateway.core.plain_messages import BYTES_EACH, LEVELS, read_talk
 from gateway.wire.openai.messages import prepared
 from gateway.wire.signed_ids import unsigned
 
