@@ -31,8 +31,8 @@ from gateway.drivers.exact_tokens import ExactTokens
 from gateway.drivers.ledger.janitor import MOST, Awake, Janitor
 from gateway.drivers.ledger.local_ledger import LocalLedger
 from gateway.drivers.ledger.sweeper import Sweeper
+from gateway.drivers.logs_and_traces import open_logs_and_traces
 from gateway.drivers.metrics.prometheus import Metrics
-from gateway.drivers.telling import open_telling
 from gateway.drivers.upstream.open import Tap, Upstreams, open_upstreams
 from gateway.drivers.usage.open import homes_of, open_sink
 from gateway.drivers.usage.sink import Moved
@@ -100,10 +100,10 @@ async def open_gateway(
     metrics.turn(snapshot)
     async with AsyncExitStack() as stack:
         stack.callback(metrics.close)
-        opened = open_telling(snapshot, time.time, redactor or Redactor())
-        telling = await stack.enter_async_context(opened)
-        told = [metrics.hears, *telling.hears, *map(of_all, observers)]
-        scene = await stack.enter_async_context(_open_scene(snapshot, told, env, telling.tap))
+        opened = open_logs_and_traces(snapshot, time.time, redactor or Redactor())
+        written = await stack.enter_async_context(opened)
+        told = [metrics.hears, *written.hears, *map(of_all, observers)]
+        scene = await stack.enter_async_context(_open_scene(snapshot, told, env, written.tap))
         world, ledger = scene.world, scene.ledger
 
         async def scrape() -> bytes:
@@ -112,11 +112,11 @@ async def open_gateway(
 
         watch, keyring, issuer = await stack.enter_async_context(open_keyring(snapshot))
         door = Door(Generation(world, keyring, snapshot.limits, snapshot.tags))
-        door.read = telling.reading(read_headers)
+        door.read = written.reading(read_headers)
         api = Api(door, snapshot, scrape, partial(probe, ledger), __version__)
         api.find = find_request(ledger)
         admin = Admin(door, issuer, ledger, snapshot, __version__)
-        parts = (*scene.parts, metrics.turn, telling.turn, issuer.turn, api.turn, admin.turn)
+        parts = (*scene.parts, metrics.turn, written.turn, issuer.turn, api.turn, admin.turn)
         live = LiveParts(door, scene.upstreams, watch, make_keyring, scene.observer, parts)
         where = source or no_source(snapshot)
         reload = Reload(where, live.turn, observe=scene.observe, wall=time.time)

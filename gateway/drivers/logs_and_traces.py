@@ -17,7 +17,7 @@ _INSTALL: Final = "pip install 'tollgate[otel]'"
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class LogsAndTraces:
     """Who hears of which events; `tap` hears what providers answer, where words are kept."""
 
     hears: Sequence[Hears]
@@ -33,9 +33,9 @@ class Telling:
 
 
 @asynccontextmanager
-async def open_telling(
+async def open_logs_and_traces(
     snapshot: Snapshot, wall: Callable[[], float], redactor: Redactor
-) -> AsyncIterator[Telling]:
+) -> AsyncIterator[LogsAndTraces]:
     """All that was told is out at the end. The redactor is told each configuration's secrets.
 
     Raises OSError for a file that cannot be opened, and where traces are configured and the extra
@@ -69,7 +69,7 @@ async def open_telling(
                 each(new)
 
         traces_them = snapshot.otel is not None
-        yield Telling(hears, lambda upstream: _tapped(upstream, taps), turn, traces_them)
+        yield LogsAndTraces(hears, lambda upstream: _tapped(upstream, taps), turn, traces_them)
 
 
 def _tapped(upstream: Upstream, taps: Iterable[Tap]) -> Upstream:
