@@ -17,7 +17,6 @@ from gateway.core.hearing import Hears, observer
 from gateway.core.ports import Clock, Observer
 from gateway.core.snapshot import Snapshot
 from gateway.core.tags import Known
-from gateway.drivers.metrics.beside import beside_writers
 from gateway.drivers.metrics.budgets import budget_writers
 from gateway.drivers.metrics.calls import Calls
 from gateway.drivers.metrics.cells import Cells, OwnCells, SharedCells
@@ -28,6 +27,7 @@ from gateway.drivers.metrics.guard import guard_writers
 from gateway.drivers.metrics.ledger import ledger_writers
 from gateway.drivers.metrics.lives import Lives
 from gateway.drivers.metrics.process import ProcessMetrics
+from gateway.drivers.metrics.process_events import process_event_writers
 from gateway.drivers.metrics.saved import EMPTY, Saved
 from gateway.drivers.metrics.text import Page
 
@@ -67,7 +67,7 @@ class Metrics:
             **self._calls.hears,
             **budget_writers(self._of, wall),
             **ledger_writers(self._of),
-            **beside_writers(self._of),
+            **process_event_writers(self._of),
             **guard_writers(self._of),
         }
         self.observe: Observer = observer(self.hears)

@@ -9,7 +9,7 @@ from gateway.drivers.metrics.families import Families
 _STATES: Final = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
 
 
-def beside_writers(of: Families) -> Mapping[type, Callable[[Any], None]]:
+def process_event_writers(of: Families) -> Mapping[type, Callable[[Any], None]]:
     """What each event counts in."""
     writes = _Beside(of)
     return {
