@@ -23,7 +23,7 @@ from gateway.core.catalog import (
 )
 from gateway.core.chat import Extras
 from gateway.core.errors import BudgetExceeded, GatewayError, NoAnswer, RateLimited, Rejected
-from gateway.core.events import Escalated, FellBack, Refused, Reserved, Settled
+from gateway.core.events import Escalated, FellBack, HoldRefused, Reserved, Settled
 from gateway.core.money import PER_USD, Nanos
 from gateway.core.strategies import tactic
 from tests.lives import (
@@ -393,7 +393,7 @@ async def test_a_cap_of_who_asks_ends_it_at_once(scope: Scope, stream: bool) -> 
     scene.life.purse = structs.replace(scene.life.purse, accounts=(small,))
     with pytest.raises(BudgetExceeded):
         await hear(scene.life)
-    assert (scene.upstream.asked, len(told(scene, Refused))) == ([], 1)
+    assert (scene.upstream.asked, len(told(scene, HoldRefused))) == ([], 1)
 
 
 async def test_a_step_aside_is_told_as_a_fallback_and_a_step_up_once() -> None:

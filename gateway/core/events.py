@@ -91,7 +91,7 @@ class Reserved(Struct, frozen=True, gc=False):
     left: Nanos | None
 
 
-class Refused(Struct, frozen=True):
+class HoldRefused(Struct, frozen=True):
     """The ledger would not hold a call's ceiling."""
 
     about: About
@@ -224,7 +224,7 @@ LifeEvent = (
     | AuditEnded
     | Planned
     | Reserved
-    | Refused
+    | HoldRefused
     | BudgetWarned
     | Judged
     | Escalated
@@ -240,7 +240,7 @@ Event = LifeEvent | Beside | Sunk | AuditLeft | GuardRead | ConfigRead | Retries
 
 _END: Final[Mapping[type, str]] = {Replied: "over", Denied: "over", Dropped: "over"}
 _STAY: Final[tuple[type, ...]] = (
-    Reserved, Refused, BudgetWarned, Judged, Escalated, FellBack, Settled,
+    Reserved, HoldRefused, BudgetWarned, Judged, Escalated, FellBack, Settled,
 )  # fmt: skip
 
 # state -> event -> next state; the holds still open are counted apart.

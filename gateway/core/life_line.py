@@ -21,9 +21,9 @@ from gateway.core.events import (
     Escalated,
     Event,
     FellBack,
+    HoldRefused,
     Judged,
     Planned,
-    Refused,
     Replied,
     Settled,
 )
@@ -229,7 +229,7 @@ def _nothing(found: dict[str, Any], event: Any) -> None:
     pass
 
 
-def _refused(found: dict[str, Any], event: Refused) -> None:
+def _refused(found: dict[str, Any], event: HoldRefused) -> None:
     found.setdefault("refused", []).append(f"{event.scope} {event.meter}")
 
 
@@ -248,7 +248,7 @@ def _cache_asked(found: dict[str, Any], event: CacheAsked) -> None:
 
 
 _OTHERS: Final[Mapping[type, Callable[[dict[str, Any], Any], None]]] = {
-    Refused: _refused,
+    HoldRefused: _refused,
     Escalated: _escalated,
     FellBack: _fell_back,
     CacheAsked: _cache_asked,

@@ -20,7 +20,7 @@ from gateway.core.errors import (
     Rejected,
     Unsuitable,
 )
-from gateway.core.events import About, BudgetWarned, Refused
+from gateway.core.events import About, BudgetWarned, HoldRefused
 from gateway.core.features import Features
 from gateway.core.money import usd
 from gateway.core.plan import Plan
@@ -59,10 +59,10 @@ def of_tokens(verdict: Verdict) -> bool:
     return verdict.refusal is not None and verdict.refusal.budget.meter in {"usd", "tokens"}
 
 
-def told_of(about: About, refusal: Refusal) -> tuple[Refused | BudgetWarned, ...]:
+def told_of(about: About, refusal: Refusal) -> tuple[HoldRefused | BudgetWarned, ...]:
     """What the ledger said, told of its request; and that a cap is reached, where it is new."""
     account, budget = refusal.account, refusal.budget
-    told = Refused(about, account.scope, budget.meter)
+    told = HoldRefused(about, account.scope, budget.meter)
     if not refusal.first:
         return (told,)
     spent = budget.cap - refusal.left

@@ -23,7 +23,7 @@ from gateway.drivers.line_writer import LineWriter
 _SIZE: Final = 16
 """Bytes of a hash."""
 _AMID: Final = (
-    events.Planned, events.Refused, events.Judged, events.Escalated, events.FellBack,
+    events.Planned, events.HoldRefused, events.Judged, events.Escalated, events.FellBack,
     events.Settled,
 )  # fmt: skip
 _ENDS: Final = (events.Replied, events.Denied, events.Dropped, events.AuditEnded)

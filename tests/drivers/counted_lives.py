@@ -33,9 +33,9 @@ LIVES: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
         events.Reserved(WHO, "h", Nanos(5), None),
         {decided("granted", "none", "none"): 1},
     ),
-    "refused": (events.Refused(WHO, "user"), {decided("refused", "user", "usd"): 1}),
+    "refused": (events.HoldRefused(WHO, "user"), {decided("refused", "user", "usd"): 1}),
     "refused a rate": (
-        events.Refused(WHO, "model", "tokens"),
+        events.HoldRefused(WHO, "model", "tokens"),
         {decided("refused", "model", "tokens"): 1},
     ),
     "judged": (

@@ -110,7 +110,7 @@ def test_users_and_keys_make_no_series() -> None:
             about = events.About("r", "acme", "auto", stream=False, key=name, user=name)
             account = Account("user", name, (), "acme")
             metrics.observe(events.BudgetWarned(about, account, Budget(5, "day"), 80))
-            metrics.observe(events.Refused(about, "user"))
+            metrics.observe(events.HoldRefused(about, "user"))
         sizes.append(len(samples(metrics.render())))
         assert b"user0." not in metrics.render()
     assert sizes[0] == sizes[1]

@@ -13,7 +13,7 @@ import openai
 import pytest
 import pytest_asyncio
 
-from gateway.core.events import Began, Refused, Reserved, Settled
+from gateway.core.events import Began, HoldRefused, Reserved, Settled
 from gateway.core.money import PER_USD
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.service.held import held
@@ -97,7 +97,7 @@ async def test_of_many_at_once_exactly_as_many_as_fit_are_admitted(everything: R
                 for number in range(MANY)
             ]
             async with asyncio.timeout(30):
-                while told(everything, Reserved) + told(everything, Refused) < MANY:
+                while told(everything, Reserved) + told(everything, HoldRefused) < MANY:
                     await asyncio.sleep(0.01)
         got = await asyncio.gather(*asking)
         (most,) = {event.amount for event in everything.events if isinstance(event, Reserved)}
@@ -105,7 +105,7 @@ async def test_of_many_at_once_exactly_as_many_as_fit_are_admitted(everything: R
         assert 3 < fit < MANY / 2
         refused = [error for error in got if isinstance(error, openai.APIStatusError)]
         assert len(got) - len(refused) == fit
-        assert (told(everything, Reserved), told(everything, Refused)) == (fit, MANY - fit)
+        assert (told(everything, Reserved), told(everything, HoldRefused)) == (fit, MANY - fit)
         assert {(error.status_code, error.code) for error in refused} == {(429, "budget_exceeded")}
         # What their answers did not use can be held again.
         for _ in range(2 * fit):
@@ -180,7 +180,7 @@ async def test_refused_a_step_up_the_best_so_far_is_given(
     assert got.headers["x-gateway-model"] == "unsure"
     assert got.headers["x-gateway-attempts"] == "1"
     assert got.headers["x-gateway-reason"] == "budget; unsure confidence"
-    assert (told(everything, Reserved), told(everything, Refused)) == (1, 1)
+    assert (told(everything, Reserved), told(everything, HoldRefused)) == (1, 1)
     await everything.audit("budget-climber")
 
 

@@ -42,7 +42,7 @@ class Calls:
         self._granted: dict[str, int] = {}
         self.hears: Mapping[type, Callable[[Any], None]] = {
             events.Reserved: self._reserved,
-            events.Refused: self._refused,
+            events.HoldRefused: self._refused,
             events.Settled: self._settled,
             events.BudgetWarned: self._budget_warned,
         }
@@ -59,7 +59,7 @@ class Calls:
             at = self._grant(event.about.tenant)
         self._cells.values[at] += 1.0
 
-    def _refused(self, event: events.Refused) -> None:
+    def _refused(self, event: events.HoldRefused) -> None:
         self._of.add(_DECISIONS, event.about.tenant, "refused", event.scope, event.meter)
 
     def _settled(self, event: events.Settled) -> None:

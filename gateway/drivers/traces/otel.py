@@ -78,7 +78,7 @@ class Traces:
         self._places = Places(snapshot)
         amid: Mapping[type, Callable[[_Traced, Any], None]] = {
             events.Planned: self._planned,
-            events.Refused: self._refused,
+            events.HoldRefused: self._refused,
             events.Judged: self._judged,
             events.Escalated: self._escalated,
             events.FellBack: self._fell_back,
@@ -195,7 +195,7 @@ class Traces:
         told = {"from": event.from_model, "to": event.to_model, "reason": event.reason}
         life.span.add_event("fallback", self._told(**told))
 
-    def _refused(self, life: _Traced, event: events.Refused) -> None:
+    def _refused(self, life: _Traced, event: events.HoldRefused) -> None:
         life.span.add_event("refused", self._told(scope=f"{event.scope} {event.meter}"))
 
     def _cache_asked(self, life: _Traced, event: events.CacheAsked) -> None:
