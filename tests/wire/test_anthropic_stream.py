@@ -320,6 +320,14 @@ def test_a_stream_is_whole_without_its_last_event_and_its_last_empty_line() -> N
     assert assembled(read([stream])).first.finish == "stop"
 
 
+def test_a_stream_is_whole_wherever_its_last_event_is_cut_off() -> None:
+    told = sse(start(input_tokens=3), *text(0, "Hi"), stop(output_tokens=9))
+    answer = told + sse({"type": "message_stop"})
+    for cut in range(len(told), len(answer)):
+        found = assembled(read([answer[:cut]]))
+        assert (found.first.text, found.first.finish) == ("Hi", "stop"), answer[len(told) : cut]
+
+
 def test_a_server_tool_cut_off_in_its_input_keeps_its_start() -> None:
     block = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}
     events = [begin(0, **block), add(0, "input_json_delta", partial_json='{"que'), end(0)]

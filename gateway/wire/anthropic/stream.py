@@ -99,7 +99,15 @@ class Decoder:
 
     def finish(self) -> list[Delta]:
         """The last deltas. Raises Broken when the provider had not said why it stopped."""
-        deltas = self._read(self._sse.finish)
+        if self._failure is not None:
+            raise self._failure
+        whole = self.complete
+        try:
+            deltas = self._read(self._sse.finish)
+        except Broken:
+            if not whole:  # else what was cut off came after the answer
+                raise
+            deltas, self._failure = [], None
         if self._failure is not None:
             raise self._failure
         if not self._stopped:
