@@ -7,8 +7,7 @@ from gateway.config.optional import remaining
 from gateway.config.routes import Route
 from gateway.config.tree import Tree
 from gateway.config.validate import Parts
-from gateway.core.catalog import Tactic
-from gateway.core.strategies import BALLOTS
+from gateway.core.catalog import BALLOTS, Tactic
 
 
 def check_strategies(tree: Tree, parts: Parts, path: Path, route: Route) -> None:

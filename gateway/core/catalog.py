@@ -35,6 +35,8 @@ class Tactic(Struct, frozen=True):
 
 
 CASCADE: Final = Tactic()
+BALLOTS: Final = ("arbitrate", "vote")
+"""Names of those that ask several models and compare what they say."""
 
 
 class Deployment(Struct, frozen=True):

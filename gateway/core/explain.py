@@ -6,7 +6,7 @@ from typing import Any, Final
 from msgspec import Raw, structs
 
 from gateway.core import tokens
-from gateway.core.catalog import CASCADE, Check, Tactic, Tenant
+from gateway.core.catalog import BALLOTS, CASCADE, Check, Tactic, Tenant
 from gateway.core.chat import ChatRequest, Choice, Completion, Usage
 from gateway.core.checks.asked import question
 from gateway.core.features import Features, read_features
@@ -27,7 +27,7 @@ from gateway.core.plan import (
     price_of,
 )
 from gateway.core.signals import NAMES
-from gateway.core.strategies import BALLOTS, carry_out, tactic, taking
+from gateway.core.strategies import carry_out, tactic, taking
 from gateway.core.worst import worst
 
 _NO_CONTEXT: Final = PlanContext(Tenant(""))

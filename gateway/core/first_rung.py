@@ -6,9 +6,8 @@ that is no worse than the dearest costs less, however hard the question is.
 """
 
 from collections.abc import Sequence
-from typing import Final
 
-from gateway.core.catalog import CASCADE, Tactic
+from gateway.core.catalog import BALLOTS, CASCADE, Tactic
 from gateway.core.chat import ChatRequest
 from gateway.core.features import Features
 from gateway.core.ladder import Ladder
@@ -16,8 +15,6 @@ from gateway.core.learned import Estimate, Learned, Start
 from gateway.core.money import Nanos
 from gateway.core.plan import Candidate, Plan, Rung, in_its_tokens, price_of
 from gateway.core.signals import kept, read_signals
-
-_BALLOTS: Final = ("arbitrate", "vote")
 
 
 def begin(
@@ -95,7 +92,7 @@ def after(chosen: Tactic, rungs: int) -> Tactic:
 
 def _own_cost(rung: Rung, chosen: Tactic, features: Features, answer_tokens: int) -> int:
     """What the rung's first calls come to, in nano-dollars, at the length that its answers had."""
-    if chosen.name in _BALLOTS:
+    if chosen.name in BALLOTS:
         asked = rung.candidates[: chosen.options["voters"]]
         return sum(_cost(each, features, answer_tokens) for each in asked)
     return _cost(rung.candidates[0], features, answer_tokens)

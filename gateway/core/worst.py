@@ -21,7 +21,7 @@ from gateway.core.bills import (
     may_be_poor,
     polled,
 )
-from gateway.core.catalog import CASCADE, Check, Tactic
+from gateway.core.catalog import BALLOTS, CASCADE, Check, Tactic
 from gateway.core.chat import ChatRequest, Choice, Completion, Message, add_messages
 from gateway.core.checks import Checklist
 from gateway.core.checks.asked import SHOWN
@@ -30,7 +30,7 @@ from gateway.core.checks.finding import Finding
 from gateway.core.identity_cache import cached_by_identity
 from gateway.core.money import ceiling
 from gateway.core.plan import Candidate, Plan, Rung, in_its_tokens, price_of
-from gateway.core.strategies import BALLOTS, taking
+from gateway.core.strategies import taking
 from gateway.core.strategies.repair import told
 from gateway.core.strategies.vote import diverse, shown
 from gateway.core.strategy import Answered

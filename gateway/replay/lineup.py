@@ -5,14 +5,13 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from gateway.core.catalog import Catalog, Deployment, Model, Route, Tier, TierModel
+from gateway.core.catalog import BALLOTS, Catalog, Deployment, Model, Route, Tier, TierModel
 from gateway.core.ladder import Ladder, ladders
 from gateway.core.snapshot import CAPABILITIES
 from gateway.replay.records import Recorded, Records, Unusable
 
 _AMPLE: Final = 10_000_000
 """Tokens: whoever has answered had room for the question."""
-BALLOTS: Final = ("arbitrate", "vote")
 
 
 class Lineup(Struct, frozen=True):

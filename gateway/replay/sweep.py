@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from msgspec import Struct, structs
 
-from gateway.core.catalog import Catalog, Check, Route, Tactic
+from gateway.core.catalog import BALLOTS, Catalog, Check, Route, Tactic
 from gateway.core.strategies import fault, tactic
 from gateway.replay.figures import Line
-from gateway.replay.lineup import BALLOTS, Lineup, alias, line_up
+from gateway.replay.lineup import Lineup, alias, line_up
 from gateway.replay.records import Records
 
 _GRID: Final[dict[str, dict[str, tuple[Any, ...]]]] = {

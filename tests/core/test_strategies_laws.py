@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.accounts import Account, Refusal
-from gateway.core.catalog import Budget, Tactic
+from gateway.core.catalog import BALLOTS, Budget, Tactic
 from gateway.core.chat import Choice, Completion
 from gateway.core.checks import Finding
 from gateway.core.errors import Faulty, Rejected, Reset, Throttled
 from gateway.core.money import Nanos
 from gateway.core.plan import Candidate, Plan
-from gateway.core.strategies import BALLOTS, carry_out, tactic
+from gateway.core.strategies import carry_out, tactic
 from gateway.core.strategies.progress import BUDGET, OUTRUN
 from gateway.core.strategy import Answered, Failed, Flowing, Outcome, Refused, Round, Stopped
 from tests.core.test_strategies import plan

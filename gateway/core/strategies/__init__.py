@@ -6,7 +6,7 @@ from typing import Any, Final
 from msgspec import Struct, structs
 
 from gateway.core.agree import MODES
-from gateway.core.catalog import CASCADE, Tactic
+from gateway.core.catalog import BALLOTS, CASCADE, Tactic
 from gateway.core.pace import Pace
 from gateway.core.plan import Plan, Rung, paced, races
 from gateway.core.strategies.cascade import cascade
@@ -24,10 +24,6 @@ STRATEGIES: Final[Mapping[str, Callable[[Plan, Tactic, Progress], Steps]]] = {
     "retry_cheap": retry_cheap,
     "vote": vote,
 }
-
-
-BALLOTS: Final = ("arbitrate", "vote")
-"""Those that ask several models and compare what they say."""
 
 
 class Option(Struct, frozen=True):

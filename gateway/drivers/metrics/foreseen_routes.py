@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import islice, pairwise, product
 from typing import Final
 
-from gateway.core.catalog import Catalog, Tactic, Tenant
+from gateway.core.catalog import BALLOTS, Catalog, Tactic, Tenant
 from gateway.core.ladder import Ladder, ladders
 from gateway.core.patterns import allowed
 from gateway.drivers.metrics.families import Families
@@ -91,7 +91,7 @@ def _models(of: Families, calls: Iterable[tuple[str, str, str]]) -> None:
 
 
 def _votes(tactic: Tactic | None) -> bool:
-    return tactic is not None and (tactic.name in ("vote", "arbitrate") or _votes(tactic.then))
+    return tactic is not None and (tactic.name in BALLOTS or _votes(tactic.then))
 
 
 def _calls(way: Ladder) -> Iterator[tuple[str, str, str]]:
