@@ -13,11 +13,9 @@ from msgspec import Struct
 
 from gateway.core.money import PER_USD
 from gateway.core.usage_line import Line
-from gateway.core.usage_record import CACHED, COMPARED
+from gateway.core.usage_record import BEHIND, CACHED, COMPARED
 
 Seen = Literal["answered", "shadow"]
-_HIDDEN: Final = "~"
-"""In the id of a request that no client sees: what it is for comes after it."""
 _WHOLE: Final = ("ok", "cut")
 _Z: Final = 1.96
 
@@ -86,7 +84,7 @@ class RouteFigures:
     def add(self, line: Line) -> None:
         if line.route not in self.routes or line.purpose == CACHED:
             return
-        asked, _, hidden = line.request.partition(_HIDDEN)
+        asked, _, hidden = line.request.partition(BEHIND)
         which: tuple[str, Seen] = (line.route, "shadow" if hidden == "shadow" else "answered")
         if line.purpose == COMPARED:
             said = self._said.setdefault(which, {})
