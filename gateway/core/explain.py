@@ -15,7 +15,7 @@ from gateway.core.judges import judges
 from gateway.core.ladder import Ladder, Step
 from gateway.core.learned import Start
 from gateway.core.money import Audio, Nanos, Price, cost, usd
-from gateway.core.order import Order, RankingFacts, told
+from gateway.core.order import TYPICAL_OUTPUT, Order, RankingFacts, told
 from gateway.core.pace import Pace
 from gateway.core.plan import (
     Candidate,
@@ -36,8 +36,6 @@ _ALWAYS_FIRST: Final = 0.0
 """In place of a random draw."""
 _TEXT_RATES: Final = ("input", "output", "cached_input", "cache_write")
 _WARM: Final = "its prompt cache holds the beginning"
-TYPICAL_OUTPUT: Final = 400
-"""Tokens of answer that the expected cost supposes, where the client did not ask for fewer."""
 
 
 def explain(

@@ -13,7 +13,8 @@ from gateway.core.pace import Pace
 Order = Literal["listed", "cheapest", "fastest", "least_busy"]
 ORDERS: Final = ("listed", "cheapest", "fastest", "least_busy")
 """`listed` is as the configuration lists them, those with a weight drawn by it first."""
-_TYPICAL_OUTPUT: Final = 400
+TYPICAL_OUTPUT: Final = 400
+"""Tokens of answer that an expected cost supposes, where the client did not ask for fewer."""
 _SUPPOSED_S: Final = {"fast": 0.5, "normal": 2.0, "slow": 6.0}
 """Until enough was observed: by the catalog's class of latency."""
 
@@ -68,7 +69,7 @@ def expected(of: RankingFacts, *, warm: bool) -> int:
     """Nano-dollars of a typical answer. Who is warm reads the beginning from its cache; who is
     not writes it first, so that moving a conversation costs what it costs.
     """
-    output = min(of.output, _TYPICAL_OUTPUT)
+    output = min(of.output, TYPICAL_OUTPUT)
     if warm:
         return cost(of.price, Usage(of.prompt, output, cached=of.prefix))
     return cost(of.price, Usage(of.prompt, output, cache_write=of.prefix))
