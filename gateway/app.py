@@ -18,9 +18,9 @@ from starlette.types import ASGIApp
 from gateway import __version__
 from gateway.core.events import CircuitMoved
 from gateway.core.health import Health, RetryBudget
-from gateway.core.hearing import Hears, observer, of_all
 from gateway.core.keys import KeyStore
 from gateway.core.ladder import ladders
+from gateway.core.observers import Hears, observer, of_all
 from gateway.core.ports import LedgerDriver, Observer, Upstream
 from gateway.core.prompt_caches import Warmth, lifetimes
 from gateway.core.redaction import Redactor

@@ -19,9 +19,9 @@ from gateway.core.errors import GatewayError, LedgerDown
 from gateway.core.events import About, Began, Event, Planned, Replied
 from gateway.core.features import Features, read_features
 from gateway.core.flow import Deltas
-from gateway.core.hearing import nothing
 from gateway.core.ladder import Ladder
 from gateway.core.life_end import unanswered
+from gateway.core.observers import nothing
 from gateway.core.plan import Candidate, Plan, PlanContext, make_plan
 from gateway.core.rule_traits import climbed
 from gateway.core.strategy import Answered, Because, Flowing, Outcome, Round, Stopped, Verdict

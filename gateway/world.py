@@ -12,8 +12,8 @@ from gateway.core.checks.finding import Finding
 from gateway.core.events import About
 from gateway.core.features import Features
 from gateway.core.health import Health, RetryBudget
-from gateway.core.hearing import Hears, tells
 from gateway.core.ladder import Ladder
+from gateway.core.observers import Hears, tells
 from gateway.core.pace import Pace
 from gateway.core.plan import Candidate, Draw, Plan
 from gateway.core.plans import Plans

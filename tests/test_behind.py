@@ -10,9 +10,9 @@ from typing import Final
 import pytest
 from msgspec.structs import replace as replaced
 
+from gateway.behind.background_life import without_places
 from gateway.behind.backstage import Backstage
 from gateway.behind.guards import Guards
-from gateway.behind.unseen import without_places
 from gateway.core import events
 from gateway.core.accounts import EACH, Account, Purse
 from gateway.core.catalog import Budget, Route, Rule

@@ -6,8 +6,8 @@ from typing import Any, Final, Protocol
 
 from msgspec import structs
 
+from gateway.behind.background_life import BackgroundLife
 from gateway.behind.guards import Guards
-from gateway.behind.unseen import BackgroundLife
 from gateway.call import heard
 from gateway.core import events
 from gateway.core.accounts import Amounts, Purse

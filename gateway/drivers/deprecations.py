@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.core.catalog import Deprecation, Model
 from gateway.core.events import Event, Replied
-from gateway.core.hearing import Hears
+from gateway.core.observers import Hears
 from gateway.core.ports import Clock
 
 EVERY_S: Final = 60.0

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from gateway.core import events
 from gateway.core.chat import Completion
-from gateway.core.hearing import Hears, observer
 from gateway.core.life_line import Writer
 from gateway.core.life_words import Content
+from gateway.core.observers import Hears, observer
 from gateway.core.ports import Observer, Upstream
 from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Log

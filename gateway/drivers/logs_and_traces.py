@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.core.hearing import Hears
+from gateway.core.observers import Hears
 from gateway.core.ports import Upstream
 from gateway.core.redaction import Redactor, secrets_of
 from gateway.core.snapshot import Snapshot

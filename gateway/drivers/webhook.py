@@ -24,8 +24,8 @@ import msgspec
 
 from gateway.core.catalog import Budget
 from gateway.core.events import AlertEnded, BudgetWarned, Event
-from gateway.core.hearing import Hears
 from gateway.core.money import usd
+from gateway.core.observers import Hears
 from gateway.core.ports import Clock, Observer
 from gateway.drivers.upstream.short_http import Answer, ask
 

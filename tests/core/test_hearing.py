@@ -3,7 +3,7 @@
 from typing import get_args
 
 from gateway.core.events import About, Began, Dropped, Event, Planned
-from gateway.core.hearing import Hears, nothing, observer, of_all, tells
+from gateway.core.observers import Hears, nothing, observer, of_all, tells
 
 WHO = About("r1", "acme", "auto", stream=False)
 BEGAN, PLANNED, DROPPED = Began(WHO), Planned(WHO, 1, 0), Dropped(WHO, 0.5)

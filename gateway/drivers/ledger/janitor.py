@@ -16,7 +16,7 @@ from gateway.core.accounts import Account, Purse
 from gateway.core.catalog import Organisation, Tenant
 from gateway.core.errors import LedgerDown
 from gateway.core.events import BudgetRead, Event, HoldsRead, Reserved, RetriesRead
-from gateway.core.hearing import Hears
+from gateway.core.observers import Hears
 from gateway.core.ports import LedgerDriver, Observer
 
 EVERY_S: Final = 2.0

@@ -25,9 +25,9 @@ from gateway.core.accounts import (
 )
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired, LedgerTook
-from gateway.core.hearing import tells
 from gateway.core.ledger_entry import of_meter
 from gateway.core.money import Nanos
+from gateway.core.observers import tells
 from gateway.core.ports import Clock, Observer
 from gateway.core.usage_record import UsageRecord
 from gateway.drivers.ledger.book import Book

@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from gateway.core.accounts import Amounts, Hold, Purse, bounded
 from gateway.core.events import LedgerTook
-from gateway.core.hearing import tells
 from gateway.core.leases import Record
+from gateway.core.observers import tells
 from gateway.core.ports import Clock, Observer
 from gateway.drivers.ledger.debts import Debts
 from gateway.drivers.ledger.homes import DataLost, Home, Homes

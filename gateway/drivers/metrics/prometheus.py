@@ -13,7 +13,7 @@ from typing import Final
 
 from gateway import __version__
 from gateway.core.catalog import Catalog, Tenant
-from gateway.core.hearing import Hears, observer
+from gateway.core.observers import Hears, observer
 from gateway.core.ports import Clock, Observer
 from gateway.core.snapshot import Snapshot
 from gateway.core.tags import Known

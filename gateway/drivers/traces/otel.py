@@ -33,8 +33,8 @@ from opentelemetry.trace import (
 from gateway import __version__
 from gateway.core import events
 from gateway.core.chat import ChatRequest, Completion
-from gateway.core.hearing import Hears
 from gateway.core.money import PER_USD
+from gateway.core.observers import Hears
 from gateway.core.ports import Upstream
 from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Otel, Snapshot

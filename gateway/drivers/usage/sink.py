@@ -15,8 +15,8 @@ from typing import Any, Final, TypeVar
 
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired, Settled, SinkFailed, UsageLost, UsageSunk
-from gateway.core.hearing import Hears
 from gateway.core.ledger_entry import Entry
+from gateway.core.observers import Hears
 from gateway.core.ports import LedgerDriver, Observer
 from gateway.core.usage_line import StoreError, line_of, when
 from gateway.drivers.redis.wire import RedisError
