@@ -38,7 +38,8 @@ HEADERS: Final[Mapping[str, str]] = {
     "x-gateway-model": "The model that answered, by its name here.",
     "x-gateway-provider": "Where it was asked.",
     "x-gateway-tier": "The tier that it answered for; `none` for a model in no tier.",
-    "x-gateway-attempts": "How many calls were made, the failed ones included.",
+    "x-gateway-attempts": "How many calls were tried: those that failed are among them, and such "
+    "as a provider cannot be asked (`unsuitable`).",
     "x-gateway-escalations": "How often a poor answer led to a better tier.",
     "x-gateway-reason": "Why this answer: `passed` its checks, `unjudged` (there were none), "
     "`best_effort` (none passed; this one is best), or what stopped the climb (`budget`, "
@@ -81,7 +82,8 @@ ERRORS: Final[Mapping[type[errors.GatewayError], str]] = {
     errors.InvalidRequest: "Not JSON, a wrong type, a value out of range; names the field.",
     errors.NothingFits: "Every model was ruled out; says why, one by one.",
     errors.Rejected: "The provider finds the request wrong; its own message, code and 4xx.",
-    errors.Unsuitable: "Too long, or filtered, for every model asked; the provider's own words.",
+    errors.Unsuitable: "Too long, or filtered, for every model asked, in the provider's own words; "
+    "or nobody asked can honour a field, which it names (code `unsuitable`).",
     errors.Unauthenticated: "No key, or one that is not known.",
     errors.Forbidden: "The tenant may not use this model.",
     errors.NotPermitted: "Admin API: the admin key's scopes do not reach so far.",
@@ -117,7 +119,7 @@ FAILURES: Final[Mapping[type[errors.UpstreamError], str]] = {
     errors.Faulty: "Another 5xx.",
     errors.Broken: "Bytes that cannot be read, or too few of them; or closed later than that.",
     errors.Misconfigured: "401, 402, 403 or 404: our key, or our name of the model.",
-    errors.Unsuitable: "Too long, or filtered, for this model.",
+    errors.Unsuitable: "Too long, or filtered, for this model; or it cannot honour a field.",
     errors.Rejected: "Another 4xx.",
 }
 

@@ -126,12 +126,16 @@ async def run_gateway(
         ):
             if stop.asked.is_set():  # nobody knows yet that it is there
                 return
-            door = gateway.front.door
-            servers = [_server(gateway.front, hot(door))]
+            door, reload = gateway.front.door, gateway.reload
+
+            def keep_alive_s() -> float:
+                return reload.snapshot.server.keep_alive_s
+
+            servers = [_server(gateway.front, hot(door, keep_alive_s))]
             sockets = [bound]
             told = [f"Tollgate answers at {_address(bound)}/v1"]
             if inside is not None:
-                servers.append(_server(gateway.admin(), plain(door)))
+                servers.append(_server(gateway.admin(), plain(door, keep_alive_s)))
                 sockets.append(inside)
                 told.append(f"The admin API answers at {_address(inside)}/admin/v1")
             spare_the_collector()
@@ -143,7 +147,7 @@ async def run_gateway(
             ]
             asked = asyncio.create_task(stop.asked.wait())
             await asyncio.wait((asked, *serving), return_when=asyncio.FIRST_COMPLETED)
-            await drain(door, gateway.reload.snapshot.server, stop, servers, serving)
+            await drain(door, reload.snapshot.server, stop, servers, serving)
 
 
 @asynccontextmanager

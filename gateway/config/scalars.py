@@ -26,7 +26,10 @@ from gateway.core.snapshot import (
 )
 
 _WHOLE: Final = re.compile(r"0|[1-9][0-9]*(_[0-9]+)*", re.ASCII)
-_DECIMAL: Final = re.compile(r"(0|[1-9][0-9]*(_[0-9]+)*)?(\.[0-9]+)?", re.ASCII)
+_DECIMAL: Final = re.compile(
+    r"(?=[0-9.])(0|[1-9][0-9]*(_[0-9]+)*)?(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?", re.ASCII
+)
+"""With an exponent, too: so YAML is written by programs, a ten-thousandth as 1.0e-04."""
 _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._:@+-]*"
 _LONGEST_NUMBER: Final = 24
 _LONGEST_NAME: Final = 128

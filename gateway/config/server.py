@@ -19,5 +19,9 @@ class Server(Stanza):
     ready: as long as whoever spreads the load takes to notice."""
     drain_timeout_s: Seconds = 30.0
     """For how long it then finishes what it has begun. Streams that are left get an error event."""
+    keep_alive_s: Seconds = 75.0
+    """For how long a client's connection may wait for its next request, or for the rest of a
+    request's head: longer than whoever is before the gateway keeps it, or its request may meet the
+    end of the connection."""
     watch: Flag = True
     """Whether it looks every second if a file of its configuration has changed, and reloads."""

@@ -132,11 +132,13 @@ class Limits(Struct, frozen=True):
 
 class Server(Struct, frozen=True):
     """How it stops, in seconds: for how long it accepts requests though it is not ready, and for
-    how long it then finishes them. Whether it looks if its files have changed.
+    how long it then finishes them. For how long a client's connection may wait for a request.
+    Whether it looks if its files have changed.
     """
 
     drain_delay_s: float = 0.0
     drain_timeout_s: float = 30.0
+    keep_alive_s: float = 75.0
     watch: bool = True
 
 

@@ -9,6 +9,7 @@ One request is answered at a time. Bytes of the next one wait, and the client is
 """
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, cast
 
@@ -24,7 +25,7 @@ from gateway.web.door import PATH, Door
 from gateway.web.hot_body import Incoming
 from gateway.web.hot_head import Heads
 from gateway.web.hot_reply import NOWHERE, Answers, Openings
-from gateway.web.idle import BODY_S, BUSY, IDLE_S, Idle, late
+from gateway.web.idle import BODY_S, BUSY, Idle, late, usual
 from gateway.web.plain import PlainProtocol
 from gateway.web.visitor import Visitor
 
@@ -283,11 +284,13 @@ class HotProtocol(Answers):
         theirs.data_received(data)
 
 
-def hot(door: Door, idle_s: float = IDLE_S, body_s: float = BODY_S) -> type[asyncio.Protocol]:
+def hot(
+    door: Door, keep_alive_s: Callable[[], float] = usual, body_s: float = BODY_S
+) -> type[asyncio.Protocol]:
     """What uvicorn.Config takes as `http`. After so long an idle connection is closed, and a body
     that stops half-way is refused.
     """
-    idle = Idle(idle_s, lambda connection: connection.shutdown())
-    bodies = Idle(body_s, lambda incoming: incoming.fail(late(body_s)))
+    idle = Idle(keep_alive_s, lambda connection: connection.shutdown())
+    bodies = Idle(lambda: body_s, lambda incoming: incoming.fail(late(body_s)))
     made = partial(HotProtocol, door, idle, bodies, Openings())
     return cast("type[asyncio.Protocol]", made)

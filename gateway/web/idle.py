@@ -6,9 +6,8 @@ from math import inf
 from typing import Any, Final, Protocol
 
 from gateway.core.errors import RequestTimeout
+from gateway.core.snapshot import Server
 
-IDLE_S: Final = 5.0
-"""How long a connection may wait for a request."""
 BODY_S: Final = 30.0
 """How long a body's next portion may take, or what is left of it."""
 PORTION: Final = 64 * 1024
@@ -22,21 +21,26 @@ def late(most_s: float) -> RequestTimeout:
     return RequestTimeout(f"The body stopped half-way: {more}.")
 
 
+def usual() -> float:
+    """How long a connection may wait for a request where nobody says it, in seconds."""
+    return Server().keep_alive_s
+
+
 class Waiting(Protocol):
     since: float
     """When it began to wait, by the loop's clock; BUSY while it does not. It may say so itself."""
 
 
 class Idle:
-    """Ends those that have waited longer than `most_s`, a second later at most. One timer is
-    for all of them: one for each would cost a request a microsecond. To look at ten thousand takes
-    half a millisecond.
+    """Ends those that have waited for more seconds than `most` says, a second later at most. One
+    timer is for all of them: one for each would cost a request a microsecond. To look at ten
+    thousand takes half a millisecond.
     """
 
     _loop: asyncio.AbstractEventLoop
 
-    def __init__(self, most_s: float, end: Callable[[Any], None]) -> None:
-        self.most_s = most_s
+    def __init__(self, most: Callable[[], float], end: Callable[[Any], None]) -> None:
+        self._most = most
         self._end = end
         self._waiting: set[Waiting] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -55,7 +59,7 @@ class Idle:
 
     def _look(self) -> None:
         self._timer = None
-        long_ago = self._loop.time() - self.most_s
+        long_ago = self._loop.time() - self._most()
         for each in [each for each in self._waiting if each.since <= long_ago]:
             self._waiting.discard(each)
             self._end(each)

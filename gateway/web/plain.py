@@ -1,6 +1,7 @@
 """uvicorn's HTTP/1.1 for each connection that is not hot. What is no HTTP is told in our words."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, cast
 
@@ -16,7 +17,7 @@ from gateway.web.asgi import Message, Receive, Scope, Send
 from gateway.web.client import lines_of
 from gateway.web.door import Door
 from gateway.web.headers import MAX_HEADERS, error_headers
-from gateway.web.idle import IDLE_S, Idle
+from gateway.web.idle import Idle, usual
 from gateway.web.render import error_body
 
 _TYPE: Final = (b"content-type", b"application/json")
@@ -152,9 +153,9 @@ class PlainProtocol(HttpToolsProtocol):
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[error.status], lines, body))
 
 
-def plain(door: Door, idle_s: float = IDLE_S) -> type[asyncio.Protocol]:
+def plain(door: Door, keep_alive_s: Callable[[], float] = usual) -> type[asyncio.Protocol]:
     """What uvicorn.Config takes as `http`, for a face without a hot path; `door` is another's."""
-    idle = Idle(idle_s, lambda connection: connection.shutdown())
+    idle = Idle(keep_alive_s, lambda connection: connection.shutdown())
     return cast("type[asyncio.Protocol]", partial(PlainProtocol, door, idle))
 
 

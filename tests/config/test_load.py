@@ -344,6 +344,12 @@ def test_interpolation(written: str, env: dict[str, str], key: str) -> None:
     assert snapshot(text, env).providers["local"].api_key == key
 
 
+@pytest.mark.parametrize("written", ["1.0e-05", "1e-5", ".1E-4", "0.00001", "10e-6"])
+def test_an_amount_with_an_exponent(written: str) -> None:
+    text = SOUND + f"    max_request_usd: {written}\n"
+    assert snapshot(text).tenants["acme"].max_request == 10_000
+
+
 def test_a_number_from_the_environment() -> None:
     text = SOUND + "limits: {in_flight: '${N:-50}'}\n"
     assert snapshot(text).limits.in_flight == 50

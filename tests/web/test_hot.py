@@ -398,7 +398,7 @@ async def patient(service: Running, idle_s: float, body_s: float) -> AsyncIterat
     front = service.gateway.front
     config = Config(front, lifespan="off", log_config=None)
     config.load()
-    made = cast("Callable[..., asyncio.Protocol]", hot(front.door, idle_s, body_s))
+    made = cast("Callable[..., asyncio.Protocol]", hot(front.door, lambda: idle_s, body_s))
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: made(config, ServerState(), {}), "127.0.0.1", 0)
     async with server:

@@ -224,7 +224,7 @@ async def test_a_request_whose_body_is_not_whole_when_we_stop_is_told(
 
 
 async def test_who_connects_and_says_nothing_is_not_waited_for(service: Running) -> None:
-    line = Line(service, door=lambda door: plain(door, 0.01))
+    line = Line(service, door=lambda door: plain(door, lambda: 0.01))
     async with asyncio.timeout(30):
         while not line.closed:
             await asyncio.sleep(0.05)
