@@ -121,7 +121,7 @@ async def run_gateway(
         )
         async with (
             opened as gateway,
-            _reloading(gateway.reload, watch=place.number == 0),
+            reloading(gateway.reload, watch=place.number == 0),
             gateway.warming(),
         ):
             if stop.asked.is_set():  # nobody knows yet that it is there
@@ -151,20 +151,22 @@ async def run_gateway(
 
 
 @asynccontextmanager
-async def _reloading(reload: Reload, *, watch: bool) -> AsyncIterator[None]:
+async def reloading(reload: Reload, *, watch: bool) -> AsyncIterator[None]:
     """By SIGHUP, which a parent passes on to all of its workers, and, in one of them, by a change
-    of the files.
+    of the files. Signals that come while it reads lead to one reading more, however many.
     """
-    running: set[asyncio.Task[None]] = set()
+    hung_up = asyncio.Event()
 
-    def hung_up() -> None:
-        running.add(asyncio.create_task(reload.told("SIGHUP", alone=True)))
-        running.difference_update([task for task in running if task.done()])
+    async def obey() -> None:
+        while await hung_up.wait():
+            hung_up.clear()
+            await reload.told("SIGHUP", alone=True)
 
-    listen(signal.SIGHUP, hung_up)
+    running = [asyncio.create_task(obey())]
+    listen(signal.SIGHUP, hung_up.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     if watch:
-        running.add(asyncio.create_task(reload.watch()))
+        running.append(asyncio.create_task(reload.watch()))
     try:
         yield
     finally:

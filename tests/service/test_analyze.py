@@ -159,7 +159,7 @@ def _at_the_command_line(request_id: str, env: dict[str, str], tmp_path: Path) -
         "answered by large at sim (smart)",
         "charged $",
     ):
-        assert line in found.stdout
+        assert line in found.stdout, found.stdout
     assert json.loads(run(request_id, "--json").stdout)["answered_by"]["model"] == "large"
     for wrong in (["req_none"], [request_id, "--tenant", "other"]):
         none = run(*wrong)
