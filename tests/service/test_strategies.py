@@ -151,7 +151,7 @@ quick-enough | strategy: {{hedge: {{after_ms: 30000}}}} | a=good b=good > m=good
 quick-and-judged | strategy: {{hedge: {{after_ms: 30000}}}}, {GOOD} | a=good b=good > m=good | a 0 passed | 0 | a answer ok
 the-second-wins | strategy: {{hedge: {{after_ms: 20}}}} | a=!slow b=good > m=good | b 0 unjudged | 0 | a answer outrun, b answer ok
 the-second-passes | strategy: {{hedge: {{after_ms: 20}}}}, {GOOD} | a=!slow b=good > m=good | b 0 passed | 0 | a answer outrun, b answer ok
-the-first-is-down | strategy: {{hedge: {{after_ms: 30000}}}} | a=!error500 b=good > m=good | b 0 unjudged | 0 | a answer faulty, b answer ok
+the-first-is-down | strategy: {{hedge: {{after_ms: 30000}}}} | a=!error500 b=good > m=good | b 0 unjudged; a faulty | 0 | a answer faulty, b answer ok
 both-are-poor | strategy: {{hedge: {{after_ms: 1}}}}, {GOOD} | a=!slow|bad b=bad > m=good | m 1 passed; b regex | 1 | b answer ok, a answer ok, m escalation ok
 both-refuse | strategy: {{hedge: {{after_ms: 30000}}}}, {DECLINES} | a=no b=no c=good > m=good | c 0 passed; b not_refused | 0 | a answer ok, b answer ok, c fallback ok
 both-are-down | strategy: {{hedge: {{after_ms: 30000}}}} | a=!error500 b=!error503 c=good | c 0 unjudged; b overloaded | 0 | a answer faulty, b answer overloaded, c fallback ok
