@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any, Final
 
 import uvicorn
@@ -77,7 +78,11 @@ def listen(number: int, told: Callable[[], None]) -> None:
     the system when it listens no more, and one that comes just then kills us.
     """
     loop = asyncio.get_running_loop()
-    signal.signal(number, lambda number, frame: loop.call_soon_threadsafe(told) and None)
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(told)
+
+    signal.signal(number, hear)
 
 
 def stop_by_signals(parent: bool) -> Stop:

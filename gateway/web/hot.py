@@ -25,7 +25,7 @@ from gateway.web.door import PATH, Door
 from gateway.web.hot_body import Incoming
 from gateway.web.hot_head import Heads
 from gateway.web.hot_reply import NOWHERE, Answers, Openings
-from gateway.web.idle import BODY_S, BUSY, Idle, late, usual
+from gateway.web.idle import BODY_S, BUSY, Idle, default_keep_alive_s, late
 from gateway.web.plain import PlainProtocol
 from gateway.web.visitor import Visitor
 
@@ -285,7 +285,7 @@ class HotProtocol(Answers):
 
 
 def hot(
-    door: Door, keep_alive_s: Callable[[], float] = usual, body_s: float = BODY_S
+    door: Door, keep_alive_s: Callable[[], float] = default_keep_alive_s, body_s: float = BODY_S
 ) -> type[asyncio.Protocol]:
     """What uvicorn.Config takes as `http`. After so long an idle connection is closed, and a body
     that stops half-way is refused.

@@ -21,8 +21,8 @@ def late(most_s: float) -> RequestTimeout:
     return RequestTimeout(f"The body stopped half-way: {more}.")
 
 
-def usual() -> float:
-    """How long a connection may wait for a request where nobody says it, in seconds."""
+def default_keep_alive_s() -> float:
+    """How long a connection may wait for a request where no configuration says it."""
     return Server().keep_alive_s
 
 

@@ -17,9 +17,11 @@ from gateway.web.asgi import Message, Receive, Scope, Send
 from gateway.web.client import lines_of
 from gateway.web.door import Door
 from gateway.web.headers import MAX_HEADERS, error_headers
-from gateway.web.idle import Idle, usual
+from gateway.web.idle import Idle, default_keep_alive_s
 from gateway.web.render import error_body
 
+_NEVER_S: Final = 10**9
+"""What uvicorn takes for the time that a connection is kept for."""
 _TYPE: Final = (b"content-type", b"application/json")
 _VAIN: Final = 2 * MAX_HEADERS
 """Bytes that may come and be no part of a body, in whole reads: heads, and what ends chunks. The
@@ -70,6 +72,7 @@ class PlainProtocol(HttpToolsProtocol):
         super().__init__(*its, **more)
         self.door = door
         self.idle = idle
+        self.timeout_keep_alive = _NEVER_S  # it is for `idle` to say
         self.parser = _Staying(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -114,6 +117,12 @@ class PlainProtocol(HttpToolsProtocol):
         if not self.again:
             super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """Uvicorn calls this, and begins with what waits behind it."""
+        super().on_response_complete()
+        if self.cycle.response_complete and not self.transport.is_closing():
+            self.idle.enter(self)
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.idle.leave(self)
         if self._served is not None:
@@ -153,7 +162,9 @@ class PlainProtocol(HttpToolsProtocol):
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[error.status], lines, body))
 
 
-def plain(door: Door, keep_alive_s: Callable[[], float] = usual) -> type[asyncio.Protocol]:
+def plain(
+    door: Door, keep_alive_s: Callable[[], float] = default_keep_alive_s
+) -> type[asyncio.Protocol]:
     """What uvicorn.Config takes as `http`, for a face without a hot path; `door` is another's."""
     idle = Idle(keep_alive_s, lambda connection: connection.shutdown())
     return cast("type[asyncio.Protocol]", partial(PlainProtocol, door, idle))

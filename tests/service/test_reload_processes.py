@@ -205,12 +205,17 @@ async def test_it_is_not_ready_but_serves_until_the_load_went_elsewhere(config: 
         assert await process.wait() == 0
 
 
-async def test_how_long_a_connection_is_kept_is_another_after_a_reload(config: Path) -> None:
+@pytest.mark.parametrize("path", ["GET /livez", "POST /v1/chat/completions"])
+async def test_how_long_a_connection_is_kept_is_another_after_a_reload(
+    config: Path, path: str
+) -> None:
+    body = json.dumps(ASKED)
     async with serving(config) as (process, url):
         host, port = url.removeprefix("http://").rsplit(":", 1)
         reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert await reader.readuntil(b"\r\n\r\n")
+        head = f"{path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write((head + body).encode())
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
         change(config, "watch: false", "watch: false, keep_alive_s: 0.1")
         process.send_signal(signal.SIGHUP)
         async with asyncio.timeout(30):  # it would be 75 seconds

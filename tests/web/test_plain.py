@@ -36,9 +36,9 @@ async def service() -> AsyncIterator[Running]:
 class Line(asyncio.Transport):
     """A connection to the door, without a network: what is sent comes in one read."""
 
-    def __init__(self, service: Running, app: Any = None, door: Any = hot) -> None:
+    def __init__(self, service: Running, app: Any = None, door: Any = hot, **options: Any) -> None:
         super().__init__()
-        config = Config(app or service.gateway.front, lifespan="off", log_config=None)
+        config = Config(app or service.gateway.front, lifespan="off", log_config=None, **options)
         config.load()
         made = cast("Callable[..., asyncio.Protocol]", door(service.gateway.front.door))
         self.state = ServerState()
@@ -225,6 +225,26 @@ async def test_a_request_whose_body_is_not_whole_when_we_stop_is_told(
 
 async def test_who_connects_and_says_nothing_is_not_waited_for(service: Running) -> None:
     line = Line(service, door=lambda door: plain(door, lambda: 0.01))
+    async with asyncio.timeout(30):
+        while not line.closed:
+            await asyncio.sleep(0.05)
+    await line.hangs_up()
+
+
+@pytest.mark.parametrize("door", [hot, plain])
+async def test_how_long_a_connection_is_kept_is_for_us_to_say(service: Running, door: Any) -> None:
+    """Uvicorn would close it at once, when it has been served by uvicorn."""
+    kept = [1e9]
+    line = Line(service, None, lambda it: door(it, lambda: kept[0]), timeout_keep_alive=0)
+    for answered in (1, 2):
+        await line.sends(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+        async with asyncio.timeout(30):
+            while line.heard.count(b"live") < answered:
+                await asyncio.sleep(0.002)
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert not line.closed
+    kept[0] = 0.0
     async with asyncio.timeout(30):
         while not line.closed:
             await asyncio.sleep(0.05)

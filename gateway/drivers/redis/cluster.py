@@ -195,8 +195,10 @@ class RedisCluster:
         """
         owner, script = node, command.split(b"\r\n", 3)[2] in _WITH_KEY_COUNT
         now = asyncio.get_running_loop().time
-        until, hops = now() + self._timeout, count()
-        while not (hop := next(hops)) or now() < until:
+        until = now() + self._timeout
+        for hop in count():
+            if hop and now() >= until:
+                break
             waits = error.kind == "tryagain" or (error.kind == "ask" and script)
             if waits or hop >= _AT_ONCE:
                 await asyncio.sleep(_MOMENT_S)
@@ -215,8 +217,7 @@ class RedisCluster:
                 if again.kind not in _ELSEWHERE:
                     raise
                 error = again
-        message = f"the cluster did not answer in time, after {error}"
-        raise RedisError("timeout", message, sent=False)
+        raise RedisError("timeout", f"the cluster did not answer in time: {error}", sent=False)
 
     def _may_look(self) -> bool:
         wait = self._probe_s if self._fault is not None else _AGAIN_S
