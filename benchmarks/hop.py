@@ -65,7 +65,7 @@ async def one_call(port: int) -> AsyncIterator[Ask]:
     candidate = plan.rungs[0].candidates[0]
 
     async with open_upstreams({}, time.time) as upstreams:
-        upstream = await upstreams.turn(snapshot)
+        upstream = await upstreams.reconfigure(snapshot)
 
         async def ask() -> None:
             completion = await upstream.send(candidate, request, timeout_s=10)

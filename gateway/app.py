@@ -97,7 +97,7 @@ async def open_gateway(
     is read from again. `redactor` is one that others use, too.
     """
     metrics = Metrics(workers_dir=workers_dir)
-    metrics.turn(snapshot)
+    metrics.reconfigure(snapshot)
     async with AsyncExitStack() as stack:
         stack.callback(metrics.close)
         opened = open_logs_and_traces(snapshot, time.time, redactor or Redactor())
@@ -116,10 +116,17 @@ async def open_gateway(
         api = Api(door, snapshot, scrape, partial(probe, ledger), __version__)
         api.find = find_request(ledger)
         admin = Admin(door, issuer, ledger, snapshot, __version__)
-        parts = (*scene.parts, metrics.turn, written.turn, issuer.turn, api.turn, admin.turn)
+        parts = (
+            *scene.parts,
+            metrics.reconfigure,
+            written.reconfigure,
+            issuer.reconfigure,
+            api.reconfigure,
+            admin.reconfigure,
+        )
         live = LiveParts(door, scene.upstreams, watch, make_keyring, scene.observer, parts)
         where = source or no_source(snapshot)
-        reload = Reload(where, live.turn, observe=scene.observe, wall=time.time)
+        reload = Reload(where, live.reconfigure, observe=scene.observe, wall=time.time)
         admin.reload = reload
 
         def warming() -> AbstractAsyncContextManager[None]:
@@ -173,7 +180,7 @@ async def _open_scene(
         world = World(
             ladders=ladders(snapshot.catalog),
             ledger=ledger,
-            upstream=await upstreams.turn(snapshot),
+            upstream=await upstreams.reconfigure(snapshot),
             health=Health(_deployments(snapshot), lambda *now: observe(CircuitMoved(*now))),
             warmth=Warmth(lifetimes(snapshot.catalog)),
             retries=RetryBudget(),
@@ -194,20 +201,20 @@ async def _open_scene(
         janitor = Janitor(ledger, there, observe, awake, lambda: world.retries.left(world.clock()))
         sweeper = await stack.enter_async_context(keeping_house(janitor, snapshot, ledger))
 
-        def turn(new: Snapshot) -> None:
+        def reconfigure(new: Snapshot) -> None:
             there = tuple(new.tenants.values())
-            janitor.turn(there)
-            sweeper.turn(homes_of(there))
+            janitor.reconfigure(there)
+            sweeper.reconfigure(homes_of(there))
             if sink is not None:
-                sink.turn(homes_of(there))
+                sink.reconfigure(homes_of(there))
             if isinstance(ledger, LocalLedger):
-                ledger.turn(there)
-            webhook.turn(poster(new.alerts.webhook or ""))
-            runner.turn(new.timeouts.connect_s)
+                ledger.reconfigure(there)
+            webhook.reconfigure(poster(new.alerts.webhook or ""))
+            runner.reconfigure(new.timeouts.connect_s)
             backstage.guards.know(ladders(new.catalog).values())
-            responses.turn(new.limits.cache_bytes)
+            responses.reconfigure(new.limits.cache_bytes)
 
-        yield _Scene(world, ledger, upstreams, janitor, observe, telling, (turn,))
+        yield _Scene(world, ledger, upstreams, janitor, observe, telling, (reconfigure,))
 
 
 @asynccontextmanager
@@ -261,7 +268,7 @@ def open_issuer(
 async def open_upstream(snapshot: Snapshot, env: Mapping[str, str]) -> AsyncIterator[Upstream]:
     """What makes the calls to providers, as the snapshot names it, and what signs them."""
     async with open_upstreams(env, time.time) as upstreams:
-        yield await upstreams.turn(snapshot)
+        yield await upstreams.reconfigure(snapshot)
 
 
 @asynccontextmanager

@@ -47,7 +47,7 @@ class Call(Struct, eq=False):
         try:
             answer = await upstream.send(candidate, request, timeout_s=timeout_s)
         except BaseException as error:
-            self.ended(error, Tally(self.most()))
+            self.failed(error, Tally(self.most()))
             if isinstance(error, UpstreamError):
                 return Failed(candidate, error)
             raise
@@ -93,7 +93,7 @@ class Call(Struct, eq=False):
             async with aclosing(deltas):
                 with suppress(StopAsyncIteration):
                     some = await anext(deltas)
-                    self._begins(some)
+                    self._first_deltas(some)
                     tally.add(some)
                     yield ()
                     while True:
@@ -103,11 +103,11 @@ class Call(Struct, eq=False):
             if not tally.begun:
                 raise Broken("the stream was empty")
         except BaseException as error:
-            self.broke_off(error, tally, given=tally.begun)
+            self.stream_broke(error, tally, given=tally.begun)
             raise
-        self.flowed(tally)
+        self.stream_completed(tally)
 
-    def flowed(self, tally: Tally, why: str = "unjudged") -> None:
+    def stream_completed(self, tally: Tally, why: str = "unjudged") -> None:
         """The client has all of the answer: it is settled, and with it the life ends."""
         desk = self.desk
         desk.tab.usage, counted = tally.billed(self.request)
@@ -118,14 +118,14 @@ class Call(Struct, eq=False):
             raise
         desk.end(self.candidate, None, why)
 
-    def broke_off(self, error: BaseException, tally: Tally, *, given: bool) -> None:
+    def stream_broke(self, error: BaseException, tally: Tally, *, given: bool) -> None:
         """The answer is not whole: it is settled, and the life ends where some of it was `given` to
         the client, as nobody else can answer then.
         """
         try:
-            self.ended(error, tally)
+            self.failed(error, tally)
         finally:
-            if given and not beside_life(error):
+            if given and not ends_only_the_call(error):
                 self.desk.end(self.candidate, error)
 
     def most(self) -> Most:
@@ -134,13 +134,13 @@ class Call(Struct, eq=False):
         answer = to.tokens - to.prompt
         return Most(self.hold.amounts.tokens - answer, to.model.image_tokens)
 
-    def _begins(self, first: Sequence[Delta]) -> None:
+    def _first_deltas(self, first: Sequence[Delta]) -> None:
         now = self.desk.world.clock()
         self.first_token_s = now - self.began
         self.desk.tab.first_token_s = now - self.desk.began
         self.dropped = first[0].dropped
 
-    def ended(self, error: BaseException, tally: Tally) -> None:
+    def failed(self, error: BaseException, tally: Tally) -> None:
         """No whole answer came of it: it costs what the provider will bill for it."""
         if isinstance(error, UpstreamError):
             self._blame(error)
@@ -211,7 +211,7 @@ class Call(Struct, eq=False):
         tab.attempts.append(record)
         tab.spent += spent
         if tab.most is not None:
-            tab.gives_back(held.nanos)
+            tab.release(held.nanos)
         tab.upstream_s += took_s
         if hold.left is not None and tab.left is not None:
             # The last hold was made beside this one, and saw it; unless it saw other accounts.
@@ -229,7 +229,7 @@ class Call(Struct, eq=False):
 
 
 @asynccontextmanager
-async def heard(deltas: Deltas) -> AsyncIterator[Deltas]:
+async def consuming(deltas: Deltas) -> AsyncIterator[Deltas]:
     """They are closed in the end. Who is cancelled while they are heard tells them why: closed they
     would end as those of a client that left.
     """
@@ -243,7 +243,7 @@ async def heard(deltas: Deltas) -> AsyncIterator[Deltas]:
         await deltas.aclose()
 
 
-async def ended(tasks: Sequence[asyncio.Task[Any]]) -> None:
+async def all_done(tasks: Sequence[asyncio.Task[Any]]) -> None:
     """Until all are done, however often this is cancelled meanwhile: that is told then."""
     cancelled: asyncio.CancelledError | None = None
     while not all(task.done() for task in tasks):
@@ -255,6 +255,6 @@ async def ended(tasks: Sequence[asyncio.Task[Any]]) -> None:
         raise cancelled
 
 
-def beside_life(error: BaseException) -> bool:
+def ends_only_the_call(error: BaseException) -> bool:
     """It ends only this call: who closed it, for one of these reasons, ends the life."""
     return isinstance(error, asyncio.CancelledError) and error.args in ((OUTRUN,), (UNHEARD,))

@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import structs
 
-from gateway.call import Call, ended
+from gateway.call import Call, all_done
 from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Completion
 from gateway.core.checks import checklist
@@ -43,7 +43,7 @@ async def examine(
     except BaseException:
         for task in tasks:
             task.cancel()
-        await ended(tasks)
+        await all_done(tasks)
         raise
     pairs = zip(asked, told, strict=True)
     heard = [(check, said) for check, said in pairs if not isinstance(said, _Skipped)]
@@ -94,7 +94,7 @@ class _Examination:
         for candidate in self._judges(asked):
             if self._left_s() <= 0 or self.desk.tab.gone:
                 raise NoVerdict("deadline")
-            outcome = await self._asked(candidate, asked)
+            outcome = await self._ask(candidate, asked)
             failure = BUDGET if aside(outcome) else "no_answer"
             if isinstance(outcome, Answered):
                 return judged(self.check, outcome.completion)
@@ -108,7 +108,7 @@ class _Examination:
             raise NoVerdict("no_model")
         return able
 
-    async def _asked(self, candidate: Candidate, question: ChatRequest) -> Outcome:
+    async def _ask(self, candidate: Candidate, question: ChatRequest) -> Outcome:
         """What came of asking. Raises NoVerdict where nobody else may be asked, either."""
         wanted = Round((candidate,), _UNCHECKED, Because("audit", self.check.name))
         try:

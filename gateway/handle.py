@@ -95,9 +95,9 @@ class Life(Struct, eq=False):
         if self._prompt_prefix is not None:
             name, an_hour = answer.candidate.deployment.name, answer.candidate.caches_1h
             self.world.warmth.warmed(self._prompt_prefix, name, self.world.clock(), an_hour=an_hour)
-        why = reason.told(verdict.why, self.trail)
+        why = reason.render(verdict.why, self.trail)
         if self._auditor is not None:
-            answer = await self._auditor.hears(answer)
+            answer = await self._auditor.observe(answer)
         if isinstance(answer, Flowing):
             return Reply(answer.candidate, why, None, answer.deltas, answer.dropped)
         whole = answer.completion
@@ -236,7 +236,7 @@ class Life(Struct, eq=False):
             why_not = "client_gone" if gone else "deadline" if late else "retry_budget"
             return Stopped(candidate, why_not)
         if because.after is not None and because is not self._because:
-            self._because, self.trail = because, reason.went_on(self.trail, because)
+            self._because, self.trail = because, reason.next_call(self.trail, because)
         if wanted.wait_s:
             await world.sleep(wanted.wait_s)
         if wanted.said:
@@ -248,7 +248,7 @@ class Life(Struct, eq=False):
                 raise
             return Stopped(candidate, "ledger_unavailable")  # the best answer so far is given
         if not isinstance(call, Call):
-            self.trail = reason.short(self.trail, call)
+            self.trail = reason.no_budget(self.trail, call)
             return call
         timeout_s, left_s = world.timeouts.answer_s, self._deadline - call.began
         if left_s < timeout_s:
@@ -297,4 +297,4 @@ class Life(Struct, eq=False):
         world.tell[type(event)](event)
         world.ledger.leave(self.purse, about.request_id)
         if self._auditor is not None and candidate and isinstance(event, Replied):
-            self._auditor.over(candidate, why)
+            self._auditor.finished(candidate, why)

@@ -9,7 +9,7 @@ from gateway.core.billing import Tally
 from gateway.core.chat import ChatRequest
 from gateway.core.events import Escalated, FellBack, Reserved, budget_warned
 from gateway.core.plan import Candidate
-from gateway.core.refusals import told_of
+from gateway.core.refusals import refusal_events
 from gateway.core.strategies.progress import BUDGET
 from gateway.core.strategy import Because, Refused, Round, Stopped
 from gateway.world import Desk
@@ -44,10 +44,10 @@ async def held(
         else:
             hold = await _in_turn(turns, desk, purse, Amounts(nanos, most))
     except BaseException:
-        tab.gives_back(nanos)
+        tab.release(nanos)
         raise
     if not isinstance(hold, Hold):
-        tab.gives_back(nanos)
+        tab.release(nanos)
         return _refused(desk, candidate, hold)
     tab.counts = 0
     call = Call(desk, wanted, candidate, hold, request, world.clock())
@@ -60,7 +60,7 @@ async def held(
         if world.health.troubled:
             world.health.asking(candidate.deployment.name, call.began)
     except BaseException as error:
-        call.ended(error, Tally(call.most()))
+        call.failed(error, Tally(call.most()))
         raise
     return call
 
@@ -83,7 +83,7 @@ async def _in_turn(
 
 
 def _refused(desk: Desk, candidate: Candidate, refusal: Refusal) -> Refused:
-    for told in told_of(desk.about, refusal):
+    for told in refusal_events(desk.about, refusal):
         desk.world.observe(told)
     return Refused(candidate, refusal)
 

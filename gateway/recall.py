@@ -9,14 +9,14 @@ from typing import Final
 
 from msgspec import structs
 
-from gateway.call import heard
+from gateway.call import consuming
 from gateway.core import events, response_cache
 from gateway.core.assembly import Assembly
 from gateway.core.catalog import Cache
 from gateway.core.chat import Completion, Usage
 from gateway.core.errors import CacheDown
 from gateway.core.flow import Deltas
-from gateway.core.reason import told
+from gateway.core.reason import render
 from gateway.core.response_cache import Asks, Kept, Recalled
 from gateway.core.usage_record import CACHED, UsageRecord
 from gateway.handle import UNREAD, Life, Reply
@@ -61,7 +61,7 @@ class RecallingLife(Life):
             return reply
         if not response_cache.joins(self.request):
             return reply
-        deltas = self._heard(reply, reply.deltas, why)
+        deltas = self._keep_when_whole(reply, reply.deltas, why)
         await anext(deltas)  # so that closing it closes the call, also before anybody listens
         return structs.replace(reply, deltas=deltas)
 
@@ -96,7 +96,7 @@ class RecallingLife(Life):
         whole = found.completion
         observe(events.Replied(self.about, *to, "cached", seconds, 0.0, None, answer=whole))
         self.world.given_again(self._hit(found.saved, to))
-        reason = told("cached", self.trail)
+        reason = render("cached", self.trail)
         headers = ((b"x-gateway-cache", b"hit"), (b"age", b"%d" % found.age_s))
         return Reply(who, reason, whole, None, whole.dropped, headers)
 
@@ -124,10 +124,10 @@ class RecallingLife(Life):
             saved=saved,
         )
 
-    async def _heard(self, reply: Reply, deltas: Deltas, why: str) -> Deltas:
+    async def _keep_when_whole(self, reply: Reply, deltas: Deltas, why: str) -> Deltas:
         """Yield nothing once, then the deltas; the answer is kept when it has ended whole."""
         assembly = Assembly()
-        async with heard(deltas) as flow:
+        async with consuming(deltas) as flow:
             yield ()
             async for some in flow:
                 assembly.add(some)

@@ -50,22 +50,22 @@ class LiveParts:
     observer: Callable[[Snapshot], Observer]
     parts: Sequence[Callable[[Snapshot], None]]
 
-    async def turn(self, old: Snapshot, new: Snapshot) -> None:
+    async def reconfigure(self, old: Snapshot, new: Snapshot) -> None:
         """Serve the new one to whoever comes from now on. Raises OSError, and has changed nothing
         then, where certificates cannot be read.
         """
         # With many keys it takes a while: meanwhile others are served.
         keyring = await asyncio.to_thread(self._keyring, new)
         named = await asyncio.to_thread(ladders, new.catalog)
-        upstream = await self.upstreams.turn(new)
+        upstream = await self.upstreams.reconfigure(new)
         # From here on nobody else runs, and nothing fails.
         learned = _Learned.of(old, new)
         world = self.door.now.world
-        world.health.turn(learned.deployments, learned.anew)
-        world.pace.turn(learned.deployments, learned.anew)
-        world.factors.turn(learned.models)
+        world.health.reconfigure(learned.deployments, learned.anew)
+        world.pace.reconfigure(learned.deployments, learned.anew)
+        world.factors.reconfigure(learned.models)
         world.warmth.forget(learned.anew | learned.gone)
-        world.warmth.turn(lifetimes(new.catalog))
+        world.warmth.reconfigure(lifetimes(new.catalog))
         world = replace(
             world,
             ladders=named,
@@ -75,8 +75,8 @@ class LiveParts:
         )
         for part in self.parts:
             part(new)
-        self.keys.turn(keyring)
-        self.door.turn(Generation(world, keyring, new.limits, new.tags))
+        self.keys.reconfigure(keyring)
+        self.door.reconfigure(Generation(world, keyring, new.limits, new.tags))
 
     def _keyring(self, new: Snapshot) -> Keyring:
         keyring = self.keyring(new)
@@ -144,7 +144,7 @@ class Reload:
     def __init__(
         self,
         source: Source,
-        turn: Callable[[Snapshot, Snapshot], Awaitable[None]],
+        apply: Callable[[Snapshot, Snapshot], Awaitable[None]],
         *,
         observe: Observer,
         wall: Clock,
@@ -152,7 +152,7 @@ class Reload:
         self._began = source.began.snapshot
         self._now = source.began
         self._source = source
-        self._turn = turn
+        self._apply = apply
         self._observe = observe
         self._wall = wall
         self._lock = asyncio.Lock()
@@ -184,7 +184,7 @@ class Reload:
             self._source.beside()
         return done
 
-    async def told(self, why: str, *, alone: bool = False) -> None:
+    async def logged(self, why: str, *, alone: bool = False) -> None:
         """The same, where nobody waits for the answer: it is in the log."""
         try:
             await self(why, alone=alone)
@@ -203,7 +203,7 @@ class Reload:
                     await asyncio.sleep(_QUIET_S)
                     seen = found
                     found = await asyncio.to_thread(self._source.stamp, self.snapshot)
-                await self.told("a file has changed")
+                await self.logged("a file has changed")
         finally:
             over.set()
 
@@ -226,7 +226,7 @@ class Reload:
             raise ConfigError(loaded.faults(held, "cannot change while it runs: restart for that"))
         found = changes(old, new)
         if found:
-            await self._turn(old, new)
+            await self._apply(old, new)
         self._now = loaded
         at = self._wall()
         self._observe(ConfigRead("changed" if found else "unchanged", loaded.hash, at))

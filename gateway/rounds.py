@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import structs
 
-from gateway.call import ended
+from gateway.call import all_done
 from gateway.core.plan import Candidate
 from gateway.core.strategies.progress import OUTRUN, UNHEARD
 from gateway.core.strategy import Answered, Flowing, Outcome, Round, Stopped
@@ -98,7 +98,7 @@ async def _stop(calls: list[_Call], why: str | None = None) -> None:
     for call in calls:
         if not call.done():
             call.cancel(why)
-    await ended(calls)
+    await all_done(calls)
 
 
 async def _only_one_flows(outcomes: list[Outcome]) -> list[Outcome]:
@@ -129,6 +129,6 @@ async def _close(flows: Sequence[Flowing], why: str) -> None:
             await flow.deltas.athrow(asyncio.CancelledError(why))
 
     tasks = [asyncio.ensure_future(closed(flow)) for flow in flows]
-    await ended(tasks)
+    await all_done(tasks)
     for task in tasks:
         task.result()

@@ -216,7 +216,7 @@ async def probe(ledger: Ledger, tenant: str) -> str | None:
     try:
         await ledger.open_holds(tenant)
     except LedgerDown as error:
-        return None if isinstance(ledger, LocalLedger) and ledger.goes_on else str(error)
+        return None if isinstance(ledger, LocalLedger) and ledger.serves_alone else str(error)
     return None
 
 

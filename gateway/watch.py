@@ -35,7 +35,7 @@ async def watch(call: Call, timeout_s: float, *, cuts: bool) -> Outcome:
         worth = worth_watching(call.wanted.checks.all, call.request)
         watched = _Watched(call, timeout_s, cuts=cuts) if worth else None
     except BaseException as error:
-        call.ended(error, Tally(call.most()))
+        call.failed(error, Tally(call.most()))
         raise
     if watched is None:
         return await call.ask(timeout_s)
@@ -86,10 +86,10 @@ class _Watched:
                     while True:
                         sink = yield await read.asend(sink)
         except BaseException as error:
-            call.broke_off(error, self._tally, given=self._given)
+            call.stream_broke(error, self._tally, given=self._given)
             raise
         if self._flowing:
-            call.flowed(self._tally, "passed")
+            call.stream_completed(self._tally, "passed")
         elif self._finding is not None:
             await self._cut(self._finding)
         else:
@@ -144,7 +144,7 @@ class _Watched:
     def _look(self, early: EarlyChecks, some: Sequence[Delta]) -> bool:
         """Whether it may flow from now on, or is to be cut."""
         seen = early.feed(some)
-        if seen is not None or early.over:
+        if seen is not None or early.all_decided:
             self._early = None
         if isinstance(seen, Finding):
             self._finding = seen if self.cuts else None

@@ -62,11 +62,11 @@ class Auditor(Protocol):
         """Who is to answer, and how: a guard may leave the cheap ones out."""
         ...
 
-    async def hears(self, answer: Answer) -> Answer:
+    async def observe(self, answer: Answer) -> Answer:
         """The answer that is given, to be given on."""
         ...
 
-    def over(self, candidate: Candidate, why: str) -> None:
+    def finished(self, candidate: Candidate, why: str) -> None:
         """It was given whole. Whatever follows, follows by itself."""
         ...
 

@@ -28,7 +28,7 @@ class EagerlyLeased(LeasedLedger):
         super().__init__(
             ledger, leasing, clock=clock, new_id=lambda: f"lease-{next(_NUMBERS)}", sleep=never
         )
-        self.first_over = self._first_over
+        self.first_expiry = self._first_expiry
 
     async def reserve(
         self, purse: Purse, hold_id: str, amounts: Amounts, life: str = ""
@@ -50,11 +50,11 @@ class EagerlyLeased(LeasedLedger):
         while tasks := self._keeper.tasks:
             await asyncio.wait(tasks)
 
-    async def _first_over(self, homes: Sequence[str]) -> list[float | None]:
+    async def _first_expiry(self, homes: Sequence[str]) -> list[float | None]:
         """Not of a lease that serves nobody just now."""
         for home in homes:
             await self._keeper.end_all(home)
-        return await self.inner.first_over(homes)
+        return await self.inner.first_expiry(homes)
 
 
 class LeasedBench(Bench):

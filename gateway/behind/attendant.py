@@ -8,7 +8,7 @@ from msgspec import structs
 
 from gateway.behind.background_life import BackgroundLife
 from gateway.behind.guards import Guards
-from gateway.call import heard
+from gateway.call import consuming
 from gateway.core import events
 from gateway.core.accounts import Amounts, Purse
 from gateway.core.assembly import Assembly
@@ -81,7 +81,7 @@ class Attendant:
             return smart_instead(plan, chosen)
         return plan, chosen
 
-    async def hears(self, answer: Answer) -> Answer:
+    async def observe(self, answer: Answer) -> Answer:
         """The same answer, listened to where it is to be compared."""
         if not (self._shadowed or self._decision in {"audited", "probed"}):
             return answer
@@ -92,7 +92,7 @@ class Attendant:
         await anext(flow)  # so that closing it closes the call, also before anybody reads
         return structs.replace(answer, deltas=flow)
 
-    def over(self, candidate: Candidate, why: str) -> None:
+    def finished(self, candidate: Candidate, why: str) -> None:
         """The client has its whole answer."""
         if self._state:
             self._stage.guards.paid(self._state, Nanos(self._life.tab.spent))
@@ -114,7 +114,7 @@ class Attendant:
         return guard.decide(life.world.draw(), settings)
 
     async def _listen(self, flow: Deltas) -> Deltas:
-        async with heard(flow) as deltas:
+        async with consuming(flow) as deltas:
             yield ()
             async for some in deltas:
                 self._heard.add(some)
@@ -145,7 +145,7 @@ class Attendant:
     ) -> None:
         guards, name = self._stage.guards, self._state
 
-        def told(verdict: Verdict) -> str:
+        def describe(verdict: Verdict) -> str:
             if verdict.answer is None:
                 return _no_answer(verdict)
             answer = given(verdict)
@@ -154,7 +154,7 @@ class Attendant:
             return "undecided" if answer is None else _SAID[same]
 
         try:
-            verdict, outcome = await audit.run(told)
+            verdict, outcome = await audit.run(describe)
         finally:
             guards.paid(name, Nanos(audit.tab.spent), audit=True)
         await self._record(audit, verdict, outcome)
@@ -167,12 +167,12 @@ class Attendant:
         audit = BackgroundLife.of(life, "shadow", ladder, "whole", self._stage.retries)
         audit.about = structs.replace(audit.about, route=shadow.route)
 
-        def told(verdict: Verdict) -> str:
+        def describe(verdict: Verdict) -> str:
             if not isinstance(verdict.answer, Answered):
                 return _no_answer(verdict)
             return _SAID[self._compared(verdict.answer)]
 
-        verdict, outcome = await audit.run(told)
+        verdict, outcome = await audit.run(describe)
         await self._record(audit, verdict, outcome)
 
     def _compared(self, answer: Answered) -> bool | None:

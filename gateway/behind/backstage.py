@@ -82,7 +82,7 @@ class Backstage:
         """It goes on by itself."""
         task = asyncio.create_task(work)
         self._running.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_done)
 
     async def idle(self) -> None:
         """Until nothing goes on."""
@@ -99,7 +99,7 @@ class Backstage:
         await self.idle()
         await self.guards.aclose()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_done(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("an audit met a bug", exc_info=error)

@@ -72,7 +72,7 @@ def show(told: dict[str, Any], console: Console) -> None:
         console.print(f"call {number}: {_who(each)}, {each['purpose']}{why}")
     number = len(told["attempts"])
     for life in told["behind"]:
-        console.print(_told_behind(life, number + 1))
+        console.print(_describe_behind(life, number + 1))
         number += len(life["attempts"])
     answer, costs = told["answered_by"], told["cost_usd"]
     if answer is None:
@@ -95,7 +95,7 @@ def _who(each: dict[str, Any]) -> str:
     return f"{each['model']} at {each['provider']}{tier}"
 
 
-def _told_behind(life: dict[str, Any], first: int) -> str:
+def _describe_behind(life: dict[str, Any], first: int) -> str:
     """`behind the answer, as a guard's audit, calls 3 to 4: agreed; charged $0.0001`."""
     last = first + len(life["attempts"]) - 1
     calls = "no call" if last < first else f"call {first}" if last == first else ""

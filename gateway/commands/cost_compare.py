@@ -130,7 +130,7 @@ def _planned(asked: Asked, mix: Sequence[str], shop: Shop) -> Scales:
     calls = spread(planned)
     chosen = {name: cheapest(shop.hosts("--mix", name), cost) for name in calls}
     each = {name: cost(priced) for name, priced in chosen.items()}
-    alone = dict.fromkeys(cheapest(hosts, cost) for hosts in shop.wanted("--mix", list(calls)))
+    alone = dict.fromkeys(cheapest(hosts, cost) for hosts in shop.to_compare("--mix", list(calls)))
     paths = " ".join(f"{'+'.join(climb.models)}={percent(climb.share)}" for climb in planned)
     return Scales(
         requests=load.requests,
@@ -185,7 +185,7 @@ def _recorded(asked: Asked, paths: Sequence[Path], shop: Shop) -> Scales:
     seen = dict.fromkeys(model for _, model, _ in found.calls)
     known = [name for name in seen if shop.knows(name)]
     unknown = [] if asked.models else [name for name in seen if name not in known]
-    alone = [cheapest(hosts, cost) for hosts in shop.wanted("--usage", known)]
+    alone = [cheapest(hosts, cost) for hosts in shop.to_compare("--usage", known)]
     completion = Fraction(sum(u.completion for u in found.answers), len(found.answers))
     return Scales(
         requests=requests,

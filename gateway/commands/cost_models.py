@@ -47,7 +47,7 @@ class Shop:
         """Whether a model can be compared with."""
         return name in self.stated or any(map(self._fits, self.catalog.at(name)))
 
-    def wanted(self, option: str, names: Sequence[str]) -> list[list[Priced]]:
+    def to_compare(self, option: str, names: Sequence[str]) -> list[list[Priced]]:
         """Those to compare with: `--model`, else these. Raises Wrong."""
         if not self.asked.models:
             return [self.hosts(option, name) for name in names]

@@ -8,7 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
-from gateway.commands.wrong_option import Wrong, said
+from gateway.commands.wrong_option import Wrong, show
 from gateway.core.calculator import Climb
 from gateway.core.money import Nanos, Price, nanos
 
@@ -30,7 +30,7 @@ def whole(option: str, text: str, low: int, high: int) -> int:
         number = int(_plain(text))
         if low <= number <= high:
             return number
-    raise Wrong(option, f"must be a whole number from {low:,} to {high:,}, not {said(text)}")
+    raise Wrong(option, f"must be a whole number from {low:,} to {high:,}, not {show(text)}")
 
 
 def share(option: str, text: str) -> Fraction:
@@ -40,20 +40,20 @@ def share(option: str, text: str) -> Fraction:
         found = Fraction(number) / (100 if text.endswith("%") else 1)
         if found <= 1:
             return found
-    raise Wrong(option, f"must be a share from 0 to 1, such as 30% or 0.3, not {said(text)}")
+    raise Wrong(option, f"must be a share from 0 to 1, such as 30% or 0.3, not {show(text)}")
 
 
 def usd(option: str, text: str, high: int) -> Nanos:
     number = _decimal(text)
     if number is None or number > high:
-        raise Wrong(option, f"must be USD from 0 to {high:,}, such as 2.50, not {said(text)}")
+        raise Wrong(option, f"must be USD from 0 to {high:,}, such as 2.50, not {show(text)}")
     return nanos(number)
 
 
 def positive(option: str, text: str, what: str) -> Fraction:
     number = _decimal(text)
     if not number or number > MAX_REQUESTS:
-        raise Wrong(option, f"must be {what} above 0, not {said(text)}")
+        raise Wrong(option, f"must be {what} above 0, not {show(text)}")
     return Fraction(number)
 
 
@@ -66,7 +66,7 @@ def stated(option: str, text: str) -> tuple[str, Price, bool]:
     known = [number for number in numbers if number is not None and number <= MAX_PRICE]
     if not name.strip() or not name.isprintable() or known != numbers or len(known) not in (2, 3):
         allowed = "model=input/output or model=input/output/cached in USD per million tokens"
-        raise Wrong(option, f"must be {allowed}, such as sonnet=3/15, not {said(text)}")
+        raise Wrong(option, f"must be {allowed}, such as sonnet=3/15, not {show(text)}")
     fresh, output = (nanos(rate) for rate in known[:2])
     cached = nanos(known[2] if known[2:] else known[0] * Decimal(CACHED.numerator) / 10)
     return name, Price(fresh, output, cached, fresh), len(known) == 3
@@ -80,7 +80,7 @@ def climbs(option: str, texts: Sequence[str]) -> list[Climb]:
         names = tuple(path.split("+"))
         if not all(names):
             allowed = "model=share, or model+better=share where both are asked"
-            raise Wrong(option, f"must be {allowed}, such as haiku+sonnet=20%, not {said(text)}")
+            raise Wrong(option, f"must be {allowed}, such as haiku+sonnet=20%, not {show(text)}")
         found.append(Climb(names, share(option, part)))
     if found and (total := sum(climb.share for climb in found)) != 1:
         raise Wrong(option, f"the shares must make 100% together, not {percent(total)}")

@@ -138,7 +138,7 @@ def _redis(snapshot: Snapshot) -> Iterator[Line]:
     for finding in findings:
         state: State = "fail" if finding.severity == "unsafe" else "warn"
         do = f"make it {finding.wanted}" if finding.wanted else "let its user ask for it"
-        yield Line("redis", state, finding.told, f"{do}: docs/redis.md")
+        yield Line("redis", state, finding.message, f"{do}: docs/redis.md")
     if not findings:
         yield Line("redis", "ok", "keeps a log (AOF), and forgets nothing when memory is full")
 

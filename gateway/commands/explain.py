@@ -53,16 +53,16 @@ def explain_request(
     plan = Plans().plan(ladder, features, tenant, 0, made)
     plan, _ = begin(ladder, plan, request, features)
 
-    def told(ladder: Ladder, plan: Plan) -> dict[str, Any]:
+    def explain_plan(ladder: Ladder, plan: Plan) -> dict[str, Any]:
         values = explain(request, features, plan, ladder, rule, context, known)
         found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(values))
         return found
 
-    most = told(ladder, plan)
+    most = explain_plan(ladder, plan)
     if ladder.audit_policy is not None and guarded_by(ladder.audit_policy, request, ladder, plan):
         below = 0 if plan.start is None else plan.start.below
         smart, chosen = smart_instead(plan, after(ladder.strategy, below))
-        other = told(structs.replace(ladder, strategy=chosen), smart)["cost_usd"]["worst"]
+        other = explain_plan(structs.replace(ladder, strategy=chosen), smart)["cost_usd"]["worst"]
         most["cost_usd"]["worst"] = max(most["cost_usd"]["worst"], other)
     return {**most, "canary": moved or None, "guard": _unknown(ladder)}
 

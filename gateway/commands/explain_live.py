@@ -18,15 +18,17 @@ class NotTold(Exception):
 
 def explain_live(url: str, key: str | None, body: bytes) -> dict[str, Any]:
     """The plan of a request's JSON, as things are there. Raises NotTold."""
-    return _told(url, key, "POST", _PATH, body)
+    return _request(url, key, "POST", _PATH, body)
 
 
 def analyze_live(url: str, key: str | None, request_id: str) -> dict[str, Any]:
     """What became of a request of the key's tenant. Raises NotTold."""
-    return _told(url, key, "GET", f"{_PATH}/{quote(request_id, safe='')}", None)
+    return _request(url, key, "GET", f"{_PATH}/{quote(request_id, safe='')}", None)
 
 
-def _told(url: str, key: str | None, method: str, path: str, body: bytes | None) -> dict[str, Any]:
+def _request(
+    url: str, key: str | None, method: str, path: str, body: bytes | None
+) -> dict[str, Any]:
     headers = {"content-type": "application/json"}
     if key:
         headers["authorization"] = f"Bearer {key}"

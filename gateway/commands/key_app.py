@@ -124,7 +124,7 @@ def list_keys(
     from gateway.commands import key as run
     from gateway.commands.catalog_text import page
 
-    told = _asked(ctx, config, lambda snapshot: run.list_keys(snapshot, tenant))
+    told = _or_fail(ctx, config, lambda snapshot: run.list_keys(snapshot, tenant))
     if json:
         _tell(told, json, "")
     else:
@@ -145,7 +145,7 @@ def rotate(
     """Print a new key, once, in the place of one that is kept where the ledger is."""
     from gateway.commands import key as run
 
-    told = _asked(ctx, config, lambda snapshot: run.rotate(snapshot, key_id, overlap))
+    told = _or_fail(ctx, config, lambda snapshot: run.rotate(snapshot, key_id, overlap))
     _tell(told, json, f"{told['key']}\n\nShown once. The former key is valid {overlap:g} s more.")
 
 
@@ -154,11 +154,11 @@ def revoke(ctx: typer.Context, key_id: KeyId, config: Config = None, json: AsJso
     """Revoke a key that is kept where the ledger is: no gateway takes it a second later."""
     from gateway.commands import key as run
 
-    told = _asked(ctx, config, lambda snapshot: run.revoke(snapshot, key_id))
+    told = _or_fail(ctx, config, lambda snapshot: run.revoke(snapshot, key_id))
     _tell(told, json, f"{key_id} is revoked.")
 
 
-def _asked(
+def _or_fail(
     ctx: typer.Context, config: list[Path] | None, ask: "Callable[[Snapshot], dict[str, Any]]"
 ) -> dict[str, Any]:
     from gateway.core.errors import GatewayError

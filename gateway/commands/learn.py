@@ -39,11 +39,11 @@ def run(asked: Asked, env: Mapping[str, str]) -> Iterator[str]:
         text, worth = learn(lessons, asked.seed)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_bytes(text)
-    yield from told(lessons, worth)
+    yield from report(lessons, worth)
     yield f"written: {asked.out}"
 
 
-def told(lessons: Lessons, worth: Worth) -> Iterator[str]:
+def report(lessons: Lessons, worth: Worth) -> Iterator[str]:
     """What was learned from, and what it is worth."""
     yield f"{lessons.name}: {worth.requests:,} requests; tiers: {', '.join(lessons.rungs)}"
     for why, count in sorted(lessons.skipped.items()):

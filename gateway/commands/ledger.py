@@ -54,7 +54,7 @@ async def _verify(snapshot: Snapshot, homes: Sequence[str]) -> tuple[list[str], 
     async with open_books(snapshot, homes) as books:
         for home in steps(books.homes, "homes looked at"):
             audit = await books.audit(home)
-            lines += _told(audit)
+            lines += _report(audit)
             code = code or int(bool(audit.differences))
     return lines, code
 
@@ -67,7 +67,7 @@ async def _rebuild(
     async with open_books(snapshot, homes) as books:
         for home in steps(books.homes, "homes looked at"):
             audit = await books.audit(home)
-            lines += _told(audit)
+            lines += _report(audit)
             if not write:
                 continue
             less = sum(each.told < each.counted for each in audit.differences)
@@ -97,13 +97,13 @@ async def _rebuild(
             after = await books.audit(home)
             code = code or int(bool(after.differences))
             lines.append(f"{home}: set" if not after.differences else f"{home}: set, and yet:")
-            lines += _told(after) if after.differences else []
+            lines += _report(after) if after.differences else []
     if not write:
         lines.append("nothing was changed: --yes sets the counters to what the records say")
     return lines, code
 
 
-def _told(audit: Audit) -> Iterator[str]:
+def _report(audit: Audit) -> Iterator[str]:
     found = len(audit.differences)
     state = f"{found:,} differ" if found else "all as the records say"
     yield f"{audit.home}: {audit.counters:,} counters, {audit.entries:,} records: {state}"

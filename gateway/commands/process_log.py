@@ -34,7 +34,7 @@ def process_log(redactor: Redactor) -> Iterator[None]:
     handler.setFormatter(_Shown(redactor))
     root = logging.getLogger()
     root.addHandler(handler)
-    before, threading.excepthook = threading.excepthook, _ended
+    before, threading.excepthook = threading.excepthook, _log_thread_bug
     try:
         yield
     finally:
@@ -42,7 +42,7 @@ def process_log(redactor: Redactor) -> Iterator[None]:
         root.removeHandler(handler)
 
 
-def _ended(what: threading.ExceptHookArgs) -> None:
+def _log_thread_bug(what: threading.ExceptHookArgs) -> None:
     if what.exc_value is not None and not isinstance(what.exc_value, SystemExit):
         name = what.thread.name if what.thread is not None else "?"
         _log.error("the thread %s met a bug", name, exc_info=what.exc_value)

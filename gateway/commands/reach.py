@@ -49,7 +49,7 @@ def reach(provider: Provider, timeout_s: float = _TIMEOUT_S) -> Found:
             if (path := _listing(provider)) is None:
                 return Found("ok", f"{place} can be reached; the key was not tried")
             connection.request("GET", f"{url.path}{path}", headers=_headers(provider))
-            return _told(place, connection.getresponse().status, provider)
+            return _judge_status(place, connection.getresponse().status, provider)
     except Unreachable as error:
         return Found("fail", f"{place}: {error}", "look at proxy, and at what it lets through")
     except ssl.SSLCertVerificationError as error:
@@ -63,7 +63,7 @@ def reach(provider: Provider, timeout_s: float = _TIMEOUT_S) -> Found:
         return Found("fail", f"{place}: what answers there is no HTTP", "correct base_url")
 
 
-def _told(place: str, status: int, provider: Provider) -> Found:
+def _judge_status(place: str, status: int, provider: Provider) -> Found:
     if status in _REFUSED:
         return Found("fail", f"{place} refuses the key: {status}", "give it another api_key")
     if status >= 500:

@@ -89,18 +89,18 @@ def _show(figures: Sequence[Figures], console: Console) -> None:
             each.route if each.seen == "answered" else f"{each.route}, as a shadow",
             f"{each.requests:,}",
             _usd(each.usd),
-            _told(each.usd_per_request, _usd),
-            _told(each.escalated, _percent),
-            _told(each.agreed, _percent),
+            _format_estimate(each.usd_per_request, _usd),
+            _format_estimate(each.escalated, _percent),
+            _format_estimate(each.agreed, _percent),
             f"{each.compared:,}{not_told}",
-            _told(each.p50_s, _seconds),
-            _told(each.p95_s, _seconds),
+            _format_estimate(each.p50_s, _seconds),
+            _format_estimate(each.p95_s, _seconds),
             _usd(each.audit_usd),
         )
     console.print(table, highlight=False, markup=False)
 
 
-def _told(found: Estimate | None, form: Callable[[float], str]) -> str:
+def _format_estimate(found: Estimate | None, form: Callable[[float], str]) -> str:
     """`0.12 (0.10 to 0.14)`."""
     if found is None:
         return "-"

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from gateway.app import open_gateway
 from gateway.commands.early import listen_no_more
 from gateway.commands.process_log import process_log
-from gateway.commands.stopping import Listener, drain, listen, stop_by_signals
+from gateway.commands.stopping import Listener, drain, on_signal, stop_by_signals
 from gateway.config.load import load_whole, stamp
 from gateway.core.redaction import Redactor, secrets_of
 from gateway.core.snapshot import Snapshot
@@ -160,10 +160,10 @@ async def reloading(reload: Reload, *, watch: bool) -> AsyncIterator[None]:
     async def obey() -> None:
         while await hung_up.wait():
             hung_up.clear()
-            await reload.told("SIGHUP", alone=True)
+            await reload.logged("SIGHUP", alone=True)
 
     running = [asyncio.create_task(obey())]
-    listen(signal.SIGHUP, hung_up.set)
+    on_signal(signal.SIGHUP, hung_up.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     if watch:
         running.append(asyncio.create_task(reload.watch()))

@@ -73,16 +73,16 @@ class Stop:
                 await self.now.wait()
 
 
-def listen(number: int, told: Callable[[], None]) -> None:
+def on_signal(number: int, told: Callable[[], None]) -> None:
     """From now on `told` is called in the running loop. The loop's own way gives a signal back to
     the system when it listens no more, and one that comes just then kills us.
     """
     loop = asyncio.get_running_loop()
 
-    def hear(number: int, frame: FrameType | None) -> None:
+    def handler(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(told)
 
-    signal.signal(number, hear)
+    signal.signal(number, handler)
 
 
 def stop_by_signals(parent: bool) -> Stop:
@@ -90,8 +90,8 @@ def stop_by_signals(parent: bool) -> Stop:
     stdin, whose end tells it.
     """
     stop = Stop()
-    listen(signal.SIGTERM, lambda: stop.tell(delays=True))
-    listen(signal.SIGINT, lambda: stop.tell(delays=False))
+    on_signal(signal.SIGTERM, lambda: stop.tell(delays=True))
+    on_signal(signal.SIGINT, lambda: stop.tell(delays=False))
     if parent:
         loop, stdin = asyncio.get_running_loop(), sys.stdin.fileno()
 

@@ -44,10 +44,10 @@ def show(table: Table, console: Console) -> None:
     for place, column in enumerate(table.by):
         shown.add_column(column, footer="" if place else "total")
     for (key, head), figure in zip(_HEADS.items(), _figures(total).values(), strict=True):
-        shown.add_column(head, footer=_said(key, figure), justify="right", no_wrap=True)
+        shown.add_column(head, footer=_format(key, figure), justify="right", no_wrap=True)
     for group, sums in table.rows():
         names = [name if name.isprintable() else repr(name) for name in group]
-        figures = (_said(key, figure) for key, figure in _figures(sums).items())
+        figures = (_format(key, figure) for key, figure in _figures(sums).items())
         shown.add_row(*names, *figures)
     console.print(shown, highlight=False, markup=False)
 
@@ -72,7 +72,7 @@ def _figures(sums: Sums) -> dict[str, Any]:
     }
 
 
-def _said(key: str, figure: float) -> str:
+def _format(key: str, figure: float) -> str:
     if key.endswith("_usd"):
         return usd(int(figure))
     if key == "counted_share":

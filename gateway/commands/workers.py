@@ -74,7 +74,7 @@ def run_workers(arguments: Sequence[str], count: int, env: Mapping[str, str]) ->
                     continue
                 if code > 0 and time.monotonic() - began < _FIRST_S:
                     return _end(workers, told)
-                _log.warning("worker %d %s: another takes its place", at, _ended(code))
+                _log.warning("worker %d %s: another takes its place", at, _describe_exit(code))
                 workers[at] = start(at)
         return _end(workers, told)
 
@@ -103,7 +103,7 @@ def beside(parent: int) -> Callable[[], None]:
     return tell
 
 
-def _ended(code: int) -> str:
+def _describe_exit(code: int) -> str:
     return f"ended with {code}" if code >= 0 else f"was ended by signal {-code}"
 
 

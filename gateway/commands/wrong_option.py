@@ -17,9 +17,9 @@ class Wrong(Exception):
 
 def one_of(option: str, text: str, known: Sequence[str]) -> str:
     if text not in known:
-        raise Wrong(option, f"must be one of {', '.join(known)}, not {said(text)}")
+        raise Wrong(option, f"must be one of {', '.join(known)}, not {show(text)}")
     return text
 
 
-def said(text: str) -> str:
+def show(text: str) -> str:
     return quoted(text) if text else "nothing"

@@ -155,16 +155,16 @@ def limits_of(key: Key) -> CatalogKey:
         peppered=is_peppered(key.hash),
         models=None if key.models is None else tuple(key.models),
         regions=None if key.regions is None else frozenset(key.regions),
-        expires=_begins(key.expires),
+        expires=_unix_seconds(key.expires),
     )
 
 
 def _record(key: AdminKey) -> KeyRecord:
     regions = None if key.regions is None else frozenset(key.regions)
-    scopes = Scopes(tuple(key.models), regions, frozenset(key.scopes), _begins(key.expires))
+    scopes = Scopes(tuple(key.models), regions, frozenset(key.scopes), _unix_seconds(key.expires))
     return KeyRecord(key.id, key.tenant or "", key.hash, "", 0.0, scopes)
 
 
-def _begins(day: str | None) -> float | None:
+def _unix_seconds(day: str | None) -> float | None:
     """When a day begins, in Unix seconds."""
     return None if day is None else datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()

@@ -29,7 +29,9 @@ def check_rules(
     for here, rule in zip(places, route.rules, strict=True):
         if not tree.doubtful((*here, "name")):
             if rule.name in names:
-                tree.fault((*here, "name"), f"is the name of {_told(names[rule.name])} already")
+                tree.fault(
+                    (*here, "name"), f"is the name of {_display_path(names[rule.name])} already"
+                )
             names.setdefault(rule.name, here)
         _values(tree, (*here, "when", "tags"), rule, tags, named)
         if rule.when.region is not None and not tree.doubtful((*here, "when", "region")):
@@ -50,7 +52,7 @@ def _reached(
     for rule, place, other in earlier:
         if other in (When(), when):
             has = "no conditions" if other == When() else "the same conditions"
-            where = _told(place)
+            where = _display_path(place)
             tree.fault(here, f"is never reached: {where} before it, {rule.name}, has {has}")
             return
 
@@ -77,5 +79,5 @@ def _known(values: Sequence[str]) -> str:
     return f"known: {listed(values)}"
 
 
-def _told(path: Path) -> str:
+def _display_path(path: Path) -> str:
     return f"rules[{path[-1]}]"

@@ -44,7 +44,7 @@ class Stanza(BaseModel):
         # The class docstrings are for us; the fields' are for users.
         whole.pop("description", None)
         whole.pop("title", None)
-        said = said_of(cls)
+        said = field_docs(cls)
         for name, field in whole.get("properties", {}).items():
             field.pop("title", None)
             if name in said:
@@ -56,7 +56,7 @@ class Stanza(BaseModel):
         return found
 
 
-def said_of(stanza: type[Stanza]) -> dict[str, str]:
+def field_docs(stanza: type[Stanza]) -> dict[str, str]:
     """What its source says of its fields: the text below each. Only the JSON Schema asks for that:
     `use_attribute_docstrings` reads the source of all stanzas at each start, a tenth of its time.
     """
@@ -64,11 +64,11 @@ def said_of(stanza: type[Stanza]) -> dict[str, str]:
     for each in reversed(stanza.__mro__):
         if issubclass(each, Stanza):
             with suppress(OSError):  # it was not written, but made
-                found |= _said_below(dedent(inspect.getsource(each)))
+                found |= _docs_in_source(dedent(inspect.getsource(each)))
     return found
 
 
-def _said_below(source: str) -> dict[str, str]:
+def _docs_in_source(source: str) -> dict[str, str]:
     """Of the source of a class: the text below each annotated name."""
     found: dict[str, str] = {}
     [stanza] = ast.parse(source).body

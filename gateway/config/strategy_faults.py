@@ -15,17 +15,17 @@ def check_strategies(tree: Tree, parts: Parts, path: Path, route: Route) -> None
     sure = not tree.doubtful(("tiers",), ("models",), ("providers",))
     if not sure or tree.doubtful((*path, "strategy"), (*path, "tiers"), (*path, "rules")):
         return
-    if told := _short(tree, parts, route.strategy, route.tiers):
+    if told := _why_impossible(tree, parts, route.strategy, route.tiers):
         tree.fault((*path, "strategy"), told)
         return
     for here, rule in zip(tree.kept((*path, "rules")), route.rules, strict=True):
         chosen = rule.strategy or route.strategy
-        if told := _short(tree, parts, chosen, rule.tiers):
+        if told := _why_impossible(tree, parts, chosen, rule.tiers):
             own = rule.strategy is not None
             tree.fault((*here, "strategy" if own else "tiers"), told)
 
 
-def _short(tree: Tree, parts: Parts, chosen: Tactic, tiers: Sequence[str]) -> str | None:
+def _why_impossible(tree: Tree, parts: Parts, chosen: Tactic, tiers: Sequence[str]) -> str | None:
     """Why one of the strategies, the first or what comes `then`, can never be what it says.
 
     A strategy takes the tier of its place in line; or an earlier one, where those before it had

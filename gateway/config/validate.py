@@ -171,7 +171,9 @@ def _read(tree: Tree, path: Path, value: object, parse: Callable[[object], T]) -
         return parse(value)
     except PydanticCustomError as error:
         known = (error.context or {}).get("known", ())
-        told = _found(tree, path, value, known) if error.type in ("wrong", "one_of") else ""
+        told = (
+            _describe_value(tree, path, value, known) if error.type in ("wrong", "one_of") else ""
+        )
         tree.fault(path, error.message() + told)
         return None
 
@@ -242,7 +244,7 @@ def _note(tree: Tree, start: Path, spec: type[Stanza], detail: ErrorDetails) -> 
         context = detail.get("ctx", {})
         message = str(context.get("message", detail["msg"]))
         if kind in ("wrong", "one_of"):
-            message += _found(tree, written, value, context.get("known", ()))
+            message += _describe_value(tree, written, value, context.get("known", ()))
         tree.fault(written, message)
 
 
@@ -264,7 +266,7 @@ def _unknown(tree: Tree, path: Path, owner: type[BaseModel] | None) -> None:
     tree.fault(shown, message, tree.keys.get(path))
 
 
-def _found(tree: Tree, path: Path, value: object, known: tuple[str, ...]) -> str:
+def _describe_value(tree: Tree, path: Path, value: object, known: tuple[str, ...]) -> str:
     """`, not "x"; did you mean y?`: never for what may be a secret."""
     if not isinstance(value, str):
         return f", not {_kind(value)}"

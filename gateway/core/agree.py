@@ -12,7 +12,7 @@ from msgspec import Struct
 from gateway.core.chat import Choice, Completion, ToolCall
 from gateway.core.checks.tolerant_json import Unreadable, read_json, read_strict
 from gateway.core.checks.tools import all_calls
-from gateway.core.meaning import is_code, meant, scalar, words
+from gateway.core.meaning import canonical, is_code, scalar, words
 from gateway.core.numerals import NUMBER, first_number, last_number, numbers, numeric, plainly
 
 MODES: Final = ("auto", "choice", "json", "label", "number", "tools")
@@ -72,7 +72,7 @@ def _tools(choice: Choice, _: Agreement) -> Hashable | None:
 
 def _call(call: ToolCall) -> tuple[str, Hashable] | None:
     arguments = read_strict(call.arguments or "{}")
-    return None if isinstance(arguments, Unreadable) else (call.name, meant(arguments))
+    return None if isinstance(arguments, Unreadable) else (call.name, canonical(arguments))
 
 
 def _json(choice: Choice, agreement: Agreement) -> Hashable | None:
@@ -80,9 +80,9 @@ def _json(choice: Choice, agreement: Agreement) -> Hashable | None:
     if isinstance(value, Unreadable):
         return None
     if not agreement.pointers:
-        return ("json", meant(value))
+        return ("json", canonical(value))
     found = [_pointed(value, pointer) for pointer in agreement.pointers]
-    return None if _MISSING in found else ("json", tuple(map(meant, found)))
+    return None if _MISSING in found else ("json", tuple(map(canonical, found)))
 
 
 def _number(choice: Choice, _: Agreement) -> Hashable | None:
@@ -134,14 +134,14 @@ def _auto(choice: Choice, agreement: Agreement) -> Hashable | None:
     if isinstance(value, dict):
         key = _answer_key(value)
         if key is None or not (key.lower() in _SURE_KEYS or _only_explained(value, key)):
-            return ("json", meant(value))
-        return _short(str(value[key]))
+            return ("json", canonical(value))
+        return _read_short_answer(str(value[key]))
     if isinstance(value, list):
-        return ("json", meant(value))
+        return ("json", canonical(value))
     stated = _stated(text)
     if stated is None and 0 < len(text.strip()) <= _LONGEST_LABEL:
         stated = text.strip()
-    return None if stated is None else _short(stated)
+    return None if stated is None else _read_short_answer(stated)
 
 
 def _stated(text: str) -> str | None:
@@ -187,7 +187,7 @@ def _first_mark(text: str) -> int:
     return min((at for at in found if at >= 0), default=len(text))
 
 
-def _short(text: str) -> Hashable | None:
+def _read_short_answer(text: str) -> Hashable | None:
     """A short answer: a number, plain words without case, or anything else as it is written.
 
     Whatever is no plain word may be code, where case, punctuation and blanks count; only those

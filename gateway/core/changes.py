@@ -58,10 +58,10 @@ def fixed(began: Snapshot, new: Snapshot) -> tuple[str, ...]:
     """The fields that cannot change after a start with `began`, and that `new` would change."""
     paths = [each.path for each in _within("", began, new)]
     held = [path for path in paths if path.partition(".")[0] in _AT_START and path != "admin.keys"]
-    return (*held, *_goes_on(began, new))
+    return (*held, *_newly_local(began, new))
 
 
-def _goes_on(began: Snapshot, new: Snapshot) -> list[str]:
+def _newly_local(began: Snapshot, new: Snapshot) -> list[str]:
     """Who would go on without the ledger, where nobody did when it was opened."""
     if began.ledger.url == "memory" or any(map(_alone, began.tenants.values())):
         return []

@@ -15,7 +15,7 @@ from gateway.core.judges import judges
 from gateway.core.ladder import Ladder, Step
 from gateway.core.learned import Start
 from gateway.core.money import Audio, Nanos, Price, cost, usd
-from gateway.core.order import TYPICAL_OUTPUT, Order, RankingFacts, told
+from gateway.core.order import TYPICAL_OUTPUT, Order, RankingFacts, describe
 from gateway.core.pace import Pace
 from gateway.core.plan import (
     Candidate,
@@ -74,7 +74,7 @@ def explain(
     return {
         "model": request.model,
         "rule": rule or None,
-        "strategy": _told(chosen),
+        "strategy": _describe_strategy(chosen),
         "learned": _learned(plan.start),
         "features": {**asked, "prompt_counted": tokens.count_prompt(request)},
         "rungs": [
@@ -113,7 +113,7 @@ def why_there(
         warm = each.deployment.name in context.warm
         return _WARM if warm else f"drawn, by its weight of {weight}"
     facts = facts_of(each, features, context)
-    return told(order, facts, context.pace or Pace(), context.warm)
+    return describe(order, facts, context.pace or Pace(), context.warm)
 
 
 def facts_of(each: Candidate, features: Features, context: PlanContext) -> RankingFacts:
@@ -231,10 +231,14 @@ def _flowing(request: ChatRequest, plan: Plan, chosen: Tactic) -> Iterator[bool]
         chosen = chosen.then or CASCADE
 
 
-def _told(chosen: Tactic | None) -> dict[str, Any] | None:
+def _describe_strategy(chosen: Tactic | None) -> dict[str, Any] | None:
     if chosen is None:
         return None
-    return {"name": chosen.name, "options": dict(chosen.options), "then": _told(chosen.then)}
+    return {
+        "name": chosen.name,
+        "options": dict(chosen.options),
+        "then": _describe_strategy(chosen.then),
+    }
 
 
 def _orders(plan: Plan, ladder: Ladder) -> Iterator[Plan]:

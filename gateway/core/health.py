@@ -107,7 +107,7 @@ class Health:
         """Deployments for which one more success changes nothing: nearly always all."""
         self._moved = moved
 
-    def turn(self, deployments: Iterable[str], anew: AbstractSet[str] = _NONE_DOWN) -> None:
+    def reconfigure(self, deployments: Iterable[str], anew: AbstractSet[str] = _NONE_DOWN) -> None:
         """From now on there are only these; those in `anew` are not what they were."""
         names = frozenset(deployments)
         for name in {*self._circuits} - (names - anew):

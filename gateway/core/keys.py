@@ -210,11 +210,11 @@ def client_key(record: KeyRecord, digest: str, until: float | None = None) -> Ke
         is_peppered(digest),
         scopes.models,
         scopes.regions,
-        ends(record, until),
+        expiry(record, until),
     )
 
 
-def ends(record: KeyRecord, until: float | None) -> float | None:
+def expiry(record: KeyRecord, until: float | None) -> float | None:
     """From when on a digest that is valid `until` then is worth nothing; None: never."""
     first = record.scopes.expires
     if first is None or until is None:

@@ -103,7 +103,7 @@ class Lease:
         self.tokens += held.tokens
 
     @property
-    def over(self) -> bool:
+    def finished(self) -> bool:
         """Whether nothing is under way, and nothing more can be."""
         return not self.open and (self.closed or self.left == 0)
 

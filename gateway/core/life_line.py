@@ -27,7 +27,7 @@ from gateway.core.events import (
     Replied,
     Settled,
 )
-from gateway.core.life_words import Content, Hash, hear, say
+from gateway.core.life_words import Content, Hash, add_answers, add_words
 from gateway.core.usage_record import UsageRecord
 
 Names = Mapping[str, str]
@@ -106,7 +106,7 @@ class Writer:
             else:
                 others.append(event)
         if content is not None:
-            hear(calls, life, content)
+            add_answers(calls, life, content)
         user, tags = about.user, about.tags
         end, first_token_s = _end(last)
         second = int(at)
@@ -165,7 +165,7 @@ class Writer:
         for event in others:
             _OTHERS.get(type(event), _nothing)(found, event)
         if content is not None:
-            say(found, life, content)
+            add_words(found, life, content)
         return b"," + _json(found)[1:-1] if found else b""
 
     def _written_tags(self, tags: tuple[tuple[str, str], ...]) -> bytes:

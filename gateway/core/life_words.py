@@ -29,25 +29,25 @@ class Content(Struct):
     """None: the words themselves are written."""
 
 
-def hear(calls: list[bytes], life: Sequence[Event], content: Content) -> None:
+def add_answers(calls: list[bytes], life: Sequence[Event], content: Content) -> None:
     """Add to each call's line, left open, what it said. A call is paid once, in their order."""
     holds = [event.record.attempt for event in life if isinstance(event, Settled)]
     for at, hold in enumerate(holds):
         heard = content.heard.get(hold)
         if heard is None:
             continue
-        said = _json(said_of(heard))
+        said = _json(answer_words(heard))
         if content.hash is None:
             calls[at] += b',"answer":%b' % said
         else:
             calls[at] += b',"answer_hash":"%b"' % content.hash(said).encode()
 
 
-def say(found: dict[str, Any], life: Sequence[Event], content: Content) -> None:
+def add_words(found: dict[str, Any], life: Sequence[Event], content: Content) -> None:
     """Add to a line's fields."""
-    request, answer = content.request, _given(life, content.heard)
-    said = None if answer is None else said_of(answer)
-    asked = None if request is None else asked_of(request)
+    request, answer = content.request, _final_answer(life, content.heard)
+    said = None if answer is None else answer_words(answer)
+    asked = None if request is None else request_words(request)
     if content.hash is None:
         found |= {} if asked is None else {"asked": asked}
         found |= {} if said is None else {"answer": said}
@@ -58,7 +58,7 @@ def say(found: dict[str, Any], life: Sequence[Event], content: Content) -> None:
         found["answer_hash"] = content.hash(_json(said))
 
 
-def _given(life: Sequence[Event], heard: Mapping[str, Completion]) -> Completion | None:
+def _final_answer(life: Sequence[Event], heard: Mapping[str, Completion]) -> Completion | None:
     """What the client got. What flowed is what the call has said that is told of in the end."""
     last = life[-1]
     if not isinstance(last, Replied):
@@ -71,7 +71,7 @@ def _given(life: Sequence[Event], heard: Mapping[str, Completion]) -> Completion
     return next((heard[hold] for hold in reversed(holds) if hold in heard), None)
 
 
-def asked_of(request: ChatRequest) -> dict[str, Any]:
+def request_words(request: ChatRequest) -> dict[str, Any]:
     """The client's JSON, written anew: no line break and no escape of its own is left in it, and
     no field with a number beyond all bounds. Who it is asked for stays a hash.
     """
@@ -83,12 +83,12 @@ def asked_of(request: ChatRequest) -> dict[str, Any]:
     return found
 
 
-def said_of(answer: Completion) -> list[dict[str, Any]]:
+def answer_words(answer: Completion) -> list[dict[str, Any]]:
     """Each choice, with what there is of it."""
-    return [_said(choice) for choice in answer.choices]
+    return [_choice_words(choice) for choice in answer.choices]
 
 
-def _said(choice: Choice) -> dict[str, Any]:
+def _choice_words(choice: Choice) -> dict[str, Any]:
     said: dict[str, Any] = {"text": choice.text, "finish": choice.finish}
     if choice.refusal is not None:
         said["refusal"] = choice.refusal

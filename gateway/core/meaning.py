@@ -16,15 +16,15 @@ _DATE: Final = re.compile(r"\b(\d{1,4})/(\d{1,2})/(\d{1,4})\b")
 _EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
 
 
-def meant(value: Any) -> Hashable:
+def canonical(value: Any) -> Hashable:
     """A JSON value without what does not change its meaning: the order of keys, empty optional
     ones, 1 and 1.0, case and punctuation of texts.
     """
     if isinstance(value, dict):
         kept = {key: each for key, each in value.items() if each not in _EMPTY}
-        return ("object", tuple(sorted((key, meant(each)) for key, each in kept.items())))
+        return ("object", tuple(sorted((key, canonical(each)) for key, each in kept.items())))
     if isinstance(value, list):
-        return ("list", tuple(map(meant, value)))
+        return ("list", tuple(map(canonical, value)))
     return scalar(value)
 
 

@@ -49,7 +49,7 @@ def _key(order: Order, of: RankingFacts, pace: Pace, warm: AbstractSet[str]) -> 
     return pace.busy(of.deployment) if order == "least_busy" else 0.0
 
 
-def told(order: Order, of: RankingFacts, pace: Pace, warm: AbstractSet[str]) -> str:
+def describe(order: Order, of: RankingFacts, pace: Pace, warm: AbstractSet[str]) -> str:
     """For a person: what its place goes by."""
     cached = ", its prompt cache holds the beginning" if of.deployment in warm else ""
     if order == "cheapest":

@@ -44,7 +44,7 @@ class Pace:
     def __init__(self) -> None:
         self._seen = defaultdict[str, _Seen](_Seen)
 
-    def turn(self, deployments: Iterable[str], anew: AbstractSet[str] = frozenset()) -> None:
+    def reconfigure(self, deployments: Iterable[str], anew: AbstractSet[str] = frozenset()) -> None:
         """These there are from now on; those in `anew` are not what they were. Of the others only
         the calls that are out are remembered, until the next turn.
         """

@@ -65,7 +65,7 @@ def period(per: Per, zone: str, unix_seconds: float) -> Period:
     return _days(clock, f"{first:%Y-%m}", first, (first + 31 * _DAY).replace(day=1))
 
 
-def ended(period_id: str) -> int | None:
+def ended_by(period_id: str) -> int | None:
     """A second by which the period of that id is over in every zone; None: never. Raises
     ValueError for what is no id of a period.
     """

@@ -93,7 +93,7 @@ class LedgerDriver(Ledger, Protocol):
         """
         ...
 
-    async def first_over(self, homes: Sequence[str]) -> list[float | None]:
+    async def first_expiry(self, homes: Sequence[str]) -> list[float | None]:
         """Of each home, in how many seconds its first open hold is over: 0 or less where one is,
         or where the home cannot be read; None where no hold is open.
         """
@@ -185,7 +185,7 @@ class Responses(Protocol):
         """Keep it, in the background, in place of what was there. Whatever fails is forgotten."""
         ...
 
-    def turn(self, most_bytes: int) -> None:
+    def reconfigure(self, most_bytes: int) -> None:
         """Keep so much of each tenant's from now on."""
         ...
 

@@ -28,7 +28,7 @@ class Warmth:
         self._held: OrderedDict[bytes, dict[str, float]] = OrderedDict()
         self._lifetimes = lifetimes
 
-    def turn(self, lifetimes: Mapping[str, float]) -> None:
+    def reconfigure(self, lifetimes: Mapping[str, float]) -> None:
         """By deployment, from now on; see `lifetimes`."""
         self._lifetimes = lifetimes
 

@@ -10,13 +10,13 @@ from gateway.core.strategy import Answered, Because, Failed, Flowing, Outcome, R
 Trail = tuple[str, ...]
 
 
-def went_on(trail: Trail, because: Because) -> Trail:
+def next_call(trail: Trail, because: Because) -> Trail:
     """Another call is made. Who was short of money is told by `short`."""
     after, why = because.after, because.why
     return trail if after is None or why == BUDGET else (*trail, f"{after.model.name} {why}")
 
 
-def short(trail: Trail, outcome: Outcome) -> Trail:
+def no_budget(trail: Trail, outcome: Outcome) -> Trail:
     """It was not held. Where a budget had no room for it another may be asked: noted, once in a
     row.
     """
@@ -28,7 +28,7 @@ def short(trail: Trail, outcome: Outcome) -> Trail:
 
 def raced(trail: Trail, wanted: Round, outcomes: Sequence[Outcome]) -> Trail:
     """A race was won: nobody is asked because of those who failed or were poor in it. Where nobody
-    has won `went_on` tells of who led on.
+    has won `next_call` tells of who led on.
     """
     lost, won = [], False
     for each in outcomes if wanted.race_s is not None else ():
@@ -49,6 +49,6 @@ def noted_once(trail: Trail, word: str) -> Trail:
     return trail if word in trail else (*trail, word)
 
 
-def told(why: str, trail: Trail) -> str:
+def render(why: str, trail: Trail) -> str:
     """Why an answer is given, and how it came to that."""
     return "; ".join((why, *trail)) if trail else why

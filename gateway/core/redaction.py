@@ -43,9 +43,9 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self.turn(secrets)
+        self.reconfigure(secrets)
 
-    def turn(self, secrets: Iterable[str]) -> None:
+    def reconfigure(self, secrets: Iterable[str]) -> None:
         """Hide these from now on, and those from before."""
         known = {secret for secret in secrets if len(secret) >= _SHORTEST}
         forms = {form for secret in known for form in _forms(secret)}

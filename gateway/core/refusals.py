@@ -59,7 +59,7 @@ def of_tokens(verdict: Verdict) -> bool:
     return verdict.refusal is not None and verdict.refusal.budget.meter in {"usd", "tokens"}
 
 
-def told_of(about: About, refusal: Refusal) -> tuple[HoldRefused | BudgetWarned, ...]:
+def refusal_events(about: About, refusal: Refusal) -> tuple[HoldRefused | BudgetWarned, ...]:
     """What the ledger said, told of its request; and that a cap is reached, where it is new."""
     account, budget = refusal.account, refusal.budget
     told = HoldRefused(about, account.scope, budget.meter)

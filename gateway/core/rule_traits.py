@@ -43,7 +43,7 @@ def read_traits(
     """`at` is Unix seconds; `home` the regions of who asks, None for anywhere. `looks` says what is
     read out of the user's last text: "code", "script", both or nothing.
     """
-    text = _said(request) if looks else ""
+    text = _all_text(request) if looks else ""
     tools = request.json("tools")
     has = {_NEEDS[need] for need in features.needs if need in _NEEDS}
     if tools or request.json("functions"):
@@ -84,7 +84,7 @@ def climbed(
     return ladder.chosen(read_traits(request, features, tags, at, home, ladder.looks))
 
 
-def _said(request: ChatRequest) -> str:
+def _all_text(request: ChatRequest) -> str:
     seen = request.seen
     if seen is None:
         messages = request.json("messages")

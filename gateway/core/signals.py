@@ -82,7 +82,7 @@ _LETTERS: Final = bytes(b if b >= 0x80 else _letter(b) for b in range(256))
 def read_signals(request: ChatRequest) -> tuple[float, ...]:
     """The numbers of a request, in the order of NAMES. Whatever it holds, they are finite."""
     messages = request.json("messages")
-    text, size = _asked(messages)
+    text, size = _last_question(messages)
     beside = size - len(text)
     text = text[-_READ:]
     fields = request.fields
@@ -143,7 +143,7 @@ def _has_code(text: bytes) -> bool:
     return text.count(b";\n") + text.count(b"{\n") + text.count(b"}\n") >= _CODE_LINES
 
 
-def _asked(messages: Any) -> tuple[bytes, int]:
+def _last_question(messages: Any) -> tuple[bytes, int]:
     """The last user message's text, as UTF-8, and the size of all texts."""
     last, size = b"", 0
     for message in messages if isinstance(messages, list) else ():

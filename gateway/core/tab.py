@@ -47,7 +47,7 @@ class Tab(Struct):
             self.held += nanos
         return True
 
-    def gives_back(self, nanos: int) -> None:
+    def release(self, nanos: int) -> None:
         """What was held for a call that is over, or was not made."""
         if self.most is not None:
             self.held -= nanos

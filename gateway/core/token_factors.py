@@ -54,7 +54,7 @@ class Factors:
         self._seen = defaultdict[str, _Seen](_Seen)
         self._known: dict[str, float] = {}
 
-    def turn(self, models: Iterable[str]) -> None:
+    def reconfigure(self, models: Iterable[str]) -> None:
         """From now on there are only these; what is known of them stays."""
         for name in {*self._seen} - {*models}:
             del self._seen[name]

@@ -31,7 +31,7 @@ from gateway.core.identity_cache import cached_by_identity
 from gateway.core.money import ceiling
 from gateway.core.plan import Candidate, Plan, Rung, in_its_tokens, price_of
 from gateway.core.strategies import taking
-from gateway.core.strategies.repair import told
+from gateway.core.strategies.repair import feedback
 from gateway.core.strategies.vote import diverse, shown
 from gateway.core.strategy import Answered
 
@@ -76,7 +76,7 @@ class _Worst:
         self._able = cached_by_identity(self._able_to_judge)
         self._bound = cached_by_identity(tokens.bound_of)
         self._tries = cached_by_identity(self._all_tries)
-        self._told = cached_by_identity(self._all_told)
+        self._told = cached_by_identity(self._with_feedback)
         self._answer = cache(self._answered)
         self._known: dict[tuple[object, ...], tuple[int, object]] = {}
 
@@ -190,9 +190,9 @@ class _Worst:
                 said, seen = self._told(said, checks, most), self._told(seen, checks, short)
         return found
 
-    def _all_told(self, said: _Said, checks: Checklist, most: int) -> _Said:
+    def _with_feedback(self, said: _Said, checks: Checklist, most: int) -> _Said:
         findings = [Finding(check.name, _LONGEST_WHY) for check in checks.all]
-        return (*said, *told(self._answer(most), findings))
+        return (*said, *feedback(self._answer(most), findings))
 
     def _judged(self, checks: Checklist, said: _Said, length: int) -> int:
         """What all of its judges cost, of whom each is followed by another when it fails. A short

@@ -53,10 +53,10 @@ class LifeLog:
         self._lives: dict[str, list[events.Event]] = {}
         self._early: dict[str, list[events.Event]] = {}
         hears: dict[type, Callable[[Any], None]] = {
-            events.Began: self._begins,
-            events.AuditBegan: self._begins,
-            **dict.fromkeys(_AMID, self._goes_on),
-            **dict.fromkeys(_ENDS, self._ends),
+            events.Began: self._on_begin,
+            events.AuditBegan: self._on_begin,
+            **dict.fromkeys(_AMID, self._on_event),
+            **dict.fromkeys(_ENDS, self._on_end),
             events.CacheAsked: self._cache_asked,
         }
         if log.content != "off":
@@ -65,7 +65,7 @@ class LifeLog:
         self.hears: Hears = hears
         self.observe: Observer = observer(hears)
 
-    def _begins(self, event: events.Began | events.AuditBegan) -> None:
+    def _on_begin(self, event: events.Began | events.AuditBegan) -> None:
         life = event.about.request_id
         self._lives[life] = [event]
         if self._early:
@@ -73,10 +73,10 @@ class LifeLog:
         if self._heard is not None and self._chosen(life):
             self._heard[life] = {}
 
-    def _goes_on(self, event: events.LifeEvent) -> None:
+    def _on_event(self, event: events.LifeEvent) -> None:
         self._lives[event.about.request_id].append(event)
 
-    def _ends(self, event: events.LifeEvent) -> None:
+    def _on_end(self, event: events.LifeEvent) -> None:
         life = self._lives.pop(event.about.request_id)
         life.append(event)
         content = None
@@ -94,7 +94,7 @@ class LifeLog:
 
     def tap(self, upstream: Upstream) -> Upstream:
         """The same, and what it answers is heard, where words are kept."""
-        return upstream if self._heard is None else HeardUpstream(upstream, self._hears)
+        return upstream if self._heard is None else HeardUpstream(upstream, self._on_answer)
 
     def _content(self, first: Any, request_id: str) -> Content | None:
         heard = self._heard.pop(request_id, None) if self._heard is not None else None
@@ -110,7 +110,7 @@ class LifeLog:
         seen = request_id.partition(BEHIND)[0].encode()
         return int.from_bytes(blake2b(seen, digest_size=4).digest()) < self._log.sample * 2**32
 
-    def _hears(self, request_id: str, hold: str, answer: Completion) -> None:
+    def _on_answer(self, request_id: str, hold: str, answer: Completion) -> None:
         heard = self._heard.get(request_id) if self._heard is not None else None
         if heard is not None:
             heard[hold] = answer

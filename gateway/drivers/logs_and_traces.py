@@ -22,7 +22,7 @@ class LogsAndTraces:
 
     hears: Sequence[Hears]
     tap: Tap
-    turn: Callable[[Snapshot], None]
+    reconfigure: Callable[[Snapshot], None]
     traces: bool
 
     def reading(self, read: Read) -> Read:
@@ -41,10 +41,10 @@ async def open_logs_and_traces(
     Raises OSError for a file that cannot be opened, and where traces are configured and the extra
     `otel` is not installed.
     """
-    redactor.turn(secrets_of(snapshot))
+    redactor.reconfigure(secrets_of(snapshot))
     hears: list[Hears] = []
     taps: list[Tap] = []
-    turns: list[Callable[[Snapshot], None]] = [lambda new: redactor.turn(secrets_of(new))]
+    parts: list[Callable[[Snapshot], None]] = [lambda new: redactor.reconfigure(secrets_of(new))]
     async with AsyncExitStack() as stack:
         if snapshot.log is not None:
             opened = open_life_log(snapshot.log, wall, redactor, snapshot.pepper)
@@ -62,14 +62,16 @@ async def open_logs_and_traces(
             traces = await stack.enter_async_context(spans)
             hears.append(traces.hears)
             taps.append(traces.tap)
-            turns.append(traces.turn)
+            parts.append(traces.reconfigure)
 
-        def turn(new: Snapshot) -> None:
-            for each in turns:
+        def reconfigure(new: Snapshot) -> None:
+            for each in parts:
                 each(new)
 
         traces_them = snapshot.otel is not None
-        yield LogsAndTraces(hears, lambda upstream: _tapped(upstream, taps), turn, traces_them)
+        yield LogsAndTraces(
+            hears, lambda upstream: _tapped(upstream, taps), reconfigure, traces_them
+        )
 
 
 def _tapped(upstream: Upstream, taps: Iterable[Tap]) -> Upstream:

@@ -35,7 +35,7 @@ class MemoryResponses:
         shelf = self._of.get(tenant)
         return shelf.size if shelf else 0
 
-    def turn(self, most_bytes: int) -> None:
+    def reconfigure(self, most_bytes: int) -> None:
         """So much from now on."""
         self._most = most_bytes
 

@@ -88,7 +88,7 @@ class RedisResponses:
         self._writing.add(writing)
         writing.add_done_callback(self._writing.discard)
 
-    def turn(self, most_bytes: int) -> None:
+    def reconfigure(self, most_bytes: int) -> None:
         """So much from now on."""
         self._most = most_bytes
 

@@ -58,7 +58,7 @@ class Webhook:
         self._waiting: asyncio.Queue[bytes] = asyncio.Queue(WAITING)
         self.hears: Hears = {BudgetWarned: self.observe}
 
-    def turn(self, post: Post) -> None:
+    def reconfigure(self, post: Post) -> None:
         """Whom to tell from now on, also of what waits."""
         self._post = post
 

@@ -54,7 +54,7 @@ class WebhookChecks:
         if self._wheel is not None:
             self._wheel.close()
 
-    def turn(self, connect_s: float) -> None:
+    def reconfigure(self, connect_s: float) -> None:
         """No connection is kept from before: a URL may be another one's, or nobody's."""
         self._connect_s = connect_s
         for hook in self._hooks.values():

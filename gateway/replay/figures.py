@@ -212,11 +212,11 @@ class _Scales:
             vs_smart_pp=_figure(100 * (quality - smart_quality), gaps),
             lift_pp=_figure(100 * (quality - mixed(hull(self.singles), usd)), lifts),
             calls=_figure(_mean(outcomes.calls), self.samples.means(outcomes.calls)),
-            p50_s=self._late(outcomes.seconds, 0.50),
-            p95_s=self._late(outcomes.seconds, 0.95),
+            p50_s=self._percentile(outcomes.seconds, 0.50),
+            p95_s=self._percentile(outcomes.seconds, 0.95),
         )
 
-    def _late(self, seconds: Sequence[float] | None, share: float) -> Figure | None:
+    def _percentile(self, seconds: Sequence[float] | None, share: float) -> Figure | None:
         """A percentile; its interval is by order statistics, not by drawing."""
         found = None if seconds is None else percentile(sorted(seconds), share)
         if found is None:

@@ -143,9 +143,9 @@ def learn(lessons: Lessons, seed: int) -> tuple[bytes, Worth]:
         "penalty": taught.penalty,
         "passed": {rung: round(_share(lessons, rung), 4) for rung in lessons.rungs},
         "held_out": {
-            "apgr": _short(worth.apgr),
-            "apgr_by_length": _short(worth.by_length),
-            "auc": {rung: _short(each) for rung, each in worth.auc.items()},
+            "apgr": _rounded(worth.apgr),
+            "apgr_by_length": _rounded(worth.by_length),
+            "auc": {rung: _rounded(each) for rung, each in worth.auc.items()},
         },
     }
     return written(taught.scales, taught.fits, lessons.answer_tokens, training), worth
@@ -231,7 +231,7 @@ def _share(lessons: Lessons, rung: str) -> float:
     return sum(known) / len(known)
 
 
-def _short(value: float | None) -> float | None:
+def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 

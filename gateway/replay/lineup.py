@@ -161,7 +161,7 @@ def _best(records: Records, pool: Sequence[str]) -> str:
     """The most accurate one of the queries that all have answered, as the recordings' scorer takes
     it.
     """
-    asked = records.asked(tuple(pool))
+    asked = records.answered_by_all(tuple(pool))
 
     def right(name: str) -> float:
         answers = records.models[name].answers

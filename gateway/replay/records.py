@@ -65,7 +65,7 @@ class Records(Struct, frozen=True):
     notes: tuple[str, ...] = ()
     """What was left out, and how it is known what is right."""
 
-    def asked(self, pool: tuple[str, ...]) -> list[Query]:
+    def answered_by_all(self, pool: tuple[str, ...]) -> list[Query]:
         """The queries that every model of a pool has answered."""
         answers = [self.models[name].answers for name in pool]
         return [query for query in self.queries if all(query.id in each for each in answers)]

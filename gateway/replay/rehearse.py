@@ -51,7 +51,7 @@ class Rehearsal:
         self.lineup = lineup
         self.pool = tuple(dict.fromkeys((*lineup.pool, lineup.smart)))
         self.answers = {name: records.models[name].answers for name in self.pool}
-        self.queries = records.asked(self.pool)
+        self.queries = records.answered_by_all(self.pool)
         self.compared = 0
         """Votes that were looked at."""
         self.incomparable = 0

@@ -60,7 +60,7 @@ def _ask(fields: Mapping[str, Any]) -> Ask:
     if not isinstance(temperature, int | float) or not 0 <= temperature <= 1:
         raise Fault(400, "temperature: range: 0..1")
     messages = _messages(_typed(given, "messages", list, "list"))
-    asked = [_said(_blocks(m["content"])) for m in messages if m["role"] == "user"]
+    asked = [_spoken_texts(_blocks(m["content"])) for m in messages if m["role"] == "user"]
     questions = [said for said in asked if said]
     tools, named = _tools(given)
     answered = any(block["type"] == "tool_result" for block in _blocks(messages[-1]["content"]))
@@ -143,7 +143,7 @@ def _check_content(where: str, message: Mapping[str, Any], *, last: bool) -> Non
             f"{where}: all messages must have non-empty content except for the optional final "
             "assistant message",
         )
-    said = _said(_blocks(content))
+    said = _spoken_texts(_blocks(content))
     if any(not text.strip() for text in said if text or not isinstance(content, str)):
         raise Fault(400, "messages: text content blocks must contain non-whitespace text")
     if final and said and said[-1] != said[-1].rstrip():
@@ -248,7 +248,7 @@ def _blocks(content: Any) -> list[dict[str, Any]]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
 
 
-def _said(blocks: Sequence[Mapping[str, Any]]) -> list[str]:
+def _spoken_texts(blocks: Sequence[Mapping[str, Any]]) -> list[str]:
     """What is said in text blocks, without what is in tool results."""
     return [b["text"] for b in blocks if b["type"] == "text" and isinstance(b["text"], str)]
 
@@ -259,5 +259,5 @@ def _texts(blocks: Sequence[Mapping[str, Any]]) -> list[str]:
         if block["type"] == "tool_result":
             texts += _texts(_blocks(block.get("content") or []))
         else:
-            texts += _said([block])
+            texts += _spoken_texts([block])
     return texts

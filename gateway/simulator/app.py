@@ -133,17 +133,17 @@ class Simulator:
 
     async def _route(self, client: Client, method: str, path: str) -> None:
         match method, path:
-            case "POST", _ if found := _asked(path):
+            case "POST", _ if found := _match(path):
                 door, said = found
                 where = dict(parse_qsl(client.query)) | said
                 await self._call(client, door.format(where), where)
             case "GET", "/v1/models" | "/openai/v1/models":
                 await client.reply(200, {}, openai.models(MODELS))
             case "GET", "/bill":
-                await client.reply(200, {}, self._told_bill())
+                await client.reply(200, {}, self._bill_json())
             case "DELETE", "/bill":
                 self.bill.clear()
-                await client.reply(200, {}, self._told_bill())
+                await client.reply(200, {}, self._bill_json())
             case _:
                 await _not_found(client, method, path)
 
@@ -159,7 +159,7 @@ class Simulator:
             if not self._open:
                 self._idle.set()
 
-    def _told_bill(self) -> bytes:
+    def _bill_json(self) -> bytes:
         told = {
             "cost": self.bill.cost,
             "open": self._open,
@@ -176,7 +176,7 @@ class Simulator:
         return known
 
 
-def _asked(path: str) -> tuple[Door, dict[str, str]] | None:
+def _match(path: str) -> tuple[Door, dict[str, str]] | None:
     """The door that a path is of, and what the path says."""
     for door in DOORS:
         if found := door.calls.fullmatch(path):

@@ -32,7 +32,7 @@ def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> A
     _check_inference(inference)
     messages = _messages(given)
     system = [_text(f"system.{at}", block) for at, block in enumerate(given.get("system", ()))]
-    asked = [_said(message["content"]) for message in messages if message["role"] == "user"]
+    asked = [_spoken_texts(message["content"]) for message in messages if message["role"] == "user"]
     questions = [said for said in asked if said]
     tools, named, parallel = _tools(given)
     _check_tools_declared(messages, given)
@@ -226,7 +226,7 @@ def _schema(wanted: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return schema
 
 
-def _said(content: Sequence[Mapping[str, Any]]) -> list[str]:
+def _spoken_texts(content: Sequence[Mapping[str, Any]]) -> list[str]:
     return [block["text"] for block in content if "text" in block]
 
 
@@ -235,7 +235,7 @@ def _texts(content: Sequence[Mapping[str, Any]]) -> list[str]:
     for block in content:
         if "toolResult" in block:
             for part in block["toolResult"].get("content") or ():
-                texts += [compact(part["json"])] if "json" in part else _said([part])
+                texts += [compact(part["json"])] if "json" in part else _spoken_texts([part])
         else:
-            texts += _said([block])
+            texts += _spoken_texts([block])
     return texts

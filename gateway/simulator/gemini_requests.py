@@ -47,7 +47,7 @@ def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> A
     _check_settings(settings)
     contents = _contents(given.get("contents"))
     system = (given.get("systemInstruction") or {}).get("parts") or ()
-    asked = [_said(each["parts"]) for each in contents if each.get("role") != "model"]
+    asked = [_spoken_texts(each["parts"]) for each in contents if each.get("role") != "model"]
     questions = [said for said in asked if said]
     tools, named = _tools(given)
     wants_json = settings.get("responseMimeType") == "application/json"
@@ -216,7 +216,7 @@ def _lowered(schema: Any) -> Any:
     return lowered
 
 
-def _said(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+def _spoken_texts(parts: Sequence[Mapping[str, Any]]) -> list[str]:
     return [part["text"] for part in parts if part.get("text")]
 
 
@@ -226,7 +226,7 @@ def _texts(parts: Sequence[Mapping[str, Any]]) -> list[str]:
         if "functionResponse" in part:
             texts.append(_result(part["functionResponse"].get("response") or {}))
         else:
-            texts += _said([part])
+            texts += _spoken_texts([part])
     return texts
 
 

@@ -69,20 +69,20 @@ def interruption(request_id: str, fault: Fault | None) -> bytes:
 def whole(reply: Reply) -> bytes:
     answer = reply.answers[0]
     calls = {"tool_calls": _calls(answer)} if answer.calls else {}
-    return _encode(_said(reply, answer.text, calls) | _end(reply, answer))
+    return _encode(_chunk(reply, answer.text, calls) | _end(reply, answer))
 
 
 def frames(reply: Reply) -> list[Frame]:
     """One answer: the format has no `n`."""
     answer = reply.answers[0]
     written = [
-        _frame(_said(reply, text) | {"done": False}, len(text.encode()))
+        _frame(_chunk(reply, text) | {"done": False}, len(text.encode()))
         for text in pieces(answer.text)
     ]
     for call, told in zip(answer.calls, _calls(answer), strict=True):
-        line = _said(reply, "", {"tool_calls": [told]}) | {"done": False}
+        line = _chunk(reply, "", {"tool_calls": [told]}) | {"done": False}
         written.append(_frame(line, len(call.arguments.encode())))
-    return [*written, _frame(_said(reply, "") | _end(reply, answer), 0, "end")]
+    return [*written, _frame(_chunk(reply, "") | _end(reply, answer), 0, "end")]
 
 
 def _frame(line: dict[str, Any], size: int, part: Literal["answer", "end"] = "answer") -> Frame:
@@ -100,7 +100,7 @@ def _calls(answer: Answer) -> list[dict[str, Any]]:
     ]
 
 
-def _said(reply: Reply, text: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
+def _chunk(reply: Reply, text: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
     created = datetime.fromtimestamp(_CREATED + reply.number, UTC)
     return {
         "model": reply.ask.model,

@@ -47,9 +47,9 @@ class Admin:
         self.version = version
         self.reload: Callable[[str], Awaitable[Reloaded]] | None = None
         """Reads the configuration again, for a reason. Raises ConfigRefused."""
-        self.turn(snapshot)
+        self.reconfigure(snapshot)
 
-    def turn(self, snapshot: Snapshot) -> None:
+    def reconfigure(self, snapshot: Snapshot) -> None:
         """Go by this configuration from now on."""
         self.tenants = snapshot.tenants
 
@@ -73,32 +73,32 @@ class Admin:
         return Named(self.door, app)
 
     async def create(self, request: Request) -> Response:
-        by, body = await self._asked(request)
+        by, body = await self._authenticate(request)
         return _issued(await self.issuer.create(by, read_wish(body)), 201)
 
     async def list_keys(self, request: Request) -> Response:
-        by, _ = await self._asked(request)
+        by, _ = await self._authenticate(request)
         found = await self.issuer.all(by, request.query_params.get("tenant"))
         return _json({"object": "list", "data": [key_json(each) for each in found]})
 
     async def one_key(self, key_id: str, request: Request) -> Response:
-        by, _ = await self._asked(request)
+        by, _ = await self._authenticate(request)
         tenant = request.query_params.get("tenant")
         return _json(key_json(await self.issuer.find(by, key_id, tenant)))
 
     async def revoke(self, key_id: str, request: Request) -> Response:
-        by, _ = await self._asked(request)
+        by, _ = await self._authenticate(request)
         await self.issuer.revoke(by, key_id, request.query_params.get("tenant"))
         return _json({"id": key_id, "object": "key", "deleted": True})
 
     async def rotate(self, key_id: str, request: Request) -> Response:
-        by, body = await self._asked(request)
+        by, body = await self._authenticate(request)
         tenant = request.query_params.get("tenant")
         return _issued(await self.issuer.rotate(by, key_id, read_overlap(body), tenant), 200)
 
     async def budgets(self, tenant: str, request: Request) -> Response:
         """Where a tenant's budgets stand, with `?user=` or `?key=` also theirs."""
-        by, _ = await self._asked(request)
+        by, _ = await self._authenticate(request)
         may(by, "read")
         whose = self.tenants.get(tenant)
         if whose is None or by.tenant not in {"", tenant}:
@@ -109,7 +109,7 @@ class Admin:
 
     async def read_again(self, request: Request) -> Response:
         """Go by what the configuration's files say now."""
-        by, _ = await self._asked(request)
+        by, _ = await self._authenticate(request)
         may(by, "write")
         if by.tenant:
             raise NotPermitted("A key of one tenant cannot reload what is everybody's.")
@@ -130,7 +130,7 @@ class Admin:
         shown = tuple(each for each in accounts if each.owner or not by.tenant)
         return structs.replace(purse, accounts=shown, per_call=())
 
-    async def _asked(self, request: Request) -> tuple[Actor, bytes]:
+    async def _authenticate(self, request: Request) -> tuple[Actor, bytes]:
         headers = read_headers(request.headers.raw, self.limits)
         by = await self.door.now.keyring.admit_admin(headers.authorization)
         return by, await read_body(headers, request.receive, self.limits.body_bytes)

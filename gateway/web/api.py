@@ -73,9 +73,9 @@ class Api:
         self.version = version
         self.find: Find = _nothing
         """The records of a request."""
-        self.turn(snapshot)
+        self.reconfigure(snapshot)
 
-    def turn(self, snapshot: Snapshot) -> None:
+    def reconfigure(self, snapshot: Snapshot) -> None:
         """List what this configuration has."""
         self.models = {entry["id"]: entry for entry in list_models(snapshot.catalog)}
         self.tenant = next(iter(snapshot.tenants))

@@ -8,7 +8,7 @@ from gateway.core.errors import TooLarge
 from gateway.handle import Life
 from gateway.outbox import outbox
 from gateway.web.client import Lines, pairs_of
-from gateway.web.idle import BODY_S, PORTION, late
+from gateway.web.idle import BODY_S, PORTION, body_timed_out
 from gateway.web.visitor import Visitor
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -120,7 +120,7 @@ async def read_all(receive: Receive, most: int) -> bytes:
                 parts.append(part)
                 more = message.get("more_body", False)
     except TimeoutError:
-        raise late(BODY_S) from None
+        raise body_timed_out(BODY_S) from None
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

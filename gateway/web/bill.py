@@ -18,12 +18,12 @@ def extension(tab: Tab, spent: str) -> bytes:
     for each in tab.attempts:
         names = each.model, each.provider, each.tier, each.purpose, each.outcome
         cost = spent if each.cost == tab.spent else usd(each.cost)
-        told += f"{comma}{_known.get(names) or _begins(names)}{cost}}}"
+        told += f"{comma}{_known.get(names) or _prefix(names)}{cost}}}"
         comma = ","
     return f'{{"cost_usd":{spent},"attempts":[{told}]}}'.encode()
 
 
-def _begins(names: tuple[str, ...]) -> str:
+def _prefix(names: tuple[str, ...]) -> str:
     """All but what it cost."""
     what = ("model", "provider", "tier", "purpose", "outcome")
     fields = msgspec.json.encode(dict(zip(what, names, strict=True))).decode()

@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.core.accounts import Account, Purse, Scope
 from gateway.core.catalog import Budgets, Key, Organisation, Tenant
-from gateway.core.keys import Actor, KeyRecord, client_key, ends, is_peppered, narrowed
+from gateway.core.keys import Actor, KeyRecord, client_key, expiry, is_peppered, narrowed
 
 _NO_TAGS: Final[Mapping[str, str]] = {}
 
@@ -102,7 +102,7 @@ class Holder:
         self.held: object = None
         self._make = make
 
-    def met(self) -> None:
+    def admit(self) -> None:
         self.who = self._make()
         if isinstance(self.who, Caller):
             self.who.holder = self
@@ -129,7 +129,7 @@ def stored(
     else:
         make = partial(_stored, tenant, record, digest, until)
     raw = digest.rpartition(":")[2]
-    return Holder(raw, make, ends(record, until), name, peppered=is_peppered(digest))
+    return Holder(raw, make, expiry(record, until), name, peppered=is_peppered(digest))
 
 
 def _stored(tenant: Tenant, record: KeyRecord, digest: str, until: float | None) -> Caller:

@@ -92,7 +92,7 @@ class Door:
             raise met
         return ShuttingDown("The gateway is being stopped; ask again.")
 
-    def turn(self, now: Generation) -> None:
+    def reconfigure(self, now: Generation) -> None:
         """Whoever comes from here on is served by this one."""
         self.now = now
         self.in_flight.limits = now.limits
@@ -100,7 +100,7 @@ class Door:
     def left(self, client: Client) -> None:
         """A client has gone away."""
         if client.life is not None:
-            self._leaving.gone(client, client.life)
+            self._leaving.client_gone(client, client.life)
 
     async def serve(self, client: Client) -> None:
         """Answer a request, whatever becomes of it."""
@@ -164,8 +164,8 @@ class Door:
     ) -> None:
         """Tell what became of a request. Raises what cancelled it, where nobody is to be told."""
         if not isinstance(met, asyncio.CancelledError):
-            error = _told_as(met, request_id)
-        elif life is not None and self._leaving.over(client):
+            error = _to_gateway_error(met, request_id)
+        elif life is not None and self._leaving.was_cancelled(client):
             return
         else:
             error = self.stopping(client, met)
@@ -219,7 +219,7 @@ def _read(now: Generation, visitor: Visitor, body: bytes) -> tuple[ChatRequest, 
     return request, habit
 
 
-def _told_as(met: Exception, request_id: str) -> GatewayError:
+def _to_gateway_error(met: Exception, request_id: str) -> GatewayError:
     """A bug of ours is told as no more than that, and logged whole."""
     if isinstance(met, GatewayError):
         return met

@@ -25,7 +25,7 @@ from gateway.web.door import PATH, Door
 from gateway.web.hot_body import Incoming
 from gateway.web.hot_head import Heads
 from gateway.web.hot_reply import NOWHERE, Answers, Openings
-from gateway.web.idle import BODY_S, BUSY, Idle, default_keep_alive_s, late
+from gateway.web.idle import BODY_S, BUSY, Idle, body_timed_out, default_keep_alive_s
 from gateway.web.plain import PlainProtocol
 from gateway.web.visitor import Visitor
 
@@ -180,7 +180,7 @@ class HotProtocol(Answers):
             self._served = True
             self.task = self._loop.create_task(self._serve())
             self._state.tasks.add(self.task)
-            self.task.add_done_callback(self._ended)
+            self.task.add_done_callback(self._task_done)
         return ends
 
     async def _serve(self) -> None:
@@ -201,7 +201,7 @@ class HotProtocol(Answers):
                     break
             await serve(self)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _task_done(self, task: asyncio.Task[None]) -> None:
         """No request is served here any more."""
         self._state.tasks.discard(task)
         if self._open:
@@ -291,6 +291,6 @@ def hot(
     that stops half-way is refused.
     """
     idle = Idle(keep_alive_s, lambda connection: connection.shutdown())
-    bodies = Idle(lambda: body_s, lambda incoming: incoming.fail(late(body_s)))
+    bodies = Idle(lambda: body_s, lambda incoming: incoming.fail(body_timed_out(body_s)))
     made = partial(HotProtocol, door, idle, bodies, Openings())
     return cast("type[asyncio.Protocol]", made)

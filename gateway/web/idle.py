@@ -16,7 +16,7 @@ BUSY: Final = inf
 _LOOK_S: Final = 1.0
 
 
-def late(most_s: float) -> RequestTimeout:
+def body_timed_out(most_s: float) -> RequestTimeout:
     more = f"64 KiB more of it, or its end, must come in {most_s:g} seconds"
     return RequestTimeout(f"The body stopped half-way: {more}.")
 

@@ -83,9 +83,9 @@ class Issuer:
         self._random = random
         self._wall = wall
         self._changed = changed
-        self.turn(snapshot)
+        self.reconfigure(snapshot)
 
-    def turn(self, snapshot: Snapshot) -> None:
+    def reconfigure(self, snapshot: Snapshot) -> None:
         """Go by this configuration from now on."""
         self._tenants = snapshot.tenants
         self._pepper = snapshot.pepper
@@ -153,7 +153,7 @@ class Issuer:
     async def find(self, by: Actor, key_id: str, tenant: str | None = None) -> Listed:
         """`tenant` tells keys of the configuration apart that have one id."""
         may(by, "read")
-        found = await self._found(by, key_id, tenant)
+        found = await self._find(by, key_id, tenant)
         used = (await self._store.last_used()).get(_name(found))
         return Listed(found.record, found.kept_in, used)
 
@@ -195,12 +195,12 @@ class Issuer:
         return scopes
 
     async def _stored(self, by: Actor, key_id: str, tenant: str | None) -> KeyRecord:
-        found = await self._found(by, key_id, tenant)
+        found = await self._find(by, key_id, tenant)
         if found.kept_in == "config":
             raise Conflict(f"The key {key_id} is in the configuration: change it there.")
         return found.record
 
-    async def _found(self, by: Actor, key_id: str, tenant: str | None) -> Listed:
+    async def _find(self, by: Actor, key_id: str, tenant: str | None) -> Listed:
         record = await self._store.find(key_id)
         stored = [] if record is None else [Listed(record, "store")]
         found = [

@@ -52,7 +52,7 @@ class KeyWatch:
         self._owed: set[str] = set()
         keyring.look = self.look
 
-    def turn(self, keyring: Keyring) -> None:
+    def reconfigure(self, keyring: Keyring) -> None:
         """From now on it is this one that is kept; it begins with what the other one knows."""
         keyring.catch_up(self._keyring.records)
         keyring.look = self.look

@@ -162,18 +162,18 @@ class Keyring:
         if len(key) > LONGEST:
             return None
         digest = sha256(key).digest()
-        found = self._plain.get(digest) or self._first_met(key, digest)
+        found = self._plain.get(digest) or self._lookup_peppered(key, digest)
         # The lookup leaks at most a prefix of a digest; the decision is constant-time.
         if found is None or not hmac.compare_digest(found.plain or b"", digest):
             return None
         if found.until != inf and found.until <= self._wall():
             return None
         if found.who is None:
-            found.met()
+            found.admit()
         self._used.add(found.name)
         return found
 
-    def _first_met(self, key: bytes, plain: bytes) -> Holder | None:
+    def _lookup_peppered(self, key: bytes, plain: bytes) -> Holder | None:
         """A peppered key that has not come before: from now on it is found by its SHA-256, since
         an HMAC for each request would cost more than all the rest.
         """

@@ -19,7 +19,7 @@ class Leaving:
         self._timers: dict[Client, asyncio.TimerHandle] = {}
         """Of those that are read on."""
 
-    def gone(self, client: Client, life: Life) -> None:
+    def client_gone(self, client: Client, life: Life) -> None:
         for_s = life.abandon() if len(self._timers) < _DRAINS else 0.0
         if for_s:
             loop = client.task.get_loop()
@@ -27,7 +27,7 @@ class Leaving:
         else:
             client.task.cancel()
 
-    def over(self, client: Client) -> bool:
+    def was_cancelled(self, client: Client) -> bool:
         """Whether that is why the task was cancelled, and nothing else."""
         return client.is_gone and client.task.uncancel() == 0
 

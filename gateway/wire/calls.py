@@ -118,14 +118,14 @@ def json_object(written: Any) -> Raw | None:
         return None
 
 
-def told_name(name: str) -> str:
+def require_name(name: str) -> str:
     """The name in a call of an answer. Raises Broken for none: nobody could run it."""
     if not name:
         raise Broken("the provider's answer calls a tool without a name")
     return name
 
 
-def told_arguments(given: Raw) -> str:
+def arguments_json(given: Raw) -> str:
     """Arguments in an answer as JSON text without white space, every number and string as it was
     written. A call without any may have null, or an encoded "", where an object belongs.
     """

@@ -72,6 +72,6 @@ def by_words(message: str, table: Sequence[tuple[str, Kind]], otherwise: Kind) -
     return next((kind for words, kind in table if words in said), otherwise)
 
 
-def short(value: object) -> str:
+def shorten(value: object) -> str:
     """A text of the provider's, cut; "" for anything else."""
     return value[:MAX_MESSAGE] if isinstance(value, str) else ""

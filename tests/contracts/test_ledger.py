@@ -392,11 +392,11 @@ async def test_it_says_when_the_first_hold_of_a_home_is_over(bench: Bench, tenan
     await bench.wait(100)
     hold = await held(bench.ledger, wallet, "i", 12)
     left_s = pytest.approx(500 + bench.longer_s)
-    assert await bench.ledger.first_over([tenant, other]) == [left_s, None]
+    assert await bench.ledger.first_expiry([tenant, other]) == [left_s, None]
     await bench.wait(500 + bench.longer_s)
-    assert await bench.ledger.first_over([other, tenant]) == [None, pytest.approx(0)]
+    assert await bench.ledger.first_expiry([other, tenant]) == [None, pytest.approx(0)]
     await bench.ledger.sweep([tenant])
-    assert await bench.ledger.first_over([tenant]) == [pytest.approx(100)]
+    assert await bench.ledger.first_expiry([tenant]) == [pytest.approx(100)]
     await bench.ledger.settle(hold, nanos(1))
-    assert await bench.ledger.first_over([tenant]) == [None]
-    assert await bench.ledger.first_over([]) == []
+    assert await bench.ledger.first_expiry([tenant]) == [None]
+    assert await bench.ledger.first_expiry([]) == []

@@ -175,7 +175,7 @@ def test_calls_to_a_deployment_that_is_another_count_from_the_first() -> None:
     health = Health(["a"])
     for _ in range(WINDOW):
         health.succeeded("a", 0, 0)
-    health.turn(["a"], {"a"})
+    health.reconfigure(["a"], {"a"})
     for _ in range(FEWEST + 1):
         health.succeeded("a", 0, 0)
     for _ in range(FEWEST):

@@ -98,10 +98,10 @@ def test_what_bounds_a_lease() -> None:
     full = lease(10**6)
     assert all(full.take(f"h{n}", ONE, "", 0.0) for n in range(CALLS))
     assert full.take("more", ONE, "", 0.0) is None
-    assert not full.over
+    assert not full.finished
     for number in range(CALLS):
         full.settle(f"h{number}", Amounts(Nanos(1)), None)
-    assert full.over
+    assert full.finished
 
 
 def test_what_is_no_cost_leaves_the_call_under_way() -> None:

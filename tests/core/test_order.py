@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from gateway.core.chat import ChatRequest
 from gateway.core.money import Price
-from gateway.core.order import Order, RankingFacts, ordered, told
+from gateway.core.order import Order, RankingFacts, describe, ordered
 from gateway.core.pace import Pace
 from gateway.core.prompt_caches import LIFETIME_S, Warmth, beginning
 
@@ -108,7 +108,7 @@ def test_an_order(
 def test_what_a_place_goes_by(
     order: Order, of: RankingFacts, seen: Pace, warm: set[str], why: str
 ) -> None:
-    assert told(order, of, seen, warm) == why
+    assert describe(order, of, seen, warm) == why
 
 
 def test_the_least_busy() -> None:

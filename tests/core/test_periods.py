@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.catalog import Period as Per
-from gateway.core.periods import ROLLING_S, SLOTS, TOTAL, ended, period
+from gateway.core.periods import ROLLING_S, SLOTS, TOTAL, ended_by, period
 
 PERS: tuple[Per, ...] = ("minute", "hour", "day", "week", "month")
 ZONES = (
@@ -108,17 +108,17 @@ def test_periods_tile_the_time(per: Per, zone: str, second: float) -> None:
 def test_an_id_says_when_its_period_is_over_at_the_latest(zone: str, moment: int) -> None:
     for per in PERS:
         span = period(per, zone, moment)
-        latest = ended(span.id)
+        latest = ended_by(span.id)
         assert span.end is not None
         assert latest is not None
         assert 0 <= latest - span.end <= 5 * 86_400, span
-    assert ended(TOTAL.id) is None
+    assert ended_by(TOTAL.id) is None
 
 
 @pytest.mark.parametrize("name", ["", "rolling-day", "2026", "2026-13", "2026-11-31", "2026-W60"])
 def test_what_is_no_id_of_a_period(name: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        ended(name)
+        ended_by(name)
 
 
 def test_slots_of_a_rolling_window_are_whole_milliseconds() -> None:

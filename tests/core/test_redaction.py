@@ -77,7 +77,7 @@ def test_what_is_too_short_is_a_word() -> None:
 def test_another_configuration_adds_to_what_is_hidden() -> None:
     redactor = Redactor(["the-first-secret"])
     assert redactor.names["the-second-secret"] == "the-second-secret"
-    redactor.turn(["the-second-secret"])
+    redactor.reconfigure(["the-second-secret"])
     assert redactor.names["the-second-secret"] == HIDDEN
     assert redactor.text("the-first-secret") == HIDDEN
 

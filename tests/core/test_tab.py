@@ -21,7 +21,7 @@ def test_what_is_set_aside_leaves_less_room(
     assert [tab.sets_aside(each) for each in asked] == there_is
     held = [each for each, room in zip(asked, there_is, strict=True) if room]
     for each in held:
-        tab.gives_back(each)
+        tab.release(each)
     assert tab.held == 0, "all that was held is given back, and no more"
 
 

@@ -11,14 +11,14 @@ def test_a_circuit_stays_with_its_deployment_and_goes_with_it() -> None:
     health = Health(["a", "b", "c"], lambda *told: moved.append(told))
     for name in ("a", "b", "c"):
         health.failed(name, 0.0, 60.0)
-    health.turn(["a", "b", "d"], {"b"})
+    health.reconfigure(["a", "b", "d"], {"b"})
     assert health.down(1.0) == {"a"}
     assert sorted(moved[3:]) == [("b", "closed"), ("c", "closed")], "their gauges say so"
     health.failed("c", 1.0, 60.0)  # a request of before
     health.succeeded("c", 1.0, 1.0)
     health.asking("c", 1.0)
     assert health.down(2.0) == {"a"}
-    health.turn(["a", "b", "c"])
+    health.reconfigure(["a", "b", "c"])
     assert health.down(2.0) == {"a"}, "it begins anew"
 
 
@@ -29,12 +29,12 @@ def test_pace_is_kept_and_calls_that_are_out_are_still_counted() -> None:
             pace.asking(name)
             pace.answered(name, 0.1)
         pace.asking(name)
-    pace.turn(["a", "b"], {"b"})
+    pace.reconfigure(["a", "b"], {"b"})
     assert [pace.within(name, 0.5) is None for name in ("a", "b", "c")] == [False, True, True]
     assert [pace.busy(name) for name in ("a", "b", "c")] == [1, 1, 1]
     for name in ("a", "b", "c"):
         pace.answered(name, 0.1)
-    pace.turn(["a", "b"])
+    pace.reconfigure(["a", "b"])
     assert list(pace._seen) == ["a", "b"], "of the last nothing is remembered"
 
 
@@ -43,7 +43,7 @@ def test_factors_are_kept_for_models_that_stay() -> None:
     for _ in range(200):
         factors.learn("a", LEAST, LEAST)
         factors.learn("b", LEAST, LEAST)
-    factors.turn(["a", "new"])
+    factors.reconfigure(["a", "new"])
     assert factors.of("a") is not None
     assert factors.of("b") is None
     factors.learn("b", LEAST, LEAST)  # a request of before

@@ -260,14 +260,14 @@ async def test_who_may_go_on_can_change_while_it_runs(
     async with gate(own_redis, tmp_path) as here:
         held = await here.take("h", theirs)
         assert held is not None
-        here.ledger.turn([*TENANTS, allowed])
+        here.ledger.reconfigure([*TENANTS, allowed])
         await here.ledger.settle(held, Amounts(Nanos(0), 0, 1))
         here.ledger.leave(theirs, "h")
         await here.know(theirs)
         assert [each.held for each in await here.inner.balances(theirs)] == [0, 0]
         hang(own_redis, here)
         assert await here.take("again", theirs) is not None
-        here.ledger.turn(TENANTS)
+        here.ledger.reconfigure(TENANTS)
         assert await here.take("other", theirs) is None
         await go_on(own_redis, here)
 

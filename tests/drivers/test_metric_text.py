@@ -27,7 +27,7 @@ from gateway.core.chat import Usage
 from gateway.core.money import PER_USD
 from gateway.drivers.metrics.catalogue import METRICS, PROCESS_METRICS
 from gateway.drivers.metrics.cells import NOWHERE, OwnCells
-from gateway.drivers.metrics.families import Families, took
+from gateway.drivers.metrics.families import Families, observe_seconds
 from gateway.drivers.metrics.process import ProcessMetrics
 from gateway.drivers.metrics.prometheus import Metrics
 from gateway.drivers.metrics.text import DOLLARS, Page, number
@@ -53,7 +53,7 @@ def test_the_text_is_what_prometheus_client_writes() -> None:
             if metric.kind == "histogram":
                 for seconds in SECONDS_SEEN[: at + 2]:
                     where = families[name][tuple(labels)]
-                    took(cells.values, where, metric.buckets, seconds)
+                    observe_seconds(cells.values, where, metric.buckets, seconds)
                     child.observe(seconds)
             else:
                 families.add(name, *labels, by=AMOUNTS[at])

@@ -71,5 +71,5 @@ def test_never_is_written_as_prometheus_does() -> None:
     metrics = counting()
     metrics.observe(events.BudgetRead(OWN, Budget(100, "day"), 0, 0))
     assert spent_at("usd", "day", "hard") + " +Inf\n" in metrics.render().decode()
-    metrics.turn(Snapshot(CATALOG, {}, {}))
+    metrics.reconfigure(Snapshot(CATALOG, {}, {}))
     assert spent_at("usd", "day", "hard") + " NaN\n" in metrics.render().decode()

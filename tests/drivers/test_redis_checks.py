@@ -108,7 +108,7 @@ async def test_a_server_out_of_reach_is_a_warning() -> None:
     (line,) = map(str, findings)
     begins = f"Redis could not be looked at (unreachable): cannot connect to {place}: "
     assert line.startswith(begins)
-    assert findings[0].told == line
+    assert findings[0].message == line
 
 
 async def test_a_master_that_does_not_mind_its_replicas(tmp_path: Path) -> None:

@@ -50,11 +50,11 @@ class World(MemoryLedger):
         if isinstance(event, HoldsExpired):
             self.over[event.tenant] = self.now
 
-    async def first_over(self, homes: Sequence[str]) -> list[float | None]:
+    async def first_expiry(self, homes: Sequence[str]) -> list[float | None]:
         if self.down:
             raise LedgerDown("down")
         self.asked += homes
-        found = await super().first_over(homes)
+        found = await super().first_expiry(homes)
         return [0.0 if h in self.broken else at for h, at in zip(homes, found, strict=True)]
 
     async def sweep(self, homes: Iterable[str]) -> list[HoldsExpired]:
@@ -145,7 +145,7 @@ async def test_what_is_wrong_with_some_holds_up_nobody(
 async def test_homes_may_be_added_and_none_is_forgotten() -> None:
     world = World(["a"])
     end = await world.hold("a")
-    world.sweeper.turn(["b"])
+    world.sweeper.reconfigure(["b"])
     await world.hold("b")
     await world.pass_by(TTL_S + WITHIN_S)
     assert world.over == {"a": pytest.approx(end, abs=2), "b": pytest.approx(end, abs=2)}
@@ -163,7 +163,7 @@ async def test_a_cluster_says_of_homes_in_all_slots_when_a_hold_is_over(cluster_
     ledger = RedisLedger("redis+cluster://" + await _port_of(cluster_redis), timeout_s=10)
     for home in homes[::2]:
         await ledger.reserve(Purse(home, ()), "h", ONE)
-    found = await ledger.first_over(homes)
+    found = await ledger.first_expiry(homes)
     assert [at is not None and TTL_S - 60 < at <= TTL_S for at in found] == [True, False] * 150
     await ledger.aclose()
 

@@ -49,8 +49,8 @@ async def test_connections_are_kept_where_all_that_share_them_are_the_same(
     after: Snapshot, kept: dict[str, bool]
 ) -> None:
     async with open_upstreams({}, lambda: 0.0) as upstreams:
-        old: Any = await upstreams.turn(having(ONE, TWO))
-        new: Any = await upstreams.turn(after)
+        old: Any = await upstreams.reconfigure(having(ONE, TWO))
+        new: Any = await upstreams.reconfigure(after)
         assert {name: pool is old._pools.get(name) for name, pool in new._pools.items()} == kept
 
 
@@ -64,7 +64,7 @@ async def test_those_that_models_have_are_warmed(client: str, warmed: list[int])
         local = [Provider(each, "openai", urls[0]) for each in (name, *others)]
         asked = having(*local, Provider("unused", "openai", urls[1]), client=client)
         async with open_upstreams({}, lambda: 0.0) as upstreams:
-            await upstreams.turn(asked)
+            await upstreams.reconfigure(asked)
             await upstreams.warm(asked)
             await until(lambda: [len(used.peers), len(unused.peers)] == warmed)
             await upstreams.warm(asked)
@@ -73,21 +73,21 @@ async def test_those_that_models_have_are_warmed(client: str, warmed: list[int])
 
 async def test_the_same_is_the_same() -> None:
     async with open_upstreams({}, lambda: 0.0) as upstreams:
-        assert await upstreams.turn(having(ONE)) is await upstreams.turn(having(ONE))
+        assert await upstreams.reconfigure(having(ONE)) is await upstreams.reconfigure(having(ONE))
 
 
 async def test_a_signer_keeps_what_it_has_fetched() -> None:
     here = structs.replace(ONE, dialect="bedrock", auth=AwsAuth("eu-west-1", "id", None))
     async with open_upstreams({}, lambda: 0.0) as upstreams:
-        await upstreams.turn(having(here))
+        await upstreams.reconfigure(having(here))
         first = upstreams._signers["one"]
-        await upstreams.turn(having(here, TWO))
+        await upstreams.reconfigure(having(here, TWO))
         assert upstreams._signers["one"] is first
-        await upstreams.turn(having(structs.replace(here, auth=AwsAuth("us-east-1"))))
+        await upstreams.reconfigure(having(structs.replace(here, auth=AwsAuth("us-east-1"))))
         assert upstreams._signers["one"] is not first
-        await upstreams.turn(having(here))
+        await upstreams.reconfigure(having(here))
         first = upstreams._signers["one"]
-        await upstreams.turn(having(structs.replace(here, proxy=Secret("http://proxy:1"))))
+        await upstreams.reconfigure(having(structs.replace(here, proxy=Secret("http://proxy:1"))))
         assert upstreams._signers["one"] is not first, "it would ask by the old way"
 
 
@@ -95,11 +95,11 @@ async def test_a_signer_keeps_what_it_has_fetched() -> None:
 async def test_aiohttps_session_ends_with_the_last_who_has_it(proxy: Secret | None) -> None:
     one = structs.replace(ONE, proxy=proxy)
     async with open_upstreams({}, lambda: 0.0) as upstreams:
-        old = await upstreams.turn(having(one, client="aiohttp"))
+        old = await upstreams.reconfigure(having(one, client="aiohttp"))
         assert isinstance(old, AiohttpUpstream)
         sessions: Any = [*old.sessions]
         assert len(sessions) == (1 if proxy is None else 2)
-        new = await upstreams.turn(having(TWO, client="aiohttp"))
+        new = await upstreams.reconfigure(having(TWO, client="aiohttp"))
         assert isinstance(new, AiohttpUpstream)
         assert not any(each.closed for each in sessions), "a request has them yet"
         del old

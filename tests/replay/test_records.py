@@ -76,7 +76,7 @@ def test_a_line_that_does_not_say_whether_it_is_right_is_left_out(tmp_path: Path
     write(tmp_path, asked("a", "b"), {"m": rows})
     model = read(tmp_path).models["m"]
     assert (set(model.answers), model.left_out) == ({"b"}, 1)
-    assert [query.id for query in read(tmp_path).asked(("m",))] == ["b"]
+    assert [query.id for query in read(tmp_path).answered_by_all(("m",))] == ["b"]
 
 
 @pytest.mark.parametrize(

@@ -99,9 +99,9 @@ async def test_where_nothing_seems_to_fit_it_is_counted_as_for_an_answer(stage: 
 
     body = asked(replace(ALONE, question="x" * 400_000), stream=False)
     assert (await explained(stage, body))["rungs"] == []
-    door.turn(replace(before, world=replace(before.world, exact_tokens=exactly)))
+    door.reconfigure(replace(before, world=replace(before.world, exact_tokens=exactly)))
     try:
         told = await explained(stage, body)
     finally:
-        door.turn(before)
+        door.reconfigure(before)
     assert told["features"]["bound"]["exact"] == 9

@@ -217,7 +217,7 @@ async def test_a_cap_of_time_rules_out_who_is_seen_to_be_slow(
     )
     (skipped,) = told.json()["skipped"]
     assert (skipped["deployment"], skipped["why"].partition(":")[0]) == ("one/slow", "latency")
-    pace.turn(["one/slow", "two/quick"], {"one/slow", "two/quick"})
+    pace.reconfigure(["one/slow", "two/quick"], {"one/slow", "two/quick"})
 
 
 @STREAM

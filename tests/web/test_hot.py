@@ -251,13 +251,13 @@ async def test_a_large_body_before_another_configuration_says_nothing_of_the_nex
     await right(wire)
     keyring = make_keyring(service.gateway.reload.snapshot)
     limits = structs.replace(before.limits, body_bytes=5_000)
-    door.turn(replace(before, keyring=keyring, limits=limits))
+    door.reconfigure(replace(before, keyring=keyring, limits=limits))
     try:
         for sent, status in ((asks(), 200), (large, 413), (asks(), 200)):
             await wire.send(sent)
             assert (await wire.answer())[0] == status
     finally:
-        door.turn(before)
+        door.reconfigure(before)
 
 
 async def test_what_is_remembered_of_a_connection_is_what_would_be_read_anew(

@@ -40,7 +40,7 @@ def read_entry(given: Given, asker: Asker, known: Known, notes: Notes) -> Entry 
         notes.add("lost", given.path, f"{name}: only chat is served, not {mode}")
         given.forget()
         return None
-    asked = asker.asked(params)
+    asked = asker.host_of(params)
     if asked is None or not name:
         if not name:
             notes.add("lost", given.path, "it has no model_name")

@@ -91,7 +91,7 @@ class Asker:
         self._notes = notes
         self._secrets: dict[str, str] = {}
 
-    def asked(self, params: Given) -> Asked | None:
+    def host_of(self, params: Given) -> Asked | None:
         """None, and a note, when there is no way to ask it."""
         model = params.text("model") or ""
         prefix, rest = _split(model, params.text("custom_llm_provider"))

@@ -20,7 +20,7 @@ from gateway.core.checks.confidence import (
 from gateway.core.checks.ending import complete, not_empty
 from gateway.core.checks.finding import Finding
 from gateway.core.checks.grounding import cites_context
-from gateway.core.checks.json_answer import json_if_asked
+from gateway.core.checks.json_answer import json_if_requested
 from gateway.core.checks.languages import language
 from gateway.core.checks.lengths import length
 from gateway.core.checks.options import OPTIONS, option_fault
@@ -43,7 +43,7 @@ CHECKS: Final[Mapping[str, CheckFn]] = {
     "cites_context": cites_context,
     "complete": complete,
     "confidence": confidence,
-    "json_if_asked": json_if_asked,
+    "json_if_asked": json_if_requested,
     "language": language,
     "length": length,
     "not_empty": not_empty,

@@ -13,7 +13,7 @@ from gateway.core.chat import ChatRequest, Choice, Delta
 from gateway.core.checks import languages, lengths, refusal, schema_check
 from gateway.core.checks.finding import Finding
 from gateway.core.checks.heard import Heard
-from gateway.core.checks.json_answer import json_if_asked, wants_json
+from gateway.core.checks.json_answer import json_if_requested, wants_json
 from gateway.core.checks.json_prefix import JsonPrefix
 from gateway.core.checks.pattern import CITATION, compiled, is_firm
 from gateway.core.checks.tolerant_json import BLANK, begins_bare
@@ -136,10 +136,10 @@ def _json(
     return look
 
 
-def _json_if_asked(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
+def _json_if_requested(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     if not wants_json(request, options):
         return lambda heard: PASSES
-    return _json(request, options, json_if_asked)
+    return _json(request, options, json_if_requested)
 
 
 def _schema(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
@@ -150,7 +150,7 @@ def _schema(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     return lambda heard: None if (seen := look(heard)) is PASSES else seen
 
 
-def _found(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
+def _pattern(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     """What a pattern without assertions has found stays found."""
     source = options.get("pattern", CITATION)
     pattern = compiled(source) if is_firm(source) else None
@@ -167,13 +167,13 @@ def _found(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
 
 
 EARLY_CHECKS: Final[Mapping[str, Callable[[ChatRequest, Mapping[str, Any]], EarlyCheck]]] = {
-    "citation": _found,
-    "json_if_asked": _json_if_asked,
+    "citation": _pattern,
+    "json_if_asked": _json_if_requested,
     "language": _language,
     "length": _length,
     "not_empty": _not_empty,
     "not_refused": _not_refused,
-    "regex": _found,
+    "regex": _pattern,
     "schema": _schema,
     "tool_known": _tools,
     "tools_valid": _tools_valid,
@@ -202,7 +202,7 @@ class EarlyChecks:
                 self._open.append((check.name, make(request, check.options)))
 
     @property
-    def over(self) -> bool:
+    def all_decided(self) -> bool:
         """Whether all is known that can be before the end."""
         return not self._open
 

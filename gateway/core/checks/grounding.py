@@ -32,14 +32,14 @@ def cites_context(choice: Choice, request: ChatRequest, options: Mapping[str, An
     for found in islice(expression.finditer(text), _MOST):
         cited = _bare(found[expression.groups and 1] or found[0])
         if cited and not given:
-            given = f" {_given(bytes(request.fields.get('messages', b'[]')))} "
+            given = f" {_sources(bytes(request.fields.get('messages', b'[]')))} "
         if f" {cited} " not in given and cited:
             return "it cites what is not in the request"
     return None
 
 
 @lru_cache(maxsize=16)
-def _given(messages: bytes) -> str:
+def _sources(messages: bytes) -> str:
     """What all but the model itself said."""
     try:
         told = msgspec.json.decode(messages)

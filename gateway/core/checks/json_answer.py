@@ -36,7 +36,9 @@ def wants_json(request: ChatRequest, options: Mapping[str, Any]) -> bool:
     return bool(options.get("always")) or asks_for_json(request)
 
 
-def json_if_asked(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
+def json_if_requested(
+    choice: Choice, request: ChatRequest, options: Mapping[str, Any]
+) -> str | None:
     """The text is JSON, and fits the schema, when the request's `response_format` asks for it."""
     always = options and options.get("always")
     if "response_format" not in request.fields and not always:
@@ -55,7 +57,7 @@ def json_if_asked(choice: Choice, request: ChatRequest, options: Mapping[str, An
     return None
 
 
-def schema_asked(request: ChatRequest) -> bytes | None:
+def requested_schema(request: ChatRequest) -> bytes | None:
     """The schema of the request's `response_format`, if it has one."""
     wrapper = _format(request).json_schema if "response_format" in request.fields else None
     return bytes(wrapper.schema) or None if wrapper is not None else None

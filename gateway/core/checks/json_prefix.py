@@ -60,7 +60,7 @@ class JsonPrefix:
                 self.standing = "broken"
         elif awaited in ("more", "first_value", "first_key") and char == self._stack[-1]:
             self._stack.pop()
-            self._ended()
+            self._value_ended()
         elif awaited == "more" and char == ",":
             self._await = "key" if self._stack[-1] == "}" else "value"
         elif awaited == "colon" and char == ":":
@@ -70,7 +70,7 @@ class JsonPrefix:
         else:
             self.standing = "broken"
 
-    def _ended(self) -> None:
+    def _value_ended(self) -> None:
         """A value is whole."""
         self._await = "more"
         if not self._stack:
@@ -85,7 +85,7 @@ class JsonPrefix:
             if self._is_key:
                 self._await = "colon"
             else:
-                self._ended()
+                self._value_ended()
             return at + 1
         if at + 1 == len(text):
             self._left = "\\"
@@ -98,7 +98,7 @@ class JsonPrefix:
         if self._token[0] in "tfn":
             self._token += text[at]
             if self._token in _LITERALS:
-                self._ended()
+                self._value_ended()
             elif not any(word.startswith(self._token) for word in _LITERALS):
                 self.standing = "broken"
             return at + 1

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from gateway.core.chat import ChatRequest, Choice, Completion
-from gateway.core.checks.json_answer import schema_asked
+from gateway.core.checks.json_answer import requested_schema
 from gateway.core.checks.schema import misfit
 from gateway.core.checks.tolerant_json import Unreadable, read_json, read_strict
 from gateway.core.checks.tools import only_calls
@@ -17,7 +17,7 @@ def schema(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> 
     """The text is JSON that fits a schema: the configured one, else that of the request's
     `response_format`; without either, anything passes.
     """
-    wanted = _wanted(request, options)
+    wanted = _schema(request, options)
     if wanted is None or only_calls(choice):
         return None
     value = read_json(choice.text or "")
@@ -39,7 +39,7 @@ def _fixed(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> 
     text = choice.text
     if not text or not isinstance(read_strict(text), Unreadable):
         return text
-    if _wanted(request, options) is None or schema(choice, request, options) is not None:
+    if _schema(request, options) is None or schema(choice, request, options) is not None:
         return text
     value = read_json(text)
     if isinstance(value, Unreadable):  # blanks beside a call
@@ -51,6 +51,6 @@ def _fixed(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> 
     return clean if read_strict(clean) == value else text  # of 1e400 it would make null
 
 
-def _wanted(request: ChatRequest, options: Mapping[str, Any]) -> bytes | None:
+def _schema(request: ChatRequest, options: Mapping[str, Any]) -> bytes | None:
     own = options.get("schema")
-    return own.encode() if isinstance(own, str) else schema_asked(request)
+    return own.encode() if isinstance(own, str) else requested_schema(request)

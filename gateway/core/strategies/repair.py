@@ -49,7 +49,10 @@ def _tries(plan: Plan, progress: Progress, tries: int, *, tell: bool) -> Steps:
             if isinstance(outcome, Answered) and left:
                 progress.because = structs.replace(progress.because, purpose="retry")
                 if tell:
-                    progress.said = (*progress.said, *told(outcome.completion, outcome.findings))
+                    progress.said = (
+                        *progress.said,
+                        *feedback(outcome.completion, outcome.findings),
+                    )
                 continue
             no_room = progress.because.purpose == "retry" and aside(outcome)
             if not (no_room or isinstance(outcome, Answered)):
@@ -62,7 +65,7 @@ def _tries(plan: Plan, progress: Progress, tries: int, *, tell: bool) -> Steps:
     return higher
 
 
-def told(answer: Completion, findings: Iterable[Finding]) -> tuple[Message, ...]:
+def feedback(answer: Completion, findings: Iterable[Finding]) -> tuple[Message, ...]:
     """The poor answer as its own turn, and what was wrong with it as the user's."""
     first = answer.choices[0] if answer.choices else None
     found = "\n".join(f"- {finding.check}: {finding.why}" for finding in findings)

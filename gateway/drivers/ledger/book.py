@@ -43,7 +43,7 @@ class Book:
             await self._homes.run(known.commands.trim(kept))
 
     async def counted(self, home: str) -> dict[Counter, int]:
-        return await self._homes.told("counted", self._counted(home))
+        return await self._homes.observed("counted", self._counted(home))
 
     async def _counted(self, home: str) -> dict[Counter, int]:
         commands = self._homes.home(home).commands
@@ -60,16 +60,16 @@ class Book:
             if cursor == "0":
                 return found
 
-    async def first_over(self, homes: Sequence[str]) -> list[float | None]:
-        return await self._homes.told("first_over", self._first_over(homes))
+    async def first_expiry(self, homes: Sequence[str]) -> list[float | None]:
+        return await self._homes.observed("first_over", self._first_expiry(homes))
 
-    async def _first_over(self, homes: Sequence[str]) -> list[float | None]:
+    async def _first_expiry(self, homes: Sequence[str]) -> list[float | None]:
         asked = [self._homes.settings.scripts.time, *map(first_hold, homes)]
         time, *firsts = await asyncio.gather(*map(self._homes.run, asked), return_exceptions=True)
         if isinstance(time, BaseException):
             raise time
         now = int(time[0]) + int(time[1]) / 1_000_000
-        return [_over(first, now) for first in firsts]
+        return [_seconds_left(first, now) for first in firsts]
 
     async def load(
         self,
@@ -155,7 +155,7 @@ def expired_record(hold: str, life: str, tenant: str, ceiling: Amounts) -> Usage
     )
 
 
-def _over(first: Any, now: float) -> float | None:
+def _seconds_left(first: Any, now: float) -> float | None:
     """In how many seconds, by what ZRANGE answers."""
     if isinstance(first, RedisError):
         return 0.0

@@ -167,9 +167,9 @@ class Homes:
 
     async def ask(self, op: str, home: Home, command: bytes) -> list[Any]:
         """The answer, told to the observer. Raises LedgerDown."""
-        return await self.told(op, self.asked(home, command))
+        return await self.observed(op, self.run_at(home, command))
 
-    async def told(self, op: str, asked: Awaitable[_T]) -> _T:
+    async def observed(self, op: str, asked: Awaitable[_T]) -> _T:
         began = self._clock()
         error = None
         try:
@@ -180,7 +180,7 @@ class Homes:
         finally:
             self._observe(LedgerTook(op, self._clock() - began, error))
 
-    async def asked(self, home: Home, command: bytes) -> list[Any]:
+    async def run_at(self, home: Home, command: bytes) -> list[Any]:
         reply: list[Any] = await self.run(command)
         if len(reply) > 3 and isinstance(reply[0], bytes) and reply[1]:
             self._observe(HoldsExpired(home.name, reply[1], reply[2]))

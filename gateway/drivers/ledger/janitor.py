@@ -72,9 +72,9 @@ class Janitor:
         self._awake = awake or Awake()
         self._retries = retries
         self._told: set[str] = set()
-        self.turn(tenants)
+        self.reconfigure(tenants)
 
-    def turn(self, tenants: Sequence[Tenant]) -> None:
+    def reconfigure(self, tenants: Sequence[Tenant]) -> None:
         """From now on there are only these."""
         self._places = list(_places(tenants))
         self._turn = 0

@@ -68,9 +68,9 @@ class Heat:
     def warn(self, hold: Hold) -> Hold:
         """The call's hold, with what is to be told."""
         told, self.warned = (*hold.warned, *self.warned), ()
-        return structs.replace(hold, warned=tuple(map(self._told, told)))
+        return structs.replace(hold, warned=tuple(map(self._mark_first, told)))
 
-    def _told(self, warned: Warned) -> Warned:
+    def _mark_first(self, warned: Warned) -> Warned:
         limit = (warned.account, warned.budget)
         if warned.percent < 100 or limit not in self._firsts:
             return warned
@@ -159,7 +159,7 @@ class LeasedHome:
         return self._entries / self._records
 
 
-def ends(plan: Plan, now: float) -> float:
+def first_end(plan: Plan, now: float) -> float:
     """When the first of its periods is over, or the slot of a rolling one; in Unix seconds."""
     slots = [line.slot_ms for line in plan.lines if line.slot_ms]
     return min([plan.end, *((int(now * 1_000) // each + 1) * each / 1_000 for each in slots)])

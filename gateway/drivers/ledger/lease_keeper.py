@@ -10,7 +10,7 @@ from gateway.core.errors import LedgerDown
 from gateway.core.leases import Lease, Record, bounds_tokens, slice_of
 from gateway.core.ports import Clock
 from gateway.core.snapshot import Leasing
-from gateway.drivers.ledger.lease_homes import Heat, Heats, LeasedHome, ends
+from gateway.drivers.ledger.lease_homes import Heat, Heats, LeasedHome, first_end
 from gateway.drivers.ledger.local_payer import Voiding
 from gateway.drivers.ledger.plans import Plan
 
@@ -109,7 +109,7 @@ class LeaseKeeper:
         looks = (self._ledger.balances(purse), self._ledger.look_at_clock())
         balances, _ = await asyncio.gather(*looks)
         plan, now = self._ledger.plan(purse)
-        served = ends(plan, now) - now - 2 * CLOCK_S  # then there is time to hand over in
+        served = first_end(plan, now) - now - 2 * CLOCK_S  # then there is time to hand over in
         if served < self._age:
             return
         slices: list[Amounts] = []
@@ -159,7 +159,7 @@ class LeaseKeeper:
     def close(self, lease: Lease, heat: Heat) -> None:
         lease.closed = True
         heat.drop(lease)
-        if lease.over:
+        if lease.finished:
             self.end(lease)
 
     def end(self, lease: Lease) -> None:
@@ -205,7 +205,7 @@ class LeaseKeeper:
                     self.theirs.add(hold_id)
                 else:  # it has ended meanwhile
                     await self._ledger.void(purse.home, hold_id)
-        if lease.over and lease in self._leases:
+        if lease.finished and lease in self._leases:
             self.end(lease)
 
     async def _keep(self) -> None:

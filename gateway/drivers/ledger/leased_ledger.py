@@ -37,7 +37,7 @@ class LeasedLedger:
     ) -> None:
         self._ledger = ledger
         # What is not asked for a request is the ledger's own.
-        self.first_over = ledger.first_over
+        self.first_expiry = ledger.first_expiry
         self.sweep = ledger.sweep
         self.charge = ledger.charge
         self.records = ledger.records
@@ -87,7 +87,7 @@ class LeasedLedger:
             del self._open[hold.id]
             if lease.nanos < 0 or lease.tokens < 0:
                 self._keeper.overrun(lease)
-            elif lease.over:
+            elif lease.finished:
                 self._keeper.end(lease)
             return DONE
         if hold.id not in self._theirs and self._ids.has(hold.id):
@@ -101,7 +101,7 @@ class LeasedLedger:
         lease = self._open.pop(hold_id, None)
         if lease is not None:
             lease.release(hold_id)
-            if lease.over:
+            if lease.finished:
                 self._keeper.end(lease)
         self._theirs.discard(hold_id)
         self._ids.add(hold_id)

@@ -67,7 +67,7 @@ class LocalLedger:
     ) -> None:
         self._ledger = ledger
         # What is not asked for a request is the ledger's own.
-        self.first_over = ledger.first_over
+        self.first_expiry = ledger.first_expiry
         self.sweep = ledger.sweep
         self.charge = ledger.charge
         self.void = ledger.void
@@ -85,7 +85,7 @@ class LocalLedger:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
-    def turn(self, tenants: Iterable[Tenant]) -> None:
+    def reconfigure(self, tenants: Iterable[Tenant]) -> None:
         """Those of these that allow it may from now on; what others hold is settled as it was."""
         self._allowed = _alone(tenants)
         self._always &= self._allowed  # of others, a life may have begun before they were allowed
@@ -102,7 +102,7 @@ class LocalLedger:
         ]
 
     @property
-    def goes_on(self) -> bool:
+    def serves_alone(self) -> bool:
         """Whether there is a tenant that can be served while the ledger is away."""
         return bool(self._allowed)
 

@@ -119,7 +119,7 @@ class MemoryLedger:
             self._expire(home, swept.append)
         return swept
 
-    async def first_over(self, homes: Sequence[str]) -> list[float | None]:
+    async def first_expiry(self, homes: Sequence[str]) -> list[float | None]:
         await asyncio.sleep(0)
         now = self._clock()
         known = [self._books.get(home) for home in homes]

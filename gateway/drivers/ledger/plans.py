@@ -15,7 +15,7 @@ from gateway.core.accounts import LARGEST, Account, Purse
 from gateway.core.catalog import Budget, Meter
 from gateway.core.catalog import Period as Per
 from gateway.core.ledger_entry import METERS
-from gateway.core.periods import ROLLING_S, SLOTS, Period, ended, period
+from gateway.core.periods import ROLLING_S, SLOTS, Period, ended_by, period
 
 _DAY: Final = 86_400
 NEVER: Final = 2**53 - 1
@@ -166,5 +166,5 @@ def read_key(key: str, ttl_ms: int) -> Key | None:
         if name == _ROLLING + per:
             slot_ms = ROLLING_S[per] * 1_000 // SLOTS
             return Key(meter, slot_ms, _outlives(slot_ms, ttl_ms))
-    end = ended(name)
+    end = ended_by(name)
     return Key(meter, 0, 0 if end is None else end + max(_KEPT.values()))

@@ -107,7 +107,7 @@ class RedisLedger(Book):
         try:
             for _ in _TRIES:
                 if ready.home.lost:
-                    ready = await self._found_again(ready.home, purse)
+                    ready = await self._reloaded(ready.home, purse)
                 home, before = ready.home, ready.home.seq
                 command = reserving(ready.reserve, hold_id, amounts, life)
                 try:
@@ -119,7 +119,7 @@ class RedisLedger(Book):
                     if not before <= seq <= home.seq:  # between them it says nothing new
                         home.saw(seq, before)
                     return Hold(hold_id, purse, amounts, left if left >= 0 else None)
-                answer = await self._told(reply, before, ready, purse, hold_id, amounts)
+                answer = await self._take_reply(reply, before, ready, purse, hold_id, amounts)
                 if answer is not None:
                     return answer
                 ready = self._homes.ready(purse, self._clock())
@@ -135,11 +135,11 @@ class RedisLedger(Book):
         finally:
             self._took(LedgerTook("reserve", self._clock() - began, error))
 
-    async def _found_again(self, home: Home, purse: Purse) -> Ready:
+    async def _reloaded(self, home: Home, purse: Purse) -> Ready:
         await self._homes.look(home)
         return self._homes.ready(purse, self._clock())
 
-    async def _told(
+    async def _take_reply(
         self,
         reply: list[Any],
         before: int,
@@ -188,14 +188,14 @@ class RedisLedger(Book):
 
     async def balances(self, purse: Purse) -> tuple[Balance, ...]:
         ready = self._homes.ready(purse, self._clock())
-        return await self._homes.told("balances", self._balances(ready, purse))
+        return await self._homes.observed("balances", self._balances(ready, purse))
 
     async def _balances(self, ready: Ready, purse: Purse) -> tuple[Balance, ...]:
         for _ in _TRIES:
             home = ready.home
             if home.lost:
                 await self._homes.look(home)
-            reply = await self._homes.asked(home, home.commands.balances(ready.plan, home.epoch))
+            reply = await self._homes.run_at(home, home.commands.balances(ready.plan, home.epoch))
             if reply[0] == b"balances":
                 spent, held = reply[4::2], reply[5::2]
                 rows = ready.plan.rows
@@ -226,7 +226,7 @@ class RedisLedger(Book):
 
     async def settled(self) -> None:
         """Until what was settled, and left, has been answered."""
-        await self._settles.over(self._timeout)
+        await self._settles.wait(self._timeout)
 
     async def aclose(self) -> None:
         await self._settles.aclose(self._timeout)

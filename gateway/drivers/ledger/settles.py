@@ -165,7 +165,7 @@ class Settles:
         self.homes.send(command, errand)
         return errand
 
-    async def over(self, within_s: float) -> None:
+    async def wait(self, within_s: float) -> None:
         """Wait for what is under way, and for what follows from its answer."""
         loop = asyncio.get_running_loop()
         until = loop.time() + within_s
@@ -174,7 +174,7 @@ class Settles:
 
     async def aclose(self, within_s: float) -> None:
         """What is not answered by then is owed."""
-        await self.over(within_s)
+        await self.wait(within_s)
         for each in [*self.under_way]:
             each.give_up()
 

@@ -41,9 +41,9 @@ class Sweeper:
         """Those that were to be asked already, the longest ago first."""
         self._homes: set[str] = set()
         self._told: set[str] = set()
-        self.turn(homes)
+        self.reconfigure(homes)
 
-    def turn(self, homes: Iterable[str]) -> None:
+    def reconfigure(self, homes: Iterable[str]) -> None:
         """There are these as well. Those that were may still have holds."""
         new = dict.fromkeys(home for home in homes if home not in self._homes)
         self._missed += new
@@ -77,7 +77,7 @@ class Sweeper:
         """Whether all of them answered."""
         began = self._clock()
         try:
-            first = await self._ledger.first_over(homes)
+            first = await self._ledger.first_expiry(homes)
         except LedgerDown:
             self._missed += homes
             return False

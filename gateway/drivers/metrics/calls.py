@@ -47,7 +47,7 @@ class Calls:
             events.BudgetWarned: self._budget_warned,
         }
 
-    def turn(self, tags: Known) -> None:
+    def reconfigure(self, tags: Known) -> None:
         """Charge back by these tags that list their values."""
         self._tags = {name: values for name, values in tags.items() if values}
         self._calls.clear()

@@ -28,7 +28,7 @@ class Found(dict[Labels, int]):
         return found
 
 
-def took(values: Values, at: int, bounds: tuple[float, ...], seconds: float) -> None:
+def observe_seconds(values: Values, at: int, bounds: tuple[float, ...], seconds: float) -> None:
     """Add to a histogram's cells: the sum, then one for each bucket."""
     values[at] += seconds
     values[at + 1 + bisect_left(bounds, seconds)] += 1.0

@@ -21,7 +21,7 @@ _ANSWERED: Final = frozenset({"unknown", "cancelled", "when"})
 def ledger_writers(of: Families) -> Mapping[type, Callable[[Any], None]]:
     """What each event counts in."""
     writes = _Ledger(of)
-    return {events.LedgerTook: writes.took, events.HoldsExpired: writes.expired}
+    return {events.LedgerTook: writes.observe, events.HoldsExpired: writes.expired}
 
 
 class _Ledger:
@@ -32,7 +32,7 @@ class _Ledger:
         self._mode = of["gateway_ledger_mode"][()]
         self._now = _THERE
 
-    def took(self, event: events.LedgerTook) -> None:
+    def observe(self, event: events.LedgerTook) -> None:
         try:
             at = self._ops[event.op]
         except KeyError:

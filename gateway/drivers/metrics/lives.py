@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from gateway.core import events
 from gateway.drivers.metrics.cells import NOWHERE, Series
-from gateway.drivers.metrics.families import Families, Labels, took
+from gateway.drivers.metrics.families import Families, Labels, observe_seconds
 from gateway.drivers.metrics.saved import Saved, Smart
 from gateway.drivers.metrics.shape import A_TOKEN, SECONDS, SHORT, edges
 
@@ -57,7 +57,7 @@ class Lives:
             events.Dropped: self._dropped,
         }
 
-    def turn(self) -> None:
+    def reconfigure(self) -> None:
         """What was found went by another configuration."""
         self._replies.clear()
 
@@ -140,7 +140,7 @@ class Lives:
         lasted = self._of[_LASTED][about.route, stream]
         values = self._cells.values
         values[self._in_flight] -= 1.0
-        took(values, lasted, SECONDS, seconds)
+        observe_seconds(values, lasted, SECONDS, seconds)
 
     def _reply(self, way: _Way) -> _Cells:
         of, (route, tenant, streams, tier, reason) = self._of, way

@@ -81,7 +81,7 @@ class Metrics:
     def close(self) -> None:
         self._cells.close()
 
-    def turn(self, new: Snapshot) -> None:
+    def reconfigure(self, new: Snapshot) -> None:
         """Go by this configuration: what is new is there at 0."""
         models = new.catalog.models.values()
         deployments = [each.name for model in models for each in model.deployments]
@@ -95,9 +95,9 @@ class Metrics:
         catalog: Catalog,
     ) -> None:
         there = [*tenants]
-        self._saved.turn(catalog)
-        self._lives.turn()
-        self._calls.turn(tags)
+        self._saved.reconfigure(catalog)
+        self._lives.reconfigure()
+        self._calls.reconfigure(tags)
         foresee(self._of, there, deployments)
         foresee_routes(self._of, there, catalog, self._saved.tops)
         forget(self._of, there)

@@ -31,7 +31,7 @@ class Saved:
         self.tops: Mapping[str, Priced] = {}
         """By each name that is climbed from: what its last tier charges."""
 
-    def turn(self, catalog: Catalog) -> None:
+    def reconfigure(self, catalog: Catalog) -> None:
         """Go by the prices of this one."""
         climbed = {name: each for name, each in ladders(catalog).items() if len(each.steps) > 1}
         self.tops = {name: self._top(each) for name, each in climbed.items()}

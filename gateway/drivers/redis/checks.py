@@ -31,11 +31,11 @@ class Finding(Struct, frozen=True):
 
     def __str__(self) -> str:
         if not self.wanted:
-            return self.told
+            return self.message
         return f"{self.name} is {self.found} at {self.server}, wanted: {self.wanted}; {self.why}"
 
     @property
-    def told(self) -> str:
+    def message(self) -> str:
         """What was found, and why it matters."""
         if not self.wanted:
             return f"{self.name}{self.server and f' of {self.server}'} {self.why}"
@@ -53,7 +53,7 @@ async def inspect_redis(redis: Redis) -> tuple[Finding, ...]:
         if error.kind not in {"noperm", "other"}:
             raise
         return (_unseen("", "INFO", error),)
-    policies = await _asked(redis, _FSYNC)
+    policies = await _answer_or_error(redis, _FSYNC)
     for server, text in told:
         info = _fields(text)
         found += _of_info(server, info)
@@ -93,11 +93,11 @@ def refusal(findings: tuple[Finding, ...], on_unsafe: str) -> str | None:
 
 
 async def _is_careless(redis: Redis, server: str) -> bool:
-    told = await _asked(redis, _REPLICAS)
+    told = await _answer_or_error(redis, _REPLICAS)
     return isinstance(told, dict) and told[server] == [b"min-replicas-to-write", b"0"]
 
 
-async def _asked(redis: Redis, command: bytes) -> dict[str, Any] | RedisError:
+async def _answer_or_error(redis: Redis, command: bytes) -> dict[str, Any] | RedisError:
     try:
         return dict(await redis.everywhere(command))
     except RedisError as error:
@@ -138,7 +138,7 @@ def _of_info(server: str, info: Mapping[str, str]) -> Iterator[Finding]:
 
 async def _of_cluster(redis: Redis, server: str, masters: int) -> list[Finding]:
     """Whether all slots are served, and whether we speak to all who serve them."""
-    told = await _asked(redis, _CLUSTER)
+    told = await _answer_or_error(redis, _CLUSTER)
     if isinstance(told, RedisError):
         return [_unseen(server, "CLUSTER INFO", told)]
     info = _fields(told[server])

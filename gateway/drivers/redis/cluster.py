@@ -103,7 +103,7 @@ class RedisCluster:
         slot = slot_of(found) if found else None
         node = self._owner(slot)
         if node is None:
-            return self._found_out(command, slot)
+            return self._find_and_send(command, slot)
         return self._answered(command, node, self._sent(command, node))
 
     def send(self, command: bytes, answer: Answer) -> None:
@@ -117,7 +117,7 @@ class RedisCluster:
     async def _first_of_all(self, command: bytes) -> Any:
         return (await self.everywhere(command))[0][1]
 
-    async def _found_out(self, command: bytes, slot: int | None) -> Any:
+    async def _find_and_send(self, command: bytes, slot: int | None) -> Any:
         node = await self._learned(slot)
         return await self._answered(command, node, self._sent(command, node))
 

@@ -210,7 +210,7 @@ class Wire(asyncio.Protocol):
         self._timer = None
         until, now = self._first_until(), self._loop.time()
         if until <= now:
-            if not self._answer_comes():
+            if not self._is_receiving():
                 self.fail("timeout", "the server did not answer in time")
                 return
             until = now + self._timeout / _MOMENTS
@@ -222,7 +222,7 @@ class Wire(asyncio.Protocol):
     def _first_until(self) -> float:
         return self._awaited[0][0][0] if self._awaited else inf
 
-    def _answer_comes(self) -> bool:
+    def _is_receiving(self) -> bool:
         """Whether some of it has come since we looked before, or is there to be read: the loop may
         have stood still.
         """

@@ -42,7 +42,7 @@ from gateway.drivers.heard_answers import HOLD, HeardUpstream
 from gateway.drivers.traces.names import NAMES, SCHEMA_URL, TAG
 from gateway.drivers.traces.places import Places
 from gateway.drivers.traces.traceparent import CALL, PARENT, written
-from gateway.drivers.traces.words import asked_words, asks, said_words
+from gateway.drivers.traces.words import answer_messages, asks, request_messages
 
 _PATH: Final = "/v1/chat/completions"
 _SEND_S: Final = 5
@@ -90,15 +90,15 @@ class Traces:
             events.Reserved: self._amid(self._reserved, recorded=False),
             events.Settled: self._amid(self._settled, recorded=False),
             **{kind: self._amid(write) for kind, write in amid.items()},
-            **dict.fromkeys(_ENDS, self._ended),
+            **dict.fromkeys(_ENDS, self._on_end),
         }
 
-    def turn(self, snapshot: Snapshot) -> None:
+    def reconfigure(self, snapshot: Snapshot) -> None:
         """Go by this configuration."""
         self._places = Places(snapshot)
 
     def tap(self, upstream: Upstream) -> Upstream:
-        return HeardUpstream(upstream, self._hears) if self._content else upstream
+        return HeardUpstream(upstream, self._on_answer) if self._content else upstream
 
     def _amid(
         self, write: Callable[[_Traced, Any], None], *, recorded: bool = True
@@ -112,10 +112,10 @@ class Traces:
 
         return tell
 
-    def _ended(self, event: Any) -> None:
+    def _on_end(self, event: Any) -> None:
         life = self._lives.pop(event.about.request_id, None)
         if life is not None and life.recorded:
-            self._over(life, event)
+            self._finish_span(life, event)
 
     def _began(self, event: events.Began | events.AuditBegan) -> None:
         about = event.about
@@ -129,26 +129,26 @@ class Traces:
         _SEEN.set(life.context)
         if not life.recorded:
             return
-        told = self._told(
+        told = self._attributes(
             request=about.request_id, tenant=about.tenant, route=about.route, key=about.key,
             stream=about.stream,
         )  # fmt: skip
         if seen:
-            told |= self._told(method="POST", http_route=_PATH, path=_PATH, scheme="http")
+            told |= self._attributes(method="POST", http_route=_PATH, path=_PATH, scheme="http")
         names = self._shown.names
         told |= {f"{TAG}{tag}": names[value] for tag, value in about.tags.items()}
         span.set_attributes(told)
         if self._content and life.request is not None:
-            self._words(span, "asked", asked_words(life.request))
+            self._words(span, "asked", request_messages(life.request))
 
     def _planned(self, life: _Traced, event: events.Planned) -> None:
-        life.span.set_attributes(self._told(rungs=event.rungs, skipped=event.skipped))
+        life.span.set_attributes(self._attributes(rungs=event.rungs, skipped=event.skipped))
 
     def _reserved(self, life: _Traced, event: events.Reserved) -> None:
         """A call is about to be made. Which, is told when it is over."""
         told: dict[str, Any] = {}
         if life.recorded:
-            told = self._told(operation="chat", held=event.amount / PER_USD)
+            told = self._attributes(operation="chat", held=event.amount / PER_USD)
             told |= asks(life.request, stream=event.about.stream)
         span = self._tracer.start_span("chat", life.context, SpanKind.CLIENT, told)
         life.calls[event.hold] = span
@@ -165,76 +165,78 @@ class Traces:
             return
         usage = call.usage
         asked, place = self._places.of(call.provider, call.model)
-        told = self._told(
+        told = self._attributes(
             asked_model=asked, model=call.model, via=call.provider, tier=call.tier,
             purpose=call.purpose, outcome=call.outcome, cost=call.cost / PER_USD,
             counted=call.counted, prompt=usage.prompt, completion=usage.completion,
             cached=usage.cached, cache_write=usage.cache_write, reasoning=usage.reasoning,
         ) | place  # fmt: skip
         if call.first_token_s is not None:
-            told |= self._told(first_token_s=call.first_token_s)
+            told |= self._attributes(first_token_s=call.first_token_s)
         span.update_name(f"chat {asked}")
         if call.outcome not in ("ok", "cut"):
-            told |= self._told(error=call.outcome)
+            told |= self._attributes(error=call.outcome)
             span.set_status(Status(StatusCode.ERROR))
         span.set_attributes(told)
         span.end()
         if call.purpose in _VOTES:
-            vote = self._told(model=call.model, tier=call.tier, outcome=call.outcome)
+            vote = self._attributes(model=call.model, tier=call.tier, outcome=call.outcome)
             life.span.add_event(call.purpose, vote)
 
     def _judged(self, life: _Traced, event: events.Judged) -> None:
-        told = self._told(model=event.model, tier=event.tier, failed=event.failed)
+        told = self._attributes(model=event.model, tier=event.tier, failed=event.failed)
         life.span.add_event("judged", told)
 
     def _escalated(self, life: _Traced, event: events.Escalated) -> None:
         told = {"from": event.from_tier, "to": event.to_tier, "reason": event.reason}
-        life.span.add_event("escalation", self._told(**told))
+        life.span.add_event("escalation", self._attributes(**told))
 
     def _fell_back(self, life: _Traced, event: events.FellBack) -> None:
         told = {"from": event.from_model, "to": event.to_model, "reason": event.reason}
-        life.span.add_event("fallback", self._told(**told))
+        life.span.add_event("fallback", self._attributes(**told))
 
     def _refused(self, life: _Traced, event: events.HoldRefused) -> None:
-        life.span.add_event("refused", self._told(scope=f"{event.scope} {event.meter}"))
+        life.span.add_event("refused", self._attributes(scope=f"{event.scope} {event.meter}"))
 
     def _cache_asked(self, life: _Traced, event: events.CacheAsked) -> None:
-        life.span.set_attributes(self._told(cache=event.outcome))
+        life.span.set_attributes(self._attributes(cache=event.outcome))
 
-    def _over(self, life: _Traced, event: Any) -> None:
+    def _finish_span(self, life: _Traced, event: Any) -> None:
         span, kind = life.span, type(event)
         if kind is events.Replied:
-            told = self._told(
+            told = self._attributes(
                 status=200, outcome="replied", reason=event.reason, model=event.model,
                 via=event.provider, tier=event.tier, cost=event.spent / PER_USD,
             )  # fmt: skip
             if self._content and event.answer is not None:
-                self._words(span, "answer", said_words(event.answer))
+                self._words(span, "answer", answer_messages(event.answer))
         elif kind is events.Denied:
-            told = self._told(status=event.status, outcome="denied", error=event.code)
+            told = self._attributes(status=event.status, outcome="denied", error=event.code)
             if event.status >= 500:
                 span.set_status(Status(StatusCode.ERROR))
         elif kind is events.Dropped:
-            told = self._told(outcome="dropped", error="client_gone")
+            told = self._attributes(outcome="dropped", error="client_gone")
         else:
-            told = self._told(outcome=event.outcome)
+            told = self._attributes(outcome=event.outcome)
         span.set_attributes(told)
         span.end()
 
-    def _hears(self, request_id: str, hold: str, answer: Completion) -> None:
+    def _on_answer(self, request_id: str, hold: str, answer: Completion) -> None:
         life = self._lives.get(request_id)
         span = life.calls.get(hold) if life is not None and life.recorded else None
         if span is not None:
-            self._words(span, "answer", said_words(answer))
-            told = self._told(finish=tuple(choice.finish for choice in answer.choices))
-            span.set_attributes(told | (self._told(response_id=answer.id) if answer.id else {}))
+            self._words(span, "answer", answer_messages(answer))
+            told = self._attributes(finish=tuple(choice.finish for choice in answer.choices))
+            span.set_attributes(
+                told | (self._attributes(response_id=answer.id) if answer.id else {})
+            )
 
     def _words(self, span: Span, name: str, words: Any) -> None:
         if span.is_recording():
             text = self._shown.bytes(msgspec.json.encode(words))
             span.set_attribute(NAMES[name], text.decode())
 
-    def _told(self, **values: Any) -> dict[str, Any]:
+    def _attributes(self, **values: Any) -> dict[str, Any]:
         """By the names of the table; no text without a look for keys."""
         names = self._shown.names
         return {

@@ -30,21 +30,21 @@ def asks(request: ChatRequest | None, *, stream: bool) -> dict[str, Any]:
     return found
 
 
-def asked_words(request: ChatRequest) -> list[dict[str, Any]]:
+def request_messages(request: ChatRequest) -> list[dict[str, Any]]:
     return [
-        {"role": str(message.get("role")), "parts": [*_asked(message)]}
+        {"role": str(message.get("role")), "parts": [*_request_parts(message)]}
         for message in request.json("messages") or ()
     ]
 
 
-def said_words(answer: Completion) -> list[dict[str, Any]]:
+def answer_messages(answer: Completion) -> list[dict[str, Any]]:
     return [
-        {"role": "assistant", "parts": [*_said(choice)], "finish_reason": choice.finish}
+        {"role": "assistant", "parts": [*_answer_parts(choice)], "finish_reason": choice.finish}
         for choice in answer.choices
     ]
 
 
-def _asked(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _request_parts(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A client may have sent anything in it: whether it is asked with that is decided later."""
     content = message.get("content")
     if message.get("role") == "tool":
@@ -69,7 +69,7 @@ def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _said(choice: Choice) -> Iterator[dict[str, Any]]:
+def _answer_parts(choice: Choice) -> Iterator[dict[str, Any]]:
     for text in (choice.text, choice.refusal):
         if text is not None:
             yield {"type": "text", "content": text}

@@ -145,7 +145,7 @@ class AiohttpUpstream:
                 body = await _read(response)
                 return call.read(response.status, _lower(response.headers), body, proof)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _meant(error, time.monotonic() - began_s, begun=begun) from error
+            raise _classify(error, time.monotonic() - began_s, begun=begun) from error
 
     async def stream(
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
@@ -181,7 +181,7 @@ class AiohttpUpstream:
             raise
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if not flow.complete:
-                meant = _meant(error, time.monotonic() - began_s, begun=begun)
+                meant = _classify(error, time.monotonic() - began_s, begun=begun)
                 flow.failed(meant, proof)
                 raise meant from error
         last = flow.finish(proof)
@@ -236,7 +236,7 @@ def _lower(headers: CIMultiDictProxy[str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def _meant(error: Exception, asked_s: float, *, begun: bool) -> UpstreamError:
+def _classify(error: Exception, asked_s: float, *, begun: bool) -> UpstreamError:
     """What a failure of the transport means, so long after it was asked. Its own text may name our
     URL: it is not shown.
     """

@@ -46,7 +46,7 @@ def of_machine(env: Mapping[str, str]) -> Issued[Credentials] | None:
 
 
 def _of_container(url: str, env: Mapping[str, str]) -> Issued[Credentials]:
-    if not _may_be_asked(url):
+    if not _is_trusted(url):
         raise Misconfigured("the container's AWS endpoint is neither https nor a machine's own")
     try:
         token = env.get("AWS_CONTAINER_AUTHORIZATION_TOKEN")
@@ -94,7 +94,7 @@ def _issued(body: bytes) -> Issued[Credentials]:
     return Issued(Credentials(keys.access_key_id, keys.secret_access_key, keys.token), until)
 
 
-def _may_be_asked(url: str) -> bool:
+def _is_trusted(url: str) -> bool:
     """What is asked over plain HTTP must be this machine: a secret comes back."""
     try:
         parts = urlsplit(url)

@@ -46,7 +46,7 @@ class Addresses:
             return self._found
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask())
-            self._asking.add_done_callback(self._asked)
+            self._asking.add_done_callback(self._on_lookup_done)
         return await asyncio.shield(self._asking)
 
     def forget(self) -> None:
@@ -58,7 +58,7 @@ class Addresses:
         self._until = self._clock() + KEPT_S
         return self._found
 
-    def _asked(self, task: "asyncio.Task[Sequence[Address]]") -> None:
+    def _on_lookup_done(self, task: "asyncio.Task[Sequence[Address]]") -> None:
         self._asking = None
         if not task.cancelled():
             task.exception()  # those who wait are told; there may be none left

@@ -152,7 +152,7 @@ class Connection(asyncio.Protocol):
 
     def drop(self) -> None:
         """Close, and tell whoever waits that the answer broke off."""
-        self._ended(ConnectionAbortedError())
+        self._peer_closed(ConnectionAbortedError())
 
     def strike(self, now: float) -> None:
         if self.state == IDLE:
@@ -201,10 +201,10 @@ class Connection(asyncio.Protocol):
                 self._wake(error)
 
     def eof_received(self) -> None:
-        self._ended(None)
+        self._peer_closed(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._ended(exc)
+        self._peer_closed(exc)
         del self._parser  # it refers to us
         self._home.lost(self)
 
@@ -277,7 +277,7 @@ class Connection(asyncio.Protocol):
         else:
             self._wake(error)
 
-    def _ended(self, exc: Exception | None) -> None:
+    def _peer_closed(self, exc: Exception | None) -> None:
         """The provider closed the connection, cleanly without `exc`."""
         if not self.open:
             return

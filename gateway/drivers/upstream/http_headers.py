@@ -33,7 +33,7 @@ class Headers(Mapping[str, str]):
         if ended and head[:10] == _GOOD and not head.lower().count(name):
             return None
         found = None
-        for said, value in self._said().items():
+        for said, value in self._parsed().items():
             if said.lower() == name:
                 found = value
         return found
@@ -41,7 +41,7 @@ class Headers(Mapping[str, str]):
     @property
     def size(self) -> int:
         """In bytes."""
-        return sum(len(name) + len(value) for name, value in self._said().items())
+        return sum(len(name) + len(value) for name, value in self._parsed().items())
 
     @property
     def ends_with_the_connection(self) -> bool:
@@ -56,12 +56,12 @@ class Headers(Mapping[str, str]):
         return found.decode("latin-1")
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(name.decode("latin-1").lower() for name in self._said()))
+        return iter(dict.fromkeys(name.decode("latin-1").lower() for name in self._parsed()))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def _said(self) -> dict[bytes, bytes]:
+    def _parsed(self) -> dict[bytes, bytes]:
         """As they came."""
         return _Head(self.raw).said
 

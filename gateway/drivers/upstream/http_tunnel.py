@@ -108,12 +108,12 @@ async def connect(
     if proxy is not None and proxy.tls is not None:
         return await _within(make, host, port, tls, proxy, proxy.tls, sock)
     if proxy is not None:
-        await _asked(sock, proxy.request(host, port))
+        await _open_tunnel(sock, proxy.request(host, port))
     loop, name = asyncio.get_running_loop(), host if tls else None
     return await loop.create_connection(make, sock=sock, ssl=tls, server_hostname=name)
 
 
-async def _asked(sock: socket.socket, request: bytes) -> None:
+async def _open_tunnel(sock: socket.socket, request: bytes) -> None:
     """For a tunnel, which is open then."""
     loop = asyncio.get_running_loop()
     try:

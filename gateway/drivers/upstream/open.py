@@ -42,7 +42,7 @@ class Upstreams:
         """Of aiohttp's sessions."""
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def turn(self, snapshot: Snapshot) -> Upstream:
+    async def reconfigure(self, snapshot: Snapshot) -> Upstream:
         """What this configuration's calls are made by: the same while nothing of it changed."""
         providers, timeouts = snapshot.providers, snapshot.timeouts
         asked = (snapshot.client, providers, timeouts)

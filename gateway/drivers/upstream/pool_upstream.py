@@ -173,7 +173,7 @@ class PoolUpstream:
                     for deltas in flow.read(body):
                         deadline = flow.into((yield deltas))
                 elif answer.state == WHOLE:
-                    flow.ended()
+                    flow.body_ended()
                     break
                 elif flow.full:
                     deadline = flow.into((yield ()))

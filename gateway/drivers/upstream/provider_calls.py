@@ -122,7 +122,7 @@ class ProviderCall(Struct, frozen=True, gc=False):
         if signer is not None and isinstance(error, Misconfigured) and status in _NOT_ACCEPTED:
             signer.refused()
 
-    def told(self, deltas: list[Delta], *, first: bool) -> list[Delta]:
+    def annotate(self, deltas: list[Delta], *, first: bool) -> list[Delta]:
         """Deltas of a stream; the first ones say what was dropped."""
         for at, delta in enumerate(deltas):
             usage = delta.usage

@@ -65,7 +65,7 @@ class ProviderFlow:
         self._count(len(body))
         if len(body) > PIECE:
             return self._pieces(body)
-        told = self._told(self._decoder.feed(body))
+        told = self._emit(self._decoder.feed(body))
         return (told,) if told else ()
 
     def _count(self, size: int) -> None:
@@ -75,10 +75,10 @@ class ProviderFlow:
 
     def _pieces(self, body: bytes) -> Iterator[list[Delta]]:
         for at in range(0, len(body), PIECE):
-            if told := self._told(self._decoder.feed(body[at : at + PIECE])):
+            if told := self._emit(self._decoder.feed(body[at : at + PIECE])):
                 yield told
 
-    def ended(self) -> None:
+    def body_ended(self) -> None:
         """The HTTP answer has. Raises Broken when it was compressed, and is not whole."""
         if self._coding is not None:
             self._coding.finish()
@@ -91,8 +91,8 @@ class ProviderFlow:
             self.failed(error, proof)
             raise
         if self._begun or not (self._unsaid or last):
-            return self._told(last)
-        return self._call.told([*self._unsaid, *last], first=True)
+            return self._emit(last)
+        return self._call.annotate([*self._unsaid, *last], first=True)
 
     def failed(self, error: BaseException, proof: Mapping[str, str]) -> None:
         """What this says is fit to be shown, and charged: also by a usage that nobody was given,
@@ -112,15 +112,15 @@ class ProviderFlow:
             return error.usage
         return None
 
-    def _told(self, deltas: list[Delta]) -> list[Delta]:
+    def _emit(self, deltas: list[Delta]) -> list[Delta]:
         if self._begun:
-            return self._call.told(deltas, first=False) if deltas else deltas
-        return self._begins(deltas)
+            return self._call.annotate(deltas, first=False) if deltas else deltas
+        return self._first_content(deltas)
 
-    def _begins(self, new: list[Delta]) -> list[Delta]:
+    def _first_content(self, new: list[Delta]) -> list[Delta]:
         deltas = self._unsaid
         deltas += new
-        if not any(map(_says, new)):
+        if not any(map(_has_content, new)):
             if len(deltas) > MOST_EVENTS:
                 raise endless()
             self._decoder.feed(b"")  # an error that came behind them is told now
@@ -128,8 +128,8 @@ class ProviderFlow:
         self._begun, self._unsaid = True, []
         if self._coding is None:
             self._alike = self._decoder.alike
-        return self._call.told(deltas, first=True)
+        return self._call.annotate(deltas, first=True)
 
 
-def _says(delta: Delta) -> bool:
+def _has_content(delta: Delta) -> bool:
     return bool(delta.size) or any(choice != ChoiceDelta(choice.index) for choice in delta.choices)

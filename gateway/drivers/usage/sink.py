@@ -87,7 +87,7 @@ class UsageSink:
         self._sound = True
         self._unread: set[str] = set()
 
-    def turn(self, homes: Iterable[str]) -> None:
+    def reconfigure(self, homes: Iterable[str]) -> None:
         """There are these as well. Those that were may have more to say."""
         self._homes |= frozenset(homes)
 
@@ -162,7 +162,7 @@ class UsageSink:
     async def _batch(self, mine: dict[str, Mark]) -> list[str]:
         """The homes that have more to say."""
         most = max(_BATCH // max(len(mine), 1), _PAGE)
-        found = await self._found(mine, most)
+        found = await self._read_books(mine, most)
         if not found:
             return []
         lines = [
@@ -181,7 +181,7 @@ class UsageSink:
             self._observe(UsageSunk(home, len(entries)))
         return [home for home, entries in found.items() if len(entries) >= most]
 
-    async def _found(self, mine: dict[str, Mark], most: int) -> dict[str, list[Entry]]:
+    async def _read_books(self, mine: dict[str, Mark], most: int) -> dict[str, list[Entry]]:
         """What each home's book says. One that cannot be read does not hold up the others."""
         asked = (self._read(home, mark.at, most) for home, mark in mine.items())
         read = await asyncio.gather(*asked, return_exceptions=True)

@@ -11,7 +11,7 @@ from gateway.core.chat import ChoiceDelta, ToolDelta
 from gateway.core.errors import Broken
 from gateway.wire.anthropic.faults import read
 from gateway.wire.anthropic.reply import of_toolset, page, thought
-from gateway.wire.calls import told_arguments, told_name
+from gateway.wire.calls import arguments_json, require_name
 from gateway.wire.citations import Annotation
 from gateway.wire.thoughts import placed
 
@@ -147,7 +147,7 @@ class _Tool:
         self._spoke = False
 
     def begin(self) -> ChoiceDelta:
-        name = told_name(self._started.name or "")
+        name = require_name(self._started.name or "")
         extra = of_toolset(self._started.toolset_name)
         return self._tell(ToolDelta(self._index, self._started.id or "", name, extra=extra))
 
@@ -161,7 +161,7 @@ class _Tool:
         # A tool without arguments streams "": what it was begun with, `{}`, is its input.
         if self._spoke:
             return None
-        return self._tell(ToolDelta(self._index, arguments=told_arguments(self._started.input)))
+        return self._tell(ToolDelta(self._index, arguments=arguments_json(self._started.input)))
 
     def _tell(self, delta: ToolDelta) -> ChoiceDelta:
         return ChoiceDelta(tool_calls=(delta,))

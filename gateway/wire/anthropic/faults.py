@@ -18,7 +18,7 @@ from gateway.core.errors import (
     UpstreamError,
 )
 from gateway.wire import faults
-from gateway.wire.faults import Kind, by_words, retry_after, short
+from gateway.wire.faults import Kind, by_words, retry_after, shorten
 
 _BY_STATUS: Final[Mapping[int, Kind]] = {**faults.PLAIN, 408: TimedOut}
 _BY_TYPE: Final[Mapping[str, Kind]] = {
@@ -72,7 +72,7 @@ def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError
         said: Any = read(body, object)
     except Broken:
         said = None
-    kind, message = _said(said)
+    kind, message = _type_and_message(said)
     found = _class(status, kind, message)
     return found(
         message or f"the provider answered with HTTP status {status}",
@@ -84,12 +84,12 @@ def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError
 
 def stream_fault(said: Any) -> UpstreamError:
     """The error that an `error` event, or an error inside a 200, stands for."""
-    kind, message = _said(said)
+    kind, message = _type_and_message(said)
     found = _class(0, kind, message)
     return found(message or "the provider broke off its answer", upstream_code=kind or None)
 
 
-def _said(body: Any) -> tuple[str, str]:
+def _type_and_message(body: Any) -> tuple[str, str]:
     """Type and message of {"type": "error", "error": {"type", "message"}}; "" where absent.
 
     Vertex AI says its own errors: {"error": {"status", "message"}}, in a list where a stream was
@@ -100,7 +100,7 @@ def _said(body: Any) -> tuple[str, str]:
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict):
         return "", ""
-    return short(error.get("type")) or short(error.get("status")), short(error.get("message"))
+    return shorten(error.get("type")) or shorten(error.get("status")), shorten(error.get("message"))
 
 
 def _class(status: int, kind: str, message: str) -> Kind:

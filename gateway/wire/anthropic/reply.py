@@ -10,7 +10,7 @@ from gateway.core.chat import Choice, Completion, ToolCall
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.anthropic.faults import fault, read, stream_fault
 from gateway.wire.anthropic.usage import usage
-from gateway.wire.calls import told_arguments, told_name
+from gateway.wire.calls import arguments_json, require_name
 from gateway.wire.citations import Annotation, annotations, cited
 from gateway.wire.dialect import Target
 from gateway.wire.faults import counted
@@ -93,9 +93,9 @@ class Parts:
         self.thinking_blocks.append(thought(raw, said, len(self.tools)))
 
     def tool(self, block: _Block, raw: Raw) -> None:
-        name = told_name(block.name)
+        name = require_name(block.name)
         extra = of_toolset(block.toolset_name)
-        self.tools.append(ToolCall(block.id, name, told_arguments(block.input), extra))
+        self.tools.append(ToolCall(block.id, name, arguments_json(block.input), extra))
 
 
 _PLACES: Final[Mapping[str, Callable[[Parts, _Block, Raw], None]]] = {

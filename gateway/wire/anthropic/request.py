@@ -91,11 +91,11 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         body["stream"] = True
     headers = {"content-type": "application/json", "anthropic-version": VERSION}
     headers |= _betas(given.get("betas"))
-    said = _said(given, body, thinks=accepts.thoughtless is None)
+    said = _honoured(given, body, thinks=accepts.thoughtless is None)
     return HttpCall(PATH, headers, msgspec.json.encode(body), dropped(given, said))
 
 
-def _said(given: Mapping[str, Any], body: Mapping[str, Any], *, thinks: bool) -> frozenset[str]:
+def _honoured(given: Mapping[str, Any], body: Mapping[str, Any], *, thinks: bool) -> frozenset[str]:
     """The request's fields that this call honours, or need not; `thinks` it does anyway."""
     said = {*_SAID, *(name for name in body if given.get(name) == body[name])}
     if strict_tools(given.get("tools")) == sum("strict" in tool for tool in body.get("tools", ())):

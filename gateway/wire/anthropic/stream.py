@@ -153,14 +153,14 @@ class Decoder:
         event = read(data, _BlockStart)
         self._end(self._open.pop(event.index, None))  # imitators number all blocks 0
         block = self._open[event.index] = opened(event.content_block, self._kept)
-        return self._told(block.begin())
+        return self._to_delta(block.begin())
 
     def block_delta(self, data: bytes) -> Delta | None:
         event = read(data, _BlockDelta)
         block = self._open.get(event.index)
         if block is None:
             raise Broken("the stream adds to a block that it did not begin")
-        return self._told(block.add(event.delta))
+        return self._to_delta(block.add(event.delta))
 
     def message_delta(self, data: bytes) -> Delta | None:
         event = read(data, _MessageDelta)
@@ -201,7 +201,7 @@ class Decoder:
         )
         return Delta(choices=(last,), usage=usage(self._usage), id=self._id)
 
-    def _told(self, delta: ChoiceDelta | None) -> Delta | None:
+    def _to_delta(self, delta: ChoiceDelta | None) -> Delta | None:
         if delta is None:
             return None
         early, self._early = self._early, None

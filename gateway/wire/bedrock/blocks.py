@@ -11,7 +11,7 @@ from gateway.core.chat import ChoiceDelta, ToolDelta
 from gateway.core.errors import Broken
 from gateway.wire.bedrock.faults import read
 from gateway.wire.bedrock.reply import SERVER_TOOL, joined, page, redacted, thinking, unsealed
-from gateway.wire.calls import told_name
+from gateway.wire.calls import require_name
 from gateway.wire.citations import Annotation
 from gateway.wire.thoughts import placed
 
@@ -131,7 +131,7 @@ class _Tool:
         self._held = ""
 
     def begin(self) -> ChoiceDelta:
-        name = told_name(self._started.name)
+        name = require_name(self._started.name)
         return self._tell(ToolDelta(self._index, self._started.tool_use_id, name))
 
     def add(self, piece: Piece) -> ChoiceDelta | None:

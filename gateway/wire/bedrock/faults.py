@@ -17,7 +17,7 @@ from gateway.core.errors import (
     UpstreamError,
 )
 from gateway.wire import faults
-from gateway.wire.faults import Kind, by_words, retry_after, short
+from gateway.wire.faults import Kind, by_words, retry_after, shorten
 
 _BY_NAME: Final[Mapping[str, Kind]] = {
     "accessdenied": Misconfigured,
@@ -114,9 +114,9 @@ def foreign_fault(body: bytes) -> UpstreamError:
 def _error(
     name: str, message: str, *, status: int = 0, retry_after: float | None = None
 ) -> UpstreamError:
-    name = short(_bare(name))
+    name = shorten(_bare(name))
     found = _class(name, status, message)
-    return found(short(message), retry_after=retry_after, upstream_code=name or None)
+    return found(shorten(message), retry_after=retry_after, upstream_code=name or None)
 
 
 def _class(name: str, status: int, message: str) -> Kind:

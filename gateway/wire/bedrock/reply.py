@@ -12,7 +12,7 @@ from gateway.core.chat import Choice, Completion, ToolCall
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.bedrock.faults import fault, read
 from gateway.wire.bedrock.usage import usage
-from gateway.wire.calls import told_arguments, told_name
+from gateway.wire.calls import arguments_json, require_name
 from gateway.wire.citations import Annotation, annotations, cited
 from gateway.wire.dialect import Target
 from gateway.wire.faults import counted
@@ -107,8 +107,8 @@ class Parts:
             self._cited(block.citations_content)
         elif block.tool_use is not None and block.tool_use.type != SERVER_TOOL:
             use = block.tool_use
-            name = told_name(use.name)
-            self.tools.append(ToolCall(use.tool_use_id, name, told_arguments(use.input)))
+            name = require_name(use.name)
+            self.tools.append(ToolCall(use.tool_use_id, name, arguments_json(use.input)))
         else:
             # Tools that ran at the provider, and what is newer than this, are not the client's.
             self.server_blocks.append(raw)

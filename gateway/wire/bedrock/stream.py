@@ -72,23 +72,23 @@ class Converse:
     def block_start(self, data: bytes) -> list[Delta]:
         event = read(data, _BlockStart)
         block = self._open[event.content_block_index] = opened(event.start, self._kept)
-        return _told(block.begin())
+        return _to_deltas(block.begin())
 
     def block_delta(self, data: bytes) -> list[Delta]:
         event = read(data, _BlockDelta)
         block = self._open.get(event.content_block_index)
         if block is None:
             block = self._open[event.content_block_index] = Spoken(self._kept)
-        return _told(block.add(event.delta))
+        return _to_deltas(block.add(event.delta))
 
     def block_stop(self, data: bytes) -> list[Delta]:
         block = self._open.pop(read(data, _BlockStop).content_block_index, None)
-        return [] if block is None else _told(block.end())
+        return [] if block is None else _to_deltas(block.end())
 
     def message_stop(self, data: bytes) -> list[Delta]:
         if self._finished:
             return []
-        deltas = [delta for block in self._open.values() for delta in _told(block.end())]
+        deltas = [delta for block in self._open.values() for delta in _to_deltas(block.end())]
         self._open.clear()
         kept = self._kept
         try:
@@ -120,7 +120,7 @@ EVENTS: Final[Mapping[str, Callable[[Converse, bytes], list[Delta]]]] = {
 }
 
 
-def _told(delta: ChoiceDelta | None) -> list[Delta]:
+def _to_deltas(delta: ChoiceDelta | None) -> list[Delta]:
     return [] if delta is None else [Delta(choices=(delta,))]
 
 

@@ -21,7 +21,7 @@ from gateway.core.errors import (
     UpstreamError,
 )
 from gateway.wire import faults
-from gateway.wire.faults import Kind, by_words, short
+from gateway.wire.faults import Kind, by_words, shorten
 
 _BY_STATUS: Final[Mapping[int, Kind]] = {**faults.PLAIN, 408: TimedOut, 499: Faulty}
 """499 is the provider's own CANCELLED."""
@@ -91,10 +91,10 @@ def stream_fault(error: Any) -> UpstreamError:
 
 
 def _fault(status: int, error: Mapping[str, Any], headers: Mapping[str, str]) -> UpstreamError:
-    kind, message = short(error.get("status")), short(error.get("message"))
+    kind, message = shorten(error.get("status")), shorten(error.get("message"))
     details = list(_details(error))
-    reasons = " ".join(short(detail.get("reason")) for detail in details)
-    waits = [_seconds(_DURATION, short(detail.get("retryDelay"))) for detail in details]
+    reasons = " ".join(shorten(detail.get("reason")) for detail in details)
+    waits = [_seconds(_DURATION, shorten(detail.get("retryDelay"))) for detail in details]
     waits.append(_seconds(_DURATION, headers.get("retry-after", "") + "s"))
     otherwise = f"HTTP status {status}" if status else "an error"
     return _class(status, kind, f"{message} {reasons}")(

@@ -74,13 +74,13 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     body |= offered
     body["generationConfig"] = settings | told
     for name in ("generationConfig", "toolConfig"):
-        body[name] = _laid_over(body.get(name, {}), given.get(name), name)
+        body[name] = _overlay(body.get(name, {}), given.get(name), name)
         if not body[name]:
             del body[name]
     body |= {name: given[name] for name in PASSED if given.get(name) is not None}
     verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
     path = f"/models/{target.upstream}:{verb}"
-    missed = dropped(given, _said(given, body["generationConfig"])) + _in_pieces(body)
+    missed = dropped(given, _honoured(given, body["generationConfig"])) + _in_pieces(body)
     return HttpCall(path, _CONTENT_TYPE, msgspec.json.encode(body), missed)
 
 
@@ -96,7 +96,7 @@ def _in_pieces(body: JSON) -> tuple[str, ...]:
     return (f"toolConfig.functionCallingConfig.{_PIECEWISE}",)
 
 
-def _said(given: JSON, settings: JSON) -> set[str]:
+def _honoured(given: JSON, settings: JSON) -> set[str]:
     """The request's fields that this call honours, or has no need to."""
     said = set(_SAID)
     thoughtless = settings.get("thinkingConfig", _THOUGHTLESS) == _THOUGHTLESS
@@ -109,7 +109,7 @@ def _said(given: JSON, settings: JSON) -> set[str]:
     return said
 
 
-def _laid_over(ours: JSON, given: Any, name: str) -> JSON:
+def _overlay(ours: JSON, given: Any, name: str) -> JSON:
     """What we derive, with the client's own words over it, but for what is paid for."""
     if given is None:
         return ours

@@ -60,11 +60,11 @@ class Decoder:
             said = self._blocked
             return [*deltas, self._delta(_whole(said))]
         try:
-            return [*deltas, self._delta(*self._ends())]
+            return [*deltas, self._delta(*self._finish_choices())]
         except Broken as failure:
             raise counted(failure, self._usage) from None
 
-    def _ends(self) -> list[ChoiceDelta]:
+    def _finish_choices(self) -> list[ChoiceDelta]:
         if not self._told or any(told.reason is None for told in self._told.values()):
             raise Broken("the stream ended before the answer did")
         return [

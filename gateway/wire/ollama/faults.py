@@ -14,7 +14,7 @@ from gateway.core.errors import (
     UpstreamError,
 )
 from gateway.wire import faults
-from gateway.wire.faults import Kind, by_words, retry_after, short
+from gateway.wire.faults import Kind, by_words, retry_after, shorten
 
 _BY_STATUS: Final[Mapping[int, Kind]] = {**faults.PLAIN, 408: Faulty}
 _BY_WORDS: Final[tuple[tuple[str, Kind], ...]] = (
@@ -75,4 +75,4 @@ def _class(status: int, words: str) -> Kind:
 def _words(error: Any) -> str:
     if isinstance(error, dict):
         error = error.get("message")
-    return short(error)
+    return shorten(error)

@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw, Struct
 
 from gateway.core.chat import Choice, Completion, ToolCall, Usage
 from gateway.core.errors import Broken, UpstreamError
-from gateway.wire.calls import told_name
+from gateway.wire.calls import require_name
 from gateway.wire.counts import sane
 from gateway.wire.dialect import Target
 from gateway.wire.faults import counted
@@ -85,7 +85,7 @@ def tool_calls(said: Said, before: int) -> tuple[ToolCall, ...]:
 
 def _call(call: _Call, when: str, place: int) -> ToolCall:
     """Most versions give no id: one is made, the same for the same bytes."""
-    name, arguments = told_name(call.function.name), _text(call.function.arguments)
+    name, arguments = require_name(call.function.name), _text(call.function.arguments)
     seed = f"{when}/{place}/{name}/{arguments}".encode()
     made = f"call_{hashlib.blake2b(seed, digest_size=12).hexdigest()}"
     return ToolCall(call.id or made, name, arguments)

@@ -107,7 +107,7 @@ class _Decoder:
         if line and not self._done:
             said = read(line, Said)
             try:
-                delta = self._told(said)
+                delta = self._to_delta(said)
             except UpstreamError as error:
                 raise counted(error, usage(said)) from None
             if delta is None:
@@ -116,7 +116,7 @@ class _Decoder:
                 deltas.append(delta)
         return False
 
-    def _told(self, said: Said) -> Delta | None:
+    def _to_delta(self, said: Said) -> Delta | None:
         if said.error:
             raise fault_inside(said.error)
         self._spoken = self._spoken or said.message is not None

@@ -20,7 +20,7 @@ class CallSoFar:
         self.name = ""
         self.filled = False
 
-    def goes_on(self, given: str, name: str) -> bool:
+    def continues(self, given: str, name: str) -> bool:
         """Whether a piece with its index is more of it, and not the first of another."""
         if given and name and self.id:
             return given == self.id
@@ -54,7 +54,7 @@ class ChoiceSoFar:
                 return len(calls) - 1
         else:
             at = self.places.get(index)
-            if at is not None and calls[at].goes_on(given, name):
+            if at is not None and calls[at].continues(given, name):
                 return at
             self.places[index] = len(calls)
         calls.append(CallSoFar(given))

@@ -20,7 +20,7 @@ from gateway.core.errors import (
     UpstreamError,
 )
 from gateway.wire import faults
-from gateway.wire.faults import Kind, by_words, retry_after, short
+from gateway.wire.faults import Kind, by_words, retry_after, shorten
 
 _BY_STATUS: Final[Mapping[int, Kind]] = {**faults.PLAIN, 408: Faulty, 412: Misconfigured}
 """412 is an account that Fireworks has suspended."""
@@ -154,13 +154,13 @@ class _Said:
         error = top.get("error") or _minimax(top)
         inner = error if isinstance(error, Mapping) else top
         words = error if isinstance(error, str) else inner.get("message") or inner.get("detail")
-        self.message = short(words.strip()) if isinstance(words, str) else ""
+        self.message = shorten(words.strip()) if isinstance(words, str) else ""
         code = inner.get("code", inner.get("error_code"))
         self.number = code if isinstance(code, int) else _number(code)
         self.code = code if isinstance(code, str) and self.number is None else None
         self.type = inner.get("type") if isinstance(inner.get("type"), str) else None
         param = inner.get("param")
-        self.param = short(param) if isinstance(param, str) else None
+        self.param = shorten(param) if isinstance(param, str) else None
         deeper = inner.get("innererror")
         deep = deeper.get("code") if isinstance(deeper, Mapping) else None
         names = (self.code, self.type, deep)

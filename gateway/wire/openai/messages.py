@@ -100,7 +100,7 @@ def _prepared(message: Message, quirks: Collection[str]) -> Message:
         message = returned(message)
     if role == "assistant":
         message = _thoughts(message, quirks)
-    return _short(message) if "short_tool_ids" in quirks else message
+    return _with_short_ids(message) if "short_tool_ids" in quirks else message
 
 
 def _thoughts(message: Message, quirks: Collection[str]) -> Message:
@@ -128,7 +128,7 @@ def _plain(call: Message) -> Message:
     return {name: raw for name, raw in call.items() if name != "extra_content"}
 
 
-def _short(message: Message) -> Message:
+def _with_short_ids(message: Message) -> Message:
     told = dict(message)
     if "tool_call_id" in told:
         told["tool_call_id"] = _shortened(told["tool_call_id"])

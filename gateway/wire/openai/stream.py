@@ -83,12 +83,12 @@ class _Decoder:
         choices = self._choices.values()
         if not choices or not (self.done or all(choice.finished for choice in choices)):
             raise Broken("the stream ended before the answer was whole")
-        last = tuple(self._ended(choice) for choice in choices if not choice.finished)
+        last = tuple(self._finish(choice) for choice in choices if not choice.finished)
         if last:
             deltas.append(Delta(last, id=self._id, created=self._created))
         return deltas
 
-    def _ended(self, choice: ChoiceSoFar) -> ChoiceDelta:
+    def _finish(self, choice: ChoiceSoFar) -> ChoiceDelta:
         choice.finished = True
         reason = tolerant.inferred(called=bool(choice.calls), legacy=choice.legacy)
         return ChoiceDelta(choice.index, tool_calls=tuple(choice.unfilled()), finish=reason)
