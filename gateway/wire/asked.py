@@ -10,14 +10,14 @@ from msgspec import Struct
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
 from gateway.wire.dialect import Target
-from gateway.wire.unsupported import asks, decoded
+from gateway.wire.unsupported import decode_field, is_requested
 
-INSTRUCTED: Final = "Answer with one valid JSON object and nothing else: no prose, no code fence."
+JSON_ONLY: Final = "Answer with one valid JSON object and nothing else: no prose, no code fence."
 ROLES: Final = ("system", "developer", "user", "assistant", "tool")
 _BETA: Final = re.compile(r"[\w.-]+")
 
 
-class Form(Struct, frozen=True):
+class ResponseFormat(Struct, frozen=True):
     """What `response_format` asks for: JSON, and a schema that it is to follow, with its names."""
 
     json: bool = False
@@ -30,39 +30,41 @@ class Form(Struct, frozen=True):
     def instruction(self) -> str:
         """The same in words, for models that cannot be held to it."""
         if self.schema is None:
-            return INSTRUCTED
-        said = msgspec.json.encode(self.schema).decode()
-        return f"{INSTRUCTED}\nIt must be valid against this JSON Schema:\n{said}"
+            return JSON_ONLY
+        schema = msgspec.json.encode(self.schema).decode()
+        return f"{JSON_ONLY}\nIt must be valid against this JSON Schema:\n{schema}"
 
 
 def fields(request: ChatRequest) -> dict[str, Any]:
     """All of the request's fields, decoded."""
-    return {name: decoded(request, name) for name in request.fields}
+    return {name: decode_field(request, name) for name in request.fields}
 
 
-def refuse(given: Mapping[str, Any], names: Iterable[str], who: str) -> None:
+def refuse(fields: Mapping[str, Any], names: Iterable[str], who: str) -> None:
     """Raises InvalidRequest for the first of these fields that asks for something."""
     for name in sorted(names):
-        if asks(name, given.get(name)):
+        if is_requested(name, fields.get(name)):
             raise InvalidRequest(f"{name}: {who} cannot do this", param=name)
 
 
 def role(message: Any, where: str) -> str:
-    found = message.get("role") if isinstance(message, Mapping) else None
-    if found not in ROLES:
+    value = message.get("role") if isinstance(message, Mapping) else None
+    if value not in ROLES:
         place = f"{where}.role"
         raise InvalidRequest(f"{place} must be one of {', '.join(ROLES)}", param=place)
-    return str(found)
+    return str(value)
 
 
-def messages(given: Any) -> list[tuple[Any, str]]:
+def messages(value: Any) -> list[tuple[Any, str]]:
     """The messages, each with its place."""
-    if not isinstance(given, list) or not given:
+    if not isinstance(value, list) or not value:
         raise InvalidRequest("messages must be a list with at least one message", param="messages")
-    return [(message, f"messages[{i}]") for i, message in enumerate(given)]
+    return [(message, f"messages[{i}]") for i, message in enumerate(value)]
 
 
-def unsayable(message: Mapping[str, Any], where: str, names: Iterable[str], who: str) -> None:
+def refuse_message_fields(
+    message: Mapping[str, Any], where: str, names: Iterable[str], who: str
+) -> None:
     """Raises InvalidRequest for a field of a message that `who` cannot be told."""
     for name in names:
         if message.get(name) is not None:
@@ -70,45 +72,45 @@ def unsayable(message: Mapping[str, Any], where: str, names: Iterable[str], who:
             raise InvalidRequest(f"{place} cannot be said to {who}", param=place)
 
 
-def limit(request: ChatRequest, target: Target) -> int:
+def output_limit(request: ChatRequest, target: Target) -> int:
     """Tokens to write at most. A plan asks no model for more than it is known to write."""
-    asked = request.max_tokens
-    return target.max_output if asked is None else min(asked, target.max_output)
+    requested = request.max_tokens
+    return target.max_output if requested is None else min(requested, target.max_output)
 
 
-def stops(given: Any) -> list[str]:
+def stop_sequences(value: Any) -> list[str]:
     """The texts to stop at; an empty one asks for nothing."""
-    found = [given] if isinstance(given, str) else [] if given is None else given
-    if not isinstance(found, list) or not all(isinstance(stop, str) for stop in found):
+    sequences = [value] if isinstance(value, str) else [] if value is None else value
+    if not isinstance(sequences, list) or not all(isinstance(stop, str) for stop in sequences):
         raise InvalidRequest("stop must be a string or a list of strings", param="stop")
-    return [stop for stop in found if stop]
+    return [stop for stop in sequences if stop]
 
 
-def number(given: Mapping[str, Any], name: str) -> Any:
+def number(fields: Mapping[str, Any], name: str) -> Any:
     """A number from 0, or None."""
-    value = given.get(name)
+    value = fields.get(name)
     if value is not None and (type(value) not in {int, float} or value < 0):
         raise InvalidRequest(f"{name} must be a number from 0", param=name)
     return value
 
 
-def effort(given: Any, known: Collection[str]) -> str | None:
+def effort(value: Any, known: Collection[str]) -> str | None:
     """`reasoning_effort`, one of these."""
-    if given is not None and (not isinstance(given, str) or given not in known):
+    if value is not None and (not isinstance(value, str) or value not in known):
         raise InvalidRequest(
             f"reasoning_effort must be one of {', '.join(known)}", param="reasoning_effort"
         )
-    return given
+    return value
 
 
-def form(given: Any) -> Form:
+def response_format(value: Any) -> ResponseFormat:
     """`response_format`."""
-    kind = given.get("type") if isinstance(given, Mapping) else None
-    if given is None or kind == "text":
-        return Form()
+    kind = value.get("type") if isinstance(value, Mapping) else None
+    if value is None or kind == "text":
+        return ResponseFormat()
     if kind == "json_object":
-        return Form(json=True)
-    wrapped = given.get("json_schema") if kind == "json_schema" else None
+        return ResponseFormat(json=True)
+    wrapped = value.get("json_schema") if kind == "json_schema" else None
     schema = wrapped.get("schema") if isinstance(wrapped, Mapping) else None
     if not isinstance(wrapped, Mapping) or not isinstance(schema, Mapping):
         raise InvalidRequest(
@@ -116,7 +118,7 @@ def form(given: Any) -> Form:
             param="response_format",
         )
     name, description = wrapped.get("name"), wrapped.get("description")
-    return Form(
+    return ResponseFormat(
         json=True,
         schema=schema,
         name=name if isinstance(name, str) else "",
@@ -125,11 +127,11 @@ def form(given: Any) -> Form:
     )
 
 
-def betas(given: Any) -> list[str]:
+def betas(value: Any) -> list[str]:
     """Names of what Anthropic is trying out."""
-    found = [] if given is None else given
-    if not isinstance(found, list) or not all(
-        isinstance(beta, str) and _BETA.fullmatch(beta) for beta in found
+    names = [] if value is None else value
+    if not isinstance(names, list) or not all(
+        isinstance(beta, str) and _BETA.fullmatch(beta) for beta in names
     ):
         raise InvalidRequest("betas must be a list of names", param="betas")
-    return found
+    return names

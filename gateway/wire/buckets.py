@@ -18,21 +18,21 @@ _NAMES: Final = frozenset({
 
 def refuse_buckets(messages: Any) -> None:
     """Raises InvalidRequest for the first that is named, anywhere in them."""
-    waiting: list[tuple[Any, str]] = [(messages, "messages")]
-    while waiting:
-        given, where = waiting.pop()
-        if isinstance(given, Mapping):
-            for name, value in given.items():
+    pending: list[tuple[Any, str]] = [(messages, "messages")]
+    while pending:
+        node, where = pending.pop()
+        if isinstance(node, Mapping):
+            for name, value in node.items():
                 if name in _NAMES and isinstance(value, str) and _in_bucket(value):
                     place = f"{where}.{name}"
-                    told = f"{place}: this gateway reads no file in Google Cloud Storage for you"
-                    raise InvalidRequest(f"{told}; send the file itself", param=place)
-            inner = [(value, f"{where}.{name}") for name, value in given.items()]
-        elif isinstance(given, list):
-            inner = [(value, f"{where}[{at}]") for at, value in enumerate(given)]
+                    problem = f"{place}: this gateway reads no file in Google Cloud Storage for you"
+                    raise InvalidRequest(f"{problem}; send the file itself", param=place)
+            children = [(value, f"{where}.{name}") for name, value in node.items()]
+        elif isinstance(node, list):
+            children = [(value, f"{where}[{at}]") for at, value in enumerate(node)]
         else:
             continue
-        waiting += reversed(inner)
+        pending += reversed(children)
 
 
 def _in_bucket(value: str) -> bool:

@@ -13,16 +13,16 @@ from msgspec import Raw
 Annotation = dict[str, Any]
 
 
-def cited(url: Any, title: Any, start: int, end: int) -> list[Annotation]:
+def url_citation(url: Any, title: Any, start: int, end: int) -> list[Annotation]:
     """A citation of a page; none of what is no page."""
     if not isinstance(url, str) or not url.lower().startswith(("http://", "https://")):
         return []
-    named = title if isinstance(title, str) and title else url
-    where = {"start_index": start, "end_index": end, "title": named, "url": url}
-    return [{"type": "url_citation", "url_citation": where}]
+    shown_title = title if isinstance(title, str) and title else url
+    citation = {"start_index": start, "end_index": end, "title": shown_title, "url": url}
+    return [{"type": "url_citation", "url_citation": citation}]
 
 
-def annotations(found: Iterable[Annotation]) -> dict[str, Raw]:
+def annotations(citations: Iterable[Annotation]) -> dict[str, Raw]:
     """The message's field, where there are any."""
-    told = list(found)
-    return {"annotations": Raw(msgspec.json.encode(told))} if told else {}
+    entries = list(citations)
+    return {"annotations": Raw(msgspec.json.encode(entries))} if entries else {}

@@ -28,7 +28,7 @@ class Target(Struct, frozen=True, gc=False):
 
 Content: TypeAlias = bytes | tuple[bytes | Raw, ...]
 """Of a body; a large one in parts, of which the client's own is as it came."""
-COPIED: Final = 64 * 1024
+COPY_BELOW: Final = 64 * 1024
 """Fewer bytes are cheaper to copy than to send apart. Of 256 kB a copy costs 150 us: its memory is
 new each time.
 """
@@ -50,7 +50,7 @@ class HttpCall(Struct, frozen=True, gc=False):
         return self.content if isinstance(self.content, bytes) else b"".join(self.content)
 
 
-Read: TypeAlias = Callable[[bytes], Delta | None]
+ReadChunk: TypeAlias = Callable[[bytes], Delta | None]
 
 
 def read_nothing(_: bytes) -> Delta | None:
@@ -58,20 +58,20 @@ def read_nothing(_: bytes) -> Delta | None:
     return None
 
 
-class Alike:
+class ChunkTemplate:
     """What the chunks of one streamed answer have in common, once it is known."""
 
     __slots__ = ("read",)
 
     def __init__(self) -> None:
-        self.read: Read = read_nothing
+        self.read: ReadChunk = read_nothing
         """The delta of a chunk that is one event, like one before it in all but its text, and to be
         read now; None for any other, which `feed` reads. Nearly all chunks are so, and to read such
         a one changes nothing: not even whether the answer is whole. Large ones are always fed.
         """
 
 
-NEVER_ALIKE: Final = Alike()
+NO_TEMPLATE: Final = ChunkTemplate()
 """Of who does not look for it."""
 
 
@@ -79,7 +79,7 @@ class StreamDecoder(Protocol):
     """Reads one streamed answer, cut anywhere. Raises UpstreamError, and nothing else."""
 
     @property
-    def alike(self) -> Alike:
+    def template(self) -> ChunkTemplate:
         """The same as long as the answer comes; a chunk that it reads is not fed."""
         ...
 

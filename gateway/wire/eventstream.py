@@ -26,13 +26,13 @@ MAX_MESSAGE: Final = 16 * 1024 * 1024
 HeaderValue = bool | int | str | bytes
 
 _PRELUDE: Final = struct.Struct(">III")
-_SUM: Final = struct.Struct(">I")
+_CRC: Final = struct.Struct(">I")
 _SHORT: Final = struct.Struct(">H")
 _LONG: Final = struct.Struct(">q")
-_AROUND: Final = _PRELUDE.size + _SUM.size
+_OVERHEAD: Final = _PRELUDE.size + _CRC.size
 _MAX_HEADERS: Final = 128 * 1024
 _BYTES, _STRING = 6, 7
-_NUMBERS: Final[Mapping[int, int]] = {2: 1, 3: 2, 4: 4, 5: 8, 8: 8}
+_INTEGER_SIZES: Final[Mapping[int, int]] = {2: 1, 3: 2, 4: 4, 5: 8, 8: 8}
 """Types of whole numbers (8 is a time in milliseconds), and how many bytes each has."""
 _UUID: Final = 9
 
@@ -53,7 +53,7 @@ class EventStreamReader:
     """Feed it chunks; it gives whole messages."""
 
     def __init__(self) -> None:
-        self._rest = bytearray()
+        self._buffer = bytearray()
         self._failure: Broken | None = None
 
     def feed(self, chunk: bytes) -> list[Message]:
@@ -64,44 +64,44 @@ class EventStreamReader:
         """
         if self._failure is not None:
             raise self._failure
-        self._rest += chunk
+        self._buffer += chunk
         messages: list[Message] = []
         start = 0
         try:
-            while (size := self._size(start)) and len(self._rest) - start >= size:
-                messages.append(_read(bytes(self._rest[start : start + size])))
+            while (size := self._message_size(start)) and len(self._buffer) - start >= size:
+                messages.append(_parse(bytes(self._buffer[start : start + size])))
                 start += size
         except Broken as failure:
             self._failure = failure
             if not messages:
                 raise
-        del self._rest[:start]
+        del self._buffer[:start]
         return messages
 
-    def check(self) -> None:
+    def raise_pending(self) -> None:
         """At the end of the stream: raises the Broken that was held back, if any."""
         if self._failure is not None:
             raise self._failure
 
-    def _size(self, start: int) -> int:
+    def _message_size(self, start: int) -> int:
         """Length of the message that begins there; 0 while that is not known."""
-        if len(self._rest) - start < _PRELUDE.size:
+        if len(self._buffer) - start < _PRELUDE.size:
             return 0
-        total, headers, summed = _PRELUDE.unpack_from(self._rest, start)
-        if crc32(self._rest[start : start + 8]) != summed:
+        total, headers, checksum = _PRELUDE.unpack_from(self._buffer, start)
+        if crc32(self._buffer[start : start + 8]) != checksum:
             raise Broken("the stream is damaged: the sum of a message's lengths is wrong")
-        fits = headers <= _MAX_HEADERS and headers + _AROUND <= total <= MAX_MESSAGE
+        fits = headers <= _MAX_HEADERS and headers + _OVERHEAD <= total <= MAX_MESSAGE
         if not fits:
             raise Broken("the stream is damaged: a message has an impossible length")
         return int(total)
 
 
-def write(message: Message) -> bytes:
+def encode(message: Message) -> bytes:
     """A message as bytes: bool, 64-bit number, string or bytes are the headers it can write."""
     headers = b"".join(_header(name, value) for name, value in message.headers.items())
-    lengths = struct.pack(">II", _AROUND + len(headers) + len(message.payload), len(headers))
-    whole = lengths + _SUM.pack(crc32(lengths)) + headers + message.payload
-    return whole + _SUM.pack(crc32(whole))
+    lengths = struct.pack(">II", _OVERHEAD + len(headers) + len(message.payload), len(headers))
+    whole = lengths + _CRC.pack(crc32(lengths)) + headers + message.payload
+    return whole + _CRC.pack(crc32(whole))
 
 
 def _header(name: str, value: HeaderValue) -> bytes:
@@ -115,48 +115,48 @@ def _header(name: str, value: HeaderValue) -> bytes:
     return head + bytes([kind]) + _SHORT.pack(len(raw)) + raw
 
 
-def _read(whole: bytes) -> Message:
-    if crc32(whole[:-4]) != _SUM.unpack_from(whole, len(whole) - 4)[0]:
+def _parse(whole: bytes) -> Message:
+    if crc32(whole[:-4]) != _CRC.unpack_from(whole, len(whole) - 4)[0]:
         raise Broken("the stream is damaged: the sum of a message is wrong")
     end = _PRELUDE.size + _PRELUDE.unpack_from(whole)[1]
     headers: dict[str, HeaderValue] = {}
-    place = _PRELUDE.size
+    pos = _PRELUDE.size
     try:
-        while place < end:
-            size = whole[place]
-            name = whole[place + 1 : place + 1 + size].decode()
-            place += 1 + size
-            headers[name], place = _VALUES[whole[place]](whole, place + 1)
+        while pos < end:
+            size = whole[pos]
+            name = whole[pos + 1 : pos + 1 + size].decode()
+            pos += 1 + size
+            headers[name], pos = _READERS[whole[pos]](whole, pos + 1)
     except (IndexError, KeyError, UnicodeError, struct.error):
-        place = -1
-    if place != end:
+        pos = -1
+    if pos != end:
         raise Broken("the stream is damaged: a message has unreadable headers")
     return Message(headers, whole[end:-4])
 
 
 def _number(size: int) -> Callable[[bytes, int], tuple[HeaderValue, int]]:
-    def number(whole: bytes, place: int) -> tuple[HeaderValue, int]:
-        return int.from_bytes(whole[place : place + size], signed=True), place + size
+    def number(whole: bytes, pos: int) -> tuple[HeaderValue, int]:
+        return int.from_bytes(whole[pos : pos + size], signed=True), pos + size
 
     return number
 
 
-def _sized(whole: bytes, place: int) -> tuple[bytes, int]:
-    size = _SHORT.unpack_from(whole, place)[0]
-    return whole[place + 2 : place + 2 + size], place + 2 + size
+def _length_prefixed(whole: bytes, pos: int) -> tuple[bytes, int]:
+    size = _SHORT.unpack_from(whole, pos)[0]
+    return whole[pos + 2 : pos + 2 + size], pos + 2 + size
 
 
-def _text(whole: bytes, place: int) -> tuple[HeaderValue, int]:
-    raw, after = _sized(whole, place)
+def _text(whole: bytes, pos: int) -> tuple[HeaderValue, int]:
+    raw, after = _length_prefixed(whole, pos)
     return raw.decode(), after
 
 
-_VALUES: Final[Mapping[int, Callable[[bytes, int], tuple[HeaderValue, int]]]] = {
+_READERS: Final[Mapping[int, Callable[[bytes, int], tuple[HeaderValue, int]]]] = {
     0: lambda whole, place: (True, place),
     1: lambda whole, place: (False, place),
-    _BYTES: _sized,
+    _BYTES: _length_prefixed,
     _STRING: _text,
     _UUID: lambda whole, place: (whole[place : place + 16], place + 16),
-    **{kind: _number(size) for kind, size in _NUMBERS.items()},
+    **{kind: _number(size) for kind, size in _INTEGER_SIZES.items()},
 }
 """How a header's value is read, by its type: the value, and the place behind it."""

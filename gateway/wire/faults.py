@@ -20,7 +20,7 @@ MAX_MESSAGE: Final = 500
 
 Kind = type[UpstreamError]
 
-PLAIN: Final[Mapping[int, Kind]] = {
+BY_STATUS: Final[Mapping[int, Kind]] = {
     401: Misconfigured,
     402: Misconfigured,
     403: Misconfigured,
@@ -35,7 +35,7 @@ T = TypeVar("T")
 E = TypeVar("E", bound=UpstreamError)
 
 
-def read(data: bytes, shape: type[T], form: str) -> T:
+def read(data: bytes, shape: type[T], format_name: str) -> T:
     """JSON as a value of `shape`. Raises Broken, and nothing else, on any bytes.
 
     `form` names the format that it should have.
@@ -44,10 +44,10 @@ def read(data: bytes, shape: type[T], form: str) -> T:
         # Raw parts are not checked for UTF-8 when they are skipped, so the whole is, here.
         return msgspec.json.decode(data.decode(), type=shape)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        raise Broken(f"the provider's answer is not in {form} format") from None
+        raise Broken(f"the provider's answer is not in {format_name} format") from None
 
 
-def counted(error: E, usage: Usage | None) -> E:
+def with_usage(error: E, usage: Usage | None) -> E:
     """The error, with what the provider counted for the failed call, where it told that."""
     if usage is not None and usage.prompt:
         error.usage = usage
@@ -66,10 +66,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return None
 
 
-def by_words(message: str, table: Sequence[tuple[str, Kind]], otherwise: Kind) -> Kind:
+def kind_by_message(message: str, table: Sequence[tuple[str, Kind]], otherwise: Kind) -> Kind:
     """The class of the first words of the table, in lower case, that the message has."""
-    said = message.lower()
-    return next((kind for words, kind in table if words in said), otherwise)
+    text = message.lower()
+    return next((kind for words, kind in table if words in text), otherwise)
 
 
 def shorten(value: object) -> str:

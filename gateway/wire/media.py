@@ -6,7 +6,7 @@ from typing import Any, Final
 
 _SUFFIX: Final = re.compile(r"\.([A-Za-z0-9]{2,4})(?:[?#].*)?$", re.DOTALL)
 _OFFICE: Final = "application/vnd.openxmlformats-officedocument."
-MEDIA: Final[Mapping[str, str]] = {
+BY_SUFFIX: Final[Mapping[str, str]] = {
     "aac": "audio/aac", "aiff": "audio/aiff", "avi": "video/avi", "avif": "image/avif",
     "bmp": "image/bmp", "csv": "text/csv", "doc": "application/msword",
     "docx": f"{_OFFICE}wordprocessingml.document", "flac": "audio/flac", "gif": "image/gif",
@@ -20,7 +20,7 @@ MEDIA: Final[Mapping[str, str]] = {
 }  # fmt: skip
 
 
-def guess(name: Any, otherwise: str) -> str:
+def guess_media_type(name: Any, otherwise: str) -> str:
     """The media type that the name of a file, or a URL, tells."""
-    found = _SUFFIX.search(name) if isinstance(name, str) else None
-    return MEDIA.get(found[1].lower(), otherwise) if found else otherwise
+    match = _SUFFIX.search(name) if isinstance(name, str) else None
+    return BY_SUFFIX.get(match[1].lower(), otherwise) if match else otherwise

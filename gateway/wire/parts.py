@@ -42,30 +42,32 @@ def writer(part: Any, where: str, writers: Mapping[str, Write], who: str) -> Wri
     return write
 
 
-def url(part: Mapping[str, Any], field: str, where: str) -> str:
+def require_url(part: Mapping[str, Any], field: str, where: str) -> str:
     """The URL of an image or a video: {"url": ...}, or the URL itself."""
-    given = part.get(field)
-    return string(given.get("url") if isinstance(given, Mapping) else given, f"{where}.{field}.url")
+    value = part.get(field)
+    return require_string(
+        value.get("url") if isinstance(value, Mapping) else value, f"{where}.{field}.url"
+    )
 
 
-def file(part: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    found = part.get("file")
-    if not isinstance(found, Mapping):
+def require_file(part: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    value = part.get("file")
+    if not isinstance(value, Mapping):
         raise InvalidRequest(f"{where}.file must be an object", param=f"{where}.file")
-    return found
+    return value
 
 
-def inline(given: str) -> tuple[str, str] | None:
+def parse_data_url(value: str) -> tuple[str, str] | None:
     """Media type ("" where it is not told) and base64 of a data: URL; None for any other."""
-    found = _DATA_URL.match(given)
-    return None if found is None else ((found[1] or "").lower(), given[found.end() :])
+    match = _DATA_URL.match(value)
+    return None if match is None else ((match[1] or "").lower(), value[match.end() :])
 
 
-def is_data(given: str) -> bool:
-    return given[:5].lower() == "data:"
+def is_data_url(value: str) -> bool:
+    return value[:5].lower() == "data:"
 
 
-def string(value: Any, where: str) -> str:
+def require_string(value: Any, where: str) -> str:
     if not isinstance(value, str):
         raise InvalidRequest(f"{where} must be a string", param=where)
     return value

@@ -10,11 +10,11 @@ FORMATS: Final = frozenset({
 
 _SHAPES: Final = frozenset({"$ref", "allOf", "anyOf", "oneOf", "properties"})
 """What may give an object properties."""
-_HOLDS: Final = _SHAPES - {"$ref"} | {
+_CONSTRAINTS: Final = _SHAPES - {"$ref"} | {
     "additionalProperties", "const", "enum", "items", "required", "type",
 }  # fmt: skip
 """What a value is held to, beside a reference."""
-_WORDS: Final = frozenset({"$comment", "default", "description", "examples", "title"})
+_ANNOTATIONS: Final = frozenset({"$comment", "default", "description", "examples", "title"})
 
 
 def is_object(schema: Mapping[str, Any]) -> bool:
@@ -23,32 +23,32 @@ def is_object(schema: Mapping[str, Any]) -> bool:
     return kind == "object" or (isinstance(kind, list) and "object" in kind)
 
 
-def flat(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def unwrap_all_of(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """The schema without an `allOf` of one member, where that says what the schema itself does not:
     so generators describe a property that is a reference, and Anthropic takes none in an `allOf`.
     """
     while True:
         parts = schema.get("allOf")
         only = parts[0] if isinstance(parts, list) and len(parts) == 1 else None
-        if not isinstance(only, Mapping) or schema.keys() & only.keys() - _WORDS - {"allOf"}:
+        if not isinstance(only, Mapping) or schema.keys() & only.keys() - _ANNOTATIONS - {"allOf"}:
             return schema
         own = {name: value for name, value in schema.items() if name != "allOf"}
         schema = {**only, **own}
 
 
-def apart(schema: Mapping[str, Any]) -> bool:
+def cannot_be_closed(schema: Mapping[str, Any]) -> bool:
     """Whether several schemas that hold together have properties: no object has only those of each,
     so they cannot be closed. Or whether what a reference leads to holds together with anything: of
     the two a model may be held to one alone.
     """
-    every, some, one = (_members(schema, name) for name in ("allOf", "anyOf", "oneOf"))
+    all_of, any_of, one_of = (_members(schema, name) for name in ("allOf", "anyOf", "oneOf"))
     if "$ref" in schema:
-        return not _HOLDS.isdisjoint(schema)
-    if len(every) > 1 and any(isinstance(each, Mapping) and "$ref" in each for each in every):
+        return not _CONSTRAINTS.isdisjoint(schema)
+    if len(all_of) > 1 and any(isinstance(each, Mapping) and "$ref" in each for each in all_of):
         return True
     own = {name: value for name, value in schema.items() if name == "properties"}
-    held = [[own], some, one, *([each] for each in every)]
-    return sum(any(map(_has_properties, group)) for group in held) > 1
+    groups = [[own], any_of, one_of, *([each] for each in all_of)]
+    return sum(any(map(_has_properties, group)) for group in groups) > 1
 
 
 def _members(schema: Mapping[str, Any], name: str) -> list[Any]:
@@ -60,30 +60,30 @@ def _has_properties(schema: Any) -> bool:
     return isinstance(schema, Mapping) and not schema.keys().isdisjoint(_SHAPES)
 
 
-def complete(schema: Mapping[str, Any]) -> bool:
+def refs_resolve(schema: Mapping[str, Any]) -> bool:
     """Whether each reference is to a definition of its own, and none leads back to itself."""
-    leads = {
+    targets = {
         f"#/{place}/{name}": frozenset(_refs(each))
         for place in ("$defs", "definitions")
         for name, each in schema.get(place, {}).items()
     }
-    return leads.keys() >= set(_refs(schema)) and not any(
-        _leads_back(name, leads) for name in leads
+    return targets.keys() >= set(_refs(schema)) and not any(
+        _is_recursive(name, targets) for name in targets
     )
 
 
-def plain(values: Any) -> bool:
+def all_scalar(values: Any) -> bool:
     """Whether no value of an `enum` is an object or a list: no model can be held to these."""
     listed = values if isinstance(values, list) else [values]
     return not any(isinstance(each, Mapping | list) for each in listed)
 
 
-def _leads_back(name: str, leads: Mapping[str, frozenset[str]]) -> bool:
+def _is_recursive(name: str, targets: Mapping[str, frozenset[str]]) -> bool:
     seen: set[str] = set()
-    pending = set(leads[name])
+    pending = set(targets[name])
     while pending:
         seen |= pending
-        pending = {after for each in pending for after in leads.get(each, ())} - seen
+        pending = {after for each in pending for after in targets.get(each, ())} - seen
     return name in seen
 
 

@@ -11,11 +11,11 @@ from typing import Final
 
 from msgspec import Raw
 
-LONGEST: Final = 2_048
+MAX_SIGNATURE: Final = 2_048
 """Characters of a signature that an id will carry: it comes back twice with each request. Of 88
 recorded signatures 78 are shorter."""
 
-UNSIGNED: Final = "Y29udGV4dF9lbmdpbmVlcmluZ19pc190aGVfd2F5X3RvX2dv"
+PLACEHOLDER_SIGNATURE: Final = "Y29udGV4dF9lbmdpbmVlcmluZ19pc190aGVfd2F5X3RvX2dv"
 """What Google's page on thought signatures has for a call that Gemini did not make itself:
 "context_engineering_is_the_way_to_go" in base64, as the recordings send it and Gemini 3 accepts."""
 
@@ -26,22 +26,22 @@ _URL_SAFE: Final = str.maketrans("+/", "-_", "=")
 _PLAIN: Final = str.maketrans("-_", "+/")
 
 
-def signed(call_id: str, signature: str) -> str:
+def sign_id(call_id: str, signature: str) -> str:
     """The id with a base64 signature in it; as it was where that would be too long, or is none."""
-    if len(signature) > LONGEST or not _SIGNATURE.fullmatch(signature):
+    if len(signature) > MAX_SIGNATURE or not _SIGNATURE.fullmatch(signature):
         return call_id
     return call_id + _MARK + signature.translate(_URL_SAFE)
 
 
-def split(call_id: str) -> tuple[str, str | None]:
+def split_id(call_id: str) -> tuple[str, str | None]:
     """The id as it was, and the signature in it (standard base64, padded), if any."""
-    name, mark, carried = call_id.partition(_MARK)
-    if not (name and mark and _SIGNATURE.fullmatch(carried)):
+    name, mark, signature = call_id.partition(_MARK)
+    if not (name and mark and _SIGNATURE.fullmatch(signature)):
         return call_id, None
-    return name, carried.translate(_PLAIN) + "=" * (-len(carried) % 4)
+    return name, signature.translate(_PLAIN) + "=" * (-len(signature) % 4)
 
 
-def unsigned(messages: Raw) -> Raw:
+def strip_signatures(messages: Raw) -> Raw:
     """The JSON of `messages`, with no id in it that carries a signature; else as it was."""
     text = bytes(messages)
     return Raw(_SIGNED.sub(rb"\1", text)) if _MARK.encode() in text else messages

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote, urlsplit
 from msgspec import Struct
 
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
-_UNSIGNED: Final = frozenset({
+_UNSIGNED_HEADERS: Final = frozenset({
     "authorization", "connection", "expect", "te", "transfer-encoding", "upgrade", "user-agent",
     "x-amzn-trace-id",
 })  # fmt: skip
@@ -71,16 +71,16 @@ def sign(
     percent-encoded already is encoded once more, for signing only. `headers` are signed, so send
     them unchanged; `host` is taken from the URL unless it is among them.
     """
-    added = {"x-amz-date": _stamp(now)}
+    added = {"x-amz-date": _timestamp(now)}
     if credentials.session_token is not None:
         added["x-amz-security-token"] = credentials.session_token
-    made = signing(
+    signed = signing(
         credentials, scope, now, url=url, headers={**headers, **added}, body=body, method=method
     )
-    who = f"{credentials.access_key_id}/{_reach(scope, added['x-amz-date'])}"
+    credential = f"{credentials.access_key_id}/{_credential_scope(scope, added['x-amz-date'])}"
     added["authorization"] = (
-        f"{_ALGORITHM} Credential={who}, SignedHeaders={made.signed_headers}, "
-        f"Signature={made.signature}"
+        f"{_ALGORITHM} Credential={credential}, SignedHeaders={signed.signed_headers}, "
+        f"Signature={signed.signature}"
     )
     return added
 
@@ -98,69 +98,69 @@ def signing(
     """How these headers, and no others, are signed."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2].lower()
-    named = {"host": host.removesuffix(_DEFAULT_PORTS.get(parts.scheme, ""))}
-    named |= {name.lower(): " ".join(value.split()) for name, value in headers.items()}
-    signed = sorted(named.keys() - _UNSIGNED)
+    canonical_headers = {"host": host.removesuffix(_DEFAULT_PORTS.get(parts.scheme, ""))}
+    canonical_headers |= {name.lower(): " ".join(value.split()) for name, value in headers.items()}
+    signed = sorted(canonical_headers.keys() - _UNSIGNED_HEADERS)
     signed_headers = ";".join(signed)
     canonical = "\n".join((
         method,
-        _path(parts.path, normalize=scope.normalize),
-        _query(parts.query),
-        *(f"{name}:{named[name]}" for name in signed),
+        _canonical_path(parts.path, normalize=scope.normalize),
+        _canonical_query(parts.query),
+        *(f"{name}:{canonical_headers[name]}" for name in signed),
         "",
         signed_headers,
         hashlib.sha256(body).hexdigest(),
     ))  # fmt: skip
-    stamp = _stamp(now)
+    stamp = _timestamp(now)
     text = "\n".join((
         _ALGORITHM,
         stamp,
-        _reach(scope, stamp),
+        _credential_scope(scope, stamp),
         hashlib.sha256(canonical.encode()).hexdigest(),
     ))  # fmt: skip
-    key = _key(credentials.secret_access_key, scope, stamp[:8])
-    return Signing(canonical, text, signed_headers, _mac(key, text).hex())
+    key = _signing_key(credentials.secret_access_key, scope, stamp[:8])
+    return Signing(canonical, text, signed_headers, _hmac_sha256(key, text).hex())
 
 
-def _stamp(now: float) -> str:
+def _timestamp(now: float) -> str:
     return datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
-def _reach(scope: Scope, stamp: str) -> str:
+def _credential_scope(scope: Scope, stamp: str) -> str:
     return f"{stamp[:8]}/{scope.region}/{scope.service}/aws4_request"
 
 
 @lru_cache(maxsize=64)
-def _key(secret: str, scope: Scope, day: str) -> bytes:
+def _signing_key(secret: str, scope: Scope, day: str) -> bytes:
     key = f"AWS4{secret}".encode()
     for part in (day, scope.region, scope.service, "aws4_request"):
-        key = _mac(key, part)
+        key = _hmac_sha256(key, part)
     return key
 
 
-def _mac(key: bytes, text: str) -> bytes:
+def _hmac_sha256(key: bytes, text: str) -> bytes:
     return hmac.digest(key, text.encode(), "sha256")
 
 
 @lru_cache(maxsize=512)
-def _path(path: str, *, normalize: bool) -> str:
+def _canonical_path(path: str, *, normalize: bool) -> str:
     if normalize:
-        kept: list[str] = []
+        segments: list[str] = []
         for part in path.split("/"):
             if part == "..":
-                del kept[-1:]
+                del segments[-1:]
             elif part not in {"", "."}:
-                kept.append(part)
-        ending = "/" if kept and path.endswith(("/", "/.", "/..")) else ""
-        path = f"/{'/'.join(kept)}{ending}"
+                segments.append(part)
+        ending = "/" if segments and path.endswith(("/", "/.", "/..")) else ""
+        path = f"/{'/'.join(segments)}{ending}"
     return quote(path or "/", safe="/~")
 
 
-def _query(query: str) -> str:
+def _canonical_query(query: str) -> str:
     pairs = (part.partition("=") for part in query.split("&") if part)
-    encoded = ((_encoded(name), _encoded(value)) for name, _, value in pairs)
+    encoded = ((_percent_encode(name), _percent_encode(value)) for name, _, value in pairs)
     return "&".join(f"{name}={value}" for name, value in sorted(encoded))
 
 
-def _encoded(text: str) -> str:
+def _percent_encode(text: str) -> str:
     return quote(unquote(text), safe="~")

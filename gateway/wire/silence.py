@@ -8,20 +8,20 @@ from typing import Final
 
 from gateway.core.errors import Broken
 
-MOST_BYTES: Final = 2 * 1024 * 1024
+MAX_SILENT_BYTES: Final = 2 * 1024 * 1024
 """Of comments, empty lines, and lines beside the data of an event, in one stream."""
-MOST_EVENTS: Final = 2**16
+MAX_SILENT_EVENTS: Final = 2**16
 """That are read, and give no delta, in one stream. Some hosts send an empty one for each token
 of a thought that they do not show.
 """
 
 
-def endless() -> Broken:
+def silent_stream() -> Broken:
     return Broken("the provider's stream goes on and says nothing")
 
 
-def one_more(events: int) -> int:
+def count_silent_event(events: int) -> int:
     """The count of events that said nothing, this one among them. Raises Broken."""
-    if events >= MOST_EVENTS:
-        raise endless()
+    if events >= MAX_SILENT_EVENTS:
+        raise silent_stream()
     return events + 1

@@ -16,13 +16,13 @@ from msgspec import structs
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
 
-NEEDED: Final = frozenset({
+ESSENTIAL: Final = frozenset({
     "audio", "function_call", "functions", "logprobs", "modalities", "n", "response_format", "stop",
     "tool_choice", "tools", "web_search_options",
 })  # fmt: skip
 """OpenAI's fields without which the answer is not the one that was asked for."""
 
-_ASKS_NOTHING: Final[Mapping[str, tuple[Any, ...]]] = {
+_DEFAULTS: Final[Mapping[str, tuple[Any, ...]]] = {
     "frequency_penalty": (0,),
     "function_call": ("auto", "none"),
     "functions": ([],),
@@ -45,47 +45,51 @@ _ASKS_NOTHING: Final[Mapping[str, tuple[Any, ...]]] = {
     "top_p": (1,),
     "verbosity": ("medium",),
 }
-_OURS: Final = frozenset({
+_ALWAYS_SENT: Final = frozenset({
     "max_completion_tokens", "max_tokens", "messages", "model", "stream", "stream_options",
 })  # fmt: skip
 """Fields that every call carries in its own words."""
 
 
-def asks(name: str, value: Any) -> bool:
+def is_requested(name: str, value: Any) -> bool:
     """Whether a decoded field asks for anything."""
-    return value is not None and value not in _ASKS_NOTHING.get(name, ())
+    return value is not None and value not in _DEFAULTS.get(name, ())
 
 
-def dropped(given: Mapping[str, Any], said: Collection[str]) -> tuple[str, ...]:
+def dropped_fields(fields: Mapping[str, Any], honoured: Collection[str]) -> tuple[str, ...]:
     """The decoded fields that ask for something and that the call does not say, sorted.
 
     What is said otherwise than it was asked is not said. A field within a field is told, and may
     be said, by its path: `messages.name`.
     """
-    top = {name for name, value in given.items() if name not in _OURS and asks(name, value)}
-    return tuple(sorted((top | set(_within(given))) - set(said)))
+    requested = {
+        name
+        for name, value in fields.items()
+        if name not in _ALWAYS_SENT and is_requested(name, value)
+    }
+    return tuple(sorted((requested | set(_nested_fields(fields))) - set(honoured)))
 
 
-def _within(given: Mapping[str, Any]) -> Iterator[str]:
+def _nested_fields(fields: Mapping[str, Any]) -> Iterator[str]:
     """Fields within fields that ask for something, and that few but OpenAI understand."""
-    for message in _objects(given.get("messages")):
-        yield from _of_message(message)
-    for tool in _objects(given.get("tools")):
+    for message in _objects(fields.get("messages")):
+        yield from _message_fields(message)
+    for tool in _objects(fields.get("tools")):
         if tool.get("cache_control") is not None:
             yield "tools.cache_control"
-    if strict_tools(given.get("tools")):
+    if strict_tools(fields.get("tools")):
         yield "tools.function.strict"
-    form = given.get("response_format")
-    wrapped = form.get("json_schema") if isinstance(form, Mapping) else None
+    response_format = fields.get("response_format")
+    wrapped = response_format.get("json_schema") if isinstance(response_format, Mapping) else None
     for name in ("description", "strict"):
         if isinstance(wrapped, Mapping) and wrapped.get(name):
             yield f"response_format.json_schema.{name}"
-    options = given.get("stream_options")
+    options = fields.get("stream_options")
     if isinstance(options, Mapping) and options.get("include_obfuscation") is True:
         yield "stream_options.include_obfuscation"
 
 
-def _of_message(message: Mapping[str, Any]) -> Iterator[str]:
+def _message_fields(message: Mapping[str, Any]) -> Iterator[str]:
     # A tool's result names its tool, which the call's id does as well.
     if message.get("name") is not None and message.get("role") != "tool":
         yield "messages.name"
@@ -108,25 +112,25 @@ def _objects(value: Any) -> list[Mapping[str, Any]]:
     return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
 
 
-def without(
+def without_fields(
     request: ChatRequest, lacks: Iterable[str], provider: str
 ) -> tuple[ChatRequest, tuple[str, ...]]:
     """The request without the fields that a provider lacks, and which of them will be missed.
 
     Raises InvalidRequest, naming the field, where the answer would not be what was asked for.
     """
-    found = sorted(set(lacks) & request.fields.keys() - _OURS)
-    if not found:
+    unsupported = sorted(set(lacks) & request.fields.keys() - _ALWAYS_SENT)
+    if not unsupported:
         return request, ()
-    missed = tuple(name for name in found if asks(name, decoded(request, name)))
-    for name in missed:
-        if name in NEEDED:
+    dropped = tuple(name for name in unsupported if is_requested(name, decode_field(request, name)))
+    for name in dropped:
+        if name in ESSENTIAL:
             raise InvalidRequest(f"{name}: {provider} cannot do this", param=name)
-    kept = {name: raw for name, raw in request.fields.items() if name not in found}
-    return structs.replace(request, fields=kept, shape=None), missed
+    fields = {name: raw for name, raw in request.fields.items() if name not in unsupported}
+    return structs.replace(request, fields=fields, shape=None), dropped
 
 
-def decoded(request: ChatRequest, name: str) -> Any:
+def decode_field(request: ChatRequest, name: str) -> Any:
     """One field. Raises InvalidRequest, naming it, for what is no JSON."""
     try:
         return request.json(name)

@@ -16,7 +16,7 @@ from gateway.wire import claude
 from gateway.wire.dialect import Dialect, HttpCall, StreamDecoder, Target
 
 VERSION: Final = "vertex-2023-10-16"
-_HERE: Final = frozenset({"anthropic-version", "x-api-key"})
+_ANTHROPIC_HEADERS: Final = frozenset({"anthropic-version", "x-api-key"})
 """Headers of Anthropic's own door."""
 
 
@@ -30,12 +30,16 @@ class RawPredict:
         """Raises InvalidRequest for what the API cannot say, naming the field."""
         call = self._messages.encode(request, target, stream=stream)
         fields: dict[str, Any] = msgspec.json.decode(call.body, type=dict[str, Raw])
-        claude.sayable(fields, "Vertex AI")
+        claude.refuse_anthropic_only(fields, "Vertex AI")
         del fields["model"]
         return structs.replace(
             call,
             path=f"/models/{target.upstream}:{'streamRawPredict' if stream else 'rawPredict'}",
-            headers={name: value for name, value in call.headers.items() if name not in _HERE},
+            headers={
+                name: value
+                for name, value in call.headers.items()
+                if name not in _ANTHROPIC_HEADERS
+            },
             content=msgspec.json.encode({"anthropic_version": VERSION, **fields}),
         )
 

@@ -7,16 +7,16 @@ from gateway.core.chat import Choice, ChoiceDelta, Completion, Delta, ToolDelta
 from gateway.core.errors import Broken
 from gateway.wire.dialect import StreamDecoder
 
-MAX_WHOLE: Final = 64 * 1024 * 1024
+MAX_BODY: Final = 64 * 1024 * 1024
 """Bytes of an answer that is held until it is whole."""
-BLANK: Final = b" \t\r\n\xef\xbb\xbf"
+LEADING_BLANKS: Final = b" \t\r\n\xef\xbb\xbf"
 """What may stand before a body: white space, a byte order mark."""
 
 
 def begins_json(chunk: bytes | bytearray) -> bool | None:
     """Whether a body is a JSON object; None while nothing but white space has come."""
-    begun = chunk.lstrip(BLANK)
-    return begun.startswith(b"{") if begun else None
+    body = chunk.lstrip(LEADING_BLANKS)
+    return body.startswith(b"{") if body else None
 
 
 class StreamOrWhole:
@@ -27,9 +27,9 @@ class StreamOrWhole:
 
     def __init__(self, stream: StreamDecoder, whole: Callable[[bytes], Completion]) -> None:
         self._stream = stream
-        self.alike = stream.alike
+        self.template = stream.template
         self._whole = whole
-        self._held: list[bytes] | None = None
+        self._body: list[bytes] | None = None
         self._size = 0
         self.feed: Callable[[bytes], list[Delta]] = self._first
         """The deltas that are whole now: once it is a stream, that stream's own, at no cost."""
@@ -46,37 +46,37 @@ class StreamOrWhole:
 
     def finish(self) -> list[Delta]:
         """The last deltas. Raises Broken when the answer is not whole."""
-        if self._held is None:
+        if self._body is None:
             return self._stream.finish()
-        return [recut(self._whole(b"".join(self._held).strip(BLANK)))]
+        return [as_delta(self._whole(b"".join(self._body).strip(LEADING_BLANKS)))]
 
     def _first(self, chunk: bytes) -> list[Delta]:
         is_json = begins_json(chunk)
         if is_json is None:
             return []
         if is_json:
-            self._held = []
-            self.feed = self._hold
+            self._body = []
+            self.feed = self._collect
         else:
             self.feed = self._stream.feed
-            chunk = chunk.lstrip(BLANK)  # the rest of a mark that was cut in two is of no event
+            chunk = chunk.lstrip(LEADING_BLANKS)  # the rest of a split byte order mark
         return self.feed(chunk)
 
-    def _hold(self, chunk: bytes) -> list[Delta]:
+    def _collect(self, chunk: bytes) -> list[Delta]:
         self._size += len(chunk)
-        if self._held is None or self._size > MAX_WHOLE:
+        if self._body is None or self._size > MAX_BODY:
             raise Broken("the provider's answer is beyond 64 MiB")
-        self._held.append(chunk)
+        self._body.append(chunk)
         return []
 
 
-def recut(answer: Completion) -> Delta:
+def as_delta(answer: Completion) -> Delta:
     """A whole answer as the one delta of its stream."""
-    choices = tuple(_piece(choice) for choice in answer.choices)
+    choices = tuple(_choice_delta(choice) for choice in answer.choices)
     return Delta(choices, answer.usage, answer.id, answer.created)
 
 
-def _piece(choice: Choice) -> ChoiceDelta:
+def _choice_delta(choice: Choice) -> ChoiceDelta:
     return ChoiceDelta(
         choice.index,
         choice.text or "",

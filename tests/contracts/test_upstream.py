@@ -37,7 +37,7 @@ from gateway.core.snapshot import Provider, Secret, Timeouts
 from gateway.drivers.upstream.aiohttp_upstream import AiohttpUpstream
 from gateway.drivers.upstream.http_failures import MAX_ANSWER
 from gateway.drivers.upstream.pool_upstream import PoolUpstream
-from gateway.wire.dialect import COPIED
+from gateway.wire.dialect import COPY_BELOW
 from tests.contracts.provided import (
     CHUNKED,
     SSE,
@@ -277,7 +277,7 @@ async def test_what_is_sent_is_ours_alone(meet: Meet, way: str) -> None:
 
 
 @both
-@pytest.mark.parametrize("size", [COPIED, 2**18, 1_000_000])
+@pytest.mark.parametrize("size", [COPY_BELOW, 2**18, 1_000_000])
 async def test_a_large_request_arrives_as_a_small_one_does(meet: Meet, way: str, size: int) -> None:
     whole = sized(ANSWER, "200 OK", "connection: close")
     flowing = SSE.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")

@@ -6,7 +6,7 @@ from msgspec import Raw
 
 from gateway.core.assembly import Assembly
 from gateway.core.chat import Choice, ChoiceDelta, Completion, Delta, ToolCall, ToolDelta, Usage
-from gateway.wire.whole import recut
+from gateway.wire.whole import as_delta
 
 USAGE = Usage(3, 4)
 LINKS = Raw(b'[{"url":"a"}]')
@@ -23,7 +23,7 @@ WHOLE = {
 def test_what_was_cut_is_put_together(choice: Choice) -> None:
     answer = Completion((choice,), "id", 7, USAGE)
     assembly = Assembly()
-    assembly.add([recut(answer)])
+    assembly.add([as_delta(answer)])
     assert assembly.completion(USAGE) == answer
 
 

@@ -17,7 +17,7 @@ from gateway.drivers.upstream import provider_calls
 from gateway.drivers.upstream.provider_calls import ProviderCalls
 from gateway.drivers.upstream.provider_flow import ProviderFlow
 from gateway.wire.dialect import HttpCall
-from gateway.wire.silence import MOST_EVENTS
+from gateway.wire.silence import MAX_SILENT_EVENTS
 from tests.config.texts import SOUND, snapshot
 
 BODY = b'{"model":"m1","messages":[{"role":"user","content":"x"}]}'
@@ -126,7 +126,7 @@ def test_what_says_nothing_waits_however_much_it_is_and_costs_no_more(usage: boo
 
 def test_what_says_nothing_without_end_is_broken() -> None:
     silence, some = flow(), piece("", usage=True) * 64
-    for _ in range(MOST_EVENTS // 64):
+    for _ in range(MAX_SILENT_EVENTS // 64):
         assert not list(silence.read(some))
     with pytest.raises(Broken, match="says nothing"):
         list(silence.read(some))

@@ -10,7 +10,7 @@ from msgspec import Raw
 from gateway.core.chat import Delta
 from gateway.wire import bedrock
 from gateway.wire.dialect import StreamDecoder, Target
-from gateway.wire.eventstream import Message, write
+from gateway.wire.eventstream import Message, encode
 from tests.wire.chats import chat
 
 PROPERTY: Final = settings(deadline=None, max_examples=60)
@@ -25,13 +25,13 @@ JSON = dict[str, Any]
 def event(kind: str, **body: Any) -> bytes:
     """One event, framed as Bedrock frames it."""
     headers = {":event-type": kind, ":content-type": "application/json", ":message-type": "event"}
-    return write(Message(headers, json.dumps({**body, "p": "abc"}, ensure_ascii=False).encode()))
+    return encode(Message(headers, json.dumps({**body, "p": "abc"}, ensure_ascii=False).encode()))
 
 
 def broke(kind: str, message: str = "sorry") -> bytes:
     """An exception in the stream."""
     headers = {":exception-type": kind, ":message-type": "exception"}
-    return write(Message(headers, json.dumps({"message": message}).encode()))
+    return encode(Message(headers, json.dumps({"message": message}).encode()))
 
 
 def start(index: int, **begun: Any) -> bytes:

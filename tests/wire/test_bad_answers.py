@@ -18,7 +18,7 @@ from gateway.core.errors import (
 )
 from gateway.wire import DIALECTS
 from gateway.wire.dialect import Target
-from gateway.wire.eventstream import Message, write
+from gateway.wire.eventstream import Message, encode
 from tests.folding import fold
 
 TARGET: Final = Target("anthropic.claude-sonnet-4-5-v1:0", 100)
@@ -30,7 +30,7 @@ def sse(*data: str) -> bytes:
 
 def frames(*events: tuple[str, str]) -> bytes:
     return b"".join(
-        write(Message({":message-type": "event", ":event-type": kind}, data.encode()))
+        encode(Message({":message-type": "event", ":event-type": kind}, data.encode()))
         for kind, data in events
     )
 

@@ -20,7 +20,7 @@ from gateway.core.errors import (
 )
 from gateway.wire import anthropic, bedrock
 from gateway.wire.dialect import Dialect
-from gateway.wire.eventstream import Message, write
+from gateway.wire.eventstream import Message, encode
 from tests.wire.bedrock_streams import (
     BEGIN,
     CLAUDE,
@@ -44,7 +44,7 @@ TOOLS: Final = stop("tool_use", inputTokens=3, outputTokens=4)
 
 def error(code: str, message: str) -> bytes:
     headers = {":message-type": "error", ":error-code": code, ":error-message": message}
-    return write(Message(headers, b""))
+    return encode(Message(headers, b""))
 
 
 EXCEPTIONS: Final[list[tuple[bytes, type[UpstreamError], str, int, str]]] = [
@@ -60,7 +60,7 @@ EXCEPTIONS: Final[list[tuple[bytes, type[UpstreamError], str, int, str]]] = [
     (broke("accessDeniedException"), Misconfigured, "elsewhere", 502, "sorry"),
     (broke("newerException"), Faulty, "elsewhere", 502, "sorry"),
     (error("InternalError", "odd"), Faulty, "elsewhere", 502, "odd"),
-    (write(Message({":message-type": "exception"}, b"<html>")), Broken, "elsewhere", 502, "off"),
+    (encode(Message({":message-type": "exception"}, b"<html>")), Broken, "elsewhere", 502, "off"),
 ]  # fmt: skip
 
 
@@ -196,7 +196,7 @@ WHOLE: Final = {
     "the end comes twice": (BEGIN + stop() + stop("max_tokens", inputTokens=1, outputTokens=2),
                             Usage(1, 2)),
     "blocks are not ended": (BEGIN + add(0, text="a") + stop(), None),
-    "newer events": (BEGIN + event("news", a=1) + stop() + write(Message({}, b"\xff")), None),
+    "newer events": (BEGIN + event("news", a=1) + stop() + encode(Message({}, b"\xff")), None),
     "the last message is cut off": (BEGIN + stop() + stop(inputTokens=1)[:-9], None),
 }  # fmt: skip
 
@@ -215,7 +215,7 @@ BROKEN: Final[dict[str, bytes]] = {
     "a piece of a tool not begun": BEGIN + add(0, toolUse={"input": "{"}) + stop(),
     "a piece of no shape": BEGIN + event("contentBlockDelta", contentBlockIndex=0) + stop(),
     "a number for text": BEGIN + add(0, text=5) + stop(),
-    "not JSON": BEGIN + write(Message({":event-type": "metadata"}, b"{")) + stop(),
+    "not JSON": BEGIN + encode(Message({":event-type": "metadata"}, b"{")) + stop(),
     "no base64": BEGIN + add(0, reasoningContent={"redactedContent": "!"}) + stop(),
     "an HTML page": b"<html>502 Bad Gateway</html>",
     "an error in JSON": json.dumps({"message": "odd"}).encode(),
@@ -258,7 +258,7 @@ PAYLOADS: Final = st.binary(max_size=30) | st.dictionaries(NAMES, VALUES, max_si
     lambda value: json.dumps(value).encode()
 )
 FRAMES: Final = st.builds(
-    lambda kind, type_, payload: write(
+    lambda kind, type_, payload: encode(
         Message({":event-type": kind, ":exception-type": kind, ":message-type": type_}, payload)
     ),
     KINDS,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.errors import Broken
-from gateway.wire.eventstream import MAX_MESSAGE, EventStreamReader, HeaderValue, Message, write
+from gateway.wire.eventstream import MAX_MESSAGE, EventStreamReader, HeaderValue, Message, encode
 from tests.wire.chats import cut
 
 # The message that the specification gives as an example: a header of a string, and a payload.
@@ -24,7 +24,7 @@ MESSAGES = st.builds(Message, st.dictionaries(NAMES, VALUES, max_size=4), st.bin
 def read(pieces: list[bytes]) -> list[Message]:
     reader = EventStreamReader()
     messages = [message for piece in pieces for message in reader.feed(piece)]
-    reader.check()
+    reader.raise_pending()
     return messages
 
 
@@ -44,14 +44,14 @@ def lengths(total: int, headers: int) -> bytes:
 def test_the_example_of_the_specification() -> None:
     message = Message({"content-type": "application/json"}, b"{'foo':'bar'}")
     assert read([EXAMPLE]) == [message]
-    assert write(message) == EXAMPLE
+    assert encode(message) == EXAMPLE
 
 
 @given(st.lists(MESSAGES, max_size=4), st.lists(st.integers(0, 10_000), max_size=6))
 def test_what_is_written_is_read_however_it_is_cut(
     messages: list[Message], places: list[int]
 ) -> None:
-    assert read(cut(b"".join(map(write, messages)), places)) == messages
+    assert read(cut(b"".join(map(encode, messages)), places)) == messages
 
 
 READABLE: list[tuple[str, bytes, HeaderValue]] = [
@@ -105,7 +105,7 @@ def test_damage_is_told_after_what_came_before_it(name: str) -> None:
     with pytest.raises(Broken, match=why):
         reader.feed(b"")
     with pytest.raises(Broken, match=why):
-        reader.check()
+        reader.raise_pending()
     alone = EventStreamReader()
     with pytest.raises(Broken, match=why):
         alone.feed(damaged)
@@ -113,8 +113,8 @@ def test_damage_is_told_after_what_came_before_it(name: str) -> None:
 
 def test_the_longest_message_is_read() -> None:
     longest = Message({}, bytes(MAX_MESSAGE - 16))
-    assert len(write(longest)) == MAX_MESSAGE
-    assert read([write(longest)]) == [longest]
+    assert len(encode(longest)) == MAX_MESSAGE
+    assert read([encode(longest)]) == [longest]
 
 
 @given(st.binary(), st.lists(st.integers(0, 1_000), max_size=5))

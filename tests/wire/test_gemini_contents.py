@@ -11,7 +11,7 @@ from gateway.core.errors import InvalidRequest
 from gateway.web.render import completion_body
 from gateway.web.render_stream import ChunkWriter
 from gateway.wire import gemini
-from gateway.wire.signed_ids import UNSIGNED, split
+from gateway.wire.signed_ids import PLACEHOLDER_SIGNATURE, split_id
 from tests.wire.chats import chat
 from tests.wire.gemini_answers import (
     JSON,
@@ -212,7 +212,7 @@ def test_a_call_without_arguments(given: Any) -> None:
 def test_a_call_that_gemini_did_not_make_has_googles_own_signature() -> None:
     messages = [user(), calls(call(), call("c2")), result(), result("c2")]
     _, model, _ = contents(*messages, target=THIRD)
-    assert [part.get("thoughtSignature") for part in model["parts"]] == [UNSIGNED, None]
+    assert [part.get("thoughtSignature") for part in model["parts"]] == [PLACEHOLDER_SIGNATURE, None]
     _, model, _ = contents(*messages, target=TARGET)
     assert [part.get("thoughtSignature") for part in model["parts"]] == [None, None]
 
@@ -248,7 +248,7 @@ def test_a_signature_survives_its_journey(client: Any, given_id: JSON) -> None:
     assert sent["functionCall"]["args"] == {"city": "Rome"}
     ids = [each["functionCall"]["id"] for each in (sent, second)]
     assert ids == [each["functionResponse"]["id"] for each in responses["parts"]]
-    assert ids[0] == given_id.get("id", split(message["tool_calls"][0]["id"])[0])
+    assert ids[0] == given_id.get("id", split_id(message["tool_calls"][0]["id"])[0])
 
 
 def test_what_the_provider_ran_comes_back_before_the_text() -> None:

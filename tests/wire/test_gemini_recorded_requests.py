@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from gateway.wire.dialect import Target
-from gateway.wire.signed_ids import UNSIGNED
+from gateway.wire.signed_ids import PLACEHOLDER_SIGNATURE
 from tests.recordings import Recording
 from tests.wire.gemini_answers import JSON, body
 from tests.wire.test_gemini_recordings import RECORDED, name
@@ -235,7 +235,7 @@ def tidy(said: JSON, *, ids: bool) -> JSON:
     """A part without an id where the recording has none, and its signature as the bytes it is."""
     found = dict(said)
     signed = found.pop("thoughtSignature", None)
-    if signed is not None and signed != UNSIGNED:
+    if signed is not None and signed != PLACEHOLDER_SIGNATURE:
         found["thoughtSignature"] = base64.b64decode(signed.translate(str.maketrans("-_", "+/")))
     for kind in ("functionCall", "functionResponse"):
         if kind in found and not ids:

@@ -12,7 +12,7 @@ from msgspec import UNSET, Raw
 from gateway.core.chat import ChatRequest, Choice, Completion, Look, ToolCall, Usage
 from gateway.core.errors import Broken, InvalidRequest
 from gateway.wire import openai
-from gateway.wire.dialect import COPIED, Target
+from gateway.wire.dialect import COPY_BELOW, Target
 
 TARGET = Target("gpt-x", 500)
 
@@ -55,7 +55,7 @@ def test_a_dearer_tier_of_service_is_not_asked_for(
 def test_large_messages_go_out_uncopied(stream: bool) -> None:
     """A small request is one piece, a large one is in parts; both say the same."""
     seen = Look(plain=True, said="x")
-    for size, parts in ((10, 1), (COPIED - 100, 1), (COPIED, 3), (2**20, 3)):
+    for size, parts in ((10, 1), (COPY_BELOW - 100, 1), (COPY_BELOW, 3), (2**20, 3)):
         body = b'{"seed":1,"messages":[{"role":"user","content":"%b"}],"top_p":1}' % (b"x" * size)
         request = asked(body, seen=seen)
         call = openai.encode(request, TARGET, stream=stream)

@@ -66,7 +66,7 @@ def told(*pieces: bytes, fed: bool = False) -> Iterator[Delta | str]:
     try:
         for each in pieces:
             small = not fed and len(each) <= PIECE
-            if small and (delta := decoder.alike.read(each)) is not None:
+            if small and (delta := decoder.template.read(each)) is not None:
                 yield delta
             else:
                 yield from decoder.feed(each)
@@ -159,10 +159,10 @@ def test_a_chunk_is_read_without_feeding_only_where_it_is_all_that_comes() -> No
     decoder = openai.decoder(Target("m", 10))
     glances = []
     for chunk in (event(FIRST), TEXT, TEXT[:9], TEXT[9:], STOP, DONE):
-        glances.append(decoder.alike.read(TEXT) is not None)
+        glances.append(decoder.template.read(TEXT) is not None)
         decoder.feed(chunk)
     assert glances == [False, False, True, False, True, True]
-    assert decoder.alike.read(TEXT) is None, "nothing comes after the end"
+    assert decoder.template.read(TEXT) is None, "nothing comes after the end"
 
 
 SIZES: dict[str, tuple[bytes, int | None]] = {

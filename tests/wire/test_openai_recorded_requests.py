@@ -22,7 +22,7 @@ from gateway.web.parse import read_request
 from gateway.wire import openai
 from gateway.wire.dialect import HttpCall, Target
 from gateway.wire.openai.messages import THOUGHTS
-from gateway.wire.unsupported import without
+from gateway.wire.unsupported import without_fields
 from tests import oracle
 from tests.recordings import Recording
 
@@ -76,7 +76,7 @@ def sent(recording: Recording, stanza: JSON) -> HttpCall:
     body = recording.request["body"]
     upstream = upstream or body["model"]
     request = read_request(json.dumps({"model": upstream, **body}).encode(), {}, 64)
-    request, missed = without(request, stanza.get("lacks", ()), "it")
+    request, missed = without_fields(request, stanza.get("lacks", ()), "it")
     assert missed == (), "a host was asked for what we say that it lacks"
     quirks = frozenset(stanza.get("quirks", ()))
     target = Target(upstream, OUR_LIMIT, quirks, version)

@@ -16,7 +16,7 @@ from gateway.web.render import completion_body
 from gateway.web.render_stream import ChunkWriter
 from gateway.wire import openai
 from gateway.wire.dialect import Target
-from gateway.wire.signed_ids import LONGEST, UNSIGNED
+from gateway.wire.signed_ids import MAX_SIGNATURE, PLACEHOLDER_SIGNATURE
 from gateway.wire.sse import SseDecoder
 from tests import oracle
 
@@ -102,7 +102,7 @@ def test_a_client_gets_the_signature_in_its_field_and_in_the_id(way: str) -> Non
         ({"extra_content": {}}, {}),
         ({"extra_content": {"google": 7}}, {"extra_content": {"google": 7}}),
         (google("not base64!"), google("not base64!")),
-        (google("A" * (LONGEST + 4)), google("A" * (LONGEST + 4))),
+        (google("A" * (MAX_SIGNATURE + 4)), google("A" * (MAX_SIGNATURE + 4))),
     ],
     ids=["number", "empty", "no signature", "not base64", "too long for an id"],
 )
@@ -142,9 +142,9 @@ RETURNED: dict[str, tuple[list[JSON], list[JSON]]] = {
     "the field goes first": (turn(BY_ID | google("QUJD")), turn(FIRST | google("QUJD"))),
     "of the second call": (
         turn(FIRST, BY_ID | {"id": SIGNED_ID.replace("1", "2", 1)}),
-        turn(FIRST | google(UNSIGNED), SECOND | google()),
+        turn(FIRST | google(PLACEHOLDER_SIGNATURE), SECOND | google()),
     ),
-    "another model's call": (turn(FIRST, SECOND), turn(FIRST | google(UNSIGNED), SECOND)),
+    "another model's call": (turn(FIRST, SECOND), turn(FIRST | google(PLACEHOLDER_SIGNATURE), SECOND)),
     "of a message": (turn(content="a", **google()), turn(content="a", **google())),
     "nothing else of a message": (
         turn(content="a", extra_content=OTHERS, thought_signature="x", reasoning_content="y"),

@@ -10,7 +10,7 @@ from gateway.core.errors import Broken
 from gateway.simulator.eventstream import event
 from gateway.wire import DIALECTS
 from gateway.wire.dialect import StreamDecoder, Target
-from gateway.wire.silence import MOST_BYTES, MOST_EVENTS
+from gateway.wire.silence import MAX_SILENT_BYTES, MAX_SILENT_EVENTS
 from tests.service.good_answers import FORMATS, Format
 
 BY_NAME: Final = {form.name: form for form in FORMATS}
@@ -57,25 +57,25 @@ def fed(decoder: StreamDecoder, unit: bytes, times: int) -> None:
 def test_noise_is_read_up_to_a_bound(dialect: str, what: str) -> None:
     form, unit = BY_NAME[dialect], NOISE[dialect, what]
     decoder = begun(form)
-    fed(decoder, unit, MOST_BYTES // 2 // len(unit))
+    fed(decoder, unit, MAX_SILENT_BYTES // 2 // len(unit))
     assert decoder.feed(form.flow()[1]) + decoder.finish()
     with pytest.raises(Broken, match="says nothing"):
-        fed(begun(form), unit, 2 * MOST_BYTES // len(unit))
+        fed(begun(form), unit, 2 * MAX_SILENT_BYTES // len(unit))
 
 
 @pytest.mark.parametrize(("dialect", "what"), EMPTY)
 def test_events_that_say_nothing_are_read_up_to_a_bound(dialect: str, what: str) -> None:
     form, unit = BY_NAME[dialect], EMPTY[dialect, what]
     decoder = begun(form)
-    fed(decoder, unit, MOST_EVENTS // 2)
+    fed(decoder, unit, MAX_SILENT_EVENTS // 2)
     assert decoder.feed(form.flow()[1]) + decoder.finish()
     with pytest.raises(Broken, match="says nothing"):
-        fed(begun(form), unit, MOST_EVENTS + 2)
+        fed(begun(form), unit, MAX_SILENT_EVENTS + 2)
 
 
 def test_an_array_of_nothing_ends_too() -> None:
     with pytest.raises(Broken, match="says nothing"):
-        fed(DIALECTS["gemini"].decoder(TARGET), b"[{},{}", 1 + MOST_EVENTS // 2)
+        fed(DIALECTS["gemini"].decoder(TARGET), b"[{},{}", 1 + MAX_SILENT_EVENTS // 2)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_what_stands_beside_the_data_of_an_event_is_no_noise(name: bytes) -> Non
     """However long the answer: a name, an id and a short comment with each event."""
     form = BY_NAME["openai"]
     decoder, piece = begun(form), form.flow()[0]
-    times = MOST_BYTES // len(name) + 1
+    times = MAX_SILENT_BYTES // len(name) + 1
     for _ in range(times // 100 + 1):
         assert len(decoder.feed((name + piece) * 100)) == 100
 

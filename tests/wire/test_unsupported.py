@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
-from gateway.wire.unsupported import NEEDED, dropped, without
+from gateway.wire.unsupported import ESSENTIAL, dropped_fields, without_fields
 
 
 def chat(**fields: Any) -> ChatRequest:
@@ -33,7 +33,7 @@ LACKED: list[tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]] = [
 def test_what_is_lacked_is_not_sent(
     fields: dict[str, Any], lacks: tuple[str, ...], missed: tuple[str, ...]
 ) -> None:
-    sent, told = without(chat(**fields), lacks, "p")
+    sent, told = without_fields(chat(**fields), lacks, "p")
     assert told == missed
     assert sent.fields.keys() == {"model", "messages"} | (fields.keys() - set(lacks))
 
@@ -46,11 +46,11 @@ def test_what_is_lacked_is_not_sent(
 )  # fmt: skip
 def test_what_would_change_the_answer_is_refused_by_name(fields: dict[str, Any], name: str) -> None:
     with pytest.raises(InvalidRequest, match=f"^{name}: acme cannot do this") as caught:
-        without(chat(**fields), (*NEEDED, "seed"), "acme")
+        without_fields(chat(**fields), (*ESSENTIAL, "seed"), "acme")
     assert caught.value.param == name
 
 
 def test_a_translation_tells_what_it_does_not_say() -> None:
     given = {"model": "m", "stream": True, "max_tokens": 5, "seed": 1, "n": 1, "top_p": 0.5}
-    assert dropped(given, {"top_p"}) == ("seed",)
-    assert dropped(given, ()) == ("seed", "top_p")
+    assert dropped_fields(given, {"top_p"}) == ("seed",)
+    assert dropped_fields(given, ()) == ("seed", "top_p")

@@ -27,7 +27,7 @@ from gateway.drivers.upstream.signing import NO_SIGNERS, Signer, fixed_headers, 
 from gateway.wire import DIALECTS
 from gateway.wire.buckets import ALLOWED, refuse_buckets
 from gateway.wire.dialect import Dialect, HttpCall, Target
-from gateway.wire.unsupported import decoded, without
+from gateway.wire.unsupported import decode_field, without_fields
 
 _OURS: Final[Mapping[str, str]] = {
     "accept-encoding": "identity",
@@ -213,9 +213,9 @@ def _altered(way: Way, request: ChatRequest, target: Target, *, stream: bool) ->
     """A call without what its provider lacks, and with the trace that it wants to be told."""
     missed: tuple[str, ...] = ()
     if way.guarded:
-        refuse_buckets(decoded(request, "messages"))
+        refuse_buckets(decode_field(request, "messages"))
     if way.lacks:
-        request, missed = without(request, way.lacks, way.provider.name)
+        request, missed = without_fields(request, way.lacks, way.provider.name)
     call = way.dialect.encode(request, target, stream=stream)
     if way.provider.forward_traceparent and (trace := CALL.get()):
         call = structs.replace(call, headers={**call.headers, "traceparent": trace})

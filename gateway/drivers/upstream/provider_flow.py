@@ -8,8 +8,8 @@ from gateway.core.errors import UpstreamError
 from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.http_coding import PLAIN, Plain
 from gateway.drivers.upstream.provider_calls import ProviderCall
-from gateway.wire.dialect import NEVER_ALIKE
-from gateway.wire.silence import MOST_EVENTS, endless
+from gateway.wire.dialect import NO_TEMPLATE
+from gateway.wire.silence import MAX_SILENT_EVENTS, silent_stream
 
 AFTER_S: Final = 0.25
 """How long the end of the HTTP answer is waited for after the answer's own, so that the connection
@@ -33,7 +33,7 @@ class ProviderFlow:
         self._call = call
         self._coding = None if coding is PLAIN else coding
         self._decoder = call.way.dialect.decoder(call.target)
-        self._alike = NEVER_ALIKE
+        self._alike = NO_TEMPLATE
         self._left = failures.MAX_ANSWER
         self._begun = False
         self._unsaid: list[Delta] = []
@@ -121,13 +121,13 @@ class ProviderFlow:
         deltas = self._unsaid
         deltas += new
         if not any(map(_has_content, new)):
-            if len(deltas) > MOST_EVENTS:
-                raise endless()
+            if len(deltas) > MAX_SILENT_EVENTS:
+                raise silent_stream()
             self._decoder.feed(b"")  # an error that came behind them is told now
             return []
         self._begun, self._unsaid = True, []
         if self._coding is None:
-            self._alike = self._decoder.alike
+            self._alike = self._decoder.template
         return self._call.annotate(deltas, first=True)
 
 

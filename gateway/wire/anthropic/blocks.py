@@ -13,7 +13,7 @@ from gateway.wire.anthropic.faults import read
 from gateway.wire.anthropic.reply import of_toolset, page, thought
 from gateway.wire.calls import arguments_json, require_name
 from gateway.wire.citations import Annotation
-from gateway.wire.thoughts import placed
+from gateway.wire.thoughts import with_position
 
 
 class Piece(Struct):
@@ -117,7 +117,7 @@ class _Thinking:
             "thinking": "".join(self._thoughts),
             "signature": self._signature,
         }
-        self._kept.thinking.append(Raw(msgspec.json.encode(placed(block, *self._place))))
+        self._kept.thinking.append(Raw(msgspec.json.encode(with_position(block, *self._place))))
 
 
 class _Redacted:

@@ -18,9 +18,9 @@ from gateway.core.errors import (
     UpstreamError,
 )
 from gateway.wire import faults
-from gateway.wire.faults import Kind, by_words, retry_after, shorten
+from gateway.wire.faults import Kind, kind_by_message, retry_after, shorten
 
-_BY_STATUS: Final[Mapping[int, Kind]] = {**faults.PLAIN, 408: TimedOut}
+_BY_STATUS: Final[Mapping[int, Kind]] = {**faults.BY_STATUS, 408: TimedOut}
 _BY_TYPE: Final[Mapping[str, Kind]] = {
     "api_error": Faulty,
     "FAILED_PRECONDITION": Misconfigured,
@@ -110,4 +110,4 @@ def _class(status: int, kind: str, message: str) -> Kind:
         return Overloaded if found is Overloaded else Faulty
     if found is None:
         found = _HUNDREDS.get(status // 100) or (Faulty if kind else Broken)
-    return by_words(message, _BY_MESSAGE, found) if found is Rejected else found
+    return kind_by_message(message, _BY_MESSAGE, found) if found is Rejected else found

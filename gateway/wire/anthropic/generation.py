@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from gateway.wire.claude import thinks_forced, thoughtless, version
+from gateway.wire.claude import thinking_off, thinks_with_forced_tool, version
 
 NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -43,9 +43,9 @@ def generation(upstream: str) -> Generation:
     bedrock = "anthropic." in upstream
     return Generation(
         adaptive=found >= (4, 6),
-        thinks_forced=thinks_forced(found, bedrock=bedrock),
+        thinks_forced=thinks_with_forced_tool(found, bedrock=bedrock),
         hides=found >= (4, 7) and not bedrock,
-        thoughtless=thoughtless(upstream),
+        thoughtless=thinking_off(upstream),
         xhigh=found >= (4, 7),
         samples=found < (4, 7),
         both_samplers=found < (4, 1),

@@ -11,7 +11,7 @@ from gateway.core.errors import InvalidRequest
 from gateway.wire import asked, calls
 from gateway.wire.anthropic.parts import blocks, marked, text
 from gateway.wire.parts import Block
-from gateway.wire.thoughts import sent_back, woven
+from gateway.wire.thoughts import interleave, parse_thinking_blocks
 
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
 
@@ -104,18 +104,18 @@ def _tool(message: Mapping[str, Any], where: str) -> list[Block]:
 
 
 def _assistant(message: Mapping[str, Any], where: str) -> list[Block]:
-    asked.unsayable(message, where, ("function_call", "audio"), "Anthropic's models")
+    asked.refuse_message_fields(message, where, ("function_call", "audio"), "Anthropic's models")
     spoken = blocks(message.get("content"), f"{where}.content")
     if isinstance(message.get("refusal"), str):
         spoken += text(message["refusal"])
-    made = calls.made(message, where)
+    made = calls.tool_calls(message, where)
     uses = [[_use(call, f"{where}.tool_calls[{i}]")] for i, call in enumerate(made)]
-    thoughts = sent_back(message.get("thinking_blocks"), f"{where}.thinking_blocks")
-    return marked(woven(thoughts, spoken, uses), message.get("cache_control"))
+    thoughts = parse_thinking_blocks(message.get("thinking_blocks"), f"{where}.thinking_blocks")
+    return marked(interleave(thoughts, spoken, uses), message.get("cache_control"))
 
 
 def _use(call: Any, where: str) -> Block:
-    name, arguments = calls.called(call, where)
+    name, arguments = calls.name_and_arguments(call, where)
     block = {
         "type": "tool_use",
         "id": tool_id(call.get("id"), f"{where}.id"),
@@ -132,7 +132,7 @@ def tool_id(given: Any, where: str) -> str:
     with other signs than letters, digits, `_` and `-` is replaced, the same way in the call and
     in its result.
     """
-    told, _ = calls.call_id(given, where)
+    told, _ = calls.split_call_id(given, where)
     if _ID.fullmatch(told):
         return told
     return "toolu_" + hashlib.sha256(told.encode()).hexdigest()[:24]

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from gateway.core.errors import InvalidRequest
 from gateway.wire import parts
-from gateway.wire.media import guess
-from gateway.wire.parts import Block, Write, string
+from gateway.wire.media import guess_media_type
+from gateway.wire.parts import Block, Write, require_string
 
 _IMAGES: Final[Mapping[str, str]] = {
     "image/jpeg": "image/jpeg",
@@ -55,15 +55,15 @@ def _block(part: Any, where: str) -> list[Block]:
 
 
 def _text(part: Mapping[str, Any], where: str) -> list[Block]:
-    return text(string(part.get("text"), f"{where}.text"))
+    return text(require_string(part.get("text"), f"{where}.text"))
 
 
 def _refusal(part: Mapping[str, Any], where: str) -> list[Block]:
-    return text(string(part.get("refusal"), f"{where}.refusal"))
+    return text(require_string(part.get("refusal"), f"{where}.refusal"))
 
 
 def _image(part: Mapping[str, Any], where: str) -> list[Block]:
-    url = parts.url(part, "image_url", where)
+    url = parts.require_url(part, "image_url", where)
     if url[:8].lower() == "https://":
         return [{"type": "image", "source": {"type": "url", "url": url}}]
     media, data = _inline(url, f"{where}.image_url.url")
@@ -78,14 +78,14 @@ def _image(part: Mapping[str, Any], where: str) -> list[Block]:
 
 
 def _file(part: Mapping[str, Any], where: str) -> list[Block]:
-    file = parts.file(part, where)
+    file = parts.require_file(part, where)
     name = file.get("filename")
     title = {"title": name} if isinstance(name, str) and name.strip() else {}
     if file.get("file_data") is None:
         return [_uploaded(file, where) | title]
-    data = string(file["file_data"], f"{where}.file.file_data")
-    media = guess(name, _PDF)
-    if parts.is_data(data):
+    data = require_string(file["file_data"], f"{where}.file.file_data")
+    media = guess_media_type(name, _PDF)
+    if parts.is_data_url(data):
         media, data = _inline(data, f"{where}.file.file_data")
     if media in _IMAGES:
         return _picture(media, data)
@@ -123,7 +123,7 @@ def _document(media: str, data: str) -> Block:
 
 def _inline(url: str, where: str) -> tuple[str, str]:
     """Media type and base64 of a data: URL."""
-    found = parts.inline(url)
+    found = parts.parse_data_url(url)
     if found is None:
         raise InvalidRequest(f"{where} must be an https: or a base64 data: URL", param=where)
     return found

@@ -11,10 +11,10 @@ from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.anthropic.faults import fault, read, stream_fault
 from gateway.wire.anthropic.usage import usage
 from gateway.wire.calls import arguments_json, require_name
-from gateway.wire.citations import Annotation, annotations, cited
+from gateway.wire.citations import Annotation, annotations, url_citation
 from gateway.wire.dialect import Target
-from gateway.wire.faults import counted
-from gateway.wire.thoughts import placed
+from gateway.wire.faults import with_usage
+from gateway.wire.thoughts import with_position
 
 FINISH: Final[Mapping[str, str]] = {
     "end_turn": "stop",
@@ -115,7 +115,7 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
     try:
         choice = _choice(message)
     except UpstreamError as error:
-        raise counted(error, told) from None
+        raise with_usage(error, told) from None
     return Completion(choices=(choice,), id=message.id, usage=told)
 
 
@@ -175,7 +175,7 @@ def thought(raw: Raw, said: int, called: int) -> Raw:
     if not said and not called:
         return raw
     block = read(bytes(raw), dict[str, Any])
-    return Raw(msgspec.json.encode(placed(block, said, called)))
+    return Raw(msgspec.json.encode(with_position(block, said, called)))
 
 
 def page(citation: Raw, start: int, end: int) -> list[Annotation]:
@@ -183,4 +183,4 @@ def page(citation: Raw, start: int, end: int) -> list[Annotation]:
     found: Any = read(bytes(citation), object)
     if not isinstance(found, Mapping):
         return []
-    return cited(found.get("url"), found.get("title"), start, end)
+    return url_citation(found.get("url"), found.get("title"), start, end)

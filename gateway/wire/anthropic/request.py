@@ -14,10 +14,10 @@ from gateway.wire.anthropic.parts import blocks
 from gateway.wire.anthropic.schema import Room
 from gateway.wire.anthropic.thinking import Thinking, thinking
 from gateway.wire.anthropic.tools import Tool, choice, recalled, tools
-from gateway.wire.asked import Form
+from gateway.wire.asked import ResponseFormat
 from gateway.wire.dialect import HttpCall, Target
 from gateway.wire.parts import Block
-from gateway.wire.unsupported import NEEDED, dropped, strict_tools
+from gateway.wire.unsupported import ESSENTIAL, dropped_fields, strict_tools
 
 PATH: Final = "/v1/messages"
 VERSION: Final = "2023-06-01"
@@ -34,7 +34,7 @@ derive, `betas` as the header `anthropic-beta`. `speed` is not: the fast one has
 not known here, so that a call would cost more than is held and charged for it.
 """
 
-_REFUSED: Final = NEEDED - {"response_format", "stop", "tool_choice", "tools"}
+_REFUSED: Final = ESSENTIAL - {"response_format", "stop", "tool_choice", "tools"}
 """What would give another answer than was asked for."""
 
 _SAID: Final = frozenset({
@@ -60,21 +60,23 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     _placed(given.get("inference_geo"))
     accepts = generation(target.upstream)
     talk = conversation(given.get("messages"))
-    max_tokens = asked.limit(request, target)
+    max_tokens = asked.output_limit(request, target)
     body: dict[str, Any] = {"model": target.upstream, "max_tokens": max_tokens}
-    form = asked.form(given.get("response_format"))
+    form = asked.response_format(given.get("response_format"))
     room = Room() if accepts.schemas else None
     exact = room.closed(form.schema) if room and form.schema is not None else None
-    system = _system(given.get("system"), talk, form if exact is None else Form())
+    system = _system(given.get("system"), talk, form if exact is None else ResponseFormat())
     if system:
         body["system"] = system
     body["messages"] = [{"role": turn.role, "content": turn.content} for turn in talk.turns]
     body |= _tools(given, talk, room)
     body |= {name: given[name] for name in PASSED if given.get(name) is not None}
     mode = body.get("tool_choice", {}).get("type")
-    claude.forced(target.upstream, mode)
+    claude.refuse_forced_tool(target.upstream, mode)
     forced = mode in {"any", "tool"}
-    if claude.too_forced(given.get("thinking"), forced=forced, adaptive=accepts.thinks_forced):
+    if claude.conflicts_with_forced_tool(
+        given.get("thinking"), forced=forced, adaptive=accepts.thinks_forced
+    ):
         del body["thinking"]
     effort = thinking(
         given.get("reasoning_effort"),
@@ -84,7 +86,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         thoughtless=talk.thoughtless_call,
     )
     body |= _thoughts(given, effort, exact)
-    thinks = claude.thinks(body.get("thinking"))
+    thinks = claude.is_thinking(body.get("thinking"))
     body |= claude.sampling(given, none=thinks or not accepts.samples, both=accepts.both_samplers)
     body |= _stops(given.get("stop")) | _user(request, given)
     if stream:
@@ -92,7 +94,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     headers = {"content-type": "application/json", "anthropic-version": VERSION}
     headers |= _betas(given.get("betas"))
     said = _honoured(given, body, thinks=accepts.thoughtless is None)
-    return HttpCall(PATH, headers, msgspec.json.encode(body), dropped(given, said))
+    return HttpCall(PATH, headers, msgspec.json.encode(body), dropped_fields(given, said))
 
 
 def _honoured(given: Mapping[str, Any], body: Mapping[str, Any], *, thinks: bool) -> frozenset[str]:
@@ -114,7 +116,7 @@ def _honoured(given: Mapping[str, Any], body: Mapping[str, Any], *, thinks: bool
     return frozenset(said)
 
 
-def _system(given: Any, talk: Conversation, told: Form) -> str | list[Block]:
+def _system(given: Any, talk: Conversation, told: ResponseFormat) -> str | list[Block]:
     """One text, or blocks when one of them is marked for the cache."""
     found = blocks(given, "system") + talk.system
     if told.json:
@@ -152,7 +154,7 @@ def _thoughts(given: Mapping[str, Any], effort: Thinking, exact: Any) -> dict[st
 
 def _stops(given: Any) -> dict[str, Any]:
     """The API refuses texts of white space alone; without them an answer would run on."""
-    stops = asked.stops(given)
+    stops = asked.stop_sequences(given)
     if any(not stop.strip() for stop in stops):
         raise InvalidRequest("stop: Anthropic's models cannot stop at white space", param="stop")
     return {"stop_sequences": stops} if stops else {}

@@ -10,7 +10,14 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.wire.schemas import FORMATS, apart, complete, flat, is_object, plain
+from gateway.wire.schemas import (
+    FORMATS,
+    all_scalar,
+    cannot_be_closed,
+    is_object,
+    refs_resolve,
+    unwrap_all_of,
+)
 
 _KEPT: Final = frozenset({
     "$ref", "const", "default", "description", "enum", "required", "title", "type",
@@ -86,12 +93,16 @@ def closed(schema: Any) -> dict[str, Any] | None:
         result = _closed(schema)
     except (_OpenSchema, RecursionError):
         return None
-    return result if complete(result) else None
+    return result if refs_resolve(result) else None
 
 
 def _closed(schema: Any) -> dict[str, Any]:
-    schema = flat(schema) if isinstance(schema, Mapping) else schema
-    if not isinstance(schema, Mapping) or apart(schema) or {"anyOf", "oneOf"} <= schema.keys():
+    schema = unwrap_all_of(schema) if isinstance(schema, Mapping) else schema
+    if (
+        not isinstance(schema, Mapping)
+        or cannot_be_closed(schema)
+        or {"anyOf", "oneOf"} <= schema.keys()
+    ):
         raise _OpenSchema
     result: dict[str, Any] = {}
     bounds: dict[str, Any] = {}
@@ -111,7 +122,7 @@ def _closed(schema: Any) -> dict[str, Any]:
 
 
 def _member(key: str, value: Any) -> Any:
-    if key in {"const", "enum"} and not plain(value):
+    if key in {"const", "enum"} and not all_scalar(value):
         raise _OpenSchema
     if key in _KEPT or key in _BOUNDS:
         return value

@@ -11,9 +11,9 @@ from gateway.wire.anthropic.blocks import Block, Kept, Piece, opened
 from gateway.wire.anthropic.faults import read, stream_fault
 from gateway.wire.anthropic.reply import decode, extras, finish, refusal
 from gateway.wire.anthropic.usage import latest, usage
-from gateway.wire.dialect import NEVER_ALIKE, StreamDecoder, Target
-from gateway.wire.faults import counted
-from gateway.wire.silence import one_more
+from gateway.wire.dialect import NO_TEMPLATE, StreamDecoder, Target
+from gateway.wire.faults import with_usage
+from gateway.wire.silence import count_silent_event
 from gateway.wire.sse import SseDecoder
 from gateway.wire.whole import StreamOrWhole
 
@@ -64,7 +64,7 @@ class Decoder:
     (BerriAI/litellm#28868).
     """
 
-    alike = NEVER_ALIKE
+    template = NO_TEMPLATE
 
     def __init__(self) -> None:
         self._sse = SseDecoder()
@@ -111,7 +111,7 @@ class Decoder:
         if self._failure is not None:
             raise self._failure
         if not self._stopped:
-            raise counted(Broken("the stream ended before the answer did"), self._early)
+            raise with_usage(Broken("the stream ended before the answer did"), self._early)
         return deltas if self.done else [*deltas, self._last()]
 
     def _read(self, events: Callable[[], list[tuple[str, bytes]]]) -> list[Delta]:
@@ -124,12 +124,12 @@ class Decoder:
                     break
                 delta = self._event(data)
                 if delta is None:
-                    self._silent = one_more(self._silent)
+                    self._silent = count_silent_event(self._silent)
                 else:
                     deltas.append(delta)
         except UpstreamError as failure:
             if isinstance(failure, Broken):
-                counted(failure, self._early)
+                with_usage(failure, self._early)
             self._failure = failure
             if not deltas:
                 raise

@@ -31,8 +31,8 @@ def thinking(
     if accepts.adaptive:
         shown = {"display": "summarized"} if accepts.hides else {}
         config = None if forced and not accepts.thinks_forced else {"type": "adaptive"} | shown
-        return Thinking(config, claude.level(effort, xhigh=accepts.xhigh))
-    budget = claude.budget(effort, max_tokens, forced=forced, thoughtless=thoughtless)
+        return Thinking(config, claude.adaptive_effort(effort, xhigh=accepts.xhigh))
+    budget = claude.thinking_budget(effort, max_tokens, forced=forced, thoughts_missing=thoughtless)
     if budget is None:
         return Thinking()
     return Thinking({"type": "enabled", "budget_tokens": budget})

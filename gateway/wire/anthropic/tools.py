@@ -39,11 +39,11 @@ def choice(given: Any, offered: list[Tool], *, parallel: bool) -> dict[str, Any]
 
     May take tools out of `offered`: OpenAI's `allowed_tools` is a choice among fewer.
     """
-    given, names = calls.allowed(given)
+    given, names = calls.split_allowed_tools(given)
     if names is not None:
         offered[:] = [tool for tool in offered if tool.get("name") in names]
     if not offered:
-        calls.without_tools(given)
+        calls.refuse_choice_without_tools(given)
         return None
     found = _choice(given)
     if not parallel:
@@ -59,11 +59,11 @@ def _tool(given: Any, where: str, room: Room | None) -> Tool:
         (isinstance(kind, str) and _SERVER.fullmatch(kind)) or "input_schema" in given
     ):
         return dict(given)
-    function = calls.function_of(given, where, "Anthropic's models")
+    function = calls.require_function(given, where, "Anthropic's models")
     tool: Tool = {"name": function["name"]}
     if isinstance(function.get("description"), str):
         tool["description"] = function["description"]
-    tool["input_schema"] = schema = calls.parameters(function.get("parameters"), where)
+    tool["input_schema"] = schema = calls.parameters_schema(function.get("parameters"), where)
     exact = room.closed(schema, tool=True) if room and function.get("strict") is True else None
     if exact is not None:
         tool |= {"input_schema": exact, "strict": True}
@@ -78,4 +78,4 @@ def _choice(given: Any) -> dict[str, Any] | None:
         return None
     if isinstance(given, str) and given in _CHOICES:
         return {"type": _CHOICES[given]}
-    return {"type": "tool", "name": calls.chosen(given)}
+    return {"type": "tool", "name": calls.forced_tool_name(given)}

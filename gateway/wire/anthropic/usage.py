@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.core.chat import Usage
-from gateway.wire.counts import sane
+from gateway.wire.counts import are_plausible
 
 _INPUTS: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _COUNTS: Final = (*_INPUTS, "output_tokens")
@@ -43,7 +43,7 @@ def _counted(said: Any) -> Usage | None:
     if not isinstance(said, Mapping) or not {"input_tokens", "output_tokens"} <= said.keys():
         return None
     counts = [0 if said.get(name) is None else said[name] for name in _COUNTS]
-    if not sane(*counts):
+    if not are_plausible(*counts):
         return None
     fresh, read, written, output = counts
     kept = said.get("cache_creation")
@@ -55,8 +55,8 @@ def _counted(said: Any) -> Usage | None:
         completion=output,
         cached=read,
         cache_write=written,
-        reasoning=thought if sane(thought) and thought <= output else 0,
-        cache_write_1h=min(hour, written) if sane(hour) else 0,
+        reasoning=thought if are_plausible(thought) and thought <= output else 0,
+        cache_write_1h=min(hour, written) if are_plausible(hour) else 0,
     )
 
 

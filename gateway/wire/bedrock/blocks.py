@@ -13,7 +13,7 @@ from gateway.wire.bedrock.faults import read
 from gateway.wire.bedrock.reply import SERVER_TOOL, joined, page, redacted, thinking, unsealed
 from gateway.wire.calls import require_name
 from gateway.wire.citations import Annotation
-from gateway.wire.thoughts import placed
+from gateway.wire.thoughts import with_position
 
 
 class _Input(Struct):
@@ -98,7 +98,7 @@ class Spoken:
         blocks: list[Mapping[str, Any]] = [*thinking("".join(self._thoughts), self._signature)]
         if self._sealed:
             blocks.append(redacted(self._sealed))
-        self._kept.thinking += (placed(block, *self._place) for block in blocks)
+        self._kept.thinking += (with_position(block, *self._place) for block in blocks)
 
     def _thought(self, said: _Thought) -> ChoiceDelta | None:
         self._signature += said.signature or ""

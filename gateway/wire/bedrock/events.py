@@ -6,11 +6,11 @@ from typing import Final, Protocol
 from gateway.core.chat import Completion, Delta
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.bedrock.faults import foreign_fault, stream_fault
-from gateway.wire.dialect import NEVER_ALIKE
+from gateway.wire.dialect import NO_TEMPLATE
 from gateway.wire.eventstream import EventStreamReader, Message
-from gateway.wire.faults import counted
-from gateway.wire.silence import one_more
-from gateway.wire.whole import BLANK, MAX_WHOLE, begins_json, recut
+from gateway.wire.faults import with_usage
+from gateway.wire.silence import count_silent_event
+from gateway.wire.whole import LEADING_BLANKS, MAX_BODY, as_delta, begins_json
 
 _MAX_FOREIGN: Final = 64 * 1024
 """Bytes that are kept of what is neither an event stream nor JSON: a page of some proxy."""
@@ -43,7 +43,7 @@ class EventDecoder:
     an answer in JSON.
     """
 
-    alike = NEVER_ALIKE
+    template = NO_TEMPLATE
 
     def __init__(self, answer: Answer, whole: Callable[[bytes], Completion]) -> None:
         self._answer = answer
@@ -84,7 +84,7 @@ class EventDecoder:
                 if told:
                     deltas += told
                 else:
-                    self._silent = one_more(self._silent)
+                    self._silent = count_silent_event(self._silent)
         except UpstreamError as failure:
             self._failure = failure
             if not deltas:
@@ -97,7 +97,7 @@ class EventDecoder:
             raise self._failure
         if self._foreign is not None:
             return [self._read_whole(bytes(self._foreign))]
-        self._reader.check()
+        self._reader.raise_pending()
         return self._answer.finish()
 
     def _event(self, message: Message) -> list[Delta]:
@@ -112,12 +112,12 @@ class EventDecoder:
 
     def _read_whole(self, body: bytes) -> Delta:
         try:
-            return recut(self._whole(body.strip(BLANK)))
+            return as_delta(self._whole(body.strip(LEADING_BLANKS)))
         except Broken as error:
-            raise counted(foreign_fault(body), error.usage) from None
+            raise with_usage(foreign_fault(body), error.usage) from None
 
     def _keep(self, foreign: bytearray, chunk: bytes) -> None:
         foreign += chunk
-        if len(foreign) > (MAX_WHOLE if begins_json(foreign[:64]) else _MAX_FOREIGN):
+        if len(foreign) > (MAX_BODY if begins_json(foreign[:64]) else _MAX_FOREIGN):
             self._failure = Broken("the provider's stream is not an event stream")
             raise self._failure

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.wire import asked, claude
-from gateway.wire.asked import Form
+from gateway.wire.asked import ResponseFormat
 from gateway.wire.bedrock.models import Model
 from gateway.wire.bedrock.schema import closed
 
@@ -21,7 +21,7 @@ _ADAPTIVE: Final = {"thinking": {"type": "adaptive"}}
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
-def structure(form: Form, accepts: Model) -> dict[str, Any] | None:
+def structure(form: ResponseFormat, accepts: Model) -> dict[str, Any] | None:
     """`outputConfig` for a schema; None where it has to be said in words, or there is none."""
     exact = closed(form.schema) if form.schema is not None and accepts.schemas else None
     if exact is None:
@@ -55,11 +55,13 @@ def thinking(
             level = _NOVA.get(effort, "medium")
             return {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": level}}
         case "adaptive":
-            level = claude.level(effort, xhigh=accepts.xhigh)
+            level = claude.adaptive_effort(effort, xhigh=accepts.xhigh)
             found: dict[str, Any] = {"output_config": {"effort": level}}
             return found if forced and not accepts.thinks_forced else _ADAPTIVE | found
         case "budget":
-            budget = claude.budget(effort, max_tokens, forced=forced, thoughtless=thoughtless)
+            budget = claude.thinking_budget(
+                effort, max_tokens, forced=forced, thoughts_missing=thoughtless
+            )
             if budget is None:
                 return {}
             return {"thinking": {"type": "enabled", "budget_tokens": budget}}

@@ -17,7 +17,7 @@ from gateway.core.errors import (
     UpstreamError,
 )
 from gateway.wire import faults
-from gateway.wire.faults import Kind, by_words, retry_after, shorten
+from gateway.wire.faults import Kind, kind_by_message, retry_after, shorten
 
 _BY_NAME: Final[Mapping[str, Kind]] = {
     "accessdenied": Misconfigured,
@@ -45,7 +45,7 @@ _BY_NAME: Final[Mapping[str, Kind]] = {
     "validation": Rejected,
 }
 """By the name without its ending, in lower case: streams write `throttlingException`."""
-_BY_STATUS: Final[Mapping[int, Kind]] = {**faults.PLAIN, 408: Faulty, 424: Faulty}
+_BY_STATUS: Final[Mapping[int, Kind]] = {**faults.BY_STATUS, 408: Faulty, 424: Faulty}
 _HUNDREDS: Final[Mapping[int, Kind]] = {3: Misconfigured, 4: Rejected, 5: Faulty}
 """A redirect is a wrong base URL."""
 _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
@@ -126,7 +126,7 @@ def _class(name: str, status: int, message: str) -> Kind:
     found = found or _BY_STATUS.get(status) or _HUNDREDS.get(status // 100)
     if found is None:
         return Faulty if name else Broken
-    return by_words(message, _BY_MESSAGE, found) if found is Rejected else found
+    return kind_by_message(message, _BY_MESSAGE, found) if found is Rejected else found
 
 
 def _bare(name: str) -> str:

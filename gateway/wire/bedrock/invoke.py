@@ -41,7 +41,7 @@ class Invoke:
         """Raises InvalidRequest for what the API cannot say, naming the field."""
         call = self._messages.encode(request, target, stream=stream)
         fields = msgspec.json.decode(call.body, type=dict[str, Raw])
-        claude.sayable(fields, "Bedrock")
+        claude.refuse_anthropic_only(fields, "Bedrock")
         body: dict[str, Any] = {"anthropic_version": VERSION}
         betas = call.headers.get("anthropic-beta")
         if betas:

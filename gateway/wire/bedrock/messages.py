@@ -13,7 +13,7 @@ from gateway.wire.bedrock.models import Model
 from gateway.wire.bedrock.parts import IN_RESULTS, blocks, marked, text
 from gateway.wire.bedrock.turns import Turn, lawful
 from gateway.wire.parts import Block
-from gateway.wire.thoughts import Thought, sent_back, woven
+from gateway.wire.thoughts import Thought, interleave, parse_thinking_blocks
 
 _IN_SYSTEM: Final = frozenset({"text", "cachePoint", "guardContent"})
 _ID: Final = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
@@ -81,17 +81,17 @@ class _Reader:
         return marked([{"toolResult": result}, *points[:1]], message.get("cache_control"))
 
     def assistant(self, message: Mapping[str, Any], where: str) -> list[Block]:
-        asked.unsayable(message, where, ("function_call", "audio"), "Bedrock")
+        asked.refuse_message_fields(message, where, ("function_call", "audio"), "Bedrock")
         thoughts = _thoughts(message.get("thinking_blocks"), f"{where}.thinking_blocks")
         spoken = blocks(message.get("content"), f"{where}.content")
         if isinstance(message.get("refusal"), str):
             spoken += text(message["refusal"])
-        made = enumerate(calls.made(message, where))
+        made = enumerate(calls.tool_calls(message, where))
         uses = [self._use(call, f"{where}.tool_calls[{i}]") for i, call in made]
-        return marked(woven(thoughts, spoken, uses), message.get("cache_control"))
+        return marked(interleave(thoughts, spoken, uses), message.get("cache_control"))
 
     def _use(self, call: Any, where: str) -> list[Block]:
-        name, given = calls.called(call, where)
+        name, given = calls.name_and_arguments(call, where)
         known = self._id(call.get("id"), f"{where}.id")
         self._names[known] = name
         if self._tells:
@@ -103,7 +103,7 @@ class _Reader:
         """The id of a call, without a signature of Google's in it. One with other signs than the
         model takes, or too long, is replaced: the same way in the call and in its result.
         """
-        told, _ = calls.call_id(given, where)
+        told, _ = calls.split_call_id(given, where)
         strict = self._accepts.vendor in {"", "anthropic"}
         if (_CLAUDE_ID if strict else _ID).fullmatch(told):
             return told
@@ -137,7 +137,7 @@ def instructions(content: Any, where: str, message: Mapping[str, Any] | None = N
 
 def _thoughts(given: Any, where: str) -> list[Thought]:
     found: list[Thought] = []
-    for thought in sent_back(given, where):
+    for thought in parse_thinking_blocks(given, where):
         each = thought.block
         if each["type"] == "thinking":
             told = {"text": each.get("thinking") or "", "signature": each["signature"]}

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from gateway.wire.claude import thinks_forced, thoughtless, version
+from gateway.wire.claude import thinking_off, thinks_with_forced_tool, version
 
 NOTHING: Final[Mapping[str, Any]] = {}
 Thinks = Literal["budget", "adaptive", "nova", "effort", ""]
@@ -91,8 +91,8 @@ def _claude(name: str) -> Model:
     return Model(
         "anthropic",
         thinks="adaptive" if found >= (4, 6) else "budget" if found >= (3, 7) else "",
-        thinks_forced=thinks_forced(found, bedrock=True),
-        thoughtless=thoughtless(name),
+        thinks_forced=thinks_with_forced_tool(found, bedrock=True),
+        thoughtless=thinking_off(name),
         xhigh=found >= (4, 7),
         samples=found < (4, 7),
         both_samplers=found < (4, 1),

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from gateway.core.errors import InvalidRequest
 from gateway.wire import parts
-from gateway.wire.media import guess
-from gateway.wire.parts import Block, Write, string
+from gateway.wire.media import guess_media_type
+from gateway.wire.parts import Block, Write, require_string
 
 BREAK: Final[Mapping[str, str]] = {"text": "\n"}
 """Stands between a document and a cache point."""
@@ -76,16 +76,16 @@ def _block(part: Any, where: str) -> list[Block]:
 
 
 def _text(part: Mapping[str, Any], where: str) -> list[Block]:
-    return text(string(part.get("text"), f"{where}.text"))
+    return text(require_string(part.get("text"), f"{where}.text"))
 
 
 def _refusal(part: Mapping[str, Any], where: str) -> list[Block]:
-    return text(string(part.get("refusal"), f"{where}.refusal"))
+    return text(require_string(part.get("refusal"), f"{where}.refusal"))
 
 
 def _image(part: Mapping[str, Any], where: str) -> list[Block]:
     place = f"{where}.image_url.url"
-    media, data = _inline(parts.url(part, "image_url", where), place)
+    media, data = _inline(parts.require_url(part, "image_url", where), place)
     if media in _DOCUMENTS:
         return [_document(_DOCUMENTS[media], data, None)]
     if media not in _IMAGES:
@@ -97,16 +97,16 @@ def _image(part: Mapping[str, Any], where: str) -> list[Block]:
 
 
 def _file(part: Mapping[str, Any], where: str) -> list[Block]:
-    file = parts.file(part, where)
+    file = parts.require_file(part, where)
     if file.get("file_data") is None:
         raise InvalidRequest(
             f"{where}: send the file itself as file_data; this provider cannot read an id "
             "that another one gave",
             param=f"{where}.file.file_id",
         )
-    data = string(file["file_data"], f"{where}.file.file_data")
-    media = guess(file.get("filename"), "application/pdf")
-    if parts.is_data(data):
+    data = require_string(file["file_data"], f"{where}.file.file_data")
+    media = guess_media_type(file.get("filename"), "application/pdf")
+    if parts.is_data_url(data):
         media, data = _inline(data, f"{where}.file.file_data")
     if media in _IMAGES:
         return _picture(media, data)
@@ -139,7 +139,7 @@ def _name(given: Any) -> str:
 
 def _inline(url: str, where: str) -> tuple[str, str]:
     """Media type and base64 of a data: URL."""
-    found = parts.inline(url)
+    found = parts.parse_data_url(url)
     if found is None:
         raise InvalidRequest(
             f"{where} must be a base64 data: URL; Bedrock fetches nothing", param=where

@@ -13,10 +13,10 @@ from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.bedrock.faults import fault, read
 from gateway.wire.bedrock.usage import usage
 from gateway.wire.calls import arguments_json, require_name
-from gateway.wire.citations import Annotation, annotations, cited
+from gateway.wire.citations import Annotation, annotations, url_citation
 from gateway.wire.dialect import Target
-from gateway.wire.faults import counted
-from gateway.wire.thoughts import placed
+from gateway.wire.faults import with_usage
+from gateway.wire.thoughts import with_position
 
 FINISH: Final[Mapping[str, str]] = {
     "end_turn": "stop",
@@ -128,7 +128,7 @@ class Parts:
             blocks += thinking(said.reasoning_text.text, said.reasoning_text.signature)
         if said.redacted_content is not None:
             blocks.append(redacted(unsealed(said.redacted_content)))
-        self.thinking_blocks += (placed(block, *place) for block in blocks)
+        self.thinking_blocks += (with_position(block, *place) for block in blocks)
 
 
 def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Completion:
@@ -140,7 +140,7 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
     try:
         choice = _choice(answer)
     except UpstreamError as error:
-        raise counted(error, told) from None
+        raise with_usage(error, told) from None
     return Completion(choices=(choice,), id=headers.get("x-amzn-requestid", ""), usage=told)
 
 
@@ -220,4 +220,8 @@ def page(citation: Raw, start: int, end: int) -> list[Annotation]:
     found: Any = read(bytes(citation), object)
     location = found.get("location") if isinstance(found, Mapping) else None
     web = location.get("web") if isinstance(location, Mapping) else None
-    return cited(web.get("url"), found.get("title"), start, end) if isinstance(web, Mapping) else []
+    return (
+        url_citation(web.get("url"), found.get("title"), start, end)
+        if isinstance(web, Mapping)
+        else []
+    )

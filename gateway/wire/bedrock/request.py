@@ -10,7 +10,7 @@ from msgspec import Struct
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
 from gateway.wire import asked, claude
-from gateway.wire.asked import Form
+from gateway.wire.asked import ResponseFormat
 from gateway.wire.bedrock.extras import (
     betas,
     one_at_a_time,
@@ -25,7 +25,7 @@ from gateway.wire.bedrock.tools import choice, tools
 from gateway.wire.bedrock.turns import uncached
 from gateway.wire.dialect import HttpCall, Target
 from gateway.wire.parts import Block
-from gateway.wire.unsupported import NEEDED, dropped, strict_tools
+from gateway.wire.unsupported import ESSENTIAL, dropped_fields, strict_tools
 
 PASSED: Final = (
     "additionalModelResponseFieldPaths", "guardrailConfig", "outputConfig", "performanceConfig",
@@ -44,7 +44,7 @@ _DEARER: Final = (
 )
 """A call with one of these would cost more than is held and charged for it."""
 
-_REFUSED: Final = NEEDED - {"response_format", "stop", "tool_choice", "tools"}
+_REFUSED: Final = ESSENTIAL - {"response_format", "stop", "tool_choice", "tools"}
 """What would give another answer than was asked for."""
 
 _ALWAYS: Final = frozenset({
@@ -79,20 +79,20 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     asked.refuse(given, _REFUSED, "Bedrock")
     accepts = model(target.upstream)
     offer = _offer(given, accepts)
-    claude.forced(target.upstream, offer.mode)
+    claude.refuse_forced_tool(target.upstream, offer.mode)
     talk = conversation(given.get("messages"), accepts, tells=not offer.tools)
-    form = asked.form(given.get("response_format"))
+    form = asked.response_format(given.get("response_format"))
     structured = structure(form, accepts)
     body: dict[str, Any] = {
         "messages": [{"role": turn.role, "content": turn.content} for turn in talk.turns]
     }
-    told = form if structured is None else Form()
+    told = form if structured is None else ResponseFormat()
     system = _system(given.get("system"), talk, told, accepts)
     if system:
         body["system"] = system
-    limit = asked.limit(request, target)
+    limit = asked.output_limit(request, target)
     fields = _fields(given, accepts, offer, limit, thoughtless=talk.thoughtless_call)
-    sampled = sampling(given, accepts, thinks=claude.thinks(fields.get("thinking")))
+    sampled = sampling(given, accepts, thinks=claude.is_thinking(fields.get("thinking")))
     body["inferenceConfig"] = _inference(limit, sampled, given.get("stop"))
     if offer.tools:
         body["toolConfig"] = offer.config
@@ -112,7 +112,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         path(target.upstream, "converse-stream" if stream else "converse"),
         {"content-type": "application/json"},
         msgspec.json.encode(body),
-        dropped(given, said),
+        dropped_fields(given, said),
     )
 
 
@@ -175,7 +175,7 @@ def _optional(
     }
 
 
-def _system(given: Any, talk: Conversation, told: Form, accepts: Model) -> list[Block]:
+def _system(given: Any, talk: Conversation, told: ResponseFormat, accepts: Model) -> list[Block]:
     found = instructions(given, "system") + talk.system
     if told.json:
         found.append({"text": told.instruction})
@@ -191,7 +191,9 @@ def _fields(
     found = thinking(effort, accepts, limit, forced=forced, thoughtless=thoughtless)
     own_thinking = given.get("thinking")
     if own_thinking is not None and accepts.vendor == "anthropic":
-        out = claude.too_forced(own_thinking, forced=forced, adaptive=accepts.thinks_forced)
+        out = claude.conflicts_with_forced_tool(
+            own_thinking, forced=forced, adaptive=accepts.thinks_forced
+        )
         found = {} if out else {"thinking": own_thinking}
     if offer.alone:
         found |= one_at_a_time(offer.mode, offer.name)
@@ -212,5 +214,5 @@ def _inference(limit: int, sampled: Mapping[str, Any], stop: Any) -> dict[str, A
     for name, theirs in (("temperature", "temperature"), ("top_p", "topP")):
         if name in sampled:
             found[theirs] = sampled[name]
-    stops = asked.stops(stop)
+    stops = asked.stop_sequences(stop)
     return found | ({"stopSequences": stops} if stops else {})

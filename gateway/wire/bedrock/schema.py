@@ -8,7 +8,14 @@ structured output.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.wire.schemas import FORMATS, apart, complete, flat, is_object, plain
+from gateway.wire.schemas import (
+    FORMATS,
+    all_scalar,
+    cannot_be_closed,
+    is_object,
+    refs_resolve,
+    unwrap_all_of,
+)
 
 _SAID: Final = frozenset({
     "$comment", "$id", "$schema", "const", "default", "description", "enum", "required", "title",
@@ -25,7 +32,7 @@ def closed(schema: Any) -> dict[str, Any] | None:
         result = _closed(schema, _DEEPEST)
     except _Unsaid:
         return None
-    return result if complete(result) else None
+    return result if refs_resolve(result) else None
 
 
 class _Unsaid(Exception):
@@ -35,8 +42,8 @@ class _Unsaid(Exception):
 def _closed(schema: Any, depth: int) -> dict[str, Any]:
     if not isinstance(schema, Mapping) or depth == 0:
         raise _Unsaid
-    schema = flat(schema)
-    if apart(schema):
+    schema = unwrap_all_of(schema)
+    if cannot_be_closed(schema):
         raise _Unsaid
     result = {key: _member(key, value, depth - 1) for key, value in schema.items()}
     if is_object(schema) or "properties" in schema:
@@ -47,7 +54,7 @@ def _closed(schema: Any, depth: int) -> dict[str, Any]:
 
 
 def _member(key: str, value: Any, depth: int) -> Any:
-    if key in {"const", "enum"} and not plain(value):
+    if key in {"const", "enum"} and not all_scalar(value):
         raise _Unsaid
     if key in _SAID or key in {"$ref", "additionalProperties"}:
         return value

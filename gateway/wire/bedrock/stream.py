@@ -13,7 +13,7 @@ from gateway.wire.bedrock.faults import read
 from gateway.wire.bedrock.reply import decode, extras, finish
 from gateway.wire.bedrock.usage import usage
 from gateway.wire.dialect import Target
-from gateway.wire.faults import counted
+from gateway.wire.faults import with_usage
 
 _NO_START: Final[Mapping[str, Raw]] = {}
 
@@ -106,7 +106,7 @@ class Converse:
     def metadata(self, data: bytes) -> list[Delta]:
         told = usage(read(data, _Metadata).usage)
         if self._failure is not None:
-            raise counted(self._failure, told)
+            raise with_usage(self._failure, told)
         self.done = self._finished
         return [] if told is None else [Delta(usage=told)]
 

@@ -32,27 +32,27 @@ def choice(given: Any, offered: list[Block]) -> tuple[str, str | None]:
 
     May take tools out of `offered`: OpenAI's `allowed_tools` is a choice among fewer.
     """
-    given, names = calls.allowed(given)
+    given, names = calls.split_allowed_tools(given)
     if names is not None:
         offered[:] = [tool for tool in offered if tool.get("toolSpec", {}).get("name") in names]
     if not offered:
-        calls.without_tools(given)
+        calls.refuse_choice_without_tools(given)
     if given is None:
         return "auto", None
     if isinstance(given, str) and given in _CHOICES:
         return _CHOICES[given], None
-    return "tool", calls.chosen(given)
+    return "tool", calls.forced_tool_name(given)
 
 
 def _tool(given: Any, where: str, accepts: Model) -> list[Block]:
     if isinstance(given, Mapping) and len(given) == 1 and _NATIVE.issuperset(given):
         return [dict(given)]
-    function = calls.function_of(given, where, "Bedrock")
+    function = calls.require_function(given, where, "Bedrock")
     spec: Block = {"name": function["name"]}
     described = function.get("description")
     if isinstance(described, str) and described.strip():
         spec["description"] = described
-    schema = calls.parameters(function.get("parameters"), where)
+    schema = calls.parameters_schema(function.get("parameters"), where)
     exact = closed(schema) if accepts.schemas and function.get("strict") is True else None
     spec["inputSchema"] = {"json": schema if exact is None else exact}
     if exact is not None:

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import structs
 
 from gateway.core.chat import Usage
-from gateway.wire.counts import sane
+from gateway.wire.counts import are_plausible
 
 
 def usage(said: Any) -> Usage | None:
@@ -31,11 +31,11 @@ def _an_hour(details: Any) -> int:
     """Tokens written for an hour: `cacheDetails` tells what was written by its `ttl`."""
     kept = [each for each in details if isinstance(each, Mapping)] if type(details) is list else []
     counts: list[Any] = [each.get("inputTokens") for each in kept if each.get("ttl") == "1h"]
-    return sum(counts) if sane(*counts) else 0
+    return sum(counts) if are_plausible(*counts) else 0
 
 
 def counted(fresh: Any, output: Any, read: Any = 0, written: Any = 0) -> Usage | None:
     """Usage of these counts; None unless all of them are sane."""
-    if not sane(fresh, output, read, written):
+    if not are_plausible(fresh, output, read, written):
         return None
     return Usage(prompt=fresh + read + written, completion=output, cached=read, cache_write=written)

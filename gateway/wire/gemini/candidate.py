@@ -12,7 +12,7 @@ from gateway.core.errors import Broken
 from gateway.wire import citations
 from gateway.wire.gemini import grounding
 from gateway.wire.gemini.faults import read
-from gateway.wire.signed_ids import signed
+from gateway.wire.signed_ids import sign_id
 
 MOST: Final = 128
 """Candidates that one answer may have; OpenAI's limit for `n`, beyond Google's own."""
@@ -152,7 +152,7 @@ class Told:
         if not signature:
             return ToolCall(name, call.name, arguments)
         extra = {"extra_content": _extra_content({"thought_signature": signature})}
-        return ToolCall(signed(name, signature), call.name, arguments, extra)
+        return ToolCall(sign_id(name, signature), call.name, arguments, extra)
 
 
 def place(index: int) -> int:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
 from gateway.wire import asked
-from gateway.wire.asked import Form
+from gateway.wire.asked import ResponseFormat
 from gateway.wire.dialect import Target
 from gateway.wire.gemini.generation import Generation
 from gateway.wire.gemini.tools import schema
@@ -51,7 +51,7 @@ _SEEDS: Final = 2**31
 
 def config(request: ChatRequest, target: Target, given: Mapping[str, Any]) -> JSON:
     """All but the response format. Raises InvalidRequest, naming the field."""
-    found: JSON = {"maxOutputTokens": asked.limit(request, target)}
+    found: JSON = {"maxOutputTokens": asked.output_limit(request, target)}
     for name, (told, least, most) in _NUMBERS.items():
         value = given.get(name)
         if value is None or (name in _PENALTIES and value == 0):
@@ -61,7 +61,7 @@ def config(request: ChatRequest, target: Target, given: Mapping[str, Any]) -> JS
         found[told] = value
     if request.n > 1:
         found["candidateCount"] = request.n
-    stops = asked.stops(given.get("stop"))
+    stops = asked.stop_sequences(given.get("stop"))
     return (
         found
         | ({"stopSequences": stops} if stops else {})
@@ -96,7 +96,7 @@ def thinking(given: Any, accepts: Generation, limit: int) -> JSON:
     return {"thinkingConfig": {"thinkingBudget": budget} | shown}
 
 
-def form(wanted: Form, *, constrains: bool) -> tuple[JSON, str | None]:
+def form(wanted: ResponseFormat, *, constrains: bool) -> tuple[JSON, str | None]:
     """`response_format` as fields or, where the model cannot be held to it, as an instruction."""
     if not wanted.json:
         return {}, None

@@ -9,7 +9,7 @@ from gateway.core.errors import InvalidRequest
 from gateway.wire import asked, calls
 from gateway.wire.gemini.parts import parts, text
 from gateway.wire.parts import Block as Part
-from gateway.wire.signed_ids import UNSIGNED
+from gateway.wire.signed_ids import PLACEHOLDER_SIGNATURE
 
 
 class Turn(Struct):
@@ -68,30 +68,30 @@ class Conversation:
             self.turns.append(Turn(role, found, results))
 
     def _assistant(self, message: Mapping[str, Any], where: str) -> list[Part]:
-        asked.unsayable(message, where, ("function_call", "audio"), "Google's models")
+        asked.refuse_message_fields(message, where, ("function_call", "audio"), "Google's models")
         spoken = parts(message.get("content"), f"{where}.content")
         if isinstance(message.get("refusal"), str):
             spoken += text(message["refusal"])
         signature = _signature(message)
         if signature and spoken and "text" in spoken[-1]:
             spoken[-1]["thoughtSignature"] = signature
-        given = calls.made(message, where)
+        given = calls.tool_calls(message, where)
         made = [self._call(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(given)]
         if self._signs and made:
             # Of calls made at once only the first is signed.
-            made[0].setdefault("thoughtSignature", UNSIGNED)
+            made[0].setdefault("thoughtSignature", PLACEHOLDER_SIGNATURE)
         return _native(message) + spoken + made
 
     def _call(self, call: Any, where: str) -> Part:
-        name, args = calls.called(call, where)
-        call_id, carried = calls.call_id(call.get("id"), f"{where}.id")
+        name, args = calls.name_and_arguments(call, where)
+        call_id, carried = calls.split_call_id(call.get("id"), f"{where}.id")
         self._names[call_id] = name
         part: Part = {"functionCall": {"id": call_id, "name": name, "args": args}}
         signature = _signature(call) or carried
         return part | ({"thoughtSignature": signature} if signature else {})
 
     def _tool(self, message: Mapping[str, Any], where: str) -> None:
-        call_id, _ = calls.call_id(message.get("tool_call_id"), f"{where}.tool_call_id")
+        call_id, _ = calls.split_call_id(message.get("tool_call_id"), f"{where}.tool_call_id")
         name = self._names.get(call_id) or message.get("name")
         if not isinstance(name, str):
             raise InvalidRequest(

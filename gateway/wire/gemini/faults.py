@@ -21,9 +21,9 @@ from gateway.core.errors import (
     UpstreamError,
 )
 from gateway.wire import faults
-from gateway.wire.faults import Kind, by_words, shorten
+from gateway.wire.faults import Kind, kind_by_message, shorten
 
-_BY_STATUS: Final[Mapping[int, Kind]] = {**faults.PLAIN, 408: TimedOut, 499: Faulty}
+_BY_STATUS: Final[Mapping[int, Kind]] = {**faults.BY_STATUS, 408: TimedOut, 499: Faulty}
 """499 is the provider's own CANCELLED."""
 _BY_CODE: Final[Mapping[str, Kind]] = {
     "ABORTED": Faulty,
@@ -132,4 +132,4 @@ def _class(status: int, kind: str, message: str) -> Kind:
         return Overloaded if found is Overloaded else Faulty
     if found is None:
         found = _HUNDREDS.get(status // 100, Faulty if kind or status == 0 else Broken)
-    return by_words(message, _BY_MESSAGE, found) if found is Rejected else found
+    return kind_by_message(message, _BY_MESSAGE, found) if found is Rejected else found

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from gateway.wire.citations import Annotation, cited
+from gateway.wire.citations import Annotation, url_citation
 
 
 class _Segment(Struct):
@@ -42,7 +42,7 @@ def annotations(metadata: Raw, text: str) -> list[Annotation]:
         place = _place(support.segment, text, octets) if support.segment else None
         for index in support.groundingChunkIndices if place else ():
             if place and 0 <= index < len(pages):
-                found += cited(*pages[index], *place)
+                found += url_citation(*pages[index], *place)
     return found
 
 

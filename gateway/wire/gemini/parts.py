@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from gateway.core.errors import InvalidRequest
 from gateway.wire import parts as given_parts
-from gateway.wire.media import MEDIA, guess
+from gateway.wire.media import BY_SUFFIX, guess_media_type
 from gateway.wire.parts import Block as Part
-from gateway.wire.parts import Write, is_data, string
+from gateway.wire.parts import Write, is_data_url, require_string
 
 _YOUTUBE: Final = re.compile(r"https://(?:(?:www|m)\.)?(?:youtube\.com/|youtu\.be/)", re.IGNORECASE)
 
@@ -30,11 +30,11 @@ def _part(part: Any, where: str) -> list[Part]:
 
 
 def _text(part: Mapping[str, Any], where: str) -> list[Part]:
-    return text(string(part.get("text"), f"{where}.text"))
+    return text(require_string(part.get("text"), f"{where}.text"))
 
 
 def _refusal(part: Mapping[str, Any], where: str) -> list[Part]:
-    return text(string(part.get("refusal"), f"{where}.refusal"))
+    return text(require_string(part.get("refusal"), f"{where}.refusal"))
 
 
 def _image(part: Mapping[str, Any], where: str) -> list[Part]:
@@ -46,7 +46,7 @@ def _video(part: Mapping[str, Any], where: str) -> list[Part]:
 
 
 def _linked(part: Mapping[str, Any], field: str, where: str, otherwise: str) -> list[Part]:
-    url = given_parts.url(part, field, where)
+    url = given_parts.require_url(part, field, where)
     return [_link(url, f"{where}.{field}.url", otherwise)]
 
 
@@ -54,9 +54,9 @@ def _audio(part: Mapping[str, Any], where: str) -> list[Part]:
     audio = part.get("input_audio")
     if not isinstance(audio, Mapping):
         raise InvalidRequest(f"{where}.input_audio must be an object", param=where)
-    kind = string(audio.get("format"), f"{where}.input_audio.format").lower()
-    data = string(audio.get("data"), f"{where}.input_audio.data")
-    return [_inline(MEDIA.get(kind, f"audio/{kind}"), data)]
+    kind = require_string(audio.get("format"), f"{where}.input_audio.format").lower()
+    data = require_string(audio.get("data"), f"{where}.input_audio.data")
+    return [_inline(BY_SUFFIX.get(kind, f"audio/{kind}"), data)]
 
 
 def _file(part: Mapping[str, Any], where: str) -> list[Part]:
@@ -64,10 +64,10 @@ def _file(part: Mapping[str, Any], where: str) -> list[Part]:
 
     Its media type is `format`, that of its data: URL, or what its name tells, else PDF.
     """
-    file = given_parts.file(part, where)
+    file = given_parts.require_file(part, where)
     told = file.get("format")
     named = file.get("filename")
-    media = told if isinstance(told, str) and told else guess(named, "application/pdf")
+    media = told if isinstance(told, str) and told else guess_media_type(named, "application/pdf")
     if file.get("file_data") is None:
         known = file.get("file_id")
         if not isinstance(known, str) or not known.startswith(("https://", "gs://")):
@@ -76,21 +76,26 @@ def _file(part: Mapping[str, Any], where: str) -> list[Part]:
                 "this provider cannot read an id that another one gave",
                 param=f"{where}.file.file_id",
             )
-        return [_uri(known, media if told or guess(named, "") else guess(known, media))]
-    data = string(file["file_data"], f"{where}.file.file_data")
-    if is_data(data):
+        return [
+            _uri(
+                known,
+                media if told or guess_media_type(named, "") else guess_media_type(known, media),
+            )
+        ]
+    data = require_string(file["file_data"], f"{where}.file.file_data")
+    if is_data_url(data):
         return [_link(data, f"{where}.file.file_data", media)]
     return [_inline(media, data)]
 
 
 def _link(url: str, where: str, otherwise: str) -> Part:
     """A data: URL as the data in it, another as a reference. `otherwise` is its media type."""
-    if is_data(url):
-        found = given_parts.inline(url)
+    if is_data_url(url):
+        found = given_parts.parse_data_url(url)
         if found is not None:
             return _inline(found[0] or otherwise.lower(), found[1])
     elif url[:8].lower() == "https://" or url.startswith("gs://"):
-        return _uri(url, "video/mp4" if _YOUTUBE.match(url) else guess(url, otherwise))
+        return _uri(url, "video/mp4" if _YOUTUBE.match(url) else guess_media_type(url, otherwise))
     raise InvalidRequest(f"{where} must be an https:, a gs: or a base64 data: URL", param=where)
 
 

@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct
 from gateway.core.chat import Choice, Completion
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import Target
-from gateway.wire.faults import counted
+from gateway.wire.faults import with_usage
 from gateway.wire.gemini.candidate import Candidate, Told, logprobs, place
 from gateway.wire.gemini.faults import fault, read, stream_fault
 from gateway.wire.gemini.usage import usage
@@ -33,7 +33,7 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
     try:
         choices = _choices(answer)
     except UpstreamError as error:
-        raise counted(error, told) from None
+        raise with_usage(error, told) from None
     return Completion(choices=tuple(choices), id=answer.responseId or "", usage=told)
 
 
@@ -52,7 +52,7 @@ def parsed(body: bytes) -> Answer:
     """A body or a piece of a stream; an error inside a 200 is raised."""
     answer = read(body, Answer)
     if answer.error is not None:
-        raise counted(stream_fault(answer.error), usage(answer.usageMetadata))
+        raise with_usage(stream_fault(answer.error), usage(answer.usageMetadata))
     return answer
 
 

@@ -14,7 +14,7 @@ from gateway.wire.gemini.config import config, form, thinking
 from gateway.wire.gemini.contents import Conversation
 from gateway.wire.gemini.generation import generation
 from gateway.wire.gemini.tools import Tools
-from gateway.wire.unsupported import dropped
+from gateway.wire.unsupported import dropped_fields
 
 JSON = dict[str, Any]
 
@@ -65,7 +65,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     settings = config(request, target, given)
     settings |= thinking(given.get("reasoning_effort"), accepts, settings["maxOutputTokens"])
     told, instruction = form(
-        asked.form(given.get("response_format")),
+        asked.response_format(given.get("response_format")),
         constrains=accepts.schema_beside_tools or "tools" not in offered,
     )
     system = talk.system + ([{"text": instruction}] if instruction else [])
@@ -80,7 +80,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     body |= {name: given[name] for name in PASSED if given.get(name) is not None}
     verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
     path = f"/models/{target.upstream}:{verb}"
-    missed = dropped(given, _honoured(given, body["generationConfig"])) + _in_pieces(body)
+    missed = dropped_fields(given, _honoured(given, body["generationConfig"])) + _in_pieces(body)
     return HttpCall(path, _CONTENT_TYPE, msgspec.json.encode(body), missed)
 
 

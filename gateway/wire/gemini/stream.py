@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 from gateway.core.chat import Choice, ChoiceDelta, Delta, ToolCall, ToolDelta, Usage
 from gateway.core.errors import Broken, UpstreamError
-from gateway.wire.dialect import NEVER_ALIKE, Target
-from gateway.wire.faults import counted
+from gateway.wire.dialect import NO_TEMPLATE, Target
+from gateway.wire.faults import with_usage
 from gateway.wire.gemini.array import ArrayDecoder
 from gateway.wire.gemini.candidate import Candidate, Told, logprobs, place
 from gateway.wire.gemini.reply import Answer, blocked, blocking, parsed
 from gateway.wire.gemini.usage import usage
-from gateway.wire.silence import one_more
+from gateway.wire.silence import count_silent_event
 from gateway.wire.sse import SseDecoder
-from gateway.wire.whole import BLANK
+from gateway.wire.whole import LEADING_BLANKS
 
 
 class Decoder:
@@ -26,7 +26,7 @@ class Decoder:
 
     done = False
 
-    alike = NEVER_ALIKE
+    template = NO_TEMPLATE
 
     def __init__(self) -> None:
         self._pieces = _Framing()
@@ -62,7 +62,7 @@ class Decoder:
         try:
             return [*deltas, self._delta(*self._finish_choices())]
         except Broken as failure:
-            raise counted(failure, self._usage) from None
+            raise with_usage(failure, self._usage) from None
 
     def _finish_choices(self) -> list[ChoiceDelta]:
         if not self._told or any(told.reason is None for told in self._told.values()):
@@ -80,12 +80,12 @@ class Decoder:
             for data in pieces():
                 delta = self._piece(data)
                 if delta is None:
-                    self._silent = one_more(self._silent)
+                    self._silent = count_silent_event(self._silent)
                 else:
                     deltas.append(delta)
         except UpstreamError as failure:
             if isinstance(failure, Broken):
-                counted(failure, self._usage)
+                with_usage(failure, self._usage)
             self._failure = failure
             if not deltas:
                 raise
@@ -137,7 +137,7 @@ class _Framing:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         if not self._begun:
-            chunk = chunk.lstrip(BLANK)
+            chunk = chunk.lstrip(LEADING_BLANKS)
             if not chunk:
                 return []
             self._begun = True

@@ -45,24 +45,24 @@ class Tools:
         )
 
     def _config(self, choice: Any) -> JSON | None:
-        choice, names = calls.allowed(choice)
+        choice, names = calls.split_allowed_tools(choice)
         if names is not None:
             self.functions = [each for each in self.functions if each["name"] in names]
         if not self.functions:
-            calls.without_tools(choice)
+            calls.refuse_choice_without_tools(choice)
             return None
         if choice is None:
             return None
         if isinstance(choice, str) and choice in _MODES:
             return {"mode": _MODES[choice]}
-        name = calls.chosen(choice)
+        name = calls.forced_tool_name(choice)
         if name not in [function["name"] for function in self.functions]:
             raise InvalidRequest(f"tool_choice names no tool: {name[:80]}", param="tool_choice")
         return {"mode": "ANY", "allowedFunctionNames": [name]}
 
 
 def _function(given: Any, where: str) -> JSON:
-    function = calls.function_of(given, where, "Google's models")
+    function = calls.require_function(given, where, "Google's models")
     described = function.get("description")
     found: JSON = {
         "name": function["name"],

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.core.chat import Usage
-from gateway.wire.counts import sane
+from gateway.wire.counts import are_plausible
 
 _COUNTS: Final = (
     "promptTokenCount", "toolUsePromptTokenCount", "candidatesTokenCount", "thoughtsTokenCount",
@@ -22,7 +22,7 @@ def usage(said: Any) -> Usage | None:
     if not isinstance(said, Mapping) or said.get("promptTokenCount") is None:
         return None
     counts = [0 if said.get(name) is None else said[name] for name in _COUNTS]
-    if not sane(*counts):
+    if not are_plausible(*counts):
         return None
     prompt, read, written, thought, cached = counts
     return Usage(
@@ -42,4 +42,4 @@ def _audio_tokens(details: Any) -> int:
         return 0
     heard = [e for e in details if isinstance(e, Mapping) and e.get("modality") == "AUDIO"]
     counts = [each.get("tokenCount") for each in heard]
-    return sum(count for count in counts if isinstance(count, int) and sane(count))
+    return sum(count for count in counts if isinstance(count, int) and are_plausible(count))

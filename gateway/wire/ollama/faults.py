@@ -14,9 +14,9 @@ from gateway.core.errors import (
     UpstreamError,
 )
 from gateway.wire import faults
-from gateway.wire.faults import Kind, by_words, retry_after, shorten
+from gateway.wire.faults import Kind, kind_by_message, retry_after, shorten
 
-_BY_STATUS: Final[Mapping[int, Kind]] = {**faults.PLAIN, 408: Faulty}
+_BY_STATUS: Final[Mapping[int, Kind]] = {**faults.BY_STATUS, 408: Faulty}
 _BY_WORDS: Final[tuple[tuple[str, Kind], ...]] = (
     ("server busy", Overloaded),
     ("maximum pending requests", Overloaded),
@@ -59,7 +59,7 @@ def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError
 def fault_inside(error: Any) -> UpstreamError:
     """The error that an `error` inside a 200 stands for."""
     words = _words(error)
-    return by_words(words, _BY_WORDS, Faulty)(words or "the provider broke off its answer")
+    return kind_by_message(words, _BY_WORDS, Faulty)(words or "the provider broke off its answer")
 
 
 def _class(status: int, words: str) -> Kind:
@@ -67,7 +67,7 @@ def _class(status: int, words: str) -> Kind:
         # A redirect is a wrong base URL; any other success is no answer to a chat.
         return Misconfigured if 300 <= status < 400 else Broken
     if status in (400, 413, 422):
-        found = by_words(words, _BY_WORDS, Rejected)
+        found = kind_by_message(words, _BY_WORDS, Rejected)
         return found if found is Unsuitable else Rejected
     return _BY_STATUS.get(status, Rejected if status < 500 else Faulty)
 

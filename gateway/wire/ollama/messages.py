@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.core.errors import InvalidRequest
 from gateway.wire import asked, calls, parts
-from gateway.wire.signed_ids import split
+from gateway.wire.signed_ids import split_id
 
 JSON = dict[str, Any]
 
@@ -32,12 +32,12 @@ def _message(given: Any, where: str, names: dict[str, str]) -> JSON:
 
 def _answer(given: Mapping[str, Any], where: str, names: dict[str, str]) -> JSON:
     """What an answer of the model's has beside its text."""
-    asked.unsayable(given, where, ("function_call", "audio"), "Ollama")
+    asked.refuse_message_fields(given, where, ("function_call", "audio"), "Ollama")
     told: JSON = {}
     thoughts = given.get("reasoning_content") or given.get("reasoning")
     if isinstance(thoughts, str) and thoughts:
         told["thinking"] = thoughts
-    made = calls.made(given, where)
+    made = calls.tool_calls(given, where)
     if made:
         told["tool_calls"] = [
             _call(call, f"{where}.tool_calls[{i}]", names) for i, call in enumerate(made)
@@ -46,11 +46,11 @@ def _answer(given: Mapping[str, Any], where: str, names: dict[str, str]) -> JSON
 
 
 def _call(given: Any, where: str, names: dict[str, str]) -> JSON:
-    name, arguments = calls.called(given, where)
+    name, arguments = calls.name_and_arguments(given, where)
     told: JSON = {"function": {"name": name, "arguments": arguments}}
     known = given.get("id")
     if isinstance(known, str) and known:
-        known, _ = split(known)
+        known, _ = split_id(known)
         names[known] = name
         told = {"id": known, **told}
     return told
@@ -62,7 +62,7 @@ def _result(given: Mapping[str, Any], names: Mapping[str, str]) -> JSON:
     known = given.get("tool_call_id")
     name = given.get("name")
     if isinstance(known, str) and known:
-        known, _ = split(known)
+        known, _ = split_id(known)
         told["tool_call_id"] = known
         name = names.get(known, name)
     if isinstance(name, str) and name:
@@ -84,7 +84,7 @@ def _content(given: Any, where: str) -> JSON:
         if kind == "image_url":
             images.append(_image(part.get("image_url"), f"{place}.image_url.url"))
         elif kind in ("text", "refusal"):
-            texts.append(parts.string(part.get(kind), f"{place}.{kind}"))
+            texts.append(parts.require_string(part.get(kind), f"{place}.{kind}"))
         else:
             raise InvalidRequest(
                 f"{place}: Ollama takes text and images, no part of type {str(kind)[:80]!r}",
@@ -95,8 +95,8 @@ def _content(given: Any, where: str) -> JSON:
 
 def _image(given: Any, where: str) -> str:
     """An image in base64. Ollama fetches nothing."""
-    url = parts.string(given.get("url") if isinstance(given, Mapping) else given, where)
-    found = parts.inline(url)
+    url = parts.require_string(given.get("url") if isinstance(given, Mapping) else given, where)
+    found = parts.parse_data_url(url)
     if found is None or not (found[0] or "image/").startswith("image/"):
         raise InvalidRequest(f"{where} must be a base64 data: URL of an image", param=where)
     return found[1]

@@ -11,9 +11,9 @@ from msgspec import UNSET, Raw, Struct
 from gateway.core.chat import Choice, Completion, ToolCall, Usage
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.calls import require_name
-from gateway.wire.counts import sane
+from gateway.wire.counts import are_plausible
 from gateway.wire.dialect import Target
-from gateway.wire.faults import counted
+from gateway.wire.faults import with_usage
 from gateway.wire.ollama.faults import fault, fault_inside, read
 
 _NULL: Final = Raw(b"null")
@@ -57,7 +57,7 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
     try:
         choice = _choice(said)
     except UpstreamError as error:
-        raise counted(error, told) from None
+        raise with_usage(error, told) from None
     return Completion((choice,), created=seconds(said.created_at), usage=told)
 
 
@@ -109,7 +109,7 @@ def finish(reason: str | None, *, called: bool) -> str:
 def usage(said: Said) -> Usage | None:
     """Both counts, or nothing: a prompt that was still in memory is not counted by Ollama."""
     prompt, answer = said.prompt_eval_count, said.eval_count
-    return Usage(prompt, answer) if sane(prompt, answer) else None
+    return Usage(prompt, answer) if are_plausible(prompt, answer) else None
 
 
 def seconds(created_at: str) -> int:

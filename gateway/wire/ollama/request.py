@@ -8,10 +8,10 @@ import msgspec
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
 from gateway.wire import asked, calls
-from gateway.wire.asked import Form
+from gateway.wire.asked import ResponseFormat
 from gateway.wire.dialect import HttpCall, Target
 from gateway.wire.ollama.messages import messages
-from gateway.wire.unsupported import NEEDED, dropped
+from gateway.wire.unsupported import ESSENTIAL, dropped_fields
 
 PATH: Final = "/api/chat"
 OPTIONS: Final = frozenset({
@@ -39,7 +39,7 @@ THINK: Final[Mapping[str, Any]] = {
 
 _PASSED: Final = ("keep_alive", "think")
 """Fields of Ollama's own that a client may send beside OpenAI's."""
-_CANNOT: Final = NEEDED - {"logprobs", "response_format", "stop", "tool_choice", "tools"}
+_CANNOT: Final = ESSENTIAL - {"logprobs", "response_format", "stop", "tool_choice", "tools"}
 _HELD: Final = ("response_format.json_schema.strict",)
 """Fields within fields that are honoured: a schema is always followed to the letter."""
 _JSON: Final = {"content-type": "application/json", "accept": "application/json"}
@@ -55,7 +55,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     """Raises InvalidRequest for what Ollama cannot say, naming the field."""
     given = asked.fields(request)
     asked.refuse(given, _CANNOT, "Ollama")
-    limit = asked.limit(request, target)
+    limit = asked.output_limit(request, target)
     body: dict[str, Any] = {
         "model": target.upstream,
         "messages": messages(given.get("messages")),
@@ -63,14 +63,18 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         "options": _window(target, limit) | _options(given, limit),
     }
     body |= {name: given[name] for name in _PASSED if given.get(name) is not None}
-    body |= _tools(given) | _format(asked.form(given.get("response_format"))) | _logprobs(given)
+    body |= (
+        _tools(given)
+        | _format(asked.response_format(given.get("response_format")))
+        | _logprobs(given)
+    )
     effort = given.get("reasoning_effort")
     if effort is not None and "think" not in body:
         body["think"] = _think(effort)
-    said = {*OPTIONS, *_PASSED, *NEEDED, *_HELD, "options", "reasoning_effort"}
+    said = {*OPTIONS, *_PASSED, *ESSENTIAL, *_HELD, "options", "reasoning_effort"}
     if "logprobs" in body:
         said.add("top_logprobs")
-    names = (*dropped(given, said), *_unsaid(given.get("options")))
+    names = (*dropped_fields(given, said), *_unsaid(given.get("options")))
     headers = _LINES if stream else _JSON
     return HttpCall(PATH, headers, msgspec.json.encode(body), names)
 
@@ -94,7 +98,7 @@ def _options(given: Mapping[str, Any], limit: int) -> dict[str, Any]:
         name: given[name] for name in sorted(OPTIONS & given.keys()) if given[name] is not None
     }
     found |= {name: value for name, value in (own or {}).items() if name in OPTIONS}
-    stops = asked.stops(found.pop("stop", None))
+    stops = asked.stop_sequences(found.pop("stop", None))
     return {"num_predict": limit, **found, **({"stop": stops} if stops else {})}
 
 
@@ -108,9 +112,9 @@ def _tools(given: Mapping[str, Any]) -> dict[str, Any]:
     tools = given.get("tools") or []
     if not isinstance(tools, list):
         raise InvalidRequest("tools must be a list", param="tools")
-    choice, names = calls.allowed(given.get("tool_choice"))
+    choice, names = calls.split_allowed_tools(given.get("tool_choice"))
     if names is not None:
-        tools = [tool for tool in tools if calls.name_of(tool) in names]
+        tools = [tool for tool in tools if calls.function_name(tool) in names]
     if choice not in (None, "auto", "none"):
         raise InvalidRequest("tool_choice: Ollama cannot force a call", param="tool_choice")
     if not tools or choice == "none":
@@ -119,13 +123,13 @@ def _tools(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tool(given: Any, where: str) -> dict[str, Any]:
-    function = dict(calls.function_of(given, where, "Ollama"))
+    function = dict(calls.require_function(given, where, "Ollama"))
     if not function.get("parameters"):
         function["parameters"] = calls.NO_PARAMETERS
     return {**given, "function": function}
 
 
-def _format(wanted: Form) -> dict[str, Any]:
+def _format(wanted: ResponseFormat) -> dict[str, Any]:
     if not wanted.json:
         return {}
     return {"format": "json" if wanted.schema is None else wanted.schema}

@@ -4,12 +4,12 @@ from typing import Final
 
 from gateway.core.chat import ChoiceDelta, Delta, ToolDelta
 from gateway.core.errors import Broken, UpstreamError
-from gateway.wire.dialect import NEVER_ALIKE, StreamDecoder, Target
-from gateway.wire.faults import counted
+from gateway.wire.dialect import NO_TEMPLATE, StreamDecoder, Target
+from gateway.wire.faults import with_usage
 from gateway.wire.ollama.faults import fault_inside, read
 from gateway.wire.ollama.reply import Said, finish, logprobs, seconds, tool_calls, usage
-from gateway.wire.silence import MOST_BYTES, endless, one_more
-from gateway.wire.whole import BLANK
+from gateway.wire.silence import MAX_SILENT_BYTES, count_silent_event, silent_stream
+from gateway.wire.whole import LEADING_BLANKS
 
 MAX_LINE: Final = 4 * 1024 * 1024
 
@@ -22,7 +22,7 @@ def decoder(target: Target) -> StreamDecoder:
 class _Decoder:
     """Raises an error only after the deltas ahead of it have been given."""
 
-    alike = NEVER_ALIKE
+    template = NO_TEMPLATE
 
     def __init__(self) -> None:
         self._rest: list[bytes] = []
@@ -76,10 +76,10 @@ class _Decoder:
         *lines, rest = chunk.split(b"\n")
         blank = self._blank
         for at, line in enumerate(lines):
-            if not self._rest and not line.strip(BLANK):
+            if not self._rest and not line.strip(LEADING_BLANKS):
                 blank += len(line) + 1
-                if blank > MOST_BYTES:
-                    raise endless()
+                if blank > MAX_SILENT_BYTES:
+                    raise silent_stream()
                 continue
             self._hold(line)
             if self._end_line(deltas):
@@ -98,7 +98,7 @@ class _Decoder:
 
     def _end_line(self, deltas: list[Delta]) -> bool:
         """Whether it is spread over the lines to come, too."""
-        line = b"".join(self._rest).strip(BLANK)
+        line = b"".join(self._rest).strip(LEADING_BLANKS)
         if line == b"{" and not self._spread:
             self._spread = True
             return True
@@ -109,9 +109,9 @@ class _Decoder:
             try:
                 delta = self._to_delta(said)
             except UpstreamError as error:
-                raise counted(error, usage(said)) from None
+                raise with_usage(error, usage(said)) from None
             if delta is None:
-                self._silent = one_more(self._silent)
+                self._silent = count_silent_event(self._silent)
             else:
                 deltas.append(delta)
         return False

@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import ValidationError, json
 
 from gateway.core.chat import ChoiceDelta, Delta
-from gateway.wire.dialect import Alike, Read, read_nothing
+from gateway.wire.dialect import ChunkTemplate, ReadChunk, read_nothing
 from gateway.wire.openai import strict
 
 _FIELDS: Final = {
@@ -30,7 +30,7 @@ _MOST_TRIES: Final = 8
 _string: Final = json.Decoder(str).decode
 
 
-class AlikeText(Alike):
+class AlikeText(ChunkTemplate):
     """What a stream's events of text have in common: `learn` it from one, read others by it.
 
     `read` is for chunks, from `data: ` to the empty line. Bytes that begin with an event like the
@@ -42,7 +42,7 @@ class AlikeText(Alike):
     def __init__(self) -> None:
         super().__init__()
         self._whole = self.read
-        self.read_data: Read = read_nothing
+        self.read_data: ReadChunk = read_nothing
         """The same for the data of an event."""
         self._tries = 0
 
@@ -79,7 +79,7 @@ def _reader(
     padded: re.Match[bytes] | None,
     *,
     thinks: bool,
-) -> Read:
+) -> ReadChunk:
     """For bytes that are the same before and after a text, but for their padding: where that is
     found in `after`.
     """

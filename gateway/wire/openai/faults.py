@@ -20,9 +20,9 @@ from gateway.core.errors import (
     UpstreamError,
 )
 from gateway.wire import faults
-from gateway.wire.faults import Kind, by_words, retry_after, shorten
+from gateway.wire.faults import Kind, kind_by_message, retry_after, shorten
 
-_BY_STATUS: Final[Mapping[int, Kind]] = {**faults.PLAIN, 408: Faulty, 412: Misconfigured}
+_BY_STATUS: Final[Mapping[int, Kind]] = {**faults.BY_STATUS, 408: Faulty, 412: Misconfigured}
 """412 is an account that Fireworks has suspended."""
 _STATUS_OF: Final[Mapping[str, int]] = {
     **dict.fromkeys(("rate_limit_exceeded", "rate_limit_error", "too_many_requests"), 429),
@@ -195,9 +195,9 @@ class _Said:
         if status in (400, 403, 413, 422):
             if self._unsuitable_by_name():
                 return Unsuitable
-            found = by_words(self.message, _TOO_MUCH, found)
+            found = kind_by_message(self.message, _TOO_MUCH, found)
         if status in (400, 422):
-            found = by_words(self.message, _THIS_MODEL, found)
+            found = kind_by_message(self.message, _THIS_MODEL, found)
         return found
 
     def _unsuitable_by_name(self) -> bool:

@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from gateway.core.errors import InvalidRequest
 from gateway.wire.openai.signatures import returned
-from gateway.wire.signed_ids import unsigned
+from gateway.wire.signed_ids import strip_signatures
 
 Message = dict[str, Raw]
 
@@ -63,7 +63,7 @@ _calls: Final = msgspec.json.Decoder(list[Message]).decode
 def prepared(messages: Raw, quirks: Collection[str]) -> Raw:
     """The messages as this host takes them; the very same where nothing need be changed."""
     if "thought_signatures" not in quirks:
-        messages = unsigned(messages)
+        messages = strip_signatures(messages)
     quirky = not MESSAGE_QUIRKS.isdisjoint(quirks)
     if not quirky and b'"assistant"' not in bytes(messages):
         return messages

@@ -9,7 +9,7 @@ from msgspec import UNSET, Raw
 from gateway.core.chat import Choice, Completion, ToolCall, Usage
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import Target
-from gateway.wire.faults import counted
+from gateway.wire.faults import with_usage
 from gateway.wire.openai import signatures, strict, tolerant
 from gateway.wire.openai.choices import NAMELESS
 from gateway.wire.openai.faults import fault, fault_inside
@@ -171,7 +171,7 @@ def _understood(body: bytes) -> Completion:
             raise error
         return _loose(answer)
     except UpstreamError as error:
-        raise counted(error, tolerant.usage_of(answer)) from None
+        raise with_usage(error, tolerant.usage_of(answer)) from None
     except (ValueError, RecursionError) as error:
         raise Broken("the provider's answer cannot be read") from error
 

@@ -10,9 +10,9 @@ from msgspec import Raw, Struct, structs
 
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
-from gateway.wire.dialect import COPIED, HttpCall, Target
+from gateway.wire.dialect import COPY_BELOW, HttpCall, Target
 from gateway.wire.openai.messages import MESSAGE_QUIRKS, prepared
-from gateway.wire.signed_ids import unsigned
+from gateway.wire.signed_ids import strip_signatures
 
 _PATH: Final = "/chat/completions"
 _JSON: Final = {"content-type": "application/json", "accept": "application/json"}
@@ -66,9 +66,9 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     if seen is None or not seen.plain or around.quirky:
         messages = prepared(messages, target.quirks)
     elif seen.calls:
-        messages = unsigned(messages)
+        messages = strip_signatures(messages)
     parts = (around.before, messages, around.behind)
-    content = b"".join(parts) if len(messages) < COPIED else parts
+    content = b"".join(parts) if len(messages) < COPY_BELOW else parts
     return structs.replace(around.call, content=content)
 
 

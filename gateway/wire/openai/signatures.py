@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw, Struct, structs
 
 from gateway.core.chat import ToolDelta
-from gateway.wire.signed_ids import UNSIGNED, signed, split
+from gateway.wire.signed_ids import PLACEHOLDER_SIGNATURE, sign_id, split_id
 
 _NO_EXTRA: Final[Mapping[str, Raw]] = {}
 
@@ -45,7 +45,7 @@ def signed_id(call: Mapping[str, Any], name: str) -> str:
     content = call.get("extra_content")
     google = content.get("google") if isinstance(content, Mapping) else None
     signature = google.get("thought_signature") if isinstance(google, Mapping) else None
-    return signed(name, signature) if isinstance(signature, str) else name
+    return sign_id(name, signature) if isinstance(signature, str) else name
 
 
 def signed_piece(piece: ToolDelta, call: Mapping[str, Any]) -> ToolDelta:
@@ -61,7 +61,7 @@ def returned(message: Mapping[str, Raw]) -> dict[str, Raw]:
     """A message for Google: its own ids, and each signature in the field where it is looked for."""
     told = _resigned(message, None)
     if "tool_call_id" in told:
-        name, _ = split(_id(told["tool_call_id"]) or "")
+        name, _ = split_id(_id(told["tool_call_id"]) or "")
         told["tool_call_id"] = Raw(_encode(name))
     calls = _calls(told.get("tool_calls", _NULL))
     if calls:
@@ -70,9 +70,9 @@ def returned(message: Mapping[str, Raw]) -> dict[str, Raw]:
 
 
 def _call(call: Mapping[str, Raw], at: int) -> dict[str, Raw]:
-    name, carried = split(_id(call.get("id", _NULL)) or "")
+    name, carried = split_id(_id(call.get("id", _NULL)) or "")
     # Of calls made at once only the first is signed.
-    told = _resigned(call, carried or (None if at else UNSIGNED))
+    told = _resigned(call, carried or (None if at else PLACEHOLDER_SIGNATURE))
     return {**told, "id": Raw(_encode(name))} if "id" in told else told
 
 

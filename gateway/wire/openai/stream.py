@@ -13,13 +13,13 @@ from msgspec import UNSET, Raw, ValidationError
 from gateway.core.chat import ChoiceDelta, Delta, ToolDelta
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import StreamDecoder, Target
-from gateway.wire.faults import counted
+from gateway.wire.faults import with_usage
 from gateway.wire.openai import signatures, strict, tolerant
 from gateway.wire.openai.alike import AlikeText, plain_size
 from gateway.wire.openai.choices import ChoiceSoFar
 from gateway.wire.openai.faults import fault_inside
 from gateway.wire.openai.reply import strict_usage
-from gateway.wire.silence import one_more
+from gateway.wire.silence import count_silent_event
 from gateway.wire.sse import SseDecoder
 
 _NO_EXTRA: Final[Mapping[str, Raw]] = {}
@@ -36,7 +36,7 @@ class _Decoder:
 
     def __init__(self) -> None:
         self._sse = SseDecoder()
-        self.alike = AlikeText()
+        self.template = AlikeText()
         self._choices: dict[int, ChoiceSoFar] = {}
         self._id = ""
         self._created = 0
@@ -62,12 +62,12 @@ class _Decoder:
         try:
             self._read(self._sse.feed(chunk), deltas)
         except UpstreamError as error:
-            self.alike.open(between=False)
+            self.template.open(between=False)
             if not deltas:
                 raise
             self._failure = error
         else:
-            self.alike.open(between=self._sse.between and not self.done)
+            self.template.open(between=self._sse.at_event_end and not self.done)
         return deltas
 
     def finish(self) -> list[Delta]:
@@ -97,7 +97,7 @@ class _Decoder:
         for name, data in events:
             if self.done:
                 return
-            if not name and (alike := self.alike.read_data(data)) is not None:
+            if not name and (alike := self.template.read_data(data)) is not None:
                 deltas.append(alike)
             elif data == b"[DONE]":
                 self.done = True
@@ -105,7 +105,7 @@ class _Decoder:
                 deltas.append(delta)
                 self._counted = self._counted or delta.usage is not None
             else:
-                self._silent = one_more(self._silent)
+                self._silent = count_silent_event(self._silent)
 
     def _event(self, name: str, data: bytes) -> Delta | None:
         if name != "error":
@@ -124,7 +124,7 @@ class _Decoder:
             told = msgspec.json.decode(data)
             return self._loose(told, failed=name == "error")
         except UpstreamError as error:
-            raise counted(error, tolerant.usage_of(told)) from None
+            raise with_usage(error, tolerant.usage_of(told)) from None
         except (ValueError, RecursionError) as error:
             raise Broken(_UNREADABLE) from error
 
@@ -144,7 +144,7 @@ class _Decoder:
         if relay and usage is None and strict.one_line_of_text(data):
             size = plain_size(pieces) if known == len(self._choices) else None
             if size:
-                self.alike.learn(data, chunk)
+                self.template.learn(data, chunk)
             return Delta(pieces, None, name, created, data, size=size)
         return Delta(pieces, usage, name, created, extra=_beside(data))
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from gateway.wire.counts import ABSURD
+from gateway.wire.counts import COUNT_LIMIT
 
 LATEST: Final = 2**40
 """Unix seconds: a time beyond this is none."""
@@ -18,7 +18,7 @@ LATEST: Final = 2**40
 LAST: Final = 128
 """No index is beyond: a request asks for so many choices, and has so many tools, at most."""
 
-Tokens = Annotated[int, Meta(ge=0, lt=ABSURD)]
+Tokens = Annotated[int, Meta(ge=0, lt=COUNT_LIMIT)]
 Index = Annotated[int, Meta(ge=0, le=LAST)]
 Seconds = Annotated[int, Meta(ge=0, le=LATEST)]
 NonEmpty = Annotated[str, Meta(min_length=1)]

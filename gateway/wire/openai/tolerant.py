@@ -12,7 +12,7 @@ from msgspec import Raw, structs
 
 from gateway.core.chat import Usage
 from gateway.core.errors import Broken, Overloaded
-from gateway.wire.counts import sane
+from gateway.wire.counts import are_plausible
 from gateway.wire.openai import strict
 
 _FINISHES: Final[Mapping[str, str]] = {
@@ -54,7 +54,7 @@ _PIECES: Final[Mapping[str, Any]] = {
 def tokens(value: Any) -> int | None:
     """A count of tokens, or None for what cannot be one."""
     value = _whole(value)
-    return value if sane(value) else None
+    return value if are_plausible(value) else None
 
 
 def _whole(value: Any) -> Any:
