@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import pytest
 
-from gateway.wire.anthropic.schema import Room, closed
+from gateway.wire.anthropic.schema import SchemaBudget, close
 
 JSON = dict[str, Any]
 
@@ -118,7 +118,7 @@ CASES: Final[dict[str, tuple[Any, JSON | None]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_closed(case: str) -> None:
     given, expected = CASES[case]
-    assert closed(given) == expected
+    assert close(given) == expected
 
 
 def many(count: int, kind: Any, **more: Any) -> JSON:
@@ -131,16 +131,16 @@ def names(count: int) -> list[str]:
 
 def test_so_many_properties_may_be_optional_or_of_several_types() -> None:
     union = ["string", "null"]
-    assert Room().closed(many(24, "string")) is not None
-    assert Room().closed(thing(a={"type": "array", "items": many(25, "string")})) is None
-    assert Room().closed(many(25, "string", required=names(25))) is not None
-    assert Room().closed(many(16, union, required=names(16))) is not None
-    assert Room().closed({"$defs": {"a": many(17, union, required=names(17))}}) is None
+    assert SchemaBudget().close(many(24, "string")) is not None
+    assert SchemaBudget().close(thing(a={"type": "array", "items": many(25, "string")})) is None
+    assert SchemaBudget().close(many(25, "string", required=names(25))) is not None
+    assert SchemaBudget().close(many(16, union, required=names(16))) is not None
+    assert SchemaBudget().close({"$defs": {"a": many(17, union, required=names(17))}}) is None
 
 
 def test_the_limits_are_of_all_schemas_of_a_call() -> None:
-    room = Room()
-    assert room.closed(many(20, "string")) is not None
-    assert room.closed(many(5, "string"), tool=True) is None
-    assert room.closed(many(4, "string"), tool=True) is not None
-    assert [room.closed(thing(), tool=True) is None for _ in range(20)] == [False] * 19 + [True]
+    room = SchemaBudget()
+    assert room.close(many(20, "string")) is not None
+    assert room.close(many(5, "string"), tool=True) is None
+    assert room.close(many(4, "string"), tool=True) is not None
+    assert [room.close(thing(), tool=True) is None for _ in range(20)] == [False] * 19 + [True]

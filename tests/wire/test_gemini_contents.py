@@ -212,7 +212,10 @@ def test_a_call_without_arguments(given: Any) -> None:
 def test_a_call_that_gemini_did_not_make_has_googles_own_signature() -> None:
     messages = [user(), calls(call(), call("c2")), result(), result("c2")]
     _, model, _ = contents(*messages, target=THIRD)
-    assert [part.get("thoughtSignature") for part in model["parts"]] == [PLACEHOLDER_SIGNATURE, None]
+    assert [part.get("thoughtSignature") for part in model["parts"]] == [
+        PLACEHOLDER_SIGNATURE,
+        None,
+    ]
     _, model, _ = contents(*messages, target=TARGET)
     assert [part.get("thoughtSignature") for part in model["parts"]] == [None, None]
 

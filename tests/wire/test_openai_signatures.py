@@ -144,7 +144,10 @@ RETURNED: dict[str, tuple[list[JSON], list[JSON]]] = {
         turn(FIRST, BY_ID | {"id": SIGNED_ID.replace("1", "2", 1)}),
         turn(FIRST | google(PLACEHOLDER_SIGNATURE), SECOND | google()),
     ),
-    "another model's call": (turn(FIRST, SECOND), turn(FIRST | google(PLACEHOLDER_SIGNATURE), SECOND)),
+    "another model's call": (
+        turn(FIRST, SECOND),
+        turn(FIRST | google(PLACEHOLDER_SIGNATURE), SECOND),
+    ),
     "of a message": (turn(content="a", **google()), turn(content="a", **google())),
     "nothing else of a message": (
         turn(content="a", extra_content=OTHERS, thought_signature="x", reasoning_content="y"),

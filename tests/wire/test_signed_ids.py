@@ -32,7 +32,9 @@ def test_a_signature_comes_back_as_the_bytes_it_was(name: str, sign: bytes, safe
 
 
 @pytest.mark.parametrize(
-    "signature", ["", "not base64!", "A" * (MAX_SIGNATURE + 1), "=", "ab=c"], ids=lambda text: text[:12]
+    "signature",
+    ["", "not base64!", "A" * (MAX_SIGNATURE + 1), "=", "ab=c"],
+    ids=lambda text: text[:12],
 )
 def test_what_is_too_long_or_no_base64_does_not_travel(signature: str) -> None:
     assert sign_id("call_1", signature) == "call_1"

@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 from gateway.core.chat import ChoiceDelta, ToolDelta
 from gateway.core.errors import Broken
 from gateway.wire.anthropic.faults import read
-from gateway.wire.anthropic.reply import of_toolset, page, thought
+from gateway.wire.anthropic.reply import page_citations, thinking_with_position, toolset_field
 from gateway.wire.calls import arguments_json, require_name
 from gateway.wire.citations import Annotation
 from gateway.wire.thoughts import with_position
@@ -30,7 +30,7 @@ class Piece(Struct):
     """The last two are what a compaction of the context came to."""
 
 
-class Kept:
+class Collected:
     """What a stream tells once, at its end, and how many tools it called so far."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Kept:
         self.server: list[Raw] = []
         self.citations: list[Raw] = []
         self.pages: list[Annotation] = []
-        self.said = 0
+        self.text_length = 0
         """Characters of text so far."""
         self.tools = 0
 
@@ -65,39 +65,39 @@ class _Started(Struct):
 
 
 class _Text:
-    def __init__(self, started: _Started, raw: Raw, kept: Kept) -> None:
-        self._kept = kept
-        self._start = self._stop = kept.said
+    def __init__(self, started: _Started, raw: Raw, collected: Collected) -> None:
+        self._collected = collected
+        self._start = self._stop = collected.text_length
         self._first = started.text
         self._citations: list[Raw] = []
 
     def begin(self) -> ChoiceDelta | None:
-        return self._tell(self._first)
+        return self._delta(self._first)
 
     def add(self, piece: Piece) -> ChoiceDelta | None:
         if bytes(piece.citation):
             self._citations.append(piece.citation)
-            self._kept.citations.append(piece.citation)
-        return self._tell(piece.text)
+            self._collected.citations.append(piece.citation)
+        return self._delta(piece.text)
 
     def end(self) -> None:
         for citation in self._citations:
-            self._kept.pages += page(citation, self._start, self._stop)
+            self._collected.pages += page_citations(citation, self._start, self._stop)
 
-    def _tell(self, text: str | None) -> ChoiceDelta | None:
+    def _delta(self, text: str | None) -> ChoiceDelta | None:
         if not text:
             return None
-        self._kept.said += len(text)
-        self._stop = self._kept.said
+        self._collected.text_length += len(text)
+        self._stop = self._collected.text_length
         return ChoiceDelta(text=text)
 
 
 class _Thinking:
     """Thoughts, and at last the signature without which they cannot be sent back."""
 
-    def __init__(self, started: _Started, raw: Raw, kept: Kept) -> None:
-        self._kept = kept
-        self._place = (kept.said, kept.tools)
+    def __init__(self, started: _Started, raw: Raw, collected: Collected) -> None:
+        self._collected = collected
+        self._place = (collected.text_length, collected.tools)
         self._thoughts = [started.thinking or ""]
         self._signature = started.signature or ""
 
@@ -117,15 +117,17 @@ class _Thinking:
             "thinking": "".join(self._thoughts),
             "signature": self._signature,
         }
-        self._kept.thinking.append(Raw(msgspec.json.encode(with_position(block, *self._place))))
+        self._collected.thinking.append(
+            Raw(msgspec.json.encode(with_position(block, *self._place)))
+        )
 
 
 class _Redacted:
     """Thoughts in cipher: whole from the start."""
 
-    def __init__(self, started: _Started, raw: Raw, kept: Kept) -> None:
-        self._kept = kept
-        self._thought = thought(raw, kept.said, kept.tools)
+    def __init__(self, started: _Started, raw: Raw, collected: Collected) -> None:
+        self._collected = collected
+        self._thought = thinking_with_position(raw, collected.text_length, collected.tools)
 
     def begin(self) -> None:
         return None
@@ -134,44 +136,44 @@ class _Redacted:
         return None
 
     def end(self) -> None:
-        self._kept.thinking.append(self._thought)
+        self._collected.thinking.append(self._thought)
 
 
 class _Tool:
     """A tool for the client to run, counted among its like: not by its place in the answer."""
 
-    def __init__(self, started: _Started, raw: Raw, kept: Kept) -> None:
-        self._index = kept.tools
-        kept.tools += 1
+    def __init__(self, started: _Started, raw: Raw, collected: Collected) -> None:
+        self._index = collected.tools
+        collected.tools += 1
         self._started = started
-        self._spoke = False
+        self._has_arguments = False
 
     def begin(self) -> ChoiceDelta:
         name = require_name(self._started.name or "")
-        extra = of_toolset(self._started.toolset_name)
-        return self._tell(ToolDelta(self._index, self._started.id or "", name, extra=extra))
+        extra = toolset_field(self._started.toolset_name)
+        return self._delta(ToolDelta(self._index, self._started.id or "", name, extra=extra))
 
     def add(self, piece: Piece) -> ChoiceDelta | None:
         if not piece.partial_json:
             return None
-        self._spoke = True
-        return self._tell(ToolDelta(self._index, arguments=piece.partial_json))
+        self._has_arguments = True
+        return self._delta(ToolDelta(self._index, arguments=piece.partial_json))
 
     def end(self) -> ChoiceDelta | None:
         # A tool without arguments streams "": what it was begun with, `{}`, is its input.
-        if self._spoke:
+        if self._has_arguments:
             return None
-        return self._tell(ToolDelta(self._index, arguments=arguments_json(self._started.input)))
+        return self._delta(ToolDelta(self._index, arguments=arguments_json(self._started.input)))
 
-    def _tell(self, delta: ToolDelta) -> ChoiceDelta:
+    def _delta(self, delta: ToolDelta) -> ChoiceDelta:
         return ChoiceDelta(tool_calls=(delta,))
 
 
 class _Server:
     """A tool that runs at the provider, or what is newer than this: kept apart, whole."""
 
-    def __init__(self, started: _Started, raw: Raw, kept: Kept) -> None:
-        self._kept = kept
+    def __init__(self, started: _Started, raw: Raw, collected: Collected) -> None:
+        self._collected = collected
         self._raw = raw
         self._input = ""
         self._compacted: dict[str, str] = {}
@@ -181,8 +183,8 @@ class _Server:
 
     def add(self, piece: Piece) -> None:
         self._input += piece.partial_json or ""
-        told = {"content": piece.content, "encrypted_content": piece.encrypted_content}
-        self._compacted |= {name: value for name, value in told.items() if value is not None}
+        fields = {"content": piece.content, "encrypted_content": piece.encrypted_content}
+        self._compacted |= {name: value for name, value in fields.items() if value is not None}
 
     def end(self) -> None:
         block: dict[str, Any] = read(bytes(self._raw), dict[str, Any])
@@ -191,10 +193,10 @@ class _Server:
             # An input that was cut off at the output limit is not JSON: the start's stands.
             with suppress(Broken):
                 block["input"] = read(self._input.encode(), dict[str, Any])
-        self._kept.server.append(Raw(msgspec.json.encode(block)))
+        self._collected.server.append(Raw(msgspec.json.encode(block)))
 
 
-_KINDS: Final[Mapping[str, Callable[[_Started, Raw, Kept], Block]]] = {
+_BLOCK_TYPES: Final[Mapping[str, Callable[[_Started, Raw, Collected], Block]]] = {
     "text": _Text,
     "thinking": _Thinking,
     "redacted_thinking": _Redacted,
@@ -206,9 +208,9 @@ class _Kind(Struct):
     type: str = ""
 
 
-def opened(raw: Raw, kept: Kept) -> Block:
+def open_block(raw: Raw, collected: Collected) -> Block:
     """The block that a content_block_start begins."""
-    kind = _KINDS.get(read(bytes(raw), _Kind).type)
-    if kind is None:
-        return _Server(_Started(), raw, kept)
-    return kind(read(bytes(raw), _Started), raw, kept)
+    factory = _BLOCK_TYPES.get(read(bytes(raw), _Kind).type)
+    if factory is None:
+        return _Server(_Started(), raw, collected)
+    return factory(read(bytes(raw), _Started), raw, collected)

@@ -69,24 +69,24 @@ def read(data: bytes, shape: type[T]) -> T:
 def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
     """The error that an answer with another status than 200 stands for."""
     try:
-        said: Any = read(body, object)
+        decoded: Any = read(body, object)
     except Broken:
-        said = None
-    kind, message = _type_and_message(said)
-    found = _class(status, kind, message)
-    return found(
+        decoded = None
+    kind, message = _type_and_message(decoded)
+    error = _error_class(status, kind, message)
+    return error(
         message or f"the provider answered with HTTP status {status}",
-        status=status if found in (Rejected, Unsuitable) else None,
+        status=status if error in (Rejected, Unsuitable) else None,
         retry_after=retry_after(headers),
         upstream_code=kind or None,
     )
 
 
-def stream_fault(said: Any) -> UpstreamError:
+def stream_fault(decoded: Any) -> UpstreamError:
     """The error that an `error` event, or an error inside a 200, stands for."""
-    kind, message = _type_and_message(said)
-    found = _class(0, kind, message)
-    return found(message or "the provider broke off its answer", upstream_code=kind or None)
+    kind, message = _type_and_message(decoded)
+    error = _error_class(0, kind, message)
+    return error(message or "the provider broke off its answer", upstream_code=kind or None)
 
 
 def _type_and_message(body: Any) -> tuple[str, str]:
@@ -103,7 +103,7 @@ def _type_and_message(body: Any) -> tuple[str, str]:
     return shorten(error.get("type")) or shorten(error.get("status")), shorten(error.get("message"))
 
 
-def _class(status: int, kind: str, message: str) -> Kind:
+def _error_class(status: int, kind: str, message: str) -> Kind:
     """The status decides where it is plain, else the type, else the hundreds of the status."""
     found = _BY_STATUS.get(status) or _BY_TYPE.get(kind)
     if status >= 500:

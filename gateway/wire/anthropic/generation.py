@@ -18,16 +18,16 @@ NOTHING: Final[Mapping[str, Any]] = {}
 class Generation(Struct, frozen=True):
     adaptive: bool = False
     """Thinks by effort (4.6 on), not by a budget of tokens."""
-    thinks_forced: bool = True
+    thinks_with_forced_tool: bool = True
     """May think by effort beside a forced tool; see claude.thinks_forced."""
-    hides: bool = False
+    hides_thinking: bool = False
     """Shows no thoughts unless it is told to (4.7 on; anthropics/claude-code#49268). At Bedrock it
     is not told: that it may be is in no page that was found."""
-    thoughtless: Mapping[str, Any] | None = NOTHING
+    thinking_off: Mapping[str, Any] | None = NOTHING
     """What keeps it from thinking; see claude.thoughtless."""
     xhigh: bool = False
     """Knows the effort between `high` and `max` (4.7 on)."""
-    samples: bool = True
+    takes_sampling: bool = True
     """Takes temperature, top_p and top_k (until 4.6)."""
     both_samplers: bool = True
     """Takes temperature and top_p at once (until 4.0)."""
@@ -37,17 +37,17 @@ class Generation(Struct, frozen=True):
 
 def generation(upstream: str) -> Generation:
     """By the provider's name for the model: claude-sonnet-4-5-20250929, claude-3-7-sonnet-..."""
-    found = version(upstream)
-    if found is None:
+    number = version(upstream)
+    if number is None:
         return Generation()
     bedrock = "anthropic." in upstream
     return Generation(
-        adaptive=found >= (4, 6),
-        thinks_forced=thinks_with_forced_tool(found, bedrock=bedrock),
-        hides=found >= (4, 7) and not bedrock,
-        thoughtless=thinking_off(upstream),
-        xhigh=found >= (4, 7),
-        samples=found < (4, 7),
-        both_samplers=found < (4, 1),
-        schemas=found >= (4, 1),
+        adaptive=number >= (4, 6),
+        thinks_with_forced_tool=thinks_with_forced_tool(number, bedrock=bedrock),
+        hides_thinking=number >= (4, 7) and not bedrock,
+        thinking_off=thinking_off(upstream),
+        xhigh=number >= (4, 7),
+        takes_sampling=number < (4, 7),
+        both_samplers=number < (4, 1),
+        schemas=number >= (4, 1),
     )

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from gateway.core.errors import InvalidRequest
 from gateway.wire import asked, calls
-from gateway.wire.anthropic.parts import blocks, marked, text
+from gateway.wire.anthropic.parts import blocks, text, with_cache_control
 from gateway.wire.parts import Block
 from gateway.wire.thoughts import interleave, parse_thinking_blocks
 
@@ -28,13 +28,13 @@ class Conversation(Struct, frozen=True):
     turns: list[Turn]
 
     @property
-    def called(self) -> list[str]:
+    def called_tools(self) -> list[str]:
         """Names of the tools that were called, each once."""
         uses = (block["name"] for block in self._blocks() if block["type"] == "tool_use")
         return list(dict.fromkeys(uses))
 
     @property
-    def thoughtless_call(self) -> bool:
+    def call_lacks_thinking(self) -> bool:
         """Whether the last answer called tools without its thoughts having been sent back."""
         last = next((turn for turn in reversed(self.turns) if turn.role == "assistant"), None)
         kinds = [block["type"] for block in last.content] if last else []
@@ -53,7 +53,7 @@ def conversation(messages: Any) -> Conversation:
         if role in {"system", "developer"}:
             system += _instructions(message, where)
         else:
-            _take(turns, role, message, where)
+            _add_message(turns, role, message, where)
     if not turns:
         # Instructions alone are a whole request to OpenAI; here they become what the user says.
         system, turns = [], [Turn("user", system)] if system else []
@@ -63,30 +63,32 @@ def conversation(messages: Any) -> Conversation:
     return Conversation(system, turns)
 
 
-def _take(turns: list[Turn], role: str, message: Mapping[str, Any], where: str) -> None:
+def _add_message(turns: list[Turn], role: str, message: Mapping[str, Any], where: str) -> None:
     """Add a message to the last turn when that has its role, else as a turn of its own."""
-    found = _SPOKEN[role](message, where)
-    if not found:
+    content = _WRITERS[role](message, where)
+    if not content:
         return
-    speaker = "assistant" if role == "assistant" else "user"
-    if turns and turns[-1].role == speaker:
-        turns[-1].content += found
+    turn_role = "assistant" if role == "assistant" else "user"
+    if turns and turns[-1].role == turn_role:
+        turns[-1].content += content
     else:
-        turns.append(Turn(speaker, found))
-    if speaker == "user":
+        turns.append(Turn(turn_role, content))
+    if turn_role == "user":
         # The results of a turn's calls must come before anything else the user says.
         turns[-1].content.sort(key=lambda block: block["type"] != "tool_result")
 
 
 def _instructions(message: Mapping[str, Any], where: str) -> list[Block]:
-    found = blocks(message.get("content"), f"{where}.content")
-    if any(block["type"] != "text" for block in found):
+    content = blocks(message.get("content"), f"{where}.content")
+    if any(block["type"] != "text" for block in content):
         raise InvalidRequest(f"{where}: instructions may only be text", param=f"{where}.content")
-    return marked(found, message.get("cache_control"))
+    return with_cache_control(content, message.get("cache_control"))
 
 
 def _user(message: Mapping[str, Any], where: str) -> list[Block]:
-    return marked(blocks(message.get("content"), f"{where}.content"), message.get("cache_control"))
+    return with_cache_control(
+        blocks(message.get("content"), f"{where}.content"), message.get("cache_control")
+    )
 
 
 def _tool(message: Mapping[str, Any], where: str) -> list[Block]:
@@ -95,23 +97,23 @@ def _tool(message: Mapping[str, Any], where: str) -> list[Block]:
         "tool_use_id": tool_id(message.get("tool_call_id"), f"{where}.tool_call_id"),
     }
     content = message.get("content")
-    found = blocks(content, f"{where}.content")
-    if found:
-        result["content"] = content if isinstance(content, str) else found
+    content_blocks = blocks(content, f"{where}.content")
+    if content_blocks:
+        result["content"] = content if isinstance(content, str) else content_blocks
     if message.get("is_error") is True:
         result["is_error"] = True
-    return marked([result], message.get("cache_control"))
+    return with_cache_control([result], message.get("cache_control"))
 
 
 def _assistant(message: Mapping[str, Any], where: str) -> list[Block]:
     asked.refuse_message_fields(message, where, ("function_call", "audio"), "Anthropic's models")
-    spoken = blocks(message.get("content"), f"{where}.content")
+    content = blocks(message.get("content"), f"{where}.content")
     if isinstance(message.get("refusal"), str):
-        spoken += text(message["refusal"])
-    made = calls.tool_calls(message, where)
-    uses = [[_use(call, f"{where}.tool_calls[{i}]")] for i, call in enumerate(made)]
+        content += text(message["refusal"])
+    tool_calls = calls.tool_calls(message, where)
+    uses = [[_use(call, f"{where}.tool_calls[{i}]")] for i, call in enumerate(tool_calls)]
     thoughts = parse_thinking_blocks(message.get("thinking_blocks"), f"{where}.thinking_blocks")
-    return marked(interleave(thoughts, spoken, uses), message.get("cache_control"))
+    return with_cache_control(interleave(thoughts, content, uses), message.get("cache_control"))
 
 
 def _use(call: Any, where: str) -> Block:
@@ -124,18 +126,18 @@ def _use(call: Any, where: str) -> Block:
     }
     if isinstance(call.get("toolset_name"), str):
         block["toolset_name"] = call["toolset_name"]
-    return marked([block], call.get("cache_control"))[0]
+    return with_cache_control([block], call.get("cache_control"))[0]
 
 
-def tool_id(given: Any, where: str) -> str:
+def tool_id(value: Any, where: str) -> str:
     """The id of a call, without a signature of Google's in it. One that another provider made
     with other signs than letters, digits, `_` and `-` is replaced, the same way in the call and
     in its result.
     """
-    told, _ = calls.split_call_id(given, where)
-    if _ID.fullmatch(told):
-        return told
-    return "toolu_" + hashlib.sha256(told.encode()).hexdigest()[:24]
+    original, _ = calls.split_call_id(value, where)
+    if _ID.fullmatch(original):
+        return original
+    return "toolu_" + hashlib.sha256(original.encode()).hexdigest()[:24]
 
 
 def _trim(last: Turn) -> None:
@@ -144,4 +146,4 @@ def _trim(last: Turn) -> None:
         last.content[-1]["text"] = last.content[-1]["text"].rstrip()
 
 
-_SPOKEN: Final = {"user": _user, "assistant": _assistant, "tool": _tool}
+_WRITERS: Final = {"user": _user, "assistant": _assistant, "tool": _tool}

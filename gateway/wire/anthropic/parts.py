@@ -32,18 +32,18 @@ def blocks(content: Any, where: str) -> list[Block]:
     return parts.blocks(content, where, text, _block)
 
 
-def text(said: str) -> list[Block]:
-    return [{"type": "text", "text": said}] if said.strip() else []
+def text(value: str) -> list[Block]:
+    return [{"type": "text", "text": value}] if value.strip() else []
 
 
-def marked(found: list[Block], cache_control: Any) -> list[Block]:
+def with_cache_control(blocks: list[Block], cache_control: Any) -> list[Block]:
     """The blocks with the message's own cache_control on the last that can carry it."""
     if isinstance(cache_control, Mapping):
-        for block in reversed(found):
+        for block in reversed(blocks):
             if block["type"] not in {"thinking", "redacted_thinking"}:
                 block.setdefault("cache_control", cache_control)
                 break
-    return found
+    return blocks
 
 
 def _block(part: Any, where: str) -> list[Block]:
@@ -51,7 +51,7 @@ def _block(part: Any, where: str) -> list[Block]:
     if isinstance(kind, str) and kind in _NATIVE:
         return [dict(part)]
     write = parts.writer(part, where, _PARTS, "Anthropic's models take")
-    return marked(write(part, where), part.get("cache_control"))
+    return with_cache_control(write(part, where), part.get("cache_control"))
 
 
 def _text(part: Mapping[str, Any], where: str) -> list[Block]:
@@ -74,7 +74,7 @@ def _image(part: Mapping[str, Any], where: str) -> list[Block]:
             f"{where}: images may be JPEG, PNG, GIF or WebP, not {media[:80] or 'untyped'}",
             param=f"{where}.image_url.url",
         )
-    return _picture(media, data)
+    return _image_block(media, data)
 
 
 def _file(part: Mapping[str, Any], where: str) -> list[Block]:
@@ -82,36 +82,36 @@ def _file(part: Mapping[str, Any], where: str) -> list[Block]:
     name = file.get("filename")
     title = {"title": name} if isinstance(name, str) and name.strip() else {}
     if file.get("file_data") is None:
-        return [_uploaded(file, where) | title]
+        return [_uploaded_file(file, where) | title]
     data = require_string(file["file_data"], f"{where}.file.file_data")
     media = guess_media_type(name, _PDF)
     if parts.is_data_url(data):
         media, data = _inline(data, f"{where}.file.file_data")
     if media in _IMAGES:
-        return _picture(media, data)
+        return _image_block(media, data)
     if media == _PDF:
         return [_document(media, data) | title]
     if media.startswith("text/"):
-        return [_document("text/plain", _plain(data, f"{where}.file.file_data")) | title]
+        return [_document("text/plain", _decode_text(data, f"{where}.file.file_data")) | title]
     raise InvalidRequest(
         f"{where}: files may be PDF, plain text or images, not {media[:80] or 'untyped'}",
         param=f"{where}.file.file_data",
     )
 
 
-def _uploaded(file: Mapping[str, Any], where: str) -> Block:
+def _uploaded_file(file: Mapping[str, Any], where: str) -> Block:
     """A file by its id: only one that was uploaded to Anthropic (ids begin with `file_`)."""
-    known = file.get("file_id")
-    if not isinstance(known, str) or not known.startswith("file_"):
+    file_id = file.get("file_id")
+    if not isinstance(file_id, str) or not file_id.startswith("file_"):
         raise InvalidRequest(
             f"{where}: send the file itself as file_data; this provider cannot read an id "
             "that another one gave",
             param=f"{where}.file.file_id",
         )
-    return {"type": "document", "source": {"type": "file", "file_id": known}}
+    return {"type": "document", "source": {"type": "file", "file_id": file_id}}
 
 
-def _picture(media: str, data: str) -> list[Block]:
+def _image_block(media: str, data: str) -> list[Block]:
     source = {"type": "base64", "media_type": _IMAGES[media], "data": data}
     return [{"type": "image", "source": source}]
 
@@ -123,13 +123,13 @@ def _document(media: str, data: str) -> Block:
 
 def _inline(url: str, where: str) -> tuple[str, str]:
     """Media type and base64 of a data: URL."""
-    found = parts.parse_data_url(url)
-    if found is None:
+    data = parts.parse_data_url(url)
+    if data is None:
         raise InvalidRequest(f"{where} must be an https: or a base64 data: URL", param=where)
-    return found
+    return data
 
 
-def _plain(data: str, where: str) -> str:
+def _decode_text(data: str, where: str) -> str:
     try:
         return base64.b64decode(data, validate=True).decode()
     except (binascii.Error, ValueError):

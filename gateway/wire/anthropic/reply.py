@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 from gateway.core.chat import Choice, Completion, ToolCall
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.anthropic.faults import fault, read, stream_fault
-from gateway.wire.anthropic.usage import usage
+from gateway.wire.anthropic.usage import parse_usage
 from gateway.wire.calls import arguments_json, require_name
 from gateway.wire.citations import Annotation, annotations, url_citation
 from gateway.wire.dialect import Target
@@ -70,35 +70,35 @@ class Parts:
         self.pages: list[Annotation] = []
 
     def add(self, raw: Raw) -> None:
-        place = _PLACES.get(read(bytes(raw), _Kind).type)
-        if place is None:
+        handler = _HANDLERS.get(read(bytes(raw), _Kind).type)
+        if handler is None:
             # Tools that ran at the provider, and what is newer than this, are not the client's.
             self.server_blocks.append(raw)
         else:
-            place(self, read(bytes(raw), _Block), raw)
+            handler(self, read(bytes(raw), _Block), raw)
 
     def text(self, block: _Block, raw: Raw) -> None:
         start = sum(map(len, self.texts))
         self.texts.append(block.text)
         for citation in block.citations or ():
             self.citations.append(citation)
-            self.pages += page(citation, start, start + len(block.text))
+            self.pages += page_citations(citation, start, start + len(block.text))
 
     def thinking(self, block: _Block, raw: Raw) -> None:
         self.thoughts.append(block.thinking)
         self.redacted(block, raw)
 
     def redacted(self, block: _Block, raw: Raw) -> None:
-        said = sum(map(len, self.texts))
-        self.thinking_blocks.append(thought(raw, said, len(self.tools)))
+        length = sum(map(len, self.texts))
+        self.thinking_blocks.append(thinking_with_position(raw, length, len(self.tools)))
 
     def tool(self, block: _Block, raw: Raw) -> None:
         name = require_name(block.name)
-        extra = of_toolset(block.toolset_name)
+        extra = toolset_field(block.toolset_name)
         self.tools.append(ToolCall(block.id, name, arguments_json(block.input), extra))
 
 
-_PLACES: Final[Mapping[str, Callable[[Parts, _Block, Raw], None]]] = {
+_HANDLERS: Final[Mapping[str, Callable[[Parts, _Block, Raw], None]]] = {
     "text": Parts.text,
     "thinking": Parts.thinking,
     "redacted_thinking": Parts.redacted,
@@ -111,12 +111,12 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
     if status != 200:
         raise fault(status, headers, body)
     message = read(body, _Message)
-    told = usage(message.usage)
+    usage = parse_usage(message.usage)
     try:
         choice = _choice(message)
     except UpstreamError as error:
-        raise with_usage(error, told) from None
-    return Completion(choices=(choice,), id=message.id, usage=told)
+        raise with_usage(error, usage) from None
+    return Completion(choices=(choice,), id=message.id, usage=usage)
 
 
 def _choice(message: _Message) -> Choice:
@@ -139,14 +139,18 @@ def _choice(message: _Message) -> Choice:
 
 def finish(stop_reason: str | None, *, calls: bool) -> str:
     """OpenAI's reason. A client that reads `tool_calls` must find some."""
-    found = FINISH.get(stop_reason or "", "stop")
-    return "stop" if found == "tool_calls" and not calls else found
+    reason = FINISH.get(stop_reason or "", "stop")
+    return "stop" if reason == "tool_calls" and not calls else reason
 
 
 def refusal(stop_reason: str | None, details: Any) -> str | None:
     """Why the provider refused, where it says so in words."""
-    said = details.get("explanation") if isinstance(details, Mapping) else None
-    return said if stop_reason == "refusal" and isinstance(said, str) and said else None
+    explanation = details.get("explanation") if isinstance(details, Mapping) else None
+    return (
+        explanation
+        if stop_reason == "refusal" and isinstance(explanation, str) and explanation
+        else None
+    )
 
 
 def extras(
@@ -156,31 +160,31 @@ def extras(
     pages: Iterable[Annotation],
 ) -> Mapping[str, Raw]:
     """The message's fields that OpenAI has not; see the package."""
-    found = {
+    lists = {
         "thinking_blocks": list(thinking),
         "server_tool_blocks": list(server),
         "citations": list(citations),
     }
-    told = {name: Raw(msgspec.json.encode(blocks)) for name, blocks in found.items() if blocks}
-    return told | annotations(pages)
+    fields = {name: Raw(msgspec.json.encode(blocks)) for name, blocks in lists.items() if blocks}
+    return fields | annotations(pages)
 
 
-def of_toolset(name: str | None) -> Mapping[str, Raw]:
+def toolset_field(name: str | None) -> Mapping[str, Raw]:
     """The call's field for one of a set of Anthropic's tools, to which it must be sent back."""
     return {"toolset_name": Raw(msgspec.json.encode(name))} if name else {}
 
 
-def thought(raw: Raw, said: int, called: int) -> Raw:
+def thinking_with_position(raw: Raw, length: int, calls: int) -> Raw:
     """A block of thoughts after so many characters and calls, with its place."""
-    if not said and not called:
+    if not length and not calls:
         return raw
     block = read(bytes(raw), dict[str, Any])
-    return Raw(msgspec.json.encode(with_position(block, said, called)))
+    return Raw(msgspec.json.encode(with_position(block, length, calls)))
 
 
-def page(citation: Raw, start: int, end: int) -> list[Annotation]:
+def page_citations(citation: Raw, start: int, end: int) -> list[Annotation]:
     """A citation of a page, of the text from `start` to `end`; none of any other source."""
-    found: Any = read(bytes(citation), object)
-    if not isinstance(found, Mapping):
+    fields: Any = read(bytes(citation), object)
+    if not isinstance(fields, Mapping):
         return []
-    return url_citation(found.get("url"), found.get("title"), start, end)
+    return url_citation(fields.get("url"), fields.get("title"), start, end)

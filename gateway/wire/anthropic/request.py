@@ -11,9 +11,9 @@ from gateway.wire import asked, claude
 from gateway.wire.anthropic.generation import generation
 from gateway.wire.anthropic.messages import Conversation, conversation
 from gateway.wire.anthropic.parts import blocks
-from gateway.wire.anthropic.schema import Room
+from gateway.wire.anthropic.schema import SchemaBudget
 from gateway.wire.anthropic.thinking import Thinking, thinking
-from gateway.wire.anthropic.tools import Tool, choice, recalled, tools
+from gateway.wire.anthropic.tools import Tool, choice, redeclare, tools
 from gateway.wire.asked import ResponseFormat
 from gateway.wire.dialect import HttpCall, Target
 from gateway.wire.parts import Block
@@ -37,7 +37,7 @@ not known here, so that a call would cost more than is held and charged for it.
 _REFUSED: Final = ESSENTIAL - {"response_format", "stop", "tool_choice", "tools"}
 """What would give another answer than was asked for."""
 
-_SAID: Final = frozenset({
+_HONOURED: Final = frozenset({
     *PASSED, "betas", "messages.cache_control", "output_config", "parallel_tool_calls",
     "response_format", "stop", "system", "tool_choice", "tools", "tools.cache_control", "user",
 })  # fmt: skip
@@ -57,25 +57,31 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     """Raises InvalidRequest for what the API cannot say, naming the field."""
     given = asked.fields(request)
     asked.refuse(given, _REFUSED, "Anthropic's models")
-    _placed(given.get("inference_geo"))
+    _refuse_priced_region(given.get("inference_geo"))
     accepts = generation(target.upstream)
-    talk = conversation(given.get("messages"))
+    chat = conversation(given.get("messages"))
     max_tokens = asked.output_limit(request, target)
     body: dict[str, Any] = {"model": target.upstream, "max_tokens": max_tokens}
-    form = asked.response_format(given.get("response_format"))
-    room = Room() if accepts.schemas else None
-    exact = room.closed(form.schema) if room and form.schema is not None else None
-    system = _system(given.get("system"), talk, form if exact is None else ResponseFormat())
+    response_format = asked.response_format(given.get("response_format"))
+    budget = SchemaBudget() if accepts.schemas else None
+    schema = (
+        budget.close(response_format.schema)
+        if budget and response_format.schema is not None
+        else None
+    )
+    system = _system(
+        given.get("system"), chat, response_format if schema is None else ResponseFormat()
+    )
     if system:
         body["system"] = system
-    body["messages"] = [{"role": turn.role, "content": turn.content} for turn in talk.turns]
-    body |= _tools(given, talk, room)
+    body["messages"] = [{"role": turn.role, "content": turn.content} for turn in chat.turns]
+    body |= _tools(given, chat, budget)
     body |= {name: given[name] for name in PASSED if given.get(name) is not None}
     mode = body.get("tool_choice", {}).get("type")
     claude.refuse_forced_tool(target.upstream, mode)
     forced = mode in {"any", "tool"}
     if claude.conflicts_with_forced_tool(
-        given.get("thinking"), forced=forced, adaptive=accepts.thinks_forced
+        given.get("thinking"), forced=forced, adaptive=accepts.thinks_with_forced_tool
     ):
         del body["thinking"]
     effort = thinking(
@@ -83,73 +89,77 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         accepts,
         max_tokens,
         forced=forced,
-        thoughtless=talk.thoughtless_call,
+        thoughts_missing=chat.call_lacks_thinking,
     )
-    body |= _thoughts(given, effort, exact)
+    body |= _thinking_fields(given, effort, schema)
     thinks = claude.is_thinking(body.get("thinking"))
-    body |= claude.sampling(given, none=thinks or not accepts.samples, both=accepts.both_samplers)
+    body |= claude.sampling(
+        given, none=thinks or not accepts.takes_sampling, both=accepts.both_samplers
+    )
     body |= _stops(given.get("stop")) | _user(request, given)
     if stream:
         body["stream"] = True
     headers = {"content-type": "application/json", "anthropic-version": VERSION}
     headers |= _betas(given.get("betas"))
-    said = _honoured(given, body, thinks=accepts.thoughtless is None)
-    return HttpCall(PATH, headers, msgspec.json.encode(body), dropped_fields(given, said))
+    honoured = _honoured(given, body, thinks=accepts.thinking_off is None)
+    return HttpCall(PATH, headers, msgspec.json.encode(body), dropped_fields(given, honoured))
 
 
 def _honoured(given: Mapping[str, Any], body: Mapping[str, Any], *, thinks: bool) -> frozenset[str]:
     """The request's fields that this call honours, or need not; `thinks` it does anyway."""
-    said = {*_SAID, *(name for name in body if given.get(name) == body[name])}
+    names = {*_HONOURED, *(name for name in body if given.get(name) == body[name])}
     if strict_tools(given.get("tools")) == sum("strict" in tool for tool in body.get("tools", ())):
-        said.add("tools.function.strict")
+        names.add("tools.function.strict")
     if "format" in body.get("output_config", {}):
-        said.add("response_format.json_schema.strict")
+        names.add("response_format.json_schema.strict")
     if "thinking" in body or (given.get("reasoning_effort") == "none" and not thinks):
-        said.add("reasoning_effort")
+        names.add("reasoning_effort")
     if "thinking" not in body:
-        said.discard("thinking")
+        names.discard("thinking")
     metadata = given.get("metadata")
     if not isinstance(metadata, Mapping) or not metadata.keys() - {"user_id"}:
-        said.add("metadata")
+        names.add("metadata")
     else:
-        said.discard("metadata")
-    return frozenset(said)
+        names.discard("metadata")
+    return frozenset(names)
 
 
-def _system(given: Any, talk: Conversation, told: ResponseFormat) -> str | list[Block]:
+def _system(given: Any, chat: Conversation, in_words: ResponseFormat) -> str | list[Block]:
     """One text, or blocks when one of them is marked for the cache."""
-    found = blocks(given, "system") + talk.system
-    if told.json:
-        found.append({"type": "text", "text": told.instruction})
-    if any("cache_control" in block for block in found):
-        return found
-    return "\n\n".join(block["text"] for block in found if block["type"] == "text")
+    system = blocks(given, "system") + chat.system
+    if in_words.json:
+        system.append({"type": "text", "text": in_words.instruction})
+    if any("cache_control" in block for block in system):
+        return system
+    return "\n\n".join(block["text"] for block in system if block["type"] == "text")
 
 
-def _tools(given: Mapping[str, Any], talk: Conversation, room: Room | None) -> dict[str, Any]:
-    offered: list[Tool] = tools(given.get("tools"), room)
+def _tools(
+    given: Mapping[str, Any], chat: Conversation, budget: SchemaBudget | None
+) -> dict[str, Any]:
+    offered: list[Tool] = tools(given.get("tools"), budget)
     parallel = given.get("parallel_tool_calls") is not False
     chosen = choice(given.get("tool_choice"), offered, parallel=parallel)
-    if not offered and talk.called and given.get("mcp_servers") is None:
-        return {"tools": recalled(talk.called), "tool_choice": {"type": "none"}}
-    found: dict[str, Any] = {"tools": offered} if offered else {}
-    return found | ({"tool_choice": chosen} if chosen is not None else {})
+    if not offered and chat.called_tools and given.get("mcp_servers") is None:
+        return {"tools": redeclare(chat.called_tools), "tool_choice": {"type": "none"}}
+    fields: dict[str, Any] = {"tools": offered} if offered else {}
+    return fields | ({"tool_choice": chosen} if chosen is not None else {})
 
 
-def _thoughts(given: Mapping[str, Any], effort: Thinking, exact: Any) -> dict[str, Any]:
+def _thinking_fields(given: Mapping[str, Any], effort: Thinking, schema: Any) -> dict[str, Any]:
     """`thinking` and `output_config`; what the client said in Anthropic's own words comes first."""
-    found: dict[str, Any] = {}
-    own = given.get("thinking") is not None
-    if effort.config is not None and not own:
-        found["thinking"] = effort.config
+    fields: dict[str, Any] = {}
+    has_own = given.get("thinking") is not None
+    if effort.config is not None and not has_own:
+        fields["thinking"] = effort.config
     config: dict[str, Any] = {}
-    if effort.effort is not None and not own:
+    if effort.effort is not None and not has_own:
         config["effort"] = effort.effort
-    if exact is not None:
-        config["format"] = {"type": "json_schema", "schema": exact}
+    if schema is not None:
+        config["format"] = {"type": "json_schema", "schema": schema}
     if isinstance(given.get("output_config"), Mapping):
         config |= given["output_config"]
-    return found | ({"output_config": config} if config else {})
+    return fields | ({"output_config": config} if config else {})
 
 
 def _stops(given: Any) -> dict[str, Any]:
@@ -160,7 +170,7 @@ def _stops(given: Any) -> dict[str, Any]:
     return {"stop_sequences": stops} if stops else {}
 
 
-def _placed(geo: Any) -> None:
+def _refuse_priced_region(geo: Any) -> None:
     """Raises InvalidRequest for a place with a price of its own: from Claude 4.6 on `us` is a tenth
     dearer than is held and charged. Left out, the answer would be made where it must not be.
     """
@@ -180,5 +190,5 @@ def _user(request: ChatRequest, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _betas(given: Any) -> dict[str, str]:
-    found = asked.betas(given)
-    return {"anthropic-beta": ",".join(found)} if found else {}
+    names = asked.betas(given)
+    return {"anthropic-beta": ",".join(names)} if names else {}

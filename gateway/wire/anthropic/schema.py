@@ -19,7 +19,7 @@ from gateway.wire.schemas import (
     unwrap_all_of,
 )
 
-_KEPT: Final = frozenset({
+_COPIED: Final = frozenset({
     "$ref", "const", "default", "description", "enum", "required", "title", "type",
 })  # fmt: skip
 _LISTS: Final[Mapping[str, str]] = {"anyOf": "anyOf", "allOf": "allOf", "oneOf": "anyOf"}
@@ -28,37 +28,37 @@ _BOUNDS: Final = frozenset({
     "exclusiveMaximum", "exclusiveMinimum", "maxItems", "maxLength", "maximum", "minItems",
     "minLength", "minimum", "multipleOf", "pattern", "uniqueItems", "format", "examples",
 })  # fmt: skip
-_SILENT: Final = frozenset({"$schema", "$id", "$comment", "additionalProperties"})
+_IGNORED: Final = frozenset({"$schema", "$id", "$comment", "additionalProperties"})
 
 
-_MOST_TOOLS: Final = 20
-_MOST_OPTIONAL: Final = 24
-_MOST_UNIONS: Final = 16
+_MAX_TOOLS: Final = 20
+_MAX_OPTIONAL: Final = 24
+_MAX_UNIONS: Final = 16
 
 
-class Room:
+class SchemaBudget:
     """What is left, for one call, of Anthropic's explicit limits on how complex all its schemas may
     be together. A schema that they have no room for is said in words, as is one that cannot be
     closed.
     """
 
     def __init__(self) -> None:
-        self._tools, self._optional, self._unions = _MOST_TOOLS, _MOST_OPTIONAL, _MOST_UNIONS
+        self._tools, self._optional, self._unions = _MAX_TOOLS, _MAX_OPTIONAL, _MAX_UNIONS
 
-    def closed(self, schema: Any, *, tool: bool = False) -> dict[str, Any] | None:
+    def close(self, schema: Any, *, tool: bool = False) -> dict[str, Any] | None:
         """As `closed`; None where there is no room for it, too."""
-        found = closed(schema)
-        if found is None:
+        result = close(schema)
+        if result is None:
             return None
-        optional, unions = _weight(found)
+        optional, unions = _complexity(result)
         left = self._tools - tool, self._optional - optional, self._unions - unions
         if min(left) < 0:
             return None
         self._tools, self._optional, self._unions = left
-        return found
+        return result
 
 
-def _weight(schema: Any) -> tuple[int, int]:
+def _complexity(schema: Any) -> tuple[int, int]:
     """How many properties in it are optional, and how many may be of several types."""
     optional = unions = 0
     pending = [schema]
@@ -87,16 +87,16 @@ class _OpenSchema(Exception):
     """It means more than the API can hold the model to."""
 
 
-def closed(schema: Any) -> dict[str, Any] | None:
+def close(schema: Any) -> dict[str, Any] | None:
     """The schema as the API accepts it; None when its meaning would change."""
     try:
-        result = _closed(schema)
+        result = _close(schema)
     except (_OpenSchema, RecursionError):
         return None
     return result if refs_resolve(result) else None
 
 
-def _closed(schema: Any) -> dict[str, Any]:
+def _close(schema: Any) -> dict[str, Any]:
     schema = unwrap_all_of(schema) if isinstance(schema, Mapping) else schema
     if (
         not isinstance(schema, Mapping)
@@ -107,35 +107,35 @@ def _closed(schema: Any) -> dict[str, Any]:
     result: dict[str, Any] = {}
     bounds: dict[str, Any] = {}
     for key, value in schema.items():
-        if key in _BOUNDS and not _understood(key, value):
+        if key in _BOUNDS and not _is_supported(key, value):
             bounds[key] = value
-        elif key not in _SILENT:
+        elif key not in _IGNORED:
             result[_LISTS.get(key, key)] = _member(key, value)
     if is_object(schema) or "properties" in schema:
         if "properties" not in schema or schema.get("additionalProperties", False) is not False:
             raise _OpenSchema
         result["additionalProperties"] = False
     if bounds:
-        noted = json.dumps(bounds, ensure_ascii=False)
-        result["description"] = f"{schema.get('description') or ''}\n{noted}".strip()
+        note = json.dumps(bounds, ensure_ascii=False)
+        result["description"] = f"{schema.get('description') or ''}\n{note}".strip()
     return result
 
 
 def _member(key: str, value: Any) -> Any:
     if key in {"const", "enum"} and not all_scalar(value):
         raise _OpenSchema
-    if key in _KEPT or key in _BOUNDS:
+    if key in _COPIED or key in _BOUNDS:
         return value
     if key == "items":
-        return _closed(value)
+        return _close(value)
     if key in _LISTS and isinstance(value, list):
-        return [_closed(each) for each in value]
+        return [_close(each) for each in value]
     if key in _MAPS and isinstance(value, Mapping):
-        return {name: _closed(each) for name, each in value.items()}
+        return {name: _close(each) for name, each in value.items()}
     raise _OpenSchema
 
 
-def _understood(key: str, value: Any) -> bool:
+def _is_supported(key: str, value: Any) -> bool:
     if key == "format":
         return isinstance(value, str) and value in FORMATS
     return key == "minItems" and type(value) is int and value in {0, 1}

@@ -7,10 +7,10 @@ from msgspec import Raw, Struct
 
 from gateway.core.chat import ChoiceDelta, Delta, ToolDelta, Usage
 from gateway.core.errors import Broken, UpstreamError
-from gateway.wire.anthropic.blocks import Block, Kept, Piece, opened
+from gateway.wire.anthropic.blocks import Block, Collected, Piece, open_block
 from gateway.wire.anthropic.faults import read, stream_fault
 from gateway.wire.anthropic.reply import decode, extras, finish, refusal
-from gateway.wire.anthropic.usage import latest, usage
+from gateway.wire.anthropic.usage import merge_usage, parse_usage
 from gateway.wire.dialect import NO_TEMPLATE, StreamDecoder, Target
 from gateway.wire.faults import with_usage
 from gateway.wire.silence import count_silent_event
@@ -69,16 +69,16 @@ class Decoder:
     def __init__(self) -> None:
         self._sse = SseDecoder()
         self._open: dict[int, Block] = {}
-        self._kept = Kept()
-        self._ended: list[ToolDelta] = []
+        self._collected = Collected()
+        self._closing_calls: list[ToolDelta] = []
         """What blocks said at their ends."""
         self._usage: Mapping[str, Any] = {}
-        self._early: Usage | None = None
+        self._start_usage: Usage | None = None
         self._id = ""
         self._ending = _Ending()
-        self._counted = False
+        self._usage_final = False
         """Whether the usage came that ends it."""
-        self._silent = 0
+        self._silent_events = 0
         """Events that gave no delta."""
         self._failure: UpstreamError | None = None
         self.done = False
@@ -86,7 +86,7 @@ class Decoder:
     @property
     def complete(self) -> bool:
         """See StreamDecoder."""
-        return self._failure is None and self._stopped and self._counted
+        return self._failure is None and self._stopped and self._usage_final
 
     @property
     def _stopped(self) -> bool:
@@ -111,8 +111,8 @@ class Decoder:
         if self._failure is not None:
             raise self._failure
         if not self._stopped:
-            raise with_usage(Broken("the stream ended before the answer did"), self._early)
-        return deltas if self.done else [*deltas, self._last()]
+            raise with_usage(Broken("the stream ended before the answer did"), self._start_usage)
+        return deltas if self.done else [*deltas, self._last_delta()]
 
     def _read(self, events: Callable[[], list[tuple[str, bytes]]]) -> list[Delta]:
         if self._failure is not None:
@@ -124,12 +124,12 @@ class Decoder:
                     break
                 delta = self._event(data)
                 if delta is None:
-                    self._silent = count_silent_event(self._silent)
+                    self._silent_events = count_silent_event(self._silent_events)
                 else:
                     deltas.append(delta)
         except UpstreamError as failure:
             if isinstance(failure, Broken):
-                with_usage(failure, self._early)
+                with_usage(failure, self._start_usage)
             self._failure = failure
             if not deltas:
                 raise
@@ -144,15 +144,15 @@ class Decoder:
     def message_start(self, data: bytes) -> None:
         head = read(data, _MessageStart).message
         self._id = head.id
-        self._usage = latest(self._usage, head.usage)
+        self._usage = merge_usage(self._usage, head.usage)
         # Of the answer it says 1 or so, before there is any: not what an answer costs whose last
         # count never comes, or makes no sense.
-        self._early = usage({**self._usage, "output_tokens": 0})
+        self._start_usage = parse_usage({**self._usage, "output_tokens": 0})
 
     def block_start(self, data: bytes) -> Delta | None:
         event = read(data, _BlockStart)
-        self._end(self._open.pop(event.index, None))  # imitators number all blocks 0
-        block = self._open[event.index] = opened(event.content_block, self._kept)
+        self._end_block(self._open.pop(event.index, None))  # imitators number all blocks 0
+        block = self._open[event.index] = open_block(event.content_block, self._collected)
         return self._to_delta(block.begin())
 
     def block_delta(self, data: bytes) -> Delta | None:
@@ -164,47 +164,49 @@ class Decoder:
 
     def message_delta(self, data: bytes) -> Delta | None:
         event = read(data, _MessageDelta)
-        self._usage = latest(self._usage, event.usage)
-        told = usage(self._usage)
+        self._usage = merge_usage(self._usage, event.usage)
+        usage = parse_usage(self._usage)
         if event.delta.stop_reason or not self._stopped:
             self._ending = event.delta
-        if told is None:
+        if usage is None:
             return None
-        self._early, self._counted = None, self._stopped
-        return Delta(usage=told, id=self._id)
+        self._start_usage, self._usage_final = None, self._stopped
+        return Delta(usage=usage, id=self._id)
 
     def message_stop(self, data: bytes) -> Delta | None:
         """One that comes before the reason to stop is no end."""
         if not self._stopped:
             return None
         self.done = True
-        return self._last()
+        return self._last_delta()
 
     def error(self, data: bytes) -> Delta:
         raise stream_fault(read(data, dict[str, Any]))
 
-    def _end(self, block: Block | None) -> None:
-        told = None if block is None else block.end()
-        if told is not None:
-            self._ended += told.tool_calls
+    def _end_block(self, block: Block | None) -> None:
+        delta = None if block is None else block.end()
+        if delta is not None:
+            self._closing_calls += delta.tool_calls
 
-    def _last(self) -> Delta:
+    def _last_delta(self) -> Delta:
         """How it ends; no event of its own ends a block earlier."""
         for block in self._open.values():
-            self._end(block)
-        kept, ending = self._kept, self._ending
+            self._end_block(block)
+        collected, ending = self._collected, self._ending
         last = ChoiceDelta(
-            tool_calls=tuple(self._ended),
-            finish=finish(ending.stop_reason, calls=kept.tools > 0),
+            tool_calls=tuple(self._closing_calls),
+            finish=finish(ending.stop_reason, calls=collected.tools > 0),
             refusal=refusal(ending.stop_reason, ending.stop_details) or "",
-            extra=extras(kept.thinking, kept.server, kept.citations, kept.pages),
+            extra=extras(
+                collected.thinking, collected.server, collected.citations, collected.pages
+            ),
         )
-        return Delta(choices=(last,), usage=usage(self._usage), id=self._id)
+        return Delta(choices=(last,), usage=parse_usage(self._usage), id=self._id)
 
     def _to_delta(self, delta: ChoiceDelta | None) -> Delta | None:
         if delta is None:
             return None
-        early, self._early = self._early, None
+        early, self._start_usage = self._start_usage, None
         return Delta(choices=(delta,), usage=early, id=self._id)
 
 

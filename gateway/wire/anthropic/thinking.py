@@ -17,22 +17,26 @@ class Thinking(Struct, frozen=True):
 
 
 def thinking(
-    given: Any, accepts: Generation, max_tokens: int, *, forced: bool, thoughtless: bool
+    value: Any, accepts: Generation, max_tokens: int, *, forced: bool, thoughts_missing: bool
 ) -> Thinking:
     """A hint: it gives way where a budget cannot be had, see claude.budget, and where a forced tool
     rules thinking out: then the effort is still a hint on how much to write.
     """
-    effort = asked.effort(given, claude.EFFORTS)
+    effort = asked.effort(value, claude.EFFORTS)
     if effort is None:
         return Thinking()
     if effort == "none":
-        kept = accepts.thoughtless
-        return Thinking(effort="low") if kept is None else Thinking(kept.get("thinking"))
+        off = accepts.thinking_off
+        return Thinking(effort="low") if off is None else Thinking(off.get("thinking"))
     if accepts.adaptive:
-        shown = {"display": "summarized"} if accepts.hides else {}
-        config = None if forced and not accepts.thinks_forced else {"type": "adaptive"} | shown
+        shown = {"display": "summarized"} if accepts.hides_thinking else {}
+        config = (
+            None if forced and not accepts.thinks_with_forced_tool else {"type": "adaptive"} | shown
+        )
         return Thinking(config, claude.adaptive_effort(effort, xhigh=accepts.xhigh))
-    budget = claude.thinking_budget(effort, max_tokens, forced=forced, thoughts_missing=thoughtless)
+    budget = claude.thinking_budget(
+        effort, max_tokens, forced=forced, thoughts_missing=thoughts_missing
+    )
     if budget is None:
         return Thinking()
     return Thinking({"type": "enabled", "budget_tokens": budget})

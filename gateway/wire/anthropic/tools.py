@@ -6,15 +6,15 @@ from typing import Any, Final
 
 from gateway.core.errors import InvalidRequest
 from gateway.wire import calls
-from gateway.wire.anthropic.schema import Room
+from gateway.wire.anthropic.schema import SchemaBudget
 
 Tool = dict[str, Any]
 
-_SERVER: Final = re.compile(r"[a-z0-9_]+_\d{8}|mcp_toolset")
+_SERVER_TOOL: Final = re.compile(r"[a-z0-9_]+_\d{8}|mcp_toolset")
 _CHOICES: Final[Mapping[str, str]] = {"auto": "auto", "none": "none", "required": "any"}
 
 
-def tools(given: Any, room: Room | None) -> list[Tool]:
+def tools(given: Any, budget: SchemaBudget | None) -> list[Tool]:
     """The decoded `tools`. Those in Anthropic's own words stay as they are: tools of the API, like
     web_search_20250305, the sets of `mcp_servers`, and the client's with an `input_schema`.
 
@@ -26,10 +26,10 @@ def tools(given: Any, room: Room | None) -> list[Tool]:
         return []
     if not isinstance(given, list):
         raise InvalidRequest("tools must be a list", param="tools")
-    return [_tool(each, f"tools[{i}]", room) for i, each in enumerate(given)]
+    return [_tool(each, f"tools[{i}]", budget) for i, each in enumerate(given)]
 
 
-def recalled(names: list[str]) -> list[Tool]:
+def redeclare(names: list[str]) -> list[Tool]:
     """Tools that were called earlier and are no longer offered: the API wants them declared."""
     return [{"name": name, "input_schema": dict(calls.NO_PARAMETERS)} for name in names]
 
@@ -45,18 +45,18 @@ def choice(given: Any, offered: list[Tool], *, parallel: bool) -> dict[str, Any]
     if not offered:
         calls.refuse_choice_without_tools(given)
         return None
-    found = _choice(given)
+    result = _choice(given)
     if not parallel:
-        found = found or {"type": "auto"}
-        if found["type"] != "none":
-            found["disable_parallel_tool_use"] = True
-    return found
+        result = result or {"type": "auto"}
+        if result["type"] != "none":
+            result["disable_parallel_tool_use"] = True
+    return result
 
 
-def _tool(given: Any, where: str, room: Room | None) -> Tool:
+def _tool(given: Any, where: str, budget: SchemaBudget | None) -> Tool:
     kind = given.get("type") if isinstance(given, Mapping) else None
     if isinstance(given, Mapping) and (
-        (isinstance(kind, str) and _SERVER.fullmatch(kind)) or "input_schema" in given
+        (isinstance(kind, str) and _SERVER_TOOL.fullmatch(kind)) or "input_schema" in given
     ):
         return dict(given)
     function = calls.require_function(given, where, "Anthropic's models")
@@ -64,7 +64,7 @@ def _tool(given: Any, where: str, room: Room | None) -> Tool:
     if isinstance(function.get("description"), str):
         tool["description"] = function["description"]
     tool["input_schema"] = schema = calls.parameters_schema(function.get("parameters"), where)
-    exact = room.closed(schema, tool=True) if room and function.get("strict") is True else None
+    exact = budget.close(schema, tool=True) if budget and function.get("strict") is True else None
     if exact is not None:
         tool |= {"input_schema": exact, "strict": True}
     cache_control = given.get("cache_control") or function.get("cache_control")

@@ -12,25 +12,25 @@ from gateway.wire.counts import are_plausible
 
 _INPUTS: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _COUNTS: Final = (*_INPUTS, "output_tokens")
-_BESIDE: Final = frozenset({"advisor_message", "compaction"})
+_BILLED_ITERATIONS: Final = frozenset({"advisor_message", "compaction"})
 """Types of iterations that are counted nowhere else."""
 
 
-def usage(said: Any) -> Usage | None:
+def parse_usage(value: Any) -> Usage | None:
     """The `usage` object; None when a count is absent, negative or absurd."""
-    told = _counted(said)
-    for each in _beside(said) if told is not None else ():
-        more = _counted(each)
-        if told is not None and more is not None:
-            told = _sum(told, more)
-    return told
+    total = _parse_counts(value)
+    for each in _billed_iterations(value) if total is not None else ():
+        more = _parse_counts(each)
+        if total is not None and more is not None:
+            total = _sum(total, more)
+    return total
 
 
-def _beside(said: Any) -> list[Any]:
-    iterations = said.get("iterations")
+def _billed_iterations(value: Any) -> list[Any]:
+    iterations = value.get("iterations")
     if not isinstance(iterations, list):
         return []
-    return [e for e in iterations if isinstance(e, Mapping) and e.get("type") in _BESIDE]
+    return [e for e in iterations if isinstance(e, Mapping) and e.get("type") in _BILLED_ITERATIONS]
 
 
 def _sum(one: Usage, other: Usage) -> Usage:
@@ -39,33 +39,39 @@ def _sum(one: Usage, other: Usage) -> Usage:
     )
 
 
-def _counted(said: Any) -> Usage | None:
-    if not isinstance(said, Mapping) or not {"input_tokens", "output_tokens"} <= said.keys():
+def _parse_counts(value: Any) -> Usage | None:
+    if not isinstance(value, Mapping) or not {"input_tokens", "output_tokens"} <= value.keys():
         return None
-    counts = [0 if said.get(name) is None else said[name] for name in _COUNTS]
+    counts = [0 if value.get(name) is None else value[name] for name in _COUNTS]
     if not are_plausible(*counts):
         return None
     fresh, read, written, output = counts
-    kept = said.get("cache_creation")
-    hour: Any = kept.get("ephemeral_1h_input_tokens") if isinstance(kept, Mapping) else None
-    details = said.get("output_tokens_details")
-    thought: Any = details.get("thinking_tokens") if isinstance(details, Mapping) else None
+    cache_creation = value.get("cache_creation")
+    hour: Any = (
+        cache_creation.get("ephemeral_1h_input_tokens")
+        if isinstance(cache_creation, Mapping)
+        else None
+    )
+    details = value.get("output_tokens_details")
+    thinking: Any = details.get("thinking_tokens") if isinstance(details, Mapping) else None
     return Usage(
         prompt=fresh + read + written,
         completion=output,
         cached=read,
         cache_write=written,
-        reasoning=thought if are_plausible(thought) and thought <= output else 0,
+        reasoning=thinking if are_plausible(thinking) and thinking <= output else 0,
         cache_write_1h=min(hour, written) if are_plausible(hour) else 0,
     )
 
 
-def latest(known: Mapping[str, Any], said: Any) -> Mapping[str, Any]:
+def merge_usage(known: Mapping[str, Any], update: Any) -> Mapping[str, Any]:
     """What a stream has said so far: the last value of each field that was not null. Imitators that
     told the prompt at the beginning have 0 for it at the end (sgl-project/sglang#20830).
     """
-    if not isinstance(said, Mapping):
+    if not isinstance(update, Mapping):
         return known
-    untold = () if any(said.get(name) for name in _INPUTS) else known.keys() & set(_INPUTS)
-    new = {name: value for name, value in said.items() if value is not None and name not in untold}
+    omitted = () if any(update.get(name) for name in _INPUTS) else known.keys() & set(_INPUTS)
+    new = {
+        name: value for name, value in update.items() if value is not None and name not in omitted
+    }
     return {**known, **new}

@@ -10,7 +10,14 @@ from msgspec import Raw, Struct
 from gateway.core.chat import ChoiceDelta, ToolDelta
 from gateway.core.errors import Broken
 from gateway.wire.bedrock.faults import read
-from gateway.wire.bedrock.reply import SERVER_TOOL, joined, page, redacted, thinking, unsealed
+from gateway.wire.bedrock.reply import (
+    SERVER_TOOL,
+    decode_redacted,
+    join_base64,
+    page_citations,
+    redacted_block,
+    thinking,
+)
 from gateway.wire.calls import require_name
 from gateway.wire.citations import Annotation
 from gateway.wire.thoughts import with_position
@@ -43,7 +50,7 @@ class Piece(Struct, rename="camel"):
     image: Mapping[str, Raw] | None = None
 
 
-class Kept:
+class Collected:
     """What a stream tells once, at its end, and how many tools it called so far."""
 
     def __init__(self) -> None:
@@ -51,7 +58,7 @@ class Kept:
         self.server: list[Raw] = []
         self.citations: list[Raw] = []
         self.pages: list[Annotation] = []
-        self.said = 0
+        self.text_length = 0
         """Characters of text so far."""
         self.tools = 0
 
@@ -64,17 +71,17 @@ class Block(Protocol):
     def end(self) -> ChoiceDelta | None: ...
 
 
-class Spoken:
+class TextOrThinking:
     """Text or thoughts: which of them, its pieces tell."""
 
-    def __init__(self, kept: Kept) -> None:
-        self._kept = kept
-        self._start = kept.said
-        self._place = (kept.said, kept.tools)
+    def __init__(self, collected: Collected) -> None:
+        self._collected = collected
+        self._start = collected.text_length
+        self._place = (collected.text_length, collected.tools)
         self._citations: list[Raw] = []
         self._thoughts: list[str] = []
         self._signature = ""
-        self._sealed = ""
+        self._redacted = ""
 
     def begin(self) -> None:
         return None
@@ -84,29 +91,31 @@ class Spoken:
             raise Broken("the stream adds to a tool call that it did not begin")
         if bytes(piece.citation):
             self._citations.append(piece.citation)
-            self._kept.citations.append(piece.citation)
+            self._collected.citations.append(piece.citation)
         if piece.reasoning_content is not None:
             return self._thought(piece.reasoning_content)
         if not piece.text:
             return None
-        self._kept.said += len(piece.text)
+        self._collected.text_length += len(piece.text)
         return ChoiceDelta(text=piece.text)
 
     def end(self) -> None:
         for citation in self._citations:
-            self._kept.pages += page(citation, self._start, self._kept.said)
+            self._collected.pages += page_citations(
+                citation, self._start, self._collected.text_length
+            )
         blocks: list[Mapping[str, Any]] = [*thinking("".join(self._thoughts), self._signature)]
-        if self._sealed:
-            blocks.append(redacted(self._sealed))
-        self._kept.thinking += (with_position(block, *self._place) for block in blocks)
+        if self._redacted:
+            blocks.append(redacted_block(self._redacted))
+        self._collected.thinking += (with_position(block, *self._place) for block in blocks)
 
-    def _thought(self, said: _Thought) -> ChoiceDelta | None:
-        self._signature += said.signature or ""
-        self._sealed += unsealed(said.redacted_content or "")
-        if not said.text:
+    def _thought(self, piece: _Thought) -> ChoiceDelta | None:
+        self._signature += piece.signature or ""
+        self._redacted += decode_redacted(piece.redacted_content or "")
+        if not piece.text:
             return None
-        self._thoughts.append(said.text)
-        return ChoiceDelta(reasoning=said.text)
+        self._thoughts.append(piece.text)
+        return ChoiceDelta(reasoning=piece.text)
 
 
 class _Started(Struct, rename="camel"):
@@ -123,46 +132,46 @@ class _Tool:
     A tool without arguments streams nothing, "" or an encoded "": its arguments are `{}`.
     """
 
-    def __init__(self, started: _Started, kept: Kept) -> None:
-        self._index = kept.tools
-        kept.tools += 1
+    def __init__(self, started: _Started, collected: Collected) -> None:
+        self._index = collected.tools
+        collected.tools += 1
         self._started = started
-        self._spoke = False
-        self._held = ""
+        self._has_arguments = False
+        self._unsent = ""
 
     def begin(self) -> ChoiceDelta:
         name = require_name(self._started.name)
-        return self._tell(ToolDelta(self._index, self._started.tool_use_id, name))
+        return self._delta(ToolDelta(self._index, self._started.tool_use_id, name))
 
     def add(self, piece: Piece) -> ChoiceDelta | None:
-        said = piece.tool_use.input if piece.tool_use is not None else ""
-        if not said:
+        text = piece.tool_use.input if piece.tool_use is not None else ""
+        if not text:
             return None
-        said, self._held = self._held + said, ""
-        if said == '""' and not self._spoke:
-            self._held = said
+        text, self._unsent = self._unsent + text, ""
+        if text == '""' and not self._has_arguments:
+            self._unsent = text
             return None
-        self._spoke = True
-        return self._tell(ToolDelta(self._index, arguments=said))
+        self._has_arguments = True
+        return self._delta(ToolDelta(self._index, arguments=text))
 
     def end(self) -> ChoiceDelta | None:
-        return None if self._spoke else self._tell(ToolDelta(self._index, arguments="{}"))
+        return None if self._has_arguments else self._delta(ToolDelta(self._index, arguments="{}"))
 
-    def _tell(self, delta: ToolDelta) -> ChoiceDelta:
+    def _delta(self, delta: ToolDelta) -> ChoiceDelta:
         return ChoiceDelta(tool_calls=(delta,))
 
 
 class _Server:
     """A tool that runs at the provider, its result, or what is newer: kept apart, whole."""
 
-    def __init__(self, kind: str, started: Raw, kept: Kept) -> None:
-        self._kept = kept
+    def __init__(self, kind: str, started: Raw, collected: Collected) -> None:
+        self._collected = collected
         self._kind = kind
         self._started = started
         self._input = ""
         self._content: list[Raw] = []
         self._image: dict[str, Raw] = {}
-        self._octets: list[str] = []
+        self._image_pieces: list[str] = []
 
     def begin(self) -> None:
         return None
@@ -173,7 +182,7 @@ class _Server:
         self._image |= piece.image or {}
         source = read(bytes((piece.image or {}).get("source", b"{}")), _Source)
         if source.bytes:
-            self._octets.append(source.bytes)
+            self._image_pieces.append(source.bytes)
 
     def end(self) -> None:
         block = dict(read(bytes(self._started), dict[str, Raw]))
@@ -186,17 +195,19 @@ class _Server:
             block["content"] = Raw(msgspec.json.encode(self._content))
         if self._kind == "image":
             block |= self._image
-            if self._octets:
-                block["source"] = Raw(msgspec.json.encode({"bytes": joined(self._octets)}))
-        self._kept.server.append(Raw(msgspec.json.encode({self._kind: block})))
+            if self._image_pieces:
+                block["source"] = Raw(
+                    msgspec.json.encode({"bytes": join_base64(self._image_pieces)})
+                )
+        self._collected.server.append(Raw(msgspec.json.encode({self._kind: block})))
 
 
-def opened(start: Mapping[str, Raw], kept: Kept) -> Block:
+def open_block(start: Mapping[str, Raw], collected: Collected) -> Block:
     """The block that a contentBlockStart begins with `start`: a map of one member."""
     for kind, raw in start.items():
         if kind == "toolUse":
             started = read(bytes(raw), _Started)
             if started.type != SERVER_TOOL:
-                return _Tool(started, kept)
-        return _Server(kind, raw, kept)
-    return Spoken(kept)
+                return _Tool(started, collected)
+        return _Server(kind, raw, collected)
+    return TextOrThinking(collected)

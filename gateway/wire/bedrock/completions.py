@@ -10,11 +10,11 @@ from msgspec import Struct
 
 from gateway.core.chat import Choice, ChoiceDelta, Completion, Delta, Usage
 from gateway.core.errors import Broken
-from gateway.wire.bedrock.usage import counted
+from gateway.wire.bedrock.usage import usage_from_counts
 
 TEXTS: Final = ("completion", "generation", "outputText", "text")
 _LISTS: Final = ("generations", "outputs", "results")
-SIGNS: Final = frozenset({*TEXTS, *_LISTS})
+MARKER_FIELDS: Final = frozenset({*TEXTS, *_LISTS})
 """A body with one of these fields is a continued text."""
 _REASONS: Final = ("completionReason", "finish_reason", "stop_reason")
 _FINISH: Final[Mapping[str, str]] = {
@@ -41,28 +41,28 @@ class Piece(Struct, frozen=True):
     usage: Usage | None
 
 
-def completion(said: Mapping[str, Any], headers: Mapping[str, str]) -> Completion:
+def parse_completion(body: Mapping[str, Any], headers: Mapping[str, str]) -> Completion:
     """A whole answer."""
-    found = piece(said)
-    told = [headers.get(name, "") for name in _HEADERS]
-    usage = found.usage
-    if usage is None and all(count.isascii() and count.isdigit() for count in told):
-        usage = counted(*(int(count) for count in told))
-    choice = Choice(text=found.text or None, finish=found.finish or "stop")
+    answer = parse_piece(body)
+    counts = [headers.get(name, "") for name in _HEADERS]
+    usage = answer.usage
+    if usage is None and all(count.isascii() and count.isdigit() for count in counts):
+        usage = usage_from_counts(*(int(count) for count in counts))
+    choice = Choice(text=answer.text or None, finish=answer.finish or "stop")
     return Completion(choices=(choice,), id=headers.get("x-amzn-requestid", ""), usage=usage)
 
 
-def piece(said: Mapping[str, Any]) -> Piece:
-    inner = said
+def parse_piece(body: Mapping[str, Any]) -> Piece:
+    inner = body
     for name in _LISTS:
-        listed = said.get(name)
-        if isinstance(listed, list) and listed and isinstance(listed[0], Mapping):
-            inner = listed[0]
-    reason = _first(inner, _REASONS) or _first(said, _REASONS)
+        results = body.get(name)
+        if isinstance(results, list) and results and isinstance(results[0], Mapping):
+            inner = results[0]
+    reason = _first_string(inner, _REASONS) or _first_string(body, _REASONS)
     finish = None if not reason else _FINISH.get(reason.lower(), "stop")
-    if said.get("amazon-bedrock-guardrailAction") == "INTERVENED":
+    if body.get("amazon-bedrock-guardrailAction") == "INTERVENED":
         finish = "content_filter"
-    return Piece(_first(inner, TEXTS), finish, _usage(said))
+    return Piece(_first_string(inner, TEXTS), finish, _usage(body))
 
 
 class TextAnswer:
@@ -79,14 +79,14 @@ class TextAnswer:
         """See StreamDecoder."""
         return self._finish is not None and self._counted
 
-    def event(self, said: Mapping[str, Any]) -> list[Delta]:
-        found = piece(said)
+    def event(self, body: Mapping[str, Any]) -> list[Delta]:
+        new = parse_piece(body)
         first = self._finish is None
-        self._finish = self._finish or found.finish
-        self._counted = self._counted or found.usage is not None
-        choice = ChoiceDelta(text=found.text, finish=found.finish if first else None)
+        self._finish = self._finish or new.finish
+        self._counted = self._counted or new.usage is not None
+        choice = ChoiceDelta(text=new.text, finish=new.finish if first else None)
         choices = (choice,) if choice.text or choice.finish else ()
-        return [Delta(choices, found.usage)] if choices or found.usage else []
+        return [Delta(choices, new.usage)] if choices or new.usage else []
 
     def finish(self) -> list[Delta]:
         if self._finish is None:
@@ -94,20 +94,20 @@ class TextAnswer:
         return []
 
 
-def _usage(said: Mapping[str, Any]) -> Usage | None:
-    metrics = said.get(METRICS)
-    for place in (metrics if isinstance(metrics, Mapping) else {}, said):
+def _usage(body: Mapping[str, Any]) -> Usage | None:
+    metrics = body.get(METRICS)
+    for place in (metrics if isinstance(metrics, Mapping) else {}, body):
         for names in _COUNTS:
-            found = counted(*(_whole(place.get(name)) for name in names))
-            if found is not None:
-                return found
+            usage = usage_from_counts(*(_as_int(place.get(name)) for name in names))
+            if usage is not None:
+                return usage
     return None
 
 
-def _whole(count: Any) -> Any:
+def _as_int(count: Any) -> Any:
     """Titan counts in fractions: 6.0 tokens."""
     return int(count) if type(count) is float and count.is_integer() else count
 
 
-def _first(said: Mapping[str, Any], names: tuple[str, ...]) -> str:
-    return next((said[name] for name in names if isinstance(said.get(name), str)), "")
+def _first_string(fields: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    return next((fields[name] for name in names if isinstance(fields.get(name), str)), "")

@@ -51,7 +51,7 @@ class EventDecoder:
         self._reader = EventStreamReader()
         self._begun = False
         self._foreign: bytearray | None = None
-        self._silent = 0
+        self._silent_events = 0
         """Messages that gave no delta."""
         self._failure: UpstreamError | None = None
 
@@ -73,18 +73,18 @@ class EventDecoder:
             self._begun = True
             self._foreign = bytearray() if chunk[0] > 1 else None
         if self._foreign is not None:
-            self._keep(self._foreign, chunk)
+            self._buffer_foreign(self._foreign, chunk)
             return []
         deltas: list[Delta] = []
         try:
             for message in self._reader.feed(chunk):
                 if self.done:
                     break
-                told = self._event(message)
-                if told:
-                    deltas += told
+                new = self._event(message)
+                if new:
+                    deltas += new
                 else:
-                    self._silent = count_silent_event(self._silent)
+                    self._silent_events = count_silent_event(self._silent_events)
         except UpstreamError as failure:
             self._failure = failure
             if not deltas:
@@ -116,7 +116,7 @@ class EventDecoder:
         except Broken as error:
             raise with_usage(foreign_fault(body), error.usage) from None
 
-    def _keep(self, foreign: bytearray, chunk: bytes) -> None:
+    def _buffer_foreign(self, foreign: bytearray, chunk: bytes) -> None:
         foreign += chunk
         if len(foreign) > (MAX_BODY if begins_json(foreign[:64]) else _MAX_FOREIGN):
             self._failure = Broken("the provider's stream is not an event stream")

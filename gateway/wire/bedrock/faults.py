@@ -85,13 +85,13 @@ def read(data: bytes, shape: type[T]) -> T:
 
 def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
     """The error that an answer with another status than 200 stands for."""
-    said = _object(body)
-    name = headers.get("x-amzn-errortype", "") or _string(said, "__type")
-    if not name and isinstance(said.get("Output"), dict):
-        name = _string(said["Output"], "__type")
+    fields = _decode_object(body)
+    name = headers.get("x-amzn-errortype", "") or _string(fields, "__type")
+    if not name and isinstance(fields.get("Output"), dict):
+        name = _string(fields["Output"], "__type")
     return _error(
         name,
-        _message(said) or f"the provider answered with HTTP status {status}",
+        _message(fields) or f"the provider answered with HTTP status {status}",
         status=status,
         retry_after=retry_after(headers),
     )
@@ -99,27 +99,27 @@ def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError
 
 def stream_fault(name: str, payload: bytes, message: str = "") -> UpstreamError:
     """The error that an exception in a stream stands for."""
-    said = _object(payload)
-    message = message or _message(said) or _string(said, "originalMessage")
+    fields = _decode_object(payload)
+    message = message or _message(fields) or _string(fields, "originalMessage")
     return _error(name, message or "the provider broke off its answer")
 
 
 def foreign_fault(body: bytes) -> UpstreamError:
     """The error that a body with status 200 stands for that should have been an event stream."""
-    said = _object(body)
-    message = _message(said) or "the provider's stream is not an event stream"
-    return _error(_string(said, "__type"), message)
+    fields = _decode_object(body)
+    message = _message(fields) or "the provider's stream is not an event stream"
+    return _error(_string(fields, "__type"), message)
 
 
 def _error(
     name: str, message: str, *, status: int = 0, retry_after: float | None = None
 ) -> UpstreamError:
-    name = shorten(_bare(name))
-    found = _class(name, status, message)
-    return found(shorten(message), retry_after=retry_after, upstream_code=name or None)
+    name = shorten(_bare_name(name))
+    error = _error_class(name, status, message)
+    return error(shorten(message), retry_after=retry_after, upstream_code=name or None)
 
 
-def _class(name: str, status: int, message: str) -> Kind:
+def _error_class(name: str, status: int, message: str) -> Kind:
     """The name decides where it is known, else the status, else the status's hundreds."""
     known = name.lower().removesuffix("error").removesuffix("exception")
     found = _BY_NAME.get(known) or _BY_NAME.get(name.lower().removesuffix("exception"))
@@ -129,22 +129,22 @@ def _class(name: str, status: int, message: str) -> Kind:
     return kind_by_message(message, _BY_MESSAGE, found) if found is Rejected else found
 
 
-def _bare(name: str) -> str:
+def _bare_name(name: str) -> str:
     """`com.amazon.bedrock#ValidationException:http://...` is a ValidationException."""
     return name.partition(":")[0].rpartition("#")[2].strip()
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _decode_object(body: bytes) -> dict[str, Any]:
     try:
         return read(body, dict[str, Any])
     except Broken:
         return {}
 
 
-def _message(said: Mapping[str, Any]) -> str:
-    return _string(said, "message") or _string(said, "Message")
+def _message(fields: Mapping[str, Any]) -> str:
+    return _string(fields, "message") or _string(fields, "Message")
 
 
-def _string(said: Mapping[str, Any], name: str) -> str:
-    value = said.get(name)
+def _string(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
     return value if isinstance(value, str) else ""

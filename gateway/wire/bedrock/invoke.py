@@ -24,7 +24,7 @@ from gateway.wire.bedrock.stream import EVENTS, Converse
 from gateway.wire.dialect import Dialect, HttpCall, StreamDecoder, Target
 
 VERSION: Final = "bedrock-2023-05-31"
-_TAKEN: Final = frozenset({"model", "stream"})
+_NOT_IN_BODY: Final = frozenset({"model", "stream"})
 
 
 class _Chunk(Struct):
@@ -46,7 +46,7 @@ class Invoke:
         betas = call.headers.get("anthropic-beta")
         if betas:
             body["anthropic_beta"] = betas.split(",")
-        body |= {name: raw for name, raw in fields.items() if name not in _TAKEN}
+        body |= {name: raw for name, raw in fields.items() if name not in _NOT_IN_BODY}
         operation = "invoke-with-response-stream" if stream else "invoke"
         return structs.replace(
             call,
@@ -64,8 +64,8 @@ class Invoke:
         names = read(body, dict[str, Raw]).keys()
         if "output" in names:
             return reply.decode(status, headers, body, target)
-        if "content" not in names and names & completions.SIGNS:
-            return completions.completion(read(body, dict[str, Any]), headers)
+        if "content" not in names and names & completions.MARKER_FIELDS:
+            return completions.parse_completion(read(body, dict[str, Any]), headers)
         return self._messages.decode(status, headers, body, target)
 
     def decoder(self, target: Target) -> EventDecoder:
@@ -93,14 +93,14 @@ class _Answer:
             inner = base64.b64decode(read(data, _Chunk).content, validate=True)
         except (binascii.Error, ValueError):
             raise Broken("a chunk of the stream is not in base64") from None
-        said = read(inner, dict[str, Raw])
-        if said.keys() & EVENTS.keys():
+        fields = read(inner, dict[str, Raw])
+        if fields.keys() & EVENTS.keys():
             self._converse = self._converse or Converse()
-        elif self._converse is None and said.keys() & completions.SIGNS:
+        elif self._converse is None and fields.keys() & completions.MARKER_FIELDS:
             self._text = self._text or TextAnswer()
         if self._converse is not None:
             shape = self._converse
-            return [d for name, raw in said.items() for d in shape.event(name, bytes(raw))]
+            return [d for name, raw in fields.items() for d in shape.event(name, bytes(raw))]
         if self._text is not None:
             return self._text.event(read(inner, dict[str, Any]))
         # Line breaks between the tokens of JSON are white space: one event, one line.
@@ -108,16 +108,16 @@ class _Answer:
         return self._messages.feed(b"data: " + line + b"\n\n")
 
     def finish(self) -> list[Delta]:
-        return self._shape.finish()
+        return self._reader.finish()
 
     @property
     def done(self) -> bool:
-        return self._shape.done
+        return self._reader.done
 
     @property
     def complete(self) -> bool:
-        return self._shape.complete
+        return self._reader.complete
 
     @property
-    def _shape(self) -> Converse | TextAnswer | StreamDecoder:
+    def _reader(self) -> Converse | TextAnswer | StreamDecoder:
         return self._converse or self._text or self._messages

@@ -10,8 +10,8 @@ from msgspec import Struct, structs
 from gateway.core.errors import InvalidRequest
 from gateway.wire import asked, calls
 from gateway.wire.bedrock.models import Model
-from gateway.wire.bedrock.parts import IN_RESULTS, blocks, marked, text
-from gateway.wire.bedrock.turns import Turn, lawful
+from gateway.wire.bedrock.parts import IN_RESULTS, blocks, text, with_cache_point
+from gateway.wire.bedrock.turns import Turn, valid_turns
 from gateway.wire.parts import Block
 from gateway.wire.thoughts import Thought, interleave, parse_thinking_blocks
 
@@ -27,7 +27,7 @@ class Conversation(Struct, frozen=True):
     turns: list[Turn]
 
     @property
-    def thoughtless_call(self) -> bool:
+    def call_lacks_thinking(self) -> bool:
         """Whether the last answer called tools without its thoughts having been sent back."""
         last = next((turn for turn in reversed(self.turns) if turn.role == "assistant"), None)
         content = last.content if last else []
@@ -37,32 +37,32 @@ class Conversation(Struct, frozen=True):
 class _Reader:
     """Reads messages for one model. `tells` says whether calls are told in words: see `told`."""
 
-    def __init__(self, accepts: Model, *, tells: bool) -> None:
+    def __init__(self, accepts: Model, *, calls_as_text: bool) -> None:
         self._accepts = accepts
-        self._tells = tells
+        self._calls_as_text = calls_as_text
         self._names: dict[str, str] = {}
         """What each call called, by its id."""
         self.system: list[Block] = []
         self.turns: list[Turn] = []
 
-    def take(self, message: Any, where: str) -> None:
+    def add(self, message: Any, where: str) -> None:
         role = asked.role(message, where)
         if role in {"system", "developer"}:
             self.system += instructions(message.get("content"), f"{where}.content", message)
             return
-        speaker = "assistant" if role == "assistant" else "user"
-        found = _SPOKEN[role](self, message, where)
-        if found and self.turns and self.turns[-1].role == speaker:
-            self.turns[-1].content += found
-        elif found:
-            self.turns.append(Turn(speaker, found))
+        turn_role = "assistant" if role == "assistant" else "user"
+        content = _WRITERS[role](self, message, where)
+        if content and self.turns and self.turns[-1].role == turn_role:
+            self.turns[-1].content += content
+        elif content:
+            self.turns.append(Turn(turn_role, content))
 
     def user(self, message: Mapping[str, Any], where: str) -> list[Block]:
-        found = blocks(message.get("content"), f"{where}.content")
-        return marked(found, message.get("cache_control"))
+        content = blocks(message.get("content"), f"{where}.content")
+        return with_cache_point(content, message.get("cache_control"))
 
     def tool(self, message: Mapping[str, Any], where: str) -> list[Block]:
-        given = self._id(message.get("tool_call_id"), f"{where}.tool_call_id")
+        call_id = self._id(message.get("tool_call_id"), f"{where}.tool_call_id")
         content = blocks(message.get("content"), f"{where}.content")
         points = [block for block in content if "cachePoint" in block]
         content = [block for block in content if "cachePoint" not in block]
@@ -72,89 +72,89 @@ class _Reader:
                 param=f"{where}.content",
             )
         failed = message.get("is_error") is True
-        if self._tells:
-            head = f"The tool {self._names.get(given, '')} {'failed' if failed else 'answered'}:"
+        if self._calls_as_text:
+            head = f"The tool {self._names.get(call_id, '')} {'failed' if failed else 'answered'}:"
             return [*text(head), *content, *points]
-        result: Block = {"toolUseId": given, "content": content or [{"text": "(empty)"}]}
-        if failed and self._accepts.tells_errors:
+        result: Block = {"toolUseId": call_id, "content": content or [{"text": "(empty)"}]}
+        if failed and self._accepts.takes_result_status:
             result["status"] = "error"
-        return marked([{"toolResult": result}, *points[:1]], message.get("cache_control"))
+        return with_cache_point([{"toolResult": result}, *points[:1]], message.get("cache_control"))
 
     def assistant(self, message: Mapping[str, Any], where: str) -> list[Block]:
         asked.refuse_message_fields(message, where, ("function_call", "audio"), "Bedrock")
         thoughts = _thoughts(message.get("thinking_blocks"), f"{where}.thinking_blocks")
-        spoken = blocks(message.get("content"), f"{where}.content")
+        content = blocks(message.get("content"), f"{where}.content")
         if isinstance(message.get("refusal"), str):
-            spoken += text(message["refusal"])
-        made = enumerate(calls.tool_calls(message, where))
-        uses = [self._use(call, f"{where}.tool_calls[{i}]") for i, call in made]
-        return marked(interleave(thoughts, spoken, uses), message.get("cache_control"))
+            content += text(message["refusal"])
+        tool_calls = enumerate(calls.tool_calls(message, where))
+        uses = [self._use(call, f"{where}.tool_calls[{i}]") for i, call in tool_calls]
+        return with_cache_point(interleave(thoughts, content, uses), message.get("cache_control"))
 
     def _use(self, call: Any, where: str) -> list[Block]:
-        name, given = calls.name_and_arguments(call, where)
-        known = self._id(call.get("id"), f"{where}.id")
-        self._names[known] = name
-        if self._tells:
-            return [{"text": f"I called the tool {name} with {bytes(given).decode()}"}]
-        use = {"toolUse": {"toolUseId": known, "name": name, "input": given}}
-        return marked([use], call.get("cache_control"))
+        name, arguments = calls.name_and_arguments(call, where)
+        call_id = self._id(call.get("id"), f"{where}.id")
+        self._names[call_id] = name
+        if self._calls_as_text:
+            return [{"text": f"I called the tool {name} with {bytes(arguments).decode()}"}]
+        use = {"toolUse": {"toolUseId": call_id, "name": name, "input": arguments}}
+        return with_cache_point([use], call.get("cache_control"))
 
-    def _id(self, given: Any, where: str) -> str:
+    def _id(self, value: Any, where: str) -> str:
         """The id of a call, without a signature of Google's in it. One with other signs than the
         model takes, or too long, is replaced: the same way in the call and in its result.
         """
-        told, _ = calls.split_call_id(given, where)
+        original, _ = calls.split_call_id(value, where)
         strict = self._accepts.vendor in {"", "anthropic"}
-        if (_CLAUDE_ID if strict else _ID).fullmatch(told):
-            return told
-        return "tooluse_" + hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:22]
+        if (_CLAUDE_ID if strict else _ID).fullmatch(original):
+            return original
+        return "tooluse_" + hashlib.sha256(original.encode("utf-8", "replace")).hexdigest()[:22]
 
 
-def conversation(messages: Any, accepts: Model, *, tells: bool) -> Conversation:
+def conversation(messages: Any, accepts: Model, *, calls_as_text: bool) -> Conversation:
     """The decoded `messages`. Raises InvalidRequest, naming the place.
 
     With `tells`, calls of tools and their results are told in words: Converse takes neither in a
     request that offers no tools, and has no way to offer tools that may not be called.
     """
-    reader = _Reader(accepts, tells=tells)
+    reader = _Reader(accepts, calls_as_text=calls_as_text)
     for message, where in asked.messages(messages):
-        reader.take(message, where)
+        reader.add(message, where)
     system, turns = reader.system, reader.turns
     if not turns:
         # Instructions alone are a whole request to OpenAI; here they become what the user says.
         system, turns = [], [Turn("user", system)] if system else []
     if not turns:
         raise InvalidRequest("messages have no content", param="messages")
-    return Conversation(system, lawful(turns, accepts))
+    return Conversation(system, valid_turns(turns, accepts))
 
 
 def instructions(content: Any, where: str, message: Mapping[str, Any] | None = None) -> list[Block]:
-    found = blocks(content, where)
-    if not all(_IN_SYSTEM.issuperset(block) for block in found):
+    result = blocks(content, where)
+    if not all(_IN_SYSTEM.issuperset(block) for block in result):
         raise InvalidRequest(f"{where}: instructions may only be text", param=where)
-    return marked(found, message.get("cache_control") if message else None)
+    return with_cache_point(result, message.get("cache_control") if message else None)
 
 
-def _thoughts(given: Any, where: str) -> list[Thought]:
-    found: list[Thought] = []
-    for thought in parse_thinking_blocks(given, where):
+def _thoughts(value: Any, where: str) -> list[Thought]:
+    thoughts: list[Thought] = []
+    for thought in parse_thinking_blocks(value, where):
         each = thought.block
         if each["type"] == "thinking":
-            told = {"text": each.get("thinking") or "", "signature": each["signature"]}
-            block: Block = {"reasoningContent": {"reasoningText": told}}
+            reasoning = {"text": each.get("thinking") or "", "signature": each["signature"]}
+            block: Block = {"reasoningContent": {"reasoningText": reasoning}}
         else:
-            block = {"reasoningContent": {"redactedContent": _sealed(each, where)}}
-        found.append(structs.replace(thought, block=block))
-    return found
+            block = {"reasoningContent": {"redactedContent": _redacted_bytes(each, where)}}
+        thoughts.append(structs.replace(thought, block=block))
+    return thoughts
 
 
-def _sealed(each: Mapping[str, Any], where: str) -> bytes:
+def _redacted_bytes(thinking_block: Mapping[str, Any], where: str) -> bytes:
     """The cipher as bytes: msgspec writes them in base64, as a blob is on this wire."""
     try:
-        data: Any = each.get("data")
+        data: Any = thinking_block.get("data")
         return bytes(data.encode("latin-1"))
     except (AttributeError, UnicodeError):
         raise InvalidRequest(f"{where}: redacted thoughts have no data", param=where) from None
 
 
-_SPOKEN: Final = {"user": _Reader.user, "assistant": _Reader.assistant, "tool": _Reader.tool}
+_WRITERS: Final = {"user": _Reader.user, "assistant": _Reader.assistant, "tool": _Reader.tool}

@@ -24,7 +24,7 @@ _VENDOR: Final = re.compile(
     r"(?:^|[./])(ai21|amazon|anthropic|cohere|deepseek|google|meta|minimax|mistral|moonshot(?:ai)?"
     r"|nvidia|openai|qwen|writer|zai)\.(.+)"
 )
-_HELD_TO_SCHEMAS: Final = re.compile(
+_TAKES_SCHEMAS: Final = re.compile(
     r"(?:deepseek\.v3|google\.|minimax\.|moonshot|nvidia\.|openai\.|qwen\.|zai\."
     r"|mistral\.(?:magistral|ministral|mistral-large-3|voxtral))"
 )
@@ -36,21 +36,21 @@ class Model(Struct, frozen=True):
     thinks: Thinks = ""
     """How effort is asked for: by a budget of tokens (Claude 3.7 on), by effort that Claude
     decides on (4.6 on), Nova 2's reasoningConfig, or `reasoning_effort` as it is (gpt-oss)."""
-    thinks_forced: bool = True
+    thinks_with_forced_tool: bool = True
     """May think beside a forced tool; see claude.thinks_forced."""
-    thoughtless: Mapping[str, Any] | None = NOTHING
+    thinking_off: Mapping[str, Any] | None = NOTHING
     """What keeps it from thinking; see claude.thoughtless."""
     xhigh: bool = False
     """Knows the effort between `high` and `max` (Claude 4.7 on)."""
-    samples: bool = True
+    takes_sampling: bool = True
     """Takes temperature, topP and top_k (Claude until 4.6)."""
     both_samplers: bool = True
     """Takes temperature and topP at once (Claude until 4.0)."""
     schemas: bool = False
     """Constrains its answer to a JSON schema, and its calls to strict tools."""
-    mixes: bool = True
+    mixes_text_and_tools: bool = True
     """Takes text beside calls or results of tools in one turn (Claude and Nova)."""
-    tells_errors: bool = True
+    takes_result_status: bool = True
     """Takes the status of a tool's result (Claude and Nova)."""
     caches: bool = True
     """Takes cache points (Claude and Nova)."""
@@ -59,10 +59,10 @@ class Model(Struct, frozen=True):
 
 
 def model(upstream: str) -> Model:
-    named = _VENDOR.search(upstream)
-    if named is None:
+    match = _VENDOR.search(upstream)
+    if match is None:
         return Model()
-    vendor, rest = named[1], named[2]
+    vendor, rest = match[1], match[2]
     if vendor == "anthropic":
         return _claude(rest)
     if vendor == "amazon":
@@ -70,31 +70,31 @@ def model(upstream: str) -> Model:
         return Model(
             vendor,
             thinks="nova" if rest.startswith("nova-2") else "",
-            mixes=nova,
-            tells_errors=nova,
+            mixes_text_and_tools=nova,
+            takes_result_status=nova,
             caches=nova,
             caches_tools=False,
         )
     return Model(
         vendor,
         thinks="effort" if rest.startswith("gpt-oss") else "",
-        schemas=_HELD_TO_SCHEMAS.match(f"{vendor}.{rest}") is not None,
-        mixes=False,
-        tells_errors=False,
+        schemas=_TAKES_SCHEMAS.match(f"{vendor}.{rest}") is not None,
+        mixes_text_and_tools=False,
+        takes_result_status=False,
         caches=False,
         caches_tools=False,
     )
 
 
 def _claude(name: str) -> Model:
-    found = version(name) or (0, 0)
+    number = version(name) or (0, 0)
     return Model(
         "anthropic",
-        thinks="adaptive" if found >= (4, 6) else "budget" if found >= (3, 7) else "",
-        thinks_forced=thinks_with_forced_tool(found, bedrock=True),
-        thoughtless=thinking_off(name),
-        xhigh=found >= (4, 7),
-        samples=found < (4, 7),
-        both_samplers=found < (4, 1),
-        schemas=found >= (4, 5),
+        thinks="adaptive" if number >= (4, 6) else "budget" if number >= (3, 7) else "",
+        thinks_with_forced_tool=thinks_with_forced_tool(number, bedrock=True),
+        thinking_off=thinking_off(name),
+        xhigh=number >= (4, 7),
+        takes_sampling=number < (4, 7),
+        both_samplers=number < (4, 1),
+        schemas=number >= (4, 5),
     )

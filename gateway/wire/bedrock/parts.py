@@ -49,30 +49,30 @@ def blocks(content: Any, where: str) -> list[Block]:
     return parts.blocks(content, where, text, _block)
 
 
-def text(said: str) -> list[Block]:
-    return [{"text": said}] if said.strip() else []
+def text(value: str) -> list[Block]:
+    return [{"text": value}] if value.strip() else []
 
 
-def marked(found: list[Block], cache_control: Any) -> list[Block]:
+def with_cache_point(blocks: list[Block], cache_control: Any) -> list[Block]:
     """The blocks, and behind them the cache point that `cache_control` asks for.
 
     A document may not stand right before a cache point (strands-agents/harness-sdk#1966): a line
     break, which the API takes, is put between.
     """
-    if not isinstance(cache_control, Mapping) or not found or "cachePoint" in found[-1]:
-        return found
+    if not isinstance(cache_control, Mapping) or not blocks or "cachePoint" in blocks[-1]:
+        return blocks
     point: Block = {"type": "default"}
     if cache_control.get("ttl") in {"5m", "1h"}:
         point["ttl"] = cache_control["ttl"]
-    between = [dict(BREAK)] if "document" in found[-1] else []
-    return [*found, *between, {"cachePoint": point}]
+    between = [dict(BREAK)] if "document" in blocks[-1] else []
+    return [*blocks, *between, {"cachePoint": point}]
 
 
 def _block(part: Any, where: str) -> list[Block]:
     if isinstance(part, Mapping) and len(part) == 1 and NATIVE.issuperset(part):
         return [dict(part)]
     write = parts.writer(part, where, _PARTS, "Bedrock takes")
-    return marked(write(part, where), part.get("cache_control"))
+    return with_cache_point(write(part, where), part.get("cache_control"))
 
 
 def _text(part: Mapping[str, Any], where: str) -> list[Block]:
@@ -93,7 +93,7 @@ def _image(part: Mapping[str, Any], where: str) -> list[Block]:
             f"{where}: images may be JPEG, PNG, GIF or WebP, not {media[:80] or 'untyped'}",
             param=place,
         )
-    return _picture(media, data)
+    return _image_block(media, data)
 
 
 def _file(part: Mapping[str, Any], where: str) -> list[Block]:
@@ -109,42 +109,42 @@ def _file(part: Mapping[str, Any], where: str) -> list[Block]:
     if parts.is_data_url(data):
         media, data = _inline(data, f"{where}.file.file_data")
     if media in _IMAGES:
-        return _picture(media, data)
-    form = _DOCUMENTS.get(media) or ("txt" if media.startswith("text/") else None)
-    if form is None:
+        return _image_block(media, data)
+    doc_format = _DOCUMENTS.get(media) or ("txt" if media.startswith("text/") else None)
+    if doc_format is None:
         raise InvalidRequest(
             f"{where}: files may be PDF, CSV, Word, Excel, HTML, plain text, Markdown or images, "
             f"not {media[:80] or 'untyped'}",
             param=f"{where}.file.file_data",
         )
-    return [_document(form, data, file.get("filename"))]
+    return [_document(doc_format, data, file.get("filename"))]
 
 
-def _picture(media: str, data: str) -> list[Block]:
+def _image_block(media: str, data: str) -> list[Block]:
     return [{"image": {"format": _IMAGES[media], "source": {"bytes": data}}}]
 
 
-def _document(form: str, data: str, name: Any) -> Block:
-    return {"document": {"name": _name(name), "format": form, "source": {"bytes": data}}}
+def _document(doc_format: str, data: str, name: Any) -> Block:
+    return {"document": {"name": _name(name), "format": doc_format, "source": {"bytes": data}}}
 
 
-def _name(given: Any) -> str:
+def _name(filename: Any) -> str:
     """A file's name in the characters the API takes; "" where there is none."""
-    if not isinstance(given, str):
+    if not isinstance(filename, str):
         return ""
-    stem = given.rpartition("/")[2].rpartition("\\")[2]
+    stem = filename.rpartition("/")[2].rpartition("\\")[2]
     stem = stem.rpartition(".")[0] or stem
     return " ".join(_NAMELESS.sub(" ", stem).split())[:_MAX_NAME]
 
 
 def _inline(url: str, where: str) -> tuple[str, str]:
     """Media type and base64 of a data: URL."""
-    found = parts.parse_data_url(url)
-    if found is None:
+    data = parts.parse_data_url(url)
+    if data is None:
         raise InvalidRequest(
             f"{where} must be a base64 data: URL; Bedrock fetches nothing", param=where
         )
-    return found
+    return data
 
 
 _PARTS: Final[Mapping[str, Write]] = {

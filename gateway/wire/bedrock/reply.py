@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 from gateway.core.chat import Choice, Completion, ToolCall
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.bedrock.faults import fault, read
-from gateway.wire.bedrock.usage import usage
+from gateway.wire.bedrock.usage import parse_usage
 from gateway.wire.calls import arguments_json, require_name
 from gateway.wire.citations import Annotation, annotations, url_citation
 from gateway.wire.dialect import Target
@@ -51,12 +51,12 @@ class _Reasoning(Struct, rename="camel"):
     redacted_content: str | None = None
 
 
-class _Cited(Struct):
+class _CitedText(Struct):
     text: str = ""
 
 
 class _Citations(Struct):
-    content: tuple[_Cited, ...] = ()
+    content: tuple[_CitedText, ...] = ()
     citations: tuple[Raw, ...] = ()
 
 
@@ -102,9 +102,9 @@ class Parts:
         if block.text is not None:
             self.texts.append(block.text)
         elif block.reasoning_content is not None:
-            self._reasoning(block.reasoning_content)
+            self._add_reasoning(block.reasoning_content)
         elif block.citations_content is not None:
-            self._cited(block.citations_content)
+            self._add_cited(block.citations_content)
         elif block.tool_use is not None and block.tool_use.type != SERVER_TOOL:
             use = block.tool_use
             name = require_name(use.name)
@@ -113,21 +113,21 @@ class Parts:
             # Tools that ran at the provider, and what is newer than this, are not the client's.
             self.server_blocks.append(raw)
 
-    def _cited(self, said: _Citations) -> None:
+    def _add_cited(self, block: _Citations) -> None:
         start = sum(map(len, self.texts))
-        self.texts += (each.text for each in said.content)
-        for citation in said.citations:
+        self.texts += (each.text for each in block.content)
+        for citation in block.citations:
             self.citations.append(citation)
-            self.pages += page(citation, start, sum(map(len, self.texts)))
+            self.pages += page_citations(citation, start, sum(map(len, self.texts)))
 
-    def _reasoning(self, said: _Reasoning) -> None:
+    def _add_reasoning(self, reasoning: _Reasoning) -> None:
         place = (sum(map(len, self.texts)), len(self.tools))
         blocks: list[Mapping[str, Any]] = []
-        if said.reasoning_text is not None:
-            self.thoughts.append(said.reasoning_text.text)
-            blocks += thinking(said.reasoning_text.text, said.reasoning_text.signature)
-        if said.redacted_content is not None:
-            blocks.append(redacted(unsealed(said.redacted_content)))
+        if reasoning.reasoning_text is not None:
+            self.thoughts.append(reasoning.reasoning_text.text)
+            blocks += thinking(reasoning.reasoning_text.text, reasoning.reasoning_text.signature)
+        if reasoning.redacted_content is not None:
+            blocks.append(redacted_block(decode_redacted(reasoning.redacted_content)))
         self.thinking_blocks += (with_position(block, *place) for block in blocks)
 
 
@@ -136,12 +136,12 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
     if status != 200:
         raise fault(status, headers, body)
     answer = read(body, _Answer)
-    told = usage(answer.usage)
+    usage = parse_usage(answer.usage)
     try:
         choice = _choice(answer)
     except UpstreamError as error:
-        raise with_usage(error, told) from None
-    return Completion(choices=(choice,), id=headers.get("x-amzn-requestid", ""), usage=told)
+        raise with_usage(error, usage) from None
+    return Completion(choices=(choice,), id=headers.get("x-amzn-requestid", ""), usage=usage)
 
 
 def _choice(answer: _Answer) -> Choice:
@@ -167,8 +167,8 @@ def finish(stop_reason: str, *, calls: bool) -> str:
     """
     if stop_reason in _MALFORMED:
         raise Broken(f"the model's answer was unreadable: {stop_reason}", upstream_code=stop_reason)
-    found = FINISH.get(stop_reason, "stop")
-    return "stop" if found == "tool_calls" and not calls else found
+    reason = FINISH.get(stop_reason, "stop")
+    return "stop" if reason == "tool_calls" and not calls else reason
 
 
 def thinking(text: str, signature: str) -> list[Mapping[str, Any]]:
@@ -178,11 +178,11 @@ def thinking(text: str, signature: str) -> list[Mapping[str, Any]]:
     return [{"type": "thinking", "thinking": text, "signature": signature}]
 
 
-def redacted(data: str) -> Mapping[str, Any]:
+def redacted_block(data: str) -> Mapping[str, Any]:
     return {"type": "redacted_thinking", "data": data}
 
 
-def unsealed(content: str) -> str:
+def decode_redacted(content: str) -> str:
     """The cipher as Anthropic's own API shows it; on this wire it is a blob, in base64 again."""
     try:
         return base64.b64decode(content, validate=True).decode("latin-1")
@@ -190,7 +190,7 @@ def unsealed(content: str) -> str:
         raise Broken("the provider's redacted thoughts are not in base64") from None
 
 
-def joined(pieces: Iterable[str]) -> str:
+def join_base64(pieces: Iterable[str]) -> str:
     """Pieces of a blob, each in base64, as one."""
     try:
         whole = b"".join(base64.b64decode(piece, validate=True) for piece in pieces)
@@ -206,22 +206,22 @@ def extras(
     pages: Iterable[Annotation],
 ) -> Mapping[str, Raw]:
     """The message's fields that OpenAI has not; see the package."""
-    found = {
+    lists = {
         "thinking_blocks": list(thinking_blocks),
         "server_tool_blocks": list(server),
         "citations": list(citations),
     }
-    told = {name: Raw(msgspec.json.encode(blocks)) for name, blocks in found.items() if blocks}
-    return told | annotations(pages)
+    fields = {name: Raw(msgspec.json.encode(blocks)) for name, blocks in lists.items() if blocks}
+    return fields | annotations(pages)
 
 
-def page(citation: Raw, start: int, end: int) -> list[Annotation]:
+def page_citations(citation: Raw, start: int, end: int) -> list[Annotation]:
     """A citation of a page, of the text from `start` to `end`; none of any other source."""
-    found: Any = read(bytes(citation), object)
-    location = found.get("location") if isinstance(found, Mapping) else None
+    fields: Any = read(bytes(citation), object)
+    location = fields.get("location") if isinstance(fields, Mapping) else None
     web = location.get("web") if isinstance(location, Mapping) else None
     return (
-        url_citation(web.get("url"), found.get("title"), start, end)
+        url_citation(web.get("url"), fields.get("title"), start, end)
         if isinstance(web, Mapping)
         else []
     )

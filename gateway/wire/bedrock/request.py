@@ -22,7 +22,7 @@ from gateway.wire.bedrock.extras import (
 from gateway.wire.bedrock.messages import Conversation, conversation, instructions
 from gateway.wire.bedrock.models import Model, model
 from gateway.wire.bedrock.tools import choice, tools
-from gateway.wire.bedrock.turns import uncached
+from gateway.wire.bedrock.turns import without_cache_points
 from gateway.wire.dialect import HttpCall, Target
 from gateway.wire.parts import Block
 from gateway.wire.unsupported import ESSENTIAL, dropped_fields, strict_tools
@@ -38,7 +38,7 @@ for what has a price which is not known here.
 among the messages. Anthropic's `thinking`, `top_k` and `betas` are taken for Claude.
 """
 
-_DEARER: Final = (
+_UNPRICED: Final = (
     ("performanceConfig", "latency", "optimized"),
     ("serviceTier", "type", "priority"),
 )
@@ -47,7 +47,7 @@ _DEARER: Final = (
 _REFUSED: Final = ESSENTIAL - {"response_format", "stop", "tool_choice", "tools"}
 """What would give another answer than was asked for."""
 
-_ALWAYS: Final = frozenset({
+_HONOURED: Final = frozenset({
     *PASSED, "additionalModelRequestFields", "response_format", "stop", "system", "tool_choice",
     "tools",
 })  # fmt: skip
@@ -56,7 +56,7 @@ are dropped and named: they steer likelihoods, storage, caching or priority. `pa
 is said to Claude only.
 """
 
-_PAID: Final = frozenset({
+_LIMIT_NAMES: Final = frozenset({
     "max_completion_tokens", "max_gen_len", "max_new_tokens", "max_tokens", "max_tokens_to_sample",
     "maxTokens", "n", "num_generations",
 })  # fmt: skip
@@ -80,18 +80,18 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     accepts = model(target.upstream)
     offer = _offer(given, accepts)
     claude.refuse_forced_tool(target.upstream, offer.mode)
-    talk = conversation(given.get("messages"), accepts, tells=not offer.tools)
-    form = asked.response_format(given.get("response_format"))
-    structured = structure(form, accepts)
+    chat = conversation(given.get("messages"), accepts, calls_as_text=not offer.tools)
+    response_format = asked.response_format(given.get("response_format"))
+    structured = structure(response_format, accepts)
     body: dict[str, Any] = {
-        "messages": [{"role": turn.role, "content": turn.content} for turn in talk.turns]
+        "messages": [{"role": turn.role, "content": turn.content} for turn in chat.turns]
     }
-    told = form if structured is None else ResponseFormat()
-    system = _system(given.get("system"), talk, told, accepts)
+    in_words = response_format if structured is None else ResponseFormat()
+    system = _system(given.get("system"), chat, in_words, accepts)
     if system:
         body["system"] = system
     limit = asked.output_limit(request, target)
-    fields = _fields(given, accepts, offer, limit, thoughtless=talk.thoughtless_call)
+    fields = _fields(given, accepts, offer, limit, thoughts_missing=chat.call_lacks_thinking)
     sampled = sampling(given, accepts, thinks=claude.is_thinking(fields.get("thinking")))
     body["inferenceConfig"] = _inference(limit, sampled, given.get("stop"))
     if offer.tools:
@@ -102,17 +102,20 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     if fields:
         body["additionalModelRequestFields"] = fields
     passed = [name for name in PASSED if given.get(name) is not None]
-    dearer = {name for name, *way in _DEARER if _is(given.get(name), *way)}
-    body |= {name: given[name] for name in passed if name not in dearer}
-    optional = _optional(given, accepts, offer, sampled, fields)
-    said = _ALWAYS - dearer | {name for name, sent in optional.items() if sent}
+    unpriced = {name for name, *way in _UNPRICED if _is(given.get(name), *way)}
+    body |= {name: given[name] for name in passed if name not in unpriced}
+    optional = _honoured_by_model(given, accepts, offer, sampled, fields)
+    honoured = _HONOURED - unpriced | {name for name, sent in optional.items() if sent}
     if structured is not None:
-        said |= {"response_format.json_schema.description", "response_format.json_schema.strict"}
+        honoured |= {
+            "response_format.json_schema.description",
+            "response_format.json_schema.strict",
+        }
     return HttpCall(
         path(target.upstream, "converse-stream" if stream else "converse"),
         {"content-type": "application/json"},
         msgspec.json.encode(body),
-        dropped_fields(given, said),
+        dropped_fields(given, honoured),
     )
 
 
@@ -128,15 +131,15 @@ class _Offer(Struct, frozen=True):
     name: str | None
     strict: int
     """How many of the tools that were given are strict."""
-    alone: bool
+    single_call: bool
     """One call at a time, said in Claude's own words."""
 
     @property
     def config(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"tools": self.tools}
-        if self.mode != "auto" and not self.alone:
-            found["toolChoice"] = {self.mode: {} if self.name is None else {"name": self.name}}
-        return found
+        fields: dict[str, Any] = {"tools": self.tools}
+        if self.mode != "auto" and not self.single_call:
+            fields["toolChoice"] = {self.mode: {} if self.name is None else {"name": self.name}}
+        return fields
 
 
 def _offer(given: Mapping[str, Any], accepts: Model) -> _Offer:
@@ -146,11 +149,11 @@ def _offer(given: Mapping[str, Any], accepts: Model) -> _Offer:
     if mode == "none":
         offered, mode = [], "auto"
     single = given.get("parallel_tool_calls") is False
-    alone = single and bool(offered) and accepts.vendor == "anthropic"
-    return _Offer(offered, mode, name, strict, alone)
+    single_call = single and bool(offered) and accepts.vendor == "anthropic"
+    return _Offer(offered, mode, name, strict, single_call)
 
 
-def _optional(
+def _honoured_by_model(
     given: Mapping[str, Any],
     accepts: Model,
     offer: _Offer,
@@ -158,14 +161,14 @@ def _optional(
     fields: Mapping[str, Any],
 ) -> dict[str, bool]:
     """Fields that only some models take, and whether this call has them as they were asked."""
-    thought = {"thinking", "reasoning_effort", "reasoningConfig"} & fields.keys()
-    needless = accepts.thinks != "effort" and accepts.thoughtless is not None
-    thoughtless = given.get("reasoning_effort") == "none" and needless
+    thinking_fields = {"thinking", "reasoning_effort", "reasoningConfig"} & fields.keys()
+    can_be_off = accepts.thinks != "effort" and accepts.thinking_off is not None
+    turned_off = given.get("reasoning_effort") == "none" and can_be_off
     return {
         "betas": "anthropic_beta" in fields,
         "messages.cache_control": accepts.caches,
-        "parallel_tool_calls": offer.alone or not offer.tools,
-        "reasoning_effort": bool(thought) or thoughtless,
+        "parallel_tool_calls": offer.single_call or not offer.tools,
+        "reasoning_effort": bool(thinking_fields) or turned_off,
         "temperature": sampled.get("temperature") == given.get("temperature"),
         "thinking": "thinking" in fields,
         "tools.cache_control": accepts.caches_tools,
@@ -175,44 +178,46 @@ def _optional(
     }
 
 
-def _system(given: Any, talk: Conversation, told: ResponseFormat, accepts: Model) -> list[Block]:
-    found = instructions(given, "system") + talk.system
-    if told.json:
-        found.append({"text": told.instruction})
-    return found if accepts.caches else uncached(found)
+def _system(
+    given: Any, chat: Conversation, in_words: ResponseFormat, accepts: Model
+) -> list[Block]:
+    system = instructions(given, "system") + chat.system
+    if in_words.json:
+        system.append({"text": in_words.instruction})
+    return system if accepts.caches else without_cache_points(system)
 
 
 def _fields(
-    given: Mapping[str, Any], accepts: Model, offer: _Offer, limit: int, *, thoughtless: bool
+    given: Mapping[str, Any], accepts: Model, offer: _Offer, limit: int, *, thoughts_missing: bool
 ) -> dict[str, Any]:
     """additionalModelRequestFields; what the client said in the model's own words comes first."""
     forced = offer.mode in {"any", "tool"}
     effort = given.get("reasoning_effort")
-    found = thinking(effort, accepts, limit, forced=forced, thoughtless=thoughtless)
+    fields = thinking(effort, accepts, limit, forced=forced, thoughts_missing=thoughts_missing)
     own_thinking = given.get("thinking")
     if own_thinking is not None and accepts.vendor == "anthropic":
-        out = claude.conflicts_with_forced_tool(
-            own_thinking, forced=forced, adaptive=accepts.thinks_forced
+        conflicts = claude.conflicts_with_forced_tool(
+            own_thinking, forced=forced, adaptive=accepts.thinks_with_forced_tool
         )
-        found = {} if out else {"thinking": own_thinking}
-    if offer.alone:
-        found |= one_at_a_time(offer.mode, offer.name)
-    found |= betas(given.get("betas"), accepts)
+        fields = {} if conflicts else {"thinking": own_thinking}
+    if offer.single_call:
+        fields |= one_at_a_time(offer.mode, offer.name)
+    fields |= betas(given.get("betas"), accepts)
     own = given.get("additionalModelRequestFields")
     if own is not None and not isinstance(own, Mapping):
         raise InvalidRequest(
             "additionalModelRequestFields must be an object", param="additionalModelRequestFields"
         )
-    for name in sorted(_PAID & (own or {}).keys()):
+    for name in sorted(_LIMIT_NAMES & (own or {}).keys()):
         where = f"additionalModelRequestFields.{name}"
         raise InvalidRequest(f"{where}: say max_tokens and n instead", param=where)
-    return found | dict(own or {})
+    return fields | dict(own or {})
 
 
 def _inference(limit: int, sampled: Mapping[str, Any], stop: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {"maxTokens": limit}
-    for name, theirs in (("temperature", "temperature"), ("top_p", "topP")):
+    fields: dict[str, Any] = {"maxTokens": limit}
+    for name, converse_name in (("temperature", "temperature"), ("top_p", "topP")):
         if name in sampled:
-            found[theirs] = sampled[name]
+            fields[converse_name] = sampled[name]
     stops = asked.stop_sequences(stop)
-    return found | ({"stopSequences": stops} if stops else {})
+    return fields | ({"stopSequences": stops} if stops else {})

@@ -17,53 +17,53 @@ from gateway.wire.schemas import (
     unwrap_all_of,
 )
 
-_SAID: Final = frozenset({
+_COPIED: Final = frozenset({
     "$comment", "$id", "$schema", "const", "default", "description", "enum", "required", "title",
     "type",
 })  # fmt: skip
 _LISTS: Final = frozenset({"allOf", "anyOf"})
 _MAPS: Final = frozenset({"$defs", "definitions", "properties"})
-_DEEPEST: Final = 32
+_MAX_DEPTH: Final = 32
 
 
-def closed(schema: Any) -> dict[str, Any] | None:
+def close(schema: Any) -> dict[str, Any] | None:
     """The schema with every object closed; None when a model cannot be held to it."""
     try:
-        result = _closed(schema, _DEEPEST)
-    except _Unsaid:
+        result = _close(schema, _MAX_DEPTH)
+    except _OpenSchema:
         return None
     return result if refs_resolve(result) else None
 
 
-class _Unsaid(Exception):
+class _OpenSchema(Exception):
     """It means more than a model can be held to."""
 
 
-def _closed(schema: Any, depth: int) -> dict[str, Any]:
+def _close(schema: Any, depth: int) -> dict[str, Any]:
     if not isinstance(schema, Mapping) or depth == 0:
-        raise _Unsaid
+        raise _OpenSchema
     schema = unwrap_all_of(schema)
     if cannot_be_closed(schema):
-        raise _Unsaid
+        raise _OpenSchema
     result = {key: _member(key, value, depth - 1) for key, value in schema.items()}
     if is_object(schema) or "properties" in schema:
         if "properties" not in schema or schema.get("additionalProperties", False) is not False:
-            raise _Unsaid
+            raise _OpenSchema
         result["additionalProperties"] = False
     return result
 
 
 def _member(key: str, value: Any, depth: int) -> Any:
     if key in {"const", "enum"} and not all_scalar(value):
-        raise _Unsaid
-    if key in _SAID or key in {"$ref", "additionalProperties"}:
+        raise _OpenSchema
+    if key in _COPIED or key in {"$ref", "additionalProperties"}:
         return value
     if key == "format" and isinstance(value, str) and value in FORMATS:
         return value
     if key == "items":
-        return _closed(value, depth)
+        return _close(value, depth)
     if key in _LISTS and isinstance(value, list):
-        return [_closed(each, depth) for each in value]
+        return [_close(each, depth) for each in value]
     if key in _MAPS and isinstance(value, Mapping):
-        return {name: _closed(each, depth) for name, each in value.items()}
-    raise _Unsaid
+        return {name: _close(each, depth) for name, each in value.items()}
+    raise _OpenSchema

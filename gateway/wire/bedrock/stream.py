@@ -7,11 +7,11 @@ from msgspec import Raw, Struct
 
 from gateway.core.chat import ChoiceDelta, Delta
 from gateway.core.errors import Broken, UpstreamError
-from gateway.wire.bedrock.blocks import Block, Kept, Piece, Spoken, opened
+from gateway.wire.bedrock.blocks import Block, Collected, Piece, TextOrThinking, open_block
 from gateway.wire.bedrock.events import EventDecoder
 from gateway.wire.bedrock.faults import read
 from gateway.wire.bedrock.reply import decode, extras, finish
-from gateway.wire.bedrock.usage import usage
+from gateway.wire.bedrock.usage import parse_usage
 from gateway.wire.dialect import Target
 from gateway.wire.faults import with_usage
 
@@ -45,7 +45,7 @@ class Converse:
 
     def __init__(self) -> None:
         self._open: dict[int, Block] = {}
-        self._kept = Kept()
+        self._collected = Collected()
         self._finished = False
         self._failure: UpstreamError | None = None
         """How it ended, where that is no answer; the metadata say what it came to."""
@@ -71,14 +71,14 @@ class Converse:
 
     def block_start(self, data: bytes) -> list[Delta]:
         event = read(data, _BlockStart)
-        block = self._open[event.content_block_index] = opened(event.start, self._kept)
+        block = self._open[event.content_block_index] = open_block(event.start, self._collected)
         return _to_deltas(block.begin())
 
     def block_delta(self, data: bytes) -> list[Delta]:
         event = read(data, _BlockDelta)
         block = self._open.get(event.content_block_index)
         if block is None:
-            block = self._open[event.content_block_index] = Spoken(self._kept)
+            block = self._open[event.content_block_index] = TextOrThinking(self._collected)
         return _to_deltas(block.add(event.delta))
 
     def block_stop(self, data: bytes) -> list[Delta]:
@@ -90,25 +90,27 @@ class Converse:
             return []
         deltas = [delta for block in self._open.values() for delta in _to_deltas(block.end())]
         self._open.clear()
-        kept = self._kept
+        collected = self._collected
         try:
-            reason = finish(read(data, _MessageStop).stop_reason, calls=kept.tools > 0)
+            reason = finish(read(data, _MessageStop).stop_reason, calls=collected.tools > 0)
         except UpstreamError as failure:
             self._failure = failure
             return deltas
         last = ChoiceDelta(
             finish=reason,
-            extra=extras(kept.thinking, kept.server, kept.citations, kept.pages),
+            extra=extras(
+                collected.thinking, collected.server, collected.citations, collected.pages
+            ),
         )
         self._finished = True
         return [*deltas, Delta(choices=(last,))]
 
     def metadata(self, data: bytes) -> list[Delta]:
-        told = usage(read(data, _Metadata).usage)
+        usage = parse_usage(read(data, _Metadata).usage)
         if self._failure is not None:
-            raise with_usage(self._failure, told)
+            raise with_usage(self._failure, usage)
         self.done = self._finished
-        return [] if told is None else [Delta(usage=told)]
+        return [] if usage is None else [Delta(usage=usage)]
 
 
 EVENTS: Final[Mapping[str, Callable[[Converse, bytes], list[Delta]]]] = {

@@ -6,8 +6,8 @@ from typing import Any, Final
 from gateway.core.errors import InvalidRequest
 from gateway.wire import calls
 from gateway.wire.bedrock.models import Model
-from gateway.wire.bedrock.parts import marked
-from gateway.wire.bedrock.schema import closed
+from gateway.wire.bedrock.parts import with_cache_point
+from gateway.wire.bedrock.schema import close
 from gateway.wire.parts import Block
 
 _NATIVE: Final = frozenset({"cachePoint", "systemTool", "toolSpec"})
@@ -49,13 +49,13 @@ def _tool(given: Any, where: str, accepts: Model) -> list[Block]:
         return [dict(given)]
     function = calls.require_function(given, where, "Bedrock")
     spec: Block = {"name": function["name"]}
-    described = function.get("description")
-    if isinstance(described, str) and described.strip():
-        spec["description"] = described
+    description = function.get("description")
+    if isinstance(description, str) and description.strip():
+        spec["description"] = description
     schema = calls.parameters_schema(function.get("parameters"), where)
-    exact = closed(schema) if accepts.schemas and function.get("strict") is True else None
-    spec["inputSchema"] = {"json": schema if exact is None else exact}
-    if exact is not None:
+    closed_schema = close(schema) if accepts.schemas and function.get("strict") is True else None
+    spec["inputSchema"] = {"json": schema if closed_schema is None else closed_schema}
+    if closed_schema is not None:
         spec["strict"] = True
     mark = given.get("cache_control") or function.get("cache_control")
-    return marked([{"toolSpec": spec}], mark if accepts.caches_tools else None)
+    return with_cache_point([{"toolSpec": spec}], mark if accepts.caches_tools else None)

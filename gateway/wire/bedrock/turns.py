@@ -20,7 +20,7 @@ class Turn(Struct):
     content: list[Block]
 
 
-def lawful(turns: list[Turn], accepts: Model) -> list[Turn]:
+def valid_turns(turns: list[Turn], accepts: Model) -> list[Turn]:
     """The turns as the API takes them. Raises InvalidRequest when the assistant speaks first.
 
     Where text may not stand beside calls or results of tools, they get turns of their own, and a
@@ -30,30 +30,30 @@ def lawful(turns: list[Turn], accepts: Model) -> list[Turn]:
         raise InvalidRequest(
             "messages: with Bedrock the user speaks first", param="messages[0].role"
         )
-    found: list[Turn] = []
+    result: list[Turn] = []
     for turn in turns:
         if not accepts.caches:
-            turn.content = uncached(turn.content)
-        found += [_ordered(turn)] if accepts.mixes else _apart(turn)
-    for turn in found:
-        _introduce(turn)
-    _name(found)
-    _trim(found[-1])
-    return found
+            turn.content = without_cache_points(turn.content)
+        result += [_results_first(turn)] if accepts.mixes_text_and_tools else _split_turn(turn)
+    for turn in result:
+        _ensure_text(turn)
+    _name_documents(result)
+    _trim(result[-1])
+    return result
 
 
-def uncached(content: list[Block]) -> list[Block]:
+def without_cache_points(content: list[Block]) -> list[Block]:
     """The blocks without cache points, and without the line breaks that parts.marked adds."""
-    kept: list[Block] = []
+    blocks: list[Block] = []
     for block in content:
         if "cachePoint" not in block:
-            kept.append(block)
-        elif kept and kept[-1] == BREAK:
-            kept.pop()
-    return kept
+            blocks.append(block)
+        elif blocks and blocks[-1] == BREAK:
+            blocks.pop()
+    return blocks
 
 
-def _ordered(turn: Turn) -> Turn:
+def _results_first(turn: Turn) -> Turn:
     """The results of a turn's calls come before anything else the user says."""
     if turn.role == "assistant":
         return turn
@@ -61,7 +61,7 @@ def _ordered(turn: Turn) -> Turn:
     return Turn(turn.role, results + others)
 
 
-def _apart(turn: Turn) -> list[Turn]:
+def _split_turn(turn: Turn) -> list[Turn]:
     """Text, then calls; results, then text: each a turn."""
     assistant = turn.role == "assistant"
     tools, others = _split(turn.content, "toolUse" if assistant else "toolResult")
@@ -76,30 +76,30 @@ def _apart(turn: Turn) -> list[Turn]:
 
 def _split(content: list[Block], kind: str) -> tuple[list[Block], list[Block]]:
     """The blocks of a kind, with the cache points that follow them, and all others."""
-    found: list[Block] = []
+    matching: list[Block] = []
     others: list[Block] = []
     last = others
     for block in content:
         if "cachePoint" not in block:
-            last = found if kind in block else others
+            last = matching if kind in block else others
         last.append(block)
-    return found, others
+    return matching, others
 
 
-def _introduce(turn: Turn) -> None:
+def _ensure_text(turn: Turn) -> None:
     """A turn with a document must have a text, too."""
     kinds = {kind for block in turn.content for kind in block}
     if "document" in kinds and not kinds & {"text", "toolResult"}:
         turn.content.insert(0, {"text": _SEE})
 
 
-def _name(turns: list[Turn]) -> None:
+def _name_documents(turns: list[Turn]) -> None:
     """Every document has a name, and no two the same one: the API wants both."""
-    known: set[str] = set()
+    taken: set[str] = set()
     for number, document in enumerate(_documents(turns), start=1):
         name = document.get("name") or f"Document {number}"
-        document["name"] = f"{name} ({number})" if name in known else name
-        known.add(document["name"])
+        document["name"] = f"{name} ({number})" if name in taken else name
+        taken.add(document["name"])
 
 
 def _documents(turns: list[Turn]) -> Iterator[Block]:

@@ -9,32 +9,34 @@ from gateway.core.chat import Usage
 from gateway.wire.counts import are_plausible
 
 
-def usage(said: Any) -> Usage | None:
+def parse_usage(value: Any) -> Usage | None:
     """The `usage` object; None when a count is absent, negative or absurd.
 
     The answers of `invoke` call the cache's counts ...InputTokenCount, those of Converse both.
     """
-    if not isinstance(said, Mapping):
+    if not isinstance(value, Mapping):
         return None
     read, written = (
-        said.get(f"{name}InputTokens") or said.get(f"{name}InputTokenCount") or 0
+        value.get(f"{name}InputTokens") or value.get(f"{name}InputTokenCount") or 0
         for name in ("cacheRead", "cacheWrite")
     )
-    told = counted(said.get("inputTokens"), said.get("outputTokens"), read, written)
-    hour = _an_hour(said.get("cacheDetails"))
-    if told is None or not hour:
-        return told
-    return structs.replace(told, cache_write_1h=min(hour, told.cache_write))
+    result = usage_from_counts(value.get("inputTokens"), value.get("outputTokens"), read, written)
+    hour = _written_for_1h(value.get("cacheDetails"))
+    if result is None or not hour:
+        return result
+    return structs.replace(result, cache_write_1h=min(hour, result.cache_write))
 
 
-def _an_hour(details: Any) -> int:
+def _written_for_1h(details: Any) -> int:
     """Tokens written for an hour: `cacheDetails` tells what was written by its `ttl`."""
-    kept = [each for each in details if isinstance(each, Mapping)] if type(details) is list else []
-    counts: list[Any] = [each.get("inputTokens") for each in kept if each.get("ttl") == "1h"]
+    entries = (
+        [each for each in details if isinstance(each, Mapping)] if type(details) is list else []
+    )
+    counts: list[Any] = [each.get("inputTokens") for each in entries if each.get("ttl") == "1h"]
     return sum(counts) if are_plausible(*counts) else 0
 
 
-def counted(fresh: Any, output: Any, read: Any = 0, written: Any = 0) -> Usage | None:
+def usage_from_counts(fresh: Any, output: Any, read: Any = 0, written: Any = 0) -> Usage | None:
     """Usage of these counts; None unless all of them are sane."""
     if not are_plausible(fresh, output, read, written):
         return None

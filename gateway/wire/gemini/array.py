@@ -20,12 +20,12 @@ class ArrayDecoder:
     """Feed it chunks; it gives the bytes of each top-level object once that is whole."""
 
     def __init__(self) -> None:
-        self._held = bytearray()
-        self._at = 0
+        self._buffer = bytearray()
+        self._pos = 0
         """How far what is held has been looked at."""
         self._depth = 0
-        self._quoted = False
-        self._why: str | None = None
+        self._in_string = False
+        self._failure: str | None = None
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The objects that are whole now.
@@ -34,55 +34,55 @@ class ArrayDecoder:
         once the objects ahead of them have been given.
         """
         objects: list[bytes] = []
-        if self._why is None:
-            self._held += chunk
+        if self._failure is None:
+            self._buffer += chunk
             while self._step(objects):
                 pass
-        if self._why is not None and not objects:
-            raise Broken(self._why)
+        if self._failure is not None and not objects:
+            raise Broken(self._failure)
         return objects
 
     def finish(self) -> list[bytes]:
         """Nothing more, or Broken where an object was begun."""
-        if self._why is None and self._depth:
-            self._why = "the stream ended within an object"
+        if self._failure is None and self._depth:
+            self._failure = "the stream ended within an object"
         return self.feed(b"")
 
     def _step(self, objects: list[bytes]) -> bool:
         """Go on to the next mark; False when there is none yet."""
-        held = self._held
-        if self._depth == 0 and not self._next():
+        held = self._buffer
+        if self._depth == 0 and not self._enter_object():
             return False
-        found = (_INSIDE if self._quoted else _OUTSIDE).match(held, self._at)
-        assert found is not None  # noqa: S101 - both match nothing as well
-        self._at = found.end()
-        if self._at > MAX_OBJECT:
-            self._why = "an object of the stream is beyond 4 MiB"
+        match = (_INSIDE if self._in_string else _OUTSIDE).match(held, self._pos)
+        assert match is not None  # noqa: S101 - both match nothing as well
+        self._pos = match.end()
+        if self._pos > MAX_OBJECT:
+            self._failure = "an object of the stream is beyond 4 MiB"
             return False
-        mark: bytes | None = found[1]
+        mark: bytes | None = match[1]
         if mark is None:
             return False
-        self._mark(mark, objects)
+        self._handle_mark(mark, objects)
         return True
 
-    def _next(self) -> bool:
+    def _enter_object(self) -> bool:
         """Whether an object begins here; nothing stands before it but what an array has there."""
-        between = _BETWEEN.match(self._held)
-        del self._held[: between.end() if between else 0]
-        self._at = 0
-        if not self._held:
+        between = _BETWEEN.match(self._buffer)
+        del self._buffer[: between.end() if between else 0]
+        self._pos = 0
+        if not self._buffer:
             return False
-        if not self._held.startswith(b"{"):
-            self._why = "the stream is not an array of objects"
+        if not self._buffer.startswith(b"{"):
+            self._failure = "the stream is not an array of objects"
             return False
-        self._at = self._depth = 1
+        self._pos = self._depth = 1
         return True
 
-    def _mark(self, mark: bytes, objects: list[bytes]) -> None:
+    def _handle_mark(self, mark: bytes, objects: list[bytes]) -> None:
         if mark == b'"':
-            self._quoted = not self._quoted
+            self._in_string = not self._in_string
             return
         self._depth += 1 if mark == b"{" else -1
         if self._depth == 0:
-            objects.append(bytes(self._held[: self._at]))
-            del self._held[: self._at]
+            objects.append(bytes(self._buffer[: self._pos]))
+            del self._buffer[: self._pos]

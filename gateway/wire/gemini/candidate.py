@@ -14,7 +14,7 @@ from gateway.wire.gemini import grounding
 from gateway.wire.gemini.faults import read
 from gateway.wire.signed_ids import sign_id
 
-MOST: Final = 128
+MAX_CANDIDATES: Final = 128
 """Candidates that one answer may have; OpenAI's limit for `n`, beyond Google's own."""
 _ABSENT: Final = Raw(b"null")
 _FILTERED: Final = frozenset({
@@ -70,16 +70,16 @@ class Piece(Struct):
     calls: list[ToolCall] = []
 
 
-class Told:
+class CandidateState:
     """One candidate as far as it has come. `answer_id` is the answer's own name, or ""."""
 
     def __init__(self) -> None:
         self.calls = 0
         self.reason: str | None = None
-        self._said = False
+        self._has_output = False
         self._text: list[str] = []
         self._images: list[Any] = []
-        self._others: list[Raw] = []
+        self._other_parts: list[Raw] = []
         self._google: dict[str, Any] = {}
 
     def add(self, candidate: Candidate, answer_id: str) -> Piece:
@@ -89,15 +89,15 @@ class Told:
         for raw in (candidate.content and candidate.content.parts) or ():
             self._part(raw, piece, f"{answer_id}/{candidate.index or 0}")
         self._text.append(piece.text)
-        self._said = self._said or bool(piece.text or piece.calls)
-        known = {
+        self._has_output = self._has_output or bool(piece.text or piece.calls)
+        metadata = {
             "grounding_metadata": candidate.groundingMetadata,
             "url_context_metadata": candidate.urlContextMetadata,
             "citation_metadata": candidate.citationMetadata,
         }
         if self.reason in _FILTERED:
-            known["safety_ratings"] = candidate.safetyRatings
-        self._google |= {name: raw for name, raw in known.items() if bytes(raw) not in _NOTHING}
+            metadata["safety_ratings"] = candidate.safetyRatings
+        self._google |= {name: raw for name, raw in metadata.items() if bytes(raw) not in _NOTHING}
         return piece
 
     def finish(self) -> str:
@@ -109,22 +109,22 @@ class Told:
             return "length"
         if self.calls:
             return "tool_calls"
-        if reason == "STOP" or (reason not in _FAILED and (self._said or self._images)):
+        if reason == "STOP" or (reason not in _FAILED and (self._has_output or self._images)):
             return "stop"
         raise Broken(f"the model broke off its answer: {reason[:80] or 'no reason given'}")
 
     def extra(self) -> Mapping[str, Raw]:
         """The message's fields that OpenAI has not; see the package."""
-        found: dict[str, Raw] = {}
+        fields: dict[str, Raw] = {}
         if "grounding_metadata" in self._google:
             pages = grounding.annotations(self._google["grounding_metadata"], "".join(self._text))
-            found |= citations.annotations(pages)
+            fields |= citations.annotations(pages)
         if self._images:
-            found["images"] = Raw(msgspec.json.encode(self._images))
-        if self._google or self._others:
-            others = {"server_tool_parts": self._others} if self._others else {}
-            found["extra_content"] = _extra_content(self._google | others)
-        return found
+            fields["images"] = Raw(msgspec.json.encode(self._images))
+        if self._google or self._other_parts:
+            others = {"server_tool_parts": self._other_parts} if self._other_parts else {}
+            fields["extra_content"] = _extra_content(self._google | others)
+        return fields
 
     def _part(self, raw: Raw, piece: Piece, where: str) -> None:
         part = read(bytes(raw), _Part)
@@ -140,24 +140,24 @@ class Told:
                 piece.text += part.text
         elif (image := _image(part.inlineData)) is not None:
             self._images.append(image)
-        elif not _only_signed(raw):
-            self._others.append(raw)
+        elif not _is_only_signature(raw):
+            self._other_parts.append(raw)
 
     def _call(self, call: _Call, signature: str | None, where: str) -> ToolCall:
         if not call.name:
             raise Broken("the provider's answer calls a function without a name")
         arguments = _arguments(call.args)
-        name = call.id or _made_id(f"{where}/{self.calls}/{call.name}/{arguments}")
+        call_id = call.id or _generate_id(f"{where}/{self.calls}/{call.name}/{arguments}")
         self.calls += 1
         if not signature:
-            return ToolCall(name, call.name, arguments)
+            return ToolCall(call_id, call.name, arguments)
         extra = {"extra_content": _extra_content({"thought_signature": signature})}
-        return ToolCall(sign_id(name, signature), call.name, arguments, extra)
+        return ToolCall(sign_id(call_id, signature), call.name, arguments, extra)
 
 
-def place(index: int) -> int:
+def require_index(index: int) -> int:
     """A candidate's index. Raises Broken for one that cannot be."""
-    if not 0 <= index < MOST:
+    if not 0 <= index < MAX_CANDIDATES:
         raise Broken("the provider's answer has a candidate of an absurd index")
     return index
 
@@ -195,9 +195,9 @@ class _Logprobs(Struct):
     topCandidates: list[_Top] = []  # noqa: N815
 
 
-def _token(said: _Token) -> dict[str, Any]:
-    octets = list(said.token.encode())
-    return {"token": said.token, "logprob": said.logProbability, "bytes": octets}
+def _token(token: _Token) -> dict[str, Any]:
+    encoded = list(token.token.encode())
+    return {"token": token.token, "logprob": token.logProbability, "bytes": encoded}
 
 
 def _arguments(args: Raw) -> str:
@@ -210,9 +210,9 @@ def _arguments(args: Raw) -> str:
     return text
 
 
-def _made_id(what: str) -> str:
+def _generate_id(seed: str) -> str:
     """An id for a call that came without one: the same for the same call of the same answer."""
-    return "call_" + hashlib.sha256(what.encode()).hexdigest()[:24]
+    return "call_" + hashlib.sha256(seed.encode()).hexdigest()[:24]
 
 
 def _extra_content(google: Mapping[str, Any]) -> Raw:
@@ -229,6 +229,6 @@ def _image(inline: Any) -> dict[str, Any] | None:
     }
 
 
-def _only_signed(raw: Raw) -> bool:
+def _is_only_signature(raw: Raw) -> bool:
     """Whether a part is there for its signature alone."""
     return read(bytes(raw), dict[str, Raw]).keys() <= {"thought", "thoughtSignature"}

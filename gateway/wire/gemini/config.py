@@ -31,10 +31,10 @@ LEVELS: Final[Mapping[str, str]] = {
     "xhigh": "high",
     "max": "high",
 }
-LEAST_BUDGET: Final = 512
+MIN_BUDGET: Final = 512
 """No model of 2.5 that can be told a budget refuses this one; without room for it, none thinks but
 2.5 Pro, which must, and takes 128 and more."""
-_LEAST_PRO: Final = 128
+_MIN_PRO_BUDGET: Final = 128
 _NUMBERS: Final[Mapping[str, tuple[str, float, float]]] = {
     "temperature": ("temperature", 0, 2),
     "top_p": ("topP", 0, 1),
@@ -51,19 +51,19 @@ _SEEDS: Final = 2**31
 
 def config(request: ChatRequest, target: Target, given: Mapping[str, Any]) -> JSON:
     """All but the response format. Raises InvalidRequest, naming the field."""
-    found: JSON = {"maxOutputTokens": asked.output_limit(request, target)}
-    for name, (told, least, most) in _NUMBERS.items():
+    fields: JSON = {"maxOutputTokens": asked.output_limit(request, target)}
+    for name, (field, low, high) in _NUMBERS.items():
         value = given.get(name)
         if value is None or (name in _PENALTIES and value == 0):
             continue  # some models refuse to be told of a penalty, even of none
-        if type(value) not in {int, float} or not least <= value <= most:
-            raise InvalidRequest(f"{name} must be a number from {least} to {most}", param=name)
-        found[told] = value
+        if type(value) not in {int, float} or not low <= value <= high:
+            raise InvalidRequest(f"{name} must be a number from {low} to {high}", param=name)
+        fields[field] = value
     if request.n > 1:
-        found["candidateCount"] = request.n
+        fields["candidateCount"] = request.n
     stops = asked.stop_sequences(given.get("stop"))
     return (
-        found
+        fields
         | ({"stopSequences": stops} if stops else {})
         | _logprobs(given)
         | _seed(given.get("seed"))
@@ -71,11 +71,11 @@ def config(request: ChatRequest, target: Target, given: Mapping[str, Any]) -> JS
     )
 
 
-def thinking(given: Any, accepts: Generation, limit: int) -> JSON:
+def thinking(value: Any, accepts: Generation, limit: int) -> JSON:
     """From `reasoning_effort`: a hint, which gives way where a model does not think, cannot be
     kept from it, or may not write enough to think. Who asks for thinking is shown the thoughts.
     """
-    effort = asked.effort(given, LEVELS)
+    effort = asked.effort(value, LEVELS)
     if effort is None or not accepts.budgets:
         return {}
     shown = {"includeThoughts": True} if effort != "none" else {}
@@ -87,52 +87,52 @@ def thinking(given: Any, accepts: Generation, limit: int) -> JSON:
             level = "high"
         return {"thinkingConfig": {"thinkingLevel": level.upper()} | shown}
     if effort == "none":
-        return {"thinkingConfig": {"thinkingBudget": _LEAST_PRO if accepts.pro else 0}}
+        return {"thinkingConfig": {"thinkingBudget": _MIN_PRO_BUDGET if accepts.pro else 0}}
     budget = min(BUDGETS[effort], limit // 2)
     if accepts.pro:
-        budget = max(budget, _LEAST_PRO)
-    elif budget < LEAST_BUDGET:
+        budget = max(budget, _MIN_PRO_BUDGET)
+    elif budget < MIN_BUDGET:
         return {"thinkingConfig": {"thinkingBudget": 0}}
     return {"thinkingConfig": {"thinkingBudget": budget} | shown}
 
 
-def form(wanted: ResponseFormat, *, constrains: bool) -> tuple[JSON, str | None]:
+def json_output(requested: ResponseFormat, *, constrains: bool) -> tuple[JSON, str | None]:
     """`response_format` as fields or, where the model cannot be held to it, as an instruction."""
-    if not wanted.json:
+    if not requested.json:
         return {}, None
     if not constrains:
-        return {}, wanted.instruction
+        return {}, requested.instruction
     as_json: JSON = {"responseMimeType": "application/json"}
-    if wanted.schema is None:
+    if requested.schema is None:
         return as_json, None
-    exact = schema(wanted.schema, "response_format.json_schema.schema")
-    return as_json | {"responseJsonSchema": exact}, None
+    json_schema = schema(requested.schema, "response_format.json_schema.schema")
+    return as_json | {"responseJsonSchema": json_schema}, None
 
 
 def _logprobs(given: Mapping[str, Any]) -> JSON:
     if given.get("logprobs") is not True:
         return {}
-    most = given.get("top_logprobs")
-    if most is not None and (type(most) is not int or not 0 <= most <= 20):
+    top = given.get("top_logprobs")
+    if top is not None and (type(top) is not int or not 0 <= top <= 20):
         raise InvalidRequest("top_logprobs must be a number from 0 to 20", param="top_logprobs")
-    return {"responseLogprobs": True} | ({"logprobs": most} if most else {})
+    return {"responseLogprobs": True} | ({"logprobs": top} if top else {})
 
 
-def _seed(given: Any) -> JSON:
+def _seed(seed: Any) -> JSON:
     """OpenAI's seeds have 64 bits, Google's 31; the same one stays the same."""
-    if given is None:
+    if seed is None:
         return {}
-    if type(given) is not int:
+    if type(seed) is not int:
         raise InvalidRequest("seed must be a whole number", param="seed")
-    return {"seed": given % _SEEDS}
+    return {"seed": seed % _SEEDS}
 
 
-def _modalities(given: Any) -> JSON:
-    if given is None or given in ([], ["text"]):
+def _modalities(value: Any) -> JSON:
+    if value is None or value in ([], ["text"]):
         return {}
-    if not isinstance(given, list) or not all(each in _MODALITIES for each in given):
+    if not isinstance(value, list) or not all(each in _MODALITIES for each in value):
         raise InvalidRequest(
             f"modalities: Google's models answer with {' and '.join(_MODALITIES)} here",
             param="modalities",
         )
-    return {"responseModalities": [each.upper() for each in given]}
+    return {"responseModalities": [each.upper() for each in value]}

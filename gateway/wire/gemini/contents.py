@@ -27,16 +27,16 @@ class Conversation:
     place in `messages`.
     """
 
-    def __init__(self, messages: Any, *, signs: bool) -> None:
+    def __init__(self, messages: Any, *, needs_signatures: bool) -> None:
         self.system: list[Part] = []
         self.turns: list[Turn] = []
-        self._signs = signs
+        self._needs_signatures = needs_signatures
         self._names: dict[str, str] = {}
         """The function that each call is of, by the call's id."""
         self._media: list[Part] = []
         """Of results, said after the last of their run: a turn must answer all calls at once."""
         for message, where in asked.messages(messages):
-            self._take(message, where)
+            self._add_message(message, where)
         self._add("user", self._media)
         if not self.turns and self.system:
             # Instructions alone are a whole request to OpenAI; here the user says them.
@@ -44,7 +44,7 @@ class Conversation:
         if not self.turns:
             raise InvalidRequest("messages have no content", param="messages")
 
-    def _take(self, message: Any, where: str) -> None:
+    def _add_message(self, message: Any, where: str) -> None:
         role = asked.role(message, where)
         if role in {"assistant", "user"}:
             self._add("user", self._media)
@@ -58,36 +58,38 @@ class Conversation:
         else:
             self.system += _instructions(message, where)
 
-    def _add(self, role: str, found: list[Part], *, results: bool = False) -> None:
+    def _add(self, role: str, new_parts: list[Part], *, results: bool = False) -> None:
         last = self.turns[-1] if self.turns else None
-        if not found:
+        if not new_parts:
             return
         if last is not None and last.role == role and last.results == results:
-            last.parts += found
+            last.parts += new_parts
         else:
-            self.turns.append(Turn(role, found, results))
+            self.turns.append(Turn(role, new_parts, results))
 
     def _assistant(self, message: Mapping[str, Any], where: str) -> list[Part]:
         asked.refuse_message_fields(message, where, ("function_call", "audio"), "Google's models")
-        spoken = parts(message.get("content"), f"{where}.content")
+        content = parts(message.get("content"), f"{where}.content")
         if isinstance(message.get("refusal"), str):
-            spoken += text(message["refusal"])
+            content += text(message["refusal"])
         signature = _signature(message)
-        if signature and spoken and "text" in spoken[-1]:
-            spoken[-1]["thoughtSignature"] = signature
-        given = calls.tool_calls(message, where)
-        made = [self._call(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(given)]
-        if self._signs and made:
+        if signature and content and "text" in content[-1]:
+            content[-1]["thoughtSignature"] = signature
+        tool_calls = calls.tool_calls(message, where)
+        call_parts = [
+            self._call(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(tool_calls)
+        ]
+        if self._needs_signatures and call_parts:
             # Of calls made at once only the first is signed.
-            made[0].setdefault("thoughtSignature", PLACEHOLDER_SIGNATURE)
-        return _native(message) + spoken + made
+            call_parts[0].setdefault("thoughtSignature", PLACEHOLDER_SIGNATURE)
+        return _server_tool_parts(message) + content + call_parts
 
     def _call(self, call: Any, where: str) -> Part:
         name, args = calls.name_and_arguments(call, where)
-        call_id, carried = calls.split_call_id(call.get("id"), f"{where}.id")
+        call_id, id_signature = calls.split_call_id(call.get("id"), f"{where}.id")
         self._names[call_id] = name
         part: Part = {"functionCall": {"id": call_id, "name": name, "args": args}}
-        signature = _signature(call) or carried
+        signature = _signature(call) or id_signature
         return part | ({"thoughtSignature": signature} if signature else {})
 
     def _tool(self, message: Mapping[str, Any], where: str) -> None:
@@ -98,19 +100,19 @@ class Conversation:
                 f"{where}.tool_call_id names no earlier tool call", param=f"{where}.tool_call_id"
             )
         content = message.get("content")
-        found = parts(content, f"{where}.content")
-        said = "".join(part["text"] for part in found if "text" in part)
-        response = {"id": call_id, "name": name, "response": _response(said)}
+        result_parts = parts(content, f"{where}.content")
+        output = "".join(part["text"] for part in result_parts if "text" in part)
+        response = {"id": call_id, "name": name, "response": _response(output)}
         self._add("user", [{"functionResponse": response}], results=True)
-        self._media += [part for part in found if "text" not in part]
+        self._media += [part for part in result_parts if "text" not in part]
 
 
-def _response(said: str) -> Any:
+def _response(output: str) -> Any:
     """The API wants an object: one that the tool wrote, else {"result": text}."""
-    return calls.json_object(said) or {"result": said}
+    return calls.json_object(output) or {"result": output}
 
 
-def _google(holder: Mapping[str, Any], name: str) -> Any:
+def _google_field(holder: Mapping[str, Any], name: str) -> Any:
     """A field of extra_content.google, of a message or a call; None where there is none."""
     content = holder.get("extra_content")
     google = content.get("google") if isinstance(content, Mapping) else None
@@ -118,18 +120,18 @@ def _google(holder: Mapping[str, Any], name: str) -> Any:
 
 
 def _signature(holder: Mapping[str, Any]) -> str | None:
-    found = _google(holder, "thought_signature")
-    return found if isinstance(found, str) and found else None
+    signature = _google_field(holder, "thought_signature")
+    return signature if isinstance(signature, str) and signature else None
 
 
-def _native(message: Mapping[str, Any]) -> list[Part]:
+def _server_tool_parts(message: Mapping[str, Any]) -> list[Part]:
     """Parts of the provider's own tools, as they came with an earlier answer."""
-    found = _google(message, "server_tool_parts")
-    return [part for part in found if isinstance(part, dict)] if isinstance(found, list) else []
+    native = _google_field(message, "server_tool_parts")
+    return [part for part in native if isinstance(part, dict)] if isinstance(native, list) else []
 
 
 def _instructions(message: Mapping[str, Any], where: str) -> list[Part]:
-    found = parts(message.get("content"), f"{where}.content")
-    if any("text" not in part for part in found):
+    result = parts(message.get("content"), f"{where}.content")
+    if any("text" not in part for part in result):
         raise InvalidRequest(f"{where}: instructions may only be text", param=f"{where}.content")
-    return found
+    return result

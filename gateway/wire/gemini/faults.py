@@ -77,17 +77,17 @@ def read(data: bytes, shape: type[T]) -> T:
 def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
     """The error that an answer with another status than 200 stands for."""
     try:
-        said: Any = read(body, object)
+        decoded: Any = read(body, object)
     except Broken:
-        said = None
-    return _fault(status, _error(said), headers)
+        decoded = None
+    return _fault(status, _error(decoded), headers)
 
 
 def stream_fault(error: Any) -> UpstreamError:
     """The error that an `error` object inside a 200 stands for."""
-    said = error if isinstance(error, Mapping) else {}
-    code = said.get("code")
-    return _fault(code if type(code) is int and 300 <= code < 600 else 0, said, {})
+    fields = error if isinstance(error, Mapping) else {}
+    code = fields.get("code")
+    return _fault(code if type(code) is int and 300 <= code < 600 else 0, fields, {})
 
 
 def _fault(status: int, error: Mapping[str, Any], headers: Mapping[str, str]) -> UpstreamError:
@@ -97,7 +97,7 @@ def _fault(status: int, error: Mapping[str, Any], headers: Mapping[str, str]) ->
     waits = [_seconds(_DURATION, shorten(detail.get("retryDelay"))) for detail in details]
     waits.append(_seconds(_DURATION, headers.get("retry-after", "") + "s"))
     otherwise = f"HTTP status {status}" if status else "an error"
-    return _class(status, kind, f"{message} {reasons}")(
+    return _error_class(status, kind, f"{message} {reasons}")(
         message or f"the provider answered with {otherwise}",
         retry_after=next((wait for wait in waits if wait is not None), None),
         upstream_code=kind or None,
@@ -119,17 +119,17 @@ def _details(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield detail
 
 
-def _seconds(pattern: re.Pattern[str], said: str) -> float | None:
-    found = pattern.fullmatch(said)
-    seconds = float(found[1]) if found else math.nan
+def _seconds(pattern: re.Pattern[str], text: str) -> float | None:
+    match = pattern.fullmatch(text)
+    seconds = float(match[1]) if match else math.nan
     return None if math.isnan(seconds) else seconds
 
 
-def _class(status: int, kind: str, message: str) -> Kind:
+def _error_class(status: int, kind: str, message: str) -> Kind:
     """The status decides where it is plain, else the code, else the hundreds of the status."""
-    found = _BY_STATUS.get(status) or _BY_CODE.get(kind)
+    error = _BY_STATUS.get(status) or _BY_CODE.get(kind)
     if status >= 500:
-        return Overloaded if found is Overloaded else Faulty
-    if found is None:
-        found = _HUNDREDS.get(status // 100, Faulty if kind or status == 0 else Broken)
-    return kind_by_message(message, _BY_MESSAGE, found) if found is Rejected else found
+        return Overloaded if error is Overloaded else Faulty
+    if error is None:
+        error = _HUNDREDS.get(status // 100, Faulty if kind or status == 0 else Broken)
+    return kind_by_message(message, _BY_MESSAGE, error) if error is Rejected else error

@@ -25,7 +25,7 @@ class Generation(Struct, frozen=True):
     """Knows the level below `low` (Flash until 3.6, and all that are Lite): others refuse it."""
     medium: bool = False
     """Knows the level between `low` and `high` (3 Flash, and all from 3.1 on)."""
-    signs: bool = False
+    needs_signatures: bool = False
     """Refuses a function call that comes back without its signature (3 on)."""
     schema_beside_tools: bool = False
     """Takes a response schema together with functions (3 on)."""
@@ -35,16 +35,16 @@ def generation(upstream: str) -> Generation:
     """By the provider's name for the model: gemini-2.5-flash, gemini-3.1-pro-preview, ..."""
     if "gemini" not in upstream:
         return Generation()
-    found = _VERSION.search(upstream)
-    version = (int(found[1]), int(found[2] or 0)) if found else _NEWEST
+    match = _VERSION.search(upstream)
+    version = (int(match[1]), int(match[2] or 0)) if match else _NEWEST
     pro = "-pro" in upstream
-    third = version >= (3, 0)
+    from_3 = version >= (3, 0)
     return Generation(
         budgets=version >= (2, 5),
-        levels=third and found is not None,
+        levels=from_3 and match is not None,
         pro=pro,
         minimal=not pro and (version < (3, 7) or "-lite" in upstream),
         medium=not pro or version >= (3, 1),
-        signs=third,
-        schema_beside_tools=third,
+        needs_signatures=from_3,
+        schema_beside_tools=from_3,
     )

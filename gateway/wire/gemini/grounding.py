@@ -32,18 +32,18 @@ class _Grounding(Struct):
 def annotations(metadata: Raw, text: str) -> list[Annotation]:
     """The pages, at the places of the text that rest on them; [] where that cannot be told."""
     try:
-        told = msgspec.json.decode(bytes(metadata), type=_Grounding)
+        grounding = msgspec.json.decode(bytes(metadata), type=_Grounding)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return []
-    pages = [_page(chunk) for chunk in told.groundingChunks]
-    found: list[Annotation] = []
-    octets = text.encode()
-    for support in told.groundingSupports:
-        place = _place(support.segment, text, octets) if support.segment else None
+    pages = [_page(chunk) for chunk in grounding.groundingChunks]
+    citations: list[Annotation] = []
+    encoded = text.encode()
+    for support in grounding.groundingSupports:
+        place = _place(support.segment, text, encoded) if support.segment else None
         for index in support.groundingChunkIndices if place else ():
             if place and 0 <= index < len(pages):
-                found += url_citation(*pages[index], *place)
-    return found
+                citations += url_citation(*pages[index], *place)
+    return citations
 
 
 def _page(chunk: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -52,15 +52,15 @@ def _page(chunk: Mapping[str, Any]) -> tuple[Any, Any]:
     return page.get("uri"), page.get("title")
 
 
-def _place(segment: _Segment, text: str, octets: bytes) -> tuple[int, int] | None:
+def _place(segment: _Segment, text: str, encoded: bytes) -> tuple[int, int] | None:
     """First character of a segment, and the one behind its last."""
     try:
-        start = len(octets[: max(0, segment.startIndex)].decode())
-        words = octets[max(0, segment.startIndex) : max(0, segment.endIndex)].decode()
+        start = len(encoded[: max(0, segment.startIndex)].decode())
+        words = encoded[max(0, segment.startIndex) : max(0, segment.endIndex)].decode()
     except UnicodeError:
         start, words = 0, ""
-    meant = words if segment.text is None else segment.text
-    if meant != words:
+    quoted = words if segment.text is None else segment.text
+    if quoted != words:
         # The count is of another part of the answer: its words are looked for.
-        start = text.find(meant)
-    return (start, start + len(meant)) if meant and start >= 0 else None
+        start = text.find(quoted)
+    return (start, start + len(quoted)) if quoted and start >= 0 else None

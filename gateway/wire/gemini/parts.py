@@ -21,8 +21,8 @@ def parts(content: Any, where: str) -> list[Part]:
     return given_parts.blocks(content, where, text, _part)
 
 
-def text(said: str) -> list[Part]:
-    return [{"text": said}] if said else []
+def text(value: str) -> list[Part]:
+    return [{"text": value}] if value else []
 
 
 def _part(part: Any, where: str) -> list[Part]:
@@ -65,12 +65,16 @@ def _file(part: Mapping[str, Any], where: str) -> list[Part]:
     Its media type is `format`, that of its data: URL, or what its name tells, else PDF.
     """
     file = given_parts.require_file(part, where)
-    told = file.get("format")
-    named = file.get("filename")
-    media = told if isinstance(told, str) and told else guess_media_type(named, "application/pdf")
+    declared = file.get("format")
+    filename = file.get("filename")
+    media = (
+        declared
+        if isinstance(declared, str) and declared
+        else guess_media_type(filename, "application/pdf")
+    )
     if file.get("file_data") is None:
-        known = file.get("file_id")
-        if not isinstance(known, str) or not known.startswith(("https://", "gs://")):
+        file_id = file.get("file_id")
+        if not isinstance(file_id, str) or not file_id.startswith(("https://", "gs://")):
             raise InvalidRequest(
                 f"{where}: send the file itself as file_data, or its URI at Google as file_id; "
                 "this provider cannot read an id that another one gave",
@@ -78,8 +82,10 @@ def _file(part: Mapping[str, Any], where: str) -> list[Part]:
             )
         return [
             _uri(
-                known,
-                media if told or guess_media_type(named, "") else guess_media_type(known, media),
+                file_id,
+                media
+                if declared or guess_media_type(filename, "")
+                else guess_media_type(file_id, media),
             )
         ]
     data = require_string(file["file_data"], f"{where}.file.file_data")
@@ -91,9 +97,9 @@ def _file(part: Mapping[str, Any], where: str) -> list[Part]:
 def _link(url: str, where: str, otherwise: str) -> Part:
     """A data: URL as the data in it, another as a reference. `otherwise` is its media type."""
     if is_data_url(url):
-        found = given_parts.parse_data_url(url)
-        if found is not None:
-            return _inline(found[0] or otherwise.lower(), found[1])
+        data = given_parts.parse_data_url(url)
+        if data is not None:
+            return _inline(data[0] or otherwise.lower(), data[1])
     elif url[:8].lower() == "https://" or url.startswith("gs://"):
         return _uri(url, "video/mp4" if _YOUTUBE.match(url) else guess_media_type(url, otherwise))
     raise InvalidRequest(f"{where} must be an https:, a gs: or a base64 data: URL", param=where)

@@ -9,9 +9,9 @@ from gateway.core.chat import Choice, Completion
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import Target
 from gateway.wire.faults import with_usage
-from gateway.wire.gemini.candidate import Candidate, Told, logprobs, place
+from gateway.wire.gemini.candidate import Candidate, CandidateState, logprobs, require_index
 from gateway.wire.gemini.faults import fault, read, stream_fault
-from gateway.wire.gemini.usage import usage
+from gateway.wire.gemini.usage import parse_usage
 
 
 class Answer(Struct):
@@ -28,13 +28,13 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
     """The answer; raises UpstreamError for anything else."""
     if status != 200:
         raise fault(status, headers, body)
-    answer = parsed(body)
-    told = usage(answer.usageMetadata)
+    answer = parse_answer(body)
+    usage = parse_usage(answer.usageMetadata)
     try:
         choices = _choices(answer)
     except UpstreamError as error:
-        raise with_usage(error, told) from None
-    return Completion(choices=tuple(choices), id=answer.responseId or "", usage=told)
+        raise with_usage(error, usage) from None
+    return Completion(choices=tuple(choices), id=answer.responseId or "", usage=usage)
 
 
 def _choices(answer: Answer) -> list[Choice]:
@@ -42,30 +42,32 @@ def _choices(answer: Answer) -> list[Choice]:
     choices = [_choice(each, at, name) for at, each in enumerate(answer.candidates or ())]
     choices.sort(key=lambda choice: choice.index)
     if not choices:
-        return [blocked(answer)]
+        return [blocked_choice(answer)]
     if len({choice.index for choice in choices}) < len(choices):
         raise Broken("the provider's answer has two candidates of one index")
     return choices
 
 
-def parsed(body: bytes) -> Answer:
+def parse_answer(body: bytes) -> Answer:
     """A body or a piece of a stream; an error inside a 200 is raised."""
     answer = read(body, Answer)
     if answer.error is not None:
-        raise with_usage(stream_fault(answer.error), usage(answer.usageMetadata))
+        raise with_usage(stream_fault(answer.error), parse_usage(answer.usageMetadata))
     return answer
 
 
-def blocked(answer: Answer) -> Choice:
+def blocked_choice(answer: Answer) -> Choice:
     """What an answer without candidates says: the prompt was refused. Else raises Broken."""
-    reason = blocking(answer)
+    reason = block_reason(answer)
     if reason is None:
         raise Broken("the provider's answer has no candidates")
-    said = answer.promptFeedback.get("blockReasonMessage")
-    return Choice(finish="content_filter", refusal=said if isinstance(said, str) and said else None)
+    message = answer.promptFeedback.get("blockReasonMessage")
+    return Choice(
+        finish="content_filter", refusal=message if isinstance(message, str) and message else None
+    )
 
 
-def blocking(answer: Answer) -> str | None:
+def block_reason(answer: Answer) -> str | None:
     """Why the prompt was blocked, if it was."""
     feedback = answer.promptFeedback
     reason = feedback.get("blockReason") if isinstance(feedback, Mapping) else None
@@ -74,15 +76,15 @@ def blocking(answer: Answer) -> str | None:
 
 def _choice(candidate: Candidate, at: int, answer_id: str) -> Choice:
     """The candidate at a place in the list, which is its index where it has none."""
-    index = candidate.index = place(at if candidate.index is None else candidate.index)
-    told = Told()
-    piece = told.add(candidate, answer_id)
+    index = candidate.index = require_index(at if candidate.index is None else candidate.index)
+    state = CandidateState()
+    piece = state.add(candidate, answer_id)
     return Choice(
         index=index,
         text=piece.text or None,
         tool_calls=tuple(piece.calls),
-        finish=told.finish(),
+        finish=state.finish(),
         reasoning=piece.reasoning or None,
         logprobs=logprobs(candidate.logprobsResult) or UNSET,
-        extra=told.extra(),
+        extra=state.extra(),
     )

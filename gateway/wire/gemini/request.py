@@ -10,7 +10,7 @@ from gateway.core.errors import InvalidRequest
 from gateway.wire import asked
 from gateway.wire.buckets import ALLOWED, refuse_buckets
 from gateway.wire.dialect import HttpCall, Target
-from gateway.wire.gemini.config import config, form, thinking
+from gateway.wire.gemini.config import config, json_output, thinking
 from gateway.wire.gemini.contents import Conversation
 from gateway.wire.gemini.generation import generation
 from gateway.wire.gemini.tools import Tools
@@ -30,7 +30,7 @@ REFUSED: Final = ("audio", "functions", "function_call", "web_search_options")
 images, a tool that is no function unless it is the API's own.
 """
 
-_SAID: Final = frozenset({
+_HONOURED: Final = frozenset({
     *PASSED, *REFUSED, "frequency_penalty", "generationConfig", "logprobs", "modalities", "n",
     "presence_penalty", "response_format", "seed", "stop", "temperature", "toolConfig",
     "tool_choice", "tools", "top_k", "top_p",
@@ -40,9 +40,9 @@ hints on likelihoods, storage, caching, priority and the number of calls made at
 name, and fields that nobody knows, which the API refuses.
 """
 
-_PAID: Final[Mapping[str, str]] = {"candidateCount": "n", "maxOutputTokens": "max_tokens"}
+_LIMIT_NAMES: Final[Mapping[str, str]] = {"candidateCount": "n", "maxOutputTokens": "max_tokens"}
 """Fields of generationConfig that money was set aside for by other names."""
-_THOUGHTLESS: Final[Mapping[str, Any]] = {"thinkingBudget": 0}
+_NO_THINKING: Final[Mapping[str, Any]] = {"thinkingBudget": 0}
 _PIECEWISE: Final = "streamFunctionCallArguments"
 _CONTENT_TYPE: Final = {"content-type": "application/json"}
 
@@ -59,20 +59,20 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     if ALLOWED not in target.quirks:
         refuse_buckets(given.get("messages"))
     accepts = generation(target.upstream)
-    talk = Conversation(given.get("messages"), signs=accepts.signs)
+    chat = Conversation(given.get("messages"), needs_signatures=accepts.needs_signatures)
     tools = Tools(given.get("tools"))
     offered = tools.body(given.get("tool_choice"))
     settings = config(request, target, given)
     settings |= thinking(given.get("reasoning_effort"), accepts, settings["maxOutputTokens"])
-    told, instruction = form(
+    format_fields, instruction = json_output(
         asked.response_format(given.get("response_format")),
         constrains=accepts.schema_beside_tools or "tools" not in offered,
     )
-    system = talk.system + ([{"text": instruction}] if instruction else [])
+    system = chat.system + ([{"text": instruction}] if instruction else [])
     body: JSON = {"systemInstruction": {"parts": system}} if system else {}
-    body["contents"] = [{"role": turn.role, "parts": turn.parts} for turn in talk.turns]
+    body["contents"] = [{"role": turn.role, "parts": turn.parts} for turn in chat.turns]
     body |= offered
-    body["generationConfig"] = settings | told
+    body["generationConfig"] = settings | format_fields
     for name in ("generationConfig", "toolConfig"):
         body[name] = _overlay(body.get(name, {}), given.get(name), name)
         if not body[name]:
@@ -80,33 +80,35 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     body |= {name: given[name] for name in PASSED if given.get(name) is not None}
     verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
     path = f"/models/{target.upstream}:{verb}"
-    missed = dropped_fields(given, _honoured(given, body["generationConfig"])) + _in_pieces(body)
-    return HttpCall(path, _CONTENT_TYPE, msgspec.json.encode(body), missed)
+    not_honoured = dropped_fields(
+        given, _honoured(given, body["generationConfig"])
+    ) + _drop_argument_streaming(body)
+    return HttpCall(path, _CONTENT_TYPE, msgspec.json.encode(body), not_honoured)
 
 
-def _in_pieces(body: JSON) -> tuple[str, ...]:
+def _drop_argument_streaming(body: JSON) -> tuple[str, ...]:
     """Takes out that arguments of calls be streamed, as paths and values: OpenAI's are pieces of
     JSON, which those do not make. Gives the field's name.
     """
-    calling = body.get("toolConfig", {}).get("functionCallingConfig")
-    if not isinstance(calling, Mapping) or not calling.get(_PIECEWISE):
+    calling_config = body.get("toolConfig", {}).get("functionCallingConfig")
+    if not isinstance(calling_config, Mapping) or not calling_config.get(_PIECEWISE):
         return ()
-    kept = {name: value for name, value in calling.items() if name != _PIECEWISE}
-    body["toolConfig"] = body["toolConfig"] | {"functionCallingConfig": kept}
+    remaining = {name: value for name, value in calling_config.items() if name != _PIECEWISE}
+    body["toolConfig"] = body["toolConfig"] | {"functionCallingConfig": remaining}
     return (f"toolConfig.functionCallingConfig.{_PIECEWISE}",)
 
 
 def _honoured(given: JSON, settings: JSON) -> set[str]:
     """The request's fields that this call honours, or has no need to."""
-    said = set(_SAID)
-    thoughtless = settings.get("thinkingConfig", _THOUGHTLESS) == _THOUGHTLESS
-    if thoughtless is (given.get("reasoning_effort") == "none"):
-        said.add("reasoning_effort")
+    names = set(_HONOURED)
+    thinking_off = settings.get("thinkingConfig", _NO_THINKING) == _NO_THINKING
+    if thinking_off is (given.get("reasoning_effort") == "none"):
+        names.add("reasoning_effort")
     if "responseJsonSchema" in settings:
-        said.add("response_format.json_schema.strict")
+        names.add("response_format.json_schema.strict")
     if "logprobs" in settings:
-        said.add("top_logprobs")
-    return said
+        names.add("top_logprobs")
+    return names
 
 
 def _overlay(ours: JSON, given: Any, name: str) -> JSON:
@@ -115,7 +117,9 @@ def _overlay(ours: JSON, given: Any, name: str) -> JSON:
         return ours
     if not isinstance(given, Mapping):
         raise InvalidRequest(f"{name} must be an object", param=name)
-    for field, plain in _PAID.items():
+    for field, openai_name in _LIMIT_NAMES.items():
         if field in given and given[field] != ours.get(field):
-            raise InvalidRequest(f"{name}.{field}: say {plain} instead", param=f"{name}.{field}")
+            raise InvalidRequest(
+                f"{name}.{field}: say {openai_name} instead", param=f"{name}.{field}"
+            )
     return {**ours, **given}

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 JSON = dict[str, Any]
 
-_KEPT: Final = frozenset({
+_COPIED: Final = frozenset({
     "description", "enum", "maxItems", "maximum", "minItems", "minimum", "propertyOrdering",
     "required", "type",
 })  # fmt: skip
@@ -20,7 +20,7 @@ _SCHEMAS: Final = frozenset({"additionalProperties", "items"})
 _LISTS: Final[Mapping[str, str]] = {
     "anyOf": "anyOf", "oneOf": "anyOf", "prefixItems": "prefixItems",
 }  # fmt: skip
-_NOTED: Final = frozenset({
+_DESCRIBED: Final = frozenset({
     "contains", "dependentRequired", "exclusiveMaximum", "exclusiveMinimum", "format", "maxLength",
     "maxProperties", "minLength", "minProperties", "multipleOf", "not", "pattern",
     "patternProperties", "uniqueItems",
@@ -30,36 +30,36 @@ _TYPES: Final[Mapping[type, str]] = {
     bool: "boolean", float: "number", int: "integer", str: "string", type(None): "null",
 }  # fmt: skip
 _DOTS: Final = str.maketrans("/~", "..")
-_DEEP: Final = 16
+_MAX_REF_DEPTH: Final = 16
 """References within references that are resolved; those further down stay references."""
-_MANY: Final = 2_000
+_MAX_SCHEMAS: Final = 2_000
 """Schemas that resolving may make; beyond, references stay as they are."""
 
 
 def subset(schema: Mapping[str, Any]) -> JSON:
     """The schema as the API accepts it. Raises RecursionError on one that is absurdly deep."""
-    return _Subset(schema).whole(schema)
+    return _Subset(schema).convert(schema)
 
 
 class _Subset:
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
-        self._left = _MANY
-        self._kept: dict[str, JSON] = {}
+        self._schemas_left = _MAX_SCHEMAS
+        self._definitions: dict[str, JSON] = {}
         """Definitions that are still referred to, by reference."""
         self._pending: list[tuple[str, Mapping[str, Any]]] = []
 
-    def whole(self, schema: Mapping[str, Any]) -> JSON:
-        found = self._schema(schema, ())
+    def convert(self, schema: Mapping[str, Any]) -> JSON:
+        result = self._schema(schema, ())
         while self._pending:
             ref, target = self._pending.pop()
-            self._kept[ref] = self._schema(target, (ref,))
-        if not self._kept:
-            return found
-        return found | {"$defs": {_name(ref): each for ref, each in self._kept.items()}}
+            self._definitions[ref] = self._schema(target, (ref,))
+        if not self._definitions:
+            return result
+        return result | {"$defs": {_name(ref): each for ref, each in self._definitions.items()}}
 
     def _schema(self, schema: Any, path: tuple[str, ...]) -> JSON:
-        self._left -= 1
+        self._schemas_left -= 1
         if not isinstance(schema, Mapping):
             return {}  # true and false: anything, as far as the API can say
         if isinstance(schema.get("$ref"), str) or isinstance(schema.get("allOf"), list):
@@ -67,19 +67,19 @@ class _Subset:
         if isinstance(schema.get("$ref"), str):
             return self._reference(schema["$ref"])
         result: JSON = {}
-        noted: JSON = {}
+        notes: JSON = {}
         for key, value in schema.items():
-            if key in _KEPT or (key == "format" and _known(value)):
+            if key in _COPIED or (key == "format" and _is_format(value)):
                 result[key] = value
-            elif key in _NOTED:
-                noted[key] = value
+            elif key in _DESCRIBED:
+                notes[key] = value
             else:
                 result |= self._nested(key, value, path)
         if "const" in schema:
             result |= _constant(schema["const"])
-        if noted:
-            said = json.dumps(noted, ensure_ascii=False)
-            result["description"] = f"{schema.get('description') or ''}\n{said}".strip()
+        if notes:
+            note = json.dumps(notes, ensure_ascii=False)
+            result["description"] = f"{schema.get('description') or ''}\n{note}".strip()
         return result
 
     def _nested(self, key: str, value: Any, path: tuple[str, ...]) -> JSON:
@@ -108,30 +108,30 @@ class _Subset:
             if isinstance(parts, list):
                 pending += reversed(parts)
             if isinstance(ref, str) and ref not in merged and (target := self._target(ref)):
-                if ref in path or len(path + merged) >= _DEEP or self._left <= 0:
+                if ref in path or len(path + merged) >= _MAX_REF_DEPTH or self._schemas_left <= 0:
                     result.setdefault("$ref", ref)
                 else:
                     merged += (ref,)
                     pending.append(target)
-            _add(result, part)
+            _merge_into(result, part)
         return result, path + merged
 
     def _reference(self, ref: str) -> JSON:
-        if ref not in self._kept:
-            self._kept[ref] = {}
+        if ref not in self._definitions:
+            self._definitions[ref] = {}
             self._pending.append((ref, self._target(ref) or {}))
         return {"$ref": f"#/$defs/{_name(ref)}"}  # nothing may stand beside it
 
     def _target(self, ref: str) -> Mapping[str, Any] | None:
         """What a reference within the document leads to."""
-        found: Any = self._root
+        node: Any = self._root
         head, *steps = ref.split("/")
         if head != "#":
             return None
         for step in steps:
             name = step.replace("~1", "/").replace("~0", "~")
-            found = found.get(name) if isinstance(found, Mapping) else None
-        return found if isinstance(found, Mapping) else None
+            node = node.get(name) if isinstance(node, Mapping) else None
+        return node if isinstance(node, Mapping) else None
 
 
 def _name(ref: str) -> str:
@@ -140,7 +140,7 @@ def _name(ref: str) -> str:
     return plain.translate(_DOTS) or "root"
 
 
-def _add(known: JSON, part: Mapping[str, Any]) -> None:
+def _merge_into(known: JSON, part: Mapping[str, Any]) -> None:
     """Another schema that holds as well."""
     for key, value in part.items():
         if key in {"$ref", "allOf"}:
@@ -154,8 +154,8 @@ def _add(known: JSON, part: Mapping[str, Any]) -> None:
             known.setdefault(key, value)
 
 
-def _known(form: Any) -> bool:
-    return isinstance(form, str) and form in _FORMATS
+def _is_format(name: Any) -> bool:
+    return isinstance(name, str) and name in _FORMATS
 
 
 def _constant(value: Any) -> JSON:

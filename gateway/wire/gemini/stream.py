@@ -7,9 +7,9 @@ from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import NO_TEMPLATE, Target
 from gateway.wire.faults import with_usage
 from gateway.wire.gemini.array import ArrayDecoder
-from gateway.wire.gemini.candidate import Candidate, Told, logprobs, place
-from gateway.wire.gemini.reply import Answer, blocked, blocking, parsed
-from gateway.wire.gemini.usage import usage
+from gateway.wire.gemini.candidate import Candidate, CandidateState, logprobs, require_index
+from gateway.wire.gemini.reply import Answer, block_reason, blocked_choice, parse_answer
+from gateway.wire.gemini.usage import parse_usage
 from gateway.wire.silence import count_silent_event
 from gateway.wire.sse import SseDecoder
 from gateway.wire.whole import LEADING_BLANKS
@@ -30,22 +30,22 @@ class Decoder:
 
     def __init__(self) -> None:
         self._pieces = _Framing()
-        self._told: dict[int, Told] = {}
+        self._candidates: dict[int, CandidateState] = {}
         self._blocked: Choice | None = None
         self._usage: Usage | None = None
-        self._begun = False
+        self._started = False
         """Whether anything was said."""
         self._id = ""
-        self._silent = 0
+        self._silent_events = 0
         """Pieces that gave no delta."""
         self._failure: UpstreamError | None = None
 
     @property
     def complete(self) -> bool:
         """See StreamDecoder."""
-        if self._failure is not None or self._usage is None or not self._told:
+        if self._failure is not None or self._usage is None or not self._candidates:
             return False
-        return all(told.reason is not None for told in self._told.values())
+        return all(state.reason is not None for state in self._candidates.values())
 
     def feed(self, chunk: bytes) -> list[Delta]:
         """The deltas that are whole now. Raises UpstreamError."""
@@ -56,20 +56,20 @@ class Decoder:
         deltas = self._read(self._pieces.finish)
         if self._failure is not None:
             raise self._failure
-        if not self._told and self._blocked is not None:
-            said = self._blocked
-            return [*deltas, self._delta(_whole(said))]
+        if not self._candidates and self._blocked is not None:
+            choice = self._blocked
+            return [*deltas, self._delta(_as_choice_delta(choice))]
         try:
             return [*deltas, self._delta(*self._finish_choices())]
         except Broken as failure:
             raise with_usage(failure, self._usage) from None
 
     def _finish_choices(self) -> list[ChoiceDelta]:
-        if not self._told or any(told.reason is None for told in self._told.values()):
+        if not self._candidates or any(state.reason is None for state in self._candidates.values()):
             raise Broken("the stream ended before the answer did")
         return [
-            ChoiceDelta(index, finish=told.finish(), extra=told.extra())
-            for index, told in sorted(self._told.items())
+            ChoiceDelta(index, finish=state.finish(), extra=state.extra())
+            for index, state in sorted(self._candidates.items())
         ]
 
     def _read(self, pieces: Callable[[], list[bytes]]) -> list[Delta]:
@@ -80,7 +80,7 @@ class Decoder:
             for data in pieces():
                 delta = self._piece(data)
                 if delta is None:
-                    self._silent = count_silent_event(self._silent)
+                    self._silent_events = count_silent_event(self._silent_events)
                 else:
                     deltas.append(delta)
         except UpstreamError as failure:
@@ -94,33 +94,33 @@ class Decoder:
     def _piece(self, data: bytes) -> Delta | None:
         if data in (b"", b"[DONE]"):  # not Google's own, but some proxies add it
             return None
-        answer = parsed(data)
+        answer = parse_answer(data)
         self._id = self._id or answer.responseId or ""
-        before, self._usage = self._usage, usage(answer.usageMetadata) or self._usage
-        if blocking(answer) is not None:
-            self._blocked = blocked(answer)
-        told = [self._candidate(each, answer) for each in answer.candidates or ()]
-        heard = [choice for choice in told if choice is not None]
-        self._begun = self._begun or bool(heard)
+        before, self._usage = self._usage, parse_usage(answer.usageMetadata) or self._usage
+        if block_reason(answer) is not None:
+            self._blocked = blocked_choice(answer)
+        deltas = [self._candidate(each, answer) for each in answer.candidates or ()]
+        choices = [choice for choice in deltas if choice is not None]
+        self._started = self._started or bool(choices)
         # The last count is told at once: the end of the answer may be that it failed.
-        counts = self._begun and self._usage != before
-        return self._delta(*heard) if heard or counts else None
+        counts = self._started and self._usage != before
+        return self._delta(*choices) if choices or counts else None
 
     def _candidate(self, candidate: Candidate, answer: Answer) -> ChoiceDelta | None:
         """What a piece of a candidate adds, if anything. An index that is absent is 0."""
-        index = candidate.index = place(candidate.index or 0)
-        told = self._told.setdefault(index, Told())
-        before = told.calls
-        piece = told.add(candidate, self._id)
-        chances = logprobs(candidate.logprobsResult)
-        if not (piece.text or piece.reasoning or piece.calls or chances):
+        index = candidate.index = require_index(candidate.index or 0)
+        state = self._candidates.setdefault(index, CandidateState())
+        before = state.calls
+        piece = state.add(candidate, self._id)
+        token_logprobs = logprobs(candidate.logprobsResult)
+        if not (piece.text or piece.reasoning or piece.calls or token_logprobs):
             return None
         return ChoiceDelta(
             index,
             piece.text,
             tuple(_call(before + i, call) for i, call in enumerate(piece.calls)),
             reasoning=piece.reasoning,
-            logprobs=chances,
+            logprobs=token_logprobs,
         )
 
     def _delta(self, *choices: ChoiceDelta) -> Delta:
@@ -133,14 +133,14 @@ class _Framing:
     def __init__(self) -> None:
         self._sse = SseDecoder()
         self._array: ArrayDecoder | None = None
-        self._begun = False
+        self._started = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        if not self._begun:
+        if not self._started:
             chunk = chunk.lstrip(LEADING_BLANKS)
             if not chunk:
                 return []
-            self._begun = True
+            self._started = True
             if chunk[:1] in {b"[", b"{"}:
                 self._array = ArrayDecoder()
         if self._array is not None:
@@ -157,7 +157,7 @@ def _call(index: int, call: ToolCall) -> ToolDelta:
     return ToolDelta(index, call.id, call.name, call.arguments, call.extra)
 
 
-def _whole(choice: Choice) -> ChoiceDelta:
+def _as_choice_delta(choice: Choice) -> ChoiceDelta:
     return ChoiceDelta(choice.index, finish=choice.finish, refusal=choice.refusal or "")
 
 

@@ -37,10 +37,10 @@ class Tools:
     def body(self, choice: Any) -> JSON:
         """`tools` and `toolConfig`, with the decoded `tool_choice`."""
         config = self._config(choice)
-        found: list[Any] = [*self.native]
+        entries: list[Any] = [*self.native]
         if self.functions:
-            found.append({"functionDeclarations": self.functions})
-        return ({"tools": found} if found else {}) | (
+            entries.append({"functionDeclarations": self.functions})
+        return ({"tools": entries} if entries else {}) | (
             {"toolConfig": {"functionCallingConfig": config}} if config else {}
         )
 
@@ -63,18 +63,18 @@ class Tools:
 
 def _function(given: Any, where: str) -> JSON:
     function = calls.require_function(given, where, "Google's models")
-    described = function.get("description")
-    found: JSON = {
+    description = function.get("description")
+    declaration: JSON = {
         "name": function["name"],
-        "description": described if isinstance(described, str) else "",
+        "description": description if isinstance(description, str) else "",
     }
     parameters = function.get("parameters")
     if parameters:
         place = f"{where}.function.parameters"
         if not isinstance(parameters, Mapping):
             raise InvalidRequest(f"{place} must be a JSON schema", param=place)
-        found["parametersJsonSchema"] = schema(parameters, place)
-    return found
+        declaration["parametersJsonSchema"] = schema(parameters, place)
+    return declaration
 
 
 def schema(given: Mapping[str, Any], where: str) -> JSON:

@@ -12,16 +12,16 @@ _COUNTS: Final = (
 )  # fmt: skip
 
 
-def usage(said: Any) -> Usage | None:
+def parse_usage(value: Any) -> Usage | None:
     """None when there is no count of the prompt, or one is negative or absurd.
 
     The cached tokens are part of promptTokenCount. What tools of the provider read, and what the
     model thought, are counted beside it and beside candidatesTokenCount: totalTokenCount is the
     sum of the four in every recording. A count that is absent is 0.
     """
-    if not isinstance(said, Mapping) or said.get("promptTokenCount") is None:
+    if not isinstance(value, Mapping) or value.get("promptTokenCount") is None:
         return None
-    counts = [0 if said.get(name) is None else said[name] for name in _COUNTS]
+    counts = [0 if value.get(name) is None else value[name] for name in _COUNTS]
     if not are_plausible(*counts):
         return None
     prompt, read, written, thought, cached = counts
@@ -30,9 +30,9 @@ def usage(said: Any) -> Usage | None:
         completion=written + thought,
         cached=min(cached, prompt),
         reasoning=thought,
-        audio_prompt=min(_audio_tokens(said.get("promptTokensDetails")), prompt),
-        audio_completion=min(_audio_tokens(said.get("candidatesTokensDetails")), written),
-        audio_cached=min(_audio_tokens(said.get("cacheTokensDetails")), cached, prompt),
+        audio_prompt=min(_audio_tokens(value.get("promptTokensDetails")), prompt),
+        audio_completion=min(_audio_tokens(value.get("candidatesTokensDetails")), written),
+        audio_cached=min(_audio_tokens(value.get("cacheTokensDetails")), cached, prompt),
     )
 
 
@@ -40,6 +40,6 @@ def _audio_tokens(details: Any) -> int:
     """Of `[{"modality": "AUDIO", "tokenCount": 5}, ...]`."""
     if not isinstance(details, list):
         return 0
-    heard = [e for e in details if isinstance(e, Mapping) and e.get("modality") == "AUDIO"]
-    counts = [each.get("tokenCount") for each in heard]
+    audio = [e for e in details if isinstance(e, Mapping) and e.get("modality") == "AUDIO"]
+    counts = [each.get("tokenCount") for each in audio]
     return sum(count for count in counts if isinstance(count, int) and are_plausible(count))

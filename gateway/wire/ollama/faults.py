@@ -44,11 +44,11 @@ def read(data: bytes, shape: type[T]) -> T:
 def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
     """The error that an answer with another status than 200 stands for."""
     try:
-        said: Any = read(body, object)
+        decoded: Any = read(body, object)
     except Broken:
-        said = None  # a page of some proxy, or nothing
-    words = _words(said.get("error") if isinstance(said, dict) else None)
-    kind = _class(status, words)
+        decoded = None  # a page of some proxy, or nothing
+    words = _words(decoded.get("error") if isinstance(decoded, dict) else None)
+    kind = _error_class(status, words)
     return kind(
         words or f"the provider answered with status {status}",
         status=status if kind in (Rejected, Unsuitable) else None,
@@ -56,19 +56,19 @@ def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError
     )
 
 
-def fault_inside(error: Any) -> UpstreamError:
+def fault_in_body(error: Any) -> UpstreamError:
     """The error that an `error` inside a 200 stands for."""
     words = _words(error)
     return kind_by_message(words, _BY_WORDS, Faulty)(words or "the provider broke off its answer")
 
 
-def _class(status: int, words: str) -> Kind:
+def _error_class(status: int, words: str) -> Kind:
     if not 400 <= status < 600:
         # A redirect is a wrong base URL; any other success is no answer to a chat.
         return Misconfigured if 300 <= status < 400 else Broken
     if status in (400, 413, 422):
-        found = kind_by_message(words, _BY_WORDS, Rejected)
-        return found if found is Unsuitable else Rejected
+        kind = kind_by_message(words, _BY_WORDS, Rejected)
+        return kind if kind is Unsuitable else Rejected
     return _BY_STATUS.get(status, Rejected if status < 500 else Faulty)
 
 

@@ -19,55 +19,55 @@ def messages(given: Any) -> list[JSON]:
 def _message(given: Any, where: str, names: dict[str, str]) -> JSON:
     """One message. `names` are the tools of the calls so far, by the calls' ids."""
     role = asked.role(given, where)
-    told: JSON = {"role": "system" if role == "developer" else role}
-    told |= _content(given.get("content"), f"{where}.content")
+    message: JSON = {"role": "system" if role == "developer" else role}
+    message |= _content(given.get("content"), f"{where}.content")
     if role == "assistant":
-        told |= _answer(given, where, names)
+        message |= _answer(given, where, names)
         if isinstance(given.get("refusal"), str):
-            told["content"] = "\n".join(filter(None, (told["content"], given["refusal"])))
+            message["content"] = "\n".join(filter(None, (message["content"], given["refusal"])))
     elif role == "tool":
-        told |= _result(given, names)
-    return told
+        message |= _result(given, names)
+    return message
 
 
 def _answer(given: Mapping[str, Any], where: str, names: dict[str, str]) -> JSON:
     """What an answer of the model's has beside its text."""
     asked.refuse_message_fields(given, where, ("function_call", "audio"), "Ollama")
-    told: JSON = {}
+    fields: JSON = {}
     thoughts = given.get("reasoning_content") or given.get("reasoning")
     if isinstance(thoughts, str) and thoughts:
-        told["thinking"] = thoughts
-    made = calls.tool_calls(given, where)
-    if made:
-        told["tool_calls"] = [
-            _call(call, f"{where}.tool_calls[{i}]", names) for i, call in enumerate(made)
+        fields["thinking"] = thoughts
+    tool_calls = calls.tool_calls(given, where)
+    if tool_calls:
+        fields["tool_calls"] = [
+            _call(call, f"{where}.tool_calls[{i}]", names) for i, call in enumerate(tool_calls)
         ]
-    return told
+    return fields
 
 
 def _call(given: Any, where: str, names: dict[str, str]) -> JSON:
     name, arguments = calls.name_and_arguments(given, where)
-    told: JSON = {"function": {"name": name, "arguments": arguments}}
-    known = given.get("id")
-    if isinstance(known, str) and known:
-        known, _ = split_id(known)
-        names[known] = name
-        told = {"id": known, **told}
-    return told
+    call: JSON = {"function": {"name": name, "arguments": arguments}}
+    call_id = given.get("id")
+    if isinstance(call_id, str) and call_id:
+        call_id, _ = split_id(call_id)
+        names[call_id] = name
+        call = {"id": call_id, **call}
+    return call
 
 
 def _result(given: Mapping[str, Any], names: Mapping[str, str]) -> JSON:
     """A tool's result names the tool; newer versions also read the call's id."""
-    told: JSON = {}
-    known = given.get("tool_call_id")
+    fields: JSON = {}
+    call_id = given.get("tool_call_id")
     name = given.get("name")
-    if isinstance(known, str) and known:
-        known, _ = split_id(known)
-        told["tool_call_id"] = known
-        name = names.get(known, name)
+    if isinstance(call_id, str) and call_id:
+        call_id, _ = split_id(call_id)
+        fields["tool_call_id"] = call_id
+        name = names.get(call_id, name)
     if isinstance(name, str) and name:
-        told["tool_name"] = name
-    return told
+        fields["tool_name"] = name
+    return fields
 
 
 def _content(given: Any, where: str) -> JSON:
@@ -96,7 +96,7 @@ def _content(given: Any, where: str) -> JSON:
 def _image(given: Any, where: str) -> str:
     """An image in base64. Ollama fetches nothing."""
     url = parts.require_string(given.get("url") if isinstance(given, Mapping) else given, where)
-    found = parts.parse_data_url(url)
-    if found is None or not (found[0] or "image/").startswith("image/"):
+    data = parts.parse_data_url(url)
+    if data is None or not (data[0] or "image/").startswith("image/"):
         raise InvalidRequest(f"{where} must be a base64 data: URL of an image", param=where)
-    return found[1]
+    return data[1]

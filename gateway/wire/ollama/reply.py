@@ -14,7 +14,7 @@ from gateway.wire.calls import require_name
 from gateway.wire.counts import are_plausible
 from gateway.wire.dialect import Target
 from gateway.wire.faults import with_usage
-from gateway.wire.ollama.faults import fault, fault_inside, read
+from gateway.wire.ollama.faults import fault, fault_in_body, read
 
 _NULL: Final = Raw(b"null")
 
@@ -35,7 +35,7 @@ class _Message(Struct):
     tool_calls: list[_Call] | None = None
 
 
-class Said(Struct):
+class ChatResponse(Struct):
     """An answer, or one line of it. Everything has a default: what is missing is told apart."""
 
     message: _Message | None = None
@@ -52,51 +52,51 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
     """The answer; raises UpstreamError for anything else. Header names are lower case."""
     if status != 200:
         raise fault(status, headers, body)
-    said = read(body, Said)
-    told = usage(said)
+    response = read(body, ChatResponse)
+    usage = parse_usage(response)
     try:
-        choice = _choice(said)
+        choice = _choice(response)
     except UpstreamError as error:
-        raise with_usage(error, told) from None
-    return Completion((choice,), created=seconds(said.created_at), usage=told)
+        raise with_usage(error, usage) from None
+    return Completion((choice,), created=seconds(response.created_at), usage=usage)
 
 
-def _choice(said: Said) -> Choice:
-    if said.error:
-        raise fault_inside(said.error)
-    message = said.message
-    if message is None or not said.done:
+def _choice(response: ChatResponse) -> Choice:
+    if response.error:
+        raise fault_in_body(response.error)
+    message = response.message
+    if message is None or not response.done:
         raise Broken("the provider's answer is not whole")
-    calls = tool_calls(said, 0)
+    calls = tool_calls(response, 0)
     return Choice(
         text=message.content or (None if calls else ""),
         tool_calls=calls,
-        finish=finish(said.done_reason, called=bool(calls)),
+        finish=finish(response.done_reason, called=bool(calls)),
         reasoning=message.thinking or None,
-        logprobs=logprobs(said.logprobs) or UNSET,
+        logprobs=logprobs(response.logprobs) or UNSET,
     )
 
 
-def tool_calls(said: Said, before: int) -> tuple[ToolCall, ...]:
+def tool_calls(response: ChatResponse, before: int) -> tuple[ToolCall, ...]:
     """The calls of an answer or a line, `before` of which came earlier."""
-    told = (said.message.tool_calls if said.message else None) or ()
-    return tuple(_call(call, said.created_at, before + at) for at, call in enumerate(told))
+    calls = (response.message.tool_calls if response.message else None) or ()
+    return tuple(_call(call, response.created_at, before + at) for at, call in enumerate(calls))
 
 
 def _call(call: _Call, when: str, place: int) -> ToolCall:
     """Most versions give no id: one is made, the same for the same bytes."""
     name, arguments = require_name(call.function.name), _text(call.function.arguments)
     seed = f"{when}/{place}/{name}/{arguments}".encode()
-    made = f"call_{hashlib.blake2b(seed, digest_size=12).hexdigest()}"
-    return ToolCall(call.id or made, name, arguments)
+    made_id = f"call_{hashlib.blake2b(seed, digest_size=12).hexdigest()}"
+    return ToolCall(call.id or made_id, name, arguments)
 
 
 def _text(arguments: Raw) -> str:
     """Arguments as JSON text, every number and string as it was written."""
-    written = bytes(arguments)
-    if written.startswith(b'"'):  # a text that holds JSON already
-        return read(written, str) or "{}"
-    return "{}" if written == b"null" else msgspec.json.format(written, indent=-1).decode()
+    text = bytes(arguments)
+    if text.startswith(b'"'):  # a text that holds JSON already
+        return read(text, str) or "{}"
+    return "{}" if text == b"null" else msgspec.json.format(text, indent=-1).decode()
 
 
 def finish(reason: str | None, *, called: bool) -> str:
@@ -106,9 +106,9 @@ def finish(reason: str | None, *, called: bool) -> str:
     return "length" if reason == "length" else "stop"
 
 
-def usage(said: Said) -> Usage | None:
+def parse_usage(response: ChatResponse) -> Usage | None:
     """Both counts, or nothing: a prompt that was still in memory is not counted by Ollama."""
-    prompt, answer = said.prompt_eval_count, said.eval_count
+    prompt, answer = response.prompt_eval_count, response.eval_count
     return Usage(prompt, answer) if are_plausible(prompt, answer) else None
 
 
@@ -136,11 +136,11 @@ class _Logprobs(Struct):
     refusal: None = None
 
 
-def logprobs(told: Any) -> Raw | None:
+def logprobs(value: Any) -> Raw | None:
     """Log probabilities in OpenAI's shape, which differs in what may be left out."""
-    if not told:
+    if not value:
         return None
     try:
-        return Raw(msgspec.json.encode(_Logprobs(msgspec.convert(told, list[_Logprob]))))
+        return Raw(msgspec.json.encode(_Logprobs(msgspec.convert(value, list[_Logprob]))))
     except msgspec.ValidationError:
         return None

@@ -39,8 +39,8 @@ THINK: Final[Mapping[str, Any]] = {
 
 _PASSED: Final = ("keep_alive", "think")
 """Fields of Ollama's own that a client may send beside OpenAI's."""
-_CANNOT: Final = ESSENTIAL - {"logprobs", "response_format", "stop", "tool_choice", "tools"}
-_HELD: Final = ("response_format.json_schema.strict",)
+_REFUSED: Final = ESSENTIAL - {"logprobs", "response_format", "stop", "tool_choice", "tools"}
+_ALWAYS_HONOURED: Final = ("response_format.json_schema.strict",)
 """Fields within fields that are honoured: a schema is always followed to the letter."""
 _JSON: Final = {"content-type": "application/json", "accept": "application/json"}
 _LINES: Final = {"content-type": "application/json", "accept": "application/x-ndjson"}
@@ -54,7 +54,7 @@ def auth(api_key: str) -> Mapping[str, str]:
 def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     """Raises InvalidRequest for what Ollama cannot say, naming the field."""
     given = asked.fields(request)
-    asked.refuse(given, _CANNOT, "Ollama")
+    asked.refuse(given, _REFUSED, "Ollama")
     limit = asked.output_limit(request, target)
     body: dict[str, Any] = {
         "model": target.upstream,
@@ -71,12 +71,12 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     effort = given.get("reasoning_effort")
     if effort is not None and "think" not in body:
         body["think"] = _think(effort)
-    said = {*OPTIONS, *_PASSED, *ESSENTIAL, *_HELD, "options", "reasoning_effort"}
+    honoured = {*OPTIONS, *_PASSED, *ESSENTIAL, *_ALWAYS_HONOURED, "options", "reasoning_effort"}
     if "logprobs" in body:
-        said.add("top_logprobs")
-    names = (*dropped_fields(given, said), *_unsaid(given.get("options")))
+        honoured.add("top_logprobs")
+    not_honoured = (*dropped_fields(given, honoured), *_dropped_options(given.get("options")))
     headers = _LINES if stream else _JSON
-    return HttpCall(PATH, headers, msgspec.json.encode(body), names)
+    return HttpCall(PATH, headers, msgspec.json.encode(body), not_honoured)
 
 
 def _window(target: Target, limit: int) -> dict[str, int]:
@@ -94,15 +94,15 @@ def _options(given: Mapping[str, Any], limit: int) -> dict[str, Any]:
     own = given.get("options")
     if own is not None and not isinstance(own, Mapping):
         raise InvalidRequest("options must be an object", param="options")
-    found = {
+    options = {
         name: given[name] for name in sorted(OPTIONS & given.keys()) if given[name] is not None
     }
-    found |= {name: value for name, value in (own or {}).items() if name in OPTIONS}
-    stops = asked.stop_sequences(found.pop("stop", None))
-    return {"num_predict": limit, **found, **({"stop": stops} if stops else {})}
+    options |= {name: value for name, value in (own or {}).items() if name in OPTIONS}
+    stops = asked.stop_sequences(options.pop("stop", None))
+    return {"num_predict": limit, **options, **({"stop": stops} if stops else {})}
 
 
-def _unsaid(own: Any) -> tuple[str, ...]:
+def _dropped_options(own: Any) -> tuple[str, ...]:
     """What the client's own `options` ask for and are not given."""
     return tuple(f"options.{name}" for name in sorted(own.keys() - OPTIONS)) if own else ()
 
@@ -129,10 +129,10 @@ def _tool(given: Any, where: str) -> dict[str, Any]:
     return {**given, "function": function}
 
 
-def _format(wanted: ResponseFormat) -> dict[str, Any]:
-    if not wanted.json:
+def _format(requested: ResponseFormat) -> dict[str, Any]:
+    if not requested.json:
         return {}
-    return {"format": "json" if wanted.schema is None else wanted.schema}
+    return {"format": "json" if requested.schema is None else requested.schema}
 
 
 def _logprobs(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,6 +142,6 @@ def _logprobs(given: Mapping[str, Any]) -> dict[str, Any]:
     return {"logprobs": True} if top is None else {"logprobs": True, "top_logprobs": top}
 
 
-def _think(given: Any) -> Any:
-    effort = asked.effort(given, THINK)
+def _think(value: Any) -> Any:
+    effort = asked.effort(value, THINK)
     return None if effort is None else THINK[effort]

@@ -6,8 +6,15 @@ from gateway.core.chat import ChoiceDelta, Delta, ToolDelta
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import NO_TEMPLATE, StreamDecoder, Target
 from gateway.wire.faults import with_usage
-from gateway.wire.ollama.faults import fault_inside, read
-from gateway.wire.ollama.reply import Said, finish, logprobs, seconds, tool_calls, usage
+from gateway.wire.ollama.faults import fault_in_body, read
+from gateway.wire.ollama.reply import (
+    ChatResponse,
+    finish,
+    logprobs,
+    parse_usage,
+    seconds,
+    tool_calls,
+)
 from gateway.wire.silence import MAX_SILENT_BYTES, count_silent_event, silent_stream
 from gateway.wire.whole import LEADING_BLANKS
 
@@ -28,14 +35,14 @@ class _Decoder:
         self._rest: list[bytes] = []
         self._size = 0
         self._calls = 0
-        self._spoken = False
-        self._spread = False
+        self._message_seen = False
+        self._multiline = False
         """Whether it is one answer over many lines: some proxy's, held until it is whole."""
         self._created = 0
         self._done = False
         self._blank = 0
         """Bytes of lines with nothing on them."""
-        self._silent = 0
+        self._silent_lines = 0
         """Lines that said nothing."""
         self._failure: UpstreamError | None = None
 
@@ -63,15 +70,15 @@ class _Decoder:
         if self._failure is not None:
             raise self._failure
         deltas: list[Delta] = []
-        self._spread = False
+        self._multiline = False
         self._end_line(deltas)
         if not self._done:
             raise Broken("the stream ended before the answer was whole")
         return deltas
 
     def _read(self, chunk: bytes, deltas: list[Delta]) -> None:
-        if self._spread or self._done:
-            self._hold(chunk)
+        if self._multiline or self._done:
+            self._buffer(chunk)
             return
         *lines, rest = chunk.split(b"\n")
         blank = self._blank
@@ -81,14 +88,14 @@ class _Decoder:
                 if blank > MAX_SILENT_BYTES:
                     raise silent_stream()
                 continue
-            self._hold(line)
+            self._buffer(line)
             if self._end_line(deltas):
-                self._hold(b"\n".join((*lines[at + 1 :], rest)))
+                self._buffer(b"\n".join((*lines[at + 1 :], rest)))
                 return
         self._blank = blank
-        self._hold(rest)
+        self._buffer(rest)
 
-    def _hold(self, piece: bytes) -> None:
+    def _buffer(self, piece: bytes) -> None:
         if self._done or not piece:
             return
         self._size += len(piece)
@@ -99,44 +106,44 @@ class _Decoder:
     def _end_line(self, deltas: list[Delta]) -> bool:
         """Whether it is spread over the lines to come, too."""
         line = b"".join(self._rest).strip(LEADING_BLANKS)
-        if line == b"{" and not self._spread:
-            self._spread = True
+        if line == b"{" and not self._multiline:
+            self._multiline = True
             return True
         self._rest.clear()
         self._size = 0
         if line and not self._done:
-            said = read(line, Said)
+            response = read(line, ChatResponse)
             try:
-                delta = self._to_delta(said)
+                delta = self._to_delta(response)
             except UpstreamError as error:
-                raise with_usage(error, usage(said)) from None
+                raise with_usage(error, parse_usage(response)) from None
             if delta is None:
-                self._silent = count_silent_event(self._silent)
+                self._silent_lines = count_silent_event(self._silent_lines)
             else:
                 deltas.append(delta)
         return False
 
-    def _to_delta(self, said: Said) -> Delta | None:
-        if said.error:
-            raise fault_inside(said.error)
-        self._spoken = self._spoken or said.message is not None
-        if not self._spoken or (said.message is None and not said.done):
+    def _to_delta(self, response: ChatResponse) -> Delta | None:
+        if response.error:
+            raise fault_in_body(response.error)
+        self._message_seen = self._message_seen or response.message is not None
+        if not self._message_seen or (response.message is None and not response.done):
             raise Broken("a line of the stream says nothing")
-        self._created = self._created or seconds(said.created_at)
+        self._created = self._created or seconds(response.created_at)
         calls = tuple(
             ToolDelta(self._calls + at, call.id, call.name, call.arguments)
-            for at, call in enumerate(tool_calls(said, self._calls))
+            for at, call in enumerate(tool_calls(response, self._calls))
         )
         self._calls += len(calls)
-        self._done = said.done
-        message = said.message
-        told = ChoiceDelta(
+        self._done = response.done
+        message = response.message
+        delta = ChoiceDelta(
             text=(message.content if message else None) or "",
             tool_calls=calls,
-            finish=finish(said.done_reason, called=self._calls > 0) if said.done else None,
+            finish=finish(response.done_reason, called=self._calls > 0) if response.done else None,
             reasoning=(message.thinking if message else None) or "",
-            logprobs=logprobs(said.logprobs),
+            logprobs=logprobs(response.logprobs),
         )
-        if told == ChoiceDelta():
+        if delta == ChoiceDelta():
             return None
-        return Delta((told,), usage(said), created=self._created)
+        return Delta((delta,), parse_usage(response), created=self._created)

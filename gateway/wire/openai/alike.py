@@ -30,7 +30,7 @@ _MOST_TRIES: Final = 8
 _string: Final = json.Decoder(str).decode
 
 
-class AlikeText(ChunkTemplate):
+class TextTemplate(ChunkTemplate):
     """What a stream's events of text have in common: `learn` it from one, read others by it.
 
     `read` is for chunks, from `data: ` to the empty line. Bytes that begin with an event like the
@@ -46,21 +46,21 @@ class AlikeText(ChunkTemplate):
         """The same for the data of an event."""
         self._tries = 0
 
-    def open(self, *, between: bool) -> None:
+    def open(self, *, at_event_end: bool) -> None:
         """Whether a chunk may be read now: what has come is read, to the end of an event."""
-        self.read = self._whole if between else read_nothing
+        self.read = self._whole if at_event_end else read_nothing
 
     def learn(self, data: bytes, chunk: strict.Chunk) -> None:
         """From a chunk that is relayed as it is, and whose delta has a size: it says some text or
         thought of one choice, and nothing else.
         """
-        said = [field for field in _FIELDS if getattr(chunk.choices[0].delta, field)]
-        if len(said) > 1 or self._tries == _MOST_TRIES:
+        fields = [field for field in _FIELDS if getattr(chunk.choices[0].delta, field)]
+        if len(fields) > 1 or self._tries == _MOST_TRIES:
             return
-        [field] = said
+        [field] = fields
         self._tries += 1
-        found = _FIELDS[field].search(data)
-        text = _STRING.match(data, found.end()) if found else None
+        match = _FIELDS[field].search(data)
+        text = _STRING.match(data, match.end()) if match else None
         if text is None:
             return
         before, after = data[: text.start() + 1], data[text.end() - 1 :]
@@ -97,21 +97,21 @@ def _reader(
         if padded is None:
             if event[ends] != after:
                 return None
-            told = event[text_of]
+            quoted = event[text_of]
         else:
             at = event.rfind(after, begin)
             behind = event[at + len(after) :]
             padding = behind.removesuffix(end)
             if at < 0 or padding == behind or not (padding.isalnum() or not padding):
                 return None
-            told = event[begin : at + 1]
+            quoted = event[begin : at + 1]
         try:
-            text = _string(told)
+            text = _string(quoted)
         except ValueError:
             return None
-        said = ChoiceDelta(index, reasoning=text) if thinks else ChoiceDelta(index, text)
-        size = len(text.encode()) if _ESCAPE in told else len(told) - 2  # without its quotes
-        return Delta((said,), None, name, created, event[data_of], size=size)
+        delta = ChoiceDelta(index, reasoning=text) if thinks else ChoiceDelta(index, text)
+        size = len(text.encode()) if _ESCAPE in quoted else len(quoted) - 2  # without its quotes
+        return Delta((delta,), None, name, created, event[data_of], size=size)
 
     return read
 
@@ -123,9 +123,9 @@ def _is_text(field: str, before: bytes, after: bytes, chunk: strict.Chunk) -> bo
     except ValidationError:
         return False
     text = getattr(chunk.choices[0].delta, field)
-    proved = bool(getattr(other.choices[0].delta, field) == _OTHER)
+    same_text = bool(getattr(other.choices[0].delta, field) == _OTHER)
     setattr(other.choices[0].delta, field, text)
-    return proved and other == chunk
+    return same_text and other == chunk
 
 
 def plain_size(pieces: tuple[ChoiceDelta, ...]) -> int | None:

@@ -14,16 +14,16 @@ class CallSoFar:
 
     __slots__ = ("filled", "id", "name")
 
-    def __init__(self, given: str) -> None:
-        self.id = given
+    def __init__(self, call_id: str) -> None:
+        self.id = call_id
         """As the provider gave it; "" when it gave none."""
         self.name = ""
         self.filled = False
 
-    def continues(self, given: str, name: str) -> bool:
+    def continues(self, call_id: str, name: str) -> bool:
         """Whether a piece with its index is more of it, and not the first of another."""
-        if given and name and self.id:
-            return given == self.id
+        if call_id and name and self.id:
+            return call_id == self.id
         return not (self.filled and name and self.name and name != self.name)
 
 
@@ -40,38 +40,38 @@ class ChoiceSoFar:
         self.finished = False
         self.legacy = False
 
-    def place(self, index: int | None, given: str, name: str) -> int:
+    def place(self, index: int | None, call_id: str, name: str) -> int:
         """Which call a piece belongs to; a new one is added.
 
         Some providers number no calls, or all of them 0 (BerriAI/litellm#5231).
         """
         calls = self.calls
         if index is None:
-            known = [at for at, call in enumerate(calls) if given and call.id == given]
+            known = [at for at, call in enumerate(calls) if call_id and call.id == call_id]
             if known:
                 return known[0]
-            if calls and not given and not name:
+            if calls and not call_id and not name:
                 return len(calls) - 1
         else:
             at = self.places.get(index)
-            if at is not None and calls[at].continues(given, name):
+            if at is not None and calls[at].continues(call_id, name):
                 return at
             self.places[index] = len(calls)
-        calls.append(CallSoFar(given))
+        calls.append(CallSoFar(call_id))
         return len(calls) - 1
 
     def piece(self, at: int, answer: str, name: str, arguments: str) -> ToolDelta:
         """A piece of a call; id and name are told once."""
         call = self.calls[at]
-        given = None
+        new_id = None
         if not call.name and not call.filled:
-            given = call.id or tolerant.call_id(answer, (self.index, at), name, arguments)
-        told = name if name and not call.name else None
+            new_id = call.id or tolerant.call_id(answer, (self.index, at), name, arguments)
+        new_name = name if name and not call.name else None
         call.name = call.name or name
         call.filled = call.filled or bool(arguments)
-        return ToolDelta(at, given, told, arguments)
+        return ToolDelta(at, new_id, new_name, arguments)
 
-    def unfilled(self) -> list[ToolDelta]:
+    def missing_arguments(self) -> list[ToolDelta]:
         """Arguments for the calls that came without any: they must be JSON. Raises Broken for a
         call that nobody has named.
         """

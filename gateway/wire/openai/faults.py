@@ -84,7 +84,7 @@ _UNSUITABLE: Final = frozenset(
 )
 _UNSUPPORTED: Final = "unsupported_"
 """How the codes begin of what only this model does not take: `unsupported_value`, ..."""
-_TOO_MUCH: Final = tuple(
+_TOO_LONG_OR_FILTERED: Final = tuple(
     (words, Unsuitable)
     for words in (
         "context length", "context_length", "context size", "context_size", "context window",
@@ -119,32 +119,34 @@ _BAD_SETTING: Final = re.compile(
 def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
     """The error of an answer whose status is not 200. Header names are lower case."""
     try:
-        said = msgspec.json.decode(body)
+        decoded = msgspec.json.decode(body)
     except (ValueError, RecursionError):
-        said = None  # an HTML page of some proxy, or nothing
-    return _Said(said).error(status, retry_after(headers))
+        decoded = None  # an HTML page of some proxy, or nothing
+    return _ErrorBody(decoded).error(status, retry_after(headers))
 
 
-def fault_inside(answer: Any, *, sure: bool = False) -> UpstreamError | None:
+def fault_in_body(answer: Any, *, sure: bool = False) -> UpstreamError | None:
     """The error that came with status 200, if there is one; `sure` says that it must be one."""
     if not isinstance(answer, Mapping):
         return None
     if not (sure or answer.get("error") or answer.get("object") == "error" or _minimax(answer)):
         return None
-    said = _Said(answer)
-    return said.error(said.status_inside(), None)
+    error = _ErrorBody(answer)
+    return error.error(error.status_inside(), None)
 
 
 def _minimax(answer: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """MiniMax's error, in OpenAI's words."""
-    told = answer.get("base_resp")
-    if not isinstance(told, Mapping) or type(told.get("status_code")) is not int:
+    base_resp = answer.get("base_resp")
+    if not isinstance(base_resp, Mapping) or type(base_resp.get("status_code")) is not int:
         return None
-    code = told["status_code"]
-    return {"message": told.get("status_msg"), "code": _MINIMAX.get(code, 500)} if code else None
+    code = base_resp["status_code"]
+    return (
+        {"message": base_resp.get("status_msg"), "code": _MINIMAX.get(code, 500)} if code else None
+    )
 
 
-class _Said:
+class _ErrorBody:
     """What an error body says, wherever it says it."""
 
     def __init__(self, body: Any) -> None:
@@ -162,8 +164,8 @@ class _Said:
         param = inner.get("param")
         self.param = shorten(param) if isinstance(param, str) else None
         deeper = inner.get("innererror")
-        deep = deeper.get("code") if isinstance(deeper, Mapping) else None
-        names = (self.code, self.type, deep)
+        inner_code = deeper.get("code") if isinstance(deeper, Mapping) else None
+        names = (self.code, self.type, inner_code)
         self.names = frozenset(name.lower() for name in names if isinstance(name, str))
 
     def status_inside(self) -> int:
@@ -191,14 +193,14 @@ class _Said:
             return Misconfigured
         if status in (400, 422) and _BAD_SETTING.search(self.message):
             return Misconfigured
-        found = _BY_STATUS.get(status, Rejected if status < 500 else Faulty)
+        kind = _BY_STATUS.get(status, Rejected if status < 500 else Faulty)
         if status in (400, 403, 413, 422):
             if self._unsuitable_by_name():
                 return Unsuitable
-            found = kind_by_message(self.message, _TOO_MUCH, found)
+            kind = kind_by_message(self.message, _TOO_LONG_OR_FILTERED, kind)
         if status in (400, 422):
-            found = kind_by_message(self.message, _THIS_MODEL, found)
-        return found
+            kind = kind_by_message(self.message, _THIS_MODEL, kind)
+        return kind
 
     def _unsuitable_by_name(self) -> bool:
         return any(name in _UNSUITABLE or name.startswith(_UNSUPPORTED) for name in self.names)

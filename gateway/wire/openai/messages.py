@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from gateway.core.errors import InvalidRequest
-from gateway.wire.openai.signatures import returned
+from gateway.wire.openai.signatures import restore_signatures
 from gateway.wire.signed_ids import strip_signatures
 
 Message = dict[str, Raw]
@@ -49,7 +49,7 @@ MESSAGE_QUIRKS: Final = frozenset(
 _SHORT: Final = re.compile(r"[A-Za-z0-9]{9}")
 _LETTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _NONE: Final = Thoughts()
-_BETWEEN: Final[Message] = {"role": Raw(b'"assistant"'), "content": Raw(b'"OK."')}
+_SEPARATOR: Final[Message] = {"role": Raw(b'"assistant"'), "content": Raw(b'"OK."')}
 _SYSTEM: Final = Raw(b'"system"')
 _EMPTY: Final = Raw(b'""')
 
@@ -71,20 +71,20 @@ def prepared(messages: Raw, quirks: Collection[str]) -> Raw:
         plain = not quirky and b'"extra_content"' not in bytes(messages)
         if plain and all(thoughts == _NONE for thoughts in _thoughts_of(messages)):
             return messages
-        found = _messages(messages)
-        told = [_prepared(message, quirks) for message in found]
+        decoded = _messages(messages)
+        adapted = [_adapt(message, quirks) for message in decoded]
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         raise InvalidRequest("messages must be a list of messages", param="messages") from None
     if "no_user_after_tool" in quirks:
-        told = _with_turns_between(told)
-    return messages if told == found else Raw(_encode(told))
+        adapted = _separate_user_from_tool(adapted)
+    return messages if adapted == decoded else Raw(_encode(adapted))
 
 
-def short_id(given: str) -> str:
+def short_id(call_id: str) -> str:
     """An id of 9 letters and digits: itself, or one made from it, the same for the same id."""
-    if _SHORT.fullmatch(given):
-        return given
-    number = int.from_bytes(hashlib.blake2b(given.encode(), digest_size=8).digest())
+    if _SHORT.fullmatch(call_id):
+        return call_id
+    number = int.from_bytes(hashlib.blake2b(call_id.encode(), digest_size=8).digest())
     letters = []
     for _ in range(9):
         number, place = divmod(number, len(_LETTERS))
@@ -92,68 +92,70 @@ def short_id(given: str) -> str:
     return "".join(letters)
 
 
-def _prepared(message: Message, quirks: Collection[str]) -> Message:
+def _adapt(message: Message, quirks: Collection[str]) -> Message:
     role = _string(message.get("role", _EMPTY))
     if role == "developer" and "no_developer_role" in quirks:
         return {**message, "role": _SYSTEM}
     if "thought_signatures" in quirks:
-        message = returned(message)
+        message = restore_signatures(message)
     if role == "assistant":
-        message = _thoughts(message, quirks)
+        message = _filter_thoughts(message, quirks)
     return _with_short_ids(message) if "short_tool_ids" in quirks else message
 
 
-def _thoughts(message: Message, quirks: Collection[str]) -> Message:
+def _filter_thoughts(message: Message, quirks: Collection[str]) -> Message:
     if "echo_reasoning" not in quirks:
         signs = "thought_signatures" in quirks
-        kept = {
+        retained = {
             name: raw
             for name, raw in message.items()
             if name not in THOUGHTS
             or f"takes_{name}" in quirks
             or (signs and name == "extra_content")
         }
-        calls = kept.get("tool_calls", _EMPTY)
+        calls = retained.get("tool_calls", _EMPTY)
         if not signs and b'"extra_content"' in bytes(calls):
-            kept["tool_calls"] = Raw(_encode([_plain(call) for call in _calls(calls)]))
-        return kept
-    said = "reasoning_content" in message or "reasoning" in message
-    if said or bytes(message.get("tool_calls", b"null")) in (b"null", b"[]"):
+            retained["tool_calls"] = Raw(
+                _encode([_without_signature(call) for call in _calls(calls)])
+            )
+        return retained
+    has_reasoning = "reasoning_content" in message or "reasoning" in message
+    if has_reasoning or bytes(message.get("tool_calls", b"null")) in (b"null", b"[]"):
         return message
     return {**message, "reasoning_content": _EMPTY}
 
 
-def _plain(call: Message) -> Message:
+def _without_signature(call: Message) -> Message:
     """A call without the signature that Google put on it."""
     return {name: raw for name, raw in call.items() if name != "extra_content"}
 
 
 def _with_short_ids(message: Message) -> Message:
-    told = dict(message)
-    if "tool_call_id" in told:
-        told["tool_call_id"] = _shortened(told["tool_call_id"])
-    calls = told.get("tool_calls")
+    result = dict(message)
+    if "tool_call_id" in result:
+        result["tool_call_id"] = _shorten_id(result["tool_call_id"])
+    calls = result.get("tool_calls")
     if calls is not None and bytes(calls) != b"null":
-        told["tool_calls"] = Raw(
+        result["tool_calls"] = Raw(
             _encode([
-                {**call, "id": _shortened(call["id"])} if "id" in call else call
+                {**call, "id": _shorten_id(call["id"])} if "id" in call else call
                 for call in _calls(calls)
             ])
         )  # fmt: skip
-    return told
+    return result
 
 
-def _shortened(given: Raw) -> Raw:
+def _shorten_id(given: Raw) -> Raw:
     return given if bytes(given) == b"null" else Raw(_encode(short_id(_string(given))))
 
 
-def _with_turns_between(messages: list[Message]) -> list[Message]:
-    told: list[Message] = []
+def _separate_user_from_tool(messages: list[Message]) -> list[Message]:
+    result: list[Message] = []
     before = ""
     for message in messages:
         role = _string(message.get("role", _EMPTY))
         if role == "user" and before == "tool":
-            told.append(_BETWEEN)
-        told.append(message)
+            result.append(_SEPARATOR)
+        result.append(message)
         before = role
-    return told
+    return result

@@ -12,7 +12,7 @@ from gateway.wire.dialect import Target
 from gateway.wire.faults import with_usage
 from gateway.wire.openai import signatures, strict, tolerant
 from gateway.wire.openai.choices import NAMELESS
-from gateway.wire.openai.faults import fault, fault_inside
+from gateway.wire.openai.faults import fault, fault_in_body
 
 _NO_EXTRA: Final[Mapping[str, Raw]] = {}
 _NOTHING_BESIDE: Final = (None, None, UNSET, UNSET, UNSET, UNSET, UNSET, None, None, None)
@@ -28,24 +28,24 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
         if not body.isascii():
             body.decode()  # what is relayed unread must be UTF-8 too
     except (ValueError, RecursionError):
-        return _understood(body)
+        return _parse_tolerantly(body)
     if len(answer.choices) > 1 and len({c.index for c in answer.choices}) < len(answer.choices):
-        return _understood(body)
-    return _relayed(answer, Raw(body))
+        return _parse_tolerantly(body)
+    return _relay(answer, Raw(body))
 
 
-def _relayed(answer: strict.Answer, raw: Raw) -> Completion:
-    told = answer.usage
-    usage = None if told is None else _consistent(told)
+def _relay(answer: strict.Answer, raw: Raw) -> Completion:
+    reported = answer.usage
+    usage = None if reported is None else _usage_if_exact(reported)
     counts = usage is not None
-    if told is not None and usage is None:
-        usage = strict_usage(told)
-        counts = _means(told, usage)
+    if reported is not None and usage is None:
+        usage = strict_usage(reported)
+        counts = _matches(reported, usage)
     choices: tuple[Choice, ...] = ()
     mend = False
     for choice in answer.choices:
         message = choice.message
-        beside = (
+        other_fields = (
             choice.logprobs,
             message.refusal,
             message.tool_calls,
@@ -57,7 +57,7 @@ def _relayed(answer: strict.Answer, raw: Raw) -> Completion:
             message.reasoning_content,
             message.reasoning,
         )
-        if beside == _NOTHING_BESIDE and not message.annotations:  # a text: nearly always
+        if other_fields == _NOTHING_BESIDE and not message.annotations:  # a text: nearly always
             choices += (Choice(choice.index, message.content, (), choice.finish_reason),)
         else:
             mend = mend or choice.logprobs is UNSET or message.refusal is UNSET
@@ -68,62 +68,62 @@ def _relayed(answer: strict.Answer, raw: Raw) -> Completion:
     return Completion(choices, answer.id, answer.created, usage, raw, mends=mends)
 
 
-def _consistent(told: strict.TokenUsage) -> Usage | None:
+def _usage_if_exact(reported: strict.TokenUsage) -> Usage | None:
     """The provider's counts as they are, where they are what we mean by them and none is of audio:
     nearly always.
     """
-    asked, said = told.prompt_tokens_details, told.completion_tokens_details
-    prompt, completion = told.prompt_tokens, told.completion_tokens
+    in_details, out_details = reported.prompt_tokens_details, reported.completion_tokens_details
+    prompt, completion = reported.prompt_tokens, reported.completion_tokens
     cached, written, reasoning = (
-        asked.cached_tokens,
-        asked.cache_write_tokens,
-        said.reasoning_tokens,
+        in_details.cached_tokens,
+        in_details.cache_write_tokens,
+        out_details.reasoning_tokens,
     )
     if (
-        told.total_tokens != prompt + completion
+        reported.total_tokens != prompt + completion
         or cached + written > prompt
         or reasoning > completion
-        or asked.audio_tokens
-        or said.audio_tokens
-        or told.gateway is not UNSET
+        or in_details.audio_tokens
+        or out_details.audio_tokens
+        or reported.gateway is not UNSET
     ):
         return None
     return Usage(prompt, completion, cached, written, reasoning)
 
 
-def _means(told: strict.TokenUsage, usage: Usage) -> bool:
+def _matches(reported: strict.TokenUsage, usage: Usage) -> bool:
     """Whether the provider's counts are what we mean by them, each detail a part of its total, and
     there is room for what a gateway tells beside them.
     """
-    if told.gateway is not UNSET:
+    if reported.gateway is not UNSET:
         return False
-    if told.completion_tokens != usage.completion:
+    if reported.completion_tokens != usage.completion:
         return False
-    if told.total_tokens != usage.prompt + usage.completion:
+    if reported.total_tokens != usage.prompt + usage.completion:
         return False
-    read = told.prompt_tokens_details
-    if read.cached_tokens + read.cache_write_tokens > usage.prompt:
+    details = reported.prompt_tokens_details
+    if details.cached_tokens + details.cache_write_tokens > usage.prompt:
         return False
-    return told.completion_tokens_details.reasoning_tokens <= usage.completion
+    return reported.completion_tokens_details.reasoning_tokens <= usage.completion
 
 
-def strict_usage(told: strict.TokenUsage) -> Usage:
-    """A strictly valid usage as our own; see tolerant.usage."""
-    plain = _consistent(told)
-    if plain is not None:
-        return plain
-    asked, said = told.prompt_tokens_details, told.completion_tokens_details
-    found = tolerant.counted(
-        told.prompt_tokens,
-        told.completion_tokens,
-        told.total_tokens,
-        asked.cached_tokens,
-        asked.cache_write_tokens,
-        said.reasoning_tokens,
+def strict_usage(reported: strict.TokenUsage) -> Usage:
+    """A strictly valid usage as our own; see tolerant.parse_usage."""
+    exact = _usage_if_exact(reported)
+    if exact is not None:
+        return exact
+    in_details, out_details = reported.prompt_tokens_details, reported.completion_tokens_details
+    usage = tolerant.make_usage(
+        reported.prompt_tokens,
+        reported.completion_tokens,
+        reported.total_tokens,
+        in_details.cached_tokens,
+        in_details.cache_write_tokens,
+        out_details.reasoning_tokens,
     )
-    if asked.audio_tokens or said.audio_tokens:
-        return tolerant.with_audio(found, asked.audio_tokens, said.audio_tokens)
-    return found
+    if in_details.audio_tokens or out_details.audio_tokens:
+        return tolerant.with_audio(usage, in_details.audio_tokens, out_details.audio_tokens)
+    return usage
 
 
 def _choice(choice: strict.AnswerChoice) -> Choice:
@@ -160,13 +160,13 @@ def _extra(message: strict.Message) -> Mapping[str, Raw]:
     return extra or _NO_EXTRA
 
 
-def _understood(body: bytes) -> Completion:
+def _parse_tolerantly(body: bytes) -> Completion:
     answer: Any = None
     try:
         answer = msgspec.json.decode(body)
         if isinstance(answer, list) and answer:
             answer = answer[0]  # Gemini's OpenAI door wraps its errors
-        error = fault_inside(answer)
+        error = fault_in_body(answer)
         if error is not None:
             raise error
         return _loose(answer)
@@ -178,19 +178,19 @@ def _understood(body: bytes) -> Completion:
 
 def _loose(answer: Any) -> Completion:
     choices = answer.get("choices") if isinstance(answer, Mapping) else None
-    told = choices if isinstance(choices, list) else []
-    if not told or not all(isinstance(choice, Mapping) for choice in told):
+    entries = choices if isinstance(choices, list) else []
+    if not entries or not all(isinstance(choice, Mapping) for choice in entries):
         raise Broken("the provider's answer holds no choices")
     name = tolerant.string(answer.get("id"))
-    places = [tolerant.index(choice.get("index"), at) for at, choice in enumerate(told)]
+    places = [tolerant.index(choice.get("index"), at) for at, choice in enumerate(entries)]
     if len(set(places)) < len(places):
-        places = list(range(len(told)))
+        places = list(range(len(entries)))
     return Completion(
-        tuple(_loose_choice(at, choice, name) for at, choice in zip(places, told, strict=True)),
+        tuple(_loose_choice(at, choice, name) for at, choice in zip(places, entries, strict=True)),
         name,
         tolerant.seconds(answer.get("created")),
         tolerant.usage_of(answer),
-        extra=tolerant.beside(answer),
+        extra=tolerant.answer_extra(answer),
     )
 
 
@@ -200,13 +200,13 @@ def _loose_choice(index: int, choice: Mapping[str, Any], answer: str) -> Choice:
         message = {"content": choice.get("text")}
     text, thoughts = tolerant.content(message.get("content"))
     calls = _loose_calls(message.get("tool_calls"), answer, index)
-    extra = tolerant.others(message, whole=True)
+    extra = tolerant.message_extra(message, whole=True)
     finish = tolerant.finish(choice.get("finish_reason"))
     return Choice(
         index,
         text,
         calls,
-        finish or tolerant.inferred(called=bool(calls), legacy="function_call" in extra),
+        finish or tolerant.infer_finish(called=bool(calls), legacy="function_call" in extra),
         tolerant.string(message.get("refusal")) or None,
         tolerant.reasoning(message) or thoughts or None,
         tolerant.logprobs(choice.get("logprobs")) or UNSET,
@@ -218,11 +218,11 @@ def _loose_calls(value: Any, answer: str, index: int) -> tuple[ToolCall, ...]:
     calls: list[ToolCall] = []
     for call in value if isinstance(value, list) else ():
         if isinstance(call, Mapping):
-            name, function, arguments = tolerant.called(call)
+            name, function, arguments = tolerant.parse_call(call)
             if not function:
                 raise Broken(NAMELESS)
             arguments = arguments or "{}"
-            made = tolerant.call_id(answer, (index, len(calls)), function, arguments)
-            told = signatures.signed_id(call, name or made)
-            calls.append(ToolCall(told, function, arguments, signatures.with_call(call)))
+            made_id = tolerant.call_id(answer, (index, len(calls)), function, arguments)
+            call_id = signatures.signed_id(call, name or made_id)
+            calls.append(ToolCall(call_id, function, arguments, signatures.with_call(call)))
     return tuple(calls)

@@ -27,7 +27,7 @@ _LIMITS: Final = ("max_completion_tokens", "max_tokens")
 _NEVER_SENT: Final = ("api_base", "base_url", "api_key", "headers")
 """Other libraries take these from a body; an upstream that is such a library must not."""
 
-_DEARER: Final = ("priority", "fast", "performance")
+_UNPRICED_TIERS: Final = ("priority", "fast", "performance")
 """OpenAI's, by two names and at about twice the price, and Groq's."""
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -61,7 +61,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     if around is None:
         if len(written) >= _MOST_WAYS:
             written.clear()
-        around = written[way] = _around(request, target, stream=stream)
+        around = written[way] = _build_around(request, target, stream=stream)
     messages, seen = request.fields["messages"], request.seen
     if seen is None or not seen.plain or around.quirky:
         messages = prepared(messages, target.quirks)
@@ -72,7 +72,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     return structs.replace(around.call, content=content)
 
 
-def _around(request: ChatRequest, target: Target, *, stream: bool) -> _Around:
+def _build_around(request: ChatRequest, target: Target, *, stream: bool) -> _Around:
     """Reads nothing but the shape's fields (and `max_tokens`, which is read of them), and that of
     the target by which `encode` keeps it.
     """
@@ -92,13 +92,13 @@ def _around(request: ChatRequest, target: Target, *, stream: bool) -> _Around:
         fields["random_seed"] = fields.pop("seed")
     for name in _NEVER_SENT:
         fields.pop(name, None)
-    dropped = ("service_tier",) if "service_tier" in fields and _dearer_tier(fields) else ()
-    path = _PATH if target.api_version is None else _azure(target.upstream, target.api_version)
+    dropped = ("service_tier",) if "service_tier" in fields and _drop_unpriced_tier(fields) else ()
+    path = _PATH if target.api_version is None else _azure_path(target.upstream, target.api_version)
     call = HttpCall(path, _SSE if stream else _JSON, b"", dropped)
-    return _Around(call, *_cut(fields), not MESSAGE_QUIRKS.isdisjoint(target.quirks))
+    return _Around(call, *_split_at_messages(fields), not MESSAGE_QUIRKS.isdisjoint(target.quirks))
 
 
-def _cut(fields: Mapping[str, Any]) -> tuple[bytes, bytes]:
+def _split_at_messages(fields: Mapping[str, Any]) -> tuple[bytes, bytes]:
     """The JSON of fields up to the value of `messages`, and from its end on."""
     at = [*fields].index("messages")
     before = dict(islice(fields.items(), at))
@@ -107,11 +107,11 @@ def _cut(fields: Mapping[str, Any]) -> tuple[bytes, bytes]:
     return first, b",%b" % _encode(behind)[1:] if behind else b"}"
 
 
-def _dearer_tier(fields: dict[str, Any]) -> bool:
+def _drop_unpriced_tier(fields: dict[str, Any]) -> bool:
     """Whether a tier of service is taken out that has a price which is not known here: such a call
     would cost more than is held and charged for it.
     """
-    if msgspec.json.decode(fields["service_tier"]) not in _DEARER:
+    if msgspec.json.decode(fields["service_tier"]) not in _UNPRICED_TIERS:
         return False
     del fields["service_tier"]
     return True
@@ -130,9 +130,9 @@ def _limit_output(fields: dict[str, Any], request: ChatRequest, target: Target) 
     fields[name] = target.max_output if request.max_tokens is None else request.max_tokens
 
 
-def _azure(deployment: str, version: str) -> str:
-    named = quote(deployment, safe="")
-    return f"/deployments/{named}{_PATH}?api-version={quote(version, safe='')}"
+def _azure_path(deployment: str, version: str) -> str:
+    encoded = quote(deployment, safe="")
+    return f"/deployments/{encoded}{_PATH}?api-version={quote(version, safe='')}"
 
 
 def _with_usage(options: Raw | None) -> Any:

@@ -57,30 +57,30 @@ def signed_piece(piece: ToolDelta, call: Mapping[str, Any]) -> ToolDelta:
     return structs.replace(piece, id=name, extra=extra)
 
 
-def returned(message: Mapping[str, Raw]) -> dict[str, Raw]:
+def restore_signatures(message: Mapping[str, Raw]) -> dict[str, Raw]:
     """A message for Google: its own ids, and each signature in the field where it is looked for."""
-    told = _resigned(message, None)
-    if "tool_call_id" in told:
-        name, _ = split_id(_id(told["tool_call_id"]) or "")
-        told["tool_call_id"] = Raw(_encode(name))
-    calls = _calls(told.get("tool_calls", _NULL))
+    result = _with_signature(message, None)
+    if "tool_call_id" in result:
+        name, _ = split_id(_id(result["tool_call_id"]) or "")
+        result["tool_call_id"] = Raw(_encode(name))
+    calls = _calls(result.get("tool_calls", _NULL))
     if calls:
-        told["tool_calls"] = Raw(_encode([_call(call, at) for at, call in enumerate(calls)]))
-    return told
+        result["tool_calls"] = Raw(_encode([_call(call, at) for at, call in enumerate(calls)]))
+    return result
 
 
 def _call(call: Mapping[str, Raw], at: int) -> dict[str, Raw]:
-    name, carried = split_id(_id(call.get("id", _NULL)) or "")
+    name, signature = split_id(_id(call.get("id", _NULL)) or "")
     # Of calls made at once only the first is signed.
-    told = _resigned(call, carried or (None if at else PLACEHOLDER_SIGNATURE))
-    return {**told, "id": Raw(_encode(name))} if "id" in told else told
+    result = _with_signature(call, signature or (None if at else PLACEHOLDER_SIGNATURE))
+    return {**result, "id": Raw(_encode(name))} if "id" in result else result
 
 
-def _resigned(holder: Mapping[str, Raw], otherwise: str | None) -> dict[str, Raw]:
+def _with_signature(holder: Mapping[str, Raw], otherwise: str | None) -> dict[str, Raw]:
     """With the signature, and nothing else, in its `extra_content`."""
-    found = _content(holder.get("extra_content", _NULL))
-    signature = (found and found.google and found.google.thought_signature) or otherwise
-    told = {name: raw for name, raw in holder.items() if name != "extra_content"}
+    content = _content(holder.get("extra_content", _NULL))
+    signature = (content and content.google and content.google.thought_signature) or otherwise
+    result = {name: raw for name, raw in holder.items() if name != "extra_content"}
     if signature:
-        told["extra_content"] = Raw(_encode({"google": {"thought_signature": signature}}))
-    return told
+        result["extra_content"] = Raw(_encode({"google": {"thought_signature": signature}}))
+    return result

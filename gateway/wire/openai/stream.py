@@ -15,9 +15,9 @@ from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import StreamDecoder, Target
 from gateway.wire.faults import with_usage
 from gateway.wire.openai import signatures, strict, tolerant
-from gateway.wire.openai.alike import AlikeText, plain_size
+from gateway.wire.openai.alike import TextTemplate, plain_size
 from gateway.wire.openai.choices import ChoiceSoFar
-from gateway.wire.openai.faults import fault_inside
+from gateway.wire.openai.faults import fault_in_body
 from gateway.wire.openai.reply import strict_usage
 from gateway.wire.silence import count_silent_event
 from gateway.wire.sse import SseDecoder
@@ -36,15 +36,15 @@ class _Decoder:
 
     def __init__(self) -> None:
         self._sse = SseDecoder()
-        self.template = AlikeText()
+        self.template = TextTemplate()
         self._choices: dict[int, ChoiceSoFar] = {}
         self._id = ""
         self._created = 0
         self.done = False
         """See StreamDecoder."""
-        self._counted = False
+        self._usage_seen = False
         """Whether a usage has come."""
-        self._silent = 0
+        self._silent_events = 0
         """Events that said nothing."""
         self._failure: UpstreamError | None = None
 
@@ -52,7 +52,7 @@ class _Decoder:
     def complete(self) -> bool:
         """See StreamDecoder. Hosts without `[DONE]` may still send a better usage."""
         choices = self._choices.values()
-        ended = self._counted and bool(choices) and all(choice.finished for choice in choices)
+        ended = self._usage_seen and bool(choices) and all(choice.finished for choice in choices)
         return self._failure is None and ended
 
     def feed(self, chunk: bytes) -> list[Delta]:
@@ -62,12 +62,12 @@ class _Decoder:
         try:
             self._read(self._sse.feed(chunk), deltas)
         except UpstreamError as error:
-            self.template.open(between=False)
+            self.template.open(at_event_end=False)
             if not deltas:
                 raise
             self._failure = error
         else:
-            self.template.open(between=self._sse.at_event_end and not self.done)
+            self.template.open(at_event_end=self._sse.at_event_end and not self.done)
         return deltas
 
     def finish(self) -> list[Delta]:
@@ -90,8 +90,10 @@ class _Decoder:
 
     def _finish(self, choice: ChoiceSoFar) -> ChoiceDelta:
         choice.finished = True
-        reason = tolerant.inferred(called=bool(choice.calls), legacy=choice.legacy)
-        return ChoiceDelta(choice.index, tool_calls=tuple(choice.unfilled()), finish=reason)
+        reason = tolerant.infer_finish(called=bool(choice.calls), legacy=choice.legacy)
+        return ChoiceDelta(
+            choice.index, tool_calls=tuple(choice.missing_arguments()), finish=reason
+        )
 
     def _read(self, events: list[tuple[str, bytes]], deltas: list[Delta]) -> None:
         for name, data in events:
@@ -103,9 +105,9 @@ class _Decoder:
                 self.done = True
             elif (delta := self._event(name, data)) is not None:
                 deltas.append(delta)
-                self._counted = self._counted or delta.usage is not None
+                self._usage_seen = self._usage_seen or delta.usage is not None
             else:
-                self._silent = count_silent_event(self._silent)
+                self._silent_events = count_silent_event(self._silent_events)
 
     def _event(self, name: str, data: bytes) -> Delta | None:
         if name != "error":
@@ -119,21 +121,21 @@ class _Decoder:
                     raise Broken(_UNREADABLE) from error
             else:
                 return self._strict(chunk, data)
-        told: Any = None
+        decoded: Any = None
         try:
-            told = msgspec.json.decode(data)
-            return self._loose(told, failed=name == "error")
+            decoded = msgspec.json.decode(data)
+            return self._loose(decoded, failed=name == "error")
         except UpstreamError as error:
-            raise with_usage(error, tolerant.usage_of(told)) from None
+            raise with_usage(error, tolerant.usage_of(decoded)) from None
         except (ValueError, RecursionError) as error:
             raise Broken(_UNREADABLE) from error
 
     def _strict(self, chunk: strict.Chunk, data: bytes) -> Delta | None:
-        relay, known = self._same(chunk.id, chunk.created), len(self._choices)
+        relay, known = self._same_head(chunk.id, chunk.created), len(self._choices)
         choices: list[ChoiceDelta] = []
-        for told in chunk.choices:
-            choice, clean = self._strict_choice(told)
-            relay = relay and clean
+        for entry in chunk.choices:
+            choice, relayable = self._strict_choice(entry)
+            relay = relay and relayable
             if choice is not None:
                 choices.append(choice)
         usage = None if chunk.usage is None else strict_usage(chunk.usage)
@@ -148,7 +150,7 @@ class _Decoder:
             return Delta(pieces, None, name, created, data, size=size)
         return Delta(pieces, usage, name, created, extra=_beside(data))
 
-    def _same(self, name: str, created: int) -> bool:
+    def _same_head(self, name: str, created: int) -> bool:
         """Whether a chunk has the id and time of those before it."""
         if not self._id:
             self._id, self._created = name, created
@@ -162,71 +164,71 @@ class _Decoder:
         choice = self._choices[index] = ChoiceSoFar(index)
         return choice, True
 
-    def _strict_choice(self, told: strict.ChunkChoice) -> tuple[ChoiceDelta | None, bool]:
+    def _strict_choice(self, entry: strict.ChunkChoice) -> tuple[ChoiceDelta | None, bool]:
         """One choice of a strict chunk, and whether it may be relayed."""
-        piece = told.delta
-        choice, first = self._choice(told.index)
-        clean = not first or piece.role is not UNSET
+        piece = entry.delta
+        choice, first = self._choice(entry.index)
+        relayable = not first or piece.role is not UNSET
         calls: list[ToolDelta] = []
         if piece.tool_calls is not UNSET:
-            clean = self._strict_calls(choice, piece.tool_calls, calls) and clean
+            relayable = self._strict_calls(choice, piece.tool_calls, calls) and relayable
         extra = _NO_EXTRA
         if piece.function_call is not UNSET or piece.audio or piece.annotations:
             extra = _extra(piece)
             choice.legacy = choice.legacy or "function_call" in extra
-        finish: str | None = told.finish_reason
+        finish: str | None = entry.finish_reason
         if finish is not None:
-            pieces = choice.unfilled()
+            pieces = choice.missing_arguments()
             calls += pieces
-            clean = clean and not pieces and not choice.finished
+            relayable = relayable and not pieces and not choice.finished
             finish = None if choice.finished else finish
             choice.finished = True
         delta = ChoiceDelta(
-            told.index,
+            entry.index,
             piece.content or "",
             tuple(calls),
             finish,
             piece.refusal or "",
             piece.reasoning_content or piece.reasoning or "",
-            None if told.logprobs is None else Raw(msgspec.json.encode(told.logprobs)),
+            None if entry.logprobs is None else Raw(msgspec.json.encode(entry.logprobs)),
             extra,
         )
-        return (delta if clean or first or _says_something(delta) else None), clean
+        return (delta if relayable or first or _says_something(delta) else None), relayable
 
     def _strict_calls(
-        self, choice: ChoiceSoFar, told: list[strict.CallPiece], calls: list[ToolDelta]
+        self, choice: ChoiceSoFar, pieces: list[strict.CallPiece], calls: list[ToolDelta]
     ) -> bool:
-        clean = True
-        for piece in told:
-            given = "" if piece.id is UNSET else piece.id
+        relayable = True
+        for piece in pieces:
+            call_id = "" if piece.id is UNSET else piece.id
             name = arguments = ""
             if piece.function is not UNSET:
                 name = "" if piece.function.name is UNSET else piece.function.name
                 arguments = "" if piece.function.arguments is UNSET else piece.function.arguments
             before = len(choice.calls)
-            at = choice.place(piece.index, given, name)
+            at = choice.place(piece.index, call_id, name)
             delta = choice.piece(at, self._id, name, arguments)
             calls.append(delta)
             if at == before:
-                whole = given and name and piece.type is not UNSET
-                clean = clean and at == piece.index and bool(whole)
+                complete = call_id and name and piece.type is not UNSET
+                relayable = relayable and at == piece.index and bool(complete)
             else:
-                told_once = not given and delta.name == (name or None)
-                clean = clean and at == piece.index and told_once
-        return clean
+                told_once = not call_id and delta.name == (name or None)
+                relayable = relayable and at == piece.index and told_once
+        return relayable
 
     def _loose(self, chunk: Any, *, failed: bool) -> Delta | None:
-        error = fault_inside(chunk, sure=failed)
+        error = fault_in_body(chunk, sure=failed)
         if error is not None:
             raise error
         if not isinstance(chunk, Mapping):
             raise Broken(_UNREADABLE)
         name = tolerant.string(chunk.get("id"))
         if name:
-            self._same(name, tolerant.seconds(chunk.get("created")))
-        told = chunk.get("choices")
+            self._same_head(name, tolerant.seconds(chunk.get("created")))
+        entries = chunk.get("choices")
         choices: list[ChoiceDelta] = []
-        for at, choice in enumerate(told if isinstance(told, list) else ()):
+        for at, choice in enumerate(entries if isinstance(entries, list) else ()):
             if isinstance(choice, Mapping):
                 delta = self._loose_choice(at, choice)
                 if delta is not None:
@@ -234,21 +236,21 @@ class _Decoder:
         usage = tolerant.usage_of(chunk)
         if not choices and usage is None:
             return None
-        extra = tolerant.beside(chunk)
+        extra = tolerant.answer_extra(chunk)
         return Delta(tuple(choices), usage, self._id, self._created, extra=extra)
 
-    def _loose_choice(self, at: int, told: Mapping[str, Any]) -> ChoiceDelta | None:
-        piece = told.get("delta") or told.get("message")
+    def _loose_choice(self, at: int, entry: Mapping[str, Any]) -> ChoiceDelta | None:
+        piece = entry.get("delta") or entry.get("message")
         if not isinstance(piece, Mapping):
-            piece = {"content": told.get("text")}
-        choice, first = self._choice(tolerant.index(told.get("index"), at))
+            piece = {"content": entry.get("text")}
+        choice, first = self._choice(tolerant.index(entry.get("index"), at))
         text, thoughts = tolerant.content(piece.get("content"))
         calls = self._loose_calls(choice, piece.get("tool_calls"))
-        extra = tolerant.others(piece, whole=False)
+        extra = tolerant.message_extra(piece, whole=False)
         choice.legacy = choice.legacy or "function_call" in extra
-        finish = tolerant.finish(told.get("finish_reason"))
+        finish = tolerant.finish(entry.get("finish_reason"))
         if finish is not None:
-            calls += choice.unfilled()
+            calls += choice.missing_arguments()
             finish = None if choice.finished else finish
             choice.finished = True
         delta = ChoiceDelta(
@@ -258,18 +260,18 @@ class _Decoder:
             finish,
             tolerant.string(piece.get("refusal")),
             tolerant.reasoning(piece) or thoughts,
-            tolerant.logprobs(told.get("logprobs")),
+            tolerant.logprobs(entry.get("logprobs")),
             extra or _NO_EXTRA,
         )
         return delta if first or _says_something(delta) else None
 
-    def _loose_calls(self, choice: ChoiceSoFar, told: Any) -> list[ToolDelta]:
+    def _loose_calls(self, choice: ChoiceSoFar, pieces: Any) -> list[ToolDelta]:
         calls: list[ToolDelta] = []
-        for call in told if isinstance(told, list) else ():
+        for call in pieces if isinstance(pieces, list) else ():
             if isinstance(call, Mapping):
-                given, name, arguments = tolerant.called(call)
+                call_id, name, arguments = tolerant.parse_call(call)
                 index = tolerant.index(call.get("index"), -1)
-                at = choice.place(None if index < 0 else index, given, name)
+                at = choice.place(None if index < 0 else index, call_id, name)
                 piece = choice.piece(at, self._id, name, arguments)
                 calls.append(signatures.signed_piece(piece, call))
         return calls
@@ -287,7 +289,7 @@ def _extra(piece: strict.Piece) -> Mapping[str, Raw]:
 def _beside(data: bytes) -> Mapping[str, Raw]:
     """The fields of a strict chunk that OpenAI has not, for a chunk that is not relayed."""
     try:
-        return tolerant.beside(msgspec.json.decode(data))
+        return tolerant.answer_extra(msgspec.json.decode(data))
     except (ValueError, RecursionError):
         return _NO_EXTRA
 

@@ -12,15 +12,15 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from gateway.wire.counts import COUNT_LIMIT
 
-LATEST: Final = 2**40
+MAX_SECONDS: Final = 2**40
 """Unix seconds: a time beyond this is none."""
 
-LAST: Final = 128
+MAX_INDEX: Final = 128
 """No index is beyond: a request asks for so many choices, and has so many tools, at most."""
 
 Tokens = Annotated[int, Meta(ge=0, lt=COUNT_LIMIT)]
-Index = Annotated[int, Meta(ge=0, le=LAST)]
-Seconds = Annotated[int, Meta(ge=0, le=LATEST)]
+Index = Annotated[int, Meta(ge=0, le=MAX_INDEX)]
+Seconds = Annotated[int, Meta(ge=0, le=MAX_SECONDS)]
 NonEmpty = Annotated[str, Meta(min_length=1)]
 Finish = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
 Tier = Literal["auto", "default", "flex", "scale", "priority", "fast"]

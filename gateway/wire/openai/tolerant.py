@@ -31,10 +31,10 @@ _FAILURES: Final = frozenset({
 """The last is a call that Gemini could not write, at its OpenAI door."""
 _OVERLOADED: Final = "insufficient_system_resource"
 
-_SPOKEN: Final = frozenset(
+_KNOWN_FIELDS: Final = frozenset(
     {"role", "content", "refusal", "tool_calls", "reasoning_content", "reasoning"}
 )
-_TYPED: Final = frozenset({
+_ANSWER_FIELDS: Final = frozenset({
     "choices", "created", "error", "id", "metadata", "model", "moderation", "obfuscation", "object",
     "service_tier", "system_fingerprint", "usage",
 })  # fmt: skip
@@ -62,7 +62,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def usage(value: Any) -> Usage | None:
+def parse_usage(value: Any) -> Usage | None:
     """A usage object. Counts that make no sense are treated as if the provider had said nothing.
 
     Tokens in the total beyond prompt and completion are thoughts that were not counted in the
@@ -75,21 +75,24 @@ def usage(value: Any) -> Usage | None:
     if prompt is None or completion is None:
         return None
     total = tokens(value.get("total_tokens")) or 0
-    read = _details(value.get("prompt_tokens_details"))
-    cached = tokens(read.get("cached_tokens"))
+    in_details = _details(value.get("prompt_tokens_details"))
+    cached = tokens(in_details.get("cached_tokens"))
     if cached is None:
         cached = tokens(value.get("cached_tokens"))  # Kimi's
-    thought = _details(value.get("completion_tokens_details"))
-    found = counted(
+    out_details = _details(value.get("completion_tokens_details"))
+    result = make_usage(
         prompt,
         completion,
         total,
         cached or 0,
-        tokens(read.get("cache_write_tokens")) or 0,
-        tokens(thought.get("reasoning_tokens")) or 0,
+        tokens(in_details.get("cache_write_tokens")) or 0,
+        tokens(out_details.get("reasoning_tokens")) or 0,
     )
-    heard, said = tokens(read.get("audio_tokens")) or 0, tokens(thought.get("audio_tokens")) or 0
-    return with_audio(found, heard, said) if heard or said else found
+    audio_in, audio_out = (
+        tokens(in_details.get("audio_tokens")) or 0,
+        tokens(out_details.get("audio_tokens")) or 0,
+    )
+    return with_audio(result, audio_in, audio_out) if audio_in or audio_out else result
 
 
 def usage_of(answer: Any) -> Usage | None:
@@ -98,24 +101,24 @@ def usage_of(answer: Any) -> Usage | None:
         return None
     choices = answer.get("choices")
     places = [answer, *(choices if isinstance(choices, list) else ())]
-    told = (usage(each.get("usage")) for each in places if isinstance(each, Mapping))
-    return next((each for each in told if each is not None), None)
+    found = (parse_usage(each.get("usage")) for each in places if isinstance(each, Mapping))
+    return next((each for each in found if each is not None), None)
 
 
-def with_audio(usage: Usage, heard: int, said: int) -> Usage:
+def with_audio(usage: Usage, audio_in: int, audio_out: int) -> Usage:
     """So many tokens of it are audio, of the prompt and of the answer."""
-    heard, said = min(heard, usage.prompt), min(said, usage.completion)
-    return structs.replace(usage, audio_prompt=heard, audio_completion=said)
+    audio_in, audio_out = min(audio_in, usage.prompt), min(audio_out, usage.completion)
+    return structs.replace(usage, audio_prompt=audio_in, audio_completion=audio_out)
 
 
-def counted(
+def make_usage(
     prompt: int, completion: int, total: int, cached: int, cache_write: int, reasoning: int
 ) -> Usage:
     """A usage from counts of tokens, each detail made a part of its total."""
-    apart = total - prompt - completion
-    if apart > 0:
-        completion += apart
-        reasoning = max(reasoning, apart)
+    uncounted = total - prompt - completion
+    if uncounted > 0:
+        completion += uncounted
+        reasoning = max(reasoning, uncounted)
     if cached + cache_write > prompt:
         cached = min(cached, prompt)
         cache_write = min(cache_write, prompt - cached)
@@ -133,7 +136,7 @@ def index(value: Any, otherwise: int) -> int:
     value = _whole(value)
     if type(value) is not int:
         return otherwise
-    if not 0 <= value <= strict.LAST:
+    if not 0 <= value <= strict.MAX_INDEX:
         raise Broken("the provider's answer has an absurd index")
     return value
 
@@ -141,7 +144,7 @@ def index(value: Any, otherwise: int) -> int:
 def seconds(value: Any) -> int:
     """`created`: Unix seconds, 0 for anything else."""
     value = _whole(value)
-    return value if type(value) is int and 0 <= value <= strict.LATEST else 0
+    return value if type(value) is int and 0 <= value <= strict.MAX_SECONDS else 0
 
 
 def string(value: Any) -> str:
@@ -164,7 +167,7 @@ def finish(value: Any) -> str | None:
     return _FINISHES.get(reason, "stop")
 
 
-def inferred(*, called: bool, legacy: bool) -> str:
+def infer_finish(*, called: bool, legacy: bool) -> str:
     """The finish reason of a whole answer that gives none."""
     if called:
         return "tool_calls"
@@ -212,13 +215,13 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def called(call: Mapping[str, Any]) -> tuple[str, str, str]:
+def parse_call(call: Mapping[str, Any]) -> tuple[str, str, str]:
     """A tool call's (id, name, arguments), "" for what is absent."""
     function = call.get("function") or call.get("custom") or call
     if not isinstance(function, Mapping):
         function = call
-    written = function.get("arguments", function.get("input"))
-    return string(call.get("id")), string(function.get("name")), as_text(written)
+    arguments = function.get("arguments", function.get("input"))
+    return string(call.get("id")), string(function.get("name")), as_text(arguments)
 
 
 def call_id(answer: str, place: tuple[int, int], name: str, arguments: str) -> str:
@@ -247,12 +250,12 @@ def checked(value: Any, shape: Any) -> Raw | None:
         return None
 
 
-def others(message: Mapping[str, Any], *, whole: bool) -> dict[str, Raw]:
+def message_extra(message: Mapping[str, Any], *, whole: bool) -> dict[str, Raw]:
     """The other fields of a message, or of a delta, that may be given to a client."""
     known = _WHOLE if whole else _PIECES
     fields: dict[str, Raw] = {}
     for name, value in message.items():
-        if name in _SPOKEN or value is None or value == []:
+        if name in _KNOWN_FIELDS or value is None or value == []:
             continue
         if name == "function_call" and isinstance(value, Mapping):
             value = _legacy_call(value)  # noqa: PLW2901
@@ -265,15 +268,15 @@ def others(message: Mapping[str, Any], *, whole: bool) -> dict[str, Raw]:
     return fields
 
 
-def beside(answer: Mapping[str, Any]) -> dict[str, Raw]:
+def answer_extra(answer: Mapping[str, Any]) -> dict[str, Raw]:
     """The fields of an answer, or of a chunk, that OpenAI has not: search_results, ..."""
     return {
         name: Raw(msgspec.json.encode(value))
         for name, value in answer.items()
-        if name not in _TYPED and value is not None and value != []
+        if name not in _ANSWER_FIELDS and value is not None and value != []
     }
 
 
 def _legacy_call(value: Mapping[str, Any]) -> dict[str, Any]:
-    told = {"name": value.get("name"), "arguments": as_text(value.get("arguments"))}
-    return {name: part for name, part in told.items() if part is not None}
+    fields = {"name": value.get("name"), "arguments": as_text(value.get("arguments"))}
+    return {name: part for name, part in fields.items() if part is not None}
