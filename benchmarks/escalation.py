@@ -22,7 +22,7 @@ from benchmarks.systems import NEEDLE, request_body
 from benchmarks.table import Cell
 from benchmarks.upstreams import Provider
 from gateway.app import open_gateway
-from gateway.commands.serve import spare_the_collector
+from gateway.commands.serve import tune_gc
 from gateway.config.load import load
 
 A_TURN = 64
@@ -71,7 +71,7 @@ class Escalation:
 @contextmanager
 def collecting_as_served() -> Iterator[None]:
     before = gc.get_threshold()
-    spare_the_collector()
+    tune_gc()
     try:
         yield
     finally:

@@ -7,7 +7,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from gateway.commands.wrong_option import Wrong
+from gateway.commands.wrong_option import WrongOption
 from gateway.core.analyze import analyze
 from gateway.core.ladder import ladders
 from gateway.core.snapshot import Snapshot
@@ -18,20 +18,21 @@ from gateway.stores import open_books
 def analyze_request(
     snapshot: Snapshot, request_id: str, tenant: str | None = None
 ) -> dict[str, Any] | None:
-    """None where nothing is recorded of it, or not of this tenant. Raises Wrong, LedgerDown and
-    StoreError.
+    """What was recorded of a request; None if nothing was, or not for this tenant.
+
+    Raises WrongOption, LedgerDown and StoreError.
     """
     if snapshot.ledger.url == "memory" and snapshot.usage.sink is None:
-        told = "redis.url is memory, and there is no usage.sink: ask the gateway that runs"
-        there = f"by --gateway URL, or GET /v1/route/explain/{request_id}"
-        raise Wrong("--analyze", f"{told}, {there}")
+        why = "redis.url is memory, and there is no usage.sink: ask the gateway that runs"
+        hint = f"by --gateway URL, or GET /v1/route/explain/{request_id}"
+        raise WrongOption("--analyze", f"{why}, {hint}")
     lines = asyncio.run(_lines(snapshot, request_id))
     mine = [line for line in lines if tenant is None or line.tenant == tenant]
-    found = analyze(request_id, mine, ladders(snapshot.catalog))
-    if found is None:
+    analysis = analyze(request_id, mine, ladders(snapshot.catalog))
+    if analysis is None:
         return None
-    told_as: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(found))
-    return told_as
+    report: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(analysis))
+    return report
 
 
 async def _lines(snapshot: Snapshot, request_id: str) -> list[Line]:
@@ -39,20 +40,22 @@ async def _lines(snapshot: Snapshot, request_id: str) -> list[Line]:
         return await books.of_request(request_id)
 
 
-def show(told: dict[str, Any], console: Console) -> None:
-    """The same for a person."""
-    took = "" if told["seconds"] is None else f", {told['began']}, {told['seconds']:.3f} s"
-    how = "streamed" if told["stream"] else "whole"
-    console.print(f"[bold]{told['request']}[/]: {told['tenant']}, {told['route']}, {how}{took}")
-    _show_plan(told["plan"], console)
-    # Narrow, so that a terminal of 80 columns cuts no figure; the lines below say the rest.
+def show(report: dict[str, Any], console: Console) -> None:
+    """Print the report for a person."""
+    took = "" if report["seconds"] is None else f", {report['began']}, {report['seconds']:.3f} s"
+    how = "streamed" if report["stream"] else "whole"
+    console.print(
+        f"[bold]{report['request']}[/]: {report['tenant']}, {report['route']}, {how}{took}"
+    )
+    _show_plan(report["plan"], console)
+    # Narrow enough for a terminal of 80 columns; the lines below have the rest.
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for head in ("call", "model", "outcome"):
         table.add_column(head, overflow="fold")
     for head in ("held USD", "charged USD", "in", "out", "ms", "first ms"):
         table.add_column(head.replace(" ", "\n"), justify="right", no_wrap=True)
-    behind = [each for life in told["behind"] for each in life["attempts"]]
-    calls = list(enumerate([*told["attempts"], *behind], 1))
+    behind = [each for life in report["behind"] for each in life["attempts"]]
+    calls = list(enumerate([*report["attempts"], *behind], 1))
     for number, each in calls:
         tokens, first = each["tokens"], each["first_token_ms"]
         table.add_row(
@@ -68,13 +71,13 @@ def show(told: dict[str, Any], console: Console) -> None:
         )
     console.print(table)
     for number, each in calls:
-        why = f": {each['why']}" if number <= len(told["attempts"]) else ""
+        why = f": {each['why']}" if number <= len(report["attempts"]) else ""
         console.print(f"call {number}: {_who(each)}, {each['purpose']}{why}")
-    number = len(told["attempts"])
-    for life in told["behind"]:
+    number = len(report["attempts"])
+    for life in report["behind"]:
         console.print(_describe_behind(life, number + 1))
         number += len(life["attempts"])
-    answer, costs = told["answered_by"], told["cost_usd"]
+    answer, costs = report["answered_by"], report["cost_usd"]
     if answer is None:
         console.print("[bold red]no call gave an answer[/]")
     else:
@@ -84,8 +87,8 @@ def show(told: dict[str, Any], console: Console) -> None:
         line += f", and ${_usd(costs['behind'])} behind the answer"
     if costs["always_smart"] is not None:
         saved = costs["saved"]
-        told_saved = f"${_usd(-saved)} less" if saved < 0 else f"saved ${_usd(saved)}"
-        line += f"; always the last rung ${_usd(costs['always_smart'])}, {told_saved}"
+        saving = f"${_usd(-saved)} less" if saved < 0 else f"saved ${_usd(saved)}"
+        line += f"; always the last rung ${_usd(costs['always_smart'])}, {saving}"
     console.print(line)
 
 

@@ -16,7 +16,7 @@ from gateway.core.tariff import Step
 STALE_AFTER: Final = timedelta(days=90)
 
 
-class Wanted(Struct, frozen=True):
+class Filters(Struct, frozen=True):
     """What to list; None is any. A price is in USD per million input tokens of a short prompt."""
 
     model: str | None = None
@@ -27,63 +27,63 @@ class Wanted(Struct, frozen=True):
     stale: bool = False
 
 
-def select(shelf: Sequence[Entry], wanted: Wanted, today: date) -> list[dict[str, Any]]:
-    """The entries that are wanted, as JSON values. Prices are the dearest of the day."""
-    found = []
+def select(shelf: Sequence[Entry], filters: Filters, today: date) -> list[dict[str, Any]]:
+    """The entries that match, as JSON values. Prices are the highest of the day."""
+    entries = []
     for entry in shelf:
-        if wanted.model not in (None, entry.name):
+        if filters.model not in (None, entry.name):
             continue
-        if not wanted.capabilities <= set(entry.stanza.capabilities):
+        if not filters.capabilities <= set(entry.stanza.capabilities):
             continue
-        hosts = [_host(host, today) for host in entry.hosts if _fits(host, wanted, today)]
+        hosts = [_host(host, today) for host in entry.hosts if _matches(host, filters, today)]
         if hosts:
-            found.append({**_model(entry), "hosts": hosts})
-    return found
+            entries.append({**_model(entry), "hosts": hosts})
+    return entries
 
 
-def unmet(shelf: Sequence[Entry], wanted: Wanted) -> str | None:
-    """Which filter nothing in the catalog meets, whatever the others say, and what would be met."""
+def unmatched_filter(shelf: Sequence[Entry], filters: Filters) -> str | None:
+    """The first filter that matches nothing in the whole catalog, with the values it knows."""
     hosts = [host for entry in shelf for host in entry.hosts]
-    can = {each for entry in shelf for each in entry.stanza.capabilities}
-    asked = (
-        ("--capability", wanted.capabilities, can),
-        ("--region", {wanted.region} - {None}, {each for host in hosts for each in host.regions}),
-        ("--provider", {wanted.provider} - {None}, {host.provider for host in hosts}),
+    capabilities = {each for entry in shelf for each in entry.stanza.capabilities}
+    checks = (
+        ("--capability", filters.capabilities, capabilities),
+        ("--region", {filters.region} - {None}, {each for host in hosts for each in host.regions}),
+        ("--provider", {filters.provider} - {None}, {host.provider for host in hosts}),
     )
-    for option, names, known in asked:
+    for option, names, known in checks:
         if missing := sorted(name for name in names if name is not None and name not in known):
             return f"{option}: nothing has {quoted(missing[0])} (known: {listed(known)})"
     return None
 
 
 def doubts(host: Host, today: date) -> list[str]:
-    """Why its price may not hold."""
-    offer, found = host.offer, []
+    """Why its price may be out of date."""
+    offer, reasons = host.offer, []
     if offer.tariff is None:
-        found.append("gone from genai-prices")
-    if offer.leaving:
-        found.append("taken out of service, says genai-prices")
+        reasons.append("gone from genai-prices")
+    if offer.retiring:
+        reasons.append("taken out of service, says genai-prices")
     if offer.as_of is not None and today - date.fromisoformat(offer.as_of) > STALE_AFTER:
-        found.append(f"as of {offer.as_of}")
-    return found
+        reasons.append(f"as of {offer.as_of}")
+    return reasons
 
 
-def _fits(host: Host, wanted: Wanted, today: date) -> bool:
-    most, tariff = wanted.max_input_price, host.offer.tariff
+def _matches(host: Host, filters: Filters, today: date) -> bool:
+    max_price, tariff = filters.max_input_price, host.offer.tariff
     return (
-        (wanted.provider is None or host.provider == wanted.provider)
-        and (wanted.region is None or wanted.region in host.regions)
+        (filters.provider is None or host.provider == filters.provider)
+        and (filters.region is None or filters.region in host.regions)
         and (
-            most is None
-            or (tariff is not None and tariff.within(0).input <= Decimal(str(most)) * PER_USD)
+            max_price is None
+            or (tariff is not None and tariff.within(0).input <= Decimal(str(max_price)) * PER_USD)
         )
-        and (not wanted.stale or bool(doubts(host, today)))
+        and (not filters.stale or bool(doubts(host, today)))
     )
 
 
 def _model(entry: Entry) -> dict[str, Any]:
     stanza = entry.stanza
-    gone = stanza.deprecated
+    deprecation = stanza.deprecated
     return {
         "model": entry.name,
         "context": entry.context,
@@ -93,7 +93,9 @@ def _model(entry: Entry) -> dict[str, Any]:
         "cutoff": stanza.cutoff,
         "latency": stanza.latency,
         "token_factor": stanza.token_factor,
-        "deprecated": {"since": gone.since, "use_instead": gone.use_instead} if gone else None,
+        "deprecated": {"since": deprecation.since, "use_instead": deprecation.use_instead}
+        if deprecation
+        else None,
     }
 
 

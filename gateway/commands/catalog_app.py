@@ -44,8 +44,8 @@ def catalog(  # noqa: PLR0913, PLR0917 - an option each
     json: AsJson = False,
 ) -> None:
     """List models with their hosts, sizes and prices, without any key; filter them."""
-    from gateway.commands.catalog import Wanted, select, unmet
-    from gateway.commands.catalog_text import detail, page, show
+    from gateway.commands.catalog import Filters, select, unmatched_filter
+    from gateway.commands.catalog_text import console_for, detail, show
     from gateway.commands.shipped import shipped_catalog
     from gateway.config.faults import ConfigError
     from gateway.config.shelf import load_shelf
@@ -58,16 +58,16 @@ def catalog(  # noqa: PLR0913, PLR0917 - an option each
         fail(str(error))
     if model is not None and model not in {entry.name for entry in shelf}:
         fail(f"no model {model} in the catalog; tollgate catalog lists them")
-    wanted = Wanted(model, frozenset(capability or ()), region, provider, max_input_price, stale)
-    if (fault := unmet(shelf, wanted)) is not None:
+    filters = Filters(model, frozenset(capability or ()), region, provider, max_input_price, stale)
+    if (fault := unmatched_filter(shelf, filters)) is not None:
         fail(fault, 2)
-    found = select(shelf, wanted, now.date())
+    entries = select(shelf, filters, now.date())
     if json:
-        say_json(found)
+        say_json(entries)
     elif model is not None:
-        for line in (line for each in found for line in detail(each)):
+        for line in (line for each in entries for line in detail(each)):
             typer.echo(line)
     else:
         terminal = sys.stdout.isatty() and not wide
         width = shutil.get_terminal_size().columns if terminal else None
-        show(found, page(sys.stdout, width), wide=wide)
+        show(entries, console_for(sys.stdout, width), wide=wide)

@@ -1,4 +1,4 @@
-"""What `tollgate catalog` tells a person: a line a host, or all of one model."""
+"""What `tollgate catalog` prints: a line for each host, or everything about one model."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, Final, Literal
@@ -12,43 +12,43 @@ _WIDE: Final = (
     "cached", "written", "out", "batch", "price from", "as of", "notes",
 )  # fmt: skip
 _NUMBERS: Final = frozenset({"tokens", "longest", "in", "cached", "written", "out"})
-_WHOLE: Final = frozenset({"model", "tokens", "host", "in", "out"})
-"""Never broken: with the prices at their longest they leave the notes 19 of 80 columns."""
-_NO_END: Final = 10_000
+_NO_WRAP: Final = frozenset({"model", "tokens", "host", "in", "out"})
+"""Columns that never wrap: with the longest prices they leave the notes 19 of 80 columns."""
+_UNLIMITED: Final = 10_000
 _THOUSAND: Final = 1_000
 
 
-def page(file: IO[str], width: int | None) -> Console:
-    """Where to show it. `width` is that of a terminal; None, as for a pipe, is what it takes."""
-    return Console(file=file, width=_NO_END if width is None else width, highlight=False)
+def console_for(file: IO[str], width: int | None) -> Console:
+    """`width` is that of a terminal; None, as for a pipe, is as wide as needed."""
+    return Console(file=file, width=_UNLIMITED if width is None else width, highlight=False)
 
 
 def show(found: Sequence[dict[str, Any]], console: Console, *, wide: bool = False) -> None:
-    """A line a host. What does not fit goes on in the next line: nothing is cut."""
+    """A line for each host. Long cells wrap: nothing is cut."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     heads = _WIDE if wide else _BRIEF
     for head in heads:
         justify: Literal["left", "right"] = "right" if head in _NUMBERS else "left"
-        table.add_column(head, justify=justify, overflow="fold", no_wrap=head in _WHOLE)
+        table.add_column(head, justify=justify, overflow="fold", no_wrap=head in _NO_WRAP)
     for model in found:
-        own, about = _of_model(model, wide=wide), _about(model, wide=wide)
+        own, about = _model_cells(model, wide=wide), _model_notes(model, wide=wide)
         for host in model["hosts"]:
-            notes = "; ".join([*about, *_notes(host, wide=wide)])
-            cells = {**own, **_of_host(host), "notes": notes}
+            notes = "; ".join([*about, *_host_notes(host, wide=wide)])
+            cells = {**own, **_host_cells(host), "notes": notes}
             table.add_row(*(cells.get(head, "") for head in heads))
             own, about = {}, []
     console.print(table)
     hosts = [host for model in found for host in model["hosts"]]
     lacking = sum(not host["configured"] for host in hosts)
-    told = f"; {lacking} hosts need variables that are not set" if lacking else ""
+    lacking_note = f"; {lacking} hosts need variables that are not set" if lacking else ""
     console.print("\nPrices: USD per million tokens, for a short prompt at the dearest hour.")
-    console.print(f"{len(found)} models, {len(hosts)} hosts{told}")
+    console.print(f"{len(found)} models, {len(hosts)} hosts{lacking_note}")
 
 
 def detail(model: dict[str, Any]) -> Iterator[str]:
     """All that is known of one model, line by line."""
-    gone = model["deprecated"]
-    told = {
+    deprecation = model["deprecated"]
+    fields = {
         "context": f"{_tokens(model['context'])} tokens published, "
         f"{_tokens(model['usable_context'])} trusted",
         "longest answer": _tokens(model["max_output"]),
@@ -56,61 +56,63 @@ def detail(model: dict[str, Any]) -> Iterator[str]:
         "knows until": model["cutoff"],
         "answers": model["latency"],
         "tokens": f"up to {model['token_factor']:g} where others make one of a text",
-        "deprecated": f"since {gone['since']}: use {gone['use_instead']}" if gone else "no",
+        "deprecated": f"since {deprecation['since']}: use {deprecation['use_instead']}"
+        if deprecation
+        else "no",
     }
     yield model["model"]
-    yield from _lines("  ", told)
+    yield from _lines("  ", fields)
     for host in model["hosts"]:
         yield f"  at {host['provider']}, as {host['upstream']}"
-        yield from _lines("    ", _all_of(host))
+        yield from _lines("    ", _host_fields(host))
 
 
-def _all_of(host: dict[str, Any]) -> dict[str, str | None]:
-    told = {
+def _host_fields(host: dict[str, Any]) -> dict[str, str | None]:
+    fields = {
         "regions": ", ".join(host["regions"]) or None,
         "needs": ", ".join(host["lacks"]) or "nothing more",
-        "price": host["price"] and f"USD per million tokens: {_priced(host['price'])}",
+        "price": host["price"] and f"USD per million tokens: {_price_text(host['price'])}",
     }
     for step in host["steps"]:
         above = f"above {_tokens(step['above'])}"
-        told[above] = f"prompts of more tokens, the whole call: {_priced(step)}"
+        fields[above] = f"prompts of more tokens, the whole call: {_price_text(step)}"
     for window in host["windows"]:
         hours = f"{window['hours']} {window['zone']}"
-        told[hours] = _priced(window["price"])
+        fields[hours] = _price_text(window["price"])
         for step in window["steps"]:
-            told[f"{hours} above {_tokens(step['above'])}"] = _priced(step)
-    told["batch"] = host["batch"] and f"{host['batch']} of the price"
-    told["price from"] = host["price_from"]
-    told["source"] = host["source"]
-    told["as of"] = host["as_of"]
-    told["doubts"] = "; ".join(host["doubts"]) or "none"
-    return told
+            fields[f"{hours} above {_tokens(step['above'])}"] = _price_text(step)
+    fields["batch"] = host["batch"] and f"{host['batch']} of the price"
+    fields["price from"] = host["price_from"]
+    fields["source"] = host["source"]
+    fields["as of"] = host["as_of"]
+    fields["doubts"] = "; ".join(host["doubts"]) or "none"
+    return fields
 
 
-def _lines(indent: str, told: Mapping[str, str | None]) -> Iterator[str]:
-    width = max(map(len, told)) + 2
-    for name, text in told.items():
+def _lines(indent: str, fields: Mapping[str, str | None]) -> Iterator[str]:
+    width = max(map(len, fields)) + 2
+    for name, text in fields.items():
         yield f"{indent}{name:<{width}}{text or 'not stated'}"
 
 
-def _priced(price: Mapping[str, Any]) -> str:
+def _price_text(price: Mapping[str, Any]) -> str:
     read, write = _plain(price["cached_input"]), _plain(price["cache_write"])
-    told = (
+    text = (
         f"{_plain(price['input'])} in, {_plain(price['output'])} out, "
         f"{read} cached, {write} cache write"
     )
     if "audio_input" in price:
-        told += f"; of sound {_plain(price['audio_input'])} in, {_plain(price['audio_output'])} out"
-        told += f", {_plain(price['audio_cached_input'])} cached"
-    return told
+        text += f"; of sound {_plain(price['audio_input'])} in, {_plain(price['audio_output'])} out"
+        text += f", {_plain(price['audio_cached_input'])} cached"
+    return text
 
 
-def _of_model(model: dict[str, Any], *, wide: bool) -> dict[str, str]:
+def _model_cells(model: dict[str, Any], *, wide: bool) -> dict[str, str]:
     sizes = dict.fromkeys((model["usable_context"], model["context"]))
-    told = [f"{size // _THOUSAND:,}k" for size in sizes if size]
+    thousands = [f"{size // _THOUSAND:,}k" for size in sizes if size]
     return {
         "model": model["model"],
-        "tokens": (" of ".join(told) if wide else "".join(told[:1])) or "?",
+        "tokens": (" of ".join(thousands) if wide else "".join(thousands[:1])) or "?",
         "longest": _tokens(model["max_output"]),
         "knows until": model["cutoff"] or "?",
         "answers": model["latency"] or "?",
@@ -118,7 +120,7 @@ def _of_model(model: dict[str, Any], *, wide: bool) -> dict[str, str]:
     }
 
 
-def _of_host(host: dict[str, Any]) -> dict[str, str]:
+def _host_cells(host: dict[str, Any]) -> dict[str, str]:
     price = host["price"] or {}
     return {
         "host": host["provider"],
@@ -133,16 +135,16 @@ def _of_host(host: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _about(model: dict[str, Any], *, wide: bool) -> list[str]:
-    gone, notes = model["deprecated"], []
-    if gone:
-        notes.append(f"deprecated: use {gone['use_instead']}" if wide else "deprecated")
+def _model_notes(model: dict[str, Any], *, wide: bool) -> list[str]:
+    deprecation, notes = model["deprecated"], []
+    if deprecation:
+        notes.append(f"deprecated: use {deprecation['use_instead']}" if wide else "deprecated")
     if model["token_factor"] != 1:
         notes.append(f"tokens x {model['token_factor']:g}")
     return notes
 
 
-def _notes(host: dict[str, Any], *, wide: bool) -> list[str]:
+def _host_notes(host: dict[str, Any], *, wide: bool) -> list[str]:
     notes = list(host["doubts"])
     for step in host["steps"]:
         price = f"{_plain(step['input'])} / {_plain(step['output'])}"

@@ -15,12 +15,12 @@ from gateway.core.snapshot import GoogleAuth, Ledger, Snapshot
 from gateway.stores import log_fault, sink_fault
 
 Ping = Callable[[Snapshot], tuple[str | None, list[str]]]
-"""What is wrong with the ledger that a snapshot names, None when it answers; and warnings."""
+"""The fault of a snapshot's ledger, None when it answers; and warnings."""
 Look = Callable[[Ledger], str | None]
-"""What is wrong with a ledger; None when it answers."""
+"""The fault of a ledger; None when it answers."""
 
 _SINKS: Final = {"parquet:": ("pyarrow", "parquet"), "postgres": ("asyncpg", "postgres")}
-"""What a sink needs, by how it begins: the package, and the extra it comes with."""
+"""By the prefix of a sink: the package it needs, and the extra that installs it."""
 _TRACES: Final = ("opentelemetry.exporter.otlp.proto.http", "otel")
 _PLACEHOLDER: Final = "0" * 64
 """A hash that no key has."""
@@ -37,20 +37,24 @@ def check(
     """Lines for a person, and the exit code: 0 when it can be served, 1 when not.
 
     `at` chooses among dated prices; see load. Warnings do not change the code. A configuration with
-    faults is not opened: then `look` tells whether the ledger that it names is there.
+    faults is not opened: then `look` only checks whether its ledger answers.
     """
     try:
         snapshot = load(paths, env, at=at)
     except ConfigError as error:
         count, ledger = len(error.faults), load_ledger(paths, env)
-        told = [] if ledger is None else [f"redis: {look(ledger) or 'answers'}"]
-        return [*map(str, error.faults), *told, f"{count} fault{'s' if count > 1 else ''}"], 1
+        ledger_lines = [] if ledger is None else [f"redis: {look(ledger) or 'answers'}"]
+        return [
+            *map(str, error.faults),
+            *ledger_lines,
+            f"{count} fault{'s' if count > 1 else ''}",
+        ], 1
     lines = [*_summary(snapshot), *_warnings(snapshot)]
     down, unsafe = ping(snapshot)
     lines += [f"warning: redis: {each}" for each in unsafe]
-    hinders = [f"{each.key}: {each.why}; {each.do}" for each in hindrances(snapshot)]
-    lines += [*hinders, f"redis: {down or 'answers'}"]
-    return (lines, 1) if down is not None or hinders else ([*lines, "ok"], 0)
+    blocking = [f"{each.key}: {each.why}; {each.do}" for each in blockers(snapshot)]
+    lines += [*blocking, f"redis: {down or 'answers'}"]
+    return (lines, 1) if down is not None or blocking else ([*lines, "ok"], 0)
 
 
 def _summary(snapshot: Snapshot) -> Iterator[str]:
@@ -75,27 +79,27 @@ def _summary(snapshot: Snapshot) -> Iterator[str]:
     without = f"; without: {', '.join(keyless)}" if keyless else ""
     yield f"provider keys: {with_key} of {len(snapshot.providers)}{without}"
     if snapshot.not_configured:
-        told = (f"{name} ({why})" for name, why in snapshot.not_configured.items())
-        yield f"not configured: {', '.join(told)}"
+        reasons = (f"{name} ({why})" for name, why in snapshot.not_configured.items())
+        yield f"not configured: {', '.join(reasons)}"
     if catalog.left_out:
         yield f"models left out with them: {', '.join(catalog.left_out)}"
 
 
 def _prices(model: Model) -> str:
-    """Of its first deployment, and of those that charge something else."""
-    told = _price(model.price, model.price_from == "free")
+    """The price of its first deployment, and of those that charge another one."""
+    text = _price(model.price, model.price_from == "free")
     if model.price_from != "free":
-        told += f" USD per million tokens, from {model.price_from}"
+        text += f" USD per million tokens, from {model.price_from}"
     for each in model.deployments[1:]:
         if each.tariff is not None:
             price = each.tariff.within(0)
-            told += f"; at {each.provider} {_price(price, price == FREE)}"
+            text += f"; at {each.provider} {_price(price, price == FREE)}"
     steps = {s.above for d in model.deployments if d.tariff is not None for s in d.tariff.rises()}
     if steps:
-        told += f"; dearer for prompts above {', '.join(f'{s:,}' for s in sorted(steps))} tokens"
+        text += f"; dearer for prompts above {', '.join(f'{s:,}' for s in sorted(steps))} tokens"
     if any(each.tariff is not None and each.tariff.windows for each in model.deployments):
-        told += "; cheaper at some hours"
-    return told
+        text += "; cheaper at some hours"
+    return text
 
 
 def _price(price: Price, free: bool) -> str:
@@ -113,18 +117,19 @@ def _price(price: Price, free: bool) -> str:
 
 
 def deprecations(snapshot: Snapshot) -> Iterator[str]:
-    """A line for each model that is on its way out."""
+    """A line for each deprecated model."""
     for model in snapshot.catalog.models.values():
-        gone = model.card.deprecated
-        if gone is not None:
-            yield f"model {model.name}: deprecated since {gone.since}: use {gone.use_instead}"
+        deprecation = model.card.deprecated
+        if deprecation is not None:
+            since, other = deprecation.since, deprecation.use_instead
+            yield f"model {model.name}: deprecated since {since}: use {other}"
 
 
 def _warnings(snapshot: Snapshot) -> Iterator[str]:
     for line in deprecations(snapshot):
         yield f"warning: {line}"
     google = [p.name for p in snapshot.providers.values() if isinstance(p.auth, GoogleAuth)]
-    if google and not _has("google.auth"):
+    if google and not _is_installed("google.auth"):
         yield (
             f"warning: google-auth is not installed: {', '.join(google)} can be asked only where "
             "the machine has a role at Google; pip install 'tollgate[google]'"
@@ -132,7 +137,7 @@ def _warnings(snapshot: Snapshot) -> Iterator[str]:
     if snapshot.pepper is None and any(not t.anonymous for t in snapshot.tenants.values()):
         yield "warning: keys.pepper is not set: keys are kept as plain SHA-256"
     for tenant in snapshot.tenants.values():
-        for warning in _of_tenant(tenant):
+        for warning in _tenant_warnings(tenant):
             yield f"warning: tenant {tenant.name}: {warning}"
     sink = None if snapshot.usage.sink is None else sink_fault(snapshot.usage.sink)
     if sink is not None:
@@ -141,38 +146,38 @@ def _warnings(snapshot: Snapshot) -> Iterator[str]:
         yield "warning: redis.url is memory: every restart begins with full budgets"
 
 
-class Hindrance(NamedTuple):
-    """Why a gateway would not start here, though the file is sound."""
+class Blocker(NamedTuple):
+    """Why a gateway would not start here, though its configuration is valid."""
 
     key: str
     why: str
     do: str
 
 
-def hindrances(snapshot: Snapshot) -> Iterator[Hindrance]:
-    """What is not installed, and a log that cannot be written."""
+def blockers(snapshot: Snapshot) -> Iterator[Blocker]:
+    """Packages that are not installed, and a log that cannot be written."""
     sink = snapshot.usage.sink or ""
     needs = [("usage.sink", way) for kind, way in _SINKS.items() if sink.startswith(kind)]
     if snapshot.otel is not None:
         needs.append(("otel", _TRACES))
     for key, (package, extra) in needs:
-        if not _has(package):
+        if not _is_installed(package):
             why = f"{package.partition('.')[0]} is not installed"
-            told = f"{why}: a gateway does not start without it"
-            yield Hindrance(key, told, f"pip install 'tollgate[{extra}]'")
+            message = f"{why}: a gateway does not start without it"
+            yield Blocker(key, message, f"pip install 'tollgate[{extra}]'")
     unwritable = None if snapshot.log is None else log_fault(snapshot.log.to)
     if unwritable is not None:
-        yield Hindrance("log.to", unwritable, "make its folder, or let the gateway write there")
+        yield Blocker("log.to", unwritable, "make its folder, or let the gateway write there")
 
 
-def _has(package: str) -> bool:
+def _is_installed(package: str) -> bool:
     try:
         return find_spec(package) is not None
     except ModuleNotFoundError:  # not even the package it is in
         return False
 
 
-def _of_tenant(tenant: Tenant) -> Iterator[str]:
+def _tenant_warnings(tenant: Tenant) -> Iterator[str]:
     if tenant.anonymous:
         yield "anonymous: anyone who reaches the gateway spends its money"
     elif not tenant.keys:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.commands.options import AsJson, console, tell
+from gateway.commands.options import AsJson, console, run_and_print
 
 app = typer.Typer(help="Reckon what models would cost.", no_args_is_help=True)
 
@@ -74,16 +74,16 @@ def estimate(  # noqa: PLR0913, PLR0917 - one an option
     places: Places = "2",
 ) -> None:
     """What a month of requests costs at each model, the cheapest first."""
-    from gateway.commands.cost_estimate import Asked, Scene  # noqa: PLC0415 - so that --help is quick
+    from gateway.commands.cost_estimate import CostOptions, PriceContext  # noqa: PLC0415 - so that --help is quick
     from gateway.commands.cost_estimate import estimate as run  # noqa: PLC0415
 
-    asked = Asked(
+    options = CostOptions(
         requests, prompt, completion, cache_hit, cache_write, batch, hours, zone,
         tuple(model or ()), tuple(price or ()), prices, provider, region,
         tuple(config or ()), "json" if json else form, places,
     )  # fmt: skip
-    scene = Scene(ctx.obj.env, ctx.obj.now())
-    _print(lambda: run(asked, scene, console(), every_host=hosts))
+    context = PriceContext(ctx.obj.env, ctx.obj.now())
+    _print(lambda: run(options, context, console(), every_host=hosts))
 
 
 @app.command()
@@ -141,17 +141,17 @@ def compare(  # noqa: PLR0913, PLR0917 - one an option
 ) -> None:
     """What a mix of models costs against each model alone, and against machines of your own."""
     from gateway.commands.cost_compare import compare as run  # noqa: PLC0415 - quick --help
-    from gateway.commands.cost_estimate import Asked, Scene  # noqa: PLC0415
-    from gateway.commands.cost_machines import OwnAsked  # noqa: PLC0415
+    from gateway.commands.cost_estimate import CostOptions, PriceContext  # noqa: PLC0415
+    from gateway.commands.cost_machines import OwnMachinesOptions  # noqa: PLC0415
 
-    asked = Asked(
+    options = CostOptions(
         requests, prompt, completion, cache_hit, cache_write, batch, hours, zone,
         tuple(model or ()), tuple(price or ()), prices, provider, region,
         tuple(config or ()), "json" if json else form, places,
     )  # fmt: skip
-    own = OwnAsked(gpu_hour, gpus, tokens_per_second, utilisation, engineer, other)
-    scene = Scene(ctx.obj.env, ctx.obj.now())
-    _print(lambda: run(asked, mix or (), usage or (), own, scene, console()))
+    machines = OwnMachinesOptions(gpu_hour, gpus, tokens_per_second, utilisation, engineer, other)
+    context = PriceContext(ctx.obj.env, ctx.obj.now())
+    _print(lambda: run(options, mix or (), usage or (), machines, context, console()))
 
 
 def _print(run: Callable[[], str | None]) -> None:
@@ -159,4 +159,4 @@ def _print(run: Callable[[], str | None]) -> None:
         text = run()
         return ([] if text is None else [text]), 0
 
-    tell(read)
+    run_and_print(read)

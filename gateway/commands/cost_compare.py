@@ -1,4 +1,4 @@
-"""`tollgate cost compare`: a mix of models against each alone, and one's own machines."""
+"""`tollgate cost compare`: a mix of models against each model alone, and self-hosted ones."""
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -9,25 +9,25 @@ from msgspec import Struct
 from rich.console import Console
 
 from gateway.commands.cost_estimate import (
-    Asked,
-    Scene,
-    described,
-    form_of,
+    CostOptions,
+    PriceContext,
+    describe,
+    format_of,
     load_of,
-    titled,
+    title_of,
 )
-from gateway.commands.cost_machines import Own, OwnAsked, own_of, own_row
-from gateway.commands.cost_models import Shop
-from gateway.commands.cost_options import MAX_REQUESTS, climbs, percent, whole
+from gateway.commands.cost_machines import OwnMachines, OwnMachinesOptions, own_machines, own_row
+from gateway.commands.cost_models import ModelLookup
+from gateway.commands.cost_options import MAX_REQUESTS, parse_int, parse_mix, percent
 from gateway.commands.cost_prices import (
     STATED,
     Priced,
     cheapest,
     instants,
 )
-from gateway.commands.cost_report import Row, as_csv, as_json, noted, say, show
-from gateway.commands.cost_usage import Recorded, recorded
-from gateway.commands.wrong_option import Wrong
+from gateway.commands.cost_report import Row, as_csv, as_json, note_lines, say, show
+from gateway.commands.cost_usage import RecordedUsage, read_recorded_usage
+from gateway.commands.wrong_option import WrongOption
 from gateway.core.calculator import (
     Load,
     break_even,
@@ -73,8 +73,8 @@ class Side(Struct, frozen=True):
     notes: Sequence[str] = ()
 
 
-class Scales(Struct, frozen=True):
-    """What is weighed. `completion` is the mean of an answer's tokens."""
+class Comparison(Struct, frozen=True):
+    """What is compared. `completion` is the mean number of tokens of an answer."""
 
     requests: int
     completion: Fraction
@@ -82,57 +82,69 @@ class Scales(Struct, frozen=True):
     alone: Sequence[Side]
     parts: Sequence[Row]
     heads: Mapping[str, str]
-    """Of the parts."""
+    """The column titles of `parts`."""
     title: str
-    described: Mapping[str, Any]
+    fields: Mapping[str, Any]
     remarks: Sequence[str] = ()
 
 
 def compare(
-    asked: Asked,
+    options: CostOptions,
     mix: Sequence[str],
     usage: Sequence[Path],
-    own_asked: OwnAsked,
-    scene: Scene,
+    own_options: OwnMachinesOptions,
+    context: PriceContext,
     console: Console,
 ) -> str | None:
-    """The text to print, or None when the console has it. Raises Wrong, ConfigError."""
-    form, places = form_of(asked)
+    """The text to print, None if the console has it. Raises WrongOption and ConfigError."""
+    form, places = format_of(options)
     if bool(mix) == bool(usage):
-        raise Wrong(
+        raise WrongOption(
             "--mix", "or --usage is needed, and not both: the mix as shares, or as recorded"
         )
-    minutes = instants(asked.hours, asked.zone, scene.now)
-    shop = Shop(asked, scene, minutes)
-    scales = _recorded(asked, usage, shop) if usage else _planned(asked, mix, shop)
-    own = own_of(own_asked, scales.completion, scales.requests)
-    rows = _rows(scales, own)
+    minutes = instants(options.hours, options.zone, context.now)
+    lookup = ModelLookup(options, context, minutes)
+    comparison = (
+        _recorded_mix(options, usage, lookup) if usage else _planned_mix(options, mix, lookup)
+    )
+    own = own_machines(own_options, comparison.completion, comparison.requests)
+    rows = _rows(comparison, own)
     if form == "csv":
         return as_csv(rows)
     if form == "json":
-        told = {"parts": scales.parts, "compared": rows, "own_machines": own and own.described()}
-        return as_json({**scales.described, **told})
-    show(f"the mix: {scales.title}", scales.heads, scales.parts, places, console)
-    shown = [{**rows[0], "model": "as above"}, *rows[1:]]
+        results = {
+            "parts": comparison.parts,
+            "compared": rows,
+            "own_machines": own and own.describe(),
+        }
+        return as_json({**comparison.fields, **results})
+    show(f"the mix: {comparison.title}", comparison.heads, comparison.parts, places, console)
+    table = [{**rows[0], "model": "as above"}, *rows[1:]]
     heads = {**_HEADS, **(_EVEN if own else {})}
-    show(f"{scales.requests:,} requests a month", heads, shown, places, console)
-    for line in [*noted([*scales.parts, *rows]), *scales.remarks, *(own.remarks() if own else ())]:
+    show(f"{comparison.requests:,} requests a month", heads, table, places, console)
+    for line in [
+        *note_lines([*comparison.parts, *rows]),
+        *comparison.remarks,
+        *(own.remarks() if own else ()),
+    ]:
         say(line, console)
     return None
 
 
-def _planned(asked: Asked, mix: Sequence[str], shop: Shop) -> Scales:
-    load, planned = load_of(asked), climbs("--mix", mix)
+def _planned_mix(options: CostOptions, mix: Sequence[str], lookup: ModelLookup) -> Comparison:
+    load, planned = load_of(options), parse_mix("--mix", mix)
 
     def cost(priced: Priced) -> Fraction:
-        return one_request(priced.rates(load.prompt, shop.minutes), load)
+        return one_request(priced.rates(load.prompt, lookup.minutes), load)
 
     calls = spread(planned)
-    chosen = {name: cheapest(shop.hosts("--mix", name), cost) for name in calls}
+    chosen = {name: cheapest(lookup.hosts("--mix", name), cost) for name in calls}
     each = {name: cost(priced) for name, priced in chosen.items()}
-    alone = dict.fromkeys(cheapest(hosts, cost) for hosts in shop.to_compare("--mix", list(calls)))
+    alone = dict.fromkeys(
+        cheapest(hosts, cost) for hosts in lookup.to_compare("--mix", list(calls))
+    )
     paths = " ".join(f"{'+'.join(climb.models)}={percent(climb.share)}" for climb in planned)
-    return Scales(
+    return Comparison(
         requests=load.requests,
         completion=Fraction(load.completion),
         mix=Side(_MIX, paths, "", one_mixed(planned, each)),
@@ -148,25 +160,25 @@ def _planned(asked: Asked, mix: Sequence[str], shop: Shop) -> Scales:
             for name, share in calls.items()
         ],
         heads=_PARTS,
-        title=titled(load),
-        described=described(load, asked),
+        title=title_of(load),
+        fields=describe(load, options),
     )
 
 
-def _recorded(asked: Asked, paths: Sequence[Path], shop: Shop) -> Scales:
-    """What each request of the record would have cost elsewhere, by its answer's tokens."""
-    for option, text, usual in (
-        ("--input", asked.prompt, ""),
-        ("--output", asked.completion, ""),
-        ("--cache-hit", asked.cached, "0"),
-        ("--cache-write", asked.cache_write, "0"),
-        ("--batch", asked.batch, "0"),
+def _recorded_mix(options: CostOptions, paths: Sequence[Path], lookup: ModelLookup) -> Comparison:
+    """What the recorded requests cost, and would have cost at each model alone."""
+    for option, text, default in (
+        ("--input", options.prompt, ""),
+        ("--output", options.completion, ""),
+        ("--cache-hit", options.cached, "0"),
+        ("--cache-write", options.cache_write, "0"),
+        ("--batch", options.batch, "0"),
     ):
-        if text != usual:
-            raise Wrong(option, "goes with --mix: --usage says it of each request")
-    found = recorded(paths)
-    if asked.requests:
-        requests = whole("--requests", asked.requests, 1, MAX_REQUESTS)
+        if text != default:
+            raise WrongOption(option, "goes with --mix: --usage says it of each request")
+    found = read_recorded_usage(paths)
+    if options.requests:
+        requests = parse_int("--requests", options.requests, 1, MAX_REQUESTS)
     else:
         requests = found.requests
     longest = Load(
@@ -179,15 +191,15 @@ def _recorded(asked: Asked, paths: Sequence[Path], shop: Shop) -> Scales:
     def cost(priced: Priced) -> Fraction:
         starts = [0, *(step.above + 1 for step in priced.tariff.rises())]
         parts = found.by_length(starts).items()
-        total = (one_call(priced.rates(start, shop.minutes), usage) for start, usage in parts)
+        total = (one_call(priced.rates(start, lookup.minutes), usage) for start, usage in parts)
         return sum(total, Fraction(0)) / len(found.answers)
 
     seen = dict.fromkeys(model for _, model, _ in found.calls)
-    known = [name for name in seen if shop.knows(name)]
-    unknown = [] if asked.models else [name for name in seen if name not in known]
-    alone = [cheapest(hosts, cost) for hosts in shop.to_compare("--usage", known)]
+    known = [name for name in seen if lookup.knows(name)]
+    unknown = [] if options.models else [name for name in seen if name not in known]
+    alone = [cheapest(hosts, cost) for hosts in lookup.to_compare("--usage", known)]
     completion = Fraction(sum(u.completion for u in found.answers), len(found.answers))
-    return Scales(
+    return Comparison(
         requests=requests,
         completion=completion,
         mix=Side(_MIX, "as recorded", "", Fraction(found.cost, found.requests)),
@@ -204,56 +216,58 @@ def _recorded(asked: Asked, paths: Sequence[Path], shop: Shop) -> Scales:
         ],
         heads=_RECORDED,
         title=f"{found.requests:,} recorded requests",
-        described={
+        fields={
             "requests": requests,
             "recorded_requests": found.requests,
             "recorded_answers": len(found.answers),
             "recorded_usd": found.cost,
             "mean_output_tokens": completion,
-            "records_twice": found.twice,
-            "files_torn": found.torn,
+            "records_twice": found.duplicates,
+            "files_torn": found.truncated,
             "not_compared": unknown,
         },
         remarks=_remarks(found, unknown),
     )
 
 
-def _remarks(found: Recorded, unknown: Sequence[str]) -> list[str]:
+def _remarks(found: RecordedUsage, unknown: Sequence[str]) -> list[str]:
     remarks = []
     if unknown:
         remarks.append(f"not compared, for want of a price here: {', '.join(unknown)}")
     if failed := found.requests - len(found.answers):
         remarks.append(f"without an answer: {failed:,} requests, which only the mix pays for")
-    if found.twice:
-        remarks.append(f"records that came twice, and count once: {found.twice:,}")
-    if found.torn:
-        remarks.append(f"files that end within a line, which is left out: {found.torn:,}")
+    if found.duplicates:
+        remarks.append(f"records that came twice, and count once: {found.duplicates:,}")
+    if found.truncated:
+        remarks.append(f"files that end within a line, which is left out: {found.truncated:,}")
     return remarks
 
 
-def _rows(scales: Scales, own: Own | None) -> Sequence[Row]:
-    """The mix, then each alone, the cheapest first, then machines of one's own."""
-    sides = [scales.mix, *sorted(scales.alone, key=lambda side: (side.request, side.model))]
-    rows = [_row(side, scales, own) for side in sides]
+def _rows(comparison: Comparison, own: OwnMachines | None) -> Sequence[Row]:
+    """The mix, then each model alone, the cheapest first, then own machines."""
+    sides = [comparison.mix, *sorted(comparison.alone, key=lambda side: (side.request, side.model))]
+    rows = [_row(side, comparison, own) for side in sides]
     if own:
-        paid = month(scales.mix.request, scales.requests)
-        rows.append(own_row(own, scales.requests, paid))
+        paid = month(comparison.mix.request, comparison.requests)
+        rows.append(own_row(own, comparison.requests, paid))
     return rows
 
 
-def _row(side: Side, scales: Scales, own: Own | None) -> dict[str, Any]:
+def _row(side: Side, comparison: Comparison, own: OwnMachines | None) -> dict[str, Any]:
     return {
         "what": side.what,
         "model": side.model,
         "host": side.host,
         "usd_per_request": side.request,
-        "usd_per_month": month(side.request, scales.requests),
-        "mix_saves": saved(scales.mix.request, side.request) if side.what != _MIX else None,
+        "usd_per_month": month(side.request, comparison.requests),
+        "mix_saves": share_saved(comparison.mix.request, side.request)
+        if side.what != _MIX
+        else None,
         "own_machines_from": own and break_even(own.machines, own.room, side.request),
         "notes": list(side.notes),
     }
 
 
-def saved(mix: Fraction, other: Fraction) -> str | None:
-    """Of what the other would cost; negative where the mix is dearer."""
+def share_saved(mix: Fraction, other: Fraction) -> str | None:
+    """As a share of what the other costs; negative where the mix costs more."""
     return percent((other - mix) / other) if other else None

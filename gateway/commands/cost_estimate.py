@@ -9,19 +9,19 @@ from typing import Any, Final
 from msgspec import Struct
 from rich.console import Console
 
-from gateway.commands.cost_options import MAX_REQUESTS, MAX_TOKENS, percent, share, whole
+from gateway.commands.cost_options import MAX_REQUESTS, MAX_TOKENS, parse_int, parse_share, percent
 from gateway.commands.cost_prices import (
     STATED,
     Catalog,
+    Filters,
     Priced,
-    Wanted,
     cheapest,
     instants,
     stated_prices,
 )
-from gateway.commands.cost_report import Row, as_csv, as_json, noted, say, show
+from gateway.commands.cost_report import Row, as_csv, as_json, note_lines, say, show
 from gateway.commands.shipped import shipped_catalog
-from gateway.commands.wrong_option import FORMATS, Wrong, one_of
+from gateway.commands.wrong_option import FORMATS, WrongOption, one_of
 from gateway.config.shelf import load_shelf
 from gateway.core.calculator import Load, Rates, month, one_request
 
@@ -36,8 +36,8 @@ _HEADS: Final = {
 }
 
 
-class Asked(Struct, frozen=True):
-    """The options that both commands have, as texts."""
+class CostOptions(Struct, frozen=True):
+    """The options of both commands, as strings."""
 
     requests: str
     prompt: str
@@ -57,62 +57,70 @@ class Asked(Struct, frozen=True):
     places: str
 
 
-class Scene(Struct, frozen=True):
-    """What prices are read with."""
+class PriceContext(Struct, frozen=True):
+    """The environment and the time with which prices are read."""
 
     env: Mapping[str, str]
     now: datetime
 
 
-def load_of(asked: Asked) -> Load:
-    """Raises Wrong."""
-    found = Load(
-        whole("--requests", asked.requests, 1, MAX_REQUESTS),
-        whole("--input", asked.prompt, 0, MAX_TOKENS),
-        whole("--output", asked.completion, 0, MAX_TOKENS),
-        share("--cache-hit", asked.cached),
-        share("--cache-write", asked.cache_write),
-        share("--batch", asked.batch),
+def load_of(options: CostOptions) -> Load:
+    """Raises WrongOption."""
+    load = Load(
+        parse_int("--requests", options.requests, 1, MAX_REQUESTS),
+        parse_int("--input", options.prompt, 0, MAX_TOKENS),
+        parse_int("--output", options.completion, 0, MAX_TOKENS),
+        parse_share("--cache-hit", options.cached),
+        parse_share("--cache-write", options.cache_write),
+        parse_share("--batch", options.batch),
     )
-    if found.prompt + found.completion == 0:
-        raise Wrong("--input", "and --output are both 0: a request has at least one token")
-    if found.cached + found.cache_write > 1:
-        both = percent(found.cached + found.cache_write)
-        raise Wrong("--cache-write", f"and --cache-hit must be at most 100% together, not {both}")
-    return found
+    if load.prompt + load.completion == 0:
+        raise WrongOption("--input", "and --output are both 0: a request has at least one token")
+    if load.cached + load.cache_write > 1:
+        both = percent(load.cached + load.cache_write)
+        raise WrongOption(
+            "--cache-write", f"and --cache-hit must be at most 100% together, not {both}"
+        )
+    return load
 
 
-def form_of(asked: Asked) -> tuple[str, int]:
-    return one_of("--format", asked.form, FORMATS), whole("--places", asked.places, 0, 9)
+def format_of(options: CostOptions) -> tuple[str, int]:
+    return one_of("--format", options.form, FORMATS), parse_int("--places", options.places, 0, 9)
 
 
-def shelf_of(asked: Asked, scene: Scene) -> Catalog:
+def catalog_of(options: CostOptions, context: PriceContext) -> Catalog:
     """Raises ConfigError."""
     return Catalog(
-        load_shelf(asked.config or shipped_catalog(), scene.env, at=scene.now), scene.now
+        load_shelf(options.config or shipped_catalog(), context.env, at=context.now), context.now
     )
 
 
-def estimate(asked: Asked, scene: Scene, console: Console, *, every_host: bool) -> str | None:
-    """The text to print, or None when the console has it. Raises Wrong, ConfigError."""
-    load, (form, places) = load_of(asked), form_of(asked)
-    minutes = instants(asked.hours, asked.zone, scene.now)
-    stated = stated_prices(asked.prices, asked.prices_file, scene.env)
-    catalog = Catalog((), scene.now)
+def estimate(
+    options: CostOptions, context: PriceContext, console: Console, *, every_host: bool
+) -> str | None:
+    """The text to print, None if the console has it. Raises WrongOption and ConfigError."""
+    load, (form, places) = load_of(options), format_of(options)
+    minutes = instants(options.hours, options.zone, context.now)
+    stated = stated_prices(options.prices, options.prices_file, context.env)
+    catalog = Catalog((), context.now)
     offered: list[list[Priced]] = [[each] for each in stated.values()]
-    if asked.models or not stated:
-        catalog = shelf_of(asked, scene)
-        wanted = Wanted(asked.models, asked.provider, asked.region)
-        offered += [h for name, h in catalog.select(wanted).items() if name not in stated]
+    if options.models or not stated:
+        catalog = catalog_of(options, context)
+        filters = Filters(options.models, options.provider, options.region)
+        offered += [h for name, h in catalog.select(filters).items() if name not in stated]
     rows = ranked(offered, load, minutes, every_host=every_host)
-    own = [] if asked.models or stated else catalog.own
+    self_hosted = [] if options.models or stated else catalog.self_hosted
     if form == "csv":
         return as_csv(rows)
     if form == "json":
-        return as_json({**described(load, asked), "models": rows, "left_out": own})
-    show(titled(load), _HEADS, rows, places, console)
-    left_out = [f"only on machines of your own, without a price: {', '.join(own)}"] if own else []
-    for line in [*noted(rows), *left_out]:
+        return as_json({**describe(load, options), "models": rows, "left_out": self_hosted})
+    show(title_of(load), _HEADS, rows, places, console)
+    left_out = (
+        [f"only on machines of your own, without a price: {', '.join(self_hosted)}"]
+        if self_hosted
+        else []
+    )
+    for line in [*note_lines(rows), *left_out]:
         say(line, console)
     return None
 
@@ -152,7 +160,7 @@ def row(priced: Priced, rates: Rates, load: Load) -> dict[str, Any]:
     }
 
 
-def described(load: Load, asked: Asked) -> dict[str, Any]:
+def describe(load: Load, options: CostOptions) -> dict[str, Any]:
     return {
         "requests": load.requests,
         "input_tokens": load.prompt,
@@ -160,12 +168,12 @@ def described(load: Load, asked: Asked) -> dict[str, Any]:
         "cache_hit": float(load.cached),
         "cache_write": float(load.cache_write),
         "batch": float(load.batch),
-        "hours": asked.hours,
-        "zone": asked.zone,
+        "hours": options.hours,
+        "zone": options.zone,
     }
 
 
-def titled(load: Load) -> str:
+def title_of(load: Load) -> str:
     parts = [
         f"{load.requests:,} requests a month",
         f"{load.prompt:,} tokens in",

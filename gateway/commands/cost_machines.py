@@ -1,4 +1,4 @@
-"""Machines of one's own, as `tollgate cost compare` is told of them."""
+"""Self-hosted machines, by the options of `tollgate cost compare`."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from gateway.commands.cost_options import percent, positive, share, usd, whole
-from gateway.commands.wrong_option import Wrong
+from gateway.commands.cost_options import parse_int, parse_positive, parse_share, parse_usd, percent
+from gateway.commands.wrong_option import WrongOption
 from gateway.core.calculator import DAYS, HOURS, Machines, own_month, sets_for
 
 _MAX_HOUR: Final = 100_000
@@ -15,8 +15,8 @@ _MAX_MONTH: Final = 9_000_000
 _MAX_GPUS: Final = 100_000
 
 
-class OwnAsked(Struct, frozen=True):
-    """The options as texts; "" is one that was not given."""
+class OwnMachinesOptions(Struct, frozen=True):
+    """The options as strings; "" is one that was not given."""
 
     gpu_hour: str
     gpus: str
@@ -26,14 +26,14 @@ class OwnAsked(Struct, frozen=True):
     other: str
 
 
-class Own(Struct, frozen=True):
+class OwnMachines(Struct, frozen=True):
     """`room` is how many requests a month one set serves; None is any number."""
 
     machines: Machines
     room: int | None
     sets: int
 
-    def described(self) -> Mapping[str, Any]:
+    def describe(self) -> Mapping[str, Any]:
         own = self.machines
         return {
             "gpu_usd_per_hour": own.gpu_hour,
@@ -58,36 +58,41 @@ class Own(Struct, frozen=True):
         ]
 
 
-def own_of(asked: OwnAsked, completion: Fraction, requests: int) -> Own | None:
-    """None when no machines are asked about. Raises Wrong."""
+def own_machines(
+    options: OwnMachinesOptions, completion: Fraction, requests: int
+) -> OwnMachines | None:
+    """None when no option for machines is given. Raises WrongOption."""
     needed = {
-        "--gpu-hour": asked.gpu_hour,
-        "--tokens-per-second": asked.tokens_per_second,
-        "--engineer": asked.engineer,
+        "--gpu-hour": options.gpu_hour,
+        "--tokens-per-second": options.tokens_per_second,
+        "--engineer": options.engineer,
     }
     given = {option: text for option, text in needed.items() if text}
     if not given:
         return None
     for option in needed:
         if option not in given:
-            raise Wrong(option, f"is needed with {', '.join(given)}: {' '.join(needed)} say it all")
+            raise WrongOption(
+                option, f"is needed with {', '.join(given)}: {' '.join(needed)} say it all"
+            )
     machines = Machines(
-        usd("--gpu-hour", asked.gpu_hour, _MAX_HOUR),
-        whole("--gpus", asked.gpus, 1, _MAX_GPUS),
-        positive("--tokens-per-second", asked.tokens_per_second, "output tokens a second"),
-        share("--utilisation", asked.utilisation),
-        usd("--engineer", asked.engineer, _MAX_MONTH) + usd("--other", asked.other, _MAX_MONTH),
+        parse_usd("--gpu-hour", options.gpu_hour, _MAX_HOUR),
+        parse_int("--gpus", options.gpus, 1, _MAX_GPUS),
+        parse_positive("--tokens-per-second", options.tokens_per_second, "output tokens a second"),
+        parse_share("--utilisation", options.utilisation),
+        parse_usd("--engineer", options.engineer, _MAX_MONTH)
+        + parse_usd("--other", options.other, _MAX_MONTH),
     )
     if not machines.utilisation:
-        raise Wrong("--utilisation", "must be above 0: machines that never work serve nobody")
+        raise WrongOption("--utilisation", "must be above 0: machines that never work serve nobody")
     room = machines.room(completion)
     if room == 0:
-        raise Wrong("--tokens-per-second", "is too little for a single request a month")
-    return Own(machines, room, sets_for(room, requests))
+        raise WrongOption("--tokens-per-second", "is too little for a single request a month")
+    return OwnMachines(machines, room, sets_for(room, requests))
 
 
-def own_row(own: Own, requests: int, mix: int) -> dict[str, Any]:
-    """A line like those of the others; `mix` is what the mix costs a month."""
+def own_row(own: OwnMachines, requests: int, mix: int) -> dict[str, Any]:
+    """A row of the table; `mix` is what the mix costs a month, in nano-dollars."""
     paid = own_month(own.machines, own.sets)
     gpus = own.machines.gpus * own.sets
     return {

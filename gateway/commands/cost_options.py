@@ -1,6 +1,4 @@
-"""The texts of `tollgate cost`'s options as values. Each error names its option and what is
-allowed.
-"""
+"""Parse the options of `tollgate cost`. Each error names the option and what is allowed."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
-from gateway.commands.wrong_option import Wrong, show
+from gateway.commands.wrong_option import WrongOption, quoted_or_nothing
 from gateway.core.calculator import Climb
 from gateway.core.money import Nanos, Price, nanos
 
@@ -17,74 +15,85 @@ MAX_TOKENS: Final = 10**8
 MAX_PRICE: Final = 1_000_000
 CACHED: Final = Fraction(1, 10)
 BATCH: Final = Fraction(1, 2)
-"""Rules of thumb, for a stated price that says nothing of caches or batches."""
+"""Rules of thumb, for a stated price without one for caches or batches."""
 
 _WHOLE: Final = re.compile(r"\d{1,3}([_,]\d{3})*|\d+", re.ASCII)
 _DECIMAL: Final = re.compile(r"(\d+|\d{1,3}([_,]\d{3})+)(\.\d+)?|\.\d+", re.ASCII)
 _LONGEST: Final = 24
 
 
-def whole(option: str, text: str, low: int, high: int) -> int:
+def parse_int(option: str, text: str, low: int, high: int) -> int:
     """`1000000`, `1_000_000` or `1,000,000`."""
     if len(text) <= _LONGEST and _WHOLE.fullmatch(text):
         number = int(_plain(text))
         if low <= number <= high:
             return number
-    raise Wrong(option, f"must be a whole number from {low:,} to {high:,}, not {show(text)}")
+    raise WrongOption(
+        option, f"must be a whole number from {low:,} to {high:,}, not {quoted_or_nothing(text)}"
+    )
 
 
-def share(option: str, text: str) -> Fraction:
+def parse_share(option: str, text: str) -> Fraction:
     """`30%` or `0.3`."""
     number = _decimal(text.removesuffix("%"))
     if number is not None:
-        found = Fraction(number) / (100 if text.endswith("%") else 1)
-        if found <= 1:
-            return found
-    raise Wrong(option, f"must be a share from 0 to 1, such as 30% or 0.3, not {show(text)}")
+        share = Fraction(number) / (100 if text.endswith("%") else 1)
+        if share <= 1:
+            return share
+    raise WrongOption(
+        option, f"must be a share from 0 to 1, such as 30% or 0.3, not {quoted_or_nothing(text)}"
+    )
 
 
-def usd(option: str, text: str, high: int) -> Nanos:
+def parse_usd(option: str, text: str, high: int) -> Nanos:
     number = _decimal(text)
     if number is None or number > high:
-        raise Wrong(option, f"must be USD from 0 to {high:,}, such as 2.50, not {show(text)}")
+        raise WrongOption(
+            option, f"must be USD from 0 to {high:,}, such as 2.50, not {quoted_or_nothing(text)}"
+        )
     return nanos(number)
 
 
-def positive(option: str, text: str, what: str) -> Fraction:
+def parse_positive(option: str, text: str, what: str) -> Fraction:
     number = _decimal(text)
     if not number or number > MAX_REQUESTS:
-        raise Wrong(option, f"must be {what} above 0, not {show(text)}")
+        raise WrongOption(option, f"must be {what} above 0, not {quoted_or_nothing(text)}")
     return Fraction(number)
 
 
-def stated(option: str, text: str) -> tuple[str, Price, bool]:
-    """`model=3/15` or `model=3/15/0.30`: input, output, cached input, in USD per million tokens.
-    Whether the last was written, too.
+def parse_price(option: str, text: str) -> tuple[str, Price, bool]:
+    """`model=3/15` or `model=3/15/0.30`: input, output, cached input, in USD per million tokens;
+    and whether the last was given.
     """
     name, _, rates = text.rpartition("=")
     numbers = [_decimal(rate) for rate in rates.split("/")]
     known = [number for number in numbers if number is not None and number <= MAX_PRICE]
     if not name.strip() or not name.isprintable() or known != numbers or len(known) not in (2, 3):
         allowed = "model=input/output or model=input/output/cached in USD per million tokens"
-        raise Wrong(option, f"must be {allowed}, such as sonnet=3/15, not {show(text)}")
+        raise WrongOption(
+            option, f"must be {allowed}, such as sonnet=3/15, not {quoted_or_nothing(text)}"
+        )
     fresh, output = (nanos(rate) for rate in known[:2])
     cached = nanos(known[2] if known[2:] else known[0] * Decimal(CACHED.numerator) / 10)
     return name, Price(fresh, output, cached, fresh), len(known) == 3
 
 
-def climbs(option: str, texts: Sequence[str]) -> list[Climb]:
-    """`model=70%` and `model+better=30%`; together all requests."""
-    found = []
+def parse_mix(option: str, texts: Sequence[str]) -> list[Climb]:
+    """`model=70%` and `model+better=30%`: shares that add up to 100%."""
+    mix = []
     for text in texts:
         path, _, part = text.rpartition("=")
         names = tuple(path.split("+"))
         if not all(names):
             allowed = "model=share, or model+better=share where both are asked"
-            raise Wrong(option, f"must be {allowed}, such as haiku+sonnet=20%, not {show(text)}")
-        found.append(Climb(names, share(option, part)))
-    if found and (total := sum(climb.share for climb in found)) != 1:
-        raise Wrong(option, f"the shares must make 100% together, not {percent(total)}")
-    return found
+            raise WrongOption(
+                option,
+                f"must be {allowed}, such as haiku+sonnet=20%, not {quoted_or_nothing(text)}",
+            )
+        mix.append(Climb(names, parse_share(option, part)))
+    if mix and (total := sum(climb.share for climb in mix)) != 1:
+        raise WrongOption(option, f"the shares must make 100% together, not {percent(total)}")
+    return mix
 
 
 def percent(part: Fraction | int) -> str:

@@ -1,4 +1,4 @@
-"""What each model would be charged by: the catalog's hosts, and prices that somebody states."""
+"""The price of each model: those of the catalog's hosts, and those stated in options."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,8 +11,8 @@ from msgspec import Struct
 from pydantic import ValidationError
 
 from gateway.commands.catalog import doubts
-from gateway.commands.cost_options import BATCH, CACHED, stated
-from gateway.commands.wrong_option import Wrong
+from gateway.commands.cost_options import BATCH, CACHED, parse_price
+from gateway.commands.wrong_option import WrongOption
 from gateway.config.faults import did_you_mean, listed, quoted
 from gateway.config.offers import Offer
 from gateway.config.price import Hour
@@ -33,7 +33,7 @@ _MINUTE_S: Final = 60
 
 class Priced(Struct, frozen=True):
     """A model at one host; the host of a stated price is "". Sizes are in tokens, None where
-    nothing is known. `rules` are those of thumb that its price leans on.
+    nothing is known. `rules` are the rules of thumb in its price.
     """
 
     model: str
@@ -51,45 +51,45 @@ class Priced(Struct, frozen=True):
 
     @property
     def tariff(self) -> Tariff:
-        """Its price is known: nothing else is made into one of these."""
+        """Never None: only models with a known price become a `Priced`."""
         assert self.offer.tariff is not None  # noqa: S101 - as the docstring says
         return self.offer.tariff
 
     def rates(self, prompt: int, minutes: Sequence[float]) -> Rates:
         """For prompts of that length, averaged over these instants."""
         tariff = self.tariff.for_prompt(prompt)
-        held: dict[Price, int] = {}
+        counts: dict[Price, int] = {}
         for at in minutes if tariff.windows else minutes[:1]:
             price = tariff.at(at)
-            held[price] = held.get(price, 0) + 1
-        return average(held, Fraction(self.offer.batch or 1))
+            counts[price] = counts.get(price, 0) + 1
+        return average(counts, Fraction(self.offer.batch or 1))
 
     def remarks(self, load: Load) -> list[str]:
-        """What makes this estimate worse than it looks."""
-        found = list(self.notes)
+        """The caveats of this estimate."""
+        remarks = list(self.notes)
         if self.context is not None and load.prompt + load.completion > self.context:
-            found.append(f"only {self.context:,} tokens are trusted, too few")
+            remarks.append(f"only {self.context:,} tokens are trusted, too few")
         if self.max_output is not None and load.completion > self.max_output:
-            found.append(f"answers have at most {self.max_output:,} tokens")
+            remarks.append(f"answers have at most {self.max_output:,} tokens")
         if self.tariff.windows:
-            found.append("the average of prices by the hour")
-        return found + self.discounts(cached=load.cached > 0, batch=load.batch > 0)
+            remarks.append("the average of prices by the hour")
+        return remarks + self.discount_notes(cached=load.cached > 0, batch=load.batch > 0)
 
-    def discounts(self, *, cached: bool, batch: bool) -> list[str]:
-        found = []
+    def discount_notes(self, *, cached: bool, batch: bool) -> list[str]:
+        notes = []
         usual = self.tariff.usual
         if cached and "cached" in self.rules:
-            found.append(_RULES["cached"])
+            notes.append(_RULES["cached"])
         elif cached and usual.cached_input == usual.input != 0:
-            found.append("no cheaper price of cached input is known")
+            notes.append("no cheaper price of cached input is known")
         if batch and "batch" in self.rules:
-            found.append(_RULES["batch"])
+            notes.append(_RULES["batch"])
         elif batch and self.offer.batch is None:
-            found.append("no price of batches is known, so no discount")
-        return found
+            notes.append("no price of batches is known, so no discount")
+        return notes
 
 
-class Wanted(Struct, frozen=True):
+class Filters(Struct, frozen=True):
     """Which models: names, provider/model, or patterns such as claude-*; none is all."""
 
     models: tuple[str, ...] = ()
@@ -105,7 +105,7 @@ def instants(hours: str, zone: str, now: datetime) -> list[float]:
         first = error.errors(include_url=False)[0]
         option, text = ("--zone", zone) if first["loc"][0] == "zone" else ("--hours", hours)
         message = first.get("ctx", {}).get("message", first["msg"])
-        raise Wrong(option, f"{message}, not {quoted(text)}") from None
+        raise WrongOption(option, f"{message}, not {quoted(text)}") from None
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
     window = Window(*hour.hours, FREE, hour.zone)
     minutes = (midnight + minute * _MINUTE_S for minute in range(DAY))
@@ -115,16 +115,16 @@ def instants(hours: str, zone: str, now: datetime) -> list[float]:
 def stated_prices(
     prices: Sequence[str], file: Path | None, env: Mapping[str, str]
 ) -> dict[str, Priced]:
-    """Of `--prices`, and of `--price`, which goes first. Raises Wrong, ConfigError."""
-    found: dict[str, Priced] = {}
+    """From `--prices` and `--price`, which wins. Raises WrongOption and ConfigError."""
+    priced: dict[str, Priced] = {}
     for name, stanza in (load_price_list(file, env) if file else {}).items():
-        found[name] = _of_stanza(name, stanza)
+        priced[name] = _of_stanza(name, stanza)
     for text in prices:
-        name, price, with_cached = stated("--price", text)
+        name, price, with_cached = parse_price("--price", text)
         rules = frozenset(_RULES) - ({"cached"} if with_cached else set())
         offer = Offer(Tariff(price), STATED, batch=str(BATCH))
-        found[name] = Priced(name, "", offer, rules=rules)
-    return found
+        priced[name] = Priced(name, "", offer, rules=rules)
+    return priced
 
 
 def _of_stanza(name: str, stanza: Stanza) -> Priced:
@@ -141,45 +141,45 @@ def _of_stanza(name: str, stanza: Stanza) -> Priced:
 
 
 class Catalog:
-    """Every model of a shelf at every host that has a price and is not a machine of one's own."""
+    """Every model at every host with a price; `self_hosted` are the names of the others."""
 
     def __init__(self, shelf: Sequence[Entry], now: datetime) -> None:
         self.hosts: dict[str, list[Priced]] = {}
-        self.own: list[str] = []
+        self.self_hosted: list[str] = []
         for entry in shelf:
             sold = [h for h in entry.hosts if h.offer.tariff and h.offer.price_from != "free"]
             if sold:
                 self.hosts[entry.name] = [_priced(entry, host, now) for host in sold]
             else:
-                self.own.append(entry.name)
+                self.self_hosted.append(entry.name)
 
-    def select(self, wanted: Wanted) -> dict[str, list[Priced]]:
-        """The models that are wanted, each at the hosts that are. Raises Wrong."""
-        names = wanted.models or tuple(self.hosts)
-        found: dict[str, list[Priced]] = {}
+    def select(self, filters: Filters) -> dict[str, list[Priced]]:
+        """The models that match, each at the hosts that match. Raises WrongOption."""
+        names = filters.models or tuple(self.hosts)
+        selected: dict[str, list[Priced]] = {}
         for name in names:
             matching = self.at(name)
             if not matching:
-                raise Wrong("--model", self.unknown(name))
+                raise WrongOption("--model", self.why_unknown(name))
             for each in matching:
-                if fits(each, wanted) and each not in found.setdefault(each.model, []):
-                    found[each.model].append(each)
-        found = {name: hosts for name, hosts in found.items() if hosts}
-        if not found:
-            limits = (("--provider", wanted.provider), ("--region", wanted.region))
+                if matches(each, filters) and each not in selected.setdefault(each.model, []):
+                    selected[each.model].append(each)
+        selected = {name: hosts for name, hosts in selected.items() if hosts}
+        if not selected:
+            limits = (("--provider", filters.provider), ("--region", filters.region))
             option = next((option for option, value in limits if value), "--model")
-            raise Wrong(
+            raise WrongOption(
                 option, f"no such model is sold there (known: {listed(self._known(option))})"
             )
-        return found
+        return selected
 
     def at(self, name: str) -> list[Priced]:
         """What a name, a provider/model or a pattern stands for."""
         every = (each for hosts in self.hosts.values() for each in hosts)
         return [e for e in every if fnmatchcase(e.model, name) or fnmatchcase(e.name, name)]
 
-    def unknown(self, name: str) -> str:
-        if name in self.own:
+    def why_unknown(self, name: str) -> str:
+        if name in self.self_hosted:
             return f"{name} has no price by the token: it runs on machines of your own"
         hint = did_you_mean(name, self.hosts)
         return f"{quoted(name)} is not in the catalog{hint} (see tollgate catalog)"
@@ -198,9 +198,9 @@ def cheapest(hosts: Iterable[Priced], cost: Callable[[Priced], Fraction]) -> Pri
     return min(hosts, key=cost)
 
 
-def fits(each: Priced, wanted: Wanted) -> bool:
-    return (wanted.provider is None or each.host == wanted.provider) and (
-        wanted.region is None or wanted.region in each.regions
+def matches(each: Priced, filters: Filters) -> bool:
+    return (filters.provider is None or each.host == filters.provider) and (
+        filters.region is None or filters.region in each.regions
     )
 
 
@@ -214,5 +214,5 @@ def _priced(entry: Entry, host: Host, now: datetime) -> Priced:
     if offer.tariff and (steps := offer.tariff.rises()):
         notes.append(f"dearer above {steps[0].above:,} tokens of prompt")
     context = stanza.usable_context or entry.context
-    regions, most = tuple(host.regions), stanza.max_output
-    return Priced(entry.name, host.provider, offer, regions, tuple(notes), context, most)
+    regions, max_output = tuple(host.regions), stanza.max_output
+    return Priced(entry.name, host.provider, offer, regions, tuple(notes), context, max_output)

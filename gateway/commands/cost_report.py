@@ -23,11 +23,11 @@ Row = Mapping[str, Any]
 
 _LEFT: Final = ("what", "model", "host", "tier", "purpose")
 _RATE_PLACES: Final = 5
-"""A rate in a table is shown to a hundredth of a cent: all but so many digits of nano-dollars."""
+"""Digits of nano-dollars by which a rate in a table is rounded: to a hundredth of a cent."""
 
 
-def as_json(told: Any) -> str:
-    return msgspec.json.format(msgspec.json.encode(_exact(told))).decode()
+def as_json(data: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(_exact(data))).decode()
 
 
 def as_csv(rows: Sequence[Row]) -> str:
@@ -35,25 +35,25 @@ def as_csv(rows: Sequence[Row]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(rows[0])
     for row in rows:
-        writer.writerow([_cell(key, value) for key, value in row.items()])
+        writer.writerow([_csv_cell(key, value) for key, value in row.items()])
     return out.getvalue().rstrip("\n")
 
 
 def show(
     title: str, heads: Mapping[str, str], rows: Sequence[Row], places: int, console: Console
 ) -> None:
-    """`heads` are the columns: the key of a row, and what stands above it."""
+    """`heads` are the columns: the key in a row, and the title."""
     say(title, console)
     table = Table()
     for key, head in heads.items():
         table.add_column(head, justify="left" if key in _LEFT else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*(_shown(key, row[key], places) for key in heads))
+        table.add_row(*(_format_cell(key, row[key], places) for key in heads))
     console.print(table)
 
 
-def noted(rows: Sequence[Row]) -> list[str]:
-    """What is noted of them, a line a note."""
+def note_lines(rows: Sequence[Row]) -> list[str]:
+    """A line for each note, with the models that it is about."""
     notes: dict[str, dict[str, None]] = {}
     for row in rows:
         for note in row.get("notes", ()):
@@ -71,7 +71,7 @@ def amount(nanos: Fraction | int, places: int) -> str:
     return f"{exact.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP):,}"
 
 
-def _shown(key: str, value: Any, places: int) -> str:
+def _format_cell(key: str, value: Any, places: int) -> str:
     if value is None:
         return ""
     if "usd_per_mtok" in key:
@@ -83,7 +83,7 @@ def _shown(key: str, value: Any, places: int) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _cell(key: str, value: Any) -> Any:
+def _csv_cell(key: str, value: Any) -> Any:
     if value is None:
         return ""
     if "usd" in key:
@@ -91,11 +91,11 @@ def _cell(key: str, value: Any) -> Any:
     return "; ".join(value) if isinstance(value, list) else value
 
 
-def _exact(told: Any, key: str = "") -> Any:
-    if isinstance(told, Mapping):
-        return {name: _exact(value, name) for name, value in told.items()}
-    if isinstance(told, list):
-        return [_exact(value, key) for value in told]
-    if isinstance(told, Fraction) or ("usd" in key and isinstance(told, int)):
-        return dollars(ceil(told)) if "usd" in key else float(told)
-    return told
+def _exact(data: Any, key: str = "") -> Any:
+    if isinstance(data, Mapping):
+        return {name: _exact(value, name) for name, value in data.items()}
+    if isinstance(data, list):
+        return [_exact(value, key) for value in data]
+    if isinstance(data, Fraction) or ("usd" in key and isinstance(data, int)):
+        return dollars(ceil(data)) if "usd" in key else float(data)
+    return data

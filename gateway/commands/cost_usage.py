@@ -1,4 +1,4 @@
-"""What recorded usage tells of a mix: what was asked, which answers were given, at what cost."""
+"""The mix in recorded usage: its requests, its answers and what they cost."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,14 +7,14 @@ from typing import Final
 
 from msgspec import Struct
 
-from gateway.commands.wrong_option import Wrong
+from gateway.commands.wrong_option import WrongOption
 from gateway.core.chat import Usage
 from gateway.core.usage_line import BadLine, Line, Reading
 from gateway.core.usage_record import NO_CALLS, UsageRecord
 
 _EXPIRED: Final = "expired"
-_BESIDE: Final = "audit"
-"""What such a call was for is no client's answer."""
+_AUDIT: Final = "audit"
+"""The purpose of calls that answer no client."""
 
 
 class Calls(Struct):
@@ -24,9 +24,9 @@ class Calls(Struct):
     cost: int = 0
 
 
-class Recorded(Struct):
-    """`answers` are the tokens of each request's answer: its last call that gave one. `torn` files
-    end within a line; `twice` are records that came again.
+class RecordedUsage(Struct):
+    """`answers` are the tokens of each request's answer: its last call that gave one.
+    `truncated` files end within a line; `duplicates` are records that were read before.
     """
 
     requests: int
@@ -34,12 +34,12 @@ class Recorded(Struct):
     calls: dict[tuple[str, str, str], Calls]
     """By tier, model and purpose."""
     cost: int
-    twice: int = 0
-    torn: int = 0
+    duplicates: int = 0
+    truncated: int = 0
 
     def by_length(self, starts: Sequence[int]) -> dict[int, Usage]:
-        """All answers' tokens together, of those whose prompts have that many tokens or more, up
-        to the next start. `starts` rise from 0.
+        """The sum of all answers' tokens, by the length of their prompts: at least as many tokens
+        as a start, less than the next one. `starts` rise from 0.
         """
         parts: dict[int, list[Usage]] = {}
         for usage in self.answers:
@@ -47,8 +47,8 @@ class Recorded(Struct):
         return {start: _sum(usages) for start, usages in parts.items()}
 
 
-def recorded(paths: Iterable[Path]) -> Recorded:
-    """Files of usage records, one a line. Raises Wrong."""
+def read_recorded_usage(paths: Iterable[Path]) -> RecordedUsage:
+    """Read files of usage records, one per line. Raises WrongOption."""
     calls: dict[tuple[str, str, str], Calls] = {}
     answers: dict[str, Usage | None] = {}
     expired: dict[str, int] = {}
@@ -56,32 +56,32 @@ def recorded(paths: Iterable[Path]) -> Recorded:
     reading = Reading()
     for path in paths:
         for record in _lines(path, reading):
-            if record.purpose == _EXPIRED:  # of no model; what it did cost may be told elsewhere
+            if record.purpose == _EXPIRED:  # of no model; another record may correct its cost
                 expired[record.attempt] = record.cost
                 continue
             if record.corrects:
                 corrected.add(record.attempt)
             if not record.purpose or record.purpose in NO_CALLS:  # such as expired, never made
                 continue
-            place = calls.setdefault((record.tier, record.model, record.purpose), Calls())
-            place.count += 1
-            place.cost += record.cost
-            if record.purpose != _BESIDE:
+            totals = calls.setdefault((record.tier, record.model, record.purpose), Calls())
+            totals.count += 1
+            totals.cost += record.cost
+            if record.purpose != _AUDIT:
                 answers[record.request] = _answer(record) or answers.get(record.request)
-    alone = [cost for attempt, cost in expired.items() if attempt not in corrected]
-    if alone:
-        calls["none", "unknown", _EXPIRED] = Calls(len(alone), sum(alone))
+    uncorrected = [cost for attempt, cost in expired.items() if attempt not in corrected]
+    if uncorrected:
+        calls["none", "unknown", _EXPIRED] = Calls(len(uncorrected), sum(uncorrected))
     if not answers:
-        raise Wrong("--usage", "has no record of a request")
-    given = [usage for usage in answers.values() if usage is not None]
-    if not given:
-        raise Wrong("--usage", "has no record of an answer to compare with")
+        raise WrongOption("--usage", "has no record of a request")
+    answered = [usage for usage in answers.values() if usage is not None]
+    if not answered:
+        raise WrongOption("--usage", "has no record of an answer to compare with")
     cost = sum(each.cost for each in calls.values())
-    return Recorded(len(answers), given, calls, cost, reading.twice, reading.torn)
+    return RecordedUsage(len(answers), answered, calls, cost, reading.twice, reading.torn)
 
 
 def _sum(usages: Sequence[Usage]) -> Usage:
-    """A prompt is at least what was cached of it: as a call is charged."""
+    """A prompt counts at least its cached tokens, as calls are charged."""
     cached, written = (sum(u.cached for u in usages), sum(u.cache_write for u in usages))
     prompt = sum(max(u.prompt, u.cached + u.cache_write) for u in usages)
     an_hour = sum(u.cache_write_1h for u in usages)
@@ -98,6 +98,6 @@ def _lines(path: Path, reading: Reading) -> Iterator[Line]:
         with path.open("rb") as raw:
             yield from reading.decoded(raw)
     except BadLine as error:
-        raise Wrong("--usage", f"{path}:{error.number}: {error}") from None
+        raise WrongOption("--usage", f"{path}:{error.number}: {error}") from None
     except OSError as error:
-        raise Wrong("--usage", f"{path}: {error.strerror or error}") from None
+        raise WrongOption("--usage", f"{path}: {error.strerror or error}") from None

@@ -1,4 +1,4 @@
-"""`tollgate demo`: a gateway before providers that are not there."""
+"""`tollgate demo`: a gateway with simulated providers."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -17,24 +17,24 @@ def demo(
 ) -> None:
     """Serve config/demo.yaml on simulated providers, with a fresh ledger each time.
 
-    `dialect` is what the providers of all tiers are to speak; else those of the file do.
+    `dialect` is that of the providers of all tiers; None keeps those of the file.
     """
 
     async def run() -> None:
         async with AsyncExitStack() as stack:
             folder = stack.enter_context(TemporaryDirectory(prefix="tollgate-"))
             simulator = await stack.enter_async_context(serve_simulator())
-            told = {"SIMULATOR_URL": simulator.base_url} | speaking(dialect)
-            known = {"TOLLGATE_DATA_DIR": folder, **env, **told}
-            source = source_of([shipped("demo.yaml")], known, lambda: None)
+            simulator_env = {"SIMULATOR_URL": simulator.base_url} | dialect_env(dialect)
+            whole_env = {"TOLLGATE_DATA_DIR": folder, **env, **simulator_env}
+            source = source_of([shipped("demo.yaml")], whole_env, lambda: None)
             await run_gateway(source.began.snapshot, place, say, env, source)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
 
 
-def speaking(dialect: str | None) -> dict[str, str]:
-    """The variables by which config/demo.yaml puts every tier on one dialect."""
+def dialect_env(dialect: str | None) -> dict[str, str]:
+    """The variables that make config/demo.yaml use one dialect for every tier."""
     if dialect is None:
         return {}
     return {

@@ -10,8 +10,8 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from gateway.commands.check import hindrances
-from gateway.commands.reach import Found, is_free, reach
+from gateway.commands.check import blockers
+from gateway.commands.reach import ProbeResult, is_free, reach
 from gateway.config.faults import ConfigError
 from gateway.config.load import load, read_files
 from gateway.core.errors import LedgerDown
@@ -21,7 +21,7 @@ from gateway.stores import look_at, token_table_fault
 State = Literal["ok", "warn", "fail"]
 OLDEST_PYTHON: Final = (3, 11)
 _SKEW_S: Final = 2.0
-"""Keys end by our clock, budgets by the server's: a second of difference does no harm."""
+"""Keys expire by our clock, budgets by the server's: a second of difference does no harm."""
 _FAULTS: Final = 5
 _AT_ONCE: Final = 16
 _VARIABLE: Final = re.compile(r"(?<!\$)\$\{(\w+)(:-)?", re.ASCII)
@@ -36,8 +36,8 @@ class Line(Struct, frozen=True):
     do: str = ""
 
 
-class Asked(Struct, frozen=True):
-    """`now` is of dated prices."""
+class DoctorOptions(Struct, frozen=True):
+    """`now` chooses among dated prices."""
 
     config: tuple[Path, ...]
     host: str
@@ -48,44 +48,44 @@ class Asked(Struct, frozen=True):
 
 
 def examine(
-    asked: Asked,
+    options: DoctorOptions,
     env: Mapping[str, str],
-    reached: Callable[[Provider], Found] = reach,
+    connect: Callable[[Provider], ProbeResult] = reach,
 ) -> Iterator[Line]:
-    """Line by line, as it is found."""
-    yield _python(asked.python)
-    texts, _ = read_files(asked.config)
+    """Yields each line as soon as it is known."""
+    yield _python(options.python)
+    texts, _ = read_files(options.config)
     yield from variables([text for _, text in texts], env)
     try:
-        snapshot = load(asked.config, env, at=asked.now)
+        snapshot = load(options.config, env, at=options.now)
     except ConfigError as error:
         *faults, last = map(str, error.faults[:_FAULTS])
         for fault in faults:
             yield Line("config", "fail", fault)
         yield Line("config", "fail", last, "tollgate check lists all faults")
         yield _tables(env)
-        yield _port("port", asked.host, asked.port)
+        yield _port("port", options.host, options.port)
         return
-    yield from _config(asked.config, snapshot)
-    for each in hindrances(snapshot):
+    yield from _config(options.config, snapshot)
+    for each in blockers(snapshot):
         yield Line(each.key, "fail", each.why, each.do)
     yield from _redis(snapshot)
     yield _tables(env)
-    yield _port("port", asked.host, asked.port)
+    yield _port("port", options.host, options.port)
     if snapshot.admin is not None:
         yield _port("admin port", snapshot.admin.host, snapshot.admin.port)
-    yield from _providers(snapshot.providers.values(), reached if asked.probe else None)
+    yield from _providers(snapshot.providers.values(), connect if options.probe else None)
 
 
 def variables(texts: Sequence[str], env: Mapping[str, str]) -> Iterator[Line]:
-    """Which variables the files name, and whether they are set: never what they hold."""
+    """Which variables the files name, and whether they are set: never their values."""
     lines = [line.partition(" #")[0] for text in texts for line in text.splitlines()]
     named = [found for line in lines if not line.lstrip().startswith("#")
              for found in _VARIABLE.findall(line)]  # fmt: skip
     needed = dict.fromkeys(name for name, default in named if not default)
-    there = [name for name in needed if env.get(name)]
-    if there:
-        yield Line("secrets", "ok", f"set: {', '.join(there)}")
+    present = [name for name in needed if env.get(name)]
+    if present:
+        yield Line("secrets", "ok", f"set: {', '.join(present)}")
     for name in needed:
         if not env.get(name):
             do = f"export {name}=..., or leave out what names it"
@@ -93,15 +93,15 @@ def variables(texts: Sequence[str], env: Mapping[str, str]) -> Iterator[Line]:
 
 
 def _python(version: tuple[int, int]) -> Line:
-    told = f"{version[0]}.{version[1]}"
+    text = f"{version[0]}.{version[1]}"
     if version < OLDEST_PYTHON:
-        return Line("python", "fail", told, "install Python 3.11 or newer")
-    return Line("python", "ok", told)
+        return Line("python", "fail", text, "install Python 3.11 or newer")
+    return Line("python", "ok", text)
 
 
 def _config(paths: Iterable[Path], snapshot: Snapshot) -> Iterator[Line]:
     models, providers = len(snapshot.catalog.models), len(snapshot.providers)
-    counts = f"{_many(models, 'model')} at {_many(providers, 'provider')}"
+    counts = f"{_count(models, 'model')} at {_count(providers, 'provider')}"
     yield Line("config", "ok", f"{', '.join(map(str, paths))}: {counts}")
     for name, why in snapshot.not_configured.items():
         yield Line("config", "warn", f"{name} is left out: {why}", "set it to use this provider")
@@ -110,7 +110,7 @@ def _config(paths: Iterable[Path], snapshot: Snapshot) -> Iterator[Line]:
         yield Line("config", "warn", "no tenant has a key", f"tollgate key new {name}")
 
 
-def _many(number: int, what: str) -> str:
+def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
@@ -159,13 +159,13 @@ def _port(name: str, host: str, port: int) -> Line:
 
 
 def _providers(
-    providers: Iterable[Provider], reached: Callable[[Provider], Found] | None
+    providers: Iterable[Provider], connect: Callable[[Provider], ProbeResult] | None
 ) -> Iterator[Line]:
     every = list(providers)
-    if reached is None:
-        told = f"{_many(len(every), 'provider')} not asked; --probe connects to each"
-        yield Line("providers", "ok", told)
+    if connect is None:
+        message = f"{_count(len(every), 'provider')} not asked; --probe connects to each"
+        yield Line("providers", "ok", message)
         return
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for provider, found in zip(every, pool.map(reached, every), strict=True):
-            yield Line(f"provider {provider.name}", found.state, found.text, found.do)
+        for provider, result in zip(every, pool.map(connect, every), strict=True):
+            yield Line(f"provider {provider.name}", result.state, result.text, result.do)

@@ -27,23 +27,23 @@ def doctor(
     json: AsJson = False,
 ) -> None:
     """Look at Python, secrets, configuration, Redis, tokenizer, ports and providers."""
-    from gateway.commands.doctor import Asked, examine
+    from gateway.commands.doctor import DoctorOptions, examine
 
     outside: Outside = ctx.obj
     python = (sys.version_info.major, sys.version_info.minor)
-    asked = Asked(tuple(config), host, port, probe, python, outside.now())
-    found = []
-    for line in examine(asked, outside.env):
-        found.append(line)
+    options = DoctorOptions(tuple(config), host, port, probe, python, outside.now())
+    lines = []
+    for line in examine(options, outside.env):
+        lines.append(line)
         if json:
             continue
         typer.secho(f"{line.state:<5}", fg=_COLOURS[line.state], nl=False)
         typer.echo(f"{line.name}: {line.found}")
         if line.do:
             typer.echo(f"      -> {line.do}")
-    failed = sum(line.state == "fail" for line in found)
+    failed = sum(line.state == "fail" for line in lines)
     if json:
-        say_json({"ok": not failed, "lines": found})
+        say_json({"ok": not failed, "lines": lines})
     elif not failed:
         typer.echo("It can serve.")
     else:

@@ -1,5 +1,5 @@
-"""Signals that come while a process only begins to serve, or has served: what is imported and read
-before it can listen to them takes most of a second, and to end takes a while, too.
+"""Signals during startup and shutdown: before the server handles them, imports and reading the
+configuration take most of a second, and shutting down takes a while, too.
 """
 
 import os
@@ -7,22 +7,22 @@ import signal
 from types import FrameType
 from typing import Final
 
-LATER: Final = frozenset({signal.SIGHUP})
-"""Kept until there is somebody who can read the configuration again."""
-ENDS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+DEFERRED: Final = frozenset({signal.SIGHUP})
+"""Blocked until the process can reload the configuration."""
+TERMINATING: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
 def listen_early() -> None:
-    """Told to stop it ends at once, as well as one that is told later: nothing is begun yet."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, LATER)
-    for number in ENDS:
+    """Until the server handles signals, SIGTERM and SIGINT exit at once: nothing has begun yet."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, DEFERRED)
+    for number in TERMINATING:
         signal.signal(number, _end)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)  # a worker's parent has blocked them
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINATING)  # a worker's parent has blocked them
 
 
-def listen_no_more() -> None:
-    """Whatever comes now is known, or too late."""
-    for number in ENDS | LATER:
+def ignore_signals() -> None:
+    """During shutdown every signal is too late."""
+    for number in TERMINATING | DEFERRED:
         signal.signal(number, signal.SIG_IGN)
 
 

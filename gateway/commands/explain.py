@@ -8,7 +8,7 @@ from msgspec import structs
 from rich.console import Console
 from rich.table import Table
 
-from gateway.behind.attendant import guarded_by
+from gateway.background.auditor import guarded_by
 from gateway.core.catalog import Tenant
 from gateway.core.errors import UnknownModel
 from gateway.core.explain import explain
@@ -30,66 +30,66 @@ _ALWAYS_FIRST: Final = 0.0
 def explain_request(
     snapshot: Snapshot, body: bytes, tenant: Tenant, at: float = 0.0
 ) -> dict[str, Any]:
-    """The plan of a request's JSON, for a tenant, `at` Unix seconds. What a guard has seen is not
-    known here: the worst is that of either way.
+    """The plan of a request's JSON, for a tenant, at the Unix time `at`. A guard's state is not
+    known here: the worst cost is that of either state.
 
-    Raises a ClientError as the door would.
+    Raises ClientError as a request would.
     """
     request = read_request(body, {}, snapshot.limits.json_depth)
-    known = ladders(snapshot.catalog)
-    ladder = known.get(request.model)
+    all_ladders = ladders(snapshot.catalog)
+    ladder = all_ladders.get(request.model)
     if ladder is None:
         why = snapshot.catalog.left_out.get(request.model, "it is not in the catalog")
         raise UnknownModel(f"The model '{request.model}' cannot be asked: {why}.", param="model")
-    moved, ladder = ladder.of_tenant(tenant.name)
+    canary, ladder = ladder.of_tenant(tenant.name)
     tags = tagged(request.extras.tags, snapshot.tags)
     rule, ladder = climbed(ladder, request, tags, at, tenant.regions)
     features = read_features(request)
     context = PlanContext(tenant, wall=at)
 
-    def made(features: Features) -> Plan:
+    def build(features: Features) -> Plan:
         return make_plan(ladder, features, context, lambda: _ALWAYS_FIRST)
 
-    plan = Plans().plan(ladder, features, tenant, 0, made)
+    plan = Plans().plan(ladder, features, tenant, 0, build)
     plan, _ = begin(ladder, plan, request, features)
 
     def explain_plan(ladder: Ladder, plan: Plan) -> dict[str, Any]:
-        values = explain(request, features, plan, ladder, rule, context, known)
-        found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(values))
-        return found
+        values = explain(request, features, plan, ladder, rule, context, all_ladders)
+        decoded: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(values))
+        return decoded
 
-    most = explain_plan(ladder, plan)
+    report = explain_plan(ladder, plan)
     if ladder.audit_policy is not None and guarded_by(ladder.audit_policy, request, ladder, plan):
         below = 0 if plan.start is None else plan.start.below
         smart, chosen = smart_instead(plan, after(ladder.strategy, below))
         other = explain_plan(structs.replace(ladder, strategy=chosen), smart)["cost_usd"]["worst"]
-        most["cost_usd"]["worst"] = max(most["cost_usd"]["worst"], other)
-    return {**most, "canary": moved or None, "guard": _unknown(ladder)}
+        report["cost_usd"]["worst"] = max(report["cost_usd"]["worst"], other)
+    return {**report, "canary": canary or None, "guard": _guard_state(ladder)}
 
 
-def _unknown(ladder: Ladder) -> dict[str, str] | None:
-    """Of a guard, here, where no gateway runs."""
+def _guard_state(ladder: Ladder) -> dict[str, str] | None:
+    """The state of the route's guard, if it has one: no running gateway is asked."""
     guarded = ladder.audit_policy is not None and ladder.audit_policy.guard is not None
     return {"state": "unknown"} if guarded else None
 
 
-def show(told: dict[str, Any], console: Console) -> None:
-    """The same for a person."""
-    features = told["features"]
+def show(report: dict[str, Any], console: Console) -> None:
+    """Print the report for a person."""
+    features = report["features"]
     output = features["output"] or "no limit asked"
     console.print(
-        f"[bold]{told['model']}[/]: about {features['prompt_counted']} tokens in "
+        f"[bold]{report['model']}[/]: about {features['prompt_counted']} tokens in "
         f"(held for {features['prompt']}), out: {output}; needs: {_names(features['needs'])}"
     )
-    rule = f"rule [bold]{told['rule']}[/]; " if told["rule"] else ""
-    canary = f"canary [bold]{told['canary']}[/]; " if told["canary"] else ""
-    console.print(f"{canary}{rule}strategy: {_strategy(told['strategy'])}")
-    if told["guard"] is not None:
-        console.print(_guard(told["guard"]))
-    for line in _start(told["learned"]):
+    rule = f"rule [bold]{report['rule']}[/]; " if report["rule"] else ""
+    canary = f"canary [bold]{report['canary']}[/]; " if report["canary"] else ""
+    console.print(f"{canary}{rule}strategy: {_strategy(report['strategy'])}")
+    if report["guard"] is not None:
+        console.print(_guard(report["guard"]))
+    for line in _start(report["learned"]):
         console.print(line)
     table = Table("rung", "tier", "model", "provider", "expected USD", "worst USD")
-    for number, rung in enumerate(told["rungs"], 1):
+    for number, rung in enumerate(report["rungs"], 1):
         for each in rung["candidates"]:
             table.add_row(
                 str(number),
@@ -100,18 +100,18 @@ def show(told: dict[str, Any], console: Console) -> None:
                 _usd(each["worst_usd"]),
             )
     console.print(table)
-    for line in dict.fromkeys(_steps(told["rungs"])):
+    for line in dict.fromkeys(_steps(report["rungs"])):
         console.print(line)
-    for number, rung in enumerate(told["rungs"], 1):
+    for number, rung in enumerate(report["rungs"], 1):
         how = "it flows" if rung["flows"] else f"checks: {_names(rung['checks'])}"
         console.print(f"rung {number}, {rung['tier']}: {how}")
         whys = [each["why"] for each in rung["candidates"]]
         if len(whys) > 1 and set(whys) != {"as listed"}:
             named = (f"{each['deployment']} ({each['why']})" for each in rung["candidates"])
             console.print(f"  {rung['order']}: {', '.join(named)}", soft_wrap=True)
-    for skipped in told["skipped"]:
+    for skipped in report["skipped"]:
         console.print(f"skipped {skipped['deployment']} ({skipped['tier']}): {skipped['why']}")
-    costs = told["cost_usd"]
+    costs = report["cost_usd"]
     if costs is None:
         console.print("[bold red]no model fits this request[/]")
         return
@@ -121,28 +121,29 @@ def show(told: dict[str, Any], console: Console) -> None:
     )
 
 
-def _guard(told: dict[str, Any]) -> str:
-    """What it has seen of such requests, and so who answers."""
-    if told["state"] == "unknown":
+def _guard(guard: dict[str, Any]) -> str:
+    """Its comparisons of such requests, and so who answers."""
+    if guard["state"] == "unknown":
         return "guard: what it has seen is known where the gateway runs: ask by --gateway URL"
-    seen = told["agreement"]
-    who = "as below" if told["state"] == "on" else "the last tier answers"
+    seen = guard["agreement"]
+    who = "as below" if guard["state"] == "on" else "the last tier answers"
     return (
-        f"guard, {told['bucket']}: [bold]{told['state']}[/], {who}; {seen['rate']:.0%} of "
+        f"guard, {guard['bucket']}: [bold]{guard['state']}[/], {who}; {seen['rate']:.0%} of "
         f"{seen['compared']:.0f} comparisons agree, at least {seen['lower_bound']:.0%} "
-        f"({told['threshold']:.0%} are asked)"
+        f"({guard['threshold']:.0%} are asked)"
     )
 
 
-def _start(told: dict[str, Any] | None) -> Iterator[str]:
+def _start(learned: dict[str, Any] | None) -> Iterator[str]:
     """Where the plan begins, and what was learned of each tier."""
-    if told is None:
+    if learned is None:
         return
     yield (
-        f"begins at [bold]{told['first']}[/], as it was learned: the least expected cost of those "
-        f"at least {told['floor']:.0%} likely to pass, or {told['within']:.0%} less than the best"
+        f"begins at [bold]{learned['first']}[/], as it was learned: the least expected cost of "
+        f"those at least {learned['floor']:.0%} likely to pass, or {learned['within']:.0%} less "
+        "than the best"
     )
-    for each in told["tiers"]:
+    for each in learned["tiers"]:
         clears = "" if each["clears"] else ", which is too little"
         yield (
             f"  {each['tier']}: {each['passes']:.0%} likely to pass{clears}; "
@@ -150,18 +151,18 @@ def _start(told: dict[str, Any] | None) -> Iterator[str]:
         )
 
 
-def _strategy(told: dict[str, Any] | None) -> str:
+def _strategy(strategy: dict[str, Any] | None) -> str:
     """`vote(voters=2, need=2), then cascade`."""
     named = []
-    while told is not None:
-        options = ", ".join(f"{name}={value}" for name, value in told["options"].items())
-        named.append(f"{told['name']}({options})" if options else told["name"])
-        told = told["then"]
+    while strategy is not None:
+        options = ", ".join(f"{name}={value}" for name, value in strategy["options"].items())
+        named.append(f"{strategy['name']}({options})" if options else strategy["name"])
+        strategy = strategy["then"]
     return ", then ".join(named)
 
 
 def _steps(rungs: list[dict[str, Any]]) -> Iterator[str]:
-    """What longer prompts cost, where they cost more, and whether that is held for."""
+    """Higher prices of longer prompts, and whether a hold covers them."""
     for each in (each for rung in rungs for each in rung["candidates"]):
         for step in each["price_steps"]:
             held = ", held for" if step["above"] == each["held_above"] else ""

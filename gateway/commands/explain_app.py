@@ -53,18 +53,18 @@ def explain(
         return
     try:
         snapshot = load(config, outside.env, at=outside.now())
-        who = next(iter(snapshot.tenants)) if tenant is None else tenant
-        if who not in snapshot.tenants:
-            fail(f"no tenant {who}; known: {', '.join(snapshot.tenants)}")
-        whose, at = snapshot.tenants[who], outside.now().timestamp()
-        told = explain_request(snapshot, _read(request), whose, at)
+        tenant_name = next(iter(snapshot.tenants)) if tenant is None else tenant
+        if tenant_name not in snapshot.tenants:
+            fail(f"no tenant {tenant_name}; known: {', '.join(snapshot.tenants)}")
+        chosen, at = snapshot.tenants[tenant_name], outside.now().timestamp()
+        report = explain_request(snapshot, _read(request), chosen, at)
     except ConfigError as error:
         fail_config(error)
     except GatewayError as error:
         fail(f"{request}: {error}")
     except OSError as error:
         fail(f"{request}: {error.strerror or error}")
-    say_json(told) if json else show(told, console())
+    say_json(report) if json else show(report, console())
 
 
 def _read(request: Path) -> bytes:
@@ -72,39 +72,41 @@ def _read(request: Path) -> bytes:
 
 
 def _live(outside: "Outside", url: str, request: Path, *, analyze: bool, json: bool) -> None:
-    from gateway.commands import analyze as became
-    from gateway.commands import explain as plan
-    from gateway.commands.explain_live import KEY, NotTold, analyze_live, explain_live
+    from gateway.commands import analyze as analyze_command
+    from gateway.commands import explain as explain_command
+    from gateway.commands.explain_live import KEY, ExplainFailed, analyze_live, explain_live
 
     key = outside.env.get(KEY)
     try:
         if analyze:
-            told = analyze_live(url, key, str(request))
+            report = analyze_live(url, key, str(request))
         else:
-            told = explain_live(url, key, _read(request))
-    except NotTold as error:
+            report = explain_live(url, key, _read(request))
+    except ExplainFailed as error:
         fail(str(error))
     except OSError as error:
         fail(f"{request}: {error.strerror or error}")
-    say_json(told) if json else (became.show if analyze else plan.show)(told, console())
+    say_json(report) if json else (analyze_command.show if analyze else explain_command.show)(
+        report, console()
+    )
 
 
 def _analyze(
     outside: "Outside", request_id: str, config: list[Path], tenant: str | None, *, json: bool
 ) -> None:
     from gateway.commands.analyze import analyze_request, show
-    from gateway.commands.wrong_option import Wrong
+    from gateway.commands.wrong_option import WrongOption
     from gateway.config.faults import ConfigError
     from gateway.config.load import load
     from gateway.core.errors import LedgerDown
     from gateway.core.usage_line import StoreError
 
     try:
-        told = analyze_request(load(config, outside.env, at=outside.now()), request_id, tenant)
-    except Wrong as error:
+        report = analyze_request(load(config, outside.env, at=outside.now()), request_id, tenant)
+    except WrongOption as error:
         fail(str(error), 2)
     except (ConfigError, LedgerDown, StoreError) as error:
         fail(str(error))
-    if told is None:
+    if report is None:
         fail(f"no record of a request {request_id}; answers that were kept have none")
-    say_json(told) if json else show(told, console())
+    say_json(report) if json else show(report, console())

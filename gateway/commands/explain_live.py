@@ -1,4 +1,4 @@
-"""Asks a gateway that runs: it alone knows what its guards, circuits and prompt caches say now."""
+"""Ask a running gateway: only it knows the state of its guards, circuits and prompt caches."""
 
 from typing import Any, Final
 from urllib.parse import quote
@@ -7,22 +7,22 @@ import httpx
 import msgspec
 
 KEY: Final = "TOLLGATE_KEY"
-"""The variable with a tenant's key; without one the gateway is asked as anybody."""
+"""The variable with a tenant's key; without it requests are anonymous."""
 _PATH: Final = "/v1/route/explain"
 _PATIENCE_S: Final = 30.0
 
 
-class NotTold(Exception):
+class ExplainFailed(Exception):
     """The gateway cannot be reached, or refuses. The text says why, and holds no key."""
 
 
 def explain_live(url: str, key: str | None, body: bytes) -> dict[str, Any]:
-    """The plan of a request's JSON, as things are there. Raises NotTold."""
+    """The plan of a request's JSON, as that gateway would make it now. Raises ExplainFailed."""
     return _request(url, key, "POST", _PATH, body)
 
 
 def analyze_live(url: str, key: str | None, request_id: str) -> dict[str, Any]:
-    """What became of a request of the key's tenant. Raises NotTold."""
+    """What became of a request of the key's tenant. Raises ExplainFailed."""
     return _request(url, key, "GET", f"{_PATH}/{quote(request_id, safe='')}", None)
 
 
@@ -32,7 +32,7 @@ def _request(
     headers = {"content-type": "application/json"}
     if key:
         headers["authorization"] = f"Bearer {key}"
-    # What an SDK is given as its base_url will do, too.
+    # The base_url of an SDK, which ends in /v1, works, too.
     base = url.rstrip("/").removesuffix("/v1")
     try:
         answer = httpx.request(
@@ -44,15 +44,15 @@ def _request(
             trust_env=False,
         )
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError) as error:
-        raise NotTold(f"{url}: {error or type(error).__name__}") from None
+        raise ExplainFailed(f"{url}: {error or type(error).__name__}") from None
     try:
-        told = msgspec.json.decode(answer.content, type=dict[str, Any])
+        report = msgspec.json.decode(answer.content, type=dict[str, Any])
     except msgspec.DecodeError:
-        raise NotTold(f"{url}: answers {answer.status_code}, and no gateway's JSON") from None
+        raise ExplainFailed(f"{url}: answers {answer.status_code}, and no gateway's JSON") from None
     if answer.status_code != httpx.codes.OK:
-        fault = told.get("error")
+        fault = report.get("error")
         why = fault.get("message") if isinstance(fault, dict) else None
         unknown = answer.status_code == httpx.codes.UNAUTHORIZED
         hint = f" (the key is read from {KEY})" if unknown else ""
-        raise NotTold(f"{url}: {why or answer.status_code}{hint}")
-    return told
+        raise ExplainFailed(f"{url}: {why or answer.status_code}{hint}")
+    return report

@@ -42,10 +42,10 @@ def litellm(
 
     outside: Outside = ctx.obj
     try:
-        told = run(files, outside.env)
+        result = run(files, outside.env)
         if out is not None:
             with out.open("x", encoding="utf-8") as file:
-                file.write(told.yaml)
+                file.write(result.yaml)
     except (ConfigError, Unreadable) as error:
         fail(str(error))
     except FileExistsError:
@@ -53,11 +53,11 @@ def litellm(
     except OSError as error:
         fail(f"{out}: {error.strerror or error}")
     if json:
-        say_json(told)
+        say_json(result)
         return
     if out is None:
-        typer.echo(told.yaml, nl=False)
-    for heading, lines in listing(told.notes):
+        typer.echo(result.yaml, nl=False)
+    for heading, lines in listing(result.notes):
         typer.echo(f"{heading}:", err=True)
         for line in lines:
             typer.echo(f"  {line}", err=True)

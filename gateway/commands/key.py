@@ -1,7 +1,7 @@
 """`tollgate key`: clients' keys, and those of the admin API, made, listed, rotated and revoked.
 
-A key that is not saved is only printed, with the stanza that knows its hash; the others are kept
-where the ledger is, and every gateway there knows of them at once.
+A key that is not saved is only printed, with the stanza for its hash; the others are stored with
+the ledger, and every gateway that uses it accepts them at once.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _OPERATOR: Final = Actor("command-line", EVERYTHING)
 _COLUMNS: Final = (
     "id", "tenant", "kept in", "last 4", "created", "last used", "expires", "may",
 )  # fmt: skip
-_WHOLE: Final = frozenset({"id", "last 4", "created", "last used", "expires"})
+_NO_WRAP: Final = frozenset({"id", "last 4", "created", "last used", "expires"})
 
 
 def new_key(
@@ -39,7 +39,7 @@ def new_key(
     """The key, to be shown once, and the YAML to add under `tenants`, or under `admin`.
 
     `token_bytes` is secrets.token_bytes: the 32 bytes asked of it are the whole strength of the
-    key. Raises ConfigError when the tenant's name cannot be one.
+    key. Raises ConfigError for a tenant's name that is not valid.
     """
     if tenant or not admin:
         try:
@@ -47,31 +47,31 @@ def new_key(
         except ValueError as error:
             raise ConfigError([Fault("tenant", None, None, "", f"the name {error}")]) from None
     key = key_text(tenant, token_bytes(SECRET_BYTES), admin=bool(admin))
-    known = f'id: k{token_bytes(3).hex()}, hash: "{digest_of(key, pepper)}"'
+    fields = f'id: k{token_bytes(3).hex()}, hash: "{digest_of(key, pepper)}"'
     # Quoted: a name such as 1.0 or yes is a text here, but not to every reader of YAML.
     if admin:
         whose = f', tenant: "{tenant}"' if tenant else ""
-        return key, f"admin:\n  keys:\n    - {{{known}, scopes: [{', '.join(admin)}]{whose}}}\n"
-    return key, f'tenants:\n  "{tenant}":\n    keys:\n      - {{{known}}}\n'
+        return key, f"admin:\n  keys:\n    - {{{fields}, scopes: [{', '.join(admin)}]{whose}}}\n"
+    return key, f'tenants:\n  "{tenant}":\n    keys:\n      - {{{fields}}}\n'
 
 
 def save(snapshot: Snapshot, wish: Wish) -> dict[str, Any]:
-    """Make a key and keep it; what the admin API would tell. Raises GatewayError."""
-    return _with(snapshot, lambda issuer: issuer.create(_OPERATOR, wish), _issued)
+    """Create and store a key; the answer of the admin API. Raises GatewayError."""
+    return _with(snapshot, lambda issuer: issuer.create(_OPERATOR, wish), _issued_json)
 
 
 def rotate(snapshot: Snapshot, key_id: str, overlap_s: float) -> dict[str, Any]:
-    """A new key in the place of one; the one before stays valid for so long."""
-    return _with(snapshot, lambda issuer: issuer.rotate(_OPERATOR, key_id, overlap_s), _issued)
+    """Replace a key; the former one stays valid for `overlap_s` seconds."""
+    return _with(snapshot, lambda issuer: issuer.rotate(_OPERATOR, key_id, overlap_s), _issued_json)
 
 
 def revoke(snapshot: Snapshot, key_id: str) -> dict[str, Any]:
-    told = {"id": key_id, "object": "key", "deleted": True}
-    return _with(snapshot, lambda issuer: issuer.revoke(_OPERATOR, key_id), lambda _: told)
+    result = {"id": key_id, "object": "key", "deleted": True}
+    return _with(snapshot, lambda issuer: issuer.revoke(_OPERATOR, key_id), lambda _: result)
 
 
 def list_keys(snapshot: Snapshot, tenant: str | None) -> dict[str, Any]:
-    """Those that are kept, and those of the configuration."""
+    """Those that are stored, and those of the configuration."""
     return _with(
         snapshot,
         lambda issuer: issuer.all(_OPERATOR, tenant),
@@ -80,10 +80,10 @@ def list_keys(snapshot: Snapshot, tenant: str | None) -> dict[str, Any]:
 
 
 def show(listed: Mapping[str, Any], console: Console) -> None:
-    """A line a key."""
+    """Print a line for each key."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for column in _COLUMNS:
-        table.add_column(column, overflow="fold", no_wrap=column in _WHOLE)
+        table.add_column(column, overflow="fold", no_wrap=column in _NO_WRAP)
     for key in listed["data"]:
         table.add_row(
             key["id"],
@@ -93,35 +93,35 @@ def show(listed: Mapping[str, Any], console: Console) -> None:
             _time(key["created_at"]),
             _time(key["last_used_at"]) or "never",
             _time(key["expires_at"]) or "never",
-            _reach(key),
+            _rights(key),
         )
     console.print(table)
 
 
-def _reach(key: Mapping[str, Any]) -> str:
-    told = [f"admin {', '.join(key['admin'])}"] if key["admin"] else []
+def _rights(key: Mapping[str, Any]) -> str:
+    parts = [f"admin {', '.join(key['admin'])}"] if key["admin"] else []
     if key["models"] != ["*"]:
-        told.append(f"models {', '.join(key['models'])}")
+        parts.append(f"models {', '.join(key['models'])}")
     if key["regions"] is not None:
-        told.append(f"regions {', '.join(key['regions'])}")
-    return "; ".join(told) or "all that its tenant may"
+        parts.append(f"regions {', '.join(key['regions'])}")
+    return "; ".join(parts) or "all that its tenant may"
 
 
 def _time(at: int | None) -> str:
     return "" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%MZ")
 
 
-def _issued(issued: Issued) -> dict[str, Any]:
+def _issued_json(issued: Issued) -> dict[str, Any]:
     return key_json(issued.record) | {"key": str(issued.key)}
 
 
 def _with(
     snapshot: Snapshot,
-    ask: Callable[[Issuer], Awaitable[T]],
-    tell: Callable[[T], dict[str, Any]],
+    action: Callable[[Issuer], Awaitable[T]],
+    to_json: Callable[[T], dict[str, Any]],
 ) -> dict[str, Any]:
     async def run() -> T:
         async with open_keys(snapshot) as store:
-            return await ask(open_issuer(snapshot, store))
+            return await action(open_issuer(snapshot, store))
 
-    return tell(asyncio.run(run()))
+    return to_json(asyncio.run(run()))

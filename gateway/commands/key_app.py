@@ -77,7 +77,7 @@ def new(  # noqa: PLR0913, PLR0917 - an option each
 ) -> None:
     """Print a new key for a tenant, once, and the stanza to store; or --save it."""
     from gateway.commands import key as run
-    from gateway.commands.wrong_option import Wrong, one_of
+    from gateway.commands.wrong_option import WrongOption, one_of
     from gateway.config.faults import ConfigError
     from gateway.core.errors import GatewayError
     from gateway.web.admin_json import read_wish
@@ -91,17 +91,19 @@ def new(  # noqa: PLR0913, PLR0917 - an option each
         body["budgets"] = [msgspec.json.decode(each) for each in budget or ()]
         wish = read_wish(msgspec.json.encode(body))
         if save:
-            told = run.save(_snapshot(ctx, config), wish)
-            _tell(told, json, f"{told['key']}\n\nShown once. It works at once, as {told['id']}.")
+            result = run.save(_snapshot(ctx, config), wish)
+            _print(
+                result, json, f"{result['key']}\n\nShown once. It works at once, as {result['id']}."
+            )
             return
         if model or region or budget or days is not None:
             limits = "--model, --region, --budget or --days"
             fail(f"only a key that is saved has {limits}: add --save", 2)
-        pepper = None if config is None else _snapshot(ctx, config, kept=False).pepper
+        pepper = None if config is None else _snapshot(ctx, config, stored=False).pepper
         key, stanza = run.new_key(
             tenant, secrets.token_bytes, pepper=pepper, admin=sorted(wish.admin)
         )
-    except Wrong as error:
+    except WrongOption as error:
         fail(str(error), 2)
     except msgspec.DecodeError as error:
         fail(f"--budget: not JSON: {error}", 2)
@@ -110,7 +112,7 @@ def new(  # noqa: PLR0913, PLR0917 - an option each
     except (ConfigError, GatewayError) as error:
         fail(str(error))
     text = f"{key}\n\nShown once. Add its hash to the configuration:\n\n{stanza}"
-    _tell({"key": key, "stanza": stanza}, json, text)
+    _print({"key": key, "stanza": stanza}, json, text)
 
 
 @app.command("list")
@@ -122,14 +124,14 @@ def list_keys(
 ) -> None:
     """List the keys of the configuration and those that are kept where the ledger is."""
     from gateway.commands import key as run
-    from gateway.commands.catalog_text import page
+    from gateway.commands.catalog_text import console_for
 
-    told = _or_fail(ctx, config, lambda snapshot: run.list_keys(snapshot, tenant))
+    result = _or_fail(ctx, config, lambda snapshot: run.list_keys(snapshot, tenant))
     if json:
-        _tell(told, json, "")
+        _print(result, json, "")
     else:
         terminal = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        run.show(told, page(sys.stdout, terminal))
+        run.show(result, console_for(sys.stdout, terminal))
 
 
 @app.command("rotate")
@@ -145,8 +147,10 @@ def rotate(
     """Print a new key, once, in the place of one that is kept where the ledger is."""
     from gateway.commands import key as run
 
-    told = _or_fail(ctx, config, lambda snapshot: run.rotate(snapshot, key_id, overlap))
-    _tell(told, json, f"{told['key']}\n\nShown once. The former key is valid {overlap:g} s more.")
+    result = _or_fail(ctx, config, lambda snapshot: run.rotate(snapshot, key_id, overlap))
+    _print(
+        result, json, f"{result['key']}\n\nShown once. The former key is valid {overlap:g} s more."
+    )
 
 
 @app.command("revoke")
@@ -154,22 +158,22 @@ def revoke(ctx: typer.Context, key_id: KeyId, config: Config = None, json: AsJso
     """Revoke a key that is kept where the ledger is: no gateway takes it a second later."""
     from gateway.commands import key as run
 
-    told = _or_fail(ctx, config, lambda snapshot: run.revoke(snapshot, key_id))
-    _tell(told, json, f"{key_id} is revoked.")
+    result = _or_fail(ctx, config, lambda snapshot: run.revoke(snapshot, key_id))
+    _print(result, json, f"{key_id} is revoked.")
 
 
 def _or_fail(
-    ctx: typer.Context, config: list[Path] | None, ask: "Callable[[Snapshot], dict[str, Any]]"
+    ctx: typer.Context, config: list[Path] | None, action: "Callable[[Snapshot], dict[str, Any]]"
 ) -> dict[str, Any]:
     from gateway.core.errors import GatewayError
 
     try:
-        return ask(_snapshot(ctx, config))
+        return action(_snapshot(ctx, config))
     except GatewayError as error:
         fail(str(error))
 
 
-def _snapshot(ctx: typer.Context, config: list[Path] | None, *, kept: bool = True) -> "Snapshot":
+def _snapshot(ctx: typer.Context, config: list[Path] | None, *, stored: bool = True) -> "Snapshot":
     from gateway.config.faults import ConfigError
     from gateway.config.load import load
 
@@ -178,10 +182,10 @@ def _snapshot(ctx: typer.Context, config: list[Path] | None, *, kept: bool = Tru
         snapshot = load(config or CONFIG, outside.env, at=outside.now())
     except ConfigError as error:
         fail(str(error))
-    if kept and snapshot.ledger.url == "memory":
+    if stored and snapshot.ledger.url == "memory":
         fail("redis.url is memory: no key is kept there, and no gateway would know of it")
     return snapshot
 
 
-def _tell(told: Mapping[str, Any], json: bool, text: str) -> None:
-    say_json(told) if json else say(text)
+def _print(result: Mapping[str, Any], json: bool, text: str) -> None:
+    say_json(result) if json else say(text)

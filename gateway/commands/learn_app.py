@@ -42,13 +42,13 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
     json: AsJson = False,
 ) -> None:
     """Learn where a route had best begin, from what was answered; write weights for `learned`."""
-    from gateway.commands.learn import Asked, run
+    from gateway.commands.learn import LearnOptions, run
     from gateway.config.faults import ConfigError
     from gateway.replay.records import Unusable
 
-    asked = Asked(source, out, route, names_in(pool), smart, tuple(config or CONFIG), seed)
+    options = LearnOptions(source, out, route, names_in(pool), smart, tuple(config or CONFIG), seed)
     try:
-        say_lines(run(asked, ctx.obj.env), ok=True, json=json)
+        say_lines(run(options, ctx.obj.env), ok=True, json=json)
     except (ConfigError, Unusable) as error:
         fail(str(error))
     except OSError as error:

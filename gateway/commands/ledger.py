@@ -1,4 +1,4 @@
-"""`tollgate ledger`: its counters against its records, and made anew from them."""
+"""`tollgate ledger`: compare its counters with its records, and rebuild them."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,25 +7,25 @@ from pathlib import Path
 from typing import Final
 
 from gateway.commands.progress import steps
-from gateway.commands.wrong_option import Wrong
+from gateway.commands.wrong_option import WrongOption
 from gateway.config.load import load
 from gateway.core.ledger_audit import Audit, TooBusy
 from gateway.core.money import usd
 from gateway.core.snapshot import Snapshot
 from gateway.stores import open_books
 
-_SHOWN: Final = 50
-"""Differences of a home; of more the number is told."""
+_MAX_SHOWN: Final = 50
+"""Differences printed for a home; of the others only the number."""
 
 
 def verify(
     config: Sequence[Path], env: Mapping[str, str], now: datetime, homes: Sequence[str]
 ) -> tuple[list[str], int]:
-    """Lines for a person, and the exit code: 0 when each counter is what the records sum up to.
+    """Lines for a person, and the exit code: 0 when each counter equals the sum of its records.
 
-    Raises Wrong, ConfigError, StoreError and LedgerDown.
+    Raises WrongOption, ConfigError, StoreError and LedgerDown.
     """
-    return asyncio.run(_verify(_known(config, env, now), homes))
+    return asyncio.run(_verify(_load(config, env, now), homes))
 
 
 def rebuild(
@@ -37,14 +37,14 @@ def rebuild(
     write: bool,
     force: bool,
 ) -> tuple[list[str], int]:
-    """The same, of making the counters what the records sum up to. Only tells, unless `write`."""
-    return asyncio.run(_rebuild(_known(config, env, now), homes, write=write, force=force))
+    """Set each counter to the sum of its records; without `write`, only report. As `verify`."""
+    return asyncio.run(_rebuild(_load(config, env, now), homes, write=write, force=force))
 
 
-def _known(config: Sequence[Path], env: Mapping[str, str], now: datetime) -> Snapshot:
+def _load(config: Sequence[Path], env: Mapping[str, str], now: datetime) -> Snapshot:
     snapshot = load(config, env, at=now)
     if snapshot.ledger.url == "memory":
-        raise Wrong("redis.url", "is memory: there is nothing that outlives a gateway")
+        raise WrongOption("redis.url", "is memory: there is nothing that outlives a gateway")
     return snapshot
 
 
@@ -70,11 +70,11 @@ async def _rebuild(
             lines += _report(audit)
             if not write:
                 continue
-            less = sum(each.told < each.counted for each in audit.differences)
-            if audit.missing and less and not force:
+            lowered = sum(each.told < each.counted for each in audit.differences)
+            if audit.missing and lowered and not force:
                 code = 1
                 lines.append(
-                    f"{home}: not set: some records are missing, and {less:,} of the counters "
+                    f"{home}: not set: some records are missing, and {lowered:,} of the counters "
                     "would be lowered for want of them; --force lowers them"
                 )
                 continue
@@ -104,18 +104,18 @@ async def _rebuild(
 
 
 def _report(audit: Audit) -> Iterator[str]:
-    found = len(audit.differences)
-    state = f"{found:,} differ" if found else "all as the records say"
+    differing = len(audit.differences)
+    state = f"{differing:,} differ" if differing else "all as the records say"
     yield f"{audit.home}: {audit.counters:,} counters, {audit.entries:,} records: {state}"
     if audit.missing:
         yield (
             f"{audit.home}: {audit.missing:,} records are missing: the ledger dropped them before "
             "they were kept elsewhere (usage.sink)"
         )
-    for each in audit.differences[:_SHOWN]:
+    for each in audit.differences[:_MAX_SHOWN]:
         slot = f" slot {each.slot}" if each.slot else ""
         more = each.counted - each.told
         money = f" ({usd(more)} USD)" if ":usd:" in each.key else ""
         yield f"  {each.key}{slot}: has {each.counted}, records say {each.told}: {more:+d}{money}"
-    if found > _SHOWN:
-        yield f"  and {found - _SHOWN:,} more"
+    if differing > _MAX_SHOWN:
+        yield f"  and {differing - _MAX_SHOWN:,} more"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.commands.options import CONFIG, AsJson, Config, tell
+from gateway.commands.options import CONFIG, AsJson, Config, run_and_print
 
 app = typer.Typer(help="Hold counters against the records that explain them.", no_args_is_help=True)
 
@@ -21,7 +21,7 @@ def verify(
     """Hold each counter against the sum of its records. Exit code 1 where any differs."""
     from gateway.commands.ledger import verify as run  # noqa: PLC0415 - so that --help is quick
 
-    tell(lambda: run(config, ctx.obj.env, ctx.obj.now(), home or ()), json=json)
+    run_and_print(lambda: run(config, ctx.obj.env, ctx.obj.now(), home or ()), json=json)
 
 
 @app.command()
@@ -41,4 +41,4 @@ def rebuild(
     from gateway.commands.ledger import rebuild as run  # noqa: PLC0415 - so that --help is quick
 
     env, now = ctx.obj.env, ctx.obj.now()
-    tell(lambda: run(config, env, now, home or (), write=yes, force=force), json=json)
+    run_and_print(lambda: run(config, env, now, home or (), write=yes, force=force), json=json)

@@ -1,4 +1,4 @@
-"""Commands that are imported when they are asked for, so that --help is quick."""
+"""Commands that are imported only when they run, so that --help is quick."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter
 
 Mount = tuple[str, str]
-"""Where it is, `module:name` of gateway.commands, and what --help says of it."""
+"""Its `module:name` in gateway.commands, and its line in --help."""
 
 
 def group(table: Mapping[str, Mount]) -> type[typer.core.TyperGroup]:
@@ -24,7 +24,7 @@ def group(table: Mapping[str, Mount]) -> type[typer.core.TyperGroup]:
 
         def get_command(self, ctx: "Context", cmd_name: str) -> "Command | None":
             if cmd_name in table and cmd_name not in self.commands:
-                self.commands[cmd_name] = _made(cmd_name, table[cmd_name][0])
+                self.commands[cmd_name] = _build(cmd_name, table[cmd_name][0])
             return self.commands.get(cmd_name)
 
         def format_commands(self, ctx: "Context", formatter: "HelpFormatter") -> None:
@@ -34,31 +34,31 @@ def group(table: Mapping[str, Mount]) -> type[typer.core.TyperGroup]:
     return Mounted
 
 
-class _Several(typer.core.TyperGroup):
-    """Whose help tells the whole of what each command does."""
+class _Subcommands(typer.core.TyperGroup):
+    """A group whose help has the full description of each command."""
 
     def format_commands(self, ctx: "Context", formatter: "HelpFormatter") -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, each.help or "") for name, each in self.commands.items()])
 
 
-def _made(name: str, place: str) -> "Command":
+def _build(name: str, place: str) -> "Command":
     module, _, attribute = place.partition(":")
-    found = getattr(import_module(f"gateway.commands.{module}"), attribute)
-    if isinstance(found, typer.Typer):
-        found.rich_markup_mode, found.info.cls = None, _Several
-        made: Command = typer.main.get_group(found)
+    target = getattr(import_module(f"gateway.commands.{module}"), attribute)
+    if isinstance(target, typer.Typer):
+        target.rich_markup_mode, target.info.cls = None, _Subcommands
+        command: Command = typer.main.get_group(target)
     else:
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        alone.command(name)(found)
-        made = typer.main.get_command(alone)
-    made.name = name
-    _name_values(made)
-    return made
+        alone.command(name)(target)
+        command = typer.main.get_command(alone)
+    command.name = name
+    _name_values(command)
+    return command
 
 
 def _name_values(command: "Command") -> None:
-    """`--port PORT` in the help, not a type of Python's, where no better word is given."""
+    """Show `--port PORT` in the help, not a Python type, where no metavar is given."""
     if isinstance(command, typer.core.TyperGroup):
         for each in command.commands.values():
             _name_values(each)
@@ -68,8 +68,8 @@ def _name_values(command: "Command") -> None:
                 param.metavar = param.opts[0].lstrip("-").replace("-", "_").upper()
         elif isinstance(param, typer.core.TyperArgument):
             param.metavar = param.metavar or str(param.name).upper()
-            param.display_type_rich = _nothing  # type: ignore[method-assign]
+            param.display_type_rich = _no_type  # type: ignore[method-assign]
 
 
-def _nothing(ctx: "Context") -> None:
-    """In place of a type of Python's, behind an argument's name."""
+def _no_type(ctx: "Context") -> None:
+    """Show no Python type after an argument's name."""

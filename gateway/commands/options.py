@@ -1,4 +1,4 @@
-"""Options that commands share, and how they tell what came of them."""
+"""Options that commands share, and how commands print their results."""
 
 import sys
 from collections.abc import Callable, Iterable
@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gateway.commands.usage import Found
+    from gateway.commands.usage import Output
 
 _WIDE: Final = 300
 
@@ -59,22 +59,22 @@ def names_in(pool: str) -> tuple[str, ...]:
 
 
 def console() -> "Console":
-    """A terminal's width; wherever else, as wide as it takes."""
+    """As wide as the terminal; anywhere else, wide enough for every table."""
     from rich.console import Console  # noqa: PLC0415 - so that --help is quick
 
     return Console() if sys.stdout.isatty() else Console(width=_WIDE)
 
 
 def say(text: str) -> None:
-    """At once, also where what is printed goes to a file."""
+    """Print and flush, so that a file has it at once, too."""
     typer.echo(text)
     sys.stdout.flush()
 
 
-def say_json(told: Any) -> None:
+def say_json(value: Any) -> None:
     import msgspec  # noqa: PLC0415 - so that --help is quick
 
-    typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
+    typer.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
 
 
 def say_lines(lines: Iterable[str], *, ok: bool, json: bool) -> None:
@@ -93,23 +93,26 @@ def fail(text: str, code: int = 1) -> NoReturn:
 
 
 def fail_config(error: Exception) -> NoReturn:
-    """All faults; and where there is no configuration in its usual place, what may be meant."""
+    """All faults, and a hint where the default configuration file does not exist."""
     lines = str(error)
     if lines.startswith(f"{CONFIG[0]}: ") and not CONFIG[0].exists():
         lines += "\nname another by --config; `tollgate demo` needs none"
     fail(lines)
 
 
-def tell(run: Callable[[], tuple[list[str], int]], *, json: bool = False) -> None:
-    """Exit code 2 for an option that cannot be used, 1 for what could not be read."""
-    from gateway.commands.wrong_option import Wrong  # noqa: PLC0415 - so that --help is quick
+def run_and_print(run: Callable[[], tuple[list[str], int]], *, json: bool = False) -> None:
+    """Exit code 2 for an option that cannot be used, 1 for what could not be read.
+
+    `run` returns the lines to print and the exit code.
+    """
+    from gateway.commands.wrong_option import WrongOption  # noqa: PLC0415 - so that --help is quick
     from gateway.config.faults import ConfigError  # noqa: PLC0415
     from gateway.core.errors import LedgerDown  # noqa: PLC0415
     from gateway.core.usage_line import StoreError  # noqa: PLC0415
 
     try:
         lines, code = run()
-    except Wrong as error:
+    except WrongOption as error:
         fail(str(error), 2)
     except ConfigError as error:
         fail_config(error)
@@ -122,8 +125,8 @@ def tell(run: Callable[[], tuple[list[str], int]], *, json: bool = False) -> Non
         raise typer.Exit(code)
 
 
-def printed(found: "Found") -> tuple[list[str], int]:
-    """What is printed of it. Its notes go to whoever watches."""
-    for note in found.notes:
+def as_lines(output: "Output") -> tuple[list[str], int]:
+    """Its lines, and exit code 0. Its notes go to stderr."""
+    for note in output.notes:
         typer.echo(f"note: {note}", err=True)
-    return [found.text] if found.text is not None else [], 0
+    return [output.text] if output.text is not None else [], 0

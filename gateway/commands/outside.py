@@ -1,4 +1,4 @@
-"""What commands know of the world: the environment, and what time it is."""
+"""What commands take from outside: the environment and the clock."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Outside(NamedTuple):
-    """`now` has a time zone. Light: every --help imports it."""
+    """`now` gives a time with its zone. Keep this module light: every --help imports it."""
 
     env: Mapping[str, str]
     now: Callable[[], datetime]

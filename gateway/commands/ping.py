@@ -9,7 +9,7 @@ from gateway.stores import look_at, open_ledger, probe
 
 
 def ping(snapshot: Snapshot) -> tuple[str | None, list[str]]:
-    """What is wrong, None when it answers; and what is to be warned of."""
+    """The fault, None when it answers; and warnings."""
     warnings: list[str] = []
 
     def ignore(event: Event) -> None:
@@ -26,7 +26,7 @@ def ping(snapshot: Snapshot) -> tuple[str | None, list[str]]:
 
 
 def look(ledger: Ledger) -> str | None:
-    """What is wrong with one, of a configuration that cannot be opened."""
+    """The fault of a ledger, None when it answers. For a configuration with other faults."""
     try:
         asyncio.run(look_at(ledger))
     except LedgerDown as error:

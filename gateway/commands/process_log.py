@@ -1,7 +1,6 @@
-"""The process's own log: what we, libraries and the loop warn of, with traces, to stderr.
+"""The process's own log: warnings of ours, of libraries and of the loop, with traces, to stderr.
 
-No key and no secret of the configuration is in it: the redactor is the last thing that is done to
-each entry, whoever wrote it.
+No key and no secret of the configuration is in it: every entry passes the redactor last.
 """
 
 import logging
@@ -16,7 +15,7 @@ from gateway.core.redaction import Redactor
 _log: Final = logging.getLogger("gateway")
 
 
-class _Shown(logging.Formatter):
+class _RedactingFormatter(logging.Formatter):
     """The message and, where there is one, the trace."""
 
     def __init__(self, redactor: Redactor) -> None:
@@ -29,20 +28,20 @@ class _Shown(logging.Formatter):
 
 @contextmanager
 def process_log(redactor: Redactor) -> Iterator[None]:
-    """Of every logger that does not write by itself, and of what ends a thread."""
+    """Handle every logger without a handler of its own, and exceptions that end a thread."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Shown(redactor))
+    handler.setFormatter(_RedactingFormatter(redactor))
     root = logging.getLogger()
     root.addHandler(handler)
-    before, threading.excepthook = threading.excepthook, _log_thread_bug
+    previous, threading.excepthook = threading.excepthook, _log_thread_bug
     try:
         yield
     finally:
-        threading.excepthook = before
+        threading.excepthook = previous
         root.removeHandler(handler)
 
 
-def _log_thread_bug(what: threading.ExceptHookArgs) -> None:
-    if what.exc_value is not None and not isinstance(what.exc_value, SystemExit):
-        name = what.thread.name if what.thread is not None else "?"
-        _log.error("the thread %s met a bug", name, exc_info=what.exc_value)
+def _log_thread_bug(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
+        name = args.thread.name if args.thread is not None else "?"
+        _log.error("the thread %s met a bug", name, exc_info=args.exc_value)

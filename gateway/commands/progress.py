@@ -1,6 +1,4 @@
-"""How far long work is: on stderr, where that is a terminal, and gone when the work is done. What
-is printed can be piped as ever.
-"""
+"""Progress of long work: on stderr, only if that is a terminal, and removed in the end."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +11,7 @@ T = TypeVar("T")
 
 
 def steps(items: Sequence[T], what: str, console: Console | None = None) -> Iterator[T]:
-    """Each of them, under a bar."""
+    """Each of them, with a progress bar."""
     where = console or Console(stderr=True)
     yield from track(
         items, what, console=where, transient=True, disable=not where.is_terminal or len(items) < 2
@@ -22,7 +20,7 @@ def steps(items: Sequence[T], what: str, console: Console | None = None) -> Iter
 
 @contextmanager
 def busy(what: str, console: Console | None = None) -> Iterator[None]:
-    """Of work that cannot be counted."""
+    """A spinner, for work whose steps cannot be counted."""
     where = console or Console(stderr=True)
     if not where.is_terminal:
         yield

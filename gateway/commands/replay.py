@@ -25,11 +25,11 @@ from gateway.replay.report import as_json, brief, decision_lines, show
 from gateway.replay.sweep import frontier, trials
 
 SEED: Final = 1
-"""That of the recordings' scorer (tests/replay/test_same_numbers.py): so intervals are its, too."""
+"""As the recordings' scorer has it (tests/replay/test_same_numbers.py): so intervals agree."""
 
 
-class Asked(Struct, frozen=True):
-    """What the command line asks for. `guard` are settings such as threshold=0.8 in place of the
+class ReplayOptions(Struct, frozen=True):
+    """The options. `guard` are settings such as threshold=0.8 in place of the
     route's own, None for no guard.
     """
 
@@ -45,55 +45,57 @@ class Asked(Struct, frozen=True):
     seed: int = SEED
 
 
-class Rehearsed(Struct, frozen=True):
+class RehearsalResult(Struct, frozen=True):
     rehearsal: Rehearsal
     decisions: Sequence[Decision]
     figures: Figures
 
 
-def replay(asked: Asked, env: Mapping[str, str], console: Console | None) -> dict[str, Any]:
+def replay(
+    options: ReplayOptions, env: Mapping[str, str], console: Console | None
+) -> dict[str, Any]:
     """Rehearse, write the files that are asked for, print to the console if there is one, and
     give the figures as JSON values. Raises Unusable, ConfigError and OSError.
     """
-    with busy(f"reading {asked.folder}"):
-        records = _read(asked)
-    catalog, route = find_route(asked.route, asked.config, env)
-    guard = None if asked.guard is None else guard_settings(asked.guard, route.guard)
+    with busy(f"reading {options.folder}"):
+        records = _read(options)
+    catalog, route = find_route(options.route, options.config, env)
+    guard = None if options.guard is None else guard_settings(options.guard, route.guard)
     guarded = route.guard is not None
     route = route if guard is None else structs.replace(route, guard=guard)
-    lineup = line_up(records, catalog, route, asked.pool, asked.smart)
+    lineup = line_up(records, catalog, route, options.pool, options.smart)
     if guard is None and guarded:
         notes = (*lineup.notes, "the route has a guard: --guard rehearses it, too")
         lineup = structs.replace(lineup, notes=notes)
-    name = _called(asked.route)
-    run = _Run(asked, records, guard)
+    name = _display_name(options.route)
+    run = _Run(options, records, guard)
     with busy(f"rehearsing {name}"):
-        done = run.rehearse(lineup, name)
-    told = {"set": records.name, **as_json(done.rehearsal, done.decisions, done.figures)}
-    tried, best = _swept(run, catalog, route, lineup) if asked.sweep else (0, [])
-    if asked.sweep:
-        told["tried"] = tried
-        told["frontier"] = msgspec.to_builtins(best)
-    if asked.decisions is not None:
-        asked.decisions.write_bytes(b"".join(decision_lines(done.decisions)))
-    if asked.svg is not None:
+        result = run.rehearse(lineup, name)
+    report = {"set": records.name, **as_json(result.rehearsal, result.decisions, result.figures)}
+    tried, best = _sweep(run, catalog, route, lineup) if options.sweep else (0, [])
+    if options.sweep:
+        report["tried"] = tried
+        report["frontier"] = msgspec.to_builtins(best)
+    if options.decisions is not None:
+        options.decisions.write_bytes(b"".join(decision_lines(result.decisions)))
+    if options.svg is not None:
         title = f"{records.name}: {name}"
-        asked.svg.write_text(draw(done.figures, title, best), encoding="utf-8")
+        options.svg.write_text(draw(result.figures, title, best), encoding="utf-8")
     if console is not None:
-        console.print(f"{records.name}: {asked.route}", markup=False, highlight=False)
-        show(told, done.figures, console)
-        if asked.sweep:
+        console.print(f"{records.name}: {options.route}", markup=False, highlight=False)
+        show(report, result.figures, console)
+        if options.sweep:
             console.print(f"{tried} policies tried; none is both cheaper and better than:")
         for line in best:
             console.print(brief(line), soft_wrap=True, highlight=False, markup=False)
-    return told
+    return report
 
 
-def _read(asked: Asked) -> Records:
-    """A million values that stay: looking for garbage among them would take most of the time."""
+def _read(options: ReplayOptions) -> Records:
+    """Without the garbage collector: a million values that stay would cost it most of the time."""
     gc.disable()
     try:
-        return read(asked.folder, asked.smart)
+        return read(options.folder, options.smart)
     finally:
         gc.freeze()
         gc.enable()
@@ -103,34 +105,34 @@ def guard_settings(settings: Iterable[str], own: GuardSettings | None = None) ->
     """A guard from texts such as threshold=0.8; what they leave out is as the route's own says, or
     as it is by default. Raises Unusable.
     """
-    given: dict[str, Any] = {} if own is None else structs.asdict(own)
+    values: dict[str, Any] = {} if own is None else structs.asdict(own)
     for setting in settings:
         name, _, value = setting.partition("=")
         if name not in GuardSettings.__struct_fields__:
             known = ", ".join(GuardSettings.__struct_fields__)
             raise Unusable(f"the guard has no setting {name}; it has {known}")
-        given[name] = value
+        values[name] = value
     try:
-        return msgspec.convert(given, GuardSettings, strict=False)
+        return msgspec.convert(values, GuardSettings, strict=False)
     except msgspec.ValidationError as error:
         raise Unusable(f"the guard: {error}") from None
 
 
-def _called(route: str) -> str:
-    """A file by its own name, without its folder."""
+def _display_name(route: str) -> str:
+    """A file by its name, without folder and suffix."""
     file, mark, name = route.partition("#")
     return f"{Path(file).stem}{mark}{name}"
 
 
 class _Run(Struct, frozen=True):
-    """What holds for every policy. `guard` are the guard's numbers, None for no guard."""
+    """What all policies share. `guard` None is no guard."""
 
-    asked: Asked
+    options: ReplayOptions
     records: Records
     guard: GuardSettings | None
 
-    def rehearse(self, lineup: Lineup, name: str, samples: int = SAMPLES) -> Rehearsed:
-        seed = self.asked.seed
+    def rehearse(self, lineup: Lineup, name: str, samples: int = SAMPLES) -> RehearsalResult:
+        seed = self.options.seed
         rng = Random(seed)  # noqa: S311 - the same figures each time, not a secret
         if self.guard is None:
             rehearsal = Rehearsal(self.records, lineup)
@@ -143,10 +145,12 @@ class _Run(Struct, frozen=True):
         unserved = sum(each.served is None for each in decisions)
         if unserved:
             raise Unusable(f"{unserved} queries have no answer under this route")
-        return Rehearsed(rehearsal, decisions, measure(rehearsal, decisions, name, rng, samples))
+        return RehearsalResult(
+            rehearsal, decisions, measure(rehearsal, decisions, name, rng, samples)
+        )
 
 
-def _swept(run: _Run, catalog: Catalog, route: Route, lineup: Lineup) -> tuple[int, list[Line]]:
+def _sweep(run: _Run, catalog: Catalog, route: Route, lineup: Lineup) -> tuple[int, list[Line]]:
     """How many policies were tried, and the frontier of them; only that gets its intervals."""
     every = trials(run.records, catalog, route, lineup.pool, lineup.smart)
     tried = {each.name: each for each in every}

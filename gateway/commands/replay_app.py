@@ -55,13 +55,13 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
     seed: Annotated[int, typer.Option(help="For the intervals and the guard's draws.")] = 1,
 ) -> None:
     """Rehearse a route on recorded answers: what it would have cost, and missed."""
-    from gateway.commands.replay import Asked
+    from gateway.commands.replay import ReplayOptions
     from gateway.commands.replay import replay as run
     from gateway.config.faults import ConfigError
     from gateway.replay.records import Unusable
 
     try:
-        asked = Asked(
+        options = ReplayOptions(
             folder,
             route,
             names_in(pool),
@@ -73,10 +73,10 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
             tuple(guard_set or ()) if guard or guard_set else None,
             seed,
         )
-        told = run(asked, ctx.obj.env, None if json else console())
+        report = run(options, ctx.obj.env, None if json else console())
     except (ConfigError, Unusable) as error:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename}: {error.strerror or error}")
     if json:
-        say_json(told)
+        say_json(report)

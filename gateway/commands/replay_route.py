@@ -20,37 +20,37 @@ _STAND_IN: Final = "xx-none-1"
 """In place of variables that are not set: nothing is called."""
 _SECTIONS: Final = ("providers", "models", "tiers", "routes", "tags")
 _NOWHERE: Final = "nowhere"
-_NOBODY: Final = ("to-be-dealt-1", "to-be-dealt-2", "to-be-dealt-3")
-"""In a tier that the file does not say: the pool is dealt to it. As many as may vote."""
-_NOTHING: Final = Catalog({}, {}, {})
+_PLACEHOLDERS: Final = ("to-be-dealt-1", "to-be-dealt-2", "to-be-dealt-3")
+"""The models of a tier that the file does not define, until the pool replaces them: as many as
+may vote.
+"""
+_EMPTY: Final = Catalog({}, {}, {})
 _DEFAULT: Final = "auto"
 
 
-def find_route(
-    wanted: str, config: Sequence[Path], env: Mapping[str, str]
-) -> tuple[Catalog, Route]:
+def find_route(spec: str, config: Sequence[Path], env: Mapping[str, str]) -> tuple[Catalog, Route]:
     """`FILE`, `FILE#route`, a route of the configuration, or a strategy with its defaults.
 
     A file is a whole configuration; or tiers and routes over recorded names; or one route's
     stanza. Raises Unusable, and ConfigError for what is wrong in a file.
     """
-    file, _, name = wanted.partition("#")
+    file, _, name = spec.partition("#")
     if Path(file).is_file():
         return _of_file(Path(file), name, env)
-    there = [path for path in config if path.exists()]
+    existing = [path for path in config if path.exists()]
     routes: Mapping[str, Route] = {}
-    if there and wanted not in STRATEGIES:
-        texts, faults = read_files(there)
+    if existing and spec not in STRATEGIES:
+        texts, faults = read_files(existing)
         if faults:
             raise ConfigError(faults)
         catalog = _catalog(texts, env)
         routes = catalog.routes
-        if wanted in routes:
-            return catalog, routes[wanted]
-    if wanted in STRATEGIES:
-        return _NOTHING, Route(wanted, (), tactic(wanted))
+        if spec in routes:
+            return catalog, routes[spec]
+    if spec in STRATEGIES:
+        return _EMPTY, Route(spec, (), tactic(spec))
     known = ", ".join((*routes, *STRATEGIES))
-    raise Unusable(f"{wanted} is neither a file nor a route; there are {known}")
+    raise Unusable(f"{spec} is neither a file nor a route; there are {known}")
 
 
 def _of_file(file: Path, name: str, env: Mapping[str, str]) -> tuple[Catalog, Route]:
@@ -68,15 +68,15 @@ def _of_file(file: Path, name: str, env: Mapping[str, str]) -> tuple[Catalog, Ro
     if bare:
         texts = [(str(file), yaml.safe_dump({"routes": {_DEFAULT: {"tiers": ["cheap"], **tree}}}))]
     if "models" not in tree:
-        texts.append(("recorded", yaml.safe_dump(_around({} if bare else tree, tree))))
+        texts.append(("recorded", yaml.safe_dump(_surrounding_config({} if bare else tree, tree))))
     catalog = _catalog(texts, env)
-    route = _one_of(catalog.routes, name, file)
+    route = _pick_route(catalog.routes, name, file)
     if bare and "tiers" not in tree:
-        return _NOTHING, structs.replace(route, tiers=())
+        return _EMPTY, structs.replace(route, tiers=())
     return catalog, route
 
 
-def _one_of(routes: Mapping[str, Route], name: str, file: Path) -> Route:
+def _pick_route(routes: Mapping[str, Route], name: str, file: Path) -> Route:
     if not name:
         name = next(iter(routes)) if len(routes) == 1 else _DEFAULT
     if name not in routes:
@@ -84,30 +84,32 @@ def _one_of(routes: Mapping[str, Route], name: str, file: Path) -> Route:
     return routes[name]
 
 
-def _around(tree: Mapping[str, Any], stanza: Mapping[str, Any]) -> Any:
-    """A configuration around tiers and routes: every model they name, at nobody's, and what their
-    rules ask for.
+def _surrounding_config(tree: Mapping[str, Any], stanza: Mapping[str, Any]) -> Any:
+    """A configuration around tiers and routes: every model they name, at a provider that is never
+    called, with the regions and tags of their rules.
     """
     tiers = tree.get("tiers") or {}
     named = [entry for tier in tiers.values() if isinstance(tier, dict) for entry in _models(tier)]
-    models = dict.fromkeys((*named, *_NOBODY))
-    wanted = [stanza.get("tiers")] if "routes" not in stanza else []
-    wanted += [r.get("tiers") for r in (tree.get("routes") or {}).values() if isinstance(r, dict)]
+    models = dict.fromkeys((*named, *_PLACEHOLDERS))
+    tier_lists = [stanza.get("tiers")] if "routes" not in stanza else []
+    tier_lists += [
+        r.get("tiers") for r in (tree.get("routes") or {}).values() if isinstance(r, dict)
+    ]
     missing = [
         name
-        for names in wanted
+        for names in tier_lists
         for name in (names if isinstance(names, list) else ["cheap"])
         if isinstance(name, str) and name not in tiers
     ]
     model = {"deployments": [{"provider": _NOWHERE}], "price": "free"}
-    asked = [*_conditions(stanza), *_conditions(*(tree.get("routes") or {}).values())]
-    regions = [each for when in asked for each in _texts(when.get("region"))]
-    tags = [each for when in asked for each in _texts(list(when.get("tags") or ()))]
+    conditions = [*_conditions(stanza), *_conditions(*(tree.get("routes") or {}).values())]
+    regions = [each for when in conditions for each in _texts(when.get("region"))]
+    tags = [each for when in conditions for each in _texts(list(when.get("tags") or ()))]
     nowhere = {"dialect": "openai", "base_url": "http://localhost"}
     return {
         "providers": {_NOWHERE: nowhere | ({"regions": regions} if regions else {})},
         "models": {name: {**model, "context": 1_000_000} for name in models},
-        "tiers": {name: {"models": list(_NOBODY)} for name in dict.fromkeys(missing)},
+        "tiers": {name: {"models": list(_PLACEHOLDERS)} for name in dict.fromkeys(missing)},
     } | ({"tags": dict.fromkeys(tags, "any")} if tags and "tags" not in tree else {})
 
 
@@ -129,9 +131,9 @@ def _models(tier: Mapping[str, Any]) -> list[str]:
 
 
 def _catalog(texts: Sequence[tuple[str, str]], env: Mapping[str, str]) -> Catalog:
-    """Of all that is configured, what routes are made of. Raises ConfigError."""
+    """Only the parts of a configuration that routes need. Raises ConfigError."""
     tree = read_trees(texts, env, (), _STAND_IN)
-    tree.keep(_SECTIONS)
+    tree.keep_only(_SECTIONS)
     parts = validate(tree, ("models", "routes"))
     check_references(tree, parts)
     models = build_models(tree, parts, None)

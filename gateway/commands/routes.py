@@ -1,4 +1,4 @@
-"""`tollgate routes compare`: what routes came to, beside each other, by the records."""
+"""`tollgate routes compare`: routes side by side, by their usage records."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -11,15 +11,15 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from gateway.commands.usage import Found, moment, recorded
-from gateway.commands.wrong_option import Wrong, one_of
+from gateway.commands.usage import Output, open_records, parse_time
+from gateway.commands.wrong_option import WrongOption, one_of
 from gateway.core.route_figures import Estimate, Figures, RouteFigures
 from gateway.core.usage_line import Reading
 
 _FORMS: Final = ("table", "json")
 
 
-class Asked(Struct, frozen=True):
+class RoutesOptions(Struct, frozen=True):
     """The options as they were written. `source` is a sink; "" is the configuration's."""
 
     routes: Sequence[str]
@@ -30,33 +30,35 @@ class Asked(Struct, frozen=True):
     config: Sequence[Path]
 
 
-def compare(asked: Asked, env: Mapping[str, str], now: datetime, console: Console) -> Found:
-    """Raises Wrong, ConfigError, StoreError and LedgerDown."""
-    form = one_of("--format", asked.form, _FORMS)
-    since = moment("--since", asked.since, now)
-    until = moment("--until", asked.until, now)
+def compare(
+    options: RoutesOptions, env: Mapping[str, str], now: datetime, console: Console
+) -> Output:
+    """Raises WrongOption, ConfigError, StoreError and LedgerDown."""
+    form = one_of("--format", options.form, _FORMS)
+    since = parse_time("--since", options.since, now)
+    until = parse_time("--until", options.until, now)
     if since and until and since >= until:
-        raise Wrong("--until", "must be later than --since")
-    found, notes = asyncio.run(_read(asked, env, now, (since, until)))
-    figures = list(found.figures())
+        raise WrongOption("--until", "must be later than --since")
+    by_route, notes = asyncio.run(_read(options, env, now, (since, until)))
+    figures = list(by_route.figures())
     notes += [f"no record of {each.route}" for each in figures if not each.requests]
     if form == "json":
-        told: dict[str, Any] = {"since": since or None, "until": until or None}
-        told["routes"] = msgspec.to_builtins(figures)
-        return Found(msgspec.json.format(msgspec.json.encode(told)).decode(), tuple(notes))
+        report: dict[str, Any] = {"since": since or None, "until": until or None}
+        report["routes"] = msgspec.to_builtins(figures)
+        return Output(msgspec.json.format(msgspec.json.encode(report)).decode(), tuple(notes))
     _show(figures, console)
-    return Found(None, tuple(notes))
+    return Output(None, tuple(notes))
 
 
 async def _read(
-    asked: Asked, env: Mapping[str, str], now: datetime, span: tuple[str, str]
+    options: RoutesOptions, env: Mapping[str, str], now: datetime, span: tuple[str, str]
 ) -> tuple[RouteFigures, list[str]]:
-    found = RouteFigures(asked.routes)
-    whence = (asked.source, asked.config)
-    async with recorded(whence, env, now, span, Reading()) as (_, lines, notes):
+    by_route = RouteFigures(options.routes)
+    origin = (options.source, options.config)
+    async with open_records(origin, env, now, span, Reading()) as (_, lines, notes):
         async for line in lines:
-            found.add(line)
-        return found, notes
+            by_route.add(line)
+        return by_route, notes
 
 
 def _usd(value: float) -> str:
@@ -75,16 +77,16 @@ _HEADS: Final = (
     "route", "requests", "USD", "USD a request", "escalated", "agreed", "compared", "p50 s",
     "p95 s", "audits USD",
 )  # fmt: skip
-_BARE: Final = frozenset({"requests", "USD", "compared", "audits USD"})
+_NO_INTERVAL: Final = frozenset({"requests", "USD", "compared", "audits USD"})
 """Numbers without an interval. Those with one are aligned by where they begin."""
 
 
 def _show(figures: Sequence[Figures], console: Console) -> None:
     table = Table()
     for head in _HEADS:
-        table.add_column(head, justify="right" if head in _BARE else "left")
+        table.add_column(head, justify="right" if head in _NO_INTERVAL else "left")
     for each in figures:
-        not_told = f" (+{each.incomparable:,} not comparable)" if each.incomparable else ""
+        incomparable = f" (+{each.incomparable:,} not comparable)" if each.incomparable else ""
         table.add_row(
             each.route if each.seen == "answered" else f"{each.route}, as a shadow",
             f"{each.requests:,}",
@@ -92,7 +94,7 @@ def _show(figures: Sequence[Figures], console: Console) -> None:
             _format_estimate(each.usd_per_request, _usd),
             _format_estimate(each.escalated, _percent),
             _format_estimate(each.agreed, _percent),
-            f"{each.compared:,}{not_told}",
+            f"{each.compared:,}{incomparable}",
             _format_estimate(each.p50_s, _seconds),
             _format_estimate(each.p95_s, _seconds),
             _usd(each.audit_usd),
@@ -100,10 +102,10 @@ def _show(figures: Sequence[Figures], console: Console) -> None:
     console.print(table, highlight=False, markup=False)
 
 
-def _format_estimate(found: Estimate | None, form: Callable[[float], str]) -> str:
+def _format_estimate(estimate: Estimate | None, formatter: Callable[[float], str]) -> str:
     """`0.12 (0.10 to 0.14)`."""
-    if found is None:
+    if estimate is None:
         return "-"
-    if found.low is None or found.high is None:
-        return form(found.value)
-    return f"{form(found.value)} ({form(found.low)} to {form(found.high)})"
+    if estimate.low is None or estimate.high is None:
+        return formatter(estimate.value)
+    return f"{formatter(estimate.value)} ({formatter(estimate.low)} to {formatter(estimate.high)})"

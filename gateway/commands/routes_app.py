@@ -11,9 +11,9 @@ from gateway.commands.options import (
     Since,
     Source,
     Until,
+    as_lines,
     console,
-    printed,
-    tell,
+    run_and_print,
 )
 
 app = typer.Typer(help="Compare routes by their records.", no_args_is_help=True)
@@ -36,11 +36,11 @@ def compare(  # noqa: PLR0913, PLR0917 - an option each
     json: AsJson = False,
 ) -> None:
     """Routes beside each other, by their records: cost, climbing, agreement, latency."""
-    from gateway.commands.routes import Asked  # noqa: PLC0415 - so that --help is quick
+    from gateway.commands.routes import RoutesOptions  # noqa: PLC0415 - so that --help is quick
     from gateway.commands.routes import compare as run  # noqa: PLC0415
 
     def read() -> tuple[list[str], int]:
-        asked = Asked(route, since, until, "json" if json else form, source, config)
-        return printed(run(asked, ctx.obj.env, ctx.obj.now(), console()))
+        options = RoutesOptions(route, since, until, "json" if json else form, source, config)
+        return as_lines(run(options, ctx.obj.env, ctx.obj.now(), console()))
 
-    tell(read)
+    run_and_print(read)

@@ -17,7 +17,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 from gateway.app import open_gateway
-from gateway.commands.early import listen_no_more
+from gateway.commands.early import ignore_signals
 from gateway.commands.process_log import process_log
 from gateway.commands.stopping import Listener, drain, on_signal, stop_by_signals
 from gateway.config.load import load_whole, stamp
@@ -29,13 +29,13 @@ from gateway.web.plain import plain
 
 _BACKLOG: Final = 2048
 _COARSE_NS: Final = 1_000_000_000
-"""Some file systems tell when a file was written to a second."""
+"""Some file systems keep modification times only to the second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where to listen. `shared` is set in each worker of a parent: all listen on the same port,
-    and the first of them, number 0, has what there can be one of only.
+    and the first of them, number 0, runs what only one process may run.
     """
 
     host: str
@@ -73,7 +73,7 @@ def serve(
         try:
             await run_gateway(snapshot, place, say, env, source)
         finally:
-            listen_no_more()
+            ignore_signals()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
@@ -82,17 +82,17 @@ def serve(
 def source_of(
     paths: Sequence[Path], env: Mapping[str, str], now: Callable[[], datetime | None]
 ) -> Source:
-    """A configuration, and how it is read again; `now` chooses among dated prices. Raises
+    """A configuration, and how to reload it; `now` chooses among dated prices. Raises
     ConfigError.
     """
-    before, first = time.time_ns() - _COARSE_NS, stamp(paths)
-    began = load_whole(paths, env, at=now())
+    cutoff_ns, first = time.time_ns() - _COARSE_NS, stamp(paths)
+    loaded = load_whole(paths, env, at=now())
     # Which files of weights there are is known only now: one that was written meanwhile is left
     # out, so that it is read again.
-    named = stamp((), began.snapshot)
-    first += tuple(each for each in named if each[-1] < before)
+    weights = stamp((), loaded.snapshot)
+    first += tuple(each for each in weights if each[-1] < cutoff_ns)
     return Source(
-        began,
+        loaded,
         lambda: load_whole(paths, env, at=now()),
         lambda snapshot: stamp(paths, snapshot),
         first,
@@ -113,9 +113,9 @@ async def run_gateway(
     with ExitStack() as stack:
         stack.enter_context(process_log(redactor))
         bound = stack.enter_context(place.bind())
-        inside = None
+        admin_socket = None
         if admin is not None:
-            inside = stack.enter_context(Place(admin.host, admin.port).bind())
+            admin_socket = stack.enter_context(Place(admin.host, admin.port).bind())
         opened = open_gateway(
             snapshot, workers_dir=place.workers_dir, env=env, source=source, redactor=redactor
         )
@@ -124,7 +124,7 @@ async def run_gateway(
             reloading(gateway.reload, watch=place.number == 0),
             gateway.warming(),
         ):
-            if stop.asked.is_set():  # nobody knows yet that it is there
+            if stop.requested.is_set():  # nobody knows yet that it is there
                 return
             door, reload = gateway.front.door, gateway.reload
 
@@ -133,37 +133,37 @@ async def run_gateway(
 
             servers = [_server(gateway.front, hot(door, keep_alive_s))]
             sockets = [bound]
-            told = [f"Tollgate answers at {_address(bound)}/v1"]
-            if inside is not None:
+            announcements = [f"Tollgate answers at {_address(bound)}/v1"]
+            if admin_socket is not None:
                 servers.append(_server(gateway.admin(), plain(door, keep_alive_s)))
-                sockets.append(inside)
-                told.append(f"The admin API answers at {_address(inside)}/admin/v1")
-            spare_the_collector()
-            for line in told:
+                sockets.append(admin_socket)
+                announcements.append(f"The admin API answers at {_address(admin_socket)}/admin/v1")
+            tune_gc()
+            for line in announcements:
                 say(line)
             serving = [
                 asyncio.create_task(server.serve(sockets=[where]))
                 for server, where in zip(servers, sockets, strict=True)
             ]
-            asked = asyncio.create_task(stop.asked.wait())
-            await asyncio.wait((asked, *serving), return_when=asyncio.FIRST_COMPLETED)
+            stopping = asyncio.create_task(stop.requested.wait())
+            await asyncio.wait((stopping, *serving), return_when=asyncio.FIRST_COMPLETED)
             await drain(door, reload.snapshot.server, stop, servers, serving)
 
 
 @asynccontextmanager
 async def reloading(reload: Reload, *, watch: bool) -> AsyncIterator[None]:
-    """By SIGHUP, which a parent passes on to all of its workers, and, in one of them, by a change
-    of the files. Signals that come while it reads lead to one reading more, however many.
+    """Reload on SIGHUP, which a parent passes on to all of its workers, and, in one of them, when
+    files change. Signals during a reload lead to one more reload, however many.
     """
-    hung_up = asyncio.Event()
+    sighup = asyncio.Event()
 
-    async def obey() -> None:
-        while await hung_up.wait():
-            hung_up.clear()
-            await reload.logged("SIGHUP", alone=True)
+    async def reload_on_sighup() -> None:
+        while await sighup.wait():
+            sighup.clear()
+            await reload.reload_and_log("SIGHUP", alone=True)
 
-    running = [asyncio.create_task(obey())]
-    on_signal(signal.SIGHUP, hung_up.set)
+    running = [asyncio.create_task(reload_on_sighup())]
+    on_signal(signal.SIGHUP, sighup.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     if watch:
         running.append(asyncio.create_task(reload.watch()))
@@ -177,9 +177,7 @@ async def reloading(reload: Reload, *, watch: bool) -> AsyncIterator[None]:
 
 
 def _server(app: ASGIApp, protocol: type[asyncio.Protocol]) -> Listener:
-    """It has no time of its own in which to end: see stopping.py. What it logs goes to the
-    process's own log, as all else.
-    """
+    """Without uvicorn's own shutdown timeout, see stopping.py; and with the process's own log."""
     config = uvicorn.Config(
         app,
         http=protocol,
@@ -195,13 +193,13 @@ def _server(app: ASGIApp, protocol: type[asyncio.Protocol]) -> Listener:
 
 
 def _address(bound: socket.socket) -> str:
-    """Where it listens: said once it does, so that whoever reads it is answered."""
+    """Start to listen, and return the URL: whoever reads it can connect."""
     bound.listen(_BACKLOG)
     host, port = bound.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def spare_the_collector() -> None:
+def tune_gc() -> None:
     """A sixth of a request's CPU went into collecting garbage that requests hardly make.
 
     What is there at the start stays, so it is not walked again; the youngest generation is

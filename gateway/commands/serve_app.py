@@ -33,7 +33,7 @@ def serve(
     from gateway.commands.check import deprecations
     from gateway.commands.serve import Place, source_of
     from gateway.commands.serve import serve as run
-    from gateway.commands.workers import SAYS, WORKER, WORKERS_DIR, beside
+    from gateway.commands.workers import ANNOUNCES, WORKER, WORKERS_DIR, parent_notifier
     from gateway.config.faults import ConfigError
     from gateway.core.errors import LedgerDown
     from gateway.core.usage_line import StoreError
@@ -45,17 +45,17 @@ def serve(
     except ConfigError as error:
         fail_config(error)
     snapshot = source.began.snapshot
-    if SHARED not in env:  # a worker's parent has told it already
+    if SHARED not in env:  # a worker's parent has printed it already
         for line in deprecations(snapshot):
             typer.echo(f"warning: {line}", err=True)
     try:
-        if workers > 1 and _shares(snapshot):
-            raise typer.Exit(_share(config, host, port, workers, env))
+        if workers > 1 and _can_share(snapshot):
+            raise typer.Exit(_serve_with_workers(config, host, port, workers, env))
         number = int(env.get(WORKER, "0"))
         place = Place(host, port, SHARED in env, env.get(WORKERS_DIR), number)
         if place.shared:
-            source = structs.replace(source, beside=beside(os.getppid()))
-        run(snapshot, place, _unsaid if place.shared and SAYS not in env else say, env, source)
+            source = structs.replace(source, beside=parent_notifier(os.getppid()))
+        run(snapshot, place, _silent if place.shared and ANNOUNCES not in env else say, env, source)
     except LedgerDown as error:
         fail(f"redis: {error}")
     except StoreError as error:
@@ -66,12 +66,12 @@ def serve(
         fail(f"cannot listen on {error.filename or f'{host}:{port}'}: {error.strerror or error}")
 
 
-def _unsaid(_: str) -> None:
+def _silent(_: str) -> None:
     pass
 
 
-def _shares(snapshot: "Snapshot") -> bool:
-    """Whether several processes can serve it: if not, that is told, and the end."""
+def _can_share(snapshot: "Snapshot") -> bool:
+    """Whether several processes can serve it; exits where they cannot."""
     if snapshot.ledger.url == "memory":
         fail(
             "redis.url: memory is one process's own, and each of --workers would spend a budget "
@@ -80,15 +80,17 @@ def _shares(snapshot: "Snapshot") -> bool:
     return True
 
 
-def _share(config: list[Path], host: str, port: int, workers: int, env: Mapping[str, str]) -> int:
+def _serve_with_workers(
+    config: list[Path], host: str, port: int, workers: int, env: Mapping[str, str]
+) -> int:
     """Serve by several processes; the exit code."""
     from gateway.commands.serve import Place
     from gateway.commands.workers import run_workers
 
     paths = [part for path in config for part in ("--config", str(path))]
-    with Place(host, port, shared=True).bind() as kept:  # nobody else takes the port
-        at = ["--host", host, "--port", str(kept.getsockname()[1])]
-        return run_workers(["serve", *paths, *at], workers, {**env, SHARED: "1"})
+    with Place(host, port, shared=True).bind() as reserved:  # nobody else takes the port
+        address = ["--host", host, "--port", str(reserved.getsockname()[1])]
+        return run_workers(["serve", *paths, *address], workers, {**env, SHARED: "1"})
 
 
 def demo(

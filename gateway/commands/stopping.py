@@ -1,10 +1,10 @@
-"""How a gateway ends: told once, it finishes what it has begun; told again, it ends now.
+"""Shutdown: after the first signal requests are finished, after the second it ends now.
 
-SIGTERM         not ready, but whoever asks is served, for `drain_delay_s`
-SIGINT          the same without that: somebody sits at it
-                then no more connections; what was begun has `drain_timeout_s`
+SIGTERM         not ready, but new requests are served, for `drain_delay_s`
+SIGINT          the same without that delay: somebody waits at the terminal
+                then no more connections; requests in flight have `drain_timeout_s`
 again, or late  streams get an error event, other requests a 503; all is settled
-                after five more seconds whatever still runs is left
+                after five more seconds whatever still runs is abandoned
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from gateway.core.snapshot import Server
 from gateway.web.door import Door
 
 LAST_S: Final = 5.0
-"""For settling what was broken off."""
+"""For settling requests that were broken off."""
 _DATE_S: Final = 1.0
 
 
@@ -40,7 +40,7 @@ class Listener(uvicorn.Server):
         self._stopped.set()
 
     async def main_loop(self) -> None:
-        """Each second it sees to the date that answers bear."""
+        """Refreshes the date header of answers each second."""
         while not await self.on_tick(0):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_DATE_S):
@@ -52,52 +52,52 @@ class Listener(uvicorn.Server):
 
 
 class Stop:
-    """`asked` once it is to end, `now` when told again. `delays`: there may be a load balancer."""
+    """`requested` by the first signal, `now` by the second. `delays`: apply `drain_delay_s`."""
 
     def __init__(self) -> None:
-        self.asked = asyncio.Event()
+        self.requested = asyncio.Event()
         self.now = asyncio.Event()
         self.delays = True
 
-    def tell(self, *, delays: bool) -> None:
-        if self.asked.is_set():
+    def request(self, *, delays: bool) -> None:
+        if self.requested.is_set():
             self.now.set()
         else:
             self.delays = delays
-            self.asked.set()
+            self.requested.set()
 
     async def wait(self, seconds: float) -> None:
-        """Less, when it is to end now."""
+        """Shorter, when it must end now."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.now.wait()
 
 
-def on_signal(number: int, told: Callable[[], None]) -> None:
-    """From now on `told` is called in the running loop. The loop's own way gives a signal back to
-    the system when it listens no more, and one that comes just then kills us.
+def on_signal(number: int, callback: Callable[[], None]) -> None:
+    """Call `callback` in the running loop. loop.add_signal_handler would restore the default
+    handler when the loop closes, and a signal that comes just then would kill us.
     """
     loop = asyncio.get_running_loop()
 
     def handler(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(told)
+        loop.call_soon_threadsafe(callback)
 
     signal.signal(number, handler)
 
 
 def stop_by_signals(parent: bool) -> Stop:
-    """SIGTERM and SIGINT; and, where there is a parent, that it is gone: it never writes to our
-    stdin, whose end tells it.
+    """Stop on SIGTERM and SIGINT; and, where there is a parent, when it is gone: it never writes
+    to our stdin, which ends with it.
     """
     stop = Stop()
-    on_signal(signal.SIGTERM, lambda: stop.tell(delays=True))
-    on_signal(signal.SIGINT, lambda: stop.tell(delays=False))
+    on_signal(signal.SIGTERM, lambda: stop.request(delays=True))
+    on_signal(signal.SIGINT, lambda: stop.request(delays=False))
     if parent:
         loop, stdin = asyncio.get_running_loop(), sys.stdin.fileno()
 
         def orphaned() -> None:
             loop.remove_reader(stdin)
-            stop.asked.set()
+            stop.requested.set()
 
         loop.add_reader(stdin, orphaned)
     return stop
@@ -105,26 +105,26 @@ def stop_by_signals(parent: bool) -> Stop:
 
 async def drain(
     door: Door,
-    how: Server,
+    settings: Server,
     stop: Stop,
     servers: Sequence[Listener],
     serving: Iterable["asyncio.Task[Any]"],
 ) -> None:
-    """From asked to stop until no request is served any more. `serving` are what the servers run,
-    the first of which has the door.
+    """From the request to stop until the last request is done. `serving` are the tasks of the
+    servers, the first of which has the door.
     """
-    door.closing = True
-    if stop.delays and how.drain_delay_s:
-        await stop.wait(how.drain_delay_s)
+    door.draining = True
+    if stop.delays and settings.drain_delay_s:
+        await stop.wait(settings.drain_delay_s)
     for server in servers:
         server.stop()
-    late = asyncio.create_task(stop.wait(how.drain_timeout_s))
-    over = asyncio.gather(*serving)
-    await asyncio.wait((late, over), return_when=asyncio.FIRST_COMPLETED)
-    if not over.done():
-        door.end(servers[0].server_state.tasks)
-        await asyncio.wait((over,), timeout=LAST_S)
+    late = asyncio.create_task(stop.wait(settings.drain_timeout_s))
+    served = asyncio.gather(*serving)
+    await asyncio.wait((late, served), return_when=asyncio.FIRST_COMPLETED)
+    if not served.done():
+        door.abort(servers[0].server_state.tasks)
+        await asyncio.wait((served,), timeout=LAST_S)
     for server in servers:
         server.force_exit = True
     late.cancel()
-    await over
+    await served

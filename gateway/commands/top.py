@@ -1,7 +1,7 @@
 """`tollgate top`: what a gateway does now, from its `/metrics`.
 
-Counters are read twice; what is told per second is the difference. A counter that fell was begun
-anew by a restart, and counts from there.
+Counters are read twice; rates are the difference per second. A counter that fell was reset by a
+restart, and counts from zero.
 """
 
 import math
@@ -35,7 +35,7 @@ class Reading(Struct, frozen=True):
 
 
 def metrics_of(url: str) -> str:
-    """`localhost:4000`, and what an SDK is given as its base_url, are a gateway's, too."""
+    """The URL of /metrics, also for `localhost:4000` and for the base_url of an SDK."""
     url = url if "://" in url else f"http://{url}"
     at = urlsplit(url)
     return at._replace(path="/metrics").geturl() if at.path in ("", "/", "/v1", "/v1/") else url
@@ -58,9 +58,9 @@ def view(now: Reading, before: Reading | None = None) -> dict[str, Any]:
     """
     span = None if before is None else max(now.at - before.at, 1e-9)
 
-    def moved(name: str) -> dict[Labels, float]:
-        past = {} if before is None else before.of(name)
-        return {at: _more(value, past.get(at, 0.0)) for at, value in now.of(name).items()}
+    def increase(name: str) -> dict[Labels, float]:
+        earlier = {} if before is None else before.of(name)
+        return {at: _increase(value, earlier.get(at, 0.0)) for at, value in now.of(name).items()}
 
     def rate(amount: float, per: float = 1.0) -> float | None:
         return None if span is None else amount / span * per
@@ -68,9 +68,12 @@ def view(now: Reading, before: Reading | None = None) -> dict[str, Any]:
     def money(name: str) -> float:
         return math.fsum(now.of(name).values())
 
-    requests, calls = moved("gateway_requests_total"), moved("gateway_upstream_attempts_total")
-    tiers = _by(moved("gateway_answers_total"), "tier")
-    spent = math.fsum(moved("gateway_cost_usd_total").values())
+    requests, calls = (
+        increase("gateway_requests_total"),
+        increase("gateway_upstream_attempts_total"),
+    )
+    tiers = _sum_by(increase("gateway_answers_total"), "tier")
+    spent = math.fsum(increase("gateway_cost_usd_total").values())
     would, did = (f"gateway_always_smart_{kind}_usd_total" for kind in ("cost", "actual"))
     return {
         "span_s": span,
@@ -78,8 +81,8 @@ def view(now: Reading, before: Reading | None = None) -> dict[str, Any]:
             "per_s": rate(sum(requests.values())),
             "count": int(sum(requests.values())),
             "in_flight": int(sum(now.of("gateway_inflight_requests").values())),
-            "outcomes": {key: int(n) for key, n in _by(requests, "outcome").items() if n},
-            **_quantiles(moved("gateway_request_duration_seconds_bucket")),
+            "outcomes": {key: int(n) for key, n in _sum_by(requests, "outcome").items() if n},
+            **_quantiles(increase("gateway_request_duration_seconds_bucket")),
         },
         "money": {
             "usd": spent,
@@ -92,10 +95,10 @@ def view(now: Reading, before: Reading | None = None) -> dict[str, Any]:
             for tier, n in tiers.items()
             if n
         ],
-        "escalations": int(sum(moved("gateway_escalations_total").values())),
+        "escalations": int(sum(increase("gateway_escalations_total").values())),
         "providers": [
             _provider(provider, ends, span)
-            for provider, ends in _pairs(calls, "provider", "outcome")
+            for provider, ends in _group_by(calls, "provider", "outcome")
             if sum(ends.values())
         ],
         "circuits": [
@@ -119,27 +122,30 @@ def _provider(name: str, ends: Mapping[str, float], span: float | None) -> dict[
     return {"provider": name, "calls": int(calls), "per_s": per_s, "failed": int(failed)}
 
 
-def _more(value: float, past: float) -> float:
-    return value - past if value >= past else value
+def _increase(value: float, earlier: float) -> float:
+    return value - earlier if value >= earlier else value
 
 
-def _by(samples: Mapping[Labels, float], label: str) -> dict[str, float]:
+def _sum_by(samples: Mapping[Labels, float], label: str) -> dict[str, float]:
     sums: dict[str, float] = defaultdict(float)
     for at, value in samples.items():
         sums[dict(at).get(label, "")] += value
     return dict(sums)
 
 
-def _pairs(
+def _group_by(
     samples: Mapping[Labels, float], one: str, other: str
 ) -> Iterator[tuple[str, dict[str, float]]]:
-    for name in _by(samples, one):
-        yield name, _by({at: n for at, n in samples.items() if dict(at).get(one) == name}, other)
+    for name in _sum_by(samples, one):
+        yield (
+            name,
+            _sum_by({at: n for at, n in samples.items() if dict(at).get(one) == name}, other),
+        )
 
 
 def _quantiles(buckets: Mapping[Labels, float]) -> dict[str, float | None]:
-    """Within a bucket, as if its values lay evenly in it; of the last, where it begins."""
-    ladder = sorted((float(le), n) for le, n in _by(buckets, "le").items())
+    """Interpolated within a bucket; in the last one, its lower bound."""
+    ladder = sorted((float(le), n) for le, n in _sum_by(buckets, "le").items())
     count = ladder[-1][1] if ladder else 0.0
     return {name: _quantile(ladder, share * count) if count else None
             for name, share in _QUANTILES.items()}  # fmt: skip
@@ -169,39 +175,40 @@ def _budgets(now: Reading) -> Iterator[dict[str, Any]]:
 # ---- for a person
 
 
-def show(told: Mapping[str, Any], url: str, rows: int = 12) -> RenderableType:
-    """The longest lists are cut to so many rows."""
+def show(figures: Mapping[str, Any], url: str, rows: int = 12) -> RenderableType:
+    """Longer tables are cut to so many rows."""
     tables = (
         _table(("tier", "answers", "share"), [
-            (each["tier"], f"{each['answers']:,}", f"{each['share']:.0%}") for each in told["tiers"]
+            (each["tier"], f"{each['answers']:,}", f"{each['share']:.0%}")
+            for each in figures["tiers"]
         ], rows),
         _table(("provider", "calls", "a second", "failed"), [
             (each["provider"], f"{each['calls']:,}", _number(each["per_s"]), f"{each['failed']:,}")
-            for each in told["providers"]
+            for each in figures["providers"]
         ], rows),
         _table(("circuit", "state"), [
-            (each["deployment"], each["state"]) for each in told["circuits"]
+            (each["deployment"], each["state"]) for each in figures["circuits"]
         ], rows),
         _table(("budget", "of", "spent", "held", "limit", "full"), [
             (f"{each['meter']} per {each['per']} ({each['mode']})",
              f"{each['scope']} {each['tenant']}", _plain(each["spent"]), _plain(each["held"]),
              _plain(each["limit"]), _full(each["share"]))
-            for each in told["budgets"]
+            for each in figures["budgets"]
         ], rows),
     )  # fmt: skip
-    return Group(_head(told, url), *(part for each in tables if each for part in (Text(), each)))
+    return Group(_head(figures, url), *(part for each in tables if each for part in (Text(), each)))
 
 
-def _head(told: Mapping[str, Any], url: str) -> Text:
-    asked, money = told["requests"], told["money"]
-    since = "since it began" if told["span_s"] is None else f"in {told['span_s']:.1f} s"
-    outcomes = ", ".join(f"{n:,} {name}" for name, n in asked["outcomes"].items()) or "none"
-    flow = f"{_number(asked['per_s'])} a second, {asked['in_flight']:,} in flight"
+def _head(figures: Mapping[str, Any], url: str) -> Text:
+    requests, money = figures["requests"], figures["money"]
+    since = "since it began" if figures["span_s"] is None else f"in {figures['span_s']:.1f} s"
+    outcomes = ", ".join(f"{n:,} {name}" for name, n in requests["outcomes"].items()) or "none"
+    flow = f"{_number(requests['per_s'])} a second, {requests['in_flight']:,} in flight"
     began = f"{money['usd_since_start']:,.6f} USD, saved {money['saved_usd_since_start']:,.6f}"
     lines = [
-        f"{url}   ledger: {told['ledger']}",
-        f"requests  {flow}; {since}: {outcomes}; {told['escalations']:,} climbed",
-        f"latency   p50 {_number(asked['p50_s'])} s, p95 {_number(asked['p95_s'])} s",
+        f"{url}   ledger: {figures['ledger']}",
+        f"requests  {flow}; {since}: {outcomes}; {figures['escalations']:,} climbed",
+        f"latency   p50 {_number(requests['p50_s'])} s, p95 {_number(requests['p95_s'])} s",
         f"money     {_number(money['usd_per_hour'])} USD an hour; since it began {began}",
     ]
     return Text("\n".join(lines))

@@ -39,38 +39,38 @@ def top(
     from gateway.commands.top import metrics_of, show, view
 
     url = metrics_of(url)
-    now = _look(url)
-    if once or not (json or sys.stdout.isatty()):  # elsewhere a picture that changes is nothing
-        told = view(now)
-        say_json(told) if json else Console().print(show(told, url))
+    now = _scrape(url)
+    if once or not (json or sys.stdout.isatty()):  # a live view needs a terminal
+        figures = view(now)
+        say_json(figures) if json else Console().print(show(figures, url))
         return
     try:
-        if json:  # a line a look, the second on
+        if json:  # a line for each scrape but the first
             while True:
-                now, before = _after(url, every), now
+                now, before = _scrape_after(url, every), now
                 _line(view(now, before))
         with Live(show(view(now), url), auto_refresh=False, screen=True) as live:
             while True:
-                now, before = _after(url, every), now
+                now, before = _scrape_after(url, every), now
                 live.update(show(view(now, before), url), refresh=True)
     except KeyboardInterrupt:
         raise typer.Exit from None
 
 
-def _after(url: str, seconds: float) -> "Reading":
+def _scrape_after(url: str, seconds: float) -> "Reading":
     time.sleep(seconds)
-    return _look(url)
+    return _scrape(url)
 
 
-def _line(told: object) -> None:
+def _line(figures: object) -> None:
     import msgspec
 
     from gateway.commands.options import say
 
-    say(msgspec.json.encode(told).decode())
+    say(msgspec.json.encode(figures).decode())
 
 
-def _look(url: str) -> "Reading":
+def _scrape(url: str) -> "Reading":
     import httpx
 
     from gateway.commands.top import read

@@ -12,7 +12,7 @@ from msgspec import Struct
 from rich.console import Console
 
 from gateway.commands.usage_report import as_text, show
-from gateway.commands.wrong_option import FORMATS, Wrong, one_of
+from gateway.commands.wrong_option import FORMATS, WrongOption, one_of
 from gateway.config.faults import quoted
 from gateway.config.load import load
 from gateway.core.usage_line import Line, Reading, stamp
@@ -25,7 +25,7 @@ _FOLDERS: Final = frozenset({"jsonl", "parquet"})
 _STORES: Final = ("jsonl:", "parquet:", "postgresql:", "postgres:")
 
 
-class Asked(Struct, frozen=True):
+class UsageOptions(Struct, frozen=True):
     """The options as they were written. `source` is a sink; "" is the configuration's."""
 
     by: str
@@ -36,33 +36,33 @@ class Asked(Struct, frozen=True):
     config: Sequence[Path]
 
 
-class Found(Struct, frozen=True):
+class Output(Struct, frozen=True):
     """`text` is None where a table was shown. `notes` are for a person."""
 
     text: str | None
     notes: tuple[str, ...]
 
 
-def usage(asked: Asked, env: Mapping[str, str], now: datetime, console: Console) -> Found:
-    """Raises Wrong, ConfigError, StoreError and LedgerDown."""
-    form = one_of("--format", asked.form, FORMATS)
-    since = moment("--since", asked.since, now)
-    until = moment("--until", asked.until, now)
+def usage(options: UsageOptions, env: Mapping[str, str], now: datetime, console: Console) -> Output:
+    """Raises WrongOption, ConfigError, StoreError and LedgerDown."""
+    form = one_of("--format", options.form, FORMATS)
+    since = parse_time("--since", options.since, now)
+    until = parse_time("--until", options.until, now)
     if since and until and since >= until:
-        raise Wrong("--until", "must be later than --since")
+        raise WrongOption("--until", "must be later than --since")
     reading = Reading()
-    table, notes = asyncio.run(_read(asked, env, now, (since, until), reading))
+    table, notes = asyncio.run(_read(options, env, now, (since, until), reading))
     if reading.twice:
         notes.append(f"{reading.twice:,} records came again, and count once")
     if reading.torn:
         notes.append(f"{reading.torn:,} files end within a line, which is left out")
     if form != "table":
-        return Found(as_text(table, form), tuple(notes))
+        return Output(as_text(table, form), tuple(notes))
     show(table, console)
-    return Found(None, tuple(notes))
+    return Output(None, tuple(notes))
 
 
-def moment(option: str, text: str, now: datetime) -> str:
+def parse_time(option: str, text: str, now: datetime) -> str:
     """`24h`, `7d`, `2026-11-01` or a time, as it stands in a line; "" is none. UTC where no offset
     is written.
     """
@@ -78,40 +78,40 @@ def moment(option: str, text: str, now: datetime) -> str:
         return stamp(int(at.timestamp() * 1_000))
     except (ValueError, OverflowError):
         allowed = "24h, 7d, 2026-11-01 or 2026-11-01T12:00+01:00"
-        raise Wrong(option, f"must be such as {allowed}, not {quoted(text)}") from None
+        raise WrongOption(option, f"must be such as {allowed}, not {quoted(text)}") from None
 
 
 async def _read(
-    asked: Asked,
+    options: UsageOptions,
     env: Mapping[str, str],
     now: datetime,
     span: tuple[str, str],
     reading: Reading,
 ) -> tuple[Table, list[str]]:
-    whence = (asked.source, asked.config)
-    async with recorded(whence, env, now, span, reading) as (tags, lines, notes):
-        table = _table(asked.by, tags)
+    origin = (options.source, options.config)
+    async with open_records(origin, env, now, span, reading) as (tags, lines, notes):
+        table = _table(options.by, tags)
         async for line in lines:
             table.add(line)
         return table, notes
 
 
 @asynccontextmanager
-async def recorded(
-    whence: tuple[str, Sequence[Path]],
+async def open_records(
+    origin: tuple[str, Sequence[Path]],
     env: Mapping[str, str],
     now: datetime,
     span: tuple[str, str],
     reading: Reading,
 ) -> AsyncIterator[tuple[Sequence[str] | None, AsyncIterator[Line], list[str]]]:
-    """The tags that there are (None: any), what was recorded in a span of time, and notes for a
-    person. `whence` is a sink ("" for the configuration's), and the configuration.
+    """The configured tags (None: any), what was recorded in a span of time, and notes for a
+    person. `origin` is a sink ("" for the configuration's), and the configuration.
 
-    Raises Wrong, ConfigError, StoreError and LedgerDown.
+    Raises WrongOption, ConfigError, StoreError and LedgerDown.
     """
-    source, config = whence
+    source, config = origin
     if source:
-        _check(source)
+        _check_sink(source)
         async with aclosing(read_usage(source, reading, *span)) as lines:
             yield None, _within(lines, span), []
         return
@@ -122,19 +122,19 @@ async def recorded(
             yield tags, _within(lines, span), []
         return
     if snapshot.ledger.url == "memory":
-        raise Wrong("--from", "is needed: redis.url is memory, and there is no usage.sink")
+        raise WrongOption("--from", "is needed: redis.url is memory, and there is no usage.sink")
     async with open_books(snapshot) as books:
-        told = "there is no usage.sink: these are the newest records, which the ledger still has"
-        yield tags, _within(books.lines(reading, *span), span), [told]
+        note = "there is no usage.sink: these are the newest records, which the ledger still has"
+        yield tags, _within(books.lines(reading, *span), span), [note]
 
 
-def _check(source: str) -> None:
-    """Raises Wrong. A sink that is configured may be yet to be made; one that is named is there."""
+def _check_sink(source: str) -> None:
+    """Raises WrongOption. Unlike a configured sink, one that is named must exist."""
     if not source.startswith(_STORES):
-        raise Wrong("--from", "must be jsonl:folder, parquet:folder or a postgresql:// URL")
+        raise WrongOption("--from", "must be jsonl:folder, parquet:folder or a postgresql:// URL")
     kind, _, folder = source.partition(":")
     if kind in _FOLDERS and not Path(folder).is_dir():
-        raise Wrong("--from", f"{folder} is no folder")
+        raise WrongOption("--from", f"{folder} is no folder")
 
 
 async def _within(
@@ -152,4 +152,4 @@ def _table(by: str, tags: Sequence[str] | None) -> Table:
     try:
         return Table([*dict.fromkeys(names)], tags)
     except UnknownColumn as error:
-        raise Wrong("--by", str(error)) from None
+        raise WrongOption("--by", str(error)) from None

@@ -11,10 +11,10 @@ from gateway.commands.options import (
     Since,
     Source,
     Until,
+    as_lines,
     console,
     fail,
-    printed,
-    tell,
+    run_and_print,
 )
 
 
@@ -31,17 +31,17 @@ def usage(  # noqa: PLR0913, PLR0917 - an option each
     json: AsJson = False,
 ) -> None:
     """What was used and what it cost, by whom and for what, exact to the nano-dollar."""
-    from gateway.commands.usage import Asked  # noqa: PLC0415 - so that --help is quick
+    from gateway.commands.usage import UsageOptions  # noqa: PLC0415 - so that --help is quick
     from gateway.commands.usage import usage as run  # noqa: PLC0415
     from gateway.core.usage_line import StoreError  # noqa: PLC0415
 
     def read() -> tuple[list[str], int]:
-        asked = Asked(by, since, until, "json" if json else form, source, config)
+        options = UsageOptions(by, since, until, "json" if json else form, source, config)
         try:
-            return printed(run(asked, ctx.obj.env, ctx.obj.now(), console()))
+            return as_lines(run(options, ctx.obj.env, ctx.obj.now(), console()))
         except StoreError as error:
             if source:  # it is this one's fault, and not the configuration's
                 fail(f"--from: {error}")
             raise
 
-    tell(read)
+    run_and_print(read)

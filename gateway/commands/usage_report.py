@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from rich.console import Console
-from rich.table import Table as Shown
+from rich.table import Table as RichTable
 
 from gateway.commands.cost_report import as_csv, as_json
 from gateway.core.money import usd
@@ -24,7 +24,7 @@ _HEADS: Final = {
     "saved_usd": "saved USD",
 }
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet would carry out, and a client may have sent as its user."""
+"""How a spreadsheet's formula begins, which a client may have sent as its user."""
 
 
 def as_text(table: Table, form: str) -> str:
@@ -39,17 +39,17 @@ def as_text(table: Table, form: str) -> str:
 
 
 def show(table: Table, console: Console) -> None:
-    shown = Shown(show_footer=True)
+    rich_table = RichTable(show_footer=True)
     total = table.total()
     for place, column in enumerate(table.by):
-        shown.add_column(column, footer="" if place else "total")
+        rich_table.add_column(column, footer="" if place else "total")
     for (key, head), figure in zip(_HEADS.items(), _figures(total).values(), strict=True):
-        shown.add_column(head, footer=_format(key, figure), justify="right", no_wrap=True)
+        rich_table.add_column(head, footer=_format(key, figure), justify="right", no_wrap=True)
     for group, sums in table.rows():
         names = [name if name.isprintable() else repr(name) for name in group]
         figures = (_format(key, figure) for key, figure in _figures(sums).items())
-        shown.add_row(*names, *figures)
-    console.print(shown, highlight=False, markup=False)
+        rich_table.add_row(*names, *figures)
+    console.print(rich_table, highlight=False, markup=False)
 
 
 def _row(by: Sequence[str], group: Group, sums: Sums) -> dict[str, Any]:

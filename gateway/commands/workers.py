@@ -16,71 +16,71 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Final
 
-from gateway.commands.early import ENDS, LATER, listen_no_more
+from gateway.commands.early import DEFERRED, TERMINATING, ignore_signals
 
 WORKERS_DIR: Final = "TOLLGATE_WORKERS_DIR"
 """The folder where workers share their metrics."""
 WORKER: Final = "TOLLGATE_WORKER"
-"""Which worker a process is, from 0; who takes another's place has its number."""
-SAYS: Final = "TOLLGATE_WORKER_SAYS"
-"""In the environment of the one worker that says where all of them answer: it is said once."""
+"""The number of a worker, from 0; one that replaces another has its number."""
+ANNOUNCES: Final = "TOLLGATE_WORKER_SAYS"
+"""In the environment of the one worker that prints the address of all."""
 
 _POLL_S: Final = 0.1
 _TURNS_TO_REPLACE: Final = 10
-"""Turns between two looks for the dead: one that dies at once must not keep the machine busy."""
+"""Polls between two replacements: one that dies at once must not keep the machine busy."""
 _FIRST_S: Final = 60.0
-"""A worker that fails before would fail again: then all end, and its exit code is told."""
+"""A worker that fails before would fail again: then all end, with its exit code."""
 
 _log: Final = logging.getLogger("gateway")
 Worker = subprocess.Popen[bytes]
 
 
 def run_workers(arguments: Sequence[str], count: int, env: Mapping[str, str]) -> int:
-    """Run `tollgate <arguments>` in so many processes until told to stop; the exit code."""
-    told = _Told()
-    signal.signal(signal.SIGTERM, told.stop)
-    signal.signal(signal.SIGINT, told.stop)
-    signal.signal(signal.SIGHUP, told.reload)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, LATER)
+    """Run `tollgate <arguments>` in so many processes until a signal stops them; the exit code."""
+    signals = _Signals()
+    signal.signal(signal.SIGTERM, signals.stop)
+    signal.signal(signal.SIGINT, signals.stop)
+    signal.signal(signal.SIGHUP, signals.reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, DEFERRED)
     with TemporaryDirectory(prefix="tollgate-metrics-") as folder:
-        known = {**env, WORKERS_DIR: folder}
+        worker_env = {**env, WORKERS_DIR: folder}
         command = [sys.executable, "-m", "gateway", *arguments]
 
-        def start(number: int, *, says: bool = False) -> Worker:
-            # Nothing is ever written to it: that it ends tells a worker that we are gone.
+        def start(number: int, *, announces: bool = False) -> Worker:
+            # Never written to: its end tells a worker that we are gone.
             pipe = subprocess.PIPE
-            own = {**known, WORKER: str(number), **({SAYS: "1"} if says else {})}
-            # A worker that cannot listen to them yet keeps them until it can.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, LATER | ENDS)
+            own_env = {**worker_env, WORKER: str(number), **({ANNOUNCES: "1"} if announces else {})}
+            # A worker that cannot handle them yet has them pending until it can.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, DEFERRED | TERMINATING)
             try:
-                return subprocess.Popen(command, env=own, stdin=pipe)  # noqa: S603 - our own command
+                return subprocess.Popen(command, env=own_env, stdin=pipe)  # noqa: S603 - our own command
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
         began = time.monotonic()
-        workers = [start(number, says=number == 0) for number in range(count)]
+        workers = [start(number, announces=number == 0) for number in range(count)]
         turn = 0
-        while not told.stops:
+        while not signals.stops:
             time.sleep(_POLL_S)
             turn += 1
-            if told.reloads:
-                told.reloads = False
+            if signals.reloads:
+                signals.reloads = False
                 _signal(workers, signal.SIGHUP)
             if turn % _TURNS_TO_REPLACE:
                 continue
             for at, worker in enumerate(workers):
                 code = worker.poll()
-                if code is None or told.stops:
+                if code is None or signals.stops:
                     continue
                 if code > 0 and time.monotonic() - began < _FIRST_S:
-                    return _end(workers, told)
+                    return _end(workers, signals)
                 _log.warning("worker %d %s: another takes its place", at, _describe_exit(code))
                 workers[at] = start(at)
-        return _end(workers, told)
+        return _end(workers, signals)
 
 
-class _Told:
-    """What signals said: to stop, how often, and to read the configuration again."""
+class _Signals:
+    """The signals so far: how often to stop, and whether to reload."""
 
     def __init__(self) -> None:
         self.stops = 0
@@ -93,14 +93,14 @@ class _Told:
         self.reloads = True
 
 
-def beside(parent: int) -> Callable[[], None]:
-    """In a worker: tells the parent, and so every worker, that there is something to reload."""
+def parent_notifier(parent: int) -> Callable[[], None]:
+    """In a worker: makes the parent, and so every worker, reload."""
 
-    def tell() -> None:
+    def notify() -> None:
         if os.getppid() == parent:  # else it is gone, and we are about to be
             os.kill(parent, signal.SIGHUP)
 
-    return tell
+    return notify
 
 
 def _describe_exit(code: int) -> str:
@@ -112,19 +112,19 @@ def _signal(workers: Sequence[Worker], number: signal.Signals) -> None:
         worker.send_signal(number)
 
 
-def _end(workers: Sequence[Worker], told: _Told) -> int:
-    """Stop those that live, letting them answer what they have begun; the worst exit code.
+def _end(workers: Sequence[Worker], signals: _Signals) -> int:
+    """Stop those that live, letting them finish requests in flight; the worst exit code.
 
-    One that our signal met before it could listen to it has done nothing wrong. Who is told again
-    to stop tells them again.
+    One that our signal ended before it could handle it counts as 0. A second signal to stop is
+    passed on.
     """
     _signal(workers, signal.SIGTERM)
-    passed = max(told.stops, 1)
+    passed_on = max(signals.stops, 1)
     while any(worker.poll() is None for worker in workers):
-        if told.stops > passed:
-            passed = told.stops
+        if signals.stops > passed_on:
+            passed_on = signals.stops
             _signal(workers, signal.SIGTERM)
         time.sleep(_POLL_S / 10)
     codes = [worker.wait() for worker in workers]
-    listen_no_more()
+    ignore_signals()
     return max((abs(code) for code in codes if code != -signal.SIGTERM), default=0)

@@ -8,7 +8,7 @@ from gateway.config.faults import quoted
 FORMATS: Final = ("table", "csv", "json")
 
 
-class Wrong(Exception):
+class WrongOption(Exception):
     """An option that cannot be used."""
 
     def __init__(self, option: str, message: str) -> None:
@@ -17,9 +17,11 @@ class Wrong(Exception):
 
 def one_of(option: str, text: str, known: Sequence[str]) -> str:
     if text not in known:
-        raise Wrong(option, f"must be one of {', '.join(known)}, not {show(text)}")
+        raise WrongOption(
+            option, f"must be one of {', '.join(known)}, not {quoted_or_nothing(text)}"
+        )
     return text
 
 
-def show(text: str) -> str:
+def quoted_or_nothing(text: str) -> str:
     return quoted(text) if text else "nothing"

@@ -14,8 +14,8 @@ from msgspec import structs
 from typer.testing import CliRunner
 
 from gateway.__main__ import app
-from gateway.commands.doctor import Asked, Line, examine, variables
-from gateway.commands.reach import Found, is_free, reach
+from gateway.commands.doctor import DoctorOptions, Line, examine, variables
+from gateway.commands.reach import ProbeResult, is_free, reach
 from gateway.core.snapshot import Provider, Secret
 from tests.commands.answering import answering
 from tests.drivers.connect_proxy import connect_proxy
@@ -43,7 +43,9 @@ def found(
     asked: dict[str, Any] = {"config": (file,), "host": "127.0.0.1", "port": 0, "probe": False}
     asked |= {"python": (3, 12), "now": datetime(2026, 1, 1, tzinfo=UTC), **more}
     known = {"NEAR_KEY": SECRET} if env is None else env
-    return list(examine(Asked(**asked), known, lambda provider: Found("ok", provider.name)))
+    return list(
+        examine(DoctorOptions(**asked), known, lambda provider: ProbeResult("ok", provider.name))
+    )
 
 
 def test_each_thing_has_a_line(tmp_path: Path) -> None:
@@ -217,7 +219,7 @@ def test_as_json_and_exit_code(tmp_path: Path) -> None:
 
 def test_a_server_of_ones_own(tmp_path: Path) -> None:
     """The private one is started, looked at, and stopped."""
-    asked = Asked((_embedded(tmp_path),), "127.0.0.1", 0, False, (3, 12), datetime.now(UTC))
+    asked = DoctorOptions((_embedded(tmp_path),), "127.0.0.1", 0, False, (3, 12), datetime.now(UTC))
     told = {(line.name, line.state) for line in examine(asked, {"NEAR_KEY": SECRET})}
     assert {("redis", "ok"), ("clock", "ok")} <= told
 

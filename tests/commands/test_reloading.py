@@ -17,7 +17,7 @@ class Slow:
         self.began = 0
         self.held = asyncio.Event()
 
-    async def told(self, why: str, *, alone: bool) -> None:
+    async def reload_and_log(self, why: str, *, alone: bool) -> None:
         assert (why, alone) == ("SIGHUP", True)
         self.began += 1
         await self.held.wait()

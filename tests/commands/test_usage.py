@@ -13,7 +13,7 @@ from redis import Redis
 from typer.testing import CliRunner, Result
 
 from gateway.__main__ import app
-from gateway.commands.cost_usage import recorded
+from gateway.commands.cost_usage import read_recorded_usage
 from gateway.core.accounts import Account, Amounts, Hold, Purse
 from gateway.core.catalog import Budget
 from gateway.core.chat import Usage
@@ -241,7 +241,7 @@ def test_compare_reads_the_same_files(kept: str, tmp_path: Path) -> None:
         line("c2", kind="expired", cost=50, model="", tier="", purpose="expired", usage=Usage()),
     ]
     asyncio.run(_write(tmp_path / "usage", more, "p2"))
-    found = recorded(sorted((tmp_path / "usage").iterdir()))
+    found = read_recorded_usage(sorted((tmp_path / "usage").iterdir()))
     assert {place: (each.count, each.cost) for place, each in found.calls.items()} == {
         ("cheap", "small", "answer"): (4, 17),
         ("smart", "large", "escalation"): (1, 1_000_000_000),

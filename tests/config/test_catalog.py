@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 import pytest
 
-from gateway.commands.catalog import Wanted, select, unmet
-from gateway.commands.catalog_text import detail, page, show
+from gateway.commands.catalog import Filters, select, unmatched_filter
+from gateway.commands.catalog_text import console_for, detail, show
 from gateway.commands.shipped import shipped_catalog
 from gateway.config.faults import ConfigError
 from gateway.config.shelf import Entry, load_shelf
@@ -249,7 +249,7 @@ def shelf(tmp_path: Path) -> list[Entry]:
     return load_shelf([tmp_path / "f.yaml"], NO_ENV, at=NOW)
 
 
-def listed(shelf: list[Entry], wanted: Wanted) -> list[str]:
+def listed(shelf: list[Entry], wanted: Filters) -> list[str]:
     return [
         f"{host['provider']}/{model['model']}"
         for model in select(shelf, wanted, NOW.date())
@@ -263,46 +263,47 @@ EVERY: Final = ["groq/m1", "here/m1", "groq/m2", "here/m2", "here/m3"]
 @pytest.mark.parametrize(
     ("wanted", "hosts"),
     [
-        (Wanted(), EVERY),
-        (Wanted(model="m1"), ["groq/m1", "here/m1"]),
-        (Wanted(capabilities=frozenset({"vision"})), ["groq/m1", "here/m1"]),
-        (Wanted(capabilities=frozenset({"vision", "tools"})), []),
-        (Wanted(region="mars"), ["here/m3"]),
-        (Wanted(region="eu"), ["here/m1", "here/m2"]),
-        (Wanted(provider="groq"), ["groq/m1", "groq/m2"]),
-        (Wanted(max_input_price=1), ["groq/m1", "here/m1", "here/m3"]),
-        (Wanted(max_input_price=0.999), ["groq/m1", "here/m3"]),
+        (Filters(), EVERY),
+        (Filters(model="m1"), ["groq/m1", "here/m1"]),
+        (Filters(capabilities=frozenset({"vision"})), ["groq/m1", "here/m1"]),
+        (Filters(capabilities=frozenset({"vision", "tools"})), []),
+        (Filters(region="mars"), ["here/m3"]),
+        (Filters(region="eu"), ["here/m1", "here/m2"]),
+        (Filters(provider="groq"), ["groq/m1", "groq/m2"]),
+        (Filters(max_input_price=1), ["groq/m1", "here/m1", "here/m3"]),
+        (Filters(max_input_price=0.999), ["groq/m1", "here/m3"]),
         # 2026-08-24 is 90 days ago, 2026-08-23 one more; groq's m2 has no price any more.
-        (Wanted(stale=True), ["groq/m2", "here/m2"]),
-        (Wanted(provider="here", stale=True), ["here/m2"]),
+        (Filters(stale=True), ["groq/m2", "here/m2"]),
+        (Filters(provider="here", stale=True), ["here/m2"]),
     ],
 )
-def test_what_is_listed(shelf: list[Entry], wanted: Wanted, hosts: list[str]) -> None:
+def test_what_is_listed(shelf: list[Entry], wanted: Filters, hosts: list[str]) -> None:
     assert listed(shelf, wanted) == hosts
 
 
 @pytest.mark.parametrize(
     ("wanted", "told"),
     [
-        (Wanted(region="mrs"), '--region: nothing has "mrs" (known: eu, mars, us)'),
-        (Wanted(provider="grok"), '--provider: nothing has "grok" (known: groq, here)'),
+        (Filters(region="mrs"), '--region: nothing has "mrs" (known: eu, mars, us)'),
+        (Filters(provider="grok"), '--provider: nothing has "grok" (known: groq, here)'),
         (
-            Wanted(capabilities=frozenset({"fly", "tools"})),
+            Filters(capabilities=frozenset({"fly", "tools"})),
             '--capability: nothing has "fly" (known: json_schema, tools, vision)',
         ),
-        (Wanted(region="eu", provider="groq"), None),
-        (Wanted(), None),
+        (Filters(region="eu", provider="groq"), None),
+        (Filters(), None),
     ],
 )
 def test_a_filter_that_nothing_meets_is_a_mistake(
-    shelf: list[Entry], wanted: Wanted, told: str | None
+    shelf: list[Entry], wanted: Filters, told: str | None
 ) -> None:
-    assert unmet(shelf, wanted) == told
+    assert unmatched_filter(shelf, wanted) == told
 
 
 def test_as_json(shelf: list[Entry]) -> None:
     found = json.loads(
-        msgspec.json.encode(select(shelf, Wanted(provider="here"), NOW.date())), parse_float=Decimal
+        msgspec.json.encode(select(shelf, Filters(provider="here"), NOW.date())),
+        parse_float=Decimal,
     )
     assert found[0] == {
         "model": "m1", "context": 9000, "usable_context": 9000, "max_output": None,
@@ -328,7 +329,7 @@ def test_as_json(shelf: list[Entry]) -> None:
 
 def shown(shelf: list[Entry], width: int | None, *, wide: bool = False) -> str:
     out = io.StringIO()
-    show(select(shelf, Wanted(), NOW.date()), page(out, width), wide=wide)
+    show(select(shelf, Filters(), NOW.date()), console_for(out, width), wide=wide)
     return out.getvalue()
 
 
@@ -362,7 +363,9 @@ def test_a_price_of_sound_is_listed(tmp_path: Path) -> None:
     text = SMALL.replace("output: 3, as_of", "output: 3, audio_input: 4, as_of")
     (tmp_path / "f.yaml").write_text(text, "utf-8")
     (model,) = select(
-        load_shelf([tmp_path / "f.yaml"], NO_ENV, at=NOW), Wanted("m2", provider="here"), NOW.date()
+        load_shelf([tmp_path / "f.yaml"], NO_ENV, at=NOW),
+        Filters("m2", provider="here"),
+        NOW.date(),
     )
     told = json.loads(msgspec.json.encode(model["hosts"][0]["price"]))
     assert told == {
@@ -390,7 +393,7 @@ def test_nothing_is_cut(width: int | None) -> None:
 
 
 def test_all_about_one_model(shelf: list[Entry]) -> None:
-    (model,) = select(shelf, Wanted("m1", provider="here"), NOW.date())
+    (model,) = select(shelf, Filters("m1", provider="here"), NOW.date())
     assert [re.sub(r"(?<=\S)  +", " | ", line) for line in detail(model)] == [
         "m1",
         "  context | 9,000 tokens published, 9,000 trusted",

@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from gateway.commands.replay import Asked, replay
+from gateway.commands.replay import ReplayOptions, replay
 from tests.recordings import need_shared
 
 LLAMA, FLASH = "Meta-Llama-3.1-8B-Instruct", "gemini-1.5-flash"
@@ -59,7 +59,7 @@ def said(texts: Mapping[str, str], right: Mapping[str, str], **more: Any) -> lis
 
 def told(folder: Path, route: str, *pool: str, **more: Any) -> dict[str, Any]:
     """What `tollgate replay --json` prints."""
-    return replay(Asked(folder, route, pool, **more), {}, None)
+    return replay(ReplayOptions(folder, route, pool, **more), {}, None)
 
 
 def bad_pair(folder: Path, queries: int = 1_267, seed: int = 1) -> Path:

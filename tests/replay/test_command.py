@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gateway.commands.replay import Asked, guard_settings, replay
+from gateway.commands.replay import ReplayOptions, guard_settings, replay
 from gateway.core.guard import GuardSettings
 from gateway.replay.records import Unusable
 from tests.replay.sets import asked, bad_pair, said, told, write
@@ -60,7 +60,7 @@ def test_a_table_for_people(folder: Path) -> None:
 
 def test_no_figure_is_cut_however_narrow_the_page(folder: Path) -> None:
     page = Console(file=StringIO(), width=60)
-    replay(Asked(folder, "vote"), {}, page)
+    replay(ReplayOptions(folder, "vote"), {}, page)
     assert isinstance(page.file, StringIO)
     assert "\N{HORIZONTAL ELLIPSIS}" not in page.file.getvalue()
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
-from gateway.commands.demo import speaking
+from gateway.commands.demo import dialect_env
 from gateway.core.snapshot import DIALECTS
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.simulator import BASES
@@ -51,7 +51,7 @@ async def test_every_route_answers_in_each_dialect(
     shared_redis: EmbeddedRedis, dialect: str
 ) -> None:
     text = DEMO.replace("  demo:   #", f"  demo-{dialect}:   #")  # a tenant no other test uses
-    env = {"TOLLGATE_REDIS_URL": shared_redis.url, **speaking(dialect)}
+    env = {"TOLLGATE_REDIS_URL": shared_redis.url, **dialect_env(dialect)}
     async with running(text, env) as service:
         for route, (model, billed) in ROUTES.items():
             for stream in (False, True):
