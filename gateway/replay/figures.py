@@ -1,4 +1,4 @@
-"""What a policy came to, beside always one model, the best mix of them, and the best there was.
+"""The results of a policy, beside single models, the best mix of them, and the best possible.
 
 The zero router mixes single models at random so that it pays the same: the upper hull of their
 points (dollars, accuracy). Intervals are of 95 %, by a bootstrap over the queries.
@@ -16,7 +16,7 @@ from gateway.core.route_figures import percentile
 from gateway.replay.rehearse import Decision, Rehearsal
 
 SAMPLES: Final = 400
-_MOST: Final = 8_000
+_MAX_SINGLE_DRAWS: Final = 8_000
 """Queries that are drawn one by one. More are drawn in random blocks: the interval is the same, and
 the work is not that of a hundred thousand."""
 _BLOCKS: Final = 2_000
@@ -74,14 +74,14 @@ def measure(
 ) -> Figures:
     """Every line of the report. There is at least one decision, and one sample."""
     pool, smart = rehearsal.pool, rehearsal.lineup.smart
-    singles = {each: _single(rehearsal, each) for each in pool}
-    scales = _Scales(singles, smart, _samples(len(decisions), rng, samples))
+    singles = {each: _single_outcomes(rehearsal, each) for each in pool}
+    comparison = _Comparison(singles, smart, _samples(len(decisions), rng, samples))
     return Figures(
         queries=len(decisions),
         smart=smart,
-        policy=scales.line(name, _decided(decisions)),
-        singles=tuple(scales.line(f"always {each}", singles[each]) for each in pool),
-        oracle=scales.line("oracle", _oracle(rehearsal, pool)),
+        policy=comparison.line(name, _policy_outcomes(decisions)),
+        singles=tuple(comparison.line(f"always {each}", singles[each]) for each in pool),
+        oracle=comparison.line("oracle", _oracle_outcomes(rehearsal, pool)),
     )
 
 
@@ -97,7 +97,7 @@ def hull(points: Sequence[Point]) -> list[Point]:
     return corners
 
 
-def mixed(corners: Sequence[Point], usd: float) -> float:
+def best_mix_accuracy(corners: Sequence[Point], usd: float) -> float:
     """The accuracy of the best mix at that price."""
     if usd <= corners[0][0]:
         return corners[0][1]
@@ -113,7 +113,7 @@ def _below(first: Point, middle: Point, last: Point) -> bool:
     return rise <= (last[1] - first[1]) * (middle[0] - first[0])
 
 
-def _decided(decisions: Sequence[Decision]) -> Outcomes:
+def _policy_outcomes(decisions: Sequence[Decision]) -> Outcomes:
     times = [each.seconds for each in decisions if each.seconds is not None]
     return Outcomes(
         [each.quality for each in decisions],
@@ -123,7 +123,7 @@ def _decided(decisions: Sequence[Decision]) -> Outcomes:
     )
 
 
-def _single(rehearsal: Rehearsal, name: str) -> Outcomes:
+def _single_outcomes(rehearsal: Rehearsal, name: str) -> Outcomes:
     answers = [rehearsal.answers[name][query.id] for query in rehearsal.queries]
     times = [each.seconds for each in answers if each.seconds is not None]
     return Outcomes(
@@ -134,7 +134,7 @@ def _single(rehearsal: Rehearsal, name: str) -> Outcomes:
     )
 
 
-def _oracle(rehearsal: Rehearsal, pool: Sequence[str]) -> Outcomes:
+def _oracle_outcomes(rehearsal: Rehearsal, pool: Sequence[str]) -> Outcomes:
     """For each query the best answer, and of those the cheapest."""
     best = [
         min(
@@ -169,7 +169,7 @@ class _Samples(Struct, frozen=True):
 
 
 def _samples(queries: int, rng: Random, count: int = SAMPLES) -> _Samples:
-    if queries > _MOST:
+    if queries > _MAX_SINGLE_DRAWS:
         order = list(range(queries))
         rng.shuffle(order)
         blocks = [order[at::_BLOCKS] for at in range(_BLOCKS)]
@@ -179,8 +179,8 @@ def _samples(queries: int, rng: Random, count: int = SAMPLES) -> _Samples:
     return _Samples([[rng.randrange(queries) for _ in range(queries)] for _ in range(count)], None)
 
 
-class _Scales:
-    """Weighs each policy against the smart model and the mix of all, in each sample."""
+class _Comparison:
+    """Compares each policy with the smart model and the best mix, in each sample."""
 
     def __init__(self, singles: Mapping[str, Outcomes], smart: str, samples: _Samples) -> None:
         self.samples = samples
@@ -195,11 +195,11 @@ class _Scales:
         usd, quality = _both(outcomes, _mean)
         drawn_usd, drawn_quality = _both(outcomes, self.samples.means)
         smart_usd, smart_quality = self.smart
-        smarts_usd, smarts_quality = self.drawn_smart
-        ratios = [a / b if b else 0.0 for a, b in zip(drawn_usd, smarts_usd, strict=True)]
-        gaps = [100 * (a - b) for a, b in zip(drawn_quality, smarts_quality, strict=True)]
+        drawn_smart_usd, drawn_smart_quality = self.drawn_smart
+        ratios = [a / b if b else 0.0 for a, b in zip(drawn_usd, drawn_smart_usd, strict=True)]
+        gaps = [100 * (a - b) for a, b in zip(drawn_quality, drawn_smart_quality, strict=True)]
         lifts = [
-            100 * (quality - mixed(corners, usd))
+            100 * (quality - best_mix_accuracy(corners, usd))
             for corners, usd, quality in zip(
                 self.drawn_hulls, drawn_usd, drawn_quality, strict=True
             )
@@ -210,7 +210,7 @@ class _Scales:
             usd_per_1000=_figure(1000 * usd, [1000 * each for each in drawn_usd]),
             cost_of_smart=_figure(usd / smart_usd if smart_usd else 0.0, ratios),
             vs_smart_pp=_figure(100 * (quality - smart_quality), gaps),
-            lift_pp=_figure(100 * (quality - mixed(hull(self.singles), usd)), lifts),
+            lift_pp=_figure(100 * (quality - best_mix_accuracy(hull(self.singles), usd)), lifts),
             calls=_figure(_mean(outcomes.calls), self.samples.means(outcomes.calls)),
             p50_s=self._percentile(outcomes.seconds, 0.50),
             p95_s=self._percentile(outcomes.seconds, 0.95),
@@ -218,14 +218,14 @@ class _Scales:
 
     def _percentile(self, seconds: Sequence[float] | None, share: float) -> Figure | None:
         """A percentile; its interval is by order statistics, not by drawing."""
-        found = None if seconds is None else percentile(sorted(seconds), share)
-        if found is None:
+        estimate = None if seconds is None else percentile(sorted(seconds), share)
+        if estimate is None:
             return None
-        low, high = found.low, found.high
+        low, high = estimate.low, estimate.high
         return Figure(
-            found.value,
-            found.value if low is None else low,
-            found.value if high is None else high,
+            estimate.value,
+            estimate.value if low is None else low,
+            estimate.value if high is None else high,
         )
 
 

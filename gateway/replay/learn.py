@@ -1,4 +1,4 @@
-"""From lessons to weights, and to what they are worth on requests that they were not made from.
+"""From lessons to weights, and how well these predict requests that were held out.
 
 Which requests are held out, and so every figure and byte, follows from the seed alone.
 """
@@ -16,14 +16,14 @@ from gateway.core.signals import NAMES
 from gateway.replay.lessons import Lesson, Lessons
 from gateway.replay.records import Unusable
 
-FEWEST: Final = 100
+MIN_REQUESTS: Final = 100
 """Requests. With fifty it is guessing; with five hundred it is worth something."""
 PENALTIES: Final = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 _FOLDS: Final = 5
 _BINS: Final = 5
 
 
-class Taught(Struct, frozen=True):
+class RungWeights(Struct, frozen=True):
     """Weights for each rung."""
 
     scales: tuple[Scale, ...]
@@ -44,7 +44,7 @@ class Bin(Struct, frozen=True):
     passed: float
 
 
-class Worth(Struct, frozen=True):
+class Evaluation(Struct, frozen=True):
     """On requests that were held out. `apgr` is the area under what is recovered of the last rung's
     gain on the first, over the share of requests that go to the last at once: 0.5 is by chance,
     None where it is not known of every request which rungs pass. `by_length` is the same when
@@ -58,62 +58,62 @@ class Worth(Struct, frozen=True):
     calibration: Mapping[str, tuple[Bin, ...]]
 
 
-def teach(lessons: Sequence[Lesson], rungs: Sequence[str], seed: int) -> Taught:
-    """The penalty is found among these lessons alone."""
+def train(lessons: Sequence[Lesson], rungs: Sequence[str], seed: int) -> RungWeights:
+    """The penalty is chosen by these lessons alone."""
     scales = tuple(scale_of(column) for column in _columns(lessons))
     columns = _scaled(scales, lessons)
     penalty = _penalty(lessons, columns, rungs, seed)
     fits = {}
     for rung in rungs:
-        here = [at for at, each in enumerate(lessons) if rung in each.passed]
-        part = columns if len(here) == len(lessons) else [[c[at] for at in here] for c in columns]
-        fits[rung] = fit(part, [lessons[at].passed[rung] for at in here], penalty)
-    return Taught(scales, fits, penalty)
+        rows = [at for at, each in enumerate(lessons) if rung in each.passed]
+        part = columns if len(rows) == len(lessons) else [[c[at] for at in rows] for c in columns]
+        fits[rung] = fit(part, [lessons[at].passed[rung] for at in rows], penalty)
+    return RungWeights(scales, fits, penalty)
 
 
 def _penalty(
     lessons: Sequence[Lesson], columns: Sequence[Column], rungs: Sequence[str], seed: int
 ) -> float:
-    """What decides is how much better the last rung is: that is to be predicted well. Where it is
-    not known, whether the first one passes.
+    """The penalty that best predicts how much better the last rung is than the first; where that
+    is not known, whether the first one passes.
     """
     first, last = rungs[0], rungs[-1]
     known = [at for at, each in enumerate(lessons) if first in each.passed and last in each.passed]
     if len(known) == len(lessons):
-        wanted = [float(each.passed[last]) - each.passed[first] for each in lessons]
+        targets = [float(each.passed[last]) - each.passed[first] for each in lessons]
     else:
         known = [at for at, each in enumerate(lessons) if first in each.passed]
-        wanted = [float(lessons[at].passed[first]) for at in known]
+        targets = [float(lessons[at].passed[first]) for at in known]
     if not known:
         return PENALTIES[-1]
-    picked = [[column[at] for at in known] for column in columns]
+    known_columns = [[column[at] for at in known] for column in columns]
     folds = [fold_of(lessons[at].id, seed) for at in known]
-    return penalty_of(picked, [wanted], folds, PENALTIES)
+    return penalty_of(known_columns, [targets], folds, PENALTIES)
 
 
-def held_out(lessons: Lessons, seed: int) -> Worth:
+def cross_validate(lessons: Lessons, seed: int) -> Evaluation:
     """Each request is judged by weights that were made without it."""
     every = lessons.lessons
     chances: dict[str, dict[str, float]] = {rung: {} for rung in lessons.rungs}
     areas: list[tuple[int, float, float]] = []
     for fold in range(_FOLDS):
-        left = [each for each in every if fold_of(each.id, seed) == fold]
-        rest = [each for each in every if fold_of(each.id, seed) != fold]
-        if not left or not rest:
+        test_fold = [each for each in every if fold_of(each.id, seed) == fold]
+        training_fold = [each for each in every if fold_of(each.id, seed) != fold]
+        if not test_fold or not training_fold:
             continue
-        found = teach(rest, lessons.rungs, seed).chances(left)
-        for rung, values in found.items():
-            chances[rung].update(zip((each.id for each in left), values, strict=True))
+        predicted = train(training_fold, lessons.rungs, seed).chances(test_fold)
+        for rung, values in predicted.items():
+            chances[rung].update(zip((each.id for each in test_fold), values, strict=True))
         if lessons.complete:
-            area, plain = areas_of(left, found, lessons.rungs)
+            area, plain = areas_of(test_fold, predicted, lessons.rungs)
             if area is not None and plain is not None:
-                areas.append((len(left), area, plain))
+                areas.append((len(test_fold), area, plain))
     pairs = {
         rung: [(chances[rung][each.id], each.passed[rung]) for each in every if rung in each.passed]
         for rung in lessons.rungs
     }
     whole = sum(size for size, _, _ in areas)
-    return Worth(
+    return Evaluation(
         requests=len(every),
         apgr=sum(size * area for size, area, _ in areas) / whole if whole else None,
         by_length=sum(size * plain for size, _, plain in areas) / whole if whole else None,
@@ -122,37 +122,38 @@ def held_out(lessons: Lessons, seed: int) -> Worth:
     )
 
 
-def learn(lessons: Lessons, seed: int) -> tuple[bytes, Worth]:
+def learn(lessons: Lessons, seed: int) -> tuple[bytes, Evaluation]:
     """The file of weights, made of all lessons, and their worth. Raises Unusable."""
     if len(lessons.rungs) < 2:
         raise Unusable(f"{lessons.name}: there is nothing to choose between: needs two rungs")
     for rung in lessons.rungs:
         known = sum(rung in each.passed for each in lessons.lessons)
-        if known < FEWEST:
+        if known < MIN_REQUESTS:
             raise Unusable(
                 f"{lessons.name}: too little to learn from: {known} requests whose answer of "
-                f"{rung} is known to pass or not, at least {FEWEST} are needed{_why(lessons)}"
+                f"{rung} is known to pass or not, at least {MIN_REQUESTS} are needed"
+                f"{_skipped_note(lessons)}"
             )
-    worth = held_out(lessons, seed)
-    taught = teach(lessons.lessons, lessons.rungs, seed)
+    evaluation = cross_validate(lessons, seed)
+    weights = train(lessons.lessons, lessons.rungs, seed)
     training: dict[str, Any] = {
         "from": lessons.name,
         "seed": seed,
         "requests": len(lessons.lessons),
         "skipped": dict(sorted(lessons.skipped.items())),
-        "penalty": taught.penalty,
+        "penalty": weights.penalty,
         "passed": {rung: round(_share(lessons, rung), 4) for rung in lessons.rungs},
         "held_out": {
-            "apgr": _rounded(worth.apgr),
-            "apgr_by_length": _rounded(worth.by_length),
-            "auc": {rung: _rounded(each) for rung, each in worth.auc.items()},
+            "apgr": _rounded(evaluation.apgr),
+            "apgr_by_length": _rounded(evaluation.by_length),
+            "auc": {rung: _rounded(each) for rung, each in evaluation.auc.items()},
         },
     }
-    return written(taught.scales, taught.fits, lessons.answer_tokens, training), worth
+    return written(weights.scales, weights.fits, lessons.answer_tokens, training), evaluation
 
 
 def fold_of(name: str, seed: int) -> int:
-    """The same on every machine, and of no meaning."""
+    """By a hash, so that it is the same on every machine."""
     digest = blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % _FOLDS
 
@@ -169,8 +170,8 @@ def areas_of(
 
 
 def apgr(needs: Sequence[float], gains: Sequence[float]) -> float | None:
-    """`gains` are what the last rung has of each request on the first. Who needs it most goes
-    there first; those with the same need share it alike. None where there is nothing to gain.
+    """`gains` are how much better the last rung is on each request than the first. Requests with
+    the highest of `needs` go there first; equals share it. None where there is nothing to gain.
     """
     total, rows = sum(gains), len(gains)
     if total <= 0:
@@ -235,6 +236,6 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def _why(lessons: Lessons) -> str:
-    told = ", ".join(f"{count:,} {why}" for why, count in sorted(lessons.skipped.items()))
-    return f" (skipped: {told})" if told else ""
+def _skipped_note(lessons: Lessons) -> str:
+    reasons = ", ".join(f"{count:,} {why}" for why, count in sorted(lessons.skipped.items()))
+    return f" (skipped: {reasons})" if reasons else ""

@@ -1,7 +1,7 @@
 """What can be learned from: requests as numbers, and on which rungs their answers passed.
 
-Recorded answers say of every rung whether it was right. Usage records say only what was asked: a
-rung passed where nothing was climbed from it, and of rungs above nothing is known.
+Recorded answers say of every rung whether it was right. Usage records have only the calls made: a
+rung passed if the request did not climb from it, and of rungs above nothing is known.
 """
 
 from collections import Counter, defaultdict
@@ -23,8 +23,8 @@ from gateway.replay.records import Records, Unusable
 from gateway.replay.rehearse import Rehearsal
 
 _CLIMBED: Final = ("arbitration", "escalation")
-_NOT_ASKED_FOR: Final = ("audit", "compared")
-"""Purposes of what no client sees."""
+_BACKGROUND: Final = ("audit", "compared")
+"""Purposes of calls whose answer no client sees."""
 _RIGHT: Final = 0.5
 _UNREAD: Final = "lines that are no records, or lack a field"
 
@@ -82,39 +82,39 @@ def of_records(records: Records, lineup: Lineup) -> Lessons:
         except InvalidRequest:
             skipped["cannot be read"] += 1
             continue
-        ladder, plan, _ = rehearsal.planned(query)
+        ladder, plan, _ = rehearsal.plan_for(query)
         if tuple(rung.tier for rung in plan.rungs) != tiers:
             skipped["does not climb every rung"] += 1
             continue
         passed = {}
         for number, rung in enumerate(plan.rungs):
             alone = Plan((rung,), ())
-            end = rehearsal.carried_out(query, alone, after(ladder.strategy, number))
+            end = rehearsal.execute(query, alone, after(ladder.strategy, number))
             passed[rung.tier] = kept(end.why) and end.quality >= _RIGHT
         lessons.append(Lesson(query.id, signals, passed))
     tokens = {}
     for step in lineup.ladder.steps:
-        answers = records.models[step.places[0].model.name].answers.values()
+        answers = records.models[step.models[0].model.name].answers.values()
         lengths = [each.usage.completion for each in answers]
         tokens[step.tier] = _mean(lengths)
     return Lessons(records.name, tiers, tuple(lessons), tokens, skipped, complete=True)
 
 
-def of_usage(every: Iterable[Call], route: str | None, name: str, unread: int = 0) -> Lessons:
+def of_usage(usage_calls: Iterable[Call], route: str | None, name: str, unread: int = 0) -> Lessons:
     """Of the records of one route: None is the only one that has signals. `unread` is how many
     lines were no records. Raises Unusable.
     """
     requests: defaultdict[str, dict[str, Call]] = defaultdict(dict)
-    for call in every:
-        if call.request and (call.purpose not in _NOT_ASKED_FOR or _left(call)):
+    for call in usage_calls:
+        if call.request and (call.purpose not in _BACKGROUND or _is_unfinished(call)):
             requests[call.request].setdefault(call.attempt, call)
-    told = {request: [*calls.values()] for request, calls in requests.items()}
-    route = _only_route(told.values(), name) if route is None else route
+    by_request = {request: [*calls.values()] for request, calls in requests.items()}
+    route = _only_route(by_request.values(), name) if route is None else route
     skipped: Counter[str] = Counter({_UNREAD: unread} if unread else {})
     lessons: list[Lesson] = []
     lengths: defaultdict[str, list[int]] = defaultdict(list)
     above: Counter[tuple[str, str]] = Counter()
-    for request, calls in told.items():
+    for request, calls in by_request.items():
         signals, why = _signals(calls, route)
         tiers = list(dict.fromkeys(each.tier for each in calls))
         passed = {} if why else _passed(tiers, calls)
@@ -126,8 +126,8 @@ def of_usage(every: Iterable[Call], route: str | None, name: str, unread: int = 
         for each in calls:
             if each.outcome == "ok":
                 lengths[each.tier].append(each.usage.completion)
-    rungs = tuple(sorted(lengths, key=lambda tier: (_place(tier, above), tier)))
-    tokens = {tier: _mean(found) for tier, found in lengths.items()}
+    rungs = tuple(sorted(lengths, key=lambda tier: (_climb_order(tier, above), tier)))
+    tokens = {tier: _mean(each) for tier, each in lengths.items()}
     return Lessons(name, rungs, tuple(lessons), tokens, skipped, complete=False)
 
 
@@ -142,10 +142,10 @@ def _signals(calls: Sequence[Call], route: str) -> tuple[tuple[float, ...], str]
     """Of one request, or why there are none. Its first call has them."""
     if calls[0].route != route:
         return (), "of another route" if route else "without signals"
-    kept = next((each.signals for each in calls if each.signals), ())
-    if not kept:
+    recorded = next((each.signals for each in calls if each.signals), ())
+    if not recorded:
         return (), "without signals"
-    signals = of_record(kept)
+    signals = of_record(recorded)
     return ((), "of other signals") if signals is None else (signals, "")
 
 
@@ -172,31 +172,31 @@ def read_calls(folder: Path) -> tuple[list[Call], int]:
 
 
 def _passed(tiers: Sequence[str], calls: Sequence[Call]) -> dict[str, bool]:
-    """Who was climbed from did not pass; who answered last did. A rung that gave no answer at all
-    says nothing of what it would have said.
+    """A rung that was climbed from did not pass; the one that answered last did. Of a rung without
+    an answer nothing is known.
     """
-    if any(map(_left, calls)):
+    if any(map(_is_unfinished, calls)):
         return {}
     passed = {}
     for at, tier in enumerate(tiers):
-        here = [each for each in calls if each.tier == tier]
-        if not any(each.outcome in {"ok", "cut"} for each in here):
+        at_tier = [each for each in calls if each.tier == tier]
+        if not any(each.outcome in {"ok", "cut"} for each in at_tier):
             continue
         following = [each for each in calls if at + 1 < len(tiers) and each.tier == tiers[at + 1]]
         if not following:
-            passed[tier] = any(each.outcome == "ok" for each in here)
+            passed[tier] = any(each.outcome == "ok" for each in at_tier)
         elif any(each.purpose in _CLIMBED for each in following):
             passed[tier] = False
     return passed
 
 
-def _left(call: Call) -> bool:
-    """By its client, or as we were stopped: what would have come of it is not known."""
+def _is_unfinished(call: Call) -> bool:
+    """Abandoned by its client, or by our shutdown: whether it would have passed is not known."""
     return call.purpose == "abandoned" or call.outcome == ShuttingDown.code
 
 
-def _place(tier: str, above: Mapping[tuple[str, str], int]) -> int:
-    """How many tiers were climbed to it."""
+def _climb_order(tier: str, above: Mapping[tuple[str, str], int]) -> int:
+    """How many tiers are below it, by the climbs that were seen."""
     return sum(
         high == tier and count > above.get((tier, low), 0) for (low, high), count in above.items()
     )

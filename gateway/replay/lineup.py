@@ -8,10 +8,10 @@ from msgspec import Struct, structs
 from gateway.core.catalog import BALLOTS, Catalog, Deployment, Model, Route, Tier, TierModel
 from gateway.core.ladder import Ladder, ladders
 from gateway.core.snapshot import CAPABILITIES
-from gateway.replay.records import Recorded, Records, Unusable
+from gateway.replay.records import RecordedModel, Records, Unusable
 
 _AMPLE: Final = 10_000_000
-"""Tokens: whoever has answered had room for the question."""
+"""Tokens: a model that has answered had room for the prompt."""
 
 
 class Lineup(Struct, frozen=True):
@@ -46,55 +46,57 @@ def line_up(
     if unknown:
         known = ", ".join(records.models)
         raise Unusable(f"no recorded answers of {', '.join(unknown)}; there are {known}")
-    wanted = [by_name[each] for each in pool] or sorted(records.models, key=_dearness(records))
-    if smart is not None and by_name[smart] not in wanted:
-        wanted.append(by_name[smart])
-    tiers, notes = _named(catalog, route, by_name, wanted)
+    names = [by_name[each] for each in pool] or sorted(records.models, key=_by_price(records))
+    if smart is not None and by_name[smart] not in names:
+        names.append(by_name[smart])
+    tiers, notes = _named_tiers(catalog, route, by_name, names)
     if not tiers:
-        tiers = _dealt(catalog, route, wanted, by_name[smart] if smart else _best(records, wanted))
+        tiers = _deal_tiers(
+            catalog, route, names, by_name[smart] if smart else _best(records, names)
+        )
     elif smart is not None and by_name[smart] not in tiers[-1].models:
         notes.append(f"{smart} is not on the last rung")
-    return _built(records, catalog, route, tiers, by_name[smart] if smart else None, notes)
+    return _build(records, catalog, route, tiers, by_name[smart] if smart else None, notes)
 
 
 class _Rung(Struct, frozen=True):
     tier: Tier
     models: tuple[str, ...]
-    """As they are recorded."""
+    """Names in the recordings."""
 
 
-def _named(
-    catalog: Catalog, route: Route, by_name: Mapping[str, str], wanted: Sequence[str]
+def _named_tiers(
+    catalog: Catalog, route: Route, by_name: Mapping[str, str], names: Sequence[str]
 ) -> tuple[list[_Rung], list[str]]:
     """The route's own tiers, as far as they are recorded; none where no tier of it is."""
     tiers = []
-    out: list[str] = []
+    left_out: list[str] = []
     for name in route.tiers:
         tier = catalog.tiers[name]
-        there = [by_name[e.model] for e in tier.models if by_name.get(e.model) in wanted]
-        out += [e.model for e in tier.models if by_name.get(e.model) not in wanted]
-        if there:
-            tiers.append(_Rung(tier, tuple(there)))
-    notes = [f"left out, for there are no recorded answers in the pool: {', '.join(out)}"]
-    return tiers, notes if out and tiers else []
+        recorded = [by_name[e.model] for e in tier.models if by_name.get(e.model) in names]
+        left_out += [e.model for e in tier.models if by_name.get(e.model) not in names]
+        if recorded:
+            tiers.append(_Rung(tier, tuple(recorded)))
+    notes = [f"left out, for there are no recorded answers in the pool: {', '.join(left_out)}"]
+    return tiers, notes if left_out and tiers else []
 
 
-def _dealt(catalog: Catalog, route: Route, pool: Sequence[str], smart: str) -> list[_Rung]:
+def _deal_tiers(catalog: Catalog, route: Route, pool: Sequence[str], smart: str) -> list[_Rung]:
     """The first rung gets as many as vote, or those that are left over; the others one each."""
     cheap = [name for name in pool if name != smart]
     tiers = [catalog.tiers[name] for name in route.tiers]
     first = max(1, len(cheap) - len(tiers) + 2) if tiers else 1
     if route.strategy.name in BALLOTS:
         first = max(first, route.strategy.options["voters"])
-    hands = [hand for hand in (cheap[:first], *([each] for each in cheap[first:])) if hand]
+    groups = [group for group in (cheap[:first], *([each] for each in cheap[first:])) if group]
     below = tiers[:-1] or tiers or [Tier("cheap", ())]
-    while len(below) < len(hands):
+    while len(below) < len(groups):
         below.append(structs.replace(below[-1], name=f"{below[-1].name}_{len(below)}"))
-    rungs = [_Rung(tier, tuple(hand)) for tier, hand in zip(below, hands, strict=False)]
+    rungs = [_Rung(tier, tuple(group)) for tier, group in zip(below, groups, strict=False)]
     return [*rungs, _Rung(tiers[-1] if tiers else Tier("smart", ()), (smart,))]
 
 
-def _built(
+def _build(
     records: Records,
     catalog: Catalog,
     route: Route,
@@ -110,8 +112,8 @@ def _built(
         name = rung.tier.name if rung.tier.name not in tiers else f"{rung.tier.name}_{number}"
         filled = tuple(TierModel(each) for each in rung.models)
         tiers[name] = structs.replace(rung.tier, name=name, models=filled)
-    kept = tuple(rule for rule in route.rules if all(tier in tiers for tier in rule.tiers))
-    if len(kept) < len(route.rules):
+    rules = tuple(rule for rule in route.rules if all(tier in tiers for tier in rule.tiers))
+    if len(rules) < len(route.rules):
         notes = [*notes, "rules that lead to tiers without recorded models are left out"]
     strategy = route.strategy
     if strategy.name in BALLOTS and len(rungs[0].models) < strategy.options["need"]:
@@ -120,19 +122,22 @@ def _built(
         route,
         name="replay",
         tiers=tuple(tiers),
-        rules=kept,
+        rules=rules,
         canary=None,
         shadow=None,
         cache=None,
     )
-    built = Catalog(models, tiers, {"replay": route})
+    catalog_of_route = Catalog(models, tiers, {"replay": route})
     pool = tuple(names)
     return Lineup(
-        ladders(built)["replay"], pool, smart or rungs[-1].models[0], (*records.notes, *notes)
+        ladders(catalog_of_route)["replay"],
+        pool,
+        smart or rungs[-1].models[0],
+        (*records.notes, *notes),
     )
 
 
-def _model(recorded: Recorded, catalog: Catalog) -> Model:
+def _model(recorded: RecordedModel, catalog: Catalog) -> Model:
     """At the recording's price; at the provider that the configuration says, if it says one."""
     known = catalog.models.get(alias(recorded.name))
     provider = known.deployments[0].provider if known else recorded.name
@@ -149,22 +154,20 @@ def _model(recorded: Recorded, catalog: Catalog) -> Model:
     )
 
 
-def _dearness(records: Records) -> Callable[[str], tuple[int, str]]:
-    def dearness(name: str) -> tuple[int, str]:
+def _by_price(records: Records) -> Callable[[str], tuple[int, str]]:
+    def sort_key(name: str) -> tuple[int, str]:
         price = records.models[name].price
         return price.input + price.output, name
 
-    return dearness
+    return sort_key
 
 
 def _best(records: Records, pool: Sequence[str]) -> str:
-    """The most accurate one of the queries that all have answered, as the recordings' scorer takes
-    it.
-    """
-    asked = records.answered_by_all(tuple(pool))
+    """The most accurate one on the queries that all have answered, as in the recordings' scorer."""
+    queries = records.answered_by_all(tuple(pool))
 
-    def right(name: str) -> float:
+    def correct(name: str) -> float:
         answers = records.models[name].answers
-        return sum(answers[query.id].quality for query in asked)
+        return sum(answers[query.id].quality for query in queries)
 
-    return max(pool, key=right)
+    return max(pool, key=correct)

@@ -19,15 +19,15 @@ from gateway.core.chat import ChatRequest, Choice, Completion, Usage
 from gateway.core.money import Nanos, Price
 from gateway.core.usage_record import BEHIND
 from gateway.replay.recorded_tools import tool_calls
-from gateway.replay.records import Answer, Query, Recorded, Records, Unusable
+from gateway.replay.records import Answer, Query, RecordedModel, Records, Unusable
 
 MARK: Final = "lives.jsonl"
-_ASKED: Final = ("messages", "tools", "functions", "tool_choice", "response_format")
+_REQUEST_FIELDS: Final = ("messages", "tools", "functions", "tool_choice", "response_format")
 _PER_TOKENS: Final = 1_000_000
-_ANYHOW: Final = Agreement()
+_AUTO: Final = Agreement()
 
 
-class _Said(Struct):
+class _Choice(Struct):
     """One choice of an answer."""
 
     text: str | None = None
@@ -37,7 +37,7 @@ class _Said(Struct):
 
 
 class _Attempt(Struct):
-    """One call. `cost` is in nano-dollars; `failed` names the checks that found it wanting;
+    """One call. `cost` is in nano-dollars; `failed` names the checks that it failed;
     `correct` is the owner's mark, a flag or a share, where there is one.
     """
 
@@ -47,7 +47,7 @@ class _Attempt(Struct):
     usage: Usage | None = None
     seconds: float | None = None
     failed: tuple[str, ...] = ()
-    answer: tuple[_Said, ...] | None = None
+    answer: tuple[_Choice, ...] | None = None
     correct: bool | float | None = None
 
 
@@ -68,52 +68,52 @@ def read_lives(file: Path, smart: str | None = None) -> Records:
     """Raises Unusable. `smart` says whose answers are taken for right; the dearest model's where
     it is not said.
     """
-    lives = _joined(_lives(file))
+    lives = _join_behind(_lives(file))
     whole = [life for life in lives.values() if life.asked and "messages" in life.asked]
     if not whole:
         raise Unusable(f"{file}: no life with its content (log_content was not full)")
     answers, marked = _answers(whole)
     if not answers:
         raise Unusable(f"{file}: no call has an answer and its cost")
-    models = {name: Recorded(name, _mean_price(each), each) for name, each in answers.items()}
+    models = {name: RecordedModel(name, _mean_price(each), each) for name, each in answers.items()}
     notes = []
     if len(whole) < len(lives):
         notes.append(f"left out, for their content was not kept: {len(lives) - len(whole):,} lives")
     if not marked:
-        smart = smart if smart in models else max(models, key=lambda name: _dear(models[name]))
-        models, lost = _held_against(models, smart)
+        smart = smart if smart in models else max(models, key=lambda name: _mean_cost(models[name]))
+        models, lost = _mark_against(models, smart)
         notes.append(f"these answers are not marked: right is what means the same as {smart}'s")
         if lost:
             notes.append(f"left out, for they cannot be compared with it: {lost:,} answers")
     return Records(file.absolute().parent.name, tuple(map(_query, whole)), models, tuple(notes))
 
 
-def _joined(lives: Iterable[_Life]) -> dict[str, _Life]:
-    """What went on behind an answer is a line of its own: its calls are those of the seen life."""
-    found: dict[str, _Life] = {}
+def _join_behind(lives: Iterable[_Life]) -> dict[str, _Life]:
+    """Calls behind an answer are a line of their own: they are added to the request's life."""
+    joined: dict[str, _Life] = {}
     for life in lives:
         seen, mark, _ = life.request.partition(BEHIND)
-        known = found.get(seen)
+        known = joined.get(seen)
         if known is not None and (mark or BEHIND in known.request):
             first, other = (known, life) if mark else (life, known)
             attempts = (*first.attempts, *other.attempts)
             life = structs.replace(first, attempts=attempts)  # noqa: PLW2901
-        found[seen] = life
-    return found
+        joined[seen] = life
+    return joined
 
 
 def _answers(lives: Iterable[_Life]) -> tuple[dict[str, dict[str, Answer]], bool]:
     """By model and request, and whether anybody marked them; then only the marked ones count.
 
-    A model that was asked twice counts as it answered first: later it had been told something.
+    Of a model that was called twice its first answer counts: later it had seen more messages.
     """
-    found: dict[str, dict[str, Answer]] = {}
+    answers: dict[str, dict[str, Answer]] = {}
     calls = [(life, call) for life in lives for call in life.attempts if _is_answer(call)]
     marked = any(call.correct is not None for _, call in calls)
     for life, call in calls:
         if not (marked and call.correct is None):
-            found.setdefault(call.model, {}).setdefault(life.request, _answer(call))
-    return found, marked
+            answers.setdefault(call.model, {}).setdefault(life.request, _answer(call))
+    return answers, marked
 
 
 def _is_answer(call: _Attempt) -> bool:
@@ -121,10 +121,10 @@ def _is_answer(call: _Attempt) -> bool:
 
 
 def _answer(call: _Attempt) -> Answer:
-    said = call.answer or ()
+    raw_choices = call.answer or ()
     choices = tuple(
         Choice(number, each.text, tool_calls(each.tool_calls), each.finish, each.refusal)
-        for number, each in enumerate(said)
+        for number, each in enumerate(raw_choices)
     )
     return Answer(
         completion=Completion(choices),
@@ -136,32 +136,34 @@ def _answer(call: _Attempt) -> Answer:
     )
 
 
-def _held_against(models: Mapping[str, Recorded], smart: str) -> tuple[dict[str, Recorded], int]:
+def _mark_against(
+    models: Mapping[str, RecordedModel], smart: str
+) -> tuple[dict[str, RecordedModel], int]:
     """With a quality of 1 for what means the same as the smart model's answer; and how many
-    answers cannot be told, and are left out.
+    answers cannot be compared, and are left out.
     """
-    keys = {asked: key_of(a.completion, _ANYHOW) for asked, a in models[smart].answers.items()}
+    keys = {request: key_of(a.completion, _AUTO) for request, a in models[smart].answers.items()}
     lost = 0
-    held = {}
+    marked = {}
     for name, model in models.items():
-        kept = {}
-        for asked, answer in model.answers.items():
-            key = key_of(answer.completion, _ANYHOW)
-            if key is None or keys.get(asked) is None:
+        answers = {}
+        for request, answer in model.answers.items():
+            key = key_of(answer.completion, _AUTO)
+            if key is None or keys.get(request) is None:
                 lost += 1
             else:
-                kept[asked] = structs.replace(answer, quality=float(key == keys[asked]))
-        held[name] = structs.replace(model, answers=kept)
-    return held, lost
+                answers[request] = structs.replace(answer, quality=float(key == keys[request]))
+        marked[name] = structs.replace(model, answers=answers)
+    return marked, lost
 
 
 def _query(life: _Life) -> Query:
-    asked = life.asked or {}
-    fields = {name: raw for name, raw in asked.items() if name in _ASKED}
-    limit = asked.get("max_completion_tokens", asked.get("max_tokens"))
-    most = msgspec.json.decode(limit, type=int | None) if limit is not None else None
+    body = life.asked or {}
+    fields = {name: raw for name, raw in body.items() if name in _REQUEST_FIELDS}
+    limit = body.get("max_completion_tokens", body.get("max_tokens"))
+    max_tokens = msgspec.json.decode(limit, type=int | None) if limit is not None else None
     at = datetime.fromisoformat(life.time).timestamp() if life.time else 0.0
-    return Query(life.request, ChatRequest(fields, "replay", max_tokens=most), life.tags, at)
+    return Query(life.request, ChatRequest(fields, "replay", max_tokens=max_tokens), life.tags, at)
 
 
 def _mean_price(answers: Mapping[str, Answer]) -> Price:
@@ -172,12 +174,12 @@ def _mean_price(answers: Mapping[str, Answer]) -> Price:
     return Price(input=rate, output=rate, cached_input=rate, cache_write=rate)
 
 
-def _dear(model: Recorded) -> tuple[float, str]:
+def _mean_cost(model: RecordedModel) -> tuple[float, str]:
     return sum(each.cost for each in model.answers.values()) / len(model.answers), model.name
 
 
 def _lives(file: Path) -> Iterator[_Life]:
-    """A last line that was not ended is one that its writer did not live to end."""
+    """A last line without a line end is incomplete after a crash, and is left out."""
     try:
         lines = file.read_bytes().splitlines(keepends=True)
     except OSError as error:

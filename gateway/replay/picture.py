@@ -110,18 +110,18 @@ def _dot(
     x, y = frame.place(_point(line))
     usd, percent = _point(line)
     name = escape(line.name)
-    told = f"<title>{name}: {percent:.2f} % right, {usd:.4f} USD for 1,000 requests</title>"
-    dot = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}">{told}</circle>'
+    tooltip = f"<title>{name}: {percent:.2f} % right, {usd:.4f} USD for 1,000 requests</title>"
+    dot = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}">{tooltip}</circle>'
     if not label:
         return dot
     right = x > _WIDTH * 0.72
     down = -down if right else down
     at = x - radius - 4 if right else x + radius + 4
     anchor = "end" if right else "start"
-    shown = escape(line.name.removeprefix("always "))
+    text = escape(line.name.removeprefix("always "))
     return (
         f'{dot}<text x="{at:.1f}" y="{y + 4 + down:.1f}" text-anchor="{anchor}" fill="{colour}">'
-        f"{shown}</text>"
+        f"{text}</text>"
     )
 
 

@@ -20,14 +20,14 @@ _PYTHON_TYPES: Final = {
 _SPECIAL: Final = re.compile(r"[^a-zA-Z0-9_-]")
 
 
-def declared(function: Mapping[str, Any]) -> dict[str, Any]:
+def as_tool(function: Mapping[str, Any]) -> dict[str, Any]:
     """A function's description as a tool of a request."""
-    known = {key: function[key] for key in ("name", "description") if key in function}
-    if "name" in known:
-        known["name"] = plain_name(str(known["name"]))
+    fields = {key: function[key] for key in ("name", "description") if key in function}
+    if "name" in fields:
+        fields["name"] = plain_name(str(fields["name"]))
     if "parameters" in function:
-        known["parameters"] = _schema(function["parameters"])
-    return {"type": "function", "function": known}
+        fields["parameters"] = _schema(function["parameters"])
+    return {"type": "function", "function": fields}
 
 
 def tool_calls(recorded: Any) -> tuple[ToolCall, ...]:
@@ -44,13 +44,16 @@ def plain_name(name: str) -> str:
 
 
 def _call(number: int, call: Any) -> ToolCall:
-    found = call.get("function", call) if isinstance(call, Mapping) else {}
-    if isinstance(found, Mapping) and "name" in found:
-        name, arguments = found["name"], found.get("arguments", found.get("parameters", {}))
-    elif isinstance(found, Mapping) and len(found) == 1:
-        ((name, arguments),) = found.items()
+    function = call.get("function", call) if isinstance(call, Mapping) else {}
+    if isinstance(function, Mapping) and "name" in function:
+        name, arguments = (
+            function["name"],
+            function.get("arguments", function.get("parameters", {})),
+        )
+    elif isinstance(function, Mapping) and len(function) == 1:
+        ((name, arguments),) = function.items()
     else:
-        name, arguments = "", found
+        name, arguments = "", function
     if not isinstance(arguments, str):
         arguments = msgspec.json.encode(arguments).decode()
     return ToolCall(f"call_{number}", plain_name(str(name)), arguments)
@@ -64,9 +67,9 @@ def _schema(node: Any) -> Any:
     schema = {key: _schema(each) for key, each in node.items()}
     kind = schema.get("type")
     if isinstance(kind, str) and kind in _PYTHON_TYPES:
-        known = _PYTHON_TYPES[kind]
-        if known is None:
+        json_type = _PYTHON_TYPES[kind]
+        if json_type is None:
             del schema["type"]
         else:
-            schema["type"] = known
+            schema["type"] = json_type
     return schema

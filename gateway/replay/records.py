@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from gateway.core.chat import ChatRequest, Choice, Completion, Extras, Usage
 from gateway.core.money import Nanos, Price, cost, nanos
-from gateway.replay.recorded_tools import declared, tool_calls
+from gateway.replay.recorded_tools import as_tool, tool_calls
 
 MARK: Final = "meta.json"
 """The file by which such a folder is known."""
@@ -49,7 +49,7 @@ class Query(Struct, frozen=True):
     at: float = 0.0
 
 
-class Recorded(Struct, frozen=True):
+class RecordedModel(Struct, frozen=True):
     """One model. `left_out` counts its lines that do not say whether the answer is right."""
 
     name: str
@@ -61,7 +61,7 @@ class Recorded(Struct, frozen=True):
 class Records(Struct, frozen=True):
     name: str
     queries: tuple[Query, ...]
-    models: Mapping[str, Recorded]
+    models: Mapping[str, RecordedModel]
     notes: tuple[str, ...] = ()
     """What was left out, and how it is known what is right."""
 
@@ -146,7 +146,7 @@ def _queries(file: Path) -> Iterator[Query]:
                 raise Unusable(f"{file}: {line.id} has neither prompt nor messages")
             messages = [{"role": "user", "content": line.prompt}]
         fields = {"messages": msgspec.Raw(msgspec.json.encode(messages))}
-        tools = line.tools or [declared(function) for function in line.functions or ()]
+        tools = line.tools or [as_tool(function) for function in line.functions or ()]
         if tools:
             fields["tools"] = msgspec.Raw(msgspec.json.encode(tools))
         if line.response_format is not None:
@@ -161,7 +161,7 @@ def _queries(file: Path) -> Iterator[Query]:
         yield Query(line.id, request, line.tags, at)
 
 
-def _model(name: str, folder: Path, meta: _Model) -> Recorded:
+def _model(name: str, folder: Path, meta: _Model) -> RecordedModel:
     price = Price(
         input=_rate(meta.usd_per_mtok_in),
         output=_rate(meta.usd_per_mtok_out),
@@ -170,7 +170,7 @@ def _model(name: str, folder: Path, meta: _Model) -> Recorded:
     )
     lines = list(_lines(folder / meta.file, _LINE))
     answers = {line.id: _answer(line, price) for line in lines if line.correct is not None}
-    return Recorded(name, price, answers, sum(line.correct is None for line in lines))
+    return RecordedModel(name, price, answers, sum(line.correct is None for line in lines))
 
 
 def _answer(line: _Answer, price: Price) -> Answer:

@@ -53,27 +53,27 @@ class Rehearsal:
         self.answers = {name: records.models[name].answers for name in self.pool}
         self.queries = records.answered_by_all(self.pool)
         self.compared = 0
-        """Votes that were looked at."""
+        """Votes that were compared."""
         self.incomparable = 0
         """Those of them that have no key: they agree with nothing."""
         self.failed: Counter[str] = Counter()
-        """Answers that a check found wanting, by the check."""
+        """Answers that failed a check, by the check."""
         self.failed_though_right: Counter[str] = Counter()
         self.began: Counter[str] = Counter()
         """Where plans began, of a route that learned it."""
-        self.unheard = 0
+        self.added_messages = 0
         """Calls with added messages, which the recorded answer did not see."""
 
     def run(self) -> list[Decision]:
         return [self.decide(query) for query in self.queries]
 
-    def planned(self, query: Query) -> tuple[Ladder, Plan, Features]:
+    def plan_for(self, query: Query) -> tuple[Ladder, Plan, Features]:
         features = read_features(query.request)
         _, ladder = climbed(self.lineup.ladder, query.request, query.tags, query.at, None)
         if features.region or features.max_cost or features.max_latency_s:
-            # Rules see them. Who has answered ran somewhere, and was neither too dear nor too late.
+            # For rules only: a recorded answer was in the region, cheap enough and in time.
             features = structs.replace(features, region=None, max_cost=None, max_latency_s=None)
-        plan = make_plan(ladder, features, _CONTEXT, _listed)
+        plan = make_plan(ladder, features, _CONTEXT, _first_listed)
         if ladder.learned is not None:
             plan, _ = begin(ladder, plan, query.request, features)
             if plan.start is not None:
@@ -83,13 +83,11 @@ class Rehearsal:
         return ladder, plan, features
 
     def decide(self, query: Query) -> Decision:
-        ladder, plan, _ = self.planned(query)
-        return self.carried_out(query, plan, ladder.strategy)
+        ladder, plan, _ = self.plan_for(query)
+        return self.execute(query, plan, ladder.strategy)
 
-    def carried_out(
-        self, query: Query, plan: Plan, chosen: Tactic, *, without: str = ""
-    ) -> Decision:
-        """One request, from its plan to its verdict. It ends where the tier `without` is asked."""
+    def execute(self, query: Query, plan: Plan, chosen: Tactic, *, without: str = "") -> Decision:
+        """One request, from its plan to its verdict. Calls to the tier `without` are stopped."""
         strategy = carry_out(plan, chosen)
         names: list[str] = []
         votes: list[Outcome] = []
@@ -104,7 +102,7 @@ class Rehearsal:
                 outcomes, begun, seconds = self._round(wanted, query)
                 names += [call.model.name for call in wanted.calls[:begun]]
                 took = None if took is None or seconds is None else took + seconds
-                votes += outcomes if wanted.because.purpose == "vote" else ()
+                votes += outcomes if wanted.cause.purpose == "vote" else ()
                 wanted = strategy.send(outcomes)
         except StopIteration as stop:
             verdict = stop.value
@@ -127,27 +125,27 @@ class Rehearsal:
     def _round(self, wanted: Round, query: Query) -> tuple[tuple[Outcome, ...], int, float | None]:
         """The outcomes, how many calls began, and how long it took until they were there."""
         answers = [self.answers[call.model.name][query.id] for call in wanted.calls]
-        self.unheard += len(wanted.calls) if wanted.said else 0
+        self.added_messages += len(wanted.calls) if wanted.said else 0
         outcomes = tuple(
             self._outcome(wanted, call, answer, query)
             for call, answer in zip(wanted.calls, answers, strict=True)
         )
         times = [answer.seconds for answer in answers]
-        if wanted.race_s is not None:
-            return _race(outcomes, times, wanted.race_s)
+        if wanted.stagger_s is not None:
+            return _race(outcomes, times, wanted.stagger_s)
         known = [each for each in times if each is not None]
         return outcomes, len(outcomes), max(known) if len(known) == len(times) else None
 
     def _outcome(self, wanted: Round, call: Candidate, answer: Answer, query: Query) -> Answered:
-        asked = wanted.checks
-        if not asked.all or answer.blank:
+        checks = wanted.checks
+        if not checks.all or answer.blank:
             return Answered(call, answer.completion, answer.usage)
-        findings = asked.judge(answer.completion, query.request)
+        findings = checks.judge(answer.completion, query.request)
         for finding in findings:
             self.failed[finding.check] += 1
             self.failed_though_right[finding.check] += answer.quality >= 1.0
-        whole = asked.mend(answer.completion, query.request)
-        return Answered(call, whole, answer.usage, findings)
+        mended = checks.mend(answer.completion, query.request)
+        return Answered(call, mended, answer.usage, findings)
 
     def _count(self, votes: Sequence[Outcome], chosen: Tactic, *, agreed: bool) -> None:
         """How often an answer of a vote could not be compared."""
@@ -159,7 +157,7 @@ class Rehearsal:
             self.incomparable += keys.count(None)
 
 
-def _listed() -> float:
+def _first_listed() -> float:
     """In place of a random draw: equals in their order."""
     return 0.0
 
@@ -176,8 +174,8 @@ def _race(
     good = [at for at, outcome in zip(ends, outcomes, strict=True) if not outcome.findings]
     end = min(good, default=max(ends))
     begun = sum(at < end for at in starts[1:]) + 1 if good else len(outcomes)
-    told = tuple(
+    results = tuple(
         outcome if at <= end else Stopped(outcome.candidate, OUTRUN)
         for at, outcome in zip(ends, outcomes, strict=True)
     )
-    return told, begun, None if None in times else end
+    return results, begun, None if None in times else end

@@ -1,4 +1,4 @@
-"""A rehearsal that is watched: audits, probes, and a vote that is switched off where it is poor."""
+"""A rehearsal with the guard: audits, probes, and tiers that are switched off where poor."""
 
 from collections.abc import Callable
 
@@ -25,32 +25,32 @@ class WatchedRehearsal(Rehearsal):
         self.draw = draw
         self.guards: dict[str, Guard] = {}
         self.switched = 0
-        """How often the cheap ones were switched off or on."""
+        """How often the tiers below the last were switched off or on."""
 
     def decide(self, query: Query) -> Decision:
-        ladder, plan, features = self.planned(query)
+        ladder, plan, features = self.plan_for(query)
         if not applies(ladder, plan):
-            return self.carried_out(query, plan, ladder.strategy)
+            return self.execute(query, plan, ladder.strategy)
         kind = _name(ladder, bucket(features))
         guard = self.guards.get(kind, Guard())
-        how = guard.decide(self.draw(), self.settings)
-        if how in {"smart", "probed"}:
-            decision = self.carried_out(query, *smart_instead(plan, ladder.strategy))
-            if how == "probed":
+        action = guard.decide(self.draw(), self.settings)
+        if action in {"smart", "probed"}:
+            decision = self.execute(query, *smart_instead(plan, ladder.strategy))
+            if action == "probed":
                 last = plan.rungs[-1].tier
-                probe = self.carried_out(query, plan, ladder.strategy, without=last)
+                probe = self.execute(query, plan, ladder.strategy, without=last)
                 decision = structs.replace(decision, audited=probe.called, audit_cost=probe.cost)
-                said = probe.served if kept(probe.why) else None
-                guard = self._compared(guard, query, ladder, said, decision.served)
+                probe_answer = probe.served if kept(probe.why) else None
+                guard = self._learn(guard, query, ladder, probe_answer, decision.served)
         else:
-            decision = self.carried_out(query, plan, ladder.strategy)
+            decision = self.execute(query, plan, ladder.strategy)
             served, smart = decision.served, plan.rungs[-1].candidates[0].model.name
             below = {call.model.name for rung in plan.rungs[:-1] for call in rung.candidates}
-            if how == "audited" and kept(decision.why) and served and served in below:
+            if action == "audited" and kept(decision.why) and served and served in below:
                 decision = structs.replace(
                     decision, audited=(smart,), audit_cost=self.cost_of((smart,), query)
                 )
-                guard = self._compared(guard, query, ladder, served, smart)
+                guard = self._learn(guard, query, ladder, served, smart)
         guard = guard.pay(decision.cost).pay(decision.audit_cost, audit=True)
         self.switched += guard.allows(self.settings) != self.allowed(kind)
         self.guards[kind] = guard
@@ -59,20 +59,20 @@ class WatchedRehearsal(Rehearsal):
     def allowed(self, kind: str) -> bool:
         return self.guards.get(kind, Guard()).allows(self.settings)
 
-    def _compared(
+    def _learn(
         self, guard: Guard, query: Query, ladder: Ladder, cheap: str | None, better: str | None
     ) -> Guard:
-        """What cannot be compared says nothing of the cheap ones."""
+        """Where an answer is missing, the comparison counts as missed."""
         if cheap is None or better is None:
             return guard.missed()
         policy = ladder.audit_policy
         agreement = policy.agreement if policy else agreement_of(ladder.strategy)
-        told = [self.answers[name][query.id].completion for name in (cheap, better)]
-        return learn(guard, compare(told[0], told[1], agreement), self.settings)
+        completions = [self.answers[name][query.id].completion for name in (cheap, better)]
+        return learn(guard, compare(completions[0], completions[1], agreement), self.settings)
 
     @property
     def audit_share(self) -> float:
-        """Of all that was spent."""
+        """The share of all spending that went to audits."""
         spent = sum(guard.spent for guard in self.guards.values())
         audit = sum(guard.audit for guard in self.guards.values())
         return audit / spent if spent else 0.0

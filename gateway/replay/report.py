@@ -23,28 +23,28 @@ def as_json(
     rehearsal: Rehearsal, decisions: Sequence[Decision], figures: Figures
 ) -> dict[str, Any]:
     """Accuracies and shares are from 0 to 1, `_pp` are percentage points; each has its interval."""
-    told: dict[str, Any] = msgspec.to_builtins(figures)
-    told["pool"] = list(rehearsal.lineup.pool)
-    told["rungs"] = [
-        {"tier": step.tier, "models": [place.model.name for place in step.places]}
+    report: dict[str, Any] = msgspec.to_builtins(figures)
+    report["pool"] = list(rehearsal.lineup.pool)
+    report["rungs"] = [
+        {"tier": step.tier, "models": [place.model.name for place in step.models]}
         for step in rehearsal.lineup.ladder.steps
     ]
-    told["verdicts"] = _counts(decisions)
-    told["not_comparable"] = {
+    report["verdicts"] = _counts(decisions)
+    report["not_comparable"] = {
         "votes": rehearsal.compared,
         "without_a_key": rehearsal.incomparable,
         "share": _share(rehearsal.incomparable, rehearsal.compared),
     }
-    told["checks"] = {
+    report["checks"] = {
         name: {"failed": count, "of_them_right": rehearsal.failed_though_right[name]}
         for name, count in sorted(rehearsal.failed.items())
     }
-    told["calls_with_added_messages"] = rehearsal.unheard
+    report["calls_with_added_messages"] = rehearsal.added_messages
     if rehearsal.began:
-        told["began"] = dict(sorted(rehearsal.began.items()))
-    told["notes"] = list(_notes(rehearsal))
+        report["began"] = dict(sorted(rehearsal.began.items()))
+    report["notes"] = list(_notes(rehearsal))
     if isinstance(rehearsal, WatchedRehearsal):
-        told["guard"] = {
+        report["guard"] = {
             "settings": structs.asdict(rehearsal.settings),
             "audit_share_of_spend": rehearsal.audit_share,
             "switched": rehearsal.switched,
@@ -58,29 +58,29 @@ def as_json(
                 for name, guard in sorted(rehearsal.guards.items())
             },
         }
-    return told
+    return report
 
 
-def show(told: dict[str, Any], figures: Figures, console: Console) -> None:
-    """The same for a person."""
-    asked = "1 query" if figures.queries == 1 else f"{figures.queries:,} queries"
-    rungs = " > ".join(", ".join(each["models"]) for each in told["rungs"])
-    console.print(f"{asked}; {rungs}; smart: {figures.smart}", soft_wrap=True)
+def show(report: dict[str, Any], figures: Figures, console: Console) -> None:
+    """Print the report for a person."""
+    count = "1 query" if figures.queries == 1 else f"{figures.queries:,} queries"
+    rungs = " > ".join(", ".join(each["models"]) for each in report["rungs"])
+    console.print(f"{count}; {rungs}; smart: {figures.smart}", soft_wrap=True)
     console.print(_table(figures))
-    verdicts = ", ".join(f"{name} {count:,}" for name, count in told["verdicts"].items())
+    verdicts = ", ".join(f"{name} {count:,}" for name, count in report["verdicts"].items())
     console.print(f"verdicts: {verdicts}", soft_wrap=True)
-    votes = told["not_comparable"]
+    votes = report["not_comparable"]
     if votes["votes"]:
         console.print(
             f"answers that could not be compared: {votes['without_a_key']:,} of {votes['votes']:,} "
             f"votes ({votes['share']:.1%})",
             soft_wrap=True,
         )
-    for name, check in told["checks"].items():
+    for name, check in report["checks"].items():
         console.print(
             f"{name}: {check['failed']:,} answers failed, {check['of_them_right']:,} of them right"
         )
-    for line in (*_guarded(told), *told["notes"]):
+    for line in (*_guard_lines(report), *report["notes"]):
         console.print(line, soft_wrap=True)
 
 
@@ -129,8 +129,8 @@ def _text(figure: Figure, digits: int, times: float = 1.0, *, sign: bool = False
     return value if low == high == value else f"{value} [{low}, {high}]"
 
 
-def _guarded(told: dict[str, Any]) -> Iterator[str]:
-    guard = told.get("guard")
+def _guard_lines(report: dict[str, Any]) -> Iterator[str]:
+    guard = report.get("guard")
     if guard is None:
         return
     yield f"guard: audits are {guard['audit_share_of_spend']:.1%} of what was spent"
@@ -149,10 +149,10 @@ def _notes(rehearsal: Rehearsal) -> Iterator[str]:
         yield f"began, as it was learned: {began}"
     elif rehearsal.lineup.ladder.learned is not None:
         yield "nothing was learned of these tiers: every plan began at the first"
-    if rehearsal.unheard:
+    if rehearsal.added_messages:
         yield (
-            f"{rehearsal.unheard:,} calls were made with added messages; the recorded answers did "
-            "not see these"
+            f"{rehearsal.added_messages:,} calls were made with added messages; the recorded "
+            "answers did not see these"
         )
 
 

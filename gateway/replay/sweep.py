@@ -31,8 +31,8 @@ _GRID: Final[dict[str, dict[str, tuple[Any, ...]]]] = {
         "show_votes": (False, True),
     },
 }
-_UNHEARD: Final = ("show_votes", "times", "tries")
-"""What a recorded answer cannot tell apart is tried only where the route itself sets it."""
+_INDISTINGUISHABLE: Final = ("show_votes", "times", "tries")
+"""Options that recorded answers cannot tell apart: only the route's own values are tried."""
 
 
 class Trial(Struct, frozen=True):
@@ -48,44 +48,44 @@ def trials(
     route: Route,
     pool: Sequence[str],
     smart: str,
-    most: int = 200,
+    limit: int = 200,
 ) -> list[Trial]:
     """Strategy options, checks on and off, and which cheap models stand first, in which order.
 
-    Points that come to the same lineup and strategy are tried once; at most so many in all.
+    Points that come to the same lineup and strategy are tried once; at most `limit` in all.
     """
     cheap = [name for name in pool if name != smart]
-    found: dict[str, Trial] = {}
+    by_name: dict[str, Trial] = {}
     for chosen, checks in product(_tactics(route.strategy), _checks(route)):
-        seats = int(chosen.options.get("voters", 1))
-        if seats > len(cheap):
+        voters = int(chosen.options.get("voters", 1))
+        if voters > len(cheap):
             continue
-        # On a ballot the order says nothing: who agrees means the same.
+        # The order of voters makes no difference.
         orders = combinations if chosen.name in BALLOTS else permutations
-        for order in orders(cheap, seats):
+        for order in orders(cheap, voters):
             rest = [name for name in cheap if name not in order]
             for behind in (rest, []) if rest else ([],):
                 policy = structs.replace(route, strategy=chosen, checks=checks, tiers=(), rules=())
                 lineup = line_up(records, catalog, policy, (*order, *behind, smart), smart)
                 name = _name(chosen, checks, lineup)
-                found.setdefault(name, Trial(name, lineup))
-                if len(found) >= most:
-                    return list(found.values())
-    return list(found.values())
+                by_name.setdefault(name, Trial(name, lineup))
+                if len(by_name) >= limit:
+                    return list(by_name.values())
+    return list(by_name.values())
 
 
 def frontier(lines: Sequence[Line]) -> list[Line]:
     """Those that no other beats in both accuracy and dollars, the cheapest first."""
-    kept: list[Line] = []
+    best: list[Line] = []
     for line in sorted(lines, key=lambda each: (each.usd_per_1000.value, -each.accuracy.value)):
-        if not kept or line.accuracy.value > kept[-1].accuracy.value:
-            kept.append(line)
-    return kept
+        if not best or line.accuracy.value > best[-1].accuracy.value:
+            best.append(line)
+    return best
 
 
 def _tactics(chosen: Tactic) -> Iterator[Tactic]:
     grid = {
-        key: values if key not in _UNHEARD else (chosen.options[key],)
+        key: values if key not in _INDISTINGUISHABLE else (chosen.options[key],)
         for key, values in _GRID[chosen.name].items()
     }
     for values in product(*grid.values()):
@@ -102,10 +102,10 @@ def _checks(route: Route) -> Iterator[tuple[Check, ...]]:
 
 def _name(chosen: Tactic, checks: Sequence[Check], lineup: Lineup) -> str:
     rungs = " > ".join(
-        "+".join(alias(place.model.name) for place in step.places) for step in lineup.ladder.steps
+        "+".join(alias(place.model.name) for place in step.models) for step in lineup.ladder.steps
     )
-    told = " ".join(
+    options = " ".join(
         f"{key}={value}" for key, value in chosen.options.items() if value not in ((), None)
     )
-    held = f"; checks {', '.join(check.name for check in checks)}" if checks else ""
-    return f"{chosen.name} {told}; {rungs}{held}".replace(" ;", ";")
+    check_names = f"; checks {', '.join(check.name for check in checks)}" if checks else ""
+    return f"{chosen.name} {options}; {rungs}{check_names}".replace(" ;", ";")

@@ -12,10 +12,10 @@ from gateway.replay.figures import (
     Line,
     Outcomes,
     Point,
+    _Comparison,
     _samples,
-    _Scales,
+    best_mix_accuracy,
     hull,
-    mixed,
 )
 from gateway.replay.picture import draw
 from gateway.replay.sweep import frontier
@@ -40,7 +40,7 @@ def test_hull(points: list[Point], corners: list[Point]) -> None:
     ("usd", "accuracy"), [(0.5, 0.5), (1.0, 0.5), (1.5, 0.7), (2.0, 0.9), (9.0, 0.9)]
 )
 def test_the_best_mix_at_a_price(usd: float, accuracy: float) -> None:
-    assert mixed([(1.0, 0.5), (2.0, 0.9)], usd) == pytest.approx(accuracy)
+    assert best_mix_accuracy([(1.0, 0.5), (2.0, 0.9)], usd) == pytest.approx(accuracy)
 
 
 def outcomes(queries: int) -> Outcomes:
@@ -50,7 +50,7 @@ def outcomes(queries: int) -> Outcomes:
 
 def interval(queries: int) -> Figure:
     found = outcomes(queries)
-    scales = _Scales({"m": found}, "m", _samples(queries, Random(1)))  # noqa: S311 - a draw
+    scales = _Comparison({"m": found}, "m", _samples(queries, Random(1)))  # noqa: S311 - a draw
     return scales.line("m", found).accuracy
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.commands.learn import Asked, run
+from gateway.commands.learn import LearnOptions, run
 from gateway.core.chat import Usage
 from gateway.core.learned import read_weights
 from gateway.core.signals import NAMES, kept, read_signals
@@ -41,7 +41,7 @@ def recorded(folder: Path, queries: int = 300) -> Path:
 
 
 def learn(source: Path, out: Path, **more: Any) -> list[str]:
-    return list(run(Asked(str(source), out, **more), {}))
+    return list(run(LearnOptions(str(source), out, **more), {}))
 
 
 def test_what_is_learned_of_a_set(tmp_path: Path) -> None:

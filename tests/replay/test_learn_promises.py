@@ -7,7 +7,7 @@ import pytest
 
 from gateway.core.catalog import Catalog, Route
 from gateway.replay.formats import read
-from gateway.replay.learn import areas_of, fold_of, teach
+from gateway.replay.learn import areas_of, fold_of, train
 from gateway.replay.lessons import Lessons, of_records
 from gateway.replay.lineup import line_up
 from tests.promises import Reached
@@ -40,7 +40,7 @@ def test_a_learned_start(
         for part in range(5):
             rest = [each for each in known.lessons if fold_of(each.id, seed) != part]
             left = [each for each in known.lessons if fold_of(each.id, seed) == part]
-            taught = teach(rest, known.rungs, seed)
+            taught = train(rest, known.rungs, seed)
             area, by_length = areas_of(left, taught.chances(left), known.rungs)
             assert area is not None
             assert by_length is not None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.replay.formats import read
-from gateway.replay.recorded_tools import declared, tool_calls
+from gateway.replay.recorded_tools import as_tool, tool_calls
 from gateway.replay.records import Unusable
 from tests.replay.sets import Row, asked, write
 
@@ -130,7 +130,7 @@ def test_a_function_of_berkeleys_is_a_tool() -> None:
             },
         },
     }
-    assert declared(function) == {
+    assert as_tool(function) == {
         "type": "function",
         "function": {
             "name": "geo_find",
