@@ -9,7 +9,16 @@ from pydantic import BeforeValidator, PlainValidator
 
 from gateway.config.faults import Path, quoted
 from gateway.config.price import Day
-from gateway.config.scalars import Name, Text, choice, described, one_of, unshown, whole, wholes
+from gateway.config.scalars import (
+    Name,
+    Text,
+    enum_schema,
+    integer,
+    integer_schema,
+    invalid_hidden,
+    json_schema,
+    one_of,
+)
 from gateway.config.stanza import Stanza
 from gateway.config.tenants import Key, KeyHash, Tenant
 from gateway.config.tree import Tree
@@ -25,7 +34,7 @@ _SHORTEST: Final = 16
 
 def _pepper(value: object) -> Secret:
     if not isinstance(value, str) or not re.fullmatch(rf"[!-~]{{{_SHORTEST},}}", value):
-        raise unshown(
+        raise invalid_hidden(
             f"must be at least {_SHORTEST} characters of printable ASCII, without spaces; "
             "best 32 that nobody can guess"
         )
@@ -35,10 +44,12 @@ def _pepper(value: object) -> Secret:
 Pepper = Annotated[
     Secret,
     PlainValidator(_pepper),
-    described({"anyOf": [{"type": "string", "minLength": _SHORTEST}]}),
+    json_schema({"anyOf": [{"type": "string", "minLength": _SHORTEST}]}),
 ]
-Port = Annotated[int, BeforeValidator(whole(0, 65_535)), wholes(minimum=0, maximum=65_535)]
-AdminRight = Annotated[Right, BeforeValidator(one_of(RIGHTS)), choice(RIGHTS)]
+Port = Annotated[
+    int, BeforeValidator(integer(0, 65_535)), integer_schema(minimum=0, maximum=65_535)
+]
+AdminRight = Annotated[Right, BeforeValidator(one_of(RIGHTS)), enum_schema(RIGHTS)]
 
 
 class Keys(Stanza):
@@ -75,16 +86,16 @@ class Admin(Stanza):
 
 def check_keys(tree: Tree, keys: Keys, admin: Admin | None, tenants: Mapping[str, Tenant]) -> None:
     """Notes what does not fit together in the tree."""
-    known = _Keys(tree, peppered=keys.pepper is not None)
+    checker = _Keys(tree, peppered=keys.pepper is not None)
     hashes: set[str] = set()
     for name, tenant in tenants.items():
-        places = tree.kept(("tenants", name, "keys"))
+        places = tree.sound_items(("tenants", name, "keys"))
         for here, key in zip(places, tenant.keys, strict=True):
-            known.hashed(here, key.hash)
-            known.reach(here, key, tenant)
+            checker.check_hash(here, key.hash)
+            checker.check_limits(here, key, tenant)
             hashes.add(key.hash)
     if admin is not None:
-        known.admins(admin.keys, hashes, tenants)
+        checker.check_admin_keys(admin.keys, hashes, tenants)
 
 
 class _Keys:
@@ -92,39 +103,39 @@ class _Keys:
         self.tree = tree
         self.peppered = peppered
 
-    def hashed(self, path: Path, digest: str) -> None:
+    def check_hash(self, path: Path, digest: str) -> None:
         here = (*path, "hash")
         doubtful = self.tree.doubtful(here, ("keys",), ("keys", "pepper"))
         if is_peppered(digest) and not self.peppered and not doubtful:
             self.tree.fault(here, "needs keys.pepper, with which it was made")
 
-    def reach(self, path: Path, key: Key, tenant: Tenant) -> None:
+    def check_limits(self, path: Path, key: Key, tenant: Tenant) -> None:
         """A key that its tenant does not let reach what it names is a mistake."""
         here = (*path, "models")
-        self.filled(here, key.models)
-        for place, pattern in zip(self.tree.kept(here), key.models or (), strict=False):
+        self.check_not_empty(here, key.models)
+        for place, pattern in zip(self.tree.sound_items(here), key.models or (), strict=False):
             if not allowed(tenant.models, pattern) and not self.tree.doubtful(
                 (*path[:2], "models")
             ):
                 subject = "" if place in self.tree.masked else f"{quoted(pattern)} "
                 self.tree.fault(place, f"{subject}is not within the tenant's models")
         here = (*path, "regions")
-        self.filled(here, key.regions)
+        self.check_not_empty(here, key.regions)
         home = tenant.regions
-        for place, region in zip(self.tree.kept(here), key.regions or (), strict=False):
+        for place, region in zip(self.tree.sound_items(here), key.regions or (), strict=False):
             if home is not None and region not in home:
                 self.tree.fault(place, "is not one of the tenant's regions")
 
-    def filled(self, path: Path, items: Sequence[str] | None) -> None:
+    def check_not_empty(self, path: Path, items: Sequence[str] | None) -> None:
         if items is not None and not items and not self.tree.doubtful(path):
             self.tree.fault(path, "must not be empty; leave it out to allow all of the tenant's")
 
-    def admins(
+    def check_admin_keys(
         self, keys: Sequence[AdminKey], hashes: set[str], tenants: Mapping[str, Tenant]
     ) -> None:
         ids: set[str] = set()
-        for path, key in zip(self.tree.kept(("admin", "keys")), keys, strict=True):
-            self.hashed(path, key.hash)
+        for path, key in zip(self.tree.sound_items(("admin", "keys")), keys, strict=True):
+            self.check_hash(path, key.hash)
             if key.id in ids and not self.tree.doubtful((*path, "id")):
                 self.tree.fault((*path, "id"), "is the id of another admin key already")
             ids.add(key.id)

@@ -1,10 +1,10 @@
-"""Who is told when a budget comes to its end."""
+"""Who is notified when a budget comes to its end."""
 
 from typing import Annotated
 
 from pydantic import PlainValidator
 
-from gateway.config.scalars import described, web_url
+from gateway.config.scalars import json_schema, web_url
 from gateway.config.stanza import Stanza
 from gateway.core.snapshot import Secret
 
@@ -14,7 +14,9 @@ def _webhook(value: object) -> Secret:
     return Secret(web_url(value, "https://hooks.example/budgets", no_user))
 
 
-Webhook = Annotated[Secret, PlainValidator(_webhook), described({"type": "string", "minLength": 1})]
+Webhook = Annotated[
+    Secret, PlainValidator(_webhook), json_schema({"type": "string", "minLength": 1})
+]
 
 
 class Alerts(Stanza):

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from gateway.config.scalars import ApiKey, Flag, Text, described, matching, unshown
+from gateway.config.scalars import ApiKey, Flag, Text, invalid_hidden, json_schema, matching
 from gateway.config.stanza import Stanza
 from gateway.core import snapshot
 
@@ -18,9 +18,9 @@ NEVER_KEYLESS: Final[Mapping[str, str]] = {
     "bedrock": "aws",
     "bedrock-invoke": "aws",
 }
-"""Dialects of one cloud, and how it is signed in to. Others have hosts that ask for nothing."""
+"""Dialects of one cloud, with its auth. Others have hosts without authentication."""
 _AWS_HOST: Final = re.compile(r"bedrock[a-z-]*\.([a-z0-9-]+)\.(amazonaws\.com(\.cn)?|api\.aws)")
-_TEXT: Final = described({"type": "string", "minLength": 1})
+_TEXT: Final = json_schema({"type": "string", "minLength": 1})
 ApiVersion = Annotated[str, BeforeValidator(matching(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?", "must be a version such as 2024-10-21",
 )), _TEXT]  # fmt: skip
@@ -55,11 +55,11 @@ class Aws(Stanza):
     @model_validator(mode="after")
     def _fits(self) -> "Aws":
         if (self.access_key_id is None) != (self.secret_access_key is None):
-            raise unshown("needs both access_key_id and secret_access_key, or neither")
+            raise invalid_hidden("needs both access_key_id and secret_access_key, or neither")
         if self.session_token is not None and self.access_key_id is None:
-            raise unshown("needs access_key_id and secret_access_key with its session_token")
+            raise invalid_hidden("needs access_key_id and secret_access_key with its session_token")
         if self.profile is not None and self.access_key_id is not None:
-            raise unshown("takes a profile or keys, not both")
+            raise invalid_hidden("takes a profile or keys, not both")
         return self
 
     def auth(self) -> snapshot.Auth:
@@ -101,24 +101,24 @@ class Auth(Stanza):
     @model_validator(mode="after")
     def _is_one_way(self) -> "Auth":
         if sum(found is not None for _, found in self) != 1:
-            raise unshown("must name exactly one of azure, aws, google, bearer")
+            raise invalid_hidden("must name exactly one of azure, aws, google, bearer")
         if self.bearer is False:
-            raise unshown("bearer must be true; leave auth out for the dialect's own way")
+            raise invalid_hidden("bearer must be true; leave auth out for the dialect's own way")
         return self
 
-    def misfits(self, dialect: str, base_url: str) -> Iterator[tuple[tuple[str, ...], str]]:
-        """What cannot work, by its place in the provider's stanza."""
+    def conflicts(self, dialect: str, base_url: str) -> Iterator[tuple[tuple[str, ...], str]]:
+        """What cannot work, each with its path in the provider's stanza."""
         if self.azure and dialect != "openai":
             yield ("auth", "azure"), "goes with the dialect openai only"
         elif self.azure and not base_url.endswith("/openai"):
             yield ("base_url",), "must end in /openai with auth.azure"
         if self.aws:
-            there = _AWS_HOST.fullmatch(urlsplit(base_url).hostname or "")
-            if there and there[1] != self.aws.region:
+            match = _AWS_HOST.fullmatch(urlsplit(base_url).hostname or "")
+            if match and match[1] != self.aws.region:
                 yield ("auth", "aws", "region"), "is not the region in base_url"
 
     @property
-    def way(self) -> str:
+    def scheme(self) -> str:
         return next(name for name, found in self if found is not None)
 
     def auth(self) -> snapshot.Auth:
@@ -129,6 +129,6 @@ class Auth(Stanza):
     def __get_pydantic_json_schema__(
         cls, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        found = super().__get_pydantic_json_schema__(core, handler)
-        handler.resolve_ref_schema(found).update(minProperties=1, maxProperties=1)
-        return found
+        schema = super().__get_pydantic_json_schema__(core, handler)
+        handler.resolve_ref_schema(schema).update(minProperties=1, maxProperties=1)
+        return schema

@@ -1,4 +1,4 @@
-"""Checked stanzas to the values that the rest of the house reads."""
+"""Checked stanzas to the values that the rest of the gateway reads."""
 
 from datetime import datetime
 from typing import Final
@@ -8,7 +8,7 @@ from gateway.config.admin import build_admin
 from gateway.config.build_tenants import build_tenants
 from gateway.config.faults import Path
 from gateway.config.offers import Offer, offer
-from gateway.config.optional import left_out, remaining, whole
+from gateway.config.optional import configured_deployments, is_complete, left_out_models
 from gateway.config.proxy import proxy_of
 from gateway.config.tree import Tree
 from gateway.config.validate import Parts
@@ -69,7 +69,7 @@ def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapsh
         for name, s in parts.routes.items()
     }
     return Snapshot(
-        catalog=Catalog(models, tiers, routes, left_out(tree, parts)),
+        catalog=Catalog(models, tiers, routes, left_out_models(tree, parts)),
         providers=providers,
         tenants=build_tenants(parts),
         ledger=build_ledger(parts.redis),
@@ -104,7 +104,7 @@ def _model(
     tree: Tree, parts: Parts, name: str, stanza: schema.Model, at: datetime | None
 ) -> Model | None:
     path = ("models", name)
-    places = remaining(tree, stanza)
+    places = configured_deployments(tree, stanza)
     known = [place for place in places if place.provider in parts.providers]
     offers = [
         offer(stanza, place, place.upstream or name, parts.providers[place.provider].base_url, at)
@@ -120,7 +120,7 @@ def _model(
     if tree.doubtful((*path, "context")):
         return None
     if context is None:
-        every = len(known) == len(places) and whole(tree, name, stanza)
+        every = len(known) == len(places) and is_complete(tree, name, stanza)
         if known and every and not any(_doubts(tree, name, stanza, each) for each in known):
             message = "context is required: genai-prices does not know this model's window"
             tree.fault(path, message)
@@ -154,28 +154,28 @@ def _doubts(
 ) -> bool:
     """Whether what genai-prices is asked, or one of these keys, is not known for a deployment."""
     path: Path = ("models", model)
-    kept = zip(tree.kept((*path, "deployments")), stanza.deployments, strict=True)
-    here = next(where for where, each in kept if each is place)
+    written = zip(tree.sound_items((*path, "deployments")), stanza.deployments, strict=True)
+    here = next(where for where, each in written if each is place)
     mine = [(*here, key) for key in ("upstream", *keys)]
     shared = [(*path, key) for key in keys]
     return tree.doubtful(("providers", place.provider, "base_url"), *mine, *shared)
 
 
 def _fallbacks(tree: Tree, parts: Parts, stanza: schema.Model) -> tuple[str, ...]:
-    """Those that can be asked."""
-    gone = left_out(tree, parts) if stanza.fallbacks else {}
-    return tuple(name for name in stanza.fallbacks if name not in gone)
+    """Those that a configured provider serves."""
+    unserved = left_out_models(tree, parts) if stanza.fallbacks else {}
+    return tuple(name for name in stanza.fallbacks if name not in unserved)
 
 
 def _card(stanza: schema.Model, first: Offer) -> Card:
-    gone = stanza.deprecated
+    deprecation = stanza.deprecated
     return Card(
         cutoff=stanza.cutoff,
         latency=stanza.latency,
         batch=first.batch,
         source=first.source,
         as_of=first.as_of,
-        deprecated=Deprecation(gone.since, gone.use_instead) if gone else None,
+        deprecated=Deprecation(deprecation.since, deprecation.use_instead) if deprecation else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Checked stanzas of tenants and organisations to the values that the rest of the house reads."""
+"""Checked stanzas of tenants and organisations to the values that the gateway reads."""
 
 from collections.abc import Mapping, Sequence
 

@@ -15,12 +15,12 @@ from gateway.config.scalars import (
     Name,
     Pattern,
     SqlDialect,
-    choice,
-    described,
+    enum_schema,
+    invalid,
+    invalid_hidden,
+    json_schema,
     matching,
     one_of,
-    unshown,
-    wrong,
 )
 from gateway.config.stanza import Stanza
 from gateway.core.catalog import Check
@@ -32,9 +32,9 @@ from gateway.core.checks.schema import usable
 
 def _json_schema(value: object) -> str:
     if not isinstance(value, str):
-        raise wrong("must be a JSON Schema written as one text, in quotes or after |")
+        raise invalid("must be a JSON Schema written as one text, in quotes or after |")
     if not usable(value.encode("utf-8", "replace")):
-        raise unshown(
+        raise invalid_hidden(
             "must be a JSON Schema in JSON of at most 64 kB, without references to other documents"
         )
     return value
@@ -43,20 +43,20 @@ def _json_schema(value: object) -> str:
 def _prose(value: object) -> str:
     """Lines of text."""
     if not isinstance(value, str) or not value.strip():
-        raise wrong("must be a text")
+        raise invalid("must be a text")
     return value.strip()
 
 
 JsonSchemaText = Annotated[
-    str, BeforeValidator(_json_schema), described({"type": "string", "minLength": 2})
+    str, BeforeValidator(_json_schema), json_schema({"type": "string", "minLength": 2})
 ]
-Prose = Annotated[str, BeforeValidator(_prose), described({"type": "string", "minLength": 1})]
-Language = Annotated[str, BeforeValidator(one_of(LANGUAGES)), choice(LANGUAGES)]
-OnFailure = Annotated[str, BeforeValidator(one_of(ON_FAILURE)), choice(ON_FAILURE)]
+Prose = Annotated[str, BeforeValidator(_prose), json_schema({"type": "string", "minLength": 1})]
+Language = Annotated[str, BeforeValidator(one_of(LANGUAGES)), enum_schema(LANGUAGES)]
+OnFailure = Annotated[str, BeforeValidator(one_of(ON_FAILURE)), enum_schema(ON_FAILURE)]
 Identifier = Annotated[
     str,
     BeforeValidator(matching(r"[A-Za-z_][A-Za-z0-9_]*", "must be a name that Python allows")),
-    described({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}),
+    json_schema({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}),
 ]
 
 
@@ -128,7 +128,7 @@ class LengthOptions(Stanza):
     def _bounds(self) -> Self:
         why = option_fault("length", {name: value for name, value in self if value is not None})
         if why is not None:
-            raise unshown(why.removeprefix("length").lstrip(": "))
+            raise invalid_hidden(why.removeprefix("length").lstrip(": "))
         return self
 
 
@@ -137,14 +137,14 @@ class PythonOptions(Stanza):
     """A function or a class that it must define."""
 
 
-class _AskedOptions(Stanza):
+class _ExternalOptions(Stanza):
     timeout_ms: Milliseconds = ASK_MS
     """How long its verdict is waited for."""
     on_failure: OnFailure = ON_FAILURE[0]
     """When there is no verdict: `skip` the check, or let the answer `pass` or `fail` it."""
 
 
-class WebhookOptions(_AskedOptions):
+class WebhookOptions(_ExternalOptions):
     short: ClassVar[dict[str, Any]] = {"type": "string", "minLength": 1}
 
     url: Webhook
@@ -155,7 +155,7 @@ class WebhookOptions(_AskedOptions):
         return {"url": value} if isinstance(value, str) else value
 
 
-class JudgeOptions(_AskedOptions):
+class JudgeOptions(_ExternalOptions):
     model: Name
     """Who judges: a route, a tier or a model."""
     rubric: Prose
@@ -223,7 +223,7 @@ class OneCheck(_Shadowing):
     @classmethod
     def expand(cls, value: Any) -> Any:
         if isinstance(value, dict) and len(value) != 1:
-            raise unshown("must name exactly one check")
+            raise invalid_hidden("must name exactly one check")
         return {value: {}} if isinstance(value, str) else value
 
     def check(self) -> Check:
@@ -234,9 +234,9 @@ class OneCheck(_Shadowing):
     def __get_pydantic_json_schema__(
         cls, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        found = super().__get_pydantic_json_schema__(core, handler)
-        whole = handler.resolve_ref_schema(found)
-        mapping = {**whole, "minProperties": 1, "maxProperties": 1}
-        whole.clear()
-        whole["anyOf"] = [{"enum": list(cls.model_fields)}, mapping]
-        return found
+        ref = super().__get_pydantic_json_schema__(core, handler)
+        definition = handler.resolve_ref_schema(ref)
+        mapping = {**definition, "minProperties": 1, "maxProperties": 1}
+        definition.clear()
+        definition["anyOf"] = [{"enum": list(cls.model_fields)}, mapping]
+        return ref

@@ -59,18 +59,18 @@ def dotted(path: Path) -> str:
         if isinstance(step, int):
             text += f"[{step}]"
         else:
-            text += f".{named(step)}" if text else named(step)
+            text += f".{quoted_if_needed(step)}" if text else quoted_if_needed(step)
     return text
 
 
-def unknown(key: str, longest: int = 32) -> str:
-    """A key that nobody knows, as far as it is shown: what is no word may be the half of an
-    address, with its password, that a colon too many made one.
+def safe_key(key: str, longest: int = 32) -> str:
+    """An unknown key, as it may be shown: one that is not a plain word may be part of a URL, with
+    its password, that was split at a colon.
     """
     return key if len(key) <= longest and _KEY.fullmatch(key) else _UNSHOWN
 
 
-def named(name: str) -> str:
+def quoted_if_needed(name: str) -> str:
     """A name or a key, in quotes where it has more than letters, digits and the like."""
     shown = quoted(name)
     return name if _PLAIN.fullmatch(name) and shown[1:-1] == name else shown
@@ -94,7 +94,7 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str:
 
 
 def closest(wrong: str, known: Iterable[str]) -> str | None:
-    """What was meant, perhaps."""
+    """The known name that is most like it, if any is."""
     close = difflib.get_close_matches(wrong[:_LONGEST_SHOWN], list(known), n=1)
     return close[0] if close else None
 
@@ -104,4 +104,4 @@ def listed(names: Iterable[str]) -> str:
     shown = sorted(names)
     if len(shown) > 20:
         shown = [*shown[:20], "..."]
-    return ", ".join(n if n == "..." else named(n) for n in shown) or "none"
+    return ", ".join(n if n == "..." else quoted_if_needed(n) for n in shown) or "none"

@@ -11,7 +11,7 @@ _REFERENCE: Final = re.compile(
 )
 
 
-class Text(Struct):
+class Interpolated(Struct):
     """A text with its references replaced. `missing` are variables that are not set, or empty,
     and have no default; `problems` say what is wrong.
     """
@@ -22,36 +22,36 @@ class Text(Struct):
     problems: list[str] = field(default_factory=list)
 
 
-def interpolate(text: str, env: Mapping[str, str], stand_in: str | None = None) -> Text:
+def interpolate(text: str, env: Mapping[str, str], stand_in: str | None = None) -> Interpolated:
     """A default stands in for a variable that is not set or empty; where there is none,
     `stand_in` does. `$${` is a plain `${`.
     """
-    made = Text()
+    result = Interpolated()
 
-    def replace(found: re.Match[str]) -> str:
-        if found[0] == "$${":
+    def replace(match: re.Match[str]) -> str:
+        if match[0] == "$${":
             return "${"
-        made.used = True
-        name, default = found["name"], found["default"]
+        result.used = True
+        name, default = match["name"], match["default"]
         if name is None:
-            made.problems.append("must write ${NAME} or ${NAME:-default}, or $${ for a plain ${")
+            result.problems.append("must write ${NAME} or ${NAME:-default}, or $${ for a plain ${")
             return ""
         value = env.get(name)
         if default is not None and "${" in default:  # it ends at the first }, the rest would stay
-            made.problems.append(
+            result.problems.append(
                 f"must write a text as the default of {name}, not another ${{NAME}}"
             )
             return ""
         if default is not None:
             return value or default
         if not value:
-            made.missing.append(name)
+            result.missing.append(name)
             if stand_in is not None:
                 return stand_in
         if value is None:
-            made.problems.append(f"environment variable {name} is not set")
+            result.problems.append(f"environment variable {name} is not set")
             return ""
         return value
 
-    made.text = _REFERENCE.sub(replace, text)
-    return made
+    result.text = _REFERENCE.sub(replace, text)
+    return result

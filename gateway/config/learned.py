@@ -8,7 +8,7 @@ from pydantic import BeforeValidator
 
 from gateway.config.faults import Path as Place
 from gateway.config.faults import listed
-from gateway.config.scalars import Text, amount, numbers
+from gateway.config.scalars import Text, decimal, number_schema
 from gateway.config.stanza import Stanza
 from gateway.config.tree import Tree
 from gateway.core import learned
@@ -16,9 +16,9 @@ from gateway.core.learned import BadWeights, Weights, read_weights
 
 _LARGEST: Final = 1_000_000
 """Bytes. A file of weights has some thousand."""
-_share: Final = amount("a share from 0 to 1, such as 0.05", lambda share: 0 <= share <= 1)
+_share: Final = decimal("a share from 0 to 1, such as 0.05", lambda share: 0 <= share <= 1)
 Share = Annotated[
-    float, BeforeValidator(lambda value: float(_share(value))), numbers(minimum=0, maximum=1)
+    float, BeforeValidator(lambda value: float(_share(value))), number_schema(minimum=0, maximum=1)
 ]
 
 
@@ -54,12 +54,14 @@ def check_learned(
     else:
         if tree.doubtful((*route, "tiers")):
             return None
-        if _fits(tree, here, weights.rungs, tiers):
+        if _check_rungs(tree, here, weights.rungs, tiers):
             return stanza.learned(weights, str(file))
     return None
 
 
-def _fits(tree: Tree, here: Place, rungs: Mapping[str, object], tiers: tuple[str, ...]) -> bool:
+def _check_rungs(
+    tree: Tree, here: Place, rungs: Mapping[str, object], tiers: tuple[str, ...]
+) -> bool:
     if len(tiers) < 2:
         tree.fault(here, "is of no use: the route has one tier only")
         return False
@@ -70,8 +72,8 @@ def _fits(tree: Tree, here: Place, rungs: Mapping[str, object], tiers: tuple[str
 
 
 def _bytes(file: Path) -> bytes:
-    with file.open("rb") as read:
-        text = read.read(_LARGEST + 1)
+    with file.open("rb") as opened:
+        text = opened.read(_LARGEST + 1)
     if len(text) > _LARGEST:
         raise BadWeights("is no file of tollgate learn: too large")
     return text

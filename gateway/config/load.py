@@ -12,7 +12,7 @@ from msgspec import Struct
 from gateway.config.admin import check_keys
 from gateway.config.build import build_ledger, build_models, build_snapshot
 from gateway.config.faults import ConfigError, Fault
-from gateway.config.optional import check_tiers, leave_out, left_out
+from gateway.config.optional import check_tiers, leave_out, left_out_models
 from gateway.config.references import check_references
 from gateway.config.tree import Tree, merge, parse
 from gateway.config.validate import validate
@@ -40,13 +40,13 @@ class Loaded(Struct, frozen=True):
 def load_whole(
     paths: Sequence[Path], env: Mapping[str, str], *, at: datetime | None = None
 ) -> Loaded:
-    """As `load`, with what names it."""
+    """As `load`, with its hash and its files."""
     texts, faults = read_files(paths)
-    return named(read(texts, env, at=at, faults=faults), texts)
+    return with_hash(read(texts, env, at=at, faults=faults), texts)
 
 
-def named(snapshot: Snapshot, texts: Sequence[tuple[str, str]]) -> Loaded:
-    """A snapshot with what names it: `texts` are those that it was read from."""
+def with_hash(snapshot: Snapshot, texts: Sequence[tuple[str, str]]) -> Loaded:
+    """A snapshot with its hash and its files: `texts` are those that it was read from."""
     digest = sha256("".join(text for _, text in texts).encode()).hexdigest()
     return Loaded(snapshot, digest[:_HASH], tuple(file for file, _ in texts))
 
@@ -55,24 +55,24 @@ Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 def stamp(paths: Sequence[Path], snapshot: Snapshot | None = None) -> Stamp:
-    """What tells that a file is another one, was written to, has come or has gone: for each its
-    name, its inode, its size and when it was written, in nanoseconds. Never fails.
+    """Differs when a file was replaced, written, added or removed: for each its name, inode, size
+    and modification time in nanoseconds. Never fails.
 
-    The files of weights are among them that a configuration names.
+    The files of weights that a configuration names are among them.
     """
     files: list[Path] = []
     for path in paths:
         with suppress(OSError):
             files += _files([path], [])
     routes = () if snapshot is None else snapshot.catalog.routes.values()
-    begins = [route.learned for route in routes if route.learned is not None]
-    files += map(Path, sorted({each.file for each in begins if each.file}))
-    found = []
+    learned = [route.learned for route in routes if route.learned is not None]
+    files += map(Path, sorted({each.file for each in learned if each.file}))
+    stamps = []
     for file in files:
         with suppress(OSError):
-            it = file.stat()
-            found.append((str(file), it.st_ino, it.st_size, it.st_mtime_ns))
-    return tuple(found)
+            info = file.stat()
+            stamps.append((str(file), info.st_ino, info.st_size, info.st_mtime_ns))
+    return tuple(stamps)
 
 
 def load(paths: Sequence[Path], env: Mapping[str, str], *, at: datetime | None = None) -> Snapshot:
@@ -101,7 +101,7 @@ def read(
     parts = validate(tree)
     check_references(tree, parts)
     check_keys(tree, parts.keys, parts.admin, parts.tenants)
-    check_tiers(tree, parts, left_out(tree, parts))
+    check_tiers(tree, parts, left_out_models(tree, parts))
     models = build_models(tree, parts, at)
     if tree.faults:
         raise ConfigError(in_order(tree.faults, tree))
@@ -130,7 +130,7 @@ def read_files(paths: Sequence[Path]) -> tuple[list[tuple[str, str]], list[Fault
         try:
             texts.append((str(file), file.read_bytes().decode("utf-8-sig")))
         except OSError as error:
-            faults.append(_unread(file, error))
+            faults.append(_unreadable(file, error))
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
             faults.append(Fault(str(file), line, None, "", "is not UTF-8"))
@@ -164,20 +164,20 @@ def read_trees(
 def _files(paths: Sequence[Path], faults: list[Fault]) -> Iterable[Path]:
     for path in paths:
         try:
-            found = _in_folder(path)
+            files = _in_folder(path)
         except OSError as error:
-            faults.append(_unread(path, error))
+            faults.append(_unreadable(path, error))
             continue
-        if not found:
+        if not files:
             faults.append(Fault(str(path), None, None, "", "has no .yaml file in it"))
-        yield from found
+        yield from files
 
 
 def _in_folder(path: Path) -> list[Path]:
     """Its files in name order; or a path that is no folder itself."""
     if not path.is_dir():
         return [path]
-    # A link that leads nowhere is read, so that it is told; an editor's own begins with a dot.
+    # A dangling link is read, so that it is a fault; an editor's lock file begins with a dot.
     return sorted(
         p
         for p in path.iterdir()
@@ -186,7 +186,7 @@ def _in_folder(path: Path) -> list[Path]:
     )
 
 
-def _unread(path: Path, error: OSError) -> Fault:
+def _unreadable(path: Path, error: OSError) -> Fault:
     return Fault(str(path), None, None, "", f"cannot be read: {error.strerror or 'unreadable'}")
 
 

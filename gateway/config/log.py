@@ -4,14 +4,14 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from gateway.config.scalars import Text, amount, choice, numbers, one_of
+from gateway.config.scalars import Text, decimal, enum_schema, number_schema, one_of
 from gateway.config.stanza import Stanza
 from gateway.core.life_words import LOG_CONTENT
 
-LogContent = Annotated[str, BeforeValidator(one_of(LOG_CONTENT)), choice(LOG_CONTENT)]
-_share = amount("a share from 0 to 1", lambda share: share <= 1)
+LogContent = Annotated[str, BeforeValidator(one_of(LOG_CONTENT)), enum_schema(LOG_CONTENT)]
+_share = decimal("a share from 0 to 1", lambda share: share <= 1)
 Share = Annotated[
-    float, BeforeValidator(lambda value: float(_share(value))), numbers(minimum=0, maximum=1)
+    float, BeforeValidator(lambda value: float(_share(value))), number_schema(minimum=0, maximum=1)
 ]
 
 

@@ -1,4 +1,4 @@
-"""A stanza with faults, without what is at fault: so that its other faults can be told, too."""
+"""A stanza without its faulty parts, so that the other faults can be found, too."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
@@ -11,7 +11,7 @@ from gateway.config.stanza import Stanza, by_name, model_in, owner_of
 from gateway.config.tree import EMPTY, Tree
 
 S = TypeVar("S", bound=Stanza)
-_OUT: Final = object()
+_REMOVED: Final = object()
 _STAND_INS: Final[Mapping[str, Any]] = {
     "base_url": "http://unknown.invalid",
     "deployments": [],
@@ -28,7 +28,7 @@ _STAND_INS: Final[Mapping[str, Any]] = {
 def mend(tree: Tree, path: Path, spec: type[S], faulty: Iterable[Path]) -> S | None:
     """The stanza at `path` without what is `faulty` in it: to judge the rest by, never to build.
 
-    The tree is told what to doubt. None when the stanza as a whole is at fault.
+    Notes in the tree what to doubt. None when the stanza as a whole is at fault.
     """
     written = tree.at(path)
     raw = {} if written is EMPTY else written
@@ -36,8 +36,8 @@ def mend(tree: Tree, path: Path, spec: type[S], faulty: Iterable[Path]) -> S | N
     if not isinstance(raw, dict) or path in tree.broken:
         return None
     for items in (False, True):
-        found = (_cut(spec, raw, place, items=items) for place in places)
-        cuts = {cut: _stand_in(spec, cut) for cut in found}
+        paths = (_cut(spec, raw, place, items=items) for place in places)
+        cuts = {cut: _stand_in(spec, cut) for cut in paths}
         try:
             entry = spec.model_validate(_without(raw, (), cuts))
         except ValidationError:
@@ -85,7 +85,7 @@ def _stand_in(spec: type[BaseModel], cut: Path) -> Any:
     if field and field.is_required():
         return _STAND_INS[str(key)]
     own = owner.stand_ins if owner and issubclass(owner, Stanza) else {}
-    return own.get(str(key), _OUT)
+    return own.get(str(key), _REMOVED)
 
 
 def _without(value: Any, here: Path, cuts: Mapping[Path, Any]) -> Any:
@@ -94,7 +94,7 @@ def _without(value: Any, here: Path, cuts: Mapping[Path, Any]) -> Any:
         return [_without(item, place, cuts) for place, item in whole if place not in cuts]
     if not isinstance(value, dict):
         return value
-    kept = {
+    retained = {
         key: _without(item, (*here, key), cuts)
         for key, item in value.items()
         if (*here, key) not in cuts
@@ -102,9 +102,9 @@ def _without(value: Any, here: Path, cuts: Mapping[Path, Any]) -> Any:
     stand_ins = {
         cut[-1]: stand_in
         for cut, stand_in in cuts.items()
-        if cut[:-1] == here and stand_in is not _OUT
+        if cut[:-1] == here and stand_in is not _REMOVED
     }
-    return kept | stand_ins
+    return retained | stand_ins
 
 
 def _doubts(spec: type[BaseModel], raw: Any, cut: Path) -> Iterable[Path]:

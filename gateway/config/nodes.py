@@ -21,13 +21,13 @@ except ImportError:  # PyYAML was built without libyaml
 
 MAX_DEPTH: Final = 32
 
-_UNLIKE: Final = re.compile(r"[!?%\t\x85\u2028\u2029\ufeff]|---|\.\.\.|[|>][-+\d]*#")
+_AMBIGUOUS: Final = re.compile(r"[!?%\t\x85\u2028\u2029\ufeff]|---|\.\.\.|[|>][-+\d]*#")
 """What the two may read differently: tags, complex keys and `?` between brackets, directives,
 tabs, odd line ends, documents, and a comment that follows `|` without a space.
 """
 
 
-class _Unlike(Exception):
+class _ReadersDiffer(Exception):
     """The other reader would have another place for a value."""
 
 
@@ -44,13 +44,13 @@ class _Bounded(Composer):
         return node
 
 
-class Own(_Bounded, yaml.BaseLoader):
+class PythonReader(_Bounded, yaml.BaseLoader):
     """PyYAML's reader."""
 
 
 if CParser is not None:
 
-    class Fast(_Bounded, CParser, BaseConstructor, BaseResolver):
+    class LibyamlReader(_Bounded, CParser, BaseConstructor, BaseResolver):
         """libyaml's reader under the same composer."""
 
         def __init__(self, text: str) -> None:
@@ -66,21 +66,21 @@ if CParser is not None:
             if not node.value and node.style is None:
                 at = node.start_mark.index
                 if self._text[at - 1 : at] not in {":", "-"}:
-                    raise _Unlike
+                    raise _ReadersDiffer
             return node
 
 
 def compose(text: str) -> yaml.Node | None:
     """The root, None of an empty text. Raises yaml.YAMLError."""
-    if CParser is not None and not _UNLIKE.search(text):
+    if CParser is not None and not _AMBIGUOUS.search(text):
         try:
-            return _composed(Fast(text))
-        except (yaml.YAMLError, _Unlike):
-            pass  # as it is told by the other
-    return _composed(Own(text))
+            return _compose_with(LibyamlReader(text))
+        except (yaml.YAMLError, _ReadersDiffer):
+            pass  # PyYAML's own reader reports it
+    return _compose_with(PythonReader(text))
 
 
-def _composed(reader: Any) -> yaml.Node | None:
+def _compose_with(reader: Any) -> yaml.Node | None:
     try:
         node: yaml.Node | None = reader.get_single_node()
         return node

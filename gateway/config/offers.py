@@ -21,7 +21,7 @@ class Offer(Struct, frozen=True):
     as_of: str | None = None
     batch: str | None = None
     context: int | None = None
-    leaving: bool = False
+    retiring: bool = False
     """Whether genai-prices says that the provider takes it out of service."""
 
 
@@ -45,7 +45,7 @@ def offer(
             "genai-prices",
             batch=batch,
             context=listing.context,
-            leaving=listing.leaving,
+            retiring=listing.retiring,
         )
     return Offer(
         tariff,
@@ -54,5 +54,5 @@ def offer(
         stated.as_of,
         None if stated.batch is None else str(stated.batch),
         listing.context,
-        listing.leaving,
+        listing.retiring,
     )

@@ -14,11 +14,11 @@ from gateway.config.scalars import (
     Text,
     Tokens,
     UsdPerMillion,
-    amount,
-    described,
-    numbers,
-    unshown,
-    wrong,
+    decimal,
+    invalid,
+    invalid_hidden,
+    json_schema,
+    number_schema,
 )
 from gateway.config.stanza import Stanza
 from gateway.config.zones import Timezone
@@ -34,12 +34,12 @@ _AS_IT_IS: Final = Decimal(1)
 
 
 def _hours(value: object) -> tuple[int, int]:
-    found = _HOURS.fullmatch(value) if isinstance(value, str) else None
-    if found:
-        begin, end = (int(found[i]) * 60 + int(found[i + 1]) for i in (1, 3))
+    match = _HOURS.fullmatch(value) if isinstance(value, str) else None
+    if match:
+        begin, end = (int(match[i]) * 60 + int(match[i + 1]) for i in (1, 3))
         if begin != end and end <= DAY:
             return begin, end
-    raise wrong("must be hours of the day such as 16:30-00:30")
+    raise invalid("must be hours of the day such as 16:30-00:30")
 
 
 def _day(value: object) -> str:
@@ -48,17 +48,17 @@ def _day(value: object) -> str:
             return date.fromisoformat(value).isoformat()
     except ValueError:
         pass
-    raise wrong("must be a day such as 2026-01-31")
+    raise invalid("must be a day such as 2026-01-31")
 
 
-Hours = Annotated[tuple[int, int], BeforeValidator(_hours), described({
+Hours = Annotated[tuple[int, int], BeforeValidator(_hours), json_schema({
     "type": "string", "pattern": f"^{_HOURS.pattern}$",
 })]  # fmt: skip
-Day = Annotated[str, BeforeValidator(_day), described({"type": "string", "format": "date"})]
+Day = Annotated[str, BeforeValidator(_day), json_schema({"type": "string", "format": "date"})]
 Factor = Annotated[
     Decimal,
-    BeforeValidator(amount("a factor such as 0.5", lambda f: 0 < f <= _DEAREST_FACTOR)),
-    numbers(exclusiveMinimum=0, maximum=_DEAREST_FACTOR),
+    BeforeValidator(decimal("a factor such as 0.5", lambda f: 0 < f <= _DEAREST_FACTOR)),
+    number_schema(exclusiveMinimum=0, maximum=_DEAREST_FACTOR),
 ]
 
 
@@ -125,20 +125,22 @@ class Price(Stanza):
         if value == "free":
             return {"input": "0", "output": "0"}
         if isinstance(value, str):
-            raise unshown("must be free, or a mapping such as {input: 0.25, output: 2}")
+            raise invalid_hidden("must be free, or a mapping such as {input: 0.25, output: 2}")
         return value
 
     @model_validator(mode="after")
-    def _is_whole(self) -> "Price":
+    def _is_complete(self) -> "Price":
         if (self.input is None) != (self.output is None):
-            raise unshown("needs both input and output, or neither")
+            raise invalid_hidden("needs both input and output, or neither")
         if self.input is None:
             given = [n for n, v in self if n not in ("batch", "input", "output") and v]
             if given or self.batch is None:
-                raise unshown(f"needs input and output{f' with {given[0]}' if given else ''}")
+                raise invalid_hidden(
+                    f"needs input and output{f' with {given[0]}' if given else ''}"
+                )
         starts = [step.above for step in self.steps]
         if any(above <= before for before, above in pairwise(starts)):
-            raise unshown("steps must rise: each above more tokens than the one before it")
+            raise invalid_hidden("steps must rise: each above more tokens than the one before it")
         return self
 
     def tariff(self) -> Tariff | None:
@@ -149,13 +151,13 @@ class Price(Stanza):
         steps = [(step.above, _Rates(step.input, step.output, step, self)) for step in self.steps]
 
         def rising(factor: Decimal) -> tuple[Step, ...]:
-            return tuple(Step(above, rates.times(factor)) for above, rates in steps)
+            return tuple(Step(above, rates.scaled(factor)) for above, rates in steps)
 
         windows = (
-            Window(*each.hours, usual.times(each.factor), each.zone, rising(each.factor))
+            Window(*each.hours, usual.scaled(each.factor), each.zone, rising(each.factor))
             for each in self.windows
         )
-        return Tariff(usual.times(_AS_IT_IS), tuple(windows), rising(_AS_IT_IS))
+        return Tariff(usual.scaled(_AS_IT_IS), tuple(windows), rising(_AS_IT_IS))
 
     @property
     def is_free(self) -> bool:
@@ -168,8 +170,8 @@ class Price(Stanza):
     def __get_pydantic_json_schema__(
         cls, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        found = super().__get_pydantic_json_schema__(core, handler)
-        mapping = handler.resolve_ref_schema(found)["anyOf"][1]
+        schema = super().__get_pydantic_json_schema__(core, handler)
+        mapping = handler.resolve_ref_schema(schema)["anyOf"][1]
         stated = [n for n in cls.model_fields if n not in ("batch", "input", "output")]
         mapping["minProperties"] = 1
         mapping["dependentRequired"] = {
@@ -177,32 +179,34 @@ class Price(Stanza):
             "output": ["input"],
             **{name: ["input", "output"] for name in stated},
         }
-        return found
+        return schema
 
 
 class _Rates:
-    """USD per million, each said by the first of `said` that does."""
+    """USD per million; those of audio are from the first of `sources` that has them."""
 
-    def __init__(self, fresh: Decimal, output: Decimal, *said: "LongPrompt | Price") -> None:
-        here = said[0]
+    def __init__(self, fresh: Decimal, output: Decimal, *sources: "LongPrompt | Price") -> None:
+        own = sources[0]
         self._text = (
             fresh,
             output,
-            fresh if here.cached_input is None else here.cached_input,
-            fresh if here.cache_write is None else here.cache_write,
+            fresh if own.cached_input is None else own.cached_input,
+            fresh if own.cache_write is None else own.cache_write,
         )
-        heard, told, again = (
-            next((rate for each in said if (rate := getattr(each, name)) is not None), None)
+        audio_input, audio_output, audio_cached = (
+            next((rate for each in sources if (rate := getattr(each, name)) is not None), None)
             for name in _AUDIO
         )
         self._audio: tuple[Decimal, ...] = ()
-        if (heard, told, again) != (None, None, None):
-            heard = fresh if heard is None else heard
+        if (audio_input, audio_output, audio_cached) != (None, None, None):
+            audio_input = fresh if audio_input is None else audio_input
             self._audio = (
-                heard, output if told is None else told, heard if again is None else again,
-            )  # fmt: skip
+                audio_input,
+                output if audio_output is None else audio_output,
+                audio_input if audio_cached is None else audio_cached,
+            )
 
-    def times(self, factor: Decimal) -> money.Price:
+    def scaled(self, factor: Decimal) -> money.Price:
         audio = None
         if self._audio:
             audio = money.Audio(*(nanos(rate * factor) for rate in self._audio))

@@ -33,10 +33,10 @@ class Listing(Struct, frozen=True):
 
     tariff: Tariff | None = None
     context: int | None = None
-    leaving: bool = False
+    retiring: bool = False
 
 
-class _Scale(Struct, frozen=True):
+class _SteppedPrice(Struct, frozen=True):
     """A price and its steps."""
 
     price: Price
@@ -75,21 +75,21 @@ def tariff_of(model: "ModelInfo", at: datetime) -> Tariff | None:
     hours = [(b, _dearest([each]) or usual) for b, each in zip(begins, listed, strict=True)]
     windows = []
     for scale, run in groupby(hours, key=lambda hour: hour[1]):
-        those = [begin for begin, _ in run]
+        starts = [begin for begin, _ in run]
         if scale != usual:
-            end = those[-1] + _HALF_HOUR
-            windows.append(Window(those[0], end, scale.price, steps=scale.steps))
+            end = starts[-1] + _HALF_HOUR
+            windows.append(Window(starts[0], end, scale.price, steps=scale.steps))
     return Tariff(usual.price, tuple(windows), usual.steps)
 
 
-def _dearest(listed: "Sequence[ModelPrice]") -> _Scale | None:
+def _dearest(listed: "Sequence[ModelPrice]") -> _SteppedPrice | None:
     """Each rate at its dearest, for short prompts and from each step on."""
     price = _for_prompt(listed, _SHORT)
     if price is None:
         return None
     starts = {tier.start for each in listed for unit in _UNITS for tier in _tiers(each, unit)}
     steps = tuple(Step(start, _for_prompt(listed, start + 1) or price) for start in sorted(starts))
-    return _Scale(price, steps)
+    return _SteppedPrice(price, steps)
 
 
 def _for_prompt(listed: "Sequence[ModelPrice]", prompt: int) -> Price | None:
@@ -104,10 +104,10 @@ def _for_prompt(listed: "Sequence[ModelPrice]", prompt: int) -> Price | None:
     write = max(rates["cache_write_mtok"], default=fresh)
     audio = None
     if any(rates[unit] for unit in _AUDIO):
-        heard = max(rates["input_audio_mtok"], default=fresh)
-        said = max(rates["output_audio_mtok"], default=output)
-        again = max(rates["cache_audio_read_mtok"], default=heard)
-        audio = Audio(nanos(heard), nanos(said), nanos(again))
+        audio_input = max(rates["input_audio_mtok"], default=fresh)
+        audio_output = max(rates["output_audio_mtok"], default=output)
+        audio_cached = max(rates["cache_audio_read_mtok"], default=audio_input)
+        audio = Audio(nanos(audio_input), nanos(audio_output), nanos(audio_cached))
     return Price(nanos(fresh), nanos(output), nanos(read), nanos(write), audio)
 
 

@@ -38,7 +38,7 @@ def _tables() -> str:
     ]
     quirks = [f"| `{name}` | {meaning} |" for name, meaning in QUIRKS.items()]
     options = [
-        f"| `{name}` | `{key}` | {_shown(option.default)} | {_prose(option.meaning)} |"
+        f"| `{name}` | `{key}` | {_code(option.default)} | {_prose(option.meaning)} |"
         for name, known in OPTIONS.items()
         for key, option in known.items()
     ]
@@ -95,9 +95,9 @@ def _ref(field: Mapping[str, Any]) -> tuple[str, str | None]:
 
 
 def _by_name(field: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    found = list(field.get("patternProperties", {}).values())
+    forms = list(field.get("patternProperties", {}).values())
     extra = field.get("additionalProperties")
-    return [*found, extra] if isinstance(extra, Mapping) else found
+    return [*forms, extra] if isinstance(extra, Mapping) else forms
 
 
 def _mapping(stanza: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -152,7 +152,7 @@ def _default(name: str, field: Mapping[str, Any], required: Iterable[str]) -> st
     return f"`{text}`"
 
 
-def _shown(value: object) -> str:
+def _code(value: object) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return f"`{value}`" if value or value == 0 else ""

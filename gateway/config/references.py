@@ -7,7 +7,7 @@ from gateway.config.accounts import check_accounts
 from gateway.config.auth import NEVER_KEYLESS
 from gateway.config.checks import OneCheck
 from gateway.config.faults import Path, did_you_mean, listed, quoted
-from gateway.config.optional import remaining
+from gateway.config.optional import configured_deployments
 from gateway.config.routes import Route
 from gateway.config.rules import check_rules
 from gateway.config.strategy_faults import check_strategies
@@ -25,20 +25,20 @@ def check_references(tree: Tree, parts: Parts) -> None:
 
 def check_models(tree: Tree, parts: Parts) -> None:
     """The same for providers and models alone."""
-    _Check(tree, parts).stock()
+    _Check(tree, parts).providers_and_models()
 
 
 class _Check:
     def __init__(self, tree: Tree, parts: Parts) -> None:
         self.tree, self.parts = tree, parts
         self.names = {
-            section: list(found) if isinstance(found := tree.root.get(section), dict) else []
+            section: list(entries) if isinstance(entries := tree.root.get(section), dict) else []
             for section in ("providers", "models", "tiers", "routes", "organisations", "tags")
         }
 
     def run(self) -> None:
         self.collisions()
-        self.stock()
+        self.providers_and_models()
         for name, tier in self.parts.tiers.items():
             models = [entry.model for entry in tier.models]
             self.references(("tiers", name, "models"), models, "models")
@@ -47,7 +47,7 @@ class _Check:
             self.references(("routes", name, "tiers"), route.tiers, "tiers")
             self.judges(("routes", name, "checks"), route.checks)
             self.rules(("routes", name), route)
-            check_trials(self.tree, ("routes", name), route, self.named)
+            check_trials(self.tree, ("routes", name), route, self.reference)
             check_strategies(self.tree, self.parts, ("routes", name), route)
             here, longest = ("routes", name, "timeout_s"), self.parts.redis.hold_ttl_s
             sure = not self.tree.doubtful(here, ("redis", "hold_ttl_s"))
@@ -55,7 +55,7 @@ class _Check:
                 self.tree.fault(here, f"must be less than redis.hold_ttl_s ({longest:g})")
             elif sure and route.on_disconnect == "drain":
                 self.drain(("routes", name), route, longest)
-        check_accounts(self.tree, self.parts, self.named)
+        check_accounts(self.tree, self.parts, self.reference)
         for name, tenant in self.parts.tenants.items():
             self.reach(("tenants", name), tenant)
 
@@ -65,9 +65,9 @@ class _Check:
         known = [name for section in sections for name in self.names[section]]
         if any((section,) in self.tree.doubts for section in sections):
             return
-        for place, check in zip(self.tree.kept(path), checks, strict=True):
+        for place, check in zip(self.tree.sound_items(path), checks, strict=True):
             if check.judge is not None and check.judge.model not in known:
-                here = self.tree.known((*place, "judge", "model"))
+                here = self.tree.written_part((*place, "judge", "model"))
                 name = check.judge.model
                 hidden = here in self.tree.masked
                 subject = "" if hidden else f" {quoted(name)}"
@@ -75,18 +75,18 @@ class _Check:
                 self.tree.fault(here, f"names an unknown route, tier or model{subject}{hint}")
 
     def rules(self, path: Path, route: Route) -> None:
-        for place, rule in zip(self.tree.kept((*path, "rules")), route.rules, strict=True):
+        for place, rule in zip(self.tree.sound_items((*path, "rules")), route.rules, strict=True):
             self.references((*place, "tiers"), rule.tiers, "tiers")
             self.judges((*place, "checks"), rule.checks or ())
-        check_rules(self.tree, path, route, self.parts.tags, self.named, self.served)
+        check_rules(self.tree, path, route, self.parts.tags, self.reference, self.regions_served)
 
     def drain(self, path: Path, route: Route, longest: float) -> None:
         doubtful = self.tree.doubtful((*path, "on_disconnect"), (*path, "drain_s"))
         if not doubtful and route.timeout_s + route.drain_s >= longest:
-            told = f"with timeout_s must be less than redis.hold_ttl_s ({longest:g})"
-            self.tree.fault((*path, "drain_s"), told)
+            message = f"with timeout_s must be less than redis.hold_ttl_s ({longest:g})"
+            self.tree.fault((*path, "drain_s"), message)
 
-    def stock(self) -> None:
+    def providers_and_models(self) -> None:
         for name, provider in self.parts.providers.items():
             self.provider(("providers", name), provider)
         for name, model in self.parts.models.items():
@@ -103,11 +103,11 @@ class _Check:
                 self.tree.fault(path, message)
             return
         if not self.tree.doubtful(dialect, url):
-            for where, message in provider.auth.misfits(provider.dialect, provider.base_url):
+            for where, message in provider.auth.conflicts(provider.dialect, provider.base_url):
                 self.tree.fault((*path, *where), message)
         if self.tree.doubtful(key):
             return
-        way, keyed = provider.auth.way, provider.api_key is not None
+        way, keyed = provider.auth.scheme, provider.api_key is not None
         if keyed and way not in provider.auth.needs_key:
             self.tree.fault((*path, "api_key"), f"is not used with auth.{way}: remove it")
         elif not keyed and way in provider.auth.needs_key:
@@ -127,19 +127,19 @@ class _Check:
     def references(self, path: Path, names: Sequence[str], section: str) -> None:
         """A list of names of a section: not empty, each known, none twice."""
         self.at_least_one(path, names)
-        for i, (place, name) in enumerate(zip(self.tree.kept(path), names, strict=True)):
+        for i, (place, name) in enumerate(zip(self.tree.sound_items(path), names, strict=True)):
             # An item is a name alone, or a mapping that has it under `model`.
-            here = self.tree.known((*place, "model"))
+            here = self.tree.written_part((*place, "model"))
             if name in names[:i]:
                 self.tree.fault(here, "is in the list already")
             else:
-                self.named(here, name, section)
+                self.reference(here, name, section)
 
     def at_least_one(self, path: Path, items: Sequence[object]) -> None:
         if not items and not self.tree.doubtful(path):
             self.tree.fault(path, "at least one is required")
 
-    def named(self, path: Path, name: str, section: str) -> None:
+    def reference(self, path: Path, name: str, section: str) -> None:
         known = self.names[section]
         if name not in known and (section,) not in self.tree.doubts:
             hidden = path in self.tree.masked
@@ -152,7 +152,7 @@ class _Check:
         path: Path = ("models", name)
         self.at_least_one((*path, "deployments"), model.deployments)
         first: dict[str, int | str] = {}
-        places = self.tree.kept((*path, "deployments"))
+        places = self.tree.sound_items((*path, "deployments"))
         for place, deployment in zip(places, model.deployments, strict=True):
             here: Path = (*place, "provider")
             provider = deployment.provider
@@ -160,27 +160,27 @@ class _Check:
                 message = f"is in deployments[{first[provider]}] already: {name} can be"
                 self.tree.fault(here, f"{message} deployed once at each provider")
             else:
-                self.named(here, provider, "providers")
+                self.reference(here, provider, "providers")
                 first[provider] = place[-1]
-        places = self.tree.kept((*path, "fallbacks"))
+        places = self.tree.sound_items((*path, "fallbacks"))
         for i, (here, other) in enumerate(zip(places, model.fallbacks, strict=True)):
             if other == name:
                 self.tree.fault(here, "must be another model")
             elif other in model.fallbacks[:i]:
                 self.tree.fault(here, "is in the list already")
             else:
-                self.named(here, other, "models")
+                self.reference(here, other, "models")
 
     def reach(self, path: Path, tenant: Tenant) -> None:
         """A tenant that can reach nothing is a mistake, not a wish."""
         names = [*self.names["routes"], *self.names["tiers"], *self.names["models"]]
-        asked = (*path, "models")
-        if not tenant.models and not self.tree.doubtful(asked):
-            self.tree.fault(asked, "must not be empty; leave it out to allow all")
+        models_path = (*path, "models")
+        if not tenant.models and not self.tree.doubtful(models_path):
+            self.tree.fault(models_path, "must not be empty; leave it out to allow all")
         if any((section,) in self.tree.doubts for section in ("routes", "tiers", "models")):
             names = []
         # Left out, it is all of them, and has no place of its own.
-        for here, pattern in zip(self.tree.kept(asked), tenant.models, strict=False):
+        for here, pattern in zip(self.tree.sound_items(models_path), tenant.models, strict=False):
             if names and not any(allowed((pattern,), name) for name in names):
                 hidden = here in self.tree.masked
                 subject = "" if hidden else f"{quoted(pattern)} "
@@ -189,32 +189,32 @@ class _Check:
         if tenant.regions is not None and not self.tree.doubtful((*path, "regions")):
             self.regions((*path, "regions"), tenant.regions)
 
-    def regions(self, path: Path, wanted: Sequence[str]) -> None:
-        if not wanted:
+    def regions(self, path: Path, regions: Sequence[str]) -> None:
+        if not regions:
             self.tree.fault(path, "must not be empty; leave it out to allow any region")
-        self.served(path, wanted)
+        self.regions_served(path, regions)
 
-    def served(self, path: Path, wanted: Sequence[str]) -> None:
-        served = set(self._served())
-        if wanted and self._know_regions() and served.isdisjoint(wanted):
-            known = listed(self.tree.shown(served))
+    def regions_served(self, path: Path, regions: Sequence[str]) -> None:
+        known_regions = set(self._served_regions())
+        if regions and self._know_regions() and known_regions.isdisjoint(regions):
+            known = listed(self.tree.showable(known_regions))
             self.tree.fault(path, f"no deployment is in any of these regions (known: {known})")
 
     def _know_regions(self) -> bool:
         """Whether nothing that is at fault could add a region."""
-        there = {s: len(getattr(self.parts, s)) for s in ("providers", "models")}
-        there["providers"] += len(self.tree.left_out)
+        counts = {s: len(getattr(self.parts, s)) for s in ("providers", "models")}
+        counts["providers"] += len(self.tree.left_out)
         places: list[Path] = [("providers", name, "regions") for name in self.parts.providers]
         for name, model in self.parts.models.items():
             if any(each.provider not in self.names["providers"] for each in model.deployments):
                 return False
             places.append(("models", name, "deployments"))
-        whole = all(len(self.names[section]) == number for section, number in there.items())
+        whole = all(len(self.names[section]) == number for section, number in counts.items())
         return whole and not self.tree.doubtful(*places)
 
-    def _served(self) -> Iterable[str]:
+    def _served_regions(self) -> Iterable[str]:
         for model in self.parts.models.values():
-            for deployment in remaining(self.tree, model):
+            for deployment in configured_deployments(self.tree, model):
                 provider = self.parts.providers.get(deployment.provider)
                 if deployment.regions is not None:
                     yield from deployment.regions

@@ -12,13 +12,13 @@ from gateway.config.scalars import (
     Naming,
     Seconds,
     Usd,
-    choice,
-    described,
+    enum_schema,
+    integer,
+    integer_schema,
+    invalid_hidden,
+    json_schema,
     matching,
     one_of,
-    unshown,
-    whole,
-    wholes,
 )
 from gateway.config.stanza import Stanza
 from gateway.config.strategies import CLIMB, Strategy
@@ -43,35 +43,37 @@ CACHED_PER: Final[tuple[str, ...]] = get_args(Per)
 _CLOCK: Final = r"([01][0-9]|2[0-3]):[0-5][0-9]"
 
 
-def _some(value: object) -> object:
+def _not_empty(value: object) -> object:
     """An empty list would be no condition, or one that nothing meets: which, nobody could tell."""
     if value == []:
-        raise unshown("must not be empty; leave it out to ask nothing")
+        raise invalid_hidden("must not be empty; leave it out to ask nothing")
     return value
 
 
 Clock = Annotated[
     str,
     BeforeValidator(matching(_CLOCK, "must be a time of day such as 22:00")),
-    described({"type": "string", "pattern": f"^({_CLOCK})$"}),
+    json_schema({"type": "string", "pattern": f"^({_CLOCK})$"}),
 ]
-Size = Annotated[int, BeforeValidator(whole(0)), wholes(minimum=0)]
-Script = Annotated[str, BeforeValidator(one_of(tuple(SCRIPTS))), choice(tuple(SCRIPTS))]
-Has = Annotated[str, BeforeValidator(one_of(HAS)), choice(HAS)]
-Ordering = Annotated[Order, BeforeValidator(one_of(ORDERS)), choice(ORDERS)]
+Size = Annotated[int, BeforeValidator(integer(0)), integer_schema(minimum=0)]
+Script = Annotated[str, BeforeValidator(one_of(tuple(SCRIPTS))), enum_schema(tuple(SCRIPTS))]
+Has = Annotated[str, BeforeValidator(one_of(HAS)), enum_schema(HAS)]
+Ordering = Annotated[Order, BeforeValidator(one_of(ORDERS)), enum_schema(ORDERS)]
 TagValue = Annotated[
     str,
     BeforeValidator(tag_value),
-    described({"type": "string", "minLength": 1, "maxLength": LONGEST}),
+    json_schema({"type": "string", "minLength": 1, "maxLength": LONGEST}),
 ]
-Asked = Annotated[str, BeforeValidator(one_of(tuple(STRATEGIES))), choice(tuple(STRATEGIES))]
-AskedCheck = Annotated[str, BeforeValidator(one_of(NAMED)), choice(NAMED)]
-Strategies = Annotated[tuple[Asked, ...], BeforeValidator(_some)]
-Checks = Annotated[tuple[AskedCheck, ...], BeforeValidator(_some)]
-Scripts = Annotated[tuple[Script, ...], BeforeValidator(_some)]
-Things = Annotated[tuple[Has, ...], BeforeValidator(_some)]
-Regions = Annotated[tuple[Name, ...], BeforeValidator(_some)]
-Values = Annotated[tuple[TagValue, ...], BeforeValidator(_some)]
+StrategyName = Annotated[
+    str, BeforeValidator(one_of(tuple(STRATEGIES))), enum_schema(tuple(STRATEGIES))
+]
+CheckName = Annotated[str, BeforeValidator(one_of(NAMED)), enum_schema(NAMED)]
+Strategies = Annotated[tuple[StrategyName, ...], BeforeValidator(_not_empty)]
+Checks = Annotated[tuple[CheckName, ...], BeforeValidator(_not_empty)]
+Scripts = Annotated[tuple[Script, ...], BeforeValidator(_not_empty)]
+Things = Annotated[tuple[Has, ...], BeforeValidator(_not_empty)]
+Regions = Annotated[tuple[Name, ...], BeforeValidator(_not_empty)]
+Values = Annotated[tuple[TagValue, ...], BeforeValidator(_not_empty)]
 
 
 class Span(Stanza):
@@ -83,7 +85,7 @@ class Span(Stanza):
     @model_validator(mode="after")
     def _bounds(self) -> Self:
         if self.above is None and self.at_most is None:
-            raise unshown("needs above, at_most or both")
+            raise invalid_hidden("needs above, at_most or both")
         return self
 
     def between(self) -> Between:
@@ -178,7 +180,7 @@ class Cache(Stanza):
     """For how long an answer is kept."""
     most_bytes: Count = 1_000_000
     """The largest answer that is kept, as it is kept."""
-    per: Annotated[Per, BeforeValidator(one_of(CACHED_PER)), choice(CACHED_PER)] = "tenant"
+    per: Annotated[Per, BeforeValidator(one_of(CACHED_PER)), enum_schema(CACHED_PER)] = "tenant"
     """Whom an answer is kept for: all of the `tenant`, or only the same `user` of a request."""
 
 
@@ -212,7 +214,7 @@ class Route(Stanza):
     timeout_s: Seconds = 120.0
     """A request as a whole, all attempts. Must be less than `redis.hold_ttl_s`."""
     on_disconnect: Annotated[
-        OnDisconnect, BeforeValidator(one_of(ON_DISCONNECT)), choice(ON_DISCONNECT)
+        OnDisconnect, BeforeValidator(one_of(ON_DISCONNECT)), enum_schema(ON_DISCONNECT)
     ] = "cancel"
     """When the client goes away: `cancel` the call that is being made, or `drain`: read on to its
     usage, so that what it costs is what the provider says."""

@@ -1,6 +1,6 @@
 """Texts to typed values. What each accepts is also said in JSON Schema, for editors.
 
-Messages tell what is allowed; who reports them adds what was found, unless it is a secret.
+Messages say what is allowed; the report adds the value, unless it may be a secret.
 """
 
 import re
@@ -41,34 +41,34 @@ PERIODS: Final[tuple[str, ...]] = get_args(Period)
 _REDIS_SCHEME: Final = r"unix|rediss?(\+sentinel|\+cluster)?"
 
 
-def wrong(message: str) -> PydanticCustomError:
+def invalid(message: str) -> PydanticCustomError:
     """The message is followed by what was found: `must be ..., not "x"`."""
     return PydanticCustomError("wrong", "{message}", {"message": message})
 
 
-def unshown(message: str) -> PydanticCustomError:
+def invalid_hidden(message: str) -> PydanticCustomError:
     """The message stands alone."""
     return PydanticCustomError("unshown", "{message}", {"message": message})
 
 
 def text(value: object) -> str:
     if not isinstance(value, str):
-        raise wrong("must be a text")
+        raise invalid("must be a text")
     if not value.strip() or not value.isprintable():
-        raise wrong("must be a text of printable characters")
+        raise invalid("must be a text of printable characters")
     return value
 
 
 def matching(pattern: str, message: str) -> Callable[[object], str]:
     def parse(value: object) -> str:
         if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII):
-            raise wrong(message)
+            raise invalid(message)
         return value
 
     return parse
 
 
-def whole(low: int, high: int | None = None) -> Callable[[object], int]:
+def integer(low: int, high: int | None = None) -> Callable[[object], int]:
     bound = f"above {low - 1}" if high is None else f"from {low} to {high}"
 
     def parse(value: object) -> int:
@@ -76,12 +76,12 @@ def whole(low: int, high: int | None = None) -> Callable[[object], int]:
             number = int(value)
             if number >= low and (high is None or number <= high):
                 return number
-        raise wrong(f"must be a whole number {bound}")
+        raise invalid(f"must be a whole number {bound}")
 
     return parse
 
 
-def amount(what: str, allowed: Callable[[Decimal], bool]) -> Callable[[object], Decimal]:
+def decimal(what: str, allowed: Callable[[Decimal], bool]) -> Callable[[object], Decimal]:
     def parse(value: object) -> Decimal:
         if (
             isinstance(value, str)
@@ -92,19 +92,19 @@ def amount(what: str, allowed: Callable[[Decimal], bool]) -> Callable[[object], 
             number = Decimal(value)
             if allowed(number):
                 return number
-        raise wrong(f"must be {what}")
+        raise invalid(f"must be {what}")
 
     return parse
 
 
-_seconds: Final = amount(
+_seconds: Final = decimal(
     f"a number of seconds above 0 and at most {LONGEST_S:,}", lambda s: 0 < s <= LONGEST_S
 )
 
 
 def _flag(value: object) -> bool:
     if value not in ("true", "false"):
-        raise wrong("must be true or false")
+        raise invalid("must be true or false")
     return value == "true"
 
 
@@ -122,11 +122,13 @@ def one_of(known: Collection[str], message: str = "") -> Callable[[object], str]
 
 def _api_key(value: object) -> Secret:
     if not isinstance(value, str):
-        raise wrong("must be a text")
+        raise invalid("must be a text")
     if not value:
-        raise unshown("is empty: give the provider's key, or remove api_key if it needs none")
+        raise invalid_hidden(
+            "is empty: give the provider's key, or remove api_key if it needs none"
+        )
     if not re.fullmatch(r"[!-~]+", value):
-        raise unshown("must be printable ASCII without spaces or line ends")
+        raise invalid_hidden("must be printable ASCII without spaces or line ends")
     return Secret(value)
 
 
@@ -134,16 +136,16 @@ def web_url(value: object, example: str, no_user: str) -> str:
     """An http or https URL; `no_user` is said of one that holds a user or a password."""
     message = f"must be an http or https URL such as {example}"
     if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
-        raise unshown(message)
+        raise invalid_hidden(message)
     try:
         url = urlsplit(value)
         port = url.port
     except ValueError:
-        raise unshown(message) from None
+        raise invalid_hidden(message) from None
     if url.scheme not in ("http", "https") or not url.hostname or port == 0 or "\\" in value:
-        raise unshown(message)
+        raise invalid_hidden(message)
     if "@" in url.netloc:
-        raise unshown(no_user)
+        raise invalid_hidden(no_user)
     return value
 
 
@@ -151,7 +153,7 @@ def _base_url(value: object) -> str:
     no_user = "must not hold credentials; the key goes in api_key"
     value = web_url(value, "https://api.openai.com/v1", no_user)
     if "?" in value or "#" in value:
-        raise unshown("must not have a query or a fragment")
+        raise invalid_hidden("must not have a query or a fragment")
     return value.rstrip("/")
 
 
@@ -161,19 +163,19 @@ def _redis_url(value: object) -> Secret:
         "redis+cluster://"
     )
     if not isinstance(value, str):
-        raise unshown(f"must be {allowed}")
+        raise invalid_hidden(f"must be {allowed}")
     if value in ("embedded", "memory"):
         return Secret(value)
     scheme, _, rest = value.partition("://")
     if not re.fullmatch(_REDIS_SCHEME, scheme) or not rest or not re.fullmatch(r"[!-~]+", value):
-        raise unshown(f"must be {allowed}")
+        raise invalid_hidden(f"must be {allowed}")
     place, _, path = re.split("[?#]", rest)[0].partition("/")
     hosts = place.rpartition("@")[2]
     named = map(_is_host, hosts.split(",") if "+" in scheme else [hosts])
     if not (path.strip("/") if scheme == "unix" else all(named)):
-        raise unshown("must name a host, or for unix:// a path")
+        raise invalid_hidden("must name a host, or for unix:// a path")
     if scheme.endswith("+sentinel") and not path.strip("/"):
-        raise unshown("must end in the name of a service that the sentinels know: /service")
+        raise invalid_hidden("must end in the name of a service that the sentinels know: /service")
     return Secret(value)
 
 
@@ -194,7 +196,7 @@ def _pattern(value: object) -> str:
             re.compile(source)
     except (re.error, OverflowError, RecursionError) as error:
         why = error.msg if isinstance(error, re.error) else "it is too large"
-        raise unshown(f"must be a regular expression that compiles: {why}") from None
+        raise invalid_hidden(f"must be a regular expression that compiles: {why}") from None
     return source
 
 
@@ -212,79 +214,83 @@ def _or_env(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [schema, digits, _FROM_ENV]}
 
 
-def described(schema: dict[str, Any]) -> WithJsonSchema:
+def json_schema(schema: dict[str, Any]) -> WithJsonSchema:
     return WithJsonSchema(schema)
 
 
-def numbers(**bounds: float) -> WithJsonSchema:
-    return described(_or_env({"type": "number", **bounds}))
+def number_schema(**bounds: float) -> WithJsonSchema:
+    return json_schema(_or_env({"type": "number", **bounds}))
 
 
-def wholes(**bounds: int) -> WithJsonSchema:
-    return described(_or_env({"type": "integer", **bounds}))
+def integer_schema(**bounds: int) -> WithJsonSchema:
+    return json_schema(_or_env({"type": "integer", **bounds}))
 
 
-def choice(known: Collection[str]) -> WithJsonSchema:
-    return described({"anyOf": [{"enum": list(known)}, _FROM_ENV]})
+def enum_schema(known: Collection[str]) -> WithJsonSchema:
+    return json_schema({"anyOf": [{"enum": list(known)}, _FROM_ENV]})
 
 
 NAME_SCHEMA: Final = {"type": "string", "pattern": f"^{_NAME}$", "maxLength": _LONGEST_NAME}
-_TEXT: Final = described({"type": "string", "minLength": 1})
+_TEXT: Final = json_schema({"type": "string", "minLength": 1})
 
 
 def name(value: object) -> str:
     """What may be a name: it appears in headers, labels and ledger keys."""
     if isinstance(value, str) and "/" in value:
-        raise wrong('must not contain "/": that is how provider/model is written')
+        raise invalid('must not contain "/": that is how provider/model is written')
     if not isinstance(value, str) or len(value) > _LONGEST_NAME:
-        raise wrong(f"must be a name of at most {_LONGEST_NAME} characters")
+        raise invalid(f"must be a name of at most {_LONGEST_NAME} characters")
     return matching(
         _NAME, "must be of letters, digits and . _ : @ + -, and begin with one of the first two"
     )(value)
 
 
 Text = Annotated[str, BeforeValidator(text), _TEXT]
-Naming = Annotated[str, BeforeValidator(name), described(NAME_SCHEMA)]
-Name = Annotated[str, BeforeValidator(name), described({"anyOf": [NAME_SCHEMA, _FROM_ENV]})]
-Tokens = Annotated[int, BeforeValidator(whole(1)), wholes(minimum=1)]
-Count = Annotated[int, BeforeValidator(whole(1)), wholes(minimum=1)]
-Weight = Annotated[int, BeforeValidator(whole(1)), wholes(minimum=1)]
-Depth = Annotated[int, BeforeValidator(whole(1, 200)), wholes(minimum=1, maximum=200)]
+Naming = Annotated[str, BeforeValidator(name), json_schema(NAME_SCHEMA)]
+Name = Annotated[str, BeforeValidator(name), json_schema({"anyOf": [NAME_SCHEMA, _FROM_ENV]})]
+Tokens = Annotated[int, BeforeValidator(integer(1)), integer_schema(minimum=1)]
+Count = Annotated[int, BeforeValidator(integer(1)), integer_schema(minimum=1)]
+Weight = Annotated[int, BeforeValidator(integer(1)), integer_schema(minimum=1)]
+Depth = Annotated[int, BeforeValidator(integer(1, 200)), integer_schema(minimum=1, maximum=200)]
 Seconds = Annotated[
     float,
     BeforeValidator(lambda value: float(_seconds(value))),
-    numbers(exclusiveMinimum=0, maximum=LONGEST_S),
+    number_schema(exclusiveMinimum=0, maximum=LONGEST_S),
 ]
-Milliseconds = Annotated[int, BeforeValidator(whole(1, 60_000)), wholes(minimum=1, maximum=60_000)]
+Milliseconds = Annotated[
+    int, BeforeValidator(integer(1, 60_000)), integer_schema(minimum=1, maximum=60_000)
+]
 Usd = Annotated[
     Decimal,
     BeforeValidator(
-        amount(f"an amount in USD above 0 and at most {MAX_USD:,}", lambda a: 0 < a <= MAX_USD)
+        decimal(f"an amount in USD above 0 and at most {MAX_USD:,}", lambda a: 0 < a <= MAX_USD)
     ),
-    numbers(exclusiveMinimum=0, maximum=int(MAX_USD)),
+    number_schema(exclusiveMinimum=0, maximum=int(MAX_USD)),
 ]
 UsdPerMillion = Annotated[
     Decimal,
     BeforeValidator(
-        amount(
+        decimal(
             f"USD per million tokens, 0 to {_MAX_PRICE:,}, such as 0.25",
             lambda a: 0 <= a <= _MAX_PRICE,
         )
     ),
-    numbers(minimum=0, maximum=_MAX_PRICE),
+    number_schema(minimum=0, maximum=_MAX_PRICE),
 ]
 Flag = Annotated[
-    bool, BeforeValidator(_flag), described({"anyOf": [{"type": "boolean"}, _FROM_ENV]})
+    bool, BeforeValidator(_flag), json_schema({"anyOf": [{"type": "boolean"}, _FROM_ENV]})
 ]
-Dialect = Annotated[str, BeforeValidator(one_of(DIALECTS)), choice(DIALECTS)]
-Client = Annotated[str, BeforeValidator(one_of(CLIENTS)), choice(CLIENTS)]
-OnUnsafe = Annotated[str, BeforeValidator(one_of(ON_UNSAFE)), choice(ON_UNSAFE)]
-Capability = Annotated[str, BeforeValidator(one_of(CAPABILITIES)), choice(CAPABILITIES)]
-Quirk = Annotated[str, BeforeValidator(one_of(QUIRKS)), choice(QUIRKS)]
-Unsupported = Annotated[str, BeforeValidator(one_of(UNSUPPORTED)), choice(UNSUPPORTED)]
-Per = Annotated[Period, BeforeValidator(one_of(PERIODS)), choice(PERIODS)]
+Dialect = Annotated[str, BeforeValidator(one_of(DIALECTS)), enum_schema(DIALECTS)]
+Client = Annotated[str, BeforeValidator(one_of(CLIENTS)), enum_schema(CLIENTS)]
+OnUnsafe = Annotated[str, BeforeValidator(one_of(ON_UNSAFE)), enum_schema(ON_UNSAFE)]
+Capability = Annotated[str, BeforeValidator(one_of(CAPABILITIES)), enum_schema(CAPABILITIES)]
+Quirk = Annotated[str, BeforeValidator(one_of(QUIRKS)), enum_schema(QUIRKS)]
+Unsupported = Annotated[str, BeforeValidator(one_of(UNSUPPORTED)), enum_schema(UNSUPPORTED)]
+Per = Annotated[Period, BeforeValidator(one_of(PERIODS)), enum_schema(PERIODS)]
 ApiKey = Annotated[Secret, PlainValidator(_api_key), _TEXT]
-BaseUrl = Annotated[str, BeforeValidator(_base_url), described({"type": "string", "minLength": 1})]
+BaseUrl = Annotated[
+    str, BeforeValidator(_base_url), json_schema({"type": "string", "minLength": 1})
+]
 RedisUrl = Annotated[str, PlainValidator(_redis_url), _TEXT]
 Pattern = Annotated[str, BeforeValidator(_pattern), _TEXT]
 SqlDialect = Annotated[str, BeforeValidator(_sql_dialect), _TEXT]

@@ -39,11 +39,11 @@ from gateway.config.scalars import (
     Unsupported,
     Usd,
     Weight,
-    amount,
-    choice,
-    described,
+    decimal,
+    enum_schema,
+    json_schema,
     matching,
-    numbers,
+    number_schema,
     one_of,
 )
 from gateway.config.server import Server
@@ -57,15 +57,15 @@ _CUTOFF: Final = r"((early|mid|late) )?[0-9]{4}|[0-9]{4}-(0[1-9]|1[0-2])"
 Cutoff = Annotated[
     str,
     BeforeValidator(matching(_CUTOFF, "must be such as 2026-01, 2025 or late 2025")),
-    described({"anyOf": [{"type": "string", "pattern": f"^({_CUTOFF})$"}, {"type": "integer"}]}),
+    json_schema({"anyOf": [{"type": "string", "pattern": f"^({_CUTOFF})$"}, {"type": "integer"}]}),
 ]
-Latency = Annotated[str, BeforeValidator(one_of(LATENCIES)), choice(LATENCIES)]
+Latency = Annotated[str, BeforeValidator(one_of(LATENCIES)), enum_schema(LATENCIES)]
 TokenFactor = Annotated[
     float,
     BeforeValidator(lambda v: float(_token_factor(v))),
-    numbers(minimum=1, maximum=10),
+    number_schema(minimum=1, maximum=10),
 ]
-_token_factor: Final = amount("a factor from 1 to 10, such as 1.35", lambda f: 1 <= f <= 10)
+_token_factor: Final = decimal("a factor from 1 to 10, such as 1.35", lambda f: 1 <= f <= 10)
 
 
 class Provider(Stanza):
@@ -274,16 +274,16 @@ class Config(Stanza):
 
 def schema() -> dict[str, Any]:
     """JSON Schema of the whole configuration, for editors."""
-    found = Config.model_json_schema()
-    for name, section in found["properties"].items():
+    generated = Config.model_json_schema()
+    for name, section in generated["properties"].items():
         if "patternProperties" in section:
             section["additionalProperties"] = False
-        if section.get("type") == "object" and name not in found["required"]:
+        if section.get("type") == "object" and name not in generated["required"]:
             section["type"] = ["object", "null"]
-    without_nulls(found, found["$defs"])
-    with_nulls(found, found["$defs"])
+    without_nulls(generated, generated["$defs"])
+    with_nulls(generated, generated["$defs"])
     return {
         "$schema": GenerateJsonSchema.schema_dialect,
         "title": "Tollgate configuration",
-        **found,
+        **generated,
     }

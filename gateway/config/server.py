@@ -4,12 +4,14 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from gateway.config.scalars import LONGEST_S, Flag, Seconds, amount, numbers
+from gateway.config.scalars import LONGEST_S, Flag, Seconds, decimal, number_schema
 from gateway.config.stanza import Stanza
 
-_wait = amount(f"a number of seconds from 0 to {LONGEST_S:,}", lambda s: 0 <= s <= LONGEST_S)
+_wait = decimal(f"a number of seconds from 0 to {LONGEST_S:,}", lambda s: 0 <= s <= LONGEST_S)
 Wait = Annotated[
-    float, BeforeValidator(lambda value: float(_wait(value))), numbers(minimum=0, maximum=LONGEST_S)
+    float,
+    BeforeValidator(lambda value: float(_wait(value))),
+    number_schema(minimum=0, maximum=LONGEST_S),
 ]
 
 

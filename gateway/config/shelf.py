@@ -11,7 +11,7 @@ from gateway.config import schema
 from gateway.config.faults import ConfigError
 from gateway.config.load import in_order, read_files, read_trees
 from gateway.config.offers import Offer, offer
-from gateway.config.optional import missing
+from gateway.config.optional import missing_variables
 from gateway.config.references import check_models
 from gateway.config.tree import Tree
 from gateway.config.validate import Parts, validate
@@ -48,7 +48,7 @@ def load_shelf(
     """
     texts, faults = read_files(paths)
     tree = read_trees(texts, env, faults, _STAND_IN)
-    tree.keep(_SECTIONS)
+    tree.keep_only(_SECTIONS)
     parts = validate(tree, _SECTIONS)
     check_models(tree, parts)
     if tree.faults:
@@ -60,7 +60,7 @@ def load_tiers(paths: Sequence[Path], env: Mapping[str, str]) -> Mapping[str, tu
     """The models of each tier in these files, in order. Raises ConfigError for faults in them."""
     texts, faults = read_files(paths)
     tree = read_trees(texts, env, faults, _STAND_IN)
-    tree.keep(("tiers",))
+    tree.keep_only(("tiers",))
     parts = validate(tree, ())
     if tree.faults:
         raise ConfigError(in_order(tree.faults, tree))
@@ -78,7 +78,7 @@ def _entries(tree: Tree, parts: Parts, at: datetime | None) -> Iterable[Entry]:
                     each.provider,
                     upstream,
                     provider.regions if each.regions is None else each.regions,
-                    tuple(missing(tree, each.provider)),
+                    tuple(missing_variables(tree, each.provider)),
                     offer(stanza, each, upstream, provider.base_url, at),
                 )
             )

@@ -39,38 +39,38 @@ class Stanza(BaseModel):
     def __get_pydantic_json_schema__(
         cls, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        found = handler(core)
-        whole = handler.resolve_ref_schema(found)
+        ref = handler(core)
+        definition = handler.resolve_ref_schema(ref)
         # The class docstrings are for us; the fields' are for users.
-        whole.pop("description", None)
-        whole.pop("title", None)
-        said = field_docs(cls)
-        for name, field in whole.get("properties", {}).items():
+        definition.pop("description", None)
+        definition.pop("title", None)
+        docs = field_docs(cls)
+        for name, field in definition.get("properties", {}).items():
             field.pop("title", None)
-            if name in said:
-                field["description"] = said[name]
+            if name in docs:
+                field["description"] = docs[name]
         if cls.short is not None:
-            mapping = dict(whole)
-            whole.clear()
-            whole["anyOf"] = [cls.short, mapping]
-        return found
+            mapping = dict(definition)
+            definition.clear()
+            definition["anyOf"] = [cls.short, mapping]
+        return ref
 
 
 def field_docs(stanza: type[Stanza]) -> dict[str, str]:
     """What its source says of its fields: the text below each. Only the JSON Schema asks for that:
     `use_attribute_docstrings` reads the source of all stanzas at each start, a tenth of its time.
     """
-    found: dict[str, str] = {}
+    docs: dict[str, str] = {}
     for each in reversed(stanza.__mro__):
         if issubclass(each, Stanza):
             with suppress(OSError):  # it was not written, but made
-                found |= _docs_in_source(dedent(inspect.getsource(each)))
-    return found
+                docs |= _docs_in_source(dedent(inspect.getsource(each)))
+    return docs
 
 
 def _docs_in_source(source: str) -> dict[str, str]:
     """Of the source of a class: the text below each annotated name."""
-    found: dict[str, str] = {}
+    docs: dict[str, str] = {}
     [stanza] = ast.parse(source).body
     assert isinstance(stanza, ast.ClassDef)  # noqa: S101 - what else has a class for its source
     for field, below in pairwise(stanza.body):
@@ -79,10 +79,10 @@ def _docs_in_source(source: str) -> dict[str, str]:
                 ast.AnnAssign(target=ast.Name(id=name)),
                 ast.Expr(value=ast.Constant(value=str(text))),
             ):
-                found[name] = inspect.cleandoc(text)
+                docs[name] = inspect.cleandoc(text)
             case _:
                 pass
-    return found
+    return docs
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:
@@ -128,7 +128,7 @@ def without_nulls(part: Any, defs: Mapping[str, Any]) -> None:
             part["anyOf"] = forms
             if len(forms) == 1:
                 del part["anyOf"]
-                part.update({key: said for key, said in forms[0].items() if key != "default"})
+                part.update({key: value for key, value in forms[0].items() if key != "default"})
         case _:
             pass
 

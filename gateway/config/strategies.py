@@ -1,6 +1,6 @@
 """Strategies as they are written: a name, or `{vote: {voters: 3}, then: cascade}`.
 
-What each can be told, and what is allowed, core/strategies says; here texts become its values.
+core/strategies defines the options and what they allow; here texts become their values.
 """
 
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from gateway.config.faults import did_you_mean, listed, quoted, unknown
-from gateway.config.scalars import one_of, unshown
+from gateway.config.faults import did_you_mean, listed, quoted, safe_key
+from gateway.config.scalars import invalid_hidden, one_of
 from gateway.config.tree import EMPTY
 from gateway.core.catalog import Tactic
 from gateway.core.strategies import OPTIONS, Option, fault, tactic
@@ -28,15 +28,15 @@ def strategy(value: object) -> Tactic:
 
 def _mapping(value: object) -> Tactic:
     if not isinstance(value, dict):
-        raise unshown(_SHAPE)
+        raise invalid_hidden(_SHAPE)
     named = [key for key in value if key != THEN]
     if len(named) != 1:
-        raise unshown(f"must name exactly one strategy, and perhaps {THEN}")
+        raise invalid_hidden(f"must name exactly one strategy, and perhaps {THEN}")
     (name,) = named
     if name not in OPTIONS:
         hint = did_you_mean(name, OPTIONS)
-        raise unshown(
-            f"{quoted(unknown(name))} is not a known strategy{hint} (known: {listed(OPTIONS)})"
+        raise invalid_hidden(
+            f"{quoted(safe_key(name))} is not a known strategy{hint} (known: {listed(OPTIONS)})"
         )
     options = _options(name, value[name])
     return tactic(name, options, _then(value[THEN]) if THEN in value else None)
@@ -47,7 +47,7 @@ def _then(value: object) -> Tactic:
     if not isinstance(value, str):
         return _mapping(value)
     if value not in OPTIONS:
-        raise unshown(f"{THEN} must be one of {listed(OPTIONS)}")
+        raise invalid_hidden(f"{THEN} must be one of {listed(OPTIONS)}")
     return tactic(value)
 
 
@@ -55,39 +55,39 @@ def _options(name: str, written: object) -> Mapping[str, Any]:
     if written is EMPTY:
         return {}
     if not isinstance(written, dict):
-        raise unshown(f"{name} takes a mapping of options")
+        raise invalid_hidden(f"{name} takes a mapping of options")
     known = OPTIONS[name]
     for key in written:
         if key not in known:
             hint = did_you_mean(key, known)
-            told = (
-                f"{quoted(unknown(key))} is not an option of {name}{hint} (known: {listed(known)})"
+            message = (
+                f"{quoted(safe_key(key))} is not an option of {name}{hint} (known: {listed(known)})"
             )
-            raise unshown(told)
+            raise invalid_hidden(message)
     options = {key: _value(name, key, text) for key, text in written.items()}
-    wrong = fault(name, options)
-    if wrong is not None:
-        raise unshown(wrong)
+    why = fault(name, options)
+    if why is not None:
+        raise invalid_hidden(why)
     return options
 
 
 def _value(name: str, key: str, written: Any) -> Any:
-    """A text as the kind of value that the option has. What is none stays, and is refused."""
+    """A text as the kind of value that the option has. Any other text stays, and is refused."""
     option = OPTIONS[name][key]
     if isinstance(option.default, tuple) == isinstance(written, list):
         if isinstance(written, list):
             return tuple(written)
         if isinstance(written, str):
             return _plain(option.default, written)
-    raise unshown(f"{name}: {key} must be {option.meaning}")
+    raise invalid_hidden(f"{name}: {key} must be {option.meaning}")
 
 
 def _plain(default: object, written: str) -> object:
     if isinstance(default, bool):
         return written == "true" if written in {"true", "false"} else written
     if default is None or isinstance(default, int):
-        whole = written.isascii() and written.isdigit() and len(written) <= _MOST_DIGITS
-        return int(written) if whole else written
+        is_integer = written.isascii() and written.isdigit() and len(written) <= _MOST_DIGITS
+        return int(written) if is_integer else written
     return written
 
 
@@ -97,7 +97,7 @@ def _schema() -> dict[str, Any]:
     one = {
         name: {
             "type": ["object", "null"],
-            "properties": {key: _of(option) for key, option in known.items()},
+            "properties": {key: _option_schema(option) for key, option in known.items()},
             "additionalProperties": False,
         }
         for name, known in OPTIONS.items()
@@ -118,7 +118,7 @@ def _schema() -> dict[str, Any]:
     }
 
 
-def _of(option: Option) -> dict[str, Any]:
+def _option_schema(option: Option) -> dict[str, Any]:
     if isinstance(option.default, tuple):
         shape: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
     elif isinstance(option.default, str):

@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from gateway.config.scalars import one_of, text, unshown, wrong
+from gateway.config.scalars import invalid, invalid_hidden, one_of, text
 from gateway.core.tags import LONGEST
 
 ANY: Final = "any"
@@ -13,10 +13,10 @@ MOST_VALUES: Final = 100
 
 
 def tag_value(value: object) -> str:
-    found = text(value)
-    if len(found) > LONGEST:
-        raise wrong(f"must be of at most {LONGEST} characters")
-    return found
+    tag = text(value)
+    if len(tag) > LONGEST:
+        raise invalid(f"must be of at most {LONGEST} characters")
+    return tag
 
 
 def tag_values(value: object) -> tuple[str, ...]:
@@ -25,9 +25,11 @@ def tag_values(value: object) -> tuple[str, ...]:
         one_of((ANY,), f"must be a list of values, or {ANY}")(value)
         return ()
     if not value:
-        raise unshown(f"must not be empty; write {ANY} for all values")
+        raise invalid_hidden(f"must not be empty; write {ANY} for all values")
     if len(value) > MOST_VALUES:
-        raise unshown(f"must have at most {MOST_VALUES} values; {ANY} takes more, and is no label")
+        raise invalid_hidden(
+            f"must have at most {MOST_VALUES} values; {ANY} takes more, and is no label"
+        )
     return tuple(str(each) for each in value)
 
 

@@ -15,21 +15,21 @@ from gateway.config.scalars import (
     Per,
     Text,
     Usd,
-    choice,
-    described,
+    enum_schema,
+    integer,
+    integer_schema,
+    invalid_hidden,
+    json_schema,
     one_of,
-    unshown,
-    whole,
-    wholes,
 )
 from gateway.config.stanza import Stanza
 from gateway.config.zones import Timezone
 from gateway.core.catalog import Meter, Mode
 
 _HASH: Final = r"(hmac-)?sha256:[0-9a-fA-F]{64}"
-_MOST: Final = 10**15
+_MAX_CAP: Final = 10**15
 """Of tokens or requests. The ledger counts up to 2^53 exactly."""
-_MOST_AT_ONCE: Final = 1_000_000
+_MAX_AT_ONCE: Final = 1_000_000
 METERS: Final[tuple[Meter, ...]] = get_args(Meter)
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 ON_LEDGER_UNAVAILABLE: Final = ("deny", "allow_local")
@@ -37,24 +37,26 @@ ON_LEDGER_UNAVAILABLE: Final = ("deny", "allow_local")
 
 def _hash(value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch(_HASH, value, re.ASCII):
-        raise unshown(
+        raise invalid_hidden(
             'must be "sha256:" or "hmac-sha256:" and 64 hex digits, as `tollgate key new` prints it'
         )
     return value.lower()
 
 
-KeyHash = Annotated[str, BeforeValidator(_hash), described({
+KeyHash = Annotated[str, BeforeValidator(_hash), json_schema({
     "type": "string", "pattern": rf"^{_HASH}$|\$\{{",
 })]  # fmt: skip
-Cap = Annotated[int, BeforeValidator(whole(1, _MOST)), wholes(minimum=1, maximum=_MOST)]
-Places = Annotated[
-    int, BeforeValidator(whole(1, _MOST_AT_ONCE)), wholes(minimum=1, maximum=_MOST_AT_ONCE)
+Cap = Annotated[
+    int, BeforeValidator(integer(1, _MAX_CAP)), integer_schema(minimum=1, maximum=_MAX_CAP)
 ]
-BudgetMode = Annotated[Mode, BeforeValidator(one_of(MODES)), choice(MODES)]
+Places = Annotated[
+    int, BeforeValidator(integer(1, _MAX_AT_ONCE)), integer_schema(minimum=1, maximum=_MAX_AT_ONCE)
+]
+BudgetMode = Annotated[Mode, BeforeValidator(one_of(MODES)), enum_schema(MODES)]
 OnLedgerUnavailable = Annotated[
     Literal["deny", "allow_local"],
     BeforeValidator(one_of(ON_LEDGER_UNAVAILABLE)),
-    choice(ON_LEDGER_UNAVAILABLE),
+    enum_schema(ON_LEDGER_UNAVAILABLE),
 ]
 
 
@@ -82,16 +84,16 @@ class Budget(Stanza):
     def _fits(self) -> "Budget":
         given = [meter for meter in METERS if getattr(self, meter) is not None]
         if len(given) != 1:
-            raise unshown(f"must have exactly one of {', '.join(METERS)}")
+            raise invalid_hidden(f"must have exactly one of {', '.join(METERS)}")
         if self.at_once is not None:
             if self.per is not None:
-                raise unshown("at_once goes without per: it is of every moment")
+                raise invalid_hidden("at_once goes without per: it is of every moment")
             if self.rolling:
-                raise unshown("at_once goes without rolling: it is of every moment")
+                raise invalid_hidden("at_once goes without rolling: it is of every moment")
         elif self.per is None:
-            raise unshown("per is required")
+            raise invalid_hidden("per is required")
         elif self.per == "total" and self.rolling:
-            raise unshown("rolling needs a per that ends, not total")
+            raise invalid_hidden("rolling needs a per that ends, not total")
         return self
 
     @property
@@ -102,14 +104,14 @@ class Budget(Stanza):
     def __get_pydantic_json_schema__(
         cls, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        found = super().__get_pydantic_json_schema__(core, handler)
-        whole_one = handler.resolve_ref_schema(found)
+        ref = super().__get_pydantic_json_schema__(core, handler)
+        definition = handler.resolve_ref_schema(ref)
         # "exactly one of these is there", as every editor understands it
-        whole_one["oneOf"] = [
+        definition["oneOf"] = [
             {"required": [meter, "per"]} if meter != "at_once" else {"required": [meter]}
             for meter in METERS
         ]
-        return found
+        return ref
 
 
 Budgets = dict[str, tuple[Budget, ...]]

@@ -50,14 +50,14 @@ class Tree(Struct):
     faults: list[Fault] = field(default_factory=list)
     files: tuple[str, ...] = ()
 
-    def keep(self, sections: Collection[str]) -> None:
+    def keep_only(self, sections: Collection[str]) -> None:
         """Forget all others, and what is wrong with them."""
         self.root = {name: entry for name, entry in self.root.items() if name in sections}
         self.keys = {path: place for path, place in self.keys.items() if path[0] in sections}
         self.values = {path: place for path, place in self.values.items() if path[0] in sections}
         self.faults = [f for f in self.faults if f.path.partition(".")[0] in sections]
 
-    def known(self, path: Path) -> Path:
+    def written_part(self, path: Path) -> Path:
         """The part of a path that was written."""
         while path and path not in self.values:
             path = path[:-1]
@@ -76,20 +76,22 @@ class Tree(Struct):
             path[: len(doubt)] == doubt[: len(path)] for doubt in self.doubts for path in paths
         )
 
-    def kept(self, path: Path) -> list[Path]:
+    def sound_items(self, path: Path) -> list[Path]:
         """The items of a list that were written and are not doubted."""
-        items = self.at(path) if self.known(path) == path and path not in self.doubts else None
+        items = (
+            self.at(path) if self.written_part(path) == path and path not in self.doubts else None
+        )
         number = len(items) if isinstance(items, list) else 0
         return [here for i in range(number) if (here := (*path, i)) not in self.doubts]
 
-    def shown(self, texts: Collection[str]) -> list[str]:
+    def showable(self, texts: Collection[str]) -> list[str]:
         """Without those that came from the environment."""
-        hidden = [self.at(path) for path in self.masked if self.known(path) == path]
+        hidden = [self.at(path) for path in self.masked if self.written_part(path) == path]
         return [text for text in texts if text not in hidden]
 
     def place(self, path: Path) -> Place | None:
         """A scalar's own place; for a list or a mapping, that of its key."""
-        path = self.known(path)
+        path = self.written_part(path)
         if path in self.keys and isinstance(self.at(path), list | dict):
             return self.keys[path]
         return self.values.get(path)
@@ -158,7 +160,7 @@ class _Reader:
         return self.scalar(node, path, place) if isinstance(node, yaml.ScalarNode) else EMPTY
 
     def mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        entries: dict[str, Any] = {}
         for key, value in node.value:
             place = _place(self.file, key)
             if not isinstance(key, yaml.ScalarNode) or not key.value:
@@ -168,29 +170,29 @@ class _Reader:
             here = (*path, name)
             if name == "<<":
                 self.tree.fault(path, "merge keys (<<) are not supported; write it out", place)
-            elif name in found:
+            elif name in entries:
                 self.tree.fault(
                     here, f"is already given in line {self.tree.keys[here].line}", place
                 )
             else:
                 self.tree.keys[here] = place
-                found[name] = self.value(value, here)
-        return found
+                entries[name] = self.value(value, here)
+        return entries
 
     def scalar(self, node: yaml.ScalarNode, path: Path, place: Place) -> str | Empty:
         if node.style is None and node.value in _NULLS:
             return EMPTY
-        found = interpolate(
+        interpolated = interpolate(
             node.value, self.env, self.stand_in if path[:1] == ("providers",) else None
         )
-        if found.used:
+        if interpolated.used:
             self.tree.masked.add(path)
-        if found.missing:
-            self.tree.missing[path] = found.missing
-        for problem in found.problems:
+        if interpolated.missing:
+            self.tree.missing[path] = interpolated.missing
+        for problem in interpolated.problems:
             self.tree.broken.add(path)
             self.tree.fault(path, problem, place)
-        return found.text
+        return interpolated.text
 
 
 def merge(trees: list[Tree]) -> Tree:
@@ -198,10 +200,10 @@ def merge(trees: list[Tree]) -> Tree:
     whole = Tree({}, files=tuple(file for tree in trees for file in tree.files))
     for tree in trees:
         whole.faults += tree.faults
-        twice = _join(whole, tree)
+        duplicates = _join(whole, tree)
         for mine, theirs in ((whole.keys, tree.keys), (whole.values, tree.values)):
             for path, place in theirs.items():
-                if path[:1] not in twice and path[:2] not in twice:
+                if path[:1] not in duplicates and path[:2] not in duplicates:
                     mine.setdefault(path, place)
         whole.masked |= tree.masked
         whole.broken |= tree.broken
@@ -211,7 +213,7 @@ def merge(trees: list[Tree]) -> Tree:
 
 def _join(whole: Tree, tree: Tree) -> set[Path]:
     """Add the entries of a tree to `whole`; returns the paths that were there before."""
-    twice: set[Path] = set()
+    duplicates: set[Path] = set()
     for section, entries in tree.root.items():
         present = whole.root.get(section)
         if present is None or (present is EMPTY and isinstance(entries, dict)):
@@ -221,15 +223,15 @@ def _join(whole: Tree, tree: Tree) -> set[Path]:
             for name, entry in entries.items():
                 path = (section, name)
                 if name in present:
-                    twice.add(path)
+                    duplicates.add(path)
                     whole.fault(path, f"is already given in {whole.keys[path]}", tree.keys[path])
                 else:
                     present[name] = entry
         elif entries is not EMPTY or not isinstance(present, dict | Empty):
-            twice.add((section,))
+            duplicates.add((section,))
             place = whole.keys[section,]
             whole.fault((section,), f"is already given in {place}", tree.keys[section,])
-    return twice
+    return duplicates
 
 
 def _place(file: str, node: yaml.Node) -> Place:
@@ -242,9 +244,9 @@ def _problem(error: yaml.MarkedYAMLError) -> str:
     if problem.startswith("but "):
         problem = f"{error.context} {problem}"
 
-    def keep(found: re.Match[str]) -> str:
-        word = found[0][1:-1]
-        return found[0] if len(word) <= 2 or word.startswith("<") else ""
+    def keep(match: re.Match[str]) -> str:
+        word = match[0][1:-1]
+        return match[0] if len(word) <= 2 or word.startswith("<") else ""
 
     words = re.sub(r"""'[^']*'|"[^"]*\"""", keep, problem)
     return " ".join(words.split())

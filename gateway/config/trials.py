@@ -6,48 +6,50 @@ from pydantic import BeforeValidator
 
 from gateway.config.scalars import (
     Name,
-    amount,
-    choice,
-    described,
-    numbers,
+    decimal,
+    enum_schema,
+    integer,
+    integer_schema,
+    invalid_hidden,
+    json_schema,
+    number_schema,
     one_of,
-    unshown,
-    whole,
-    wholes,
 )
 from gateway.config.stanza import Stanza
 from gateway.core import trials
 from gateway.core.agree import MODES
 from gateway.core.trials import Compares
 
-_share: Final = amount("a share from 0 to 1, such as 0.05", lambda share: 0 <= share <= 1)
-_some: Final = amount("a share above 0 and at most 1, such as 0.05", lambda share: 0 < share <= 1)
+_share: Final = decimal("a share from 0 to 1, such as 0.05", lambda share: 0 <= share <= 1)
+_positive_share: Final = decimal(
+    "a share above 0 and at most 1, such as 0.05", lambda share: 0 < share <= 1
+)
 Share = Annotated[
-    float, BeforeValidator(lambda value: float(_share(value))), numbers(minimum=0, maximum=1)
+    float, BeforeValidator(lambda value: float(_share(value))), number_schema(minimum=0, maximum=1)
 ]
-Some = Annotated[
+PositiveShare = Annotated[
     float,
-    BeforeValidator(lambda value: float(_some(value))),
-    numbers(exclusiveMinimum=0, maximum=1),
+    BeforeValidator(lambda value: float(_positive_share(value))),
+    number_schema(exclusiveMinimum=0, maximum=1),
 ]
 
 
-Comparisons = Annotated[int, BeforeValidator(whole(10)), wholes(minimum=10)]
+Comparisons = Annotated[int, BeforeValidator(integer(10)), integer_schema(minimum=10)]
 
 
 def _pointer(value: object) -> str:
     if not isinstance(value, str) or value[:1] != "/":
-        raise unshown("must be a JSON pointer such as /answer")
+        raise invalid_hidden("must be a JSON pointer such as /answer")
     return value
 
 
 Pointer = Annotated[
-    str, BeforeValidator(_pointer), described({"type": "string", "pattern": r"^(/|\$\{)"})
+    str, BeforeValidator(_pointer), json_schema({"type": "string", "pattern": r"^(/|\$\{)"})
 ]
 
 
 class Guard(Stanza):
-    threshold: Some = 0.75
+    threshold: PositiveShare = 0.75
     """Of the answers from below the last tier, the part that must mean what the last tier says: as
     the lower bound of the rate. Below it the last tier answers."""
     share: Share = 0.02
@@ -61,14 +63,14 @@ class Guard(Stanza):
     tier answers, and those below are always asked, too."""
     memory: Comparisons = 500
     """After so many comparisons the older ones fade."""
-    agree: Annotated[str, BeforeValidator(one_of(MODES)), choice(MODES)] | None = None
+    agree: Annotated[str, BeforeValidator(one_of(MODES)), enum_schema(MODES)] | None = None
     """How answers are compared. Default: as the route's vote does, else `auto`."""
     pointers: tuple[Pointer, ...] = ()
     """With `agree: json`: what of the answers is compared. Default: the whole."""
 
     def settings(self) -> trials.GuardSettings:
-        told = self.model_dump(exclude={"agree", "pointers"})
-        return trials.GuardSettings(**told)
+        fields = self.model_dump(exclude={"agree", "pointers"})
+        return trials.GuardSettings(**fields)
 
     def compares(self) -> Compares:
         return Compares(self.agree, self.pointers)
@@ -77,7 +79,7 @@ class Guard(Stanza):
 class Shadow(Stanza):
     route: Name
     """The other route. Who asks sees nothing of it, and waits for nothing."""
-    share: Some = 0.01
+    share: PositiveShare = 0.01
     """Of requests that it is asked, too."""
 
     def shadow(self) -> trials.Shadow:
@@ -87,7 +89,7 @@ class Shadow(Stanza):
 class Canary(Stanza):
     route: Name
     """The other route. It answers in place of this one."""
-    share: Some = 0.05
+    share: PositiveShare = 0.05
     """Of the tenants, always the same ones; a larger share has those of a smaller."""
 
     def canary(self) -> trials.Canary:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, PlainValidator
 
-from gateway.config.scalars import Seconds, described, unshown, whole, wholes
+from gateway.config.scalars import Seconds, integer, integer_schema, invalid_hidden, json_schema
 from gateway.config.stanza import Stanza
 from gateway.core.snapshot import Secret
 
@@ -15,28 +15,30 @@ _ALLOWED = "must be jsonl:folder, parquet:folder, or a URL with postgresql://"
 
 def _sink(value: object) -> Secret:
     if not isinstance(value, str) or not value.isprintable():
-        raise unshown(_ALLOWED)
+        raise invalid_hidden(_ALLOWED)
     kind, _, rest = value.partition(":")
     if kind in ("jsonl", "parquet"):
         if not rest.strip() or rest.startswith("//"):
-            raise unshown(f"must name a folder, such as {kind}:./usage")
+            raise invalid_hidden(f"must name a folder, such as {kind}:./usage")
         return Secret(value)
     if kind not in ("postgresql", "postgres") or not re.fullmatch(r"//[!-~]+", rest):
-        raise unshown(_ALLOWED)
+        raise invalid_hidden(_ALLOWED)
     try:
         url = urlsplit(value)
-        named = bool(url.path.strip("/")) and url.port != 0
+        has_database = bool(url.path.strip("/")) and url.port != 0
     except ValueError:
-        named = False
-    if not named:
-        raise unshown("must name a database: postgresql://user:password@host/database")
+        has_database = False
+    if not has_database:
+        raise invalid_hidden("must name a database: postgresql://user:password@host/database")
     return Secret(value)
 
 
-_MOST_DAYS: Final = 365_000
+_MAX_DAYS: Final = 365_000
 """A thousand years: the day that lies so far back is still one."""
-Days = Annotated[int, BeforeValidator(whole(1, _MOST_DAYS)), wholes(minimum=1, maximum=_MOST_DAYS)]
-Sink = Annotated[Secret, PlainValidator(_sink), described({"type": "string", "minLength": 1})]
+Days = Annotated[
+    int, BeforeValidator(integer(1, _MAX_DAYS)), integer_schema(minimum=1, maximum=_MAX_DAYS)
+]
+Sink = Annotated[Secret, PlainValidator(_sink), json_schema({"type": "string", "minLength": 1})]
 
 
 class Usage(Stanza):

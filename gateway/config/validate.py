@@ -11,7 +11,7 @@ from gateway.config import schema
 from gateway.config.admin import Admin, Keys
 from gateway.config.alerts import Alerts
 from gateway.config.checks import OneCheck
-from gateway.config.faults import Path, closest, did_you_mean, listed, quoted, unknown
+from gateway.config.faults import Path, closest, did_you_mean, listed, quoted, safe_key
 from gateway.config.learned import check_learned
 from gateway.config.log import Log
 from gateway.config.mend import mend
@@ -84,7 +84,7 @@ def validate(tree: Tree, required: Iterable[str] = REQUIRED) -> Parts:
     """Notes every fault in the tree. `required` are the sections that must not be empty."""
     for key in tree.root:
         if key not in schema.Config.model_fields:
-            _unknown(tree, (key,), schema.Config)
+            _note_unknown_key(tree, (key,), schema.Config)
             meant = closest(key, schema.Config.model_fields)
             if meant and meant not in tree.root:
                 tree.doubts.add((meant,))
@@ -133,36 +133,36 @@ def _client(tree: Tree) -> str:
     value = tree.root.get("client", CLIENTS[0])
     if ("client",) in tree.broken:
         return CLIENTS[0]
-    return _read(tree, ("client",), value, one_of(CLIENTS)) or CLIENTS[0]
+    return _parse(tree, ("client",), value, one_of(CLIENTS)) or CLIENTS[0]
 
 
 def _proxy(tree: Tree) -> Secret | None:
     if "proxy" not in tree.root or ("proxy",) in tree.broken:
         return None
-    return _read(tree, ("proxy",), tree.root["proxy"], proxy_url)
+    return _parse(tree, ("proxy",), tree.root["proxy"], proxy_url)
 
 
 def _tags(tree: Tree) -> dict[str, tuple[str, ...]]:
     """Each tag is `any` or a list of texts. Those with faults are left out."""
-    whole = {}
-    for name, value in _named(tree, "tags").items():
+    tags = {}
+    for name, value in _entries(tree, "tags").items():
         path = ("tags", name)
         if any(broken[:2] == path for broken in tree.broken):
             continue
         before = len(tree.faults)
-        values = _read(tree, path, value, tag_values)
+        values = _parse(tree, path, value, tag_values)
         items = value if isinstance(value, list) else []
         for i, item in enumerate(items):
-            if _read(tree, (*path, i), item, tag_value) and item in items[:i]:
+            if _parse(tree, (*path, i), item, tag_value) and item in items[:i]:
                 tree.fault((*path, i), "is in the list already")
         if values is not None and len(tree.faults) == before:
-            whole[name] = values
-    if len(whole) > MOST:
+            tags[name] = values
+    if len(tags) > MOST:
         tree.fault(("tags",), f"must be at most {MOST}: a request can have no more")
-    return whole
+    return tags
 
 
-def _read(tree: Tree, path: Path, value: object, parse: Callable[[object], T]) -> T | None:
+def _parse(tree: Tree, path: Path, value: object, parse: Callable[[object], T]) -> T | None:
     """None when it is at fault."""
     if value is EMPTY:
         tree.fault(path, "has no value: write one, or remove it")
@@ -171,28 +171,28 @@ def _read(tree: Tree, path: Path, value: object, parse: Callable[[object], T]) -
         return parse(value)
     except PydanticCustomError as error:
         known = (error.context or {}).get("known", ())
-        told = (
+        suffix = (
             _describe_value(tree, path, value, known) if error.type in ("wrong", "one_of") else ""
         )
-        tree.fault(path, error.message() + told)
+        tree.fault(path, error.message() + suffix)
         return None
 
 
 def _section(tree: Tree, section: str, spec: type[S]) -> dict[str, S]:
-    entries = {name: _entry(tree, (section, name), spec) for name in _named(tree, section)}
+    entries = {name: _entry(tree, (section, name), spec) for name in _entries(tree, section)}
     return {name: entry for name, entry in entries.items() if entry is not None}
 
 
-def _named(tree: Tree, section: str) -> dict[str, Any]:
+def _entries(tree: Tree, section: str) -> dict[str, Any]:
     """The entries of a section as they were written, by name."""
-    found = tree.root.get(section, EMPTY)
-    if found is EMPTY:
+    entries = tree.root.get(section, EMPTY)
+    if entries is EMPTY:
         return {}
-    if not isinstance(found, dict):
-        tree.fault((section,), f"must be a mapping, not {_kind(found)}")
+    if not isinstance(entries, dict):
+        tree.fault((section,), f"must be a mapping, not {_kind(entries)}")
         tree.doubts.add((section,))
         return {}
-    for name in found:
+    for name in entries:
         try:
             check_name(name)
         except PydanticCustomError as error:
@@ -201,12 +201,12 @@ def _named(tree: Tree, section: str) -> dict[str, Any]:
         if section == "tiers" and name == NO_TIER:
             why = "is what headers, metrics and records say of a model that is in no tier"
             tree.fault((section, name), f"the name {why}", tree.keys[section, name])
-    return found
+    return entries
 
 
 def _entry(tree: Tree, path: Path, spec: type[S]) -> S | None:
     """One stanza, mended when it is at fault; None when it is left out or was not written."""
-    if tree.known(path) != path:
+    if tree.written_part(path) != path:
         return None
     faulty = [place[len(path) :] for place in tree.broken if place[: len(path)] == path]
     entry = None
@@ -226,14 +226,14 @@ def _entry(tree: Tree, path: Path, spec: type[S]) -> S | None:
 def _note(tree: Tree, start: Path, spec: type[Stanza], detail: ErrorDetails) -> None:
     """One of pydantic's errors, in our words and at its place."""
     path = (*start, *detail["loc"])
-    written = tree.known(path)
+    written = tree.written_part(path)
     if any(written[: len(broken)] == broken for broken in tree.broken):
         return
     kind, value = detail["type"], detail.get("input")
     if kind == "missing":
         tree.fault(written, f"{path[-1]} is required")
     elif kind == "extra_forbidden":
-        _unknown(tree, path, owner_of(spec, detail["loc"]))
+        _note_unknown_key(tree, path, owner_of(spec, detail["loc"]))
     elif value is EMPTY:
         tree.fault(path, "has no value: write one, or remove it")
     elif kind in ("model_type", "dict_type", "model_attributes_type"):
@@ -248,21 +248,21 @@ def _note(tree: Tree, start: Path, spec: type[Stanza], detail: ErrorDetails) -> 
         tree.fault(written, message)
 
 
-def _unknown(tree: Tree, path: Path, owner: type[BaseModel] | None) -> None:
+def _note_unknown_key(tree: Tree, path: Path, owner: type[BaseModel] | None) -> None:
     """A key that nobody knows; or, written as a text alone, a check of that name."""
     name = str(path[-1])
-    said = unknown(name)
+    shown_name = safe_key(name)
     known = sorted(owner.model_fields) if owner else []
     if owner is not None and issubclass(owner, Stanza) and name in owner.later:
         tree.fault(path, "is not supported yet", tree.keys.get(path))
         return
-    written = tree.known(path)
+    written = tree.written_part(path)
     hidden = written != path and written in tree.masked
     what = "check" if owner is OneCheck else "key"
     hint = "" if hidden else did_you_mean(name, known)
-    subject = "" if written == path or hidden else f"{quoted(said)} "
+    subject = "" if written == path or hidden else f"{quoted(shown_name)} "
     message = f"{subject}is not a known {what}{hint} (known: {listed(known)})"
-    shown = (*path[:-1], said) if written == path else written
+    shown = (*path[:-1], shown_name) if written == path else written
     tree.fault(shown, message, tree.keys.get(path))
 
 

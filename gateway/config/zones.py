@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator
 
-from gateway.config.scalars import described, wrong
+from gateway.config.scalars import invalid, json_schema
 
 # Any other text could be a path in the zone database's folder, where those left out here are no
 # zones of IANA: the machine's own, and clocks that count leap seconds.
@@ -18,13 +18,15 @@ _ZONE: Final = (
 def _timezone(value: object) -> str:
     message = "must be an IANA time zone such as Europe/Berlin"
     if not isinstance(value, str):
-        raise wrong(message)
+        raise invalid(message)
     try:
         if re.fullmatch(_ZONE, value, re.ASCII):
             return ZoneInfo(value).key
     except (ZoneInfoNotFoundError, ValueError, OSError):
         pass
-    raise wrong(message)
+    raise invalid(message)
 
 
-Timezone = Annotated[str, BeforeValidator(_timezone), described({"type": "string", "minLength": 1})]
+Timezone = Annotated[
+    str, BeforeValidator(_timezone), json_schema({"type": "string", "minLength": 1})
+]

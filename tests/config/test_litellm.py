@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from gateway.config.litellm.paper import joined, page, read_texts
+from gateway.config.litellm.paper import join, read_texts, render
 from gateway.config.litellm.translate import Imported, translate
 from gateway.config.load import read
 from gateway.config.prices import Listing, look_up
@@ -45,7 +45,7 @@ def text_of(name: str) -> str:
 
 def printed(name: str) -> str:
     found = imported(read_texts(text_of(name)))
-    return page(found.config, found.notes, f"{name}.yaml")
+    return render(found.config, found.notes, f"{name}.yaml")
 
 
 def variables(text: str) -> dict[str, str]:
@@ -161,7 +161,7 @@ model_list:
 general_settings: {{{key}: x}}
 """
     found = imported(read_texts(text))
-    told = page(found.config, found.notes, "f.yaml")
+    told = render(found.config, found.notes, "f.yaml")
     assert "canary" not in told
     for path in ("", "general_settings.", "model_list[0].", "model_list[0].litellm_params."):
         assert f'#   {path}"...": nothing here does it\n' in told
@@ -294,7 +294,7 @@ def test_files_that_include_one_another() -> None:
     one = {"model_list": ["a"], "s": {"x": "1", "y": "1"}, "t": "1"}
     more = {"model_list": ["b"], "s": {"y": "2"}, "t": "2"}
     both = {"model_list": ["a", "b"], "s": {"x": "1", "y": "2"}, "t": "2"}
-    assert joined(one, more) == both
+    assert join(one, more) == both
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from gateway.commands.explain import explain_request
 from gateway.config.load import load, read
 from gateway.core.errors import UnknownModel
 from gateway.core.ladder import ladders
-from gateway.core.plan import price_of
+from gateway.core.plan import peak_price
 from gateway.core.redaction import secrets_of
 from gateway.core.snapshot import (
     GOOGLE_SCOPE,
@@ -288,7 +288,7 @@ def test_with_every_key_every_model_is_there_and_each_host_has_its_price(tmp_pat
     found = load([SHIPPED, SHIPPED.with_name("models.yaml"), mine], env)
     assert (found.not_configured, found.catalog.left_out) == ({}, {})
     llama = found.catalog.models["llama-3.3-8b"]
-    prices = {each.provider: price_of(llama, each).input for each in llama.deployments}
+    prices = {each.provider: peak_price(llama, each).input for each in llama.deployments}
     assert prices == {
         "groq": 50_000_000, "together": 180_000_000, "fireworks": 200_000_000,
         "bedrock-us": 220_000_000, "vllm": 0, "ollama": 0,

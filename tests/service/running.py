@@ -13,7 +13,7 @@ import openai
 import uvicorn
 
 from gateway.app import Gateway, open_gateway
-from gateway.config.load import Loaded, named, read
+from gateway.config.load import Loaded, read, with_hash
 from gateway.core.accounts import Account, Purse
 from gateway.core.changes import Reloaded
 from gateway.core.events import Event, LifeEvent, Settled, lawful
@@ -108,7 +108,7 @@ async def running(
         @lru_cache(maxsize=4)
         def sound(*texts: str) -> Loaded:
             files = [("test.yaml", each) for each in texts]
-            return named(read(files, known), files)
+            return with_hash(read(files, known), files)
 
         def load() -> Loaded:
             return sound(*texts)

@@ -1,8 +1,8 @@
 """Another gateway's configuration, LiteLLM's `config.yaml`, as one of ours.
 
-    given      a mapping of theirs: what nobody takes from it is told
-    reasons    why what is told has no place here
-    hosts      who is meant by `azure/gpt-4o`: a provider's stanza
+    given      a section of theirs: keys that nobody takes from it are reported
+    reasons    why a reported setting has no place here
+    hosts      the stanza of the provider that `azure/gpt-4o` means
     costs      prices, windows and what a model can do
     entries    one entry of `model_list`: a deployment and its provider
     groups     entries of one name: a model

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from gateway.config.litellm.given import Given, Notes, fit
+from gateway.config.litellm.given import Notes, Section, valid_name
 from gateway.config.litellm.groups import Groups
 
 _KINDS: Final[tuple[tuple[str, str | None], ...]] = (
@@ -20,65 +20,65 @@ _KINDS: Final[tuple[tuple[str, str | None], ...]] = (
 _ALL: Final = "*"
 
 
-def read_aliases(router: Given, settings: Given, notes: Notes) -> dict[str, str]:
+def read_aliases(router: Section, settings: Section, notes: Notes) -> dict[str, str]:
     """Other names, each with the name that it stands for."""
-    found: dict[str, str] = {}
-    for given, key in ((settings, "model_alias_map"), (router, "model_group_alias")):
-        stated = given.take(key)
+    aliases: dict[str, str] = {}
+    for section, key in ((settings, "model_alias_map"), (router, "model_group_alias")):
+        stated = section.take(key)
         for alias, target in stated.items() if isinstance(stated, Mapping) else ():
-            path = f"{given.at(key)}.{alias}"
+            path = f"{section.at(key)}.{alias}"
             hidden = target.get("hidden") if isinstance(target, Mapping) else None
             if str(hidden).lower() == "true":
                 notes.add("lost", f"{path}.hidden", "every name is in /v1/models")
             model = target.get("model") if isinstance(target, Mapping) else target
             if isinstance(model, str):
-                found[str(alias)] = model
+                aliases[str(alias)] = model
             else:
                 notes.add("lost", path, "it names no model")
-    return found
+    return aliases
 
 
 def add_fallbacks(
-    given: tuple[Given, ...], aliases: Mapping[str, str], groups: Groups, notes: Notes
+    sections: tuple[Section, ...], aliases: Mapping[str, str], groups: Groups, notes: Notes
 ) -> None:
     """Into the models. `"*"` and `default_fallbacks` are of those that have no `fallbacks`."""
-    anyone: list[tuple[str, str]] = []
+    for_all: list[tuple[str, str]] = []
     for key, remark in _KINDS:
         if remark is not None:
-            _add_anyone(given, aliases, groups, anyone, notes)
-        for each in given:
+            _add_defaults(sections, aliases, groups, for_all, notes)
+        for each in sections:
             for path, name, others in _pairs(each, key):
                 if remark is not None:
                     notes.add("changed", path, remark)
                 if name == _ALL:
-                    anyone += ((path, other) for other in others)
+                    for_all += ((path, other) for other in others)
                 else:
                     _add(groups, aliases, name, [(path, other) for other in others], notes)
 
 
-def _add_anyone(
-    given: tuple[Given, ...],
+def _add_defaults(
+    sections: tuple[Section, ...],
     aliases: Mapping[str, str],
     groups: Groups,
-    anyone: list[tuple[str, str]],
+    for_all: list[tuple[str, str]],
     notes: Notes,
 ) -> None:
-    for each in given:
+    for each in sections:
         stated = each.take("default_fallbacks")
         defaults = stated if isinstance(stated, list) else [stated] if stated else []
-        anyone += ((each.at("default_fallbacks"), str(other)) for other in defaults)
+        for_all += ((each.at("default_fallbacks"), str(other)) for other in defaults)
     for name in [n for n, ours in groups.names.items() if "fallbacks" not in groups.models[ours]]:
-        _add(groups, aliases, name, anyone, notes)
-    anyone.clear()
+        _add(groups, aliases, name, for_all, notes)
+    for_all.clear()
 
 
-def _pairs(given: Given, key: str) -> Iterator[tuple[str, str, list[str]]]:
+def _pairs(section: Section, key: str) -> Iterator[tuple[str, str, list[str]]]:
     """Where, whose, and which, of `[{a: [b, c]}]`."""
-    stated = given.take(key)
+    stated = section.take(key)
     for i, each in enumerate(stated if isinstance(stated, list) else [stated]):
         for name, others in each.items() if isinstance(each, Mapping) else ():
             names = others if isinstance(others, list) else [others]
-            yield f"{given.at(key)}[{i}]", str(name), [_name(other) for other in names]
+            yield f"{section.at(key)}[{i}]", str(name), [_name(other) for other in names]
 
 
 def _name(other: Any) -> str:
@@ -111,7 +111,7 @@ def routes_of(
     tiers: dict[str, Any] = {}
     routes: dict[str, Any] = {}
     for alias, target in aliases.items():
-        ours, name = groups.names.get(target), fit(alias)
+        ours, name = groups.names.get(target), valid_name(alias)
         path = f"model_group_alias.{alias}"
         if ours is None:
             notes.add("lost", path, f"{target} is no model of this list that can be asked here")

@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from gateway.config.litellm.given import Given, Notes
-from gateway.config.litellm.hosts import Asked
+from gateway.config.litellm.given import Notes, Section
+from gateway.config.litellm.hosts import Target
 from gateway.config.prices import Listing
 from gateway.core.money import Price, usd
 from gateway.core.tariff import Tariff
 
-Known = Callable[[str, str], Listing]
+LookUp = Callable[[str, str], Listing]
 """What is listed of an upstream name at a `base_url`."""
 
 _MILLION: Final = 1_000_000
@@ -27,7 +27,7 @@ _RATES: Final = {
 """USD for one token, as they write it; ours are for a million."""
 _ABOVE: Final = (128, 200, 256, 272)
 """Thousands of tokens of a prompt, above which LiteLLM knows other rates."""
-_CAN: Final = {
+_CAPABILITIES: Final = {
     "supports_function_calling": "tools",
     "supports_vision": "vision",
     "supports_response_schema": "json_schema",
@@ -43,47 +43,47 @@ _STAND_INS: Final = {
 
 
 def price_of(
-    name: str, asked: Asked, params: Given, info: Given, known: Known, notes: Notes
+    name: str, target: Target, params: Section, info: Section, look_up: LookUp, notes: Notes
 ) -> tuple[str | dict[str, Any] | None, int | None]:
     """The price, None where genai-prices will say it; and the window that must be written for
     the same reason, None where it will say that, too, or nobody knows it.
     """
     stated, base = _stated(params, info), info.text("base_model")
-    listing = listed(asked, known)
+    listing = listed(target, look_up)
     if listing.tariff is not None:
         return stated, None
-    where = _STAND_INS.get(asked.prefix, "")
-    names = (base and base.rpartition("/")[2], asked.upstream, name) if where else ()
+    where = _STAND_INS.get(target.prefix, "")
+    names = (base and base.rpartition("/")[2], target.upstream, name) if where else ()
     for each in filter(None, names):
-        found = known(where, each)
-        if found.tariff is not None:
+        guess = look_up(where, each)
+        if guess.tariff is not None:
             if stated is None:
                 text = f"the price is that of {each}, by genai-prices"
                 notes.add("check", params.at("model"), text)
-            return stated or _written(found.tariff), found.context
+            return stated or _price_stanza(guess.tariff), guess.context
     if stated is None:
         text = "nobody knows a price, so it is free, as LiteLLM counts it: write one if it is not"
         notes.add("check", params.at("model"), text)
     return stated or "free", listing.context
 
 
-def listed(asked: Asked, known: Known) -> Listing:
+def listed(target: Target, look_up: LookUp) -> Listing:
     """What will be listed of it. A variable in an address stands for its default, or for anything;
     of one that begins with a variable nothing is known yet.
     """
-    url = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", asked.stanza["base_url"])
+    url = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", target.stanza["base_url"])
     if url.startswith("${"):
         return Listing()
-    return known(re.sub(r"\$\{\w+\}", "x", url), asked.upstream)
+    return look_up(re.sub(r"\$\{\w+\}", "x", url), target.upstream)
 
 
-def capabilities(info: Given) -> frozenset[str]:
+def capabilities(info: Section) -> frozenset[str]:
     """LiteLLM asks whoever has the name, so a model can do all that is not denied."""
-    denied = {ours for theirs, ours in _CAN.items() if info.flag(theirs) is False}
-    return frozenset(_CAN.values()) - denied
+    denied = {ours for theirs, ours in _CAPABILITIES.items() if info.flag(theirs) is False}
+    return frozenset(_CAPABILITIES.values()) - denied
 
 
-def _stated(params: Given, info: Given) -> str | dict[str, Any] | None:
+def _stated(params: Section, info: Section) -> str | dict[str, Any] | None:
     rates = _rates(params, info, "")
     if "input" not in rates and "output" not in rates:
         return None
@@ -103,15 +103,15 @@ def _stated(params: Given, info: Given) -> str | dict[str, Any] | None:
     return written
 
 
-def _rates(params: Given, info: Given, suffix: str) -> Mapping[str, Decimal]:
+def _rates(params: Section, info: Section, suffix: str) -> Mapping[str, Decimal]:
     """USD for a million tokens. What an entry says twice holds as `litellm_params` says it."""
-    found = {}
+    rates = {}
     for theirs, ours in _RATES.items():
-        here, there = params.number(theirs + suffix), info.number(theirs + suffix)
-        rate = there if here is None else here
+        in_params, in_info = params.number(theirs + suffix), info.number(theirs + suffix)
+        rate = in_info if in_params is None else in_params
         if rate is not None:
-            found[ours] = rate * _MILLION
-    return found
+            rates[ours] = rate * _MILLION
+    return rates
 
 
 def _plain(rate: Decimal) -> str:
@@ -119,7 +119,7 @@ def _plain(rate: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _written(tariff: Tariff) -> dict[str, Any]:
+def _price_stanza(tariff: Tariff) -> dict[str, Any]:
     def rates(price: Price) -> dict[str, Any]:
         every = {"input": price.input, "output": price.output,
                  "cached_input": price.cached_input, "cache_write": price.cache_write}  # fmt: skip

@@ -1,4 +1,4 @@
-"""A mapping of theirs. What is not taken from it is told, so nothing is lost in silence."""
+"""A section of theirs. Keys that nobody takes from it are reported: nothing is lost silently."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from gateway.config.faults import named, unknown
+from gateway.config.faults import quoted_if_needed, safe_key
 
 Kind = Literal["lost", "changed", "check"]
 """Has no place here; is done in another way; is a guess, or needs a hand."""
@@ -29,7 +29,7 @@ class Note(Struct, frozen=True):
 
 
 class Notes:
-    """What is to be told, in order, each once."""
+    """What is to be reported, in order, each once."""
 
     def __init__(self) -> None:
         self._all: dict[Note, None] = {}
@@ -41,13 +41,13 @@ class Notes:
         return tuple(self._all)
 
 
-class Given:
+class Section:
     """`values` has texts, lists and mappings, as the YAML wrote them; None is nothing."""
 
     def __init__(self, values: object, path: str) -> None:
         self.path = path
         self._values = dict(values) if isinstance(values, Mapping) else {}
-        self._parts: list[Given] = []
+        self._parts: list[Section] = []
         self._odd = not isinstance(values, Mapping) and values is not None
 
     def at(self, key: str) -> str:
@@ -60,29 +60,29 @@ class Given:
         return self._values.pop(key, None)
 
     def text(self, *keys: str) -> str | None:
-        """Of the first key that is there. A list or a mapping stays, and is told."""
+        """The first of these keys that is a text. A list or a mapping stays, and is reported."""
         for key in keys:
             if isinstance(self._values.get(key), str):
                 return str(self._values.pop(key))
         return None
 
     def number(self, *keys: str) -> Decimal | None:
-        """What is no number stays, and is told."""
+        """What is not a number stays, and is reported."""
         for key in keys:
             value = self._values.get(key)
             try:
-                found = Decimal(value.replace("_", "")) if isinstance(value, str) else None
+                parsed = Decimal(value.replace("_", "")) if isinstance(value, str) else None
             except InvalidOperation:
                 continue
-            if found is not None and found.is_finite() and found >= 0:
+            if parsed is not None and parsed.is_finite() and parsed >= 0:
                 del self._values[key]
-                return found
+                return parsed
         return None
 
     def count(self, *keys: str) -> int | None:
         """A whole number above 0."""
-        found = self.number(*keys)
-        return None if found is None or int(found) < 1 else int(found)
+        number = self.number(*keys)
+        return None if number is None or int(number) < 1 else int(number)
 
     def flag(self, key: str) -> bool | None:
         value = self._values.get(key)
@@ -91,43 +91,43 @@ class Given:
             return value.lower() in {"true", "yes", "on"}
         return None
 
-    def part(self, key: str) -> "Given":
-        """The mapping there, empty when there is none; what is left of it is told with this."""
-        part = Given(self._values.pop(key, None), self.at(key))
+    def part(self, key: str) -> "Section":
+        """The mapping there, empty when there is none; `unread` has its keys, too."""
+        part = Section(self._values.pop(key, None), self.at(key))
         self._parts.append(part)
         return part
 
-    def parts(self, key: str) -> "list[Given]":
+    def parts(self, key: str) -> "list[Section]":
         """Of a list of mappings."""
-        found = self._values.get(key)
-        if not isinstance(found, list):
+        items = self._values.get(key)
+        if not isinstance(items, list):
             return []
         del self._values[key]
-        parts = [Given(each, f"{self.at(key)}[{i}]") for i, each in enumerate(found)]
+        parts = [Section(each, f"{self.at(key)}[{i}]") for i, each in enumerate(items)]
         self._parts += parts
         return parts
 
-    def forget(self) -> None:
-        """The whole is told in one note."""
+    def discard(self) -> None:
+        """Report nothing more of it: one note covers all."""
         self._values.clear()
         self._parts.clear()
         self._odd = False
 
-    def left(self) -> Iterator[str]:
-        """Where something stands that nobody took."""
+    def unread(self) -> Iterator[str]:
+        """The paths of the keys that nobody took."""
         if self._odd:
             yield self.path
         for key, value in self._values.items():
             if value not in (None, [], {}):
-                yield self.at(named(unknown(str(key), _LONGEST)))
+                yield self.at(quoted_if_needed(safe_key(str(key), _LONGEST)))
         for part in self._parts:
-            yield from part.left()
+            yield from part.unread()
 
 
 def variable(value: str) -> str | None:
     """The environment variable that `os.environ/NAME` is."""
-    found = _FROM_ENV.fullmatch(value)
-    return found[1] if found else None
+    match = _FROM_ENV.fullmatch(value)
+    return match[1] if match else None
 
 
 def reference(value: str) -> str:
@@ -136,6 +136,6 @@ def reference(value: str) -> str:
     return value.replace("${", "$${") if name is None else f"${{{name}}}"
 
 
-def fit(name: str) -> str:
-    """A name that may be one here."""
+def valid_name(name: str) -> str:
+    """A name with the characters that one may have here."""
     return _UNFIT.sub("-", name).strip("-._:@+")[:128] or "unnamed"

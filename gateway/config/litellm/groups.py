@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from gateway.config.litellm.entries import Entry
-from gateway.config.litellm.given import Notes, fit
+from gateway.config.litellm.given import Notes, valid_name
 from gateway.config.litellm.reasons import CHANGED
 
 GUESSED_CONTEXT: Final = 128_000
@@ -42,44 +42,44 @@ class Groups:
             provider = self._provider(entry, used, own=own)
             if own:
                 self.provider_limits[provider] = list(entry.limits)
-            place: dict[str, Any] = {"provider": provider, "upstream": entry.asked.upstream}
-            place |= {"weight": str(weight)} if weight is not None else {}
-            place |= {"price": entry.price} if entry.price is not None else {}
-            place |= {"lacks": list(entry.lacks)} if entry.lacks else {}
-            place |= {"regions": list(entry.regions)} if entry.regions else {}
-            deployments.append(place)
-        ours = self._named(name, deployments, taken)
+            deployment: dict[str, Any] = {"provider": provider, "upstream": entry.target.upstream}
+            deployment |= {"weight": str(weight)} if weight is not None else {}
+            deployment |= {"price": entry.price} if entry.price is not None else {}
+            deployment |= {"lacks": list(entry.lacks)} if entry.lacks else {}
+            deployment |= {"regions": list(entry.regions)} if entry.regions else {}
+            deployments.append(deployment)
+        ours = self._name_model(name, deployments, taken)
         if len(entries) == 1 and entries[0].limits:
             self.model_limits[ours] = list(entries[0].limits)
         self.models[ours] = {"deployments": deployments, **self._sizes(name, entries)}
 
     def _provider(self, entry: Entry, used: set[str], *, own: bool) -> str:
         """A provider with the same stanza that this model does not ask yet, or a new one."""
-        name, number = entry.asked.name, 1
+        name, number = entry.target.name, 1
         while True:
             free = name not in self.providers
-            same = not free and self.providers[name] == entry.asked.stanza and not own
+            same = not free and self.providers[name] == entry.target.stanza and not own
             if free or (same and name not in used and name not in self._alone):
                 break
             number += 1
-            name = f"{entry.asked.name}-{number}"
+            name = f"{entry.target.name}-{number}"
         if own:
             self._alone.add(name)
-        self.providers[name] = dict(entry.asked.stanza)
-        of_prefix = self.prefixes.setdefault(entry.asked.prefix, [])
+        self.providers[name] = dict(entry.target.stanza)
+        of_prefix = self.prefixes.setdefault(entry.target.prefix, [])
         if name not in of_prefix:
             of_prefix.append(name)
         return name
 
-    def _named(
+    def _name_model(
         self, name: str, deployments: Sequence[Mapping[str, Any]], taken: Sequence[str]
     ) -> str:
         """Ours. `openai/gpt-4o` is asked for under that name also when the model is `gpt-4o`."""
         head, _, tail = name.partition("/")
-        ours = fit(name)
+        ours = valid_name(name)
         if tail and "/" not in tail and [head] == [each["provider"] for each in deployments]:
             free = tail not in taken and tail not in self.models
-            ours = tail if free and fit(tail) == tail else ours
+            ours = tail if free and valid_name(tail) == tail else ours
         while ours in self.models:
             ours += "-2"
         if name not in {ours, f"{head}/{ours}"}:
@@ -101,7 +101,7 @@ class Groups:
         outputs = [each.max_output for each in entries if each.max_output is not None]
         if outputs:
             sizes["max_output"] = str(min(*outputs, context))
-        can = frozenset(_ORDER).intersection(*(each.can for each in entries))
+        can = frozenset(_ORDER).intersection(*(each.capabilities for each in entries))
         sizes["capabilities"] = [each for each in _ORDER if each in can]
         return sizes
 
@@ -114,7 +114,7 @@ def _weights(entries: Sequence[Entry]) -> list[int | None]:
     if len(entries) == 1 or (any(orders) and len(set(orders)) == len(orders)):
         return [None] * len(entries)
     for kind in range(3):
-        given = [each.weigh[kind] for each in entries]
-        if any(given):
-            return [each or 1 for each in given]
+        values = [each.weights[kind] for each in entries]
+        if any(values):
+            return [each or 1 for each in values]
     return [1] * len(entries)

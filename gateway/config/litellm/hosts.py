@@ -1,4 +1,4 @@
-"""Who is meant by `azure/gpt-4o`: the stanza of a provider, from those that come ready."""
+"""The provider that `azure/gpt-4o` means: its stanza, from the shipped ones."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from gateway.config.litellm.given import Given, Notes, reference, variable
+from gateway.config.litellm.given import Notes, Section, reference, variable
 
 
 class Host(Struct, frozen=True):
@@ -50,7 +50,7 @@ HOSTS: Final[Mapping[str, Host]] = {
     "xai": Host("xai", "XAI_API_KEY"),
     "zai": Host("zai", "ZAI_API_KEY"),
 }
-_NAMED: Final = {
+_PREFIXES: Final = {
     "gpt-": "openai",
     "chatgpt-": "openai",
     "o1": "openai",
@@ -59,7 +59,7 @@ _NAMED: Final = {
     "claude-": "anthropic",
     "gemini-": "vertex_ai",
 }
-"""Whom LiteLLM asks for a model without a prefix, by how its name begins."""
+"""The provider of a model without a prefix, by how its name begins, as LiteLLM has it."""
 _DUMMIES: Final = frozenset(
     ("none", "dummy", "empty", "fake", "fake-key", "anything", "not-needed", "no-key", "na", "x")
 )
@@ -74,7 +74,7 @@ _AWS: Final = {
 }
 
 
-class Asked(Struct, frozen=True):
+class Target(Struct, frozen=True):
     """A model at its provider: `prefix` is theirs, `name` what we would call the stanza."""
 
     prefix: str
@@ -83,15 +83,15 @@ class Asked(Struct, frozen=True):
     stanza: dict[str, Any]
 
 
-class Asker:
-    """Stanzas for entries. `ready` are the providers that come ready, as their YAML has them."""
+class TargetResolver:
+    """Stanzas for entries. `shipped` are those of config/providers.yaml."""
 
-    def __init__(self, ready: Mapping[str, Mapping[str, Any]], notes: Notes) -> None:
-        self._ready = ready
+    def __init__(self, shipped: Mapping[str, Mapping[str, Any]], notes: Notes) -> None:
+        self._shipped = shipped
         self._notes = notes
         self._secrets: dict[str, str] = {}
 
-    def host_of(self, params: Given) -> Asked | None:
+    def resolve(self, params: Section) -> Target | None:
         """None, and a note, when there is no way to ask it."""
         model = params.text("model") or ""
         prefix, rest = _split(model, params.text("custom_llm_provider"))
@@ -114,11 +114,11 @@ class Asker:
             return self._azure(params, host, rest)
         return self._keyed(params, host, prefix, rest)
 
-    def _keyed(self, params: Given, host: Host, prefix: str, rest: str) -> Asked:
+    def _keyed(self, params: Section, host: Host, prefix: str, rest: str) -> Target:
         """One that is asked with a key in a header, or without any."""
         stanza, name = self._ready_made(host.stanza), host.stanza
         base = self._base(params)
-        if base is not None and prefix == "openai" and not _at(base, "openai.com"):
+        if base is not None and prefix == "openai" and not _is_at(base, "openai.com"):
             stanza, name = dict(_COMPATIBLE), "openai-compatible"
         if base is not None:
             stanza["base_url"] = reference(base).rstrip("/")
@@ -128,9 +128,9 @@ class Asker:
         if base is not None or host.base is not None:
             stanza.pop("regions", None)
         self._key(params, stanza, host.key if name == host.stanza else None, name)
-        return Asked(prefix, name, rest, _in_order(stanza))
+        return Target(prefix, name, rest, _in_order(stanza))
 
-    def _base(self, params: Given) -> str | None:
+    def _base(self, params: Section) -> str | None:
         """Without a user, a password or a query: they may be secret, and have no place here."""
         base = params.text("api_base", "base_url")
         plain = base and re.sub(r"^(\w+://)[^/?#]*@|[?#].*$", r"\1", base)
@@ -139,7 +139,7 @@ class Asker:
             self._notes.add("lost", params.at("api_base"), text)
         return plain
 
-    def _azure(self, params: Given, host: Host, rest: str) -> Asked:
+    def _azure(self, params: Section, host: Host, rest: str) -> Target:
         stanza = self._ready_made("azure")
         stanza.pop("regions", None)
         base = self._base(params) or f"os.environ/{host.base}"
@@ -148,12 +148,14 @@ class Asker:
             text = f"{variable(base)} must be like https://x.openai.azure.com, without a path or /"
             self._notes.add("check", params.at("api_base"), text)
         version = params.text("api_version")
-        told = reference(version) if version else f"${{AZURE_API_VERSION:-{_AZURE_VERSION}}}"
-        stanza["auth"] = {"azure": {"api_version": told}}
+        version_text = (
+            reference(version) if version else f"${{AZURE_API_VERSION:-{_AZURE_VERSION}}}"
+        )
+        stanza["auth"] = {"azure": {"api_version": version_text}}
         self._key(params, stanza, host.key, "azure")
-        return Asked("azure", "azure", rest, _in_order(stanza))
+        return Target("azure", "azure", rest, _in_order(stanza))
 
-    def _bedrock(self, params: Given, rest: str) -> Asked:
+    def _bedrock(self, params: Section, rest: str) -> Target:
         *way, upstream = rest.split("/") if "arn:" not in rest else [rest]
         regions = [part for part in way if part not in {"converse", "invoke", "converse_like"}]
         region = params.text("aws_region_name") or (regions[0] if regions else None)
@@ -169,10 +171,10 @@ class Asker:
             text = "half of a pair of keys: credentials are found as AWS's own tools find them"
             self._notes.add("changed", params.path, text)
         host = f"https://bedrock-runtime.{region}.amazonaws.com"
-        return Asked("bedrock", "bedrock", upstream,
+        return Target("bedrock", "bedrock", upstream,
                      {"dialect": "bedrock", "base_url": host, "auth": {"aws": auth}})  # fmt: skip
 
-    def _vertex(self, params: Given, rest: str) -> Asked | None:
+    def _vertex(self, params: Section, rest: str) -> Target | None:
         claude = rest.startswith("claude")
         if not claude and not rest.startswith("gemini"):
             text = f"{rest}: of Vertex AI's models only Gemini and Claude can be asked"
@@ -180,7 +182,7 @@ class Asker:
             return None
         project = reference(params.text("vertex_project") or "os.environ/VERTEXAI_PROJECT")
         place = reference(params.text("vertex_location") or "us-central1")
-        named = "" if place == "global" else f"{place}-"
+        host_prefix = "" if place == "global" else f"{place}-"
         version, publisher = ("v1", "anthropic") if claude else ("v1beta1", "google")
         google: dict[str, Any] = {}
         credentials = params.text("vertex_credentials")
@@ -189,18 +191,18 @@ class Asker:
             self._notes.add("lost", params.at("vertex_credentials"), text)
         elif credentials is not None:
             google["credentials"] = reference(credentials)
-        return Asked("vertex_ai", "vertex-claude" if claude else "vertex", rest, {
+        return Target("vertex_ai", "vertex-claude" if claude else "vertex", rest, {
             "dialect": "anthropic-vertex" if claude else "gemini",
-            "base_url": f"https://{named}aiplatform.googleapis.com/{version}/projects/{project}"
+            "base_url": f"https://{host_prefix}aiplatform.googleapis.com/{version}/projects/{project}"
                         f"/locations/{place}/publishers/{publisher}",
             "auth": {"google": google},
         })  # fmt: skip
 
     def _ready_made(self, name: str) -> dict[str, Any]:
-        kept = ("dialect", "base_url", "api_key", "auth", "regions", "quirks", "lacks")
-        return {key: self._ready[name][key] for key in kept if key in self._ready[name]}
+        keys = ("dialect", "base_url", "api_key", "auth", "regions", "quirks", "lacks")
+        return {key: self._shipped[name][key] for key in keys if key in self._shipped[name]}
 
-    def _key(self, params: Given, stanza: dict[str, Any], default: str | None, name: str) -> None:
+    def _key(self, params: Section, stanza: dict[str, Any], default: str | None, name: str) -> None:
         value = params.text("api_key")
         if value is not None and value.lower() in _DUMMIES and default is None:
             self._notes.add("changed", params.at("api_key"), "no key is sent: it is none")
@@ -226,16 +228,16 @@ class Asker:
 
 
 def _split(model: str, provider: str | None) -> tuple[str, str]:
-    """Who is asked, "" where nobody can tell, and for what."""
+    """The provider, "" where it is not known, and its name of the model."""
     prefix, _, rest = model.partition("/")
     if provider is not None:
         return provider, model.removeprefix(f"{provider}/")
     if rest:
         return prefix, rest
-    return next((who for begin, who in _NAMED.items() if model.startswith(begin)), ""), model
+    return next((who for begin, who in _PREFIXES.items() if model.startswith(begin)), ""), model
 
 
-def _at(url: str, domain: str) -> bool:
+def _is_at(url: str, domain: str) -> bool:
     host = urlsplit(url).hostname or ""
     return host == domain or host.endswith(f".{domain}")
 

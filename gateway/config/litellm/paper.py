@@ -39,35 +39,35 @@ class _Plain(yaml.SafeDumper):
 def read_texts(text: str) -> dict[str, Any]:
     """Raises ValueError when it is no YAML, or no mapping."""
     try:
-        found = yaml.load(text, Loader=_Texts)  # noqa: S506 - a safe loader
+        tree = yaml.load(text, Loader=_Texts)  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f"line {mark.line + 1}: "
         raise ValueError(f"{where}{getattr(error, 'problem', None) or 'it is no YAML'}") from None
-    if not isinstance(found, dict):
+    if not isinstance(tree, dict):
         raise ValueError("it is no mapping")  # noqa: TRY004 - of the text, not of a type
-    return found
+    return tree
 
 
-def joined(one: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+def join(one: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     """As LiteLLM joins files that include one another: lists grow, other values are replaced."""
     both = dict(one)
     for key, value in more.items():
-        there = both.get(key)
-        if isinstance(there, dict) and isinstance(value, dict):
-            both[key] = {**there, **value}
-        elif isinstance(there, list) and isinstance(value, list):
-            both[key] = [*there, *value]
+        existing = both.get(key)
+        if isinstance(existing, dict) and isinstance(value, dict):
+            both[key] = {**existing, **value}
+        elif isinstance(existing, list) and isinstance(value, list):
+            both[key] = [*existing, *value]
         else:
             both[key] = value
     return both
 
 
-def page(config: Mapping[str, Any], notes: Iterable[Note], source: str) -> str:
+def render(config: Mapping[str, Any], notes: Iterable[Note], source: str) -> str:
     """The YAML, with the list as comments at its top."""
-    told = [f"# Imported from {source}."]
+    header = [f"# Imported from {source}."]
     for heading, lines in listing(notes):
-        told += ["#", f"# {heading}:", *(f"#   {line}" for line in lines)]
+        header += ["#", f"# {heading}:", *(f"#   {line}" for line in lines)]
     parts = []
     for name, section in config.items():
         # Entries of a section stand by name, what is in them on lines as short as they fit.
@@ -81,7 +81,7 @@ def page(config: Mapping[str, Any], notes: Iterable[Note], source: str) -> str:
                 allow_unicode=True,
             )
         )
-    return _HEAD + "\n".join(told) + "\n\n" + "\n".join(parts)
+    return _HEAD + "\n".join(header) + "\n\n" + "\n".join(parts)
 
 
 def listing(notes: Iterable[Note]) -> list[tuple[str, list[str]]]:

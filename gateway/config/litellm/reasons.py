@@ -1,4 +1,4 @@
-"""Why a setting of theirs has no place here, by its name; what is not listed is told as unknown."""
+"""Why a setting of theirs has no place here, by its name; others are reported as unknown."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
 
-from gateway.config.litellm.given import Given, Notes, reference, variable
+from gateway.config.litellm.given import Notes, Section, reference, variable
 from gateway.config.litellm.groups import Groups
 from gateway.config.litellm.periods import budget
 
@@ -15,7 +15,9 @@ _PLACEHOLDER: Final = f"${{TOLLGATE_KEY_HASH:-sha256:{'0' * 64}}}"
 _REDIS: Final = ("url", "host", "port", "username", "password", "ssl", "db")
 
 
-def keys(general: Given, env: Mapping[str, str], notes: Notes) -> tuple[dict[str, Any], str | None]:
+def keys(
+    general: Section, env: Mapping[str, str], notes: Notes
+) -> tuple[dict[str, Any], str | None]:
     """What the tenant has, and the hash of the admin key."""
     path, master = general.at("master_key"), general.text("master_key")
     if master is None:
@@ -34,31 +36,33 @@ def keys(general: Given, env: Mapping[str, str], notes: Notes) -> tuple[dict[str
     return tenant, f"sha256:{sha256(value.encode()).hexdigest()}"
 
 
-def redis(router: Given, cache: Given, notes: Notes) -> str | None:
+def redis(router: Section, cache: Section, notes: Notes) -> str | None:
     """The URL of theirs, which counts here what is spent."""
-    for given, prefix in ((router, "redis_"), (cache, "")):
-        kind = given.text("type") if given is cache else None
+    for section, prefix in ((router, "redis_"), (cache, "")):
+        kind = section.text("type") if section is cache else None
         if kind is not None and not kind.startswith("redis"):
             notes.add(
-                "lost", given.at("type"), f"{kind}: answers are kept in memory, by a route's cache"
+                "lost",
+                section.at("type"),
+                f"{kind}: answers are kept in memory, by a route's cache",
             )
             continue
-        found = _special(given, notes) or _url(given, prefix, notes)
-        if found is None and kind is not None:
-            found = "redis://${REDIS_HOST:-localhost}:${REDIS_PORT:-6379}"
-            notes.add("check", given.at("type"), "REDIS_HOST and REDIS_PORT say where it is")
-        if found is not None:
+        url = _special(section, notes) or _url(section, prefix, notes)
+        if url is None and kind is not None:
+            url = "redis://${REDIS_HOST:-localhost}:${REDIS_PORT:-6379}"
+            notes.add("check", section.at("type"), "REDIS_HOST and REDIS_PORT say where it is")
+        if url is not None:
             text = "it keeps money and keys here: it needs a log (AOF) and the policy noeviction"
-            notes.add("check", given.path, text)
-            return found
+            notes.add("check", section.path, text)
+            return url
     return None
 
 
-def _url(given: Given, prefix: str, notes: Notes) -> str | None:
-    at = {key: given.text(prefix + key) for key in _REDIS}
+def _url(section: Section, prefix: str, notes: Notes) -> str | None:
+    at = {key: section.text(prefix + key) for key in _REDIS}
     if at["url"] is not None and "@" in at["url"]:
         text = "the secret is not copied: set the variable REDIS_URL to it"
-        notes.add("check", given.at(f"{prefix}url"), text)
+        notes.add("check", section.at(f"{prefix}url"), text)
         return "${REDIS_URL}"
     if at["url"] is not None:
         return reference(at["url"])
@@ -69,7 +73,7 @@ def _url(given: Given, prefix: str, notes: Notes) -> str | None:
     if password is not None:
         if variable(password) is None:
             text = "the secret is not copied: set the variable REDIS_PASSWORD to it"
-            notes.add("check", given.at(f"{prefix}password"), text)
+            notes.add("check", section.at(f"{prefix}password"), text)
             password = "os.environ/REDIS_PASSWORD"  # noqa: S105 - the name of a variable
         login = f"{reference(user) if user else ''}:{reference(password)}@"
     scheme = "rediss" if (at["ssl"] or "").lower() == "true" else "redis"
@@ -77,28 +81,30 @@ def _url(given: Given, prefix: str, notes: Notes) -> str | None:
     return f"{scheme}://{login}{reference(at['host'])}:{reference(at['port'] or '6379')}{path}"
 
 
-def _special(given: Given, notes: Notes) -> str | None:
+def _special(section: Section, notes: Notes) -> str | None:
     """Sentinels, or the nodes of a cluster."""
     login = ""
     for key, scheme in (("sentinel_nodes", "sentinel"), ("redis_startup_nodes", "cluster")):
-        nodes = given.take(key)
+        nodes = section.take(key)
         if not isinstance(nodes, list):
             continue
         places = [list(n.values()) if isinstance(n, Mapping) else n for n in nodes]
         hosts = ",".join(":".join(reference(str(part)) for part in place[:2]) for place in places)
-        password = given.text("password")
+        password = section.text("password")
         if password is not None:
             known = variable(password) or "REDIS_PASSWORD"
             login = f":${{{known}}}@"
             if variable(password) is None:
                 text = "the secret is not copied: set the variable REDIS_PASSWORD to it"
-                notes.add("check", given.at("password"), text)
-        service = given.text("service_name")
+                notes.add("check", section.at("password"), text)
+        service = section.text("service_name")
         return f"redis+{scheme}://{login}{hosts}" + (f"/{service}" if service else "")
     return None
 
 
-def timeouts(settings: Given, router: Given, models: Mapping[str, str | None]) -> dict[str, str]:
+def timeouts(
+    settings: Section, router: Section, models: Mapping[str, str | None]
+) -> dict[str, str]:
     """One for all calls: of the settings, else the longest of a model. `models` are by path."""
     stated = router.number("timeout")
     general = None if stated is not None else settings.number("request_timeout")
@@ -106,17 +112,17 @@ def timeouts(settings: Given, router: Given, models: Mapping[str, str | None]) -
     own = [float(each) for each in models.values() if each is not None and _is_number(each)]
     if seconds is None and not own:
         return {}
-    found = f"{seconds:f}" if seconds is not None else f"{max(own):g}"
-    return {"answer_s": found} if float(found) > 0 else {}
+    answer_s = f"{seconds:f}" if seconds is not None else f"{max(own):g}"
+    return {"answer_s": answer_s} if float(answer_s) > 0 else {}
 
 
 def _is_number(text: str) -> bool:
     return text.replace(".", "", 1).isdigit() and float(text) > 0
 
 
-def limits(general: Given, settings: Given, router: Given, groups: Groups, notes: Notes) -> tuple[
-    list[dict[str, Any]], dict[str, Any]
-]:  # fmt: skip
+def limits(
+    general: Section, settings: Section, router: Section, groups: Groups, notes: Notes
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The tenant's budgets, and the organisation of all that tenants share."""
     spend = budget(settings, "max_budget", "budget_duration", notes)
     shared: dict[str, Any] = {}

@@ -8,11 +8,11 @@ from msgspec import Struct
 
 from gateway.config.litellm import settings as other
 from gateway.config.litellm.chains import add_fallbacks, read_aliases, routes_of
-from gateway.config.litellm.costs import Known
+from gateway.config.litellm.costs import LookUp
 from gateway.config.litellm.entries import Entry, read_entry
-from gateway.config.litellm.given import Given, Note, Notes
+from gateway.config.litellm.given import Note, Notes, Section
 from gateway.config.litellm.groups import Groups
-from gateway.config.litellm.hosts import Asker
+from gateway.config.litellm.hosts import TargetResolver
 from gateway.config.litellm.reasons import CHANGED, LOST, UNKNOWN
 
 
@@ -25,48 +25,48 @@ class Imported(Struct, frozen=True):
 
 def translate(
     source: Mapping[str, Any],
-    ready: Mapping[str, Mapping[str, Any]],
-    known: Known,
+    shipped: Mapping[str, Mapping[str, Any]],
+    look_up: LookUp,
     env: Mapping[str, str],
 ) -> Imported:
-    """`source` is their YAML as texts. `ready` are providers that come ready, `known` what
-    genai-prices lists; of `env` only the master key is read, for its hash.
+    """`source` is their YAML as texts. `shipped` are the shipped providers, `look_up` asks
+    genai-prices; of `env` only the master key is read, for its hash.
     """
-    notes, given = Notes(), Given(source, "")
-    general, router = given.part("general_settings"), given.part("router_settings")
-    settings = given.part("litellm_settings")
-    asker, groups = Asker(ready, notes), Groups(notes)
-    entries = [read_entry(each, asker, known, notes) for each in given.parts("model_list")]
+    notes, root = Notes(), Section(source, "")
+    general, router = root.part("general_settings"), root.part("router_settings")
+    settings = root.part("litellm_settings")
+    resolver, groups = TargetResolver(shipped, notes), Groups(notes)
+    entries = [read_entry(each, resolver, look_up, notes) for each in root.parts("model_list")]
     by_name: dict[str, list[Entry]] = {}
     for entry in filter(None, entries):
         by_name.setdefault(entry.name, []).append(entry)
-    for name, found in by_name.items():
-        groups.add(name, found, tuple(by_name))
+    for name, group in by_name.items():
+        groups.add(name, group, tuple(by_name))
     _unsupported(settings, groups)
     if groups.models:
         text = "capabilities: a model is taken to do all that its model_info does not deny"
         notes.add("check", "model_list", text)
-    if any(each.weigh[1] or each.weigh[2] for found in by_name.values() for each in found):
+    if any(each.weights[1] or each.weights[2] for group in by_name.values() for each in group):
         notes.add("changed", "model_list", "rpm and tpm are limits, of all replicas together")
     if router.has("routing_strategy") and router.text("routing_strategy") != "simple-shuffle":
         notes.add("changed", router.at("routing_strategy"), CHANGED["routing_strategy"])
     aliases = read_aliases(router, settings, notes)
     add_fallbacks((router, settings), aliases, groups, notes)
     config = _sections(general, router, settings, groups, env, notes)
-    waits = {each.path: each.timeout for found in by_name.values() for each in found}
-    config["timeouts"] = other.timeouts(settings, router, waits)
+    timeouts = {each.path: each.timeout for group in by_name.values() for each in group}
+    config["timeouts"] = other.timeouts(settings, router, timeouts)
     config["tiers"], config["routes"] = routes_of(aliases, groups, notes)
-    for path, seconds in waits.items():
+    for path, seconds in timeouts.items():
         if seconds is not None and config["timeouts"].get("answer_s") != seconds:
             notes.add("changed", f"{path}.litellm_params.timeout", CHANGED["timeout"])
-    _tell_the_rest(given, notes)
+    _note_unread(root, notes)
     return Imported({name: part for name, part in config.items() if part}, notes.all())
 
 
 def _sections(
-    general: Given,
-    router: Given,
-    settings: Given,
+    general: Section,
+    router: Section,
+    settings: Section,
     groups: Groups,
     env: Mapping[str, str],
     notes: Notes,
@@ -89,15 +89,15 @@ def _sections(
     }
 
 
-def _unsupported(settings: Given, groups: Groups) -> None:
+def _unsupported(settings: Section, groups: Groups) -> None:
     """`drop_params: false` is an error for what a provider does not know."""
     if settings.flag("drop_params") is False:
         for stanza in groups.providers.values():
             stanza["unsupported"] = "refuse"
 
 
-def _tell_the_rest(given: Given, notes: Notes) -> None:
-    for path in given.left():
+def _note_unread(section: Section, notes: Notes) -> None:
+    for path in section.unread():
         key = re.sub(r"\[\d+\]$", "", path).rpartition(".")[2]
         if key in CHANGED:
             notes.add("changed", path, CHANGED[key])
