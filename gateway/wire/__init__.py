@@ -1,4 +1,4 @@
-"""Translate: bytes to values and back, a package for each wire format. No I/O; feed it bytes."""
+"""Translates between bytes and values, one package per wire format. No I/O of its own."""
 
 from collections.abc import Mapping
 from typing import Final

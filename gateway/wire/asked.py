@@ -1,4 +1,4 @@
-"""What every translation reads in a request in the same way. Raises InvalidRequest."""
+"""Parsing of request fields that all dialects share. Raises InvalidRequest."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -18,7 +18,7 @@ _BETA: Final = re.compile(r"[\w.-]+")
 
 
 class ResponseFormat(Struct, frozen=True):
-    """What `response_format` asks for: JSON, and a schema that it is to follow, with its names."""
+    """A parsed `response_format`: whether JSON is required, and the JSON schema, if any."""
 
     json: bool = False
     schema: Mapping[str, Any] | None = None
@@ -28,7 +28,7 @@ class ResponseFormat(Struct, frozen=True):
 
     @property
     def instruction(self) -> str:
-        """The same in words, for models that cannot be held to it."""
+        """A prompt for models without structured output."""
         if self.schema is None:
             return JSON_ONLY
         schema = msgspec.json.encode(self.schema).decode()
@@ -41,7 +41,7 @@ def fields(request: ChatRequest) -> dict[str, Any]:
 
 
 def refuse(fields: Mapping[str, Any], names: Iterable[str], who: str) -> None:
-    """Raises InvalidRequest for the first of these fields that asks for something."""
+    """Raises InvalidRequest for the first of these fields that is set to more than its default."""
     for name in sorted(names):
         if is_requested(name, fields.get(name)):
             raise InvalidRequest(f"{name}: {who} cannot do this", param=name)
@@ -56,7 +56,7 @@ def role(message: Any, where: str) -> str:
 
 
 def messages(value: Any) -> list[tuple[Any, str]]:
-    """The messages, each with its place."""
+    """The messages, each with its path for errors: `messages[0]`, ..."""
     if not isinstance(value, list) or not value:
         raise InvalidRequest("messages must be a list with at least one message", param="messages")
     return [(message, f"messages[{i}]") for i, message in enumerate(value)]
@@ -65,7 +65,7 @@ def messages(value: Any) -> list[tuple[Any, str]]:
 def refuse_message_fields(
     message: Mapping[str, Any], where: str, names: Iterable[str], who: str
 ) -> None:
-    """Raises InvalidRequest for a field of a message that `who` cannot be told."""
+    """Raises InvalidRequest for a message field that has no counterpart at `who`."""
     for name in names:
         if message.get(name) is not None:
             place = f"{where}.{name}"
@@ -73,13 +73,13 @@ def refuse_message_fields(
 
 
 def output_limit(request: ChatRequest, target: Target) -> int:
-    """Tokens to write at most. A plan asks no model for more than it is known to write."""
+    """The output limit in tokens: the client's, capped at what the model can write."""
     requested = request.max_tokens
     return target.max_output if requested is None else min(requested, target.max_output)
 
 
 def stop_sequences(value: Any) -> list[str]:
-    """The texts to stop at; an empty one asks for nothing."""
+    """`stop` as a list, without empty strings."""
     sequences = [value] if isinstance(value, str) else [] if value is None else value
     if not isinstance(sequences, list) or not all(isinstance(stop, str) for stop in sequences):
         raise InvalidRequest("stop must be a string or a list of strings", param="stop")
@@ -87,7 +87,7 @@ def stop_sequences(value: Any) -> list[str]:
 
 
 def number(fields: Mapping[str, Any], name: str) -> Any:
-    """A number from 0, or None."""
+    """A non-negative number, or None."""
     value = fields.get(name)
     if value is not None and (type(value) not in {int, float} or value < 0):
         raise InvalidRequest(f"{name} must be a number from 0", param=name)
@@ -95,7 +95,7 @@ def number(fields: Mapping[str, Any], name: str) -> Any:
 
 
 def effort(value: Any, known: Collection[str]) -> str | None:
-    """`reasoning_effort`, one of these."""
+    """`reasoning_effort`, checked against the known values."""
     if value is not None and (not isinstance(value, str) or value not in known):
         raise InvalidRequest(
             f"reasoning_effort must be one of {', '.join(known)}", param="reasoning_effort"
@@ -104,7 +104,7 @@ def effort(value: Any, known: Collection[str]) -> str | None:
 
 
 def response_format(value: Any) -> ResponseFormat:
-    """`response_format`."""
+    """Parses `response_format`."""
     kind = value.get("type") if isinstance(value, Mapping) else None
     if value is None or kind == "text":
         return ResponseFormat()
@@ -128,7 +128,7 @@ def response_format(value: Any) -> ResponseFormat:
 
 
 def betas(value: Any) -> list[str]:
-    """Names of what Anthropic is trying out."""
+    """Names of Anthropic's beta features (header `anthropic-beta`)."""
     names = [] if value is None else value
     if not isinstance(names, list) or not all(
         isinstance(beta, str) and _BETA.fullmatch(beta) for beta in names

@@ -1,5 +1,5 @@
-"""Files in Google Cloud Storage: Google reads what a request names there with the rights of who
-asks, which is us. So a tenant could read whatever our own account can.
+"""References to files in Google Cloud Storage (gs://) are refused. Google reads them with the
+gateway's own credentials, so a tenant could read whatever our account can.
 """
 
 from collections.abc import Mapping
@@ -8,16 +8,16 @@ from typing import Any, Final
 from gateway.core.errors import InvalidRequest
 
 ALLOWED: Final = "gs_uris"
-"""The quirk of a provider whose account may read them for every tenant."""
+"""The quirk that allows them, for a provider whose account every tenant may read with."""
 _SCHEME: Final = "gs://"
 _NAMES: Final = frozenset({
     "file_data", "file_id", "fileUri", "file_uri", "image_url", "url", "video_url",
 })  # fmt: skip
-"""Where OpenAI's parts, and Google's own, name a file."""
+"""Fields of OpenAI's parts and of Google's own that may hold a file's URI."""
 
 
 def refuse_buckets(messages: Any) -> None:
-    """Raises InvalidRequest for the first that is named, anywhere in them."""
+    """Raises InvalidRequest for the first gs:// URI at any depth of the messages."""
     pending: list[tuple[Any, str]] = [(messages, "messages")]
     while pending:
         node, where = pending.pop()

@@ -1,4 +1,4 @@
-"""Tools, choices among them and calls of them: as OpenAI writes them, for dialects to translate."""
+"""Parses OpenAI's tools, tool_choice and tool calls for the dialects to translate."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -13,14 +13,14 @@ NO_PARAMETERS: Final[Mapping[str, Any]] = {"type": "object", "properties": {}}
 
 
 def function_name(tool: Any) -> str | None:
-    """The name in {"function": {"name": ...}}: of a tool, a choice or a call."""
+    """The name in {"function": {"name": ...}} of a tool, a tool_choice or a call."""
     function = tool.get("function") if isinstance(tool, Mapping) else None
     name = function.get("name") if isinstance(function, Mapping) else None
     return name if isinstance(name, str) else None
 
 
 def require_function(tool: Any, where: str, who: str) -> Mapping[str, Any]:
-    """The function that a tool declares; it has a name. `who` cannot take another kind of tool."""
+    """A tool's `function`, which has a name. Raises InvalidRequest for other types of tools."""
     if not isinstance(tool, Mapping):
         raise InvalidRequest(f"{where} must be an object", param=where)
     function = tool.get("function")
@@ -43,7 +43,7 @@ def parameters_schema(value: Any, where: str) -> Mapping[str, Any]:
 
 
 def split_allowed_tools(choice: Any) -> tuple[Any, list[str] | None]:
-    """A `tool_choice` with the names it allows: OpenAI's `allowed_tools` is one among fewer.
+    """A `tool_choice` and the names of the tools it allows (OpenAI's `allowed_tools`).
 
     None stands for all.
     """
@@ -58,7 +58,7 @@ def split_allowed_tools(choice: Any) -> tuple[Any, list[str] | None]:
 
 
 def forced_tool_name(choice: Any) -> str:
-    """The name in a `tool_choice` that is not one of OpenAI's three words."""
+    """The function that a `tool_choice` other than none, auto and required names."""
     name = function_name(choice)
     if name is None:
         raise InvalidRequest(
@@ -68,13 +68,13 @@ def forced_tool_name(choice: Any) -> str:
 
 
 def refuse_choice_without_tools(choice: Any) -> None:
-    """Raises InvalidRequest for a choice that needs tools, where there are none."""
+    """Raises InvalidRequest for a tool_choice that forces a call; for requests without tools."""
     if choice not in (None, "auto", "none"):
         raise InvalidRequest("tool_choice needs tools to choose from", param="tool_choice")
 
 
 def tool_calls(message: Mapping[str, Any], where: str) -> list[Any]:
-    """The calls of an assistant's message."""
+    """An assistant message's `tool_calls`."""
     calls = message.get("tool_calls") or []
     if not isinstance(calls, list):
         raise InvalidRequest(f"{where}.tool_calls must be a list", param=f"{where}.tool_calls")
@@ -82,7 +82,7 @@ def tool_calls(message: Mapping[str, Any], where: str) -> list[Any]:
 
 
 def name_and_arguments(call: Any, where: str) -> tuple[str, Raw]:
-    """Name and arguments of a call."""
+    """A call's function name and its arguments as raw JSON."""
     name = function_name(call)
     if name is None:
         raise InvalidRequest(f"{where} must be a call of a named function", param=where)
@@ -90,16 +90,16 @@ def name_and_arguments(call: Any, where: str) -> tuple[str, Raw]:
 
 
 def split_call_id(value: Any, where: str) -> tuple[str, str | None]:
-    """The id of a call, and the signature of Google's that travelled in it, if any."""
+    """A call's id, and Google's thought signature if one is embedded in it."""
     if not isinstance(value, str) or not value:
         raise InvalidRequest(f"{where} must name a tool call", param=where)
     return split_id(value)
 
 
 def raw_arguments(value: Any, where: str) -> Raw:
-    """A call's arguments as the JSON object that was written: not a digit of it is changed.
+    """A call's arguments as a raw JSON object, byte for byte as it was written.
 
-    Nothing at all ("", null, an encoded "") is a call without arguments.
+    Empty ones ("", null, an encoded "") become {}.
     """
     if value is None or (isinstance(value, str) and value.strip() in {"", "null", '""'}):
         return Raw(b"{}")
@@ -110,7 +110,7 @@ def raw_arguments(value: Any, where: str) -> Raw:
 
 
 def json_object(text: Any) -> Raw | None:
-    """A text as JSON, when it is an object. It is only read, so no number is too great."""
+    """The text as raw JSON if it is an object, else None. Numbers of any size are kept."""
     try:
         msgspec.json.decode(text, type=dict[str, Raw])
         return Raw(text.encode())
@@ -119,15 +119,15 @@ def json_object(text: Any) -> Raw | None:
 
 
 def require_name(name: str) -> str:
-    """The name in a call of an answer. Raises Broken for none: nobody could run it."""
+    """The tool name in an answer's call. Raises Broken if it is empty."""
     if not name:
         raise Broken("the provider's answer calls a tool without a name")
     return name
 
 
 def arguments_json(raw: Raw) -> str:
-    """Arguments in an answer as JSON text without white space, every number and string as it was
-    written. A call without any may have null, or an encoded "", where an object belongs.
+    """An answer's arguments as compact JSON; numbers and strings stay as they were written. Some
+    providers send null or an encoded "" for a call without arguments: that becomes {}.
     """
     text = bytes(raw)
     if text in {b"null", b'""'}:

@@ -1,7 +1,6 @@
-"""Pages that an answer cites, as OpenAI tells them: `annotations` of type url_citation.
+"""Web citations as OpenAI writes them: `annotations` of type url_citation.
 
-Where a page's words stand is counted in characters of the answer's text: the first, and the one
-behind the last.
+`start_index` and `end_index` count characters of the answer's text; the end is exclusive.
 """
 
 from collections.abc import Iterable
@@ -14,7 +13,7 @@ Annotation = dict[str, Any]
 
 
 def url_citation(url: Any, title: Any, start: int, end: int) -> list[Annotation]:
-    """A citation of a page; none of what is no page."""
+    """A url_citation in a list; [] if `url` is not an HTTP URL."""
     if not isinstance(url, str) or not url.lower().startswith(("http://", "https://")):
         return []
     shown_title = title if isinstance(title, str) and title else url
@@ -23,6 +22,6 @@ def url_citation(url: Any, title: Any, start: int, end: int) -> list[Annotation]
 
 
 def annotations(citations: Iterable[Annotation]) -> dict[str, Raw]:
-    """The message's field, where there are any."""
+    """The message field `annotations`; {} if there are none."""
     entries = list(citations)
     return {"annotations": Raw(msgspec.json.encode(entries))} if entries else {}

@@ -1,5 +1,5 @@
-"""Claude at whichever door: which generation a name tells, how it thinks and draws its words, and
-what only Anthropic's own door takes. What was thought is in thoughts.py.
+"""Claude at every provider: the model generation from its name, thinking and sampling parameters,
+and what only Anthropic's own API accepts. Thinking blocks are in thoughts.py.
 
 Sources: Anthropic's pages on adaptive thinking, effort and extended thinking, and the migration
 guides for 4.6, 4.7, and each model of 5 and 5.5.
@@ -25,23 +25,23 @@ BUDGETS: Final[Mapping[str, int]] = {
     "xhigh": 32_768,
     "max": 32_768,
 }
-"""Tokens to think with, for models that take a budget: at most half of the output limit."""
+"""Thinking tokens, for models that take a budget; at most half of the output limit is used."""
 EFFORTS: Final = ("none", *BUDGETS)
 
 _ALWAYS_THINKS: Final = re.compile(r"-(?:fable|mythos)-")
-"""Families that have never been without their thoughts."""
+"""Model families that cannot turn thinking off."""
 _VERSION: Final = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?![\d.])")
 
 
 def version(name: str) -> tuple[int, int] | None:
-    """Of claude-sonnet-4-5-20250929, (4, 5); of claude-3-7-sonnet, (3, 7); else None."""
+    """(4, 5) for claude-sonnet-4-5-20250929, (3, 7) for claude-3-7-sonnet; None if unknown."""
     match = _VERSION.search(name)
     return None if match is None else (int(match[1]), int(match[2] or 0))
 
 
 def thinking_off(name: str) -> Mapping[str, Any] | None:
-    """What keeps from thinking a model that does so unless it is told not to (5 on); {} where
-    nothing need be said, None where nothing can keep it: it thinks least at low effort.
+    """The fields that turn thinking off in a model that thinks by default (5 on). {} if it does not
+    think by default, None if thinking cannot be turned off: then low effort is the least.
     """
     generation = version(name)
     if generation is None or generation < (5, 0):
@@ -54,54 +54,52 @@ def thinking_off(name: str) -> Mapping[str, Any] | None:
 
 
 def refuse_forced_tool(name: str, mode: str | None) -> None:
-    """Raises InvalidRequest where a model that cannot be made to call a tool would have to: it
-    would answer with status 400 (Fable and Mythos from 5.1 on, Opus and Sonnet from 5.5 on).
+    """Raises InvalidRequest if the choice forces a tool and the model does not support that: it
+    would answer 400 (Fable and Mythos from 5.1 on, Opus and Sonnet from 5.5 on).
     """
     generation = version(name) or (0, 0)
-    can_refuse_tools = (
+    can_be_forced = (
         generation < ((5, 1) if _ALWAYS_THINKS.search(name) else (5, 5)) or "-haiku-" in name
     )
-    if mode in {"any", "tool"} and not can_refuse_tools:
+    if mode in {"any", "tool"} and not can_be_forced:
         raise InvalidRequest(
             "tool_choice: this model cannot be made to call a tool", param="tool_choice"
         )
 
 
 def adaptive_effort(effort: str, *, xhigh: bool) -> str:
-    """The effort of models that decide themselves how much to think (4.6 on)."""
+    """The `effort` for models with adaptive thinking (4.6 on)."""
     if effort == "minimal":
         return "low"
     return "max" if effort == "xhigh" and not xhigh else effort
 
 
 def thinking_budget(effort: str, limit: int, *, forced: bool, thoughts_missing: bool) -> int | None:
-    """Tokens to think with.
-
-    It is a hint, so it gives way where a budget cannot be had: the limit is too small, a tool is
-    forced, or the last answer called tools and its thoughts did not come back with it.
+    """`budget_tokens`; None if a budget is not possible: the output limit is too small, a tool is
+    forced, or the last answer called tools and its thinking blocks were not sent back.
     """
     tokens = min(BUDGETS[effort], limit // 2)
     return None if tokens < MIN_BUDGET or forced or thoughts_missing else tokens
 
 
 def is_thinking(config: Any) -> bool:
-    """Whether a `thinking` of the Messages API asks for any."""
+    """Whether a `thinking` field of the Messages API turns thinking on."""
     return isinstance(config, Mapping) and config.get("type") != "disabled"
 
 
 def thinks_with_forced_tool(generation: tuple[int, int] | None, *, bedrock: bool) -> bool:
-    """Whether a model that thinks by effort may do so where a tool is forced upon it.
+    """Whether adaptive thinking is allowed together with a forced tool.
 
-    With Anthropic itself all may (its page "Thinking with tool use", and a recorded answer of
-    4.6); at Bedrock those from 4.8 on (langchain-ai/langchain-aws#1141 and #1151). With a budget
-    of tokens no model may, anywhere.
+    At Anthropic it always is (its page "Thinking with tool use", and a recorded answer of 4.6);
+    at Bedrock not for 4.6 and 4.7 (langchain-ai/langchain-aws#1141 and #1151). With
+    `budget_tokens` it never is.
     """
     return not bedrock or generation is None or not (4, 6) <= generation < (4, 8)
 
 
 def conflicts_with_forced_tool(config: Any, *, forced: bool, adaptive: bool) -> bool:
-    """Whether a client's own `thinking` would be refused for a forced tool; `adaptive` says
-    whether that is allowed beside one.
+    """Whether the API would refuse the client's own `thinking` because a tool is forced; `adaptive`
+    says whether adaptive thinking is allowed with one.
     """
     if not forced or not is_thinking(config):
         return False
@@ -109,11 +107,11 @@ def conflicts_with_forced_tool(config: Any, *, forced: bool, adaptive: bool) -> 
 
 
 def sampling(fields: Mapping[str, Any], *, none: bool, both: bool) -> dict[str, Any]:
-    """The temperature (0 to 1: above is 1), top_p and top_k, as far as the model takes them.
+    """Temperature (capped at 1), top_p and top_k, as far as the model accepts them.
 
-    None of them goes with thinking, and models from 4.7 on take none (`none`). From 4.1 on only
-    one of temperature and top_p is taken (not `both`): the one that is not its default,
-    temperature first.
+    `none`: thinking is on, or the model is 4.7 or newer, which accepts none of them. Not `both`:
+    from 4.1 on only one of temperature and top_p is accepted; the one that is not at its default
+    is sent, temperature first.
     """
     values = {name: number(fields, name) for name in ("temperature", "top_p", "top_k")}
     if none:
@@ -127,14 +125,14 @@ def sampling(fields: Mapping[str, Any], *, none: bool, both: bool) -> dict[str, 
 
 
 ANTHROPIC_ONLY: Final = ("container", "inference_geo", "mcp_servers")
-"""Fields of the Messages API that its body at Bedrock and at Vertex AI does not have."""
+"""Fields of the Messages API that Bedrock and Vertex AI do not support."""
 _FETCHED_SOURCES: Final = frozenset({"url", "file"})
-"""Sources of images and documents that only Anthropic itself fetches."""
+"""Source types of images and documents that only Anthropic's own API fetches."""
 
 
 def refuse_anthropic_only(fields: Mapping[str, Raw], who: str) -> None:
-    """Raises InvalidRequest, naming the field, for what a Messages body can say to Anthropic and
-    to nobody else. Sources: Anthropic's pages on Bedrock, Vertex AI, the Files API and the MCP
+    """Raises InvalidRequest, naming the field, for parts of a Messages body that only Anthropic's
+    own API supports. Sources: Anthropic's pages on Bedrock, Vertex AI, the Files API and the MCP
     connector; for URLs at Vertex AI, BerriAI/litellm#18430 and anthropic-sdk-typescript#1038.
     """
     for name in ANTHROPIC_ONLY:
@@ -149,7 +147,7 @@ def refuse_anthropic_only(fields: Mapping[str, Raw], who: str) -> None:
 
 
 def _needs_fetch(value: Any) -> Iterator[bool]:
-    """Whether each block, in the content of messages and of tools' results, is to be fetched."""
+    """For each block of a content, nested ones included: whether the provider must fetch it."""
     for each in value if isinstance(value, list) else ():
         if isinstance(each, Mapping):
             source = each.get("source")

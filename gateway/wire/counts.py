@@ -1,11 +1,11 @@
-"""Token counts as providers tell them: whole, not negative, and of this world."""
+"""Plausibility check for token counts reported by providers."""
 
 from typing import Any, Final
 
 COUNT_LIMIT: Final = 1_000_000_000
-"""No call has so many tokens: a count from here on is a mistake, not a bill."""
+"""Counts from here on are taken for a provider's mistake: no call has so many tokens."""
 
 
 def are_plausible(*counts: Any) -> bool:
-    """Whether all of them can be believed. If not, the usage is missing: tokens are counted."""
+    """Whether all are ints from 0 to COUNT_LIMIT. If not, the usage counts as missing."""
     return all(type(count) is int and 0 <= count < COUNT_LIMIT for count in counts)

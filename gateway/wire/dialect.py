@@ -1,4 +1,4 @@
-"""What every dialect offers: values to bytes and back. It does no I/O; feed it bytes."""
+"""The interface of a dialect: encodes requests and decodes answers. No I/O of its own."""
 
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol, TypeAlias
@@ -9,9 +9,9 @@ from gateway.core.chat import ChatRequest, Completion, Delta
 
 
 class Target(Struct, frozen=True, gc=False):
-    """Which model to ask, and how it is to be asked.
+    """The model to call, and how.
 
-    `max_output` is the limit, in tokens, to send when the client gave none.
+    `max_output` is the output limit, in tokens, to send when the client gave none.
     `quirks` are the provider's named departures from its dialect.
     """
 
@@ -19,18 +19,18 @@ class Target(Struct, frozen=True, gc=False):
     max_output: int
     quirks: frozenset[str] = frozenset()
     api_version: str | None = None
-    """Of Azure, where the model is in the path and not only in the body."""
+    """Azure's `api-version`; with it the model goes into the path as the deployment."""
     prompt: int = 0
-    """The most tokens that go in, as far as they are known when the call is planned."""
+    """Upper bound of the prompt's tokens, as estimated when the call is planned."""
     context: int | None = None
-    """The most tokens that the model can be trusted with, in and out; None where nobody knows."""
+    """The model's context window in tokens, input and output; None if unknown."""
 
 
 Content: TypeAlias = bytes | tuple[bytes | Raw, ...]
-"""Of a body; a large one in parts, of which the client's own is as it came."""
+"""A request body. A large one is in parts, so that the client's messages are not copied."""
 COPY_BELOW: Final = 64 * 1024
-"""Fewer bytes are cheaper to copy than to send apart. Of 256 kB a copy costs 150 us: its memory is
-new each time.
+"""Smaller bodies are joined: that is cheaper than sending parts. Copying 256 kB costs 150 us, since
+its memory is newly allocated each time.
 """
 
 
@@ -41,12 +41,12 @@ class HttpCall(Struct, frozen=True, gc=False):
     headers: Mapping[str, str]
     content: Content
     dropped: tuple[str, ...] = ()
-    """Fields of the request that ask for something and are not in the call, or in it otherwise than
-    they were asked; see unsupported.py."""
+    """Names of request fields that the call does not honour, or not exactly; see
+    unsupported.py."""
 
     @property
     def body(self) -> bytes:
-        """The content as one."""
+        """The content as one bytes object."""
         return self.content if isinstance(self.content, bytes) else b"".join(self.content)
 
 
@@ -54,72 +54,72 @@ ReadChunk: TypeAlias = Callable[[bytes], Delta | None]
 
 
 def read_nothing(_: bytes) -> Delta | None:
-    """What `Alike.read` is until something is known: no chunk is alike yet."""
+    """`ChunkTemplate.read` as long as no template is known."""
     return None
 
 
 class ChunkTemplate:
-    """What the chunks of one streamed answer have in common, once it is known."""
+    """Fast path for a stream's chunks that differ only in their text."""
 
     __slots__ = ("read",)
 
     def __init__(self) -> None:
         self.read: ReadChunk = read_nothing
-        """The delta of a chunk that is one event, like one before it in all but its text, and to be
-        read now; None for any other, which `feed` reads. Nearly all chunks are so, and to read such
-        a one changes nothing: not even whether the answer is whole. Large ones are always fed.
+        """The delta of a chunk that is one event and differs from an earlier one only in its text;
+        None for any other, which must go to `feed`. Most chunks match. Reading one does not change
+        the decoder's state. Large chunks always go to `feed`.
         """
 
 
 NO_TEMPLATE: Final = ChunkTemplate()
-"""Of who does not look for it."""
+"""For decoders without this fast path."""
 
 
 class StreamDecoder(Protocol):
-    """Reads one streamed answer, cut anywhere. Raises UpstreamError, and nothing else."""
+    """Decodes one streamed answer; chunks may be cut anywhere. Raises only UpstreamError."""
 
     @property
     def template(self) -> ChunkTemplate:
-        """The same as long as the answer comes; a chunk that it reads is not fed."""
+        """The same object for the whole stream. A chunk that it reads must not be fed."""
         ...
 
     @property
     def done(self) -> bool:
-        """The mark of the end has come: nothing that comes now belongs to the answer."""
+        """The end marker has arrived; later bytes do not belong to the answer."""
         ...
 
     @property
     def complete(self) -> bool:
-        """What has come is a whole answer with its usage: what breaks off now comes after it.
+        """The answer and its usage have arrived; a connection that breaks now loses nothing.
 
-        Not the end where a provider may still correct itself: more is read, and heard.
+        Reading still goes on until `done`: the provider may correct itself.
         """
         ...
 
     def feed(self, chunk: bytes) -> list[Delta]:
-        """The deltas that are whole now."""
+        """The deltas that this chunk completes."""
         ...
 
     def finish(self) -> list[Delta]:
-        """The last deltas, at the end of the stream. Raises Broken when the answer is not whole."""
+        """The last deltas, at the end of the stream. Raises Broken if it is incomplete."""
         ...
 
 
 class Dialect(Protocol):
-    """A wire format. A module offers these as functions; the table in wire/__init__ names it."""
+    """A wire format. Packages implement it as module-level functions; see wire.DIALECTS."""
 
     def encode(self, request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
-        """Raises InvalidRequest for what this format cannot say, naming the field."""
+        """Raises InvalidRequest, naming the field, for what this format cannot express."""
         ...
 
     def decode(
         self, status: int, headers: Mapping[str, str], body: bytes, target: Target
     ) -> Completion:
-        """The answer; raises UpstreamError for anything else. Header names are lower case."""
+        """A whole answer. Raises UpstreamError for anything else. Header names are lower case."""
         ...
 
     def decoder(self, target: Target) -> StreamDecoder:
-        """For a streamed answer with status 200."""
+        """A decoder for a streamed answer with status 200."""
         ...
 
     def auth(self, api_key: str) -> Mapping[str, str]:

@@ -8,7 +8,7 @@
     payload
     CRC-32          4 bytes, of all before
 
-Source: smithy.io, "Amazon Event Stream Specification". Both sums are checked.
+Source: smithy.io, "Amazon Event Stream Specification". Both checksums are verified.
 """
 
 import struct
@@ -33,7 +33,7 @@ _OVERHEAD: Final = _PRELUDE.size + _CRC.size
 _MAX_HEADERS: Final = 128 * 1024
 _BYTES, _STRING = 6, 7
 _INTEGER_SIZES: Final[Mapping[int, int]] = {2: 1, 3: 2, 4: 4, 5: 8, 8: 8}
-"""Types of whole numbers (8 is a time in milliseconds), and how many bytes each has."""
+"""Integer header types (8 is a time in milliseconds) to their sizes in bytes."""
 _UUID: Final = 9
 
 
@@ -50,17 +50,17 @@ class Message(Struct, frozen=True):
 
 
 class EventStreamReader:
-    """Feed it chunks; it gives whole messages."""
+    """Incremental parser: chunks in, whole messages out."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._failure: Broken | None = None
 
     def feed(self, chunk: bytes) -> list[Message]:
-        """The messages that are whole now.
+        """The messages that this chunk completes.
 
-        Raises Broken for a wrong sum, a length that cannot be or unreadable headers: once the
-        messages ahead of it have been given.
+        Raises Broken for a wrong checksum, an impossible length or unreadable headers, but only
+        after the messages before it have been returned.
         """
         if self._failure is not None:
             raise self._failure
@@ -79,12 +79,12 @@ class EventStreamReader:
         return messages
 
     def raise_pending(self) -> None:
-        """At the end of the stream: raises the Broken that was held back, if any."""
+        """At the end of the stream: raises the Broken that `feed` held back, if any."""
         if self._failure is not None:
             raise self._failure
 
     def _message_size(self, start: int) -> int:
-        """Length of the message that begins there; 0 while that is not known."""
+        """Length of the message that begins at `start`; 0 until its prelude has arrived."""
         if len(self._buffer) - start < _PRELUDE.size:
             return 0
         total, headers, checksum = _PRELUDE.unpack_from(self._buffer, start)
@@ -97,7 +97,7 @@ class EventStreamReader:
 
 
 def encode(message: Message) -> bytes:
-    """A message as bytes: bool, 64-bit number, string or bytes are the headers it can write."""
+    """A message as bytes. Header values may be bool, 64-bit int, str or bytes."""
     headers = b"".join(_header(name, value) for name, value in message.headers.items())
     lengths = struct.pack(">II", _OVERHEAD + len(headers) + len(message.payload), len(headers))
     whole = lengths + _CRC.pack(crc32(lengths)) + headers + message.payload
@@ -159,4 +159,4 @@ _READERS: Final[Mapping[int, Callable[[bytes, int], tuple[HeaderValue, int]]]] =
     _UUID: lambda whole, place: (whole[place : place + 16], place + 16),
     **{kind: _number(size) for kind, size in _INTEGER_SIZES.items()},
 }
-"""How a header's value is read, by its type: the value, and the place behind it."""
+"""By type, the function that reads a header's value; returns it and the position after it."""

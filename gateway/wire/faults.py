@@ -1,4 +1,4 @@
-"""What failed calls mean at every provider alike; what is one's own is in its dialect."""
+"""Mapping of failed calls to errors, as far as all providers share it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -36,9 +36,9 @@ E = TypeVar("E", bound=UpstreamError)
 
 
 def read(data: bytes, shape: type[T], format_name: str) -> T:
-    """JSON as a value of `shape`. Raises Broken, and nothing else, on any bytes.
+    """Decodes JSON into `shape`. Raises only Broken, whatever the bytes.
 
-    `form` names the format that it should have.
+    `format_name` is the expected format, for the error message.
     """
     try:
         # Raw parts are not checked for UTF-8 when they are skipped, so the whole is, here.
@@ -48,14 +48,14 @@ def read(data: bytes, shape: type[T], format_name: str) -> T:
 
 
 def with_usage(error: E, usage: Usage | None) -> E:
-    """The error, with what the provider counted for the failed call, where it told that."""
+    """The error with the usage that the provider reported for the failed call, if any."""
     if usage is not None and usage.prompt:
         error.usage = usage
     return error
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait; None when they are absent, no sane number, or a date: no clock is here."""
+    """Seconds to wait; None if absent, not a finite number, or a date (there is no clock here)."""
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:
             wait = float(headers.get(name, "")) / unit
@@ -67,11 +67,11 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def kind_by_message(message: str, table: Sequence[tuple[str, Kind]], otherwise: Kind) -> Kind:
-    """The class of the first words of the table, in lower case, that the message has."""
+    """The error class of the first (lower-case) phrase in `table` that the message contains."""
     text = message.lower()
     return next((kind for words, kind in table if words in text), otherwise)
 
 
 def shorten(value: object) -> str:
-    """A text of the provider's, cut; "" for anything else."""
+    """A string cut to MAX_MESSAGE; "" for anything else."""
     return value[:MAX_MESSAGE] if isinstance(value, str) else ""

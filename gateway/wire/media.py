@@ -1,4 +1,4 @@
-"""Media types by the suffix of a name: who takes files wants them told, and base64 tells none."""
+"""Media types by file suffix: providers require one, and plain base64 has none."""
 
 import re
 from collections.abc import Mapping
@@ -21,6 +21,6 @@ BY_SUFFIX: Final[Mapping[str, str]] = {
 
 
 def guess_media_type(name: Any, otherwise: str) -> str:
-    """The media type that the name of a file, or a URL, tells."""
+    """The media type by the suffix of a file name or URL; `otherwise` if it is unknown."""
     match = _SUFFIX.search(name) if isinstance(name, str) else None
     return BY_SUFFIX.get(match[1].lower(), otherwise) if match else otherwise

@@ -1,4 +1,4 @@
-"""The content of an OpenAI message: a text, or a list of parts, which a dialect writes."""
+"""Helpers for an OpenAI message's content: a string, or a list of parts."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from gateway.core.errors import InvalidRequest
 
 Block = dict[str, Any]
 Write = Callable[[Mapping[str, Any], str], list[Block]]
-"""Writes one part, in the dialect's own words. The text says where it stands, for errors."""
+"""Translates one part into the dialect's blocks. The string is its path, for errors."""
 
 _DATA_URL: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[^;,]*)*?);base64,", re.IGNORECASE)
 
@@ -19,7 +19,7 @@ def blocks(
     text: Callable[[str], list[Block]],
     write: Callable[[Any, str], list[Block]],
 ) -> list[Block]:
-    """A message's content: a text, a list of parts, or null. `where` names it in errors."""
+    """Translates a message's content: a string, a list of parts, or null."""
     if content is None:
         return []
     if isinstance(content, str):
@@ -30,7 +30,7 @@ def blocks(
 
 
 def writer(part: Any, where: str, writers: Mapping[str, Write], who: str) -> Write:
-    """What writes a part of this type. Raises InvalidRequest where nothing does."""
+    """The function for a part of this type. Raises InvalidRequest if there is none."""
     kind = part.get("type") if isinstance(part, Mapping) else None
     write = writers.get(kind) if isinstance(kind, str) else None
     if write is None:
@@ -43,7 +43,7 @@ def writer(part: Any, where: str, writers: Mapping[str, Write], who: str) -> Wri
 
 
 def require_url(part: Mapping[str, Any], field: str, where: str) -> str:
-    """The URL of an image or a video: {"url": ...}, or the URL itself."""
+    """The URL in an image or video field: {"url": ...}, or the URL itself."""
     value = part.get(field)
     return require_string(
         value.get("url") if isinstance(value, Mapping) else value, f"{where}.{field}.url"
@@ -58,7 +58,7 @@ def require_file(part: Mapping[str, Any], where: str) -> Mapping[str, Any]:
 
 
 def parse_data_url(value: str) -> tuple[str, str] | None:
-    """Media type ("" where it is not told) and base64 of a data: URL; None for any other."""
+    """Media type ("" if absent) and base64 data of a data: URL; None for any other URL."""
     match = _DATA_URL.match(value)
     return None if match is None else ((match[1] or "").lower(), value[match.end() :])
 

@@ -1,4 +1,4 @@
-"""What the translations of JSON schemas have in common."""
+"""Shared helpers for translating JSON schemas."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -6,14 +6,14 @@ from typing import Any, Final
 FORMATS: Final = frozenset({
     "date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uri", "uuid",
 })  # fmt: skip
-"""Formats of strings that a model can be held to."""
+"""String formats that structured output can enforce."""
 
 _SHAPES: Final = frozenset({"$ref", "allOf", "anyOf", "oneOf", "properties"})
-"""What may give an object properties."""
+"""Keywords that may give an object properties."""
 _CONSTRAINTS: Final = _SHAPES - {"$ref"} | {
     "additionalProperties", "const", "enum", "items", "required", "type",
 }  # fmt: skip
-"""What a value is held to, beside a reference."""
+"""Keywords that constrain a value, besides a reference."""
 _ANNOTATIONS: Final = frozenset({"$comment", "default", "description", "examples", "title"})
 
 
@@ -24,8 +24,8 @@ def is_object(schema: Mapping[str, Any]) -> bool:
 
 
 def unwrap_all_of(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema without an `allOf` of one member, where that says what the schema itself does not:
-    so generators describe a property that is a reference, and Anthropic takes none in an `allOf`.
+    """Merges an `allOf` with a single member into the schema if no keyword conflicts. Schema
+    generators wrap a `$ref` so to add a description; Anthropic refuses a `$ref` in an `allOf`.
     """
     while True:
         parts = schema.get("allOf")
@@ -37,9 +37,9 @@ def unwrap_all_of(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def cannot_be_closed(schema: Mapping[str, Any]) -> bool:
-    """Whether several schemas that hold together have properties: no object has only those of each,
-    so they cannot be closed. Or whether what a reference leads to holds together with anything: of
-    the two a model may be held to one alone.
+    """Whether `additionalProperties: false` cannot be added: because several combined schemas have
+    properties (each would then forbid the others'), or because a `$ref` is combined with other
+    constraints.
     """
     all_of, any_of, one_of = (_members(schema, name) for name in ("allOf", "anyOf", "oneOf"))
     if "$ref" in schema:
@@ -61,7 +61,7 @@ def _has_properties(schema: Any) -> bool:
 
 
 def refs_resolve(schema: Mapping[str, Any]) -> bool:
-    """Whether each reference is to a definition of its own, and none leads back to itself."""
+    """Whether every `$ref` points to one of the schema's own definitions, without recursion."""
     targets = {
         f"#/{place}/{name}": frozenset(_refs(each))
         for place in ("$defs", "definitions")
@@ -73,7 +73,7 @@ def refs_resolve(schema: Mapping[str, Any]) -> bool:
 
 
 def all_scalar(values: Any) -> bool:
-    """Whether no value of an `enum` is an object or a list: no model can be held to these."""
+    """Whether no value of an `enum` or `const` is an object or a list."""
     listed = values if isinstance(values, list) else [values]
     return not any(isinstance(each, Mapping | list) for each in listed)
 

@@ -1,9 +1,9 @@
-"""Ids of tool calls that carry what a provider must be given back with the call.
+"""Tool call ids with an embedded thought signature.
 
-A thought signature of Google's has a place of its own in an answer, but many clients keep nothing
-of a call but its id, name and arguments. So the id carries it too, where it is short enough:
-`call_1__thought__<base64url>`. Whoever speaks to another provider takes it off with `unsigned`,
-in the call and in its result alike.
+Google requires that a call comes back with its thought signature. It has a field of its own, but
+many clients keep only a call's id, name and arguments. So a short enough signature is also put into
+the id: `call_1__thought__<base64url>`. Dialects of other providers remove it with
+`strip_signatures`, from the call and from its result.
 """
 
 import re
@@ -12,11 +12,11 @@ from typing import Final
 from msgspec import Raw
 
 MAX_SIGNATURE: Final = 2_048
-"""Characters of a signature that an id will carry: it comes back twice with each request. Of 88
-recorded signatures 78 are shorter."""
+"""Longest signature, in characters, that goes into an id: clients send it back twice per request.
+Of 88 recorded signatures 78 are shorter."""
 
 PLACEHOLDER_SIGNATURE: Final = "Y29udGV4dF9lbmdpbmVlcmluZ19pc190aGVfd2F5X3RvX2dv"
-"""What Google's page on thought signatures has for a call that Gemini did not make itself:
+"""The signature that Google's documentation gives for calls that Gemini did not make itself:
 "context_engineering_is_the_way_to_go" in base64, as the recordings send it and Gemini 3 accepts."""
 
 _MARK: Final = "__thought__"
@@ -27,14 +27,14 @@ _PLAIN: Final = str.maketrans("-_", "+/")
 
 
 def sign_id(call_id: str, signature: str) -> str:
-    """The id with a base64 signature in it; as it was where that would be too long, or is none."""
+    """The id with the signature appended; unchanged if that is too long or not base64."""
     if len(signature) > MAX_SIGNATURE or not _SIGNATURE.fullmatch(signature):
         return call_id
     return call_id + _MARK + signature.translate(_URL_SAFE)
 
 
 def split_id(call_id: str) -> tuple[str, str | None]:
-    """The id as it was, and the signature in it (standard base64, padded), if any."""
+    """The original id, and the signature in it (standard base64, padded) or None."""
     name, mark, signature = call_id.partition(_MARK)
     if not (name and mark and _SIGNATURE.fullmatch(signature)):
         return call_id, None
@@ -42,6 +42,6 @@ def split_id(call_id: str) -> tuple[str, str | None]:
 
 
 def strip_signatures(messages: Raw) -> Raw:
-    """The JSON of `messages`, with no id in it that carries a signature; else as it was."""
+    """The JSON of `messages` with the signatures removed from all ids."""
     text = bytes(messages)
     return Raw(_SIGNED.sub(rb"\1", text)) if _MARK.encode() in text else messages

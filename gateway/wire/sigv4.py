@@ -1,9 +1,9 @@
 """AWS Signature Version 4, in headers. Pure: the time and the credentials are passed in.
 
-Keys for a day and encoded paths are remembered: they are a third of the work.
+Signing keys (valid for a day) and encoded paths are cached: they are a third of the work.
 
-Source: AWS, "Create a signed AWS API request"; proved on AWS's own test suite. Signatures in the
-query (presigned URLs), chunked signing and S3's single encoding of the path are not here.
+Source: AWS, "Create a signed AWS API request"; tested with AWS's own test suite. Presigned URLs,
+chunked signing and S3's single encoding of the path are not supported.
 """
 
 import hashlib
@@ -21,13 +21,13 @@ _UNSIGNED_HEADERS: Final = frozenset({
     "authorization", "connection", "expect", "te", "transfer-encoding", "upgrade", "user-agent",
     "x-amzn-trace-id",
 })  # fmt: skip
-"""Headers that what lies between may change."""
+"""Headers that proxies may change."""
 _DEFAULT_PORTS: Final[Mapping[str, str]] = {"http": ":80", "https": ":443"}
-"""What a client leaves out of `host`."""
+"""Left out of the `host` header."""
 
 
 class Credentials(Struct, frozen=True):
-    """Of an AWS identity; temporary ones have a session token. Only the key's id is shown."""
+    """AWS credentials; temporary ones have a session token. The repr shows only the key id."""
 
     access_key_id: str
     secret_access_key: str
@@ -38,7 +38,7 @@ class Credentials(Struct, frozen=True):
 
 
 class Scope(Struct, frozen=True):
-    """What a signature is good for, besides one day."""
+    """The region and service that a signature is valid for."""
 
     region: str
     service: str = "bedrock"
@@ -47,7 +47,7 @@ class Scope(Struct, frozen=True):
 
 
 class Signing(Struct, frozen=True):
-    """The two texts that a signature is made of, and what goes into the header."""
+    """A signature with the intermediate strings it is computed from."""
 
     canonical_request: str
     string_to_sign: str
@@ -67,8 +67,8 @@ def sign(
 ) -> Mapping[str, str]:
     """The headers to add: authorization, x-amz-date and, with a token, x-amz-security-token.
 
-    `now` is in Unix seconds. `url` is whole and exactly as it will be sent: a path that is
-    percent-encoded already is encoded once more, for signing only. `headers` are signed, so send
+    `now` is in Unix seconds. `url` is absolute and exactly as it will be sent: an already
+    percent-encoded path is encoded once more, for signing only. `headers` are signed, so send
     them unchanged; `host` is taken from the URL unless it is among them.
     """
     added = {"x-amz-date": _timestamp(now)}
@@ -95,7 +95,7 @@ def signing(
     body: bytes,
     method: str = "POST",
 ) -> Signing:
-    """How these headers, and no others, are signed."""
+    """Signs exactly these headers."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2].lower()
     canonical_headers = {"host": host.removesuffix(_DEFAULT_PORTS.get(parts.scheme, ""))}

@@ -14,11 +14,11 @@ _LF: Final = 0x0A
 _CR: Final = 0x0D
 """As numbers: to look for b"\\r" costs 0.8 us more, and `startswith` 0.2 us more than a slice."""
 _EVENT_ALLOWANCE: Final = 64
-"""Bytes of its other lines, as its name, that an event with data may have."""
+"""Bytes of other lines, such as `event:`, that each event with data may have for free."""
 
 
 class SseDecoder:
-    """Feed it chunks; it gives whole events as (event name, data). Comments are dropped."""
+    """Incremental parser: chunks in, whole events as (name, data) out. Comments are dropped."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -26,22 +26,22 @@ class SseDecoder:
         self._data: list[bytes] = []
         self._size = 0
         self._overhead = 0
-        """Bytes of lines that were no data, but for a few with each event."""
+        """Bytes of non-data lines beyond the allowance of each event."""
         self._started = False
         self.at_event_end = False
-        """What has come ends with an event."""
+        """Whether the bytes so far end exactly at the end of an event."""
         self._too_long = False
 
     def feed(self, chunk: bytes) -> list[tuple[str, bytes]]:
-        """The events that are whole now.
+        """The events that this chunk completes.
 
-        Raises Broken for a line, or the data of one event, beyond 4 MiB, and for a stream that
-        has more than 2 MiB of comments and empty lines: once the events ahead have been given.
+        Raises Broken for a line or one event's data beyond 4 MiB, and for more than 2 MiB of
+        comments and empty lines, but only after the events before it have been returned.
         """
         if self.at_event_end and chunk[-2:] == b"\n\n" and len(chunk) <= MAX_LINE:
-            # Nearly all chunks are whole events of one line each: these need no reading by lines.
+            # Fast path: nearly all chunks consist of whole events with one line each.
             whole = chunk[6:-2].split(b"\n\ndata: ")
-            inside = b"".join(whole)  # to count line breaks costs ten times as much
+            inside = b"".join(whole)  # counting line breaks would take ten times as long
             if chunk[:6] == b"data: " and _LF not in inside and _CR not in inside:
                 return [("", data) for data in whole]
         events: list[tuple[str, bytes]] = []
@@ -61,18 +61,18 @@ class SseDecoder:
         return events
 
     def finish(self) -> list[tuple[str, bytes]]:
-        """The last event, where the stream ended without its empty line."""
+        """The last event, if the stream ended without the empty line after it."""
         self._started = True
         return self.feed(b"\n\n") if self._rest or self._data or self._too_long else []
 
     def _strip_bom(self, rest: bytes) -> bytes:
-        """Without the byte order mark that a stream may begin with."""
+        """The bytes without a leading byte order mark."""
         self._started = len(rest) >= len(_BOM) or not _BOM.startswith(rest)
         return rest.removeprefix(_BOM)
 
     def _lines(self, rest: bytes) -> list[bytes]:
         if _CR in rest:
-            # A CR at the very end may be the first half of CRLF: it waits for its other half.
+            # A CR at the very end may be the first half of a CRLF: keep it for the next chunk.
             held = b"\r" if rest.endswith(b"\r") else b""
             rest = rest[: len(rest) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
             *lines, last = rest.split(b"\n")

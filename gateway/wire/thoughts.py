@@ -1,8 +1,9 @@
-"""What Claude thought, as a client sends it back: unchanged, and where it stood.
+"""Claude's thinking blocks, which clients send back unchanged and at their original position.
 
-OpenAI's messages have one text and then calls, so a thought that came later says what it came
-after: `"after": {"characters": 12, "tool_calls": 1}`. It is ours, and taken off on the way back.
-Where it stood among tools that ran at the provider cannot be kept: these are not sent back.
+An OpenAI message has one text and then calls. So a thinking block that came later records what
+it came after: `"after": {"characters": 12, "tool_calls": 1}`. This field is ours and is removed
+when the block is sent back. Positions among the provider's own tool
+calls are lost: those are not sent back.
 """
 
 import math
@@ -19,7 +20,7 @@ _AFTER: Final = "after"
 
 
 class Thought(Struct, frozen=True):
-    """A block as Anthropic's API has it, and how much of the answer came before it."""
+    """A thinking block of Anthropic's API, and how much of the answer came before it."""
 
     block: Mapping[str, Any]
     characters: int = 0
@@ -27,15 +28,15 @@ class Thought(Struct, frozen=True):
 
 
 def with_position(block: Mapping[str, Any], characters: int, tool_calls: int) -> Mapping[str, Any]:
-    """A block of an answer, with its place unless that is the beginning."""
+    """The block with its position in `after`; unchanged at the very beginning."""
     if not characters and not tool_calls:
         return block
     return {**block, _AFTER: {"characters": characters, "tool_calls": tool_calls}}
 
 
 def parse_thinking_blocks(value: Any, where: str) -> list[Thought]:
-    """`thinking_blocks` of a message. Without a signature the API refuses one: it is left out, as
-    is `reasoning_content`, which never has one. Raises InvalidRequest, naming the place.
+    """A message's `thinking_blocks`. Unsigned ones are left out, since the API refuses them;
+    for the same reason `reasoning_content` is ignored. Raises InvalidRequest, naming the field.
     """
     if value is None:
         return []
@@ -52,13 +53,13 @@ def parse_thinking_blocks(value: Any, where: str) -> list[Thought]:
 def interleave(
     thoughts: list[Thought], texts: list[Block], calls: list[list[Block]]
 ) -> list[Block]:
-    """An answer's blocks in the order in which they came. Texts are blocks with a `text`; each call
-    is a list of blocks. A thought beyond what the client sent back comes after the last of it.
+    """An answer's blocks in their original order. `texts` are blocks, mostly with a `text`; each
+    call is a list of blocks. A thought with a position beyond the text goes to its end.
     """
     if not any(thought.characters or thought.tool_calls for thought in thoughts):
         return [*(dict(each.block) for each in thoughts), *texts, *chain.from_iterable(calls)]
     cuts = [each.characters for each in thoughts if not each.tool_calls]
-    # A block's place: how many calls came before it, and how many characters; a thought goes first.
+    # Sort key: calls before the block, characters before it; on a tie thoughts go first.
     positioned: list[tuple[tuple[int, float, bool], Block]] = [
         ((each.tool_calls, 0 if each.tool_calls else each.characters, False), dict(each.block))
         for each in thoughts
@@ -71,15 +72,15 @@ def interleave(
                 positioned.append(((0, start, True), piece))
             length += len(text)
         else:
-            positioned.append(((0, start, True), block))  # a mark stays with what it marks
+            positioned.append(((0, start, True), block))  # a cache point stays with its text
     for number, blocks in enumerate(calls):
         positioned += (((number, math.inf, True), block) for block in blocks)
     return [block for _, block in sorted(positioned, key=lambda each: each[0])]
 
 
 def _split_text(block: Block, start: int, cuts: list[int]) -> Iterator[tuple[int, Block]]:
-    """A text that begins after `start` characters, cut at these places, and where each piece
-    begins. The API refuses white text: it stays with what is beside it.
+    """Cuts a text that begins after `start` characters; yields each piece with its position. The
+    API refuses blank texts, so a blank piece is joined to its neighbour.
     """
     text: str = block["text"]
     ends = sorted({place - start for place in cuts if start < place < start + len(text)})

@@ -1,10 +1,9 @@
-"""Request fields that a provider cannot honour: refused by name, or dropped and told by name.
+"""Request fields that a provider does not support: refused, or dropped and reported by name.
 
-Dropped is what leaves the answer valid: fields that steer likelihoods, storage, caching or
-priority, which OpenAI itself ignores for some of its models, or takes as a hint. What is sent
-otherwise than it was asked, as a temperature beyond what a model takes, is told in the same way.
-What would give another answer than was asked for is refused. A field that asks for nothing, null
-or OpenAI's default, is never missed.
+A field is dropped if the answer stays valid without it: sampling hints, storage, caching or
+priority, which OpenAI itself ignores for some models. A value that is sent changed, such as a
+temperature above a model's maximum, is reported as dropped too. A field whose loss would change the
+kind of answer is refused. null and OpenAI's defaults are never reported.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -20,7 +19,7 @@ ESSENTIAL: Final = frozenset({
     "audio", "function_call", "functions", "logprobs", "modalities", "n", "response_format", "stop",
     "tool_choice", "tools", "web_search_options",
 })  # fmt: skip
-"""OpenAI's fields without which the answer is not the one that was asked for."""
+"""OpenAI's fields that may not be dropped: the answer would not be what the client requested."""
 
 _DEFAULTS: Final[Mapping[str, tuple[Any, ...]]] = {
     "frequency_penalty": (0,),
@@ -48,19 +47,19 @@ _DEFAULTS: Final[Mapping[str, tuple[Any, ...]]] = {
 _ALWAYS_SENT: Final = frozenset({
     "max_completion_tokens", "max_tokens", "messages", "model", "stream", "stream_options",
 })  # fmt: skip
-"""Fields that every call carries in its own words."""
+"""Fields that every dialect sends in its own form."""
 
 
 def is_requested(name: str, value: Any) -> bool:
-    """Whether a decoded field asks for anything."""
+    """Whether a decoded field is set to something other than its default."""
     return value is not None and value not in _DEFAULTS.get(name, ())
 
 
 def dropped_fields(fields: Mapping[str, Any], honoured: Collection[str]) -> tuple[str, ...]:
-    """The decoded fields that ask for something and that the call does not say, sorted.
+    """Names of the decoded fields that are set and that the call does not honour, sorted.
 
-    What is said otherwise than it was asked is not said. A field within a field is told, and may
-    be said, by its path: `messages.name`.
+    A field that is sent with another value does not count as honoured. Nested fields are named by
+    their path: `messages.name`.
     """
     requested = {
         name
@@ -71,7 +70,7 @@ def dropped_fields(fields: Mapping[str, Any], honoured: Collection[str]) -> tupl
 
 
 def _nested_fields(fields: Mapping[str, Any]) -> Iterator[str]:
-    """Fields within fields that ask for something, and that few but OpenAI understand."""
+    """Paths of nested fields that are set and that few providers besides OpenAI support."""
     for message in _objects(fields.get("messages")):
         yield from _message_fields(message)
     for tool in _objects(fields.get("tools")):
@@ -90,7 +89,7 @@ def _nested_fields(fields: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _message_fields(message: Mapping[str, Any]) -> Iterator[str]:
-    # A tool's result names its tool, which the call's id does as well.
+    # In a tool result `name` is redundant: the call's id identifies the tool.
     if message.get("name") is not None and message.get("role") != "tool":
         yield "messages.name"
     for place in (message, *_objects(message.get("content"))):
@@ -103,7 +102,7 @@ def _message_fields(message: Mapping[str, Any]) -> Iterator[str]:
 
 
 def strict_tools(tools: Any) -> int:
-    """How many of the decoded `tools` ask that calls follow their schema to the letter."""
+    """How many of the decoded `tools` have `strict: true`."""
     functions = [tool.get("function") for tool in _objects(tools)]
     return sum(isinstance(each, Mapping) and each.get("strict") is True for each in functions)
 
@@ -115,9 +114,9 @@ def _objects(value: Any) -> list[Mapping[str, Any]]:
 def without_fields(
     request: ChatRequest, lacks: Iterable[str], provider: str
 ) -> tuple[ChatRequest, tuple[str, ...]]:
-    """The request without the fields that a provider lacks, and which of them will be missed.
+    """The request without the fields that a provider lacks, and which of those were set.
 
-    Raises InvalidRequest, naming the field, where the answer would not be what was asked for.
+    Raises InvalidRequest, naming the field, if one of them is in ESSENTIAL.
     """
     unsupported = sorted(set(lacks) & request.fields.keys() - _ALWAYS_SENT)
     if not unsupported:
@@ -131,7 +130,7 @@ def without_fields(
 
 
 def decode_field(request: ChatRequest, name: str) -> Any:
-    """One field. Raises InvalidRequest, naming it, for what is no JSON."""
+    """One decoded field. Raises InvalidRequest, naming it, if it is not valid JSON."""
     try:
         return request.json(name)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):

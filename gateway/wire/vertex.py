@@ -1,7 +1,7 @@
 """Claude on Vertex AI: bodies of the Messages API at Google's `rawPredict`.
 
-The model stands in the path and the version in the body; what only Anthropic itself does (fetching
-URLs and files, MCP servers, containers) is refused by name; all else is as at its own door.
+The model is in the path and the version in the body. What only Anthropic's own API supports
+(fetching URLs and files, MCP servers, containers) is refused by name. All else is the same.
 Source: Anthropic, "Claude on Vertex AI"; the base URL ends in /publishers/anthropic.
 """
 
@@ -17,17 +17,17 @@ from gateway.wire.dialect import Dialect, HttpCall, StreamDecoder, Target
 
 VERSION: Final = "vertex-2023-10-16"
 _ANTHROPIC_HEADERS: Final = frozenset({"anthropic-version", "x-api-key"})
-"""Headers of Anthropic's own door."""
+"""Headers of Anthropic's own API that are not sent here."""
 
 
 class RawPredict:
-    """A dialect: `messages` is that of the Messages API, and knows nothing of Vertex."""
+    """A dialect that wraps `messages`, the dialect of the Messages API."""
 
     def __init__(self, messages: Dialect) -> None:
         self._messages = messages
 
     def encode(self, request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
-        """Raises InvalidRequest for what the API cannot say, naming the field."""
+        """Raises InvalidRequest, naming the field, for what the API cannot express."""
         call = self._messages.encode(request, target, stream=stream)
         fields: dict[str, Any] = msgspec.json.decode(call.body, type=dict[str, Raw])
         claude.refuse_anthropic_only(fields, "Vertex AI")
@@ -46,13 +46,13 @@ class RawPredict:
     def decode(
         self, status: int, headers: Mapping[str, str], body: bytes, target: Target
     ) -> Completion:
-        """The answer; raises UpstreamError for anything else. Header names are lower case."""
+        """A whole answer. Raises UpstreamError for anything else. Header names are lower case."""
         return self._messages.decode(status, headers, body, target)
 
     def decoder(self, target: Target) -> StreamDecoder:
-        """For a streamed answer with status 200."""
+        """A decoder for a streamed answer with status 200."""
         return self._messages.decoder(target)
 
     def auth(self, api_key: str) -> Mapping[str, str]:
-        """The header that carries an access token; without one, Google's must be got."""
+        """The header with an access token; without a key, one must first be fetched from Google."""
         return {"authorization": f"Bearer {api_key}"}

@@ -1,4 +1,4 @@
-"""One whole answer in JSON where a stream was asked for: some providers, and proxies, do that."""
+"""One whole JSON answer where a stream was requested: some providers and proxies do that."""
 
 from collections.abc import Callable
 from typing import Final
@@ -8,21 +8,20 @@ from gateway.core.errors import Broken
 from gateway.wire.dialect import StreamDecoder
 
 MAX_BODY: Final = 64 * 1024 * 1024
-"""Bytes of an answer that is held until it is whole."""
+"""Largest answer, in bytes, that is buffered."""
 LEADING_BLANKS: Final = b" \t\r\n\xef\xbb\xbf"
-"""What may stand before a body: white space, a byte order mark."""
+"""Skipped before a body: white space and a byte order mark."""
 
 
 def begins_json(chunk: bytes | bytearray) -> bool | None:
-    """Whether a body is a JSON object; None while nothing but white space has come."""
+    """Whether a body begins as a JSON object; None as long as there is only white space."""
     body = chunk.lstrip(LEADING_BLANKS)
     return body.startswith(b"{") if body else None
 
 
 class StreamOrWhole:
-    """A StreamDecoder: the first byte tells which of them it is. No event begins with a brace.
-
-    `whole` reads a whole body with status 200: an answer, or an error that it raises.
+    """A StreamDecoder that tells by the first byte whether a stream or one JSON answer comes: no
+    event begins with a brace. `whole` decodes a whole body with status 200, or raises its error.
     """
 
     def __init__(self, stream: StreamDecoder, whole: Callable[[bytes], Completion]) -> None:
@@ -32,7 +31,7 @@ class StreamOrWhole:
         self._body: list[bytes] | None = None
         self._size = 0
         self.feed: Callable[[bytes], list[Delta]] = self._first
-        """The deltas that are whole now: once it is a stream, that stream's own, at no cost."""
+        """See StreamDecoder. Once it is known to be a stream, this is the stream's own `feed`."""
 
     @property
     def done(self) -> bool:
@@ -41,11 +40,11 @@ class StreamOrWhole:
 
     @property
     def complete(self) -> bool:
-        """See StreamDecoder. Of one JSON answer only its end can tell."""
+        """See StreamDecoder. For one JSON answer it is False until the end."""
         return self._stream.complete
 
     def finish(self) -> list[Delta]:
-        """The last deltas. Raises Broken when the answer is not whole."""
+        """The last deltas. Raises Broken if the answer is incomplete."""
         if self._body is None:
             return self._stream.finish()
         return [as_delta(self._whole(b"".join(self._body).strip(LEADING_BLANKS)))]
@@ -71,7 +70,7 @@ class StreamOrWhole:
 
 
 def as_delta(answer: Completion) -> Delta:
-    """A whole answer as the one delta of its stream."""
+    """A whole answer as the only delta of a stream."""
     choices = tuple(_choice_delta(choice) for choice in answer.choices)
     return Delta(choices, answer.usage, answer.id, answer.created)
 

@@ -9,7 +9,7 @@
       generation what each generation of Claude accepts
     reply        a whole answer
     stream       a streamed answer
-      blocks     the blocks a stream is made of
+      blocks     the content blocks of a stream
     usage        token counts
     faults       what a failed call means
 
@@ -19,9 +19,9 @@ the client sends them back:
     thinking_blocks     [{"type": "thinking", "thinking": ..., "signature": ...}
                          | {"type": "redacted_thinking", "data": ...}]
                         Send them back unchanged with the message they came with: a turn that
-                        thinks and calls tools cannot go on without them. One that came after
-                        text or calls of its answer says so in a field `after`, and goes back to
-                        its place; see wire/thoughts.py.
+                        thinks and calls tools cannot continue without them. One that came after
+                        text or calls of its answer has a field `after` with its position; see
+                        wire/thoughts.py.
     server_tool_blocks  blocks of tools that ran at the provider (answers only)
     citations           Anthropic's citation objects, in order (answers only)
 

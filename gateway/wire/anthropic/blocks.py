@@ -1,4 +1,4 @@
-"""The blocks of a streamed answer: each is begun, and added to, by events of its own."""
+"""The content blocks of a streamed answer. Each has its own start and delta events."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -27,11 +27,11 @@ class Piece(Struct):
     citation: Raw = Raw(b"")
     content: str | None = None
     encrypted_content: str | None = None
-    """The last two are what a compaction of the context came to."""
+    """The last two are the result of a context compaction."""
 
 
 class Collected:
-    """What a stream tells once, at its end, and how many tools it called so far."""
+    """What is sent to the client once, at the end of the stream, and counts so far."""
 
     def __init__(self) -> None:
         self.thinking: list[Raw] = []
@@ -44,7 +44,7 @@ class Collected:
 
 
 class Block(Protocol):
-    """One open block. Each step gives what the client is to be told, if anything."""
+    """One open block. Each step returns the delta for the client, if any."""
 
     def begin(self) -> ChoiceDelta | None: ...
     def add(self, piece: Piece) -> ChoiceDelta | None: ...
@@ -52,7 +52,7 @@ class Block(Protocol):
 
 
 class _Started(Struct):
-    """Imitators write null for what is not there yet."""
+    """The `content_block` of a start event. Imitators send null for fields not known yet."""
 
     type: str = ""
     text: str | None = None
@@ -93,7 +93,7 @@ class _Text:
 
 
 class _Thinking:
-    """Thoughts, and at last the signature without which they cannot be sent back."""
+    """Thinking text, then its signature, without which it cannot be sent back."""
 
     def __init__(self, started: _Started, raw: Raw, collected: Collected) -> None:
         self._collected = collected
@@ -123,7 +123,7 @@ class _Thinking:
 
 
 class _Redacted:
-    """Thoughts in cipher: whole from the start."""
+    """Encrypted thinking, complete in the start event."""
 
     def __init__(self, started: _Started, raw: Raw, collected: Collected) -> None:
         self._collected = collected
@@ -140,7 +140,7 @@ class _Redacted:
 
 
 class _Tool:
-    """A tool for the client to run, counted among its like: not by its place in the answer."""
+    """A client tool call. Its index counts client tool calls, not blocks."""
 
     def __init__(self, started: _Started, raw: Raw, collected: Collected) -> None:
         self._index = collected.tools
@@ -160,7 +160,7 @@ class _Tool:
         return self._delta(ToolDelta(self._index, arguments=piece.partial_json))
 
     def end(self) -> ChoiceDelta | None:
-        # A tool without arguments streams "": what it was begun with, `{}`, is its input.
+        # A tool without arguments streams "": then its input is the start event's `{}`.
         if self._has_arguments:
             return None
         return self._delta(ToolDelta(self._index, arguments=arguments_json(self._started.input)))
@@ -170,7 +170,7 @@ class _Tool:
 
 
 class _Server:
-    """A tool that runs at the provider, or what is newer than this: kept apart, whole."""
+    """A tool that ran at the provider, or an unknown type: collected whole for the end."""
 
     def __init__(self, started: _Started, raw: Raw, collected: Collected) -> None:
         self._collected = collected
@@ -190,7 +190,7 @@ class _Server:
         block: dict[str, Any] = read(bytes(self._raw), dict[str, Any])
         block |= self._compacted
         if self._input:
-            # An input that was cut off at the output limit is not JSON: the start's stands.
+            # An input cut off at the output limit is not JSON: keep the start event's.
             with suppress(Broken):
                 block["input"] = read(self._input.encode(), dict[str, Any])
         self._collected.server.append(Raw(msgspec.json.encode(block)))
@@ -209,7 +209,7 @@ class _Kind(Struct):
 
 
 def open_block(raw: Raw, collected: Collected) -> Block:
-    """The block that a content_block_start begins."""
+    """A new block for a content_block_start."""
     factory = _BLOCK_TYPES.get(read(bytes(raw), _Kind).type)
     if factory is None:
         return _Server(_Started(), raw, collected)

@@ -1,4 +1,4 @@
-"""What a failed call means, from its status or from the type of its error.
+"""Maps failed calls to errors, by their status or the type of their error.
 
 The types are in the API's documentation under "Errors"; an error inside a stream has only a type.
 """
@@ -34,9 +34,9 @@ _BY_TYPE: Final[Mapping[str, Kind]] = {
     "request_too_large": Rejected,
     "timeout_error": Faulty,
 }
-"""One is Google's: a region in which Vertex AI does not have the model."""
+"""FAILED_PRECONDITION is Google's: Vertex AI does not have the model in this region."""
 _HUNDREDS: Final[Mapping[int, Kind]] = {3: Misconfigured, 4: Rejected}
-"""A redirect is a wrong base URL."""
+"""By hundreds of the status. A redirect means a wrong base URL."""
 _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("credit balance is too low", Misconfigured),
     ("organization has been disabled", Misconfigured),
@@ -56,18 +56,18 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("schema is too complex", Unsuitable),
     ("compiled grammar is too large", Unsuitable),
 )
-"""A 400 says most things only in its text: not the client's fault, or only with this model."""
+"""400s whose message says that it is our configuration, or a limit of this model only."""
 
 T = TypeVar("T")
 
 
 def read(data: bytes, shape: type[T]) -> T:
-    """JSON as a value of `shape`. Raises Broken, and nothing else, on any bytes."""
+    """Decodes JSON into `shape`. Raises only Broken, whatever the bytes."""
     return faults.read(data, shape, "the Messages")
 
 
 def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
-    """The error that an answer with another status than 200 stands for."""
+    """The error for an answer whose status is not 200."""
     try:
         decoded: Any = read(body, object)
     except Broken:
@@ -83,7 +83,7 @@ def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError
 
 
 def stream_fault(decoded: Any) -> UpstreamError:
-    """The error that an `error` event, or an error inside a 200, stands for."""
+    """The error for an `error` event, or for an error inside a 200."""
     kind, message = _type_and_message(decoded)
     error = _error_class(0, kind, message)
     return error(message or "the provider broke off its answer", upstream_code=kind or None)
@@ -92,8 +92,8 @@ def stream_fault(decoded: Any) -> UpstreamError:
 def _type_and_message(body: Any) -> tuple[str, str]:
     """Type and message of {"type": "error", "error": {"type", "message"}}; "" where absent.
 
-    Vertex AI says its own errors: {"error": {"status", "message"}}, in a list where a stream was
-    asked for.
+    Vertex AI's own errors are {"error": {"status", "message"}}, in a list if a stream was
+    requested.
     """
     if isinstance(body, list) and body:
         body = body[0]
@@ -104,7 +104,7 @@ def _type_and_message(body: Any) -> tuple[str, str]:
 
 
 def _error_class(status: int, kind: str, message: str) -> Kind:
-    """The status decides where it is plain, else the type, else the hundreds of the status."""
+    """By the status if it is unambiguous, else by type, else by hundreds of the status."""
     found = _BY_STATUS.get(status) or _BY_TYPE.get(kind)
     if status >= 500:
         return Overloaded if found is Overloaded else Faulty

@@ -1,8 +1,8 @@
-"""What each generation of Claude accepts, told by the number in a model's name.
+"""What each generation of Claude accepts, by the version number in the model's name.
 
 Sources: Anthropic's pages on adaptive thinking, effort, structured outputs and the migration
 guides for 4.6 and 4.7; the recorded 400 for effort `xhigh` on 4.6. A name without a number
-(another vendor's model behind the same format) is taken to accept what the format always had.
+(another vendor's model behind the same format) is assumed to accept what the format always had.
 """
 
 from collections.abc import Mapping
@@ -17,26 +17,26 @@ NOTHING: Final[Mapping[str, Any]] = {}
 
 class Generation(Struct, frozen=True):
     adaptive: bool = False
-    """Thinks by effort (4.6 on), not by a budget of tokens."""
+    """Has adaptive thinking with an effort (4.6 on) instead of a token budget."""
     thinks_with_forced_tool: bool = True
-    """May think by effort beside a forced tool; see claude.thinks_forced."""
+    """See claude.thinks_with_forced_tool."""
     hides_thinking: bool = False
-    """Shows no thoughts unless it is told to (4.7 on; anthropics/claude-code#49268). At Bedrock it
-    is not told: that it may be is in no page that was found."""
+    """Omits its thinking unless `display` is set (4.7 on; anthropics/claude-code#49268). Not
+    sent to Bedrock: no documentation says that it accepts `display`."""
     thinking_off: Mapping[str, Any] | None = NOTHING
-    """What keeps it from thinking; see claude.thoughtless."""
+    """See claude.thinking_off."""
     xhigh: bool = False
-    """Knows the effort between `high` and `max` (4.7 on)."""
+    """Accepts the effort `xhigh`, between `high` and `max` (4.7 on)."""
     takes_sampling: bool = True
-    """Takes temperature, top_p and top_k (until 4.6)."""
+    """Accepts temperature, top_p and top_k (until 4.6)."""
     both_samplers: bool = True
-    """Takes temperature and top_p at once (until 4.0)."""
+    """Accepts temperature and top_p together (until 4.0)."""
     schemas: bool = True
-    """Constrains its output to a JSON schema (4.1 on)."""
+    """Has structured output with a JSON schema (4.1 on)."""
 
 
 def generation(upstream: str) -> Generation:
-    """By the provider's name for the model: claude-sonnet-4-5-20250929, claude-3-7-sonnet-..."""
+    """For the provider's model name: claude-sonnet-4-5-20250929, claude-3-7-sonnet-..."""
     number = version(upstream)
     if number is None:
         return Generation()

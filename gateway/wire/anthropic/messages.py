@@ -29,13 +29,13 @@ class Conversation(Struct, frozen=True):
 
     @property
     def called_tools(self) -> list[str]:
-        """Names of the tools that were called, each once."""
+        """Distinct names of the tools that were called."""
         uses = (block["name"] for block in self._blocks() if block["type"] == "tool_use")
         return list(dict.fromkeys(uses))
 
     @property
     def call_lacks_thinking(self) -> bool:
-        """Whether the last answer called tools without its thoughts having been sent back."""
+        """Whether the last answer called tools but its thinking blocks were not sent back."""
         last = next((turn for turn in reversed(self.turns) if turn.role == "assistant"), None)
         kinds = [block["type"] for block in last.content] if last else []
         return "tool_use" in kinds and kinds[0] not in {"thinking", "redacted_thinking"}
@@ -45,7 +45,7 @@ class Conversation(Struct, frozen=True):
 
 
 def conversation(messages: Any) -> Conversation:
-    """The decoded `messages`. Raises InvalidRequest, naming the place."""
+    """Translates the decoded `messages`. Raises InvalidRequest, naming the path."""
     system: list[Block] = []
     turns: list[Turn] = []
     for message, where in asked.messages(messages):
@@ -55,7 +55,7 @@ def conversation(messages: Any) -> Conversation:
         else:
             _add_message(turns, role, message, where)
     if not turns:
-        # Instructions alone are a whole request to OpenAI; here they become what the user says.
+        # OpenAI accepts instructions alone; here they become a user turn.
         system, turns = [], [Turn("user", system)] if system else []
     if not turns:
         raise InvalidRequest("messages have no content", param="messages")
@@ -64,7 +64,7 @@ def conversation(messages: Any) -> Conversation:
 
 
 def _add_message(turns: list[Turn], role: str, message: Mapping[str, Any], where: str) -> None:
-    """Add a message to the last turn when that has its role, else as a turn of its own."""
+    """Appends a message to the last turn if the role is the same, else adds a turn."""
     content = _WRITERS[role](message, where)
     if not content:
         return
@@ -74,7 +74,7 @@ def _add_message(turns: list[Turn], role: str, message: Mapping[str, Any], where
     else:
         turns.append(Turn(turn_role, content))
     if turn_role == "user":
-        # The results of a turn's calls must come before anything else the user says.
+        # Tool results must come first in a user turn.
         turns[-1].content.sort(key=lambda block: block["type"] != "tool_result")
 
 
@@ -130,9 +130,8 @@ def _use(call: Any, where: str) -> Block:
 
 
 def tool_id(value: Any, where: str) -> str:
-    """The id of a call, without a signature of Google's in it. One that another provider made
-    with other signs than letters, digits, `_` and `-` is replaced, the same way in the call and
-    in its result.
+    """A call's id without an embedded Google signature. An id with characters other than letters,
+    digits, `_` and `-` is replaced by a hash, so that call and result still match.
     """
     original, _ = calls.split_call_id(value, where)
     if _ID.fullmatch(original):
@@ -141,7 +140,7 @@ def tool_id(value: Any, where: str) -> str:
 
 
 def _trim(last: Turn) -> None:
-    """An answer that is to be continued may not end in white space."""
+    """The API refuses a final assistant turn (a prefill) that ends in white space."""
     if last.role == "assistant" and last.content[-1]["type"] == "text":
         last.content[-1]["text"] = last.content[-1]["text"].rstrip()
 

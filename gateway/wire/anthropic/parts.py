@@ -1,4 +1,4 @@
-"""One part of an OpenAI message's content to one content block."""
+"""Translates a part of an OpenAI message's content to a content block."""
 
 import base64
 import binascii
@@ -21,14 +21,11 @@ _PDF: Final = "application/pdf"
 _NATIVE: Final = frozenset({
     "container_upload", "document", "image", "redacted_thinking", "search_result", "thinking",
 })  # fmt: skip
-"""Blocks of the Messages API itself, which a client may put among its parts."""
+"""Native blocks of the Messages API, which a client may send among its parts."""
 
 
 def blocks(content: Any, where: str) -> list[Block]:
-    """A message's content: a text, a list of parts, or null. `where` names it in errors.
-
-    The API refuses blocks of empty or white text, so they are left out.
-    """
+    """Translates a message's content. Blank texts are left out, since the API refuses them."""
     return parts.blocks(content, where, text, _block)
 
 
@@ -37,7 +34,7 @@ def text(value: str) -> list[Block]:
 
 
 def with_cache_control(blocks: list[Block], cache_control: Any) -> list[Block]:
-    """The blocks with the message's own cache_control on the last that can carry it."""
+    """The blocks, with `cache_control` set on the last one that may have it."""
     if isinstance(cache_control, Mapping):
         for block in reversed(blocks):
             if block["type"] not in {"thinking", "redacted_thinking"}:
@@ -100,7 +97,7 @@ def _file(part: Mapping[str, Any], where: str) -> list[Block]:
 
 
 def _uploaded_file(file: Mapping[str, Any], where: str) -> Block:
-    """A file by its id: only one that was uploaded to Anthropic (ids begin with `file_`)."""
+    """A file by its id, which must be one of Anthropic's (`file_...`)."""
     file_id = file.get("file_id")
     if not isinstance(file_id, str) or not file_id.startswith("file_"):
         raise InvalidRequest(

@@ -1,4 +1,4 @@
-"""A whole answer."""
+"""Decodes a whole answer."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
@@ -25,11 +25,11 @@ FINISH: Final[Mapping[str, str]] = {
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
-"""stop_reason to finish_reason; a reason that is not here reads as `stop`."""
+"""stop_reason to finish_reason; any other becomes `stop`."""
 
 
 class _Message(Struct):
-    """Of a body: everything has a default, so that what is missing is told apart here."""
+    """An answer's body. All fields have defaults; `_choice` checks what is missing."""
 
     type: str = ""
     id: str = ""
@@ -58,7 +58,7 @@ class _Kind(Struct):
 
 
 class Parts:
-    """What the blocks of one answer amount to."""
+    """Accumulates the blocks of one answer."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -72,7 +72,7 @@ class Parts:
     def add(self, raw: Raw) -> None:
         handler = _HANDLERS.get(read(bytes(raw), _Kind).type)
         if handler is None:
-            # Tools that ran at the provider, and what is newer than this, are not the client's.
+            # Tools that ran at the provider, and unknown types.
             self.server_blocks.append(raw)
         else:
             handler(self, read(bytes(raw), _Block), raw)
@@ -107,7 +107,7 @@ _HANDLERS: Final[Mapping[str, Callable[[Parts, _Block, Raw], None]]] = {
 
 
 def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Completion:
-    """The answer; raises UpstreamError for anything else."""
+    """A whole answer. Raises UpstreamError for anything else."""
     if status != 200:
         raise fault(status, headers, body)
     message = read(body, _Message)
@@ -138,13 +138,13 @@ def _choice(message: _Message) -> Choice:
 
 
 def finish(stop_reason: str | None, *, calls: bool) -> str:
-    """OpenAI's reason. A client that reads `tool_calls` must find some."""
+    """OpenAI's finish_reason; `tool_calls` only if there are calls."""
     reason = FINISH.get(stop_reason or "", "stop")
     return "stop" if reason == "tool_calls" and not calls else reason
 
 
 def refusal(stop_reason: str | None, details: Any) -> str | None:
-    """Why the provider refused, where it says so in words."""
+    """The provider's explanation of a refusal, if it gives one."""
     explanation = details.get("explanation") if isinstance(details, Mapping) else None
     return (
         explanation
@@ -159,7 +159,7 @@ def extras(
     citations: Iterable[Raw],
     pages: Iterable[Annotation],
 ) -> Mapping[str, Raw]:
-    """The message's fields that OpenAI has not; see the package."""
+    """Message fields beyond OpenAI's; see the package docstring."""
     lists = {
         "thinking_blocks": list(thinking),
         "server_tool_blocks": list(server),
@@ -170,12 +170,12 @@ def extras(
 
 
 def toolset_field(name: str | None) -> Mapping[str, Raw]:
-    """The call's field for one of a set of Anthropic's tools, to which it must be sent back."""
+    """The call's `toolset_name`, which must be sent back with it; {} if there is none."""
     return {"toolset_name": Raw(msgspec.json.encode(name))} if name else {}
 
 
 def thinking_with_position(raw: Raw, length: int, calls: int) -> Raw:
-    """A block of thoughts after so many characters and calls, with its place."""
+    """A thinking block with its position: characters of text and calls before it."""
     if not length and not calls:
         return raw
     block = read(bytes(raw), dict[str, Any])
@@ -183,7 +183,7 @@ def thinking_with_position(raw: Raw, length: int, calls: int) -> Raw:
 
 
 def page_citations(citation: Raw, start: int, end: int) -> list[Annotation]:
-    """A citation of a page, of the text from `start` to `end`; none of any other source."""
+    """A web citation of the text from `start` to `end`; [] for other sources."""
     fields: Any = read(bytes(citation), object)
     if not isinstance(fields, Mapping):
         return []

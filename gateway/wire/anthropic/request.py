@@ -1,4 +1,4 @@
-"""A chat request to a Messages body."""
+"""Encodes a chat request as a Messages body."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -25,26 +25,25 @@ VERSION: Final = "2023-06-01"
 PASSED: Final = (
     "cache_control", "container", "context_management", "inference_geo", "mcp_servers", "thinking",
 )  # fmt: skip
-"""Fields of the Messages API that a client may send beside OpenAI's: they go on untouched, but for
-`thinking` beside a forced tool where the API refuses that.
+"""Native fields of the Messages API that are passed through unchanged, except `thinking` with a
+forced tool where the API refuses that.
 
-`top_k`, `system`, `output_config` and `betas` are taken too: `top_k` as far as the model
-samples, `system` before the instructions among the messages, `output_config` over what we
-derive, `betas` as the header `anthropic-beta`. `speed` is not: the fast one has a price which is
-not known here, so that a call would cost more than is held and charged for it.
+Also accepted: `top_k` if the model supports sampling, `system` (before the instructions among the
+messages), `output_config` (overrides what we derive) and `betas` (as the header `anthropic-beta`).
+`speed` is not: the price of `fast` is not known here, so a call would cost more than is held and
+charged for it.
 """
 
 _REFUSED: Final = ESSENTIAL - {"response_format", "stop", "tool_choice", "tools"}
-"""What would give another answer than was asked for."""
+"""Refused, since the answer would not be what was requested."""
 
 _HONOURED: Final = frozenset({
     *PASSED, "betas", "messages.cache_control", "output_config", "parallel_tool_calls",
     "response_format", "stop", "system", "tool_choice", "tools", "tools.cache_control", "user",
 })  # fmt: skip
-"""Fields that every call honours. What is in none of these lists has no counterpart: OpenAI's
-hints on likelihoods, storage, caching and priority, and fields that nobody knows, which the API
-refuses. `metadata` is lost but for its `user_id`, which is Anthropic's: the rest is for OpenAI's
-own dashboard.
+"""Fields that every call honours. Those in none of these lists have no counterpart: OpenAI's
+sampling, storage, caching and priority hints, and unknown fields, which the API would refuse. Of
+`metadata` only `user_id` is sent: the rest is for OpenAI's own dashboard.
 """
 
 
@@ -54,7 +53,7 @@ def auth(api_key: str) -> Mapping[str, str]:
 
 
 def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
-    """Raises InvalidRequest for what the API cannot say, naming the field."""
+    """Raises InvalidRequest, naming the field, for what the API cannot express."""
     given = asked.fields(request)
     asked.refuse(given, _REFUSED, "Anthropic's models")
     _refuse_priced_region(given.get("inference_geo"))
@@ -106,7 +105,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
 
 
 def _honoured(given: Mapping[str, Any], body: Mapping[str, Any], *, thinks: bool) -> frozenset[str]:
-    """The request's fields that this call honours, or need not; `thinks` it does anyway."""
+    """The request's fields that this call honours. `thinks`: thinking cannot be turned off."""
     names = {*_HONOURED, *(name for name in body if given.get(name) == body[name])}
     if strict_tools(given.get("tools")) == sum("strict" in tool for tool in body.get("tools", ())):
         names.add("tools.function.strict")
@@ -125,7 +124,7 @@ def _honoured(given: Mapping[str, Any], body: Mapping[str, Any], *, thinks: bool
 
 
 def _system(given: Any, chat: Conversation, in_words: ResponseFormat) -> str | list[Block]:
-    """One text, or blocks when one of them is marked for the cache."""
+    """One string, or blocks if one of them has a `cache_control`."""
     system = blocks(given, "system") + chat.system
     if in_words.json:
         system.append({"type": "text", "text": in_words.instruction})
@@ -147,7 +146,7 @@ def _tools(
 
 
 def _thinking_fields(given: Mapping[str, Any], effort: Thinking, schema: Any) -> dict[str, Any]:
-    """`thinking` and `output_config`; what the client said in Anthropic's own words comes first."""
+    """`thinking` and `output_config`; the client's own native fields take precedence."""
     fields: dict[str, Any] = {}
     has_own = given.get("thinking") is not None
     if effort.config is not None and not has_own:
@@ -163,7 +162,7 @@ def _thinking_fields(given: Mapping[str, Any], effort: Thinking, schema: Any) ->
 
 
 def _stops(given: Any) -> dict[str, Any]:
-    """The API refuses texts of white space alone; without them an answer would run on."""
+    """The API refuses blank stop sequences; without them an answer would not stop there."""
     stops = asked.stop_sequences(given)
     if any(not stop.strip() for stop in stops):
         raise InvalidRequest("stop: Anthropic's models cannot stop at white space", param="stop")
@@ -171,8 +170,8 @@ def _stops(given: Any) -> dict[str, Any]:
 
 
 def _refuse_priced_region(geo: Any) -> None:
-    """Raises InvalidRequest for a place with a price of its own: from Claude 4.6 on `us` is a tenth
-    dearer than is held and charged. Left out, the answer would be made where it must not be.
+    """Raises InvalidRequest for a region with its own price: from Claude 4.6 on `us` costs a tenth
+    more than is held and charged. Dropping it would run the request in a region that was ruled out.
     """
     if geo not in (None, "global"):
         raise InvalidRequest(

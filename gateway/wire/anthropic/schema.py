@@ -1,9 +1,9 @@
-"""JSON schemas as the API accepts them, for structured output and strict tools.
+"""Converts JSON schemas to the subset that the API accepts for structured output and strict tools.
 
-Every object must be closed; recursion is refused, as are references in an `allOf` or out of the
-schema, objects and lists in an `enum`, and bounds on numbers, strings and arrays. Bounds are moved
-into the description, where the model reads them; a schema whose meaning would change is not
-translated at all. Source: Anthropic's page on structured outputs.
+Every object must have `additionalProperties: false`. Refused are recursion, a `$ref` in an `allOf`
+or out of the schema, objects and lists in an `enum`, and bounds on numbers, strings and arrays.
+Bounds are moved into the description, where the model reads them; a schema whose meaning would
+change is not converted. Source: Anthropic's page on structured outputs.
 """
 
 import json
@@ -37,16 +37,15 @@ _MAX_UNIONS: Final = 16
 
 
 class SchemaBudget:
-    """What is left, for one call, of Anthropic's explicit limits on how complex all its schemas may
-    be together. A schema that they have no room for is said in words, as is one that cannot be
-    closed.
+    """What one call has left of Anthropic's limits on the complexity of all its schemas together. A
+    schema beyond them is not enforced, like one that cannot be closed.
     """
 
     def __init__(self) -> None:
         self._tools, self._optional, self._unions = _MAX_TOOLS, _MAX_OPTIONAL, _MAX_UNIONS
 
     def close(self, schema: Any, *, tool: bool = False) -> dict[str, Any] | None:
-        """As `closed`; None where there is no room for it, too."""
+        """Like the function `close`, but also None if the schema exceeds what is left."""
         result = close(schema)
         if result is None:
             return None
@@ -59,7 +58,7 @@ class SchemaBudget:
 
 
 def _complexity(schema: Any) -> tuple[int, int]:
-    """How many properties in it are optional, and how many may be of several types."""
+    """The number of optional properties, and of properties with several types."""
     optional = unions = 0
     pending = [schema]
     while pending:
@@ -84,11 +83,11 @@ def _is_union(schema: Any) -> bool:
 
 
 class _OpenSchema(Exception):
-    """It means more than the API can hold the model to."""
+    """The schema cannot be enforced by the API."""
 
 
 def close(schema: Any) -> dict[str, Any] | None:
-    """The schema as the API accepts it; None when its meaning would change."""
+    """The schema as the API accepts it; None if its meaning would change."""
     try:
         result = _close(schema)
     except (_OpenSchema, RecursionError):

@@ -1,4 +1,4 @@
-"""A streamed answer: events in the order message_start, blocks, message_delta, message_stop."""
+"""Decodes a streamed answer: message_start, blocks, message_delta, message_stop."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -54,14 +54,13 @@ class _MessageDelta(Struct):
 class Decoder:
     """Reads one streamed answer, cut anywhere; see StreamDecoder.
 
-    The usage that a stream begins with comes with the first delta, so that an answer that breaks
-    off can be charged, and not before it: until there is output, a failure can go elsewhere. When
-    a failure comes in one chunk with good deltas, they are given first and the failure is raised
-    at the next call.
+    The usage of message_start is returned with the first delta, so that an answer that breaks off
+    can be charged; not earlier, because before any output another provider can be tried. If a
+    failure arrives in one chunk with good deltas, those are returned first and the failure is
+    raised at the next call.
 
-    The reason to stop comes with the end of the stream, as do the ends of the blocks: imitators
-    go on with the answer, and even with a block that they had ended, behind a message_delta
-    (BerriAI/litellm#28868).
+    The finish reason and the ends of blocks are returned at the end of the stream: imitators may
+    continue the answer, even a stopped block, after a message_delta (BerriAI/litellm#28868).
     """
 
     template = NO_TEMPLATE
@@ -71,13 +70,13 @@ class Decoder:
         self._open: dict[int, Block] = {}
         self._collected = Collected()
         self._closing_calls: list[ToolDelta] = []
-        """What blocks said at their ends."""
+        """Deltas from ending blocks, returned with the last delta."""
         self._usage: Mapping[str, Any] = {}
         self._start_usage: Usage | None = None
         self._id = ""
         self._ending = _Ending()
         self._usage_final = False
-        """Whether the usage came that ends it."""
+        """Whether the final usage has arrived."""
         self._silent_events = 0
         """Events that gave no delta."""
         self._failure: UpstreamError | None = None
@@ -90,15 +89,15 @@ class Decoder:
 
     @property
     def _stopped(self) -> bool:
-        """Whether the provider said why."""
+        """Whether a stop_reason has arrived."""
         return self._ending.stop_reason is not None
 
     def feed(self, chunk: bytes) -> list[Delta]:
-        """The deltas that are whole now. Raises UpstreamError."""
+        """The deltas that this chunk completes. Raises UpstreamError."""
         return self._read(lambda: self._sse.feed(chunk))
 
     def finish(self) -> list[Delta]:
-        """The last deltas. Raises Broken when the provider had not said why it stopped."""
+        """The last deltas. Raises Broken if no stop_reason has arrived."""
         if self._failure is not None:
             raise self._failure
         whole = self.complete
@@ -136,7 +135,7 @@ class Decoder:
         return deltas
 
     def _event(self, data: bytes) -> Delta | None:
-        if data in (b"", b"[DONE]"):  # not Anthropic's own, but some proxies add it
+        if data in (b"", b"[DONE]"):  # added by some proxies
             return None
         handle = _EVENTS.get(read(data, _Kind).type)
         return None if handle is None else handle(self, data)
@@ -145,8 +144,8 @@ class Decoder:
         head = read(data, _MessageStart).message
         self._id = head.id
         self._usage = merge_usage(self._usage, head.usage)
-        # Of the answer it says 1 or so, before there is any: not what an answer costs whose last
-        # count never comes, or makes no sense.
+        # Its output_tokens is about 1, before any output: useless if the final count never comes
+        # or is implausible.
         self._start_usage = parse_usage({**self._usage, "output_tokens": 0})
 
     def block_start(self, data: bytes) -> Delta | None:
@@ -174,7 +173,7 @@ class Decoder:
         return Delta(usage=usage, id=self._id)
 
     def message_stop(self, data: bytes) -> Delta | None:
-        """One that comes before the reason to stop is no end."""
+        """Ignored before a stop_reason has arrived."""
         if not self._stopped:
             return None
         self.done = True
@@ -189,7 +188,7 @@ class Decoder:
             self._closing_calls += delta.tool_calls
 
     def _last_delta(self) -> Delta:
-        """How it ends; no event of its own ends a block earlier."""
+        """The last delta. Open blocks end here: content_block_stop is ignored."""
         for block in self._open.values():
             self._end_block(block)
         collected, ending = self._collected, self._ending
@@ -218,9 +217,9 @@ _EVENTS: Final[Mapping[str, Callable[[Decoder, bytes], Delta | None]]] = {
     "message_stop": Decoder.message_stop,
     "error": Decoder.error,
 }
-"""`ping` and events newer than this say nothing that is needed."""
+"""`ping` and unknown events are ignored."""
 
 
 def decoder(target: Target) -> StreamDecoder:
-    """For a streamed answer with status 200."""
+    """A decoder for a streamed answer with status 200."""
     return StreamOrWhole(Decoder(), lambda body: decode(200, {}, body, target))

@@ -1,4 +1,4 @@
-"""How hard the model thinks, from `reasoning_effort`."""
+"""Thinking parameters from `reasoning_effort`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from gateway.wire.anthropic.generation import Generation
 
 
 class Thinking(Struct, frozen=True):
-    """What is to be sent; None is nothing."""
+    """The fields `thinking` and `output_config.effort`; None is not sent."""
 
     config: Mapping[str, Any] | None = None
     effort: str | None = None
@@ -19,8 +19,8 @@ class Thinking(Struct, frozen=True):
 def thinking(
     value: Any, accepts: Generation, max_tokens: int, *, forced: bool, thoughts_missing: bool
 ) -> Thinking:
-    """A hint: it gives way where a budget cannot be had, see claude.budget, and where a forced tool
-    rules thinking out: then the effort is still a hint on how much to write.
+    """The effort is a hint: thinking is left out if no budget is possible, see
+    claude.thinking_budget, or if a forced tool rules it out. Adaptive models still get `effort`.
     """
     effort = asked.effort(value, claude.EFFORTS)
     if effort is None:

@@ -1,4 +1,4 @@
-"""Tools and the choice among them."""
+"""Translates `tools` and `tool_choice`."""
 
 import re
 from collections.abc import Mapping
@@ -15,12 +15,11 @@ _CHOICES: Final[Mapping[str, str]] = {"auto": "auto", "none": "none", "required"
 
 
 def tools(given: Any, budget: SchemaBudget | None) -> list[Tool]:
-    """The decoded `tools`. Those in Anthropic's own words stay as they are: tools of the API, like
-    web_search_20250305, the sets of `mcp_servers`, and the client's with an `input_schema`.
+    """Translates the decoded `tools`. Native ones are passed through: server tools such as
+    web_search_20250305, toolsets of `mcp_servers`, and tools with an `input_schema`.
 
-    `room` is what the schemas may be to which the model is held, None where it can be held to none;
-    a tool whose schema cannot be said strictly is declared all the same, and its calls are for the
-    caller to check.
+    `budget` limits strict schemas; None if the model has no strict tools. A strict tool whose
+    schema cannot be enforced is declared as non-strict, and the caller must check its calls.
     """
     if given is None:
         return []
@@ -30,14 +29,14 @@ def tools(given: Any, budget: SchemaBudget | None) -> list[Tool]:
 
 
 def redeclare(names: list[str]) -> list[Tool]:
-    """Tools that were called earlier and are no longer offered: the API wants them declared."""
+    """Minimal declarations of tools called earlier in the chat, which the API requires."""
     return [{"name": name, "input_schema": dict(calls.NO_PARAMETERS)} for name in names]
 
 
 def choice(given: Any, offered: list[Tool], *, parallel: bool) -> dict[str, Any] | None:
-    """`tool_choice`, decoded, with `parallel_tool_calls`; None where nothing need be said.
+    """Translates the decoded `tool_choice` and `parallel_tool_calls`; None if not needed.
 
-    May take tools out of `offered`: OpenAI's `allowed_tools` is a choice among fewer.
+    Removes tools from `offered` that OpenAI's `allowed_tools` excludes.
     """
     given, names = calls.split_allowed_tools(given)
     if names is not None:

@@ -1,7 +1,7 @@
-"""Token counts. `input_tokens` leaves the cache out; the counts of a stream are cumulative.
+"""Token counts. `input_tokens` excludes cached tokens; the counts of a stream are cumulative.
 
-What a compaction of the context took, and what an advisor said, is billed and not in the counts at
-the top: it is in `iterations`. Source: Anthropic's pages on compaction and on the advisor tool.
+Context compaction and the advisor tool are billed but not part of the top-level counts: they are
+in `iterations`. Source: Anthropic's pages on compaction and on the advisor tool.
 """
 
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from gateway.wire.counts import are_plausible
 _INPUTS: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _COUNTS: Final = (*_INPUTS, "output_tokens")
 _BILLED_ITERATIONS: Final = frozenset({"advisor_message", "compaction"})
-"""Types of iterations that are counted nowhere else."""
+"""Types of iterations that the top-level counts leave out."""
 
 
 def parse_usage(value: Any) -> Usage | None:
-    """The `usage` object; None when a count is absent, negative or absurd."""
+    """Parses the `usage` object; None if a count is absent or implausible."""
     total = _parse_counts(value)
     for each in _billed_iterations(value) if total is not None else ():
         more = _parse_counts(each)
@@ -65,8 +65,8 @@ def _parse_counts(value: Any) -> Usage | None:
 
 
 def merge_usage(known: Mapping[str, Any], update: Any) -> Mapping[str, Any]:
-    """What a stream has said so far: the last value of each field that was not null. Imitators that
-    told the prompt at the beginning have 0 for it at the end (sgl-project/sglang#20830).
+    """Merges a stream's usage objects: the last non-null value of each field. Input counts are
+    kept if the update has only zeros for them, as imitators send (sgl-project/sglang#20830).
     """
     if not isinstance(update, Mapping):
         return known

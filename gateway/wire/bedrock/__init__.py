@@ -2,20 +2,20 @@
 
     request      a chat request to a Converse body
       messages   turns and system instructions
-      turns      what the API wants of turns: who begins, what may stand together
+      turns      the API's rules for turns: roles alternate, what may be combined
       parts      one content part to content blocks
       tools      tools and tool_choice
-      extras     what only some models take: thinking, sampling, JSON schemas
-      schema     which JSON schemas can be held to
+      extras     what only some models accept: thinking, sampling, JSON schemas
+      schema     which JSON schemas can be enforced
       models     what each family of models accepts
     reply        a whole answer
     stream       a streamed answer
       events     its events, from the messages of an event stream
-      blocks     the blocks that it is made of
+      blocks     its content blocks
     usage        token counts
     faults       what a failed call, or an exception in a stream, means
     invoke       `invoke`: the model's own body, in Bedrock's frame
-      completions  bodies of models that only continue a text
+      completions  bodies of text completion models
 
 What has no OpenAI counterpart travels in fields of the assistant message:
 

@@ -1,4 +1,4 @@
-"""The blocks of a streamed answer. Only those of tools are begun by an event of their own."""
+"""The content blocks of a streamed answer. Only those of tools have a start event."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -34,13 +34,13 @@ class _Thought(Struct, rename="camel"):
 
 
 class _Source(Struct):
-    """Of a piece of an image; one that is kept elsewhere has no bytes."""
+    """The source of an image piece; without bytes if the image is stored elsewhere (S3)."""
 
     bytes: str = ""
 
 
 class Piece(Struct, rename="camel"):
-    """The `delta` of a contentBlockDelta: one of these, or something newer."""
+    """The `delta` of a contentBlockDelta: exactly one of these fields, or an unknown one."""
 
     text: str | None = None
     tool_use: _Input | None = None
@@ -51,7 +51,7 @@ class Piece(Struct, rename="camel"):
 
 
 class Collected:
-    """What a stream tells once, at its end, and how many tools it called so far."""
+    """What is sent to the client once, at the end of the stream, and counts so far."""
 
     def __init__(self) -> None:
         self.thinking: list[Mapping[str, Any]] = []
@@ -64,7 +64,7 @@ class Collected:
 
 
 class Block(Protocol):
-    """One open block. Each step gives what the client is to be told, if anything."""
+    """One open block. Each step returns the delta for the client, if any."""
 
     def begin(self) -> ChoiceDelta | None: ...
     def add(self, piece: Piece) -> ChoiceDelta | None: ...
@@ -72,7 +72,7 @@ class Block(Protocol):
 
 
 class TextOrThinking:
-    """Text or thoughts: which of them, its pieces tell."""
+    """A block without a start event: text or thinking, as its pieces show."""
 
     def __init__(self, collected: Collected) -> None:
         self._collected = collected
@@ -119,7 +119,7 @@ class TextOrThinking:
 
 
 class _Started(Struct, rename="camel"):
-    """The `toolUse` that a block is begun with."""
+    """The `toolUse` of a start event."""
 
     tool_use_id: str = ""
     name: str = ""
@@ -127,9 +127,9 @@ class _Started(Struct, rename="camel"):
 
 
 class _Tool:
-    """A tool for the client to run, counted among its like: not by its place in the answer.
+    """A client tool call. Its index counts client tool calls, not blocks.
 
-    A tool without arguments streams nothing, "" or an encoded "": its arguments are `{}`.
+    A call without arguments streams nothing, "" or an encoded "": that becomes {}.
     """
 
     def __init__(self, started: _Started, collected: Collected) -> None:
@@ -162,7 +162,7 @@ class _Tool:
 
 
 class _Server:
-    """A tool that runs at the provider, its result, or what is newer: kept apart, whole."""
+    """A tool that ran at the provider, its result, or an unknown type: collected whole."""
 
     def __init__(self, kind: str, started: Raw, collected: Collected) -> None:
         self._collected = collected
@@ -187,7 +187,7 @@ class _Server:
     def end(self) -> None:
         block = dict(read(bytes(self._started), dict[str, Raw]))
         if self._kind == "toolUse":
-            # An input that was cut off at the output limit is not JSON: it is left out.
+            # An input cut off at the output limit is not JSON: leave it out.
             with suppress(Broken):
                 read((self._input or "{}").encode(), dict[str, Raw])
                 block["input"] = Raw((self._input or "{}").encode())
@@ -203,7 +203,7 @@ class _Server:
 
 
 def open_block(start: Mapping[str, Raw], collected: Collected) -> Block:
-    """The block that a contentBlockStart begins with `start`: a map of one member."""
+    """A new block for a contentBlockStart, whose `start` has a single member."""
     for kind, raw in start.items():
         if kind == "toolUse":
             started = read(bytes(raw), _Started)

@@ -1,6 +1,6 @@
-"""Bodies of `invoke` for models that only continue a text: Titan, Llama, Mistral, Cohere, Claude 2.
+"""`invoke` answers of text completion models: Titan, Llama, Mistral, Cohere, Claude 2.
 
-They are read, because they are recorded, and never written: Converse asks all of these models.
+Only decoded, since recordings have them. Requests to these models go through Converse.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from gateway.wire.bedrock.usage import usage_from_counts
 TEXTS: Final = ("completion", "generation", "outputText", "text")
 _LISTS: Final = ("generations", "outputs", "results")
 MARKER_FIELDS: Final = frozenset({*TEXTS, *_LISTS})
-"""A body with one of these fields is a continued text."""
+"""A body with one of these fields is a text completion."""
 _REASONS: Final = ("completionReason", "finish_reason", "stop_reason")
 _FINISH: Final[Mapping[str, str]] = {
     "length": "length",
@@ -23,7 +23,7 @@ _FINISH: Final[Mapping[str, str]] = {
     "content_filtered": "content_filter",
     "error_toxic": "content_filter",
 }
-"""By the model's reason in lower case; every other reads as `stop`."""
+"""finish_reason by the model's lower-case reason; any other becomes `stop`."""
 METRICS: Final = "amazon-bedrock-invocationMetrics"
 _COUNTS: Final = (
     ("inputTokenCount", "outputTokenCount"),
@@ -34,7 +34,7 @@ _HEADERS: Final = ("x-amzn-bedrock-input-token-count", "x-amzn-bedrock-output-to
 
 
 class Piece(Struct, frozen=True):
-    """A text, or a part of one. `finish` is None until the model has stopped."""
+    """A completion, or a streamed part. `finish` is None until the model has stopped."""
 
     text: str
     finish: str | None
@@ -42,7 +42,7 @@ class Piece(Struct, frozen=True):
 
 
 def parse_completion(body: Mapping[str, Any], headers: Mapping[str, str]) -> Completion:
-    """A whole answer."""
+    """Parses a whole answer."""
     answer = parse_piece(body)
     counts = [headers.get(name, "") for name in _HEADERS]
     usage = answer.usage
@@ -66,7 +66,7 @@ def parse_piece(body: Mapping[str, Any]) -> Piece:
 
 
 class TextAnswer:
-    """What the events of one streamed text amount to."""
+    """Turns the events of one streamed completion into deltas."""
 
     done = False
 
@@ -105,7 +105,7 @@ def _usage(body: Mapping[str, Any]) -> Usage | None:
 
 
 def _as_int(count: Any) -> Any:
-    """Titan counts in fractions: 6.0 tokens."""
+    """Titan sends counts as floats: 6.0 tokens."""
     return int(count) if type(count) is float and count.is_integer() else count
 
 

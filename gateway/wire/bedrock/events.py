@@ -1,4 +1,4 @@
-"""The messages of an event stream as events of an answer, and exceptions as errors."""
+"""Decodes an AWS event stream into deltas, and its exceptions into errors."""
 
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -13,11 +13,11 @@ from gateway.wire.silence import count_silent_event
 from gateway.wire.whole import LEADING_BLANKS, MAX_BODY, as_delta, begins_json
 
 _MAX_FOREIGN: Final = 64 * 1024
-"""Bytes that are kept of what is neither an event stream nor JSON: a page of some proxy."""
+"""Bytes buffered of a body that is neither an event stream nor JSON, like a proxy's page."""
 
 
 class Answer(Protocol):
-    """Understands the events of one answer. `done` and `complete` are StreamDecoder's."""
+    """Handles the events of one answer. `done` and `complete` are those of StreamDecoder."""
 
     @property
     def done(self) -> bool: ...
@@ -30,17 +30,17 @@ class Answer(Protocol):
         ...
 
     def finish(self) -> list[Delta]:
-        """At the end of the stream. Raises Broken when the answer is not whole."""
+        """At the end of the stream. Raises Broken if the answer is incomplete."""
         ...
 
 
 class EventDecoder:
     """Reads one streamed answer, cut anywhere; see StreamDecoder.
 
-    When a failure comes in one chunk with good deltas, they are given first and the failure is
-    raised at the next call. Bytes that are no event stream (with status 200 a whole answer, an
-    error in JSON, a page) are told by their first one: no message is 16 MiB long. `whole` reads
-    an answer in JSON.
+    If a failure arrives in one chunk with good deltas, those are returned first and the failure is
+    raised at the next call. A body that is not an event stream (a whole JSON answer, a JSON error,
+    a page) is recognised by its first byte, since no message is 16 MiB long. `whole` decodes a JSON
+    answer.
     """
 
     template = NO_TEMPLATE
@@ -66,7 +66,7 @@ class EventDecoder:
         return self._failure is None and self._answer.complete
 
     def feed(self, chunk: bytes) -> list[Delta]:
-        """The deltas that are whole now. Raises UpstreamError."""
+        """The deltas that this chunk completes. Raises UpstreamError."""
         if self._failure is not None:
             raise self._failure
         if not self._begun and chunk:
@@ -92,7 +92,7 @@ class EventDecoder:
         return deltas
 
     def finish(self) -> list[Delta]:
-        """The last deltas. Raises Broken when the provider had not said why it stopped."""
+        """The last deltas. Raises Broken if no finish reason has arrived."""
         if self._failure is not None:
             raise self._failure
         if self._foreign is not None:

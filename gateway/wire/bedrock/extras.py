@@ -1,6 +1,6 @@
-"""What only some models take: thinking, sampling, JSON schemas, one call at a time.
+"""What only some models accept: thinking, sampling, JSON schemas, single tool calls.
 
-All but sampling and schemas goes into additionalModelRequestFields, in the model's own words.
+All but sampling and schemas goes into additionalModelRequestFields, in the model's native form.
 """
 
 import re
@@ -16,13 +16,13 @@ from gateway.wire.bedrock.schema import close
 
 _GPT_OSS_EFFORTS: Final[Mapping[str, str]] = {"minimal": "low", "xhigh": "high", "max": "high"}
 _NOVA_EFFORTS: Final[Mapping[str, str]] = {"minimal": "low", "low": "low"}
-"""Every other effort is `medium`: with `high`, Nova 2 takes no limit on its output."""
+"""Every other effort is `medium`: with `high`, Nova 2 accepts no output limit."""
 _ADAPTIVE: Final = {"thinking": {"type": "adaptive"}}
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 def structure(response_format: ResponseFormat, accepts: Model) -> dict[str, Any] | None:
-    """`outputConfig` for a schema; None where it has to be said in words, or there is none."""
+    """`outputConfig` for a schema; None if there is none, or it must go into the prompt."""
     schema = (
         close(response_format.schema)
         if response_format.schema is not None and accepts.schemas
@@ -41,10 +41,10 @@ def structure(response_format: ResponseFormat, accepts: Model) -> dict[str, Any]
 def thinking(
     value: Any, accepts: Model, max_tokens: int, *, forced: bool, thoughts_missing: bool
 ) -> dict[str, Any]:
-    """From `reasoning_effort`: fields of the model's own.
+    """The model's native fields for `reasoning_effort`.
 
-    It is a hint, so it gives way where the model does not think by request, where a forced
-    tool rules thinking out, and where a budget cannot be had; see claude.budget.
+    The effort is a hint: it is dropped if the model has no such control, if a forced tool rules
+    thinking out, or if no budget is possible; see claude.thinking_budget.
     """
     effort = asked.effort(value, claude.EFFORTS)
     if effort is None:
@@ -74,7 +74,7 @@ def thinking(
 
 
 def sampling(fields: Mapping[str, Any], accepts: Model, *, thinks: bool) -> dict[str, Any]:
-    """Temperature (0 to 1: above is 1), top_p and top_k, as far as the model takes them."""
+    """Temperature (capped at 1), top_p and top_k, as far as the model accepts them."""
     if accepts.vendor == "anthropic":
         none = thinks or not accepts.takes_sampling
         return claude.sampling(fields, none=none, both=accepts.both_samplers)
@@ -85,7 +85,7 @@ def sampling(fields: Mapping[str, Any], accepts: Model, *, thinks: bool) -> dict
 
 
 def top_k(value: Any, accepts: Model) -> dict[str, Any]:
-    """Where Claude and Nova have it; others have no such field in common."""
+    """The native field for Claude and Nova; other models have none in common."""
     if value is None:
         return {}
     if accepts.vendor == "anthropic":
@@ -99,6 +99,6 @@ def betas(value: Any, accepts: Model) -> dict[str, Any]:
 
 
 def one_at_a_time(mode: str, name: str | None) -> dict[str, Any]:
-    """Claude's own choice of tools, with its word for one call at a time."""
+    """Claude's native `tool_choice` with parallel tool use disabled."""
     choice: dict[str, Any] = {"type": mode, "disable_parallel_tool_use": True}
     return {"tool_choice": choice | ({"name": name} if name is not None else {})}

@@ -1,4 +1,4 @@
-"""What a failed call means, from the exception's name, the status, or the words of the message.
+"""Maps failed calls to errors, by the exception's name, the status, or the message.
 
 The names are in the API reference of Bedrock Runtime; an exception in a stream has only a name.
 """
@@ -44,10 +44,10 @@ _BY_NAME: Final[Mapping[str, Kind]] = {
     "unrecognizedclient": Misconfigured,
     "validation": Rejected,
 }
-"""By the name without its ending, in lower case: streams write `throttlingException`."""
+"""By the lower-case name without `exception`/`error`: streams write `throttlingException`."""
 _BY_STATUS: Final[Mapping[int, Kind]] = {**faults.BY_STATUS, 408: Faulty, 424: Faulty}
 _HUNDREDS: Final[Mapping[int, Kind]] = {3: Misconfigured, 4: Rejected, 5: Faulty}
-"""A redirect is a wrong base URL."""
+"""By hundreds of the status. A redirect means a wrong base URL."""
 _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("model identifier is invalid", Misconfigured),
     ("on-demand throughput", Misconfigured),
@@ -73,18 +73,18 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("not supported", Unsuitable),
     ("not support", Unsuitable),
 )
-"""A ValidationException says most things only in its text: our setting, or only this model."""
+"""ValidationExceptions whose message says that it is our configuration, or this model only."""
 
 T = TypeVar("T")
 
 
 def read(data: bytes, shape: type[T]) -> T:
-    """JSON as a value of `shape`. Raises Broken, and nothing else, on any bytes."""
+    """Decodes JSON into `shape`. Raises only Broken, whatever the bytes."""
     return faults.read(data, shape, "Bedrock's")
 
 
 def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
-    """The error that an answer with another status than 200 stands for."""
+    """The error for an answer whose status is not 200."""
     fields = _decode_object(body)
     name = headers.get("x-amzn-errortype", "") or _string(fields, "__type")
     if not name and isinstance(fields.get("Output"), dict):
@@ -98,14 +98,14 @@ def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError
 
 
 def stream_fault(name: str, payload: bytes, message: str = "") -> UpstreamError:
-    """The error that an exception in a stream stands for."""
+    """The error for an exception in a stream."""
     fields = _decode_object(payload)
     message = message or _message(fields) or _string(fields, "originalMessage")
     return _error(name, message or "the provider broke off its answer")
 
 
 def foreign_fault(body: bytes) -> UpstreamError:
-    """The error that a body with status 200 stands for that should have been an event stream."""
+    """The error for a body with status 200 that is not the expected event stream."""
     fields = _decode_object(body)
     message = _message(fields) or "the provider's stream is not an event stream"
     return _error(_string(fields, "__type"), message)
@@ -120,7 +120,7 @@ def _error(
 
 
 def _error_class(name: str, status: int, message: str) -> Kind:
-    """The name decides where it is known, else the status, else the status's hundreds."""
+    """By the name if it is known, else by status, else by hundreds of the status."""
     known = name.lower().removesuffix("error").removesuffix("exception")
     found = _BY_NAME.get(known) or _BY_NAME.get(name.lower().removesuffix("exception"))
     found = found or _BY_STATUS.get(status) or _HUNDREDS.get(status // 100)

@@ -1,7 +1,7 @@
-"""`invoke` and `invoke-with-response-stream`: the model's own body, in Bedrock's frame.
+"""`invoke` and `invoke-with-response-stream`: the model's native body, wrapped by Bedrock.
 
-Requests are those of the Messages API, without `model` and `stream`. Answers are read in three
-shapes: that API's, Converse's (Nova), and texts that were only continued (see completions).
+Requests are those of the Messages API, without `model` and `stream`. Answers may have three shapes:
+that API's, Converse's (Nova), and text completions (see completions).
 """
 
 import base64
@@ -32,13 +32,13 @@ class _Chunk(Struct):
 
 
 class Invoke:
-    """A dialect: `messages` is that of the Messages API, and knows nothing of Bedrock."""
+    """A dialect that wraps `messages`, the dialect of the Messages API."""
 
     def __init__(self, messages: Dialect) -> None:
         self._messages = messages
 
     def encode(self, request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
-        """Raises InvalidRequest for what the API cannot say, naming the field."""
+        """Raises InvalidRequest, naming the field, for what the API cannot express."""
         call = self._messages.encode(request, target, stream=stream)
         fields = msgspec.json.decode(call.body, type=dict[str, Raw])
         claude.refuse_anthropic_only(fields, "Bedrock")
@@ -58,7 +58,7 @@ class Invoke:
     def decode(
         self, status: int, headers: Mapping[str, str], body: bytes, target: Target
     ) -> Completion:
-        """The answer; raises UpstreamError for anything else. Header names are lower case."""
+        """A whole answer. Raises UpstreamError for anything else. Header names are lower case."""
         if status != 200:
             raise fault(status, headers, body)
         names = read(body, dict[str, Raw]).keys()
@@ -69,7 +69,7 @@ class Invoke:
         return self._messages.decode(status, headers, body, target)
 
     def decoder(self, target: Target) -> EventDecoder:
-        """For a streamed answer with status 200."""
+        """A decoder for a streamed answer with status 200."""
         answer = _Answer(self._messages.decoder(target))
         return EventDecoder(answer, lambda body: self.decode(200, {}, body, target))
 
@@ -79,7 +79,7 @@ class Invoke:
 
 
 class _Answer:
-    """The events of one streamed answer, each wrapped in a `chunk`: the first tells their shape."""
+    """The events of one streamed answer, each wrapped in a `chunk`; the first shows their shape."""
 
     def __init__(self, messages: StreamDecoder) -> None:
         self._messages = messages
@@ -103,7 +103,7 @@ class _Answer:
             return [d for name, raw in fields.items() for d in shape.event(name, bytes(raw))]
         if self._text is not None:
             return self._text.event(read(inner, dict[str, Any]))
-        # Line breaks between the tokens of JSON are white space: one event, one line.
+        # Line breaks between JSON tokens are white space; an SSE event needs one line.
         line = inner.replace(b"\r", b" ").replace(b"\n", b" ")
         return self._messages.feed(b"data: " + line + b"\n\n")
 

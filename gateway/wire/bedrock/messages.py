@@ -1,4 +1,4 @@
-"""OpenAI messages to system instructions and turns of user and assistant."""
+"""Translates OpenAI messages to system instructions and turns of user and assistant."""
 
 import hashlib
 import re
@@ -28,20 +28,20 @@ class Conversation(Struct, frozen=True):
 
     @property
     def call_lacks_thinking(self) -> bool:
-        """Whether the last answer called tools without its thoughts having been sent back."""
+        """Whether the last answer called tools but its thinking blocks were not sent back."""
         last = next((turn for turn in reversed(self.turns) if turn.role == "assistant"), None)
         content = last.content if last else []
         return any("toolUse" in b for b in content) and "reasoningContent" not in content[0]
 
 
 class _Reader:
-    """Reads messages for one model. `tells` says whether calls are told in words: see `told`."""
+    """Translates messages for one model. For `calls_as_text` see `conversation`."""
 
     def __init__(self, accepts: Model, *, calls_as_text: bool) -> None:
         self._accepts = accepts
         self._calls_as_text = calls_as_text
         self._names: dict[str, str] = {}
-        """What each call called, by its id."""
+        """Function names by call id."""
         self.system: list[Block] = []
         self.turns: list[Turn] = []
 
@@ -100,8 +100,8 @@ class _Reader:
         return with_cache_point([use], call.get("cache_control"))
 
     def _id(self, value: Any, where: str) -> str:
-        """The id of a call, without a signature of Google's in it. One with other signs than the
-        model takes, or too long, is replaced: the same way in the call and in its result.
+        """A call's id without an embedded Google signature. An id that the model would refuse is
+        replaced by a hash, so that call and result still match.
         """
         original, _ = calls.split_call_id(value, where)
         strict = self._accepts.vendor in {"", "anthropic"}
@@ -111,17 +111,17 @@ class _Reader:
 
 
 def conversation(messages: Any, accepts: Model, *, calls_as_text: bool) -> Conversation:
-    """The decoded `messages`. Raises InvalidRequest, naming the place.
+    """Translates the decoded `messages`. Raises InvalidRequest, naming the path.
 
-    With `tells`, calls of tools and their results are told in words: Converse takes neither in a
-    request that offers no tools, and has no way to offer tools that may not be called.
+    With `calls_as_text`, tool calls and results become text: Converse refuses them in a request
+    without tools, and tools cannot be declared without allowing calls.
     """
     reader = _Reader(accepts, calls_as_text=calls_as_text)
     for message, where in asked.messages(messages):
         reader.add(message, where)
     system, turns = reader.system, reader.turns
     if not turns:
-        # Instructions alone are a whole request to OpenAI; here they become what the user says.
+        # OpenAI accepts instructions alone; here they become a user turn.
         system, turns = [], [Turn("user", system)] if system else []
     if not turns:
         raise InvalidRequest("messages have no content", param="messages")
@@ -149,7 +149,7 @@ def _thoughts(value: Any, where: str) -> list[Thought]:
 
 
 def _redacted_bytes(thinking_block: Mapping[str, Any], where: str) -> bytes:
-    """The cipher as bytes: msgspec writes them in base64, as a blob is on this wire."""
+    """The encrypted thinking as bytes, which msgspec encodes in base64 as Bedrock expects."""
     try:
         data: Any = thinking_block.get("data")
         return bytes(data.encode("latin-1"))

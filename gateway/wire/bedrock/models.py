@@ -1,8 +1,8 @@
-"""What each family of models accepts, told by the provider's name for the model.
+"""What each family of models accepts, by the provider's model name.
 
 Names are `us.anthropic.claude-sonnet-4-5-20250929-v1:0` or an ARN that ends in one; the ARN of an
-application's own profile or of a provisioned model names no family, and is taken to accept what
-Claude accepts in messages and nothing that only some models have.
+application profile or of a provisioned model names no family: it is assumed to accept what Claude
+accepts in messages, and nothing that only some models have.
 
 Sources: AWS's pages on structured output, prompt caching, extended thinking and Nova 2's reasoning;
 Anthropic's migration guides for 4.6 and 4.7; for turns, langchain-ai/langchain-aws#141,
@@ -32,30 +32,30 @@ _TAKES_SCHEMAS: Final = re.compile(
 
 class Model(Struct, frozen=True):
     vendor: str = ""
-    """`anthropic`, `amazon`, ...; "" where the name does not say."""
+    """`anthropic`, `amazon`, ...; "" if unknown."""
     thinks: Thinks = ""
-    """How effort is asked for: by a budget of tokens (Claude 3.7 on), by effort that Claude
-    decides on (4.6 on), Nova 2's reasoningConfig, or `reasoning_effort` as it is (gpt-oss)."""
+    """How effort is expressed: a token budget (Claude 3.7 on), adaptive thinking (Claude 4.6 on),
+    Nova 2's reasoningConfig, or a plain `reasoning_effort` (gpt-oss)."""
     thinks_with_forced_tool: bool = True
-    """May think beside a forced tool; see claude.thinks_forced."""
+    """See claude.thinks_with_forced_tool."""
     thinking_off: Mapping[str, Any] | None = NOTHING
-    """What keeps it from thinking; see claude.thoughtless."""
+    """See claude.thinking_off."""
     xhigh: bool = False
-    """Knows the effort between `high` and `max` (Claude 4.7 on)."""
+    """Accepts the effort `xhigh`, between `high` and `max` (Claude 4.7 on)."""
     takes_sampling: bool = True
-    """Takes temperature, topP and top_k (Claude until 4.6)."""
+    """Accepts temperature, topP and top_k (Claude until 4.6)."""
     both_samplers: bool = True
-    """Takes temperature and topP at once (Claude until 4.0)."""
+    """Accepts temperature and topP together (Claude until 4.0)."""
     schemas: bool = False
-    """Constrains its answer to a JSON schema, and its calls to strict tools."""
+    """Has structured output with a JSON schema, and strict tools."""
     mixes_text_and_tools: bool = True
-    """Takes text beside calls or results of tools in one turn (Claude and Nova)."""
+    """Accepts text together with tool calls or results in one turn (Claude and Nova)."""
     takes_result_status: bool = True
-    """Takes the status of a tool's result (Claude and Nova)."""
+    """Accepts the `status` of a tool result (Claude and Nova)."""
     caches: bool = True
-    """Takes cache points (Claude and Nova)."""
+    """Accepts cache points (Claude and Nova)."""
     caches_tools: bool = True
-    """Takes cache points among the tools (Claude)."""
+    """Accepts cache points among the tools (Claude)."""
 
 
 def model(upstream: str) -> Model:

@@ -1,4 +1,4 @@
-"""One part of an OpenAI message's content to content blocks."""
+"""Translates a part of an OpenAI message's content to content blocks."""
 
 import re
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from gateway.wire.media import guess_media_type
 from gateway.wire.parts import Block, Write, require_string
 
 BREAK: Final[Mapping[str, str]] = {"text": "\n"}
-"""Stands between a document and a cache point."""
+"""Inserted between a document and a cache point."""
 
 NATIVE: Final = frozenset({
     "audio", "cachePoint", "document", "guardContent", "image", "searchResult", "text", "video",
 })  # fmt: skip
-"""Blocks of Converse itself, maps of one member, which a client may put among its parts."""
+"""Native blocks of Converse, maps of one member, which a client may send among its parts."""
 IN_RESULTS: Final = frozenset({"document", "image", "json", "searchResult", "text", "video"})
-"""What the result of a tool may be made of."""
+"""Blocks that a tool result may contain."""
 
 _IMAGES: Final[Mapping[str, str]] = {
     "image/jpeg": "jpeg",
@@ -42,10 +42,7 @@ _MAX_NAME: Final = 190
 
 
 def blocks(content: Any, where: str) -> list[Block]:
-    """A message's content: a text, a list of parts, or null. `where` names it in errors.
-
-    The API refuses blocks of empty or white text, so they are left out.
-    """
+    """Translates a message's content. Blank texts are left out, since the API refuses them."""
     return parts.blocks(content, where, text, _block)
 
 
@@ -54,10 +51,10 @@ def text(value: str) -> list[Block]:
 
 
 def with_cache_point(blocks: list[Block], cache_control: Any) -> list[Block]:
-    """The blocks, and behind them the cache point that `cache_control` asks for.
+    """The blocks, followed by a cache point if `cache_control` requests one.
 
-    A document may not stand right before a cache point (strands-agents/harness-sdk#1966): a line
-    break, which the API takes, is put between.
+    A document may not come right before a cache point (strands-agents/harness-sdk#1966): a line
+    break, which the API accepts, is inserted.
     """
     if not isinstance(cache_control, Mapping) or not blocks or "cachePoint" in blocks[-1]:
         return blocks
@@ -129,7 +126,7 @@ def _document(doc_format: str, data: str, name: Any) -> Block:
 
 
 def _name(filename: Any) -> str:
-    """A file's name in the characters the API takes; "" where there is none."""
+    """A file name without the characters that the API refuses; "" if there is none."""
     if not isinstance(filename, str):
         return ""
     stem = filename.rpartition("/")[2].rpartition("\\")[2]

@@ -1,4 +1,4 @@
-"""A whole answer of Converse."""
+"""Decodes a whole answer of Converse."""
 
 import base64
 import binascii
@@ -27,11 +27,11 @@ FINISH: Final[Mapping[str, str]] = {
     "guardrail_intervened": "content_filter",
     "content_filtered": "content_filter",
 }
-"""stopReason to finish_reason; a reason that is not here reads as `stop`."""
+"""stopReason to finish_reason; any other becomes `stop`."""
 _MALFORMED: Final = frozenset({"malformed_model_output", "malformed_tool_use"})
 
 SERVER_TOOL: Final = "server_tool_use"
-"""The `type` of a tool use that the provider carries out itself."""
+"""The `type` of a tool use that runs at the provider."""
 
 
 class ToolUse(Struct, rename="camel"):
@@ -61,7 +61,7 @@ class _Citations(Struct):
 
 
 class _Block(Struct, rename="camel"):
-    """One content block: exactly one of these, or something newer."""
+    """One content block: exactly one of these fields, or an unknown one."""
 
     text: str | None = None
     tool_use: ToolUse | None = None
@@ -78,7 +78,7 @@ class _Output(Struct):
 
 
 class _Answer(Struct, rename="camel"):
-    """Everything has a default, so that what is missing is told apart here."""
+    """All fields have defaults; `_choice` checks what is missing."""
 
     output: _Output | None = None
     stop_reason: str = ""
@@ -86,7 +86,7 @@ class _Answer(Struct, rename="camel"):
 
 
 class Parts:
-    """What the blocks of one answer amount to."""
+    """Accumulates the blocks of one answer."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -110,7 +110,7 @@ class Parts:
             name = require_name(use.name)
             self.tools.append(ToolCall(use.tool_use_id, name, arguments_json(use.input)))
         else:
-            # Tools that ran at the provider, and what is newer than this, are not the client's.
+            # Tools that ran at the provider, and unknown types.
             self.server_blocks.append(raw)
 
     def _add_cited(self, block: _Citations) -> None:
@@ -132,7 +132,7 @@ class Parts:
 
 
 def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Completion:
-    """The answer; raises UpstreamError for anything else."""
+    """A whole answer. Raises UpstreamError for anything else."""
     if status != 200:
         raise fault(status, headers, body)
     answer = read(body, _Answer)
@@ -161,9 +161,9 @@ def _choice(answer: _Answer) -> Choice:
 
 
 def finish(stop_reason: str, *, calls: bool) -> str:
-    """OpenAI's reason. A client that reads `tool_calls` must find some.
+    """OpenAI's finish_reason; `tool_calls` only if there are calls.
 
-    Raises Broken where Bedrock itself could not read what the model wrote.
+    Raises Broken if Bedrock itself could not parse the model's output.
     """
     if stop_reason in _MALFORMED:
         raise Broken(f"the model's answer was unreadable: {stop_reason}", upstream_code=stop_reason)
@@ -172,7 +172,7 @@ def finish(stop_reason: str, *, calls: bool) -> str:
 
 
 def thinking(text: str, signature: str) -> list[Mapping[str, Any]]:
-    """A thinking block, when it is signed: without a signature it cannot be sent back."""
+    """A thinking block in a list; [] without a signature: it could not be sent back."""
     if not signature:
         return []
     return [{"type": "thinking", "thinking": text, "signature": signature}]
@@ -183,7 +183,7 @@ def redacted_block(data: str) -> Mapping[str, Any]:
 
 
 def decode_redacted(content: str) -> str:
-    """The cipher as Anthropic's own API shows it; on this wire it is a blob, in base64 again."""
+    """Encrypted thinking as Anthropic's own API has it; Bedrock encodes it in base64 once more."""
     try:
         return base64.b64decode(content, validate=True).decode("latin-1")
     except (binascii.Error, ValueError):
@@ -191,7 +191,7 @@ def decode_redacted(content: str) -> str:
 
 
 def join_base64(pieces: Iterable[str]) -> str:
-    """Pieces of a blob, each in base64, as one."""
+    """Joins base64 pieces into one base64 string."""
     try:
         whole = b"".join(base64.b64decode(piece, validate=True) for piece in pieces)
     except (binascii.Error, ValueError):
@@ -205,7 +205,7 @@ def extras(
     citations: Iterable[Raw],
     pages: Iterable[Annotation],
 ) -> Mapping[str, Raw]:
-    """The message's fields that OpenAI has not; see the package."""
+    """Message fields beyond OpenAI's; see the package docstring."""
     lists = {
         "thinking_blocks": list(thinking_blocks),
         "server_tool_blocks": list(server),
@@ -216,7 +216,7 @@ def extras(
 
 
 def page_citations(citation: Raw, start: int, end: int) -> list[Annotation]:
-    """A citation of a page, of the text from `start` to `end`; none of any other source."""
+    """A web citation of the text from `start` to `end`; [] for other sources."""
     fields: Any = read(bytes(citation), object)
     location = fields.get("location") if isinstance(fields, Mapping) else None
     web = location.get("web") if isinstance(location, Mapping) else None

@@ -1,4 +1,4 @@
-"""A chat request to a Converse body."""
+"""Encodes a chat request as a Converse body."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -31,36 +31,35 @@ PASSED: Final = (
     "additionalModelResponseFieldPaths", "guardrailConfig", "outputConfig", "performanceConfig",
     "requestMetadata", "serviceTier",
 )  # fmt: skip
-"""Fields of Converse that a client may send beside OpenAI's: they go on untouched, over ours, but
-for what has a price which is not known here.
+"""Native fields of Converse that are passed through unchanged and override ours, except what has a
+price that is not known here.
 
-`additionalModelRequestFields` is laid over what we derive, `system` goes before the instructions
-among the messages. Anthropic's `thinking`, `top_k` and `betas` are taken for Claude.
+`additionalModelRequestFields` overrides what we derive, `system` goes before the instructions among
+the messages. Anthropic's `thinking`, `top_k` and `betas` are accepted for Claude.
 """
 
 _UNPRICED: Final = (
     ("performanceConfig", "latency", "optimized"),
     ("serviceTier", "type", "priority"),
 )
-"""A call with one of these would cost more than is held and charged for it."""
+"""(field, key, value) that would make a call cost more than is held and charged for it."""
 
 _REFUSED: Final = ESSENTIAL - {"response_format", "stop", "tool_choice", "tools"}
-"""What would give another answer than was asked for."""
+"""Refused, since the answer would not be what was requested."""
 
 _HONOURED: Final = frozenset({
     *PASSED, "additionalModelRequestFields", "response_format", "stop", "system", "tool_choice",
     "tools",
 })  # fmt: skip
-"""Fields that are said, or refused, for every model. All of OpenAI's others that ask for something
-are dropped and named: they steer likelihoods, storage, caching or priority. `parallel_tool_calls`
-is said to Claude only.
+"""Fields that are honoured, or refused, for every model. All others of OpenAI's are dropped and
+reported: sampling, storage, caching or priority hints. Only Claude gets `parallel_tool_calls`.
 """
 
 _LIMIT_NAMES: Final = frozenset({
     "max_completion_tokens", "max_gen_len", "max_new_tokens", "max_tokens", "max_tokens_to_sample",
     "maxTokens", "n", "num_generations",
 })  # fmt: skip
-"""Models' own names for what money was set aside for by other names."""
+"""Native names of output limits. Money is held by `max_tokens` and `n`, so these are refused."""
 
 
 def auth(api_key: str) -> Mapping[str, str]:
@@ -69,12 +68,12 @@ def auth(api_key: str) -> Mapping[str, str]:
 
 
 def path(upstream: str, operation: str) -> str:
-    """A model's name or ARN is one segment of the path: `:` and `/` in it are encoded."""
+    """The URL path. The model's name or ARN is one segment: `:` and `/` in it are encoded."""
     return f"/model/{quote(upstream, safe='')}/{operation}"
 
 
 def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
-    """Raises InvalidRequest for what the API cannot say, naming the field."""
+    """Raises InvalidRequest, naming the field, for what the API cannot express."""
     given = asked.fields(request)
     asked.refuse(given, _REFUSED, "Bedrock")
     accepts = model(target.upstream)
@@ -130,9 +129,9 @@ class _Offer(Struct, frozen=True):
     mode: str
     name: str | None
     strict: int
-    """How many of the tools that were given are strict."""
+    """How many of the tools are sent as strict."""
     single_call: bool
-    """One call at a time, said in Claude's own words."""
+    """Parallel calls are disabled with Claude's native `tool_choice`."""
 
     @property
     def config(self) -> dict[str, Any]:
@@ -160,7 +159,7 @@ def _honoured_by_model(
     sampled: Mapping[str, Any],
     fields: Mapping[str, Any],
 ) -> dict[str, bool]:
-    """Fields that only some models take, and whether this call has them as they were asked."""
+    """Fields that only some models accept, and whether this call honours them exactly."""
     thinking_fields = {"thinking", "reasoning_effort", "reasoningConfig"} & fields.keys()
     can_be_off = accepts.thinks != "effort" and accepts.thinking_off is not None
     turned_off = given.get("reasoning_effort") == "none" and can_be_off
@@ -190,7 +189,7 @@ def _system(
 def _fields(
     given: Mapping[str, Any], accepts: Model, offer: _Offer, limit: int, *, thoughts_missing: bool
 ) -> dict[str, Any]:
-    """additionalModelRequestFields; what the client said in the model's own words comes first."""
+    """additionalModelRequestFields; the client's own native fields take precedence."""
     forced = offer.mode in {"any", "tool"}
     effort = given.get("reasoning_effort")
     fields = thinking(effort, accepts, limit, forced=forced, thoughts_missing=thoughts_missing)

@@ -1,8 +1,8 @@
-"""Which JSON schemas a model can be held to, for structured output and strict tools.
+"""Which JSON schemas can be enforced, for structured output and strict tools.
 
-Every object must be closed, recursion is refused, and so are bounds on numbers, strings and arrays.
-A schema that says more is not cut down: it is said in words instead. Source: AWS's page on
-structured output.
+Every object must have `additionalProperties: false`; recursion and bounds on numbers, strings and
+arrays are refused. A schema beyond that is not cut down: it is not enforced at all.
+Source: AWS's page on structured output.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ _MAX_DEPTH: Final = 32
 
 
 def close(schema: Any) -> dict[str, Any] | None:
-    """The schema with every object closed; None when a model cannot be held to it."""
+    """The schema with every object closed; None if it cannot be enforced."""
     try:
         result = _close(schema, _MAX_DEPTH)
     except _OpenSchema:
@@ -36,7 +36,7 @@ def close(schema: Any) -> dict[str, Any] | None:
 
 
 class _OpenSchema(Exception):
-    """It means more than a model can be held to."""
+    """The schema cannot be enforced."""
 
 
 def _close(schema: Any, depth: int) -> dict[str, Any]:

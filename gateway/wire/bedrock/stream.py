@@ -1,4 +1,4 @@
-"""A streamed answer: messageStart, blocks, messageStop, metadata; usage comes after the end."""
+"""Decodes a streamed answer: messageStart, blocks, messageStop, metadata with the usage."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -41,24 +41,24 @@ class _Metadata(Struct):
 
 
 class Converse:
-    """What the events of one answer amount to."""
+    """Turns the events of one answer into deltas."""
 
     def __init__(self) -> None:
         self._open: dict[int, Block] = {}
         self._collected = Collected()
         self._finished = False
         self._failure: UpstreamError | None = None
-        """How it ended, where that is no answer; the metadata say what it came to."""
+        """Why the answer failed; raised when the metadata have brought its usage."""
         self.done = False
-        """Whether the metadata came, which are the last event."""
+        """Whether the metadata, the last event, have arrived."""
 
     @property
     def complete(self) -> bool:
-        """Without metadata there is no usage."""
+        """See StreamDecoder: the usage is in the metadata."""
         return self.done
 
     def event(self, name: str, data: bytes) -> list[Delta]:
-        """`messageStart`, and events newer than this, say nothing that is needed."""
+        """`messageStart` and unknown events are ignored."""
         handle = EVENTS.get(name)
         return [] if handle is None else handle(self, data)
 
@@ -127,5 +127,5 @@ def _to_deltas(delta: ChoiceDelta | None) -> list[Delta]:
 
 
 def decoder(target: Target) -> EventDecoder:
-    """For a streamed answer with status 200."""
+    """A decoder for a streamed answer with status 200."""
     return EventDecoder(Converse(), lambda body: decode(200, {}, body, target))

@@ -1,4 +1,4 @@
-"""Tools and the choice among them."""
+"""Translates `tools` and `tool_choice`."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -15,10 +15,10 @@ _CHOICES: Final[Mapping[str, str]] = {"auto": "auto", "none": "none", "required"
 
 
 def tools(given: Any, accepts: Model) -> list[Block]:
-    """The decoded `tools`. Those in Converse's own words stay as they are, like systemTool.
+    """Translates the decoded `tools`. Native ones, such as systemTool, are passed through.
 
-    A strict tool whose schema a model cannot be held to is declared all the same, and its calls
-    are for the caller to check.
+    A strict tool whose schema cannot be enforced is declared as non-strict, and the caller must
+    check its calls.
     """
     if given is None:
         return []
@@ -28,9 +28,9 @@ def tools(given: Any, accepts: Model) -> list[Block]:
 
 
 def choice(given: Any, offered: list[Block]) -> tuple[str, str | None]:
-    """`tool_choice`, decoded: auto, any, none or tool, and which tool.
+    """Translates the decoded `tool_choice`: auto, any, none or tool, and the tool's name.
 
-    May take tools out of `offered`: OpenAI's `allowed_tools` is a choice among fewer.
+    Removes tools from `offered` that OpenAI's `allowed_tools` excludes.
     """
     given, names = calls.split_allowed_tools(given)
     if names is not None:

@@ -1,4 +1,4 @@
-"""What Converse wants of turns: who begins, what stands with what, how an answer may end."""
+"""Converse's rules for turns: who begins, what may be combined, how the last may end."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -21,10 +21,10 @@ class Turn(Struct):
 
 
 def valid_turns(turns: list[Turn], accepts: Model) -> list[Turn]:
-    """The turns as the API takes them. Raises InvalidRequest when the assistant speaks first.
+    """The turns as the API accepts them. Raises InvalidRequest if the assistant speaks first.
 
-    Where text may not stand beside calls or results of tools, they get turns of their own, and a
-    word of the other side between: roles must alternate.
+    If the model does not accept text together with tool calls or results, they get turns of their
+    own, with a short filler turn of the other role between them: roles must alternate.
     """
     if turns[0].role != "user":
         raise InvalidRequest(
@@ -43,7 +43,7 @@ def valid_turns(turns: list[Turn], accepts: Model) -> list[Turn]:
 
 
 def without_cache_points(content: list[Block]) -> list[Block]:
-    """The blocks without cache points, and without the line breaks that parts.marked adds."""
+    """The blocks without cache points and the line breaks that with_cache_point inserts."""
     blocks: list[Block] = []
     for block in content:
         if "cachePoint" not in block:
@@ -54,7 +54,7 @@ def without_cache_points(content: list[Block]) -> list[Block]:
 
 
 def _results_first(turn: Turn) -> Turn:
-    """The results of a turn's calls come before anything else the user says."""
+    """Moves tool results to the front of a user turn."""
     if turn.role == "assistant":
         return turn
     results, others = _split(turn.content, "toolResult")
@@ -62,7 +62,7 @@ def _results_first(turn: Turn) -> Turn:
 
 
 def _split_turn(turn: Turn) -> list[Turn]:
-    """Text, then calls; results, then text: each a turn."""
+    """Splits text from tool calls or results, with a filler turn between."""
     assistant = turn.role == "assistant"
     tools, others = _split(turn.content, "toolUse" if assistant else "toolResult")
     if not tools or not others:
@@ -75,7 +75,7 @@ def _split_turn(turn: Turn) -> list[Turn]:
 
 
 def _split(content: list[Block], kind: str) -> tuple[list[Block], list[Block]]:
-    """The blocks of a kind, with the cache points that follow them, and all others."""
+    """(blocks of this kind, all others); cache points stay with the block before them."""
     matching: list[Block] = []
     others: list[Block] = []
     last = others
@@ -87,14 +87,14 @@ def _split(content: list[Block], kind: str) -> tuple[list[Block], list[Block]]:
 
 
 def _ensure_text(turn: Turn) -> None:
-    """A turn with a document must have a text, too."""
+    """Adds a text to a turn with a document: the API requires one."""
     kinds = {kind for block in turn.content for kind in block}
     if "document" in kinds and not kinds & {"text", "toolResult"}:
         turn.content.insert(0, {"text": _SEE})
 
 
 def _name_documents(turns: list[Turn]) -> None:
-    """Every document has a name, and no two the same one: the API wants both."""
+    """Gives every document a unique name: the API requires one."""
     taken: set[str] = set()
     for number, document in enumerate(_documents(turns), start=1):
         name = document.get("name") or f"Document {number}"
@@ -112,6 +112,6 @@ def _documents(turns: list[Turn]) -> Iterator[Block]:
 
 
 def _trim(last: Turn) -> None:
-    """An answer that is to be continued may not end in white space."""
+    """The API refuses a final assistant turn (a prefill) that ends in white space."""
     if last.role == "assistant" and "text" in last.content[-1]:
         last.content[-1]["text"] = last.content[-1]["text"].rstrip()

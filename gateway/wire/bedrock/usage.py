@@ -1,4 +1,4 @@
-"""Token counts. `inputTokens` leaves the cache out, `totalTokens` does not (recorded: 54 of 54)."""
+"""Token counts. `inputTokens` excludes cached tokens, `totalTokens` does not (all recordings)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +10,9 @@ from gateway.wire.counts import are_plausible
 
 
 def parse_usage(value: Any) -> Usage | None:
-    """The `usage` object; None when a count is absent, negative or absurd.
+    """Parses the `usage` object; None if a count is absent or implausible.
 
-    The answers of `invoke` call the cache's counts ...InputTokenCount, those of Converse both.
+    `invoke` names the cache counts ...InputTokenCount, Converse uses either name.
     """
     if not isinstance(value, Mapping):
         return None
@@ -28,7 +28,7 @@ def parse_usage(value: Any) -> Usage | None:
 
 
 def _written_for_1h(details: Any) -> int:
-    """Tokens written for an hour: `cacheDetails` tells what was written by its `ttl`."""
+    """Tokens written to the one-hour cache, by the `ttl` in `cacheDetails`."""
     entries = (
         [each for each in details if isinstance(each, Mapping)] if type(details) is list else []
     )
@@ -37,7 +37,7 @@ def _written_for_1h(details: Any) -> int:
 
 
 def usage_from_counts(fresh: Any, output: Any, read: Any = 0, written: Any = 0) -> Usage | None:
-    """Usage of these counts; None unless all of them are sane."""
+    """A usage from these counts; None unless all of them are plausible."""
     if not are_plausible(fresh, output, read, written):
         return None
     return Usage(prompt=fresh + read + written, completion=output, cached=read, cache_write=written)

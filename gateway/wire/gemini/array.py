@@ -1,6 +1,6 @@
-"""A stream that is one JSON array of objects, from bytes cut anywhere.
+"""Incremental parser for a stream that is one JSON array of objects.
 
-That is what streamGenerateContent answers without `alt=sse`: the objects come as they are made.
+streamGenerateContent answers so without `alt=sse`; the objects arrive one by one.
 """
 
 import re
@@ -10,28 +10,28 @@ from gateway.core.errors import Broken
 
 MAX_OBJECT: Final = 4 * 1024 * 1024
 _OUTSIDE: Final = re.compile(rb'[^"{}]*+(?:\{[^"{}]*+\}[^"{}]*+)*+(["{}])?')
-"""The way to the next mark, over objects with neither strings nor objects in them."""
+"""Outside strings: up to the next quote or brace, skipping objects without strings in them."""
 _INSIDE: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+(")?', re.DOTALL)
-"""The rest of a string, and its end if that is here: never half of an escape."""
+"""Inside a string: up to its closing quote or the end of the buffer, never half of an escape."""
 _BETWEEN: Final = re.compile(rb"[\s,\[\]]*")
 
 
 class ArrayDecoder:
-    """Feed it chunks; it gives the bytes of each top-level object once that is whole."""
+    """Chunks in, the bytes of each complete top-level object out."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._pos = 0
-        """How far what is held has been looked at."""
+        """How far the buffer has been scanned."""
         self._depth = 0
         self._in_string = False
         self._failure: str | None = None
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The objects that are whole now.
+        """The objects that this chunk completes.
 
-        Raises Broken for bytes that no array of objects has, and for an object beyond 4 MiB:
-        once the objects ahead of them have been given.
+        Raises Broken for bytes that are not an array of objects, and for an object beyond 4 MiB,
+        but only after the objects before it have been returned.
         """
         objects: list[bytes] = []
         if self._failure is None:
@@ -43,13 +43,13 @@ class ArrayDecoder:
         return objects
 
     def finish(self) -> list[bytes]:
-        """Nothing more, or Broken where an object was begun."""
+        """At the end of the stream. Raises Broken if an object is incomplete."""
         if self._failure is None and self._depth:
             self._failure = "the stream ended within an object"
         return self.feed(b"")
 
     def _step(self, objects: list[bytes]) -> bool:
-        """Go on to the next mark; False when there is none yet."""
+        """Advances to the next quote or brace; False if the buffer has none."""
         held = self._buffer
         if self._depth == 0 and not self._enter_object():
             return False
@@ -66,7 +66,7 @@ class ArrayDecoder:
         return True
 
     def _enter_object(self) -> bool:
-        """Whether an object begins here; nothing stands before it but what an array has there."""
+        """Skips array punctuation; whether an object begins after it."""
         between = _BETWEEN.match(self._buffer)
         del self._buffer[: between.end() if between else 0]
         self._pos = 0

@@ -1,4 +1,4 @@
-"""What the parts of one candidate amount to, whole or piece by piece."""
+"""Accumulates the parts of one candidate, of a whole answer or a stream."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ from gateway.wire.gemini.faults import read
 from gateway.wire.signed_ids import sign_id
 
 MAX_CANDIDATES: Final = 128
-"""Candidates that one answer may have; OpenAI's limit for `n`, beyond Google's own."""
+"""Most candidates per answer: OpenAI's limit for `n`, which is above Google's own."""
 _ABSENT: Final = Raw(b"null")
 _FILTERED: Final = frozenset({
     "BLOCKLIST", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "IMAGE_SAFETY", "LANGUAGE",
@@ -26,7 +26,7 @@ _FAILED: Final = frozenset({
     "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "MISSING_THOUGHT_SIGNATURE", "NO_IMAGE",
     "TOO_MANY_TOOL_CALLS", "UNEXPECTED_TOOL_CALL",
 })  # fmt: skip
-"""The model tried to say what it could not: that is an answer only if a call came of it."""
+"""The model failed to generate; counts as an answer only if there was a call."""
 
 
 class Content(Struct):
@@ -34,7 +34,7 @@ class Content(Struct):
 
 
 class Candidate(Struct):
-    """One of an answer, or a piece of it: nothing in it is certain to be there."""
+    """A candidate, or a streamed piece of one. All fields may be missing."""
 
     index: int | None = None
     content: Content | None = None
@@ -53,7 +53,7 @@ class _Call(Struct):
 
 
 class _Part(Struct):
-    """Any part; a field that its kind does not have stays None."""
+    """Any part; fields that its type does not have stay None."""
 
     text: str | None = None
     thought: bool | None = None
@@ -63,7 +63,7 @@ class _Part(Struct):
 
 
 class Piece(Struct):
-    """What one candidate says at once, in OpenAI's words."""
+    """New output of one candidate, in OpenAI's terms."""
 
     text: str = ""
     reasoning: str = ""
@@ -71,7 +71,7 @@ class Piece(Struct):
 
 
 class CandidateState:
-    """One candidate as far as it has come. `answer_id` is the answer's own name, or ""."""
+    """The state of one candidate so far. `answer_id` is the responseId, or ""."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -83,7 +83,7 @@ class CandidateState:
         self._google: dict[str, Any] = {}
 
     def add(self, candidate: Candidate, answer_id: str) -> Piece:
-        """Take in the candidate, or its next piece."""
+        """Adds the candidate, or its next piece; returns the new output."""
         piece = Piece(calls=[])
         self.reason = candidate.finishReason or self.reason
         for raw in (candidate.content and candidate.content.parts) or ():
@@ -101,7 +101,7 @@ class CandidateState:
         return piece
 
     def finish(self) -> str:
-        """OpenAI's reason. Raises Broken where the model did not come to an end."""
+        """OpenAI's finish_reason. Raises Broken if the model did not finish its answer."""
         reason = self.reason or ""
         if reason in _FILTERED:
             return "content_filter"
@@ -114,7 +114,7 @@ class CandidateState:
         raise Broken(f"the model broke off its answer: {reason[:80] or 'no reason given'}")
 
     def extra(self) -> Mapping[str, Raw]:
-        """The message's fields that OpenAI has not; see the package."""
+        """Message fields beyond OpenAI's; see the package docstring."""
         fields: dict[str, Raw] = {}
         if "grounding_metadata" in self._google:
             pages = grounding.annotations(self._google["grounding_metadata"], "".join(self._text))
@@ -156,14 +156,14 @@ class CandidateState:
 
 
 def require_index(index: int) -> int:
-    """A candidate's index. Raises Broken for one that cannot be."""
+    """A candidate's index. Raises Broken if it is out of range."""
     if not 0 <= index < MAX_CANDIDATES:
         raise Broken("the provider's answer has a candidate of an absurd index")
     return index
 
 
 def logprobs(raw: Raw) -> Raw | None:
-    """OpenAI's logprobs of a logprobsResult; None where there are none that can be read."""
+    """A logprobsResult as OpenAI's logprobs; None if absent or unreadable."""
     if bytes(raw) in _NOTHING:
         return None
     try:
@@ -201,7 +201,7 @@ def _token(token: _Token) -> dict[str, Any]:
 
 
 def _arguments(args: Raw) -> str:
-    """JSON text without white space, every number and string as it was written."""
+    """Compact JSON; numbers and strings stay as they were written."""
     if bytes(args) == b"null":
         return "{}"
     text = msgspec.json.format(bytes(args), indent=-1).decode()
@@ -211,7 +211,7 @@ def _arguments(args: Raw) -> str:
 
 
 def _generate_id(seed: str) -> str:
-    """An id for a call that came without one: the same for the same call of the same answer."""
+    """A deterministic id for a call that came without one."""
     return "call_" + hashlib.sha256(seed.encode()).hexdigest()[:24]
 
 
@@ -230,5 +230,5 @@ def _image(inline: Any) -> dict[str, Any] | None:
 
 
 def _is_only_signature(raw: Raw) -> bool:
-    """Whether a part is there for its signature alone."""
+    """Whether a part has nothing but a signature."""
     return read(bytes(raw), dict[str, Raw]).keys() <= {"thought", "thoughtSignature"}

@@ -1,4 +1,4 @@
-"""generationConfig: how much to write, how to draw words, how to think, and in which form."""
+"""generationConfig: output limit, sampling, thinking and response format."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -21,7 +21,8 @@ BUDGETS: Final[Mapping[str, int]] = {
     "xhigh": 24_576,
     "max": 24_576,
 }
-"""Tokens to think with, of Google's page on OpenAI compatibility; at most half the limit."""
+"""Thinking tokens by effort, from Google's page on OpenAI compatibility; at most half of the output
+limit is used."""
 LEVELS: Final[Mapping[str, str]] = {
     "none": "minimal",
     "minimal": "minimal",
@@ -32,8 +33,8 @@ LEVELS: Final[Mapping[str, str]] = {
     "max": "high",
 }
 MIN_BUDGET: Final = 512
-"""No model of 2.5 that can be told a budget refuses this one; without room for it, none thinks but
-2.5 Pro, which must, and takes 128 and more."""
+"""The least budget that all 2.5 models accept. If the output limit is too small for it, thinking is
+turned off, except in 2.5 Pro, which always thinks and accepts 128 or more."""
 _MIN_PRO_BUDGET: Final = 128
 _NUMBERS: Final[Mapping[str, tuple[str, float, float]]] = {
     "temperature": ("temperature", 0, 2),
@@ -50,12 +51,12 @@ _SEEDS: Final = 2**31
 
 
 def config(request: ChatRequest, target: Target, given: Mapping[str, Any]) -> JSON:
-    """All but the response format. Raises InvalidRequest, naming the field."""
+    """All but thinking and the response format. Raises InvalidRequest, naming the field."""
     fields: JSON = {"maxOutputTokens": asked.output_limit(request, target)}
     for name, (field, low, high) in _NUMBERS.items():
         value = given.get(name)
         if value is None or (name in _PENALTIES and value == 0):
-            continue  # some models refuse to be told of a penalty, even of none
+            continue  # some models refuse the field, even with 0
         if type(value) not in {int, float} or not low <= value <= high:
             raise InvalidRequest(f"{name} must be a number from {low} to {high}", param=name)
         fields[field] = value
@@ -72,8 +73,8 @@ def config(request: ChatRequest, target: Target, given: Mapping[str, Any]) -> JS
 
 
 def thinking(value: Any, accepts: Generation, limit: int) -> JSON:
-    """From `reasoning_effort`: a hint, which gives way where a model does not think, cannot be
-    kept from it, or may not write enough to think. Who asks for thinking is shown the thoughts.
+    """`thinkingConfig` for `reasoning_effort`. The effort is a hint: it is adjusted to what the
+    model supports and to the output limit. If thinking is requested, thoughts are included.
     """
     effort = asked.effort(value, LEVELS)
     if effort is None or not accepts.budgets:
@@ -97,7 +98,7 @@ def thinking(value: Any, accepts: Generation, limit: int) -> JSON:
 
 
 def json_output(requested: ResponseFormat, *, constrains: bool) -> tuple[JSON, str | None]:
-    """`response_format` as fields or, where the model cannot be held to it, as an instruction."""
+    """(fields, prompt) for `response_format`; a prompt if the model cannot enforce it."""
     if not requested.json:
         return {}, None
     if not constrains:
@@ -119,7 +120,7 @@ def _logprobs(given: Mapping[str, Any]) -> JSON:
 
 
 def _seed(seed: Any) -> JSON:
-    """OpenAI's seeds have 64 bits, Google's 31; the same one stays the same."""
+    """OpenAI's seeds have 64 bits, Google's 31: reduced deterministically."""
     if seed is None:
         return {}
     if type(seed) is not int:

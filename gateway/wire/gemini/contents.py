@@ -1,4 +1,4 @@
-"""OpenAI messages to the system instruction and turns of user and model."""
+"""Translates OpenAI messages to the system instruction and turns of user and model."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,15 +16,15 @@ class Turn(Struct):
     role: str
     parts: list[Part]
     results: bool = False
-    """Whether it holds the results of calls: those stand apart from what the user says."""
+    """Whether it holds tool results, which are kept apart from what the user says."""
 
 
 class Conversation:
-    """`system` holds text parts; no turn is empty, and none has the role of the one before it,
-    but for results, which keep their own.
+    """`system` holds text parts. No turn is empty, and roles alternate, except that tool results
+    have turns of their own.
 
-    `signs` is a model that refuses a call without a signature. Raises InvalidRequest, naming the
-    place in `messages`.
+    `needs_signatures`: the model refuses calls without a thought signature. Raises
+    InvalidRequest, naming the path in `messages`.
     """
 
     def __init__(self, messages: Any, *, needs_signatures: bool) -> None:
@@ -32,14 +32,14 @@ class Conversation:
         self.turns: list[Turn] = []
         self._needs_signatures = needs_signatures
         self._names: dict[str, str] = {}
-        """The function that each call is of, by the call's id."""
+        """Function names by call id."""
         self._media: list[Part] = []
-        """Of results, said after the last of their run: a turn must answer all calls at once."""
+        """Media from tool results, sent after the last result: one turn must answer all calls."""
         for message, where in asked.messages(messages):
             self._add_message(message, where)
         self._add("user", self._media)
         if not self.turns and self.system:
-            # Instructions alone are a whole request to OpenAI; here the user says them.
+            # OpenAI accepts instructions alone; here they become a user turn.
             self.system, self.turns = [], [Turn("user", self.system)]
         if not self.turns:
             raise InvalidRequest("messages have no content", param="messages")
@@ -80,7 +80,7 @@ class Conversation:
             self._call(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(tool_calls)
         ]
         if self._needs_signatures and call_parts:
-            # Of calls made at once only the first is signed.
+            # Only the first of parallel calls is signed.
             call_parts[0].setdefault("thoughtSignature", PLACEHOLDER_SIGNATURE)
         return _server_tool_parts(message) + content + call_parts
 
@@ -108,12 +108,12 @@ class Conversation:
 
 
 def _response(output: str) -> Any:
-    """The API wants an object: one that the tool wrote, else {"result": text}."""
+    """The output if it is a JSON object, which the API requires, else {"result": text}."""
     return calls.json_object(output) or {"result": output}
 
 
 def _google_field(holder: Mapping[str, Any], name: str) -> Any:
-    """A field of extra_content.google, of a message or a call; None where there is none."""
+    """A field of `extra_content.google` of a message or a call, or None."""
     content = holder.get("extra_content")
     google = content.get("google") if isinstance(content, Mapping) else None
     return google.get(name) if isinstance(google, Mapping) else None
@@ -125,7 +125,7 @@ def _signature(holder: Mapping[str, Any]) -> str | None:
 
 
 def _server_tool_parts(message: Mapping[str, Any]) -> list[Part]:
-    """Parts of the provider's own tools, as they came with an earlier answer."""
+    """Parts of the provider's own tools, from an earlier answer."""
     native = _google_field(message, "server_tool_parts")
     return [part for part in native if isinstance(part, dict)] if isinstance(native, list) else []
 

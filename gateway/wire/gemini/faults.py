@@ -1,4 +1,4 @@
-"""What a failed call means: google.rpc.Status in JSON, from HTTP or inside a stream.
+"""Maps failed calls to errors: google.rpc.Status in JSON, over HTTP or inside a stream.
 
 Sources: Google's page on troubleshooting the Gemini API, google/rpc/code.proto and
 error_details.proto, and the recorded failures.
@@ -24,7 +24,7 @@ from gateway.wire import faults
 from gateway.wire.faults import Kind, kind_by_message, shorten
 
 _BY_STATUS: Final[Mapping[int, Kind]] = {**faults.BY_STATUS, 408: TimedOut, 499: Faulty}
-"""499 is the provider's own CANCELLED."""
+"""499 is Google's CANCELLED."""
 _BY_CODE: Final[Mapping[str, Kind]] = {
     "ABORTED": Faulty,
     "CANCELLED": Faulty,
@@ -42,11 +42,11 @@ _BY_CODE: Final[Mapping[str, Kind]] = {
     "UNIMPLEMENTED": Faulty,
     "UNKNOWN": Faulty,
 }
-"""FAILED_PRECONDITION is a location or a billing account that may not use the API."""
+"""FAILED_PRECONDITION: the location or billing account may not use the API."""
 _HUNDREDS: Final[Mapping[int, Kind]] = {
     3: Misconfigured, 4: Rejected, 5: Faulty,
 }  # fmt: skip
-"""A redirect is a wrong base URL."""
+"""By hundreds of the status. A redirect means a wrong base URL."""
 _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("api key not valid", Misconfigured),
     ("api key expired", Misconfigured),
@@ -63,19 +63,19 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("thought signature", Unsuitable),
     ("thought_signature", Unsuitable),
 )
-"""A 400 says most things only in its text: not the client's fault, or only with this model."""
+"""400s whose message says that it is our configuration, or a limit of this model only."""
 _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 
 T = TypeVar("T")
 
 
 def read(data: bytes, shape: type[T]) -> T:
-    """JSON as a value of `shape`. Raises Broken, and nothing else, on any bytes."""
+    """Decodes JSON into `shape`. Raises only Broken, whatever the bytes."""
     return faults.read(data, shape, "the generateContent")
 
 
 def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
-    """The error that an answer with another status than 200 stands for."""
+    """The error for an answer whose status is not 200."""
     try:
         decoded: Any = read(body, object)
     except Broken:
@@ -84,7 +84,7 @@ def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError
 
 
 def stream_fault(error: Any) -> UpstreamError:
-    """The error that an `error` object inside a 200 stands for."""
+    """The error for an `error` object inside a 200."""
     fields = error if isinstance(error, Mapping) else {}
     code = fields.get("code")
     return _fault(code if type(code) is int and 300 <= code < 600 else 0, fields, {})
@@ -105,7 +105,7 @@ def _fault(status: int, error: Mapping[str, Any], headers: Mapping[str, str]) ->
 
 
 def _error(body: Any) -> Mapping[str, Any]:
-    """The object in {"error": {...}}, which streams without alt=sse put in a list."""
+    """The object in {"error": {...}}, or in a list of it as in streams without alt=sse."""
     if isinstance(body, list):
         body = body[0] if body else None
     error = body.get("error") if isinstance(body, Mapping) else None
@@ -126,7 +126,7 @@ def _seconds(pattern: re.Pattern[str], text: str) -> float | None:
 
 
 def _error_class(status: int, kind: str, message: str) -> Kind:
-    """The status decides where it is plain, else the code, else the hundreds of the status."""
+    """By the status if it is unambiguous, else by code, else by hundreds of the status."""
     error = _BY_STATUS.get(status) or _BY_CODE.get(kind)
     if status >= 500:
         return Overloaded if error is Overloaded else Faulty

@@ -1,8 +1,8 @@
-"""What each generation of Gemini accepts, told by the number in a model's name.
+"""What each generation of Gemini accepts, by the version number in the model's name.
 
 Sources: Google's pages on thinking, thought signatures and structured output. A name of Gemini
-without a number (gemini-flash-latest) is of the newest; a name that is not Gemini's (gemma, a
-tuned model) is taken to accept what the API always had.
+without a number (gemini-flash-latest) means the newest. Other names (gemma, a tuned model) are
+assumed to accept what the API always had.
 """
 
 import re
@@ -16,23 +16,23 @@ _NEWEST: Final = (3, 1)
 
 class Generation(Struct, frozen=True):
     budgets: bool = False
-    """Thinks by a budget of tokens (2.5; accepted from 3 on too)."""
+    """Accepts a thinking budget (2.5; from 3 on too)."""
     levels: bool = False
-    """Thinks by levels (3 on)."""
+    """Accepts thinking levels (3 on)."""
     pro: bool = False
-    """Cannot be kept from thinking."""
+    """Pro: thinking cannot be turned off."""
     minimal: bool = False
-    """Knows the level below `low` (Flash until 3.6, and all that are Lite): others refuse it."""
+    """Accepts the level `minimal` (Flash until 3.6, and all Lite models)."""
     medium: bool = False
-    """Knows the level between `low` and `high` (3 Flash, and all from 3.1 on)."""
+    """Accepts the level `medium` (3 Flash, and all from 3.1 on)."""
     needs_signatures: bool = False
-    """Refuses a function call that comes back without its signature (3 on)."""
+    """Refuses function calls without their thought signature (3 on)."""
     schema_beside_tools: bool = False
-    """Takes a response schema together with functions (3 on)."""
+    """Accepts a response schema together with functions (3 on)."""
 
 
 def generation(upstream: str) -> Generation:
-    """By the provider's name for the model: gemini-2.5-flash, gemini-3.1-pro-preview, ..."""
+    """For the provider's model name: gemini-2.5-flash, gemini-3.1-pro-preview, ..."""
     if "gemini" not in upstream:
         return Generation()
     match = _VERSION.search(upstream)

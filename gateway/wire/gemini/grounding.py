@@ -1,6 +1,6 @@
-"""The pages that an answer rests on: Google's grounding metadata as OpenAI's annotations.
+"""Converts Google's grounding metadata to OpenAI's annotations.
 
-Its segments count bytes of UTF-8, and repeat the words that they mean. Source: Google's page on
+Segments have UTF-8 byte offsets and repeat the text that they refer to. Source: Google's page on
 grounding with Google Search, and the recorded answers.
 """
 
@@ -30,7 +30,7 @@ class _Grounding(Struct):
 
 
 def annotations(metadata: Raw, text: str) -> list[Annotation]:
-    """The pages, at the places of the text that rest on them; [] where that cannot be told."""
+    """A citation for each supported segment of the text; [] for unreadable metadata."""
     try:
         grounding = msgspec.json.decode(bytes(metadata), type=_Grounding)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -47,13 +47,13 @@ def annotations(metadata: Raw, text: str) -> list[Annotation]:
 
 
 def _page(chunk: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Address and title of {"web": {...}}, or of what else there is: at most one."""
+    """URI and title of {"web": {...}}, or of the only member of another type."""
     page = next((each for each in chunk.values() if isinstance(each, Mapping)), {})
     return page.get("uri"), page.get("title")
 
 
 def _place(segment: _Segment, text: str, encoded: bytes) -> tuple[int, int] | None:
-    """First character of a segment, and the one behind its last."""
+    """Start and (exclusive) end of a segment in characters; None if it is not in the text."""
     try:
         start = len(encoded[: max(0, segment.startIndex)].decode())
         words = encoded[max(0, segment.startIndex) : max(0, segment.endIndex)].decode()
@@ -61,6 +61,6 @@ def _place(segment: _Segment, text: str, encoded: bytes) -> tuple[int, int] | No
         start, words = 0, ""
     quoted = words if segment.text is None else segment.text
     if quoted != words:
-        # The count is of another part of the answer: its words are looked for.
+        # The offsets refer to another part of the answer: search for the segment's text.
         start = text.find(quoted)
     return (start, start + len(quoted)) if quoted and start >= 0 else None

@@ -1,4 +1,4 @@
-"""One part of an OpenAI message's content to one part of a turn."""
+"""Translates a part of an OpenAI message's content to a Gemini part."""
 
 import re
 from collections.abc import Mapping
@@ -14,10 +14,7 @@ _YOUTUBE: Final = re.compile(r"https://(?:(?:www|m)\.)?(?:youtube\.com/|youtu\.b
 
 
 def parts(content: Any, where: str) -> list[Part]:
-    """A message's content: a text, a list of parts, or null. `where` names it in errors.
-
-    The API refuses empty texts, so they are left out.
-    """
+    """Translates a message's content. Empty texts are left out, since the API refuses them."""
     return given_parts.blocks(content, where, text, _part)
 
 
@@ -60,9 +57,9 @@ def _audio(part: Mapping[str, Any], where: str) -> list[Part]:
 
 
 def _file(part: Mapping[str, Any], where: str) -> list[Part]:
-    """A file in the request, or one by its URI in `file_id`: uploaded to Google, or public.
+    """A file as data, or by its URI in `file_id` (uploaded to Google, or public).
 
-    Its media type is `format`, that of its data: URL, or what its name tells, else PDF.
+    The media type is `format`, else that of the data: URL, else by the file name, else PDF.
     """
     file = given_parts.require_file(part, where)
     declared = file.get("format")
@@ -95,7 +92,7 @@ def _file(part: Mapping[str, Any], where: str) -> list[Part]:
 
 
 def _link(url: str, where: str, otherwise: str) -> Part:
-    """A data: URL as the data in it, another as a reference. `otherwise` is its media type."""
+    """A data: URL as inline data, another URL as a reference. `otherwise` is the default type."""
     if is_data_url(url):
         data = given_parts.parse_data_url(url)
         if data is not None:

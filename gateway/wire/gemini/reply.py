@@ -1,4 +1,4 @@
-"""A whole answer."""
+"""Decodes a whole answer."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from gateway.wire.gemini.usage import parse_usage
 
 
 class Answer(Struct):
-    """A body, or a piece of a stream: nothing in it is certain to be there."""
+    """An answer's body, or a streamed piece. All fields may be missing."""
 
     candidates: list[Candidate] | None = None
     promptFeedback: Any = None  # noqa: N815
@@ -25,7 +25,7 @@ class Answer(Struct):
 
 
 def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Completion:
-    """The answer; raises UpstreamError for anything else."""
+    """A whole answer. Raises UpstreamError for anything else."""
     if status != 200:
         raise fault(status, headers, body)
     answer = parse_answer(body)
@@ -49,7 +49,7 @@ def _choices(answer: Answer) -> list[Choice]:
 
 
 def parse_answer(body: bytes) -> Answer:
-    """A body or a piece of a stream; an error inside a 200 is raised."""
+    """Parses a body or a streamed piece. Raises the error inside it, if any."""
     answer = read(body, Answer)
     if answer.error is not None:
         raise with_usage(stream_fault(answer.error), parse_usage(answer.usageMetadata))
@@ -57,7 +57,7 @@ def parse_answer(body: bytes) -> Answer:
 
 
 def blocked_choice(answer: Answer) -> Choice:
-    """What an answer without candidates says: the prompt was refused. Else raises Broken."""
+    """The choice for a blocked prompt. Raises Broken if the prompt was not blocked."""
     reason = block_reason(answer)
     if reason is None:
         raise Broken("the provider's answer has no candidates")
@@ -68,14 +68,14 @@ def blocked_choice(answer: Answer) -> Choice:
 
 
 def block_reason(answer: Answer) -> str | None:
-    """Why the prompt was blocked, if it was."""
+    """Why the prompt was blocked, or None."""
     feedback = answer.promptFeedback
     reason = feedback.get("blockReason") if isinstance(feedback, Mapping) else None
     return reason if isinstance(reason, str) and reason else None
 
 
 def _choice(candidate: Candidate, at: int, answer_id: str) -> Choice:
-    """The candidate at a place in the list, which is its index where it has none."""
+    """The choice for a candidate; `at` is its index if it has none."""
     index = candidate.index = require_index(at if candidate.index is None else candidate.index)
     state = CandidateState()
     piece = state.add(candidate, answer_id)

@@ -1,4 +1,4 @@
-"""A chat request to a generateContent body."""
+"""Encodes a chat request as a generateContent body."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -19,15 +19,15 @@ from gateway.wire.unsupported import dropped_fields
 JSON = dict[str, Any]
 
 PASSED: Final = ("cachedContent", "labels", "modelArmorConfig", "safetySettings")
-"""Fields of the API that a client may send beside OpenAI's: they go on untouched.
+"""Native fields of the API that are passed through unchanged.
 
-`generationConfig` and `toolConfig` are taken too, field by field over what we derive, and so is
-`top_k`. Tools of the API stand among the tools: {"googleSearch": {}}.
+`generationConfig` and `toolConfig` are accepted too and override what we derive, field by field;
+so is `top_k`. Native tools are sent among the tools: {"googleSearch": {}}.
 """
 
 REFUSED: Final = ("audio", "functions", "function_call", "web_search_options")
-"""What would give another answer than was asked for. `modalities` is refused beyond text and
-images, a tool that is no function unless it is the API's own.
+"""Refused, since the answer would not be what was requested. Also refused: `modalities` other than
+text and image, and tools that are neither functions nor native.
 """
 
 _HONOURED: Final = frozenset({
@@ -35,25 +35,25 @@ _HONOURED: Final = frozenset({
     "presence_penalty", "response_format", "seed", "stop", "temperature", "toolConfig",
     "tool_choice", "tools", "top_k", "top_p",
 })  # fmt: skip
-"""Fields that every call honours. What is in none of these lists has no counterpart: OpenAI's
-hints on likelihoods, storage, caching, priority and the number of calls made at once, the user's
-name, and fields that nobody knows, which the API refuses.
+"""Fields that every call honours. Those in none of these lists have no counterpart: OpenAI's
+sampling, storage, caching and priority hints, `parallel_tool_calls`, `user`, and unknown fields,
+which the API would refuse.
 """
 
 _LIMIT_NAMES: Final[Mapping[str, str]] = {"candidateCount": "n", "maxOutputTokens": "max_tokens"}
-"""Fields of generationConfig that money was set aside for by other names."""
+"""Limits in generationConfig, and the OpenAI fields by which money is held for them."""
 _NO_THINKING: Final[Mapping[str, Any]] = {"thinkingBudget": 0}
 _PIECEWISE: Final = "streamFunctionCallArguments"
 _CONTENT_TYPE: Final = {"content-type": "application/json"}
 
 
 def auth(api_key: str) -> Mapping[str, str]:
-    """The header that carries the key: never the query, which is logged on the way."""
+    """The header that carries the key; never the query, which proxies log."""
     return {"x-goog-api-key": api_key}
 
 
 def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
-    """Raises InvalidRequest for what the API cannot say, naming the field."""
+    """Raises InvalidRequest, naming the field, for what the API cannot express."""
     given = asked.fields(request)
     asked.refuse(given, REFUSED, "Google's models")
     if ALLOWED not in target.quirks:
@@ -87,8 +87,8 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
 
 
 def _drop_argument_streaming(body: JSON) -> tuple[str, ...]:
-    """Takes out that arguments of calls be streamed, as paths and values: OpenAI's are pieces of
-    JSON, which those do not make. Gives the field's name.
+    """Removes `streamFunctionCallArguments` and returns its path: it streams arguments as paths and
+    values, which cannot be turned into OpenAI's pieces of JSON.
     """
     calling_config = body.get("toolConfig", {}).get("functionCallingConfig")
     if not isinstance(calling_config, Mapping) or not calling_config.get(_PIECEWISE):
@@ -99,7 +99,7 @@ def _drop_argument_streaming(body: JSON) -> tuple[str, ...]:
 
 
 def _honoured(given: JSON, settings: JSON) -> set[str]:
-    """The request's fields that this call honours, or has no need to."""
+    """The request's fields that this call honours."""
     names = set(_HONOURED)
     thinking_off = settings.get("thinkingConfig", _NO_THINKING) == _NO_THINKING
     if thinking_off is (given.get("reasoning_effort") == "none"):
@@ -112,7 +112,7 @@ def _honoured(given: JSON, settings: JSON) -> set[str]:
 
 
 def _overlay(ours: JSON, given: Any, name: str) -> JSON:
-    """What we derive, with the client's own words over it, but for what is paid for."""
+    """What we derive, overridden by the client's own fields except output limits."""
     if given is None:
         return ours
     if not isinstance(given, Mapping):

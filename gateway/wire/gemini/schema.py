@@ -1,9 +1,9 @@
-"""JSON schemas as the API accepts them: parametersJsonSchema and responseJsonSchema.
+"""Converts JSON schemas to the API's subset, for parametersJsonSchema and responseJsonSchema.
 
-What the recordings send to every generation of both APIs, and no more: references are resolved,
-`const` becomes an `enum` of one, `allOf` is merged. Bounds that the API does not know are moved
-into the description, where the model reads them. Recursion stays a reference to `$defs`, which
-the API unrolls. Source: Google's page on structured output and its list of supported fields.
+Only what recordings show to work with every generation of both APIs: references are resolved,
+`const` becomes an `enum` of one, `allOf` is merged. Unsupported bounds are moved into the
+description, where the model reads them. Recursive references stay as `$ref` to `$defs`, which the
+API unrolls. Source: Google's page on structured output and its list of supported fields.
 """
 
 import json
@@ -31,13 +31,13 @@ _TYPES: Final[Mapping[type, str]] = {
 }  # fmt: skip
 _DOTS: Final = str.maketrans("/~", "..")
 _MAX_REF_DEPTH: Final = 16
-"""References within references that are resolved; those further down stay references."""
+"""Depth of nested references that are resolved; deeper ones stay references."""
 _MAX_SCHEMAS: Final = 2_000
-"""Schemas that resolving may make; beyond, references stay as they are."""
+"""Most schemas that resolving may produce; beyond it references stay as they are."""
 
 
 def subset(schema: Mapping[str, Any]) -> JSON:
-    """The schema as the API accepts it. Raises RecursionError on one that is absurdly deep."""
+    """The schema as the API accepts it. Raises RecursionError if it is nested too deeply."""
     return _Subset(schema).convert(schema)
 
 
@@ -46,7 +46,7 @@ class _Subset:
         self._root = root
         self._schemas_left = _MAX_SCHEMAS
         self._definitions: dict[str, JSON] = {}
-        """Definitions that are still referred to, by reference."""
+        """Converted definitions that are still referred to, by reference."""
         self._pending: list[tuple[str, Mapping[str, Any]]] = []
 
     def convert(self, schema: Mapping[str, Any]) -> JSON:
@@ -61,7 +61,7 @@ class _Subset:
     def _schema(self, schema: Any, path: tuple[str, ...]) -> JSON:
         self._schemas_left -= 1
         if not isinstance(schema, Mapping):
-            return {}  # true and false: anything, as far as the API can say
+            return {}  # true or false, which the API cannot express
         if isinstance(schema.get("$ref"), str) or isinstance(schema.get("allOf"), list):
             schema, path = self._merged(schema, path)
         if isinstance(schema.get("$ref"), str):
@@ -83,7 +83,7 @@ class _Subset:
         return result
 
     def _nested(self, key: str, value: Any, path: tuple[str, ...]) -> JSON:
-        """A field that holds schemas; {} for one that the API does not know."""
+        """A keyword that holds schemas; {} for one that the API does not support."""
         if key == "properties" and isinstance(value, Mapping):
             return {key: {name: self._schema(each, path) for name, each in value.items()}}
         if key in _LISTS and isinstance(value, list):
@@ -93,9 +93,9 @@ class _Subset:
         return {}
 
     def _merged(self, schema: Any, path: tuple[str, ...]) -> tuple[JSON, tuple[str, ...]]:
-        """A schema, what it refers to and those of its `allOf` as one, and the path from there on.
+        """Merges a schema with its `$ref` and `allOf`; returns it and the references on the path.
 
-        The first word on a field stands. A reference that is not resolved is still in it.
+        The first value of a keyword wins. An unresolved `$ref` stays in the result.
         """
         result: JSON = {}
         merged: tuple[str, ...] = ()
@@ -120,10 +120,10 @@ class _Subset:
         if ref not in self._definitions:
             self._definitions[ref] = {}
             self._pending.append((ref, self._target(ref) or {}))
-        return {"$ref": f"#/$defs/{_name(ref)}"}  # nothing may stand beside it
+        return {"$ref": f"#/$defs/{_name(ref)}"}  # no other keyword is allowed with it
 
     def _target(self, ref: str) -> Mapping[str, Any] | None:
-        """What a reference within the document leads to."""
+        """The schema that a local reference points to, or None."""
         node: Any = self._root
         head, *steps = ref.split("/")
         if head != "#":
@@ -135,19 +135,19 @@ class _Subset:
 
 
 def _name(ref: str) -> str:
-    """The name under which a definition is kept."""
+    """A definition's name in `$defs`."""
     plain = ref.removeprefix("#/$defs/").removeprefix("#").removeprefix("/")
     return plain.translate(_DOTS) or "root"
 
 
 def _merge_into(known: JSON, part: Mapping[str, Any]) -> None:
-    """Another schema that holds as well."""
+    """Merges `part` into `known`, whose values take precedence."""
     for key, value in part.items():
         if key in {"$ref", "allOf"}:
             continue
         before = known.get(key)
         if key == "properties" and isinstance(before, Mapping) and isinstance(value, Mapping):
-            known[key] = {**before, **value, **before}  # in order, and the first stands
+            known[key] = {**before, **value, **before}  # keeps the order; the first wins
         elif key == "required" and isinstance(before, list) and isinstance(value, list):
             known[key] = before + [name for name in value if name not in before]
         else:

@@ -1,4 +1,4 @@
-"""A streamed answer: server-sent events, or one JSON array where `alt=sse` was not asked for."""
+"""Decodes a streamed answer: server-sent events, or one JSON array without `alt=sse`."""
 
 from collections.abc import Callable
 
@@ -18,10 +18,10 @@ from gateway.wire.whole import LEADING_BLANKS
 class Decoder:
     """Reads one streamed answer, cut anywhere; see StreamDecoder.
 
-    A candidate's finish reason comes at the end of the stream: Google may give one with every
-    piece, and a call in one piece makes the STOP of a later one `tool_calls`. When a failure
-    comes in one chunk with good deltas, they are given first and it is raised at the next call.
-    For the same reason nothing but the end of the stream says that it is done.
+    Finish reasons are returned at the end of the stream: Google may send one with every piece, and
+    a call in one piece turns the STOP of a later one into `tool_calls`. So only the end of the
+    stream means done. If a failure arrives in one chunk with good deltas, those are returned first
+    and the failure is raised at the next call.
     """
 
     done = False
@@ -34,7 +34,7 @@ class Decoder:
         self._blocked: Choice | None = None
         self._usage: Usage | None = None
         self._started = False
-        """Whether anything was said."""
+        """Whether there has been any output."""
         self._id = ""
         self._silent_events = 0
         """Pieces that gave no delta."""
@@ -48,11 +48,11 @@ class Decoder:
         return all(state.reason is not None for state in self._candidates.values())
 
     def feed(self, chunk: bytes) -> list[Delta]:
-        """The deltas that are whole now. Raises UpstreamError."""
+        """The deltas that this chunk completes. Raises UpstreamError."""
         return self._read(lambda: self._pieces.feed(chunk))
 
     def finish(self) -> list[Delta]:
-        """The last deltas. Raises Broken when the provider had not said why it stopped."""
+        """The last deltas. Raises Broken if no finish reason has arrived."""
         deltas = self._read(self._pieces.finish)
         if self._failure is not None:
             raise self._failure
@@ -92,7 +92,7 @@ class Decoder:
         return deltas
 
     def _piece(self, data: bytes) -> Delta | None:
-        if data in (b"", b"[DONE]"):  # not Google's own, but some proxies add it
+        if data in (b"", b"[DONE]"):  # added by some proxies
             return None
         answer = parse_answer(data)
         self._id = self._id or answer.responseId or ""
@@ -102,12 +102,12 @@ class Decoder:
         deltas = [self._candidate(each, answer) for each in answer.candidates or ()]
         choices = [choice for choice in deltas if choice is not None]
         self._started = self._started or bool(choices)
-        # The last count is told at once: the end of the answer may be that it failed.
+        # A new usage is returned at once: the stream may still fail at its end.
         counts = self._started and self._usage != before
         return self._delta(*choices) if choices or counts else None
 
     def _candidate(self, candidate: Candidate, answer: Answer) -> ChoiceDelta | None:
-        """What a piece of a candidate adds, if anything. An index that is absent is 0."""
+        """The delta for a piece of a candidate, if any. A missing index means 0."""
         index = candidate.index = require_index(candidate.index or 0)
         state = self._candidates.setdefault(index, CandidateState())
         before = state.calls
@@ -128,7 +128,7 @@ class Decoder:
 
 
 class _Framing:
-    """Tells by the first byte how the pieces are framed."""
+    """Recognises by the first byte how the pieces are framed."""
 
     def __init__(self) -> None:
         self._sse = SseDecoder()
@@ -162,5 +162,5 @@ def _as_choice_delta(choice: Choice) -> ChoiceDelta:
 
 
 def decoder(target: Target) -> Decoder:
-    """For a streamed answer with status 200."""
+    """A decoder for a streamed answer with status 200."""
     return Decoder()

@@ -1,4 +1,4 @@
-"""Tools and the choice among them."""
+"""Translates `tools` and `tool_choice`."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -15,11 +15,11 @@ _NATIVE: Final = frozenset({
     "functionDeclarations", "googleMaps", "googleSearch", "googleSearchRetrieval", "mcpServers",
     "parallelAiSearch", "retrieval", "urlContext",
 })  # fmt: skip
-"""Tools of the API itself, which a client may put among its own: {"googleSearch": {}}."""
+"""Native tools, which a client may send among its own: {"googleSearch": {}}."""
 
 
 class Tools:
-    """The decoded `tools`: functions, and those of the API itself as they came."""
+    """The decoded `tools`: functions, and native tools passed through."""
 
     def __init__(self, given: Any) -> None:
         self.functions: list[JSON] = []
@@ -35,7 +35,7 @@ class Tools:
                 self.functions.append(_function(tool, f"tools[{i}]"))
 
     def body(self, choice: Any) -> JSON:
-        """`tools` and `toolConfig`, with the decoded `tool_choice`."""
+        """`tools` and `toolConfig` for the decoded `tool_choice`."""
         config = self._config(choice)
         entries: list[Any] = [*self.native]
         if self.functions:
@@ -78,7 +78,7 @@ def _function(given: Any, where: str) -> JSON:
 
 
 def schema(given: Mapping[str, Any], where: str) -> JSON:
-    """A schema as the API accepts it. Raises InvalidRequest for one that cannot be followed."""
+    """A schema as the API accepts it. Raises InvalidRequest if it is nested too deeply."""
     try:
         return subset(given)
     except RecursionError:

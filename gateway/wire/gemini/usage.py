@@ -1,4 +1,4 @@
-"""Token counts: `usageMetadata`. The counts of a stream are cumulative; the last one counts."""
+"""Token counts: `usageMetadata`. The counts of a stream are cumulative; the last ones count."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -13,11 +13,11 @@ _COUNTS: Final = (
 
 
 def parse_usage(value: Any) -> Usage | None:
-    """None when there is no count of the prompt, or one is negative or absurd.
+    """None if the prompt's count is absent, or a count is implausible.
 
-    The cached tokens are part of promptTokenCount. What tools of the provider read, and what the
-    model thought, are counted beside it and beside candidatesTokenCount: totalTokenCount is the
-    sum of the four in every recording. A count that is absent is 0.
+    promptTokenCount includes cached tokens. It excludes toolUsePromptTokenCount, as
+    candidatesTokenCount excludes thoughtsTokenCount: totalTokenCount is the sum of the four in
+    every recording. Other absent counts are 0.
     """
     if not isinstance(value, Mapping) or value.get("promptTokenCount") is None:
         return None
@@ -37,7 +37,7 @@ def parse_usage(value: Any) -> Usage | None:
 
 
 def _audio_tokens(details: Any) -> int:
-    """Of `[{"modality": "AUDIO", "tokenCount": 5}, ...]`."""
+    """The AUDIO tokens of `[{"modality": "AUDIO", "tokenCount": 5}, ...]`."""
     if not isinstance(details, list):
         return 0
     audio = [e for e in details if isinstance(e, Mapping) and e.get("modality") == "AUDIO"]

@@ -6,9 +6,9 @@
     stream       a streamed one: a JSON object a line
     faults       what a failed call means
 
-Ollama's default window is small, and it cuts a longer prompt without a word: each call asks for one
-that holds prompt and answer (`num_ctx`), unless the client says its own, as it may any other of
-Ollama's options, by its name or in `options`.
+Ollama's default context window is small, and it silently truncates longer prompts. So each call
+sets `num_ctx` large enough for prompt and answer, unless the client sets it, as it may set any
+other of Ollama's options, by name or in `options`.
 
 Source: docs/api.md and api/types.go of github.com/ollama/ollama.
 """

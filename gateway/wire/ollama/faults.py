@@ -1,4 +1,4 @@
-"""What a failed call means. Ollama says {"error": "..."}, with a status or inside a stream."""
+"""Maps failed calls to errors. Ollama sends {"error": "..."}, with a status or in a stream."""
 
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
@@ -31,22 +31,22 @@ _BY_WORDS: Final[tuple[tuple[str, Kind], ...]] = (
     ("try pulling it", Misconfigured),
     ("unauthorized", Misconfigured),
 )
-"""An error inside a stream has no status, and a 400 may only be this model's."""
+"""For errors inside a stream, which have no status, and for 400s of this model only."""
 
 T = TypeVar("T")
 
 
 def read(data: bytes, shape: type[T]) -> T:
-    """JSON as a value of `shape`. Raises Broken, and nothing else, on any bytes."""
+    """Decodes JSON into `shape`. Raises only Broken, whatever the bytes."""
     return faults.read(data, shape, "Ollama's")
 
 
 def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
-    """The error that an answer with another status than 200 stands for."""
+    """The error for an answer whose status is not 200."""
     try:
         decoded: Any = read(body, object)
     except Broken:
-        decoded = None  # a page of some proxy, or nothing
+        decoded = None  # a proxy's page, or empty
     words = _words(decoded.get("error") if isinstance(decoded, dict) else None)
     kind = _error_class(status, words)
     return kind(
@@ -57,14 +57,14 @@ def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError
 
 
 def fault_in_body(error: Any) -> UpstreamError:
-    """The error that an `error` inside a 200 stands for."""
+    """The error for an `error` inside a 200."""
     words = _words(error)
     return kind_by_message(words, _BY_WORDS, Faulty)(words or "the provider broke off its answer")
 
 
 def _error_class(status: int, words: str) -> Kind:
     if not 400 <= status < 600:
-        # A redirect is a wrong base URL; any other success is no answer to a chat.
+        # A redirect means a wrong base URL; other 2xx are not answers to a chat.
         return Misconfigured if 300 <= status < 400 else Broken
     if status in (400, 413, 422):
         kind = kind_by_message(words, _BY_WORDS, Rejected)

@@ -1,4 +1,4 @@
-"""OpenAI messages as Ollama takes them: text, images beside it, arguments as objects."""
+"""Translates OpenAI messages for Ollama: text, images apart from it, arguments as objects."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,13 +11,13 @@ JSON = dict[str, Any]
 
 
 def messages(given: Any) -> list[JSON]:
-    """The decoded `messages`. Raises InvalidRequest, naming the place."""
+    """Translates the decoded `messages`. Raises InvalidRequest, naming the path."""
     names: dict[str, str] = {}
     return [_message(message, where, names) for message, where in asked.messages(given)]
 
 
 def _message(given: Any, where: str, names: dict[str, str]) -> JSON:
-    """One message. `names` are the tools of the calls so far, by the calls' ids."""
+    """Translates one message. `names` maps the ids of earlier calls to function names."""
     role = asked.role(given, where)
     message: JSON = {"role": "system" if role == "developer" else role}
     message |= _content(given.get("content"), f"{where}.content")
@@ -31,7 +31,7 @@ def _message(given: Any, where: str, names: dict[str, str]) -> JSON:
 
 
 def _answer(given: Mapping[str, Any], where: str, names: dict[str, str]) -> JSON:
-    """What an answer of the model's has beside its text."""
+    """An assistant message's fields besides its content."""
     asked.refuse_message_fields(given, where, ("function_call", "audio"), "Ollama")
     fields: JSON = {}
     thoughts = given.get("reasoning_content") or given.get("reasoning")
@@ -57,7 +57,7 @@ def _call(given: Any, where: str, names: dict[str, str]) -> JSON:
 
 
 def _result(given: Mapping[str, Any], names: Mapping[str, str]) -> JSON:
-    """A tool's result names the tool; newer versions also read the call's id."""
+    """`tool_name` of a tool result, and `tool_call_id`, which newer versions read."""
     fields: JSON = {}
     call_id = given.get("tool_call_id")
     name = given.get("name")
@@ -71,7 +71,7 @@ def _result(given: Mapping[str, Any], names: Mapping[str, str]) -> JSON:
 
 
 def _content(given: Any, where: str) -> JSON:
-    """The text, and the images beside it."""
+    """`content` and `images`."""
     if given is None or isinstance(given, str):
         return {"content": given or ""}
     if not isinstance(given, list):
@@ -94,7 +94,7 @@ def _content(given: Any, where: str) -> JSON:
 
 
 def _image(given: Any, where: str) -> str:
-    """An image in base64. Ollama fetches nothing."""
+    """An image in base64: Ollama does not fetch URLs."""
     url = parts.require_string(given.get("url") if isinstance(given, Mapping) else given, where)
     data = parts.parse_data_url(url)
     if data is None or not (data[0] or "image/").startswith("image/"):

@@ -1,4 +1,4 @@
-"""A whole answer, and the shape that the lines of a streamed one share with it."""
+"""Decodes a whole answer; the lines of a streamed one have the same shape."""
 
 import hashlib
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ class _Message(Struct):
 
 
 class ChatResponse(Struct):
-    """An answer, or one line of it. Everything has a default: what is missing is told apart."""
+    """A whole answer, or one line of a stream. All fields have defaults."""
 
     message: _Message | None = None
     created_at: str = ""
@@ -49,7 +49,7 @@ class ChatResponse(Struct):
 
 
 def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Completion:
-    """The answer; raises UpstreamError for anything else. Header names are lower case."""
+    """A whole answer. Raises UpstreamError for anything else. Header names are lower case."""
     if status != 200:
         raise fault(status, headers, body)
     response = read(body, ChatResponse)
@@ -78,13 +78,13 @@ def _choice(response: ChatResponse) -> Choice:
 
 
 def tool_calls(response: ChatResponse, before: int) -> tuple[ToolCall, ...]:
-    """The calls of an answer or a line, `before` of which came earlier."""
+    """The calls of an answer or a line; `before` calls came in earlier lines."""
     calls = (response.message.tool_calls if response.message else None) or ()
     return tuple(_call(call, response.created_at, before + at) for at, call in enumerate(calls))
 
 
 def _call(call: _Call, when: str, place: int) -> ToolCall:
-    """Most versions give no id: one is made, the same for the same bytes."""
+    """A tool call. Most versions send no id: one is derived from its content."""
     name, arguments = require_name(call.function.name), _text(call.function.arguments)
     seed = f"{when}/{place}/{name}/{arguments}".encode()
     made_id = f"call_{hashlib.blake2b(seed, digest_size=12).hexdigest()}"
@@ -92,22 +92,22 @@ def _call(call: _Call, when: str, place: int) -> ToolCall:
 
 
 def _text(arguments: Raw) -> str:
-    """Arguments as JSON text, every number and string as it was written."""
+    """Arguments as JSON text; numbers and strings stay as they were written."""
     text = bytes(arguments)
-    if text.startswith(b'"'):  # a text that holds JSON already
+    if text.startswith(b'"'):  # a string that contains JSON
         return read(text, str) or "{}"
     return "{}" if text == b"null" else msgspec.json.format(text, indent=-1).decode()
 
 
 def finish(reason: str | None, *, called: bool) -> str:
-    """OpenAI's reason: Ollama says `stop` for calls, too."""
+    """OpenAI's finish_reason. Ollama sends `stop` for calls too."""
     if called:
         return "tool_calls"
     return "length" if reason == "length" else "stop"
 
 
 def parse_usage(response: ChatResponse) -> Usage | None:
-    """Both counts, or nothing: a prompt that was still in memory is not counted by Ollama."""
+    """None unless both counts are present: Ollama does not count a prompt that is cached."""
     prompt, answer = response.prompt_eval_count, response.eval_count
     return Usage(prompt, answer) if are_plausible(prompt, answer) else None
 
@@ -137,7 +137,7 @@ class _Logprobs(Struct):
 
 
 def logprobs(value: Any) -> Raw | None:
-    """Log probabilities in OpenAI's shape, which differs in what may be left out."""
+    """Logprobs in OpenAI's shape, which requires fields that Ollama may omit."""
     if not value:
         return None
     try:

@@ -1,4 +1,4 @@
-"""A chat request to the body of /api/chat."""
+"""Encodes a chat request as the body of /api/chat."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -19,13 +19,13 @@ OPTIONS: Final = frozenset({
     "presence_penalty", "repeat_last_n", "repeat_penalty", "seed", "stop", "temperature", "top_k",
     "top_p", "typical_p",
 })  # fmt: skip
-"""Options that a client may set, by name or in its own `options`. Those that say how the server
-loads a model (`num_gpu`, ...) are not for clients to say, and `num_predict` is what is paid for.
+"""Options that a client may set, by name or in `options`. Not those that control how the server
+loads a model (`num_gpu`, ...), nor `num_predict`, by which money is held.
 """
 SMALLEST_WINDOW: Final = 4_096
-"""Ollama's own default, in tokens: a smaller one would only make it load the model anew."""
+"""Ollama's default, in tokens. A smaller window would only make it reload the model."""
 _MARGIN: Final = 1_024
-"""Tokens for what a prompt gains after it was counted: the words of a second try."""
+"""Tokens by which a prompt may grow after it was counted: the text of a second try."""
 THINK: Final[Mapping[str, Any]] = {
     "none": False,
     "minimal": "low",
@@ -35,24 +35,24 @@ THINK: Final[Mapping[str, Any]] = {
     "xhigh": "high",
     "max": "high",
 }
-"""Most models that think only know whether to: to them each of the words says yes."""
+"""Most thinking models only know on and off; for them every level means on."""
 
 _PASSED: Final = ("keep_alive", "think")
-"""Fields of Ollama's own that a client may send beside OpenAI's."""
+"""Native fields that are passed through unchanged."""
 _REFUSED: Final = ESSENTIAL - {"logprobs", "response_format", "stop", "tool_choice", "tools"}
 _ALWAYS_HONOURED: Final = ("response_format.json_schema.strict",)
-"""Fields within fields that are honoured: a schema is always followed to the letter."""
+"""Nested fields that are always honoured: schemas are always strict."""
 _JSON: Final = {"content-type": "application/json", "accept": "application/json"}
 _LINES: Final = {"content-type": "application/json", "accept": "application/x-ndjson"}
 
 
 def auth(api_key: str) -> Mapping[str, str]:
-    """The header that carries the key, where there is one: only the hosted Ollama has keys."""
+    """The header that carries the key, if any: only hosted Ollama has keys."""
     return {"authorization": f"Bearer {api_key}"} if api_key else {}
 
 
 def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
-    """Raises InvalidRequest for what Ollama cannot say, naming the field."""
+    """Raises InvalidRequest, naming the field, for what Ollama cannot express."""
     given = asked.fields(request)
     asked.refuse(given, _REFUSED, "Ollama")
     limit = asked.output_limit(request, target)
@@ -80,8 +80,8 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
 
 
 def _window(target: Target, limit: int) -> dict[str, int]:
-    """`num_ctx`, without which a long prompt is cut with no word said: a power of two, since a
-    model is loaded anew for each other value, and at most what the model can be trusted with.
+    """`num_ctx`, without which Ollama silently truncates long prompts. A power of two, since the
+    model is reloaded for each new value, and at most the model's context window.
     """
     if target.context is None:
         return {}
@@ -90,7 +90,7 @@ def _window(target: Target, limit: int) -> dict[str, int]:
 
 
 def _options(given: Mapping[str, Any], limit: int) -> dict[str, Any]:
-    """Ollama's options; what the client said in `options` comes first."""
+    """Ollama's options; the client's own `options` take precedence."""
     own = given.get("options")
     if own is not None and not isinstance(own, Mapping):
         raise InvalidRequest("options must be an object", param="options")
@@ -103,12 +103,12 @@ def _options(given: Mapping[str, Any], limit: int) -> dict[str, Any]:
 
 
 def _dropped_options(own: Any) -> tuple[str, ...]:
-    """What the client's own `options` ask for and are not given."""
+    """Paths of the client's `options` that are not passed on."""
     return tuple(f"options.{name}" for name in sorted(own.keys() - OPTIONS)) if own else ()
 
 
 def _tools(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The tools, less those that may not be called: Ollama leaves the choice to the model."""
+    """The tools that may be called. Ollama has no tool_choice, so excluded tools are not sent."""
     tools = given.get("tools") or []
     if not isinstance(tools, list):
         raise InvalidRequest("tools must be a list", param="tools")

@@ -1,4 +1,4 @@
-"""A streamed answer: one JSON object a line, the last of them with `done`."""
+"""Decodes a streamed answer: one JSON object per line, the last with `done`."""
 
 from typing import Final
 
@@ -22,12 +22,12 @@ MAX_LINE: Final = 4 * 1024 * 1024
 
 
 def decoder(target: Target) -> StreamDecoder:
-    """For a streamed answer with status 200."""
+    """A decoder for a streamed answer with status 200."""
     return _Decoder()
 
 
 class _Decoder:
-    """Raises an error only after the deltas ahead of it have been given."""
+    """Errors are raised only after the deltas before them have been returned."""
 
     template = NO_TEMPLATE
 
@@ -37,13 +37,13 @@ class _Decoder:
         self._calls = 0
         self._message_seen = False
         self._multiline = False
-        """Whether it is one answer over many lines: some proxy's, held until it is whole."""
+        """Whether it is one object over many lines, from a proxy: buffered until the end."""
         self._created = 0
         self._done = False
         self._blank = 0
-        """Bytes of lines with nothing on them."""
+        """Bytes of blank lines."""
         self._silent_lines = 0
-        """Lines that said nothing."""
+        """Lines that gave no delta."""
         self._failure: UpstreamError | None = None
 
     @property
@@ -66,7 +66,7 @@ class _Decoder:
         return deltas
 
     def finish(self) -> list[Delta]:
-        """The last line, where it has no end. Raises Broken when the answer is not whole."""
+        """The last line, if it has no line break. Raises Broken if the answer is incomplete."""
         if self._failure is not None:
             raise self._failure
         deltas: list[Delta] = []
@@ -104,7 +104,7 @@ class _Decoder:
         self._rest.append(piece)
 
     def _end_line(self, deltas: list[Delta]) -> bool:
-        """Whether it is spread over the lines to come, too."""
+        """Ends the current line; True if its object goes on over the following lines."""
         line = b"".join(self._rest).strip(LEADING_BLANKS)
         if line == b"{" and not self._multiline:
             self._multiline = True

@@ -1,8 +1,8 @@
-"""The `openai` dialect: chat completions, as OpenAI and all who imitate it speak them.
+"""The `openai` dialect: chat completions of OpenAI and of hosts with a compatible API.
 
-`request` is what we send, `reply` a whole answer, `stream` a streamed one (with `choices`, what
-it has said so far), `faults` errors. `strict` is what may be relayed as it is; `tolerant` reads
-what may not.
+`request` encodes requests, `reply` decodes a whole answer, `stream` a streamed one (`choices` is
+its state), `faults` errors. `strict` has the types of what may be relayed unchanged; `tolerant`
+parses what may not.
 """
 
 from gateway.wire.dialect import StreamDecoder, Target
@@ -15,5 +15,5 @@ __all__ = ["auth", "decode", "decoder", "encode"]
 
 
 def decoder(target: Target) -> StreamDecoder:
-    """For a streamed answer with status 200."""
+    """A decoder for a streamed answer with status 200."""
     return StreamOrWhole(stream.decoder(target), lambda body: decode(200, {}, body, target))

@@ -1,4 +1,4 @@
-"""What a stream has said so far of each choice, and where a piece of a tool call belongs."""
+"""State of a stream's choices, and the assignment of pieces to tool calls."""
 
 from typing import Final
 
@@ -10,25 +10,25 @@ NAMELESS: Final = "the provider's answer calls a tool without a name"
 
 
 class CallSoFar:
-    """One tool call so far."""
+    """State of one tool call."""
 
     __slots__ = ("filled", "id", "name")
 
     def __init__(self, call_id: str) -> None:
         self.id = call_id
-        """As the provider gave it; "" when it gave none."""
+        """The provider's id; "" if it sent none."""
         self.name = ""
         self.filled = False
 
     def continues(self, call_id: str, name: str) -> bool:
-        """Whether a piece with its index is more of it, and not the first of another."""
+        """Whether a piece with this call's index continues it, instead of beginning another."""
         if call_id and name and self.id:
             return call_id == self.id
         return not (self.filled and name and self.name and name != self.name)
 
 
 class ChoiceSoFar:
-    """One choice so far."""
+    """State of one choice."""
 
     __slots__ = ("calls", "finished", "index", "legacy", "places")
 
@@ -36,14 +36,14 @@ class ChoiceSoFar:
         self.index = index
         self.calls: list[CallSoFar] = []
         self.places: dict[int, int] = {}
-        """Where the calls with the provider's indexes are in `calls`."""
+        """Positions in `calls` by the provider's index."""
         self.finished = False
         self.legacy = False
 
     def place(self, index: int | None, call_id: str, name: str) -> int:
-        """Which call a piece belongs to; a new one is added.
+        """The position of the call that a piece belongs to; adds a new call if there is none.
 
-        Some providers number no calls, or all of them 0 (BerriAI/litellm#5231).
+        Some providers send no index, or 0 for every call (BerriAI/litellm#5231).
         """
         calls = self.calls
         if index is None:
@@ -61,7 +61,7 @@ class ChoiceSoFar:
         return len(calls) - 1
 
     def piece(self, at: int, answer: str, name: str, arguments: str) -> ToolDelta:
-        """A piece of a call; id and name are told once."""
+        """The delta for a piece of a call; id and name are sent only once."""
         call = self.calls[at]
         new_id = None
         if not call.name and not call.filled:
@@ -72,8 +72,8 @@ class ChoiceSoFar:
         return ToolDelta(at, new_id, new_name, arguments)
 
     def missing_arguments(self) -> list[ToolDelta]:
-        """Arguments for the calls that came without any: they must be JSON. Raises Broken for a
-        call that nobody has named.
+        """`{}` as arguments for the calls that had none. Raises Broken for a call without a
+        name.
         """
         if not all(call.name for call in self.calls):
             raise Broken(NAMELESS)

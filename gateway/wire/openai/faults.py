@@ -1,8 +1,8 @@
-"""Errors: which of ours a provider's error is, by its status, its code, and at last its words.
+"""Maps provider errors to ours, by status, code, and finally by phrases in the message.
 
-Imitators put the error object at the top level, into a list, or into a 200; name the message
-`detail`; and give a number where OpenAI gives a code. MiniMax has a number of its own in each
-answer, which is no error where it is 0: {"base_resp": {"status_code", "status_msg"}}.
+Compatible hosts put the error object at the top level, into a list, or into a 200; name the message
+`detail`; and send a number where OpenAI sends a code. MiniMax has a number of its own in every
+answer, 0 for success: {"base_resp": {"status_code", "status_msg"}}.
 """
 
 import re
@@ -23,7 +23,7 @@ from gateway.wire import faults
 from gateway.wire.faults import Kind, kind_by_message, retry_after, shorten
 
 _BY_STATUS: Final[Mapping[int, Kind]] = {**faults.BY_STATUS, 408: Faulty, 412: Misconfigured}
-"""412 is an account that Fireworks has suspended."""
+"""412: Fireworks has suspended the account."""
 _STATUS_OF: Final[Mapping[str, int]] = {
     **dict.fromkeys(("rate_limit_exceeded", "rate_limit_error", "too_many_requests"), 429),
     **dict.fromkeys(("ratelimiterror", "requests", "tokens", "resource_exhausted"), 429),
@@ -35,7 +35,7 @@ _STATUS_OF: Final[Mapping[str, int]] = {
     **dict.fromkeys(("invalid_request_error", "badrequesterror", "bad_request"), 400),
     "invalid_argument": 400,
 }
-"""What an error inside a 200 would have had for a status."""
+"""The status that an error inside a 200 would have had."""
 
 _MINIMAX: Final[Mapping[Any, int | str]] = {
     **dict.fromkeys((1002, 1039, 1041, 2056, 2062), 429),
@@ -44,8 +44,7 @@ _MINIMAX: Final[Mapping[Any, int | str]] = {
     1008: 402,
     2013: 400,
 }
-"""Of its errors: the status they would have had elsewhere, or the code. All others are its own
-failures.
+"""MiniMax's error numbers as HTTP status or OpenAI code. All others count as 500.
 """
 _OUR_ACCOUNT: Final = frozenset(
     {
@@ -74,16 +73,16 @@ _UNSUITABLE: Final = frozenset(
         "moderation_blocked",
         "invalid_prompt",
         "data_inspection_failed",
-        # The model's own failure, told as a 400 (Groq): another model may well succeed.
+        # The model's own failure, sent as a 400 (Groq): another model may succeed.
         "tool_use_failed",
         "json_validate_failed",
-        # What this model, or this host, does not know.
+        # Not supported by this model or host.
         "unknown_parameter",
         "extra_forbidden",
     }
 )
 _UNSUPPORTED: Final = "unsupported_"
-"""How the codes begin of what only this model does not take: `unsupported_value`, ..."""
+"""Prefix of codes for what only this model does not support: `unsupported_value`, ..."""
 _TOO_LONG_OR_FILTERED: Final = tuple(
     (words, Unsuitable)
     for words in (
@@ -97,7 +96,7 @@ _TOO_LONG_OR_FILTERED: Final = tuple(
         "exceeds the limit of", "exceed the configured limit",
     )
 )  # fmt: skip
-"""Too long, or filtered: in whichever status of the client's own it comes."""
+"""Too long, or filtered; with any of the 4xx below."""
 _THIS_MODEL: Final = tuple(
     (words, Unsuitable)
     for words in (
@@ -105,7 +104,7 @@ _THIS_MODEL: Final = tuple(
         "unrecognized request argument", "unknown parameter", "extra inputs are not permitted",
     )
 )  # fmt: skip
-"""What a 400 or 422 says only in its text: another model, or another host, may well take it."""
+"""Phrases in a 400 or 422: another model or host may accept the request."""
 _BAD_SETTING: Final = re.compile(
     r"\bapi[ _-]?key\b.*\b(?:not valid|invalid|incorrect)\b"
     r"|\b(?:invalid|incorrect)\b.*\bapi[ _-]?key\b"
@@ -113,20 +112,20 @@ _BAD_SETTING: Final = re.compile(
     r"|\bmodel\b.*\b(?:does not exist|decommissioned|no longer (?:supported|available))\b",
     re.IGNORECASE,
 )
-"""Our key, or our name for the model: the client's is not sent."""
+"""Our API key or our model name is wrong: the client's are not sent."""
 
 
 def fault(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
-    """The error of an answer whose status is not 200. Header names are lower case."""
+    """The error for an answer whose status is not 200. Header names are lower case."""
     try:
         decoded = msgspec.json.decode(body)
     except (ValueError, RecursionError):
-        decoded = None  # an HTML page of some proxy, or nothing
+        decoded = None  # a proxy's HTML page, or empty
     return _ErrorBody(decoded).error(status, retry_after(headers))
 
 
 def fault_in_body(answer: Any, *, sure: bool = False) -> UpstreamError | None:
-    """The error that came with status 200, if there is one; `sure` says that it must be one."""
+    """The error in a body with status 200, or None; `sure`: it is known to be an error."""
     if not isinstance(answer, Mapping):
         return None
     if not (sure or answer.get("error") or answer.get("object") == "error" or _minimax(answer)):
@@ -136,7 +135,7 @@ def fault_in_body(answer: Any, *, sure: bool = False) -> UpstreamError | None:
 
 
 def _minimax(answer: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """MiniMax's error, in OpenAI's words."""
+    """MiniMax's error as an OpenAI error object, or None."""
     base_resp = answer.get("base_resp")
     if not isinstance(base_resp, Mapping) or type(base_resp.get("status_code")) is not int:
         return None
@@ -147,7 +146,7 @@ def _minimax(answer: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 class _ErrorBody:
-    """What an error body says, wherever it says it."""
+    """The fields of an error body, in any of the known layouts."""
 
     def __init__(self, body: Any) -> None:
         if isinstance(body, list) and body:
@@ -187,7 +186,7 @@ class _ErrorBody:
 
     def _kind(self, status: int) -> Kind:
         if not 400 <= status < 600:
-            # A redirect is a wrong base URL; any other success is no answer to a chat.
+            # A redirect means a wrong base URL; other 2xx are not answers to a chat.
             return Misconfigured if 300 <= status < 400 else Broken
         if status < 500 and self.names & _OUR_ACCOUNT:
             return Misconfigured

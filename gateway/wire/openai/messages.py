@@ -1,4 +1,4 @@
-"""Messages as a host with quirks takes them. All else in them goes out byte for byte."""
+"""Adapts messages to a host's quirks. Everything else in them is sent byte for byte."""
 
 import hashlib
 import re
@@ -16,9 +16,9 @@ Message = dict[str, Raw]
 
 
 class Thoughts(Struct, frozen=True):
-    """Fields of an answer that a client sends back with it. The first three are of other hosts,
-    the last one is of Google's OpenAI-compatible endpoint, the others are of our own anthropic and
-    gemini dialects; hosts that check what they get refuse all of them.
+    """Non-OpenAI fields of answers that clients send back. The first three are other hosts', the
+    last is from Google's OpenAI-compatible endpoint, the others are from our anthropic and gemini
+    dialects. Hosts that validate messages refuse them.
     """
 
     reasoning: Raw | UnsetType = UNSET
@@ -61,7 +61,7 @@ _calls: Final = msgspec.json.Decoder(list[Message]).decode
 
 
 def prepared(messages: Raw, quirks: Collection[str]) -> Raw:
-    """The messages as this host takes them; the very same where nothing need be changed."""
+    """The messages as this host accepts them; the same object if nothing has to change."""
     if "thought_signatures" not in quirks:
         messages = strip_signatures(messages)
     quirky = not MESSAGE_QUIRKS.isdisjoint(quirks)
@@ -81,7 +81,7 @@ def prepared(messages: Raw, quirks: Collection[str]) -> Raw:
 
 
 def short_id(call_id: str) -> str:
-    """An id of 9 letters and digits: itself, or one made from it, the same for the same id."""
+    """An id of 9 letters and digits: the id itself, or one derived from it by a hash."""
     if _SHORT.fullmatch(call_id):
         return call_id
     number = int.from_bytes(hashlib.blake2b(call_id.encode(), digest_size=8).digest())
@@ -126,7 +126,7 @@ def _filter_thoughts(message: Message, quirks: Collection[str]) -> Message:
 
 
 def _without_signature(call: Message) -> Message:
-    """A call without the signature that Google put on it."""
+    """A call without Google's thought signature."""
     return {name: raw for name, raw in call.items() if name != "extra_content"}
 
 

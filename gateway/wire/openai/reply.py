@@ -1,4 +1,4 @@
-"""A whole answer: relayed where it is strictly valid, understood where it is not."""
+"""Decodes a whole answer: relayed unchanged if strictly valid, else parsed tolerantly."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -20,13 +20,13 @@ _NOTHING: Final = (b"null", b"[]")
 
 
 def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Completion:
-    """The answer; raises UpstreamError for anything else. Header names are lower case."""
+    """A whole answer. Raises UpstreamError for anything else. Header names are lower case."""
     if status != 200:
         raise fault(status, headers, body)
     try:
         answer = strict.answer(body)
         if not body.isascii():
-            body.decode()  # what is relayed unread must be UTF-8 too
+            body.decode()  # parts that are relayed unparsed must be UTF-8 too
     except (ValueError, RecursionError):
         return _parse_tolerantly(body)
     if len(answer.choices) > 1 and len({c.index for c in answer.choices}) < len(answer.choices):
@@ -57,7 +57,7 @@ def _relay(answer: strict.Answer, raw: Raw) -> Completion:
             message.reasoning_content,
             message.reasoning,
         )
-        if other_fields == _NOTHING_BESIDE and not message.annotations:  # a text: nearly always
+        if other_fields == _NOTHING_BESIDE and not message.annotations:  # plain text: nearly always
             choices += (Choice(choice.index, message.content, (), choice.finish_reason),)
         else:
             mend = mend or choice.logprobs is UNSET or message.refusal is UNSET
@@ -69,9 +69,7 @@ def _relay(answer: strict.Answer, raw: Raw) -> Completion:
 
 
 def _usage_if_exact(reported: strict.TokenUsage) -> Usage | None:
-    """The provider's counts as they are, where they are what we mean by them and none is of audio:
-    nearly always.
-    """
+    """Fast path: the counts if they are usable as they are and have no audio, else None."""
     in_details, out_details = reported.prompt_tokens_details, reported.completion_tokens_details
     prompt, completion = reported.prompt_tokens, reported.completion_tokens
     cached, written, reasoning = (
@@ -92,8 +90,8 @@ def _usage_if_exact(reported: strict.TokenUsage) -> Usage | None:
 
 
 def _matches(reported: strict.TokenUsage, usage: Usage) -> bool:
-    """Whether the provider's counts are what we mean by them, each detail a part of its total, and
-    there is room for what a gateway tells beside them.
+    """Whether the provider's counts equal ours, each detail is at most its total, and the field
+    `gateway` is free for our own data.
     """
     if reported.gateway is not UNSET:
         return False
@@ -108,7 +106,7 @@ def _matches(reported: strict.TokenUsage, usage: Usage) -> bool:
 
 
 def strict_usage(reported: strict.TokenUsage) -> Usage:
-    """A strictly valid usage as our own; see tolerant.parse_usage."""
+    """A strictly valid usage as a Usage; see tolerant.parse_usage."""
     exact = _usage_if_exact(reported)
     if exact is not None:
         return exact
@@ -165,7 +163,7 @@ def _parse_tolerantly(body: bytes) -> Completion:
     try:
         answer = msgspec.json.decode(body)
         if isinstance(answer, list) and answer:
-            answer = answer[0]  # Gemini's OpenAI door wraps its errors
+            answer = answer[0]  # Gemini's OpenAI-compatible endpoint wraps errors in a list
         error = fault_in_body(answer)
         if error is not None:
             raise error

@@ -1,4 +1,4 @@
-"""What we send: the client's own JSON, with only what must differ replaced."""
+"""Encodes a request: the client's own JSON, with only the necessary changes."""
 
 from collections.abc import Mapping
 from itertools import islice
@@ -21,14 +21,14 @@ _WITH_USAGE: Final = Raw(b'{"include_usage":true}')
 _NULL: Final = Raw(b"null")
 _NOTHING: Final = Raw(b"")
 _MOST_WAYS: Final = 16
-"""To send one shape of a request: deployments, whole and streamed. Emptied when there are more."""
+"""Cached encodings per request shape (deployment, streamed or not). Cleared when full."""
 _LIMITS: Final = ("max_completion_tokens", "max_tokens")
-"""The names of the output limit; each is also the quirk of a host that knows only that one."""
+"""Names of the output limit; each is also the quirk of a host that accepts only that one."""
 _NEVER_SENT: Final = ("api_base", "base_url", "api_key", "headers")
-"""Other libraries take these from a body; an upstream that is such a library must not."""
+"""Some gateway libraries read these from the body; an upstream that is one must not see them."""
 
 _UNPRICED_TIERS: Final = ("priority", "fast", "performance")
-"""OpenAI's, by two names and at about twice the price, and Groq's."""
+"""Service tiers with another price: OpenAI's (two names, about twice the price) and Groq's."""
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode_options: Final = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -40,20 +40,20 @@ def auth(api_key: str) -> Mapping[str, str]:
 
 
 class _Around(Struct, frozen=True):
-    """A call without its body, and the JSON on both sides of the messages in that."""
+    """A call without its body, and the body's JSON before and after the messages."""
 
     call: HttpCall
     before: bytes
     behind: bytes
     quirky: bool
-    """Whether the host takes other messages than the client's."""
+    """Whether the host needs the messages adapted."""
 
 
 def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
-    """The call for a request; what is not named here, or in messages.py, goes out byte for byte.
+    """The call for a request. Fields not handled here or in messages.py are sent byte for byte.
 
-    The quirks are those of core/snapshot.QUIRKS. What stands around the messages is kept with the
-    request's shape, where it has one: to write it takes three times as long as the rest.
+    The quirks are those of core/snapshot.QUIRKS. The JSON around the messages is cached with the
+    request's shape, if it has one: encoding it takes three times as long as the rest.
     """
     written = {} if request.shape is None else request.shape.written
     way = (target.upstream, target.max_output, target.quirks, target.api_version, stream)
@@ -73,8 +73,8 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
 
 
 def _build_around(request: ChatRequest, target: Target, *, stream: bool) -> _Around:
-    """Reads nothing but the shape's fields (and `max_tokens`, which is read of them), and that of
-    the target by which `encode` keeps it.
+    """Must depend only on the shape's fields (`max_tokens` is one of them) and on the parts of the
+    target that are in the cache key of `encode`.
     """
     fields: dict[str, Any] = dict(request.fields)
     fields["model"] = target.upstream
@@ -99,7 +99,7 @@ def _build_around(request: ChatRequest, target: Target, *, stream: bool) -> _Aro
 
 
 def _split_at_messages(fields: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """The JSON of fields up to the value of `messages`, and from its end on."""
+    """The JSON of the fields before the value of `messages`, and after it."""
     at = [*fields].index("messages")
     before = dict(islice(fields.items(), at))
     behind = dict(islice(fields.items(), at + 1, None))
@@ -108,8 +108,8 @@ def _split_at_messages(fields: Mapping[str, Any]) -> tuple[bytes, bytes]:
 
 
 def _drop_unpriced_tier(fields: dict[str, Any]) -> bool:
-    """Whether a tier of service is taken out that has a price which is not known here: such a call
-    would cost more than is held and charged for it.
+    """Removes a service tier whose price is not known here (the call would cost more than is held
+    and charged for it); whether it did.
     """
     if msgspec.json.decode(fields["service_tier"]) not in _UNPRICED_TIERS:
         return False
@@ -118,11 +118,11 @@ def _drop_unpriced_tier(fields: dict[str, Any]) -> bool:
 
 
 def _limit_output(fields: dict[str, Any], request: ChatRequest, target: Target) -> None:
-    """One binding limit: the client's own, by its own name unless the host knows only one."""
+    """Sets exactly one output limit, by the client's name for it unless the host requires one."""
     quirks = target.quirks
     name = _LIMITS[0]
     if request.max_tokens is not None and bytes(fields.get(name, _NULL)) == b"null":
-        name = _LIMITS[1]  # which the client gave, then
+        name = _LIMITS[1]  # then it is the one that the client set
     for each in _LIMITS:
         fields.pop(each, None)
         if each in quirks:
@@ -136,7 +136,7 @@ def _azure_path(deployment: str, version: str) -> str:
 
 
 def _with_usage(options: Raw | None) -> Any:
-    """The client's stream options, asking for usage: we always need it."""
+    """The client's stream options with include_usage, which we always need."""
     if options is None:
         return _WITH_USAGE
     try:

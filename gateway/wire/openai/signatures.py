@@ -1,7 +1,7 @@
-"""Thought signatures as Google's OpenAI-compatible endpoint has them: `extra_content` of a call.
+"""Thought signatures of Google's OpenAI-compatible endpoint: `extra_content` of a call.
 
-Gemini 3 refuses a turn whose first call comes back without one. A client is given the field as it
-came, and the signature in the call's id too (wire/signed_ids.py); either brings it back.
+Gemini 3 refuses a turn whose first call comes back without one. Clients get the field unchanged and
+the signature in the call's id too (wire/signed_ids.py), and may send back either.
 Source: Google's pages on thought signatures and on OpenAI compatibility.
 """
 
@@ -33,7 +33,7 @@ _NULL: Final = Raw(b"null")
 
 
 def with_call(call: Mapping[str, Any]) -> Mapping[str, Raw]:
-    """What came with a decoded call, and is to come back with it."""
+    """A decoded call's `extra_content`, which clients must send back; {} if there is none."""
     content = call.get("extra_content")
     if not (isinstance(content, Mapping) and content):
         return _NO_EXTRA
@@ -41,7 +41,7 @@ def with_call(call: Mapping[str, Any]) -> Mapping[str, Raw]:
 
 
 def signed_id(call: Mapping[str, Any], name: str) -> str:
-    """The id of a decoded call, with its signature in it."""
+    """A decoded call's id with its signature embedded."""
     content = call.get("extra_content")
     google = content.get("google") if isinstance(content, Mapping) else None
     signature = google.get("thought_signature") if isinstance(google, Mapping) else None
@@ -49,7 +49,7 @@ def signed_id(call: Mapping[str, Any], name: str) -> str:
 
 
 def signed_piece(piece: ToolDelta, call: Mapping[str, Any]) -> ToolDelta:
-    """A piece of a decoded call, with the signature that came with it."""
+    """The delta with the signature of the decoded call, if it has one."""
     extra = with_call(call)
     if not extra:
         return piece
@@ -58,7 +58,7 @@ def signed_piece(piece: ToolDelta, call: Mapping[str, Any]) -> ToolDelta:
 
 
 def restore_signatures(message: Mapping[str, Raw]) -> dict[str, Raw]:
-    """A message for Google: its own ids, and each signature in the field where it is looked for."""
+    """A message for Google: original ids, and signatures in `extra_content`."""
     result = _with_signature(message, None)
     if "tool_call_id" in result:
         name, _ = split_id(_id(result["tool_call_id"]) or "")
@@ -71,13 +71,13 @@ def restore_signatures(message: Mapping[str, Raw]) -> dict[str, Raw]:
 
 def _call(call: Mapping[str, Raw], at: int) -> dict[str, Raw]:
     name, signature = split_id(_id(call.get("id", _NULL)) or "")
-    # Of calls made at once only the first is signed.
+    # Only the first of parallel calls is signed.
     result = _with_signature(call, signature or (None if at else PLACEHOLDER_SIGNATURE))
     return {**result, "id": Raw(_encode(name))} if "id" in result else result
 
 
 def _with_signature(holder: Mapping[str, Raw], otherwise: str | None) -> dict[str, Raw]:
-    """With the signature, and nothing else, in its `extra_content`."""
+    """A copy whose `extra_content` has the signature and nothing else."""
     content = _content(holder.get("extra_content", _NULL))
     signature = (content and content.google and content.google.thought_signature) or otherwise
     result = {name: raw for name, raw in holder.items() if name != "extra_content"}

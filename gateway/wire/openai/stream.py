@@ -1,7 +1,7 @@
-"""A streamed answer, chunk by chunk.
+"""Decodes a streamed answer, chunk by chunk.
 
-A chunk that is strictly valid, and follows from those before it, is relayed; any other is
-understood as far as possible and rebuilt later.
+A chunk that is strictly valid and consistent with those before it is relayed unchanged; any other
+is parsed as far as possible and rebuilt later.
 """
 
 from collections.abc import Mapping
@@ -27,12 +27,12 @@ _UNREADABLE: Final = "the provider's stream cannot be read"
 
 
 def decoder(target: Target) -> StreamDecoder:
-    """For a streamed answer with status 200."""
+    """A decoder for a streamed answer with status 200."""
     return _Decoder()
 
 
 class _Decoder:
-    """Raises an error only after the deltas ahead of it have been given."""
+    """Errors are raised only after the deltas before them have been returned."""
 
     def __init__(self) -> None:
         self._sse = SseDecoder()
@@ -43,9 +43,9 @@ class _Decoder:
         self.done = False
         """See StreamDecoder."""
         self._usage_seen = False
-        """Whether a usage has come."""
+        """Whether a usage has arrived."""
         self._silent_events = 0
-        """Events that said nothing."""
+        """Events that gave no delta."""
         self._failure: UpstreamError | None = None
 
     @property
@@ -77,7 +77,7 @@ class _Decoder:
         try:
             self._read(self._sse.finish(), deltas)
         except Broken:
-            # The answer was whole, and what was cut off came after it.
+            # A finished answer is whole: what was cut off came after it.
             if not any(choice.finished for choice in self._choices.values()):
                 raise
         choices = self._choices.values()
@@ -151,13 +151,13 @@ class _Decoder:
         return Delta(pieces, usage, name, created, extra=_beside(data))
 
     def _same_head(self, name: str, created: int) -> bool:
-        """Whether a chunk has the id and time of those before it."""
+        """Whether a chunk has the id and `created` of those before it."""
         if not self._id:
             self._id, self._created = name, created
         return name == self._id and created == self._created
 
     def _choice(self, index: int) -> tuple[ChoiceSoFar, bool]:
-        """The choice so far, and whether this is its first piece."""
+        """The choice's state, and whether this is its first piece."""
         choice = self._choices.get(index)
         if choice is not None:
             return choice, False
@@ -287,7 +287,7 @@ def _extra(piece: strict.Piece) -> Mapping[str, Raw]:
 
 
 def _beside(data: bytes) -> Mapping[str, Raw]:
-    """The fields of a strict chunk that OpenAI has not, for a chunk that is not relayed."""
+    """Fields beyond OpenAI's of a strict chunk that is not relayed."""
     try:
         return tolerant.answer_extra(msgspec.json.decode(data))
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
-"""What OpenAI's own SDK accepts in its strict mode, and its API description allows: as types.
+"""Types of answers that OpenAI's SDK accepts in strict mode and OpenAI's API description allows.
 
-JSON that decodes into these can be given to a client unchanged. Unknown fields are allowed, and
-ignored here. A field that may be absent but not null is UNSET when absent.
+JSON that decodes into these can be relayed unchanged. Unknown fields are allowed and ignored. A
+field that may be absent but not null is UNSET when absent.
 Source: openai.types.chat, and openai/openai-openapi 2.3.0.
 """
 
@@ -13,10 +13,10 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from gateway.wire.counts import COUNT_LIMIT
 
 MAX_SECONDS: Final = 2**40
-"""Unix seconds: a time beyond this is none."""
+"""Unix seconds: later times are invalid."""
 
 MAX_INDEX: Final = 128
-"""No index is beyond: a request asks for so many choices, and has so many tools, at most."""
+"""Highest index: a request has at most so many choices and tools."""
 
 Tokens = Annotated[int, Meta(ge=0, lt=COUNT_LIMIT)]
 Index = Annotated[int, Meta(ge=0, le=MAX_INDEX)]
@@ -67,9 +67,9 @@ class TokenUsage(Struct, gc=False):
     prompt_tokens_details: PromptDetails = PromptDetails()
     completion_tokens_details: CompletionDetails = CompletionDetails()
     cached_tokens: Literal[0] | None = None
-    """Kimi's, which is read as a loose one."""
+    """Kimi's. If it is not 0 the answer is parsed tolerantly."""
     gateway: Raw | UnsetType = UNSET
-    """Of a provider that is such a gateway."""
+    """Set by a provider that is itself this gateway."""
 
 
 class Function(Struct, gc=False):
@@ -86,7 +86,7 @@ class FunctionCall(Struct, gc=False, tag_field="type", tag="function"):
     id: NonEmpty
     function: Function
     extra_content: None = None
-    """Google's signature: the call's id must carry it, too."""
+    """Must be absent: Google's signature has to go into the call's id too."""
 
 
 class CustomCall(Struct, gc=False, tag_field="type", tag="custom"):
@@ -122,7 +122,7 @@ class Message(Struct, gc=False):
     role: Literal["assistant"]
     content: str | None
     refusal: str | UnsetType | None = UNSET
-    """Required, but OpenAI itself leaves it out now and then."""
+    """Required, but OpenAI itself sometimes omits it."""
     tool_calls: list[FunctionCall | CustomCall] | UnsetType = UNSET
     function_call: LegacyCall | UnsetType = UNSET
     annotations: list[Annotation] | UnsetType = UNSET
@@ -132,7 +132,7 @@ class Message(Struct, gc=False):
     reasoning_details: Raw | UnsetType = UNSET
     extra_content: Raw | UnsetType = UNSET
     images: Raw | UnsetType = UNSET
-    """The last three are other hosts': a client must have them to send them back."""
+    """The last three are other hosts': clients need them to send them back."""
 
 
 class AnswerChoice(Struct, gc=False):
@@ -140,7 +140,7 @@ class AnswerChoice(Struct, gc=False):
     message: Message
     finish_reason: Finish
     logprobs: Logprobs | UnsetType | None = UNSET
-    """As `refusal`."""
+    """Like `refusal`."""
 
 
 class Moderation(Struct, gc=False):
@@ -173,9 +173,9 @@ class CallPiece(Struct, gc=False):
     type: Literal["function"] | UnsetType = UNSET
     function: FunctionPiece | UnsetType = UNSET
     custom: None = None
-    """Of a custom tool, which is told as a function's: in all its pieces."""
+    """Must be absent: calls of custom tools are rebuilt as function calls, in all pieces."""
     extra_content: None = None
-    """As FunctionCall's."""
+    """Like FunctionCall's."""
 
 
 class AudioPiece(Struct, gc=False, omit_defaults=True):
@@ -200,7 +200,7 @@ class Piece(Struct, gc=False):
     reasoning_details: None = None
     extra_content: None = None
     images: None = None
-    """The last three, as Message's, are not lost when a chunk is read as a loose one."""
+    """The last three must be absent: the tolerant parser keeps them."""
 
 
 class ChunkChoice(Struct, gc=False):
@@ -209,7 +209,7 @@ class ChunkChoice(Struct, gc=False):
     finish_reason: Finish | None
     logprobs: Logprobs | None = None
     usage: None = None
-    """Kimi's, as well."""
+    """Kimi's too."""
 
 
 class Chunk(Struct, gc=False):
@@ -226,13 +226,13 @@ class Chunk(Struct, gc=False):
     error: None = None
 
 
-_LF: Final = 0x0A  # a number is looked for in an eighth of the time
+_LF: Final = 0x0A  # searching for an int takes an eighth of the time
 answer: Final = msgspec.json.Decoder(Answer).decode
 chunk: Final = msgspec.json.Decoder(Chunk).decode
 
 
 def one_line_of_text(data: bytes) -> bool:
-    """Whether it can be the data of an event as it is."""
+    """Whether it can be relayed as the data of one event: one line of valid UTF-8."""
     if _LF in data:
         return False
     if data.isascii():

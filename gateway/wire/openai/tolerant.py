@@ -1,6 +1,6 @@
-"""What imitators of the format leave out, add, or mean otherwise: read from decoded JSON.
+"""Parses decoded JSON of compatible hosts that omit, add or redefine fields.
 
-Each departure named here was seen in recorded traffic or reported in public.
+Each deviation named here was seen in recorded traffic or reported in public.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ _FINISHES: Final[Mapping[str, str]] = {
 _FAILURES: Final = frozenset({
     "error", "network_error", "abort", "failed", "function_call_filter",
 })  # fmt: skip
-"""The last is a call that Gemini could not write, at its OpenAI door."""
+"""The last is a malformed call, from Gemini's OpenAI-compatible endpoint."""
 _OVERLOADED: Final = "insufficient_system_resource"
 
 _KNOWN_FIELDS: Final = frozenset(
@@ -38,7 +38,7 @@ _ANSWER_FIELDS: Final = frozenset({
     "choices", "created", "error", "id", "metadata", "model", "moderation", "obfuscation", "object",
     "service_tier", "system_fingerprint", "usage",
 })  # fmt: skip
-"""Fields of OpenAI's own answers and chunks: understood, or not to be given on as they are."""
+"""Fields of OpenAI's answers and chunks: parsed, or not to be passed on."""
 _WHOLE: Final[Mapping[str, Any]] = {
     "function_call": strict.LegacyCall,
     "annotations": list[strict.Annotation],
@@ -52,21 +52,21 @@ _PIECES: Final[Mapping[str, Any]] = {
 
 
 def tokens(value: Any) -> int | None:
-    """A count of tokens, or None for what cannot be one."""
+    """A plausible count of tokens, or None."""
     value = _whole(value)
     return value if are_plausible(value) else None
 
 
 def _whole(value: Any) -> Any:
-    """10 for 10.0, which some write."""
+    """10 for 10.0, which some hosts send."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def parse_usage(value: Any) -> Usage | None:
-    """A usage object. Counts that make no sense are treated as if the provider had said nothing.
+    """Parses a usage object. Implausible counts are treated as absent.
 
-    Tokens in the total beyond prompt and completion are thoughts that were not counted in the
-    completion (xAI in 126 of 126 recordings, Gemini's OpenAI door), and are billed.
+    Tokens in the total beyond prompt and completion are reasoning that the completion does not
+    include (xAI in all recordings, Gemini's OpenAI-compatible endpoint), and are billed.
     """
     if not isinstance(value, Mapping):
         return None
@@ -96,7 +96,7 @@ def parse_usage(value: Any) -> Usage | None:
 
 
 def usage_of(answer: Any) -> Usage | None:
-    """What an answer, or a chunk, tells of its usage. Kimi's streams tell it in the last choice."""
+    """The usage of an answer or a chunk. Kimi's streams have it in the last choice."""
     if not isinstance(answer, Mapping):
         return None
     choices = answer.get("choices")
@@ -106,7 +106,7 @@ def usage_of(answer: Any) -> Usage | None:
 
 
 def with_audio(usage: Usage, audio_in: int, audio_out: int) -> Usage:
-    """So many tokens of it are audio, of the prompt and of the answer."""
+    """The usage with its audio tokens, of the prompt and of the completion."""
     audio_in, audio_out = min(audio_in, usage.prompt), min(audio_out, usage.completion)
     return structs.replace(usage, audio_prompt=audio_in, audio_completion=audio_out)
 
@@ -114,7 +114,7 @@ def with_audio(usage: Usage, audio_in: int, audio_out: int) -> Usage:
 def make_usage(
     prompt: int, completion: int, total: int, cached: int, cache_write: int, reasoning: int
 ) -> Usage:
-    """A usage from counts of tokens, each detail made a part of its total."""
+    """A usage from token counts, with each detail limited to its total."""
     uncounted = total - prompt - completion
     if uncounted > 0:
         completion += uncounted
@@ -130,8 +130,8 @@ def _details(value: Any) -> Mapping[str, Any]:
 
 
 def index(value: Any, otherwise: int) -> int:
-    """The index of a choice, or of a call, that came as a number. Raises Broken for an absurd one:
-    a client may make a list so long.
+    """The index of a choice or a call; `otherwise` if it is not a number. Raises Broken if it is
+    out of range: a client may allocate a list that long.
     """
     value = _whole(value)
     if type(value) is not int:
@@ -153,11 +153,11 @@ def string(value: Any) -> str:
 
 
 def finish(value: Any) -> str | None:
-    """A finish reason as one of OpenAI's five; None when there is none yet.
+    """A finish reason as one of OpenAI's five; None if there is none yet.
 
-    Raises UpstreamError for a reason that means that the provider failed.
+    Raises UpstreamError for a reason that means a failure of the provider.
     """
-    reason = string(value).lower().partition(":")[0]  # Google's door: content_filter: RECITATION
+    reason = string(value).lower().partition(":")[0]  # Google: "content_filter: RECITATION"
     if not reason:
         return None
     if reason in _FAILURES:
@@ -168,7 +168,7 @@ def finish(value: Any) -> str | None:
 
 
 def infer_finish(*, called: bool, legacy: bool) -> str:
-    """The finish reason of a whole answer that gives none."""
+    """The finish reason for a whole answer that has none."""
     if called:
         return "tool_calls"
     return "function_call" if legacy else "stop"
@@ -177,7 +177,7 @@ def infer_finish(*, called: bool, legacy: bool) -> str:
 def content(value: Any) -> tuple[str | None, str]:
     """A message's (text, thoughts), from a string, a list of parts, or an object.
 
-    Mistral and Databricks send parts; Cloudflare an object where JSON was asked for.
+    Mistral and Databricks send parts; Cloudflare sends an object if JSON was requested.
     """
     if value is None or isinstance(value, str):
         return value, ""
@@ -204,12 +204,12 @@ def _joined(value: Any) -> str:
 
 
 def reasoning(message: Mapping[str, Any]) -> str:
-    """Thoughts beside the content: `reasoning_content` (DeepSeek, ...) or `reasoning`."""
+    """`reasoning_content` (DeepSeek, ...) or `reasoning`."""
     return string(message.get("reasoning_content")) or string(message.get("reasoning"))
 
 
 def as_text(value: Any) -> str:
-    """A value as JSON text; a string is taken to be that already."""
+    """A value as JSON text; a string is assumed to be JSON already."""
     if value is None:
         return ""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
@@ -225,16 +225,16 @@ def parse_call(call: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def call_id(answer: str, place: tuple[int, int], name: str, arguments: str) -> str:
-    """An id for a call that came without one: the same for the same call, at most 40 letters.
+    """A deterministic id for a call that came without one, at most 40 characters.
 
-    `answer` is the answer's own id, which may be absent too; `place` is (choice, call).
+    `answer` is the answer's id or ""; `place` is (choice, call).
     """
     seed = f"{answer}/{place}/{name}/{arguments}".encode()
     return f"call_{hashlib.blake2b(seed, digest_size=12).hexdigest()}"
 
 
 def logprobs(value: Any) -> Raw | None:
-    """Logprobs that may be relayed, with `content` and `refusal` both present."""
+    """Strictly valid logprobs with both `content` and `refusal`, or None."""
     if not isinstance(value, Mapping):
         return None
     return checked(
@@ -243,7 +243,7 @@ def logprobs(value: Any) -> Raw | None:
 
 
 def checked(value: Any, shape: Any) -> Raw | None:
-    """A value as undecoded JSON if it has a strict shape."""
+    """The value as raw JSON if it fits the strict shape, else None."""
     try:
         return Raw(msgspec.json.encode(msgspec.convert(value, shape)))
     except msgspec.ValidationError:
@@ -251,7 +251,7 @@ def checked(value: Any, shape: Any) -> Raw | None:
 
 
 def message_extra(message: Mapping[str, Any], *, whole: bool) -> dict[str, Raw]:
-    """The other fields of a message, or of a delta, that may be given to a client."""
+    """Other fields of a message or a delta that are passed on to the client."""
     known = _WHOLE if whole else _PIECES
     fields: dict[str, Raw] = {}
     for name, value in message.items():
@@ -269,7 +269,7 @@ def message_extra(message: Mapping[str, Any], *, whole: bool) -> dict[str, Raw]:
 
 
 def answer_extra(answer: Mapping[str, Any]) -> dict[str, Raw]:
-    """The fields of an answer, or of a chunk, that OpenAI has not: search_results, ..."""
+    """Fields of an answer or a chunk beyond OpenAI's: search_results, ..."""
     return {
         name: Raw(msgspec.json.encode(value))
         for name, value in answer.items()
