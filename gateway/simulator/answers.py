@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from gateway.simulator.asks import Ask, Tool
+from gateway.simulator.asks import SimulatedRequest, Tool
 from gateway.simulator.schemas import example
 
 REFUSAL: Final = "I'm sorry, but I can't help with that."
@@ -38,18 +38,18 @@ class Answer(Struct, frozen=True):
         return len(self.text.encode()) + arguments
 
 
-def answer_of(ask: Ask, behaviour: str) -> Answer:
+def answer_of(request: SimulatedRequest, behaviour: str) -> Answer:
     """The answer within the limits that the request sets."""
-    answer = _unlimited(ask, behaviour)
-    if ask.stop:
-        answer = _stopped(answer, ask.stop)
-    limit = ask.limit
+    answer = _full_answer(request, behaviour)
+    if request.stop:
+        answer = _cut_at_stop(answer, request.stop)
+    limit = request.limit
     if behaviour == "cut":
-        half = max(1, answer.size // 8)
-        limit = half if limit is None else min(limit, half)
-        return _shortened(answer, limit)
+        eighth = max(1, answer.size // 8)
+        limit = eighth if limit is None else min(limit, eighth)
+        return _cut_at_limit(answer, limit)
     if limit is not None and answer.size > 4 * limit:
-        return _shortened(answer, limit)
+        return _cut_at_limit(answer, limit)
     return answer
 
 
@@ -58,41 +58,43 @@ def pieces(text: str) -> list[str]:
     return _PIECE.findall(text)
 
 
-def _unlimited(ask: Ask, behaviour: str) -> Answer:
-    sure = behaviour != "unsure"
+def _full_answer(request: SimulatedRequest, behaviour: str) -> Answer:
+    correct = behaviour != "unsure"
     if behaviour == "refuse":
         return Answer(REFUSAL)
     if behaviour == "emptyanswer":
         return Answer()
     if behaviour == "brokenjson":
-        text = _json(ask, sure=True)
+        text = _json(request, sure=True)
         return Answer(text[: max(1, len(text) // 2)])
-    if ask.tools:
-        calls = tuple(_call(ask, tool, broken=behaviour == "badtool") for tool in _chosen(ask))
+    if request.tools:
+        calls = tuple(
+            _call(request, tool, broken=behaviour == "badtool") for tool in _chosen_tools(request)
+        )
         return Answer(calls=calls, finish="tool_calls")
-    if ask.wants_json:
-        return Answer(_json(ask, sure=sure))
-    text = _sentence(ask, sure=sure)
-    if not sure:
+    if request.wants_json:
+        return Answer(_json(request, sure=correct))
+    text = _sentence(request, sure=correct)
+    if not correct:
         text += "\nCONFIDENCE: LOW"
-    elif any("CONFIDENCE" in said for said in ask.texts):
+    elif any("CONFIDENCE" in prompt_text for prompt_text in request.texts):
         text += "\nCONFIDENCE: HIGH"
     return Answer(text)
 
 
-def _sentence(ask: Ask, *, sure: bool) -> str:
-    found = _SUM.search(ask.question)
-    if found:
-        return f"{found[0]} = {_result(found, sure=sure)}."
+def _sentence(request: SimulatedRequest, *, sure: bool) -> str:
+    match = _SUM.search(request.question)
+    if match:
+        return f"{match[0]} = {_result(match, sure=sure)}."
     if not sure:
         return "I think this is about something else."
-    said = ask.question.strip()
-    return f'You said: "{said[:_ECHO]}"' if said else "You said nothing."
+    question = request.question.strip()
+    return f'You said: "{question[:_ECHO]}"' if question else "You said nothing."
 
 
-def _result(found: re.Match[str], *, sure: bool) -> str:
-    a, b = int(found[1]), int(found[3])
-    match found[2]:
+def _result(match: re.Match[str], *, sure: bool) -> str:
+    a, b = int(match[1]), int(match[3])
+    match match[2]:
         case "+":
             result = Fraction(a + b)
         case "-":
@@ -108,45 +110,45 @@ def _result(found: re.Match[str], *, sure: bool) -> str:
     return str(result.numerator) if result.denominator == 1 else f"{float(result):.6g}"
 
 
-def _number(ask: Ask, *, sure: bool) -> int | None:
-    found = _SUM.search(ask.question)
-    result = _result(found, sure=sure) if found else ""
+def _number(request: SimulatedRequest, *, sure: bool) -> int | None:
+    match = _SUM.search(request.question)
+    result = _result(match, sure=sure) if match else ""
     return int(result) if result.lstrip("-").isdigit() else None
 
 
-def _json(ask: Ask, *, sure: bool) -> str:
-    found = _SUM.search(ask.question)
-    said = _result(found, sure=sure) if found else _sentence(ask, sure=sure)
-    number = _number(ask, sure=sure)
+def _json(request: SimulatedRequest, *, sure: bool) -> str:
+    match = _SUM.search(request.question)
+    answer = _result(match, sure=sure) if match else _sentence(request, sure=sure)
+    number = _number(request, sure=sure)
     value: Any
-    if ask.schema is None:
-        value = {"answer": said if number is None else number}
+    if request.schema is None:
+        value = {"answer": answer if number is None else number}
     else:
-        value = example(ask.schema, said, number)
+        value = example(request.schema, answer, number)
     return json.dumps(value, ensure_ascii=False)
 
 
-def _chosen(ask: Ask) -> list[Tool]:
+def _chosen_tools(request: SimulatedRequest) -> list[Tool]:
     """The tool insisted on; else those the user names; else the first."""
-    if ask.named is not None:
-        return [tool for tool in ask.tools if tool.name == ask.named]
-    named = [tool for tool in ask.tools if _mentions(ask.question, tool.name)]
-    return (named or [ask.tools[0]])[: None if ask.parallel else 1]
+    if request.forced_tool is not None:
+        return [tool for tool in request.tools if tool.name == request.forced_tool]
+    mentioned = [tool for tool in request.tools if _mentions(request.question, tool.name)]
+    return (mentioned or [request.tools[0]])[: None if request.parallel else 1]
 
 
 def _mentions(text: str, name: str) -> bool:
     return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) is not None
 
 
-def _call(ask: Ask, tool: Tool, *, broken: bool) -> Call:
-    number = _number(ask, sure=True)
+def _call(request: SimulatedRequest, tool: Tool, *, broken: bool) -> Call:
+    number = _number(request, sure=True)
     arguments = json.dumps(example(tool.schema, "", number), ensure_ascii=False)
     if broken:
         return Call(tool.name, arguments[:-1])
-    return Call(tool.name, ask.no_arguments if arguments == "{}" else arguments)
+    return Call(tool.name, request.no_arguments if arguments == "{}" else arguments)
 
 
-def _stopped(answer: Answer, stops: tuple[str, ...]) -> Answer:
+def _cut_at_stop(answer: Answer, stops: tuple[str, ...]) -> Answer:
     found = [(answer.text.find(stop), stop) for stop in stops if stop and stop in answer.text]
     if not found:
         return answer
@@ -154,19 +156,19 @@ def _stopped(answer: Answer, stops: tuple[str, ...]) -> Answer:
     return Answer(answer.text[:place], answer.calls, answer.finish, stop)
 
 
-def _shortened(answer: Answer, limit: int) -> Answer:
+def _cut_at_limit(answer: Answer, limit: int) -> Answer:
     """The first `limit` tokens of an answer."""
     left = 4 * limit
-    text = _cut(answer.text, left)
+    text = _truncate(answer.text, left)
     left -= len(text.encode())
     calls = []
     for call in answer.calls:
-        arguments = _cut(call.arguments, left)
+        arguments = _truncate(call.arguments, left)
         if arguments or not call.arguments:
             calls.append(Call(call.name, arguments))
         left -= len(arguments.encode())
     return Answer(text, tuple(calls), "length")
 
 
-def _cut(text: str, size: int) -> str:
+def _truncate(text: str, size: int) -> str:
     return text.encode()[:size].decode("utf-8", "ignore")

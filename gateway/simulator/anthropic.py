@@ -16,8 +16,8 @@ from gateway.simulator.asks import Fault
 from gateway.simulator.format import Frame, Reply, arguments
 
 __all__ = [
-    "error", "failure", "frames", "headers", "interruption", "name", "read", "streams", "unknown",
-    "whole",
+    "error", "failure", "frames", "headers", "interruption", "name", "read", "stream_media_type",
+    "unknown", "whole",
 ]  # fmt: skip
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -29,12 +29,12 @@ def name() -> str:
     return "anthropic"
 
 
-def streams() -> str:
+def stream_media_type() -> str:
     return "text/event-stream; charset=utf-8"
 
 
 def headers(request_id: str, status: int) -> dict[str, str]:
-    told = {
+    values = {
         "anthropic-organization-id": "simulated",
         "anthropic-ratelimit-requests-limit": "4000",
         "anthropic-ratelimit-requests-remaining": "0" if status == 429 else "3999",
@@ -42,10 +42,10 @@ def headers(request_id: str, status: int) -> dict[str, str]:
         "request-id": request_id,
     }
     if status == 429 or status >= 500:
-        told["x-should-retry"] = "true"
+        values["x-should-retry"] = "true"
     if status == 429:
-        told["retry-after"] = "1"
-    return told
+        values["retry-after"] = "1"
+    return values
 
 
 def failure(status: int, model: str) -> Fault:
@@ -70,8 +70,8 @@ def unknown(method: str, path: str) -> Fault:
 
 
 def error(fault: Fault, request_id: str) -> bytes:
-    told = {"type": fault.kind, "message": fault.message}
-    return _encode({"type": "error", "error": told, "request_id": request_id})
+    fields = {"type": fault.kind, "message": fault.message}
+    return _encode({"type": "error", "error": fields, "request_id": request_id})
 
 
 def interruption(request_id: str, fault: Fault | None) -> bytes:
@@ -85,7 +85,7 @@ def whole(reply: Reply) -> bytes:
         content.append({"type": "text", "text": answer.text})
     content += [_call(reply, place, call) for place, call in enumerate(answer.calls)]
     body = _message(reply) | {"content": content} | _end(answer)
-    if reply.tells_usage:
+    if reply.reports_usage:
         body["usage"] = _usage(reply, reply.completion_tokens)
     return _encode(body)
 
@@ -94,26 +94,28 @@ def frames(reply: Reply) -> list[Frame]:
     """One answer: the format has no `n`."""
     answer = reply.answers[0]
     # The first count of output tokens is a token or so, and means nothing.
-    begun = _message(reply) | {"usage": _usage(reply, 1)} if reply.tells_usage else _message(reply)
-    written = [_frame("message_start", message=begun)]
+    message = (
+        _message(reply) | {"usage": _usage(reply, 1)} if reply.reports_usage else _message(reply)
+    )
+    events = [_frame("message_start", message=message)]
     place = 0
     if answer.text:
         parts = [({"type": "text_delta", "text": text}, text) for text in pieces(answer.text)]
-        written += _block(place, {"type": "text", "text": ""}, parts)
+        events += _block(place, {"type": "text", "text": ""}, parts)
         place += 1
     for number, call in enumerate(answer.calls):
         parts = [
             ({"type": "input_json_delta", "partial_json": text}, text)
             for text in ("", *pieces(call.arguments))
         ]
-        written += _block(place, _call(reply, number, call) | {"input": {}}, parts)
+        events += _block(place, _call(reply, number, call) | {"input": {}}, parts)
         place += 1
-    told: dict[str, Any] = (
-        {"usage": {"output_tokens": reply.completion_tokens}} if reply.tells_usage else {}
+    usage: dict[str, Any] = (
+        {"usage": {"output_tokens": reply.completion_tokens}} if reply.reports_usage else {}
     )
     return [
-        *written,
-        _frame("message_delta", 0, "end", delta=_end(answer), **told),
+        *events,
+        _frame("message_delta", 0, "end", delta=_end(answer), **usage),
         _frame("message_stop", 0, "end"),
     ]
 
@@ -141,7 +143,7 @@ def _message(reply: Reply) -> dict[str, Any]:
         "id": f"msg_{reply.number:010d}",
         "type": "message",
         "role": "assistant",
-        "model": reply.ask.model,
+        "model": reply.request.model,
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,

@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from gateway.simulator.asks import Ask, Fault, Tool
+from gateway.simulator.asks import Fault, SimulatedRequest, Tool
 from gateway.simulator.format import read_object
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")
-_NEEDED: Final = {"text": "text", "tool_use": "input", "tool_result": "tool_use_id"}
+_REQUIRED: Final = {"text": "text", "tool_use": "input", "tool_result": "tool_use_id"}
 _BLOCKS: Final = {
     "user": ("text", "image", "document", "tool_result", "search_result"),
     "assistant": ("text", "tool_use", "thinking", "redacted_thinking"),
@@ -20,24 +20,24 @@ _BLOCKS: Final = {
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
 
 
-def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> Ask:
+def read(body: bytes, headers: Mapping[str, str], params: Mapping[str, str]) -> SimulatedRequest:
     """Raises Fault 400. Wants the header `anthropic-version`, as the real API does."""
     if "anthropic-version" not in headers:
         raise Fault(400, "anthropic-version: header is required")
-    return _ask(_read(body))
+    return _parse_request(_read(body))
 
 
-def read_hosted(body: bytes, version: str, model: str, *, stream: bool) -> Ask:
+def read_hosted(body: bytes, version: str, model: str, *, stream: bool) -> SimulatedRequest:
     """As other clouds want it: the version in the body, the model in the path. Raises Fault 400."""
     fields = _read(body)
-    said = fields.pop("anthropic_version", None)
-    if said is None:
+    given_version = fields.pop("anthropic_version", None)
+    if given_version is None:
         raise Fault(400, "anthropic_version: Field required")
-    if said != version:
+    if given_version != version:
         raise Fault(400, f"anthropic_version: Input should be '{version}'")
     if "model" in fields:
         raise Fault(400, "model: Extra inputs are not permitted")
-    return _ask(fields | {"model": model, "stream": stream})
+    return _parse_request(fields | {"model": model, "stream": stream})
 
 
 def _read(body: bytes) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def _read(body: bytes) -> dict[str, Any]:
     return fields
 
 
-def _ask(fields: Mapping[str, Any]) -> Ask:
+def _parse_request(fields: Mapping[str, Any]) -> SimulatedRequest:
     given: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
     for name in ("model", "messages", "max_tokens"):
         if name not in given:
@@ -60,12 +60,14 @@ def _ask(fields: Mapping[str, Any]) -> Ask:
     if not isinstance(temperature, int | float) or not 0 <= temperature <= 1:
         raise Fault(400, "temperature: range: 0..1")
     messages = _messages(_typed(given, "messages", list, "list"))
-    asked = [_spoken_texts(_blocks(m["content"])) for m in messages if m["role"] == "user"]
-    questions = [said for said in asked if said]
-    tools, named = _tools(given)
+    user_texts = [_plain_texts(_blocks(m["content"])) for m in messages if m["role"] == "user"]
+    questions = [texts for texts in user_texts if texts]
+    tools, forced_tool = _tools(given)
     answered = any(block["type"] == "tool_result" for block in _blocks(messages[-1]["content"]))
-    wanted = given.get("output_format") or (given.get("output_config") or {}).get("format") or {}
-    return Ask(
+    output_format = (
+        given.get("output_format") or (given.get("output_config") or {}).get("format") or {}
+    )
+    return SimulatedRequest(
         model=model,
         texts=(*_system(given), *(t for m in messages for t in _texts(_blocks(m["content"])))),
         question="\n".join(questions[-1]) if questions else "",
@@ -73,18 +75,18 @@ def _ask(fields: Mapping[str, Any]) -> Ask:
         limit=limit,
         stop=tuple(given.get("stop_sequences", ())),
         tools=() if answered else tools,
-        named=named,
+        forced_tool=forced_tool,
         parallel=not (given.get("tool_choice") or {}).get("disable_parallel_tool_use", False),
-        wants_json=wanted.get("type") == "json_schema",
-        schema=wanted.get("schema"),
+        wants_json=output_format.get("type") == "json_schema",
+        schema=output_format.get("schema"),
         no_arguments="",
     )
 
 
-def _typed(given: Mapping[str, Any], name: str, kind: type, called: str) -> Any:
+def _typed(given: Mapping[str, Any], name: str, kind: type, type_name: str) -> Any:
     value = given[name]
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise Fault(400, f"{name}: Input should be a valid {called}")
+        raise Fault(400, f"{name}: Input should be a valid {type_name}")
     return value
 
 
@@ -114,14 +116,14 @@ def _messages(messages: list[Any]) -> list[dict[str, Any]]:
         if role not in ("user", "assistant"):
             raise Fault(400, f"{where}.role: Input should be 'user' or 'assistant'")
         if role == before:
-            raise Fault(400, _turn(place, role))
+            raise Fault(400, _role_error(place, role))
         before = role
         _check_content(where, message, last=place == len(messages) - 1)
     _check_tool_results(messages)
     return messages
 
 
-def _turn(place: int, role: str) -> str:
+def _role_error(place: int, role: str) -> str:
     if place == 0:
         return 'messages: first message must use the "user" role'
     return (
@@ -143,10 +145,10 @@ def _check_content(where: str, message: Mapping[str, Any], *, last: bool) -> Non
             f"{where}: all messages must have non-empty content except for the optional final "
             "assistant message",
         )
-    said = _spoken_texts(_blocks(content))
-    if any(not text.strip() for text in said if text or not isinstance(content, str)):
+    texts = _plain_texts(_blocks(content))
+    if any(not text.strip() for text in texts if text or not isinstance(content, str)):
         raise Fault(400, "messages: text content blocks must contain non-whitespace text")
-    if final and said and said[-1] != said[-1].rstrip():
+    if final and texts and texts[-1] != texts[-1].rstrip():
         raise Fault(400, "messages: final assistant content cannot end with trailing whitespace")
 
 
@@ -162,7 +164,7 @@ def _checked_blocks(where: str, blocks: Any, types: Sequence[str]) -> list[dict[
                 f"{where}.{place}: Input tag '{kind}' found using 'type' does not match any of "
                 f"the expected tags: {expected}",
             )
-        needed = _NEEDED.get(str(kind))
+        needed = _REQUIRED.get(str(kind))
         if needed is not None and needed not in block:
             raise Fault(400, f"{where}.{place}.{kind}.{needed}: Field required")
         if kind == "tool_use":
@@ -180,11 +182,11 @@ def _check_tool_use(where: str, block: Mapping[str, Any]) -> None:
 
 def _check_tool_results(messages: Sequence[Mapping[str, Any]]) -> None:
     """Each tool use is answered in the next message, first of all, and nothing else is."""
-    waiting: list[str] = []
+    unanswered: list[str] = []
     for place, message in enumerate(messages):
         blocks = _blocks(message["content"])
         results = [b["tool_use_id"] for b in blocks if b["type"] == "tool_result"]
-        missing = [one for one in waiting if one not in results]
+        missing = [one for one in unanswered if one not in results]
         if missing:
             raise Fault(
                 400,
@@ -192,7 +194,7 @@ def _check_tool_results(messages: Sequence[Mapping[str, Any]]) -> None:
                 f"immediately after: {', '.join(missing)}. Each `tool_use` block must have a "
                 "corresponding `tool_result` block in the next message.",
             )
-        stray = [one for one in results if one not in waiting]
+        stray = [one for one in results if one not in unanswered]
         if stray:
             raise Fault(
                 400,
@@ -202,8 +204,8 @@ def _check_tool_results(messages: Sequence[Mapping[str, Any]]) -> None:
             )
         if results and any(b["type"] != "tool_result" for b in blocks[: len(results)]):
             raise Fault(400, f"messages.{place}: `tool_result` blocks must come first")
-        waiting = [block["id"] for block in blocks if block["type"] == "tool_use"]
-    if waiting:
+        unanswered = [block["id"] for block in blocks if block["type"] == "tool_use"]
+    if unanswered:
         raise Fault(400, f"messages.{len(messages) - 1}: `tool_use` at the end has no result")
 
 
@@ -221,10 +223,10 @@ def _tools(given: Mapping[str, Any]) -> tuple[tuple[Tool, ...], str | None]:
         case "none":
             return (), None
         case "tool":
-            named = choice.get("name")
-            if named not in [tool.name for tool in tools]:
-                raise Fault(400, f"Tool '{named}' not found in provided tools")
-            return tools, named
+            forced_tool = choice.get("name")
+            if forced_tool not in [tool.name for tool in tools]:
+                raise Fault(400, f"Tool '{forced_tool}' not found in provided tools")
+            return tools, forced_tool
         case "auto" | "any":
             return tools, None
         case kind:
@@ -248,7 +250,7 @@ def _blocks(content: Any) -> list[dict[str, Any]]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
 
 
-def _spoken_texts(blocks: Sequence[Mapping[str, Any]]) -> list[str]:
+def _plain_texts(blocks: Sequence[Mapping[str, Any]]) -> list[str]:
     """What is said in text blocks, without what is in tool results."""
     return [b["text"] for b in blocks if b["type"] == "text" and isinstance(b["text"], str)]
 
@@ -259,5 +261,5 @@ def _texts(blocks: Sequence[Mapping[str, Any]]) -> list[str]:
         if block["type"] == "tool_result":
             texts += _texts(_blocks(block.get("content") or []))
         else:
-            texts += _spoken_texts([block])
+            texts += _plain_texts([block])
     return texts

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.simulator import anthropic, vertex
-from gateway.simulator.anthropic import frames, streams, whole
+from gateway.simulator.anthropic import frames, stream_media_type, whole
 from gateway.simulator.anthropic_requests import read_hosted
-from gateway.simulator.asks import Ask, Fault
+from gateway.simulator.asks import Fault, SimulatedRequest
 
 __all__ = [
-    "error", "failure", "frames", "headers", "interruption", "name", "read", "streams", "unknown",
-    "whole",
+    "error", "failure", "frames", "headers", "interruption", "name", "read", "stream_media_type",
+    "unknown", "whole",
 ]  # fmt: skip
 
 _VERSION: Final = "vertex-2023-10-16"
@@ -26,10 +26,10 @@ def name() -> str:
     return "anthropic-vertex"
 
 
-def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> Ask:
+def read(body: bytes, headers: Mapping[str, str], params: Mapping[str, str]) -> SimulatedRequest:
     """Raises Fault 400. Whether it streams is said by the path."""
-    stream = where["verb"] == "streamRawPredict"
-    return read_hosted(body, _VERSION, where["model"], stream=stream)
+    stream = params["verb"] == "streamRawPredict"
+    return read_hosted(body, _VERSION, params["model"], stream=stream)
 
 
 def headers(request_id: str, status: int) -> dict[str, str]:

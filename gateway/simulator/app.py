@@ -25,8 +25,8 @@ from gateway.simulator import (
 from gateway.simulator.answers import answer_of
 from gateway.simulator.behaviours import BEHAVIOURS
 from gateway.simulator.bill import PRICES, Bill
-from gateway.simulator.call import Answers, Call, Pace
-from gateway.simulator.client import Client, Gone
+from gateway.simulator.call import AnswerFunction, Call, Pace
+from gateway.simulator.client import Client, ClientDisconnected
 from gateway.simulator.format import Format
 from gateway.simulator.gemini_array import AsArray
 from gateway.simulator.hosts import HOSTS, Host
@@ -37,11 +37,11 @@ _CONVERSE: Final = r"/model/(?P<model>.+)/(?P<verb>converse|converse-stream)"
 _INVOKE: Final = r"/model/(?P<model>.+)/(?P<verb>invoke|invoke-with-response-stream)"
 _DEPLOYED: Final = r"/deployments/(?P<model>[^/]+)/chat/completions"
 _PROJECT: Final = "/v1/projects/simulated/locations/global/publishers"
-_EVENTS: Final = ("alt", "sse")
+_SSE_PARAM: Final = ("alt", "sse")
 """What asks Google for server-sent events; else a stream is one JSON array."""
 
 
-class Door:
+class Endpoint:
     """Where a provider is asked: at `base` and a path that matches `calls`, with its own `prefix`
     before them or without. What else `begins` so is told "not found" in the provider's words.
     `array` is how it streams without server-sent events, where it can.
@@ -53,33 +53,33 @@ class Door:
         self.wire = wire
         self.base = prefix + base
         self.calls = re.compile(f"(?:{prefix})?{re.escape(base)}{calls}")
-        self.begins = (f"{prefix}/", base + calls.partition("(")[0])
+        self.prefixes = (f"{prefix}/", base + calls.partition("(")[0])
         self._array = array
 
-    def format(self, where: Mapping[str, str]) -> Format:
+    def format(self, params: Mapping[str, str]) -> Format:
         """The format of a call whose path and query say this."""
-        if self._array is None or not where["verb"].startswith("stream"):
+        if self._array is None or not params["verb"].startswith("stream"):
             return self.wire
-        name, value = _EVENTS
-        return self.wire if where.get(name) == value else self._array
+        name, value = _SSE_PARAM
+        return self.wire if params.get(name) == value else self._array
 
 
-DOORS: Final = (
-    Door(openai, "/openai", "/v1", "/chat/completions"),
-    Door(anthropic, "/anthropic", "", "/v1/messages"),
-    Door(gemini, "/gemini", "/v1beta", _GENERATE, AsArray(gemini)),
-    Door(bedrock, "/bedrock", "", _CONVERSE),
-    Door(bedrock_invoke, "/bedrock", "", _INVOKE),
-    Door(ollama, "/ollama", "", "/api/chat"),
-    Door(anthropic_vertex, "/vertex", f"{_PROJECT}/anthropic", _PREDICT),
-    Door(vertex, "/vertex", f"{_PROJECT}/google", _GENERATE, AsArray(vertex)),
-    Door(azure, "/azure", "/openai", _DEPLOYED),
+ENDPOINTS: Final = (
+    Endpoint(openai, "/openai", "/v1", "/chat/completions"),
+    Endpoint(anthropic, "/anthropic", "", "/v1/messages"),
+    Endpoint(gemini, "/gemini", "/v1beta", _GENERATE, AsArray(gemini)),
+    Endpoint(bedrock, "/bedrock", "", _CONVERSE),
+    Endpoint(bedrock_invoke, "/bedrock", "", _INVOKE),
+    Endpoint(ollama, "/ollama", "", "/api/chat"),
+    Endpoint(anthropic_vertex, "/vertex", f"{_PROJECT}/anthropic", _PREDICT),
+    Endpoint(vertex, "/vertex", f"{_PROJECT}/google", _GENERATE, AsArray(vertex)),
+    Endpoint(azure, "/azure", "/openai", _DEPLOYED),
     *(
-        Door(Host(name, busy), f"/{name}", "/v1", "/chat/completions")
-        for name, busy in HOSTS.items()
+        Endpoint(Host(name, rate_limit), f"/{name}", "/v1", "/chat/completions")
+        for name, rate_limit in HOSTS.items()
     ),
 )
-PLACES: Final[Mapping[str, str]] = {door.wire.name(): door.base for door in DOORS}
+PLACES: Final[Mapping[str, str]] = {endpoint.wire.name(): endpoint.base for endpoint in ENDPOINTS}
 """What stands behind the simulator's URL in the base URL of each provider."""
 _OTHERS: Final = frozenset({"vertex", "azure", *HOSTS})
 """Providers whose dialect is another's."""
@@ -99,7 +99,7 @@ class Simulator:
     """
 
     def __init__(
-        self, *, pause_s: float = 0.0, slow_s: float = 0.3, answers: Answers = answer_of
+        self, *, pause_s: float = 0.0, slow_s: float = 0.3, answers: AnswerFunction = answer_of
     ) -> None:
         self.bill = Bill()
         self._pace = Pace(pause_s, slow_s)
@@ -115,7 +115,7 @@ class Simulator:
             raise NotImplementedError(f"no {scope['type']} here")
         try:
             client = await Client.of(scope, receive, send)
-        except Gone:
+        except ClientDisconnected:
             return
         try:
             await self._route(client, scope["method"], scope["path"])
@@ -133,10 +133,10 @@ class Simulator:
 
     async def _route(self, client: Client, method: str, path: str) -> None:
         match method, path:
-            case "POST", _ if found := _match(path):
-                door, said = found
-                where = dict(parse_qsl(client.query)) | said
-                await self._call(client, door.format(where), where)
+            case "POST", _ if match := _match(path):
+                endpoint, path_params = match
+                params = dict(parse_qsl(client.query)) | path_params
+                await self._call(client, endpoint.format(params), params)
             case "GET", "/v1/models" | "/openai/v1/models":
                 await client.reply(200, {}, openai.models(MODELS))
             case "GET", "/bill":
@@ -147,12 +147,12 @@ class Simulator:
             case _:
                 await _not_found(client, method, path)
 
-    async def _call(self, client: Client, wire: Format, where: Mapping[str, str]) -> None:
+    async def _call(self, client: Client, wire: Format, params: Mapping[str, str]) -> None:
         self._open += 1
         self._idle.clear()
         try:
             number, pace = next(self._numbers), self._pace
-            call = Call(number, wire, where, self.bill, pace, self._see, self._answers)
+            call = Call(number, wire, params, self.bill, pace, self._seen_before, self._answers)
             await call.serve(client)
         finally:
             self._open -= 1
@@ -160,32 +160,32 @@ class Simulator:
                 self._idle.set()
 
     def _bill_json(self) -> bytes:
-        told = {
+        fields = {
             "cost": self.bill.cost,
             "open": self._open,
             "unbilled": self.bill.unbilled,
             "models": self.bill.totals(),
             "calls": self.bill.calls,
         }
-        return msgspec.json.encode(told)
+        return msgspec.json.encode(fields)
 
-    def _see(self, prompt: bytes) -> bool:
+    def _seen_before(self, prompt: bytes) -> bool:
         digest = hashlib.blake2b(prompt, digest_size=16).digest()
         known = digest in self._seen
         self._seen.add(digest)
         return known
 
 
-def _match(path: str) -> tuple[Door, dict[str, str]] | None:
+def _match(path: str) -> tuple[Endpoint, dict[str, str]] | None:
     """The door that a path is of, and what the path says."""
-    for door in DOORS:
-        if found := door.calls.fullmatch(path):
-            return door, found.groupdict()
+    for endpoint in ENDPOINTS:
+        if match := endpoint.calls.fullmatch(path):
+            return endpoint, match.groupdict()
     return None
 
 
 async def _not_found(client: Client, method: str, path: str) -> None:
-    found = (door.wire for door in DOORS if path.startswith(door.begins))
-    wire = next(found, openai)
+    matching = (endpoint.wire for endpoint in ENDPOINTS if path.startswith(endpoint.prefixes))
+    wire = next(matching, openai)
     fault = wire.unknown(method, path)
     await client.reply(404, wire.headers("req_none", 404), wire.error(fault, "req_none"))

@@ -33,7 +33,7 @@ class Tool(Struct, frozen=True):
     schema: Mapping[str, Any]
 
 
-class Ask(Struct, frozen=True):
+class SimulatedRequest(Struct, frozen=True):
     """One request. `texts` is every text of its messages and system prompt: what is billed.
 
     `tools` are those the answer must choose from; none when it is to be text. `named` is the
@@ -50,7 +50,7 @@ class Ask(Struct, frozen=True):
     limit: int | None = None
     stop: tuple[str, ...] = ()
     tools: tuple[Tool, ...] = ()
-    named: str | None = None
+    forced_tool: str | None = None
     parallel: bool = True
     wants_json: bool = False
     schema: Mapping[str, Any] | None = None

@@ -16,8 +16,8 @@ from gateway.simulator.eventstream import event, exception
 from gateway.simulator.format import Frame, Reply, arguments
 
 __all__ = [
-    "error", "failure", "frames", "headers", "interruption", "name", "read", "streams", "unknown",
-    "whole",
+    "error", "failure", "frames", "headers", "interruption", "name", "read", "stream_media_type",
+    "unknown", "whole",
 ]  # fmt: skip
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -38,15 +38,15 @@ def name() -> str:
     return "bedrock"
 
 
-def streams() -> str:
+def stream_media_type() -> str:
     return "application/vnd.amazon.eventstream"
 
 
 def headers(request_id: str, status: int) -> dict[str, str]:
-    told = {"x-amzn-requestid": request_id}
+    values = {"x-amzn-requestid": request_id}
     if status in _EXCEPTIONS:
-        told["x-amzn-errortype"] = f"{_EXCEPTIONS[status]}:{_CORAL}"
-    return told
+        values["x-amzn-errortype"] = f"{_EXCEPTIONS[status]}:{_CORAL}"
+    return values
 
 
 def failure(status: int, model: str) -> Fault:
@@ -76,21 +76,21 @@ def error(fault: Fault, request_id: str) -> bytes:
 def interruption(request_id: str, fault: Fault | None) -> bytes:
     """Streams write the exception's name with a small letter."""
     if fault is not None:
-        named = _EXCEPTIONS.get(fault.status, _EXCEPTIONS[500])
-        return exception(named[0].lower() + named[1:], error(fault, request_id))
-    told = {
+        exception_name = _EXCEPTIONS.get(fault.status, _EXCEPTIONS[500])
+        return exception(exception_name[0].lower() + exception_name[1:], error(fault, request_id))
+    fields = {
         "message": failure(500, "").message,
         "originalMessage": "Overloaded",
         "originalStatusCode": 529,
     }
-    return exception("modelStreamErrorException", _encode(told))
+    return exception("modelStreamErrorException", _encode(fields))
 
 
 def whole(reply: Reply) -> bytes:
     answer = reply.answers[0]
     content: list[dict[str, Any]] = [{"text": answer.text}] if answer.text else []
     for place, call in enumerate(answer.calls):
-        use = {"input": arguments(call), **_named(reply, place, call)}
+        use = {"input": arguments(call), **_name_and_id(reply, place, call)}
         content.append({"toolUse": use})
     body: dict[str, Any] = {
         "metrics": {"latencyMs": 1},
@@ -103,19 +103,19 @@ def whole(reply: Reply) -> bytes:
 def frames(reply: Reply) -> list[Frame]:
     """One answer: the format has no `n`."""
     answer = reply.answers[0]
-    written = [_frame("messageStart", role="assistant")]
+    events = [_frame("messageStart", role="assistant")]
     place = 0
     if answer.text:
-        written += _block(place, [({"text": text}, text) for text in pieces(answer.text)])
+        events += _block(place, [({"text": text}, text) for text in pieces(answer.text)])
         place += 1
     for number, call in enumerate(answer.calls):
-        start = {"toolUse": _named(reply, number, call)}
-        written.append(_frame("contentBlockStart", contentBlockIndex=place, start=start))
+        start = {"toolUse": _name_and_id(reply, number, call)}
+        events.append(_frame("contentBlockStart", contentBlockIndex=place, start=start))
         texts = ("", *pieces(call.arguments))
-        written += _block(place, [({"toolUse": {"input": text}}, text) for text in texts])
+        events += _block(place, [({"toolUse": {"input": text}}, text) for text in texts])
         place += 1
     return [
-        *written,
+        *events,
         _frame("messageStop", 0, "end", stopReason=_reason(answer)),
         _frame("metadata", 0, "end", metrics={"latencyMs": 1}, **_usage(reply)),
     ]
@@ -139,12 +139,12 @@ def _reason(answer: Answer) -> str:
     return "stop_sequence" if answer.stopped_by else _FINISH[answer.finish]
 
 
-def _named(reply: Reply, place: int, call: Call) -> dict[str, str]:
+def _name_and_id(reply: Reply, place: int, call: Call) -> dict[str, str]:
     return {"name": call.name, "toolUseId": f"tooluse_{reply.number:010d}{place:03d}"}
 
 
 def _usage(reply: Reply) -> dict[str, Any]:
-    if not reply.tells_usage:
+    if not reply.reports_usage:
         return {}
     counts = {
         "inputTokens": reply.prompt_tokens,

@@ -13,14 +13,21 @@ import msgspec
 from gateway.simulator import anthropic
 from gateway.simulator.anthropic import whole
 from gateway.simulator.anthropic_requests import read_hosted
-from gateway.simulator.asks import Ask, Fault
-from gateway.simulator.bedrock import error, failure, headers, interruption, streams, unknown
+from gateway.simulator.asks import Fault, SimulatedRequest
+from gateway.simulator.bedrock import (
+    error,
+    failure,
+    headers,
+    interruption,
+    stream_media_type,
+    unknown,
+)
 from gateway.simulator.eventstream import event
 from gateway.simulator.format import Frame, Reply, read_object
 
 __all__ = [
-    "error", "failure", "frames", "headers", "interruption", "name", "read", "streams", "unknown",
-    "whole",
+    "error", "failure", "frames", "headers", "interruption", "name", "read", "stream_media_type",
+    "unknown", "whole",
 ]  # fmt: skip
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -32,26 +39,26 @@ def name() -> str:
     return "bedrock-invoke"
 
 
-def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> Ask:
+def read(body: bytes, headers: Mapping[str, str], params: Mapping[str, str]) -> SimulatedRequest:
     """Raises Fault 400. The signature is not looked at."""
     if "stream" in (read_object(body) or {}):
         raise Fault(400, "stream: Extra inputs are not permitted")
-    stream = where["verb"] == "invoke-with-response-stream"
-    return read_hosted(body, _VERSION, where["model"], stream=stream)
+    stream = params["verb"] == "invoke-with-response-stream"
+    return read_hosted(body, _VERSION, params["model"], stream=stream)
 
 
 def frames(reply: Reply) -> list[Frame]:
     """One answer: the format has no `n`."""
-    written = []
+    events = []
     for frame in anthropic.frames(reply):
-        said: dict[str, Any] = msgspec.json.decode(frame.data.partition(b"\ndata: ")[2])
-        if said["type"] == "ping":
+        fields: dict[str, Any] = msgspec.json.decode(frame.data.partition(b"\ndata: ")[2])
+        if fields["type"] == "ping":
             continue
-        if said["type"] == "message_stop" and reply.tells_usage:
-            said["amazon-bedrock-invocationMetrics"] = _metrics(reply)
-        held = {"bytes": base64.b64encode(_encode(said)).decode(), "p": _PADDING}
-        written.append(Frame(event("chunk", _encode(held)), frame.size, frame.part))
-    return written
+        if fields["type"] == "message_stop" and reply.reports_usage:
+            fields["amazon-bedrock-invocationMetrics"] = _metrics(reply)
+        chunk = {"bytes": base64.b64encode(_encode(fields)).decode(), "p": _PADDING}
+        events.append(Frame(event("chunk", _encode(chunk)), frame.size, frame.part))
+    return events
 
 
 def _metrics(reply: Reply) -> dict[str, int]:

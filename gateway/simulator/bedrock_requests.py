@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from gateway.simulator.asks import Ask, Fault, Tool
+from gateway.simulator.asks import Fault, SimulatedRequest, Tool
 from gateway.simulator.format import compact, read_object
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -19,7 +19,7 @@ _FIELDS: Final = frozenset({
 _NUMBERS: Final = (("maxTokens", 1, None), ("temperature", 0, 1), ("topP", 0, 1))
 
 
-def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> Ask:
+def read(body: bytes, headers: Mapping[str, str], params: Mapping[str, str]) -> SimulatedRequest:
     """Raises Fault 400. The signature is not looked at."""
     fields = read_object(body)
     if fields is None:
@@ -32,24 +32,26 @@ def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> A
     _check_inference(inference)
     messages = _messages(given)
     system = [_text(f"system.{at}", block) for at, block in enumerate(given.get("system", ()))]
-    asked = [_spoken_texts(message["content"]) for message in messages if message["role"] == "user"]
-    questions = [said for said in asked if said]
-    tools, named, parallel = _tools(given)
+    user_texts = [
+        _plain_texts(message["content"]) for message in messages if message["role"] == "user"
+    ]
+    questions = [texts for texts in user_texts if texts]
+    tools, forced_tool, parallel = _tools(given)
     _check_tools_declared(messages, given)
     answered = any("toolResult" in block for block in messages[-1]["content"])
-    wanted = _object(_object(given, "outputConfig"), "textFormat")
-    return Ask(
-        model=where["model"],
+    text_format = _object(_object(given, "outputConfig"), "textFormat")
+    return SimulatedRequest(
+        model=params["model"],
         texts=(*system, *(text for each in messages for text in _texts(each["content"]))),
         question="\n".join(questions[-1]) if questions else "",
-        stream=where["verb"] == "converse-stream",
+        stream=params["verb"] == "converse-stream",
         limit=inference.get("maxTokens"),
         stop=tuple(inference.get("stopSequences") or ()),
         tools=() if answered else tools,
-        named=named,
+        forced_tool=forced_tool,
         parallel=parallel,
-        wants_json=wanted.get("type") == "json_schema",
-        schema=_schema(wanted),
+        wants_json=text_format.get("type") == "json_schema",
+        schema=_schema(text_format),
         no_arguments="",
     )
 
@@ -75,8 +77,8 @@ def _check_inference(inference: Mapping[str, Any]) -> None:
 
 
 def _constraint(where: str, bound: str) -> Fault:
-    said = f"1 validation error detected: Value at '{where}' failed to satisfy constraint:"
-    return Fault(400, f"{said} Member must have value {bound}")
+    message = f"1 validation error detected: Value at '{where}' failed to satisfy constraint:"
+    return Fault(400, f"{message} Member must have value {bound}")
 
 
 def _messages(given: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -98,14 +100,14 @@ def _messages(given: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "assistant]",
             )
         if role == before:
-            raise Fault(400, _turn(at))
+            raise Fault(400, _role_error(at))
         before = role
         _check_content(f"messages.{at}", message.get("content"))
     _check_results(messages)
     return messages
 
 
-def _turn(at: int) -> str:
+def _role_error(at: int) -> str:
     if at == 0:
         return (
             "A conversation must start with a user message. Try again with a conversation that "
@@ -152,22 +154,24 @@ def _text(where: str, block: Any) -> str:
 
 def _check_results(messages: Sequence[Mapping[str, Any]]) -> None:
     """Each tool use is answered in the next message, and nothing else is."""
-    waiting: list[str] = []
+    unanswered: list[str] = []
     for at, message in enumerate(messages):
-        given = [b["toolResult"].get("toolUseId") for b in message["content"] if "toolResult" in b]
-        missing = [one for one in waiting if one not in given]
+        results = [
+            b["toolResult"].get("toolUseId") for b in message["content"] if "toolResult" in b
+        ]
+        missing = [one for one in unanswered if one not in results]
         if missing:
             listed = ", ".join(missing)
             raise Fault(
                 400, f"Expected toolResult blocks at messages.{at}.content for the following Ids: "
                 f"{listed}",
             )  # fmt: skip
-        if len(given) > len(waiting):
+        if len(results) > len(unanswered):
             raise Fault(
                 400, f"The number of toolResult blocks at messages.{at}.content exceeds the number "
                 "of toolUse blocks of previous turn.",
             )  # fmt: skip
-        waiting = [b["toolUse"].get("toolUseId") for b in message["content"] if "toolUse" in b]
+        unanswered = [b["toolUse"].get("toolUseId") for b in message["content"] if "toolUse" in b]
 
 
 def _check_tools_declared(messages: list[dict[str, Any]], given: Mapping[str, Any]) -> None:
@@ -192,10 +196,10 @@ def _tools(given: Mapping[str, Any]) -> tuple[tuple[Tool, ...], str | None, bool
     tools = tuple(_tool(f"toolConfig.tools.{at}", spec) for at, spec in enumerate(specs))
     own = _object(_object(given, "additionalModelRequestFields"), "tool_choice")
     choice = _object(config, "toolChoice")
-    named = own.get("name") or (choice.get("tool") or {}).get("name")
-    if named is not None and named not in [tool.name for tool in tools]:
-        raise Fault(400, f"The tool {named} of toolChoice is not in toolConfig.tools")
-    return tools, named, not own.get("disable_parallel_tool_use", False)
+    forced_tool = own.get("name") or (choice.get("tool") or {}).get("name")
+    if forced_tool is not None and forced_tool not in [tool.name for tool in tools]:
+        raise Fault(400, f"The tool {forced_tool} of toolChoice is not in toolConfig.tools")
+    return tools, forced_tool, not own.get("disable_parallel_tool_use", False)
 
 
 def _tool(where: str, spec: Any) -> Tool:
@@ -215,18 +219,18 @@ def _tool(where: str, spec: Any) -> Tool:
     return Tool(name, schema)
 
 
-def _schema(wanted: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _schema(text_format: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The schema is JSON within the JSON."""
-    described = _object(_object(wanted, "structure"), "jsonSchema")
-    if wanted.get("type") != "json_schema":
+    json_schema = _object(_object(text_format, "structure"), "jsonSchema")
+    if text_format.get("type") != "json_schema":
         return None
-    schema = read_object(str(described.get("schema")).encode())
+    schema = read_object(str(json_schema.get("schema")).encode())
     if schema is None:
         raise Fault(400, "outputConfig.textFormat.structure.jsonSchema.schema is not valid JSON")
     return schema
 
 
-def _spoken_texts(content: Sequence[Mapping[str, Any]]) -> list[str]:
+def _plain_texts(content: Sequence[Mapping[str, Any]]) -> list[str]:
     return [block["text"] for block in content if "text" in block]
 
 
@@ -235,7 +239,7 @@ def _texts(content: Sequence[Mapping[str, Any]]) -> list[str]:
     for block in content:
         if "toolResult" in block:
             for part in block["toolResult"].get("content") or ():
-                texts += [compact(part["json"])] if "json" in part else _spoken_texts([part])
+                texts += [compact(part["json"])] if "json" in part else _plain_texts([part])
         else:
-            texts += _spoken_texts([block])
+            texts += _plain_texts([block])
     return texts

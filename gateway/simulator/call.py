@@ -9,17 +9,17 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from gateway.simulator.answers import Answer
-from gateway.simulator.asks import Ask, Fault
+from gateway.simulator.asks import Fault, SimulatedRequest
 from gateway.simulator.behaviours import FAILURES, behaviour_of, interruption_of
 from gateway.simulator.bill import Bill, BilledCall, cost_of, tokens_in, tokens_of
 from gateway.simulator.client import Client
 from gateway.simulator.format import Format, Frame, Reply
 
-_PIECES = 3
+_PIECES_BEFORE_BREAK = 3
 """How many pieces of an answer come before it stalls or breaks; at least one never comes."""
-_READ_S = 0.01
+_DRAIN_S = 0.01
 """Given to the client to read what it was sent, before a reset throws away what it has not."""
-_PROXY = b"""<html>\r
+_PROXY_PAGE = b"""<html>\r
 <head><title>502 Bad Gateway</title></head>\r
 <body>\r
 <center><h1>502 Bad Gateway</h1></center>\r
@@ -27,12 +27,12 @@ _PROXY = b"""<html>\r
 </html>\r
 """
 """What stands in front of a provider tells in its own way that it did not reach it."""
-_UNFORESEEN: Final = (Fault, AttributeError, LookupError, TypeError, ValueError)
+_BAD_REQUEST_ERRORS: Final = (Fault, AttributeError, LookupError, TypeError, ValueError)
 """What reading and answering raise: a Fault, or for JSON that no check of a format thought of,
 whatever comes of it.
 """
-_BREAKS = ("stallmid", "resetmid", "errormid")
-Answers = Callable[[Ask, str], Answer]
+_BREAKING = ("stallmid", "resetmid", "errormid")
+AnswerFunction = Callable[[SimulatedRequest, str], Answer]
 """What a model that behaves so says when it is asked so."""
 
 
@@ -57,18 +57,18 @@ class Call:
         self,
         number: int,
         wire: Format,
-        where: Mapping[str, str],
+        params: Mapping[str, str],
         bill: Bill,
         pace: Pace,
-        seen: Callable[[bytes], bool],
-        answers: Answers,
+        seen_before: Callable[[bytes], bool],
+        answers: AnswerFunction,
     ) -> None:
         self._number = number
         self._wire = wire
-        self._where = where
+        self._params = params
         self._bill = bill
         self._pace = pace
-        self._seen = seen
+        self._seen_before = seen_before
         self._answers = answers
         self._id = f"req_{number:010d}"
         self._behaviour = "right"
@@ -77,19 +77,19 @@ class Call:
 
     async def serve(self, client: Client) -> None:
         try:
-            ask = self._wire.read(client.body, client.headers, self._where)
-            self._model = ask.model
-            self._behaviour = behaviour_of(ask.model)
-            self._prompt_tokens = tokens_of(ask.texts)
-            self._fail_on_purpose(ask)
-            reply = self._reply(ask)
-        except _UNFORESEEN as error:
+            request = self._wire.read(client.body, client.headers, self._params)
+            self._model = request.model
+            self._behaviour = behaviour_of(request.model)
+            self._prompt_tokens = tokens_of(request.texts)
+            self._fail_on_purpose(request)
+            reply = self._reply(request)
+        except _BAD_REQUEST_ERRORS as error:
             self._bill.unbilled += 1
-            odd = Fault(400, "A value of the request is of a type that it cannot have.")
-            await self._refuse(client, error if isinstance(error, Fault) else odd)
+            invalid = Fault(400, "A value of the request is of a type that it cannot have.")
+            await self._refuse(client, error if isinstance(error, Fault) else invalid)
             return
         behaviour = self._behaviour
-        if behaviour == "reset" or (behaviour == "resetmid" and not ask.stream):
+        if behaviour == "reset" or (behaviour == "resetmid" and not request.stream):
             self._bill.unbilled += 1
             await client.reset()
             return
@@ -97,37 +97,37 @@ class Call:
         if stalls or (behaviour == "slow" and await self._pace.before_slow(client)):
             self._charge(status=None)
             return
-        if ask.stream:
+        if request.stream:
             await self._stream(client, reply)
         else:
             await self._send_whole(client, reply)
 
     async def _refuse(self, client: Client, fault: Fault) -> None:
         if fault.status == 502:
-            await client.reply(502, {"content-type": "text/html"}, _PROXY)
+            await client.reply(502, {"content-type": "text/html"}, _PROXY_PAGE)
             return
         headers = self._wire.headers(self._id, fault.status)
         await client.reply(fault.status, headers, self._wire.error(fault, self._id))
 
-    def _fail_on_purpose(self, ask: Ask) -> None:
+    def _fail_on_purpose(self, request: SimulatedRequest) -> None:
         status = FAILURES.get(self._behaviour)
-        if self._behaviour == "errormid" and not ask.stream:
-            status = interruption_of(ask.model) or 529
+        if self._behaviour == "errormid" and not request.stream:
+            status = interruption_of(request.model) or 529
         if self._behaviour == "flaky":
-            prompt = "\0".join((self._wire.name(), ask.model, *ask.texts)).encode()
-            status = None if self._seen(prompt) else 500
+            prompt = "\0".join((self._wire.name(), request.model, *request.texts)).encode()
+            status = None if self._seen_before(prompt) else 500
         if status is not None:
-            raise self._wire.failure(status, ask.model)
+            raise self._wire.failure(status, request.model)
 
-    def _reply(self, ask: Ask) -> Reply:
-        answers = (self._answers(ask, self._behaviour),) * ask.n
+    def _reply(self, request: SimulatedRequest) -> Reply:
+        answers = (self._answers(request, self._behaviour),) * request.n
         return Reply(
             number=self._number,
-            ask=ask,
+            request=request,
             answers=answers,
             prompt_tokens=self._prompt_tokens,
             completion_tokens=tokens_in(sum(answer.size for answer in answers)),
-            tells_usage=self._behaviour != "nousage",
+            reports_usage=self._behaviour != "nousage",
         )
 
     async def _send_whole(self, client: Client, reply: Reply) -> None:
@@ -146,12 +146,12 @@ class Call:
 
     async def _stream(self, client: Client, reply: Reply) -> None:
         frames = self._wire.frames(reply)
-        told = {"content-type": self._wire.streams(), "cache-control": "no-cache"}
-        await client.start(200, self._wire.headers(self._id, 200) | told)
-        breaks = self._behaviour in _BREAKS
+        headers = {"content-type": self._wire.stream_media_type(), "cache-control": "no-cache"}
+        await client.start(200, self._wire.headers(self._id, 200) | headers)
+        breaks = self._behaviour in _BREAKING
         body = [frame for frame in frames if frame.part == "answer"]
         sent = 0
-        for frame in _first(body) if breaks else body:
+        for frame in _before_break(body) if breaks else body:
             await client.write(frame.data)
             sent += frame.size
             if await client.wait(self._pace.pause_s):
@@ -159,10 +159,10 @@ class Call:
         if self._behaviour == "stallmid":
             await client.wait()
         elif self._behaviour == "resetmid":
-            await client.wait(_READ_S)
+            await client.wait(_DRAIN_S)
         ends = self._behaviour != "noend" and not breaks
-        self._charge(tokens_in(sent), whole=ends and not client.gone)
-        if client.gone:
+        self._charge(tokens_in(sent), whole=ends and not client.disconnected)
+        if client.disconnected:
             return
         if self._behaviour == "errormid":
             await client.write(self._interruption(), more=False)
@@ -198,8 +198,8 @@ class Call:
         )
 
 
-def _first(frames: list[Frame]) -> list[Frame]:
+def _before_break(frames: list[Frame]) -> list[Frame]:
     """The frames up to the few pieces that are sent before a break."""
     places = [place for place, frame in enumerate(frames) if frame.size]
-    last = max(1, min(_PIECES, len(places) - 1))
+    last = max(1, min(_PIECES_BEFORE_BREAK, len(places) - 1))
     return frames[: places[last - 1] + 1] if places else frames

@@ -10,7 +10,7 @@ RESET: Final = "tollgate.reset"
 """The ASGI extension by which a server lets an app reset a connection; see serving.py."""
 
 
-class Gone(Exception):
+class ClientDisconnected(Exception):
     """The client left before its request was whole."""
 
 
@@ -24,7 +24,7 @@ class Client:
         self._reset = (scope.get("extensions") or {}).get(RESET)
         self._send = send
         self._receive = receive
-        self._left: asyncio.Task[None] | None = None
+        self._disconnect: asyncio.Task[None] | None = None
         """Ends when the client has left. Made when it is first asked for: most calls never ask."""
 
     @classmethod
@@ -35,24 +35,24 @@ class Client:
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise Gone
+                raise ClientDisconnected
             body += message.get("body", b"")
             more = message.get("more_body", False)
         return cls(scope, receive, send, body)
 
     @property
-    def gone(self) -> bool:
-        return self._left is not None and self._left.done()
+    def disconnected(self) -> bool:
+        return self._disconnect is not None and self._disconnect.done()
 
     async def wait(self, seconds: float | None = None) -> bool:
         """True as soon as the client has left; else False after so long. None waits for that."""
-        if self._left is None:
-            self._left = asyncio.create_task(_until_it_leaves(self._receive))
+        if self._disconnect is None:
+            self._disconnect = asyncio.create_task(_until_disconnect(self._receive))
         if seconds == 0:
             await asyncio.sleep(0)  # lets a hang-up be noticed
         else:
-            await asyncio.wait({self._left}, timeout=seconds)
-        return self.gone
+            await asyncio.wait({self._disconnect}, timeout=seconds)
+        return self.disconnected
 
     async def start(self, status: int, headers: Mapping[str, str]) -> None:
         pairs = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
@@ -74,12 +74,12 @@ class Client:
         await self.wait()
 
     async def close(self) -> None:
-        if self._left is not None:
-            self._left.cancel()
-            await asyncio.wait({self._left})
+        if self._disconnect is not None:
+            self._disconnect.cancel()
+            await asyncio.wait({self._disconnect})
 
 
-async def _until_it_leaves(receive: Receive) -> None:
+async def _until_disconnect(receive: Receive) -> None:
     message: Message | dict[str, Any] = {"type": "http.request"}
     while message["type"] != "http.disconnect":
         message = await receive()

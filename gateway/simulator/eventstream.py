@@ -23,13 +23,26 @@ def exception(name: str, payload: bytes) -> bytes:
 
 
 def _message(kind: str, name: str, payload: bytes) -> bytes:
-    said = {f":{kind}-type": name, ":content-type": "application/json", ":message-type": kind}
-    headers = b"".join(map(_header, said, said.values()))
+    header_values = {
+        f":{kind}-type": name,
+        ":content-type": "application/json",
+        ":message-type": kind,
+    }
+    headers = b"".join(map(_header, header_values, header_values.values()))
     prelude = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
-    summed = prelude + struct.pack(">I", crc32(prelude)) + headers + payload
-    return summed + struct.pack(">I", crc32(summed))
+    message = prelude + struct.pack(">I", crc32(prelude)) + headers + payload
+    return message + struct.pack(">I", crc32(message))
 
 
 def _header(name: str, value: str) -> bytes:
-    told, said = name.encode(), value.encode()
-    return struct.pack(f">B{len(told)}sBH", len(told), told, _STRING, len(said)) + said
+    encoded_name, encoded_value = name.encode(), value.encode()
+    return (
+        struct.pack(
+            f">B{len(encoded_name)}sBH",
+            len(encoded_name),
+            encoded_name,
+            _STRING,
+            len(encoded_value),
+        )
+        + encoded_value
+    )

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.simulator.answers import Answer, Call
-from gateway.simulator.asks import Ask, Fault
+from gateway.simulator.asks import Fault, SimulatedRequest
 
 
 class Reply(Struct, frozen=True):
@@ -18,11 +18,11 @@ class Reply(Struct, frozen=True):
     """
 
     number: int
-    ask: Ask
+    request: SimulatedRequest
     answers: tuple[Answer, ...]
     prompt_tokens: int
     completion_tokens: int
-    tells_usage: bool = True
+    reports_usage: bool = True
 
 
 class Frame(Struct, frozen=True):
@@ -41,11 +41,13 @@ class Format(Protocol):
 
     def name(self) -> str: ...
 
-    def streams(self) -> str:
+    def stream_media_type(self) -> str:
         """The content type of a stream."""
         ...
 
-    def read(self, body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> Ask:
+    def read(
+        self, body: bytes, headers: Mapping[str, str], params: Mapping[str, str]
+    ) -> SimulatedRequest:
         """`where` is what the path and the query say: `model`, `verb`, ... Raises Fault for what
         the real provider refuses.
         """

@@ -17,8 +17,8 @@ from gateway.simulator.format import Frame, Reply, arguments
 from gateway.simulator.gemini_requests import read
 
 __all__ = [
-    "error", "failure", "frames", "headers", "interruption", "name", "read", "streams", "unknown",
-    "whole",
+    "error", "failure", "frames", "headers", "interruption", "name", "read", "stream_media_type",
+    "unknown", "whole",
 ]  # fmt: skip
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -32,7 +32,7 @@ def name() -> str:
     return "gemini"
 
 
-def streams() -> str:
+def stream_media_type() -> str:
     return "text/event-stream"
 
 
@@ -71,7 +71,7 @@ def unknown(method: str, path: str) -> Fault:
 
 
 def error(fault: Fault, request_id: str) -> bytes:
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "code": fault.status,
         "message": fault.message,
         "status": fault.kind,
@@ -83,12 +83,12 @@ def error(fault: Fault, request_id: str) -> bytes:
             "quotaValue": "60",
         }
         help_ = {"description": "Learn more about Gemini API quotas", "url": _LIMITS}
-        told["details"] = [
+        fields["details"] = [
             {"@type": f"{_RPC}.QuotaFailure", "violations": [violation]},
             {"@type": f"{_RPC}.Help", "links": [help_]},
             {"@type": f"{_RPC}.RetryInfo", "retryDelay": "1s"},
         ]
-    return _encode({"error": told})
+    return _encode({"error": fields})
 
 
 def interruption(request_id: str, fault: Fault | None) -> bytes:
@@ -104,30 +104,30 @@ def whole(reply: Reply) -> bytes:
 
 def frames(reply: Reply) -> list[Frame]:
     """The candidates are written together, a part of each in turn."""
-    written: list[Frame] = []
-    said = 0
+    events: list[Frame] = []
+    size_so_far = 0
     candidates = [_pieces(answer) for answer in reply.answers]
     while any(candidates):
         for index, candidate in enumerate(candidates):
             if candidate:
                 part, size = candidate.pop(0)
-                said += size
-                so_far = replace(reply, completion_tokens=tokens_in(said))
-                written.append(Frame(_event(so_far, _candidate(index, [part])), size))
+                size_so_far += size
+                so_far = replace(reply, completion_tokens=tokens_in(size_so_far))
+                events.append(Frame(_event(so_far, _candidate(index, [part])), size))
     ends = [
         _event(reply, _candidate(index, [{"text": ""}] if answer.text else [], answer))
         for index, answer in enumerate(reply.answers)
     ]
-    return [*written, *(Frame(data, part="end") for data in ends)]
+    return [*events, *(Frame(data, part="end") for data in ends)]
 
 
 def _pieces(answer: Answer) -> list[tuple[dict[str, Any], int]]:
     """Parts, and the bytes in each that are billed."""
-    found: list[tuple[dict[str, Any], int]] = [
+    parts: list[tuple[dict[str, Any], int]] = [
         ({"text": text}, len(text.encode())) for text in pieces(answer.text)
     ]
     sizes = [len(call.arguments.encode()) for call in answer.calls]
-    return found + list(zip(_calls(answer), sizes, strict=True))
+    return parts + list(zip(_calls(answer), sizes, strict=True))
 
 
 def _parts(answer: Answer) -> list[dict[str, Any]]:
@@ -141,11 +141,11 @@ def _calls(answer: Answer) -> Iterator[dict[str, Any]]:
 
 
 def _candidate(
-    index: int, parts: list[dict[str, Any]], ended: Answer | None = None
+    index: int, parts: list[dict[str, Any]], finished: Answer | None = None
 ) -> dict[str, Any]:
     """One without parts has none at all, as recorded."""
     content: dict[str, Any] = {"parts": parts, "role": "model"} if parts else {"role": "model"}
-    finish = {} if ended is None else {"finishReason": _FINISH[ended.finish]}
+    finish = {} if finished is None else {"finishReason": _FINISH[finished.finish]}
     return {"content": content, **finish, "index": index}
 
 
@@ -155,18 +155,18 @@ def _event(reply: Reply, candidate: dict[str, Any]) -> bytes:
 
 def _body(reply: Reply, candidates: list[dict[str, Any]]) -> dict[str, Any]:
     body: dict[str, Any] = {"candidates": candidates}
-    if reply.tells_usage:
+    if reply.reports_usage:
         body["usageMetadata"] = _usage(reply)
-    body["modelVersion"] = reply.ask.model
+    body["modelVersion"] = reply.request.model
     body["responseId"] = f"req_{reply.number:010d}"
     return body
 
 
 def _usage(reply: Reply) -> dict[str, Any]:
-    prompt, said = reply.prompt_tokens, reply.completion_tokens
+    prompt, completion = reply.prompt_tokens, reply.completion_tokens
     return {
         "promptTokenCount": prompt,
-        **({"candidatesTokenCount": said} if said else {}),
-        "totalTokenCount": prompt + said,
+        **({"candidatesTokenCount": completion} if completion else {}),
+        "totalTokenCount": prompt + completion,
         "promptTokensDetails": [{"modality": "TEXT", "tokenCount": prompt}],
     }

@@ -26,22 +26,22 @@ class AsArray:
     def name(self) -> str:
         return self._events.name()
 
-    def streams(self) -> str:
+    def stream_media_type(self) -> str:
         return "application/json; charset=UTF-8"
 
     def error(self, fault: Fault, request_id: str) -> bytes:
         return b"[%b%b" % (self._events.error(fault, request_id), _END)
 
     def frames(self, reply: Reply) -> list[Frame]:
-        written = [
+        frames = [
             Frame((_BETWEEN if at else b"[") + _object(frame.data), frame.size, frame.part)
             for at, frame in enumerate(self._events.frames(reply))
         ]
-        return [*written, Frame(_END, part="end")]
+        return [*frames, Frame(_END, part="end")]
 
     def interruption(self, request_id: str, fault: Fault | None) -> bytes:
-        told = _object(self._events.interruption(request_id, fault))
-        return _BETWEEN + told + _END
+        error = _object(self._events.interruption(request_id, fault))
+        return _BETWEEN + error + _END
 
 
 def _object(event: bytes) -> bytes:

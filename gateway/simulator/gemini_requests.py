@@ -9,14 +9,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from gateway.simulator.asks import Ask, Fault, Tool
+from gateway.simulator.asks import Fault, SimulatedRequest, Tool
 from gateway.simulator.format import compact, read_object
 
 _FIELDS: Final = frozenset({
     "cachedContent", "contents", "generationConfig", "labels", "model", "modelArmorConfig",
     "safetySettings", "store", "systemInstruction", "toolConfig", "tools",
 })  # fmt: skip
-_SETTINGS: Final = frozenset({
+_CONFIG_FIELDS: Final = frozenset({
     "audioTimestamp", "candidateCount", "enableAffectiveDialog", "enableEnhancedCivicAnswers",
     "frequencyPenalty", "imageConfig", "logprobs", "maxOutputTokens", "mediaResolution",
     "presencePenalty", "responseFormat", "responseJsonSchema", "responseLogprobs",
@@ -34,61 +34,64 @@ _RANGES: Final = (
     ("candidateCount", int, 1, 8),
 )
 _NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}")
-_HUMP: Final = re.compile(r"_([a-z])")
+_SNAKE: Final = re.compile(r"_([a-z])")
 
 
-def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> Ask:
+def read(body: bytes, headers: Mapping[str, str], params: Mapping[str, str]) -> SimulatedRequest:
     """Raises Fault 400."""
     fields = read_object(body)
     if fields is None:
-        raise _refused("Invalid JSON payload received. Expected an object.")
-    given = _known(fields, _FIELDS, "")
-    settings = _known(given.get("generationConfig") or {}, _SETTINGS, " at 'generation_config'")
+        raise _invalid_argument("Invalid JSON payload received. Expected an object.")
+    given = _known_fields(fields, _FIELDS, "")
+    settings = _known_fields(
+        given.get("generationConfig") or {}, _CONFIG_FIELDS, " at 'generation_config'"
+    )
     _check_settings(settings)
     contents = _contents(given.get("contents"))
     system = (given.get("systemInstruction") or {}).get("parts") or ()
-    asked = [_spoken_texts(each["parts"]) for each in contents if each.get("role") != "model"]
-    questions = [said for said in asked if said]
-    tools, named = _tools(given)
+    user_texts = [_plain_texts(each["parts"]) for each in contents if each.get("role") != "model"]
+    questions = [texts for texts in user_texts if texts]
+    tools, forced_tool = _tools(given)
     wants_json = settings.get("responseMimeType") == "application/json"
     if wants_json and tools:
         message = "Function calling with a response mime type: 'application/json' is unsupported"
-        raise _refused(message)
-    return Ask(
-        model=where["model"],
+        raise _invalid_argument(message)
+    return SimulatedRequest(
+        model=params["model"],
         texts=(*_texts(system), *(text for each in contents for text in _texts(each["parts"]))),
         question="\n".join(questions[-1]) if questions else "",
-        stream=where["verb"] == "streamGenerateContent",
+        stream=params["verb"] == "streamGenerateContent",
         n=settings.get("candidateCount", 1),
         limit=settings.get("maxOutputTokens"),
         stop=tuple(settings.get("stopSequences", ())),
-        tools=() if _holds(contents[-1], "functionResponse") else tools,
-        named=named,
+        tools=() if _count_parts(contents[-1], "functionResponse") else tools,
+        forced_tool=forced_tool,
         wants_json=wants_json,
-        schema=settings.get("responseJsonSchema") or _lowered(settings.get("responseSchema")),
+        schema=settings.get("responseJsonSchema")
+        or _with_lower_types(settings.get("responseSchema")),
     )
 
 
-def _refused(message: str) -> Fault:
+def _invalid_argument(message: str) -> Fault:
     return Fault(400, message, "INVALID_ARGUMENT")
 
 
 def _required(where: str, message: str) -> Fault:
-    return _refused(f"* GenerateContentRequest.{where}: {message}\n")
+    return _invalid_argument(f"* GenerateContentRequest.{where}: {message}\n")
 
 
 def _camel(name: str) -> str:
-    return _HUMP.sub(lambda found: found[1].upper(), name)
+    return _SNAKE.sub(lambda found: found[1].upper(), name)
 
 
-def _known(given: Any, names: frozenset[str], where: str) -> dict[str, Any]:
+def _known_fields(given: Any, names: frozenset[str], where: str) -> dict[str, Any]:
     """The fields by their names in JSON. One that has no such name is refused."""
     if not isinstance(given, dict):
-        raise _refused(f"Invalid value{where}, an object is expected")
+        raise _invalid_argument(f"Invalid value{where}, an object is expected")
     for name in given:
         if _camel(name) not in names:
             message = f'Invalid JSON payload received. Unknown name "{name}"{where}: '
-            raise _refused(f"{message}Cannot find field.")
+            raise _invalid_argument(f"{message}Cannot find field.")
     return {_camel(name): value for name, value in given.items() if value is not None}
 
 
@@ -98,7 +101,9 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
         if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, kind):
-            raise _refused(f"Invalid value at 'generation_config.{name}', {compact(value)}")
+            raise _invalid_argument(
+                f"Invalid value at 'generation_config.{name}', {compact(value)}"
+            )
         if not low <= value <= high:
             message = f"{name} must be in the range [{low}, {high}]."
             raise _required(f"generation_config.{name}", message)
@@ -113,7 +118,7 @@ def _contents(contents: Any) -> list[dict[str, Any]]:
         if not isinstance(parts, list) or not parts:
             raise _required(where, "contents.parts must not be empty.")
         if content.get("role", "user") not in ("user", "model", "function"):
-            raise _refused("Please use a valid role: user, model.")
+            raise _invalid_argument("Please use a valid role: user, model.")
         for place, part in enumerate(parts):
             parts[place] = _part(f"{where}[{place}]", part)
     _check_calls(contents)
@@ -122,42 +127,44 @@ def _contents(contents: Any) -> list[dict[str, Any]]:
 
 def _part(where: str, part: Any) -> dict[str, Any]:
     """By its names in JSON. Exactly one of its fields is what it is."""
-    found = {_camel(name): value for name, value in part.items()} if isinstance(part, dict) else {}
-    data = found.keys() & _DATA
-    signed = found.get("thoughtSignature")
-    blank = found.get("text") == ""
+    fields = {_camel(name): value for name, value in part.items()} if isinstance(part, dict) else {}
+    data = fields.keys() & _DATA
+    signed = fields.get("thoughtSignature")
+    blank = fields.get("text") == ""
     if len(data) > 1 or not (signed or (data and not blank)):
         message = "required oneof field 'data' must have one initialized field"
         raise _required(f"{where}.data", message)
     for kind, needed in (("functionCall", "args"), ("functionResponse", "response")):
-        told = found.get(kind, {})
-        if not isinstance(told, dict) or not isinstance(told.get(needed, {}), dict):
-            raise _refused(f"Invalid value at '{where}.{kind}.{needed}' (type.googleapis.com/"
-                           "google.protobuf.Struct)")  # fmt: skip
-        if kind in found and not told.get("name"):
+        content = fields.get(kind, {})
+        if not isinstance(content, dict) or not isinstance(content.get(needed, {}), dict):
+            raise _invalid_argument(
+                f"Invalid value at '{where}.{kind}.{needed}' (type.googleapis.com/"
+                "google.protobuf.Struct)"
+            )
+        if kind in fields and not content.get("name"):
             raise _required(f"{where}.{kind}.name", "Name cannot be empty.")
-    return found
+    return fields
 
 
 def _check_calls(contents: Sequence[Mapping[str, Any]]) -> None:
     """Calls come after what the user says; as many results come right after them."""
     calls = 0
     for at, content in enumerate(contents):
-        results = _holds(content, "functionResponse")
+        results = _count_parts(content, "functionResponse")
         if calls != results:
-            raise _refused(
+            raise _invalid_argument(
                 "Please ensure that the number of function response parts is equal to the number "
                 "of function call parts of the function call turn."
             )
-        calls = _holds(content, "functionCall")
+        calls = _count_parts(content, "functionCall")
         if calls and (at == 0 or contents[at - 1].get("role") == "model"):
-            raise _refused(
+            raise _invalid_argument(
                 "Please ensure that function call turn comes immediately after a user turn or "
                 "after a function response turn."
             )
 
 
-def _holds(content: Mapping[str, Any], kind: str) -> int:
+def _count_parts(content: Mapping[str, Any], kind: str) -> int:
     return sum(kind in part for part in content["parts"])
 
 
@@ -174,16 +181,18 @@ def _tools(given: Mapping[str, Any]) -> tuple[tuple[Tool, ...], str | None]:
     names = config.get("allowedFunctionNames", config.get("allowed_function_names")) or []
     if not tools:
         if mode == "ANY":
-            raise _refused("Function calling config is set without function_declarations.")
+            raise _invalid_argument("Function calling config is set without function_declarations.")
         return (), None
     if mode not in ("AUTO", "ANY", "NONE", "VALIDATED"):
         place = "tool_config.function_calling_config.mode"
-        raise _refused(f"Invalid value at '{place}', {compact(mode)}")
+        raise _invalid_argument(f"Invalid value at '{place}', {compact(mode)}")
     if names and mode not in ("ANY", "VALIDATED"):
-        raise _refused("Allowed function names are only accepted with the mode ANY or VALIDATED.")
+        raise _invalid_argument(
+            "Allowed function names are only accepted with the mode ANY or VALIDATED."
+        )
     if unknown := [name for name in names if name not in [tool.name for tool in tools]]:
         message = "allowed_function_names should be a subset of function_declarations, but found"
-        raise _refused(f"{message} {unknown[0]}.")
+        raise _invalid_argument(f"{message} {unknown[0]}.")
     if mode == "NONE":
         return (), None
     allowed = tuple(tool for tool in tools if not names or tool.name in names)
@@ -191,8 +200,8 @@ def _tools(given: Mapping[str, Any]) -> tuple[tuple[Tool, ...], str | None]:
 
 
 def _tool(at: int, function: Any) -> Tool:
-    found = {_camel(name): value for name, value in function.items()}
-    name = found.get("name")
+    fields = {_camel(name): value for name, value in function.items()}
+    name = fields.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise _required(
             f"tools[0].function_declarations[{at}].name",
@@ -200,23 +209,23 @@ def _tool(at: int, function: Any) -> Tool:
             "Must be alphanumeric (a-z, A-Z, 0-9), underscores (_), dots (.), colons (:), or "
             "dashes (-), with a maximum length of 128.",
         )
-    schema = found.get("parametersJsonSchema") or _lowered(found.get("parameters"))
+    schema = fields.get("parametersJsonSchema") or _with_lower_types(fields.get("parameters"))
     return Tool(name, schema or {"type": "object", "properties": {}})
 
 
-def _lowered(schema: Any) -> Any:
+def _with_lower_types(schema: Any) -> Any:
     """A schema of the API's own, whose types are in capitals, as a JSON Schema."""
     if isinstance(schema, list):
-        return [_lowered(each) for each in schema]
+        return [_with_lower_types(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    lowered = {name: _lowered(value) for name, value in schema.items()}
+    lowered = {name: _with_lower_types(value) for name, value in schema.items()}
     if isinstance(schema.get("type"), str):
         lowered["type"] = schema["type"].lower()
     return lowered
 
 
-def _spoken_texts(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+def _plain_texts(parts: Sequence[Mapping[str, Any]]) -> list[str]:
     return [part["text"] for part in parts if part.get("text")]
 
 
@@ -226,7 +235,7 @@ def _texts(parts: Sequence[Mapping[str, Any]]) -> list[str]:
         if "functionResponse" in part:
             texts.append(_result(part["functionResponse"].get("response") or {}))
         else:
-            texts += _spoken_texts([part])
+            texts += _plain_texts([part])
     return texts
 
 

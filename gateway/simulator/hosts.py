@@ -9,11 +9,11 @@ from typing import Any, Final
 from msgspec import Struct
 
 from gateway.simulator import openai
-from gateway.simulator.asks import Ask, Fault
+from gateway.simulator.asks import Fault, SimulatedRequest
 from gateway.simulator.format import Frame, Reply, compact
 
 
-class Busy(Struct, frozen=True):
+class RateLimitReply(Struct, frozen=True):
     """The body of a 429, whose {model} is filled in, and the headers that come with it."""
 
     body: dict[str, Any]
@@ -24,8 +24,8 @@ def _error(message: str, **more: Any) -> dict[str, Any]:
     return {"error": {"message": message, **more}}
 
 
-HOSTS: Final[Mapping[str, Busy]] = {
-    "cerebras": Busy(
+HOSTS: Final[Mapping[str, RateLimitReply]] = {
+    "cerebras": RateLimitReply(
         {
             "message": "Requests per minute limit exceeded - too many requests sent.",
             "type": "too_many_requests_error",
@@ -34,7 +34,7 @@ HOSTS: Final[Mapping[str, Busy]] = {
         },
         {"x-ratelimit-remaining-requests-day": "0", "x-ratelimit-reset-requests-day": "1.0"},
     ),
-    "dashscope": Busy(
+    "dashscope": RateLimitReply(
         _error(
             "Requests rate limit exceeded, please try again later.",
             type="limit_requests",
@@ -42,19 +42,19 @@ HOSTS: Final[Mapping[str, Busy]] = {
             code="limit_requests",
         )
     ),
-    "databricks": Busy(
+    "databricks": RateLimitReply(
         {
             "error_code": "REQUEST_LIMIT_EXCEEDED",
             "message": "REQUEST_LIMIT_EXCEEDED: Exceeded workspace QPS rate limit for {model}.",
         }
     ),
-    "fireworks": Busy(
+    "fireworks": RateLimitReply(
         {
             "error": "Too Many Requests",
             "message": "You have exceeded your usage limits. Please try again later.",
         }
     ),
-    "groq": Busy(
+    "groq": RateLimitReply(
         _error(
             "Rate limit reached for model `{model}` in organization `simulated` on requests per "
             "minute (RPM): Limit 60, Used 60, Requested 1. Please try again in 1s.",
@@ -63,7 +63,7 @@ HOSTS: Final[Mapping[str, Busy]] = {
         ),
         {"retry-after": "1", "x-ratelimit-reset-requests": "1s"},
     ),
-    "mistral": Busy(
+    "mistral": RateLimitReply(
         {
             "object": "error",
             "message": "Rate limit exceeded",
@@ -72,14 +72,14 @@ HOSTS: Final[Mapping[str, Busy]] = {
             "code": "1300",
         }
     ),
-    "moonshot": Busy(
+    "moonshot": RateLimitReply(
         _error(
             "Your account simulated request reached organization max RPM: 60, please try again "
             "after 1 seconds",
             type="rate_limit_reached_error",
         )
     ),
-    "openrouter": Busy(
+    "openrouter": RateLimitReply(
         {
             "error": {
                 "code": 429,
@@ -92,15 +92,15 @@ HOSTS: Final[Mapping[str, Busy]] = {
             "user_id": "user_simulated",
         }
     ),
-    "perplexity": Busy(
+    "perplexity": RateLimitReply(
         _error(
             "Request rate limit exceeded, please try again later.",
             type="request_rate_limit_exceeded",
             code=429,
         )
     ),
-    "tgi": Busy({"error": "Model is overloaded", "error_type": "overloaded"}),
-    "together": Busy(
+    "tgi": RateLimitReply({"error": "Model is overloaded", "error_type": "overloaded"}),
+    "together": RateLimitReply(
         _error(
             "You have reached the rate limit specific to this model {model}.",
             type="model_rate_limit",
@@ -109,41 +109,45 @@ HOSTS: Final[Mapping[str, Busy]] = {
         ),
         {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1"},
     ),
-    "xai": Busy(
+    "xai": RateLimitReply(
         {
             "code": "Some resource has been exhausted",
             "error": "Too many requests for team simulated and model {model}.",
         }
     ),
-    "zai": Busy({"error": {"code": "1302", "message": "Rate limit reached for requests"}}),
+    "zai": RateLimitReply(
+        {"error": {"code": "1302", "message": "Rate limit reached for requests"}}
+    ),
 }
 
 
 class Host:
     """A format: OpenAI's, but for its name and its 429."""
 
-    def __init__(self, name: str, busy: Busy) -> None:
+    def __init__(self, name: str, rate_limit: RateLimitReply) -> None:
         self._name = name
-        self._busy = busy
+        self._rate_limit = rate_limit
 
     def name(self) -> str:
         return self._name
 
-    def streams(self) -> str:
-        return openai.streams()
+    def stream_media_type(self) -> str:
+        return openai.stream_media_type()
 
-    def read(self, body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> Ask:
+    def read(
+        self, body: bytes, headers: Mapping[str, str], params: Mapping[str, str]
+    ) -> SimulatedRequest:
         """Raises Fault 400."""
-        return openai.read(body, headers, where)
+        return openai.read(body, headers, params)
 
     def headers(self, request_id: str, status: int) -> dict[str, str]:
-        return {"x-request-id": request_id} | (self._busy.headers if status == 429 else {})
+        return {"x-request-id": request_id} | (self._rate_limit.headers if status == 429 else {})
 
     def failure(self, status: int, model: str) -> Fault:
         """The message of a 429 is its whole body."""
         if status == 429:
-            named = compact(model)[1:-1]  # as it stands within JSON
-            return Fault(429, compact(self._busy.body).replace("{model}", named))
+            model_json = compact(model)[1:-1]  # as it stands within JSON
+            return Fault(429, compact(self._rate_limit.body).replace("{model}", model_json))
         return openai.failure(status, model)
 
     def unknown(self, method: str, path: str) -> Fault:

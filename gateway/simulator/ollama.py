@@ -15,8 +15,8 @@ from gateway.simulator.format import Frame, Reply, arguments
 from gateway.simulator.ollama_requests import read
 
 __all__ = [
-    "error", "failure", "frames", "headers", "interruption", "name", "read", "streams", "unknown",
-    "whole",
+    "error", "failure", "frames", "headers", "interruption", "name", "read", "stream_media_type",
+    "unknown", "whole",
 ]  # fmt: skip
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -28,7 +28,7 @@ def name() -> str:
     return "ollama"
 
 
-def streams() -> str:
+def stream_media_type() -> str:
     return "application/x-ndjson"
 
 
@@ -75,22 +75,22 @@ def whole(reply: Reply) -> bytes:
 def frames(reply: Reply) -> list[Frame]:
     """One answer: the format has no `n`."""
     answer = reply.answers[0]
-    written = [
+    lines = [
         _frame(_chunk(reply, text) | {"done": False}, len(text.encode()))
         for text in pieces(answer.text)
     ]
-    for call, told in zip(answer.calls, _calls(answer), strict=True):
-        line = _chunk(reply, "", {"tool_calls": [told]}) | {"done": False}
-        written.append(_frame(line, len(call.arguments.encode())))
-    return [*written, _frame(_chunk(reply, "") | _end(reply, answer), 0, "end")]
+    for call, call_fields in zip(answer.calls, _calls(answer), strict=True):
+        line = _chunk(reply, "", {"tool_calls": [call_fields]}) | {"done": False}
+        lines.append(_frame(line, len(call.arguments.encode())))
+    return [*lines, _frame(_chunk(reply, "") | _end(reply, answer), 0, "end")]
 
 
 def _frame(line: dict[str, Any], size: int, part: Literal["answer", "end"] = "answer") -> Frame:
     return Frame(_line(line), size, part)
 
 
-def _line(said: dict[str, Any]) -> bytes:
-    return _encode(said) + b"\n"
+def _line(fields: dict[str, Any]) -> bytes:
+    return _encode(fields) + b"\n"
 
 
 def _calls(answer: Answer) -> list[dict[str, Any]]:
@@ -103,7 +103,7 @@ def _calls(answer: Answer) -> list[dict[str, Any]]:
 def _chunk(reply: Reply, text: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
     created = datetime.fromtimestamp(_CREATED + reply.number, UTC)
     return {
-        "model": reply.ask.model,
+        "model": reply.request.model,
         "created_at": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "message": {"role": "assistant", "content": text, **(more or {})},
     }
@@ -111,15 +111,15 @@ def _chunk(reply: Reply, text: str, more: dict[str, Any] | None = None) -> dict[
 
 def _end(reply: Reply, answer: Answer) -> dict[str, Any]:
     """Calls finish with `stop`, too. Durations are in nanoseconds."""
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "done_reason": "length" if answer.finish == "length" else "stop",
         "done": True,
         "total_duration": 1_000_000,
         "load_duration": 100_000,
     }
-    if reply.tells_usage:
-        told["prompt_eval_count"] = reply.prompt_tokens
-        told["prompt_eval_duration"] = 400_000
-        told["eval_count"] = reply.completion_tokens
-        told["eval_duration"] = 500_000
-    return told
+    if reply.reports_usage:
+        fields["prompt_eval_count"] = reply.prompt_tokens
+        fields["prompt_eval_duration"] = 400_000
+        fields["eval_count"] = reply.completion_tokens
+        fields["eval_duration"] = 500_000
+    return fields

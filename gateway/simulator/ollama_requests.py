@@ -7,7 +7,7 @@ options are passed over, as the real server does. Source: api/types.go of github
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.simulator.asks import Ask, Fault, Tool
+from gateway.simulator.asks import Fault, SimulatedRequest, Tool
 from gateway.simulator.format import read_object
 
 _ROLES: Final = ("system", "user", "assistant", "tool")
@@ -18,49 +18,51 @@ _TYPES: Final[Mapping[str, tuple[type, str]]] = {
     "stream": (bool, "bool"),
     "tools": (list, "api.Tools"),
 }
-_GO: Final[Mapping[type, str]] = {
+_GO_TYPES: Final[Mapping[type, str]] = {
     bool: "bool", int: "number", float: "number", str: "string", list: "array", dict: "object",
 }  # fmt: skip
 
 
-def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> Ask:
+def read(body: bytes, headers: Mapping[str, str], params: Mapping[str, str]) -> SimulatedRequest:
     """Raises Fault 400. Who does not say `stream` gets a stream."""
     fields = read_object(body)
     if fields is None:
         raise Fault(400, "invalid character in the request's JSON" if body else _EMPTY)
     given = {name: value for name, value in fields.items() if value is not None}
-    for name, (kind, called) in _TYPES.items():
+    for name, (kind, go_type) in _TYPES.items():
         if name in given and not isinstance(given[name], kind):
-            raise _mismatch(given[name], f"ChatRequest.{name}", called)
+            raise _mismatch(given[name], f"ChatRequest.{name}", go_type)
     if not given.get("model"):
         raise Fault(400, "model is required")
     messages = [_message(each) for each in given.get("messages", ())]
     questions = [each["content"] for each in messages if each["role"] == "user"]
     options = given.get("options", {})
     limit = options.get("num_predict")
-    wanted = given.get("format") or None
-    if isinstance(wanted, str) and wanted != "json":
-        raise Fault(400, f'invalid format: "{wanted}"; expected "json" or a valid JSON Schema')
+    output_format = given.get("format") or None
+    if isinstance(output_format, str) and output_format != "json":
+        raise Fault(
+            400, f'invalid format: "{output_format}"; expected "json" or a valid JSON Schema'
+        )
     tools = tuple(_tool(each) for each in given.get("tools", ()))
-    return Ask(
+    return SimulatedRequest(
         model=given["model"],
         texts=tuple(each["content"] for each in messages),
-        question=next((said for said in reversed(questions) if said), ""),
+        question=next((text for text in reversed(questions) if text), ""),
         stream=given.get("stream", True),
         limit=limit if isinstance(limit, int) and limit > 0 else None,
         stop=tuple(options.get("stop") or ()),
         tools=() if messages and messages[-1]["role"] == "tool" else tools,
-        wants_json=wanted is not None,
-        schema=wanted if isinstance(wanted, dict) else None,
+        wants_json=output_format is not None,
+        schema=output_format if isinstance(output_format, dict) else None,
     )
 
 
 _EMPTY: Final = "missing request body"
 
 
-def _mismatch(value: Any, field: str, called: str) -> Fault:
-    got = _GO.get(type(value), "null")
-    message = f"json: cannot unmarshal {got} into Go struct field {field} of type {called}"
+def _mismatch(value: Any, field: str, go_type: str) -> Fault:
+    got = _GO_TYPES.get(type(value), "null")
+    message = f"json: cannot unmarshal {got} into Go struct field {field} of type {go_type}"
     return Fault(400, message)
 
 

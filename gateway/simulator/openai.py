@@ -10,13 +10,13 @@ from typing import Any, Final
 import msgspec
 
 from gateway.simulator.answers import Answer, pieces
-from gateway.simulator.asks import Ask, Fault
+from gateway.simulator.asks import Fault, SimulatedRequest
 from gateway.simulator.format import Frame, Reply
 from gateway.simulator.openai_requests import read
 
 __all__ = [
-    "error", "failure", "frames", "headers", "interruption", "models", "name", "read", "streams",
-    "unknown", "whole",
+    "error", "failure", "frames", "headers", "interruption", "models", "name", "read",
+    "stream_media_type", "unknown", "whole",
 ]  # fmt: skip
 
 _CREATED: Final = 1_767_225_600
@@ -29,12 +29,12 @@ def name() -> str:
     return "openai"
 
 
-def streams() -> str:
+def stream_media_type() -> str:
     return "text/event-stream; charset=utf-8"
 
 
 def headers(request_id: str, status: int) -> dict[str, str]:
-    told = {
+    values = {
         "openai-organization": "simulated",
         "openai-processing-ms": "1",
         "openai-version": "2020-10-01",
@@ -47,8 +47,8 @@ def headers(request_id: str, status: int) -> dict[str, str]:
         "x-ratelimit-reset-tokens": "30ms",
     }
     if status == 429:
-        told |= {"retry-after": "1", "retry-after-ms": "1000"}
-    return told
+        values |= {"retry-after": "1", "retry-after-ms": "1000"}
+    return values
 
 
 def failure(status: int, model: str) -> Fault:
@@ -80,13 +80,13 @@ def unknown(method: str, path: str) -> Fault:
 
 
 def error(fault: Fault, request_id: str) -> bytes:
-    told = {
+    fields = {
         "message": fault.message,
         "type": fault.kind,
         "param": fault.param,
         "code": fault.code,
     }
-    return _encode({"error": told})
+    return _encode({"error": fields})
 
 
 def interruption(request_id: str, fault: Fault | None) -> bytes:
@@ -108,12 +108,12 @@ def whole(reply: Reply) -> bytes:
             "index": index,
             "message": _message(reply, index, answer),
             "logprobs": None,
-            "finish_reason": _finish(reply.ask, answer),
+            "finish_reason": _finish(reply.request, answer),
         }
         for index, answer in enumerate(reply.answers)
     ]
     body = _head(reply, "chat.completion") | {"choices": choices}
-    if reply.tells_usage:
+    if reply.reports_usage:
         body["usage"] = _usage(reply)
     body["system_fingerprint"] = "fp_simulated"
     return _encode(body)
@@ -121,7 +121,7 @@ def whole(reply: Reply) -> bytes:
 
 def frames(reply: Reply) -> list[Frame]:
     """The choices are written together, a piece of each in turn."""
-    written = []
+    chunks = []
     choices = [_pieces(reply, index, answer) for index, answer in enumerate(reply.answers)]
     while choices:
         for choice in list(choices):
@@ -129,16 +129,16 @@ def frames(reply: Reply) -> list[Frame]:
             if piece is None:
                 choices.remove(choice)
             else:
-                written.append(piece)
+                chunks.append(piece)
     finishes = [
-        _chunk(reply, index, {}, finish=_finish(reply.ask, answer))
+        _chunk(reply, index, {}, finish=_finish(reply.request, answer))
         for index, answer in enumerate(reply.answers)
     ]
     ends = [Frame(data, part="end") for data in finishes]
-    if reply.tells_usage and reply.ask.include_usage:
+    if reply.reports_usage and reply.request.include_usage:
         chunk = _head(reply, "chat.completion.chunk") | {"choices": [], "usage": _usage(reply)}
         ends.append(Frame(_event(chunk), part="end"))
-    return [*written, *ends, Frame(_DONE, part="end")]
+    return [*chunks, *ends, Frame(_DONE, part="end")]
 
 
 def _pieces(reply: Reply, index: int, answer: Answer) -> Iterator[Frame]:
@@ -184,9 +184,9 @@ def _call_id(reply: Reply, index: int, place: int) -> str:
     return f"call_{reply.number:010d}{index:03d}{place:03d}"
 
 
-def _finish(ask: Ask, answer: Answer) -> str:
+def _finish(request: SimulatedRequest, answer: Answer) -> str:
     # A call the client insisted on by name finishes with "stop": OpenAI, function calling guide.
-    if answer.finish == "tool_calls" and ask.named is not None:
+    if answer.finish == "tool_calls" and request.forced_tool is not None:
         return "stop"
     return answer.finish
 
@@ -196,7 +196,7 @@ def _head(reply: Reply, kind: str) -> dict[str, Any]:
         "id": f"chatcmpl-{reply.number:010d}",
         "object": kind,
         "created": _CREATED + reply.number,
-        "model": reply.ask.model,
+        "model": reply.request.model,
         "service_tier": "default",
     }
 
@@ -205,7 +205,7 @@ def _chunk(reply: Reply, index: int, delta: dict[str, Any], finish: str | None =
     choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
     chunk = _head(reply, "chat.completion.chunk")
     chunk |= {"system_fingerprint": "fp_simulated", "choices": [choice]}
-    if reply.tells_usage and reply.ask.include_usage:
+    if reply.reports_usage and reply.request.include_usage:
         chunk["usage"] = None
     return _event(chunk)
 

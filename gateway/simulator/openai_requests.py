@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from gateway.simulator.asks import Ask, Fault, Tool
+from gateway.simulator.asks import Fault, SimulatedRequest, Tool
 from gateway.simulator.format import read_object
 
 _ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
@@ -28,7 +28,7 @@ _TYPES: Final[tuple[tuple[str, type | tuple[type, ...], str], ...]] = (
 )
 
 
-def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> Ask:
+def read(body: bytes, headers: Mapping[str, str], params: Mapping[str, str]) -> SimulatedRequest:
     """Raises Fault 400."""
     fields = read_object(body)
     if fields is None:
@@ -44,13 +44,13 @@ def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> A
     _check_fields(given)
     messages = _messages(given)
     texts = tuple(text for message in messages for text in _texts(message))
-    asked = [_texts(message) for message in messages if message["role"] == "user"]
-    questions = [said for said in asked if said]
+    user_texts = [_texts(message) for message in messages if message["role"] == "user"]
+    questions = [user_text for user_text in user_texts if user_text]
     stop = given.get("stop", ())
-    wants_json, schema = _json_wanted(given.get("response_format"), texts)
-    tools, named = _tools(given)
+    wants_json, schema = _json_output(given.get("response_format"), texts)
+    tools, forced_tool = _tools(given)
     stream = given.get("stream", False)
-    return Ask(
+    return SimulatedRequest(
         model=model,
         texts=texts,
         question="\n".join(questions[-1]) if questions else "",
@@ -60,7 +60,7 @@ def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> A
         limit=given.get("max_completion_tokens", given.get("max_tokens")),
         stop=(stop,) if isinstance(stop, str) else tuple(stop),
         tools=() if messages[-1]["role"] in ("tool", "function") else tools,
-        named=named,
+        forced_tool=forced_tool,
         parallel=given.get("parallel_tool_calls", True),
         wants_json=wants_json,
         schema=schema,
@@ -147,27 +147,27 @@ def _check_calls(where: str, calls: Any) -> None:
 
 def _check_tool_results(messages: Sequence[Mapping[str, Any]]) -> None:
     """Each tool call is answered at once, and nothing else is."""
-    waiting: list[str] = []
+    unanswered: list[str] = []
     for place, message in enumerate(messages):
         if message["role"] == "tool":
-            if message["tool_call_id"] not in waiting:
+            if message["tool_call_id"] not in unanswered:
                 raise Fault(
                     400,
                     "Invalid parameter: messages with role 'tool' must be a response to a "
                     "preceeding message with 'tool_calls'.",
                     param=f"messages.[{place}].role",
                 )
-            waiting.remove(message["tool_call_id"])
+            unanswered.remove(message["tool_call_id"])
             continue
-        if waiting:
+        if unanswered:
             break
-        waiting = [call["id"] for call in message.get("tool_calls") or ()]
-    if waiting:
+        unanswered = [call["id"] for call in message.get("tool_calls") or ()]
+    if unanswered:
         raise Fault(
             400,
             "An assistant message with 'tool_calls' must be followed by tool messages responding "
             "to each 'tool_call_id'. The following tool_call_ids did not have response messages: "
-            + ", ".join(waiting),
+            + ", ".join(unanswered),
             param="messages",
         )
 
@@ -180,11 +180,11 @@ def _texts(message: Mapping[str, Any]) -> list[str]:
     return [text for text in texts if isinstance(text, str)]
 
 
-def _json_wanted(
-    wanted: Mapping[str, Any] | None, texts: Sequence[str]
+def _json_output(
+    response_format: Mapping[str, Any] | None, texts: Sequence[str]
 ) -> tuple[bool, Mapping[str, Any] | None]:
-    kind = (wanted or {}).get("type", "text")
-    if wanted is None or kind == "text":
+    kind = (response_format or {}).get("type", "text")
+    if response_format is None or kind == "text":
         return False, None
     if kind == "json_object":
         if not any("json" in text.lower() for text in texts):
@@ -198,11 +198,11 @@ def _json_wanted(
     if kind != "json_schema":
         message = f"Invalid value: '{kind}'. Supported values are: 'json_object', 'json_schema', "
         raise _invalid("response_format.type", message + "and 'text'.", "invalid_value")
-    described = wanted.get("json_schema")
+    json_schema = response_format.get("json_schema")
     for name in ("name", "schema"):
-        if not isinstance(described, dict) or name not in described:
+        if not isinstance(json_schema, dict) or name not in json_schema:
             raise _missing(f"response_format.json_schema.{name}")
-    return True, described["schema"] if isinstance(described, dict) else None
+    return True, json_schema["schema"] if isinstance(json_schema, dict) else None
 
 
 def _tools(given: Mapping[str, Any]) -> tuple[tuple[Tool, ...], str | None]:
@@ -218,11 +218,11 @@ def _tools(given: Mapping[str, Any]) -> tuple[tuple[Tool, ...], str | None]:
     if choice == "none":
         return (), None
     if isinstance(choice, dict) and choice.get("type") == "function":
-        named = (choice.get("function") or {}).get("name")
-        if named not in [tool.name for tool in tools]:
-            message = f"Tool choice '{named}' not found in 'tools' parameter."
+        forced_tool = (choice.get("function") or {}).get("name")
+        if forced_tool not in [tool.name for tool in tools]:
+            message = f"Tool choice '{forced_tool}' not found in 'tools' parameter."
             raise _invalid("tool_choice", f"Invalid value for 'tool_choice': {message}", None)
-        return tools, named
+        return tools, forced_tool
     return tools, None
 
 

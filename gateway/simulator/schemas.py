@@ -6,9 +6,9 @@ Patterns, `not`, `if` and numbers of several constraints are beyond it.
 from collections.abc import Mapping
 from typing import Any, Final
 
-_DEPTH: Final = 5
+_OPTIONAL_DEPTH: Final = 5
 """Below it only required properties are given, so that a schema that refers to itself ends."""
-_END: Final = 20
+_MAX_DEPTH: Final = 20
 _FORMATS: Final = {
     "date": "2025-01-31",
     "date-time": "2025-01-31T12:00:00Z",
@@ -22,22 +22,22 @@ _ANSWERS: Final = ("answer", "result", "value")
 
 def example(schema: Mapping[str, Any], answer: str = "", number: int | None = None) -> Any:
     """The same value each time. A text or number called answer, result or value is the answer."""
-    return _Maker(schema, answer, number).make(schema, "", 0)
+    return _ExampleBuilder(schema, answer, number).make(schema, "", 0)
 
 
-class _Maker:
+class _ExampleBuilder:
     def __init__(self, root: Mapping[str, Any], answer: str, number: int | None) -> None:
         self._root = root
         self._answer = answer
         self._number = number
 
     def make(self, schema: Any, name: str, depth: int) -> Any:
-        if not isinstance(schema, Mapping) or depth > _END:
+        if not isinstance(schema, Mapping) or depth > _MAX_DEPTH:
             return None
         schema = self._resolve(schema, depth)
-        for given in ("const", "default"):
-            if given in schema:
-                return schema[given]
+        for keyword in ("const", "default"):
+            if keyword in schema:
+                return schema[keyword]
         if schema.get("enum"):
             return schema["enum"][0]
         value: Any = None
@@ -58,18 +58,20 @@ class _Maker:
 
     def _resolve(self, schema: Mapping[str, Any], depth: int) -> Mapping[str, Any]:
         """Follow references and take the first alternative that is not null."""
-        for _ in range(_END):
+        for _ in range(_MAX_DEPTH):
             if isinstance(schema.get("$ref"), str):
                 schema = self._target(schema["$ref"])
             elif options := schema.get("anyOf") or schema.get("oneOf"):
                 rest = {k: v for k, v in schema.items() if k not in ("anyOf", "oneOf")}
                 # Deep down null is the way out of a schema that refers to itself.
-                wanted = [o for o in options if (o.get("type") == "null") == (depth > _DEPTH)]
-                schema = {**rest, **(wanted or options)[0]}
+                matching = [
+                    o for o in options if (o.get("type") == "null") == (depth > _OPTIONAL_DEPTH)
+                ]
+                schema = {**rest, **(matching or options)[0]}
             elif parts := schema.get("allOf"):
                 rest = {k: v for k, v in schema.items() if k != "allOf"}
                 for part in parts:
-                    rest = _joined(rest, self._resolve(part, depth))
+                    rest = _merge(rest, self._resolve(part, depth))
                 schema = rest
             else:
                 break
@@ -87,17 +89,21 @@ class _Maker:
         properties, required = schema.get("properties"), schema.get("required")
         properties = properties if isinstance(properties, Mapping) else {}
         required = required if isinstance(required, list) else []
-        names = list(properties) if depth < _DEPTH else [n for n in properties if n in required]
+        names = (
+            list(properties)
+            if depth < _OPTIONAL_DEPTH
+            else [n for n in properties if n in required]
+        )
         names += [name for name in required if name not in properties]
         return {n: self.make(properties.get(n, {"type": "string"}), n, depth + 1) for n in names}
 
     def _array(self, schema: Mapping[str, Any], name: str, depth: int) -> list[Any]:
         items = [self.make(item, name, depth + 1) for item in schema.get("prefixItems") or ()]
-        wanted = max(schema.get("minItems", 0), 0 if depth >= _DEPTH else 1)
-        wanted = min(wanted, schema.get("maxItems", wanted))
+        length = max(schema.get("minItems", 0), 0 if depth >= _OPTIONAL_DEPTH else 1)
+        length = min(length, schema.get("maxItems", length))
         if schema.get("items") is not False:
             kind = schema.get("items", {"type": "string"})
-            items += [self.make(kind, name, depth + 1) for _ in range(wanted - len(items))]
+            items += [self.make(kind, name, depth + 1) for _ in range(length - len(items))]
         return items
 
     def _string(self, schema: Mapping[str, Any], name: str) -> str:
@@ -138,7 +144,7 @@ def _kind(schema: Mapping[str, Any]) -> str:
     return "array" if "items" in schema else "string"
 
 
-def _joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     joined = {**one, **other}
     joined["properties"] = {**one.get("properties", {}), **other.get("properties", {})}
     joined["required"] = [*one.get("required", []), *other.get("required", [])]

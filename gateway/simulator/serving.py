@@ -17,7 +17,7 @@ from gateway.simulator.app import Simulator
 from gateway.simulator.bill import Bill
 from gateway.simulator.client import RESET
 
-_STOPS: Final = (signal.SIGINT, signal.SIGTERM)
+_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class ResettableProtocol(HttpToolsProtocol):
@@ -110,11 +110,11 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        before = {each: signal.signal(each, self.handle_exit) for each in _STOPS}
+        previous = {each: signal.signal(each, self.handle_exit) for each in _STOP_SIGNALS}
         try:
             yield
         finally:
-            for each, handler in before.items():
+            for each, handler in previous.items():
                 signal.signal(each, handler)
 
 

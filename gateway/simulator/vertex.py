@@ -11,18 +11,18 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.simulator import gemini
-from gateway.simulator.asks import Ask, Fault
+from gateway.simulator.asks import Fault, SimulatedRequest
 from gateway.simulator.format import Frame, Reply, read_object
-from gateway.simulator.gemini import streams, unknown
+from gateway.simulator.gemini import stream_media_type, unknown
 
 __all__ = [
-    "error", "failure", "frames", "headers", "interruption", "name", "read", "streams", "unknown",
-    "whole",
+    "error", "failure", "frames", "headers", "interruption", "name", "read", "stream_media_type",
+    "unknown", "whole",
 ]  # fmt: skip
 
 _encode: Final = msgspec.json.Encoder().encode
 _CREATED: Final = "2026-01-01T00:00:00.000000Z"
-_BUSY: Final = (
+_EXHAUSTED: Final = (
     "Resource exhausted. Please try again later. Please refer to "
     "https://cloud.google.com/vertex-ai/generative-ai/docs/error-code-429 for more details."
 )
@@ -32,14 +32,14 @@ def name() -> str:
     return "vertex"
 
 
-def read(body: bytes, headers: Mapping[str, str], where: Mapping[str, str]) -> Ask:
+def read(body: bytes, headers: Mapping[str, str], params: Mapping[str, str]) -> SimulatedRequest:
     """Raises Fault 400. A turn without a role is refused, as the real API does."""
     fields = read_object(body) or {}
     turns = fields.get("contents")
     for turn in turns if isinstance(turns, list) else ():
         if isinstance(turn, dict) and "role" not in turn:
             raise Fault(400, "Please use a valid role: user, model.", "INVALID_ARGUMENT")
-    return gemini.read(body, headers, where)
+    return gemini.read(body, headers, params)
 
 
 def headers(request_id: str, status: int) -> dict[str, str]:
@@ -49,7 +49,7 @@ def headers(request_id: str, status: int) -> dict[str, str]:
 def failure(status: int, model: str) -> Fault:
     match status:
         case 429:
-            return Fault(429, _BUSY, "RESOURCE_EXHAUSTED")
+            return Fault(429, _EXHAUSTED, "RESOURCE_EXHAUSTED")
         case 500:
             return Fault(500, "Internal error encountered.", "INTERNAL")
         case 529:
@@ -59,10 +59,10 @@ def failure(status: int, model: str) -> Fault:
 
 
 def error(fault: Fault, request_id: str) -> bytes:
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "code": fault.status, "message": fault.message, "status": fault.kind,
     }  # fmt: skip
-    return _encode({"error": told})
+    return _encode({"error": fields})
 
 
 def interruption(request_id: str, fault: Fault | None) -> bytes:
@@ -70,7 +70,7 @@ def interruption(request_id: str, fault: Fault | None) -> bytes:
 
 
 def whole(reply: Reply) -> bytes:
-    return _here(gemini.whole(reply), ended=True)
+    return _as_vertex(gemini.whole(reply), ended=True)
 
 
 def frames(reply: Reply) -> list[Frame]:
@@ -78,19 +78,19 @@ def frames(reply: Reply) -> list[Frame]:
         replace(
             frame,
             data=b"data: %b\r\n\r\n"
-            % _here(frame.data.removeprefix(b"data: "), ended=frame.part == "end"),
+            % _as_vertex(frame.data.removeprefix(b"data: "), ended=frame.part == "end"),
         )
         for frame in gemini.frames(reply)
     ]
 
 
-def _here(body: bytes, *, ended: bool) -> bytes:
+def _as_vertex(body: bytes, *, ended: bool) -> bytes:
     """What AI Studio says, as it is said here."""
-    said: dict[str, Any] = msgspec.json.decode(body)
-    for candidate in said["candidates"]:
+    fields: dict[str, Any] = msgspec.json.decode(body)
+    for candidate in fields["candidates"]:
         if candidate["index"] == 0:
             del candidate["index"]
-    if "usageMetadata" in said:
-        counts = said["usageMetadata"] if ended else {}
-        said["usageMetadata"] = {**counts, "trafficType": "ON_DEMAND"}
-    return _encode(said | {"createTime": _CREATED})
+    if "usageMetadata" in fields:
+        counts = fields["usageMetadata"] if ended else {}
+        fields["usageMetadata"] = {**counts, "trafficType": "ON_DEMAND"}
+    return _encode(fields | {"createTime": _CREATED})

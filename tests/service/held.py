@@ -32,7 +32,7 @@ class Held(Pace):
             for each in waits:
                 each.cancel()
             await asyncio.wait(waits)
-        return client.gone
+        return client.disconnected
 
     def go_on(self) -> None:
         self._go.set()

@@ -22,7 +22,7 @@ from gateway.core.ports import LedgerDriver
 from gateway.core.usage_record import UsageRecord
 from gateway.simulator import BASES, Simulator
 from gateway.simulator.answers import Answer, answer_of
-from gateway.simulator.asks import Ask
+from gateway.simulator.asks import SimulatedRequest
 from tests.service.running import KEY, Running, running
 
 Says = Mapping[str, Answer]
@@ -82,13 +82,13 @@ class Cast:
             for _, upstream, script in rung
         }
         self._told: dict[str, int] = defaultdict(int)
-        self.asked: list[Ask] = []
+        self.asked: list[SimulatedRequest] = []
 
     def begin(self) -> None:
         self._told.clear()
         self.asked.clear()
 
-    def answer(self, ask: Ask, behaviour: str) -> Answer:
+    def answer(self, ask: SimulatedRequest, behaviour: str) -> Answer:
         self.asked.append(ask)
         script = self._scripts.get(ask.model)
         if not script:

@@ -19,7 +19,7 @@ from gateway.core.events import AuditEnded, Settled
 from gateway.replay.formats import read
 from gateway.simulator import Simulator
 from gateway.simulator.answers import Answer, answer_of
-from gateway.simulator.asks import Ask
+from gateway.simulator.asks import SimulatedRequest
 from tests.service.running import KEY, Running, running
 
 CONFIG = """
@@ -63,7 +63,7 @@ PROMPT = "What is six times seven, said plainly?"
 SAYS = {"cheap-small": "41, I say", "cheap-quick": "42, I say", "smart-large": "42, I say"}
 
 
-def answer(ask: Ask, behaviour: str) -> Answer:
+def answer(ask: SimulatedRequest, behaviour: str) -> Answer:
     return Answer(SAYS[ask.model]) if ask.model in SAYS else answer_of(ask, behaviour)
 
 

@@ -21,7 +21,7 @@ from opentelemetry.semconv.schemas import Schemas
 from gateway.drivers.traces.names import CONVENTIONS, REQUEST_FIELDS, SCHEMA_URL
 from gateway.simulator import Simulator
 from gateway.simulator.answers import Answer, answer_of
-from gateway.simulator.asks import Ask
+from gateway.simulator.asks import SimulatedRequest
 from tests.service.collector import Collector, collecting
 from tests.service.running import KEY, Running, running
 from tests.service.test_logs import CONFIG, PROMPT, SAYS
@@ -66,7 +66,7 @@ class Told:
 async def tracing(more: str = "", text: str = OTEL) -> AsyncIterator[Told]:
     """At the end all has been sent."""
 
-    def answer(ask: Ask, behaviour: str) -> Answer:
+    def answer(ask: SimulatedRequest, behaviour: str) -> Answer:
         return Answer(SAYS[ask.model]) if ask.model in SAYS else answer_of(ask, behaviour)
 
     async with collecting() as collector:

@@ -6,12 +6,12 @@ from jsonschema import Draft202012Validator
 from msgspec.structs import replace
 
 from gateway.simulator.answers import REFUSAL, Answer, Call, answer_of, pieces
-from gateway.simulator.asks import Ask, Tool
+from gateway.simulator.asks import SimulatedRequest, Tool
 from gateway.simulator.schemas import example
 
 
-def ask(question: str, *more: str, **fields: Any) -> Ask:
-    return Ask(model="m", texts=(*more, question), question=question, **fields)
+def ask(question: str, *more: str, **fields: Any) -> SimulatedRequest:
+    return SimulatedRequest(model="m", texts=(*more, question), question=question, **fields)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ TIME = Tool("get_time", {"type": "object", "properties": {}})
         ("Use get_time", {}, ["get_time"]),
         ("Use get_time and get_city", {}, ["get_city", "get_time"]),
         ("Use get_time and get_city", {"parallel": False}, ["get_city"]),
-        ("Use get_city", {"named": "get_time"}, ["get_time"]),
+        ("Use get_city", {"forced_tool": "get_time"}, ["get_time"]),
         ("Use get_timely", {}, ["get_city"]),
     ],
 )
