@@ -67,12 +67,12 @@ class Ours:
     def __init__(self, place: Place, context: ssl.SSLContext) -> None:
         from gateway.drivers.upstream.deadline_wheel import DeadlineWheel  # noqa: PLC0415
         from gateway.drivers.upstream.http_pool import Pool  # noqa: PLC0415
-        from gateway.drivers.upstream.http_request import Origin, Posts  # noqa: PLC0415
+        from gateway.drivers.upstream.http_request import Origin, PostBuilder  # noqa: PLC0415
         from gateway.wire.dialect import HttpCall  # noqa: PLC0415
 
         self._wheel = DeadlineWheel()
         self._pool = Pool(HOST, place.port, context, self._wheel, connect_s=PATIENCE_S)
-        posts = Posts(Origin(f"https://{HOST}:{place.port}"), HEADERS)
+        posts = PostBuilder(Origin(f"https://{HOST}:{place.port}"), HEADERS)
         self._post: Callable[[bytes], bytes] = lambda body: posts.post(HttpCall(PATH, {}, body))
         only = posts.post(HttpCall(PATH, {"connection": "close"}, request_body("m", stream=False)))
         self._only = only

@@ -20,23 +20,23 @@ from gateway.core.events import CircuitMoved
 from gateway.core.health import Health, RetryBudget
 from gateway.core.keys import KeyStore
 from gateway.core.ladder import ladders
-from gateway.core.observers import Hears, observer, of_all
+from gateway.core.observers import Handlers, observer, of_all
 from gateway.core.ports import LedgerDriver, Observer, Upstream
 from gateway.core.prompt_caches import Warmth, lifetimes
 from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Snapshot
-from gateway.drivers.background import beside, stop
+from gateway.drivers.background import in_background, stop
 from gateway.drivers.deprecations import Deprecations
 from gateway.drivers.exact_tokens import ExactTokens
-from gateway.drivers.ledger.janitor import MOST, Awake, Janitor
+from gateway.drivers.ledger.janitor import MAX_GROUPS, ActiveHomes, Janitor
 from gateway.drivers.ledger.local_ledger import LocalLedger
 from gateway.drivers.ledger.sweeper import Sweeper
 from gateway.drivers.logs_and_traces import open_logs_and_traces
 from gateway.drivers.metrics.prometheus import Metrics
 from gateway.drivers.upstream.open import Tap, Upstreams, open_upstreams
 from gateway.drivers.usage.open import homes_of, open_sink
-from gateway.drivers.usage.sink import Moved
-from gateway.drivers.webhook import Webhook, poster
+from gateway.drivers.usage.sink import ChangedHomes
+from gateway.drivers.webhook import Webhook, make_post
 from gateway.drivers.webhook_check import WebhookChecks
 from gateway.reload import LiveParts, Reload, Source, no_source
 from gateway.stores import (
@@ -102,17 +102,17 @@ async def open_gateway(
         stack.callback(metrics.close)
         opened = open_logs_and_traces(snapshot, time.time, redactor or Redactor())
         written = await stack.enter_async_context(opened)
-        told = [metrics.hears, *written.hears, *map(of_all, observers)]
+        told = [metrics.handlers, *written.handlers, *map(of_all, observers)]
         scene = await stack.enter_async_context(_open_scene(snapshot, told, env, written.tap))
         world, ledger = scene.world, scene.ledger
 
         async def scrape() -> bytes:
-            await scene.janitor.before_a_scrape()
+            await scene.janitor.before_scrape()
             return metrics.render()
 
         watch, keyring, issuer = await stack.enter_async_context(open_keyring(snapshot))
         door = Door(Generation(world, keyring, snapshot.limits, snapshot.tags))
-        door.read = written.reading(read_headers)
+        door.read = written.wrap_header_reader(read_headers)
         api = Api(door, snapshot, scrape, partial(probe, ledger), __version__)
         api.find = find_request(ledger)
         admin = Admin(door, issuer, ledger, snapshot, __version__)
@@ -130,7 +130,7 @@ async def open_gateway(
         admin.reload = reload
 
         def warming() -> AbstractAsyncContextManager[None]:
-            return beside(scene.upstreams.warm(snapshot))
+            return in_background(scene.upstreams.warm(snapshot))
 
         yield Gateway(Front(door, api.app()), metrics, issuer, admin.app, reload, warming)
 
@@ -152,10 +152,10 @@ class _Scene:
 
 @asynccontextmanager
 async def _open_scene(
-    snapshot: Snapshot, hearers: Sequence[Hears], env: Mapping[str, str], tap: Tap
+    snapshot: Snapshot, hearers: Sequence[Handlers], env: Mapping[str, str], tap: Tap
 ) -> AsyncIterator[_Scene]:
-    moved, awake = Moved(), Awake()
-    told = [*hearers, *([] if snapshot.usage.sink is None else [moved.hears])]
+    moved, awake = ChangedHomes(), ActiveHomes()
+    told = [*hearers, *([] if snapshot.usage.sink is None else [moved.handlers])]
     observe = observer(*told)
     async with AsyncExitStack() as stack:
         counts = observer(hearers[0])
@@ -164,9 +164,9 @@ async def _open_scene(
         def telling(its: Snapshot) -> Observer:
             old = Deprecations(its.catalog.models, time.monotonic)
             asked = [
-                *([old.hears] if old.gone else ()),
-                *([awake.hears] if len(its.tenants) > MOST else ()),
-                *([webhook.hears] if its.alerts.webhook is not None else ()),
+                *([old.handlers] if old.deprecated else ()),
+                *([awake.handlers] if len(its.tenants) > MAX_GROUPS else ()),
+                *([webhook.handlers] if its.alerts.webhook is not None else ()),
             ]
             return observer(*told, *asked)
 
@@ -195,7 +195,7 @@ async def _open_scene(
             runner=await stack.enter_async_context(runner),
             audits=backstage,
             responses=responses,
-            given_again=await stack.enter_async_context(open_hits(ledger)),
+            record_cache_hit=await stack.enter_async_context(open_hits(ledger)),
         )
         there = tuple(snapshot.tenants.values())
         janitor = Janitor(ledger, there, observe, awake, lambda: world.retries.left(world.clock()))
@@ -209,7 +209,7 @@ async def _open_scene(
                 sink.reconfigure(homes_of(there))
             if isinstance(ledger, LocalLedger):
                 ledger.reconfigure(there)
-            webhook.reconfigure(poster(new.alerts.webhook or ""))
+            webhook.reconfigure(make_post(new.alerts.webhook or ""))
             runner.reconfigure(new.timeouts.connect_s)
             backstage.guards.know(ladders(new.catalog).values())
             responses.reconfigure(new.limits.cache_bytes)
@@ -225,8 +225,8 @@ async def keeping_house(
     homes, ttl_s = homes_of(snapshot.tenants.values()), snapshot.ledger.hold_ttl_s
     sweeper = Sweeper(ledger, homes, ttl_s, time.monotonic)
     tasks = [
-        asyncio.create_task(janitor.keep_house(asyncio.sleep)),
-        asyncio.create_task(sweeper.keep(asyncio.sleep)),
+        asyncio.create_task(janitor.run(asyncio.sleep)),
+        asyncio.create_task(sweeper.run(asyncio.sleep)),
     ]
     try:
         yield sweeper
@@ -274,7 +274,7 @@ async def open_upstream(snapshot: Snapshot, env: Mapping[str, str]) -> AsyncIter
 @asynccontextmanager
 async def open_webhook(snapshot: Snapshot, observe: Observer) -> AsyncIterator[Webhook]:
     """What tells the snapshot's webhook of budgets; `observe` is told how that ended."""
-    webhook = Webhook(poster(snapshot.alerts.webhook or ""), observe, time.time, asyncio.sleep)
+    webhook = Webhook(make_post(snapshot.alerts.webhook or ""), observe, time.time, asyncio.sleep)
     sending = asyncio.create_task(webhook.run())
     try:
         yield webhook

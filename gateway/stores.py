@@ -13,8 +13,8 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from gateway.behind.backstage import Backstage
-from gateway.behind.guards import Guards
+from gateway.background.guards import Guards
+from gateway.background.runner import AuditRunner
 from gateway.core.errors import LedgerDown
 from gateway.core.guard import GuardStore
 from gateway.core.keys import KeyStore
@@ -24,37 +24,37 @@ from gateway.core.snapshot import Ledger as Where
 from gateway.core.snapshot import Snapshot
 from gateway.core.usage_record import UsageRecord
 from gateway.drivers.background import stop
-from gateway.drivers.cache_hits import noting_hits
+from gateway.drivers.cache_hits import open_cache_hits
 from gateway.drivers.exact_tokens import table_fault
 from gateway.drivers.ledger.leased_ledger import LeasedLedger
 from gateway.drivers.ledger.local_ledger import LocalLedger
-from gateway.drivers.ledger.local_open import allowing_local
-from gateway.drivers.ledger.local_payer import Voiding
+from gateway.drivers.ledger.local_open import open_local
+from gateway.drivers.ledger.local_payer import VoidingLedger
 from gateway.drivers.ledger.memory_ledger import MemoryLedger
 from gateway.drivers.ledger.redis_ledger import RedisLedger
-from gateway.drivers.line_writer import unwritable
+from gateway.drivers.line_writer import why_unwritable
 from gateway.drivers.memory_guard import MemoryGuard
 from gateway.drivers.memory_keys import MemoryKeys
 from gateway.drivers.memory_responses import MemoryResponses
 from gateway.drivers.redis.checks import Finding, inspect_url, refusal
 from gateway.drivers.redis.embedded import EmbeddedRedis, EmbeddedRedisError
 from gateway.drivers.redis.embedded_watch import keep_alive
-from gateway.drivers.redis.vitals import Vitals, vitals
+from gateway.drivers.redis.vitals import Vitals, read_vitals
 from gateway.drivers.redis.wire import RedisError
 from gateway.drivers.redis_guard import RedisGuard
 from gateway.drivers.redis_keys import RedisKeys
 from gateway.drivers.redis_responses import RedisResponses
-from gateway.drivers.upstream.short_http import provider_connected
+from gateway.drivers.upstream.short_http import connect_to_provider
 from gateway.drivers.usage.books import Books, books_at, read_store
 from gateway.drivers.usage.search import Find, Search
-from gateway.drivers.usage.store import unwritable as unwritable_sink
+from gateway.drivers.usage.store import why_unwritable as unwritable_sink
 
 _log: Final = logging.getLogger("gateway")
 read_usage: Final = read_store
 token_table_fault: Final = table_fault
-log_fault: Final = unwritable
+log_fault: Final = why_unwritable
 sink_fault: Final = unwritable_sink
-connect_provider: Final = provider_connected
+connect_provider: Final = connect_to_provider
 
 
 @asynccontextmanager
@@ -77,11 +77,11 @@ async def open_ledger(
             url, ttl_s=wanted.hold_ttl_s, timeout_s=wanted.timeout_s, observe=observe
         )
         clocks = {"clock": time.monotonic, "wall": time.time}
-        async with allowing_local(_leasing(ledger, wanted), snapshot, observe, **clocks) as local:
+        async with open_local(_leasing(ledger, wanted), snapshot, observe, **clocks) as local:
             yield local
 
 
-def _leasing(ledger: RedisLedger, wanted: Where) -> Voiding:
+def _leasing(ledger: RedisLedger, wanted: Where) -> VoidingLedger:
     """The ledger, or one that holds ahead for those who send much."""
     if wanted.lease is None:
         return ledger
@@ -97,7 +97,7 @@ async def look_at(wanted: Where) -> tuple[tuple[Vitals, ...], tuple[Finding, ...
         return (), ()
     async with server(wanted) as url:
         try:
-            told = await vitals(url, wanted.timeout_s, time.time)
+            told = await read_vitals(url, wanted.timeout_s, time.time)
             found = await inspect_url(url, wanted.timeout_s)
         except RedisError as error:
             raise LedgerDown(str(error)) from error
@@ -165,7 +165,7 @@ async def open_responses(snapshot: Snapshot) -> AsyncIterator[Responses]:
 @asynccontextmanager
 async def open_backstage(
     snapshot: Snapshot, ledger: LedgerDriver, observe: Observer
-) -> AsyncIterator[Backstage]:
+) -> AsyncIterator[AuditRunner]:
     """What goes on behind the answers. What guards have seen is kept where the ledger is."""
     wanted = snapshot.ledger
     async with AsyncExitStack() as stack:
@@ -177,7 +177,7 @@ async def open_backstage(
         guards.know(ladders(snapshot.catalog).values())
         await guards.refresh()
         keeping = asyncio.create_task(guards.keep(asyncio.sleep))
-        backstage = Backstage(guards, ledger.charge, observe)
+        backstage = AuditRunner(guards, ledger.charge, observe)
         try:
             yield backstage
         finally:
@@ -188,7 +188,7 @@ async def open_backstage(
 @asynccontextmanager
 async def open_hits(ledger: LedgerDriver) -> AsyncIterator[Callable[[UsageRecord], None]]:
     """Told of each answer that is given again: it notes that in the ledger's book."""
-    async with noting_hits(ledger.charge, time.time, new_ids()) as hits:
+    async with open_cache_hits(ledger.charge, time.time, new_ids()) as hits:
         yield hits.add
 
 

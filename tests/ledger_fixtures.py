@@ -27,7 +27,7 @@ async def bench(
     ledger: Driver
     if request.param == "memory":
         time = LedgerTime(tenant)
-        ledger = MemoryLedger(time, TTL_S, events.append, kept=KEPT)
+        ledger = MemoryLedger(time, TTL_S, events.append, max_entries=KEPT)
     else:
         server: EmbeddedRedis = request.getfixturevalue("shared_redis")
         time = LedgerTime(tenant, server.url)
@@ -37,7 +37,7 @@ async def bench(
             timeout_s=5,
             observe=events.append,
             clock=time,
-            kept=KEPT,
+            max_entries=KEPT,
             scripts=time.scripts(),
         )
         if request.param == "local":  # as long as its server is there, nothing is different

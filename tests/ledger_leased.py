@@ -38,10 +38,10 @@ class EagerlyLeased(LeasedLedger):
         with suppress(ValueError, KeyError):  # who asks for what cannot be is told so below
             self.inner.plan(purse)
             now = self._clock()
-            heat = self._keeper.heats.felt(purse, now)
+            heat = self._keeper.heats.record_call(purse, now)
             if heat.lease is None:
-                self._keeper.ask(heat, purse, checked(amounts), now)
-        await self._keeper.quiet(purse.home)
+                self._keeper.request_leases(heat, purse, checked(amounts), now)
+        await self._keeper.wait_quiet(purse.home)
         return await super().reserve(purse, hold_id, amounts, life)
 
     async def ticked(self) -> None:

@@ -165,7 +165,7 @@ class LikeTheModel(RuleBasedStateMachine):
         async def left() -> None:
             self.model.leave(EVERYTHING, life)
             self.redis.leave(EVERYTHING, life)
-            await self.redis.settled()
+            await self.redis.wait_settled()
 
         self.run(left())
 

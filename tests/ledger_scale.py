@@ -16,7 +16,7 @@ KEPT: Final = 1_000
 
 
 async def check_what_many_users_leave(url: str, users: int) -> None:
-    ledger = RedisLedger(url, timeout_s=60, kept=KEPT)
+    ledger = RedisLedger(url, timeout_s=60, max_entries=KEPT)
 
     async def one(number: int) -> None:
         user = Account("user", f"user {number}", PLACES, "acme")

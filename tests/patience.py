@@ -35,7 +35,7 @@ def limit(redis: Redis | RedisLedger, seconds: float) -> None:
             continue
         wire._timeout = seconds
         last = wire._loop.time() + seconds
-        for until, _ in wire._awaited:
+        for until, _ in wire._pending:
             until[0] = min(until[0], last)
         if wire._timer is not None:  # it may be far off, set by what was answered since
             first = min(wire._timer.when(), last)

@@ -1,1 +1,1 @@
-"""Act: what implements the ports of `gateway.core.ports`, a room for each thing outside."""
+"""Implements the ports of `gateway.core.ports`: a package for each external system."""

@@ -1,11 +1,11 @@
-"""Tasks that run beside the requests, and how they end."""
+"""Background tasks beside the requests, and how they are stopped."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-_LAST_S: Final = 2.0
+_FLUSH_S: Final = 2.0
 
 
 async def stop(task: "asyncio.Task[None]") -> None:
@@ -16,8 +16,8 @@ async def stop(task: "asyncio.Task[None]") -> None:
 
 
 @asynccontextmanager
-async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """It runs meanwhile, and is stopped at the end if it has not ended."""
+async def in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run it as a task inside the context; cancelled on exit if still running."""
     task = asyncio.create_task(work)
     try:
         yield
@@ -26,15 +26,15 @@ async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def keeping(
-    keep: Coroutine[Any, Any, None], at_last: Callable[[], Awaitable[object]]
+async def in_background_then_flush(
+    work: Coroutine[Any, Any, None], flush: Callable[[], Awaitable[object]]
 ) -> AsyncIterator[None]:
-    """`keep` runs until the end; then `at_last`, for what is left to be written, in two seconds."""
-    task = asyncio.create_task(keep)
+    """Run `work` as a task until exit, then await `flush()`, for at most two seconds."""
+    task = asyncio.create_task(work)
     try:
         yield
     finally:
         await stop(task)
         with suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_S):
-                await at_last()
+            async with asyncio.timeout(_FLUSH_S):
+                await flush()

@@ -1,7 +1,7 @@
-"""What kept answers saved, written to the ledger's book, so that usage reports can tell.
+"""Records what cache hits saved in the ledger's book, for usage reports.
 
-No request waits for it, and nothing is charged: hits that are alike are added up and written
-together every few seconds, as one record of no cost. While the ledger is away they wait here.
+No request waits for it, and nothing is charged: equal hits are summed and written together every
+few seconds, as one record without cost. While the ledger is unreachable they wait here.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ from gateway.core.errors import LedgerDown
 from gateway.core.money import Nanos
 from gateway.core.ports import Clock
 from gateway.core.usage_record import UsageRecord, encode
-from gateway.drivers.background import keeping
+from gateway.drivers.background import in_background_then_flush
 
 EVERY_S: Final = 10.0
-MOST: Final = 10_000
-"""Kinds of hits that wait, and records that do: of more, those that come then are not recorded."""
-_NOTHING: Final = Amounts(Nanos(0))
+MAX_WAITING: Final = 10_000
+"""Distinct hits that may wait, and records that may; further ones are not recorded."""
+_NO_COST: Final = Amounts(Nanos(0))
 
 
 class Charge(Protocol):
@@ -40,36 +40,36 @@ class CacheHits:
         self._wall = wall
         self._new_id = new_id
         self._waiting: dict[bytes, UsageRecord] = {}
-        self._owed: deque[UsageRecord] = deque()
+        self._unwritten: deque[UsageRecord] = deque()
 
     def add(self, hit: UsageRecord) -> None:
-        """One more; all such that are alike but for what they saved are one record."""
-        alike = encode(structs.replace(hit, hits=0, saved=0))
-        so_far = self._waiting.get(alike)
+        """Count a hit; those that differ only in what they saved become one record."""
+        key = encode(structs.replace(hit, hits=0, saved=0))
+        so_far = self._waiting.get(key)
         if so_far is not None:
             hits, saved = so_far.hits + hit.hits, so_far.saved + hit.saved
-            self._waiting[alike] = structs.replace(so_far, hits=hits, saved=saved)
-        elif len(self._waiting) < MOST:
-            self._waiting[alike] = hit
+            self._waiting[key] = structs.replace(so_far, hits=hits, saved=saved)
+        elif len(self._waiting) < MAX_WAITING:
+            self._waiting[key] = hit
 
     async def write(self) -> None:
-        """All that waits; what the ledger does not take waits on."""
+        """Write all that waits; what fails is kept for the next time."""
         waiting, self._waiting = self._waiting, {}
-        room = MOST - len(self._owed)
-        for record in islice(waiting.values(), room):
-            self._owed.append(structs.replace(record, attempt=self._new_id()))
+        capacity = MAX_WAITING - len(self._unwritten)
+        for record in islice(waiting.values(), capacity):
+            self._unwritten.append(structs.replace(record, attempt=self._new_id()))
         at = self._wall()
-        while self._owed:
-            record = self._owed[0]
+        while self._unwritten:
+            record = self._unwritten[0]
             purse = Purse(record.tenant, (), record.organisation)
             try:
-                # Under the same name it is written once, however often it is tried.
-                await self._charge(purse, record.attempt, at, _NOTHING, record)
+                # Idempotent by the record's id: a retry does not write it twice.
+                await self._charge(purse, record.attempt, at, _NO_COST, record)
             except LedgerDown:
                 return
-            self._owed.popleft()
+            self._unwritten.popleft()
 
-    async def keep(self, sleep: Callable[[float], Awaitable[None]]) -> None:
+    async def run(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         """Run until cancelled."""
         while True:
             await sleep(EVERY_S)
@@ -77,10 +77,10 @@ class CacheHits:
 
 
 @asynccontextmanager
-async def noting_hits(
+async def open_cache_hits(
     charge: Charge, wall: Clock, new_id: Callable[[], str]
 ) -> AsyncIterator[CacheHits]:
     """Written every few seconds, and once more at the end."""
     hits = CacheHits(charge, wall, new_id)
-    async with keeping(hits.keep(asyncio.sleep), hits.write):
+    async with in_background_then_flush(hits.run(asyncio.sleep), hits.write):
         yield hits

@@ -1,8 +1,7 @@
 """Exact token counts by OpenAI's tokenizer, where a decision depends on them.
 
-tiktoken fetches its tables from the network at first use. So they are looked for where
-TIKTOKEN_CACHE_DIR says, and their hash is checked, before it is asked; without them there is no
-exact count, and the estimate stands.
+tiktoken downloads its tables at first use. To avoid that, they must be in TIKTOKEN_CACHE_DIR with
+the right hash before it is imported; without them there is no exact count, only the estimate.
 """
 
 import asyncio
@@ -18,14 +17,14 @@ if TYPE_CHECKING:
     from tiktoken import Encoding
 
 ENCODING: Final = "o200k_base"
-_TABLE: Final = "https://openaipublic.blob.core.windows.net/encodings/o200k_base.tiktoken"
+_TABLE_URL: Final = "https://openaipublic.blob.core.windows.net/encodings/o200k_base.tiktoken"
 _SHA256: Final = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
-TABLE_NAME: Final = sha1(_TABLE.encode(), usedforsecurity=False).hexdigest()
-"""What tiktoken calls the file in its folder."""
+TABLE_NAME: Final = sha1(_TABLE_URL.encode(), usedforsecurity=False).hexdigest()
+"""The file's name in tiktoken's cache folder."""
 
 
 class ExactTokens:
-    """Loaded at first use, in a thread: half a second that no request waits for but the first."""
+    """Loaded at first use, in a thread: takes half a second."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         folder = env.get("TIKTOKEN_CACHE_DIR")
@@ -37,13 +36,13 @@ class ExactTokens:
         if self._table is None:
             return None
         if self._loading is None:
-            self._loading = asyncio.create_task(asyncio.to_thread(_load, self._table))
+            self._loading = asyncio.create_task(asyncio.to_thread(_load_encoding, self._table))
         encoding = await asyncio.shield(self._loading)
         if encoding is None:
             return None
         text, messages = tokens.text_of(request)
-        read = await asyncio.to_thread(encoding.encode_ordinary, text)
-        return len(read) + messages * tokens.EACH_MESSAGE
+        token_ids = await asyncio.to_thread(encoding.encode_ordinary, text)
+        return len(token_ids) + messages * tokens.EACH_MESSAGE
 
 
 def table_fault(env: Mapping[str, str]) -> str | None:
@@ -54,18 +53,18 @@ def table_fault(env: Mapping[str, str]) -> str | None:
     table = Path(folder) / TABLE_NAME
     if not table.is_file():
         return f"{table} is not there"
-    return None if _sound(table) else f"{table} is not the file that it should be"
+    return None if _is_intact(table) else f"{table} is not the file that it should be"
 
 
-def _sound(table: Path) -> bool:
+def _is_intact(table: Path) -> bool:
     try:
         return sha256(table.read_bytes()).hexdigest() == _SHA256
     except OSError:
         return False
 
 
-def _load(table: Path) -> "Encoding | None":
-    if not _sound(table):
+def _load_encoding(table: Path) -> "Encoding | None":
+    if not _is_intact(table):
         return None
     try:
         import tiktoken  # noqa: PLC0415 - few need it

@@ -1,6 +1,6 @@
-"""Hears what providers answer, for who is told to keep words: put between calls and the client.
+"""Passes providers' answers on to logs and traces that record content: wraps an Upstream.
 
-Which call it is is known from the hold that was told in the same task, just before the call.
+The call is identified by HOLD, which is set in the same task just before the call.
 """
 
 from collections.abc import Callable
@@ -15,24 +15,24 @@ from gateway.core.plan import Candidate
 from gateway.core.ports import Upstream
 
 HOLD: Final[ContextVar[tuple[str, str]]] = ContextVar("hold", default=("", ""))
-"""The life, and the hold of the call that it is about to make."""
-Hears = Callable[[str, str, Completion], None]
-"""Told the life, the hold and the answer; of one that broke off what there was of it."""
+"""The life's id, and the hold's id of its next call."""
+OnAnswer = Callable[[str, str, Completion], None]
+"""Gets the life's id, the hold's id and the answer; a broken-off stream's partial answer."""
 
 
-class HeardUpstream:
-    """An Upstream like the one it is given."""
+class TappedUpstream:
+    """Wraps an Upstream."""
 
-    def __init__(self, upstream: Upstream, hears: Hears) -> None:
+    def __init__(self, upstream: Upstream, on_answer: OnAnswer) -> None:
         self._upstream = upstream
-        self._hears = hears
+        self._on_answer = on_answer
 
     async def send(
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
     ) -> Completion:
         call = HOLD.get()
         answer = await self._upstream.send(candidate, request, timeout_s=timeout_s)
-        self._hears(*call, answer)
+        self._on_answer(*call, answer)
         return answer
 
     async def stream(
@@ -41,10 +41,10 @@ class HeardUpstream:
         call, assembly, whole = HOLD.get(), Assembly(), False
         flow = self._upstream.stream(candidate, request, timeout_s=timeout_s)
         try:
-            async with aclosing(flow) as deltas:
-                async for some in deltas:
-                    assembly.add(some)
-                    yield some
+            async with aclosing(flow) as batches:
+                async for deltas in batches:
+                    assembly.add(deltas)
+                    yield deltas
             whole = True
         finally:
-            self._hears(*call, assembly.completion(None, whole=whole))
+            self._on_answer(*call, assembly.completion(None, whole=whole))

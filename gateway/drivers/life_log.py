@@ -1,6 +1,6 @@
-"""One line a life, as an observer of events; see core/life_line.py for what is in it.
+"""Logs one line per life, as an observer of events; see core/life_line.py for the fields.
 
-Where words are kept, too, a tap on the calls to providers hears every answer.
+Where content is logged, a tap on the calls to providers collects every answer.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -12,21 +12,21 @@ from gateway.core import events
 from gateway.core.chat import Completion
 from gateway.core.life_line import Writer
 from gateway.core.life_words import Content
-from gateway.core.observers import Hears, observer
+from gateway.core.observers import Handlers, observer
 from gateway.core.ports import Observer, Upstream
 from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Log
 from gateway.core.usage_record import BEHIND
-from gateway.drivers.heard_answers import HOLD, HeardUpstream
+from gateway.drivers.heard_answers import HOLD, TappedUpstream
 from gateway.drivers.line_writer import LineWriter
 
-_SIZE: Final = 16
-"""Bytes of a hash."""
-_AMID: Final = (
+_HASH_BYTES: Final = 16
+"""Bytes of a content hash."""
+_MIDWAY_EVENTS: Final = (
     events.Planned, events.HoldRefused, events.Judged, events.Escalated, events.FellBack,
     events.Settled,
 )  # fmt: skip
-_ENDS: Final = (events.Replied, events.Denied, events.Dropped, events.AuditEnded)
+_END_EVENTS: Final = (events.Replied, events.Denied, events.Dropped, events.AuditEnded)
 
 
 class LifeLog:
@@ -45,33 +45,33 @@ class LifeLog:
         self._write = write
         self._wall = wall
         key = (pepper or "").encode()[:64]
-        self._hash = lambda data: blake2b(data, key=key, digest_size=_SIZE).hexdigest()
+        self._hash = lambda data: blake2b(data, key=key, digest_size=_HASH_BYTES).hexdigest()
         self._writer = Writer(redactor.names, self._hash)
         self._log = log
-        self._heard: dict[str, dict[str, Completion]] | None = None
-        """By life and hold; None where no words are kept."""
+        self._answers: dict[str, dict[str, Completion]] | None = None
+        """By life and hold; None where no content is logged."""
         self._lives: dict[str, list[events.Event]] = {}
         self._early: dict[str, list[events.Event]] = {}
-        hears: dict[type, Callable[[Any], None]] = {
+        handlers: dict[type, Callable[[Any], None]] = {
             events.Began: self._on_begin,
             events.AuditBegan: self._on_begin,
-            **dict.fromkeys(_AMID, self._on_event),
-            **dict.fromkeys(_ENDS, self._on_end),
-            events.CacheAsked: self._cache_asked,
+            **dict.fromkeys(_MIDWAY_EVENTS, self._on_event),
+            **dict.fromkeys(_END_EVENTS, self._on_end),
+            events.CacheLookup: self._on_cache_lookup,
         }
         if log.content != "off":
-            self._heard = {}
-            hears[events.Reserved] = self._held
-        self.hears: Hears = hears
-        self.observe: Observer = observer(hears)
+            self._answers = {}
+            handlers[events.Reserved] = self._on_reserve
+        self.hears: Handlers = handlers
+        self.observe: Observer = observer(handlers)
 
     def _on_begin(self, event: events.Began | events.AuditBegan) -> None:
         life = event.about.request_id
         self._lives[life] = [event]
         if self._early:
             self._lives[life] += self._early.pop(life, ())
-        if self._heard is not None and self._chosen(life):
-            self._heard[life] = {}
+        if self._answers is not None and self._is_sampled(life):
+            self._answers[life] = {}
 
     def _on_event(self, event: events.LifeEvent) -> None:
         self._lives[event.about.request_id].append(event)
@@ -80,50 +80,50 @@ class LifeLog:
         life = self._lives.pop(event.about.request_id)
         life.append(event)
         content = None
-        if self._heard is not None:
+        if self._answers is not None:
             content = self._content(life[0], event.about.request_id)
         self._write(self._writer.line(life, self._wall(), content))
 
-    def _cache_asked(self, event: events.CacheAsked) -> None:
-        """That an answer was not kept is told before the life begins that makes one."""
-        of = event.about.request_id
-        (self._lives.get(of) or self._early.setdefault(of, [])).append(event)
+    def _on_cache_lookup(self, event: events.CacheLookup) -> None:
+        """A cache miss is observed before the life begins."""
+        request_id = event.about.request_id
+        (self._lives.get(request_id) or self._early.setdefault(request_id, [])).append(event)
 
-    def _held(self, event: events.Reserved) -> None:
+    def _on_reserve(self, event: events.Reserved) -> None:
         HOLD.set((event.about.request_id, event.hold))
 
     def tap(self, upstream: Upstream) -> Upstream:
-        """The same, and what it answers is heard, where words are kept."""
-        return upstream if self._heard is None else HeardUpstream(upstream, self._on_answer)
+        """Wraps the upstream where content is logged, to collect its answers."""
+        return upstream if self._answers is None else TappedUpstream(upstream, self._on_answer)
 
     def _content(self, first: Any, request_id: str) -> Content | None:
-        heard = self._heard.pop(request_id, None) if self._heard is not None else None
-        if heard is None:
+        answers = self._answers.pop(request_id, None) if self._answers is not None else None
+        if answers is None:
             return None
-        hashed = self._hash if self._log.content == "hash" else None
-        return Content(getattr(first, "request", None), heard, hashed)
+        hasher = self._hash if self._log.content == "hash" else None
+        return Content(getattr(first, "request", None), answers, hasher)
 
-    def _chosen(self, request_id: str) -> bool:
-        """What goes on behind an answer is kept where the answer is."""
+    def _is_sampled(self, request_id: str) -> bool:
+        """Whether this life's content is logged; background calls follow their request."""
         if self._log.content != "sample":
             return True
-        seen = request_id.partition(BEHIND)[0].encode()
-        return int.from_bytes(blake2b(seen, digest_size=4).digest()) < self._log.sample * 2**32
+        root_id = request_id.partition(BEHIND)[0].encode()
+        return int.from_bytes(blake2b(root_id, digest_size=4).digest()) < self._log.sample * 2**32
 
     def _on_answer(self, request_id: str, hold: str, answer: Completion) -> None:
-        heard = self._heard.get(request_id) if self._heard is not None else None
-        if heard is not None:
-            heard[hold] = answer
+        answers = self._answers.get(request_id) if self._answers is not None else None
+        if answers is not None:
+            answers[hold] = answer
 
 
 @asynccontextmanager
 async def open_life_log(
     log: Log, wall: Callable[[], float], redactor: Redactor, pepper: str | None
 ) -> AsyncIterator[LifeLog]:
-    """All that was told is written at the end. Raises OSError, whose text says of which key, for a
-    file that cannot be opened.
+    """All lines are written at the end. Raises OSError, whose text names the configuration's key,
+    for a file that cannot be opened.
     """
-    # Without words a line has nothing that the names were not redacted for one by one.
+    # Without content, the names in a line were already redacted one by one.
     try:
         writer = LineWriter(log.to, None if log.content == "off" else redactor.bytes)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Lines to a file or a stream, written behind the loop: it never waits for a disk or a reader.
+"""Writes lines to a file or a stream in a thread: the event loop never waits for disk or reader.
 
-A thread writes what has come together in some milliseconds, at once. What nobody takes in time is
-kept up to a bound and then lost, which is told; at a normal stop all is written.
+The thread writes batches of some milliseconds. Unwritten lines are buffered up to a bound and then
+dropped, with a warning; at a normal stop all is written.
 """
 
 import asyncio
@@ -17,34 +17,34 @@ from queue import SimpleQueue
 from typing import Final
 
 EVERY_S: Final = 0.05
-_AT_ONCE: Final = 256 * 1024
-"""Bytes that are handed over before their time."""
-_MOST: Final = 64 * 1024 * 1024
-"""Bytes that may wait for a reader who is slow."""
+_HAND_OVER_BYTES: Final = 256 * 1024
+"""Bytes after which a batch is handed over early."""
+_MAX_WAITING: Final = 64 * 1024 * 1024
+"""Bytes that may wait for a slow reader."""
 _PATIENCE_S: Final = 5.0
-"""How long a stop waits for such a reader."""
+"""How long a stop waits for a slow reader."""
 _STREAMS: Final = {"stdout": 1, "stderr": 2}
 
 _log: Final = logging.getLogger("gateway")
 
 
-def unwritable(to: str) -> str | None:
-    """What would hinder a writer, as far as it is seen without making a file; else None."""
+def why_unwritable(to: str) -> str | None:
+    """Why a writer would fail, as far as can be checked without creating the file; else None."""
     if to in _STREAMS:
         return None
-    path, found = Path(to), None
+    path, error = Path(to), None
     if path.is_dir():
-        found = errno.EISDIR
+        error = errno.EISDIR
     elif not path.exists() and not path.parent.is_dir():
-        found = errno.ENOENT
+        error = errno.ENOENT
     elif not os.access(path if path.exists() else path.parent, os.W_OK):
-        found = errno.EACCES
-    return None if found is None else f"cannot write to {to}: {os.strerror(found)}"
+        error = errno.EACCES
+    return None if error is None else f"cannot write to {to}: {os.strerror(error)}"
 
 
 class LineWriter:
-    """`to` is stdout, stderr, or a path. `clean` is the last thing that is done to bytes, where
-    there is one. Raises OSError for a file that cannot be opened. Used in one loop.
+    """`to` is stdout, stderr, or a path. `clean`, if given, is applied to each batch before it is
+    written. Raises OSError for a file that cannot be opened. For use on one event loop.
     """
 
     def __init__(self, to: str, clean: Callable[[bytes], bytes] | None = None) -> None:
@@ -54,7 +54,7 @@ class LineWriter:
         self._buffer = bytearray()
         self._due = False
         self._waiting = 0
-        self._count = threading.Lock()
+        self._count_lock = threading.Lock()
         self.lost = 0
         """Lines."""
         self._queue: SimpleQueue[bytes | None] = SimpleQueue()
@@ -62,17 +62,17 @@ class LineWriter:
         self._thread.start()
 
     def write(self, line: bytes) -> None:
-        """With its line break."""
+        """`line` includes its line break."""
         buffer = self._buffer
         buffer += line
         if not self._due:
             self._due = True
             self._loop.call_later(EVERY_S, self._hand_over)
-        elif len(buffer) > _AT_ONCE:
+        elif len(buffer) > _HAND_OVER_BYTES:
             self._hand_over(due=True)
 
     async def aclose(self) -> None:
-        """Until all is written, or nobody takes it."""
+        """Wait until all is written, or give up on a slow reader."""
         self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join, _PATIENCE_S)
@@ -85,50 +85,50 @@ class LineWriter:
         if not buffer:
             return
         self._buffer = bytearray()
-        if self._waiting > _MOST:
+        if self._waiting > _MAX_WAITING:
             lines = buffer.count(b"\n")
             if not self.lost:
                 _log.warning("the log is not read: lines are lost from now on")
             self.lost += lines
             return
-        with self._count:
+        with self._count_lock:
             self._waiting += len(buffer)
         self._queue.put(bytes(buffer))
 
     def _run(self) -> None:
-        fails = False
+        failing = False
         while (lines := self._queue.get()) is not None:
             try:
                 self._sink.write(lines if self._clean is None else self._clean(lines))
-                if fails:
-                    fails = False
+                if failing:
+                    failing = False
                     _log.warning("the log is written again: %d lines lost so far", self.lost)
             except OSError as error:
                 self.lost += lines.count(b"\n")
-                if not fails:  # what fails twenty times a second is told once
-                    fails = True
+                if not failing:  # log it once, not twenty times a second
+                    failing = True
                     _log.warning("the log cannot be written: %s", error.strerror or error)
-            with self._count:
+            with self._count_lock:
                 self._waiting -= len(lines)
         self._sink.close()
 
 
 class _Sink:
-    """Whole lines, also where several processes write to the same. A file that was moved away is
-    made anew.
+    """Writes whole lines, also where several processes write to the same file. Reopens a file that
+    was rotated.
     """
 
     def __init__(self, to: str) -> None:
         self._path = None if to in _STREAMS else to
-        self._fd = _STREAMS[to] if to in _STREAMS else _opened(to)
+        self._fd = _STREAMS[to] if to in _STREAMS else _open_for_append(to)
 
     def write(self, lines: bytes) -> None:
         """All of them, or, in a file, none. Raises OSError."""
-        if self._path is not None and self._moved():
-            # In this order: the number of one that is closed soon is some connection's.
-            old, self._fd = self._fd, _opened(self._path)
+        if self._path is not None and self._was_moved():
+            # Open first: a closed descriptor's number may be reused by a connection at once.
+            old, self._fd = self._fd, _open_for_append(self._path)
             os.close(old)
-        # A pipe takes 4 kB in one piece; what is longer would be torn by other workers' lines.
+        # Pipe writes are atomic up to 4 kB; longer ones would mix with other workers' lines.
         with suppress(OSError):
             fcntl.lockf(self._fd, fcntl.LOCK_EX)
         try:
@@ -144,8 +144,8 @@ class _Sink:
             while left:
                 left = left[os.write(self._fd, left) :]
         except OSError:
-            if self._path is not None:  # a full disk took a part: what comes next would go on there
-                with suppress(OSError):  # no file can be cut that is a pipe
+            if self._path is not None:  # undo a partial write on a full disk
+                with suppress(OSError):  # a named pipe cannot be truncated
                     os.ftruncate(self._fd, end)
             raise
 
@@ -153,13 +153,13 @@ class _Sink:
         if self._path is not None:
             os.close(self._fd)
 
-    def _moved(self) -> bool:
+    def _was_moved(self) -> bool:
         try:
-            there, mine = Path(str(self._path)).stat(), os.fstat(self._fd)
+            current, opened = Path(str(self._path)).stat(), os.fstat(self._fd)
         except FileNotFoundError:
             return True
-        return (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
+        return (current.st_dev, current.st_ino) != (opened.st_dev, opened.st_ino)
 
 
-def _opened(path: str) -> int:
+def _open_for_append(path: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)

@@ -1,4 +1,4 @@
-"""States of guards in this process: nothing is kept when it ends."""
+"""States of guards in this process's memory."""
 
 import asyncio
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from gateway.core.guard import Growth, Guard
 
 
 class MemoryGuard:
-    """The same promises as in Redis, for one caller; see GuardStore."""
+    """Behaves as in Redis, for one caller; see GuardStore."""
 
     def __init__(self) -> None:
         self._states: dict[str, Guard] = {}

@@ -1,4 +1,4 @@
-"""Keys in this process: nothing is kept when it ends."""
+"""Keys in this process's memory."""
 
 from collections.abc import Mapping
 from itertools import count
@@ -7,12 +7,12 @@ from gateway.core.keys import NEVER, Changes, KeyRecord, Version
 
 
 class MemoryKeys:
-    """The same promises as in Redis; see KeyStore."""
+    """Behaves as in Redis; see KeyStore."""
 
     def __init__(self) -> None:
         self._records: dict[str, KeyRecord] = {}
         self._changed: dict[str, int] = {}
-        """The version of each key's last change, the oldest first; removed keys as well."""
+        """The version of each key's last change, oldest first; includes removed keys."""
         self._numbers = count(1)
         self._version = NEVER
         self._used: dict[str, float] = {}
@@ -31,20 +31,20 @@ class MemoryKeys:
         return self._records.get(key_id)
 
     async def save(self, record: KeyRecord) -> bool:
-        found = self._records.get(record.id)
-        if found == record:
+        current = self._records.get(record.id)
+        if current == record:
             return True
-        if record.revision != (found.revision if found else 0) + 1:
+        if record.revision != (current.revision if current else 0) + 1:
             return False
         self._records[record.id] = record
-        self._note(record.id)
+        self._record_change(record.id)
         return True
 
     async def remove(self, key_id: str) -> bool:
         if self._records.pop(key_id, None) is None:
             return False
         self._used.pop(key_id, None)
-        self._note(key_id)
+        self._record_change(key_id)
         return True
 
     async def touch(self, used: Mapping[str, float]) -> None:
@@ -58,7 +58,7 @@ class MemoryKeys:
     async def aclose(self) -> None:
         pass
 
-    def _note(self, key_id: str) -> None:
+    def _record_change(self, key_id: str) -> None:
         self._changed.pop(key_id, None)
         number = next(self._numbers)
         self._changed[key_id] = number

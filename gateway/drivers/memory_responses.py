@@ -1,4 +1,4 @@
-"""Answers that are kept in this process: bounded by their bytes, the longest unused go first."""
+"""Cached answers in this process's memory: an LRU cache per tenant, bounded in bytes."""
 
 import asyncio
 from collections import OrderedDict
@@ -7,80 +7,82 @@ from typing import Final
 
 from gateway.core.ports import Clock
 
-BESIDE: Final = 200
-"""Bytes that a kept answer takes beside its own."""
+OVERHEAD_BYTES: Final = 200
+"""Bytes that an entry is counted for beside its data."""
 
-_SPARE: Final = 100
+_HEAP_SLACK: Final = 100
 
 
 class MemoryResponses:
     """At most `most_bytes` of each tenant. `clock` gives monotonic seconds."""
 
     def __init__(self, most_bytes: int, clock: Clock) -> None:
-        self._most = most_bytes
+        self._max_bytes = most_bytes
         self._clock = clock
-        self._of: dict[str, _Shelf] = {}
+        self._tenants: dict[str, _TenantCache] = {}
 
     async def find(self, tenant: str, key: str) -> tuple[bytes, float] | None:
         await asyncio.sleep(0)
-        shelf = self._of.get(tenant)
+        shelf = self._tenants.get(tenant)
         return None if shelf is None else shelf.find(key, self._clock())
 
     def keep(self, tenant: str, key: str, data: bytes, ttl_s: float) -> None:
         now = self._clock()
-        self._of.setdefault(tenant, _Shelf()).keep(key, data, now + ttl_s, self._most, now)
+        self._tenants.setdefault(tenant, _TenantCache()).keep(
+            key, data, now + ttl_s, self._max_bytes, now
+        )
 
     def size(self, tenant: str) -> int:
-        """Bytes, as they are counted."""
-        shelf = self._of.get(tenant)
+        """Bytes, including the overhead."""
+        shelf = self._tenants.get(tenant)
         return shelf.size if shelf else 0
 
     def reconfigure(self, most_bytes: int) -> None:
-        """So much from now on."""
-        self._most = most_bytes
+        """Use this bound from now on."""
+        self._max_bytes = most_bytes
 
     async def aclose(self) -> None:
         """Nothing is open."""
 
 
-class _Shelf:
-    """One tenant's, the longest unused first."""
+class _TenantCache:
+    """One tenant's entries, the least recently used first."""
 
     def __init__(self) -> None:
         self.size = 0
-        self._kept: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
-        self._ends: list[tuple[float, str]] = []
-        """A heap; also of what is not kept any more."""
+        self._entries: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
+        self._expiries: list[tuple[float, str]] = []
+        """A heap; may contain removed entries."""
 
     def find(self, key: str, now: float) -> tuple[bytes, float] | None:
-        found = self._kept.get(key)
-        if found is None:
+        entry = self._entries.get(key)
+        if entry is None:
             return None
-        data, until = found
+        data, until = entry
         if until <= now:
             self._drop(key)
             return None
-        self._kept.move_to_end(key)
+        self._entries.move_to_end(key)
         return data, until - now
 
-    def keep(self, key: str, data: bytes, until: float, most: int, now: float) -> None:
-        while self._ends and self._ends[0][0] <= now:
-            over, other = heappop(self._ends)
-            if other in self._kept and self._kept[other][1] == over:
-                self._drop(other)
+    def keep(self, key: str, data: bytes, until: float, max_bytes: int, now: float) -> None:
+        while self._expiries and self._expiries[0][0] <= now:
+            expiry, expired_key = heappop(self._expiries)
+            if expired_key in self._entries and self._entries[expired_key][1] == expiry:
+                self._drop(expired_key)
         self._drop(key)
-        if len(data) + BESIDE > most:
+        if len(data) + OVERHEAD_BYTES > max_bytes:
             return
-        self._kept[key] = (data, until)
-        self.size += len(data) + BESIDE
-        heappush(self._ends, (until, key))
-        if len(self._ends) > 2 * len(self._kept) + _SPARE:
-            self._ends = [(until, key) for key, (_, until) in self._kept.items()]
-            heapify(self._ends)
-        while self.size > most:
-            self._drop(next(iter(self._kept)))
+        self._entries[key] = (data, until)
+        self.size += len(data) + OVERHEAD_BYTES
+        heappush(self._expiries, (until, key))
+        if len(self._expiries) > 2 * len(self._entries) + _HEAP_SLACK:
+            self._expiries = [(until, key) for key, (_, until) in self._entries.items()]
+            heapify(self._expiries)
+        while self.size > max_bytes:
+            self._drop(next(iter(self._entries)))
 
     def _drop(self, key: str) -> None:
-        found = self._kept.pop(key, None)
-        if found is not None:
-            self.size -= len(found[0]) + BESIDE
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self.size -= len(entry[0]) + OVERHEAD_BYTES

@@ -1,11 +1,11 @@
-"""States of guards in Redis: what all replicas see grows by one script, and all read the same.
+"""States of guards in Redis, shared by all replicas: one script adds and reads them atomically.
 
 All is in one slot of a cluster, under {tollgate:guard}:
 
-    state:<name>   "<seen> <agreed> <tried> <spent> <audit>"; forgotten if it grows no more
-    done:<caller>  the number of what a caller added last, so that it is not added twice
+    state:<name>   "<seen> <agreed> <tried> <spent> <audit>"; expires when no longer written
+    done:<caller>  the number of a caller's last update, so that a retry is not added twice
 
-The arithmetic is that of Guard.observe, to the last bit: both count in doubles.
+The arithmetic is exactly that of Guard.observe: both use doubles.
 """
 
 import secrets
@@ -17,11 +17,11 @@ from gateway.core.guard import Growth, Guard
 from gateway.drivers.redis.servers import open_redis
 from gateway.drivers.redis.wire import RedisError, encode
 
-_SPACE: Final = "{tollgate:guard}:"
+_PREFIX: Final = "{tollgate:guard}:"
 _KEPT_S: Final = 90 * 86_400
 _DONE_S: Final = 86_400
 _PAGE: Final = 500
-"""States in one script, so that nobody else waits for long."""
+"""States per script call, so that other clients do not wait for long."""
 _GROW: Final = """
 local fresh = tonumber(redis.call('GET', KEYS[1]) or '-1') < tonumber(ARGV[1])
 local told = {}
@@ -65,36 +65,39 @@ class RedisGuard:
 
     async def grow(self, number: int, growths: Mapping[str, Growth]) -> Mapping[str, Guard]:
         names = list(growths)
-        found: dict[str, Guard] = {}
-        for at in range(0, len(names), _PAGE):
-            some = names[at : at + _PAGE]
-            told = await self._call(self._growing(f"{at}", number, some, growths))
-            found.update(zip(some, map(_state, told), strict=True))
-        return found
+        guards: dict[str, Guard] = {}
+        for start in range(0, len(names), _PAGE):
+            page_names = names[start : start + _PAGE]
+            states = await self._call(self._grow_command(f"{start}", number, page_names, growths))
+            guards.update(zip(page_names, map(_parse_state, states), strict=True))
+        return guards
 
     async def aclose(self) -> None:
         await self._connection.aclose()
 
-    def _growing(
+    def _grow_command(
         self, page: str, number: int, names: list[str], growths: Mapping[str, Growth]
     ) -> bytes:
-        keys = [f"{_SPACE}done:{self._caller}:{page}", *(f"{_SPACE}state:{name}" for name in names)]
-        told: list[str | int] = []
+        keys = [
+            f"{_PREFIX}done:{self._caller}:{page}",
+            *(f"{_PREFIX}state:{name}" for name in names),
+        ]
+        fields: list[str | int] = []
         for growth in (growths[name] for name in names):
             same = "".join("1" if each else "0" for each in growth.same)
-            told += [same, growth.missed, growth.spent, growth.audit, growth.memory]
-        return encode("EVAL", _GROW, len(keys), *keys, number, _KEPT_S, _DONE_S, *told)
+            fields += [same, growth.missed, growth.spent, growth.audit, growth.memory]
+        return encode("EVAL", _GROW, len(keys), *keys, number, _KEPT_S, _DONE_S, *fields)
 
     async def _call(self, command: bytes) -> list[bytes]:
         try:
-            found: list[bytes] = await self._connection.call(command)
+            reply: list[bytes] = await self._connection.call(command)
         except RedisError as error:
             raise LedgerDown(f"the guard's states cannot be reached ({error.kind})") from error
-        return found
+        return reply
 
 
-def _state(kept: bytes) -> Guard:
-    if not kept:
+def _parse_state(raw: bytes) -> Guard:
+    if not raw:
         return Guard()
-    seen, agreed, tried, spent, audit = kept.split()
+    seen, agreed, tried, spent, audit = raw.split()
     return Guard(float(seen), float(agreed), int(tried), int(spent), int(audit))

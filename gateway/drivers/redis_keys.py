@@ -1,14 +1,14 @@
-"""Keys in Redis: a script a change, a small read to learn that there was one.
+"""Keys in Redis: one script per change, and a small read to poll for changes.
 
 All is in one slot of a cluster, under {tollgate:keys}:
 
     records   hash: id -> "<revision> <JSON of the record>"
-    changes   sorted set: id -> the version of its last change; also of those that are gone
-    version   how often keys were changed
-    epoch     the name of this data, drawn with the first change: other data has another one
+    changes   sorted set: id -> the version of its last change; includes removed keys
+    version   number of changes so far
+    epoch     a random name, drawn with the first change: differs if the data was lost
     used      hash: id, or "tenant/id" -> when a key was last used, in Unix seconds
 
-A key itself is not in here, only its digest.
+The keys themselves are not stored, only their digests.
 """
 
 import secrets
@@ -22,14 +22,14 @@ from gateway.core.keys import NEVER, Changes, KeyRecord, Version
 from gateway.drivers.redis.servers import open_redis
 from gateway.drivers.redis.wire import RedisError, encode
 
-_SPACE: Final = "{tollgate:keys}:"
-_RECORDS: Final = _SPACE + "records"
-_CHANGES: Final = _SPACE + "changes"
-_VERSION: Final = _SPACE + "version"
-_EPOCH: Final = _SPACE + "epoch"
-_USED: Final = _SPACE + "used"
+_PREFIX: Final = "{tollgate:keys}:"
+_RECORDS: Final = _PREFIX + "records"
+_CHANGES: Final = _PREFIX + "changes"
+_VERSION: Final = _PREFIX + "version"
+_EPOCH: Final = _PREFIX + "epoch"
+_USED: Final = _PREFIX + "used"
 _MOST_CHANGES: Final = 1_000
-"""At once, one by one: of more, all there is is read anew."""
+"""Read one by one; after more changes, all keys are read again."""
 _KEPT_CHANGES: Final = 10_000
 _PAGE: Final = 500
 
@@ -87,7 +87,7 @@ return 1
 """
 _KEYS: Final = (5, _RECORDS, _CHANGES, _VERSION, _EPOCH, _USED)
 _T = TypeVar("_T")
-_ASK_VERSION: Final = encode("MGET", _EPOCH, _VERSION)
+_GET_VERSION: Final = encode("MGET", _EPOCH, _VERSION)
 _decode: Final = msgspec.json.Decoder(KeyRecord).decode
 _to_json: Final = msgspec.json.Encoder(order="sorted").encode
 
@@ -102,37 +102,37 @@ class RedisKeys:
         version = await self._version()
         if version == since:
             return None
-        if version == NEVER:  # a server that came back with nothing says so, too
+        if version == NEVER:  # a server that lost its data answers the same
             raise KeysDown("the keys in Redis are gone")
         if version[0] == since[0] and version[1] > since[1]:
-            some = await self._some(since)
-            if some is not None:
-                return some
-        return await self._whole(version)
+            changes = await self._changes_since(since)
+            if changes is not None:
+                return changes
+        return await self._all_records(version)
 
     async def find(self, key_id: str) -> KeyRecord | None:
-        return _record(await self._ask("HGET", _RECORDS, key_id))
+        return _parse_record(await self._execute("HGET", _RECORDS, key_id))
 
     async def save(self, record: KeyRecord) -> bool:
-        kept = b"%d %b" % (record.revision, _to_json(record))
-        command = _changing(_SAVE, record.id, record.revision, kept)
+        raw = b"%d %b" % (record.revision, _to_json(record))
+        command = _change_command(_SAVE, record.id, record.revision, raw)
         try:
             return bool(await self._call(command))
-        except KeysDown:  # perhaps it was saved, and the answer lost: then this says so
+        except KeysDown:  # it may have been saved, and the reply lost: saving again is safe
             return bool(await self._call(command))
 
     async def remove(self, key_id: str) -> bool:
-        command = _changing(_REMOVE, key_id)
+        command = _change_command(_REMOVE, key_id)
         try:
             return bool(await self._call(command))
-        except KeysDown:  # perhaps it was removed, and the answer lost
+        except KeysDown:  # it may have been removed, and the reply lost
             await self._call(command)
             return True
 
     async def touch(self, used: Mapping[str, float]) -> None:
-        told = [part for name, at in used.items() for part in (name, f"{at:.0f}")]
-        for at in range(0, len(told), 2 * _PAGE):
-            await self._ask("EVAL", _TOUCH, *_KEYS, *told[at : at + 2 * _PAGE])
+        arguments = [part for name, at in used.items() for part in (name, f"{at:.0f}")]
+        for at in range(0, len(arguments), 2 * _PAGE):
+            await self._execute("EVAL", _TOUCH, *_KEYS, *arguments[at : at + 2 * _PAGE])
 
     async def last_used(self) -> Mapping[str, float]:
         return {name.decode(): at for name, at in (await self._scan(_USED, float)).items()}
@@ -141,37 +141,37 @@ class RedisKeys:
         await self._connection.aclose()
 
     async def _version(self) -> Version:
-        epoch, number = await self._call(_ASK_VERSION)
+        epoch, number = await self._call(_GET_VERSION)
         return NEVER if epoch is None or number is None else (epoch.decode(), int(number))
 
-    async def _some(self, since: Version) -> Changes | None:
-        """What changed, key by key; None where that cannot be told."""
-        told = await self._ask("EVAL", _SINCE, *_KEYS, since[0], since[1], _MOST_CHANGES)
-        if not told:
+    async def _changes_since(self, since: Version) -> Changes | None:
+        """The changed keys; None where they are not known any more."""
+        reply = await self._execute("EVAL", _SINCE, *_KEYS, since[0], since[1], _MOST_CHANGES)
+        if not reply:
             return None
-        pairs = zip(told[1::2], told[2::2], strict=True)
-        found = {key_id.decode(): _record(kept) for key_id, kept in pairs}
-        records = tuple(record for record in found.values() if record is not None)
-        gone = tuple(key_id for key_id, record in found.items() if record is None)
-        return Changes((since[0], told[0]), records, gone)
+        pairs = zip(reply[1::2], reply[2::2], strict=True)
+        by_id = {key_id.decode(): _parse_record(raw) for key_id, raw in pairs}
+        records = tuple(record for record in by_id.values() if record is not None)
+        gone = tuple(key_id for key_id, record in by_id.items() if record is None)
+        return Changes((since[0], reply[0]), records, gone)
 
-    async def _whole(self, version: Version) -> Changes:
-        """All there is: as of the version or later, so what is later will be told again."""
-        found = await self._scan(_RECORDS, _record)
-        records = tuple(record for record in found.values() if record is not None)
+    async def _all_records(self, version: Version) -> Changes:
+        """All keys, as of the version or later: later changes will be read again."""
+        by_id = await self._scan(_RECORDS, _parse_record)
+        records = tuple(record for record in by_id.values() if record is not None)
         return Changes(version, records, whole=True)
 
     async def _scan(self, key: str, read: Callable[[bytes], _T]) -> dict[bytes, _T]:
-        """A page at a time, each read before the next comes: nobody waits for all of it."""
-        found: dict[bytes, _T] = {}
+        """Page by page, so that neither the server nor the event loop is blocked for long."""
+        result: dict[bytes, _T] = {}
         cursor = b"0"
         while True:
-            cursor, page = await self._ask("HSCAN", key, cursor, "COUNT", _PAGE)
-            found.update(zip(page[::2], map(read, page[1::2]), strict=True))
+            cursor, page = await self._execute("HSCAN", key, cursor, "COUNT", _PAGE)
+            result.update(zip(page[::2], map(read, page[1::2]), strict=True))
             if cursor == b"0":
-                return found
+                return result
 
-    async def _ask(self, *parts: str | bytes | int) -> Any:
+    async def _execute(self, *parts: str | bytes | int) -> Any:
         return await self._call(encode(*parts))
 
     async def _call(self, command: bytes) -> Any:
@@ -181,16 +181,16 @@ class RedisKeys:
             raise KeysDown(f"the keys cannot be reached in Redis ({error.kind})") from error
 
 
-def _changing(script: str, *arguments: str | bytes | int) -> bytes:
-    """The command of a change. It does no harm to send it twice."""
+def _change_command(script: str, *arguments: str | bytes | int) -> bytes:
+    """The command of a change. Idempotent."""
     return encode("EVAL", script, *_KEYS, secrets.token_hex(8), _KEPT_CHANGES, *arguments)
 
 
-def _record(kept: bytes | None) -> KeyRecord | None:
-    """A kept record. One that a later version wrote, and we cannot read, is none to us."""
-    if not kept:
+def _parse_record(raw: bytes | None) -> KeyRecord | None:
+    """A stored record; None if it is missing, or a later version's that we cannot decode."""
+    if not raw:
         return None
     try:
-        return _decode(kept.partition(b" ")[2])
+        return _decode(raw.partition(b" ")[2])
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None

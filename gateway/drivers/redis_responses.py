@@ -1,25 +1,25 @@
-"""Answers that are kept in Redis, each with its time to live; a tenant's share is bounded.
+"""Cached answers in Redis, each with a TTL; each tenant's share is bounded in bytes.
 
 All of a tenant is in one slot of a cluster, under {tollgate:cache:<tenant>}:
 
-    <key>     the answer; it expires by itself
+    <key>     the answer; expires by itself
     ends      sorted set: key -> when it expires, Unix ms
-    sizes     hash: key -> its bytes; "" -> all of them
+    sizes     hash: key -> its bytes; "" -> their sum
 
-Where a tenant's share is used up, what expires first goes first. The connection is our own: a
-large answer must not stand in the way of money.
+When a tenant's share is full, the first to expire is evicted. It has a connection of its own: a
+large answer must not delay the ledger.
 """
 
 import asyncio
 from typing import Final
 
 from gateway.core.errors import CacheDown
-from gateway.drivers.memory_responses import BESIDE
+from gateway.drivers.memory_responses import OVERHEAD_BYTES
 from gateway.drivers.redis.servers import open_redis
 from gateway.drivers.redis.wire import RedisError, encode
 
-_AT_ONCE: Final = 64
-"""Answers that are being written; of more, some are not kept."""
+_MAX_WRITES: Final = 64
+"""Concurrent writes; further answers are not cached."""
 
 _FIND: Final = "return {redis.call('GET', KEYS[1]) or '', redis.call('PTTL', KEYS[1])}"
 _KEEP: Final = """
@@ -65,46 +65,55 @@ class RedisResponses:
     def __init__(
         self, url: str, most_bytes: int, *, timeout_s: float = 0.25, probe_s: float = 1.0
     ) -> None:
-        self._most = most_bytes
+        self._max_bytes = most_bytes
         self._timeout = timeout_s
         self._connection = open_redis(url, timeout_s=timeout_s, probe_s=probe_s)
         self._writing: set[asyncio.Task[None]] = set()
 
     async def find(self, tenant: str, key: str) -> tuple[bytes, float] | None:
         try:
-            found = await self._connection.call(encode("EVAL", _FIND, 1, _space(tenant) + key))
+            reply = await self._connection.call(encode("EVAL", _FIND, 1, _key_prefix(tenant) + key))
         except RedisError as error:
             raise CacheDown(f"kept answers cannot be reached in Redis ({error.kind})") from error
-        data, left_ms = found
+        data, left_ms = reply
         return None if left_ms <= 0 else (data, left_ms / 1_000)
 
     def keep(self, tenant: str, key: str, data: bytes, ttl_s: float) -> None:
-        if len(self._writing) >= _AT_ONCE:
+        if len(self._writing) >= _MAX_WRITES:
             return
-        space = _space(tenant)
-        keys = (space + key, f"{space}ends", f"{space}sizes")
-        told = (space, key, data, max(round(ttl_s * 1_000), 1), self._most, BESIDE)
-        writing = asyncio.create_task(self._write(encode("EVAL", _KEEP, len(keys), *keys, *told)))
+        prefix = _key_prefix(tenant)
+        keys = (prefix + key, f"{prefix}ends", f"{prefix}sizes")
+        arguments = (
+            prefix,
+            key,
+            data,
+            max(round(ttl_s * 1_000), 1),
+            self._max_bytes,
+            OVERHEAD_BYTES,
+        )
+        writing = asyncio.create_task(
+            self._write(encode("EVAL", _KEEP, len(keys), *keys, *arguments))
+        )
         self._writing.add(writing)
         writing.add_done_callback(self._writing.discard)
 
     def reconfigure(self, most_bytes: int) -> None:
-        """So much from now on."""
-        self._most = most_bytes
+        """Use this bound from now on."""
+        self._max_bytes = most_bytes
 
     async def aclose(self) -> None:
         if self._writing:
             await asyncio.wait([*self._writing], timeout=self._timeout)
-        for left in [*self._writing]:
-            left.cancel()
+        for task in [*self._writing]:
+            task.cancel()
         await self._connection.aclose()
 
     async def _write(self, command: bytes) -> None:
         try:
             await self._connection.call(command)
         except RedisError:
-            return  # it is not kept, and the next one who asks finds nothing
+            return  # it is not cached: the next request is a miss
 
 
-def _space(tenant: str) -> str:
+def _key_prefix(tenant: str) -> str:
     return f"{{tollgate:cache:{tenant}}}:"

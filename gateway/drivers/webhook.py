@@ -1,13 +1,13 @@
-"""Tells somebody's URL, by a POST of JSON, when a budget comes to 80 % or 100 % of its cap.
+"""Posts JSON to a configured URL when a budget reaches 80 % or 100 % of its cap.
 
     {"tenant": "acme", "organisation": "globex", "scope": "tenant", "account": "acme",
      "meter": "usd", "per": "day", "rolling": false, "mode": "soft", "percent": 80, "cap": 50,
      "spent": 40.25, "resets_at": "2026-02-01T00:00:00Z", "at": "2026-01-31T12:00:00Z"}
 
-`cap` and `spent` are in US dollars, tokens or requests, by `meter`; `per` is null for requests at
-once. `spent` is with what is held for requests under way; `resets_at` is null where no time is
-known. `tenant` is whose request it was. Nothing waits for it: a request only puts a note in a
-queue.
+`cap` and `spent` are in US dollars, tokens or requests, by `meter`; `per` is null for concurrent
+requests. `spent` includes what is held for requests in flight; `resets_at` is null where no time is
+known. `tenant` is the one whose request it was. No request waits for it: it only puts a message in
+a queue.
 """
 
 import asyncio
@@ -25,19 +25,19 @@ import msgspec
 from gateway.core.catalog import Budget
 from gateway.core.events import AlertEnded, BudgetWarned, Event
 from gateway.core.money import usd
-from gateway.core.observers import Hears
+from gateway.core.observers import Handlers
 from gateway.core.ports import Clock, Observer
-from gateway.drivers.upstream.short_http import Answer, ask
+from gateway.drivers.upstream.short_http import Answer, send_request
 
 TIMEOUT_S: Final = 5.0
-WAITING: Final = 100
-"""So many notes may wait; what comes beyond is dropped, and counted."""
-PAUSES_S: Final = (1.0, 4.0, 16.0)
-"""Between the tries."""
+MAX_WAITING: Final = 100
+"""Messages that may wait; further ones are dropped, and counted."""
+RETRY_PAUSES_S: Final = (1.0, 4.0, 16.0)
+"""Between the attempts."""
 _GRACE_S: Final = 5.0
-"""How long what waits may still be sent when the gateway stops."""
-_AGAIN: Final = frozenset((408, 425, 429))
-"""Of the answers below 500, those after which it is tried again."""
+"""How long waiting messages may still be sent when the gateway stops."""
+_RETRY_STATUSES: Final = frozenset((408, 425, 429))
+"""Statuses below 500 that are retried."""
 _HEADERS: Final = {"content-type": "application/json", "user-agent": "tollgate"}
 
 _log: Final = logging.getLogger("gateway")
@@ -52,23 +52,23 @@ class Webhook:
 
     def __init__(self, post: Post, observe: Observer, wall: Clock, sleep: Sleep) -> None:
         self._post = post
-        self._tell = observe
+        self._observe = observe
         self._wall = wall
         self._sleep = sleep
-        self._waiting: asyncio.Queue[bytes] = asyncio.Queue(WAITING)
-        self.hears: Hears = {BudgetWarned: self.observe}
+        self._waiting: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
+        self.handlers: Handlers = {BudgetWarned: self.observe}
 
     def reconfigure(self, post: Post) -> None:
-        """Whom to tell from now on, also of what waits."""
+        """Use this from now on, also for what waits."""
         self._post = post
 
     def observe(self, event: Event) -> None:
         if type(event) is not BudgetWarned or event.budget.mode == "shadow":
             return
         try:
-            self._waiting.put_nowait(note(event, self._wall()))
+            self._waiting.put_nowait(encode_warning(event, self._wall()))
         except asyncio.QueueFull:
-            self._tell(AlertEnded("dropped"))
+            self._observe(AlertEnded("dropped"))
 
     async def run(self) -> None:
         while True:
@@ -79,38 +79,40 @@ class Webhook:
                 self._waiting.task_done()
 
     async def flush(self) -> None:
-        """Wait, briefly, until all that waits was sent."""
+        """Wait, briefly, until all waiting messages were sent."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._waiting.join(), _GRACE_S)
 
     async def _send(self, body: bytes) -> None:
         why = ""
-        for pause in (*PAUSES_S, None):
+        for pause in (*RETRY_PAUSES_S, None):
             try:
-                status = (await _in_a_thread(partial(self._post, body))).status
+                status = (await _post_in_thread(partial(self._post, body))).status
             except OSError as error:
-                why = type(error).__name__  # its text may hold the URL
+                why = type(error).__name__  # its text may contain the URL
             else:
                 if 200 <= status < 300:
-                    self._tell(AlertEnded("sent"))
+                    self._observe(AlertEnded("sent"))
                     return
                 why = str(status)
-                if status < 500 and status not in _AGAIN:
+                if status < 500 and status not in _RETRY_STATUSES:
                     break
             if pause is not None:
                 await self._sleep(pause)
-        self._tell(AlertEnded("failed"))
+        self._observe(AlertEnded("failed"))
         _log.warning("alerts.webhook took no warning: %s", why)
 
 
-def poster(url: str) -> Post:
-    return lambda body: ask(url, method="POST", headers=_HEADERS, body=body, timeout_s=TIMEOUT_S)
+def make_post(url: str) -> Post:
+    return lambda body: send_request(
+        url, method="POST", headers=_HEADERS, body=body, timeout_s=TIMEOUT_S
+    )
 
 
-def note(event: BudgetWarned, unix_seconds: float) -> bytes:
+def encode_warning(event: BudgetWarned, unix_seconds: float) -> bytes:
     about, account, budget = event.about, event.account, event.budget
     resets_at = event.resets_at
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "tenant": about.tenant,
         "organisation": about.organisation or None,
         "scope": account.scope,
@@ -122,28 +124,28 @@ def note(event: BudgetWarned, unix_seconds: float) -> bytes:
         "percent": event.percent,
         "cap": _amount(budget, budget.cap),
         "spent": _amount(budget, event.spent),
-        "resets_at": None if resets_at is None else _time(math.ceil(resets_at)),
-        "at": _time(int(unix_seconds)),
+        "resets_at": None if resets_at is None else _iso_time(math.ceil(resets_at)),
+        "at": _iso_time(int(unix_seconds)),
     }
-    return msgspec.json.encode(told)
+    return msgspec.json.encode(fields)
 
 
 def _amount(budget: Budget, amount: int) -> object:
     return msgspec.Raw(usd(amount).encode()) if budget.meter == "usd" else amount
 
 
-def _time(unix_seconds: int) -> str:
+def _iso_time(unix_seconds: int) -> str:
     return datetime.fromtimestamp(unix_seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
-async def _in_a_thread(post: Callable[[], Answer]) -> Answer:
-    """In a thread that no exit waits for: a server may send a byte now and then, for ever. Raises
-    OSError, also when it takes too long as a whole.
+async def _post_in_thread(post: Callable[[], Answer]) -> Answer:
+    """In a daemon thread, which cannot block the exit: a server may drip bytes for ever. Raises
+    OSError, also when the whole takes too long.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Answer] = loop.create_future()
 
-    def settle(answer: Answer | OSError) -> None:
+    def resolve(answer: Answer | OSError) -> None:
         if done.done():
             return
         if isinstance(answer, OSError):
@@ -157,8 +159,8 @@ async def _in_a_thread(post: Callable[[], Answer]) -> Answer:
             answer = post()
         except OSError as error:
             answer = error
-        with suppress(RuntimeError):  # the loop is gone, and with it who waited
-            loop.call_soon_threadsafe(settle, answer)
+        with suppress(RuntimeError):  # the loop is closed, so nobody waits
+            loop.call_soon_threadsafe(resolve, answer)
 
     threading.Thread(target=work, name="webhook", daemon=True).start()
     return await asyncio.wait_for(done, TIMEOUT_S)

@@ -1,8 +1,7 @@
-"""Asks the owner's own test runner whether an answer is good.
+"""Asks a configured URL, such as the owner's test runner, whether an answer is good.
 
-Over connections of our own, each with a deadline for the whole exchange: a runner that hangs,
-drips or talks without end is left, and keeps nothing of ours. URLs are the configuration's, and
-are never shown. No redirects are followed.
+It has connections of its own, each exchange with one deadline: a server that hangs, drips or never
+ends is abandoned. URLs come from the configuration, and are never shown. No redirects.
 """
 
 import time
@@ -12,13 +11,13 @@ from urllib.parse import urlsplit
 
 from gateway.core.catalog import Check
 from gateway.core.chat import Completion
-from gateway.core.checks.asked import MAX_ANSWER, NoVerdict, hook_body, hook_verdict
+from gateway.core.checks.external import MAX_ANSWER, NoVerdict, hook_body, hook_verdict
 from gateway.core.checks.finding import Finding
 from gateway.core.errors import UpstreamError
 from gateway.drivers.upstream.deadline_wheel import DeadlineWheel
 from gateway.drivers.upstream.http_connection import WHOLE, Connection
 from gateway.drivers.upstream.http_pool import Pool, tls_context
-from gateway.drivers.upstream.http_request import Origin, Posts
+from gateway.drivers.upstream.http_request import Origin, PostBuilder
 from gateway.wire.dialect import HttpCall
 
 _HEADERS: Final = {
@@ -27,7 +26,7 @@ _HEADERS: Final = {
     "accept-encoding": "identity",
     "user-agent": "tollgate",
 }
-_NONE: Final[dict[str, str]] = {}
+_NO_HEADERS: Final[dict[str, str]] = {}
 
 
 class WebhookChecks:
@@ -55,7 +54,7 @@ class WebhookChecks:
             self._wheel.close()
 
     def reconfigure(self, connect_s: float) -> None:
-        """No connection is kept from before: a URL may be another one's, or nobody's."""
+        """Drop all connections: URLs may have changed."""
         self._connect_s = connect_s
         for hook in self._hooks.values():
             hook.pool.retire()
@@ -78,26 +77,26 @@ class WebhookChecks:
             bare = Origin(parts._replace(query="", fragment="").geturl())
             pool = Pool(bare.host, bare.port, tls, self._wheel, connect_s=self._connect_s)
             path = ("" if parts.path else "/") + (f"?{parts.query}" if parts.query else "")
-            hook = self._hooks[url] = _Hook(pool, Posts(bare, _HEADERS), path)
+            hook = self._hooks[url] = _Hook(pool, PostBuilder(bare, _HEADERS), path)
         return hook
 
 
 class _Hook:
-    """One URL. `path` is what follows its own."""
+    """One URL. `path` is appended to the URL's own path: its query, if any."""
 
-    def __init__(self, pool: Pool, posts: Posts, path: str) -> None:
+    def __init__(self, pool: Pool, builder: PostBuilder, path: str) -> None:
         self.pool = pool
-        self._posts = posts
+        self._builder = builder
         self._path = path
 
     async def post(self, body: bytes, timeout_s: float) -> tuple[int, bytes]:
         """Status and body. Raises NoVerdict."""
         deadline = time.monotonic() + timeout_s
         try:
-            post = self._posts.post(HttpCall(self._path, _NONE, body))
+            post = self._builder.build(HttpCall(self._path, _NO_HEADERS, body))
             answer = await self.pool.ask(post, deadline, whole=False)
             try:
-                told = await _read(answer, deadline)
+                content = await _read_body(answer, deadline)
             except BaseException:
                 answer.close()
                 raise
@@ -105,17 +104,17 @@ class _Hook:
             raise NoVerdict(error.kind) from None
         status = answer.status
         self.pool.release(answer)
-        return status, told
+        return status, content
 
 
-async def _read(answer: Connection, deadline: float) -> bytes:
-    told = b""
+async def _read_body(answer: Connection, deadline: float) -> bytes:
+    body = b""
     while True:
         if piece := answer.take():
-            told += piece
-            if len(told) > MAX_ANSWER:
+            body += piece
+            if len(body) > MAX_ANSWER:
                 raise NoVerdict("too_long")
         elif answer.state == WHOLE:
-            return told
+            return body
         else:
             await answer.wait(deadline)

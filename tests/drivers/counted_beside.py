@@ -104,11 +104,11 @@ BESIDE: Final[dict[str, tuple[events.Event, dict[str, float]]]] = {
         {'gateway_usage_sink_errors_total{kind="OSError"}': 1},
     ),
     "nothing_kept": (
-        events.CacheAsked(WHO, "miss"),
+        events.CacheLookup(WHO, "miss"),
         {'gateway_cache_requests_total{outcome="miss",route="auto",tenant="acme"}': 1},
     ),
     "given_again": (
-        events.CacheAsked(WHO, "hit", Nanos(1_000), ("sim", "small", "cheap")),
+        events.CacheLookup(WHO, "hit", Nanos(1_000), ("sim", "small", "cheap")),
         {
             'gateway_cache_requests_total{outcome="hit",route="auto",tenant="acme"}': 1,
             'gateway_cache_saved_usd_total{route="auto",tenant="acme",tier="cheap"}': 1e-6,

@@ -12,7 +12,7 @@ from gateway.core.errors import LedgerDown
 from gateway.core.money import Nanos
 from gateway.core.usage_record import UsageRecord
 from gateway.drivers import background, cache_hits
-from gateway.drivers.cache_hits import CacheHits, noting_hits
+from gateway.drivers.cache_hits import CacheHits, open_cache_hits
 from gateway.drivers.ledger.memory_ledger import MemoryLedger
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis
@@ -94,7 +94,7 @@ async def test_they_wait_while_the_ledger_is_away() -> None:
 
 
 async def test_so_many_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_hits, "MOST", 3)
+    monkeypatch.setattr(cache_hits, "MAX_WAITING", 3)
     book = Book(away=2)
     hits = noting(book)
     for _ in range(2):
@@ -112,13 +112,13 @@ async def test_so_many_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None
 
 async def test_they_are_written_at_the_end() -> None:
     book = Book()
-    async with noting_hits(book.charge, lambda: NOW, lambda: "n") as hits:
+    async with open_cache_hits(book.charge, lambda: NOW, lambda: "n") as hits:
         hits.add(hit())
     assert await book.told() == [("ann", "n", 1, 100)]
 
 
 async def test_a_ledger_that_hangs_ends_nothing_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "_LAST_S", 0.01)
+    monkeypatch.setattr(background, "_FLUSH_S", 0.01)
 
     async def hang(
         purse: Purse, call: str, at: float, actual: Amounts, record: UsageRecord | None = None
@@ -126,7 +126,7 @@ async def test_a_ledger_that_hangs_ends_nothing_late(monkeypatch: pytest.MonkeyP
         await asyncio.Event().wait()
 
     async with asyncio.timeout(30):
-        async with noting_hits(hang, lambda: NOW, lambda: "n") as hits:
+        async with open_cache_hits(hang, lambda: NOW, lambda: "n") as hits:
             hits.add(hit())
 
 

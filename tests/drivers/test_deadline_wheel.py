@@ -19,7 +19,7 @@ class Thing:
     struck: list[float] = field(default_factory=list)
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def strike(self, now: float) -> None:
+    def deadline_passed(self, now: float) -> None:
         self.struck.append(time.monotonic())
         self.done.set()
 
@@ -71,8 +71,8 @@ async def test_many_calls_of_one_thing_leave_nothing_behind() -> None:
     for number in range(10_000):
         thing.deadline = time.monotonic() + (60 if number % 2 else 0.5)
         wheel.watch(thing)
-    assert sum(map(len, wheel._dues.values())) == 1
-    assert len(wheel._dues) < 100
+    assert sum(map(len, wheel._slots.values())) == 1
+    assert len(wheel._slots) < 100
     wheel.close()
     await asyncio.sleep(0.6)
     assert thing.struck == []

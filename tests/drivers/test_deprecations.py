@@ -57,5 +57,5 @@ def test_a_model_is_told_of_once_a_minute(
 
 
 def test_it_knows_whether_there_is_anything_to_watch() -> None:
-    assert list(Deprecations(MODELS, lambda: 0.0).gone) == ["old", "older"]
-    assert Deprecations({"new": MODELS["new"]}, lambda: 0.0).gone == {}
+    assert list(Deprecations(MODELS, lambda: 0.0).deprecated) == ["old", "older"]
+    assert Deprecations({"new": MODELS["new"]}, lambda: 0.0).deprecated == {}

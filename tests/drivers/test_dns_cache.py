@@ -8,7 +8,7 @@ import pytest
 
 from gateway.core.errors import Unreachable
 from gateway.drivers.upstream import http_pool
-from gateway.drivers.upstream.dns_cache import KEPT_S, Address, Addresses
+from gateway.drivers.upstream.dns_cache import TTL_S, Address, Addresses
 from gateway.drivers.upstream.http_tunnel import Proxy
 from tests.drivers.scripted import Peer, pool_to, scripted, sized, until, whole
 
@@ -38,7 +38,7 @@ class Names:
         return Addresses(host, port, lookup=self.lookup, clock=lambda: self.now)
 
 
-@pytest.mark.parametrize(("after_s", "asked"), [(0.0, 1), (KEPT_S - 1, 1), (KEPT_S + 1, 2)])
+@pytest.mark.parametrize(("after_s", "asked"), [(0.0, 1), (TTL_S - 1, 1), (TTL_S + 1, 2)])
 async def test_an_answer_is_kept_for_so_long(after_s: float, asked: int) -> None:
     names = Names(1, 2)
     found = names.addresses()

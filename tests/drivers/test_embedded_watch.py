@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.drivers.redis.embedded import EmbeddedRedisError
-from gateway.drivers.redis.embedded_watch import keep_alive, process_ended
+from gateway.drivers.redis.embedded_watch import keep_alive, wait_process_ended
 
 
 class Over(Exception):
@@ -86,7 +86,7 @@ async def test_what_is_said() -> None:
 
 async def test_a_process_that_ends_is_told_of_when_it_does() -> None:
     process = await asyncio.create_subprocess_exec("sleep", "60")
-    waiting = asyncio.create_task(process_ended(process.pid))
+    waiting = asyncio.create_task(wait_process_ended(process.pid))
     await asyncio.sleep(0)
     assert waiting.done() is not hasattr(os, "pidfd_open"), "not every kernel tells"
     process.kill()
@@ -96,4 +96,4 @@ async def test_a_process_that_ends_is_told_of_when_it_does() -> None:
 
 @pytest.mark.parametrize("pid", [None, 2**22 + 1], ids=["none", "not there"])
 async def test_of_no_process_nothing_is_waited_for(pid: int | None) -> None:
-    await asyncio.wait_for(process_ended(pid), 30)
+    await asyncio.wait_for(wait_process_ended(pid), 30)

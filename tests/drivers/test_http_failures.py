@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.core.errors import Broken, Reset
-from gateway.drivers.upstream.http_failures import unheard
+from gateway.drivers.upstream.http_failures import closed_early
 
 SOON, BUSY, LATE = 0.999, 9.999, 10.0
 ENDED, UNREAD, GONE = None, ConnectionResetError(104, "reset"), BrokenPipeError(32, "broken pipe")
@@ -30,5 +30,5 @@ TIMED, GARBAGE = TimeoutError(110, "timed out"), ValueError("no HTTP")
 def test_who_leaves_before_a_byte_of_an_answer(
     asked_s: float, why: Exception | None, kind: type, bills: str, retry: str
 ) -> None:
-    error = unheard(asked_s, why)
+    error = closed_early(asked_s, why)
     assert (type(error), error.bills, error.retry) == (kind, bills, retry)

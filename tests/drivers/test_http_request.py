@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from gateway.core.errors import Unsuitable
-from gateway.drivers.upstream.http_request import Origin, Post, Posts
+from gateway.drivers.upstream.http_request import Origin, Post, PostBuilder
 from gateway.wire.dialect import HttpCall
 
 
@@ -15,8 +15,8 @@ def joined(post: Post) -> bytes:
     return post if isinstance(post, bytes) else b"".join(post)
 
 
-def posts(url: str = "https://api.example/v1", **headers: str) -> Posts:
-    return Posts(Origin(url), headers)
+def posts(url: str = "https://api.example/v1", **headers: str) -> PostBuilder:
+    return PostBuilder(Origin(url), headers)
 
 
 def call(path: str = "/chat", headers: Mapping[str, str] | None = None) -> HttpCall:
@@ -25,13 +25,13 @@ def call(path: str = "/chat", headers: Mapping[str, str] | None = None) -> HttpC
 
 def test_a_post() -> None:
     provider = posts(authorization="Bearer k")
-    first = provider.post(call(headers={"accept": "application/json"}))
+    first = provider.build(call(headers={"accept": "application/json"}))
     assert first == (
         b"POST /v1/chat HTTP/1.1\r\nhost: api.example\r\nauthorization: Bearer k\r\n"
         b'accept: application/json\r\ncontent-length: 7\r\n\r\n{"a":1}'
     )
-    assert provider.post(call(headers={"accept": "application/json"})) == first
-    flowing = provider.post(call(headers={"accept": "text/event-stream"}))
+    assert provider.build(call(headers={"accept": "application/json"})) == first
+    flowing = provider.build(call(headers={"accept": "text/event-stream"}))
     assert flowing == joined(first).replace(b"application/json", b"text/event-stream")
 
 
@@ -42,8 +42,8 @@ def test_a_large_one_goes_out_in_parts(proof: Mapping[str, str]) -> None:
     small = HttpCall("/chat", {"accept": "a"}, b"".join(content))
     large = HttpCall("/chat", {"accept": "a"}, content)
     assert large.body == small.body == b'{"messages":[1,2]}'
-    post = posts().post(large, proof)
-    assert joined(post) == posts().post(small, proof)
+    post = posts().build(large, proof)
+    assert joined(post) == posts().build(small, proof)
     assert [bytes(part) for part in post[1:]] == [*map(bytes, content)]
 
 
@@ -53,10 +53,10 @@ def test_calls_in_turn_have_each_its_own_head() -> None:
     provider = posts()
     for _ in range(2):
         for each in calls:
-            alone = posts().post(each)
-            assert [provider.post(each), provider.post(each)] == [alone, alone]
-    with_slash = joined(posts().post(call("/", {})))
-    assert posts().post(call("", {})) == with_slash.replace(b"/v1/ ", b"/v1 ")
+            alone = posts().build(each)
+            assert [provider.build(each), provider.build(each)] == [alone, alone]
+    with_slash = joined(posts().build(call("/", {})))
+    assert posts().build(call("", {})) == with_slash.replace(b"/v1/ ", b"/v1 ")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_calls_in_turn_have_each_its_own_head() -> None:
 )
 def test_where_a_url_points(url: str, expected: tuple[Any, ...]) -> None:
     origin = Origin(url)
-    assert (origin.tls, origin.host, origin.port, origin.path, origin.named) == expected
+    assert (origin.tls, origin.host, origin.port, origin.path, origin.host_header) == expected
     assert origin.key == expected[:3]
 
 
@@ -89,24 +89,24 @@ def test_no_header_of_a_provider_ends_its_line(value: str) -> None:
 @pytest.mark.parametrize("value", LINES)
 def test_no_header_of_a_call_ends_its_line(value: str) -> None:
     with pytest.raises(Unsuitable):
-        posts().post(call(headers={"anthropic-beta": value}))
+        posts().build(call(headers={"anthropic-beta": value}))
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:", "a\r\nb", "é"])
 def test_no_name_of_a_header_is_anything_else(name: str) -> None:
     with pytest.raises(Unsuitable):
-        posts().post(call(headers={name: "x"}))
+        posts().build(call(headers={name: "x"}))
 
 
 @pytest.mark.parametrize("path", ["", "/a b", "/a\r\nb", "/a HTTP/1.1\r\nx: y", "/é", "/a\0"])
 def test_no_path_is_anything_else(path: str) -> None:
     with pytest.raises(Unsuitable):
-        posts("https://a.example").post(call(path))
+        posts("https://a.example").build(call(path))
 
 
 def test_clients_headers_do_not_fill_the_memory() -> None:
     provider = posts()
     for number in range(2000):
-        sent = provider.post(call(headers={"anthropic-beta": str(number)}))
+        sent = provider.build(call(headers={"anthropic-beta": str(number)}))
         assert b"anthropic-beta: %d\r\n" % number in joined(sent)
     assert len(provider._heads) <= 256

@@ -20,11 +20,11 @@ from gateway.drivers.upstream.http_pool import Pool, tls_context
 from gateway.drivers.upstream.http_tunnel import (
     MAX_HEAD,
     Proxy,
-    Reply,
+    ProxyReply,
     connect,
     dial_blocking,
 )
-from gateway.drivers.upstream.short_http import ask
+from gateway.drivers.upstream.short_http import send_request
 from tests.drivers.connect_proxy import ConnectProxy, Instead, connect_proxy
 from tests.drivers.scripted import (
     CHUNKED,
@@ -89,7 +89,7 @@ def test_a_proxy_does_not_show_its_password() -> None:
 
 def to_the_end(sent: bytes, size: int) -> None:
     """Heard until who sent it has left."""
-    reply = Reply()
+    reply = ProxyReply()
     for at in range(0, len(sent), size):
         assert not reply.feed(sent[at : at + size])
     reply.feed(b"")
@@ -128,7 +128,7 @@ OPENS_NOT: Final = {
 
 def heard(sent: bytes, size: int) -> list[bool]:
     """Whether it is open, piece by piece of this size."""
-    reply = Reply()
+    reply = ProxyReply()
     return [reply.feed(sent[at : at + size]) for at in range(0, len(sent), size)]
 
 
@@ -151,7 +151,7 @@ def test_what_does_not(sent: bytes, says: str, size: int) -> None:
 
 
 def test_a_head_is_not_gathered_for_ever() -> None:
-    reply = Reply()
+    reply = ProxyReply()
     line = b"HTTP/1.1 200 OK\r\n"
     assert not reply.feed(line)
     for _ in range(MAX_HEAD - len(line)):
@@ -482,7 +482,7 @@ async def test_they_speak_tls_to_proxies_and_through_them(
     ):
         url = f"http{'s' if tls else ''}://{HOST}/page"
         way = Proxy(proxy.url)
-        answer = await asyncio.to_thread(lambda: ask(url, timeout_s=SOON_S, proxy=way))
+        answer = await asyncio.to_thread(lambda: send_request(url, timeout_s=SOON_S, proxy=way))
         assert (answer.status, len(answer.body)) == (200, 300_000)
         assert proxy.asked[0].startswith(b"CONNECT %b:" % HOST.encode())
 
@@ -499,7 +499,9 @@ async def test_and_verify_both(
     ):
         way = Proxy(proxy.url)
         with pytest.raises(ssl.SSLCertVerificationError):
-            await asyncio.to_thread(lambda: ask(f"https://{HOST}/", timeout_s=SOON_S, proxy=way))
+            await asyncio.to_thread(
+                lambda: send_request(f"https://{HOST}/", timeout_s=SOON_S, proxy=way)
+            )
 
 
 async def test_and_are_refused_in_the_same_words() -> None:

@@ -12,7 +12,7 @@ from gateway.core.catalog import Budget, Organisation, Tenant
 from gateway.core.errors import LedgerDown
 from gateway.core.events import About, BudgetRead, Event, HoldsRead, Reserved
 from gateway.core.money import Nanos
-from gateway.drivers.ledger.janitor import Awake, Janitor
+from gateway.drivers.ledger.janitor import ActiveHomes, Janitor
 from gateway.drivers.ledger.memory_ledger import MemoryLedger
 
 DAY: Final = (Budget(100, "day"),)
@@ -114,13 +114,13 @@ async def test_it_goes_on_after_a_round_that_failed() -> None:
             raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        await Janitor(ledger, tenants(1), lambda event: None).keep_house(sleep)
+        await Janitor(ledger, tenants(1), lambda event: None).run(sleep)
     assert ledger.asked == ["t0"] * 3
 
 
 async def test_of_very_many_the_awake_come_first_and_all_others_have_their_turn() -> None:
-    ledger, awake = Told(), Awake()
-    janitor = Janitor(ledger, tenants(95), lambda event: None, awake, most=10)
+    ledger, awake = Told(), ActiveHomes()
+    janitor = Janitor(ledger, tenants(95), lambda event: None, awake, max_groups=10)
     for number in (77, 5, 77):
         about = About("r", f"t{number}", "auto", stream=False)
         awake.observe(Reserved(about, "h", Nanos(1), None))
@@ -137,8 +137,8 @@ async def test_of_very_many_the_awake_come_first_and_all_others_have_their_turn(
 
 
 async def test_however_many_are_awake_the_others_have_their_turn() -> None:
-    ledger, awake = Told(), Awake()
-    janitor = Janitor(ledger, tenants(40), lambda event: None, awake, most=10)
+    ledger, awake = Told(), ActiveHomes()
+    janitor = Janitor(ledger, tenants(40), lambda event: None, awake, max_groups=10)
     for _ in range(8):
         for number in range(20):
             about = About("r", f"t{number}", "auto", stream=False)
@@ -148,7 +148,7 @@ async def test_however_many_are_awake_the_others_have_their_turn() -> None:
 
 
 def test_only_a_hold_wakes_a_home_and_the_organisation_is_the_home() -> None:
-    awake = Awake()
+    awake = ActiveHomes()
     about = About("r", "acme", "auto", stream=False, organisation="globex")
     awake.observe(Reserved(about, "h", Nanos(1), None))
     awake.observe(HoldsRead("other", 0))

@@ -73,7 +73,7 @@ class Stage:
         """(spent, held) as the server has it, of the first budget, when all was settled."""
         for each in self._open:
             if isinstance(each, EagerlyLeased):
-                await each.inner.settled()
+                await each.inner.wait_settled()
         first = (await self.plain.balances(purse))[0]
         return first.spent, first.held
 
@@ -180,7 +180,9 @@ async def test_a_clock_that_went_wrong_is_looked_at_first(stage: Stage) -> None:
     ledger, purse = stage.leased(), stage.purse(Budget(10**6, "day"))
     await stage.calls(ledger, purse, 1)
     assert ledger.served == 1
-    ledger.inner._homes._ahead -= 12 * 3_600 - 30  # it takes the last second of the day for noon
+    ledger.inner._homes._clock_offset -= (
+        12 * 3_600 - 30
+    )  # it takes the last second of the day for noon
     stage.time.move(12 * 3_600 - 1)
     await stage.calls(ledger, purse, 1)
     assert ledger.served == 1
@@ -345,8 +347,8 @@ async def test_the_server_is_away_while_a_lease_is_out(
     assert isinstance(second, Hold)
     for hold in (first, second):
         await ledger.settle(hold, COST)
-    ledger._keeper.next(ledger._keeper.heats.felt(purse, stage.time.now))
-    await ledger.inner.settled()
+    ledger._keeper.next(ledger._keeper.heats.record_call(purse, stage.time.now))
+    await ledger.inner.wait_settled()
     assert ledger.inner.owed == 1
     own_redis.start()
     await ledger.aclose()
@@ -356,7 +358,7 @@ async def test_the_server_is_away_while_a_lease_is_out(
 
 async def test_a_cluster_has_leases_and_keeps_about_as_many_records(cluster_redis: str) -> None:
     kept, numbers = 300, itertools.count()
-    redis = RedisLedger(cluster_redis, timeout_s=5, kept=kept)
+    redis = RedisLedger(cluster_redis, timeout_s=5, max_entries=kept)
     ledger = LeasedLedger(
         redis, LEASING, clock=time.monotonic, new_id=lambda: f"lease{next(numbers)}"
     )
@@ -370,7 +372,7 @@ async def test_a_cluster_has_leases_and_keeps_about_as_many_records(cluster_redi
         ledger.settle(hold, COST)
     assert ledger.served > 2_500
     await ledger.recall()
-    await redis.settled()
+    await redis.wait_settled()
     assert (await redis.balances(purse))[0].spent == 5_000 * COST.nanos
     assert kept <= len(await redis.records("acme", count=10**6)) < 8 * kept
     await ledger.aclose()
@@ -380,8 +382,8 @@ def test_a_book_is_kept_as_long_by_its_records_as_without_leases() -> None:
     home = LeasedHome("h")
     shares = []
     for _ in range(64):
-        home.written(32)
-        home.written(1)
+        home.count_entry(32)
+        home.count_entry(1)
         shares.append(home.share_to_keep())
     assert shares[:-1] == [None] * 63
     assert shares[-1] == pytest.approx(2 / 33)

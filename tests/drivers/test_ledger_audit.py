@@ -20,7 +20,7 @@ from gateway.core.ledger_entry import Counter, Entry
 from gateway.core.money import Nanos
 from gateway.core.ports import LedgerDriver
 from gateway.core.usage_line import Reading, entry_of, line_of
-from gateway.drivers.ledger.audit import audit, forgotten, rebuild
+from gateway.drivers.ledger.audit import audit, may_be_dropped, rebuild
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.drivers.usage.jsonl_store import JsonlStore
@@ -164,7 +164,7 @@ async def history(server: EmbeddedRedis, steps: list[tuple[str, object, object]]
         assert found.differences == ()
         assert (found.entries, found.missing) == (len(it.kept), 0)
         counted = live(await it.ledger.counted(HOME), it.time.now)
-        before = {c: n for c, n in counted.items() if not forgotten(c, it.time.now)}
+        before = {c: n for c, n in counted.items() if not may_be_dropped(c, it.time.now)}
 
         it.redis.flushall()
         it.time.move(0)

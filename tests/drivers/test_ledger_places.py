@@ -28,7 +28,7 @@ TEN = Amounts(Nanos(10))
 
 @pytest.fixture
 def at_most_ten_owed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(debts, "_MOST", 10)
+    monkeypatch.setattr(debts, "_MAX_QUEUED", 10)
 
 
 @asynccontextmanager
@@ -73,7 +73,7 @@ async def test_requests_that_leave_while_the_server_is_away_cost_no_settle_and_n
                 await ledger.reserve(PURSE, life, TEN, life)
             ledger.leave(PURSE, life)
         ledger.leave(PURSE, "in")
-        await ledger.settled()
+        await ledger.wait_settled()
         assert ledger.owed == 11
         server.start()
         await until(lambda: ledger.owed == 0)
@@ -94,7 +94,7 @@ async def test_of_more_places_than_can_be_owed_the_oldest_is_given_up_and_told(
         server.end()
         for life in lives:
             ledger.leave(PURSE, life)
-        await ledger.settled()
+        await ledger.wait_settled()
         assert ledger.owed == 10
         server.start()
         await until(lambda: ledger.owed == 0)
@@ -118,7 +118,7 @@ async def test_who_cancels_may_ask_again_at_once(own_redis: EmbeddedRedis) -> No
             again = await ledger.reserve(one, f"again {number}", TEN, f"again {number}")
             assert isinstance(again, Hold)
             ledger.leave(one, f"again {number}")
-            await ledger.settled()
+            await ledger.wait_settled()
         assert ledger.owed == 0
 
 
@@ -133,7 +133,7 @@ async def test_a_reserve_that_arrives_when_its_request_has_left_takes_no_place(
         with pytest.raises(LedgerDown, match="lost"):
             await ledger.reserve(PURSE, "h", TEN, "gone")
         ledger.leave(PURSE, "gone")
-        await ledger.settled()
+        await ledger.wait_settled()
         await relay.deliver()
         await until(lambda: ledger.owed == 0)
         assert await books(ledger) == [(0, 10), (0, 1)]

@@ -70,7 +70,7 @@ async def opened(url: str, events: list[Event] | None = None) -> AsyncIterator[R
         yield ledger
     finally:
         await ledger.aclose()
-        assert not ledger._settles.under_way
+        assert not ledger._settles.pending
         assert ledger.owed == 0
         assert asyncio.all_tasks() - before == set()
 
@@ -99,7 +99,7 @@ async def books(ledger: RedisLedger, home: str = HOME) -> tuple[int, int, int]:
 
 async def paid(ledger: RedisLedger) -> None:
     async with asyncio.timeout(PATIENT_S):
-        while ledger.owed or ledger._settles.under_way:
+        while ledger.owed or ledger._settles.pending:
             await asyncio.sleep(0.01)
 
 
@@ -232,9 +232,9 @@ async def test_what_follows_an_answer_is_done_once_when_it_is_given_up(
     async with opened(own_redis.url) as ledger:
         ledger.settle(Hold("never", purse(), CEILING), COST)
         async with asyncio.timeout(PATIENT_S):
-            while {each.op for each in ledger._settles.under_way} != {"settle", "charge"}:
+            while {each.op for each in ledger._settles.pending} != {"settle", "charge"}:
                 await asyncio.sleep(0)
-        for each in [*ledger._settles.under_way]:
+        for each in [*ledger._settles.pending]:
             each.give_up()
         assert ledger.owed == 2
         await paid(ledger)
@@ -249,7 +249,7 @@ async def test_an_answer_that_comes_after_a_settle_was_given_up_says_nothing(
         holds = [await held(ledger, "h"), Hold("never", purse(), CEILING)]
         for hold in holds:
             ledger.settle(hold, COST)
-        for each in [*ledger._settles.under_way]:
+        for each in [*ledger._settles.pending]:
             each.give_up()
         await paid(ledger)
         assert await books(ledger) == (2, 0, 2), "each is charged when it is asked once more"

@@ -93,7 +93,7 @@ class Gate:
 
     async def back(self) -> None:
         """The ledger's word is enough again."""
-        await until(lambda: not self.ledger._away)
+        await until(lambda: not self.ledger._outages)
 
     async def die(self) -> None:
         """As a killed process: nothing is closed but what the kernel closes."""
@@ -350,14 +350,14 @@ async def test_a_call_that_goes_on_after_the_return_is_counted_once_by_who_reads
         assert hold
         assert here.ledger._books.open
         if here.leased:  # which else would let the server rest for a second
-            here.leased._keeper.heats.felt(HUNDRED, time.monotonic()).off_until = 0.0
+            here.leased._keeper.heats.record_call(HUNDRED, time.monotonic()).off_until = 0.0
         await go_on(own_redis, here)
         await until(lambda: not here.ledger._books.open)
         await here.ledger.settle(hold, Amounts(Nanos(7), 7), record(hold.id, 7))
         if here.leased:
             assert here.leased.served == 1
             await here.leased.recall()
-        await here.inner.settled()
+        await here.inner.wait_settled()
         told = Told()
         for entry in await here.inner.records("acme"):
             line = entry_of(line_of("acme", entry, 0))
@@ -406,9 +406,9 @@ async def test_a_request_that_is_handed_over_gives_its_place_back(
             ends()
         await here.paid()
         await here.back()
-        await here.inner.settled()
+        await here.inner.wait_settled()
         assert [(b.spent, b.held) for b in await here.inner.balances(whose)] == [(20, 0), (0, 0)]
-        assert not here.ledger._asked
+        assert not here.ledger._known_lives
 
 
 async def test_for_a_while_the_ledger_and_the_share_have_to_agree(
@@ -546,7 +546,7 @@ async def test_a_call_whose_return_cannot_be_written_down_is_charged_once(
             assert own_redis.pid
             os.kill(own_redis.pid, signal.SIGCONT)
             await back(here.inner)
-            await until(lambda: here.ledger._away["acme"].until is not None)
+            await until(lambda: here.ledger._outages["acme"].until is not None)
             await here.ledger._books.hand_over("acme", set())
         await here.ledger.settle(hold, Amounts(Nanos(3)), record("h", 3))
         await here.paid()

@@ -71,7 +71,7 @@ async def test_what_is_charged_already_is_not_again_however_long_the_rest_takes(
         payer = Payer(ledger, told.append)
         if not of_the_dead:
             return (await payer.pay(journal, 0))[1]
-        return await payer.pay_the_dead(tmp_path)
+        return await payer.pay_orphaned(tmp_path)
 
     with written(tmp_path, open_still=not of_the_dead) as journal:
         more = 5 * of_the_dead
@@ -97,9 +97,9 @@ async def test_what_is_noted_behind_a_torn_line_is_read(tmp_path: Path, size: in
     payer = Payer(ledger, lambda _: None)
     with written(tmp_path, open_still=False) as journal, journal.path.open("ab") as file:
         file.write(b"{" * size)
-    assert await payer.pay_the_dead(tmp_path) == {"broken"}
+    assert await payer.pay_orphaned(tmp_path) == {"broken"}
     ledger.breaks = False
     ledger.now += 2 * DAY_S
-    assert await payer.pay_the_dead(tmp_path) == set()
+    assert await payer.pay_orphaned(tmp_path) == set()
     assert await ledger.spent() == [25, 15]
     assert there(tmp_path) == [], "nor is it damaged"

@@ -7,7 +7,7 @@ import pytest
 from gateway.core.accounts import Account, Amounts, Balance, Purse
 from gateway.core.catalog import Budget
 from gateway.core.money import Nanos
-from gateway.drivers.ledger.local_rooms import Look, Rooms
+from gateway.drivers.ledger.local_rooms import BalanceQuery, Rooms
 
 MIDNIGHT = datetime(2026, 3, 15, tzinfo=UTC).timestamp()
 DAY = Budget(100, "day")
@@ -27,7 +27,7 @@ class Known:
 
     def learn(self, at: float, spent: int, held: int = 0) -> None:
         self.now = at
-        look = Look(self.rooms.watch(self.purse), at)
+        look = BalanceQuery(self.rooms.watch(self.purse), at)
         look.learn([Balance(self.account, self.account.budgets[0], spent, held)])
 
     def fit(self, at: float, since: float) -> int:
@@ -35,8 +35,8 @@ class Known:
         self.now = at
         found = 0
         while True:
-            wanted = self.rooms.wanted(self.purse, TEN, f"l{found}")
-            if not self.rooms.rest(wanted, since)[0]:
+            wanted = self.rooms.demand(self.purse, TEN, f"l{found}")
+            if not self.rooms.fits_shares(wanted, since)[0]:
                 return found
             self.rooms.take(wanted, f"l{found}")
             found += 1
@@ -78,14 +78,14 @@ def test_what_is_not_known_is_not_spent() -> None:
 def test_what_this_process_took_since_is_not_left() -> None:
     """Held before or after the ledger said what is left: it may be in what it said, or not."""
     known = Known(TOTAL, 1)
-    wanted = known.rooms.wanted(known.purse, TEN, "a")
+    wanted = known.rooms.demand(known.purse, TEN, "a")
     known.rooms.begin(wanted, "a")
     known.learn(1, spent=0)
     known.rooms.answered(wanted, "a", held=True)
-    later = known.rooms.wanted(known.purse, TEN, "b")
+    later = known.rooms.demand(known.purse, TEN, "b")
     known.rooms.begin(later, "b")
     known.rooms.answered(later, "b", held=True)
-    refused = known.rooms.wanted(known.purse, TEN, "c")
+    refused = known.rooms.demand(known.purse, TEN, "c")
     known.rooms.begin(refused, "c")
     known.rooms.answered(refused, "c", held=False)
     assert known.fit(2, since=2) == 8

@@ -58,7 +58,7 @@ def test_the_text_is_what_prometheus_client_writes() -> None:
             else:
                 families.add(name, *labels, by=AMOUNTS[at])
                 child.inc(AMOUNTS[at] / PER_USD if name.endswith(DOLLARS) else AMOUNTS[at])
-    assert Page().text(cells.shelves()).encode() == generate_latest(registry)
+    assert Page().text(cells.workers()).encode() == generate_latest(registry)
 
 
 @given(st.floats(0))

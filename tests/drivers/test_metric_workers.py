@@ -13,7 +13,7 @@ import pytest
 
 from gateway.core import events
 from gateway.core.catalog import Tenant
-from gateway.drivers.metrics.cells import Series, SharedCells, Shelf
+from gateway.drivers.metrics.cells import Series, SharedCells, WorkerCells
 from gateway.drivers.metrics.prometheus import Metrics
 from tests.drivers.full_disk import files_no_larger_than
 
@@ -201,12 +201,12 @@ def test_a_record_cut_anywhere_is_written_over(tmp_path: Path) -> None:
         folder.mkdir()
         reader = SharedCells(folder)
         (folder / "dead.nanos").write_bytes(whole[:cut])
-        assert [counted(shelf) for shelf in reader.shelves()] == [{}, {FIRST: 1.0}], cut
+        assert [counted(shelf) for shelf in reader.workers()] == [{}, {FIRST: 1.0}], cut
         heir = SharedCells(folder)
         for series, value in ((THIRD, 3.0), (SECOND, 2.0)):
             put(heir, series, value)
         theirs = {FIRST: 1.0, THIRD: 3.0, SECOND: 2.0}
-        assert [counted(shelf) for shelf in reader.shelves()] == [{}, theirs], cut
+        assert [counted(shelf) for shelf in reader.workers()] == [{}, theirs], cut
         heir.close()
         reader.close()
 
@@ -216,7 +216,7 @@ def put(cells: SharedCells, series: Series, value: float, count: int = 1) -> Non
     cells.values[at] = value
 
 
-def counted(shelf: Shelf) -> dict[Series, float]:
+def counted(shelf: WorkerCells) -> dict[Series, float]:
     return {series: shelf.values[at] for series, at, _ in shelf.series}
 
 

@@ -10,7 +10,7 @@ from gateway.core.catalog import (
     Budget,
 )
 from gateway.core.snapshot import Snapshot
-from gateway.drivers.metrics.budgets import exhausted
+from gateway.drivers.metrics.budgets import projected_exhaustion
 from tests.drivers.metric_series import (
     CATALOG,
     NOON,
@@ -64,7 +64,7 @@ def test_when_a_budget_will_be_spent(
     budget: Budget, taken: int, now: float, when: float | None
 ) -> None:
     read = events.BudgetRead(OWN, budget, taken // 2, taken - taken // 2)
-    assert exhausted(read, now) == (when if when is None else pytest.approx(when))
+    assert projected_exhaustion(read, now) == (when if when is None else pytest.approx(when))
 
 
 def test_never_is_written_as_prometheus_does() -> None:

@@ -43,7 +43,7 @@ def asks(calls: ProviderCalls, name: str, quirk: str, context: int) -> dict[str,
     request = ChatRequest(msgspec.json.decode(BODY, type=dict[str, msgspec.Raw]), "m1")
     call = calls.write(candidate, request, stream=False)
     sent: dict[str, Any] = json.loads(call.http.body)
-    return {**sent, "most": call.most}
+    return {**sent, "most": call.max_usage_tokens}
 
 
 @pytest.mark.parametrize("most", [4096, 2], ids=["all are known", "two are known"])
@@ -51,7 +51,7 @@ def test_each_deployment_is_asked_in_its_own_way(
     most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also two of one name, as there are while a configuration changes."""
-    monkeypatch.setattr(provider_calls, "_MOST_WAYS", most)
+    monkeypatch.setattr(provider_calls, "_MAX_SETUPS", most)
     ways = [
         (name, quirk, context)
         for name in ("a/m1", "b/m1", "c/m1")
@@ -64,7 +64,7 @@ def test_each_deployment_is_asked_in_its_own_way(
         sent = asks(calls, *way)
         assert sent == asks(ProviderCalls(providers), *way)
         assert (sent[way[1]], sent["most"]) == (100, 100 * way[2])
-        assert len(calls._ways) <= most
+        assert len(calls._setups) <= most
 
 
 @pytest.mark.parametrize("quirks", ["[]", "[gs_uris]"])
@@ -141,5 +141,5 @@ def test_what_a_message_began_with_is_charged_where_the_connection_breaks(block:
     for event in [{"type": "message_start", "message": message}, *[empty] * block]:
         assert not list(begun.read(b"data: %b\n\n" % msgspec.json.encode(event)))
     error = Reset("the connection broke")
-    begun.failed(error, {})
+    begun.prepare_error(error, {})
     assert error.usage == Usage(9)

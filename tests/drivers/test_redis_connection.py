@@ -136,7 +136,7 @@ async def test_an_error_reply_is_of_its_own_call_only(shared_redis: EmbeddedRedi
     ],
 )
 def test_the_kind_of_an_error_reply(text: str, found: str) -> None:
-    assert redis_wire.refused(ReplyError(text)).kind == found
+    assert redis_wire.to_redis_error(ReplyError(text)).kind == found
 
 
 async def test_a_lost_connection_fails_its_calls_and_the_next_call_makes_another(

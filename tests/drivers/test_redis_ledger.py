@@ -59,8 +59,8 @@ async def test_what_is_known_of_purses_is_not_kept_for_ever(ledger: RedisLedger)
     homes = ledger._homes
     for number in range(5_000):
         purse = Purse("t", (), per_call=(at_once(number),))
-        assert homes.whose(purse) == homes._known[purse] == (homes.home("t"), True)
-    assert len(homes._known) < 4_097
+        assert homes.home_of(purse) == homes._home_by_purse[purse] == (homes.home("t"), True)
+    assert len(homes._home_by_purse) < 4_097
 
 
 # Keys
@@ -206,8 +206,8 @@ async def test_a_settle_long_after_its_period_leaves_nothing_behind(
 
 async def test_commands_kept_ready_are_bounded(ledger: RedisLedger, tenant: str) -> None:
     for number in range(10_000):
-        ledger._homes.ready(daily(tenant, f"u{number}"), 0.0)
-    assert len(ledger._homes._ready) < 5_000
+        ledger._homes.prepare(daily(tenant, f"u{number}"), 0.0)
+    assert len(ledger._homes._prepared) < 5_000
 
 
 # The clock

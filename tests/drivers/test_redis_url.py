@@ -3,7 +3,7 @@ import ssl
 import pytest
 from redis.asyncio.connection import parse_url
 
-from gateway.drivers.redis.url import parse_place, parse_redis_url
+from gateway.drivers.redis.url import parse_redis_url, parse_target
 
 
 @pytest.mark.parametrize(
@@ -61,35 +61,35 @@ def test_certificates_are_checked_unless_the_url_says_not_to(
     ],
 )  # fmt: skip
 def test_what_is_asked_first(url: str, kind: str, first: list[str], service: str) -> None:
-    place = parse_place(url)
-    assert (place.kind, [str(each) for each in place.first], place.service) == (
+    place = parse_target(url)
+    assert (place.kind, [str(each) for each in place.seeds], place.service) == (
         kind, first, service,
     )  # fmt: skip
 
 
 def test_who_we_are_at_sentinels_and_at_the_master() -> None:
     url = "redis+sentinel://ann:p%2Fw@a,b/money/2?sentinel_username=eye&sentinel_password=g%40s"
-    place = parse_place(url)
-    server = place.served_as.at("10.0.0.1", 7)
+    place = parse_target(url)
+    server = place.server_template.at("10.0.0.1", 7)
     assert (server.user, server.password, server.database) == ("ann", "p/w", 2)
     assert str(server) == "10.0.0.1:7"
-    for asked in place.first:
+    for asked in place.seeds:
         assert (asked.user, asked.password, asked.database) == ("eye", "g@s", 0)
-    without = parse_place("redis+sentinel://ann:pw@a/money")
-    assert (without.first[0].user, without.first[0].password) == (None, None)
+    without = parse_target("redis+sentinel://ann:pw@a/money")
+    assert (without.seeds[0].user, without.seeds[0].password) == (None, None)
 
 
 def test_who_we_are_at_each_node_of_a_cluster() -> None:
-    place = parse_place("redis+cluster://ann:pw@a,b")
-    assert {(each.user, each.password) for each in (place.served_as, *place.first)} == {
+    place = parse_target("redis+cluster://ann:pw@a,b")
+    assert {(each.user, each.password) for each in (place.server_template, *place.seeds)} == {
         ("ann", "pw")
     }
 
 
 def test_with_tls_all_speak_it() -> None:
     for url in ("rediss+sentinel://a,b/money", "rediss+cluster://a,b", "rediss://a"):
-        place = parse_place(url)
-        assert all(each.tls for each in (place.served_as, *place.first)), url
+        place = parse_target(url)
+        assert all(each.tls for each in (place.server_template, *place.seeds)), url
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_with_tls_all_speak_it() -> None:
 )
 def test_a_url_that_is_wrong_is_refused(url: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        parse_place(url)
+        parse_target(url)
 
 
 @pytest.mark.parametrize(
@@ -130,5 +130,5 @@ def test_a_url_that_is_wrong_is_refused(url: str, said: str) -> None:
 )
 def test_a_fault_shows_no_password(url: str) -> None:
     with pytest.raises(ValueError, match=r"\w") as caught:
-        parse_place(url)
+        parse_target(url)
     assert "secret" not in str(caught.value)

@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 
 from gateway.core.errors import CacheDown
-from gateway.drivers.memory_responses import BESIDE, MemoryResponses
+from gateway.drivers.memory_responses import OVERHEAD_BYTES, MemoryResponses
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.drivers.redis_responses import RedisResponses
 from tests.patience import PATIENT_S
@@ -18,13 +18,13 @@ KEY: Final = "k" * 64
 
 
 async def test_the_longest_unused_goes_first() -> None:
-    kept = MemoryResponses(3 * (BESIDE + 1), lambda: 0.0)
+    kept = MemoryResponses(3 * (OVERHEAD_BYTES + 1), lambda: 0.0)
     for name in "abc":
         kept.keep("t", name, b"1", 10)
     assert await kept.find("t", "a") is not None
     kept.keep("t", "d", b"1", 10)
     assert [name for name in "abcd" if await kept.find("t", name)] == ["a", "c", "d"]
-    assert kept.size("t") == 3 * (BESIDE + 1)
+    assert kept.size("t") == 3 * (OVERHEAD_BYTES + 1)
 
 
 async def test_a_server_that_is_not_there_keeps_nothing_and_says_so() -> None:

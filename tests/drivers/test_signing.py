@@ -18,7 +18,7 @@ from gateway.core.snapshot import (
     Provider,
     Secret,
 )
-from gateway.drivers.upstream.http_request import Origin, Posts
+from gateway.drivers.upstream.http_request import Origin, PostBuilder
 from gateway.drivers.upstream.provider_calls import ProviderCalls
 from gateway.drivers.upstream.signing import AwsSigner, GoogleSigner, fixed_headers, open_signers
 from gateway.wire import DIALECTS
@@ -73,12 +73,12 @@ async def test_only_who_needs_a_signer_has_one() -> None:
 
 
 def test_a_call_without_a_proof_is_written_as_ever() -> None:
-    posts = Posts(Origin("http://h/v1"), {"api-key": "k"})
+    posts = PostBuilder(Origin("http://h/v1"), {"api-key": "k"})
     head = "POST /v1/x HTTP/1.1\r\nhost: h\r\napi-key: k\r\ncontent-type: application/json\r\n"
-    assert posts.post(CALL) == f"{head}content-length: 2\r\n\r\n{{}}".encode()
-    proved = posts.post(CALL, {"x-amz-date": "now"})
+    assert posts.build(CALL) == f"{head}content-length: 2\r\n\r\n{{}}".encode()
+    proved = posts.build(CALL, {"x-amz-date": "now"})
     assert proved == f"{head}content-length: 2\r\nx-amz-date: now\r\n\r\n{{}}".encode()
-    assert posts.post(CALL) == f"{head}content-length: 2\r\n\r\n{{}}".encode()
+    assert posts.build(CALL) == f"{head}content-length: 2\r\n\r\n{{}}".encode()
 
 
 async def test_a_token_is_fetched_without_holding_up_the_loop(tmp_path: Path) -> None:

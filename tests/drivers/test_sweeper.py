@@ -236,7 +236,7 @@ async def test_another_gateway_charges_what_a_killed_one_held_in_thousands_of_ho
     events: list[Event] = []
     ledger = RedisLedger(own_redis.url, ttl_s=ttl_s, timeout_s=60, observe=events.append)
     watch = Watch()
-    sweeping = asyncio.create_task(Sweeper(ledger, homes, ttl_s, time.monotonic).keep(watch.rest))
+    sweeping = asyncio.create_task(Sweeper(ledger, homes, ttl_s, time.monotonic).run(watch.rest))
     dying = await asyncio.create_subprocess_exec(
         sys.executable, "-c", DYING, own_redis.url, str(ttl_s), *held,
         stdout=asyncio.subprocess.PIPE,

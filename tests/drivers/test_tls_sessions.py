@@ -10,7 +10,7 @@ import trustme
 
 from gateway.core.errors import Unreachable
 from gateway.drivers.upstream.http_pool import tls_context
-from gateway.drivers.upstream.tls_sessions import KEPT_S, MOST, Sessions, resuming
+from gateway.drivers.upstream.tls_sessions import KEPT_S, MOST, Sessions, with_resumption
 from tests.drivers.scripted import Peer, Scripted, pool_to, scripted, sized, whole
 from tests.drivers.tls_server import server
 
@@ -73,7 +73,7 @@ async def test_a_certificate_is_verified_again_in_an_hour(
     authority: trustme.CA, cafile: str, clock: Clock
 ) -> None:
     """Counted from the whole handshake: those that resumed it do not prolong it."""
-    context = resuming(tls_context(cafile), Sessions(clock))
+    context = with_resumption(tls_context(cafile), Sessions(clock))
     async with (
         scripted(closing, server(authority, HOST)) as provider,
         pool_to(provider.port, context, host=HOST) as pool,
@@ -102,21 +102,21 @@ async def test_who_cannot_take_it_up_is_verified_and_the_session_dropped(
 ) -> None:
     """An impostor is shown a ticket, cannot read it, and has to prove who it is."""
     sessions = Sessions()
-    client = resuming(tls_context(cafile), sessions)
+    client = with_resumption(tls_context(cafile), sessions)
     async with (
         scripted(closing, server(authority, HOST)) as provider,
         pool_to(provider.port, client, host=HOST) as pool,
     ):
         await whole(pool)
         await whole(pool)
-    assert sessions.of(HOST) is not None
+    assert sessions.get(HOST) is not None
     async with (
         scripted(closing, server(trustme.CA(), HOST)) as impostor,
         pool_to(impostor.port, client, host=HOST) as pool,
     ):
         with pytest.raises(Unreachable):
             await whole(pool)
-    assert sessions.of(HOST) is None
+    assert sessions.get(HOST) is None
 
 
 async def test_a_server_that_gives_no_tickets(authority: trustme.CA, cafile: str) -> None:
@@ -134,11 +134,11 @@ async def session_of(authority: trustme.CA, cafile: str) -> ssl.SSLSession:
     sessions = Sessions()
     async with (
         scripted(closing, server(authority, HOST)) as provider,
-        pool_to(provider.port, resuming(tls_context(cafile), sessions), host=HOST) as pool,
+        pool_to(provider.port, with_resumption(tls_context(cafile), sessions), host=HOST) as pool,
     ):
         await whole(pool)
         await whole(pool)
-    session = sessions.of(HOST)
+    session = sessions.get(HOST)
     assert session is not None
     return session
 
@@ -148,11 +148,11 @@ async def test_sessions_are_bounded_and_those_of_another_host_are_not_shown(
 ) -> None:
     session, sessions = await session_of(authority, cafile), Sessions()
     for number in range(MOST):
-        sessions.keep(f"h{number}", session)
-    assert sessions.of("h0") is session
-    assert sessions.of("other") is None
-    sessions.keep("one more", session)
-    kept: Mapping[str, object] = sessions._kept
+        sessions.save(f"h{number}", session)
+    assert sessions.get("h0") is session
+    assert sessions.get("other") is None
+    sessions.save("one more", session)
+    kept: Mapping[str, object] = sessions._by_host
     assert [*kept] == ["one more"]
     sessions.drop("one more")
-    assert sessions.of("one more") is None
+    assert sessions.get("one more") is None

@@ -27,8 +27,8 @@ from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.drivers.redis.servers import Redis as Connection
 from gateway.drivers.redis.servers import open_redis
-from gateway.drivers.usage.marks import HOMES, Mark, MemoryMarks, RedisMarks
-from gateway.drivers.usage.sink import Moved, UsageSink, missing
+from gateway.drivers.usage.marks import HOMES_KEY, Mark, MemoryMarks, RedisMarks
+from gateway.drivers.usage.sink import ChangedHomes, UsageSink, count_missing
 from tests.patience import PATIENT_S
 from tests.usage_lines import NOON, record
 
@@ -92,7 +92,7 @@ class Books:
         connection = open_redis(self.url, timeout_s=5)
         self._connections.append(connection)
         known: dict[str, Any] = {
-            "homes": [self.home], "moved": Moved(), "observe": self.told.append,
+            "homes": [self.home], "changed": ChangedHomes(), "observe": self.told.append,
             "wall": lambda: NOON / 1_000,
         }  # fmt: skip
         marks = RedisMarks(connection.call, "s1", me)
@@ -113,7 +113,7 @@ class Books:
 @pytest.fixture
 async def books(shared_redis: EmbeddedRedis, tenant: str) -> AsyncIterator[Books]:
     with Redis(unix_socket_path=shared_redis.url.removeprefix("unix://")) as server:
-        server.delete(HOMES)  # those of other tests
+        server.delete(HOMES_KEY)  # those of other tests
     made = Books(shared_redis.url, tenant)
     yield made
     await made.close()
@@ -142,8 +142,8 @@ async def test_another_process_goes_on_where_one_ended(books: Books) -> None:
 
 
 async def test_only_homes_that_moved_are_looked_at_between_sweeps(books: Books) -> None:
-    moved = Moved()
-    sink = books.sink(moved=moved)
+    moved = ChangedHomes()
+    sink = books.sink(changed=moved)
     await books.spend("a")
     assert await sink.round()
     assert books.store.attempts == []
@@ -159,8 +159,8 @@ async def test_only_homes_that_moved_are_looked_at_between_sweeps(books: Books) 
 
 async def test_two_at_once_do_not_write_the_same(books: Books) -> None:
     """One waits on its store; the other sees that, and comes back."""
-    moved = Moved()
-    one, two = books.sink("one"), books.sink("two", moved=moved)
+    moved = ChangedHomes()
+    one, two = books.sink("one"), books.sink("two", changed=moved)
     await books.spend("a")
     books.store.gate = asyncio.Event()
     writing = asyncio.create_task(one.round(sweep=True))
@@ -175,8 +175,8 @@ async def test_two_at_once_do_not_write_the_same(books: Books) -> None:
 
 
 async def test_a_store_that_is_down_loses_nothing(books: Books) -> None:
-    moved = Moved()
-    sink = books.sink(moved=moved)
+    moved = ChangedHomes()
+    sink = books.sink(changed=moved)
     await books.spend("a", "b")
     books.store.down = StoreError("disk", "full")
     assert not await sink.round(sweep=True)
@@ -256,7 +256,7 @@ async def test_it_writes_until_it_is_stopped_and_waits_longer_while_it_fails(boo
     books.store.down = StoreError("unreachable", "down")
     await books.spend("a")
     with pytest.raises(asyncio.CancelledError):
-        await books.sink(keep_days=1).keep_writing(1.0, lambda: now, sleep)
+        await books.sink(keep_days=1).run(1.0, lambda: now, sleep)
     assert slept == [2.0, 4.0, 8.0, 16.0, 1.0, 1.0]
     assert books.store.attempts == ["a"]
 
@@ -267,7 +267,7 @@ async def test_a_ledger_that_is_down_is_waited_for(unused_port: int) -> None:
     ledger = RedisLedger(f"redis://127.0.0.1:{unused_port}", timeout_s=PATIENT_S)
     sink = UsageSink(
         ledger, RedisMarks(connection.call, "s1", "me"), Kept(),
-        homes=["acme"], moved=Moved(), observe=told.append, wall=lambda: 0.0,
+        homes=["acme"], changed=ChangedHomes(), observe=told.append, wall=lambda: 0.0,
     )  # fmt: skip
     assert not await sink.round(sweep=True)
     assert told == [SinkFailed("unreachable")]
@@ -280,7 +280,7 @@ async def test_of_a_ledger_in_memory_the_time_is_that_of_writing() -> None:
     store = Kept()
     sink = UsageSink(
         ledger, MemoryMarks(), store,
-        homes=["acme"], moved=Moved(), observe=lambda _: None, wall=lambda: NOON / 1_000,
+        homes=["acme"], changed=ChangedHomes(), observe=lambda _: None, wall=lambda: NOON / 1_000,
     )  # fmt: skip
     purse = Purse("acme", (Account("tenant", "acme", (Budget(10**9, "day"),), "acme"),))
     hold = await ledger.reserve(purse, "a", Amounts(Nanos(5)))
@@ -310,7 +310,7 @@ def entry(seq: int, epoch: str) -> Entry:
     ],
 )
 def test_what_is_missing(mark: Mark, found: list[tuple[int, str]], lost: int) -> None:
-    assert missing(mark, [entry(*each) for each in found]) == lost
+    assert count_missing(mark, [entry(*each) for each in found]) == lost
 
 
 @pytest.mark.parametrize("spoil", ["wrong type", "no entry of ours"])

@@ -14,7 +14,7 @@ from gateway.core.catalog import Budget
 from gateway.core.events import About, AlertEnded, Began, BudgetWarned, Event
 from gateway.drivers import webhook
 from gateway.drivers.upstream.short_http import Answer
-from gateway.drivers.webhook import WAITING, Webhook, note, poster
+from gateway.drivers.webhook import MAX_WAITING, Webhook, encode_warning, make_post
 from tests.drivers.endpoints import endpoint
 
 ABOUT: Final = About("r1", "acme", "auto", stream=False, organisation="globex", user="ada")
@@ -60,13 +60,13 @@ NOTES: Final[dict[str, tuple[BudgetWarned, dict[str, object]]]] = {
 
 @pytest.mark.parametrize(("event", "told"), NOTES.values(), ids=NOTES)
 def test_what_is_told(event: BudgetWarned, told: dict[str, object]) -> None:
-    assert json.loads(note(event, NOON)) == SHARED | told
+    assert json.loads(encode_warning(event, NOON)) == SHARED | told
 
 
 def test_a_tenant_without_an_organisation() -> None:
     about = About("r1", "acme", "auto", stream=False)
     event = BudgetWarned(about, OWN, SOFT.budget, 80)
-    assert json.loads(note(event, NOON))["organisation"] is None
+    assert json.loads(encode_warning(event, NOON))["organisation"] is None
 
 
 class Sending:
@@ -94,7 +94,7 @@ class Sending:
 
 async def test_a_post_of_json_to_the_url() -> None:
     with endpoint({"POST /hook/s3cret": (204, "")}) as there:
-        sending = Sending(poster(f"{there.url}/hook/s3cret?key=a"))
+        sending = Sending(make_post(f"{there.url}/hook/s3cret?key=a"))
         sending.webhook.observe(SOFT)
         assert await sending.run() == [SENT]
         (asked,) = there.asked
@@ -170,12 +170,12 @@ async def test_what_is_too_much_is_dropped_and_counted_and_nobody_waits() -> Non
         return Answer(200, {}, b"")
 
     sending = Sending(post)
-    for _ in range(WAITING + 3):
+    for _ in range(MAX_WAITING + 3):
         sending.webhook.observe(SOFT)
     assert sending.ended == [AlertEnded("dropped")] * 3
     open_again.set()
     await sending.run()
-    assert sending.ended[3:] == [SENT] * WAITING
+    assert sending.ended[3:] == [SENT] * MAX_WAITING
 
 
 async def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.core.catalog import Check
 from gateway.core.chat import Choice, Completion
-from gateway.core.checks.asked import NoVerdict
+from gateway.core.checks.external import NoVerdict
 from gateway.core.checks.finding import Finding
 from gateway.core.snapshot import Secret
 from gateway.drivers.webhook_check import WebhookChecks

@@ -23,7 +23,7 @@ from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.drivers.redis.servers import open_redis
 from gateway.drivers.usage.jsonl_store import JsonlStore
 from gateway.drivers.usage.marks import RedisMarks
-from gateway.drivers.usage.sink import Moved, UsageSink
+from gateway.drivers.usage.sink import ChangedHomes, UsageSink
 from tests.usage_lines import NOON, record
 
 pytest_plugins = ("tests.redis_server",)
@@ -47,7 +47,7 @@ class World:
     def __init__(self, url: str, tenant: str, folder: Path) -> None:
         self.tenant = tenant
         self.metrics = Metrics([Tenant(tenant)])
-        self.ledger = RedisLedger(url, timeout_s=30, kept=KEPT)
+        self.ledger = RedisLedger(url, timeout_s=30, max_entries=KEPT)
         self.connection = open_redis(url, timeout_s=30)
         self.store = JsonlStore(folder, "p1")
         self.sink = UsageSink(
@@ -55,7 +55,7 @@ class World:
             RedisMarks(self.connection.call, "s1", "me"),
             self.store,
             homes=[tenant],
-            moved=Moved(),
+            changed=ChangedHomes(),
             observe=self.metrics.observe,
             wall=lambda: NOON / 1_000,
         )

@@ -1,1 +1,1 @@
-"""Where money is held and settled: in Redis, in memory, and beside a Redis that is away."""
+"""The ledgers: in Redis, in memory, and local ones for while Redis is unreachable."""

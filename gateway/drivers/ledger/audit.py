@@ -1,6 +1,6 @@
-"""A home's counters against its entries: what differs, and what they were if the entries are right.
+"""Compares a home's counters with the sums of its entries, and rebuilds them from these.
 
-The entries come from the book, and from where usage is kept: an entry that is in both counts once.
+The entries come from the book, and from the usage store: an entry in both counts once.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,132 +13,134 @@ from gateway.core.ports import LedgerDriver
 from gateway.drivers.ledger.plans import read_key
 
 _PAGE: Final = 1_000
-_LOOKS: Final = 5
+_MAX_LOOKS: Final = 5
 _AT_ONCE: Final = 250
-"""Buckets that are set in one step: the less time it takes, the less is settled meanwhile."""
+"""Buckets set per step: a short step is less likely to collide with a settle."""
 _TRIES: Final = 1_000
-"""For each of them: nothing may be settled between a look and the step."""
+"""Attempts per step: it fails if anything was settled since the book was read."""
 _LONGEST_KEPT: Final = 40 * 86_400
 _SURELY_S: Final = 86_400
-"""For how long a bucket of a minute or an hour outlives it."""
+"""How long the bucket of a minute or an hour is kept after its end, at least."""
 _SURELY_DAYS_S: Final = 46 * 3_600
-"""The same of a day, a week or a month, from the last second that it may end anywhere."""
+"""The same for a day, a week or a month, from its end in the last time zone."""
 
 
-async def audit(ledger: LedgerDriver, home: str, told: Told, now: float) -> Audit:
-    """`told` has what is kept elsewhere, and gets what the book says. `now` is in Unix seconds.
+async def audit(ledger: LedgerDriver, home: str, tally: Told, now: float) -> Audit:
+    """`tally` has the store's entries, and gets the book's. `now` is in Unix seconds.
 
-    Requests may go on meanwhile: a counter is right when it was right at some time of the look.
+    Requests may go on meanwhile: a counter is right if it was right at some time of the audit.
     """
-    after = await _read(ledger, home, told, "", {})
+    after = await _read_book(ledger, home, tally, "", {})
     counted: dict[Counter, int] = {}
-    wrong: tuple[Difference, ...] = ()
-    for _ in range(_LOOKS):
-        before = dict(told.sums)
+    differences: tuple[Difference, ...] = ()
+    for _ in range(_MAX_LOOKS):
+        before = dict(tally.sums)
         counted = await ledger.counted(home)
-        were: dict[Counter, set[int]] = {}
-        last = await _read(ledger, home, told, after, were)
-        wrong = tuple(_differences(counted, before, were, now))
-        if not wrong or last == after:
+        history: dict[Counter, set[int]] = {}
+        last = await _read_book(ledger, home, tally, after, history)
+        differences = tuple(_differences(counted, before, history, now))
+        if not differences or last == after:
             break
         after = last
-    return Audit(home, len(counted), told.entries, told.missing, wrong)
+    return Audit(home, len(counted), tally.entries, tally.missing, differences)
 
 
 async def rebuild(
-    ledger: LedgerDriver, home: str, told: Told, now: float, epoch: str, force: bool
+    ledger: LedgerDriver, home: str, tally: Told, now: float, epoch: str, force: bool
 ) -> int:
-    """Set the counters to what `told` says, which `audit` has filled. Gateways that stopped when
-    data was lost go on. Gives 0, or how many holds are open: then no more was set. Raises TooBusy
-    where something is written to the book at each moment; what was set until then is right.
+    """Set the counters to the sums in `tally`, which `audit` has filled. Gateways that stopped at a
+    loss of data go on. Gives 0, or the number of open holds: then no more was set. Raises TooBusy
+    if the book is written to all the time; what was set until then is right.
 
-    What is settled between a look and a load, the load would take away again. So it sets nothing
-    where the book has an entry that was not read.
+    A load would overwrite what was settled since the book was read. So it sets nothing if the book
+    has an unread entry.
     """
     counted = await ledger.counted(home)
-    newest = await _read(ledger, home, told, "", {})
+    newest = await _read_book(ledger, home, tally, "", {})
     keys = {key for key, _ in counted}
-    buckets: dict[str, set[int]] = {}  # what is in neither is new since, and right by itself
-    for counter in (*counted, *told.sums):
-        if counter[0] in keys or not forgotten(counter, now):
+    buckets: dict[str, set[int]] = {}  # buckets in neither are newer, and right
+    for counter in (*counted, *tally.sums):
+        if counter[0] in keys or not may_be_dropped(counter, now):
             buckets.setdefault(counter[0], set()).add(counter[1])
     names = [*buckets]
     for start in range(0, max(len(names), 1), _AT_ONCE):
         part = {key: buckets[key] for key in names[start : start + _AT_ONCE]}
-        last = epoch if start + _AT_ONCE >= len(names) else ""
+        final_epoch = epoch if start + _AT_ONCE >= len(names) else ""
         for _ in range(_TRIES):
-            held = await ledger.load(
+            open_holds = await ledger.load(
                 home,
-                {(key, slot): told.sums.get((key, slot), 0) for key in part for slot in part[key]},
-                epoch=last,
-                after=told.epochs if last else (),
-                seq=told.seq if last else 0,
+                {(key, slot): tally.sums.get((key, slot), 0) for key in part for slot in part[key]},
+                epoch=final_epoch,
+                after=tally.epochs if final_epoch else (),
+                seq=tally.seq if final_epoch else 0,
                 newest=newest,
                 force=force,
             )
-            if held is not None:
+            if open_holds is not None:
                 break
-            newest = await _read_on(ledger, home, told, newest, buckets)
+            newest = await _read_new(ledger, home, tally, newest, buckets)
         else:
             raise TooBusy
-        if held:
-            return held
+        if open_holds:
+            return open_holds
     return 0
 
 
-async def _read_on(
-    ledger: LedgerDriver, home: str, told: Told, after: str, buckets: Mapping[str, set[int]]
+async def _read_new(
+    ledger: LedgerDriver, home: str, tally: Told, after: str, buckets: Mapping[str, set[int]]
 ) -> str:
-    """Add what is new in the book: up to which entry. New slots are added to the buckets."""
-    were: dict[Counter, set[int]] = {}
-    newest = await _read(ledger, home, told, after, were)
-    if newest == after:  # it is not the book that was read: a replica's, with a clock of its own
-        newest = await _read(ledger, home, told, "", were)
-    for key, slot in were:
+    """Add the book's new entries and their slots. Gives the id of the last one."""
+    history: dict[Counter, set[int]] = {}
+    newest = await _read_book(ledger, home, tally, after, history)
+    if newest == after:  # another book: a replica's after a failover, with ids of another clock
+        newest = await _read_book(ledger, home, tally, "", history)
+    for key, slot in history:
         if key in buckets:
             buckets[key].add(slot)
     return newest
 
 
-async def _read(
-    ledger: LedgerDriver, home: str, told: Told, after: str, were: dict[Counter, set[int]]
+async def _read_book(
+    ledger: LedgerDriver, home: str, tally: Told, after: str, history: dict[Counter, set[int]]
 ) -> str:
-    """Add what the book says after an entry: up to which. `were` gets what each counter was."""
+    """Add the book's entries after one; gives the id of the last. `history` gets each counter's
+    values.
+    """
     while page := await ledger.records(home, after, _PAGE):
         for entry in page:
-            for counter in told.add(entry):
-                were.setdefault(counter, set()).add(told.sums[counter])
+            for counter in tally.add(entry):
+                history.setdefault(counter, set()).add(tally.sums[counter])
         after = page[-1].at
-        if len(page) < _PAGE:  # to go on until nothing comes might never end
+        if len(page) < _PAGE:  # not until an empty page: in a busy book that may never come
             break
     return after
 
 
 def _differences(
     counted: Mapping[Counter, int],
-    before: Mapping[Counter, int],
-    were: Mapping[Counter, set[int]],
+    sums: Mapping[Counter, int],
+    history: Mapping[Counter, set[int]],
     now: float,
 ) -> Iterable[Difference]:
-    for counter in sorted({*counted, *before, *were}):
-        have, should = counted.get(counter, 0), before.get(counter, 0)
-        if have == should or have in were.get(counter, ()):
+    for counter in sorted({*counted, *sums, *history}):
+        actual, expected = counted.get(counter, 0), sums.get(counter, 0)
+        if actual == expected or actual in history.get(counter, ()):
             continue
-        if counter not in counted and forgotten(counter, now):
+        if counter not in counted and may_be_dropped(counter, now):
             continue
-        yield Difference(*counter, have, should)
+        yield Difference(*counter, actual, expected)
 
 
-def forgotten(counter: Counter, now: float) -> bool:
-    """Whether that bucket, or its slot, may be kept no longer."""
+def may_be_dropped(counter: Counter, now: float) -> bool:
+    """Whether that bucket, or its slot, may have expired."""
     key, slot = counter
-    known = read_key(key, 0)
-    if known is None:
+    parsed = read_key(key, 0)
+    if parsed is None:
         return False
-    if known.slot_ms:
-        return slot <= now * 1_000 // known.slot_ms - SLOTS
-    if not known.expires:
+    if parsed.slot_ms:
+        return slot <= now * 1_000 // parsed.slot_ms - SLOTS
+    if not parsed.expires:
         return False
     days = "T" not in key.split(":", 7)[7]
-    end = known.expires - _LONGEST_KEPT
+    end = parsed.expires - _LONGEST_KEPT
     return now >= end + (_SURELY_DAYS_S if days else _SURELY_S)

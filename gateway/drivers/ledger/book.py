@@ -1,4 +1,4 @@
-"""The ledger's book in Redis, a stream: read, and held against the buckets, which it explains."""
+"""Reads the ledger's book in Redis, a stream of entries, and reads and sets its buckets."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,48 +24,52 @@ _NOTHING: Final = Usage()
 
 
 class Book:
-    """What is known, and set, of a home as a whole."""
+    """The operations on a home as a whole."""
 
     def __init__(self, homes: Homes, connection: Redis) -> None:
         self._homes = homes
         self._connection = connection
 
     async def records(self, home: str, after: str = "", count: int = 1_000) -> tuple[Entry, ...]:
-        known = self._homes.home(home)
-        reply = await self._homes.ask("records", known, known.commands.entries(after, count))
+        state = self._homes.home(home)
+        reply = await self._homes.execute("records", state, state.commands.entries(after, count))
         return tuple(chain.from_iterable(map(read_entries, reply)))
 
     async def trim(self, home: str, share: float) -> None:
-        """Keep but this share of the entries, the newest: those of a lease have many records."""
-        known = self._homes.home(home)
-        kept = round(self._homes.settings.kept * share)
+        """Keep only this share of the newest entries: those of leases have many records each."""
+        state = self._homes.home(home)
+        count = round(self._homes.settings.max_entries * share)
         with suppress(RedisError):
-            await self._homes.run(known.commands.trim(kept))
+            await self._homes.run(state.commands.trim(count))
 
     async def counted(self, home: str) -> dict[Counter, int]:
         return await self._homes.observed("counted", self._counted(home))
 
     async def _counted(self, home: str) -> dict[Counter, int]:
         commands = self._homes.home(home).commands
-        found: dict[Counter, int] = {}
+        amounts: dict[Counter, int] = {}
         cursor = "0"
         while True:
             reply = await self._connection.call(commands.scan(cursor), commands.tag)
             keys = [key.decode() for key in reply[1]]
             hashes = [key for key in keys if commands.is_bucket(key)]
-            read = await asyncio.gather(*(self._homes.run(commands.bucket(key)) for key in hashes))
-            for key, flat in zip(hashes, read, strict=True):
-                found |= slots(key, flat)
+            replies = await asyncio.gather(
+                *(self._homes.run(commands.bucket(key)) for key in hashes)
+            )
+            for key, flat in zip(hashes, replies, strict=True):
+                amounts |= bucket_amounts(key, flat)
             cursor = reply[0].decode()
             if cursor == "0":
-                return found
+                return amounts
 
     async def first_expiry(self, homes: Sequence[str]) -> list[float | None]:
         return await self._homes.observed("first_over", self._first_expiry(homes))
 
     async def _first_expiry(self, homes: Sequence[str]) -> list[float | None]:
-        asked = [self._homes.settings.scripts.time, *map(first_hold, homes)]
-        time, *firsts = await asyncio.gather(*map(self._homes.run, asked), return_exceptions=True)
+        commands = [self._homes.settings.scripts.time, *map(first_hold, homes)]
+        time, *firsts = await asyncio.gather(
+            *map(self._homes.run, commands), return_exceptions=True
+        )
         if isinstance(time, BaseException):
             raise time
         now = int(time[0]) + int(time[1]) / 1_000_000
@@ -82,18 +86,18 @@ class Book:
         newest: str | None = None,
         force: bool = False,
     ) -> int | None:
-        known = self._homes.home(home)
-        last = (epoch, " ".join(after), seq)
+        state = self._homes.home(home)
+        final = (epoch, " ".join(after), seq)
         ttl_ms = self._homes.settings.ttl_ms
-        for command in known.commands.load(spent, ttl_ms, last, newest, force=force):
-            reply = await self._homes.ask("load", known, command)
+        for command in state.commands.load(spent, ttl_ms, final, newest, force=force):
+            reply = await self._homes.execute("load", state, command)
             if reply[0]:
                 return None if reply[0] < 0 else int(reply[0])
         return 0
 
 
 def read_entries(reply: Any) -> tuple[Entry, ...]:
-    """One element of what XRANGE answers: an entry, or those of the calls that a lease served."""
+    """One element of XRANGE's reply: an entry, or those of the calls that a lease served."""
     entry = read_entry(reply)
     if entry.record is None:
         flat = reply[1]
@@ -105,12 +109,12 @@ def read_entries(reply: Any) -> tuple[Entry, ...]:
 
 
 def read_entry(reply: Any) -> Entry:
-    """One element of what XRANGE answers. What it charged is known also where its record is of
-    another version, and cannot be read.
+    """One element of XRANGE's reply. `record` is None for another version's that cannot be decoded;
+    what it charged is known all the same.
     """
     at, flat = reply
-    each = iter(flat)
-    fields: dict[bytes, bytes] = dict(zip(each, each, strict=True))
+    items = iter(flat)
+    fields: dict[bytes, bytes] = dict(zip(items, items, strict=True))
     nanos, tokens, requests = map(int, fields[b"charged"].split())
     charged = Amounts(Nanos(nanos), tokens, requests)
     kind: Any = fields[b"kind"].decode()
@@ -132,13 +136,13 @@ def read_entry(reply: Any) -> Entry:
         kind,
         hold,
         charged,
-        _buckets(fields[b"buckets"]),
+        _parse_buckets(fields[b"buckets"]),
         record,
     )
 
 
 def expired_record(hold: str, life: str, tenant: str, ceiling: Amounts) -> UsageRecord:
-    """What is known of a call whose hold nobody settled."""
+    """The usage record of a call whose hold expired."""
     return UsageRecord(
         attempt=hold,
         request=life,
@@ -156,7 +160,7 @@ def expired_record(hold: str, life: str, tenant: str, ceiling: Amounts) -> Usage
 
 
 def _seconds_left(first: Any, now: float) -> float | None:
-    """In how many seconds, by what ZRANGE answers."""
+    """Seconds until the first hold expires, by ZRANGE's reply."""
     if isinstance(first, RedisError):
         return 0.0
     if isinstance(first, BaseException):
@@ -164,18 +168,18 @@ def _seconds_left(first: Any, now: float) -> float | None:
     return float(first[1]) / 1_000 - now if first else None
 
 
-@lru_cache(maxsize=1_024)  # the calls of a purse have the same, for as long as a period or a slot
-def _buckets(lines: bytes) -> tuple[Charged, ...]:
-    return tuple(_bucket(line) for line in lines.decode().split("\n") if line)
+@lru_cache(maxsize=1_024)  # calls of a purse have the same buckets during a period or a slot
+def _parse_buckets(lines: bytes) -> tuple[Charged, ...]:
+    return tuple(_parse_bucket(line) for line in lines.decode().split("\n") if line)
 
 
-def _bucket(line: str) -> Charged:
+def _parse_bucket(line: str) -> Charged:
     meter, slot, key = line.split(" ")
     return Charged(key, METERS[int(meter) - 1], int(slot))
 
 
-def slots(key: str, flat: list[bytes]) -> dict[Counter, int]:
-    """What a bucket has spent, as its HGETALL says it: nothing is left out, by slot if it rolls."""
+def bucket_amounts(key: str, flat: list[bytes]) -> dict[Counter, int]:
+    """What a bucket has spent, by HGETALL's reply; per slot if it rolls. Zeros are left out."""
     fields = {name.decode(): int(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
     if "at" not in fields:
         spent = fields.get("spent", 0)

@@ -1,7 +1,7 @@
-"""The ledger's scripts, and commands built once and used many times.
+"""The ledger's Lua scripts, and the commands that call them, with cached prefixes.
 
-Only a hold's id, its amounts and its life differ between two reserves of a purse in one period, so
-all that comes before them on the wire is built once.
+Two reserves of a purse in one period differ only in the hold's id, its amounts and its life, so all
+that comes before them on the wire is encoded once.
 """
 
 import re
@@ -22,32 +22,32 @@ from gateway.drivers.redis.wire import encode
 _FOLDER: Final = Path(__file__).with_name("scripts")
 _PRELUDE: Final = (_FOLDER / "prelude.lua").read_text()
 _NAMES: Final = ("reserve", "settle", "void", "charge", "balances", "sweep", "leave", "load")
-_PART: Final = re.compile(r"^ *-- include (\w+\.lua)\n", re.MULTILINE)
+_INCLUDE: Final = re.compile(r"^ *-- include (\w+\.lua)\n", re.MULTILINE)
 
 
-def _read(name: str) -> str:
-    """A script, with the parts in it that it includes."""
-    return _PART.sub(lambda found: _read(found[1]), (_FOLDER / name).read_text())
+def _read_script(name: str) -> str:
+    """A script's source, with its includes."""
+    return _INCLUDE.sub(lambda found: _read_script(found[1]), (_FOLDER / name).read_text())
 
 
-_SOURCES: Final = {name: _read(f"{name}.lua") for name in _NAMES}
+_SOURCES: Final = {name: _read_script(f"{name}.lua") for name in _NAMES}
 _AT_ONCE: Final = 500
 """Buckets that one script sets."""
-SWEPT: Final = 100
-"""Expired holds that one script charges at most, when it is asked to sweep."""
+SWEEP_BATCH: Final = 100
+"""The most expired holds that one sweep charges."""
 _MODES: Final = ("hard", "soft", "shadow")
 _SIZES: Final = tuple(b"$%d\r\n" % size for size in range(1_024))
-"""How an argument of so many bytes begins: to write its number takes five times as long."""
-# A byte is looked for by its number: by itself it takes ten times as long.
+"""Encoded argument lengths by number: formatting one takes five times as long."""
+# As an int: `b"\\" in data` takes ten times as long.
 _BACKSLASH: Final = ord("\\")
 _pack: Final = msgspec.msgpack.Encoder().encode
 _json: Final = msgspec.json.Encoder().encode
 
 
 class Scripts:
-    """The scripts by name: how to load them, and what they are called by.
+    """The scripts by name: the commands that load them, and their hashes.
 
-    `time` is the command that gives the seconds and microseconds that it is.
+    `time` is the command for the server's time, in seconds and microseconds.
     """
 
     def __init__(self, *time: str) -> None:
@@ -65,13 +65,13 @@ class Scripts:
     def head(
         self, script: str, keys: Sequence[str], arguments: Iterable[str | bytes | int], more: int
     ) -> bytes:
-        """An EVALSHA that `more` arguments are still to be added to."""
+        """An EVALSHA to which `more` arguments are still to be appended."""
         parts = ("EVALSHA", self._sha[script], len(keys), *keys, *arguments)
         _, _, body = encode(*parts).partition(b"\r\n")
         return b"*%d\r\n%b" % (len(parts) + more, body)
 
-    def whole(self, command: bytes) -> bytes:
-        """An EVALSHA with its script in it, for a server that has forgotten that: it is loaded."""
+    def with_source(self, command: bytes) -> bytes:
+        """An EVALSHA as an EVAL with the source, for a server that does not have the script."""
         count, _, _, _, sha, rest = command.split(b"\r\n", 5)
         source = self._sources[sha]
         parts = (count, b"$4", b"EVAL", b"$%d" % len(source), source, rest)
@@ -82,22 +82,22 @@ SCRIPTS: Final = Scripts()
 
 
 class HomeCommands:
-    """The commands of one home. `kept` is how many entries its book keeps, about."""
+    """The commands of one home. `max_entries` is about how many entries its book keeps."""
 
-    def __init__(self, home: str, scripts: Scripts, kept: int) -> None:
+    def __init__(self, home: str, scripts: Scripts, max_entries: int) -> None:
         self._scripts = scripts
-        self._kept = kept
+        self._max_entries = max_entries
         self.tag = prefix(home)
         self._holds = f"{self.tag}holds"
         self._settle = self._head("settle", more=2)
         self._void = self._head("void", more=2)
         self._leave = self._head("leave", more=1)
-        self.sweep = self._head("sweep", SWEPT)
+        self.sweep = self._head("sweep", SWEEP_BATCH)
         self.open = self._head("sweep", 0)
         self.state = encode("HMGET", f"{self.tag}state", "epoch", "after", "seq")
 
     def reserve(self, plan: Plan, ttl_ms: int, tenant: str, epoch: str, fresh: str) -> bytes:
-        """All but what `reserving` adds. `fresh` is a name for a new epoch."""
+        """All but what `reserve_command` appends. `fresh` is a name for a new epoch."""
         spec: list[int | str] = [ttl_ms, plan.start, plan.end, epoch, fresh, _one_line(tenant)]
         for line in (*plan.lines, *plan.places):
             meter = "0" if line.meter == "at_once" else str(METERS.index(line.meter) + 1)
@@ -105,24 +105,24 @@ class HomeCommands:
         return self._head("reserve", b"".join(map(_pack, spec)), keys=_keys(plan), more=1)
 
     def settle(self, hold_id: str, actual: Amounts, record: Record | None) -> bytes:
-        """Of the requests those of the hold count. For its id, see `reserving`."""
-        line = b"" if record is None else as_line(record)
-        cost = _json((actual.nanos, actual.tokens, hold_id))
-        if _BACKSLASH in cost:
-            cost = f'[{actual.nanos},{actual.tokens},"{hold_id}"]'.encode()
+        """`actual.requests` is ignored: the hold's count. For the id, see `reserve_command`."""
+        record_json = b"" if record is None else as_line(record)
+        argument = _json((actual.nanos, actual.tokens, hold_id))
+        if _BACKSLASH in argument:
+            argument = f'[{actual.nanos},{actual.tokens},"{hold_id}"]'.encode()
         try:
-            first, second = _SIZES[len(cost)], _SIZES[len(line)]
+            first, second = _SIZES[len(argument)], _SIZES[len(record_json)]
         except IndexError:
-            first, second = b"$%d\r\n" % len(cost), b"$%d\r\n" % len(line)
-        return b"".join((self._settle, first, cost, b"\r\n", second, line, b"\r\n"))
+            first, second = b"$%d\r\n" % len(argument), b"$%d\r\n" % len(record_json)
+        return b"".join((self._settle, first, argument, b"\r\n", second, record_json, b"\r\n"))
 
     def void(self, hold_id: str) -> bytes:
         nothing = f'[0,0,"{hold_id}"]'.encode()
         return b"%b$%d\r\n%b\r\n$0\r\n\r\n" % (self._void, len(nothing), nothing)
 
     def leave(self, life: str) -> bytes:
-        whose = _life(life)
-        return self._leave + f"${len(whose)}\r\n{whose}\r\n".encode()
+        life_id = _quoted_life(life)
+        return self._leave + f"${len(life_id)}\r\n{life_id}\r\n".encode()
 
     def balances(self, plan: Plan, epoch: str) -> bytes:
         lines = [(line.slot_ms, line.expires) for line in plan.lines]
@@ -139,15 +139,17 @@ class HomeCommands:
     ) -> bytes:
         """`call` is its id, and when it was; 0 is now."""
         name, at = call
-        spec = _pack((_one_line(tenant), int(at * 1_000), [_spec(line) for line in plan.lines]))
-        line = b"" if record is None else as_line(record)
-        keys = [line.key for line in plan.lines]
+        spec = _pack(
+            (_one_line(tenant), int(at * 1_000), [_spec(record_json) for record_json in plan.lines])
+        )
+        record_json = b"" if record is None else as_line(record)
+        keys = [record_json.key for record_json in plan.lines]
         return self._head(
             "charge",
             spec,
             name,
             f"{actual.nanos} {actual.tokens} {actual.requests}",
-            line,
+            record_json,
             keys=keys,
         )
 
@@ -155,27 +157,27 @@ class HomeCommands:
         self,
         spent: Mapping[Counter, int],
         ttl_ms: int,
-        last: tuple[str, str, int],
+        final: tuple[str, str, int],
         newest: str | None,
         *,
         force: bool,
     ) -> list[bytes]:
-        """One after the other. `last` comes with the last of them: a new epoch, those it follows,
-        and what entries count on from at least.
+        """Commands to run in order. `final` goes with the last: a new epoch, the epochs it follows,
+        and the least number of the next entry.
         """
         buckets: dict[str, list[int]] = {}
         for (key, slot), amount in spent.items():
-            known = read_key(key, ttl_ms)
-            if known is None or not key.startswith(self.tag):
+            parsed = read_key(key, ttl_ms)
+            if parsed is None or not key.startswith(self.tag):
                 raise ValueError(f"not a bucket of this home: {key}")
-            buckets.setdefault(key, [known.slot_ms, known.expires]).extend((slot, amount))
+            buckets.setdefault(key, [parsed.slot_ms, parsed.expires]).extend((slot, amount))
         keys = [*buckets]
         parts = [keys[start : start + _AT_ONCE] for start in range(0, len(keys), _AT_ONCE)] or [[]]
         return [
             self._head(
                 "load",
                 int(force),
-                *(last if part is parts[-1] else ("", "", 0)),
+                *(final if part is parts[-1] else ("", "", 0)),
                 _pack([buckets[key] for key in part]),
                 "any" if newest is None else newest,
                 keys=part,
@@ -192,8 +194,8 @@ class HomeCommands:
     def bucket(self, key: str) -> bytes:
         return encode("HGETALL", key)
 
-    def trim(self, kept: int) -> bytes:
-        return encode("XTRIM", f"{self.tag}usage", "MAXLEN", "~", kept)
+    def trim(self, max_entries: int) -> bytes:
+        return encode("XTRIM", f"{self.tag}usage", "MAXLEN", "~", max_entries)
 
     def entries(self, after: str, count: int) -> bytes:
         start = f"({after}" if after else "-"
@@ -202,41 +204,43 @@ class HomeCommands:
     def _head(
         self, script: str, *arguments: str | bytes | int, keys: Iterable[str] = (), more: int = 0
     ) -> bytes:
-        return self._scripts.head(script, (self._holds, *keys), (self._kept, *arguments), more)
+        return self._scripts.head(
+            script, (self._holds, *keys), (self._max_entries, *arguments), more
+        )
 
 
 def first_hold(home: str) -> bytes:
-    """Asks for the open hold that is over first, without anything being kept ready for the home."""
+    """The command for the open hold that expires first, without a HomeCommands."""
     return encode("ZRANGE", f"{prefix(home)}holds", 0, 0, "WITHSCORES")
 
 
-def reserving(head: bytes, hold_id: str, amounts: Amounts, life: str) -> bytes:
-    """The whole command to reserve, from the head that a purse keeps ready. Raises ValueError for
-    an id that is not ASCII: we make them ourselves.
+def reserve_command(head: bytes, hold_id: str, amounts: Amounts, life: str) -> bytes:
+    """The whole reserve command, from a purse's prepared head. Raises ValueError for an id that is
+    not ASCII: we make them ourselves.
     """
-    whose = life or hold_id
-    if not whose.isascii():
-        whose = escape(whose)
-    # JSON's numbers and quotes, which C writes for a third of what a formatted text takes.
-    asked = _json((amounts.nanos, amounts.tokens, amounts.requests, whose, hold_id))
-    if _BACKSLASH in asked or not asked.isascii():  # the script reads ids as they stand there
+    life_id = life or hold_id
+    if not life_id.isascii():
+        life_id = escape(life_id)
+    # As JSON, which msgspec encodes in a third of the time of an f-string.
+    argument = _json((amounts.nanos, amounts.tokens, amounts.requests, life_id, hold_id))
+    if _BACKSLASH in argument or not argument.isascii():  # the script reads ids as they stand there
         numbers = f"{amounts.nanos},{amounts.tokens},{amounts.requests}"
-        asked = f'[{numbers},"{_life(whose)}","{hold_id}"]'.encode("ascii")
+        argument = f'[{numbers},"{_quoted_life(life_id)}","{hold_id}"]'.encode("ascii")
     try:
-        size = _SIZES[len(asked)]
+        size = _SIZES[len(argument)]
     except IndexError:
-        size = b"$%d\r\n" % len(asked)
-    return b"".join((head, size, asked, b"\r\n"))
+        size = b"$%d\r\n" % len(argument)
+    return b"".join((head, size, argument, b"\r\n"))
 
 
-def _life(text: str) -> str:
-    """As it stands in a hold, on a line of its own, and between quotes on its way there."""
+def _quoted_life(text: str) -> str:
+    """As it is stored in a hold: on one line, and safe between JSON's quotes."""
     plain = text.isascii() and len(_json(text)) == len(text) + 2
     return text if plain else escape(text)
 
 
 def _one_line(text: str) -> str:
-    """As it stands in a hold, whose parts are lines."""
+    """As it is stored in a hold, whose fields are lines."""
     return text if text.isascii() and text.isprintable() else escape(text)
 
 
@@ -245,7 +249,7 @@ def _spec(line: Line) -> list[int]:
 
 
 def _limits(line: Line) -> list[int]:
-    """Of each limit its mode, its cap, and from what on it is near: four fifths of it."""
+    """For each limit its mode, its cap, and its warning threshold, four fifths of the cap."""
     spec: list[int] = []
     for _, budget in line.limits:
         cap, shadow = budget.cap, budget.mode == "shadow"

@@ -1,9 +1,9 @@
-"""What this process knows of the homes in Redis: commands kept ready, and what their data was.
+"""What this process knows of the homes in Redis: prepared commands, and the state of their data.
 
-A home's state has an epoch, a random name that its data got when it began, and counts the entries
-of its book. Another epoch, or a count that went back, means that what was spent is not all there
-any more: a server without its data, or a replica that had not got it yet. Nothing is reserved then
-until the state says that it goes on from the epoch that is remembered.
+A home's state has an epoch, a random name given when its data began, and the number of entries in
+its book. Another epoch, or a lower number, means that spending was lost: the server lost its data,
+or a replica without the newest took over. Nothing is reserved then until the state says that it
+was rebuilt from the remembered epoch.
 """
 
 from collections.abc import Awaitable
@@ -21,30 +21,30 @@ from gateway.drivers.ledger.plans import Calendar, Plan, make_plan
 from gateway.drivers.redis.servers import Redis
 from gateway.drivers.redis.wire import RedisError, encode
 
-_REMEMBERED: Final = 4_096
-"""Purses whose commands are kept ready; each user has a purse of its own."""
+_MAX_CACHED: Final = 4_096
+"""Purses with prepared commands; each user has a purse of its own."""
 TIME: Final = encode("TIME")
 _T = TypeVar("_T")
 
 
 class DataLost(RedisError):
-    """What a home has spent is not all there any more."""
+    """Some of a home's spending was lost."""
 
     def __init__(self, *, sent: bool) -> None:
         super().__init__("data_lost", "the ledger's data is not what it was", sent=sent)
 
 
 class Settings(Struct, frozen=True):
-    """`fresh` is the epoch of data that has none yet, `kept` how many entries a book keeps."""
+    """`fresh` is the epoch for data without one, `max_entries` how many entries a book keeps."""
 
     ttl_ms: int
-    kept: int
+    max_entries: int
     fresh: str
     scripts: Scripts
 
 
 class Home:
-    """`epoch` is "" until the first answer."""
+    """`epoch` is "" until the first reply."""
 
     def __init__(self, name: str, commands: HomeCommands) -> None:
         self.name = name
@@ -52,10 +52,12 @@ class Home:
         self.epoch = ""
         self.seq = 0
         self.lost = False
-        """Nothing is reserved until `Homes.look` has found that it goes on."""
+        """Nothing is reserved until `Homes.check_rebuilt` succeeds."""
 
-    def saw(self, seq: int, before: int) -> None:
-        """Take in a count of entries. `before` is what was known when the question was asked."""
+    def check_seq(self, seq: int, before: int) -> None:
+        """Take in a number of entries; `before` is that known when the command was sent. Raises
+        DataLost if it went back.
+        """
         if seq >= self.seq:
             self.seq = seq
         elif seq < before:
@@ -63,9 +65,9 @@ class Home:
             raise DataLost(sent=True)
 
 
-class Ready(Struct, frozen=True):
-    """What a purse keeps ready: its plan, and the command to reserve but for what is particular
-    to one hold. It is good for one epoch, and `until` then in monotonic seconds.
+class PreparedPurse(Struct, frozen=True):
+    """A purse's plan, and its reserve command without the parts of a single hold. Valid for one
+    epoch, and `until` then, in monotonic seconds.
     """
 
     plan: Plan
@@ -77,7 +79,7 @@ class Ready(Struct, frozen=True):
 
 
 class Homes:
-    """Asks the ledger's scripts, and keeps what their answers tell of time and data."""
+    """Runs the ledger's scripts, and tracks the server's clock and the state of its data."""
 
     def __init__(
         self, settings: Settings, connection: Redis, clock: Clock, observe: Observer
@@ -87,76 +89,78 @@ class Homes:
         self._connection = connection
         self._clock = clock
         self._observe = observe
-        self._ahead = 0.0
+        self._clock_offset = 0.0
         self._calendar = Calendar()
-        self._ready: dict[Purse, Ready] = {}
+        self._prepared: dict[Purse, PreparedPurse] = {}
         self.home = cache(self._home)
-        self._known: dict[Purse, tuple[Home, bool]] = {}
-        """What `whose` has found. What a cache of functools finds takes six times as long."""
+        self._home_by_purse: dict[Purse, tuple[Home, bool]] = {}
+        """The cache of `home_of`. functools.cache would take six times as long."""
 
     def _home(self, name: str) -> Home:
         settings = self.settings
-        return Home(name, HomeCommands(name, settings.scripts, settings.kept))
+        return Home(name, HomeCommands(name, settings.scripts, settings.max_entries))
 
-    def whose(self, purse: Purse) -> tuple[Home, bool]:
-        """Whose home a purse's is, and whether any of its calls may take a place."""
+    def home_of(self, purse: Purse) -> tuple[Home, bool]:
+        """A purse's home, and whether any of its calls may take a place."""
         try:
-            return self._known[purse]
+            return self._home_by_purse[purse]
         except KeyError:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            found = self._known[purse] = (self.home(purse.home), has_places(purse))
-            return found
+            if len(self._home_by_purse) >= _MAX_CACHED:
+                self._home_by_purse.clear()
+            entry = self._home_by_purse[purse] = (self.home(purse.home), has_places(purse))
+            return entry
 
     def now(self) -> float:
         """Unix seconds by the ledger's clock, as far as it is known."""
-        return self._clock() + self._ahead
+        return self._clock() + self._clock_offset
 
-    def is_now(self, unix_seconds: int) -> None:
-        ahead = unix_seconds - self._clock()
-        if abs(ahead - self._ahead) >= 1:  # plans are for another time, and by less not for long
-            self._ready.clear()
-        self._ahead = ahead
+    def set_clock(self, unix_seconds: int) -> None:
+        offset = unix_seconds - self._clock()
+        if (
+            abs(offset - self._clock_offset) >= 1
+        ):  # plans are for another time, and by less not for long
+            self._prepared.clear()
+        self._clock_offset = offset
 
-    def ready(self, purse: Purse, now: float) -> Ready:
+    def prepare(self, purse: Purse, now: float) -> PreparedPurse:
         """`now` is in monotonic seconds. Raises ValueError for a budget that cannot be counted,
         KeyError for an unknown zone.
         """
-        found = self._ready.get(purse)
-        if found is not None and now < found.until and found.epoch == found.home.epoch:
-            return found
-        if len(self._ready) >= _REMEMBERED:
-            self._ready.clear()
+        prepared = self._prepared.get(purse)
+        if prepared is not None and now < prepared.until and prepared.epoch == prepared.home.epoch:
+            return prepared
+        if len(self._prepared) >= _MAX_CACHED:
+            self._prepared.clear()
         home, settings = self.home(purse.home), self.settings
-        plan = self.plan(purse, now + self._ahead)
+        plan = self.plan(purse, now + self._clock_offset)
         head = home.commands.reserve(
             plan, settings.ttl_ms, purse.tenant, home.epoch, settings.fresh
         )
-        until = plan.end - self._ahead
-        found = Ready(plan, head, home, home.epoch, until, has_places(purse))
-        self._ready[purse] = found
-        return found
+        until = plan.end - self._clock_offset
+        prepared = PreparedPurse(plan, head, home, home.epoch, until, has_places(purse))
+        self._prepared[purse] = prepared
+        return prepared
 
     def plan(self, purse: Purse, at: float) -> Plan:
         return make_plan(purse, self._calendar, at, self.settings.ttl_ms)
 
-    async def note(self, reply: list[Any], home: Home) -> None:
-        """What an answer says that is none: another time, or other data. Raises RedisError when
-        it does not go on from the data that is remembered.
+    async def handle_verdict(self, reply: list[Any], home: Home) -> None:
+        """Handle a reply without a result: the clock or the epoch differs. Raises RedisError when
+        the data does not follow the remembered epoch.
         """
         verdict = reply[0]
         if verdict == b"when":
-            self.is_now(reply[4])
-            self._ready.clear()
+            self.set_clock(reply[4])
+            self._prepared.clear()
         elif verdict == b"meet":
             home.epoch = reply[4].decode()
         else:
             home.lost = True
-            await self.look(home)
+            await self.check_rebuilt(home)
 
-    async def look(self, home: Home) -> None:
-        """Look whether a lost home was rebuilt: from data that is remembered, or, where nothing
-        is known to have been spent in that, from any.
+    async def check_rebuilt(self, home: Home) -> None:
+        """Check whether a lost home was rebuilt: from the remembered epoch, or from any if no entry
+        is known. Raises DataLost.
         """
         reply = await self.run(home.commands.state)
         rebuilt = reply[1] is not None
@@ -165,15 +169,15 @@ class Homes:
             raise DataLost(sent=False)
         home.epoch, home.seq, home.lost = epoch, int(seq or 0), False
 
-    async def ask(self, op: str, home: Home, command: bytes) -> list[Any]:
-        """The answer, told to the observer. Raises LedgerDown."""
+    async def execute(self, op: str, home: Home, command: bytes) -> list[Any]:
+        """Run a command, and observe its duration and error. Raises LedgerDown."""
         return await self.observed(op, self.run_at(home, command))
 
-    async def observed(self, op: str, asked: Awaitable[_T]) -> _T:
+    async def observed(self, op: str, operation: Awaitable[_T]) -> _T:
         began = self._clock()
         error = None
         try:
-            return await asked
+            return await operation
         except RedisError as failure:
             error = failure.kind
             raise LedgerDown(f"the ledger is unavailable ({error})") from failure
@@ -190,19 +194,19 @@ class Homes:
         try:
             return await self._connection.call(command)
         except RedisError as error:
-            return await self.once_more(command, error)
+            return await self.retry(command, error)
 
-    async def once_more(self, command: bytes, error: RedisError) -> Any:
-        """Its answer, after one that was an error; raised again where nothing can be done."""
-        again = self.mended(command, error)
-        if again is None:
+    async def retry(self, command: bytes, error: RedisError) -> Any:
+        """Retry after an error that can be repaired; else raise it again."""
+        repaired = self.repaired_command(command, error)
+        if repaired is None:
             raise error
-        return await self._connection.call(again)
+        return await self._connection.call(repaired)
 
-    def mended(self, command: bytes, error: RedisError) -> bytes | None:
-        """What to send in its place."""
+    def repaired_command(self, command: bytes, error: RedisError) -> bytes | None:
+        """The command to retry with; None if the error cannot be repaired."""
         if error.kind == "noscript":
-            return self.settings.scripts.whole(command)
+            return self.settings.scripts.with_source(command)
         if error.kind == "readonly":
             self._connection.drop()
         return None

@@ -1,9 +1,8 @@
-"""`redis.lease`: a ledger that holds a slice for those who send much, and spends it by itself.
+"""`redis.lease`: a ledger that reserves a slice of a busy purse's budgets, and spends it locally.
 
-Most calls of such a purse ask the server nothing: neither their reserve nor their settle. What is
-not exact about it is in docs/budgets.md. Whatever cannot be exact goes the ordinary way: a purse
-with limits of requests, the last seconds of a period, whoever is near a cap, a call that outlives
-its lease.
+Most calls of such a purse need no server round trip, neither to reserve nor to settle. What is not
+exact about it is in docs/budgets.md. Where it must be exact, calls go to the server: purses with
+limits of requests, the last seconds of a period, purses near a cap, calls that outlive their lease.
 """
 
 import asyncio
@@ -19,7 +18,7 @@ from gateway.core.snapshot import Leasing
 from gateway.core.usage_record import UsageRecord
 from gateway.drivers.ledger.lease_homes import Heat
 from gateway.drivers.ledger.lease_ids import LeaseIds
-from gateway.drivers.ledger.lease_keeper import COOL_S, EARLY, Leasable, LeaseKeeper
+from gateway.drivers.ledger.lease_keeper import ASK_AHEAD_CALLS, COOL_S, Leasable, LeaseKeeper
 
 
 class LeasedLedger:
@@ -36,7 +35,7 @@ class LeasedLedger:
         ttl_s: float = 600.0,
     ) -> None:
         self._ledger = ledger
-        # What is not asked for a request is the ledger's own.
+        # Operations outside of requests are delegated.
         self.first_expiry = ledger.first_expiry
         self.sweep = ledger.sweep
         self.charge = ledger.charge
@@ -45,7 +44,7 @@ class LeasedLedger:
         self.load = ledger.load
         self.leave = ledger.leave
         self._keeper = LeaseKeeper(ledger, leasing, clock, new_id, sleep, ttl_s)
-        self._open, self._theirs = self._keeper.open, self._keeper.theirs
+        self._open, self._held_by_ledger = self._keeper.open, self._keeper.held_by_ledger
         self.tick = self._keeper.tick
         self._clock = clock
         self._ids = LeaseIds(clock)
@@ -60,22 +59,22 @@ class LeasedLedger:
         self, purse: Purse, hold_id: str, amounts: Amounts, life: str = ""
     ) -> Hold | Refusal:
         if not self._ids.add(hold_id):
-            return await self._again(purse, hold_id, amounts, life)
+            return await self._reserve_again(purse, hold_id, amounts, life)
         now = self._clock()
-        heat = self._keeper.heats.felt(purse, now)
+        heat = self._keeper.heats.record_call(purse, now)
         lease = heat.lease
         if lease is None:
-            return await self._ordinary(heat, purse, hold_id, amounts, life)
+            return await self._reserve_directly(heat, purse, hold_id, amounts, life)
         hold = lease.take(hold_id, checked(amounts), life, now)
         if hold is None:
             lease = self._keeper.next(heat)
             hold = lease.take(hold_id, amounts, life, now) if lease is not None else None
         if lease is None or hold is None:
-            return await self._ordinary(heat, purse, hold_id, amounts, life)
+            return await self._reserve_directly(heat, purse, hold_id, amounts, life)
         self.served += 1
         self._open[hold_id] = lease
-        if lease.left == EARLY:
-            self._keeper.ask(heat, purse, amounts, now)
+        if lease.left == ASK_AHEAD_CALLS:
+            self._keeper.request_leases(heat, purse, amounts, now)
         return hold if not heat.warned else heat.warn(hold)
 
     def settle(
@@ -90,11 +89,11 @@ class LeasedLedger:
             elif lease.finished:
                 self._keeper.end(lease)
             return DONE
-        if hold.id not in self._theirs and self._ids.has(hold.id):
-            return DONE  # once is enough
-        self._keeper.written(hold.purse.home)
+        if hold.id not in self._held_by_ledger and self._ids.has(hold.id):
+            return DONE  # already settled
+        self._keeper.count_entry(hold.purse.home)
         settled = self._ledger.settle(hold, actual, record)
-        self._theirs.discard(hold.id)
+        self._held_by_ledger.discard(hold.id)
         return settled
 
     async def void(self, home: str, hold_id: str) -> None:
@@ -103,67 +102,67 @@ class LeasedLedger:
             lease.release(hold_id)
             if lease.finished:
                 self._keeper.end(lease)
-        self._theirs.discard(hold_id)
+        self._held_by_ledger.discard(hold_id)
         self._ids.add(hold_id)
         await self._ledger.void(home, hold_id)
 
     async def balances(self, purse: Purse) -> tuple[Balance, ...]:
-        """What this process holds ahead is not held, and what it has spent of it is spent."""
-        home = await self._keeper.quiet(purse.home)
+        """As if leases did not exist: their unused part is not held, their spent part is spent."""
+        home = await self._keeper.wait_quiet(purse.home)
         if home is None or not home.leases:
             return await self._ledger.balances(purse)
-        shift = home.shift()
-        found = await self._ledger.balances(purse)
+        adjustments = home.adjustments_by_bucket()
+        balances = await self._ledger.balances(purse)
         plan = self._ledger.plan(purse)[0]
         lines = (*plan.lines, *plan.places)
-        told = []
-        for each, (_, at) in zip(found, plan.rows, strict=True):
-            spent, ahead = shift.get(lines[at].key, (0, 0))
-            told.append(structs.replace(each, spent=each.spent + spent, held=each.held - ahead))
-        return tuple(told)
+        adjusted = []
+        for each, (_, at) in zip(balances, plan.rows, strict=True):
+            spent, ahead = adjustments.get(lines[at].key, (0, 0))
+            adjusted.append(structs.replace(each, spent=each.spent + spent, held=each.held - ahead))
+        return tuple(adjusted)
 
     async def open_holds(self, home: str) -> int:
-        known = await self._keeper.quiet(home)
-        leases = list(known.leases) if known is not None else []
-        beside = sum(len(lease.open) - 1 for lease in leases)
-        return await self._ledger.open_holds(home) + beside
+        leased = await self._keeper.wait_quiet(home)
+        leases = list(leased.leases) if leased is not None else []
+        lease_calls = sum(len(lease.open) - 1 for lease in leases)
+        return await self._ledger.open_holds(home) + lease_calls
 
     async def recall(self) -> None:
-        """Settle all leases now. A call that the ledger cannot hold by itself keeps its own."""
+        """Settle all leases now, but for those with a call that cannot get a hold of its own."""
         await self._keeper.recall()
 
     async def aclose(self) -> None:
-        """What is leased is settled first."""
+        """Settles all leases first."""
         await self._keeper.aclose()
         await self._ledger.aclose()
 
-    # How a call gets on that no lease serves
+    # Calls that no lease serves
 
-    async def _again(
+    async def _reserve_again(
         self, purse: Purse, hold_id: str, amounts: Amounts, life: str
     ) -> Hold | Refusal:
-        """An id that was asked for before."""
+        """An id that was reserved before."""
         lease = self._open.get(hold_id)
         if lease is not None:
             return lease.open[hold_id].hold
-        if hold_id in self._theirs:
+        if hold_id in self._held_by_ledger:
             return await self._ledger.reserve(purse, hold_id, amounts, life)
         raise LedgerDown("the ledger is unavailable (void)")
 
-    async def _ordinary(
+    async def _reserve_directly(
         self, heat: Heat, purse: Purse, hold_id: str, amounts: Amounts, life: str
     ) -> Hold | Refusal:
         answer = await self._ledger.reserve(purse, hold_id, amounts, life)
         if isinstance(answer, Refusal):
             if answer.first:
-                heat.refused_first(answer)
-            if await self._keeper.end_all(purse.home):  # what was held ahead was in the way, maybe
+                heat.note_first_refusal(answer)
+            if await self._keeper.end_all(purse.home):  # leases may have caused the refusal
                 answer = await self._ledger.reserve(purse, hold_id, amounts, life)
         if isinstance(answer, Refusal):
             heat.off_until = self._clock() + COOL_S
             self._ids.discard(hold_id)
-            return heat.first(answer)
-        self._theirs.add(hold_id)
+            return heat.mark_first_refusal(answer)
+        self._held_by_ledger.add(hold_id)
         if heat.lease is None:
-            self._keeper.ask(heat, purse, amounts, self._clock())
-        return heat.warn(answer) if heat.has_to_tell else answer
+            self._keeper.request_leases(heat, purse, amounts, self._clock())
+        return heat.warn(answer) if heat.has_warnings else answer

@@ -18,25 +18,25 @@ from gateway.drivers.ledger.local_journal import (
     Moved,
     Spent,
     make_journal,
-    moved,
+    moved_id,
 )
-from gateway.drivers.ledger.local_payer import Payer, Voiding
-from gateway.drivers.ledger.local_rooms import Wanted, give_back
+from gateway.drivers.ledger.local_payer import Payer, VoidingLedger
+from gateway.drivers.ledger.local_rooms import Demand, give_back
 
 _SYNC_S: Final = 1.0
 _log: Final = logging.getLogger("gateway")
 
 
-class Open(NamedTuple):
+class OpenCall(NamedTuple):
     """A call that is under way since `at`, in Unix seconds, and what it took of the shares."""
 
     hold: Hold
-    wanted: Wanted
+    demand: Demand
     life: str
     at: float
 
 
-class Absence:
+class Outage:
     """A home whose ledger was away `since`, and when it may be trusted alone; None: it is away."""
 
     def __init__(self, since: float) -> None:
@@ -50,10 +50,10 @@ class LocalBooks:
     """
 
     def __init__(
-        self, ledger: Voiding, folder: Path, observe: Observer, wall: Callable[[], float]
+        self, ledger: VoidingLedger, folder: Path, observe: Observer, wall: Callable[[], float]
     ) -> None:
-        self.open: dict[str, Open] = {}
-        self.agreed: dict[str, Open] = {}
+        self.open: dict[str, OpenCall] = {}
+        self.confirmed: dict[str, OpenCall] = {}
         self.moved: dict[str, Hold] = {}
         self._ledger = ledger
         self._folder = folder
@@ -74,13 +74,13 @@ class LocalBooks:
         folder cannot be used.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return await self._payer.pay_the_dead(self._folder)
+        return await self._payer.pay_orphaned(self._folder)
 
-    def hold(self, hold: Hold, wanted: Wanted, life: str) -> None:
+    def hold(self, hold: Hold, demand: Demand, life: str) -> None:
         """Raises OSError where it cannot be written down: then it is not held."""
         at = self._wall()
         self._write(Held(hold.id, at, hold.purse, hold.amounts, life))
-        self.open[hold.id] = Open(hold, wanted, life, at)
+        self.open[hold.id] = OpenCall(hold, demand, life, at)
 
     def settle(self, hold: Hold, actual: Amounts, record: UsageRecord | None) -> bool:
         """Whether it was one of those that the ledger does not know of."""
@@ -88,12 +88,12 @@ class LocalBooks:
         spent = Amounts(cost.nanos, cost.tokens, hold.amounts.requests)
         opened = self.open.pop(hold.id, None)
         if opened is None:
-            if agreed := self.agreed.pop(hold.id, None):
-                give_back(agreed.wanted, hold.amounts, spent)
+            if confirmed := self.confirmed.pop(hold.id, None):
+                give_back(confirmed.demand, hold.amounts, spent)
             return False
-        give_back(opened.wanted, hold.amounts, spent)
+        give_back(opened.demand, hold.amounts, spent)
         line = Spent(hold.id, opened.at, hold.purse, spent, record)
-        if not self._writes(line):  # it is charged from here; if we die before, at its ceiling
+        if not self._try_write(line):  # it is charged from here; if we die before, at its ceiling
             self._unwritten.append(line)
         return True
 
@@ -109,12 +109,12 @@ class LocalBooks:
                 if not self.unpaid and not self.open and self._journal.size:
                     self._journal.empty()
                     self._paid = 0
-            failing |= await self._payer.pay_the_dead(self._folder)
+            failing |= await self._payer.pay_orphaned(self._folder)
         except OSError:
             _log.exception("the journal cannot be read or written")
         return failing
 
-    async def hand_over(self, home: str, asked: set[str]) -> None:
+    async def hand_over(self, home: str, known_lives: set[str]) -> None:
         """From now on the ledger holds what is under way here. A life that the ledger may know of
         is in `asked` until it leaves.
         """
@@ -122,29 +122,29 @@ class LocalBooks:
             hold, life = opened.hold, opened.life
             if hold.purse.home != home or name not in self.open:
                 continue
-            asked.add(life)
+            known_lives.add(life)
             with suppress(LedgerDown):
-                to = moved(name)
-                answer = await self._ledger.reserve(hold.purse, to, hold.amounts, life)
+                new_id = moved_id(name)
+                answer = await self._ledger.reserve(hold.purse, new_id, hold.amounts, life)
                 if not isinstance(answer, Hold):
                     continue
-                if name in self.open and self._writes(Moved(name)):
-                    self.agreed[name] = self.open.pop(name)
+                if name in self.open and self._try_write(Moved(name)):
+                    self.confirmed[name] = self.open.pop(name)
                     self.moved[name] = answer
                 else:  # the journal says what it did cost, or will
-                    await self._ledger.void(home, to)
-            if life not in asked:  # it has left, maybe before it was let in
+                    await self._ledger.void(home, new_id)
+            if life not in known_lives:  # it has left, maybe before it was let in
                 self._ledger.leave(hold.purse, life)
 
-    def agree(self, home: str) -> bool:
+    def forget_if_confirmed(self, home: str) -> bool:
         """Whether the ledger knows of everything in a home. Then it is not kept here any more."""
         if self.unpaid or any(each.hold.purse.home == home for each in self.open.values()):
             return False
-        agreed = self.agreed.items()
-        self.agreed = {name: each for name, each in agreed if each.hold.purse.home != home}
+        confirmed = self.confirmed.items()
+        self.confirmed = {name: each for name, each in confirmed if each.hold.purse.home != home}
         return True
 
-    async def keep_synced(self) -> None:
+    async def sync_periodically(self) -> None:
         """Put the journal on the disk every second, until cancelled."""
         while True:
             await asyncio.sleep(_SYNC_S)
@@ -159,7 +159,7 @@ class LocalBooks:
                 self._journal.sync()
                 self._journal.close(remove=not self.unpaid and not self.open)
 
-    def _writes(self, line: Line) -> bool:
+    def _try_write(self, line: Line) -> bool:
         """Whether it can be written."""
         try:
             self._write(line)

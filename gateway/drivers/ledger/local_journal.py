@@ -59,7 +59,7 @@ class Paid(Struct, frozen=True, tag="paid"):
     call: str
 
 
-def moved(call: str) -> str:
+def moved_id(call: str) -> str:
     """Another id: the ledger may have been told to turn the call's own away."""
     return f"{call}~"
 
@@ -82,10 +82,10 @@ class Journal:
 
     def write(self, line: Line) -> None:
         """Add a line as a whole, or not at all."""
-        octets = _encoder.encode(line) + b"\n"
+        data = _encoder.encode(line) + b"\n"
         try:
-            written = os.pwrite(self._file, octets, self.size)
-            if written < len(octets):
+            written = os.pwrite(self._file, data, self.size)
+            if written < len(data):
                 raise OSError(f"{self.path} takes no more")
         except OSError:
             with suppress(OSError):
@@ -106,28 +106,28 @@ class Journal:
         """
         at, rest, end = start, b"", self.size
         while at < end:
-            octets = os.pread(self._file, min(_CHUNK, end - at), at)
-            if not octets:
+            data = os.pread(self._file, min(_CHUNK, end - at), at)
+            if not data:
                 return
-            at += len(octets)
-            *whole, rest = (rest + octets).split(b"\n")
-            place = at - len(rest) - sum(map(len, whole)) - len(whole)
-            for text in whole:
-                place += len(text) + 1
+            at += len(data)
+            *complete, rest = (rest + data).split(b"\n")
+            line_end = at - len(rest) - sum(map(len, complete)) - len(complete)
+            for text in complete:
+                line_end += len(text) + 1
                 try:
                     line = _decoder.decode(text)
                 except msgspec.DecodeError:
                     self.damaged += 1
                     continue
-                yield line, place
+                yield line, line_end
 
-    def cut(self) -> None:
+    def truncate_torn_line(self) -> None:
         """Take away a torn last line, that what is written next is one of its own."""
-        end, found = self.size, -1
-        while end and found < 0:
+        end, newline = self.size, -1
+        while end and newline < 0:
             start = max(end - _CHUNK, 0)
-            found = os.pread(self._file, end - start, start).rfind(b"\n")
-            end = start + found + 1
+            newline = os.pread(self._file, end - start, start).rfind(b"\n")
+            end = start + newline + 1
         if end < self.size:
             os.ftruncate(self._file, end)
             self.size = end
@@ -144,7 +144,7 @@ class Journal:
         finally:
             os.close(self._file)
 
-    def put_aside(self) -> Path:
+    def quarantine(self) -> Path:
         """Close it under a name that nobody looks for."""
         aside = self.path.with_suffix(".damaged")
         self.path.rename(aside)
@@ -165,14 +165,14 @@ def journals(folder: Path) -> list[Path]:
     return sorted(folder.glob(_PATTERN))
 
 
-def left_behind(folder: Path) -> Iterator[Journal]:
+def orphaned_journals(folder: Path) -> Iterator[Journal]:
     """Those whose process is gone, one after the other. Raises OSError."""
     for path in journals(folder):
         journal = None
         with suppress(FileNotFoundError):  # another process was faster
             journal = _lock(path, os.O_RDWR)
         if journal is not None:
-            journal.cut()
+            journal.truncate_torn_line()
             yield journal
 
 

@@ -25,9 +25,9 @@ from gateway.core.errors import LedgerDown
 from gateway.core.events import LedgerTook
 from gateway.core.ports import DONE, Clock, Observer
 from gateway.core.usage_record import UsageRecord
-from gateway.drivers.ledger.local_books import Absence, LocalBooks, Open
-from gateway.drivers.ledger.local_payer import Voiding
-from gateway.drivers.ledger.local_rooms import Look, Rooms, Wanted, Watched
+from gateway.drivers.ledger.local_books import LocalBooks, OpenCall, Outage
+from gateway.drivers.ledger.local_payer import VoidingLedger
+from gateway.drivers.ledger.local_rooms import BalanceQuery, Demand, Rooms, WatchedPurse
 from gateway.drivers.redis.wire import RedisError
 
 SETTLE_S: Final = 5.0
@@ -35,14 +35,14 @@ SETTLE_S: Final = 5.0
 _POLL_S: Final = 0.1
 _LOOK_S: Final = 1.0
 _AT_ONCE: Final = 200
-_KNOCKS: Final = 20
+_MAX_PROBES: Final = 20
 _UNREACHABLE: Final = frozenset(
     {"timeout", "unreachable", "lost", "open", "loading", "readonly", "masterdown", "clusterdown"}
 )
 _log: Final = logging.getLogger("gateway")
 
 
-def _alone(tenants: Iterable[Tenant]) -> frozenset[str]:
+def _allowed_tenants(tenants: Iterable[Tenant]) -> frozenset[str]:
     return frozenset(each.name for each in tenants if each.on_ledger_unavailable == "allow_local")
 
 
@@ -55,7 +55,7 @@ class LocalLedger:
 
     def __init__(  # noqa: PLR0913 - what a test sets, a program leaves
         self,
-        ledger: Voiding,
+        ledger: VoidingLedger,
         tenants: Iterable[Tenant],
         folder: Path,
         *,
@@ -74,20 +74,20 @@ class LocalLedger:
         self.records = ledger.records
         self.counted = ledger.counted
         self.load = ledger.load
-        self._allowed = self._always = _alone(tenants)
+        self._allowed = self._always = _allowed_tenants(tenants)
         self._observe = observe
         self._clock = clock
         self._settle = settle_s
         self._rooms = Rooms(replicas, clock, wall)
         self._books = LocalBooks(ledger, folder, observe, wall)
-        self._away: dict[str, Absence] = {}
-        self._asked: set[str] = set()
+        self._outages: dict[str, Outage] = {}
+        self._known_lives: set[str] = set()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def reconfigure(self, tenants: Iterable[Tenant]) -> None:
         """Those of these that allow it may from now on; what others hold is settled as it was."""
-        self._allowed = _alone(tenants)
+        self._allowed = _allowed_tenants(tenants)
         self._always &= self._allowed  # of others, a life may have begun before they were allowed
 
     async def start(self) -> None:
@@ -95,10 +95,10 @@ class LocalLedger:
         the folder cannot be used.
         """
         failing = await self._books.start()
-        self._away = {home: Absence(self._clock()) for home in failing}
+        self._outages = {home: Outage(self._clock()) for home in failing}
         self._tasks = [
-            asyncio.create_task(self._keep()),
-            asyncio.create_task(self._books.keep_synced()),
+            asyncio.create_task(self._run()),
+            asyncio.create_task(self._books.sync_periodically()),
         ]
 
     @property
@@ -118,54 +118,54 @@ class LocalLedger:
             return await self._ledger.reserve(purse, hold_id, amounts, life)
         checked(amounts)
         life = life or hold_id
-        wanted = self._rooms.wanted(purse, amounts, life)
-        away = self._away.get(purse.home)
-        if away is not None:
-            if away.until is None:
-                return self._locally(purse, hold_id, amounts, wanted, life)
-            if not self._rooms.rest(wanted, away.since)[0]:
+        demand = self._rooms.demand(purse, amounts, life)
+        outage = self._outages.get(purse.home)
+        if outage is not None:
+            if outage.until is None:
+                return self._reserve_locally(purse, hold_id, amounts, demand, life)
+            if not self._rooms.fits_shares(demand, outage.since)[0]:
                 raise LedgerDown("the ledger is back only just, and the share of it is spent")
-            self._rooms.take(wanted, life)
-        self._rooms.begin(wanted, life)
-        self._asked.add(life)
+            self._rooms.take(demand, life)
+        self._rooms.begin(demand, life)
+        self._known_lives.add(life)
         held = False
         try:
             answer = await self._ledger.reserve(purse, hold_id, amounts, life)
             held = isinstance(answer, Hold)
         except LedgerDown as error:
-            if not self._missed(purse.home, error):
+            if not self._note_outage(purse.home, error):
                 raise
         else:
-            if away is not None and isinstance(answer, Hold):
-                self._books.agreed[hold_id] = Open(answer, wanted, life, 0.0)
+            if outage is not None and isinstance(answer, Hold):
+                self._books.confirmed[hold_id] = OpenCall(answer, demand, life, 0.0)
             return answer
         finally:
-            self._rooms.answered(wanted, life, held=held)
-            if away is not None and not held:
-                self._rooms.take_back(wanted)
-        return self._locally(purse, hold_id, amounts, wanted, life)
+            self._rooms.answered(demand, life, held=held)
+            if outage is not None and not held:
+                self._rooms.take_back(demand)
+        return self._reserve_locally(purse, hold_id, amounts, demand, life)
 
-    def _locally(
-        self, purse: Purse, hold_id: str, amounts: Amounts, wanted: Wanted, life: str
+    def _reserve_locally(
+        self, purse: Purse, hold_id: str, amounts: Amounts, demand: Demand, life: str
     ) -> Hold:
-        if found := self._books.open.get(hold_id):
-            return found.hold
+        if opened := self._books.open.get(hold_id):
+            return opened.hold
         began = self._clock()
         error: str | None = "spent"
         try:
-            fits, left = self._rooms.rest(wanted, self._away[purse.home].since)
+            fits, left = self._rooms.fits_shares(demand, self._outages[purse.home].since)
             if not fits:
                 raise LedgerDown("the ledger is unavailable, and the share of it is spent")
             error = "journal"
             hold = Hold(hold_id, purse, amounts, left)
-            self._books.hold(hold, wanted, life)
+            self._books.hold(hold, demand, life)
             error = None
         except OSError as failure:
             _log.exception("the journal cannot be written")
             raise LedgerDown("the ledger is unavailable, and so is the journal") from failure
         finally:
             self._observe(LedgerTook("local", self._clock() - began, error))
-        self._rooms.take(wanted, life)
+        self._rooms.take(demand, life)
         return hold
 
     def settle(
@@ -175,21 +175,23 @@ class LocalLedger:
             if not self._is_away(hold.purse.home):
                 self._wake.set()
             return DONE
-        theirs = self._books.moved.pop(hold.id, hold)
-        if theirs is not hold and record is not None:  # a record has its hold's name: see Told.add
-            record = structs.replace(record, attempt=theirs.id)
-        return self._ledger.settle(theirs, actual, record)
+        ledger_hold = self._books.moved.pop(hold.id, hold)
+        if (
+            ledger_hold is not hold and record is not None
+        ):  # a record has its hold's name: see Told.add
+            record = structs.replace(record, attempt=ledger_hold.id)
+        return self._ledger.settle(ledger_hold, actual, record)
 
     def leave(self, purse: Purse, life: str) -> None:
         self._rooms.leave(life)
-        if life in self._asked or purse.tenant not in self._always:
-            self._asked.discard(life)
+        if life in self._known_lives or purse.tenant not in self._always:
+            self._known_lives.discard(life)
             self._ledger.leave(purse, life)
 
     async def balances(self, purse: Purse) -> tuple[Balance, ...]:
         if purse.tenant not in self._allowed:
             return await self._ledger.balances(purse)
-        return await self._look(self._rooms.watch(purse))
+        return await self._refresh(self._rooms.watch(purse))
 
     async def open_holds(self, home: str) -> int:
         return await self._ledger.open_holds(home)
@@ -204,69 +206,69 @@ class LocalLedger:
         self._books.close()
         await self._ledger.aclose()
 
-    def _missed(self, home: str, error: LedgerDown) -> bool:
+    def _note_outage(self, home: str, error: LedgerDown) -> bool:
         """Whether that means that the ledger cannot be reached."""
         cause = error.__cause__
         if not isinstance(cause, RedisError) or cause.kind not in _UNREACHABLE:
             return False
-        self._away.setdefault(home, Absence(self._clock())).until = None
+        self._outages.setdefault(home, Outage(self._clock())).until = None
         self._wake.set()
         return True
 
-    async def _look(self, watched: Watched) -> tuple[Balance, ...]:
-        look = Look(watched, self._clock())
+    async def _refresh(self, watched: WatchedPurse) -> tuple[Balance, ...]:
+        query = BalanceQuery(watched, self._clock())
         try:
-            found = await self._ledger.balances(watched.purse)
+            balances = await self._ledger.balances(watched.purse)
         except LedgerDown as error:
-            self._missed(watched.purse.home, error)
+            self._note_outage(watched.purse.home, error)
             raise
-        look.learn(found)
-        return found
+        query.learn(balances)
+        return balances
 
-    async def _keep(self) -> None:
+    async def _run(self) -> None:
         while True:
             self._wake.clear()
-            away = [home for home, each in self._away.items() if each.until is None]
-            if away:
-                await self._knock(away)
+            away_homes = [home for home, each in self._outages.items() if each.until is None]
+            if away_homes:
+                await self._probe(away_homes)
             elif self._books.unpaid:
                 await self._books.pay()
-            self._agree()
-            await self._look_around()
+            self._end_outages()
+            await self._refresh_stale()
             with suppress(TimeoutError):
-                async with asyncio.timeout(_POLL_S if away else _LOOK_S):
+                async with asyncio.timeout(_POLL_S if away_homes else _LOOK_S):
                     await self._wake.wait()
                 await asyncio.sleep(_POLL_S / 10)  # many settle at once
 
-    async def _look_around(self) -> None:
+    async def _refresh_stale(self) -> None:
         """Ask what is left of what is used."""
         self._rooms.trim()
         until = self._clock() - _LOOK_S / 2
-        asked = [
+        stale = [
             each
             for each in self._rooms.stale()
             if each.read_at <= until and not self._is_away(each.purse.home)
         ]
-        await asyncio.gather(*map(self._look, asked[:_AT_ONCE]), return_exceptions=True)
+        await asyncio.gather(*map(self._refresh, stale[:_AT_ONCE]), return_exceptions=True)
 
     def _is_away(self, home: str) -> bool:
-        found = self._away.get(home)
-        return found is not None and found.until is None
+        outage = self._outages.get(home)
+        return outage is not None and outage.until is None
 
-    async def _knock(self, away: list[str]) -> None:
+    async def _probe(self, away_homes: list[str]) -> None:
         """Is it back? Then charge what is owed, and hand over what is under way."""
-        some, others = away[:_KNOCKS], away[_KNOCKS:]
-        answered = [home for home in some if await self._answers(home)]
-        for home in some:  # the others come next
-            self._away[home] = self._away.pop(home)
+        probed, others = away_homes[:_MAX_PROBES], away_homes[_MAX_PROBES:]
+        answered = [home for home in probed if await self._answers(home)]
+        for home in probed:  # the others come next
+            self._outages[home] = self._outages.pop(home)
         if not answered:
             return
         answered += [home for home in others if await self._answers(home)]
         failing = await self._books.pay()
         for home in answered:
             if home not in failing:
-                self._away[home].until = self._clock() + self._settle
-                await self._books.hand_over(home, self._asked)
+                self._outages[home].until = self._clock() + self._settle
+                await self._books.hand_over(home, self._known_lives)
 
     async def _answers(self, home: str) -> bool:
         try:
@@ -275,11 +277,11 @@ class LocalLedger:
             return False
         return True
 
-    def _agree(self) -> None:
+    def _end_outages(self) -> None:
         """Where all that was spent here is charged, the ledger's word is enough again."""
         now = self._clock()
-        for home, each in [*self._away.items()]:
-            over = each.until is not None and each.until <= now
-            if over and self._books.agree(home):
-                del self._away[home]
+        for home, each in [*self._outages.items()]:
+            expired = each.until is not None and each.until <= now
+            if expired and self._books.forget_if_confirmed(home):
+                del self._outages[home]
                 self._rooms.forget_shares(home)

@@ -9,12 +9,12 @@ from gateway.core.ports import Clock, LedgerDriver, Observer
 from gateway.core.snapshot import Snapshot
 from gateway.drivers.ledger.local_journal import journals
 from gateway.drivers.ledger.local_ledger import LocalLedger
-from gateway.drivers.ledger.local_payer import Voiding
+from gateway.drivers.ledger.local_payer import VoidingLedger
 
 
 @asynccontextmanager
-async def allowing_local(
-    ledger: Voiding,
+async def open_local(
+    ledger: VoidingLedger,
     snapshot: Snapshot,
     observe: Observer,
     *,
@@ -24,12 +24,12 @@ async def allowing_local(
     """The ledger, closed at the end; wrapped where a tenant allows that, or where a process that is
     gone has left something to charge. Raises LedgerDown where journals cannot be kept.
     """
-    whole: LedgerDriver = ledger
+    wrapped: LedgerDriver = ledger
     folder = Path(snapshot.ledger.data_dir)
     tenants = snapshot.tenants.values()
     try:
-        wanted = any(each.on_ledger_unavailable == "allow_local" for each in tenants)
-        if wanted or journals(folder):
+        allowed = any(each.on_ledger_unavailable == "allow_local" for each in tenants)
+        if allowed or journals(folder):
             replicas = snapshot.ledger.replicas
             local = LocalLedger(
                 ledger, tenants, folder, replicas=replicas, observe=observe, clock=clock, wall=wall
@@ -38,7 +38,7 @@ async def allowing_local(
                 await local.start()
             except OSError as error:
                 raise LedgerDown(f"redis.data_dir cannot keep journals: {error}") from error
-            whole = local
-        yield whole
+            wrapped = local
+        yield wrapped
     finally:
-        await whole.aclose()
+        await wrapped.aclose()

@@ -15,15 +15,15 @@ from gateway.drivers.ledger.local_journal import (
     Journal,
     Paid,
     Spent,
-    left_behind,
-    moved,
+    moved_id,
+    orphaned_journals,
 )
 
 _AT_ONCE: Final = 100
 _log: Final = logging.getLogger("gateway")
 
 
-class Voiding(LedgerDriver, Protocol):
+class VoidingLedger(LedgerDriver, Protocol):
     async def void(self, home: str, hold_id: str) -> None:
         """Give a hold back, also one that is yet to arrive; now, or as soon as it can be."""
         ...
@@ -35,35 +35,35 @@ class Payer:
     take longer.
     """
 
-    def __init__(self, ledger: Voiding, observe: Observer) -> None:
+    def __init__(self, ledger: VoidingLedger, observe: Observer) -> None:
         self._ledger = ledger
         self._observe = observe
-        self._some: list[tuple[Spent, bool]] = []
+        self._batch: list[tuple[Spent, bool]] = []
         self._paid: set[str] = set()
         """Calls of a journal that are charged."""
         self._failing: set[str] = set()
-        self._wrong = 0
+        self._rejected = 0
 
     async def pay(self, journal: Journal, start: int) -> tuple[int, set[str]]:
         """Charge what a journal of our own says was spent, from a place on. Up to which place that
         is done, and the homes that could not be charged.
         """
         self._begin(journal, start)
-        known, place = self._paid.copy(), start
+        already_paid, place = self._paid.copy(), start
         for line, after in journal.lines(start):
             place = after
             if isinstance(line, Spent):
                 await self._add(line)
         await self._flush()
-        self._note(journal, known)
+        self._note_paid(journal, already_paid)
         return (start if self._failing else place), self._failing
 
-    async def pay_the_dead(self, folder: Path) -> set[str]:
+    async def pay_orphaned(self, folder: Path) -> set[str]:
         """Charge what processes that are gone have left behind: a call that was under way costs
         its ceiling. Gives the homes that could not be charged. Raises OSError.
         """
         failing: set[str] = set()
-        for journal in left_behind(folder):
+        for journal in orphaned_journals(folder):
             try:
                 await self._pay_one(journal)
             except BaseException:
@@ -72,54 +72,54 @@ class Payer:
             if self._failing:
                 failing |= self._failing
                 journal.close(remove=False)
-            elif journal.damaged or self._wrong:
-                _log.error("not all could be charged: see %s", journal.put_aside())
+            elif journal.damaged or self._rejected:
+                _log.error("not all could be charged: see %s", journal.quarantine())
             else:
                 journal.close(remove=True)
         return failing
 
     async def _pay_one(self, journal: Journal) -> None:
         self._begin(journal, 0)
-        known = self._paid.copy()
+        already_paid = self._paid.copy()
         held: dict[str, Held] = {}
         for line, _ in journal.lines():
             if isinstance(line, Held):
                 held[line.call] = line
                 continue
-            begun = held.pop(line.call, None)
+            held_line = held.pop(line.call, None)
             if isinstance(line, Spent):
-                await self._add(line, void=begun is not None)
+                await self._add(line, void=held_line is not None)
         for line in held.values():
-            if line.call not in known:
-                await self._expired(line)
+            if line.call not in already_paid:
+                await self._add_expired(line)
         await self._flush()
         for line in held.values():
-            if line.call in self._paid and line.call not in known:
+            if line.call in self._paid and line.call not in already_paid:
                 self._observe(HoldsExpired(line.purse.home, 1, line.amounts.nanos))
-        self._note(journal, known)
+        self._note_paid(journal, already_paid)
 
     def _begin(self, journal: Journal, start: int) -> None:
-        self._failing, self._wrong = set(), 0
+        self._failing, self._rejected = set(), 0
         self._paid = {line.call for line, _ in journal.lines(start) if isinstance(line, Paid)}
 
-    def _note(self, journal: Journal, known: set[str]) -> None:
+    def _note_paid(self, journal: Journal, already_paid: set[str]) -> None:
         """What was charged, where the journal is to be read again."""
         with suppress(OSError):
-            for call in self._paid - known if self._failing else ():
+            for call in self._paid - already_paid if self._failing else ():
                 journal.write(Paid(call))
 
-    async def _expired(self, line: Held) -> None:
+    async def _add_expired(self, line: Held) -> None:
         record = expired_record(line.call, line.life, line.purse.tenant, line.amounts)
         await self._add(Spent(line.call, line.at, line.purse, line.amounts, record), void=True)
 
     async def _add(self, line: Spent, *, void: bool = False) -> None:
-        self._some.append((line, void))
-        if len(self._some) >= _AT_ONCE:
+        self._batch.append((line, void))
+        if len(self._batch) >= _AT_ONCE:
             await self._flush()
 
     async def _flush(self) -> None:
-        some, self._some = self._some, []
-        await asyncio.gather(*(self._charge(line, void=void) for line, void in some))
+        batch, self._batch = self._batch, []
+        await asyncio.gather(*(self._charge(line, void=void) for line, void in batch))
 
     async def _charge(self, line: Spent, *, void: bool) -> None:
         """`void`: the ledger may hold it as well, from before it was silent, or after."""
@@ -129,11 +129,11 @@ class Payer:
         try:
             if void:
                 await self._ledger.void(home, line.call)
-                await self._ledger.void(home, moved(line.call))
+                await self._ledger.void(home, moved_id(line.call))
             await self._ledger.charge(line.purse, line.call, line.at, line.amounts, line.record)
             self._paid.add(line.call)
         except LedgerDown:
             self._failing.add(home)
         except (KeyError, ValueError):
-            self._wrong += 1
+            self._rejected += 1
             _log.exception("a journal's call %s cannot be charged", line.call)

@@ -16,7 +16,7 @@ from gateway.core.money import Nanos
 from gateway.core.ports import Clock
 from gateway.drivers.ledger.plans import Calendar, Limit, make_plan
 
-_REMEMBERED: Final = 4_096
+_MAX_PURSES: Final = 4_096
 FRESH_S: Final = 10.0
 """What was read longer ago says nothing any more."""
 _ACTIVE_S: Final = 60.0
@@ -31,20 +31,20 @@ class Room:
     """
 
     __slots__ = (
-        "__weakref__", "begun", "flying", "key", "left", "limit", "lives", "read_at", "share",
-        "share_key", "taken",
+        "__weakref__", "in_flight", "key", "left", "limit", "lives", "read_at", "requested",
+        "share", "share_key", "taken",
     )  # fmt: skip
 
     def __init__(self, limit: Limit) -> None:
         self.limit = limit
         self.key = self.share_key = ""
-        self.left = self.begun = self.flying = self.taken = 0
+        self.left = self.requested = self.in_flight = self.taken = 0
         self.read_at = float("-inf")
         self.share: int | None = None
         self.lives: set[str] = set()
         """Who is in, of a budget of requests at once."""
 
-    def rest(self, key: str, replicas: int, since: float) -> int | None:
+    def share_left(self, key: str, replicas: int, since: float) -> int | None:
         """What is left of the share while the ledger is away, `since` when; None where nothing is
         known of the budget.
         """
@@ -69,7 +69,7 @@ class Row(NamedTuple):
     """Of the bucket that it is counted in now."""
 
 
-class Watched:
+class WatchedPurse:
     """A purse, and the rooms it spends from in [start, end), Unix seconds."""
 
     __slots__ = ("end", "purse", "read_at", "rows", "start", "used_at")
@@ -82,7 +82,7 @@ class Watched:
         self.used_at = self.read_at = float("-inf")
 
 
-Wanted = list[tuple[Room, str, int]]
+Demand = list[tuple[Room, str, int]]
 """What one call wants of each room, and the key of its bucket."""
 
 
@@ -94,15 +94,15 @@ class Rooms:
         self._clock = clock
         self._wall = wall
         self._calendar = Calendar()
-        self._watched: dict[Purse, Watched] = {}
+        self._watched: dict[Purse, WatchedPurse] = {}
         self._rooms: WeakValueDictionary[Limit, Room] = WeakValueDictionary()
         self._lives: dict[str, list[Room]] = {}
 
-    def watch(self, purse: Purse) -> Watched:
+    def watch(self, purse: Purse) -> WatchedPurse:
         """Raises ValueError for a budget that cannot be counted, KeyError for an unknown zone."""
-        found = self._watched.pop(purse, None)
+        watched = self._watched.pop(purse, None)
         now = self._wall()
-        if found is None or not found.start <= now < found.end:
+        if watched is None or not watched.start <= now < watched.end:
             plan = make_plan(purse, self._calendar, now, 0)
             keys = [line.key for line in (*plan.lines, *plan.places)]
             rows = [
@@ -110,42 +110,42 @@ class Rooms:
                 for limit, at in plan.rows
                 if limit.budget.mode == "hard"
             ]
-            found, before = Watched(purse, rows, plan.start, plan.end), found
+            watched, before = WatchedPurse(purse, rows, plan.start, plan.end), watched
             if before is not None:
-                found.used_at, found.read_at = before.used_at, before.read_at
-        self._watched[purse] = found  # at the end: those not used for longest come first
-        return found
+                watched.used_at, watched.read_at = before.used_at, before.read_at
+        self._watched[purse] = watched  # at the end: those not used for longest come first
+        return watched
 
     def _room(self, limit: Limit) -> Room:
-        found = self._rooms.get(limit)
-        if found is None:
-            found = self._rooms[limit] = Room(limit)
-        return found
+        room = self._rooms.get(limit)
+        if room is None:
+            room = self._rooms[limit] = Room(limit)
+        return room
 
-    def wanted(self, purse: Purse, amounts: Amounts, life: str) -> Wanted:
+    def demand(self, purse: Purse, amounts: Amounts, life: str) -> Demand:
         watched = self.watch(purse)
         watched.used_at = self._clock()
-        found = []
+        demand = []
         for room, key in watched.rows:
             meter = room.limit.budget.meter
             new = life not in room.lives
             amount = int(new) if meter == "at_once" else of_meter(amounts, meter)
-            found.append((room, key, amount))
-        return found
+            demand.append((room, key, amount))
+        return demand
 
-    def rest(self, wanted: Wanted, since: float) -> tuple[bool, Nanos | None]:
+    def fits_shares(self, demand: Demand, since: float) -> tuple[bool, Nanos | None]:
         """Whether the shares have it, and what of the least one of money is left then."""
         fits, least = True, None
-        for room, key, amount in wanted:
-            rest = room.rest(key, self._replicas, since)
-            if rest is None or (amount > 0 and rest < amount):
+        for room, key, amount in demand:
+            left = room.share_left(key, self._replicas, since)
+            if left is None or (amount > 0 and left < amount):
                 fits = False
             elif room.limit.budget.meter == "usd":
-                after = Nanos(max(rest - amount, 0))
+                after = Nanos(max(left - amount, 0))
                 least = after if least is None else min(least, after)
         return fits, least
 
-    def stale(self) -> list[Watched]:
+    def stale(self) -> list[WatchedPurse]:
         """What is used and was not looked at for longest, first."""
         since = self._clock() - _ACTIVE_S
         used = [each for each in self._watched.values() if each.used_at > since]
@@ -153,7 +153,7 @@ class Rooms:
 
     def trim(self) -> None:
         """Forget what was not used for longest."""
-        while len(self._watched) > _REMEMBERED:
+        while len(self._watched) > _MAX_PURSES:
             del self._watched[next(iter(self._watched))]
 
     def forget_shares(self, home: str) -> None:
@@ -164,34 +164,34 @@ class Rooms:
                     room.forget_share()
                 each.read_at = float("-inf")
 
-    def begin(self, wanted: Wanted, life: str) -> None:
+    def begin(self, demand: Demand, life: str) -> None:
         """They are asked of the ledger."""
-        for room, _, amount in wanted:
-            room.begun += amount
-            room.flying += amount
+        for room, _, amount in demand:
+            room.requested += amount
+            room.in_flight += amount
             room.left -= amount
-        self._enter(wanted, life)
+        self._enter(demand, life)
 
-    def answered(self, wanted: Wanted, life: str, *, held: bool) -> None:
-        for room, _, amount in wanted:
-            room.flying -= amount
+    def answered(self, demand: Demand, life: str, *, held: bool) -> None:
+        for room, _, amount in demand:
+            room.in_flight -= amount
             if not held:
                 room.left += amount
                 if amount and room.limit.budget.meter == "at_once":
                     room.lives.discard(life)
 
-    def take(self, wanted: Wanted, life: str) -> None:
+    def take(self, demand: Demand, life: str) -> None:
         """They are taken from the shares."""
-        for room, _, amount in wanted:
+        for room, _, amount in demand:
             room.taken += amount
-        self._enter(wanted, life)
+        self._enter(demand, life)
 
-    def take_back(self, wanted: Wanted) -> None:
-        for room, _, amount in wanted:
+    def take_back(self, demand: Demand) -> None:
+        for room, _, amount in demand:
             room.taken -= amount
 
-    def _enter(self, wanted: Wanted, life: str) -> None:
-        for room, _, amount in wanted:
+    def _enter(self, demand: Demand, life: str) -> None:
+        for room, _, amount in demand:
             if amount and room.limit.budget.meter == "at_once":
                 room.lives.add(life)
                 self._lives.setdefault(life, []).append(room)
@@ -204,28 +204,28 @@ class Rooms:
                 room.taken -= 1
 
 
-class Look:
+class BalanceQuery:
     """One question for what is left: made before it is asked, and told the answer."""
 
-    def __init__(self, watched: Watched, now: float) -> None:
+    def __init__(self, watched: WatchedPurse, now: float) -> None:
         self._watched = watched
         self._now = now
         # What is not answered yet may or may not be in the answer: it is subtracted.
-        self._rows = [(row, row.room.begun - row.room.flying) for row in watched.rows]
+        self._rows = [(row, row.room.requested - row.room.in_flight) for row in watched.rows]
 
     def learn(self, balances: Sequence[Balance]) -> None:
         hard = [each for each in balances if each.budget.mode == "hard"]
-        for (row, begun), each in zip(self._rows, hard, strict=True):
+        for (row, requested), each in zip(self._rows, hard, strict=True):
             room = row.room
             left = each.budget.cap - each.spent - each.held
-            room.left = left - (room.begun - begun)
+            room.left = left - (room.requested - requested)
             room.key, room.read_at = row.key, self._now
         self._watched.read_at = self._now
 
 
-def give_back(wanted: Wanted, held: Amounts, actual: Amounts) -> None:
+def give_back(demand: Demand, held: Amounts, actual: Amounts) -> None:
     """A call did cost less, or more. Its place among those at once it keeps until it leaves."""
-    for room, key, _ in wanted:
+    for room, key, _ in demand:
         meter = room.limit.budget.meter
         if room.share_key == key and meter != "at_once":
             room.taken -= of_meter(held, meter) - of_meter(actual, meter)

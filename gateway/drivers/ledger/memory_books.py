@@ -24,7 +24,7 @@ _MARKED_S: Final = 3_600
 NOTHING: Final = Amounts(Nanos(0))
 
 
-def minus(one: Amounts, other: Amounts) -> Amounts:
+def subtract(one: Amounts, other: Amounts) -> Amounts:
     return Amounts(
         Nanos(one.nanos - other.nanos), one.tokens - other.tokens, one.requests - other.requests
     )
@@ -43,7 +43,7 @@ class Bucket:
     def slot(self, now: float) -> int:
         return int(now * 1_000) // self.slot_ms if self.slot_ms else 0
 
-    def within(self, now: float) -> int:
+    def spent_now(self, now: float) -> int:
         """What is spent of it now. What has left the window is forgotten."""
         newest = self.slot(now)
         self.spent = {slot: n for slot, n in self.spent.items() if newest - slot <= SLOTS}
@@ -58,11 +58,11 @@ class Bucket:
                 return (slot + SLOTS + 1) * self.slot_ms / 1_000
         return (newest + SLOTS + 1) * self.slot_ms / 1_000
 
-    def first(self, now: float, budget: Budget, percent: int) -> bool:
+    def mark_first(self, now: float, budget: Budget, percent: int) -> bool:
         """Whether this was not told yet; now it is."""
         mark = (budget.mode, budget.cap)
-        told, slot = self.marks.get(mark, (0, 0))
-        if told >= percent and self.slot(now) - slot <= SLOTS:
+        marked, slot = self.marks.get(mark, (0, 0))
+        if marked >= percent and self.slot(now) - slot <= SLOTS:
             return False
         self.marks[mark] = (percent, self.slot(now))
         return True
@@ -75,14 +75,14 @@ class Places:
     lives: dict[str, float] = field(default_factory=dict)
     marks: dict[tuple[str, int], tuple[int, float]] = field(default_factory=dict)
 
-    def within(self, now: float) -> int:
+    def count_now(self, now: float) -> int:
         self.lives = {life: until for life, until in self.lives.items() if now < until}
         return len(self.lives)
 
-    def first(self, now: float, budget: Budget, percent: int) -> bool:
+    def mark_first(self, now: float, budget: Budget, percent: int) -> bool:
         mark = (budget.mode, budget.cap)
-        told, until = self.marks.get(mark, (0, 0.0))
-        if told >= percent and now < until:
+        marked, until = self.marks.get(mark, (0, 0.0))
+        if marked >= percent and now < until:
             return False
         self.marks[mark] = (percent, now + _MARKED_S)
         return True
@@ -104,13 +104,13 @@ class Held:
 class Books:
     """One home. What is kept for a while only is not there any more when that is over."""
 
-    def __init__(self, kept: int) -> None:
+    def __init__(self, max_entries: int) -> None:
         self.buckets: dict[str, Bucket] = {}
         self.places: dict[str, Places] = {}
         self.open: dict[str, Held] = {}
-        self.over: dict[str, Held] = {}
+        self.ended: dict[str, Held] = {}
         self.charged: dict[str, float] = {}
-        self.entries: deque[Entry] = deque(maxlen=kept)
+        self.entries: deque[Entry] = deque(maxlen=max_entries)
         self.seq = 0
 
     @property
@@ -121,14 +121,14 @@ class Books:
     def hold(self, hold_id: str, now: float) -> Held | None:
         if held := self.open.get(hold_id):
             return held
-        held = self.over.get(hold_id)
+        held = self.ended.get(hold_id)
         return held if held and now < held.until else None
 
     def bucket(self, key: str, now: float) -> Bucket | None:
         bucket = self.buckets.get(key)
         return bucket if bucket and now < bucket.expires else None
 
-    def use(self, line: Line, now: float) -> Bucket:
+    def ensure_bucket(self, line: Line, now: float) -> Bucket:
         """The bucket of a line, which is kept from now on as long as the line says."""
         expires = now + line.expires / 1_000 if line.slot_ms else line.expires or float("inf")
         bucket = self.bucket(line.key, now)
@@ -140,9 +140,9 @@ class Books:
     def forget(self, now: float) -> None:
         self.buckets = {key: each for key, each in self.buckets.items() if now < each.expires}
         self.charged = {call: until for call, until in self.charged.items() if now < until}
-        self.over = {hold: each for hold, each in self.over.items() if now < each.until}
+        self.ended = {hold: each for hold, each in self.ended.items() if now < each.until}
 
-    def enter(
+    def write_entry(
         self,
         kind: Kind,
         hold: str,
@@ -160,7 +160,7 @@ class Books:
                 spent = bucket.spent.get(each.slot, 0) + of_meter(charged, each.meter)
                 bucket.spent[each.slot] = spent
 
-    def give_back(self, held: Held, now: float) -> None:
+    def release_hold(self, held: Held, now: float) -> None:
         for each in held.buckets:
             if bucket := self.bucket(each.key, now):
                 bucket.held -= of_meter(held.amounts, each.meter)
@@ -172,27 +172,27 @@ class Books:
             return False
         cost = Amounts(actual.nanos, actual.tokens, held.amounts.requests)
         if held.state == "open":
-            self.give_back(self.open.pop(hold_id), now)
-            self.enter("settled", hold_id, cost, held.buckets, record, now)
+            self.release_hold(self.open.pop(hold_id), now)
+            self.write_entry("settled", hold_id, cost, held.buckets, record, now)
         elif held.state == "expired":
-            less = minus(cost, held.amounts)
-            self.enter("corrected", hold_id, less, held.buckets, record, now)
+            difference = subtract(cost, held.amounts)
+            self.write_entry("corrected", hold_id, difference, held.buckets, record, now)
         else:
             return True
-        self.over[hold_id] = Held("settled", now + SETTLED_S)
+        self.ended[hold_id] = Held("settled", now + SETTLED_S)
         return True
 
     def void(self, hold_id: str, now: float) -> None:
         held = self.hold(hold_id, now)
         if held is None or held.state in {"open", "expired"}:
-            self.over[hold_id] = Held("void", now + VOID_S)
+            self.ended[hold_id] = Held("void", now + VOID_S)
         if held is None:
             return
         if held.state == "open":
-            self.give_back(self.open.pop(hold_id), now)
+            self.release_hold(self.open.pop(hold_id), now)
         elif held.state == "expired":
-            less = minus(NOTHING, held.amounts)
-            self.enter("corrected", hold_id, less, held.buckets, None, now)
+            difference = subtract(NOTHING, held.amounts)
+            self.write_entry("corrected", hold_id, difference, held.buckets, None, now)
 
     def expire(self, now: float) -> list[Held]:
         late = [(each.until, hold) for hold, each in self.open.items() if each.until <= now]
@@ -200,17 +200,17 @@ class Books:
         for _, hold_id in sorted(late):
             held = self.open.pop(hold_id)
             expired.append(held)
-            self.give_back(held, now)
+            self.release_hold(held, now)
             record = expired_record(hold_id, held.life, held.tenant, held.amounts)
-            self.enter("expired", hold_id, held.amounts, held.buckets, record, now)
+            self.write_entry("expired", hold_id, held.amounts, held.buckets, record, now)
             held.state, held.until = "expired", now + CORRECTABLE_S
-            self.over[hold_id] = held
+            self.ended[hold_id] = held
         return expired
 
     def counted(self, now: float) -> dict[Counter, int]:
         self.forget(now)
-        found = {}
+        amounts = {}
         for key, bucket in self.buckets.items():
-            bucket.within(now)
-            found.update({(key, slot): n for slot, n in bucket.spent.items() if n})
-        return found
+            bucket.spent_now(now)
+            amounts.update({(key, slot): n for slot, n in bucket.spent.items() if n})
+        return amounts

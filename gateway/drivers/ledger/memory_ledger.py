@@ -25,7 +25,7 @@ from gateway.drivers.ledger.memory_books import CHARGED_S, Books, Held, Places
 from gateway.drivers.ledger.plans import Calendar, Limit, Line, Plan, make_plan, prefix, read_key
 
 _FORGET_EVERY: Final = 1_000
-_REMEMBERED: Final = 4_096
+_MAX_PLANS: Final = 4_096
 """Purses whose plan is kept."""
 
 
@@ -41,16 +41,16 @@ class MemoryLedger:
         clock: Callable[[], float],
         ttl_s: float = 600.0,
         observe: Observer = _ignore,
-        kept: int = 100_000,
+        max_entries: int = 100_000,
     ) -> None:
         self._clock = clock
         self._ttl = ttl_s
         self._observe = observe
-        self._kept = kept
+        self._max_entries = max_entries
         self._calendar = Calendar()
         self._plans: dict[Purse, Plan] = {}
         self._books: dict[str, Books] = {}
-        self._looks = 0
+        self._operations = 0
 
     async def reserve(
         self, purse: Purse, hold_id: str, amounts: Amounts, life: str = ""
@@ -63,19 +63,19 @@ class MemoryLedger:
             if held.state not in {"open", "expired"}:
                 raise LedgerDown("the ledger is unavailable (void)")
             return Hold(hold_id, purse, held.amounts, held.left)
-        wanted = _Wanted(books, self._plan(purse), life or hold_id, amounts, now)
-        refusal = wanted.refusal()
+        attempt = _ReserveAttempt(books, self._plan(purse), life or hold_id, amounts, now)
+        refusal = attempt.refusal()
         if refusal is not None:
             return refusal
-        held = wanted.take(now + self._ttl, purse.tenant)
+        held = attempt.take(now + self._ttl, purse.tenant)
         books.open[hold_id] = held
-        return Hold(hold_id, purse, amounts, held.left, wanted.warned())
+        return Hold(hold_id, purse, amounts, held.left, attempt.warned())
 
     def settle(
         self, hold: Hold, actual: Amounts, record: UsageRecord | None = None
     ) -> Awaitable[None]:
         purse, cost, now = hold.purse, bounded(actual), self._clock()
-        if not self._of(purse.home).settle(hold.id, cost, record, now):
+        if not self._books_of(purse.home).settle(hold.id, cost, record, now):
             whole = Amounts(cost.nanos, cost.tokens, hold.amounts.requests)
             self._charge(purse, hold.id, now, whole, record)
         return DONE
@@ -87,26 +87,26 @@ class MemoryLedger:
         await asyncio.sleep(0)
 
     def leave(self, purse: Purse, life: str) -> None:
-        for places in self._of(purse.home).places.values():
+        for places in self._books_of(purse.home).places.values():
             places.lives.pop(life, None)
 
     async def void(self, home: str, hold_id: str) -> None:
         """Give a hold back whose call was surely never made, also one that is yet to arrive."""
         await asyncio.sleep(0)
-        self._of(home).void(hold_id, self._clock())
+        self._books_of(home).void(hold_id, self._clock())
 
     async def balances(self, purse: Purse) -> tuple[Balance, ...]:
         await asyncio.sleep(0)
         books, now = self._expire(purse.home)
         plan = self._plan(purse)
-        stands = []
+        amounts = []
         for line in plan.lines:
             bucket = books.bucket(line.key, now)
-            stands.append((bucket.within(now), bucket.held) if bucket else (0, 0))
+            amounts.append((bucket.spent_now(now), bucket.held) if bucket else (0, 0))
         for line in plan.places:
             places = books.places.get(line.key)
-            stands.append((0, places.within(now) if places else 0))
-        return tuple(Balance(*limit, *stands[at]) for limit, at in plan.rows)
+            amounts.append((0, places.count_now(now) if places else 0))
+        return tuple(Balance(*limit, *amounts[at]) for limit, at in plan.rows)
 
     async def open_holds(self, home: str) -> int:
         await asyncio.sleep(0)
@@ -131,11 +131,11 @@ class MemoryLedger:
     async def records(self, home: str, after: str = "", count: int = 1_000) -> tuple[Entry, ...]:
         await asyncio.sleep(0)
         seq = int(after.partition("-")[0] or 0)
-        return tuple(islice((e for e in self._of(home).entries if e.seq > seq), count))
+        return tuple(islice((e for e in self._books_of(home).entries if e.seq > seq), count))
 
     async def counted(self, home: str) -> dict[Counter, int]:
         await asyncio.sleep(0)
-        return self._of(home).counted(self._clock())
+        return self._books_of(home).counted(self._clock())
 
     async def load(
         self,
@@ -149,15 +149,15 @@ class MemoryLedger:
         force: bool = False,
     ) -> int | None:
         """There is but one epoch here: nothing outlives the process."""
-        known = {counter: _line(home, counter[0], round(self._ttl * 1_000)) for counter in spent}
+        lines = {counter: _line(home, counter[0], round(self._ttl * 1_000)) for counter in spent}
         await asyncio.sleep(0)
-        books, now = self._of(home), self._clock()
+        books, now = self._books_of(home), self._clock()
         if books.open and not force:
             return len(books.open)
         if newest not in {None, books.newest}:
             return None
-        for line in known.values():
-            books.use(line, now).spent = {}
+        for line in lines.values():
+            books.ensure_bucket(line, now).spent = {}
         for (key, slot), amount in spent.items():
             books.buckets[key].spent[slot] = amount
         books.seq = max(books.seq, seq)
@@ -166,26 +166,26 @@ class MemoryLedger:
     async def aclose(self) -> None:
         """Nothing is owed."""
 
-    def _of(self, home: str) -> Books:
-        found = self._books.get(home)
-        if found is None:
-            found = self._books[home] = Books(self._kept)
-        return found
+    def _books_of(self, home: str) -> Books:
+        books = self._books.get(home)
+        if books is None:
+            books = self._books[home] = Books(self._max_entries)
+        return books
 
     def _plan(self, purse: Purse, at: float | None = None) -> Plan:
         now = self._clock() if at is None else at
-        found = self._plans.get(purse)
-        if found is None or not found.start <= now < found.end:
-            if len(self._plans) >= _REMEMBERED:
+        plan = self._plans.get(purse)
+        if plan is None or not plan.start <= now < plan.end:
+            if len(self._plans) >= _MAX_PLANS:
                 self._plans.clear()
-            found = make_plan(purse, self._calendar, now, round(self._ttl * 1_000))
-            self._plans[purse] = found
-        return found
+            plan = make_plan(purse, self._calendar, now, round(self._ttl * 1_000))
+            self._plans[purse] = plan
+        return plan
 
     def _charge(
         self, purse: Purse, call: str, at: float, actual: Amounts, record: UsageRecord | None
     ) -> None:
-        books, now = self._of(purse.home), self._clock()
+        books, now = self._books_of(purse.home), self._clock()
         if now < books.charged.get(call, 0):
             return
         books.charged[call] = now + CHARGED_S
@@ -195,25 +195,25 @@ class MemoryLedger:
             if line.slot_ms:
                 slot = min(int(at * 1_000), int(now * 1_000)) // line.slot_ms
             if line.slot_ms or not 0 < line.expires <= now:
-                books.use(line, now)
+                books.ensure_bucket(line, now)
             charged.append(Charged(line.key, line.meter, slot))
-        books.enter("charged", call, actual, tuple(charged), record, now)
+        books.write_entry("charged", call, actual, tuple(charged), record, now)
 
     def _expire(
-        self, home: str, tell: Callable[[HoldsExpired], None] = _ignore
+        self, home: str, report: Callable[[HoldsExpired], None] = _ignore
     ) -> tuple[Books, float]:
-        books, now = self._of(home), self._clock()
-        self._looks += 1
-        if self._looks % _FORGET_EVERY == 0:
+        books, now = self._books_of(home), self._clock()
+        self._operations += 1
+        if self._operations % _FORGET_EVERY == 0:
             books.forget(now)
         if late := books.expire(now):
             event = HoldsExpired(home, len(late), Nanos(sum(h.amounts.nanos for h in late)))
             self._observe(event)
-            tell(event)
+            report(event)
         return books, now
 
 
-class _Wanted:
+class _ReserveAttempt:
     """One reserve: what it wants of each budget, and what those say."""
 
     def __init__(self, books: Books, plan: Plan, life: str, amounts: Amounts, now: float) -> None:
@@ -223,28 +223,28 @@ class _Wanted:
         self.amounts = amounts
         self.now = now
         self.left: int | None = None
-        self._told: list[tuple[Limit, Line, int, int]] = []
+        self._warnings: list[tuple[Limit, Line, int, int]] = []
 
     def refusal(self) -> Refusal | None:
         for limit, line in self.plan.limits:
-            wanted, total = self._at(line)
+            amount, total = self._demand(line)
             budget = limit.budget
-            over = total > budget.cap and wanted > 0
+            over = total > budget.cap and amount > 0
             if over and budget.mode == "hard":
-                return self._refuse(limit, line, total, wanted)
+                return self._refuse(limit, line, total, amount)
             if budget.mode == "shadow":
-                self._told += [(limit, line, 0, total)] if over else []
+                self._warnings += [(limit, line, 0, total)] if over else []
             elif total >= budget.cap - budget.cap // 5:
-                self._told.append((limit, line, 100 if total >= budget.cap else 80, total))
+                self._warnings.append((limit, line, 100 if total >= budget.cap else 80, total))
             if line.meter == "usd" and budget.mode == "hard":
-                rest = max(budget.cap - total, 0)
-                self.left = rest if self.left is None else min(self.left, rest)
+                left = max(budget.cap - total, 0)
+                self.left = left if self.left is None else min(self.left, left)
         return None
 
     def take(self, until: float, tenant: str) -> Held:
         charged = []
         for line in self.plan.lines:
-            bucket = self.books.use(line, self.now)
+            bucket = self.books.ensure_bucket(line, self.now)
             bucket.held += of_meter(self.amounts, line.meter)
             charged.append(Charged(line.key, line.meter, bucket.slot(self.now)))
         for line in self.plan.places:
@@ -253,39 +253,41 @@ class _Wanted:
         return Held("open", until, self.amounts, left, self.life, tenant, tuple(charged))
 
     def warned(self) -> tuple[Warned, ...]:
-        told = []
-        for limit, line, percent, total in self._told:
+        result = []
+        for limit, line, percent, total in self._warnings:
             first = self._first(limit, line, percent)
-            told.append(Warned(*limit, 80 if percent == 80 else 100, first, total, line.resets_at))
-        return tuple(told)
+            result.append(
+                Warned(*limit, 80 if percent == 80 else 100, first, total, line.resets_at)
+            )
+        return tuple(result)
 
-    def _at(self, line: Line) -> tuple[int, int]:
+    def _demand(self, line: Line) -> tuple[int, int]:
         """What is wanted of a line, and what would then be spent and held of it."""
         if line.meter == "at_once":
             places = self._places(line)
-            taken = places.within(self.now)
-            wanted = 0 if self.life in places.lives else 1
-            return wanted, taken + wanted
-        wanted = of_meter(self.amounts, line.meter)
+            taken = places.count_now(self.now)
+            amount = 0 if self.life in places.lives else 1
+            return amount, taken + amount
+        amount = of_meter(self.amounts, line.meter)
         bucket = self.books.bucket(line.key, self.now)
-        return wanted, wanted + (bucket.within(self.now) + bucket.held if bucket else 0)
+        return amount, amount + (bucket.spent_now(self.now) + bucket.held if bucket else 0)
 
-    def _refuse(self, limit: Limit, line: Line, total: int, wanted: int) -> Refusal:
+    def _refuse(self, limit: Limit, line: Line, total: int, amount: int) -> Refusal:
         cap = limit.budget.cap
         resets_at: float | None = line.resets_at
         if line.slot_ms:
-            bucket = self.books.use(line, self.now)
+            bucket = self.books.ensure_bucket(line, self.now)
             resets_at = bucket.resets_at(self.now, total - cap)
         first = self._first(limit, line, 100)
-        left = max(cap - total + wanted, 0)
-        return Refusal(*limit, left, resets_at, self.now, first, wanted)
+        left = max(cap - total + amount, 0)
+        return Refusal(*limit, left, resets_at, self.now, first, amount)
 
     def _first(self, limit: Limit, line: Line, percent: int) -> bool:
         if not percent:
             return True
         at_once = line.meter == "at_once"
-        counted = self._places(line) if at_once else self.books.use(line, self.now)
-        return counted.first(self.now, limit.budget, percent)
+        counted = self._places(line) if at_once else self.books.ensure_bucket(line, self.now)
+        return counted.mark_first(self.now, limit.budget, percent)
 
     def _places(self, line: Line) -> Places:
         return self.books.places.setdefault(line.key, Places())

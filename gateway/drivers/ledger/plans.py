@@ -72,7 +72,7 @@ class Calendar:
     def __init__(self) -> None:
         self._current: dict[tuple[Per, str], Period] = {}
 
-    def at(self, per: Per, zone: str, now: float) -> Period:
+    def period_at(self, per: Per, zone: str, now: float) -> Period:
         span = self._current.get((per, zone))
         if span is None or not span.start <= now < (span.end or NEVER):
             span = self._current[per, zone] = period(per, zone, now)
@@ -94,24 +94,24 @@ def prefix(home: str) -> str:
 def make_plan(purse: Purse, calendar: Calendar, now: float, ttl_ms: int) -> Plan:
     """Raises ValueError for a budget that cannot be counted, KeyError for an unknown zone."""
     start, end = 0, NEVER
-    head = prefix(purse.home)
-    found: dict[str, Line] = {}
+    key_prefix = prefix(purse.home)
+    by_key: dict[str, Line] = {}
     rows: list[tuple[Limit, str]] = []
     for account in purse.accounts:
-        name = f"{head}b:{escape(account.owner)}:{account.scope}:{escape(account.name)}:"
+        name = f"{key_prefix}b:{escape(account.owner)}:{account.scope}:{escape(account.name)}:"
         for budget in account.budgets:
             _check(budget)
-            span = None if budget.rolling else calendar.at(budget.per, account.timezone, now)
+            span = None if budget.rolling else calendar.period_at(budget.per, account.timezone, now)
             if span is not None and span.end is not None:
                 start, end = max(start, span.start), min(end, span.end)
             key = f"{name}{budget.meter}:{span.id if span else _ROLLING + budget.per}"
             limit = Limit(account, budget)
-            had = found.get(key)
-            limits = (*had.limits, limit) if had else (limit,)
-            found[key] = _line(key, budget, span, ttl_ms, limits)
+            previous = by_key.get(key)
+            limits = (*previous.limits, limit) if previous else (limit,)
+            by_key[key] = _line(key, budget, span, ttl_ms, limits)
             rows.append((limit, key))
-    lines = tuple(line for line in found.values() if line.meter != "at_once")
-    places = tuple(line for line in found.values() if line.meter == "at_once")
+    lines = tuple(line for line in by_key.values() if line.meter != "at_once")
+    places = tuple(line for line in by_key.values() if line.meter == "at_once")
     position = {line.key: index for index, line in enumerate((*lines, *places))}
     return Plan(
         start=start,
@@ -128,12 +128,12 @@ def _line(
 ) -> Line:
     if span is None:
         slot_ms = ROLLING_S[budget.per] * 1_000 // SLOTS
-        return Line(key, budget.meter, slot_ms, _outlives(slot_ms, ttl_ms), None, limits)
+        return Line(key, budget.meter, slot_ms, _rolling_ttl_ms(slot_ms, ttl_ms), None, limits)
     expires = 0 if span.end is None else span.end + _KEPT[budget.per]
     return Line(key, budget.meter, 0, expires, span.end, limits)
 
 
-def _outlives(slot_ms: int, ttl_ms: int) -> int:
+def _rolling_ttl_ms(slot_ms: int, ttl_ms: int) -> int:
     """A rolling bucket is kept for what is held in it as well."""
     return (SLOTS + 1) * slot_ms + ttl_ms + 60_000
 
@@ -146,7 +146,7 @@ def _check(budget: Budget) -> None:
         raise ValueError(f"there is no such budget: {budget}")
 
 
-class Key(NamedTuple):
+class BucketKey(NamedTuple):
     """What a bucket's key says of it."""
 
     meter: Meter
@@ -154,7 +154,7 @@ class Key(NamedTuple):
     expires: int
 
 
-def read_key(key: str, ttl_ms: int) -> Key | None:
+def read_key(key: str, ttl_ms: int) -> BucketKey | None:
     """How to keep the bucket of that key; None where it is not one that is spent from."""
     parts = key.split(":", 7)  # a minute has a colon of its own
     meter = next((meter for meter in METERS if parts[6:7] == [meter]), None)
@@ -165,6 +165,6 @@ def read_key(key: str, ttl_ms: int) -> Key | None:
     for per in pers:
         if name == _ROLLING + per:
             slot_ms = ROLLING_S[per] * 1_000 // SLOTS
-            return Key(meter, slot_ms, _outlives(slot_ms, ttl_ms))
+            return BucketKey(meter, slot_ms, _rolling_ttl_ms(slot_ms, ttl_ms))
     end = ended_by(name)
-    return Key(meter, 0, 0 if end is None else end + max(_KEPT.values()))
+    return BucketKey(meter, 0, 0 if end is None else end + max(_KEPT.values()))

@@ -27,13 +27,13 @@ from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired, LedgerTook
 from gateway.core.ledger_entry import of_meter
 from gateway.core.money import Nanos
-from gateway.core.observers import tells
+from gateway.core.observers import handlers_of
 from gateway.core.ports import Clock, Observer
 from gateway.core.usage_record import UsageRecord
 from gateway.drivers.ledger.book import Book
-from gateway.drivers.ledger.commands import SCRIPTS, SWEPT, Scripts, reserving
+from gateway.drivers.ledger.commands import SCRIPTS, SWEEP_BATCH, Scripts, reserve_command
 from gateway.drivers.ledger.debts import Debts
-from gateway.drivers.ledger.homes import TIME, Home, Homes, Ready, Settings
+from gateway.drivers.ledger.homes import TIME, Home, Homes, PreparedPurse, Settings
 from gateway.drivers.ledger.leaves import Leaves
 from gateway.drivers.ledger.plans import Plan
 from gateway.drivers.ledger.settles import Settles
@@ -41,7 +41,7 @@ from gateway.drivers.redis.servers import open_redis
 from gateway.drivers.redis.wire import RedisError
 
 _TRIES: Final = range(4)
-_held: Final = msgspec.json.Decoder(tuple[int, Nanos]).decode
+_decode_held: Final = msgspec.json.Decoder(tuple[int, Nanos]).decode
 """How many entries were written and what is left, -1: nothing bounds it."""
 
 
@@ -67,7 +67,7 @@ class RedisLedger(Book):
         probe_s: float = 1.0,
         observe: Observer = _ignore,
         clock: Clock = time.monotonic,
-        kept: int = 100_000,
+        max_entries: int = 100_000,
         epoch: str = "",
         scripts: Scripts = SCRIPTS,
     ) -> None:
@@ -75,15 +75,17 @@ class RedisLedger(Book):
             url,
             timeout_s=timeout_s,
             greeting=(*scripts.load, TIME),
-            greeted=self._greeted,
+            greeted=self._on_greeted,
             probe_s=probe_s,
         )
         self._timeout = timeout_s
         self._observe = observe
-        self._took = tells(observe)[LedgerTook]
+        self._took = handlers_of(observe)[LedgerTook]
         self._clock = clock
         self._call = connection.call
-        settings = Settings(round(ttl_s * 1_000), kept, epoch or secrets.token_hex(8), scripts)
+        settings = Settings(
+            round(ttl_s * 1_000), max_entries, epoch or secrets.token_hex(8), scripts
+        )
         super().__init__(Homes(settings, connection, clock, observe), connection)
         self._debts = Debts(self._homes.run, clock, observe)
         self._settles = Settles(self._homes, self._debts, clock, observe)
@@ -100,113 +102,115 @@ class RedisLedger(Book):
     ) -> Hold | Refusal:
         checked(amounts)
         began = self._clock()
-        ready = self._homes.ready(purse, began)
-        if ready.has_places:
-            self._leaves.asks(life or hold_id)
+        prepared = self._homes.prepare(purse, began)
+        if prepared.has_places:
+            self._leaves.reserve_sent(life or hold_id)
         error = None
         try:
             for _ in _TRIES:
-                if ready.home.lost:
-                    ready = await self._reloaded(ready.home, purse)
-                home, before = ready.home, ready.home.seq
-                command = reserving(ready.reserve, hold_id, amounts, life)
+                if prepared.home.lost:
+                    prepared = await self._reload(prepared.home, purse)
+                home, before = prepared.home, prepared.home.seq
+                command = reserve_command(prepared.reserve, hold_id, amounts, life)
                 try:
                     reply = await self._call(command)
                 except RedisError as failure:
-                    reply = await self._homes.once_more(command, failure)
+                    reply = await self._homes.retry(command, failure)
                 if type(reply) is bytes:
-                    seq, left = _held(reply)
+                    seq, left = _decode_held(reply)
                     if not before <= seq <= home.seq:  # between them it says nothing new
-                        home.saw(seq, before)
+                        home.check_seq(seq, before)
                     return Hold(hold_id, purse, amounts, left if left >= 0 else None)
-                answer = await self._take_reply(reply, before, ready, purse, hold_id, amounts)
+                answer = await self._take_reply(reply, before, prepared, purse, hold_id, amounts)
                 if answer is not None:
                     return answer
-                ready = self._homes.ready(purse, self._clock())
+                prepared = self._homes.prepare(purse, self._clock())
             raise RedisError("when", "the ledger's clock does not stand still", sent=False)
         except RedisError as failure:
             error = failure.kind
-            self._leaves.failed(ready.home, hold_id, life, sent=failure.sent)
+            self._leaves.failed(prepared.home, hold_id, life, sent=failure.sent)
             raise LedgerDown(f"the ledger is unavailable ({error})") from failure
         except asyncio.CancelledError:
             error = "cancelled"
-            self._leaves.cancelled(ready.home, hold_id, life)
+            self._leaves.cancelled(prepared.home, hold_id, life)
             raise
         finally:
             self._took(LedgerTook("reserve", self._clock() - began, error))
 
-    async def _reloaded(self, home: Home, purse: Purse) -> Ready:
-        await self._homes.look(home)
-        return self._homes.ready(purse, self._clock())
+    async def _reload(self, home: Home, purse: Purse) -> PreparedPurse:
+        await self._homes.check_rebuilt(home)
+        return self._homes.prepare(purse, self._clock())
 
     async def _take_reply(
         self,
         reply: list[Any],
         before: int,
-        ready: Ready,
+        prepared: PreparedPurse,
         purse: Purse,
         hold_id: str,
         amounts: Amounts,
     ) -> Hold | Refusal | None:
         """As `_answer`, all that is beside it taken in."""
-        home = ready.home
+        home = prepared.home
         if reply[1]:
             self._observe(HoldsExpired(home.name, reply[1], reply[2]))
-        home.saw(reply[3], before)
-        answer = _answer(reply, ready.plan, purse, hold_id, amounts)
+        home.check_seq(reply[3], before)
+        answer = _parse_answer(reply, prepared.plan, purse, hold_id, amounts)
         if answer is None:
-            await self._homes.note(reply, home)
+            await self._homes.handle_verdict(reply, home)
         return answer
 
     async def charge(
         self, purse: Purse, call: str, at: float, actual: Amounts, record: UsageRecord | None = None
     ) -> None:
         plan = self._homes.plan(purse, at)
-        command = self._settles.charging(purse, plan, (call, at), actual, record)
-        await self._homes.ask("charge", self._homes.home(purse.home), command)
+        command = self._settles.charge_command(purse, plan, (call, at), actual, record)
+        await self._homes.execute("charge", self._homes.home(purse.home), command)
 
     def leave(self, purse: Purse, life: str) -> None:
-        home, has_places = self._homes.whose(purse)
+        home, has_places = self._homes.home_of(purse)
         if has_places:
             self._leaves.leave(home, life)
 
     async def void(self, home: str, hold_id: str) -> None:
         """Give a hold back whose call was surely never made, also one that is yet to arrive."""
-        await self._settles.begin("void", self._homes.home(home).commands.void(hold_id))
+        await self._settles.send("void", self._homes.home(home).commands.void(hold_id))
 
     def plan(self, purse: Purse) -> tuple[Plan, float]:
         """Its buckets as of now, and now: Unix seconds by the ledger's clock, as far as known."""
-        return self._homes.ready(purse, self._clock()).plan, self._homes.now()
+        return self._homes.prepare(purse, self._clock()).plan, self._homes.now()
 
-    async def look_at_clock(self) -> None:
+    async def sync_clock(self) -> None:
         """From now on it is known to a second. Raises LedgerDown."""
         try:
             seconds, *_ = await self._homes.run(self._homes.settings.scripts.time)
         except RedisError as failure:
             raise LedgerDown(f"the ledger is unavailable ({failure.kind})") from failure
-        self._homes.is_now(int(seconds))
+        self._homes.set_clock(int(seconds))
 
     async def balances(self, purse: Purse) -> tuple[Balance, ...]:
-        ready = self._homes.ready(purse, self._clock())
-        return await self._homes.observed("balances", self._balances(ready, purse))
+        prepared = self._homes.prepare(purse, self._clock())
+        return await self._homes.observed("balances", self._balances(prepared, purse))
 
-    async def _balances(self, ready: Ready, purse: Purse) -> tuple[Balance, ...]:
+    async def _balances(self, prepared: PreparedPurse, purse: Purse) -> tuple[Balance, ...]:
         for _ in _TRIES:
-            home = ready.home
+            home = prepared.home
             if home.lost:
-                await self._homes.look(home)
-            reply = await self._homes.run_at(home, home.commands.balances(ready.plan, home.epoch))
+                await self._homes.check_rebuilt(home)
+            reply = await self._homes.run_at(
+                home, home.commands.balances(prepared.plan, home.epoch)
+            )
             if reply[0] == b"balances":
                 spent, held = reply[4::2], reply[5::2]
-                rows = ready.plan.rows
+                rows = prepared.plan.rows
                 return tuple(Balance(*limit, spent[at], held[at]) for limit, at in rows)
-            await self._homes.note(reply, home)
-            ready = self._homes.ready(purse, self._clock())
+            await self._homes.handle_verdict(reply, home)
+            prepared = self._homes.prepare(purse, self._clock())
         raise RedisError("when", "the ledger's clock does not stand still", sent=False)
 
     async def open_holds(self, home: str) -> int:
-        known = self._homes.home(home)
-        reply = await self._homes.ask("open_holds", known, known.commands.open)
+        state = self._homes.home(home)
+        reply = await self._homes.execute("open_holds", state, state.commands.open)
         return int(reply[4])
 
     async def sweep(self, homes: Iterable[str]) -> list[HoldsExpired]:
@@ -214,9 +218,9 @@ class RedisLedger(Book):
         for name in homes:
             holds = amount = 0
             home = self._homes.home(name)
-            late = SWEPT
-            while late == SWEPT:
-                reply = await self._homes.ask("sweep", home, home.commands.sweep)
+            late = SWEEP_BATCH
+            while late == SWEEP_BATCH:
+                reply = await self._homes.execute("sweep", home, home.commands.sweep)
                 late = reply[1]
                 holds += late
                 amount += reply[2]
@@ -224,7 +228,7 @@ class RedisLedger(Book):
                 swept.append(HoldsExpired(name, holds, Nanos(amount)))
         return swept
 
-    async def settled(self) -> None:
+    async def wait_settled(self) -> None:
         """Until what was settled, and left, has been answered."""
         await self._settles.wait(self._timeout)
 
@@ -233,32 +237,32 @@ class RedisLedger(Book):
         await self._debts.aclose(2 * self._timeout)
         await self._connection.aclose()
 
-    def _greeted(self, answers: list[Any]) -> None:
-        self._homes.is_now(int(answers[-1][0]))
+    def _on_greeted(self, answers: list[Any]) -> None:
+        self._homes.set_clock(int(answers[-1][0]))
 
 
-def _warned(plan: Plan, reply: list[Any]) -> tuple[Warned, ...]:
-    told = []
+def _parse_warnings(plan: Plan, reply: list[Any]) -> tuple[Warned, ...]:
+    warnings = []
     for at in range(5, len(reply), 4):
         number, percent, first, spent = reply[at : at + 4]
         (account, budget), line = plan.limits[number - 1]
-        told.append(Warned(account, budget, percent, first == 1, spent, line.resets_at))
-    return tuple(told)
+        warnings.append(Warned(account, budget, percent, first == 1, spent, line.resets_at))
+    return tuple(warnings)
 
 
-def _answer(
-    reply: list[Any], plan: Plan, purse: Purse, hold_id: str, wanted: Amounts
+def _parse_answer(
+    reply: list[Any], plan: Plan, purse: Purse, hold_id: str, requested: Amounts
 ) -> Hold | Refusal | None:
     """What a reserve was told that is not simply held; None when it is to ask once more."""
     verdict = reply[0]
     if verdict == b"held":
         left = Nanos(reply[4]) if reply[4] >= 0 else None
-        return Hold(hold_id, purse, wanted, left, _warned(plan, reply))
+        return Hold(hold_id, purse, requested, left, _parse_warnings(plan, reply))
     if verdict == b"refused":
         number, rest, now_ms, resets_ms, first = reply[4:]
         (account, budget), line = plan.limits[number - 1]
         resets_at = resets_ms / 1_000 if resets_ms else line.resets_at
-        size = 1 if line.meter == "at_once" else of_meter(wanted, line.meter)
+        size = 1 if line.meter == "at_once" else of_meter(requested, line.meter)
         return Refusal(account, budget, rest, resets_at, now_ms / 1_000, first == 1, size)
     if verdict == b"again":
         left, nanos, tokens, requests = reply[4:]

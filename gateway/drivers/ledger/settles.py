@@ -12,7 +12,7 @@ from msgspec import Struct
 from gateway.core.accounts import Amounts, Hold, Purse, bounded
 from gateway.core.events import LedgerTook
 from gateway.core.leases import Record
-from gateway.core.observers import tells
+from gateway.core.observers import handlers_of
 from gateway.core.ports import Clock, Observer
 from gateway.drivers.ledger.debts import Debts
 from gateway.drivers.ledger.homes import DataLost, Home, Homes
@@ -20,23 +20,23 @@ from gateway.drivers.ledger.plans import Plan
 from gateway.drivers.redis.wire import RedisError
 
 
-class _Wishes(Struct, eq=False, kw_only=True):
+class _Callbacks(Struct, eq=False, kw_only=True):
     """What its callers want beyond its being carried out."""
 
-    waiting: list[asyncio.Future[None]] | None = None
+    waiters: list[asyncio.Future[None]] | None = None
     """One for each who waits for its end."""
-    owing: Callable[[], None] | None = None
+    on_owed: Callable[[], None] | None = None
     """What to do when it would be owed, instead of owing it."""
 
 
-class Errand(_Wishes):
+class PendingCommand(_Callbacks):
     """A command under way: it is carried out, or owed. The connection tells it the answer, so it
     needs no task, which costs 8 us, nor a future, unless somebody waits. Who does may give up.
 
     `began` is in monotonic seconds.
     """
 
-    of: "Settles"
+    settles: "Settles"
     op: str
     command: bytes
     began: float
@@ -45,57 +45,57 @@ class Errand(_Wishes):
         self.end(None)
 
     def set_exception(self, error: RedisError) -> None:
-        if self not in self.of.under_way:
+        if self not in self.settles.pending:
             return
-        instead = self.of.homes.mended(self.command, error)
-        if instead is not None:
-            self.of.homes.send(instead, self)
+        repaired = self.settles.homes.repaired_command(self.command, error)
+        if repaired is not None:
+            self.settles.homes.send(repaired, self)
         else:
-            self.owe(maybe=error.sent)
+            self.owe(maybe_executed=error.sent)
             self.end(error.kind)
 
     def give_up(self) -> None:
-        if self in self.of.under_way:
-            self.owe(maybe=True)
+        if self in self.settles.pending:
+            self.owe(maybe_executed=True)
             self.end("cancelled")
 
-    def owe(self, *, maybe: bool) -> None:
-        """`maybe`: it may have been executed."""
-        if self.owing is None:
-            self.of.debts.add(self.op, self.command)
+    def owe(self, *, maybe_executed: bool) -> None:
+        """`maybe_executed`: it may have been executed."""
+        if self.on_owed is None:
+            self.settles.debts.add(self.op, self.command)
         else:
-            self.owing()
+            self.on_owed()
 
     def end(self, error: str | None) -> None:
         """Once: an answer may come after it was given up."""
-        of = self.of
+        settles = self.settles
         try:
-            of.under_way.remove(self)
+            settles.pending.remove(self)
         except KeyError:
             return
-        if self.waiting is not None:
-            for each in self.waiting:
+        if self.waiters is not None:
+            for each in self.waiters:
                 if not each.done():
                     each.set_result(None)
         if self.op != "leave":
-            of.took(LedgerTook(self.op, of.clock() - self.began, error))
+            settles.took(LedgerTook(self.op, settles.clock() - self.began, error))
 
-    def ended(self) -> asyncio.Future[None]:
+    def done_future(self) -> asyncio.Future[None]:
         """Done when it is; each who waits has one."""
         future = asyncio.get_running_loop().create_future()
-        if self not in self.of.under_way:
+        if self not in self.settles.pending:
             future.set_result(None)
-        elif self.waiting is None:
-            self.waiting = [future]
+        elif self.waiters is None:
+            self.waiters = [future]
         else:
-            self.waiting.append(future)
+            self.waiters.append(future)
         return future
 
     def __await__(self) -> Generator[Any, None, None]:
-        return self.ended().__await__()
+        return self.done_future().__await__()
 
 
-class Settle(Errand):
+class PendingSettle(PendingCommand):
     """`before` is what was known of its home's entries when it was sent."""
 
     home: Home
@@ -109,34 +109,36 @@ class Settle(Errand):
         if type(reply) is int and reply >= home.seq:
             home.seq = reply
             self.end(None)
-        elif self in self.of.under_way:
-            self._unusual(reply)
+        elif self in self.settles.pending:
+            self._handle_unusual(reply)
 
-    def owe(self, *, maybe: bool) -> None:
-        self.of.debts.add("settle", self.command, self._instead(), maybe=maybe)
+    def owe(self, *, maybe_executed: bool) -> None:
+        self.settles.debts.add(
+            "settle", self.command, self._charge_command(), maybe_executed=maybe_executed
+        )
 
-    def _unusual(self, reply: Any) -> None:
+    def _handle_unusual(self, reply: Any) -> None:
         """A later answer came first, or the data is not what it was; or the hold is unknown."""
         seq, error, charge = reply, None, None
         if isinstance(reply, list):
             _, seq, now = reply
-            self.of.homes.is_now(now)
-            error, charge = "unknown", self.of.begin("charge", self._instead())
+            self.settles.homes.set_clock(now)
+            error, charge = "unknown", self.settles.send("charge", self._charge_command())
         try:
-            self.home.saw(seq, self.before)
+            self.home.check_seq(seq, self.before)
         except DataLost as failure:  # it is settled all the same
             error = failure.kind
         if charge is None:
             self.end(error)
         else:
-            charge.ended().add_done_callback(lambda _: self.end(error))
+            charge.done_future().add_done_callback(lambda _: self.end(error))
 
-    def _instead(self) -> bytes:
+    def _charge_command(self) -> bytes:
         """What charges a call whose hold the ledger does not know, as of now."""
-        hold, actual, homes = self.hold, self.actual, self.of.homes
+        hold, actual, homes = self.hold, self.actual, self.settles.homes
         whole = Amounts(actual.nanos, actual.tokens, hold.amounts.requests)
         plan = homes.plan(hold.purse, homes.now())
-        return self.of.charging(hold.purse, plan, (hold.id, 0.0), whole, self.record)
+        return self.settles.charge_command(hold.purse, plan, (hold.id, 0.0), whole, self.record)
 
 
 class Settles:
@@ -146,39 +148,43 @@ class Settles:
         self.homes = homes
         self.debts = debts
         self.clock = clock
-        self.took = tells(observe)[LedgerTook]
-        self.under_way: set[Errand] = set()
+        self.took = handlers_of(observe)[LedgerTook]
+        self.pending: set[PendingCommand] = set()
 
     def settle(self, hold: Hold, actual: Amounts, record: Record | None = None) -> Awaitable[None]:
         """Who waits for it need not, and may give up: it goes on."""
-        home, _ = self.homes.whose(hold.purse)
+        home, _ = self.homes.home_of(hold.purse)
         command = home.commands.settle(hold.id, bounded(actual), record)
-        settle = Settle(self, "settle", command, self.clock(), home, home.seq, hold, actual, record)
-        self.under_way.add(settle)
-        self.homes.send(command, settle)
-        return settle
+        pending = PendingSettle(
+            self, "settle", command, self.clock(), home, home.seq, hold, actual, record
+        )
+        self.pending.add(pending)
+        self.homes.send(command, pending)
+        return pending
 
-    def begin(self, op: str, command: bytes, owing: Callable[[], None] | None = None) -> Errand:
+    def send(
+        self, op: str, command: bytes, on_owed: Callable[[], None] | None = None
+    ) -> PendingCommand:
         """Now, or as soon as the server can be reached."""
-        errand = Errand(self, op, command, self.clock(), owing=owing)
-        self.under_way.add(errand)
-        self.homes.send(command, errand)
-        return errand
+        pending = PendingCommand(self, op, command, self.clock(), on_owed=on_owed)
+        self.pending.add(pending)
+        self.homes.send(command, pending)
+        return pending
 
-    async def wait(self, within_s: float) -> None:
+    async def wait(self, timeout_s: float) -> None:
         """Wait for what is under way, and for what follows from its answer."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + within_s
-        while self.under_way and (rest := until - loop.time()) > 0:
-            await asyncio.wait([each.ended() for each in self.under_way], timeout=rest)
+        until = loop.time() + timeout_s
+        while self.pending and (rest := until - loop.time()) > 0:
+            await asyncio.wait([each.done_future() for each in self.pending], timeout=rest)
 
-    async def aclose(self, within_s: float) -> None:
+    async def aclose(self, timeout_s: float) -> None:
         """What is not answered by then is owed."""
-        await self.wait(within_s)
-        for each in [*self.under_way]:
+        await self.wait(timeout_s)
+        for each in [*self.pending]:
             each.give_up()
 
-    def charging(
+    def charge_command(
         self,
         purse: Purse,
         plan: Plan,

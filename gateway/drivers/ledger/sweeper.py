@@ -17,7 +17,7 @@ from gateway.core.errors import LedgerDown
 from gateway.core.ports import Clock, LedgerDriver
 
 EVERY_S: Final = 1.0
-_TOGETHER: Final = 100
+_HOMES_AT_ONCE: Final = 100
 """So many are asked at once: a millisecond or two of work."""
 _REST_S: Final = 0.002
 """Between two questions, at most: as long as the first of them took."""
@@ -37,19 +37,19 @@ class Sweeper:
         self._second = int(clock())
         self._slots: dict[int, list[str]] = {}
         """The homes to ask, by the second from which on."""
-        self._missed: deque[str] = deque()
+        self._overdue: deque[str] = deque()
         """Those that were to be asked already, the longest ago first."""
         self._homes: set[str] = set()
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self.reconfigure(homes)
 
     def reconfigure(self, homes: Iterable[str]) -> None:
         """There are these as well. Those that were may still have holds."""
         new = dict.fromkeys(home for home in homes if home not in self._homes)
-        self._missed += new
+        self._overdue += new
         self._homes.update(new)
 
-    async def keep(self, sleep: Callable[[float], Awaitable[None]]) -> None:
+    async def run(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         """Run until cancelled."""
         while True:
             await self.round(sleep)
@@ -58,11 +58,13 @@ class Sweeper:
     async def round(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         """Ask all whose time it is, and of those that were missed as many as answer."""
         due = self._due()
-        for start in range(0, len(due), _TOGETHER):
-            await self._ask(due[start : start + _TOGETHER], sleep)
-        for _ in range(0, len(self._missed), _TOGETHER):
-            some = [self._missed.popleft() for _ in range(min(_TOGETHER, len(self._missed)))]
-            if not await self._ask(some, sleep):
+        for start in range(0, len(due), _HOMES_AT_ONCE):
+            await self._check(due[start : start + _HOMES_AT_ONCE], sleep)
+        for _ in range(0, len(self._overdue), _HOMES_AT_ONCE):
+            batch = [
+                self._overdue.popleft() for _ in range(min(_HOMES_AT_ONCE, len(self._overdue)))
+            ]
+            if not await self._check(batch, sleep):
                 break
 
     def _due(self) -> list[str]:
@@ -73,23 +75,23 @@ class Sweeper:
         self._second = now + 1
         return due
 
-    async def _ask(self, homes: list[str], sleep: Callable[[float], Awaitable[None]]) -> bool:
+    async def _check(self, homes: list[str], sleep: Callable[[float], Awaitable[None]]) -> bool:
         """Whether all of them answered."""
         began = self._clock()
         try:
             first = await self._ledger.first_expiry(homes)
         except LedgerDown:
-            self._missed += homes
+            self._overdue += homes
             return False
-        over = []
+        expired = []
         for home, seconds in zip(homes, first, strict=True):
             if seconds is None:
-                self._later(home, began + self._apart(home))
+                self._schedule(home, began + self._empty_interval(home))
             elif seconds > 0:
-                self._later(home, began + min(seconds, self._ttl))
+                self._schedule(home, began + min(seconds, self._ttl))
             else:
-                over.append(home)
-        swept = await asyncio.gather(*map(self._sweep, over))
+                expired.append(home)
+        swept = await asyncio.gather(*map(self._sweep, expired))
         await sleep(min(self._clock() - began, _REST_S))
         return all(swept)
 
@@ -97,21 +99,21 @@ class Sweeper:
         try:
             await self._ledger.sweep((home,))
         except LedgerDown:
-            self._missed.append(home)
+            self._overdue.append(home)
             return False
         except Exception as error:  # noqa: BLE001 - one home's trouble is not the others'
-            self._missed.append(home)
+            self._overdue.append(home)
             kind = type(error).__name__
-            if kind not in self._told:
-                self._told.add(kind)
+            if kind not in self._logged:
+                self._logged.add(kind)
                 _log.exception("the expired holds of %s cannot be charged", home)
             return False
-        self._later(home, self._clock())
+        self._schedule(home, self._clock())
         return True
 
-    def _apart(self, home: str) -> float:
+    def _empty_interval(self, home: str) -> float:
         """Until an empty home is asked again: no two at the same time because both began so."""
         return self._ttl * (1 - crc32(home.encode("utf-8", "surrogatepass")) / 2**33)
 
-    def _later(self, home: str, at: float) -> None:
+    def _schedule(self, home: str, at: float) -> None:
         self._slots.setdefault(max(int(at) + 1, self._second), []).append(home)

@@ -1,1 +1,1 @@
-"""Metrics, as Prometheus reads them, from the events of lives."""
+"""Prometheus metrics, counted from the events of lives."""

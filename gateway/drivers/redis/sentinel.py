@@ -1,8 +1,8 @@
-"""Finding the master of a service by Redis Sentinel, and noticing when it is another.
+"""Finds the master of a service by Redis Sentinel, and notices when it changes.
 
 All sentinels are asked at once, so that one that hangs costs nothing; the address that more than
-half of them name is taken, and, when so many do not answer in time, the one named most. Whoever is
-found must say itself that it is a master: sentinels can be behind.
+half of them name is taken, or, if too few answer in time, the one named most. The server must
+confirm by ROLE that it is a master: sentinels can be behind.
 https://redis.io/docs/latest/develop/reference/sentinel-clients/
 """
 
@@ -12,82 +12,82 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from gateway.drivers.redis.connection import RedisConnection
-from gateway.drivers.redis.url import Address, Place
+from gateway.drivers.redis.url import Address, RedisTarget
 from gateway.drivers.redis.wire import RedisError, encode
 
 _ROLE: Final = encode("ROLE")
 
 
 class Sentinels:
-    """`master` is what they say; it raises RedisError when none knows."""
+    """`master` asks them; it raises RedisError when none knows."""
 
-    def __init__(self, place: Place, timeout_s: float, probe_s: float) -> None:
+    def __init__(self, target: RedisTarget, timeout_s: float, probe_s: float) -> None:
         # Half of the time is left for the master itself.
-        self._asked = [
-            RedisConnection(each, timeout_s=timeout_s / 2, probe_s=probe_s) for each in place.first
+        self._connections = [
+            RedisConnection(each, timeout_s=timeout_s / 2, probe_s=probe_s) for each in target.seeds
         ]
-        self._served_as = place.served_as
-        self._service = place.service
-        self._question = encode("SENTINEL", "get-master-addr-by-name", place.service)
+        self._server_template = target.server_template
+        self._service = target.service
+        self._command = encode("SENTINEL", "get-master-addr-by-name", target.service)
 
     async def master(self) -> Address:
-        asking = [asyncio.ensure_future(self._ask(each)) for each in self._asked]
-        named: Counter[Address] = Counter()
+        tasks = [asyncio.ensure_future(self._query(each)) for each in self._connections]
+        votes: Counter[Address] = Counter()
         faults: list[RedisError] = []
         try:
-            for answer in asyncio.as_completed(asking):
-                said = await answer
-                if isinstance(said, RedisError):
-                    faults.append(said)
-                elif said is not None:
-                    named[said] += 1
-                    if 2 * named[said] > len(self._asked):
-                        return said
+            for answer in asyncio.as_completed(tasks):
+                result = await answer
+                if isinstance(result, RedisError):
+                    faults.append(result)
+                elif result is not None:
+                    votes[result] += 1
+                    if 2 * votes[result] > len(self._connections):
+                        return result
         finally:
-            for task in asking:
+            for task in tasks:
                 task.cancel()
-        if named:
-            return named.most_common(1)[0][0]
-        if len(faults) == len(asking):
+        if votes:
+            return votes.most_common(1)[0][0]
+        if len(faults) == len(tasks):
             raise RedisError(faults[0].kind, f"no sentinel answers: {faults[0]}", sent=False)
         raise RedisError("unknown", f"no sentinel knows {self._service!r}", sent=False)
 
     async def aclose(self) -> None:
-        for each in self._asked:
+        for each in self._connections:
             await each.aclose()
 
-    async def _ask(self, sentinel: RedisConnection) -> Address | RedisError | None:
+    async def _query(self, sentinel: RedisConnection) -> Address | RedisError | None:
         try:
-            said = await sentinel.call(self._question)
+            reply = await sentinel.call(self._command)
         except RedisError as error:
             return error
-        return self._served_as.at(said[0].decode(), int(said[1])) if said else None
+        return self._server_template.at(reply[0].decode(), int(reply[1])) if reply else None
 
 
 class RedisBySentinel:
-    """The master's connection: calls are its calls, at no cost. See Redis for the methods.
+    """A connection to the master, without overhead per call. See Redis for the methods.
 
-    Sentinels are asked at each connecting, and every `probe_s` whether it still is the master.
+    Sentinels are asked before each connect, and every `probe_s` whether the master has changed.
     """
 
     def __init__(
         self,
-        place: Place,
+        target: RedisTarget,
         *,
         timeout_s: float,
         greeting: Sequence[bytes] = (),
         greeted: Callable[[list[Any]], None] = lambda _: None,
         probe_s: float = 1.0,
     ) -> None:
-        self._sentinels = Sentinels(place, timeout_s, probe_s)
+        self._sentinels = Sentinels(target, timeout_s, probe_s)
         self._greeted = greeted
         self._watch_s = probe_s
         self._watching: asyncio.Task[None] | None = None
         self._connection = RedisConnection(
-            place.served_as,
+            target.server_template,
             timeout_s=timeout_s,
             greeting=[_ROLE, *greeting],
-            greeted=self._is_master,
+            greeted=self._check_role,
             probe_s=probe_s,
             find=self._find,
         )
@@ -112,7 +112,7 @@ class RedisBySentinel:
             self._watching = asyncio.get_running_loop().create_task(self._watch())
         return await self._sentinels.master()
 
-    def _is_master(self, answers: list[Any]) -> None:
+    def _check_role(self, answers: list[Any]) -> None:
         role = answers[0][0].decode()
         if role != "master":
             where = self._connection.address
@@ -120,12 +120,14 @@ class RedisBySentinel:
         self._greeted(answers[1:])
 
     async def _watch(self) -> None:
-        """A master cut off from its sentinels may go on taking writes, all to be lost."""
+        """Drop the connection when the master has changed: an old master that is cut off from its
+        sentinels may still accept writes, which are lost.
+        """
         while True:
             await asyncio.sleep(self._watch_s)
             try:
-                found = await self._sentinels.master()
+                master = await self._sentinels.master()
             except RedisError:
                 continue
-            if found != self._connection.address:
+            if master != self._connection.address:
                 self._connection.drop()

@@ -1,4 +1,4 @@
-"""Redis as one thing to ask, be it a server, a service known to sentinels, or a cluster."""
+"""One interface for a single Redis server, a Sentinel service and a cluster."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
@@ -6,8 +6,8 @@ from typing import Any, Protocol
 from gateway.drivers.redis.cluster import RedisCluster
 from gateway.drivers.redis.connection import RedisConnection
 from gateway.drivers.redis.sentinel import RedisBySentinel
-from gateway.drivers.redis.url import parse_place
-from gateway.drivers.redis.wire import Answer
+from gateway.drivers.redis.url import parse_target
+from gateway.drivers.redis.wire import ReplyReceiver
 
 
 class Redis(Protocol):
@@ -15,25 +15,25 @@ class Redis(Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether calls have a chance, as far as is known."""
+        """Whether calls are attempted, as far as is known."""
 
     def call(self, command: bytes, key: str | None = None) -> Awaitable[Any]:
-        """The answer to one command, which is to be awaited.
+        """The reply to one command; await it.
 
-        A cluster sends it to who has the command's first key, or `key`, where that is given for
-        a command without one; SCRIPT goes to all masters.
+        A cluster sends it to the node of the command's first key, or of `key`, for a command
+        without one; SCRIPT goes to all masters.
         """
 
-    def send(self, command: bytes, answer: Answer) -> None:
-        """As `call`, for who is not to be awaited: `answer` is told what it comes to, maybe before
-        this returns. It is sent before whatever is asked next of the same server.
+    def send(self, command: bytes, answer: ReplyReceiver) -> None:
+        """As `call`, with a callback: `answer` receives the reply or error, maybe before this
+        returns. It is sent before any later command to the same server.
         """
 
     async def everywhere(self, command: bytes) -> list[tuple[str, Any]]:
-        """What each server that takes writes answers, by its address."""
+        """The replies of all servers that accept writes, each with its address."""
 
     def drop(self) -> None:
-        """Use no connection any more; the next calls make new ones."""
+        """Stop using the current connections; the next calls open new ones."""
 
     async def aclose(self) -> None: ...
 
@@ -46,18 +46,18 @@ def open_redis(
     greeted: Callable[[list[Any]], None] = lambda _: None,
     probe_s: float = 1.0,
 ) -> Redis:
-    """See redis_url for the URLs, and RedisConnection for the rest. Nothing is connected yet.
+    """See url.py for the URLs, and RedisConnection for the rest. Does not connect yet.
 
-    Raises ValueError for a URL that is wrong, without showing a password.
+    Raises ValueError for an invalid URL, without showing a password.
     """
-    place = parse_place(url)
-    if place.kind == "single":
+    target = parse_target(url)
+    if target.kind == "single":
         return RedisConnection(
-            place.served_as,
+            target.server_template,
             timeout_s=timeout_s,
             greeting=greeting,
             greeted=greeted,
             probe_s=probe_s,
         )
-    kind = RedisBySentinel if place.kind == "sentinel" else RedisCluster
-    return kind(place, timeout_s=timeout_s, greeting=greeting, greeted=greeted, probe_s=probe_s)
+    kind = RedisBySentinel if target.kind == "sentinel" else RedisCluster
+    return kind(target, timeout_s=timeout_s, greeting=greeting, greeted=greeted, probe_s=probe_s)

@@ -1,4 +1,4 @@
-"""What a Redis server says of itself when a person asks: its version, and what time it has."""
+"""A Redis server's version and clock, for diagnostics."""
 
 from collections.abc import Callable
 
@@ -12,8 +12,8 @@ _TIME = encode("TIME")
 
 
 class Vitals(Struct, frozen=True):
-    """`server` is an address. `ahead_s` is how far its clock is ahead of ours, within the time
-    that the question took.
+    """`server` is an address. `ahead_s` is how far its clock is ahead of ours, accurate to the
+    round trip.
     """
 
     server: str
@@ -21,8 +21,8 @@ class Vitals(Struct, frozen=True):
     ahead_s: float
 
 
-async def vitals(url: str, timeout_s: float, wall: Callable[[], float]) -> tuple[Vitals, ...]:
-    """Of each server that takes writes. Raises RedisError when one does not answer."""
+async def read_vitals(url: str, timeout_s: float, wall: Callable[[], float]) -> tuple[Vitals, ...]:
+    """For each server that accepts writes. Raises RedisError when one does not answer."""
     redis = open_redis(url, timeout_s=timeout_s)
     try:
         versions = dict(await redis.everywhere(_INFO))
@@ -32,8 +32,8 @@ async def vitals(url: str, timeout_s: float, wall: Callable[[], float]) -> tuple
     finally:
         await redis.aclose()
     return tuple(
-        Vitals(server, _version(versions[server]), int(told[0]) + int(told[1]) / 1e6 - now)
-        for server, told in times.items()
+        Vitals(server, _version(versions[server]), int(seconds[0]) + int(seconds[1]) / 1e6 - now)
+        for server, seconds in times.items()
     )
 
 

@@ -1,9 +1,9 @@
-"""One connected socket to a Redis server: commands out, answers in, in the same order.
+"""One connected socket to a Redis server: pipelined commands, replies in the same order.
 
-Commands of one turn of the loop travel in one write, which costs a fraction of the CPU of a pool of
-connections. One timer watches the oldest command: when it has waited too long the connection is
-closed and all that wait on it fail. A command waits from when it is written, and what has come is
-read before its time is called over: an event loop that stands still is not the server's fault.
+All commands of one event loop iteration go out in one write, at a fraction of the CPU of a pool of
+connections. One timer watches the oldest command: when it has waited too long, the connection is
+closed and all pending commands fail. The timeout starts at the write, and unread bytes are read
+before it fires, so that a stalled event loop is not taken for a slow server.
 """
 
 import asyncio
@@ -22,16 +22,16 @@ _KINDS: Final = (
     "MASTERDOWN", "CLUSTERDOWN", "MOVED", "CROSSSLOT", "BUSY", "MISCONF", "NOREPLICAS",
 )  # fmt: skip
 _HALF_MOVED: Final = "a non local key in a cluster node"
-"""Says a script that reads keys which have moved before those that it names."""
+"""The error of a script that reads keys which have already migrated to another node."""
 _NO_MORE: Final = object()
-_MOMENTS: Final = 5
-"""Of a command's time: one more for an answer that is on its way, and so many at most."""
+_MAX_EXTENSIONS: Final = 5
+"""A reply that is still arriving gets a fifth of the timeout more, at most so many times."""
 _FIRST_WORDS: Final = frozenset({*_KINDS, "ASK", "TRYAGAIN", "NOGOODSLAVE"})
 
 
 class RedisError(Exception):
-    """A command failed. `kind`, a label: timeout, unreachable, lost, open (too many failures
-    just before), closed, protocol, or the server's own word for it in lower case.
+    """A command failed. `kind`, a label: timeout, unreachable, lost, open (circuit breaker),
+    closed, protocol, or the first word of the server's error in lower case.
 
     `sent`: the server may have executed it.
     """
@@ -47,19 +47,19 @@ def encode(*parts: str | bytes | int) -> bytes:
     return cast("bytes", pack_command(parts))  # type: ignore[arg-type]
 
 
-def refused(error: ReplyError) -> RedisError:
-    """The server's error reply. Redis 6 puts the kind of a script's error inside its text."""
+def to_redis_error(error: ReplyError) -> RedisError:
+    """Converts an error reply. Redis 6 puts the kind of a script's error inside its text."""
     text = str(error)
     kind = text.partition(" ")[0]
     if kind not in _FIRST_WORDS:
-        found = "tryagain" if _HALF_MOVED in text else "other"
-        kind = next((kind for kind in _KINDS if kind in text), found)
+        fallback = "tryagain" if _HALF_MOVED in text else "other"
+        kind = next((kind for kind in _KINDS if kind in text), fallback)
     return RedisError(kind.lower(), text, sent=False)
 
 
-class Answer(Protocol):
-    """Who is told what a command came to, once: a future, or whoever needs none. May raise
-    InvalidStateError for having given up.
+class ReplyReceiver(Protocol):
+    """Receives the reply or error of a command, once: a future, or a cheaper callback object. May
+    raise InvalidStateError when cancelled.
     """
 
     def set_result(self, reply: Any, /) -> None: ...
@@ -67,24 +67,24 @@ class Answer(Protocol):
     def set_exception(self, error: RedisError, /) -> None: ...
 
 
-def fail(answer: Answer, error: RedisError) -> None:
+def fail(answer: ReplyReceiver, error: RedisError) -> None:
     try:
         answer.set_exception(error)
     except Exception as failure:  # noqa: BLE001 - as in any callback of a loop: others are to be told, too
-        not_taken(failure)
+        report_callback_error(failure)
 
 
-def not_taken(failure: Exception) -> None:
-    """What somebody raised who was told an answer."""
+def report_callback_error(failure: Exception) -> None:
+    """Reports an exception that a receiver raised to the loop's exception handler."""
     if not isinstance(failure, asyncio.InvalidStateError):  # who asked has given up
-        about = {"message": "an answer of Redis was not taken", "exception": failure}
-        asyncio.get_running_loop().call_exception_handler(about)
+        context = {"message": "an answer of Redis was not taken", "exception": failure}
+        asyncio.get_running_loop().call_exception_handler(context)
 
 
-async def passed_on(asked: Awaitable[Any], answer: Answer) -> None:
-    """Tell somebody what it comes to."""
+async def forward_reply(awaitable: Awaitable[Any], answer: ReplyReceiver) -> None:
+    """Pass the result of an awaitable to a receiver."""
     try:
-        reply = await asked
+        reply = await awaitable
     except RedisError as error:
         fail(answer, error)
     else:
@@ -92,151 +92,151 @@ async def passed_on(asked: Awaitable[Any], answer: Answer) -> None:
 
 
 class Wire(asyncio.Protocol):
-    """`lost` is told once that there is no use in sending more."""
+    """`on_lost` is called once, when no more commands can be sent."""
 
-    def __init__(self, timeout_s: float, lost: Callable[["Wire", str], None]) -> None:
+    def __init__(self, timeout_s: float, on_lost: Callable[["Wire", str], None]) -> None:
         self._timeout = timeout_s
-        self._lost = lost
+        self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
         self._outbox = outbox(self._loop)
-        # To ask for the loop at each call costs a system call, getpid.
+        # Cached: get_running_loop at each call costs a system call, getpid.
         self.future: Callable[[], asyncio.Future[Any]] = self._loop.create_future
         self._reader = Reader(notEnoughData=_NO_MORE)
-        self._awaited: deque[tuple[list[float], Answer]] = deque()
-        """Until when, and by whom. All that is written at once has one deadline."""
-        self._out: list[bytes] = []
-        """What is sent at the end of this turn."""
+        self._pending: deque[tuple[list[float], ReplyReceiver]] = deque()
+        """Each command's deadline and receiver. Commands of one write share the deadline's list."""
+        self._unsent: list[bytes] = []
+        """Commands to send at the end of this loop iteration."""
         self._transport: asyncio.Transport | None = None
-        self._until = [inf]
-        """What is sent in this turn is waited for: in the loop's time, once it is written."""
-        self._late = (self._until, 0)
-        """What is waited for a moment longer, and how many bytes of its answer had come then."""
-        self._moments = 0
-        """How many were given since the oldest was not late."""
+        self._batch_deadline = [inf]
+        """The deadline of this iteration's commands, in loop time; set when they are written."""
+        self._overdue = (self._batch_deadline, 0)
+        """The overdue batch that got an extension, and how many bytes of its reply had come."""
+        self._extensions = 0
+        """How many the oldest command has had."""
         self._timer: asyncio.TimerHandle | None = None
-        self._dead: tuple[str, str] | None = None
-        self._leaving = False
+        self._failure: tuple[str, str] | None = None
+        self._draining = False
 
     def call(self, command: bytes) -> asyncio.Future[Any]:
         answer = self.future()
         self.send(command, answer)
         return answer
 
-    def send(self, command: bytes, answer: Answer, deadline: float = 0.0) -> None:
-        """Once it is connected. `deadline`, in the loop's time, is for what has waited for that."""
-        if self._out or self._begin(answer):
-            self._out.append(command)
-            self._awaited.append(([deadline] if deadline else self._until, answer))
+    def send(self, command: bytes, answer: ReplyReceiver, deadline: float = 0.0) -> None:
+        """Only when connected. `deadline`, in loop time, is for commands queued before that."""
+        if self._unsent or self._start_batch(answer):
+            self._unsent.append(command)
+            self._pending.append(([deadline] if deadline else self._batch_deadline, answer))
 
     @property
     def fault(self) -> RedisError | None:
-        """Why there is no use in sending more."""
-        return None if self._dead is None else RedisError(*self._dead, sent=False)
+        """Why no more commands can be sent, if so."""
+        return None if self._failure is None else RedisError(*self._failure, sent=False)
 
-    def _begin(self, answer: Answer) -> bool:
-        """The first of a turn: what all that it sends has in common. False for who is too late."""
-        if self._dead is not None:
-            fail(answer, RedisError(*self._dead, sent=False))
+    def _start_batch(self, answer: ReplyReceiver) -> bool:
+        """Start this iteration's batch. False, and `answer` fails, when the wire is closed."""
+        if self._failure is not None:
+            fail(answer, RedisError(*self._failure, sent=False))
             return False
-        self._until = [inf]
+        self._batch_deadline = [inf]
         self._outbox.first(self._flush)
         return True
 
     def fail(self, kind: str, message: str) -> None:
-        """Close, and fail whatever still waits."""
-        if self._dead is not None:
+        """Close, and fail all pending commands."""
+        if self._failure is not None:
             return
-        self._dead = (kind, message)
+        self._failure = (kind, message)
         if self._transport is not None:
             self._transport.abort()
         if self._timer is not None:
             self._timer.cancel()
-        self._lost(self, kind)
-        waiting, sent = [*self._awaited], len(self._awaited) - len(self._out)
-        self._awaited.clear()
-        self._out.clear()
+        self._on_lost(self, kind)
+        waiting, sent = [*self._pending], len(self._pending) - len(self._unsent)
+        self._pending.clear()
+        self._unsent.clear()
         for position, (_, answer) in enumerate(waiting):
-            self._refused(answer, RedisError(kind, message, sent=position < sent))
+            self._fail_one(answer, RedisError(kind, message, sent=position < sent))
 
-    def leave(self, kind: str) -> None:
-        """Wait for the answers that are still to come, then close."""
-        if self._dead is None and not self._leaving:
-            self._leaving = True
-            self._lost(self, kind)
-            if not self._awaited:
+    def drain(self, kind: str) -> None:
+        """Send nothing more; close once all pending replies have come."""
+        if self._failure is None and not self._draining:
+            self._draining = True
+            self._on_lost(self, kind)
+            if not self._pending:
                 self.fail(kind, "the connection was dropped")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        if self._dead is not None:
+        if self._failure is not None:
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        awaited = self._awaited
+        awaited = self._pending
         try:
             self._reader.feed(data)
             for reply in iter(self._reader.gets, _NO_MORE):
                 _, answer = awaited.popleft()
                 if type(reply) is ReplyError:
-                    self._refused(answer, refused(reply))
+                    self._fail_one(answer, to_redis_error(reply))
                     continue
                 try:
                     answer.set_result(reply)
                 except Exception as failure:  # noqa: BLE001 - as in `fail`
-                    not_taken(failure)
+                    report_callback_error(failure)
         except (HiredisError, IndexError) as error:
             self.fail("protocol", f"not an answer of a Redis server: {error}")
         else:
-            if self._leaving and not awaited:
+            if self._draining and not awaited:
                 self.fail("lost", "the connection was dropped")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.fail("lost", f"the connection was lost{f': {exc}' if exc else ''}")
 
-    def _refused(self, answer: Answer, error: RedisError) -> None:
-        if error.kind == "readonly":  # a master no more: whoever is must be looked for
-            self.leave(error.kind)
+    def _fail_one(self, answer: ReplyReceiver, error: RedisError) -> None:
+        if error.kind == "readonly":  # no longer the master: reconnect to find the new one
+            self.drain(error.kind)
         fail(answer, error)
 
     def _flush(self) -> None:
-        if self._out and self._transport is not None:
-            self._transport.write(b"".join(self._out))
-            self._out.clear()
-            self._until[0] = self._loop.time() + self._timeout
+        if self._unsent and self._transport is not None:
+            self._transport.write(b"".join(self._unsent))
+            self._unsent.clear()
+            self._batch_deadline[0] = self._loop.time() + self._timeout
             if self._timer is None:
-                self._timer = self._loop.call_at(self._first_until(), self._watch)
+                self._timer = self._loop.call_at(self._first_deadline(), self._watch)
 
     def _watch(self) -> None:
         self._timer = None
-        until, now = self._first_until(), self._loop.time()
-        if until <= now:
+        deadline, now = self._first_deadline(), self._loop.time()
+        if deadline <= now:
             if not self._is_receiving():
                 self.fail("timeout", "the server did not answer in time")
                 return
-            until = now + self._timeout / _MOMENTS
+            deadline = now + self._timeout / _MAX_EXTENSIONS
         else:
-            self._moments = 0
-        if until < inf:
-            self._timer = self._loop.call_at(until, self._watch)
+            self._extensions = 0
+        if deadline < inf:
+            self._timer = self._loop.call_at(deadline, self._watch)
 
-    def _first_until(self) -> float:
-        return self._awaited[0][0][0] if self._awaited else inf
+    def _first_deadline(self) -> float:
+        return self._pending[0][0][0] if self._pending else inf
 
     def _is_receiving(self) -> bool:
-        """Whether some of it has come since we looked before, or is there to be read: the loop may
-        have stood still.
+        """Whether more of the overdue reply has come since the last check, or is unread in the
+        socket: the event loop may have stalled.
         """
-        written = self._awaited[0][0]
-        late, had = self._late
-        come = self._reader.len() if self._reader.has_data() else 0
-        self._late = (written, come)
-        self._moments += 1
-        more = come > (had if late is written else 0) or self._has_unread()
-        return more and self._moments <= _MOMENTS
+        batch = self._pending[0][0]
+        overdue, received_before = self._overdue
+        received = self._reader.len() if self._reader.has_data() else 0
+        self._overdue = (batch, received)
+        self._extensions += 1
+        progress = received > (received_before if overdue is batch else 0) or self._has_unread()
+        return progress and self._extensions <= _MAX_EXTENSIONS
 
     def _has_unread(self) -> bool:
         if self._transport is None:
             return False
-        asked = poll()
-        asked.register(self._transport.get_extra_info("socket"), POLLIN)
-        return bool(asked.poll(0))
+        poller = poll()
+        poller.register(self._transport.get_extra_info("socket"), POLLIN)
+        return bool(poller.poll(0))

@@ -1,7 +1,7 @@
-"""What the spans' attributes are called: one table from what we know to OpenTelemetry's names.
+"""The names of spans' attributes: one table from our keys to OpenTelemetry's names.
 
 Names, and the well-known providers, are those of the semantic conventions at SCHEMA_URL: sections
-generative AI, HTTP, server. What they have no name for begins with `tollgate.`
+generative AI, HTTP, server. What they do not define begins with `tollgate.`
 """
 
 from collections.abc import Mapping
@@ -94,7 +94,7 @@ _HOSTS: Final[Mapping[str, str]] = {
 
 
 def provider_name(provider: Provider) -> str:
-    """The conventions' name for it; else the one that the configuration gives it."""
+    """Its name in the conventions; else its configured name."""
     if isinstance(provider.auth, AzureAuth):
         return "azure.ai.openai"
     if provider.dialect == "gemini" and isinstance(provider.auth, GoogleAuth):

@@ -1,4 +1,4 @@
-"""Who is asked for a model, and where, as the attributes of a call's span."""
+"""A call's provider, host and upstream model, as attributes of its span."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,22 +13,24 @@ class Places:
     """Of one configuration."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self._providers = {name: _place(each) for name, each in snapshot.providers.items()}
+        self._providers = {
+            name: _provider_attributes(each) for name, each in snapshot.providers.items()
+        }
         self._upstreams = {
             (each.provider, model.name): each.upstream
             for model in snapshot.catalog.models.values()
             for each in model.deployments
         }
 
-    def of(self, provider: str, model: str) -> tuple[str, dict[str, Any]]:
-        """The model's name there, and where that is. Of a call that a former configuration began
-        it may not be known any more: then our own names stand.
+    def locate(self, provider: str, model: str) -> tuple[str, dict[str, Any]]:
+        """The upstream model's name, and the provider's attributes; our own names for a call of a
+        former configuration that is no longer known.
         """
         known = self._providers.get(provider, {NAMES["provider"]: provider})
         return self._upstreams.get((provider, model), model), known
 
 
-def _place(provider: Provider) -> dict[str, Any]:
+def _provider_attributes(provider: Provider) -> dict[str, Any]:
     url = urlsplit(provider.base_url)
     return {
         NAMES["provider"]: provider_name(provider),

@@ -1,5 +1,5 @@
-"""What a request asks, as attributes of spans: its numbers, and its words where these are sent, in
-the form of the conventions' schemas gen-ai-input-messages and gen-ai-output-messages.
+"""Span attributes of requests and answers: numeric parameters, and messages where content is sent,
+by the conventions' schemas gen-ai-input-messages and gen-ai-output-messages.
 """
 
 from collections.abc import Iterator
@@ -11,23 +11,23 @@ from gateway.core.chat import ChatRequest, Choice, Completion
 from gateway.drivers.traces.names import NAMES, REQUEST_FIELDS
 
 _INT64: Final = range(-(2**63), 2**63)
-"""What an attribute can be: of another the exporter would log a trace."""
+"""The range of an attribute: for other integers the exporter would log a traceback."""
 
 
-def asks(request: ChatRequest | None, *, stream: bool) -> dict[str, Any]:
-    """The numbers of a request. Nothing of what it says."""
-    found: dict[str, Any] = {NAMES["stream"]: stream}
+def request_attributes(request: ChatRequest | None, *, stream: bool) -> dict[str, Any]:
+    """The numeric parameters of a request, without content."""
+    attributes: dict[str, Any] = {NAMES["stream"]: stream}
     if request is None:
-        return found
+        return attributes
     if request.max_tokens is not None:
-        found[NAMES["max_tokens"]] = request.max_tokens
+        attributes[NAMES["max_tokens"]] = request.max_tokens
     if request.n != 1:
-        found[NAMES["choices"]] = request.n
+        attributes[NAMES["choices"]] = request.n
     for field, name in REQUEST_FIELDS.items():
         value = request.json(field) if field in request.fields else None
         if isinstance(value, float) or (isinstance(value, int) and value in _INT64):
-            found[name] = value
-    return found
+            attributes[name] = value
+    return attributes
 
 
 def request_messages(request: ChatRequest) -> list[dict[str, Any]]:
@@ -45,7 +45,7 @@ def answer_messages(answer: Completion) -> list[dict[str, Any]]:
 
 
 def _request_parts(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A client may have sent anything in it: whether it is asked with that is decided later."""
+    """The message is not validated yet: it may contain anything."""
     content = message.get("content")
     if message.get("role") == "tool":
         yield {
@@ -62,7 +62,9 @@ def _request_parts(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
     calls = message.get("tool_calls")
     for call in map(_object, calls if isinstance(calls, list) else ()):
         function = _object(call.get("function"))
-        yield _call(str(call.get("id")), str(function.get("name")), function.get("arguments"))
+        yield _tool_call_part(
+            str(call.get("id")), str(function.get("name")), function.get("arguments")
+        )
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -74,13 +76,13 @@ def _answer_parts(choice: Choice) -> Iterator[dict[str, Any]]:
         if text is not None:
             yield {"type": "text", "content": text}
     for call in choice.tool_calls:
-        yield _call(call.id, call.name, call.arguments)
+        yield _tool_call_part(call.id, call.name, call.arguments)
 
 
-def _call(call_id: str, name: str, arguments: object) -> dict[str, Any]:
-    """Arguments as JSON where they are JSON."""
+def _tool_call_part(call_id: str, name: str, arguments: object) -> dict[str, Any]:
+    """Arguments are decoded if they are valid JSON."""
     try:
-        known = msgspec.json.decode(arguments) if isinstance(arguments, str) else arguments
+        parsed = msgspec.json.decode(arguments) if isinstance(arguments, str) else arguments
     except msgspec.DecodeError:
-        known = arguments
-    return {"type": "tool_call", "id": call_id, "name": name, "arguments": known}
+        parsed = arguments
+    return {"type": "tool_call", "id": call_id, "name": name, "arguments": parsed}

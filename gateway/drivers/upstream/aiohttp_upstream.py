@@ -21,19 +21,19 @@ from gateway.core.snapshot import Provider, Timeouts
 from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.http_failures import MAX_ANSWER
 from gateway.drivers.upstream.http_pool import tls_context
-from gateway.drivers.upstream.http_request import NONE, is_path
+from gateway.drivers.upstream.http_request import NO_HEADERS, is_path
 from gateway.drivers.upstream.http_tunnel import Proxy, addresses, connect
 from gateway.drivers.upstream.provider_calls import ProviderCall, ProviderCalls
 from gateway.drivers.upstream.provider_flow import AFTER_S, ProviderFlow
 from gateway.drivers.upstream.signing import NO_SIGNERS, Signer
 
-_CONNECTIONS: Final = 0  # no limit: the door bounds what is in flight
-_LEAST_S: Final = 0.001  # no time at all would be no limit
+_CONNECTIONS: Final = 0  # unlimited: admission bounds the requests in flight
+_MIN_TIMEOUT_S: Final = 0.001  # no time at all would be no limit
 
 
 class _Request(aiohttp.ClientRequest):
-    """Is sent on no connection that has bytes waiting: aiohttp would take an answer that nobody
-    asked for, sent while the connection was idle, for the answer to this request.
+    """Refuses a connection with unread bytes: aiohttp would take an unsolicited answer, sent while
+    the connection was idle, for the answer to this request.
     """
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
@@ -43,9 +43,10 @@ class _Request(aiohttp.ClientRequest):
         return await super().send(conn)
 
 
-class _Tunnels(aiohttp.BaseConnector):
-    """Every connection is through one proxy, and otherwise as one without. aiohttp's own way has a
-    plain `http` provider's requests read by the proxy, and would tell its faults as that one's.
+class _TunnelConnector(aiohttp.BaseConnector):
+    """Opens every connection through a CONNECT tunnel of one proxy. With aiohttp's own proxy
+    support, a proxy reads requests to a plain `http` provider, and its errors look like the
+    provider's.
     """
 
     def __init__(self, proxy: Proxy, tls: SSLContext, connect_s: float) -> None:
@@ -61,17 +62,17 @@ class _Tunnels(aiohttp.BaseConnector):
         traces: object,
         timeout: object,  # noqa: ASYNC109
     ) -> ResponseHandler:
-        """What each connector of aiohttp's has in its own way."""
+        """The method that each aiohttp connector overrides."""
         host, port = req.url.raw_host or "", req.url.port or 0
         tls = self._tls if req.is_ssl() else None
         try:
             async with asyncio.timeout(self._connect_s):
-                _, made = await connect(
+                _, handler = await connect(
                     self._factory, host, port, tls, self._proxy, self._addresses
                 )
         except (OSError, RuntimeError, UnicodeError) as error:  # uvloop has RuntimeErrors
             raise failures.unreachable(proxied=True) from error
-        return made
+        return handler
 
 
 class AiohttpUpstream:
@@ -92,16 +93,18 @@ class AiohttpUpstream:
         self._calls = ProviderCalls(providers, signers)
         self._cafile = cafile
         self._sessions: dict[str | None, aiohttp.ClientSession] = {}
-        """By the URL of the proxy; None is straight."""
+        """By the URL of the proxy; None: no proxy."""
         self._proxies = {each.proxy for each in providers.values() if each.proxy}
 
     async def __aenter__(self) -> Self:
         tls = tls_context(self._cafile) if self._cafile or self._proxies else None
-        straight = aiohttp.TCPConnector(limit=_CONNECTIONS, ttl_dns_cache=60, ssl=tls or True)
-        self._sessions[None] = _session(straight)
+        direct = aiohttp.TCPConnector(limit=_CONNECTIONS, ttl_dns_cache=60, ssl=tls or True)
+        self._sessions[None] = _session(direct)
         for url in self._proxies:
             assert tls is not None  # noqa: S101
-            self._sessions[url] = _session(_Tunnels(Proxy(url, tls), tls, self._timeouts.connect_s))
+            self._sessions[url] = _session(
+                _TunnelConnector(Proxy(url, tls), tls, self._timeouts.connect_s)
+            )
         return self
 
     async def __aexit__(
@@ -116,14 +119,14 @@ class AiohttpUpstream:
     @property
     def session(self) -> aiohttp.ClientSession:
         """Its connections through no proxy."""
-        return self._by(None)
+        return self._session_for(None)
 
     @property
     def sessions(self) -> Collection[aiohttp.ClientSession]:
         """All its connections."""
         return self._sessions.values()
 
-    def _by(self, proxy: str | None) -> aiohttp.ClientSession:
+    def _session_for(self, proxy: str | None) -> aiohttp.ClientSession:
         try:
             return self._sessions[proxy]
         except KeyError:
@@ -133,73 +136,85 @@ class AiohttpUpstream:
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
     ) -> Completion:
         call = self._calls.write(candidate, request, stream=False)
-        if timeout_s <= 0:  # to aiohttp that is for ever
+        if timeout_s <= 0:  # aiohttp reads this as no timeout
             raise failures.no_time()
         began_s = time.monotonic()
-        proof = await call.proof(timeout_s)
-        left_s = max(timeout_s - (time.monotonic() - began_s), _LEAST_S)
-        begun = False
+        auth_headers = await call.auth_headers(timeout_s)
+        left_s = max(timeout_s - (time.monotonic() - began_s), _MIN_TIMEOUT_S)
+        response_started = False
         try:
-            async with self._post(call, proof, left_s) as response:
-                begun = True
-                body = await _read(response)
-                return call.read(response.status, _lower(response.headers), body, proof)
+            async with self._post(call, auth_headers, left_s) as response:
+                response_started = True
+                body = await _read_body(response)
+                return call.read(
+                    response.status, _lower_names(response.headers), body, auth_headers
+                )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _classify(error, time.monotonic() - began_s, begun=begun) from error
+            raise _classify(
+                error, time.monotonic() - began_s, response_started=response_started
+            ) from error
 
     async def stream(
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
     ) -> Deltas:
         call = self._calls.write(candidate, request, stream=True)
         began_s = time.monotonic()
-        begun = False
+        response_started = False
         flow = ProviderFlow(call)
-        proof = NONE
+        auth_headers = NO_HEADERS
         try:
-            # Until the first deltas the wait is bounded as a whole, then from one to the next. Not
-            # by sock_read: aiohttp forgets it when it cannot read a chunk, and waits for ever.
+            # One timeout until the first deltas, then one from each to the next. Not sock_read:
+            # aiohttp drops it when it cannot parse a chunk, and then waits for ever.
             clock = asyncio.get_running_loop().time
-            async with asyncio.timeout(timeout_s) as patience:
-                proof = await call.proof(timeout_s)
-                async with self._post(call, proof, None) as response:
-                    begun = True
+            async with asyncio.timeout(timeout_s) as timeout:
+                auth_headers = await call.auth_headers(timeout_s)
+                async with self._post(call, auth_headers, None) as response:
+                    response_started = True
                     if response.status != 200:
-                        body = await _read(response)
-                        call.refused(response.status, _lower(response.headers), body, proof)
+                        body = await _read_body(response)
+                        call.raise_refusal(
+                            response.status, _lower_names(response.headers), body, auth_headers
+                        )
                     async for chunk in response.content.iter_any():
                         for deltas in flow.read(chunk):
-                            patience.reschedule(None)  # else it would strike whoever reads this
+                            timeout.reschedule(None)  # else it would cancel a slow consumer
                             yield deltas
-                            patience.reschedule(clock() + self._timeouts.idle_s)
+                            timeout.reschedule(clock() + self._timeouts.idle_s)
                         if flow.done:
                             break
-                    patience.reschedule(clock() + AFTER_S)
+                    timeout.reschedule(clock() + AFTER_S)
                     async for _ in response.content.iter_any():
-                        pass  # until its connection can be used again
+                        pass  # read to the end, so that the connection can be reused
         except UpstreamError as error:
-            flow.failed(error, proof)
+            flow.prepare_error(error, auth_headers)
             raise
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if not flow.complete:
-                meant = _classify(error, time.monotonic() - began_s, begun=begun)
-                flow.failed(meant, proof)
-                raise meant from error
-        last = flow.finish(proof)
+                failure = _classify(
+                    error, time.monotonic() - began_s, response_started=response_started
+                )
+                flow.prepare_error(failure, auth_headers)
+                raise failure from error
+        last = flow.finish(auth_headers)
         if last:
             yield last
 
     def _post(
         self,
         call: ProviderCall,
-        proof: Mapping[str, str],
+        auth_headers: Mapping[str, str],
         total_s: float | None,
     ) -> "aiohttp.client._RequestContextManager":
         if not is_path(call.http.path):
             raise Unsuitable("the model's name cannot be sent")
-        return self._by(call.way.provider.proxy).post(
-            URL(call.url, encoded=True),  # else %3A becomes a colon, and the signature void
+        return self._session_for(call.setup.provider.proxy).post(
+            URL(call.url, encoded=True),  # else %3A becomes a colon, and the signature is invalid
             data=call.http.body,
-            headers={**call.http.headers, **self._calls.headers[call.way.provider.name], **proof},
+            headers={
+                **call.http.headers,
+                **self._calls.headers[call.setup.provider.name],
+                **auth_headers,
+            },
             timeout=aiohttp.ClientTimeout(total=total_s, sock_connect=self._timeouts.connect_s),
             allow_redirects=False,
         )
@@ -216,8 +231,8 @@ def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
     )
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The body, in memory, as long as it is not absurd."""
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body. Raises Broken beyond MAX_ANSWER bytes."""
     if (response.content_length or 0) > MAX_ANSWER:
         raise failures.too_large()
     if response.content_length is not None and "Content-Encoding" not in response.headers:
@@ -232,18 +247,18 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)
 
 
-def _lower(headers: CIMultiDictProxy[str]) -> dict[str, str]:
+def _lower_names(headers: CIMultiDictProxy[str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def _classify(error: Exception, asked_s: float, *, begun: bool) -> UpstreamError:
-    """What a failure of the transport means, so long after it was asked. Its own text may name our
-    URL: it is not shown.
+def _classify(error: Exception, elapsed_s: float, *, response_started: bool) -> UpstreamError:
+    """Maps a transport failure, `elapsed_s` after the request was sent. Its own text may contain
+    our URL, so it is not used.
     """
     if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
         return failures.unreachable()
     if isinstance(error, TimeoutError):
         return failures.timed_out()
-    if begun or isinstance(error, aiohttp.ClientResponseError):
+    if response_started or isinstance(error, aiohttp.ClientResponseError):
         return failures.broken()
-    return failures.unheard(asked_s, error)
+    return failures.closed_early(elapsed_s, error)

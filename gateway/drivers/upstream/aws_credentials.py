@@ -18,28 +18,28 @@ from typing import Final
 
 from gateway.core.errors import Misconfigured
 from gateway.core.snapshot import AwsAuth
-from gateway.drivers.upstream.aws_machine import of_machine
+from gateway.drivers.upstream.aws_machine import machine_credentials
 from gateway.drivers.upstream.renewed import Issued
 from gateway.wire.sigv4 import Credentials
 
-_ELSEWHERE: Final = (
+_UNSUPPORTED: Final = (
     "role_arn", "web_identity_token_file", "sso_session", "sso_start_url", "credential_process",
     "login_session",
 )  # fmt: skip
 _LOOK_AGAIN_S: Final = 60.0
-"""Temporary keys in a file do not say when they end; what wrote them writes others in time."""
+"""Temporary keys in a file have no expiry; whatever wrote them is expected to renew them."""
 _PRINTABLE: Final = re.compile(r"[!-~]+")
 
 
 def find(auth: AwsAuth, env: Mapping[str, str]) -> Issued[Credentials]:
-    """Reads it all anew each time. Blocks. Raises Misconfigured."""
-    found = _configured(auth)
+    """Reads every source again on each call. Blocks. Raises Misconfigured."""
+    found = _from_config(auth)
     if found is None and auth.profile is None:
-        found = _in_environment(env)
+        found = _from_environment(env)
     if found is None:
-        found = _in_files(auth.profile, env)
+        found = _from_files(auth.profile, env)
     if found is None and auth.profile is None:
-        found = of_machine(env)
+        found = machine_credentials(env)
     if found is None:
         where = "the environment, the shared files or the machine's role"
         where = where if auth.profile is None else "the profile that is configured"
@@ -51,13 +51,13 @@ def find(auth: AwsAuth, env: Mapping[str, str]) -> Issued[Credentials]:
     return found
 
 
-def _configured(auth: AwsAuth) -> Issued[Credentials] | None:
+def _from_config(auth: AwsAuth) -> Issued[Credentials] | None:
     if auth.access_key_id is None or auth.secret_access_key is None:
         return None
     return Issued(Credentials(auth.access_key_id, auth.secret_access_key, auth.session_token))
 
 
-def _in_environment(env: Mapping[str, str]) -> Issued[Credentials] | None:
+def _from_environment(env: Mapping[str, str]) -> Issued[Credentials] | None:
     key, secret = env.get("AWS_ACCESS_KEY_ID"), env.get("AWS_SECRET_ACCESS_KEY")
     if not key and not secret:
         return None
@@ -66,10 +66,10 @@ def _in_environment(env: Mapping[str, str]) -> Issued[Credentials] | None:
     return Issued(Credentials(key, secret, env.get("AWS_SESSION_TOKEN") or None))
 
 
-def _in_files(profile: str | None, env: Mapping[str, str]) -> Issued[Credentials] | None:
+def _from_files(profile: str | None, env: Mapping[str, str]) -> Issued[Credentials] | None:
     name = profile or env.get("AWS_PROFILE") or "default"
     home = env.get("HOME") or env.get("USERPROFILE")
-    said: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for variable, file, section in (
         ("AWS_CONFIG_FILE", "config", name if name == "default" else f"profile {name}"),
         ("AWS_SHARED_CREDENTIALS_FILE", "credentials", name),
@@ -78,21 +78,21 @@ def _in_files(profile: str | None, env: Mapping[str, str]) -> Issued[Credentials
         if path is not None:
             if home and path.startswith("~/"):
                 path = home + path[1:]
-            said |= _section(Path(path), section)  # credentials come last: they win
-    if not said and env.get("AWS_PROFILE") and profile is None:
+            settings |= _read_section(Path(path), section)  # credentials come last: they win
+    if not settings and env.get("AWS_PROFILE") and profile is None:
         raise Misconfigured("AWS_PROFILE names a profile that is not in the shared files")
-    key, secret = said.get("aws_access_key_id"), said.get("aws_secret_access_key")
+    key, secret = settings.get("aws_access_key_id"), settings.get("aws_secret_access_key")
     if key and secret:
-        token = said.get("aws_session_token") or said.get("aws_security_token") or None
+        token = settings.get("aws_session_token") or settings.get("aws_security_token") or None
         found = Credentials(key, secret, token)
         return Issued(found, look_again_s=_LOOK_AGAIN_S) if token else Issued(found)
-    for other in _ELSEWHERE:
-        if other in said:
+    for other in _UNSUPPORTED:
+        if other in settings:
             raise Misconfigured(f"the AWS profile has {other} in place of keys: not supported")
     return None
 
 
-def _section(path: Path, name: str) -> dict[str, str]:
+def _read_section(path: Path, name: str) -> dict[str, str]:
     parser = RawConfigParser(default_section="", strict=False)
     try:
         parser.read_string(path.read_text("utf-8"))

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from gateway.core.errors import Misconfigured
 from gateway.drivers.upstream.renewed import Issued
-from gateway.drivers.upstream.short_http import ask
+from gateway.drivers.upstream.short_http import send_request
 from gateway.wire.sigv4 import Credentials
 
 _CONTAINER: Final = "http://169.254.170.2"
@@ -34,18 +34,18 @@ class _Keys(Struct):
     expiration: datetime | None = msgspec.field(name="Expiration", default=None)
 
 
-def of_machine(env: Mapping[str, str]) -> Issued[Credentials] | None:
-    """None when the machine has no role. Blocks. Raises Misconfigured when it has, and fails."""
+def machine_credentials(env: Mapping[str, str]) -> Issued[Credentials] | None:
+    """None when the machine has no role. Blocks. Raises Misconfigured when its role fails."""
     relative = env.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
     full = env.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
     if relative or full:
-        return _of_container(_CONTAINER + relative if relative else full or "", env)
+        return _container_credentials(_CONTAINER + relative if relative else full or "", env)
     if env.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
         return None
-    return _of_instance(env.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or _INSTANCE)
+    return _instance_credentials(env.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or _INSTANCE)
 
 
-def _of_container(url: str, env: Mapping[str, str]) -> Issued[Credentials]:
+def _container_credentials(url: str, env: Mapping[str, str]) -> Issued[Credentials]:
     if not _is_trusted(url):
         raise Misconfigured("the container's AWS endpoint is neither https nor a machine's own")
     try:
@@ -53,39 +53,41 @@ def _of_container(url: str, env: Mapping[str, str]) -> Issued[Credentials]:
         file = env.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
         if file:
             token = Path(file).read_text("utf-8").strip()
-        answer = ask(url, headers={"authorization": token} if token else {}, timeout_s=_TIMEOUT_S)
+        answer = send_request(
+            url, headers={"authorization": token} if token else {}, timeout_s=_TIMEOUT_S
+        )
     except (OSError, UnicodeError):
         raise Misconfigured("the container's AWS credentials could not be had") from None
     if answer.status != 200:
         raise Misconfigured(f"the container's AWS endpoint answered with status {answer.status}")
-    return _issued(answer.body)
+    return _parse_credentials(answer.body)
 
 
-def _of_instance(endpoint: str) -> Issued[Credentials] | None:
+def _instance_credentials(endpoint: str) -> Issued[Credentials] | None:
     base = endpoint.rstrip("/")
     try:
-        told = ask(
+        token_answer = send_request(
             f"{base}/latest/api/token",
             method="PUT",
             headers={"x-aws-ec2-metadata-token-ttl-seconds": "300"},
             timeout_s=_TIMEOUT_S,
         )
-        if told.status != 200:
+        if token_answer.status != 200:
             return None
-        session = {"x-aws-ec2-metadata-token": told.body.decode("latin-1").strip()}
-        roles = ask(base + _ROLES, headers=session, timeout_s=_TIMEOUT_S)
+        session = {"x-aws-ec2-metadata-token": token_answer.body.decode("latin-1").strip()}
+        roles = send_request(base + _ROLES, headers=session, timeout_s=_TIMEOUT_S)
         role = roles.body.decode("latin-1").strip()
         if roles.status != 200 or not role:
             return None
-        keys = ask(f"{base}{_ROLES}{role}", headers=session, timeout_s=_TIMEOUT_S)
+        keys = send_request(f"{base}{_ROLES}{role}", headers=session, timeout_s=_TIMEOUT_S)
     except OSError:
         return None
     if keys.status != 200:
         raise Misconfigured(f"the machine's AWS role answered with status {keys.status}")
-    return _issued(keys.body)
+    return _parse_credentials(keys.body)
 
 
-def _issued(body: bytes) -> Issued[Credentials]:
+def _parse_credentials(body: bytes) -> Issued[Credentials]:
     try:
         keys = msgspec.json.decode(body, type=_Keys)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -95,7 +97,7 @@ def _issued(body: bytes) -> Issued[Credentials]:
 
 
 def _is_trusted(url: str) -> bool:
-    """What is asked over plain HTTP must be this machine: a secret comes back."""
+    """Plain HTTP is only allowed to this machine: the answer contains a secret."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

@@ -1,8 +1,8 @@
 """Deadlines of many connections, watched by one timer.
 
-A timer for each call costs 1 us, asyncio.timeout 4. Here a call only writes its deadline down:
-whoever is in the wheel is looked at when the deadline it had back then is over, and put back
-when that has moved since. So a connection costs the wheel something once a minute.
+A timer for each call costs 1 us, asyncio.timeout 4. Here a call only sets its deadline: the wheel
+checks an item when the deadline it had on insertion is over, and puts it back if that has moved
+since. So an idle connection costs the wheel something about once a minute.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import time
 from typing import Final, Protocol
 
 TICK_S: Final = 0.05
-"""Deadlines strike up to so much late, and never early."""
+"""A deadline fires at most this much late, and never early."""
 NEVER: Final = math.inf
 
 
@@ -20,11 +20,11 @@ class Timed(Protocol):
 
     deadline: float
     due: float
-    """When the wheel looks at it next; NEVER when it is not in the wheel. A deadline later than
-    that need not be watched again.
+    """When the wheel checks it next; NEVER when it is not in the wheel. A deadline later than that
+    needs no new `watch`.
     """
 
-    def strike(self, now: float) -> None:
+    def deadline_passed(self, now: float) -> None:
         """The deadline is over."""
         ...
 
@@ -34,28 +34,28 @@ class DeadlineWheel:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._dues: dict[float, set[Timed]] = {}
+        self._slots: dict[float, set[Timed]] = {}
         self._next = NEVER
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, timed: Timed) -> None:
-        """To be told when a deadline was set; one that only moved on need not be told."""
+        """Call it when a deadline was set or moved earlier; moving it later needs no call."""
         due = (int(timed.deadline / TICK_S) + 1) * TICK_S
         if timed.due <= due:
             return
         self.forget(timed)
         timed.due = due
-        self._dues.setdefault(due, set()).add(timed)
+        self._slots.setdefault(due, set()).add(timed)
         if due < self._next:
             self._arm(due)
 
     def forget(self, timed: Timed) -> None:
         if timed.due != NEVER:
-            self._dues[timed.due].discard(timed)
+            self._slots[timed.due].discard(timed)
             timed.due = NEVER
 
     def close(self) -> None:
-        self._dues.clear()
+        self._slots.clear()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -63,20 +63,20 @@ class DeadlineWheel:
         if self._timer is not None:
             self._timer.cancel()
         self._next = due
-        self._timer = self._loop.call_later(max(0, due - time.monotonic()), self._look)
+        self._timer = self._loop.call_later(max(0, due - time.monotonic()), self._tick)
 
-    def _look(self) -> None:
+    def _tick(self) -> None:
         now = time.monotonic()
-        over = [due for due in self._dues if due <= now]
-        struck = [timed for due in over for timed in self._dues.pop(due)]
-        for timed in struck:
+        expired = [due for due in self._slots if due <= now]
+        due_items = [timed for due in expired for timed in self._slots.pop(due)]
+        for timed in due_items:
             timed.due = NEVER
-        for timed in struck:
+        for timed in due_items:
             if timed.deadline <= now:
-                timed.strike(now)
+                timed.deadline_passed(now)
             else:
                 self.watch(timed)
-        if self._dues:
-            self._arm(min(self._dues))
+        if self._slots:
+            self._arm(min(self._slots))
         else:
             self._next = NEVER

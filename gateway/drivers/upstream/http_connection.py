@@ -2,8 +2,8 @@
 
     idle -> asked -> answering -> whole -> idle        and from each of these: closed
 
-idle: nobody's. asked: a request is out, and no byte came. answering: bytes came. whole: the answer
-is here, and may be read even when the connection is closed by then.
+idle: free. asked: a request was sent, no byte has come. answering: bytes have come. whole: the
+answer is complete, and can be read even if the connection is closed by then.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from gateway.drivers.upstream.http_request import Post
 from gateway.outbox import outbox
 
 MAX_HEAD: Final = 64 * 1024
-"""Bytes that may come and be no part of a body: a head, or lines between the chunks."""
+"""Bytes that may come outside of a body: a head, or lines between the chunks."""
 HIGH_WATER: Final = 64 * 1024
-"""Bytes of a flowing answer that may wait to be taken before the provider is made to wait."""
+"""Bytes of a streamed answer that may be buffered before reading is paused."""
 _LOOK_AGAIN_S: Final = 1.0
 
 IDLE: Final = "idle"
@@ -33,66 +33,66 @@ WHOLE: Final = "whole"
 
 
 class Stale(Reset):
-    """A connection that had been used before was closed as a request went out on it."""
+    """A reused connection was closed as a request was sent on it."""
 
 
-class Home(Protocol):
-    """Where a connection belongs."""
+class ConnectionOwner(Protocol):
+    """Is told when a connection was opened and closed: its pool."""
 
     def made(self, connection: "Connection") -> None: ...
     def lost(self, connection: "Connection") -> None: ...
 
 
 class Connection(asyncio.Protocol):
-    """Reads are by one task at a time: `ask`, then `take` and `wait` until `state` is whole."""
+    """Used by one task at a time: `ask`, then `take` and `wait` until `state` is whole."""
 
-    def __init__(self, home: Home, wheel: DeadlineWheel) -> None:
-        self._home = home
+    def __init__(self, owner: ConnectionOwner, wheel: DeadlineWheel) -> None:
+        self._owner = owner
         self._wheel = wheel
         self._outbox = outbox()
         self._future = asyncio.get_running_loop().create_future
         self._parser: HttpResponseParser
         self._transport: asyncio.Transport
         self._waiter: asyncio.Future[None] | None = None
-        self._pours: Callable[[bytes], bool] | None = None
+        self._sink: Callable[[bytes], bool] | None = None
         self._parts: list[bytes] = []
         self._counted = self._size = 0
-        """Of these parts, those that have waited for more."""
-        self._barren = 0
-        """Bytes of the segments since the last that had some of a body."""
-        self._awaited: list[None] = []
-        """One for each answer that may begin: the parser takes it, or fails without."""
-        self._collects = self._paused = self._used = self.open = False
-        self._keeps = True
+        """How many of `_parts` were counted, and their size in bytes."""
+        self._non_body_bytes = 0
+        """Bytes received since the last that belonged to a body."""
+        self._expected: list[None] = []
+        """One item for each expected answer: on_message_begin pops it, and fails when empty."""
+        self._buffering = self._paused = self._used = self.open = False
+        self._reusable = True
         self._error: UpstreamError | None = None
-        self._asked_at = 0.0
+        self._sent_at = 0.0
         self.state: str = IDLE
         self.deadline, self.due = 0.0, NEVER
         self.status = 0
-        """0 until the head of the answer is here."""
+        """0 until the head of the answer has come."""
         self.headers = Headers()
-        """Of the answer that is here, until it is at rest."""
-        # What the parser tells most, with no function of ours between: 0.1 us for each.
-        self.on_message_begin = self._awaited.pop
+        """Of the current answer, until the connection is idle."""
+        # The parser's most frequent callbacks, without a Python function between: saves 0.1 us.
+        self.on_message_begin = self._expected.pop
         self.on_body = self._parts.append
 
     def ask(self, request: Post, deadline: float, *, whole: bool) -> asyncio.Future[None]:
-        """Send a request, and wait: until the answer is whole, or for the first of its body."""
-        self._asked_at = time.monotonic()
+        """Send a request, and wait until the answer is `whole`, or for the first of its body."""
+        self._sent_at = time.monotonic()
         if not self.open:
-            raise self._error or self._unheard(None)
+            raise self._error or self._closed_early(None)
         if isinstance(request, bytes):
             self._outbox.write(self._transport, request)
         else:
             self._transport.writelines(request)
-        self._awaited.append(None)
+        self._expected.append(None)
         self.state = ASKED
-        self.status = self._barren = 0
-        self._collects = whole
+        self.status = self._non_body_bytes = 0
+        self._buffering = whole
         return self.wait(deadline)
 
     def wait(self, deadline: float) -> asyncio.Future[None]:
-        """For more, after `take` gave nothing. Here or when awaited: raises UpstreamError."""
+        """Wait for more, after `take` gave nothing. Raises UpstreamError, now or when awaited."""
         if self._error is not None:
             raise self._error
         self._waiter = waiter = self._future()
@@ -101,23 +101,23 @@ class Connection(asyncio.Protocol):
             self._wheel.watch(self)
         return waiter
 
-    def pour(self, into: Callable[[bytes], bool], deadline: float) -> asyncio.Future[None]:
-        """Wait as `wait` does, and give what comes meanwhile to `into`, which says whether to go
-        on. It may move `deadline`; what it raises is raised here.
+    def pour(self, sink: Callable[[bytes], bool], deadline: float) -> asyncio.Future[None]:
+        """Wait as `wait` does, and pass what comes to `sink`, which returns whether to go on. It
+        may move `deadline`; what it raises is raised here.
         """
         waiter = self.wait(deadline)
-        self._pours = into
+        self._sink = sink
         return waiter
 
     async def collect(self, deadline: float) -> None:
-        """Wait until an answer that was to flow is whole after all."""
-        self._collects = True
+        """Wait until an answer that was to be streamed is whole."""
+        self._buffering = True
         self._resume()
         if self.state != WHOLE:
             await self.wait(deadline)
 
     def take(self) -> bytes:
-        """What has come of the body since it was taken last; b"" when nothing has."""
+        """What has come of the body since the last call; b"" when nothing has."""
         body = b"".join(self._parts)
         self._parts.clear()
         if self._counted:
@@ -125,13 +125,13 @@ class Connection(asyncio.Protocol):
             self._resume()
         return body
 
-    def rest(self, deadline: float) -> bool:
-        """Be idle until the deadline; False when it cannot be used again. A new one can."""
+    def make_idle(self, deadline: float) -> bool:
+        """Keep it idle until the deadline; False when it cannot be reused. A new one can."""
         if (
-            not self._keeps
+            not self._reusable
             or self.state in (ASKED, ANSWERING)
             or self._parts
-            or self._transport.get_write_buffer_size()  # it did not want all of the request
+            or self._transport.get_write_buffer_size()  # the request was not read to its end
         ):
             return False
         self.state = IDLE
@@ -143,23 +143,23 @@ class Connection(asyncio.Protocol):
         return True
 
     def close(self) -> None:
-        """At once; what was not sent is dropped."""
+        """Close at once; unsent bytes are dropped."""
         if self.open:
-            self.open = self._keeps = False
-            self._pours = None
+            self.open = self._reusable = False
+            self._sink = None
             self._wheel.forget(self)
             self._transport.abort()
 
     def drop(self) -> None:
-        """Close, and tell whoever waits that the answer broke off."""
+        """Close; whoever waits gets an error that the answer broke off."""
         self._peer_closed(ConnectionAbortedError())
 
-    def strike(self, now: float) -> None:
+    def deadline_passed(self, now: float) -> None:
         if self.state == IDLE:
             self.close()
         elif self._waiter is not None:
             self._fail(failures.timed_out())
-        else:  # whoever reads is slow, not the provider
+        else:  # our consumer is slow, not the provider
             self.deadline = now + _LOOK_AGAIN_S
             self._wheel.watch(self)
 
@@ -167,11 +167,11 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._parser = HttpResponseParser(self)
         self.open = True
-        self._home.made(self)
+        self._owner.made(self)
 
     def data_received(self, data: bytes) -> None:
-        pours = self._pours
-        if pours is None:
+        sink = self._sink
+        if sink is None:
             if self.state == ASKED:
                 self.state = ANSWERING
                 self.headers.raw = data
@@ -183,19 +183,19 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
-            self._spoilt()
+            self._on_bad_http()
             return
         parts = self._parts
         if self.state == WHOLE:
             self._wake()
-        elif pours is None or not parts:
-            self._more(len(data))
+        elif sink is None or not parts:
+            self._on_data(len(data))
         else:
             body = b"".join(parts)  # of one part that is the part itself
             parts.clear()
-            self._barren = 0
+            self._non_body_bytes = 0
             try:
-                if not pours(body):
+                if not sink(body):
                     self._wake()
             except Exception as error:  # noqa: BLE001 - whoever waits is told
                 self._wake(error)
@@ -206,7 +206,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._peer_closed(exc)
         del self._parser  # it refers to us
-        self._home.lost(self)
+        self._owner.lost(self)
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -216,35 +216,35 @@ class Connection(asyncio.Protocol):
         self.status = status
 
     def on_message_complete(self) -> None:
-        if self.status < 200:  # it will go on
+        if self.status < 200:  # informational: another head follows
             self.status = 0
-            self._awaited.append(None)
+            self._expected.append(None)
             return
-        self._keeps = self._parser.should_keep_alive()
+        self._reusable = self._parser.should_keep_alive()
         self.state = WHOLE
 
     # Inside
 
-    def _spoilt(self) -> None:
-        """What came was no HTTP, or more than one answer."""
+    def _on_bad_http(self) -> None:
+        """What came was not HTTP, or more than one answer."""
         if self.state == WHOLE:
             self.close()
             self._wake()
         else:
             self._fail(failures.broken())
 
-    def _more(self, size: int) -> None:
-        """So many bytes came that are not poured, and the answer is not whole."""
-        new = self._parts[self._counted :]
-        if not new:
-            self._barren += size
-            if self._barren > MAX_HEAD:
+    def _on_data(self, size: int) -> None:
+        """`size` bytes came that did not go to a sink, and the answer is not whole."""
+        new_parts = self._parts[self._counted :]
+        if not new_parts:
+            self._non_body_bytes += size
+            if self._non_body_bytes > MAX_HEAD:
                 self._fail(failures.broken())
             return
-        self._barren = 0
-        self._counted += len(new)
-        self._size += sum(map(len, new))
-        if self._collects:
+        self._non_body_bytes = 0
+        self._counted += len(new_parts)
+        self._size += sum(map(len, new_parts))
+        if self._buffering:
             if self._size > failures.MAX_ANSWER:
                 self._fail(failures.too_large())
         elif self._waiter is not None:
@@ -261,7 +261,7 @@ class Connection(asyncio.Protocol):
 
     def _wake(self, error: Exception | None = None) -> None:
         waiter = self._waiter
-        self._waiter = self._pours = None
+        self._waiter = self._sink = None
         if waiter is None or waiter.done():
             return
         if error is None:
@@ -272,21 +272,21 @@ class Connection(asyncio.Protocol):
     def _fail(self, error: UpstreamError) -> None:
         self._error = self._error or error
         self.close()
-        if self._parts and not self._collects:
+        if self._parts and not self._buffering:
             self._wake()  # what came is taken first
         else:
             self._wake(error)
 
     def _peer_closed(self, exc: Exception | None) -> None:
-        """The provider closed the connection, cleanly without `exc`."""
+        """The provider closed the connection; cleanly if `exc` is None."""
         if not self.open:
             return
         if self.state == ASKED:
-            self._fail(self._unheard(exc))
+            self._fail(self._closed_early(exc))
         elif self.state != ANSWERING:
             self.close()
         elif not self.status:
-            self._fail(failures.unheard(time.monotonic() - self._asked_at, exc))
+            self._fail(failures.closed_early(time.monotonic() - self._sent_at, exc))
         elif exc is None and self.headers.ends_with_the_connection:
             self.close()
             self.state = WHOLE
@@ -294,7 +294,7 @@ class Connection(asyncio.Protocol):
         else:
             self._fail(failures.broken())
 
-    def _unheard(self, exc: Exception | None) -> UpstreamError:
-        error = failures.unheard(time.monotonic() - self._asked_at, exc)
+    def _closed_early(self, exc: Exception | None) -> UpstreamError:
+        error = failures.closed_early(time.monotonic() - self._sent_at, exc)
         stale = self._used and isinstance(error, Reset)
         return Stale("the connection was stale") if stale else error

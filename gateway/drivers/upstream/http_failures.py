@@ -1,6 +1,6 @@
-"""What a failed exchange with a provider is called, whichever client made it.
+"""The errors of failed exchanges with a provider, the same for both HTTP clients.
 
-The client's own words may name our URL: these are shown instead.
+A client library's own message may contain our URL: these are shown instead.
 """
 
 import errno
@@ -9,33 +9,33 @@ from typing import Final
 from gateway.core.errors import Broken, Reset, TimedOut, Unreachable
 
 WORKED_S: Final = 1.0
-"""After so long a provider has begun to work on an answer: who merely closes idle connections, or
-is being restarted, does so at once.
+"""A connection that is closed later than this had reached a provider at work: one that merely
+closes idle connections, or is being restarted, closes at once.
 """
 UNREAD_S: Final = 10.0
-"""The same for a connection that was reset: whose system finds unread what we asked answers so, and
-a busy one may be seconds late. A balancer that resets after minutes may well have passed it on.
+"""The same for a reset: a kernel sends one when a socket is closed with our request unread, and a
+busy one may be seconds late. A load balancer that resets after minutes may have passed it on.
 """
-PROXY_CREDENTIALS: Final = 407
+PROXY_AUTH_REQUIRED: Final = 407
 MAX_ANSWER: Final = 64 * 1024 * 1024
-"""Bytes of one answer that are read before the provider is taken for broken."""
+"""Bytes of one answer; beyond that it is Broken."""
 
 
 def unreachable(*, proxied: bool = False) -> Unreachable:
-    """`proxied`: a proxy stands between."""
+    """`proxied`: the way is through a proxy."""
     by = " through its proxy" if proxied else ""
     return Unreachable(f"the provider could not be connected to{by}")
 
 
 def proxy_refused(status: int) -> Unreachable:
-    """What a proxy says beside its status is about its network: it is not told."""
-    if status == PROXY_CREDENTIALS:
+    """Shows the proxy's status only: its text is about its network."""
+    if status == PROXY_AUTH_REQUIRED:
         why = "the proxy wants a user and a password, or others than these: it answered 407"
         return Unreachable(why)
     return Unreachable(f"the proxy made no connection to the provider: it answered {status}")
 
 
-def no_proxy() -> Unreachable:
+def proxy_broke_off() -> Unreachable:
     return Unreachable("the proxy broke off before it connected, or what answers there is none")
 
 
@@ -51,13 +51,13 @@ def reset() -> Reset:
     return Reset("the provider closed the connection without an answer")
 
 
-def unheard(asked_s: float, why: Exception | None) -> Reset | Broken:
-    """The connection was closed before a byte of an answer, so long after it was asked for; `why`
-    is what the system said, None for a clean end. What was worked on may be billed: it is not
-    simply asked for again.
+def closed_early(elapsed_s: float, cause: Exception | None) -> Reset | Broken:
+    """The connection was closed before a byte of an answer, `elapsed_s` after the request; `cause`
+    is the system's error, None for a clean end. Reset may be retried; Broken may have been billed,
+    so it is not.
     """
-    unread = isinstance(why, OSError) and why.errno in (errno.ECONNRESET, errno.EPIPE)
-    if asked_s < (UNREAD_S if unread else WORKED_S):
+    unread = isinstance(cause, OSError) and cause.errno in (errno.ECONNRESET, errno.EPIPE)
+    if elapsed_s < (UNREAD_S if unread else WORKED_S):
         return reset()
     return Broken("the provider closed the connection before its answer")
 

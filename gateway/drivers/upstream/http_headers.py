@@ -1,4 +1,4 @@
-"""The headers of an answer, read only where somebody asks for one."""
+"""The headers of an answer, parsed lazily."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -6,18 +6,18 @@ from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-_GOOD: Final = b"HTTP/1.1 2"
-_ITS_END: Final = b"\r\n\r\n"
-_USUAL: Final = 4096
+_SUCCESS: Final = b"HTTP/1.1 2"
+_HEAD_END: Final = b"\r\n\r\n"
+_USUAL_HEAD_BYTES: Final = 4096
 """Bytes that hold nearly every head."""
 
 
 class Headers(Mapping[str, str]):
-    """Names are looked up in lower case; of a name that came twice, the last.
+    """Looked up by lower-case name; of a repeated name, the last value.
 
-    `raw` is what came until the head was whole: more may have come with it, before and behind.
-    Providers send some twenty headers, and of a good answer none is read: to be told them all by
-    the parser costs 4 us.
+    `raw` is what came until the head was whole: it may contain more, before and after the head.
+    Providers send some twenty headers, and of a successful answer none is read: parser callbacks
+    for all of them would cost 4 us.
     """
 
     __slots__ = ("raw",)
@@ -27,14 +27,14 @@ class Headers(Mapping[str, str]):
 
     def find(self, name: bytes) -> bytes | None:
         """The value of a name in lower case."""
-        head, ended, _ = self.raw[:_USUAL].partition(_ITS_END)
-        # A head that is the first to come ends with the first empty line. Not by `name in head`:
-        # that takes the name for a number first, and costs 0.8 us more.
-        if ended and head[:10] == _GOOD and not head.lower().count(name):
+        head, ended, _ = self.raw[:_USUAL_HEAD_BYTES].partition(_HEAD_END)
+        # The first head ends with the first empty line. Not `name in head`: for bytes that tries
+        # the name as a number first, and costs 0.8 us more.
+        if ended and head[:10] == _SUCCESS and not head.lower().count(name):
             return None
         found = None
-        for said, value in self._parsed().items():
-            if said.lower() == name:
+        for field, value in self._parsed().items():
+            if field.lower() == name:
                 found = value
         return found
 
@@ -45,7 +45,7 @@ class Headers(Mapping[str, str]):
 
     @property
     def ends_with_the_connection(self) -> bool:
-        """RFC 9112, 6.3: an answer with these does not say how long it is."""
+        """RFC 9112, 6.3: the body has no length, so it lasts until the connection is closed."""
         coding = self.get("transfer-encoding", "").lower()
         return "content-length" not in self and not coding.endswith("chunked")
 
@@ -63,16 +63,16 @@ class Headers(Mapping[str, str]):
 
     def _parsed(self) -> dict[bytes, bytes]:
         """As they came."""
-        return _Head(self.raw).said
+        return _Head(self.raw).fields
 
 
 class _Head:
-    """Reads as the connection's own parser did, up to the end of a head that is none of 1xx."""
+    """Parses as the connection did, up to the end of the first head that is not 1xx."""
 
     def __init__(self, raw: bytes) -> None:
-        self.said: dict[bytes, bytes] = {}
-        self.on_header = self.said.__setitem__
-        self.on_message_begin = self.said.clear
+        self.fields: dict[bytes, bytes] = {}
+        self.on_header = self.fields.__setitem__
+        self.on_message_begin = self.fields.clear
         self._parser = HttpResponseParser(self)
         with suppress(HttpParserError, HttpParserUpgrade):
             self._parser.feed_data(raw)

@@ -1,7 +1,7 @@
-"""Connections to one origin: the one that was used last is used next, so that few stay open.
+"""Connections to one origin: the one that was used last is reused first, so that few stay open.
 
-No redirects, no cookies; a proxy named in the environment is not asked. There is no limit to the
-connections: the door bounds what is in flight.
+No redirects, no cookies; proxies from the environment are ignored. The number of connections is
+unlimited: admission bounds the requests in flight.
 """
 
 import asyncio
@@ -16,22 +16,22 @@ from gateway.drivers.upstream.deadline_wheel import DeadlineWheel
 from gateway.drivers.upstream.http_connection import Connection, Stale
 from gateway.drivers.upstream.http_request import Post
 from gateway.drivers.upstream.http_tunnel import Proxy, addresses, connect
-from gateway.drivers.upstream.tls_sessions import Spoken, resuming
+from gateway.drivers.upstream.tls_sessions import ResumableSSLObject, with_resumption
 
 IDLE_S: Final = 60.0
-"""After so long an idle connection is closed."""
+"""How long an idle connection is kept."""
 
 
 def tls_context(cafile: str | None = None) -> ssl.SSLContext:
-    """Verifies certificate and host, by the system's authorities or those in a file."""
+    """Verifies certificate and host name, by the system's CAs or those in a file."""
     context = ssl.create_default_context(cafile=cafile)
     context.set_alpn_protocols(["http/1.1"])
-    return resuming(context)
+    return with_resumption(context)
 
 
 class Pool:
-    """`tls` is None for plain HTTP; each connection is through the `proxy`, where there is one, and
-    is otherwise as one without. Lives in one event loop.
+    """`tls` is None for plain HTTP; with a `proxy` each connection is a tunnel through it. For use
+    on one event loop.
     """
 
     def __init__(
@@ -53,12 +53,12 @@ class Pool:
         self._idle_s = idle_s
         self._proxy = proxy
         self._addresses = addresses(host, port, proxy)
-        self._spoken: Spoken | None = None
-        """Whose session is to be remembered when the next connection is opened."""
+        self._to_remember: ResumableSSLObject | None = None
+        """A connection whose TLS session is saved before the next one is opened."""
         self._idle: dict[Connection, None] = {}  # in order: popitem gives the last
         self._open: set[Connection] = set()
-        self._emptied: asyncio.Future[None] | None = None
-        self._keeps = True
+        self._all_closed: asyncio.Future[None] | None = None
+        self._reuses = True
 
     @property
     def open(self) -> int:
@@ -66,17 +66,17 @@ class Pool:
         return len(self._open)
 
     async def ask(self, request: Post, deadline: float, *, whole: bool) -> Connection:
-        """A connection on which the answer is: whole, or the first of its body.
+        """Send a request; gives the connection, with the `whole` answer or the first of its body.
 
-        Give it back with `release`, or close it. The deadline is in seconds of time.monotonic;
-        it bounds connecting as well. Raises UpstreamError.
+        Give it back with `release`, or close it. The deadline is in seconds of time.monotonic and
+        includes connecting. Raises UpstreamError.
         """
         connection = self._idle.popitem()[0] if self._idle else await self._connect(deadline)
         while True:
             try:
                 await connection.ask(request, deadline, whole=whole)
             except Stale:
-                # The provider closed it meanwhile; a new connection is never stale.
+                # The provider had closed it while idle; a new connection is never stale.
                 connection = await self._connect(deadline)
             except BaseException:
                 connection.close()
@@ -85,37 +85,37 @@ class Pool:
                 return connection
 
     async def warm(self) -> None:
-        """Open a connection for the first request, where there is none. Whether that succeeds is
-        told to whoever asks.
+        """Open a connection for the first request, where there is none. Failures are ignored: the
+        next `ask` raises them.
         """
-        if self._open or not self._keeps:
+        if self._open or not self._reuses:
             return
         with suppress(UpstreamError):
             self.release(await self._connect(time.monotonic() + self._connect_s))
 
     def release(self, connection: Connection) -> None:
-        """It is free for the next request; or closed, if anything about it is not as it should."""
-        if self._keeps and connection.rest(time.monotonic() + self._idle_s):
+        """Keep it for the next request, or close it if it cannot be reused."""
+        if self._reuses and connection.make_idle(time.monotonic() + self._idle_s):
             self._idle[connection] = None
         else:
             connection.close()
 
     def retire(self) -> None:
-        """Keep no connection from now on: each is closed once the call that it serves is over.
-        It still serves calls, each over a connection of its own.
+        """Keep no idle connections from now on: each is closed after its call. The pool still
+        serves calls, each over a new connection.
         """
-        self._keeps = False
+        self._reuses = False
         for connection in [*self._idle]:
             connection.close()
 
     async def aclose(self) -> None:
-        """Close all connections, also those in use, and wait until they are."""
-        self._keeps = False
-        self._emptied = asyncio.get_running_loop().create_future()
+        """Close all connections, also those in use, and wait until they are closed."""
+        self._reuses = False
+        self._all_closed = asyncio.get_running_loop().create_future()
         for connection in [*self._open]:
             connection.drop()
         if self._open:
-            await self._emptied
+            await self._all_closed
 
     def made(self, connection: Connection) -> None:
         self._open.add(connection)
@@ -123,8 +123,8 @@ class Pool:
     def lost(self, connection: Connection) -> None:
         self._open.discard(connection)
         self._idle.pop(connection, None)
-        if self._emptied is not None and not self._open and not self._emptied.done():
-            self._emptied.set_result(None)
+        if self._all_closed is not None and not self._open and not self._all_closed.done():
+            self._all_closed.set_result(None)
 
     async def _connect(self, deadline: float) -> Connection:
         left_s = deadline - time.monotonic()
@@ -135,11 +135,11 @@ class Pool:
             async with asyncio.timeout(min(left_s, self._connect_s)):
                 await self._dial(connection)
         except TimeoutError as error:
-            late = left_s <= self._connect_s
-            raise (failures.timed_out() if late else self._unreachable()) from error
+            out_of_time = left_s <= self._connect_s
+            raise (failures.timed_out() if out_of_time else self._unreachable()) from error
         except (OSError, RuntimeError, UnicodeError) as error:  # uvloop has RuntimeErrors
             raise self._unreachable() from error
-        if self._emptied is not None:  # we are being stopped
+        if self._all_closed is not None:  # we are being stopped
             connection.close()  # not in `made`: there uvloop loses track of the socket
             raise self._unreachable()
         return connection
@@ -148,16 +148,16 @@ class Pool:
         return failures.unreachable(proxied=self._proxy is not None)
 
     async def _dial(self, connection: Connection) -> None:
-        if self._spoken is not None and self._spoken.remember():
-            self._spoken = None
+        if self._to_remember is not None and self._to_remember.remember():
+            self._to_remember = None
         try:
             transport, _ = await connect(
                 lambda: connection, self._host, self._port, self._tls, self._proxy, self._addresses
             )
         except BaseException:
             connection.close()
-            self.lost(connection)  # uvloop does not tell when it was made a moment ago
+            self.lost(connection)  # uvloop may not call connection_lost when it was just made
             raise
-        spoken = transport.get_extra_info("ssl_object")
-        if isinstance(spoken, Spoken) and not spoken.session_reused:
-            self._spoken = spoken
+        ssl_object = transport.get_extra_info("ssl_object")
+        if isinstance(ssl_object, ResumableSSLObject) and not ssl_object.session_reused:
+            self._to_remember = ssl_object

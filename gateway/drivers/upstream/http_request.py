@@ -1,4 +1,4 @@
-"""The bytes of a POST. Heads are made once: what differs from call to call is a length."""
+"""The bytes of a POST. Heads are cached: only the content length differs from call to call."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -12,11 +12,11 @@ _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t -~\x80-\xff]*")
 _PATH: Final = re.compile(r"/[!-~]*")
 _DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
-NONE: Final[Mapping[str, str]] = {}
+NO_HEADERS: Final[Mapping[str, str]] = {}
 Post: TypeAlias = bytes | tuple[bytes | memoryview, ...]
 """A request; a large one in parts."""
-_MOST_HEADS: Final = 256
-"""Some headers come from clients (Anthropic's betas): they must not fill the memory."""
+_MAX_HEADS: Final = 256
+"""Bounds the cache: some headers come from clients (Anthropic's betas)."""
 
 
 class Origin:
@@ -30,42 +30,42 @@ class Origin:
         self.path = url.path
         host = f"[{self.host}]" if ":" in self.host else self.host
         default = self.port == _DEFAULT_PORTS[url.scheme]
-        self.named = host if default else f"{host}:{self.port}"
-        """As the header `host` has it."""
+        self.host_header = host if default else f"{host}:{self.port}"
+        """The value of the `host` header."""
 
     @property
     def key(self) -> tuple[bool, str, int]:
-        """The same for two that can share connections."""
+        """Equal for origins that can share connections."""
         return self.tls, self.host, self.port
 
 
-class Posts:
-    """The POSTs to one provider. Raises ValueError for headers that cannot be sent."""
+class PostBuilder:
+    """Builds the POSTs to one provider. Raises ValueError for headers that cannot be sent."""
 
     def __init__(self, origin: Origin, headers: Mapping[str, str]) -> None:
         self._path = origin.path
-        self._lines = _lines({"host": origin.named, **headers}.items())
+        self._common_lines = _header_lines({"host": origin.host_header, **headers}.items())
         self._heads: dict[tuple[object, ...], bytes] = {}
         self._last: tuple[str, Mapping[str, str], bytes] = ("", {}, b"")
 
-    def post(self, call: HttpCall, proof: Mapping[str, str] = NONE) -> Post:
-        """A whole request; `proof` are the headers of this call alone.
+    def build(self, call: HttpCall, auth_headers: Mapping[str, str] = NO_HEADERS) -> Post:
+        """A whole request; `auth_headers` are those of this call alone.
 
         Raises Unsuitable when the call cannot be written as HTTP.
         """
         path, headers, head = self._last
-        # Most calls to a provider have one head: to know it by its parts' key costs 0.4 us.
+        # Most calls to a provider share one head: a look-up in `_heads` would cost 0.4 us more.
         if call.headers is not headers or call.path != path:
-            head = self._known(call)
+            head = self._cached_head(call)
             self._last = call.path, call.headers, head
         content = call.content
-        lines = _lines(proof.items()).encode("latin-1") if proof else b""
+        lines = _header_lines(auth_headers.items()).encode("latin-1") if auth_headers else b""
         if isinstance(content, bytes):
             return b"%b%d\r\n%b\r\n%b" % (head, len(content), lines, content)
         parts = [memoryview(part) for part in content]
         return b"%b%d\r\n%b\r\n" % (head, sum(map(len, parts)), lines), *parts
 
-    def _known(self, call: HttpCall) -> bytes:
+    def _cached_head(self, call: HttpCall) -> bytes:
         key = (call.path, *call.headers.items())
         head = self._heads.get(key)
         if head is None:
@@ -73,7 +73,7 @@ class Posts:
                 head = self._head(call)
             except ValueError as error:
                 raise Unsuitable("what was asked cannot be said in a header") from error
-            if len(self._heads) >= _MOST_HEADS:
+            if len(self._heads) >= _MAX_HEADS:
                 self._heads.clear()
             self._heads[key] = head
         return head
@@ -82,7 +82,7 @@ class Posts:
         path = self._path + call.path
         if not is_path(path):
             raise ValueError("no path")
-        lines = self._lines + _lines(call.headers.items())
+        lines = self._common_lines + _header_lines(call.headers.items())
         return f"POST {path} HTTP/1.1\r\n{lines}content-length: ".encode("latin-1")
 
 
@@ -91,8 +91,8 @@ def is_path(text: str) -> bool:
     return _PATH.fullmatch(text) is not None
 
 
-def _lines(headers: Iterable[tuple[str, str]]) -> str:
-    """Nothing in a header may end its line: it would begin another."""
+def _header_lines(headers: Iterable[tuple[str, str]]) -> str:
+    """Header lines. Raises ValueError for a name or value that could inject another header."""
     lines = []
     for name, value in headers:
         if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):

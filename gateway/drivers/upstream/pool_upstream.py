@@ -15,18 +15,18 @@ from gateway.core.plan import Candidate
 from gateway.core.snapshot import Provider, Timeouts
 from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.deadline_wheel import DeadlineWheel
-from gateway.drivers.upstream.http_coding import plain
+from gateway.drivers.upstream.http_coding import decode_body
 from gateway.drivers.upstream.http_connection import WHOLE, Connection
 from gateway.drivers.upstream.http_pool import Pool, tls_context
-from gateway.drivers.upstream.http_request import NONE, Origin, Posts
+from gateway.drivers.upstream.http_request import NO_HEADERS, Origin, PostBuilder
 from gateway.drivers.upstream.http_tunnel import Proxy
 from gateway.drivers.upstream.pouring import Pouring
 from gateway.drivers.upstream.provider_calls import ProviderCall, ProviderCalls
 from gateway.drivers.upstream.provider_flow import AFTER_S, ProviderFlow
 from gateway.drivers.upstream.signing import NO_SIGNERS, Signer
 
-_Where: TypeAlias = tuple[tuple[bool, str, int], str | None]
-"""An origin, and the URL of the proxy on the way there."""
+_OriginKey: TypeAlias = tuple[tuple[bool, str, int], str | None]
+"""An origin, and the URL of the proxy used for it."""
 
 
 class PoolUpstream:
@@ -51,16 +51,16 @@ class PoolUpstream:
         self._origins = {name: Origin(each.base_url) for name, each in providers.items()}
         self._wheel: DeadlineWheel | None = None
         self._tls: SSLContext | None = None
-        self._left: WeakSet[Pool] = WeakSet()
-        """Those of former upstreams, until their last call is over."""
+        self._retired: WeakSet[Pool] = WeakSet()
+        """Pools of replaced upstreams, until their last call is over."""
         self._pools: dict[str, Pool] = {}
-        """By provider; those at one origin, by the same way, share theirs."""
-        self._ends: dict[str, tuple[Pool, Posts]] = {}
-        """What a provider is asked by."""
+        """By provider; those with the same origin and proxy share one."""
+        self._endpoints: dict[str, tuple[Pool, PostBuilder]] = {}
+        """By provider: its pool, and what builds its requests."""
 
     async def __aenter__(self) -> Self:
         self._wheel = DeadlineWheel()
-        self._open({}, self._wheel)
+        self._open_pools({}, self._wheel)
         return self
 
     def renewed(
@@ -69,47 +69,47 @@ class PoolUpstream:
         timeouts: Timeouts,
         signers: Mapping[str, Signer] = NO_SIGNERS,
     ) -> "PoolUpstream":
-        """What takes its place, and closes what both have. It still makes the calls of those who
-        have it, but its connections are kept only where those who share them are as they were.
+        """A replacement, which takes over closing. This one still serves its callers; a pool is
+        kept for both only if none of the providers that share it changed.
         """
         if self._wheel is None:
             raise RuntimeError("PoolUpstream is used outside its context")
         new = PoolUpstream(providers, timeouts, signers, cafile=self._cafile)
-        kept = {} if new._connect_s != self._connect_s else self._same(new)
-        new._wheel, new._tls, new._left = self._wheel, self._tls, self._left
-        new._open(kept, self._wheel)
-        for pool in {*self._pools.values()} - {*kept.values()}:
+        shared = {} if new._connect_s != self._connect_s else self._shared_pools(new)
+        new._wheel, new._tls, new._retired = self._wheel, self._tls, self._retired
+        new._open_pools(shared, self._wheel)
+        for pool in {*self._pools.values()} - {*shared.values()}:
             pool.retire()
-            new._left.add(pool)
+            new._retired.add(pool)
         return new
 
-    def _same(self, new: "PoolUpstream") -> dict[_Where, Pool]:
-        """The pools of places whose providers are the same, in both."""
-        before, after = self._by_place(), new._by_place()  # noqa: SLF001 - one of us
+    def _shared_pools(self, new: "PoolUpstream") -> dict[_OriginKey, Pool]:
+        """The pools whose providers are the same in both."""
+        before, after = self._by_origin(), new._by_origin()  # noqa: SLF001 - one of us
         return {
-            where: self._pools[theirs[0].name]
-            for where, theirs in before.items()
-            if after.get(where) == theirs
+            key: self._pools[same_providers[0].name]
+            for key, same_providers in before.items()
+            if after.get(key) == same_providers
         }
 
-    def _by_place(self) -> dict[_Where, list[Provider]]:
-        found: dict[_Where, list[Provider]] = {}
+    def _by_origin(self) -> dict[_OriginKey, list[Provider]]:
+        by_origin: dict[_OriginKey, list[Provider]] = {}
         for name in sorted(self._providers):
-            found.setdefault(self._where(name), []).append(self._providers[name])
-        return found
+            by_origin.setdefault(self._origin_key(name), []).append(self._providers[name])
+        return by_origin
 
-    def _where(self, name: str) -> _Where:
+    def _origin_key(self, name: str) -> _OriginKey:
         return self._origins[name].key, self._providers[name].proxy
 
-    def _open(self, shared: dict[_Where, Pool], wheel: DeadlineWheel) -> None:
+    def _open_pools(self, shared: dict[_OriginKey, Pool], wheel: DeadlineWheel) -> None:
         secure = any(origin.tls for origin in self._origins.values())
         proxied = any(each.proxy for each in self._providers.values())
         if self._tls is None and (secure or proxied):
             self._tls = tls_context(self._cafile)
         for name, origin in self._origins.items():
-            where = _, proxy = self._where(name)
-            if where not in shared:
-                shared[where] = Pool(
+            key = _, proxy = self._origin_key(name)
+            if key not in shared:
+                shared[key] = Pool(
                     origin.host,
                     origin.port,
                     self._tls if origin.tls else None,
@@ -117,8 +117,8 @@ class PoolUpstream:
                     connect_s=self._connect_s,
                     proxy=Proxy(proxy, self._tls) if proxy else None,
                 )
-            pool = self._pools[name] = shared[where]
-            self._ends[name] = pool, Posts(origin, self._calls.headers[name])
+            pool = self._pools[name] = shared[key]
+            self._endpoints[name] = pool, PostBuilder(origin, self._calls.headers[name])
 
     async def __aexit__(
         self,
@@ -126,7 +126,7 @@ class PoolUpstream:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for pool in {*self._pools.values(), *self._left}:
+        for pool in {*self._pools.values(), *self._retired}:
             await pool.aclose()
         if self._wheel is not None:
             self._wheel.close()
@@ -146,12 +146,16 @@ class PoolUpstream:
     ) -> Completion:
         call = self._calls.write(candidate, request, stream=False)
         deadline = _deadline(timeout_s)
-        proof = NONE if call.way.signer is None else await call.proof(timeout_s)
-        pool, posts = self._ends[candidate.deployment.provider]
-        answer = await pool.ask(posts.post(call.http, proof), deadline, whole=True)
+        auth_headers = (
+            NO_HEADERS if call.setup.signer is None else await call.auth_headers(timeout_s)
+        )
+        pool, builder = self._endpoints[candidate.deployment.provider]
+        answer = await pool.ask(builder.build(call.http, auth_headers), deadline, whole=True)
         try:
             headers = answer.headers
-            return call.read(answer.status, headers, plain(headers, answer.take()), proof)
+            return call.read(
+                answer.status, headers, decode_body(headers, answer.take()), auth_headers
+            )
         finally:
             pool.release(answer)
 
@@ -160,32 +164,34 @@ class PoolUpstream:
     ) -> Deltas:
         call = self._calls.write(candidate, request, stream=True)
         deadline = _deadline(timeout_s)
-        proof = NONE if call.way.signer is None else await call.proof(timeout_s)
-        pool, posts = self._ends[candidate.deployment.provider]
-        answer = await pool.ask(posts.post(call.http, proof), deadline, whole=False)
+        auth_headers = (
+            NO_HEADERS if call.setup.signer is None else await call.auth_headers(timeout_s)
+        )
+        pool, builder = self._endpoints[candidate.deployment.provider]
+        answer = await pool.ask(builder.build(call.http, auth_headers), deadline, whole=False)
         if answer.status != 200:
-            await _refused(call, pool, answer, deadline, proof)
+            await _raise_refusal(call, pool, answer, deadline, auth_headers)
         flow: Pouring | None = None
         try:
             flow = Pouring(call, answer, self._idle_s)
             while not flow.done:
                 if body := answer.take():
                     for deltas in flow.read(body):
-                        deadline = flow.into((yield deltas))
+                        deadline = flow.pour_into((yield deltas))
                 elif answer.state == WHOLE:
                     flow.body_ended()
                     break
                 elif flow.full:
-                    deadline = flow.into((yield ()))
-                elif not await _more(answer, flow, deadline):
+                    deadline = flow.pour_into((yield ()))
+                elif not await _wait_for_more(answer, flow, deadline):
                     break
-            await _rest(answer, flow)
-            last = flow.finish(proof)
+            await _wait_for_end(answer, flow)
+            last = flow.finish(auth_headers)
         except BaseException as error:
             answer.close()
-            (flow.failed if flow else call.hide)(error, proof)
+            (flow.prepare_error if flow else call.hide)(error, auth_headers)
             raise
-        answer.take()  # what came behind the end
+        answer.take()  # drop what came after the end
         pool.release(answer)
         if last:
             yield last
@@ -197,8 +203,8 @@ def _deadline(timeout_s: float) -> float:
     return time.monotonic() + timeout_s
 
 
-async def _more(answer: Connection, flow: Pouring, deadline: float) -> bool:
-    """Wait for more; False when nothing comes, and nothing is missed. Raises UpstreamError."""
+async def _wait_for_more(answer: Connection, flow: Pouring, deadline: float) -> bool:
+    """Wait for more; False when it failed after a complete answer. Raises UpstreamError."""
     try:
         if flow.sink is None:
             await answer.wait(deadline)
@@ -211,8 +217,8 @@ async def _more(answer: Connection, flow: Pouring, deadline: float) -> bool:
     return True
 
 
-async def _rest(answer: Connection, flow: ProviderFlow) -> None:
-    """Wait a moment for the end of an answer that has said all."""
+async def _wait_for_end(answer: Connection, flow: ProviderFlow) -> None:
+    """Wait briefly for the HTTP end of a finished answer, so that the connection can be reused."""
     if not flow.done or answer.state == WHOLE:
         return
     deadline = time.monotonic() + AFTER_S
@@ -224,10 +230,14 @@ async def _rest(answer: Connection, flow: ProviderFlow) -> None:
         answer.close()
 
 
-async def _refused(
-    call: ProviderCall, pool: Pool, answer: Connection, deadline: float, proof: Mapping[str, str]
+async def _raise_refusal(
+    call: ProviderCall,
+    pool: Pool,
+    answer: Connection,
+    deadline: float,
+    auth_headers: Mapping[str, str],
 ) -> Never:
-    """There is no stream: what is said instead is read whole."""
+    """The status is not 200: read the whole body, and raise the error in it."""
     try:
         await answer.collect(deadline)
     except BaseException:
@@ -235,6 +245,8 @@ async def _refused(
         raise
     try:
         headers = answer.headers
-        call.refused(answer.status, headers, plain(headers, answer.take()), proof)
+        call.raise_refusal(
+            answer.status, headers, decode_body(headers, answer.take()), auth_headers
+        )
     finally:
         pool.release(answer)

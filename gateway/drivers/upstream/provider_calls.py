@@ -1,6 +1,6 @@
-"""From a chat to the call that its provider understands, and from the answer back.
+"""Encodes a chat request for its provider's API, and decodes the answer.
 
-What every client of providers has in common; how bytes travel is each client's own.
+Shared by both HTTP clients.
 """
 
 from collections.abc import Mapping
@@ -20,140 +20,149 @@ from gateway.core.errors import (
 )
 from gateway.core.plan import Candidate
 from gateway.core.snapshot import AzureAuth, GoogleAuth, Provider
-from gateway.drivers.traces.traceparent import CALL
+from gateway.drivers.traces.traceparent import CALL_TRACEPARENT
 from gateway.drivers.upstream.http_privacy import Privacy
-from gateway.drivers.upstream.http_request import NONE
+from gateway.drivers.upstream.http_request import NO_HEADERS
 from gateway.drivers.upstream.signing import NO_SIGNERS, Signer, fixed_headers, needs_signer
 from gateway.wire import DIALECTS
 from gateway.wire.buckets import ALLOWED, refuse_buckets
 from gateway.wire.dialect import Dialect, HttpCall, Target
 from gateway.wire.unsupported import decode_field, without_fields
 
-_OURS: Final[Mapping[str, str]] = {
+_COMMON_HEADERS: Final[Mapping[str, str]] = {
     "accept-encoding": "identity",
     "user-agent": f"tollgate/{__version__}",
 }
-"""Of every call, and never signed: a proxy may change them on the way."""
-_NOT_ACCEPTED: Final = frozenset({400, 401, 403})
-"""Misconfigured with one of these may mean a signature; with another, the model or the bill."""
-_CONTEXTS: Final = 100
-"""So many contexts of its model are in no call, not even in one whose provider runs tools in a
-loop. A usage beyond is a mistake; believed, one of them would empty a budget."""
+"""Sent with every call, and never signed: a proxy may change them on the way."""
+_AUTH_STATUSES: Final = frozenset({400, 401, 403})
+"""A Misconfigured with one of these may be due to the signature; with others, to the model or an
+unpaid bill."""
+_MAX_CONTEXTS: Final = 100
+"""No call uses so many times its model's context, even where the provider runs tools in a loop. A
+reported usage beyond is a mistake: counted, one of them would exhaust a budget."""
 
 
-_MOST_WAYS: Final = 4096
+_MAX_SETUPS: Final = 4096
 """Deployments come and go as configurations do. Emptied when there are more."""
 
 
-class Way(Struct, frozen=True, eq=False):
-    """How one deployment is asked."""
+class DeploymentSetup(Struct, frozen=True, eq=False):
+    """What all calls to one deployment have in common."""
 
     deployment: Deployment
     quirks: frozenset[str]
     lacks: frozenset[str]
     altered: bool
-    """Whether its calls are otherwise than the dialect writes them."""
+    """Whether its calls differ from what the dialect encodes."""
     guarded: bool
-    """Whether it would read files of ours, of which its dialect knows nothing."""
+    """Whether it could read our cloud storage, which its dialect does not check for."""
     provider: Provider
     dialect: Dialect
     api_version: str | None
     signer: Signer | None
-    """None: the headers that are always the same are all there is."""
+    """None: fixed headers are enough."""
     privacy: Privacy
 
 
-_Host: TypeAlias = tuple[Provider, Dialect, str | None, Signer | None, Privacy]
-"""What all deployments of one provider have in common: the last fields of a way."""
+_ProviderSetup: TypeAlias = tuple[Provider, Dialect, str | None, Signer | None, Privacy]
+"""What all deployments of one provider share: the last fields of DeploymentSetup."""
 
 
 class ProviderCall(Struct, frozen=True, gc=False):
-    """A call as its provider's dialect writes it, and what reads its answer."""
+    """An encoded call, and what decodes its answer."""
 
-    way: Way
+    setup: DeploymentSetup
     target: Target
     http: HttpCall
-    most: int
-    """Tokens that a usage may tell of a prompt, and of an answer."""
+    max_usage_tokens: int
+    """The most prompt, or completion, tokens that a usage is believed to have."""
 
-    async def proof(self, timeout_s: float) -> Mapping[str, str]:
+    async def auth_headers(self, timeout_s: float) -> Mapping[str, str]:
         """The headers of this call alone. Raises Misconfigured."""
-        signer = self.way.signer
-        return NONE if signer is None else await signer.sign(self.url, self.http, timeout_s)
+        signer = self.setup.signer
+        return NO_HEADERS if signer is None else await signer.sign(self.url, self.http, timeout_s)
 
     @property
     def url(self) -> str:
-        """To be sent exactly so: it is signed."""
-        return self.way.provider.base_url + self.http.path
+        """To be sent unchanged: it is signed."""
+        return self.setup.provider.base_url + self.http.path
 
     def read(
         self,
         status: int,
         headers: Mapping[str, str],
         body: bytes,
-        proof: Mapping[str, str] = NONE,
+        auth_headers: Mapping[str, str] = NO_HEADERS,
     ) -> Completion:
         """A whole answer. Raises UpstreamError for anything else."""
         try:
-            answer = self.way.dialect.decode(status, headers, body, self.target)
+            answer = self.setup.dialect.decode(status, headers, body, self.target)
         except UpstreamError as error:
-            self._refused(error, status, proof)
+            self._note_error(error, status, auth_headers)
             raise
         usage = answer.usage
-        if usage is not None and (usage.prompt > self.most or usage.completion > self.most):
+        if usage is not None and (
+            usage.prompt > self.max_usage_tokens or usage.completion > self.max_usage_tokens
+        ):
             answer = structs.replace(answer, usage=None)
         dropped = self.http.dropped
         return structs.replace(answer, dropped=dropped) if dropped else answer
 
-    def refused(
+    def raise_refusal(
         self,
         status: int,
         headers: Mapping[str, str],
         body: bytes,
-        proof: Mapping[str, str] = NONE,
+        auth_headers: Mapping[str, str] = NO_HEADERS,
     ) -> Never:
-        """What was said in place of a stream. Raises UpstreamError."""
-        self.read(status, headers, body, proof)
+        """Raises the UpstreamError of an answer that came in place of a stream."""
+        self.read(status, headers, body, auth_headers)
         raise Broken(f"status {status} with a body that is no error")
 
-    def _refused(self, error: UpstreamError, status: int, proof: Mapping[str, str]) -> None:
-        self.hide(error, proof)
-        signer = self.way.signer
-        if signer is not None and isinstance(error, Misconfigured) and status in _NOT_ACCEPTED:
+    def _note_error(
+        self, error: UpstreamError, status: int, auth_headers: Mapping[str, str]
+    ) -> None:
+        self.hide(error, auth_headers)
+        signer = self.setup.signer
+        if signer is not None and isinstance(error, Misconfigured) and status in _AUTH_STATUSES:
             signer.refused()
 
     def annotate(self, deltas: list[Delta], *, first: bool) -> list[Delta]:
-        """Deltas of a stream; the first ones say what was dropped."""
+        """Deltas of a stream; the first ones get the names of dropped parameters."""
         for at, delta in enumerate(deltas):
             usage = delta.usage
-            if usage is not None and (usage.prompt > self.most or usage.completion > self.most):
+            if usage is not None and (
+                usage.prompt > self.max_usage_tokens or usage.completion > self.max_usage_tokens
+            ):
                 deltas[at] = structs.replace(delta, usage=None)
         dropped = self.http.dropped if first else ()
         if not dropped:
             return deltas
         return [structs.replace(deltas[0], dropped=dropped), *deltas[1:]]
 
-    def hide(self, error: BaseException, proof: Mapping[str, str]) -> None:
-        """Take our key, and where we asked, out of a provider's words, and counts beyond belief."""
+    def hide(self, error: BaseException, auth_headers: Mapping[str, str]) -> None:
+        """Redact our key and the provider's URL in an error, and drop an implausible usage."""
         if isinstance(error, UpstreamError):
             usage = error.usage
-            if usage is not None and (usage.prompt > self.most or usage.completion > self.most):
+            if usage is not None and (
+                usage.prompt > self.max_usage_tokens or usage.completion > self.max_usage_tokens
+            ):
                 error.usage = None
-            self.way.privacy.hide(error, proof)
+            self.setup.privacy.hide(error, auth_headers)
 
 
 class ProviderCalls:
-    """`headers` are those of every call to a provider, by its name: they carry the key.
+    """`headers` are the fixed headers by provider name, with its key.
 
-    `signers` are those of the providers that need one: raises ValueError for one that is missing.
+    `signers` are by provider name. Raises ValueError where one is missing.
     """
 
     def __init__(
         self, providers: Mapping[str, Provider], signers: Mapping[str, Signer] = NO_SIGNERS
     ) -> None:
-        self._hosts: dict[str, _Host] = {}
-        self._ways: dict[str, Way] = {}
-        """By deployment, as they are asked for."""
+        self._provider_setups: dict[str, _ProviderSetup] = {}
+        self._setups: dict[str, DeploymentSetup] = {}
+        """By deployment, made when first used."""
         self.headers: dict[str, Mapping[str, str]] = {}
         for name, provider in providers.items():
             dialect, auth, signer = DIALECTS[provider.dialect], provider.auth, signers.get(name)
@@ -161,64 +170,68 @@ class ProviderCalls:
                 raise ValueError(f"the provider {name} has no signer")
             version = auth.api_version if isinstance(auth, AzureAuth) else None
             privacy = Privacy(provider.base_url, provider.api_key)
-            self._hosts[name] = provider, dialect, version, signer, privacy
-            self.headers[name] = {**_OURS, **fixed_headers(provider, dialect)}
+            self._provider_setups[name] = provider, dialect, version, signer, privacy
+            self.headers[name] = {**_COMMON_HEADERS, **fixed_headers(provider, dialect)}
 
     def write(self, candidate: Candidate, request: ChatRequest, *, stream: bool) -> ProviderCall:
         """Raises Unsuitable for what this provider cannot be asked."""
         deployment = candidate.deployment
-        way = self._ways.get(deployment.name)
-        if way is None or way.deployment is not deployment:
-            way = self._way(deployment)
-        # Made each time: it costs what a look into a cache would (0.2 us).
+        setup = self._setups.get(deployment.name)
+        if setup is None or setup.deployment is not deployment:
+            setup = self._make_setup(deployment)
+        # Not cached: making it costs no more than a look-up (0.2 us).
         target = Target(
             deployment.upstream,
             candidate.max_output,
-            way.quirks,
-            way.api_version,
+            setup.quirks,
+            setup.api_version,
             candidate.prompt,
             candidate.model.usable_context,
         )
         try:
-            if way.altered:
-                call = _altered(way, request, target, stream=stream)
+            if setup.altered:
+                call = _encode_altered(setup, request, target, stream=stream)
             else:
-                call = way.dialect.encode(request, target, stream=stream)
+                call = setup.dialect.encode(request, target, stream=stream)
         except ClientError as error:
-            # This format cannot say it; another candidate's may.
+            # This dialect cannot express it; another candidate's may.
             raise Unsuitable(str(error), status=error.status, param=error.param) from error
-        if call.dropped and way.provider.unsupported == "refuse":
+        if call.dropped and setup.provider.unsupported == "refuse":
             raise Unsuitable(
-                f"{way.provider.name} cannot honour: {', '.join(call.dropped)}",
+                f"{setup.provider.name} cannot honour: {', '.join(call.dropped)}",
                 status=400,
                 param=call.dropped[0],
             )
-        return ProviderCall(way, target, call, _CONTEXTS * candidate.model.context)
+        return ProviderCall(setup, target, call, _MAX_CONTEXTS * candidate.model.context)
 
-    def _way(self, deployment: Deployment) -> Way:
-        """Of a deployment that is not known yet, or was another when it was."""
-        provider, *_ = host = self._hosts[deployment.provider]
+    def _make_setup(self, deployment: Deployment) -> DeploymentSetup:
+        """For a deployment that is new, or that changed."""
+        provider, *_ = provider_setup = self._provider_setups[deployment.provider]
         quirks = provider.quirks if deployment.quirks is None else deployment.quirks
         lacks = provider.lacks if deployment.lacks is None else deployment.lacks
         google = provider.dialect == "openai" and isinstance(provider.auth, GoogleAuth)
         guarded = google and ALLOWED not in quirks
         altered = bool(lacks) or provider.forward_traceparent or guarded
-        if len(self._ways) >= _MOST_WAYS:
-            self._ways.clear()
-        way = self._ways[deployment.name] = Way(deployment, quirks, lacks, altered, guarded, *host)
-        return way
+        if len(self._setups) >= _MAX_SETUPS:
+            self._setups.clear()
+        setup = self._setups[deployment.name] = DeploymentSetup(
+            deployment, quirks, lacks, altered, guarded, *provider_setup
+        )
+        return setup
 
 
-def _altered(way: Way, request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
-    """A call without what its provider lacks, and with the trace that it wants to be told."""
-    missed: tuple[str, ...] = ()
-    if way.guarded:
+def _encode_altered(
+    setup: DeploymentSetup, request: ChatRequest, target: Target, *, stream: bool
+) -> HttpCall:
+    """Encodes a call without the parameters that its provider lacks, and with a traceparent."""
+    dropped: tuple[str, ...] = ()
+    if setup.guarded:
         refuse_buckets(decode_field(request, "messages"))
-    if way.lacks:
-        request, missed = without_fields(request, way.lacks, way.provider.name)
-    call = way.dialect.encode(request, target, stream=stream)
-    if way.provider.forward_traceparent and (trace := CALL.get()):
+    if setup.lacks:
+        request, dropped = without_fields(request, setup.lacks, setup.provider.name)
+    call = setup.dialect.encode(request, target, stream=stream)
+    if setup.provider.forward_traceparent and (trace := CALL_TRACEPARENT.get()):
         call = structs.replace(call, headers={**call.headers, "traceparent": trace})
-    if missed:
-        call = structs.replace(call, dropped=tuple(sorted({*missed, *call.dropped})))
+    if dropped:
+        call = structs.replace(call, dropped=tuple(sorted({*dropped, *call.dropped})))
     return call

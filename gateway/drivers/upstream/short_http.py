@@ -1,7 +1,6 @@
-"""Short exchanges with what hands out credentials: token endpoints, and a machine's own metadata.
+"""Blocking HTTP for short exchanges: token endpoints, a machine's own metadata, webhooks.
 
-They block, so they are made in a thread. No redirect, no proxy but one that is passed in, nothing
-from the environment.
+Call it in a thread. No redirects, no proxy but one that is passed in, nothing from the environment.
 """
 
 from collections.abc import Mapping
@@ -14,9 +13,9 @@ from gateway.core.snapshot import Provider
 from gateway.drivers.upstream.http_pool import tls_context
 from gateway.drivers.upstream.http_request import Origin
 from gateway.drivers.upstream.http_tunnel import Proxy, dial_blocking
-from gateway.drivers.upstream.tls_within import secured
+from gateway.drivers.upstream.tls_within import wrap_tls
 
-_LONGEST: Final = 1 << 20
+_MAX_BODY: Final = 1 << 20
 _NONE: Final[Mapping[str, str]] = {}
 
 
@@ -31,33 +30,33 @@ class Answer(NamedTuple):
         return f"Answer({self.status}, ...)"
 
 
-def connected(
+def open_connection(
     host: str, port: int, timeout_s: float, *, secure: bool, proxy: Proxy | None = None
 ) -> HTTPConnection:
-    """`timeout_s` is for each wait. Raises OSError; of the proxy Unreachable, whose text may be
-    shown.
+    """`timeout_s` is for each read or write. Raises OSError, and for the proxy Unreachable, whose
+    text may be shown.
     """
     tls = tls_context() if secure else None
     if tls is None:
-        made = HTTPConnection(host, port, timeout=timeout_s)
+        connection = HTTPConnection(host, port, timeout=timeout_s)
     else:
-        made = HTTPSConnection(host, port, timeout=timeout_s, context=tls)
+        connection = HTTPSConnection(host, port, timeout=timeout_s, context=tls)
     if proxy is None:
-        made.connect()
-        return made
+        connection.connect()
+        return connection
     sock = dial_blocking(host, port, proxy, timeout_s)
-    made.sock = sock if tls is None else secured(sock, tls, host)
-    return made
+    connection.sock = sock if tls is None else wrap_tls(sock, tls, host)
+    return connection
 
 
-def provider_connected(provider: Provider, timeout_s: float) -> HTTPConnection:
-    """By the way that its calls take. Raises what `connected` does."""
-    where = Origin(provider.base_url)
+def connect_to_provider(provider: Provider, timeout_s: float) -> HTTPConnection:
+    """Connects as calls to this provider do. Raises what `open_connection` does."""
+    origin = Origin(provider.base_url)
     proxy = Proxy(provider.proxy) if provider.proxy else None
-    return connected(where.host, where.port, timeout_s, secure=where.tls, proxy=proxy)
+    return open_connection(origin.host, origin.port, timeout_s, secure=origin.tls, proxy=proxy)
 
 
-def ask(
+def send_request(
     url: str,
     *,
     method: str = "GET",
@@ -66,23 +65,23 @@ def ask(
     timeout_s: float,
     proxy: Proxy | None = None,
 ) -> Answer:
-    """`timeout_s` is for each wait. Raises OSError, whose text may hold the URL."""
+    """`timeout_s` is for each read or write. Raises OSError, whose text may contain the URL."""
     try:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise OSError("no URL that can be asked")
         secure = parts.scheme == "https"
         port = parts.port or (HTTPS_PORT if secure else HTTP_PORT)
-        connection = connected(parts.hostname, port, timeout_s, secure=secure, proxy=proxy)
+        connection = open_connection(parts.hostname, port, timeout_s, secure=secure, proxy=proxy)
         try:
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request(method, target, body, dict(headers))
             answer = connection.getresponse()
-            read = answer.read(_LONGEST + 1)
-            if len(read) > _LONGEST:
+            content = answer.read(_MAX_BODY + 1)
+            if len(content) > _MAX_BODY:
                 raise OSError("too long an answer")
-            names = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(answer.status, names, read)
+            answer_headers = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, answer_headers, content)
         finally:
             connection.close()
     except OSError:  # a certificate that is not trusted is a ValueError, too

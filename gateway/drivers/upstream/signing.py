@@ -7,7 +7,7 @@
     aws                                       Signature Version 4, over each call
     google                                    authorization: Bearer <token>, while it is good
 
-Nothing of a key or token is ever in a query, an error, or what is shown of these.
+No key or token is ever in a query, an error, or a repr.
 """
 
 import asyncio
@@ -34,14 +34,14 @@ Clock = Callable[[], float]
 
 
 class Signer(Protocol):
-    """Lives in one event loop."""
+    """For use on one event loop."""
 
     async def sign(self, url: str, call: HttpCall, timeout_s: float) -> Mapping[str, str]:
-        """The headers to add to a call that goes to this very URL. Raises Misconfigured."""
+        """The headers to add to a call to exactly this URL. Raises Misconfigured."""
         ...
 
     def refused(self) -> None:
-        """The provider did not accept a signature: the next one is made of fresh credentials."""
+        """The provider did not accept a signature: fetch new credentials for the next one."""
         ...
 
     async def aclose(self) -> None: ...
@@ -51,7 +51,7 @@ NO_SIGNERS: Final[Mapping[str, Signer]] = {}
 
 
 def fixed_headers(provider: Provider, dialect: Dialect) -> Mapping[str, str]:
-    """What every call to a provider carries; nothing for those that have a signer."""
+    """The headers of every call to a provider; none for those with a signer."""
     key = provider.api_key or ""
     match provider.auth:
         case None:
@@ -86,7 +86,7 @@ async def open_signers(
 
 
 def signer_of(provider: Provider, env: Mapping[str, str], wall: Clock) -> Signer | None:
-    """None where the headers of every call are enough."""
+    """None where fixed headers are enough."""
     if isinstance(provider.auth, AwsAuth):
         return AwsSigner(provider.auth, env, wall)
     if isinstance(provider.auth, GoogleAuth):
@@ -121,7 +121,7 @@ class AwsSigner:
 
 
 class GoogleSigner:
-    """Shows a token, which is fetched behind the calls before the one before it ends."""
+    """Sends a bearer token, renewed in the background before it expires."""
 
     def __init__(
         self, auth: GoogleAuth, env: Mapping[str, str], wall: Clock, proxy: Proxy | None = None

@@ -1,12 +1,12 @@
-"""TLS sessions taken up again: a new connection to a host that was spoken to shows the ticket it
-gave, and neither side sends or verifies certificates once more.
+"""TLS session resumption: a new connection to a known host presents the ticket that it gave, and
+no certificates are sent or verified again.
 
-Neither asyncio nor uvloop pass on a session. But both make TLS objects of the class that a context
-names, and a session may be set until the handshake begins. Under TLS 1.3 tickets come after it, so
-a session is read from a connection that has been used: when the next one is opened.
+Neither asyncio nor uvloop pass a session. But both make TLS objects of the context's
+`sslobject_class`, and a session may be set until the handshake begins. Under TLS 1.3 tickets come
+after the handshake, so a session is read from a used connection: when the next one is opened.
 
-A session is kept for KEPT_S, and only if its own handshake was whole: however many connections
-come of it, none rests on a certificate that was verified longer ago.
+A session is kept for KEPT_S, and only if its own handshake was a full one: no connection relies on
+a certificate that was verified longer ago.
 """
 
 import ssl
@@ -20,27 +20,27 @@ MOST: Final = 256
 
 
 class Sessions:
-    """By host, and of one context: OpenSSL takes a session back only where it was made."""
+    """Sessions by host, of one context: OpenSSL accepts a session only in its own context."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._kept: dict[str, tuple[ssl.SSLSession, float]] = {}
+        self._by_host: dict[str, tuple[ssl.SSLSession, float]] = {}
 
-    def of(self, host: str) -> ssl.SSLSession | None:
-        session, until = self._kept.get(host, (None, 0.0))
+    def get(self, host: str) -> ssl.SSLSession | None:
+        session, until = self._by_host.get(host, (None, 0.0))
         return session if self._clock() < until else None
 
-    def keep(self, host: str, session: ssl.SSLSession) -> None:
-        if len(self._kept) >= MOST:
-            self._kept.clear()
-        self._kept[host] = session, self._clock() + KEPT_S
+    def save(self, host: str, session: ssl.SSLSession) -> None:
+        if len(self._by_host) >= MOST:
+            self._by_host.clear()
+        self._by_host[host] = session, self._clock() + KEPT_S
 
     def drop(self, host: str) -> None:
-        self._kept.pop(host, None)
+        self._by_host.pop(host, None)
 
 
-class Spoken(ssl.SSLObject):
-    """One side of a connection; `resuming` makes a context's be of this."""
+class ResumableSSLObject(ssl.SSLObject):
+    """The TLS object of one connection; `with_resumption` sets this class on a context."""
 
     sessions: ClassVar[Sessions]
     _begun = False
@@ -50,30 +50,30 @@ class Spoken(ssl.SSLObject):
         host = self.server_hostname or ""
         if not self._begun:
             self._begun = True
-            if (kept := self.sessions.of(host)) is not None:
-                self.session = kept
+            if (session := self.sessions.get(host)) is not None:
+                self.session = session
         try:
             super().do_handshake()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError:
-            self.sessions.drop(host)  # that may be what was not liked: the next one does without
+            self.sessions.drop(host)  # it may be the cause: the next handshake is a full one
             raise
 
     def remember(self) -> bool:
-        """Keep its session for those to come; False while there is none to be had."""
+        """Save its session for later connections; False while there is none."""
         host, session = self.server_hostname or "", self.session  # a copy: some 0.3 ms
         if session is None or not session.has_ticket or self.session_reused:
             return False
-        self.sessions.keep(host, session)
+        self.sessions.save(host, session)
         return True
 
 
-def resuming(context: ssl.SSLContext, sessions: Sessions | None = None) -> ssl.SSLContext:
-    """The same, whose new connections show what was remembered of former ones."""
+def with_resumption(context: ssl.SSLContext, sessions: Sessions | None = None) -> ssl.SSLContext:
+    """Makes new connections of a context resume saved sessions. Gives the context."""
     kept = sessions or Sessions()
 
-    class OfContext(Spoken):
+    class OfContext(ResumableSSLObject):
         sessions = kept
 
     context.sslobject_class = OfContext

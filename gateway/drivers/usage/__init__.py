@@ -1,1 +1,1 @@
-"""Usage records: kept, searched, handed on."""
+"""Usage records: exported to a store, and searched."""

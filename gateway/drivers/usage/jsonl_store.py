@@ -1,4 +1,4 @@
-"""Lines of usage in files: one a day and process, put on the disk at the end of each batch."""
+"""Usage lines in JSON Lines files: one per day and process, synced after each batch."""
 
 import asyncio
 import os
@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Final
 
 from gateway.core.usage_line import BadLine, Line, Reading, StoreError, encode
-from gateway.drivers.usage.store import AT_ONCE, Folder, by_day, disk_error, sync_folder
+from gateway.drivers.usage.store import READ_BATCH, Folder, by_day, disk_error, sync_folder
 
-_ENDING: Final = ".jsonl"
-_OPEN: Final = 2
-"""Files: yesterday's as well, around midnight."""
+_SUFFIX: Final = ".jsonl"
+_MAX_OPEN_FILES: Final = 2
+"""Today's file, and yesterday's around midnight."""
 
 
 class JsonlStore:
-    """`name` is this process', and nobody else's."""
+    """`name` is unique to this process."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.every_s = 1.0
-        self._folder = Folder(folder, _ENDING)
+        self._folder = Folder(folder, _SUFFIX)
         self._name = name
         self._files: dict[str, int] = {}
         self._renamed = 0
@@ -38,11 +38,11 @@ class JsonlStore:
             try:
                 with path.open("rb") as raw:
                     lines = reading.decoded(raw)
-                    while some := list(islice(lines, AT_ONCE)):
-                        yield some
+                    while batch := list(islice(lines, READ_BATCH)):
+                        yield batch
             except BadLine as error:
                 raise StoreError("content", f"{path}:{error.number}: {error}") from None
-            except FileNotFoundError:  # it was too old just now
+            except FileNotFoundError:  # just removed by `tidy`
                 continue
             except OSError as error:
                 raise disk_error(path, error) from None
@@ -54,11 +54,11 @@ class JsonlStore:
         await asyncio.to_thread(self._close)
 
     def _write(self, lines: Sequence[Line]) -> None:
-        # Whoever waits for a write may be cancelled, and the write go on in its thread.
+        # A cancelled write goes on in its thread, so writes may overlap.
         with self._lock:
-            for day, some in by_day(lines):
+            for day, day_lines in by_day(lines):
                 try:
-                    self._append(day, b"".join(map(encode, some)))
+                    self._append(day, b"".join(map(encode, day_lines)))
                 except OSError as error:
                     raise disk_error(self._folder.path, error) from None
 
@@ -76,11 +76,11 @@ class JsonlStore:
                 rest = rest[os.write(file, rest) :]
             os.fsync(file)
         except OSError:
-            self._undo(day, size)
+            self._roll_back(day, size)
             raise
 
-    def _undo(self, day: str, size: int) -> None:
-        """Half a line must not be followed by another: else go on in another file."""
+    def _roll_back(self, day: str, size: int) -> None:
+        """Truncate a partial line; if that fails, continue in another file."""
         file = self._files[day]
         try:
             os.ftruncate(file, size)
@@ -92,14 +92,14 @@ class JsonlStore:
         file = self._files.get(day)
         if file is not None and os.fstat(file).st_nlink:
             return file
-        if file is not None:  # somebody has removed it
+        if file is not None:  # it was deleted
             os.close(self._files.pop(day))
-        while len(self._files) >= _OPEN:
+        while len(self._files) >= _MAX_OPEN_FILES:
             os.close(self._files.pop(min(self._files)))
         folder = self._folder.path
         folder.mkdir(parents=True, exist_ok=True)
-        again = f"-{self._renamed}" if self._renamed else ""
-        path = folder / f"{day}.{self._name}{again}{_ENDING}"
+        suffix = f"-{self._renamed}" if self._renamed else ""
+        path = folder / f"{day}.{self._name}{suffix}{_SUFFIX}"
         file = self._files[day] = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         sync_folder(folder)
         return file

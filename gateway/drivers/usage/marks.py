@@ -1,7 +1,7 @@
-"""How far each home's book was written on, and who does so just now.
+"""How far each home's book was exported, and which process is exporting it.
 
-One process at a time has a home, for as long as it says or until it gives it back. Of two that
-believe they have it, both write, and what is written twice counts once: so no more is needed.
+One process at a time has a lease on a home, until it expires or is released. If two believe they
+have it, both export, and duplicates count once: so no stronger lock is needed.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,25 +12,25 @@ from msgspec import Struct
 from gateway.drivers.ledger.plans import prefix
 from gateway.drivers.redis.wire import encode
 
-_TAKE: Final = """\
+_ACQUIRE: Final = """\
 if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
   if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {} end
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
 return redis.call('HMGET', KEYS[2], 'at', 'seq', 'epoch')
 """
-_GIVE: Final = """\
+_RELEASE: Final = """\
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
 """
 _LEASE_MS: Final = 60_000
 """Longer than any store takes for a batch."""
-HOMES: Final = "tg:usage:homes"
+HOMES_KEY: Final = "tg:usage:homes"
 """A set of them."""
 
 
 class Mark(Struct, frozen=True):
-    """The last entry that was written on. `at` is "" before the first."""
+    """The last entry that was exported. `at` is "" before the first."""
 
     at: str = ""
     seq: int = 0
@@ -40,78 +40,78 @@ class Mark(Struct, frozen=True):
 class Marks(Protocol):
     """Raises what the ledger's connection raises."""
 
-    async def take(self, home: str) -> Mark | None:
-        """The home, until it is given back; None while somebody else has it."""
+    async def acquire(self, home: str) -> Mark | None:
+        """Lease a home until `release`; gives its mark, or None while another process has it."""
 
-    async def keep(self, home: str, mark: Mark) -> None: ...
+    async def save(self, home: str, mark: Mark) -> None: ...
 
-    async def give(self, home: str) -> None: ...
+    async def release(self, home: str) -> None: ...
 
     async def homes(self) -> frozenset[str]:
-        """All that anybody ever named."""
+        """All that were ever added."""
         ...
 
-    async def name(self, homes: frozenset[str]) -> None: ...
+    async def add_homes(self, homes: frozenset[str]) -> None: ...
 
 
 class RedisMarks:
-    """Beside the books, in Redis. `sink` names what is written to; `me` is this process."""
+    """Stored beside the books, in Redis. `sink` is the store's id, `owner` this process's."""
 
     def __init__(
-        self, call: Callable[[bytes, str | None], Awaitable[Any]], sink: str, me: str
+        self, call: Callable[[bytes, str | None], Awaitable[Any]], sink: str, owner: str
     ) -> None:
         self._call = call
         self._sink = sink
-        self._me = me
+        self._owner = owner
 
-    async def take(self, home: str) -> Mark | None:
+    async def acquire(self, home: str) -> Mark | None:
         lease, mark = self._keys(home)
-        reply = await self._ask("EVAL", _TAKE, 2, lease, mark, self._me, _LEASE_MS)
+        reply = await self._execute("EVAL", _ACQUIRE, 2, lease, mark, self._owner, _LEASE_MS)
         if not reply:
             return None
         at, seq, epoch = ((each or b"").decode() for each in reply)
         return Mark(at, int(seq or 0), epoch)
 
-    async def keep(self, home: str, mark: Mark) -> None:
+    async def save(self, home: str, mark: Mark) -> None:
         key = self._keys(home)[1]
-        await self._ask("HSET", key, "at", mark.at, "seq", mark.seq, "epoch", mark.epoch)
+        await self._execute("HSET", key, "at", mark.at, "seq", mark.seq, "epoch", mark.epoch)
 
-    async def give(self, home: str) -> None:
-        await self._ask("EVAL", _GIVE, 1, self._keys(home)[0], self._me)
+    async def release(self, home: str) -> None:
+        await self._execute("EVAL", _RELEASE, 1, self._keys(home)[0], self._owner)
 
     async def homes(self) -> frozenset[str]:
-        return frozenset(home.decode() for home in await self._ask("SMEMBERS", HOMES))
+        return frozenset(home.decode() for home in await self._execute("SMEMBERS", HOMES_KEY))
 
-    async def name(self, homes: frozenset[str]) -> None:
+    async def add_homes(self, homes: frozenset[str]) -> None:
         if homes:
-            await self._ask("SADD", HOMES, *sorted(homes))
+            await self._execute("SADD", HOMES_KEY, *sorted(homes))
 
     def _keys(self, home: str) -> tuple[str, str]:
         key = f"{prefix(home)}sunk:{self._sink}"
         return f"{key}:lease", key
 
-    async def _ask(self, *parts: str | int) -> Any:
+    async def _execute(self, *parts: str | int) -> Any:
         return await self._call(encode(*parts), None)
 
 
 class MemoryMarks:
-    """Of a ledger in memory, which nobody shares."""
+    """For a ledger in memory, which is not shared."""
 
     def __init__(self) -> None:
         self._marks: dict[str, Mark] = {}
         self._homes: frozenset[str] = frozenset()
 
-    async def take(self, home: str) -> Mark | None:
+    async def acquire(self, home: str) -> Mark | None:
         return self._marks.get(home, Mark())
 
-    async def keep(self, home: str, mark: Mark) -> None:
+    async def save(self, home: str, mark: Mark) -> None:
         self._marks[home] = mark
 
-    async def give(self, home: str) -> None:
-        """Nobody else wants it."""
+    async def release(self, home: str) -> None:
+        """Nothing to do."""
 
     async def homes(self) -> frozenset[str]:
         return self._homes
 
-    async def name(self, homes: frozenset[str]) -> None:
+    async def add_homes(self, homes: frozenset[str]) -> None:
         self._homes |= homes

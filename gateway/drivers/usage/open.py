@@ -1,4 +1,4 @@
-"""From a configuration to where usage is kept, and to the task that writes it there."""
+"""Opens the configured usage store, and the task that exports to it."""
 
 import asyncio
 import secrets
@@ -12,26 +12,26 @@ from typing import Final
 from gateway.core.catalog import Tenant
 from gateway.core.ports import LedgerDriver, Observer
 from gateway.core.snapshot import Snapshot
-from gateway.drivers.background import keeping
+from gateway.drivers.background import in_background_then_flush
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.servers import open_redis
 from gateway.drivers.usage.jsonl_store import JsonlStore
 from gateway.drivers.usage.marks import Marks, MemoryMarks, RedisMarks
-from gateway.drivers.usage.sink import Moved, UsageSink
+from gateway.drivers.usage.sink import ChangedHomes, UsageSink
 from gateway.drivers.usage.store import UsageStore
 
 PATIENCE_S: Final = 2.0
-"""Nobody waits for what is asked here."""
+"""A long timeout: no request waits for it."""
 
 
 def homes_of(tenants: Iterable[Tenant]) -> list[str]:
-    """Whose books there are: of organisations, and of tenants without one."""
+    """The names of homes: organisations, and tenants without one."""
     names = (tenant.organisation.name if tenant.organisation else tenant.name for tenant in tenants)
     return [*dict.fromkeys(names)]
 
 
 def open_store(sink: str) -> UsageStore:
-    """Where a sink's text says. Raises StoreError where what it needs is not installed."""
+    """By the sink's text. Raises StoreError where its extra is not installed."""
     kind, _, rest = sink.partition(":")
     name = secrets.token_hex(4)
     if kind == "jsonl":
@@ -50,43 +50,43 @@ async def open_sink(
     snapshot: Snapshot,
     server: AbstractAsyncContextManager[str],
     ledger: LedgerDriver,
-    moved: Moved,
+    changed: ChangedHomes,
     observe: Observer,
     wall: Callable[[], float],
 ) -> AsyncIterator[UsageSink | None]:
-    """The task, running, where the snapshot names a sink. `server` is the URL of the ledger's, or
-    "memory": then it is `ledger`.
+    """The sink with its task running; None without a configured sink. `server` gives the URL of the
+    ledger's server, or "memory": then `ledger` is read.
     """
     usage = snapshot.usage
     if usage.sink is None:
         yield None
         return
     store = open_store(usage.sink)
-    async with server as url, _books(usage.sink, url, ledger, observe) as (book, marks):
+    async with server as url, _open_book(usage.sink, url, ledger, observe) as (book, marks):
         sink = UsageSink(
             book,
             marks,
             store,
             homes=homes_of(snapshot.tenants.values()),
-            moved=moved,
+            changed=changed,
             observe=observe,
             wall=wall,
             keep_days=usage.keep_days,
         )
         every_s = usage.every_s or store.every_s
-        writing = sink.keep_writing(every_s, time.monotonic, asyncio.sleep)
+        writing = sink.run(every_s, time.monotonic, asyncio.sleep)
         try:
-            async with keeping(writing, sink.round):
+            async with in_background_then_flush(writing, sink.round):
                 yield sink
         finally:
             await store.aclose()
 
 
 @asynccontextmanager
-async def _books(
+async def _open_book(
     sink: str, url: str, ledger: LedgerDriver, observe: Observer
 ) -> AsyncIterator[tuple[LedgerDriver, Marks]]:
-    """A connection of our own: who reads much must not stand in a request's way."""
+    """A connection of its own, so that large reads do not delay requests."""
     if url == "memory":
         yield ledger, MemoryMarks()
         return

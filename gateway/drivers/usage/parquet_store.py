@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from gateway.core.usage_line import Line, Reading, StoreError
 from gateway.core.usage_row import KINDS, LATER, NAMES, columns_of, line_of_row
-from gateway.drivers.usage.store import AT_ONCE, Folder, by_day, disk_error, sync_folder
+from gateway.drivers.usage.store import READ_BATCH, Folder, by_day, disk_error, sync_folder
 
 try:
     import pyarrow as pa
@@ -20,7 +20,7 @@ except ImportError as _error:
         "missing", "Parquet needs pyarrow: pip install 'tollgate[parquet]'"
     ) from _error
 
-_ENDING: Final = ".parquet"
+_SUFFIX: Final = ".parquet"
 _TYPES: Final = {
     "text": pa.string(),
     "int": pa.int64(),
@@ -33,11 +33,11 @@ _SCHEMA: Final = pa.schema([(name, _TYPES[kind]) for name, kind in zip(NAMES, KI
 
 
 class ParquetStore:
-    """`name` is this process', and nobody else's."""
+    """`name` is unique to this process."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.every_s = 60.0
-        self._folder = Folder(folder, _ENDING)
+        self._folder = Folder(folder, _SUFFIX)
         self._name = name
         self._numbers = count(1)
 
@@ -50,9 +50,9 @@ class ParquetStore:
         for path in self._folder.files(since, until):
             try:
                 with parquet.ParquetFile(path) as file:
-                    for batch in file.iter_batches(AT_ONCE, columns=list(NAMES)):
-                        yield [line for line in _lines(batch) if reading.first(line)]
-            except FileNotFoundError:  # it was too old just now
+                    for batch in file.iter_batches(READ_BATCH, columns=list(NAMES)):
+                        yield [line for line in _decode_batch(batch) if reading.first(line)]
+            except FileNotFoundError:  # just removed by `tidy`
                 continue
             except (pa.ArrowException, KeyError, ValueError) as error:
                 raise StoreError("content", f"{path}: is no file of usage: {error}") from None
@@ -67,16 +67,16 @@ class ParquetStore:
 
     def _write(self, lines: Sequence[Line]) -> None:
         folder = self._folder.path
-        for day, some in by_day(lines):
-            path = folder / f"{day}.{self._name}-{next(self._numbers):06d}{_ENDING}"
+        for day, day_lines in by_day(lines):
+            path = folder / f"{day}.{self._name}-{next(self._numbers):06d}{_SUFFIX}"
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                self._write_file(path, some)
+                self._write_file(path, day_lines)
             except OSError as error:
                 raise disk_error(folder, error) from None
 
     def _write_file(self, path: Path, lines: Sequence[Line]) -> None:
-        """Whole, or not at all."""
+        """Atomic: written under a temporary name, then renamed."""
         columns = [
             pa.array(values, kind)
             for values, kind in zip(columns_of(lines), _SCHEMA.types, strict=True)
@@ -91,7 +91,7 @@ class ParquetStore:
         sync_folder(path.parent)
 
 
-def _lines(batch: Any) -> list[Line]:
+def _decode_batch(batch: Any) -> list[Line]:
     later = set(LATER).difference(batch.schema.names)
     columns = [
         [LATER[name]] * batch.num_rows if name in later else batch.column(name).to_pylist()

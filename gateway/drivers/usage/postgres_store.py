@@ -1,7 +1,7 @@
 """Lines of usage in a PostgreSQL table. It needs asyncpg, the extra `postgres`.
 
-The table is made when it is not there; TABLE is what makes it, for who would rather do so by hand.
-A line is known by its call and its kind: writing it again changes nothing.
+The table is created when missing; TABLE is its DDL, for those who create it by hand. A line's key
+is its call and its kind: writing it again changes nothing.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from gateway.core.usage_line import Line, Reading, StoreError
 from gateway.core.usage_row import KINDS, LATER, NAMES, columns_of, line_of_row
-from gateway.drivers.usage.store import AT_ONCE
+from gateway.drivers.usage.store import READ_BATCH
 
 try:
     import asyncpg
@@ -22,8 +22,8 @@ except ImportError as _error:
 
 _CONNECT_S: Final = 5.0
 _COMMAND_S: Final = 15.0
-_REMOVED: Final = 10_000
-"""Rows that one statement removes."""
+_DELETE_BATCH: Final = 10_000
+"""Rows deleted per statement."""
 _NULLABLE: Final = "first_token_s"
 _TYPES: Final = {
     "text": "text",
@@ -51,16 +51,16 @@ CREATE TABLE IF NOT EXISTS tollgate_usage (
 CREATE INDEX IF NOT EXISTS tollgate_usage_time ON tollgate_usage (time);
 CREATE INDEX IF NOT EXISTS tollgate_usage_tenant ON tollgate_usage (tenant, time);
 """
-_ADD: Final = "".join(
+_ADD_COLUMNS: Final = "".join(
     f"ALTER TABLE tollgate_usage ADD COLUMN IF NOT EXISTS {name} "
     f"{_TYPES[KINDS[NAMES.index(name)]]} NOT NULL{_default(name)};\n"
     for name in LATER
 )
-_HAS: Final = (
+_COUNT_COLUMNS: Final = (
     "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('tollgate_usage') "
     "AND attname = ANY($1::text[]) AND NOT attisdropped"
 )
-_SENT: Final = [
+_PARAMETER_TYPES: Final = [
     "text" if kind == "json" else _TYPES[kind] for kind in KINDS
 ]  # JSON goes as the text it is
 _INSERT: Final = (
@@ -70,7 +70,7 @@ _INSERT: Final = (
         for name, kind in zip(NAMES, KINDS, strict=True)
     )
     + " FROM unnest("
-    + ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(_SENT, 1))
+    + ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(_PARAMETER_TYPES, 1))
     + f") AS line({', '.join(NAMES)}) ON CONFLICT (attempt, kind) DO NOTHING"
 )
 _SELECT: Final = (
@@ -81,14 +81,14 @@ _DELETE: Final = (
     "DELETE FROM tollgate_usage WHERE ctid IN "
     "(SELECT ctid FROM tollgate_usage WHERE time < $1 LIMIT $2)"
 )
-_FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST: Final = datetime(9999, 1, 1, tzinfo=UTC)
+_MIN_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_TIME: Final = datetime(9999, 1, 1, tzinfo=UTC)
 _NULL: Final = "\0"
-"""The one character that PostgreSQL's texts cannot have."""
+"""The one character that PostgreSQL texts cannot contain."""
 
 
 class PostgresStore:
-    """One connection, made at the first need and again when it was lost."""
+    """One connection, opened when first needed, and again when lost."""
 
     def __init__(self, url: str) -> None:
         self.every_s = 1.0
@@ -111,20 +111,20 @@ class PostgresStore:
     ) -> AsyncGenerator[Sequence[Line], None]:
         try:
             async with self._lock:
-                connection = await self._connected()
+                connection = await self._connect()
                 async with connection.transaction(readonly=True):
                     cursor = await connection.cursor(
-                        _SELECT, _time(since, _FIRST), _time(until, _LAST)
+                        _SELECT, _parse_time(since, _MIN_TIME), _parse_time(until, _MAX_TIME)
                     )
-                    while rows := await cursor.fetch(AT_ONCE):
+                    while rows := await cursor.fetch(READ_BATCH):
                         lines = [line_of_row(tuple(row)) for row in rows]
                         yield [line for line in lines if reading.first(line)]
         except _FAILURES as error:
-            raise self._failed(error) from None
+            raise self._store_error(error) from None
 
     async def tidy(self, oldest: date) -> None:
         before = datetime.combine(oldest, time(), UTC)
-        while await self._execute(_DELETE, before, _REMOVED) == f"DELETE {_REMOVED}":
+        while await self._execute(_DELETE, before, _DELETE_BATCH) == f"DELETE {_DELETE_BATCH}":
             pass
 
     async def aclose(self) -> None:
@@ -135,13 +135,13 @@ class PostgresStore:
     async def _execute(self, command: str, *arguments: object) -> str:
         try:
             async with self._lock:
-                connection = await self._connected()
-                done: str = await connection.execute(command, *arguments)
-                return done
+                connection = await self._connect()
+                status: str = await connection.execute(command, *arguments)
+                return status
         except _FAILURES as error:
-            raise self._failed(error) from None
+            raise self._store_error(error) from None
 
-    async def _connected(self) -> Any:
+    async def _connect(self) -> Any:
         if self._connection is None or self._connection.is_closed():
             self._connection = await asyncpg.connect(
                 self._url, timeout=_CONNECT_S, command_timeout=_COMMAND_S
@@ -149,13 +149,13 @@ class PostgresStore:
             await self._connection.execute("SET client_min_messages TO warning")
             if await self._connection.fetchval("SELECT to_regclass('tollgate_usage')") is None:
                 await self._connection.execute(TABLE)
-            elif await self._connection.fetchval(_HAS, [*LATER]) < len(LATER):
-                await self._connection.execute(_ADD)
+            elif await self._connection.fetchval(_COUNT_COLUMNS, [*LATER]) < len(LATER):
+                await self._connection.execute(_ADD_COLUMNS)
         return self._connection
 
-    def _failed(self, error: BaseException) -> StoreError:
+    def _store_error(self, error: BaseException) -> StoreError:
         if isinstance(error, asyncpg.PostgresError):
-            # The server's own words, which may be told: what we sent is in its `detail`.
+            # The message is safe to show: our values are only in the error's `detail`.
             return StoreError("refused", f"PostgreSQL: {error.args[0] if error.args else error}")
         if self._connection is not None:
             self._connection.terminate()
@@ -173,5 +173,5 @@ _FAILURES: Final = (
 )
 
 
-def _time(text: str, otherwise: datetime) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC) if text else otherwise
+def _parse_time(text: str, default: datetime) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC) if text else default

@@ -1,6 +1,6 @@
-"""The records of one request, in the ledger's book of its home: the newest are looked at first.
+"""Finds the records of one request in its home's book, searching the newest first.
 
-Those of what went on behind its answer are among them.
+Those of its background calls are included.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ _PAGE: Final = 500
 """Entries that are read at once: a few milliseconds of the event loop's time."""
 _SPANS_MS: Final = (600_000, 21_600_000)
 """The last ten minutes, the last six hours; then all there is."""
-_LASTS_MS: Final = 300_000
-"""A request may take so long: where one begins this near to the edge, more of it may be before."""
-_LONG_AGO: Final = 1_000_000_000_000
-"""Unix milliseconds: what is earlier is no time, but a mere count."""
+_MAX_REQUEST_MS: Final = 300_000
+"""How long a request may take: records this near to a span's start may have earlier ones."""
+_EARLIEST_MS: Final = 1_000_000_000_000
+"""Unix milliseconds: smaller numbers are counts of a ledger without times."""
 
 Find = Callable[[str, str], Awaitable[list[Line]]]
 """By a home and a request's id. Raises LedgerDown."""
@@ -34,8 +34,8 @@ class Records(Protocol):
 
 
 class Search:
-    """One at a time: whoever asks for many must not keep the ledger busy. `wall` is Unix seconds
-    and only says where to look first.
+    """One search at a time, to limit the load on the ledger. `wall` gives Unix seconds, and only
+    decides where to look first.
     """
 
     def __init__(self, book: Records, wall: Clock) -> None:
@@ -48,18 +48,18 @@ class Search:
             now = int(self._wall() * 1_000)
             for span in _SPANS_MS:
                 since = now - span
-                found = await self._since(home, request_id, f"{since}-0")
-                if found and min(map(when, found)) > since + _LASTS_MS:
+                found = await self._entries_since(home, request_id, f"{since}-0")
+                if found and min(map(when, found)) > since + _MAX_REQUEST_MS:
                     return _lines(home, found)
-            return _lines(home, await self._since(home, request_id, ""))
+            return _lines(home, await self._entries_since(home, request_id, ""))
 
-    async def _since(self, home: str, request_id: str, after: str) -> list[Entry]:
+    async def _entries_since(self, home: str, request_id: str, after: str) -> list[Entry]:
         found: list[Entry] = []
         holds: set[str] = set()
         while page := await self._book.records(home, after, _PAGE):
             for entry in page:
-                mine = entry.record is not None and is_of(entry.record.request, request_id)
-                if mine or entry.hold in holds:
+                matches = entry.record is not None and is_of(entry.record.request, request_id)
+                if matches or entry.hold in holds:
                     found.append(entry)
                     holds.add(entry.hold)
             after = page[-1].at
@@ -67,6 +67,6 @@ class Search:
 
 
 def _lines(home: str, entries: Sequence[Entry]) -> list[Line]:
-    """Without a time where the ledger keeps none."""
+    """`time` is "" where the ledger has none."""
     lines = [(line_of(home, entry, when(entry)), when(entry)) for entry in entries]
-    return [line if ms > _LONG_AGO else structs.replace(line, time="") for line, ms in lines]
+    return [line if ms > _EARLIEST_MS else structs.replace(line, time="") for line, ms in lines]

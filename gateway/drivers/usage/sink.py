@@ -1,9 +1,8 @@
-"""Writes what the ledger's books say on to where it is kept.
+"""Exports the entries of the ledger's books to the usage store.
 
-A line is written before its place is noted, so that one may come twice and none gets lost. While
-the store is down, or slow, entries wait in their books; those that a book had to drop meanwhile
-are counted. No request waits for any of this: it has a connection of its own, and reads little at
-a time.
+A line is written before its mark is saved: at-least-once delivery. While the store is down or slow,
+entries wait in their books; those that a book had to drop meanwhile are counted. No request waits
+for any of this: it has a connection of its own, and reads in small pages.
 """
 
 import asyncio
@@ -16,7 +15,7 @@ from typing import Any, Final, TypeVar
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired, Settled, SinkFailed, UsageLost, UsageSunk
 from gateway.core.ledger_entry import Entry
-from gateway.core.observers import Hears
+from gateway.core.observers import Handlers
 from gateway.core.ports import LedgerDriver, Observer
 from gateway.core.usage_line import StoreError, line_of, when
 from gateway.drivers.redis.wire import RedisError
@@ -24,16 +23,16 @@ from gateway.drivers.usage.marks import Mark, Marks
 from gateway.drivers.usage.store import UsageStore
 
 SWEEP_S: Final = 60.0
-"""So often all homes are looked at, not only those that moved."""
+"""How often all homes are read, not only the changed ones."""
 _TIDY_S: Final = 3_600.0
 _LONGEST_WAIT_S: Final = 30.0
-_TOGETHER: Final = 16
-"""Homes that are written on together."""
+_HOMES_AT_ONCE: Final = 16
+"""Homes that are exported concurrently."""
 _PAGE: Final = 100
 """Entries that are read at once: a page is some milliseconds of the event loop's time."""
 _BATCH: Final = 5_000
-_LONG_AGO: Final = 1_000_000_000_000
-"""Unix milliseconds: what is earlier is no time, but a mere count."""
+_EARLIEST_MS: Final = 1_000_000_000_000
+"""Unix milliseconds: smaller numbers are counts of a ledger without times."""
 _FAILURES: Final = (StoreError, LedgerDown, RedisError)
 _UNREADABLE: Final = (LedgerDown, LookupError, TypeError, ValueError)
 """A key of a wrong type, or an entry that none of us wrote."""
@@ -41,12 +40,12 @@ _T = TypeVar("_T")
 _log: Final = logging.getLogger("gateway")
 
 
-class Moved:
-    """An observer: the homes in whose books something was written since it was last asked."""
+class ChangedHomes:
+    """An observer: the homes whose books have new entries since the last `take`."""
 
     def __init__(self) -> None:
         self.homes: set[str] = set()
-        self.hears: Hears = {Settled: self.observe, HoldsExpired: self.observe}
+        self.handlers: Handlers = {Settled: self.observe, HoldsExpired: self.observe}
 
     def observe(self, event: Event) -> None:
         if type(event) is Settled:
@@ -61,7 +60,7 @@ class Moved:
 
 class UsageSink:
     """`homes` are those of the configuration. `wall` gives Unix seconds. `keep_days` None keeps
-    everything. Whatever fails is tried again, and told: once in the log, each time as an event.
+    everything. Failures are retried; the first is logged, each is an event.
     """
 
     def __init__(  # noqa: PLR0913 - what it works with
@@ -71,7 +70,7 @@ class UsageSink:
         store: UsageStore,
         *,
         homes: Iterable[str],
-        moved: Moved,
+        changed: ChangedHomes,
         observe: Observer,
         wall: Callable[[], float],
         keep_days: int | None = None,
@@ -80,18 +79,18 @@ class UsageSink:
         self._marks = marks
         self._store = store
         self._homes = frozenset(homes)
-        self._moved = moved
+        self._changed = changed
         self._observe = observe
         self._wall = wall
         self._keep_days = keep_days
-        self._sound = True
-        self._unread: set[str] = set()
+        self._healthy = True
+        self._unreadable: set[str] = set()
 
     def reconfigure(self, homes: Iterable[str]) -> None:
-        """There are these as well. Those that were may have more to say."""
+        """Add these homes. Former ones stay: they may have unexported entries."""
         self._homes |= frozenset(homes)
 
-    async def keep_writing(
+    async def run(
         self, every_s: float, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]]
     ) -> None:
         """Run until cancelled."""
@@ -110,100 +109,100 @@ class UsageSink:
             await sleep(wait)
 
     async def round(self, *, sweep: bool = False) -> bool:
-        """Write on what there is: of the homes that moved, or of all. Whether that was done."""
-        homes = self._moved.take() | self._unread
-        self._unread = set()
+        """Export the changed homes, or with `sweep` all. Whether it succeeded."""
+        homes = self._changed.take() | self._unreadable
+        self._unreadable = set()
         try:
             if sweep:
-                await self._marks.name(self._homes)
+                await self._marks.add_homes(self._homes)
                 homes |= self._homes | await self._marks.homes()
             waiting = sorted(homes)
-            for start in range(0, len(waiting), _TOGETHER):
-                await self._write_on(waiting[start : start + _TOGETHER])
+            for start in range(0, len(waiting), _HOMES_AT_ONCE):
+                await self._drain(waiting[start : start + _HOMES_AT_ONCE])
         except _FAILURES as error:
-            self._moved.homes |= homes
-            self._failed(error)
+            self._changed.homes |= homes
+            self._report_failure(error)
             return False
         except asyncio.CancelledError:
-            self._moved.homes |= homes
+            self._changed.homes |= homes
             raise
-        self._sound = not self._unread
+        self._healthy = not self._unreadable
         return True
 
     async def tidy(self) -> bool:
-        """Remove what is kept no longer. Whether that was done."""
+        """Remove expired lines from the store. Whether it succeeded."""
         today = datetime.fromtimestamp(self._wall(), UTC).date()
         try:
             await self._store.tidy(today - timedelta(days=self._keep_days or 0))
         except StoreError as error:
-            self._failed(error)
+            self._report_failure(error)
             return False
         return True
 
-    async def _write_on(self, homes: Sequence[str]) -> None:
-        """All that these homes' books say, batch by batch."""
+    async def _drain(self, homes: Sequence[str]) -> None:
+        """Export all entries of these homes' books, batch by batch."""
         waiting: Collection[str] = homes
         while waiting:
-            mine: dict[str, Mark] = {}
+            marks: dict[str, Mark] = {}
             try:
-                await _together(self._take(home, mine) for home in waiting)
-                waiting = await self._batch(mine)
+                await _gather_all(self._acquire(home, marks) for home in waiting)
+                waiting = await self._write_batch(marks)
             finally:
                 with suppress(RedisError):
-                    await _together(self._marks.give(home) for home in mine)
+                    await _gather_all(self._marks.release(home) for home in marks)
 
-    async def _take(self, home: str, mine: dict[str, Mark]) -> None:
-        mark = await self._marks.take(home)
-        if mark is None:  # somebody else is at it, and may be past our newest entry
-            self._moved.homes.add(home)
+    async def _acquire(self, home: str, marks: dict[str, Mark]) -> None:
+        mark = await self._marks.acquire(home)
+        if mark is None:  # another process has it, and may have missed our newest entry
+            self._changed.homes.add(home)
         else:
-            mine[home] = mark
+            marks[home] = mark
 
-    async def _batch(self, mine: dict[str, Mark]) -> list[str]:
-        """The homes that have more to say."""
-        most = max(_BATCH // max(len(mine), 1), _PAGE)
-        found = await self._read_books(mine, most)
-        if not found:
+    async def _write_batch(self, marks: dict[str, Mark]) -> list[str]:
+        """Write one batch. Gives the homes that may have more entries."""
+        limit = max(_BATCH // max(len(marks), 1), _PAGE)
+        by_home = await self._read_books(marks, limit)
+        if not by_home:
             return []
         lines = [
-            line_of(home, entry, self._when(entry))
-            for home, entries in found.items()
+            line_of(home, entry, self._time_ms(entry))
+            for home, entries in by_home.items()
             for entry in entries
         ]
         await self._store.write(lines)
-        for home, entries in found.items():
+        for home, entries in by_home.items():
             last = entries[-1]
-            await self._marks.keep(home, Mark(last.at, last.seq, last.epoch))
-            lost = missing(mine[home], entries)
+            await self._marks.save(home, Mark(last.at, last.seq, last.epoch))
+            lost = count_missing(marks[home], entries)
             if lost:
                 self._observe(UsageLost(home, lost))
                 _log.error("usage: %d records of %s were dropped before they were kept", lost, home)
             self._observe(UsageSunk(home, len(entries)))
-        return [home for home, entries in found.items() if len(entries) >= most]
+        return [home for home, entries in by_home.items() if len(entries) >= limit]
 
-    async def _read_books(self, mine: dict[str, Mark], most: int) -> dict[str, list[Entry]]:
-        """What each home's book says. One that cannot be read does not hold up the others."""
-        asked = (self._read(home, mark.at, most) for home, mark in mine.items())
-        read = await asyncio.gather(*asked, return_exceptions=True)
-        found: dict[str, list[Entry]] = {}
+    async def _read_books(self, marks: dict[str, Mark], limit: int) -> dict[str, list[Entry]]:
+        """The new entries by home. An unreadable book does not block the others."""
+        reads = (self._read(home, mark.at, limit) for home, mark in marks.items())
+        results = await asyncio.gather(*reads, return_exceptions=True)
+        by_home: dict[str, list[Entry]] = {}
         failed: dict[str, Exception] = {}
-        for home, each in zip(mine, read, strict=True):
+        for home, each in zip(marks, results, strict=True):
             if isinstance(each, _UNREADABLE):
                 failed[home] = each
             elif isinstance(each, BaseException):
                 raise each
             elif each:
-                found[home] = each
+                by_home[home] = each
         for home, error in failed.items():
-            if isinstance(error, LedgerDown) and len(failed) == len(mine):
+            if isinstance(error, LedgerDown) and len(failed) == len(marks):
                 raise error  # it is the ledger's trouble, and no book's
-            self._unread.add(home)
-            self._failed(_unread(home, error))
-        return found
+            self._unreadable.add(home)
+            self._report_failure(_unreadable_book(home, error))
+        return by_home
 
-    async def _read(self, home: str, after: str, most: int) -> list[Entry]:
+    async def _read(self, home: str, after: str, limit: int) -> list[Entry]:
         entries: list[Entry] = []
-        while len(entries) < most:
+        while len(entries) < limit:
             page = await self._book.records(home, after, _PAGE)
             entries += page
             if len(page) < _PAGE:
@@ -211,24 +210,24 @@ class UsageSink:
             after = page[-1].at
         return entries
 
-    def _when(self, entry: Entry) -> int:
+    def _time_ms(self, entry: Entry) -> int:
         ms = when(entry)
-        return ms if ms > _LONG_AGO else int(self._wall() * 1_000)
+        return ms if ms > _EARLIEST_MS else int(self._wall() * 1_000)
 
-    def _failed(self, error: StoreError | LedgerDown | RedisError) -> None:
+    def _report_failure(self, error: StoreError | LedgerDown | RedisError) -> None:
         self._observe(SinkFailed("ledger" if isinstance(error, LedgerDown) else error.kind))
-        if self._sound:
+        if self._healthy:
             _log.warning("usage: not written on, it waits in the ledger: %s", error)
-        self._sound = False
+        self._healthy = False
 
 
-def _unread(home: str, error: Exception) -> StoreError:
+def _unreadable_book(home: str, error: Exception) -> StoreError:
     why = str(error) if isinstance(error, LedgerDown) else f"no entry of ours: {error!r}"
     return StoreError("book", f"the book of {home} cannot be read: {why}")
 
 
-def missing(mark: Mark, entries: Sequence[Entry]) -> int:
-    """How many entries there were between what was written on and these, and between these."""
+def count_missing(mark: Mark, entries: Sequence[Entry]) -> int:
+    """How many entries are missing between the mark and these, and among these."""
     lost = 0
     for entry in entries:
         if entry.epoch == mark.epoch or entry.seq > mark.seq:
@@ -239,12 +238,12 @@ def missing(mark: Mark, entries: Sequence[Entry]) -> int:
     return lost
 
 
-async def _together(asked: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
-    """All of them, to their ends; then the first that failed."""
-    done = await asyncio.gather(*asked, return_exceptions=True)
-    found: list[_T] = []
-    for each in done:
+async def _gather_all(coroutines: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
+    """Wait for all of them; then raise the first failure."""
+    results = await asyncio.gather(*coroutines, return_exceptions=True)
+    values: list[_T] = []
+    for each in results:
         if isinstance(each, BaseException):
             raise each
-        found.append(each)
-    return found
+        values.append(each)
+    return values

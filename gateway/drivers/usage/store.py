@@ -1,4 +1,4 @@
-"""Where lines of usage are kept outside the ledger: what each such place can do."""
+"""The protocol of usage stores, and what file-based ones share."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from gateway.core.usage_line import Line, Reading, StoreError
 
-AT_ONCE: Final = 1_000
+READ_BATCH: Final = 1_000
 """Lines that are read together."""
 
 
@@ -18,16 +18,16 @@ class UsageStore(Protocol):
     """Raises StoreError, and nothing else."""
 
     every_s: float
-    """How often it is best written to."""
+    """The recommended interval between writes."""
 
     async def write(self, lines: Sequence[Line]) -> None:
-        """They are safe when this returns. To write a line again is no harm."""
+        """They are durable when this returns. Writing a line again is harmless."""
 
     def read(
         self, reading: Reading, since: str = "", until: str = ""
     ) -> AsyncGenerator[Sequence[Line], None]:
-        """All lines from a time on and before another, and perhaps some around; each once, as far
-        as `reading` knows. Times are as in a line, or begin so; "" is none.
+        """All lines from `since` until before `until`, perhaps some around; `reading` removes
+        duplicates. Times are as in a line, or a prefix of one; "" is unbounded.
         """
         ...
 
@@ -37,28 +37,28 @@ class UsageStore(Protocol):
     async def aclose(self) -> None: ...
 
 
-def unwritable(sink: str) -> str | None:
-    """What would hinder one in a folder, as far as it is seen without making any; else None."""
+def why_unwritable(sink: str) -> str | None:
+    """Why a folder's store would fail, as far as can be checked without creating it; else None."""
     kind, _, name = sink.partition(":")
     if kind not in ("jsonl", "parquet"):
         return None
-    there = folder = Path(name).absolute()
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if not there.is_dir():
-        found = errno.ENOTDIR
-    elif not os.access(there, os.W_OK | os.X_OK):
-        found = errno.EACCES
+    parent = folder = Path(name).absolute()
+    while not parent.exists() and parent != parent.parent:
+        parent = parent.parent
+    if not parent.is_dir():
+        error = errno.ENOTDIR
+    elif not os.access(parent, os.W_OK | os.X_OK):
+        error = errno.EACCES
     else:
         return None
-    return f"cannot write to {folder}: {os.strerror(found)}"
+    return f"cannot write to {folder}: {os.strerror(error)}"
 
 
 def by_day(lines: Sequence[Line]) -> Iterator[tuple[str, list[Line]]]:
     """The lines of each day, by UTC."""
     ordered = sorted(lines, key=_day)
-    for day, some in groupby(ordered, key=_day):
-        yield day, list(some)
+    for day, day_lines in groupby(ordered, key=_day):
+        yield day, list(day_lines)
 
 
 def _day(line: Line) -> str:
@@ -68,27 +68,27 @@ def _day(line: Line) -> str:
 class Folder:
     """Files of usage, each named after its day: `2026-11-22.<who wrote it>.<ending>`."""
 
-    def __init__(self, path: Path, ending: str) -> None:
+    def __init__(self, path: Path, suffix: str) -> None:
         self.path = path
-        self._ending = ending
+        self._suffix = suffix
 
     def files(self, since: str = "", until: str = "") -> list[Path]:
-        """Those of the days from `since` to `until`, in order. Raises StoreError."""
+        """The files of the days from `since` to `until`, in order. Raises StoreError."""
         first, last = since[:10], until[:10] or "~"
         try:
-            found = [path for path in self.path.iterdir() if path.name.endswith(self._ending)]
+            paths = [path for path in self.path.iterdir() if path.name.endswith(self._suffix)]
         except FileNotFoundError:
             return []
         except OSError as error:
             raise disk_error(self.path, error) from None
-        return sorted(path for path in found if first <= path.name[:10] <= last)
+        return sorted(path for path in paths if first <= path.name[:10] <= last)
 
     def tidy(self, oldest: date) -> None:
-        """Also removes what nobody finished writing."""
+        """Also removes unfinished temporary files."""
         before = oldest.isoformat()
         try:
             for path in [*self.path.glob("????-??-??.*")] if self.path.is_dir() else []:
-                ours = path.name.removesuffix(".tmp").endswith(self._ending)
+                ours = path.name.removesuffix(".tmp").endswith(self._suffix)
                 if ours and path.name[:10] < before:
                     path.unlink(missing_ok=True)
         except OSError as error:
@@ -100,9 +100,9 @@ def disk_error(path: Path, error: OSError) -> StoreError:
 
 
 def sync_folder(folder: Path) -> None:
-    """A new file is safe once its name is."""
-    place = os.open(folder, os.O_RDONLY)
+    """Sync a folder, so that a new file's name is durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(place)
+        os.fsync(descriptor)
     finally:
-        os.close(place)
+        os.close(descriptor)
