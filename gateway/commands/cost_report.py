@@ -1,6 +1,6 @@
 """The answers of `tollgate cost` as a table, CSV or JSON.
 
-A table shows USD to as many places as asked; CSV and JSON are exact to the nano-dollar.
+A table rounds USD to `--places`; CSV and JSON are exact to the nano-dollar.
 """
 
 import csv

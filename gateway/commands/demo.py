@@ -7,13 +7,16 @@ from tempfile import TemporaryDirectory
 
 import uvloop
 
-from gateway.commands.serve import Place, run_gateway, source_of
+from gateway.commands.serve import ListenOptions, run_gateway, source_of
 from gateway.commands.shipped import shipped
 from gateway.simulator import BASES, serve_simulator
 
 
 def demo(
-    env: Mapping[str, str], place: Place, say: Callable[[str], None], dialect: str | None = None
+    env: Mapping[str, str],
+    listen: ListenOptions,
+    say: Callable[[str], None],
+    dialect: str | None = None,
 ) -> None:
     """Serve config/demo.yaml on simulated providers, with a fresh ledger each time.
 
@@ -27,7 +30,7 @@ def demo(
             simulator_env = {"SIMULATOR_URL": simulator.base_url} | dialect_env(dialect)
             whole_env = {"TOLLGATE_DATA_DIR": folder, **env, **simulator_env}
             source = source_of([shipped("demo.yaml")], whole_env, lambda: None)
-            await run_gateway(source.began.snapshot, place, say, env, source)
+            await run_gateway(source.began.snapshot, listen, say, env, source)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())

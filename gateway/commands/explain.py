@@ -83,10 +83,10 @@ def show(report: dict[str, Any], console: Console) -> None:
     )
     rule = f"rule [bold]{report['rule']}[/]; " if report["rule"] else ""
     canary = f"canary [bold]{report['canary']}[/]; " if report["canary"] else ""
-    console.print(f"{canary}{rule}strategy: {_strategy(report['strategy'])}")
+    console.print(f"{canary}{rule}strategy: {_strategy_text(report['strategy'])}")
     if report["guard"] is not None:
-        console.print(_guard(report["guard"]))
-    for line in _start(report["learned"]):
+        console.print(_guard_line(report["guard"]))
+    for line in _learned_lines(report["learned"]):
         console.print(line)
     table = Table("rung", "tier", "model", "provider", "expected USD", "worst USD")
     for number, rung in enumerate(report["rungs"], 1):
@@ -100,7 +100,7 @@ def show(report: dict[str, Any], console: Console) -> None:
                 _usd(each["worst_usd"]),
             )
     console.print(table)
-    for line in dict.fromkeys(_steps(report["rungs"])):
+    for line in dict.fromkeys(_price_step_lines(report["rungs"])):
         console.print(line)
     for number, rung in enumerate(report["rungs"], 1):
         how = "it flows" if rung["flows"] else f"checks: {_names(rung['checks'])}"
@@ -121,7 +121,7 @@ def show(report: dict[str, Any], console: Console) -> None:
     )
 
 
-def _guard(guard: dict[str, Any]) -> str:
+def _guard_line(guard: dict[str, Any]) -> str:
     """Its comparisons of such requests, and so who answers."""
     if guard["state"] == "unknown":
         return "guard: what it has seen is known where the gateway runs: ask by --gateway URL"
@@ -134,8 +134,8 @@ def _guard(guard: dict[str, Any]) -> str:
     )
 
 
-def _start(learned: dict[str, Any] | None) -> Iterator[str]:
-    """Where the plan begins, and what was learned of each tier."""
+def _learned_lines(learned: dict[str, Any] | None) -> Iterator[str]:
+    """The first rung by learned weights, and the chances of each tier."""
     if learned is None:
         return
     yield (
@@ -151,7 +151,7 @@ def _start(learned: dict[str, Any] | None) -> Iterator[str]:
         )
 
 
-def _strategy(strategy: dict[str, Any] | None) -> str:
+def _strategy_text(strategy: dict[str, Any] | None) -> str:
     """`vote(voters=2, need=2), then cascade`."""
     named = []
     while strategy is not None:
@@ -161,7 +161,7 @@ def _strategy(strategy: dict[str, Any] | None) -> str:
     return ", then ".join(named)
 
 
-def _steps(rungs: list[dict[str, Any]]) -> Iterator[str]:
+def _price_step_lines(rungs: list[dict[str, Any]]) -> Iterator[str]:
     """Higher prices of longer prompts, and whether a hold covers them."""
     for each in (each for rung in rungs for each in rung["candidates"]):
         for step in each["price_steps"]:

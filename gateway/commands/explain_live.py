@@ -13,7 +13,7 @@ _PATIENCE_S: Final = 30.0
 
 
 class ExplainFailed(Exception):
-    """The gateway cannot be reached, or refuses. The text says why, and holds no key."""
+    """The gateway cannot be reached, or refuses. The message says why, without the key."""
 
 
 def explain_live(url: str, key: str | None, body: bytes) -> dict[str, Any]:

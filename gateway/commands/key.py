@@ -57,22 +57,26 @@ def new_key(
 
 def save(snapshot: Snapshot, wish: Wish) -> dict[str, Any]:
     """Create and store a key; the answer of the admin API. Raises GatewayError."""
-    return _with(snapshot, lambda issuer: issuer.create(_OPERATOR, wish), _issued_json)
+    return _run_with_issuer(snapshot, lambda issuer: issuer.create(_OPERATOR, wish), _issued_json)
 
 
 def rotate(snapshot: Snapshot, key_id: str, overlap_s: float) -> dict[str, Any]:
     """Replace a key; the former one stays valid for `overlap_s` seconds."""
-    return _with(snapshot, lambda issuer: issuer.rotate(_OPERATOR, key_id, overlap_s), _issued_json)
+    return _run_with_issuer(
+        snapshot, lambda issuer: issuer.rotate(_OPERATOR, key_id, overlap_s), _issued_json
+    )
 
 
 def revoke(snapshot: Snapshot, key_id: str) -> dict[str, Any]:
     result = {"id": key_id, "object": "key", "deleted": True}
-    return _with(snapshot, lambda issuer: issuer.revoke(_OPERATOR, key_id), lambda _: result)
+    return _run_with_issuer(
+        snapshot, lambda issuer: issuer.revoke(_OPERATOR, key_id), lambda _: result
+    )
 
 
 def list_keys(snapshot: Snapshot, tenant: str | None) -> dict[str, Any]:
     """Those that are stored, and those of the configuration."""
-    return _with(
+    return _run_with_issuer(
         snapshot,
         lambda issuer: issuer.all(_OPERATOR, tenant),
         lambda found: {"object": "list", "data": [key_json(each) for each in found]},
@@ -115,7 +119,7 @@ def _issued_json(issued: Issued) -> dict[str, Any]:
     return key_json(issued.record) | {"key": str(issued.key)}
 
 
-def _with(
+def _run_with_issuer(
     snapshot: Snapshot,
     action: Callable[[Issuer], Awaitable[T]],
     to_json: Callable[[T], dict[str, Any]],

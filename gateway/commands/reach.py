@@ -43,36 +43,38 @@ def reach(provider: Provider, timeout_s: float = _TIMEOUT_S) -> ProbeResult:
     """
     url = urlsplit(provider.base_url)
     port = url.port or (443 if url.scheme == "https" else 80)
-    place = f"{url.hostname}:{port}{' through its proxy' if provider.proxy else ''}"
+    address = f"{url.hostname}:{port}{' through its proxy' if provider.proxy else ''}"
     try:
         with closing(connect_provider(provider, timeout_s)) as connection:
             if (path := _models_path(provider)) is None:
-                return ProbeResult("ok", f"{place} can be reached; the key was not tried")
+                return ProbeResult("ok", f"{address} can be reached; the key was not tried")
             connection.request("GET", f"{url.path}{path}", headers=_headers(provider))
-            return _judge_status(place, connection.getresponse().status, provider)
+            return _judge_status(address, connection.getresponse().status, provider)
     except Unreachable as error:
         return ProbeResult(
-            "fail", f"{place}: {error}", "look at proxy, and at what it lets through"
+            "fail", f"{address}: {error}", "look at proxy, and at what it lets through"
         )
     except ssl.SSLCertVerificationError as error:
-        why = f"{place}: {error.verify_message}"
+        why = f"{address}: {error.verify_message}"
         return ProbeResult("fail", why, "let this machine trust its certificate (SSL_CERT_FILE)")
     except TimeoutError:
-        return ProbeResult("fail", f"{place}: no answer in {timeout_s:g} s", _HINT)
+        return ProbeResult("fail", f"{address}: no answer in {timeout_s:g} s", _HINT)
     except OSError as error:
-        return ProbeResult("fail", f"{place}: {error.strerror or type(error).__name__}", _HINT)
+        return ProbeResult("fail", f"{address}: {error.strerror or type(error).__name__}", _HINT)
     except HTTPException:
-        return ProbeResult("fail", f"{place}: what answers there is no HTTP", "correct base_url")
+        return ProbeResult("fail", f"{address}: what answers there is no HTTP", "correct base_url")
 
 
-def _judge_status(place: str, status: int, provider: Provider) -> ProbeResult:
+def _judge_status(address: str, status: int, provider: Provider) -> ProbeResult:
     if status in _REFUSED:
-        return ProbeResult("fail", f"{place} refuses the key: {status}", "give it another api_key")
+        return ProbeResult(
+            "fail", f"{address} refuses the key: {status}", "give it another api_key"
+        )
     if status >= 500:
-        return ProbeResult("warn", f"{place} answers {status}", "look at its status page")
+        return ProbeResult("warn", f"{address} answers {status}", "look at its status page")
     well = "answers" if provider.api_key is None else "takes the key"
     outcome = well if status < 300 else f"answers {status} to a list of models"
-    return ProbeResult("ok", f"{place} {outcome}")
+    return ProbeResult("ok", f"{address} {outcome}")
 
 
 def _models_path(provider: Provider) -> str | None:

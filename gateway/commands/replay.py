@@ -54,8 +54,8 @@ class RehearsalResult(Struct, frozen=True):
 def replay(
     options: ReplayOptions, env: Mapping[str, str], console: Console | None
 ) -> dict[str, Any]:
-    """Rehearse, write the files that are asked for, print to the console if there is one, and
-    give the figures as JSON values. Raises Unusable, ConfigError and OSError.
+    """Rehearse, write the requested files, print to the console if there is one, and return the
+    figures as JSON values. Raises Unusable, ConfigError and OSError.
     """
     with busy(f"reading {options.folder}"):
         records = _read(options)
@@ -102,8 +102,8 @@ def _read(options: ReplayOptions) -> Records:
 
 
 def guard_settings(settings: Iterable[str], own: GuardSettings | None = None) -> GuardSettings:
-    """A guard from texts such as threshold=0.8; what they leave out is as the route's own says, or
-    as it is by default. Raises Unusable.
+    """A guard from texts such as threshold=0.8; the rest is as in the route's own guard, or the
+    default. Raises Unusable.
     """
     values: dict[str, Any] = {} if own is None else structs.asdict(own)
     for setting in settings:

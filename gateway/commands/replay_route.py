@@ -36,7 +36,7 @@ def find_route(spec: str, config: Sequence[Path], env: Mapping[str, str]) -> tup
     """
     file, _, name = spec.partition("#")
     if Path(file).is_file():
-        return _of_file(Path(file), name, env)
+        return _from_file(Path(file), name, env)
     existing = [path for path in config if path.exists()]
     routes: Mapping[str, Route] = {}
     if existing and spec not in STRATEGIES:
@@ -53,7 +53,7 @@ def find_route(spec: str, config: Sequence[Path], env: Mapping[str, str]) -> tup
     raise Unusable(f"{spec} is neither a file nor a route; there are {known}")
 
 
-def _of_file(file: Path, name: str, env: Mapping[str, str]) -> tuple[Catalog, Route]:
+def _from_file(file: Path, name: str, env: Mapping[str, str]) -> tuple[Catalog, Route]:
     texts, faults = read_files([file])
     if faults:
         raise ConfigError(faults)

@@ -33,7 +33,7 @@ _COARSE_NS: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ListenOptions:
     """Where to listen. `shared` is set in each worker of a parent: all listen on the same port,
     and the first of them, number 0, runs what only one process may run.
     """
@@ -62,7 +62,7 @@ class Place:
 
 def serve(
     snapshot: Snapshot,
-    place: Place,
+    listen: ListenOptions,
     say: Callable[[str], None],
     env: Mapping[str, str],
     source: Source | None = None,
@@ -71,7 +71,7 @@ def serve(
 
     async def run() -> None:
         try:
-            await run_gateway(snapshot, place, say, env, source)
+            await run_gateway(snapshot, listen, say, env, source)
         finally:
             ignore_signals()
 
@@ -101,27 +101,27 @@ def source_of(
 
 async def run_gateway(
     snapshot: Snapshot,
-    place: Place,
+    listen: ListenOptions,
     say: Callable[[str], None],
     env: Mapping[str, str],
     source: Source | None,
 ) -> None:
     """As `serve`, in the running loop."""
-    stop = stop_by_signals(place.shared)
-    admin = snapshot.admin if place.number == 0 else None
+    stop = stop_by_signals(listen.shared)
+    admin = snapshot.admin if listen.number == 0 else None
     redactor = Redactor(secrets_of(snapshot))
     with ExitStack() as stack:
         stack.enter_context(process_log(redactor))
-        bound = stack.enter_context(place.bind())
+        bound = stack.enter_context(listen.bind())
         admin_socket = None
         if admin is not None:
-            admin_socket = stack.enter_context(Place(admin.host, admin.port).bind())
+            admin_socket = stack.enter_context(ListenOptions(admin.host, admin.port).bind())
         opened = open_gateway(
-            snapshot, workers_dir=place.workers_dir, env=env, source=source, redactor=redactor
+            snapshot, workers_dir=listen.workers_dir, env=env, source=source, redactor=redactor
         )
         async with (
             opened as gateway,
-            reloading(gateway.reload, watch=place.number == 0),
+            reloading(gateway.reload, watch=listen.number == 0),
             gateway.warming(),
         ):
             if stop.requested.is_set():  # nobody knows yet that it is there

@@ -31,7 +31,7 @@ def serve(
     from msgspec import structs
 
     from gateway.commands.check import deprecations
-    from gateway.commands.serve import Place, source_of
+    from gateway.commands.serve import ListenOptions, source_of
     from gateway.commands.serve import serve as run
     from gateway.commands.workers import ANNOUNCES, WORKER, WORKERS_DIR, parent_notifier
     from gateway.config.faults import ConfigError
@@ -52,10 +52,16 @@ def serve(
         if workers > 1 and _can_share(snapshot):
             raise typer.Exit(_serve_with_workers(config, host, port, workers, env))
         number = int(env.get(WORKER, "0"))
-        place = Place(host, port, SHARED in env, env.get(WORKERS_DIR), number)
-        if place.shared:
+        listen = ListenOptions(host, port, SHARED in env, env.get(WORKERS_DIR), number)
+        if listen.shared:
             source = structs.replace(source, beside=parent_notifier(os.getppid()))
-        run(snapshot, place, _silent if place.shared and ANNOUNCES not in env else say, env, source)
+        run(
+            snapshot,
+            listen,
+            _silent if listen.shared and ANNOUNCES not in env else say,
+            env,
+            source,
+        )
     except LedgerDown as error:
         fail(f"redis: {error}")
     except StoreError as error:
@@ -84,11 +90,11 @@ def _serve_with_workers(
     config: list[Path], host: str, port: int, workers: int, env: Mapping[str, str]
 ) -> int:
     """Serve by several processes; the exit code."""
-    from gateway.commands.serve import Place
+    from gateway.commands.serve import ListenOptions
     from gateway.commands.workers import run_workers
 
     paths = [part for path in config for part in ("--config", str(path))]
-    with Place(host, port, shared=True).bind() as reserved:  # nobody else takes the port
+    with ListenOptions(host, port, shared=True).bind() as reserved:  # nobody else takes the port
         address = ["--host", host, "--port", str(reserved.getsockname()[1])]
         return run_workers(["serve", *paths, *address], workers, {**env, SHARED: "1"})
 
@@ -104,14 +110,14 @@ def demo(
 ) -> None:
     """Serve on built-in simulated providers: no key, no network, no Docker."""
     from gateway.commands.demo import demo as run
-    from gateway.commands.serve import Place
+    from gateway.commands.serve import ListenOptions
     from gateway.config.faults import ConfigError
     from gateway.simulator import BASES
 
     if dialect is not None and dialect not in BASES:
         fail(f"no simulated provider speaks {dialect}; they speak {', '.join(sorted(BASES))}", 2)
     try:
-        run(ctx.obj.env, Place(host, port), say, dialect)
+        run(ctx.obj.env, ListenOptions(host, port), say, dialect)
     except ConfigError as error:
         fail(str(error))
     except OSError as error:

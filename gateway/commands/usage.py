@@ -63,7 +63,7 @@ def usage(options: UsageOptions, env: Mapping[str, str], now: datetime, console:
 
 
 def parse_time(option: str, text: str, now: datetime) -> str:
-    """`24h`, `7d`, `2026-11-01` or a time, as it stands in a line; "" is none. UTC where no offset
+    """`24h`, `7d`, `2026-11-01` or a time, as in a line of usage; "" is none. UTC where no offset
     is written.
     """
     if not text:

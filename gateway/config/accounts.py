@@ -21,10 +21,10 @@ _SECTIONS: Final = {
 
 def check_accounts(tree: Tree, parts: Parts, check_reference: CheckReference) -> None:
     """Notes every fault in the tree."""
-    _Accounts(tree, check_reference).run(parts)
+    _AccountChecks(tree, check_reference).run(parts)
 
 
-class _Accounts:
+class _AccountChecks:
     def __init__(self, tree: Tree, check_reference: CheckReference) -> None:
         self.tree, self.check_reference = tree, check_reference
 

@@ -86,7 +86,7 @@ class Admin(Stanza):
 
 def check_keys(tree: Tree, keys: Keys, admin: Admin | None, tenants: Mapping[str, Tenant]) -> None:
     """Notes what does not fit together in the tree."""
-    checker = _Keys(tree, peppered=keys.pepper is not None)
+    checker = _KeyChecks(tree, peppered=keys.pepper is not None)
     hashes: set[str] = set()
     for name, tenant in tenants.items():
         places = tree.sound_items(("tenants", name, "keys"))
@@ -98,7 +98,7 @@ def check_keys(tree: Tree, keys: Keys, admin: Admin | None, tenants: Mapping[str
         checker.check_admin_keys(admin.keys, hashes, tenants)
 
 
-class _Keys:
+class _KeyChecks:
     def __init__(self, tree: Tree, *, peppered: bool) -> None:
         self.tree = tree
         self.peppered = peppered

@@ -109,8 +109,8 @@ def read(
 
 
 def load_ledger(paths: Sequence[Path], env: Mapping[str, str]) -> Ledger | None:
-    """Where money is counted, whatever else is wrong with the configuration; None where that itself
-    cannot be said.
+    """The ledger, whatever else is wrong with the configuration; None where its own section is
+    at fault.
     """
     texts, unread = read_files(paths)
     try:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.config.checks import OneCheck
 from gateway.config.faults import Path, closest
-from gateway.config.stanza import Stanza, by_name, model_in, owner_of
+from gateway.config.stanza import Stanza, is_named_mapping, model_in, owner_of
 from gateway.config.tree import EMPTY, Tree
 
 S = TypeVar("S", bound=Stanza)
@@ -73,7 +73,7 @@ def _cut(spec: type[BaseModel], raw: Any, place: Path, *, items: bool) -> Path:
             if field is None:
                 return here
             owner = model_in(field.annotation)
-            chosen = by_name(field.annotation) and isinstance(value, dict)
+            chosen = is_named_mapping(field.annotation) and isinstance(value, dict)
         if not chosen and not isinstance(value, list):
             return here
     return place
@@ -108,7 +108,7 @@ def _without(value: Any, here: Path, cuts: Mapping[Path, Any]) -> Any:
 
 
 def _doubts(spec: type[BaseModel], raw: Any, cut: Path) -> Iterable[Path]:
-    """What was taken out; for an unknown key, the key that it may stand for."""
+    """What was taken out; for an unknown key, the known key that was probably meant."""
     owner, key = owner_of(spec, cut), cut[-1]
     if isinstance(key, int) or owner is None or key in owner.model_fields:
         yield cut

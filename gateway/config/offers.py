@@ -1,4 +1,4 @@
-"""What each deployment of a model costs, and who says so."""
+"""What each deployment of a model costs, and the source of the price."""
 
 from datetime import datetime
 

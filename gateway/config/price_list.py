@@ -1,6 +1,4 @@
-"""A file of prices that somebody states, outside any catalog: models by name, each with a price
-as a catalog writes it.
-"""
+"""A file of prices without a catalog: models by name, each with a price as in a catalog."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -61,7 +61,7 @@ def look_up(base_url: str, upstream: str, at: datetime | None = None) -> Listing
 def tariff_of(model: "ModelInfo", at: datetime) -> Tariff | None:
     """Its prices on the day of `at`; None when they are not by the token.
 
-    The dearest of that day is the usual price; cheaper hours are windows. Prices that begin on a
+    The highest of that day is the usual price; cheaper hours are windows. Prices that begin on a
     later day come with the next load.
     """
     if isinstance(model.prices, list) and not model.prices:
@@ -83,7 +83,7 @@ def tariff_of(model: "ModelInfo", at: datetime) -> Tariff | None:
 
 
 def _dearest(listed: "Sequence[ModelPrice]") -> _SteppedPrice | None:
-    """Each rate at its dearest, for short prompts and from each step on."""
+    """Each rate at its highest, for short prompts and from each step on."""
     price = _for_prompt(listed, _SHORT)
     if price is None:
         return None
@@ -93,7 +93,7 @@ def _dearest(listed: "Sequence[ModelPrice]") -> _SteppedPrice | None:
 
 
 def _for_prompt(listed: "Sequence[ModelPrice]", prompt: int) -> Price | None:
-    """The dearest rates for a prompt of so many tokens."""
+    """The highest rates for a prompt of so many tokens."""
     rates = {
         unit: [r for p in listed if (r := _rate(p, unit, prompt)) is not None] for unit in _UNITS
     }

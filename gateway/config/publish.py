@@ -1,6 +1,6 @@
 """What is generated from the schema: the JSON Schema for editors, the tables of the manual.
 
-`python -m gateway.config.publish` writes both anew; a test tells when they have drifted.
+`python -m gateway.config.publish` writes both; a test fails when they have drifted.
 """
 
 import json
@@ -25,7 +25,7 @@ def schema_text() -> str:
 
 
 def manual_text(current: str) -> str:
-    """The manual with its generated part made anew."""
+    """The manual with its generated part replaced."""
     before, _, rest = current.partition(_BEGIN)
     after = rest.partition(_END)[2]
     return f"{before}{_BEGIN}\n{_tables()}\n{_END}{after}"

@@ -20,15 +20,15 @@ from gateway.core.patterns import allowed
 
 def check_references(tree: Tree, parts: Parts) -> None:
     """Notes every fault in the tree. Entries that are at fault themselves still count as named."""
-    _Check(tree, parts).run()
+    _ReferenceChecks(tree, parts).run()
 
 
 def check_models(tree: Tree, parts: Parts) -> None:
     """The same for providers and models alone."""
-    _Check(tree, parts).providers_and_models()
+    _ReferenceChecks(tree, parts).providers_and_models()
 
 
-class _Check:
+class _ReferenceChecks:
     def __init__(self, tree: Tree, parts: Parts) -> None:
         self.tree, self.parts = tree, parts
         self.names = {
@@ -60,7 +60,7 @@ class _Check:
             self.reach(("tenants", name), tenant)
 
     def judges(self, path: Path, checks: Sequence[OneCheck]) -> None:
-        """A model that judges is one that can be asked for."""
+        """A judge is a known route, tier or model."""
         sections = ("routes", "tiers", "models")
         known = [name for section in sections for name in self.names[section]]
         if any((section,) in self.tree.doubts for section in sections):
@@ -172,7 +172,7 @@ class _Check:
                 self.reference(here, other, "models")
 
     def reach(self, path: Path, tenant: Tenant) -> None:
-        """A tenant that can reach nothing is a mistake, not a wish."""
+        """A tenant that can reach nothing is taken for a mistake."""
         names = [*self.names["routes"], *self.names["tiers"], *self.names["models"]]
         models_path = (*path, "models")
         if not tenant.models and not self.tree.doubtful(models_path):

@@ -44,7 +44,7 @@ _CLOCK: Final = r"([01][0-9]|2[0-3]):[0-5][0-9]"
 
 
 def _not_empty(value: object) -> object:
-    """An empty list would be no condition, or one that nothing meets: which, nobody could tell."""
+    """An empty list is ambiguous: no condition, or one that nothing meets."""
     if value == []:
         raise invalid_hidden("must not be empty; leave it out to ask nothing")
     return value

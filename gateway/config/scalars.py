@@ -42,12 +42,12 @@ _REDIS_SCHEME: Final = r"unix|rediss?(\+sentinel|\+cluster)?"
 
 
 def invalid(message: str) -> PydanticCustomError:
-    """The message is followed by what was found: `must be ..., not "x"`."""
+    """The message is followed by the value: `must be ..., not "x"`."""
     return PydanticCustomError("wrong", "{message}", {"message": message})
 
 
 def invalid_hidden(message: str) -> PydanticCustomError:
-    """The message stands alone."""
+    """The message is shown without the value."""
     return PydanticCustomError("unshown", "{message}", {"message": message})
 
 
@@ -133,7 +133,7 @@ def _api_key(value: object) -> Secret:
 
 
 def web_url(value: object, example: str, no_user: str) -> str:
-    """An http or https URL; `no_user` is said of one that holds a user or a password."""
+    """An http or https URL; `no_user` is the error for one that holds a user or a password."""
     message = f"must be an http or https URL such as {example}"
     if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
         raise invalid_hidden(message)

@@ -1,6 +1,6 @@
 """The YAML as pydantic models: strict, one class a stanza. The JSON Schema comes from these.
 
-Values come as texts (see tree.py); what an empty or a short form stands for is said in `expand`.
+Values come as texts (see tree.py); `expand` writes out an empty or a short form.
 """
 
 from typing import Annotated, Any, ClassVar, Final

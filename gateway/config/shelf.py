@@ -1,4 +1,4 @@
-"""A catalog to look at: every model and host, whether or not it could be asked now."""
+"""The whole catalog: every model and host, whether or not it is configured now."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -44,7 +44,7 @@ def load_shelf(
     paths: Sequence[Path], env: Mapping[str, str], *, at: datetime | None = None
 ) -> list[Entry]:
     """The providers and models in these files; see load for `at`. Raises ConfigError for every
-    fault in them, but not for a price that nobody knows.
+    fault in them, but not for an unknown price.
     """
     texts, faults = read_files(paths)
     tree = read_trees(texts, env, faults, _STAND_IN)

@@ -57,7 +57,7 @@ class Stanza(BaseModel):
 
 
 def field_docs(stanza: type[Stanza]) -> dict[str, str]:
-    """What its source says of its fields: the text below each. Only the JSON Schema asks for that:
+    """The docstring below each of its fields, from its source. Only the JSON Schema asks for that:
     `use_attribute_docstrings` reads the source of all stanzas at each start, a tenth of its time.
     """
     docs: dict[str, str] = {}
@@ -92,13 +92,13 @@ def model_in(annotation: Any) -> type[BaseModel] | None:
     return next(filter(None, map(model_in, get_args(annotation))), None)
 
 
-def by_name(annotation: Any) -> bool:
-    """Whether it is a mapping whose keys are names that somebody chose."""
+def is_named_mapping(annotation: Any) -> bool:
+    """Whether it is a mapping whose keys are names that the user chose."""
     return get_origin(annotation) is dict
 
 
 def owner_of(spec: type[BaseModel], loc: Sequence[int | str]) -> type[BaseModel] | None:
-    """The model whose key `loc` ends in; None where that is a name somebody chose."""
+    """The model whose key `loc` ends in; None where that is a name the user chose."""
     owner: type[BaseModel] | None = spec
     chosen = False
     for step in loc[:-1]:
@@ -109,7 +109,7 @@ def owner_of(spec: type[BaseModel], loc: Sequence[int | str]) -> type[BaseModel]
             continue
         field = owner.model_fields.get(step) if owner else None
         owner = model_in(field.annotation) if field else None
-        chosen = field is not None and by_name(field.annotation)
+        chosen = field is not None and is_named_mapping(field.annotation)
     return None if chosen else owner
 
 

@@ -34,7 +34,7 @@ def _sink(value: object) -> Secret:
 
 
 _MAX_DAYS: Final = 365_000
-"""A thousand years: the day that lies so far back is still one."""
+"""A thousand years: so long ago there is still a valid date."""
 Days = Annotated[
     int, BeforeValidator(integer(1, _MAX_DAYS)), integer_schema(minimum=1, maximum=_MAX_DAYS)
 ]

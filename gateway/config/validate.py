@@ -214,7 +214,7 @@ def _entry(tree: Tree, path: Path, spec: type[S]) -> S | None:
         entry = spec.model_validate(tree.at(path))
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            _note(tree, path, spec, detail)
+            _note_error(tree, path, spec, detail)
             faulty.append(detail["loc"])
     if not faulty:
         return entry
@@ -223,7 +223,7 @@ def _entry(tree: Tree, path: Path, spec: type[S]) -> S | None:
     return mend(tree, path, spec, faulty)
 
 
-def _note(tree: Tree, start: Path, spec: type[Stanza], detail: ErrorDetails) -> None:
+def _note_error(tree: Tree, start: Path, spec: type[Stanza], detail: ErrorDetails) -> None:
     """One of pydantic's errors, in our words and at its place."""
     path = (*start, *detail["loc"])
     written = tree.written_part(path)
@@ -249,7 +249,7 @@ def _note(tree: Tree, start: Path, spec: type[Stanza], detail: ErrorDetails) -> 
 
 
 def _note_unknown_key(tree: Tree, path: Path, owner: type[BaseModel] | None) -> None:
-    """A key that nobody knows; or, written as a text alone, a check of that name."""
+    """An unknown key; or, written as a text alone, an unknown check."""
     name = str(path[-1])
     shown_name = safe_key(name)
     known = sorted(owner.model_fields) if owner else []

@@ -1,6 +1,6 @@
 """Rehearse: a policy against recorded answers of real models.
 
-formats    which of these recorded answers are
+formats    finds the reader of a folder's format
 records, recorded_tools   a folder of recorded answers
 lives      the gateway's own log, with content
 lineup     which recorded model stands for which of a route's

@@ -27,7 +27,7 @@ Point = tuple[float, float]
 
 
 class Figure(Struct, frozen=True):
-    """A value, and where it lies in 95 of 100 draws."""
+    """A value, and its 95 % interval."""
 
     value: float
     low: float
@@ -184,16 +184,16 @@ class _Comparison:
 
     def __init__(self, singles: Mapping[str, Outcomes], smart: str, samples: _Samples) -> None:
         self.samples = samples
-        self.singles = [_both(each, _mean) for each in singles.values()]
-        self.smart = _both(singles[smart], _mean)
-        drawn = {name: _both(each, samples.means) for name, each in singles.items()}
+        self.singles = [_usd_and_quality(each, _mean) for each in singles.values()]
+        self.smart = _usd_and_quality(singles[smart], _mean)
+        drawn = {name: _usd_and_quality(each, samples.means) for name, each in singles.items()}
         self.drawn_smart = drawn[smart]
         points = [list(zip(*each, strict=True)) for each in drawn.values()]
         self.drawn_hulls = [hull(each) for each in zip(*points, strict=True)]
 
     def line(self, name: str, outcomes: Outcomes) -> Line:
-        usd, quality = _both(outcomes, _mean)
-        drawn_usd, drawn_quality = _both(outcomes, self.samples.means)
+        usd, quality = _usd_and_quality(outcomes, _mean)
+        drawn_usd, drawn_quality = _usd_and_quality(outcomes, self.samples.means)
         smart_usd, smart_quality = self.smart
         drawn_smart_usd, drawn_smart_quality = self.drawn_smart
         ratios = [a / b if b else 0.0 for a, b in zip(drawn_usd, drawn_smart_usd, strict=True)]
@@ -229,7 +229,7 @@ class _Comparison:
         )
 
 
-def _both(outcomes: Outcomes, mean: Callable[[Sequence[float]], T]) -> tuple[T, T]:
+def _usd_and_quality(outcomes: Outcomes, mean: Callable[[Sequence[float]], T]) -> tuple[T, T]:
     return mean(outcomes.usd), mean(outcomes.quality)
 
 

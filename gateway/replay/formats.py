@@ -13,11 +13,11 @@ FORMATS: Final[Mapping[str, Callable[[Path, str | None], Records]]] = {
 }
 
 
-def read(place: Path, smart: str | None = None) -> Records:
+def read(path: Path, smart: str | None = None) -> Records:
     """Of a folder, or of one file with lives. Raises Unusable."""
-    if place.is_file():
-        return lives.read_lives(place, smart)
+    if path.is_file():
+        return lives.read_lives(path, smart)
     for mark, reader in FORMATS.items():
-        if (place / mark).is_file():
-            return reader(place, smart)
-    raise Unusable(f"{place}: no recorded answers here (there is no {' or '.join(FORMATS)})")
+        if (path / mark).is_file():
+            return reader(path, smart)
+    raise Unusable(f"{path}: no recorded answers here (there is no {' or '.join(FORMATS)})")

@@ -45,8 +45,9 @@ class Bin(Struct, frozen=True):
 
 
 class Evaluation(Struct, frozen=True):
-    """On requests that were held out. `apgr` is the area under what is recovered of the last rung's
-    gain on the first, over the share of requests that go to the last at once: 0.5 is by chance,
+    """On requests that were held out. `apgr` (average performance gap recovered) is the area under
+    the part of the last rung's gain over the first that is recovered, by the share of requests
+    that go to the last at once: 0.5 is by chance,
     None where it is not known of every request which rungs pass. `by_length` is the same when
     longer prompts go to the last. `auc` and `calibration` are of each rung.
     """

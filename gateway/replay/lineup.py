@@ -1,4 +1,4 @@
-"""Which recorded models stand on which rung: the configured route, filled from the recordings."""
+"""Which recorded models are on which rung: the configured route, filled from the recordings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -15,7 +15,7 @@ _AMPLE: Final = 10_000_000
 
 
 class Lineup(Struct, frozen=True):
-    """`pool` is in the order of the rungs; `notes` says what was put in whose place."""
+    """`pool` is in the order of the rungs; `notes` says what was left out or replaced."""
 
     ladder: Ladder
     pool: tuple[str, ...]
@@ -37,9 +37,9 @@ def line_up(
 ) -> Lineup:
     """The route over recorded models. Raises Unusable.
 
-    Where the route names recorded models, it is taken as it is, less what is not in the pool.
-    Else the pool is dealt to its rungs: the smart one to the last, the others from the first on.
-    Without a pool that is every recorded model by price.
+    Where the route names recorded models, they are used, as far as they are in the pool. Else the
+    pool is dealt to its rungs: the smart model to the last, the others from the first on. The
+    default pool is every recorded model, by price.
     """
     by_name = {alias(name): name for name in records.models} | {n: n for n in records.models}
     unknown = [each for each in (*pool, *([smart] if smart else [])) if each not in by_name]
@@ -138,7 +138,7 @@ def _build(
 
 
 def _model(recorded: RecordedModel, catalog: Catalog) -> Model:
-    """At the recording's price; at the provider that the configuration says, if it says one."""
+    """With the recording's price, and the provider of the configuration if it has the model."""
     known = catalog.models.get(alias(recorded.name))
     provider = known.deployments[0].provider if known else recorded.name
     deployment = Deployment(f"{provider}/{recorded.name}", provider, recorded.name)

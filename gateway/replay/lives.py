@@ -1,8 +1,8 @@
 """The gateway's own log of lives, with their content, as recorded answers.
 
-A life is a line: what was asked, and what each model that was called has answered. Votes, climbs,
-audits and shadows are what makes several models answer the same question. Nobody has marked these
-answers: without a mark, one is right when it means the same as the smart model's.
+A life is a line: the request, and the answer of each model that was called. Votes, climbs, audits
+and shadows make several models answer the same request. Mostly these answers have no mark: then
+one is right when it means the same as the smart model's.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -167,7 +167,7 @@ def _query(life: _Life) -> Query:
 
 
 def _mean_price(answers: Mapping[str, Answer]) -> Price:
-    """What a million tokens came to, in and out alike: the log has what was paid, not the price."""
+    """The mean cost of a million tokens, in and out alike: the log has costs, not prices."""
     tokens = sum(each.usage.prompt + each.usage.completion for each in answers.values())
     paid = sum(each.cost for each in answers.values())
     rate = int(Decimal(paid) * _PER_TOKENS / tokens) if tokens else 0

@@ -106,7 +106,7 @@ def _path(frame: _Frame, figures: Figures) -> Iterator[str]:
 def _dot(
     frame: _Frame, line: Line, colour: str, radius: float, *, label: bool = True, down: int = 0
 ) -> str:
-    """`down`: how much lower than the dot its label stands, out of the way of the hull."""
+    """`down`: how much lower than the dot its label is, to clear the hull."""
     x, y = frame.place(_point(line))
     usd, percent = _point(line)
     name = escape(line.name)

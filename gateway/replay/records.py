@@ -1,4 +1,4 @@
-"""A folder of recorded answers: what was asked, and what each model answered.
+"""A folder of recorded answers: the queries, and what each model answered.
 
 `queries.jsonl` has a line for each query, `answers.<model>.jsonl` one for each answer, and
 `meta.json` the models with their prices.
@@ -41,7 +41,7 @@ _NO_TAGS: Final[Mapping[str, str]] = {}
 
 
 class Query(Struct, frozen=True):
-    """`at` is Unix seconds: when it was asked, as far as rules by the hour care."""
+    """`at` is its time in Unix seconds, for rules by the hour."""
 
     id: str
     request: ChatRequest

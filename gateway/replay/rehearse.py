@@ -1,8 +1,7 @@
 """Drive the real plan, strategies and checks, with a record in place of each call.
 
 What handle.py does around them needs a network, a clock and a ledger; here a round is answered at
-once. A recorded answer is the same however often it is asked for, and whatever is said after the
-client's messages.
+once. A recorded answer is the same for every call, whatever messages are added after the client's.
 """
 
 from collections import Counter
@@ -123,7 +122,7 @@ class Rehearsal:
         return Nanos(sum(self.answers[name][query.id].cost for name in names))
 
     def _round(self, wanted: Round, query: Query) -> tuple[tuple[Outcome, ...], int, float | None]:
-        """The outcomes, how many calls began, and how long it took until they were there."""
+        """The outcomes, how many calls began, and the seconds until the last outcome."""
         answers = [self.answers[call.model.name][query.id] for call in wanted.calls]
         self.added_messages += len(wanted.calls) if wanted.said else 0
         outcomes = tuple(
@@ -165,7 +164,7 @@ def _first_listed() -> float:
 def _race(
     outcomes: Sequence[Answered], times: Sequence[float | None], apart_s: float
 ) -> tuple[tuple[Outcome, ...], int, float | None]:
-    """As rounds.py has it: each begins so long after the one before, the first good answer ends it.
+    """As in rounds.py: calls begin `apart_s` after one another, the first good answer ends them.
 
     Where no times are recorded every answer is there at once, so that the first good one is alone.
     """

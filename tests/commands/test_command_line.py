@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.__main__ import COMMANDS, app
-from gateway.commands.serve import Place, _address
+from gateway.commands.serve import ListenOptions, _address
 from tests.config.texts import SOUND
 from tests.docs_tables import commands
 
@@ -123,7 +123,7 @@ def test_a_port_that_is_taken(command: str) -> None:
 
 @pytest.mark.parametrize(("host", "told"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
 def test_where_it_answers_is_a_url(host: str, told: str) -> None:
-    with Place(host, 0).bind() as bound:
+    with ListenOptions(host, 0).bind() as bound:
         assert _address(bound) == f"http://{told}:{bound.getsockname()[1]}"
 
 

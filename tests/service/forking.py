@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from gateway.commands.serve import Place, serve
+from gateway.commands.serve import ListenOptions, serve
 from gateway.config.load import load
 from gateway.core.snapshot import Snapshot
 
@@ -33,7 +33,7 @@ def live(snapshot: Snapshot) -> NoReturn:
 
     code = 1
     try:
-        serve(snapshot, Place("127.0.0.1", 0), say, {})
+        serve(snapshot, ListenOptions("127.0.0.1", 0), say, {})
         code = 0
     finally:
         os._exit(code)

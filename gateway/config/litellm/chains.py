@@ -21,7 +21,7 @@ _ALL: Final = "*"
 
 
 def read_aliases(router: Section, settings: Section, notes: Notes) -> dict[str, str]:
-    """Other names, each with the name that it stands for."""
+    """Aliases, each with the name of its model."""
     aliases: dict[str, str] = {}
     for section, key in ((settings, "model_alias_map"), (router, "model_group_alias")):
         stated = section.take(key)
@@ -73,7 +73,7 @@ def _add_defaults(
 
 
 def _pairs(section: Section, key: str) -> Iterator[tuple[str, str, list[str]]]:
-    """Where, whose, and which, of `[{a: [b, c]}]`."""
+    """The path, the model and its fallbacks, for each entry of `[{a: [b, c]}]`."""
     stated = section.take(key)
     for i, each in enumerate(stated if isinstance(stated, list) else [stated]):
         for name, others in each.items() if isinstance(each, Mapping) else ():

@@ -45,8 +45,8 @@ _STAND_INS: Final = {
 def price_of(
     name: str, target: Target, params: Section, info: Section, look_up: LookUp, notes: Notes
 ) -> tuple[str | dict[str, Any] | None, int | None]:
-    """The price, None where genai-prices will say it; and the window that must be written for
-    the same reason, None where it will say that, too, or nobody knows it.
+    """The price, None where genai-prices has it; and the context window to write, None where
+    genai-prices has that, too, or it is not known.
     """
     stated, base = _stated(params, info), info.text("base_model")
     listing = listed(target, look_up)
@@ -78,7 +78,7 @@ def listed(target: Target, look_up: LookUp) -> Listing:
 
 
 def capabilities(info: Section) -> frozenset[str]:
-    """LiteLLM asks whoever has the name, so a model can do all that is not denied."""
+    """LiteLLM does not check capabilities, so a model has all that are not denied."""
     denied = {ours for theirs, ours in _CAPABILITIES.items() if info.flag(theirs) is False}
     return frozenset(_CAPABILITIES.values()) - denied
 
@@ -104,7 +104,7 @@ def _stated(params: Section, info: Section) -> str | dict[str, Any] | None:
 
 
 def _rates(params: Section, info: Section, suffix: str) -> Mapping[str, Decimal]:
-    """USD for a million tokens. What an entry says twice holds as `litellm_params` says it."""
+    """USD for a million tokens. Where an entry has it twice, `litellm_params` wins."""
     rates = {}
     for theirs, ours in _RATES.items():
         in_params, in_info = params.number(theirs + suffix), info.number(theirs + suffix)

@@ -18,7 +18,7 @@ _UNFIT: Final = re.compile(r"[^A-Za-z0-9._:@+-]+", re.ASCII)
 
 
 class Note(Struct, frozen=True):
-    """`path` is where it stands in their file, such as `model_list[2].litellm_params.rpm`."""
+    """`path` is its place in their file, such as `model_list[2].litellm_params.rpm`."""
 
     kind: Kind
     path: str

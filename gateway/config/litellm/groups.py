@@ -1,4 +1,4 @@
-"""Entries of one name are a model; what they ask are providers, each written once."""
+"""Entries of one name are a model; their targets are providers, each written once."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -8,7 +8,7 @@ from gateway.config.litellm.given import Notes, valid_name
 from gateway.config.litellm.reasons import CHANGED
 
 GUESSED_CONTEXT: Final = 128_000
-"""Tokens, of a model that nobody knows. Most take as many; of others the provider refuses it."""
+"""Tokens, for an unknown model. Most take as many; for others the provider will refuse."""
 _ORDER: Final = ("tools", "vision", "files", "audio", "json_schema", "reasoning")
 
 
@@ -74,7 +74,7 @@ class Groups:
     def _name_model(
         self, name: str, deployments: Sequence[Mapping[str, Any]], taken: Sequence[str]
     ) -> str:
-        """Ours. `openai/gpt-4o` is asked for under that name also when the model is `gpt-4o`."""
+        """Our name. Clients can ask for `openai/gpt-4o` also when the model is `gpt-4o`."""
         head, _, tail = name.partition("/")
         ours = valid_name(name)
         if tail and "/" not in tail and [head] == [each["provider"] for each in deployments]:
@@ -107,8 +107,8 @@ class Groups:
 
 
 def _weights(entries: Sequence[Entry]) -> list[int | None]:
-    """As LiteLLM shuffles: by weight, else by requests a minute, else by tokens, else alike. An
-    order of their own goes before.
+    """As LiteLLM shuffles: by weight, else by requests a minute, else by tokens, else equally.
+    Distinct values of `order` go first.
     """
     orders = [each.order for each in entries]
     if len(entries) == 1 or (any(orders) and len(set(orders)) == len(orders)):

@@ -115,7 +115,7 @@ class TargetResolver:
         return self._keyed(params, host, prefix, rest)
 
     def _keyed(self, params: Section, host: Host, prefix: str, rest: str) -> Target:
-        """One that is asked with a key in a header, or without any."""
+        """A provider with a key in a header, or without any."""
         stanza, name = self._ready_made(host.stanza), host.stanza
         base = self._base(params)
         if base is not None and prefix == "openai" and not _is_at(base, "openai.com"):
