@@ -1,25 +1,25 @@
-"""Pretend: providers that are not there. Speaks their wire formats and keeps its own bill.
+"""Simulated providers: they speak the real wire formats and keep a bill of their own.
 
 behaviours   what a model's name makes it do, as a table
-asks         what is asked, whatever the format
-answers      what is answered: the same each time
+asks         the request, independent of the format
+answers      the answer: deterministic
 schemas      a value that satisfies a JSON Schema
-format       what a format offers
+format       the interface of a format
 openai       and openai_requests: chat completions
 anthropic    and anthropic_requests: messages
 gemini       and gemini_requests: generateContent
-  gemini_array   its streams without server-sent events
+  gemini_array   its streams as a JSON array
 bedrock      and bedrock_requests: Converse
-  bedrock_invoke  its other door, with Anthropic's bodies
+  bedrock_invoke  its `invoke`, with Anthropic's bodies
   eventstream    the binary messages of its streams
 ollama       and ollama_requests: chat, as lines of JSON
 vertex       Gemini on Vertex AI
-anthropic_vertex  Claude there
-azure        OpenAI's models at deployments
-hosts        of APIs like OpenAI's: each one's 429
+anthropic_vertex  Claude on Vertex AI
+azure        Azure OpenAI deployments
+hosts        hosts with OpenAI-compatible APIs: each one's 429
 bill         tokens, prices, and every call that was charged
-client       the other end of a request
-call         the life of one call: what is sent and what is charged
+client       the client side of one ASGI request
+call         one call: what is sent and what is charged
 app          the ASGI app
 serving      the app on a socket
 """

@@ -1,4 +1,4 @@
-"""What a simulated model answers: the same request always gets the same answer."""
+"""Answers of simulated models. Deterministic: the same request gets the same answer."""
 
 import json
 import re
@@ -12,13 +12,13 @@ from gateway.simulator.schemas import example
 
 REFUSAL: Final = "I'm sorry, but I can't help with that."
 _ECHO: Final = 1_000
-"""Characters of the question that an answer repeats at most."""
+"""Most characters of the question that an answer repeats."""
 _SUM: Final = re.compile(r"(?<![\d.])(-?\d{1,30})\s*([-+*/x\u00d7\u00f7])\s*(-?\d{1,30})(?!\.?\d)")
 _PIECE: Final = re.compile(r"\s*\S{1,12}|\s+")
 
 
 class Call(Struct, frozen=True):
-    """A tool the answer calls; `arguments` is text, JSON when the model behaves."""
+    """A tool call. `arguments` is text: JSON unless the behaviour is `badtool`."""
 
     name: str
     arguments: str
@@ -33,7 +33,7 @@ class Answer(Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        """Bytes of UTF-8 that are billed."""
+        """Billed size in bytes of UTF-8."""
         arguments = sum(len(call.arguments.encode()) for call in self.calls)
         return len(self.text.encode()) + arguments
 
@@ -54,7 +54,7 @@ def answer_of(request: SimulatedRequest, behaviour: str) -> Answer:
 
 
 def pieces(text: str) -> list[str]:
-    """A text as it is streamed: word by word, long words in parts."""
+    """Splits a text for streaming: by words, long words in parts."""
     return _PIECE.findall(text)
 
 
@@ -129,7 +129,7 @@ def _json(request: SimulatedRequest, *, sure: bool) -> str:
 
 
 def _chosen_tools(request: SimulatedRequest) -> list[Tool]:
-    """The tool insisted on; else those the user names; else the first."""
+    """The forced tool; else those that the question mentions; else the first."""
     if request.forced_tool is not None:
         return [tool for tool in request.tools if tool.name == request.forced_tool]
     mentioned = [tool for tool in request.tools if _mentions(request.question, tool.name)]

@@ -1,6 +1,6 @@
-"""Anthropic's messages, from the provider's side: what is sent.
+"""Anthropic's Messages API, from the provider's side: responses.
 
-Shapes are those of recorded traffic: input tokens in `message_start`, the running total of
+Shapes are as in recorded traffic: input tokens in `message_start`, the running total of
 output tokens in `message_delta`, a ping after the first block begins, and a call without
 arguments as one empty piece.
 """
@@ -91,9 +91,9 @@ def whole(reply: Reply) -> bytes:
 
 
 def frames(reply: Reply) -> list[Frame]:
-    """One answer: the format has no `n`."""
+    """Of the first answer: the format has no `n`."""
     answer = reply.answers[0]
-    # The first count of output tokens is a token or so, and means nothing.
+    # message_start has a meaningless count of about one output token.
     message = (
         _message(reply) | {"usage": _usage(reply, 1)} if reply.reports_usage else _message(reply)
     )
@@ -156,7 +156,7 @@ def _end(answer: Answer) -> dict[str, Any]:
 
 
 def _call(reply: Reply, place: int, call: Call) -> dict[str, Any]:
-    """The input is an object even where the model wrote no JSON; the real API has no way either."""
+    """The input is an object even if the model wrote invalid JSON, as in the real API."""
     block_id = f"toolu_{reply.number:010d}{place:03d}"
     return {"type": "tool_use", "id": block_id, "name": call.name, "input": arguments(call)}
 

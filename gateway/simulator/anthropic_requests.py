@@ -1,7 +1,7 @@
-"""Anthropic's messages, from the provider's side: what is asked, and what is refused.
+"""Anthropic's Messages API, from the provider's side: parsing and validation of requests.
 
-Messages of the faults are those of the real API. In one thing this is stricter than today's
-API: turns of one role in a row are refused, as it once did, instead of being joined.
+Error messages are those of the real API. It is stricter than today's API in one respect:
+consecutive messages of one role are refused, as they once were, instead of being joined.
 """
 
 import re
@@ -21,14 +21,14 @@ _ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
 
 
 def read(body: bytes, headers: Mapping[str, str], params: Mapping[str, str]) -> SimulatedRequest:
-    """Raises Fault 400. Wants the header `anthropic-version`, as the real API does."""
+    """Raises Fault 400. Requires the header `anthropic-version`, as the real API does."""
     if "anthropic-version" not in headers:
         raise Fault(400, "anthropic-version: header is required")
     return _parse_request(_read(body))
 
 
 def read_hosted(body: bytes, version: str, model: str, *, stream: bool) -> SimulatedRequest:
-    """As other clouds want it: the version in the body, the model in the path. Raises Fault 400."""
+    """For other clouds: the version is in the body, the model in the path. Raises Fault 400."""
     fields = _read(body)
     given_version = fields.pop("anthropic_version", None)
     if given_version is None:
@@ -181,7 +181,7 @@ def _check_tool_use(where: str, block: Mapping[str, Any]) -> None:
 
 
 def _check_tool_results(messages: Sequence[Mapping[str, Any]]) -> None:
-    """Each tool use is answered in the next message, first of all, and nothing else is."""
+    """Each tool use needs a result at the start of the next message, and vice versa."""
     unanswered: list[str] = []
     for place, message in enumerate(messages):
         blocks = _blocks(message["content"])
@@ -251,7 +251,7 @@ def _blocks(content: Any) -> list[dict[str, Any]]:
 
 
 def _plain_texts(blocks: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What is said in text blocks, without what is in tool results."""
+    """Texts of text blocks, without those in tool results."""
     return [b["text"] for b in blocks if b["type"] == "text" and isinstance(b["text"], str)]
 
 

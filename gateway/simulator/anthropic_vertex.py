@@ -1,7 +1,7 @@
 """Claude on Vertex AI, from the provider's side: Anthropic's messages at Google's `rawPredict`.
 
-What Google's own doors refuse is told in Google's words: quotas, failures, unknown paths. What
-the model's servers refuse, overload among it, is told in Anthropic's. As others have reported it.
+Errors of Google's front end (quotas, failures, unknown paths) have Google's format; errors of the
+model servers, overload included, have Anthropic's. Based on public reports.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ def name() -> str:
 
 
 def read(body: bytes, headers: Mapping[str, str], params: Mapping[str, str]) -> SimulatedRequest:
-    """Raises Fault 400. Whether it streams is said by the path."""
+    """Raises Fault 400. The path says whether to stream."""
     stream = params["verb"] == "streamRawPredict"
     return read_hosted(body, _VERSION, params["model"], stream=stream)
 
@@ -52,14 +52,14 @@ def unknown(method: str, path: str) -> Fault:
 
 
 def error(fault: Fault, request_id: str) -> bytes:
-    """Google's codes are in capitals, Anthropic's are not."""
+    """Google's error codes are in capitals, Anthropic's are not."""
     if fault.kind.isupper():
         return vertex.error(fault, request_id)
     return anthropic.error(fault, request_id)
 
 
 def interruption(request_id: str, fault: Fault | None) -> bytes:
-    """Within a stream only the model's servers speak."""
+    """Inside a stream, errors come from the model servers."""
     if fault is not None:
         fault = anthropic.failure(fault.status, "")
     return anthropic.interruption(request_id, fault)

@@ -1,4 +1,4 @@
-"""The simulated providers as one ASGI app: every format under one roof, and their bill."""
+"""The simulated providers as one ASGI app, with their bill."""
 
 import asyncio
 import hashlib
@@ -38,13 +38,13 @@ _INVOKE: Final = r"/model/(?P<model>.+)/(?P<verb>invoke|invoke-with-response-str
 _DEPLOYED: Final = r"/deployments/(?P<model>[^/]+)/chat/completions"
 _PROJECT: Final = "/v1/projects/simulated/locations/global/publishers"
 _SSE_PARAM: Final = ("alt", "sse")
-"""What asks Google for server-sent events; else a stream is one JSON array."""
+"""Query parameter by which Google streams server-sent events; else one JSON array."""
 
 
 class Endpoint:
-    """Where a provider is asked: at `base` and a path that matches `calls`, with its own `prefix`
-    before them or without. What else `begins` so is told "not found" in the provider's words.
-    `array` is how it streams without server-sent events, where it can.
+    """A provider's URLs: `base` plus a path that matches the pattern `calls`, with or without
+    `prefix` before them. Other paths that begin with one of `prefixes` get the provider's own 404.
+    `array` is its format for streams without server-sent events, if it has one.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Endpoint:
         self._array = array
 
     def format(self, params: Mapping[str, str]) -> Format:
-        """The format of a call whose path and query say this."""
+        """The format for a call with these path and query parameters."""
         if self._array is None or not params["verb"].startswith("stream"):
             return self.wire
         name, value = _SSE_PARAM
@@ -80,22 +80,22 @@ ENDPOINTS: Final = (
     ),
 )
 PLACES: Final[Mapping[str, str]] = {endpoint.wire.name(): endpoint.base for endpoint in ENDPOINTS}
-"""What stands behind the simulator's URL in the base URL of each provider."""
+"""Path of each provider's base URL on the simulator."""
 _OTHERS: Final = frozenset({"vertex", "azure", *HOSTS})
-"""Providers whose dialect is another's."""
+"""Providers that share another one's dialect."""
 BASES: Final[Mapping[str, str]] = {
     name: base for name, base in PLACES.items() if name not in _OTHERS
 }
-"""The same, of a provider of each dialect."""
+"""The same, for one provider per dialect."""
 MODELS: Final = [f"{price}-{behaviour.name}" for price in PRICES for behaviour in BEHAVIOURS]
-"""Those that GET /v1/models lists. Any other name is answered too."""
+"""Listed by GET /v1/models. Any other model name works too."""
 
 
 class Simulator:
-    """Providers that are not there. `app` serves them; `bill` is what they charge.
+    """The simulated providers. `app` serves them; `bill` is what they charge.
 
     `pause_s` is the time between two pieces of a stream, `slow_s` before a slow answer; `answers`
-    is what is said by models that answer.
+    creates the answers.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Simulator:
         return self._open
 
     async def idle(self) -> None:
-        """Until no call is being served: then the bill is whole."""
+        """Waits until no call is being served: then the bill is complete."""
         await self._idle.wait()
 
     async def _route(self, client: Client, method: str, path: str) -> None:
@@ -177,7 +177,7 @@ class Simulator:
 
 
 def _match(path: str) -> tuple[Endpoint, dict[str, str]] | None:
-    """The door that a path is of, and what the path says."""
+    """The endpoint of a path, and the parameters in the path."""
     for endpoint in ENDPOINTS:
         if match := endpoint.calls.fullmatch(path):
             return endpoint, match.groupdict()

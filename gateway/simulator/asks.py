@@ -1,4 +1,4 @@
-"""What is asked of a simulated model, whatever format it was asked in."""
+"""A request to a simulated model, independent of the wire format."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from msgspec import Struct
 
 
 class Fault(Exception):
-    """A request that the provider refuses, or a failure that it shows. It is never billed."""
+    """A refused request or a simulated failure. It is never billed."""
 
     def __init__(
         self,
@@ -34,16 +34,16 @@ class Tool(Struct, frozen=True):
 
 
 class SimulatedRequest(Struct, frozen=True):
-    """One request. `texts` is every text of its messages and system prompt: what is billed.
+    """One request. `texts` are all texts of its messages and system prompt: what is billed.
 
-    `tools` are those the answer must choose from; none when it is to be text. `named` is the
-    one that the client insists on. `limit` is in tokens.
+    `tools` are those that the answer must choose from; empty if it is to be text. `forced_tool` is
+    the one that the client's tool_choice names. `limit` is the output limit in tokens.
     """
 
     model: str
     texts: tuple[str, ...]
     question: str
-    """The text of the last message of the user that has any; tool results are none."""
+    """The text of the last user message that has any, tool results excluded."""
     stream: bool = False
     include_usage: bool = True
     n: int = 1
@@ -55,4 +55,4 @@ class SimulatedRequest(Struct, frozen=True):
     wants_json: bool = False
     schema: Mapping[str, Any] | None = None
     no_arguments: str = "{}"
-    """How the format writes a tool call without arguments."""
+    """The `arguments` that the format has for a call without any."""

@@ -1,7 +1,7 @@
 """Azure OpenAI, from the provider's side: OpenAI's chat completions at a deployment's path.
 
-Shapes are those of recorded traffic: what its filters found stands beside each choice and, for the
-prompt, in a first chunk that has neither id nor choices. Its own errors have a code and a message.
+Shapes are as in recorded traffic: content filter results are in each choice and, for the prompt, in
+a first chunk without id and choices. Azure's own errors have a code and a message.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ __all__ = [
 
 _encode: Final = msgspec.json.Encoder().encode
 _AZURE_KIND: Final = "azure"
-"""The kind of fault that Azure tells itself; all others are the model's, in OpenAI's shape."""
+"""Kind of the faults in Azure's own format; all others have OpenAI's."""
 _SAFE: Final = {"filtered": False, "severity": "safe"}
 _FILTER_RESULTS: Final = dict.fromkeys(("hate", "self_harm", "sexual", "violence"), _SAFE)
 _PROMPT: Final = [{"prompt_index": 0, "content_filter_results": _FILTER_RESULTS}]

@@ -1,7 +1,7 @@
-"""Bedrock's Converse, from the provider's side: what is sent.
+"""Bedrock's Converse, from the provider's side: responses.
 
-Shapes are those of recorded traffic: fields in the order of the alphabet, a text block that no
-event begins, padding `p` in every event of a stream, usage in a last event of its own.
+Shapes are as in recorded traffic: fields in alphabetical order, text blocks without a start event,
+padding `p` in every event of a stream, usage in a last event of its own.
 """
 
 from collections.abc import Iterator
@@ -74,7 +74,7 @@ def error(fault: Fault, request_id: str) -> bytes:
 
 
 def interruption(request_id: str, fault: Fault | None) -> bytes:
-    """Streams write the exception's name with a small letter."""
+    """In streams the exception's name begins with a lower-case letter."""
     if fault is not None:
         exception_name = _EXCEPTIONS.get(fault.status, _EXCEPTIONS[500])
         return exception(exception_name[0].lower() + exception_name[1:], error(fault, request_id))
@@ -101,7 +101,7 @@ def whole(reply: Reply) -> bytes:
 
 
 def frames(reply: Reply) -> list[Frame]:
-    """One answer: the format has no `n`."""
+    """Of the first answer: the format has no `n`."""
     answer = reply.answers[0]
     events = [_frame("messageStart", role="assistant")]
     place = 0

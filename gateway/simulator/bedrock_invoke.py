@@ -1,7 +1,7 @@
-"""Bedrock's `invoke`, from the provider's side: Anthropic's messages in Bedrock's frame.
+"""Bedrock's `invoke`, from the provider's side: Anthropic's messages, wrapped by Bedrock.
 
-Shapes are those of recorded traffic: each event of a stream is a `chunk` that holds Anthropic's
-in base64, beside padding; there is no ping, and the last one has Bedrock's own counts.
+Shapes are as in recorded traffic: each event of a stream is a `chunk` with Anthropic's event in
+base64 and padding; there is no ping, and the last event has Bedrock's own counts.
 """
 
 import base64
@@ -40,7 +40,7 @@ def name() -> str:
 
 
 def read(body: bytes, headers: Mapping[str, str], params: Mapping[str, str]) -> SimulatedRequest:
-    """Raises Fault 400. The signature is not looked at."""
+    """Raises Fault 400. The signature is not checked."""
     if "stream" in (read_object(body) or {}):
         raise Fault(400, "stream: Extra inputs are not permitted")
     stream = params["verb"] == "invoke-with-response-stream"
@@ -48,7 +48,7 @@ def read(body: bytes, headers: Mapping[str, str], params: Mapping[str, str]) -> 
 
 
 def frames(reply: Reply) -> list[Frame]:
-    """One answer: the format has no `n`."""
+    """Of the first answer: the format has no `n`."""
     events = []
     for frame in anthropic.frames(reply):
         fields: dict[str, Any] = msgspec.json.decode(frame.data.partition(b"\ndata: ")[2])

@@ -1,6 +1,6 @@
-"""Bedrock's Converse, from the provider's side: what is asked, and what is refused.
+"""Bedrock's Converse, from the provider's side: parsing and validation of requests.
 
-Messages of the faults are those of the real API where recordings or its documentation have them.
+Error messages are those of the real API where recordings or its documentation have them.
 """
 
 import re
@@ -20,7 +20,7 @@ _NUMBERS: Final = (("maxTokens", 1, None), ("temperature", 0, 1), ("topP", 0, 1)
 
 
 def read(body: bytes, headers: Mapping[str, str], params: Mapping[str, str]) -> SimulatedRequest:
-    """Raises Fault 400. The signature is not looked at."""
+    """Raises Fault 400. The signature is not checked."""
     fields = read_object(body)
     if fields is None:
         raise Fault(400, "The request body is not valid JSON.")
@@ -142,7 +142,7 @@ def _text(where: str, block: Any) -> str:
     text = block.get("text", "") if isinstance(block, dict) else None
     if not isinstance(text, str):
         raise Fault(400, f"The text field at {where} must be a string")
-    # A line break alone is taken (recorded): it stands between a document and a cache point.
+    # A lone line break is accepted (recorded); it separates a document from a cache point.
     if not text.strip(" ") and "text" in block:
         raise Fault(
             400,
@@ -153,7 +153,7 @@ def _text(where: str, block: Any) -> str:
 
 
 def _check_results(messages: Sequence[Mapping[str, Any]]) -> None:
-    """Each tool use is answered in the next message, and nothing else is."""
+    """Each tool use needs a result in the next message, and vice versa."""
     unanswered: list[str] = []
     for at, message in enumerate(messages):
         results = [
@@ -182,7 +182,7 @@ def _check_tools_declared(messages: list[dict[str, Any]], given: Mapping[str, An
 
 
 def _tools(given: Mapping[str, Any]) -> tuple[tuple[Tool, ...], str | None, bool]:
-    """The tools, the one insisted on, and whether several may be called at once."""
+    """The tools, the name of the forced one, and whether parallel calls are allowed."""
     if "toolConfig" not in given:
         return (), None, True
     config = _object(given, "toolConfig")
@@ -220,7 +220,7 @@ def _tool(where: str, spec: Any) -> Tool:
 
 
 def _schema(text_format: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The schema is JSON within the JSON."""
+    """The JSON schema, which is a string of JSON."""
     json_schema = _object(_object(text_format, "structure"), "jsonSchema")
     if text_format.get("type") != "json_schema":
         return None

@@ -1,4 +1,4 @@
-"""What a simulated model does, chosen by its name: "cheap-right", "smart-slow", "mid-refuse-2"."""
+"""Behaviours of simulated models, by model name: "cheap-right", "smart-slow", "mid-refuse-2"."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -7,7 +7,7 @@ from msgspec import Struct
 
 
 class Behaviour(Struct, frozen=True):
-    """`json` is what is done without streaming, where that differs."""
+    """`json` is what it does without streaming, if that differs."""
 
     name: str
     does: str
@@ -56,7 +56,7 @@ FAILURES: Final[Mapping[str, int]] = {
     "error504": 504,
     "overloaded": 529,
 }
-"""The statuses by which formats are asked for a failure; some tell it by another."""
+"""Status by behaviour, for Format.failure; some providers use another status."""
 _NAMES: Final = frozenset(behaviour.name for behaviour in BEHAVIOURS)
 
 
@@ -66,6 +66,6 @@ def behaviour_of(model: str) -> str:
 
 
 def interruption_of(model: str) -> int | None:
-    """The failure, of those above, that is told in the middle of a stream; None: the usual one."""
+    """The status in FAILURES for an error in mid-stream; None for the provider's usual one."""
     _, _, rest = model.partition("errormid-")
     return FAILURES.get(rest.partition("-")[0])

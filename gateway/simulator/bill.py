@@ -1,7 +1,7 @@
-"""What the simulated provider charges, kept by itself: tests hold the gateway's figures to it.
+"""What the simulated providers charge; tests compare the gateway's figures with it.
 
-It counts and rounds with its own code, not with gateway.core's, so that one can find the other
-wrong. Money is in nano-dollars, prices in nano-dollars per million tokens.
+It counts and rounds with code of its own, not gateway.core's, so that errors in either show. Money
+is in nano-dollars, prices in nano-dollars per million tokens.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,18 +40,18 @@ def cost_of(model: str, prompt_tokens: int, completion_tokens: int) -> int:
 
 
 def tokens_of(texts: Iterable[str]) -> int:
-    """The simulator's tokenizer: a token for every four bytes of UTF-8, begun ones included."""
+    """The simulator's tokenizer: one token per four bytes of UTF-8, rounded up."""
     return tokens_in(sum(len(text.encode()) for text in texts))
 
 
 def tokens_in(size: int) -> int:
-    """Tokens of so many bytes."""
+    """Tokens for a size in bytes."""
     return (size + 3) // 4
 
 
 class BilledCall(Struct, frozen=True):
-    """`id` is the request id that the client was told. `status` is None when the client was sent
-    nothing; `whole` says whether it was sent everything, end mark included.
+    """`id` is the request id sent to the client. `status` is None if nothing was sent; `whole`
+    says whether everything was sent, end marker included.
     """
 
     id: str
@@ -73,7 +73,7 @@ class Total(Struct, frozen=True):
 
 
 class Bill:
-    """Every call that was charged, in the order of their ends. It grows until it is cleared."""
+    """All charged calls, in the order in which they ended. It grows until it is cleared."""
 
     def __init__(self) -> None:
         self.calls: list[BilledCall] = []

@@ -1,8 +1,8 @@
-"""The life of one call to a simulated model: what is sent, and what it is charged.
+"""One call to a simulated model: what is sent, and what is charged.
 
-A refusal, an error and a reset before a byte cost nothing. Who hangs up before the headers pays
-the prompt, for the model had read it. After them the prompt and the answer sent so far are
-charged, whether or not the client is told any usage.
+A refusal, an error and a reset before any byte cost nothing. A client that disconnects before the
+headers pays for the prompt. After that the prompt and the answer sent so far are charged, whether
+or not a usage is reported.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,9 +16,9 @@ from gateway.simulator.client import Client
 from gateway.simulator.format import Format, Frame, Reply
 
 _PIECES_BEFORE_BREAK = 3
-"""How many pieces of an answer come before it stalls or breaks; at least one never comes."""
+"""Pieces of an answer sent before it stalls or breaks; at least one is never sent."""
 _DRAIN_S = 0.01
-"""Given to the client to read what it was sent, before a reset throws away what it has not."""
+"""Time for the client to read what was sent: a reset discards the rest."""
 _PROXY_PAGE = b"""<html>\r
 <head><title>502 Bad Gateway</title></head>\r
 <body>\r
@@ -26,14 +26,13 @@ _PROXY_PAGE = b"""<html>\r
 </body>\r
 </html>\r
 """
-"""What stands in front of a provider tells in its own way that it did not reach it."""
+"""The error page of a proxy in front of the provider."""
 _BAD_REQUEST_ERRORS: Final = (Fault, AttributeError, LookupError, TypeError, ValueError)
-"""What reading and answering raise: a Fault, or for JSON that no check of a format thought of,
-whatever comes of it.
+"""Raised by parsing and answering: a Fault, or another error for JSON of unexpected types.
 """
 _BREAKING = ("stallmid", "resetmid", "errormid")
 AnswerFunction = Callable[[SimulatedRequest, str], Answer]
-"""What a model that behaves so says when it is asked so."""
+"""(request, behaviour) to the model's answer."""
 
 
 class Pace:
@@ -44,12 +43,12 @@ class Pace:
         self.slow_s = slow_s
 
     async def before_slow(self, client: Client) -> bool:
-        """Waits; whether the client has left meanwhile."""
+        """Waits; returns whether the client has disconnected meanwhile."""
         return await client.wait(self.slow_s)
 
 
 class Call:
-    """`where` is what the request's path and query say; `seen` says whether a prompt came before,
+    """`params` are the path and query parameters; `seen_before` says whether a prompt came before,
     and remembers it.
     """
 
@@ -140,7 +139,7 @@ class Call:
             await client.wait()
             self._charge()
             return
-        # Charged before it is sent: who has the answer finds it on the bill.
+        # Charged before it is sent, so that a client with the answer finds it on the bill.
         self._charge(reply.completion_tokens, whole=True)
         await client.reply(200, headers, body)
 
@@ -199,7 +198,7 @@ class Call:
 
 
 def _before_break(frames: list[Frame]) -> list[Frame]:
-    """The frames up to the few pieces that are sent before a break."""
+    """The frames that are sent before a break."""
     places = [place for place, frame in enumerate(frames) if frame.size]
     last = max(1, min(_PIECES_BEFORE_BREAK, len(places) - 1))
     return frames[: places[last - 1] + 1] if places else frames

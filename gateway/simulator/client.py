@@ -1,4 +1,4 @@
-"""Who asks, on the other end of one ASGI request: read it, write to it, notice that it left."""
+"""The client side of one ASGI request: read the request, write, notice a disconnect."""
 
 import asyncio
 from collections.abc import Mapping
@@ -7,15 +7,15 @@ from typing import Any, Final
 from starlette.types import Message, Receive, Scope, Send
 
 RESET: Final = "tollgate.reset"
-"""The ASGI extension by which a server lets an app reset a connection; see serving.py."""
+"""ASGI extension with which an app can reset the connection; see serving.py."""
 
 
 class ClientDisconnected(Exception):
-    """The client left before its request was whole."""
+    """The client disconnected before its request was complete."""
 
 
 class Client:
-    """`await Client.of(...)` has read the whole request. Close it at the end."""
+    """Create it with `await Client.of(...)`, which reads the whole request, and close it."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
         self.body = body
@@ -25,11 +25,11 @@ class Client:
         self._send = send
         self._receive = receive
         self._disconnect: asyncio.Task[None] | None = None
-        """Ends when the client has left. Made when it is first asked for: most calls never ask."""
+        """Ends when the client disconnects. Created on first use: most calls do not need it."""
 
     @classmethod
     async def of(cls, scope: Scope, receive: Receive, send: Send) -> "Client":
-        """Raises Gone."""
+        """Raises ClientDisconnected."""
         body = b""
         more = True
         while more:
@@ -45,11 +45,11 @@ class Client:
         return self._disconnect is not None and self._disconnect.done()
 
     async def wait(self, seconds: float | None = None) -> bool:
-        """True as soon as the client has left; else False after so long. None waits for that."""
+        """True as soon as the client disconnects, False after `seconds`; None waits for ever."""
         if self._disconnect is None:
             self._disconnect = asyncio.create_task(_until_disconnect(self._receive))
         if seconds == 0:
-            await asyncio.sleep(0)  # lets a hang-up be noticed
+            await asyncio.sleep(0)  # so that a disconnect can be noticed
         else:
             await asyncio.wait({self._disconnect}, timeout=seconds)
         return self.disconnected
@@ -67,7 +67,7 @@ class Client:
         await self.write(body, more=False)
 
     async def reset(self) -> None:
-        """Raises ConnectionResetError where the server cannot reset a connection."""
+        """Raises ConnectionResetError if the server cannot reset connections."""
         if self._reset is None:
             raise ConnectionResetError("the simulated provider resets the connection")
         await self._reset["reset"]()

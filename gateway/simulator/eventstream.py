@@ -1,8 +1,8 @@
-"""AWS's event streams, as they are written.
+"""Encoder for AWS event streams.
 
-A message is its length and that of its headers, their sum, the headers, the payload, and the sum
-of it all; numbers are big endian, sums CRC-32. Source: smithy.io, "Amazon Event Stream
-Specification". The gateway reads them with code of its own: where they differ, one is wrong.
+A message is: total length, headers length, checksum of both, headers, payload, checksum of all.
+Numbers are big endian, checksums CRC-32. Source: smithy.io, "Amazon Event Stream Specification".
+The gateway has its own code for this, so that errors in either show.
 """
 
 import struct
@@ -13,12 +13,12 @@ _STRING: Final = 7
 
 
 def event(name: str, payload: bytes) -> bytes:
-    """One event of an answer, in JSON."""
+    """One event with a JSON payload."""
     return _message("event", name, payload)
 
 
 def exception(name: str, payload: bytes) -> bytes:
-    """An error that ends the stream, in JSON."""
+    """An exception, which ends the stream, with a JSON payload."""
     return _message("exception", name, payload)
 
 

@@ -1,4 +1,4 @@
-"""What a simulated wire format offers. A module offers these as functions."""
+"""The interface of a simulated wire format. Modules implement it as functions."""
 
 import json
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from gateway.simulator.asks import Fault, SimulatedRequest
 
 
 class Reply(Struct, frozen=True):
-    """An answer ready to be written. `number` counts the calls of a simulator from 1.
+    """An answer to be encoded. `number` counts the calls of a simulator from 1.
 
-    `tells_usage` is False for a provider that does not say what it counted.
+    `reports_usage` is False for a provider that sends no token counts.
     """
 
     number: int
@@ -26,9 +26,9 @@ class Reply(Struct, frozen=True):
 
 
 class Frame(Struct, frozen=True):
-    """One event, line or message of a stream. `size` is the bytes in it that are billed.
+    """One event, line or message of a stream. `size` is the number of billed bytes in it.
 
-    The part `end` is what tells that the answer is over: finish, usage and end mark.
+    The part `end` has what ends an answer: finish reason, usage and end marker.
     """
 
     data: bytes
@@ -37,7 +37,7 @@ class Frame(Struct, frozen=True):
 
 
 class Format(Protocol):
-    """Header names are lower case; a request id is what the provider calls this call."""
+    """Header names are lower case; `request_id` is the provider's id of the call."""
 
     def name(self) -> str: ...
 
@@ -48,19 +48,19 @@ class Format(Protocol):
     def read(
         self, body: bytes, headers: Mapping[str, str], params: Mapping[str, str]
     ) -> SimulatedRequest:
-        """`where` is what the path and the query say: `model`, `verb`, ... Raises Fault for what
-        the real provider refuses.
+        """`params` are path and query parameters: `model`, `verb`, ... Raises Fault for what the
+        real provider refuses.
         """
         ...
 
     def headers(self, request_id: str, status: int) -> dict[str, str]: ...
 
     def failure(self, status: int, model: str) -> Fault:
-        """The fault that the provider tells for a status of behaviours.FAILURES."""
+        """The provider's error for a status in behaviours.FAILURES."""
         ...
 
     def unknown(self, method: str, path: str) -> Fault:
-        """The fault that the provider tells for a path that it has not."""
+        """The provider's error for an unknown path."""
         ...
 
     def error(self, fault: Fault, request_id: str) -> bytes: ...
@@ -70,7 +70,7 @@ class Format(Protocol):
     def frames(self, reply: Reply) -> list[Frame]: ...
 
     def interruption(self, request_id: str, fault: Fault | None) -> bytes:
-        """A fault as it is told within a stream; None is the one that is usual there."""
+        """An error inside a stream; None is the provider's usual one."""
         ...
 
 
@@ -89,9 +89,9 @@ def compact(value: Any) -> str:
 
 
 def arguments(call: Call) -> dict[str, Any]:
-    """A call's arguments where the format wants an object, whatever the model wrote.
+    """A call's arguments as an object, for formats that require one.
 
-    A text that is not JSON goes under INVALID_JSON, as Anthropic's documentation does.
+    Text that is not JSON goes under INVALID_JSON, as in Anthropic's documentation.
     """
     given = read_object(call.arguments.encode()) if call.arguments else {}
     return {"INVALID_JSON": call.arguments} if given is None else given

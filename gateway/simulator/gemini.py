@@ -1,7 +1,7 @@
-"""Gemini's generateContent, from the provider's side: what is sent.
+"""Gemini's generateContent, from the provider's side: responses.
 
-Shapes are those of recorded traffic: a call comes whole in one part, without an id, and finishes
-with STOP; each piece of a stream tells the usage so far, and a count of nothing is left out.
+Shapes are as in recorded traffic: a call comes whole in one part, without an id, and finishes with
+STOP; each piece of a stream has the usage so far, and counts of 0 are left out.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def stream_media_type() -> str:
 
 
 def headers(request_id: str, status: int) -> dict[str, str]:
-    """The id of a call is in the body: `responseId`. An error has none."""
+    """The call's id is in the body, as `responseId`; errors have none."""
     return {"server-timing": "gfet4t7; dur=1"}
 
 
@@ -103,7 +103,7 @@ def whole(reply: Reply) -> bytes:
 
 
 def frames(reply: Reply) -> list[Frame]:
-    """The candidates are written together, a part of each in turn."""
+    """Candidates are interleaved, one part of each in turn."""
     events: list[Frame] = []
     size_so_far = 0
     candidates = [_pieces(answer) for answer in reply.answers]
@@ -122,7 +122,7 @@ def frames(reply: Reply) -> list[Frame]:
 
 
 def _pieces(answer: Answer) -> list[tuple[dict[str, Any], int]]:
-    """Parts, and the bytes in each that are billed."""
+    """Parts with the number of billed bytes in each."""
     parts: list[tuple[dict[str, Any], int]] = [
         ({"text": text}, len(text.encode())) for text in pieces(answer.text)
     ]
@@ -135,7 +135,7 @@ def _parts(answer: Answer) -> list[dict[str, Any]]:
 
 
 def _calls(answer: Answer) -> Iterator[dict[str, Any]]:
-    """Arguments are an object even where the model wrote no JSON; the API has no other way."""
+    """Arguments are an object even if the model wrote invalid JSON: the API requires one."""
     for call in answer.calls:
         yield {"functionCall": {"name": call.name, "args": arguments(call)}}
 
@@ -143,7 +143,7 @@ def _calls(answer: Answer) -> Iterator[dict[str, Any]]:
 def _candidate(
     index: int, parts: list[dict[str, Any]], finished: Answer | None = None
 ) -> dict[str, Any]:
-    """One without parts has none at all, as recorded."""
+    """Without parts the field is left out, as recorded."""
     content: dict[str, Any] = {"parts": parts, "role": "model"} if parts else {"role": "model"}
     finish = {} if finished is None else {"finishReason": _FINISH[finished.finish]}
     return {"content": content, **finish, "index": index}

@@ -1,6 +1,6 @@
-"""Google's stream without `alt=sse`: one JSON array, an object a piece.
+"""Google's streams without `alt=sse`: one JSON array with an object per piece.
 
-Source: ai.google.dev, "Generating content", streamGenerateContent. An error is in an array, too.
+Source: ai.google.dev, "Generating content", streamGenerateContent. Errors are in an array too.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ _END: Final = b"\n]\n"
 
 
 class AsArray:
-    """A format: `events` says the same as server-sent events."""
+    """A format that wraps `events`, the same one with server-sent events."""
 
     def __init__(self, events: Format) -> None:
         self._events = events

@@ -1,8 +1,7 @@
-"""Gemini's generateContent, from the provider's side: what is asked, and what is refused.
+"""Gemini's generateContent, from the provider's side: parsing and validation of requests.
 
-Messages of the faults are those of the real API where recordings or its documentation have them.
-A field is known by its name in JSON and by that of the protocol buffer: maxOutputTokens and
-max_output_tokens.
+Error messages are those of the real API where recordings or its documentation have them. Fields
+are accepted by their JSON and their protobuf names: maxOutputTokens and max_output_tokens.
 """
 
 import re
@@ -85,7 +84,7 @@ def _camel(name: str) -> str:
 
 
 def _known_fields(given: Any, names: frozenset[str], where: str) -> dict[str, Any]:
-    """The fields by their names in JSON. One that has no such name is refused."""
+    """The fields by their JSON names. Raises Fault for unknown ones."""
     if not isinstance(given, dict):
         raise _invalid_argument(f"Invalid value{where}, an object is expected")
     for name in given:
@@ -126,7 +125,7 @@ def _contents(contents: Any) -> list[dict[str, Any]]:
 
 
 def _part(where: str, part: Any) -> dict[str, Any]:
-    """By its names in JSON. Exactly one of its fields is what it is."""
+    """A part by its JSON names. Exactly one of its fields may be in _DATA."""
     fields = {_camel(name): value for name, value in part.items()} if isinstance(part, dict) else {}
     data = fields.keys() & _DATA
     signed = fields.get("thoughtSignature")
@@ -147,7 +146,7 @@ def _part(where: str, part: Any) -> dict[str, Any]:
 
 
 def _check_calls(contents: Sequence[Mapping[str, Any]]) -> None:
-    """Calls come after what the user says; as many results come right after them."""
+    """Calls must follow a user turn, and as many results must follow them."""
     calls = 0
     for at, content in enumerate(contents):
         results = _count_parts(content, "functionResponse")
@@ -214,7 +213,7 @@ def _tool(at: int, function: Any) -> Tool:
 
 
 def _with_lower_types(schema: Any) -> Any:
-    """A schema of the API's own, whose types are in capitals, as a JSON Schema."""
+    """A schema of the API's own kind, whose types are in capitals, as a JSON Schema."""
     if isinstance(schema, list):
         return [_with_lower_types(each) for each in schema]
     if not isinstance(schema, dict):
@@ -240,7 +239,7 @@ def _texts(parts: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _result(response: Mapping[str, Any]) -> str:
-    """What a tool said: the text of {"result": text}, else the object as JSON."""
+    """A tool's output: the text of {"result": text}, else the object as JSON."""
     if response.keys() == {"result"} and isinstance(response["result"], str):
         return str(response["result"])
     return compact(response)

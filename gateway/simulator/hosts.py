@@ -1,6 +1,6 @@
-"""Hosts with an API like OpenAI's: how each says 429. In all else they answer as OpenAI does.
+"""Hosts with an OpenAI-compatible API: each one's 429. Everything else is as with OpenAI.
 
-Bodies are as the hosts' documentation or their users have shown them; OpenRouter's is recorded.
+Bodies are from the hosts' documentation or their users' reports; OpenRouter's is recorded.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from gateway.simulator.format import Frame, Reply, compact
 
 
 class RateLimitReply(Struct, frozen=True):
-    """The body of a 429, whose {model} is filled in, and the headers that come with it."""
+    """The body of a 429, with {model} as a placeholder, and its headers."""
 
     body: dict[str, Any]
     headers: dict[str, str] = {}
@@ -122,7 +122,7 @@ HOSTS: Final[Mapping[str, RateLimitReply]] = {
 
 
 class Host:
-    """A format: OpenAI's, but for its name and its 429."""
+    """OpenAI's format, except for the name and the 429."""
 
     def __init__(self, name: str, rate_limit: RateLimitReply) -> None:
         self._name = name
@@ -146,7 +146,7 @@ class Host:
     def failure(self, status: int, model: str) -> Fault:
         """The message of a 429 is its whole body."""
         if status == 429:
-            model_json = compact(model)[1:-1]  # as it stands within JSON
+            model_json = compact(model)[1:-1]  # escaped for JSON, without the quotes
             return Fault(429, compact(self._rate_limit.body).replace("{model}", model_json))
         return openai.failure(status, model)
 

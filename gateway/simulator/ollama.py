@@ -1,7 +1,7 @@
-"""Ollama's chat, from the provider's side: what is sent.
+"""Ollama's chat, from the provider's side: responses.
 
-Shapes are those of recorded traffic: a stream is a JSON object a line, the last of them with
-`done`; counts and durations come with it; a call comes whole, without an id.
+Shapes are as in recorded traffic: a stream has one JSON object per line, the last with `done`,
+counts and durations; a call comes whole, without an id.
 """
 
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ __all__ = [
 
 _encode: Final = msgspec.json.Encoder().encode
 _CREATED: Final = 1_767_225_600
-"""2026-01-01: the simulator has no clock. Each call is a second later than the one before."""
+"""2026-01-01: the simulator has no clock. Each call is one second after the previous one."""
 
 
 def name() -> str:
@@ -73,7 +73,7 @@ def whole(reply: Reply) -> bytes:
 
 
 def frames(reply: Reply) -> list[Frame]:
-    """One answer: the format has no `n`."""
+    """Of the first answer: the format has no `n`."""
     answer = reply.answers[0]
     lines = [
         _frame(_chunk(reply, text) | {"done": False}, len(text.encode()))
@@ -94,7 +94,7 @@ def _line(fields: dict[str, Any]) -> bytes:
 
 
 def _calls(answer: Answer) -> list[dict[str, Any]]:
-    """Arguments are an object even where the model wrote no JSON; the API has no other way."""
+    """Arguments are an object even if the model wrote invalid JSON: the API requires one."""
     return [
         {"function": {"name": call.name, "arguments": arguments(call)}} for call in answer.calls
     ]
@@ -110,7 +110,7 @@ def _chunk(reply: Reply, text: str, more: dict[str, Any] | None = None) -> dict[
 
 
 def _end(reply: Reply, answer: Answer) -> dict[str, Any]:
-    """Calls finish with `stop`, too. Durations are in nanoseconds."""
+    """Calls also finish with `stop`. Durations are in nanoseconds."""
     fields: dict[str, Any] = {
         "done_reason": "length" if answer.finish == "length" else "stop",
         "done": True,

@@ -1,7 +1,7 @@
-"""Ollama's chat, from the provider's side: what is asked, and what is refused.
+"""Ollama's chat, from the provider's side: parsing and validation of requests.
 
-It is refused what Go's JSON decoder cannot put into the request's fields; unknown fields and
-options are passed over, as the real server does. Source: api/types.go of github.com/ollama/ollama.
+Refused is what Go's JSON decoder cannot decode into the request's fields; unknown fields and
+options are ignored, as by the real server. Source: api/types.go of github.com/ollama/ollama.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _GO_TYPES: Final[Mapping[type, str]] = {
 
 
 def read(body: bytes, headers: Mapping[str, str], params: Mapping[str, str]) -> SimulatedRequest:
-    """Raises Fault 400. Who does not say `stream` gets a stream."""
+    """Raises Fault 400. `stream` defaults to true."""
     fields = read_object(body)
     if fields is None:
         raise Fault(400, "invalid character in the request's JSON" if body else _EMPTY)
@@ -67,7 +67,7 @@ def _mismatch(value: Any, field: str, go_type: str) -> Fault:
 
 
 def _message(message: Any) -> dict[str, Any]:
-    """A message that has a role and a text, and calls only with objects for arguments."""
+    """Checks a message: a role, a text, and objects as arguments of calls."""
     if not isinstance(message, dict):
         raise _mismatch(message, "ChatRequest.messages", "api.Message")
     content = message.get("content") or ""

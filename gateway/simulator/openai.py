@@ -1,7 +1,7 @@
-"""OpenAI's chat completions, from the provider's side: what is sent.
+"""OpenAI's chat completions, from the provider's side: responses.
 
-Shapes are those of recorded traffic: the role comes in a first chunk without text, usage in a
-last one without choices, and only when asked for.
+Shapes are as in recorded traffic: the role comes in a first chunk without text, usage in a last
+one without choices, and only if requested.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ __all__ = [
 ]  # fmt: skip
 
 _CREATED: Final = 1_767_225_600
-"""2026-01-01: the simulator has no clock. Each call is a second later than the one before."""
+"""2026-01-01: the simulator has no clock. Each call is one second after the previous one."""
 _DONE: Final = b"data: [DONE]\n\n"
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -120,7 +120,7 @@ def whole(reply: Reply) -> bytes:
 
 
 def frames(reply: Reply) -> list[Frame]:
-    """The choices are written together, a piece of each in turn."""
+    """Choices are interleaved, one piece of each in turn."""
     chunks = []
     choices = [_pieces(reply, index, answer) for index, answer in enumerate(reply.answers)]
     while choices:
@@ -185,7 +185,7 @@ def _call_id(reply: Reply, index: int, place: int) -> str:
 
 
 def _finish(request: SimulatedRequest, answer: Answer) -> str:
-    # A call the client insisted on by name finishes with "stop": OpenAI, function calling guide.
+    # A call of a forced tool finishes with "stop" (OpenAI, function calling guide).
     if answer.finish == "tool_calls" and request.forced_tool is not None:
         return "stop"
     return answer.finish

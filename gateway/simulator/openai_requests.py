@@ -1,6 +1,6 @@
-"""OpenAI's chat completions, from the provider's side: what is asked, and what is refused.
+"""OpenAI's chat completions, from the provider's side: parsing and validation of requests.
 
-Messages of the faults are those of the real API where recordings or its documentation have them.
+Error messages are those of the real API where recordings or its documentation have them.
 """
 
 import re
@@ -146,7 +146,7 @@ def _check_calls(where: str, calls: Any) -> None:
 
 
 def _check_tool_results(messages: Sequence[Mapping[str, Any]]) -> None:
-    """Each tool call is answered at once, and nothing else is."""
+    """Each tool call needs a result right after it, and vice versa."""
     unanswered: list[str] = []
     for place, message in enumerate(messages):
         if message["role"] == "tool":

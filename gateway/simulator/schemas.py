@@ -1,13 +1,13 @@
-"""A value that satisfies a JSON Schema, for the schemas that requests have: types, enums, nesting.
+"""Makes a value that satisfies a JSON Schema, as far as requests need: types, enums, nesting.
 
-Patterns, `not`, `if` and numbers of several constraints are beyond it.
+Patterns, `not`, `if` and numbers with several constraints are not supported.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 _OPTIONAL_DEPTH: Final = 5
-"""Below it only required properties are given, so that a schema that refers to itself ends."""
+"""From this depth on only required properties are filled, so that recursive schemas end."""
 _MAX_DEPTH: Final = 20
 _FORMATS: Final = {
     "date": "2025-01-31",
@@ -21,7 +21,7 @@ _ANSWERS: Final = ("answer", "result", "value")
 
 
 def example(schema: Mapping[str, Any], answer: str = "", number: int | None = None) -> Any:
-    """The same value each time. A text or number called answer, result or value is the answer."""
+    """Deterministic. A string or number named answer, result or value is set to the answer."""
     return _ExampleBuilder(schema, answer, number).make(schema, "", 0)
 
 
@@ -57,13 +57,13 @@ class _ExampleBuilder:
         return value
 
     def _resolve(self, schema: Mapping[str, Any], depth: int) -> Mapping[str, Any]:
-        """Follow references and take the first alternative that is not null."""
+        """Follows references and takes the first alternative that is not null."""
         for _ in range(_MAX_DEPTH):
             if isinstance(schema.get("$ref"), str):
                 schema = self._target(schema["$ref"])
             elif options := schema.get("anyOf") or schema.get("oneOf"):
                 rest = {k: v for k, v in schema.items() if k not in ("anyOf", "oneOf")}
-                # Deep down null is the way out of a schema that refers to itself.
+                # Deep down null is preferred: it ends a recursive schema.
                 matching = [
                     o for o in options if (o.get("type") == "null") == (depth > _OPTIONAL_DEPTH)
                 ]

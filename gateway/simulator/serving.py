@@ -1,4 +1,4 @@
-"""The simulated providers on a socket, by a uvicorn protocol that can also reset a connection."""
+"""Serves the simulator with uvicorn, with a protocol that can also reset connections."""
 
 import asyncio
 import signal
@@ -21,7 +21,7 @@ _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class ResettableProtocol(HttpToolsProtocol):
-    """Gives each request's scope an extension by which the app may reset the connection."""
+    """Adds an ASGI extension with which the app can reset the connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -32,23 +32,23 @@ class ResettableProtocol(HttpToolsProtocol):
         self.scope["extensions"] = {RESET: {"reset": self.reset}}
 
     async def reset(self) -> None:
-        """What was written goes out; then TCP sends RST. A unix socket has none, and is closed."""
+        """Flushes what was written, then sends TCP RST. A unix socket is just closed."""
         for _ in range(100):
             if not self.transport.get_write_buffer_size():
                 break
             await asyncio.sleep(0)
-        if self.transport.is_closing():  # the client was quicker
+        if self.transport.is_closing():  # the client closed first
             return
         sock = self.transport.get_extra_info("socket")
         if sock is not None and sock.family != socket.AF_UNIX:
-            # Closing with a linger of zero seconds is how a TCP socket is reset.
+            # Closing with SO_LINGER 0 makes TCP send RST.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
 
 @dataclass(frozen=True)
 class Served:
-    """A simulator that can be reached: over TCP at `base_url`, or at the unix socket `uds`."""
+    """A running simulator: over TCP at `base_url`, or at the unix socket `uds`."""
 
     simulator: Simulator
     base_url: str
@@ -59,7 +59,7 @@ class Served:
         return self.simulator.bill
 
     async def idle(self) -> None:
-        """Until no call is being served: then the bill is whole."""
+        """Waits until no call is being served: then the bill is complete."""
         await self.simulator.idle()
 
 
@@ -71,11 +71,11 @@ async def serve_simulator(
     port: int = 0,
     uds: str | None = None,
 ) -> AsyncIterator[Served]:
-    """Serve in the running loop; port 0 takes a free one. Leaving hangs up on every client, and
+    """Serves in the running loop; port 0 takes a free one. Leaving disconnects every client, and
     returns when the last call is on the bill.
     """
     simulator = simulator or Simulator()
-    # The process has its own logging; uvicorn would set it up anew.
+    # The process has its own logging, which uvicorn would replace.
     config = _config(simulator, log_config=None)
     config.load()
     state = ServerState()
@@ -100,12 +100,12 @@ async def serve_simulator(
         while state.tasks:
             await asyncio.wait(set(state.tasks))
         for _ in range(3):
-            await asyncio.sleep(0)  # transports close a turn of the loop later
+            await asyncio.sleep(0)  # transports close in the next loop iteration
 
 
 class _Server(uvicorn.Server):
-    """Told to stop it ends, as `tollgate serve` does: uvicorn's own would end the process by the
-    signal once it has served.
+    """Returns on a stop signal, as `tollgate serve` does: uvicorn's own server re-raises the signal
+    after serving, which kills the process.
     """
 
     @contextmanager
@@ -119,9 +119,9 @@ class _Server(uvicorn.Server):
 
 
 def run_simulator(host: str, port: int) -> None:
-    """Serve until interrupted. Raises OSError when nothing can listen there."""
+    """Serves until interrupted. Raises OSError if it cannot listen there."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Tried first: uvicorn itself would log it and end the process with a code of its own.
+    # Checked first: uvicorn would log the error and exit with a code of its own.
     socket.create_server((host, port), family=family).close()
     _Server(_config(Simulator(), host=host, port=port)).run()
 

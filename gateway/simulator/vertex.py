@@ -1,7 +1,7 @@
 """Gemini on Vertex AI, from the provider's side: where it differs from AI Studio.
 
-Shapes are those of recorded traffic: candidates have no index, a stream tells its counts only at
-the end, and nothing says when a throttled call may be made again.
+Shapes are as in recorded traffic: candidates have no index, a stream has its counts only at the
+end, and there is no retry-after for throttled calls.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def name() -> str:
 
 
 def read(body: bytes, headers: Mapping[str, str], params: Mapping[str, str]) -> SimulatedRequest:
-    """Raises Fault 400. A turn without a role is refused, as the real API does."""
+    """Raises Fault 400. A turn without a role is refused, as by the real API."""
     fields = read_object(body) or {}
     turns = fields.get("contents")
     for turn in turns if isinstance(turns, list) else ():
@@ -85,7 +85,7 @@ def frames(reply: Reply) -> list[Frame]:
 
 
 def _as_vertex(body: bytes, *, ended: bool) -> bytes:
-    """What AI Studio says, as it is said here."""
+    """Converts a body of AI Studio to Vertex AI's."""
     fields: dict[str, Any] = msgspec.json.decode(body)
     for candidate in fields["candidates"]:
         if candidate["index"] == 0:

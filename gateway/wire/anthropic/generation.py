@@ -37,17 +37,17 @@ class Generation(Struct, frozen=True):
 
 def generation(upstream: str) -> Generation:
     """For the provider's model name: claude-sonnet-4-5-20250929, claude-3-7-sonnet-..."""
-    number = version(upstream)
-    if number is None:
+    model_version = version(upstream)
+    if model_version is None:
         return Generation()
     bedrock = "anthropic." in upstream
     return Generation(
-        adaptive=number >= (4, 6),
-        thinks_with_forced_tool=thinks_with_forced_tool(number, bedrock=bedrock),
-        hides_thinking=number >= (4, 7) and not bedrock,
+        adaptive=model_version >= (4, 6),
+        thinks_with_forced_tool=thinks_with_forced_tool(model_version, bedrock=bedrock),
+        hides_thinking=model_version >= (4, 7) and not bedrock,
         thinking_off=thinking_off(upstream),
-        xhigh=number >= (4, 7),
-        takes_sampling=number < (4, 7),
-        both_samplers=number < (4, 1),
-        schemas=number >= (4, 1),
+        xhigh=model_version >= (4, 7),
+        takes_sampling=model_version < (4, 7),
+        both_samplers=model_version < (4, 1),
+        schemas=model_version >= (4, 1),
     )

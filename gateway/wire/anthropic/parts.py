@@ -120,10 +120,10 @@ def _document(media: str, data: str) -> Block:
 
 def _inline(url: str, where: str) -> tuple[str, str]:
     """Media type and base64 of a data: URL."""
-    data = parts.parse_data_url(url)
-    if data is None:
+    parsed = parts.parse_data_url(url)
+    if parsed is None:
         raise InvalidRequest(f"{where} must be an https: or a base64 data: URL", param=where)
-    return data
+    return parsed
 
 
 def _decode_text(data: str, where: str) -> str:

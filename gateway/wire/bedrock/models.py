@@ -87,14 +87,18 @@ def model(upstream: str) -> Model:
 
 
 def _claude(name: str) -> Model:
-    number = version(name) or (0, 0)
+    model_version = version(name) or (0, 0)
     return Model(
         "anthropic",
-        thinks="adaptive" if number >= (4, 6) else "budget" if number >= (3, 7) else "",
-        thinks_with_forced_tool=thinks_with_forced_tool(number, bedrock=True),
+        thinks="adaptive"
+        if model_version >= (4, 6)
+        else "budget"
+        if model_version >= (3, 7)
+        else "",
+        thinks_with_forced_tool=thinks_with_forced_tool(model_version, bedrock=True),
         thinking_off=thinking_off(name),
-        xhigh=number >= (4, 7),
-        takes_sampling=number < (4, 7),
-        both_samplers=number < (4, 1),
-        schemas=number >= (4, 5),
+        xhigh=model_version >= (4, 7),
+        takes_sampling=model_version < (4, 7),
+        both_samplers=model_version < (4, 1),
+        schemas=model_version >= (4, 5),
     )

@@ -136,12 +136,12 @@ def _name(filename: Any) -> str:
 
 def _inline(url: str, where: str) -> tuple[str, str]:
     """Media type and base64 of a data: URL."""
-    data = parts.parse_data_url(url)
-    if data is None:
+    parsed = parts.parse_data_url(url)
+    if parsed is None:
         raise InvalidRequest(
             f"{where} must be a base64 data: URL; Bedrock fetches nothing", param=where
         )
-    return data
+    return parsed
 
 
 _PARTS: Final[Mapping[str, Write]] = {

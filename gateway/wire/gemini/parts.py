@@ -94,9 +94,9 @@ def _file(part: Mapping[str, Any], where: str) -> list[Part]:
 def _link(url: str, where: str, otherwise: str) -> Part:
     """A data: URL as inline data, another URL as a reference. `otherwise` is the default type."""
     if is_data_url(url):
-        data = given_parts.parse_data_url(url)
-        if data is not None:
-            return _inline(data[0] or otherwise.lower(), data[1])
+        parsed = given_parts.parse_data_url(url)
+        if parsed is not None:
+            return _inline(parsed[0] or otherwise.lower(), parsed[1])
     elif url[:8].lower() == "https://" or url.startswith("gs://"):
         return _uri(url, "video/mp4" if _YOUTUBE.match(url) else guess_media_type(url, otherwise))
     raise InvalidRequest(f"{where} must be an https:, a gs: or a base64 data: URL", param=where)

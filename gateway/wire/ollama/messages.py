@@ -96,7 +96,7 @@ def _content(given: Any, where: str) -> JSON:
 def _image(given: Any, where: str) -> str:
     """An image in base64: Ollama does not fetch URLs."""
     url = parts.require_string(given.get("url") if isinstance(given, Mapping) else given, where)
-    data = parts.parse_data_url(url)
-    if data is None or not (data[0] or "image/").startswith("image/"):
+    parsed = parts.parse_data_url(url)
+    if parsed is None or not (parsed[0] or "image/").startswith("image/"):
         raise InvalidRequest(f"{where} must be a base64 data: URL of an image", param=where)
-    return data[1]
+    return parsed[1]
