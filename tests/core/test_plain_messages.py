@@ -11,7 +11,7 @@ from msgspec import Raw
 from gateway.core.chat import ROLES, ChatRequest, look
 from gateway.core.features import read_features
 from gateway.core.plain_messages import BYTES_EACH, LEVELS, read_talk
-from gateway.wire.openai.messages import prepared
+from gateway.wire.openai.messages import adapt_messages
 from gateway.wire.signed_ids import strip_signatures
 
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -106,7 +106,7 @@ def test_nobody_would_find_more(messages: list[dict[str, Any]]) -> None:
     if seen is None:
         return
     raw = Raw(text)
-    assert bytes(prepared(raw, ())) == bytes(strip_signatures(raw))
+    assert bytes(adapt_messages(raw, ())) == bytes(strip_signatures(raw))
     assert seen.calls is any(
         bool(each.get("tool_calls") or each.get("tool_call_id")) for each in messages
     )

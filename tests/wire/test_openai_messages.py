@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from gateway.core.errors import InvalidRequest
-from gateway.wire.openai.messages import THOUGHTS, prepared, short_id
+from gateway.wire.openai.messages import FOREIGN_FIELDS, adapt_messages, short_id
 
 JSON = dict[str, Any]
 
@@ -31,7 +31,7 @@ PREPARED: list[tuple[str, tuple[str, ...], list[JSON], list[JSON]]] = [
     ("nothing to do", (), [DEVELOPER, ASK, CALLED, RESULT, ASK], [DEVELOPER, ASK, CALLED, RESULT,
                                                                   ASK]),
     ("thoughts stay here", (), [ASK, SAID | THOUGHT, ASK], [ASK, SAID, ASK]),
-    ("all kinds of them", (), [SAID | dict.fromkeys(THOUGHTS, "x"), ASK], [SAID, ASK]),
+    ("all kinds of them", (), [SAID | dict.fromkeys(FOREIGN_FIELDS, "x"), ASK], [SAID, ASK]),
     ("thoughts of a user are words", (), [ASK | THOUGHT, SAID], [ASK | THOUGHT, SAID]),
     ("thoughts go back", ("echo_reasoning",), [SAID | THOUGHT, ASK], [SAID | THOUGHT, ASK]),
     ("none with a call", ("echo_reasoning",), [CALLED, RESULT],
@@ -44,7 +44,7 @@ PREPARED: list[tuple[str, tuple[str, ...], list[JSON], list[JSON]]] = [
     ("content of them", ("takes_reasoning_content",), [CALLED | THOUGHT | {"reasoning": "x"}],
      [CALLED | THOUGHT]),
     ("signed ones", ("takes_reasoning", "takes_reasoning_details"),
-     [CALLED | dict.fromkeys(THOUGHTS, "x"), RESULT],
+     [CALLED | dict.fromkeys(FOREIGN_FIELDS, "x"), RESULT],
      [CALLED | {"reasoning": "x", "reasoning_details": "x"}, RESULT]),
     ("taken, but none there", ("takes_reasoning_content",), [CALLED, RESULT], [CALLED, RESULT]),
     ("signed by Google", (), [CALLED | {"tool_calls": [SIGNED, CALL]},
@@ -71,14 +71,14 @@ def test_what_is_sent(
     title: str, quirks: tuple[str, ...], messages: list[JSON], sent: list[JSON]
 ) -> None:
     given = Raw(msgspec.json.encode(messages))
-    told = prepared(given, quirks)
+    told = adapt_messages(given, quirks)
     assert json.loads(bytes(told)) == sent, title
     assert (told is given) == (messages == sent), "what need not change is not written anew"
 
 
 def test_what_is_not_changed_keeps_its_bytes() -> None:
     odd = b'{"role": "assistant", "content" : "caf\\u00e9", "x": 1.0e0, "reasoning": "y"}'
-    told = bytes(prepared(Raw(b"[" + odd + b"]"), ()))
+    told = bytes(adapt_messages(Raw(b"[" + odd + b"]"), ()))
     assert b'"caf\\u00e9"' in told
     assert b"1.0e0" in told
     assert b"reasoning" not in told
@@ -87,7 +87,7 @@ def test_what_is_not_changed_keeps_its_bytes() -> None:
 @pytest.mark.parametrize("messages", [b"7", b"[7]", b'[{"role":7}]', b'["assistant"]'])
 def test_what_are_no_messages_is_said(messages: bytes) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        prepared(Raw(messages), ("no_developer_role",))
+        adapt_messages(Raw(messages), ("no_developer_role",))
     assert caught.value.param == "messages"
 
 

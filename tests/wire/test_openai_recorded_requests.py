@@ -21,7 +21,7 @@ from gateway.core.errors import InvalidRequest
 from gateway.web.parse import read_request
 from gateway.wire import openai
 from gateway.wire.dialect import HttpCall, Target
-from gateway.wire.openai.messages import THOUGHTS
+from gateway.wire.openai.messages import FOREIGN_FIELDS
 from gateway.wire.unsupported import without_fields
 from tests import oracle
 from tests.recordings import Recording
@@ -97,8 +97,8 @@ def plain(body: JSON, *, ours: bool) -> JSON:
 def thoughtless(messages: list[JSON], stanza: JSON) -> list[JSON]:
     """Messages without the thoughts in earlier answers, but for those that the host takes."""
     quirks = stanza.get("quirks", ())
-    kept = {each for each in THOUGHTS if {"echo_reasoning", f"takes_{each}"} & set(quirks)}
-    gone = set(THOUGHTS) - kept
+    kept = {each for each in FOREIGN_FIELDS if {"echo_reasoning", f"takes_{each}"} & set(quirks)}
+    gone = set(FOREIGN_FIELDS) - kept
     return [
         {k: v for k, v in message.items() if k not in gone or message["role"] != "assistant"}
         for message in messages

@@ -22,7 +22,7 @@ from gateway.wire.unsupported import ESSENTIAL, dropped_fields, strict_tools
 PATH: Final = "/v1/messages"
 VERSION: Final = "2023-06-01"
 
-PASSED: Final = (
+PASSED_THROUGH: Final = (
     "cache_control", "container", "context_management", "inference_geo", "mcp_servers", "thinking",
 )  # fmt: skip
 """Native fields of the Messages API that are passed through unchanged, except `thinking` with a
@@ -38,7 +38,7 @@ _REFUSED: Final = ESSENTIAL - {"response_format", "stop", "tool_choice", "tools"
 """Refused, since the answer would not be what was requested."""
 
 _HONOURED: Final = frozenset({
-    *PASSED, "betas", "messages.cache_control", "output_config", "parallel_tool_calls",
+    *PASSED_THROUGH, "betas", "messages.cache_control", "output_config", "parallel_tool_calls",
     "response_format", "stop", "system", "tool_choice", "tools", "tools.cache_control", "user",
 })  # fmt: skip
 """Fields that every call honours. Those in none of these lists have no counterpart: OpenAI's
@@ -75,7 +75,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         body["system"] = system
     body["messages"] = [{"role": turn.role, "content": turn.content} for turn in chat.turns]
     body |= _tools(given, chat, budget)
-    body |= {name: given[name] for name in PASSED if given.get(name) is not None}
+    body |= {name: given[name] for name in PASSED_THROUGH if given.get(name) is not None}
     mode = body.get("tool_choice", {}).get("type")
     claude.refuse_forced_tool(target.upstream, mode)
     forced = mode in {"any", "tool"}

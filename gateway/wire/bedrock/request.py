@@ -27,7 +27,7 @@ from gateway.wire.dialect import HttpCall, Target
 from gateway.wire.parts import Block
 from gateway.wire.unsupported import ESSENTIAL, dropped_fields, strict_tools
 
-PASSED: Final = (
+PASSED_THROUGH: Final = (
     "additionalModelResponseFieldPaths", "guardrailConfig", "outputConfig", "performanceConfig",
     "requestMetadata", "serviceTier",
 )  # fmt: skip
@@ -48,8 +48,8 @@ _REFUSED: Final = ESSENTIAL - {"response_format", "stop", "tool_choice", "tools"
 """Refused, since the answer would not be what was requested."""
 
 _HONOURED: Final = frozenset({
-    *PASSED, "additionalModelRequestFields", "response_format", "stop", "system", "tool_choice",
-    "tools",
+    *PASSED_THROUGH, "additionalModelRequestFields", "response_format", "stop", "system",
+    "tool_choice", "tools",
 })  # fmt: skip
 """Fields that are honoured, or refused, for every model. All others of OpenAI's are dropped and
 reported: sampling, storage, caching or priority hints. Only Claude gets `parallel_tool_calls`.
@@ -100,8 +100,8 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     fields = top_k(sampled.get("top_k"), accepts) | fields
     if fields:
         body["additionalModelRequestFields"] = fields
-    passed = [name for name in PASSED if given.get(name) is not None]
-    unpriced = {name for name, *way in _UNPRICED if _is(given.get(name), *way)}
+    passed = [name for name in PASSED_THROUGH if given.get(name) is not None]
+    unpriced = {name for name, *way in _UNPRICED if _has_value(given.get(name), *way)}
     body |= {name: given[name] for name in passed if name not in unpriced}
     optional = _honoured_by_model(given, accepts, offer, sampled, fields)
     honoured = _HONOURED - unpriced | {name for name, sent in optional.items() if sent}
@@ -118,7 +118,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     )
 
 
-def _is(config: Any, name: str, value: str) -> bool:
+def _has_value(config: Any, name: str, value: str) -> bool:
     return isinstance(config, Mapping) and config.get(name) == value
 
 

@@ -18,7 +18,7 @@ from gateway.wire.unsupported import dropped_fields
 
 JSON = dict[str, Any]
 
-PASSED: Final = ("cachedContent", "labels", "modelArmorConfig", "safetySettings")
+PASSED_THROUGH: Final = ("cachedContent", "labels", "modelArmorConfig", "safetySettings")
 """Native fields of the API that are passed through unchanged.
 
 `generationConfig` and `toolConfig` are accepted too and override what we derive, field by field;
@@ -31,8 +31,8 @@ text and image, and tools that are neither functions nor native.
 """
 
 _HONOURED: Final = frozenset({
-    *PASSED, *REFUSED, "frequency_penalty", "generationConfig", "logprobs", "modalities", "n",
-    "presence_penalty", "response_format", "seed", "stop", "temperature", "toolConfig",
+    *PASSED_THROUGH, *REFUSED, "frequency_penalty", "generationConfig", "logprobs", "modalities",
+    "n", "presence_penalty", "response_format", "seed", "stop", "temperature", "toolConfig",
     "tool_choice", "tools", "top_k", "top_p",
 })  # fmt: skip
 """Fields that every call honours. Those in none of these lists have no counterpart: OpenAI's
@@ -77,7 +77,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         body[name] = _overlay(body.get(name, {}), given.get(name), name)
         if not body[name]:
             del body[name]
-    body |= {name: given[name] for name in PASSED if given.get(name) is not None}
+    body |= {name: given[name] for name in PASSED_THROUGH if given.get(name) is not None}
     verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
     path = f"/models/{target.upstream}:{verb}"
     not_honoured = dropped_fields(

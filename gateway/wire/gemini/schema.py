@@ -38,10 +38,10 @@ _MAX_SCHEMAS: Final = 2_000
 
 def subset(schema: Mapping[str, Any]) -> JSON:
     """The schema as the API accepts it. Raises RecursionError if it is nested too deeply."""
-    return _Subset(schema).convert(schema)
+    return _Converter(schema).convert(schema)
 
 
-class _Subset:
+class _Converter:
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
         self._schemas_left = _MAX_SCHEMAS

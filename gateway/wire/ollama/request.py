@@ -37,7 +37,7 @@ THINK: Final[Mapping[str, Any]] = {
 }
 """Most thinking models only know on and off; for them every level means on."""
 
-_PASSED: Final = ("keep_alive", "think")
+_PASSED_THROUGH: Final = ("keep_alive", "think")
 """Native fields that are passed through unchanged."""
 _REFUSED: Final = ESSENTIAL - {"logprobs", "response_format", "stop", "tool_choice", "tools"}
 _ALWAYS_HONOURED: Final = ("response_format.json_schema.strict",)
@@ -62,7 +62,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         "stream": stream,
         "options": _window(target, limit) | _options(given, limit),
     }
-    body |= {name: given[name] for name in _PASSED if given.get(name) is not None}
+    body |= {name: given[name] for name in _PASSED_THROUGH if given.get(name) is not None}
     body |= (
         _tools(given)
         | _format(asked.response_format(given.get("response_format")))
@@ -71,7 +71,14 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     effort = given.get("reasoning_effort")
     if effort is not None and "think" not in body:
         body["think"] = _think(effort)
-    honoured = {*OPTIONS, *_PASSED, *ESSENTIAL, *_ALWAYS_HONOURED, "options", "reasoning_effort"}
+    honoured = {
+        *OPTIONS,
+        *_PASSED_THROUGH,
+        *ESSENTIAL,
+        *_ALWAYS_HONOURED,
+        "options",
+        "reasoning_effort",
+    }
     if "logprobs" in body:
         honoured.add("top_logprobs")
     not_honoured = (*dropped_fields(given, honoured), *_dropped_options(given.get("options")))

@@ -9,7 +9,7 @@ from gateway.wire.openai import tolerant
 NAMELESS: Final = "the provider's answer calls a tool without a name"
 
 
-class CallSoFar:
+class CallState:
     """State of one tool call."""
 
     __slots__ = ("filled", "id", "name")
@@ -27,14 +27,14 @@ class CallSoFar:
         return not (self.filled and name and self.name and name != self.name)
 
 
-class ChoiceSoFar:
+class ChoiceState:
     """State of one choice."""
 
     __slots__ = ("calls", "finished", "index", "legacy", "places")
 
     def __init__(self, index: int) -> None:
         self.index = index
-        self.calls: list[CallSoFar] = []
+        self.calls: list[CallState] = []
         self.places: dict[int, int] = {}
         """Positions in `calls` by the provider's index."""
         self.finished = False
@@ -57,7 +57,7 @@ class ChoiceSoFar:
             if at is not None and calls[at].continues(call_id, name):
                 return at
             self.places[index] = len(calls)
-        calls.append(CallSoFar(call_id))
+        calls.append(CallState(call_id))
         return len(calls) - 1
 
     def piece(self, at: int, answer: str, name: str, arguments: str) -> ToolDelta:

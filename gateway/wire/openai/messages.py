@@ -15,7 +15,7 @@ from gateway.wire.signed_ids import strip_signatures
 Message = dict[str, Raw]
 
 
-class Thoughts(Struct, frozen=True):
+class ForeignFields(Struct, frozen=True):
     """Non-OpenAI fields of answers that clients send back. The first three are other hosts', the
     last is from Google's OpenAI-compatible endpoint, the others are from our anthropic and gemini
     dialects. Hosts that validate messages refuse them.
@@ -32,7 +32,7 @@ class Thoughts(Struct, frozen=True):
     thought_signature: Raw | UnsetType = UNSET
 
 
-THOUGHTS: Final = Thoughts.__struct_fields__
+FOREIGN_FIELDS: Final = ForeignFields.__struct_fields__
 MESSAGE_QUIRKS: Final = frozenset(
     {
         "echo_reasoning",
@@ -48,7 +48,7 @@ MESSAGE_QUIRKS: Final = frozenset(
 
 _SHORT: Final = re.compile(r"[A-Za-z0-9]{9}")
 _LETTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_NONE: Final = Thoughts()
+_NONE: Final = ForeignFields()
 _SEPARATOR: Final[Message] = {"role": Raw(b'"assistant"'), "content": Raw(b'"OK."')}
 _SYSTEM: Final = Raw(b'"system"')
 _EMPTY: Final = Raw(b'""')
@@ -56,11 +56,11 @@ _EMPTY: Final = Raw(b'""')
 _encode: Final = msgspec.json.Encoder().encode
 _messages: Final = msgspec.json.Decoder(list[Message]).decode
 _string: Final = msgspec.json.Decoder(str).decode
-_thoughts_of: Final = msgspec.json.Decoder(list[Thoughts]).decode
+_decode_foreign_fields: Final = msgspec.json.Decoder(list[ForeignFields]).decode
 _calls: Final = msgspec.json.Decoder(list[Message]).decode
 
 
-def prepared(messages: Raw, quirks: Collection[str]) -> Raw:
+def adapt_messages(messages: Raw, quirks: Collection[str]) -> Raw:
     """The messages as this host accepts them; the same object if nothing has to change."""
     if "thought_signatures" not in quirks:
         messages = strip_signatures(messages)
@@ -69,7 +69,7 @@ def prepared(messages: Raw, quirks: Collection[str]) -> Raw:
         return messages
     try:
         plain = not quirky and b'"extra_content"' not in bytes(messages)
-        if plain and all(thoughts == _NONE for thoughts in _thoughts_of(messages)):
+        if plain and all(thoughts == _NONE for thoughts in _decode_foreign_fields(messages)):
             return messages
         decoded = _messages(messages)
         adapted = [_adapt(message, quirks) for message in decoded]
@@ -99,17 +99,17 @@ def _adapt(message: Message, quirks: Collection[str]) -> Message:
     if "thought_signatures" in quirks:
         message = restore_signatures(message)
     if role == "assistant":
-        message = _filter_thoughts(message, quirks)
+        message = _filter_foreign_fields(message, quirks)
     return _with_short_ids(message) if "short_tool_ids" in quirks else message
 
 
-def _filter_thoughts(message: Message, quirks: Collection[str]) -> Message:
+def _filter_foreign_fields(message: Message, quirks: Collection[str]) -> Message:
     if "echo_reasoning" not in quirks:
         signs = "thought_signatures" in quirks
         retained = {
             name: raw
             for name, raw in message.items()
-            if name not in THOUGHTS
+            if name not in FOREIGN_FIELDS
             or f"takes_{name}" in quirks
             or (signs and name == "extra_content")
         }

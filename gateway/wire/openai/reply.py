@@ -15,7 +15,7 @@ from gateway.wire.openai.choices import NAMELESS
 from gateway.wire.openai.faults import fault, fault_in_body
 
 _NO_EXTRA: Final[Mapping[str, Raw]] = {}
-_NOTHING_BESIDE: Final = (None, None, UNSET, UNSET, UNSET, UNSET, UNSET, None, None, None)
+_TEXT_ONLY: Final = (None, None, UNSET, UNSET, UNSET, UNSET, UNSET, None, None, None)
 _NOTHING: Final = (b"null", b"[]")
 
 
@@ -57,7 +57,7 @@ def _relay(answer: strict.Answer, raw: Raw) -> Completion:
             message.reasoning_content,
             message.reasoning,
         )
-        if other_fields == _NOTHING_BESIDE and not message.annotations:  # plain text: nearly always
+        if other_fields == _TEXT_ONLY and not message.annotations:  # plain text: nearly always
             choices += (Choice(choice.index, message.content, (), choice.finish_reason),)
         else:
             mend = mend or choice.logprobs is UNSET or message.refusal is UNSET
@@ -222,5 +222,5 @@ def _loose_calls(value: Any, answer: str, index: int) -> tuple[ToolCall, ...]:
             arguments = arguments or "{}"
             made_id = tolerant.call_id(answer, (index, len(calls)), function, arguments)
             call_id = signatures.signed_id(call, name or made_id)
-            calls.append(ToolCall(call_id, function, arguments, signatures.with_call(call)))
+            calls.append(ToolCall(call_id, function, arguments, signatures.extra_content_of(call)))
     return tuple(calls)

@@ -11,7 +11,7 @@ from msgspec import Raw, Struct, structs
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
 from gateway.wire.dialect import COPY_BELOW, HttpCall, Target
-from gateway.wire.openai.messages import MESSAGE_QUIRKS, prepared
+from gateway.wire.openai.messages import MESSAGE_QUIRKS, adapt_messages
 from gateway.wire.signed_ids import strip_signatures
 
 _PATH: Final = "/chat/completions"
@@ -39,7 +39,7 @@ def auth(api_key: str) -> Mapping[str, str]:
     return {"authorization": f"Bearer {api_key}"}
 
 
-class _Around(Struct, frozen=True):
+class _CallTemplate(Struct, frozen=True):
     """A call without its body, and the body's JSON before and after the messages."""
 
     call: HttpCall
@@ -57,22 +57,22 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     """
     written = {} if request.shape is None else request.shape.written
     way = (target.upstream, target.max_output, target.quirks, target.api_version, stream)
-    around = written.get(way)
-    if around is None:
+    template = written.get(way)
+    if template is None:
         if len(written) >= _MOST_WAYS:
             written.clear()
-        around = written[way] = _build_around(request, target, stream=stream)
+        template = written[way] = _build_template(request, target, stream=stream)
     messages, seen = request.fields["messages"], request.seen
-    if seen is None or not seen.plain or around.quirky:
-        messages = prepared(messages, target.quirks)
+    if seen is None or not seen.plain or template.quirky:
+        messages = adapt_messages(messages, target.quirks)
     elif seen.calls:
         messages = strip_signatures(messages)
-    parts = (around.before, messages, around.behind)
+    parts = (template.before, messages, template.behind)
     content = b"".join(parts) if len(messages) < COPY_BELOW else parts
-    return structs.replace(around.call, content=content)
+    return structs.replace(template.call, content=content)
 
 
-def _build_around(request: ChatRequest, target: Target, *, stream: bool) -> _Around:
+def _build_template(request: ChatRequest, target: Target, *, stream: bool) -> _CallTemplate:
     """Must depend only on the shape's fields (`max_tokens` is one of them) and on the parts of the
     target that are in the cache key of `encode`.
     """
@@ -95,7 +95,9 @@ def _build_around(request: ChatRequest, target: Target, *, stream: bool) -> _Aro
     dropped = ("service_tier",) if "service_tier" in fields and _drop_unpriced_tier(fields) else ()
     path = _PATH if target.api_version is None else _azure_path(target.upstream, target.api_version)
     call = HttpCall(path, _SSE if stream else _JSON, b"", dropped)
-    return _Around(call, *_split_at_messages(fields), not MESSAGE_QUIRKS.isdisjoint(target.quirks))
+    return _CallTemplate(
+        call, *_split_at_messages(fields), not MESSAGE_QUIRKS.isdisjoint(target.quirks)
+    )
 
 
 def _split_at_messages(fields: Mapping[str, Any]) -> tuple[bytes, bytes]:

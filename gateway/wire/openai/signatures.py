@@ -32,7 +32,7 @@ _id: Final = msgspec.json.Decoder(str | None).decode
 _NULL: Final = Raw(b"null")
 
 
-def with_call(call: Mapping[str, Any]) -> Mapping[str, Raw]:
+def extra_content_of(call: Mapping[str, Any]) -> Mapping[str, Raw]:
     """A decoded call's `extra_content`, which clients must send back; {} if there is none."""
     content = call.get("extra_content")
     if not (isinstance(content, Mapping) and content):
@@ -48,9 +48,9 @@ def signed_id(call: Mapping[str, Any], name: str) -> str:
     return sign_id(name, signature) if isinstance(signature, str) else name
 
 
-def signed_piece(piece: ToolDelta, call: Mapping[str, Any]) -> ToolDelta:
+def with_signature(piece: ToolDelta, call: Mapping[str, Any]) -> ToolDelta:
     """The delta with the signature of the decoded call, if it has one."""
-    extra = with_call(call)
+    extra = extra_content_of(call)
     if not extra:
         return piece
     name = None if piece.id is None else signed_id(call, piece.id)

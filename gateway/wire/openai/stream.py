@@ -16,7 +16,7 @@ from gateway.wire.dialect import StreamDecoder, Target
 from gateway.wire.faults import with_usage
 from gateway.wire.openai import signatures, strict, tolerant
 from gateway.wire.openai.alike import TextTemplate, plain_size
-from gateway.wire.openai.choices import ChoiceSoFar
+from gateway.wire.openai.choices import ChoiceState
 from gateway.wire.openai.faults import fault_in_body
 from gateway.wire.openai.reply import strict_usage
 from gateway.wire.silence import count_silent_event
@@ -37,7 +37,7 @@ class _Decoder:
     def __init__(self) -> None:
         self._sse = SseDecoder()
         self.template = TextTemplate()
-        self._choices: dict[int, ChoiceSoFar] = {}
+        self._choices: dict[int, ChoiceState] = {}
         self._id = ""
         self._created = 0
         self.done = False
@@ -88,7 +88,7 @@ class _Decoder:
             deltas.append(Delta(last, id=self._id, created=self._created))
         return deltas
 
-    def _finish(self, choice: ChoiceSoFar) -> ChoiceDelta:
+    def _finish(self, choice: ChoiceState) -> ChoiceDelta:
         choice.finished = True
         reason = tolerant.infer_finish(called=bool(choice.calls), legacy=choice.legacy)
         return ChoiceDelta(
@@ -140,15 +140,15 @@ class _Decoder:
                 choices.append(choice)
         usage = None if chunk.usage is None else strict_usage(chunk.usage)
         if not choices and usage is None:
-            moderated = chunk.moderation is not None and relay and strict.one_line_of_text(data)
+            moderated = chunk.moderation is not None and relay and strict.is_one_line(data)
             return Delta((), None, self._id, self._created, data) if moderated else None
         pieces, name, created = tuple(choices), self._id, self._created
-        if relay and usage is None and strict.one_line_of_text(data):
+        if relay and usage is None and strict.is_one_line(data):
             size = plain_size(pieces) if known == len(self._choices) else None
             if size:
                 self.template.learn(data, chunk)
             return Delta(pieces, None, name, created, data, size=size)
-        return Delta(pieces, usage, name, created, extra=_beside(data))
+        return Delta(pieces, usage, name, created, extra=_answer_extra(data))
 
     def _same_head(self, name: str, created: int) -> bool:
         """Whether a chunk has the id and `created` of those before it."""
@@ -156,12 +156,12 @@ class _Decoder:
             self._id, self._created = name, created
         return name == self._id and created == self._created
 
-    def _choice(self, index: int) -> tuple[ChoiceSoFar, bool]:
+    def _choice(self, index: int) -> tuple[ChoiceState, bool]:
         """The choice's state, and whether this is its first piece."""
         choice = self._choices.get(index)
         if choice is not None:
             return choice, False
-        choice = self._choices[index] = ChoiceSoFar(index)
+        choice = self._choices[index] = ChoiceState(index)
         return choice, True
 
     def _strict_choice(self, entry: strict.ChunkChoice) -> tuple[ChoiceDelta | None, bool]:
@@ -196,7 +196,7 @@ class _Decoder:
         return (delta if relayable or first or _says_something(delta) else None), relayable
 
     def _strict_calls(
-        self, choice: ChoiceSoFar, pieces: list[strict.CallPiece], calls: list[ToolDelta]
+        self, choice: ChoiceState, pieces: list[strict.CallPiece], calls: list[ToolDelta]
     ) -> bool:
         relayable = True
         for piece in pieces:
@@ -265,7 +265,7 @@ class _Decoder:
         )
         return delta if first or _says_something(delta) else None
 
-    def _loose_calls(self, choice: ChoiceSoFar, pieces: Any) -> list[ToolDelta]:
+    def _loose_calls(self, choice: ChoiceState, pieces: Any) -> list[ToolDelta]:
         calls: list[ToolDelta] = []
         for call in pieces if isinstance(pieces, list) else ():
             if isinstance(call, Mapping):
@@ -273,7 +273,7 @@ class _Decoder:
                 index = tolerant.index(call.get("index"), -1)
                 at = choice.place(None if index < 0 else index, call_id, name)
                 piece = choice.piece(at, self._id, name, arguments)
-                calls.append(signatures.signed_piece(piece, call))
+                calls.append(signatures.with_signature(piece, call))
         return calls
 
 
@@ -286,7 +286,7 @@ def _extra(piece: strict.Piece) -> Mapping[str, Raw]:
     return extra
 
 
-def _beside(data: bytes) -> Mapping[str, Raw]:
+def _answer_extra(data: bytes) -> Mapping[str, Raw]:
     """Fields beyond OpenAI's of a strict chunk that is not relayed."""
     try:
         return tolerant.answer_extra(msgspec.json.decode(data))

@@ -231,7 +231,7 @@ answer: Final = msgspec.json.Decoder(Answer).decode
 chunk: Final = msgspec.json.Decoder(Chunk).decode
 
 
-def one_line_of_text(data: bytes) -> bool:
+def is_one_line(data: bytes) -> bool:
     """Whether it can be relayed as the data of one event: one line of valid UTF-8."""
     if _LF in data:
         return False

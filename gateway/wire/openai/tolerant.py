@@ -237,12 +237,12 @@ def logprobs(value: Any) -> Raw | None:
     """Strictly valid logprobs with both `content` and `refusal`, or None."""
     if not isinstance(value, Mapping):
         return None
-    return checked(
+    return to_strict_json(
         {"content": value.get("content"), "refusal": value.get("refusal")}, strict.Logprobs
     )
 
 
-def checked(value: Any, shape: Any) -> Raw | None:
+def to_strict_json(value: Any, shape: Any) -> Raw | None:
     """The value as raw JSON if it fits the strict shape, else None."""
     try:
         return Raw(msgspec.json.encode(msgspec.convert(value, shape)))
@@ -262,7 +262,7 @@ def message_extra(message: Mapping[str, Any], *, whole: bool) -> dict[str, Raw]:
             if not any(value.values()):
                 continue  # Snowflake sends an empty one with every answer
         shape = known.get(name)
-        raw = Raw(msgspec.json.encode(value)) if shape is None else checked(value, shape)
+        raw = Raw(msgspec.json.encode(value)) if shape is None else to_strict_json(value, shape)
         if raw is not None:
             fields[name] = raw
     return fields
