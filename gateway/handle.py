@@ -24,11 +24,11 @@ from gateway.core.life_end import unanswered
 from gateway.core.observers import nothing
 from gateway.core.plan import Candidate, Plan, PlanContext, make_plan
 from gateway.core.rule_traits import climbed
-from gateway.core.strategy import Answered, Because, Flowing, Outcome, Round, Stopped, Verdict
+from gateway.core.strategy import Answered, Cause, Flowing, Outcome, Round, Stopped, Verdict
 from gateway.core.tab import Tab
-from gateway.examine import examine
-from gateway.hold import held
-from gateway.rounds import together
+from gateway.external_checks import run_external
+from gateway.hold import reserve
+from gateway.rounds import run_round
 from gateway.watch import stream
 from gateway.world import Auditor, World
 
@@ -62,7 +62,7 @@ class Life(Struct, eq=False):
     request: ChatRequest
     about: About
     ladder: Ladder
-    """What its `model` stands for, to this tenant; once it is read, what is climbed."""
+    """What its `model` names, for this tenant; after `_read` that of its rule."""
     began: float
     """In monotonic seconds."""
     tab: Tab = field(default_factory=Tab)
@@ -71,19 +71,19 @@ class Life(Struct, eq=False):
     plan: Plan = _NO_PLAN
     _auditor: Auditor | None = None
     _prompt_prefix: bytes | None = None
-    """By which a provider's cache knows it, where that has a say."""
+    """Its key in `world.warmth`; None where no cache matters."""
     _deadline: float = 0.0
-    _turns: asyncio.Lock | None = None
+    _lock: asyncio.Lock | None = None
     """Of calls that are made at once."""
-    _because: Because | None = None
-    """Told on the trail, once for all calls that are made for it."""
+    _cause: Cause | None = None
+    """The last one on the trail: calls made at once share it."""
 
     async def answer(self) -> Reply:
         """Answer the request, or raise the GatewayError to show.
 
         The life of a flowing reply goes on until its deltas end or are closed.
         """
-        self.world.tell[Began](Began(self.about, self.request))
+        self.world.emit[Began](Began(self.about, self.request))
         try:
             verdict = await self._verdict()
             answer = verdict.answer
@@ -95,7 +95,7 @@ class Life(Struct, eq=False):
         if self._prompt_prefix is not None:
             name, an_hour = answer.candidate.deployment.name, answer.candidate.caches_1h
             self.world.warmth.warmed(self._prompt_prefix, name, self.world.clock(), an_hour=an_hour)
-        why = reason.render(verdict.why, self.trail)
+        why = reason.header_value(verdict.why, self.trail)
         if self._auditor is not None:
             answer = await self._auditor.observe(answer)
         if isinstance(answer, Flowing):
@@ -106,18 +106,18 @@ class Life(Struct, eq=False):
         return Reply(answer.candidate, why, whole, None, whole.dropped)
 
     def abandon(self) -> float:
-        """The client is gone. For how many seconds to go on, so that what the call costs comes to
-        be known; 0 to be cancelled at once. No other call is made from now on.
+        """The client is gone: no other call is made. Gives the seconds to read on, so as to learn
+        what the call costs; 0: cancel it at once.
         """
         ladder = self.ladder
-        if ladder.on_disconnect != "drain" or self.tab.gone:
+        if ladder.on_disconnect != "drain" or self.tab.client_gone:
             return 0.0
-        self.tab.gone = True
+        self.tab.client_gone = True
         return ladder.drain_s
 
     async def _verdict(self) -> Verdict:
-        """Read, plan, and carry out what is planned; with the prompt counted exactly where the
-        estimate was too careful, be it for a model or for a budget.
+        """Read, plan, and carry out the plan. Where the estimate of the prompt was too high for a
+        model or a budget, count exactly and plan again.
         """
         self._read()
         plan = self._plan_request()
@@ -130,8 +130,8 @@ class Life(Struct, eq=False):
         return verdict
 
     def _read(self) -> None:
-        """What is asked, and what is climbed for it: what the route says, or the first of its rules
-        that holds.
+        """Read the features and choose the ladder: the route's own, or that of the first rule that
+        holds.
         """
         self.features = features = read_features(self.request)
         ladder = self.ladder
@@ -151,24 +151,24 @@ class Life(Struct, eq=False):
         else:
             version = world.factors.version
             plan = world.plans.plan(ladder, features, self.tenant, version, self._plan_anew)
-        if plan.most is not None:
-            self.tab.most = plan.most
+        if plan.max_cost is not None:
+            self.tab.max_cost = plan.max_cost
         if ladder.learned is not None:
             plan, self.tab.signals = first_rung.begin(ladder, plan, self.request, features)
         return plan
 
     def _plan_anew(self, features: Features) -> Plan:
-        """What could answer one that has these features, looked at anew."""
+        """A new plan for these features, not a kept one."""
         world, ladder = self.world, self.ladder
         context = PlanContext(self.tenant, world.health.down(self.began), world.factors, world.pace)
-        if ladder.ordered:  # what is observed has a say: it counts whose cache holds the beginning
+        if ladder.ordered:  # the order depends on whose prompt cache holds the beginning
             self._prompt_prefix, warm, size = world.warmth.of(self.request, self.began)
             prefix, wall = tokens.count(size), world.wall()
             context = structs.replace(context, warm=warm, prefix=prefix, wall=wall)
         return make_plan(ladder, features, context, world.draw)
 
     async def _recount(self) -> bool:
-        """Count what goes in exactly, once. Whether that is known, and less than was supposed."""
+        """Count the prompt exactly, once. Whether that worked and gave less than estimated."""
         bound = self.features.bound
         exact = None if bound.exact is not None else await self.world.exact_tokens(self.request)
         if exact is None:
@@ -178,7 +178,7 @@ class Life(Struct, eq=False):
 
     def _with_candidates(self, plan: Plan) -> Plan:
         """The plan, if anybody in it can answer."""
-        tell = self.world.tell[Planned]
+        tell = self.world.emit[Planned]
         if tell is not nothing:
             tell(Planned(self.about, len(plan.rungs), len(plan.skipped)))
         if not plan.rungs:
@@ -197,8 +197,8 @@ class Life(Struct, eq=False):
                 if len(calls) == 1:
                     wanted = strategy.send((await self._attempt(wanted, calls[0]),))
                 else:
-                    self._turns = self._turns or asyncio.Lock()
-                    outcomes = await together(self._attempt, wanted, self.world.sleep)
+                    self._lock = self._lock or asyncio.Lock()
+                    outcomes = await run_round(self._attempt, wanted, self.world.sleep)
                     self.trail = reason.raced(self.trail, wanted, outcomes)
                     wanted = strategy.send(outcomes)
         except StopIteration as stop:
@@ -206,8 +206,8 @@ class Life(Struct, eq=False):
             return verdict
 
     def _choose(self, plan: Plan) -> tuple[Plan, Tactic]:
-        """The strategy, and the part of the plan that it is given: the route's, but for what the
-        client wants, a learned start, and a guard. The deadline follows from the same.
+        """The strategy and the plan it is given: the route's, unless the client, a learned start or
+        a guard says otherwise. Sets the deadline, too.
         """
         world, ladder, extras = self.world, self.ladder, self.request.extras
         timeout_s, chosen = ladder.timeout_s, ladder.strategy
@@ -230,19 +230,19 @@ class Life(Struct, eq=False):
     async def _attempt(self, wanted: Round, candidate: Candidate) -> Outcome:
         """Hold the ceiling, then call."""
         world, request = self.world, self.request
-        now, gone, because = world.clock(), self.tab.gone, wanted.because
+        now, gone, cause = world.clock(), self.tab.client_gone, wanted.cause
         late = now + wanted.wait_s >= self._deadline
-        if gone or late or (wanted.again and not world.retries.take(now)):
+        if gone or late or (wanted.is_retry and not world.retries.take(now)):
             why_not = "client_gone" if gone else "deadline" if late else "retry_budget"
             return Stopped(candidate, why_not)
-        if because.after is not None and because is not self._because:
-            self._because, self.trail = because, reason.next_call(self.trail, because)
+        if cause.after is not None and cause is not self._cause:
+            self._cause, self.trail = cause, reason.next_call(self.trail, cause)
         if wanted.wait_s:
             await world.sleep(wanted.wait_s)
         if wanted.said:
             request = add_messages(request, wanted.said)
         try:
-            call = await held(self, wanted, candidate, request, self._turns)
+            call = await reserve(self, wanted, candidate, request, self._lock)
         except LedgerDown:
             if not self.tab.attempts and len(wanted.calls) == 1:
                 raise
@@ -258,9 +258,9 @@ class Life(Struct, eq=False):
             if request.stream
             else call.ask(timeout_s)
         )
-        others = wanted.checks.others
+        others = wanted.checks.external
         if others and isinstance(outcome, Answered) and not outcome.findings:
-            return await examine(self, others, outcome, request, self._deadline)
+            return await run_external(self, others, outcome, request, self._deadline)
         return outcome
 
     def _no_answer(self, verdict: Verdict) -> GatewayError:
@@ -278,8 +278,8 @@ class Life(Struct, eq=False):
         """The life ends, once: replied, denied, or dropped by the client."""
         world, about, tab = self.world, self.about, self.tab
         seconds = world.clock() - self.began
-        if candidate is None or error is not None or tab.gone:
-            event: Event = unanswered(about, error, seconds, gone=tab.gone)
+        if candidate is None or error is not None or tab.client_gone:
+            event: Event = unanswered(about, error, seconds, gone=tab.client_gone)
         else:
             event = Replied(
                 about,
@@ -294,7 +294,7 @@ class Life(Struct, eq=False):
                 tab.spent,
                 answer,
             )
-        world.tell[type(event)](event)
+        world.emit[type(event)](event)
         world.ledger.leave(self.purse, about.request_id)
         if self._auditor is not None and candidate and isinstance(event, Replied):
             self._auditor.finished(candidate, why)

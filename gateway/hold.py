@@ -11,16 +11,16 @@ from gateway.core.events import Escalated, FellBack, Reserved, budget_warned
 from gateway.core.plan import Candidate
 from gateway.core.refusals import refusal_events
 from gateway.core.strategies.progress import BUDGET
-from gateway.core.strategy import Because, Refused, Round, Stopped
-from gateway.world import Desk
+from gateway.core.strategy import Cause, Refused, Round, Stopped
+from gateway.world import LifeContext
 
 
-async def held(
-    desk: Desk,
+async def reserve(
+    life: LifeContext,
     wanted: Round,
     candidate: Candidate,
     request: ChatRequest,
-    turns: asyncio.Lock | None = None,
+    lock: asyncio.Lock | None = None,
 ) -> Call | Refused | Stopped:
     """A call that may be made, once; or why not: a budget is spent, or the request may not cost so
     much more. Raises LedgerDown.
@@ -28,79 +28,79 @@ async def held(
     `request` is what is asked, with all that is `said` in the round. Calls that are made at once
     take `turns`.
     """
-    world, about, tab = desk.world, desk.about, desk.tab
-    nanos, most, purse = candidate.ceiling, candidate.tokens, desk.purse
+    world, about, tab = life.world, life.about, life.tab
+    nanos, most, purse = candidate.ceiling, candidate.tokens, life.purse
     if wanted.said:
         nanos, most = candidate.with_more(tokens.bound_of(wanted.said))
-    if tab.most is not None and not tab.sets_aside(nanos):
+    if tab.max_cost is not None and not tab.hold(nanos):
         return Stopped(candidate, BUDGET)
     if purse.per_call:
         purse = purse.of_call(candidate.model.name, candidate.deployment.provider)
     try:
         request = wanted.checks.ask(request) if wanted.checks.asks else request
-        if turns is None:
-            amounts = Amounts(nanos, most, tab.counts)
+        if lock is None:
+            amounts = Amounts(nanos, most, tab.request_count)
             hold = await world.ledger.reserve(purse, world.new_id(), amounts, about.request_id)
         else:
-            hold = await _in_turn(turns, desk, purse, Amounts(nanos, most))
+            hold = await _in_turn(lock, life, purse, Amounts(nanos, most))
     except BaseException:
         tab.release(nanos)
         raise
     if not isinstance(hold, Hold):
         tab.release(nanos)
-        return _refused(desk, candidate, hold)
-    tab.counts = 0
-    call = Call(desk, wanted, candidate, hold, request, world.clock())
+        return _refused(life, candidate, hold)
+    tab.request_count = 0
+    call = Call(life, wanted, candidate, hold, request, world.clock())
     try:  # whatever fails from now on settles the hold
-        world.pace.asking(candidate.deployment.name)
-        tab.left = hold.left
-        world.tell[Reserved](Reserved(about, hold.id, hold.amounts.nanos, hold.left))
-        if hold.warned or wanted.because.after is not None:
-            _more(call, wanted.because)
+        world.pace.call_started(candidate.deployment.name)
+        tab.budget_left = hold.left
+        world.emit[Reserved](Reserved(about, hold.id, hold.amounts.nanos, hold.left))
+        if hold.warned or wanted.cause.after is not None:
+            _more(call, wanted.cause)
         if world.health.troubled:
-            world.health.asking(candidate.deployment.name, call.began)
+            world.health.call_started(candidate.deployment.name, call.began)
     except BaseException as error:
-        call.failed(error, Tally(call.most()))
+        call.failed(error, Tally(call.prompt_cap()))
         raise
     return call
 
 
 async def _in_turn(
-    turns: asyncio.Lock, desk: Desk, purse: Purse, amounts: Amounts
+    lock: asyncio.Lock, life: LifeContext, purse: Purse, amounts: Amounts
 ) -> Hold | Refusal:
-    """A request counts once, with the first of its calls that is held. Until then they ask one
-    after the other: a limit of requests that refuses one refuses them all.
+    """A request counts once, with the first of its calls that is held. Until then they reserve in
+    turn, so that a limit of requests refuses them all.
     """
-    world, tab, life = desk.world, desk.tab, desk.about.request_id
-    async with turns:
-        if tab.counts:
-            first = Amounts(amounts.nanos, amounts.tokens, tab.counts)
-            hold = await world.ledger.reserve(purse, world.new_id(), first, life)
+    world, tab, request_id = life.world, life.tab, life.about.request_id
+    async with lock:
+        if tab.request_count:
+            first = Amounts(amounts.nanos, amounts.tokens, tab.request_count)
+            hold = await world.ledger.reserve(purse, world.new_id(), first, request_id)
             if isinstance(hold, Hold):
-                tab.counts = 0
+                tab.request_count = 0
             return hold
-    return await world.ledger.reserve(purse, world.new_id(), amounts, life)
+    return await world.ledger.reserve(purse, world.new_id(), amounts, request_id)
 
 
-def _refused(desk: Desk, candidate: Candidate, refusal: Refusal) -> Refused:
-    for told in refusal_events(desk.about, refusal):
-        desk.world.observe(told)
+def _refused(life: LifeContext, candidate: Candidate, refusal: Refusal) -> Refused:
+    for told in refusal_events(life.about, refusal):
+        life.world.observe(told)
     return Refused(candidate, refusal)
 
 
-def _more(call: Call, because: Because) -> None:
+def _more(call: Call, cause: Cause) -> None:
     """What few calls have to tell: budgets come to their caps, or another call was not enough."""
-    desk, to, after = call.desk, call.candidate, because.after
-    about, world = desk.about, desk.world
+    life, to, after = call.life, call.candidate, cause.after
+    about, world = life.about, life.world
     for warned in call.hold.warned:
         if warned.first:
             world.observe(budget_warned(about, warned))
         if warned.budget.mode == "soft":
-            desk.tab.warned += (warned,)
+            life.tab.warned += (warned,)
     if after is None:
         return
-    if because.purpose == "escalation":
-        desk.tab.escalations += 1
-        world.tell[Escalated](Escalated(about, after.tier, to.tier, because.why))
-    elif because.purpose == "fallback":
-        world.tell[FellBack](FellBack(about, after.model.name, to.model.name, because.why))
+    if cause.purpose == "escalation":
+        life.tab.escalations += 1
+        world.emit[Escalated](Escalated(about, after.tier, to.tier, cause.why))
+    elif cause.purpose == "fallback":
+        world.emit[FellBack](FellBack(about, after.model.name, to.model.name, cause.why))

@@ -1,7 +1,7 @@
-"""What a turn of the event loop has to send goes out at its end, together.
+"""Writes of one iteration of the event loop go out together at its end.
 
-Whoever is written to mostly sleeps, and to wake it is the dearest part of a write; written to once
-more at once, it is awake. Up to an eighth less CPU time for a request: docs/performance.md.
+A reader mostly sleeps, and to wake it is the dearest part of a write; a second write right after
+the first finds it awake. Up to an eighth less CPU time for a request: docs/performance.md.
 
 And it goes out in order: what must be `first`, the ledger's commands, before all else. So a settle
 is on its way before the answer that it is for, and no answer waits for that.
@@ -39,7 +39,7 @@ class Outbox:
             self._at_its_end(self.flush)
 
     def write(self, to: asyncio.WriteTransport, data: bytes) -> None:
-        """After what else is for `to`, which is out before that is much: it may want no more."""
+        """Append to what is queued for `to`, which is flushed before it grows large."""
         waiting = self._waiting
         if to in waiting:
             before = waiting.pop(to)
@@ -72,7 +72,7 @@ class Outbox:
                 to.write(data)
 
     async def sent(self) -> None:
-        """Wait until what waits by now is out. For who writes past us, and is to come after it."""
+        """Wait until all that is queued is out: for a writer that bypasses us."""
         if self._due:
             await asyncio.sleep(0)
 

@@ -184,7 +184,7 @@ class Reload:
             self._source.beside()
         return done
 
-    async def logged(self, why: str, *, alone: bool = False) -> None:
+    async def reload_and_log(self, why: str, *, alone: bool = False) -> None:
         """The same, where nobody waits for the answer: it is in the log."""
         try:
             await self(why, alone=alone)
@@ -203,7 +203,7 @@ class Reload:
                     await asyncio.sleep(_QUIET_S)
                     seen = found
                     found = await asyncio.to_thread(self._source.stamp, self.snapshot)
-                await self.logged("a file has changed")
+                await self.reload_and_log("a file has changed")
         finally:
             over.set()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import structs
 
-from gateway.call import all_done
+from gateway.call import wait_all
 from gateway.core.plan import Candidate
 from gateway.core.strategies.progress import OUTRUN, UNHEARD
 from gateway.core.strategy import Answered, Flowing, Outcome, Round, Stopped
@@ -17,12 +17,11 @@ Sleep = Callable[[float], Coroutine[Any, Any, None]]
 _Call = asyncio.Task[Outcome]
 
 
-async def together(attempt: Attempt, wanted: Round, sleep: Sleep) -> tuple[Outcome, ...]:
+async def run_round(attempt: Attempt, wanted: Round, sleep: Sleep) -> tuple[Outcome, ...]:
     """The outcomes, in the order of the calls.
 
-    A call that was outrun is cancelled, settled, and told as Stopped. When this is cancelled, or
-    one of them meets a bug, so is every call, for the same reason, and what has begun to flow is
-    closed.
+    The losers of a race are cancelled, settled, and returned as Stopped. When this is cancelled,
+    or a call meets a bug, every call is cancelled for the same reason, and each flow closed.
     """
     calls: list[_Call | None] = [None] * len(wanted.calls)
     others = _beside(wanted)
@@ -33,10 +32,10 @@ async def together(attempt: Attempt, wanted: Round, sleep: Sleep) -> tuple[Outco
         return call
 
     try:
-        if wanted.race_s is None:
+        if wanted.stagger_s is None:
             await asyncio.wait([begin(number) for number in range(len(calls))])
         else:
-            await _race(begin, len(calls), wanted.race_s, sleep)
+            await _race(begin, len(calls), wanted.stagger_s, sleep)
         await _stop([call for call in calls if call is not None], OUTRUN)
         outcomes = [
             Stopped(candidate, OUTRUN) if call is None or call.cancelled() else call.result()
@@ -54,13 +53,13 @@ async def together(attempt: Attempt, wanted: Round, sleep: Sleep) -> tuple[Outco
 
 
 def _beside(wanted: Round) -> Round:
-    """The round as all calls but the first make it: one step up is told once, however many take it.
-    Who failed is told by each that stands in.
+    """The round for all calls but the first: an escalation is told once for all of them, a
+    fallback by each.
     """
-    because = wanted.because
-    if because.after is None or because.purpose == "fallback":
+    cause = wanted.cause
+    if cause.after is None or cause.purpose == "fallback":
         return wanted
-    return structs.replace(wanted, because=structs.replace(because, after=None))
+    return structs.replace(wanted, cause=structs.replace(cause, after=None))
 
 
 async def _race(begin: Callable[[int], _Call], runners: int, apart_s: float, sleep: Sleep) -> None:
@@ -82,7 +81,7 @@ async def _race(begin: Callable[[int], _Call], runners: int, apart_s: float, sle
 
 
 def _won(calls: Iterable[_Call]) -> bool:
-    """Whether one has an answer that passes, or ended in a way that ends the race: a bug."""
+    """Whether the race is over: a call has an answer that passes, or met a bug."""
     for call in calls:
         if call.done() and (call.exception() is not None or _good(call.result())):
             return True
@@ -98,7 +97,7 @@ async def _stop(calls: list[_Call], why: str | None = None) -> None:
     for call in calls:
         if not call.done():
             call.cancel(why)
-    await all_done(calls)
+    await wait_all(calls)
 
 
 async def _only_one_flows(outcomes: list[Outcome]) -> list[Outcome]:
@@ -129,6 +128,6 @@ async def _close(flows: Sequence[Flowing], why: str) -> None:
             await flow.deltas.athrow(asyncio.CancelledError(why))
 
     tasks = [asyncio.ensure_future(closed(flow)) for flow in flows]
-    await all_done(tasks)
+    await wait_all(tasks)
     for task in tasks:
         task.result()

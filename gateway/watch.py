@@ -21,21 +21,21 @@ from gateway.core.strategy import Answered, Failed, Flowing, Outcome
 
 async def stream(call: Call, timeout_s: float, *, cuts: bool) -> Outcome:
     """What need not be judged flows; what is judged may flow as soon as that is decided."""
-    if not call.wanted.checks.all and not call.wanted.held:
+    if not call.wanted.checks.all and not call.wanted.buffered:
         return await call.open(timeout_s)
     return await watch(call, timeout_s, cuts=cuts)
 
 
 async def watch(call: Call, timeout_s: float, *, cuts: bool) -> Outcome:
-    """Until its checks are decided. `timeout_s` bounds that; `cuts` says whether a failing answer
-    is stopped, which serves nobody when nobody else is left to ask. What nothing can be told of
-    before it is whole is waited for.
+    """Hold the answer back until its checks are decided, for at most `timeout_s`. `cuts`: stop
+    one that fails, of no use when no other model is left. One that no check can decide early
+    is awaited whole.
     """
     try:  # whatever fails settles the hold
         worth = worth_watching(call.wanted.checks.all, call.request)
         watched = _Watched(call, timeout_s, cuts=cuts) if worth else None
     except BaseException as error:
-        call.failed(error, Tally(call.most()))
+        call.failed(error, Tally(call.prompt_cap()))
         raise
     if watched is None:
         return await call.ask(timeout_s)
@@ -55,20 +55,20 @@ class _Watched:
 
     def __init__(self, call: Call, timeout_s: float, *, cuts: bool) -> None:
         self.call = call
-        self.desk = call.desk
+        self.life = call.life
         self.asked = asked = call.wanted.checks
         self.request = request = call.request
         self.timeout_s = timeout_s
         self.cuts = cuts
         self.answered: Answered | None = None
-        self._tally = Tally(call.most())
+        self._tally = Tally(call.prompt_cap())
         self._assembly = Assembly()
-        self._early: EarlyChecks | None = EarlyChecks(asked.at_hand, request)
-        self._flows = not (call.wanted.held or asked.others or self._early.never)
+        self._early: EarlyChecks | None = EarlyChecks(asked.local, request)
+        self._flows = not (call.wanted.buffered or asked.external or self._early.never)
         """Whether it may ever flow."""
         self._waiting: list[Sequence[Delta]] = []
         self._decided = False
-        """From now on it flows, or its finding is told, or it is too late."""
+        """It flows from now on, has failed, or timed out."""
         self._flowing = False
         self._given = False
         """Whether anybody has it: until then another can be asked."""
@@ -86,10 +86,10 @@ class _Watched:
                     while True:
                         sink = yield await read.asend(sink)
         except BaseException as error:
-            call.stream_broke(error, self._tally, given=self._given)
+            call.interrupted(error, self._tally, given=self._given)
             raise
         if self._flowing:
-            call.stream_completed(self._tally, "passed")
+            call.completed(self._tally, "passed")
         elif self._finding is not None:
             await self._cut(self._finding)
         else:
@@ -97,19 +97,19 @@ class _Watched:
 
     async def _read(self) -> Deltas:
         call = self.call
-        deltas = self.desk.world.upstream.stream(
+        deltas = self.life.world.upstream.stream(
             call.candidate, self.request, timeout_s=self.timeout_s
         )
         async with aclosing(deltas):
             with suppress(StopAsyncIteration):
                 some = await anext(deltas)
-                call.first_token_s = self.desk.world.clock() - call.began
+                call.first_token_s = self.life.world.clock() - call.began
                 call.dropped = some[0].dropped
                 while self._take(some):
                     some = await deltas.asend(self._take)
             if self._flowing:
-                self.desk.tab.first_token_s = self.desk.world.clock() - self.desk.began
-                call.tell(())
+                self.life.tab.first_token_s = self.life.world.clock() - self.life.began
+                call.emit_findings(())
                 self._given = True
                 sink: Sink | None = yield ()
                 for held in self._waiting:
@@ -137,7 +137,7 @@ class _Watched:
         self._assembly.add(some)
         call, early = self.call, self._early
         self._decided = (early is not None and self._look(early, some)) or (
-            self.desk.world.clock() - call.began >= self.timeout_s
+            self.life.world.clock() - call.began >= self.timeout_s
         )
         return not self._decided
 
@@ -154,8 +154,8 @@ class _Watched:
 
     async def _cut(self, finding: Finding) -> None:
         usage = self._tally.counted(self.request)
-        self.call.close("cut", usage, counted=True)
-        self.call.tell((finding,))
+        self.call.settle("cut", usage, counted=True)
+        self.call.emit_findings((finding,))
         part = self._assembly.completion(usage, whole=False)
         answer = self.asked.mend(part, self.request)
         self.answered = Answered(self.call.candidate, answer, usage, (finding,), cut=True)
@@ -163,6 +163,6 @@ class _Watched:
     async def _whole(self) -> None:
         """It ended before all was decided."""
         usage, counted = self._tally.billed(self.request)
-        self.call.close("ok", usage, counted=counted)
+        self.call.settle("ok", usage, counted=counted)
         answer = self._assembly.completion(usage)
         self.answered = self.call.judged(answer, usage)

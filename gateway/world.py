@@ -7,14 +7,14 @@ from typing import Any, Protocol
 from gateway.core.accounts import Purse
 from gateway.core.catalog import Check, Tactic, Tenant
 from gateway.core.chat import ChatRequest, Completion
-from gateway.core.checks.asked import NoVerdict
+from gateway.core.checks.external import NoVerdict
 from gateway.core.checks.finding import Finding
 from gateway.core.events import About
 from gateway.core.features import Features
 from gateway.core.health import Health, RetryBudget
 from gateway.core.ladder import Ladder
-from gateway.core.observers import Hears, tells
-from gateway.core.pace import Pace
+from gateway.core.observers import Handlers, handlers_of
+from gateway.core.pace import LatencyTracker
 from gateway.core.plan import Candidate, Draw, Plan
 from gateway.core.plans import Plans
 from gateway.core.ports import Clock, Ledger, Observer, Responses, Runner, Upstream
@@ -36,8 +36,8 @@ async def _no_runner(
     raise NoVerdict("not_configured")
 
 
-class Desk(Protocol):
-    """Whose calls they are, and whose answer: a Life."""
+class LifeContext(Protocol):
+    """A Life, as its calls see it."""
 
     world: "World"
     tenant: Tenant
@@ -56,7 +56,7 @@ class Desk(Protocol):
 
 
 class Auditor(Protocol):
-    """Of one life with something behind it."""
+    """Audits the answer of one life."""
 
     def steer(self, plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
         """Who is to answer, and how: a guard may leave the cheap ones out."""
@@ -67,14 +67,14 @@ class Auditor(Protocol):
         ...
 
     def finished(self, candidate: Candidate, why: str) -> None:
-        """It was given whole. Whatever follows, follows by itself."""
+        """The answer was given whole: audits begin."""
         ...
 
 
 class Audits(Protocol):
     """What goes on behind the answers; see the room of that name."""
 
-    def attend(self, life: Desk, ladder: Ladder) -> Auditor: ...
+    def attend(self, life: LifeContext, ladder: Ladder) -> Auditor: ...
 
     def foresee(
         self, request: ChatRequest, ladder: Ladder, plan: Plan
@@ -108,15 +108,15 @@ class World:
     """Asked by `webhook` checks."""
     responses: Responses | None = None
     """Where routes keep answers; None where none does."""
-    given_again: Callable[[UsageRecord], None] = _unnoted
+    record_cache_hit: Callable[[UsageRecord], None] = _unnoted
     """Told of each answer that was kept and is given again, for usage reports."""
     audits: Audits | None = None
     factors: Factors = field(default_factory=Factors)
     plans: Plans = field(default_factory=Plans)
-    pace: Pace = field(default_factory=Pace)
+    pace: LatencyTracker = field(default_factory=LatencyTracker)
     warmth: Warmth = field(default_factory=Warmth)
-    tell: Hears = field(init=False)
+    emit: Handlers = field(init=False)
     """What `observe` does with each type of event: a request tells of six."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tell", tells(self.observe))
+        object.__setattr__(self, "emit", handlers_of(self.observe))

@@ -15,7 +15,7 @@ import typer.core
 import typer.main
 import yaml
 
-from gateway import recall
+from gateway import caching
 from gateway.__main__ import app
 from gateway.commands.shipped import shipped_catalog
 from gateway.config.shelf import load_shelf
@@ -202,7 +202,7 @@ def failures_table() -> str:
 
 def sent_headers() -> list[str]:
     """Every header of ours that the code writes, in its order."""
-    sources = [getsource(module) for module in (headers, recall, door)]
+    sources = [getsource(module) for module in (headers, caching, door)]
     return list(dict.fromkeys(name for text in sources for name in _HEADER.findall(text)))
 
 

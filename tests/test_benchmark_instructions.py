@@ -107,7 +107,7 @@ def test_what_was_taken_is_not_counted_again() -> None:
         ("gateway/drivers/redis/wire.py", "drivers/ledger, drivers/redis"),
         ("gateway/drivers/metrics/lives.py", "drivers/metrics"),
         ("gateway/drivers/logs_and_traces.py", "all others of the gateway"),
-        ("gateway/examine.py", "all others of the gateway"),
+        ("gateway/external_checks.py", "all others of the gateway"),
         ("benchmarks/table.py", OUTSIDE),
     ],
 )

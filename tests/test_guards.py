@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 import pytest_asyncio
 
-from gateway.behind.guards import Guards
+from gateway.background.guards import Guards
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, GuardRead
 from gateway.core.guard import Growth, Guard, GuardSettings

@@ -250,7 +250,7 @@ async def test_no_money_to_climb_keeps_the_answer_there_is(stream: bool) -> None
     assert (text, reply.reason) == ("poor", "budget; a regex")
     assert scene.life.tab.escalations == 0, "a climb that was refused is none"
     assert told(scene, Escalated) == []
-    assert scene.life.tab.left == 200 - ANSWER
+    assert scene.life.tab.budget_left == 200 - ANSWER
     await whole(scene)
 
 
@@ -292,8 +292,8 @@ async def test_a_rung_is_asked_in_the_order_of_what_was_observed() -> None:
     scene = stage("ordered", {"a": [well], "b": [well]})
     for name, seconds in (("a@p", 3.0), ("b@p", 0.3)):
         for _ in range(20):
-            scene.life.world.pace.asking(name)
-            scene.life.world.pace.answered(name, seconds)
+            scene.life.world.pace.call_started(name)
+            scene.life.world.pace.call_ended(name, seconds)
     await hear(scene.life)
     assert scene.upstream.asked == ["b"]
     await whole(scene)
@@ -302,8 +302,8 @@ async def test_a_rung_is_asked_in_the_order_of_what_was_observed() -> None:
 async def test_what_a_client_would_not_wait_for_is_left_out() -> None:
     scene = stage("open", {"b": [well]}, extras=Extras(max_latency_ms=1_000))
     for _ in range(20):
-        scene.life.world.pace.asking("a@p")
-        scene.life.world.pace.answered("a@p", 3.0)
+        scene.life.world.pace.call_started("a@p")
+        scene.life.world.pace.call_ended("a@p", 3.0)
     await hear(scene.life)
     assert scene.upstream.asked == ["b"]
     await whole(scene)

@@ -12,8 +12,8 @@ from gateway.core.errors import Faulty, LedgerDown, RateLimited
 from gateway.core.events import Dropped, Replied, Reserved, Settled
 from gateway.core.money import Nanos
 from gateway.core.plan import Candidate
-from gateway.core.strategy import Because, Outcome, Round, Stopped
-from gateway.rounds import together
+from gateway.core.strategy import Cause, Outcome, Round, Stopped
+from gateway.rounds import run_round
 from tests.lives import ANSWER, PROMPT, Turn, hear, poor, says, stage, told, well, whole
 
 other = says("BAD")
@@ -51,7 +51,7 @@ async def test_what_is_left_is_told_without_what_was_held_for_the_other(
 ) -> None:
     scene = stage(asked, {"a": [a], "b": [b], "c": [well]})
     await hear(scene.life)
-    assert scene.life.tab.left == 10**6 - scene.life.tab.spent
+    assert scene.life.tab.budget_left == 10**6 - scene.life.tab.spent
     await whole(scene)
 
 
@@ -111,8 +111,8 @@ async def test_the_second_begins_when_the_first_takes_longer_than_it_was_seen_to
     """Whoever names the strategy."""
     scene = stage(asked, {"a": [slow], "b": [well]}, extras=extras)
     for _ in range(20):
-        scene.life.world.pace.asking("a@p")
-        scene.life.world.pace.answered("a@p", 0.3)
+        scene.life.world.pace.call_started("a@p")
+        scene.life.world.pace.call_ended("a@p", 0.3)
     await hear(scene.life)
     assert [0.3 < slept < 0.4 for slept in scene.clock.slept] == [True]
     await whole(scene)
@@ -178,8 +178,8 @@ async def test_each_call_of_a_round_is_told_why_it_is_cancelled(why: tuple[str, 
         return Stopped(candidate, "never")
 
     (rung,) = stage("vote", {}).life._plan_request().rungs[:1]
-    wanted = Round(rung.candidates[:2], rung.checks, Because("vote"))
-    task = asyncio.create_task(together(attempt, wanted, asyncio.sleep))
+    wanted = Round(rung.candidates[:2], rung.checks, Cause("vote"))
+    task = asyncio.create_task(run_round(attempt, wanted, asyncio.sleep))
     await both.wait()
     task.cancel(*why)
     with pytest.raises(asyncio.CancelledError):

@@ -13,9 +13,9 @@ from msgspec import Struct, structs
 
 from gateway.core.chat import Usage
 from gateway.core.explain import dollars
-from gateway.core.ladder import Ladder, Place, Step
+from gateway.core.ladder import Ladder, Step, StepModel
 from gateway.core.money import cost
-from gateway.core.plan import price_of
+from gateway.core.plan import peak_price
 from gateway.core.rules import by_tags
 from gateway.core.usage_line import Line
 from gateway.core.usage_record import BEHIND, COMPARED
@@ -201,9 +201,9 @@ def _possible(ladder: Ladder, tags: Mapping[str, str]) -> list[tuple[str, Ladder
     return [("", ladder), *found]
 
 
-def _places(ladder: Ladder) -> Iterator[tuple[Step, Place]]:
+def _places(ladder: Ladder) -> Iterator[tuple[Step, StepModel]]:
     for step in ladder.steps:
-        for place in step.places:
+        for place in step.models:
             yield step, place
 
 
@@ -224,7 +224,7 @@ def _plan(rule: str, ladder: Ladder, calls: Sequence[Made]) -> dict[str, Any]:
                         "provider": each.provider,
                         "calls": asked.count((step.tier, each.provider, place.model.name)),
                     }
-                    for place in step.places
+                    for place in step.models
                     for each in place.deployments
                 ],
             }
@@ -246,10 +246,10 @@ def _costs(calls: Sequence[Made], answer: Made | None, ladder: Ladder | None) ->
 
 def _smart(answer: Made, ladder: Ladder) -> int:
     """What the last rung's first candidate asks for the tokens of this answer."""
-    line, last = answer.line, ladder.steps[-1].places[0]
+    line, last = answer.line, ladder.steps[-1].models[0]
     deployment = last.deployments[0]
     if (line.model, line.provider) == (last.model.name, deployment.provider):
         return answer.charged
     usage = line.usage
-    price = price_of(last.model, deployment, usage.prompt)
+    price = peak_price(last.model, deployment, usage.prompt)
     return cost(price, Usage(usage.prompt, usage.completion))

@@ -9,7 +9,7 @@ from gateway.core.chat import ChatRequest, Completion, Delta, Usage
 from gateway.core.flow import Sink
 
 
-class Most(Struct, frozen=True):
+class PromptCap(Struct, frozen=True):
     """Of a call, in tokens: what is held of its `prompt`, and what its model takes for an image. A
     prompt that we count ourselves is no more than that: its model may be known to count less.
     """
@@ -19,7 +19,7 @@ class Most(Struct, frozen=True):
 
 
 def billed(
-    answer: Completion, request: ChatRequest, most: Callable[[], Most] = Most
+    answer: Completion, request: ChatRequest, most: Callable[[], PromptCap] = PromptCap
 ) -> tuple[Usage, bool]:
     """The usage of a whole answer, and whether we had to count some of it ourselves."""
     told = answer.usage
@@ -29,7 +29,7 @@ def billed(
 
 
 def _believed(
-    told: Usage | None, counted: int, request: ChatRequest, most: Most
+    told: Usage | None, counted: int, request: ChatRequest, most: PromptCap
 ) -> tuple[Usage, bool]:
     """No prompt has no tokens, and no text: a provider that says so has not counted."""
     if told is not None and told.prompt and (told.completion or not counted):
@@ -38,7 +38,7 @@ def _believed(
     return structs.replace(known, completion=known.completion or counted), True
 
 
-def _with_input(known: Usage, request: ChatRequest, most: Most) -> Usage:
+def _with_input(known: Usage, request: ChatRequest, most: PromptCap) -> Usage:
     """With a prompt that we counted, where none is known."""
     if known.prompt:
         return known
@@ -52,8 +52,8 @@ class Tally:
 
     __slots__ = ("_begun", "_most", "_size", "usage")
 
-    def __init__(self, most: Most | None = None) -> None:
-        self._most = most or Most()
+    def __init__(self, most: PromptCap | None = None) -> None:
+        self._most = most or PromptCap()
         self._begun = False
         self.usage: Usage | None = None
         """The last usage that the provider told."""

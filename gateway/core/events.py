@@ -53,8 +53,8 @@ Purpose = Literal[
 _NO_TAGS: Final[Mapping[str, str]] = {}
 _UNKNOWN: Final = Usage()
 
-# Nothing that an event tells of knows the event, so it is in no circle. Those of every request are
-# not watched by the garbage collector, which saves 0.03 us for each.
+# Nothing that an event holds refers back to it, so it is in no cycle. Those of every request are
+# not tracked by the garbage collector, which saves 0.03 us each.
 
 
 class About(Struct, frozen=True, gc=False):
@@ -72,7 +72,7 @@ class About(Struct, frozen=True, gc=False):
 
 
 class Began(Struct, frozen=True, gc=False):
-    """`request` is what was asked, where it was read: for those only who are told to keep words."""
+    """`request` is what was asked, once it was read: for observers that keep contents."""
 
     about: About
     request: ChatRequest | None = None
@@ -190,9 +190,9 @@ def budget_warned(about: About, warned: Warned) -> BudgetWarned:
     return BudgetWarned(about, account, budget, percent, warned.spent, warned.resets_at)
 
 
-class CacheAsked(Struct, frozen=True):
-    """Beside a life whose route keeps answers: hit, miss, bypass (it is not to be looked for) or
-    error. `saved` is what it cost when it was made, `to` who made it: provider, model, tier.
+class CacheLookup(Struct, frozen=True):
+    """A look-up in the response cache: hit, miss, bypass (none was wanted) or error. `saved` is
+    what the answer cost when it was made, `to` who made it: provider, model, tier.
     """
 
     about: About
@@ -235,8 +235,10 @@ LifeEvent = (
     | Dropped
 )
 Sunk = UsageSunk | UsageLost | SinkFailed
-Beside = CacheAsked | CircuitMoved | LedgerTook | HoldsExpired | BudgetRead | HoldsRead | AlertEnded
-Event = LifeEvent | Beside | Sunk | AuditLeft | GuardRead | ConfigRead | RetriesRead
+SideEvent = (
+    CacheLookup | CircuitMoved | LedgerTook | HoldsExpired | BudgetRead | HoldsRead | AlertEnded
+)
+Event = LifeEvent | SideEvent | Sunk | AuditLeft | GuardRead | ConfigRead | RetriesRead
 
 _END: Final[Mapping[type, str]] = {Replied: "over", Denied: "over", Dropped: "over"}
 _STAY: Final[tuple[type, ...]] = (

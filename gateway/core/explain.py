@@ -8,7 +8,7 @@ from msgspec import Raw, structs
 from gateway.core import tokens
 from gateway.core.catalog import BALLOTS, CASCADE, Check, Tactic, Tenant
 from gateway.core.chat import ChatRequest, Choice, Completion, Usage
-from gateway.core.checks.asked import question
+from gateway.core.checks.external import question
 from gateway.core.features import Features, read_features
 from gateway.core.first_rung import after
 from gateway.core.judges import judges
@@ -16,15 +16,15 @@ from gateway.core.ladder import Ladder, Step
 from gateway.core.learned import Start
 from gateway.core.money import Audio, Nanos, Price, cost, usd
 from gateway.core.order import TYPICAL_OUTPUT, Order, RankingFacts, describe
-from gateway.core.pace import Pace
+from gateway.core.pace import LatencyTracker
 from gateway.core.plan import (
     Candidate,
     Plan,
     PlanContext,
     Rung,
     in_its_tokens,
+    peak_price,
     price_now,
-    price_of,
 )
 from gateway.core.signals import NAMES
 from gateway.core.strategies import carry_out, tactic, taking
@@ -113,7 +113,7 @@ def why_there(
         warm = each.deployment.name in context.warm
         return _WARM if warm else f"drawn, by its weight of {weight}"
     facts = facts_of(each, features, context)
-    return describe(order, facts, context.pace or Pace(), context.warm)
+    return describe(order, facts, context.pace or LatencyTracker(), context.warm)
 
 
 def facts_of(each: Candidate, features: Features, context: PlanContext) -> RankingFacts:
@@ -140,7 +140,7 @@ def _order(ladder: Ladder, rung: Rung) -> Order:
 def _weight(ladder: Ladder, each: Candidate) -> int | None:
     """Its own among the model's deployments, else the model's in its tier."""
     step = _step(ladder, each.tier)
-    places = () if step is None else step.places
+    places = () if step is None else step.models
     of = [place.weight for place in places if each.deployment in place.deployments]
     return each.deployment.weight or (of[0] if of else None)
 
@@ -185,7 +185,7 @@ def expected_cost(candidate: Candidate, request: ChatRequest, features: Features
     model, output = candidate.model, min(candidate.max_output, TYPICAL_OUTPUT) * features.n
     prompt = min(in_its_tokens(model, tokens.count_input(request)), candidate.prompt)
     audio = in_its_tokens(model, tokens.count_audio(request))
-    price = price_of(model, candidate.deployment, prompt)
+    price = peak_price(model, candidate.deployment, prompt)
     return cost(price, Usage(prompt, output, audio_prompt=audio))
 
 
@@ -207,7 +207,7 @@ def _priced(each: Candidate) -> dict[str, Any]:
     steps = () if tariff is None else tariff.rises()
     reached = [step.above for step in steps if each.prompt > step.above]
     return {
-        "price_usd_per_million_tokens": rates(price_of(each.model, each.deployment)),
+        "price_usd_per_million_tokens": rates(peak_price(each.model, each.deployment)),
         "price_steps": [{"above": step.above, **rates(step.price)} for step in steps],
         "held_above": reached[-1] if reached else None,
     }
@@ -274,8 +274,8 @@ def _costs(
     if not plan.rungs:
         return None
     first, last = next(carry_out(plan, chosen)), plan.rungs[-1].candidates[0]
-    asked = first.calls if first.race_s is None else first.calls[:1]
-    judging = [check for check in first.checks.others if check.name == "judge"]
+    asked = first.calls if first.stagger_s is None else first.calls[:1]
+    judging = [check for check in first.checks.external if check.name == "judge"]
     expected = 0
     for each in asked:
         expected += expected_cost(each, request, features)

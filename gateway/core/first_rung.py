@@ -13,7 +13,7 @@ from gateway.core.features import Features
 from gateway.core.ladder import Ladder
 from gateway.core.learned import Estimate, Learned, Start
 from gateway.core.money import Nanos
-from gateway.core.plan import Candidate, Plan, Rung, in_its_tokens, price_of
+from gateway.core.plan import Candidate, Plan, Rung, in_its_tokens, peak_price
 from gateway.core.signals import kept, read_signals
 
 
@@ -40,13 +40,13 @@ def begin(
     start = choose(learned, rungs, ladder.strategy, features, signals)
     below = start.below
     if not below:
-        return Plan(rungs, plan.skipped, start, plan.most), kept(signals)
+        return Plan(rungs, plan.skipped, start, plan.max_cost), kept(signals)
     left = rungs[below:]
     if after(ladder.strategy, below).name == CASCADE.name:
         first = left[0]
         others = [each for rung in rungs[:below] for each in rung.candidates]
         left = (Rung(first.tier, (*first.candidates, *others), first.checks), *left[1:])
-    return Plan(left, plan.skipped, start, plan.most), kept(signals)
+    return Plan(left, plan.skipped, start, plan.max_cost), kept(signals)
 
 
 def choose(
@@ -102,5 +102,5 @@ def _cost(candidate: Candidate, features: Features, answer_tokens: int) -> int:
     model = candidate.model
     prompt = in_its_tokens(model, features.bound.counted)
     output = min(answer_tokens, candidate.max_output) * features.n
-    price = price_of(model, candidate.deployment, prompt)
+    price = peak_price(model, candidate.deployment, prompt)
     return (prompt * price.input + output * price.output) // 1_000_000

@@ -28,7 +28,7 @@ def kept(why: str) -> bool:
 
 def smart_part(plan: Plan) -> Plan:
     """The last rung alone."""
-    return Plan(plan.rungs[-1:], plan.skipped, most=plan.most)
+    return Plan(plan.rungs[-1:], plan.skipped, max_cost=plan.max_cost)
 
 
 def smart_instead(plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
@@ -41,7 +41,7 @@ def smart_instead(plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
     told = tuple(Skipped(each.deployment.name, each.tier, "guard") for each in others)
     candidates = (*last.candidates, *others) if then.name == CASCADE.name else last.candidates
     rungs = (Rung(last.tier, candidates, last.checks),)
-    return Plan(rungs, (*plan.skipped, *told), most=plan.most), then
+    return Plan(rungs, (*plan.skipped, *told), max_cost=plan.max_cost), then
 
 
 def compare(one: Completion, other: Completion, agreement: Agreement) -> bool | None:

@@ -80,12 +80,12 @@ class Circuit:
             self._since = now
             self._open_s = self._open_s or retry_after
             self._until = max(self._until, now + min(retry_after, LONGEST_OPEN_S))
-        if self._open_s:  # whoever is asked meanwhile tells nothing: the next one may try
+        if self._open_s:  # no probe is out any more: the next call may be one
             self._probe_until = 0.0
 
 
 class _Circuits(dict[str, Circuit]):
-    """One that a reload has taken out may still be told of: nobody will ask how it is."""
+    """A call to a deployment that a reload removed may still end: into a new circuit."""
 
     def __missing__(self, name: str) -> Circuit:
         return Circuit()
@@ -127,13 +127,13 @@ class Health:
             self._show(name, now)
         return {name for name in self.troubled if not self._circuits[name].admits(now)}
 
-    def asking(self, deployment: str, now: float) -> None:
+    def call_started(self, deployment: str, now: float) -> None:
         """A call is about to be made."""
         if deployment in self.troubled:
             self._circuits[deployment].probe(now)
 
-    def gave_up(self, deployment: str) -> None:
-        """A call ended without a word on its deployment: its client left. Another may probe."""
+    def call_abandoned(self, deployment: str) -> None:
+        """The client left, so the call says nothing of its deployment. Another may probe."""
         if deployment in self.troubled:
             self._circuits[deployment].probe(-PROBE_S)
 

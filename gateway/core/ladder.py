@@ -31,7 +31,7 @@ NO_TIER: Final = "none"
 _DEFAULT_TIMEOUT_S: Final = 120.0
 
 
-class Place(Struct, frozen=True):
+class StepModel(Struct, frozen=True):
     """A model's place in a step; see Deployment.weight."""
 
     model: Model
@@ -43,7 +43,7 @@ class Step(Struct, frozen=True):
     """One rung before anything is ruled out."""
 
     tier: str
-    places: tuple[Place, ...]
+    models: tuple[StepModel, ...]
     checks: tuple[Check, ...] = ()
     order: Order = "listed"
 
@@ -52,7 +52,7 @@ class Step(Struct, frozen=True):
         """Whether anything on it is chosen by weight."""
         return any(
             place.weight is not None or any(each.weight is not None for each in place.deployments)
-            for place in self.places
+            for place in self.models
         )
 
 
@@ -120,10 +120,10 @@ def ladders(catalog: Catalog) -> Mapping[str, Ladder]:
     for model in catalog.models.values():
         tier_name = home.get(model.name, NO_TIER)
         for deployment in model.deployments:
-            alone = Step(tier_name, (Place(model, (deployment,)),))
+            alone = Step(tier_name, (StepModel(model, (deployment,)),))
             named[deployment.name] = Ladder(deployment.name, (alone,))
         models = (model, *(catalog.models[name] for name in model.fallbacks))
-        places = tuple(Place(each, each.deployments) for each in models)
+        places = tuple(StepModel(each, each.deployments) for each in models)
         steps = (Step(tier_name, places),)
         named[model.name] = Ladder(model.name, steps, ordered=_observed(steps))
     climb = tuple(_step(catalog, tier) for tier in catalog.tiers.values())
@@ -180,7 +180,7 @@ def _audit_policy(route: Route, of: Route | Rule, steps: tuple[Step, ...]) -> Au
     agreement = agreement_of(of.strategy)
     if compares.mode is not None:
         agreement = Agreement(compares.mode, compares.pointers)
-    models = [[place.model.name for place in step.places] for step in steps]
+    models = [[place.model.name for place in step.models] for step in steps]
     checks = [step.checks for step in steps[:-1]]
     learned = route.learned if route.learned is not None and route.learned.weights else None
     compared = repr((models, of.strategy, agreement, checks, learned)).encode()
@@ -193,7 +193,9 @@ def _step(
     catalog: Catalog, tier: Tier, checks: tuple[Check, ...] = (), order: Order = "listed"
 ) -> Step:
     places = tuple(
-        Place(catalog.models[entry.model], catalog.models[entry.model].deployments, entry.weight)
+        StepModel(
+            catalog.models[entry.model], catalog.models[entry.model].deployments, entry.weight
+        )
         for entry in tier.models
     )
     return Step(tier.name, places, (*checks, *(c for c in tier.checks if c not in checks)), order)

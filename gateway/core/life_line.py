@@ -16,7 +16,7 @@ from gateway.core.chat import Usage
 from gateway.core.events import (
     About,
     AuditEnded,
-    CacheAsked,
+    CacheLookup,
     Denied,
     Escalated,
     Event,
@@ -243,7 +243,7 @@ def _fell_back(found: dict[str, Any], event: FellBack) -> None:
     found.setdefault("steps", []).append({**step, "reason": event.reason})
 
 
-def _cache_asked(found: dict[str, Any], event: CacheAsked) -> None:
+def _cache_asked(found: dict[str, Any], event: CacheLookup) -> None:
     found["cache"] = event.outcome
 
 
@@ -251,5 +251,5 @@ _OTHERS: Final[Mapping[type, Callable[[dict[str, Any], Any], None]]] = {
     HoldRefused: _refused,
     Escalated: _escalated,
     FellBack: _fell_back,
-    CacheAsked: _cache_asked,
+    CacheLookup: _cache_asked,
 }

@@ -9,34 +9,35 @@ from typing import Any, Final, TypeAlias, get_args
 from gateway.core.events import Event
 from gateway.core.ports import Observer
 
-Hears: TypeAlias = Mapping[type, Callable[[Any], None]]
+Handlers: TypeAlias = Mapping[type, Callable[[Any], None]]
 """What is told of each type of event; of the others nothing is."""
 
 _KINDS: Final[tuple[type, ...]] = get_args(Event)
 
 
-def of_all(observe: Observer) -> Hears:
+def of_all(observe: Observer) -> Handlers:
     """Of one that hears of every event."""
     return dict.fromkeys(_KINDS, observe)
 
 
 class Observers(dict[type, Callable[[Any], None]]):
-    """What each type of event is told to. Who tells of many looks there once, and needs no call
-    more: `observers[Began](Began(about))`.
+    """The handler of each type of event. To look it up, `observers[Began](Began(about))`, saves
+    a call.
     """
 
     def __call__(self, event: Event) -> None:
         self[type(event)](event)
 
 
-def observer(*hearers: Hears) -> Observers:
+def observer(*hearers: Handlers) -> Observers:
     """Tells each event to those who hear of it, in their order."""
     return Observers(
-        (kind, _each([hears[kind] for hears in hearers if kind in hears])) for kind in _KINDS
+        (kind, _each([handlers[kind] for handlers in hearers if kind in handlers]))
+        for kind in _KINDS
     )
 
 
-def tells(observe: Observer) -> Hears:
+def handlers_of(observe: Observer) -> Handlers:
     """What an observer does with each type of event. To look in a mere dict takes half as long."""
     return dict(observe) if isinstance(observe, Observers) else of_all(observe)
 
@@ -57,4 +58,4 @@ def _each(told: Sequence[Callable[[Any], None]]) -> Callable[[Any], None]:
 
 
 def nothing(_: Event) -> None:
-    """What is told to nobody. Who has something to count first may look whether it is this."""
+    """The handler where nobody listens: such an event need not be made."""

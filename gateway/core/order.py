@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from gateway.core.chat import Usage
 from gateway.core.money import Price, cost, usd
-from gateway.core.pace import Pace
+from gateway.core.pace import LatencyTracker
 
 Order = Literal["listed", "cheapest", "fastest", "least_busy"]
 ORDERS: Final = ("listed", "cheapest", "fastest", "least_busy")
@@ -33,35 +33,35 @@ class RankingFacts(Struct, frozen=True):
 
 
 def ordered(
-    order: Order, facts: Sequence[RankingFacts], pace: Pace, warm: AbstractSet[str]
+    order: Order, facts: Sequence[RankingFacts], pace: LatencyTracker, warm: AbstractSet[str]
 ) -> list[int]:
     """The positions, best first. Equals keep their order, the warm ones before the cold."""
     keys = [(_key(order, each, pace, warm), each.deployment not in warm) for each in facts]
     return sorted(range(len(facts)), key=keys.__getitem__)
 
 
-def _key(order: Order, of: RankingFacts, pace: Pace, warm: AbstractSet[str]) -> float:
+def _key(order: Order, of: RankingFacts, pace: LatencyTracker, warm: AbstractSet[str]) -> float:
     if order == "cheapest":
         return expected(of, warm=of.deployment in warm)
     if order == "fastest":
-        seen = pace.within(of.deployment, 0.5)
+        seen = pace.quantile(of.deployment, 0.5)
         return _SUPPOSED_S.get(of.latency or "normal", 2.0) if seen is None else seen
-    return pace.busy(of.deployment) if order == "least_busy" else 0.0
+    return pace.in_flight(of.deployment) if order == "least_busy" else 0.0
 
 
-def describe(order: Order, of: RankingFacts, pace: Pace, warm: AbstractSet[str]) -> str:
+def describe(order: Order, of: RankingFacts, pace: LatencyTracker, warm: AbstractSet[str]) -> str:
     """For a person: what its place goes by."""
     cached = ", its prompt cache holds the beginning" if of.deployment in warm else ""
     if order == "cheapest":
         return f"${usd(expected(of, warm=bool(cached)))} at this hour{cached}"
     if order == "fastest":
-        seen = pace.within(of.deployment, 0.5)
+        seen = pace.quantile(of.deployment, 0.5)
         if seen is None:
             supposed = _key(order, of, pace, warm)
             return f"supposed to begin within {supposed:g} s: too little was seen{cached}"
         return f"half of its answers begin within {seen:.2g} s{cached}"
     if order == "least_busy":
-        return f"{pace.busy(of.deployment)} calls out{cached}"
+        return f"{pace.in_flight(of.deployment)} calls out{cached}"
     return f"as listed{cached}"
 
 

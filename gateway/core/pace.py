@@ -38,7 +38,7 @@ class _Seen:
         self.room = _MEMORY - self.total
 
 
-class Pace:
+class LatencyTracker:
     """By deployment name. Bounded by the number of deployments."""
 
     def __init__(self) -> None:
@@ -54,11 +54,11 @@ class Pace:
             if busy:
                 self._seen[name].busy = busy
 
-    def asking(self, deployment: str) -> None:
+    def call_started(self, deployment: str) -> None:
         """A call is out, until `answered`."""
         self._seen[deployment].busy += 1
 
-    def answered(self, deployment: str, seconds: float | None) -> None:
+    def call_ended(self, deployment: str, seconds: float | None) -> None:
         """A call is over; `seconds` is when its answer began, or was whole; None when it failed."""
         seen = self._seen[deployment]
         seen.busy -= 1
@@ -67,12 +67,12 @@ class Pace:
             if len(seen.latest) >= seen.room:
                 seen.count()
 
-    def busy(self, deployment: str) -> int:
+    def in_flight(self, deployment: str) -> int:
         """How many calls are out."""
         seen = self._seen.get(deployment)
         return 0 if seen is None else seen.busy
 
-    def within(self, deployment: str, share: float) -> float | None:
+    def quantile(self, deployment: str, share: float) -> float | None:
         """Seconds that so great a share of the answers took at most; None until enough is known."""
         seen = self._seen.get(deployment)
         if seen is None:

@@ -14,11 +14,11 @@ from msgspec import Struct, structs
 from gateway.core.catalog import Deployment, Model, Tactic, Tenant
 from gateway.core.checks import Checklist, checklist
 from gateway.core.features import Features
-from gateway.core.ladder import Ladder, Place, Step
+from gateway.core.ladder import Ladder, Step, StepModel
 from gateway.core.learned import Start
 from gateway.core.money import Nanos, Price, ceiling, usd
 from gateway.core.order import Order, RankingFacts, ordered
-from gateway.core.pace import Pace
+from gateway.core.pace import LatencyTracker
 from gateway.core.patterns import allowed
 from gateway.core.token_factors import Factors
 from gateway.core.tokens import IMAGE_TOKENS, has_openai_tokenizer
@@ -44,8 +44,8 @@ class Candidate(Struct, frozen=True):
     """The most tokens it can take, in and out."""
     prompt: int = 0
     """The most of these that go in."""
-    slow_s: float = 2.0
-    """What it is seen to take at most in 95 of 100 cases, until its answer begins."""
+    p95_s: float = 2.0
+    """The observed 95th percentile of seconds until its answer begins."""
     caches_1h: bool = False
     """Whether it may be billed for a cache that is kept for an hour."""
     audio: int = 0  # of the prompt, at most
@@ -56,7 +56,7 @@ class Candidate(Struct, frozen=True):
             return self.ceiling, self.tokens
         more = in_its_tokens(self.model, tokens)
         prompt, answer = self.prompt + more, self.tokens - self.prompt
-        price = price_of(self.model, self.deployment, prompt)
+        price = peak_price(self.model, self.deployment, prompt)
         most = ceiling(price, prompt, answer, caches=True, an_hour=self.caches_1h, audio=self.audio)
         return most, self.tokens + more
 
@@ -82,7 +82,7 @@ class Plan(Struct, frozen=True):
     skipped: tuple[Skipped, ...] = ()
     start: Start | None = None
     """Why it begins where it does, where that was learned; see core/first_rung.py."""
-    most: Nanos | None = None
+    max_cost: Nanos | None = None
     """What all calls of the request together may cost; None where nothing limits it."""
 
 
@@ -93,7 +93,7 @@ class PlanContext(Struct, frozen=True):
     down: AbstractSet[str] = frozenset()
     """Names of deployments whose circuit is open."""
     factors: Factors = _NOT_LEARNED
-    pace: Pace | None = None
+    pace: LatencyTracker | None = None
     warm: AbstractSet[str] = frozenset()
     """Names of deployments whose prompt cache holds the request's beginning."""
     prefix: int = 0
@@ -106,7 +106,7 @@ def make_plan(ladder: Ladder, features: Features, context: PlanContext, draw: Dr
     """What could answer, in order, and why everything else is out."""
     sieve = _Sieve(ladder, features, context, draw)
     rungs = tuple(rung for step in ladder.steps if (rung := sieve.rung(step)).candidates)
-    return Plan(rungs, tuple(sieve.skipped), most=sieve.headroom)
+    return Plan(rungs, tuple(sieve.skipped), max_cost=sieve.headroom)
 
 
 class _Sieve:
@@ -135,21 +135,21 @@ class _Sieve:
         """
         healthy: list[Candidate] = []
         last_resort: list[Candidate] = []
-        for place in _weighted(step.places, self.draw):
+        for place in _weighted(step.models, self.draw):
             up, down = self._fit(place, step.tier)
             healthy += up
             if up:
                 self.skipped += [Skipped(c.deployment.name, c.tier, "health") for c in down]
             else:
                 last_resort += down
-        # What is drawn goes on where its conversation is warm: to move it costs its beginning.
+        # A draw by weight yields to a warm cache: elsewhere the prefix is paid for again.
         observed = step.order != "listed" or (self.context.warm and step.drawn)
         if observed and len(healthy) > 1:
             healthy = self._ordered(step.order, healthy)
         checks = step.checks if self.features.checks is None else self.features.checks
         return Rung(step.tier, (*healthy, *last_resort), checklist(checks))
 
-    def _fit(self, place: Place, tier: str) -> tuple[list[Candidate], list[Candidate]]:
+    def _fit(self, place: StepModel, tier: str) -> tuple[list[Candidate], list[Candidate]]:
         """A model's deployments that fit: those whose circuits are closed, and the others."""
         up: list[Candidate] = []
         down: list[Candidate] = []
@@ -186,7 +186,7 @@ class _Sieve:
             )
             for each in candidates
         ]
-        best = ordered(order, facts, context.pace or Pace(), context.warm)
+        best = ordered(order, facts, context.pace or LatencyTracker(), context.warm)
         return [candidates[at] for at in best]
 
     def _too_slow(self, deployment: Deployment) -> str | None:
@@ -194,7 +194,7 @@ class _Sieve:
         wanted, pace = self.features.max_latency_s, self.context.pace
         if wanted is None or pace is None:
             return None
-        seen = pace.within(deployment.name, 0.5)
+        seen = pace.quantile(deployment.name, 0.5)
         if seen is None or seen <= wanted:
             return None
         return f"latency: half of its answers take over {seen:.2g} s, {wanted:g} s asked"
@@ -205,7 +205,7 @@ class _Sieve:
         return f"headroom: may cost ${usd(candidate.ceiling)}, ${usd(self.headroom)} left"
 
 
-def price_of(model: Model, deployment: Deployment, prompt: int = 0) -> Price:
+def peak_price(model: Model, deployment: Deployment, prompt: int = 0) -> Price:
     """At the dearest hour, while the prompt has at most so many of this model's tokens."""
     tariff = deployment.tariff
     return model.price if tariff is None else tariff.within(prompt)
@@ -222,10 +222,10 @@ def races(tactic: Tactic | None) -> bool:
     return tactic is not None and (tactic.name == "hedge" or races(tactic.then))
 
 
-def paced(candidate: Candidate, pace: Pace | None) -> Candidate:
+def paced(candidate: Candidate, pace: LatencyTracker | None) -> Candidate:
     """With what it is seen to take, once that is known."""
-    slow_s = pace.within(candidate.deployment.name, 0.95) if pace else None
-    return candidate if slow_s is None else structs.replace(candidate, slow_s=slow_s)
+    slow_s = pace.quantile(candidate.deployment.name, 0.95) if pace else None
+    return candidate if slow_s is None else structs.replace(candidate, p95_s=slow_s)
 
 
 def prompt_bound(model: Model, features: Features, factors: Factors) -> int:
@@ -251,7 +251,7 @@ def _candidate(
     bound, answer, an_hour = features.bound, output * features.n, features.caches_1h
     if bound.images:  # they may be billed at more than they take of a context
         prompt += bound.images * (model.image_tokens - IMAGE_TOKENS)
-    price = price_of(model, deployment, prompt)
+    price = peak_price(model, deployment, prompt)
     audio = in_its_tokens(model, bound.audio)
     most = ceiling(price, prompt, answer, caches=features.caches, an_hour=an_hour, audio=audio)
     all_in = (prompt + answer, prompt)

@@ -29,7 +29,7 @@ Clock = Callable[[], float]
 
 
 class Done:
-    """What has been done already, for whoever awaits it."""
+    """An awaitable that is already done."""
 
     def __await__(self) -> Generator[None, None, None]:
         yield from ()
@@ -104,8 +104,8 @@ class LedgerDriver(Ledger, Protocol):
     ) -> None:
         """Charge a call that has no hold, to the budgets of its time, `at`, in Unix seconds.
 
-        Charging the same call again within a day changes nothing. Raises LedgerDown when that it
-        was charged is not sure: then do so again. It is never refused.
+        Charging the same call again within a day changes nothing. Raises LedgerDown when it may
+        not have been charged: then do so again. Never refused.
         """
         ...
 

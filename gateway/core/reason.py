@@ -1,18 +1,18 @@
-"""The way of one life, in the words of the header `x-gateway-reason`: why it began where it did,
-and why each call after the first was made: "auto-1 regex".
+"""The value of the header `x-gateway-reason`: why the request began where it did, and why each
+call after the first was made: "auto-1 regex".
 """
 
 from collections.abc import Sequence
 
-from gateway.core.strategies.progress import BUDGET, aside
-from gateway.core.strategy import Answered, Because, Failed, Flowing, Outcome, Round
+from gateway.core.strategies.progress import BUDGET, skipped_for_budget
+from gateway.core.strategy import Answered, Cause, Failed, Flowing, Outcome, Round
 
 Trail = tuple[str, ...]
 
 
-def next_call(trail: Trail, because: Because) -> Trail:
+def next_call(trail: Trail, cause: Cause) -> Trail:
     """Another call is made. Who was short of money is told by `short`."""
-    after, why = because.after, because.why
+    after, why = cause.after, cause.why
     return trail if after is None or why == BUDGET else (*trail, f"{after.model.name} {why}")
 
 
@@ -20,7 +20,7 @@ def no_budget(trail: Trail, outcome: Outcome) -> Trail:
     """It was not held. Where a budget had no room for it another may be asked: noted, once in a
     row.
     """
-    if not aside(outcome):
+    if not skipped_for_budget(outcome):
         return trail
     word = f"{outcome.candidate.model.name} {BUDGET}"
     return trail if trail[-1:] == (word,) else (*trail, word)
@@ -31,7 +31,7 @@ def raced(trail: Trail, wanted: Round, outcomes: Sequence[Outcome]) -> Trail:
     has won `next_call` tells of who led on.
     """
     lost, won = [], False
-    for each in outcomes if wanted.race_s is not None else ():
+    for each in outcomes if wanted.stagger_s is not None else ():
         match each:
             case Failed(candidate, error):
                 lost.append(f"{candidate.model.name} {error.kind}")
@@ -49,6 +49,6 @@ def noted_once(trail: Trail, word: str) -> Trail:
     return trail if word in trail else (*trail, word)
 
 
-def render(why: str, trail: Trail) -> str:
+def header_value(why: str, trail: Trail) -> str:
     """Why an answer is given, and how it came to that."""
     return "; ".join((why, *trail)) if trail else why

@@ -36,17 +36,17 @@ _LONGEST_AGE: Final = 12
 """Digits of a max-age: more are more than any age."""
 
 
-class Asks(Struct, frozen=True):
+class CacheControl(Struct, frozen=True):
     """What the request's `cache-control` asks: whether a kept answer will do, and one of at most
     what age, in seconds; and whether this one may be kept.
     """
 
-    look: bool = True
-    keep: bool = True
+    lookup: bool = True
+    store: bool = True
     max_age_s: float | None = None
 
 
-class Kept(Struct, frozen=True):
+class CacheEntry(Struct, frozen=True):
     """An answer as it is kept. `cost` is what its whole life came to, in nano-dollars."""
 
     deployment: str
@@ -57,7 +57,7 @@ class Kept(Struct, frozen=True):
     ttl_s: float
 
 
-class Recalled(Struct, frozen=True):
+class CacheHit(Struct, frozen=True):
     """An answer that was kept, for another request. `candidate` is who once gave it."""
 
     candidate: Candidate
@@ -68,20 +68,20 @@ class Recalled(Struct, frozen=True):
 
 
 _written: Final = msgspec.json.Encoder(order="sorted").encode
-_read: Final = msgspec.json.Decoder(Kept).decode
+_read: Final = msgspec.json.Decoder(CacheEntry).decode
 
 
-def read_asks(values: Iterable[bytes]) -> Asks:
+def parse_cache_control(values: Iterable[bytes]) -> CacheControl:
     """Of the values of a request's `cache-control` headers (RFC 9111, 5.2.1): `no-store`,
     `no-cache` and `max-age`; others say nothing here. An age that is none is 0.
     """
-    asks = Asks()
+    asks = CacheControl()
     for directive in b",".join(values).lower().split(b","):
         name, _, value = directive.strip().partition(b"=")
         if name == b"no-store":
-            asks = Asks(look=False, keep=False, max_age_s=asks.max_age_s)
+            asks = CacheControl(lookup=False, store=False, max_age_s=asks.max_age_s)
         elif name == b"no-cache":
-            asks = structs.replace(asks, look=False)
+            asks = structs.replace(asks, lookup=False)
         elif name == b"max-age":
             seconds = value.strip(b'"')
             age = float(seconds[:_LONGEST_AGE]) if seconds.isdigit() else 0.0
@@ -156,7 +156,7 @@ def _constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON")
 
 
-def may_keep(completion: Completion, why: str, request: ChatRequest) -> bool:
+def is_cacheable(completion: Completion, why: str, request: ChatRequest) -> bool:
     """Whether an answer is good: kept for nothing that spoke against it, each choice whole, of its
     model's own accord, not empty and not a refusal.
     """
@@ -180,11 +180,13 @@ def joins(request: ChatRequest) -> bool:
     return asked is None or bytes(asked) != b"true"
 
 
-def pack(kept: Kept) -> bytes:
+def pack(kept: CacheEntry) -> bytes:
     return msgspec.json.encode(kept)
 
 
-def unpack(data: bytes, left_s: float, cache: Cache, ladder: Ladder, asks: Asks) -> Recalled | None:
+def unpack(
+    data: bytes, left_s: float, cache: Cache, ladder: Ladder, asks: CacheControl
+) -> CacheHit | None:
     """An answer as it was kept, with so many seconds to go; None where it will not do: too old, of
     another version, or of somebody who is not asked any more.
     """
@@ -197,14 +199,14 @@ def unpack(data: bytes, left_s: float, cache: Cache, ladder: Ladder, asks: Asks)
     who = candidate_of(ladder, kept.deployment, kept.tier)
     if age_s > oldest or who is None:
         return None
-    return Recalled(who, kept.completion, kept.usage, Nanos(kept.cost), age_s)
+    return CacheHit(who, kept.completion, kept.usage, Nanos(kept.cost), age_s)
 
 
 def candidate_of(ladder: Ladder, deployment: str, tier: str) -> Candidate | None:
     """A deployment that is somewhere on a ladder, by its name."""
     for each in (ladder, *(other for _, _, other in ladder.rules)):
         for step in each.steps:
-            for place in step.places if step.tier == tier else ():
+            for place in step.models if step.tier == tier else ():
                 for found in place.deployments:
                     if found.name == deployment:
                         return Candidate(place.model, found, tier, 0, Nanos(0))

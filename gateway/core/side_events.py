@@ -12,7 +12,7 @@ from gateway.core.guard import Guard, State
 from gateway.core.money import Nanos
 
 AuditKind = Literal["guard", "shadow"]
-"""Why a life goes on behind another: see gateway/behind."""
+"""Why a life goes on behind another: see gateway/background."""
 
 
 class CircuitMoved(Struct, frozen=True):

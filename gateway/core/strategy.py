@@ -46,7 +46,7 @@ class Flowing(Struct, frozen=True):
 
 
 class Failed(Struct, frozen=True):
-    """A call without an answer. Its error is told by its class, never by a stack."""
+    """A call without an answer. The error keeps no traceback."""
 
     candidate: Candidate
     error: UpstreamError
@@ -75,7 +75,7 @@ Answer = Answered | Flowing
 Outcome = Answer | Failed | Refused | Stopped
 
 
-class Because(Struct, frozen=True, gc=False):
+class Cause(Struct, frozen=True, gc=False):
     """Why a call is made: `after` failed or answered poorly, and `why` is its error's kind or
     the check that it did not pass.
     """
@@ -90,15 +90,15 @@ class Round(Struct, frozen=True, gc=False):
 
     calls: tuple[Candidate, ...]
     checks: Checklist
-    because: Because
+    cause: Cause
     wait_s: float = 0.0
-    again: bool = False
+    is_retry: bool = False
     """A failed call is made once more: it draws on the retry budget."""
     said: tuple[Message, ...] = ()
     """Messages that are added after the client's."""
-    held: bool = False
+    buffered: bool = False
     """The answers are compared, so none of them flows."""
-    race_s: float | None = None
+    stagger_s: float | None = None
     """The calls run a race: each begins so many seconds after the one before, or when that has
     failed, and the first good answer ends it. None: all begin at once and all are waited for."""
 

@@ -18,36 +18,36 @@ class Tab(Struct):
     """The calls that were made, what became of each, and what it cost."""
     usage: Usage = _NOTHING_YET
     """Of the answer that is given."""
-    left: int | None = None
+    budget_left: int | None = None
     """What its tightest budget has left."""
     escalations: int = 0
     upstream_s: float = 0.0
     first_token_s: float | None = None
     """How long after the life began an answer began to flow."""
-    gone: bool = False
+    client_gone: bool = False
     """Whether the client has left: what is still read is read only for its usage."""
     signals: tuple[int, ...] = ()
     """Of the request, for its first record; see core/signals.py."""
     warned: tuple[Warned, ...] = ()
     """Soft budgets that stand at 80 or 100 percent."""
-    most: int | None = None
+    max_cost: int | None = None
     """What all calls together may cost; None where nothing limits it."""
     spent: int = 0
     """On all attempts."""
     held: int = 0
     """Set aside for those that are under way, where `most` bounds that."""
-    counts: int = 1
+    request_count: int = 1
     """As how many requests the next call counts: as one, until the first of them is held."""
 
-    def sets_aside(self, nanos: int) -> bool:
+    def hold(self, nanos: int) -> bool:
         """Whether there is room for a call that may cost so much; if so, that is held for it."""
-        if self.most is not None:
-            if self.spent + self.held + nanos > self.most:
+        if self.max_cost is not None:
+            if self.spent + self.held + nanos > self.max_cost:
                 return False
             self.held += nanos
         return True
 
     def release(self, nanos: int) -> None:
         """What was held for a call that is over, or was not made."""
-        if self.most is not None:
+        if self.max_cost is not None:
             self.held -= nanos

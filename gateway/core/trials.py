@@ -1,6 +1,6 @@
 """What a route tries out: audits behind its answers, another route behind it, or for a few tenants.
 
-Values only; guard.py decides by GuardSettings, gateway/behind carries it out.
+Values only; guard.py decides by GuardSettings, gateway/background carries it out.
 """
 
 from functools import lru_cache

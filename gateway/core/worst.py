@@ -24,12 +24,12 @@ from gateway.core.bills import (
 from gateway.core.catalog import BALLOTS, CASCADE, Check, Tactic
 from gateway.core.chat import ChatRequest, Choice, Completion, Message, add_messages
 from gateway.core.checks import Checklist
-from gateway.core.checks.asked import SHOWN
 from gateway.core.checks.early_checks import worth_watching
+from gateway.core.checks.external import SHOWN
 from gateway.core.checks.finding import Finding
 from gateway.core.identity_cache import cached_by_identity
 from gateway.core.money import ceiling
-from gateway.core.plan import Candidate, Plan, Rung, in_its_tokens, price_of
+from gateway.core.plan import Candidate, Plan, Rung, in_its_tokens, peak_price
 from gateway.core.strategies import taking
 from gateway.core.strategies.repair import feedback
 from gateway.core.strategies.vote import diverse, shown
@@ -54,7 +54,7 @@ def worst(plans: Iterable[Plan], chosen: Tactic, request: ChatRequest, judges: J
     at its end. A call that is made once more has cost nothing before.
     """
     here = _Worst(request, judges)
-    found = [(here.of(plan.rungs, chosen, ()), plan.most) for plan in plans]
+    found = [(here.of(plan.rungs, chosen, ()), plan.max_cost) for plan in plans]
     return max(cost if most is None else min(cost, most) for cost, most in found)
 
 
@@ -199,7 +199,7 @@ class _Worst:
         answer fits more of them, and leaves more room to say what is thought of it.
         """
         most = 0
-        for check in checks.others:
+        for check in checks.external:
             if check.name == "judge":
                 able = self._able(check, said, length)
                 long = {to.deployment: to.prompt for to in able}
@@ -221,5 +221,5 @@ class _Worst:
 
 def _cost(to: Candidate, prompt: int, answer: int) -> int:
     """Of so many tokens, where no cache is written."""
-    price = price_of(to.model, to.deployment, prompt)
+    price = peak_price(to.model, to.deployment, prompt)
     return ceiling(price, prompt, answer, caches=False, audio=to.audio)

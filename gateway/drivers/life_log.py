@@ -30,7 +30,7 @@ _END_EVENTS: Final = (events.Replied, events.Denied, events.Dropped, events.Audi
 
 
 class LifeLog:
-    """`hears` takes in what it names, `observe` is the same as an observer of all. `write` gets
+    """`handlers` take events by type, `observe` is an observer of all events. `write` gets
     each line, `wall` gives Unix seconds. Hashes are keyed with `pepper`, if any.
     """
 
@@ -62,7 +62,7 @@ class LifeLog:
         if log.content != "off":
             self._answers = {}
             handlers[events.Reserved] = self._on_reserve
-        self.hears: Handlers = handlers
+        self.handlers: Handlers = handlers
         self.observe: Observer = observer(handlers)
 
     def _on_begin(self, event: events.Began | events.AuditBegan) -> None:

@@ -18,7 +18,7 @@ _INSTALL: Final = "pip install 'tollgate[otel]'"
 
 @dataclass(frozen=True, slots=True)
 class LogsAndTraces:
-    """Who hears of which events; `tap` hears what providers answer, where words are kept."""
+    """Event handlers, and `tap`, which sees providers' answers where content is recorded."""
 
     handlers: Sequence[Handlers]
     tap: Tap
@@ -47,7 +47,7 @@ async def open_logs_and_traces(
         if snapshot.log is not None:
             opened = open_life_log(snapshot.log, wall, redactor, snapshot.pepper)
             log = await stack.enter_async_context(opened)
-            handlers.append(log.hears)
+            handlers.append(log.handlers)
             taps.append(log.tap)
         if snapshot.otel is not None:
             # Imported only when configured: it is slow, and an optional extra.

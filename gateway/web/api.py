@@ -51,7 +51,9 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST":
-            await self.door.serve(AsgiClient(scope["headers"], receive, send, self.door.left))
+            await self.door.serve(
+                AsgiClient(scope["headers"], receive, send, self.door.client_gone)
+            )
         else:
             await self.api(scope, receive, send)
 
@@ -116,7 +118,7 @@ class Api:
         return _json({"status": "live", "version": self.version})
 
     async def readyz(self) -> Response:
-        if self.door.closing:
+        if self.door.draining:
             return _json({"status": "draining"}, 503)
         wrong = await self.ledger(self.tenant)
         state = {"status": "ready" if wrong is None else "not ready", "ledger": wrong or "ok"}

@@ -9,7 +9,7 @@ from gateway.handle import Life
 from gateway.outbox import outbox
 from gateway.web.client import Lines, pairs_of
 from gateway.web.idle import BODY_S, PORTION, body_timed_out
-from gateway.web.visitor import Visitor
+from gateway.web.session import Session
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -31,7 +31,7 @@ class AsgiClient:
         if task is None:
             raise RuntimeError("a request is served in a task")
         self.headers = headers
-        self.visitor: Visitor | None = None
+        self.session: Session | None = None
         self.whole: bytes | None = None
         self.task: asyncio.Task[Any] = task
         self.is_gone = False
@@ -72,7 +72,7 @@ class AsgiClient:
         self._waiting.append(data)
         return False
 
-    async def drained(self) -> None:
+    async def drain(self) -> None:
         if self._whole is not None:
             (status, headers, body), self._whole = self._whole, None
             await self.begin(status, headers)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Protocol, TypeAlias
 
 from gateway.handle import Life
-from gateway.web.visitor import Visitor
+from gateway.web.session import Session
 
 Pairs: TypeAlias = list[tuple[bytes, bytes]]
 Lines: TypeAlias = bytes
@@ -35,9 +35,9 @@ def pairs_of(lines: Lines) -> Pairs:
 class Client(Protocol):
     """One request. Either `reply`, or `begin`, any number of `write` or `send`, and one `end`."""
 
-    visitor: Visitor | None
-    """Who was let in with the same headers before on this connection, but for their length; None
-    where they are to be read. Whoever reads them leaves it here.
+    session: Session | None
+    """Whom the same headers, content-length aside, authenticated before on this connection; None
+    where they are to be read. Whoever reads them sets it.
     """
     whole: bytes | None
     """The body, of any size, where all of it is here already."""
@@ -70,10 +70,10 @@ class Client(Protocol):
         ...
 
     def send(self, data: bytes) -> bool:
-        """At once. Whether more may be sent; else `drained` is to be awaited first."""
+        """At once. Whether more may be sent; else `drain` is to be awaited first."""
         ...
 
-    async def drained(self) -> None:
+    async def drain(self) -> None:
         """Waits while the client is slower than we are."""
         ...
 

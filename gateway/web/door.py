@@ -14,6 +14,7 @@ from weakref import ref
 
 from msgspec import UNSET, structs
 
+from gateway.caching import CachingLife
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import (
     ClientGone,
@@ -29,13 +30,12 @@ from gateway.core.money import usd
 from gateway.core.snapshot import Limits
 from gateway.core.tags import Known, tagged
 from gateway.handle import Life, Reply
-from gateway.recall import RecallingLife
 from gateway.web.asgi import Receive, read_all, too_large
 from gateway.web.bill import extension
 from gateway.web.client import Client, lines_of
 from gateway.web.headers import (
     error_headers,
-    read_cache_asks,
+    read_cache_control,
     read_headers,
     reply_headers,
 )
@@ -44,9 +44,9 @@ from gateway.web.keys import Keyring
 from gateway.web.leaving import Leaving
 from gateway.web.parse import read_again, read_shaped
 from gateway.web.render import completion_body, error_body, relayed_body
+from gateway.web.session import Headers, RequestTemplate, Session, forgotten
 from gateway.web.shapes import Shapes
 from gateway.web.stream import ClientStream
-from gateway.web.visitor import Habit, Headers, Visitor, forgotten
 from gateway.world import World
 
 PATH: Final = "/v1/chat/completions"
@@ -73,22 +73,22 @@ class Door:
     def __init__(self, now: Generation) -> None:
         self.now = now
         self.in_flight = InFlight(now.limits)
-        self.closing = False
-        """Not ready for more: whoever asks is served all the same."""
-        self.ending = False
+        self.draining = False
+        """/readyz says no; requests are still served."""
+        self.aborting = False
         self.read = read_headers
-        """Reads each request's headers; who traces requests puts itself before it."""
+        """Reads each request's headers; tracing wraps it."""
         self._leaving = Leaving()
 
-    def end(self, tasks: Iterable["asyncio.Task[None]"]) -> None:
-        """The time to finish is over for these: each is told, settles, and ends."""
-        self.ending = True
+    def abort(self, tasks: Iterable["asyncio.Task[None]"]) -> None:
+        """Cut these off: each gets an error, settles, and ends."""
+        self.aborting = True
         for task in [*tasks]:
             task.cancel(ShuttingDown.code)
 
-    def stopping(self, client: Client, met: asyncio.CancelledError) -> GatewayError:
-        """What to tell one that was cancelled. Raises that, where our end is not all there was."""
-        if not self.ending or client.task.uncancel() > 0:
+    def shutdown_error(self, client: Client, met: asyncio.CancelledError) -> GatewayError:
+        """The error for one that our shutdown cancelled. Raises any other cancellation."""
+        if not self.aborting or client.task.uncancel() > 0:
             raise met
         return ShuttingDown("The gateway is being stopped; ask again.")
 
@@ -97,28 +97,28 @@ class Door:
         self.now = now
         self.in_flight.limits = now.limits
 
-    def left(self, client: Client) -> None:
+    def client_gone(self, client: Client) -> None:
         """A client has gone away."""
         if client.life is not None:
             self._leaving.client_gone(client, client.life)
 
     async def serve(self, client: Client) -> None:
         """Answer a request, whatever becomes of it."""
-        now, known = self.now, client.visitor
+        now, known = self.now, client.session
         request_id = f"req_{now.world.new_id()}"
-        visitor = life = stream = body = None
+        session = life = stream = body = None
         try:
-            if known is not None and now.keyring.again(known.caller):
-                visitor, body = known, client.whole
+            if known is not None and now.keyring.still_valid(known.caller):
+                session, body = known, client.whole
             else:
-                now, visitor = await self._meet(client)
-            self.in_flight.enter(visitor.seats)
+                now, session = await self._authenticate(client)
+            self.in_flight.acquire(session.slots)
             try:
                 if body is None or len(body) > now.limits.body_bytes:
-                    body = await _body(client, visitor, now.limits.body_bytes)
-                life = client.life = _begin(now, request_id, visitor, body, client)
+                    body = await _body(client, session, now.limits.body_bytes)
+                life = client.life = _begin(now, request_id, session, body, client)
                 if client.is_gone:
-                    self.left(client)
+                    self.client_gone(client)
                 if life.request.stream:
                     stream = ClientStream(life, client)
                     await stream.run()
@@ -127,21 +127,21 @@ class Door:
                     spent = usd(life.tab.spent)
                     headers = reply_headers(life, reply, spent) + _JSON
                     if not client.reply(200, headers, _whole(life, reply, spent)):
-                        await client.drained()
+                        await client.drain()
             finally:
                 client.life = None
                 if client.is_gone:
                     self._leaving.stop(client)
-                self.in_flight.leave(visitor.seats)
+                self.in_flight.release(session.slots)
         except (Exception, asyncio.CancelledError) as met:  # noqa: BLE001 - all are told, or raised
-            await self._failed(met, client, request_id, visitor, life, stream)
-            met.__traceback__ = None  # what it passed, this life, is freed now: it holds the error
+            await self._failed(met, client, request_id, session, life, stream)
+            met.__traceback__ = None  # its frames hold this life, which holds it: a cycle
 
-    async def _meet(self, client: Client) -> tuple[Generation, Visitor]:
-        """Who asks, and who says so. While a key is looked for that is not known yet, a new
-        generation may take over: then it is the one that knows.
+    async def _authenticate(self, client: Client) -> tuple[Generation, Session]:
+        """Authenticate. While a key that is not known yet is looked up, a new generation may take
+        over: then that one is asked.
         """
-        now, known = self.now, client.visitor
+        now, known = self.now, client.session
         headers = self.read(client.headers, now.limits) if known is None else known.headers
         while True:
             now = self.now
@@ -151,14 +151,14 @@ class Door:
                 if now is self.now:
                     raise
             else:
-                return now, Visitor(headers, caller, self.in_flight.seats(caller.name))
+                return now, Session(headers, caller, self.in_flight.slots(caller.name))
 
     async def _failed(
         self,
         met: Exception | asyncio.CancelledError,
         client: Client,
         request_id: str,
-        visitor: Visitor | None,
+        session: Session | None,
         life: Life | None,
         stream: ClientStream | None,
     ) -> None:
@@ -168,37 +168,39 @@ class Door:
         elif life is not None and self._leaving.was_cancelled(client):
             return
         else:
-            error = self.stopping(client, met)
+            error = self.shutdown_error(client, met)
         if life is None:
-            _denied(self.now.world, request_id, visitor, error)
+            _denied(self.now.world, request_id, session, error)
         if isinstance(met, ConnectionAbortedError):
             return
         if stream is not None and stream.begun:
             await stream.broken_off(error)
         else:
-            await turn_away(client, error, request_id, life)
+            await send_error(client, error, request_id, life)
 
 
-def _begin(now: Generation, request_id: str, visitor: Visitor, body: bytes, client: Client) -> Life:
-    habit = visitor.habit
-    known = habit.known()
+def _begin(now: Generation, request_id: str, session: Session, body: bytes, client: Client) -> Life:
+    template = session.template
+    known = template.known()
     request = None
     if known is not None:
-        request = read_again(known, habit.extras, body, now.limits.json_depth)
+        request = read_again(known, template.extras, body, now.limits.json_depth)
     if request is None:
-        request, habit = _read(now, visitor, body)
-    about = structs.replace(habit.about, request_id=request_id)
-    world, ladder = now.world, habit.ladder
+        request, template = _read(now, session, body)
+    about = structs.replace(template.about, request_id=request_id)
+    world, ladder = now.world, template.ladder
     begins: Callable[..., Life] = Life
     if ladder.cache is not None:
-        begins = partial(RecallingLife, asks=read_cache_asks(client.headers))
-    return begins(world, visitor.caller.tenant, habit.purse, request, about, ladder, world.clock())
+        begins = partial(CachingLife, asks=read_cache_control(client.headers))
+    return begins(
+        world, session.caller.tenant, template.purse, request, about, ladder, world.clock()
+    )
 
 
-def _read(now: Generation, visitor: Visitor, body: bytes) -> tuple[ChatRequest, Habit]:
+def _read(now: Generation, session: Session, body: bytes) -> tuple[ChatRequest, RequestTemplate]:
     """Read what is no habit, and may become one."""
-    depth, caller = now.limits.json_depth, visitor.caller
-    request, known = read_shaped(body, visitor.headers.extras, depth, now.shapes)
+    depth, caller = now.limits.json_depth, session.caller
+    request, known = read_shaped(body, session.headers.extras, depth, now.shapes)
     route, ladder = find_ladder(now.world, request.model).of_tenant(caller.tenant.name)
     given = request.extras.tags
     tags = tagged(given, now.tags) if given else given
@@ -214,8 +216,8 @@ def _read(now: Generation, visitor: Visitor, body: bytes) -> tuple[ChatRequest, 
     )
     purse = caller.purse(request.user, tags)
     if known is None:
-        return request, Habit(forgotten, request.extras, about, purse, ladder)
-    visitor.habit = habit = Habit(ref(known), request.extras, about, purse, ladder)
+        return request, RequestTemplate(forgotten, request.extras, about, purse, ladder)
+    session.template = habit = RequestTemplate(ref(known), request.extras, about, purse, ladder)
     return request, habit
 
 
@@ -229,9 +231,9 @@ def _to_gateway_error(met: Exception, request_id: str) -> GatewayError:
     return GatewayError("Internal error.")
 
 
-def _denied(world: World, request_id: str, visitor: Visitor | None, error: GatewayError) -> None:
+def _denied(world: World, request_id: str, session: Session | None, error: GatewayError) -> None:
     """A request that never came to a life of its own still begins and ends once."""
-    tenant = visitor.caller.tenant.name if visitor else "none"
+    tenant = session.caller.tenant.name if session else "none"
     about = About(request_id, tenant, "other", stream=False)
     world.observe(Began(about))
     world.observe(Denied(about, error.code or "error", error.status, 0.0))
@@ -256,11 +258,11 @@ def accept(headers: Headers, most: int) -> None:
         too_large(most)
 
 
-async def _body(client: Client, visitor: Visitor, most: int) -> bytes:
+async def _body(client: Client, session: Session, most: int) -> bytes:
     """The body, where it is not here yet or who asks was met just now."""
-    if client.visitor is None:  # else what it says of its length is another request's
-        accept(visitor.headers, most)
-    client.visitor = visitor
+    if client.session is None:  # else what it says of its length is another request's
+        accept(session.headers, most)
+    client.session = session
     return await client.body(most)
 
 
@@ -286,9 +288,9 @@ def _whole(life: Life, reply: Reply, spent: str) -> bytes:
     )
 
 
-async def turn_away(
+async def send_error(
     client: Client, error: GatewayError, request_id: str, life: Life | None = None
 ) -> None:
     headers = lines_of(error_headers(error, request_id, life))
     if not client.reply(error.status, headers + _JSON, error_body(error)):
-        await client.drained()
+        await client.drain()

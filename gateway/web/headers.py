@@ -17,12 +17,12 @@ from gateway.core.errors import (
     Unavailable,
 )
 from gateway.core.money import usd
-from gateway.core.response_cache import Asks, read_asks
+from gateway.core.response_cache import CacheControl, parse_cache_control
 from gateway.core.snapshot import Limits
 from gateway.core.tab import Tab
 from gateway.handle import Life, Reply
 from gateway.web.client import Lines, Pairs, lines_of
-from gateway.web.visitor import Headers
+from gateway.web.session import Headers
 
 MAX_HEADERS: Final = 32_000
 """Bytes of all header names and values together."""
@@ -75,9 +75,9 @@ def _extras(pairs: Sequence[tuple[bytes, bytes]]) -> Mapping[str, str]:
     return {extra: ", ".join(values) for extra, values in lines.items()}
 
 
-def read_cache_asks(pairs: Iterable[tuple[bytes, bytes]]) -> Asks:
+def read_cache_control(pairs: Iterable[tuple[bytes, bytes]]) -> CacheControl:
     """What the client says of answers that are kept; read only where a route keeps any."""
-    return read_asks(value for name, value in pairs if name == b"cache-control")
+    return parse_cache_control(value for name, value in pairs if name == b"cache-control")
 
 
 def reply_headers(life: Life, reply: Reply, spent: str | None) -> Lines:
@@ -99,7 +99,7 @@ def reply_headers(life: Life, reply: Reply, spent: str | None) -> Lines:
     )
     told = _ways.get(way) or _way(*way)
     cost = "" if spent is None else f"x-gateway-cost-usd: {spent}\r\n"
-    gone, left = model.card.deprecated, tab.left
+    gone, left = model.card.deprecated, tab.budget_left
     more = rest = ""
     if gone is not None or reply.dropped or reply.headers or tab.warned:
         more = lines_of(_more(gone, reply, tab)).decode()

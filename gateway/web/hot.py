@@ -22,12 +22,12 @@ from gateway.handle import Life
 from gateway.web.asgi import too_large
 from gateway.web.client import Pairs
 from gateway.web.door import PATH, Door
-from gateway.web.hot_body import Incoming
-from gateway.web.hot_head import Heads
-from gateway.web.hot_reply import NOWHERE, Answers, Openings
+from gateway.web.hot_body import IncomingBody
+from gateway.web.hot_head import HeadParser
+from gateway.web.hot_reply import NULL_TRANSPORT, Openings, ResponseWriter
 from gateway.web.idle import BODY_S, BUSY, Idle, body_timed_out, default_keep_alive_s
 from gateway.web.plain import PlainProtocol
-from gateway.web.visitor import Visitor
+from gateway.web.session import Session
 
 _ASKS: Final = b"POST %b HTTP/1.1\r\n" % PATH.encode()
 _MAX_HEAD: Final = 64 * 1024
@@ -39,7 +39,7 @@ sends may never read why.
 """
 
 
-class HotProtocol(Answers):
+class HotProtocol(ResponseWriter):
     """One connection, and the client of the request that is answered on it."""
 
     task: asyncio.Task[None]
@@ -58,7 +58,7 @@ class HotProtocol(Answers):
     ) -> None:
         super().__init__(openings, server_state, _loop or asyncio.get_running_loop())
         self.headers: Pairs = []
-        self.visitor: Visitor | None = None
+        self.session: Session | None = None
         self.whole: bytes | None = None
         self.is_gone = False
         self.life: Life | None = None
@@ -68,14 +68,14 @@ class HotProtocol(Answers):
         self._idle = idle
         self._bodies = bodies
         self._uvicorn = (config, server_state, app_state)
-        self._heads = Heads()
-        self._came = b""
+        self._heads = HeadParser()
+        self._buffer = b""
         """What came and is no part of a request yet."""
-        self._incoming: Incoming | None = None
+        self._incoming: IncomingBody | None = None
         """The body, where it did not come whole."""
-        self._asked: asyncio.Future[None] | None = None
+        self._next_request: asyncio.Future[None] | None = None
         """What the task waits for between two requests."""
-        self._due = False
+        self._request_pending = False
         """The next came before it did."""
         self._served = False
         """Whether a task serves this connection."""
@@ -96,12 +96,12 @@ class HotProtocol(Answers):
             data = self._more(incoming, data)
             if not data:
                 return
-        if self._came:
-            data, self._came = self._came + data, b""
+        if self._buffer:
+            data, self._buffer = self._buffer + data, b""
         if self.since is BUSY:
-            self._came = data
+            self._buffer = data
             if len(data) > _AHEAD:
-                self._reads(on=False)
+                self._set_reading(on=False)
         else:
             self._next(data)
 
@@ -111,13 +111,13 @@ class HotProtocol(Answers):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()
-        self._transport = NOWHERE
-        self._came = b""
+        self._transport = NULL_TRANSPORT
+        self._buffer = b""
         self.resume_writing()
         if self._incoming is not None:
             self._incoming.fail(ConnectionAbortedError())
         self.is_gone = True
-        self._door.left(self)
+        self._door.client_gone(self)
 
     # What uvicorn tells
 
@@ -143,7 +143,7 @@ class HotProtocol(Answers):
     def _next(self, data: bytes) -> None:
         """Take a request out of what came, as soon as its head is whole."""
         heads = self._heads
-        begins = 0 if self.visitor is None else heads.again(data)
+        begins = 0 if self.session is None else heads.match(data)
         if not begins:
             begins = self._new_head(data)
             if not begins:
@@ -153,13 +153,13 @@ class HotProtocol(Answers):
         if len(data) == ends:
             self.whole = data[begins:]
         elif len(data) > ends:
-            self.whole, self._came = data[begins:ends], data[ends:]
+            self.whole, self._buffer = data[begins:ends], data[ends:]
         else:
-            self._incoming = Incoming(heads.length, self._loop)
+            self._incoming = IncomingBody(heads.length, self._loop)
             self._more(self._incoming, data[begins:])
-        asked, self._asked = self._asked, None
+        asked, self._next_request = self._next_request, None
         if asked is None:
-            self._due = True
+            self._request_pending = True
         elif not asked.done():  # else we are being stopped
             asked.set_result(None)
 
@@ -168,14 +168,14 @@ class HotProtocol(Answers):
         ends = data.find(b"\r\n\r\n") + 4
         ours = data.startswith(_ASKS) or _ASKS.startswith(data)
         if ours and ends < 4 and len(data) <= _MAX_HEAD:
-            self._came = data
+            self._buffer = data
             return 0
         heads = self._heads
-        if not ours or ends < 4 or not heads.parsed(data[:ends]):
+        if not ours or ends < 4 or not heads.parse(data[:ends]):
             self._hand_over(data)
             return 0
-        self.headers, self.visitor = heads.headers, None
-        self._keep = self._keep and heads.keeps
+        self.headers, self.session = heads.headers, None
+        self._keep = self._keep and heads.keep_alive
         if not self._served:
             self._served = True
             self.task = self._loop.create_task(self._serve())
@@ -187,13 +187,13 @@ class HotProtocol(Answers):
         """Each request in its turn."""
         serve, future = self._door.serve, self._loop.create_future
         while self._open:
-            if self._due:
-                self._due = False
+            if self._request_pending:
+                self._request_pending = False
                 await asyncio.sleep(0)  # others have their turn all the same
             else:
-                asked = self._asked = future()
+                asked = self._next_request = future()
                 await asked
-                if self._asked is asked:  # not for a request
+                if self._next_request is asked:  # not for a request
                     break
             if self._drained is not None:
                 await self._drained  # who reads no answer is given no more
@@ -207,23 +207,23 @@ class HotProtocol(Answers):
         if self._open:
             self._outbox.close(self._transport)
 
-    def _more(self, incoming: Incoming, data: bytes) -> bytes:
+    def _more(self, incoming: IncomingBody, data: bytes) -> bytes:
         """Some of the body, and what came behind it."""
-        behind = incoming.take(data)
-        if incoming.unwanted:
+        behind = incoming.feed(data)
+        if incoming.discarding:
             if not incoming.left:
                 self._incoming = None
         elif not incoming.waited_for and incoming.size > _AHEAD:
-            self._reads(on=False)  # who is asking is not settled yet
+            self._set_reading(on=False)  # who is asking is not settled yet
         return behind
 
-    async def _rest_of(self, incoming: Incoming | None, most: int) -> bytes:
+    async def _rest_of(self, incoming: IncomingBody | None, most: int) -> bytes:
         """All of the body, once it is here."""
         if incoming is None or incoming.left + incoming.size > most:
             too_large(most)
         if self._transport.is_closing():
             raise ConnectionAbortedError
-        self._reads(on=True)
+        self._set_reading(on=True)
         self._bodies.enter(incoming)
         try:
             return await incoming.whole()
@@ -238,27 +238,27 @@ class HotProtocol(Answers):
         self.whole = None
         incoming = self._incoming
         if incoming is not None:
-            self._let_pass(incoming)
+            self._discard_rest(incoming)
         if not self._keep:
             self._outbox.close(self._transport)
             return
         self.since = self._loop.time()
-        if self._came or not self._reading:
-            came, self._came = self._came, b""
+        if self._buffer or not self._reading:
+            came, self._buffer = self._buffer, b""
             if len(came) <= _AHEAD:  # else each answer would let as much in again
-                self._reads(on=True)
+                self._set_reading(on=True)
             if came:
                 self._next(came)
 
-    def _let_pass(self, incoming: Incoming) -> None:
+    def _discard_rest(self, incoming: IncomingBody) -> None:
         """What is still to come of a body that nobody reads any more."""
-        incoming.drop()
+        incoming.discard()
         if not incoming.left:
             self._incoming = None
         elif incoming.left > _UNWANTED:
             self._keep = False
 
-    def _reads(self, *, on: bool) -> None:
+    def _set_reading(self, *, on: bool) -> None:
         if on != self._reading:
             self._reading = on
             (self._transport.resume_reading if on else self._transport.pause_reading)()
@@ -266,17 +266,17 @@ class HotProtocol(Answers):
     def _leave(self) -> None:
         """The connection is nothing to us any more."""
         self._open = False
-        self.visitor = None  # at once, and not when this ring of objects is found
+        self.session = None  # now, not when the collector finds the cycle
         self._state.connections.discard(cast("HttpToolsProtocol", self))
         self._idle.leave(self)
-        asked = self._asked
+        asked = self._next_request
         if asked is not None and not asked.done():
-            asked.set_result(None)  # to cancel it would leave a ring that only the collector finds
+            asked.set_result(None)  # to cancel it would leave a reference cycle
 
     def _hand_over(self, data: bytes) -> None:
         """From now on the connection is uvicorn's."""
         self._leave()
-        self._reads(on=True)
+        self._set_reading(on=True)
         self._outbox.flush()
         theirs = PlainProtocol(self._door, self._idle, *self._uvicorn, self._loop)
         self._transport.set_protocol(theirs)

@@ -5,18 +5,18 @@ import asyncio
 from gateway.web.idle import BUSY, PORTION
 
 
-class Incoming:
+class IncomingBody:
     """`left` bytes of it are still to come, `size` have been kept. `since` its last portion began
     to come; of no use before somebody waits for it.
     """
 
-    __slots__ = ("_loop", "_parts", "_rest", "left", "since", "size", "unwanted")
+    __slots__ = ("_loop", "_parts", "_rest", "discarding", "left", "since", "size")
 
     def __init__(self, length: int, loop: asyncio.AbstractEventLoop) -> None:
         self.left = length
         self.size = 0
         self.since = BUSY
-        self.unwanted = False
+        self.discarding = False
         """What is still to come is let pass."""
         self._loop = loop
         self._parts: list[bytes] = []
@@ -26,13 +26,13 @@ class Incoming:
     def waited_for(self) -> bool:
         return self._rest is not None
 
-    def take(self, data: bytes) -> bytes:
+    def feed(self, data: bytes) -> bytes:
         """Some of it. What came behind it is given back."""
         behind = b""
         if len(data) > self.left:
             data, behind = data[: self.left], data[self.left :]
         self.left -= len(data)
-        if self.unwanted:
+        if self.discarding:
             return behind
         self._parts.append(data)
         before, self.size = self.size, self.size + len(data)
@@ -55,7 +55,7 @@ class Incoming:
         if self._rest is not None and not self._rest.done():
             self._rest.set_exception(error)
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         """Nobody reads it any more."""
-        self.unwanted = True
+        self.discarding = True
         self._parts = []

@@ -14,7 +14,7 @@ _ODD: Final = frozenset({b"expect", b"transfer-encoding"})
 _DIGITS: Final = 15
 
 
-class Heads:
+class HeadParser:
     """`headers` are those of the head that was parsed last, `keeps` is whether the connection may
     be kept after it, and `length` is the body's, of the head that came last.
     """
@@ -27,13 +27,13 @@ class Heads:
         "_parser",
         "_tail",
         "headers",
-        "keeps",
+        "keep_alive",
         "length",
     )
 
     def __init__(self) -> None:
         self.headers: Pairs = []
-        self.keeps = True
+        self.keep_alive = True
         self.length = 0
         self._before = b"\0"
         """What comes before the length; as no head begins where none is remembered."""
@@ -45,7 +45,7 @@ class Heads:
         self._behind = 0
         """Bytes behind the length."""
 
-    def again(self, data: bytes) -> int:
+    def match(self, data: bytes) -> int:
         """Where the body begins, behind the same head as the last; 0 where it is none."""
         if data[self._first] == self._before:
             length, after, _ = data[self._tail].partition(self._after)
@@ -55,7 +55,7 @@ class Heads:
                 return begins
         return 0
 
-    def parsed(self, head: bytes) -> bool:
+    def parse(self, head: bytes) -> bool:
         """False when this is not as plain as we want it."""
         self.headers = []
         self._before = b"\0"
@@ -74,7 +74,7 @@ class Heads:
             return False
         self.length = int(length)
         # Who traces its requests says something new in each, and is to be heard in each.
-        if self.keeps and b"traceparent" not in named:
+        if self.keep_alive and b"traceparent" not in named:
             self._remember(head)
         return True
 
@@ -84,7 +84,7 @@ class Heads:
 
     def on_headers_complete(self) -> None:
         """Asked now: with the end of the body, which may be empty, the parser forgets it."""
-        self.keeps = self._parser.should_keep_alive()
+        self.keep_alive = self._parser.should_keep_alive()
 
     def _remember(self, head: bytes) -> None:
         found = [*_LENGTH.finditer(head)]

@@ -37,7 +37,7 @@ class Openings:
         return made
 
 
-class Nowhere(asyncio.Transport):
+class NullTransport(asyncio.Transport):
     """Where a client was: an answer goes on for who reads it to its usage. A connection that is
     lost takes what is written on asyncio, and raises on uvloop.
     """
@@ -54,10 +54,10 @@ class Nowhere(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
-NOWHERE: Final = Nowhere()
+NULL_TRANSPORT: Final = NullTransport()
 
 
-class Answers(ABC, asyncio.Protocol):
+class ResponseWriter(ABC, asyncio.Protocol):
     """What goes out on one connection, answer by answer. What comes in is left to who has it."""
 
     _transport: asyncio.Transport
@@ -109,13 +109,13 @@ class Answers(ABC, asyncio.Protocol):
         self._outbox.write(self._transport, chunk)
         return self._drained is None
 
-    async def drained(self) -> None:
+    async def drain(self) -> None:
         if self._drained is not None:
             await self._drained
 
     async def write(self, data: bytes) -> None:
         if not self.send(data):
-            await self.drained()
+            await self.drain()
 
     async def end(self, data: bytes) -> None:
         head, self._head = self._head, b""

@@ -12,7 +12,7 @@ BODY_S: Final = 30.0
 """How long a body's next portion may take, or what is left of it."""
 PORTION: Final = 64 * 1024
 BUSY: Final = inf
-"""Since when who does not wait, waits."""
+"""`since` of who does not wait."""
 _LOOK_S: Final = 1.0
 
 

@@ -6,7 +6,7 @@ from gateway.core.errors import Busy
 from gateway.core.snapshot import Limits
 
 
-class Seats:
+class Slots:
     """One key's. Whoever comes with that key holds on to them."""
 
     __slots__ = ("__weakref__", "taken")
@@ -21,19 +21,19 @@ class InFlight:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.total = 0
-        self.by_key: WeakValueDictionary[str, Seats] = WeakValueDictionary()
+        self.by_key: WeakValueDictionary[str, Slots] = WeakValueDictionary()
 
-    def seats(self, who: str) -> Seats:
-        return self.by_key.setdefault(who, Seats())
+    def slots(self, who: str) -> Slots:
+        return self.by_key.setdefault(who, Slots())
 
-    def enter(self, seats: Seats) -> None:
+    def acquire(self, slots: Slots) -> None:
         """Raises Busy when this one would be too many."""
         limits = self.limits
-        if self.total >= limits.in_flight or seats.taken >= limits.in_flight_per_key:
+        if self.total >= limits.in_flight or slots.taken >= limits.in_flight_per_key:
             raise Busy("Too many requests are being served at once; try again in a second.")
         self.total += 1
-        seats.taken += 1
+        slots.taken += 1
 
-    def leave(self, seats: Seats) -> None:
+    def release(self, slots: Slots) -> None:
         self.total -= 1
-        seats.taken -= 1
+        slots.taken -= 1

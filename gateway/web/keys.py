@@ -68,7 +68,7 @@ class Keyring:
         who = found.who
         return who if isinstance(who, Caller) else None
 
-    def again(self, caller: Caller) -> bool:
+    def still_valid(self, caller: Caller) -> bool:
         """Whether its key, by which it was found before, is as good as it was then."""
         holder = caller.holder
         if holder is None or holder.held is not self._mark:

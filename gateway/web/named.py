@@ -5,7 +5,7 @@ import asyncio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.web.asgi import AsgiClient
-from gateway.web.door import Door, turn_away
+from gateway.web.door import Door, send_error
 
 
 class Named:
@@ -34,5 +34,5 @@ class Named:
         except asyncio.CancelledError as met:
             if begun:
                 raise
-            client = AsgiClient((), receive, send, self.door.left)
-            await turn_away(client, self.door.stopping(client, met), request_id)
+            client = AsgiClient((), receive, send, self.door.client_gone)
+            await send_error(client, self.door.shutdown_error(client, met), request_id)

@@ -104,10 +104,10 @@ class ClientStream:
             while True:
                 some = await deltas.asend(sink)
                 if not (some and pour(some)):  # () comes when the sink is full
-                    await client.drained()
+                    await client.drain()
                 sink = pour
         except StopAsyncIteration:
-            await client.drained()
+            await client.drain()
 
     def _writer(self, reply: Reply) -> ChunkWriter:
         created = int(self.life.world.wall())

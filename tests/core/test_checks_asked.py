@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Choice, Completion, Extras
-from gateway.core.checks.asked import (
+from gateway.core.checks.external import (
     MAX_ANSWER,
     NoVerdict,
     hook_body,

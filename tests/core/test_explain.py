@@ -22,7 +22,7 @@ from gateway.core.catalog import (
     TierModel,
 )
 from gateway.core.chat import ChatRequest, Choice, Completion, Extras
-from gateway.core.checks.asked import question
+from gateway.core.checks.external import question
 from gateway.core.explain import dollars, explain, why_there
 from gateway.core.features import read_features
 from gateway.core.ladder import Ladder, ladders

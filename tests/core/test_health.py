@@ -93,7 +93,7 @@ def test_who_was_asked_as_a_last_resort_keeps_no_place_of_a_probe(says: float | 
     health = Health(["a"])
     for _ in range(FEWEST):
         health.failed("a", 100.0, says)
-    health.asking("a", 100.5)  # nobody else was left
+    health.call_started("a", 100.5)  # nobody else was left
     health.failed("a", 100.6, says)
     health.succeeded("a", 100.7, 100.5)  # asked with it, before the last failure
     assert not health.down(100.6 + (says or OPEN_S))
@@ -110,7 +110,7 @@ def test_a_call_from_before_closes_nothing(retry_after: float | None) -> None:
     assert health.down(101.0) == {"a"}
     health.succeeded("a", until + 1, 99.0)
     assert health.troubled == {"a"}, "it is half open still"
-    health.asking("a", until + 1)
+    health.call_started("a", until + 1)
     health.succeeded("a", until + 2, until + 1)
     assert not health.troubled
 
@@ -141,7 +141,7 @@ def test_health_tells_each_move_once() -> None:
         health.failed("a", 0)
     assert health.down(1) == {"a"}
     assert health.down(OPEN_S) == set()
-    health.asking("a", OPEN_S)
+    health.call_started("a", OPEN_S)
     assert health.down(OPEN_S) == {"a"}, "somebody is probing"
     health.succeeded("a", OPEN_S + 1, OPEN_S + 1)
     assert health.down(OPEN_S + 1) == frozenset()
@@ -217,9 +217,9 @@ def test_a_probe_whose_client_left_frees_the_place() -> None:
     health = Health(["d"])
     for _ in range(FEWEST):
         health.failed("d", 0.0)
-    health.asking("d", OPEN_S)
+    health.call_started("d", OPEN_S)
     assert health.down(OPEN_S) == {"d"}, "one probe is under way"
-    health.gave_up("d")
+    health.call_abandoned("d")
     assert not health.down(OPEN_S)
 
 

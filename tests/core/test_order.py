@@ -11,7 +11,7 @@ from msgspec import Raw
 from gateway.core.chat import ChatRequest
 from gateway.core.money import Price
 from gateway.core.order import Order, RankingFacts, describe, ordered
-from gateway.core.pace import Pace
+from gateway.core.pace import LatencyTracker
 from gateway.core.prompt_caches import LIFETIME_S, Warmth, beginning
 
 DEAR = Price(3_000_000_000, 15_000_000_000, 300_000_000, 3_750_000_000)
@@ -32,27 +32,27 @@ def b_with(prefix: int) -> RankingFacts:
     return facts("b", CHEAP, prefix=prefix)
 
 
-def pace(**seconds: float) -> Pace:
-    seen = Pace()
+def pace(**seconds: float) -> LatencyTracker:
+    seen = LatencyTracker()
     for name, each in seconds.items():
         for _ in range(20):
-            seen.asking(name)
-            seen.answered(name, each)
+            seen.call_started(name)
+            seen.call_ended(name, each)
     return seen
 
 
 @pytest.mark.parametrize(
     ("order", "them", "seen", "warm", "expected"),
     [
-        ("listed", [facts("a"), facts("b")], Pace(), set(), "ab"),
-        ("listed", [facts("a"), facts("b")], Pace(), {"b"}, "ba"),
-        ("cheapest", [facts("a"), facts("b", CHEAP)], Pace(), set(), "ba"),
-        ("cheapest", [facts("a"), facts("b")], Pace(), {"b"}, "ba"),
+        ("listed", [facts("a"), facts("b")], LatencyTracker(), set(), "ab"),
+        ("listed", [facts("a"), facts("b")], LatencyTracker(), {"b"}, "ba"),
+        ("cheapest", [facts("a"), facts("b", CHEAP)], LatencyTracker(), set(), "ba"),
+        ("cheapest", [facts("a"), facts("b")], LatencyTracker(), {"b"}, "ba"),
         # The beginning is nearly all of the prompt: to read it from a dear cache costs less.
         (
             "cheapest",
             [facts("b", CHEAP, prefix=9_500), facts("a", prefix=9_500)],
-            Pace(),
+            LatencyTracker(),
             {"a"},
             "ab",
         ),
@@ -60,7 +60,7 @@ def pace(**seconds: float) -> Pace:
         (
             "cheapest",
             [facts("b", CHEAP, prefix=1_100), facts("a", prefix=1_100)],
-            Pace(),
+            LatencyTracker(),
             {"a"},
             "ba",
         ),
@@ -68,7 +68,7 @@ def pace(**seconds: float) -> Pace:
         (
             "fastest",
             [facts("a", latency="slow"), facts("b", latency="fast")],
-            Pace(),
+            LatencyTracker(),
             set(),
             "ba",
         ),
@@ -83,7 +83,7 @@ def pace(**seconds: float) -> Pace:
     ],
 )
 def test_an_order(
-    order: Order, them: list[RankingFacts], seen: Pace, warm: set[str], expected: str
+    order: Order, them: list[RankingFacts], seen: LatencyTracker, warm: set[str], expected: str
 ) -> None:
     assert "".join(them[at].deployment for at in ordered(order, them, seen, warm)) == expected
 
@@ -91,58 +91,58 @@ def test_an_order(
 @pytest.mark.parametrize(
     ("order", "of", "seen", "warm", "why"),
     [
-        ("listed", facts("a"), Pace(), set(), "as listed"),
-        ("cheapest", facts("a", CHEAP), Pace(), set(), "$0.024 at this hour"),
+        ("listed", facts("a"), LatencyTracker(), set(), "as listed"),
+        ("cheapest", facts("a", CHEAP), LatencyTracker(), set(), "$0.024 at this hour"),
         (
-            "cheapest", b_with(9_500), Pace(), {"b"},
+            "cheapest", b_with(9_500), LatencyTracker(), {"b"},
             "$0.0069 at this hour, its prompt cache holds the beginning",
         ),
         ("fastest", facts("a"), pace(a=0.4), set(), "half of its answers begin within 0.43 s"),
         (
-            "fastest", facts("a", latency="slow"), Pace(), set(),
+            "fastest", facts("a", latency="slow"), LatencyTracker(), set(),
             "supposed to begin within 6 s: too little was seen",
         ),
-        ("least_busy", facts("a"), Pace(), set(), "0 calls out"),
+        ("least_busy", facts("a"), LatencyTracker(), set(), "0 calls out"),
     ],
 )  # fmt: skip
 def test_what_a_place_goes_by(
-    order: Order, of: RankingFacts, seen: Pace, warm: set[str], why: str
+    order: Order, of: RankingFacts, seen: LatencyTracker, warm: set[str], why: str
 ) -> None:
     assert describe(order, of, seen, warm) == why
 
 
 def test_the_least_busy() -> None:
-    seen = Pace()
+    seen = LatencyTracker()
     for name in "aab":
-        seen.asking(name)
+        seen.call_started(name)
     them = [facts("a"), facts("b"), facts("c")]
     assert ordered("least_busy", them, seen, set()) == [2, 1, 0]
-    seen.answered("a", 1.0)
-    seen.answered("a", None)
-    assert [seen.busy(name) for name in "abc"] == [0, 1, 0]
+    seen.call_ended("a", 1.0)
+    seen.call_ended("a", None)
+    assert [seen.in_flight(name) for name in "abc"] == [0, 1, 0]
 
 
 def test_what_was_observed() -> None:
-    assert pace(a=0.5).within("b", 0.5) is None
+    assert pace(a=0.5).quantile("b", 0.5) is None
     seen = pace(a=0.5)
-    half = seen.within("a", 0.5)
+    half = seen.quantile("a", 0.5)
     assert half is not None
     assert 0.5 <= half <= 0.5 * 1.15
     for _ in range(300):
-        seen.asking("a")
-        seen.answered("a", 3.0)
-    late = seen.within("a", 0.5)
+        seen.call_started("a")
+        seen.call_ended("a", 3.0)
+    late = seen.quantile("a", 0.5)
     assert late is not None
     assert late >= 3.0, "the recent weigh most"
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=10, max_size=50), st.floats(0.01, 1))
 def test_no_pace_breaks_it(seconds: list[float], share: float) -> None:
-    seen = Pace()
+    seen = LatencyTracker()
     for each in seconds:
-        seen.asking("a")
-        seen.answered("a", each)
-    found = seen.within("a", share)
+        seen.call_started("a")
+        seen.call_ended("a", each)
+    found = seen.quantile("a", share)
     assert found is not None
     assert found > 0
 

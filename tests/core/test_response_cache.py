@@ -14,14 +14,14 @@ from gateway.core.chat import ChatRequest, Choice, Completion, ToolCall, Usage
 from gateway.core.ladder import Ladder, ladders
 from gateway.core.money import Nanos, Price
 from gateway.core.response_cache import (
-    Asks,
-    Kept,
+    CacheControl,
+    CacheEntry,
+    is_cacheable,
     joins,
     key_of,
     marked,
-    may_keep,
     pack,
-    read_asks,
+    parse_cache_control,
     unpack,
 )
 from gateway.core.snapshot import Provider, Secret
@@ -235,7 +235,7 @@ CALL: Final = Choice(tool_calls=(ToolCall("1", "f", "{}"),), finish="tool_calls"
     ],
 )
 def test_only_good_answers_are_kept(choices: tuple[Choice, ...], why: str, may: bool) -> None:
-    assert may_keep(Completion(choices), why, request_of({})) is may
+    assert is_cacheable(Completion(choices), why, request_of({})) is may
 
 
 @pytest.mark.parametrize(
@@ -251,28 +251,28 @@ def test_streams_whose_pieces_do_not_make_the_whole(fields: dict[str, Any], whol
 @pytest.mark.parametrize(
     ("values", "asks"),
     [
-        ([], Asks()),
-        ([b"no-store"], Asks(look=False, keep=False)),
-        ([b"no-cache"], Asks(look=False)),
-        ([b"No-Cache"], Asks(look=False)),
-        ([b"max-age=60"], Asks(max_age_s=60)),
-        ([b'max-age="60"'], Asks(max_age_s=60)),
-        ([b"max-age=0"], Asks(max_age_s=0)),
-        ([b"max-age=60, max-age=30"], Asks(max_age_s=30)),
-        ([b"max-age=0, max-age=30"], Asks(max_age_s=0)),
-        ([b"max-age"], Asks(max_age_s=0)),
-        ([b"max-age=-1"], Asks(max_age_s=0)),
-        ([b"max-age=soon"], Asks(max_age_s=0)),
-        ([b"max-age=" + b"9" * 5_000], Asks(max_age_s=999_999_999_999)),
-        ([b"no-cache,no-store"], Asks(look=False, keep=False)),
-        ([b"no-store", b"no-cache"], Asks(look=False, keep=False)),
-        ([b"no-store, max-age=5"], Asks(look=False, keep=False, max_age_s=5)),
-        ([b"only-if-cached, private, x=y"], Asks()),
-        ([b",,= ,\xff"], Asks()),
+        ([], CacheControl()),
+        ([b"no-store"], CacheControl(lookup=False, store=False)),
+        ([b"no-cache"], CacheControl(lookup=False)),
+        ([b"No-Cache"], CacheControl(lookup=False)),
+        ([b"max-age=60"], CacheControl(max_age_s=60)),
+        ([b'max-age="60"'], CacheControl(max_age_s=60)),
+        ([b"max-age=0"], CacheControl(max_age_s=0)),
+        ([b"max-age=60, max-age=30"], CacheControl(max_age_s=30)),
+        ([b"max-age=0, max-age=30"], CacheControl(max_age_s=0)),
+        ([b"max-age"], CacheControl(max_age_s=0)),
+        ([b"max-age=-1"], CacheControl(max_age_s=0)),
+        ([b"max-age=soon"], CacheControl(max_age_s=0)),
+        ([b"max-age=" + b"9" * 5_000], CacheControl(max_age_s=999_999_999_999)),
+        ([b"no-cache,no-store"], CacheControl(lookup=False, store=False)),
+        ([b"no-store", b"no-cache"], CacheControl(lookup=False, store=False)),
+        ([b"no-store, max-age=5"], CacheControl(lookup=False, store=False, max_age_s=5)),
+        ([b"only-if-cached, private, x=y"], CacheControl()),
+        ([b",,= ,\xff"], CacheControl()),
     ],
 )
-def test_what_a_client_asks(values: list[bytes], asks: Asks) -> None:
-    assert read_asks(values) == asks
+def test_what_a_client_asks(values: list[bytes], asks: CacheControl) -> None:
+    assert parse_cache_control(values) == asks
 
 
 # ---- what was kept
@@ -298,11 +298,11 @@ WHOLE: Final = Completion(
     {"x": Raw(b"[1]")},
     ("usage",),
 )
-KEPT: Final = Kept("p/a", "t", WHOLE, Usage(3, 4), 9, 100.0)
+KEPT: Final = CacheEntry("p/a", "t", WHOLE, Usage(3, 4), 9, 100.0)
 
 
 def test_an_answer_comes_back_as_it_was() -> None:
-    found = unpack(pack(KEPT), 40.0, CACHE, ladder(), Asks())
+    found = unpack(pack(KEPT), 40.0, CACHE, ladder(), CacheControl())
     assert found is not None
     assert found.candidate.deployment.name == "p/a"
     assert (found.usage, found.saved, found.age_s) == (KEPT.usage, 9, 60.0)
@@ -312,7 +312,7 @@ def test_an_answer_comes_back_as_it_was() -> None:
 def test_what_was_kept_otherwise_is_no_error() -> None:
     """As by another version of the gateway, whose keys are others, too."""
     former = pack(KEPT).replace(b'"raw":', b'"fields":')
-    found = unpack(former, 40.0, CACHE, ladder(), Asks())
+    found = unpack(former, 40.0, CACHE, ladder(), CacheControl())
     assert found is not None
     assert found.completion == structs.replace(WHOLE, raw=UNSET)
 
@@ -320,14 +320,14 @@ def test_what_was_kept_otherwise_is_no_error() -> None:
 @pytest.mark.parametrize(
     ("kept", "left_s", "asks", "ttl_s"),
     [
-        (pack(KEPT), 40.0, Asks(max_age_s=59), 100.0),
-        (pack(KEPT), 40.0, Asks(), 50.0),
-        (pack(structs.replace(KEPT, deployment="p/b")), 100.0, Asks(), 100.0),
-        (pack(structs.replace(KEPT, tier="u")), 100.0, Asks(), 100.0),
-        (b"{}", 100.0, Asks(), 100.0),
-        (b"\xff", 100.0, Asks(), 100.0),
-        (b"", 100.0, Asks(), 100.0),
-        (b'{"x":%b' % (b"[" * sys.getrecursionlimit()), 100.0, Asks(), 100.0),
+        (pack(KEPT), 40.0, CacheControl(max_age_s=59), 100.0),
+        (pack(KEPT), 40.0, CacheControl(), 50.0),
+        (pack(structs.replace(KEPT, deployment="p/b")), 100.0, CacheControl(), 100.0),
+        (pack(structs.replace(KEPT, tier="u")), 100.0, CacheControl(), 100.0),
+        (b"{}", 100.0, CacheControl(), 100.0),
+        (b"\xff", 100.0, CacheControl(), 100.0),
+        (b"", 100.0, CacheControl(), 100.0),
+        (b'{"x":%b' % (b"[" * sys.getrecursionlimit()), 100.0, CacheControl(), 100.0),
     ],
     ids=[
         "older than asked",
@@ -340,5 +340,5 @@ def test_what_was_kept_otherwise_is_no_error() -> None:
         "too deep to read",
     ],
 )
-def test_what_will_not_do(kept: bytes, left_s: float, asks: Asks, ttl_s: float) -> None:
+def test_what_will_not_do(kept: bytes, left_s: float, asks: CacheControl, ttl_s: float) -> None:
     assert unpack(kept, left_s, structs.replace(CACHE, ttl_s=ttl_s), ladder(), asks) is None

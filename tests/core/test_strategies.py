@@ -27,7 +27,7 @@ def candidate(name: str) -> Candidate:
     """`a/p`: model a at provider p."""
     model, _, provider = name.partition("/")
     at = Deployment(name, provider or model, model)
-    return Candidate(_model(model), at, "t", 9, Nanos(9), slow_s=0.7)
+    return Candidate(_model(model), at, "t", 9, Nanos(9), p95_s=0.7)
 
 
 def _model(name: str) -> Model:
@@ -528,14 +528,14 @@ def test_why_each_call_is_made(
     over: Plan, chosen: Tactic, script: Sequence[Mapping[str, Reply]], told: list[Any]
 ) -> None:
     *_, rounds = play(over, chosen, *script)
-    assert [(r.because.purpose, r.because.why, r.held, r.race_s) for r in rounds] == told
-    assert not any(r.again for r in rounds), "none of these draws on the retry budget"
+    assert [(r.cause.purpose, r.cause.why, r.buffered, r.stagger_s) for r in rounds] == told
+    assert not any(r.is_retry for r in rounds), "none of these draws on the retry budget"
 
 
 def test_a_failed_call_that_is_made_again_draws_on_the_retry_budget() -> None:
     busy = Throttled("429", retry_after=3)
     *_, rounds = play(plan("a/p"), CASCADE, {"a/p": busy}, {"a/p": "1"})
-    assert [(r.again, r.wait_s) for r in rounds] == [(False, 0.0), (True, 3.0)]
+    assert [(r.is_retry, r.wait_s) for r in rounds] == [(False, 0.0), (True, 3.0)]
 
 
 def test_a_finding_goes_back_to_who_was_found_wanting() -> None:

@@ -66,9 +66,9 @@ def outcomes(wanted: Round, draw: Any) -> list[Outcome]:
     found: list[Outcome] = []
     for call in wanted.calls:
         kind, said = draw(st.sampled_from(KINDS)), draw(st.sampled_from("12"))
-        if wanted.race_s is not None and any(map(good, found)):
+        if wanted.stagger_s is not None and any(map(good, found)):
             found.append(Stopped(call, OUTRUN))
-        elif kind == "flows" and not wanted.held:
+        elif kind == "flows" and not wanted.buffered:
             found.append(Flowing(call, None))  # type: ignore[arg-type]
         else:
             found.append(outcome(call, "good" if kind == "flows" else kind, said))
@@ -113,7 +113,7 @@ def test_every_order_of_outcomes(over: Plan, chosen: Tactic, data: st.DataObject
 
 
 def _steps(wanted: Round, place: dict[str, int]) -> None:
-    because = wanted.because
+    because = wanted.cause
     if because.after is None:
         return
     came = place[because.after.deployment.name]

@@ -208,8 +208,7 @@ def test_why_each_call_is_made() -> None:
         THREE, ("a1", reset), ("a1", reset), ("a2", poorer), ("b1", down), ("c1", good)
     )
     told = [
-        (r.because.purpose, r.because.why, r.because.after and r.because.after.model.name)
-        for r in rounds
+        (r.cause.purpose, r.cause.why, r.cause.after and r.cause.after.model.name) for r in rounds
     ]
     assert told == [
         ("answer", "", None),

@@ -17,8 +17,8 @@ from gateway.core.tab import Tab
 def test_what_is_set_aside_leaves_less_room(
     most: int | None, spent: int, asked: list[int], there_is: list[bool]
 ) -> None:
-    tab = Tab(most=most, spent=spent)
-    assert [tab.sets_aside(each) for each in asked] == there_is
+    tab = Tab(max_cost=most, spent=spent)
+    assert [tab.hold(each) for each in asked] == there_is
     held = [each for each, room in zip(asked, there_is, strict=True) if room]
     for each in held:
         tab.release(each)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from msgspec import Raw
 
-from gateway.core.billing import Most, Tally, billed
+from gateway.core.billing import PromptCap, Tally, billed
 from gateway.core.chat import Choice, ChoiceDelta, Completion, Delta, ToolDelta, Usage
 from tests.core.asked import request, user
 
@@ -80,7 +80,7 @@ def test_what_a_whole_answer_is_billed_at(
 
 def test_an_image_that_nobody_told_of_is_billed_at_what_its_model_takes() -> None:
     asked = request(user([{"type": "image_url", "image_url": {"url": "x"}}]))
-    most = Most(each_image=5_000)
+    most = PromptCap(each_image=5_000)
     tally = Tally(most)
     assert tally.counted(asked).prompt == 5_000
     assert tally.billed(asked)[0].prompt == 5_000
@@ -107,7 +107,7 @@ def test_sound_that_nobody_told_of_is_billed_as_sound(told: Usage | None, expect
 
 def test_a_prompt_that_we_count_ourselves_is_no_more_than_is_held() -> None:
     """Of a model that makes fewer tokens of it than we think."""
-    most = Most(prompt=4)
+    most = PromptCap(prompt=4)
     tally = Tally(most)
     tally.add((text("abcd"),))
     assert tally.counted(ASKED) == tally.billed(ASKED)[0] == Usage(4, 1)

@@ -13,7 +13,7 @@ from gateway.core.chat import Usage
 from gateway.core.features import Features
 from gateway.core.ladder import ladders
 from gateway.core.money import Audio, Price, ceiling, cost
-from gateway.core.plan import Candidate, PlanContext, make_plan, price_of
+from gateway.core.plan import Candidate, PlanContext, make_plan, peak_price
 from gateway.core.tariff import DAY, Step, Tariff, Window
 from gateway.core.tokens import Bound
 
@@ -244,7 +244,7 @@ PLAIN: Final = Model("m", (HERE, ELSEWHERE, BY_THE_HOUR), USUAL, 1000, 800, 100)
 def test_each_host_is_held_at_its_own_price_and_its_dearest_hour() -> None:
     found = candidate(PLAIN)
     assert [each.ceiling for each in found] == [480, 240, 980]
-    prices = [price_of(each.model, each.deployment).input for each in found]
+    prices = [peak_price(each.model, each.deployment).input for each in found]
     assert prices == [4 * RATE, 2 * RATE, 9 * RATE]
 
 

@@ -1,7 +1,7 @@
 """What is learned of deployments and models, when the configuration becomes another one."""
 
 from gateway.core.health import Health
-from gateway.core.pace import Pace
+from gateway.core.pace import LatencyTracker
 from gateway.core.prompt_caches import Warmth
 from gateway.core.token_factors import LEAST, Factors
 
@@ -16,24 +16,24 @@ def test_a_circuit_stays_with_its_deployment_and_goes_with_it() -> None:
     assert sorted(moved[3:]) == [("b", "closed"), ("c", "closed")], "their gauges say so"
     health.failed("c", 1.0, 60.0)  # a request of before
     health.succeeded("c", 1.0, 1.0)
-    health.asking("c", 1.0)
+    health.call_started("c", 1.0)
     assert health.down(2.0) == {"a"}
     health.reconfigure(["a", "b", "c"])
     assert health.down(2.0) == {"a"}, "it begins anew"
 
 
 def test_pace_is_kept_and_calls_that_are_out_are_still_counted() -> None:
-    pace = Pace()
+    pace = LatencyTracker()
     for name in ("a", "b", "c"):
         for _ in range(20):
-            pace.asking(name)
-            pace.answered(name, 0.1)
-        pace.asking(name)
+            pace.call_started(name)
+            pace.call_ended(name, 0.1)
+        pace.call_started(name)
     pace.reconfigure(["a", "b"], {"b"})
-    assert [pace.within(name, 0.5) is None for name in ("a", "b", "c")] == [False, True, True]
-    assert [pace.busy(name) for name in ("a", "b", "c")] == [1, 1, 1]
+    assert [pace.quantile(name, 0.5) is None for name in ("a", "b", "c")] == [False, True, True]
+    assert [pace.in_flight(name) for name in ("a", "b", "c")] == [1, 1, 1]
     for name in ("a", "b", "c"):
-        pace.answered(name, 0.1)
+        pace.call_ended(name, 0.1)
     pace.reconfigure(["a", "b"])
     assert list(pace._seen) == ["a", "b"], "of the last nothing is remembered"
 

@@ -94,6 +94,6 @@ def test_the_middle_joins(
 ) -> None:
     *what, rounds = play(plan(*rungs), chosen, *script)
     assert tuple(what) == kept
-    assert [each.held for each in rounds[:2]] == [True, len(rungs) > 2 and chosen.then is None][
+    assert [each.buffered for each in rounds[:2]] == [True, len(rungs) > 2 and chosen.then is None][
         : len(rounds)
     ]

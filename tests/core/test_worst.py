@@ -13,8 +13,8 @@ from gateway.core import tokens
 from gateway.core.catalog import Check, Deployment, Model, Tactic
 from gateway.core.chat import ChatRequest, Choice, Completion
 from gateway.core.checks import Finding, checklist
-from gateway.core.checks.asked import SHOWN
 from gateway.core.checks.early_checks import worth_watching
+from gateway.core.checks.external import SHOWN
 from gateway.core.errors import Faulty, Reset
 from gateway.core.money import Nanos, Price
 from gateway.core.plan import Candidate, Plan, Rung
@@ -210,7 +210,7 @@ def test_a_race_after_the_other_is_looked_at_once_for_all_ways_that_lead_to_it()
 
 def test_it_is_no_more_than_all_calls_together_may_cost() -> None:
     rung = Rung("t", (candidate("a", "p", 1),), checklist(()))
-    assert told(Plan((rung,), most=Nanos(5)), tactic("cascade"), HI) == 5
+    assert told(Plan((rung,), max_cost=Nanos(5)), tactic("cascade"), HI) == 5
 
 
 @pytest.mark.parametrize("output", [3, SHOWN + 9])

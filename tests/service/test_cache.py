@@ -9,7 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from gateway.core.events import CacheAsked
+from gateway.core.events import CacheLookup
 from gateway.core.money import usd
 from tests.service.running import KEY, Running, running
 
@@ -242,7 +242,7 @@ async def test_it_is_counted(service: Running) -> None:
     text = next(TEXTS)
     one = await ask(service, text)
     await ask(service, text)
-    asked = [event for event in service.events if isinstance(event, CacheAsked)]
+    asked = [event for event in service.events if isinstance(event, CacheLookup)]
     assert [event.outcome for event in asked] == ["miss", "hit"]
     assert asked[1].saved == service.simulator.bill.cost > 0
     assert one.headers["x-gateway-cost-usd"] == usd(asked[1].saved)

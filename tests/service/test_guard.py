@@ -14,7 +14,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from gateway.__main__ import app
-from gateway.behind.backstage import Backstage
+from gateway.background.runner import AuditRunner
 from gateway.commands.analyze import show
 from gateway.core.events import AuditEnded, Settled
 from gateway.core.ports import LedgerDriver
@@ -22,7 +22,7 @@ from gateway.core.usage_record import COMPARED, UsageRecord
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.simulator import Simulator
 from gateway.simulator.answers import Answer
-from gateway.simulator.asks import Ask
+from gateway.simulator.asks import SimulatedRequest
 from tests.service.running import KEY, Running, running
 
 pytest_plugins = ("tests.redis_server",)
@@ -68,7 +68,7 @@ class Says:
     def __init__(self) -> None:
         self.cheap = "wrong"
 
-    def answer(self, ask: Ask, behaviour: str) -> Answer:
+    def answer(self, ask: SimulatedRequest, behaviour: str) -> Answer:
         if ask.model == "cheap-poor":
             return Answer("hm")
         return Answer("right" if ask.model.startswith("smart") else self.cheap)
@@ -86,8 +86,8 @@ async def service(shared_redis: EmbeddedRedis, says: Says) -> AsyncIterator[Runn
         yield started
 
 
-def backstage(service: Running) -> Backstage:
-    return cast("Backstage", service.gateway.world.audits)
+def audits(service: Running) -> AuditRunner:
+    return cast("AuditRunner", service.gateway.world.audits)
 
 
 def _client(service: Running, headers: dict[str, str]) -> httpx.AsyncClient:
@@ -142,7 +142,7 @@ async def became(service: Running, request_id: str) -> Any:
 
 async def scraped(service: Running, route: str) -> dict[str, float]:
     """What the metrics say of a route's guard."""
-    assert await backstage(service).guards.refresh()
+    assert await audits(service).guards.refresh()
     async with _client(service, {}) as client:
         lines = (await client.get("/metrics")).text.splitlines()
     told = (line.rpartition(" ") for line in lines if line.startswith("gateway_guard_"))
@@ -163,7 +163,7 @@ async def until(service: Running, route: str, tier: str, *, stream: bool) -> Non
     """Ask until this tier answers, and see that it does not take long."""
     for _ in range(60):
         _, headers = await ask(service, route, stream=stream)
-        await backstage(service).idle()
+        await audits(service).idle()
         if headers["x-gateway-tier"] == tier:
             return
     pytest.fail(f"{tier} never answers")
@@ -188,7 +188,7 @@ async def test_a_bad_pair_is_switched_off_and_comes_back(
         text, headers = await ask(service, route, stream=stream)
         assert (text, headers["x-gateway-tier"]) == ("right", "smart")
         assert headers["x-gateway-reason"] == smart
-        await backstage(service).idle()
+        await audits(service).idle()
     seen = await scraped(service, route)
     assert (seen["state"], seen["agreement_rate"], seen["audits"]) == (0, 0.0, 14)
     told = await explained(service, route)
@@ -204,7 +204,7 @@ async def test_a_bad_pair_is_switched_off_and_comes_back(
     await until(service, route, "cheap", stream=stream)
     text, headers = await ask(service, route, stream=stream)
     assert (text, headers["x-gateway-reason"]) == ("right", reason)
-    await backstage(service).idle()
+    await audits(service).idle()
     (audit,) = (await became(service, headers["x-request-id"]))["behind"]
     assert (audit["kind"], audit["compared"]) == ("guard", "agreed")
     assert [each["model"] for each in audit["attempts"]] == ["large"]
@@ -237,7 +237,7 @@ async def test_a_shadow_is_seen_in_the_records_alone(
     says.cheap = "wrong"
     text, headers = await ask(service, "shadowed", stream=stream)
     assert (text, headers["x-gateway-attempts"]) == ("right", "1")
-    await backstage(service).idle()
+    await audits(service).idle()
     await service.audit(TENANT)
     (ended,) = [event for event in service.events if isinstance(event, AuditEnded)]
     assert (ended.kind, ended.outcome, ended.about.route) == ("shadow", "differed", "cheap-next")
@@ -284,8 +284,8 @@ async def test_replicas_agree(shared_redis: EmbeddedRedis, says: Says) -> None:
         for _ in range(7):
             for replica in (one, two):
                 await ask(replica, "shared", stream=False)
-                await backstage(replica).idle()
-        both = [backstage(replica).guards for replica in (one, two, one)]
+                await audits(replica).idle()
+        both = [audits(replica).guards for replica in (one, two, one)]
         assert [await each.refresh() for each in both] == [True] * 3
         states = [(await explained(each, "shared"))["guard"] for each in (one, two)]
         assert states[0] == states[1]

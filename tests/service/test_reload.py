@@ -126,14 +126,14 @@ async def test_a_provider_that_moved_ends_its_calls_where_they_began(sound: Runn
 async def test_what_did_not_change_is_what_it_was(sound: Running) -> None:
     world = sound.gateway.world
     world.health.failed("p/right", world.clock(), 60.0)
-    world.pace.asking("p/right")
-    world.pace.answered("p/right", 0.1)
+    world.pace.call_started("p/right")
+    world.pace.call_ended("p/right", 0.1)
     done = await sound.reload(config(sound).replace("usd: 5", "usd: 6"))
     now = sound.gateway.world
     assert [str(each) for each in done.changes] == ["tenants.acme changed"]
     assert (now.upstream, now.health, now.pace) == (world.upstream, world.health, world.pace)
     assert now.health.down(now.clock()) == {"p/right"}
-    assert now.pace.busy("p/right") == 0
+    assert now.pace.in_flight("p/right") == 0
 
     await sound.reload(config(sound).replace("api_key: x", "api_key: good"))
     assert sound.gateway.world.health.down(now.clock()) == set(), "with another key it may be well"

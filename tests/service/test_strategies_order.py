@@ -155,7 +155,7 @@ async def test_by_load(service: Running, client: httpx.AsyncClient, stream: bool
     with held(service.simulator.simulator) as slow:
         first = asyncio.create_task(who(client, "least-busy", stream=stream))
         await slow.until(1)
-        assert pace.busy("one/busy") == 1
+        assert pace.in_flight("one/busy") == 1
         second = asyncio.create_task(who(client, "least-busy", stream=stream))
         await slow.until(2)
     assert [await first, await second] == ["busy 1", "idle 1"]
@@ -203,8 +203,8 @@ async def test_a_cap_of_time_rules_out_who_is_seen_to_be_slow(
     assert await who(client, "unhurried", stream=stream, max_latency_ms=cap) == "slow 1"
     pace = service.gateway.world.pace
     for _ in range(200):  # which outweighs whatever else was seen
-        pace.asking("one/slow")
-        pace.answered("one/slow", 30.0)
+        pace.call_started("one/slow")
+        pace.call_ended("one/slow", 30.0)
     got = await ask(client, "unhurried", stream=stream, max_latency_ms=cap)
     assert (got.status_code, got.headers["x-gateway-model"]) == (200, "quick")
     told = await client.post(

@@ -31,7 +31,7 @@ async def test_what_is_sent_leaves_before_what_comes_then(waits: bool) -> None:
     assert not client.send(b"one "), "it is to be waited for"
     client.send(b"two ")
     if waits:
-        await client.drained()
+        await client.drain()
         assert [message.get("body", b"") for message in told] == [b"", b"one two "]
     await client.end(b"three")
     assert b"".join(message.get("body", b"") for message in told) == b"one two three"
@@ -53,7 +53,7 @@ async def test_what_must_go_first_does(how: str) -> None:
     outbox().first(lambda: told.append("settle"))
     if how == "reply":
         client.reply(200, b"", b"whole")
-        await client.drained()
+        await client.drain()
     elif how == "begin":
         await client.begin(200, b"")
     else:

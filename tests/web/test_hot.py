@@ -18,7 +18,7 @@ from gateway.app import make_keyring
 from gateway.core.events import Began
 from gateway.core.keys import KeyRecord, digest_of
 from gateway.web.hot import HotProtocol, hot
-from gateway.web.hot_reply import Nowhere
+from gateway.web.hot_reply import NullTransport
 from gateway.web.idle import BUSY
 from tests.service.running import KEY, Running, running
 from tests.web.test_door import CONFIG
@@ -415,7 +415,7 @@ async def test_a_request_in_the_tick_in_which_its_connection_is_stopped(service:
     config.load()
     made = cast("Callable[..., HotProtocol]", hot(front.door))
     connection = made(config, ServerState(), {})
-    connection.connection_made(Nowhere())
+    connection.connection_made(NullTransport())
     connection.data_received(asks())
     async with asyncio.timeout(30):
         while connection.since is BUSY:
@@ -434,7 +434,7 @@ async def test_an_answer_that_is_read_on_for_who_left_with_more_asked_behind(
     config.load()
     made = cast("Callable[..., HotProtocol]", hot(front.door))
     connection = made(config, ServerState(), {})
-    connection.connection_made(Nowhere())
+    connection.connection_made(NullTransport())
     connection.data_received(asks() + b"GET /livez HTTP/1.1\r\n\r\n")
     connection.connection_lost(None)
     await connection.begin(200, b"")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.web.hot_head import Heads
+from gateway.web.hot_head import HeadParser
 
 NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,12}", fullmatch=True).filter(
     lambda name: name not in {"content-length", "transfer-encoding", "connection", "upgrade"}
@@ -19,9 +19,9 @@ def head(lines: list[tuple[str, str]], at: int, length: bytes) -> bytes:
     return b"\r\n".join([b"POST /v1/chat/completions HTTP/1.1", *said]) + b"\r\n\r\n"
 
 
-def remembering(whole: bytes) -> Heads:
-    heads = Heads()
-    assert heads.parsed(whole)
+def remembering(whole: bytes) -> HeadParser:
+    heads = HeadParser()
+    assert heads.parse(whole)
     return heads
 
 
@@ -31,10 +31,10 @@ def test_what_is_known_again_is_what_would_be_read(
 ) -> None:
     heads, body = remembering(head(lines, at, b"%d" % first)), b"{}\r\n\r\n1\r\n\r\n"
     data = head(lines, at, b"%d" % second)
-    begins = heads.again(data + body)
+    begins = heads.match(data + body)
     if begins:
         anew = remembering(data)
-        assert (begins, heads.length, heads.keeps) == (len(data), second, anew.keeps)
+        assert (begins, heads.length, heads.keep_alive) == (len(data), second, anew.keep_alive)
     else:
         assert {"expect", "traceparent"} & {name for name, _ in lines}, "it is not remembered"
 
@@ -69,8 +69,8 @@ KNOWN = head(LINES, 1, b"12")
 )
 def test_what_is_not_known_again(data: bytes) -> None:
     heads = remembering(KNOWN)
-    assert heads.again(data) == 0
-    assert heads.again(KNOWN) == len(KNOWN), "the last is still known"
+    assert heads.match(data) == 0
+    assert heads.match(KNOWN) == len(KNOWN), "the last is still known"
 
 
 @pytest.mark.parametrize(
@@ -83,13 +83,13 @@ def test_what_is_not_known_again(data: bytes) -> None:
     ids=["traced", "closing", "two lengths"],
 )
 def test_what_is_not_remembered(lines: list[tuple[str, str]]) -> None:
-    heads = Heads()
-    heads.parsed(head(lines, 1, b"12"))
-    assert heads.again(head(lines, 1, b"12")) == 0
+    heads = HeadParser()
+    heads.parse(head(lines, 1, b"12"))
+    assert heads.match(head(lines, 1, b"12")) == 0
 
 
 def test_another_head_takes_its_place() -> None:
     heads, other = remembering(KNOWN), head([("host", "there")], 1, b"7")
-    assert heads.parsed(other)
-    assert heads.again(KNOWN) == 0
-    assert (heads.again(other), heads.length) == (len(other), 7)
+    assert heads.parse(other)
+    assert heads.match(KNOWN) == 0
+    assert (heads.match(other), heads.length) == (len(other), 7)

@@ -36,7 +36,7 @@ class AtOnce:
         self._afterwards = afterwards
         self.now = SimpleNamespace(world=SimpleNamespace(new_id=lambda: "1"))
 
-    def left(self, client: HotProtocol) -> None: ...
+    def client_gone(self, client: HotProtocol) -> None: ...
 
     async def serve(self, client: HotProtocol) -> None:
         assert client.whole is not None
@@ -209,7 +209,7 @@ async def test_who_sends_without_end_is_made_to_wait(most: int) -> None:
             protocol.data_received(some)
             sent += 300
         await asyncio.sleep(0)
-        assert len(protocol._came) < 5 * len(some)
+        assert len(protocol._buffer) < 5 * len(some)
     if not most:
         assert transport.kept.count(answered) == 1
     transport.most = 10**9

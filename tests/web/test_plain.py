@@ -208,13 +208,13 @@ async def test_a_request_whose_body_is_not_whole_when_we_stop_is_told(
     await line.sends(b"%b%bcontent-length: 9\r\n\r\n{" % (begun, key))
     for _ in range(5):
         await asyncio.sleep(0)
-    door.end(line.state.tasks)
+    door.abort(line.state.tasks)
     try:
         async with asyncio.timeout(30):
             while b'"code":"shutting_down"' not in line.heard:
                 await asyncio.sleep(0.002)
     finally:
-        door.ending = False
+        door.aborting = False
     told = line.heard.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
     assert told.startswith(b"HTTP/1.1 503 ")
     assert b"\r\nretry-after: 1\r\n" in told
@@ -304,7 +304,7 @@ async def test_who_never_reads_is_left_without_a_word_in_the_log_when_we_stop(
     async with asyncio.timeout(30):
         while not door.in_flight.total:
             await asyncio.sleep(0)
-        door.end(line.state.tasks)
+        door.abort(line.state.tasks)
         try:
             while door.in_flight.total:
                 await asyncio.sleep(0)
@@ -312,7 +312,7 @@ async def test_who_never_reads_is_left_without_a_word_in_the_log_when_we_stop(
             task.cancel()  # as the loop does in the end
             await asyncio.wait((task,))
         finally:
-            door.ending = False
+            door.aborting = False
     assert not task.cancelled()
     assert (line.heard, line.aborted, caplog.messages) == (b"", True, [])
     await line.hangs_up()

@@ -354,10 +354,10 @@ def test_who_was_let_in_comes_again_until_its_key_changes(
     keyring = ring(ONE)
     caller = keyring.known(bearer("s-one"))
     assert caller is not None
-    assert keyring.again(caller)
+    assert keyring.still_valid(caller)
     change(keyring)
-    assert keyring.again(caller) is (keyring.known(bearer("s-one")) is caller) is good
-    assert not ring(ONE).again(caller), "another configuration has callers of its own"
+    assert keyring.still_valid(caller) is (keyring.known(bearer("s-one")) is caller) is good
+    assert not ring(ONE).still_valid(caller), "another configuration has callers of its own"
 
 
 def test_who_comes_again_is_counted_as_used_and_comes_until_its_key_ends() -> None:
@@ -366,15 +366,19 @@ def test_who_comes_again_is_counted_as_used_and_comes_until_its_key_ends() -> No
     keyring.put(structs.replace(ONE, scopes=Scopes(expires=110.0)))
     caller = keyring.known(bearer("s-one"))
     assert caller is not None
-    assert (keyring.used(), keyring.again(caller), keyring.used()) == ({"key_1"}, True, {"key_1"})
+    assert (keyring.used(), keyring.still_valid(caller), keyring.used()) == (
+        {"key_1"},
+        True,
+        {"key_1"},
+    )
     now[0] = 110.0
-    assert (keyring.again(caller), keyring.used()) == (False, set())
+    assert (keyring.still_valid(caller), keyring.used()) == (False, set())
 
 
 def test_who_came_without_a_key_is_looked_at_each_time() -> None:
     """A key that it sends may be good by then."""
     keyring = Keyring([structs.replace(ACME, anonymous=True)], pepper=PEPPER)
     caller = keyring.caller(bearer("s-one"))
-    assert not keyring.again(caller)
+    assert not keyring.still_valid(caller)
     keyring.put(ONE)
     assert keyring.caller(bearer("s-one")) is not caller

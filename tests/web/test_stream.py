@@ -15,8 +15,8 @@ from gateway.core.events import Denied, Dropped
 from gateway.handle import Life
 from gateway.web.client import Lines, Pairs, pairs_of
 from gateway.web.render_stream import DONE, KEEP_ALIVE
+from gateway.web.session import Session
 from gateway.web.stream import ClientStream
-from gateway.web.visitor import Visitor
 from tests.lives import Stage, Turn, fails, faulty, poor, says, stage, told, well, whole
 
 NEVER_S = 1_000.0
@@ -33,7 +33,7 @@ class Client:
     """What it was sent; `heard` is set once something is."""
 
     headers: Pairs = field(default_factory=list)
-    visitor: Visitor | None = None
+    session: Session | None = None
     whole: bytes | None = None
     is_gone: bool = False
     life: Life | None = None
@@ -63,13 +63,13 @@ class Client:
         self.sent.append(data)
         return False
 
-    async def drained(self) -> None:
+    async def drain(self) -> None:
         sent, self.sent = self.sent, []
         for data in sent:
             await self.write(data)
 
     async def end(self, data: bytes) -> None:
-        await self.drained()
+        await self.drain()
         await self.write(data)
         self.ended = True
 
@@ -205,7 +205,7 @@ async def test_a_client_that_leaves_before_the_head_of_a_flow_is_out() -> None:
 
 
 @pytest.mark.parametrize("asked", ["open", "judged", "hedge"])
-@pytest.mark.parametrize("waits_at", ["begin", "drained"])
+@pytest.mark.parametrize("waits_at", ["begin", "drain"])
 async def test_a_stop_while_the_client_is_slow_is_no_leave_of_the_client(
     waits_at: str, asked: str
 ) -> None:
@@ -215,9 +215,9 @@ async def test_a_stop_while_the_client_is_slow_is_no_leave_of_the_client(
     class Slow(Client):
         async def begin(self, status: int, headers: Lines) -> None:
             if waits_at == "begin":
-                await self.drained()
+                await self.drain()
 
-        async def drained(self) -> None:
+        async def drain(self) -> None:
             waits.set()
             await asyncio.Event().wait()
 

@@ -74,8 +74,8 @@ class Checklist(Struct, frozen=True):
     """What checks come to: of `all`, those `at_hand` ask nobody, the `others` somebody."""
 
     all: tuple[Check, ...]
-    at_hand: tuple[Check, ...]
-    others: tuple[Check, ...]
+    local: tuple[Check, ...]
+    external: tuple[Check, ...]
     names: tuple[str, ...]
     """Of those at hand."""
     runs: _Runs

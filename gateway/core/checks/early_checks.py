@@ -12,9 +12,9 @@ from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Choice, Delta
 from gateway.core.checks import languages, lengths, refusal, schema_check
 from gateway.core.checks.finding import Finding
-from gateway.core.checks.heard import Heard
 from gateway.core.checks.json_answer import json_if_requested, wants_json
 from gateway.core.checks.json_prefix import JsonPrefix
+from gateway.core.checks.partial_answer import PartialAnswer
 from gateway.core.checks.pattern import CITATION, compiled, is_firm
 from gateway.core.checks.tolerant_json import BLANK, begins_bare
 from gateway.core.checks.tools import UNDECLARED, declared_names, offers_tools
@@ -28,7 +28,7 @@ class Passes(Enum):
 
 PASSES: Final = Passes.PASSES
 Seen = str | Passes | None
-EarlyCheck = Callable[[Heard], Seen]
+EarlyCheck = Callable[[PartialAnswer], Seen]
 """Called after each piece that comes, until it has said something."""
 
 
@@ -36,7 +36,7 @@ def _not_refused(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck
     """Refusals say so at once. What the provider's filter does later is not waited for."""
     tools = offers_tools(request)
 
-    def look(heard: Heard) -> Seen:
+    def look(heard: PartialAnswer) -> Seen:
         if heard.refused:
             return refusal.MARKED
         refuses = refusal.prefix_refuses(heard.head) if heard.head else None
@@ -48,7 +48,7 @@ def _not_refused(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck
 
 
 def _not_empty(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
-    def look(heard: Heard) -> Seen:
+    def look(heard: PartialAnswer) -> Seen:
         there = heard.called or heard.refused or (heard.more and not heard.more.isspace())
         return PASSES if there else None
 
@@ -60,7 +60,7 @@ def _tools(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     names = declared_names(request)
     none = not offers_tools(request)
 
-    def look(heard: Heard) -> Seen:
+    def look(heard: PartialAnswer) -> Seen:
         if names is None:
             return None
         if any(name not in names for name in heard.called):
@@ -80,7 +80,7 @@ def _length(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     bounds = lengths.Bounds(options)
     sizes = lengths.Sizes()
 
-    def look(heard: Heard) -> Seen:
+    def look(heard: PartialAnswer) -> Seen:
         sizes.add(heard.more)
         return bounds.look(heard.size, sizes.words, sizes.bytes, PASSES)
 
@@ -91,7 +91,7 @@ def _language(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     expected = languages.expected(request, options)
     stages = list(languages.STAGES)
 
-    def look(heard: Heard) -> Seen:
+    def look(heard: PartialAnswer) -> Seen:
         if not expected:
             return PASSES
         while stages and heard.size >= stages[0]:
@@ -114,7 +114,7 @@ def _json(
     prefix: JsonPrefix | None = None
     elsewhere = False
 
-    def look(heard: Heard) -> Seen:
+    def look(heard: PartialAnswer) -> Seen:
         nonlocal prefix, elsewhere
         if elsewhere or not heard.more:
             return None
@@ -156,7 +156,7 @@ def _pattern(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     pattern = compiled(source) if is_firm(source) else None
     again = 0
 
-    def look(heard: Heard) -> Seen:
+    def look(heard: PartialAnswer) -> Seen:
         nonlocal again
         if pattern is None or heard.size <= again:
             return None
@@ -188,7 +188,7 @@ class EarlyChecks:
     """Several checks of one answer while it comes."""
 
     def __init__(self, checks: tuple[Check, ...], request: ChatRequest) -> None:
-        self._heard = Heard()
+        self._heard = PartialAnswer()
         self._open: list[tuple[str, EarlyCheck]] = []
         self.never = False
         """Whether a check is decided only by the whole answer: they never all pass before."""

@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 
 from gateway.core.agree import MODES
 from gateway.core.catalog import BALLOTS, CASCADE, Tactic
-from gateway.core.pace import Pace
+from gateway.core.pace import LatencyTracker
 from gateway.core.plan import Plan, Rung, paced, races
 from gateway.core.strategies.cascade import cascade
 from gateway.core.strategies.hedge import hedge
@@ -95,7 +95,7 @@ def tactic(
     return Tactic(name, whole, then)
 
 
-def named(plan: Plan, name: str, pace: Pace) -> tuple[Plan, Tactic]:
+def named(plan: Plan, name: str, pace: LatencyTracker) -> tuple[Plan, Tactic]:
     """What a client names, and the plan with what a race wants to know: it was made for the
     route's own strategy.
     """

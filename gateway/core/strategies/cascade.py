@@ -17,7 +17,7 @@ def cascade(plan: Plan, tactic: Tactic, progress: Progress) -> Strategy:
             (outcome,) = yield progress.round(rung, candidate)
             if type(outcome) is Failed:
                 last = candidate is plan.rungs[-1].candidates[-1]
-                outcome = yield from progress.once_more(outcome, rung, patient=last)
+                outcome = yield from progress.retry(outcome, rung, patient=last)
             verdict = progress.take(outcome, rung)
             if verdict is not None:
                 return verdict

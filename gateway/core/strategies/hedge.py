@@ -4,7 +4,14 @@ from msgspec import structs
 
 from gateway.core.catalog import Tactic
 from gateway.core.plan import Plan, Rung
-from gateway.core.strategies.progress import Progress, Steps, aside, declined, elsewhere, paid_first
+from gateway.core.strategies.progress import (
+    Progress,
+    Steps,
+    declined,
+    elsewhere,
+    paid_first,
+    skipped_for_budget,
+)
 from gateway.core.strategy import Answered, Stopped
 
 
@@ -17,13 +24,17 @@ def hedge(plan: Plan, tactic: Tactic, progress: Progress) -> Steps:
     rung, higher = plan.rungs[0], plan.rungs[1:]
     first, second, *others = rung.candidates
     after_ms = tactic.options["after_ms"]
-    after_s = first.slow_s if after_ms is None else after_ms / 1000
-    outcomes = yield structs.replace(progress.round(rung, first, second), race_s=after_s)
+    after_s = first.p95_s if after_ms is None else after_ms / 1000
+    outcomes = yield structs.replace(progress.round(rung, first, second), stagger_s=after_s)
     for outcome in paid_first(outcomes):
         verdict = progress.take(outcome, rung)
         if verdict is not None:
             return verdict
-    short = [each.candidate for each in outcomes if isinstance(each, Stopped) and aside(each)]
+    short = [
+        each.candidate
+        for each in outcomes
+        if isinstance(each, Stopped) and skipped_for_budget(each)
+    ]
     others = [*short, *others]  # there may be room for it without the other
     answers = [each for each in outcomes if isinstance(each, Answered)]
     others = elsewhere(answers, others) if all(map(declined, answers)) else []

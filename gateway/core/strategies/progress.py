@@ -11,7 +11,7 @@ from gateway.core.errors import UpstreamError
 from gateway.core.plan import Candidate, Plan, Rung
 from gateway.core.strategy import (
     Answered,
-    Because,
+    Cause,
     Failed,
     Flowing,
     Outcome,
@@ -22,15 +22,15 @@ from gateway.core.strategy import (
     better,
 )
 
-_FIRST: Final = Because("answer")
+_FIRST: Final = Cause("answer")
 
 
 class Progress(Struct):
-    """Where a strategy stands, and whoever takes over from it: the best answer so far, the last
-    error, and why it asks on.
+    """State that one strategy hands on to the next: the best answer so far, the last error, and
+    why the next call is made.
     """
 
-    because: Because = _FIRST
+    cause: Cause = _FIRST
     best: Answered | None = None
     error: UpstreamError | None = None
     said: tuple[Message, ...] = ()
@@ -49,13 +49,13 @@ class Progress(Struct):
         if isinstance(outcome, Answered):
             findings = outcome.findings
             if not findings:
-                judged = rung.checks.all and (not outcome.skipped or rung.checks.at_hand)
+                judged = rung.checks.all and (not outcome.skipped or rung.checks.local)
                 return Verdict(outcome, "passed" if judged else "unjudged", self.error)
             self.short = False
             self.best = better(self.best, outcome)
-            self.because = Because("escalation", findings[0].check, outcome.candidate)
+            self.cause = Cause("escalation", findings[0].check, outcome.candidate)
             return None
-        if aside(outcome):
+        if skipped_for_budget(outcome):
             self._set_aside(outcome)
             return None
         self.short = False
@@ -64,7 +64,7 @@ class Progress(Struct):
                 return Verdict(outcome, outcome.why, self.error)
             case Failed(candidate, error):
                 self.error = error
-                self.because = Because("fallback", error.kind, candidate)
+                self.cause = Cause("fallback", error.kind, candidate)
                 return Verdict(self.best, error.kind, error) if error.retry == "never" else None
             case Refused(refusal=refusal):
                 return Verdict(self.best, BUDGET, self.error, refusal)
@@ -78,10 +78,10 @@ class Progress(Struct):
             told, new = self.refusal, outcome.refusal
             if told is None or (told.for_good and not new.for_good):
                 self.refusal = new  # the first; or the first that waiting helps
-        if self.because.after is None:
-            self.because = Because("fallback", BUDGET, outcome.candidate)
+        if self.cause.after is None:
+            self.cause = Cause("fallback", BUDGET, outcome.candidate)
 
-    def once_more(
+    def retry(
         self, outcome: Failed, rung: Rung, *, patient: bool = False
     ) -> Generator[Round, tuple[Outcome, ...], Outcome]:
         """What becomes of a call that failed: it is made again when its connection was refused or
@@ -95,28 +95,28 @@ class Progress(Struct):
             wait_s = (error.retry_after or 0.0) if patient else 0.0
             if error.retry == "same" or wait_s:
                 candidate = outcome.candidate
-                because = Because("retry", error.kind, candidate)
+                cause = Cause("retry", error.kind, candidate)
                 (second,) = yield Round(
-                    (candidate,), rung.checks, because, wait_s, again=True, said=self.said
+                    (candidate,), rung.checks, cause, wait_s, is_retry=True, said=self.said
                 )
                 return outcome if isinstance(second, Stopped) else second
         return outcome
 
     def asks_elsewhere(self, others: Sequence[Candidate]) -> None:
         """A poor answer leads to others of its rung, where there are any, and not up."""
-        if others and self.because.purpose == "escalation":
-            self.because = structs.replace(self.because, purpose="fallback")
+        if others and self.cause.purpose == "escalation":
+            self.cause = structs.replace(self.cause, purpose="fallback")
 
     def climbs(self) -> None:
-        """Nobody of the rung is left to ask. Where none of them could be after one had declined, it
-        is that answer which leads up.
+        """The rung is exhausted. Where an answer declined and nobody could be asked after it, that
+        answer is why the next rung is.
         """
-        because = self.because
-        if because.purpose == "fallback" and because.why == _DECLINED:
-            self.because = structs.replace(because, purpose="escalation")
+        cause = self.cause
+        if cause.purpose == "fallback" and cause.why == _DECLINED:
+            self.cause = structs.replace(cause, purpose="escalation")
 
     def round(self, rung: Rung, *calls: Candidate) -> Round:
-        return Round(calls, rung.checks, self.because, said=self.said)
+        return Round(calls, rung.checks, self.cause, said=self.said)
 
 
 Steps = Generator[Round, tuple[Outcome, ...], Verdict | Plan]
@@ -133,7 +133,7 @@ _THEIRS: Final = ("model", "provider")
 """Scopes of caps that leave others to be asked."""
 
 
-def aside(outcome: Outcome) -> bool:
+def skipped_for_budget(outcome: Outcome) -> bool:
     """Whether a call was not made for want of money, and another may be: its model or provider is
     at its cap, or its ceiling is above what is left of what the request may cost.
     """

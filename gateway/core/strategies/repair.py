@@ -8,7 +8,13 @@ from gateway.core.catalog import Tactic
 from gateway.core.chat import Completion, Message
 from gateway.core.checks.finding import Finding
 from gateway.core.plan import Plan
-from gateway.core.strategies.progress import Progress, Steps, aside, declined, elsewhere
+from gateway.core.strategies.progress import (
+    Progress,
+    Steps,
+    declined,
+    elsewhere,
+    skipped_for_budget,
+)
 from gateway.core.strategy import Answered, Failed
 
 
@@ -38,7 +44,7 @@ def _tries(plan: Plan, progress: Progress, tries: int, *, tell: bool) -> Steps:
         for left in reversed(range(tries)):
             (outcome,) = yield progress.round(rung, candidate)
             if isinstance(outcome, Failed):
-                outcome = yield from progress.once_more(outcome, rung)
+                outcome = yield from progress.retry(outcome, rung)
             verdict = progress.take(outcome, rung)
             if verdict is not None:
                 return verdict
@@ -47,17 +53,17 @@ def _tries(plan: Plan, progress: Progress, tries: int, *, tell: bool) -> Steps:
                 progress.asks_elsewhere(waiting)
                 break
             if isinstance(outcome, Answered) and left:
-                progress.because = structs.replace(progress.because, purpose="retry")
+                progress.cause = structs.replace(progress.cause, purpose="retry")
                 if tell:
                     progress.said = (
                         *progress.said,
                         *feedback(outcome.completion, outcome.findings),
                     )
                 continue
-            no_room = progress.because.purpose == "retry" and aside(outcome)
+            no_room = progress.cause.purpose == "retry" and skipped_for_budget(outcome)
             if not (no_room or isinstance(outcome, Answered)):
                 break
-            progress.because = structs.replace(progress.because, purpose="escalation")
+            progress.cause = structs.replace(progress.cause, purpose="escalation")
             progress.said = said
             return higher
         progress.said = said

@@ -10,10 +10,17 @@ from gateway.core.agree import Agreement, key_of
 from gateway.core.catalog import Tactic
 from gateway.core.chat import Message
 from gateway.core.plan import Candidate, Plan, Rung
-from gateway.core.strategies.progress import Progress, Steps, aside, declined, elsewhere, paid_first
+from gateway.core.strategies.progress import (
+    Progress,
+    Steps,
+    declined,
+    elsewhere,
+    paid_first,
+    skipped_for_budget,
+)
 from gateway.core.strategy import (
     Answered,
-    Because,
+    Cause,
     Failed,
     Outcome,
     Round,
@@ -64,7 +71,7 @@ def _vote(plan: Plan, tactic: Tactic, progress: Progress, agreement: Agreement) 
     for each in reversed(votes):
         progress.best = better(progress.best, each)
     after = progress.best.candidate if progress.best else electorate[0]
-    progress.because = Because("arbitration", _undecided(votes, need, agreement), after)
+    progress.cause = Cause("arbitration", _undecided(votes, need, agreement), after)
     if options["show_votes"]:
         progress.said = (*progress.said, *shown(votes))
     if votes and options["join"] and tactic.then is None:
@@ -80,7 +87,7 @@ def _joined(
         waiting = list(rung.candidates)
         while waiting:
             candidate = waiting.pop(0)
-            (outcome,) = yield structs.replace(progress.round(rung, candidate), held=True)
+            (outcome,) = yield structs.replace(progress.round(rung, candidate), buffered=True)
             if not (isinstance(outcome, Answered) and not outcome.findings):
                 verdict = progress.take(outcome, rung)
                 if verdict is not None:
@@ -95,7 +102,7 @@ def _joined(
             if agreed is not None:
                 return Verdict(agreed, "agreed", progress.error)
             progress.best = better(progress.best, outcome)
-            progress.because = Because("arbitration", _undecided(votes, need, agreement), candidate)
+            progress.cause = Cause("arbitration", _undecided(votes, need, agreement), candidate)
             break
         progress.climbs()
     return Plan(plan.rungs[-1:], plan.skipped)
@@ -107,24 +114,28 @@ def _poll(
     """Fill `votes` with answers that pass, each call that failed or declined replaced by the next
     in line. A verdict when the life ends with it.
     """
-    progress.because = structs.replace(progress.because, purpose="vote")
+    progress.cause = structs.replace(progress.cause, purpose="vote")
     waiting = electorate
     while waiting and len(votes) < voters:
         missing = voters - len(votes)
         now, waiting = waiting[:missing], waiting[missing:]
-        outcomes = yield structs.replace(progress.round(rung, *now), held=True)
+        outcomes = yield structs.replace(progress.round(rung, *now), buffered=True)
         for outcome in paid_first(outcomes):
             if isinstance(outcome, Answered) and not outcome.findings:
                 progress.short = False
                 votes.append(outcome)
             elif (verdict := progress.take(outcome, rung)) is not None:
                 return structs.replace(verdict, answer=votes[0] if votes else verdict.answer)
-        short = [each.candidate for each in outcomes if isinstance(each, Stopped) and aside(each)]
+        short = [
+            each.candidate
+            for each in outcomes
+            if isinstance(each, Stopped) and skipped_for_budget(each)
+        ]
         if len(short) < len(outcomes):
             waiting = [*short, *waiting]  # there may be room for them once the others are paid
         if any(map(declined, outcomes)):
             waiting = elsewhere(outcomes, waiting)
-        elif not any(isinstance(each, Failed) or aside(each) for each in outcomes):
+        elif not any(isinstance(each, Failed) or skipped_for_budget(each) for each in outcomes):
             break
         progress.asks_elsewhere(waiting)
     return None

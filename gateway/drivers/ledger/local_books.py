@@ -1,4 +1,4 @@
-"""What this process did without the ledger: what is under way, and what is not charged yet."""
+"""What this process did without the ledger: calls in flight, and spending not charged yet."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ _log: Final = logging.getLogger("gateway")
 
 
 class OpenCall(NamedTuple):
-    """A call that is under way since `at`, in Unix seconds, and what it took of the shares."""
+    """A call in flight since `at`, in Unix seconds, and what it took of the shares."""
 
     hold: Hold
     demand: Demand
@@ -37,7 +37,9 @@ class OpenCall(NamedTuple):
 
 
 class Outage:
-    """A home whose ledger was away `since`, and when it may be trusted alone; None: it is away."""
+    """A home's ledger was unreachable `since`; `until`: when the share is no longer checked as
+    well, None while it is unreachable.
+    """
 
     def __init__(self, since: float) -> None:
         self.since = since
@@ -45,8 +47,8 @@ class Outage:
 
 
 class LocalBooks:
-    """`open` are the calls that only this process knows of, by id; `agreed` those that the ledger
-    knows of as well. `moved` is what it calls those that it was told of later.
+    """`open` are the calls that only this process knows of, by id; `confirmed` those that the
+    ledger knows as well. `moved` has the ledger's hold of each call that was handed over.
     """
 
     def __init__(
@@ -70,20 +72,20 @@ class LocalBooks:
         return written or bool(self._unwritten)
 
     async def start(self) -> set[str]:
-        """Charge what the dead left behind; the homes where that failed. Raises OSError where the
-        folder cannot be used.
+        """Charge the journals of dead processes; gives the homes where that failed. Raises OSError
+        where the folder cannot be used.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return await self._payer.pay_orphaned(self._folder)
 
     def hold(self, hold: Hold, demand: Demand, life: str) -> None:
-        """Raises OSError where it cannot be written down: then it is not held."""
+        """Raises OSError if the journal cannot be written: then it is not held."""
         at = self._wall()
         self._write(Held(hold.id, at, hold.purse, hold.amounts, life))
         self.open[hold.id] = OpenCall(hold, demand, life, at)
 
     def settle(self, hold: Hold, actual: Amounts, record: UsageRecord | None) -> bool:
-        """Whether it was one of those that the ledger does not know of."""
+        """Whether it was a call that the ledger does not know."""
         cost = bounded(actual)
         spent = Amounts(cost.nanos, cost.tokens, hold.amounts.requests)
         opened = self.open.pop(hold.id, None)
@@ -93,12 +95,12 @@ class LocalBooks:
             return False
         give_back(opened.demand, hold.amounts, spent)
         line = Spent(hold.id, opened.at, hold.purse, spent, record)
-        if not self._try_write(line):  # it is charged from here; if we die before, at its ceiling
+        if not self._try_write(line):  # kept in memory; if we die, it is charged at its ceiling
             self._unwritten.append(line)
         return True
 
     async def pay(self) -> set[str]:
-        """Charge what is in our journal and in those of the dead; the homes where that failed."""
+        """Charge our journal and those of dead processes; gives the homes where that failed."""
         failing: set[str] = set()
         try:
             for line in [*self._unwritten]:
@@ -115,8 +117,8 @@ class LocalBooks:
         return failing
 
     async def hand_over(self, home: str, known_lives: set[str]) -> None:
-        """From now on the ledger holds what is under way here. A life that the ledger may know of
-        is in `asked` until it leaves.
+        """Reserve the calls in flight at the ledger. A life that the ledger may know is in
+        `known_lives` until it leaves.
         """
         for name, opened in [*self.open.items()]:
             hold, life = opened.hold, opened.life
@@ -131,13 +133,13 @@ class LocalBooks:
                 if name in self.open and self._try_write(Moved(name)):
                     self.confirmed[name] = self.open.pop(name)
                     self.moved[name] = answer
-                else:  # the journal says what it did cost, or will
+                else:  # it is charged from the journal
                     await self._ledger.void(home, new_id)
-            if life not in known_lives:  # it has left, maybe before it was let in
+            if life not in known_lives:  # it left meanwhile, maybe before the reserve
                 self._ledger.leave(hold.purse, life)
 
     def forget_if_confirmed(self, home: str) -> bool:
-        """Whether the ledger knows of everything in a home. Then it is not kept here any more."""
+        """Whether the ledger knows everything of a home; then its calls are forgotten here."""
         if self.unpaid or any(each.hold.purse.home == home for each in self.open.values()):
             return False
         confirmed = self.confirmed.items()
@@ -145,7 +147,7 @@ class LocalBooks:
         return True
 
     async def sync_periodically(self) -> None:
-        """Put the journal on the disk every second, until cancelled."""
+        """Sync the journal to disk every second, until cancelled."""
         while True:
             await asyncio.sleep(_SYNC_S)
             if self._journal is not None:
@@ -153,7 +155,7 @@ class LocalBooks:
                     await asyncio.to_thread(self._journal.sync)
 
     def close(self) -> None:
-        """What is not charged stays in the journal, for the next start."""
+        """Uncharged lines stay in the journal, for the next start."""
         if self._journal is not None:
             with suppress(OSError):
                 self._journal.sync()

@@ -1,9 +1,9 @@
-"""What was spent while the ledger could not be reached: a file a process, a JSON line a step.
+"""What was spent while the ledger was unreachable: one JSON Lines file per process.
 
-A line is written before what it tells of goes on: "held" before the call is made, "spent" before
-its answer is given. So a killed process loses none; the disk has it within a second or so (`sync`),
-which is what a power failure loses. Whoever lives holds a lock on its file: of the others the
-process is gone, and whoever finds them charges what they tell.
+It is a write-ahead log: "held" is written before the call is made, "spent" before its answer is
+given. So a killed process loses nothing; a power failure loses what was not synced, about a second.
+A live process holds a lock on its file: an unlocked one is of a dead process, and whoever finds it
+charges it.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ _CHUNK: Final = 1 << 16
 
 
 class Held(Struct, frozen=True, tag="held"):
-    """A call that is about to be made, and at most how much it costs. `at` is in Unix seconds.
+    """A call that is about to be made, and its maximum cost. `at` is in Unix seconds.
 
     `life` is the request that it belongs to.
     """
@@ -38,13 +38,13 @@ class Held(Struct, frozen=True, tag="held"):
 
 
 class Moved(Struct, frozen=True, tag="moved"):
-    """The ledger holds that call now, under the id that `moved` gives."""
+    """The ledger holds that call now, under `moved_id` of its id."""
 
     call: str
 
 
 class Spent(Struct, frozen=True, tag="spent"):
-    """What that call did cost."""
+    """What that call cost."""
 
     call: str
     at: float
@@ -54,13 +54,13 @@ class Spent(Struct, frozen=True, tag="spent"):
 
 
 class Paid(Struct, frozen=True, tag="paid"):
-    """It was charged, while others of the journal could not be."""
+    """That call was charged, while others of the journal could not be."""
 
     call: str
 
 
 def moved_id(call: str) -> str:
-    """Another id: the ledger may have been told to turn the call's own away."""
+    """Another id for a call: its own may have been voided at the ledger."""
     return f"{call}~"
 
 
@@ -78,10 +78,10 @@ class Journal:
         self.size = os.fstat(descriptor).st_size
         self._synced = self.size
         self.damaged = 0
-        """How many lines were no lines, but for one at the very end."""
+        """How many lines could not be decoded, not counting a torn last one."""
 
     def write(self, line: Line) -> None:
-        """Add a line as a whole, or not at all."""
+        """Append a whole line, or nothing."""
         data = _encoder.encode(line) + b"\n"
         try:
             written = os.pwrite(self._file, data, self.size)
@@ -94,15 +94,15 @@ class Journal:
         self.size += written
 
     def sync(self) -> None:
-        """Put it on the disk, where it is not yet. May take a while: for a thread."""
+        """fsync, if anything is new. May block: call it in a thread."""
         size = self.size
         if size != self._synced:
             os.fsync(self._file)
             self._synced = size
 
     def lines(self, start: int = 0) -> Iterator[tuple[Line, int]]:
-        """The lines from a place on, each with the place after it. A torn last one is left out:
-        what it tells of did not go on.
+        """The lines from an offset on, each with its end offset. A torn last one is left out: its
+        step did not go on.
         """
         at, rest, end = start, b"", self.size
         while at < end:
@@ -122,7 +122,7 @@ class Journal:
                 yield line, line_end
 
     def truncate_torn_line(self) -> None:
-        """Take away a torn last line, that what is written next is one of its own."""
+        """Truncate a torn last line, so that the next write starts a new line."""
         end, newline = self.size, -1
         while end and newline < 0:
             start = max(end - _CHUNK, 0)
@@ -137,7 +137,7 @@ class Journal:
         self.size = self._synced = 0
 
     def close(self, *, remove: bool) -> None:
-        """Give the lock away; `remove` the file before that."""
+        """Release the lock; with `remove`, delete the file first."""
         try:
             if remove:
                 self.path.unlink(missing_ok=True)
@@ -145,7 +145,7 @@ class Journal:
             os.close(self._file)
 
     def quarantine(self) -> Path:
-        """Close it under a name that nobody looks for."""
+        """Rename it, so that nobody reads it again, and close it."""
         aside = self.path.with_suffix(".damaged")
         self.path.rename(aside)
         os.close(self._file)
@@ -166,7 +166,7 @@ def journals(folder: Path) -> list[Path]:
 
 
 def orphaned_journals(folder: Path) -> Iterator[Journal]:
-    """Those whose process is gone, one after the other. Raises OSError."""
+    """The journals of dead processes, locked, one after the other. Raises OSError."""
     for path in journals(folder):
         journal = None
         with suppress(FileNotFoundError):  # another process was faster
@@ -177,7 +177,7 @@ def orphaned_journals(folder: Path) -> Iterator[Journal]:
 
 
 def _lock(path: Path, flags: int) -> Journal | None:
-    """None when another process has it, or has removed it before we had it."""
+    """None when another process has the lock, or has deleted the file meanwhile."""
     descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,13 +1,13 @@
-"""`on_ledger_unavailable: allow_local`: a ledger that goes on for a while without its server.
+"""`on_ledger_unavailable: allow_local`: a ledger that works for a while without its server.
 
-While a home's ledger cannot be reached, a tenant that asked for it may spend here, in each process,
-its share of what was last known to be left (local_rooms.py). What is spent is in a journal before
-the call is made, and again before its answer is given (local_journal.py); when the ledger is back
-it is charged there. For some seconds from then on both have to agree, the ledger and the share,
-since other processes may not have charged theirs yet.
+While a home's ledger is unreachable, a tenant that allows it may spend, in each process, its share
+of what was last known to be left (local_rooms.py). Spending is in a journal before the call is
+made, and again before its answer is given (local_journal.py); when the ledger is back it is charged
+there. For some seconds after that both the ledger and the share must allow a call, since other
+processes may not have charged theirs yet.
 
-Of what nothing is known, nothing is spent. A ledger that lost its data, or that refuses, is not one
-that cannot be reached: nothing is reserved then.
+Budgets of which nothing is known are not spent. A ledger that lost its data, or that refuses, does
+not count as unreachable: nothing is reserved then.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from gateway.drivers.ledger.local_rooms import BalanceQuery, Demand, Rooms, Watc
 from gateway.drivers.redis.wire import RedisError
 
 SETTLE_S: Final = 5.0
-"""After a return, for so long both have to agree: others look every second whether it is back."""
+"""How long both must allow a call after a return: other processes probe every second."""
 _POLL_S: Final = 0.1
 _LOOK_S: Final = 1.0
 _AT_ONCE: Final = 200
@@ -47,9 +47,9 @@ def _allowed_tenants(tenants: Iterable[Tenant]) -> frozenset[str]:
 
 
 class LocalLedger:
-    """Wraps `ledger` for those `tenants` that allow it; for others it is as if it were not there.
+    """Wraps `ledger` for those `tenants` that allow it; for others it only delegates.
 
-    `replicas` is how many processes share the ledger, `folder` where journals are. `clock` gives
+    `replicas` is how many processes share the ledger, `folder` has the journals. `clock` gives
     monotonic seconds, `wall` Unix seconds.
     """
 
@@ -66,7 +66,7 @@ class LocalLedger:
         settle_s: float = SETTLE_S,
     ) -> None:
         self._ledger = ledger
-        # What is not asked for a request is the ledger's own.
+        # Operations outside of requests are delegated.
         self.first_expiry = ledger.first_expiry
         self.sweep = ledger.sweep
         self.charge = ledger.charge
@@ -86,13 +86,13 @@ class LocalLedger:
         self._tasks: list[asyncio.Task[None]] = []
 
     def reconfigure(self, tenants: Iterable[Tenant]) -> None:
-        """Those of these that allow it may from now on; what others hold is settled as it was."""
+        """Use these tenants from now on; former ones' holds are still settled."""
         self._allowed = _allowed_tenants(tenants)
         self._always &= self._allowed  # of others, a life may have begun before they were allowed
 
     async def start(self) -> None:
-        """Charge what the dead left behind, and keep an eye on what is left. Raises OSError where
-        the folder cannot be used.
+        """Charge the journals of dead processes, and start the background tasks. Raises OSError
+        where the folder cannot be used.
         """
         failing = await self._books.start()
         self._outages = {home: Outage(self._clock()) for home in failing}
@@ -103,12 +103,12 @@ class LocalLedger:
 
     @property
     def serves_alone(self) -> bool:
-        """Whether there is a tenant that can be served while the ledger is away."""
+        """Whether any tenant can be served while the ledger is unreachable."""
         return bool(self._allowed)
 
     @property
     def owed(self) -> int:
-        """How many calls were made without the ledger and may not be charged yet, at least."""
+        """At least how many calls without the ledger may not be charged yet."""
         return len(self._books.open) + self._books.unpaid
 
     async def reserve(
@@ -176,9 +176,7 @@ class LocalLedger:
                 self._wake.set()
             return DONE
         ledger_hold = self._books.moved.pop(hold.id, hold)
-        if (
-            ledger_hold is not hold and record is not None
-        ):  # a record has its hold's name: see Told.add
+        if ledger_hold is not hold and record is not None:  # a record has its hold's id
             record = structs.replace(record, attempt=ledger_hold.id)
         return self._ledger.settle(ledger_hold, actual, record)
 
@@ -197,7 +195,7 @@ class LocalLedger:
         return await self._ledger.open_holds(home)
 
     async def aclose(self) -> None:
-        """What is not charged then stays in the journal, for the next start."""
+        """Uncharged lines stay in the journal, for the next start."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -207,7 +205,7 @@ class LocalLedger:
         await self._ledger.aclose()
 
     def _note_outage(self, home: str, error: LedgerDown) -> bool:
-        """Whether that means that the ledger cannot be reached."""
+        """Whether the error means that the ledger is unreachable; then the outage is noted."""
         cause = error.__cause__
         if not isinstance(cause, RedisError) or cause.kind not in _UNREACHABLE:
             return False
@@ -241,7 +239,7 @@ class LocalLedger:
                 await asyncio.sleep(_POLL_S / 10)  # many settle at once
 
     async def _refresh_stale(self) -> None:
-        """Ask what is left of what is used."""
+        """Refresh the balances of recently used purses."""
         self._rooms.trim()
         until = self._clock() - _LOOK_S / 2
         stale = [
@@ -256,7 +254,7 @@ class LocalLedger:
         return outage is not None and outage.until is None
 
     async def _probe(self, away_homes: list[str]) -> None:
-        """Is it back? Then charge what is owed, and hand over what is under way."""
+        """Check whether homes are back; then charge the journals, and hand over calls in flight."""
         probed, others = away_homes[:_MAX_PROBES], away_homes[_MAX_PROBES:]
         answered = [home for home in probed if await self._answers(home)]
         for home in probed:  # the others come next
@@ -278,7 +276,7 @@ class LocalLedger:
         return True
 
     def _end_outages(self) -> None:
-        """Where all that was spent here is charged, the ledger's word is enough again."""
+        """End the outages of homes where all local spending is charged."""
         now = self._clock()
         for home, each in [*self._outages.items()]:
             expired = each.until is not None and each.until <= now

@@ -1,4 +1,4 @@
-"""Whether the ledger is wrapped so that it may go on without its server."""
+"""Wraps the ledger for local spending, where that is configured."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,8 +21,8 @@ async def open_local(
     clock: Clock,
     wall: Callable[[], float],
 ) -> AsyncIterator[LedgerDriver]:
-    """The ledger, closed at the end; wrapped where a tenant allows that, or where a process that is
-    gone has left something to charge. Raises LedgerDown where journals cannot be kept.
+    """The ledger, closed at the end; wrapped if a tenant allows local spending, or if there are
+    journals to charge. Raises LedgerDown where journals cannot be written.
     """
     wrapped: LedgerDriver = ledger
     folder = Path(snapshot.ledger.data_dir)

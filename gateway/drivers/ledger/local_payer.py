@@ -1,4 +1,4 @@
-"""Charges to the ledger what journals tell was spent without it."""
+"""Charges the spending in journals to the ledger."""
 
 import asyncio
 import logging
@@ -25,14 +25,14 @@ _log: Final = logging.getLogger("gateway")
 
 class VoidingLedger(LedgerDriver, Protocol):
     async def void(self, home: str, hold_id: str) -> None:
-        """Give a hold back, also one that is yet to arrive; now, or as soon as it can be."""
+        """Release a hold, also one that is yet to arrive; now, or as soon as possible."""
         ...
 
 
 class Payer:
-    """Charging the same call again within a day changes nothing, so whatever is not sure to be
-    charged is charged once more. What is charged while other homes cannot be is noted: that may
-    take longer.
+    """Charging a call is idempotent for a day, so whatever may not have been charged is charged
+    again. What is charged while other homes fail is noted in the journal, since those may take
+    longer than a day.
     """
 
     def __init__(self, ledger: VoidingLedger, observe: Observer) -> None:
@@ -40,13 +40,13 @@ class Payer:
         self._observe = observe
         self._batch: list[tuple[Spent, bool]] = []
         self._paid: set[str] = set()
-        """Calls of a journal that are charged."""
+        """Calls of the current journal that are charged."""
         self._failing: set[str] = set()
         self._rejected = 0
 
     async def pay(self, journal: Journal, start: int) -> tuple[int, set[str]]:
-        """Charge what a journal of our own says was spent, from a place on. Up to which place that
-        is done, and the homes that could not be charged.
+        """Charge our own journal from an offset on. Gives the offset up to which it is done, and
+        the homes that could not be charged.
         """
         self._begin(journal, start)
         already_paid, place = self._paid.copy(), start
@@ -59,8 +59,8 @@ class Payer:
         return (start if self._failing else place), self._failing
 
     async def pay_orphaned(self, folder: Path) -> set[str]:
-        """Charge what processes that are gone have left behind: a call that was under way costs
-        its ceiling. Gives the homes that could not be charged. Raises OSError.
+        """Charge the journals of dead processes: a call that was in flight costs its ceiling. Gives
+        the homes that could not be charged. Raises OSError.
         """
         failing: set[str] = set()
         for journal in orphaned_journals(folder):
@@ -103,7 +103,7 @@ class Payer:
         self._paid = {line.call for line, _ in journal.lines(start) if isinstance(line, Paid)}
 
     def _note_paid(self, journal: Journal, already_paid: set[str]) -> None:
-        """What was charged, where the journal is to be read again."""
+        """Note what was charged, if the journal must be read again."""
         with suppress(OSError):
             for call in self._paid - already_paid if self._failing else ():
                 journal.write(Paid(call))
@@ -122,7 +122,7 @@ class Payer:
         await asyncio.gather(*(self._charge(line, void=void) for line, void in batch))
 
     async def _charge(self, line: Spent, *, void: bool) -> None:
-        """`void`: the ledger may hold it as well, from before it was silent, or after."""
+        """`void`: the ledger may have a hold of it as well, from before or after the outage."""
         home = line.purse.home
         if home in self._failing or line.call in self._paid:
             return

@@ -1,9 +1,9 @@
-"""What each hard budget has left, as far as this process knows, and its share of that.
+"""What each hard budget has left, as far as this process knows, and this process's share of it.
 
-The ledger says it now and then (`learn`); in between, what this process takes is subtracted. While
-the ledger cannot be reached, a process may spend a share: what was left, divided by the number of
-processes. So all of them together stay within what was left, and how much they may pass a cap is
-what others had spent between our last look and the end.
+The ledger is read now and then (`learn`); in between, this process's own spending is subtracted.
+While the ledger is unreachable, a process may spend a share: what was left, divided by the number
+of processes. So together they stay within what was left, and exceed a cap at most by what others
+spent between the last read and the outage.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,16 +18,16 @@ from gateway.drivers.ledger.plans import Calendar, Limit, make_plan
 
 _MAX_PURSES: Final = 4_096
 FRESH_S: Final = 10.0
-"""What was read longer ago says nothing any more."""
+"""Balances older than this are not used."""
 _ACTIVE_S: Final = 60.0
 
 
 class Room:
-    """One hard budget. Amounts are in its meter's unit.
+    """What one hard budget has left. Amounts are in its meter's unit.
 
-    `left` is by what is known, of the bucket `key`; `begun` counts what was ever asked for here,
-    and `flying` what of it has no answer yet. `share` is what may be spent here while the ledger
-    is away, None when it is not, and `taken` what of it is held or spent.
+    `left` is an estimate, of the bucket `key`; `requested` is the sum ever requested here, and
+    `in_flight` what of it has no reply yet. `share` is what may be spent here while the ledger is
+    unreachable, None when it is reachable, and `taken` what of the share is held or spent.
     """
 
     __slots__ = (
@@ -42,23 +42,23 @@ class Room:
         self.read_at = float("-inf")
         self.share: int | None = None
         self.lives: set[str] = set()
-        """Who is in, of a budget of requests at once."""
+        """The lives that have a place, for a budget of concurrent requests."""
 
     def share_left(self, key: str, replicas: int, since: float) -> int | None:
-        """What is left of the share while the ledger is away, `since` when; None where nothing is
-        known of the budget.
+        """What is left of the share while the ledger is unreachable, `since` then; None if the
+        budget's state is not known.
         """
         if self.share_key != key:
             if self.share is None and since - self.read_at > FRESH_S:
                 return None
-            # In a period that begins while the ledger is away nobody has spent but from a share.
+            # In a period that begins during the outage, all spending is from shares.
             new = self.share is not None or self.key != key
             left = self.limit.budget.cap if new else self.left
             self.share, self.share_key, self.taken = max(left, 0) // replicas, key, 0
         return None if self.share is None else self.share - self.taken
 
     def forget_share(self) -> None:
-        """The ledger is back, and is yet to say what is left."""
+        """The ledger is back; what is left must be read again."""
         self.share, self.share_key, self.taken = None, "", 0
         self.read_at = float("-inf")
 
@@ -66,11 +66,11 @@ class Room:
 class Row(NamedTuple):
     room: Room
     key: str
-    """Of the bucket that it is counted in now."""
+    """Its current bucket."""
 
 
 class WatchedPurse:
-    """A purse, and the rooms it spends from in [start, end), Unix seconds."""
+    """A purse, and the rooms that it spends from in [start, end), Unix seconds."""
 
     __slots__ = ("end", "purse", "read_at", "rows", "start", "used_at")
 
@@ -83,7 +83,7 @@ class WatchedPurse:
 
 
 Demand = list[tuple[Room, str, int]]
-"""What one call wants of each room, and the key of its bucket."""
+"""For one call: each room, its bucket's key, and the amount."""
 
 
 class Rooms:
@@ -113,7 +113,7 @@ class Rooms:
             watched, before = WatchedPurse(purse, rows, plan.start, plan.end), watched
             if before is not None:
                 watched.used_at, watched.read_at = before.used_at, before.read_at
-        self._watched[purse] = watched  # at the end: those not used for longest come first
+        self._watched[purse] = watched  # moved to the end: least recently used first
         return watched
 
     def _room(self, limit: Limit) -> Room:
@@ -134,7 +134,7 @@ class Rooms:
         return demand
 
     def fits_shares(self, demand: Demand, since: float) -> tuple[bool, Nanos | None]:
-        """Whether the shares have it, and what of the least one of money is left then."""
+        """Whether it fits the shares, and what the smallest money share would have left."""
         fits, least = True, None
         for room, key, amount in demand:
             left = room.share_left(key, self._replicas, since)
@@ -146,18 +146,18 @@ class Rooms:
         return fits, least
 
     def stale(self) -> list[WatchedPurse]:
-        """What is used and was not looked at for longest, first."""
+        """Recently used purses, the least recently read first."""
         since = self._clock() - _ACTIVE_S
         used = [each for each in self._watched.values() if each.used_at > since]
         return sorted(used, key=lambda each: each.read_at)
 
     def trim(self) -> None:
-        """Forget what was not used for longest."""
+        """Forget the least recently used purses."""
         while len(self._watched) > _MAX_PURSES:
             del self._watched[next(iter(self._watched))]
 
     def forget_shares(self, home: str) -> None:
-        """The ledger of a home is back: it says what is left."""
+        """A home's ledger is back: shares end."""
         for each in self._watched.values():
             if each.purse.home == home:
                 for room, _ in each.rows:
@@ -165,7 +165,7 @@ class Rooms:
                 each.read_at = float("-inf")
 
     def begin(self, demand: Demand, life: str) -> None:
-        """They are asked of the ledger."""
+        """They are being requested from the ledger."""
         for room, _, amount in demand:
             room.requested += amount
             room.in_flight += amount
@@ -205,12 +205,12 @@ class Rooms:
 
 
 class BalanceQuery:
-    """One question for what is left: made before it is asked, and told the answer."""
+    """One read of balances: made before the read, then `learn` gets the reply."""
 
     def __init__(self, watched: WatchedPurse, now: float) -> None:
         self._watched = watched
         self._now = now
-        # What is not answered yet may or may not be in the answer: it is subtracted.
+        # What is in flight now may or may not be in the reply: it is subtracted as well.
         self._rows = [(row, row.room.requested - row.room.in_flight) for row in watched.rows]
 
     def learn(self, balances: Sequence[Balance]) -> None:
@@ -224,7 +224,7 @@ class BalanceQuery:
 
 
 def give_back(demand: Demand, held: Amounts, actual: Amounts) -> None:
-    """A call did cost less, or more. Its place among those at once it keeps until it leaves."""
+    """Correct the shares by what a call really cost. Its place is kept until its life leaves."""
     for room, key, _ in demand:
         meter = room.limit.budget.meter
         if room.share_key == key and meter != "at_once":

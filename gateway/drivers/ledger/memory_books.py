@@ -1,5 +1,5 @@
-"""What the ledger in memory keeps of a home: the same that the scripts keep in Redis, as plainly
-as can be.
+"""A home's data in the ledger in memory: the same as the scripts keep in Redis, as simply as
+possible.
 """
 
 from collections import deque
@@ -32,7 +32,7 @@ def subtract(one: Amounts, other: Amounts) -> Amounts:
 
 @dataclass
 class Bucket:
-    """What an account spent of one meter in one period: by slot of time, where it rolls."""
+    """What an account spent of one meter in one period: by time slot for a rolling one."""
 
     slot_ms: int
     expires: float
@@ -44,13 +44,13 @@ class Bucket:
         return int(now * 1_000) // self.slot_ms if self.slot_ms else 0
 
     def spent_now(self, now: float) -> int:
-        """What is spent of it now. What has left the window is forgotten."""
+        """What is spent of it now. Slots outside of the window are dropped."""
         newest = self.slot(now)
         self.spent = {slot: n for slot, n in self.spent.items() if newest - slot <= SLOTS}
         return sum(self.spent.values())
 
     def resets_at(self, now: float, excess: int) -> float:
-        """When at the latest enough will have left a rolling window."""
+        """The latest time when enough spending will have left the rolling window."""
         newest = self.slot(now)
         for slot in range(newest - SLOTS, newest + 1):
             excess -= self.spent.get(slot, 0)
@@ -59,7 +59,7 @@ class Bucket:
         return (newest + SLOTS + 1) * self.slot_ms / 1_000
 
     def mark_first(self, now: float, budget: Budget, percent: int) -> bool:
-        """Whether this was not told yet; now it is."""
+        """Whether this percentage is reached for the first time; marks it."""
         mark = (budget.mode, budget.cap)
         marked, slot = self.marks.get(mark, (0, 0))
         if marked >= percent and self.slot(now) - slot <= SLOTS:
@@ -70,7 +70,7 @@ class Bucket:
 
 @dataclass
 class Places:
-    """Which requests hold a place among those at once, and until when."""
+    """The places of concurrent requests, and until when each is held."""
 
     lives: dict[str, float] = field(default_factory=dict)
     marks: dict[tuple[str, int], tuple[int, float]] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class Held:
 
 
 class Books:
-    """One home. What is kept for a while only is not there any more when that is over."""
+    """One home's data. Look-ups ignore what has expired."""
 
     def __init__(self, max_entries: int) -> None:
         self.buckets: dict[str, Bucket] = {}
@@ -115,7 +115,7 @@ class Books:
 
     @property
     def newest(self) -> str:
-        """The place of the newest entry; "" of none."""
+        """The id of the newest entry; "" if there is none."""
         return self.entries[-1].at if self.entries else ""
 
     def hold(self, hold_id: str, now: float) -> Held | None:
@@ -129,7 +129,7 @@ class Books:
         return bucket if bucket and now < bucket.expires else None
 
     def ensure_bucket(self, line: Line, now: float) -> Bucket:
-        """The bucket of a line, which is kept from now on as long as the line says."""
+        """The bucket of a line, created or with its expiry extended."""
         expires = now + line.expires / 1_000 if line.slot_ms else line.expires or float("inf")
         bucket = self.bucket(line.key, now)
         if bucket is None:
@@ -151,7 +151,7 @@ class Books:
         record: UsageRecord | None,
         now: float,
     ) -> None:
-        """Write what is charged, and charge it."""
+        """Append an entry, and charge its buckets."""
         self.seq += 1
         at = f"{self.seq}-0"
         self.entries.append(Entry(at, self.seq, "", kind, hold, charged, buckets, record))

@@ -1,4 +1,4 @@
-"""The ledger in this process's memory: the reference model that the Redis ledger is held to."""
+"""The ledger in this process's memory: the reference model for the Redis ledger."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ from gateway.drivers.ledger.plans import Calendar, Limit, Line, Plan, make_plan,
 
 _FORGET_EVERY: Final = 1_000
 _MAX_PLANS: Final = 4_096
-"""Purses whose plan is kept."""
+"""Purses with a cached plan."""
 
 
 def _ignore(_: Event) -> None:
@@ -57,7 +57,7 @@ class MemoryLedger:
     ) -> Hold | Refusal:
         checked(amounts)
         self._plan(purse)
-        await asyncio.sleep(0)  # a real ledger is never there at once
+        await asyncio.sleep(0)  # yield, as a real ledger does
         books, now = self._expire(purse.home)
         if held := books.hold(hold_id, now):
             if held.state not in {"open", "expired"}:
@@ -91,7 +91,7 @@ class MemoryLedger:
             places.lives.pop(life, None)
 
     async def void(self, home: str, hold_id: str) -> None:
-        """Give a hold back whose call was surely never made, also one that is yet to arrive."""
+        """Release a hold whose call was never made, also one that is yet to arrive."""
         await asyncio.sleep(0)
         self._books_of(home).void(hold_id, self._clock())
 
@@ -148,7 +148,7 @@ class MemoryLedger:
         newest: str | None = None,
         force: bool = False,
     ) -> int | None:
-        """There is but one epoch here: nothing outlives the process."""
+        """There is only one epoch here: nothing outlives the process."""
         lines = {counter: _line(home, counter[0], round(self._ttl * 1_000)) for counter in spent}
         await asyncio.sleep(0)
         books, now = self._books_of(home), self._clock()
@@ -214,7 +214,7 @@ class MemoryLedger:
 
 
 class _ReserveAttempt:
-    """One reserve: what it wants of each budget, and what those say."""
+    """One reserve against all budgets of a purse."""
 
     def __init__(self, books: Books, plan: Plan, life: str, amounts: Amounts, now: float) -> None:
         self.books = books
@@ -229,11 +229,11 @@ class _ReserveAttempt:
         for limit, line in self.plan.limits:
             amount, total = self._demand(line)
             budget = limit.budget
-            over = total > budget.cap and amount > 0
-            if over and budget.mode == "hard":
+            exceeded = total > budget.cap and amount > 0
+            if exceeded and budget.mode == "hard":
                 return self._refuse(limit, line, total, amount)
             if budget.mode == "shadow":
-                self._warnings += [(limit, line, 0, total)] if over else []
+                self._warnings += [(limit, line, 0, total)] if exceeded else []
             elif total >= budget.cap - budget.cap // 5:
                 self._warnings.append((limit, line, 100 if total >= budget.cap else 80, total))
             if line.meter == "usd" and budget.mode == "hard":
@@ -262,7 +262,7 @@ class _ReserveAttempt:
         return tuple(result)
 
     def _demand(self, line: Line) -> tuple[int, int]:
-        """What is wanted of a line, and what would then be spent and held of it."""
+        """The amount for a line, and what would then be spent and held of it."""
         if line.meter == "at_once":
             places = self._places(line)
             taken = places.count_now(self.now)

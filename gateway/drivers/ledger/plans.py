@@ -1,7 +1,7 @@
 """Which buckets a purse's budgets are counted in: their keys, periods and limits.
 
-Both ledgers go by it. A bucket is what one account spends of one meter in one period; budgets of
-an account that share them share the bucket.
+Used by both ledgers. A bucket is what one account spends of one meter in one period; budgets with
+the same account, meter and period share a bucket.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ _KEPT: Final[Mapping[Per, int]] = {
     "week": 10 * _DAY,
     "month": 40 * _DAY,
 }
-"""Seconds for which a bucket outlives its period, so that late settles find it."""
+"""Seconds for which a bucket is kept after its period, for late settles."""
 _ROLLING: Final = "rolling-"
 _LONGEST: Final = 96
 
@@ -37,9 +37,9 @@ class Limit(NamedTuple):
 
 
 class Line(Struct, frozen=True):
-    """A bucket. `slot_ms` is how long a slot of a rolling one is, 0 in a calendar period.
+    """A bucket. `slot_ms` is the slot length of a rolling one, 0 for a calendar period.
 
-    `expires` is when it is forgotten, in Unix seconds, 0 for never; of a rolling one how long after
+    `expires` is when it is deleted, in Unix seconds, 0 for never; for a rolling one the TTL after
     its last use, in milliseconds. `resets_at` is the end of its period.
     """
 
@@ -54,8 +54,8 @@ class Line(Struct, frozen=True):
 class Plan(Struct, frozen=True):
     """The buckets of a purse while the ledger's clock is in [start, end), in Unix seconds.
 
-    `lines` are those of amounts, then `places`, those of requests at once; `limits` are theirs, in
-    that order. `rows` says which line each budget of the purse counts in.
+    `lines` are those of amounts, `places` those of concurrent requests; `limits` are theirs, in
+    that order. `rows` has the index of each budget's line.
     """
 
     start: int
@@ -67,7 +67,7 @@ class Plan(Struct, frozen=True):
 
 
 class Calendar:
-    """The current period of each kind and zone, worked out once."""
+    """Caches the current period of each kind and zone."""
 
     def __init__(self) -> None:
         self._current: dict[tuple[Per, str], Period] = {}
@@ -87,7 +87,7 @@ def escape(name: str) -> str:
 
 
 def prefix(home: str) -> str:
-    """What the keys of a home begin with."""
+    """The prefix of a home's keys."""
     return f"tg:{{{escape(home)}}}:"
 
 
@@ -134,7 +134,7 @@ def _line(
 
 
 def _rolling_ttl_ms(slot_ms: int, ttl_ms: int) -> int:
-    """A rolling bucket is kept for what is held in it as well."""
+    """The TTL of a rolling bucket, long enough for its holds."""
     return (SLOTS + 1) * slot_ms + ttl_ms + 60_000
 
 
@@ -147,7 +147,7 @@ def _check(budget: Budget) -> None:
 
 
 class BucketKey(NamedTuple):
-    """What a bucket's key says of it."""
+    """What is parsed from a bucket's key."""
 
     meter: Meter
     slot_ms: int
@@ -155,7 +155,7 @@ class BucketKey(NamedTuple):
 
 
 def read_key(key: str, ttl_ms: int) -> BucketKey | None:
-    """How to keep the bucket of that key; None where it is not one that is spent from."""
+    """Parse a bucket's key; None if it is not a bucket of amounts."""
     parts = key.split(":", 7)  # a minute has a colon of its own
     meter = next((meter for meter in METERS if parts[6:7] == [meter]), None)
     if meter is None or parts[2] != "b" or len(parts) < 8:

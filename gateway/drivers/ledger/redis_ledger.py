@@ -1,8 +1,8 @@
-"""The ledger in Redis (6.2 or newer) or Valkey: one atomic script an operation.
+"""The ledger in Redis (6.2 or newer) or Valkey: one atomic script per operation.
 
-The scripts and their keys are described in scripts/prelude.lua. Periods follow Redis' own
-clock: each command names the seconds it was made for, and a script that finds itself outside says
-what time it is. So a wrong clock here costs one more round trip, and never counts in a wrong
+The scripts and their keys are described in scripts/prelude.lua. Periods follow the server's clock:
+each command contains the time range that it is valid for, and a script that runs outside of it
+replies with the time. So a wrong clock here costs one more round trip, and never counts in a wrong
 period.
 """
 
@@ -42,7 +42,7 @@ from gateway.drivers.redis.wire import RedisError
 
 _TRIES: Final = range(4)
 _decode_held: Final = msgspec.json.Decoder(tuple[int, Nanos]).decode
-"""How many entries were written and what is left, -1: nothing bounds it."""
+"""The number of entries so far, and what is left; -1: unlimited."""
 
 
 def _ignore(_: Event) -> None:
@@ -50,12 +50,12 @@ def _ignore(_: Event) -> None:
 
 
 class RedisLedger(Book):
-    """For use on one event loop. `timeout_s` bounds each operation; what cannot be answered in it
-    is LedgerDown, also when the server refuses (READONLY, OOM, a key of a wrong type: see the
-    `error` of LedgerTook), and when a home's data was lost ("data_lost").
+    """For use on one event loop. `timeout_s` bounds each operation. A timeout is LedgerDown, as is
+    an error of the server (READONLY, OOM, a key of a wrong type: see the `error` of LedgerTook),
+    and a home's lost data ("data_lost").
 
-    `clock` gives monotonic seconds. `ttl_s` is how long a hold may stay open, and `kept` how many
-    entries the book of a home keeps, about. `epoch` is the name for data that has none yet.
+    `clock` gives monotonic seconds. `ttl_s` is how long a hold may stay open, `max_entries` about
+    how many entries a home's book keeps. `epoch` is the name for data that has none yet.
     """
 
     def __init__(  # noqa: PLR0913 - what a test sets, a program leaves
@@ -94,7 +94,7 @@ class RedisLedger(Book):
 
     @property
     def owed(self) -> int:
-        """How many settles, voids and leaves did not get through yet."""
+        """How many settles, voids and leaves failed and are being retried."""
         return len(self._debts)
 
     async def reserve(
@@ -118,7 +118,7 @@ class RedisLedger(Book):
                     reply = await self._homes.retry(command, failure)
                 if type(reply) is bytes:
                     seq, left = _decode_held(reply)
-                    if not before <= seq <= home.seq:  # between them it says nothing new
+                    if not before <= seq <= home.seq:  # a later reply may have come first
                         home.check_seq(seq, before)
                     return Hold(hold_id, purse, amounts, left if left >= 0 else None)
                 answer = await self._take_reply(reply, before, prepared, purse, hold_id, amounts)
@@ -150,7 +150,7 @@ class RedisLedger(Book):
         hold_id: str,
         amounts: Amounts,
     ) -> Hold | Refusal | None:
-        """As `_answer`, all that is beside it taken in."""
+        """Observe expired holds, check the home's data, and parse the reply."""
         home = prepared.home
         if reply[1]:
             self._observe(HoldsExpired(home.name, reply[1], reply[2]))
@@ -173,15 +173,15 @@ class RedisLedger(Book):
             self._leaves.leave(home, life)
 
     async def void(self, home: str, hold_id: str) -> None:
-        """Give a hold back whose call was surely never made, also one that is yet to arrive."""
+        """Release a hold whose call was never made, also one that is yet to arrive."""
         await self._settles.send("void", self._homes.home(home).commands.void(hold_id))
 
     def plan(self, purse: Purse) -> tuple[Plan, float]:
-        """Its buckets as of now, and now: Unix seconds by the ledger's clock, as far as known."""
+        """Its buckets as of now, and now in Unix seconds by the ledger's clock, as far as known."""
         return self._homes.prepare(purse, self._clock()).plan, self._homes.now()
 
     async def sync_clock(self) -> None:
-        """From now on it is known to a second. Raises LedgerDown."""
+        """Read the server's clock, to a second. Raises LedgerDown."""
         try:
             seconds, *_ = await self._homes.run(self._homes.settings.scripts.time)
         except RedisError as failure:
@@ -229,7 +229,7 @@ class RedisLedger(Book):
         return swept
 
     async def wait_settled(self) -> None:
-        """Until what was settled, and left, has been answered."""
+        """Wait for the replies to settles and leaves."""
         await self._settles.wait(self._timeout)
 
     async def aclose(self) -> None:
@@ -253,7 +253,7 @@ def _parse_warnings(plan: Plan, reply: list[Any]) -> tuple[Warned, ...]:
 def _parse_answer(
     reply: list[Any], plan: Plan, purse: Purse, hold_id: str, requested: Amounts
 ) -> Hold | Refusal | None:
-    """What a reserve was told that is not simply held; None when it is to ask once more."""
+    """Parse a reserve's reply other than a plain hold; None if it must be retried."""
     verdict = reply[0]
     if verdict == b"held":
         left = Nanos(reply[4]) if reply[4] >= 0 else None

@@ -1,6 +1,6 @@
-"""Settles, and what is sent in their place: carried out in the background, in the order of asking.
+"""Sends settles, voids, charges and leaves in the background, in order.
 
-What does not get through is owed, and tried again; see debts.py.
+What fails is owed, and retried; see debts.py.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ from gateway.drivers.redis.wire import RedisError
 
 
 class _Callbacks(Struct, eq=False, kw_only=True):
-    """What its callers want beyond its being carried out."""
+    """Optional callbacks of a pending command."""
 
     waiters: list[asyncio.Future[None]] | None = None
-    """One for each who waits for its end."""
+    """One future per waiter."""
     on_owed: Callable[[], None] | None = None
-    """What to do when it would be owed, instead of owing it."""
+    """Called instead of owing the command."""
 
 
 class PendingCommand(_Callbacks):
-    """A command under way: it is carried out, or owed. The connection tells it the answer, so it
-    needs no task, which costs 8 us, nor a future, unless somebody waits. Who does may give up.
+    """A command in flight: it succeeds, or is owed. The connection passes it the reply, so it needs
+    no task, which costs 8 us, nor a future, unless somebody awaits it. Waiters may be cancelled.
 
     `began` is in monotonic seconds.
     """
@@ -60,14 +60,14 @@ class PendingCommand(_Callbacks):
             self.end("cancelled")
 
     def owe(self, *, maybe_executed: bool) -> None:
-        """`maybe_executed`: it may have been executed."""
+        """`maybe_executed`: it was sent, but its reply was lost."""
         if self.on_owed is None:
             self.settles.debts.add(self.op, self.command)
         else:
             self.on_owed()
 
     def end(self, error: str | None) -> None:
-        """Once: an answer may come after it was given up."""
+        """Idempotent: a reply may come after it was given up."""
         settles = self.settles
         try:
             settles.pending.remove(self)
@@ -81,7 +81,7 @@ class PendingCommand(_Callbacks):
             settles.took(LedgerTook(self.op, settles.clock() - self.began, error))
 
     def done_future(self) -> asyncio.Future[None]:
-        """Done when it is; each who waits has one."""
+        """A future that is done when it ends; one per waiter."""
         future = asyncio.get_running_loop().create_future()
         if self not in self.settles.pending:
             future.set_result(None)
@@ -96,7 +96,7 @@ class PendingCommand(_Callbacks):
 
 
 class PendingSettle(PendingCommand):
-    """`before` is what was known of its home's entries when it was sent."""
+    """`before` is the number of the home's entries known when it was sent."""
 
     home: Home
     before: int
@@ -118,7 +118,9 @@ class PendingSettle(PendingCommand):
         )
 
     def _handle_unusual(self, reply: Any) -> None:
-        """A later answer came first, or the data is not what it was; or the hold is unknown."""
+        """The number of entries went back: a later reply came first, or data was lost. Or the hold
+        is unknown.
+        """
         seq, error, charge = reply, None, None
         if isinstance(reply, list):
             _, seq, now = reply
@@ -134,7 +136,7 @@ class PendingSettle(PendingCommand):
             charge.done_future().add_done_callback(lambda _: self.end(error))
 
     def _charge_command(self) -> bytes:
-        """What charges a call whose hold the ledger does not know, as of now."""
+        """The command that charges the call now, for a hold that the ledger does not know."""
         hold, actual, homes = self.hold, self.actual, self.settles.homes
         whole = Amounts(actual.nanos, actual.tokens, hold.amounts.requests)
         plan = homes.plan(hold.purse, homes.now())
@@ -142,7 +144,7 @@ class PendingSettle(PendingCommand):
 
 
 class Settles:
-    """Of one ledger. `under_way` is what no answer has come to yet."""
+    """The background commands of one ledger. `pending` have no reply yet."""
 
     def __init__(self, homes: Homes, debts: Debts, clock: Clock, observe: Observer) -> None:
         self.homes = homes
@@ -152,7 +154,7 @@ class Settles:
         self.pending: set[PendingCommand] = set()
 
     def settle(self, hold: Hold, actual: Amounts, record: Record | None = None) -> Awaitable[None]:
-        """Who waits for it need not, and may give up: it goes on."""
+        """Sends it at once; awaiting it is optional, and cancelling that does not stop it."""
         home, _ = self.homes.home_of(hold.purse)
         command = home.commands.settle(hold.id, bounded(actual), record)
         pending = PendingSettle(
@@ -165,21 +167,21 @@ class Settles:
     def send(
         self, op: str, command: bytes, on_owed: Callable[[], None] | None = None
     ) -> PendingCommand:
-        """Now, or as soon as the server can be reached."""
+        """Send it now, or as soon as the server is reachable."""
         pending = PendingCommand(self, op, command, self.clock(), on_owed=on_owed)
         self.pending.add(pending)
         self.homes.send(command, pending)
         return pending
 
     async def wait(self, timeout_s: float) -> None:
-        """Wait for what is under way, and for what follows from its answer."""
+        """Wait for pending commands, and for those that their replies cause."""
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout_s
         while self.pending and (rest := until - loop.time()) > 0:
             await asyncio.wait([each.done_future() for each in self.pending], timeout=rest)
 
     async def aclose(self, timeout_s: float) -> None:
-        """What is not answered by then is owed."""
+        """Wait; then unanswered commands are owed."""
         await self.wait(timeout_s)
         for each in [*self.pending]:
             each.give_up()

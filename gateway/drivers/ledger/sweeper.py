@@ -1,9 +1,8 @@
-"""Charges expired holds within seconds, in however many homes, whoever made them and died.
+"""Charges expired holds within seconds, in any number of homes, also those of dead processes.
 
-Nobody tells it of a hold. Of each home it asks when its first open hold is over. Where there is
-none, none can be over before one that is made now, which is in `ttl_s`: so a home that sleeps is
-asked once in that time, and 100,000 of them cost 200 short questions a second. At a start all are
-asked: of 100,000 the last one after some ten seconds.
+It polls: it reads when each home's first open hold expires. A home without holds is read again
+after `ttl_s`, since a hold made now cannot expire earlier: so 100,000 idle homes cost 200 short
+reads a second. At a start all are read: of 100,000 the last one after some ten seconds.
 """
 
 import asyncio
@@ -18,9 +17,9 @@ from gateway.core.ports import Clock, LedgerDriver
 
 EVERY_S: Final = 1.0
 _HOMES_AT_ONCE: Final = 100
-"""So many are asked at once: a millisecond or two of work."""
+"""Homes read at once: a millisecond or two of work."""
 _REST_S: Final = 0.002
-"""Between two questions, at most: as long as the first of them took."""
+"""The longest pause between two reads: it is as long as the first of them took."""
 
 _log: Final = logging.getLogger("gateway")
 
@@ -36,15 +35,15 @@ class Sweeper:
         self._clock = clock
         self._second = int(clock())
         self._slots: dict[int, list[str]] = {}
-        """The homes to ask, by the second from which on."""
+        """The homes to read, by the second when they are due."""
         self._overdue: deque[str] = deque()
-        """Those that were to be asked already, the longest ago first."""
+        """Homes that are overdue, the longest first."""
         self._homes: set[str] = set()
         self._logged: set[str] = set()
         self.reconfigure(homes)
 
     def reconfigure(self, homes: Iterable[str]) -> None:
-        """There are these as well. Those that were may still have holds."""
+        """Add these homes. Former ones stay: they may still have holds."""
         new = dict.fromkeys(home for home in homes if home not in self._homes)
         self._overdue += new
         self._homes.update(new)
@@ -56,7 +55,7 @@ class Sweeper:
             await sleep(EVERY_S)
 
     async def round(self, sleep: Callable[[float], Awaitable[None]]) -> None:
-        """Ask all whose time it is, and of those that were missed as many as answer."""
+        """Read all homes that are due, and the overdue ones until one fails."""
         due = self._due()
         for start in range(0, len(due), _HOMES_AT_ONCE):
             await self._check(due[start : start + _HOMES_AT_ONCE], sleep)
@@ -76,7 +75,7 @@ class Sweeper:
         return due
 
     async def _check(self, homes: list[str], sleep: Callable[[float], Awaitable[None]]) -> bool:
-        """Whether all of them answered."""
+        """Read these homes, and sweep those with expired holds. Whether all succeeded."""
         began = self._clock()
         try:
             first = await self._ledger.first_expiry(homes)
@@ -112,7 +111,7 @@ class Sweeper:
         return True
 
     def _empty_interval(self, home: str) -> float:
-        """Until an empty home is asked again: no two at the same time because both began so."""
+        """Seconds until an empty home is read again; varied by name, to spread the load."""
         return self._ttl * (1 - crc32(home.encode("utf-8", "surrogatepass")) / 2**33)
 
     def _schedule(self, home: str, at: float) -> None:

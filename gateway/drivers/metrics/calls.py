@@ -31,7 +31,7 @@ may count in more metrics."""
 
 
 class Calls:
-    """`hears` says what each event counts in."""
+    """`handlers` count events by type."""
 
     def __init__(self, families: Families, saved: Saved) -> None:
         self._families = families

@@ -32,7 +32,7 @@ _Cells: TypeAlias = tuple[int, int, Smart | None]
 
 
 class Lives:
-    """`hears` says what each event counts in."""
+    """`handlers` count events by type."""
 
     def __init__(self, families: Families, saved: Saved) -> None:
         self._families = families

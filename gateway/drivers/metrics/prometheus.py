@@ -35,8 +35,8 @@ _NO_TAGS: Final[Known] = {}
 
 
 class Metrics:
-    """`hears` counts each event it names, `observe` is the same as an observer of all; `render` is
-    what a scrape gets.
+    """`handlers` count events by type, `observe` is an observer of all events, `render` gives the
+    text of a scrape.
 
     Workers with the same folder render the sum of all. They must use the same clock.
     """

@@ -70,7 +70,7 @@ class ReplyReceiver(Protocol):
 def fail(answer: ReplyReceiver, error: RedisError) -> None:
     try:
         answer.set_exception(error)
-    except Exception as failure:  # noqa: BLE001 - as in any callback of a loop: others are to be told, too
+    except Exception as failure:  # noqa: BLE001 - like a loop callback: others must still be called
         report_callback_error(failure)
 
 

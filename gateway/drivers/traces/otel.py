@@ -68,7 +68,7 @@ class _TracedLife:
 
 
 class Traces:
-    """`hears` takes in what it names, `tap` goes between calls and clients where words are sent."""
+    """`handlers` take events by type; `tap` wraps an Upstream where content is sent."""
 
     def __init__(self, tracer: Tracer, otel: Otel, snapshot: Snapshot, redactor: Redactor) -> None:
         self._tracer = tracer

@@ -37,10 +37,10 @@ class Stale(Reset):
 
 
 class ConnectionOwner(Protocol):
-    """Is told when a connection was opened and closed: its pool."""
+    """Is called when a connection was opened or closed: its pool."""
 
-    def made(self, connection: "Connection") -> None: ...
-    def lost(self, connection: "Connection") -> None: ...
+    def connection_opened(self, connection: "Connection") -> None: ...
+    def connection_closed(self, connection: "Connection") -> None: ...
 
 
 class Connection(asyncio.Protocol):
@@ -167,7 +167,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._parser = HttpResponseParser(self)
         self.open = True
-        self._owner.made(self)
+        self._owner.connection_opened(self)
 
     def data_received(self, data: bytes) -> None:
         sink = self._sink
@@ -197,7 +197,7 @@ class Connection(asyncio.Protocol):
             try:
                 if not sink(body):
                     self._wake()
-            except Exception as error:  # noqa: BLE001 - whoever waits is told
+            except Exception as error:  # noqa: BLE001 - passed on to whoever waits
                 self._wake(error)
 
     def eof_received(self) -> None:
@@ -206,7 +206,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._peer_closed(exc)
         del self._parser  # it refers to us
-        self._owner.lost(self)
+        self._owner.connection_closed(self)
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()

@@ -117,10 +117,10 @@ class Pool:
         if self._open:
             await self._all_closed
 
-    def made(self, connection: Connection) -> None:
+    def connection_opened(self, connection: Connection) -> None:
         self._open.add(connection)
 
-    def lost(self, connection: Connection) -> None:
+    def connection_closed(self, connection: Connection) -> None:
         self._open.discard(connection)
         self._idle.pop(connection, None)
         if self._all_closed is not None and not self._open and not self._all_closed.done():
@@ -140,7 +140,7 @@ class Pool:
         except (OSError, RuntimeError, UnicodeError) as error:  # uvloop has RuntimeErrors
             raise self._unreachable() from error
         if self._all_closed is not None:  # we are being stopped
-            connection.close()  # not in `made`: there uvloop loses track of the socket
+            connection.close()  # not in `connection_opened`: there uvloop loses track of the socket
             raise self._unreachable()
         return connection
 
@@ -156,7 +156,9 @@ class Pool:
             )
         except BaseException:
             connection.close()
-            self.lost(connection)  # uvloop may not call connection_lost when it was just made
+            self.connection_closed(
+                connection
+            )  # uvloop may not call connection_lost when it was just made
             raise
         ssl_object = transport.get_extra_info("ssl_object")
         if isinstance(ssl_object, ResumableSSLObject) and not ssl_object.session_reused:

@@ -81,7 +81,7 @@ class ProxyReply:
         if status is not None and status[1][:1] != b"2":  # its page is not waited for
             raise failures.proxy_refused(int(status[1]))
         _, ended, excess = head.partition(_END)
-        # Who is at the other end has nothing to say yet.
+        # Bytes behind the head are an error: the provider speaks only after our request.
         if not piece or len(head) > MAX_HEAD or excess:
             raise failures.proxy_broke_off()
         return bool(ended)

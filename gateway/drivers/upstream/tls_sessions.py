@@ -71,10 +71,10 @@ class ResumableSSLObject(ssl.SSLObject):
 
 def with_resumption(context: ssl.SSLContext, sessions: Sessions | None = None) -> ssl.SSLContext:
     """Makes new connections of a context resume saved sessions. Gives the context."""
-    kept = sessions or Sessions()
+    shared = sessions or Sessions()
 
     class OfContext(ResumableSSLObject):
-        sessions = kept
+        sessions = shared
 
     context.sslobject_class = OfContext
     return context

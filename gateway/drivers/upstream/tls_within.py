@@ -28,18 +28,18 @@ class TlsInTls:
     def __init__(self, outer: ssl.SSLSocket, tls: ssl.SSLContext, host: str) -> None:
         self._outer = outer
         self._open_handles = 1
-        self._came, self._goes = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = tls.wrap_bio(self._came, self._goes, server_hostname=host)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = tls.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._run(self._tls.do_handshake)
 
     def sendall(self, data: bytes) -> None:
         while data:
             data = data[self._run(lambda: self._tls.write(data)) :]  # noqa: B023 - called at once
 
-    def recv(self, most: int) -> bytes:
+    def recv(self, size: int) -> bytes:
         """b"" when the peer has closed, with or without a TLS close."""
         try:
-            return self._run(lambda: self._tls.read(most))
+            return self._run(lambda: self._tls.read(size))
         except ssl.SSLEOFError:
             return b""
 
@@ -61,15 +61,15 @@ class TlsInTls:
             except ssl.SSLWantReadError:
                 self._flush()
                 if piece := self._outer.recv(_PIECE):
-                    self._came.write(piece)
+                    self._incoming.write(piece)
                 else:
-                    self._came.write_eof()
+                    self._incoming.write_eof()
             else:
                 self._flush()
                 return result
 
     def _flush(self) -> None:
-        if data := self._goes.read():
+        if data := self._outgoing.read():
             self._outer.sendall(data)
 
 

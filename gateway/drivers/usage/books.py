@@ -45,8 +45,8 @@ class Books:
         outside of `since` to `until`. Raises StoreError and LedgerDown.
         """
         if self._store is not None:
-            async for some in self._store.read(reading, since, until):
-                yield some
+            async for batch in self._store.read(reading, since, until):
+                yield batch
             return
         for home in self.homes:
             after = ""

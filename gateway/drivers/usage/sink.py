@@ -232,7 +232,7 @@ def count_missing(mark: Mark, entries: Sequence[Entry]) -> int:
     for entry in entries:
         if entry.epoch == mark.epoch or entry.seq > mark.seq:
             lost += max(entry.seq - mark.seq - 1, 0)
-        else:  # data that began anew
+        else:  # the data began again, under a new epoch
             lost += entry.seq - 1
         mark = Mark(entry.at, entry.seq, entry.epoch)
     return lost

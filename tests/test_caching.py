@@ -9,12 +9,12 @@ from typing import Final
 import pytest
 from msgspec import structs
 
+from gateway.caching import CachingLife
 from gateway.core.catalog import Cache, Route
 from gateway.core.errors import CacheDown, LedgerDown, NoAnswer, ShuttingDown
-from gateway.core.events import Began, CacheAsked, Denied, Dropped, Replied
-from gateway.core.response_cache import Asks
+from gateway.core.events import Began, CacheLookup, Denied, Dropped, Replied
+from gateway.core.response_cache import CacheControl
 from gateway.drivers.memory_responses import MemoryResponses
-from gateway.recall import RecallingLife
 from tests.lives import (
     ANSWER,
     CATALOG,
@@ -67,7 +67,7 @@ def scene(
     kept: Kept | None,
     *,
     stream: bool,
-    asks: Asks | None = None,
+    asks: CacheControl | None = None,
     far: str = "",
 ) -> Stage:
     """A request to a route that keeps its answers."""
@@ -75,12 +75,12 @@ def scene(
     life = made.life
     world = replace(life.world, responses=kept)
     given = life.tenant, life.purse, life.request, life.about, life.ladder, life.began
-    made.life = RecallingLife(world, *given, asks=asks or Asks())
+    made.life = CachingLife(world, *given, asks=asks or CacheControl())
     return made
 
 
 def outcomes(*scenes: Stage) -> list[str]:
-    return [event.outcome for each in scenes for event in told(each, CacheAsked)]
+    return [event.outcome for each in scenes for event in told(each, CacheLookup)]
 
 
 STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -112,9 +112,9 @@ async def test_the_second_is_given_what_the_first_paid_for(
     reply, again = await hear(second.life)
     assert (again, reply.candidate.model.name) == (text, model)
     assert outcomes(first, second) == ["miss", "hit"]
-    assert told(second, CacheAsked)[0].saved == saved == first.life.tab.spent
+    assert told(second, CacheLookup)[0].saved == saved == first.life.tab.spent
     assert second.life.tab.usage == first.life.tab.usage
-    assert [type(event) for event in second.events] == [Began, CacheAsked, Replied]
+    assert [type(event) for event in second.events] == [Began, CacheLookup, Replied]
     assert (second.ledger.requests, second.ledger.settles, second.upstream.asked) == ([], [], [])
     for each in (first, second):
         await whole_beside(each)
@@ -122,7 +122,7 @@ async def test_the_second_is_given_what_the_first_paid_for(
 
 async def whole_beside(each: Stage) -> None:
     """What must hold after any life, beside which is told what was asked of the cache."""
-    each.events[:] = [event for event in each.events if not isinstance(event, CacheAsked)]
+    each.events[:] = [event for event in each.events if not isinstance(event, CacheLookup)]
     await whole(each)
 
 

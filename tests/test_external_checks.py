@@ -8,7 +8,7 @@ import pytest
 
 from gateway.core.catalog import Catalog, Check, Route, Tier, TierModel
 from gateway.core.chat import Completion
-from gateway.core.checks.asked import NoVerdict
+from gateway.core.checks.external import NoVerdict
 from gateway.core.checks.finding import Finding
 from gateway.core.errors import Faulty
 from gateway.core.events import Dropped, Judged, Settled

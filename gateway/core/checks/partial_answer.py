@@ -9,7 +9,7 @@ HEAD: Final = 2_048
 """Characters of the beginning that are kept at hand."""
 
 
-class Heard:
+class PartialAnswer:
     """`more` is the text that came last."""
 
     def __init__(self) -> None:

@@ -17,11 +17,11 @@ from gateway.core.guarded import smart_part
 from gateway.core.health import RetryBudget
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Candidate, Plan
-from gateway.core.strategy import Because, Outcome, Round, Stopped, Verdict
+from gateway.core.strategy import Cause, Outcome, Round, Stopped, Verdict
 from gateway.core.tab import Tab
 from gateway.core.usage_record import BEHIND
 from gateway.handle import Life
-from gateway.world import Desk
+from gateway.world import LifeContext
 
 Part = Literal["cheap", "smart", "whole"]
 """Of a ladder: all but its last rung, that one alone, or both."""
@@ -39,17 +39,22 @@ class BackgroundLife(Life):
 
     @classmethod
     def of(
-        cls, desk: Desk, kind: events.AuditKind, ladder: Ladder, part: Part, retries: RetryBudget
+        cls,
+        life: LifeContext,
+        kind: events.AuditKind,
+        ladder: Ladder,
+        part: Part,
+        retries: RetryBudget,
     ) -> "BackgroundLife":
         """Behind the life of `desk`. What fails draws on `retries`."""
-        asked, about = desk.request, desk.about
+        asked, about = life.request, life.about
         extras = Extras(asked.extras.region, asked.extras.max_cost_usd, tags=asked.extras.tags)
         request = structs.replace(asked, stream=False, include_usage=False, extras=extras)
-        world = replace(desk.world, retries=retries, audits=None)
+        world = replace(life.world, retries=retries, audits=None)
         name = f"{about.request_id}{BEHIND}{kind}"
         about = structs.replace(about, request_id=name, stream=False)
-        given = world, desk.tenant, without_places(desk.purse), request, about
-        return cls(*given, ladder, world.clock(), Tab(counts=0), kind=kind, part=part)
+        given = world, life.tenant, without_places(life.purse), request, about
+        return cls(*given, ladder, world.clock(), Tab(request_count=0), kind=kind, part=part)
 
     async def run(self, told: Callable[[Verdict], str]) -> tuple[Verdict | None, str]:
         """Its verdict, if it came to one, and what `told` says came of it."""
@@ -82,8 +87,8 @@ class BackgroundLife(Life):
     async def _attempt(self, wanted: Round, candidate: Candidate) -> Outcome:
         if self.part == "cheap" and candidate.tier == self.plan.rungs[-1].tier:
             return Stopped(candidate, self.kind)
-        because = Because("audit", self.kind)
-        return await super()._attempt(structs.replace(wanted, because=because), candidate)
+        cause = Cause("audit", self.kind)
+        return await super()._attempt(structs.replace(wanted, cause=cause), candidate)
 
 
 @lru_cache(maxsize=4096)

@@ -9,28 +9,28 @@ from typing import Final
 
 from msgspec import structs
 
-from gateway.call import consuming
+from gateway.call import closing_with_cause
 from gateway.core import events, response_cache
 from gateway.core.assembly import Assembly
 from gateway.core.catalog import Cache
 from gateway.core.chat import Completion, Usage
 from gateway.core.errors import CacheDown
 from gateway.core.flow import Deltas
-from gateway.core.reason import render
-from gateway.core.response_cache import Asks, Kept, Recalled
+from gateway.core.reason import header_value
+from gateway.core.response_cache import CacheControl, CacheEntry, CacheHit
 from gateway.core.usage_record import CACHED, UsageRecord
 from gateway.handle import UNREAD, Life, Reply
 
-_ASKS: Final = Asks()
+_ASKS: Final = CacheControl()
 _NOTHING: Final = Usage()
 _ALIKE: Final = {"error": "miss"}
 """What a client need not tell apart."""
 
 
-class RecallingLife(Life):
+class CachingLife(Life):
     """Of a request to a route that keeps its answers."""
 
-    asks: Asks = _ASKS
+    asks: CacheControl = _ASKS
     _key: str | None = None
     """Under which its answer is to be kept."""
     _cache: Cache | None = None
@@ -49,7 +49,7 @@ class RecallingLife(Life):
             raise
         if found is not None:
             return self._again(found)
-        self.world.observe(events.CacheAsked(self.about, outcome))
+        self.world.observe(events.CacheLookup(self.about, outcome))
         status = _ALIKE.get(outcome, outcome).encode()
         reply = await super().answer()
         reply = structs.replace(reply, headers=((b"x-gateway-cache", status),))
@@ -65,17 +65,17 @@ class RecallingLife(Life):
         await anext(deltas)  # so that closing it closes the call, also before anybody listens
         return structs.replace(reply, deltas=deltas)
 
-    async def _look(self) -> tuple[Recalled | None, str]:
+    async def _look(self) -> tuple[CacheHit | None, str]:
         """The answer that was kept for this request, and what came of asking for it."""
         named, kept, asks = self.ladder, self.world.responses, self.asks
         self._cache = cache = named.cache
-        if cache is None or kept is None or not (asks.look or asks.keep):
+        if cache is None or kept is None or not (asks.lookup or asks.store):
             return None, "bypass"
         self._read()  # notes on its trail which rule holds
         rule = "; ".join(self.trail)
         key = response_cache.key_of(self.request, self.tenant, cache, rule, self.about.user)
-        self._key = key if asks.keep else None
-        if key is None or not asks.look:
+        self._key = key if asks.store else None
+        if key is None or not asks.lookup:
             return None, "bypass"
         try:
             found = await kept.find(self.tenant.name, key)
@@ -86,17 +86,17 @@ class RecallingLife(Life):
         recalled = response_cache.unpack(*found, cache, named, asks)
         return recalled, "miss" if recalled is None else "hit"
 
-    def _again(self, found: Recalled) -> Reply:
+    def _again(self, found: CacheHit) -> Reply:
         """The whole life of a request whose answer was kept."""
         self.tab.usage, who, observe = found.usage, found.candidate, self.world.observe
         to = (who.deployment.provider, who.model.name, who.tier)
         seconds = self.world.clock() - self.began
         observe(events.Began(self.about, self.request))
-        observe(events.CacheAsked(self.about, "hit", found.saved, to))
+        observe(events.CacheLookup(self.about, "hit", found.saved, to))
         whole = found.completion
         observe(events.Replied(self.about, *to, "cached", seconds, 0.0, None, answer=whole))
-        self.world.given_again(self._hit(found.saved, to))
-        reason = render("cached", self.trail)
+        self.world.record_cache_hit(self._hit(found.saved, to))
+        reason = header_value("cached", self.trail)
         headers = ((b"x-gateway-cache", b"hit"), (b"age", b"%d" % found.age_s))
         return Reply(who, reason, whole, None, whole.dropped, headers)
 
@@ -127,7 +127,7 @@ class RecallingLife(Life):
     async def _keep_when_whole(self, reply: Reply, deltas: Deltas, why: str) -> Deltas:
         """Yield nothing once, then the deltas; the answer is kept when it has ended whole."""
         assembly = Assembly()
-        async with consuming(deltas) as flow:
+        async with closing_with_cause(deltas) as flow:
             yield ()
             async for some in flow:
                 assembly.add(some)
@@ -139,10 +139,10 @@ class RecallingLife(Life):
         cache, kept, key = self._cache, self.world.responses, self._key
         if cache is None or kept is None or key is None or whole is None:
             return
-        if not response_cache.may_keep(whole, why, self.request):
+        if not response_cache.is_cacheable(whole, why, self.request):
             return
         who, tab = reply.candidate, self.tab
-        told = Kept(who.deployment.name, who.tier, whole, tab.usage, tab.spent, cache.ttl_s)
+        told = CacheEntry(who.deployment.name, who.tier, whole, tab.usage, tab.spent, cache.ttl_s)
         data = response_cache.pack(told)
         if len(data) <= cache.most_bytes:
             kept.keep(self.tenant.name, key, data, cache.ttl_s)

@@ -9,33 +9,37 @@ from typing import Final
 
 from msgspec import structs
 
-from gateway.call import Call, all_done
+from gateway.call import Call, wait_all
 from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Completion
 from gateway.core.checks import checklist
-from gateway.core.checks.asked import NoVerdict, judged, no_verdict, question
+from gateway.core.checks.external import NoVerdict, judged, no_verdict, question
 from gateway.core.checks.finding import Finding
 from gateway.core.checks.options import ASK_MS
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Judged
 from gateway.core.judges import judges
 from gateway.core.plan import Candidate, PlanContext
-from gateway.core.strategies.progress import BUDGET, aside
-from gateway.core.strategy import Answered, Because, Outcome, Round
-from gateway.hold import held
-from gateway.world import Desk
+from gateway.core.strategies.progress import BUDGET, skipped_for_budget
+from gateway.core.strategy import Answered, Cause, Outcome, Round
+from gateway.hold import reserve
+from gateway.world import LifeContext
 
 _UNCHECKED: Final = checklist(())
 
 
-async def examine(
-    desk: Desk, asked: tuple[Check, ...], answer: Answered, request: ChatRequest, deadline: float
+async def run_external(
+    life: LifeContext,
+    asked: tuple[Check, ...],
+    answer: Answered,
+    request: ChatRequest,
+    deadline: float,
 ) -> Answered:
     """The answer with what they find. A check that gets no verdict is skipped, passed or failed,
     as it is configured.
     """
     tasks = [
-        asyncio.ensure_future(_Examination(desk, check, request, deadline).verdict(answer))
+        asyncio.ensure_future(_Examination(life, check, request, deadline).verdict(answer))
         for check in asked
     ]
     try:
@@ -43,7 +47,7 @@ async def examine(
     except BaseException:
         for task in tasks:
             task.cancel()
-        await all_done(tasks)
+        await wait_all(tasks)
         raise
     pairs = zip(asked, told, strict=True)
     heard = [(check, said) for check, said in pairs if not isinstance(said, _Skipped)]
@@ -53,7 +57,7 @@ async def examine(
         names = tuple(check.name for check, _ in heard)
         failed = tuple(finding.check for finding in findings)
         model, tier = candidate.model.name, candidate.tier
-        desk.world.observe(Judged(desk.about, model, tier, names, failed))
+        life.world.observe(Judged(life.about, model, tier, names, failed))
     return structs.replace(answer, findings=findings, skipped=not heard)
 
 
@@ -64,8 +68,10 @@ class _Skipped:
 class _Examination:
     """One check of one answer."""
 
-    def __init__(self, desk: Desk, check: Check, request: ChatRequest, deadline: float) -> None:
-        self.desk = desk
+    def __init__(
+        self, desk: LifeContext, check: Check, request: ChatRequest, deadline: float
+    ) -> None:
+        self.life = desk
         self.check = check
         self.request = request
         wanted_s: float = check.options.get("timeout_ms", ASK_MS) / 1000
@@ -77,32 +83,32 @@ class _Examination:
                 raise NoVerdict("deadline")
             if self.check.name == "judge":
                 return await self._judge(answer.completion)
-            runner, life = self.desk.world.runner, self.desk.about.request_id
-            return await runner(self.check, answer.completion, life, timeout_s=self._left_s())
+            runner, request_id = self.life.world.runner, self.life.about.request_id
+            return await runner(self.check, answer.completion, request_id, timeout_s=self._left_s())
         except NoVerdict as failure:
             if self.check.options.get("on_failure", "skip") == "skip":
                 return _Skipped()
             return no_verdict(self.check, failure)
 
     def _left_s(self) -> float:
-        return self.until - self.desk.world.clock()
+        return self.until - self.life.world.clock()
 
     async def _judge(self, answer: Completion) -> Finding | None:
         """The first candidate that answers judges. Raises NoVerdict."""
         asked = question(self.check, self.request, answer)
         failure = "no_answer"
         for candidate in self._judges(asked):
-            if self._left_s() <= 0 or self.desk.tab.gone:
+            if self._left_s() <= 0 or self.life.tab.client_gone:
                 raise NoVerdict("deadline")
             outcome = await self._ask(candidate, asked)
-            failure = BUDGET if aside(outcome) else "no_answer"
+            failure = BUDGET if skipped_for_budget(outcome) else "no_answer"
             if isinstance(outcome, Answered):
                 return judged(self.check, outcome.completion)
         raise NoVerdict(failure)
 
     def _judges(self, asked: ChatRequest) -> list[Candidate]:
-        world = self.desk.world
-        context = PlanContext(self.desk.tenant, world.health.down(world.clock()), world.factors)
+        world = self.life.world
+        context = PlanContext(self.life.tenant, world.health.down(world.clock()), world.factors)
         able = judges(asked, world.ladders, context, world.draw)
         if able is None:
             raise NoVerdict("no_model")
@@ -110,13 +116,13 @@ class _Examination:
 
     async def _ask(self, candidate: Candidate, question: ChatRequest) -> Outcome:
         """What came of asking. Raises NoVerdict where nobody else may be asked, either."""
-        wanted = Round((candidate,), _UNCHECKED, Because("audit", self.check.name))
+        wanted = Round((candidate,), _UNCHECKED, Cause("audit", self.check.name))
         try:
-            call = await held(self.desk, wanted, candidate, question)
+            call = await reserve(self.life, wanted, candidate, question)
         except LedgerDown:
             raise NoVerdict("ledger_unavailable") from None
         if isinstance(call, Call):
             return await call.ask(self._left_s())
-        if not aside(call):
+        if not skipped_for_budget(call):
             raise NoVerdict(BUDGET)
         return call

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from gateway.behind.attendant import Attendant, Charge, guarded_by
-from gateway.behind.guards import Guards
+from gateway.background.auditor import Charge, LifeAuditor, guarded_by
+from gateway.background.guards import Guards
 from gateway.core import events
 from gateway.core.chat import ChatRequest
 from gateway.core.first_rung import after
@@ -17,7 +17,7 @@ from gateway.core.health import RetryBudget
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Plan
 from gateway.core.ports import Observer
-from gateway.world import Desk
+from gateway.world import LifeContext
 
 AT_ONCE: Final = 32
 """More are left out, not put off: they would only come later, and all together."""
@@ -27,7 +27,7 @@ DRAIN_S: Final = 5.0
 _log: Final = logging.getLogger("gateway")
 
 
-class Backstage:
+class AuditRunner:
     """For use on one event loop."""
 
     def __init__(
@@ -42,10 +42,10 @@ class Backstage:
         self._running: set[asyncio.Task[None]] = set()
         self._open = True
 
-    def attend(self, life: Desk, ladder: Ladder) -> Attendant:
+    def attend(self, life: LifeContext, ladder: Ladder) -> LifeAuditor:
         """Of a ladder with something behind it."""
         assert ladder.audit_policy is not None  # noqa: S101 - else nobody asks
-        return Attendant(self, life, ladder, ladder.audit_policy)
+        return LifeAuditor(self, life, ladder, ladder.audit_policy)
 
     def foresee(
         self, request: ChatRequest, ladder: Ladder, plan: Plan

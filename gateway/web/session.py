@@ -10,7 +10,7 @@ from gateway.core.chat import NO_EXTRAS, Extras
 from gateway.core.events import About
 from gateway.core.ladder import Ladder
 from gateway.web.callers import Caller
-from gateway.web.in_flight import Seats
+from gateway.web.in_flight import Slots
 from gateway.web.shapes import Known
 
 
@@ -23,7 +23,7 @@ class Headers(Struct, frozen=True):
     extras: Mapping[str, str]
 
 
-class Habit(Struct, frozen=True):
+class RequestTemplate(Struct, frozen=True):
     """What requests have in common that one caller sends with the same headers and of one shape."""
 
     known: Callable[[], Known | None]
@@ -42,16 +42,16 @@ def forgotten() -> None:
     """A shape that is not kept."""
 
 
-_NONE: Final = Habit(
+_NONE: Final = RequestTemplate(
     forgotten, NO_EXTRAS, About("", "", "", stream=False), Purse("", ()), Ladder("", ())
 )
 
 
-class Visitor(Struct):
+class Session(Struct):
     """Who asks, as its headers say. One configuration's: under another it is met anew."""
 
     headers: Headers
     caller: Caller
-    seats: Seats
-    habit: Habit = _NONE
+    slots: Slots
+    template: RequestTemplate = _NONE
     """Of the last request."""

@@ -10,9 +10,9 @@ from typing import Final
 import pytest
 from msgspec.structs import replace as replaced
 
-from gateway.behind.background_life import without_places
-from gateway.behind.backstage import Backstage
-from gateway.behind.guards import Guards
+from gateway.background.background_life import without_places
+from gateway.background.guards import Guards
+from gateway.background.runner import AuditRunner
 from gateway.core import events
 from gateway.core.accounts import EACH, Account, Purse
 from gateway.core.catalog import Budget, Route, Rule
@@ -64,7 +64,7 @@ async def scene(
     others: Sequence[Route] = (),
     at_once: int = 32,
     **more: object,
-) -> tuple[Stage, Backstage]:
+) -> tuple[Stage, AuditRunner]:
     """`seen` is what the guard has seen of texts so far."""
     routes = {each.name: each for each in (of, *others)}
     catalog = type(CATALOG)(CATALOG.models, CATALOG.tiers, {**CATALOG.routes, **routes})
@@ -78,12 +78,12 @@ async def scene(
     guards.know(named.values())
     await guards.refresh()
     made.events.clear()
-    backstage = Backstage(guards, made.ledger.charge, made.events.append, at_once)
+    backstage = AuditRunner(guards, made.ledger.charge, made.events.append, at_once)
     made.life.world = replace(made.life.world, audits=backstage)
     return made, backstage
 
 
-async def given(made: Stage, backstage: Backstage) -> tuple[Reply, str]:
+async def given(made: Stage, backstage: AuditRunner) -> tuple[Reply, str]:
     """The answer; then all that went on behind it has ended."""
     reply, text = await hear(made.life)
     await backstage.idle()
@@ -112,7 +112,7 @@ def outcomes(made: Stage) -> list[tuple[str, str]]:
     return [(event.kind, event.outcome) for event in told(made, events.AuditEnded)]
 
 
-def state(backstage: Backstage) -> Guard:
+def state(backstage: AuditRunner) -> Guard:
     (found,) = [each for each in backstage.guards._known.values() if each != Guard()]
     return found
 

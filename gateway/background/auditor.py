@@ -6,9 +6,9 @@ from typing import Any, Final, Protocol
 
 from msgspec import structs
 
-from gateway.behind.background_life import BackgroundLife
-from gateway.behind.guards import Guards
-from gateway.call import consuming
+from gateway.background.background_life import BackgroundLife
+from gateway.background.guards import Guards
+from gateway.call import closing_with_cause
 from gateway.core import events
 from gateway.core.accounts import Amounts, Purse
 from gateway.core.assembly import Assembly
@@ -25,7 +25,7 @@ from gateway.core.money import Nanos
 from gateway.core.plan import Candidate, Plan
 from gateway.core.strategy import Answer, Answered, Verdict
 from gateway.core.usage_record import COMPARED, UsageRecord
-from gateway.world import Desk
+from gateway.world import LifeContext
 
 Charge = Callable[[Purse, str, float, Amounts, UsageRecord], Awaitable[None]]
 """As the ledger's: a record of what was charged."""
@@ -54,13 +54,15 @@ def guarded_by(policy: AuditPolicy, request: ChatRequest, ladder: Ladder, plan: 
     return f"{policy.key}:{bucket(read_features(request))}" if applies(ladder, plan) else None
 
 
-class Attendant:
+class LifeAuditor:
     """Of one life on one ladder. Its guard, where it has one, decides once.
 
     A client that names its own strategy or checks gets these: the guard knows nothing of them.
     """
 
-    def __init__(self, stage: Stage, life: Desk, ladder: Ladder, policy: AuditPolicy) -> None:
+    def __init__(
+        self, stage: Stage, life: LifeContext, ladder: Ladder, policy: AuditPolicy
+    ) -> None:
         self._stage = stage
         self._life = life
         self._ladder = ladder
@@ -114,7 +116,7 @@ class Attendant:
         return guard.decide(life.world.draw(), settings)
 
     async def _listen(self, flow: Deltas) -> Deltas:
-        async with consuming(flow) as deltas:
+        async with closing_with_cause(flow) as deltas:
             yield ()
             async for some in deltas:
                 self._heard.add(some)
