@@ -1,6 +1,6 @@
 """A chat request to a Converse body."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -23,6 +23,7 @@ from gateway.wire.bedrock.messages import Conversation, conversation, instructio
 from gateway.wire.bedrock.models import Model, model
 from gateway.wire.bedrock.tools import choice, tools
 from gateway.wire.bedrock.turns import uncached
+from gateway.wire.buckets import S3_ALLOWED, refuse_s3
 from gateway.wire.dialect import HttpCall, Target
 from gateway.wire.parts import Block
 from gateway.wire.unsupported import NEEDED, dropped, strict_tools
@@ -43,6 +44,8 @@ _DEARER: Final = (
     ("serviceTier", "type", "priority"),
 )
 """A call with one of these would cost more than is held and charged for it."""
+
+_WITH_FILES: Final = ("messages", "additionalModelRequestFields")
 
 _REFUSED: Final = NEEDED - {"response_format", "stop", "tool_choice", "tools"}
 """What would give another answer than was asked for."""
@@ -77,6 +80,9 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     """Raises InvalidRequest for what the API cannot say, naming the field."""
     given = asked.fields(request)
     asked.refuse(given, _REFUSED, "Bedrock")
+    if S3_ALLOWED not in target.quirks:
+        for name in _WITH_FILES:
+            refuse_s3(given.get(name), name)
     accepts = model(target.upstream)
     offer = _offer(given, accepts)
     claude.forced(target.upstream, offer.mode)
@@ -101,9 +107,8 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     fields = top_k(sampled.get("top_k"), accepts) | fields
     if fields:
         body["additionalModelRequestFields"] = fields
-    passed = [name for name in PASSED if given.get(name) is not None]
     dearer = {name for name, *way in _DEARER if _is(given.get(name), *way)}
-    body |= {name: given[name] for name in passed if name not in dearer}
+    body |= _passed(given, dearer, structured)
     optional = _optional(given, accepts, offer, sampled, fields)
     said = _ALWAYS - dearer | {name for name, sent in optional.items() if sent}
     if structured is not None:
@@ -114,6 +119,17 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         msgspec.json.encode(body),
         dropped(given, said),
     )
+
+
+def _passed(
+    given: Mapping[str, Any], dearer: Collection[str], structured: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Of the client's own: beside its `outputConfig` stands what we derive of one."""
+    names = [name for name in PASSED if given.get(name) is not None and name not in dearer]
+    found = {name: given[name] for name in names}
+    if structured is not None and isinstance(found.get("outputConfig"), Mapping):
+        found["outputConfig"] = structured | found["outputConfig"]
+    return found
 
 
 def _is(config: Any, name: str, value: str) -> bool:

@@ -18,15 +18,17 @@ MOST: Final = 128
 """Candidates that one answer may have; OpenAI's limit for `n`, beyond Google's own."""
 _ABSENT: Final = Raw(b"null")
 _FILTERED: Final = frozenset({
-    "BLOCKLIST", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "IMAGE_SAFETY", "LANGUAGE",
-    "MODEL_ARMOR", "PROHIBITED_CONTENT", "RECITATION", "SAFETY", "SPII",
+    "BLOCKLIST", "ESCALATION", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "IMAGE_SAFETY",
+    "LANGUAGE", "MODEL_ARMOR", "PROHIBITED_CONTENT", "RECITATION", "SAFETY", "SPII",
 })  # fmt: skip
 _NOTHING: Final = (b"null", b"{}", b"[]")
 _FAILED: Final = frozenset({
     "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "MISSING_THOUGHT_SIGNATURE", "NO_IMAGE",
-    "TOO_MANY_TOOL_CALLS", "UNEXPECTED_TOOL_CALL",
+    "PUP_LIMITED_DISABLED", "TOO_MANY_TOOL_CALLS", "UNEXPECTED_TOOL_CALL",
 })  # fmt: skip
-"""The model tried to say what it could not: that is an answer only if a call came of it."""
+"""The model tried to say what it could not, or its account was stopped: that is an answer only if a
+call came of it."""
+_CUT: Final = frozenset({"CONTINUATION", "MAX_TOKENS"})
 
 
 class Content(Struct):
@@ -105,7 +107,7 @@ class Told:
         reason = self.reason or ""
         if reason in _FILTERED:
             return "content_filter"
-        if reason == "MAX_TOKENS":
+        if reason in _CUT:
             return "length"
         if self.calls:
             return "tool_calls"

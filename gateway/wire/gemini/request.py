@@ -1,5 +1,6 @@
 """A chat request to a generateContent body."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -42,6 +43,9 @@ name, and fields that nobody knows, which the API refuses.
 
 _PAID: Final[Mapping[str, str]] = {"candidateCount": "n", "maxOutputTokens": "max_tokens"}
 """Fields of generationConfig that money was set aside for by other names."""
+_ROUTES: Final = ("modelSelectionConfig", "routingConfig")
+"""Fields of generationConfig by which another model answers, at a price of its own (Vertex AI)."""
+_WORD: Final = re.compile(r"_([a-z0-9])")
 _THOUGHTLESS: Final[Mapping[str, Any]] = {"thinkingBudget": 0}
 _PIECEWISE: Final = "streamFunctionCallArguments"
 _CONTENT_TYPE: Final = {"content-type": "application/json"}
@@ -89,9 +93,9 @@ def _in_pieces(body: JSON) -> tuple[str, ...]:
     JSON, which those do not make. Gives the field's name.
     """
     calling = body.get("toolConfig", {}).get("functionCallingConfig")
-    if not isinstance(calling, Mapping) or not calling.get(_PIECEWISE):
+    if not isinstance(calling, Mapping) or not _camel(calling).get(_PIECEWISE):
         return ()
-    kept = {name: value for name, value in calling.items() if name != _PIECEWISE}
+    kept = {name: value for name, value in _camel(calling).items() if name != _PIECEWISE}
     body["toolConfig"] = body["toolConfig"] | {"functionCallingConfig": kept}
     return (f"toolConfig.functionCallingConfig.{_PIECEWISE}",)
 
@@ -115,7 +119,17 @@ def _laid_over(ours: JSON, given: Any, name: str) -> JSON:
         return ours
     if not isinstance(given, Mapping):
         raise InvalidRequest(f"{name} must be an object", param=name)
+    told = _camel(given)
     for field, plain in _PAID.items():
-        if field in given and given[field] != ours.get(field):
+        if field in told and told[field] != ours.get(field):
             raise InvalidRequest(f"{name}.{field}: say {plain} instead", param=f"{name}.{field}")
-    return {**ours, **given}
+    for field in _ROUTES:
+        if told.get(field) is not None:
+            where = f"{name}.{field}"
+            raise InvalidRequest(f"{where}: this gateway chooses the model", param=where)
+    return {**ours, **told}
+
+
+def _camel(given: Mapping[str, Any]) -> JSON:
+    """By the names of fields that we know them by: the API takes candidate_count as well."""
+    return {_WORD.sub(lambda word: word[1].upper(), name): each for name, each in given.items()}
