@@ -281,6 +281,8 @@ class HotProtocol(Answers):
         theirs = PlainProtocol(self._door, self._idle, *self._uvicorn, self._loop)
         self._transport.set_protocol(theirs)
         theirs.connection_made(self._transport)
+        if self._drained is not None:
+            theirs.pause_writing()  # the transport tells it once
         theirs.data_received(data)
 
 

@@ -20,8 +20,6 @@ from gateway.web.headers import MAX_HEADERS, error_headers
 from gateway.web.idle import Idle, default_keep_alive_s
 from gateway.web.render import error_body
 
-_NEVER_S: Final = 10**9
-"""What uvicorn takes for the time that a connection is kept for."""
 _TYPE: Final = (b"content-type", b"application/json")
 _VAIN: Final = 2 * MAX_HEADERS
 """Bytes that may come and be no part of a body, in whole reads: heads, and what ends chunks. The
@@ -49,7 +47,7 @@ class _Staying(HttpRequestParser):
             except HttpParserUpgrade as met:
                 head, self._protocol.again = self._protocol.again, b""
                 if not head:
-                    raise
+                    return  # a CONNECT: nothing behind it is for us, and it is told so
                 data = head + data[met.args[0] :]
                 self._begin()  # behind a `connection: close` it would read no more
             else:
@@ -72,7 +70,6 @@ class PlainProtocol(HttpToolsProtocol):
         super().__init__(*its, **more)
         self.door = door
         self.idle = idle
-        self.timeout_keep_alive = _NEVER_S  # it is for `idle` to say
         self.parser = _Staying(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -112,6 +109,8 @@ class PlainProtocol(HttpToolsProtocol):
         if self.parser.get_http_version() < "1.1":
             self.expect_100_continue = False  # it knows no 100
         super().on_headers_complete()
+        if method == b"CONNECT":
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         if not self.again:
@@ -120,6 +119,7 @@ class PlainProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Uvicorn calls this, and begins with what waits behind it."""
         super().on_response_complete()
+        self._unset_keepalive_if_required()  # `idle` says how long, and a timer would keep us
         if self.cycle.response_complete and not self.transport.is_closing():
             self.idle.enter(self)
 
