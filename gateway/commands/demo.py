@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import uvloop
 
+from gateway.commands.early import listen_no_more
 from gateway.commands.serve import Place, run_gateway, source_of
 from gateway.commands.shipped import shipped
 from gateway.simulator import BASES, serve_simulator
@@ -22,6 +23,7 @@ def demo(
 
     async def run() -> None:
         async with AsyncExitStack() as stack:
+            stack.callback(listen_no_more)
             folder = stack.enter_context(TemporaryDirectory(prefix="tollgate-"))
             simulator = await stack.enter_async_context(serve_simulator())
             told = {"SIMULATOR_URL": simulator.base_url} | speaking(dialect)

@@ -9,6 +9,7 @@ again, or late  streams get an error event, other requests a 503; all is settled
 
 import asyncio
 import signal
+import socket
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
@@ -45,6 +46,13 @@ class Listener(uvicorn.Server):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_DATE_S):
                     await self._stopped.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Who was accepted just now is there a turn later: else nobody would tell it to close."""
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(0)
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

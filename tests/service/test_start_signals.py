@@ -148,16 +148,35 @@ async def test_told_until_it_has_ended_it_ends_well(
     tmp_path: Path, number: signal.Signals, workers: str, shared_redis: EmbeddedRedis
 ) -> None:
     async with starting(tmp_path, "--workers", workers, redis=shared_redis.url) as one:
-        assert one.process.stdout is not None
-        assert one.process.stderr is not None
-        ended = asyncio.create_task(one.process.wait())
-        telling = asyncio.create_task(one.process.stderr.read())
-        assert await one.process.stdout.readline()
-        one.process.send_signal(signal.SIGTERM)
+        await ends_well(one.process, number)
+
+
+@pytest.mark.parametrize("number", TO_STOP, ids=["SIGTERM", "SIGINT"])
+async def test_so_does_the_demo(number: signal.Signals) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *SERVE[:-1], "demo", "--port", "0",
+        start_new_session=True, stdin=DEVNULL, stdout=PIPE, stderr=PIPE,
+    )  # fmt: skip
+    try:
+        await ends_well(process, number)
+    finally:
         with suppress(ProcessLookupError):
-            async with asyncio.timeout(60):
-                while not ended.done():
-                    one.process.send_signal(number)
-                    await asyncio.sleep(0.002)
-        assert await ended == 0
-        assert b"Traceback" not in await telling
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+async def ends_well(process: Process, number: signal.Signals) -> None:
+    """Told to stop, and then this again and again."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    ended = asyncio.create_task(process.wait())
+    telling = asyncio.create_task(process.stderr.read())
+    assert await process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    with suppress(ProcessLookupError):
+        async with asyncio.timeout(60):
+            while not ended.done():
+                process.send_signal(number)
+                await asyncio.sleep(0.002)
+    assert await ended == 0
+    assert b"Traceback" not in await telling
