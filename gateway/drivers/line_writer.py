@@ -33,12 +33,15 @@ def unwritable(to: str) -> str | None:
     if to in _STREAMS:
         return None
     path, found = Path(to), None
-    if path.is_dir():
-        found = errno.EISDIR
-    elif not path.exists() and not path.parent.is_dir():
-        found = errno.ENOENT
-    elif not os.access(path if path.exists() else path.parent, os.W_OK):
-        found = errno.EACCES
+    try:
+        if path.is_dir():
+            found = errno.EISDIR
+        elif not path.exists() and not path.parent.is_dir():
+            found = errno.ENOENT
+        elif not os.access(path if path.exists() else path.parent, os.W_OK):
+            found = errno.EACCES
+    except OSError as error:  # nobody may look in there, or the name is too long
+        found = error.errno
     return None if found is None else f"cannot write to {to}: {os.strerror(found)}"
 
 

@@ -43,15 +43,17 @@ def unwritable(sink: str) -> str | None:
     if kind not in ("jsonl", "parquet"):
         return None
     there = folder = Path(name).absolute()
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if not there.is_dir():
-        found = errno.ENOTDIR
-    elif not os.access(there, os.W_OK | os.X_OK):
-        found = errno.EACCES
-    else:
-        return None
-    return f"cannot write to {folder}: {os.strerror(found)}"
+    found = None
+    try:
+        while not there.exists() and there != there.parent:
+            there = there.parent
+        if not there.is_dir():
+            found = errno.ENOTDIR
+        elif not os.access(there, os.W_OK | os.X_OK):
+            found = errno.EACCES
+    except OSError as error:  # nobody may look in there, or the name is too long
+        found = error.errno
+    return f"cannot write to {folder}: {os.strerror(found)}" if found else None
 
 
 def by_day(lines: Sequence[Line]) -> Iterator[tuple[str, list[Line]]]:
