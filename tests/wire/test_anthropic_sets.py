@@ -1,11 +1,13 @@
-"""What is newest at Anthropic: sets of tools, contexts that are summed up, models of 5 and 5.5."""
+"""What is newest at Anthropic: sets of tools, calls that code makes there, contexts that are summed
+up, models of 5 and 5.5.
+"""
 
 import json
 from typing import Any, Final
 
 import pytest
 
-from gateway.core.chat import ToolCall
+from gateway.core.chat import Completion, ToolCall
 from gateway.core.errors import InvalidRequest
 from gateway.wire import anthropic, bedrock
 from gateway.wire.dialect import Target
@@ -25,10 +27,9 @@ from tests.wire.anthropic_streams import (
 from tests.wire.chats import assembled, chat
 
 BROWSER: Final = {"type": "browser_toolset_20260801"}
-CLICK: Final = {
-    "type": "tool_use", "id": "t1", "name": "left_click", "toolset_name": "browser",
-    "input": {"ref": "e1"},
-}  # fmt: skip
+CLICK: Final = {"type": "tool_use", "id": "t1", "name": "left_click", "input": {"ref": "e1"}}
+BY_CODE: Final = {"caller": {"type": "code_execution_20260120", "tool_id": "srvtoolu_1"}}
+OF_A_SET: Final = {"toolset_name": "browser"}
 
 
 def test_a_set_of_tools_goes_on_as_it_is() -> None:
@@ -37,16 +38,15 @@ def test_a_set_of_tools_goes_on_as_it_is() -> None:
     assert body(tools=tools, mcp_servers=servers)["tools"] == tools
 
 
-def whole() -> ToolCall:
-    answer = {"type": "message", "id": "m", "content": [CLICK], "stop_reason": "tool_use"}
-    found = anthropic.decode(200, {}, json.dumps(answer).encode(), TARGET)
-    return found.first.tool_calls[0]
+def whole(block: dict[str, Any], **more: Any) -> Completion:
+    answer = {"type": "message", "id": "m", "content": [block], "stop_reason": "tool_use", **more}
+    return anthropic.decode(200, {}, json.dumps(answer).encode(), TARGET)
 
 
-def streamed() -> ToolCall:
-    block = {**CLICK, "input": {}}
+def streamed(block: dict[str, Any]) -> ToolCall:
     piece = add(0, "input_json_delta", partial_json='{"ref":"e1"}')
-    found = read([sse(start(), begin(0, **block), piece, end(0), stop("tool_use"))])
+    begun = begin(0, **{**block, "input": {}})
+    found = read([sse(start(), begun, piece, end(0), stop("tool_use"))])
     return next(
         ToolCall(told.id or "", told.name or "", '{"ref":"e1"}', told.extra)
         for delta in found
@@ -56,25 +56,54 @@ def streamed() -> ToolCall:
     )
 
 
-def test_a_call_says_of_which_set_it_is_and_goes_back_with_it() -> None:
-    for call in (whole(), streamed()):
+@pytest.mark.parametrize("more", [{}, OF_A_SET, BY_CODE, OF_A_SET | BY_CODE])
+def test_a_call_says_whose_it_is_and_goes_back_with_it(more: dict[str, Any]) -> None:
+    """Of a set of Anthropic's tools, or made by code that runs there."""
+    block = CLICK | more
+    for call in (whole(block).first.tool_calls[0], streamed(block)):
         sent: dict[str, Any] = {
             "id": call.id,
             "type": "function",
             "function": {"name": call.name, "arguments": call.arguments},
         }
+        assert call.extra.keys() == more.keys()
         sent |= {name: json.loads(bytes(raw)) for name, raw in call.extra.items()}
         told = [user(), {"role": "assistant", "tool_calls": [sent]}]
-        assert turns(*told, tools=[BROWSER])[1]["content"] == [CLICK]
+        assert turns(*told, tools=[BROWSER])[1]["content"] == [block]
+
+
+def test_that_the_model_itself_made_a_call_is_not_told() -> None:
+    block = CLICK | {"caller": {"type": "direct"}}
+    assert [each.extra for each in (*whole(block).first.tool_calls, streamed(block))] == [{}, {}]
+
+
+def test_what_a_call_by_code_goes_on_with_is_told_and_may_be_sent_back() -> None:
+    """The container that its code waits in, and the block that began it."""
+    beside: dict[str, Any] = {
+        "container": {"id": "container_1", "expires_at": "2026-11-23T12:00:00Z"},
+        "context_management": {"applied_edits": []},
+    }
+    ending = stop("tool_use")
+    ending["delta"]["container"] = beside["container"]
+    ending["context_management"] = beside["context_management"]
+    *_, last = read([sse(start(), ending, {"type": "message_stop"})])
+    for answer in (whole(CLICK, **beside), last):
+        assert {name: json.loads(bytes(raw)) for name, raw in answer.extra.items()} == beside
+    code = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "code_execution", "input": {}}
+    parts = [{"type": "text", "text": "I look."}, code]
+    said = {"role": "assistant", "content": parts}
+    assert turns(user(), said, user())[1]["content"] == parts
 
 
 def test_what_a_context_was_summed_up_to_is_streamed_whole() -> None:
     begun = begin(0, type="compaction", content=None, encrypted_content=None)
     told = add(0, "compaction_delta", content="Summed up.", encrypted_content="c2VhbGVk")
-    found = assembled(read([sse(start(), begun, told, end(0), stop("compaction"))])).first
-    assert json.loads(bytes(found.extra["server_tool_blocks"])) == [
-        {"type": "compaction", "content": "Summed up.", "encrypted_content": "c2VhbGVk"}
-    ]
+    signed = add(0, "signature_delta", signature="c2lnbmVk")
+    found = assembled(read([sse(start(), begun, told, signed, end(0), stop("compaction"))])).first
+    block = {"type": "compaction", "content": "Summed up.", "encrypted_content": "c2VhbGVk"}
+    block["signature"] = "c2lnbmVk"
+    assert json.loads(bytes(found.extra["server_tool_blocks"])) == [block]
+    assert turns({"role": "assistant", "content": [block]}, user())[0]["content"] == [block]
 
 
 def test_thoughts_that_come_whatever_is_said_are_told() -> None:

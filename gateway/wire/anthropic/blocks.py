@@ -10,9 +10,9 @@ from msgspec import Raw, Struct
 from gateway.core.chat import ChoiceDelta, ToolDelta
 from gateway.core.errors import Broken
 from gateway.wire.anthropic.faults import read
-from gateway.wire.anthropic.reply import of_toolset, page, thought
+from gateway.wire.anthropic.reply import of_call, page, thought
 from gateway.wire.calls import told_arguments, told_name
-from gateway.wire.citations import Annotation
+from gateway.wire.kept import Kept
 from gateway.wire.thoughts import placed
 
 
@@ -27,20 +27,7 @@ class Piece(Struct):
     citation: Raw = Raw(b"")
     content: str | None = None
     encrypted_content: str | None = None
-    """The last two are what a compaction of the context came to."""
-
-
-class Kept:
-    """What a stream tells once, at its end, and how many tools it called so far."""
-
-    def __init__(self) -> None:
-        self.thinking: list[Raw] = []
-        self.server: list[Raw] = []
-        self.citations: list[Raw] = []
-        self.pages: list[Annotation] = []
-        self.said = 0
-        """Characters of text so far."""
-        self.tools = 0
+    """The last two, and a signature, are what a compaction of the context came to."""
 
 
 class Block(Protocol):
@@ -62,6 +49,7 @@ class _Started(Struct):
     name: str | None = None
     input: Raw = Raw(b"{}")
     toolset_name: str | None = None
+    caller: Any = None
 
 
 class _Text:
@@ -148,7 +136,7 @@ class _Tool:
 
     def begin(self) -> ChoiceDelta:
         name = told_name(self._started.name or "")
-        extra = of_toolset(self._started.toolset_name)
+        extra = of_call(self._started.toolset_name, self._started.caller)
         return self._tell(ToolDelta(self._index, self._started.id or "", name, extra=extra))
 
     def add(self, piece: Piece) -> ChoiceDelta | None:
@@ -181,8 +169,10 @@ class _Server:
 
     def add(self, piece: Piece) -> None:
         self._input += piece.partial_json or ""
-        told = {"content": piece.content, "encrypted_content": piece.encrypted_content}
-        self._compacted |= {name: value for name, value in told.items() if value is not None}
+        for name in ("content", "encrypted_content", "signature"):
+            value = getattr(piece, name)
+            if value is not None:
+                self._compacted[name] = value
 
     def end(self) -> None:
         block: dict[str, Any] = read(bytes(self._raw), dict[str, Any])

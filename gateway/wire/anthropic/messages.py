@@ -122,8 +122,9 @@ def _use(call: Any, where: str) -> Block:
         "name": name,
         "input": arguments,
     }
-    if isinstance(call.get("toolset_name"), str):
-        block["toolset_name"] = call["toolset_name"]
+    for field, kind in (("toolset_name", str), ("caller", Mapping)):
+        if isinstance(call.get(field), kind):
+            block[field] = call[field]
     return marked([block], call.get("cache_control"))[0]
 
 

@@ -1,6 +1,6 @@
 """A whole answer."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -11,9 +11,10 @@ from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.anthropic.faults import fault, read, stream_fault
 from gateway.wire.anthropic.usage import usage
 from gateway.wire.calls import told_arguments, told_name
-from gateway.wire.citations import Annotation, annotations, cited
+from gateway.wire.citations import Annotation, cited
 from gateway.wire.dialect import Target
 from gateway.wire.faults import counted
+from gateway.wire.kept import Kept
 from gateway.wire.thoughts import placed
 
 FINISH: Final[Mapping[str, str]] = {
@@ -38,6 +39,8 @@ class _Message(Struct):
     stop_details: Any = None
     usage: Any = None
     error: Any = None
+    container: Any = None
+    context_management: Any = None
 
 
 class _Block(Struct):
@@ -51,6 +54,7 @@ class _Block(Struct):
     input: Raw = Raw(b"{}")
     citations: list[Raw] | None = None
     toolset_name: str | None = None
+    caller: Any = None
 
 
 class _Kind(Struct):
@@ -64,38 +68,36 @@ class Parts:
         self.texts: list[str] = []
         self.thoughts: list[str] = []
         self.tools: list[ToolCall] = []
-        self.thinking_blocks: list[Raw] = []
-        self.server_blocks: list[Raw] = []
-        self.citations: list[Raw] = []
-        self.pages: list[Annotation] = []
+        self.kept = Kept()
 
     def add(self, raw: Raw) -> None:
         place = _PLACES.get(read(bytes(raw), _Kind).type)
         if place is None:
             # Tools that ran at the provider, and what is newer than this, are not the client's.
-            self.server_blocks.append(raw)
+            self.kept.server.append(raw)
         else:
             place(self, read(bytes(raw), _Block), raw)
 
     def text(self, block: _Block, raw: Raw) -> None:
-        start = sum(map(len, self.texts))
+        kept, start = self.kept, self.kept.said
         self.texts.append(block.text)
+        kept.said += len(block.text)
         for citation in block.citations or ():
-            self.citations.append(citation)
-            self.pages += page(citation, start, start + len(block.text))
+            kept.citations.append(citation)
+            kept.pages += page(citation, start, kept.said)
 
     def thinking(self, block: _Block, raw: Raw) -> None:
         self.thoughts.append(block.thinking)
         self.redacted(block, raw)
 
     def redacted(self, block: _Block, raw: Raw) -> None:
-        said = sum(map(len, self.texts))
-        self.thinking_blocks.append(thought(raw, said, len(self.tools)))
+        self.kept.thinking.append(thought(raw, self.kept.said, self.kept.tools))
 
     def tool(self, block: _Block, raw: Raw) -> None:
         name = told_name(block.name)
-        extra = of_toolset(block.toolset_name)
+        extra = of_call(block.toolset_name, block.caller)
         self.tools.append(ToolCall(block.id, name, told_arguments(block.input), extra))
+        self.kept.tools += 1
 
 
 _PLACES: Final[Mapping[str, Callable[[Parts, _Block, Raw], None]]] = {
@@ -116,7 +118,8 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
         choice = _choice(message)
     except UpstreamError as error:
         raise counted(error, told) from None
-    return Completion(choices=(choice,), id=message.id, usage=told)
+    beside = of_answer(message.container, message.context_management)
+    return Completion(choices=(choice,), id=message.id, usage=told, extra=beside)
 
 
 def _choice(message: _Message) -> Choice:
@@ -133,7 +136,7 @@ def _choice(message: _Message) -> Choice:
         finish=finish(message.stop_reason, calls=bool(parts.tools)),
         refusal=refusal(message.stop_reason, message.stop_details),
         reasoning="".join(parts.thoughts) or None,
-        extra=extras(parts.thinking_blocks, parts.server_blocks, parts.citations, parts.pages),
+        extra=parts.kept.extras(),
     )
 
 
@@ -149,25 +152,22 @@ def refusal(stop_reason: str | None, details: Any) -> str | None:
     return said if stop_reason == "refusal" and isinstance(said, str) and said else None
 
 
-def extras(
-    thinking: Iterable[Raw],
-    server: Iterable[Raw],
-    citations: Iterable[Raw],
-    pages: Iterable[Annotation],
-) -> Mapping[str, Raw]:
-    """The message's fields that OpenAI has not; see the package."""
-    found = {
-        "thinking_blocks": list(thinking),
-        "server_tool_blocks": list(server),
-        "citations": list(citations),
-    }
-    told = {name: Raw(msgspec.json.encode(blocks)) for name, blocks in found.items() if blocks}
-    return told | annotations(pages)
+def of_call(toolset: str | None, caller: Any) -> Mapping[str, Raw]:
+    """Fields of a call with which it must be sent back: the set of Anthropic's tools that it is one
+    of, and the code at the provider that made it.
+    """
+    told: dict[str, Any] = {"toolset_name": toolset} if toolset else {}
+    if isinstance(caller, Mapping) and caller.get("type") != "direct":
+        told["caller"] = caller
+    return {name: Raw(msgspec.json.encode(value)) for name, value in told.items()}
 
 
-def of_toolset(name: str | None) -> Mapping[str, Raw]:
-    """The call's field for one of a set of Anthropic's tools, to which it must be sent back."""
-    return {"toolset_name": Raw(msgspec.json.encode(name))} if name else {}
+def of_answer(container: Any, context_management: Any) -> Mapping[str, Raw]:
+    """The answer's own fields that OpenAI has not: where code ran, so that it can run there again,
+    and what was taken out of the context.
+    """
+    told = {"container": container, "context_management": context_management}
+    return {name: Raw(msgspec.json.encode(each)) for name, each in told.items() if each is not None}
 
 
 def thought(raw: Raw, said: int, called: int) -> Raw:

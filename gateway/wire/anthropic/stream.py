@@ -7,12 +7,13 @@ from msgspec import Raw, Struct
 
 from gateway.core.chat import ChoiceDelta, Delta, ToolDelta, Usage
 from gateway.core.errors import Broken, UpstreamError
-from gateway.wire.anthropic.blocks import Block, Kept, Piece, opened
+from gateway.wire.anthropic.blocks import Block, Piece, opened
 from gateway.wire.anthropic.faults import read, stream_fault
-from gateway.wire.anthropic.reply import decode, extras, finish, refusal
+from gateway.wire.anthropic.reply import decode, finish, of_answer, refusal
 from gateway.wire.anthropic.usage import latest, usage
 from gateway.wire.dialect import NEVER_ALIKE, StreamDecoder, Target
 from gateway.wire.faults import counted
+from gateway.wire.kept import Kept
 from gateway.wire.silence import one_more
 from gateway.wire.sse import SseDecoder
 from gateway.wire.whole import StreamOrWhole
@@ -44,11 +45,13 @@ class _BlockDelta(Struct):
 class _Ending(Struct, frozen=True):
     stop_reason: str | None = None
     stop_details: Any = None
+    container: Any = None
 
 
 class _MessageDelta(Struct):
     delta: _Ending = _Ending()
     usage: Any = None
+    context_management: Any = None
 
 
 class Decoder:
@@ -76,6 +79,8 @@ class Decoder:
         self._early: Usage | None = None
         self._id = ""
         self._ending = _Ending()
+        self._managed: Any = None
+        """What was done to the context."""
         self._counted = False
         """Whether the usage came that ends it."""
         self._silent = 0
@@ -168,6 +173,7 @@ class Decoder:
         told = usage(self._usage)
         if event.delta.stop_reason or not self._stopped:
             self._ending = event.delta
+        self._managed = event.context_management or self._managed
         if told is None:
             return None
         self._early, self._counted = None, self._stopped
@@ -197,9 +203,10 @@ class Decoder:
             tool_calls=tuple(self._ended),
             finish=finish(ending.stop_reason, calls=kept.tools > 0),
             refusal=refusal(ending.stop_reason, ending.stop_details) or "",
-            extra=extras(kept.thinking, kept.server, kept.citations, kept.pages),
+            extra=kept.extras(),
         )
-        return Delta(choices=(last,), usage=usage(self._usage), id=self._id)
+        beside = of_answer(ending.container, self._managed)
+        return Delta((last,), usage(self._usage), self._id, extra=beside)
 
     def _told(self, delta: ChoiceDelta | None) -> Delta | None:
         if delta is None:

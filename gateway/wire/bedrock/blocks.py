@@ -12,7 +12,7 @@ from gateway.core.errors import Broken
 from gateway.wire.bedrock.faults import read
 from gateway.wire.bedrock.reply import SERVER_TOOL, joined, page, redacted, thinking, unsealed
 from gateway.wire.calls import told_name
-from gateway.wire.citations import Annotation
+from gateway.wire.kept import Kept
 from gateway.wire.thoughts import placed
 
 
@@ -41,19 +41,6 @@ class Piece(Struct, rename="camel"):
     reasoning_content: _Thought | None = None
     citation: Raw = Raw(b"")
     image: Mapping[str, Raw] | None = None
-
-
-class Kept:
-    """What a stream tells once, at its end, and how many tools it called so far."""
-
-    def __init__(self) -> None:
-        self.thinking: list[Mapping[str, Any]] = []
-        self.server: list[Raw] = []
-        self.citations: list[Raw] = []
-        self.pages: list[Annotation] = []
-        self.said = 0
-        """Characters of text so far."""
-        self.tools = 0
 
 
 class Block(Protocol):

@@ -5,7 +5,6 @@ import binascii
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-import msgspec
 from msgspec import Raw, Struct
 
 from gateway.core.chat import Choice, Completion, ToolCall
@@ -13,9 +12,10 @@ from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.bedrock.faults import fault, read
 from gateway.wire.bedrock.usage import usage
 from gateway.wire.calls import told_arguments, told_name
-from gateway.wire.citations import Annotation, annotations, cited
+from gateway.wire.citations import Annotation, cited
 from gateway.wire.dialect import Target
 from gateway.wire.faults import counted
+from gateway.wire.kept import Kept
 from gateway.wire.thoughts import placed
 
 FINISH: Final[Mapping[str, str]] = {
@@ -92,15 +92,12 @@ class Parts:
         self.texts: list[str] = []
         self.thoughts: list[str] = []
         self.tools: list[ToolCall] = []
-        self.thinking_blocks: list[Mapping[str, Any]] = []
-        self.server_blocks: list[Raw] = []
-        self.citations: list[Raw] = []
-        self.pages: list[Annotation] = []
+        self.kept = Kept()
 
     def add(self, raw: Raw) -> None:
         block = read(bytes(raw), _Block)
         if block.text is not None:
-            self.texts.append(block.text)
+            self._say(block.text)
         elif block.reasoning_content is not None:
             self._reasoning(block.reasoning_content)
         elif block.citations_content is not None:
@@ -109,26 +106,32 @@ class Parts:
             use = block.tool_use
             name = told_name(use.name)
             self.tools.append(ToolCall(use.tool_use_id, name, told_arguments(use.input)))
+            self.kept.tools += 1
         else:
             # Tools that ran at the provider, and what is newer than this, are not the client's.
-            self.server_blocks.append(raw)
+            self.kept.server.append(raw)
+
+    def _say(self, text: str) -> None:
+        self.texts.append(text)
+        self.kept.said += len(text)
 
     def _cited(self, said: _Citations) -> None:
-        start = sum(map(len, self.texts))
-        self.texts += (each.text for each in said.content)
+        kept, start = self.kept, self.kept.said
+        for each in said.content:
+            self._say(each.text)
         for citation in said.citations:
-            self.citations.append(citation)
-            self.pages += page(citation, start, sum(map(len, self.texts)))
+            kept.citations.append(citation)
+            kept.pages += page(citation, start, kept.said)
 
     def _reasoning(self, said: _Reasoning) -> None:
-        place = (sum(map(len, self.texts)), len(self.tools))
+        place = (self.kept.said, self.kept.tools)
         blocks: list[Mapping[str, Any]] = []
         if said.reasoning_text is not None:
             self.thoughts.append(said.reasoning_text.text)
             blocks += thinking(said.reasoning_text.text, said.reasoning_text.signature)
         if said.redacted_content is not None:
             blocks.append(redacted(unsealed(said.redacted_content)))
-        self.thinking_blocks += (placed(block, *place) for block in blocks)
+        self.kept.thinking += (placed(block, *place) for block in blocks)
 
 
 def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Completion:
@@ -156,7 +159,7 @@ def _choice(answer: _Answer) -> Choice:
         tool_calls=tuple(parts.tools),
         finish=finish(answer.stop_reason, calls=bool(parts.tools)),
         reasoning="".join(parts.thoughts) or None,
-        extra=extras(parts.thinking_blocks, parts.server_blocks, parts.citations, parts.pages),
+        extra=parts.kept.extras(),
     )
 
 
@@ -197,22 +200,6 @@ def joined(pieces: Iterable[str]) -> str:
     except (binascii.Error, ValueError):
         raise Broken("the provider's image is not in base64") from None
     return base64.b64encode(whole).decode()
-
-
-def extras(
-    thinking_blocks: Iterable[Mapping[str, Any]],
-    server: Iterable[Raw],
-    citations: Iterable[Raw],
-    pages: Iterable[Annotation],
-) -> Mapping[str, Raw]:
-    """The message's fields that OpenAI has not; see the package."""
-    found = {
-        "thinking_blocks": list(thinking_blocks),
-        "server_tool_blocks": list(server),
-        "citations": list(citations),
-    }
-    told = {name: Raw(msgspec.json.encode(blocks)) for name, blocks in found.items() if blocks}
-    return told | annotations(pages)
 
 
 def page(citation: Raw, start: int, end: int) -> list[Annotation]:

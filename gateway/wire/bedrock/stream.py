@@ -7,13 +7,14 @@ from msgspec import Raw, Struct
 
 from gateway.core.chat import ChoiceDelta, Delta
 from gateway.core.errors import Broken, UpstreamError
-from gateway.wire.bedrock.blocks import Block, Kept, Piece, Spoken, opened
+from gateway.wire.bedrock.blocks import Block, Piece, Spoken, opened
 from gateway.wire.bedrock.events import EventDecoder
 from gateway.wire.bedrock.faults import read
-from gateway.wire.bedrock.reply import decode, extras, finish
+from gateway.wire.bedrock.reply import decode, finish
 from gateway.wire.bedrock.usage import usage
 from gateway.wire.dialect import Target
 from gateway.wire.faults import counted
+from gateway.wire.kept import Kept
 
 _NO_START: Final[Mapping[str, Raw]] = {}
 
@@ -98,7 +99,7 @@ class Converse:
             return deltas
         last = ChoiceDelta(
             finish=reason,
-            extra=extras(kept.thinking, kept.server, kept.citations, kept.pages),
+            extra=kept.extras(),
         )
         self._finished = True
         return [*deltas, Delta(choices=(last,))]
