@@ -73,7 +73,7 @@ class StreamOrWhole:
 def recut(answer: Completion) -> Delta:
     """A whole answer as the one delta of its stream."""
     choices = tuple(_piece(choice) for choice in answer.choices)
-    return Delta(choices, answer.usage, answer.id, answer.created)
+    return Delta(choices, answer.usage, answer.id, answer.created, extra=answer.beside)
 
 
 def _piece(choice: Choice) -> ChoiceDelta:

@@ -16,7 +16,7 @@ from gateway.wire.dialect import StreamDecoder, Target
 from gateway.wire.faults import counted
 from gateway.wire.openai import signatures, strict, tolerant
 from gateway.wire.openai.alike import AlikeText, plain_size
-from gateway.wire.openai.choices import ChoiceSoFar
+from gateway.wire.openai.choices import ChoiceSoFar, extra_of
 from gateway.wire.openai.faults import fault_inside
 from gateway.wire.openai.reply import strict_usage
 from gateway.wire.silence import one_more
@@ -44,6 +44,8 @@ class _Decoder:
         """See StreamDecoder."""
         self._counted = False
         """Whether a usage has come."""
+        self._waiting: dict[str, Raw] = {}
+        """What was said where there were neither choices nor usage: told with the next delta."""
         self._silent = 0
         """Events that said nothing."""
         self._failure: UpstreamError | None = None
@@ -84,8 +86,9 @@ class _Decoder:
         if not choices or not (self.done or all(choice.finished for choice in choices)):
             raise Broken("the stream ended before the answer was whole")
         last = tuple(self._ended(choice) for choice in choices if not choice.finished)
-        if last:
-            deltas.append(Delta(last, id=self._id, created=self._created))
+        if last or self._waiting:
+            extra = self._beside(_NO_EXTRA)
+            deltas.append(Delta(last, id=self._id, created=self._created, extra=extra))
         return deltas
 
     def _ended(self, choice: ChoiceSoFar) -> ChoiceDelta:
@@ -138,15 +141,25 @@ class _Decoder:
                 choices.append(choice)
         usage = None if chunk.usage is None else strict_usage(chunk.usage)
         if not choices and usage is None:
-            moderated = chunk.moderation is not None and relay and strict.one_line_of_text(data)
-            return Delta((), None, self._id, self._created, data) if moderated else None
+            if chunk.moderation is not None and relay and strict.one_line_of_text(data):
+                return Delta((), None, self._id, self._created, data)
+            if not chunk.choices:
+                self._waiting |= tolerant.beside_strict(chunk, data)
+            return None
         pieces, name, created = tuple(choices), self._id, self._created
         if relay and usage is None and strict.one_line_of_text(data):
             size = plain_size(pieces) if known == len(self._choices) else None
             if size:
                 self.alike.learn(data, chunk)
             return Delta(pieces, None, name, created, data, size=size)
-        return Delta(pieces, usage, name, created, extra=_beside(data))
+        return Delta(
+            pieces, usage, name, created, extra=self._beside(tolerant.beside_strict(chunk, data))
+        )
+
+    def _beside(self, told: Mapping[str, Raw]) -> Mapping[str, Raw]:
+        """What a chunk says beside its choices, and what waits to be told with it."""
+        waited, self._waiting = self._waiting, {}
+        return {**waited, **told}
 
     def _same(self, name: str, created: int) -> bool:
         """Whether a chunk has the id and time of those before it."""
@@ -172,7 +185,7 @@ class _Decoder:
             clean = self._strict_calls(choice, piece.tool_calls, calls) and clean
         extra = _NO_EXTRA
         if piece.function_call is not UNSET or piece.audio or piece.annotations:
-            extra = _extra(piece)
+            extra = extra_of(piece)
             choice.legacy = choice.legacy or "function_call" in extra
         finish: str | None = told.finish_reason
         if finish is not None:
@@ -231,10 +244,11 @@ class _Decoder:
                 delta = self._loose_choice(at, choice)
                 if delta is not None:
                     choices.append(delta)
-        usage = tolerant.usage_of(chunk)
+        usage, told_beside = tolerant.usage_of(chunk), tolerant.beside(chunk)
         if not choices and usage is None:
+            self._waiting |= told_beside
             return None
-        extra = tolerant.beside(chunk)
+        extra = self._beside(told_beside)
         return Delta(tuple(choices), usage, self._id, self._created, extra=extra)
 
     def _loose_choice(self, at: int, told: Mapping[str, Any]) -> ChoiceDelta | None:
@@ -273,23 +287,6 @@ class _Decoder:
                 piece = choice.piece(at, self._id, name, arguments)
                 calls.append(signatures.signed_piece(piece, call))
         return calls
-
-
-def _extra(piece: strict.Piece) -> Mapping[str, Raw]:
-    extra: dict[str, Raw] = {}
-    for name in ("function_call", "audio", "annotations"):
-        value = getattr(piece, name)
-        if value:
-            extra[name] = Raw(msgspec.json.encode(value))
-    return extra
-
-
-def _beside(data: bytes) -> Mapping[str, Raw]:
-    """The fields of a strict chunk that OpenAI has not, for a chunk that is not relayed."""
-    try:
-        return tolerant.beside(msgspec.json.decode(data))
-    except (ValueError, RecursionError):
-        return _NO_EXTRA
 
 
 def _says_something(delta: ChoiceDelta) -> bool:

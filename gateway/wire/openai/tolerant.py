@@ -267,11 +267,24 @@ def others(message: Mapping[str, Any], *, whole: bool) -> dict[str, Raw]:
 
 def beside(answer: Mapping[str, Any]) -> dict[str, Raw]:
     """The fields of an answer, or of a chunk, that OpenAI has not: search_results, ..."""
+    if answer.keys() <= _TYPED:  # nearly always
+        return {}
     return {
         name: Raw(msgspec.json.encode(value))
         for name, value in answer.items()
         if name not in _TYPED and value is not None and value != []
     }
+
+
+def beside_strict(chunk: strict.Chunk, data: bytes) -> dict[str, Raw]:
+    """The same of a strict chunk that is not relayed, and what moderation found."""
+    try:
+        told = beside(msgspec.json.decode(data))
+    except (ValueError, RecursionError):  # a field that nobody knows, and cannot be read
+        told = {}
+    if chunk.moderation is not None:
+        told["moderation"] = Raw(msgspec.json.encode(chunk.moderation))
+    return told
 
 
 def _legacy_call(value: Mapping[str, Any]) -> dict[str, Any]:
