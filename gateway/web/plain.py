@@ -25,6 +25,8 @@ _VAIN: Final = 2 * MAX_HEADERS
 """Bytes that may come and be no part of a body, in whole reads: heads, and what ends chunks. The
 parser keeps them all, as fifteen times as many.
 """
+_BEHIND: Final = 100
+"""Requests that may wait for their turn: each takes a hundred times the bytes that ask for it."""
 
 
 class _Staying(HttpRequestParser):
@@ -98,6 +100,8 @@ class PlainProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._vain = 0
+        if len(self.pipeline) >= _BEHIND:
+            raise BufferError
         method = self.parser.get_method()
         if self.parser.should_upgrade() and method != b"CONNECT":
             first = b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())
@@ -138,6 +142,8 @@ class PlainProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Uvicorn calls this, and words `msg`."""
+        if len(self.pipeline) >= _BEHIND:
+            msg = f"Wait for answers: more than {_BEHIND} requests are behind one on a connection."
         self._refuse(InvalidRequest(msg))
 
     def _refuse(self, error: GatewayError) -> None:

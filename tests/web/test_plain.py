@@ -269,6 +269,24 @@ async def test_a_connect_ends_the_connection_and_is_told_so(
     await line.hangs_up()
 
 
+@pytest.mark.parametrize("door", [hot, plain])
+async def test_so_many_may_wait_behind_a_request_and_no_more(service: Running, door: Any) -> None:
+    """Each takes a hundred times its bytes, and a read may have ten thousand."""
+    line = Line(service, door=door)
+    await line.sends((OTHER + b"\r\n") * 101)
+    async with asyncio.timeout(30):
+        while line.heard.count(b"live") < 101:
+            await asyncio.sleep(0)
+        assert line.heard.count(b"HTTP/1.1 200 ") == 101
+        line.heard = b""
+        await line.sends((OTHER + b"\r\n") * 10_000)
+        assert len(line.protocol.pipeline) == 100
+        assert line.heard.startswith(b"HTTP/1.1 400 ")
+        assert b"Wait for answers: more than 100 " in line.heard
+        assert line.closed
+        await line.hangs_up()
+
+
 async def test_nothing_is_kept_of_who_breaks_off_after_an_answer(service: Running) -> None:
     """As health checks of some load balancers do, each time: uvicorn's timer would keep it."""
     line = Line(service)
