@@ -73,7 +73,8 @@ class _Parts:
         self._calls: dict[int, _Call] = {}
         self._finish: str | None = None
         self._logprobs: Raw | None = None
-        self._extra: dict[str, Raw] = {}
+        self._extra: dict[str, list[Raw]] = {}
+        """By name: several are lists, to be joined at the end. Some send one with each piece."""
 
     def add(self, piece: ChoiceDelta) -> None:
         self.text.append(piece.text)
@@ -85,7 +86,12 @@ class _Parts:
             self._calls.setdefault(call.index, _Call()).add(call)
         self._finish = piece.finish or self._finish
         self._logprobs = self._logprobs or piece.logprobs
-        _join(self._extra, piece.extra)
+        for name, raw in piece.extra.items():
+            so_far = self._extra.get(name)
+            if so_far is not None and _is_list(so_far[0]) and _is_list(raw):
+                so_far.append(raw)
+            else:
+                self._extra[name] = [raw]
 
     def choice(self, index: int, unsaid: str) -> Choice:
         return Choice(
@@ -96,7 +102,7 @@ class _Parts:
             "".join(self._refusal) or None,
             "".join(self.reasoning) or None,
             self._logprobs or UNSET,
-            self._extra,
+            {name: _joined(pieces) for name, pieces in self._extra.items()},
         )
 
 
@@ -126,12 +132,12 @@ def _beside(chunk: bytes) -> Mapping[str, Raw]:
     }
 
 
-def _join(so_far: dict[str, Raw], more: Mapping[str, Raw]) -> None:
-    """Lists go on; of anything else the last one stands."""
-    for name, raw in more.items():
-        known = so_far.get(name)
-        if known is not None and bytes(known)[:1] == b"[" == bytes(raw)[:1]:
-            joined = [*_ITEMS.decode(known), *_ITEMS.decode(raw)]
-            so_far[name] = Raw(msgspec.json.encode(joined))
-        else:
-            so_far[name] = raw
+def _is_list(raw: Raw) -> bool:
+    return bytes(raw)[:1] == b"["
+
+
+def _joined(pieces: list[Raw]) -> Raw:
+    """Lists go on; of anything else there is one piece, the last that came."""
+    if len(pieces) == 1:
+        return pieces[0]
+    return Raw(msgspec.json.encode([each for piece in pieces for each in _ITEMS.decode(piece)]))

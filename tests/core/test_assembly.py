@@ -1,5 +1,7 @@
 """A streamed answer put together is the answer that was cut into it."""
 
+import time
+
 import msgspec
 import pytest
 from msgspec import Raw
@@ -45,6 +47,25 @@ def test_pieces_are_joined() -> None:
     assert first.tool_calls == (ToolCall("1", "f", '{"a":1}'),)
     assert msgspec.json.decode(first.extra["annotations"]) == [{"url": "a"}, {"url": "a"}]
     assert (second.text, second.reasoning, second.finish) == ("Rome!", "Hm.", "length")
+
+
+def test_lists_that_come_in_many_pieces_are_joined_in_little_time() -> None:
+    """As OpenRouter's thoughts do. It took 18 s, in which a worker does little else."""
+    thought = {"reasoning_details": Raw(b'[{"type":"reasoning.text","text":" word"}]')}
+    assembly, started = Assembly(), time.process_time()
+    for _ in range(20_000):
+        assembly.add([Delta((ChoiceDelta(reasoning=" word", extra=thought),))])
+    told = assembly.completion(None).first.extra["reasoning_details"]
+    assert time.process_time() - started < 2, "each piece is joined to all before it"
+    assert len(msgspec.json.decode(told)) == 20_000
+
+
+def test_of_what_is_no_list_the_last_piece_stands() -> None:
+    assembly = Assembly()
+    for raw in (b"[1]", b'"x"', b'{"a":1}', b"[2]", b"[3,4]"):
+        assembly.add([Delta((ChoiceDelta(extra={"more": Raw(raw)}),))])
+        last = assembly.completion(None).first.extra["more"]
+        assert bytes(last) == (b"[2,3,4]" if raw == b"[3,4]" else raw)
 
 
 @pytest.mark.parametrize(("whole", "finish"), [(True, "stop"), (False, "length")])
