@@ -102,6 +102,8 @@ def _priced(price: Mapping[str, Any]) -> str:
     if "audio_input" in price:
         told += f"; of sound {_plain(price['audio_input'])} in, {_plain(price['audio_output'])} out"
         told += f", {_plain(price['audio_cached_input'])} cached"
+    if "image_output" in price:
+        told += f"; of images {_plain(price['image_output'])} out"
     return told
 
 

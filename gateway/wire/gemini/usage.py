@@ -30,16 +30,17 @@ def usage(said: Any) -> Usage | None:
         completion=written + thought,
         cached=min(cached, prompt),
         reasoning=thought,
-        audio_prompt=min(_audio_tokens(said.get("promptTokensDetails")), prompt),
-        audio_completion=min(_audio_tokens(said.get("candidatesTokensDetails")), written),
-        audio_cached=min(_audio_tokens(said.get("cacheTokensDetails")), cached, prompt),
+        audio_prompt=min(_tokens_of("AUDIO", said.get("promptTokensDetails")), prompt),
+        audio_completion=min(_tokens_of("AUDIO", said.get("candidatesTokensDetails")), written),
+        audio_cached=min(_tokens_of("AUDIO", said.get("cacheTokensDetails")), cached, prompt),
+        image_completion=min(_tokens_of("IMAGE", said.get("candidatesTokensDetails")), written),
     )
 
 
-def _audio_tokens(details: Any) -> int:
+def _tokens_of(modality: str, details: Any) -> int:
     """Of `[{"modality": "AUDIO", "tokenCount": 5}, ...]`."""
     if not isinstance(details, list):
         return 0
-    heard = [e for e in details if isinstance(e, Mapping) and e.get("modality") == "AUDIO"]
-    counts = [each.get("tokenCount") for each in heard]
+    those = [e for e in details if isinstance(e, Mapping) and e.get("modality") == modality]
+    counts = [each.get("tokenCount") for each in those]
     return sum(count for count in counts if isinstance(count, int) and sane(count))
