@@ -1,7 +1,7 @@
 """A streamed answer put together, as a client would."""
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -14,6 +14,8 @@ _OF_A_CHUNK: Final = frozenset(
     {"choices", "created", "error", "id", "model", "obfuscation", "object", "usage"}
 )
 """Fields that are said of a chunk alone, or of the answer in another way."""
+_IN_PIECES: Final = {"audio": ("data", "transcript"), "function_call": ("arguments",)}
+"""OpenAI's objects that come in pieces, and their texts that go on."""
 CUT: Final = "length"
 """How an answer ends that was stopped before its end: clients know it as not whole."""
 
@@ -74,7 +76,7 @@ class _Parts:
         self._finish: str | None = None
         self._logprobs: Raw | None = None
         self._extra: dict[str, list[Raw]] = {}
-        """By name: several are lists, to be joined at the end. Some send one with each piece."""
+        """By name: several are to be joined at the end. Some send a list with each piece."""
 
     def add(self, piece: ChoiceDelta) -> None:
         self.text.append(piece.text)
@@ -88,7 +90,9 @@ class _Parts:
         self._logprobs = self._logprobs or piece.logprobs
         for name, raw in piece.extra.items():
             so_far = self._extra.get(name)
-            if so_far is not None and _is_list(so_far[0]) and _is_list(raw):
+            if so_far is None:
+                self._extra[name] = [raw]
+            elif name in _IN_PIECES or (_is_list(so_far[0]) and _is_list(raw)):
                 so_far.append(raw)
             else:
                 self._extra[name] = [raw]
@@ -102,7 +106,7 @@ class _Parts:
             "".join(self._refusal) or None,
             "".join(self.reasoning) or None,
             self._logprobs or UNSET,
-            {name: _joined(pieces) for name, pieces in self._extra.items()},
+            {name: _joined(name, pieces) for name, pieces in self._extra.items()},
         )
 
 
@@ -136,8 +140,24 @@ def _is_list(raw: Raw) -> bool:
     return bytes(raw)[:1] == b"["
 
 
-def _joined(pieces: list[Raw]) -> Raw:
-    """Lists go on; of anything else there is one piece, the last that came."""
+def _joined(name: str, pieces: list[Raw]) -> Raw:
+    """Lists go on, as do some texts; of anything else there is one piece, the last that came."""
     if len(pieces) == 1:
         return pieces[0]
+    if name in _IN_PIECES:
+        return _object(pieces, _IN_PIECES[name])
     return Raw(msgspec.json.encode([each for piece in pieces for each in _ITEMS.decode(piece)]))
+
+
+def _object(pieces: list[Raw], go_on: Collection[str]) -> Raw:
+    """Objects as one: the texts of these fields are joined, of any other the last one stands."""
+    told: dict[str, Any] = {}
+    texts: dict[str, list[str]] = {}
+    for piece in pieces:
+        said = msgspec.json.decode(piece)
+        for name, value in said.items() if isinstance(said, dict) else ():
+            if name in go_on and isinstance(value, str):
+                texts.setdefault(name, []).append(value)
+            else:
+                told[name] = value
+    return Raw(msgspec.json.encode(told | {name: "".join(t) for name, t in texts.items()}))

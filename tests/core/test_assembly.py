@@ -68,6 +68,28 @@ def test_of_what_is_no_list_the_last_piece_stands() -> None:
         assert bytes(last) == (b"[2,3,4]" if raw == b"[3,4]" else raw)
 
 
+@pytest.mark.parametrize(
+    ("name", "pieces", "whole"),
+    [
+        ("function_call",
+         [b'{"name":"f","arguments":""}', b'{"arguments":"{\\"a\\""}', b'{"arguments":":1}"}'],
+         {"name": "f", "arguments": '{"a":1}'}),
+        ("function_call", [b'{"name":"f"}', b"null", b'{"name":"f","arguments":"{}"}'],
+         {"name": "f", "arguments": "{}"}),
+        ("audio",
+         [b'{"id":"a","transcript":"Pa"}', b'{"data":"QUJD","transcript":"ris"}',
+          b'{"data":"REVG"}', b'{"expires_at":12}'],
+         {"id": "a", "expires_at": 12, "transcript": "Paris", "data": "QUJDREVG"}),
+    ],
+)  # fmt: skip
+def test_openais_objects_come_in_pieces(name: str, pieces: list[bytes], whole: object) -> None:
+    """The last piece alone stood: a call without its name, and no sound."""
+    assembly = Assembly()
+    for raw in pieces:
+        assembly.add([Delta((ChoiceDelta(extra={name: Raw(raw)}),))])
+    assert msgspec.json.decode(assembly.completion(None).first.extra[name]) == whole
+
+
 @pytest.mark.parametrize(("whole", "finish"), [(True, "stop"), (False, "length")])
 def test_how_it_ends_when_nobody_said(whole: bool, finish: str) -> None:
     assembly = Assembly()
