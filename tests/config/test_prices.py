@@ -165,6 +165,25 @@ def test_the_price_of_sound(listed: ModelPrice, audio: tuple[int, int, int] | No
     assert tariff == Tariff(Price(USD, 2 * USD, USD, USD, want))
 
 
+@pytest.mark.parametrize(
+    ("dialect", "base_url", "upstream", "unasked"),
+    [
+        ("openai", "https://api.openai.com/v1", "gpt-5.6-sol", True),
+        ("openai", "https://api.openai.com/v1", "gpt-4o", False),
+        ("anthropic", "https://api.anthropic.com", "claude-sonnet-4-5", False),
+    ],
+)
+def test_who_writes_a_cache_unasked(
+    dialect: str, base_url: str, upstream: str, unasked: bool
+) -> None:
+    """From GPT-5.6 on OpenAI bills what it writes at more than the input: it was not held."""
+    text = SOUND.replace("    price: free\n", "").replace("dialect: openai", f"dialect: {dialect}")
+    text = text.replace("http://localhost:8000/v1", base_url)
+    text = text.replace("{provider: local}", f"{{provider: local, upstream: {upstream}}}")
+    [found] = snapshot(text).catalog.models["m1"].deployments
+    assert found.caches_unasked is unasked
+
+
 @pytest.mark.parametrize("upstream", ["gemini-2.5-flash-image", "gemini-3-pro-image-preview"])
 def test_an_image_costs_what_genai_prices_says_of_it(upstream: str) -> None:
     """It was charged as text, at a twelfth or a tenth."""
