@@ -10,6 +10,8 @@ from typing import Final
 LATER: Final = frozenset({signal.SIGHUP})
 """Kept until there is somebody who can read the configuration again."""
 ENDS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+NOW: Final = signal.SIGUSR1
+"""By which a parent passes on to a worker that it was told again to stop."""
 
 
 def listen_early() -> None:
@@ -22,7 +24,7 @@ def listen_early() -> None:
 
 def listen_no_more() -> None:
     """Whatever comes now is known, or too late."""
-    for number in ENDS | LATER:
+    for number in ENDS | LATER | {NOW}:
         signal.signal(number, signal.SIG_IGN)
 
 

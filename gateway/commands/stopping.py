@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import uvicorn
 
+from gateway.commands.early import NOW
 from gateway.core.snapshot import Server
 from gateway.web.door import Door
 
@@ -60,19 +61,24 @@ class Listener(uvicorn.Server):
 
 
 class Stop:
-    """`asked` once it is to end, `now` when told again. `delays`: there may be a load balancer."""
+    """`asked` once it is to end, `now` when told again. `delays`: there may be a load balancer.
 
-    def __init__(self) -> None:
+    `passed_on`: a parent passes on what it is told. A terminal or a service manager tells it to
+    parent and workers, so that a worker hears it twice.
+    """
+
+    def __init__(self, *, passed_on: bool) -> None:
         self.asked = asyncio.Event()
         self.now = asyncio.Event()
         self.delays = True
+        self._passed_on = passed_on
 
     def tell(self, *, delays: bool) -> None:
-        if self.asked.is_set():
-            self.now.set()
-        else:
+        if not self.asked.is_set():
             self.delays = delays
             self.asked.set()
+        elif not self._passed_on:
+            self.now.set()
 
     async def wait(self, seconds: float) -> None:
         """Less, when it is to end now."""
@@ -97,10 +103,12 @@ def stop_by_signals(parent: bool) -> Stop:
     """SIGTERM and SIGINT; and, where there is a parent, that it is gone: it never writes to our
     stdin, whose end tells it.
     """
-    stop = Stop()
+    stop = Stop(passed_on=parent)
     listen(signal.SIGTERM, lambda: stop.tell(delays=True))
     listen(signal.SIGINT, lambda: stop.tell(delays=False))
     if parent:
+        listen(NOW, stop.now.set)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {NOW})
         loop, stdin = asyncio.get_running_loop(), sys.stdin.fileno()
 
         def orphaned() -> None:

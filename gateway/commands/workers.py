@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Final
 
-from gateway.commands.early import ENDS, LATER, listen_no_more
+from gateway.commands.early import ENDS, LATER, NOW, listen_no_more
 
 WORKERS_DIR: Final = "TOLLGATE_WORKERS_DIR"
 """The folder where workers share their metrics."""
@@ -51,7 +51,7 @@ def run_workers(arguments: Sequence[str], count: int, env: Mapping[str, str]) ->
             pipe = subprocess.PIPE
             own = {**known, WORKER: str(number), **({SAYS: "1"} if says else {})}
             # A worker that cannot listen to them yet keeps them until it can.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, LATER | ENDS)
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, LATER | ENDS | {NOW})
             try:
                 return subprocess.Popen(command, env=own, stdin=pipe)  # noqa: S603 - our own command
             finally:
@@ -84,9 +84,13 @@ class _Told:
 
     def __init__(self) -> None:
         self.stops = 0
+        self.first = signal.SIGTERM
+        """By which it was told to stop: SIGTERM waits for a load balancer, SIGINT does not."""
         self.reloads = False
 
     def stop(self, number: int, frame: FrameType | None) -> None:
+        if not self.stops:
+            self.first = signal.Signals(number)
         self.stops += 1
 
     def reload(self, number: int, frame: FrameType | None) -> None:
@@ -116,15 +120,15 @@ def _end(workers: Sequence[Worker], told: _Told) -> int:
     """Stop those that live, letting them answer what they have begun; the worst exit code.
 
     One that our signal met before it could listen to it has done nothing wrong. Who is told again
-    to stop tells them again.
+    to stop passes that on.
     """
-    _signal(workers, signal.SIGTERM)
+    _signal(workers, told.first)
     passed = max(told.stops, 1)
     while any(worker.poll() is None for worker in workers):
         if told.stops > passed:
             passed = told.stops
-            _signal(workers, signal.SIGTERM)
+            _signal(workers, NOW)
         time.sleep(_POLL_S / 10)
     codes = [worker.wait() for worker in workers]
     listen_no_more()
-    return max((abs(code) for code in codes if code != -signal.SIGTERM), default=0)
+    return max((abs(code) for code in codes if -code not in ENDS), default=0)
