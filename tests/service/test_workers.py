@@ -235,10 +235,15 @@ async def test_workers_whose_parent_is_told_again_end_now(config: Path) -> None:
             assert await parent.wait() == 0
 
 
-async def test_nobody_waits_for_a_load_balancer_at_a_terminal(config: Path) -> None:
-    """Nor do workers, which hear of it by their parent."""
+@pytest.fixture
+def behind_balancer(config: Path) -> Path:
     config.write_text(f"{config.read_text()}\nserver: {{drain_delay_s: 1000}}\n")
-    async with serving(config, "--workers", "2") as (parent, _):
+    return config
+
+
+async def test_nobody_waits_for_a_load_balancer_at_a_terminal(behind_balancer: Path) -> None:
+    """Nor do workers, which hear of it by their parent."""
+    async with serving(behind_balancer, "--workers", "2") as (parent, _):
         parent.send_signal(signal.SIGINT)
         async with asyncio.timeout(60):
             assert await parent.wait() == 0
