@@ -1,8 +1,8 @@
 """Claude at whichever door: which generation a name tells, how it thinks and draws its words, and
 what only Anthropic's own door takes. What was thought is in thoughts.py.
 
-Sources: Anthropic's pages on adaptive thinking, effort and extended thinking, and the migration
-guides for 4.6, 4.7, and each model of 5 and 5.5.
+Sources: Anthropic's pages on adaptive thinking, effort, extended and preserved thinking, and the
+migration guides for 4.6, 4.7, and each model of 5 and 5.5.
 """
 
 import re
@@ -28,6 +28,10 @@ BUDGETS: Final[Mapping[str, int]] = {
 """Tokens to think with, for models that take a budget: at most half of the output limit."""
 EFFORTS: Final = ("none", *BUDGETS)
 
+FORGIVING: Final = "thinking-binding-controls-2026-08-01"
+"""What Anthropic must be told beside `block_binding`: a name for `anthropic-beta`."""
+BINDS: Final = (5, 1)
+"""The first that holds a thought sent back against all that stood before it."""
 _ALWAYS: Final = re.compile(r"-(?:fable|mythos)-")
 """Families that have never been without their thoughts."""
 _VERSION: Final = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?![\d.])")
@@ -51,6 +55,20 @@ def thoughtless(name: str) -> Mapping[str, Any] | None:
     if found < (5, 5) or "-haiku-" in name:
         return {"thinking": {"type": "disabled"}}
     return {"thinking": {"type": "between_tools"}} if "-sonnet-" in name else None
+
+
+def forgiving(config: Any) -> dict[str, Any] | None:
+    """A `thinking` by which a model that binds its thoughts leaves out those that came after other
+    words than stand before them now, where it would answer with status 400: clients shorten what
+    was said, and strategies add what no client sees. None where that is said already, or cannot be:
+    where thinking is off.
+    """
+    told = {"type": "adaptive"} if config is None else config
+    if not isinstance(told, Mapping) or told.get("block_binding") is not None:
+        return None
+    if told.get("type") not in {"adaptive", "enabled"}:
+        return None
+    return {**told, "block_binding": {"prefix_mismatch_behavior": "drop_block"}}
 
 
 def forced(name: str, mode: str | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from gateway.core.chat import Completion, ToolCall
-from gateway.core.errors import InvalidRequest
+from gateway.core.errors import InvalidRequest, Unsuitable
 from gateway.wire import anthropic, bedrock
 from gateway.wire.dialect import Target
 from tests.wire.anthropic_messages import WEATHER, user
@@ -106,8 +106,67 @@ def test_what_a_context_was_summed_up_to_is_streamed_whole() -> None:
     assert turns({"role": "assistant", "content": [block]}, user())[0]["content"] == [block]
 
 
-def test_thoughts_that_come_whatever_is_said_are_told() -> None:
-    asked = chat(reasoning_effort="none")
+BINDING: Final = "thinking-binding-controls-2026-08-01"
+DROPS: Final = {"block_binding": {"prefix_mismatch_behavior": "drop_block"}}
+REFUSES: Final = {"type": "adaptive", "block_binding": {"prefix_mismatch_behavior": "error"}}
+ADAPTIVE: Final = {"type": "adaptive"}
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "thinking", "betas"),
+    [
+        ("opus-5-5", {}, ADAPTIVE | DROPS, [BINDING]),
+        ("haiku-5-5", {"betas": ["x"]}, ADAPTIVE | DROPS, ["x", BINDING]),
+        ("fable-5-1", {"thinking": ADAPTIVE, "betas": [BINDING]}, ADAPTIVE | DROPS, [BINDING]),
+        ("sonnet-6", {"thinking": REFUSES}, REFUSES, None),
+        ("sonnet-5-5", {"reasoning_effort": "none"}, {"type": "between_tools"}, None),
+        ("opus-5", {}, None, None),
+        ("opus-4-6", {}, None, None),
+    ],
+)
+def test_thoughts_whose_conversation_has_changed_are_left_out_not_refused(
+    model: str, asked: dict[str, Any], thinking: Any, betas: list[str] | None
+) -> None:
+    """As by a client that shortens it, or a strategy that had added to it: it was refused with 400,
+    and so was all that came after it.
+    """
+    thought = {"type": "thinking", "thinking": "", "signature": "c2ln"}
+    said = {"role": "assistant", "content": "A.", "thinking_blocks": [thought]}
+    asked = {"messages": [user(), said, user()], **asked}
+    claude = Target(f"claude-{model}", 9)
+    call = anthropic.encode(chat(**asked), claude, stream=False)
+    assert json.loads(call.body).get("thinking") == thinking
+    assert call.headers.get("anthropic-beta") == (",".join(betas) if betas else None)
+    assert call.dropped == ()
+    there = Target(f"us.anthropic.{claude.upstream}-v1:0", 9)
+    fields = json.loads(bedrock.encode(chat(**asked), there, stream=False).body).get(
+        "additionalModelRequestFields", {}
+    )
+    assert (fields.get("thinking"), fields.get("anthropic_beta")) == (thinking, betas)
+    quiet = anthropic.encode(chat(**{**asked, "messages": [user()]}), claude, stream=False)
+    assert DROPS["block_binding"] != (json.loads(quiet.body).get("thinking") or {}).get(
+        "block_binding"
+    )
+
+
+def test_a_thought_that_a_model_cannot_read_is_no_fault_of_the_client() -> None:
+    told = "messages.1.content.0: Invalid `signature` in `thinking` block. The block is bound to a"
+    error = {"type": "error", "error": {"type": "invalid_request_error", "message": told}}
+    with pytest.raises(Unsuitable):
+        anthropic.decode(400, {}, json.dumps(error).encode(), TARGET)
+    with pytest.raises(Unsuitable):
+        bedrock.decode(
+            400, {"x-amzn-errortype": "ValidationException"},
+            json.dumps({"message": told}).encode(), TARGET,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("thoughts", [{}, {"thinking_blocks": [
+    {"type": "thinking", "thinking": "", "signature": "c2ln"}
+]}])  # fmt: skip
+def test_thoughts_that_come_whatever_is_said_are_told(thoughts: dict[str, Any]) -> None:
+    said = {"role": "assistant", "content": "A.", **thoughts}
+    asked = chat(reasoning_effort="none", messages=[user(), said, user()])
     for dialect, prefix in ((anthropic, ""), (bedrock, "anthropic.")):
         for model, dropped in (("opus-5-5", ("reasoning_effort",)), ("sonnet-5-5", ())):
             call = dialect.encode(asked, Target(f"{prefix}claude-{model}", 9), stream=False)

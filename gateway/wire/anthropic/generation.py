@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from gateway.wire.claude import thinks_forced, thoughtless, version
+from gateway.wire.claude import BINDS, thinks_forced, thoughtless, version
 
 NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -31,6 +31,8 @@ class Generation(Struct, frozen=True):
     """Takes temperature, top_p and top_k (until 4.6)."""
     both_samplers: bool = True
     """Takes temperature and top_p at once (until 4.0)."""
+    binds: bool = False
+    """Refuses thoughts that are sent back after other words; see claude.forgiving."""
     schemas: bool = True
     """Constrains its output to a JSON schema (4.1 on)."""
 
@@ -49,5 +51,6 @@ def generation(upstream: str) -> Generation:
         xhigh=found >= (4, 7),
         samples=found < (4, 7),
         both_samplers=found < (4, 1),
+        binds=found >= BINDS,
         schemas=found >= (4, 1),
     )

@@ -13,6 +13,7 @@ from gateway.wire.anthropic.parts import blocks, marked, text
 from gateway.wire.parts import Block
 from gateway.wire.thoughts import sent_back, woven
 
+_THOUGHTS: Final = frozenset({"redacted_thinking", "thinking"})
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
 
 
@@ -38,7 +39,12 @@ class Conversation(Struct, frozen=True):
         """Whether the last answer called tools without its thoughts having been sent back."""
         last = next((turn for turn in reversed(self.turns) if turn.role == "assistant"), None)
         kinds = [block["type"] for block in last.content] if last else []
-        return "tool_use" in kinds and kinds[0] not in {"thinking", "redacted_thinking"}
+        return "tool_use" in kinds and kinds[0] not in _THOUGHTS
+
+    @property
+    def thoughtful(self) -> bool:
+        """Whether thoughts were sent back."""
+        return any(block["type"] in _THOUGHTS for block in self._blocks())
 
     def _blocks(self) -> list[Block]:
         return [block for turn in self.turns for block in turn.content]

@@ -84,13 +84,16 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         thoughtless=talk.thoughtless_call,
     )
     body |= _thoughts(given, effort, exact)
+    bound = accepts.binds and talk.thoughtful
+    kept = claude.forgiving(body.get("thinking")) if bound else None
+    body |= {"thinking": kept} if kept else {}
     thinks = claude.thinks(body.get("thinking"))
     body |= claude.sampling(given, none=thinks or not accepts.samples, both=accepts.both_samplers)
     body |= _stops(given.get("stop")) | _user(request, given)
     if stream:
         body["stream"] = True
     headers = {"content-type": "application/json", "anthropic-version": VERSION}
-    headers |= _betas(given.get("betas"))
+    headers |= _betas(given.get("betas"), claude.FORGIVING if kept else None)
     said = _said(given, body, thinks=accepts.thoughtless is None)
     return HttpCall(PATH, headers, msgspec.json.encode(body), dropped(given, said))
 
@@ -102,7 +105,7 @@ def _said(given: Mapping[str, Any], body: Mapping[str, Any], *, thinks: bool) ->
         said.add("tools.function.strict")
     if "format" in body.get("output_config", {}):
         said.add("response_format.json_schema.strict")
-    if "thinking" in body or (given.get("reasoning_effort") == "none" and not thinks):
+    if not thinks if given.get("reasoning_effort") == "none" else "thinking" in body:
         said.add("reasoning_effort")
     if "thinking" not in body:
         said.discard("thinking")
@@ -177,6 +180,8 @@ def _user(request: ChatRequest, given: Mapping[str, Any]) -> dict[str, Any]:
     return {"metadata": {"user_id": user}} if isinstance(user, str) and user else {}
 
 
-def _betas(given: Any) -> dict[str, str]:
+def _betas(given: Any, more: str | None) -> dict[str, str]:
     found = asked.betas(given)
+    if more and more not in found:
+        found = [*found, more]
     return {"anthropic-beta": ",".join(found)} if found else {}

@@ -33,6 +33,11 @@ class Conversation(Struct, frozen=True):
         content = last.content if last else []
         return any("toolUse" in b for b in content) and "reasoningContent" not in content[0]
 
+    @property
+    def thoughtful(self) -> bool:
+        """Whether thoughts were sent back."""
+        return any("reasoningContent" in block for turn in self.turns for block in turn.content)
+
 
 class _Reader:
     """Reads messages for one model. `tells` says whether calls are told in words: see `told`."""

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from gateway.wire.claude import thinks_forced, thoughtless, version
+from gateway.wire.claude import BINDS, thinks_forced, thoughtless, version
 
 NOTHING: Final[Mapping[str, Any]] = {}
 Thinks = Literal["budget", "adaptive", "nova", "effort", ""]
@@ -40,6 +40,8 @@ class Model(Struct, frozen=True):
     """May think beside a forced tool; see claude.thinks_forced."""
     thoughtless: Mapping[str, Any] | None = NOTHING
     """What keeps it from thinking; see claude.thoughtless."""
+    binds: bool = False
+    """Refuses thoughts that are sent back after other words; see claude.forgiving."""
     xhigh: bool = False
     """Knows the effort between `high` and `max` (Claude 4.7 on)."""
     samples: bool = True
@@ -93,6 +95,7 @@ def _claude(name: str) -> Model:
         thinks="adaptive" if found >= (4, 6) else "budget" if found >= (3, 7) else "",
         thinks_forced=thinks_forced(found, bedrock=True),
         thoughtless=thoughtless(name),
+        binds=found >= BINDS,
         xhigh=found >= (4, 7),
         samples=found < (4, 7),
         both_samplers=found < (4, 1),

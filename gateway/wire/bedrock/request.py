@@ -97,7 +97,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     if system:
         body["system"] = system
     limit = asked.limit(request, target)
-    fields = _fields(given, accepts, offer, limit, thoughtless=talk.thoughtless_call)
+    fields = _fields(given, accepts, offer, limit, talk)
     sampled = sampling(given, accepts, thinks=claude.thinks(fields.get("thinking")))
     body["inferenceConfig"] = _inference(limit, sampled, given.get("stop"))
     if offer.tools:
@@ -176,12 +176,12 @@ def _optional(
     """Fields that only some models take, and whether this call has them as they were asked."""
     thought = {"thinking", "reasoning_effort", "reasoningConfig"} & fields.keys()
     needless = accepts.thinks != "effort" and accepts.thoughtless is not None
-    thoughtless = given.get("reasoning_effort") == "none" and needless
+    none = given.get("reasoning_effort") == "none"
     return {
         "betas": "anthropic_beta" in fields,
         "messages.cache_control": accepts.caches,
         "parallel_tool_calls": offer.alone or not offer.tools,
-        "reasoning_effort": bool(thought) or thoughtless,
+        "reasoning_effort": needless if none else bool(thought),
         "temperature": sampled.get("temperature") == given.get("temperature"),
         "thinking": "thinking" in fields,
         "tools.cache_control": accepts.caches_tools,
@@ -199,11 +199,12 @@ def _system(given: Any, talk: Conversation, told: Form, accepts: Model) -> list[
 
 
 def _fields(
-    given: Mapping[str, Any], accepts: Model, offer: _Offer, limit: int, *, thoughtless: bool
+    given: Mapping[str, Any], accepts: Model, offer: _Offer, limit: int, talk: Conversation
 ) -> dict[str, Any]:
     """additionalModelRequestFields; what the client said in the model's own words comes first."""
     forced = offer.mode in {"any", "tool"}
     effort = given.get("reasoning_effort")
+    thoughtless = talk.thoughtless_call
     found = thinking(effort, accepts, limit, forced=forced, thoughtless=thoughtless)
     own_thinking = given.get("thinking")
     if own_thinking is not None and accepts.vendor == "anthropic":
@@ -220,7 +221,14 @@ def _fields(
     for name in sorted(_PAID & (own or {}).keys()):
         where = f"additionalModelRequestFields.{name}"
         raise InvalidRequest(f"{where}: say max_tokens and n instead", param=where)
-    return found | dict(own or {})
+    found |= dict(own or {})
+    kept = claude.forgiving(found.get("thinking")) if accepts.binds and talk.thoughtful else None
+    return found if kept is None else found | {"thinking": kept, "anthropic_beta": _forgives(found)}
+
+
+def _forgives(fields: Mapping[str, Any]) -> list[str]:
+    betas: list[str] = fields.get("anthropic_beta") or []
+    return betas if claude.FORGIVING in betas else [*betas, claude.FORGIVING]
 
 
 def _inference(limit: int, sampled: Mapping[str, Any], stop: Any) -> dict[str, Any]:
