@@ -35,12 +35,21 @@ BINDS: Final = (5, 1)
 _ALWAYS: Final = re.compile(r"-(?:fable|mythos)-")
 """Families that have never been without their thoughts."""
 _VERSION: Final = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?![\d.])")
+_PREVIEW: Final = "claude-mythos-preview"
+"""The only one that is called without a number; in what it takes it is one of 4.7."""
 
 
 def version(name: str) -> tuple[int, int] | None:
     """Of claude-sonnet-4-5-20250929, (4, 5); of claude-3-7-sonnet, (3, 7); else None."""
     found = _VERSION.search(name)
-    return None if found is None else (int(found[1]), int(found[2] or 0))
+    if found is None:
+        return (4, 7) if _PREVIEW in name else None
+    return int(found[1]), int(found[2] or 0)
+
+
+def knows_xhigh(name: str) -> bool:
+    """Whether it knows the effort between `high` and `max` (4.7 on)."""
+    return (version(name) or (0, 0)) >= (4, 7) and _PREVIEW not in name
 
 
 def thoughtless(name: str) -> Mapping[str, Any] | None:
@@ -48,7 +57,7 @@ def thoughtless(name: str) -> Mapping[str, Any] | None:
     nothing need be said, None where nothing can keep it: it thinks least at low effort.
     """
     found = version(name)
-    if found is None or found < (5, 0):
+    if found is None or (found < (5, 0) and not _ALWAYS.search(name)):
         return {}
     if found > (5, 5) or _ALWAYS.search(name):
         return None

@@ -180,3 +180,20 @@ def test_who_cannot_be_made_to_call_a_tool_is_not_asked(name: str) -> None:
         with pytest.raises(InvalidRequest) as refused:
             dialect.encode(asked, Target(f"{prefix}claude-{name}", 9), stream=False)
         assert refused.value.param == "tool_choice"
+
+
+@pytest.mark.parametrize(
+    ("effort", "level"), [("none", "low"), ("low", "low"), ("xhigh", "max"), ("max", "max")]
+)
+def test_the_preview_of_mythos_thinks_by_effort_and_always(effort: str, level: str) -> None:
+    """It has no number in its name: it was asked for a budget, and refuses one with 400."""
+    asked = chat(reasoning_effort=effort, temperature=0.5)
+    call = anthropic.encode(asked, Target("claude-mythos-preview", 9_000), stream=False)
+    made = json.loads(call.body)
+    assert made["output_config"] == {"effort": level}
+    assert made.get("thinking", ADAPTIVE)["type"] == "adaptive"
+    assert "temperature" not in made
+    there = bedrock.encode(asked, Target("anthropic.claude-mythos-preview", 9_000), stream=False)
+    fields = json.loads(there.body)["additionalModelRequestFields"]
+    assert fields["output_config"] == {"effort": level}
+    assert fields.get("thinking", ADAPTIVE) == ADAPTIVE

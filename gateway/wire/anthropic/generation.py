@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from gateway.wire.claude import BINDS, thinks_forced, thoughtless, version
+from gateway.wire.claude import BINDS, knows_xhigh, thinks_forced, thoughtless, version
 
 NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -48,7 +48,7 @@ def generation(upstream: str) -> Generation:
         thinks_forced=thinks_forced(found, bedrock=bedrock),
         hides=found >= (4, 7) and not bedrock,
         thoughtless=thoughtless(upstream),
-        xhigh=found >= (4, 7),
+        xhigh=knows_xhigh(upstream),
         samples=found < (4, 7),
         both_samplers=found < (4, 1),
         binds=found >= BINDS,

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from gateway.wire.claude import BINDS, thinks_forced, thoughtless, version
+from gateway.wire.claude import BINDS, knows_xhigh, thinks_forced, thoughtless, version
 
 NOTHING: Final[Mapping[str, Any]] = {}
 Thinks = Literal["budget", "adaptive", "nova", "effort", ""]
@@ -96,7 +96,7 @@ def _claude(name: str) -> Model:
         thinks_forced=thinks_forced(found, bedrock=True),
         thoughtless=thoughtless(name),
         binds=found >= BINDS,
-        xhigh=found >= (4, 7),
+        xhigh=knows_xhigh(name),
         samples=found < (4, 7),
         both_samplers=found < (4, 1),
         schemas=found >= (4, 5),
