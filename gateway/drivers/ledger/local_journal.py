@@ -172,7 +172,11 @@ def left_behind(folder: Path) -> Iterator[Journal]:
         with suppress(FileNotFoundError):  # another process was faster
             journal = _lock(path, os.O_RDWR)
         if journal is not None:
-            journal.cut()
+            try:
+                journal.cut()
+            except OSError:
+                journal.close(remove=False)  # else our lock on it would keep it from all
+                raise
             yield journal
 
 
