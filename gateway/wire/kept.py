@@ -35,3 +35,10 @@ class Kept:
         }
         told = {name: Raw(msgspec.json.encode(blocks)) for name, blocks in found.items() if blocks}
         return told | annotations(self.pages)
+
+
+def beside(**named: Any) -> Mapping[str, Raw]:
+    """The answer's own fields that OpenAI has not, as far as they are told."""
+    return {
+        name: Raw(msgspec.json.encode(each)) for name, each in named.items() if each is not None
+    }

@@ -14,7 +14,7 @@ from gateway.wire.calls import told_arguments, told_name
 from gateway.wire.citations import Annotation, cited
 from gateway.wire.dialect import Target
 from gateway.wire.faults import counted
-from gateway.wire.kept import Kept
+from gateway.wire.kept import Kept, beside
 from gateway.wire.thoughts import placed
 
 FINISH: Final[Mapping[str, str]] = {
@@ -40,7 +40,9 @@ class _Message(Struct):
     usage: Any = None
     error: Any = None
     container: Any = None
+    """Where code ran, so that it can run there again."""
     context_management: Any = None
+    """What was taken out of the context."""
 
 
 class _Block(Struct):
@@ -118,8 +120,8 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
         choice = _choice(message)
     except UpstreamError as error:
         raise counted(error, told) from None
-    beside = of_answer(message.container, message.context_management)
-    return Completion(choices=(choice,), id=message.id, usage=told, extra=beside)
+    extra = beside(container=message.container, context_management=message.context_management)
+    return Completion(choices=(choice,), id=message.id, usage=told, extra=extra)
 
 
 def _choice(message: _Message) -> Choice:
@@ -160,14 +162,6 @@ def of_call(toolset: str | None, caller: Any) -> Mapping[str, Raw]:
     if isinstance(caller, Mapping) and caller.get("type") != "direct":
         told["caller"] = caller
     return {name: Raw(msgspec.json.encode(value)) for name, value in told.items()}
-
-
-def of_answer(container: Any, context_management: Any) -> Mapping[str, Raw]:
-    """The answer's own fields that OpenAI has not: where code ran, so that it can run there again,
-    and what was taken out of the context.
-    """
-    told = {"container": container, "context_management": context_management}
-    return {name: Raw(msgspec.json.encode(each)) for name, each in told.items() if each is not None}
 
 
 def thought(raw: Raw, said: int, called: int) -> Raw:

@@ -9,11 +9,11 @@ from gateway.core.chat import ChoiceDelta, Delta, ToolDelta, Usage
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.anthropic.blocks import Block, Piece, opened
 from gateway.wire.anthropic.faults import read, stream_fault
-from gateway.wire.anthropic.reply import decode, finish, of_answer, refusal
+from gateway.wire.anthropic.reply import decode, finish, refusal
 from gateway.wire.anthropic.usage import latest, usage
 from gateway.wire.dialect import NEVER_ALIKE, StreamDecoder, Target
 from gateway.wire.faults import counted
-from gateway.wire.kept import Kept
+from gateway.wire.kept import Kept, beside
 from gateway.wire.silence import one_more
 from gateway.wire.sse import SseDecoder
 from gateway.wire.whole import StreamOrWhole
@@ -205,8 +205,8 @@ class Decoder:
             refusal=refusal(ending.stop_reason, ending.stop_details) or "",
             extra=kept.extras(),
         )
-        beside = of_answer(ending.container, self._managed)
-        return Delta((last,), usage(self._usage), self._id, extra=beside)
+        extra = beside(container=ending.container, context_management=self._managed)
+        return Delta((last,), usage(self._usage), self._id, extra=extra)
 
     def _told(self, delta: ChoiceDelta | None) -> Delta | None:
         if delta is None:

@@ -15,7 +15,7 @@ from gateway.wire.calls import told_arguments, told_name
 from gateway.wire.citations import Annotation, cited
 from gateway.wire.dialect import Target
 from gateway.wire.faults import counted
-from gateway.wire.kept import Kept
+from gateway.wire.kept import Kept, beside
 from gateway.wire.thoughts import placed
 
 FINISH: Final[Mapping[str, str]] = {
@@ -83,6 +83,10 @@ class _Answer(Struct, rename="camel"):
     output: _Output | None = None
     stop_reason: str = ""
     usage: Any = None
+    additional_model_response_fields: Any = None
+    """What `additionalModelResponseFieldPaths` asked for."""
+    trace: Any = None
+    """What a guardrail found, where it was asked to tell."""
 
 
 class Parts:
@@ -144,7 +148,10 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
         choice = _choice(answer)
     except UpstreamError as error:
         raise counted(error, told) from None
-    return Completion(choices=(choice,), id=headers.get("x-amzn-requestid", ""), usage=told)
+    fields = answer.additional_model_response_fields
+    extra = beside(additionalModelResponseFields=fields, trace=answer.trace)
+    name = headers.get("x-amzn-requestid", "")
+    return Completion(choices=(choice,), id=name, usage=told, extra=extra)
 
 
 def _choice(answer: _Answer) -> Choice:

@@ -14,7 +14,7 @@ from gateway.wire.bedrock.reply import decode, finish
 from gateway.wire.bedrock.usage import usage
 from gateway.wire.dialect import Target
 from gateway.wire.faults import counted
-from gateway.wire.kept import Kept
+from gateway.wire.kept import Kept, beside
 
 _NO_START: Final[Mapping[str, Raw]] = {}
 
@@ -35,10 +35,12 @@ class _BlockStop(Struct, rename="camel"):
 
 class _MessageStop(Struct, rename="camel"):
     stop_reason: str = ""
+    additional_model_response_fields: Any = None
 
 
 class _Metadata(Struct):
     usage: Any = None
+    trace: Any = None
 
 
 class Converse:
@@ -91,25 +93,24 @@ class Converse:
             return []
         deltas = [delta for block in self._open.values() for delta in _told(block.end())]
         self._open.clear()
-        kept = self._kept
+        kept, event = self._kept, read(data, _MessageStop)
         try:
-            reason = finish(read(data, _MessageStop).stop_reason, calls=kept.tools > 0)
+            reason = finish(event.stop_reason, calls=kept.tools > 0)
         except UpstreamError as failure:
             self._failure = failure
             return deltas
-        last = ChoiceDelta(
-            finish=reason,
-            extra=kept.extras(),
-        )
+        last = ChoiceDelta(finish=reason, extra=kept.extras())
+        extra = beside(additionalModelResponseFields=event.additional_model_response_fields)
         self._finished = True
-        return [*deltas, Delta(choices=(last,))]
+        return [*deltas, Delta(choices=(last,), extra=extra)]
 
     def metadata(self, data: bytes) -> list[Delta]:
-        told = usage(read(data, _Metadata).usage)
+        event = read(data, _Metadata)
+        told, extra = usage(event.usage), beside(trace=event.trace)
         if self._failure is not None:
             raise counted(self._failure, told)
         self.done = self._finished
-        return [] if told is None else [Delta(usage=told)]
+        return [Delta(usage=told, extra=extra)] if told is not None or extra else []
 
 
 EVENTS: Final[Mapping[str, Callable[[Converse, bytes], list[Delta]]]] = {
