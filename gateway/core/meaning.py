@@ -36,7 +36,7 @@ def scalar(value: Any) -> Hashable:
     if isinstance(value, int | float):
         return ("number", exact(value))
     text = str(value)
-    number = bare(text)
+    number = bare(text.strip()).strip()
     if NUMBER.fullmatch(number) and not is_code(number):
         return ("number", numeric(number))
     return ("text", words(text))

@@ -73,7 +73,7 @@ def bare(text: str) -> str:
     """What may be a number, without a sign of currency and the end of its sentence: a point that it
     begins with is a part of it.
     """
-    return text.strip().lstrip("$\u20ac\u00a3% ").rstrip("$\u20ac\u00a3%. ")
+    return text.lstrip("$\u20ac\u00a3%").rstrip("$\u20ac\u00a3%.")
 
 
 def numbers(text: str) -> list[str]:
