@@ -29,7 +29,8 @@ BUDGETS: Final[Mapping[str, int]] = {
 EFFORTS: Final = ("none", *BUDGETS)
 
 FORGIVING: Final = "thinking-binding-controls-2026-08-01"
-"""What Anthropic must be told beside `block_binding`: a name for `anthropic-beta`."""
+"""What must be told beside `block_binding`: a name for `anthropic-beta`. Bedrock and Vertex AI take
+it as well (BerriAI/litellm#41203)."""
 BINDS: Final = (5, 1)
 """The first that holds a thought sent back against all that stood before it."""
 _ALWAYS: Final = re.compile(r"-(?:fable|mythos)-")
