@@ -152,26 +152,35 @@ async def test_told_until_it_has_ended_it_ends_well(
 
 
 @pytest.mark.parametrize("number", TO_STOP, ids=["SIGTERM", "SIGINT"])
-async def test_so_does_the_demo(number: signal.Signals) -> None:
+@pytest.mark.parametrize("command", ["demo", "simulate"])
+async def test_so_do_the_demo_and_the_simulated_providers(
+    command: str, number: signal.Signals
+) -> None:
     process = await asyncio.create_subprocess_exec(
-        *SERVE[:-1], "demo", "--port", "0",
+        *SERVE[:-1], command, "--port", "0",
         start_new_session=True, stdin=DEVNULL, stdout=PIPE, stderr=PIPE,
     )  # fmt: skip
     try:
-        await ends_well(process, number)
+        if command == "simulate":
+            assert process.stderr is not None
+            async with asyncio.timeout(60):
+                await process.stderr.readuntil(b"Uvicorn running on ")
+        await ends_well(process, number, listens=command == "simulate")
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
 
-async def ends_well(process: Process, number: signal.Signals) -> None:
-    """Told to stop, and then this again and again."""
+async def ends_well(process: Process, number: signal.Signals, *, listens: bool = False) -> None:
+    """Told to stop, and then this again and again. `listens`: it has said so already."""
     assert process.stdout is not None
     assert process.stderr is not None
     ended = asyncio.create_task(process.wait())
     telling = asyncio.create_task(process.stderr.read())
-    assert await process.stdout.readline()
+    if not listens:
+        async with asyncio.timeout(60):
+            assert await process.stdout.readline()
     process.send_signal(signal.SIGTERM)
     with suppress(ProcessLookupError):
         async with asyncio.timeout(60):
