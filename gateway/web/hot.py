@@ -35,7 +35,7 @@ _AHEAD: Final = 64 * 1024
 """Bytes that may wait while a request is answered before the client is made to wait."""
 _UNWANTED: Final = 16 * 1024 * 1024
 """Bytes of a body that are let pass when its request is refused: a client that is cut off while it
-sends may never read why.
+sends may never read why. After a longer one the connection is not kept.
 """
 
 
@@ -156,6 +156,8 @@ class HotProtocol(Answers):
             self.whole, self._came = data[begins:ends], data[ends:]
         else:
             self._incoming = Incoming(heads.length, self._loop)
+            if heads.length > _UNWANTED:
+                self._keep = False  # told with the answer: the rest may not be waited for
             self._more(self._incoming, data[begins:])
         asked, self._asked = self._asked, None
         if asked is None:
@@ -255,8 +257,6 @@ class HotProtocol(Answers):
         incoming.drop()
         if not incoming.left:
             self._incoming = None
-        elif incoming.left > _UNWANTED:
-            self._keep = False
 
     def _reads(self, *, on: bool) -> None:
         if on != self._reading:
