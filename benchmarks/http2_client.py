@@ -73,8 +73,8 @@ class Ours:
         self._wheel = DeadlineWheel()
         self._pool = Pool(HOST, place.port, context, self._wheel, connect_s=PATIENCE_S)
         posts = PostBuilder(Origin(f"https://{HOST}:{place.port}"), HEADERS)
-        self._post: Callable[[bytes], bytes] = lambda body: posts.post(HttpCall(PATH, {}, body))
-        only = posts.post(HttpCall(PATH, {"connection": "close"}, request_body("m", stream=False)))
+        self._post: Callable[[bytes], bytes] = lambda body: posts.build(HttpCall(PATH, {}, body))
+        only = posts.build(HttpCall(PATH, {"connection": "close"}, request_body("m", stream=False)))
         self._only = only
 
     async def whole(self, body: bytes) -> tuple[int, bytes]:

@@ -7,13 +7,17 @@ import pytest
 import pytest_asyncio
 
 from gateway.background.guards import Guards
+from gateway.core.catalog import Catalog, Route
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, GuardRead
-from gateway.core.guard import Growth, Guard, GuardSettings
+from gateway.core.guard import BUCKETS, Growth, Guard, GuardSettings
+from gateway.core.ladder import Ladder, ladders
 from gateway.core.money import Nanos
+from gateway.core.strategies import tactic
 from gateway.drivers.memory_guard import MemoryGuard
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.drivers.redis_guard import RedisGuard
+from tests.lives import CATALOG
 from tests.patience import PATIENT_S
 
 pytest_plugins = ("tests.redis_server",)
@@ -148,6 +152,38 @@ async def test_a_state_is_shown_when_it_has_changed() -> None:
     await guards.refresh()
     state = Guard(3.0, 3.0, 3, 7)
     assert shown == [GuardRead("auto/legal", "text-long", "learning", state)]
+
+
+async def test_of_a_policy_that_is_configured_no_more_nothing_is_read_once_it_is_told() -> None:
+    """Each reload that changed one left six names more to be read in each second to come."""
+    read: list[set[str]] = []
+
+    class Noting(MemoryGuard):
+        async def grow(self, number: int, growths: Mapping[str, Growth]) -> Mapping[str, Guard]:
+            read.append({*growths})
+            return await super().grow(number, growths)
+
+    def policy(strategy: str) -> tuple[list[Ladder], set[str]]:
+        route = Route("r", ("cheap", "smart"), tactic(strategy), guard=SETTINGS)
+        all_of = ladders(Catalog(CATALOG.models, CATALOG.tiers, {"r": route}))
+        known = all_of["r"].audit_policy
+        assert known is not None
+        return [*all_of.values()], {f"{known.key}:{kind}" for kind in BUCKETS}
+
+    store = Noting()
+    guards = Guards(store, silent)
+    (before, former), (after, now) = policy("cascade"), policy("vote")
+    guards.know(before)
+    guards.paid(min(former), Nanos(7))
+    for known in (before, after, after):
+        guards.know(known)
+        await guards.refresh()
+    guards.paid(min(former), Nanos(5))  # by who began before
+    guards.know(after)
+    await guards.refresh()
+    assert [each - now for each in read] == [former, set(), set(), {min(former)}]
+    told = await store.grow(0, {min(former): Growth()})
+    assert told[min(former)].spent == 12
 
 
 async def test_nobody_is_asked_where_nothing_is_guarded() -> None:

@@ -22,6 +22,7 @@ from gateway.core.features import read_features
 from gateway.core.flow import Deltas
 from gateway.core.money import PER_USD, nanos
 from gateway.core.plan import Candidate, PlanContext, in_its_tokens, make_plan
+from gateway.core.shape import CACHES
 from gateway.core.strategies import tactic
 from tests.lives import CATALOG, GOOD, Stage, hear, stage, whole
 
@@ -135,7 +136,8 @@ def _billed(candidate: Candidate, request: ChatRequest) -> Usage:
     alone = {**request.fields, "messages": msgspec.Raw(msgspec.json.encode([first]))}
     prompt = read_features(structs.replace(request, fields=alone)).prompt
     more = in_its_tokens(candidate.model, tokens.bound_of(said)) if said else 0
-    return Usage(prompt + more, candidate.max_output)
+    written = prompt if CACHES in bytes(request.fields["messages"]) else 0
+    return Usage(prompt + more, candidate.max_output, cache_write=written)
 
 
 def told(scene: Stage) -> int:
@@ -190,5 +192,21 @@ async def test_it_is_spent_when_each_call_fails_in_the_dearest_way(
 ) -> None:
     scene = stage(route, {}, stream=stream, catalog=catalog("pqrst"))
     worst, left = told(scene), list(ends)
+    assert await spent(scene, lambda: left.pop(0)) == worst
+    assert left == []
+
+
+async def test_a_failure_may_have_written_a_cache() -> None:
+    """As Claude's has whose first event an error follows. It costs more than to read its prompt."""
+    own = catalog("pqrst")
+    dear = {
+        name: structs.replace(each, price=structs.replace(each.price, cache_write=10**9))
+        for name, each in own.models.items()
+    }
+    scene = stage("cascade-open", {}, catalog=structs.replace(own, models=dear), budget=10**9)
+    part = {"type": "text", "text": "x" * 40, "cache_control": {"type": "ephemeral"}}
+    said = msgspec.Raw(msgspec.json.encode([{"role": "user", "content": [part]}]))
+    scene.life.request = structs.replace(scene.life.request, fields={"messages": said})
+    worst, left = told(scene), ["spent"] * 4 + ["good"]
     assert await spent(scene, lambda: left.pop(0)) == worst
     assert left == []

@@ -56,12 +56,19 @@ class Guards:
         return self._known.get(name, _NOTHING)
 
     def know(self, ladders: Iterable[Ladder]) -> None:
-        """Whose states are to be read before anybody asks."""
+        """Whose states are to be read before anybody asks. Of those that were known before nothing
+        more is read, unless something is to be told of them.
+        """
+        current: dict[str, GuardSettings] = {}
         for ladder in ladders:
             for each in (ladder, *(of for _, _, of in ladder.rules)):
                 if each.audit_policy is not None and each.audit_policy.guard is not None:
                     names = (f"{each.audit_policy.key}:{kind}" for kind in BUCKETS)
-                    self._settings.update(dict.fromkeys(names, each.audit_policy.guard))
+                    current.update(dict.fromkeys(names, each.audit_policy.guard))
+        for name in self._settings.keys() - current.keys() - self._owed.keys():
+            for former in (self._settings, self._known, self._shown):
+                former.pop(name, None)
+        self._settings.update(current)
 
     def compared(self, name: str, same: bool | None) -> None:
         """Both were asked. None: what they said could not be compared."""
@@ -113,8 +120,8 @@ class Guards:
             self._is_well(well=False, why=str(error))
             return False
         self._telling = {}
-        for name, guard in found.items():
-            since = self._owed.get(name)
+        for name in found.keys() & self._settings.keys():
+            guard, since = found[name], self._owed.get(name)
             known = guard if since is None else since.growth(self._settings_of(name)).onto(guard)
             self._known[name] = known
             self._show(name, known)

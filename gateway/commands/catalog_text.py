@@ -104,6 +104,8 @@ def _price_text(price: Mapping[str, Any]) -> str:
     if "audio_input" in price:
         text += f"; of sound {_plain(price['audio_input'])} in, {_plain(price['audio_output'])} out"
         text += f", {_plain(price['audio_cached_input'])} cached"
+    if "image_output" in price:
+        text += f"; of images {_plain(price['image_output'])} out"
     return text
 
 

@@ -113,6 +113,8 @@ def _price(price: Price, free: bool) -> str:
     if price.audio is not None:
         text += f", audio input {usd(price.audio.input)}, audio output {usd(price.audio.output)}"
         text += f", cached audio input {usd(price.audio.cached_input)}"
+    if price.image_output is not None:
+        text += f", image output {usd(price.image_output)}"
     return text
 
 

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import uvloop
 
+from gateway.commands.early import ignore_signals
 from gateway.commands.serve import ListenOptions, run_gateway, source_of
 from gateway.commands.shipped import shipped
 from gateway.simulator import BASES, serve_simulator
@@ -25,6 +26,7 @@ def demo(
 
     async def run() -> None:
         async with AsyncExitStack() as stack:
+            stack.callback(ignore_signals)
             folder = stack.enter_context(TemporaryDirectory(prefix="tollgate-"))
             simulator = await stack.enter_async_context(serve_simulator())
             simulator_env = {"SIMULATOR_URL": simulator.base_url} | dialect_env(dialect)

@@ -10,6 +10,8 @@ from typing import Final
 DEFERRED: Final = frozenset({signal.SIGHUP})
 """Blocked until the process can reload the configuration."""
 TERMINATING: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+STOP_NOW: Final = signal.SIGUSR1
+"""Sent by a parent to its workers when it is told a second time to stop."""
 
 
 def listen_early() -> None:
@@ -22,7 +24,7 @@ def listen_early() -> None:
 
 def ignore_signals() -> None:
     """During shutdown every signal is too late."""
-    for number in TERMINATING | DEFERRED:
+    for number in TERMINATING | DEFERRED | {STOP_NOW}:
         signal.signal(number, signal.SIG_IGN)
 
 

@@ -9,6 +9,7 @@ again, or late  streams get an error event, other requests a 503; all is settled
 
 import asyncio
 import signal
+import socket
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 import uvicorn
 
+from gateway.commands.early import STOP_NOW
 from gateway.core.snapshot import Server
 from gateway.web.door import Door
 
@@ -45,25 +47,37 @@ class Listener(uvicorn.Server):
                 async with asyncio.timeout(_DATE_S):
                     await self._stopped.wait()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Who was accepted just now is there a turn later: else nobody would tell it to close."""
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(0)
+        await super().shutdown(sockets)
+
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
 
 
 class Stop:
-    """`requested` by the first signal, `now` by the second. `delays`: apply `drain_delay_s`."""
+    """`requested` by the first signal, `now` by the second. `delays`: apply `drain_delay_s`.
 
-    def __init__(self) -> None:
+    `passed_on`: a parent passes on what it is told. A terminal or a service manager tells it to
+    parent and workers, so that a worker hears it twice.
+    """
+
+    def __init__(self, *, passed_on: bool) -> None:
         self.requested = asyncio.Event()
         self.now = asyncio.Event()
         self.delays = True
+        self._passed_on = passed_on
 
     def request(self, *, delays: bool) -> None:
-        if self.requested.is_set():
-            self.now.set()
-        else:
+        if not self.requested.is_set():
             self.delays = delays
             self.requested.set()
+        elif not self._passed_on:
+            self.now.set()
 
     async def wait(self, seconds: float) -> None:
         """Shorter, when it must end now."""
@@ -88,10 +102,12 @@ def stop_by_signals(parent: bool) -> Stop:
     """Stop on SIGTERM and SIGINT; and, where there is a parent, when it is gone: it never writes
     to our stdin, which ends with it.
     """
-    stop = Stop()
+    stop = Stop(passed_on=parent)
     on_signal(signal.SIGTERM, lambda: stop.request(delays=True))
     on_signal(signal.SIGINT, lambda: stop.request(delays=False))
     if parent:
+        on_signal(STOP_NOW, stop.now.set)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {STOP_NOW})
         loop, stdin = asyncio.get_running_loop(), sys.stdin.fileno()
 
         def orphaned() -> None:

@@ -133,7 +133,11 @@ def _check_sink(source: str) -> None:
     if not source.startswith(_STORES):
         raise WrongOption("--from", "must be jsonl:folder, parquet:folder or a postgresql:// URL")
     kind, _, folder = source.partition(":")
-    if kind in _FOLDERS and not Path(folder).is_dir():
+    try:
+        found = kind not in _FOLDERS or Path(folder).is_dir()
+    except OSError as error:  # nobody may look in there, or the name is too long
+        raise WrongOption("--from", f"{folder}: {error.strerror}") from None
+    if not found:
         raise WrongOption("--from", f"{folder} is no folder")
 
 

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Final
 
-from gateway.commands.early import DEFERRED, TERMINATING, ignore_signals
+from gateway.commands.early import DEFERRED, STOP_NOW, TERMINATING, ignore_signals
 
 WORKERS_DIR: Final = "TOLLGATE_WORKERS_DIR"
 """The folder where workers share their metrics."""
@@ -51,7 +51,7 @@ def run_workers(arguments: Sequence[str], count: int, env: Mapping[str, str]) ->
             pipe = subprocess.PIPE
             own_env = {**worker_env, WORKER: str(number), **({ANNOUNCES: "1"} if announces else {})}
             # A worker that cannot handle them yet has them pending until it can.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, DEFERRED | TERMINATING)
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, DEFERRED | TERMINATING | {STOP_NOW})
             try:
                 return subprocess.Popen(command, env=own_env, stdin=pipe)  # noqa: S603 - our own command
             finally:
@@ -84,9 +84,13 @@ class _Signals:
 
     def __init__(self) -> None:
         self.stops = 0
+        self.first = signal.SIGTERM
+        """By which it was told to stop: SIGTERM waits for a load balancer, SIGINT does not."""
         self.reloads = False
 
     def stop(self, number: int, frame: FrameType | None) -> None:
+        if not self.stops:
+            self.first = signal.Signals(number)
         self.stops += 1
 
     def reload(self, number: int, frame: FrameType | None) -> None:
@@ -118,13 +122,13 @@ def _end(workers: Sequence[Worker], signals: _Signals) -> int:
     One that our signal ended before it could handle it counts as 0. A second signal to stop is
     passed on.
     """
-    _signal(workers, signal.SIGTERM)
+    _signal(workers, signals.first)
     passed_on = max(signals.stops, 1)
     while any(worker.poll() is None for worker in workers):
         if signals.stops > passed_on:
             passed_on = signals.stops
-            _signal(workers, signal.SIGTERM)
+            _signal(workers, STOP_NOW)
         time.sleep(_POLL_S / 10)
     codes = [worker.wait() for worker in workers]
     ignore_signals()
-    return max((abs(code) for code in codes if code != -signal.SIGTERM), default=0)
+    return max((abs(code) for code in codes if -code not in TERMINATING), default=0)

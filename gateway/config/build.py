@@ -204,7 +204,16 @@ def _deployment(
         quirks=_quirks(parts.providers[stanza.provider], stanza),
         lacks=_lacks(parts.providers[stanza.provider], stanza),
         cache_s=parts.providers[stanza.provider].cache_lifetime_s,
+        caches_unasked=_caches_unasked(parts.providers[stanza.provider], tariff),
     )
+
+
+def _caches_unasked(provider: schema.Provider, tariff: Tariff | None) -> bool:
+    """Others than OpenAI, and who imitates it, write only what is marked."""
+    if provider.dialect != "openai" or tariff is None:
+        return False
+    price = tariff.within(0)
+    return price.cache_write > price.input
 
 
 def _quirks(provider: schema.Provider, here: schema.Deployment) -> frozenset[str] | None:

@@ -30,6 +30,7 @@ _HOURS: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]|24):([0-5]
 _DAY_SHAPE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DEAREST_FACTOR: Final = 100
 _AUDIO: Final = ("audio_input", "audio_output", "audio_cached_input")
+_IMAGES: Final = "image_output"
 _AS_IT_IS: Final = Decimal(1)
 
 
@@ -88,6 +89,8 @@ class LongPrompt(Stanza):
     """The same of `output`."""
     audio_cached_input: UsdPerMillion | None = None
     """Default: that of the price, or `audio_input` of this step."""
+    image_output: UsdPerMillion | None = None
+    """Default: that of the price, or `output` of this step."""
 
 
 class Price(Stanza):
@@ -107,6 +110,8 @@ class Price(Stanza):
     """The same of sound in answers. Default: `output`."""
     audio_cached_input: UsdPerMillion | None = None
     """The same of sound read from the provider's cache. Default: `audio_input`."""
+    image_output: UsdPerMillion | None = None
+    """USD per million tokens of images in answers. Default: `output`."""
     steps: tuple[LongPrompt, ...] = ()
     """What longer prompts cost, by rising `above`. The step that a prompt may reach is held; the
     one that the reported prompt did reach is charged."""
@@ -193,9 +198,9 @@ class _Rates:
             fresh if own.cached_input is None else own.cached_input,
             fresh if own.cache_write is None else own.cache_write,
         )
-        audio_input, audio_output, audio_cached = (
+        audio_input, audio_output, audio_cached, self._images = (
             next((rate for each in sources if (rate := getattr(each, name)) is not None), None)
-            for name in _AUDIO
+            for name in (*_AUDIO, _IMAGES)
         )
         self._audio: tuple[Decimal, ...] = ()
         if (audio_input, audio_output, audio_cached) != (None, None, None):
@@ -211,4 +216,5 @@ class _Rates:
         if self._audio:
             audio = money.Audio(*(nanos(rate * factor) for rate in self._audio))
         fresh, output, cached, write = (nanos(rate * factor) for rate in self._text)
-        return money.Price(fresh, output, cached, write, audio)
+        images = None if self._images is None else nanos(self._images * factor)
+        return money.Price(fresh, output, cached, write, audio, images)

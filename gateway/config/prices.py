@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 _NEWEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
 _AUDIO: Final = ("input_audio_mtok", "output_audio_mtok", "cache_audio_read_mtok")
-_UNITS: Final = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok", *_AUDIO)
+_IMAGES: Final = "output_image_mtok"
+_TEXT: Final = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
+_UNITS: Final = (*_TEXT, *_AUDIO, _IMAGES)
 _HALF_HOUR: Final = 30
 """Minutes: off-peak hours begin and end on the half hour."""
 _SHORT: Final = 0
@@ -108,7 +110,8 @@ def _for_prompt(listed: "Sequence[ModelPrice]", prompt: int) -> Price | None:
         audio_output = max(rates["output_audio_mtok"], default=output)
         audio_cached = max(rates["cache_audio_read_mtok"], default=audio_input)
         audio = Audio(nanos(audio_input), nanos(audio_output), nanos(audio_cached))
-    return Price(nanos(fresh), nanos(output), nanos(read), nanos(write), audio)
+    images = nanos(max(rates[_IMAGES])) if rates[_IMAGES] else None
+    return Price(nanos(fresh), nanos(output), nanos(read), nanos(write), audio, images)
 
 
 def _rate(price: "ModelPrice", unit: str, prompt: int) -> Decimal | None:

@@ -13,7 +13,15 @@ from gateway.core.chat import Choice, Completion, ToolCall
 from gateway.core.checks.tolerant_json import Unreadable, read_json, read_strict
 from gateway.core.checks.tools import all_calls
 from gateway.core.meaning import canonical, is_code, scalar, words
-from gateway.core.numerals import NUMBER, first_number, last_number, numbers, numeric, plainly
+from gateway.core.numerals import (
+    NUMBER,
+    bare,
+    first_number,
+    last_number,
+    numbers,
+    numeric,
+    plainly,
+)
 
 MODES: Final = ("auto", "choice", "json", "label", "number", "tools")
 
@@ -197,9 +205,9 @@ def _read_short_answer(text: str) -> Hashable | None:
         return None
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`" and text[0] not in text[1:-1]:
         text = text[1:-1]
-    bare = plainly(text).strip("$€£%.")
-    if NUMBER.fullmatch(bare) and not is_code(bare):
-        return ("number", numeric(bare))
+    number = bare(plainly(text))
+    if NUMBER.fullmatch(number) and not is_code(number):
+        return ("number", numeric(number))
     if _PLAIN.fullmatch(text) and all(map(_in_plain_case, text.split())):
         return ("text", words(text))
     return ("literal", _LITERAL.sub(_tight, text) if text[:1] in {"[", "(", "{"} else text)

@@ -1,7 +1,7 @@
 """A streamed answer put together, as a client would."""
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -14,6 +14,8 @@ _OF_A_CHUNK: Final = frozenset(
     {"choices", "created", "error", "id", "model", "obfuscation", "object", "usage"}
 )
 """Fields that are said of a chunk alone, or of the answer in another way."""
+_IN_PIECES: Final = {"audio": ("data", "transcript"), "function_call": ("arguments",)}
+"""OpenAI's objects that come in pieces, and their texts that go on."""
 CUT: Final = "length"
 """How an answer ends that was stopped before its end: clients know it as not whole."""
 
@@ -73,7 +75,8 @@ class _Parts:
         self._calls: dict[int, _Call] = {}
         self._finish: str | None = None
         self._logprobs: Raw | None = None
-        self._extra: dict[str, Raw] = {}
+        self._extra: dict[str, list[Raw]] = {}
+        """By name: several are to be joined at the end. Some send a list with each piece."""
 
     def add(self, piece: ChoiceDelta) -> None:
         self.text.append(piece.text)
@@ -85,7 +88,14 @@ class _Parts:
             self._calls.setdefault(call.index, _Call()).add(call)
         self._finish = piece.finish or self._finish
         self._logprobs = self._logprobs or piece.logprobs
-        _join(self._extra, piece.extra)
+        for name, raw in piece.extra.items():
+            so_far = self._extra.get(name)
+            if so_far is None:
+                self._extra[name] = [raw]
+            elif name in _IN_PIECES or (_is_list(so_far[0]) and _is_list(raw)):
+                so_far.append(raw)
+            else:
+                self._extra[name] = [raw]
 
     def choice(self, index: int, unsaid: str) -> Choice:
         return Choice(
@@ -96,7 +106,7 @@ class _Parts:
             "".join(self._refusal) or None,
             "".join(self.reasoning) or None,
             self._logprobs or UNSET,
-            self._extra,
+            {name: _joined(name, pieces) for name, pieces in self._extra.items()},
         )
 
 
@@ -126,12 +136,28 @@ def _beside(chunk: bytes) -> Mapping[str, Raw]:
     }
 
 
-def _join(so_far: dict[str, Raw], more: Mapping[str, Raw]) -> None:
-    """Lists go on; of anything else the last one stands."""
-    for name, raw in more.items():
-        known = so_far.get(name)
-        if known is not None and bytes(known)[:1] == b"[" == bytes(raw)[:1]:
-            joined = [*_ITEMS.decode(known), *_ITEMS.decode(raw)]
-            so_far[name] = Raw(msgspec.json.encode(joined))
-        else:
-            so_far[name] = raw
+def _is_list(raw: Raw) -> bool:
+    return bytes(raw)[:1] == b"["
+
+
+def _joined(name: str, pieces: list[Raw]) -> Raw:
+    """Lists go on, as do some texts; of anything else there is one piece, the last that came."""
+    if len(pieces) == 1:
+        return pieces[0]
+    if name in _IN_PIECES:
+        return _object(pieces, _IN_PIECES[name])
+    return Raw(msgspec.json.encode([each for piece in pieces for each in _ITEMS.decode(piece)]))
+
+
+def _object(pieces: list[Raw], go_on: Collection[str]) -> Raw:
+    """Objects as one: the texts of these fields are joined, of any other the last one stands."""
+    fields: dict[str, Any] = {}
+    texts: dict[str, list[str]] = {}
+    for piece in pieces:
+        decoded = msgspec.json.decode(piece)
+        for name, value in decoded.items() if isinstance(decoded, dict) else ():
+            if name in go_on and isinstance(value, str):
+                texts.setdefault(name, []).append(value)
+            else:
+                fields[name] = value
+    return Raw(msgspec.json.encode(fields | {name: "".join(t) for name, t in texts.items()}))

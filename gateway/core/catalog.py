@@ -58,6 +58,9 @@ class Deployment(Struct, frozen=True):
     cache_s: float = 300.0
     """How long its prompt cache holds a beginning that nobody asks for again: five minutes at most
     hosts."""
+    caches_unasked: bool = False
+    """Whether it writes a prompt cache of its own accord, at more than what is read, as OpenAI does
+    from GPT-5.6 on."""
 
 
 class Deprecation(Struct, frozen=True):

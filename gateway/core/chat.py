@@ -17,6 +17,11 @@ from gateway.core.usage import Usage
 __all__ = ["Usage"]
 
 _NOTHING: Final[Mapping[str, Any]] = {}
+_WRITTEN: Final = frozenset(
+    {"choices", "created", "error", "id", "metadata", "model", "object", "usage"}
+)
+"""Fields of a whole answer that are said in another way where it is written anew, or not at all."""
+_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class Extras(Struct, frozen=True):
@@ -187,6 +192,13 @@ class Completion(Struct, frozen=True, gc=False):
     @property
     def first(self) -> Choice:
         return self.choices[0]
+
+    @property
+    def beside(self) -> Mapping[str, Raw]:
+        """Its own other fields, wherever they are kept."""
+        if self.raw is UNSET:
+            return self.extra
+        return {name: raw for name, raw in _fields(self.raw).items() if name not in _WRITTEN}
 
 
 class ToolDelta(Struct, frozen=True, gc=False):

@@ -177,6 +177,8 @@ def rates(price: Price) -> dict[str, Raw]:
     if price.audio is not None:
         for name in Audio.__struct_fields__:
             found[f"audio_{name}"] = dollars(getattr(price.audio, name))
+    if price.image_output is not None:
+        found["image_output"] = dollars(price.image_output)
     return found
 
 

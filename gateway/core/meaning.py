@@ -4,14 +4,16 @@ import re
 from collections.abc import Hashable
 from typing import Any, Final
 
-from gateway.core.numerals import NUMBER, exact, numeric
+from gateway.core.numerals import NUMBER, bare, exact, numeric
 
 _NOT_WORDS: Final = re.compile(r"[\W_]+")
 _SIGNS: Final = re.compile(
     r"[+*/\\<>=^|&~#@%$\u00a3\u00a5\u20ac\u00b1\u00d7\u00f7\u2212\u221a\u2260\u2264\u2265]"
-    r"|(?<!\w)-(?=\.?\d)"
+    r"|(?<!\w)-(?=\.?\d)|(?<=\w)-(?=[\s.!?]*$)"
 )
-"""Without one of these a text may mean another thing: 12 * 4, x > 5, C++."""
+"""Without one of these a text may mean another thing: 12 * 4, x > 5, C++, A-."""
+_POINT: Final = re.compile(r"(?<![\w.])\.(?=\d)")
+"""What a number begins with, and no sentence ends with."""
 _DATE: Final = re.compile(r"\b(\d{1,4})/(\d{1,2})/(\d{1,4})\b")
 _EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
 
@@ -34,15 +36,16 @@ def scalar(value: Any) -> Hashable:
     if isinstance(value, int | float):
         return ("number", exact(value))
     text = str(value)
-    bare = text.strip().strip("$€£%. ")
-    if NUMBER.fullmatch(bare) and not is_code(bare):
-        return ("number", numeric(bare))
+    number = bare(text.strip()).strip()
+    if NUMBER.fullmatch(number) and not is_code(number):
+        return ("number", numeric(number))
     return ("text", words(text))
 
 
 def words(text: str) -> str:
     """Without case, and punctuation that changes nothing."""
     text = _DATE.sub(r"\1-\2-\3", text) if "/" in text else text
+    text = _POINT.sub("0.", text) if "." in text else text
     if _SIGNS.search(text):
         return "".join(text.split()).rstrip(".!?/;").replace('"', "'").casefold()
     return _NOT_WORDS.sub(" ", text).strip().casefold() or text.strip()

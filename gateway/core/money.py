@@ -7,7 +7,7 @@ once, upwards.
 from decimal import Decimal
 from typing import Final, NewType
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.core.chat import Usage
 
@@ -37,6 +37,14 @@ class Price(Struct, frozen=True):
     cache_write: int
     audio: Audio | None = None
     """None where audio costs what text does."""
+    image_output: int | None = None
+    """Of images in answers; None where they cost what text does."""
+    text_alone: bool = True
+    """Whether nothing has a price but text: told by the others."""
+
+    def __post_init__(self) -> None:
+        alone = self.audio is None and self.image_output is None
+        structs.force_setattr(self, "text_alone", alone)
 
 
 FREE: Final = Price(0, 0, 0, 0)
@@ -60,13 +68,15 @@ def usd(amount: int) -> str:
 def cost(price: Price, usage: Usage) -> Nanos:
     """What a call with this usage costs: exact, then rounded up once to a nano-dollar."""
     total = usage.prompt * price.input + usage.completion * price.output
-    if usage.cached or usage.cache_write or price.audio is not None:
+    if usage.cached or usage.cache_write or not price.text_alone:
         total += _beyond_fresh_text(price, usage)
     return -(-total // _MILLION)  # type: ignore[return-value]  # to call Nanos takes 0.1 us
 
 
 def _beyond_fresh_text(price: Price, usage: Usage) -> int:
-    """What caches and audio cost more than all of the prompt and the answer as text, or less."""
+    """What caches, audio and images cost more than all of the prompt and the answer as text, or
+    less.
+    """
     cached, written = usage.cached, usage.cache_write
     fresh = max(usage.prompt - cached - written, 0)
     total = cached * price.cached_input + written * price.cache_write
@@ -75,6 +85,9 @@ def _beyond_fresh_text(price: Price, usage: Usage) -> int:
         total += usage.cache_write_1h * (for_an_hour(price) - price.cache_write)
     if price.audio is not None:
         total += _beyond_text(price, price.audio, usage, fresh)
+    if price.image_output is not None:
+        drawn = min(usage.image_completion, usage.completion - usage.audio_completion)
+        total += max(drawn, 0) * (price.image_output - price.output)
     return total
 
 
@@ -105,13 +118,14 @@ def ceiling(
 
     `caches` says whether the request asks its provider to write a prompt cache, which costs more,
     and `an_hour` whether for an hour. `audio` is how much of the prompt may be audio; the answer
-    of a model that has a price for it may be all audio.
+    of a model that has a price for audio, or for images, may be nothing else.
     """
     dearest = price.input
     if caches:
         dearest = max(dearest, for_an_hour(price) if an_hour else price.cache_write)
     total = prompt * dearest + output * price.output
-    if price.audio is not None:
-        total += audio * max(price.audio.input - price.input, 0)
-        total += output * max(price.audio.output - price.output, 0)
+    if not price.text_alone:
+        other = price.audio or Audio(price.input, price.output, price.cached_input)
+        told = max(price.output, other.output, price.image_output or 0)
+        total += audio * max(other.input - price.input, 0) + output * (told - price.output)
     return Nanos(-(-total // _MILLION))

@@ -2,12 +2,14 @@
 
 import re
 from typing import Final
+from unicodedata import normalize
 
 NUMBER: Final = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|[-+]?\.\d+")
 """As most write them, and code does."""
 _IN_PROSE: Final = re.compile(
     r"[-+]?(?:"
-    r"(?:\d+ )?\d+ ?/ ?\d+(?![.,]?\d)"  # 1/2, 2 1/2
+    r"\d+(?:\.\d+)? ?\^ ?(?:\{[-+]?\d+\}|[-+]?\d+)"  # 2^10
+    r"|(?:\d+ )?\d+ ?/ ?\d+(?![.,]?\d)"  # 1/2, 2 1/2
     r"|\d{1,3}(?:\.\d{3})+,\d+"  # 1.234,5
     r"|\d+,\d{1,2}(?![\d,])"  # 3,5
     r"|(?:\d{1,3}(?:,\d{2,3}){0,20},\d{3}(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,3}(?!\w))?"
@@ -19,22 +21,59 @@ anew from each of them.
 _DECIMAL_COMMA: Final = re.compile(r"[-+]?(?:\d{1,3}(?:\.\d{3})+,\d+|\d+,\d{1,2})")
 _FRACTION: Final = re.compile(r"(\d?)\\[dt]?frac ?\{(\d+)\} ?\{(\d+)\}")
 _POWER_OF_TEN: Final = re.compile(
-    r"(?<=\d) ?(?:\u00d7|\\times|\\cdot|\*|x) ?10 ?\^ ?(?:\{([-+]?\d{1,3})\}|([-+]?\d{1,3}))"
+    r"(?:(?<=\d) ?(?:\u00d7|\u00b7|\\times|\\cdot|\*|x) ?|(?<![\w.,^])(?=1))"
+    r"10 ?\^ ?(?:\{([-+]?\d{1,3})\}|([-+]?\d{1,3}))(?!\d)"
 )
+_RAISED: Final = re.compile(r"(?<=\d)[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+")
+_LOWERED: Final = str.maketrans(
+    "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b", "0123456789+-"
+)
+_SHARE: Final = re.compile(r"[\u00bc-\u00be\u2150-\u215e]")
+_SCALED: Final = re.compile(
+    r"(?<![\w/,.^])((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?) ?"
+    r"([Tt]housand|[Mm]illion|[Bb]illion|[Tt]rillion)\b"
+)
+_ZEROS: Final = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_UNSPACED: Final = str.maketrans("", "", " {}+")
 _MINUS: Final = "\u2212"
 _LONGEST: Final = 4_000
 """Digits: Python reads no integer above 4,300."""
 
 
 def plainly(text: str) -> str:
-    """The text with its signs, powers of ten and fractions as a keyboard has them."""
-    if _MINUS in text:
+    """The text with its signs, powers and fractions as a keyboard has them, and what is said in
+    millions by its digits.
+    """
+    if not text.isascii():
         text = text.replace(_MINUS, "-")
+        text = _RAISED.sub(lambda match: f"^{match[0].translate(_LOWERED)}", text)
+        text = _SHARE.sub(_share, text)
     if "frac" in text:
         text = _FRACTION.sub(r"\1 \2/\3", text)
     if "^" in text:
-        text = _POWER_OF_TEN.sub(r"e\1\2", text)
+        text = _POWER_OF_TEN.sub(_power_of_ten, text)
+    if "illion" in text or "housand" in text:
+        text = _SCALED.sub(lambda match: f"{match[1]}e{_ZEROS[match[2].lower()]}", text)
     return text
+
+
+def _share(match: re.Match[str]) -> str:
+    """One half as 1/2, apart from a whole number before it."""
+    follows = match.string[match.start() - 1 : match.start()].isdecimal()
+    return " " * follows + normalize("NFKC", match[0]).replace("\u2044", "/")
+
+
+def _power_of_ten(match: re.Match[str]) -> str:
+    """1.5 of them, or one."""
+    alone = match[0].startswith("1")
+    return f"{'1' * alone}e{match[1] or match[2]}"
+
+
+def bare(text: str) -> str:
+    """What may be a number, without a sign of currency and the end of its sentence: a point that it
+    begins with is a part of it.
+    """
+    return text.lstrip("$\u20ac\u00a3%").rstrip("$\u20ac\u00a3%.")
 
 
 def numbers(text: str) -> list[str]:
@@ -53,6 +92,8 @@ def last_number(text: str) -> str | None:
 
 
 def _in_prose(text: str) -> str:
+    if "^" in text:  # nobody works out 9^999999999
+        return text.translate(_UNSPACED)
     if "/" in text:
         return _fraction(text)
     if _DECIMAL_COMMA.fullmatch(text):

@@ -252,8 +252,8 @@ def _candidate(
     if bound.images:  # they may be billed at more than they take of a context
         prompt += bound.images * (model.image_tokens - IMAGE_TOKENS)
     price = peak_price(model, deployment, prompt)
-    audio = in_its_tokens(model, bound.audio)
-    most = ceiling(price, prompt, answer, caches=features.caches, an_hour=an_hour, audio=audio)
+    audio, caches = in_its_tokens(model, bound.audio), features.caches or deployment.caches_unasked
+    most = ceiling(price, prompt, answer, caches=caches, an_hour=an_hour, audio=audio)
     all_in = (prompt + answer, prompt)
     return Candidate(model, deployment, tier, output, most, *all_in, caches_1h=an_hour, audio=audio)
 

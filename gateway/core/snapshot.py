@@ -238,6 +238,8 @@ QUIRKS: Final[Mapping[str, str]] = {
     "no_user_after_tool": "It refuses a `user` message right after a tool's result: a short "
     "`assistant` message is put between.",
     "random_seed": "Its `seed` is called `random_seed`.",
+    "s3_uris": "It is AWS, and may be named files in S3 (`s3Location`): it reads them with the "
+    "rights of its account, for every tenant. Otherwise such a request is refused.",
     "short_tool_ids": "It takes ids of tool calls of 9 letters and digits only: any other id is "
     "replaced by such a one, always the same.",
     "takes_reasoning": "It takes back its thoughts as `reasoning`: that field stays in earlier "

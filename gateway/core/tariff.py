@@ -93,7 +93,13 @@ def dearest(prices: Iterable[Price]) -> Price:
     listed = tuple(prices)
     rates = zip(*((p.input, p.output, p.cached_input, p.cache_write) for p in listed), strict=True)
     fresh, output, cached, write = map(max, rates)
-    return Price(fresh, output, cached, write, _dearest_audio(listed))
+    return Price(fresh, output, cached, write, _dearest_audio(listed), _dearest_images(listed))
+
+
+def _dearest_images(prices: Sequence[Price]) -> int | None:
+    if all(price.image_output is None for price in prices):
+        return None
+    return max(p.output if p.image_output is None else p.image_output for p in prices)
 
 
 def _dearest_audio(prices: Sequence[Price]) -> Audio | None:

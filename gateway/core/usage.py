@@ -22,3 +22,5 @@ class Usage(Struct, frozen=True, gc=False):
     """Part of `completion`: the same."""
     audio_cached: int = 0
     """Part of `audio_prompt` and of `cached`, as far as it is told."""
+    image_completion: int = 0
+    """Part of `completion`: images, which some charge by a price of their own."""

@@ -27,6 +27,7 @@ from gateway.core.checks import Checklist
 from gateway.core.checks.early_checks import worth_watching
 from gateway.core.checks.external import SHOWN
 from gateway.core.checks.finding import Finding
+from gateway.core.features import read_features
 from gateway.core.identity_cache import cached_by_identity
 from gateway.core.money import ceiling
 from gateway.core.plan import Candidate, Plan, Rung, in_its_tokens, peak_price
@@ -50,8 +51,9 @@ def worst(plans: Iterable[Plan], chosen: Tactic, request: ChatRequest, judges: J
     among it.
 
     An answer costs the ceiling of its call, and whoever is asked to judge it. A failure costs its
-    prompt; where the answer is watched while it comes, as much as an answer, since it may break off
-    at its end. A call that is made once more has cost nothing before.
+    prompt, which may have been written to a cache; where the answer is watched while it comes, as
+    much as an answer, since it may break off at its end. A call that is made once more has cost
+    nothing before.
     """
     here = _Worst(request, judges)
     found = [(here.of(plan.rungs, chosen, ()), plan.max_cost) for plan in plans]
@@ -73,6 +75,7 @@ class _Worst:
     def __init__(self, request: ChatRequest, judges: Judges) -> None:
         self.request = request
         self.judges = judges
+        self._caches = read_features(request).caches
         self._able = cached_by_identity(self._able_to_judge)
         self._bound = cached_by_identity(tokens.bound_of)
         self._tries = cached_by_identity(self._all_tries)
@@ -174,7 +177,7 @@ class _Worst:
             before = sum(to.with_more(each.more)[0] + each.judged for each in earlier)
             whole = before + to.with_more(last.more)[0]
             prompt = to.prompt + in_its_tokens(to.model, last.more)
-            failed = whole if watched else before + _cost(to, prompt, 0)
+            failed = whole if watched else before + _cost(to, prompt, 0, caches=self._caches)
             bills.append(Bill(to, whole + last.judged, failed, whole))
         return tuple(bills)
 
@@ -219,7 +222,8 @@ class _Worst:
         return Completion((Choice(text=_WORD * length),) * (self.request.n if length else 1))
 
 
-def _cost(to: Candidate, prompt: int, answer: int) -> int:
-    """Of so many tokens, where no cache is written."""
-    price = peak_price(to.model, to.deployment, prompt)
-    return ceiling(price, prompt, answer, caches=False, audio=to.audio)
+def _cost(to: Candidate, prompt: int, answer: int, *, caches: bool = False) -> int:
+    """Of so many tokens. A judge is never asked to write a cache."""
+    price, an_hour = peak_price(to.model, to.deployment, prompt), to.caches_1h
+    caches = caches or to.deployment.caches_unasked
+    return ceiling(price, prompt, answer, caches=caches, an_hour=an_hour, audio=to.audio)

@@ -32,14 +32,17 @@ def why_unwritable(to: str) -> str | None:
     """Why a writer would fail, as far as can be checked without creating the file; else None."""
     if to in _STREAMS:
         return None
-    path, error = Path(to), None
-    if path.is_dir():
-        error = errno.EISDIR
-    elif not path.exists() and not path.parent.is_dir():
-        error = errno.ENOENT
-    elif not os.access(path if path.exists() else path.parent, os.W_OK):
-        error = errno.EACCES
-    return None if error is None else f"cannot write to {to}: {os.strerror(error)}"
+    path, number = Path(to), None
+    try:
+        if path.is_dir():
+            number = errno.EISDIR
+        elif not path.exists() and not path.parent.is_dir():
+            number = errno.ENOENT
+        elif not os.access(path if path.exists() else path.parent, os.W_OK):
+            number = errno.EACCES
+    except OSError as error:  # nobody may look in there, or the name is too long
+        number = error.errno
+    return None if number is None else f"cannot write to {to}: {os.strerror(number)}"
 
 
 class LineWriter:

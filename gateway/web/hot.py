@@ -35,7 +35,7 @@ _AHEAD: Final = 64 * 1024
 """Bytes that may wait while a request is answered before the client is made to wait."""
 _UNWANTED: Final = 16 * 1024 * 1024
 """Bytes of a body that are let pass when its request is refused: a client that is cut off while it
-sends may never read why.
+sends may never read why. After a longer one the connection is not kept.
 """
 
 
@@ -156,6 +156,8 @@ class HotProtocol(ResponseWriter):
             self.whole, self._buffer = data[begins:ends], data[ends:]
         else:
             self._incoming = IncomingBody(heads.length, self._loop)
+            if heads.length > _UNWANTED:
+                self._keep = False  # told with the answer: the rest may not be waited for
             self._more(self._incoming, data[begins:])
         asked, self._next_request = self._next_request, None
         if asked is None:
@@ -255,8 +257,6 @@ class HotProtocol(ResponseWriter):
         incoming.discard()
         if not incoming.left:
             self._incoming = None
-        elif incoming.left > _UNWANTED:
-            self._keep = False
 
     def _set_reading(self, *, on: bool) -> None:
         if on != self._reading:
@@ -281,6 +281,8 @@ class HotProtocol(ResponseWriter):
         theirs = PlainProtocol(self._door, self._idle, *self._uvicorn, self._loop)
         self._transport.set_protocol(theirs)
         theirs.connection_made(self._transport)
+        if self._drained is not None:
+            theirs.pause_writing()  # the transport tells it once
         theirs.data_received(data)
 
 

@@ -20,13 +20,13 @@ from gateway.web.headers import MAX_HEADERS, error_headers
 from gateway.web.idle import Idle, default_keep_alive_s
 from gateway.web.render import error_body
 
-_NEVER_S: Final = 10**9
-"""What uvicorn takes for the time that a connection is kept for."""
 _TYPE: Final = (b"content-type", b"application/json")
 _VAIN: Final = 2 * MAX_HEADERS
 """Bytes that may come and be no part of a body, in whole reads: heads, and what ends chunks. The
 parser keeps them all, as fifteen times as many.
 """
+_BEHIND: Final = 100
+"""Requests that may wait for their turn: each takes a hundred times the bytes that ask for it."""
 
 
 class _Staying(HttpRequestParser):
@@ -49,7 +49,7 @@ class _Staying(HttpRequestParser):
             except HttpParserUpgrade as met:
                 head, self._protocol.again = self._protocol.again, b""
                 if not head:
-                    raise
+                    return  # a CONNECT: nothing behind it is for us, and it is told so
                 data = head + data[met.args[0] :]
                 self._begin()  # behind a `connection: close` it would read no more
             else:
@@ -72,7 +72,6 @@ class PlainProtocol(HttpToolsProtocol):
         super().__init__(*its, **more)
         self.door = door
         self.idle = idle
-        self.timeout_keep_alive = _NEVER_S  # it is for `idle` to say
         self.parser = _Staying(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -101,6 +100,8 @@ class PlainProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._vain = 0
+        if len(self.pipeline) >= _BEHIND:
+            raise BufferError
         method = self.parser.get_method()
         if self.parser.should_upgrade() and method != b"CONNECT":
             first = b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())
@@ -112,6 +113,8 @@ class PlainProtocol(HttpToolsProtocol):
         if self.parser.get_http_version() < "1.1":
             self.expect_100_continue = False  # it knows no 100
         super().on_headers_complete()
+        if method == b"CONNECT":
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         if not self.again:
@@ -120,6 +123,7 @@ class PlainProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Uvicorn calls this, and begins with what waits behind it."""
         super().on_response_complete()
+        self._unset_keepalive_if_required()  # `idle` says how long, and a timer would keep us
         if self.cycle.response_complete and not self.transport.is_closing():
             self.idle.enter(self)
 
@@ -138,6 +142,8 @@ class PlainProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Uvicorn calls this, and words `msg`."""
+        if len(self.pipeline) >= _BEHIND:
+            msg = f"Wait for answers: more than {_BEHIND} requests are behind one on a connection."
         self._refuse(InvalidRequest(msg))
 
     def _refuse(self, error: GatewayError) -> None:

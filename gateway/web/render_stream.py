@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import Raw
 
 from gateway.core.chat import Choice, ChoiceDelta, Completion, Delta, ToolDelta, Usage
 from gateway.core.errors import GatewayError
@@ -21,10 +21,6 @@ _HEAD: Final = re.compile(
     rb'(\{(?:\s*"\w+"\s*:\s*(?:"[^"\\]*"|\d+|null)\s*,)*?\s*"model"\s*:\s*)"[^"\\]*"'
 )
 """The beginning of a chunk up to its model, with nothing but plain fields before it."""
-_WRITTEN: Final = frozenset(
-    {"choices", "created", "error", "id", "metadata", "model", "object", "usage"}
-)
-"""Fields of a whole answer that a chunk has in its own way, or not at all."""
 _encode: Final = msgspec.json.Encoder().encode
 _split: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
@@ -51,9 +47,11 @@ class ChunkWriter:
         self._created = created
         self._head = b""
         self._begun: set[int] = set()
+        self._beside: dict[str, Raw] = {}
+        """What was said beside no choices: it is told with the usage."""
 
     def delta(self, delta: Delta) -> bytes:
-        """The event of a delta; b"" for one that only tells usage."""
+        """The event of a delta; b"" for one without choices, but for what moderation found."""
         raw = delta.raw
         if raw is not None and delta.size is not None and raw[self._begins] == self._theirs:
             return self._ours + raw[self._rest] + b"\n\n"
@@ -64,15 +62,18 @@ class ChunkWriter:
                 self._begun.add(choice.index)
             return self._renamed(raw)
         if not delta.choices:
-            return b""
+            return self._alone(delta.extra) if delta.extra else b""
         rest = b"," + _encode(delta.extra)[1:-1] if delta.extra else b""
         return self._event(_encode([self._choice(choice) for choice in delta.choices]), rest)
 
     def usage(self, usage: Usage, extension: bytes = b"") -> bytes:
-        """The last chunk, for a client that asked for usage: no choices, only that."""
+        """The last chunk, for a client that asked for usage: no choices, only that, and what the
+        provider said where it had no choices.
+        """
         if not self._head:
             self._begin("", 0)
-        return self._event(b"[]", b',"usage":' + usage_json(usage, extension))
+        beside = b"," + _encode(self._beside)[1:-1] if self._beside else b""
+        return self._event(b"[]", b'%b,"usage":%b' % (beside, usage_json(usage, extension)))
 
     def recut(self, completion: Completion) -> Iterator[bytes]:
         """The events of an answer that was held until whole."""
@@ -80,7 +81,13 @@ class ChunkWriter:
         pieces = [piece for choice in completion.choices for piece in _pieces(choice)]
         for piece in pieces[:-1]:
             yield self.delta(Delta((piece,), id=name, created=created))
-        yield self.delta(Delta((*pieces[-1:],), id=name, created=created, extra=_rest(completion)))
+        yield self.delta(Delta((*pieces[-1:],), id=name, created=created, extra=completion.beside))
+
+    def _alone(self, said: Mapping[str, Raw]) -> bytes:
+        """OpenAI has a chunk without choices for what moderation found, and for usage."""
+        self._beside |= said
+        found = self._beside.pop("moderation", None)
+        return b"" if found is None else self._event(b"[]", b',"moderation":%b' % bytes(found))
 
     def _begin(self, name: str, created: int) -> None:
         self._id = name or f"chatcmpl-{self._request_id}"
@@ -173,13 +180,6 @@ def _pieces(choice: Choice) -> Iterator[ChoiceDelta]:
     if choice.extra:
         yield ChoiceDelta(index, extra=choice.extra)
     yield ChoiceDelta(index, finish=choice.finish, logprobs=logprobs)
-
-
-def _rest(completion: Completion) -> Mapping[str, Raw]:
-    """The answer's own other fields, which stand in the last chunk."""
-    if completion.raw is UNSET:
-        return completion.extra
-    return {name: raw for name, raw in _split(completion.raw).items() if name not in _WRITTEN}
 
 
 def _cut(text: str | None) -> Iterator[str]:

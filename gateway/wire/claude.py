@@ -1,8 +1,8 @@
 """Claude at every provider: the model generation from its name, thinking and sampling parameters,
 and what only Anthropic's own API accepts. Thinking blocks are in thoughts.py.
 
-Sources: Anthropic's pages on adaptive thinking, effort and extended thinking, and the migration
-guides for 4.6, 4.7, and each model of 5 and 5.5.
+Sources: Anthropic's pages on adaptive thinking, effort, extended and preserved thinking, and the
+migration guides for 4.6, 4.7, and each model of 5 and 5.5.
 """
 
 import re
@@ -28,15 +28,30 @@ BUDGETS: Final[Mapping[str, int]] = {
 """Thinking tokens, for models that take a budget; at most half of the output limit is used."""
 EFFORTS: Final = ("none", *BUDGETS)
 
+FORGIVING: Final = "thinking-binding-controls-2026-08-01"
+"""The name for `anthropic-beta` that must be sent with `block_binding`. Bedrock and Vertex AI
+accept it as well (BerriAI/litellm#41203).
+"""
+BINDS: Final = (5, 1)
+"""The first version that checks a thinking block sent back against everything before it."""
 _ALWAYS_THINKS: Final = re.compile(r"-(?:fable|mythos)-")
 """Model families that cannot turn thinking off."""
 _VERSION: Final = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?![\d.])")
+_PREVIEW: Final = "claude-mythos-preview"
+"""The only model whose name has no version; it accepts what models of 4.7 do."""
 
 
 def version(name: str) -> tuple[int, int] | None:
     """(4, 5) for claude-sonnet-4-5-20250929, (3, 7) for claude-3-7-sonnet; None if unknown."""
     match = _VERSION.search(name)
-    return None if match is None else (int(match[1]), int(match[2] or 0))
+    if match is None:
+        return (4, 7) if _PREVIEW in name else None
+    return int(match[1]), int(match[2] or 0)
+
+
+def knows_xhigh(name: str) -> bool:
+    """Whether the model accepts the effort `xhigh`, between `high` and `max` (4.7 on)."""
+    return (version(name) or (0, 0)) >= (4, 7) and _PREVIEW not in name
 
 
 def thinking_off(name: str) -> Mapping[str, Any] | None:
@@ -44,13 +59,27 @@ def thinking_off(name: str) -> Mapping[str, Any] | None:
     think by default, None if thinking cannot be turned off: then low effort is the least.
     """
     generation = version(name)
-    if generation is None or generation < (5, 0):
+    if generation is None or (generation < (5, 0) and not _ALWAYS_THINKS.search(name)):
         return {}
     if generation > (5, 5) or _ALWAYS_THINKS.search(name):
         return None
     if generation < (5, 5) or "-haiku-" in name:
         return {"thinking": {"type": "disabled"}}
     return {"thinking": {"type": "between_tools"}} if "-sonnet-" in name else None
+
+
+def forgiving(config: Any) -> dict[str, Any] | None:
+    """A `thinking` with which a model that binds its thinking blocks leaves out those that came
+    after another context than they have now. Without it the model answers 400: clients shorten
+    chats, and strategies add messages that no client sees. None if the config already says how, or
+    if thinking is off.
+    """
+    thinking = {"type": "adaptive"} if config is None else config
+    if not isinstance(thinking, Mapping) or thinking.get("block_binding") is not None:
+        return None
+    if thinking.get("type") not in {"adaptive", "enabled"}:
+        return None
+    return {**thinking, "block_binding": {"prefix_mismatch_behavior": "drop_block"}}
 
 
 def refuse_forced_tool(name: str, mode: str | None) -> None:

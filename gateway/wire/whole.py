@@ -72,7 +72,7 @@ class StreamOrWhole:
 def as_delta(answer: Completion) -> Delta:
     """A whole answer as the only delta of a stream."""
     choices = tuple(_choice_delta(choice) for choice in answer.choices)
-    return Delta(choices, answer.usage, answer.id, answer.created)
+    return Delta(choices, answer.usage, answer.id, answer.created, extra=answer.beside)
 
 
 def _choice_delta(choice: Choice) -> ChoiceDelta:

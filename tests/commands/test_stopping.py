@@ -63,3 +63,29 @@ async def test_it_stops_at_once() -> None:
         await listener.woke.get()
         await serving
         assert listener.woke.empty()
+
+
+class Accepted:
+    """A connection that is there a turn after the socket has told of it, as on uvloop."""
+
+    def __init__(self, connections: set[Any]) -> None:
+        self._connections = connections
+        self.told = False
+        asyncio.get_running_loop().call_soon(connections.add, self)
+
+    def shutdown(self) -> None:
+        self.told = True
+        self._connections.discard(self)
+
+
+async def test_who_was_accepted_just_before_it_stops_is_told_to_close() -> None:
+    async with listening() as (listener, serving):
+        await listener.woke.get()
+        listener.stop()
+        connections: set[Any] = listener.server_state.connections
+        last = Accepted(connections)
+        try:
+            await asyncio.wait((serving,), timeout=2)
+            assert last.told, "it is waited for until it leaves"
+        finally:
+            connections.discard(last)

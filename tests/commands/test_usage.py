@@ -48,6 +48,8 @@ LINES = [
     ),
     line("a5", ms=NOON + 1, seq=6, kind="corrected", nanos=-890, cost=10, requests=0),
 ]  # fmt: skip
+UNSEEN = "x" * 300
+"""Nobody can look whether it is there."""
 HEADS = (
     "requests,calls,input_tokens,cached_tokens,cache_write_tokens,output_tokens,reasoning_tokens,"
     "cost_usd,counted_share,cache_hits,saved_usd"
@@ -225,6 +227,7 @@ def test_what_expired_and_was_given_back_is_no_call(tmp_path: Path, order: tuple
         ("--format xml", 2, "--format: must be one of table, csv, json"),
         ("--from csv:x", 2, "--from: must be jsonl:folder, parquet:folder or a postgresql:// URL"),
         ("--from jsonl:/nowhere", 2, "--from: /nowhere is no folder"),
+        (f"--from jsonl:/{UNSEEN}", 2, f"--from: /{UNSEEN}: File name too long"),
         ("--from postgresql://127.0.0.1:1/x", 1, "--from: PostgreSQL: "),
     ],
 )  # fmt: skip

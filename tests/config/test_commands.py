@@ -22,6 +22,8 @@ MORE: Final = """\
 redis: {url: memory}
 tiers: {cheap: {models: [m1]}}
 """
+UNSEEN: Final = "x" * 300
+"""Nobody can look whether it is there, as in a folder that is shut: root meets none."""
 
 
 def write(folder: Path, text: str) -> list[Path]:
@@ -239,7 +241,11 @@ def test_usage_that_cannot_be_kept_is_warned_of(tmp_path: Path, kind: str) -> No
     """A gateway begins all the same: its ledger keeps the records for a while."""
     taken = tmp_path / "taken"
     taken.touch()
-    for folder, why in ((tmp_path / "new/usage", None), (taken / "usage", "Not a directory")):
+    for folder, why in (
+        (tmp_path / "new/usage", None),
+        (taken / "usage", "Not a directory"),
+        (tmp_path / UNSEEN, "File name too long"),
+    ):
         text = f"{SOUND}\nusage: {{sink: '{kind}:{folder}'}}\n"
         lines, code = check(write(tmp_path, text), NO_ENV, up, there)
         told = [line for line in lines if "usage.sink" in line]
@@ -254,6 +260,7 @@ def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
     for to, why in (
         (tmp_path / "none/life.log", "No such file or directory"),
         (tmp_path, "Is a directory"),
+        (tmp_path / UNSEEN / "life.log", "File name too long"),
         (tmp_path / "life.log", None),
     ):
         lines, code = check(write(tmp_path, f"{SOUND}\nlog: {{to: {to}}}\n"), NO_ENV, up, there)

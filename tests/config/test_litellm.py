@@ -216,9 +216,9 @@ ENTRIES: Final[list[tuple[str, dict[str, Any], str, object]]] = [
     ("{model: groq/m, input_cost_per_token: 1e-7}", {}, "m", {"input": "0.1", "output": "0"}),
     (("{model: groq/m, input_cost_per_token: 1e-7, output_cost_per_token: 2e-7, "
      "input_cost_per_audio_token: 3e-7, output_cost_per_audio_token: 4e-7, "
-     "cache_read_input_audio_token_cost: 1e-8}"), {}, "m",
+     "cache_read_input_audio_token_cost: 1e-8, output_cost_per_image_token: 5e-6}"), {}, "m",
      {"input": "0.1", "output": "0.2", "audio_input": "0.3", "audio_output": "0.4",
-      "audio_cached_input": "0.01"}),
+      "audio_cached_input": "0.01", "image_output": "5"}),
     ("{model: groq/m, api_key: 'a${b'}", {"api_key": "${GROQ_API_KEY}"}, "m", "free"),
 ]  # fmt: skip
 

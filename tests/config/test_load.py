@@ -91,7 +91,9 @@ def test_everything_that_can_be_said() -> None:
                 "big": Model(
                     "big",
                     (
-                        Deployment("a/big", "a", "org/big-1", frozenset({"us"}), 3),
+                        Deployment(
+                            "a/big", "a", "org/big-1", frozenset({"us"}), 3, caches_unasked=True
+                        ),
                         Deployment("b/big", "b", "big"),
                     ),
                     Price(37_500_000, 15_000_000_000, 300_000_000, 3_750_000_000),

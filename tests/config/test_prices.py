@@ -21,7 +21,7 @@ from msgspec import structs
 
 from gateway.config.prices import Listing, look_up, tariff_of
 from gateway.core.chat import Usage
-from gateway.core.money import Audio, Price, nanos
+from gateway.core.money import Audio, Price, ceiling, nanos
 from gateway.core.tariff import Step, Tariff, Window
 from tests.config.texts import SOUND, faults, snapshot
 
@@ -166,6 +166,43 @@ def test_the_price_of_sound(listed: ModelPrice, audio: tuple[int, int, int] | No
 
 
 @pytest.mark.parametrize(
+    ("dialect", "base_url", "upstream", "unasked"),
+    [
+        ("openai", "https://api.openai.com/v1", "gpt-5.6-sol", True),
+        ("openai", "https://api.openai.com/v1", "gpt-4o", False),
+        ("anthropic", "https://api.anthropic.com", "claude-sonnet-4-5", False),
+    ],
+)
+def test_who_writes_a_cache_unasked(
+    dialect: str, base_url: str, upstream: str, unasked: bool
+) -> None:
+    """From GPT-5.6 on OpenAI bills what it writes at more than the input: it was not held."""
+    text = SOUND.replace("    price: free\n", "").replace("dialect: openai", f"dialect: {dialect}")
+    text = text.replace("http://localhost:8000/v1", base_url)
+    text = text.replace("{provider: local}", f"{{provider: local, upstream: {upstream}}}")
+    [found] = snapshot(text).catalog.models["m1"].deployments
+    assert found.caches_unasked is unasked
+
+
+@pytest.mark.parametrize("upstream", ["gemini-2.5-flash-image", "gemini-3-pro-image-preview"])
+def test_an_image_costs_what_genai_prices_says_of_it(upstream: str) -> None:
+    """It was charged as text, at a twelfth or a tenth."""
+    base_url = "https://generativelanguage.googleapis.com/v1beta"
+    tariff = look_up(base_url, upstream, NOON).tariff
+    assert tariff is not None
+    theirs = calc_price(
+        TheirUsage(input_tokens=8, output_tokens=1_300, output_image_tokens=1_290),
+        upstream,
+        provider_api_url=base_url,
+        genai_request_timestamp=NOON,
+    )
+    usage = Usage(8, 1_300, image_completion=1_290)
+    ours = tariff.cost(usage, NOON.timestamp(), NOON.timestamp())
+    assert ours == nanos(theirs.total_price)
+    assert ours <= ceiling(tariff.within(8), 8, 1_300, caches=False)
+
+
+@pytest.mark.parametrize(
     ("base_url", "upstream"),
     [
         ("https://generativelanguage.googleapis.com/v1beta", "gemini-2.5-flash"),
@@ -265,6 +302,19 @@ def test_a_step_and_an_hour_may_have_a_price_of_sound_of_their_own() -> None:
     (night,) = tariff.windows
     assert night.price.audio == Audio(3 * USD, 1 * USD, 3 * USD)
     assert night.steps[0].price.audio == Audio(4 * USD, 2 * USD, 1 * USD)
+
+
+def test_the_price_of_images_that_is_written() -> None:
+    text = (
+        "{input: 1, output: 2, image_output: 30, steps: [{above: 10, input: 3, output: 4}, "
+        "{above: 20, input: 3, output: 4, image_output: 40}], "
+        "windows: [{hours: '16:30-00:30', factor: 0.5}]}"
+    )
+    tariff = snapshot(GROQ.replace("free", text)).catalog.models["m1"].deployments[0].tariff
+    assert tariff is not None
+    prices = (tariff.usual, *(step.price for step in tariff.steps), tariff.windows[0].price)
+    assert [price.image_output for price in prices] == [30 * USD, 30 * USD, 40 * USD, 15 * USD]
+    assert tariff.within(100).image_output == 40 * USD
 
 
 def test_what_is_written_wins() -> None:

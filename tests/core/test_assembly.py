@@ -1,5 +1,7 @@
 """A streamed answer put together is the answer that was cut into it."""
 
+import time
+
 import msgspec
 import pytest
 from msgspec import Raw
@@ -45,6 +47,47 @@ def test_pieces_are_joined() -> None:
     assert first.tool_calls == (ToolCall("1", "f", '{"a":1}'),)
     assert msgspec.json.decode(first.extra["annotations"]) == [{"url": "a"}, {"url": "a"}]
     assert (second.text, second.reasoning, second.finish) == ("Rome!", "Hm.", "length")
+
+
+def test_lists_that_come_in_many_pieces_are_joined_in_little_time() -> None:
+    """As OpenRouter's thoughts do. It took 18 s, in which a worker does little else."""
+    thought = {"reasoning_details": Raw(b'[{"type":"reasoning.text","text":" word"}]')}
+    assembly, started = Assembly(), time.process_time()
+    for _ in range(20_000):
+        assembly.add([Delta((ChoiceDelta(reasoning=" word", extra=thought),))])
+    told = assembly.completion(None).first.extra["reasoning_details"]
+    assert time.process_time() - started < 2, "each piece is joined to all before it"
+    assert len(msgspec.json.decode(told)) == 20_000
+
+
+def test_of_what_is_no_list_the_last_piece_stands() -> None:
+    assembly = Assembly()
+    for raw in (b"[1]", b'"x"', b'{"a":1}', b"[2]", b"[3,4]"):
+        assembly.add([Delta((ChoiceDelta(extra={"more": Raw(raw)}),))])
+        last = assembly.completion(None).first.extra["more"]
+        assert bytes(last) == (b"[2,3,4]" if raw == b"[3,4]" else raw)
+
+
+@pytest.mark.parametrize(
+    ("name", "pieces", "whole"),
+    [
+        ("function_call",
+         [b'{"name":"f","arguments":""}', b'{"arguments":"{\\"a\\""}', b'{"arguments":":1}"}'],
+         {"name": "f", "arguments": '{"a":1}'}),
+        ("function_call", [b'{"name":"f"}', b"null", b'{"name":"f","arguments":"{}"}'],
+         {"name": "f", "arguments": "{}"}),
+        ("audio",
+         [b'{"id":"a","transcript":"Pa"}', b'{"data":"QUJD","transcript":"ris"}',
+          b'{"data":"REVG"}', b'{"expires_at":12}'],
+         {"id": "a", "expires_at": 12, "transcript": "Paris", "data": "QUJDREVG"}),
+    ],
+)  # fmt: skip
+def test_openais_objects_come_in_pieces(name: str, pieces: list[bytes], whole: object) -> None:
+    """The last piece alone stood: a call without its name, and no sound."""
+    assembly = Assembly()
+    for raw in pieces:
+        assembly.add([Delta((ChoiceDelta(extra={name: Raw(raw)}),))])
+    assert msgspec.json.decode(assembly.completion(None).first.extra[name]) == whole
 
 
 @pytest.mark.parametrize(("whole", "finish"), [(True, "stop"), (False, "length")])

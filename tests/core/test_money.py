@@ -116,6 +116,30 @@ def test_sound_by_hand(audio: Audio | None, usage: Usage, expected: int) -> None
     assert ceiling(price, *most, caches=False, audio=usage.audio_prompt) >= expected
 
 
+@pytest.mark.parametrize("audio", [None, DEARER])
+@pytest.mark.parametrize(
+    ("images", "drawn", "expected"),
+    [(None, 6, 200), (300, 0, 200), (300, 6, 80 + 1_800), (300, 99, 3_000), (2, 6, 80 + 12)],
+)
+def test_images_in_an_answer_by_hand(
+    audio: Audio | None, images: int | None, drawn: int, expected: int
+) -> None:
+    price = Price(10, 20, 5, 10, audio, images)
+    priced = structs.replace(
+        price,
+        **{name: getattr(price, name) * 10**6 for name in ("input", "output")},
+        image_output=None if images is None else images * 10**6,
+    )
+    usage = Usage(0, 10, image_completion=drawn)
+    assert cost(priced, usage) == expected
+    assert ceiling(priced, 0, 10, caches=False) >= expected
+
+
+def test_what_is_said_is_not_drawn() -> None:
+    price = Price(0, 0, 0, 0, Audio(0, 0, 0), 10**6)
+    assert cost(price, Usage(0, 10, audio_completion=8, image_completion=9)) == 2
+
+
 @pytest.mark.parametrize(
     ("audio", "heard", "expected"),
     [

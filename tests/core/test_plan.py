@@ -354,6 +354,20 @@ def test_images_are_held_at_what_they_may_be_billed_and_fitted_at_what_they_take
     assert one.ceiling - other.ceiling == one.tokens - other.tokens == more
 
 
+def test_a_cache_that_is_written_unasked_is_held_at_its_price() -> None:
+    asks = model("asks")
+    writes = structs.replace(asks.deployments[0], name="writes@p0", caches_unasked=True)
+    found = make_plan(
+        ladders(catalog(asks, structs.replace(asks, name="writes", deployments=(writes,)),
+                        all="asks writes"))["auto"],
+        features(output=50),
+        PlanContext(Tenant("t")),
+        lambda: 0.5,
+    )  # fmt: skip
+    one, other = found.rungs[0].candidates
+    assert (one.ceiling, other.ceiling) == (one.prompt + 50, 2 * one.prompt + 50)
+
+
 def test_sound_is_held_at_its_own_price_and_so_is_more_of_it() -> None:
     sounding = Price(RATE, RATE, RATE, 2 * RATE, Audio(4 * RATE, 3 * RATE, RATE))
     bound = Bound(50, 300, 1, audio=200)

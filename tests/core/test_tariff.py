@@ -161,7 +161,8 @@ def scales(draw: st.DrawFn, *, rising: bool) -> tuple[Price, tuple[Step, ...]]:
             )
             cached = max(cached, last.cached_input)
         audio = None if rising else draw(st.none() | sounds())
-        found.append(Price(fresh, output, min(cached, fresh), write, audio))
+        images = None if rising else draw(st.none() | RATES)
+        found.append(Price(fresh, output, min(cached, fresh), write, audio, images))
     return found[0], tuple(map(Step, starts, found[1:]))
 
 
@@ -184,7 +185,9 @@ def usages(draw: st.DrawFn, *, writes: bool = True) -> Usage:
     usage = Usage(prompt, draw(TOKENS), cached, written)
     heard, said = draw(st.integers(0, prompt)), draw(st.integers(0, usage.completion))
     again = draw(st.integers(0, min(heard, cached)))
-    return structs.replace(usage, audio_prompt=heard, audio_completion=said, audio_cached=again)
+    drawn = draw(st.integers(0, usage.completion - said))
+    usage = structs.replace(usage, audio_prompt=heard, audio_completion=said, audio_cached=again)
+    return structs.replace(usage, image_completion=drawn)
 
 
 TIMES: Final = st.floats(0, 10**6)
@@ -221,8 +224,9 @@ def test_a_longer_prompt_is_held_for_at_no_lower_rate(
 
 def rates(price: Price) -> tuple[int, ...]:
     audio = price.audio or Audio(price.input, price.output, price.cached_input)
-    *text, _ = structs.astuple(price)
-    return (*text, *structs.astuple(audio))
+    text = (price.input, price.output, price.cached_input, price.cache_write)
+    images = price.output if price.image_output is None else price.image_output
+    return (*text, *structs.astuple(audio), images)
 
 
 # Held and charged ---------------------------------------------------------------------------------

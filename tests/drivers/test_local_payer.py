@@ -1,5 +1,7 @@
 """Journals of which a part cannot be charged for long."""
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,3 +105,24 @@ async def test_what_is_noted_behind_a_torn_line_is_read(tmp_path: Path, size: in
     assert await payer.pay_orphaned(tmp_path) == set()
     assert await ledger.spent() == [25, 15]
     assert there(tmp_path) == [], "nor is it damaged"
+
+
+async def test_a_torn_line_that_cannot_be_taken_away_yet_is_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk that has an error: nobody else could take over what we had locked."""
+    ledger = Half()
+    ledger.breaks = False
+    payer = Payer(ledger, lambda _: None)
+    with written(tmp_path, open_still=False) as journal, journal.path.open("ab") as file:
+        file.write(b"{")
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "ftruncate", fails)
+        with pytest.raises(OSError, match="Input/output"):
+            await payer.pay_orphaned(tmp_path)
+    assert await payer.pay_orphaned(tmp_path) == set()
+    assert there(tmp_path) == []
+
+
+def fails(descriptor: int, length: int) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))

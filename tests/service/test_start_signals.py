@@ -148,16 +148,44 @@ async def test_told_until_it_has_ended_it_ends_well(
     tmp_path: Path, number: signal.Signals, workers: str, shared_redis: EmbeddedRedis
 ) -> None:
     async with starting(tmp_path, "--workers", workers, redis=shared_redis.url) as one:
-        assert one.process.stdout is not None
-        assert one.process.stderr is not None
-        ended = asyncio.create_task(one.process.wait())
-        telling = asyncio.create_task(one.process.stderr.read())
-        assert await one.process.stdout.readline()
-        one.process.send_signal(signal.SIGTERM)
-        with suppress(ProcessLookupError):
+        await ends_well(one.process, number)
+
+
+@pytest.mark.parametrize("number", TO_STOP, ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("command", ["demo", "simulate"])
+async def test_so_do_the_demo_and_the_simulated_providers(
+    command: str, number: signal.Signals
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *SERVE[:-1], command, "--port", "0",
+        start_new_session=True, stdin=DEVNULL, stdout=PIPE, stderr=PIPE,
+    )  # fmt: skip
+    try:
+        if command == "simulate":
+            assert process.stderr is not None
             async with asyncio.timeout(60):
-                while not ended.done():
-                    one.process.send_signal(number)
-                    await asyncio.sleep(0.002)
-        assert await ended == 0
-        assert b"Traceback" not in await telling
+                await process.stderr.readuntil(b"Uvicorn running on ")
+        await ends_well(process, number, listens=command == "simulate")
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+async def ends_well(process: Process, number: signal.Signals, *, listens: bool = False) -> None:
+    """Told to stop, and then this again and again. `listens`: it has said so already."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    ended = asyncio.create_task(process.wait())
+    telling = asyncio.create_task(process.stderr.read())
+    if not listens:
+        async with asyncio.timeout(60):
+            assert await process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    with suppress(ProcessLookupError):
+        async with asyncio.timeout(60):
+            while not ended.done():
+                process.send_signal(number)
+                await asyncio.sleep(0.002)
+    assert await ended == 0
+    assert b"Traceback" not in await telling

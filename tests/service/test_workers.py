@@ -22,6 +22,7 @@ from tests.service.processes import (
     SERVE,
     ask,
     children,
+    lives,
     loopback,
     serving,
     told_to_stop,
@@ -188,6 +189,64 @@ async def test_told_to_stop_it_answers_what_it_has_begun(
         assert await process.wait() == 0
         await until("nobody uses it", 10, server)
     assert await books(config) == (simulator.bill.cost, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+async def test_workers_that_are_told_beside_their_parent_answer_what_they_have_begun(
+    config: Path, simulator: Served, number: signal.Signals
+) -> None:
+    """As by Ctrl-C in a terminal, or by what tells all processes of a service."""
+    async with serving(config, "--workers", "2") as (parent, url):
+        with held(simulator.simulator) as slow:
+            asked = asyncio.create_task(ask(url, "slow"))
+            await slow.until(1)
+            workers = children(parent.pid)
+            for pid in workers:
+                os.kill(pid, number)
+            await told_to_stop(url)
+            for pid in workers:  # as their parent passes it on
+                os.kill(pid, number)
+            parent.send_signal(number)
+            (idle,) = await first_to_end(workers)
+            assert not asked.done()
+        assert (await asked).status_code == 200
+        assert await parent.wait() == 0
+        assert idle in workers
+    assert await books(config) == (simulator.bill.cost, 0)
+
+
+async def first_to_end(pids: list[int]) -> list[int]:
+    async with asyncio.timeout(30):
+        while not (ended := [pid for pid in pids if not lives(pid)]):
+            await asyncio.sleep(0.01)
+    return ended
+
+
+async def test_workers_whose_parent_is_told_again_end_now(config: Path) -> None:
+    async with serving(config, "--workers", "2") as (parent, url):
+        asked = asyncio.create_task(ask(url, "stall"))
+        await in_flight(url, 1)
+        parent.send_signal(signal.SIGTERM)
+        await told_to_stop(url)
+        assert not asked.done(), "told once it waits"
+        parent.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(20):
+            assert (await asked).status_code == 503
+            assert await parent.wait() == 0
+
+
+@pytest.fixture
+def behind_balancer(config: Path) -> Path:
+    config.write_text(f"{config.read_text()}\nserver: {{drain_delay_s: 1000}}\n")
+    return config
+
+
+async def test_nobody_waits_for_a_load_balancer_at_a_terminal(behind_balancer: Path) -> None:
+    """Nor do workers, which hear of it by their parent."""
+    async with serving(behind_balancer, "--workers", "2") as (parent, _):
+        parent.send_signal(signal.SIGINT)
+        async with asyncio.timeout(60):
+            assert await parent.wait() == 0
 
 
 async def test_workers_whose_parent_was_killed_stop(config: Path) -> None:

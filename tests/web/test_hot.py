@@ -219,9 +219,11 @@ async def test_refused_before_the_body_is_there(wire: Wire) -> None:
     assert (await wire.answer())[0] == 401
 
 
-async def test_far_too_large_ends_the_connection(wire: Wire) -> None:
+async def test_far_too_large_ends_the_connection_and_is_told_so(wire: Wire) -> None:
+    """Else a client might send its next request as the connection ends."""
     await wire.send(head(10**9))
-    assert (await wire.answer())[0] == 413
+    status, headers, _ = await wire.answer()
+    assert (status, headers.get("connection")) == (413, "close")
     assert await wire.ended()
 
 

@@ -1,6 +1,8 @@
 """Connections that are not hot: what is no request ends them, and none of it is kept."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
@@ -248,6 +250,72 @@ async def test_how_long_a_connection_is_kept_is_for_us_to_say(service: Running, 
     async with asyncio.timeout(30):
         while not line.closed:
             await asyncio.sleep(0.05)
+    await line.hangs_up()
+
+
+@pytest.mark.parametrize("door", [hot, plain])
+async def test_a_connect_ends_the_connection_and_is_told_so(
+    service: Running, door: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What comes behind it would not be read as requests: it was neither answered nor refused."""
+    line = Line(service, door=door)
+    await line.sends(b"CONNECT /livez HTTP/1.1\r\nhost: a:443\r\n\r\n" + OTHER + b"\r\n")
+    async with asyncio.timeout(30):
+        while b"not allowed" not in line.heard:
+            await asyncio.sleep(0)
+    assert line.heard.startswith(b"HTTP/1.1 405 ")
+    assert (line.heard.count(b"connection: close"), line.closed) == (1, True)
+    assert caplog.messages == []
+    await line.hangs_up()
+
+
+@pytest.mark.parametrize("door", [hot, plain])
+async def test_so_many_may_wait_behind_a_request_and_no_more(service: Running, door: Any) -> None:
+    """Each takes a hundred times its bytes, and a read may have ten thousand."""
+    line = Line(service, door=door)
+    await line.sends((OTHER + b"\r\n") * 101)
+    async with asyncio.timeout(30):
+        while line.heard.count(b"live") < 101:
+            await asyncio.sleep(0)
+        assert line.heard.count(b"HTTP/1.1 200 ") == 101
+        line.heard = b""
+        await line.sends((OTHER + b"\r\n") * 10_000)
+        assert len(line.protocol.pipeline) == 100
+        assert line.heard.startswith(b"HTTP/1.1 400 ")
+        assert b"Wait for answers: more than 100 " in line.heard
+        assert line.closed
+        await line.hangs_up()
+
+
+async def test_nothing_is_kept_of_who_breaks_off_after_an_answer(service: Running) -> None:
+    """As health checks of some load balancers do, each time: uvicorn's timer would keep it."""
+    line = Line(service)
+    await line.sends(OTHER + b"\r\n")
+    async with asyncio.timeout(30):
+        while b"live" not in line.heard:
+            await asyncio.sleep(0)
+        while line.state.tasks:
+            await asyncio.sleep(0)
+    line.protocol.connection_lost(ConnectionResetError())
+    kept = weakref.ref(line.protocol)
+    del line
+    gc.collect()
+    assert kept() is None
+
+
+async def test_who_reads_no_answer_of_the_hot_path_is_given_none_of_another(
+    service: Running,
+) -> None:
+    line = Line(service)
+    line.protocol.pause_writing()  # as a transport tells it: once
+    await line.sends(OTHER + b"\r\n")
+    for _ in range(50):
+        await asyncio.sleep(0.001)
+    assert line.heard == b""
+    line.protocol.resume_writing()
+    async with asyncio.timeout(30):
+        while b"live" not in line.heard:
+            await asyncio.sleep(0)
     await line.hangs_up()
 
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from gateway.core.chat import ChoiceDelta, Completion, Delta, ToolDelta, Usage
 from gateway.web.render import completion_body
@@ -60,6 +60,21 @@ def test_a_chunk_that_does_not_follow_is_written_anew() -> None:
 
 def test_a_delta_that_only_tells_usage_is_no_event() -> None:
     assert writer().delta(Delta(usage=Usage(10, 4))) == b""
+
+
+def test_what_is_said_beside_no_choices_is_told_with_the_usage() -> None:
+    chunks, moderation = writer(), Raw(b'{"input":{},"output":{}}')
+    first, last = {"timings": Raw(b'{"n":\n1}')}, {"sources": Raw(b"[2]"), "moderation": moderation}
+    assert chunks.delta(Delta((ChoiceDelta(0, "a"),)))
+    assert chunks.delta(Delta(extra=first)) == b""
+    [found] = events(
+        chunks.delta(Delta(usage=Usage(1, 2), extra={**last, "moderation": moderation}))
+    )
+    assert (found["choices"], found["moderation"]) == ([], {"input": {}, "output": {}})
+    [told] = events(chunks.usage(Usage(1, 2)))
+    assert (told["timings"], told["sources"], told["choices"]) == ({"n": 1}, [2], [])
+    assert told.keys() & {"moderation", "usage"} == {"usage"}
+    assert faults(CHUNK, told) == []
 
 
 def test_tool_deltas() -> None:

@@ -219,3 +219,32 @@ def test_what_cannot_be_said_is_refused_by_place(messages: list[Any], param: str
     with pytest.raises(InvalidRequest) as refused:
         body(messages=messages, tools=[TOOL])
     assert refused.value.param == param
+
+
+FILE: Final = {"s3Location": {"uri": "s3://bucket/a", "bucketOwner": "111122223333"}}
+READS: Final = Target(CLAUDE.upstream, CLAUDE.max_output, frozenset({"s3_uris"}))
+
+
+@pytest.mark.parametrize("kind", ["audio", "document", "image", "video"])
+def test_a_file_in_s3_is_not_read_for_a_tenant_unless_its_provider_may(kind: str) -> None:
+    """AWS would read it with our own rights."""
+    part = {kind: {"name": "a", "format": "x", "source": FILE}}
+    said = user([text("a"), part])
+    with pytest.raises(InvalidRequest, match="reads no file in S3") as refused:
+        turns(said)
+    assert refused.value.param == f"messages[0].content[1].{kind}.source.s3Location"
+    assert turns(said, target=READS)[0]["content"][1] == part
+
+
+def test_nor_is_one_in_a_result_or_in_fields_of_the_models_own() -> None:
+    part = {"image": {"format": "png", "source": FILE}}
+    for asked, place in (
+        ({"messages": [user(), calls(call()), result(content=[part])], "tools": [TOOL]},
+         "messages[2].content[0].image.source.s3Location"),
+        ({"additionalModelRequestFields": {"mediaSource": FILE}},
+         "additionalModelRequestFields.mediaSource.s3Location"),
+    ):  # fmt: skip
+        with pytest.raises(InvalidRequest) as refused:
+            body(**asked)
+        assert refused.value.param == place
+        body(READS, **asked)

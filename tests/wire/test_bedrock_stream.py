@@ -24,6 +24,7 @@ from gateway.wire.eventstream import Message, encode
 from tests.wire.bedrock_streams import (
     BEGIN,
     CLAUDE,
+    JSON,
     PROPERTY,
     add,
     broke,
@@ -183,6 +184,20 @@ def test_a_server_tool_cut_off_has_no_input() -> None:
     assert found.first.tool_calls == ()
     [block] = kept(found.first.extra)["server_tool_blocks"]
     assert block["toolUse"] == {"toolUseId": "s", "name": "n", "type": "server_tool_use"}
+
+
+def test_what_was_asked_for_beside_the_answer_is_told() -> None:
+    asked: JSON = {"additionalModelResponseFields": {"stop_sequence": "END"}}
+    trace: JSON = {"trace": {"guardrail": {"actionReason": "No action."}}}
+    usage = {"inputTokens": 1, "outputTokens": 1}
+    said = {"output": {"message": {"content": [{"text": "a"}]}}, "stopReason": "end_turn"}
+    whole = bedrock.decode(200, {}, json.dumps({**said, **asked, **trace}).encode(), CLAUDE)
+    assert kept(whole.extra) == asked | trace
+    ended = event("messageStop", stopReason="end_turn", **asked)
+    *_, last, told = read([BEGIN, text(0, "a"), ended, event("metadata", usage=usage, **trace)])
+    assert (kept(last.extra), kept(told.extra), told.usage) == (asked, trace, Usage(1, 1))
+    *_, told = read([BEGIN, text(0, "a"), ended, event("metadata", **trace)])
+    assert (kept(told.extra), told.usage) == (trace, None)
 
 
 WHOLE: Final = {

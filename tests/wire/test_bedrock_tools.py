@@ -131,6 +131,11 @@ def test_a_schema_that_the_model_is_held_to(target: Target, form: JSON, sent: JS
     assert "system" not in made
 
 
+def test_an_effort_of_converses_own_does_not_take_the_schema_away() -> None:
+    made = body(CLAUDE, response_format=answer(SCHEMA), outputConfig={"effort": "low"})
+    assert made["outputConfig"] == {**config(TEXT, name="a"), "effort": "low"}
+
+
 INSTRUCTED: Final = [
     (CLAUDE, {"type": "json_object"}, ""),
     (CLAUDE, answer(OPEN), '"additionalProperties":true'),

@@ -42,6 +42,9 @@ def first(*parts: Any, **more: Any) -> Choice:
         ("SPII", [], "content_filter"),
         ("IMAGE_SAFETY", [], "content_filter"),
         ("LANGUAGE", [], "content_filter"),
+        ("ESCALATION", ["Hi"], "content_filter"),
+        ("CONTINUATION", ["Hi"], "length"),
+        ("PUP_LIMITED_DISABLED", ["Hi"], None),
         ("OTHER", ["Hi"], "stop"),
         ("OTHER", [], None),
         ("MALFORMED_FUNCTION_CALL", [], None),
@@ -171,7 +174,7 @@ def test_what_is_no_answer_is_broken(body: Any) -> None:
         decoded(body)
 
 
-def sounds(**counts: Any) -> list[dict[str, Any]]:
+def details(**counts: Any) -> list[dict[str, Any]]:
     return [{"modality": kind.upper(), "tokenCount": count} for kind, count in counts.items()]
 
 
@@ -186,15 +189,20 @@ def sounds(**counts: Any) -> list[dict[str, Any]]:
         ({"promptTokenCount": 5, "cachedContentTokenCount": 4}, Usage(5, cached=4)),
         ({"promptTokenCount": 5, "cachedContentTokenCount": 9}, Usage(5, cached=5)),
         ({"promptTokenCount": 50, "candidatesTokenCount": 20, "cachedContentTokenCount": 9,
-          "promptTokensDetails": sounds(text=8, audio=42),
-          "candidatesTokensDetails": sounds(audio=6), "cacheTokensDetails": sounds(audio=5)},
+          "promptTokensDetails": details(text=8, audio=42),
+          "candidatesTokensDetails": details(audio=6), "cacheTokensDetails": details(audio=5)},
          Usage(50, 20, 9, audio_prompt=42, audio_completion=6, audio_cached=5)),
-        ({"promptTokenCount": 50, "promptTokensDetails": sounds(video=50)}, Usage(50)),
-        ({"promptTokenCount": 5, "promptTokensDetails": sounds(audio=99),
-          "candidatesTokensDetails": sounds(audio=9), "cacheTokensDetails": sounds(audio=9)},
+        ({"promptTokenCount": 50, "promptTokensDetails": details(video=50)}, Usage(50)),
+        ({"promptTokenCount": 5, "candidatesTokenCount": 1_300, "thoughtsTokenCount": 7,
+          "candidatesTokensDetails": details(image=1_290)},
+         Usage(5, 1_307, reasoning=7, image_completion=1_290)),
+        ({"promptTokenCount": 5, "promptTokensDetails": details(image=5),
+          "candidatesTokensDetails": details(image=9)}, Usage(5)),
+        ({"promptTokenCount": 5, "promptTokensDetails": details(audio=99),
+          "candidatesTokensDetails": details(audio=9), "cacheTokensDetails": details(audio=9)},
          Usage(5, audio_prompt=5)),
-        ({"promptTokenCount": 5, "promptTokensDetails": sounds(audio=-1)}, Usage(5)),
-        ({"promptTokenCount": 5, "promptTokensDetails": sounds(audio="5")}, Usage(5)),
+        ({"promptTokenCount": 5, "promptTokensDetails": details(audio=-1)}, Usage(5)),
+        ({"promptTokenCount": 5, "promptTokensDetails": details(audio="5")}, Usage(5)),
         ({"promptTokenCount": 5, "promptTokensDetails": {"AUDIO": 5}}, Usage(5)),
         ({"promptTokenCount": 5, "promptTokensDetails": ["AUDIO", None]}, Usage(5)),
         ({"totalTokenCount": 5}, None), ({}, None), (None, None), ([], None), ("5", None),

@@ -70,6 +70,7 @@ def test_the_limit_is_always_said(asked: JSON, limit: int) -> None:
          {"responseMimeType": "application/json", "responseJsonSchema": SCHEMA}),
         ({"generationConfig": {"mediaResolution": "LOW", "temperature": 2}, "temperature": 1},
          {"mediaResolution": "LOW", "temperature": 2}),
+        ({"generationConfig": {"top_p": 0.5}, "top_p": 0.9}, {"topP": 0.5}),
     ],
 )  # fmt: skip
 def test_settings(asked: JSON, said: JSON) -> None:
@@ -174,9 +175,16 @@ def test_newer_tools_of_googles_own_go_on(name: str) -> None:
     assert body(tools=[{name: {"x": 1}}])["tools"] == [{name: {"x": 1}}]
 
 
-def test_arguments_are_not_asked_for_in_pieces_that_make_no_json() -> None:
-    calling = {"mode": "AUTO", "streamFunctionCallArguments": True}
-    asked = chat(tools=[WEATHER], toolConfig={"functionCallingConfig": calling})
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        ("functionCallingConfig", "streamFunctionCallArguments"),
+        ("function_calling_config", "stream_function_call_arguments"),
+    ],
+)
+def test_arguments_are_not_asked_for_in_pieces_that_make_no_json(config: str, name: str) -> None:
+    calling = {"mode": "AUTO", name: True}
+    asked = chat(tools=[WEATHER], toolConfig={config: calling})
     call = gemini.encode(asked, TARGET, stream=True)
     assert json.loads(call.body)["toolConfig"] == {"functionCallingConfig": {"mode": "AUTO"}}
     assert call.dropped == ("toolConfig.functionCallingConfig.streamFunctionCallArguments",)
@@ -231,6 +239,12 @@ def test_an_effort_without_thoughts_is_told(target: Target) -> None:
         ({"tools": [WEATHER], "tool_choice": CLOCK}, "tool_choice"),
         ({"tools": [WEATHER], "tool_choice": "any"}, "tool_choice"),
         ({"tools": [WEATHER], "tool_choice": {"type": "allowed_tools"}}, "tool_choice"),
+        *(({"generationConfig": {name: 9}}, f"generationConfig.{told}")
+          for name, told in (
+              ("candidateCount", "candidateCount"), ("candidate_count", "candidateCount"),
+              ("max_output_tokens", "maxOutputTokens"), ("routingConfig", "routingConfig"),
+              ("routing_config", "routingConfig"), ("modelSelectionConfig", "modelSelectionConfig"),
+          )),
     ],
 )  # fmt: skip
 def test_what_cannot_be_said_is_refused_by_name(asked: JSON, param: str) -> None:

@@ -241,3 +241,36 @@ def test_what_moderation_found_is_relayed(told_first: bool) -> None:
     said.insert(0 if told_first else 3, moderated)
     deltas = feed(b"".join(said) + DONE)
     assert [b"data: %b\n\n" % (delta.raw or b"") for delta in deltas] == said
+
+
+COUNTED = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+FILTERED = {"prompt_filter_results": [{"prompt_index": 0}]}
+TIMED = {"timings": {"predicted_n": 1}}
+
+
+@pytest.mark.parametrize("nameless", [False, True])
+def test_what_is_said_beside_no_choices_is_kept(nameless: bool) -> None:
+    """As by Azure in the first chunk, which has not even a name, and by others in the last."""
+    empty = {"id": "", "object": "", "created": 0, "model": ""} if nameless else {}
+    said = [event(**empty, **FILTERED), event(FIRST), event(piece({"content": "hi"})), STOP]
+    *_, last = feed(b"".join((*said, event(usage=COUNTED, **TIMED), DONE)))
+    assert {name: json.loads(bytes(raw)) for name, raw in last.extra.items()} == FILTERED | TIMED
+    assert (last.choices, last.usage) == ((), Usage(1, 1))
+    *deltas, last = feed(b"".join((*said, DONE)))
+    assert {name: json.loads(bytes(raw)) for name, raw in last.extra.items()} == FILTERED
+    assert all(delta.raw for delta in deltas), "the others are relayed"
+
+
+def test_what_moderation_found_is_kept_beside_the_usage() -> None:
+    found = {"type": "moderation_results", "model": "omni", "results": []}
+    moderation = {"input": found, "output": found}
+    last = feed(event(FIRST) + STOP + event(moderation=moderation, usage=COUNTED) + DONE)[-1]
+    assert json.loads(bytes(last.extra["moderation"])) == moderation
+
+
+@pytest.mark.parametrize("kind", ["chat.completion", "chat"])
+def test_a_whole_answer_instead_of_a_stream_keeps_its_other_fields(kind: str) -> None:
+    message = {"role": "assistant", "content": "hi"}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    [told] = feed(json.dumps({**HEAD, "object": kind, "choices": [choice], **TIMED}).encode())
+    assert {name: json.loads(bytes(raw)) for name, raw in told.extra.items()} == TIMED

@@ -74,8 +74,10 @@ def sent(place: str, *quirks: str) -> Any:
 
 
 def test_every_quirk_has_a_line_here() -> None:
-    """But for Google's, which changes nothing that is sent: tests/wire/test_gemini_contents.py."""
-    assert SENT.keys() | {"gs_uris"} == QUIRKS.keys()
+    """But for files in clouds, which change nothing that is sent: test_gemini_contents.py, and
+    test_bedrock_messages.py.
+    """
+    assert SENT.keys() | {"gs_uris", "s3_uris"} == QUIRKS.keys()
 
 
 @pytest.mark.parametrize("quirk", SENT)

@@ -23,6 +23,7 @@ _RATES: Final = {
     "input_cost_per_audio_token": "audio_input",
     "output_cost_per_audio_token": "audio_output",
     "cache_read_input_audio_token_cost": "audio_cached_input",
+    "output_cost_per_image_token": "image_output",
 }
 """USD for one token, as they write it; ours are for a million."""
 _ABOVE: Final = (128, 200, 256, 272)
@@ -126,6 +127,8 @@ def _price_stanza(tariff: Tariff) -> dict[str, Any]:
         if price.audio is not None:
             every |= {"audio_input": price.audio.input, "audio_output": price.audio.output,
                       "audio_cached_input": price.audio.cached_input}  # fmt: skip
+        if price.image_output is not None:
+            every["image_output"] = price.image_output
         return {key: usd(rate) for key, rate in every.items()}
 
     written = rates(tariff.usual)

@@ -172,7 +172,11 @@ def orphaned_journals(folder: Path) -> Iterator[Journal]:
         with suppress(FileNotFoundError):  # another process was faster
             journal = _lock(path, os.O_RDWR)
         if journal is not None:
-            journal.truncate_torn_line()
+            try:
+                journal.truncate_torn_line()
+            except OSError:
+                journal.close(remove=False)  # else our lock on it would keep it from all
+                raise
             yield journal
 
 

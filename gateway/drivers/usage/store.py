@@ -43,15 +43,17 @@ def why_unwritable(sink: str) -> str | None:
     if kind not in ("jsonl", "parquet"):
         return None
     parent = folder = Path(name).absolute()
-    while not parent.exists() and parent != parent.parent:
-        parent = parent.parent
-    if not parent.is_dir():
-        error = errno.ENOTDIR
-    elif not os.access(parent, os.W_OK | os.X_OK):
-        error = errno.EACCES
-    else:
-        return None
-    return f"cannot write to {folder}: {os.strerror(error)}"
+    number = None
+    try:
+        while not parent.exists() and parent != parent.parent:
+            parent = parent.parent
+        if not parent.is_dir():
+            number = errno.ENOTDIR
+        elif not os.access(parent, os.W_OK | os.X_OK):
+            number = errno.EACCES
+    except OSError as error:  # nobody may look in there, or the name is too long
+        number = error.errno
+    return f"cannot write to {folder}: {os.strerror(number)}" if number else None
 
 
 def by_day(lines: Sequence[Line]) -> Iterator[tuple[str, list[Line]]]:

@@ -22,11 +22,14 @@ the client sends them back:
                         thinks and calls tools cannot continue without them. One that came after
                         text or calls of its answer has a field `after` with its position; see
                         wire/thoughts.py.
-    server_tool_blocks  blocks of tools that ran at the provider (answers only)
+    server_tool_blocks  blocks of tools that ran at the provider, and of context compaction
+                        (answers only: to send them back, put them among the parts of the message,
+                        where they stood)
     citations           Anthropic's citation objects, in order (answers only)
 
-A call of one of a set of Anthropic's tools (`browser_toolset_...`) has a field `toolset_name`,
-which goes back with it.
+A call of one of a set of Anthropic's tools (`browser_toolset_...`) has a field `toolset_name`, one
+that code at Anthropic made a `caller`, which go back with it. Beside its choices an answer has
+`container`, where that code waits, and `context_management`.
 
 Pages among the citations are OpenAI's own `annotations` as well.
 

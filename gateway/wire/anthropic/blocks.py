@@ -10,9 +10,9 @@ from msgspec import Raw, Struct
 from gateway.core.chat import ChoiceDelta, ToolDelta
 from gateway.core.errors import Broken
 from gateway.wire.anthropic.faults import read
-from gateway.wire.anthropic.reply import page_citations, thinking_with_position, toolset_field
+from gateway.wire.anthropic.reply import call_fields, page_citations, thinking_with_position
 from gateway.wire.calls import arguments_json, require_name
-from gateway.wire.citations import Annotation
+from gateway.wire.kept import Collected
 from gateway.wire.thoughts import with_position
 
 
@@ -27,20 +27,7 @@ class Piece(Struct):
     citation: Raw = Raw(b"")
     content: str | None = None
     encrypted_content: str | None = None
-    """The last two are the result of a context compaction."""
-
-
-class Collected:
-    """What is sent to the client once, at the end of the stream, and counts so far."""
-
-    def __init__(self) -> None:
-        self.thinking: list[Raw] = []
-        self.server: list[Raw] = []
-        self.citations: list[Raw] = []
-        self.pages: list[Annotation] = []
-        self.text_length = 0
-        """Characters of text so far."""
-        self.tools = 0
+    """The last two, and a signature, are the result of a context compaction."""
 
 
 class Block(Protocol):
@@ -62,6 +49,7 @@ class _Started(Struct):
     name: str | None = None
     input: Raw = Raw(b"{}")
     toolset_name: str | None = None
+    caller: Any = None
 
 
 class _Text:
@@ -150,7 +138,7 @@ class _Tool:
 
     def begin(self) -> ChoiceDelta:
         name = require_name(self._started.name or "")
-        extra = toolset_field(self._started.toolset_name)
+        extra = call_fields(self._started.toolset_name, self._started.caller)
         return self._delta(ToolDelta(self._index, self._started.id or "", name, extra=extra))
 
     def add(self, piece: Piece) -> ChoiceDelta | None:
@@ -183,8 +171,10 @@ class _Server:
 
     def add(self, piece: Piece) -> None:
         self._input += piece.partial_json or ""
-        fields = {"content": piece.content, "encrypted_content": piece.encrypted_content}
-        self._compacted |= {name: value for name, value in fields.items() if value is not None}
+        for name in ("content", "encrypted_content", "signature"):
+            value = getattr(piece, name)
+            if value is not None:
+                self._compacted[name] = value
 
     def end(self) -> None:
         block: dict[str, Any] = read(bytes(self._raw), dict[str, Any])

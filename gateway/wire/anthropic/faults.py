@@ -50,6 +50,8 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("maximum allowed number of output tokens", Unsuitable),
     ("this model", Unsuitable),
     ("when tool_choice forces", Unsuitable),
+    ("in `thinking` block", Unsuitable),
+    ("in `redacted_thinking` block", Unsuitable),
     ("first message must use", Unsuitable),
     ("image exceeds", Unsuitable),
     ("schemas contains too many", Unsuitable),

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from gateway.wire.claude import thinking_off, thinks_with_forced_tool, version
+from gateway.wire.claude import BINDS, knows_xhigh, thinking_off, thinks_with_forced_tool, version
 
 NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -31,6 +31,8 @@ class Generation(Struct, frozen=True):
     """Accepts temperature, top_p and top_k (until 4.6)."""
     both_samplers: bool = True
     """Accepts temperature and top_p together (until 4.0)."""
+    binds: bool = False
+    """Refuses thinking blocks sent back after a changed context; see claude.forgiving."""
     schemas: bool = True
     """Has structured output with a JSON schema (4.1 on)."""
 
@@ -46,8 +48,9 @@ def generation(upstream: str) -> Generation:
         thinks_with_forced_tool=thinks_with_forced_tool(model_version, bedrock=bedrock),
         hides_thinking=model_version >= (4, 7) and not bedrock,
         thinking_off=thinking_off(upstream),
-        xhigh=model_version >= (4, 7),
+        xhigh=knows_xhigh(upstream),
         takes_sampling=model_version < (4, 7),
         both_samplers=model_version < (4, 1),
+        binds=model_version >= BINDS,
         schemas=model_version >= (4, 1),
     )

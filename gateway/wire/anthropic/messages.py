@@ -13,6 +13,7 @@ from gateway.wire.anthropic.parts import blocks, text, with_cache_control
 from gateway.wire.parts import Block
 from gateway.wire.thoughts import interleave, parse_thinking_blocks
 
+_THINKING: Final = frozenset({"redacted_thinking", "thinking"})
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
 
 
@@ -38,7 +39,12 @@ class Conversation(Struct, frozen=True):
         """Whether the last answer called tools but its thinking blocks were not sent back."""
         last = next((turn for turn in reversed(self.turns) if turn.role == "assistant"), None)
         kinds = [block["type"] for block in last.content] if last else []
-        return "tool_use" in kinds and kinds[0] not in {"thinking", "redacted_thinking"}
+        return "tool_use" in kinds and kinds[0] not in _THINKING
+
+    @property
+    def thoughtful(self) -> bool:
+        """Whether thinking blocks were sent back."""
+        return any(block["type"] in _THINKING for block in self._blocks())
 
     def _blocks(self) -> list[Block]:
         return [block for turn in self.turns for block in turn.content]
@@ -124,8 +130,9 @@ def _use(call: Any, where: str) -> Block:
         "name": name,
         "input": arguments,
     }
-    if isinstance(call.get("toolset_name"), str):
-        block["toolset_name"] = call["toolset_name"]
+    for field, kind in (("toolset_name", str), ("caller", Mapping)):
+        if isinstance(call.get(field), kind):
+            block[field] = call[field]
     return with_cache_control([block], call.get("cache_control"))[0]
 
 

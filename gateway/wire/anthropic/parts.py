@@ -19,7 +19,11 @@ _IMAGES: Final[Mapping[str, str]] = {
 }
 _PDF: Final = "application/pdf"
 _NATIVE: Final = frozenset({
-    "container_upload", "document", "image", "redacted_thinking", "search_result", "thinking",
+    "advisor_tool_result", "bash_code_execution_tool_result", "browser_state",
+    "code_execution_tool_result", "compaction", "container_upload", "document", "image",
+    "mcp_tool_result", "mcp_tool_use", "redacted_thinking", "search_result", "server_tool_use",
+    "text_editor_code_execution_tool_result", "thinking", "tool_reference",
+    "tool_search_tool_result", "web_fetch_tool_result", "web_search_tool_result",
 })  # fmt: skip
 """Native blocks of the Messages API, which a client may send among its parts."""
 

@@ -1,6 +1,6 @@
 """Decodes a whole answer."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -11,9 +11,10 @@ from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.anthropic.faults import fault, read, stream_fault
 from gateway.wire.anthropic.usage import parse_usage
 from gateway.wire.calls import arguments_json, require_name
-from gateway.wire.citations import Annotation, annotations, url_citation
+from gateway.wire.citations import Annotation, url_citation
 from gateway.wire.dialect import Target
 from gateway.wire.faults import with_usage
+from gateway.wire.kept import Collected, beside
 from gateway.wire.thoughts import with_position
 
 FINISH: Final[Mapping[str, str]] = {
@@ -38,6 +39,10 @@ class _Message(Struct):
     stop_details: Any = None
     usage: Any = None
     error: Any = None
+    container: Any = None
+    """Where code ran, so that it can run there again."""
+    context_management: Any = None
+    """What was removed from the context."""
 
 
 class _Block(Struct):
@@ -51,6 +56,7 @@ class _Block(Struct):
     input: Raw = Raw(b"{}")
     citations: list[Raw] | None = None
     toolset_name: str | None = None
+    caller: Any = None
 
 
 class _Kind(Struct):
@@ -64,38 +70,37 @@ class Parts:
         self.texts: list[str] = []
         self.thoughts: list[str] = []
         self.tools: list[ToolCall] = []
-        self.thinking_blocks: list[Raw] = []
-        self.server_blocks: list[Raw] = []
-        self.citations: list[Raw] = []
-        self.pages: list[Annotation] = []
+        self.collected = Collected()
 
     def add(self, raw: Raw) -> None:
         handler = _HANDLERS.get(read(bytes(raw), _Kind).type)
         if handler is None:
             # Tools that ran at the provider, and unknown types.
-            self.server_blocks.append(raw)
+            self.collected.server.append(raw)
         else:
             handler(self, read(bytes(raw), _Block), raw)
 
     def text(self, block: _Block, raw: Raw) -> None:
-        start = sum(map(len, self.texts))
+        collected, start = self.collected, self.collected.text_length
         self.texts.append(block.text)
+        collected.text_length += len(block.text)
         for citation in block.citations or ():
-            self.citations.append(citation)
-            self.pages += page_citations(citation, start, start + len(block.text))
+            collected.citations.append(citation)
+            collected.pages += page_citations(citation, start, collected.text_length)
 
     def thinking(self, block: _Block, raw: Raw) -> None:
         self.thoughts.append(block.thinking)
         self.redacted(block, raw)
 
     def redacted(self, block: _Block, raw: Raw) -> None:
-        length = sum(map(len, self.texts))
-        self.thinking_blocks.append(thinking_with_position(raw, length, len(self.tools)))
+        length, calls = self.collected.text_length, self.collected.tools
+        self.collected.thinking.append(thinking_with_position(raw, length, calls))
 
     def tool(self, block: _Block, raw: Raw) -> None:
         name = require_name(block.name)
-        extra = toolset_field(block.toolset_name)
+        extra = call_fields(block.toolset_name, block.caller)
         self.tools.append(ToolCall(block.id, name, arguments_json(block.input), extra))
+        self.collected.tools += 1
 
 
 _HANDLERS: Final[Mapping[str, Callable[[Parts, _Block, Raw], None]]] = {
@@ -116,7 +121,8 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
         choice = _choice(message)
     except UpstreamError as error:
         raise with_usage(error, usage) from None
-    return Completion(choices=(choice,), id=message.id, usage=usage)
+    extra = beside(container=message.container, context_management=message.context_management)
+    return Completion(choices=(choice,), id=message.id, usage=usage, extra=extra)
 
 
 def _choice(message: _Message) -> Choice:
@@ -133,7 +139,7 @@ def _choice(message: _Message) -> Choice:
         finish=finish(message.stop_reason, calls=bool(parts.tools)),
         refusal=refusal(message.stop_reason, message.stop_details),
         reasoning="".join(parts.thoughts) or None,
-        extra=extras(parts.thinking_blocks, parts.server_blocks, parts.citations, parts.pages),
+        extra=parts.collected.extras(),
     )
 
 
@@ -153,25 +159,14 @@ def refusal(stop_reason: str | None, details: Any) -> str | None:
     )
 
 
-def extras(
-    thinking: Iterable[Raw],
-    server: Iterable[Raw],
-    citations: Iterable[Raw],
-    pages: Iterable[Annotation],
-) -> Mapping[str, Raw]:
-    """Message fields beyond OpenAI's; see the package docstring."""
-    lists = {
-        "thinking_blocks": list(thinking),
-        "server_tool_blocks": list(server),
-        "citations": list(citations),
-    }
-    fields = {name: Raw(msgspec.json.encode(blocks)) for name, blocks in lists.items() if blocks}
-    return fields | annotations(pages)
-
-
-def toolset_field(name: str | None) -> Mapping[str, Raw]:
-    """The call's `toolset_name`, which must be sent back with it; {} if there is none."""
-    return {"toolset_name": Raw(msgspec.json.encode(name))} if name else {}
+def call_fields(toolset: str | None, caller: Any) -> Mapping[str, Raw]:
+    """Fields of a call that must be sent back with it: `toolset_name`, if it is one of a set of
+    Anthropic's tools, and `caller`, if code at the provider made it.
+    """
+    fields: dict[str, Any] = {"toolset_name": toolset} if toolset else {}
+    if isinstance(caller, Mapping) and caller.get("type") != "direct":
+        fields["caller"] = caller
+    return {name: Raw(msgspec.json.encode(value)) for name, value in fields.items()}
 
 
 def thinking_with_position(raw: Raw, length: int, calls: int) -> Raw:

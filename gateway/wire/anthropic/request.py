@@ -91,6 +91,9 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         thoughts_missing=chat.call_lacks_thinking,
     )
     body |= _thinking_fields(given, effort, schema)
+    bound = accepts.binds and chat.thoughtful
+    forgiving = claude.forgiving(body.get("thinking")) if bound else None
+    body |= {"thinking": forgiving} if forgiving else {}
     thinks = claude.is_thinking(body.get("thinking"))
     body |= claude.sampling(
         given, none=thinks or not accepts.takes_sampling, both=accepts.both_samplers
@@ -99,7 +102,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     if stream:
         body["stream"] = True
     headers = {"content-type": "application/json", "anthropic-version": VERSION}
-    headers |= _betas(given.get("betas"))
+    headers |= _betas(given.get("betas"), claude.FORGIVING if forgiving else None)
     honoured = _honoured(given, body, thinks=accepts.thinking_off is None)
     return HttpCall(PATH, headers, msgspec.json.encode(body), dropped_fields(given, honoured))
 
@@ -111,7 +114,7 @@ def _honoured(given: Mapping[str, Any], body: Mapping[str, Any], *, thinks: bool
         names.add("tools.function.strict")
     if "format" in body.get("output_config", {}):
         names.add("response_format.json_schema.strict")
-    if "thinking" in body or (given.get("reasoning_effort") == "none" and not thinks):
+    if not thinks if given.get("reasoning_effort") == "none" else "thinking" in body:
         names.add("reasoning_effort")
     if "thinking" not in body:
         names.discard("thinking")
@@ -188,6 +191,8 @@ def _user(request: ChatRequest, given: Mapping[str, Any]) -> dict[str, Any]:
     return {"metadata": {"user_id": user}} if isinstance(user, str) and user else {}
 
 
-def _betas(given: Any) -> dict[str, str]:
+def _betas(given: Any, more: str | None) -> dict[str, str]:
     names = asked.betas(given)
+    if more and more not in names:
+        names = [*names, more]
     return {"anthropic-beta": ",".join(names)} if names else {}

@@ -7,12 +7,13 @@ from msgspec import Raw, Struct
 
 from gateway.core.chat import ChoiceDelta, Delta, ToolDelta, Usage
 from gateway.core.errors import Broken, UpstreamError
-from gateway.wire.anthropic.blocks import Block, Collected, Piece, open_block
+from gateway.wire.anthropic.blocks import Block, Piece, open_block
 from gateway.wire.anthropic.faults import read, stream_fault
-from gateway.wire.anthropic.reply import decode, extras, finish, refusal
+from gateway.wire.anthropic.reply import decode, finish, refusal
 from gateway.wire.anthropic.usage import merge_usage, parse_usage
 from gateway.wire.dialect import NO_TEMPLATE, StreamDecoder, Target
 from gateway.wire.faults import with_usage
+from gateway.wire.kept import Collected, beside
 from gateway.wire.silence import count_silent_event
 from gateway.wire.sse import SseDecoder
 from gateway.wire.whole import StreamOrWhole
@@ -44,11 +45,13 @@ class _BlockDelta(Struct):
 class _Ending(Struct, frozen=True):
     stop_reason: str | None = None
     stop_details: Any = None
+    container: Any = None
 
 
 class _MessageDelta(Struct):
     delta: _Ending = _Ending()
     usage: Any = None
+    context_management: Any = None
 
 
 class Decoder:
@@ -75,6 +78,8 @@ class Decoder:
         self._start_usage: Usage | None = None
         self._id = ""
         self._ending = _Ending()
+        self._context_management: Any = None
+        """The last that a message_delta had."""
         self._usage_final = False
         """Whether the final usage has arrived."""
         self._silent_events = 0
@@ -167,6 +172,7 @@ class Decoder:
         usage = parse_usage(self._usage)
         if event.delta.stop_reason or not self._stopped:
             self._ending = event.delta
+        self._context_management = event.context_management or self._context_management
         if usage is None:
             return None
         self._start_usage, self._usage_final = None, self._stopped
@@ -196,11 +202,10 @@ class Decoder:
             tool_calls=tuple(self._closing_calls),
             finish=finish(ending.stop_reason, calls=collected.tools > 0),
             refusal=refusal(ending.stop_reason, ending.stop_details) or "",
-            extra=extras(
-                collected.thinking, collected.server, collected.citations, collected.pages
-            ),
+            extra=collected.extras(),
         )
-        return Delta(choices=(last,), usage=parse_usage(self._usage), id=self._id)
+        extra = beside(container=ending.container, context_management=self._context_management)
+        return Delta((last,), parse_usage(self._usage), self._id, extra=extra)
 
     def _to_delta(self, delta: ChoiceDelta | None) -> Delta | None:
         if delta is None:

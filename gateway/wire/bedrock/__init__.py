@@ -26,6 +26,9 @@ What has no OpenAI counterpart travels in fields of the assistant message:
     server_tool_blocks  blocks of tools that ran at the provider (answers only)
     citations           citation objects, in order (answers only)
 
+Beside its choices an answer has `additionalModelResponseFields` and the `trace` of a guardrail,
+where the client asked for them.
+
 Pages among the citations are OpenAI's own `annotations` as well.
 
 In a stream each of them comes once, complete, with the finish reason.

@@ -19,7 +19,7 @@ from gateway.wire.bedrock.reply import (
     thinking,
 )
 from gateway.wire.calls import require_name
-from gateway.wire.citations import Annotation
+from gateway.wire.kept import Collected
 from gateway.wire.thoughts import with_position
 
 
@@ -48,19 +48,6 @@ class Piece(Struct, rename="camel"):
     reasoning_content: _Thought | None = None
     citation: Raw = Raw(b"")
     image: Mapping[str, Raw] | None = None
-
-
-class Collected:
-    """What is sent to the client once, at the end of the stream, and counts so far."""
-
-    def __init__(self) -> None:
-        self.thinking: list[Mapping[str, Any]] = []
-        self.server: list[Raw] = []
-        self.citations: list[Raw] = []
-        self.pages: list[Annotation] = []
-        self.text_length = 0
-        """Characters of text so far."""
-        self.tools = 0
 
 
 class Block(Protocol):

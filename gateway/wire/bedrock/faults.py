@@ -63,6 +63,8 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("content filter", Unsuitable),
     ("this model", Unsuitable),
     ("when tool_choice forces", Unsuitable),
+    ("in `thinking` block", Unsuitable),
+    ("in `redacted_thinking` block", Unsuitable),
     ("must contain non-whitespace", Unsuitable),
     ("image exceeds", Unsuitable),
     ("schemas contains too many", Unsuitable),

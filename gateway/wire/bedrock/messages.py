@@ -33,6 +33,11 @@ class Conversation(Struct, frozen=True):
         content = last.content if last else []
         return any("toolUse" in b for b in content) and "reasoningContent" not in content[0]
 
+    @property
+    def has_thinking(self) -> bool:
+        """Whether thinking blocks were sent back."""
+        return any("reasoningContent" in block for turn in self.turns for block in turn.content)
+
 
 class _Reader:
     """Translates messages for one model. For `calls_as_text` see `conversation`."""

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from gateway.wire.claude import thinking_off, thinks_with_forced_tool, version
+from gateway.wire.claude import BINDS, knows_xhigh, thinking_off, thinks_with_forced_tool, version
 
 NOTHING: Final[Mapping[str, Any]] = {}
 Thinks = Literal["budget", "adaptive", "nova", "effort", ""]
@@ -40,6 +40,8 @@ class Model(Struct, frozen=True):
     """See claude.thinks_with_forced_tool."""
     thinking_off: Mapping[str, Any] | None = NOTHING
     """See claude.thinking_off."""
+    binds_thinking: bool = False
+    """Refuses thinking blocks sent back after a changed conversation; see claude.forgiving."""
     xhigh: bool = False
     """Accepts the effort `xhigh`, between `high` and `max` (Claude 4.7 on)."""
     takes_sampling: bool = True
@@ -97,7 +99,8 @@ def _claude(name: str) -> Model:
         else "",
         thinks_with_forced_tool=thinks_with_forced_tool(model_version, bedrock=True),
         thinking_off=thinking_off(name),
-        xhigh=model_version >= (4, 7),
+        binds_thinking=model_version >= BINDS,
+        xhigh=knows_xhigh(name),
         takes_sampling=model_version < (4, 7),
         both_samplers=model_version < (4, 1),
         schemas=model_version >= (4, 5),

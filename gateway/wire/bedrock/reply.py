@@ -5,7 +5,6 @@ import binascii
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-import msgspec
 from msgspec import Raw, Struct
 
 from gateway.core.chat import Choice, Completion, ToolCall
@@ -13,9 +12,10 @@ from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.bedrock.faults import fault, read
 from gateway.wire.bedrock.usage import parse_usage
 from gateway.wire.calls import arguments_json, require_name
-from gateway.wire.citations import Annotation, annotations, url_citation
+from gateway.wire.citations import Annotation, url_citation
 from gateway.wire.dialect import Target
 from gateway.wire.faults import with_usage
+from gateway.wire.kept import Collected, beside
 from gateway.wire.thoughts import with_position
 
 FINISH: Final[Mapping[str, str]] = {
@@ -83,6 +83,10 @@ class _Answer(Struct, rename="camel"):
     output: _Output | None = None
     stop_reason: str = ""
     usage: Any = None
+    additional_model_response_fields: Any = None
+    """The fields requested by `additionalModelResponseFieldPaths`."""
+    trace: Any = None
+    """The findings of a guardrail, if its trace was requested."""
 
 
 class Parts:
@@ -92,15 +96,12 @@ class Parts:
         self.texts: list[str] = []
         self.thoughts: list[str] = []
         self.tools: list[ToolCall] = []
-        self.thinking_blocks: list[Mapping[str, Any]] = []
-        self.server_blocks: list[Raw] = []
-        self.citations: list[Raw] = []
-        self.pages: list[Annotation] = []
+        self.collected = Collected()
 
     def add(self, raw: Raw) -> None:
         block = read(bytes(raw), _Block)
         if block.text is not None:
-            self.texts.append(block.text)
+            self._add_text(block.text)
         elif block.reasoning_content is not None:
             self._add_reasoning(block.reasoning_content)
         elif block.citations_content is not None:
@@ -109,26 +110,32 @@ class Parts:
             use = block.tool_use
             name = require_name(use.name)
             self.tools.append(ToolCall(use.tool_use_id, name, arguments_json(use.input)))
+            self.collected.tools += 1
         else:
             # Tools that ran at the provider, and unknown types.
-            self.server_blocks.append(raw)
+            self.collected.server.append(raw)
+
+    def _add_text(self, text: str) -> None:
+        self.texts.append(text)
+        self.collected.text_length += len(text)
 
     def _add_cited(self, block: _Citations) -> None:
-        start = sum(map(len, self.texts))
-        self.texts += (each.text for each in block.content)
+        collected, start = self.collected, self.collected.text_length
+        for each in block.content:
+            self._add_text(each.text)
         for citation in block.citations:
-            self.citations.append(citation)
-            self.pages += page_citations(citation, start, sum(map(len, self.texts)))
+            collected.citations.append(citation)
+            collected.pages += page_citations(citation, start, collected.text_length)
 
     def _add_reasoning(self, reasoning: _Reasoning) -> None:
-        place = (sum(map(len, self.texts)), len(self.tools))
+        place = (self.collected.text_length, self.collected.tools)
         blocks: list[Mapping[str, Any]] = []
         if reasoning.reasoning_text is not None:
             self.thoughts.append(reasoning.reasoning_text.text)
             blocks += thinking(reasoning.reasoning_text.text, reasoning.reasoning_text.signature)
         if reasoning.redacted_content is not None:
             blocks.append(redacted_block(decode_redacted(reasoning.redacted_content)))
-        self.thinking_blocks += (with_position(block, *place) for block in blocks)
+        self.collected.thinking += (with_position(block, *place) for block in blocks)
 
 
 def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Completion:
@@ -141,7 +148,10 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
         choice = _choice(answer)
     except UpstreamError as error:
         raise with_usage(error, usage) from None
-    return Completion(choices=(choice,), id=headers.get("x-amzn-requestid", ""), usage=usage)
+    fields = answer.additional_model_response_fields
+    extra = beside(additionalModelResponseFields=fields, trace=answer.trace)
+    request_id = headers.get("x-amzn-requestid", "")
+    return Completion(choices=(choice,), id=request_id, usage=usage, extra=extra)
 
 
 def _choice(answer: _Answer) -> Choice:
@@ -156,7 +166,7 @@ def _choice(answer: _Answer) -> Choice:
         tool_calls=tuple(parts.tools),
         finish=finish(answer.stop_reason, calls=bool(parts.tools)),
         reasoning="".join(parts.thoughts) or None,
-        extra=extras(parts.thinking_blocks, parts.server_blocks, parts.citations, parts.pages),
+        extra=parts.collected.extras(),
     )
 
 
@@ -197,22 +207,6 @@ def join_base64(pieces: Iterable[str]) -> str:
     except (binascii.Error, ValueError):
         raise Broken("the provider's image is not in base64") from None
     return base64.b64encode(whole).decode()
-
-
-def extras(
-    thinking_blocks: Iterable[Mapping[str, Any]],
-    server: Iterable[Raw],
-    citations: Iterable[Raw],
-    pages: Iterable[Annotation],
-) -> Mapping[str, Raw]:
-    """Message fields beyond OpenAI's; see the package docstring."""
-    lists = {
-        "thinking_blocks": list(thinking_blocks),
-        "server_tool_blocks": list(server),
-        "citations": list(citations),
-    }
-    fields = {name: Raw(msgspec.json.encode(blocks)) for name, blocks in lists.items() if blocks}
-    return fields | annotations(pages)
 
 
 def page_citations(citation: Raw, start: int, end: int) -> list[Annotation]:

@@ -1,6 +1,6 @@
 """Encodes a chat request as a Converse body."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -23,6 +23,7 @@ from gateway.wire.bedrock.messages import Conversation, conversation, instructio
 from gateway.wire.bedrock.models import Model, model
 from gateway.wire.bedrock.tools import choice, tools
 from gateway.wire.bedrock.turns import without_cache_points
+from gateway.wire.buckets import S3_ALLOWED, refuse_s3
 from gateway.wire.dialect import HttpCall, Target
 from gateway.wire.parts import Block
 from gateway.wire.unsupported import ESSENTIAL, dropped_fields, strict_tools
@@ -43,6 +44,9 @@ _UNPRICED: Final = (
     ("serviceTier", "type", "priority"),
 )
 """(field, key, value) that would make a call cost more than is held and charged for it."""
+
+_MAY_NAME_FILES: Final = ("messages", "additionalModelRequestFields")
+"""Fields in which a file in S3 may be named."""
 
 _REFUSED: Final = ESSENTIAL - {"response_format", "stop", "tool_choice", "tools"}
 """Refused, since the answer would not be what was requested."""
@@ -76,6 +80,9 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     """Raises InvalidRequest, naming the field, for what the API cannot express."""
     given = asked.fields(request)
     asked.refuse(given, _REFUSED, "Bedrock")
+    if S3_ALLOWED not in target.quirks:
+        for name in _MAY_NAME_FILES:
+            refuse_s3(given.get(name), name)
     accepts = model(target.upstream)
     offer = _offer(given, accepts)
     claude.refuse_forced_tool(target.upstream, offer.mode)
@@ -90,7 +97,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     if system:
         body["system"] = system
     limit = asked.output_limit(request, target)
-    fields = _fields(given, accepts, offer, limit, thoughts_missing=chat.call_lacks_thinking)
+    fields = _fields(given, accepts, offer, limit, chat)
     sampled = sampling(given, accepts, thinks=claude.is_thinking(fields.get("thinking")))
     body["inferenceConfig"] = _inference(limit, sampled, given.get("stop"))
     if offer.tools:
@@ -100,9 +107,8 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     fields = top_k(sampled.get("top_k"), accepts) | fields
     if fields:
         body["additionalModelRequestFields"] = fields
-    passed = [name for name in PASSED_THROUGH if given.get(name) is not None]
     unpriced = {name for name, *way in _UNPRICED if _has_value(given.get(name), *way)}
-    body |= {name: given[name] for name in passed if name not in unpriced}
+    body |= _passed_through(given, unpriced, structured)
     optional = _honoured_by_model(given, accepts, offer, sampled, fields)
     honoured = _HONOURED - unpriced | {name for name, sent in optional.items() if sent}
     if structured is not None:
@@ -116,6 +122,17 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         msgspec.json.encode(body),
         dropped_fields(given, honoured),
     )
+
+
+def _passed_through(
+    given: Mapping[str, Any], unpriced: Collection[str], structured: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The client's native fields; its `outputConfig` is merged over the one that we derive."""
+    names = [name for name in PASSED_THROUGH if given.get(name) is not None]
+    fields = {name: given[name] for name in names if name not in unpriced}
+    if structured is not None and isinstance(fields.get("outputConfig"), Mapping):
+        fields["outputConfig"] = structured | fields["outputConfig"]
+    return fields
 
 
 def _has_value(config: Any, name: str, value: str) -> bool:
@@ -162,12 +179,12 @@ def _honoured_by_model(
     """Fields that only some models accept, and whether this call honours them exactly."""
     thinking_fields = {"thinking", "reasoning_effort", "reasoningConfig"} & fields.keys()
     can_be_off = accepts.thinks != "effort" and accepts.thinking_off is not None
-    turned_off = given.get("reasoning_effort") == "none" and can_be_off
+    none = given.get("reasoning_effort") == "none"
     return {
         "betas": "anthropic_beta" in fields,
         "messages.cache_control": accepts.caches,
         "parallel_tool_calls": offer.single_call or not offer.tools,
-        "reasoning_effort": bool(thinking_fields) or turned_off,
+        "reasoning_effort": can_be_off if none else bool(thinking_fields),
         "temperature": sampled.get("temperature") == given.get("temperature"),
         "thinking": "thinking" in fields,
         "tools.cache_control": accepts.caches_tools,
@@ -187,11 +204,12 @@ def _system(
 
 
 def _fields(
-    given: Mapping[str, Any], accepts: Model, offer: _Offer, limit: int, *, thoughts_missing: bool
+    given: Mapping[str, Any], accepts: Model, offer: _Offer, limit: int, chat: Conversation
 ) -> dict[str, Any]:
     """additionalModelRequestFields; the client's own native fields take precedence."""
     forced = offer.mode in {"any", "tool"}
     effort = given.get("reasoning_effort")
+    thoughts_missing = chat.call_lacks_thinking
     fields = thinking(effort, accepts, limit, forced=forced, thoughts_missing=thoughts_missing)
     own_thinking = given.get("thinking")
     if own_thinking is not None and accepts.vendor == "anthropic":
@@ -210,7 +228,17 @@ def _fields(
     for name in sorted(_LIMIT_NAMES & (own or {}).keys()):
         where = f"additionalModelRequestFields.{name}"
         raise InvalidRequest(f"{where}: say max_tokens and n instead", param=where)
-    return fields | dict(own or {})
+    fields |= dict(own or {})
+    binds = accepts.binds_thinking and chat.has_thinking
+    config = claude.forgiving(fields.get("thinking")) if binds else None
+    if config is not None:
+        fields |= {"thinking": config, "anthropic_beta": _forgiving_betas(fields)}
+    return fields
+
+
+def _forgiving_betas(fields: Mapping[str, Any]) -> list[str]:
+    names: list[str] = fields.get("anthropic_beta") or []
+    return names if claude.FORGIVING in names else [*names, claude.FORGIVING]
 
 
 def _inference(limit: int, sampled: Mapping[str, Any], stop: Any) -> dict[str, Any]:

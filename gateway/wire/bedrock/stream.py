@@ -7,13 +7,14 @@ from msgspec import Raw, Struct
 
 from gateway.core.chat import ChoiceDelta, Delta
 from gateway.core.errors import Broken, UpstreamError
-from gateway.wire.bedrock.blocks import Block, Collected, Piece, TextOrThinking, open_block
+from gateway.wire.bedrock.blocks import Block, Piece, TextOrThinking, open_block
 from gateway.wire.bedrock.events import EventDecoder
 from gateway.wire.bedrock.faults import read
-from gateway.wire.bedrock.reply import decode, extras, finish
+from gateway.wire.bedrock.reply import decode, finish
 from gateway.wire.bedrock.usage import parse_usage
 from gateway.wire.dialect import Target
 from gateway.wire.faults import with_usage
+from gateway.wire.kept import Collected, beside
 
 _NO_START: Final[Mapping[str, Raw]] = {}
 
@@ -34,10 +35,12 @@ class _BlockStop(Struct, rename="camel"):
 
 class _MessageStop(Struct, rename="camel"):
     stop_reason: str = ""
+    additional_model_response_fields: Any = None
 
 
 class _Metadata(Struct):
     usage: Any = None
+    trace: Any = None
 
 
 class Converse:
@@ -90,27 +93,24 @@ class Converse:
             return []
         deltas = [delta for block in self._open.values() for delta in _to_deltas(block.end())]
         self._open.clear()
-        collected = self._collected
+        collected, event = self._collected, read(data, _MessageStop)
         try:
-            reason = finish(read(data, _MessageStop).stop_reason, calls=collected.tools > 0)
+            reason = finish(event.stop_reason, calls=collected.tools > 0)
         except UpstreamError as failure:
             self._failure = failure
             return deltas
-        last = ChoiceDelta(
-            finish=reason,
-            extra=extras(
-                collected.thinking, collected.server, collected.citations, collected.pages
-            ),
-        )
+        last = ChoiceDelta(finish=reason, extra=collected.extras())
+        extra = beside(additionalModelResponseFields=event.additional_model_response_fields)
         self._finished = True
-        return [*deltas, Delta(choices=(last,))]
+        return [*deltas, Delta(choices=(last,), extra=extra)]
 
     def metadata(self, data: bytes) -> list[Delta]:
-        usage = parse_usage(read(data, _Metadata).usage)
+        event = read(data, _Metadata)
+        usage, extra = parse_usage(event.usage), beside(trace=event.trace)
         if self._failure is not None:
             raise with_usage(self._failure, usage)
         self.done = self._finished
-        return [] if usage is None else [Delta(usage=usage)]
+        return [Delta(usage=usage, extra=extra)] if usage is not None or extra else []
 
 
 EVENTS: Final[Mapping[str, Callable[[Converse, bytes], list[Delta]]]] = {

@@ -18,15 +18,17 @@ MAX_CANDIDATES: Final = 128
 """Most candidates per answer: OpenAI's limit for `n`, which is above Google's own."""
 _ABSENT: Final = Raw(b"null")
 _FILTERED: Final = frozenset({
-    "BLOCKLIST", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "IMAGE_SAFETY", "LANGUAGE",
-    "MODEL_ARMOR", "PROHIBITED_CONTENT", "RECITATION", "SAFETY", "SPII",
+    "BLOCKLIST", "ESCALATION", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "IMAGE_SAFETY",
+    "LANGUAGE", "MODEL_ARMOR", "PROHIBITED_CONTENT", "RECITATION", "SAFETY", "SPII",
 })  # fmt: skip
 _NOTHING: Final = (b"null", b"{}", b"[]")
 _FAILED: Final = frozenset({
     "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "MISSING_THOUGHT_SIGNATURE", "NO_IMAGE",
-    "TOO_MANY_TOOL_CALLS", "UNEXPECTED_TOOL_CALL",
+    "PUP_LIMITED_DISABLED", "TOO_MANY_TOOL_CALLS", "UNEXPECTED_TOOL_CALL",
 })  # fmt: skip
-"""The model failed to generate; counts as an answer only if there was a call."""
+"""The model failed to generate, or its account was stopped; counts as an answer only if there was a
+call."""
+_CUT_OFF: Final = frozenset({"CONTINUATION", "MAX_TOKENS"})
 
 
 class Content(Struct):
@@ -105,7 +107,7 @@ class CandidateState:
         reason = self.reason or ""
         if reason in _FILTERED:
             return "content_filter"
-        if reason == "MAX_TOKENS":
+        if reason in _CUT_OFF:
             return "length"
         if self.calls:
             return "tool_calls"

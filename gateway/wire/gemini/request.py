@@ -1,5 +1,6 @@
 """Encodes a chat request as a generateContent body."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -42,6 +43,9 @@ which the API would refuse.
 
 _LIMIT_NAMES: Final[Mapping[str, str]] = {"candidateCount": "n", "maxOutputTokens": "max_tokens"}
 """Limits in generationConfig, and the OpenAI fields by which money is held for them."""
+_ROUTING: Final = ("modelSelectionConfig", "routingConfig")
+"""Fields of generationConfig that let another model answer, at its own price (Vertex AI)."""
+_SNAKE_LETTER: Final = re.compile(r"_([a-z0-9])")
 _NO_THINKING: Final[Mapping[str, Any]] = {"thinkingBudget": 0}
 _PIECEWISE: Final = "streamFunctionCallArguments"
 _CONTENT_TYPE: Final = {"content-type": "application/json"}
@@ -91,7 +95,10 @@ def _drop_argument_streaming(body: JSON) -> tuple[str, ...]:
     values, which cannot be turned into OpenAI's pieces of JSON.
     """
     calling_config = body.get("toolConfig", {}).get("functionCallingConfig")
-    if not isinstance(calling_config, Mapping) or not calling_config.get(_PIECEWISE):
+    if not isinstance(calling_config, Mapping):
+        return ()
+    calling_config = _camel_names(calling_config)
+    if not calling_config.get(_PIECEWISE):
         return ()
     remaining = {name: value for name, value in calling_config.items() if name != _PIECEWISE}
     body["toolConfig"] = body["toolConfig"] | {"functionCallingConfig": remaining}
@@ -117,9 +124,22 @@ def _overlay(ours: JSON, given: Any, name: str) -> JSON:
         return ours
     if not isinstance(given, Mapping):
         raise InvalidRequest(f"{name} must be an object", param=name)
+    fields = _camel_names(given)
     for field, openai_name in _LIMIT_NAMES.items():
-        if field in given and given[field] != ours.get(field):
+        if field in fields and fields[field] != ours.get(field):
             raise InvalidRequest(
                 f"{name}.{field}: say {openai_name} instead", param=f"{name}.{field}"
             )
-    return {**ours, **given}
+    for field in _ROUTING:
+        if fields.get(field) is not None:
+            where = f"{name}.{field}"
+            raise InvalidRequest(f"{where}: this gateway chooses the model", param=where)
+    return {**ours, **fields}
+
+
+def _camel_names(fields: Mapping[str, Any]) -> JSON:
+    """Field names in camelCase, as used here: the API accepts candidate_count as well."""
+    return {
+        _SNAKE_LETTER.sub(lambda match: match[1].upper(), name): value
+        for name, value in fields.items()
+    }

@@ -30,16 +30,23 @@ def parse_usage(value: Any) -> Usage | None:
         completion=written + thought,
         cached=min(cached, prompt),
         reasoning=thought,
-        audio_prompt=min(_audio_tokens(value.get("promptTokensDetails")), prompt),
-        audio_completion=min(_audio_tokens(value.get("candidatesTokensDetails")), written),
-        audio_cached=min(_audio_tokens(value.get("cacheTokensDetails")), cached, prompt),
+        audio_prompt=min(_modality_tokens("AUDIO", value.get("promptTokensDetails")), prompt),
+        audio_completion=min(
+            _modality_tokens("AUDIO", value.get("candidatesTokensDetails")), written
+        ),
+        audio_cached=min(
+            _modality_tokens("AUDIO", value.get("cacheTokensDetails")), cached, prompt
+        ),
+        image_completion=min(
+            _modality_tokens("IMAGE", value.get("candidatesTokensDetails")), written
+        ),
     )
 
 
-def _audio_tokens(details: Any) -> int:
-    """The AUDIO tokens of `[{"modality": "AUDIO", "tokenCount": 5}, ...]`."""
+def _modality_tokens(modality: str, details: Any) -> int:
+    """The tokens of one modality in `[{"modality": "AUDIO", "tokenCount": 5}, ...]`."""
     if not isinstance(details, list):
         return 0
-    audio = [e for e in details if isinstance(e, Mapping) and e.get("modality") == "AUDIO"]
-    counts = [each.get("tokenCount") for each in audio]
+    matching = [e for e in details if isinstance(e, Mapping) and e.get("modality") == modality]
+    counts = [each.get("tokenCount") for each in matching]
     return sum(count for count in counts if isinstance(count, int) and are_plausible(count))

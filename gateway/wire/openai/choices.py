@@ -1,10 +1,14 @@
 """State of a stream's choices, and the assignment of pieces to tool calls."""
 
+from collections.abc import Mapping
 from typing import Final
+
+import msgspec
+from msgspec import Raw
 
 from gateway.core.chat import ToolDelta
 from gateway.core.errors import Broken
-from gateway.wire.openai import tolerant
+from gateway.wire.openai import strict, tolerant
 
 NAMELESS: Final = "the provider's answer calls a tool without a name"
 
@@ -81,3 +85,13 @@ class ChoiceState:
         for piece in pieces:
             self.calls[piece.index].filled = True
         return pieces
+
+
+def extra_of(piece: strict.Piece) -> Mapping[str, Raw]:
+    """Other fields of a strict delta that are passed on to the client."""
+    extra: dict[str, Raw] = {}
+    for name in ("function_call", "audio", "annotations"):
+        value = getattr(piece, name)
+        if value:
+            extra[name] = Raw(msgspec.json.encode(value))
+    return extra

@@ -16,7 +16,7 @@ from gateway.wire.dialect import StreamDecoder, Target
 from gateway.wire.faults import with_usage
 from gateway.wire.openai import signatures, strict, tolerant
 from gateway.wire.openai.alike import TextTemplate, plain_size
-from gateway.wire.openai.choices import ChoiceState
+from gateway.wire.openai.choices import ChoiceState, extra_of
 from gateway.wire.openai.faults import fault_in_body
 from gateway.wire.openai.reply import strict_usage
 from gateway.wire.silence import count_silent_event
@@ -44,6 +44,8 @@ class _Decoder:
         """See StreamDecoder."""
         self._usage_seen = False
         """Whether a usage has arrived."""
+        self._pending_extra: dict[str, Raw] = {}
+        """Extra fields of chunks with neither choices nor usage; sent with the next delta."""
         self._silent_events = 0
         """Events that gave no delta."""
         self._failure: UpstreamError | None = None
@@ -84,8 +86,9 @@ class _Decoder:
         if not choices or not (self.done or all(choice.finished for choice in choices)):
             raise Broken("the stream ended before the answer was whole")
         last = tuple(self._finish(choice) for choice in choices if not choice.finished)
-        if last:
-            deltas.append(Delta(last, id=self._id, created=self._created))
+        if last or self._pending_extra:
+            extra = self._with_pending(_NO_EXTRA)
+            deltas.append(Delta(last, id=self._id, created=self._created, extra=extra))
         return deltas
 
     def _finish(self, choice: ChoiceState) -> ChoiceDelta:
@@ -140,15 +143,24 @@ class _Decoder:
                 choices.append(choice)
         usage = None if chunk.usage is None else strict_usage(chunk.usage)
         if not choices and usage is None:
-            moderated = chunk.moderation is not None and relay and strict.is_one_line(data)
-            return Delta((), None, self._id, self._created, data) if moderated else None
+            if chunk.moderation is not None and relay and strict.is_one_line(data):
+                return Delta((), None, self._id, self._created, data)
+            if not chunk.choices:
+                self._pending_extra |= tolerant.chunk_extra(chunk, data)
+            return None
         pieces, name, created = tuple(choices), self._id, self._created
         if relay and usage is None and strict.is_one_line(data):
             size = plain_size(pieces) if known == len(self._choices) else None
             if size:
                 self.template.learn(data, chunk)
             return Delta(pieces, None, name, created, data, size=size)
-        return Delta(pieces, usage, name, created, extra=_answer_extra(data))
+        extra = self._with_pending(tolerant.chunk_extra(chunk, data))
+        return Delta(pieces, usage, name, created, extra=extra)
+
+    def _with_pending(self, extra: Mapping[str, Raw]) -> Mapping[str, Raw]:
+        """A chunk's extra fields, together with the pending ones."""
+        pending, self._pending_extra = self._pending_extra, {}
+        return {**pending, **extra}
 
     def _same_head(self, name: str, created: int) -> bool:
         """Whether a chunk has the id and `created` of those before it."""
@@ -174,7 +186,7 @@ class _Decoder:
             relayable = self._strict_calls(choice, piece.tool_calls, calls) and relayable
         extra = _NO_EXTRA
         if piece.function_call is not UNSET or piece.audio or piece.annotations:
-            extra = _extra(piece)
+            extra = extra_of(piece)
             choice.legacy = choice.legacy or "function_call" in extra
         finish: str | None = entry.finish_reason
         if finish is not None:
@@ -233,11 +245,13 @@ class _Decoder:
                 delta = self._loose_choice(at, choice)
                 if delta is not None:
                     choices.append(delta)
-        usage = tolerant.usage_of(chunk)
+        usage, extra = tolerant.usage_of(chunk), tolerant.answer_extra(chunk)
         if not choices and usage is None:
+            self._pending_extra |= extra
             return None
-        extra = tolerant.answer_extra(chunk)
-        return Delta(tuple(choices), usage, self._id, self._created, extra=extra)
+        return Delta(
+            tuple(choices), usage, self._id, self._created, extra=self._with_pending(extra)
+        )
 
     def _loose_choice(self, at: int, entry: Mapping[str, Any]) -> ChoiceDelta | None:
         piece = entry.get("delta") or entry.get("message")
@@ -275,23 +289,6 @@ class _Decoder:
                 piece = choice.piece(at, self._id, name, arguments)
                 calls.append(signatures.with_signature(piece, call))
         return calls
-
-
-def _extra(piece: strict.Piece) -> Mapping[str, Raw]:
-    extra: dict[str, Raw] = {}
-    for name in ("function_call", "audio", "annotations"):
-        value = getattr(piece, name)
-        if value:
-            extra[name] = Raw(msgspec.json.encode(value))
-    return extra
-
-
-def _answer_extra(data: bytes) -> Mapping[str, Raw]:
-    """Fields beyond OpenAI's of a strict chunk that is not relayed."""
-    try:
-        return tolerant.answer_extra(msgspec.json.decode(data))
-    except (ValueError, RecursionError):
-        return _NO_EXTRA
 
 
 def _says_something(delta: ChoiceDelta) -> bool:

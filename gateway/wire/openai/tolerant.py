@@ -270,11 +270,24 @@ def message_extra(message: Mapping[str, Any], *, whole: bool) -> dict[str, Raw]:
 
 def answer_extra(answer: Mapping[str, Any]) -> dict[str, Raw]:
     """Fields of an answer or a chunk beyond OpenAI's: search_results, ..."""
+    if answer.keys() <= _ANSWER_FIELDS:  # nearly always
+        return {}
     return {
         name: Raw(msgspec.json.encode(value))
         for name, value in answer.items()
         if name not in _ANSWER_FIELDS and value is not None and value != []
     }
+
+
+def chunk_extra(chunk: strict.Chunk, data: bytes) -> dict[str, Raw]:
+    """The same for a strict chunk that is not relayed, and its `moderation`."""
+    try:
+        extra = answer_extra(msgspec.json.decode(data))
+    except (ValueError, RecursionError):  # an unknown field that cannot be parsed
+        extra = {}
+    if chunk.moderation is not None:
+        extra["moderation"] = Raw(msgspec.json.encode(chunk.moderation))
+    return extra
 
 
 def _legacy_call(value: Mapping[str, Any]) -> dict[str, Any]:
