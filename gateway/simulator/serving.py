@@ -110,12 +110,13 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        previous = {each: signal.signal(each, self.handle_exit) for each in _STOP_SIGNALS}
+        for each in _STOP_SIGNALS:
+            signal.signal(each, self.handle_exit)
         try:
             yield
-        finally:
-            for each, handler in previous.items():
-                signal.signal(each, handler)
+        finally:  # not the handlers from before: a signal that comes now would kill us
+            for each in _STOP_SIGNALS:
+                signal.signal(each, signal.SIG_IGN)
 
 
 def run_simulator(host: str, port: int) -> None:
