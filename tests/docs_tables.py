@@ -52,8 +52,8 @@ HEADERS: Final[Mapping[str, str]] = {
     "was not asked for: a seed, a penalty. Not there when there were none.",
     "x-gateway-deprecated": "`use X`: the model that answered is on its way out. "
     "Not there otherwise.",
-    "x-gateway-budget-remaining-usd": "What the tightest budget has left. "
-    "Not there without a budget.",
+    "x-gateway-budget-remaining-usd": "What the tightest hard budget in USD has "
+    "left. Not there without one.",
     "x-gateway-budget-warning": "Soft budgets that stand at 80 % or 100 % of their cap, such as "
     "`80% tenant usd/day`. Not there when there are none.",
     "x-should-retry": "`false` where the same request would fail again. OpenAI's SDKs obey it.",

@@ -46,12 +46,17 @@ _ways: Final[dict[tuple[str, str, str, int, int, str], str]] = {}
 """Lines that tell who answered, and how it came to that."""
 
 
+def check_size(pairs: Iterable[tuple[bytes, bytes]]) -> None:
+    """Raises HeadersTooLarge."""
+    if sum(map(len, chain.from_iterable(pairs))) > MAX_HEADERS:
+        raise HeadersTooLarge(f"The headers are larger than {MAX_HEADERS} bytes.")
+
+
 def read_headers(pairs: Sequence[tuple[bytes, bytes]], limits: Limits) -> Headers:
     """What is read of the headers; names are in lower case already. A parser may leave the white
     space that a value may end in.
     """
-    if sum(map(len, chain.from_iterable(pairs))) > MAX_HEADERS:
-        raise HeadersTooLarge(f"The headers are larger than {MAX_HEADERS} bytes.")
+    check_size(pairs)
     named = dict(pairs)
     length = named.get(b"content-length", b"0").rstrip()
     if not length.isdigit() or len(length) > _DIGITS:

@@ -1,15 +1,19 @@
-"""Every answer bears an id, by which logs can be searched: that of a door that is not hot, too."""
+"""What holds for all paths that are not hot: an id in each answer, and how large headers may be."""
 
 import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.core.errors import HeadersTooLarge
 from gateway.web.asgi import AsgiClient
 from gateway.web.door import Door, send_error
+from gateway.web.headers import check_size
 
 
 class Named:
-    """An app whose every answer bears an id, and which our stop cuts with an answer."""
+    """An app whose every answer has an id, and whose requests get an error where our shutdown, or
+    the size of their headers, ends them.
+    """
 
     def __init__(self, door: Door, app: ASGIApp) -> None:
         self.door = door
@@ -30,7 +34,11 @@ class Named:
             await send(message)
 
         try:
+            check_size(scope["headers"])
             await self.app(scope, receive, named)
+        except HeadersTooLarge as error:
+            client = AsgiClient((), receive, send, self.door.client_gone)
+            await send_error(client, error, request_id)
         except asyncio.CancelledError as met:
             if begun:
                 raise

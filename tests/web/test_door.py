@@ -205,7 +205,10 @@ async def test_what_can_be_read_can_be_asked_for_without_its_body(
 async def test_the_size_of_headers_and_the_last_key_hold_at_every_door(
     http: httpx.AsyncClient,
 ) -> None:
-    error(await http.get("/v1/models", headers={"x-a": "a" * 33_000}), 431, "headers_too_large")
+    for path in ("/v1/models", "/livez", "/metrics", "/nowhere"):
+        refused = await http.get(path, headers={"x-a": "a" * 33_000})
+        error(refused, 431, "headers_too_large")
+        assert refused.headers["x-request-id"].startswith("req_"), path
     twice = [("authorization", http.headers["authorization"]), ("authorization", "Bearer other")]
     for request in (("GET", "/v1/models"), ("POST", PATH)):
         unkeyed = http.build_request(*request, json=ASK)
