@@ -4,7 +4,7 @@
 
 import sys
 
-from gateway.commands.early import listen_early
+from gateway.commands.signals import listen_early
 
 if sys.argv[1:2] == ["serve"]:
     listen_early()

@@ -17,8 +17,8 @@ from gateway.core.chat import Completion, Usage
 from gateway.core.errors import CacheDown
 from gateway.core.flow import Deltas
 from gateway.core.reason import header_value
+from gateway.core.records.record import CACHED, UsageRecord
 from gateway.core.response_cache import CacheControl, CacheEntry, CacheHit
-from gateway.core.usage_record import CACHED, UsageRecord
 from gateway.handle import UNREAD, Life, Reply
 
 _ASKS: Final = CacheControl()

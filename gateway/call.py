@@ -16,10 +16,10 @@ from gateway.core.events import Judged, Settled
 from gateway.core.flow import Deltas
 from gateway.core.money import Nanos, cost
 from gateway.core.plan import Candidate
+from gateway.core.records.record import UsageRecord
 from gateway.core.strategies.progress import OUTRUN, UNHEARD
 from gateway.core.strategy import Answered, Failed, Flowing, Outcome, Round
 from gateway.core.tariff import Tariff
-from gateway.core.usage_record import UsageRecord
 from gateway.world import LifeContext
 
 _JUDGED: Final = ("ok", "cut")

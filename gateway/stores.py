@@ -20,9 +20,9 @@ from gateway.core.guard import GuardStore
 from gateway.core.keys import KeyStore
 from gateway.core.ladder import ladders
 from gateway.core.ports import Ledger, LedgerDriver, Observer, Responses
+from gateway.core.records.record import UsageRecord
 from gateway.core.snapshot import Ledger as Where
 from gateway.core.snapshot import Snapshot
-from gateway.core.usage_record import UsageRecord
 from gateway.drivers.background import stop
 from gateway.drivers.cache_hits import open_cache_hits
 from gateway.drivers.exact_tokens import table_fault

@@ -19,11 +19,11 @@ from gateway.core.plan import Candidate, Draw, Plan
 from gateway.core.plans import Plans
 from gateway.core.ports import Clock, Ledger, Observer, Responses, Runner, Upstream
 from gateway.core.prompt_caches import Warmth
+from gateway.core.records.record import UsageRecord
 from gateway.core.snapshot import Timeouts
 from gateway.core.strategy import Answer
 from gateway.core.tab import Tab
 from gateway.core.token_factors import Factors
-from gateway.core.usage_record import UsageRecord
 
 
 async def _not_known(_: ChatRequest) -> int | None:

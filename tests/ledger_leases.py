@@ -25,11 +25,11 @@ from msgspec import Struct
 from gateway.core.accounts import Account, Amounts, Hold, Purse
 from gateway.core.catalog import Budget
 from gateway.core.chat import Usage
-from gateway.core.ledger_entry import sums
 from gateway.core.money import Nanos
 from gateway.core.periods import period
+from gateway.core.records.entry import sums
+from gateway.core.records.record import UsageRecord
 from gateway.core.snapshot import Leasing
-from gateway.core.usage_record import UsageRecord
 from gateway.drivers.ledger.leased_ledger import LeasedLedger
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis

@@ -24,8 +24,8 @@ from gateway.core.accounts import Account, Amounts, Balance, Hold, Purse
 from gateway.core.catalog import Budget
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired
-from gateway.core.ledger_entry import Counter, Entry, sums
 from gateway.core.money import Nanos
+from gateway.core.records.entry import Counter, Entry, sums
 from gateway.drivers.ledger.memory_ledger import MemoryLedger
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis

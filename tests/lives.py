@@ -40,10 +40,10 @@ from gateway.core.ladder import ladders
 from gateway.core.money import Nanos, Price
 from gateway.core.plan import Candidate
 from gateway.core.ports import Observer, Runner
+from gateway.core.records.record import UsageRecord
 from gateway.core.rules import Between, When
 from gateway.core.snapshot import Timeouts
 from gateway.core.strategies import tactic
-from gateway.core.usage_record import UsageRecord
 from gateway.drivers.ledger.memory_ledger import MemoryLedger
 from gateway.handle import Life, Reply
 from gateway.world import World

@@ -20,10 +20,10 @@ from gateway.core.chat import Extras
 from gateway.core.guard import Growth, Guard
 from gateway.core.ladder import ladders
 from gateway.core.learned import Learned
+from gateway.core.records.record import COMPARED
 from gateway.core.rules import When
 from gateway.core.strategies import tactic
 from gateway.core.trials import Canary, Compares, GuardSettings, Shadow, chosen
-from gateway.core.usage_record import COMPARED
 from gateway.drivers.memory_guard import MemoryGuard
 from gateway.handle import Reply
 from tests.lives import (

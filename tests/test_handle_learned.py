@@ -7,7 +7,7 @@ from gateway.core.catalog import Tier, TierModel
 from gateway.core.chat import Extras
 from gateway.core.events import Escalated, FellBack, Settled
 from gateway.core.learned import Learned
-from gateway.core.signals import kept, read_signals
+from gateway.core.learned.signals import kept, read_signals
 from gateway.core.strategies import tactic
 from tests.core.test_first_rung import odds
 from tests.lives import CATALOG, Stage, Turn, faulty, hear, poor, stage, told, well, whole

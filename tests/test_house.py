@@ -16,9 +16,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import gateway
+from gateway import core
 
 ROOT = Path(__file__).parent.parent
 HOUSE = sorted((ROOT / "gateway").rglob("*.py"))
+CORE = sorted((ROOT / "gateway/core").rglob("*.py"))
 PYPROJECT = (ROOT / "pyproject.toml").read_text()
 LOCKS = (
     *("requirements.lock", "requirements-runtime.lock", "requirements-clients.lock"),
@@ -76,6 +78,13 @@ def test_the_map_is_the_tree() -> None:
     drawn = re.findall(r"^ {4}(\w+) {2,}\S", gateway.__doc__, flags=re.MULTILINE)
     there = {p.relative_to(ROOT / "gateway").parts[0].removesuffix(".py") for p in HOUSE}
     assert sorted(drawn) == sorted(there - {"__init__"})
+
+
+def test_the_map_of_core_is_the_tree() -> None:
+    assert core.__doc__ is not None
+    drawn = re.findall(r" {2,}((?:\w+, )*\w+,?)$", core.__doc__, flags=re.MULTILINE)
+    there = {p.relative_to(ROOT / "gateway/core").parts[0].removesuffix(".py") for p in CORE}
+    assert sorted(re.findall(r"\w+", " ".join(drawn))) == sorted(there - {"__init__"})
 
 
 def test_the_map_and_the_contract_agree() -> None:

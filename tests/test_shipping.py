@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import gateway
-from gateway.commands.stopping import LAST_S
+from gateway.commands.shutdown import LAST_S
 from gateway.config.faults import ConfigError
 from gateway.config.load import load
 from gateway.config.server import Server

@@ -4,10 +4,10 @@ from typing import Any
 
 from gateway.core.accounts import Amounts
 from gateway.core.chat import Usage
-from gateway.core.ledger_entry import Charged, Entry, Kind
 from gateway.core.money import Nanos
-from gateway.core.usage_line import Line, line_of
-from gateway.core.usage_record import UsageRecord
+from gateway.core.records.entry import Charged, Entry, Kind
+from gateway.core.records.line import Line, line_of
+from gateway.core.records.record import UsageRecord
 
 NOON = 1_795_262_400_000
 """2026-11-21T12:00:00Z in Unix milliseconds."""

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.core.learned import Odds, Weights
-from gateway.core.logistic import Fit, Scale
-from gateway.core.signals import NAMES
+from gateway.core.learned.logistic import Fit, Scale
+from gateway.core.learned.signals import NAMES
 
 EVEN: Final = tuple(Scale(0.0, 1e6) for _ in NAMES)
 """No value is clipped, and each weight is a millionth of itself."""

@@ -18,13 +18,13 @@ from gateway.core.errors import LedgerDown
 from gateway.core.features import read_features
 from gateway.core.flow import Deltas
 from gateway.core.guard import GuardDecision, bucket
-from gateway.core.guarded import applies, compare, kept, smart_instead
+from gateway.core.guard.guarded import applies, compare, kept, smart_instead
 from gateway.core.health import RetryBudget
 from gateway.core.ladder import AuditPolicy, Ladder
 from gateway.core.money import Nanos
 from gateway.core.plan import Candidate, Plan
+from gateway.core.records.record import COMPARED, UsageRecord
 from gateway.core.strategy import Answer, Answered, Verdict
-from gateway.core.usage_record import COMPARED, UsageRecord
 from gateway.world import LifeContext
 
 Charge = Callable[[Purse, str, float, Amounts, UsageRecord], Awaitable[None]]

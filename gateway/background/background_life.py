@@ -13,13 +13,13 @@ from gateway.core.accounts import Account, Purse
 from gateway.core.chat import Extras
 from gateway.core.errors import GatewayError
 from gateway.core.first_rung import after
-from gateway.core.guarded import smart_part
+from gateway.core.guard.guarded import smart_part
 from gateway.core.health import RetryBudget
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Candidate, Plan
+from gateway.core.records.record import BEHIND
 from gateway.core.strategy import Cause, Outcome, Round, Stopped, Verdict
 from gateway.core.tab import Tab
-from gateway.core.usage_record import BEHIND
 from gateway.handle import Life
 from gateway.world import LifeContext
 

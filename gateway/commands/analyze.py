@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.commands.wrong_option import WrongOption
-from gateway.core.analyze import analyze
+from gateway.core.explain.analyze import analyze
 from gateway.core.ladder import ladders
+from gateway.core.records.line import Line
 from gateway.core.snapshot import Snapshot
-from gateway.core.usage_line import Line
 from gateway.stores import open_books
 
 

@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from gateway.commands.wrong_option import WrongOption
 from gateway.core.chat import Usage
-from gateway.core.usage_line import BadLine, Line, Reading
-from gateway.core.usage_record import NO_CALLS, UsageRecord
+from gateway.core.records.line import BadLine, Line, Reading
+from gateway.core.records.record import NO_CALLS, UsageRecord
 
 _EXPIRED: Final = "expired"
 _AUDIT: Final = "audit"

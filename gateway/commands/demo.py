@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 
 import uvloop
 
-from gateway.commands.early import ignore_signals
 from gateway.commands.serve import ListenOptions, run_gateway, source_of
 from gateway.commands.shipped import shipped
+from gateway.commands.signals import ignore_signals
 from gateway.simulator import BASES, serve_simulator
 
 

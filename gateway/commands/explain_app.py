@@ -99,7 +99,7 @@ def _analyze(
     from gateway.config.faults import ConfigError
     from gateway.config.load import load
     from gateway.core.errors import LedgerDown
-    from gateway.core.usage_line import StoreError
+    from gateway.core.records.line import StoreError
 
     try:
         report = analyze_request(load(config, outside.env, at=outside.now()), request_id, tenant)

@@ -9,8 +9,8 @@ from typing import Final
 from gateway.commands.progress import steps
 from gateway.commands.wrong_option import WrongOption
 from gateway.config.load import load
-from gateway.core.ledger_audit import Audit, TooBusy
 from gateway.core.money import usd
+from gateway.core.records.audit import Audit, TooBusy
 from gateway.core.snapshot import Snapshot
 from gateway.stores import open_books
 

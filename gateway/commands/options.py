@@ -108,7 +108,7 @@ def run_and_print(run: Callable[[], tuple[list[str], int]], *, json: bool = Fals
     from gateway.commands.wrong_option import WrongOption  # noqa: PLC0415 - so that --help is quick
     from gateway.config.faults import ConfigError  # noqa: PLC0415
     from gateway.core.errors import LedgerDown  # noqa: PLC0415
-    from gateway.core.usage_line import StoreError  # noqa: PLC0415
+    from gateway.core.records.line import StoreError  # noqa: PLC0415
 
     try:
         lines, code = run()

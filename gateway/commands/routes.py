@@ -13,8 +13,8 @@ from rich.table import Table
 
 from gateway.commands.usage import Output, open_records, parse_time
 from gateway.commands.wrong_option import WrongOption, one_of
-from gateway.core.route_figures import Estimate, Figures, RouteFigures
-from gateway.core.usage_line import Reading
+from gateway.core.records.line import Reading
+from gateway.core.records.route_figures import Estimate, Figures, RouteFigures
 
 _FORMS: Final = ("table", "json")
 

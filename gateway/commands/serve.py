@@ -17,9 +17,9 @@ import uvloop
 from starlette.types import ASGIApp
 
 from gateway.app import open_gateway
-from gateway.commands.early import ignore_signals
 from gateway.commands.process_log import process_log
-from gateway.commands.stopping import Listener, drain, on_signal, stop_by_signals
+from gateway.commands.shutdown import Listener, drain, on_signal, stop_by_signals
+from gateway.commands.signals import ignore_signals
 from gateway.config.load import load_whole, stamp
 from gateway.core.redaction import Redactor, secrets_of
 from gateway.core.snapshot import Snapshot

@@ -36,7 +36,7 @@ def serve(
     from gateway.commands.workers import ANNOUNCES, WORKER, WORKERS_DIR, parent_notifier
     from gateway.config.faults import ConfigError
     from gateway.core.errors import LedgerDown
-    from gateway.core.usage_line import StoreError
+    from gateway.core.records.line import StoreError
 
     outside: Outside = ctx.obj
     env = outside.env

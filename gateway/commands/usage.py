@@ -15,8 +15,8 @@ from gateway.commands.usage_report import as_text, show
 from gateway.commands.wrong_option import FORMATS, WrongOption, one_of
 from gateway.config.faults import quoted
 from gateway.config.load import load
-from gateway.core.usage_line import Line, Reading, stamp
-from gateway.core.usage_table import Table, UnknownColumn
+from gateway.core.records.line import Line, Reading, stamp
+from gateway.core.records.table import Table, UnknownColumn
 from gateway.stores import open_books, read_usage
 
 _AGO: Final = re.compile(r"(\d{1,6})([mhdw])", re.ASCII)

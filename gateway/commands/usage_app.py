@@ -33,7 +33,7 @@ def usage(  # noqa: PLR0913, PLR0917 - an option each
     """What was used and what it cost, by whom and for what, exact to the nano-dollar."""
     from gateway.commands.usage import UsageOptions  # noqa: PLC0415 - so that --help is quick
     from gateway.commands.usage import usage as run  # noqa: PLC0415
-    from gateway.core.usage_line import StoreError  # noqa: PLC0415
+    from gateway.core.records.line import StoreError  # noqa: PLC0415
 
     def read() -> tuple[list[str], int]:
         options = UsageOptions(by, since, until, "json" if json else form, source, config)

@@ -8,7 +8,7 @@ from rich.table import Table as RichTable
 
 from gateway.commands.cost_report import as_csv, as_json
 from gateway.core.money import usd
-from gateway.core.usage_table import Group, Sums, Table
+from gateway.core.records.table import Group, Sums, Table
 
 _HEADS: Final = {
     "requests": "requests",

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Final
 
-from gateway.commands.early import DEFERRED, STOP_NOW, TERMINATING, ignore_signals
+from gateway.commands.signals import DEFERRED, STOP_NOW, TERMINATING, ignore_signals
 
 WORKERS_DIR: Final = "TOLLGATE_WORKERS_DIR"
 """The folder where workers share their metrics."""

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator
 
 from gateway.config.scalars import Text, decimal, enum_schema, number_schema, one_of
 from gateway.config.stanza import Stanza
-from gateway.core.life_words import LOG_CONTENT
+from gateway.core.life_log.words import LOG_CONTENT
 
 LogContent = Annotated[str, BeforeValidator(one_of(LOG_CONTENT)), enum_schema(LOG_CONTENT)]
 _share = decimal("a share from 0 to 1", lambda share: share <= 1)

@@ -14,6 +14,7 @@ from gateway.core.catalog import Budget
 from gateway.core.changes import ConfigRead
 from gateway.core.chat import ChatRequest, Completion, Usage
 from gateway.core.money import Nanos
+from gateway.core.records.record import UsageRecord
 from gateway.core.side_events import (
     AlertEnded,
     AuditKind,
@@ -29,7 +30,6 @@ from gateway.core.side_events import (
     UsageLost,
     UsageSunk,
 )
-from gateway.core.usage_record import UsageRecord
 
 __all__ = [
     "AlertEnded", "AuditKind", "AuditLeft", "BudgetRead", "CircuitMoved", "ConfigRead", "GuardRead",

@@ -12,9 +12,9 @@ from gateway.core.chat import ChatRequest
 from gateway.core.features import Features
 from gateway.core.ladder import Ladder
 from gateway.core.learned import Estimate, Learned, Start
+from gateway.core.learned.signals import kept, read_signals
 from gateway.core.money import Nanos
 from gateway.core.plan import Candidate, Plan, Rung, in_its_tokens, peak_price
-from gateway.core.signals import kept, read_signals
 
 
 def begin(

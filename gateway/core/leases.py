@@ -11,10 +11,10 @@ import msgspec
 from msgspec import Struct, structs
 
 from gateway.core.accounts import LARGEST, Amounts, Balance, Hold, Purse, bounded
-from gateway.core.ledger_entry import Entry
 from gateway.core.money import Nanos
+from gateway.core.records.entry import Entry
+from gateway.core.records.record import UsageRecord
 from gateway.core.snapshot import Leasing
-from gateway.core.usage_record import UsageRecord
 
 CALLS: Final = 32
 """The most that one lease serves: what it costs is shared by so many, and an entry of the book

@@ -19,9 +19,9 @@ from gateway.core.chat import ChatRequest, Completion
 from gateway.core.checks.finding import Finding
 from gateway.core.events import Event, HoldsExpired
 from gateway.core.flow import Deltas
-from gateway.core.ledger_entry import Counter, Entry
 from gateway.core.plan import Candidate
-from gateway.core.usage_record import UsageRecord
+from gateway.core.records.entry import Counter, Entry
+from gateway.core.records.record import UsageRecord
 
 Observer = Callable[[Event], None]
 Clock = Callable[[], float]

@@ -160,7 +160,7 @@ class Usage(Struct, frozen=True):
 
 class Log(Struct, frozen=True):
     """A line for each life, to stdout, stderr or a file. `content` is one of LOG_CONTENT in
-    core/life_words.py; `sample` is the share of lives whose words are kept.
+    core/life_log/words.py; `sample` is the share of lives whose words are kept.
     """
 
     to: str = "stdout"

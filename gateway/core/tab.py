@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from gateway.core.accounts import Warned
 from gateway.core.chat import Usage
-from gateway.core.usage_record import UsageRecord
+from gateway.core.records.record import UsageRecord
 
 _NOTHING_YET: Final = Usage()
 
@@ -27,7 +27,7 @@ class Tab(Struct):
     client_gone: bool = False
     """Whether the client has left: what is still read is read only for its usage."""
     signals: tuple[int, ...] = ()
-    """Of the request, for its first record; see core/signals.py."""
+    """Of the request, for its first record; see core/learned/signals.py."""
     warned: tuple[Warned, ...] = ()
     """Soft budgets that stand at 80 or 100 percent."""
     max_cost: int | None = None

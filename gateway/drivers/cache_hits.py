@@ -17,7 +17,7 @@ from gateway.core.accounts import Amounts, Purse
 from gateway.core.errors import LedgerDown
 from gateway.core.money import Nanos
 from gateway.core.ports import Clock
-from gateway.core.usage_record import UsageRecord, encode
+from gateway.core.records.record import UsageRecord, encode
 from gateway.drivers.background import in_background_then_flush
 
 EVERY_S: Final = 10.0

@@ -1,4 +1,4 @@
-"""Logs one line per life, as an observer of events; see core/life_line.py for the fields.
+"""Logs one line per life, as an observer of events; see core/life_log/line.py for the fields.
 
 Where content is logged, a tap on the calls to providers collects every answer.
 """
@@ -10,15 +10,15 @@ from typing import Any, Final
 
 from gateway.core import events
 from gateway.core.chat import Completion
-from gateway.core.life_line import Writer
-from gateway.core.life_words import Content
+from gateway.core.life_log.line import Writer
+from gateway.core.life_log.words import Content
 from gateway.core.observers import Handlers, observer
 from gateway.core.ports import Observer, Upstream
+from gateway.core.records.record import BEHIND
 from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Log
-from gateway.core.usage_record import BEHIND
-from gateway.drivers.heard_answers import HOLD, TappedUpstream
 from gateway.drivers.line_writer import LineWriter
+from gateway.drivers.tapped_upstream import HOLD, TappedUpstream
 
 _HASH_BYTES: Final = 16
 """Bytes of a content hash."""

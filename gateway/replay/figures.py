@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from msgspec import Struct
 
 from gateway.core.money import PER_USD
-from gateway.core.route_figures import percentile
+from gateway.core.records.route_figures import percentile
 from gateway.replay.rehearse import Decision, Rehearsal
 
 SAMPLES: Final = 400

@@ -11,8 +11,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from gateway.core.learned import written
-from gateway.core.logistic import Column, Fit, Scale, fit, penalty_of, scale_of
-from gateway.core.signals import NAMES
+from gateway.core.learned.logistic import Column, Fit, Scale, fit, penalty_of, scale_of
+from gateway.core.learned.signals import NAMES
 from gateway.replay.lessons import Lesson, Lessons
 from gateway.replay.records import Unusable
 

@@ -15,9 +15,9 @@ from msgspec import Struct, structs
 from gateway.core.chat import Usage
 from gateway.core.errors import InvalidRequest, ShuttingDown
 from gateway.core.first_rung import after
-from gateway.core.guarded import kept
+from gateway.core.guard.guarded import kept
+from gateway.core.learned.signals import of_record, read_signals
 from gateway.core.plan import Plan
-from gateway.core.signals import of_record, read_signals
 from gateway.replay.lineup import Lineup
 from gateway.replay.records import Records, Unusable
 from gateway.replay.rehearse import Rehearsal

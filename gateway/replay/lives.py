@@ -17,7 +17,7 @@ from msgspec import Raw, Struct, structs
 from gateway.core.agree import Agreement, key_of
 from gateway.core.chat import ChatRequest, Choice, Completion, Usage
 from gateway.core.money import Nanos, Price
-from gateway.core.usage_record import BEHIND
+from gateway.core.records.record import BEHIND
 from gateway.replay.recorded_tools import tool_calls
 from gateway.replay.records import Answer, Query, RecordedModel, Records, Unusable
 

@@ -1,7 +1,7 @@
 """Simulated providers: they speak the real wire formats and keep a bill of their own.
 
 behaviours   what a model's name makes it do, as a table
-asks         the request, independent of the format
+simulated_request  the request, independent of the format
 answers      the answer: deterministic
 schemas      a value that satisfies a JSON Schema
 format       the interface of a format

@@ -7,8 +7,8 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from gateway.simulator.asks import SimulatedRequest, Tool
 from gateway.simulator.schemas import example
+from gateway.simulator.simulated_request import SimulatedRequest, Tool
 
 REFUSAL: Final = "I'm sorry, but I can't help with that."
 _ECHO: Final = 1_000

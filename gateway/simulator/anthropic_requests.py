@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from gateway.simulator.asks import Fault, SimulatedRequest, Tool
 from gateway.simulator.format import read_object
+from gateway.simulator.simulated_request import Fault, SimulatedRequest, Tool
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _REQUIRED: Final = {"text": "text", "tool_use": "input", "tool_result": "tool_use_id"}

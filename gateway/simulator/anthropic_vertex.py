@@ -10,7 +10,7 @@ from typing import Final
 from gateway.simulator import anthropic, vertex
 from gateway.simulator.anthropic import frames, stream_media_type, whole
 from gateway.simulator.anthropic_requests import read_hosted
-from gateway.simulator.asks import Fault, SimulatedRequest
+from gateway.simulator.simulated_request import Fault, SimulatedRequest
 
 __all__ = [
     "error", "failure", "frames", "headers", "interruption", "name", "read", "stream_media_type",

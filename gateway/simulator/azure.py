@@ -11,9 +11,9 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.simulator import openai
-from gateway.simulator.asks import Fault, SimulatedRequest
 from gateway.simulator.format import Frame, Reply, read_object
 from gateway.simulator.openai import stream_media_type
+from gateway.simulator.simulated_request import Fault, SimulatedRequest
 
 __all__ = [
     "error", "failure", "frames", "headers", "interruption", "name", "read", "stream_media_type",

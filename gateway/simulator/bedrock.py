@@ -10,10 +10,10 @@ from typing import Any, Final, Literal
 import msgspec
 
 from gateway.simulator.answers import Answer, Call, pieces
-from gateway.simulator.asks import Fault
 from gateway.simulator.bedrock_requests import read
 from gateway.simulator.eventstream import event, exception
 from gateway.simulator.format import Frame, Reply, arguments
+from gateway.simulator.simulated_request import Fault
 
 __all__ = [
     "error", "failure", "frames", "headers", "interruption", "name", "read", "stream_media_type",

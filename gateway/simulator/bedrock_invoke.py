@@ -13,7 +13,6 @@ import msgspec
 from gateway.simulator import anthropic
 from gateway.simulator.anthropic import whole
 from gateway.simulator.anthropic_requests import read_hosted
-from gateway.simulator.asks import Fault, SimulatedRequest
 from gateway.simulator.bedrock import (
     error,
     failure,
@@ -24,6 +23,7 @@ from gateway.simulator.bedrock import (
 )
 from gateway.simulator.eventstream import event
 from gateway.simulator.format import Frame, Reply, read_object
+from gateway.simulator.simulated_request import Fault, SimulatedRequest
 
 __all__ = [
     "error", "failure", "frames", "headers", "interruption", "name", "read", "stream_media_type",

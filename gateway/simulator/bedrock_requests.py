@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from gateway.simulator.asks import Fault, SimulatedRequest, Tool
 from gateway.simulator.format import compact, read_object
+from gateway.simulator.simulated_request import Fault, SimulatedRequest, Tool
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _FIELDS: Final = frozenset({

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from gateway.simulator.answers import Answer
-from gateway.simulator.asks import Fault, SimulatedRequest
 from gateway.simulator.behaviours import FAILURES, behaviour_of, interruption_of
 from gateway.simulator.bill import Bill, BilledCall, cost_of, tokens_in, tokens_of
 from gateway.simulator.client import Client
 from gateway.simulator.format import Format, Frame, Reply
+from gateway.simulator.simulated_request import Fault, SimulatedRequest
 
 _PIECES_BEFORE_BREAK = 3
 """Pieces of an answer sent before it stalls or breaks; at least one is never sent."""

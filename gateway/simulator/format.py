@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.simulator.answers import Answer, Call
-from gateway.simulator.asks import Fault, SimulatedRequest
+from gateway.simulator.simulated_request import Fault, SimulatedRequest
 
 
 class Reply(Struct, frozen=True):

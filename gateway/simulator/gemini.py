@@ -11,10 +11,10 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.simulator.answers import Answer, pieces
-from gateway.simulator.asks import Fault
 from gateway.simulator.bill import tokens_in
 from gateway.simulator.format import Frame, Reply, arguments
 from gateway.simulator.gemini_requests import read
+from gateway.simulator.simulated_request import Fault
 
 __all__ = [
     "error", "failure", "frames", "headers", "interruption", "name", "read", "stream_media_type",

@@ -5,8 +5,8 @@ Source: ai.google.dev, "Generating content", streamGenerateContent. Errors are i
 
 from typing import Final
 
-from gateway.simulator.asks import Fault
 from gateway.simulator.format import Format, Frame, Reply
+from gateway.simulator.simulated_request import Fault
 
 _BETWEEN: Final = b"\n,\r\n"
 _END: Final = b"\n]\n"

@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from gateway.simulator.asks import Fault, SimulatedRequest, Tool
 from gateway.simulator.format import compact, read_object
+from gateway.simulator.simulated_request import Fault, SimulatedRequest, Tool
 
 _FIELDS: Final = frozenset({
     "cachedContent", "contents", "generationConfig", "labels", "model", "modelArmorConfig",

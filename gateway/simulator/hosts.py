@@ -9,8 +9,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from gateway.simulator import openai
-from gateway.simulator.asks import Fault, SimulatedRequest
 from gateway.simulator.format import Frame, Reply, compact
+from gateway.simulator.simulated_request import Fault, SimulatedRequest
 
 
 class RateLimitReply(Struct, frozen=True):

@@ -10,9 +10,9 @@ from typing import Any, Final, Literal
 import msgspec
 
 from gateway.simulator.answers import Answer, pieces
-from gateway.simulator.asks import Fault
 from gateway.simulator.format import Frame, Reply, arguments
 from gateway.simulator.ollama_requests import read
+from gateway.simulator.simulated_request import Fault
 
 __all__ = [
     "error", "failure", "frames", "headers", "interruption", "name", "read", "stream_media_type",

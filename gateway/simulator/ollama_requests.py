@@ -7,8 +7,8 @@ options are ignored, as by the real server. Source: api/types.go of github.com/o
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.simulator.asks import Fault, SimulatedRequest, Tool
 from gateway.simulator.format import read_object
+from gateway.simulator.simulated_request import Fault, SimulatedRequest, Tool
 
 _ROLES: Final = ("system", "user", "assistant", "tool")
 _TYPES: Final[Mapping[str, tuple[type, str]]] = {

@@ -10,9 +10,9 @@ from typing import Any, Final
 import msgspec
 
 from gateway.simulator.answers import Answer, pieces
-from gateway.simulator.asks import Fault, SimulatedRequest
 from gateway.simulator.format import Frame, Reply
 from gateway.simulator.openai_requests import read
+from gateway.simulator.simulated_request import Fault, SimulatedRequest
 
 __all__ = [
     "error", "failure", "frames", "headers", "interruption", "models", "name", "read",

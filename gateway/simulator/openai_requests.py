@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from gateway.simulator.asks import Fault, SimulatedRequest, Tool
 from gateway.simulator.format import read_object
+from gateway.simulator.simulated_request import Fault, SimulatedRequest, Tool
 
 _ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")

@@ -11,9 +11,9 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.simulator import gemini
-from gateway.simulator.asks import Fault, SimulatedRequest
 from gateway.simulator.format import Frame, Reply, read_object
 from gateway.simulator.gemini import stream_media_type, unknown
+from gateway.simulator.simulated_request import Fault, SimulatedRequest
 
 __all__ = [
     "error", "failure", "frames", "headers", "interruption", "name", "read", "stream_media_type",

@@ -8,20 +8,20 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from msgspec import structs
 
-from gateway.core.analyze import analyze
 from gateway.core.catalog import Catalog, Model
 from gateway.core.errors import NotFound, UnknownModel
 from gateway.core.explain import explain, rates
+from gateway.core.explain.analyze import analyze
 from gateway.core.features import Features, read_features
 from gateway.core.first_rung import begin
 from gateway.core.patterns import allowed
 from gateway.core.plan import Plan, PlanContext, make_plan
 from gateway.core.prompt_caches import beginning
+from gateway.core.records.line import Line
 from gateway.core.rule_traits import climbed
 from gateway.core.snapshot import Snapshot
 from gateway.core.tags import tagged
 from gateway.core.tokens import count
-from gateway.core.usage_line import Line
 from gateway.web.asgi import AsgiClient, Receive, Scope, Send
 from gateway.web.callers import Caller
 from gateway.web.door import PATH, Door, find_ladder, read_body

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from gateway.core.errors import InvalidRequest
-from gateway.wire.asked import number
+from gateway.wire.request_fields import number
 
 MIN_BUDGET: Final = 1_024
 """Tokens; the API refuses less."""

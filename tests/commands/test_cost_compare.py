@@ -8,7 +8,7 @@ import pytest
 
 from gateway.core.chat import Usage
 from gateway.core.money import nanos
-from gateway.core.usage_record import UsageRecord, encode
+from gateway.core.records.record import UsageRecord, encode
 from tests.commands.costs import lines, printed, refused, told
 
 # At a million tokens a request each costs what its price says: 1, 5, 25 USD.

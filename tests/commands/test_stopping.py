@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import uvicorn
 
-from gateway.commands.stopping import Listener
+from gateway.commands.shutdown import Listener
 
 TURNS: Final = 20
 """Of the loop: fewer than that it takes to wake who is told to."""

@@ -18,7 +18,7 @@ from gateway.core.accounts import Account, Amounts, Hold, Purse
 from gateway.core.catalog import Budget
 from gateway.core.chat import Usage
 from gateway.core.money import Nanos
-from gateway.core.usage_line import Line, encode, line_of, when
+from gateway.core.records.line import Line, encode, line_of, when
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.drivers.usage.jsonl_store import JsonlStore

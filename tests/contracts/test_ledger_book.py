@@ -9,9 +9,9 @@ import pytest
 from gateway.core.accounts import Account, Amounts, Hold, Purse
 from gateway.core.catalog import Budget
 from gateway.core.chat import Usage
-from gateway.core.ledger_entry import Charged, Entry, sums
 from gateway.core.money import Nanos
-from gateway.core.usage_record import UsageRecord
+from gateway.core.records.entry import Charged, Entry, sums
+from gateway.core.records.record import UsageRecord
 from tests.ledger_bench import Bench, Driver
 
 pytest_plugins = ("tests.ledger_fixtures",)

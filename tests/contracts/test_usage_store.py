@@ -9,8 +9,8 @@ import pytest
 from pyarrow import parquet
 
 from gateway.core.chat import Usage
-from gateway.core.usage_line import Line, Reading, StoreError
-from gateway.core.usage_row import LATER
+from gateway.core.records.line import Line, Reading, StoreError
+from gateway.core.records.row import LATER
 from gateway.drivers.usage.open import open_store
 from gateway.drivers.usage.store import UsageStore
 from tests.usage_lines import HOUR, NOON, line

@@ -5,7 +5,6 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from gateway.core.analyze import analyze
 from gateway.core.catalog import (
     Catalog,
     Check,
@@ -17,10 +16,11 @@ from gateway.core.catalog import (
     TierModel,
 )
 from gateway.core.chat import Usage
+from gateway.core.explain.analyze import analyze
 from gateway.core.ladder import Ladder, ladders
 from gateway.core.money import Price
+from gateway.core.records.line import Line
 from gateway.core.rules import Between, When
-from gateway.core.usage_line import Line
 from tests.usage_lines import NOON, line
 
 

@@ -11,8 +11,8 @@ from gateway.core.features import read_features
 from gateway.core.first_rung import after, begin
 from gateway.core.ladder import ladders
 from gateway.core.learned import Learned
+from gateway.core.learned.signals import NAMES, kept, read_signals
 from gateway.core.plan import Plan, PlanContext, make_plan
-from gateway.core.signals import NAMES, kept, read_signals
 from gateway.core.strategies import tactic
 from tests.core.asked import request, user
 from tests.lives import CATALOG

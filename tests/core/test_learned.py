@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from gateway.core.learned import BadWeights, read_weights, written
-from gateway.core.logistic import Fit, Scale
-from gateway.core.signals import NAMES
+from gateway.core.learned.logistic import Fit, Scale
+from gateway.core.learned.signals import NAMES
 
 SCALES = tuple(Scale(0.1 * at, 1.0 + at) for at in range(len(NAMES)))
 FITS = {

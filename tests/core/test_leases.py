@@ -5,8 +5,8 @@ import pytest
 from gateway.core.accounts import Account, Amounts, Balance, Hold, Purse
 from gateway.core.catalog import Budget
 from gateway.core.leases import CALLS, Lease, Part, can_be_leased, slice_of, split
-from gateway.core.ledger_entry import Entry, Kind
 from gateway.core.money import Nanos
+from gateway.core.records.entry import Entry, Kind
 from gateway.core.snapshot import Leasing
 
 ONE = Amounts(Nanos(10), 100, 1)

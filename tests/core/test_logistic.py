@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from gateway.core.logistic import REACH, chance, fit, penalty_of, scale_of, solve
+from gateway.core.learned.logistic import REACH, chance, fit, penalty_of, scale_of, solve
 
 
 def drawn(

@@ -2,8 +2,15 @@
 
 import pytest
 
-from gateway.core.route_figures import Estimate, Figures, RouteFigures, mean, percentile, share
-from gateway.core.usage_line import Line
+from gateway.core.records.line import Line
+from gateway.core.records.route_figures import (
+    Estimate,
+    Figures,
+    RouteFigures,
+    mean,
+    percentile,
+    share,
+)
 from tests.usage_lines import NOON, line
 
 USD = 10**9

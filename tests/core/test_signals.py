@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from gateway.core.chat import ChatRequest
-from gateway.core.signals import LAYOUT, NAMES, kept, of_record, read_signals
+from gateway.core.learned.signals import LAYOUT, NAMES, kept, of_record, read_signals
 from tests.core.asked import request, user
 
 

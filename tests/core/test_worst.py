@@ -16,11 +16,11 @@ from gateway.core.checks import Finding, checklist
 from gateway.core.checks.early_checks import worth_watching
 from gateway.core.checks.external import SHOWN
 from gateway.core.errors import Faulty, Reset
+from gateway.core.explain.worst import worst
 from gateway.core.money import Nanos, Price
 from gateway.core.plan import Candidate, Plan, Rung
 from gateway.core.strategies import carry_out, tactic
 from gateway.core.strategy import Answered, Failed, Outcome, Round
-from gateway.core.worst import worst
 from tests.core.asked import request, user
 
 HI: Final = request(user("x" * 40), model="r", max_tokens=3)

@@ -10,7 +10,7 @@ from gateway.core.accounts import Amounts, Purse
 from gateway.core.chat import Usage
 from gateway.core.errors import LedgerDown
 from gateway.core.money import Nanos
-from gateway.core.usage_record import UsageRecord
+from gateway.core.records.record import UsageRecord
 from gateway.drivers import background, cache_hits
 from gateway.drivers.cache_hits import CacheHits, open_cache_hits
 from gateway.drivers.ledger.memory_ledger import MemoryLedger

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.usage_line import BadLine, Line, Reading, Seen, StoreError, encode
-from gateway.core.usage_record import decode
+from gateway.core.records.line import BadLine, Line, Reading, Seen, StoreError, encode
+from gateway.core.records.record import decode
 from gateway.drivers.usage.jsonl_store import JsonlStore
 from tests.usage_lines import line, record
 

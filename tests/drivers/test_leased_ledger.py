@@ -13,9 +13,9 @@ from gateway.core.accounts import Account, Amounts, Hold, Purse, Refusal
 from gateway.core.catalog import Budget
 from gateway.core.events import Event, LedgerTook
 from gateway.core.leases import CALLS
-from gateway.core.ledger_audit import Told
-from gateway.core.ledger_entry import sums
 from gateway.core.money import Nanos
+from gateway.core.records.audit import Told
+from gateway.core.records.entry import sums
 from gateway.core.snapshot import Leasing
 from gateway.drivers.ledger.lease_homes import LeasedHome
 from gateway.drivers.ledger.lease_ids import KEPT_S, LeaseIds

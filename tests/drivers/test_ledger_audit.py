@@ -15,11 +15,11 @@ from redis import Redis
 from gateway.core.accounts import Account, Amounts, Hold, Purse
 from gateway.core.catalog import Budget
 from gateway.core.errors import LedgerDown
-from gateway.core.ledger_audit import Told, TooBusy
-from gateway.core.ledger_entry import Counter, Entry
 from gateway.core.money import Nanos
 from gateway.core.ports import LedgerDriver
-from gateway.core.usage_line import Reading, entry_of, line_of
+from gateway.core.records.audit import Told, TooBusy
+from gateway.core.records.entry import Counter, Entry
+from gateway.core.records.line import Reading, entry_of, line_of
 from gateway.drivers.ledger.audit import audit, may_be_dropped, rebuild
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis

@@ -5,7 +5,7 @@ import pytest
 from gateway.core.accounts import Amounts
 from gateway.core.chat import Usage
 from gateway.core.money import Nanos
-from gateway.core.usage_record import UsageRecord, encode
+from gateway.core.records.record import UsageRecord, encode
 from gateway.drivers.ledger.book import read_entry
 
 RECORD = UsageRecord("h", "r", "t", "auto", "m", "p", "cheap", "answer", "ok", 9, 5, Usage(1, 2))

@@ -12,8 +12,8 @@ from gateway.core.accounts import Account, Amounts, Hold, Purse, Refusal
 from gateway.core.catalog import Budget
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, LedgerTook
-from gateway.core.ledger_entry import sums
 from gateway.core.money import Nanos
+from gateway.core.records.entry import sums
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.patience import PATIENT_S, limit

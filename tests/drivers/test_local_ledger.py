@@ -16,10 +16,10 @@ from gateway.core.catalog import Budget, Meter, Mode, Tenant
 from gateway.core.chat import Usage
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired
-from gateway.core.ledger_audit import Told
 from gateway.core.money import Nanos
-from gateway.core.usage_line import entry_of, line_of
-from gateway.core.usage_record import UsageRecord
+from gateway.core.records.audit import Told
+from gateway.core.records.line import entry_of, line_of
+from gateway.core.records.record import UsageRecord
 from gateway.drivers.ledger.audit import audit
 from gateway.drivers.ledger.local_journal import journals
 from gateway.drivers.ledger.local_ledger import LocalLedger

@@ -13,7 +13,7 @@ from gateway.core.catalog import Budget
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired
 from gateway.core.money import Nanos
-from gateway.core.usage_record import UsageRecord
+from gateway.core.records.record import UsageRecord
 from gateway.drivers.ledger.local_journal import Held, Journal, Spent, journals, make_journal
 from gateway.drivers.ledger.local_payer import Payer
 from gateway.drivers.ledger.memory_ledger import MemoryLedger

@@ -7,8 +7,8 @@ from typing import Final
 import pytest
 
 from gateway.core.accounts import Amounts
-from gateway.core.ledger_entry import Entry
 from gateway.core.money import Nanos
+from gateway.core.records.entry import Entry
 from gateway.drivers.usage.books import Books
 from gateway.drivers.usage.jsonl_store import JsonlStore
 from gateway.drivers.usage.search import Search

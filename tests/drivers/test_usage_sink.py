@@ -19,9 +19,9 @@ from gateway.core.events import (
     UsageLost,
     UsageSunk,
 )
-from gateway.core.ledger_entry import Entry
 from gateway.core.money import Nanos
-from gateway.core.usage_line import Line, Reading, StoreError
+from gateway.core.records.entry import Entry
+from gateway.core.records.line import Line, Reading, StoreError
 from gateway.drivers.ledger.memory_ledger import MemoryLedger
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis

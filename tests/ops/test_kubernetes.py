@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import gateway
-from gateway.commands.stopping import LAST_S
+from gateway.commands.shutdown import LAST_S
 from gateway.config.load import load
 from gateway.drivers.metrics.catalogue import METRICS
 from tests.ops.packages import ROOT, of_trixie, output, run

@@ -14,7 +14,7 @@ import pytest
 from gateway.commands.learn import LearnOptions, run
 from gateway.core.chat import Usage
 from gateway.core.learned import read_weights
-from gateway.core.signals import NAMES, kept, read_signals
+from gateway.core.learned.signals import NAMES, kept, read_signals
 from gateway.replay.learn import apgr, auc, calibration
 from gateway.replay.lessons import Call, of_usage
 from gateway.replay.records import Unusable

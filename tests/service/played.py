@@ -19,10 +19,10 @@ import httpx
 from gateway.core.events import Event, Replied
 from gateway.core.money import PER_USD
 from gateway.core.ports import LedgerDriver
-from gateway.core.usage_record import UsageRecord
+from gateway.core.records.record import UsageRecord
 from gateway.simulator import BASES, Simulator
 from gateway.simulator.answers import Answer, answer_of
-from gateway.simulator.asks import SimulatedRequest
+from gateway.simulator.simulated_request import SimulatedRequest
 from tests.service.running import KEY, Running, running
 
 Says = Mapping[str, Answer]

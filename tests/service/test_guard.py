@@ -18,11 +18,11 @@ from gateway.background.runner import AuditRunner
 from gateway.commands.analyze import show
 from gateway.core.events import AuditEnded, Settled
 from gateway.core.ports import LedgerDriver
-from gateway.core.usage_record import COMPARED, UsageRecord
+from gateway.core.records.record import COMPARED, UsageRecord
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.simulator import Simulator
 from gateway.simulator.answers import Answer
-from gateway.simulator.asks import SimulatedRequest
+from gateway.simulator.simulated_request import SimulatedRequest
 from tests.service.running import KEY, Running, running
 
 pytest_plugins = ("tests.redis_server",)

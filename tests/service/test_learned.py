@@ -14,9 +14,9 @@ from rich.console import Console
 
 from gateway.commands.explain import explain_request, show
 from gateway.core.learned import written
-from gateway.core.logistic import Fit
-from gateway.core.signals import NAMES
-from gateway.core.usage_line import encode, line_of
+from gateway.core.learned.logistic import Fit
+from gateway.core.learned.signals import NAMES
+from gateway.core.records.line import encode, line_of
 from gateway.drivers.ledger.memory_ledger import MemoryLedger
 from gateway.replay.lessons import of_usage, read_calls
 from tests.service.running import KEY, Running, running

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.core.events import Settled
-from gateway.core.ledger_entry import Entry, sums
+from gateway.core.records.entry import Entry, sums
 from gateway.drivers.ledger.leased_ledger import LeasedLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.service.running import Running, running

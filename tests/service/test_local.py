@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gateway.core.accounts import Account, Purse
 from gateway.core.catalog import Budget
-from gateway.core.ledger_entry import Entry, sums
+from gateway.core.records.entry import Entry, sums
 from gateway.drivers.ledger.local_journal import journals
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis

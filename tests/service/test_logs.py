@@ -19,7 +19,7 @@ from gateway.core.events import AuditEnded, Settled
 from gateway.replay.formats import read
 from gateway.simulator import Simulator
 from gateway.simulator.answers import Answer, answer_of
-from gateway.simulator.asks import SimulatedRequest
+from gateway.simulator.simulated_request import SimulatedRequest
 from tests.service.running import KEY, Running, running
 
 CONFIG = """

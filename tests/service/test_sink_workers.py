@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from gateway.core.usage_line import Reading
+from gateway.core.records.line import Reading
 from gateway.drivers.usage.jsonl_store import JsonlStore
 from gateway.simulator import serve_simulator
 from tests.drivers.redis_fleet import cluster

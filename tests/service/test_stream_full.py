@@ -16,7 +16,7 @@ from gateway.__main__ import app
 from gateway.core.accounts import Account, Amounts, Hold, Purse
 from gateway.core.catalog import Budget, Tenant
 from gateway.core.money import Nanos
-from gateway.core.usage_line import Reading
+from gateway.core.records.line import Reading
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.metrics.prometheus import Metrics
 from gateway.drivers.redis.embedded import EmbeddedRedis

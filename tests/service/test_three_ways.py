@@ -18,11 +18,11 @@ import pytest
 import pytest_asyncio
 
 from gateway.core.events import UsageSunk
-from gateway.core.ledger_entry import Entry, sums
 from gateway.core.money import usd
 from gateway.core.ports import LedgerDriver
-from gateway.core.usage_line import Reading
-from gateway.core.usage_table import Table
+from gateway.core.records.entry import Entry, sums
+from gateway.core.records.line import Reading
+from gateway.core.records.table import Table
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.drivers.usage.open import open_store
 from gateway.simulator.answers import pieces

@@ -21,7 +21,7 @@ from opentelemetry.semconv.schemas import Schemas
 from gateway.drivers.traces.names import CONVENTIONS, REQUEST_FIELDS, SCHEMA_URL
 from gateway.simulator import Simulator
 from gateway.simulator.answers import Answer, answer_of
-from gateway.simulator.asks import SimulatedRequest
+from gateway.simulator.simulated_request import SimulatedRequest
 from tests.service.collector import Collector, collecting
 from tests.service.running import KEY, Running, running
 from tests.service.test_logs import CONFIG, PROMPT, SAYS

@@ -6,8 +6,8 @@ from jsonschema import Draft202012Validator
 from msgspec.structs import replace
 
 from gateway.simulator.answers import REFUSAL, Answer, Call, answer_of, pieces
-from gateway.simulator.asks import SimulatedRequest, Tool
 from gateway.simulator.schemas import example
+from gateway.simulator.simulated_request import SimulatedRequest, Tool
 
 
 def ask(question: str, *more: str, **fields: Any) -> SimulatedRequest:

@@ -8,8 +8,8 @@ from msgspec import structs
 
 from gateway.core.chat import Usage
 from gateway.core.money import usd
+from gateway.core.records.record import UsageRecord
 from gateway.core.tab import Tab
-from gateway.core.usage_record import UsageRecord
 from gateway.web.bill import extension
 
 POOR = UsageRecord(

@@ -6,10 +6,10 @@ The entries come from the book, and from the usage store: an entry in both count
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from gateway.core.ledger_audit import Audit, Difference, Told, TooBusy
-from gateway.core.ledger_entry import Counter
 from gateway.core.periods import SLOTS
 from gateway.core.ports import LedgerDriver
+from gateway.core.records.audit import Audit, Difference, Told, TooBusy
+from gateway.core.records.entry import Counter
 from gateway.drivers.ledger.plans import read_key
 
 _PAGE: Final = 1_000

@@ -12,9 +12,9 @@ import msgspec
 from gateway.core.accounts import Amounts
 from gateway.core.chat import Usage
 from gateway.core.leases import decode_parts, split
-from gateway.core.ledger_entry import METERS, Charged, Counter, Entry
 from gateway.core.money import Nanos
-from gateway.core.usage_record import UsageRecord, decode
+from gateway.core.records.entry import METERS, Charged, Counter, Entry
+from gateway.core.records.record import UsageRecord, decode
 from gateway.drivers.ledger.commands import first_hold
 from gateway.drivers.ledger.homes import Homes
 from gateway.drivers.redis.servers import Redis

@@ -14,8 +14,8 @@ import msgspec
 
 from gateway.core.accounts import Amounts
 from gateway.core.leases import Record
-from gateway.core.ledger_entry import METERS, Counter
-from gateway.core.usage_record import encode as as_line
+from gateway.core.records.entry import METERS, Counter
+from gateway.core.records.record import encode as as_line
 from gateway.drivers.ledger.plans import Line, Plan, escape, prefix, read_key
 from gateway.drivers.redis.wire import encode
 

@@ -14,8 +14,8 @@ from msgspec import structs
 from gateway.core.accounts import Amounts, Balance, Hold, Purse, Refusal, checked
 from gateway.core.errors import LedgerDown
 from gateway.core.ports import DONE, Clock
+from gateway.core.records.record import UsageRecord
 from gateway.core.snapshot import Leasing
-from gateway.core.usage_record import UsageRecord
 from gateway.drivers.ledger.lease_homes import Heat
 from gateway.drivers.ledger.lease_ids import LeaseIds
 from gateway.drivers.ledger.lease_keeper import ASK_AHEAD_CALLS, COOL_S, Leasable, LeaseKeeper

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from gateway.core.accounts import Amounts, Hold, bounded
 from gateway.core.errors import LedgerDown
 from gateway.core.ports import Observer
-from gateway.core.usage_record import UsageRecord
+from gateway.core.records.record import UsageRecord
 from gateway.drivers.ledger.local_journal import (
     Held,
     Journal,

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.core.accounts import Amounts, Purse
-from gateway.core.usage_record import UsageRecord
+from gateway.core.records.record import UsageRecord
 
 _PATTERN: Final = "local-*.jsonl"
 _CHUNK: Final = 1 << 16

@@ -24,7 +24,7 @@ from gateway.core.catalog import Tenant
 from gateway.core.errors import LedgerDown
 from gateway.core.events import LedgerTook
 from gateway.core.ports import DONE, Clock, Observer
-from gateway.core.usage_record import UsageRecord
+from gateway.core.records.record import UsageRecord
 from gateway.drivers.ledger.local_books import LocalBooks, OpenCall, Outage
 from gateway.drivers.ledger.local_payer import VoidingLedger
 from gateway.drivers.ledger.local_rooms import BalanceQuery, Demand, Rooms, WatchedPurse

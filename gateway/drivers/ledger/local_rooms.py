@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
 from gateway.core.accounts import Amounts, Balance, Purse
-from gateway.core.ledger_entry import of_meter
 from gateway.core.money import Nanos
 from gateway.core.ports import Clock
+from gateway.core.records.entry import of_meter
 from gateway.drivers.ledger.plans import Calendar, Limit, make_plan
 
 _MAX_PURSES: Final = 4_096

@@ -8,10 +8,10 @@ from typing import Final
 
 from gateway.core.accounts import Amounts
 from gateway.core.catalog import Budget
-from gateway.core.ledger_entry import Charged, Counter, Entry, Kind, of_meter
 from gateway.core.money import Nanos
 from gateway.core.periods import SLOTS
-from gateway.core.usage_record import UsageRecord
+from gateway.core.records.entry import Charged, Counter, Entry, Kind, of_meter
+from gateway.core.records.record import UsageRecord
 from gateway.drivers.ledger.book import expired_record
 from gateway.drivers.ledger.plans import Line
 

@@ -17,10 +17,10 @@ from gateway.core.accounts import (
 )
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired
-from gateway.core.ledger_entry import Charged, Counter, Entry, of_meter
 from gateway.core.money import Nanos
 from gateway.core.ports import DONE, Observer
-from gateway.core.usage_record import UsageRecord
+from gateway.core.records.entry import Charged, Counter, Entry, of_meter
+from gateway.core.records.record import UsageRecord
 from gateway.drivers.ledger.memory_books import CHARGED_S, Books, Held, Places
 from gateway.drivers.ledger.plans import Calendar, Limit, Line, Plan, make_plan, prefix, read_key
 

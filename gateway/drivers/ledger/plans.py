@@ -14,8 +14,8 @@ from msgspec import Struct
 from gateway.core.accounts import LARGEST, Account, Purse
 from gateway.core.catalog import Budget, Meter
 from gateway.core.catalog import Period as Per
-from gateway.core.ledger_entry import METERS
 from gateway.core.periods import ROLLING_S, SLOTS, Period, ended_by, period
+from gateway.core.records.entry import METERS
 
 _DAY: Final = 86_400
 NEVER: Final = 2**53 - 1

@@ -25,11 +25,11 @@ from gateway.core.accounts import (
 )
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired, LedgerTook
-from gateway.core.ledger_entry import of_meter
 from gateway.core.money import Nanos
 from gateway.core.observers import handlers_of
 from gateway.core.ports import Clock, Observer
-from gateway.core.usage_record import UsageRecord
+from gateway.core.records.entry import of_meter
+from gateway.core.records.record import UsageRecord
 from gateway.drivers.ledger.book import Book
 from gateway.drivers.ledger.commands import SCRIPTS, SWEEP_BATCH, Scripts, reserve_command
 from gateway.drivers.ledger.debts import Debts

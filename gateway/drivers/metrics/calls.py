@@ -10,8 +10,8 @@ from typing import Any, Final, TypeAlias
 from gateway.core import events
 from gateway.core.chat import Usage
 from gateway.core.money import Nanos
+from gateway.core.records.record import UsageRecord
 from gateway.core.tags import Known, labelled
-from gateway.core.usage_record import UsageRecord
 from gateway.drivers.metrics.budgets import per_of
 from gateway.drivers.metrics.families import Families, Labels
 from gateway.drivers.metrics.saved import Saved

@@ -38,7 +38,7 @@ from gateway.core.observers import Handlers
 from gateway.core.ports import Upstream
 from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Otel, Snapshot
-from gateway.drivers.heard_answers import HOLD, TappedUpstream
+from gateway.drivers.tapped_upstream import HOLD, TappedUpstream
 from gateway.drivers.traces.names import NAMES, SCHEMA_URL, TAG
 from gateway.drivers.traces.places import Places
 from gateway.drivers.traces.traceparent import CALL_TRACEPARENT, PARENT, format_traceparent

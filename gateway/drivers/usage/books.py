@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from gateway.core.errors import LedgerDown
-from gateway.core.ledger_audit import Audit, Told
 from gateway.core.ports import LedgerDriver
+from gateway.core.records.audit import Audit, Told
+from gateway.core.records.line import Line, Reading, entry_of, line_of, when
+from gateway.core.records.record import is_of
 from gateway.core.snapshot import Snapshot
-from gateway.core.usage_line import Line, Reading, entry_of, line_of, when
-from gateway.core.usage_record import is_of
 from gateway.drivers.ledger.audit import audit, rebuild
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.servers import open_redis

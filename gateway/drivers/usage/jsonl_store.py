@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from gateway.core.usage_line import BadLine, Line, Reading, StoreError, encode
+from gateway.core.records.line import BadLine, Line, Reading, StoreError, encode
 from gateway.drivers.usage.store import READ_BATCH, Folder, by_day, disk_error, sync_folder
 
 _SUFFIX: Final = ".jsonl"

@@ -8,8 +8,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.core.usage_line import Line, Reading, StoreError
-from gateway.core.usage_row import KINDS, LATER, NAMES, columns_of, line_of_row
+from gateway.core.records.line import Line, Reading, StoreError
+from gateway.core.records.row import KINDS, LATER, NAMES, columns_of, line_of_row
 from gateway.drivers.usage.store import READ_BATCH, Folder, by_day, disk_error, sync_folder
 
 try:

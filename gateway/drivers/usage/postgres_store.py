@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
-from gateway.core.usage_line import Line, Reading, StoreError
-from gateway.core.usage_row import KINDS, LATER, NAMES, columns_of, line_of_row
+from gateway.core.records.line import Line, Reading, StoreError
+from gateway.core.records.row import KINDS, LATER, NAMES, columns_of, line_of_row
 from gateway.drivers.usage.store import READ_BATCH
 
 try:

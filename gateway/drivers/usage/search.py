@@ -9,10 +9,10 @@ from typing import Final, Protocol
 
 from msgspec import structs
 
-from gateway.core.ledger_entry import Entry
 from gateway.core.ports import Clock
-from gateway.core.usage_line import Line, line_of, when
-from gateway.core.usage_record import is_of
+from gateway.core.records.entry import Entry
+from gateway.core.records.line import Line, line_of, when
+from gateway.core.records.record import is_of
 
 _PAGE: Final = 500
 """Entries that are read at once: a few milliseconds of the event loop's time."""

@@ -14,10 +14,10 @@ from typing import Any, Final, TypeVar
 
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired, Settled, SinkFailed, UsageLost, UsageSunk
-from gateway.core.ledger_entry import Entry
 from gateway.core.observers import Handlers
 from gateway.core.ports import LedgerDriver, Observer
-from gateway.core.usage_line import StoreError, line_of, when
+from gateway.core.records.entry import Entry
+from gateway.core.records.line import StoreError, line_of, when
 from gateway.drivers.redis.wire import RedisError
 from gateway.drivers.usage.marks import Mark, Marks
 from gateway.drivers.usage.store import UsageStore

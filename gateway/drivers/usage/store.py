@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final, Protocol
 
-from gateway.core.usage_line import Line, Reading, StoreError
+from gateway.core.records.line import Line, Reading, StoreError
 
 READ_BATCH: Final = 1_000
 """Lines that are read together."""

@@ -12,7 +12,7 @@ from gateway.core.errors import Broken
 from gateway.wire.anthropic.faults import read
 from gateway.wire.anthropic.reply import call_fields, page_citations, thinking_with_position
 from gateway.wire.calls import arguments_json, require_name
-from gateway.wire.kept import Collected
+from gateway.wire.extra_fields import Collected
 from gateway.wire.thoughts import with_position
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from gateway.core.errors import InvalidRequest
-from gateway.wire import asked, calls
+from gateway.wire import calls, request_fields
 from gateway.wire.anthropic.parts import blocks, text, with_cache_control
 from gateway.wire.parts import Block
 from gateway.wire.thoughts import interleave, parse_thinking_blocks
@@ -54,8 +54,8 @@ def conversation(messages: Any) -> Conversation:
     """Translates the decoded `messages`. Raises InvalidRequest, naming the path."""
     system: list[Block] = []
     turns: list[Turn] = []
-    for message, where in asked.messages(messages):
-        role = asked.role(message, where)
+    for message, where in request_fields.messages(messages):
+        role = request_fields.role(message, where)
         if role in {"system", "developer"}:
             system += _instructions(message, where)
         else:
@@ -112,7 +112,9 @@ def _tool(message: Mapping[str, Any], where: str) -> list[Block]:
 
 
 def _assistant(message: Mapping[str, Any], where: str) -> list[Block]:
-    asked.refuse_message_fields(message, where, ("function_call", "audio"), "Anthropic's models")
+    request_fields.refuse_message_fields(
+        message, where, ("function_call", "audio"), "Anthropic's models"
+    )
     content = blocks(message.get("content"), f"{where}.content")
     if isinstance(message.get("refusal"), str):
         content += text(message["refusal"])

@@ -7,16 +7,16 @@ import msgspec
 
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
-from gateway.wire import asked, claude
+from gateway.wire import claude, request_fields
 from gateway.wire.anthropic.generation import generation
 from gateway.wire.anthropic.messages import Conversation, conversation
 from gateway.wire.anthropic.parts import blocks
 from gateway.wire.anthropic.schema import SchemaBudget
 from gateway.wire.anthropic.thinking import Thinking, thinking
 from gateway.wire.anthropic.tools import Tool, choice, redeclare, tools
-from gateway.wire.asked import ResponseFormat
 from gateway.wire.dialect import HttpCall, Target
 from gateway.wire.parts import Block
+from gateway.wire.request_fields import ResponseFormat
 from gateway.wire.unsupported import ESSENTIAL, dropped_fields, strict_tools
 
 PATH: Final = "/v1/messages"
@@ -54,14 +54,14 @@ def auth(api_key: str) -> Mapping[str, str]:
 
 def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     """Raises InvalidRequest, naming the field, for what the API cannot express."""
-    given = asked.fields(request)
-    asked.refuse(given, _REFUSED, "Anthropic's models")
+    given = request_fields.fields(request)
+    request_fields.refuse(given, _REFUSED, "Anthropic's models")
     _refuse_priced_region(given.get("inference_geo"))
     accepts = generation(target.upstream)
     chat = conversation(given.get("messages"))
-    max_tokens = asked.output_limit(request, target)
+    max_tokens = request_fields.output_limit(request, target)
     body: dict[str, Any] = {"model": target.upstream, "max_tokens": max_tokens}
-    response_format = asked.response_format(given.get("response_format"))
+    response_format = request_fields.response_format(given.get("response_format"))
     budget = SchemaBudget() if accepts.schemas else None
     schema = (
         budget.close(response_format.schema)
@@ -166,7 +166,7 @@ def _thinking_fields(given: Mapping[str, Any], effort: Thinking, schema: Any) ->
 
 def _stops(given: Any) -> dict[str, Any]:
     """The API refuses blank stop sequences; without them an answer would not stop there."""
-    stops = asked.stop_sequences(given)
+    stops = request_fields.stop_sequences(given)
     if any(not stop.strip() for stop in stops):
         raise InvalidRequest("stop: Anthropic's models cannot stop at white space", param="stop")
     return {"stop_sequences": stops} if stops else {}
@@ -192,7 +192,7 @@ def _user(request: ChatRequest, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _betas(given: Any, more: str | None) -> dict[str, str]:
-    names = asked.betas(given)
+    names = request_fields.betas(given)
     if more and more not in names:
         names = [*names, more]
     return {"anthropic-beta": ",".join(names)} if names else {}

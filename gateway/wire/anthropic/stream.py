@@ -12,8 +12,8 @@ from gateway.wire.anthropic.faults import read, stream_fault
 from gateway.wire.anthropic.reply import decode, finish, refusal
 from gateway.wire.anthropic.usage import merge_usage, parse_usage
 from gateway.wire.dialect import NO_TEMPLATE, StreamDecoder, Target
+from gateway.wire.extra_fields import Collected, beside
 from gateway.wire.faults import with_usage
-from gateway.wire.kept import Collected, beside
 from gateway.wire.silence import count_silent_event
 from gateway.wire.sse import SseDecoder
 from gateway.wire.whole import StreamOrWhole

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.wire import asked, claude
+from gateway.wire import claude, request_fields
 from gateway.wire.anthropic.generation import Generation
 
 
@@ -22,7 +22,7 @@ def thinking(
     """The effort is a hint: thinking is left out if no budget is possible, see
     claude.thinking_budget, or if a forced tool rules it out. Adaptive models still get `effort`.
     """
-    effort = asked.effort(value, claude.EFFORTS)
+    effort = request_fields.effort(value, claude.EFFORTS)
     if effort is None:
         return Thinking()
     if effort == "none":

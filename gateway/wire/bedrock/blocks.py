@@ -19,7 +19,7 @@ from gateway.wire.bedrock.reply import (
     thinking,
 )
 from gateway.wire.calls import require_name
-from gateway.wire.kept import Collected
+from gateway.wire.extra_fields import Collected
 from gateway.wire.thoughts import with_position
 
 

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.wire import asked, claude
-from gateway.wire.asked import ResponseFormat
+from gateway.wire import claude, request_fields
 from gateway.wire.bedrock.models import Model
 from gateway.wire.bedrock.schema import close
+from gateway.wire.request_fields import ResponseFormat
 
 _GPT_OSS_EFFORTS: Final[Mapping[str, str]] = {"minimal": "low", "xhigh": "high", "max": "high"}
 _NOVA_EFFORTS: Final[Mapping[str, str]] = {"minimal": "low", "low": "low"}
@@ -46,7 +46,7 @@ def thinking(
     The effort is a hint: it is dropped if the model has no such control, if a forced tool rules
     thinking out, or if no budget is possible; see claude.thinking_budget.
     """
-    effort = asked.effort(value, claude.EFFORTS)
+    effort = request_fields.effort(value, claude.EFFORTS)
     if effort is None:
         return {}
     if effort == "none":
@@ -78,7 +78,9 @@ def sampling(fields: Mapping[str, Any], accepts: Model, *, thinks: bool) -> dict
     if accepts.vendor == "anthropic":
         none = thinks or not accepts.takes_sampling
         return claude.sampling(fields, none=none, both=accepts.both_samplers)
-    values = {name: asked.number(fields, name) for name in ("temperature", "top_p", "top_k")}
+    values = {
+        name: request_fields.number(fields, name) for name in ("temperature", "top_p", "top_k")
+    }
     if values["temperature"] is not None:
         values["temperature"] = min(values["temperature"], 1.0)
     return {name: value for name, value in values.items() if value is not None}
@@ -94,7 +96,7 @@ def top_k(value: Any, accepts: Model) -> dict[str, Any]:
 
 
 def betas(value: Any, accepts: Model) -> dict[str, Any]:
-    names = asked.betas(value)
+    names = request_fields.betas(value)
     return {"anthropic_beta": names} if names and accepts.vendor == "anthropic" else {}
 
 

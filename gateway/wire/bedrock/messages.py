@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec import Struct, structs
 
 from gateway.core.errors import InvalidRequest
-from gateway.wire import asked, calls
+from gateway.wire import calls, request_fields
 from gateway.wire.bedrock.models import Model
 from gateway.wire.bedrock.parts import IN_RESULTS, blocks, text, with_cache_point
 from gateway.wire.bedrock.turns import Turn, valid_turns
@@ -51,7 +51,7 @@ class _Reader:
         self.turns: list[Turn] = []
 
     def add(self, message: Any, where: str) -> None:
-        role = asked.role(message, where)
+        role = request_fields.role(message, where)
         if role in {"system", "developer"}:
             self.system += instructions(message.get("content"), f"{where}.content", message)
             return
@@ -86,7 +86,7 @@ class _Reader:
         return with_cache_point([{"toolResult": result}, *points[:1]], message.get("cache_control"))
 
     def assistant(self, message: Mapping[str, Any], where: str) -> list[Block]:
-        asked.refuse_message_fields(message, where, ("function_call", "audio"), "Bedrock")
+        request_fields.refuse_message_fields(message, where, ("function_call", "audio"), "Bedrock")
         thoughts = _thoughts(message.get("thinking_blocks"), f"{where}.thinking_blocks")
         content = blocks(message.get("content"), f"{where}.content")
         if isinstance(message.get("refusal"), str):
@@ -122,7 +122,7 @@ def conversation(messages: Any, accepts: Model, *, calls_as_text: bool) -> Conve
     without tools, and tools cannot be declared without allowing calls.
     """
     reader = _Reader(accepts, calls_as_text=calls_as_text)
-    for message, where in asked.messages(messages):
+    for message, where in request_fields.messages(messages):
         reader.add(message, where)
     system, turns = reader.system, reader.turns
     if not turns:

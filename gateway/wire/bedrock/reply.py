@@ -14,8 +14,8 @@ from gateway.wire.bedrock.usage import parse_usage
 from gateway.wire.calls import arguments_json, require_name
 from gateway.wire.citations import Annotation, url_citation
 from gateway.wire.dialect import Target
+from gateway.wire.extra_fields import Collected, beside
 from gateway.wire.faults import with_usage
-from gateway.wire.kept import Collected, beside
 from gateway.wire.thoughts import with_position
 
 FINISH: Final[Mapping[str, str]] = {

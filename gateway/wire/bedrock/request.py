@@ -9,8 +9,7 @@ from msgspec import Struct
 
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
-from gateway.wire import asked, claude
-from gateway.wire.asked import ResponseFormat
+from gateway.wire import claude, request_fields
 from gateway.wire.bedrock.extras import (
     betas,
     one_at_a_time,
@@ -26,6 +25,7 @@ from gateway.wire.bedrock.turns import without_cache_points
 from gateway.wire.buckets import S3_ALLOWED, refuse_s3
 from gateway.wire.dialect import HttpCall, Target
 from gateway.wire.parts import Block
+from gateway.wire.request_fields import ResponseFormat
 from gateway.wire.unsupported import ESSENTIAL, dropped_fields, strict_tools
 
 PASSED_THROUGH: Final = (
@@ -78,8 +78,8 @@ def path(upstream: str, operation: str) -> str:
 
 def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     """Raises InvalidRequest, naming the field, for what the API cannot express."""
-    given = asked.fields(request)
-    asked.refuse(given, _REFUSED, "Bedrock")
+    given = request_fields.fields(request)
+    request_fields.refuse(given, _REFUSED, "Bedrock")
     if S3_ALLOWED not in target.quirks:
         for name in _MAY_NAME_FILES:
             refuse_s3(given.get(name), name)
@@ -87,7 +87,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     offer = _offer(given, accepts)
     claude.refuse_forced_tool(target.upstream, offer.mode)
     chat = conversation(given.get("messages"), accepts, calls_as_text=not offer.tools)
-    response_format = asked.response_format(given.get("response_format"))
+    response_format = request_fields.response_format(given.get("response_format"))
     structured = structure(response_format, accepts)
     body: dict[str, Any] = {
         "messages": [{"role": turn.role, "content": turn.content} for turn in chat.turns]
@@ -96,7 +96,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     system = _system(given.get("system"), chat, in_words, accepts)
     if system:
         body["system"] = system
-    limit = asked.output_limit(request, target)
+    limit = request_fields.output_limit(request, target)
     fields = _fields(given, accepts, offer, limit, chat)
     sampled = sampling(given, accepts, thinks=claude.is_thinking(fields.get("thinking")))
     body["inferenceConfig"] = _inference(limit, sampled, given.get("stop"))
@@ -246,5 +246,5 @@ def _inference(limit: int, sampled: Mapping[str, Any], stop: Any) -> dict[str, A
     for name, converse_name in (("temperature", "temperature"), ("top_p", "topP")):
         if name in sampled:
             fields[converse_name] = sampled[name]
-    stops = asked.stop_sequences(stop)
+    stops = request_fields.stop_sequences(stop)
     return fields | ({"stopSequences": stops} if stops else {})

@@ -13,8 +13,8 @@ from gateway.wire.bedrock.faults import read
 from gateway.wire.bedrock.reply import decode, finish
 from gateway.wire.bedrock.usage import parse_usage
 from gateway.wire.dialect import Target
+from gateway.wire.extra_fields import Collected, beside
 from gateway.wire.faults import with_usage
-from gateway.wire.kept import Collected, beside
 
 _NO_START: Final[Mapping[str, Raw]] = {}
 

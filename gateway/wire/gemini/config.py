@@ -5,11 +5,11 @@ from typing import Any, Final
 
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
-from gateway.wire import asked
-from gateway.wire.asked import ResponseFormat
+from gateway.wire import request_fields
 from gateway.wire.dialect import Target
 from gateway.wire.gemini.generation import Generation
 from gateway.wire.gemini.tools import schema
+from gateway.wire.request_fields import ResponseFormat
 
 JSON = dict[str, Any]
 
@@ -52,7 +52,7 @@ _SEEDS: Final = 2**31
 
 def config(request: ChatRequest, target: Target, given: Mapping[str, Any]) -> JSON:
     """All but thinking and the response format. Raises InvalidRequest, naming the field."""
-    fields: JSON = {"maxOutputTokens": asked.output_limit(request, target)}
+    fields: JSON = {"maxOutputTokens": request_fields.output_limit(request, target)}
     for name, (field, low, high) in _NUMBERS.items():
         value = given.get(name)
         if value is None or (name in _PENALTIES and value == 0):
@@ -62,7 +62,7 @@ def config(request: ChatRequest, target: Target, given: Mapping[str, Any]) -> JS
         fields[field] = value
     if request.n > 1:
         fields["candidateCount"] = request.n
-    stops = asked.stop_sequences(given.get("stop"))
+    stops = request_fields.stop_sequences(given.get("stop"))
     return (
         fields
         | ({"stopSequences": stops} if stops else {})
@@ -76,7 +76,7 @@ def thinking(value: Any, accepts: Generation, limit: int) -> JSON:
     """`thinkingConfig` for `reasoning_effort`. The effort is a hint: it is adjusted to what the
     model supports and to the output limit. If thinking is requested, thoughts are included.
     """
-    effort = asked.effort(value, LEVELS)
+    effort = request_fields.effort(value, LEVELS)
     if effort is None or not accepts.budgets:
         return {}
     shown = {"includeThoughts": True} if effort != "none" else {}

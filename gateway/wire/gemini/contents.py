@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.core.errors import InvalidRequest
-from gateway.wire import asked, calls
+from gateway.wire import calls, request_fields
 from gateway.wire.gemini.parts import parts, text
 from gateway.wire.parts import Block as Part
 from gateway.wire.signed_ids import PLACEHOLDER_SIGNATURE
@@ -35,7 +35,7 @@ class Conversation:
         """Function names by call id."""
         self._media: list[Part] = []
         """Media from tool results, sent after the last result: one turn must answer all calls."""
-        for message, where in asked.messages(messages):
+        for message, where in request_fields.messages(messages):
             self._add_message(message, where)
         self._add("user", self._media)
         if not self.turns and self.system:
@@ -45,7 +45,7 @@ class Conversation:
             raise InvalidRequest("messages have no content", param="messages")
 
     def _add_message(self, message: Any, where: str) -> None:
-        role = asked.role(message, where)
+        role = request_fields.role(message, where)
         if role in {"assistant", "user"}:
             self._add("user", self._media)
             self._media = []
@@ -68,7 +68,9 @@ class Conversation:
             self.turns.append(Turn(role, new_parts, results))
 
     def _assistant(self, message: Mapping[str, Any], where: str) -> list[Part]:
-        asked.refuse_message_fields(message, where, ("function_call", "audio"), "Google's models")
+        request_fields.refuse_message_fields(
+            message, where, ("function_call", "audio"), "Google's models"
+        )
         content = parts(message.get("content"), f"{where}.content")
         if isinstance(message.get("refusal"), str):
             content += text(message["refusal"])

@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
-from gateway.wire import asked
+from gateway.wire import request_fields
 from gateway.wire.buckets import ALLOWED, refuse_buckets
 from gateway.wire.dialect import HttpCall, Target
 from gateway.wire.gemini.config import config, json_output, thinking
@@ -58,8 +58,8 @@ def auth(api_key: str) -> Mapping[str, str]:
 
 def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     """Raises InvalidRequest, naming the field, for what the API cannot express."""
-    given = asked.fields(request)
-    asked.refuse(given, REFUSED, "Google's models")
+    given = request_fields.fields(request)
+    request_fields.refuse(given, REFUSED, "Google's models")
     if ALLOWED not in target.quirks:
         refuse_buckets(given.get("messages"))
     accepts = generation(target.upstream)
@@ -69,7 +69,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     settings = config(request, target, given)
     settings |= thinking(given.get("reasoning_effort"), accepts, settings["maxOutputTokens"])
     format_fields, instruction = json_output(
-        asked.response_format(given.get("response_format")),
+        request_fields.response_format(given.get("response_format")),
         constrains=accepts.schema_beside_tools or "tools" not in offered,
     )
     system = chat.system + ([{"text": instruction}] if instruction else [])

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.errors import InvalidRequest
-from gateway.wire import asked, calls, parts
+from gateway.wire import calls, parts, request_fields
 from gateway.wire.signed_ids import split_id
 
 JSON = dict[str, Any]
@@ -13,12 +13,12 @@ JSON = dict[str, Any]
 def messages(given: Any) -> list[JSON]:
     """Translates the decoded `messages`. Raises InvalidRequest, naming the path."""
     names: dict[str, str] = {}
-    return [_message(message, where, names) for message, where in asked.messages(given)]
+    return [_message(message, where, names) for message, where in request_fields.messages(given)]
 
 
 def _message(given: Any, where: str, names: dict[str, str]) -> JSON:
     """Translates one message. `names` maps the ids of earlier calls to function names."""
-    role = asked.role(given, where)
+    role = request_fields.role(given, where)
     message: JSON = {"role": "system" if role == "developer" else role}
     message |= _content(given.get("content"), f"{where}.content")
     if role == "assistant":
@@ -32,7 +32,7 @@ def _message(given: Any, where: str, names: dict[str, str]) -> JSON:
 
 def _answer(given: Mapping[str, Any], where: str, names: dict[str, str]) -> JSON:
     """An assistant message's fields besides its content."""
-    asked.refuse_message_fields(given, where, ("function_call", "audio"), "Ollama")
+    request_fields.refuse_message_fields(given, where, ("function_call", "audio"), "Ollama")
     fields: JSON = {}
     thoughts = given.get("reasoning_content") or given.get("reasoning")
     if isinstance(thoughts, str) and thoughts:

@@ -7,10 +7,10 @@ import msgspec
 
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
-from gateway.wire import asked, calls
-from gateway.wire.asked import ResponseFormat
+from gateway.wire import calls, request_fields
 from gateway.wire.dialect import HttpCall, Target
 from gateway.wire.ollama.messages import messages
+from gateway.wire.request_fields import ResponseFormat
 from gateway.wire.unsupported import ESSENTIAL, dropped_fields
 
 PATH: Final = "/api/chat"
@@ -53,9 +53,9 @@ def auth(api_key: str) -> Mapping[str, str]:
 
 def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     """Raises InvalidRequest, naming the field, for what Ollama cannot express."""
-    given = asked.fields(request)
-    asked.refuse(given, _REFUSED, "Ollama")
-    limit = asked.output_limit(request, target)
+    given = request_fields.fields(request)
+    request_fields.refuse(given, _REFUSED, "Ollama")
+    limit = request_fields.output_limit(request, target)
     body: dict[str, Any] = {
         "model": target.upstream,
         "messages": messages(given.get("messages")),
@@ -65,7 +65,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     body |= {name: given[name] for name in _PASSED_THROUGH if given.get(name) is not None}
     body |= (
         _tools(given)
-        | _format(asked.response_format(given.get("response_format")))
+        | _format(request_fields.response_format(given.get("response_format")))
         | _logprobs(given)
     )
     effort = given.get("reasoning_effort")
@@ -105,7 +105,7 @@ def _options(given: Mapping[str, Any], limit: int) -> dict[str, Any]:
         name: given[name] for name in sorted(OPTIONS & given.keys()) if given[name] is not None
     }
     options |= {name: value for name, value in (own or {}).items() if name in OPTIONS}
-    stops = asked.stop_sequences(options.pop("stop", None))
+    stops = request_fields.stop_sequences(options.pop("stop", None))
     return {"num_predict": limit, **options, **({"stop": stops} if stops else {})}
 
 
@@ -150,5 +150,5 @@ def _logprobs(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _think(value: Any) -> Any:
-    effort = asked.effort(value, THINK)
+    effort = request_fields.effort(value, THINK)
     return None if effort is None else THINK[effort]

@@ -11,7 +11,13 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.core import tokens
-from gateway.core.bills import (
+from gateway.core.catalog import BALLOTS, CASCADE, Check, Tactic
+from gateway.core.chat import ChatRequest, Choice, Completion, Message, add_messages
+from gateway.core.checks import Checklist
+from gateway.core.checks.early_checks import worth_watching
+from gateway.core.checks.external import SHOWN
+from gateway.core.checks.finding import Finding
+from gateway.core.explain.bills import (
     Bill,
     Bills,
     by_vendor,
@@ -21,14 +27,8 @@ from gateway.core.bills import (
     may_be_poor,
     polled,
 )
-from gateway.core.catalog import BALLOTS, CASCADE, Check, Tactic
-from gateway.core.chat import ChatRequest, Choice, Completion, Message, add_messages
-from gateway.core.checks import Checklist
-from gateway.core.checks.early_checks import worth_watching
-from gateway.core.checks.external import SHOWN
-from gateway.core.checks.finding import Finding
+from gateway.core.explain.identity_cache import cached_by_identity
 from gateway.core.features import read_features
-from gateway.core.identity_cache import cached_by_identity
 from gateway.core.money import ceiling
 from gateway.core.plan import Candidate, Plan, Rung, in_its_tokens, peak_price
 from gateway.core.strategies import taking

@@ -15,8 +15,8 @@ from msgspec import Struct, structs
 
 from gateway.core.accounts import Amounts
 from gateway.core.chat import Usage
-from gateway.core.ledger_entry import Charged, Entry, Kind
-from gateway.core.usage_record import UsageRecord
+from gateway.core.records.entry import Charged, Entry, Kind
+from gateway.core.records.record import UsageRecord
 
 _NOTHING: Final = Usage()
 _CHUNK: Final = 4_096

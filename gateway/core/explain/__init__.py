@@ -9,11 +9,13 @@ from gateway.core import tokens
 from gateway.core.catalog import BALLOTS, CASCADE, Check, Tactic, Tenant
 from gateway.core.chat import ChatRequest, Choice, Completion, Usage
 from gateway.core.checks.external import question
+from gateway.core.explain.worst import worst
 from gateway.core.features import Features, read_features
 from gateway.core.first_rung import after
 from gateway.core.judges import judges
 from gateway.core.ladder import Ladder, Step
 from gateway.core.learned import Start
+from gateway.core.learned.signals import NAMES
 from gateway.core.money import Audio, Nanos, Price, cost, usd
 from gateway.core.order import TYPICAL_OUTPUT, Order, RankingFacts, describe
 from gateway.core.pace import LatencyTracker
@@ -26,9 +28,7 @@ from gateway.core.plan import (
     peak_price,
     price_now,
 )
-from gateway.core.signals import NAMES
 from gateway.core.strategies import carry_out, tactic, taking
-from gateway.core.worst import worst
 
 _NO_CONTEXT: Final = PlanContext(Tenant(""))
 _NONE: Final[Mapping[str, Ladder]] = {}
@@ -52,7 +52,7 @@ def explain(
     `known`.
 
     `expected` is the first candidate, or each voter, answering at a typical length, and the first
-    judge of each answer; `worst` is the most that all calls can cost together, see core/worst.py,
+    judge of each answer; `worst` is the most that all calls can cost together, see worst.py,
     in whichever order those are asked that are drawn; `always_smart` is the last rung's first
     candidate alone.
     """

@@ -4,7 +4,7 @@ import re
 from collections.abc import Hashable
 from typing import Any, Final
 
-from gateway.core.numerals import NUMBER, bare, exact, numeric
+from gateway.core.agree.numerals import NUMBER, bare, exact, numeric
 
 _NOT_WORDS: Final = re.compile(r"[\W_]+")
 _SIGNS: Final = re.compile(

@@ -12,9 +12,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from gateway.core.logistic import REACH, Fit, Scale, chance
+from gateway.core.learned.logistic import REACH, Fit, Scale, chance
+from gateway.core.learned.signals import NAMES
 from gateway.core.money import Nanos
-from gateway.core.signals import NAMES
 
 VERSION: Final = 1
 _DIGITS: Final = 6

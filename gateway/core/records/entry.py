@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from gateway.core.accounts import Amounts
 from gateway.core.catalog import Meter
-from gateway.core.usage_record import UsageRecord
+from gateway.core.records.record import UsageRecord
 
 Kind = Literal["settled", "expired", "corrected", "charged"]
 METERS: Final[tuple[Meter, ...]] = ("usd", "tokens", "requests")

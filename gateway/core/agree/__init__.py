@@ -9,11 +9,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from gateway.core.chat import Choice, Completion, ToolCall
-from gateway.core.checks.tolerant_json import Unreadable, read_json, read_strict
-from gateway.core.checks.tools import all_calls
-from gateway.core.meaning import canonical, is_code, scalar, words
-from gateway.core.numerals import (
+from gateway.core.agree.meaning import canonical, is_code, scalar, words
+from gateway.core.agree.numerals import (
     NUMBER,
     bare,
     first_number,
@@ -22,6 +19,9 @@ from gateway.core.numerals import (
     numeric,
     plainly,
 )
+from gateway.core.chat import Choice, Completion, ToolCall
+from gateway.core.checks.tolerant_json import Unreadable, read_json, read_strict
+from gateway.core.checks.tools import all_calls
 
 MODES: Final = ("auto", "choice", "json", "label", "number", "tools")
 

@@ -12,8 +12,8 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from gateway.core.money import PER_USD
-from gateway.core.usage_line import Line
-from gateway.core.usage_record import BEHIND, CACHED, COMPARED
+from gateway.core.records.line import Line
+from gateway.core.records.record import BEHIND, CACHED, COMPARED
 
 Seen = Literal["answered", "shadow"]
 _WHOLE: Final = ("ok", "cut")

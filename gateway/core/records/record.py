@@ -2,7 +2,7 @@
 
 A record is written in the same atomic step as the settle that charges it, so the two cannot
 disagree. What was charged, and to which budgets, is in the ledger's entry around the record; see
-core/ledger_entry.py.
+core/records/entry.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -8,9 +8,9 @@ import msgspec
 
 from gateway.core.accounts import Amounts
 from gateway.core.chat import Usage
-from gateway.core.ledger_entry import Charged
 from gateway.core.money import Nanos
-from gateway.core.usage_line import Booked, Line, stamp
+from gateway.core.records.entry import Charged
+from gateway.core.records.line import Booked, Line, stamp
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import uvicorn
 
-from gateway.commands.early import STOP_NOW
+from gateway.commands.signals import STOP_NOW
 from gateway.core.snapshot import Server
 from gateway.web.door import Door
 

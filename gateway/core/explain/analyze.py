@@ -16,9 +16,9 @@ from gateway.core.explain import dollars
 from gateway.core.ladder import Ladder, Step, StepModel
 from gateway.core.money import cost
 from gateway.core.plan import peak_price
+from gateway.core.records.line import Line
+from gateway.core.records.record import BEHIND, COMPARED
 from gateway.core.rules import by_tags
-from gateway.core.usage_line import Line
-from gateway.core.usage_record import BEHIND, COMPARED
 
 _JUDGED: Final = frozenset({"ok", "cut"})
 _UNSEEN: Final = frozenset({"audit", COMPARED, "expired"})

@@ -9,8 +9,8 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.core.accounts import Amounts
-from gateway.core.usage_line import Line
-from gateway.core.usage_record import NO_CALLS
+from gateway.core.records.line import Line
+from gateway.core.records.record import NO_CALLS
 
 Group = tuple[str, ...]
 COLUMNS: Final = (

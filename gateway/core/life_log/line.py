@@ -27,8 +27,8 @@ from gateway.core.events import (
     Replied,
     Settled,
 )
-from gateway.core.life_words import Content, Hash, add_answers, add_words
-from gateway.core.usage_record import UsageRecord
+from gateway.core.life_log.words import Content, Hash, add_answers, add_words
+from gateway.core.records.record import UsageRecord
 
 Names = Mapping[str, str]
 """Gives each text as it may be shown."""

@@ -2,8 +2,8 @@
 
 from msgspec import Struct
 
-from gateway.core.ledger_entry import Counter, Entry, of_meter
-from gateway.core.usage_line import Seen
+from gateway.core.records.entry import Counter, Entry, of_meter
+from gateway.core.records.line import Seen
 
 
 class Difference(Struct, frozen=True):

@@ -1,0 +1,1 @@
+"""A finished request as one line of a log."""
