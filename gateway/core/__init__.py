@@ -1,17 +1,17 @@
 """Decide: functions from values to values. No I/O, no clock, no randomness.
 
-    what is asked    chat, features, shape, plain_messages, tokens, tags
-    what there is    catalog, snapshot, changes, digest, ladder, patterns
-    who asks         accounts, keys
-    whom to ask      rules, rule_traits, hours, plan, plans, order, first_rung
-    what was seen    health, pace, prompt_caches, token_factors, learned
-    what to do       strategy, strategies, judges
-    the answer       flow, assembly, checks, scripts, mending, agree, response_cache
-    money            money, tariff, usage, billing, tab, periods, leases, calculator
-    trials           trials, guard
-    the end          errors, refusals, reason, life_end
-    what is told     events, side_events, observers, histogram, life_log, records, redaction, explain
-    the world        ports
+    what is asked  chat, features, shape, plain_messages, tokens, tags
+    what there is  catalog, snapshot, changes, digest, ladder, patterns
+    who asks       accounts, keys
+    whom to ask    rules, rule_traits, hours, plan, plans, order, first_rung
+    what was seen  health, pace, prompt_caches, token_factors, learned
+    what to do     strategy, strategies, judges
+    the answer     flow, assembly, checks, scripts, mending, agree, response_cache
+    money          money, tariff, usage, billing, tab, periods, leases, calculator
+    trials         trials, guard
+    the end        errors, refusals, reason, life_end
+    what is told   events, side_events, observers, histogram, life_log, records, redaction, explain
+    the world      ports
 
 Begin with plan, strategy and ports.
 """
