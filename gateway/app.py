@@ -102,8 +102,8 @@ async def open_gateway(
         stack.callback(metrics.close)
         opened = open_logs_and_traces(snapshot, time.time, redactor or Redactor())
         written = await stack.enter_async_context(opened)
-        told = [metrics.handlers, *written.handlers, *map(of_all, observers)]
-        scene = await stack.enter_async_context(_open_scene(snapshot, told, env, written.tap))
+        handlers = [metrics.handlers, *written.handlers, *map(of_all, observers)]
+        scene = await stack.enter_async_context(_open_scene(snapshot, handlers, env, written.tap))
         world, ledger = scene.world, scene.ledger
 
         async def scrape() -> bytes:
@@ -155,8 +155,8 @@ async def _open_scene(
     snapshot: Snapshot, hearers: Sequence[Handlers], env: Mapping[str, str], tap: Tap
 ) -> AsyncIterator[_Scene]:
     moved, awake = ChangedHomes(), ActiveHomes()
-    told = [*hearers, *([] if snapshot.usage.sink is None else [moved.handlers])]
-    observe = observer(*told)
+    handlers = [*hearers, *([] if snapshot.usage.sink is None else [moved.handlers])]
+    observe = observer(*handlers)
     async with AsyncExitStack() as stack:
         counts = observer(hearers[0])
         webhook = await stack.enter_async_context(open_webhook(snapshot, counts))
@@ -168,7 +168,7 @@ async def _open_scene(
                 *([awake.handlers] if len(its.tenants) > MAX_GROUPS else ()),
                 *([webhook.handlers] if its.alerts.webhook is not None else ()),
             ]
-            return observer(*told, *asked)
+            return observer(*handlers, *asked)
 
         ledger = await stack.enter_async_context(open_ledger(snapshot, observe))
         opened = open_sink(snapshot, server(snapshot.ledger), ledger, moved, observe, time.time)

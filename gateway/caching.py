@@ -67,9 +67,9 @@ class CachingLife(Life):
 
     async def _look(self) -> tuple[CacheHit | None, str]:
         """The answer that was kept for this request, and what came of asking for it."""
-        named, kept, asks = self.ladder, self.world.responses, self.asks
+        named, responses, asks = self.ladder, self.world.responses, self.asks
         self._cache = cache = named.cache
-        if cache is None or kept is None or not (asks.lookup or asks.store):
+        if cache is None or responses is None or not (asks.lookup or asks.store):
             return None, "bypass"
         self._read()  # notes on its trail which rule holds
         rule = "; ".join(self.trail)
@@ -78,7 +78,7 @@ class CachingLife(Life):
         if key is None or not asks.lookup:
             return None, "bypass"
         try:
-            found = await kept.find(self.tenant.name, key)
+            found = await responses.find(self.tenant.name, key)
         except CacheDown:
             return None, "error"
         if found is None:
@@ -136,13 +136,13 @@ class CachingLife(Life):
         self._keep(reply, whole, why)
 
     def _keep(self, reply: Reply, whole: Completion | None, why: str) -> None:
-        cache, kept, key = self._cache, self.world.responses, self._key
-        if cache is None or kept is None or key is None or whole is None:
+        cache, responses, key = self._cache, self.world.responses, self._key
+        if cache is None or responses is None or key is None or whole is None:
             return
         if not response_cache.is_cacheable(whole, why, self.request):
             return
         who, tab = reply.candidate, self.tab
-        told = CacheEntry(who.deployment.name, who.tier, whole, tab.usage, tab.spent, cache.ttl_s)
-        data = response_cache.pack(told)
+        entry = CacheEntry(who.deployment.name, who.tier, whole, tab.usage, tab.spent, cache.ttl_s)
+        data = response_cache.pack(entry)
         if len(data) <= cache.most_bytes:
-            kept.keep(self.tenant.name, key, data, cache.ttl_s)
+            responses.keep(self.tenant.name, key, data, cache.ttl_s)

@@ -30,7 +30,7 @@ _UNCHECKED: Final = checklist(())
 
 async def run_external(
     life: LifeContext,
-    asked: tuple[Check, ...],
+    checks: tuple[Check, ...],
     answer: Answered,
     request: ChatRequest,
     deadline: float,
@@ -40,16 +40,16 @@ async def run_external(
     """
     tasks = [
         asyncio.ensure_future(_Examination(life, check, request, deadline).verdict(answer))
-        for check in asked
+        for check in checks
     ]
     try:
-        told = await asyncio.gather(*tasks)  # tells each of them why it is cancelled
+        verdicts = await asyncio.gather(*tasks)  # tells each of them why it is cancelled
     except BaseException:
         for task in tasks:
             task.cancel()
         await wait_all(tasks)
         raise
-    pairs = zip(asked, told, strict=True)
+    pairs = zip(checks, verdicts, strict=True)
     heard = [(check, said) for check, said in pairs if not isinstance(said, _Skipped)]
     findings = tuple(said for _, said in heard if isinstance(said, Finding))
     if heard:
@@ -95,21 +95,21 @@ class _Examination:
 
     async def _judge(self, answer: Completion) -> Finding | None:
         """The first candidate that answers judges. Raises NoVerdict."""
-        asked = question(self.check, self.request, answer)
+        judging = question(self.check, self.request, answer)
         failure = "no_answer"
-        for candidate in self._judges(asked):
+        for candidate in self._judges(judging):
             if self._left_s() <= 0 or self.life.tab.client_gone:
                 raise NoVerdict("deadline")
-            outcome = await self._ask(candidate, asked)
+            outcome = await self._ask(candidate, judging)
             failure = BUDGET if skipped_for_budget(outcome) else "no_answer"
             if isinstance(outcome, Answered):
                 return judged(self.check, outcome.completion)
         raise NoVerdict(failure)
 
-    def _judges(self, asked: ChatRequest) -> list[Candidate]:
+    def _judges(self, judging: ChatRequest) -> list[Candidate]:
         world = self.life.world
         context = PlanContext(self.life.tenant, world.health.down(world.clock()), world.factors)
-        able = judges(asked, world.ladders, context, world.draw)
+        able = judges(judging, world.ladders, context, world.draw)
         if able is None:
             raise NoVerdict("no_model")
         return able

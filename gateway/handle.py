@@ -239,8 +239,8 @@ class Life(Struct, eq=False):
             self._cause, self.trail = cause, reason.next_call(self.trail, cause)
         if wanted.wait_s:
             await world.sleep(wanted.wait_s)
-        if wanted.said:
-            request = add_messages(request, wanted.said)
+        if wanted.messages:
+            request = add_messages(request, wanted.messages)
         try:
             call = await reserve(self, wanted, candidate, request, self._lock)
         except LedgerDown:

@@ -30,8 +30,8 @@ async def reserve(
     """
     world, about, tab = life.world, life.about, life.tab
     nanos, most, purse = candidate.ceiling, candidate.tokens, life.purse
-    if wanted.said:
-        nanos, most = candidate.with_more(tokens.bound_of(wanted.said))
+    if wanted.messages:
+        nanos, most = candidate.with_more(tokens.bound_of(wanted.messages))
     if tab.max_cost is not None and not tab.hold(nanos):
         return Stopped(candidate, BUDGET)
     if purse.per_call:
@@ -83,8 +83,8 @@ async def _in_turn(
 
 
 def _refused(life: LifeContext, candidate: Candidate, refusal: Refusal) -> Refused:
-    for told in refusal_events(life.about, refusal):
-        life.world.observe(told)
+    for event in refusal_events(life.about, refusal):
+        life.world.observe(event)
     return Refused(candidate, refusal)
 
 

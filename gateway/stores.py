@@ -97,11 +97,11 @@ async def look_at(wanted: Where) -> tuple[tuple[Vitals, ...], tuple[Finding, ...
         return (), ()
     async with server(wanted) as url:
         try:
-            told = await read_vitals(url, wanted.timeout_s, time.time)
+            server_vitals = await read_vitals(url, wanted.timeout_s, time.time)
             found = await inspect_url(url, wanted.timeout_s)
         except RedisError as error:
             raise LedgerDown(str(error)) from error
-    return told, () if wanted.url == "embedded" else found
+    return server_vitals, () if wanted.url == "embedded" else found
 
 
 @asynccontextmanager
@@ -155,11 +155,11 @@ async def open_responses(snapshot: Snapshot) -> AsyncIterator[Responses]:
         yield MemoryResponses(most, time.monotonic)
         return
     async with server(wanted) as url:
-        kept = RedisResponses(url, most, timeout_s=wanted.timeout_s)
+        responses = RedisResponses(url, most, timeout_s=wanted.timeout_s)
         try:
-            yield kept
+            yield responses
         finally:
-            await kept.aclose()
+            await responses.aclose()
 
 
 @asynccontextmanager

@@ -56,7 +56,7 @@ class _Watched:
     def __init__(self, call: Call, timeout_s: float, *, cuts: bool) -> None:
         self.call = call
         self.life = call.life
-        self.asked = asked = call.wanted.checks
+        self.checks = asked = call.wanted.checks
         self.request = request = call.request
         self.timeout_s = timeout_s
         self.cuts = cuts
@@ -157,7 +157,7 @@ class _Watched:
         self.call.settle("cut", usage, counted=True)
         self.call.emit_findings((finding,))
         part = self._assembly.completion(usage, whole=False)
-        answer = self.asked.mend(part, self.request)
+        answer = self.checks.mend(part, self.request)
         self.answered = Answered(self.call.candidate, answer, usage, (finding,), cut=True)
 
     async def _whole(self) -> None:

@@ -56,13 +56,13 @@ class BackgroundLife(Life):
         given = world, life.tenant, without_places(life.purse), request, about
         return cls(*given, ladder, world.clock(), Tab(request_count=0), kind=kind, part=part)
 
-    async def run(self, told: Callable[[Verdict], str]) -> tuple[Verdict | None, str]:
+    async def run(self, describe: Callable[[Verdict], str]) -> tuple[Verdict | None, str]:
         """Its verdict, if it came to one, and what `told` says came of it."""
         verdict, outcome = None, "failed"
         self.world.observe(events.AuditBegan(self.about))
         try:
             verdict = await self._verdict()
-            outcome = told(verdict)
+            outcome = describe(verdict)
         except asyncio.CancelledError:
             outcome = "cancelled"
             raise

@@ -22,19 +22,19 @@ def billed(
     answer: Completion, request: ChatRequest, most: Callable[[], PromptCap] = PromptCap
 ) -> tuple[Usage, bool]:
     """The usage of a whole answer, and whether we had to count some of it ourselves."""
-    told = answer.usage
-    if told is not None and told.prompt and told.completion:
-        return told, False
-    return _believed(told, tokens.count_answer(answer.choices), request, most())
+    usage = answer.usage
+    if usage is not None and usage.prompt and usage.completion:
+        return usage, False
+    return _believed(usage, tokens.count_answer(answer.choices), request, most())
 
 
 def _believed(
-    told: Usage | None, counted: int, request: ChatRequest, most: PromptCap
+    usage: Usage | None, counted: int, request: ChatRequest, most: PromptCap
 ) -> tuple[Usage, bool]:
     """No prompt has no tokens, and no text: a provider that says so has not counted."""
-    if told is not None and told.prompt and (told.completion or not counted):
-        return told, False
-    known = _with_input(told or Usage(), request, most)
+    if usage is not None and usage.prompt and (usage.completion or not counted):
+        return usage, False
+    known = _with_input(usage or Usage(), request, most)
     return structs.replace(known, completion=known.completion or counted), True
 
 

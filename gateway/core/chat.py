@@ -123,10 +123,10 @@ class ChatRequest(Struct, frozen=True):
             raise InvalidRequest(f"'{name}' cannot be read: {error}.", param=name) from None
 
 
-def add_messages(request: ChatRequest, said: Sequence[Message]) -> ChatRequest:
+def add_messages(request: ChatRequest, added: Sequence[Message]) -> ChatRequest:
     """The request with messages after the client's own."""
     whole = bytes(request.fields["messages"]).rstrip()
-    more = msgspec.json.encode(said)
+    more = msgspec.json.encode(added)
     messages = b"%b,%b" % (whole[:-1], more[1:])
     return with_messages(request, messages)
 

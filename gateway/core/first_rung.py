@@ -93,8 +93,8 @@ def after(chosen: Tactic, rungs: int) -> Tactic:
 def _own_cost(rung: Rung, chosen: Tactic, features: Features, answer_tokens: int) -> int:
     """What the rung's first calls come to, in nano-dollars, at the length that its answers had."""
     if chosen.name in BALLOTS:
-        asked = rung.candidates[: chosen.options["voters"]]
-        return sum(_cost(each, features, answer_tokens) for each in asked)
+        called = rung.candidates[: chosen.options["voters"]]
+        return sum(_cost(each, features, answer_tokens) for each in called)
     return _cost(rung.candidates[0], features, answer_tokens)
 
 

@@ -11,16 +11,16 @@ from gateway.core.plan import Candidate, Draw, PlanContext, make_plan
 
 
 def judges(
-    asked: ChatRequest, ladders: Mapping[str, Ladder], context: PlanContext, draw: Draw
+    judging: ChatRequest, ladders: Mapping[str, Ladder], context: PlanContext, draw: Draw
 ) -> list[Candidate] | None:
     """The candidates for a judge's question, of the route, tier or model that it names; None where
     nothing has that name. The owner chose the name, so the tenant's own list of models does not
     hold for it; the tenant's regions do.
     """
-    ladder = ladders.get(asked.model)
+    ladder = ladders.get(judging.model)
     if ladder is None:
         return None
     tenant = structs.replace(context.tenant, models=("*",))
     context = PlanContext(tenant, context.down, context.factors)
-    plan = make_plan(ladder, read_features(asked), context, draw)
+    plan = make_plan(ladder, read_features(judging), context, draw)
     return [candidate for rung in plan.rungs for candidate in rung.candidates]

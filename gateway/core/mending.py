@@ -21,11 +21,11 @@ _any: Final = msgspec.json.Decoder().decode
 
 def with_texts(answer: Completion, texts: Sequence[str | None]) -> Completion:
     """The answer with these texts, one for each of its choices."""
-    told = tuple(map(_with_text, answer.choices, texts))
-    if all(new is old for new, old in zip(told, answer.choices, strict=True)):
+    choices = tuple(map(_with_text, answer.choices, texts))
+    if all(new is old for new, old in zip(choices, answer.choices, strict=True)):
         return answer
-    raw = answer.raw if answer.raw is UNSET else _rewritten(answer.raw, answer.choices, told)
-    return structs.replace(answer, choices=told, raw=raw)
+    raw = answer.raw if answer.raw is UNSET else _rewritten(answer.raw, answer.choices, choices)
+    return structs.replace(answer, choices=choices, raw=raw)
 
 
 def _with_text(choice: Choice, text: str | None) -> Choice:
@@ -41,12 +41,12 @@ def _rewritten(raw: Raw, old: Sequence[Choice], new: Sequence[Choice]) -> Raw:
     choices = _items(answer["choices"])
     for at, choice in enumerate(new):
         if choice is not old[at]:
-            told = _fields(choices[at])
-            message = _fields(told["message"])
+            fields = _fields(choices[at])
+            message = _fields(fields["message"])
             message["content"] = Raw(_encode(choice.text))
-            told["message"] = Raw(_encode(message))
-            told["logprobs"] = choice.logprobs or Raw(b"null")
-            choices[at] = Raw(_encode(told))
+            fields["message"] = Raw(_encode(message))
+            fields["logprobs"] = choice.logprobs or Raw(b"null")
+            choices[at] = Raw(_encode(fields))
     answer["choices"] = Raw(_encode(choices))
     return Raw(_encode(answer))
 
@@ -54,15 +54,15 @@ def _rewritten(raw: Raw, old: Sequence[Choice], new: Sequence[Choice]) -> Raw:
 def _of_beginning(logprobs: Raw | UnsetType, old: str, new: str) -> Raw | UnsetType:
     if logprobs is UNSET or not new or not old.startswith(new):
         return UNSET
-    told: dict[str, Any] = _any(logprobs)
-    tokens = told.get("content") or ()
+    fields: dict[str, Any] = _any(logprobs)
+    tokens = fields.get("content") or ()
     room = len(new.encode())
     ends = accumulate(map(_size, tokens))
     kept = [token for token, end in zip(tokens, ends, strict=True) if end <= room]
-    return Raw(_encode({**told, "content": kept})) if kept else UNSET
+    return Raw(_encode({**fields, "content": kept})) if kept else UNSET
 
 
 def _size(token: dict[str, Any]) -> int:
     """In bytes: a token may be a part of a letter."""
-    told = token.get("bytes")
-    return len(token["token"].encode() if told is None else told)
+    written = token.get("bytes")
+    return len(token["token"].encode() if written is None else written)

@@ -96,11 +96,11 @@ def _beyond_text(price: Price, audio: Audio, usage: Usage, fresh: int) -> int:
     is not told is taken for what is dearer.
     """
     cached = min(usage.audio_cached, usage.audio_prompt, usage.cached)
-    heard, more = min(usage.audio_prompt, usage.prompt) - cached, audio.input - price.input
+    audio_in, more = min(usage.audio_prompt, usage.prompt) - cached, audio.input - price.input
     if more < 0:
-        heard = min(heard, fresh)
-    said = min(usage.audio_completion, usage.completion)
-    total = heard * more + said * (audio.output - price.output)
+        audio_in = min(audio_in, fresh)
+    audio_out = min(usage.audio_completion, usage.completion)
+    total = audio_in * more + audio_out * (audio.output - price.output)
     return total + cached * (audio.cached_input - price.cached_input)
 
 

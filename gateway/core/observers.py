@@ -42,10 +42,10 @@ def handlers_of(observe: Observer) -> Handlers:
     return dict(observe) if isinstance(observe, Observers) else of_all(observe)
 
 
-def _each(told: Sequence[Callable[[Any], None]]) -> Callable[[Any], None]:
-    if not told:
+def _each(handlers: Sequence[Callable[[Any], None]]) -> Callable[[Any], None]:
+    if not handlers:
         return nothing
-    first, *others = told
+    first, *others = handlers
     if not others:
         return first
     then = _each(others)

@@ -56,13 +56,13 @@ def read_talk(messages: bytes) -> Look | None:
         return None
     if not found:
         return None
-    said: str | list[_Text] | None = None
+    content: str | list[_Text] | None = None
     calls = False
     for message in found:
         if message.role == "user":
-            said = message.content
+            content = message.content
         if message.tool_calls or message.tool_call_id:
             calls = True
-    if isinstance(said, list):
-        said = "\n".join([part.text for part in said])
-    return Look(plain=True, said=said[:SAID] if said else "", calls=calls, size=len(messages))
+    if isinstance(content, list):
+        content = "\n".join([part.text for part in content])
+    return Look(plain=True, said=content[:SAID] if content else "", calls=calls, size=len(messages))

@@ -261,22 +261,22 @@ def _candidate(
 def _unfit_model(model: Model, features: Features, prompt: int) -> str | None:
     if missing := features.needs - model.capabilities:
         return f"capabilities: no {', '.join(sorted(missing))}"
-    asked = features.output
-    if asked is not None and model.output_stated and asked > model.max_output:
-        return f"max_output: {asked} tokens asked, at most {model.max_output}"
-    total = prompt + (1 if asked is None else asked)
+    limit = features.output
+    if limit is not None and model.output_stated and limit > model.max_output:
+        return f"max_output: {limit} tokens asked, at most {model.max_output}"
+    total = prompt + (1 if limit is None else limit)
     if total > model.usable_context:
         return f"context: up to {total} tokens, {model.usable_context} usable"
     return None
 
 
 def _unfit_region(
-    deployment: Deployment, asked: str | None, home: AbstractSet[str] | None
+    deployment: Deployment, region: str | None, home: AbstractSet[str] | None
 ) -> str | None:
     """A deployment that may answer from several regions must be allowed in all of them."""
     where = deployment.regions
-    if asked is not None and where != {asked}:
-        return f"region: {asked} asked, runs in {_list(where)}"
+    if region is not None and where != {region}:
+        return f"region: {region} asked, runs in {_list(where)}"
     if home is not None and not (where and where <= home):
         return f"region: tenant allows {_list(home)}, runs in {_list(where)}"
     return None

@@ -37,21 +37,21 @@ _SPAN: Final[Mapping[Period, str]] = {
 }
 
 
-def nothing_fits(plan: Plan, asked: str, tenant: Tenant, features: Features) -> GatewayError:
+def nothing_fits(plan: Plan, model: str, tenant: Tenant, features: Features) -> GatewayError:
     """Every deployment was ruled out before any was asked."""
     reasons = [skipped.why for skipped in plan.skipped]
     if reasons and all(why == "tenant's models" for why in reasons):
-        return Forbidden(f"Tenant {tenant.name} may not use the model '{asked}'.", param="model")
-    told = "; ".join(f"{skipped.deployment}: {skipped.why}" for skipped in plan.skipped)
+        return Forbidden(f"Tenant {tenant.name} may not use the model '{model}'.", param="model")
+    skips = "; ".join(f"{skipped.deployment}: {skipped.why}" for skipped in plan.skipped)
     own_cap = tenant.max_request is not None and (
         features.max_cost is None or tenant.max_request <= features.max_cost
     )
     if own_cap and reasons and all(why.startswith("headroom") for why in reasons):
         return BudgetExceeded(
             f"The request budget of tenant {tenant.name}, ${usd(tenant.max_request or 0)} for each "
-            f"request, is below what this one may cost; ask for fewer tokens. {told}"
+            f"request, is below what this one may cost; ask for fewer tokens. {skips}"
         )
-    return NothingFits(f"No model of '{asked}' fits this request. {told}", param="model")
+    return NothingFits(f"No model of '{model}' fits this request. {skips}", param="model")
 
 
 def of_tokens(verdict: Verdict) -> bool:
@@ -62,11 +62,11 @@ def of_tokens(verdict: Verdict) -> bool:
 def refusal_events(about: About, refusal: Refusal) -> tuple[HoldRefused | BudgetWarned, ...]:
     """What the ledger said, told of its request; and that a cap is reached, where it is new."""
     account, budget = refusal.account, refusal.budget
-    told = HoldRefused(about, account.scope, budget.meter)
+    refused = HoldRefused(about, account.scope, budget.meter)
     if not refusal.first:
-        return (told,)
+        return (refused,)
     spent = budget.cap - refusal.left
-    return told, BudgetWarned(about, account, budget, 100, spent, refusal.resets_at)
+    return refused, BudgetWarned(about, account, budget, 100, spent, refusal.resets_at)
 
 
 def no_answer(verdict: Verdict, purse: Purse, trail: Sequence[str]) -> GatewayError:
@@ -83,10 +83,10 @@ def no_answer(verdict: Verdict, purse: Purse, trail: Sequence[str]) -> GatewayEr
         tried.append(str(error))
     if verdict.why == BUDGET:
         tried.append("what it may cost leaves no room for another call")
-    told = "; ".join(tried)
+    reasons = "; ".join(tried)
     if verdict.why == "deadline":
-        return OutOfTime(f"No model answered in time. {told}".rstrip())
-    return NoAnswer(f"No model answered. {told}".rstrip())
+        return OutOfTime(f"No model answered in time. {reasons}".rstrip())
+    return NoAnswer(f"No model answered. {reasons}".rstrip())
 
 
 def _refused(refusal: Refusal, purse: Purse) -> BudgetExceeded:
@@ -101,8 +101,8 @@ def _refused(refusal: Refusal, purse: Purse) -> BudgetExceeded:
         owner = f"tenant {account.owner}" if account.owner else f"organisation {purse.organisation}"
         who = f"{account.scope} '{account.name}' of {owner}"
     if budget.meter == "at_once":
-        told = f"The limit of {who}, {budget.cap} requests at once, is reached."
-        return RateLimited(told, retry_after=_SOON_S)
+        message = f"The limit of {who}, {budget.cap} requests at once, is reached."
+        return RateLimited(message, retry_after=_SOON_S)
     per = "in total" if budget.per == "total" else f"per {budget.per}"
     if budget.rolling:
         per = f"in any {_SPAN[budget.per]}"
@@ -118,11 +118,11 @@ def _refused(refusal: Refusal, purse: Purse) -> BudgetExceeded:
             f"{limit} is less than this request may take, {refusal.wanted}: it fits at no time. "
             f"Ask for fewer {budget.meter}, or have the limit raised."
         )
-    told = f"{limit} has {refusal.left} left, less than this request may take. {reset}"
+    message = f"{limit} has {refusal.left} left, less than this request may take. {reset}"
     if refusal.for_good:
-        return BudgetExceeded(told)
+        return BudgetExceeded(message)
     wait_s = _SOON_S if refusal.resets_at is None else refusal.resets_at - refusal.now
-    return RateLimited(told, retry_after=max(wait_s, 0.001))
+    return RateLimited(message, retry_after=max(wait_s, 0.001))
 
 
 def _reset(refusal: Refusal) -> str:

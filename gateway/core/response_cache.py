@@ -97,8 +97,8 @@ def marked(route: Route, providers: Mapping[str, Provider]) -> Route:
     if route.cache is None:
         return route
     secret = dict.fromkeys(("api_key", "auth", "proxy"))
-    told = [structs.replace(each, **secret) for each in providers.values()]
-    mark = digest(sorted(told, key=lambda each: each.name))
+    reachable = [structs.replace(each, **secret) for each in providers.values()]
+    mark = digest(sorted(reachable, key=lambda each: each.name))
     return structs.replace(route, cache=structs.replace(route.cache, mark=mark))
 
 
@@ -165,9 +165,9 @@ def is_cacheable(completion: Completion, why: str, request: ChatRequest) -> bool
 
 
 def _good(choice: Choice, request: ChatRequest) -> bool:
-    said = choice.text or choice.tool_calls or choice.extra
+    content = choice.text or choice.tool_calls or choice.extra
     return (
-        bool(said)
+        bool(content)
         and choice.finish in _ENDS
         and choice.refusal is None
         and not_refused(choice, request, {}) is None
@@ -176,12 +176,12 @@ def _good(choice: Choice, request: ChatRequest) -> bool:
 
 def joins(request: ChatRequest) -> bool:
     """Whether the pieces of a streamed answer make the whole one: log probabilities do not."""
-    asked = request.fields.get("logprobs")
-    return asked is None or bytes(asked) != b"true"
+    logprobs = request.fields.get("logprobs")
+    return logprobs is None or bytes(logprobs) != b"true"
 
 
-def pack(kept: CacheEntry) -> bytes:
-    return msgspec.json.encode(kept)
+def pack(entry: CacheEntry) -> bytes:
+    return msgspec.json.encode(entry)
 
 
 def unpack(
@@ -191,15 +191,15 @@ def unpack(
     another version, or of somebody who is not asked any more.
     """
     try:
-        kept = _read(data)
+        entry = _read(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    age_s = max(kept.ttl_s - left_s, 0.0)
+    age_s = max(entry.ttl_s - left_s, 0.0)
     oldest = cache.ttl_s if asks.max_age_s is None else min(cache.ttl_s, asks.max_age_s)
-    who = candidate_of(ladder, kept.deployment, kept.tier)
+    who = candidate_of(ladder, entry.deployment, entry.tier)
     if age_s > oldest or who is None:
         return None
-    return CacheHit(who, kept.completion, kept.usage, Nanos(kept.cost), age_s)
+    return CacheHit(who, entry.completion, entry.usage, Nanos(entry.cost), age_s)
 
 
 def candidate_of(ladder: Ladder, deployment: str, tier: str) -> Candidate | None:

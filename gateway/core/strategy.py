@@ -94,7 +94,7 @@ class Round(Struct, frozen=True, gc=False):
     wait_s: float = 0.0
     is_retry: bool = False
     """A failed call is made once more: it draws on the retry budget."""
-    said: tuple[Message, ...] = ()
+    messages: tuple[Message, ...] = ()
     """Messages that are added after the client's."""
     buffered: bool = False
     """The answers are compared, so none of them flows."""

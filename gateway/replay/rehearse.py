@@ -124,7 +124,7 @@ class Rehearsal:
     def _round(self, wanted: Round, query: Query) -> tuple[tuple[Outcome, ...], int, float | None]:
         """The outcomes, how many calls began, and the seconds until the last outcome."""
         answers = [self.answers[call.model.name][query.id] for call in wanted.calls]
-        self.added_messages += len(wanted.calls) if wanted.said else 0
+        self.added_messages += len(wanted.calls) if wanted.messages else 0
         outcomes = tuple(
             self._outcome(wanted, call, answer, query)
             for call, answer in zip(wanted.calls, answers, strict=True)

@@ -138,8 +138,8 @@ class Admin:
 
 def _issued(issued: Issued, status: int) -> Response:
     """The only answer that a key is in: nobody may keep it."""
-    told = key_json(issued.record) | {"key": str(issued.key)}
-    return _json(told, status, {"cache-control": "no-store"})
+    fields = key_json(issued.record) | {"key": str(issued.key)}
+    return _json(fields, status, {"cache-control": "no-store"})
 
 
 def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -55,18 +55,18 @@ _rotation: Final = msgspec.json.Decoder(_Rotation).decode
 
 def read_wish(body: bytes) -> Wish:
     """The key that a body asks for. Raises InvalidRequest."""
-    asked = _read(_new_key, body)
-    expires_in_s = asked.expires_in_s
+    fields = _read(_new_key, body)
+    expires_in_s = fields.expires_in_s
     if expires_in_s is not None and not 0 < expires_in_s <= _LONGEST_LIFE_S:
         refuse("expires_in_s", "must be above 0 and at most 100 years, in seconds")
-    models, regions = _names("models", asked.models), _names("regions", asked.regions)
+    models, regions = _names("models", fields.models), _names("regions", fields.regions)
     return Wish(
-        asked.tenant,
+        fields.tenant,
         models,
         None if regions is None else frozenset(regions),
-        frozenset(asked.admin),
+        frozenset(fields.admin),
         expires_in_s,
-        _budgets(asked.budgets),
+        _budgets(fields.budgets),
     )
 
 
@@ -184,11 +184,11 @@ def _budget(place: str, given: _Budget) -> Budget:
 
 def _budget_json(budget: Budget) -> Mapping[str, Any]:
     """As in the configuration."""
-    told: dict[str, Any] = {budget.meter: _amount(budget.meter, budget.cap), "mode": budget.mode}
+    fields: dict[str, Any] = {budget.meter: _amount(budget.meter, budget.cap), "mode": budget.mode}
     return (
-        told
+        fields
         if budget.meter == "at_once"
-        else {**told, "per": budget.per, "rolling": budget.rolling}
+        else {**fields, "per": budget.per, "rolling": budget.rolling}
     )
 
 

@@ -122,8 +122,8 @@ class Api:
             return _json({"status": "draining"}, 503)
         wrong = await self.ledger(self.tenant)
         state = {"status": "ready" if wrong is None else "not ready", "ledger": wrong or "ok"}
-        told = {**state, "log_content": self.log_content}
-        return _json(told, 200 if wrong is None else 503)
+        body = {**state, "log_content": self.log_content}
+        return _json(body, 200 if wrong is None else 503)
 
     async def scrape(self) -> Response:
         kind = "text/plain; version=0.0.4; charset=utf-8"
@@ -178,8 +178,8 @@ class Api:
         guard = None
         if world.audits is not None:
             ladder, plan, guard = world.audits.foresee(asked, ladder, plan)
-        told = explain(asked, features, plan, ladder, rule, context, world.ladders)
-        return _json({**told, "canary": moved or None, "guard": guard})
+        explained = explain(asked, features, plan, ladder, rule, context, world.ladders)
+        return _json({**explained, "canary": moved or None, "guard": guard})
 
     async def analyze(self, request: Request) -> Response:
         """What became of a finished request of the caller's own tenant."""
@@ -188,14 +188,14 @@ class Api:
         home = tenant.organisation.name if tenant.organisation else tenant.name
         found = await self.find(home, request_id)
         mine = [line for line in found if line.tenant == tenant.name]
-        told = analyze(request_id, mine, self.door.now.world.ladders)
-        if told is None:
+        analyzed = analyze(request_id, mine, self.door.now.world.ladders)
+        if analyzed is None:
             raise NotFound(
                 f"No record of a request '{request_id[:100]}': it is not one of yours, it is not "
                 "over, it made no call (an answer that was kept makes none), or it is too old.",
                 param="request_id",
             )
-        return _json(told)
+        return _json(analyzed)
 
     async def _caller(self, request: Request) -> Caller:
         here = self.door.now

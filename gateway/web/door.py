@@ -86,10 +86,10 @@ class Door:
         for task in [*tasks]:
             task.cancel(ShuttingDown.code)
 
-    def shutdown_error(self, client: Client, met: asyncio.CancelledError) -> GatewayError:
+    def shutdown_error(self, client: Client, error: asyncio.CancelledError) -> GatewayError:
         """The error for one that our shutdown cancelled. Raises any other cancellation."""
         if not self.aborting or client.task.uncancel() > 0:
-            raise met
+            raise error
         return ShuttingDown("The gateway is being stopped; ask again.")
 
     def reconfigure(self, now: Generation) -> None:
@@ -221,11 +221,11 @@ def _read(now: Generation, session: Session, body: bytes) -> tuple[ChatRequest, 
     return request, habit
 
 
-def _to_gateway_error(met: Exception, request_id: str) -> GatewayError:
+def _to_gateway_error(error: Exception, request_id: str) -> GatewayError:
     """A bug of ours is told as no more than that, and logged whole."""
-    if isinstance(met, GatewayError):
-        return met
-    if isinstance(met, ConnectionAbortedError):
+    if isinstance(error, GatewayError):
+        return error
+    if isinstance(error, ConnectionAbortedError):
         return ClientGone("The client went away.")
     _log.exception("request %s met a bug", request_id)
     return GatewayError("Internal error.")

@@ -28,9 +28,9 @@ async def _failed(request: Request, error: Exception) -> Response:
     if not isinstance(error, GatewayError):
         raise error
     pairs = error_headers(error, "", None)
-    told = {name.decode(): value.decode() for name, value in pairs if name != b"x-request-id"}
+    headers = {name.decode(): value.decode() for name, value in pairs if name != b"x-request-id"}
     body = render.error_body(error)
-    return Response(body, error.status, told, media_type="application/json")
+    return Response(body, error.status, headers, media_type="application/json")
 
 
 async def _bug(request: Request, error: Exception) -> Response:

@@ -102,7 +102,7 @@ def reply_headers(life: Life, reply: Reply, spent: str | None) -> Lines:
         tab.escalations,
         reply.reason,
     )
-    told = _ways.get(way) or _way(*way)
+    line = _ways.get(way) or _way(*way)
     cost = "" if spent is None else f"x-gateway-cost-usd: {spent}\r\n"
     gone, left = model.card.deprecated, tab.budget_left
     more = rest = ""
@@ -110,7 +110,7 @@ def reply_headers(life: Life, reply: Reply, spent: str | None) -> Lines:
         more = lines_of(_more(gone, reply, tab)).decode()
     if left is not None:
         rest = f"x-gateway-budget-remaining-usd: {usd(left) if left > 0 else 0}\r\n"
-    return f"x-request-id: {life.about.request_id}\r\n{told}{cost}{more}{rest}".encode()
+    return f"x-request-id: {life.about.request_id}\r\n{line}{cost}{more}{rest}".encode()
 
 
 def _way(model: str, provider: str, tier: str, attempts: int, escalations: int, reason: str) -> str:
@@ -147,8 +147,10 @@ def _more(gone: Deprecation | None, reply: Reply, tab: Tab) -> Pairs:
 
 def _warnings(warned: Sequence[Warned]) -> bytes:
     """Such as "80% tenant usd/day": scopes and meters, but no name of anybody."""
-    told = {f"{w.percent}% {w.account.scope} {w.budget.meter}/{w.budget.per}": 0 for w in warned}
-    return ", ".join(told).encode()
+    warnings = {
+        f"{w.percent}% {w.account.scope} {w.budget.meter}/{w.budget.per}": 0 for w in warned
+    }
+    return ", ".join(warnings).encode()
 
 
 def _names(fields: tuple[str, ...]) -> bytes:

@@ -159,11 +159,11 @@ class HotProtocol(ResponseWriter):
             if heads.length > _UNWANTED:
                 self._keep = False  # told with the answer: the rest may not be waited for
             self._more(self._incoming, data[begins:])
-        asked, self._next_request = self._next_request, None
-        if asked is None:
+        waiter, self._next_request = self._next_request, None
+        if waiter is None:
             self._request_pending = True
-        elif not asked.done():  # else we are being stopped
-            asked.set_result(None)
+        elif not waiter.done():  # else we are being stopped
+            waiter.set_result(None)
 
     def _new_head(self, data: bytes) -> int:
         """Where the body begins. 0 when the head is not whole yet, or is none of ours."""
@@ -193,9 +193,9 @@ class HotProtocol(ResponseWriter):
                 self._request_pending = False
                 await asyncio.sleep(0)  # others have their turn all the same
             else:
-                asked = self._next_request = future()
-                await asked
-                if self._next_request is asked:  # not for a request
+                waiter = self._next_request = future()
+                await waiter
+                if self._next_request is waiter:  # not for a request
                     break
             if self._drained is not None:
                 await self._drained  # who reads no answer is given no more
@@ -246,11 +246,11 @@ class HotProtocol(ResponseWriter):
             return
         self.since = self._loop.time()
         if self._buffer or not self._reading:
-            came, self._buffer = self._buffer, b""
-            if len(came) <= _AHEAD:  # else each answer would let as much in again
+            data, self._buffer = self._buffer, b""
+            if len(data) <= _AHEAD:  # else each answer would let as much in again
                 self._set_reading(on=True)
-            if came:
-                self._next(came)
+            if data:
+                self._next(data)
 
     def _discard_rest(self, incoming: IncomingBody) -> None:
         """What is still to come of a body that nobody reads any more."""
@@ -269,9 +269,9 @@ class HotProtocol(ResponseWriter):
         self.session = None  # now, not when the collector finds the cycle
         self._state.connections.discard(cast("HttpToolsProtocol", self))
         self._idle.leave(self)
-        asked = self._next_request
-        if asked is not None and not asked.done():
-            asked.set_result(None)  # to cancel it would leave a reference cycle
+        waiter = self._next_request
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)  # to cancel it would leave a reference cycle
 
     def _hand_over(self, data: bytes) -> None:
         """From now on the connection is uvicorn's."""

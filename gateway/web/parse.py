@@ -160,24 +160,24 @@ def _read_whole(
         overgrown = _overgrown(body, json_depth, _MAX_VALUES)
         if overgrown is not None:
             raise InvalidRequest(overgrown)
-    asked, seen = _checked(body, fields)
-    max_tokens = _limits(asked)
+    limits, seen = _checked(body, fields)
+    max_tokens = _limits(limits)
     for name in NEVER_USED:
         fields.pop(name, None)
-    options = asked.stream_options
+    options = limits.stream_options
     request = ChatRequest(
         fields,
-        asked.model,
-        asked.stream or False,
+        limits.model,
+        limits.stream or False,
         options is not None and bool(options.include_usage),
         max_tokens,
-        asked.n or 1,
-        keyless(asked.user) if asked.user else asked.user,
-        read_extras(asked.gateway, headers) if asked.gateway or headers else NO_EXTRAS,
+        limits.n or 1,
+        keyless(limits.user) if limits.user else limits.user,
+        read_extras(limits.gateway, headers) if limits.gateway or headers else NO_EXTRAS,
         seen,
     )
-    if shapes is not None and request.user == asked.user:
-        shapes.learn(body, request, asked.gateway)
+    if shapes is not None and request.user == limits.user:
+        shapes.learn(body, request, limits.gateway)
     return request
 
 
@@ -187,7 +187,7 @@ def _checked(body: bytes, fields: Mapping[str, Raw]) -> tuple[_Beside, Look]:
     """
     beside = {name: raw for name, raw in fields.items() if name != "messages"}
     try:
-        asked = _check_beside.decode(_encode(beside))
+        limits = _check_beside.decode(_encode(beside))
         messages = bytes(fields["messages"])
         seen = read_talk(messages)
         decoded = _messages.decode(messages) if seen is None else ()
@@ -199,7 +199,7 @@ def _checked(body: bytes, fields: Mapping[str, Raw]) -> tuple[_Beside, Look]:
             _wrong_message(decoded)
         if not decoded:
             refuse("messages", "must hold at least one message")
-    return asked, seen
+    return limits, seen
 
 
 def _wrong_field(body: bytes) -> NoReturn:
@@ -232,17 +232,19 @@ def _wrong_role(message: Mapping[str, Any], at: int) -> NoReturn:
     refuse(param, f"is '{message['role'][:100]}'; allowed are {', '.join(ROLES)}")
 
 
-def _limits(asked: _Beside) -> int | None:
+def _limits(beside: _Beside) -> int | None:
     """Check the ranges that money and routing depend on. The output limit, by whichever name."""
-    if asked.n is not None and not 1 <= asked.n <= _MAX_CHOICES:
+    if beside.n is not None and not 1 <= beside.n <= _MAX_CHOICES:
         refuse("n", f"must be from 1 to {_MAX_CHOICES}")
-    if asked.user is not None and (len(asked.user) > _MAX_USER or _UNPRINTABLE.search(asked.user)):
+    if beside.user is not None and (
+        len(beside.user) > _MAX_USER or _UNPRINTABLE.search(beside.user)
+    ):
         refuse("user", f"must be at most {_MAX_USER} printable characters")
-    max_tokens = asked.max_completion_tokens
+    max_tokens = beside.max_completion_tokens
     if max_tokens is not None and max_tokens < 1:
         refuse("max_completion_tokens", "must be at least 1")
     if max_tokens is None:
-        max_tokens = asked.max_tokens
+        max_tokens = beside.max_tokens
         if max_tokens is not None and max_tokens < 1:
             refuse("max_tokens", "must be at least 1")
     return max_tokens

@@ -11,8 +11,8 @@ _PLACE: Final = re.compile(r" - at `\$\.?(.*)`$")
 _MISSING: Final = re.compile(r"missing required field `(\w+)`")
 
 
-def refuse(param: str, told: str) -> NoReturn:
-    raise InvalidRequest(f"'{param}' {told}.", param=param)
+def refuse(param: str, message: str) -> NoReturn:
+    raise InvalidRequest(f"'{param}' {message}.", param=param)
 
 
 def wrong_type(error: msgspec.ValidationError, prefix: str = "") -> NoReturn:
@@ -26,5 +26,5 @@ def wrong_type(error: msgspec.ValidationError, prefix: str = "") -> NoReturn:
     if found is None or not place:
         raise InvalidRequest(f"The body must be a JSON object: {text}") from None
     param = prefix + place
-    told = text[: found.start()]
-    raise InvalidRequest(f"'{param}' has the wrong type: {told}.", param=param) from None
+    message = text[: found.start()]
+    raise InvalidRequest(f"'{param}' has the wrong type: {message}.", param=param) from None

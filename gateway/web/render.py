@@ -60,12 +60,12 @@ def relayed_body(
     relayed: dict[str, Any] = _split(raw)
     if completion.mends:
         _mend(relayed, completion)
-    told, meant = relayed.get("usage"), completion.usage
+    reported, meant = relayed.get("usage"), completion.usage
     relayed["model"] = model
-    if told is None or (usage is not meant and usage != meant):
+    if reported is None or (usage is not meant and usage != meant):
         relayed["usage"] = Raw(usage_json(usage, extension))
     elif extension:
-        relayed["usage"] = Raw(b'%b,"gateway":%b}' % (bytes(told)[:-1], extension))
+        relayed["usage"] = Raw(b'%b,"gateway":%b}' % (bytes(reported)[:-1], extension))
     return _encode(relayed)
 
 
@@ -105,9 +105,9 @@ def error_body(error: GatewayError) -> bytes:
     code = error.code
     if isinstance(error, Rejected | Unsuitable):
         code = error.upstream_code or code
-    told = {"message": str(error), "type": error.type, "param": error.param, "code": code}
+    fields = {"message": str(error), "type": error.type, "param": error.param, "code": code}
     # What a client or a provider has sent may be quoted in any of them.
-    return _encode({"error": {name: text and without_keys(text) for name, text in told.items()}})
+    return _encode({"error": {name: text and without_keys(text) for name, text in fields.items()}})
 
 
 def _choice(choice: Choice) -> dict[str, Any]:

@@ -83,9 +83,9 @@ class ChunkWriter:
             yield self.delta(Delta((piece,), id=name, created=created))
         yield self.delta(Delta((*pieces[-1:],), id=name, created=created, extra=completion.beside))
 
-    def _alone(self, said: Mapping[str, Raw]) -> bytes:
+    def _alone(self, extra: Mapping[str, Raw]) -> bytes:
         """OpenAI has a chunk without choices for what moderation found, and for usage."""
-        self._beside |= said
+        self._beside |= extra
         found = self._beside.pop("moderation", None)
         return b"" if found is None else self._event(b"[]", b',"moderation":%b' % bytes(found))
 

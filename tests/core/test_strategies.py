@@ -540,8 +540,8 @@ def test_a_failed_call_that_is_made_again_draws_on_the_retry_budget() -> None:
 
 def test_a_finding_goes_back_to_who_was_found_wanting() -> None:
     *_, rounds = play(TWO, tactic("repair"), {"a/p": "!half"}, {"a/p": "!more"}, {"m": "whole"})
-    assert rounds[0].said == rounds[2].said == ()
-    answer, asked = rounds[1].said
+    assert rounds[0].messages == rounds[2].messages == ()
+    answer, asked = rounds[1].messages
     assert answer == {"role": "assistant", "content": "half"}
     assert asked["role"] == "user"
     assert "- complete: why" in asked["content"]
@@ -551,7 +551,7 @@ def test_a_finding_goes_back_to_who_was_found_wanting() -> None:
 def test_who_decides_sees_the_votes_or_does_not(show: bool, drafts: int) -> None:
     chosen = tactic("vote", {"show_votes": show})
     *_, rounds = play(TWO, chosen, {"a/p": "one", "b/q": "two"}, {"m": "three"})
-    said = "".join(message["content"] for message in rounds[1].said)
+    said = "".join(message["content"] for message in rounds[1].messages)
     assert said.count("Draft ") == drafts
 
 

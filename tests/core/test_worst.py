@@ -115,7 +115,7 @@ class Life:
 
     def _outcome(self, to: Candidate, end: str) -> Outcome:
         assert self.wanted is not None
-        said, checks = self.wanted.said, self.wanted.checks
+        said, checks = self.wanted.messages, self.wanted.checks
         held = to.with_more(tokens.bound_of(said))[0] if said else to.ceiling
         self.calls += 1
         if end == "reset":

@@ -90,9 +90,9 @@ def without_marker(choice: Choice) -> Choice:
     return choice if text is choice.text else msgspec.structs.replace(choice, text=text)
 
 
-def _stripped(said: str | None) -> str | None:
-    if not said:
-        return said
-    text, lines = _LINE.subn("", said)
+def _stripped(raw: str | None) -> str | None:
+    if not raw:
+        return raw
+    text, lines = _LINE.subn("", raw)
     text, tails = _TAIL.subn("", text)
-    return text.rstrip() if lines or tails else said
+    return text.rstrip() if lines or tails else raw

@@ -36,10 +36,10 @@ def _not_refused(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck
     """Refusals say so at once. What the provider's filter does later is not waited for."""
     tools = offers_tools(request)
 
-    def look(heard: PartialAnswer) -> Seen:
-        if heard.refused:
+    def look(partial: PartialAnswer) -> Seen:
+        if partial.refused:
             return refusal.MARKED
-        refuses = refusal.prefix_refuses(heard.head) if heard.head else None
+        refuses = refusal.prefix_refuses(partial.head) if partial.head else None
         if refuses is None or (refuses and tools):  # a tool call may follow, and is an answer
             return None
         return refusal.REFUSES if refuses else PASSES
@@ -48,8 +48,8 @@ def _not_refused(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck
 
 
 def _not_empty(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
-    def look(heard: PartialAnswer) -> Seen:
-        there = heard.called or heard.refused or (heard.more and not heard.more.isspace())
+    def look(partial: PartialAnswer) -> Seen:
+        there = partial.called or partial.refused or (partial.more and not partial.more.isspace())
         return PASSES if there else None
 
     return look
@@ -60,12 +60,12 @@ def _tools(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     names = declared_names(request)
     none = not offers_tools(request)
 
-    def look(heard: PartialAnswer) -> Seen:
+    def look(partial: PartialAnswer) -> Seen:
         if names is None:
             return None
-        if any(name not in names for name in heard.called):
+        if any(name not in names for name in partial.called):
             return UNDECLARED
-        return PASSES if none and heard.size and not heard.called else None
+        return PASSES if none and partial.size and not partial.called else None
 
     return look
 
@@ -80,9 +80,9 @@ def _length(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     bounds = lengths.Bounds(options)
     sizes = lengths.Sizes()
 
-    def look(heard: PartialAnswer) -> Seen:
-        sizes.add(heard.more)
-        return bounds.look(heard.size, sizes.words, sizes.bytes, PASSES)
+    def look(partial: PartialAnswer) -> Seen:
+        sizes.add(partial.more)
+        return bounds.look(partial.size, sizes.words, sizes.bytes, PASSES)
 
     return look
 
@@ -91,11 +91,11 @@ def _language(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     expected = languages.expected(request, options)
     stages = list(languages.STAGES)
 
-    def look(heard: PartialAnswer) -> Seen:
+    def look(partial: PartialAnswer) -> Seen:
         if not expected:
             return PASSES
-        while stages and heard.size >= stages[0]:
-            verdict = languages.at_stage(heard.head, stages.pop(0), expected)
+        while stages and partial.size >= stages[0]:
+            verdict = languages.at_stage(partial.head, stages.pop(0), expected)
             if verdict is not None:
                 return verdict or PASSES
         return None
@@ -114,24 +114,24 @@ def _json(
     prefix: JsonPrefix | None = None
     elsewhere = False
 
-    def look(heard: PartialAnswer) -> Seen:
+    def look(partial: PartialAnswer) -> Seen:
         nonlocal prefix, elsewhere
-        if elsewhere or not heard.more:
+        if elsewhere or not partial.more:
             return None
-        more = heard.more
+        more = partial.more
         if prefix is None:
-            begun = begins_bare(heard.head)
+            begun = begins_bare(partial.head)
             if begun is None:
                 return None
             if not begun:
                 elsewhere = True
                 return None
-            prefix, more = JsonPrefix(), heard.text.lstrip(BLANK)
+            prefix, more = JsonPrefix(), partial.text.lstrip(BLANK)
         prefix.feed(more)
         if prefix.standing == "open":
             return None
         # Asked of what has come, the check says what it will say of the whole.
-        return check(Choice(text=heard.text), request, options) or PASSES
+        return check(Choice(text=partial.text), request, options) or PASSES
 
     return look
 
@@ -156,12 +156,12 @@ def _pattern(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     pattern = compiled(source) if is_firm(source) else None
     again = 0
 
-    def look(heard: PartialAnswer) -> Seen:
+    def look(partial: PartialAnswer) -> Seen:
         nonlocal again
-        if pattern is None or heard.size <= again:
+        if pattern is None or partial.size <= again:
             return None
-        again = heard.size + heard.size // 4  # so that all looks together cost a few whole ones
-        return PASSES if pattern.search(heard.text) else None
+        again = partial.size + partial.size // 4  # so that all looks together cost a few whole ones
+        return PASSES if pattern.search(partial.text) else None
 
     return look
 
@@ -208,12 +208,12 @@ class EarlyChecks:
 
     def feed(self, deltas: Sequence[Delta]) -> Finding | Passes | None:
         """What is known now: one check that fails, or that all pass."""
-        heard = self._heard
-        if not heard.add(deltas) or heard.ended:  # then the whole of it is judged
+        partial = self._heard
+        if not partial.add(deltas) or partial.ended:  # then the whole of it is judged
             return None
         still = []
         for name, look in self._open:
-            seen = look(heard)
+            seen = look(partial)
             if isinstance(seen, str):
                 return Finding(name, seen)
             if seen is None:

@@ -60,11 +60,15 @@ def question(check: Check, request: ChatRequest, answer: Completion) -> ChatRequ
     No limit is set to what it says: a model that thinks needs room for it.
     """
     rubric = str(check.options.get("rubric", ""))
-    told = request.json("messages")
-    said = [each for each in told if isinstance(each, Mapping)] if isinstance(told, list) else []
-    asked = "\n\n".join(f"{each.get('role')}: {text_of(each)}" for each in said)
+    decoded = request.json("messages")
+    objects = (
+        [each for each in decoded if isinstance(each, Mapping)] if isinstance(decoded, list) else []
+    )
+    conversation = "\n\n".join(f"{each.get('role')}: {text_of(each)}" for each in objects)
     given = "\n\n".join(_shown(choice) for choice in answer.choices)
-    content = f"<request>\n{asked[-SHOWN:]}\n</request>\n\n<answer>\n{given[:SHOWN]}\n</answer>"
+    content = (
+        f"<request>\n{conversation[-SHOWN:]}\n</request>\n\n<answer>\n{given[:SHOWN]}\n</answer>"
+    )
     messages = [
         {"role": "system", "content": _INSTRUCTION.format(rubric=rubric)},
         {"role": "user", "content": content},
@@ -102,8 +106,8 @@ def hook_body(check: Check, request_id: str, answer: Completion) -> bytes:
         for choice in answer.choices
     ]
     options = {name: value for name, value in check.options.items() if name != "url"}
-    told = {"request": request_id, "check": options, "answer": {"choices": choices}}
-    return msgspec.json.encode(told)
+    body = {"request": request_id, "check": options, "answer": {"choices": choices}}
+    return msgspec.json.encode(body)
 
 
 def hook_verdict(check: Check, status: int, body: bytes) -> Finding | None:
@@ -123,8 +127,8 @@ def hook_verdict(check: Check, status: int, body: bytes) -> Finding | None:
 
 def _verdict(check: Check, value: Mapping[str, Any]) -> Finding | None:
     value = {str(key).casefold(): each for key, each in value.items()}
-    told = next((value[key] for key in _KEYS if key in value), None)
-    word = str(told).strip().casefold()
+    verdict = next((value[key] for key in _KEYS if key in value), None)
+    word = str(verdict).strip().casefold()
     if word in _TRUE:
         return None
     if word not in _FALSE:
@@ -134,8 +138,8 @@ def _verdict(check: Check, value: Mapping[str, Any]) -> Finding | None:
 
 def _why(value: Mapping[str, Any]) -> str:
     """Their own words, on one line: they go back to the model that is to repair its answer."""
-    told = value.get("findings", value.get("why", value.get("reason")))
-    some = told if isinstance(told, list) else [told]
+    reasons = value.get("findings", value.get("why", value.get("reason")))
+    some = reasons if isinstance(reasons, list) else [reasons]
     texts = [each.get("why") if isinstance(each, Mapping) else each for each in some[:_FINDINGS]]
     words = "; ".join(text for text in texts if isinstance(text, str))
     return _BLANK.sub(" ", words).strip()[:_LONGEST_WHY]

@@ -42,11 +42,13 @@ def cites_context(choice: Choice, request: ChatRequest, options: Mapping[str, An
 def _sources(messages: bytes) -> str:
     """What all but the model itself said."""
     try:
-        told = msgspec.json.decode(messages)
+        decoded = msgspec.json.decode(messages)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
-    said = [each for each in told if isinstance(each, Mapping)] if isinstance(told, list) else []
-    return _bare("\n".join(text_of(each) for each in said if each.get("role") != "assistant"))
+    objects = (
+        [each for each in decoded if isinstance(each, Mapping)] if isinstance(decoded, list) else []
+    )
+    return _bare("\n".join(text_of(each) for each in objects if each.get("role") != "assistant"))
 
 
 def _bare(text: str) -> str:

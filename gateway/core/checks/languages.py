@@ -134,24 +134,26 @@ def expected(request: ChatRequest, options: Mapping[str, Any]) -> frozenset[str]
     Without an option: that of the last question, and of the first message, which may be the
     owner's; any, where the request names a language.
     """
-    asked = options.get("language")
-    if isinstance(asked, str):
-        return frozenset((asked,)) & frozenset(LANGUAGES)
+    configured = options.get("language")
+    if isinstance(configured, str):
+        return frozenset((configured,)) & frozenset(LANGUAGES)
     return _expected(bytes(request.fields.get("messages", b"[]")))
 
 
 @lru_cache(maxsize=64)
 def _expected(messages: bytes) -> frozenset[str]:
     try:
-        told = msgspec.json.decode(messages)
+        decoded = msgspec.json.decode(messages)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return frozenset()
-    said = [each for each in told if isinstance(each, Mapping)] if isinstance(told, list) else []
-    asked = [text_of(each) for each in said if each.get("role") == "user"]
-    ruled = [text_of(each) for each in said if each.get("role") in ("system", "developer")]
-    if not asked or any(_ELSEWHERE.search(text[:20_000]) for text in (*ruled, asked[-1])):
+    objects = (
+        [each for each in decoded if isinstance(each, Mapping)] if isinstance(decoded, list) else []
+    )
+    texts = [text_of(each) for each in objects if each.get("role") == "user"]
+    ruled = [text_of(each) for each in objects if each.get("role") in ("system", "developer")]
+    if not texts or any(_ELSEWHERE.search(text[:20_000]) for text in (*ruled, texts[-1])):
         return frozenset()
-    own = _languages(asked[-1][-STAGES[-1] :]) or _languages(asked[-1][: STAGES[-1]])
+    own = _languages(texts[-1][-STAGES[-1] :]) or _languages(texts[-1][: STAGES[-1]])
     return own.union(*(_languages(text[: STAGES[-1]]) for text in ruled)) if own else own
 
 

@@ -159,12 +159,12 @@ def _demand(choice: Any) -> tuple[list[str] | None, bool]:
 def _allowed(tools: Any) -> list[str] | None:
     """None for a list that cannot be read, or has what is not named: it leaves nothing out."""
     try:
-        told = msgspec.convert(tools, list[_Tool])
+        declared = msgspec.convert(tools, list[_Tool])
     except msgspec.ValidationError:
         return None
-    named = [tool.function or tool.custom for tool in told]
+    named = [tool.function or tool.custom for tool in declared]
     names = [each.name for each in named if each is not None]
-    return names if names and len(names) == len(told) else None
+    return names if names and len(names) == len(declared) else None
 
 
 def _legacy_calls(choice: Choice) -> tuple[ToolCall, ...]:

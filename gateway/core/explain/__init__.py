@@ -57,8 +57,8 @@ def explain(
     candidate alone.
     """
 
-    def able(asked: ChatRequest) -> Sequence[Candidate]:
-        return judges(asked, known, context, lambda: _ALWAYS_FIRST) or ()
+    def able(judging: ChatRequest) -> Sequence[Candidate]:
+        return judges(judging, known, context, lambda: _ALWAYS_FIRST) or ()
 
     def judging(check: Check, request: ChatRequest, answer: Completion) -> Sequence[Candidate]:
         return able(question(check, request, answer))
@@ -216,8 +216,8 @@ def _priced(each: Candidate) -> dict[str, Any]:
 
 
 def _tactic(request: ChatRequest, ladder: Ladder) -> Tactic:
-    asked = request.extras.strategy
-    return ladder.strategy if asked is None else tactic(asked)
+    wanted = request.extras.strategy
+    return ladder.strategy if wanted is None else tactic(wanted)
 
 
 def _flowing(request: ChatRequest, plan: Plan, chosen: Tactic) -> Iterator[bool]:
@@ -276,10 +276,10 @@ def _costs(
     if not plan.rungs:
         return None
     first, last = next(carry_out(plan, chosen)), plan.rungs[-1].candidates[0]
-    asked = first.calls if first.stagger_s is None else first.calls[:1]
+    calls = first.calls if first.stagger_s is None else first.calls[:1]
     judging = [check for check in first.checks.external if check.name == "judge"]
     expected = 0
-    for each in asked:
+    for each in calls:
         expected += expected_cost(each, request, features)
         answer = Completion((Choice(text="word" * min(each.max_output, TYPICAL_OUTPUT)),))
         for asks in (question(check, request, answer) for check in judging):

@@ -46,8 +46,8 @@ def calls_of(lines: Iterable[Line]) -> tuple[Made, ...]:
     for line in lines:
         before = found.get(line.attempt)
         so_far = 0 if before is None else before.charged
-        told = line if before is None or line.model else before.line
-        found[line.attempt] = Made(told, so_far + line.charged.nanos)
+        last = line if before is None or line.model else before.line
+        found[line.attempt] = Made(last, so_far + line.charged.nanos)
     return tuple(sorted(found.values(), key=lambda made: made.began))
 
 
@@ -101,13 +101,13 @@ def _behind(unseen: Sequence[Made]) -> Iterator[dict[str, Any]]:
     for name in dict.fromkeys(each.line.request for each in unseen):
         mine = [each for each in unseen if each.line.request == name]
         calls = [each for each in mine if each.line.purpose != COMPARED]
-        said = [each.line.outcome for each in mine if each.line.purpose == COMPARED]
+        outcomes = [each.line.outcome for each in mine if each.line.purpose == COMPARED]
         yield {
             "request": name,
             "kind": name.rpartition(BEHIND)[2],
             "route": mine[0].line.route,
             "attempts": list(_attempts(calls)),
-            "compared": said[-1] if said else None,
+            "compared": outcomes[-1] if outcomes else None,
             "charged_usd": dollars(sum(each.charged for each in mine)),
         }
 
@@ -179,10 +179,10 @@ def _climbed(ladder: Ladder | None, calls: Sequence[Made]) -> tuple[str, Ladder 
     if ladder is None:
         return "", None
     seen = [each.line for each in calls if each.line.purpose not in _UNSEEN]
-    asked = {(line.tier, line.model) for line in seen}
+    called = {(line.tier, line.model) for line in seen}
     tags = next((line.tags for line in seen if line.model), {})
     for name, each in _possible(ladder, tags):
-        if asked <= {(step.tier, place.model.name) for step, place in _places(each)}:
+        if called <= {(step.tier, place.model.name) for step, place in _places(each)}:
             return name, each
     return "", None
 
@@ -210,7 +210,7 @@ def _places(ladder: Ladder) -> Iterator[tuple[Step, StepModel]]:
 def _plan(rule: str, ladder: Ladder, calls: Sequence[Made]) -> dict[str, Any]:
     """Each rung, and how often each of its candidates was asked."""
     lines = [each.line for each in calls]
-    asked = [(line.tier, line.provider, line.model) for line in lines if line.purpose != "audit"]
+    called = [(line.tier, line.provider, line.model) for line in lines if line.purpose != "audit"]
     return {
         "rule": rule or None,
         "strategy": ladder.strategy.name,
@@ -222,7 +222,7 @@ def _plan(rule: str, ladder: Ladder, calls: Sequence[Made]) -> dict[str, Any]:
                     {
                         "model": place.model.name,
                         "provider": each.provider,
-                        "calls": asked.count((step.tier, each.provider, place.model.name)),
+                        "calls": called.count((step.tier, each.provider, place.model.name)),
                     }
                     for place in step.models
                     for each in place.deployments

@@ -39,7 +39,7 @@ from gateway.core.strategy import Answered
 Judges = Callable[[Check, ChatRequest, Completion], Sequence[Candidate]]
 """Who may judge this answer to this request, in order."""
 
-_Said = tuple[Message, ...]
+_Messages = tuple[Message, ...]
 
 _WORD: Final = "\U0001f600"
 """A text that counts as one."""
@@ -83,52 +83,52 @@ class _Worst:
         self._answer = cache(self._answered)
         self._known: dict[tuple[object, ...], tuple[int, object]] = {}
 
-    def of(self, rungs: Sequence[Rung], chosen: Tactic, said: _Said) -> int:
+    def of(self, rungs: Sequence[Rung], chosen: Tactic, messages: _Messages) -> int:
         """Of these rungs, carried out so, when so much is `said` already."""
         if not rungs:
             return 0
         left = tuple((id(rung.checks), *map(id, rung.candidates)) for rung in rungs)
-        key = (left, id(chosen), id(said))
+        key = (left, id(chosen), id(messages))
         if key not in self._known:  # what has an id here is kept, so that nothing else gets it
-            self._known[key] = self._of(rungs, chosen, said), (rungs, chosen, said)
+            self._known[key] = self._of(rungs, chosen, messages), (rungs, chosen, messages)
         return self._known[key][0]
 
-    def _of(self, rungs: Sequence[Rung], chosen: Tactic, said: _Said) -> int:
+    def _of(self, rungs: Sequence[Rung], chosen: Tactic, messages: _Messages) -> int:
         rung, higher = rungs[0], rungs[1:]
         chosen = taking(rung, chosen)
         then = chosen.then or CASCADE
         if chosen.name in BALLOTS:
-            return self._vote(rung, higher, chosen, said)
+            return self._vote(rung, higher, chosen, messages)
         if chosen.name == "hedge":
-            return self._race(rung, higher, then, said)
+            return self._race(rung, higher, then, messages)
         if chosen.name != CASCADE.name:
-            return self._tried(rung, chosen, said) + self.of(higher, then, said)
-        bills = self._bills(rung, rung.candidates, said)
-        own, more = in_order(rung, bills), self.of(higher, chosen, said)
+            return self._tried(rung, chosen, messages) + self.of(higher, then, messages)
+        bills = self._bills(rung, rung.candidates, messages)
+        own, more = in_order(rung, bills), self.of(higher, chosen, messages)
         if rung.checks.all:
             return own + more
         return max(own, sum(each.failed for each in bills) + more)  # an answer is the last call
 
-    def _vote(self, rung: Rung, higher: Sequence[Rung], chosen: Tactic, said: _Said) -> int:
+    def _vote(self, rung: Rung, higher: Sequence[Rung], chosen: Tactic, messages: _Messages) -> int:
         """They disagree."""
         voters, options = diverse(rung), chosen.options
-        most = polled(rung, self._bills(rung, voters, said), options["voters"])
+        most = polled(rung, self._bills(rung, voters, messages), options["voters"])
         if options["show_votes"]:
             by_length = sorted(voters, key=lambda each: each.max_output)
             longest = by_length[-options["voters"] :]
             votes = [Answered(each, self._answer(each.max_output)) for each in longest]
-            said = (*said, *shown(votes))
+            messages = (*messages, *shown(votes))
         if options["join"] and chosen.then is None:
             for each in higher[:-1]:
-                most += in_order(each, self._bills(each, each.candidates, said))
+                most += in_order(each, self._bills(each, each.candidates, messages))
             higher = higher[-1:]
-        return most + self.of(higher, chosen.then or CASCADE, said)
+        return most + self.of(higher, chosen.then or CASCADE, messages)
 
-    def _race(self, rung: Rung, higher: Sequence[Rung], then: Tactic, said: _Said) -> int:
+    def _race(self, rung: Rung, higher: Sequence[Rung], then: Tactic, messages: _Messages) -> int:
         """Where the runners fail or decline, who waits is for what comes then."""
         most = 0
         after: dict[Bills, int] = {}
-        for cost, answered, left in each_way(rung, self._bills(rung, rung.candidates, said), 2):
+        for cost, answered, left in each_way(rung, self._bills(rung, rung.candidates, messages), 2):
             if answered and not may_be_poor(rung):
                 most = max(most, cost)
             else:
@@ -136,19 +136,19 @@ class _Worst:
                 after[others] = max(after.get(others, 0), cost)
         for left, cost in after.items():
             here = Rung(rung.tier, tuple(each.candidate for each in left), rung.checks)
-            most = max(most, cost + self.of((here, *higher) if left else higher, then, said))
+            most = max(most, cost + self.of((here, *higher) if left else higher, then, messages))
         return most
 
-    def _tried(self, rung: Rung, chosen: Tactic, said: _Said) -> int:
+    def _tried(self, rung: Rung, chosen: Tactic, messages: _Messages) -> int:
         """Each is tried again until its last try, told or not what was wrong."""
         tell = chosen.name == "repair"
         tries = 1 + chosen.options["times"] if tell else chosen.options["tries"]
         each = rung.candidates
-        bills = self._bills(rung, each, said, tries, tell=tell)
+        bills = self._bills(rung, each, messages, tries, tell=tell)
         if may_be_poor(rung):
             return in_order(rung, bills)
         # Each poor answer declines, which leads to another vendor while one waits.
-        single, most = self._bills(rung, each, said), 0
+        single, most = self._bills(rung, each, messages), 0
         vendors = [to.deployment.provider for to in each]
         for at, vendor in enumerate(vendors):
             others = by_vendor(single[:at])
@@ -162,16 +162,16 @@ class _Worst:
     def _bills(
         self,
         rung: Rung,
-        asked: Iterable[Candidate],
-        said: _Said,
+        candidates: Iterable[Candidate],
+        messages: _Messages,
         tries: int = 1,
         *,
         tell: bool = False,
     ) -> Bills:
         watched = self.request.stream and worth_watching(rung.checks.all, self.request)
         bills = []
-        for to in asked:
-            *earlier, last = self._tries(rung.checks, to.max_output, said, tries if tell else 1)
+        for to in candidates:
+            *earlier, last = self._tries(rung.checks, to.max_output, messages, tries if tell else 1)
             if not tell:
                 earlier = [last] * (tries - 1)
             before = sum(to.with_more(each.more)[0] + each.judged for each in earlier)
@@ -181,30 +181,32 @@ class _Worst:
             bills.append(Bill(to, whole + last.judged, failed, whole))
         return tuple(bills)
 
-    def _all_tries(self, checks: Checklist, most: int, said: _Said, tries: int) -> list[_Try]:
+    def _all_tries(
+        self, checks: Checklist, most: int, messages: _Messages, tries: int
+    ) -> list[_Try]:
         """Of whoever may answer with so many tokens: told each time what was wrong. A judge sees
         but the end of it.
         """
-        found, short, seen = [], min(most, SHOWN), said
+        found, short, seen = [], min(most, SHOWN), messages
         for left in reversed(range(tries)):
-            more = self._bound(said) if said else 0
+            more = self._bound(messages) if messages else 0
             found.append(_Try(more, self._judged(checks, seen, short)))
             if left:
-                said, seen = self._told(said, checks, most), self._told(seen, checks, short)
+                messages, seen = self._told(messages, checks, most), self._told(seen, checks, short)
         return found
 
-    def _with_feedback(self, said: _Said, checks: Checklist, most: int) -> _Said:
+    def _with_feedback(self, messages: _Messages, checks: Checklist, most: int) -> _Messages:
         findings = [Finding(check.name, _LONGEST_WHY) for check in checks.all]
-        return (*said, *feedback(self._answer(most), findings))
+        return (*messages, *feedback(self._answer(most), findings))
 
-    def _judged(self, checks: Checklist, said: _Said, length: int) -> int:
+    def _judged(self, checks: Checklist, messages: _Messages, length: int) -> int:
         """What all of its judges cost, of whom each is followed by another when it fails. A short
         answer fits more of them, and leaves more room to say what is thought of it.
         """
         most = 0
         for check in checks.external:
             if check.name == "judge":
-                able = self._able(check, said, length)
+                able = self._able(check, messages, length)
                 long = {to.deployment: to.prompt for to in able}
                 bills = []
                 for to in self._able(check, (), 0):
@@ -214,8 +216,8 @@ class _Worst:
                 most += in_turn(bills)
         return most
 
-    def _able_to_judge(self, check: Check, said: _Said, length: int) -> Sequence[Candidate]:
-        request = add_messages(self.request, said) if said else self.request
+    def _able_to_judge(self, check: Check, messages: _Messages, length: int) -> Sequence[Candidate]:
+        request = add_messages(self.request, messages) if messages else self.request
         return self.judges(check, request, self._answer(length))
 
     def _answered(self, length: int) -> Completion:

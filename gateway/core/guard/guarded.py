@@ -38,10 +38,10 @@ def smart_instead(plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
     below, last = plan.rungs[:-1], plan.rungs[-1]
     then = after(chosen, len(below))
     others = tuple(each for rung in below for each in rung.candidates)
-    told = tuple(Skipped(each.deployment.name, each.tier, "guard") for each in others)
+    skipped = tuple(Skipped(each.deployment.name, each.tier, "guard") for each in others)
     candidates = (*last.candidates, *others) if then.name == CASCADE.name else last.candidates
     rungs = (Rung(last.tier, candidates, last.checks),)
-    return Plan(rungs, (*plan.skipped, *told), max_cost=plan.max_cost), then
+    return Plan(rungs, (*plan.skipped, *skipped), max_cost=plan.max_cost), then
 
 
 def compare(one: Completion, other: Completion, agreement: Agreement) -> bool | None:

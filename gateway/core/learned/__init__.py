@@ -144,8 +144,8 @@ def read_weights(text: bytes) -> Weights:
         raise BadWeights(f"is no file of tollgate learn: {error}") from None
     gone = [each for each in file.features if each not in NAMES]
     if gone:
-        told = ", ".join(gone[:5])
-        raise BadWeights(f"has weights of features that no longer exist: {told}; learn anew")
+        names = ", ".join(gone[:5])
+        raise BadWeights(f"has weights of features that no longer exist: {names}; learn anew")
     _check(file)
     place = {name: at for at, name in enumerate(file.features)}
     scales = [

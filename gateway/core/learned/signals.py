@@ -101,11 +101,11 @@ def kept(signals: tuple[float, ...]) -> tuple[int, ...]:
     return (LAYOUT, *[int(each * _PARTS) for each in signals])
 
 
-def of_record(kept: tuple[int, ...]) -> tuple[float, ...] | None:
+def of_record(stored: tuple[int, ...]) -> tuple[float, ...] | None:
     """From a usage record; None where they are of another layout."""
-    if len(kept) != len(NAMES) + 1 or kept[0] != LAYOUT:
+    if len(stored) != len(NAMES) + 1 or stored[0] != LAYOUT:
         return None
-    return tuple(each / _PARTS for each in kept[1:])
+    return tuple(each / _PARTS for each in stored[1:])
 
 
 def _of_text(text: bytes) -> tuple[float, ...]:

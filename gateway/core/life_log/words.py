@@ -24,7 +24,7 @@ class Content(Struct):
     """What was said in a life: `heard` has each call's answer, by its hold."""
 
     request: ChatRequest | None
-    heard: Mapping[str, Completion]
+    answers: Mapping[str, Completion]
     hash: Hash | None
     """None: the words themselves are written."""
 
@@ -33,32 +33,32 @@ def add_answers(calls: list[bytes], life: Sequence[Event], content: Content) -> 
     """Add to each call's line, left open, what it said. A call is paid once, in their order."""
     holds = [event.record.attempt for event in life if isinstance(event, Settled)]
     for at, hold in enumerate(holds):
-        heard = content.heard.get(hold)
-        if heard is None:
+        answer = content.answers.get(hold)
+        if answer is None:
             continue
-        said = _json(answer_words(heard))
+        words = _json(answer_words(answer))
         if content.hash is None:
-            calls[at] += b',"answer":%b' % said
+            calls[at] += b',"answer":%b' % words
         else:
-            calls[at] += b',"answer_hash":"%b"' % content.hash(said).encode()
+            calls[at] += b',"answer_hash":"%b"' % content.hash(words).encode()
 
 
 def add_words(found: dict[str, Any], life: Sequence[Event], content: Content) -> None:
     """Add to a line's fields."""
-    request, answer = content.request, _final_answer(life, content.heard)
-    said = None if answer is None else answer_words(answer)
-    asked = None if request is None else request_words(request)
+    request, answer = content.request, _final_answer(life, content.answers)
+    answered = None if answer is None else answer_words(answer)
+    requested = None if request is None else request_words(request)
     if content.hash is None:
-        found |= {} if asked is None else {"asked": asked}
-        found |= {} if said is None else {"answer": said}
+        found |= {} if requested is None else {"asked": requested}
+        found |= {} if answered is None else {"answer": answered}
         return
-    if asked is not None:
-        found["asked_hash"] = content.hash(_json(asked.get("messages")))
-    if said is not None:
-        found["answer_hash"] = content.hash(_json(said))
+    if requested is not None:
+        found["asked_hash"] = content.hash(_json(requested.get("messages")))
+    if answered is not None:
+        found["answer_hash"] = content.hash(_json(answered))
 
 
-def _final_answer(life: Sequence[Event], heard: Mapping[str, Completion]) -> Completion | None:
+def _final_answer(life: Sequence[Event], answers: Mapping[str, Completion]) -> Completion | None:
     """What the client got. What flowed is what the call has said that is told of in the end."""
     last = life[-1]
     if not isinstance(last, Replied):
@@ -68,7 +68,7 @@ def _final_answer(life: Sequence[Event], heard: Mapping[str, Completion]) -> Com
     to = last.model, last.provider, last.tier
     calls = [event.record for event in life if isinstance(event, Settled)]
     holds = [call.attempt for call in calls if (call.model, call.provider, call.tier) == to]
-    return next((heard[hold] for hold in reversed(holds) if hold in heard), None)
+    return next((answers[hold] for hold in reversed(holds) if hold in answers), None)
 
 
 def request_words(request: ChatRequest) -> dict[str, Any]:
@@ -89,12 +89,12 @@ def answer_words(answer: Completion) -> list[dict[str, Any]]:
 
 
 def _choice_words(choice: Choice) -> dict[str, Any]:
-    said: dict[str, Any] = {"text": choice.text, "finish": choice.finish}
+    words: dict[str, Any] = {"text": choice.text, "finish": choice.finish}
     if choice.refusal is not None:
-        said["refusal"] = choice.refusal
+        words["refusal"] = choice.refusal
     if choice.tool_calls:
-        said["tool_calls"] = [
+        words["tool_calls"] = [
             {"id": call.id, "name": call.name, "arguments": call.arguments}
             for call in choice.tool_calls
         ]
-    return said
+    return words

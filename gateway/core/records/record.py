@@ -59,9 +59,9 @@ class UsageRecord(Struct, frozen=True, omit_defaults=True, gc=False):
     """What the answers cost when they were made, once for each hit."""
 
 
-def is_of(request: str, asked: str) -> bool:
+def is_of(request: str, wanted: str) -> bool:
     """Whether a record's request is the one that is asked for, or went on behind it."""
-    return request == asked or request.startswith(f"{asked}{BEHIND}")
+    return request == wanted or request.startswith(f"{wanted}{BEHIND}")
 
 
 _encoder: Final = msgspec.json.Encoder()

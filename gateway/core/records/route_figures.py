@@ -84,16 +84,16 @@ class RouteFigures:
     def add(self, line: Line) -> None:
         if line.route not in self.routes or line.purpose == CACHED:
             return
-        asked, _, hidden = line.request.partition(BEHIND)
+        request, _, hidden = line.request.partition(BEHIND)
         which: tuple[str, Seen] = (line.route, "shadow" if hidden == "shadow" else "answered")
         if line.purpose == COMPARED:
-            said = self._said.setdefault(which, {})
-            said[line.outcome] = said.get(line.outcome, 0) + 1
+            outcomes = self._said.setdefault(which, {})
+            outcomes[line.outcome] = outcomes.get(line.outcome, 0) + 1
         elif hidden == "guard":
             self._audits[line.route] = self._audits.get(line.route, 0) + line.charged.nanos
         else:
             requests = self._requests.setdefault(which, {})
-            requests.setdefault(asked, _Request()).add(line)
+            requests.setdefault(request, _Request()).add(line)
 
     def figures(self) -> Iterator[Figures]:
         """In the order of the routes; those that are not in the records have nothing but a name."""
@@ -106,8 +106,8 @@ class RouteFigures:
 
     def _figures(self, route: str, seen: Seen) -> Figures:
         requests = list(self._requests.get((route, seen), {}).values())
-        said = self._said.get((route, seen), {})
-        agreed, differed = said.get("agreed", 0), said.get("differed", 0)
+        outcomes = self._said.get((route, seen), {})
+        agreed, differed = outcomes.get("agreed", 0), outcomes.get("differed", 0)
         costs = [request.nanos / PER_USD for request in requests]
         spans = sorted(each.end - each.begin for each in requests if each.begin is not None)
         climbed = sum(len(request.tiers) > 1 for request in requests)
@@ -120,7 +120,7 @@ class RouteFigures:
             escalated=share(climbed, len(requests)),
             agreed=share(agreed, agreed + differed),
             compared=agreed + differed,
-            incomparable=said.get("incomparable", 0),
+            incomparable=outcomes.get("incomparable", 0),
             p50_s=percentile(spans, 0.50),
             p95_s=percentile(spans, 0.95),
             audit_usd=(self._audits.get(route, 0) if seen == "answered" else 0) / PER_USD,

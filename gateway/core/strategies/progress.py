@@ -33,7 +33,7 @@ class Progress(Struct):
     cause: Cause = _FIRST
     best: Answered | None = None
     error: UpstreamError | None = None
-    said: tuple[Message, ...] = ()
+    messages: tuple[Message, ...] = ()
     refusal: Refusal | None = None
     """The first by a cap of a model or a provider: somebody else was asked instead."""
     short: bool = False
@@ -75,8 +75,8 @@ class Progress(Struct):
         """A poor answer, or a failure, stays the reason why the next is asked."""
         self.short = True
         if isinstance(outcome, Refused):
-            told, new = self.refusal, outcome.refusal
-            if told is None or (told.for_good and not new.for_good):
+            known, new = self.refusal, outcome.refusal
+            if known is None or (known.for_good and not new.for_good):
                 self.refusal = new  # the first; or the first that waiting helps
         if self.cause.after is None:
             self.cause = Cause("fallback", BUDGET, outcome.candidate)
@@ -97,7 +97,7 @@ class Progress(Struct):
                 candidate = outcome.candidate
                 cause = Cause("retry", error.kind, candidate)
                 (second,) = yield Round(
-                    (candidate,), rung.checks, cause, wait_s, is_retry=True, said=self.said
+                    (candidate,), rung.checks, cause, wait_s, is_retry=True, messages=self.messages
                 )
                 return outcome if isinstance(second, Stopped) else second
         return outcome
@@ -116,7 +116,7 @@ class Progress(Struct):
             self.cause = structs.replace(cause, purpose="escalation")
 
     def round(self, rung: Rung, *calls: Candidate) -> Round:
-        return Round(calls, rung.checks, self.cause, said=self.said)
+        return Round(calls, rung.checks, self.cause, messages=self.messages)
 
 
 Steps = Generator[Round, tuple[Outcome, ...], Verdict | Plan]

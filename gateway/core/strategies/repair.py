@@ -37,7 +37,7 @@ def _tries(plan: Plan, progress: Progress, tries: int, *, tell: bool) -> Steps:
     if not plan.rungs or not plan.rungs[0].checks.all:
         return plan
     rung, higher = plan.rungs[0], Plan(plan.rungs[1:], plan.skipped)
-    said = progress.said
+    messages = progress.messages
     waiting = list(rung.candidates)
     while waiting:
         candidate = waiting.pop(0)
@@ -55,8 +55,8 @@ def _tries(plan: Plan, progress: Progress, tries: int, *, tell: bool) -> Steps:
             if isinstance(outcome, Answered) and left:
                 progress.cause = structs.replace(progress.cause, purpose="retry")
                 if tell:
-                    progress.said = (
-                        *progress.said,
+                    progress.messages = (
+                        *progress.messages,
                         *feedback(outcome.completion, outcome.findings),
                     )
                 continue
@@ -64,9 +64,9 @@ def _tries(plan: Plan, progress: Progress, tries: int, *, tell: bool) -> Steps:
             if not (no_room or isinstance(outcome, Answered)):
                 break
             progress.cause = structs.replace(progress.cause, purpose="escalation")
-            progress.said = said
+            progress.messages = messages
             return higher
-        progress.said = said
+        progress.messages = messages
     progress.climbs()
     return higher
 
@@ -75,8 +75,8 @@ def feedback(answer: Completion, findings: Iterable[Finding]) -> tuple[Message, 
     """The poor answer as its own turn, and what was wrong with it as the user's."""
     first = answer.choices[0] if answer.choices else None
     found = "\n".join(f"- {finding.check}: {finding.why}" for finding in findings)
-    asked = f"Your answer does not pass these checks:\n{found}\nAnswer again, whole and mended."
+    ask = f"Your answer does not pass these checks:\n{found}\nAnswer again, whole and mended."
     turns: list[Message] = []
     if first is not None and first.text and not first.tool_calls:
         turns.append({"role": "assistant", "content": first.text})
-    return (*turns, {"role": "user", "content": asked})
+    return (*turns, {"role": "user", "content": ask})

@@ -73,7 +73,7 @@ def _vote(plan: Plan, tactic: Tactic, progress: Progress, agreement: Agreement) 
     after = progress.best.candidate if progress.best else electorate[0]
     progress.cause = Cause("arbitration", _undecided(votes, need, agreement), after)
     if options["show_votes"]:
-        progress.said = (*progress.said, *shown(votes))
+        progress.messages = (*progress.messages, *shown(votes))
     if votes and options["join"] and tactic.then is None:
         return (yield from _joined(progress, higher, votes, need, agreement))
     return higher
