@@ -173,7 +173,9 @@ def _redis_url(value: object) -> Secret:
     hosts = place.rpartition("@")[2]
     named = map(_is_host, hosts.split(",") if "+" in scheme else [hosts])
     if not (path.strip("/") if scheme == "unix" else all(named)):
-        raise invalid_hidden("must name a host, or for unix:// a path")
+        raise invalid_hidden(
+            "must name a host, with 1 to 63 characters between two dots, or for unix:// a path"
+        )
     if scheme.endswith("+sentinel") and not path.strip("/"):
         raise invalid_hidden("must end in the name of a service that the sentinels know: /service")
     return Secret(value)
@@ -183,7 +185,8 @@ def _is_host(text: str) -> bool:
     """A name or an address, with a port or without."""
     try:
         url = urlsplit(f"//{text}")
-        return bool(url.hostname) and url.port != 0 and "," not in text
+        host = (url.hostname or "").encode("idna")  # as it is looked up
+        return bool(host) and url.port != 0 and "," not in text
     except ValueError:
         return False
 
