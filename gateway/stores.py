@@ -200,10 +200,7 @@ def find_request(ledger: LedgerDriver) -> Find:
 async def _inspect(snapshot: Snapshot, warn: Callable[[str], None]) -> None:
     """Whether money can be entrusted to the server. Raises LedgerDown when it is refused."""
     wanted = snapshot.ledger
-    try:
-        findings = await inspect_url(wanted.url, wanted.timeout_s)
-    except ValueError as error:
-        raise LedgerDown(f"redis.url: {error}") from error
+    findings = await inspect_url(wanted.url, wanted.timeout_s)
     why = refusal(findings, wanted.on_unsafe)
     if why is not None:
         raise LedgerDown(why)
