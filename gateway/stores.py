@@ -120,12 +120,15 @@ async def server(wanted: Where, warn: Callable[[str], None] | None = None) -> As
         yield wanted.url
         return
     embedded = EmbeddedRedis(Path(wanted.data_dir), syncs=warn is not None)
-    try:
-        await asyncio.to_thread(embedded.start)
-    except EmbeddedRedisError as error:
-        raise LedgerDown(str(error)) from error
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, embedded.stop)
+        starting = asyncio.create_task(asyncio.to_thread(embedded.start))
+        # A thread cannot be cancelled: what it has started is stopped when it is done.
+        stack.push_async_callback(asyncio.wait, [starting])
+        try:
+            await asyncio.shield(starting)
+        except EmbeddedRedisError as error:
+            raise LedgerDown(str(error)) from error
         if warn is not None:
             keeping = keep_alive(embedded, asyncio.sleep, time.monotonic, warn)
             stack.push_async_callback(stop, asyncio.create_task(keeping))
