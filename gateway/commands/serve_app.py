@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.commands.options import CONFIG, Config, Host, Port, fail, fail_config, say
+from gateway.commands.options import (
+    CONFIG,
+    Config,
+    Host,
+    Port,
+    fail,
+    fail_config,
+    is_of_stdout,
+    say,
+)
 
 if TYPE_CHECKING:
     from gateway.commands.outside import Outside
@@ -78,6 +87,8 @@ def _failures(host: str, port: int) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # one of ours, which says what it is about
             fail(str(error))
+        if is_of_stdout(error):
+            raise
         fail(f"cannot listen on {error.filename or f'{host}:{port}'}: {error.strerror or error}")
 
 
