@@ -45,7 +45,7 @@ from gateway.drivers.redis_guard import RedisGuard
 from gateway.drivers.redis_keys import RedisKeys
 from gateway.drivers.redis_responses import RedisResponses
 from gateway.drivers.upstream.short_http import connect_to_provider
-from gateway.drivers.usage.books import Books, books_at, read_store
+from gateway.drivers.usage.books import Books, books_at, books_of_store, read_store
 from gateway.drivers.usage.search import Find, Search
 from gateway.drivers.usage.store import why_unwritable as unwritable_sink
 
@@ -106,7 +106,13 @@ async def look_at(wanted: Where) -> tuple[tuple[Vitals, ...], tuple[Finding, ...
 
 @asynccontextmanager
 async def open_books(snapshot: Snapshot, homes: Sequence[str] = ()) -> AsyncIterator[Books]:
-    """What is recorded, of these homes or of all. Raises LedgerDown and StoreError."""
+    """What is recorded, of these homes or of all; of a ledger in memory only what the sink has.
+    Raises LedgerDown and StoreError.
+    """
+    if snapshot.ledger.url == "memory":
+        async with books_of_store(snapshot, time.time) as books:
+            yield books
+        return
     async with server(snapshot.ledger) as url, books_at(snapshot, url, homes) as books:
         yield books
 
